@@ -1,0 +1,60 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Packaging. The exact versions that the project is tested with are in requirements.lock."""
+
+import pathlib
+import re
+
+import setuptools
+
+ROOT = pathlib.Path(__file__).parent
+VERSION = re.search(
+    r'__version__ = "([^"]+)"', (ROOT / "mmv_tf" / "version.py").read_text(encoding="utf-8")
+)
+
+setuptools.setup(
+    name="mmv_tf",
+    version=VERSION.group(1) if VERSION else "0",
+    description="MultiModal Versatile networks (MMV) for TensorFlow and Keras 3",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.13",
+    packages=setuptools.find_packages(include=["mmv_tf", "mmv_tf.*", "binaries", "configs"]),
+    package_data={"mmv_tf": ["py.typed", "data/*.txt"]},
+    install_requires=[
+        "tensorflow>=2.21,<2.22",
+        "keras>=3.15,<3.16",
+        # Unicode rules and sub-word tokenizers; the default word tokenizer does not need it.
+        "tensorflow-text>=2.21,<2.22",
+        # Only its Python audio functions are used (spectrogram, melscale, masks).
+        "tensorflow-io>=0.37.1",
+        "tensorflow-hub>=0.16.1",
+        # tensorflow-hub imports pkg_resources, which setuptools 82 removed.
+        "setuptools<82",
+        "absl-py>=2.1",
+        "ml-collections>=1.0",
+        "av>=14",
+        "numpy>=1.26",
+        "scikit-learn>=1.5",
+        "tqdm>=4.66",
+        "tensorboard>=2.20",
+        "matplotlib>=3.9",
+    ],
+    extras_require={
+        "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
+        # Filled by the parts of the project that bring them in.
+        "parquet": ["pyarrow>=17"],
+        "beam": [],
+        "search": [],
+        "serve": [],
+        "docs": [],
+        "test": ["pytest>=8", "ruff>=0.6", "mypy>=1.11", "types-tqdm"],
+    },
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
