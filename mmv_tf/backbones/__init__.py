@@ -1,0 +1,6 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+from mmv_tf.backbones.resnet import ResNet as ResNet
+from mmv_tf.backbones.s3d import S3D as S3D
+from mmv_tf.backbones.sentence import Sentence as Sentence
+from mmv_tf.backbones.tsm_resnet import TSMResNet as TSMResNet

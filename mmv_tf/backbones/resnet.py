@@ -1,0 +1,141 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""ResNet v2 over images or spectrograms: MMV's audio backbone and the trunk of its TSM networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mmv_tf.backbones.s3d import scale_channels
+from mmv_tf.layers import BatchNorm, ResidualBlock
+
+# Residual blocks in each of the four groups.
+_DEPTHS = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+}
+_STRIDES = (1, 2, 2, 2)
+
+
+@keras.saving.register_keras_serializable("mmv_tf")
+class ResNet(keras.layers.Layer):
+    """[B, H, W, C] -> [B, d], d = 512 (depth 18, 34) or 2048 (50, 101), times the width.
+
+    Stem: 7x7 convolution with stride 2 and 3x3 max-pool with stride 2, no batch norm. Blocks are
+    pre-activated; batch norm and ReLU stand before the final mean (PAPER section 1; released code
+    mmv/models/resnet.py).
+
+    Args:
+      depth: 18, 34 (basic blocks), 50 or 101 (bottleneck blocks).
+      width: multiplies all channel counts.
+      channels: of the input: 1 for a log-mel spectrogram, 3 for images.
+      shift_fraction: of the `TemporalShift` in each block; 0 for none.
+
+    Call arguments:
+      inputs: float [B, H, W, channels]. A spectrogram is [B, frames, mel_bins, 1].
+      training, valid: as in `BatchNorm`.
+      return_endpoints: return a dict of every endpoint by its name, in order. "last_conv" is taken
+        before the final batch norm and ReLU, as in the released audio network; the last one is
+        "embedding".
+
+    Example:
+    >>> ResNet(depth=18, width=0.25, channels=1)(tf.zeros([2, 150, 80, 1])).shape
+    TensorShape([2, 128])
+    """
+
+    def __init__(
+        self,
+        depth: int = 50,
+        width: float = 1.0,
+        channels: int = 1,
+        shift_fraction: float = 0.0,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if depth not in _DEPTHS:
+            raise ValueError(f"depth is {depth}; use one of {sorted(_DEPTHS)}.")
+        self.depth = depth
+        self.width = width
+        self.channels = channels
+        self.shift_fraction = shift_fraction
+        bottleneck = depth >= 50
+        self.stem_filters = scale_channels(64, width)
+        self.stem_convolution = keras.layers.Conv2D(
+            self.stem_filters, 7, 2, padding="same", use_bias=False, dtype=self.dtype_policy
+        )
+        self.stem_pool = keras.layers.MaxPooling2D(3, 2, padding="same", dtype=self.dtype_policy)
+        self.groups = []
+        incoming = self.stem_filters
+        for group, (count, strides) in enumerate(zip(_DEPTHS[depth], _STRIDES, strict=True)):
+            filters = scale_channels((256 if bottleneck else 64) * 2**group, width)
+            blocks = []
+            for block in range(count):
+                blocks.append(
+                    ResidualBlock(
+                        filters,
+                        strides=strides if block == 0 else 1,
+                        projection=block == 0 and filters != incoming,
+                        bottleneck=bottleneck,
+                        shift_fraction=shift_fraction,
+                        dtype=self.dtype_policy,
+                    )
+                )
+                incoming = filters
+            self.groups.append(blocks)
+        self.feature_dim = incoming
+        self.final_norm = BatchNorm(dtype=self.dtype_policy)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Creates all weights; no size has to be known."""
+        self.stem_convolution.build((None, None, None, self.channels))
+        incoming = self.stem_filters
+        for blocks in self.groups:
+            for block in blocks:
+                block.build((None, None, None, incoming))
+                incoming = block.filters
+        self.final_norm.build((None, incoming))
+        self.built = True
+
+    def call(
+        self,
+        inputs: tf.Tensor,
+        training: bool = False,
+        valid: Any = None,
+        return_endpoints: bool = False,
+    ) -> Any:
+        """See the class."""
+        endpoints = self._trunk(inputs, training, valid)
+        endpoints["last_conv"] = endpoints["group_3"]
+        x = tf.nn.relu(self.final_norm(endpoints["last_conv"], training=training, valid=valid))
+        endpoints["embedding"] = tf.reduce_mean(x, [1, 2])
+        return endpoints if return_endpoints else endpoints["embedding"]
+
+    def _trunk(
+        self, images: tf.Tensor, training: bool, valid: Any, num_frames: Any = None
+    ) -> dict[str, tf.Tensor]:
+        x = self.stem_pool(self.stem_convolution(images))
+        endpoints = {"stem": x}
+        for index, blocks in enumerate(self.groups):
+            for block in blocks:
+                x = block(x, training=training, valid=valid, num_frames=num_frames)
+            endpoints[f"group_{index}"] = x
+        return endpoints
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[B, d]."""
+        return (input_shape[0], self.feature_dim)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {
+            **super().get_config(),
+            "depth": self.depth,
+            "width": self.width,
+            "channels": self.channels,
+            "shift_fraction": self.shift_fraction,
+        }

@@ -1,0 +1,101 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The word tower: word vectors, a linear map per word, ReLU, and the maximum over words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("mmv_tf")
+class Sentence(keras.layers.Layer):
+    """Word ids [B, words] -> [B, dim] (PAPER section 1: 300-d word2vec, dim 2048, 16 words).
+
+    Args:
+      vocabulary_size: rows of the embedding table; id 0 is padding.
+      embedding_dim: size of a word vector.
+      dim: size of the representation.
+      trainable_embedding: train the word vectors too; MMV keeps them fixed.
+      mask_padding: leave padding out of the maximum. The released networks do not: the vector of
+        id 0 takes part there.
+
+    Word vectors start at random; `set_embeddings` fills in trained ones.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int = 65_536,
+        embedding_dim: int = 300,
+        dim: int = 2048,
+        trainable_embedding: bool = False,
+        mask_padding: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.vocabulary_size = vocabulary_size
+        self.embedding_dim = embedding_dim
+        self.dim = dim
+        self.trainable_embedding = trainable_embedding
+        self.mask_padding = mask_padding
+        self.feature_dim = dim
+        self.embedding = keras.layers.Embedding(
+            vocabulary_size,
+            embedding_dim,
+            trainable=trainable_embedding,
+            dtype=self.dtype_policy,
+            name="embedding",
+        )
+        self.projection = keras.layers.Dense(dim, dtype=self.dtype_policy, name="projection")
+
+    def build(self, input_shape: Any = None) -> None:
+        """Creates the table and the linear map."""
+        self.embedding.build()
+        self.projection.build((None, None, self.embedding_dim))
+        self.built = True
+
+    def set_embeddings(self, vectors: np.ndarray) -> None:
+        """Fills the table.
+
+        Args:
+          vectors: float [vocabulary_size, embedding_dim].
+
+        Raises:
+          ValueError: for another shape, or values that are not finite.
+        """
+        expected = (self.vocabulary_size, self.embedding_dim)
+        if vectors.shape != expected:
+            raise ValueError(f"The word vectors have shape {vectors.shape}, expected {expected}.")
+        if not np.isfinite(vectors).all():
+            raise ValueError("The word vectors hold values that are not finite.")
+        self.embedding.embeddings.assign(vectors)
+
+    def call(self, inputs: tf.Tensor, training: bool = False, valid: Any = None) -> tf.Tensor:
+        """See the class. No batch statistic is taken, so `valid` changes nothing."""
+        vectors = self.embedding(inputs)
+        if not self.trainable_embedding:
+            vectors = tf.stop_gradient(vectors)
+        words = tf.nn.relu(self.projection(vectors))
+        if self.mask_padding:
+            # After the ReLU nothing is below zero, so zeros leave the maximum alone, and a
+            # sentence of nothing but padding is all zeros.
+            words *= tf.cast(inputs != 0, words.dtype)[..., tf.newaxis]
+        return tf.reduce_max(words, axis=-2)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[B, dim]."""
+        return (*input_shape[:-1], self.dim)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "embedding_dim": self.embedding_dim,
+            "dim": self.dim,
+            "trainable_embedding": self.trainable_embedding,
+            "mask_padding": self.mask_padding,
+        }

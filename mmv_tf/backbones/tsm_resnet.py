@@ -1,0 +1,62 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""TSM-ResNet: a ResNet v2 over frames whose channels are shifted in time (Lin et al., 1811.08383)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mmv_tf.backbones.resnet import ResNet
+
+
+@keras.saving.register_keras_serializable("mmv_tf")
+class TSMResNet(ResNet):
+    """Clips [B, T, H, W, 3] in [0, 1] -> [B, d], d = 2048 for depth 50 and width 1.
+
+    Frames pass through a `ResNet` whose blocks shift channels between neighbouring frames; the
+    features are averaged over time and space (PAPER section 1). Images [B, H, W, 3] pass as clips
+    of one frame.
+
+    Args:
+      depth: 50 or 101 for the paper's bottleneck networks; 18 or 34 also work.
+      width: multiplies all channel counts; 2 is the paper's "x2".
+      shift_fraction: share of channels shifted each way.
+
+    Call arguments: as of `ResNet`. Endpoints keep frames in the batch axis ([B * T, h, w, c]) and
+    "last_conv" is taken after the final batch norm and ReLU, as in the released network.
+    """
+
+    def __init__(
+        self,
+        depth: int = 50,
+        width: float = 1.0,
+        shift_fraction: float = 0.125,
+        **kwargs: Any,
+    ):
+        kwargs.pop("channels", None)
+        super().__init__(depth, width, channels=3, shift_fraction=shift_fraction, **kwargs)
+
+    def call(
+        self,
+        inputs: tf.Tensor,
+        training: bool = False,
+        valid: Any = None,
+        return_endpoints: bool = False,
+    ) -> Any:
+        """See the class."""
+        if inputs.shape.rank == 4:
+            inputs = inputs[:, tf.newaxis]
+        num_frames = tf.shape(inputs)[1]
+        frames = tf.reshape(inputs, tf.concat([[-1], tf.shape(inputs)[2:]], axis=0))
+        frames.set_shape([None, *inputs.shape[2:]])
+        frame_valid = None if valid is None else tf.repeat(valid, num_frames)
+        endpoints = self._trunk(frames, training, frame_valid, num_frames)
+        x = self.final_norm(endpoints["group_3"], training=training, valid=frame_valid)
+        endpoints["last_conv"] = tf.nn.relu(x)
+        features = tf.reduce_mean(endpoints["last_conv"], [1, 2])
+        features = tf.reshape(features, [-1, num_frames, self.feature_dim])
+        endpoints["embedding"] = tf.reduce_mean(features, 1)
+        return endpoints if return_endpoints else endpoints["embedding"]

@@ -1,0 +1,223 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What the embedding graphs share: the towers, the call, the checks and the file format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mmv_tf.layers import LogMel, WordTokenizer
+
+MODALITIES = ("video", "audio", "text")
+# Rank of each modality's input, and the size of its last axis where that is fixed.
+_INPUTS = {
+    "video": "float [B, T, H, W, 3] in [0, 1]",
+    "audio": "float log-mel [B, frames, mel_bins, 1] or [B, frames, mel_bins]",
+    "text": "int word ids [B, words]",
+}
+
+
+class EmbeddingGraph(keras.Model):
+    """A backbone for each modality and heads into spaces in which modalities can be compared.
+
+    Subclasses (`FineAndCoarse`, `Shared`, `Disjoint`) create their heads in `make_heads` and apply
+    them in `project`. At least two modalities have to be there; video-audio and video-text networks
+    are the paper's ablations (Table 1a).
+
+    Args:
+      video, audio, text: backbones, Keras layers that map their input to [B, d] and have a
+        `feature_dim`; None leaves the modality out.
+      tokenizer: optional; turns sentences into the ids that the text tower takes.
+      log_mel: optional; turns waveforms into what the audio tower takes.
+      metadata: plain values saved with the model: frame rate, licence of the weights, ...
+
+    Call arguments:
+      inputs: a dict with any non-empty subset of "video" (float32 [B, T, H, W, 3] in [0, 1]),
+        "audio" (float32 [B, frames, mel_bins, 1] or [B, frames, mel_bins]) and "text" (int32
+        [B, words]). Batch sizes may differ between modalities. Only the towers asked for run.
+      training: as in `BatchNorm`.
+      valid: optional dict, modality -> [B] booleans: rows to leave out of batch statistics.
+
+    Returns a dict, modality -> {"before_head": [B, d], space: [B, dim], ...}; embeddings are
+    float32 and not normalised.
+    """
+
+    def __init__(
+        self,
+        video: keras.layers.Layer | None = None,
+        audio: keras.layers.Layer | None = None,
+        text: keras.layers.Layer | None = None,
+        tokenizer: WordTokenizer | None = None,
+        log_mel: LogMel | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.video = video
+        self.audio = audio
+        self.text = text
+        self.tokenizer = tokenizer
+        self.log_mel = log_mel
+        self.metadata = dict(metadata or {})
+        if video is None or (audio is None and text is None):
+            raise ValueError(
+                f"An embedding graph needs video and one modality more, got {self.modalities}."
+            )
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Those that this network has."""
+        return tuple(name for name in MODALITIES if self.backbone(name) is not None)
+
+    def backbone(self, modality: str) -> keras.layers.Layer | None:
+        """The tower f_m of a modality, or None."""
+        return {"video": self.video, "audio": self.audio, "text": self.text}[modality]
+
+    def spaces(self, modality: str) -> tuple[str, ...]:
+        """Names of the spaces that a modality reaches."""
+        raise NotImplementedError
+
+    def common_space(self, first: str, second: str) -> str:
+        """The space in which two modalities are compared, the finer one where there are two.
+
+        Raises:
+          ValueError: where the network has no such space.
+        """
+        for modality in (first, second):
+            if modality not in self.modalities:
+                raise ValueError(
+                    f"This network has no {modality!r} tower; it has {self.modalities}."
+                )
+        reached = self.spaces(second)
+        for space in self.spaces(first):
+            if space in reached:
+                return space
+        raise ValueError(
+            f"{first} and {second} share no space in a {type(self).__name__} network; "
+            "train a FineAndCoarse or Shared one to compare them."
+        )
+
+    def project(
+        self, modality: str, features: tf.Tensor, training: bool, valid: Any
+    ) -> dict[str, tf.Tensor]:
+        """Heads of a modality: [B, d] -> one embedding for each space it reaches."""
+        raise NotImplementedError
+
+    def heads(self) -> list[tuple[keras.layers.Layer, int]]:
+        """Every head with the size of its input."""
+        raise NotImplementedError
+
+    def build_towers(self) -> None:
+        """Creates all weights; called at the end of a subclass's constructor.
+
+        All sizes are known by then, so that a new network can be counted, saved and loaded without
+        being called first.
+        """
+        for modality in self.modalities:
+            backbone = self.backbone(modality)
+            if backbone is not None and not backbone.built:
+                backbone.build(None)
+        for head, dim in self.heads():
+            if not head.built:
+                head.build((None, dim))
+        self.built = True
+
+    def build(self, input_shape: Any = None) -> None:
+        """The constructor has done it."""
+        self.built = True
+
+    def call(
+        self,
+        inputs: Mapping[str, tf.Tensor],
+        training: bool = False,
+        valid: Mapping[str, Any] | None = None,
+    ) -> dict[str, dict[str, tf.Tensor]]:
+        """See the class."""
+        outputs = {}
+        for modality, tensor in self._checked(inputs).items():
+            rows = None if valid is None else valid.get(modality)
+            backbone = self.backbone(modality)
+            features = backbone(tensor, training=training, valid=rows)
+            spaces = self.project(modality, features, training, rows)
+            outputs[modality] = {
+                name: tf.cast(value, tf.float32)
+                for name, value in {"before_head": features, **spaces}.items()
+            }
+        return outputs
+
+    def _checked(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        if not isinstance(inputs, Mapping) or not inputs:
+            raise ValueError(
+                f"A network is called with a dict of {self.modalities}, got {type(inputs).__name__}"
+                f"{'' if isinstance(inputs, Mapping) is False else ' without entries'}."
+            )
+        checked = {}
+        for modality, value in inputs.items():
+            if modality not in self.modalities:
+                raise ValueError(
+                    f"{modality!r} is not an input of this network; it takes {self.modalities}."
+                )
+            tensor = tf.convert_to_tensor(value)
+            if modality == "audio" and tensor.shape.rank == 3:
+                tensor = tensor[..., tf.newaxis]
+            floating = tensor.dtype.is_floating
+            fits = {
+                "video": floating and tensor.shape.rank == 5 and tensor.shape[-1] == 3,
+                "audio": floating and tensor.shape.rank == 4 and tensor.shape[-1] == 1,
+                "text": tensor.dtype.is_integer and tensor.shape.rank == 2,
+            }[modality]
+            if not fits:
+                hint = ""
+                if modality == "video" and tensor.dtype.is_integer:
+                    hint = " Divide uint8 frames by 255."
+                if modality == "text" and tensor.dtype == tf.string:
+                    hint = " Sentences become ids with `model.tokenizer(sentences)`."
+                raise ValueError(
+                    f"{modality} is {tensor.dtype.name} {tuple(tensor.shape)}; expected "
+                    f"{_INPUTS[modality]}.{hint}"
+                )
+            checked[modality] = tensor
+        return checked
+
+    def compute_output_shape(self, input_shape: Mapping[str, Any]) -> dict[str, Any]:
+        """Shapes of `call`'s result."""
+        shapes: dict[str, Any] = {}
+        for modality, shape in input_shape.items():
+            batch = shape[0]
+            dims = {"before_head": self.backbone(modality).feature_dim, **self.space_dims(modality)}
+            shapes[modality] = {name: (batch, dim) for name, dim in dims.items()}
+        return shapes
+
+    def space_dims(self, modality: str) -> dict[str, int]:
+        """Size of each space that a modality reaches."""
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments, towers included; weights and vocabulary are saved apart."""
+        serialize = keras.saving.serialize_keras_object
+        layers = {
+            name: None if layer is None else serialize(layer)
+            for name, layer in {
+                "video": self.video,
+                "audio": self.audio,
+                "text": self.text,
+                "tokenizer": self.tokenizer,
+                "log_mel": self.log_mel,
+            }.items()
+        }
+        return {**super().get_config(), **layers, "metadata": self.metadata}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> EmbeddingGraph:
+        """The reverse of `get_config`."""
+        config = dict(config)
+        for name in ("video", "audio", "text", "tokenizer", "log_mel"):
+            if isinstance(config.get(name), dict):
+                config[name] = keras.saving.deserialize_keras_object(
+                    config[name], custom_objects=custom_objects
+                )
+        return cls(**config)

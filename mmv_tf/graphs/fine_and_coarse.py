@@ -1,0 +1,106 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""FAC: a fine video-audio space, with a coarse video-audio-text space on top of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mmv_tf.graphs.base import EmbeddingGraph
+from mmv_tf.layers import ProjectionHead
+
+_VARIANTS: dict[str, str | None] = {"fac": None, "fac_relu": "relu", "fac_bnrelu": "bnrelu"}
+
+
+@keras.saving.register_keras_serializable("mmv_tf")
+class FineAndCoarse(EmbeddingGraph):
+    """Spaces "va" (video, audio) and "vat" (video, audio, text), va -> vat by one shared map.
+
+    Text reaches "vat" only. Audio reaches "vat" through the map that video trains: audio and text
+    can be compared though no audio-text pair is trained on. So that audio stays out of that map's
+    batch statistics, it passes it in inference mode unless `audio_text` is set (PAPER section 1).
+
+    Args:
+      fine_dim: of "va"; 512 in the paper.
+      coarse_dim: of "vat"; 256 in the paper.
+      hidden_dim: of the video head's hidden layer; 512 in the released networks.
+      variant: "fac", "fac_relu" (released) or "fac_bnrelu": what stands before the coarse map.
+      audio_text: the audio-text pair is trained on directly.
+      Others: see `EmbeddingGraph`.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        fine_dim: int = 512,
+        coarse_dim: int = 256,
+        hidden_dim: int = 512,
+        variant: str = "fac_relu",
+        audio_text: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(*args, **kwargs)
+        if variant not in _VARIANTS:
+            raise ValueError(f"variant is {variant!r}; use one of {tuple(_VARIANTS)}.")
+        self.fine_dim = fine_dim
+        self.coarse_dim = coarse_dim
+        self.hidden_dim = hidden_dim
+        self.variant = variant
+        self.audio_text = audio_text
+        policy = self.dtype_policy
+        self.video_to_fine = ProjectionHead(
+            fine_dim, hidden=hidden_dim, output_norm=True, dtype=policy
+        )
+        self.fine_to_coarse = ProjectionHead(
+            coarse_dim, activation=_VARIANTS[variant], output_norm=True, dtype=policy
+        )
+        self.audio_to_fine = ProjectionHead(fine_dim, dtype=policy) if self.audio else None
+        self.text_to_coarse = ProjectionHead(coarse_dim, dtype=policy) if self.text else None
+        self.build_towers()
+
+    def heads(self) -> list[tuple[keras.layers.Layer, int]]:
+        """See the base class."""
+        heads: list[tuple[keras.layers.Layer, int]] = [
+            (self.video_to_fine, self.video.feature_dim),
+            (self.fine_to_coarse, self.fine_dim),
+        ]
+        if self.audio_to_fine is not None:
+            heads.append((self.audio_to_fine, self.audio.feature_dim))
+        if self.text_to_coarse is not None:
+            heads.append((self.text_to_coarse, self.text.feature_dim))
+        return heads
+
+    def spaces(self, modality: str) -> tuple[str, ...]:
+        """See the base class."""
+        return ("vat",) if modality == "text" else ("va", "vat")
+
+    def space_dims(self, modality: str) -> dict[str, int]:
+        """See the base class."""
+        dims = {"va": self.fine_dim, "vat": self.coarse_dim}
+        return {space: dims[space] for space in self.spaces(modality)}
+
+    def project(
+        self, modality: str, features: tf.Tensor, training: bool, valid: Any
+    ) -> dict[str, tf.Tensor]:
+        """See the base class."""
+        if modality == "text":
+            return {"vat": self.text_to_coarse(features, training=training, valid=valid)}
+        head = self.video_to_fine if modality == "video" else self.audio_to_fine
+        fine = head(features, training=training, valid=valid)
+        coarse_training = training and (modality == "video" or self.audio_text)
+        coarse = self.fine_to_coarse(fine, training=coarse_training, valid=valid)
+        return {"va": fine, "vat": coarse}
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {
+            **super().get_config(),
+            "fine_dim": self.fine_dim,
+            "coarse_dim": self.coarse_dim,
+            "hidden_dim": self.hidden_dim,
+            "variant": self.variant,
+            "audio_text": self.audio_text,
+        }

@@ -1,0 +1,128 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""S3D-G's building unit: convolution, batch norm and ReLU, whole or separable, with a gate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mmv_tf.layers.batch_norm import BatchNorm
+from mmv_tf.layers.self_gating import SelfGating
+
+Shape = tuple[int | None, ...]
+
+
+def same_padding_shape(shape: Shape, strides: Sequence[int], channels: int) -> Shape:
+    """Output shape of a SAME-padded, strided operation over the middle axes of `shape`."""
+    middle = [
+        None if size is None else -(-size // stride)
+        for size, stride in zip(shape[1:-1], strides, strict=True)
+    ]
+    return (shape[0], *middle, channels)
+
+
+@keras.saving.register_keras_serializable("mmv_tf")
+class Conv3DUnit(keras.layers.Layer):
+    """(Convolution -> batch norm -> ReLU) once, or twice when separable, then an optional gate.
+
+    A separable unit convolves in space with [1, k, k] and then in time with [k_t, 1, 1], each
+    followed by its own batch norm and ReLU; convolutions have no bias and pad SAME (the released
+    S3D-G, PAPER section 1).
+
+    Args:
+      filters: output channels.
+      kernel_size: (time, height, width).
+      strides: (time, height, width).
+      separable: split into a spatial and a temporal convolution. A unit whose spatial kernel is
+        1 x 1 is never split.
+      gating: end with `SelfGating`.
+      deflated: the image form of the unit, on [B, H, W, C]: kernels lose their time axis and the
+        temporal convolution becomes a 1 x 1. See `mmv_tf.deflation`.
+
+    Example:
+    >>> Conv3DUnit(8, (3, 3, 3), separable=True)(tf.ones([1, 4, 16, 16, 3])).shape
+    TensorShape([1, 4, 16, 16, 8])
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Sequence[int],
+        strides: Sequence[int] = (1, 1, 1),
+        separable: bool = False,
+        gating: bool = False,
+        deflated: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if len(kernel_size) != 3 or len(strides) != 3:
+            raise ValueError(
+                "kernel_size and strides are (time, height, width); got "
+                f"{tuple(kernel_size)} and {tuple(strides)}."
+            )
+        self.filters = filters
+        self.kernel_size = tuple(kernel_size)
+        self.strides = tuple(strides)
+        self.separable = separable
+        self.gating = gating
+        self.deflated = deflated
+        time, height, width = self.kernel_size
+        time_stride, *space_strides = self.strides
+        if separable and height != 1:
+            plan = [
+                ((1, height, width), (1, *space_strides)),
+                ((time, 1, 1), (time_stride, 1, 1)),
+            ]
+        else:
+            plan = [(self.kernel_size, self.strides)]
+        self.convolutions = [self._convolution(kernel, stride) for kernel, stride in plan]
+        self.norms = [BatchNorm(dtype=self.dtype_policy) for _ in plan]
+        self.gate = SelfGating(dtype=self.dtype_policy) if gating else None
+
+    def _convolution(self, kernel: Sequence[int], strides: Sequence[int]) -> keras.layers.Layer:
+        common = dict(padding="same", use_bias=False, dtype=self.dtype_policy)
+        if self.deflated:
+            return keras.layers.Conv2D(
+                self.filters, tuple(kernel[1:]), tuple(strides[1:]), **common
+            )
+        return keras.layers.Conv3D(self.filters, tuple(kernel), tuple(strides), **common)
+
+    def build(self, input_shape: Shape) -> None:
+        """Creates the children's weights; only the channel count has to be known."""
+        rank = 4 if self.deflated else 5
+        shape = (None,) * (rank - 1) + (input_shape[-1],)
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            convolution.build(shape)
+            shape = (*shape[:-1], self.filters)
+            norm.build(shape)
+        if self.gate is not None:
+            self.gate.build(shape)
+        self.built = True
+
+    def call(self, inputs: tf.Tensor, training: bool = False, valid: Any = None) -> tf.Tensor:
+        """See the class; `valid` as in `BatchNorm`."""
+        x = inputs
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            x = tf.nn.relu(norm(convolution(x), training=training, valid=valid))
+        return x if self.gate is None else self.gate(x)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """SAME padding: sizes divided by the strides, rounded up."""
+        strides = self.strides[1:] if self.deflated else self.strides
+        return same_padding_shape(input_shape, strides, self.filters)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "separable": self.separable,
+            "gating": self.gating,
+            "deflated": self.deflated,
+        }

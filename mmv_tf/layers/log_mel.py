@@ -1,0 +1,122 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Log-mel spectrogram of a waveform, in the graph."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+import types
+import warnings
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+_COMPRESSIONS = ("log1p_10000", "log_1e-6")
+
+
+@functools.cache
+def _tfio_audio() -> types.ModuleType:
+    """tensorflow-io's audio functions.
+
+    Imported at first use: only its Python functions are wanted, and the import warns, harmlessly
+    here, that its native library does not load under a current TensorFlow. Just those are hushed.
+    """
+    logger = logging.getLogger()
+    hush = lambda record: "unable to load" not in record.getMessage()  # noqa: E731
+    logger.addFilter(hush)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="(?s).*(unable to load|file system plugins).*")
+            warnings.filterwarnings("ignore", category=DeprecationWarning)
+            from tensorflow_io.python.ops import audio_ops
+    finally:
+        logger.removeFilter(hush)
+    return audio_ops
+
+
+@keras.saving.register_keras_serializable("mmv_tf")
+class LogMel(keras.layers.Layer):
+    """[B, samples] waveform in [-1, 1] -> [B, frames, mel_bins, 1], frames = ceil(samples / step).
+
+    Magnitude (not power) short-time Fourier transform with a periodic Hann window, padded at the
+    end; mel filters; log. Window 2048 and step 1024 at 48 kHz with 80 bins are MMV's (PAPER
+    section 1). The mel edges (80-7600 Hz) come from closely related releases. The compression that
+    MMV used is not known; `log(1 + 10000 mel)` is our default (two of the three related releases).
+
+    Args:
+      sample_rate: in Hz.
+      window: samples in a window (and the transform's length).
+      step: samples between windows.
+      mel_bins: number of filters.
+      lower_hz, upper_hz: edges of the filter bank.
+      compression: "log1p_10000" or "log_1e-6" (log(mel + 1e-6)).
+    """
+
+    def __init__(
+        self,
+        sample_rate: int = 48_000,
+        window: int = 2048,
+        step: int = 1024,
+        mel_bins: int = 80,
+        lower_hz: float = 80.0,
+        upper_hz: float = 7600.0,
+        compression: str = "log1p_10000",
+        **kwargs: Any,
+    ):
+        # Spectra need float32 whatever the network computes in.
+        kwargs["dtype"] = "float32"
+        super().__init__(**kwargs)
+        if compression not in _COMPRESSIONS:
+            raise ValueError(f"compression is {compression!r}; use one of {_COMPRESSIONS}.")
+        if not 0 <= lower_hz < upper_hz <= sample_rate / 2:
+            raise ValueError(
+                f"The mel edges {lower_hz}-{upper_hz} Hz must rise and stay below half the sample "
+                f"rate of {sample_rate} Hz."
+            )
+        self.sample_rate = sample_rate
+        self.window = window
+        self.step = step
+        self.mel_bins = mel_bins
+        self.lower_hz = lower_hz
+        self.upper_hz = upper_hz
+        self.compression = compression
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Nothing to create."""
+        self.built = True
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """See the class."""
+        audio = _tfio_audio()
+        waveform = tf.cast(inputs, tf.float32)
+        magnitude = audio.spectrogram(waveform, self.window, self.window, self.step)
+        mel = audio.melscale(
+            magnitude, self.sample_rate, self.mel_bins, self.lower_hz, self.upper_hz
+        )
+        if self.compression == "log1p_10000":
+            log_mel = tf.math.log1p(10_000.0 * mel)
+        else:
+            log_mel = tf.math.log(mel + 1e-6)
+        return log_mel[..., tf.newaxis]
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[B, frames, mel_bins, 1]."""
+        samples = input_shape[-1]
+        frames = None if samples is None else math.ceil(samples / self.step)
+        return (*input_shape[:-1], frames, self.mel_bins, 1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {
+            **super().get_config(),
+            "sample_rate": self.sample_rate,
+            "window": self.window,
+            "step": self.step,
+            "mel_bins": self.mel_bins,
+            "lower_hz": self.lower_hz,
+            "upper_hz": self.upper_hz,
+            "compression": self.compression,
+        }

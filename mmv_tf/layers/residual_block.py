@@ -1,0 +1,107 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The pre-activation residual block of ResNet v2, with an optional temporal shift."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mmv_tf.layers.batch_norm import BatchNorm
+from mmv_tf.layers.conv3d_unit import Shape, same_padding_shape
+from mmv_tf.layers.temporal_shift import TemporalShift
+
+
+@keras.saving.register_keras_serializable("mmv_tf")
+class ResidualBlock(keras.layers.Layer):
+    """Batch norm and ReLU before each convolution (He et al., arXiv 1603.05027).
+
+    A bottleneck block convolves 1x1, 3x3, 1x1 with a quarter of the channels inside; a basic block
+    convolves 1x1, 3x3 (the released code's form, not the usual 3x3, 3x3). The temporal shift acts
+    on the first pre-activation of the residual branch only; the shortcut is not shifted.
+
+    Args:
+      filters: output channels.
+      strides: of the 3x3 convolution and of the shortcut.
+      projection: project the shortcut with a 1x1 convolution.
+      bottleneck: which of the two forms.
+      shift_fraction: of `TemporalShift`; 0 for none.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        strides: int = 1,
+        projection: bool = False,
+        bottleneck: bool = True,
+        shift_fraction: float = 0.0,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.strides = strides
+        self.projection = projection
+        self.bottleneck = bottleneck
+        self.shift_fraction = shift_fraction
+        inner = filters // 4 if bottleneck else filters
+        plan = [(inner, 1, 1), (inner, 3, strides)] + ([(filters, 1, 1)] if bottleneck else [])
+        self.convolutions = [self._convolution(*step) for step in plan]
+        self.norms = [BatchNorm(dtype=self.dtype_policy) for _ in plan]
+        self.shortcut = self._convolution(filters, 1, strides) if projection else None
+        self.shift = (
+            TemporalShift(shift_fraction, dtype=self.dtype_policy) if shift_fraction else None
+        )
+
+    def _convolution(self, filters: int, size: int, strides: int) -> keras.layers.Layer:
+        return keras.layers.Conv2D(
+            filters, size, strides, padding="same", use_bias=False, dtype=self.dtype_policy
+        )
+
+    def build(self, input_shape: Shape) -> None:
+        """Creates the children's weights; only the channel count has to be known."""
+        shape: Shape = (None, None, None, input_shape[-1])
+        if self.shortcut is not None:
+            self.shortcut.build(shape)
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            norm.build(shape)
+            convolution.build(shape)
+            shape = (None, None, None, convolution.filters)
+        self.built = True
+
+    def call(
+        self,
+        inputs: tf.Tensor,
+        training: bool = False,
+        valid: Any = None,
+        num_frames: Any = None,
+    ) -> tf.Tensor:
+        """[B, H, W, C] (B * T rows when shifting, with `num_frames` = T) -> [B, H', W', filters]."""
+        x = shortcut = inputs
+        for index, (convolution, norm) in enumerate(
+            zip(self.convolutions, self.norms, strict=True)
+        ):
+            x = tf.nn.relu(norm(x, training=training, valid=valid))
+            if index == 0:
+                if self.shortcut is not None:
+                    shortcut = self.shortcut(x)
+                if self.shift is not None:
+                    x = self.shift(x, num_frames=num_frames)
+            x = convolution(x)
+        return x + shortcut
+
+    def compute_output_shape(self, input_shape: Shape, num_frames: Any = None) -> Shape:
+        """SAME padding: sizes divided by the strides, rounded up."""
+        return same_padding_shape(input_shape, (self.strides, self.strides), self.filters)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "strides": self.strides,
+            "projection": self.projection,
+            "bottleneck": self.bottleneck,
+            "shift_fraction": self.shift_fraction,
+        }

@@ -1,0 +1,46 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Feature gating of S3D-G (Xie et al., arXiv 1712.04851)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("mmv_tf")
+class SelfGating(keras.layers.Layer):
+    """Scales each channel by sigmoid(Linear(mean over time and space)).
+
+    Works on [B, T, H, W, C] and, for a deflated network, on [B, H, W, C].
+
+    Example:
+    >>> SelfGating()(tf.ones([2, 4, 8, 8, 16])).shape
+    TensorShape([2, 4, 8, 8, 16])
+    """
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates the linear layer."""
+        channels = input_shape[-1]
+        self.gate = keras.layers.Dense(
+            channels, activation="sigmoid", dtype=self.dtype_policy, name="gate"
+        )
+        self.gate.build((None, channels))
+        self.built = True
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """See the class."""
+        axes = list(range(1, inputs.shape.rank - 1))
+        weights = self.gate(tf.reduce_mean(inputs, axes))
+        for axis in axes:
+            weights = tf.expand_dims(weights, axis)
+        return inputs * weights
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The shape does not change."""
+        return tuple(input_shape)

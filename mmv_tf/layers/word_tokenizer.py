@@ -1,0 +1,125 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Sentences to word ids, in the graph and with core string operations only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+# Ours: English function words that say nothing about what is seen or heard. The list that MMV used
+# was not published. Words of place and direction (up, under, behind, out ...) stay in the text.
+ENGLISH_STOP_WORDS = tuple(
+    """a an the this that these those and or but nor so if than then as of to for with by at from
+    i me my mine we us our ours you your yours he him his she her hers it its they them their
+    theirs who whom whose which what there here is am are was were be been being do does did done
+    have has had having will would shall should can could may might must not no yes too very just
+    also only own same such some any each both all more most other few own about into when where
+    while because until im ive youre dont thats its were gonna let lets""".split()
+)
+
+PADDING_ID = 0
+UNKNOWN_ID = 1
+FIRST_WORD_ID = 2
+
+
+@keras.saving.register_keras_serializable("mmv_tf")
+class WordTokenizer(keras.layers.Layer):
+    """Strings of any shape [...] -> int32 word ids [..., max_words].
+
+    The rules, in order: lower case; a possessive 's falls away; other apostrophes are dropped
+    ("don't" -> "dont"); everything but letters and digits separates words; stop words go; words
+    outside the vocabulary go (or become id 1); the first `max_words` stay, the rest is id 0.
+    Core `tf.strings` operations only, so that a SavedModel with this layer inside loads anywhere.
+    MMV removes stop words and cuts to 16 (PAPER section 1); its other rules are not known.
+
+    Args:
+      vocabulary: the words, most frequent first; word i gets id i + 2. May be left out when the
+        layer is about to be loaded from a file.
+      max_words: length of the result.
+      stop_words: words to remove.
+      keep_unknown: give unknown words id 1 instead of leaving them out.
+
+    Example:
+    >>> WordTokenizer(["rabbit", "smells"], max_words=4)(["The rabbit's nose: it smells!"]).numpy()
+    array([[2, 3, 0, 0]], dtype=int32)
+    """
+
+    def __init__(
+        self,
+        vocabulary: Sequence[str] | None = None,
+        max_words: int = 16,
+        stop_words: Sequence[str] = ENGLISH_STOP_WORDS,
+        keep_unknown: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.max_words = max_words
+        self.stop_words = tuple(sorted(set(stop_words)))
+        self.keep_unknown = keep_unknown
+        words = None if vocabulary is None else list(vocabulary)
+        if words is not None and len(set(words)) != len(words):
+            raise ValueError("The vocabulary holds a word more than once.")
+        # Ids 0 and 1 are the padding ("") and the unknown token.
+        self.lookup = keras.layers.StringLookup(
+            mask_token="", oov_token="[UNK]", output_mode="int"
+        )
+        if words is not None:
+            # Set afterwards, the vocabulary is saved as a file and not inside the configuration.
+            self.lookup.set_vocabulary(words)
+
+    @property
+    def vocabulary(self) -> list[str]:
+        """The words, without the padding and unknown tokens."""
+        return self.lookup.get_vocabulary(include_special_tokens=False)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of ids, padding and unknown included: rows of the embedding table."""
+        return self.lookup.vocabulary_size()
+
+    def build(self, input_shape: Any = None) -> None:
+        """Nothing to create."""
+        self.built = True
+
+    def __call__(self, sentences: Any, **kwargs: Any) -> tf.Tensor:
+        """Keras layers take tensors only; sentences may also come as (lists of) Python strings."""
+        return super().__call__(tf.convert_to_tensor(sentences, tf.string), **kwargs)
+
+    def call(self, sentences: tf.Tensor) -> tf.Tensor:
+        """See the class."""
+        flat = tf.reshape(sentences, [-1])
+        text = tf.strings.lower(flat, encoding="utf-8")
+        text = tf.strings.regex_replace(text, "[’`]", "'")
+        text = tf.strings.regex_replace(text, r"'s\b", "")
+        text = tf.strings.regex_replace(text, "'", "")
+        text = tf.strings.regex_replace(text, r"[^\pL\pN]+", " ")
+        words = tf.strings.split(text)
+        stop_words = tf.constant(self.stop_words, tf.string)
+        stop = tf.reduce_any(words.flat_values[:, tf.newaxis] == stop_words, axis=1)
+        ids = tf.cast(self.lookup(words.flat_values), tf.int32)
+        keep = ~stop & (ids != PADDING_ID)
+        if not self.keep_unknown:
+            keep &= ids != UNKNOWN_ID
+        ragged = tf.ragged.boolean_mask(words.with_flat_values(ids), words.with_flat_values(keep))
+        dense = ragged.to_tensor(default_value=PADDING_ID, shape=[None, self.max_words])
+        shape = tf.concat([tf.shape(sentences), [self.max_words]], axis=0)
+        result = tf.reshape(dense, shape)
+        result.set_shape([*sentences.shape, self.max_words])
+        return result
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[..., max_words]."""
+        return (*input_shape, self.max_words)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments but the vocabulary, which is saved as a file beside the weights."""
+        return {
+            **super().get_config(),
+            "max_words": self.max_words,
+            "stop_words": self.stop_words,
+            "keep_unknown": self.keep_unknown,
+        }
