@@ -10,10 +10,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mmv_tf.layers import LogMel, WordTokenizer
+from mmv_tf.layers import LogMel, ProjectionHead, WordTokenizer
 
 MODALITIES = ("video", "audio", "text")
-# Rank of each modality's input, and the size of its last axis where that is fixed.
+# What each modality takes, for error messages.
 _INPUTS = {
     "video": "float [B, T, H, W, 3] in [0, 1]",
     "audio": "float log-mel [B, frames, mel_bins, 1] or [B, frames, mel_bins]",
@@ -24,8 +24,8 @@ _INPUTS = {
 class EmbeddingGraph(keras.Model):
     """A backbone for each modality and heads into spaces in which modalities can be compared.
 
-    Subclasses (`FineAndCoarse`, `Shared`, `Disjoint`) create their heads in `make_heads` and apply
-    them in `project`. At least two modalities have to be there; video-audio and video-text networks
+    Subclasses (`FineAndCoarse`, `Shared`, `Disjoint`) create their heads and say in `chain` which
+    modality passes which. At least two modalities have to be there; video-audio and video-text networks
     are the paper's ablations (Table 1a).
 
     Args:
@@ -73,13 +73,22 @@ class EmbeddingGraph(keras.Model):
         """Those that this network has."""
         return tuple(name for name in MODALITIES if self.backbone(name) is not None)
 
-    def backbone(self, modality: str) -> keras.layers.Layer | None:
-        """The tower f_m of a modality, or None."""
+    def backbone(self, modality: str) -> Any:
+        """The tower f_m of a modality, a Keras layer, or None."""
         return {"video": self.video, "audio": self.audio, "text": self.text}[modality]
 
-    def spaces(self, modality: str) -> tuple[str, ...]:
-        """Names of the spaces that a modality reaches."""
+    def chain(self, modality: str) -> list[tuple[str, ProjectionHead, str]]:
+        """How a modality reaches its spaces.
+
+        Returns:
+          (space, head, source) in the order of computation, finest space first; the source is
+          "before_head" or an earlier space.
+        """
         raise NotImplementedError
+
+    def spaces(self, modality: str) -> tuple[str, ...]:
+        """Names of the spaces that a modality reaches, finest first."""
+        return tuple(space for space, _, _ in self.chain(modality))
 
     def common_space(self, first: str, second: str) -> str:
         """The space in which two modalities are compared, the finer one where there are two.
@@ -105,11 +114,16 @@ class EmbeddingGraph(keras.Model):
         self, modality: str, features: tf.Tensor, training: bool, valid: Any
     ) -> dict[str, tf.Tensor]:
         """Heads of a modality: [B, d] -> one embedding for each space it reaches."""
-        raise NotImplementedError
+        values = {"before_head": features}
+        for space, head, source in self.chain(modality):
+            mode = training and self.trains_head(modality, space)
+            values[space] = head(values[source], training=mode, valid=valid)
+        del values["before_head"]
+        return values
 
-    def heads(self) -> list[tuple[keras.layers.Layer, int]]:
-        """Every head with the size of its input."""
-        raise NotImplementedError
+    def trains_head(self, modality: str, space: str) -> bool:
+        """Whether a modality takes part in the batch statistics of its head into a space."""
+        return True
 
     def build_towers(self) -> None:
         """Creates all weights; called at the end of a subclass's constructor.
@@ -119,11 +133,13 @@ class EmbeddingGraph(keras.Model):
         """
         for modality in self.modalities:
             backbone = self.backbone(modality)
-            if backbone is not None and not backbone.built:
+            if not backbone.built:
                 backbone.build(None)
-        for head, dim in self.heads():
-            if not head.built:
-                head.build((None, dim))
+            dims = {"before_head": backbone.feature_dim}
+            for space, head, source in self.chain(modality):
+                if not head.built:
+                    head.build((None, dims[source]))
+                dims[space] = head.dim
         self.built = True
 
     def build(self, input_shape: Any = None) -> None:
@@ -188,13 +204,10 @@ class EmbeddingGraph(keras.Model):
         shapes: dict[str, Any] = {}
         for modality, shape in input_shape.items():
             batch = shape[0]
-            dims = {"before_head": self.backbone(modality).feature_dim, **self.space_dims(modality)}
+            dims = {space: head.dim for space, head, _ in self.chain(modality)}
+            dims["before_head"] = self.backbone(modality).feature_dim
             shapes[modality] = {name: (batch, dim) for name, dim in dims.items()}
         return shapes
-
-    def space_dims(self, modality: str) -> dict[str, int]:
-        """Size of each space that a modality reaches."""
-        raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, towers included; weights and vocabulary are saved apart."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from mmv_tf.graphs.base import EmbeddingGraph
 from mmv_tf.layers import ProjectionHead
@@ -40,39 +39,14 @@ class Disjoint(EmbeddingGraph):
         self.text_to_video = ProjectionHead(dim, dtype=policy) if self.text else None
         self.build_towers()
 
-    def heads(self) -> list[tuple[keras.layers.Layer, int]]:
-        """See the base class."""
-        candidates = [
-            (self.video_to_audio, self.video),
-            (self.video_to_text, self.video),
-            (self.audio_to_video, self.audio),
-            (self.text_to_video, self.text),
-        ]
-        return [(head, tower.feature_dim) for head, tower in candidates if head is not None]
-
-    def spaces(self, modality: str) -> tuple[str, ...]:
-        """See the base class."""
-        reached = {"video": ("va", "vt"), "audio": ("va",), "text": ("vt",)}[modality]
-        missing = {"va": self.audio is None, "vt": self.text is None}
-        return tuple(space for space in reached if not missing[space])
-
-    def space_dims(self, modality: str) -> dict[str, int]:
-        """See the base class."""
-        return {space: self.dim for space in self.spaces(modality)}
-
-    def project(
-        self, modality: str, features: tf.Tensor, training: bool, valid: Any
-    ) -> dict[str, tf.Tensor]:
+    def chain(self, modality: str) -> list[tuple[str, ProjectionHead, str]]:
         """See the base class."""
         heads = {
             "video": {"va": self.video_to_audio, "vt": self.video_to_text},
             "audio": {"va": self.audio_to_video},
             "text": {"vt": self.text_to_video},
         }[modality]
-        return {
-            space: heads[space](features, training=training, valid=valid)
-            for space in self.spaces(modality)
-        }
+        return [(space, head, "before_head") for space, head in heads.items() if head is not None]
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from mmv_tf.graphs.base import EmbeddingGraph
 from mmv_tf.layers import ProjectionHead
@@ -61,38 +60,16 @@ class FineAndCoarse(EmbeddingGraph):
         self.text_to_coarse = ProjectionHead(coarse_dim, dtype=policy) if self.text else None
         self.build_towers()
 
-    def heads(self) -> list[tuple[keras.layers.Layer, int]]:
-        """See the base class."""
-        heads: list[tuple[keras.layers.Layer, int]] = [
-            (self.video_to_fine, self.video.feature_dim),
-            (self.fine_to_coarse, self.fine_dim),
-        ]
-        if self.audio_to_fine is not None:
-            heads.append((self.audio_to_fine, self.audio.feature_dim))
-        if self.text_to_coarse is not None:
-            heads.append((self.text_to_coarse, self.text.feature_dim))
-        return heads
-
-    def spaces(self, modality: str) -> tuple[str, ...]:
-        """See the base class."""
-        return ("vat",) if modality == "text" else ("va", "vat")
-
-    def space_dims(self, modality: str) -> dict[str, int]:
-        """See the base class."""
-        dims = {"va": self.fine_dim, "vat": self.coarse_dim}
-        return {space: dims[space] for space in self.spaces(modality)}
-
-    def project(
-        self, modality: str, features: tf.Tensor, training: bool, valid: Any
-    ) -> dict[str, tf.Tensor]:
+    def chain(self, modality: str) -> list[tuple[str, ProjectionHead, str]]:
         """See the base class."""
         if modality == "text":
-            return {"vat": self.text_to_coarse(features, training=training, valid=valid)}
-        head = self.video_to_fine if modality == "video" else self.audio_to_fine
-        fine = head(features, training=training, valid=valid)
-        coarse_training = training and (modality == "video" or self.audio_text)
-        coarse = self.fine_to_coarse(fine, training=coarse_training, valid=valid)
-        return {"va": fine, "vat": coarse}
+            return [("vat", self.text_to_coarse, "before_head")]
+        fine = self.video_to_fine if modality == "video" else self.audio_to_fine
+        return [("va", fine, "before_head"), ("vat", self.fine_to_coarse, "va")]
+
+    def trains_head(self, modality: str, space: str) -> bool:
+        """See the base class."""
+        return modality != "audio" or space == "va" or self.audio_text
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from mmv_tf.graphs.base import EmbeddingGraph
 from mmv_tf.layers import ProjectionHead
@@ -33,29 +32,10 @@ class Shared(EmbeddingGraph):
         self.text_head = ProjectionHead(dim, dtype=policy) if self.text else None
         self.build_towers()
 
-    def heads(self) -> list[tuple[keras.layers.Layer, int]]:
-        """See the base class."""
-        candidates = [
-            (self.video_head, self.video),
-            (self.audio_head, self.audio),
-            (self.text_head, self.text),
-        ]
-        return [(head, tower.feature_dim) for head, tower in candidates if head is not None]
-
-    def spaces(self, modality: str) -> tuple[str, ...]:
-        """See the base class."""
-        return ("vat",)
-
-    def space_dims(self, modality: str) -> dict[str, int]:
-        """See the base class."""
-        return {"vat": self.dim}
-
-    def project(
-        self, modality: str, features: tf.Tensor, training: bool, valid: Any
-    ) -> dict[str, tf.Tensor]:
+    def chain(self, modality: str) -> list[tuple[str, ProjectionHead, str]]:
         """See the base class."""
         head = {"video": self.video_head, "audio": self.audio_head, "text": self.text_head}[modality]
-        return {"vat": head(features, training=training, valid=valid)}
+        return [("vat", head, "before_head")]
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

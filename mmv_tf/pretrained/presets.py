@@ -115,7 +115,8 @@ def create_model(
         text=None if text is None else backbones.Sentence(**text, name="text"),
         tokenizer=tokenizer,
         log_mel=None if audio is None else LogMel(**dict(config.get("log_mel", {}))),
-        metadata=dict(config.get("metadata", {})),
+        # Plain values all the way down: a nested ConfigDict could not be saved.
+        metadata=ml_collections.ConfigDict(config.get("metadata", {})).to_dict(),
         dtype=dtype,
         **graph,
     )

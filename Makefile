@@ -1,0 +1,68 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
+# Every target needs nothing run before it: those that need .venv make it first, from
+# requirements.lock, or see in a moment that it is there. PYTHON=path chooses the Python (3.11, 3.12).
+
+PY := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup quickstart test test-all lint benchmark docs lock clean
+# Handed over in the environment, so that a path may hold any character.
+export FILM PYTHON
+
+help:
+	@echo 'make setup        make .venv (Python 3.11 or 3.12; PYTHON=path to choose)'
+	@echo 'make quickstart   the whole job on a real film, in runs/quickstart (FILM=path: your copy of it)'
+	@echo 'make test         lint, types and the quick tests'
+	@echo 'make test-all     the same with the slow tests'
+	@echo 'make lint         ruff and mypy'
+	@echo 'make benchmark    speed and memory'
+	@echo 'make docs         check the documentation'
+	@echo 'make lock         choose new versions of everything and write requirements.lock'
+	@echo 'make clean        remove what tools leave behind (not .venv, not runs/)'
+
+setup:
+	@sh tools/setup.sh
+
+quickstart: setup
+	@$(PY) -m examples.quickstart $(if $(FILM),--film="$$FILM")
+
+test: lint
+	$(PY) -m pytest
+
+test-all: lint
+	$(PY) -m pytest -m ''
+
+lint: setup
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+ifneq ($(wildcard benchmarks/__main__.py),)
+benchmark: setup
+	@$(PY) -m benchmarks
+else
+benchmark:
+	@echo 'make benchmark: the benchmarks come with later work; there is nothing to run yet.' >&2; exit 1
+endif
+
+ifneq ($(wildcard docs/check.py),)
+docs: setup
+	@$(PY) docs/check.py
+else
+docs:
+	@echo 'make docs: the documentation and its check come with later work; there is nothing to check yet.' >&2; exit 1
+endif
+
+# uv writes one lock for both Pythons, with hashes and without the address of any index.
+lock: setup
+	@$(PY) -m pip install --quiet --upgrade --target build/uv uv
+	@build/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-annotate --extra test --extra parquet \
+		--output-file requirements.lock setup.py
+	@echo 'Wrote requirements.lock: run make test.'
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -path ./.venv -prune -o -path ./runs -prune -o -name __pycache__ -type d -exec rm -rf {} +

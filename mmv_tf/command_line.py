@@ -1,0 +1,131 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What all programs in `binaries/` share: flags, errors and the exit status.
+
+A program is
+
+    def main(argv: list[str]) -> int | None: ...
+
+    if __name__ == "__main__":
+        command_line.run(main)
+
+and ends with the status
+
+    0    done (`main` returned None or 0; also after --help)
+    1    failed, one line "error: ..." on standard error: a ValueError or OSError, which in this
+         project say what was got, what was expected and what to do
+    2    wrong usage, one line: an unknown flag (the nearest right one is named), a flag's wrong
+         value, an argument that is no flag, or a `UsageError` from `main`
+    42   preempted after a checkpoint (`main` returned 42)
+    130  interrupted by Ctrl-C
+
+Any other exception is a bug and keeps its traceback. `--traceback` shows that of every error.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app, flags, logging
+
+FAILED = 1
+WRONG_USAGE = 2
+PREEMPTED = 42
+INTERRUPTED = 130
+
+_HELP_FLAGS = ("-h", "-help", "--help", "-helpshort", "--helpshort", "-?", "--?")
+
+
+class UsageError(ValueError):
+    """Flags that are each right but wrong together; ends the program with status 2."""
+
+
+def run(main: Callable[[list[str]], int | None], argv: Sequence[str] | None = None) -> None:
+    """Parses the flags, calls `main` and exits with the status given in the module's docstring.
+
+    Args:
+      main: takes [program name] and returns the exit status, None for 0.
+      argv: the program's name and arguments; by default those of the command line.
+    """
+    if "traceback" not in flags.FLAGS:
+        flags.DEFINE_bool("traceback", False, "Show the traceback of an error.")
+
+    def guarded(arguments: list[str]) -> int:
+        try:
+            return main(arguments) or 0
+        except UsageError as error:
+            return _complain(error, WRONG_USAGE)
+        except OSError as error:
+            return _complain(error, FAILED)
+        except ValueError as error:
+            return _complain(error, FAILED)
+        except KeyboardInterrupt as error:
+            return _complain(error, INTERRUPTED)
+
+    try:
+        app.run(guarded, argv=list(argv) if argv is not None else None, flags_parser=_parse)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def nearest(name: str, choices: Sequence[str]) -> str | None:
+    """The one of `choices` that `name` was most likely meant to be, None if none is like it."""
+    matches = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    return matches[0] if matches else None
+
+
+def _parse(argv: list[str]) -> list[str]:
+    """Parses flags; --help and mistakes end the program here."""
+    arguments = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
+    if any(argument in _HELP_FLAGS for argument in arguments):
+        app.usage(shorthelp=True, writeto_stdout=True)
+        sys.exit(0)
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.UnrecognizedFlagError as error:
+        # "--no" before a flag's name turns a boolean off.
+        names = [name for name in flags.FLAGS if len(name) > 1]
+        guess = nearest(error.flagname, names)
+        hint = f"did you mean --{guess}?" if guess else "see --help."
+        sys.exit(_wrong_usage(f"unknown flag --{error.flagname}; {hint}"))
+    except flags.Error as error:
+        sys.exit(_wrong_usage(f"{_one_line(str(error))}; see --help."))
+    if len(rest) > 1:
+        sys.exit(
+            _wrong_usage(
+                f"got the argument {rest[1]!r}; expected flags only, --name=value; see --help."
+            )
+        )
+    return rest
+
+
+def _wrong_usage(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return WRONG_USAGE
+
+
+def _complain(error: BaseException, status: int) -> int:
+    """Prints an error in one line, and its traceback if that was asked for."""
+    if flags.FLAGS.is_parsed() and flags.FLAGS.traceback:
+        logging.exception("The error's traceback:")
+    if isinstance(error, KeyboardInterrupt):
+        hint = _one_line(str(error))
+        print(f"interrupted{f': {hint}' if hint else ''}", file=sys.stderr)
+    else:
+        print(f"error: {_describe(error)}", file=sys.stderr)
+    return status
+
+
+def _describe(error: BaseException) -> str:
+    """One line; of an operating system's error, the file and the reason without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        return _one_line(f"{where}{error.strerror}")
+    return _one_line(str(error)) or type(error).__name__
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

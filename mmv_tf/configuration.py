@@ -1,0 +1,110 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Configurations from files and the command line, and results to files."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import ml_collections
+import numpy as np
+
+
+def load_config(path: str, overrides: Sequence[str] = ()) -> ml_collections.ConfigDict:
+    """Reads a configuration file and changes entries of it.
+
+    Args:
+      path: a Python file with `get_config(arg)`, or "FILE:ARG".
+      overrides: "section.key=value"; the value is read as the type that the entry has.
+
+    Returns:
+      A locked ConfigDict.
+
+    Raises:
+      ValueError: for a file that is not there or an entry that does not exist (the nearest is
+        named).
+    """
+    file, _, arg = path.partition(":")
+    if not os.path.isfile(file):
+        raise ValueError(f"There is no configuration file {file}; see configs/.")
+    spec = importlib.util.spec_from_file_location("mmv_tf_configuration", file)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{file} is not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "get_config"):
+        raise ValueError(f"{file} has no function get_config(arg).")
+    config = module.get_config(arg)
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise ValueError(f"{override!r} is not of the form section.key=value.")
+        _override(config, key, value)
+    return config.lock()
+
+
+def _override(config: ml_collections.ConfigDict, key: str, text: str) -> None:
+    *path, name = key.split(".")
+    section: Any = config
+    for step in [*path, name]:
+        if not isinstance(section, ml_collections.ConfigDict) or step not in section:
+            known = _keys(config)
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+            raise ValueError(f"The configuration has no entry {key!r}; nearest: {near[0]!r}.")
+        parent, section = section, section[step]
+    parent[name] = _parse(text, section, key)
+
+
+def _keys(config: ml_collections.ConfigDict, prefix: str = "") -> list[str]:
+    keys = []
+    for name, value in config.items():
+        if isinstance(value, ml_collections.ConfigDict):
+            keys += _keys(value, f"{prefix}{name}.")
+        else:
+            keys.append(f"{prefix}{name}")
+    return keys
+
+
+def _parse(text: str, old: Any, key: str) -> Any:
+    if isinstance(old, ml_collections.ConfigDict):
+        raise ValueError(f"{key!r} is a section with the entries {list(old)}, not a value.")
+    try:
+        if isinstance(old, str):
+            return text
+        value = json.loads(text.lower() if isinstance(old, bool) else text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{key} is {text!r}; expected a {type(old).__name__}.") from error
+    if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if isinstance(old, tuple) and isinstance(value, list):
+        value = tuple(value)
+    if type(value) is not type(old):
+        raise ValueError(f"{key} is {text!r}; expected a {type(old).__name__}, like {old!r}.")
+    return value
+
+
+def write_json(value: Any, path: str | os.PathLike[str]) -> None:
+    """Writes JSON whole or not at all; NumPy's numbers are taken too."""
+    target = pathlib.Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(value, indent=1, default=_plain, allow_nan=False)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    raise TypeError(f"Can't write a {type(value).__name__} as JSON.")

@@ -1,0 +1,77 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""How training changes what is seen: crops, flips and colours, the same for all frames of a clip."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+# PAPER section 3: the short side is resized to 224 and 200 x 200 is cropped.
+CROP_SHARE = 200 / 224
+
+
+def crop_window(
+    height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor | None, jitter: float
+) -> tf.Tensor:
+    """The window of the stored frame that is decoded and resized to the network's size.
+
+    Training (PAPER section 3): with probability 0.8 the frame's height and width are scaled by
+    independent factors from U(1 - jitter, 1 + jitter), jitter 0.2 in the paper; then `CROP_SHARE`
+    of its short side is cropped at a random place. Here the same is said of the stored frame's
+    pixels, so that nothing outside the window is decoded or resized. Evaluation: the middle.
+
+    Args:
+      height, width: int scalars, of the stored frame.
+      seed: int [2], or None for evaluation.
+      jitter: see above.
+
+    Returns:
+      int32 [top, left, height, width].
+    """
+    side = CROP_SHARE * tf.cast(tf.minimum(height, width), tf.float32)
+    limits = tf.cast(tf.stack([height, width]), tf.float32)
+    if seed is None:
+        size = tf.stack([side, side])
+        place = tf.constant([0.5, 0.5])
+    else:
+        draws = tf.random.stateless_uniform([5], seed)
+        factors = 1.0 + jitter * (2.0 * draws[:2] - 1.0)
+        factors = tf.where(draws[2] < 0.8, factors, 1.0)
+        size = side / factors
+        place = draws[3:]
+    size = tf.minimum(tf.round(size), limits)
+    corner = tf.floor(place * (limits - size + 1.0 - 1e-3))
+    return tf.cast(tf.concat([corner, size], axis=0), tf.int32)
+
+
+def flip(frames: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Mirrors a clip [T, H, W, 3] left to right, or not, with equal chance."""
+    mirrored = tf.random.stateless_uniform([], seed) < 0.5
+    return tf.cond(mirrored, lambda: tf.reverse(frames, axis=[2]), lambda: frames)
+
+
+def jitter_colour(frames: tf.Tensor, seed: tf.Tensor, strength: float = 1.0) -> tf.Tensor:
+    """Changes brightness, saturation, contrast and hue of a clip with probability 0.8.
+
+    Ranges at strength 1 (PAPER section 3): brightness 32/255, saturation and contrast 0.6-1.4, hue
+    0.2; the result is clipped to [0, 1].
+
+    Args:
+      frames: float [T, H, W, 3] in [0, 1].
+      seed: int [2].
+      strength: scales all ranges.
+    """
+    seeds = tf.random.split(seed, 5)
+
+    def changed() -> tf.Tensor:
+        x = tf.image.stateless_random_brightness(frames, strength * 32 / 255, seeds[0])
+        x = tf.image.stateless_random_saturation(
+            x, 1 - 0.4 * strength, 1 + 0.4 * strength, seeds[1]
+        )
+        x = tf.image.stateless_random_contrast(
+            x, 1 - 0.4 * strength, 1 + 0.4 * strength, seeds[2]
+        )
+        return tf.image.stateless_random_hue(x, 0.2 * strength, seeds[3])
+
+    chosen = tf.random.stateless_uniform([], seeds[4]) < 0.8
+    return tf.clip_by_value(tf.cond(chosen, changed, lambda: frames), 0.0, 1.0)

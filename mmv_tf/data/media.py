@@ -1,0 +1,350 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Decoding of video and sound with PyAV: one sequential pass over a span, in bounded memory.
+
+All times are seconds on one clock, that of the file's presentation: 0 is where a player starts.
+Frames and samples are placed by their own timestamps, so that a stream that starts late, has gaps
+or a variable frame rate stays aligned with the other one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import math
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import av
+import numpy as np
+from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+from PIL import Image
+
+# Timestamps are rounded by containers (to 1 ms in Matroska); a frame that is this little late
+# still counts as being there.
+_TIME_TOLERANCE = 2e-3
+# Where to seek before the wanted time: containers seek by decoding time, which can be earlier than
+# presentation time, and an audio decoder needs some packets before it is right. None: the start.
+_SEEK_BACK = (1.0, 10.0, None)
+# A picture is held on screen this long after the last frame's time, even if no duration is stored.
+_HOLD_SECONDS = 0.5
+_AUDIO_GAP_SECONDS = 0.03
+_MAX_PIXELS = 8192 * 8192
+_MAX_ASPECT = 16
+
+
+class MediaError(ValueError):
+    """A video or its sound can't be decoded; the message is one line that names the file."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MediaInfo:
+    """What a file holds.
+
+    Attributes:
+      duration: seconds, to the end of the video stream.
+      width, height: pixels as displayed (after rotation and with square pixels).
+      frame_rate: mean frames a second, 0 if unknown.
+      has_audio: whether there is a sound stream.
+      audio_rate: samples a second, 0 without sound.
+    """
+
+    duration: float
+    width: int
+    height: int
+    frame_rate: float
+    has_audio: bool
+    audio_rate: int
+
+
+def probe(path: str | pathlib.Path) -> MediaInfo:
+    """Reads what `path` holds, decoding its first frame.
+
+    Raises:
+      MediaError: it is missing, is no video, or its first frame can't be decoded.
+    """
+    with _open(path) as container:
+        stream = _video_stream(container, path)
+        origin = _origin(container)
+        if stream.duration is not None:
+            start = stream.start_time if stream.start_time is not None else 0
+            duration = float((start + stream.duration) * stream.time_base) - origin
+        elif container.duration is not None:
+            duration = container.duration / av.time_base
+        else:
+            raise MediaError(
+                f"{path}: the file does not say how long it is; copy it into another container "
+                "(ffmpeg -i in -c copy out.mp4)."
+            )
+        frame = next(iter(container.decode(stream)), None)
+        if frame is None:
+            raise MediaError(f"{path}: no video frame found; check that the file is whole.")
+        width, height = _display_size(frame, stream)
+        rate = stream.average_rate
+        audio = container.streams.audio[0] if container.streams.audio else None
+        return MediaInfo(
+            duration=duration,
+            width=width,
+            height=height,
+            frame_rate=float(rate) if rate is not None else 0.0,
+            has_audio=audio is not None,
+            audio_rate=int(audio.rate or 0) if audio is not None else 0,
+        )
+
+
+def frame_times(start: float, end: float, frame_rate: float) -> list[float]:
+    """The regular grid start, start + 1 / frame_rate, ... below `end` (at least one time)."""
+    count = max(1, math.ceil((end - start) * frame_rate - 1e-6))
+    return [start + index / frame_rate for index in range(count)]
+
+
+def iter_frames(
+    path: str | pathlib.Path,
+    start: float,
+    end: float,
+    frame_rate: float,
+    short_side: int,
+    jpeg_quality: int = 90,
+) -> Iterator[tuple[float, bytes]]:
+    """The frames shown at `frame_times(start, end, frame_rate)`; see `iter_frames_at`."""
+    return iter_frames_at(path, frame_times(start, end, frame_rate), short_side, jpeg_quality)
+
+
+def iter_frames_at(
+    path: str | pathlib.Path, times: Sequence[float], short_side: int, jpeg_quality: int = 90
+) -> Iterator[tuple[float, bytes]]:
+    """The frames on screen at given times, from one pass over the video.
+
+    The frame at a time is the last one whose own time is not later. Before the first frame it is
+    the first one, and up to half a second after the last frame's end it is the last one.
+
+    Args:
+      path: the video.
+      times: seconds, rising (equal ones may repeat: the very same bytes are given again).
+      short_side: pixels that the shorter side is scaled to, up or down.
+      jpeg_quality: 1 to 95.
+
+    Yields:
+      (time, JPEG bytes) for each of `times`.
+
+    Raises:
+      MediaError: the video can't be decoded or ends before the last of `times`.
+    """
+    if not times:
+        return
+    encoder = _FrameEncoder(short_side, jpeg_quality)
+    with _open(path) as container:
+        stream = _video_stream(container, path)
+        stream.codec_context.thread_count = 1  # Processes are what runs in parallel.
+        frames = _decode_from(container, stream, times[0])
+        index, shown, shown_time, shown_until = 0, None, -math.inf, -math.inf
+        jpeg: bytes | None = None
+        for time, frame in frames:
+            if shown is not None and time <= shown_time:
+                continue  # Out of order: a damaged or spliced file.
+            while index < len(times) and times[index] < time - _TIME_TOLERANCE:
+                if jpeg is None:
+                    jpeg = encoder.encode(frame if shown is None else shown, stream, path)
+                yield times[index], jpeg
+                index += 1
+            if index == len(times):
+                return
+            length = float(frame.duration * frame.time_base) if frame.duration else 0.0
+            shown, shown_time, shown_until = frame, time, time + length
+            jpeg = None
+        if shown is None:
+            raise MediaError(
+                f"{path}: no frame found at {times[index]:.2f} s; check that the file is whole."
+            )
+        while index < len(times) and times[index] < shown_until + _HOLD_SECONDS:
+            if jpeg is None:
+                jpeg = encoder.encode(shown, stream, path)
+            yield times[index], jpeg
+            index += 1
+        if index < len(times):
+            raise MediaError(
+                f"{path}: the video ends at {shown_until:.2f} s, before {times[index]:.2f} s; it "
+                "is cut off or damaged: get a whole copy."
+            )
+
+
+def read_waveform(
+    path: str | pathlib.Path, start: float, end: float, sample_rate: int = 48_000
+) -> np.ndarray:
+    """The sound from `start` to `end` as one channel, the mean of all.
+
+    Args:
+      path: the video or sound file.
+      start, end: seconds.
+      sample_rate: Hz to resample to.
+
+    Returns:
+      float32 [round((end - start) * sample_rate)] in [-1, 1]; zero where there is no sound.
+
+    Raises:
+      MediaError: there is no sound stream, or it can't be decoded.
+    """
+    count = round((end - start) * sample_rate)
+    samples = np.zeros(count, np.float32)
+    with _open(path) as container:
+        if not container.streams.audio:
+            raise MediaError(f"{path}: no sound stream found; expected one.")
+        stream = container.streams.audio[0]
+        resampler: av.AudioResampler | None = None
+        kind: tuple[str, str, int] | None = None
+        position, expected = 0, -math.inf
+
+        def put(resampled: Sequence[av.AudioFrame]) -> None:
+            nonlocal position
+            for piece in resampled:
+                mono = piece.to_ndarray().mean(axis=0)
+                low, high = max(position, 0), min(position + len(mono), count)
+                if low < high:
+                    samples[low:high] = mono[low - position : high - position]
+                position += len(mono)
+
+        for time, frame in _decode_from(container, stream, start):
+            # Half a second beyond the end feeds the resampler's filter.
+            if time >= end + 0.5:
+                break
+            frame_kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+            if kind != frame_kind or abs(time - expected) > _AUDIO_GAP_SECONDS:
+                if resampler is not None:
+                    put(resampler.resample(None))
+                # Channels are averaged by us: FFmpeg's own down-mix of floats can exceed 1.
+                resampler = av.AudioResampler("fltp", frame.layout, sample_rate)
+                kind, expected = frame_kind, time
+                position = round((time - start) * sample_rate)
+            expected += frame.samples / frame.sample_rate
+            frame.pts = None  # The samples are counted here; the resampler shall not shift them.
+            assert resampler is not None
+            put(resampler.resample(frame))
+        if resampler is not None:
+            put(resampler.resample(None))
+    if not np.isfinite(samples).all():
+        raise MediaError(f"{path}: the sound holds NaN or infinity; encode it again.")
+    return np.clip(samples, -1.0, 1.0)
+
+
+class _FrameEncoder:
+    """Scales frames and makes JPEGs of them; keeps FFmpeg's scaler between frames."""
+
+    def __init__(self, short_side: int, jpeg_quality: int):
+        self._short_side = short_side
+        self._jpeg_quality = jpeg_quality
+        self._reformatter = VideoReformatter()
+
+    def encode(self, frame: av.VideoFrame, stream: av.VideoStream, path: object) -> bytes:
+        """A JPEG of `frame`, upright and with square pixels."""
+        width, height = _display_size(frame, stream)
+        if max(width, height) > _MAX_ASPECT * min(width, height):
+            raise MediaError(
+                f"{path}: the picture is {width} x {height}; expected sides within a ratio of "
+                f"{_MAX_ASPECT}; crop it."
+            )
+        scale = self._short_side / min(width, height)
+        width, height = max(1, round(width * scale)), max(1, round(height * scale))
+        turns = round(frame.rotation / 90) % 4
+        if turns % 2:
+            width, height = height, width  # Scaled first, turned after.
+        # Area averaging does not alias when shrinking; when enlarging it would be blocky.
+        shrinks = width <= frame.width and height <= frame.height
+        image = self._reformatter.reformat(
+            frame,
+            width=width,
+            height=height,
+            format="rgb24",
+            src_colorspace=_colorspace(frame),
+            interpolation=Interpolation.AREA if shrinks else Interpolation.BICUBIC,
+        ).to_ndarray()
+        buffer = io.BytesIO()
+        upright = np.ascontiguousarray(np.rot90(image, turns))
+        Image.fromarray(upright).save(buffer, "JPEG", quality=self._jpeg_quality)
+        return buffer.getvalue()
+
+
+def _colorspace(frame: av.VideoFrame) -> Colorspace:
+    """The frame's colour matrix; where it is not stored, the one usual for its size."""
+    if frame.colorspace == Colorspace.ITU709 or (frame.colorspace == 2 and frame.height >= 720):
+        return Colorspace.ITU709
+    return Colorspace.DEFAULT
+
+
+@contextlib.contextmanager
+def _open(path: str | pathlib.Path) -> Iterator[av.container.InputContainer]:
+    """An open file; FFmpeg's errors, then and later, become `MediaError`."""
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise MediaError(
+            f"{path}: {'is a folder' if path.is_dir() else 'no such file'}; expected a video file; "
+            "check the path."
+        )
+    try:
+        # "file:" keeps a colon in the name from being read as a protocol.
+        with av.open(f"file:{path}", metadata_errors="replace") as container:
+            yield container
+    except av.FFmpegError as error:
+        reason = (error.strerror or str(error)).strip()
+        raise MediaError(
+            f"{path}: can't be decoded ({reason}); the file is damaged, cut off or no video: get a "
+            "whole copy."
+        ) from error
+
+
+def _video_stream(container: av.container.InputContainer, path: object) -> av.VideoStream:
+    """The first video stream that is no cover picture."""
+    for stream in container.streams.video:
+        if not stream.disposition & av.stream.Disposition.attached_pic:
+            size = stream.codec_context.width * stream.codec_context.height
+            if size > _MAX_PIXELS:
+                raise MediaError(
+                    f"{path}: the picture has {size} pixels; at most {_MAX_PIXELS} are decoded."
+                )
+            return stream
+    raise MediaError(f"{path}: no video stream found; expected a video.")
+
+
+def _origin(container: av.container.InputContainer) -> float:
+    """The stored time at which presentation starts (MPEG-TS files start anywhere)."""
+    # A small negative start is a codec's run-in, which is not presented.
+    start = container.start_time
+    return max(0.0, start / av.time_base) if start is not None else 0.0
+
+
+def _display_size(frame: av.VideoFrame, stream: av.VideoStream) -> tuple[int, int]:
+    """Width and height as displayed."""
+    ratio = float(stream.sample_aspect_ratio or 1)
+    width, height = max(1, round(frame.width * ratio)), frame.height
+    return (height, width) if round(frame.rotation / 90) % 2 else (width, height)
+
+
+def _decode_from(
+    container: av.container.InputContainer, stream: av.VideoStream | av.AudioStream, start: float
+) -> Iterator[tuple[float, av.VideoFrame | av.AudioFrame]]:
+    """(time, frame) from at or before `start` on, if the stream reaches back so far."""
+    origin = _origin(container)
+    for back in _SEEK_BACK:
+        from_start = back is None or start <= back
+        if not from_start:
+            assert back is not None
+            container.seek(
+                int((start - back + origin) / stream.time_base), stream=stream, backward=True
+            )
+        elif back is not _SEEK_BACK[0] and start > 0:
+            container.seek(0, backward=True)
+        first = True
+        for frame in container.decode(stream):
+            stamp = frame.pts if frame.pts is not None else frame.dts
+            if stamp is None:
+                raise MediaError(
+                    f"{container.name}: frames have no times; copy the file into another container "
+                    "(ffmpeg -i in -c copy out.mp4)."
+                )
+            time = float(stamp * frame.time_base) - origin
+            if first and not from_start and time > start + _TIME_TOLERANCE:
+                break  # Landed too late: seek further back.
+            first = False
+            yield time, frame
+        if not first or from_start:
+            return

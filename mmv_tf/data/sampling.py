@@ -1,0 +1,61 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Which moment of a clip an example shows: one offset in time for all modalities."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+def window_starts(
+    stored_frames: tf.Tensor, span: int, windows: int, seed: tf.Tensor | None
+) -> tf.Tensor:
+    """First frames of the windows to take from a clip.
+
+    Args:
+      stored_frames: int scalar, frames that the clip has.
+      span: frames from a window's first to just after its last.
+      windows: how many.
+      seed: int [2] for windows drawn at random and uniformly; None for windows spread evenly from
+        the clip's first frame to its last (one window: the middle).
+
+    Returns:
+      int32 [windows]. A clip shorter than `span` gives zeros; see `frame_indices`.
+    """
+    last = tf.maximum(stored_frames - span, 0)
+    if seed is not None:
+        return tf.random.stateless_uniform([windows], seed, 0, last + 1, tf.int32)
+    if windows == 1:
+        return tf.reshape(last // 2, [1])
+    places = tf.linspace(0.0, tf.cast(last, tf.float32), windows)
+    return tf.cast(tf.round(places), tf.int32)
+
+
+def frame_indices(
+    start: tf.Tensor, num_frames: int, stride: int, stored_frames: tf.Tensor
+) -> tf.Tensor:
+    """Indices [num_frames] of a window's frames; past the clip's end its last frame repeats."""
+    return tf.minimum(start + stride * tf.range(num_frames), stored_frames - 1)
+
+
+def nearest_candidates(
+    centre: tf.Tensor, starts: tf.Tensor, ends: tf.Tensor, candidates: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The narrations nearest in time to a moment: MIL-NCE's candidates (PAPER section 2).
+
+    The distance is to the narration's middle; of equally near ones the earlier comes first.
+
+    Args:
+      centre: float scalar, seconds.
+      starts, ends: float [N], seconds, in order of start.
+      candidates: how many to return, P.
+
+    Returns:
+      Indices int32 [P], nearest first, and booleans [P]: false where there are fewer than P.
+    """
+    count = tf.shape(starts)[0]
+    distance = tf.abs((starts + ends) / 2 - centre)
+    order = tf.argsort(distance, stable=True)[:candidates]
+    found = tf.minimum(count, candidates)
+    padding = [[0, candidates - found]]
+    return tf.pad(order, padding), tf.pad(tf.ones([found], tf.bool), padding)

@@ -1,0 +1,119 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Splitting one film into training and held-out parts by blocks of time.
+
+Neighbouring seconds of a film look and sound alike: clips drawn at random would put near copies of
+the training clips into the test. So the film is cut into blocks, and a block with all that is in it
+belongs to one split.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from mmv_tf.data import captions as captions_lib
+
+# How far a border may move, as a share of a block: no further, or it could pass the next one.
+_REACH = 0.5
+# In a long pause the border stays this far from the captions and otherwise where it was.
+_MARGIN_SECONDS = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A span of a film, [start, end) in seconds (whole milliseconds), and the split it is in."""
+
+    index: int
+    start: float
+    end: float
+    split: str
+
+    def holds(self, start: float, end: float) -> bool:
+        """Whether the span from `start` to `end` lies wholly inside."""
+        return self.start <= start and end <= self.end
+
+
+def time_blocks(
+    duration: float,
+    block_seconds: float,
+    pattern: Sequence[str],
+    captions: Sequence[captions_lib.Caption] = (),
+    first: int = 0,
+) -> list[Block]:
+    """Cuts a film into blocks whose borders lie, where possible, between captions.
+
+    Each border of an even division is moved to the middle of the nearest gap between captions (in a
+    gap longer than a second only as far as needed to be half a second from either caption), by at
+    most half a block. Where captions leave no gap so near, the border stays and the captions
+    across it belong to no block: see `held_captions`.
+
+    Args:
+      duration: of the film in seconds.
+      block_seconds: about how long a block shall be.
+      pattern: names of splits, dealt out to the blocks in turn, cyclically.
+      captions: of the film, in any order.
+      first: where in the pattern to begin, for the second and later films of a collection.
+
+    Returns:
+      The blocks in order; together they cover [0, duration) without overlap.
+
+    Raises:
+      ValueError: `duration` or `block_seconds` is not positive, or `pattern` is empty.
+    """
+    if not (0 < duration < math.inf and 0 < block_seconds < math.inf):
+        raise ValueError(
+            f"The duration is {duration} s and a block {block_seconds} s; both must be positive."
+        )
+    if not pattern or not all(pattern):
+        raise ValueError(
+            f"The split pattern is {list(pattern)}; name a split for each place in it, for example "
+            "train,train,test."
+        )
+    duration = math.floor(duration * 1000) / 1000
+    count = max(1, round(duration / block_seconds))
+    length = duration / count
+    gaps = _gaps(captions, duration)
+    borders = [0.0]
+    for index in range(1, count):
+        nominal = index * length
+        points = [round(_point_in(gap, nominal), 3) for gap in gaps]
+        points = [
+            point
+            for point in points
+            if abs(point - nominal) < _REACH * length and borders[-1] < point < duration
+        ]
+        border = min(points, key=lambda point: abs(point - nominal), default=round(nominal, 3))
+        borders.append(border)
+    borders.append(duration)
+    return [
+        Block(index, borders[index], borders[index + 1], pattern[(first + index) % len(pattern)])
+        for index in range(count)
+    ]
+
+
+def held_captions(
+    block: Block, captions: Sequence[captions_lib.Caption]
+) -> list[captions_lib.Caption]:
+    """The captions that lie wholly inside a block."""
+    return [caption for caption in captions if block.holds(caption.start, caption.end)]
+
+
+def _gaps(captions: Sequence[captions_lib.Caption], duration: float) -> list[tuple[float, float]]:
+    """The spans in which no caption is."""
+    gaps, covered = [], 0.0
+    for caption in sorted(captions, key=lambda caption: caption.start):
+        if caption.start >= covered:
+            gaps.append((covered, min(caption.start, duration)))
+        covered = max(covered, caption.end)
+    if covered <= duration:
+        gaps.append((covered, duration))
+    return gaps
+
+
+def _point_in(gap: tuple[float, float], wanted: float) -> float:
+    """The point of a gap nearest to `wanted` that keeps away from its ends."""
+    start, end = gap
+    margin = min((end - start) / 2, _MARGIN_SECONDS)
+    return min(max(wanted, start + margin), end - margin)

@@ -1,0 +1,127 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Embeds every clip of a data set once."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from mmv_tf.data import Reader
+from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.progress import Progress
+
+
+# What the reader says of each window though it holds for the whole clip.
+_PER_CLIP = ("caption", "label", "example_id", "clip_start", "clip_end")
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipEmbeddings:
+    """What a network says of N clips.
+
+    Attributes:
+      features: "MODALITY/before_head" and "MODALITY/SPACE" -> float32 [N, dim], the mean over a
+        clip's windows (PAPER section 5), not normalised.
+      valid: modality -> booleans [N].
+      example_ids, captions: N strings; a clip's caption is the narration nearest its middle.
+      labels: int32 [N], -1 for none.
+      starts, ends: float32 [N], seconds of the source.
+    """
+
+    features: dict[str, np.ndarray]
+    valid: dict[str, np.ndarray]
+    example_ids: list[str]
+    captions: list[str]
+    labels: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.example_ids)
+
+
+def embed_clips(model: EmbeddingGraph, reader: Reader) -> ClipEmbeddings:
+    """Embeds a split, every clip of it, in order.
+
+    Raises:
+      ValueError: if fewer or more clips come out than the manifest lists, or an embedding is not
+        finite.
+    """
+    expected = reader.num_examples()
+
+    @tf.function(reduce_retracing=True)
+    def embed(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        inputs, windows = {}, {}
+        for modality in model.modalities:
+            if modality in batch:
+                shape = tf.shape(batch[modality])
+                inputs[modality] = tf.reshape(
+                    batch[modality], tf.concat([[-1], shape[2:]], axis=0)
+                )
+                windows[modality] = shape[1]
+                inputs[modality].set_shape([None, *batch[modality].shape[2:]])
+        outputs = model(inputs, training=False)
+        return {
+            f"{modality}/{name}": tf.reduce_mean(
+                tf.reshape(value, [-1, windows[modality], value.shape[-1]]), axis=1
+            )
+            for modality, values in outputs.items()
+            for name, value in values.items()
+        }
+
+    collected: dict[str, list[np.ndarray]] = {}
+    with Progress(expected, f"embed {reader.config.split}", "clips") as progress:
+        for batch in reader.evaluate():
+            # The narration is the same for all windows of a clip.
+            if "text" in batch:
+                batch["text"] = batch["text"][:, 0]
+            numbers = embed(
+                {modality: batch[modality] for modality in model.modalities if modality in batch}
+            )
+            for modality in model.modalities:
+                flags = batch.get(f"valid/{modality}")
+                if flags is not None:
+                    numbers[f"valid/{modality}"] = tf.reduce_all(
+                        tf.reshape(flags, [tf.shape(flags)[0], -1]), axis=1
+                    )
+            for key in _PER_CLIP:
+                if key in batch:
+                    numbers[key] = batch[key][:, 0]
+            for key, value in numbers.items():
+                collected.setdefault(key, []).append(value.numpy())
+            progress.update(len(batch["example_id"]))
+    arrays = {key: np.concatenate(parts) for key, parts in collected.items()}
+    found = len(arrays.get("example_id", ()))
+    if found != expected:
+        raise ValueError(
+            f"{found} clips were read from {reader.directory}, its manifest lists {expected}; "
+            "check the shards."
+        )
+    features = {
+        key: value
+        for key, value in arrays.items()
+        if "/" in key and not key.startswith("valid/")
+    }
+    for key, value in features.items():
+        if not np.isfinite(value).all():
+            raise ValueError(f"The network's {key} is not finite for some clips.")
+
+    def strings(key: str) -> list[str]:
+        return [value.decode(errors="replace") for value in arrays.get(key, ())]
+
+    return ClipEmbeddings(
+        features=features,
+        valid={
+            key.removeprefix("valid/"): value
+            for key, value in arrays.items()
+            if key.startswith("valid/")
+        },
+        example_ids=strings("example_id"),
+        captions=strings("caption"),
+        labels=arrays["label"],
+        starts=arrays["clip_start"],
+        ends=arrays["clip_end"],
+    )

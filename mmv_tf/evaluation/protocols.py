@@ -1,0 +1,186 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluations as declarations, and the one function that runs them."""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+import platform
+from typing import Any
+
+import ml_collections
+import numpy as np
+import tensorflow as tf
+
+from mmv_tf.data import Reader
+from mmv_tf.data import default_config as default_data_config
+from mmv_tf.evaluation.embed import ClipEmbeddings, embed_clips
+from mmv_tf.evaluation.linear_probe import linear_probe
+from mmv_tf.evaluation.retrieval import retrieval_metrics
+from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.version import __version__
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """How a benchmark is scored.
+
+    Attributes:
+      name, version: together they say what a number means; the version rises with every change.
+      windows: spread evenly over each clip, their embeddings averaged.
+      retrieval: (query, item) modalities; item i is right for query i, ties count against.
+      probe: modalities whose `before_head` a linear classifier of the labels is trained on.
+      train_split, test_split: the probe learns on one, everything is scored on the other.
+      permutations: for the p-values.
+      source: where the choices come from.
+    """
+
+    name: str
+    version: int
+    windows: int
+    retrieval: tuple[tuple[str, str], ...]
+    probe: tuple[str, ...]
+    train_split: str
+    test_split: str
+    permutations: int
+    source: str
+
+
+NARRATED_FILM = Protocol(
+    name="narrated_film",
+    version=1,
+    windows=4,
+    retrieval=(("text", "video"), ("video", "audio"), ("audio", "text")),
+    probe=("video", "audio"),
+    train_split="train+validation",
+    test_split="test",
+    permutations=9999,
+    source="ours; four windows averaged as in the paper's retrieval (PAPER section 5)",
+)
+PROTOCOLS = {protocol.name: protocol for protocol in (NARRATED_FILM,)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """A protocol's outcome: the results to publish, and the embeddings behind them."""
+
+    results: dict[str, Any]
+    train: ClipEmbeddings
+    test: ClipEmbeddings
+
+
+def run_protocol(
+    protocol: Protocol,
+    model: EmbeddingGraph,
+    directory: str,
+    untrained: EmbeddingGraph | None = None,
+    batch_size: int = 8,
+) -> Evaluation:
+    """Scores a network.
+
+    Args:
+      protocol: what to do.
+      model: the network; its metadata say how clips are read.
+      directory: the data, as `prepare_data` writes it.
+      untrained: the same network before training; the probe is run on it as well.
+      batch_size: clips at once; changes no result.
+
+    Raises:
+      ValueError: if the network lacks a modality, or the data fit neither protocol nor network.
+    """
+    for query, item in protocol.retrieval:
+        model.common_space(query, item)
+    train_reader = make_reader(model, directory, protocol.train_split, protocol, batch_size)
+    test_reader = make_reader(model, directory, protocol.test_split, protocol, batch_size)
+    train, test = embed_clips(model, train_reader), embed_clips(model, test_reader)
+    results: dict[str, Any] = {
+        "protocol": dataclasses.asdict(protocol),
+        "clips": {
+            "listed": {"train": train_reader.num_examples(), "test": test_reader.num_examples()},
+            "scored": {"train": len(train), "test": len(test)},
+        },
+        "retrieval": {
+            f"{query} -> {item}": _retrieve(model, test, query, item, protocol.permutations)
+            for query, item in protocol.retrieval
+        },
+        "environment": {
+            "mmv_tf": __version__,
+            "tensorflow": tf.__version__,
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+        },
+    }
+    labels = train_reader.manifest["labels"]
+    if protocol.probe and labels:
+        blocks = train_reader.manifest["blocks"]
+        probes = {"trained": _probe(protocol, train, test, blocks)}
+        if untrained is not None:
+            probes["untrained"] = _probe(
+                protocol,
+                embed_clips(untrained, train_reader),
+                embed_clips(untrained, test_reader),
+                blocks,
+            )
+        results["linear_probe"] = {"labels": labels, **probes}
+    return Evaluation(results, train, test)
+
+
+def make_reader(
+    model: EmbeddingGraph, directory: str, split: str, protocol: Protocol, batch_size: int
+) -> Reader:
+    """A reader of a split as the network was trained to see it."""
+    config = default_data_config()
+    metadata = model.metadata
+    missing = sorted({"num_frames", "frame_rate", "size"} - set(metadata))
+    if missing:
+        raise ValueError(f"The network's metadata lack {missing}; it can't be told what to read.")
+    config.update(
+        ml_collections.ConfigDict(
+            {
+                "directory": directory,
+                "split": split,
+                "num_frames": metadata["num_frames"],
+                "frame_rate": metadata["frame_rate"],
+                "size": metadata["size"],
+                "windows": protocol.windows,
+                "batch_size": batch_size,
+            }
+        )
+    )
+    return Reader(config.lock(), model.tokenizer, model.log_mel)
+
+
+def _retrieve(
+    model: EmbeddingGraph, clips: ClipEmbeddings, query: str, item: str, permutations: int
+) -> dict[str, float]:
+    space = model.common_space(query, item)
+    rows = clips.valid[query] & clips.valid[item]
+    return {
+        "left_out": int((~rows).sum()),
+        **retrieval_metrics(
+            clips.features[f"{query}/{space}"][rows],
+            clips.features[f"{item}/{space}"][rows],
+            permutations,
+        ),
+    }
+
+
+def _probe(
+    protocol: Protocol, train: ClipEmbeddings, test: ClipEmbeddings, blocks: list[dict[str, Any]]
+) -> dict[str, dict[str, float]]:
+    starts = sorted(block["start"] for block in blocks)
+    groups = np.array([bisect.bisect_right(starts, start + 1e-3) for start in train.starts])
+    scores = {}
+    for modality in protocol.probe:
+        learn = train.valid[modality] & (train.labels >= 0)
+        score = test.valid[modality] & (test.labels >= 0)
+        key = f"{modality}/before_head"
+        scores[modality] = linear_probe(
+            train.features[key][learn],
+            train.labels[learn],
+            test.features[key][score],
+            test.labels[score],
+            groups[learn],
+        )
+    return scores

@@ -1,0 +1,135 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""MMV's contrastive losses, NCE and MIL-NCE: one computation, one candidate or several.
+
+For row i with video v_i and candidate narrations y_i,1..P (P = 1 for video-audio):
+
+    loss_i = LSE({sim(v_i, y_j,k)} for all j, k; {sim(v_j, y_i,k)} for all j, k)
+             - LSE({sim(v_i, y_i,k)} for all k),    sim(v, y) = v . y / temperature,
+
+with unit vectors and LSE the log of the sum of exponentials. Both directions stand in ONE
+denominator and the positive pairs stand in it twice, so that the least possible loss is log 2: it
+is not the mean of two cross-entropies (PAPER section 2, "exact batch form").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+# Far below any similarity, yet finite, so that a row with nothing valid gives no NaN.
+_MASKED = -1e9
+
+Gather = Callable[[tf.Tensor], tf.Tensor]
+
+
+def mil_nce(
+    video: tf.Tensor,
+    text: tf.Tensor,
+    temperature: float = 0.07,
+    valid: Any = None,
+    candidate_valid: Any = None,
+    gather: Gather | None = None,
+) -> tf.Tensor:
+    """MIL-NCE between videos and their candidate narrations (PAPER section 2).
+
+    Args:
+      video: float [B, D], any length; normalised inside.
+      text: float [B, P, D], the P candidates of each row.
+      temperature: divides the cosines; 0.07 in the paper.
+      valid: optional [B] booleans; other rows are neither scored nor used as negatives.
+      candidate_valid: optional [B, P] booleans; a row without a valid candidate is not valid.
+      gather: concatenates a [b, ...] tensor over replicas in the replicas' order. With it the
+        negatives are the global batch's, and the result is this replica's share of the global
+        mean: the shares add up to it.
+
+    Returns:
+      The mean over valid rows, a float32 scalar; 0 if there is none.
+
+    Raises:
+      ValueError: for shapes that do not fit or a temperature that is not positive.
+    """
+    total, count = loss_sum_and_count(video, text, temperature, valid, candidate_valid, gather)
+    return tf.math.divide_no_nan(total, count)
+
+
+def nce(
+    a: tf.Tensor,
+    b: tf.Tensor,
+    temperature: float = 0.07,
+    valid: Any = None,
+    gather: Gather | None = None,
+) -> tf.Tensor:
+    """NCE between two modalities: `mil_nce` with one candidate a row.
+
+    Args:
+      a, b: float [B, D]; row i of one belongs to row i of the other.
+      temperature, valid, gather: as of `mil_nce`.
+
+    Returns:
+      The mean over valid rows, a float32 scalar; 0 if there is none.
+    """
+    if b.shape.rank != 2:
+        raise ValueError(f"nce takes two [B, D] tensors, got {a.shape} and {b.shape}.")
+    return mil_nce(a, b[:, tf.newaxis], temperature, valid, gather=gather)
+
+
+def loss_sum_and_count(
+    video: tf.Tensor,
+    text: tf.Tensor,
+    temperature: float,
+    valid: Any = None,
+    candidate_valid: Any = None,
+    gather: Gather | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Sum of the loss over this replica's valid rows, and the number of valid rows of all replicas.
+
+    Per replica the similarities take O(local batch x global batch x P).
+    """
+    video = tf.convert_to_tensor(video)
+    text = tf.convert_to_tensor(text)
+    if video.shape.rank != 2 or text.shape.rank != 3 or video.shape[-1] != text.shape[-1]:
+        raise ValueError(
+            f"Expected video [B, D] and text [B, P, D], got {video.shape} and {text.shape}."
+        )
+    if not temperature > 0:
+        raise ValueError(f"temperature is {temperature}; it must be positive.")
+    gather = gather or tf.identity
+    batch, candidates = tf.shape(text)[0], tf.shape(text)[1]
+    dim = video.shape[-1]
+    video = tf.math.l2_normalize(tf.cast(video, tf.float32), axis=-1)
+    text = tf.math.l2_normalize(tf.cast(text, tf.float32), axis=-1)
+
+    if candidate_valid is None:
+        candidate_valid = tf.ones([batch, candidates], tf.bool)
+    candidate_valid = tf.cast(candidate_valid, tf.bool)
+    if valid is None:
+        valid = tf.ones([batch], tf.bool)
+    valid = tf.cast(valid, tf.bool) & tf.reduce_any(candidate_valid, axis=1)
+    candidate_valid &= valid[:, tf.newaxis]
+
+    all_video, all_text = gather(video), gather(text)
+    # Booleans are gathered as numbers: not every collective takes them.
+    all_valid = gather(tf.cast(valid, tf.float32))
+    all_candidate_valid = gather(tf.cast(candidate_valid, tf.float32))
+
+    def similarity(left: tf.Tensor, right: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
+        logits = tf.matmul(left, right, transpose_b=True) / temperature
+        return tf.where(columns > 0, logits, _MASKED)
+
+    # [b, N * P]: my videos against everyone's narrations.
+    to_text = similarity(
+        video, tf.reshape(all_text, [-1, dim]), tf.reshape(all_candidate_valid, [1, -1])
+    )
+    # [b, P * N]: my narrations against everyone's videos.
+    to_video = similarity(tf.reshape(text, [-1, dim]), all_video, all_valid[tf.newaxis])
+    own = tf.reshape(candidate_valid, [-1, 1])
+    to_video = tf.reshape(tf.where(own, to_video, _MASKED), [batch, -1])
+
+    positive = tf.einsum("bd,bpd->bp", video, text) / temperature
+    positive = tf.reduce_logsumexp(tf.where(candidate_valid, positive, _MASKED), axis=1)
+    everything = tf.reduce_logsumexp(tf.concat([to_text, to_video], axis=1), axis=1)
+    rows = tf.where(valid, everything - positive, 0.0)
+    return tf.reduce_sum(rows), tf.reduce_sum(all_valid)

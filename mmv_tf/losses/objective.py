@@ -1,0 +1,87 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The training objective: weighted losses over pairs of modalities, missing rows left out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from mmv_tf.losses.contrastive import Gather, loss_sum_and_count
+
+# The pairs by their names in configs and logs.
+PAIRS = {"va": ("video", "audio"), "vt": ("video", "text"), "at": ("audio", "text")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """L = sum over pairs of weight * loss (PAPER section 2).
+
+    Attributes:
+      weights: pair -> weight. MMV weights video-audio and video-text 1:1 on HowTo100M with
+        AudioSet (10:1 on HowTo100M alone, presumably 10 for video-text); FAC has no audio-text term.
+      temperature: of every pair; 0.07 in the paper.
+
+    Raises:
+      ValueError: for an unknown pair, or if no weight is positive.
+    """
+
+    weights: Mapping[str, float]
+    temperature: float = 0.07
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.weights) - set(PAIRS))
+        if unknown:
+            raise ValueError(f"Unknown pair {unknown[0]!r}; pairs are {tuple(PAIRS)}.")
+        if not self.pairs:
+            raise ValueError(f"No pair has a positive weight: {dict(self.weights)}.")
+
+    @property
+    def pairs(self) -> tuple[str, ...]:
+        """The pairs with a positive weight."""
+        return tuple(pair for pair in PAIRS if self.weights.get(pair, 0.0) > 0)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities that the pairs need."""
+        needed = {modality for pair in self.pairs for modality in PAIRS[pair]}
+        return tuple(sorted(needed, key=("video", "audio", "text").index))
+
+    def __call__(
+        self,
+        embeddings: Mapping[str, tf.Tensor],
+        valid: Mapping[str, Any],
+        gather: Gather | None = None,
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+        """Computes the loss.
+
+        Args:
+          embeddings: "va/video" [B, D], "vt/text" [B, P, D] ...: for each pair, both members in the
+            pair's space.
+          valid: modality -> [B] booleans ([B, P] for text).
+          gather: see `mil_nce`.
+
+        Returns:
+          This replica's share of the weighted sum, of each pair's loss, and (not a share) each
+          pair's number of valid rows over all replicas.
+        """
+        total = tf.zeros([])
+        terms, counts = {}, {}
+        for pair in self.pairs:
+            first, second = PAIRS[pair]
+            left, right = embeddings[f"{pair}/{first}"], embeddings[f"{pair}/{second}"]
+            rows = valid.get(first)
+            candidates = valid.get(second)
+            if right.shape.rank == 2:
+                right = right[:, tf.newaxis]
+                candidates = None if candidates is None else candidates[:, tf.newaxis]
+            loss, count = loss_sum_and_count(
+                left, right, self.temperature, rows, candidates, gather
+            )
+            terms[pair] = tf.math.divide_no_nan(loss, count)
+            counts[pair] = count
+            total += self.weights[pair] * terms[pair]
+        return total, terms, counts

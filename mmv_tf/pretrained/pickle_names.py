@@ -1,0 +1,297 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What a pickle may name, and what stands for it: see `pickle_reader`.
+
+Every allowed name maps to a function of this file. Each checks the type of each argument, and no
+array is made before its declared size has been compared with the bytes that are there.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+_MAX_RANK = 32
+_DTYPE = re.compile(r"[<>=|]?(f[248]|[iu][1248]|b1)")
+
+
+class Budget(Protocol):
+    """What a constructor sees of the machine that runs it."""
+
+    text_budget: int
+
+
+class RefusedError(ValueError):
+    """The file is not a plain pickle of arrays; nothing of it was executed."""
+
+
+class Name:
+    """Stands for an allowed global. `make` builds what calling it would, or is None."""
+
+    def __init__(self, name: str, make: Callable[..., Any] | None):
+        self.name = name
+        self.make = make
+
+
+class Module:
+    """Stands for a module that dill names; only `dill._get_attr` takes it."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+
+class Dtype:
+    """Stands for a numpy dtype; BUILD may set its byte order."""
+
+    def __init__(self, dtype: np.dtype):
+        self.dtype = dtype
+
+
+class Array:
+    """Stands for an array whose contents come later, with BUILD."""
+
+    array: np.ndarray | None = None
+
+
+class LongText:
+    """UTF-8 bytes of a long string, not decoded."""
+
+    def __init__(self, view: memoryview):
+        self.view = view
+
+
+def describe(value: Any) -> str:
+    """What an error calls a value."""
+    if type(value) is Name:
+        return value.name
+    kinds = {
+        Module: "a module",
+        Dtype: "a dtype",
+        Array: "an array",
+        LongText: "a long string",
+        memoryview: "bytes",
+    }
+    return kinds.get(type(value), f"a {type(value).__name__}")
+
+
+def find(module: str, name: str) -> Name:
+    """The stand-in of an allowed name; any other is refused."""
+    full = f"{module}.{name}"
+    if full not in _NAMES:
+        raise RefusedError(f"the pickle names {_short(full)}, which is refused")
+    return Name(full, _NAMES[full])
+
+
+def call(budget: Budget, function: Name, arguments: Any) -> Any:
+    """Builds what calling an allowed name (with a `make`) would build."""
+    assert function.make is not None
+    try:
+        return function.make(budget, *arguments)
+    except TypeError as error:
+        raise RefusedError(
+            f"{function.name} with {len(arguments)} arguments of other kinds than arrays have is "
+            "refused"
+        ) from error
+
+
+# Constructors: what the allowed names would build. Each one checks the types of its arguments.
+
+
+def _reconstruct(budget: Budget, kind: Any, shape: Any, code: Any) -> Array:
+    if type(kind) is not Name or kind.name != "numpy.ndarray":
+        raise RefusedError(f"an array of the kind {describe(kind)} is refused")
+    if type(shape) is not tuple or [type(size) for size in shape] != [int] or shape[0] != 0:
+        raise RefusedError(f"an empty array of shape {_short(shape)} is refused")
+    return Array()
+
+
+def _dtype(budget: Budget, code: Any, *flags: Any) -> Dtype:
+    if type(code) is not str or not _DTYPE.fullmatch(code):
+        raise RefusedError(f"an array of dtype {_short(code)} is refused; only numbers are read")
+    return Dtype(np.dtype(code))
+
+
+def _from_buffer(budget: Budget, data: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
+    return _make_array(data, dtype, shape, type(order) is str and order == "F")
+
+
+def _scalar(budget: Budget, dtype: Any, data: Any) -> np.ndarray:
+    return _make_array(data, dtype, (), False)
+
+
+def _encode(budget: Budget, text: Any, encoding: Any) -> memoryview:
+    if type(encoding) is not str or encoding not in ("latin1", "latin-1"):
+        raise RefusedError(f"the encoding {_short(encoding)} is refused")
+    if type(text) is LongText:
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        pieces = bytearray()
+        budget.text_budget -= len(text.view)
+        _check_budget(budget)
+        for start in range(0, len(text.view), 1 << 20):
+            pieces += decoder.decode(bytes(text.view[start : start + (1 << 20)])).encode("latin-1")
+        decoder.decode(b"", final=True)
+        return memoryview(pieces)
+    if type(text) is not str:
+        raise RefusedError(f"encoding {describe(text)} is refused")
+    budget.text_budget -= len(text)
+    _check_budget(budget)
+    return memoryview(text.encode("latin-1"))
+
+
+def _check_budget(budget: Budget) -> None:
+    if budget.text_budget < 0:
+        raise RefusedError("the pickle copies the same bytes again and again")
+
+
+def _no_bytes(budget: Budget) -> memoryview:
+    return memoryview(b"")
+
+
+def _mapping(budget: Budget, *contents: Any) -> Any:
+    if not contents:
+        return {}
+    # The dict itself, not a copy: a program could ask for copies of a large one again and again.
+    if len(contents) == 1 and type(contents[0]) is dict:
+        return contents[0]
+    raise RefusedError("a mapping of anything but a dict is refused")
+
+
+def _default_mapping(budget: Budget, factory: Any = None) -> Any:
+    if factory is not None and (type(factory) is not Name or _NAMES[factory.name] is not _mapping):
+        raise RefusedError(f"a defaultdict of {describe(factory)} is refused")
+    return {}
+
+
+def _import_module(budget: Budget, name: Any, safe: Any = False) -> Module:
+    if type(name) is not str or name not in _MODULES:
+        raise RefusedError(f"the pickle imports {_short(name)}, which is refused")
+    return Module(name)
+
+
+def _get_attribute(budget: Budget, module: Any, name: Any) -> Name:
+    if type(module) is not Module or type(name) is not str:
+        raise RefusedError(f"taking an attribute of {describe(module)} is refused")
+    return find(module.name, name)
+
+
+def _dill_array(budget: Budget, make: Any, arguments: Any, state: Any, extra: Any = None) -> Any:
+    if extra is not None and (type(extra) is not dict or extra):
+        raise RefusedError("an array with attributes of its own is refused")
+    array = _rebuild(budget, make, arguments)
+    fill(array, state)
+    return array
+
+
+def _jax_array(budget: Budget, make: Any, arguments: Any, state: Any, aval: Any = None) -> Any:
+    # `aval` tells jax about weak types; it changes no value.
+    array = _rebuild(budget, make, arguments)
+    fill(array, state)
+    return array
+
+
+def _rebuild(budget: Budget, make: Any, arguments: Any) -> Array:
+    if type(make) is not Name or make.make is not _reconstruct or type(arguments) is not tuple:
+        raise RefusedError(f"an array made by {describe(make)} is refused")
+    return call(budget, make, arguments)
+
+
+def fill(target: Array, state: Any) -> None:
+    """Gives an array the contents that numpy's `__setstate__` would."""
+    if type(state) is not tuple or len(state) != 5:
+        raise RefusedError("an array with a state of another form than numpy's is refused")
+    _, shape, dtype, fortran, data = state
+    if target.array is not None:
+        raise RefusedError("an array is given its contents twice")
+    target.array = _make_array(data, dtype, shape, fortran is True)
+
+
+def set_byte_order(target: Dtype, state: Any) -> None:
+    """Gives a dtype the byte order in what numpy's `__setstate__` takes."""
+    if (
+        type(state) is not tuple
+        or len(state) < 5
+        or type(state[1]) is not str
+        or state[1] not in ("<", ">", "|", "=")
+        or any(field is not None for field in state[2:5])
+    ):
+        raise RefusedError("a dtype with fields or a shape of its own is refused")
+    order: Any = state[1]
+    target.dtype = target.dtype.newbyteorder(order)
+
+
+def _make_array(data: Any, dtype: Any, shape: Any, fortran: bool) -> np.ndarray:
+    if type(dtype) is not Dtype:
+        raise RefusedError(f"an array whose dtype is {describe(dtype)} is refused")
+    if type(data) is not memoryview:
+        raise RefusedError(f"an array whose contents are {describe(data)} is refused")
+    if type(shape) is not tuple or len(shape) > _MAX_RANK:
+        raise RefusedError(f"an array of shape {_short(shape)} is refused")
+    count = 1
+    for size in shape:
+        if type(size) is not int or size < 0:
+            raise RefusedError(f"an array of shape {_short(shape)} is refused")
+        count *= size
+    declared = count * dtype.dtype.itemsize
+    if declared != len(data):
+        raise RefusedError(
+            f"an array of shape {_short(shape)} and dtype {dtype.dtype} takes {declared} bytes, "
+            f"and {len(data)} are there"
+        )
+    if count == 0:
+        raise RefusedError(f"an array of shape {_short(shape)} holds nothing; it is refused")
+    array = np.ndarray(shape, dtype.dtype, data, order="F" if fortran else "C")
+    array.flags.writeable = False
+    return array
+
+
+def _short(value: Any) -> str:
+    # A tuple could hold deeply nested values, whose repr would fail.
+    plain = isinstance(value, str | int | float | bool | None) or (
+        type(value) is tuple and all(type(item) is int for item in value)
+    )
+    text = repr(value) if plain else describe(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+_ARRAY_MODULES = (
+    "numpy.core.multiarray",
+    "numpy.core._multiarray_umath",
+    "numpy._core.multiarray",
+    "numpy._core._multiarray_umath",
+)
+_DILL_MODULES = ("dill._dill", "dill.dill")
+_HAIKU_MODULES = ("haiku._src.data_structures", "haiku.data_structures")
+
+# Modules that dill's `_import_module` may name, for `_get_attr` to take a name of this table from.
+_MODULES = frozenset({"numpy", *_ARRAY_MODULES})
+
+# Every name that a pickle may use.
+_NAMES: dict[str, Callable[..., Any] | None] = {
+    "numpy.ndarray": None,
+    "numpy.dtype": _dtype,
+    **{f"{module}._reconstruct": _reconstruct for module in _ARRAY_MODULES},
+    **{f"{module}.scalar": _scalar for module in _ARRAY_MODULES},
+    "numpy.core.numeric._frombuffer": _from_buffer,
+    "numpy._core.numeric._frombuffer": _from_buffer,
+    "_codecs.encode": _encode,
+    "builtins.bytes": _no_bytes,
+    "__builtin__.bytes": _no_bytes,
+    "builtins.dict": _mapping,
+    "__builtin__.dict": _mapping,
+    "collections.OrderedDict": _mapping,
+    "collections.defaultdict": _default_mapping,
+    **{
+        f"{module}.{name}": _mapping
+        for module in _HAIKU_MODULES
+        for name in ("FlatMapping", "FlatMap", "frozendict", "FrozenDict")
+    },
+    **{f"{module}._import_module": _import_module for module in _DILL_MODULES},
+    **{f"{module}._get_attr": _get_attribute for module in _DILL_MODULES},
+    **{f"{module}._create_array": _dill_array for module in _DILL_MODULES},
+    "jax._src.array._reconstruct_array": _jax_array,
+    "jax._src.device_array.reconstruct_device_array": _jax_array,
+}

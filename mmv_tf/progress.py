@@ -1,0 +1,156 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Progress of long work: a bar on a terminal, now and then a plain line in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sized
+from types import TracebackType
+from typing import Any, TextIO, TypeVar
+
+import tqdm
+
+_T = TypeVar("_T")
+_LINE_SECONDS = 10.0
+
+
+class Progress:
+    """Counts work done, with its rate and the time left; use it as a context manager.
+
+    On a terminal it draws a tqdm bar. Elsewhere (a log, a pipe) it prints a line at most every ten
+    seconds and one at the end, such as
+
+        train: 120/600 steps (20%), 2.1 steps/s, 3:48 left, loss=4.21
+
+    Args:
+      total: how many units there are, None if that is not known.
+      description: what is being done, in a word or two.
+      unit: what is counted, in the plural.
+      initial: units done before, in an earlier run that this one goes on from. They count as done
+        and not towards the rate.
+      file: where to write; the default is standard error as it is when the object is made.
+      line_seconds: the least time between two plain lines.
+    """
+
+    def __init__(
+        self,
+        total: int | None,
+        description: str,
+        unit: str = "items",
+        initial: int = 0,
+        file: TextIO | None = None,
+        line_seconds: float = _LINE_SECONDS,
+    ):
+        self.total = total
+        self.done = initial
+        self._initial = initial
+        self._description = description
+        self._unit = unit
+        self._file = sys.stderr if file is None else file
+        self._line_seconds = line_seconds
+        self._scalars: dict[str, Any] = {}
+        self._started = self._printed = time.monotonic()
+        self._closed = False
+        self._bar: tqdm.tqdm | None = None
+        if self._file.isatty():
+            self._bar = tqdm.tqdm(
+                total=total,
+                desc=description,
+                unit=f" {unit}",
+                initial=initial,
+                file=self._file,
+                dynamic_ncols=True,
+            )
+
+    def update(self, n: int = 1, **scalars: Any) -> None:
+        """Adds `n` units done; `scalars` (losses, counts) are shown behind the numbers."""
+        self.done += n
+        self._scalars.update(scalars)
+        if self._bar is not None:
+            if scalars:
+                shown = {name: _format_scalar(value) for name, value in self._scalars.items()}
+                self._bar.set_postfix(shown, refresh=False)
+            self._bar.update(n)
+        elif time.monotonic() - self._printed >= self._line_seconds:
+            self._print_line()
+
+    def write(self, message: str) -> None:
+        """Prints a line without breaking the bar."""
+        if self._bar is not None:
+            self._bar.write(message, file=self._file)
+        else:
+            print(message, file=self._file, flush=True)
+
+    def close(self) -> None:
+        """Draws the last state. Calling it again does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._bar is not None:
+            self._bar.close()
+        else:
+            self._print_line(final=True)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _print_line(self, final: bool = False) -> None:
+        now = time.monotonic()
+        self._printed = now
+        elapsed = now - self._started
+        rate = (self.done - self._initial) / elapsed if elapsed > 0 else 0.0
+        if self.total is None:
+            parts = [f"{self.done} {self._unit}"]
+        else:
+            share = 100 * self.done // self.total if self.total else 100
+            parts = [f"{self.done}/{self.total} {self._unit} ({share}%)"]
+        parts.append(f"{rate:.3g} {self._unit}/s")
+        if final:
+            parts.append(f"{_format_time(elapsed)} taken")
+        elif self.total is not None and rate > 0:
+            parts.append(f"{_format_time((self.total - self.done) / rate)} left")
+        parts += [f"{name}={_format_scalar(value)}" for name, value in self._scalars.items()]
+        print(f"{self._description}: {', '.join(parts)}", file=self._file, flush=True)
+
+
+def progress(
+    work: Iterable[_T], description: str, unit: str = "items", total: int | None = None
+) -> Iterator[_T]:
+    """Yields the items of `work` and shows how far that is.
+
+    Args:
+      work: what to go through.
+      description, unit: see `Progress`.
+      total: how many items there are; by default `len(work)` where it has one.
+    """
+    if total is None and isinstance(work, Sized):
+        total = len(work)
+    with Progress(total, description, unit) as shown:
+        for item in work:
+            yield item
+            shown.update()
+
+
+def _format_scalar(value: Any) -> str:
+    """Numbers to four digits; everything else as it is."""
+    try:
+        return str(value) if isinstance(value, int | str) else f"{float(value):.4g}"
+    except (TypeError, ValueError):
+        return str(value)
+
+
+def _format_time(seconds: float) -> str:
+    """1:02:03 or 2:03."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
