@@ -51,7 +51,10 @@ def format_results(results: dict[str, Any]) -> str:
         f"{'retrieval':<16}{'n':>5}{'R@1':>7}{'R@5':>7}{'R@10':>7}{'median':>8}{'mean':>7}{'p':>9}"
     ]
     for name, metrics in results["retrieval"].items():
-        for label, prefix, p_value in ((name, "", metrics["p_value"]), ("  chance", "chance/", None)):
+        for label, prefix, p_value in (
+            (name, "", metrics["p_value"]),
+            ("  chance", "chance/", None),
+        ):
             recalls = "".join(f"{100 * metrics[f'{prefix}R@{k}']:7.1f}" for k in (1, 5, 10))
             shown = "" if p_value is None else f"{p_value:9.4f}"
             lines.append(
@@ -60,7 +63,9 @@ def format_results(results: dict[str, Any]) -> str:
             )
     probe = results.get("linear_probe", {})
     if probe:
-        lines.append(f"{'linear probe':<16}{'n':>5}{'trained':>10}{'untrained':>11}{'majority':>10}")
+        lines.append(
+            f"{'linear probe':<16}{'n':>5}{'trained':>10}{'untrained':>11}{'majority':>10}"
+        )
         for modality, metrics in probe["trained"].items():
             other = probe.get("untrained", {}).get(modality)
             untrained = "-" if other is None else f"{100 * other['accuracy']:.1f}"

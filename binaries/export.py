@@ -20,7 +20,8 @@ _MODEL = flags.DEFINE_string("model", None, "A .keras file or the folder of a tr
 _IMAGE_MODEL = flags.DEFINE_string(
     "image_model", None, "Its deflated network, for the image signature; left out without."
 )
-_OUTPUT = flags.DEFINE_string("output", None, "A new folder.")
+_OUTPUT = flags.DEFINE_string("output", None, "The folder to write.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a SavedModel that is there.")
 flags.mark_flags_as_required(["model", "output"])
 
 
@@ -29,7 +30,7 @@ def main(argv: list[str]) -> None:
     del argv
     model = load_model(_MODEL.value)
     image_model = load_image_model(_IMAGE_MODEL.value) if _IMAGE_MODEL.value else None
-    names = export(model, _OUTPUT.value, image_model)
+    names = export(model, _OUTPUT.value, image_model, _OVERWRITE.value)
     print(f"The SavedModel is in {_OUTPUT.value}; signatures: {', '.join(names)}.")
 
 

@@ -18,7 +18,9 @@ from mmv_tf import command_line
 from mmv_tf.configuration import load_config
 from mmv_tf.training import Preempted, experiment
 
-_CONFIG = flags.DEFINE_string("config", None, "FILE or FILE:ARG with get_config(arg); see configs/.")
+_CONFIG = flags.DEFINE_string(
+    "config", None, "FILE or FILE:ARG with get_config(arg); see configs/."
+)
 _SET = flags.DEFINE_multi_string("set", [], "section.key=value: changes an entry; repeatable.")
 _DATA = flags.DEFINE_string("data", "", "Folder of the shards (the entry data.directory).")
 _WORD_VECTORS = flags.DEFINE_string("word_vectors", "", "Word vectors (the entry word_vectors).")

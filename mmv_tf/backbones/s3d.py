@@ -51,8 +51,8 @@ class S3D(keras.layers.Layer):
         channels, then a 2x4x4 convolution), which the released weights use. The input is RGB either
         way.
       width: multiplies all channel counts; 1 is the paper's.
-      blocks: how many Inception blocks stages 3, 4 and 5 have; (2, 5, 2) is the paper's. With fewer,
-        the first ones of a stage are left out.
+      blocks: how many Inception blocks stages 3, 4 and 5 have; (2, 5, 2) is the paper's. With
+        fewer, the first ones of a stage are left out.
       deflated: the image form on [B, H, W, 3]; made by `mmv_tf.deflate`.
 
     Call arguments:
@@ -100,7 +100,7 @@ class S3D(keras.layers.Layer):
             return scale_channels(count, self.width)
 
         def pool(size: Sequence[int], strides: Sequence[int]) -> Any:
-            return max_pool(size, strides, self.deflated)
+            return max_pool(size, strides, self.deflated, self.dtype_policy)
 
         layers: dict[str, keras.layers.Layer] = {
             "Conv2d_1a_7x7": self._make_stem(channels(64)),
@@ -124,14 +124,12 @@ class S3D(keras.layers.Layer):
             kernel, strides = (7, 7, 7), (2, 2, 2)
         else:
             kernel, strides = (2, 4, 4), (1, 1, 1)
-        return Conv3DUnit(
-            filters, kernel, strides, deflated=self.deflated, dtype=self.dtype_policy
-        )
+        return Conv3DUnit(filters, kernel, strides, deflated=self.deflated, dtype=self.dtype_policy)
 
     def build(self, input_shape: Any = None) -> None:
         """Creates all weights; no size but the three colours has to be known."""
         lead = (None,) * (3 if self.deflated else 4)
-        channels = 3
+        channels: Any = 3
         if self.space_to_depth is not None:
             channels = self.space_to_depth.compute_output_shape((*lead, channels))[-1]
         for layer in self.sequence:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""TSM-ResNet: a ResNet v2 over frames whose channels are shifted in time (Lin et al., 1811.08383)."""
+"""TSM-ResNet: a ResNet v2 over frames whose channels are shifted in time."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from mmv_tf.backbones.resnet import ResNet
 class TSMResNet(ResNet):
     """Clips [B, T, H, W, 3] in [0, 1] -> [B, d], d = 2048 for depth 50 and width 1.
 
-    Frames pass through a `ResNet` whose blocks shift channels between neighbouring frames; the
-    features are averaged over time and space (PAPER section 1). Images [B, H, W, 3] pass as clips
-    of one frame.
+    Frames pass through a `ResNet` whose blocks shift channels between neighbouring frames (Lin et
+    al., arXiv 1811.08383); the features are averaged over time and space (PAPER section 1). Images
+    [B, H, W, 3] pass as clips of one frame.
 
     Args:
       depth: 50 or 101 for the paper's bottleneck networks; 18 or 34 also work.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""How training changes what is seen: crops, flips and colours, the same for all frames of a clip."""
+"""How training changes what is seen: crops, flips, colours; the same for all frames of a clip."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ CROP_SHARE = 200 / 224
 
 
 def crop_window(
-    height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor | None, jitter: float
+    height: tf.Tensor,
+    width: tf.Tensor,
+    seed: tf.Tensor | None,
+    jitter: float,
+    square: bool = True,
 ) -> tf.Tensor:
     """The window of the stored frame that is decoded and resized to the network's size.
 
@@ -24,20 +28,21 @@ def crop_window(
       height, width: int scalars, of the stored frame.
       seed: int [2], or None for evaluation.
       jitter: see above.
+      square: crop a square, as the paper does. Otherwise `CROP_SHARE` of the height and of the
+        width is cropped, so that a wide frame is seen whole, if squeezed, once it is resized.
 
     Returns:
       int32 [top, left, height, width].
     """
-    side = CROP_SHARE * tf.cast(tf.minimum(height, width), tf.float32)
     limits = tf.cast(tf.stack([height, width]), tf.float32)
+    size = CROP_SHARE * (tf.repeat(tf.reduce_min(limits), 2) if square else limits)
     if seed is None:
-        size = tf.stack([side, side])
         place = tf.constant([0.5, 0.5])
     else:
         draws = tf.random.stateless_uniform([5], seed)
         factors = 1.0 + jitter * (2.0 * draws[:2] - 1.0)
         factors = tf.where(draws[2] < 0.8, factors, 1.0)
-        size = side / factors
+        size /= factors
         place = draws[3:]
     size = tf.minimum(tf.round(size), limits)
     corner = tf.floor(place * (limits - size + 1.0 - 1e-3))
@@ -68,10 +73,31 @@ def jitter_colour(frames: tf.Tensor, seed: tf.Tensor, strength: float = 1.0) -> 
         x = tf.image.stateless_random_saturation(
             x, 1 - 0.4 * strength, 1 + 0.4 * strength, seeds[1]
         )
-        x = tf.image.stateless_random_contrast(
-            x, 1 - 0.4 * strength, 1 + 0.4 * strength, seeds[2]
-        )
+        x = tf.image.stateless_random_contrast(x, 1 - 0.4 * strength, 1 + 0.4 * strength, seeds[2])
         return tf.image.stateless_random_hue(x, 0.2 * strength, seeds[3])
 
     chosen = tf.random.stateless_uniform([], seeds[4]) < 0.8
     return tf.clip_by_value(tf.cond(chosen, changed, lambda: frames), 0.0, 1.0)
+
+
+def mask_log_mel(log_mel: tf.Tensor, seed: tf.Tensor, share: float) -> tf.Tensor:
+    """Covers a random band of frequencies and a random stretch of time with the spectrogram's mean.
+
+    As in SpecAugment (Park et al., arXiv 1904.08779); MMV does not say that it does so. The two
+    widths are uniform from nothing to `share` of the bins and of the frames.
+
+    Args:
+      log_mel: float [frames, mel_bins, 1].
+      seed: int [2].
+      share: in [0, 1).
+    """
+    draws = tf.random.stateless_uniform([2, 2], seed)
+    covered = tf.zeros(tf.shape(log_mel), tf.bool)
+    for axis in (0, 1):
+        size = tf.cast(tf.shape(log_mel)[axis], tf.float32)
+        width = draws[axis, 0] * share * size
+        start = draws[axis, 1] * (size - width)
+        place = tf.range(size)
+        band = (place >= start) & (place < start + width)
+        covered |= tf.reshape(band, [-1, 1, 1] if axis == 0 else [1, -1, 1])
+    return tf.where(covered, tf.reduce_mean(log_mel), log_mel)

@@ -172,7 +172,7 @@ def iter_frames_at(
 def read_waveform(
     path: str | pathlib.Path, start: float, end: float, sample_rate: int = 48_000
 ) -> np.ndarray:
-    """The sound from `start` to `end` as one channel, the mean of all.
+    """The sound from `start` to `end` as one channel, the mean of all but the bass effects one.
 
     Args:
       path: the video or sound file.
@@ -193,12 +193,13 @@ def read_waveform(
         stream = container.streams.audio[0]
         resampler: av.AudioResampler | None = None
         kind: tuple[str, str, int] | None = None
+        heard: list[int] = []
         position, expected = 0, -math.inf
 
         def put(resampled: Sequence[av.AudioFrame]) -> None:
             nonlocal position
             for piece in resampled:
-                mono = piece.to_ndarray().mean(axis=0)
+                mono = piece.to_ndarray()[heard].mean(axis=0)
                 low, high = max(position, 0), min(position + len(mono), count)
                 if low < high:
                     samples[low:high] = mono[low - position : high - position]
@@ -214,6 +215,8 @@ def read_waveform(
                     put(resampler.resample(None))
                 # Channels are averaged by us: FFmpeg's own down-mix of floats can exceed 1.
                 resampler = av.AudioResampler("fltp", frame.layout, sample_rate)
+                names = [channel.name for channel in frame.layout.channels]
+                heard = [i for i, name in enumerate(names) if name != "LFE" or len(names) == 1]
                 kind, expected = frame_kind, time
                 position = round((time - start) * sample_rate)
             expected += frame.samples / frame.sample_rate
@@ -324,8 +327,11 @@ def _decode_from(
 ) -> Iterator[tuple[float, av.VideoFrame | av.AudioFrame]]:
     """(time, frame) from at or before `start` on, if the stream reaches back so far."""
     origin = _origin(container)
+    found = True
     for back in _SEEK_BACK:
         from_start = back is None or start <= back
+        if back is None and not found:
+            return  # The stream ended before: no reason to decode all of it.
         if not from_start:
             assert back is not None
             container.seek(
@@ -333,8 +339,9 @@ def _decode_from(
             )
         elif back is not _SEEK_BACK[0] and start > 0:
             container.seek(0, backward=True)
-        first = True
+        first, found = True, False
         for frame in container.decode(stream):
+            found = True
             stamp = frame.pts if frame.pts is not None else frame.dts
             if stamp is None:
                 raise MediaError(

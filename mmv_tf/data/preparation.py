@@ -519,6 +519,8 @@ def _decode(plan: _Plan, settings: Settings, pool: _WorkerPool, work: pathlib.Pa
             shown.update(round(planned.seconds))
             key = id(planned.report)
             if isinstance(outcome, _Failure):
+                if len(plan.reports) == 1:
+                    raise ValueError(outcome.reason)
                 failed[key].append(outcome)
                 plan.dropped["clips_not_decoded"] += len(planned.clips)
                 planned.report.clips -= len(planned.clips)
@@ -530,8 +532,6 @@ def _decode(plan: _Plan, settings: Settings, pool: _WorkerPool, work: pathlib.Pa
         if failures:
             report.status = failures[0].status
             report.reason = f"{len(failures)} blocks lost, first: {failures[0].reason}"
-            if len(plan.reports) == 1:
-                raise ValueError(failures[0].reason)
         elif report.status == OK and peaks[id(report)] < _SILENCE:
             report.fail(SILENT, "the sound stream holds only silence")
     if not plan.blocks:
@@ -644,8 +644,7 @@ class _Failure:
 
 def _work(kind: str, *arguments: Any) -> Any:
     """A child's task."""
-    task: Callable[..., Any] = {"probe": media.probe, "block": _decode_block}[kind]
-    return task(*arguments)
+    return media.probe(*arguments) if kind == "probe" else _decode_block(*arguments)
 
 
 def _serve(

@@ -43,6 +43,8 @@ def default_config() -> ml_collections.ConfigDict:
             "num_frames": 32,
             "frame_rate": 10.0,
             "size": 200,
+            # False: wide frames are squeezed instead of cut at the sides.
+            "square_crop": True,
             # PAPER section 2: MIL-NCE draws 5 candidate narrations.
             "candidates": 5,
             "batch_size": 8,
@@ -52,6 +54,8 @@ def default_config() -> ml_collections.ConfigDict:
             "scale_jitter": 0.2,
             "flip": True,
             "colour": 1.0,
+            # The share of a spectrogram's frames and of its bins that may be masked; ours.
+            "audio_mask": 0.0,
             # Ours: records are shuffled within pieces of this many, and so are the shards.
             "shuffle_buffer": 1024,
         }
@@ -187,7 +191,9 @@ class Reader:
         def example(record: tf.Tensor) -> dict[str, tf.Tensor]:
             return self._decode(self._parse(record), windows=self.config.windows, seed=None)
 
-        dataset = _read(self.files()).map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        dataset = _read(self.files()).map(
+            example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
         return dataset.batch(self.config.batch_size).prefetch(2)
 
     def _parse(self, record: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -235,8 +241,8 @@ class Reader:
         stored_rate = self.manifest["frame_rate"]
         span = (config.num_frames - 1) * self.stride + 1
         stored = tf.shape(parsed["frames"])[0]
-        time_seed, crop_seed, flip_seed, colour_seed = (
-            (None,) * 4 if seed is None else tf.unstack(tf.random.split(seed, 4))
+        time_seed, crop_seed, flip_seed, colour_seed, audio_seed = (
+            (None,) * 5 if seed is None else tf.unstack(tf.random.split(seed, 5))
         )
         # The one offset in time that video, sound and narrations share.
         starts = sampling.window_starts(stored, span, windows, time_seed)
@@ -244,7 +250,9 @@ class Reader:
         start_seconds = tf.cast(starts, tf.float32) / stored_rate
 
         size = tf.io.extract_jpeg_shape(parsed["frames"][0])
-        crop = augmentation.crop_window(size[0], size[1], crop_seed, config.scale_jitter)
+        crop = augmentation.crop_window(
+            size[0], size[1], crop_seed, config.scale_jitter, config.square_crop
+        )
 
         def clip(start: tf.Tensor) -> tf.Tensor:
             indices = sampling.frame_indices(start, config.num_frames, self.stride, stored)
@@ -273,7 +281,7 @@ class Reader:
             "clip_end": tf.fill([windows], parsed["clip_start"] + parsed["duration"]),
         }
         if self.log_mel is not None:
-            example |= self._audio(parsed["waveform"], start_seconds, seconds)
+            example |= self._audio(parsed["waveform"], start_seconds, seconds, audio_seed)
         if self.tokenizer is not None:
             if seed is None:
                 # One narration for the clip, whichever window is looked at.
@@ -284,7 +292,11 @@ class Reader:
         return example
 
     def _audio(
-        self, waveform: tf.Tensor, start_seconds: tf.Tensor, seconds: float
+        self,
+        waveform: tf.Tensor,
+        start_seconds: tf.Tensor,
+        seconds: float,
+        seed: tf.Tensor | None,
     ) -> dict[str, tf.Tensor]:
         assert self.log_mel is not None
         rate = self.log_mel.sample_rate
@@ -296,8 +308,14 @@ class Reader:
         )
         samples = tf.ensure_shape(samples, [None, length])
         heard = tf.shape(waveform)[0] > 0
+        log_mel = self.log_mel(samples)
+        share = self.config.audio_mask
+        if seed is not None and share > 0:
+            log_mel = tf.map_fn(
+                lambda spectrogram: augmentation.mask_log_mel(spectrogram, seed, share), log_mel
+            )
         return {
-            "audio": self.log_mel(samples),
+            "audio": log_mel,
             "valid/audio": tf.repeat(heard, tf.shape(starts)[0]),
         }
 

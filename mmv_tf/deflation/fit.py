@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -19,7 +19,8 @@ from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.layers import BatchNorm
 from mmv_tf.progress import Progress
 
-Images = np.ndarray | tf.Tensor | tf.data.Dataset
+# Arrays or tensors [N, H, W, 3], or a tf.data.Dataset of images or batches.
+Images: TypeAlias = Any
 
 
 def fit_deflated(
@@ -113,7 +114,7 @@ def _as_array(images: Images) -> np.ndarray:
         if len({part.shape[1:] for part in parts}) > 1:
             raise ValueError("The images have several sizes; resize them to one.")
         images = np.concatenate(parts) if parts else np.zeros([0, 0, 0, 3])
-    array = np.asarray(images)
+    array: np.ndarray = np.asarray(images)
     if array.ndim != 4 or array.shape[-1] != 3 or array.dtype.kind != "f":
         raise ValueError(
             f"Images are {array.dtype} {array.shape}; expected float [N, H, W, 3] in [0, 1]."
@@ -155,7 +156,7 @@ def batch_norms(layer: keras.layers.Layer) -> list[BatchNorm]:
 
 
 @contextlib.contextmanager
-def _replaced_calls(layers: list[BatchNorm], make: Any) -> Iterator[None]:
+def _replaced_calls(layers: list[Any], make: Any) -> Iterator[None]:
     """Within the block `layer.call` is `make(index, layer.call)`; networks have to run eagerly."""
     originals = [layer.call for layer in layers]
     try:
@@ -175,7 +176,8 @@ def _fit_closed_form(
     One pass through each network does it for all layers in turn: while the image network runs, each
     batch norm is fitted on what reaches it, so the next one already sees the fitted output.
     """
-    originals, deflated = batch_norms(model.video), batch_norms(image_model.backbone)
+    video: Any = model.video
+    originals, deflated = batch_norms(video), batch_norms(image_model.backbone)
     wanted: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def record(index: int, call: Any) -> Any:
@@ -202,7 +204,7 @@ def _fit_closed_form(
         return wrapped
 
     with _replaced_calls(originals, record):
-        model.video(static_clips(tf.constant(images), num_frames))
+        video(static_clips(tf.constant(images), num_frames))
     with _replaced_calls(deflated, fit):
         image_model.backbone(tf.constant(images))
 

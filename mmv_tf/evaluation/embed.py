@@ -13,7 +13,6 @@ from mmv_tf.data import Reader
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.progress import Progress
 
-
 # What the reader says of each window though it holds for the whole clip.
 _PER_CLIP = ("caption", "label", "example_id", "clip_start", "clip_end")
 
@@ -58,9 +57,7 @@ def embed_clips(model: EmbeddingGraph, reader: Reader) -> ClipEmbeddings:
         for modality in model.modalities:
             if modality in batch:
                 shape = tf.shape(batch[modality])
-                inputs[modality] = tf.reshape(
-                    batch[modality], tf.concat([[-1], shape[2:]], axis=0)
-                )
+                inputs[modality] = tf.reshape(batch[modality], tf.concat([[-1], shape[2:]], axis=0))
                 windows[modality] = shape[1]
                 inputs[modality].set_shape([None, *batch[modality].shape[2:]])
         outputs = model(inputs, training=False)
@@ -101,9 +98,7 @@ def embed_clips(model: EmbeddingGraph, reader: Reader) -> ClipEmbeddings:
             "check the shards."
         )
     features = {
-        key: value
-        for key, value in arrays.items()
-        if "/" in key and not key.startswith("valid/")
+        key: value for key, value in arrays.items() if "/" in key and not key.startswith("valid/")
     }
     for key, value in features.items():
         if not np.isfinite(value).all():

@@ -19,14 +19,19 @@ _INPUTS = {
     "audio": "float log-mel [B, frames, mel_bins, 1] or [B, frames, mel_bins]",
     "text": "int word ids [B, words]",
 }
+_SHAPES: dict[str, tuple[int | None, ...]] = {
+    "video": (None, None, None, None, 3),
+    "audio": (None, None, None, 1),
+    "text": (None, None),
+}
 
 
 class EmbeddingGraph(keras.Model):
     """A backbone for each modality and heads into spaces in which modalities can be compared.
 
     Subclasses (`FineAndCoarse`, `Shared`, `Disjoint`) create their heads and say in `chain` which
-    modality passes which. At least two modalities have to be there; video-audio and video-text networks
-    are the paper's ablations (Table 1a).
+    modality passes which. At least two modalities have to be there; video-audio and video-text
+    networks are the paper's ablations (Table 1a).
 
     Args:
       video, audio, text: backbones, Keras layers that map their input to [B, d] and have a
@@ -134,7 +139,8 @@ class EmbeddingGraph(keras.Model):
         for modality in self.modalities:
             backbone = self.backbone(modality)
             if not backbone.built:
-                backbone.build(None)
+                # With a shape, for `summary` to show; no size in it matters but the channels'.
+                backbone.build(_SHAPES[modality])
             dims = {"before_head": backbone.feature_dim}
             for space, head, source in self.chain(modality):
                 if not head.built:

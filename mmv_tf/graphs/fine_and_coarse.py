@@ -63,8 +63,9 @@ class FineAndCoarse(EmbeddingGraph):
     def chain(self, modality: str) -> list[tuple[str, ProjectionHead, str]]:
         """See the base class."""
         if modality == "text":
-            return [("vat", self.text_to_coarse, "before_head")]
-        fine = self.video_to_fine if modality == "video" else self.audio_to_fine
+            coarse: Any = self.text_to_coarse
+            return [("vat", coarse, "before_head")]
+        fine: Any = self.video_to_fine if modality == "video" else self.audio_to_fine
         return [("va", fine, "before_head"), ("vat", self.fine_to_coarse, "va")]
 
     def trains_head(self, modality: str, space: str) -> bool:

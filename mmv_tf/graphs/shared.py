@@ -34,7 +34,9 @@ class Shared(EmbeddingGraph):
 
     def chain(self, modality: str) -> list[tuple[str, ProjectionHead, str]]:
         """See the base class."""
-        head = {"video": self.video_head, "audio": self.audio_head, "text": self.text_head}[modality]
+        head: Any = {"video": self.video_head, "audio": self.audio_head, "text": self.text_head}[
+            modality
+        ]
         return [("vat", head, "before_head")]
 
     def get_config(self) -> dict[str, Any]:

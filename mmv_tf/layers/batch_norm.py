@@ -31,8 +31,8 @@ class BatchNorm(keras.layers.Layer):
       inputs: [B, ..., C], any rank from 2 up.
       training: use and update batch statistics.
       valid: optional [B] booleans (or 0/1 numbers). Rows where it is false take no part in any
-        statistic, and no gradient passes through the statistics from or to them. A batch with no
-        valid row leaves the moving statistics as they are.
+        statistic; with a loss that leaves them out, every gradient is the one of the batch without
+        them. A batch with no valid row leaves the moving statistics as they are.
 
     Example:
     >>> layer = BatchNorm()

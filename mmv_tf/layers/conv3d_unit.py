@@ -72,6 +72,7 @@ class Conv3DUnit(keras.layers.Layer):
         self.deflated = deflated
         time, height, width = self.kernel_size
         time_stride, *space_strides = self.strides
+        plan: list[tuple[tuple[int, ...], tuple[int, ...]]]
         if separable and height != 1:
             plan = [
                 ((1, height, width), (1, *space_strides)),

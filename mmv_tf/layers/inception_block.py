@@ -13,11 +13,15 @@ import tensorflow as tf
 from mmv_tf.layers.conv3d_unit import Conv3DUnit, Shape, same_padding_shape
 
 
-def max_pool(pool_size: Sequence[int], strides: Sequence[int], deflated: bool) -> Any:
+def max_pool(
+    pool_size: Sequence[int], strides: Sequence[int], deflated: bool, dtype: Any = None
+) -> Any:
     """SAME max-pooling over (time, height, width), or its image form without time."""
     if deflated:
-        return keras.layers.MaxPooling2D(tuple(pool_size[1:]), tuple(strides[1:]), "same")
-    return keras.layers.MaxPooling3D(tuple(pool_size), tuple(strides), "same")
+        return keras.layers.MaxPooling2D(
+            tuple(pool_size[1:]), tuple(strides[1:]), "same", dtype=dtype
+        )
+    return keras.layers.MaxPooling3D(tuple(pool_size), tuple(strides), "same", dtype=dtype)
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
@@ -64,7 +68,7 @@ class InceptionBlock(keras.layers.Layer):
         self.branch_1 = unit(filters[2], cube, True)
         self.branch_2_reduce = unit(filters[3], point, False)
         self.branch_2 = unit(filters[4], cube, True)
-        self.pool = max_pool((3, 3, 3), (1, 1, 1), deflated)
+        self.pool = max_pool((3, 3, 3), (1, 1, 1), deflated, self.dtype_policy)
         self.branch_3 = unit(filters[5], point, True)
 
     def build(self, input_shape: Shape) -> None:
@@ -94,9 +98,7 @@ class InceptionBlock(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Only the channel count changes."""
-        return same_padding_shape(
-            input_shape, (1,) * (len(input_shape) - 2), self.output_channels
-        )
+        return same_padding_shape(input_shape, (1,) * (len(input_shape) - 2), self.output_channels)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

@@ -29,7 +29,9 @@ def _tfio_audio() -> types.ModuleType:
     logger.addFilter(hush)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="(?s).*(unable to load|file system plugins).*")
+            warnings.filterwarnings(
+                "ignore", message="(?s).*(unable to load|file system plugins).*"
+            )
             warnings.filterwarnings("ignore", category=DeprecationWarning)
             from tensorflow_io.python.ops import audio_ops
     finally:

@@ -77,7 +77,7 @@ class ResidualBlock(keras.layers.Layer):
         valid: Any = None,
         num_frames: Any = None,
     ) -> tf.Tensor:
-        """[B, H, W, C] (B * T rows when shifting, with `num_frames` = T) -> [B, H', W', filters]."""
+        """[B, H, W, C] -> [B, H', W', filters]; when shifting B counts frames, T a clip."""
         x = shortcut = inputs
         for index, (convolution, norm) in enumerate(
             zip(self.convolutions, self.norms, strict=True)
@@ -91,7 +91,7 @@ class ResidualBlock(keras.layers.Layer):
             x = convolution(x)
         return x + shortcut
 
-    def compute_output_shape(self, input_shape: Shape, num_frames: Any = None) -> Shape:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """SAME padding: sizes divided by the strides, rounded up."""
         return same_padding_shape(input_shape, (self.strides, self.strides), self.filters)
 

@@ -52,9 +52,7 @@ class TemporalShift(keras.layers.Layer):
         outputs.set_shape(inputs.shape)
         return outputs
 
-    def compute_output_shape(
-        self, input_shape: tuple[int | None, ...], num_frames: Any = None
-    ) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The shape does not change."""
         return tuple(input_shape)
 

@@ -64,9 +64,7 @@ class WordTokenizer(keras.layers.Layer):
         if words is not None and len(set(words)) != len(words):
             raise ValueError("The vocabulary holds a word more than once.")
         # Ids 0 and 1 are the padding ("") and the unknown token.
-        self.lookup = keras.layers.StringLookup(
-            mask_token="", oov_token="[UNK]", output_mode="int"
-        )
+        self.lookup = keras.layers.StringLookup(mask_token="", oov_token="[UNK]", output_mode="int")
         if words is not None:
             # Set afterwards, the vocabulary is saved as a file and not inside the configuration.
             self.lookup.set_vocabulary(words)
@@ -87,7 +85,13 @@ class WordTokenizer(keras.layers.Layer):
 
     def __call__(self, sentences: Any, **kwargs: Any) -> tf.Tensor:
         """Keras layers take tensors only; sentences may also come as (lists of) Python strings."""
-        return super().__call__(tf.convert_to_tensor(sentences, tf.string), **kwargs)
+        if not isinstance(sentences, keras.KerasTensor):
+            sentences = tf.convert_to_tensor(sentences, tf.string)
+        return super().__call__(sentences, **kwargs)
+
+    def compute_output_spec(self, sentences: keras.KerasTensor) -> keras.KerasTensor:
+        """Of a symbolic call; the result is int32 whatever the layer's dtype."""
+        return keras.KerasTensor(self.compute_output_shape(sentences.shape), dtype="int32")
 
     def call(self, sentences: tf.Tensor) -> tf.Tensor:
         """See the class."""

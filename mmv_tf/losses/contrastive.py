@@ -71,6 +71,7 @@ def nce(
     Returns:
       The mean over valid rows, a float32 scalar; 0 if there is none.
     """
+    a, b = tf.convert_to_tensor(a), tf.convert_to_tensor(b)
     if b.shape.rank != 2:
         raise ValueError(f"nce takes two [B, D] tensors, got {a.shape} and {b.shape}.")
     return mil_nce(a, b[:, tf.newaxis], temperature, valid, gather=gather)

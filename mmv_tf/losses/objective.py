@@ -22,7 +22,8 @@ class Objective:
 
     Attributes:
       weights: pair -> weight. MMV weights video-audio and video-text 1:1 on HowTo100M with
-        AudioSet (10:1 on HowTo100M alone, presumably 10 for video-text); FAC has no audio-text term.
+        AudioSet (10:1 on HowTo100M alone, presumably 10 for video-text); FAC has no audio-text
+        term.
       temperature: of every pair; 0.07 in the paper.
 
     Raises:

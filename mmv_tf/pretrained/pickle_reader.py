@@ -86,10 +86,9 @@ def forget_pages(array: np.ndarray) -> None:
     base: Any = array
     while isinstance(base, np.ndarray):
         base = base.base
-    if isinstance(base, memoryview) and isinstance(base.obj, mmap.mmap):
-        # Linux and macOS; elsewhere the system has to see to it.
-        if hasattr(mmap, "MADV_DONTNEED"):
-            base.obj.madvise(mmap.MADV_DONTNEED)
+    # Linux and macOS; elsewhere the system has to see to it.
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 class _Machine:

@@ -35,7 +35,7 @@ class Publication(tf.train.Checkpoint):
         self.model = model
         self.image_model = image_model
         # What `hub.KerasLayer` and other users of reusable SavedModels look for.
-        layers = [model] if image_model is None else [model, image_model]
+        layers: list[Any] = [model] if image_model is None else [model, image_model]
         self.variables = [v.value for layer in layers for v in layer.variables]
         self.trainable_variables = [v.value for v in model.trainable_variables]
         self.regularization_losses: list[Any] = []
@@ -47,13 +47,12 @@ class Publication(tf.train.Checkpoint):
 
     def make_signatures(self) -> dict[str, Any]:
         """Name -> function, for each modality that there is."""
-        model, image_model = self.model, self.image_model
+        model: Any = self.model
+        image_model: Any = self.image_model
         signatures = {}
 
         @tf.function(
-            input_signature=[
-                tf.TensorSpec([None, None, None, None, 3], tf.float32, name="video")
-            ]
+            input_signature=[tf.TensorSpec([None, None, None, None, 3], tf.float32, name="video")]
         )
         def video(video: tf.Tensor) -> dict[str, tf.Tensor]:
             return model({"video": video})["video"]
@@ -93,7 +92,7 @@ class Publication(tf.train.Checkpoint):
         return signatures
 
 
-def audio_outputs(model: EmbeddingGraph, log_mel: tf.Tensor) -> dict[str, tf.Tensor]:
+def audio_outputs(model: Any, log_mel: tf.Tensor) -> dict[str, tf.Tensor]:
     """Log-mel [B, frames, mel_bins, 1] -> "last_conv" [B, h, w, d] and the embeddings."""
     endpoints = model.audio(log_mel, return_endpoints=True)
     spaces = model.project("audio", endpoints["embedding"], training=False, valid=None)
@@ -105,22 +104,25 @@ def export(
     model: EmbeddingGraph,
     directory: str | os.PathLike[str],
     image_model: ImageEncoder | None = None,
+    overwrite: bool = False,
 ) -> list[str]:
     """Writes a SavedModel that loads with TensorFlow alone.
 
     Args:
       model: the network.
-      directory: a new folder; written whole or not at all.
+      directory: where to; written whole or not at all.
       image_model: its deflated network, for the "image" signature.
+      overwrite: replace a SavedModel that is there.
 
     Returns:
       The names of the signatures.
 
     Raises:
-      ValueError: if the folder exists, or the network lacks what a signature needs.
+      ValueError: if there is something else, or a SavedModel that is not to be replaced; or if the
+        network lacks what a signature needs.
     """
     target = pathlib.Path(directory)
-    if target.exists():
+    if target.exists() and not (overwrite and (target / "saved_model.pb").exists()):
         raise ValueError(f"{target} exists; choose another folder or remove it.")
     publication = Publication(model, image_model)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -132,6 +134,8 @@ def export(
             publication.__call__.get_concrete_function(clip, training=training)
         signatures = publication.make_signatures()
         tf.saved_model.save(publication, str(temporary), signatures=signatures)
+        if target.exists():
+            shutil.rmtree(target)
         temporary.replace(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -14,7 +14,6 @@ import keras
 import ml_collections
 import tensorflow as tf
 
-
 logger = logging.getLogger(__name__)
 
 NETWORK_FILE = "network.keras"  # architecture and vocabulary, written when the run starts

@@ -63,8 +63,6 @@ def run(config: ml_collections.ConfigDict, directory: pathlib.Path) -> dict[str,
             checkpoints.save_model(model, network)
     reader = Reader(config.data, model.tokenizer, model.log_mel)
     trainer = Trainer(model, strategy, config.training, config.optimizer, directory)
-    metrics = trainer.run(
-        lambda start: reader.train(config.seed, start), config.data.batch_size
-    )
+    metrics = trainer.run(lambda start: reader.train(config.seed, start), config.data.batch_size)
     checkpoints.save_model(model, directory / checkpoints.MODEL_FILE)
     return metrics

@@ -75,9 +75,7 @@ class Trainer:
             self.optimizer = optimization.make_optimizer(optimizer, training.steps)
             self.optimizer.build(model.trainable_variables)
             self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-        self.checkpoint = tf.train.Checkpoint(
-            model=model, optimizer=self.optimizer, step=self.step
-        )
+        self.checkpoint = tf.train.Checkpoint(model=model, optimizer=self.optimizer, step=self.step)
         self.manager = checkpoints.make_manager(
             self.checkpoint, directory, training.keep_checkpoints
         )
@@ -122,7 +120,9 @@ class Trainer:
                 progress.update(1, loss=metrics["loss"])
                 if stop.requested:
                     self.manager.save(self.step)
-                    raise Preempted(f"Stopped at step {step + 1}; the same command goes on from it.")
+                    raise Preempted(
+                        f"Stopped at step {step + 1}; the same command goes on from it."
+                    )
                 if time.monotonic() - saved_at > self.config.checkpoint_every_seconds:
                     self.manager.save(self.step)
                     saved_at = time.monotonic()
@@ -148,8 +148,8 @@ class Trainer:
             ]
             raise FloatingPointError(
                 f"{', '.join(wrong)} not finite at step {int(self.step.numpy())}; examples: "
-                f"{', '.join(examples)}. Nothing of this step was saved; lower the learning rate or "
-                "look at these examples, and start again from the last checkpoint."
+                f"{', '.join(examples)}. Nothing of this step was saved; lower the learning rate "
+                "or look at these examples, and start again from the last checkpoint."
             )
         return values
 

@@ -1,0 +1,174 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The whole of MMV on one film: prepare, train, evaluate, deflate, export, report.
+
+  python -m examples.quickstart [--film=PATH]      (or: make quickstart [FILM=PATH])
+
+Interrupted or killed, the same command goes on from where it was.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import sys
+import time
+
+from absl import flags
+
+from examples.quickstart import downloads, report
+from examples.quickstart.steps import Step, Stopped, run_steps
+from mmv_tf import command_line
+
+HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parent.parent
+CAPTIONS = HERE / "bbb_narration.vtt"
+LABELS = HERE / "bbb_narration.tsv"
+CONFIG = str(ROOT / "configs" / "quickstart.py")
+
+# Ours: blocks about as long as a scene of this film. One in five is held out, and one is for
+# choosing settings. docs/quickstart.md tells how they were chosen.
+BLOCK_SECONDS = 12
+SPLIT_PATTERN = "train,train,test,train,validation"
+SENTENCES = (
+    "a rabbit smells flowers",
+    "a butterfly in the air",
+    "squirrels on a tree",
+    "the end titles",
+)
+
+_FILM = flags.DEFINE_string("film", None, "Your copy of the film, instead of a download.")
+_WORK = flags.DEFINE_string("work_dir", "runs/quickstart", "Where everything goes.")
+_CONFIG = flags.DEFINE_string("config", CONFIG, "Of the training; :runlocal makes it tiny.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What the quickstart is made of; the defaults are its own, tests take other ones.
+
+    Attributes:
+      work: where everything goes.
+      film, captions, labels: the narrated film.
+      vectors: word vectors.
+      config: of the training.
+      short_side: pixels of a stored frame's shorter side.
+      block_seconds, split_pattern: how the film is split.
+      sentences: asked of the exported network.
+    """
+
+    work: pathlib.Path
+    film: pathlib.Path
+    vectors: pathlib.Path
+    captions: pathlib.Path = CAPTIONS
+    labels: pathlib.Path = LABELS
+    config: str = CONFIG
+    short_side: int = 112
+    block_seconds: float = BLOCK_SECONDS
+    split_pattern: str = SPLIT_PATTERN
+    sentences: tuple[str, ...] = SENTENCES
+
+
+def main(argv: list[str]) -> int:
+    """Runs everything."""
+    del argv
+    work = pathlib.Path(_WORK.value)
+    work.mkdir(parents=True, exist_ok=True)
+    print("[0/6] the film and word vectors", flush=True)
+    film = downloads.fetch_film(work / "downloads", _FILM.value)
+    vectors = downloads.fetch_word_vectors(work / "downloads")
+    started = time.monotonic()
+    job = Job(work, film, vectors, config=_CONFIG.value)
+    try:
+        record = run_steps(make_steps(job), work / "steps.json")
+    except Stopped as stopped:
+        print(f"Stopped in {stopped}; the same command goes on from there.", file=sys.stderr)
+        return command_line.INTERRUPTED
+    results = report.write(work, film, record)
+    print(report.summary(results))
+    print(f"This took {(time.monotonic() - started) / 60:.1f} minutes.")
+    print(f"The report is {work / 'report.html'}, its numbers {work / 'results.json'}.")
+    return 0
+
+
+def make_steps(job: Job) -> list[Step]:
+    """The commands that a user would give by hand, in order."""
+    work = job.work
+    data, run = work / "data", work / "run"
+    evaluation, embeddings = work / "evaluation.json", work / "embeddings.npz"
+    image_model, saved_model = work / "image_encoder.keras", work / "saved_model"
+    config_file = pathlib.Path(job.config.partition(":")[0])
+    ask = HERE / "ask.py"
+    return [
+        Step(
+            "prepare_data",
+            (
+                *("-m", "binaries.prepare_data"),
+                f"--videos={job.film}",
+                f"--captions={job.captions}",
+                f"--labels={job.labels}",
+                f"--output={data}",
+                f"--short_side={job.short_side}",
+                f"--block_seconds={job.block_seconds}",
+                f"--split_pattern={job.split_pattern}",
+            ),
+            outputs=(data / "manifest.json",),
+            depends=(job.captions, job.labels),
+        ),
+        Step(
+            "train",
+            (
+                *("-m", "binaries.train"),
+                f"--config={job.config}",
+                f"--data={data}",
+                f"--word_vectors={job.vectors}",
+                f"--output={run}",
+            ),
+            outputs=(run / "model.keras",),
+            depends=(config_file,),
+        ),
+        Step(
+            "evaluate",
+            (
+                *("-m", "binaries.evaluate", "--protocol=narrated_film"),
+                f"--model={run}",
+                f"--data={data}",
+                f"--output={evaluation}",
+                f"--embeddings={embeddings}",
+            ),
+            outputs=(evaluation, embeddings),
+        ),
+        Step(
+            "deflate",
+            (
+                *("-m", "binaries.deflate", "--train_split=train+validation"),
+                f"--model={run}",
+                f"--data={data}",
+                f"--output={image_model}",
+            ),
+            outputs=(image_model, image_model.with_suffix(".json")),
+        ),
+        Step(
+            "export",
+            (
+                *("-m", "binaries.export", "--overwrite"),
+                f"--model={run}",
+                f"--image_model={image_model}",
+                f"--output={saved_model}",
+            ),
+            outputs=(saved_model / "saved_model.pb",),
+        ),
+        Step(
+            "ask",
+            (
+                str(ask),
+                *(str(saved_model), str(embeddings), str(work / "ask.json")),
+                *job.sentences,
+            ),
+            outputs=(work / "ask.json",),
+            depends=(ask,),
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    command_line.run(main)

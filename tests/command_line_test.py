@@ -1,0 +1,101 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a small program in processes of its own: flags can be parsed once in a process."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+PROGRAM = '''"""Does nothing of use."""
+import errno, sys
+from absl import flags
+import command_line
+
+KINDS = ["fine", "value", "os", "usage", "bug", "stop", "exit"]
+KIND = flags.DEFINE_enum("kind", "fine", KINDS, "What to do.")
+flags.DEFINE_integer("frame_rate", 10, "Frames a second.")
+
+def main(argv):
+    match KIND.value:
+        case "value":
+            raise ValueError("got 1,\\nexpected 2; say 2.")
+        case "os":
+            open("/nonexistent/file")
+        case "usage":
+            raise command_line.UsageError("these flags do not go together.")
+        case "bug":
+            raise KeyError("bug")
+        case "stop":
+            raise KeyboardInterrupt
+        case "exit":
+            return command_line.PREEMPTED
+    print("fine")
+
+if __name__ == "__main__":
+    command_line.run(main)
+'''
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    program = tmp_path_factory.mktemp("program") / "program.py"
+    program.write_text(PROGRAM)
+
+    def call(*arguments):
+        done = subprocess.run(
+            [sys.executable, str(program), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=ROOT,
+            # Straight from its folder: it needs nothing of the package, whose import takes time.
+            env={"PYTHONPATH": str(ROOT / "mmv_tf")},
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "line"),
+    [
+        (["--kind=value"], 1, "error: got 1, expected 2; say 2."),
+        (["--kind=os"], 1, "error: /nonexistent/file: No such file or directory"),
+        (["--kind=usage"], 2, "error: these flags do not go together."),
+        (["--kind=stop"], 130, "interrupted"),
+        (["--kind=exit"], 42, ""),
+        (["--frame_rates=3"], 2, "error: unknown flag --frame_rates; did you mean --frame_rate?"),
+        (["--nokid"], 2, "error: unknown flag --nokid; did you mean --kind?"),
+        (["--zzzzzzz"], 2, "error: unknown flag --zzzzzzz; see --help."),
+        (["--frame_rate=x"], 2, "error: flag --frame_rate=x: invalid literal for int()"),
+        (["--kind=valu"], 2, "error: flag --kind=valu: value should be one of"),
+        (["file"], 2, "error: got the argument 'file'; expected flags only"),
+    ],
+)
+def test_ends_with_one_line_and_a_status(run, arguments, status, line):
+    returned, out, err = run(*arguments)
+    assert (returned, out) == (status, "")
+    assert err.startswith(line)
+    assert err.count("\n") == (1 if line else 0)
+
+
+def test_success_and_help(run):
+    assert run() == (0, "fine\n", "")
+    status, out, err = run("--help")
+    assert (status, err) == (0, "")
+    assert "Does nothing of use." in out
+    assert "--frame_rate: Frames a second." in out
+
+
+def test_tracebacks(run):
+    status, _, err = run("--kind=bug")
+    assert status == 1
+    assert "Traceback" in err
+    assert "KeyError: 'bug'" in err
+    status, _, err = run("--kind=value", "--traceback")
+    assert status == 1
+    assert "Traceback" in err
+    assert err.endswith("error: got 1, expected 2; say 2.\n")

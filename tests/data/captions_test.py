@@ -1,0 +1,147 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+import json
+
+import pytest
+
+from mmv_tf.data.captions import Caption, attach_labels, read_captions
+
+VTT = """WEBVTT - a title
+
+NOTE these lines
+are a comment
+
+STYLE
+::cue { color: red }
+
+1
+00:00:00.800 --> 00:00:11.800 align:start position:0%
+morning <c.blue>clouds</c>
+over &amp; under
+
+00:12.000 --> 01:02:03.500
+<v Ann>hello</v>
+"""
+
+SRT = """1
+00:00:02,500 --> 00:00:04,000
+{\\an8}second
+
+2
+00:00:00,000 --> 00:00:01,500
+<i>first</i>
+"""
+
+JSON3 = {
+    "wireMagic": "pb3",
+    "events": [
+        {"tStartMs": 0, "dDurationMs": 9000, "id": 1},
+        {"tStartMs": 500, "dDurationMs": 1500, "segs": [{"utf8": "so"}, {"utf8": " then"}]},
+        {"tStartMs": 900, "segs": [{"utf8": "\n"}]},
+    ],
+}
+
+
+def write(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def test_vtt(tmp_path):
+    expected = [
+        Caption(0.8, 11.8, "morning clouds over & under"),
+        Caption(12.0, 3723.5, "hello"),
+    ]
+    assert read_captions(write(tmp_path, "a.vtt", VTT)) == expected
+    windows = "\ufeff" + VTT.replace("\n", "\r\n")
+    assert read_captions(write(tmp_path, "b.VTT", windows)) == expected
+
+
+def test_vtt_without_a_blank_line_after_the_header(tmp_path):
+    path = write(tmp_path, "a.vtt", "WEBVTT\n00:01.000 --> 00:02.000\nhi")
+    assert read_captions(path) == [Caption(1.0, 2.0, "hi")]
+
+
+def test_srt_is_sorted(tmp_path):
+    path = write(tmp_path, "a.srt", SRT)
+    assert read_captions(path) == [Caption(0.0, 1.5, "first"), Caption(2.5, 4.0, "second")]
+
+
+def test_json3(tmp_path):
+    path = write(tmp_path, "a.json3", json.dumps(JSON3))
+    assert read_captions(path) == [Caption(0.5, 2.0, "so then")]
+
+
+def test_tables(tmp_path):
+    tsv = 'start\tend\tsubject\tcaption\n0:01.5\t2\tbird\ta "bird\n\n3\t4\t\tnone\n'
+    assert read_captions(write(tmp_path, "a.tsv", tsv)) == [
+        Caption(1.5, 2.0, 'a "bird', "bird"),
+        Caption(3.0, 4.0, "none", None),
+    ]
+    quoted = 'caption,start,end\n"one, two",0,1\n'
+    assert read_captions(write(tmp_path, "a.csv", quoted)) == [Caption(0.0, 1.0, "one, two")]
+
+
+CUE = "WEBVTT\n\n{}\nwords\n"
+ROWS = "start\tend\tcaption\n{}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.vtt", "", "is empty"),
+        ("a.vtt", "WEBVTT\n", "no caption found"),
+        ("a.vtt", "00:01.000 --> 00:02.000\nhi\n", "line 1: .*expected 'WEBVTT'"),
+        ("a.vtt", CUE.format("00:01.000 -> 00:02.000"), "line 4: got 'words'; expected times"),
+        ("a.vtt", CUE.format("00:61.000 --> 01:02.000"), "line 3: got '00:61"),
+        ("a.vtt", CUE.format("00:02.000 -->"), "line 3: got"),
+        ("a.vtt", CUE.format("00:02.000 --> 00:01.000"), "line 3: .*ends at 1 s and starts at 2"),
+        ("a.vtt", CUE.format("00:02.000 --> 00:02.000"), "line 3: .*after the start"),
+        ("a.vtt", CUE.format("-00:02.000 --> 00:01.000"), "line 3: got"),
+        ("a.vtt", CUE.format("00:01.000 --> 00:02.000\na\n00:03.000 --> 00:04.000"), "line 5"),
+        ("a.vtt", b"WEBVTT\n\n00:01.000 --> 00:02.000\n\xff\n", "line 4: byte 0xff is not UTF-8"),
+        ("a.srt", "garbage", "line 1: got 'garbage'"),
+        ("a.json3", '{"events": [\n{]}', "line 2: not JSON"),
+        ("a.json3", "[]", "without a list 'events'"),
+        ("a.json3", '{"events": [{"segs": [{"utf8": "x"}]}]}', "event 1: "),
+        ("a.json3", '{"events": [7]}', "event 1: "),
+        ("a.tsv", "begin\tend\tcaption\n", "line 1: got the columns"),
+        ("a.tsv", ROWS.format("-1\t2\tx"), "line 2: the caption's time is -1 to 2 s"),
+        ("a.tsv", ROWS.format("nan\t2\tx"), "line 2: the caption's time is nan"),
+        ("a.tsv", ROWS.format("0\tinf\tx"), "line 2: the caption's time is 0 to inf"),
+        ("a.tsv", ROWS.format("soon\t2\tx"), "line 2: got the time 'soon'"),
+        ("a.tsv", ROWS.format("1\t2"), "line 2: got 2 columns; expected the header's 3"),
+        ("a.tsv", ROWS.format("1\t2\t"), "no caption found"),
+        ("a.doc", "x", "'.doc' can't be read; give a file ending in one of .vtt, .srt"),
+    ],
+)
+def test_malformed(tmp_path, name, content, message):
+    path = write(tmp_path, name, content)
+    with pytest.raises(ValueError, match=message) as raised:
+        read_captions(path)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_missing(tmp_path):
+    with pytest.raises(ValueError, match=r"none.vtt: can't read .*No such file"):
+        read_captions(tmp_path / "none.vtt")
+    (tmp_path / "folder.vtt").mkdir()
+    with pytest.raises(ValueError, match="Is a directory"):
+        read_captions(tmp_path / "folder.vtt")
+
+
+def test_attach_labels():
+    captions = [Caption(0.0, 1.0, "a"), Caption(5.0, 6.0, "a")]
+    labelled = [
+        Caption(5.04, 6.0, "a", "late"),
+        Caption(0.0, 0.96, "a", "early"),
+        Caption(9.0, 10.0, "unused", "x"),
+    ]
+    assert [c.label for c in attach_labels(captions, labelled)] == ["early", "late"]
+    assert attach_labels(captions, labelled)[1].start == 5.0
+    with pytest.raises(ValueError, match=r"5.000-6.000 s 'a' has no label"):
+        attach_labels(captions, labelled[1:])
+    with pytest.raises(ValueError, match="has no label"):
+        attach_labels([Caption(5.0, 6.06, "a")], labelled)

@@ -1,0 +1,429 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+import collections
+import dataclasses
+import os
+import shutil
+import time
+import types
+
+import numpy as np
+import pytest
+
+from mmv_tf.data import media, preparation, record_keys, splits, writer
+from mmv_tf.data.captions import Caption
+from tests import media_samples
+
+SETTINGS = preparation.Settings(
+    frame_rate=10.0,
+    short_side=24,
+    sample_rate=8_000,
+    min_clip_seconds=0.5,
+    block_seconds=1.5,
+    split_pattern=("train", "test"),
+    caption_window_seconds=5.0,
+    num_shards=2,
+)
+CUES = [(0.0, 0.6, "zero"), (0.7, 1.4, "one"), (1.6, 2.3, "two"), (2.4, 2.9, "three")]
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    """Three seconds with a tone from 2 s on, four captions and their labels."""
+    folder = tmp_path_factory.mktemp("film")
+    path = media_samples.write_film(folder / "film.mp4", 3.0, tone_start=2.0)
+    media_samples.write_vtt(folder / "film.vtt", CUES)
+    rows = ["start\tend\tsubject\tcaption"]
+    rows += [f"{start}\t{end}\t{'ab'[i % 2]}\t{text}" for i, (start, end, text) in enumerate(CUES)]
+    (folder / "labels.tsv").write_text("\n".join(rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def in_process(monkeypatch):
+    """Runs children's tasks in this process: starting one takes seconds."""
+
+    def run(self, tasks):
+        for key, arguments in tasks:
+            try:
+                yield key, preparation._work(*arguments)
+            except media.MediaError as error:
+                yield key, preparation._Failure(preparation.CORRUPT, str(error))
+
+    monkeypatch.setattr(preparation._WorkerPool, "run", run)
+
+
+def prepare(film, output, settings=SETTINGS, **kwargs):
+    return preparation.prepare(preparation.find_sources(film), output, settings, **kwargs)
+
+
+def records(directory, split):
+    # Not above: the pool's children import this file too, and TensorFlow takes seconds.
+    import tensorflow as tf
+
+    manifest = writer.read_manifest(directory)
+    writer.check_shards(directory, manifest, checksums=True)
+    paths = [str(directory / shard["file"]) for shard in manifest["splits"][split]["shards"]]
+    found = [
+        tf.train.SequenceExample.FromString(record.numpy())
+        for record in tf.data.TFRecordDataset(paths)
+    ]
+    return sorted(
+        found, key=lambda r: r.context.feature[record_keys.CLIP_START].int64_list.value[0]
+    )
+
+
+def contents(directory):
+    return {p.name: p.read_bytes() for p in sorted(directory.iterdir()) if p.is_file()}
+
+
+def test_clips_of_captions(film, tmp_path, in_process):
+    manifest, was_there = prepare(film, tmp_path, labels=film.with_name("labels.tsv"))
+    assert not was_there
+    assert manifest["labels"] == ["a", "b"]
+    assert [(b["start"], b["end"], b["split"]) for b in manifest["blocks"]] == [
+        (0.0, 1.5, "train"),
+        (1.5, 3.0, "test"),
+    ]
+    counts = {name: split["num_examples"] for name, split in manifest["splits"].items()}
+    assert counts == {"train": 2, "test": 2}
+    assert manifest["sources"][0]["status"] == "ok"
+    assert not any(manifest["dropped"].values())
+    assert not (tmp_path / ".partial").exists()
+
+    third, fourth = records(tmp_path, "test")
+    context, lists = third.context.feature, third.feature_lists.feature_list
+    assert context[record_keys.CLIP_START].int64_list.value == [1_600_000]
+    assert context[record_keys.CLIP_END].int64_list.value == [2_300_000]
+    assert context[record_keys.LABEL_INDEX].int64_list.value == [0]
+    # Those of its own block only, although the window reaches further.
+    assert context[record_keys.CAPTION].bytes_list.value == [b"two", b"three"]
+    shown = [
+        media_samples.frame_number(step.bytes_list.value[0])
+        for step in lists[record_keys.FRAMES].feature
+    ]
+    assert shown == [int(24 * (1.6 + i / 10) + 1e-6) for i in range(7)]
+    waveform = np.array(lists[record_keys.WAVEFORM].feature[0].float_list.value)
+    assert len(waveform) == 5_600
+    assert np.flatnonzero(np.abs(waveform) > 0.1)[0] == pytest.approx(3_200, abs=24)
+    assert fourth.context.feature[record_keys.LABEL_INDEX].int64_list.value == [1]
+
+
+def test_windows(film, tmp_path, in_process):
+    settings = dataclasses.replace(
+        SETTINGS, cut="window", window_seconds=0.5, stride_seconds=0.25, num_shards=1
+    )
+    manifest, _ = prepare(film, tmp_path, settings, labels=film.with_name("labels.tsv"))
+    found = records(tmp_path, "train")
+    starts = [r.context.feature[record_keys.CLIP_START].int64_list.value[0] for r in found]
+    assert starts == [0, 250_000, 500_000, 750_000, 1_000_000]
+    # The third is half in a pause: neither caption covers half of it by much.
+    names = [list(r.context.feature[record_keys.LABEL_STRING].bytes_list.value) for r in found]
+    assert names[0] == [b"a"]
+    assert names[3] == [b"b"]
+    assert all(len(r.feature_lists.feature_list[record_keys.FRAMES].feature) == 5 for r in found)
+    assert manifest["splits"]["test"]["num_examples"] == 5
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        (Caption(12.0, 13.0, "x"), (11_500, 13_500)),  # Widened on both sides.
+        (Caption(10.1, 10.6, "x"), (10_000, 12_000)),  # At a border: on one side.
+        (Caption(19.5, 20.0, "x"), (18_000, 20_000)),
+        (Caption(12.0, 16.0, "x"), (11_900, 16_100)),  # Long enough: only the context.
+        (Caption(10.0, 20.0, "x"), (10_000, 20_000)),
+    ],
+)
+def test_caption_spans(caption, expected):
+    settings = dataclasses.replace(SETTINGS, min_clip_seconds=2.0, context_seconds=0.1)
+    block = splits.Block(0, 10.0, 20.0, "train")
+    spans = preparation._caption_spans(block, [caption], settings, collections.Counter())
+    assert [(start, end) for start, end, _ in spans] == [expected]
+
+
+def test_captions_that_give_no_clip_are_counted():
+    dropped = collections.Counter()
+    block = splits.Block(0, 0.0, 1.0, "train")
+    captions = [Caption(0.1, 0.2, "x"), Caption(0.3, 0.4, "y")]
+    settings = dataclasses.replace(SETTINGS, min_clip_seconds=1.0)
+    assert len(preparation._caption_spans(block, captions, settings, dropped)) == 1
+    assert dropped == {"clips_of_equal_span": 1}
+    settings = dataclasses.replace(SETTINGS, min_clip_seconds=1.1)
+    assert preparation._caption_spans(block, captions, settings, dropped) == []
+    assert dropped["clips_too_short"] == 2
+
+
+def test_second_run_has_nothing_to_do(film, tmp_path, in_process, monkeypatch):
+    prepare(film, tmp_path)
+    before = contents(tmp_path)
+    monkeypatch.setattr(preparation, "_plan", None)  # Would be called for any work.
+    assert prepare(film, tmp_path)[1]
+    assert contents(tmp_path) == before
+
+
+def test_lost_shard_is_made_again(film, tmp_path, in_process):
+    prepare(film, tmp_path)
+    before = contents(tmp_path)
+    (tmp_path / "test-00000-of-00002.tfrecord").unlink()
+    assert not prepare(film, tmp_path)[1]
+    assert contents(tmp_path) == before
+
+
+def test_other_settings_need_overwrite(film, tmp_path, in_process):
+    prepare(film, tmp_path)
+    other = dataclasses.replace(SETTINGS, num_shards=1, jpeg_quality=50)
+    with pytest.raises(ValueError, match=r"jpeg_quality 90 instead of 50, num_shards 2 instead"):
+        prepare(film, tmp_path, other)
+    prepare(film, tmp_path, other, overwrite=True)
+    assert [name for name in contents(tmp_path) if name.startswith("train")] == [
+        "train-00000-of-00001.tfrecord"
+    ]
+
+
+def test_shards_of_unknown_origin_are_not_replaced(film, tmp_path, in_process):
+    (tmp_path / "train-00000-of-00001.tfrecord").write_bytes(b"precious")
+    with pytest.raises(ValueError, match="holds shards without a manifest"):
+        prepare(film, tmp_path)
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ValueError, match="is a file"):
+        prepare(film, tmp_path / "file")
+
+
+class KilledError(BaseException):
+    """Stands for a kill: no `except Exception` sees it."""
+
+
+# Killed while decoding, while writing shards, between moving two of them, before the manifest.
+@pytest.mark.parametrize(
+    ("owner", "name", "calls"),
+    [
+        (preparation, "_decode_block", 1),
+        (preparation, "_read_clip", 2),
+        (writer.os, "replace", 5),
+        (writer, "write_manifest", 0),
+    ],
+)
+def test_resumes_to_the_same_bytes(film, tmp_path, in_process, monkeypatch, owner, name, calls):
+    prepare(film, tmp_path / "whole")
+    original, count = getattr(owner, name), 0
+
+    def killed(*args, **kwargs):
+        nonlocal count
+        count += 1
+        if count > calls:
+            raise KilledError
+        return original(*args, **kwargs)
+
+    output = tmp_path / "resumed"
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, killed)
+        with pytest.raises(KilledError):
+            prepare(film, output)
+    assert not (output / "manifest.json").exists()
+    blocks = sorted(output.glob(".partial/*/*.block"))
+    assert blocks
+    kept = [path.stat().st_mtime_ns for path in blocks]
+    decoded = []
+    with monkeypatch.context() as patch:
+        decode = preparation._decode_block
+        patch.setattr(preparation, "_decode_block", lambda *a: decoded.append(a[1]) or decode(*a))
+        prepare(film, output)
+    assert len(decoded) == 2 - len(kept)
+    assert contents(output) == contents(tmp_path / "whole")
+    assert not (output / ".partial").exists()
+
+
+def test_cut_off_block_file_is_decoded_again(film, tmp_path, in_process, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(preparation, "_publish", lambda *a: (_ for _ in ()).throw(KilledError))
+        with pytest.raises(KilledError):
+            prepare(film, tmp_path / "data")
+    block = sorted((tmp_path / "data").glob(".partial/*/*.block"))[0]
+    block.write_bytes(block.read_bytes()[:-10])
+    block.with_suffix(".block.99.tmp").write_bytes(b"of a killed child")
+    prepare(film, tmp_path / "data")
+    prepare(film, tmp_path / "whole")
+    assert contents(tmp_path / "data") == contents(tmp_path / "whole")
+
+
+def test_folder_reports_each_source(film, tmp_path, in_process):
+    videos = tmp_path / "videos"
+    (videos / "deep").mkdir(parents=True)
+    shutil.copy(film, videos / "a.mp4")
+    shutil.copy(film.with_suffix(".vtt"), videos / "a.vtt")
+    media_samples.write_film(videos / "deep" / "b.mp4", 3.0, audio=None)
+    media_samples.write_vtt(videos / "deep" / "b.vtt", CUES)
+    media_samples.write_film(videos / "c é.mkv", 3.0, audio="silence")
+    (videos / "c é.json3").write_text(
+        '{"events": [{"tStartMs": 0, "dDurationMs": 900, "segs": [{"utf8": "x"}]}]}'
+    )
+    shutil.copy(film, videos / "d.mp4")
+    (videos / "e.mp4").write_bytes(film.read_bytes()[:5_000])
+    shutil.copy(film, videos / "f.mp4")
+    (videos / "f.srt").write_text("nonsense")
+    media_samples.write_film(videos / "g.mp4", 0.25)
+    media_samples.write_vtt(videos / "g.vtt", [(0.0, 0.2, "x")])
+    (videos / "notes.txt").write_text("no video")
+
+    manifest, _ = prepare(videos, tmp_path / "data")
+    assert {row["media_id"]: row["status"] for row in manifest["sources"]} == {
+        "a": "ok",
+        "c é": "silent",
+        "d": "no captions",
+        "deep/b": "no audio",
+        "e": "corrupt",
+        "f": "no captions",
+        "g": "too short",
+    }
+    reasons = {row["media_id"]: row["reason"] for row in manifest["sources"]}
+    assert "line 1: got 'nonsense'" in reasons["f"]
+    clips = {row["media_id"]: row["clips"] for row in manifest["sources"]}
+    assert sum(clips.values()) == sum(s["num_examples"] for s in manifest["splits"].values())
+    assert clips == {"a": 4, "c é": 1, "d": 0, "deep/b": 4, "e": 0, "f": 0, "g": 0}
+    table = preparation.format_report(manifest)
+    assert "deep/b  no audio" in table
+    assert table.endswith("dropped: 1 clips too short")
+    assert len(table.splitlines()) == 1 + 7 + 2 + 1
+
+
+def test_windows_need_no_captions(film, tmp_path, in_process):
+    path = tmp_path / "film.mp4"
+    shutil.copy(film, path)
+    settings = dataclasses.replace(SETTINGS, cut="window", window_seconds=1.0)
+    manifest, _ = prepare(path, tmp_path / "data", settings)
+    assert manifest["sources"][0]["status"] == "no captions"
+    (record,) = records(tmp_path / "data", "train")
+    assert list(record.context.feature[record_keys.CAPTION].bytes_list.value) == []
+
+
+def test_single_source_that_fails_is_an_error(film, tmp_path, in_process):
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(film.read_bytes()[:5_000])
+    with pytest.raises(ValueError, match=r"cut.mp4: can't be decoded"):
+        prepare(cut, tmp_path / "data")
+    shutil.copy(film, cut)
+    with pytest.raises(ValueError, match="no captions to cut by"):
+        prepare(cut, tmp_path / "data")
+    cut.with_suffix(".vtt").write_text("")
+    with pytest.raises(ValueError, match="caption file is empty"):
+        prepare(cut, tmp_path / "data")
+    assert not (tmp_path / "data" / "manifest.json").exists()
+    with pytest.raises(ValueError, match="no such file or folder"):
+        prepare(tmp_path / "none.mp4", tmp_path / "data")
+    with pytest.raises(ValueError, match=r"none.vtt: can't read"):
+        preparation.prepare(
+            preparation.find_sources(film, tmp_path / "none.vtt"), tmp_path / "data", SETTINGS
+        )
+
+
+def test_captions_across_borders_and_past_the_end_are_counted(film, tmp_path, in_process):
+    path = tmp_path / "film.mp4"
+    shutil.copy(film, path)
+    media_samples.write_vtt(
+        path.with_suffix(".vtt"), [(0.0, 0.6, "a"), (0.7, 2.9, "b"), (5.0, 6.0, "c")]
+    )
+    manifest, _ = prepare(path, tmp_path / "data")
+    assert manifest["dropped"]["captions_across_borders"] == 1
+    assert manifest["dropped"]["captions_past_the_end"] == 1
+
+
+def test_find_sources(tmp_path):
+    with pytest.raises(ValueError, match="no video found"):
+        preparation.find_sources(tmp_path)
+    (tmp_path / "b.mp4").touch()
+    (tmp_path / "a.MKV").touch()
+    (tmp_path / "a.srt").touch()
+    found = preparation.find_sources(tmp_path)
+    assert [(s.media_id, s.captions) for s in found] == [
+        ("a", tmp_path / "a.srt"),
+        ("b", None),
+    ]
+    with pytest.raises(ValueError, match="is a folder, so captions"):
+        preparation.find_sources(tmp_path, "a.srt")
+    (tmp_path / "b.webm").touch()
+    with pytest.raises(ValueError, match="2 videos have the name 'b'"):
+        preparation.find_sources(tmp_path)
+
+
+def test_too_little_space_is_seen_before_the_work(film, tmp_path, in_process, monkeypatch):
+    usage = types.SimpleNamespace(free=100_000)
+    monkeypatch.setattr(preparation.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(ValueError, match=r"about 0.00 GB are needed, 0.00 GB are free"):
+        prepare(film, tmp_path)
+    assert not list(tmp_path.glob("*.tfrecord"))
+
+
+def test_full_disk_is_one_clear_error(film, tmp_path, in_process, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writer, "write_shards", full)
+    with pytest.raises(ValueError, match="the disk is full; free some space"):
+        prepare(film, tmp_path)
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path):
+    with (
+        preparation._locked(tmp_path),
+        pytest.raises(ValueError, match="another prepare_data"),
+        preparation._locked(tmp_path),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"frame_rate": 0.0},
+        {"frame_rate": float("nan")},
+        {"jpeg_quality": 101},
+        {"cut": "scene"},
+        {"context_seconds": -1.0},
+        {"split_pattern": ()},
+        {"split_pattern": ("train", "a/b")},
+        {"num_shards": 0},
+    ],
+)
+def test_settings_are_checked(change):
+    with pytest.raises(ValueError, match=next(iter(change))):
+        dataclasses.replace(SETTINGS, **change)
+
+
+# Children's tasks; spawned processes import them from here.
+def behave(kind, path):
+    if kind == "hang":
+        time.sleep(600)
+    if kind == "crash":
+        os.abort()
+    if kind == "media":
+        raise media.MediaError(f"{path}: bad")
+    if kind == "bug":
+        raise KeyError(path)
+    return path.upper()
+
+
+def test_pool_survives_hung_and_crashed_children():
+    kinds = ["fine", "crash", "media", "hang", "bug", "fine"]
+    tasks = [(i, (kind, f"f{i}")) for i, kind in enumerate(kinds)]
+    with preparation._WorkerPool(2, 1.5, behave) as pool:
+        done = dict(pool.run(tasks))
+    assert (done[0], done[5]) == ("F0", "F5")
+    failures = {i: (done[i].status, done[i].reason) for i in (1, 2, 3, 4)}
+    assert failures[1] == ("corrupt", "f1: the decoder crashed (signal SIGABRT)")
+    assert failures[2] == ("corrupt", "f2: bad")
+    assert failures[3][0] == "timeout"
+    assert "f3: the decoder did not finish a block in 1.5 s" in failures[3][1]
+    assert "KeyError('f4')" in failures[4][1]
+
+
+def disk_is_full(kind, path):
+    raise OSError(28, "No space left on device")
+
+
+def test_pool_stops_when_the_disk_fails():
+    with (
+        pytest.raises(OSError, match="No space left"),
+        preparation._WorkerPool(1, 9.0, disk_is_full) as pool,
+    ):
+        list(pool.run([(0, ("fine", "f"))]))

@@ -1,0 +1,142 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mmv_tf.layers import BatchNorm
+
+RANDOM = np.random.default_rng(0)
+
+
+def oracle(x, gamma, beta, mean=None, variance=None, epsilon=1e-5):
+    axes = tuple(range(x.ndim - 1))
+    mean = x.mean(axes) if mean is None else mean
+    variance = x.var(axes) if variance is None else variance
+    return (x - mean) / np.sqrt(variance + epsilon) * gamma + beta
+
+
+def make(channels=3):
+    norm = BatchNorm(momentum=0.9)
+    norm.build((None, channels))
+    norm.gamma.assign([1.5, 0.5, 2.0])
+    norm.beta.assign([0.1, -0.2, 0.3])
+    return norm
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (4, 5, 3), (2, 4, 5, 3), (2, 3, 4, 5, 3)])
+def test_training_normalises_by_the_batch_and_moves_the_statistics(shape):
+    x = RANDOM.normal(2.0, 3.0, shape).astype(np.float32)
+    norm = make()
+    expected = oracle(x.astype(np.float64), norm.gamma.numpy(), norm.beta.numpy())
+    np.testing.assert_allclose(norm(x, training=True), expected, atol=2e-5)
+    axes = tuple(range(x.ndim - 1))
+    np.testing.assert_allclose(norm.moving_mean, 0.1 * x.mean(axes), rtol=1e-4)
+    # The biased variance: divided by n, as in the released networks.
+    np.testing.assert_allclose(norm.moving_variance, 0.9 + 0.1 * x.var(axes), rtol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (2, 3, 4, 5, 3)])
+def test_inference_uses_the_moving_statistics(shape):
+    x = RANDOM.normal(2.0, 3.0, shape).astype(np.float32)
+    norm = make()
+    norm.moving_mean.assign([1.0, 2.0, 3.0])
+    norm.moving_variance.assign([0.5, 4.0, 9.0])
+    expected = oracle(
+        x, *(w.numpy() for w in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance))
+    )
+    np.testing.assert_allclose(norm(x), expected, atol=2e-5)
+    np.testing.assert_array_equal(norm.moving_mean, [1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 5, 3), (2, 4, 5, 3)])
+def test_dummy_rows_change_no_statistic_no_output_and_no_gradient(shape):
+    x = RANDOM.normal(2.0, 3.0, (4, *shape)).astype(np.float32)
+    padded = np.concatenate([x, 1e3 * np.ones((3, *shape), np.float32)])
+    valid = np.array([True] * 4 + [False] * 3)
+    weights = RANDOM.normal(size=x.shape).astype(np.float32)
+
+    def run(inputs, valid):
+        norm, inputs = make(), tf.constant(inputs)
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = norm(inputs, training=True, valid=valid)
+            loss = tf.reduce_sum(outputs[:4] * weights)
+        gradients = tape.gradient(loss, [inputs, norm.gamma.value, norm.beta.value])
+        gradients[0] = gradients[0][:4]
+        return [outputs[:4], norm.moving_mean.value, norm.moving_variance.value, *gradients]
+
+    for without, masked in zip(run(x, None), run(padded, valid), strict=True):
+        np.testing.assert_allclose(without, masked, rtol=2e-4, atol=1e-4)
+
+
+def test_a_batch_without_a_valid_row_leaves_the_moving_statistics_alone():
+    norm = make()
+    outputs = norm(np.ones([2, 4, 3], np.float32), training=True, valid=[False, False])
+    assert np.isfinite(outputs).all()
+    np.testing.assert_array_equal(norm.moving_mean, [0, 0, 0])
+    np.testing.assert_array_equal(norm.moving_variance, [1, 1, 1])
+
+
+@pytest.mark.parametrize("valid", [None, [True, True]])
+def test_large_mean_keeps_its_digits(valid):
+    x = (1000 + RANDOM.normal(0.0, 0.1, (2, 500, 3))).astype(np.float32)
+    outputs = make()(x, training=True, valid=valid)
+    expected = oracle(x.astype(np.float64), [1.5, 0.5, 2.0], [0.1, -0.2, 0.3])
+    np.testing.assert_allclose(outputs, expected, atol=2e-2)
+
+
+def test_wrong_momentum_is_refused():
+    with pytest.raises(ValueError, match="momentum is 1.5"):
+        BatchNorm(momentum=1.5)
+
+
+def test_two_replicas_have_the_statistics_and_gradients_of_one_with_all_rows():
+    # Logical devices have to be made before TensorFlow starts, so in a process of its own.
+    program = """
+        import numpy as np, tensorflow as tf
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+        from mmv_tf.layers import BatchNorm
+        x = np.random.default_rng(0).normal(2., 3., (6, 5, 3)).astype(np.float32)
+        x[3:] += 10  # the replicas' means differ
+        pick = np.random.default_rng(1).normal(size=x.shape).astype(np.float32)
+
+        def run(strategy, valid):
+            with strategy.scope():
+                norm = BatchNorm()
+                norm.build((None, 3))
+            def step(x, pick, valid):
+                # Keras itself opens no tape of its own here, so plain TensorFlow will do.
+                with tf.GradientTape() as tape:
+                    tape.watch(x)
+                    y = norm(x, training=True, valid=valid)
+                    loss = tf.reduce_sum(y * pick)
+                return y, tape.gradient(loss, x)
+            n = strategy.num_replicas_in_sync
+            def part(a):
+                if a is None: return None
+                return strategy.experimental_distribute_values_from_function(
+                    lambda c: tf.constant(np.split(a, n)[c.replica_id_in_sync_group]))
+            out = strategy.run(step, args=(part(x), part(pick), part(valid)))
+            local = [tf.concat(strategy.experimental_local_results(o), 0).numpy() for o in out]
+            return [*local, norm.moving_mean.numpy(), norm.moving_variance.numpy()]
+
+        for valid in (None, np.array([1, 1, 0, 1, 0, 0], bool)):
+            if valid is not None: pick[~valid] = 0
+            one = run(tf.distribute.get_strategy(), valid)
+            two = run(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), valid)
+            for a, b in zip(one, two):
+                np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+        print("agree")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True
+    )
+    assert "agree" in done.stdout, done.stderr[-3000:]

@@ -1,0 +1,85 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mmv_tf.layers import WordTokenizer
+
+WORDS = ["rabbit", "smells", "flower", "dont", "café", "under", "2", "猫"]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "words"),
+    [
+        ("The rabbit's nose: it smells!", ["rabbit", "smells"]),
+        ("RABBIT, Flower...smells", ["rabbit", "flower", "smells"]),
+        ("rabbit’s flower", ["rabbit", "flower"]),
+        ("rabbit under the flower", ["rabbit", "under", "flower"]),
+        ("CAFÉ 2 猫", ["café", "2", "猫"]),
+        ("2-rabbit_flower", ["2", "rabbit", "flower"]),
+        ("", []),
+        ("   \n\t ", []),
+        ("the a of", []),
+        ("unheard-of words", []),
+        ("rabbit " * 9, ["rabbit"] * 6),
+    ],
+)
+def test_rules(sentence, words):
+    ids = WordTokenizer(WORDS, max_words=6)([sentence]).numpy()
+    expected = [WORDS.index(word) + 2 for word in words]
+    np.testing.assert_array_equal(ids, [expected + [0] * (6 - len(expected))])
+
+
+def test_an_apostrophe_inside_a_word_is_dropped():
+    layer = WordTokenizer(WORDS, max_words=2, stop_words=())
+    np.testing.assert_array_equal(layer(["don't", "don’t"]), [[5, 0], [5, 0]])
+
+
+def test_unknown_words_may_be_kept():
+    layer = WordTokenizer(WORDS, max_words=3, keep_unknown=True)
+    np.testing.assert_array_equal(layer(["a rabbit glows"]), [[2, 1, 0]])
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3), (0,)])
+def test_any_shape(shape):
+    layer = WordTokenizer(WORDS, max_words=4)
+    ids = layer(tf.fill(shape, "rabbit"))
+    assert ids.shape == (*shape, 4)
+    assert ids.dtype == tf.int32
+
+
+def test_bytes_that_are_no_utf8_are_survived():
+    layer = WordTokenizer(WORDS, max_words=2)
+    assert layer(tf.constant([b"rabbit \xff\xfe"])).numpy()[0, 0] == 2
+
+
+def test_a_word_that_stands_twice_is_refused():
+    with pytest.raises(ValueError, match="more than once"):
+        WordTokenizer(["rabbit", "rabbit"])
+
+
+def test_its_saved_model_needs_nothing_of_ours(tmp_path):
+    layer = WordTokenizer(WORDS, max_words=6)
+    module = tf.Module()
+    module.layer = layer
+    module.tokenize = tf.function(
+        lambda text: {"ids": layer(text)}, input_signature=[tf.TensorSpec([None], tf.string)]
+    )
+    tf.saved_model.save(module, str(tmp_path / "saved"), signatures=module.tokenize)
+    program = (
+        "import sys, tensorflow as tf\n"
+        f"f = tf.saved_model.load({str(tmp_path / 'saved')!r}).signatures['serving_default']\n"
+        "print(f(text=tf.constant(['The rabbit’s café: it smells!', '']))['ids'].numpy().tolist())\n"
+        "assert not any(name.startswith(('mmv_tf', 'keras', 'tensorflow_text'))"
+        " for name in sys.modules if name != 'keras'), 'our modules were loaded'\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.stdout.strip() == "[[2, 6, 3, 0, 0, 0], [0, 0, 0, 0, 0, 0]]", done.stderr[-3000:]

@@ -1,0 +1,127 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The losses against a naive NumPy oracle written from PAPER section 2."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mmv_tf import losses
+
+
+def naive_mil_nce(video, text, temperature, valid=None, candidate_valid=None):
+    """Row by row and pair by pair, in float64."""
+    batch, candidates, _ = text.shape
+    valid = np.ones(batch, bool) if valid is None else valid
+    if candidate_valid is None:
+        candidate_valid = np.ones((batch, candidates), bool)
+    video = video.astype(np.float64) / np.linalg.norm(video, axis=-1, keepdims=True)
+    text = text.astype(np.float64) / np.linalg.norm(text, axis=-1, keepdims=True)
+    usable = [i for i in range(batch) if valid[i] and candidate_valid[i].any()]
+    rows = []
+    for i in usable:
+        positives = [
+            np.exp(video[i] @ text[i, k] / temperature)
+            for k in range(candidates)
+            if candidate_valid[i, k]
+        ]
+        denominator = 0.0
+        for j in usable:
+            for k in range(candidates):
+                if candidate_valid[j, k]:  # my video against everyone's narrations
+                    denominator += np.exp(video[i] @ text[j, k] / temperature)
+                if candidate_valid[i, k]:  # everyone's video against my narrations
+                    denominator += np.exp(video[j] @ text[i, k] / temperature)
+        rows.append(np.log(denominator) - np.log(sum(positives)))
+    return np.mean(rows) if rows else 0.0
+
+
+def vectors(seed, *shape):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("candidates", [1, 3])
+@pytest.mark.parametrize("temperature", [0.07, 1.0])
+def test_mil_nce_equals_the_oracle(candidates, temperature):
+    video, text = vectors(0, 6, 8), vectors(1, 6, candidates, 8)
+    found = losses.mil_nce(video, text, temperature).numpy()
+    np.testing.assert_allclose(found, naive_mil_nce(video, text, temperature), rtol=1e-5)
+
+
+def test_nce_is_mil_nce_with_one_candidate():
+    a, b = vectors(2, 5, 8), vectors(3, 5, 8)
+    np.testing.assert_allclose(
+        losses.nce(a, b).numpy(), naive_mil_nce(a, b[:, None], 0.07), rtol=1e-5
+    )
+
+
+def test_masks_equal_the_oracle_and_masked_values_do_not_matter():
+    video, text = vectors(4, 7, 8), vectors(5, 7, 3, 8)
+    valid = np.array([1, 1, 0, 1, 1, 1, 0], bool)
+    candidate_valid = np.random.default_rng(6).random((7, 3)) < 0.6
+    candidate_valid[3] = False  # a row without any narration
+    expected = naive_mil_nce(video, text, 0.07, valid, candidate_valid)
+    arguments = dict(valid=valid, candidate_valid=candidate_valid)
+    np.testing.assert_allclose(losses.mil_nce(video, text, **arguments), expected, rtol=1e-5)
+    video[~valid] = 100.0
+    text[~candidate_valid] = -50.0
+    np.testing.assert_allclose(losses.mil_nce(video, text, **arguments), expected, rtol=1e-5)
+
+
+def test_no_gradient_reaches_masked_rows():
+    video, text = tf.Variable(vectors(7, 4, 8)), tf.Variable(vectors(8, 4, 2, 8))
+    valid = tf.constant([True, False, True, True])
+    with tf.GradientTape() as tape:
+        loss = losses.mil_nce(video, text, valid=valid)
+    video_gradient, text_gradient = tape.gradient(loss, [video, text])
+    assert not np.any(video_gradient.numpy()[1])
+    assert not np.any(text_gradient.numpy()[1])
+    assert np.all(np.any(video_gradient.numpy()[[0, 2, 3]], axis=-1))
+
+
+def test_a_batch_without_valid_rows_costs_nothing_and_has_a_finite_gradient():
+    video = tf.Variable(vectors(9, 3, 8))
+    with tf.GradientTape() as tape:
+        loss = losses.nce(video, tf.constant(vectors(10, 3, 8)), valid=tf.zeros([3], tf.bool))
+    assert float(loss) == 0.0
+    assert not np.any(tape.gradient(loss, video).numpy())
+
+
+def test_the_floor_is_log_2():
+    eye = np.eye(8, dtype=np.float32)
+    np.testing.assert_allclose(losses.nce(eye, eye, temperature=0.05).numpy(), np.log(2), atol=1e-5)
+
+
+def test_shares_of_replicas_add_up_to_the_whole():
+    """Local queries against gathered keys: two halves give the whole batch's loss."""
+    video, text = vectors(11, 8, 16), vectors(12, 8, 2, 16)
+    candidate_valid = np.random.default_rng(13).random((8, 2)) < 0.7
+    unit = [x / np.linalg.norm(x, axis=-1, keepdims=True) for x in (video, text)]
+    usable = candidate_valid.any(axis=1)
+    masks = [usable.astype(np.float32), (candidate_valid & usable[:, None]).astype(np.float32)]
+    shares = []
+    for half in (slice(0, 4), slice(4, 8)):
+        whole = iter([*unit, *masks])  # in the order in which the loss gathers
+        shares.append(
+            losses.mil_nce(
+                video[half],
+                text[half],
+                candidate_valid=candidate_valid[half],
+                gather=lambda tensor, whole=whole: tf.constant(next(whole)),
+            ).numpy()
+        )
+    expected = naive_mil_nce(video, text, 0.07, candidate_valid=candidate_valid)
+    np.testing.assert_allclose(sum(shares), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("video", "text", "temperature"),
+    [
+        (vectors(0, 2, 8), vectors(0, 2, 8), 0.07),
+        (vectors(0, 2, 8), vectors(0, 2, 1, 9), 0.07),
+        (vectors(0, 2, 8), vectors(0, 2, 1, 8), 0.0),
+    ],
+)
+def test_what_does_not_fit_is_refused(video, text, temperature):
+    with pytest.raises(ValueError, match=r"Expected video|temperature"):
+        losses.mil_nce(video, text, temperature)
