@@ -36,6 +36,7 @@ setuptools.setup(
         "ml-collections>=1.0",
         "av>=14",
         "numpy>=1.26",
+        "pillow>=10",
         "scikit-learn>=1.5",
         "tqdm>=4.66",
         "tensorboard>=2.20",

@@ -23,6 +23,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 _NOTE = re.compile(
     rb"WARNING: All log messages before absl::Init|[IW]0000 |To enable the following"
 )
+# An error only where there is an NVIDIA driver.
+_NO_GPU = re.compile(rb"E0000 .*failed call to cuInit")
 
 
 class _QuietTensorFlow(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -59,13 +61,16 @@ class _QuietTensorFlow(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             os.dup2(caught.fileno(), 2)
             try:
                 self._loader.exec_module(module)
+                # Looks for a GPU, with one more note where there is none.
+                module.config.list_physical_devices("GPU")
             finally:
                 sys.stderr.flush()
                 os.dup2(shown, 2)
                 os.close(shown)
                 caught.seek(0)
                 for line in caught:
-                    if not _NOTE.match(line):
+                    no_gpu = _NO_GPU.match(line) and not os.path.exists("/proc/driver/nvidia")
+                    if not no_gpu and not _NOTE.match(line):
                         sys.stderr.write(line.decode(errors="replace"))
 
 

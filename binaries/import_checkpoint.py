@@ -15,7 +15,7 @@ import tempfile
 
 from absl import flags
 
-from mmv_tf import command_line
+from mmv_tf import command_line, pretrained
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "The pickle to read.", required=True)
 _OUTPUT = flags.DEFINE_string(
@@ -31,9 +31,6 @@ def _is_keras_file(path: str | None) -> bool:
 def main(argv: list[str]) -> None:
     """Imports, saves, and prints what was imported as JSON."""
     del argv
-    # TensorFlow takes seconds to import; wrong usage is told before.
-    from mmv_tf import pretrained
-
     model = pretrained.import_haiku_checkpoint(_CHECKPOINT.value)
     folder = os.path.dirname(os.path.abspath(_OUTPUT.value))
     os.makedirs(folder, exist_ok=True)

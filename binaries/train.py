@@ -10,9 +10,10 @@ interrupted or killed goes on when the same command is given again.
 
 from __future__ import annotations
 
+import logging
 import pathlib
 
-from absl import flags, logging
+from absl import flags
 
 from mmv_tf import command_line
 from mmv_tf.configuration import load_config
@@ -31,7 +32,8 @@ flags.mark_flags_as_required(["config", "output"])
 def main(argv: list[str]) -> int:
     """Reads the flags and trains."""
     del argv
-    logging.set_verbosity(logging.INFO)
+    # Our own notes only; TensorFlow's would bury them.
+    logging.getLogger("mmv_tf").setLevel(logging.INFO)
     overrides = list(_SET.value)
     if _DATA.value:
         overrides.append(f"data.directory={_DATA.value}")

@@ -165,6 +165,20 @@ def is_graph(name):
 
 
 NAMES = list(CASES)
+# Large, and each much like another case that is always run.
+SLOW = (
+    "S3D-space_to_depth",
+    "S3D-deflated",
+    "Shared-video-audio",
+    "FineAndCoarse-bnrelu-audio_text",
+)
+
+
+def each(names):
+    marked = [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in names]
+    return pytest.mark.parametrize("name", marked)
+
+
 WITHOUT_TRAINING = ("SelfGating", "SpaceToDepth", "TemporalShift")
 TRAINED = [name for name in NAMES if CASES[name].trains]
 FLOATING = [name for name in NAMES if CASES[name].dtypes]
@@ -230,7 +244,7 @@ def test_every_public_class_has_a_case():
     assert public == {name.split("-")[0] for name in CASES}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each(NAMES)
 def test_configuration_makes_the_same_layer(name):
     layer = make(name)
     config = layer.get_config()
@@ -247,7 +261,7 @@ def test_configuration_makes_the_same_layer(name):
     assert [w.shape for w in again.weights] == [w.shape for w in layer.weights]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each(NAMES)
 def test_output_shape_is_the_computed_one(name):
     layer, inputs = make(name), make_inputs(name)
     computed = layer.compute_output_shape(tf.nest.map_structure(lambda x: tuple(x.shape), inputs))
@@ -259,7 +273,7 @@ def test_output_shape_is_the_computed_one(name):
     assert computed == real
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each(NAMES)
 def test_traced_with_unknown_sizes_it_gives_the_eager_result(name):
     layer, inputs, case = make(name), make_inputs(name), CASES[name]
 
@@ -269,10 +283,7 @@ def test_traced_with_unknown_sizes_it_gives_the_eager_result(name):
             [None if axis in unknown else size for axis, size in enumerate(x.shape)], x.dtype
         )
 
-    if is_graph(name):
-        specs = {key: spec(x, key) for key, x in inputs.items()}
-    else:
-        specs = spec(inputs)
+    specs = {key: spec(x, key) for key, x in inputs.items()} if is_graph(name) else spec(inputs)
     # Nothing here needs AutoGraph, which takes most of the time of tracing.
     traced = tf.function(
         lambda x: call(layer, name, x), input_signature=[specs], autograph=name in CHEAP
@@ -281,7 +292,7 @@ def test_traced_with_unknown_sizes_it_gives_the_eager_result(name):
         np.testing.assert_allclose(eager, graph, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each(NAMES)
 def test_a_batch_of_one_is_the_first_row(name):
     rows = 1
     if CASES[name].arguments:
@@ -295,7 +306,7 @@ def test_a_batch_of_one_is_the_first_row(name):
         np.testing.assert_allclose(one, all_rows[:rows], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@each(TRAINED)
 def test_gradients_are_there_and_finite(name):
     layer, inputs = make(name), make_inputs(name)
     training = {} if name in WITHOUT_TRAINING else {"training": True}
@@ -311,7 +322,7 @@ def test_gradients_are_there_and_finite(name):
 @pytest.mark.parametrize(
     "dtype", ["mixed_bfloat16", pytest.param("bfloat16", marks=pytest.mark.slow)]
 )
-@pytest.mark.parametrize("name", FLOATING)
+@each(FLOATING)
 def test_bfloat16_is_close_to_float32(name, dtype):
     single, half = make(name), make(name, dtype=dtype)
     for weight, source in zip(half.weights, single.weights, strict=True):
@@ -355,12 +366,20 @@ for name, texts in json.load(open(folder + "/names.json")).items():
 """
 
 
+RELOAD_TEST = "test_saved_it_loads_in_a_fresh_process_without_custom_objects"
+
+
 @pytest.fixture(scope="module")
-def reloaded(tmp_path_factory):
-    """Every case saved here, and loaded and called in one fresh process."""
+def reloaded(request, tmp_path_factory):
+    """Every case of this run saved here, and loaded and called in one fresh process."""
+    wanted = [
+        item.callspec.params["name"]
+        for item in request.session.items
+        if getattr(item, "originalname", "") == RELOAD_TEST
+    ]
     folder: pathlib.Path = tmp_path_factory.mktemp("models")
     names, outputs = {}, {}
-    for name in NAMES:
+    for name in wanted:
         layer, inputs = make(name), make_inputs(name)
         model = layer if is_graph(name) else as_model(layer, name)
         model.save(folder / f"{name}.keras")
@@ -387,7 +406,7 @@ def as_model(layer, name):
     return keras.Model(symbolic, layer(symbolic, **CASES[name].arguments))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each(NAMES)
 def test_saved_it_loads_in_a_fresh_process_without_custom_objects(name, reloaded):
     folder, outputs, done = reloaded
     path = folder / f"{name}.out.npz"
@@ -402,7 +421,7 @@ def test_the_fresh_process_ended_well(reloaded):
     assert reloaded[2].returncode == 0, reloaded[2].stderr[-3000:]
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if is_graph(name)])
+@each([name for name in NAMES if is_graph(name)])
 def test_a_graph_shows_its_summary(name, capsys):
     make(name).summary()
     assert "Total params" in capsys.readouterr().out

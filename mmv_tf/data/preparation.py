@@ -28,6 +28,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from multiprocessing import resource_tracker
 from typing import IO, Any
 
 import numpy as np
@@ -651,8 +652,6 @@ def _serve(
     connection: multiprocessing.connection.Connection, work: Callable[..., Any] = _work
 ) -> None:
     """A child process: does one task after the other until its parent is gone."""
-    # Ctrl-C goes to the whole group; the parent ends its children itself.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection.send(None)
     while True:
         try:
@@ -683,7 +682,15 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, work), daemon=True)
-        self.process.start()
+        # Ctrl-C goes to the whole group. The child inherits the blocked signal, so that it does not
+        # print a traceback of its own; the parent ends its children itself. The tracker comes first
+        # since starting it unblocks the signal.
+        resource_tracker.ensure_running()
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         theirs.close()
         self.ready = False
         self.task: tuple[Any, tuple[Any, ...]] | None = None

@@ -54,7 +54,7 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
                 f"{NETWORK_FILE}."
             )
         model = load_model(path / NETWORK_FILE)
-        if restore(tf.train.Checkpoint(model=model), path) is None:
+        if restore(make_checkpoint(model), path) is None:
             raise ValueError(f"{path} holds no checkpoint yet; train for some steps first.")
         return model
     if not path.exists():
@@ -64,6 +64,20 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
     except (ValueError, OSError, KeyError, TypeError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(f"{path} is not a network saved by mmv_tf: {reason[0]}") from error
+
+
+def variables_of(owner: Any) -> list[tf.Variable]:
+    """The TensorFlow variables of a Keras model or optimizer, in order of creation."""
+    return [variable.value for variable in owner.variables]
+
+
+def make_checkpoint(model: keras.Model, **others: Any) -> tf.train.Checkpoint:
+    """A checkpoint of a network and of other trackable things.
+
+    The weights are listed: `tf.train.Checkpoint(model=model)` does not follow Keras 3's lists of
+    layers, and silently leaves out what is in them.
+    """
+    return tf.train.Checkpoint(weights=variables_of(model), **others)
 
 
 def make_manager(
@@ -83,9 +97,9 @@ def restore(checkpoint: tf.train.Checkpoint, directory: pathlib.Path) -> str | N
     paths = [] if state is None else list(state.all_model_checkpoint_paths)
     for path in reversed(paths):
         try:
-            checkpoint.restore(path).expect_partial()
+            checkpoint.restore(path).assert_existing_objects_matched().expect_partial()
             return path
-        except (tf.errors.OpError, ValueError, KeyError) as error:
+        except (tf.errors.OpError, ValueError, KeyError, AssertionError) as error:
             first_line = str(error).splitlines()[0]
             logger.warning(
                 "Checkpoint %s can't be read (%s); trying the one before.", path, first_line

@@ -8,6 +8,7 @@ import pathlib
 
 import keras
 import ml_collections
+import numpy as np
 
 from mmv_tf.data import Reader
 from mmv_tf.pretrained import create_model, load_word_vectors
@@ -59,6 +60,8 @@ def run(config: ml_collections.ConfigDict, directory: pathlib.Path) -> dict[str,
             words, vectors = None, None
             if config.word_vectors:
                 words, vectors = load_word_vectors(config.word_vectors)
+                if config.unit_word_vectors:
+                    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
             model = create_model(_with_metadata(config), words, vectors)
             checkpoints.save_model(model, network)
     reader = Reader(config.data, model.tokenizer, model.log_mel)

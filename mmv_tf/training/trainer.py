@@ -31,6 +31,10 @@ class Preempted(Exception):
     """Training was asked to stop; it has written a checkpoint and can go on from it."""
 
 
+class NotFiniteError(ValueError):
+    """A loss or a gradient is infinite or not a number."""
+
+
 def default_config() -> ml_collections.ConfigDict:
     """Settings of the loop; all are ours."""
     return ml_collections.ConfigDict(
@@ -75,7 +79,9 @@ class Trainer:
             self.optimizer = optimization.make_optimizer(optimizer, training.steps)
             self.optimizer.build(model.trainable_variables)
             self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-        self.checkpoint = tf.train.Checkpoint(model=model, optimizer=self.optimizer, step=self.step)
+        self.checkpoint = checkpoints.make_checkpoint(
+            model, optimizer=checkpoints.variables_of(self.optimizer), step=self.step
+        )
         self.manager = checkpoints.make_manager(
             self.checkpoint, directory, training.keep_checkpoints
         )
@@ -94,7 +100,7 @@ class Trainer:
 
         Raises:
           Preempted: on SIGTERM or Ctrl-C, after a checkpoint has been written.
-          FloatingPointError: if a loss or gradient is not finite; nothing of it is saved.
+          NotFiniteError: if a loss or gradient is not finite; nothing of it is saved.
         """
         restored = checkpoints.restore(self.checkpoint, self.directory)
         start = int(self.step.numpy())
@@ -146,7 +152,7 @@ class Trainer:
                 for local in self.strategy.experimental_local_results(batch["example_id"])
                 for identity in local.numpy().tolist()
             ]
-            raise FloatingPointError(
+            raise NotFiniteError(
                 f"{', '.join(wrong)} not finite at step {int(self.step.numpy())}; examples: "
                 f"{', '.join(examples)}. Nothing of this step was saved; lower the learning rate "
                 "or look at these examples, and start again from the last checkpoint."

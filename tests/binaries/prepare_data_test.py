@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program as a user runs it, with child processes and a real kill."""
 
+import os
 import pathlib
 import signal
 import subprocess
@@ -52,15 +53,31 @@ def test_killed_and_run_again_gives_the_same_bytes(film, tmp_path):
     assert "Traceback" not in whole.stderr
 
     output = tmp_path / "killed"
-    process = subprocess.Popen(
-        command(film, output), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT
-    )
-    deadline = time.monotonic() + 60
-    while not list(output.glob(".partial/*/*.block")) and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (output / writer.MANIFEST).exists()
+    for ending, status, last in (
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGKILL, -signal.SIGKILL, None),
+    ):
+        # In a group of its own, all of which a terminal's Ctrl-C would reach.
+        process = subprocess.Popen(
+            command(film, output),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            start_new_session=True,
+        )
+        before = len(list(output.glob(".partial/*/*.block")))
+        deadline = time.monotonic() + 60
+        while len(list(output.glob(".partial/*/*.block"))) <= before:
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.001)
+        os.killpg(process.pid, ending)
+        _, errors = process.communicate()
+        assert process.returncode == status
+        assert "Traceback" not in errors
+        assert last is None or errors.splitlines()[-1] == last
+        assert not (output / writer.MANIFEST).exists()
 
     again = run(film, output)
     assert again.returncode == 0, again.stderr

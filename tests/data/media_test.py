@@ -208,6 +208,15 @@ def test_film_cut_off_behind_its_index(tmp_path):
         list(media.iter_frames(path, 0.0, 2.5, 10, 48))
 
 
+def test_what_is_beyond_a_cut_is_not_sought_for_long(tmp_path, monkeypatch):
+    path = media_samples.write_film(tmp_path / "film.mkv", 30.0, frame_rate=4)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    encoded = []
+    monkeypatch.setattr(media._FrameEncoder, "encode", lambda *a: encoded.append(a) or b"")
+    with pytest.raises(media.MediaError, match=r"no frame found|cut off|can't be decoded"):
+        list(media.iter_frames(path, 28.0, 29.0, 4, 24))
+
+
 def test_frame_times():
     assert media.frame_times(1.0, 1.3, 10) == [1.0, 1.1, 1.2]
     assert len(media.frame_times(0.8, 11.8, 10)) == 110

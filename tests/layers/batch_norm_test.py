@@ -93,7 +93,7 @@ def test_large_mean_keeps_its_digits(valid):
 
 
 def test_wrong_momentum_is_refused():
-    with pytest.raises(ValueError, match="momentum is 1.5"):
+    with pytest.raises(ValueError, match=r"momentum is 1\.5"):
         BatchNorm(momentum=1.5)
 
 
@@ -113,7 +113,6 @@ def test_two_replicas_have_the_statistics_and_gradients_of_one_with_all_rows():
                 norm = BatchNorm()
                 norm.build((None, 3))
             def step(x, pick, valid):
-                # Keras itself opens no tape of its own here, so plain TensorFlow will do.
                 with tf.GradientTape() as tape:
                     tape.watch(x)
                     y = norm(x, training=True, valid=valid)

@@ -94,29 +94,35 @@ class _Writer:
         if project:
             self.weights(f"{convolutions}shortcut_conv", (1, 1, inputs, outputs))
 
-    def tsm50(self):
-        path, channels = f"{ROOT}/visual_module/~/TSMResNetV2", 4
+    def tsm50(self, stem=4):
+        path, channels, base = f"{ROOT}/visual_module/~/TSMResNetV2", stem, 4 * stem
         self.weights(f"{path}/tsm_resnet_stem", (7, 7, 3, channels))
         for group, count in enumerate((3, 4, 6, 3)):
             for block in range(count):
                 name = f"{path}/tsm_resnet_unit_{group}/block_{block}"
-                self.block(name, f"{name}/", channels, 16 * 2**group, block == 0, True)
-                channels = 16 * 2**group
+                self.block(name, f"{name}/", channels, base * 2**group, block == 0, True)
+                channels = base * 2**group
         self.norm(f"{path}/__cross_replica_batch_norm", channels, 4)
         return channels
 
-    def audio18(self):
-        path, channels = f"{ROOT}/audio_module/~/res_net_v2", 4
+    def audio(self, stem=4, blocks=(2, 2, 2, 2), bottleneck=False):
+        path, channels = f"{ROOT}/audio_module/~/res_net_v2", stem
         self.weights(f"{path}/~/initial_conv", (7, 7, 1, channels))
-        for group, block in ((group, block) for group in range(4) for block in range(2)):
-            name, outputs = f"{path}/~/block_group_{group}/block_{block}", 4 * 2**group
-            self.block(name, f"{name}/~/", channels, outputs, channels != outputs, False)
-            channels = outputs
+        for group, count in enumerate(blocks):
+            outputs = stem * (4 if bottleneck else 1) * 2**group
+            for block in range(count):
+                name = f"{path}/~/block_group_{group}/block_{block}"
+                self.block(name, f"{name}/~/", channels, outputs, channels != outputs, bottleneck)
+                channels = outputs
         self.norm(f"{path}/__cross_replica_batch_norm", channels, 4)
         return channels
 
-    def heads(self, video, audio, fine=16, coarse=8, hidden=12, words=10, text=24):
-        self.param(f"{ROOT}/text_module/~/embed", "embeddings", self.random.standard_normal((40, words)))
+    def heads(self, video, audio, fine=16, coarse=8, hidden=12, words=10, text=24, vocabulary=40):
+        self.param(
+            f"{ROOT}/text_module/~/embed",
+            "embeddings",
+            self.random.standard_normal((vocabulary, words)),
+        )
         self.weights(f"{ROOT}/text_module/~/text_conv1", (1, words, text), bias=True)
         path = f"{ROOT}/~_get_pair_embedding_heads"
         self.weights(f"{path}/vid2audio_embd/final_projection_inner", (video, hidden), bias=True)
@@ -136,7 +142,16 @@ def tiny_tree(video, seed=0):
     """Arrays of a tiny FAC network; video is "s3d", "s3d_rgb" or "tsm50"."""
     writer = _Writer(seed)
     dim = writer.tsm50() if video == "tsm50" else writer.s3d(video == "s3d")
-    writer.heads(dim, writer.audio18())
+    writer.heads(dim, writer.audio())
+    return writer.tree
+
+
+def released_tree(video, seed=0):
+    """Arrays of a released TSM network's size; video is "tsm50" or "tsm50x2"."""
+    writer = _Writer(seed)
+    dim = writer.tsm50({"tsm50": 64, "tsm50x2": 128}[video])
+    audio = writer.audio(64, (3, 4, 6, 3), bottleneck=True)
+    writer.heads(dim, audio, 512, 256, 512, words=300, text=2048, vocabulary=65_536)
     return writer.tree
 
 

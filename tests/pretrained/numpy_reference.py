@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The released FAC networks in evaluation mode, in NumPy float64, straight from a checkpoint's arrays.
+"""The released FAC networks in evaluation mode, in NumPy float64, from a checkpoint's arrays.
 
-An oracle: slow, written from the published description and the names in the checkpoints, and sharing
-no code with the package. `haiku_test.py` holds it against the reference outputs in
+An oracle: slow, written from the published description and the names in the checkpoints, sharing no
+code with the package. `haiku_test.py` holds it against the reference outputs in
 ../shared/haiku_fixture where those are there.
 """
 

@@ -1,0 +1,72 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mmv_tf.backbones import S3D
+from mmv_tf.backbones.s3d import scale_channels
+
+
+@pytest.fixture(scope="module")
+def small():
+    return S3D("space_to_depth", width=0.0625, blocks=(1, 1, 1))
+
+
+def test_the_released_network_has_9_million_parameters():
+    network = S3D("space_to_depth")
+    network.build()
+    # PAPER section 1: 9.1 M.
+    assert 9.0e6 < network.count_params() < 9.2e6
+    assert network.feature_dim == 1024
+    # PAPER section 4: 76 batch norms.
+    assert sum(weight.name == "gamma" for weight in network.weights) == 76
+
+
+def test_endpoints_are_named_and_in_order(small):
+    clips = np.zeros([1, 4, 32, 32, 3], np.float32)
+    endpoints = small(clips, return_endpoints=True)
+    assert list(endpoints) == [
+        "Conv2d_1a_7x7",
+        "MaxPool_2a_3x3",
+        "Conv2d_2b_1x1",
+        "Conv2d_2c_3x3",
+        "MaxPool_3a_3x3",
+        "Mixed_3c",
+        "MaxPool_4a_3x3",
+        "Mixed_4f",
+        "MaxPool_5a_2x2",
+        "Mixed_5c",
+        "embedding",
+    ]
+    mean = np.mean(endpoints["Mixed_5c"], axis=(1, 2, 3))
+    np.testing.assert_allclose(endpoints["embedding"], mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(small(clips), endpoints["embedding"])
+
+
+@pytest.mark.parametrize("size", [(1, 32, 32), (3, 41, 33)])
+@pytest.mark.parametrize("stem", ["rgb", "space_to_depth"])
+def test_any_size_from_one_frame_of_32_pixels(stem, size):
+    network = S3D(stem, width=0.0625, blocks=(1, 1, 1))
+    outputs = network(np.random.default_rng(0).random((2, *size, 3), np.float32))
+    assert outputs.shape == (2, network.feature_dim)
+    assert np.isfinite(outputs).all()
+
+
+def test_an_odd_clip_is_the_one_with_its_ends_repeated(small):
+    clips = np.random.default_rng(0).random((1, 3, 33, 35, 3), np.float32)
+    even = np.pad(clips, [(0, 0), (0, 1), (0, 1), (0, 1), (0, 0)], mode="edge")
+    np.testing.assert_allclose(small(clips), small(even), rtol=1e-4, atol=1e-6)
+
+
+def test_widths_are_multiples_of_four():
+    assert [scale_channels(n, 0.25) for n in (64, 96, 16, 4)] == [16, 24, 4, 4]
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"stem": "gray"}, {"blocks": (0, 1, 1)}, {"blocks": (2, 6, 2)}]
+)
+def test_wrong_settings_are_refused(arguments):
+    with pytest.raises(ValueError, match=r"stem is|blocks is"):
+        S3D(**arguments)

@@ -1,0 +1,72 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import pytest
+
+from tests.pretrained import checkpoints
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "binaries.import_checkpoint", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    path = tmp_path / "tiny.pkl"
+    path.write_bytes(gzip.decompress(checkpoints.COMMITTED.read_bytes()))
+    return path
+
+
+def test_writes_a_keras_file_and_says_what_it_is(checkpoint, tmp_path):
+    output = tmp_path / "new" / "tiny.keras"
+    done = run(f"--checkpoint={checkpoint}", f"--output={output}")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["video"] == "S3D"
+    assert summary["licence"] == "CC BY-NC 4.0"
+    assert os.listdir(output.parent) == ["tiny.keras"]
+    assert keras.saving.load_model(output).metadata["sha256"] == summary["sha256"]
+
+
+def test_a_refused_file_is_one_line_and_writes_nothing(tmp_path):
+    path, output = tmp_path / "bad.pkl", tmp_path / "out.keras"
+    path.write_bytes(b"cposix\nsystem\n(S'ls'\ntR.")
+    done = run(f"--checkpoint={path}", f"--output={output}")
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "bad.pkl" in errors[0]
+    assert "posix.system" in errors[0]
+    assert os.listdir(tmp_path) == ["bad.pkl"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--checkpoint=a.pkl", "--output=a.h5"], "must end in .keras"),
+        pytest.param(["--checkpoint=a.pkl"], "output", marks=pytest.mark.slow),
+        pytest.param(
+            ["--checkpiont=a.pkl", "--output=a.keras"], "--checkpoint", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_wrong_usage_is_status_2(arguments, message):
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr

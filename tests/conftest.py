@@ -1,0 +1,25 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What many tests share."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import pytest
+
+from tests import small_world
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """A folder of shards of a generated, narrated film."""
+    return small_world.prepare(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture
+def tiny_model():
+    """A new FAC network with fixed weights."""
+    keras.utils.set_random_seed(0)
+    return small_world.tiny_model()
