@@ -88,9 +88,11 @@ def summary(results: dict[str, Any]) -> str:
         )
     for modality, metrics in results["linear_probe"]["trained"].items():
         untrained = results["linear_probe"]["untrained"][modality]
+        accuracies = [metrics["accuracy"], untrained["accuracy"], metrics["majority"]]
+        trained, before, majority = (f"{100 * accuracy:.0f} %" for accuracy in accuracies)
         lines.append(
-            f"subject from {modality} features: {100 * metrics["accuracy"]:.0f} % (untrained "
-            f"{100 * untrained['accuracy']:.0f} %, majority class {100 * metrics['majority']:.0f} %)"
+            f"subject from {modality} features: {trained} (untrained {before}, majority class "
+            f"{majority})"
         )
     deflation = results["deflation"]
     lines.append(

@@ -127,7 +127,7 @@ def _as_array(images: Images) -> np.ndarray:
 def _static_features(
     model: EmbeddingGraph, images: np.ndarray, num_frames: int, batch_size: int
 ) -> np.ndarray:
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def features(batch: tf.Tensor) -> tf.Tensor:
         return model({"video": static_clips(batch, num_frames)})["video"]["before_head"]
 
@@ -141,7 +141,9 @@ def _static_features(
 
 
 def _features(image_model: ImageEncoder, images: np.ndarray, batch_size: int) -> np.ndarray:
-    call = tf.function(lambda batch: image_model(batch)["before_head"], reduce_retracing=True)
+    call = tf.function(
+        lambda batch: image_model(batch)["before_head"], reduce_retracing=True, autograph=False
+    )
     return np.concatenate(
         [
             call(tf.constant(images[start : start + batch_size])).numpy()
@@ -237,7 +239,7 @@ def _fit_l1(
     optimizer = keras.optimizers.Adam(schedule)
     optimizer.build(variables)
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(batch: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             features = image_model.backbone(batch, training=False)

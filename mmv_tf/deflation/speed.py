@@ -34,8 +34,8 @@ def measure_speed(
     """
     clips = static_clips(tf.constant(images), num_frames)
     inputs = tf.constant(images)
-    run_clip = tf.function(lambda: model({"video": clips})["video"])
-    run_image = tf.function(lambda: image_model(inputs))
+    run_clip = tf.function(lambda: model({"video": clips})["video"], autograph=False)
+    run_image = tf.function(lambda: image_model(inputs), autograph=False)
     seconds: dict[str, list[float]] = {"clip": [], "image": []}
     for _ in range(rounds + 2):
         for name, run in (("clip", run_clip), ("image", run_image)):

@@ -51,7 +51,7 @@ def embed_clips(model: EmbeddingGraph, reader: Reader) -> ClipEmbeddings:
     """
     expected = reader.num_examples()
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def embed(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         inputs, windows = {}, {}
         for modality in model.modalities:

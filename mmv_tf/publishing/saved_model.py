@@ -40,7 +40,7 @@ class Publication(tf.train.Checkpoint):
         self.trainable_variables = [v.value for v in model.trainable_variables]
         self.regularization_losses: list[Any] = []
 
-    @tf.function
+    @tf.function(autograph=False)
     def __call__(self, video: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
         """A clip's representation and embeddings."""
         return self.model({"video": video}, training=training)["video"]
@@ -52,7 +52,8 @@ class Publication(tf.train.Checkpoint):
         signatures = {}
 
         @tf.function(
-            input_signature=[tf.TensorSpec([None, None, None, None, 3], tf.float32, name="video")]
+            autograph=False,
+            input_signature=[tf.TensorSpec([None, None, None, None, 3], tf.float32, name="video")],
         )
         def video(video: tf.Tensor) -> dict[str, tf.Tensor]:
             return model({"video": video})["video"]
@@ -62,7 +63,10 @@ class Publication(tf.train.Checkpoint):
             if model.log_mel is None:
                 raise ValueError("The network has an audio tower but no log-mel settings.")
 
-            @tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32, name="audio")])
+            @tf.function(
+                autograph=False,
+                input_signature=[tf.TensorSpec([None, None], tf.float32, name="audio")],
+            )
             def audio(audio: tf.Tensor) -> dict[str, tf.Tensor]:
                 return audio_outputs(model, model.log_mel(audio))
 
@@ -73,7 +77,9 @@ class Publication(tf.train.Checkpoint):
                     "The network has a text tower but no vocabulary, so it can't take sentences."
                 )
 
-            @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+            @tf.function(
+                autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="text")]
+            )
             def text(text: tf.Tensor) -> dict[str, tf.Tensor]:
                 outputs = dict(model({"text": model.tokenizer(text)})["text"])
                 del outputs["before_head"]
@@ -83,7 +89,8 @@ class Publication(tf.train.Checkpoint):
         if image_model is not None:
 
             @tf.function(
-                input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, name="image")]
+                autograph=False,
+                input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, name="image")],
             )
             def image(image: tf.Tensor) -> dict[str, tf.Tensor]:
                 return image_model(image)

@@ -85,7 +85,8 @@ class Trainer:
         self.manager = checkpoints.make_manager(
             self.checkpoint, directory, training.keep_checkpoints
         )
-        self._train_step = tf.function(self._distributed_step)
+        # Nothing here needs AutoGraph, which takes longer than all the rest of the tracing.
+        self._train_step = tf.function(self._distributed_step, autograph=False)
 
     def run(self, make_dataset: MakeDataset, batch_size: int) -> dict[str, float]:
         """Trains to the last step, from the newest checkpoint if there is one.
