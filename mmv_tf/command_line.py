@@ -25,6 +25,8 @@ Any other exception is a bug and keeps its traceback. `--traceback` shows that o
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -34,6 +36,8 @@ FAILED = 1
 WRONG_USAGE = 2
 PREEMPTED = 42
 INTERRUPTED = 130
+
+_NO_SPACE = os.strerror(errno.ENOSPC)
 
 _HELP_FLAGS = ("-h", "-help", "--help", "-helpshort", "--helpshort", "-?", "--?")
 
@@ -53,16 +57,23 @@ def run(main: Callable[[list[str]], int | None], argv: Sequence[str] | None = No
         flags.DEFINE_bool("traceback", False, "Show the traceback of an error.")
 
     def guarded(arguments: list[str]) -> int:
+        if flags.FLAGS["verbosity"].using_default_value:
+            logging.set_verbosity(logging.WARNING)  # else TensorFlow's notes come through
         try:
             return main(arguments) or 0
         except UsageError as error:
             return _complain(error, WRONG_USAGE)
-        except OSError as error:
-            return _complain(error, FAILED)
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             return _complain(error, FAILED)
         except KeyboardInterrupt as error:
             return _complain(error, INTERRUPTED)
+        except Exception as error:
+            # TensorFlow and HDF5 report a full disk as errors of their own.
+            if _NO_SPACE not in str(error):
+                raise
+            return _complain(
+                ValueError(f"{_NO_SPACE}: free some and run the same command again."), FAILED
+            )
 
     try:
         app.run(guarded, argv=list(argv) if argv is not None else None, flags_parser=_parse)

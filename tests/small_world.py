@@ -83,7 +83,7 @@ def model_config() -> ml_collections.ConfigDict:
             "video": {"backbone": "s3d", "width": 0.0625, "blocks": (1, 1, 1)},
             "audio": {"depth": 18, "width": 0.0625},
             "text": {"dim": 16, "max_words": 6},
-            "metadata": {"num_frames": 4, "frame_rate": 5.0, "size": 32},
+            "metadata": {"num_frames": 4, "frame_rate": 5.0, "size": 32, "square_crop": True},
             "dtype": "float32",
         }
     )

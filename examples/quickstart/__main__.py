@@ -16,6 +16,7 @@ import time
 
 from absl import flags
 
+import binaries  # noqa: F401  # first: it hushes TensorFlow's start-up notes
 from examples.quickstart import downloads, report
 from examples.quickstart.steps import Step, Stopped, run_steps
 from mmv_tf import command_line

@@ -83,8 +83,11 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 if __name__ == "__main__":
     saved_model_dir, embeddings_file, output_file, *questions = sys.argv[1:]
-    result = ask(saved_model_dir, embeddings_file, questions)
-    pathlib.Path(output_file).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    try:
+        result = ask(saved_model_dir, embeddings_file, questions)
+        pathlib.Path(output_file).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
     for answer in result["answers"]:
         print(f"“{answer['sentence']}”")
         for moment in answer["moments"]:

@@ -21,7 +21,9 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+import tensorflow as tf
 from matplotlib.figure import Figure
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from mmv_tf.configuration import write_json
 from mmv_tf.data.media import iter_frames_at
@@ -148,15 +150,11 @@ class Run:
 
 def read_scalars(directory: pathlib.Path) -> dict[str, list[tuple[int, float]]]:
     """TensorBoard scalars of a run: name -> (step, value), later writings of a step winning."""
-    import tensorflow as tf
-
     found: dict[str, dict[int, float]] = {}
     for path in sorted(directory.glob("events.*"), key=lambda path: path.stat().st_mtime):
-        for record in tf.compat.v1.io.tf_record_iterator(str(path)):
-            event = tf.compat.v1.Event.FromString(record)
+        for event in EventFileLoader(str(path)).Load():
             for value in event.summary.value:
-                number = float(tf.make_ndarray(value.tensor))
-                found.setdefault(value.tag, {})[event.step] = number
+                found.setdefault(value.tag, {})[event.step] = float(tf.make_ndarray(value.tensor))
     return {name: sorted(values.items()) for name, values in found.items()}
 
 

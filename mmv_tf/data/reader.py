@@ -11,14 +11,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import ml_collections
 import tensorflow as tf
 
 from mmv_tf.data import augmentation, record_keys, sampling
 from mmv_tf.data.writer import check_shards, read_manifest
-from mmv_tf.layers import LogMel, WordTokenizer
 
 _MICROSECONDS = 1e6
 # Records are read in large pieces; ours, far above a record and far below memory.
@@ -62,6 +62,44 @@ def default_config() -> ml_collections.ConfigDict:
     )
 
 
+# What a network's metadata keep of these settings, so that it is shown later what it learnt from.
+METADATA_KEYS = ("num_frames", "frame_rate", "size", "square_crop")
+
+
+def config_for_network(
+    metadata: Mapping[str, Any], directory: str, split: str, **settings: Any
+) -> ml_collections.ConfigDict:
+    """Settings that read a split as a network was trained to see it.
+
+    Args:
+      metadata: of the network.
+      directory, split: what to read.
+      settings: other entries of `default_config`; they go before the metadata.
+
+    Raises:
+      ValueError: if the metadata don't say all that is needed.
+    """
+    missing = [key for key in METADATA_KEYS if key not in metadata]
+    if missing:
+        raise ValueError(
+            f"The network's metadata lack {', '.join(missing)}, so it can't be told how to read "
+            "videos for it; set them in model.metadata."
+        )
+    config = default_config()
+    config.update({key: metadata[key] for key in METADATA_KEYS})
+    config.update({"directory": directory, "split": split, **settings})
+    return config.lock()
+
+
+class LogMel(Protocol):
+    """What the reader asks of `mmv_tf.layers.LogMel`; data does not depend on layers."""
+
+    sample_rate: int
+
+    def __call__(self, waveform: tf.Tensor) -> tf.Tensor:
+        """[N, samples] -> [N, frames, mel_bins, 1]."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Reader:
     """Reads the shards of a directory that `prepare_data` wrote.
@@ -78,7 +116,7 @@ class Reader:
     """
 
     config: ml_collections.ConfigDict
-    tokenizer: WordTokenizer | None
+    tokenizer: Callable[[tf.Tensor], tf.Tensor] | None
     log_mel: LogMel | None
 
     def __post_init__(self) -> None:

@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-import ml_collections
 import numpy as np
 
-from mmv_tf.data import Reader, default_config
+from mmv_tf.data import Reader, config_for_network
 from mmv_tf.graphs import EmbeddingGraph
 
 
@@ -24,20 +23,10 @@ def sample_frames(
     Returns:
       float32 [clips * frames_per_clip, size, size, 3] in [0, 1].
     """
-    config = default_config()
-    config.update(
-        ml_collections.ConfigDict(
-            {
-                "directory": directory,
-                "split": split,
-                "num_frames": 1,
-                "frame_rate": model.metadata["frame_rate"],
-                "size": model.metadata["size"],
-                "windows": frames_per_clip,
-            }
-        )
+    config = config_for_network(
+        model.metadata, directory, split, num_frames=1, windows=frames_per_clip
     )
-    reader = Reader(config.lock(), tokenizer=None, log_mel=None)
+    reader = Reader(config, tokenizer=None, log_mel=None)
     batches = [batch["video"].numpy() for batch in reader.evaluate()]
     if not batches:
         raise ValueError(f"Split {split!r} of {directory} has no clips to take frames of.")

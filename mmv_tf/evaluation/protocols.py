@@ -9,12 +9,10 @@ import dataclasses
 import platform
 from typing import Any
 
-import ml_collections
 import numpy as np
 import tensorflow as tf
 
-from mmv_tf.data import Reader
-from mmv_tf.data import default_config as default_data_config
+from mmv_tf.data import Reader, config_for_network
 from mmv_tf.evaluation.embed import ClipEmbeddings, embed_clips
 from mmv_tf.evaluation.linear_probe import linear_probe
 from mmv_tf.evaluation.retrieval import retrieval_metrics
@@ -130,25 +128,10 @@ def make_reader(
     model: EmbeddingGraph, directory: str, split: str, protocol: Protocol, batch_size: int
 ) -> Reader:
     """A reader of a split as the network was trained to see it."""
-    config = default_data_config()
-    metadata = model.metadata
-    missing = sorted({"num_frames", "frame_rate", "size"} - set(metadata))
-    if missing:
-        raise ValueError(f"The network's metadata lack {missing}; it can't be told what to read.")
-    config.update(
-        ml_collections.ConfigDict(
-            {
-                "directory": directory,
-                "split": split,
-                "num_frames": metadata["num_frames"],
-                "frame_rate": metadata["frame_rate"],
-                "size": metadata["size"],
-                "windows": protocol.windows,
-                "batch_size": batch_size,
-            }
-        )
+    config = config_for_network(
+        model.metadata, directory, split, windows=protocol.windows, batch_size=batch_size
     )
-    return Reader(config.lock(), model.tokenizer, model.log_mel)
+    return Reader(config, model.tokenizer, model.log_mel)
 
 
 def _retrieve(

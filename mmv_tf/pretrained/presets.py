@@ -52,8 +52,14 @@ def preset_config(name: str) -> ml_collections.ConfigDict:
             "audio": {"depth": 50},
             "text": {"vocabulary_size": 65_536, "embedding_dim": 300, "dim": 2048},
             "log_mel": {},
-            # PAPER section 3: 10 frames a second, 48 kHz.
-            "metadata": {"frame_rate": 10.0, "sample_rate": 48_000, "num_frames": 32},
+            # PAPER section 3: clips of 32 frames at 10 a second, 200 x 200; 48 kHz.
+            "metadata": {
+                "frame_rate": 10.0,
+                "sample_rate": 48_000,
+                "num_frames": 32,
+                "size": 200,
+                "square_crop": True,
+            },
             "dtype": "float32",
         }
     )

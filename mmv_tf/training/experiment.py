@@ -10,7 +10,7 @@ import keras
 import ml_collections
 import numpy as np
 
-from mmv_tf.data import Reader
+from mmv_tf.data import METADATA_KEYS, Reader
 from mmv_tf.pretrained import create_model, load_word_vectors
 from mmv_tf.training import checkpoints
 from mmv_tf.training.strategy import make_strategy
@@ -22,9 +22,7 @@ def _with_metadata(config: ml_collections.ConfigDict) -> ml_collections.ConfigDi
     model = ml_collections.ConfigDict(config.model.to_dict())
     model.metadata = {
         **config.model.get("metadata", ml_collections.ConfigDict()).to_dict(),
-        "num_frames": config.data.num_frames,
-        "frame_rate": config.data.frame_rate,
-        "size": config.data.size,
+        **{key: config.data[key] for key in METADATA_KEYS},
         "input_range": (0.0, 1.0),
     }
     return model
