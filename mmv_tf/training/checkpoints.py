@@ -99,7 +99,7 @@ def restore(checkpoint: tf.train.Checkpoint, directory: pathlib.Path) -> str | N
         try:
             checkpoint.restore(path).assert_existing_objects_matched().expect_partial()
             return path
-        except (tf.errors.OpError, ValueError, KeyError, AssertionError) as error:
+        except (tf.errors.OpError, ValueError, LookupError, AssertionError) as error:
             first_line = str(error).splitlines()[0]
             logger.warning(
                 "Checkpoint %s can't be read (%s); trying the one before.", path, first_line
