@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -31,6 +32,15 @@ _ORDER_KEY, _EXAMPLE_KEY = 1, 2
 
 def _read(files: tf.Tensor | list[str]) -> tf.data.Dataset:
     return tf.data.TFRecordDataset(files, buffer_size=_READ_BUFFER_BYTES)
+
+
+def _decoded(records: tf.data.Dataset, example: Callable[..., Any]) -> tf.data.Dataset:
+    """Applies `example` to all records, in order, on all cores."""
+    options = tf.data.Options()
+    # Its thread sleeps for up to a minute at a time, and an iterator's end waits for it.
+    options.autotune.enabled = False
+    dataset = records.map(example, num_parallel_calls=os.cpu_count() or 1, deterministic=True)
+    return dataset.with_options(options)
 
 
 def default_config() -> ml_collections.ConfigDict:
@@ -216,8 +226,7 @@ class Reader:
             windows = self._decode(parsed, windows=1, seed=key)
             return {name: value[0] for name, value in windows.items()}
 
-        dataset = dataset.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        return dataset.batch(self.config.batch_size, drop_remainder=True).prefetch(2)
+        return _decoded(dataset, example).batch(self.config.batch_size, True).prefetch(2)
 
     def evaluate(self) -> tf.data.Dataset:
         """Every example once and in order: batches [B, windows, ...], the last one smaller.
@@ -229,9 +238,7 @@ class Reader:
         def example(record: tf.Tensor) -> dict[str, tf.Tensor]:
             return self._decode(self._parse(record), windows=self.config.windows, seed=None)
 
-        dataset = _read(self.files()).map(
-            example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-        )
+        dataset = _decoded(_read(self.files()), example)
         return dataset.batch(self.config.batch_size).prefetch(2)
 
     def _parse(self, record: tf.Tensor) -> dict[str, tf.Tensor]:

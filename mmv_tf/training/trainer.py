@@ -107,7 +107,9 @@ class Trainer:
         start = int(self.step.numpy())
         if restored:
             logger.info("Going on from step %d of %d.", start, self.config.steps)
-        dataset = self.strategy.experimental_distribute_dataset(make_dataset(start * batch_size))
+        dataset = make_dataset(start * batch_size)
+        if self.strategy.num_replicas_in_sync > 1:
+            dataset = self.strategy.experimental_distribute_dataset(dataset)
         writer = tf.summary.create_file_writer(str(self.directory / "tensorboard"))
         last: dict[str, float] = {}
         with (
