@@ -55,7 +55,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.optimizer.weight_decay = 0.05
 
     config.training = training.default_config()
-    config.training.steps = 600
+    config.training.steps = 300
     config.training.checkpoint_every_seconds = 30.0
 
     if arg == "runlocal":

@@ -57,7 +57,7 @@ def run(main: Callable[[list[str]], int | None], argv: Sequence[str] | None = No
         flags.DEFINE_bool("traceback", False, "Show the traceback of an error.")
 
     def guarded(arguments: list[str]) -> int:
-        if flags.FLAGS["verbosity"].using_default_value:
+        if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)  # else TensorFlow's notes come through
         try:
             return main(arguments) or 0

@@ -11,6 +11,7 @@ import ml_collections
 import numpy as np
 
 from mmv_tf.data import METADATA_KEYS, Reader
+from mmv_tf.data.writer import read_manifest
 from mmv_tf.pretrained import create_model, load_word_vectors
 from mmv_tf.training import checkpoints
 from mmv_tf.training.strategy import make_strategy
@@ -44,6 +45,7 @@ def run(config: ml_collections.ConfigDict, directory: pathlib.Path) -> dict[str,
       ValueError: for settings that do not fit together, the data or the folder.
       Preempted: see `Trainer.run`.
     """
+    read_manifest(config.data.directory)  # before anything is written that a next run would meet
     directory.mkdir(parents=True, exist_ok=True)
     checkpoints.save_config(config, directory)
     if (directory / checkpoints.MODEL_FILE).exists():
