@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The quickstart: a small FAC network on one ten-minute film, in minutes on two cores.
 
-All numbers here are ours. They were chosen by cross-validation inside the film's training part, its
-test blocks never looked at; docs/quickstart.md tells how.
+All numbers here are ours. They were chosen by cross-validation inside the film's training part;
+docs/quickstart.md tells how, and what its test blocks had been used for by then.
 """
 
 from __future__ import annotations
