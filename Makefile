@@ -29,10 +29,10 @@ quickstart: setup
 	@$(PY) -m examples.quickstart $(if $(FILM),--film="$$FILM")
 
 test: lint
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto --dist worksteal
 
 test-all: lint
-	$(PY) -m pytest -m ''
+	$(PY) -m pytest -n auto --dist worksteal -m ''
 
 lint: setup
 	$(PY) -m ruff check .
@@ -59,7 +59,7 @@ endif
 lock: setup
 	@$(PY) -m pip install --quiet --upgrade --target build/uv uv
 	@build/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
-		--generate-hashes --no-header --no-annotate --extra test --extra parquet \
+		--generate-hashes --no-header --no-annotate --extra test --extra parquet --extra beam --extra search --extra serve \
 		--output-file requirements.lock setup.py
 	@echo 'Wrote requirements.lock: run make test.'
 

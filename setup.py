@@ -46,11 +46,16 @@ setuptools.setup(
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
         # Filled by the parts of the project that bring them in.
         "parquet": ["pyarrow>=17"],
-        "beam": [],
-        "search": [],
-        "serve": [],
+        "beam": ["apache-beam>=2.60"],
+        "search": ["faiss-cpu>=1.9", "nicegui>=2"],
+        "serve": [
+            "tensorflow-serving-api>=2.19",
+            "fastapi>=0.110",
+            "uvicorn>=0.30",
+            "prometheus-client>=0.20",
+        ],
         "docs": [],
-        "test": ["pytest>=8", "ruff>=0.6", "mypy>=1.11", "types-tqdm"],
+        "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.6", "mypy>=1.11", "types-tqdm"],
     },
     classifiers=[
         "License :: OSI Approved :: Apache Software License",
