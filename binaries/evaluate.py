@@ -9,14 +9,13 @@ Prints a table and writes the results as JSON; with --embeddings also what they 
 
 from __future__ import annotations
 
-import os
 import pathlib
 from typing import Any
 
 import numpy as np
 from absl import flags
 
-from mmv_tf import command_line
+from mmv_tf import atomic, command_line
 from mmv_tf.configuration import write_json
 from mmv_tf.evaluation import PROTOCOLS, Evaluation, run_protocol
 from mmv_tf.training import load_model
@@ -85,13 +84,8 @@ def write_embeddings(evaluation: Evaluation, path: str) -> None:
     for name in ("labels", "starts", "ends", "captions", "example_ids"):
         arrays[name] = np.concatenate([getattr(train, name), getattr(test, name)])
     arrays["is_test"] = np.repeat([False, True], [len(train), len(test)])
-    target = pathlib.Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.npz")
-    try:
+    with atomic.replacing(path) as temporary:
         np.savez(temporary, **arrays)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,10 @@ The pickle is read without being executed. Example:
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 
 from absl import flags
 
-from mmv_tf import command_line, pretrained
+from mmv_tf import atomic, command_line, pretrained
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "The pickle to read.", required=True)
 _OUTPUT = flags.DEFINE_string(
@@ -32,13 +30,8 @@ def main(argv: list[str]) -> None:
     """Imports, saves, and prints what was imported as JSON."""
     del argv
     model = pretrained.import_haiku_checkpoint(_CHECKPOINT.value)
-    folder = os.path.dirname(os.path.abspath(_OUTPUT.value))
-    os.makedirs(folder, exist_ok=True)
-    # Written aside and renamed, so that no half-written file ever has the output's name.
-    with tempfile.TemporaryDirectory(prefix=".import_checkpoint-", dir=folder) as aside:
-        written = os.path.join(aside, "model.keras")
-        model.save(written)
-        os.replace(written, _OUTPUT.value)
+    with atomic.replacing(_OUTPUT.value) as temporary:
+        model.save(temporary)
     metadata = dict(model.metadata)
     metadata["unused_arrays"] = len(metadata["unused_arrays"])
     summary = {

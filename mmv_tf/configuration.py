@@ -8,12 +8,13 @@ import difflib
 import importlib.util
 import json
 import os
-import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 import ml_collections
 import numpy as np
+
+from mmv_tf import atomic
 
 
 def load_config(path: str, overrides: Sequence[str] = ()) -> ml_collections.ConfigDict:
@@ -91,15 +92,8 @@ def _parse(text: str, old: Any, key: str) -> Any:
 
 def write_json(value: Any, path: str | os.PathLike[str]) -> None:
     """Writes JSON whole or not at all; NumPy's numbers are taken too."""
-    target = pathlib.Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(value, indent=1, default=_plain, allow_nan=False)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text + "\n", encoding="utf-8")
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    atomic.write_text(text + "\n", path)
 
 
 def _plain(value: Any) -> Any:

@@ -18,6 +18,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from mmv_tf import atomic
 from mmv_tf.command_line import PREEMPTED
 
 _PR_SET_PDEATHSIG = 1
@@ -92,9 +93,7 @@ def _key(step: Step, before: str) -> str:
 
 
 def _write(done: dict[str, dict[str, Any]], record: pathlib.Path) -> None:
-    temporary = record.with_suffix(".tmp")
-    temporary.write_text(json.dumps(done, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(record)
+    atomic.write_text(json.dumps(done, indent=1) + "\n", record)
 
 
 def _run(step: Step) -> int:

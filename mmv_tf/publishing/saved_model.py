@@ -11,6 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from mmv_tf import atomic
 from mmv_tf.deflation import ImageEncoder
 from mmv_tf.graphs import EmbeddingGraph
 
@@ -132,9 +133,7 @@ def export(
     if target.exists() and not (overwrite and (target / "saved_model.pb").exists()):
         raise ValueError(f"{target} exists; choose another folder or remove it.")
     publication = Publication(model, image_model)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
+    with atomic.replacing(target) as temporary:
         # Traced here, so that the call is part of what is saved, in both modes.
         clip = tf.TensorSpec([None, None, None, None, 3], tf.float32, name="video")
         for training in (False, True):
@@ -143,7 +142,4 @@ def export(
         tf.saved_model.save(publication, str(temporary), signatures=signatures)
         if target.exists():
             shutil.rmtree(target)
-        temporary.replace(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return list(signatures)

@@ -14,6 +14,8 @@ import keras
 import ml_collections
 import tensorflow as tf
 
+from mmv_tf import atomic
+
 logger = logging.getLogger(__name__)
 
 NETWORK_FILE = "network.keras"  # architecture and vocabulary, written when the run starts
@@ -26,12 +28,8 @@ def save_model(model: keras.Model, path: str | os.PathLike[str]) -> None:
     target = pathlib.Path(path)
     if target.suffix != ".keras":
         raise ValueError(f"{target} does not end in .keras.")
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}.keras")
-    try:
+    with atomic.replacing(target) as temporary:
         model.save(temporary)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_model(path: str | os.PathLike[str]) -> keras.Model:
@@ -128,9 +126,7 @@ def save_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> N
                 "folder or remove it."
             )
         return
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    atomic.write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n", path)
 
 
 def _differences(old: Any, new: Any, key: str = "") -> list[str]:

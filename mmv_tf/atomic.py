@@ -1,0 +1,79 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Files and folders that appear under their name whole or not at all.
+
+What is written goes to a temporary name beside the target and is renamed at the end, so neither a
+reader nor a run that goes on after a crash ever sees half of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+
+# In the name of everything unfinished: what a killed program leaves behind can be told by it.
+MARK = ".partial-"
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
+    """A temporary name to write a file or a folder to; it becomes `path` when the block ends.
+
+    If the block raises, what was written is removed and `path` stays as it was. A file's bytes are
+    on the disk before its name says that they are. A folder takes the place of nothing or of an
+    empty folder; replacing a full one can't be done in one step and is the caller's to do.
+
+    Example:
+
+        with atomic.replacing("model.keras") as temporary:
+            model.save(temporary)
+
+    Args:
+      path: the target. Its folder is made if it is not there.
+
+    Yields:
+      A path in the same folder with the same suffix (some writers go by it), with nothing there.
+
+    Raises:
+      FileNotFoundError: the block wrote nothing.
+      OSError: the disk is full or can't be written.
+    """
+    target = pathlib.Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.stem}{MARK}{os.getpid()}{target.suffix}")
+    try:
+        yield temporary
+        if temporary.is_file():
+            _sync(temporary)
+        os.replace(temporary, target)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(text: str, path: str | os.PathLike[str]) -> None:
+    """Writes a UTF-8 file whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def remove_unfinished(folder: str | os.PathLike[str]) -> None:
+    """Removes what killed programs left unfinished in a folder; no other may be writing there."""
+    for stray in pathlib.Path(folder).glob(f".*{MARK}*"):
+        if stray.is_dir():
+            shutil.rmtree(stray, ignore_errors=True)
+        else:
+            stray.unlink(missing_ok=True)
+
+
+def _sync(path: pathlib.Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
