@@ -101,3 +101,35 @@ def mask_log_mel(log_mel: tf.Tensor, seed: tf.Tensor, share: float) -> tf.Tensor
         band = (place >= start) & (place < start + width)
         covered |= tf.reshape(band, [-1, 1, 1] if axis == 0 else [1, -1, 1])
     return tf.where(covered, tf.reduce_mean(log_mel), log_mel)
+
+
+def jitter_log_mel(log_mel: tf.Tensor, seed: tf.Tensor, gain: float, noise: float) -> tf.Tensor:
+    """Makes a sound louder or softer, and noisy; MMV does not say that it does so.
+
+    VATT, which follows MMV, adds noise to the waveform (PAPER section 1); here it is added where
+    the network listens, at the same strength in every band.
+
+    Args:
+      log_mel: float [frames, mel_bins, 1], logarithms.
+      seed: int [2].
+      gain: one number from U(-gain, gain) is added to the whole spectrogram.
+      noise: standard deviation of what is added to each of its values.
+    """
+    gain_seed, noise_seed = tf.unstack(tf.random.split(seed, 2))
+    louder = tf.random.stateless_uniform([], gain_seed, -gain, gain)
+    return log_mel + louder + noise * tf.random.stateless_normal(tf.shape(log_mel), noise_seed)
+
+
+def drop_words(ids: tf.Tensor, seed: tf.Tensor, share: float) -> tf.Tensor:
+    """Replaces words by padding, each with probability `share`, but never all of a sentence's.
+
+    Ours. It keeps a small text tower from leaning on one word of each sentence.
+
+    Args:
+      ids: int32 [..., words], 0 is padding.
+      seed: int [2].
+      share: in [0, 1).
+    """
+    kept = (tf.random.stateless_uniform(tf.shape(ids), seed) >= share) & (ids != 0)
+    emptied = ~tf.reduce_any(kept, axis=-1, keepdims=True)
+    return tf.where(kept | emptied, ids, tf.zeros_like(ids))

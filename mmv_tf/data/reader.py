@@ -66,6 +66,10 @@ def default_config() -> ml_collections.ConfigDict:
             "colour": 1.0,
             # The share of a spectrogram's frames and of its bins that may be masked; ours.
             "audio_mask": 0.0,
+            # See `augmentation.jitter_log_mel` and `augmentation.drop_words`; ours.
+            "audio_gain": 0.0,
+            "audio_noise": 0.0,
+            "word_dropout": 0.0,
             # Ours: records are shuffled within pieces of this many, and so are the shards.
             "shuffle_buffer": 1024,
         }
@@ -286,8 +290,8 @@ class Reader:
         stored_rate = self.manifest["frame_rate"]
         span = (config.num_frames - 1) * self.stride + 1
         stored = tf.shape(parsed["frames"])[0]
-        time_seed, crop_seed, flip_seed, colour_seed, audio_seed = (
-            (None,) * 5 if seed is None else tf.unstack(tf.random.split(seed, 5))
+        time_seed, crop_seed, flip_seed, colour_seed, audio_seed, text_seed = (
+            (None,) * 6 if seed is None else tf.unstack(tf.random.split(seed, 6))
         )
         # The one offset in time that video, sound and narrations share.
         starts = sampling.window_starts(stored, span, windows, time_seed)
@@ -333,7 +337,7 @@ class Reader:
                 middles, candidates = tf.fill([windows], parsed["duration"] / 2), 1
             else:
                 middles, candidates = start_seconds + seconds / 2, config.candidates
-            example |= self._text(parsed, middles, candidates)
+            example |= self._text(parsed, middles, candidates, text_seed)
         return example
 
     def _audio(
@@ -354,18 +358,30 @@ class Reader:
         samples = tf.ensure_shape(samples, [None, length])
         heard = tf.shape(waveform)[0] > 0
         log_mel = self.log_mel(samples)
-        share = self.config.audio_mask
-        if seed is not None and share > 0:
-            log_mel = tf.map_fn(
-                lambda spectrogram: augmentation.mask_log_mel(spectrogram, seed, share), log_mel
-            )
+        if seed is not None:
+            log_mel = tf.map_fn(lambda spectrogram: self._augment_sound(spectrogram, seed), log_mel)
         return {
             "audio": log_mel,
             "valid/audio": tf.repeat(heard, tf.shape(starts)[0]),
         }
 
+    def _augment_sound(self, log_mel: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        config = self.config
+        mask_seed, jitter_seed = tf.unstack(tf.random.split(seed, 2))
+        if config.audio_mask > 0:
+            log_mel = augmentation.mask_log_mel(log_mel, mask_seed, config.audio_mask)
+        if config.audio_gain > 0 or config.audio_noise > 0:
+            log_mel = augmentation.jitter_log_mel(
+                log_mel, jitter_seed, config.audio_gain, config.audio_noise
+            )
+        return log_mel
+
     def _text(
-        self, parsed: dict[str, tf.Tensor], middles: tf.Tensor, candidates: int
+        self,
+        parsed: dict[str, tf.Tensor],
+        middles: tf.Tensor,
+        candidates: int,
+        seed: tf.Tensor | None,
     ) -> dict[str, tf.Tensor]:
         assert self.tokenizer is not None
         # One empty narration at the end stands for "none".
@@ -384,4 +400,6 @@ class Reader:
         ids = self.tokenizer(captions_chosen)
         # A narration of nothing but unknown or stop words says nothing.
         found &= tf.reduce_any(ids != 0, axis=-1)
+        if seed is not None and self.config.word_dropout > 0:
+            ids = augmentation.drop_words(ids, seed, self.config.word_dropout)
         return {"text": ids, "valid/text": found, "caption": captions_chosen[:, 0]}

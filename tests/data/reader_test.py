@@ -141,3 +141,41 @@ def test_masking_covers_a_band_and_a_stretch_only():
     rows, columns = changed.all(axis=1), changed.all(axis=0)
     np.testing.assert_array_equal(changed, rows[:, None] | columns[None])
     assert rows.sum() <= 20 and columns.sum() <= 10 and changed.any()
+
+
+def test_a_sound_gets_louder_as_a_whole_and_noisy_in_every_band():
+    log_mel = tf.random.stateless_uniform([40, 20, 1], [0, 0])
+    louder = augmentation.jitter_log_mel(log_mel, tf.constant([1, 2]), gain=0.5, noise=0.0)
+    difference = (louder - log_mel).numpy()
+    assert 0 < abs(difference.mean()) <= 0.5
+    np.testing.assert_allclose(difference, difference.mean(), atol=1e-6)
+    noisy = augmentation.jitter_log_mel(log_mel, tf.constant([1, 2]), gain=0.0, noise=0.3)
+    difference = (noisy - log_mel).numpy()
+    assert difference.std() == pytest.approx(0.3, rel=0.1)
+    assert abs(difference.mean()) < 0.05
+
+
+def test_dropped_words_become_padding_but_some_word_stays():
+    ids = np.tile(np.array([[5, 6, 7, 8, 0, 0], [9, 0, 0, 0, 0, 0]], np.int32), (200, 1, 1))
+    dropped = augmentation.drop_words(tf.constant(ids), tf.constant([0, 7]), share=0.4).numpy()
+    assert ((dropped == ids) | (dropped == 0)).all()
+    assert (dropped != 0).any(axis=-1).all()
+    # The share, but for sentences that would be empty: 0.4 ** 4 of the first, all of the second.
+    assert 0.3 < (dropped[:, 0, :4] == 0).mean() < 0.45
+    np.testing.assert_array_equal(dropped[:, 1], ids[:, 1])
+
+
+def test_the_reader_jitters_sounds_and_drops_words_in_training_only(prepared, tiny_model):
+    config = small_world.data_config(prepared).copy_and_resolve_references()
+    config.unlock()
+    config.update(audio_gain=0.5, audio_noise=0.3, word_dropout=0.5)
+    model = (tiny_model.tokenizer, tiny_model.log_mel)
+    plain, jittered = Reader(small_world.data_config(prepared), *model), Reader(config, *model)
+    (before,), (after,) = take(plain.train(seed=0), 1), take(jittered.train(seed=0), 1)
+    np.testing.assert_array_equal(before["video"], after["video"])
+    assert np.abs(before["audio"] - after["audio"]).std() > 0.1
+    assert (after["text"] == 0).sum() > (before["text"] == 0).sum()
+    np.testing.assert_array_equal(before["valid/text"], after["valid/text"])
+    (before,), (after,) = take(plain.evaluate(), 1), take(jittered.evaluate(), 1)
+    for name in ("video", "audio", "text"):
+        np.testing.assert_array_equal(before[name], after[name])
