@@ -1,57 +1,15 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Zero-shot retrieval: ranks, recall, and how likely chance would do as well."""
+"""Zero-shot retrieval: recall, median and mean rank, and how likely chance would do as well."""
 
 from __future__ import annotations
 
 import numpy as np
 
-_RECALLS = (1, 5, 10)
-# Rows of similarities held at once; ours, 1024 rows of 100,000 columns are 400 MB.
-_CHUNK = 1024
+from mmv_tf.evaluation.ranking import normalize as normalize
+from mmv_tf.evaluation.ranking import ranks as ranks
 
-
-def normalize(embeddings: np.ndarray, name: str) -> np.ndarray:
-    """Rows divided by their lengths, float32.
-
-    Raises:
-      ValueError: if a value is not finite, a row is zero, or all rows are the same: ranks of such
-        embeddings mean nothing.
-    """
-    embeddings = np.asarray(embeddings, np.float32)
-    if embeddings.ndim != 2 or not len(embeddings):
-        raise ValueError(f"The {name} embeddings have shape {embeddings.shape}, expected [N, D].")
-    if not np.isfinite(embeddings).all():
-        raise ValueError(f"The {name} embeddings hold values that are not finite.")
-    length = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    if (length == 0).any():
-        raise ValueError(f"{int((length == 0).sum())} of the {name} embeddings are zero.")
-    unit = embeddings / length
-    if len(unit) > 1 and np.allclose(unit, unit[0], rtol=0, atol=1e-7):
-        raise ValueError(f"The {name} embeddings are all the same.")
-    return unit
-
-
-def ranks(queries: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """Rank of item i for query i, by cosine; 1 is best. Ties count against the rank.
-
-    Args:
-      queries, items: float [N, D].
-
-    Returns:
-      int64 [N], from 1 to N: one more than the number of other items at least as similar.
-    """
-    if queries.shape != items.shape:
-        raise ValueError(f"Query i belongs to item i, got {queries.shape} and {items.shape}.")
-    queries, items = normalize(queries, "query"), normalize(items, "item")
-    result = np.empty(len(queries), np.int64)
-    for start in range(0, len(queries), _CHUNK):
-        similarity = queries[start : start + _CHUNK] @ items.T
-        rows = np.arange(len(similarity))
-        own = similarity[rows, start + rows]
-        # The item itself is among them, hence no "+ 1".
-        result[start : start + _CHUNK] = (similarity >= own[:, np.newaxis]).sum(axis=1)
-    return result
+RECALLS = (1, 5, 10)
 
 
 def permutation_p_value(
@@ -95,7 +53,7 @@ def retrieval_metrics(
     rank = ranks(queries, items)
     count = len(rank)
     metrics: dict[str, float] = {"count": count}
-    for k in _RECALLS:
+    for k in RECALLS:
         metrics[f"R@{k}"] = float((rank <= k).mean())
         metrics[f"chance/R@{k}"] = min(k, count) / count
     metrics["median_rank"] = float(np.median(rank))

@@ -1,0 +1,74 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Time that a linear SVM takes: C chosen from a grid on held-out groups, then the final fit.
+
+  python -m benchmarks.linear_svm                   # 20,000 rows
+  python -m benchmarks.linear_svm --rows=100000     # as large as promised
+
+Prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import time
+
+import numpy as np
+from absl import app, flags
+
+from mmv_tf.evaluation.linear_svm import choose_C, fit_linear_svm, one_vs_rest
+
+_ROWS = flags.DEFINE_integer("rows", 20_000, "Training rows, ten a video.", lower_bound=100)
+_DIM = flags.DEFINE_integer("dim", 1024, "Of the features (S3D-G: 1024).", lower_bound=1)
+_CLASSES = flags.DEFINE_integer("classes", 100, "Classes.", lower_bound=2)
+_GRID = flags.DEFINE_list("grid", ["1e-4", "1e-3", "1e-2"], "Values of C.")
+
+
+def main(argv: list[str]) -> None:
+    """Measures and prints."""
+    del argv
+    rows, dim, classes = _ROWS.value, _DIM.value, _CLASSES.value
+    generator = np.random.default_rng(0)
+    # Features of one strong and many weak directions, like a network's.
+    strength = (1 / np.sqrt(1 + np.arange(dim))).astype(np.float32)
+    centres = generator.standard_normal((classes, dim), np.float32)
+    labels = np.arange(rows) // 10 % classes
+    features = generator.standard_normal((rows, dim), np.float32) * 3
+    features += centres[labels]
+    features *= strength
+    targets = one_vs_rest(labels, classes)
+    started = time.perf_counter()
+    C, outcome = choose_C(
+        features,
+        targets,
+        labels,
+        np.arange(rows) // 10,
+        [float(value) for value in _GRID.value],
+        lambda scores, held: float((scores.argmax(axis=1) == labels[held]).mean()),
+    )
+    chosen = time.perf_counter()
+    machine = fit_linear_svm(features, targets, C)
+    ended = time.perf_counter()
+    print(
+        json.dumps(
+            {
+                "benchmark": "linear_svm",
+                "rows": rows,
+                "dim": dim,
+                "classes": classes,
+                "solver": "primal Newton, conjugate gradients, all classes side by side",
+                "seconds": round(ended - started, 1),
+                "choose_C_seconds": round(chosen - started, 1),
+                "fit_seconds": round(ended - chosen, 1),
+                "C": C,
+                "held_out_accuracy": {key: round(value, 4) for key, value in outcome.items()},
+                "converged": machine.converged,
+                "peak_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    app.run(main)
