@@ -35,6 +35,8 @@ setuptools.setup(
         "absl-py>=2.1",
         "ml-collections>=1.0",
         "av>=14",
+        # CRC-32C in hardware, for walking TFRecords.
+        "google-crc32c>=1.5",
         "numpy>=1.26",
         "pillow>=10",
         "scikit-learn>=1.5",
