@@ -1,13 +1,34 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""How training changes what is seen: crops, flips, colours; the same for all frames of a clip."""
+"""How training changes what is seen and heard: the same for all frames of a clip.
+
+Every draw is stateless: the same seed gives the same change on any machine, in any order.
+"""
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import tensorflow as tf
 
 # PAPER section 3: the short side is resized to 224 and 200 x 200 is cropped.
 CROP_SHARE = 200 / 224
+# PAPER section 3.
+_JITTER_CHANCE = 0.8
+_COLOUR_CHANCE = 0.8
+_BRIGHTNESS = 32 / 255
+_SATURATION = 0.4
+_CONTRAST = 0.4
+_HUE = 0.2
+
+# ITU-R BT.601: how bright red, green and blue look, and the two axes of colour (YIQ).
+_TO_YIQ = np.array(
+    [[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]], np.float32
+)
+_FROM_YIQ = np.linalg.inv(_TO_YIQ).astype(np.float32)
+# Every so many rows and columns are looked at for a clip's mean colour; ours.
+_MEAN_STEP = 8
 
 
 def crop_window(
@@ -20,31 +41,33 @@ def crop_window(
     """The window of the stored frame that is decoded and resized to the network's size.
 
     Training (PAPER section 3): with probability 0.8 the frame's height and width are scaled by
-    independent factors from U(1 - jitter, 1 + jitter), jitter 0.2 in the paper; then `CROP_SHARE`
-    of its short side is cropped at a random place. Here the same is said of the stored frame's
-    pixels, so that nothing outside the window is decoded or resized. Evaluation: the middle.
+    independent factors from U(1 - jitter, 1 + jitter), jitter 0.2 in the paper; then the short side
+    is resized to 224 and 200 x 200 are cropped at a random place. As the resizing undoes what the
+    factors have in common, they change a window's shape more than its size. Here the same is said
+    of the stored frame's pixels, to the nearest one, so that nothing outside the window is decoded
+    or resized. Evaluation: the middle, and no jitter.
 
     Args:
       height, width: int scalars, of the stored frame.
       seed: int [2], or None for evaluation.
       jitter: see above.
       square: crop a square, as the paper does. Otherwise `CROP_SHARE` of the height and of the
-        width is cropped, so that a wide frame is seen whole, if squeezed, once it is resized.
+        width is cropped, over the factors, so that a wide frame is seen whole, if squeezed.
 
     Returns:
       int32 [top, left, height, width].
     """
     limits = tf.cast(tf.stack([height, width]), tf.float32)
-    size = CROP_SHARE * (tf.repeat(tf.reduce_min(limits), 2) if square else limits)
-    if seed is None:
-        place = tf.constant([0.5, 0.5])
-    else:
+    factors = tf.ones([2])
+    place = tf.constant([0.5, 0.5])
+    if seed is not None:
         draws = tf.random.stateless_uniform([5], seed)
-        factors = 1.0 + jitter * (2.0 * draws[:2] - 1.0)
-        factors = tf.where(draws[2] < 0.8, factors, 1.0)
-        size /= factors
+        jittered = 1.0 + jitter * (2.0 * draws[:2] - 1.0)
+        factors = tf.where(draws[2] < _JITTER_CHANCE, jittered, 1.0)
         place = draws[3:]
-    size = tf.minimum(tf.round(size), limits)
+    sides = tf.repeat(tf.reduce_min(limits * factors), 2) if square else limits
+    size = tf.minimum(tf.round(CROP_SHARE * sides / factors), limits)
+    size = tf.maximum(size, 1.0)
     corner = tf.floor(place * (limits - size + 1.0 - 1e-3))
     return tf.cast(tf.concat([corner, size], axis=0), tf.int32)
 
@@ -55,36 +78,68 @@ def flip(frames: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return tf.cond(mirrored, lambda: tf.reverse(frames, axis=[2]), lambda: frames)
 
 
-def jitter_colour(frames: tf.Tensor, seed: tf.Tensor, strength: float = 1.0) -> tf.Tensor:
+def jitter_colour(
+    frames: tf.Tensor, seed: tf.Tensor, strength: float = 1.0, scale: float = 1.0
+) -> tf.Tensor:
     """Changes brightness, saturation, contrast and hue of a clip with probability 0.8.
 
     Ranges at strength 1 (PAPER section 3): brightness 32/255, saturation and contrast 0.6-1.4, hue
-    0.2; the result is clipped to [0, 1].
+    0.2 of a turn; the result is clipped to [0, 1].
+
+    All four are one affine map of a pixel, so one pass over the clip does them: saturation mixes
+    with the pixel's luma, contrast with the clip's mean colour (of every eighth row and column),
+    hue turns the colour axes of YIQ. TensorFlow's own functions go through HSV and take five passes
+    and several times as long; what they do is alike and not the same.
 
     Args:
-      frames: float [T, H, W, 3] in [0, 1].
+      frames: float [T, H, W, 3] in [0, scale].
       seed: int [2].
       strength: scales all ranges.
+      scale: what stands for 1; the frames are divided by it on the way.
     """
-    seeds = tf.random.split(seed, 5)
+    seeds = tf.random.split(seed, 2)
 
     def changed() -> tf.Tensor:
-        x = tf.image.stateless_random_brightness(frames, strength * 32 / 255, seeds[0])
-        x = tf.image.stateless_random_saturation(
-            x, 1 - 0.4 * strength, 1 + 0.4 * strength, seeds[1]
-        )
-        x = tf.image.stateless_random_contrast(x, 1 - 0.4 * strength, 1 + 0.4 * strength, seeds[2])
-        return tf.image.stateless_random_hue(x, 0.2 * strength, seeds[3])
+        mean = tf.reduce_mean(frames[:, ::_MEAN_STEP, ::_MEAN_STEP], axis=[0, 1, 2]) / scale
+        matrix, offset = colour_map(seeds[0], mean, strength)
+        kernel = tf.transpose(matrix)[tf.newaxis, tf.newaxis] / scale
+        mapped = tf.nn.bias_add(tf.nn.conv2d(frames, kernel, 1, "VALID"), offset)
+        return tf.clip_by_value(mapped, 0.0, 1.0)
 
-    chosen = tf.random.stateless_uniform([], seeds[4]) < 0.8
-    return tf.clip_by_value(tf.cond(chosen, changed, lambda: frames), 0.0, 1.0)
+    chosen = tf.random.stateless_uniform([], seeds[1]) < _COLOUR_CHANCE
+    return tf.cond(chosen, changed, lambda: frames / scale)
+
+
+def colour_map(seed: tf.Tensor, mean: tf.Tensor, strength: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """A random change of colours: pixel -> matrix @ pixel + offset.
+
+    Args:
+      seed: int [2].
+      mean: float [3], the clip's mean colour in [0, 1], which contrast leaves as it is.
+      strength: see `jitter_colour`.
+
+    Returns:
+      Matrix [3, 3] and offset [3]: first brightness, then saturation, contrast, hue.
+    """
+    draws = strength * (2.0 * tf.random.stateless_uniform([4], seed) - 1.0)
+    brightness = _BRIGHTNESS * draws[0]
+    saturation, contrast = 1.0 + _SATURATION * draws[1], 1.0 + _CONTRAST * draws[2]
+    turn = 2.0 * math.pi * _HUE * draws[3]
+    luma = tf.tile(tf.constant(_TO_YIQ[:1]), [3, 1])
+    saturate = saturation * tf.eye(3) + (1.0 - saturation) * luma
+    cos, sin = tf.cos(turn), tf.sin(turn)
+    turned = tf.reshape(tf.stack([1.0, 0.0, 0.0, 0.0, cos, -sin, 0.0, sin, cos]), [3, 3])
+    colour = tf.constant(_FROM_YIQ) @ turned @ tf.constant(_TO_YIQ) @ saturate
+    offset = tf.linalg.matvec(colour, brightness + (1.0 - contrast) * mean)
+    return contrast * colour, offset
 
 
 def mask_log_mel(log_mel: tf.Tensor, seed: tf.Tensor, share: float) -> tf.Tensor:
     """Covers a random band of frequencies and a random stretch of time with the spectrogram's mean.
 
     As in SpecAugment (Park et al., arXiv 1904.08779); MMV does not say that it does so. The two
-    widths are uniform from nothing to `share` of the bins and of the frames.
+    widths are uniform from nothing to `share` of the bins and of the frames. Not tensorflow-io's
+    `freq_mask` and `time_mask`, which take no seed.
 
     Args:
       log_mel: float [frames, mel_bins, 1].

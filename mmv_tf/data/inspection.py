@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -127,6 +128,17 @@ def inspect(
     return results
 
 
+def first_findings(
+    shards: Sequence[ShardEntry], keys: KeyMap, expected: Expected, limits: Limits
+) -> list[Finding]:
+    """What is wrong with the first shard, in order, that anything is wrong with."""
+    for shard in shards:
+        findings = _walk(shard, keys, expected, limits, decode=False).findings
+        if findings:
+            return findings
+    return []
+
+
 def inspect_cached(
     shards: Sequence[ShardEntry],
     keys: KeyMap,
@@ -167,10 +179,8 @@ def write_cache(
         "signature": signature,
         "shards": {path: dataclasses.asdict(found) for path, found in inspections.items()},
     }
-    try:
+    with contextlib.suppress(OSError):
         write_json(content, path)
-    except OSError:
-        pass
 
 
 def inspect_and_remember(
@@ -292,9 +302,7 @@ def _judge(shard: ShardEntry, walked: _Walked, seen: dict[bytes, str]) -> ShardI
     )
 
 
-def _account(
-    shard: ShardEntry, good: int, findings: list[Finding]
-) -> tuple[list[Finding], int]:
+def _account(shard: ShardEntry, good: int, findings: list[Finding]) -> tuple[list[Finding], int]:
     """Makes the good and the reported records add up to what the manifest says was written."""
     assert shard.records is not None
     lost = shard.records - good
@@ -316,9 +324,7 @@ def _account(
     if unexplained > 0 and stretches:
         # A damaged stretch may have held several; the last one's end is the least certain.
         last = findings[stretches[-1]]
-        findings[stretches[-1]] = dataclasses.replace(
-            last, records=last.records + unexplained
-        )
+        findings[stretches[-1]] = dataclasses.replace(last, records=last.records + unexplained)
         return findings, shard.records
     found = good + len(findings)
     detail = f"the shard holds {found} records, the manifest says {shard.records}"

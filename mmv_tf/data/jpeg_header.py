@@ -85,4 +85,3 @@ def read_jpeg_header(data: bytes) -> JpegHeader | JpegProblem:
     if data.rfind(_END, max(place, len(data) - _PADDING_BYTES)) < 0:
         return JpegProblem(TRUNCATED_JPEG, f"no end after {len(data)} bytes")
     return header
-

@@ -80,3 +80,9 @@ KEY_MAPS = {key_map.name: key_map for key_map in (MMV, DMVR, MEDIA_SEQUENCE)}
 def key_map(name: str) -> KeyMap:
     """The map of a name.
 
+    Raises:
+      ValueError: there is none of that name.
+    """
+    if name not in KEY_MAPS:
+        raise ValueError(f"records is {name!r}; expected one of {', '.join(KEY_MAPS)}.")
+    return KEY_MAPS[name]

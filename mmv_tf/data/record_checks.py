@@ -231,7 +231,9 @@ def _check_clip(
     features: _Features, keys: KeyMap, expected: Expected, limits: Limits
 ) -> float | None:
     """Checks frames, clip times and rates; returns how many seconds the frames last."""
-    frames = [step[0] if len(step) == 1 else b"" for step in features.steps(keys.frames, "bytes_list")]
+    frames = [
+        step[0] if len(step) == 1 else b"" for step in features.steps(keys.frames, "bytes_list")
+    ]
     if not frames:
         raise _Wrong(NO_FRAMES, f"{keys.frames} is empty")
     if len(frames) > limits.frames:
@@ -383,9 +385,7 @@ def _check_captions(
         )
     longest = max(map(len, captions), default=0)
     if longest > limits.caption_bytes:
-        raise _Wrong(
-            CAPTION_LENGTH, f"{longest} bytes, at most {limits.caption_bytes} are read"
-        )
+        raise _Wrong(CAPTION_LENGTH, f"{longest} bytes, at most {limits.caption_bytes} are read")
     timed = len(starts) or len(ends)
     if timed and not len(captions) == len(starts) == len(ends):
         raise _Wrong(

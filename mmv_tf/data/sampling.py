@@ -32,30 +32,43 @@ def window_starts(
 
 
 def frame_indices(
-    start: tf.Tensor, num_frames: int, stride: int, stored_frames: tf.Tensor
+    start: tf.Tensor, num_frames: int, stride: float, stored_frames: tf.Tensor
 ) -> tf.Tensor:
-    """Indices [num_frames] of a window's frames; past the clip's end its last frame repeats."""
-    return tf.minimum(start + stride * tf.range(num_frames), stored_frames - 1)
+    """Which stored frames windows show.
+
+    Args:
+      start: int32 [...], first frames.
+      num_frames: of a window.
+      stride: stored frames from one frame to the next. One that is not whole takes the stored
+        frame nearest in time, halfway the later one.
+      stored_frames: int scalar, how many there are; past them the last one repeats.
+
+    Returns:
+      int32 [..., num_frames].
+    """
+    steps = tf.constant([int(n * stride + 0.5) for n in range(num_frames)], tf.int32)
+    return tf.minimum(start[..., tf.newaxis] + steps, stored_frames - 1)
 
 
 def nearest_candidates(
     centre: tf.Tensor, starts: tf.Tensor, ends: tf.Tensor, candidates: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The narrations nearest in time to a moment: MIL-NCE's candidates (PAPER section 2).
+    """The narrations nearest in time to moments: MIL-NCE's candidates (PAPER section 2).
 
     The distance is to the narration's middle; of equally near ones the earlier comes first.
 
     Args:
-      centre: float scalar, seconds.
+      centre: float [...], seconds.
       starts, ends: float [N], seconds, in order of start.
       candidates: how many to return, P.
 
     Returns:
-      Indices int32 [P], nearest first, and booleans [P]: false where there are fewer than P.
+      Indices int32 [..., P], nearest first, and booleans [..., P]: false where there are fewer
+      than P, and then the index is 0.
     """
     count = tf.shape(starts)[0]
-    distance = tf.abs((starts + ends) / 2 - centre)
-    order = tf.argsort(distance, stable=True)[:candidates]
+    distance = tf.abs((starts + ends) / 2 - centre[..., tf.newaxis])
     found = tf.minimum(count, candidates)
-    padding = [[0, candidates - found]]
-    return tf.pad(order, padding), tf.pad(tf.ones([found], tf.bool), padding)
+    order = tf.argsort(distance, stable=True)[..., :found]
+    padding = [[0, 0]] * (order.shape.rank - 1) + [[0, candidates - found]]
+    return tf.pad(order, padding), tf.pad(tf.ones_like(order, tf.bool), padding)

@@ -197,4 +197,3 @@ def _masked_crc_of_lengths(low_bytes: np.ndarray) -> np.ndarray:
     for place in range(4):
         crc ^= tables[place][low_bytes[:, place]]
     return ((crc >> 15) | (crc << 17)) + np.uint32(_MASK_DELTA)
-
