@@ -125,7 +125,8 @@ def check_parsed(parsed: dict[str, tf.Tensor], shard: tf.Tensor, limits: Limits)
         (tf.size(parsed["caption"]) <= limits.captions, "too many captions"),
         (samples <= limits.samples, f"audio too long, at most {limits.samples} samples"),
         (
-            tf.size(parsed["caption_start"]) == tf.size(parsed["caption"]),
+            (tf.size(parsed["caption_start"]) == tf.size(parsed["caption"]))
+            & (tf.size(parsed["caption_end"]) == tf.size(parsed["caption"])),
             "captions and their times differ in number",
         ),
     ):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import ml_collections
 import tensorflow as tf
@@ -44,7 +45,8 @@ class Input:
         self.config = config
         self.readers: list[Reader] = []
         self.weights: list[float] = []
-        for entry in config.get("mixture", ()) or ({},):
+        entries: tuple[Any, ...] = tuple(config.get("mixture", ())) or ({},)
+        for entry in entries:
             own = ml_collections.ConfigDict(config.to_dict())
             own.mixture = ()
             for name, value in dict(entry).items():

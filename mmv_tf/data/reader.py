@@ -287,7 +287,9 @@ class Reader:
         size = self.config.batch_size if batch_size is None else batch_size
         self.damage()
         records = self._in_order().shard(workers, worker)
-        examples = _decoded(records, lambda *record: self._example(*record, None))
+        examples = _decoded(
+            records, lambda shard, number, record: self._example(shard, number, record, None)
+        )
         if pad:
             most = -(-self.num_examples() // workers)
             total = -(-most // size) * size
@@ -383,8 +385,8 @@ class Reader:
             flat = self.log_mel(tf.reshape(waveform, [-1, waveform.shape[-1]]))
             audio = tf.reshape(flat, tf.concat([leading, tf.shape(flat)[1:]], axis=0))
             batch["audio"] = tf.ensure_shape(audio, [*waveform.shape[:-1], *flat.shape[1:]])
-        if "audio" in batch and seed is not None:
-            batch["audio"] = augmentation.mask_log_mel(batch["audio"], seed, self.config.audio_mask)
+        if "audio" in batch and seeds is not None:
+            batch["audio"] = self._augment_sounds(batch["audio"], seeds[:, 0])
         if "candidates" in batch:
             candidates = batch.pop("candidates")
             batch["caption"] = candidates[..., 0]
@@ -423,7 +425,9 @@ class Reader:
             return ids
         spec = tf.TensorSpec(ids.shape[1:], tf.int32)
         return tf.map_fn(
-            lambda pair: augmentation.drop_words(*pair, share), (ids, seeds), fn_output_signature=spec
+            lambda pair: augmentation.drop_words(pair[0], pair[1], share),
+            (ids, seeds),
+            fn_output_signature=spec,
         )
 
     # ---- Shards ----------------------------------------------------------------------------------
@@ -485,7 +489,7 @@ class Reader:
         files = tf.constant([str(shard.path) for shard in shards], tf.string)
         inspected = self._inspections
         if inspected is None:
-            segments = [((0, -1),) for _ in shards]
+            segments: list[tuple[tuple[int, int], ...]] = [((0, -1),)] * len(shards)
         else:
             segments = [inspected[str(shard.path)].segments for shard in shards]
         table = tf.ragged.constant(segments, tf.int64, ragged_rank=1, inner_shape=(2,))

@@ -238,7 +238,7 @@ def _check_clip(
         raise _Wrong(NO_FRAMES, f"{keys.frames} is empty")
     if len(frames) > limits.frames:
         raise _Wrong(TOO_MANY_FRAMES, f"{len(frames)} frames, at most {limits.frames} are read")
-    size = None
+    size: tuple[int, int] | None = None
     for index, frame in enumerate(frames):
         header = read_jpeg_header(frame)
         if isinstance(header, JpegProblem):
@@ -249,7 +249,7 @@ def _check_clip(
                 f"frame {index} is {header.width} x {header.height}, at most "
                 f"{limits.frame_pixels} pixels are decoded",
             )
-        if size not in (None, (header.height, header.width)):
+        if size is not None and size != (header.height, header.width):
             raise _Wrong(
                 MIXED_FRAMES,
                 f"frame {index} is {header.width} x {header.height}, those before are "

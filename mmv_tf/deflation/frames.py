@@ -27,7 +27,8 @@ def sample_frames(
         model.metadata, directory, split, num_frames=1, windows=frames_per_clip
     )
     reader = Reader(config, tokenizer=None, log_mel=None)
-    batches = [batch["video"].numpy() for batch in reader.evaluate()]
+    with reader.explained():
+        batches = [batch["video"].numpy() for batch in reader.evaluate()]
     if not batches:
         raise ValueError(f"Split {split!r} of {directory} has no clips to take frames of.")
     return np.concatenate([batch.reshape(-1, *batch.shape[3:]) for batch in batches])

@@ -70,7 +70,10 @@ def embed_clips(model: EmbeddingGraph, reader: Reader) -> ClipEmbeddings:
         }
 
     collected: dict[str, list[np.ndarray]] = {}
-    with Progress(expected, f"embed {reader.config.split}", "clips") as progress:
+    with (
+        Progress(expected, f"embed {reader.config.split}", "clips") as progress,
+        reader.explained(),
+    ):
         for batch in reader.evaluate():
             # The narration is the same for all windows of a clip.
             if "text" in batch:

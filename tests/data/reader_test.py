@@ -120,20 +120,6 @@ def test_candidates_are_the_nearest_in_time():
     assert not found.numpy().any()
 
 
-def test_crops_stay_inside_and_evaluation_takes_the_middle():
-    for number in range(200):
-        top, left, height, width = augmentation.crop_window(
-            tf.constant(48), tf.constant(64), tf.constant([0, number]), 0.2
-        ).numpy()
-        assert top >= 0 and top + height <= 48 and left >= 0 and left + width <= 64
-        assert 0.7 * 48 < height <= 48 and 0.7 * 48 < width <= 56
-    # 48 * 200 / 224 = 43 pixels, in the middle of 48 and of 64.
-    middle = augmentation.crop_window(tf.constant(48), tf.constant(64), None, 0.2)
-    np.testing.assert_array_equal(middle, [2, 10, 43, 43])
-    whole = augmentation.crop_window(tf.constant(48), tf.constant(64), None, 0.2, square=False)
-    np.testing.assert_array_equal(whole[2:], [43, 57])
-
-
 def test_masking_covers_a_band_and_a_stretch_only():
     log_mel = tf.random.stateless_uniform([40, 20, 1], [0, 0]) + 1.0
     masked = augmentation.mask_log_mel(log_mel, tf.constant([3, 4]), share=0.5).numpy()[..., 0]

@@ -1,0 +1,152 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Tiny shards written record by record, so that tests can damage each in a known way."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ml_collections
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from mmv_tf.data import captions, default_config, tfrecord_framing, writer
+
+FRAME_RATE, SAMPLE_RATE, FRAMES = 5.0, 800, 6
+HEIGHT, WIDTH = 24, 32
+LABELS = ("first", "second")
+WINDOW_SECONDS = 10.0
+
+
+def jpeg(value: int, height: int = HEIGHT, width: int = WIDTH, mode: str = "RGB") -> bytes:
+    """A frame whose grey is `value`, with some texture."""
+    rng = np.random.default_rng(value)
+    channels = {"RGB": 3, "L": 1, "CMYK": 4}[mode]
+    picture = rng.integers(-10, 10, (height, width, channels)) + value
+    picture = picture.clip(0, 255).astype(np.uint8)
+    data = io.BytesIO()
+    Image.fromarray(picture[..., 0] if mode == "L" else picture, mode).save(data, "JPEG")
+    return data.getvalue()
+
+
+def example(number: int, media_id: str = "film") -> tf.train.SequenceExample:
+    """A good record: 1.2 s of frames, a tone, three captions and a label."""
+    start = 2000 * number
+    clip = writer.ClipSpan(media_id, start, start + 1200, 0, "train", LABELS[number % 2])
+    times = np.arange(round(1.2 * SAMPLE_RATE)) / SAMPLE_RATE
+    waveform = (0.5 * np.sin(2 * np.pi * 47 * times)).astype(np.float32)
+    frames = [jpeg(20 + 10 * (number % 8) + 3 * index) for index in range(FRAMES)]
+    said = [
+        captions.Caption(
+            start / 1000 + 0.4 * n, start / 1000 + 0.4 * n + 0.3, f"words {number} {n}"
+        )
+        for n in range(3)
+    ]
+    return writer.sequence_example(
+        clip,
+        writer.ClipMedia(frames, HEIGHT, WIDTH, waveform),
+        said,
+        {name: index for index, name in enumerate(LABELS)},
+        FRAME_RATE,
+        SAMPLE_RATE,
+    )
+
+
+@dataclasses.dataclass
+class Data:
+    """A directory of shards, and what was written to it."""
+
+    directory: pathlib.Path
+    shards: list[list[bytes]]
+
+    def path(self, shard: int) -> pathlib.Path:
+        return self.directory / f"train-{shard:05d}-of-{len(self.shards):05d}.tfrecord"
+
+    def offset(self, shard: int, record: int) -> int:
+        """Where a record's header starts."""
+        return sum(len(tfrecord_framing.framed(payload)) for payload in self.shards[shard][:record])
+
+    def write(self) -> None:
+        """Writes the shards and a manifest that says the truth about them."""
+        for number, payloads in enumerate(self.shards):
+            content = b"".join(map(tfrecord_framing.framed, payloads))
+            self.path(number).write_bytes(content)
+        self.write_manifest()
+
+    def write_manifest(self, **changes: Any) -> None:
+        """Of the shards as they are on the disk, with `changes` to its top level."""
+        entries = [
+            {
+                "file": self.path(number).name,
+                "records": len(payloads),
+                "bytes": self.path(number).stat().st_size,
+                "sha256": writer.file_sha256(self.path(number)),
+            }
+            for number, payloads in enumerate(self.shards)
+        ]
+        count = sum(len(payloads) for payloads in self.shards)
+        manifest = {
+            "frame_rate": FRAME_RATE,
+            "sample_rate": SAMPLE_RATE,
+            "short_side": HEIGHT,
+            "labels": list(LABELS),
+            "splits": {"train": {"num_examples": count, "shards": entries}},
+            "settings": {"caption_window_seconds": WINDOW_SECONDS},
+            "blocks": [],
+            **changes,
+        }
+        writer.write_manifest(self.directory, manifest)
+
+    def manifest(self) -> dict[str, Any]:
+        return json.loads((self.directory / writer.MANIFEST).read_text())
+
+    def change(self, shard: int, record: int, edit: Callable[[Any], Any]) -> None:
+        """Edits a record (in place, or to the bytes returned) and writes all anew."""
+        parsed = tf.train.SequenceExample.FromString(self.shards[shard][record])
+        replaced = edit(parsed)
+        if not isinstance(replaced, bytes):
+            replaced = parsed.SerializeToString(deterministic=True)
+        self.shards[shard][record] = replaced
+        self.write()
+
+    def patch(self, shard: int, edit: Callable[[bytearray], Any]) -> None:
+        """Edits a shard's bytes behind the manifest's back."""
+        content = bytearray(self.path(shard).read_bytes())
+        replaced = edit(content)
+        self.path(shard).write_bytes(content if replaced is None else replaced)
+
+    def config(self, **settings: Any) -> ml_collections.ConfigDict:
+        """Reads two frames of eight pixels."""
+        config = default_config()
+        config.update(
+            directory=str(self.directory), num_frames=2, frame_rate=FRAME_RATE, size=8, batch_size=2
+        )
+        config.update(settings)
+        return config
+
+
+_PAYLOADS: dict[tuple[int, str], bytes] = {}
+
+
+def write(directory: pathlib.Path, sizes: Sequence[int] = (4, 4), media_id: str = "film") -> Data:
+    """Shards with so many good records each."""
+    directory.mkdir(parents=True, exist_ok=True)
+    shards, number = [], 0
+    for size in sizes:
+        payloads = []
+        for _ in range(size):
+            key = (number, media_id)
+            if key not in _PAYLOADS:
+                _PAYLOADS[key] = example(*key).SerializeToString(deterministic=True)
+            payloads.append(_PAYLOADS[key])
+            number += 1
+        shards.append(payloads)
+    data = Data(directory, shards)
+    data.write()
+    return data
