@@ -8,6 +8,7 @@ numbers, captions by their times.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
@@ -210,10 +211,9 @@ def _packed_floats(serialized: bytes) -> np.ndarray:
 
 
 def _example_id(features: _Features, keys: KeyMap) -> str:
-    try:
+    values: Any = ()
+    with contextlib.suppress(_Wrong):
         values = features.context(keys.example_id, "bytes_list") if keys.example_id else ()
-    except _Wrong:
-        values = ()
     return values[0].decode(errors="replace") if len(values) else ""
 
 

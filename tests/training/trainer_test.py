@@ -156,7 +156,7 @@ def test_the_loss_falls_on_a_fixed_batch(prepared, tmp_path):
     trainer = Trainer(model, strategy, settings, optimizer, tmp_path)
     batch = next(iter(reader.train(seed=0)))
     losses = [float(trainer._train_step(batch)["loss"]) for _ in range(30)]
-    assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
+    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
 
 
 def test_loading_what_is_not_there_says_so(tmp_path):
