@@ -1,0 +1,64 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Compares MMV's graphs, losses and candidates on the narrated world.
+
+  python -m binaries.narrated_world --output=runs/narrated_world
+
+Trains every variant of the configuration with every seed, scores it and prints one table; writes
+results.json, table.md and the networks. Interrupted, the same command goes on from where it was.
+"""
+
+from __future__ import annotations
+
+import logging
+import pathlib
+from typing import Any
+
+from absl import flags
+
+from mmv_tf import command_line
+from mmv_tf.configuration import load_config
+from mmv_tf.evaluation import world_comparison, world_table
+from mmv_tf.training import Preempted
+
+_CONFIG = flags.DEFINE_string(
+    "config",
+    "configs/narrated_world.py",
+    "FILE or FILE:ARG with get_config(arg); ':validation' scores on the world for choosing "
+    "settings, ':runlocal' is tiny.",
+)
+_SET = flags.DEFINE_multi_string("set", [], "section.key=value: changes an entry; repeatable.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder of the results.")
+flags.mark_flags_as_required(["output"])
+
+
+def main(argv: list[str]) -> int:
+    """Reads the flags, compares, prints and writes."""
+    del argv
+    logging.getLogger("mmv_tf").setLevel(logging.INFO)
+    config = load_config(_CONFIG.value, _SET.value)
+    output = pathlib.Path(_OUTPUT.value)
+    try:
+        results = world_comparison.run(config, output, _report)
+    except Preempted:
+        print("Stopped; the same command goes on with the run that was interrupted.")
+        return command_line.PREEMPTED
+    table = world_table.markdown(results)
+    target = output / "table.md"
+    temporary = target.with_suffix(".tmp")
+    temporary.write_text(table + "\n", encoding="utf-8")
+    temporary.replace(target)
+    print(table)
+    print(f"This took {results['seconds'] / 60:.1f} minutes; results are in {output}.")
+    return 0
+
+
+def _report(name: str, seed: int, scores: dict[str, Any]) -> None:
+    recalls = ", ".join(
+        f"{direction} {100 * found['R@10']:.1f}" for direction, found in scores["retrieval"].items()
+    )
+    print(f"{name}, seed {seed}: R@10 {recalls}; {scores['seconds']:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,189 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Scores a network on the narrated world: retrieval between modalities, probes of every factor."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import ml_collections
+import numpy as np
+
+from mmv_tf.data import narrated_world
+from mmv_tf.evaluation.factor_probe import factor_probe
+from mmv_tf.evaluation.retrieval import ranks
+from mmv_tf.graphs import EmbeddingGraph
+
+DIRECTIONS = (("text", "video"), ("video", "audio"), ("audio", "text"))
+# Video to audio among clips that agree in all coarse facts.
+SAME_COARSE = "video -> audio, same coarse facts"
+RECALLS = (1, 10)
+_CHUNK = 128  # clips embedded at once; ours
+
+
+def default_config() -> ml_collections.ConfigDict:
+    """Settings of the scoring; all are ours."""
+    return ml_collections.ConfigDict(
+        {
+            "seed": 2,  # of the world that is asked about; 1 is for choosing settings
+            "probe_seed": 3,  # of the world that linear probes learn from
+            "galleries": 4,  # each with all 216 combinations of coarse facts once
+            "groups": 36,  # of clips that agree in their coarse facts
+            "group_clips": 24,
+            "probe_clips": 2000,
+        }
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Questions:
+    """The clips that networks are scored on, the same for all of them.
+
+    Attributes:
+      galleries: clips of which each successive `gallery_clips` have every combination of coarse
+        facts once. "text" is one sentence a clip that names its three facts.
+      gallery_clips: in a gallery.
+      groups: clips of which each successive `group_clips` agree in their coarse facts.
+      group_clips: in a group.
+      probe: clips as they come, to fit linear probes on; they are tested on the galleries.
+    """
+
+    galleries: narrated_world.Pool
+    gallery_clips: int
+    groups: narrated_world.Pool
+    group_clips: int
+    probe: narrated_world.Pool
+
+
+def make_questions(
+    config: ml_collections.ConfigDict, world: narrated_world.NarratedWorld
+) -> Questions:
+    """Generates them.
+
+    Args:
+      config: see `default_config`.
+      world: that networks are trained on, with a tokenizer and a log-mel.
+
+    Raises:
+      ValueError: if the seeds are not all different from that world's.
+    """
+
+    def seeded(seed: int) -> narrated_world.NarratedWorld:
+        settings = ml_collections.ConfigDict(world.config.to_dict())
+        settings.seed = seed
+        return narrated_world.NarratedWorld(settings, world.tokenizer, world.log_mel)
+
+    if world.config.seed in (config.seed, config.probe_seed):
+        raise ValueError(
+            f"Seed {world.config.seed} is the training world's, and scoring uses the seeds "
+            f"{config.seed} and {config.probe_seed}; they must differ."
+        )
+    combinations = narrated_world.all_combinations()
+    asked = seeded(config.seed)
+    coarse = np.tile(combinations, (config.galleries, 1))
+    galleries = narrated_world.make_pool(asked, np.arange(len(coarse)), coarse)
+    # Evenly spread over the combinations; other clips than the galleries'.
+    chosen = combinations[np.arange(config.groups) * len(combinations) // config.groups]
+    index = len(coarse) + np.arange(config.groups * config.group_clips)
+    groups = narrated_world.make_pool(asked, index, np.repeat(chosen, config.group_clips, axis=0))
+    # All of them with pictures: a given combination makes a clip whole.
+    learnt = seeded(config.probe_seed)
+    index = np.arange(config.probe_clips)
+    drawn = learnt.scenes(index)
+    facts = np.stack([drawn.shape, drawn.colour, drawn.motion], axis=1)
+    probe = narrated_world.make_pool(learnt, index, facts)
+    return Questions(galleries, len(combinations), groups, config.group_clips, probe)
+
+
+def embed_pool(model: EmbeddingGraph, pool: narrated_world.Pool) -> dict[str, np.ndarray]:
+    """Embeds clips with one narration each.
+
+    Returns:
+      "MODALITY/before_head" and "MODALITY/SPACE" -> float32 [N, dim].
+    """
+    parts: dict[str, list[np.ndarray]] = {}
+    for start in range(0, len(pool), _CHUNK):
+        batch = pool.batch(np.arange(start, min(start + _CHUNK, len(pool))))
+        inputs = {name: batch[name] for name in model.modalities}
+        if "text" in inputs:
+            inputs["text"] = inputs["text"][:, 0]
+        for modality, values in model(inputs, training=False).items():
+            for name, value in values.items():
+                parts.setdefault(f"{modality}/{name}", []).append(value.numpy())
+    return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def chance(config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """What a network that knows nothing scores, in the form of `score`."""
+    count = len(narrated_world.all_combinations())
+
+    def recalls(clips: int) -> dict[str, float]:
+        return {f"R@{k}": min(k, clips) / clips for k in RECALLS}
+
+    retrieval = {_name(*pair): recalls(count) for pair in DIRECTIONS}
+    retrieval[SAME_COARSE] = recalls(config.group_clips)
+    return {"retrieval": retrieval, "probe": {"any": dict(narrated_world.CHANCE)}}
+
+
+def score(model: EmbeddingGraph, questions: Questions) -> dict[str, Any]:
+    """Scores a network.
+
+    Returns:
+      "retrieval": direction -> {"R@k": mean over galleries}, without directions whose modalities
+      share no space; "probe": "MODALITY/before_head" or "MODALITY/SPACE" -> factor -> accuracy.
+    """
+    galleries = embed_pool(model, questions.galleries)
+    retrieval = {}
+    for query, item in DIRECTIONS:
+        try:
+            space = model.common_space(query, item)
+        except ValueError:
+            continue
+        retrieval[_name(query, item)] = recall(
+            galleries[f"{query}/{space}"], galleries[f"{item}/{space}"], questions.gallery_clips
+        )
+    if "audio" in model.modalities:
+        space = model.common_space("video", "audio")
+        groups = embed_pool(model, questions.groups)
+        retrieval[SAME_COARSE] = recall(
+            groups[f"video/{space}"], groups[f"audio/{space}"], questions.group_clips
+        )
+    learnt = embed_pool(model, questions.probe)
+    probe = {
+        name: factor_probe(
+            learnt[name], _labels(questions.probe), values, _labels(questions.galleries)
+        )
+        for name, values in galleries.items()
+        if not name.startswith("text/")
+    }
+    return {"retrieval": retrieval, "probe": probe}
+
+
+def recall(queries: np.ndarray, items: np.ndarray, clips: int) -> dict[str, float]:
+    """Recall at k within each successive `clips` rows, averaged over them.
+
+    Args:
+      queries, items: float [N, D], N a multiple of `clips`; item i is right for query i.
+      clips: among how many an item is looked for.
+
+    Raises:
+      ValueError: for an N that is no multiple, or embeddings that `ranks` refuses.
+    """
+    if len(queries) % clips:
+        raise ValueError(f"{len(queries)} queries are not a multiple of {clips}.")
+    found = np.concatenate(
+        [
+            ranks(queries[start : start + clips], items[start : start + clips])
+            for start in range(0, len(queries), clips)
+        ]
+    )
+    return {f"R@{k}": float((found <= k).mean()) for k in RECALLS}
+
+
+def _name(query: str, item: str) -> str:
+    return f"{query} -> {item}"
+
+
+def _labels(pool: narrated_world.Pool) -> dict[str, np.ndarray]:
+    return {name: pool.arrays[f"factors/{name}"] for name in narrated_world.CHANCE}

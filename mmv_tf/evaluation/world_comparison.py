@@ -1,0 +1,214 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Trains and scores networks that differ in one thing each, on the narrated world."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import ml_collections
+import numpy as np
+import tensorflow as tf
+
+from mmv_tf.configuration import write_json
+from mmv_tf.data import narrated_world
+from mmv_tf.evaluation import narrated_world as scoring
+from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.layers import LogMel, WordTokenizer
+from mmv_tf.pretrained import create_model
+from mmv_tf.training import Trainer, make_strategy, save_model
+from mmv_tf.version import __version__
+
+RESULTS_FILE = "results.json"
+MODELS_FOLDER = "models"
+# The word vectors are the world's, not a run's.
+_WORD_SEED = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """A comparison as configs/narrated_world.py declares it.
+
+    Raises:
+      ValueError: for a variant to run that is not declared, or more candidates than clips have.
+    """
+
+    config: ml_collections.ConfigDict
+
+    def __post_init__(self) -> None:
+        for name in self.config.run:
+            if name not in self.config.variants:
+                raise ValueError(
+                    f"There is no variant {name!r} to run; there are {list(self.config.variants)}."
+                )
+            candidates = self.config.variants[name].candidates
+            if not 1 <= candidates <= self.config.world.candidates:
+                raise ValueError(
+                    f"variants.{name}.candidates is {candidates}; clips have from 1 to "
+                    f"{self.config.world.candidates} (world.candidates)."
+                )
+
+    def world(self) -> narrated_world.NarratedWorld:
+        """The world that is learnt from, with the networks' preprocessing."""
+        model = self.config.model
+        tokenizer = WordTokenizer(narrated_world.vocabulary(), model.text.max_words)
+        return narrated_world.NarratedWorld(self.config.world, tokenizer, LogMel(**model.log_mel))
+
+    def pool(self, world: narrated_world.NarratedWorld) -> narrated_world.Pool:
+        """The clips that all networks learn from."""
+        return narrated_world.make_pool(world, np.arange(self.config.pool_clips))
+
+    def model(self, name: str) -> EmbeddingGraph:
+        """A variant's new network."""
+        variant = self.config.variants[name]
+        settings = ml_collections.ConfigDict(self.config.model.to_dict())
+        settings.graph = {"name": variant.graph, **self.config.graphs[variant.graph]}
+        trained = any(variant.weights.values())
+        for pair, modality in (("va", "audio"), ("vt", "text")):
+            if trained and not variant.weights[pair]:
+                del settings[modality]
+        settings.metadata = {
+            "num_frames": self.config.world.num_frames,
+            "frame_rate": self.config.world.frame_rate,
+            "size": self.config.world.size,
+            "square_crop": True,
+            "sample_rate": self.config.world.sample_rate,
+            "input_range": (0.0, 1.0),
+        }
+        words, vectors = None, None
+        if "text" in settings:
+            words = narrated_world.vocabulary()
+            shape = (len(words), settings.text.embedding_dim)
+            vectors = np.random.default_rng(_WORD_SEED).normal(size=shape).astype(np.float32)
+            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return create_model(settings, words, vectors)
+
+    def train(self, name: str, seed: int, pool: narrated_world.Pool) -> EmbeddingGraph:
+        """Trains a variant from new weights; one without weights stays as it is."""
+        config, variant = self.config, self.config.variants[name]
+        keras.utils.set_random_seed(seed)
+        strategy = make_strategy(config.strategy)
+        with strategy.scope():
+            model = self.model(name)
+        if not any(variant.weights.values()):
+            return model
+        settings = ml_collections.ConfigDict(config.training.to_dict())
+        settings.weights = dict(variant.weights)
+        batch_size = config.world.batch_size
+
+        def batches(start: int) -> tf.data.Dataset:
+            return pool.train(seed, batch_size, start, variant.candidates)
+
+        with tempfile.TemporaryDirectory() as directory:
+            trainer = Trainer(model, strategy, settings, config.optimizer, pathlib.Path(directory))
+            trainer.run(batches, batch_size)
+        return model
+
+
+def run(
+    config: ml_collections.ConfigDict,
+    directory: pathlib.Path,
+    on_scored: Callable[[str, int, dict[str, Any]], None] = lambda name, seed, scores: None,
+) -> dict[str, Any]:
+    """Trains and scores every variant with every seed.
+
+    Args:
+      config: as in configs/narrated_world.py.
+      directory: gets results.json after each run, and the networks in models/. Runs that are in it
+        already, of the same settings, are not done again.
+      on_scored: called with variant, seed and scores after each run.
+
+    Returns:
+      What results.json holds: "config"; "chance"; "runs": variant -> seed -> scores (see
+      `narrated_world.score`), with "seconds"; "seconds" in all; "environment".
+
+    Raises:
+      ValueError: for settings that do not fit together, or a folder with other ones.
+    """
+    comparison = Comparison(config)
+    directory.mkdir(parents=True, exist_ok=True)
+    results = _begin(config, directory / RESULTS_FILE)
+    runs = results["runs"]
+    wanted = [(name, seed) for name in config.run for seed in config.seeds]
+    missing = [(name, seed) for name, seed in wanted if str(seed) not in runs.get(name, {})]
+    if not missing:
+        return results
+    started = time.monotonic()
+    world = comparison.world()
+    pool = comparison.pool(world)
+    questions = scoring.make_questions(config.scoring, world)
+    before = results["seconds"]
+    for name, seed in missing:
+        begun = time.monotonic()
+        model = comparison.train(name, seed, pool)
+        scores = scoring.score(model, questions)
+        scores["seconds"] = time.monotonic() - begun
+        save_model(model, model_path(directory, name, seed))
+        runs.setdefault(name, {})[str(seed)] = scores
+        results["seconds"] = before + time.monotonic() - started
+        write_json(results, directory / RESULTS_FILE)
+        on_scored(name, seed, scores)
+    return results
+
+
+def model_path(directory: pathlib.Path, name: str, seed: int) -> pathlib.Path:
+    """Where a comparison keeps a trained network; its folder is made."""
+    path = directory / MODELS_FOLDER / f"{name}_{seed}.keras"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def trained_model(
+    config: ml_collections.ConfigDict, directory: pathlib.Path, name: str = "fac", seed: int = 0
+) -> pathlib.Path:
+    """A small trained network for later parts to work on: trains it unless it is there.
+
+    Returns:
+      The path of its `.keras` file.
+    """
+    path = model_path(directory, name, seed)
+    if not path.exists():
+        comparison = Comparison(config)
+        save_model(comparison.train(name, seed, comparison.pool(comparison.world())), path)
+    return path
+
+
+def _begin(config: ml_collections.ConfigDict, path: pathlib.Path) -> dict[str, Any]:
+    """Results without runs, or those that are there already."""
+    settings = json.loads(config.to_json())
+    # Which runs are done may change from call to call.
+    for choice in ("run", "seeds"):
+        settings.pop(choice)
+    if path.exists():
+        try:
+            results = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path} is not JSON ({error}); remove it.") from None
+        if not isinstance(results, dict) or results.get("config") != settings:
+            raise ValueError(
+                f"{path} holds a comparison with other settings; choose another folder or remove "
+                "it."
+            )
+        return results
+    return {
+        "config": settings,
+        "chance": scoring.chance(config.scoring),
+        "runs": {},
+        "seconds": 0.0,
+        "environment": {
+            "mmv_tf": __version__,
+            "tensorflow": tf.__version__,
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "cores": os.cpu_count(),
+        },
+    }

@@ -1,0 +1,107 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The narrated world's one table: a column a configuration, a row a measure, over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from mmv_tf.data import narrated_world
+from mmv_tf.evaluation import narrated_world as scoring
+
+_MISSING = "-"
+_Measure = Callable[[Mapping[str, Any]], float | None]
+
+
+def rows(results: Mapping[str, Any]) -> list[tuple[str, float | None, dict[str, list[float]]]]:
+    """The table's numbers.
+
+    Args:
+      results: of `world_comparison.run`.
+
+    Returns:
+      (measure, chance, variant -> its value for each seed, in [0, 1]) for each row; a variant that
+      lacks the measure has no entry.
+    """
+    table = []
+    for label, chance, measure in _measures(results["chance"]):
+        values = {}
+        for name, runs in results["runs"].items():
+            found = [measure(runs[seed]) for seed in sorted(runs, key=int)]
+            if found and None not in found:
+                values[name] = [float(value) for value in found if value is not None]
+        table.append((label, chance, values))
+    return table
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    """The table as Markdown: mean ± standard deviation over the seeds, in percent."""
+    names = list(results["runs"])
+    titles = [results["config"]["variants"][name]["title"] for name in names]
+    lines = [
+        "| % | chance | " + " | ".join(titles) + " |",
+        "|---|---|" + "---|" * len(names),
+    ]
+    for label, chance, values in rows(results):
+        cells = [_MISSING if chance is None else f"{100 * chance:.1f}"]
+        cells += [_cell(values.get(name)) for name in names]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(values: list[float] | None) -> str:
+    if values is None:
+        return _MISSING
+    percent = 100 * np.asarray(values)
+    if len(percent) == 1:
+        return f"{percent[0]:.1f}"
+    return f"{percent.mean():.1f} ± {percent.std(ddof=1):.1f}"
+
+
+def _measures(chance: Mapping[str, Any]) -> list[tuple[str, float | None, _Measure]]:
+    """(label, chance, how to read it off a run's scores)."""
+    measures: list[tuple[str, float | None, _Measure]] = []
+    for direction, recalls in chance["retrieval"].items():
+        for recall, value in recalls.items():
+            if direction == scoring.SAME_COARSE and recall != "R@1":
+                continue
+            measures.append((f"{direction}: {recall}", value, _retrieval(direction, recall)))
+    known = chance["probe"]["any"]
+    for modality in ("video", "audio"):
+        for kind, factors in (("coarse", narrated_world.COARSE), ("fine", narrated_world.FINE)):
+            for factor in factors:
+                measures.append(
+                    (
+                        f"{modality} features, {kind}: {factor}",
+                        known[factor],
+                        _probe(f"{modality}/before_head", (factor,)),
+                    )
+                )
+    for modality in ("video", "audio"):
+        for space in ("va", "vat", "vt"):
+            if (modality, space) == ("audio", "vt"):
+                continue
+            for kind, factors in (("coarse", narrated_world.COARSE), ("fine", narrated_world.FINE)):
+                value = float(np.mean([known[factor] for factor in factors]))
+                label = f"{modality} in `{space}`, mean of {kind}"
+                measures.append((label, value, _probe(f"{modality}/{space}", tuple(factors))))
+    return measures
+
+
+def _retrieval(direction: str, recall: str) -> _Measure:
+    def measure(scores: Mapping[str, Any]) -> float | None:
+        found = scores["retrieval"].get(direction)
+        return None if found is None else found[recall]
+
+    return measure
+
+
+def _probe(features: str, factors: tuple[str, ...]) -> _Measure:
+    def measure(scores: Mapping[str, Any]) -> float | None:
+        found = scores["probe"].get(features)
+        return None if found is None else float(np.mean([found[factor] for factor in factors]))
+
+    return measure
