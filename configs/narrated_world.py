@@ -3,7 +3,7 @@
 """The narrated world: MMV's graphs, losses and candidates compared on generated clips.
 
 `python -m binaries.narrated_world` runs the comparison; docs/narrated_world.md tells what comes
-out. All numbers here are ours but those marked otherwise; they were chosen on the world with seed 1.
+out. All numbers here are ours but those marked otherwise; they were chosen on the world of seed 1.
 """
 
 from __future__ import annotations

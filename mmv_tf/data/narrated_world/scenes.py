@@ -26,7 +26,7 @@ MOTIONS = ("slides", "bounces", "circles", "pulses", "falls", "rises")
 COARSE = {"shape": len(SHAPES), "colour": len(COLOURS), "motion": len(MOTIONS)}
 # Fine factors are continuous; as labels they are cut into bins that are equally likely.
 FINE_BINS = 4
-FINE = {name: FINE_BINS for name in ("size", "speed", "phase", "spin")}
+FINE = dict.fromkeys(("size", "speed", "phase", "spin"), FINE_BINS)
 CHANCE = {name: 1 / count for name, count in {**COARSE, **FINE}.items()}
 EPISODE_CLIPS = 8
 # What a clip has: everything; sound and picture only; sound and narrations only.

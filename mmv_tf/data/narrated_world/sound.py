@@ -6,7 +6,7 @@
 |---|---|
 | shape | timbre: which harmonics the tone has |
 | size | pitch: the smaller, the higher |
-| place in the motion's cycle (speed, phase) | the pitch's rise and fall; a pulsing object: loudness |
+| place in the motion's cycle (speed, phase) | the pitch's rise and fall; of pulsing: loudness |
 | strikes against a wall, the floor, the ceiling | clicks |
 | turning (its amount) | tremolo, `TREMOLO_PER_TURN` beats a turn |
 | colour, direction of turning, place of a pulsing object | nothing |

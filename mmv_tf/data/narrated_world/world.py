@@ -135,7 +135,7 @@ class NarratedWorld:
         )
 
     def scenes(self, index: np.ndarray, coarse: np.ndarray | None = None) -> scenes.Scenes:
-        """The facts of some clips; with `coarse` [N, 3] given ones, and then all clips are whole."""
+        """The facts of some clips; with `coarse` [N, 3] given ones, and then no part is missing."""
         parts = tuple(self.config.part_shares) if coarse is None else _WHOLE_PART
         return scenes.draw(self.config.seed, index, self.config.persistence, parts, coarse)
 

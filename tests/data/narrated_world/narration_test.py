@@ -1,5 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+import itertools
 import re
 
 import numpy as np
@@ -63,7 +64,7 @@ def test_candidates_are_those_that_the_reader_would_choose(narrator):
     for index in (0, 3, 7, 12):
         texts, found, _ = narrator.candidates(np.array([index]), 5)
         episode = np.arange(index // 8 * 8, index // 8 * 8 + 8)
-        said = sum(narrator.say(episode), [])
+        said = list(itertools.chain(*narrator.say(episode)))
         starts = (narrator.times(episode) + 2.0 * (episode - index)[:, None]).ravel()
         chosen, there = sampling.nearest_candidates(
             1.0, starts.astype("f4"), (starts + narration.NARRATION_SECONDS).astype("f4"), 5
@@ -115,7 +116,7 @@ def test_words_of_facts_are_in_the_vocabulary_and_belong_to_one_fact(narrator):
         for name, phrases in table.items()
         for phrase in phrases
     ]
-    for text in sum(narrator.say(np.arange(200)), []):
+    for text in itertools.chain(*narrator.say(np.arange(200))):
         assert set(re.findall(r"[a-z]+", text.lower())) <= set(words)
     ids = WordTokenizer(words, max_words=4)([phrase for _, phrase in phrases]).numpy()
     assert (ids[:, 0] != 0).all(), "no fact is lost among the stop words"
