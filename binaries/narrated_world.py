@@ -16,7 +16,7 @@ from typing import Any
 
 from absl import flags
 
-from mmv_tf import command_line
+from mmv_tf import atomic, command_line
 from mmv_tf.configuration import load_config
 from mmv_tf.evaluation import world_comparison, world_table
 from mmv_tf.training import Preempted
@@ -44,10 +44,7 @@ def main(argv: list[str]) -> int:
         print("Stopped; the same command goes on with the run that was interrupted.")
         return command_line.PREEMPTED
     table = world_table.markdown(results)
-    target = output / "table.md"
-    temporary = target.with_suffix(".tmp")
-    temporary.write_text(table + "\n", encoding="utf-8")
-    temporary.replace(target)
+    atomic.write_text(table + "\n", output / "table.md")
     print(table)
     print(f"This took {results['seconds'] / 60:.1f} minutes; results are in {output}.")
     return 0

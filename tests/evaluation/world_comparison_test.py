@@ -1,0 +1,155 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+import json
+
+import numpy as np
+import pytest
+
+from configs import narrated_world as configuration
+from mmv_tf import training
+from mmv_tf.data.narrated_world import COARSE, FINE
+from mmv_tf.evaluation import narrated_world as scoring
+from mmv_tf.evaluation import world_comparison, world_table
+
+
+@pytest.fixture(scope="module")
+def config():
+    return configuration.get_config("runlocal")
+
+
+@pytest.fixture(scope="module")
+def short(config):
+    short = config.copy_and_resolve_references().unlock()
+    short.run = ("untrained", "fac")
+    return short.lock()
+
+
+@pytest.fixture(scope="module")
+def finished(short, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("comparison")
+    scored = []
+    results = world_comparison.run(short, directory, lambda *run: scored.append(run[:2]))
+    assert scored == [("untrained", 0), ("fac", 0)]
+    return directory, results
+
+
+def test_every_variant_has_the_towers_and_spaces_that_it_needs(config):
+    comparison = world_comparison.Comparison(config)
+    spaces = {}
+    for name in config.run:
+        model = comparison.model(name)
+        spaces[name] = {modality: model.spaces(modality) for modality in model.modalities}
+    fac = {"video": ("va", "vat"), "audio": ("va", "vat"), "text": ("vat",)}
+    assert spaces == {
+        "untrained": fac,
+        "fac": fac,
+        "fac_p1": fac,
+        "disjoint": {"video": ("va", "vt"), "audio": ("va",), "text": ("vt",)},
+        "shared": {"video": ("vat",), "audio": ("vat",), "text": ("vat",)},
+        "va": {"video": ("va",), "audio": ("va",)},
+        "vt": {"video": ("vt",), "text": ("vt",)},
+    }
+
+
+def test_a_comparison_trains_scores_and_keeps_its_networks(finished):
+    directory, results = finished
+    stored = json.loads((directory / "results.json").read_text())
+    assert stored == json.loads(json.dumps(results))
+    scores = stored["runs"]["fac"]["0"]
+    assert set(scores["retrieval"]) == set(stored["chance"]["retrieval"])
+    assert set(scores["probe"]) == {
+        f"{modality}/{name}"
+        for modality in ("video", "audio")
+        for name in ("before_head", "va", "vat")
+    }
+    model = training.load_model(world_comparison.model_path(directory, "fac", 0))
+    assert model.metadata["num_frames"] == 8
+    untrained = training.load_model(world_comparison.model_path(directory, "untrained", 0))
+    same = [
+        np.array_equal(a, b)
+        for a, b in zip(untrained.get_weights(), model.get_weights(), strict=True)
+    ]
+    assert not all(same)
+    # Both began from the same seed: what training leaves alone is equal.
+    assert np.array_equal(untrained.text.get_weights()[0], model.text.get_weights()[0])
+
+
+def test_what_is_done_is_not_done_again(short, finished, monkeypatch):
+    directory, results = finished
+
+    def refuse(*arguments):
+        raise AssertionError
+
+    monkeypatch.setattr(world_comparison.Comparison, "train", refuse)
+    assert world_comparison.run(short, directory) == json.loads(json.dumps(results))
+    other = short.copy_and_resolve_references().unlock()
+    other.optimizer.learning_rate = 0.5
+    with pytest.raises(ValueError, match="a comparison with other settings"):
+        world_comparison.run(other, directory)
+    path = world_comparison.trained_model(short, directory)
+    assert path == directory / "models" / "fac_0.keras"
+
+
+def test_wrong_settings_are_refused(short):
+    wrong = short.copy_and_resolve_references().unlock()
+    wrong.run = ("fca",)
+    with pytest.raises(ValueError, match="no variant 'fca' to run"):
+        world_comparison.Comparison(wrong)
+    wrong.run = ("fac",)
+    wrong.variants.fac.candidates = 6
+    with pytest.raises(ValueError, match=r"variants\.fac\.candidates is 6"):
+        world_comparison.Comparison(wrong)
+    with pytest.raises(ValueError, match="takes no argument"):
+        configuration.get_config("runlocl")
+
+
+def test_scoring_refuses_the_training_world(short):
+    world = world_comparison.Comparison(short).world()
+    wrong = short.scoring.copy_and_resolve_references().unlock()
+    wrong.seed = short.world.seed
+    with pytest.raises(ValueError, match="is the training world's"):
+        scoring.make_questions(wrong, world)
+
+
+def test_recall_is_the_mean_over_galleries():
+    generator = np.random.default_rng(0)
+    items = generator.normal(size=(60, 8)).astype(np.float32)
+    queries = items.copy()
+    queries[20:40] = generator.normal(size=(20, 8))  # the second gallery of three is noise
+    found = scoring.recall(queries, items, 20)
+    naive = []
+    for start in (0, 20, 40):
+        for i in range(start, start + 20):
+            unit = [q / np.linalg.norm(q) for q in items[start : start + 20]]
+            similarity = [u @ queries[i] for u in unit]
+            naive.append(sum(s >= similarity[i - start] for s in similarity))
+    assert found == {f"R@{k}": np.mean(np.array(naive) <= k) for k in scoring.RECALLS}
+    assert 2 / 3 <= found["R@1"] < 0.8
+    with pytest.raises(ValueError, match="not a multiple"):
+        scoring.recall(queries, items, 50)
+
+
+def fake_results():
+    def scores(recall, accuracy):
+        return {
+            "retrieval": {"text -> video": {"R@1": recall, "R@10": 1.0}},
+            "probe": {
+                "video/before_head": dict.fromkeys([*COARSE, *FINE], accuracy),
+            },
+        }
+
+    return {
+        "config": {"variants": {"a": {"title": "One"}, "b": {"title": "Two"}}},
+        "chance": scoring.chance(configuration.get_config().scoring),
+        "runs": {"a": {"0": scores(0.1, 0.5), "1": scores(0.3, 0.7)}, "b": {"0": scores(0.2, 0.4)}},
+    }
+
+
+def test_the_table_holds_means_spreads_chance_and_gaps():
+    lines = world_table.markdown(fake_results()).splitlines()
+    assert lines[0] == "| % | chance | One | Two |"
+    assert "| text -> video: R@1 | 0.5 | 20.0 ± 14.1 | 20.0 |" in lines
+    assert "| video features, coarse: shape | 16.7 | 60.0 ± 14.1 | 40.0 |" in lines
+    assert "| video features, fine: spin | 25.0 | 60.0 ± 14.1 | 40.0 |" in lines
+    assert "| audio -> text: R@10 | 4.6 | - | - |" in lines
+    assert len({line.split("|")[1] for line in lines}) == len(lines)
