@@ -47,6 +47,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.data.candidates = 2
     config.data.batch_size = 24
     config.data.audio_mask = 0.5
+    config.data.audio_gain = 0.5
+    config.data.audio_noise = 0.3
+    config.data.word_dropout = 0.4
     config.data.shuffle_buffer = 256
 
     config.optimizer = training.default_optimizer_config()
@@ -56,6 +59,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
     config.training = training.default_config()
     config.training.steps = 300
+    config.training.temperature = 0.2  # the paper's 0.07 learns these few clips by heart
     config.training.checkpoint_every_seconds = 30.0
 
     if arg == "runlocal":
