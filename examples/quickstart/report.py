@@ -454,7 +454,7 @@ framed in green. A bright diagonal inside the frames is what generalises, one ou
 <p class="note">{training["steps"]} steps of {training["batch_size"]} clips; the loss fell from
 {first:.2f} to {last:.2f}. Settings were chosen on validation blocks inside the training part (the
 network was trained without them and scored on them), none on the test blocks; these had been scored
-in two earlier runs before the last choice, so they are not quite unseen: docs/quickstart.md.
+in three earlier runs before the last choice, so they are not quite unseen: docs/quickstart.md.
 The final training uses both. A ten-minute film makes no great model: it shows that every part
 works.</p>
 
