@@ -71,9 +71,7 @@ def run(main: Callable[[list[str]], int | None], argv: Sequence[str] | None = No
             # TensorFlow and HDF5 report a full disk as errors of their own.
             if _NO_SPACE not in str(error):
                 raise
-            return _complain(
-                ValueError(f"{_NO_SPACE}: free some and run the same command again."), FAILED
-            )
+            return _complain(OSError(errno.ENOSPC, _NO_SPACE), FAILED)
 
     try:
         app.run(guarded, argv=list(argv) if argv is not None else None, flags_parser=_parse)
@@ -134,7 +132,8 @@ def _describe(error: BaseException) -> str:
     """One line; of an operating system's error, the file and the reason without its number."""
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename is not None else ""
-        return _one_line(f"{where}{error.strerror}")
+        full = "; free some and run the same command again." if error.errno == errno.ENOSPC else ""
+        return _one_line(f"{where}{error.strerror}{full}")
     return _one_line(str(error)) or type(error).__name__
 
 

@@ -14,7 +14,7 @@ import errno, sys
 from absl import flags
 import command_line
 
-KINDS = ["fine", "value", "os", "usage", "bug", "stop", "exit"]
+KINDS = ["fine", "value", "os", "usage", "bug", "stop", "exit", "full", "disk"]
 KIND = flags.DEFINE_enum("kind", "fine", KINDS, "What to do.")
 flags.DEFINE_integer("frame_rate", 10, "Frames a second.")
 
@@ -32,6 +32,10 @@ def main(argv):
             raise KeyboardInterrupt
         case "exit":
             return command_line.PREEMPTED
+        case "full":
+            raise OSError(errno.ENOSPC, "No space left on device", "a/file")
+        case "disk":  # as TensorFlow says it
+            raise RuntimeError("b/file; No space left on device")
     print("fine")
 
 if __name__ == "__main__":
@@ -99,3 +103,11 @@ def test_tracebacks(run):
     assert status == 1
     assert "Traceback" in err
     assert err.endswith("error: got 1, expected 2; say 2.\n")
+
+
+@pytest.mark.parametrize("kind", ["full", "disk"])
+def test_a_full_disk_says_what_to_do(run, kind):
+    status, _, errors = run(f"--kind={kind}")
+    assert status == 1
+    assert errors.count("\n") == 1
+    assert "No space left on device; free some and run the same command again." in errors

@@ -313,12 +313,13 @@ class Reader:
                 + (f" for worker {worker} of {workers}." if workers > 1 else ".")
             )
         first_epoch = start // count
+        read_shard = self._shard_reader(shards)
 
         def epoch_records(epoch: tf.Tensor) -> tf.data.Dataset:
             key = tf.random.fold_in(tf.constant([seed, _ORDER_KEY], tf.int32), epoch)
             order = tf.random.experimental.stateless_shuffle(tf.range(len(shards)), seed=key)
             records = tf.data.Dataset.from_tensor_slices(order).interleave(
-                self._shard_reader(shards), cycle_length=_FILES_AT_ONCE
+                read_shard, cycle_length=_FILES_AT_ONCE
             )
             if by_record:
                 records = records.shard(workers, worker)
