@@ -52,7 +52,7 @@ setuptools.setup(
         "search": ["faiss-cpu>=1.9", "nicegui>=2"],
         "serve": [
             "tensorflow-serving-api>=2.19",
-            "fastapi>=0.110",
+            "starlette>=0.40",
             "uvicorn>=0.30",
             "prometheus-client>=0.20",
         ],

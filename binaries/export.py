@@ -5,6 +5,10 @@
   python -m binaries.export --model=RUN --image_model=image_encoder.keras --output=DIR
 
 The result loads with TensorFlow alone: `tf.saved_model.load(DIR).signatures["text"](sentences)`.
+For serving, in a folder with a number for TensorFlow Serving or binaries.serve:
+
+  python -m binaries.export --model=RUN --output=DIR --version=1 --fold_batch_norms --checked \
+    --video_jpeg
 """
 
 from __future__ import annotations
@@ -13,7 +17,8 @@ from absl import flags
 
 from mmv_tf import command_line
 from mmv_tf.deflation import load_image_model
-from mmv_tf.publishing import export
+from mmv_tf.publishing import CardDetails, ExportOptions, export
+from mmv_tf.publishing.options import MODALITIES, WEIGHT_TYPES
 from mmv_tf.training import load_model
 
 _MODEL = flags.DEFINE_string("model", None, "A .keras file or the folder of a training run.")
@@ -22,15 +27,61 @@ _IMAGE_MODEL = flags.DEFINE_string(
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The folder to write.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a SavedModel that is there.")
+_VERSION = flags.DEFINE_integer(
+    "version", None, "Write to the folder of this number within --output, ready to be served."
+)
+_MODEL_NAME = flags.DEFINE_string("model_name", "mmv", "Under which the network is served.")
+_MODALITIES = flags.DEFINE_multi_enum(
+    "modality", None, MODALITIES, "Export only this modality; give it again for more."
+)
+_FOLD = flags.DEFINE_bool(
+    "fold_batch_norms", False, "Fold batch norms into the weights: faster, not to be fine-tuned."
+)
+_WEIGHTS = flags.DEFINE_enum(
+    "weights", "float32", WEIGHT_TYPES, "How weights are stored; 16 bits halve the files."
+)
+_VIDEO_JPEG = flags.DEFINE_bool(
+    "video_jpeg", False, "Add the signature video_jpeg, which takes JPEG frames."
+)
+_JPEG_SIZE = flags.DEFINE_integer(
+    "jpeg_size", None, "Pixels a side that its frames are resized to; default: as trained."
+)
+_NORMALIZED = flags.DEFINE_bool("normalized", False, "Give embeddings of unit length.")
+_CHECKED = flags.DEFINE_bool("checked", False, "Refuse wrong input with an error that says why.")
+_TITLE = flags.DEFINE_string("title", "MMV network", "The model card's title.")
+_DATA = flags.DEFINE_string("data", "", "For the model card: what the network was trained on.")
+_LICENCE = flags.DEFINE_string("licence", "", "For the model card: licence of the weights.")
+_RESULTS = flags.DEFINE_multi_string(
+    "results", [], "For the model card: a results file of binaries.evaluate; may be given again."
+)
 flags.mark_flags_as_required(["model", "output"])
 
 
 def main(argv: list[str]) -> None:
     """Reads the flags and exports."""
     del argv
+    options = ExportOptions(
+        modalities=tuple(_MODALITIES.value) if _MODALITIES.value else None,
+        fold_batch_norms=_FOLD.value,
+        weights=_WEIGHTS.value,
+        video_jpeg=_VIDEO_JPEG.value,
+        jpeg_size=_JPEG_SIZE.value,
+        normalized=_NORMALIZED.value,
+        checked=_CHECKED.value,
+    )
+    details = CardDetails(_TITLE.value, _DATA.value, _LICENCE.value, tuple(_RESULTS.value))
     model = load_model(_MODEL.value)
     image_model = load_image_model(_IMAGE_MODEL.value) if _IMAGE_MODEL.value else None
-    names = export(model, _OUTPUT.value, image_model, _OVERWRITE.value)
+    names = export(
+        model,
+        _OUTPUT.value,
+        image_model,
+        _OVERWRITE.value,
+        options=options,
+        details=details,
+        version=_VERSION.value,
+        model_name=_MODEL_NAME.value,
+    )
     print(f"The SavedModel is in {_OUTPUT.value}; signatures: {', '.join(names)}.")
 
 

@@ -4,18 +4,22 @@
 
 from __future__ import annotations
 
-import os
-import pathlib
-import shutil
+import contextlib
 from typing import Any
 
+import keras
 import tensorflow as tf
 
-from mmv_tf import atomic
 from mmv_tf.deflation import ImageEncoder
 from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.publishing.checks import checked
+from mmv_tf.publishing.jpeg import decode_clips
+from mmv_tf.publishing.options import ExportOptions
+from mmv_tf.publishing.serving_weights import ServingWeights
 
-SIGNATURES = ("video", "audio", "text", "image")
+SIGNATURES = ("video", "audio", "text", "image", "video_jpeg")
+# Not embeddings: maps and representations, which are never normalised.
+FEATURES = ("before_head", "last_conv")
 
 
 class Publication(tf.train.Checkpoint):
@@ -24,122 +28,167 @@ class Publication(tf.train.Checkpoint):
     Signatures (all sizes but the colours free): "video" float32 [B, T, H, W, 3] in [0, 1] ->
     before_head, va, vat; "audio" float32 [B, samples], a waveform in [-1, 1] at the network's
     sample rate -> last_conv (the map before pooling), va, vat; "text" string [B], whole sentences
-    -> vat; "image" float32 [B, H, W, 3] in [0, 1] -> before_head, va, vat. Spaces are those of the
-    network's graph.
+    -> vat; "image" float32 [B, H, W, 3] in [0, 1] -> before_head, va, vat; and, if asked for,
+    "video_jpeg" string [B, T], JPEG frames -> as "video". Spaces are those of the network's graph.
 
     Calling the module with a clip gives the dict of its "video" signature, with an optional
-    `training` argument, as TensorFlow's reusable SavedModels have it.
+    `training` argument, as TensorFlow's reusable SavedModels have it. Without a video tower it
+    takes what the first of its signatures takes. Where `options` make it one for inference only,
+    `training` has to be False and there are no trainable variables.
+
+    Args:
+      model: the network.
+      image_model: its deflated network, for "image".
+      options: see `ExportOptions`.
+
+    Raises:
+      ValueError: if the network lacks what a signature needs.
     """
 
-    def __init__(self, model: EmbeddingGraph, image_model: ImageEncoder | None = None):
+    def __init__(
+        self,
+        model: EmbeddingGraph,
+        image_model: ImageEncoder | None = None,
+        options: ExportOptions | None = None,
+    ):
         super().__init__()
-        self.model = model
-        self.image_model = image_model
-        # What `hub.KerasLayer` and other users of reusable SavedModels look for.
-        layers: list[Any] = [model] if image_model is None else [model, image_model]
-        self.variables = [v.value for layer in layers for v in layer.variables]
-        self.trainable_variables = [v.value for v in model.trainable_variables]
+        self.options = options = options or ExportOptions()
+        modalities = choose_modalities(model, image_model, options)
+        # In a function, out of TensorFlow's sight: what is tracked is saved, all towers of it.
+        self._networks = lambda: (model, image_model)
+        self.jpeg_size = _jpeg_size(model, options) if options.video_jpeg else 0
+        layers = _layers(model, image_model, modalities)
+        weights = None
+        if options.trainable:
+            variables = list({id(v): v for layer in layers for v in layer.variables}.values())
+            trainable = {id(v) for v in model.trainable_variables}
+            # What `hub.KerasLayer` and other users of reusable SavedModels look for.
+            self.variables = [v.value for v in variables]
+            self.trainable_variables = [v.value for v in variables if id(v) in trainable]
+        else:
+            weights = ServingWeights(layers, options.fold_batch_norms, options.weights)
+            self.variables = list(weights.variables)
+            self.trainable_variables = []
+        self._scope = lambda: contextlib.nullcontext() if weights is None else weights.scope()
         self.regularization_losses: list[Any] = []
+        if "text" in modalities:
+            self.tokenizer = model.tokenizer  # for its table of words
+        self.modalities = modalities
 
     @tf.function(autograph=False)
-    def __call__(self, video: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
+    def __call__(self, inputs: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
         """A clip's representation and embeddings."""
-        return self.model({"video": video}, training=training)["video"]
+        return self._apply(self.modalities[0], inputs, training)
+
+    def trace_call(self) -> None:
+        """Traces `__call__`, in both modes where there are two, so that it is saved."""
+        spec = INPUTS[self.modalities[0]]
+        for training in (False, True) if self.options.trainable else (False,):
+            self.__call__.get_concrete_function(spec, training=training)
 
     def make_signatures(self) -> dict[str, Any]:
         """Name -> function, for each modality that there is."""
-        model: Any = self.model
-        image_model: Any = self.image_model
-        signatures = {}
+        names = [*self.modalities, *(["video_jpeg"] if self.options.video_jpeg else [])]
+        return {name: self._make_signature(name) for name in names}
 
-        @tf.function(
-            autograph=False,
-            input_signature=[tf.TensorSpec([None, None, None, None, 3], tf.float32, name="video")],
-        )
-        def video(video: tf.Tensor) -> dict[str, tf.Tensor]:
-            return model({"video": video})["video"]
+    def _make_signature(self, name: str) -> Any:
+        def signature(tensor: tf.Tensor) -> dict[str, tf.Tensor]:
+            return self._apply(name, tensor, False)
 
-        signatures["video"] = video
-        if model.audio is not None:
-            if model.log_mel is None:
-                raise ValueError("The network has an audio tower but no log-mel settings.")
+        # The name in the specification is the key of the signature's input.
+        return tf.function(signature, autograph=False, input_signature=[INPUTS[name]])
 
-            @tf.function(
-                autograph=False,
-                input_signature=[tf.TensorSpec([None, None], tf.float32, name="audio")],
-            )
-            def audio(audio: tf.Tensor) -> dict[str, tf.Tensor]:
-                return audio_outputs(model, model.log_mel(audio))
+    def _apply(self, name: str, inputs: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+        if self.options.checked:
+            inputs = checked(name, inputs)
+        with self._scope():
+            outputs = self._outputs(name, inputs, training)
+        if self.options.normalized:
+            outputs = {
+                key: value if key in FEATURES else tf.math.l2_normalize(value, axis=-1)
+                for key, value in outputs.items()
+            }
+        return outputs
 
-            signatures["audio"] = audio
-        if model.text is not None:
-            if model.tokenizer is None:
-                raise ValueError(
-                    "The network has a text tower but no vocabulary, so it can't take sentences."
-                )
-
-            @tf.function(
-                autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="text")]
-            )
-            def text(text: tf.Tensor) -> dict[str, tf.Tensor]:
-                outputs = dict(model({"text": model.tokenizer(text)})["text"])
-                del outputs["before_head"]
-                return outputs
-
-            signatures["text"] = text
-        if image_model is not None:
-
-            @tf.function(
-                autograph=False,
-                input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, name="image")],
-            )
-            def image(image: tf.Tensor) -> dict[str, tf.Tensor]:
-                return image_model(image)
-
-            signatures["image"] = image
-        return signatures
+    def _outputs(self, name: str, inputs: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+        networks: tuple[Any, Any] = self._networks()
+        model, image_model = networks
+        if name == "image":
+            return image_model(inputs, training=training)
+        if name == "audio":
+            return audio_outputs(model, model.log_mel(inputs), training)
+        if name == "text":
+            outputs = dict(model({"text": model.tokenizer(inputs)}, training=training)["text"])
+            del outputs["before_head"]
+            return outputs
+        if name == "video_jpeg":
+            square = model.metadata.get("square_crop", True)
+            inputs = decode_clips(inputs, self.jpeg_size, square)
+        return model({"video": inputs}, training=training)["video"]
 
 
-def audio_outputs(model: Any, log_mel: tf.Tensor) -> dict[str, tf.Tensor]:
+INPUTS = {
+    "video": tf.TensorSpec([None, None, None, None, 3], tf.float32, name="video"),
+    "audio": tf.TensorSpec([None, None], tf.float32, name="audio"),
+    "text": tf.TensorSpec([None], tf.string, name="text"),
+    "image": tf.TensorSpec([None, None, None, 3], tf.float32, name="image"),
+    "video_jpeg": tf.TensorSpec([None, None], tf.string, name="video_jpeg"),
+}
+
+
+def audio_outputs(model: Any, log_mel: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
     """Log-mel [B, frames, mel_bins, 1] -> "last_conv" [B, h, w, d] and the embeddings."""
-    endpoints = model.audio(log_mel, return_endpoints=True)
-    spaces = model.project("audio", endpoints["embedding"], training=False, valid=None)
+    endpoints = model.audio(log_mel, training=training, return_endpoints=True)
+    spaces = model.project("audio", endpoints["embedding"], training=training, valid=None)
     outputs = {"last_conv": endpoints["last_conv"], **spaces}
     return {name: tf.cast(value, tf.float32) for name, value in outputs.items()}
 
 
-def export(
-    model: EmbeddingGraph,
-    directory: str | os.PathLike[str],
-    image_model: ImageEncoder | None = None,
-    overwrite: bool = False,
-) -> list[str]:
-    """Writes a SavedModel that loads with TensorFlow alone.
-
-    Args:
-      model: the network.
-      directory: where to; written whole or not at all.
-      image_model: its deflated network, for the "image" signature.
-      overwrite: replace a SavedModel that is there.
-
-    Returns:
-      The names of the signatures.
+def choose_modalities(
+    model: EmbeddingGraph, image_model: ImageEncoder | None, options: ExportOptions
+) -> tuple[str, ...]:
+    """The modalities that get a signature, in order.
 
     Raises:
-      ValueError: if there is something else, or a SavedModel that is not to be replaced; or if the
-        network lacks what a signature needs.
+      ValueError: if one is asked for that there is not, or lacks what turns raw input into its
+        tower's.
     """
-    target = pathlib.Path(directory)
-    if target.exists() and not (overwrite and (target / "saved_model.pb").exists()):
-        raise ValueError(f"{target} exists; choose another folder or remove it.")
-    publication = Publication(model, image_model)
-    with atomic.replacing(target) as temporary:
-        # Traced here, so that the call is part of what is saved, in both modes.
-        clip = tf.TensorSpec([None, None, None, None, 3], tf.float32, name="video")
-        for training in (False, True):
-            publication.__call__.get_concrete_function(clip, training=training)
-        signatures = publication.make_signatures()
-        tf.saved_model.save(publication, str(temporary), signatures=signatures)
-        if target.exists():
-            shutil.rmtree(target)
-    return list(signatures)
+    there = (*model.modalities, *(("image",) if image_model is not None else ()))
+    chosen = there if options.modalities is None else options.modalities
+    for name in chosen:
+        if name not in there:
+            hint = " Give its deflated network too." if name == "image" else ""
+            raise ValueError(f"There is no {name!r} here, only {there}.{hint}")
+    if "audio" in chosen and model.log_mel is None:
+        raise ValueError("The network has an audio tower but no log-mel settings.")
+    if "text" in chosen and model.tokenizer is None:
+        raise ValueError(
+            "The network has a text tower but no vocabulary, so it can't take sentences; leave "
+            "text out of the modalities, or make the network with a vocabulary."
+        )
+    if options.video_jpeg and "video" not in chosen:
+        raise ValueError("video_jpeg needs the video tower; add video to the modalities.")
+    return tuple(name for name in SIGNATURES if name in chosen)
+
+
+def _jpeg_size(model: EmbeddingGraph, options: ExportOptions) -> int:
+    size = options.jpeg_size or model.metadata.get("size")
+    if not size:
+        raise ValueError(
+            "The network doesn't say at what size it was trained; give jpeg_size for video_jpeg."
+        )
+    return int(size)
+
+
+def _layers(
+    model: EmbeddingGraph, image_model: ImageEncoder | None, modalities: tuple[str, ...]
+) -> list[keras.layers.Layer]:
+    """Towers and heads of some modalities."""
+    layers: list[keras.layers.Layer] = []
+    for name in modalities:
+        if name == "image":
+            layers.append(image_model)
+        else:
+            layers.append(model.backbone(name))
+            layers += [head for _, head, _ in model.chain(name)]
+    return layers

@@ -1,0 +1,117 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Serves an exported network with TensorFlow Serving's REST and gRPC interfaces.
+
+  python -m binaries.export --model=RUN --output=DIR --version=1 --checked --fold_batch_norms
+  python -m binaries.serve --model_base_path=DIR --model_name=mmv
+
+It listens on this machine only unless there is an API key, in a file or in MMV_API_KEY. SIGTERM
+lets it answer what it has taken and end. See docs/serving.md.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+from absl import flags
+
+from mmv_tf import command_line
+from mmv_tf.serving.settings import MEBIBYTE as _MB
+from mmv_tf.serving.settings import ServerSettings as _Defaults
+
+_PATH = flags.DEFINE_string(
+    "model_base_path", None, "A folder of numbered versions, or one SavedModel.", required=True
+)
+_NAME = flags.DEFINE_string("model_name", _Defaults.model_name, "The network's name in requests.")
+_HOST = flags.DEFINE_string("host", _Defaults.host, "Address to listen on.")
+_REST = flags.DEFINE_integer("rest_api_port", _Defaults.rest_port, "REST port; 0: any free one.")
+_GRPC = flags.DEFINE_integer("port", _Defaults.grpc_port, "gRPC port; 0: any free, -1: none.")
+_KEY = flags.DEFINE_string(
+    "api_key_file", None, "A file with the API key; without it, MMV_API_KEY is asked."
+)
+_BATCHING = flags.DEFINE_bool("batching", True, "Put waiting requests together.")
+_ROWS = flags.DEFINE_integer("max_batch_rows", _Defaults.max_batch_rows, "Rows in a batch.")
+_BATCH_MB = flags.DEFINE_integer(
+    "max_batch_mb", _Defaults.max_batch_bytes // _MB, "Input of a batch, in MiB."
+)
+_WAIT = flags.DEFINE_float(
+    "batch_wait_ms",
+    _Defaults.batch_wait * 1000,
+    "How long an idle network waits for more.",
+)
+_EXECUTORS = flags.DEFINE_integer("executors", _Defaults.executors, "Batches at once.")
+_QUEUE = flags.DEFINE_integer(
+    "max_queue", _Defaults.max_queue, "Requests that may wait; the next gets 503 at once."
+)
+_CONNECTIONS = flags.DEFINE_integer("max_connections", _Defaults.max_connections, "HTTP.")
+_BODY_MB = flags.DEFINE_integer(
+    "max_body_mb", _Defaults.max_body_bytes // _MB, "Largest HTTP body, in MiB."
+)
+_MESSAGE_MB = flags.DEFINE_integer(
+    "max_message_mb", _Defaults.max_message_bytes // _MB, "Largest gRPC message, in MiB."
+)
+_INPUT_MB = flags.DEFINE_integer(
+    "max_input_mb", _Defaults.max_input_bytes // _MB, "Largest input of one request, in MiB."
+)
+_MAX_ROWS = flags.DEFINE_integer("max_rows", _Defaults.max_rows, "Rows of one request.")
+_MEMORY_MB = flags.DEFINE_integer(
+    "memory_mb", _Defaults.memory_bytes // _MB, "Memory of all requests at once, in MiB."
+)
+_BODY_SECONDS = flags.DEFINE_float(
+    "body_timeout", _Defaults.body_timeout, "Seconds for a request to arrive."
+)
+_REQUEST_SECONDS = flags.DEFINE_float(
+    "request_timeout", _Defaults.request_timeout, "Seconds for an answer."
+)
+_STOP_SECONDS = flags.DEFINE_float(
+    "stop_timeout", _Defaults.stop_timeout, "Seconds for the requests at work after SIGTERM."
+)
+
+
+def main(argv: list[str]) -> None:
+    """Reads the flags and serves."""
+    del argv
+    try:
+        from mmv_tf.serving.server import run
+    except ImportError as error:
+        raise ValueError(f'Serving needs {error.name}: pip install "mmv_tf[serve]".') from error
+    settings = _Defaults(
+        model_base_path=_PATH.value,
+        model_name=_NAME.value,
+        host=_HOST.value,
+        rest_port=_REST.value,
+        grpc_port=None if _GRPC.value < 0 else _GRPC.value,
+        api_key=read_key(_KEY.value),
+        batching=_BATCHING.value,
+        max_batch_rows=_ROWS.value,
+        max_batch_bytes=_BATCH_MB.value * _MB,
+        batch_wait=_WAIT.value / 1000,
+        executors=_EXECUTORS.value,
+        max_queue=_QUEUE.value,
+        max_connections=_CONNECTIONS.value,
+        max_body_bytes=_BODY_MB.value * _MB,
+        max_message_bytes=_MESSAGE_MB.value * _MB,
+        max_input_bytes=_INPUT_MB.value * _MB,
+        max_rows=_MAX_ROWS.value,
+        memory_bytes=_MEMORY_MB.value * _MB,
+        body_timeout=_BODY_SECONDS.value,
+        request_timeout=_REQUEST_SECONDS.value,
+        stop_timeout=_STOP_SECONDS.value,
+    )
+    run(settings, announce=lambda line: print(line, flush=True))
+    print("Stopped.", flush=True)
+
+
+def read_key(path: str | None) -> str | None:
+    """The API key; never a flag's value, which every user of the machine could read."""
+    if path is None:
+        return os.environ.get("MMV_API_KEY") or None
+    key = pathlib.Path(path).read_text(encoding="utf-8").strip()
+    if not key:
+        raise ValueError(f"{path} is empty; it must hold the API key.")
+    return key
+
+
+if __name__ == "__main__":
+    command_line.run(main)

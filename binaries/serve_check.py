@@ -1,0 +1,104 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Drives a server with clips of a film: are its answers right, and how fast do they come?
+
+  python -m binaries.serve_check --server=http://127.0.0.1:8501 --saved_model=DIR --film=film.mp4 \
+    --output=check.json
+
+The server may be binaries.serve or TensorFlow Serving; grpc://127.0.0.1:8500 asks over gRPC.
+Answers are held against the SavedModel, run here. Without a film the inputs are noise.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from absl import flags
+
+from mmv_tf import command_line
+from mmv_tf.configuration import write_json
+from mmv_tf.publishing.samples import sample_input
+
+_SERVER = flags.DEFINE_string("server", None, "http://HOST:PORT or grpc://HOST:PORT.")
+_NAME = flags.DEFINE_string("model_name", "mmv", "The network's name there.")
+_SAVED_MODEL = flags.DEFINE_string("saved_model", None, "The same network's folder, to run here.")
+_FILM = flags.DEFINE_string("film", None, "A video file with sound to cut clips from.")
+_CLIPS = flags.DEFINE_integer("clips", 4, "How many.", lower_bound=1)
+_SENTENCES = flags.DEFINE_multi_string(
+    "sentence",
+    ["a person plays the guitar", "somebody cuts an onion", "a dog runs", "the sea"],
+    "A sentence to send; may be given again.",
+)
+_CLIENTS = flags.DEFINE_multi_integer("clients", [1, 2, 4, 8], "Clients at once; again for more.")
+_REQUESTS = flags.DEFINE_integer("requests", 20, "Requests that each client sends.", lower_bound=1)
+_TOLERANCE = flags.DEFINE_float("tolerance", 1e-4, "Largest difference that counts as equal.")
+_OUTPUT = flags.DEFINE_string("output", None, "Results file (JSON).")
+flags.mark_flags_as_required(["server", "saved_model"])
+
+
+def main(argv: list[str]) -> int:
+    """Reads the flags, drives the server, prints and writes."""
+    del argv
+    # Here, for --help to come without TensorFlow Serving's API.
+    from mmv_tf.serving.check import check_server, cut_clips
+    from mmv_tf.serving.client import connect
+    from mmv_tf.serving.servable import Servable
+
+    local = Servable(_SAVED_MODEL.value)
+    key = os.environ.get("MMV_API_KEY")
+
+    def make_client() -> Any:
+        return connect(_SERVER.value, _NAME.value, key)
+
+    if _FILM.value:
+        rate = local.contract["signatures"].get("audio", {}).get("input", {}).get("sample_rate")
+        requests = cut_clips(
+            _FILM.value,
+            local.contract["trained_at"],
+            rate or 48_000,
+            _CLIPS.value,
+            _SENTENCES.value,
+        )
+    else:
+        requests = {
+            name: [{name: sample_input(name, local.contract, seed)} for seed in range(_CLIPS.value)]
+            for name in local.signatures
+        }
+    report = check_server(make_client, local, requests, _CLIENTS.value, _REQUESTS.value)
+    report = {"server": _SERVER.value, "version": local.version, **report}
+    print(format_report(report))
+    if _OUTPUT.value:
+        write_json(report, _OUTPUT.value)
+        print(f"Results are in {_OUTPUT.value}.")
+    wrong = [n for n, r in report["signatures"].items() if r["difference"] > _TOLERANCE.value]
+    if wrong:
+        raise ValueError(
+            f"The server's answers for {', '.join(wrong)} are not those of {_SAVED_MODEL.value}; "
+            "does it serve the same version?"
+        )
+    return 0
+
+
+def format_report(report: dict[str, Any]) -> str:
+    """A table: a row for each signature and number of clients."""
+    lines = [
+        f"{'signature':<12}{'difference':>11}{'clients':>9}{'per s':>9}{'p50 ms':>9}{'p90':>9}"
+        f"{'p99':>9}  refused"
+    ]
+    for name, result in report["signatures"].items():
+        for load in result["load"]:
+            latency = "".join(
+                f"{load['milliseconds'].get(key, float('nan')):9.1f}"
+                for key in ("p50", "p90", "p99")
+            )
+            refused = ", ".join(f"{n} x {status}" for status, n in load["refused"].items()) or "-"
+            lines.append(
+                f"{name:<12}{result['difference']:>11.1e}{load['clients']:>9}"
+                f"{load['per_second']:>9.1f}{latency}  {refused}"
+            )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,73 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What each signature takes and gives, in a file that programs read: the input contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmv_tf.publishing import checks
+from mmv_tf.publishing.jpeg import MAX_PIXELS
+from mmv_tf.publishing.saved_model import INPUTS
+
+# Within the SavedModel, where TensorFlow Serving too looks for files beside the graph.
+CONTRACT_FILE = "assets.extra/input_contract.json"
+_SIDE = checks.MIN_SIDE
+_LIMITS: dict[str, dict[str, Any]] = {
+    "video": {"minimum": 0.0, "maximum": 1.0, "least_shape": [1, 1, _SIDE, _SIDE, 3]},
+    "image": {"minimum": 0.0, "maximum": 1.0, "least_shape": [1, _SIDE, _SIDE, 3]},
+    "audio": {"minimum": -1.0, "maximum": 1.0, "least_shape": [1, 1]},
+    "text": {"least_shape": [1], "least_bytes": 1, "most_bytes": checks.MAX_TEXT_BYTES},
+    "video_jpeg": {"least_shape": [1, 1], "encoding": "jpeg"},
+}
+_MEANING = {
+    "video": "RGB frames [B, T, H, W, 3] in [0, 1]",
+    "image": "RGB images [B, H, W, 3] in [0, 1]",
+    "audio": "mono waveforms [B, samples] in [-1, 1]",
+    "text": "whole sentences [B]",
+    "video_jpeg": "JPEG files [B, T], one a frame",
+}
+
+
+def make_contract(
+    signatures: dict[str, Any], metadata: dict[str, Any], sample_rate: int | None, jpeg_size: int
+) -> dict[str, Any]:
+    """The contract of an exported network.
+
+    Args:
+      signatures: name -> concrete function.
+      metadata: the network's own.
+      sample_rate: of its waveforms, in Hz; None without an audio tower.
+      jpeg_size: pixels a side of a decoded frame.
+
+    Returns:
+      {"version": 1, "trained_at": metadata about clips, "signatures": {name: {"input": {"name",
+      "dtype", "shape", "meaning", and limits}, "outputs": {name: shape}}}}; shapes have null where
+      any size will do.
+    """
+    described = {}
+    for name, function in signatures.items():
+        limits = dict(_LIMITS[name])
+        if name == "video_jpeg":
+            # Of a decoded frame: what a server counts before it decodes.
+            limits["element_bytes"] = 12 * jpeg_size**2
+            limits["most_pixels"] = MAX_PIXELS
+        if name == "audio":
+            limits["sample_rate"] = sample_rate
+        described[name] = {
+            "input": {
+                "name": name,
+                "dtype": INPUTS[name].dtype.name,
+                "shape": INPUTS[name].shape.as_list(),
+                "meaning": _MEANING[name],
+                **limits,
+            },
+            "outputs": {
+                key: value.shape.as_list()
+                for key, value in sorted(function.structured_outputs.items())
+            },
+        }
+    trained_at = {
+        key: metadata[key] for key in ("num_frames", "frame_rate", "size") if key in metadata
+    }
+    return {"version": 1, "trained_at": trained_at, "signatures": described}

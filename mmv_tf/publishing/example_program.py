@@ -1,0 +1,88 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The example that goes with a published network: a program that needs TensorFlow alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_HEAD = '''"""How to use this network. Needs TensorFlow and NumPy, nothing else.
+
+  python example.py
+"""
+
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+module = tf.saved_model.load(str(pathlib.Path(__file__).parent))
+print("signatures:", ", ".join(sorted(module.signatures)))
+'''
+
+_PARTS = {
+    "video": """
+# A clip: float32 RGB frames [batch, time, height, width, 3] in [0, 1]. Put your own here.
+clip = tf.random.stateless_uniform([1, {num_frames}, {size}, {size}, 3], seed=[0, 0])
+video = module.signatures["video"](clip)
+for name, value in video.items():
+    print("video", name, value.shape)
+""",
+    "audio": """
+# Sound: a mono waveform [batch, samples] in [-1, 1] at {sample_rate} Hz.
+seconds = np.arange({samples}) / {sample_rate}
+waveform = tf.constant(0.5 * np.sin(2 * np.pi * 440 * seconds)[np.newaxis], tf.float32)
+audio = module.signatures["audio"](waveform)
+for name, value in audio.items():
+    print("audio", name, value.shape)
+""",
+    "text": """
+# Whole sentences.
+sentences = ["a person plays the guitar", "somebody cuts an onion"]
+text = module.signatures["text"](tf.constant(sentences))
+for name, value in text.items():
+    print("text", name, value.shape)
+""",
+    "image": """
+# Images: float32 RGB [batch, height, width, 3] in [0, 1].
+image = module.signatures["image"](tf.zeros([1, {size}, {size}, 3]))
+for name, value in image.items():
+    print("image", name, value.shape)
+""",
+    "video_jpeg": """
+# A clip as JPEG files, one a frame, of any size: [batch, time].
+black = tf.io.encode_jpeg(tf.zeros([{size}, {size}, 3], tf.uint8))
+jpeg = module.signatures["video_jpeg"](tf.fill([1, {num_frames}], black))
+for name, value in jpeg.items():
+    print("video_jpeg", name, value.shape)
+""",
+}
+
+_RETRIEVAL = """
+# Text-to-video retrieval: cosines in the space that both reach.
+videos = tf.math.l2_normalize(video["{space}"], axis=-1)
+queries = tf.math.l2_normalize(text["{space}"], axis=-1)
+print("similarity of sentences and clips:", tf.matmul(queries, videos, transpose_b=True).numpy())
+"""
+
+
+def write_example(contract: Mapping[str, Any]) -> str:
+    """The program's text, for the signatures that there are.
+
+    Args:
+      contract: see `make_contract`.
+    """
+    signatures = contract["signatures"]
+    trained = {"num_frames": 32, "frame_rate": 10.0, "size": 200, **contract["trained_at"]}
+    rate = signatures.get("audio", {}).get("input", {}).get("sample_rate") or 0
+    values = {
+        **trained,
+        "sample_rate": rate,
+        "samples": round(rate * trained["num_frames"] / trained["frame_rate"]),
+    }
+    parts = [part.format(**values) for name, part in _PARTS.items() if name in signatures]
+    if "video" in signatures and "text" in signatures:
+        common = sorted(set(signatures["video"]["outputs"]) & set(signatures["text"]["outputs"]))
+        parts += [_RETRIEVAL.format(space=space) for space in common[:1]]
+    return _HEAD + "".join(parts)

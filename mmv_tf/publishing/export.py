@@ -1,0 +1,116 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""A network's folder: the SavedModel and what goes with it, ready to publish and to serve."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pathlib
+import shutil
+
+import tensorflow as tf
+
+from mmv_tf import atomic
+from mmv_tf.deflation import ImageEncoder
+from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.publishing.checksums import write_checksums
+from mmv_tf.publishing.contract import CONTRACT_FILE, make_contract
+from mmv_tf.publishing.example_program import write_example
+from mmv_tf.publishing.model_card import CardDetails, write_card
+from mmv_tf.publishing.options import ExportOptions
+from mmv_tf.publishing.saved_model import Publication
+from mmv_tf.publishing.warmup import WARMUP_FILE, write_warmup
+
+logger = logging.getLogger(__name__)
+
+CARD_FILE = "model_card.md"
+EXAMPLE_FILE = "example.py"
+MODELS_CONFIG_FILE = "models.config"
+
+
+def export(
+    model: EmbeddingGraph,
+    directory: str | os.PathLike[str],
+    image_model: ImageEncoder | None = None,
+    overwrite: bool = False,
+    options: ExportOptions | None = None,
+    details: CardDetails | None = None,
+    version: int | None = None,
+    model_name: str = "mmv",
+) -> list[str]:
+    """Writes a folder with a SavedModel that loads with TensorFlow alone.
+
+    Beside the SavedModel's own files stand `model_card.md`, `example.py`, `SHA256SUMS` and, under
+    `assets.extra`, the input contract and TensorFlow Serving's warm-up requests.
+
+    Args:
+      model: the network.
+      directory: where to; written whole or not at all.
+      image_model: its deflated network, for the "image" signature.
+      overwrite: replace a SavedModel that is there.
+      options: see `ExportOptions`.
+      details: for the model card.
+      version: write to the folder of this number within `directory`, as TensorFlow Serving wants
+        it, and a `models.config` beside it; other versions there stay.
+      model_name: under which it is served.
+
+    Returns:
+      The names of the signatures.
+
+    Raises:
+      ValueError: if there is something else, or a SavedModel that is not to be replaced; or if the
+        network lacks what a signature needs.
+    """
+    if version is not None and version < 1:
+        raise ValueError(f"version is {version}; TensorFlow Serving's versions start at 1.")
+    models_config = _models_config(model_name)
+    root = pathlib.Path(directory)
+    target = root if version is None else root / str(version)
+    if target.exists() and not (overwrite and (target / "saved_model.pb").exists()):
+        raise ValueError(f"{target} exists; choose another folder or remove it.")
+    options = options or ExportOptions()
+    publication = Publication(model, image_model, options)
+    publication.trace_call()
+    signatures = {
+        name: function.get_concrete_function()
+        for name, function in publication.make_signatures().items()
+    }
+    sample_rate = None if model.log_mel is None else model.log_mel.sample_rate
+    contract = make_contract(signatures, model.metadata, sample_rate, publication.jpeg_size)
+    card = write_card(model, contract, options, details or CardDetails())
+    with atomic.replacing(target) as temporary:
+        tf.saved_model.save(publication, str(temporary), signatures=signatures)
+        (temporary / CARD_FILE).write_text(card, encoding="utf-8")
+        (temporary / EXAMPLE_FILE).write_text(write_example(contract), encoding="utf-8")
+        (temporary / CONTRACT_FILE).parent.mkdir(exist_ok=True)
+        text = json.dumps(contract, indent=1) + "\n"
+        (temporary / CONTRACT_FILE).write_text(text, encoding="utf-8")
+        try:
+            write_warmup(temporary / WARMUP_FILE, model_name, contract)
+        except ValueError as error:
+            logger.warning("The folder has no warm-up requests. %s", error)
+        write_checksums(temporary)
+        if target.exists():
+            shutil.rmtree(target)
+    if version is not None:
+        atomic.write_text(models_config, root / MODELS_CONFIG_FILE)
+    return list(signatures)
+
+
+def _models_config(model_name: str) -> str:
+    """TensorFlow Serving's --model_config_file, for a folder mounted at /models/NAME."""
+    if not model_name.replace("_", "").replace("-", "").isalnum():
+        raise ValueError(
+            f"model_name is {model_name!r}; use letters, digits, '-' and '_': it is part of an "
+            "address."
+        )
+    return f"""model_config_list {{
+  config {{
+    name: "{model_name}"
+    base_path: "/models/{model_name}"
+    model_platform: "tensorflow"
+  }}
+}}
+"""

@@ -1,0 +1,56 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What may be chosen about a published network."""
+
+from __future__ import annotations
+
+import dataclasses
+
+MODALITIES = ("video", "audio", "text", "image")
+WEIGHT_TYPES = ("float32", "bfloat16", "float16")
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportOptions:
+    """How a network is exported; the defaults are the TF-Hub MMV models' form.
+
+    Args:
+      modalities: which of "video", "audio", "text" and "image" get a signature; the weights of the
+        others are left out. None: all that the network has.
+      fold_batch_norms: for serving: each batch norm goes into the convolution or linear map before
+        it, or becomes one multiplication and addition. Such an export can't be fine-tuned.
+      weights: "float32", or "bfloat16" or "float16" to halve the files: kernels and tables are
+        stored so and computed with in float32. Such an export can't be fine-tuned.
+      video_jpeg: add the signature "video_jpeg", which takes JPEG frames as bytes.
+      jpeg_size: height and width that its frames are cut and resized to; None: those that the
+        network was trained at (its metadata's "size").
+      normalized: embeddings (va, vat, ...; not before_head and last_conv) have unit length, so
+        that a dot product is a cosine.
+      checked: the signatures refuse what the network was not made for (not finite, out of range,
+        too small, empty text) with an InvalidArgumentError that says so.
+
+    Raises:
+      ValueError: for an unknown modality or type.
+    """
+
+    modalities: tuple[str, ...] | None = None
+    fold_batch_norms: bool = False
+    weights: str = "float32"
+    video_jpeg: bool = False
+    jpeg_size: int | None = None
+    normalized: bool = False
+    checked: bool = False
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.modalities or () if name not in MODALITIES]
+        if unknown or self.modalities == ():
+            raise ValueError(f"modalities is {self.modalities}; choose from {MODALITIES}.")
+        if self.weights not in WEIGHT_TYPES:
+            raise ValueError(f"weights is {self.weights!r}; use one of {WEIGHT_TYPES}.")
+        if self.jpeg_size is not None and self.jpeg_size < 32:
+            raise ValueError(f"jpeg_size is {self.jpeg_size}; a network takes 32 pixels and more.")
+
+    @property
+    def trainable(self) -> bool:
+        """Whether what is exported can be fine-tuned."""
+        return not self.fold_batch_norms and self.weights == "float32"

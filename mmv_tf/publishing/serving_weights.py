@@ -1,0 +1,151 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""A network's weights made ready for serving: batch norms folded away, kernels in fewer bits."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mmv_tf.layers import BatchNorm, Conv3DUnit, ProjectionHead, ResidualBlock
+
+
+class ServingWeights:
+    """Variables that stand in for a network's own while its functions are traced.
+
+    The network is left as it is: within `scope` its layers see these variables, and folded batch
+    norms do what is left of them.
+
+    Args:
+      layers: what is traced later, built. Their weights may be shared.
+      fold: fold batch norms, by their moving statistics. With s = gamma / sqrt(variance + epsilon),
+        norm(kernel x + bias) = (s kernel) x + (s (bias - mean) + beta).
+      dtype: that kernels and tables (two axes and more) are stored in.
+
+    Attributes:
+      variables: those that the traced functions read, none trainable.
+    """
+
+    def __init__(self, layers: Iterable[keras.layers.Layer], fold: bool, dtype: str):
+        parts = list(_flatten(layers))
+        values: dict[int, tuple[keras.Variable, np.ndarray]] = {}
+        for part in parts:
+            for weight in part._trainable_variables + part._non_trainable_variables:
+                if keras.backend.is_float_dtype(weight.dtype):
+                    values[id(weight)] = (weight, weight.numpy())
+        self._calls: list[tuple[BatchNorm, Callable[..., tf.Tensor]]] = []
+        if fold:
+            before = dict(_pairs(parts))
+            for norm in parts:
+                if isinstance(norm, BatchNorm):
+                    self._calls.append((norm, _fold(norm, before.get(norm), values)))
+        # Rows are looked up in a table before they are cast, so that most of it is not.
+        tables = {
+            id(part._embeddings) for part in parts if isinstance(part, keras.layers.Embedding)
+        }
+        self._mapping: list[tuple[keras.Variable, tf.Variable, bool]] = []
+        for key, (weight, value) in values.items():
+            stored = dtype if value.ndim > 1 else "float32"
+            variable = tf.Variable(
+                tf.cast(value, stored), trainable=False, name=weight.path.replace("/", "_")
+            )
+            self._mapping.append((weight, variable, key in tables))
+        self.variables = [variable for _, variable, _ in self._mapping]
+
+    @contextlib.contextmanager
+    def scope(self) -> Iterator[None]:
+        """Within it the network computes with these variables; calls are for inference."""
+        mapping = [
+            (weight, variable.read_value() if table else tf.cast(variable, weight.dtype))
+            for weight, variable, table in self._mapping
+        ]
+        with contextlib.ExitStack() as stack:
+            for norm, call in self._calls:
+                # Past Keras, whose layers take note of what is set on them.
+                object.__setattr__(norm, "call", call)
+                stack.callback(object.__delattr__, norm, "call")
+            stack.enter_context(keras.StatelessScope(state_mapping=mapping))
+            yield
+
+
+def _flatten(layers: Iterable[keras.layers.Layer]) -> Iterator[keras.layers.Layer]:
+    """All layers inside, each once."""
+    seen: set[int] = set()
+    for layer in layers:
+        for inner in layer._flatten_layers():
+            if id(inner) not in seen:
+                seen.add(id(inner))
+                yield inner
+
+
+def _pairs(parts: Iterable[keras.layers.Layer]) -> Iterator[tuple[BatchNorm, keras.layers.Layer]]:
+    """Each batch norm that comes right after a convolution or linear map, with that layer."""
+    for part in parts:
+        if isinstance(part, Conv3DUnit):
+            yield from zip(part.norms, part.convolutions, strict=True)
+        elif isinstance(part, ResidualBlock):
+            # Pre-activation: the first norm follows an addition, each other a convolution.
+            yield from zip(part.norms[1:], part.convolutions[:-1], strict=True)
+        elif isinstance(part, ProjectionHead):
+            if part.inner is not None and part.inner_batch_norm is not None:
+                yield part.inner_batch_norm, part.inner
+            if part.output_batch_norm is not None:
+                yield part.output_batch_norm, part.projection
+
+
+def _fold(
+    norm: BatchNorm,
+    before: keras.layers.Layer | None,
+    values: dict[int, tuple[keras.Variable, np.ndarray]],
+) -> Callable[..., tf.Tensor]:
+    """Changes `values` so that `norm` may call what is returned instead."""
+
+    def take(weight: keras.Variable) -> np.ndarray:
+        return values[id(weight)][1].astype(np.float64)
+
+    def put(weight: keras.Variable, value: np.ndarray) -> None:
+        values[id(weight)] = (weight, value.astype(np.float32))
+
+    scale = take(norm.gamma) / np.sqrt(take(norm.moving_variance) + norm.epsilon)
+    shift = take(norm.beta) - scale * take(norm.moving_mean)
+    del values[id(norm.moving_mean)], values[id(norm.moving_variance)]
+    if before is None:
+        put(norm.gamma, scale)
+        put(norm.beta, shift)
+        return functools.partial(_scale_and_shift, norm)
+    del values[id(norm.gamma)]
+    put(before.kernel, take(before.kernel) * scale)
+    if not before.use_bias:
+        put(norm.beta, shift)
+        return functools.partial(_shift, norm)
+    del values[id(norm.beta)]
+    put(before.bias, take(before.bias) * scale + shift)
+    return _identity
+
+
+def _scale_and_shift(norm: BatchNorm, inputs: tf.Tensor, **kwargs: Any) -> tf.Tensor:
+    _for_inference(**kwargs)
+    scale, shift = (tf.convert_to_tensor(weight) for weight in (norm.gamma, norm.beta))
+    return inputs * tf.cast(scale, inputs.dtype) + tf.cast(shift, inputs.dtype)
+
+
+def _shift(norm: BatchNorm, inputs: tf.Tensor, **kwargs: Any) -> tf.Tensor:
+    _for_inference(**kwargs)
+    # TensorFlow fuses this one with the convolution before it.
+    return tf.nn.bias_add(inputs, tf.cast(tf.convert_to_tensor(norm.beta), inputs.dtype))
+
+
+def _identity(inputs: tf.Tensor, **kwargs: Any) -> tf.Tensor:
+    _for_inference(**kwargs)
+    return inputs
+
+
+def _for_inference(training: bool = False, valid: Any = None) -> None:
+    if training:
+        raise ValueError("A network with folded batch norms can't be trained; export it unfolded.")

@@ -1,0 +1,215 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Dynamic batching: requests that wait at the same time share a call of the network.
+
+TensorFlow's own batching operation is not used: there, one request that the graph refuses fails all
+of its batch, and clips of different lengths can't wait in one queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import concurrent.futures
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from mmv_tf.serving.errors import TIMEOUT, UNAVAILABLE, RequestError, from_tensorflow
+from mmv_tf.serving.metrics import Metrics
+from mmv_tf.serving.settings import ServerSettings
+
+Arrays = Mapping[str, np.ndarray]
+# Requests that may share a call: the signature, and each input's name and shape but for the rows.
+Key = tuple[str, tuple[tuple[str, tuple[int, ...]], ...]]
+
+
+@dataclasses.dataclass
+class _Waiting:
+    """A request in the queue."""
+
+    inputs: Arrays
+    rows: int
+    size: int
+    arrived: float
+    deadline: float
+    future: asyncio.Future[dict[str, np.ndarray]]
+
+
+class Batcher:
+    """A bounded queue before a function that takes batches. For one event loop.
+
+    As soon as one of `executors` threads is free it takes the oldest request and all that may share
+    its call, up to the batch's limits. If the graph refuses a batch, its halves are tried by
+    themselves, down to the request that is to blame: no other fails with it.
+
+    Args:
+      run: (signature, inputs) -> outputs, called in threads.
+      settings: the limits.
+      metrics: where batches are counted.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[str, Arrays], dict[str, np.ndarray]],
+        settings: ServerSettings,
+        metrics: Metrics,
+    ):
+        self._run = run
+        self._settings = settings
+        self._metrics = metrics
+        self._queues: dict[Key, collections.deque[_Waiting]] = {}
+        self._count = 0
+        self._changed = asyncio.Condition()
+        self._threads = concurrent.futures.ThreadPoolExecutor(settings.executors, "network")
+        self._workers: list[asyncio.Task[None]] = []
+
+    @property
+    def waiting(self) -> int:
+        """Requests in the queue."""
+        return self._count
+
+    def start(self) -> None:
+        """Begins to take requests; inside the event loop."""
+        self._workers = [asyncio.create_task(self._work()) for _ in range(self._settings.executors)]
+
+    async def stop(self) -> None:
+        """Ends the threads; requests that still wait get 503."""
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+        for queue in self._queues.values():
+            for item in queue:
+                if not item.future.done():
+                    item.future.set_exception(RequestError(UNAVAILABLE, "The server is stopping."))
+        self._queues.clear()
+        self._threads.shutdown(wait=True)
+
+    async def submit(
+        self, signature: str, inputs: Arrays, rows: int, deadline: float
+    ) -> dict[str, np.ndarray]:
+        """Waits for the network's answer.
+
+        Args:
+          signature: which function.
+          inputs: arrays [rows, ...] by name, checked.
+          rows: how many.
+          deadline: on `time.monotonic`'s clock.
+
+        Raises:
+          RequestError: 503 at once if the queue is full, 504 past the deadline, or what the network
+            says.
+        """
+        if self._count >= self._settings.max_queue:
+            raise RequestError(
+                UNAVAILABLE, f"{self._count} requests are waiting already; try again later."
+            )
+        shapes = tuple((name, value.shape[1:]) for name, value in sorted(inputs.items()))
+        size = sum(value.nbytes for value in inputs.values())
+        future = asyncio.get_running_loop().create_future()
+        item = _Waiting(inputs, rows, size, time.monotonic(), deadline, future)
+        self._queues.setdefault((signature, shapes), collections.deque()).append(item)
+        self._count += 1
+        async with self._changed:
+            self._changed.notify()
+        try:
+            return await asyncio.wait_for(future, max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            raise RequestError(TIMEOUT, "The request waited too long for the network.") from None
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self._count > 0)
+            if self._settings.batching and self._settings.batch_wait:
+                await self._wait_for_company()
+            taken = self._take()
+            if taken is None:
+                continue
+            signature, batch = taken
+            started = time.monotonic()
+            answers = await loop.run_in_executor(self._threads, self._call, signature, batch)
+            self._metrics.batch(signature, sum(i.rows for i in batch), time.monotonic() - started)
+            for item, answer in zip(batch, answers, strict=True):
+                if item.future.done():  # its client has gone, or its time is over
+                    continue
+                if isinstance(answer, RequestError):
+                    item.future.set_exception(answer)
+                else:
+                    item.future.set_result(answer)
+
+    async def _wait_for_company(self) -> None:
+        """Until the oldest request has waited `batch_wait`; under load it has by then."""
+        oldest = min((queue[0].arrived for queue in self._queues.values()), default=0.0)
+        delay = oldest + self._settings.batch_wait - time.monotonic()
+        if delay > 0:
+            await asyncio.sleep(delay)
+
+    def _take(self) -> tuple[str, list[_Waiting]] | None:
+        """The oldest request and those that may go with it, out of the queue."""
+        if not self._queues:
+            return None
+        key = min(self._queues, key=lambda key: self._queues[key][0].arrived)
+        queue = self._queues[key]
+        batch: list[_Waiting] = []
+        rows = size = 0
+        now = time.monotonic()
+        while queue:
+            item = queue[0]
+            if item.future.done() or item.deadline <= now:
+                queue.popleft()
+                self._count -= 1
+                continue
+            full = (
+                rows + item.rows > self._settings.max_batch_rows
+                or size + item.size > self._settings.max_batch_bytes
+                or not self._settings.batching
+            )
+            if batch and full:
+                break
+            batch.append(queue.popleft())
+            self._count -= 1
+            rows, size = rows + item.rows, size + item.size
+        if not queue:
+            del self._queues[key]
+        return (key[0], batch) if batch else None
+
+    def _call(
+        self, signature: str, batch: Sequence[_Waiting]
+    ) -> list[dict[str, np.ndarray] | RequestError]:
+        """An answer for each request; in a thread."""
+        try:
+            joined = _join([item.inputs for item in batch])
+            outputs = self._run_slices(signature, joined, sum(item.rows for item in batch))
+        except Exception as error:
+            if len(batch) == 1:
+                return [from_tensorflow(error)]
+            middle = len(batch) // 2
+            return self._call(signature, batch[:middle]) + self._call(signature, batch[middle:])
+        answers: list[dict[str, np.ndarray] | RequestError] = []
+        start = 0
+        for item in batch:
+            stop = start + item.rows
+            answers.append({name: value[start:stop] for name, value in outputs.items()})
+            start = stop
+        return answers
+
+    def _run_slices(self, signature: str, inputs: Arrays, rows: int) -> dict[str, np.ndarray]:
+        """Runs the network on pieces that are no longer than a batch may be."""
+        most = self._settings.max_batch_rows
+        if rows <= most:
+            return self._run(signature, inputs)
+        pieces = [
+            self._run(signature, {name: value[at : at + most] for name, value in inputs.items()})
+            for at in range(0, rows, most)
+        ]
+        return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+def _join(inputs: Sequence[Arrays]) -> Arrays:
+    if len(inputs) == 1:
+        return inputs[0]
+    return {name: np.concatenate([each[name] for each in inputs]) for name in inputs[0]}

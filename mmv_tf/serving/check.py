@@ -1,0 +1,216 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Drives a server: are its answers the network's, and how fast do they come?"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mmv_tf.data import media
+from mmv_tf.progress import Progress
+from mmv_tf.serving.client import Client, ServerError
+from mmv_tf.serving.servable import Servable
+
+Inputs = dict[str, np.ndarray]
+
+
+def cut_clips(
+    film: str | os.PathLike[str],
+    contract: Mapping[str, Any],
+    count: int,
+    sentences: Sequence[str],
+) -> dict[str, list[Inputs]]:
+    """Requests of one row for every signature, from a film and sentences.
+
+    Args:
+      film: a video file with sound.
+      contract: the network's; see `mmv_tf.publishing`.
+      count: clips, spread evenly.
+      sentences: one text request each.
+
+    Raises:
+      ValueError: if the film can't be read or is too short.
+    """
+    trained_at = contract["trained_at"]
+    if not {"num_frames", "frame_rate", "size"} <= set(trained_at):
+        raise ValueError("The network's folder doesn't say what clips it was trained on.")
+    sound_input = contract["signatures"].get("audio", {}).get("input", {})
+    sample_rate = sound_input.get("sample_rate") or 48_000
+    path = pathlib.Path(film)
+    frames, rate = int(trained_at["num_frames"]), float(trained_at["frame_rate"])
+    size, seconds = int(trained_at["size"]), frames / rate
+    length = media.probe(path).duration
+    if length < seconds:
+        raise ValueError(f"{film} lasts {length:.1f} s; a clip of this network is {seconds:.1f} s.")
+    requests: dict[str, list[Inputs]] = {"video": [], "audio": [], "image": [], "video_jpeg": []}
+    for start in np.linspace(0.0, max(0.0, length - seconds - 0.5), count):
+        jpegs = [
+            jpeg
+            for _, jpeg in media.iter_frames(path, float(start), float(start) + seconds, rate, size)
+        ][:frames]
+        pixels = [tf.image.decode_jpeg(jpeg, 3) for jpeg in jpegs]
+        clip = tf.image.resize_with_crop_or_pad(tf.stack(pixels), size, size).numpy() / np.float32(
+            255
+        )
+        sound = media.read_waveform(path, float(start), float(start) + seconds, sample_rate)
+        requests["video"].append({"video": clip[np.newaxis]})
+        requests["image"].append({"image": clip[:1]})
+        requests["audio"].append({"audio": sound[np.newaxis]})
+        requests["video_jpeg"].append({"video_jpeg": np.array([jpegs], dtype=object)})
+    requests["text"] = [{"text": np.array([text.encode()], dtype=object)} for text in sentences]
+    return requests
+
+
+def largest_difference(
+    client: Client, local: Servable, signature: str, requests: Sequence[Inputs]
+) -> float:
+    """How far the server's answers are from the local network's, as a share of their size.
+
+    Raises:
+      ValueError: if the server lacks an output, or gives one of another shape.
+    """
+    worst = 0.0
+    for inputs in requests:
+        expected = local.run(signature, inputs)
+        found = client.predict(signature, inputs)
+        if list(found) == [""]:
+            found = dict(zip(expected, found.values(), strict=True))
+        if set(found) != set(expected):
+            raise ValueError(f"{signature} gives {sorted(found)}; expected {sorted(expected)}.")
+        for name, value in expected.items():
+            if found[name].shape != value.shape:
+                raise ValueError(
+                    f"{signature}'s {name} has shape {found[name].shape}; expected {value.shape}."
+                )
+            worst = max(worst, float(np.abs(found[name] - value).max() / np.abs(value).max()))
+    return worst
+
+
+@dataclasses.dataclass(frozen=True)
+class Load:
+    """What a number of clients saw.
+
+    Attributes:
+      clients: how many at once.
+      requests: that were answered.
+      refused: by status: those that were not.
+      per_second: answered requests a second.
+      milliseconds: percentile ("p50", "p90", "p99", "max") -> latency.
+    """
+
+    clients: int
+    requests: int
+    refused: dict[str, int]
+    per_second: float
+    milliseconds: dict[str, float]
+
+
+def measure_load(
+    make_client: Callable[[], Client],
+    requests: Sequence[tuple[str, Inputs]],
+    clients: int,
+    total: int,
+) -> Load:
+    """Sends `total` requests in all from `clients` threads, each its next as soon as it can.
+
+    Args:
+      make_client: called in each thread.
+      requests: (signature, inputs), gone through in turn.
+      clients: threads.
+      total: requests.
+    """
+    lock = threading.Lock()
+    latencies: list[float] = []
+    refused: dict[str, int] = {}
+    position = 0
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        nonlocal position
+        client = make_client()
+        try:
+            while True:
+                with lock:
+                    if position >= total or failures:
+                        return
+                    signature, inputs = requests[position % len(requests)]
+                    position += 1
+                started = time.perf_counter()
+                try:
+                    client.predict(signature, inputs)
+                except ServerError as error:
+                    with lock:
+                        refused[str(error.status)] = refused.get(str(error.status), 0) + 1
+                    continue
+                with lock:
+                    latencies.append(time.perf_counter() - started)
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            client.close()
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(clients)]
+    started = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    elapsed = time.perf_counter() - started
+    if failures:
+        raise failures[0]
+    return Load(clients, len(latencies), refused, len(latencies) / elapsed, percentiles(latencies))
+
+
+def percentiles(seconds: Sequence[float]) -> dict[str, float]:
+    """Latencies in milliseconds; empty if there are none."""
+    if not seconds:
+        return {}
+    values = 1000 * np.percentile(seconds, [50, 90, 99, 100])
+    return dict(zip(("p50", "p90", "p99", "max"), values.round(2).tolist(), strict=True))
+
+
+def check_server(
+    make_client: Callable[[], Client],
+    local: Servable,
+    requests: Mapping[str, Sequence[Inputs]],
+    clients: Sequence[int],
+    requests_each: int,
+) -> dict[str, Any]:
+    """Correctness of every signature, then its speed for each number of clients.
+
+    Args:
+      make_client: a new connection.
+      local: the same network, loaded here.
+      requests: signature -> requests of one row.
+      clients: how many at once, in turn.
+      requests_each: requests that each client sends.
+
+    Returns:
+      {"signatures": {name: {"difference": share, "load": [`Load` as a dict]}}}.
+    """
+    names = [name for name in local.signatures if requests.get(name)]
+    report: dict[str, Any] = {}
+    with Progress(len(names) * (1 + len(clients)), "check", "steps") as shown:
+        for name in names:
+            client = make_client()
+            try:
+                difference = largest_difference(client, local, name, requests[name])
+            finally:
+                client.close()
+            shown.update(difference=difference)
+            report[name] = {"difference": difference, "load": []}
+            for count in clients:
+                todo = [(name, inputs) for inputs in requests[name]]
+                load = measure_load(make_client, todo, count, count * requests_each)
+                report[name]["load"].append(dataclasses.asdict(load))
+                shown.update()
+    return {"signatures": report}

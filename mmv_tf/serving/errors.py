@@ -1,0 +1,72 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""A request that is refused, and how each protocol says so."""
+
+from __future__ import annotations
+
+import re
+
+import tensorflow as tf
+
+BAD_REQUEST = 400
+UNAUTHORIZED = 401
+NOT_FOUND = 404
+BODY_TIMEOUT = 408
+TOO_LARGE = 413
+FAILED = 500
+UNAVAILABLE = 503
+TIMEOUT = 504
+
+# Names of gRPC's status codes; TensorFlow Serving answers with these.
+GRPC_CODES = {
+    BAD_REQUEST: "INVALID_ARGUMENT",
+    UNAUTHORIZED: "UNAUTHENTICATED",
+    NOT_FOUND: "NOT_FOUND",
+    BODY_TIMEOUT: "DEADLINE_EXCEEDED",
+    TOO_LARGE: "RESOURCE_EXHAUSTED",
+    FAILED: "INTERNAL",
+    UNAVAILABLE: "UNAVAILABLE",
+    TIMEOUT: "DEADLINE_EXCEEDED",
+}
+_MAX_MESSAGE = 500  # characters: a message quotes the request, which may be long
+
+
+class RequestError(Exception):
+    """A request that gets no prediction.
+
+    Args:
+      status: of HTTP.
+      message: for the client: what was got, what was expected.
+    """
+
+    def __init__(self, status: int, message: str):
+        super().__init__(message)
+        self.status = status
+        self.message = message if len(message) <= _MAX_MESSAGE else message[:_MAX_MESSAGE] + " ..."
+
+
+def bad_request(message: str) -> RequestError:
+    """The client's mistake."""
+    return RequestError(BAD_REQUEST, message)
+
+
+def from_tensorflow(error: Exception) -> RequestError:
+    """What an error of the graph means for the request that ran into it."""
+    if isinstance(error, tf.errors.InvalidArgumentError | tf.errors.OutOfRangeError):
+        return bad_request(f"The network refused the input: {_first_words(str(error))}")
+    if isinstance(error, tf.errors.ResourceExhaustedError | MemoryError):
+        return RequestError(UNAVAILABLE, "There is too little memory for this request; try later.")
+    return RequestError(FAILED, f"The network failed: {type(error).__name__}.")
+
+
+def _first_words(text: str) -> str:
+    """The message itself, without what TensorFlow puts around it."""
+    found = re.search(r"assertion failed: (.*)", text)
+    if found:
+        return found.group(1)
+    noise = ("Graph execution error", "Detected at node", "<stack traces", "Traceback", "File ")
+    for line in text.splitlines():
+        line = re.sub(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*?\]", "", line).strip()
+        if line and not line.startswith(noise):
+            return line
+    return "no reason was given."

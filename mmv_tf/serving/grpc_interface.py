@@ -1,0 +1,168 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""TensorFlow Serving's gRPC interface: PredictionService and ModelService.
+
+Messages are taken as bytes and unfolded here, one large one at a time: a proto may take many times
+its size, and gRPC would unfold all at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    predict_pb2,
+)
+
+from mmv_tf.serving import metrics
+from mmv_tf.serving.errors import FAILED, GRPC_CODES, RequestError, bad_request
+from mmv_tf.serving.json_codec import DEFAULT_SIGNATURE
+from mmv_tf.serving.service import AVAILABLE, LOADING, Service
+from mmv_tf.serving.tensor_codec import decode, to_arrays, to_response
+
+logger = logging.getLogger(__name__)
+
+_OK = 200  # what a success is counted as
+Method = Callable[[bytes], Awaitable[tuple[Message, str]]]
+
+
+def make_grpc_server(service: Service) -> grpc.aio.Server:
+    """The server, without a port yet.
+
+    Args:
+      service: what answers.
+    """
+    settings = service.settings
+    server = grpc.aio.server(
+        maximum_concurrent_rpcs=settings.max_queue,
+        options=[
+            ("grpc.max_receive_message_length", settings.max_message_bytes),
+            ("grpc.max_concurrent_streams", settings.max_queue),
+            # Two servers on one port would each get half of the requests.
+            ("grpc.so_reuseport", 0),
+        ],
+    )
+    methods = _Methods(service)
+    for name, handlers in (
+        (
+            "tensorflow.serving.PredictionService",
+            {"Predict": methods.predict, "GetModelMetadata": methods.get_metadata},
+        ),
+        ("tensorflow.serving.ModelService", {"GetModelStatus": methods.get_status}),
+    ):
+        wrapped = {
+            method: grpc.unary_unary_rpc_method_handler(
+                _guarded(service, handler),
+                response_serializer=lambda message: message.SerializeToString(),
+            )
+            for method, handler in handlers.items()
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, wrapped),))
+    return server
+
+
+def _guarded(service: Service, method: Method) -> Callable[[bytes, Any], Awaitable[Any]]:
+    """Checks the key, turns errors into gRPC's, and counts."""
+
+    async def handle(data: bytes, context: Any) -> Any:
+        started = time.monotonic()
+        label, error = metrics.UNKNOWN, None
+        response = None
+        try:
+            service.check_key(_key(context))
+            response, label = await method(data)
+        except RequestError as refusal:
+            error = refusal
+        except Exception:
+            logger.exception("A request failed.")
+            error = RequestError(FAILED, "The server failed; its log says more.")
+        status = _OK if error is None else error.status
+        service.metrics.request("grpc", label, status, time.monotonic() - started)
+        if error is not None:
+            await context.abort(getattr(grpc.StatusCode, GRPC_CODES[error.status]), error.message)
+        return response
+
+    return handle
+
+
+def _key(context: Any) -> str | None:
+    given = dict(context.invocation_metadata() or ())
+    kind, _, key = str(given.get("authorization", "")).partition(" ")
+    return key.strip() if kind.lower() == "bearer" else given.get("x-api-key")
+
+
+class _Methods:
+    """What the interface can be asked for."""
+
+    def __init__(self, service: Service):
+        self._service = service
+
+    async def predict(self, data: bytes) -> tuple[Message, str]:
+        service = self._service
+        async with service.admitted() as deadline:
+            with service.memory.reserve() as share:
+                share.set(len(data))
+                request, signature, inputs = await service.read(
+                    len(data), lambda: self._unfold(data)
+                )
+                share.set(len(data) + sum(value.nbytes for value in inputs.values()))
+                wanted = list(request.output_filter)
+                outputs = await service.predict(signature, inputs, deadline)
+                spec = {
+                    "name": service.settings.model_name,
+                    "signature_name": signature.name,
+                    "version": service.version,
+                }
+                return to_response(outputs, wanted, spec), signature.name
+
+    def _unfold(self, data: bytes) -> tuple[Any, Any, dict[str, Any]]:
+        request = decode(predict_pb2.PredictRequest(), data)
+        self._check_model(request.model_spec)
+        signatures = self._service.servable.signatures
+        name = request.model_spec.signature_name or DEFAULT_SIGNATURE
+        if name not in signatures:
+            raise bad_request(f"There is no signature {name!r}; there are {sorted(signatures)}.")
+        return (
+            request,
+            signatures[name],
+            to_arrays(request, signatures[name], self._service.settings),
+        )
+
+    async def get_metadata(self, data: bytes) -> tuple[Message, str]:
+        request = decode(get_model_metadata_pb2.GetModelMetadataRequest(), data)
+        self._check_model(request.model_spec)
+        if list(request.metadata_field) != ["signature_def"]:
+            raise bad_request('metadata_field must be ["signature_def"].')
+        servable = self._service.servable
+        response = get_model_metadata_pb2.GetModelMetadataResponse()
+        response.model_spec.name = self._service.settings.model_name
+        response.model_spec.version.value = servable.version
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        for name, definition in servable.signature_defs.items():
+            signatures.signature_def[name].CopyFrom(definition)
+        response.metadata["signature_def"].Pack(signatures)
+        return response, metrics.UNKNOWN
+
+    async def get_status(self, data: bytes) -> tuple[Message, str]:
+        request = decode(get_model_status_pb2.GetModelStatusRequest(), data)
+        self._check_model(request.model_spec)
+        response = get_model_status_pb2.GetModelStatusResponse()
+        state = get_model_status_pb2.ModelVersionStatus.State
+        status = response.model_version_status.add()
+        status.version = self._service.version
+        status.state = {
+            AVAILABLE: state.AVAILABLE,
+            LOADING: state.LOADING,
+        }.get(self._service.state, state.UNLOADING)
+        return response, metrics.UNKNOWN
+
+    def _check_model(self, spec: Any) -> None:
+        version = spec.version.value if spec.HasField("version") else None
+        self._service.check_model(spec.name, version, spec.version_label or None)

@@ -1,0 +1,50 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""A count of the bytes that requests hold, so that many together can't fill the machine."""
+
+from __future__ import annotations
+
+from mmv_tf.serving.errors import UNAVAILABLE, RequestError
+
+
+class MemoryBudget:
+    """Bytes that all requests share. For one event loop, not for threads.
+
+    Args:
+      total: how many there are.
+    """
+
+    def __init__(self, total: int):
+        self.total = total
+        self.used = 0
+
+    def reserve(self) -> Reservation:
+        """A new, empty share; use it as a context manager."""
+        return Reservation(self)
+
+
+class Reservation:
+    """One request's share of a `MemoryBudget`; given back when its block ends."""
+
+    def __init__(self, budget: MemoryBudget):
+        self._budget = budget
+        self.size = 0
+
+    def set(self, size: int) -> None:
+        """Changes the share.
+
+        Raises:
+          RequestError: 503 at once, if the others leave too little.
+        """
+        if size > self.size and self._budget.used + size - self.size > self._budget.total:
+            raise RequestError(
+                UNAVAILABLE, "The requests at work fill the server's memory; try again later."
+            )
+        self._budget.used += size - self.size
+        self.size = size
+
+    def __enter__(self) -> Reservation:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.set(0)

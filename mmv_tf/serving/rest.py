@@ -1,0 +1,226 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""TensorFlow Serving's REST interface, as an ASGI application.
+
+GET  /v1/models/NAME[/versions/N]             the version's state
+GET  /v1/models/NAME[/versions/N]/metadata    its signatures
+POST /v1/models/NAME[/versions/N]:predict     a prediction
+GET  /monitoring/prometheus/metrics, /metrics
+GET  /healthz, /readyz                        alive; ready for predictions
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import logging
+import re
+import time
+from typing import Any
+
+from google.protobuf import json_format
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+from tensorflow_serving.apis import get_model_metadata_pb2
+
+from mmv_tf.serving import metrics
+from mmv_tf.serving.errors import (
+    BAD_REQUEST,
+    BODY_TIMEOUT,
+    FAILED,
+    NOT_FOUND,
+    TOO_LARGE,
+    RequestError,
+    bad_request,
+)
+from mmv_tf.serving.json_codec import format_response, parse_request
+from mmv_tf.serving.memory import Reservation
+from mmv_tf.serving.service import AVAILABLE, Service
+
+logger = logging.getLogger(__name__)
+
+_PREFIX = "/v1/models/"
+_PATH = re.compile(
+    r"/v1/models/(?P<name>[^/:]+)(/versions/(?P<version>\d{1,18})|/labels/(?P<label>[^/:]+))?"
+    r"(?P<rest>/metadata|:\w+)?"
+)
+# After an early refusal, how long the rest of a body is read and thrown away: a client that is
+# still sending would otherwise see a broken connection and not the answer. Ours.
+_LINGER_SECONDS = 5.0
+
+
+class RestInterface:
+    """The application.
+
+    Args:
+      service: what answers.
+    """
+
+    def __init__(self, service: Service):
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, as ASGI has it."""
+        if scope["type"] != "http":
+            return
+        started = time.monotonic()
+        request = Request(scope, receive)
+        label = metrics.UNKNOWN
+        try:
+            response, label = await self._route(request)
+        except RequestError as error:
+            response = _refusal(error)
+        except ClientDisconnect:
+            return
+        except Exception:
+            logger.exception("A request failed.")
+            response = _refusal(RequestError(FAILED, "The server failed; its log says more."))
+        if scope["path"].startswith(_PREFIX):
+            seconds = time.monotonic() - started
+            self._service.metrics.request("rest", label, response.status_code, seconds)
+        await _respond(response, request, send)
+
+    async def _route(self, request: Request) -> tuple[Response, str]:
+        """The response, and the signature it is counted under."""
+        path, method = request.url.path, request.method
+        if path == "/healthz" and method in ("GET", "HEAD"):
+            return PlainTextResponse("ok\n"), metrics.UNKNOWN
+        if path == "/readyz" and method in ("GET", "HEAD"):
+            ready = self._service.state == AVAILABLE
+            text = f"{self._service.state.lower()}\n"
+            return PlainTextResponse(text, 200 if ready else 503), metrics.UNKNOWN
+        self._service.check_key(_key(request))
+        if path in ("/metrics", "/monitoring/prometheus/metrics") and method == "GET":
+            content = self._service.metrics.render()
+            return Response(content, media_type=metrics.MEDIA_TYPE), metrics.UNKNOWN
+        match = _PATH.fullmatch(path)
+        if match is None:
+            raise RequestError(NOT_FOUND, f"There is nothing at {path}; see {_PREFIX}NAME.")
+        version = int(match["version"]) if match["version"] else None
+        self._service.check_model(match["name"], version, match["label"])
+        rest = match["rest"]
+        if method == "GET" and rest is None:
+            return JSONResponse(self._status()), metrics.UNKNOWN
+        if method == "GET" and rest == "/metadata":
+            return JSONResponse(self._metadata()), metrics.UNKNOWN
+        if method == "POST" and rest == ":predict":
+            return await self._predict(request)
+        raise bad_request(f"{method} {path} is not supported; use POST {_PREFIX}NAME:predict.")
+
+    async def _predict(self, request: Request) -> tuple[Response, str]:
+        service = self._service
+        async with service.admitted() as deadline:
+            with service.memory.reserve() as share:
+                body = await _read_body(request, share, service)
+                read = functools.partial(
+                    parse_request, body, service.servable.signatures, service.settings
+                )
+                parsed = await service.read(len(body), read)
+                del body, read  # the tensors are enough from here on
+                share.set(sum(value.nbytes for value in parsed.inputs.values()))
+                name = parsed.signature.name
+                try:
+                    outputs = await service.predict(parsed.signature, parsed.inputs, deadline)
+                except RequestError as error:
+                    return _refusal(error), name
+                # Up to here the inputs were counted; the answer is smaller.
+                content = format_response(outputs, parsed.by_row)
+                return Response(content, media_type="application/json"), name
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "model_version_status": [
+                {
+                    "version": str(self._service.version),
+                    "state": self._service.state,
+                    "status": {"error_code": "OK", "error_message": ""},
+                }
+            ]
+        }
+
+    def _metadata(self) -> dict[str, Any]:
+        servable = self._service.servable
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        for name, definition in servable.signature_defs.items():
+            signatures.signature_def[name].CopyFrom(definition)
+        described = json_format.MessageToDict(
+            signatures, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+        )
+        return {
+            "model_spec": {
+                "name": self._service.settings.model_name,
+                "signature_name": "",
+                "version": str(servable.version),
+            },
+            "metadata": {"signature_def": described},
+        }
+
+
+async def _read_body(request: Request, share: Reservation, service: Service) -> bytearray:
+    """The whole body, if it comes in time and isn't too large; counted as it comes."""
+    most = service.settings.max_body_bytes
+    declared = request.headers.get("content-length", "0")
+    too_large = RequestError(
+        TOO_LARGE, f"The body is larger than {most} bytes. Send JPEG frames, or use gRPC."
+    )
+    if declared.isdecimal() and (len(declared) > 18 or int(declared) > most):
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(service.settings.body_timeout):
+            async for chunk in request.stream():
+                if len(body) + len(chunk) > most:
+                    raise too_large
+                share.set(len(body) + len(chunk))
+                body += chunk
+    except TimeoutError:
+        raise RequestError(
+            BODY_TIMEOUT,
+            f"The body did not arrive within {service.settings.body_timeout:g} seconds.",
+        ) from None
+    return body
+
+
+def _key(request: Request) -> str | None:
+    """The API key that a request brings."""
+    kind, _, key = request.headers.get("authorization", "").partition(" ")
+    return key.strip() if kind.lower() == "bearer" else request.headers.get("x-api-key")
+
+
+def _refusal(error: RequestError) -> Response:
+    content = json.dumps({"error": error.message}).encode()
+    return Response(content, error.status, media_type="application/json")
+
+
+async def _respond(response: Response, request: Request, send: Send) -> None:
+    """Sends a response; where the body was not read to its end, the connection ends with it."""
+    early = response.status_code >= BAD_REQUEST and not _is_read(request)
+    if not early:
+        await response(request.scope, request.receive, send)
+        return
+    response.headers["connection"] = "close"
+    await send(
+        {
+            "type": "http.response.start",
+            "status": response.status_code,
+            "headers": response.raw_headers,
+        }
+    )
+    await send({"type": "http.response.body", "body": response.body, "more_body": True})
+    try:
+        async with asyncio.timeout(_LINGER_SECONDS):
+            while (await request.receive()).get("more_body", False):
+                pass
+    except TimeoutError:
+        pass
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _is_read(request: Request) -> bool:
+    """Whether nothing more of a request's body can come."""
+    if request._stream_consumed:
+        return True
+    headers = request.headers
+    return headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers

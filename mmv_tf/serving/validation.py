@@ -1,0 +1,136 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a request's tensors are what a signature takes, told before the network runs.
+
+What is caught here can't fail the other requests of a batch.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from mmv_tf.publishing.checks import RANGE_TOLERANCE
+from mmv_tf.serving.errors import TOO_LARGE, RequestError, bad_request
+from mmv_tf.serving.servable import Signature, TensorInfo
+from mmv_tf.serving.settings import ServerSettings
+
+
+def check_names(signature: Signature, names: Sequence[str]) -> None:
+    """Raises a `RequestError` unless these are the signature's inputs."""
+    if sorted(names) != sorted(signature.inputs):
+        raise bad_request(
+            f"Signature {signature.name!r} takes the inputs {sorted(signature.inputs)}, got "
+            f"{sorted(names)}."
+        )
+
+
+def check_shape(name: str, info: TensorInfo, shape: Sequence[int], settings: ServerSettings) -> int:
+    """Holds a shape against the declared one and the limits, before there is a tensor.
+
+    Returns:
+      The bytes that the tensor counts for.
+
+    Raises:
+      RequestError: 400 if it doesn't fit, 413 if it is too large.
+    """
+    declared = list(info.shape)
+    shown = str([-1 if size is None else size for size in declared])
+    if len(shape) != len(declared):
+        raise bad_request(f"Input {name!r} has shape {list(shape)}; expected {shown}.")
+    least = info.limits.get("least_shape") or [1] * len(declared)
+    for size, wanted, smallest in zip(shape, declared, least, strict=True):
+        if size < 0 or (wanted is not None and size != wanted):
+            raise bad_request(f"Input {name!r} has shape {list(shape)}; expected {shown}.")
+        if size < smallest:
+            raise bad_request(
+                f"Input {name!r} has shape {list(shape)}; each size must be at least {list(least)}."
+            )
+    if shape and shape[0] > settings.max_rows:
+        raise RequestError(
+            TOO_LARGE,
+            f"Input {name!r} has {shape[0]} rows; one request may have {settings.max_rows}.",
+        )
+    element = info.limits.get("element_bytes") or (
+        8 if info.dtype == tf.string else info.dtype.size
+    )
+    size = math.prod(shape) * element
+    if size > settings.max_input_bytes:
+        raise RequestError(
+            TOO_LARGE,
+            f"Input {name!r} of shape {list(shape)} takes {size} bytes; one request may take "
+            f"{settings.max_input_bytes}.",
+        )
+    return size
+
+
+def check_inputs(
+    signature: Signature, inputs: Mapping[str, np.ndarray], settings: ServerSettings
+) -> int:
+    """Holds tensors against a signature and its contract.
+
+    Returns:
+      The number of rows, which is the same for all.
+
+    Raises:
+      RequestError: 400 or 413, saying what is wrong.
+    """
+    check_names(signature, list(inputs))
+    for name, value in inputs.items():
+        info = signature.inputs[name]
+        check_shape(name, info, value.shape, settings)
+        if value.dtype == object:
+            _check_strings(name, info.limits, value)
+        elif value.dtype.kind == "f":
+            _check_range(name, info.limits, value)
+    rows = {value.shape[0] for value in inputs.values()}
+    if len(rows) != 1:
+        raise bad_request(f"The inputs have different numbers of rows: {sorted(rows)}.")
+    return rows.pop()
+
+
+def _check_range(name: str, limits: Mapping[str, Any], value: np.ndarray) -> None:
+    least, most = float(value.min()), float(value.max())
+    if not (math.isfinite(least) and math.isfinite(most)):  # min and max hand NaN on
+        raise bad_request(f"Input {name!r} holds values that are not finite (NaN, infinity).")
+    low, high = limits.get("minimum"), limits.get("maximum")
+    if low is None or high is None:
+        return
+    if least < low - RANGE_TOLERANCE or most > high + RANGE_TOLERANCE:
+        raise bad_request(
+            f"Input {name!r} has values from {least:g} to {most:g}; expected [{low:g}, {high:g}]."
+        )
+
+
+def _check_strings(name: str, limits: Mapping[str, Any], value: np.ndarray) -> None:
+    least, most = limits.get("least_bytes"), limits.get("most_bytes")
+    for text in value.flat:
+        if least is not None and len(text.strip()) < least:
+            raise bad_request(f"Input {name!r} holds an empty string.")
+        if most is not None and len(text) > most:
+            raise bad_request(
+                f"Input {name!r} holds a string of {len(text)} bytes; {most} are the most."
+            )
+        if limits.get("encoding") == "jpeg":
+            _check_jpeg(name, text, limits.get("most_pixels"))
+
+
+def _check_jpeg(name: str, data: bytes, most_pixels: int | None) -> None:
+    """By the header; nothing is decoded."""
+    try:
+        with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+            width, height = image.size
+    except Image.DecompressionBombError:
+        raise bad_request(f"Input {name!r} holds a JPEG of too many pixels.") from None
+    except Exception as error:  # Pillow raises many kinds over a broken header
+        raise bad_request(f"Input {name!r} holds bytes that are not a JPEG file.") from error
+    if most_pixels is not None and width * height > most_pixels:
+        raise bad_request(
+            f"Input {name!r} holds a JPEG of {width} x {height} pixels; {most_pixels} are the most."
+        )

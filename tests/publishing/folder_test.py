@@ -1,0 +1,114 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What stands beside the SavedModel: card, example, sums, warm-up requests, versions."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+
+from mmv_tf import deflation, publishing
+from mmv_tf.publishing import CardDetails, ExportOptions
+
+
+@pytest.fixture
+def folder(tiny_model, tmp_path):
+    results = tmp_path / "results.json"
+    results.write_text(
+        json.dumps(
+            {
+                "protocol": {"name": "msrvtt/1k-a/v1", "split": "test"},
+                "clips": {"scored": {"test": 1000}},
+                "retrieval": {"text -> video": {"R@1": 0.093, "median_rank": 38.0}},
+                "environment": {"python": "3"},
+            }
+        )
+    )
+    details = CardDetails("Tiny", "twelve generated clips", "CC0", (results,))
+    publishing.export(
+        tiny_model,
+        tmp_path / "served",
+        deflation.deflate(tiny_model),
+        options=ExportOptions(video_jpeg=True, checked=True),
+        details=details,
+        version=3,
+        model_name="tiny",
+    )
+    return tmp_path / "served"
+
+
+def test_the_folder_is_ready_to_publish_and_to_serve(folder, tmp_path):
+    version = folder / "3"
+    names = {"video", "audio", "text", "image", "video_jpeg"}
+    card = (version / "model_card.md").read_text(encoding="utf-8")
+    for part in (
+        *("# Tiny", "twelve generated clips", "CC0", "FineAndCoarse", "S3D", "num_frames 4"),
+        *("| `msrvtt/1k-a/v1` | retrieval, text -> video, R@1 | 0.093 |", "48000 Hz"),
+        *(f"| `{name}` |" for name in names),
+    ):
+        assert part in card
+    assert "1000" not in card  # a count of clips is not a result
+
+    contract = json.loads((version / publishing.CONTRACT_FILE).read_text())
+    assert set(contract["signatures"]) == names
+    assert contract["signatures"]["video"]["input"]["shape"] == [None, None, None, None, 3]
+    assert contract["signatures"]["audio"]["input"]["sample_rate"] == 48_000
+    assert contract["signatures"]["text"]["outputs"] == {"vat": [None, 8]}
+
+    config = (folder / "models.config").read_text()
+    assert 'name: "tiny"' in config and 'base_path: "/models/tiny"' in config
+    assert config.count("{") == config.count("}")
+
+    requests = {r.model_spec.signature_name: r for r in
+                publishing.read_warmup(version / publishing.WARMUP_FILE)}  # fmt: skip
+    assert set(requests) == names
+    signatures = tf.saved_model.load(str(version)).signatures
+    for name, request in requests.items():
+        assert request.model_spec.name == "tiny"
+        tensor = tf.make_ndarray(request.inputs[name])
+        assert signatures[name](tf.constant(tensor))["vat"].shape == (1, 8)
+
+    done = subprocess.run(
+        [sys.executable, str(version / "example.py")], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "similarity of sentences and clips" in done.stdout
+    assert "video_jpeg vat (1, 8)" in done.stdout
+
+
+def test_changed_files_are_found(folder):
+    version = folder / "3"
+    publishing.verify_checksums(version)
+    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=version, check=True)
+    (version / "extra").write_text("x")
+    with pytest.raises(ValueError, match="extra is not listed"):
+        publishing.verify_checksums(version)
+    (version / "extra").unlink()
+    (version / "example.py").write_text("changed")
+    with pytest.raises(ValueError, match=r"example\.py was changed"):
+        publishing.verify_checksums(version)
+    (version / "example.py").unlink()
+    with pytest.raises(ValueError, match=r"example\.py is missing"):
+        publishing.verify_checksums(version)
+    with pytest.raises(ValueError, match="no SHA256SUMS"):
+        publishing.verify_checksums(folder)
+
+
+def test_versions_stand_side_by_side_and_wrong_ones_are_refused(tiny_model, tmp_path):
+    options = ExportOptions(modalities=("text",))
+    for version in (1, 2):
+        publishing.export(tiny_model, tmp_path / "served", options=options, version=version)
+    assert {p.name for p in (tmp_path / "served").iterdir()} == {"1", "2", "models.config"}
+    for arguments, message in (
+        (dict(version=2), "exists"),
+        (dict(version=0), "start at 1"),
+        (dict(version=3, model_name="a/b"), "letters"),
+        (dict(details=CardDetails(results=[tmp_path / "served" / "models.config"])), "results"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            publishing.export(
+                tiny_model, tmp_path / "served", options=options, **{"version": 9, **arguments}
+            )
+    assert {p.name for p in (tmp_path / "served").iterdir()} == {"1", "2", "models.config"}

@@ -1,0 +1,77 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""A real server on loopback, for tests and benchmarks."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+from typing import Any
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+class ServerProcess:
+    """`binaries.serve` in a process of its own, on free ports; use it as a context manager.
+
+    Attributes:
+      rest, grpc: its ports.
+    """
+
+    def __init__(self, folder: os.PathLike[str] | str, *flags: str, **environment: str):
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "binaries.serve", f"--model_base_path={folder}"),
+                *("--model_name=tiny", "--rest_api_port=0", "--port=0", *flags),
+            ],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", **environment},
+            text=True,
+        )
+        output: Any = self._process.stdout
+        self.line = output.readline()
+        match = re.search(r"version (\d+): REST \S+:(\d+), gRPC \S+:(\d+)", self.line)
+        if match is None:
+            self.stop()
+            raise RuntimeError(f"The server did not start: {self.line}")
+        self.version, self.rest, self.grpc = (int(value) for value in match.groups())
+
+    def memory(self, field: str = "VmRSS") -> float:
+        """MiB in use now, or with "VmHWM" at most."""
+        status = pathlib.Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(re.search(rf"{field}:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]
+
+    def reset_peak(self) -> None:
+        """Makes "VmHWM" start again from what is in use."""
+        pathlib.Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def terminate(self) -> None:
+        """SIGTERM, without waiting."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def stop(self) -> int:
+        """SIGTERM; gives the exit status."""
+        if self.alive():
+            self.terminate()
+        try:
+            return self._process.wait(60)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise
+        finally:
+            if self._process.stdout is not None:
+                self._process.stdout.close()
+
+    def __enter__(self) -> ServerProcess:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.stop()
