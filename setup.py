@@ -56,6 +56,9 @@ setuptools.setup(
             "uvicorn>=0.30",
             "prometheus-client>=0.20",
         ],
+        # Not in the lock: only for these two steps of publishing, see docs/publishing.md.
+        "onnx": ["tf2onnx>=1.17", "onnx>=1.17", "onnxruntime>=1.20"],
+        "kaggle": ["kagglehub>=0.3"],
         "docs": [],
         "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.6", "mypy>=1.11", "types-tqdm"],
     },

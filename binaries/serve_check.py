@@ -52,14 +52,7 @@ def main(argv: list[str]) -> int:
         return connect(_SERVER.value, _NAME.value, key)
 
     if _FILM.value:
-        rate = local.contract["signatures"].get("audio", {}).get("input", {}).get("sample_rate")
-        requests = cut_clips(
-            _FILM.value,
-            local.contract["trained_at"],
-            rate or 48_000,
-            _CLIPS.value,
-            _SENTENCES.value,
-        )
+        requests = cut_clips(_FILM.value, local.contract, _CLIPS.value, _SENTENCES.value)
     else:
         requests = {
             name: [{name: sample_input(name, local.contract, seed)} for seed in range(_CLIPS.value)]

@@ -78,7 +78,7 @@ class Publication(tf.train.Checkpoint):
     @tf.function(autograph=False)
     def __call__(self, inputs: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
         """A clip's representation and embeddings."""
-        return self._apply(self.modalities[0], inputs, training)
+        return self.apply(self.modalities[0], inputs, training)
 
     def trace_call(self) -> None:
         """Traces `__call__`, in both modes where there are two, so that it is saved."""
@@ -93,12 +93,13 @@ class Publication(tf.train.Checkpoint):
 
     def _make_signature(self, name: str) -> Any:
         def signature(tensor: tf.Tensor) -> dict[str, tf.Tensor]:
-            return self._apply(name, tensor, False)
+            return self.apply(name, tensor)
 
         # The name in the specification is the key of the signature's input.
         return tf.function(signature, autograph=False, input_signature=[INPUTS[name]])
 
-    def _apply(self, name: str, inputs: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+    def apply(self, name: str, inputs: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
+        """What a signature computes; to be traced."""
         if self.options.checked:
             inputs = checked(name, inputs)
         with self._scope():

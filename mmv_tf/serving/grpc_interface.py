@@ -40,11 +40,13 @@ def make_grpc_server(service: Service) -> grpc.aio.Server:
       service: what answers.
     """
     settings = service.settings
+    # A few more than are taken, so that those too many get our answer and not gRPC's.
+    most = settings.max_active + 16
     server = grpc.aio.server(
-        maximum_concurrent_rpcs=settings.max_queue,
+        maximum_concurrent_rpcs=most,
         options=[
             ("grpc.max_receive_message_length", settings.max_message_bytes),
-            ("grpc.max_concurrent_streams", settings.max_queue),
+            ("grpc.max_concurrent_streams", most),
             # Two servers on one port would each get half of the requests.
             ("grpc.so_reuseport", 0),
         ],

@@ -25,8 +25,8 @@ from mmv_tf.serving.servable import Signature, TensorInfo
 from mmv_tf.serving.settings import ServerSettings
 from mmv_tf.serving.validation import check_names, check_shape
 
-# What Python's objects take, in bytes: a list, a dict, and a number or short string in one.
-_LIST_BYTES, _DICT_BYTES, _ITEM_BYTES = 96, 320, 48
+# What Python's objects take, in bytes: a list, a dict, a number in one; a string's two quotes.
+_LIST_BYTES, _DICT_BYTES, _ITEM_BYTES, _QUOTE_BYTES = 96, 320, 36, 16
 DEFAULT_SIGNATURE = "serving_default"
 
 
@@ -46,12 +46,13 @@ class PredictRequest:
 
 
 def estimate_bytes(body: bytes | bytearray) -> int:
-    """What parsing a body may take, told by its brackets and commas."""
+    """What parsing a body may take, told by its brackets, commas and quotes."""
     return (
         len(body) * 2
         + body.count(b"[") * _LIST_BYTES
         + body.count(b"{") * _DICT_BYTES
         + (body.count(b",") + body.count(b":")) * _ITEM_BYTES
+        + body.count(b'"') * _QUOTE_BYTES
     )
 
 

@@ -136,8 +136,7 @@ class Service:
         """
         if self.state != AVAILABLE:
             raise RequestError(UNAVAILABLE, f"The network is not available: {self.state.lower()}.")
-        most = self.settings.max_queue + self.settings.executors * self.settings.max_batch_rows
-        if self._active >= most or self.waiting >= self.settings.max_queue:
+        if self._active >= self.settings.max_active or self.waiting >= self.settings.max_queue:
             raise RequestError(
                 UNAVAILABLE, f"{self._active} requests are at work already; try again later."
             )

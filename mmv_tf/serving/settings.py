@@ -31,7 +31,7 @@ class ServerSettings:
       max_connections: of HTTP at once.
       max_body_bytes: of an HTTP request.
       max_message_bytes: of a gRPC request. Lower: a proto may unfold to 24 times its size.
-      max_json_bytes: that a parsed JSON request may take, as far as brackets and commas tell.
+      max_json_bytes: that a parsed JSON request may take, as its punctuation tells.
       max_input_bytes: of one request's tensors; a JPEG frame counts as it will be when decoded.
       max_rows: of one request.
       memory_bytes: of all requests at once, bodies and tensors.
@@ -90,6 +90,11 @@ class ServerSettings:
             )
         if self.max_body_bytes > self.memory_bytes or self.max_input_bytes > self.memory_bytes:
             raise ValueError("One request's limits are above memory_bytes, that of all together.")
+
+    @property
+    def max_active(self) -> int:
+        """Requests at work: those that wait, and those in a batch."""
+        return self.max_queue + self.executors * self.max_batch_rows
 
     @property
     def is_loopback(self) -> bool:

@@ -5,6 +5,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import predict_pb2
 
 from mmv_tf.serving import tensor_codec
@@ -22,7 +23,7 @@ def request(**inputs):
     proto = predict_pb2.PredictRequest()
     values = {"x": np.zeros((3, 2), np.float32), "text": ["a", "b", "c"], **inputs}
     for name, value in values.items():
-        if not isinstance(value, tf.compat.v1.TensorProto):
+        if not isinstance(value, tensor_pb2.TensorProto):
             value = tf.make_tensor_proto(value)
         proto.inputs[name].CopyFrom(value)
     return proto
@@ -43,7 +44,7 @@ def test_tensors_come_through_in_both_encodings():
     inputs = tensor_codec.to_arrays(request(x=proto()), SIGNATURE, SETTINGS)
     np.testing.assert_array_equal(inputs["x"], [[0, 1], [2, 3], [4, 5]])
     assert inputs["text"].tolist() == [b"a", b"b", b"c"]
-    listed = tf.compat.v1.TensorProto(dtype=tf.float32.as_datatype_enum, float_val=[1.5])
+    listed = tensor_pb2.TensorProto(dtype=tf.float32.as_datatype_enum, float_val=[1.5])
     listed.tensor_shape.CopyFrom(proto().tensor_shape)
     inputs = tensor_codec.to_arrays(request(x=listed), SIGNATURE, SETTINGS)
     np.testing.assert_array_equal(inputs["x"], np.full((3, 2), 1.5))
@@ -62,7 +63,7 @@ def test_tensors_come_through_in_both_encodings():
         (proto(dtype=99), "float32"),
         (tf.make_tensor_proto(np.zeros(2, np.float32)), "expected"),
         (tf.make_tensor_proto("text"), "float32"),
-        (tf.compat.v1.TensorProto(), "float32"),
+        (tensor_pb2.TensorProto(), "float32"),
     ],
 )
 def test_wrong_tensors_are_refused(value, message):

@@ -1,0 +1,282 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The server under load, on loopback: batching, 64 clients, memory, and requests gone wrong.
+
+  python -m benchmarks.serving [--part=batching|load|memory|mutations] [--output=FILE]
+
+The network is a tiny one with new weights: what is measured is the server, not the network.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import random
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from absl import flags
+
+from mmv_tf import command_line, deflation, publishing
+from mmv_tf.configuration import write_json
+from mmv_tf.publishing.samples import sample_input
+from mmv_tf.serving import check
+from mmv_tf.serving.check import Inputs
+from mmv_tf.serving.client import ServerError, connect
+from mmv_tf.serving.servable import Servable
+from tests import small_world
+from tests.serving import mutations
+from tests.serving.server_process import ServerProcess
+
+_PARTS = ("batching", "load", "memory", "mutations")
+_PART = flags.DEFINE_multi_enum("part", _PARTS, _PARTS, "What to run; may be given again.")
+_OUTPUT = flags.DEFINE_string("output", None, "Results file (JSON).")
+_REQUESTS = flags.DEFINE_integer("requests", 10_000, "Of the parts memory and mutations.")
+_SECONDS = flags.DEFINE_float("seconds", 40.0, "Of the part load.")
+
+_TOLERANCE = 1e-4
+_BAD_SHARE = 20  # one request in so many is wrong
+
+
+def main(argv: list[str]) -> None:
+    """Runs the parts, prints and writes."""
+    del argv
+    results: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as directory:
+        folder = pathlib.Path(directory)
+        export_network(folder)
+        servable = Servable(folder)
+        for part in _PART.value:
+            results[part] = globals()[f"measure_{part}"](folder, servable)
+            print(part, results[part], flush=True)
+    if _OUTPUT.value:
+        write_json(results, _OUTPUT.value)
+
+
+def export_network(folder: pathlib.Path) -> None:
+    """All signatures, as for serving."""
+    keras.utils.set_random_seed(0)
+    model = small_world.tiny_model()
+    options = publishing.ExportOptions(video_jpeg=True, fold_batch_norms=True, checked=True)
+    publishing.export(
+        model, folder, deflation.deflate(model), options=options, version=1, model_name="tiny"
+    )
+
+
+def make_requests(servable: Servable) -> dict[str, list[Inputs]]:
+    """Four requests of one row for every signature."""
+    words = small_world.WORDS
+    requests = {
+        name: [{name: sample_input(name, servable.contract, seed)} for seed in range(4)]
+        for name in servable.signatures
+    }
+    requests["text"] = [
+        {"text": np.array([f"the {words[n]} {words[n + 4]}".encode()], dtype=object)}
+        for n in range(4)
+    ]
+    return requests
+
+
+def measure_batching(folder: pathlib.Path, servable: Servable) -> dict[str, Any]:
+    """Requests a second of 32 gRPC clients, with batches and without, in turn."""
+    requests = make_requests(servable)
+    rates: dict[str, dict[bool, list[float]]] = {name: {} for name in ("text", "image")}
+    for batching in (False, True) * 2:
+        flag = f"--batching={str(batching).lower()}"
+        with ServerProcess(folder, flag) as server:
+            for name, found in rates.items():
+                todo = [(name, inputs) for inputs in requests[name]]
+                for total in (200, 2000):  # the first to warm up
+                    load = check.measure_load(
+                        lambda: connect(f"grpc://127.0.0.1:{server.grpc}", "tiny"), todo, 32, total
+                    )
+                found.setdefault(batching, []).append(load.per_second)
+    return {
+        name: {
+            "single_per_second": max(found[False]),
+            "batched_per_second": max(found[True]),
+            "ratio": max(found[True]) / max(found[False]),
+        }
+        for name, found in rates.items()
+    }
+
+
+def measure_load(folder: pathlib.Path, servable: Servable) -> dict[str, Any]:
+    """64 clients over both protocols, all signatures, one request in twenty wrong."""
+    with ServerProcess(folder) as server:
+        report = drive(server, servable, clients=64, seconds=_SECONDS.value)
+        assert server.alive()
+    return report
+
+
+def measure_memory(folder: pathlib.Path, servable: Servable) -> dict[str, Any]:
+    """MiB in use after each tenth of the requests."""
+    sizes = []
+    with ServerProcess(folder) as server:
+        for _ in range(10):
+            drive(server, servable, clients=16, total=_REQUESTS.value // 10)
+            sizes.append(round(server.memory(), 1))
+    return {"requests": _REQUESTS.value, "mebibytes": sizes, "growth": sizes[-1] - sizes[1]}
+
+
+def measure_mutations(folder: pathlib.Path, servable: Servable) -> dict[str, Any]:
+    """Mutated requests from 4 clients: wrong answers, and memory over the idle server's."""
+    del servable
+    todo = iter(mutations.mutations(seed=1, count=_REQUESTS.value))
+    lock, statuses, wrong = threading.Lock(), {}, []
+
+    def work() -> None:
+        while True:
+            with lock:
+                mutation = next(todo, None)
+            if mutation is None:
+                return
+            try:
+                status, body = mutations.send(server.rest, mutation)
+            except OSError as error:
+                status, body = 0, str(error).encode()
+            with lock:
+                statuses[status] = statuses.get(status, 0) + 1
+                if status not in mutation.statuses:
+                    wrong.append(f"{mutation.kind}: {status} {body[:200]!r}")
+
+    with ServerProcess(folder) as server:
+        idle = server.memory()
+        server.reset_peak()
+        run_threads(work, 4)
+        peak = server.memory("VmHWM")
+        alive = server.alive()
+    return {
+        "requests": _REQUESTS.value,
+        "statuses": dict(sorted(statuses.items())),
+        "wrong": wrong[:10],
+        "wrong_count": len(wrong),
+        "idle_mebibytes": idle,
+        "peak_over_idle_mebibytes": peak - idle,
+        "alive": alive,
+    }
+
+
+@dataclasses.dataclass
+class Tally:
+    """What clients saw."""
+
+    latencies: list[float] = dataclasses.field(default_factory=list)
+    counts: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    def count(self, what: str) -> None:
+        """One more."""
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+
+def drive(
+    server: ServerProcess,
+    servable: Servable,
+    clients: int,
+    seconds: float = float("inf"),
+    total: int | None = None,
+) -> dict[str, Any]:
+    """Clients that hold each answer against the network's."""
+    requests = make_requests(servable)
+    expected = {
+        name: [servable.run(name, inputs) for inputs in some] for name, some in requests.items()
+    }
+    tally, lock = Tally(), threading.Lock()
+    steps = iter(range(total)) if total is not None else iter(range(1 << 40))
+    started = time.monotonic()
+    numbers = iter(range(clients))
+
+    def work() -> None:
+        number = next(numbers)
+        generator = random.Random(number)
+        scheme, port = (("http", server.rest), ("grpc", server.grpc))[number % 2]
+        client = connect(f"{scheme}://127.0.0.1:{port}", "tiny")
+        while time.monotonic() - started < seconds:
+            with lock:
+                if next(steps, None) is None:
+                    break
+            outcome, took = ask(client, requests, expected, generator)
+            with lock:
+                tally.count(outcome)
+                if outcome == "right":
+                    tally.latencies.append(took)
+        client.close()
+
+    run_threads(work, clients)
+    elapsed = time.monotonic() - started
+    return {
+        "clients": clients,
+        "seconds": elapsed,
+        "outcomes": dict(sorted(tally.counts.items())),
+        "per_second": len(tally.latencies) / elapsed,
+        "milliseconds": check.percentiles(tally.latencies),
+    }
+
+
+def ask(
+    client: Any,
+    requests: dict[str, list[Inputs]],
+    expected: dict[str, list[Inputs]],
+    generator: random.Random,
+) -> tuple[str, float]:
+    """One request, right or wrong; says how it went and how long it took."""
+    bad = generator.randrange(_BAD_SHARE) == 0
+    name = generator.choice(sorted(requests))
+    index = generator.randrange(len(requests[name]))
+    inputs = requests[name][index]
+    if bad:
+        name, inputs = generator.choice(list(bad_requests(requests)))
+    started = time.perf_counter()
+    try:
+        found = client.predict(name, inputs)
+    except ServerError as error:
+        refused = error.status in (400, "INVALID_ARGUMENT")
+        busy = error.status in (503, "UNAVAILABLE")
+        outcome = "refused, as is right" if bad and refused else f"refused: {error}"
+        return ("busy" if busy else outcome), time.perf_counter() - started
+    took = time.perf_counter() - started
+    if bad:
+        return f"a bad {name} request was answered", took
+    for key, value in expected[name][index].items():
+        got = found.get(key, found.get(""))
+        if got is None or np.abs(got - value).max() > _TOLERANCE * np.abs(value).max():
+            return f"wrong {name}", took
+    return "right", took
+
+
+def bad_requests(requests: dict[str, list[Inputs]]) -> Iterator[tuple[str, Inputs]]:
+    """Some that are told by their values, and one that only the network tells."""
+    yield "image", {"image": np.full((1, 32, 32, 3), np.nan, np.float32)}
+    yield "audio", {"audio": np.full((1, 4000), 9.0, np.float32)}
+    yield "text", {"text": np.array([b" "], dtype=object)}
+    frames = requests["video_jpeg"][0]["video_jpeg"].copy()
+    frames[0, 0] = frames[0, 0][:400]
+    yield "video_jpeg", {"video_jpeg": frames}
+
+
+def run_threads(work: Any, count: int) -> None:
+    """Runs a function in threads; the first error of one is raised here."""
+    errors: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded, daemon=True) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+if __name__ == "__main__":
+    command_line.run(main)

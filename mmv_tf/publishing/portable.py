@@ -1,0 +1,132 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Encoders for programs without TensorFlow: LiteRT (TensorFlow Lite) and ONNX, as extras.
+
+Both are made of one signature at a fixed size, with batch norms folded, and are run once against
+the network before they are written.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mmv_tf import atomic
+from mmv_tf.deflation import ImageEncoder
+from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.publishing.options import ExportOptions
+from mmv_tf.publishing.saved_model import Publication
+
+FORMATS = ("litert", "onnx")
+# Those that work on floats alone: sentences and waveforms need operations that neither format has.
+ENCODERS = ("video", "image")
+_SUFFIXES = {"litert": ".tflite", "onnx": ".onnx"}
+_OPSET = 17  # ONNX's; ours, new enough for all that the networks use
+
+Outputs = dict[str, np.ndarray]
+
+
+def write_portable(
+    model: EmbeddingGraph,
+    path: str | os.PathLike[str],
+    name: str,
+    kind: str,
+    image_model: ImageEncoder | None = None,
+    shape: Sequence[int] | None = None,
+) -> dict[str, float]:
+    """Writes one encoder in another format.
+
+    Args:
+      model: the network.
+      path: the file; .tflite or .onnx.
+      name: "video" or "image".
+      kind: "litert", or "onnx", which needs the extra "onnx".
+      image_model: its deflated network, for "image".
+      shape: of the input, batch included; None: one clip or image as trained on.
+
+    Returns:
+      Output -> the largest difference from the network on noise, as a share of its size.
+
+    Raises:
+      ValueError: if the format's tools are missing, or can't take the network.
+    """
+    if name not in ENCODERS or kind not in FORMATS:
+        raise ValueError(f"Got {name!r} as {kind!r}; use one of {ENCODERS} as one of {FORMATS}.")
+    target = pathlib.Path(path)
+    if target.suffix != _SUFFIXES[kind]:
+        raise ValueError(f"{target} should end in {_SUFFIXES[kind]}.")
+    options = ExportOptions(modalities=(name,), fold_batch_norms=True)
+    publication = Publication(model, image_model, options)
+    spec = tf.TensorSpec(_shape(model, name, shape), tf.float32, name=name)
+    function = tf.function(
+        lambda inputs: publication.apply(name, inputs), autograph=False, input_signature=[spec]
+    )
+    inputs = np.random.default_rng(0).random(spec.shape, dtype=np.float32)
+    expected = {key: value.numpy() for key, value in function(tf.constant(inputs)).items()}
+    data, run = (_to_litert if kind == "litert" else _to_onnx)(function, publication)
+    found = run(inputs)
+    differences = {
+        key: float(np.abs(found[key] - value).max() / np.abs(value).max())
+        for key, value in expected.items()
+    }
+    with atomic.replacing(target) as temporary:
+        temporary.write_bytes(data)
+    return differences
+
+
+def _shape(model: EmbeddingGraph, name: str, shape: Sequence[int] | None) -> list[int]:
+    if shape is not None:
+        return list(shape)
+    size, frames = model.metadata.get("size"), model.metadata.get("num_frames")
+    if not size or not frames:
+        raise ValueError("The network doesn't say what it was trained at; give a shape.")
+    return [1, size, size, 3] if name == "image" else [1, frames, size, size, 3]
+
+
+def _to_litert(function: Any, publication: Publication) -> tuple[bytes, Callable[..., Outputs]]:
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [function.get_concrete_function()], publication
+    )
+    try:
+        data = converter.convert()
+    except Exception as error:  # the converter has exceptions of its own
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ValueError(f"LiteRT can't take this network: {reason[0]}") from error
+
+    def run(inputs: np.ndarray) -> Outputs:
+        interpreter = tf.lite.Interpreter(model_content=data)
+        runner = interpreter.get_signature_runner()
+        (name,) = runner.get_input_details()
+        return runner(**{name: inputs})
+
+    return data, run
+
+
+def _to_onnx(function: Any, publication: Publication) -> tuple[bytes, Callable[..., Outputs]]:
+    del publication  # its variables become constants
+    try:
+        import onnxruntime
+        import tf2onnx
+    except ImportError as error:
+        raise ValueError(
+            f'ONNX needs {error.name}: pip install "mmv_tf[onnx]" in an environment of its own.'
+        ) from error
+    spec = function.input_signature[0]
+    model, _ = tf2onnx.convert.from_function(function, [spec], opset=_OPSET)
+    data = model.SerializeToString()
+
+    def run(inputs: np.ndarray) -> Outputs:
+        session = onnxruntime.InferenceSession(data)
+        names = [output.name for output in session.get_outputs()]
+        values = session.run(None, {session.get_inputs()[0].name: inputs})
+        # Outputs are in the order of their keys, as TensorFlow flattens a dict.
+        keys = sorted(function.get_concrete_function().structured_outputs)
+        assert len(keys) == len(names)
+        return dict(zip(keys, values, strict=True))
+
+    return data, run
