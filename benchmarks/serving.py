@@ -22,7 +22,7 @@ import keras
 import numpy as np
 from absl import flags
 
-from mmv_tf import command_line, deflation, publishing
+from mmv_tf import command_line
 from mmv_tf.configuration import write_json
 from mmv_tf.publishing.samples import sample_input
 from mmv_tf.serving import check
@@ -48,24 +48,14 @@ def main(argv: list[str]) -> None:
     del argv
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as directory:
-        folder = pathlib.Path(directory)
-        export_network(folder)
+        keras.utils.set_random_seed(0)
+        folder = small_world.publish(pathlib.Path(directory))
         servable = Servable(folder)
         for part in _PART.value:
             results[part] = globals()[f"measure_{part}"](folder, servable)
             print(part, results[part], flush=True)
     if _OUTPUT.value:
         write_json(results, _OUTPUT.value)
-
-
-def export_network(folder: pathlib.Path) -> None:
-    """All signatures, as for serving."""
-    keras.utils.set_random_seed(0)
-    model = small_world.tiny_model()
-    options = publishing.ExportOptions(video_jpeg=True, fold_batch_norms=True, checked=True)
-    publishing.export(
-        model, folder, deflation.deflate(model), options=options, version=1, model_name="tiny"
-    )
 
 
 def make_requests(servable: Servable) -> dict[str, list[Inputs]]:

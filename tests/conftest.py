@@ -18,6 +18,13 @@ def prepared(tmp_path_factory):
     return small_world.prepare(tmp_path_factory.mktemp("world"))
 
 
+@pytest.fixture(scope="session")
+def published(tmp_path_factory):
+    """A folder with version 2 of a tiny network, all signatures, as for serving."""
+    keras.utils.set_random_seed(0)
+    return small_world.publish(tmp_path_factory.mktemp("published"))
+
+
 @pytest.fixture
 def tiny_model():
     """A new FAC network with fixed weights."""

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 
 import ml_collections
 import numpy as np
 
+from mmv_tf import deflation, publishing
 from mmv_tf.data import default_config, preparation
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.pretrained import create_model
@@ -93,3 +95,29 @@ def tiny_model() -> EmbeddingGraph:
     """A new network with a vocabulary."""
     vectors = np.random.default_rng(0).normal(size=(len(WORDS), 6)).astype(np.float32)
     return create_model(model_config(), WORDS, vectors)
+
+
+def publish(directory: pathlib.Path) -> pathlib.Path:
+    """Version 2 of a new network called "tiny", with all signatures, as for serving.
+
+    Its model card shows the result of a made-up evaluation.
+    """
+    results = directory / "results.json"
+    evaluation = {
+        "protocol": {"name": "msrvtt/1k-a/v1", "split": "test"},
+        "clips": {"scored": {"test": 1000}},
+        "retrieval": {"text -> video": {"R@1": 0.093, "median_rank": 38.0}},
+        "environment": {"python": "3"},
+    }
+    results.write_text(json.dumps(evaluation))
+    model = tiny_model()
+    publishing.export(
+        model,
+        directory / "served",
+        deflation.deflate(model),
+        options=publishing.ExportOptions(video_jpeg=True, fold_batch_norms=True, checked=True),
+        details=publishing.CardDetails("Tiny", "twelve generated clips", "CC0", (results,)),
+        version=2,
+        model_name="tiny",
+    )
+    return directory / "served"

@@ -21,6 +21,8 @@ def checked(name: str, tensor: tf.Tensor) -> tf.Tensor:
       name: the signature: "video", "image", "audio", "text" or "video_jpeg".
       tensor: its input.
     """
+    # A SavedModel's signature takes any shape, whatever it declares, if it is called by position.
+    tensor = tf.ensure_shape(tensor, tensor.shape, name=f"shape_of_{name}")
     with tf.control_dependencies(_CHECKS[name](name, tensor)):
         return tf.identity(tensor)
 

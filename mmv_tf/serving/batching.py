@@ -88,7 +88,7 @@ class Batcher:
         self._threads.shutdown(wait=True)
 
     async def submit(
-        self, signature: str, inputs: Arrays, rows: int, deadline: float
+        self, signature: str, inputs: Arrays, rows: int, size: int, deadline: float
     ) -> dict[str, np.ndarray]:
         """Waits for the network's answer.
 
@@ -96,6 +96,7 @@ class Batcher:
           signature: which function.
           inputs: arrays [rows, ...] by name, checked.
           rows: how many.
+          size: bytes that they count for.
           deadline: on `time.monotonic`'s clock.
 
         Raises:
@@ -107,7 +108,6 @@ class Batcher:
                 UNAVAILABLE, f"{self._count} requests are waiting already; try again later."
             )
         shapes = tuple((name, value.shape[1:]) for name, value in sorted(inputs.items()))
-        size = sum(value.nbytes for value in inputs.values())
         future = asyncio.get_running_loop().create_future()
         item = _Waiting(inputs, rows, size, time.monotonic(), deadline, future)
         self._queues.setdefault((signature, shapes), collections.deque()).append(item)

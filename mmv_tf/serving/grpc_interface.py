@@ -26,6 +26,7 @@ from mmv_tf.serving.errors import FAILED, GRPC_CODES, RequestError, bad_request
 from mmv_tf.serving.json_codec import DEFAULT_SIGNATURE
 from mmv_tf.serving.service import AVAILABLE, LOADING, Service
 from mmv_tf.serving.tensor_codec import decode, to_arrays, to_response
+from mmv_tf.serving.validation import held_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ class _Methods:
                 request, signature, inputs = await service.read(
                     len(data), lambda: self._unfold(data)
                 )
-                share.set(len(data) + sum(value.nbytes for value in inputs.values()))
+                share.set(len(data) + held_bytes(inputs))
                 wanted = list(request.output_filter)
                 outputs = await service.predict(signature, inputs, deadline)
                 spec = {

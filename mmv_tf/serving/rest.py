@@ -38,6 +38,7 @@ from mmv_tf.serving.errors import (
 from mmv_tf.serving.json_codec import format_response, parse_request
 from mmv_tf.serving.memory import Reservation
 from mmv_tf.serving.service import AVAILABLE, Service
+from mmv_tf.serving.validation import held_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ class RestInterface:
                 )
                 parsed = await service.read(len(body), read)
                 del body, read  # the tensors are enough from here on
-                share.set(sum(value.nbytes for value in parsed.inputs.values()))
+                share.set(held_bytes(parsed.inputs))
                 name = parsed.signature.name
                 try:
                     outputs = await service.predict(parsed.signature, parsed.inputs, deadline)

@@ -19,7 +19,7 @@ from mmv_tf.serving.memory import MemoryBudget
 from mmv_tf.serving.metrics import Metrics
 from mmv_tf.serving.servable import Servable, Signature
 from mmv_tf.serving.settings import ServerSettings
-from mmv_tf.serving.validation import check_inputs
+from mmv_tf.serving.validation import check_inputs, held_bytes
 
 _T = TypeVar("_T")
 # Requests above this are read in a thread, so that others are answered meanwhile; ours.
@@ -165,6 +165,7 @@ class Service:
           RequestError: if they are wrong, the queue is full, or time is up.
         """
         batcher: Any = self._batcher
-        size = sum(value.nbytes for value in inputs.values())
-        rows = await self.read(size, lambda: check_inputs(signature, inputs, self.settings))
-        return await batcher.submit(signature.name, inputs, rows, deadline)
+        rows, size = await self.read(
+            held_bytes(inputs), lambda: check_inputs(signature, inputs, self.settings)
+        )
+        return await batcher.submit(signature.name, inputs, rows, size, deadline)

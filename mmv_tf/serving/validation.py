@@ -72,19 +72,20 @@ def check_shape(name: str, info: TensorInfo, shape: Sequence[int], settings: Ser
 
 def check_inputs(
     signature: Signature, inputs: Mapping[str, np.ndarray], settings: ServerSettings
-) -> int:
+) -> tuple[int, int]:
     """Holds tensors against a signature and its contract.
 
     Returns:
-      The number of rows, which is the same for all.
+      The number of rows, which is the same for all, and the bytes that the tensors count for.
 
     Raises:
       RequestError: 400 or 413, saying what is wrong.
     """
     check_names(signature, list(inputs))
+    size = 0
     for name, value in inputs.items():
         info = signature.inputs[name]
-        check_shape(name, info, value.shape, settings)
+        size += check_shape(name, info, value.shape, settings)
         if value.dtype == object:
             _check_strings(name, info.limits, value)
         elif value.dtype.kind == "f":
@@ -92,7 +93,15 @@ def check_inputs(
     rows = {value.shape[0] for value in inputs.values()}
     if len(rows) != 1:
         raise bad_request(f"The inputs have different numbers of rows: {sorted(rows)}.")
-    return rows.pop()
+    return rows.pop(), size
+
+
+def held_bytes(inputs: Mapping[str, np.ndarray]) -> int:
+    """What tensors hold in memory, strings included."""
+    return sum(
+        sum(map(len, value.flat)) if value.dtype == object else value.nbytes
+        for value in inputs.values()
+    )
 
 
 def _check_range(name: str, limits: Mapping[str, Any], value: np.ndarray) -> None:

@@ -3,44 +3,19 @@
 """What stands beside the SavedModel: card, example, sums, warm-up requests, versions."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
 import tensorflow as tf
 
-from mmv_tf import deflation, publishing
+from mmv_tf import publishing
 from mmv_tf.publishing import CardDetails, ExportOptions
 
 
-@pytest.fixture
-def folder(tiny_model, tmp_path):
-    results = tmp_path / "results.json"
-    results.write_text(
-        json.dumps(
-            {
-                "protocol": {"name": "msrvtt/1k-a/v1", "split": "test"},
-                "clips": {"scored": {"test": 1000}},
-                "retrieval": {"text -> video": {"R@1": 0.093, "median_rank": 38.0}},
-                "environment": {"python": "3"},
-            }
-        )
-    )
-    details = CardDetails("Tiny", "twelve generated clips", "CC0", (results,))
-    publishing.export(
-        tiny_model,
-        tmp_path / "served",
-        deflation.deflate(tiny_model),
-        options=ExportOptions(video_jpeg=True, checked=True),
-        details=details,
-        version=3,
-        model_name="tiny",
-    )
-    return tmp_path / "served"
-
-
-def test_the_folder_is_ready_to_publish_and_to_serve(folder, tmp_path):
-    version = folder / "3"
+def test_the_folder_is_ready_to_publish_and_to_serve(published, tmp_path):
+    version = published / "2"
     names = {"video", "audio", "text", "image", "video_jpeg"}
     card = (version / "model_card.md").read_text(encoding="utf-8")
     for part in (
@@ -57,7 +32,7 @@ def test_the_folder_is_ready_to_publish_and_to_serve(folder, tmp_path):
     assert contract["signatures"]["audio"]["input"]["sample_rate"] == 48_000
     assert contract["signatures"]["text"]["outputs"] == {"vat": [None, 8]}
 
-    config = (folder / "models.config").read_text()
+    config = (published / "models.config").read_text()
     assert 'name: "tiny"' in config and 'base_path: "/models/tiny"' in config
     assert config.count("{") == config.count("}")
 
@@ -78,8 +53,9 @@ def test_the_folder_is_ready_to_publish_and_to_serve(folder, tmp_path):
     assert "video_jpeg vat (1, 8)" in done.stdout
 
 
-def test_changed_files_are_found(folder):
-    version = folder / "3"
+def test_changed_files_are_found(published, tmp_path):
+    version = tmp_path / "copy"
+    shutil.copytree(published / "2", version)
     publishing.verify_checksums(version)
     subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=version, check=True)
     (version / "extra").write_text("x")
@@ -93,7 +69,7 @@ def test_changed_files_are_found(folder):
     with pytest.raises(ValueError, match=r"example\.py is missing"):
         publishing.verify_checksums(version)
     with pytest.raises(ValueError, match="no SHA256SUMS"):
-        publishing.verify_checksums(folder)
+        publishing.verify_checksums(published)
 
 
 def test_versions_stand_side_by_side_and_wrong_ones_are_refused(tiny_model, tmp_path):

@@ -129,12 +129,8 @@ def test_jpeg_frames_are_seen_as_the_reader_shows_them(tiny_model, tmp_path):
         signature(tf.constant([[bytes(bomb)]]))
 
 
-def test_checked_signatures_say_what_is_wrong(tiny_model, tmp_path):
-    image_model = deflation.deflate(tiny_model)
-    publishing.export(
-        tiny_model, tmp_path / "saved", image_model, options=ExportOptions(checked=True)
-    )
-    module = tf.saved_model.load(str(tmp_path / "saved"))
+def test_checked_signatures_say_what_is_wrong(published):
+    module = tf.saved_model.load(str(published / "2"))
     signatures = module.signatures
     nan = CLIP.copy()
     nan[0, 0, 0, 0, 0] = np.nan
@@ -151,7 +147,7 @@ def test_checked_signatures_say_what_is_wrong(tiny_model, tmp_path):
     ):
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):
             signatures[name](tf.constant(value))
-    with pytest.raises((TypeError, ValueError), match="shape"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="not compatible with expected shape"):
         signatures["video"](tf.constant(CLIP[0]))
     assert signatures["video"](tf.constant(CLIP))["vat"].shape == (2, 8)
     assert signatures["text"](tf.constant(TEXT))["vat"].shape == (2, 8)

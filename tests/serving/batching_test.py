@@ -54,7 +54,7 @@ def drive(network, scenario, **settings):
 
 def ask(batcher, values, seconds=10.0, signature="double"):
     x = np.array(values, np.float32)
-    return batcher.submit(signature, {"x": x}, len(x), time.monotonic() + seconds)
+    return batcher.submit(signature, {"x": x}, len(x), x.nbytes, time.monotonic() + seconds)
 
 
 def test_waiting_requests_share_a_call_and_get_their_own_rows():

@@ -265,10 +265,10 @@ def test_loads_are_measured(server, requests):
     assert 0 < load.milliseconds["p50"] <= load.milliseconds["p99"] <= load.milliseconds["max"]
 
 
-def test_a_key_a_full_queue_and_a_graceful_stop(served_folder, servable, requests):
+def test_a_key_a_full_queue_and_a_graceful_stop(published, servable, requests):
     key = "a key of many letters"
     process = ServerProcess(
-        served_folder, "--max_queue=4", "--executors=1", "--max_batch_rows=1", MMV_API_KEY=key
+        published, "--max_queue=4", "--executors=1", "--max_batch_rows=1", MMV_API_KEY=key
     )
     with process:
         address = f"http://127.0.0.1:{process.rest}"
