@@ -21,6 +21,7 @@ from mmv_tf.serving.client import Client, ServerError
 from mmv_tf.serving.servable import Servable
 
 Inputs = dict[str, np.ndarray]
+_SMALLEST = float(np.finfo(np.float32).tiny)
 
 
 def cut_clips(
@@ -91,7 +92,9 @@ def largest_difference(
                 raise ValueError(
                     f"{signature}'s {name} has shape {found[name].shape}; expected {value.shape}."
                 )
-            worst = max(worst, float(np.abs(found[name] - value).max() / np.abs(value).max()))
+            # An embedding may be all zeros: a sentence with no known word, before training.
+            size = max(float(np.abs(value).max()), _SMALLEST)
+            worst = max(worst, float(np.abs(found[name] - value).max()) / size)
     return worst
 
 
@@ -172,7 +175,7 @@ def measure_load(
 
 def percentiles(seconds: Sequence[float]) -> dict[str, float]:
     """Latencies in milliseconds; empty if there are none."""
-    if not seconds:
+    if len(seconds) == 0:
         return {}
     values = 1000 * np.percentile(seconds, [50, 90, 99, 100])
     return dict(zip(("p50", "p90", "p99", "max"), values.round(2).tolist(), strict=True))
