@@ -13,11 +13,13 @@ For serving, in a folder with a number for TensorFlow Serving or binaries.serve:
 
 from __future__ import annotations
 
+import pathlib
+
 from absl import flags
 
 from mmv_tf import command_line
 from mmv_tf.deflation import load_image_model
-from mmv_tf.publishing import CardDetails, ExportOptions, export
+from mmv_tf.publishing import CardDetails, ExportOptions, export, portable
 from mmv_tf.publishing.options import MODALITIES, WEIGHT_TYPES
 from mmv_tf.training import load_model
 
@@ -54,6 +56,12 @@ _LICENCE = flags.DEFINE_string("licence", "", "For the model card: licence of th
 _RESULTS = flags.DEFINE_multi_string(
     "results", [], "For the model card: a results file of binaries.evaluate; may be given again."
 )
+_PORTABLE = flags.DEFINE_multi_enum(
+    "portable",
+    [],
+    [f"{kind}:{name}" for kind in portable.FORMATS for name in portable.ENCODERS],
+    "Also write this encoder for programs without TensorFlow, to the folder OUTPUT_portable.",
+)
 flags.mark_flags_as_required(["model", "output"])
 
 
@@ -83,6 +91,12 @@ def main(argv: list[str]) -> None:
         model_name=_MODEL_NAME.value,
     )
     print(f"The SavedModel is in {_OUTPUT.value}; signatures: {', '.join(names)}.")
+    for choice in _PORTABLE.value:
+        kind, name = choice.split(":")
+        path = pathlib.Path(f"{_OUTPUT.value}_portable") / f"{name}{portable.SUFFIXES[kind]}"
+        differences = portable.write_portable(model, path, name, kind, image_model)
+        worst = max(differences.values())
+        print(f"{path} differs from the network by {worst:.1e} of its outputs' size.")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from mmv_tf.publishing.saved_model import Publication
 FORMATS = ("litert", "onnx")
 # Those that work on floats alone: sentences and waveforms need operations that neither format has.
 ENCODERS = ("video", "image")
-_SUFFIXES = {"litert": ".tflite", "onnx": ".onnx"}
+SUFFIXES = {"litert": ".tflite", "onnx": ".onnx"}
 _OPSET = 17  # ONNX's; ours, new enough for all that the networks use
 
 Outputs = dict[str, np.ndarray]
@@ -58,8 +58,8 @@ def write_portable(
     if name not in ENCODERS or kind not in FORMATS:
         raise ValueError(f"Got {name!r} as {kind!r}; use one of {ENCODERS} as one of {FORMATS}.")
     target = pathlib.Path(path)
-    if target.suffix != _SUFFIXES[kind]:
-        raise ValueError(f"{target} should end in {_SUFFIXES[kind]}.")
+    if target.suffix != SUFFIXES[kind]:
+        raise ValueError(f"{target} should end in {SUFFIXES[kind]}.")
     options = ExportOptions(modalities=(name,), fold_batch_norms=True)
     publication = Publication(model, image_model, options)
     spec = tf.TensorSpec(_shape(model, name, shape), tf.float32, name=name)
