@@ -99,13 +99,25 @@ class RestClient:
 
     def request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         """Any request; gives the status and the body."""
+        # A server may close a connection that was idle; that shows only when it is used again.
+        reused = self._connection.sock is not None
+        try:
+            return self._send(method, path, body)
+        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError) as error:
+            if not reused:
+                raise OSError(f"The server does not answer: {error}") from error
+            return self.request(method, path, body)
+        except (http.client.HTTPException, OSError) as error:
+            raise OSError(f"The server does not answer: {error}") from error
+
+    def _send(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
         try:
             self._connection.request(method, path, body, self._headers)
             response = self._connection.getresponse()
             return response.status, response.read()
-        except (http.client.HTTPException, OSError) as error:
+        except BaseException:
             self._connection.close()
-            raise OSError(f"The server does not answer: {error}") from error
+            raise
 
     def close(self) -> None:
         """See `Client`."""

@@ -126,8 +126,8 @@ class RestInterface:
                     outputs = await service.predict(parsed.signature, parsed.inputs, deadline)
                 except RequestError as error:
                     return _refusal(error), name
-                # Up to here the inputs were counted; the answer is smaller.
-                content = format_response(outputs, parsed.by_row)
+                size = sum(value.nbytes for value in outputs.values())
+                content = await service.read(size, lambda: format_response(outputs, parsed.by_row))
                 return Response(content, media_type="application/json"), name
 
     def _status(self) -> dict[str, Any]:

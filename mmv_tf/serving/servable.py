@@ -97,14 +97,22 @@ class Servable:
         return {key: value.numpy() for key, value in self._functions[signature](**tensors).items()}
 
     def warm_up(self) -> int:
-        """Runs the requests in the folder; says how many there were."""
+        """Runs the requests in the folder; says how many there were.
+
+        Raises:
+          ValueError: if the network can't answer one.
+        """
         path = self.path / WARMUP_FILE
         if not path.is_file():
             return 0
         count = 0
         for request in read_warmup(path):
             inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
-            self.run(request.model_spec.signature_name, inputs)
+            name = request.model_spec.signature_name
+            try:
+                self.run(name, inputs)
+            except Exception as error:
+                raise ValueError(f"The warm-up request for {name!r} in {path} fails.") from error
             count += 1
         return count
 

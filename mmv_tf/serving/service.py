@@ -150,7 +150,7 @@ class Service:
                 self._idle.set()
 
     async def read(self, size: int, read: Callable[[], _T]) -> _T:
-        """Runs a function that unfolds a request of `size` bytes."""
+        """Runs a function that unfolds or folds up `size` bytes."""
         if size <= _SMALL_BYTES:
             return read()
         async with self._reading:
