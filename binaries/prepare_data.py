@@ -6,25 +6,47 @@
     --split_pattern=train,train,test,train,validation
 
 cuts a film into clips with their frames, sound and captions. The film is split by blocks of time:
-no caption or clip is in two splits. Interrupted, the same command goes on from where it was.
+no caption or clip is in two splits. What to prepare is one of
+
+  --videos    a video, or a folder of videos with captions (.vtt, .srt, .json3) beside them
+  --list      a table (.csv, .tsv, .jsonl) with the columns path and, each optional, start, end,
+              label, split, captions, example_id, text
+  --dataset   a published data set by name, laid out in --directory as its authors publish it
+
+Interrupted, the same command goes on from where it was. docs/data.md is the guide.
 """
 
 from __future__ import annotations
 
 import os
+import pathlib
 
 from absl import flags
 
 from mmv_tf import command_line
 from mmv_tf.data import preparation
+from mmv_tf.data.datasets import DATA_SETS, read_data_set
+from mmv_tf.data.preparation.sources import IMAGE, SOUND, VIDEO
 
 _DEFAULTS = preparation.Settings()
 
 _VIDEOS = flags.DEFINE_string(
     "videos", None, "A video, or a folder of videos with captions of the same name beside each."
 )
+_MEDIA = flags.DEFINE_enum(
+    "media", VIDEO, (VIDEO, SOUND, IMAGE), "Which files of the --videos folder are taken."
+)
 _CAPTIONS = flags.DEFINE_string(
     "captions", None, "Captions of a single video: .vtt, .srt, .json3, .tsv or .csv."
+)
+_LIST = flags.DEFINE_string(
+    "list", None, "Instead of --videos: a .csv, .tsv or .jsonl with a row for each clip or file."
+)
+_DATASET = flags.DEFINE_enum(
+    "dataset", None, sorted(DATA_SETS), "Instead of --videos: a published data set."
+)
+_DIRECTORY = flags.DEFINE_string(
+    "directory", None, "Of the --dataset: the folder with its lists and media."
 )
 _LABELS = flags.DEFINE_string(
     "labels", None, "A .tsv with start, end, label (or subject), caption: gives captions labels."
@@ -38,8 +60,18 @@ _JPEG_QUALITY = flags.DEFINE_integer("jpeg_quality", _DEFAULTS.jpeg_quality, "1 
 _SAMPLE_RATE = flags.DEFINE_integer(
     "sample_rate", _DEFAULTS.sample_rate, "Of the stored sound, in Hz."
 )
+_SOUND = flags.DEFINE_enum(
+    "sound",
+    _DEFAULTS.sound,
+    preparation.SOUNDS,
+    "What is stored of the sound: samples, a log-mel spectrogram with MMV's settings, or nothing.",
+)
 _CUT = flags.DEFINE_enum(
-    "cut", _DEFAULTS.cut, preparation.CUTS, "A clip for each caption, or for each window of time."
+    "cut",
+    None,
+    preparation.CUTS,
+    "A clip for each caption, for each window of time, or those that are listed (whole files where "
+    "none are). By default what suits: caption for --videos, list for --list and most data sets.",
 )
 _CONTEXT_SECONDS = flags.DEFINE_float(
     "context_seconds", _DEFAULTS.context_seconds, "Added to both ends of a caption's clip."
@@ -66,10 +98,26 @@ _CAPTION_WINDOW_SECONDS = flags.DEFINE_float(
 )
 _NUM_SHARDS = flags.DEFINE_integer("num_shards", _DEFAULTS.num_shards, "Files of each split.")
 _PROCESSES = flags.DEFINE_integer(
-    "processes", None, "How many videos or blocks are decoded at once; by default one a core."
+    "processes", None, "How many files are decoded at once; by default one a core."
 )
 _DEADLINE_SECONDS = flags.DEFINE_float(
-    "deadline_seconds", 300.0, "A block that takes longer to decode is given up and reported."
+    "deadline_seconds", 300.0, "A piece that takes longer to decode is given up and reported."
+)
+_RUNNER = flags.DEFINE_enum(
+    "runner",
+    "local",
+    ("local", "beam"),
+    "Processes of this machine, or Apache Beam (an extra), whose workers must all see the sources "
+    "and the output folder under the same paths.",
+)
+_BEAM_OPTION = flags.DEFINE_multi_string(
+    "beam_option",
+    [],
+    "With --runner=beam, an option of the pipeline, such as --beam_option=--runner=FlinkRunner; "
+    "may be repeated. By default Beam's DirectRunner on --processes threads.",
+)
+_ALL_ROWS = flags.DEFINE_bool(
+    "all_rows", False, "Of more than 50 sources, print every row and not only those with trouble."
 )
 _OVERWRITE = flags.DEFINE_bool(
     "overwrite", False, "Replace data of other settings that the output folder holds."
@@ -79,16 +127,81 @@ _OVERWRITE = flags.DEFINE_bool(
 def main(argv: list[str]) -> None:
     """See the module."""
     del argv
-    for flag in (_VIDEOS, _OUTPUT):
-        if not flag.value:
-            raise command_line.UsageError(f"--{flag.name} is missing; see --help.")
+    _check_flags()
+    sources, cut, facts = _sources()
+    settings = _settings(cut)
+    log_mel = None
+    if settings.sound == "log_mel":
+        # Only here: it takes seconds to import.
+        from mmv_tf.layers import LogMel
+
+        log_mel = (LogMel, (("sample_rate", settings.sample_rate),))
+    processes = _PROCESSES.value
+    if processes is None:
+        processes = len(os.sched_getaffinity(0))
+    if processes < 1 or not _DEADLINE_SECONDS.value > 0:
+        raise command_line.UsageError("--processes and --deadline_seconds must be above 0.")
+    manifest, was_there = preparation.prepare(
+        sources,
+        _OUTPUT.value,
+        settings,
+        labels=_LABELS.value,
+        overwrite=_OVERWRITE.value,
+        facts=facts,
+        log_mel=log_mel,
+        execution=preparation.Execution(
+            processes=processes,
+            deadline_seconds=_DEADLINE_SECONDS.value,
+            beam=_RUNNER.value == "beam",
+            beam_options=tuple(_BEAM_OPTION.value),
+        ),
+    )
+    print(preparation.format_report(manifest, _ALL_ROWS.value))
+    state = "already prepared, nothing to do" if was_there else "done"
+    print(f"{state}: {os.path.join(_OUTPUT.value, 'manifest.json')}")
+
+
+def _check_flags() -> None:
+    """Flags that need or exclude each other."""
+    if not _OUTPUT.value:
+        raise command_line.UsageError("--output is missing; see --help.")
+    given = [flag.name for flag in (_VIDEOS, _LIST, _DATASET) if flag.value]
+    if not given:
+        raise command_line.UsageError("--videos is missing (or --list, or --dataset); see --help.")
+    if len(given) > 1:
+        raise command_line.UsageError(f"--{given[0]} and --{given[1]} exclude each other.")
+    if bool(_DATASET.value) != bool(_DIRECTORY.value):
+        raise command_line.UsageError("--dataset and --directory come together.")
+    if _CAPTIONS.value and not _VIDEOS.value:
+        raise command_line.UsageError("--captions is for --videos; a list has a column for them.")
+    if _BEAM_OPTION.value and _RUNNER.value != "beam":
+        raise command_line.UsageError("--beam_option needs --runner=beam.")
+
+
+def _sources() -> tuple[list[preparation.Source], str, preparation.DataSetFacts]:
+    """What to prepare, the cut that suits it, and what a data set says of itself."""
+    if _LIST.value:
+        return preparation.read_listing(_LIST.value), "list", preparation.DataSetFacts()
+    if _DATASET.value:
+        directory = pathlib.Path(_DIRECTORY.value)
+        collection = read_data_set(_DATASET.value, directory)
+        facts = preparation.DataSetFacts(collection.name, collection.labels, collection.folds)
+        return list(collection.sources), collection.cut, facts
+    found = preparation.find_sources(_VIDEOS.value, _CAPTIONS.value, _MEDIA.value)
+    cut = "caption" if _MEDIA.value == VIDEO else "list"
+    return found, cut, preparation.DataSetFacts()
+
+
+def _settings(cut: str) -> preparation.Settings:
+    """The flags' settings; a wrong one is a wrong usage."""
     try:
-        settings = preparation.Settings(
+        return preparation.Settings(
             frame_rate=_FRAME_RATE.value,
             short_side=_SHORT_SIDE.value,
             jpeg_quality=_JPEG_QUALITY.value,
             sample_rate=_SAMPLE_RATE.value,
-            cut=_CUT.value,
+            sound=_SOUND.value,
+            cut=cut if _CUT.value is None else _CUT.value,
             context_seconds=_CONTEXT_SECONDS.value,
             min_clip_seconds=_MIN_CLIP_SECONDS.value,
             window_seconds=_WINDOW_SECONDS.value,
@@ -100,24 +213,6 @@ def main(argv: list[str]) -> None:
         )
     except ValueError as error:
         raise command_line.UsageError(str(error)) from error
-    processes = _PROCESSES.value
-    if processes is None:
-        processes = len(os.sched_getaffinity(0))
-    if processes < 1 or not _DEADLINE_SECONDS.value > 0:
-        raise command_line.UsageError("--processes and --deadline_seconds must be above 0.")
-    sources = preparation.find_sources(_VIDEOS.value, _CAPTIONS.value)
-    manifest, was_there = preparation.prepare(
-        sources,
-        _OUTPUT.value,
-        settings,
-        labels=_LABELS.value,
-        processes=processes,
-        deadline_seconds=_DEADLINE_SECONDS.value,
-        overwrite=_OVERWRITE.value,
-    )
-    print(preparation.format_report(manifest))
-    state = "already prepared, nothing to do" if was_there else "done"
-    print(f"{state}: {os.path.join(_OUTPUT.value, 'manifest.json')}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ MARK = ".partial-"
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
+def replacing(path: str | os.PathLike[str], sync: bool = True) -> Iterator[pathlib.Path]:
     """A temporary name to write a file or a folder to; it becomes `path` when the block ends.
 
     If the block raises, what was written is removed and `path` stays as it was. A file's bytes are
@@ -33,6 +33,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
 
     Args:
       path: the target. Its folder is made if it is not there.
+      sync: wait until a file is on the disk before renaming it. Without, a power cut can leave an
+        incomplete one under its name; only for files that carry a check of their own.
 
     Yields:
       A path in the same folder with the same suffix (some writers go by it), with nothing there.
@@ -46,7 +48,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     temporary = target.with_name(f".{target.stem}{MARK}{os.getpid()}{target.suffix}")
     try:
         yield temporary
-        if temporary.is_file():
+        if sync and temporary.is_file():
             _sync(temporary)
         os.replace(temporary, target)
     finally:

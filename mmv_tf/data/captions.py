@@ -22,6 +22,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 # Hours may be left out and, in SRT, a comma stands before the milliseconds.
 _CLOCK = re.compile(r"(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:[.,]\d+)?)")
 _MARKUP = re.compile(r"<[^<>]*>|\{\\[^{}]*\}")
+# Ours: an hour of speech is 60 kB, and what one caption says is far below 10,000 characters.
+_MAX_BYTES = 64 << 20
+MAX_CHARACTERS = 10_000
 _LABEL_COLUMNS = ("label", "subject")
 _TEXT_COLUMNS = ("caption", "text")
 
@@ -62,7 +65,7 @@ def read_captions(path: str | pathlib.Path) -> list[Caption]:
             f"{path}: captions of the type {path.suffix or '(no suffix)'!r} can't be read; "
             f"give a file ending in one of {', '.join(_PARSERS)}."
         )
-    text = _read_text(path)
+    text = read_text(path, _MAX_BYTES)
     if not text.strip():
         raise ValueError(
             f"{path}: the caption file is empty; expected timed captions; write it again."
@@ -82,6 +85,11 @@ def read_captions(path: str | pathlib.Path) -> list[Caption]:
             raise ValueError(
                 f"{path}, {where}: the caption ends at {end:g} s and starts at {start:g} s; "
                 "expected an end after the start; correct that line."
+            )
+        if len(words) > MAX_CHARACTERS:
+            raise ValueError(
+                f"{path}, {where}: the caption has {len(words)} characters; at most "
+                f"{MAX_CHARACTERS} are taken; check that line."
             )
         if words:
             captions.append(Caption(start, end, words, label or None))
@@ -129,18 +137,32 @@ def attach_labels(
     return result
 
 
+def captions_of(texts: Iterable[str], start_ms: int, end_ms: int) -> tuple[Caption, ...]:
+    """Sentences about a whole span (milliseconds) as captions; white space is made plain."""
+    cleaned = (" ".join(text.split()) for text in texts)
+    return tuple(Caption(start_ms / 1000, end_ms / 1000, text) for text in cleaned if text)
+
+
 # One parsed caption: where it stands in the file, start, end (seconds), text or (text, label).
 _Parsed = Iterator[tuple[str, float, float, str | tuple[str, str]]]
 
 
-def _read_text(path: pathlib.Path) -> str:
-    """The file's text, without a byte order mark and with "\\n" line ends."""
+def read_text(path: pathlib.Path, max_bytes: int) -> str:
+    """A UTF-8 file's text, without a byte order mark and with "\\n" line ends.
+
+    Raises:
+      ValueError: it is missing, too large or not UTF-8.
+    """
     try:
+        size = path.stat().st_size
+        if size > max_bytes:
+            raise ValueError(
+                f"{path}: the file has {size} bytes; at most {max_bytes} are read; check that it "
+                "is what you meant."
+            )
         data = path.read_bytes()
     except OSError as error:
-        raise ValueError(
-            f"{path}: can't read the captions ({error.strerror}); check the path."
-        ) from error
+        raise ValueError(f"{path}: can't read it ({error.strerror}); check the path.") from error
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -271,7 +293,7 @@ def _parse_table(path: pathlib.Path, text: str, *, delimiter: str) -> _Parsed:
                 )
             cells = dict(zip(header, row, strict=True))
             try:
-                start, end = _table_seconds(cells["start"]), _table_seconds(cells["end"])
+                start, end = table_seconds(cells["start"]), table_seconds(cells["end"])
             except ValueError as error:
                 raise ValueError(
                     f"{path}, {where}: got the time {str(error)[:40]!r}; expected seconds or "
@@ -285,7 +307,7 @@ def _parse_table(path: pathlib.Path, text: str, *, delimiter: str) -> _Parsed:
         ) from None
 
 
-def _table_seconds(text: str) -> float:
+def table_seconds(text: str) -> float:
     """Seconds of "12.5" or "0:12.5"; ValueError holding the text for anything else."""
     try:
         return float(text)

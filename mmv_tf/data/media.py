@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decoding of video and sound with PyAV: one sequential pass over a span, in bounded memory.
 
+Pictures that are no film are decoded with Pillow.
+
 All times are seconds on one clock, that of the file's presentation: 0 is where a player starts.
 Frames and samples are placed by their own timestamps, so that a stream that starts late, has gaps
 or a variable frame rate stays aligned with the other one.
@@ -14,12 +16,13 @@ import dataclasses
 import io
 import math
 import pathlib
+import warnings
 from collections.abc import Iterator, Sequence
 
 import av
 import numpy as np
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
-from PIL import Image
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 # Timestamps are rounded by containers (to 1 ms in Matroska); a frame that is this little late
 # still counts as being there.
@@ -43,8 +46,9 @@ class MediaInfo:
     """What a file holds.
 
     Attributes:
-      duration: seconds, to the end of the video stream.
-      width, height: pixels as displayed (after rotation and with square pixels).
+      duration: seconds, to the end of the video stream, or of the sound of a sound file; 0 for an
+        image.
+      width, height: pixels as displayed (after rotation and with square pixels), 0 for sound.
       frame_rate: mean frames a second, 0 if unknown.
       has_audio: whether there is a sound stream.
       audio_rate: samples a second, 0 without sound.
@@ -58,39 +62,78 @@ class MediaInfo:
     audio_rate: int
 
 
-def probe(path: str | pathlib.Path) -> MediaInfo:
+def probe(path: str | pathlib.Path, kind: str = "video") -> MediaInfo:
     """Reads what `path` holds, decoding its first frame.
 
+    Args:
+      path: the file.
+      kind: "video", "sound" (only the sound, of a video too) or "image".
+
     Raises:
-      MediaError: it is missing, is no video, or its first frame can't be decoded.
+      MediaError: it is missing, is not of the kind, or its first frame can't be decoded.
     """
+    if kind == "image":
+        with _open_image(path) as image:
+            return MediaInfo(0.0, *image.size, 0.0, False, 0)
     with _open(path) as container:
+        audio = container.streams.audio[0] if container.streams.audio else None
+        if kind == "sound":
+            if audio is None:
+                raise MediaError(f"{path}: no sound stream found; expected one.")
+            rate = int(audio.rate or 0)
+            return MediaInfo(_duration(container, audio, path), 0, 0, 0.0, True, rate)
         stream = _video_stream(container, path)
-        origin = _origin(container)
-        if stream.duration is not None:
-            start = stream.start_time if stream.start_time is not None else 0
-            duration = float((start + stream.duration) * stream.time_base) - origin
-        elif container.duration is not None:
-            duration = container.duration / av.time_base
-        else:
-            raise MediaError(
-                f"{path}: the file does not say how long it is; copy it into another container "
-                "(ffmpeg -i in -c copy out.mp4)."
-            )
+        duration = _duration(container, stream, path)
         frame = next(iter(container.decode(stream)), None)
         if frame is None:
             raise MediaError(f"{path}: no video frame found; check that the file is whole.")
         width, height = _display_size(frame, stream)
-        rate = stream.average_rate
-        audio = container.streams.audio[0] if container.streams.audio else None
+        average = stream.average_rate
         return MediaInfo(
             duration=duration,
             width=width,
             height=height,
-            frame_rate=float(rate) if rate is not None else 0.0,
+            frame_rate=float(average) if average is not None else 0.0,
             has_audio=audio is not None,
             audio_rate=int(audio.rate or 0) if audio is not None else 0,
         )
+
+
+def encode_image(
+    source: str | pathlib.Path | bytes,
+    short_side: int,
+    jpeg_quality: int = 90,
+    name: str | None = None,
+) -> tuple[bytes, int, int]:
+    """A picture as a JPEG, upright, with its shorter side scaled.
+
+    Args:
+      source: a file, or what is in one.
+      short_side: pixels that the shorter side is scaled to, up or down.
+      jpeg_quality: 1 to 95.
+      name: what messages call the picture where `source` is no path.
+
+    Returns:
+      JPEG bytes, height, width.
+
+    Raises:
+      MediaError: it can't be decoded, or it is too large or too long in one direction.
+    """
+    name = name if name is not None else str(source)
+    opened = io.BytesIO(source) if isinstance(source, bytes) else source
+    with _open_image(opened, name) as image:
+        _check_aspect(image.width, image.height, name)
+        try:
+            upright = ImageOps.exif_transpose(image).convert("RGB")
+        except (OSError, ValueError, SyntaxError) as error:
+            raise MediaError(f"{name}: can't be decoded ({error}); get a whole copy.") from error
+    scale = short_side / min(upright.size)
+    width, height = (max(1, round(side * scale)) for side in upright.size)
+    if (width, height) != upright.size:
+        upright = upright.resize((width, height), Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    upright.save(buffer, "JPEG", quality=jpeg_quality)
+    return buffer.getvalue(), height, width
 
 
 def frame_times(start: float, end: float, frame_rate: float) -> list[float]:
@@ -241,11 +284,7 @@ class _FrameEncoder:
     def encode(self, frame: av.VideoFrame, stream: av.VideoStream, path: object) -> bytes:
         """A JPEG of `frame`, upright and with square pixels."""
         width, height = _display_size(frame, stream)
-        if max(width, height) > _MAX_ASPECT * min(width, height):
-            raise MediaError(
-                f"{path}: the picture is {width} x {height}; expected sides within a ratio of "
-                f"{_MAX_ASPECT}; crop it."
-            )
+        _check_aspect(width, height, path)
         scale = self._short_side / min(width, height)
         width, height = max(1, round(width * scale)), max(1, round(height * scale))
         turns = round(frame.rotation / 90) % 4
@@ -265,6 +304,55 @@ class _FrameEncoder:
         upright = np.ascontiguousarray(np.rot90(image, turns))
         Image.fromarray(upright).save(buffer, "JPEG", quality=self._jpeg_quality)
         return buffer.getvalue()
+
+
+def _check_aspect(width: int, height: int, path: object) -> None:
+    """Scaling the short side up must not make the long one endless."""
+    if max(width, height) > _MAX_ASPECT * min(width, height):
+        raise MediaError(
+            f"{path}: the picture is {width} x {height}; expected sides within a ratio of "
+            f"{_MAX_ASPECT}; crop it."
+        )
+
+
+@contextlib.contextmanager
+def _open_image(
+    source: str | pathlib.Path | io.BytesIO, name: object = None
+) -> Iterator[Image.Image]:
+    """An open picture, of which only the header is read; its size is checked."""
+    name = name if name is not None else source
+    try:
+        with warnings.catch_warnings():
+            # The limit is ours, below.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(source)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = "no image" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise MediaError(f"{name}: can't be decoded ({reason}); expected an image.") from error
+    with image:
+        if image.width * image.height > _MAX_PIXELS:
+            raise MediaError(
+                f"{name}: the picture has {image.width * image.height} pixels; at most "
+                f"{_MAX_PIXELS} are decoded."
+            )
+        yield image
+
+
+def _duration(
+    container: av.container.InputContainer,
+    stream: av.VideoStream | av.AudioStream,
+    path: object,
+) -> float:
+    """Seconds from the presentation's start to the stream's end."""
+    if stream.duration is not None:
+        start = stream.start_time if stream.start_time is not None else 0
+        return float((start + stream.duration) * stream.time_base) - _origin(container)
+    if container.duration is not None:
+        return container.duration / av.time_base
+    raise MediaError(
+        f"{path}: the file does not say how long it is; copy it into another container "
+        "(ffmpeg -i in -c copy out.mp4)."
+    )
 
 
 def _colorspace(frame: av.VideoFrame) -> Colorspace:

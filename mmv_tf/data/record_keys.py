@@ -21,6 +21,8 @@ SAMPLE_RATE = "WAVEFORM/feature/sample_rate"  # float
 CAPTION = "caption/string"  # bytes list: the narrations in and around the clip, by start time
 CAPTION_START = "caption/start/timestamp"  # int64 list, as long as CAPTION
 CAPTION_END = "caption/end/timestamp"  # int64 list, as long as CAPTION
+CAPTION_OWN = "caption/own"  # int64 list, as long as CAPTION: 1 if it is about this very clip
+LOG_MEL_RATE = "MELSPEC/feature/rate"  # float: spectrogram frames a second
 
 # Feature lists (one entry a step).
 FRAMES = "image/encoded"  # bytes: a JPEG a frame

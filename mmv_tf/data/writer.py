@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writing clips as TFRecord shards of `tf.train.SequenceExample`, and their `manifest.json`.
 
-The same clips give the same bytes: ids come from the source and the time, the order and the shard
-of an example from a hash of its id. The manifest is written last, so a directory that has one is
-whole. TensorFlow is imported at the first example, not with this module: a program that only reads
-a manifest starts fast.
+The same clips give the same bytes: ids come from the source and the time (or a list), the order and
+the shard of an example from a hash of its id. The manifest is written last, so a directory that has
+one is whole. TensorFlow is imported at the first example, not with this module: a program that only
+reads a manifest starts fast.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmv_tf import version
+from mmv_tf import atomic, version
 from mmv_tf.data import captions as captions_lib
 from mmv_tf.data import record_keys
 
@@ -41,7 +40,8 @@ class ClipSpan:
       start_ms, end_ms: milliseconds from the source's start.
       block: index of its block among all blocks of all sources.
       split: the split that the block is in.
-      label: its class's name, if it has one.
+      labels: names of its classes, if it has any.
+      given_id: the example's id where a list gives one.
     """
 
     media_id: str
@@ -49,11 +49,14 @@ class ClipSpan:
     end_ms: int
     block: int
     split: str
-    label: str | None = None
+    labels: tuple[str, ...] = ()
+    given_id: str | None = None
 
     @property
     def example_id(self) -> str:
         """Unique over the data set and the same in every run."""
+        if self.given_id is not None:
+            return self.given_id
         return f"{self.media_id}_{self.start_ms:09d}_{self.end_ms:09d}"
 
 
@@ -62,18 +65,22 @@ class ClipMedia:
     """What was decoded of a clip.
 
     Attributes:
-      frames: JPEGs at a regular rate from the clip's start on.
+      frames: JPEGs at a regular rate from the clip's start on; none of a source of sound alone.
       height, width: of the frames in pixels.
       waveform: float32 [samples] in [-1, 1], or None where the source has no sound.
+      log_mel: float32 [frames, bins] stored instead of the waveform, or None.
+      log_mel_rate: frames a second of `log_mel`.
     """
 
     frames: Sequence[bytes]
     height: int
     width: int
     waveform: np.ndarray | None
+    log_mel: np.ndarray | None = None
+    log_mel_rate: float = 0.0
 
 
-def class_ids(labels: Iterable[str | None]) -> dict[str, int]:
+def class_ids(labels: Iterable[str]) -> dict[str, int]:
     """Numbers the distinct labels in sorted order, so that ids do not change between runs."""
     return {name: index for index, name in enumerate(sorted({name for name in labels if name}))}
 
@@ -100,6 +107,7 @@ def sequence_example(
     labels: dict[str, int],
     frame_rate: float,
     sample_rate: int,
+    own: Sequence[captions_lib.Caption] = (),
 ) -> tf.train.SequenceExample:
     """One clip as a record with the keys in `record_keys`.
 
@@ -110,14 +118,17 @@ def sequence_example(
       labels: class ids by name.
       frame_rate: of the frames, in Hz.
       sample_rate: of the waveform, in Hz.
+      own: those of `captions` that the clip was cut by, or that a list gives for it.
 
     Raises:
-      ValueError: the clip has no frames.
+      ValueError: the clip has neither frames nor sound.
     """
     import tensorflow as tf
 
-    if not media.frames:
-        raise ValueError(f"The clip {clip.example_id} has no frames; expected at least one.")
+    if not media.frames and media.waveform is None and media.log_mel is None:
+        raise ValueError(
+            f"The clip {clip.example_id} has neither frames nor sound; expected at least one."
+        )
     train = tf.train
 
     def integers(*values: int) -> tf.train.Feature:
@@ -135,27 +146,32 @@ def sequence_example(
         record_keys.EXAMPLE_ID: texts(clip.example_id),
         record_keys.CLIP_START: integers(start),
         record_keys.CLIP_END: integers(clip.end_ms * 1000),
-        record_keys.FRAME_RATE: floats([frame_rate]),
-        record_keys.HEIGHT: integers(media.height),
-        record_keys.WIDTH: integers(media.width),
         record_keys.CAPTION: texts(*(caption.text for caption in captions)),
         record_keys.CAPTION_START: integers(*(round(c.start * 1e6) for c in captions)),
         record_keys.CAPTION_END: integers(*(round(c.end * 1e6) for c in captions)),
+        record_keys.CAPTION_OWN: integers(*(int(caption in own) for caption in captions)),
     }
-    if clip.label is not None:
-        context[record_keys.LABEL_INDEX] = integers(labels[clip.label])
-        context[record_keys.LABEL_STRING] = texts(clip.label)
-    times = [start + round(index * 1e6 / frame_rate) for index in range(len(media.frames))]
-    lists = {
-        record_keys.FRAMES: [
+    if clip.labels:
+        context[record_keys.LABEL_INDEX] = integers(*(labels[name] for name in clip.labels))
+        context[record_keys.LABEL_STRING] = texts(*clip.labels)
+    lists = {}
+    if media.frames:
+        context[record_keys.FRAME_RATE] = floats([frame_rate])
+        context[record_keys.HEIGHT] = integers(media.height)
+        context[record_keys.WIDTH] = integers(media.width)
+        times = [start + round(index * 1e6 / frame_rate) for index in range(len(media.frames))]
+        lists[record_keys.FRAMES] = [
             train.Feature(bytes_list=train.BytesList(value=[frame])) for frame in media.frames
-        ],
-        record_keys.FRAME_TIMES: [integers(time) for time in times],
-    }
-    if media.waveform is not None:
+        ]
+        lists[record_keys.FRAME_TIMES] = [integers(time) for time in times]
+    if media.waveform is not None or media.log_mel is not None:
         context[record_keys.SAMPLE_RATE] = floats([sample_rate])
+    if media.waveform is not None:
         packed = train.FloatList.FromString(_packed_floats(media.waveform))
         lists[record_keys.WAVEFORM] = [train.Feature(float_list=packed)]
+    if media.log_mel is not None:
+        context[record_keys.LOG_MEL_RATE] = floats([media.log_mel_rate])
+        lists[record_keys.LOG_MEL] = [floats(frame) for frame in media.log_mel]
     return train.SequenceExample(
         context=train.Features(feature=context),
         feature_lists=train.FeatureLists(
@@ -181,50 +197,30 @@ def assign_shards(
     return [ordered[index::count] for index in range(count)]
 
 
-def write_shards(
-    directory: pathlib.Path,
-    split: str,
-    shards: Sequence[Sequence[ClipSpan]],
-    example: Callable[[ClipSpan], tf.train.SequenceExample],
-    on_written: Callable[[], None] = lambda: None,
-) -> list[dict[str, Any]]:
-    """Writes the shards of one split, each under a temporary name until it is whole.
+def shard_name(split: str, index: int, count: int) -> str:
+    """The file name of shard `index` of `count`."""
+    return f"{split}-{index:05d}-of-{count:05d}.tfrecord"
 
-    Args:
-      directory: where; it exists.
-      split: first part of the shards' names.
-      shards: the clips of each shard, in order.
-      example: makes the record of a clip.
-      on_written: called after each record.
+
+def write_shard(path: pathlib.Path, records: Iterable[bytes]) -> dict[str, Any]:
+    """Writes a shard of serialised examples; it has its name only when it is whole.
 
     Returns:
-      For the manifest, one dict a shard: file, records, bytes, sha256.
+      For the manifest: file, records, bytes, sha256.
     """
     import tensorflow as tf
 
-    entries = []
-    for index, clips in enumerate(shards):
-        name = f"{split}-{index:05d}-of-{len(shards):05d}.tfrecord"
-        temporary = directory / f"{name}.tmp"
-        try:
-            with tf.io.TFRecordWriter(str(temporary)) as writer:
-                for clip in clips:
-                    writer.write(example(clip).SerializeToString(deterministic=True))
-                    on_written()
-            _sync(temporary)
-            os.replace(temporary, directory / name)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        entries.append(
-            {
-                "file": name,
-                "records": len(clips),
-                "bytes": (directory / name).stat().st_size,
-                "sha256": file_sha256(directory / name),
-            }
-        )
-    return entries
+    count = 0
+    with atomic.replacing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
+        for record in records:
+            writer.write(record)
+            count += 1
+    return {
+        "file": path.name,
+        "records": count,
+        "bytes": path.stat().st_size,
+        "sha256": file_sha256(path),
+    }
 
 
 def write_manifest(directory: pathlib.Path, manifest: dict[str, Any]) -> None:
@@ -235,15 +231,8 @@ def write_manifest(directory: pathlib.Path, manifest: dict[str, Any]) -> None:
         "tool_version": version.__version__,
         **manifest,
     }
-    temporary = directory / f"{MANIFEST}.tmp"
-    try:
-        text = json.dumps(content, indent=1, ensure_ascii=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
-        _sync(temporary)
-        os.replace(temporary, directory / MANIFEST)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    atomic.write_text(text + "\n", directory / MANIFEST)
 
 
 def read_manifest(directory: str | pathlib.Path) -> dict[str, Any]:
@@ -337,12 +326,3 @@ def _packed_floats(values: np.ndarray) -> bytes:
         remaining >>= 7
     size.append(remaining)
     return b"\x0a" + bytes(size) + data
-
-
-def _sync(path: pathlib.Path) -> None:
-    """Makes sure that a file's bytes are on the disk before its name says that they are."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

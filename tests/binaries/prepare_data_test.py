@@ -66,9 +66,9 @@ def test_killed_and_run_again_gives_the_same_bytes(film, tmp_path):
             cwd=ROOT,
             start_new_session=True,
         )
-        before = len(list(output.glob(".partial/*/*.block")))
+        before = len(list(output.glob(".partial/*/blocks/*/*.block")))
         deadline = time.monotonic() + 60
-        while len(list(output.glob(".partial/*/*.block"))) <= before:
+        while len(list(output.glob(".partial/*/blocks/*/*.block"))) <= before:
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.001)
@@ -96,6 +96,9 @@ def test_killed_and_run_again_gives_the_same_bytes(film, tmp_path):
         (None, ("--frame_rat=3",), 2, "error: unknown flag --frame_rat; did you mean --frame_rate"),
         (None, ("--frame_rate=0",), 2, "error: frame_rate is 0.0; it must be above 0."),
         ("", (), 2, "error: --videos is missing"),
+        (None, ("--list=a.csv",), 2, "error: --videos and --list exclude each other"),
+        ("", ("--dataset=ucf101",), 2, "error: --dataset and --directory come together"),
+        (None, ("--beam_option=--x",), 2, "error: --beam_option needs --runner=beam"),
     ],
 )
 def test_mistakes_end_with_one_line(film, tmp_path, video, more, status, message):

@@ -10,7 +10,7 @@ from mmv_tf import version
 from mmv_tf.data import record_keys, writer
 from mmv_tf.data.captions import Caption
 
-CLIP = writer.ClipSpan("film é", 1_500, 2_500, 0, "train", "bird")
+CLIP = writer.ClipSpan("film é", 1_500, 2_500, 0, "train", ("bird",))
 CAPTIONS = [Caption(1.0, 2.0, "one é"), Caption(2.0, 3.25, "two")]
 
 
@@ -20,7 +20,9 @@ def media(waveform=True):
 
 
 def example(clip=CLIP, waveform=True):
-    return writer.sequence_example(clip, media(waveform), CAPTIONS, {"bird": 3}, 3.0, 16_000)
+    return writer.sequence_example(
+        clip, media(waveform), CAPTIONS, {"bird": 3}, 3.0, 16_000, own=CAPTIONS[1:]
+    )
 
 
 def test_record_has_every_key():
@@ -38,6 +40,7 @@ def test_record_has_every_key():
         record_keys.LABEL_INDEX: [3],
         record_keys.CAPTION_START: [1_000_000, 2_000_000],
         record_keys.CAPTION_END: [2_000_000, 3_250_000],
+        record_keys.CAPTION_OWN: [0, 1],
     }
     for key, values in integers.items():
         assert list(context[key].int64_list.value) == values, key
@@ -71,8 +74,24 @@ def test_what_a_clip_lacks_has_no_key():
     assert record_keys.LABEL_STRING not in record.context.feature
     assert record_keys.SAMPLE_RATE not in record.context.feature
     assert record_keys.WAVEFORM not in record.feature_lists.feature_list
-    with pytest.raises(ValueError, match="has no frames"):
+    with pytest.raises(ValueError, match="neither frames nor sound"):
         writer.sequence_example(clip, writer.ClipMedia([], 1, 1, None), [], {}, 1.0, 1)
+
+
+def test_sound_alone_and_log_mel():
+    clip = writer.ClipSpan("rain", 0, 1_000, 0, "train", given_id="r1")
+    sound = writer.ClipMedia([], 0, 0, np.zeros(8, np.float32))
+    record = writer.sequence_example(clip, sound, [], {}, 10.0, 8)
+    assert record_keys.HEIGHT not in record.context.feature
+    assert record_keys.FRAMES not in record.feature_lists.feature_list
+    assert record.context.feature[record_keys.EXAMPLE_ID].bytes_list.value == [b"r1"]
+    spectrogram = np.arange(6, dtype=np.float32).reshape(3, 2)
+    log_mel = writer.ClipMedia([], 0, 0, None, spectrogram, 46.875)
+    record = writer.sequence_example(clip, log_mel, [], {}, 10.0, 48_000)
+    steps = record.feature_lists.feature_list[record_keys.LOG_MEL].feature
+    np.testing.assert_array_equal([step.float_list.value for step in steps], spectrogram)
+    assert list(record.context.feature[record_keys.LOG_MEL_RATE].float_list.value) == [46.875]
+    assert record_keys.WAVEFORM not in record.feature_lists.feature_list
 
 
 def test_captions_around():
@@ -88,7 +107,7 @@ def test_captions_around():
 
 
 def test_class_ids_are_sorted():
-    assert writer.class_ids(["b", None, "a", "b", ""]) == {"a": 0, "b": 1}
+    assert writer.class_ids(["b", "a", "b", ""]) == {"a": 0, "b": 1}
 
 
 def test_shards_are_the_same_for_any_order_and_none_is_empty():
@@ -105,7 +124,11 @@ def test_shards_are_the_same_for_any_order_and_none_is_empty():
 @pytest.fixture
 def data(tmp_path):
     """A directory with one split of two shards."""
-    entries = writer.write_shards(tmp_path, "train", [[CLIP], [CLIP]], example)
+    record = example().SerializeToString()
+    entries = [
+        writer.write_shard(tmp_path / writer.shard_name("train", index, 2), [record])
+        for index in range(2)
+    ]
     content = {
         "frame_rate": 3.0,
         "sample_rate": 16_000,
@@ -138,11 +161,12 @@ def test_shards_and_manifest(data):
 
 
 def test_nothing_is_left_of_a_shard_that_failed(tmp_path):
-    def fails(clip):
+    def fails():
+        yield b"record"
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        writer.write_shards(tmp_path, "train", [[CLIP]], fails)
+        writer.write_shard(tmp_path / "train-00000-of-00001.tfrecord", fails())
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,17 +1,15 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-import collections
 import dataclasses
 import os
 import shutil
-import time
 import types
 
 import numpy as np
 import pytest
 
-from mmv_tf.data import media, preparation, record_keys, splits, writer
-from mmv_tf.data.captions import Caption
+from mmv_tf.data import preparation, record_keys, writer
+from mmv_tf.data.preparation import decoding, pipeline, publication
 from tests import media_samples
 
 SETTINGS = preparation.Settings(
@@ -37,20 +35,6 @@ def film(tmp_path_factory):
     rows += [f"{start}\t{end}\t{'ab'[i % 2]}\t{text}" for i, (start, end, text) in enumerate(CUES)]
     (folder / "labels.tsv").write_text("\n".join(rows), encoding="utf-8")
     return path
-
-
-@pytest.fixture
-def in_process(monkeypatch):
-    """Runs children's tasks in this process: starting one takes seconds."""
-
-    def run(self, tasks):
-        for key, arguments in tasks:
-            try:
-                yield key, preparation._work(*arguments)
-            except media.MediaError as error:
-                yield key, preparation._Failure(preparation.CORRUPT, str(error))
-
-    monkeypatch.setattr(preparation._WorkerPool, "run", run)
 
 
 def prepare(film, output, settings=SETTINGS, **kwargs):
@@ -125,39 +109,10 @@ def test_windows(film, tmp_path, in_process):
     assert manifest["splits"]["test"]["num_examples"] == 5
 
 
-@pytest.mark.parametrize(
-    ("caption", "expected"),
-    [
-        (Caption(12.0, 13.0, "x"), (11_500, 13_500)),  # Widened on both sides.
-        (Caption(10.1, 10.6, "x"), (10_000, 12_000)),  # At a border: on one side.
-        (Caption(19.5, 20.0, "x"), (18_000, 20_000)),
-        (Caption(12.0, 16.0, "x"), (11_900, 16_100)),  # Long enough: only the context.
-        (Caption(10.0, 20.0, "x"), (10_000, 20_000)),
-    ],
-)
-def test_caption_spans(caption, expected):
-    settings = dataclasses.replace(SETTINGS, min_clip_seconds=2.0, context_seconds=0.1)
-    block = splits.Block(0, 10.0, 20.0, "train")
-    spans = preparation._caption_spans(block, [caption], settings, collections.Counter())
-    assert [(start, end) for start, end, _ in spans] == [expected]
-
-
-def test_captions_that_give_no_clip_are_counted():
-    dropped = collections.Counter()
-    block = splits.Block(0, 0.0, 1.0, "train")
-    captions = [Caption(0.1, 0.2, "x"), Caption(0.3, 0.4, "y")]
-    settings = dataclasses.replace(SETTINGS, min_clip_seconds=1.0)
-    assert len(preparation._caption_spans(block, captions, settings, dropped)) == 1
-    assert dropped == {"clips_of_equal_span": 1}
-    settings = dataclasses.replace(SETTINGS, min_clip_seconds=1.1)
-    assert preparation._caption_spans(block, captions, settings, dropped) == []
-    assert dropped["clips_too_short"] == 2
-
-
 def test_second_run_has_nothing_to_do(film, tmp_path, in_process, monkeypatch):
     prepare(film, tmp_path)
     before = contents(tmp_path)
-    monkeypatch.setattr(preparation, "_plan", None)  # Would be called for any work.
+    monkeypatch.setattr(pipeline, "plan_clips", None)  # Would be called for any work.
     assert prepare(film, tmp_path)[1]
     assert contents(tmp_path) == before
 
@@ -198,9 +153,9 @@ class KilledError(BaseException):
 @pytest.mark.parametrize(
     ("owner", "name", "calls"),
     [
-        (preparation, "_decode_block", 1),
-        (preparation, "_read_clip", 2),
-        (writer.os, "replace", 5),
+        (decoding, "write_block", 1),
+        (publication, "read_record", 2),
+        (os, "replace", 12),
         (writer, "write_manifest", 0),
     ],
 )
@@ -221,27 +176,25 @@ def test_resumes_to_the_same_bytes(film, tmp_path, in_process, monkeypatch, owne
         with pytest.raises(KilledError):
             prepare(film, output)
     assert not (output / "manifest.json").exists()
-    blocks = sorted(output.glob(".partial/*/*.block"))
-    assert blocks
-    kept = [path.stat().st_mtime_ns for path in blocks]
+    kept = len(list(output.glob(".partial/*/blocks/*/*.block")))
+    assert kept
     decoded = []
     with monkeypatch.context() as patch:
-        decode = preparation._decode_block
-        patch.setattr(preparation, "_decode_block", lambda *a: decoded.append(a[1]) or decode(*a))
+        write = decoding.write_block
+        patch.setattr(decoding, "write_block", lambda *a: decoded.append(a) or write(*a))
         prepare(film, output)
-    assert len(decoded) == 2 - len(kept)
+    assert len(decoded) == 2 - kept
     assert contents(output) == contents(tmp_path / "whole")
     assert not (output / ".partial").exists()
 
 
 def test_cut_off_block_file_is_decoded_again(film, tmp_path, in_process, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(preparation, "_publish", lambda *a: (_ for _ in ()).throw(KilledError))
+        patch.setattr(pipeline, "publish", lambda *a: (_ for _ in ()).throw(KilledError))
         with pytest.raises(KilledError):
             prepare(film, tmp_path / "data")
-    block = sorted((tmp_path / "data").glob(".partial/*/*.block"))[0]
+    block = sorted((tmp_path / "data").glob(".partial/*/blocks/*/*.block"))[0]
     block.write_bytes(block.read_bytes()[:-10])
-    block.with_suffix(".block.99.tmp").write_bytes(b"of a killed child")
     prepare(film, tmp_path / "data")
     prepare(film, tmp_path / "whole")
     assert contents(tmp_path / "data") == contents(tmp_path / "whole")
@@ -328,27 +281,9 @@ def test_captions_across_borders_and_past_the_end_are_counted(film, tmp_path, in
     assert manifest["dropped"]["captions_past_the_end"] == 1
 
 
-def test_find_sources(tmp_path):
-    with pytest.raises(ValueError, match="no video found"):
-        preparation.find_sources(tmp_path)
-    (tmp_path / "b.mp4").touch()
-    (tmp_path / "a.MKV").touch()
-    (tmp_path / "a.srt").touch()
-    found = preparation.find_sources(tmp_path)
-    assert [(s.media_id, s.captions) for s in found] == [
-        ("a", tmp_path / "a.srt"),
-        ("b", None),
-    ]
-    with pytest.raises(ValueError, match="is a folder, so captions"):
-        preparation.find_sources(tmp_path, "a.srt")
-    (tmp_path / "b.webm").touch()
-    with pytest.raises(ValueError, match="2 videos have the name 'b'"):
-        preparation.find_sources(tmp_path)
-
-
 def test_too_little_space_is_seen_before_the_work(film, tmp_path, in_process, monkeypatch):
     usage = types.SimpleNamespace(free=100_000)
-    monkeypatch.setattr(preparation.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(ValueError, match=r"about 0.00 GB are needed, 0.00 GB are free"):
         prepare(film, tmp_path)
     assert not list(tmp_path.glob("*.tfrecord"))
@@ -358,72 +293,15 @@ def test_full_disk_is_one_clear_error(film, tmp_path, in_process, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(writer, "write_shards", full)
+    monkeypatch.setattr(writer, "write_shard", full)
     with pytest.raises(ValueError, match="the disk is full; free some space"):
         prepare(film, tmp_path)
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path):
     with (
-        preparation._locked(tmp_path),
+        pipeline._locked(tmp_path),
         pytest.raises(ValueError, match="another prepare_data"),
-        preparation._locked(tmp_path),
+        pipeline._locked(tmp_path),
     ):
         pass
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"frame_rate": 0.0},
-        {"frame_rate": float("nan")},
-        {"jpeg_quality": 101},
-        {"cut": "scene"},
-        {"context_seconds": -1.0},
-        {"split_pattern": ()},
-        {"split_pattern": ("train", "a/b")},
-        {"num_shards": 0},
-    ],
-)
-def test_settings_are_checked(change):
-    with pytest.raises(ValueError, match=next(iter(change))):
-        dataclasses.replace(SETTINGS, **change)
-
-
-# Children's tasks; spawned processes import them from here.
-def behave(kind, path):
-    if kind == "hang":
-        time.sleep(600)
-    if kind == "crash":
-        os.abort()
-    if kind == "media":
-        raise media.MediaError(f"{path}: bad")
-    if kind == "bug":
-        raise KeyError(path)
-    return path.upper()
-
-
-def test_pool_survives_hung_and_crashed_children():
-    kinds = ["fine", "crash", "media", "hang", "bug", "fine"]
-    tasks = [(i, (kind, f"f{i}")) for i, kind in enumerate(kinds)]
-    with preparation._WorkerPool(2, 1.5, behave) as pool:
-        done = dict(pool.run(tasks))
-    assert (done[0], done[5]) == ("F0", "F5")
-    failures = {i: (done[i].status, done[i].reason) for i in (1, 2, 3, 4)}
-    assert failures[1] == ("corrupt", "f1: the decoder crashed (signal SIGABRT)")
-    assert failures[2] == ("corrupt", "f2: bad")
-    assert failures[3][0] == "timeout"
-    assert "f3: the decoder did not finish a block in 1.5 s" in failures[3][1]
-    assert "KeyError('f4')" in failures[4][1]
-
-
-def disk_is_full(kind, path):
-    raise OSError(28, "No space left on device")
-
-
-def test_pool_stops_when_the_disk_fails():
-    with (
-        pytest.raises(OSError, match="No space left"),
-        preparation._WorkerPool(1, 9.0, disk_is_full) as pool,
-    ):
-        list(pool.run([(0, ("fine", "f"))]))

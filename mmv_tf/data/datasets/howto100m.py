@@ -1,0 +1,114 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""HowTo100M: narrated instructional videos, cut by their narrations.
+
+As published: `raw_caption.json` (or the processed `caption.json`), one object with, for each video
+id, lists "start", "end" and "text"; or a folder `captions` with ID.csv (start, end, text) for each
+video. `HowTo100M_v1.csv`, if it is there, says which ids belong to the data set. Videos are
+ID.mp4, .webm or another kind, in any folder below. The narrations are speech recognition: lines
+overlap, repeat each other and may run past the end; those of no length or no text are left out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+from mmv_tf.data import captions as captions_lib
+from mmv_tf.data.datasets import tables
+from mmv_tf.data.preparation.sources import SUFFIXES, VIDEO, Collection, Source
+
+_CAPTION_FILES = ("raw_caption.json", "caption.json", "captions")
+_READ_CHARACTERS = 1 << 20
+
+
+def read(directory: pathlib.Path) -> Collection:
+    """Reads the data set from the folder that holds its captions and videos."""
+    captions = tables.find_file(directory, _CAPTION_FILES, "captions")
+    files = tables.files_by_stem(directory, SUFFIXES[VIDEO])
+    table = directory / "HowTo100M_v1.csv"
+    if table.is_file():
+        listed = {row["video_id"] for _, row in tables.read_rows(table, ("video_id",))}
+        files = {stem: path for stem, path in files.items() if stem in listed}
+    if not files:
+        raise ValueError(f"{directory}: no video of the data set found in it or below.")
+    if captions.is_dir():
+        sources = [
+            Source(
+                stem,
+                path,
+                captions=beside if (beside := captions / f"{stem}.csv").is_file() else None,
+                split="train",
+            )
+            for stem, path in files.items()
+        ]
+    else:
+        narrations = {
+            key: _narrations(captions, key, value)
+            for key, value in iterate_object(captions)
+            if key in files
+        }
+        sources = [
+            Source(stem, path, narrations=narrations.get(stem, ()), split="train")
+            for stem, path in files.items()
+        ]
+    ordered = tuple(sorted(sources, key=lambda source: source.media_id))
+    return Collection("howto100m", ordered, cut="caption")
+
+
+def iterate_object(path: pathlib.Path) -> Iterator[tuple[str, Any]]:
+    """(key, value) of a JSON file that is one object, a value at a time.
+
+    `raw_caption.json` has gigabytes; read whole it would take ten times that.
+
+    Raises:
+      ValueError: the file is no object, or is cut off.
+    """
+    decoder = json.JSONDecoder()
+    wrong = f"{path}: not a whole JSON object; download the captions again."
+    with open(path, encoding="utf-8") as file:
+        text = file.read(_READ_CHARACTERS).lstrip()
+        if not text.startswith("{"):
+            raise ValueError(wrong)
+        text = text[1:]
+        while True:
+            text = text.lstrip(" \t\r\n,")
+            if text.startswith("}"):
+                return
+            try:
+                key, at = decoder.raw_decode(text)
+                rest = text[at:].lstrip()
+                if rest[:1] not in ("", ":"):
+                    raise ValueError(wrong)
+                value, at = decoder.raw_decode(rest[1:].lstrip())
+                rest = rest[1:].lstrip()[at:].lstrip()
+                if not rest:
+                    # A number could go on.
+                    raise json.JSONDecodeError("more is needed", text, len(text))
+                text = rest
+            except json.JSONDecodeError:
+                more = file.read(max(_READ_CHARACTERS, len(text)))
+                if not more:
+                    raise ValueError(wrong) from None
+                text += more
+                continue
+            yield key, value
+
+
+def _narrations(path: pathlib.Path, key: str, value: Any) -> tuple[captions_lib.Caption, ...]:
+    """A video's narrations; what is not finite, has no length or no text is left out."""
+    try:
+        rows = list(zip(value["start"], value["end"], value["text"], strict=True))
+        return tuple(
+            captions_lib.Caption(float(start), float(end), text)
+            for start, end, words in rows
+            if (text := " ".join(str(words).split())) and 0 <= float(start) < float(end) < math.inf
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: the captions of {key} are not lists start, end and text of equal length "
+            f"({error!r}); download them again."
+        ) from None

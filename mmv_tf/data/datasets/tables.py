@@ -1,0 +1,118 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What the readers of published lists share: tables, media files by name, divisions in folds."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from mmv_tf.data import captions as captions_lib
+
+_MAX_BYTES = 2 << 30  # Ours. AudioSet's largest list has 0.1 GB.
+
+
+def read_rows(
+    path: pathlib.Path, columns: Sequence[str], delimiter: str = ","
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """(line, row) of each row of a table with a header line.
+
+    Raises:
+      ValueError: a column is missing, or a row has too few or too many.
+    """
+    text = captions_lib.read_text(path, _MAX_BYTES)
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
+    header = [name.strip() for name in next(reader, [])]
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise ValueError(
+            f"{path}, line 1: lacks the column {missing[0]!r}; got {', '.join(header)[:80]!r}; "
+            "take the list as it was published."
+        )
+    for cells in reader:
+        if not cells:
+            continue
+        where = f"line {reader.line_num}"
+        if len(cells) != len(header):
+            raise ValueError(
+                f"{path}, {where}: got {len(cells)} columns; expected the header's {len(header)}; "
+                "take the list as it was published."
+            )
+        yield where, dict(zip(header, cells, strict=True))
+
+
+def read_lines(path: pathlib.Path) -> Iterator[tuple[str, str]]:
+    """(line number, line) of a text file, without blank lines."""
+    for number, line in enumerate(captions_lib.read_text(path, _MAX_BYTES).split("\n"), start=1):
+        if line.strip():
+            yield f"line {number}", line.strip()
+
+
+def number(text: str, path: pathlib.Path, where: str) -> float:
+    """A number of a table; ValueError with the place for anything else."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(
+            f"{path}, {where}: got {text!r}; expected a number; take the list as it was published."
+        ) from None
+
+
+def find_file(directory: pathlib.Path, names: Sequence[str], what: str) -> pathlib.Path:
+    """The first of several possible places that is there.
+
+    Raises:
+      ValueError: none is.
+    """
+    for name in names:
+        if (directory / name).exists():
+            return directory / name
+    raise ValueError(f"{directory}: no {what} found; expected {' or '.join(names)}.")
+
+
+def files_by_stem(directory: pathlib.Path, suffixes: Iterable[str]) -> dict[str, pathlib.Path]:
+    """All media files in a folder and below, by name without suffix.
+
+    Where two have the same, the one that comes first by path counts.
+    """
+    known = tuple(suffixes)
+    found: dict[str, pathlib.Path] = {}
+    for folder, folders, names in os.walk(directory):
+        folders.sort()
+        for name in sorted(names):
+            stem, suffix = os.path.splitext(name)
+            if suffix.lower() in known:
+                found.setdefault(stem, pathlib.Path(folder) / name)
+    return found
+
+
+def parts_and_folds(
+    memberships: Mapping[str, Mapping[str, str]],
+) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    """Divides items so that each of several official divisions is a union of splits.
+
+    A data set with three train/test lists would otherwise have to be stored three times.
+
+    Args:
+      memberships: for each item, its part ("train", "test") in each fold where it has one.
+
+    Returns:
+      The split of each item, named by its parts such as "test1_train2_train3", and for each fold
+      and part the splits joined by "+".
+    """
+    split_of = {
+        item: "_".join(f"{part}{fold}" for fold, part in sorted(parts.items())) or "unused"
+        for item, parts in memberships.items()
+    }
+    members: dict[str, dict[str, set[str]]] = {}
+    for item, parts in memberships.items():
+        for fold, part in parts.items():
+            members.setdefault(fold, {}).setdefault(part, set()).add(split_of[item])
+    folds = {
+        fold: {part: "+".join(sorted(names)) for part, names in sorted(parts.items())}
+        for fold, parts in sorted(members.items())
+    }
+    return split_of, folds

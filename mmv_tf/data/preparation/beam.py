@@ -1,0 +1,129 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The same steps as Apache Beam pipelines, for clusters (and the DirectRunner).
+
+Each step (looking at the sources, decoding, writing shards) is one pipeline: its tasks, reshuffled,
+each done by a child process with a deadline as on one machine. What the tasks write, and their
+results, go to the work folder: all workers must see the output folder under the same path.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import pathlib
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from mmv_tf import atomic
+from mmv_tf.data.preparation.tasks import Failure, Task
+from mmv_tf.data.preparation.workers import WorkerPool
+
+
+def check_installed() -> None:
+    """Raises a ValueError that says how to install Beam if it is not there."""
+    if importlib.util.find_spec("apache_beam") is None:
+        raise ValueError(
+            "--runner=beam needs Apache Beam, which is an extra: pip install 'mmv_tf[beam]'."
+        )
+
+
+class BeamRunner:
+    """Runs tasks in pipelines.
+
+    Args:
+      folder: for results; seen by all workers under this path.
+      deadline_seconds: longest time for one part of a task.
+      options: of the pipeline, such as "--runner=FlinkRunner" and that runner's own flags.
+      processes: how many tasks the DirectRunner does at once, unless `options` say.
+    """
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        deadline_seconds: float,
+        options: Sequence[str] = (),
+        processes: int = 1,
+    ):
+        check_installed()
+        self._folder = folder
+        self._deadline_seconds = deadline_seconds
+        self._options = list(options)
+        given = {option.partition("=")[0] for option in options}
+        if not given & {"--runner", "--direct_running_mode", "--direct_num_workers"}:
+            self._options += [
+                f"--direct_num_workers={processes}",
+                "--direct_running_mode=multi_threading",
+            ]
+
+    def __enter__(self) -> BeamRunner:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Any, Any | Failure]]:
+        """See `Runner.run`; nothing is yielded before the pipeline has ended."""
+        import apache_beam as beam
+        from apache_beam.options.pipeline_options import PipelineOptions
+
+        listed = [task for task in tasks if task.parts]
+        if not listed:
+            return
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True)
+        numbered = [
+            (number, dataclasses.replace(task, parts=tuple(enumerate(v for _, v in task.parts))))
+            for number, task in enumerate(listed)
+        ]
+        options = PipelineOptions(self._options, save_main_session=False)
+        with beam.Pipeline(options=options) as pipeline:
+            _ = (
+                pipeline
+                | "tasks" >> beam.Create(numbered)
+                | "spread" >> beam.Reshuffle()
+                | "work" >> beam.ParDo(_make_do_fn(str(self._folder), self._deadline_seconds))
+            )
+        for number, task in enumerate(listed):
+            outcomes = json.loads((self._folder / f"{number}.json").read_text(encoding="utf-8"))
+            for index, failed, outcome in outcomes:
+                yield task.parts[index][0], Failure(**outcome) if failed else outcome
+
+
+def _make_do_fn(folder: str, deadline_seconds: float) -> Any:
+    """The transform; made in a function since its base class is Beam's."""
+    import apache_beam as beam
+
+    class DoTask(beam.DoFn):
+        """Does tasks in a child process of its own and writes what came of them."""
+
+        def __init__(self, folder: str, deadline_seconds: float):
+            self._folder = folder
+            self._deadline_seconds = deadline_seconds
+            self._pool: WorkerPool | None = None
+
+        def setup(self) -> None:
+            self._pool = WorkerPool(1, self._deadline_seconds)
+
+        def process(self, numbered: tuple[int, Task]) -> Iterator[int]:
+            number, task = numbered
+            assert self._pool is not None
+            outcomes = [
+                (index, isinstance(outcome, Failure), _plain(outcome))
+                for index, outcome in self._pool.run([task])
+            ]
+            text = json.dumps(outcomes)
+            atomic.write_text(text, pathlib.Path(self._folder) / f"{number}.json")
+            yield number
+
+        def teardown(self) -> None:
+            if self._pool is not None:
+                self._pool.close()
+
+    return DoTask(folder, deadline_seconds)
+
+
+def _plain(outcome: Any) -> Any:
+    return dataclasses.asdict(outcome) if isinstance(outcome, Failure) else outcome

@@ -1,0 +1,217 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""From a source's clips to their records: what child processes do."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+import io
+import pathlib
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mmv_tf.data import media, writer
+from mmv_tf.data.preparation.block_file import write_block
+from mmv_tf.data.preparation.planning import PlannedClip
+from mmv_tf.data.preparation.settings import Settings
+from mmv_tf.data.preparation.sources import IMAGE, SOUND, TFDS
+
+# The class of a layer [1, samples] -> [1, frames, bins, 1] with `step` and `sample_rate`, and its
+# arguments. Handed in: data does not depend on layers.
+LogMelSpec = tuple[Callable[..., Any], tuple[tuple[str, Any], ...]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What a child needs to know of one unit.
+
+    Attributes:
+      target: the block file to write.
+      clips: by start.
+      has_audio: whether there is a sound to read.
+    """
+
+    target: str
+    clips: tuple[PlannedClip, ...]
+    has_audio: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What all units share.
+
+    Attributes:
+      settings: rates and sizes.
+      labels: class ids.
+      log_mel: makes the layer that computes spectrograms, for `settings.sound` "log_mel".
+    """
+
+    settings: Settings
+    labels: dict[str, int]
+    log_mel: LogMelSpec | None = None
+
+
+def decode_units(
+    path: str, kind: str, selection: str, recipe: Recipe, units: Sequence[Work]
+) -> Iterator[dict[str, Any]]:
+    """Decodes units of one source into their block files: one pass for the pictures.
+
+    Args:
+      path: of the source.
+      kind: of the source.
+      selection: see `Source.selection`.
+      recipe: what to make.
+      units: by start.
+
+    Yields:
+      For each unit {"peak": the loudest sample's magnitude}.
+
+    Raises:
+      MediaError: a unit can't be decoded; those before it were yielded.
+    """
+    settings = recipe.settings
+    if kind == IMAGE:
+        for unit in units:
+            frame, height, width = media.encode_image(
+                path, settings.short_side, settings.jpeg_quality
+            )
+            yield _write(unit, recipe, [_Pictures([frame], height, width)] * len(unit.clips), path)
+    elif kind == TFDS:
+        for unit in units:
+            yield _write(unit, recipe, _tfds_pictures(path, selection, unit, settings), path)
+    elif kind == SOUND:
+        for unit in units:
+            yield _write(unit, recipe, [_Pictures([], 0, 0)] * len(unit.clips), path)
+    else:
+        for unit, pictures in _film_pictures(path, units, settings):
+            yield _write(unit, recipe, pictures, path)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Pictures:
+    """A clip's frames."""
+
+    frames: list[bytes]
+    height: int
+    width: int
+
+
+class _FilmUnit:
+    """Collects the frames of a unit while the film goes by."""
+
+    def __init__(self, unit: Work, frame_rate: float):
+        self.unit = unit
+        self._grids = [
+            media.frame_times(clip.span.start_ms / 1000, clip.span.end_ms / 1000, frame_rate)
+            for clip in unit.clips
+        ]
+        self.times = sorted({time for grid in self._grids for time in grid})
+        self._frames: dict[float, bytes] = {}
+
+    def take(self, time: float, jpeg: bytes) -> None:
+        """Keeps a frame; those at times that no clip of the unit asks for do no harm."""
+        self._frames[time] = jpeg
+
+    def pictures(self) -> list[_Pictures]:
+        """Each clip's frames."""
+        with Image.open(io.BytesIO(self._frames[self.times[0]])) as image:
+            width, height = image.size
+        return [
+            _Pictures([self._frames[time] for time in grid], height, width) for grid in self._grids
+        ]
+
+
+def _film_pictures(
+    path: str, units: Sequence[Work], settings: Settings
+) -> Iterator[tuple[Work, list[_Pictures]]]:
+    """Each unit with its clips' frames, from one pass over the film."""
+    waiting = collections.deque(_FilmUnit(unit, settings.frame_rate) for unit in units)
+    times = sorted({time for unit in waiting for time in unit.times})
+    current: collections.deque[_FilmUnit] = collections.deque()
+    frames = media.iter_frames_at(path, times, settings.short_side, settings.jpeg_quality)
+    for time, jpeg in frames:
+        while waiting and waiting[0].times[0] <= time:
+            current.append(waiting.popleft())
+        for unit in current:
+            unit.take(time, jpeg)
+        while current and current[0].times[-1] <= time:
+            done = current.popleft()
+            yield done.unit, done.pictures()
+
+
+def _write(unit: Work, recipe: Recipe, pictures: Sequence[_Pictures], path: str) -> dict[str, Any]:
+    """Writes the block file of a unit and returns its summary."""
+    settings = recipe.settings
+    waveform: np.ndarray | None = None
+    low = min(clip.span.start_ms for clip in unit.clips)
+    if unit.has_audio and settings.sound != "none":
+        high = max(clip.span.end_ms for clip in unit.clips)
+        waveform = media.read_waveform(path, low / 1000, high / 1000, settings.sample_rate)
+    peak = float(np.abs(waveform).max(initial=0.0)) if waveform is not None else 0.0
+    log_mel = _log_mel(recipe.log_mel) if settings.sound == "log_mel" and recipe.log_mel else None
+
+    def records() -> Iterator[bytes]:
+        for clip, shown in zip(unit.clips, pictures, strict=True):
+            sound = None
+            if waveform is not None:
+                first = round((clip.span.start_ms - low) * settings.sample_rate / 1000)
+                count = round((clip.span.end_ms - clip.span.start_ms) * settings.sample_rate / 1000)
+                sound = waveform[first : first + count]
+                # Rounding of both ends can ask for one sample more than the span has.
+                sound = np.pad(sound, (0, count - len(sound)))
+            spectrogram, rate = None, 0.0
+            if sound is not None and log_mel is not None:
+                spectrogram = np.asarray(log_mel(sound[np.newaxis]))[0, :, :, 0]
+                rate, sound = log_mel.sample_rate / log_mel.step, None
+            decoded = writer.ClipMedia(
+                shown.frames, shown.height, shown.width, sound, spectrogram, rate
+            )
+            example = writer.sequence_example(
+                clip.span,
+                decoded,
+                clip.near,
+                recipe.labels,
+                settings.frame_rate,
+                settings.sample_rate,
+                clip.own,
+            )
+            yield example.SerializeToString(deterministic=True)
+
+    summary = {"peak": peak}
+    write_block(pathlib.Path(unit.target), records(), summary)
+    return summary
+
+
+@functools.cache
+def _log_mel(spec: LogMelSpec) -> Any:
+    """The layer, made once a process."""
+    layer, arguments = spec
+    return layer(**dict(arguments))
+
+
+def _tfds_pictures(
+    data_dir: str, selection: str, unit: Work, settings: Settings
+) -> list[_Pictures]:
+    """The pictures of a slice of a data set of TensorFlow Datasets, in its order."""
+    from mmv_tf.data.datasets import tfds_images
+
+    pictures = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TensorFlow Datasets' own, of its dependencies.
+        for image in tfds_images.read_images(data_dir, selection):
+            frame, height, width = media.encode_image(
+                image, settings.short_side, settings.jpeg_quality, name=selection
+            )
+            pictures.append(_Pictures([frame], height, width))
+    if len(pictures) != len(unit.clips):
+        raise media.MediaError(
+            f"{selection}: got {len(pictures)} pictures; expected {len(unit.clips)}; prepare the "
+            "data set of TensorFlow Datasets again."
+        )
+    return pictures

@@ -1,0 +1,192 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Lists of clips that users write: a CSV, TSV or JSONL file with a row for each."""
+
+from __future__ import annotations
+
+import collections
+import csv
+import io
+import json
+import math
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+from mmv_tf.data import captions as captions_lib
+from mmv_tf.data.preparation import settings as settings_lib
+from mmv_tf.data.preparation.sources import ListedClip, Source, check_unique, kind_of, sidecar
+
+COLUMNS = ("path", "start", "end", "label", "split", "captions", "example_id", "text")
+SUFFIXES = (".csv", ".tsv", ".jsonl")
+_MAX_BYTES = 2 << 30  # Ours; a row takes about a kilobyte of memory for a hundred bytes of text.
+
+
+def read_listing(path: str | pathlib.Path) -> list[Source]:
+    """Reads a list of clips.
+
+    The columns (JSONL: keys) are `path` and, each optional, `start` and `end` (seconds or
+    hours:minutes:seconds; empty: the file's start and end), `label` (JSONL: also several in a
+    list), `split`, `captions` (the file with them; empty: the one beside the video, if any),
+    `example_id`, and `text`, a sentence about the clip. Paths are relative to the list's folder.
+    The rows of one file make one source.
+
+    Raises:
+      ValueError: the list can't be read, or a row is wrong; the message names the line.
+    """
+    path = pathlib.Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{path}: expected a list ending in one of {', '.join(SUFFIXES)}.")
+    text = captions_lib.read_text(path, _MAX_BYTES)
+    rows: dict[str, list[tuple[str, dict[str, Any]]]] = collections.defaultdict(list)
+    ids: dict[str, str] = {}
+    for where, row in _rows(path, text):
+        unknown = [name for name in row if name not in COLUMNS]
+        if unknown:
+            raise ValueError(
+                f"{path}, {where}: got the column {unknown[0]!r}; expected of {', '.join(COLUMNS)}."
+            )
+        file = row.get("path")
+        if not isinstance(file, str) or not file.strip():
+            raise ValueError(f"{path}, {where}: there is no path; every row needs one.")
+        example_id = _text(row, "example_id", path, where)
+        if example_id in ids:
+            raise ValueError(
+                f"{path}, {where}: the example id {example_id!r} is that of {ids[example_id]} too; "
+                "give every row its own, or leave the column out."
+            )
+        if example_id:
+            ids[example_id] = where
+        rows[file.strip()].append((where, row))
+    if not rows:
+        raise ValueError(f"{path}: the list has no rows; expected one a clip.")
+    sources = [_source(path, file, own) for file, own in rows.items()]
+    check_unique(sources, path)
+    return sorted(sources, key=lambda source: source.media_id)
+
+
+def _source(listing: pathlib.Path, file: str, rows: list[tuple[str, dict[str, Any]]]) -> Source:
+    """The source that the rows of one file make."""
+    target = listing.parent / file
+    captions: set[str | None] = {_text(row, "captions", listing, where) for where, row in rows}
+    captions.discard(None)
+    if len(captions) > 1:
+        raise ValueError(
+            f"{listing}: {file} has the caption files {', '.join(sorted(map(str, captions)))}; "
+            "expected one; correct the column captions."
+        )
+    given = next(iter(captions), None)
+    clips = tuple(_clip(listing, where, row) for where, row in rows)
+    whole = len(clips) == 1 and not clips[0].start and clips[0].end is None
+    return Source(
+        media_id=pathlib.PurePath(file).with_suffix("").as_posix(),
+        path=target,
+        captions=listing.parent / given if given else sidecar(target),
+        kind=kind_of(target),
+        split=_one_split(listing, rows),
+        labels=clips[0].labels if whole else (),
+        clips=clips,
+    )
+
+
+def _one_split(listing: pathlib.Path, rows: list[tuple[str, dict[str, Any]]]) -> str | None:
+    """The split of a file whose rows all name the same one."""
+    splits = {_text(row, "split", listing, where) for where, row in rows}
+    return next(iter(splits)) if len(splits) == 1 else None
+
+
+def _clip(listing: pathlib.Path, where: str, row: dict[str, Any]) -> ListedClip:
+    start, end = (_seconds(row.get(name), listing, where) for name in ("start", "end"))
+    start = 0.0 if start is None else start
+    if end is not None and end <= start:
+        raise ValueError(
+            f"{listing}, {where}: the clip ends at {end:g} s and starts at {start:g} s; expected "
+            "an end after the start; correct that line."
+        )
+    label = row.get("label")
+    labels = label if isinstance(label, list) else [label] if label else []
+    if not all(isinstance(name, str) and name for name in labels):
+        raise ValueError(f"{listing}, {where}: got the label {label!r}; expected a name or a list.")
+    split = _text(row, "split", listing, where)
+    if split:
+        settings_lib.check_split(split, f"{listing}, {where}")
+    text = _text(row, "text", listing, where)
+    if text and len(text) > captions_lib.MAX_CHARACTERS:
+        raise ValueError(
+            f"{listing}, {where}: the text has {len(text)} characters; at most "
+            f"{captions_lib.MAX_CHARACTERS} are taken."
+        )
+    return ListedClip(
+        start=start,
+        end=end,
+        labels=tuple(labels),
+        texts=(text,) if text else (),
+        split=split,
+        example_id=_text(row, "example_id", listing, where),
+    )
+
+
+def _rows(path: pathlib.Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(line, row) of each row; of a table's rows, empty cells are left out."""
+    if path.suffix.lower() == ".jsonl":
+        for number, line in enumerate(text.split("\n"), start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(
+                    f"{path}, line {number}: not JSON ({error.msg}); expected an object a line."
+                ) from None
+            if not isinstance(row, dict):
+                raise ValueError(f"{path}, line {number}: expected an object with a path.")
+            yield f"line {number}", {key: value for key, value in row.items() if value is not None}
+        return
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
+    header = [name.strip().lower() for name in next(reader, [])]
+    if "path" not in header or len(set(header)) != len(header):
+        raise ValueError(
+            f"{path}, line 1: got the columns {', '.join(header)[:80]!r}; expected path and "
+            f"perhaps {', '.join(COLUMNS[1:])}, each once."
+        )
+    try:
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) != len(header):
+                raise ValueError(
+                    f"{path}, line {reader.line_num}: got {len(cells)} columns; expected the "
+                    f"header's {len(header)}; correct that line."
+                )
+            pairs = zip(header, cells, strict=True)
+            yield (
+                f"line {reader.line_num}",
+                {name: cell.strip() for name, cell in pairs if cell.strip()},
+            )
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num}: {error}; correct that line.") from None
+
+
+def _text(row: dict[str, Any], name: str, path: pathlib.Path, where: str) -> str | None:
+    value = row.get(name)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise ValueError(f"{path}, {where}: got {name} {value!r}; expected text.")
+    return value
+
+
+def _seconds(value: Any, path: pathlib.Path, where: str) -> float | None:
+    if value is None or value == "":
+        return None
+    try:
+        seconds = captions_lib.table_seconds(str(value))
+    except ValueError:
+        seconds = math.nan
+    if not (seconds >= 0 and math.isfinite(seconds)):
+        raise ValueError(
+            f"{path}, {where}: got the time {str(value)[:40]!r}; expected seconds of 0 or more or "
+            "hours:minutes:seconds; correct that line."
+        )
+    return seconds

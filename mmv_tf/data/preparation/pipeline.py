@@ -1,0 +1,360 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""From sources to a directory of shards: plan, decode, write, publish.
+
+Decoding runs in child processes with a deadline each. What a child finished is a file in
+`OUTPUT/.partial/FINGERPRINT/`; the fingerprint covers all that the shards depend on, so after an
+interruption the same command goes on from there. What is decoded and where it goes does not depend
+on who does it: the shards are the same bytes however often the run was killed.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import errno
+import fcntl
+import hashlib
+import json
+import pathlib
+import shutil
+from collections.abc import Iterator, Sequence
+from typing import IO, Any
+
+from mmv_tf import version
+from mmv_tf.data import writer
+from mmv_tf.data.preparation.beam import BeamRunner
+from mmv_tf.data.preparation.block_file import read_index
+from mmv_tf.data.preparation.decoding import LogMelSpec, Recipe, Work, decode_units
+from mmv_tf.data.preparation.planning import Plan, Unit, bytes_a_second, plan_clips
+from mmv_tf.data.preparation.publication import SHARD_NAME, publish
+from mmv_tf.data.preparation.settings import Settings
+from mmv_tf.data.preparation.sources import TFDS, Source
+from mmv_tf.data.preparation.tasks import OK, SILENT, Failure, Runner, Task
+from mmv_tf.data.preparation.workers import WorkerPool
+from mmv_tf.progress import Progress
+
+PARTIAL = ".partial"
+_SILENCE = 1e-4  # Ours: -80 dB of full scale.
+# Ours. Neighbouring units are decoded in one pass, which saves the way from the key frame before
+# each; more would leave cores without work at the end of a lone film. It may not depend on the
+# number of processes: what is decoded shall not either.
+_TASK_SECONDS = 120.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Execution:
+    """Who does the work; nothing of this changes what is made.
+
+    Attributes:
+      processes: how many decode at the same time.
+      deadline_seconds: longest time that one piece of a film may take.
+      beam: whether Apache Beam runs the steps instead of child processes of this one.
+      beam_options: of the pipelines.
+    """
+
+    processes: int = 1
+    deadline_seconds: float = 300.0
+    beam: bool = False
+    beam_options: tuple[str, ...] = ()
+
+    def runner(self, work: pathlib.Path) -> WorkerPool | BeamRunner:
+        """A context manager that runs tasks."""
+        if self.beam:
+            return BeamRunner(
+                work / "results", self.deadline_seconds, self.beam_options, self.processes
+            )
+        return WorkerPool(self.processes, self.deadline_seconds)
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSetFacts:
+    """What a named data set says of itself, for the manifest.
+
+    Attributes:
+      name: of the data set, "" for sources of the user's.
+      class_names: in its own order, which gives the ids; None sorts the labels found.
+      folds: see `Collection.folds`.
+    """
+
+    name: str = ""
+    class_names: tuple[str, ...] | None = None
+    folds: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
+
+
+def prepare(
+    sources: Sequence[Source],
+    output: str | pathlib.Path,
+    settings: Settings,
+    labels: str | pathlib.Path | None = None,
+    processes: int = 1,
+    deadline_seconds: float = 300.0,
+    overwrite: bool = False,
+    facts: DataSetFacts | None = None,
+    log_mel: LogMelSpec | None = None,
+    execution: Execution | None = None,
+) -> tuple[dict[str, Any], bool]:
+    """Writes the shards and the manifest of a data set.
+
+    A single source that can't be used is an error; of several, it is a row in the manifest's
+    "sources", and only if nothing is left it is an error.
+
+    Args:
+      sources: of `find_sources`, `read_listing` or a named data set.
+      output: directory to write to; made if it is not there.
+      settings: what to make.
+      labels: a list of captions with labels (see `captions.attach_labels`) for all sources.
+      processes, deadline_seconds: of the default `execution`.
+      overwrite: replace data of other settings that `output` holds.
+      facts: what the data set says of itself.
+      log_mel: for settings.sound "log_mel": the class of the layer that computes it (such as
+        `layers.LogMel`) and its arguments.
+      execution: who does the work.
+
+    Returns:
+      The manifest, and whether the data was already there.
+
+    Raises:
+      ValueError: an input can't be used, or `output` holds something else.
+      OSError: the disk is full or can't be written.
+    """
+    output = pathlib.Path(output)
+    facts = DataSetFacts() if facts is None else facts
+    if execution is None:
+        execution = Execution(processes, deadline_seconds)
+    if (settings.sound == "log_mel") != (log_mel is not None):
+        raise ValueError('sound="log_mel" and the layer that computes it come together.')
+    fingerprint = _fingerprint(sources, settings, labels, facts, log_mel)
+    done = _prepared(output, fingerprint, settings, overwrite)
+    if done is not None:
+        return done, True
+    partial = output / PARTIAL
+    partial.mkdir(parents=True, exist_ok=True)
+    with _locked(partial), _no_space_explained(output):
+        for stale in partial.iterdir():
+            if stale.is_dir() and stale.name != fingerprint:
+                shutil.rmtree(stale)
+        work = partial / fingerprint
+        work.mkdir(exist_ok=True)
+        with execution.runner(work) as runner:
+            plan = plan_clips(sources, settings, labels, facts.class_names, runner)
+            _check_space(plan, settings, output, work)
+            recipe = Recipe(settings, plan.labels, log_mel)
+            _decode(plan, recipe, runner, work)
+            extra = {
+                "fingerprint": fingerprint,
+                "data_set": facts.name,
+                "folds": facts.folds,
+                "log_mel": dict(log_mel[1]) if log_mel is not None else None,
+            }
+            manifest = publish(plan, settings, output, work, extra, runner)
+        shutil.rmtree(work)
+    # Another run may hold the lock by now: then the folder is its own to remove.
+    with contextlib.suppress(OSError):
+        (partial / "lock").unlink()
+        partial.rmdir()
+    return manifest, False
+
+
+def _check_space(plan: Plan, settings: Settings, output: pathlib.Path, work: pathlib.Path) -> None:
+    """Stops before the work if the disk can't hold its result."""
+    need = 0.0
+    for unit in plan.units:
+        stored = sum(clip.span.end_ms - clip.span.start_ms for clip in unit.clips) / 1000
+        size = stored * bytes_a_second(unit.info, settings)
+        # Once in the work folder (unless it is there already), once in the shards.
+        need += size if unit.path(work).exists() else 2 * size
+    free = shutil.disk_usage(output).free
+    if free < need:
+        raise ValueError(
+            f"{output}: about {need / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are free; free "
+            "some, or choose another --output, a lower --frame_rate or a smaller --short_side."
+        )
+
+
+def _decode(plan: Plan, recipe: Recipe, runner: Runner, work: pathlib.Path) -> None:
+    """Decodes the units that are not there yet and notes in the reports what failed."""
+    peaks: dict[int, float] = collections.defaultdict(float)
+    failed: dict[int, list[Failure]] = collections.defaultdict(list)
+    todo: list[Unit] = []
+    for unit in plan.units:
+        index = read_index(unit.path(work))
+        if index is None:
+            todo.append(unit)
+        else:
+            peaks[unit.row] = max(peaks[unit.row], index["peak"])
+    total = sum(round(unit.seconds) for unit in plan.units)
+    before = total - sum(round(unit.seconds) for unit in todo)
+    tasks = [_task(run, recipe, work) for run in _runs(todo)]
+    lost: set[int] = set()
+    with Progress(total, "decoding", "seconds of film", initial=before) as shown:
+        for unit, outcome in runner.run(tasks):
+            shown.update(round(unit.seconds))
+            if isinstance(outcome, Failure):
+                if len(plan.reports) == 1:
+                    raise ValueError(outcome.reason)
+                failed[unit.row].append(outcome)
+                plan.dropped["clips_not_decoded"] += len(unit.clips)
+                plan.reports[unit.row].clips -= len(unit.clips)
+                lost.add(unit.index)
+            else:
+                peaks[unit.row] = max(peaks[unit.row], outcome["peak"])
+    plan.units = [unit for unit in plan.units if unit.index not in lost]
+    heard = {unit.row for unit in plan.units if unit.info.has_audio}
+    for row, report in enumerate(plan.reports):
+        failures = failed.get(row, [])
+        if failures:
+            report.status = failures[0].status
+            report.reason = f"{len(failures)} blocks lost, first: {failures[0].reason}"
+        elif (
+            report.status == OK
+            and row in heard
+            and peaks[row] < _SILENCE
+            and recipe.settings.sound != "none"
+        ):
+            report.fail(SILENT, "the sound stream holds only silence")
+    if not plan.units:
+        raise ValueError(
+            f"None of the {len(plan.reports)} sources could be decoded; the first: "
+            f"{plan.reports[0].reason}."
+        )
+
+
+def _runs(units: Sequence[Unit]) -> Iterator[list[Unit]]:
+    """Neighbouring units of one source, to be decoded in one pass."""
+    run: list[Unit] = []
+    for unit in units:
+        together = (
+            run
+            and unit.row == run[0].row
+            and unit.index == run[-1].index + 1
+            and sum(u.seconds for u in run) + unit.seconds <= _TASK_SECONDS
+        )
+        if run and not together:
+            yield run
+            run = []
+        run.append(unit)
+    if run:
+        yield run
+
+
+def _task(units: Sequence[Unit], recipe: Recipe, work: pathlib.Path) -> Task:
+    source = units[0].source
+    parts = tuple(
+        (unit, Work(str(unit.path(work)), unit.clips, unit.info.has_audio)) for unit in units
+    )
+    arguments = (str(source.path), source.kind, source.selection, recipe)
+    return Task(decode_units, str(source.path), arguments, parts)
+
+
+def _fingerprint(
+    sources: Sequence[Source],
+    settings: Settings,
+    labels: str | pathlib.Path | None,
+    facts: DataSetFacts,
+    log_mel: LogMelSpec | None,
+) -> str:
+    """A hash of all that the shards depend on; videos count by size and time of change."""
+    digest = hashlib.sha256()
+
+    def add(value: Any) -> None:
+        digest.update(json.dumps(value, default=str, sort_keys=True).encode() + b"\n")
+
+    add([version.__version__, writer.FORMAT_VERSION, dataclasses.asdict(settings)])
+    add([_content_sha256(labels), dataclasses.asdict(facts)])
+    add(None if log_mel is None else [log_mel[0].__name__, log_mel[1]])
+    for source in sources:
+        add(dataclasses.asdict(source))
+        add([_state(source), _content_sha256(source.captions)])
+    return digest.hexdigest()[:16]
+
+
+def _state(source: Source) -> list[Any] | None:
+    """What tells a changed file; None for one that is not there."""
+    try:
+        stat = source.path.stat()
+    except OSError:
+        return None
+    # A folder of TensorFlow Datasets does not change under its version.
+    changes = [stat.st_size, stat.st_mtime_ns] if source.kind != TFDS else []
+    return [str(source.path.resolve()), *changes]
+
+
+def _content_sha256(path: str | pathlib.Path | None) -> str | None:
+    """Of a caption file; a missing one is complained of where it is read."""
+    if path is None or not pathlib.Path(path).is_file():
+        return None
+    return writer.file_sha256(pathlib.Path(path))
+
+
+def _prepared(
+    output: pathlib.Path, fingerprint: str, settings: Settings, overwrite: bool
+) -> dict[str, Any] | None:
+    """The manifest if the very data is there already; None if there is work to do.
+
+    Raises:
+      ValueError: something else is there and may not be overwritten.
+    """
+    if output.exists() and not output.is_dir():
+        raise ValueError(f"{output}: is a file; expected a folder to write to; choose another.")
+    if not (output / writer.MANIFEST).exists():
+        shards = output.is_dir() and any(SHARD_NAME.fullmatch(p.name) for p in output.iterdir())
+        if shards and not (output / PARTIAL).exists() and not overwrite:
+            raise ValueError(
+                f"{output}: holds shards without a manifest, which this run would replace; choose "
+                "another --output, or pass --overwrite."
+            )
+        return None
+    try:
+        manifest = writer.read_manifest(output)
+    except ValueError:
+        if overwrite:
+            return None
+        raise
+    if manifest.get("fingerprint") == fingerprint:
+        try:
+            writer.check_shards(output, manifest)
+        except ValueError:
+            return None  # Lost or cut-off shards: made again.
+        return manifest
+    if overwrite:
+        return None
+    now = json.loads(json.dumps(dataclasses.asdict(settings)))
+    differing = [
+        f"{name} {manifest['settings'].get(name)} instead of {value}"
+        for name, value in now.items()
+        if manifest["settings"].get(name) != value
+    ]
+    raise ValueError(
+        f"{output}: holds data of {', '.join(differing) or 'other videos, captions or versions'}; "
+        "choose another --output, or pass --overwrite to replace it."
+    )
+
+
+@contextlib.contextmanager
+def _locked(partial: pathlib.Path) -> Iterator[IO[str]]:
+    """Keeps a second run out of the same folder; the lock ends with the process."""
+    with open(partial / "lock", "w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"{partial.parent}: another prepare_data is writing there; wait for it to end."
+            ) from None
+        yield file
+
+
+@contextlib.contextmanager
+def _no_space_explained(output: pathlib.Path) -> Iterator[None]:
+    """Turns a full disk, as Python and as TensorFlow tell it, into one clear error."""
+    try:
+        yield
+    except Exception as error:
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if full or "No space left on device" in str(error):
+            raise ValueError(
+                f"{output}: the disk is full; free some space and run the same command again, it "
+                "goes on from where it stopped."
+            ) from error
+        raise

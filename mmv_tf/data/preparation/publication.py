@@ -1,0 +1,200 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""From block files to shards and their manifest: the last step, in the open only when whole."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mmv_tf import atomic
+from mmv_tf.data import writer
+from mmv_tf.data.preparation.block_file import read_index, read_record
+from mmv_tf.data.preparation.planning import Plan
+from mmv_tf.data.preparation.settings import Settings
+from mmv_tf.data.preparation.tasks import Failure, Runner, Task
+from mmv_tf.progress import Progress
+
+SHARD_NAME = re.compile(r".+-\d{5}-of-\d{5}\.tfrecord")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Record:
+    """Where a record is before it is in a shard."""
+
+    path: str
+    start: int
+    end: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shard:
+    """A shard to write."""
+
+    split: str
+    path: str
+    records: tuple[_Record, ...]
+    key: str  # A hash of the example ids: whether one that is there is this one.
+
+
+def publish(
+    plan: Plan,
+    settings: Settings,
+    output: pathlib.Path,
+    work: pathlib.Path,
+    extra: dict[str, Any],
+    runner: Runner,
+) -> dict[str, Any]:
+    """Writes the shards in the work folder, moves them out when all are whole; the manifest.
+
+    Args:
+      plan: what was decoded.
+      settings: what was made.
+      output: where the shards go.
+      work: where the block files are.
+      extra: further entries of the manifest.
+      runner: what writes the shards.
+
+    Returns:
+      The manifest.
+    """
+    staging = work / "shards"
+    staging.mkdir(exist_ok=True)
+    atomic.remove_unfinished(staging)
+    shards = _assign(plan, settings, staging, work)
+    entries = _write_all(shards, runner)
+    # From here to the new manifest the directory has none, so no reader takes a mixture for whole.
+    (output / writer.MANIFEST).unlink(missing_ok=True)
+    expected = {pathlib.Path(shard.path).name for shard in shards}
+    for old in output.iterdir():
+        if SHARD_NAME.fullmatch(old.name) and old.name not in expected:
+            old.unlink()
+    for shard in shards:
+        path = pathlib.Path(shard.path)
+        if path.exists():  # Else moved before an interruption.
+            os.replace(path, output / path.name)
+    by_split = {}
+    for split in _splits(plan, settings):
+        own = [shard for shard in shards if shard.split == split]
+        by_split[split] = {
+            "num_examples": sum(len(shard.records) for shard in own),
+            "num_captions": plan.captions[split],
+            **_modalities(plan, split, settings),
+            "shards": [entries[shard.path] for shard in own],
+        }
+    manifest = {
+        "frame_rate": settings.frame_rate,
+        "sample_rate": settings.sample_rate,
+        "short_side": settings.short_side,
+        "jpeg_quality": settings.jpeg_quality,
+        "labels": list(plan.labels),
+        "splits": by_split,
+        "sources": [dataclasses.asdict(report) for report in plan.reports],
+        "blocks": plan.blocks,
+        "dropped": {name: plan.dropped[name] for name in sorted(plan.dropped)},
+        "settings": dataclasses.asdict(settings),
+        **extra,
+    }
+    writer.write_manifest(output, manifest)
+    return writer.read_manifest(output)
+
+
+def _splits(plan: Plan, settings: Settings) -> list[str]:
+    """The splits in order: those of the pattern if they are used, then the others by name."""
+    used = {clip.span.split for unit in plan.units for clip in unit.clips}
+    if used <= set(settings.split_pattern):
+        return list(dict.fromkeys(settings.split_pattern))
+    return sorted(used)
+
+
+def _modalities(plan: Plan, split: str, settings: Settings) -> dict[str, int]:
+    """How many of a split's clips have pictures, and how many sound."""
+    counts = {"num_with_video": 0, "num_with_audio": 0}
+    for unit in plan.units:
+        own = sum(clip.span.split == split for clip in unit.clips)
+        shown = unit.source.kind != "sound"
+        counts["num_with_video"] += own * shown
+        counts["num_with_audio"] += own * (unit.info.has_audio and settings.sound != "none")
+    return counts
+
+
+def _assign(
+    plan: Plan, settings: Settings, staging: pathlib.Path, work: pathlib.Path
+) -> list[_Shard]:
+    """Which records each shard holds."""
+    where: dict[str, _Record] = {}
+    by_split: dict[str, list[writer.ClipSpan]] = collections.defaultdict(list)
+    for unit in plan.units:
+        path = unit.path(work)
+        index = read_index(path)
+        if index is None:
+            raise ValueError(f"{path}: is no longer whole; run the same command again.")
+        offsets = index["offsets"]
+        for number, clip in enumerate(unit.clips):
+            record = _Record(str(path), offsets[number], offsets[number + 1])
+            where[clip.span.example_id] = record
+            by_split[clip.span.split].append(clip.span)
+    shards = []
+    for split in _splits(plan, settings):
+        assigned = writer.assign_shards(by_split[split], settings.num_shards)
+        for number, clips in enumerate(assigned):
+            path = staging / writer.shard_name(split, number, len(assigned))
+            ids = [clip.example_id for clip in clips]
+            key = hashlib.sha256(json.dumps(ids).encode()).hexdigest()
+            shards.append(_Shard(split, str(path), tuple(where[i] for i in ids), key))
+    return shards
+
+
+def _write_all(shards: Sequence[_Shard], runner: Runner) -> dict[str, dict[str, Any]]:
+    """Writes the shards that are not there yet; their entries in the manifest, by path."""
+    entries: dict[str, dict[str, Any]] = {}
+    todo = []
+    for shard in shards:
+        staged = _staged(shard)
+        if staged is None:
+            todo.append(shard)
+        else:
+            entries[shard.path] = staged
+    tasks = [Task(_write_shards, shard.path, (), ((shard, shard),)) for shard in todo]
+    total = sum(len(shard.records) for shard in shards)
+    before = total - sum(len(shard.records) for shard in todo)
+    with Progress(total, "writing", "clips", initial=before) as shown:
+        for shard, entry in runner.run(tasks):
+            if isinstance(entry, Failure):
+                raise ValueError(f"A shard could not be written: {entry.reason}.")
+            entries[shard.path] = entry
+            shown.update(len(shard.records))
+    return entries
+
+
+def _write_shards(shards: Sequence[_Shard]) -> Iterator[dict[str, Any]]:
+    """A child's task: writes a shard and, last, the note that it is whole."""
+    for shard in shards:
+        path = pathlib.Path(shard.path)
+        records = (read_record(pathlib.Path(r.path), r.start, r.end) for r in shard.records)
+        entry = writer.write_shard(path, records)
+        note = json.dumps({"key": shard.key, "entry": entry})
+        atomic.write_text(note, path.with_suffix(".json"))
+        yield entry
+
+
+def _staged(shard: _Shard) -> dict[str, Any] | None:
+    """The entry of a shard that an interrupted run wrote, whether it was moved out or not."""
+    path = pathlib.Path(shard.path)
+    try:
+        note = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        # The output folder is two above the staging one's parent: OUTPUT/.partial/KEY/shards.
+        moved = path.parents[3] / path.name
+        size = (path if path.exists() else moved).stat().st_size
+    except (OSError, ValueError):
+        return None
+    if note.get("key") != shard.key or size != note["entry"]["bytes"]:
+        return None
+    return note["entry"]

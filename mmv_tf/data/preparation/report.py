@@ -1,0 +1,76 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What became of the sources: a row for each, as a table for people and in the manifest."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from typing import Any
+
+from mmv_tf.data.preparation.tasks import OK
+
+# Ours: of a large data set, the table shows only what needs a look.
+_ALL_ROWS = 50
+
+
+@dataclasses.dataclass
+class SourceReport:
+    """What became of a source: one row of the report."""
+
+    media_id: str
+    path: str
+    status: str = OK
+    reason: str = ""
+    seconds: float = 0.0
+    clips: int = 0
+
+    def fail(self, status: str, reason: str) -> None:
+        """Notes what went wrong, keeping the first reason."""
+        if not self.reason:
+            self.status, self.reason = status, reason
+
+
+def format_report(manifest: dict[str, Any], all_rows: bool = False) -> str:
+    """A table of the sources and the counts by split.
+
+    Args:
+      manifest: of `prepare`.
+      all_rows: of more than 50 sources, show also those that are ok and more than 50 of the others.
+    """
+    shown = manifest["sources"]
+    if len(shown) > _ALL_ROWS and not all_rows:
+        shown = [row for row in shown if row["status"] != OK][:_ALL_ROWS]
+    lines = _table(shown) if shown else []
+    if len(shown) < len(manifest["sources"]):
+        counts = collections.Counter(row["status"] for row in manifest["sources"])
+        listed = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+        lines.append(f"{len(manifest['sources'])} sources: {listed}; all rows: manifest.json")
+    for name, split in manifest["splits"].items():
+        size = sum(shard["bytes"] for shard in split["shards"])
+        lines.append(
+            f"{name}: {split['num_examples']} clips, {split['num_captions']} captions, "
+            f"{len(split['shards'])} shards, {size / 1e6:.1f} MB"
+        )
+    dropped = [f"{n} {name.replace('_', ' ')}" for name, n in manifest["dropped"].items() if n]
+    if dropped:
+        lines.append(f"dropped: {', '.join(dropped)}")
+    return "\n".join(lines)
+
+
+def _table(sources: list[dict[str, Any]]) -> list[str]:
+    """Rows in columns."""
+    rows = [("source", "status", "seconds", "clips", "reason")]
+    for source in sources:
+        seconds, clips = f"{source['seconds']:.1f}", str(source["clips"])
+        rows.append((source["media_id"], source["status"], seconds, clips, source["reason"]))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = []
+    for row in rows:
+        cells = [
+            *(cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)),
+            *(cell.rjust(width) for cell, width in zip(row[2:4], widths[2:], strict=True)),
+            row[4],
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines

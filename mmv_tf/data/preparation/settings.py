@@ -1,0 +1,82 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What is made of the sources: rates, sizes, how they are cut, how they are dealt out."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+
+CUTS = ("caption", "window", "list")
+SOUNDS = ("waveform", "log_mel", "none")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """All that decides what is in the shards, besides the sources.
+
+    Attributes:
+      frame_rate: frames a second that are stored.
+      short_side: pixels of a stored frame's shorter side.
+      jpeg_quality: 1 to 95.
+      sample_rate: of the stored sound, in Hz.
+      sound: "waveform", "log_mel" (a spectrogram instead) or "none".
+      cut: "caption" (a clip for each caption), "window" (a clip every `stride_seconds`) or "list"
+        (the clips that the sources list, or the whole of one that lists none).
+      context_seconds: cut by caption: what is added on each side, inside the block.
+      min_clip_seconds: cut by caption: shorter clips are widened, inside the block.
+      window_seconds, stride_seconds: cut by window: length of a clip, and from one to the next.
+      block_seconds: about how long the blocks are that are dealt out to the splits.
+      split_pattern: the splits, dealt out cyclically to the blocks of sources without a split of
+        their own; with a single name, films are not divided.
+      caption_window_seconds: captions within this of a clip are stored with it.
+      num_shards: of each split, fewer if it has fewer clips.
+    """
+
+    frame_rate: float = 10.0
+    short_side: int = 256
+    jpeg_quality: int = 90
+    sample_rate: int = 48_000
+    sound: str = "waveform"
+    cut: str = "caption"
+    context_seconds: float = 0.0
+    min_clip_seconds: float = 3.2
+    window_seconds: float = 3.2
+    stride_seconds: float = 3.2
+    block_seconds: float = 24.0
+    split_pattern: tuple[str, ...] = ("train",)
+    caption_window_seconds: float = 10.0
+    num_shards: int = 4
+
+    def __post_init__(self) -> None:
+        for name in (
+            *("frame_rate", "short_side", "sample_rate", "min_clip_seconds", "window_seconds"),
+            *("stride_seconds", "block_seconds", "num_shards"),
+        ):
+            value = getattr(self, name)
+            if not (value > 0 and math.isfinite(value)):
+                raise ValueError(f"{name} is {value}; it must be above 0.")
+        for name in ("context_seconds", "caption_window_seconds"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or more.")
+        if not 1 <= self.jpeg_quality <= 95:
+            raise ValueError(f"jpeg_quality is {self.jpeg_quality}; it must be in 1 to 95.")
+        for name, choices in (("cut", CUTS), ("sound", SOUNDS)):
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}; use one of {', '.join(choices)}."
+                )
+        if not self.split_pattern:
+            raise ValueError("split_pattern is empty; name at least one split, such as train.")
+        for name in self.split_pattern:
+            check_split(name, "split_pattern")
+
+
+def check_split(name: str, where: str) -> None:
+    """Raises a ValueError for a split's name that can't begin a file's name."""
+    if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+        raise ValueError(
+            f"{where}: got the split {name!r}; expected a name of letters, digits and _ such as "
+            "train."
+        )

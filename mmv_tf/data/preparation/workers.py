@@ -1,0 +1,205 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Child processes that do tasks, with a deadline for each part.
+
+Decoders hang and crash on strange files. A child that hangs is killed and one that crashes is
+replaced; either costs only the part it was at, and another child goes on with the rest of the task.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import resource
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from multiprocessing import resource_tracker
+from typing import Any
+
+from mmv_tf.data import media
+from mmv_tf.data.preparation.tasks import CORRUPT, TIMEOUT, Failure, Task
+
+_START_SECONDS = 120.0  # For a child process to come up.
+
+
+def _serve(connection: multiprocessing.connection.Connection) -> None:
+    """A child process: does one task after the other until its parent is gone."""
+    connection.send(None)
+    while True:
+        try:
+            task = connection.recv()
+        except (EOFError, OSError):
+            return
+        failure: Any = None
+        try:
+            for result in task.function(*task.arguments, [value for _, value in task.parts]):
+                connection.send(result)
+        except media.MediaError as error:
+            failure = Failure(CORRUPT, str(error))
+        except (BrokenPipeError, ConnectionResetError):
+            return
+        except OSError as error:
+            failure = error  # The disk's, not the film's: it stops the run.
+        except Exception as error:
+            if "No space left" in str(error):
+                failure = OSError(28, "No space left on device")  # TensorFlow has its own error.
+            else:
+                # FFmpeg's bindings raise all sorts of things on strange files.
+                failure = Failure(CORRUPT, f"{task.name}: raised {error!r}; check the file")
+        if failure is not None:
+            try:
+                connection.send(failure)
+            except (BrokenPipeError, ConnectionResetError):
+                return
+
+
+class _Worker:
+    """A child process and what it is doing."""
+
+    def __init__(self) -> None:
+        # Spawned, not forked: TensorFlow's and FFmpeg's threads do not survive a fork.
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        # Ctrl-C goes to the whole group. The child inherits the blocked signal, so that it does not
+        # print a traceback of its own; the parent ends its children itself. The tracker comes first
+        # since starting it unblocks the signal.
+        resource_tracker.ensure_running()
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        theirs.close()
+        self.ready = False
+        self.task: Task | None = None
+        self.done = 0  # Parts of the task.
+        self.until = time.monotonic() + _START_SECONDS
+
+    def give(self, task: Task, deadline_seconds: float) -> None:
+        """Sends a task, without the keys."""
+        self.task, self.done = task, 0
+        self.until = time.monotonic() + deadline_seconds
+        parts = tuple((None, value) for _, value in task.parts)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # Noticed when reading.
+            self.connection.send(Task(task.function, task.name, task.arguments, parts))
+
+    def end(self) -> None:
+        """Stops the child at whatever it is."""
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+
+class WorkerPool:
+    """Runs tasks in child processes on this machine; a context manager that ends them.
+
+    Args:
+      processes: how many.
+      deadline_seconds: longest time for one part of a task.
+    """
+
+    def __init__(self, processes: int, deadline_seconds: float):
+        if processes < 1 or not deadline_seconds > 0:
+            raise ValueError(
+                f"There are {processes} processes with a deadline of {deadline_seconds} s; both "
+                "must be above 0."
+            )
+        self._processes = processes
+        self._deadline_seconds = deadline_seconds
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the children."""
+        for worker in self._workers:
+            worker.end()
+        self._workers.clear()
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Any, Any | Failure]]:
+        """See `Runner.run`.
+
+        Raises:
+          OSError: a child could not read or write a file, for example on a full disk.
+          RuntimeError: a child does not start.
+        """
+        waiting = collections.deque(task for task in tasks if task.parts)
+        while True:
+            while len(self._workers) < min(self._processes, len(waiting)):
+                self._workers.append(_Worker())
+            for worker in self._workers:
+                if worker.ready and worker.task is None and waiting:
+                    worker.give(waiting.popleft(), self._deadline_seconds)
+            active = [
+                worker
+                for worker in self._workers
+                if worker.task is not None or (waiting and not worker.ready)
+            ]
+            if not active:
+                return
+            timeout = max(0.0, min(worker.until for worker in active) - time.monotonic())
+            heard = multiprocessing.connection.wait(
+                [worker.connection for worker in active], timeout
+            )
+            now = time.monotonic()
+            for worker in active:
+                if worker.connection not in heard and now < worker.until:
+                    continue
+                outcome = self._hear(worker, worker.connection in heard, waiting)
+                if outcome is not None:
+                    yield outcome
+
+    def _hear(
+        self, worker: _Worker, heard: bool, waiting: collections.deque[Task]
+    ) -> tuple[Any, Any | Failure] | None:
+        """What came of a worker's part; a worker that hung or died is removed."""
+        alive = False
+        if heard:
+            try:
+                result = worker.connection.recv()
+                alive = True
+            except (EOFError, OSError):
+                worker.process.join()
+                code = worker.process.exitcode or 0
+                how = f"signal {signal.Signals(-code).name}" if code < 0 else f"status {code}"
+                result = Failure(CORRUPT, f"the decoder crashed ({how})")
+        else:
+            result = Failure(
+                TIMEOUT,
+                f"the decoder did not finish a block in {self._deadline_seconds:g} s; raise "
+                "--deadline_seconds or check the file",
+            )
+        if isinstance(result, OSError):
+            raise result
+        if alive and not worker.ready:
+            worker.ready = True  # It has come up.
+            return None
+        task, index = worker.task, worker.done
+        if not alive:
+            worker.end()
+            self._workers.remove(worker)
+            if task is None:
+                raise RuntimeError(f"A decoding process did not start: {result.reason}.")
+            result = Failure(result.status, f"{task.name}: {result.reason}")
+        assert task is not None
+        worker.done += 1
+        worker.until = time.monotonic() + self._deadline_seconds
+        if isinstance(result, Failure) or worker.done == len(task.parts):
+            worker.task = None
+            rest = task.from_part(index + 1)
+            if rest.parts:
+                waiting.appendleft(rest)
+        return task.parts[index][0], result
+
+
+def peak_child_bytes() -> int:
+    """Largest resident memory that an ended child of this process had."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024

@@ -1,0 +1,72 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+import json
+
+import pytest
+
+from mmv_tf.data.captions import Caption
+from mmv_tf.data.datasets import howto100m, read_data_set
+
+CAPTIONS = {
+    "gone": {"start": [0.0], "end": [1.0], "text": ["x"]},
+    "vid1": {
+        "start": [9.6, 0.0, 5.0, 3.0],
+        "end": [12.0, 3.2, 5.0, 4.0],
+        "text": ["so \n then", 'say "hi"', "no length", " "],
+    },
+}
+
+
+def test_raw_captions(tmp_path):
+    (tmp_path / "raw_caption.json").write_text(json.dumps(CAPTIONS))
+    (tmp_path / "videos").mkdir()
+    for name in ("vid1.webm", "vid2.mp4"):
+        (tmp_path / "videos" / name).touch()
+    collection = read_data_set("howto100m", tmp_path)
+    assert (collection.cut, collection.labels) == ("caption", None)
+    first, second = collection.sources
+    assert (first.media_id, first.split) == ("vid1", "train")
+    assert first.narrations == (Caption(9.6, 12.0, "so then"), Caption(0.0, 3.2, 'say "hi"'))
+    assert second.narrations == ()
+
+    (tmp_path / "HowTo100M_v1.csv").write_text(
+        "video_id,category_1,category_2,rank,task_id\nvid2,Food,Recipes,3,12\n"
+    )
+    assert [s.media_id for s in read_data_set("howto100m", tmp_path).sources] == ["vid2"]
+
+
+def test_csv_captions(tmp_path):
+    (tmp_path / "captions").mkdir()
+    (tmp_path / "captions" / "vid1.csv").write_text("start,end,text\n0.0,3.2,hi\n")
+    for name in ("vid1.mp4", "vid2.mp4"):
+        (tmp_path / name).touch()
+    first, second = read_data_set("howto100m", tmp_path).sources
+    assert first.captions == tmp_path / "captions" / "vid1.csv"
+    assert second.captions is None
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 64, 1 << 20])
+def test_objects_are_read_in_pieces(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(howto100m, "_READ_CHARACTERS", size)
+    path = tmp_path / "a.json"
+    content = {"a": 1, "b c": {"x": [1.5, "}{"], "y": None}, "é": [], "n": 12345}
+    for text in (json.dumps(content), json.dumps(content, indent=2), "{}"):
+        path.write_text(text, encoding="utf-8")
+        assert dict(howto100m.iterate_object(path)) == json.loads(text)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"a": ', '{"a": 1', '{"a" 1}', '{"a": 1, "b"}'])
+def test_what_is_no_whole_object(tmp_path, text):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="not a whole JSON object"):
+        list(howto100m.iterate_object(path))
+
+
+def test_damage(tmp_path):
+    (tmp_path / "caption.json").write_text('{"v": {"start": [0], "end": [1, 2], "text": ["a"]}}')
+    with pytest.raises(ValueError, match="no video of the data set found"):
+        read_data_set("howto100m", tmp_path)
+    (tmp_path / "v.mp4").touch()
+    with pytest.raises(ValueError, match="the captions of v are not lists"):
+        read_data_set("howto100m", tmp_path)
