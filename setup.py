@@ -49,6 +49,8 @@ setuptools.setup(
         # Filled by the parts of the project that bring them in.
         "parquet": ["pyarrow>=17"],
         "beam": ["apache-beam>=2.60"],
+        # VOC2007 and ImageNet in prepare_data; not in the lock, since the tests do without.
+        "tfds": ["tensorflow-datasets>=4.9"],
         "search": ["faiss-cpu>=1.9", "nicegui>=2"],
         "serve": [
             "tensorflow-serving-api>=2.19",

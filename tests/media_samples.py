@@ -7,6 +7,7 @@ from __future__ import annotations
 import fractions
 import io
 import pathlib
+import struct
 from collections.abc import Sequence
 
 import av
@@ -30,6 +31,7 @@ def write_film(
     rotation: int = 0,
     gop: int = 12,
     offset: float = 0.0,
+    sound_seconds: float | None = None,
 ) -> pathlib.Path:
     """Writes a film and returns its path.
 
@@ -46,6 +48,7 @@ def write_film(
       frame_times: seconds of each frame, for a variable frame rate.
       rotation: degrees counter-clockwise that a player shall turn the picture by.
       offset: seconds added to all timestamps, as in a recording cut out of a longer one.
+      sound_seconds: of the sound, if it is not as long as the picture.
     """
     path = pathlib.Path(path)
     times = frame_times or [n / frame_rate for n in range(round(seconds * frame_rate))]
@@ -75,7 +78,8 @@ def write_film(
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
         if sound is not None:
-            wave = tone(seconds, audio_rate, tone_start)
+            length = seconds if sound_seconds is None else sound_seconds
+            wave = tone(length, audio_rate, tone_start)
             if audio == "silence":
                 wave = np.zeros_like(wave)
             for start in range(0, len(wave), 1024):
@@ -86,6 +90,18 @@ def write_film(
                 piece.time_base = fractions.Fraction(1, audio_rate)
                 container.mux(sound.encode(piece))
             container.mux(sound.encode(None))
+    return path
+
+
+def write_wav(path: str | pathlib.Path, samples: np.ndarray, rate: int = 16_000) -> pathlib.Path:
+    """Writes float32 samples (or one channel a column) as they are, NaN too, in a RIFF file."""
+    path = pathlib.Path(path)
+    data = np.asarray(samples, "<f4")
+    channels = 1 if data.ndim == 1 else data.shape[1]
+    header = struct.pack("<HHIIHH", 3, channels, rate, 4 * channels * rate, 4 * channels, 32)
+    body = b"WAVEfmt " + struct.pack("<I", len(header)) + header
+    body += b"data" + struct.pack("<I", data.nbytes) + data.tobytes()
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
     return path
 
 

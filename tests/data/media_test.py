@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmv_tf.data import media
 from tests import media_samples
@@ -46,6 +47,28 @@ def test_b_frames(tmp_path):
         assert [n for _, n in numbers(path, start, start + 0.25, 24, 48)] == [
             round(start * 24) + i for i in range(6)
         ]
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix"),
+    [("libx264", "mp4"), ("libx264", "ts"), ("mpeg4", "avi"), ("mpeg2video", "mpg")],
+)
+def test_frames_that_are_left_out_change_nothing(tmp_path, monkeypatch, codec, suffix):
+    path = media_samples.write_film(tmp_path / f"film.{suffix}", 4.0, codec=codec, gop=50)
+    times = sorted({n / 7 for n in range(2, 26)} | {1.0, 1.001, 3.9})
+    few = [jpeg for _, jpeg in media.iter_frames_at(path, times, 48)]
+    monkeypatch.setattr(media, "_CAN_LEAVE_OUT", ())
+    assert few == [jpeg for _, jpeg in media.iter_frames_at(path, times, 48)]
+
+
+def test_frames_are_left_out(tmp_path):
+    path = media_samples.write_film(tmp_path / "film.mp4", 4.0, codec="libx264", gop=96)
+    with media._open(path) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        some = list(media._decode(container, stream, lambda start, end: start == 2.0, 0.0))
+    assert len(some) < 70
+    assert 2.0 in [frame.time for frame in some]
 
 
 def test_grid_of_the_video_s_own_rate_has_every_frame(film):
@@ -221,3 +244,27 @@ def test_frame_times():
     assert media.frame_times(1.0, 1.3, 10) == [1.0, 1.1, 1.2]
     assert len(media.frame_times(0.8, 11.8, 10)) == 110
     assert media.frame_times(1.0, 1.01, 10) == [1.0]
+
+
+def test_sound_and_images_are_looked_at(film, tmp_path):
+    info = media.probe(film, "sound")
+    assert (info.width, info.has_audio, info.audio_rate) == (0, True, 44_100)
+    assert info.duration == pytest.approx(2.5, abs=0.05)
+    Image.new("RGB", (40, 30), (200, 0, 0)).save(tmp_path / "a.png")
+    info = media.probe(tmp_path / "a.png", "image")
+    assert (info.width, info.height, info.duration) == (40, 30, 0.0)
+    with pytest.raises(media.MediaError, match="no image"):
+        media.probe(film, "image")
+
+
+def test_encode_image(tmp_path):
+    picture = Image.new("RGB", (40, 30), (200, 0, 0))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # A quarter turn.
+    picture.save(tmp_path / "a.jpg", exif=exif)
+    jpeg, height, width = media.encode_image(tmp_path / "a.jpg", 60)
+    assert (height, width) == (80, 60)
+    assert media_samples.decode(jpeg).shape == (80, 60, 3)
+    np.testing.assert_allclose(media_samples.decode(jpeg)[40, 30], [200, 0, 0], atol=4)
+    with pytest.raises(media.MediaError, match=r"^x: can't be decoded"):
+        media.encode_image(b"x", 60, name="x")
