@@ -38,7 +38,7 @@ def jpeg(value: int, height: int = HEIGHT, width: int = WIDTH, mode: str = "RGB"
 def example(number: int, media_id: str = "film") -> tf.train.SequenceExample:
     """A good record: 1.2 s of frames, a tone, three captions and a label."""
     start = 2000 * number
-    clip = writer.ClipSpan(media_id, start, start + 1200, 0, "train", LABELS[number % 2])
+    clip = writer.ClipSpan(media_id, start, start + 1200, 0, "train", (LABELS[number % 2],))
     times = np.arange(round(1.2 * SAMPLE_RATE)) / SAMPLE_RATE
     waveform = (0.5 * np.sin(2 * np.pi * 47 * times)).astype(np.float32)
     frames = [jpeg(20 + 10 * (number % 8) + 3 * index) for index in range(FRAMES)]

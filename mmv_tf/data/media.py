@@ -35,9 +35,9 @@ _SEEK_BACK = (1.0, 10.0, None)
 # A picture is held on screen this long after the last frame's time, even if no duration is stored.
 _HOLD_SECONDS = 0.5
 _AUDIO_GAP_SECONDS = 0.03
-# Decoders that can leave out frames that no other frame needs, exactly. HEVC's are only unneeded by
-# frames of their own temporal layer.
-_CAN_LEAVE_OUT = ("h264", "mpeg2video", "mpeg4")
+# Decoders that can leave out frames that no other frame needs, exactly. (HEVC's notion of such a
+# frame looks at its own temporal layer only.)
+_CAN_LEAVE_OUT = ("h264", "mpeg4")
 # Packets to look ahead for the next frame's time; 16 is the most that H.264 reorders.
 _LOOK_AHEAD = 32
 _MAX_PIXELS = 8192 * 8192

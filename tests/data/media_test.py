@@ -51,7 +51,7 @@ def test_b_frames(tmp_path):
 
 @pytest.mark.parametrize(
     ("codec", "suffix"),
-    [("libx264", "mp4"), ("libx264", "ts"), ("mpeg4", "avi"), ("mpeg2video", "mpg")],
+    [("libx264", "mp4"), ("libx264", "ts"), ("mpeg4", "avi")],
 )
 def test_frames_that_are_left_out_change_nothing(tmp_path, monkeypatch, codec, suffix):
     path = media_samples.write_film(tmp_path / f"film.{suffix}", 4.0, codec=codec, gop=50)

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from mmv_tf.data import preparation
+from mmv_tf.data.preparation import planning
 from tests import media_samples
 
 CUES = [(0.2, 0.7, "one"), (0.8, 1.3, "two")]
@@ -143,23 +144,24 @@ def test_nothing_is_lost(manifest, folder):
     clips = sum(row["clips"] for row in manifest["sources"])
     assert clips == sum(split["num_examples"] for split in manifest["splits"].values())
     assert len(manifest["sources"]) == len(VIDEOS) + len(CAPTIONS)
-    assert manifest["dropped"]["captions_past_the_end"] == 2
+    assert manifest["dropped"]["captions_past_the_end"] == 3
 
 
 def prepare(sources, output, **settings):
     return preparation.prepare(sources, output, preparation.Settings(short_side=16, **settings))[0]
 
 
-def test_damage_inside_a_film_costs_the_pieces_that_it_is_in(tmp_path, in_process):
+def test_damage_inside_a_film_costs_the_pieces_that_it_is_in(tmp_path, in_process, monkeypatch):
+    monkeypatch.setattr(planning, "_UNIT_SECONDS", 2.0)
     for name in ("a", "b"):
-        media_samples.write_film(tmp_path / f"{name}.ts", 90.0, frame_rate=4, gop=8)
+        media_samples.write_film(tmp_path / f"{name}.ts", 12.0, frame_rate=4, gop=4)
     path = tmp_path / "b.ts"
     content = bytearray(path.read_bytes())
     third = len(content) // 3
     content[third : third + third // 10] = bytes(third // 10)
     path.write_bytes(content)
     sources = preparation.find_sources(tmp_path)
-    manifest = prepare(sources, tmp_path / "data", cut="window", window_seconds=10.0, num_shards=1)
+    manifest = prepare(sources, tmp_path / "data", cut="window", window_seconds=2.0, frame_rate=2.0)
     whole, damaged = manifest["sources"]
     clips = damaged["clips"] + manifest["dropped"].get("clips_not_decoded", 0)
     # FFmpeg conceals what it can; what it can't is told.
@@ -211,10 +213,8 @@ def test_images(tmp_path, in_process):
 
 
 def test_a_clip_too_long_for_a_record_is_told(tmp_path, in_process, monkeypatch):
-    from mmv_tf.data.preparation import planning
-
     media_samples.write_film(tmp_path / "a.mp4", 1.5)
-    media_samples.write_film(tmp_path / "b.mp4", 0.5)
+    media_samples.write_film(tmp_path / "b.mp4", 0.5, tone_start=0.1)
     monkeypatch.setattr(planning, "MAX_RECORD_BYTES", 200_000)
     sources = preparation.find_sources(tmp_path)
     manifest = prepare(sources, tmp_path / "data", cut="list")
@@ -236,7 +236,7 @@ def test_duplicate_example_ids_are_an_error(tmp_path, in_process):
 
 
 def test_listed_files_that_are_missing_are_rows(tmp_path, in_process):
-    media_samples.write_film(tmp_path / "a.mp4", 0.5)
+    media_samples.write_film(tmp_path / "a.mp4", 0.5, tone_start=0.1)
     (tmp_path / "list.csv").write_text("path,label\na.mp4,x\nnone.mp4,y\n")
     sources = preparation.read_listing(tmp_path / "list.csv")
     manifest = prepare(sources, tmp_path / "data", cut="list")

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The pipelines on Beam's DirectRunner, with real child processes."""
+"""The pipelines on Beam's DirectRunner."""
 
 import shutil
 import sys
@@ -28,7 +28,7 @@ def contents(directory):
     return {p.name: p.read_bytes() for p in sorted(directory.iterdir()) if p.is_file()}
 
 
-def test_same_shards_as_on_one_machine(folder, tmp_path):
+def check_same_shards(folder, output):
     settings = preparation.Settings(
         frame_rate=5.0,
         short_side=24,
@@ -40,14 +40,23 @@ def test_same_shards_as_on_one_machine(folder, tmp_path):
     for name, by_beam in (("local", False), ("beam", True)):
         manifest, _ = preparation.prepare(
             preparation.find_sources(folder),
-            tmp_path / name,
+            output / name,
             settings,
-            execution=preparation.Execution(beam=by_beam),
+            execution=preparation.Execution(processes=2, beam=by_beam),
         )
         assert [row["status"] for row in manifest["sources"]] == ["ok", "corrupt", "ok"]
-    assert contents(tmp_path / "beam") == contents(tmp_path / "local")
-    assert len(contents(tmp_path / "beam")) == 5
-    assert not (tmp_path / "beam" / ".partial").exists()
+    assert contents(output / "beam") == contents(output / "local")
+    assert len(contents(output / "beam")) == 5
+    assert not (output / "beam" / ".partial").exists()
+
+
+def test_same_shards_as_on_one_machine(folder, tmp_path, in_process):
+    check_same_shards(folder, tmp_path)
+
+
+@pytest.mark.slow
+def test_same_shards_with_child_processes(folder, tmp_path):
+    check_same_shards(folder, tmp_path)
 
 
 def test_hint_to_install(tmp_path, monkeypatch):
