@@ -32,7 +32,7 @@ from mmv_tf.progress import Progress
 
 JPEG_BYTES_A_PIXEL = 0.6  # Ours: at quality 90; film has about 0.45.
 # Ours. A record is in memory a few times while it is made, and a worker shall stay below 1 GiB.
-MAX_RECORD_BYTES = 128 << 20
+MAX_RECORD_BYTES = 64 << 20
 # Ours: what is decoded at a time and held in memory, unless one clip alone is longer.
 _UNIT_SECONDS = 30.0
 _PROBES_A_TASK = 16

@@ -1,15 +1,17 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
+import io
 import os
 import shutil
 import types
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmv_tf.data import preparation, record_keys, writer
-from mmv_tf.data.preparation import decoding, pipeline, publication
+from mmv_tf.data.preparation import decoding, pipeline, planning, publication
 from tests import media_samples
 
 SETTINGS = preparation.Settings(
@@ -305,3 +307,121 @@ def test_two_runs_do_not_share_a_folder(tmp_path):
         pipeline._locked(tmp_path),
     ):
         pass
+
+
+def test_spectrograms_instead_of_samples(film, tmp_path, in_process):
+    from mmv_tf.layers import LogMel
+
+    arguments = (("sample_rate", 8_000), ("window", 512), ("step", 256), ("upper_hz", 3_800.0))
+    settings = dataclasses.replace(SETTINGS, sound="log_mel")
+    with pytest.raises(ValueError, match="come together"):
+        prepare(film, tmp_path / "mel", settings)
+    manifest, _ = prepare(film, tmp_path / "mel", settings, log_mel=(LogMel, arguments))
+    prepare(film, tmp_path / "wave")
+    assert manifest["log_mel"] == dict(arguments)
+    assert manifest["splits"]["test"]["num_with_audio"] == 2
+    layer = LogMel(**dict(arguments))
+    pairs = zip(records(tmp_path / "mel", "test"), records(tmp_path / "wave", "test"), strict=True)
+    for mel, wave in pairs:
+        assert record_keys.WAVEFORM not in mel.feature_lists.feature_list
+        steps = mel.feature_lists.feature_list[record_keys.LOG_MEL].feature
+        samples = wave.feature_lists.feature_list[record_keys.WAVEFORM].feature[0]
+        expected = layer(np.array([samples.float_list.value], np.float32))[0, :, :, 0]
+        np.testing.assert_allclose([s.float_list.value for s in steps], expected, atol=1e-5)
+        assert mel.context.feature[record_keys.LOG_MEL_RATE].float_list.value == [31.25]
+
+
+def test_no_sound(film, tmp_path, in_process):
+    manifest, _ = prepare(film, tmp_path, dataclasses.replace(SETTINGS, sound="none"))
+    assert manifest["sources"][0]["status"] == "ok"
+    assert manifest["splits"]["test"]["num_with_audio"] == 0
+    for record in records(tmp_path, "test"):
+        assert record_keys.WAVEFORM not in record.feature_lists.feature_list
+        assert record_keys.FRAMES in record.feature_lists.feature_list
+
+
+def test_pictures_of_tensorflow_datasets(tmp_path, in_process, monkeypatch):
+    from mmv_tf.data.datasets import tfds_images
+
+    buffers = [io.BytesIO(), io.BytesIO()]
+    for buffer, size in zip(buffers, ((40, 30), (30, 60)), strict=True):
+        Image.new("RGB", size).save(buffer, "PNG")
+    images = [buffer.getvalue() for buffer in buffers]
+    monkeypatch.setattr(tfds_images, "read_images", lambda *arguments: iter(images))
+    clips = tuple(
+        preparation.ListedClip(labels=(name,), example_id=f"train/{name}") for name in "ab"
+    )
+    source = preparation.Source(
+        "x:train[0:2]", tmp_path, kind="tensorflow_datasets", split="train", clips=clips
+    )
+    settings = dataclasses.replace(SETTINGS, cut="list")
+    manifest, _ = preparation.prepare([source], tmp_path / "data", settings)
+    assert manifest["splits"]["train"]["num_with_video"] == 2
+    sizes = {}
+    for record in records(tmp_path / "data", "train"):
+        context = record.context.feature
+        (name,) = context[record_keys.LABEL_STRING].bytes_list.value
+        (frame,) = record.feature_lists.feature_list[record_keys.FRAMES].feature
+        size = (context[record_keys.HEIGHT], context[record_keys.WIDTH])
+        sizes[name] = tuple(value.int64_list.value[0] for value in size)
+        assert media_samples.decode(frame.bytes_list.value[0]).shape[:2] == sizes[name]
+    assert sizes == {b"a": (24, 32), b"b": (48, 24)}
+    monkeypatch.setattr(tfds_images, "read_images", lambda *arguments: iter(images[:1]))
+    with pytest.raises(ValueError, match="got 1 pictures; expected 2"):
+        preparation.prepare([source], tmp_path / "other", settings)
+
+
+def test_captions_of_the_clip_are_marked(film, tmp_path, in_process):
+    prepare(film, tmp_path)
+    for record in records(tmp_path, "train"):
+        context = record.context.feature
+        own = context[record_keys.CAPTION_OWN].int64_list.value
+        starts = context[record_keys.CAPTION_START].int64_list.value
+        assert sum(own) == 1
+        assert starts[list(own).index(1)] == context[record_keys.CLIP_START].int64_list.value[0]
+
+
+def test_listed_clips(film, tmp_path, in_process):
+    (tmp_path / "list.csv").write_text(
+        f"path,start,end,label,split,text\n{film},0.5,1,jump,train,he jumps\n{film},1,2.5,,test,\n"
+    )
+    sources = preparation.read_listing(tmp_path / "list.csv")
+    settings = dataclasses.replace(SETTINGS, cut="list")
+    manifest, _ = preparation.prepare(sources, tmp_path / "data", settings)
+    assert manifest["labels"] == ["jump"]
+    (train,), (test,) = (records(tmp_path / "data", split) for split in ("train", "test"))
+    context = train.context.feature
+    # Of the film's captions only what touches the clip: the rest may be in the test.
+    texts = dict(
+        zip(
+            context[record_keys.CAPTION].bytes_list.value,
+            context[record_keys.CAPTION_OWN].int64_list.value,
+            strict=True,
+        )
+    )
+    assert texts == {b"zero": 0, b"one": 0, b"he jumps": 1}
+    assert len(train.feature_lists.feature_list[record_keys.FRAMES].feature) == 5
+    assert record_keys.LABEL_INDEX not in test.context.feature
+
+
+def test_one_pass_gives_what_single_units_give(film, tmp_path, in_process, monkeypatch):
+    settings = dataclasses.replace(
+        SETTINGS, cut="window", window_seconds=0.4, stride_seconds=0.1, split_pattern=("train",)
+    )
+    prepare(film, tmp_path / "one", settings)
+    monkeypatch.setattr(planning, "_UNIT_SECONDS", 0.7)
+    prepare(film, tmp_path / "units", settings)
+    monkeypatch.setattr(pipeline, "_TASK_SECONDS", 0.1)
+    prepare(film, tmp_path / "tasks", settings)
+    assert contents(tmp_path / "units") == contents(tmp_path / "tasks")
+    pictures = [
+        [
+            [step.bytes_list.value[0] for step in lists[record_keys.FRAMES].feature]
+            for lists in (
+                record.feature_lists.feature_list for record in records(tmp_path / name, "train")
+            )
+        ]
+        for name in ("one", "units")
+    ]
+    assert len(pictures[0]) == 26
+    assert pictures[0] == pictures[1]
