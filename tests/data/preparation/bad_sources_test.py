@@ -244,7 +244,7 @@ def test_listed_files_that_are_missing_are_rows(tmp_path, in_process):
     assert manifest["labels"] == ["x"]
     (tmp_path / "a.mp4").unlink()
     with pytest.raises(ValueError, match="None of the 2 sources gives a clip"):
-        prepare(sources, tmp_path / "data", cut="list")
+        prepare(sources, tmp_path / "other", cut="list")
 
 
 def test_other_classes_than_the_data_set_s_are_an_error(tmp_path, in_process):

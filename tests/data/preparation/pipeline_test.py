@@ -423,5 +423,5 @@ def test_one_pass_gives_what_single_units_give(film, tmp_path, in_process, monke
         ]
         for name in ("one", "units")
     ]
-    assert len(pictures[0]) == 26
+    assert len(pictures[0]) == 27
     assert pictures[0] == pictures[1]

@@ -30,7 +30,7 @@ def test_a_part_that_fails_costs_itself_alone():
     kinds = ["fine", "crash", "fine", "media", "hang", "bug", "fine"]
     parts = tuple((number, kind) for number, kind in enumerate(kinds))
     others = [Task(behave, "g", ("g-",), (((n, "g"), "fine"),)) for n in range(3)]
-    with WorkerPool(2, 1.5) as pool:
+    with WorkerPool(1, 1.5) as pool:
         done = dict(pool.run([Task(behave, "f", ("f-",), parts), *others]))
     assert [done[number] for number in (0, 2, 6)] == ["f-fine"] * 3
     assert [done[n, "g"] for n in range(3)] == ["g-fine"] * 3
