@@ -22,7 +22,7 @@ from typing import Any
 from mmv_tf.data import media
 from mmv_tf.data.preparation.tasks import CORRUPT, TIMEOUT, Failure, Task
 
-_START_SECONDS = 120.0  # For a child process to come up.
+_START_SECONDS = 600.0  # For a child process to come up; seconds unless the machine is overloaded.
 
 
 def _serve(connection: multiprocessing.connection.Connection) -> None:
@@ -129,7 +129,7 @@ class WorkerPool:
 
         Raises:
           OSError: a child could not read or write a file, for example on a full disk.
-          RuntimeError: a child does not start.
+            Also if a child does not start.
         """
         waiting = collections.deque(task for task in tasks if task.parts)
         while True:
@@ -187,7 +187,11 @@ class WorkerPool:
             worker.end()
             self._workers.remove(worker)
             if task is None:
-                raise RuntimeError(f"A decoding process did not start: {result.reason}.")
+                how = f"in {_START_SECONDS:g} s" if result.status == TIMEOUT else result.reason
+                raise ChildProcessError(
+                    f"A decoding process did not come up ({how}): the machine is overloaded or out "
+                    "of memory; run the same command again, perhaps with fewer --processes."
+                )
             result = Failure(result.status, f"{task.name}: {result.reason}")
         assert task is not None
         worker.done += 1

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from mmv_tf.data import media
+from mmv_tf.data.preparation import workers
 from mmv_tf.data.preparation.tasks import Task
 from mmv_tf.data.preparation.workers import WorkerPool
 
@@ -40,6 +41,15 @@ def test_a_part_that_fails_costs_itself_alone():
     assert failures[4][0] == "timeout"
     assert "f: the decoder did not finish a block in 1.5 s" in failures[4][1]
     assert "KeyError('f-')" in failures[5][1]
+
+
+def test_a_child_that_does_not_start_is_told(monkeypatch):
+    monkeypatch.setattr(workers, "_START_SECONDS", 0.0)
+    with (
+        pytest.raises(ChildProcessError, match=r"did not come up .in 0 s.: the machine"),
+        WorkerPool(1, 9.0) as pool,
+    ):
+        list(pool.run([Task(behave, "f", ("f-",), ((0, "fine"),))]))
 
 
 def test_pool_stops_when_the_disk_fails():
