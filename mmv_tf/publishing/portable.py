@@ -8,17 +8,21 @@ the network before they are written.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from mmv_tf import atomic
 from mmv_tf.deflation import ImageEncoder
 from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.layers import SpaceToDepth
 from mmv_tf.publishing.options import ExportOptions
 from mmv_tf.publishing.saved_model import Publication
 
@@ -68,7 +72,13 @@ def write_portable(
     )
     inputs = np.random.default_rng(0).random(spec.shape, dtype=np.float32)
     expected = {key: value.numpy() for key, value in function(tf.constant(inputs)).items()}
-    data, run = (_to_litert if kind == "litert" else _to_onnx)(function, publication)
+    convert = _to_litert if kind == "litert" else _to_onnx
+    with _two_dimensional(model.video if name == "video" else image_model):
+        # Traced anew, so that these steps are in it and the expected outputs are without them.
+        function = tf.function(
+            lambda inputs: publication.apply(name, inputs), autograph=False, input_signature=[spec]
+        )
+        data, run = convert(function, publication)
     found = run(inputs)
     differences = {
         key: float(np.abs(found[key] - value).max() / np.abs(value).max())
@@ -77,6 +87,49 @@ def write_portable(
     with atomic.replacing(target) as temporary:
         temporary.write_bytes(data)
     return differences
+
+
+@contextlib.contextmanager
+def _two_dimensional(network: Any) -> Iterator[None]:
+    """Within it, layers do in 2-D steps what LiteRT can't do in 3-D: pooling, space-to-depth."""
+    with contextlib.ExitStack() as stack:
+        for layer in network._flatten_layers():
+            if isinstance(layer, keras.layers.MaxPooling3D):
+                call: Callable[..., tf.Tensor] = functools.partial(_pool, layer)
+            elif isinstance(layer, SpaceToDepth) and not layer.deflated:
+                call = _space_to_depth
+            else:
+                continue
+            # Past Keras, whose layers take note of what is set on them.
+            object.__setattr__(layer, "call", call)
+            stack.callback(object.__delattr__, layer, "call")
+        yield
+
+
+def _pool(layer: Any, inputs: tf.Tensor) -> tf.Tensor:
+    """Over space in each frame, then over time at each place; SAME padding counts for neither."""
+    (time, *space), (time_stride, *space_strides) = layer.pool_size, layer.strides
+    batch, frames, height, width, channels = inputs.shape
+    x = tf.reshape(inputs, [batch * frames, height, width, channels])
+    x = tf.nn.max_pool2d(x, space, space_strides, "SAME")
+    height, width = x.shape[1:3]
+    if (time, time_stride) == (1, 1):
+        return tf.reshape(x, [batch, frames, height, width, channels])
+    x = tf.reshape(x, [batch, frames, height * width, channels])
+    x = tf.nn.max_pool2d(x, [time, 1], [time_stride, 1], "SAME")
+    return tf.reshape(x, [batch, x.shape[1], height, width, channels])
+
+
+def _space_to_depth(inputs: tf.Tensor) -> tf.Tensor:
+    """As `SpaceToDepth`, with a transposition of six axes and not of eight."""
+    paddings = [[0, 0], *([0, size % 2] for size in inputs.shape[1:4]), [0, 0]]
+    x = tf.pad(inputs, paddings, mode="SYMMETRIC")
+    batch, frames, height, width, channels = x.shape
+    x = tf.reshape(x, [batch * frames, height, width, channels])
+    x = tf.nn.space_to_depth(x, 2)
+    x = tf.reshape(x, [batch, frames // 2, 2, height // 2, width // 2, 4 * channels])
+    x = tf.transpose(x, [0, 1, 3, 4, 2, 5])
+    return tf.reshape(x, [batch, frames // 2, height // 2, width // 2, 8 * channels])
 
 
 def _shape(model: EmbeddingGraph, name: str, shape: Sequence[int] | None) -> list[int]:

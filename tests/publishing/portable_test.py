@@ -12,10 +12,12 @@ from mmv_tf.publishing import portable
 HAS_ONNX = all(importlib.util.find_spec(name) for name in ("tf2onnx", "onnxruntime"))
 
 
-def test_litert_image_encoder_equals_the_network(tiny_model, tmp_path):
+@pytest.mark.parametrize("name", ["image", "video"])
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated:UserWarning")
+def test_litert_encoder_equals_the_network(tiny_model, tmp_path, name):
     image_model = deflation.deflate(tiny_model)
-    path = tmp_path / "image.tflite"
-    differences = portable.write_portable(tiny_model, path, "image", "litert", image_model)
+    path = tmp_path / f"{name}.tflite"
+    differences = portable.write_portable(tiny_model, path, name, "litert", image_model)
     assert set(differences) == {"before_head", "va", "vat"}
     assert max(differences.values()) < 1e-4
     assert path.read_bytes()[4:8] == b"TFL3"
