@@ -30,8 +30,6 @@ from mmv_tf.version import __version__
 
 RESULTS_FILE = "results.json"
 MODELS_FOLDER = "models"
-# The word vectors are the world's, not a run's.
-_WORD_SEED = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,9 +85,7 @@ class Comparison:
         words, vectors = None, None
         if "text" in settings:
             words = narrated_world.vocabulary()
-            shape = (len(words), settings.text.embedding_dim)
-            vectors = np.random.default_rng(_WORD_SEED).normal(size=shape).astype(np.float32)
-            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+            vectors = narrated_world.word_vectors(settings.text.embedding_dim)
         return create_model(settings, words, vectors)
 
     def train(self, name: str, seed: int, pool: narrated_world.Pool) -> EmbeddingGraph:

@@ -1,6 +1,7 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
 from mmv_tf.data.narrated_world.narration import vocabulary as vocabulary
+from mmv_tf.data.narrated_world.narration import word_vectors as word_vectors
 from mmv_tf.data.narrated_world.pool import Pool as Pool
 from mmv_tf.data.narrated_world.pool import make_pool as make_pool
 from mmv_tf.data.narrated_world.scenes import CHANCE as CHANCE

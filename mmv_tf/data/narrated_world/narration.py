@@ -95,6 +95,16 @@ def vocabulary() -> list[str]:
     return sorted({word for text in plain for word in re.findall(r"[a-z]+", text)})
 
 
+def word_vectors(dim: int) -> np.ndarray:
+    """Random unit vectors of `vocabulary`, the same in every world: float32 [words, dim].
+
+    They know nothing of synonyms: a network has to learn from the clips that a ball is a disc.
+    """
+    shape = (len(vocabulary()), dim)
+    vectors = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
 class Narrator:
     """Speaks for the clips of one world.
 
