@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from mmv_tf.data import sampling
 from mmv_tf.data.narrated_world import narration, scenes
@@ -67,7 +68,10 @@ def test_candidates_are_those_that_the_reader_would_choose(narrator):
         said = list(itertools.chain(*narrator.say(episode)))
         starts = (narrator.times(episode) + 2.0 * (episode - index)[:, None]).ravel()
         chosen, there = sampling.nearest_candidates(
-            1.0, starts.astype("f4"), (starts + narration.NARRATION_SECONDS).astype("f4"), 5
+            tf.constant(1.0),
+            starts.astype("f4"),
+            (starts + narration.NARRATION_SECONDS).astype("f4"),
+            5,
         )
         assert texts[0] == [said[i] for i in chosen.numpy()]
         np.testing.assert_array_equal(found[0], there)
