@@ -82,7 +82,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.optimizer.warmup_steps = 50
 
     config.training = training.default_config()
-    config.training.steps = 400
+    config.training.steps = 550
     config.training.checkpoint_every_seconds = 3600.0
     config.training.keep_checkpoints = 1
 
