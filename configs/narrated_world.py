@@ -48,7 +48,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
             "vt": variant("MIL-NCE only (VT)", "disjoint", 0.0, 1.0),
         }
     )
-    config.run = tuple(config.variants)
+    config.run = ("untrained", "fac", "fac_p1", "disjoint", "shared", "va", "vt")
 
     # As in the paper all spaces but FAC's coarse one are equally large.
     config.graphs = ml_collections.ConfigDict(
