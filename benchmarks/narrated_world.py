@@ -1,0 +1,61 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""How many clips of the narrated world a core makes in a second.
+
+  python -m benchmarks.narrated_world
+
+Prints one line of JSON: clips for each second of processor time (so one core's, however many there
+are) of pictures, sound and narrations; and with the log-mel and the word ids that a network takes.
+The best of some rounds, since a busy machine can only make it slower.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+
+import numpy as np
+from absl import app, flags
+
+from mmv_tf.data import narrated_world
+from mmv_tf.layers import LogMel, WordTokenizer
+
+_CLIPS = flags.DEFINE_integer("clips", 256, "Clips at once.", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Times that each is measured.", lower_bound=1)
+
+
+def main(argv: list[str]) -> None:
+    """Measures and prints."""
+    del argv
+    config = narrated_world.default_config()
+    log_mel = LogMel(sample_rate=config.sample_rate, window=1024, step=512, mel_bins=40)
+    tokenizer = WordTokenizer(narrated_world.vocabulary())
+    plain = narrated_world.NarratedWorld(config)
+    whole = narrated_world.NarratedWorld(config, tokenizer, log_mel)
+    index = np.arange(_CLIPS.value)
+    print(
+        json.dumps(
+            {
+                "benchmark": "narrated_world",
+                "video": [config.num_frames, config.size, config.size, 3],
+                "samples": round(config.sample_rate * plain.clip_seconds),
+                "clips_per_core_second": round(_rate(lambda: plain.clips(index))),
+                "with_log_mel_and_word_ids": round(_rate(lambda: whole.batch(index))),
+            }
+        )
+    )
+
+
+def _rate(make: Callable[[], object]) -> float:
+    make()
+    seconds = []
+    for _ in range(_ROUNDS.value):
+        start = time.process_time()
+        make()
+        seconds.append(time.process_time() - start)
+    return _CLIPS.value / min(seconds)
+
+
+if __name__ == "__main__":
+    app.run(main)
