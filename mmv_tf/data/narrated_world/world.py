@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -205,7 +206,9 @@ class NarratedWorld:
                 value.set_shape([rows, *example[name].shape[1:]])
             return dict(zip(names, values, strict=True))
 
-        dataset = positions.map(arrays).map(self._preprocess)
+        workers = os.cpu_count() or 1
+        dataset = positions.map(arrays, num_parallel_calls=workers, deterministic=True)
+        dataset = dataset.map(self._preprocess)
         options = tf.data.Options()
         options.autotune.enabled = False  # see `reader`
         return dataset.with_options(options).prefetch(2)
