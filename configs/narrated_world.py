@@ -66,7 +66,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
                 "width": 0.125,
                 "blocks": (1, 1, 1),
             },
-            "audio": {"depth": 18, "width": 0.25},
+            "audio": {"depth": 18, "width": 0.125},
             # Random, fixed word vectors: nothing is known of synonyms beforehand.
             "text": {"embedding_dim": 64, "dim": 256, "mask_padding": True, "max_words": 12},
             "log_mel": {"sample_rate": 16_000, "window": 1024, "step": 512, "mel_bins": 40},
@@ -75,14 +75,14 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     )
 
     config.world = narrated_world.default_config()
-    config.world.size = 48
+    config.world.size = 32
 
     config.optimizer = training.default_optimizer_config()
     config.optimizer.learning_rate = 2e-3
     config.optimizer.warmup_steps = 50
 
     config.training = training.default_config()
-    config.training.steps = 320
+    config.training.steps = 500
     config.training.checkpoint_every_seconds = 3600.0
     config.training.keep_checkpoints = 1
 
