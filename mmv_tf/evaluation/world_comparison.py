@@ -150,6 +150,9 @@ def run(
         scores["seconds"] = time.monotonic() - begun
         save_model(model, model_path(directory, name, seed))
         runs.setdefault(name, {})[str(seed)] = scores
+        # In the table's order, whatever was run first.
+        order = [*config.run, *(other for other in runs if other not in config.run)]
+        results["runs"] = runs = {key: runs[key] for key in order if key in runs}
         results["seconds"] = before + time.monotonic() - started
         write_json(results, directory / RESULTS_FILE)
         on_scored(name, seed, scores)
