@@ -4,264 +4,204 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from mmv_tf.deflation.agreement import agreement
+from mmv_tf.deflation.closed_form import fit_closed_form
 from mmv_tf.deflation.image_encoder import ImageEncoder
-from mmv_tf.deflation.rewrite import leaves
-from mmv_tf.graphs import EmbeddingGraph
-from mmv_tf.layers import BatchNorm
-from mmv_tf.progress import Progress
+from mmv_tf.deflation.l1 import fit_l1
+from mmv_tf.deflation.probes import NormPair, Original, ask_image_network, ask_original, norm_pairs
+from mmv_tf.deflation.rewrite import deflate
 
-# Arrays or tensors [N, H, W, 3], or a tf.data.Dataset of images or batches.
+# Arrays or tensors [N, H, W, C], or a tf.data.Dataset of images or batches.
 Images: TypeAlias = Any
+
+# Ours. A fit on fewer says nothing, and memory is what limits the closed form: it holds all
+# feature maps of this many pixels at once.
+_LEAST_IMAGES = 10
+_CLOSED_FORM_PIXELS = 64 * 128 * 128
 
 
 def fit_deflated(
-    model: EmbeddingGraph,
+    model: Any,
     image_model: ImageEncoder,
     images: Images,
     held_out: Images | None = None,
     num_frames: int = 32,
     epochs: int = 20,
     batch_size: int = 16,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 1e-2,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Trains gamma and beta of the batch norms, and nothing else, in place.
 
-    Two stages. First a closed form of ours: each batch norm in turn gets the gamma and beta with
-    which its output has, channel by channel, the mean and deviation that the original's has on
-    static clips; it is kept if that brings the representations nearer. Then the paper's (section
-    4): Adam on the L1 distance of the representations. Moving means and variances stay as they are.
-    Step size, epochs and batch are ours; the paper's are not known.
+    Two stages. First a closed form of ours: each batch norm in turn gets the gamma and beta that
+    bring its activated output nearest to the original's on static clips (`fit_closed_form`); it is
+    kept if that brings the representations nearer. Then the paper's (PAPER section 4): Adam on the
+    L1 distance of the representations. Moving means and variances stay as they are. Step size,
+    epochs and batch are ours; the paper's are not known. The original is run once on each image.
 
     Args:
-      model: the original network.
-      image_model: `deflate(model)`.
-      images: float32 [N, H, W, 3] in [0, 1], or a dataset of (batches of) such images of one size.
+      model: the original network: what `deflate` was given.
+      image_model: `deflate(model)`, or that with `num_frames`.
+      images: float32 [N, H, W, C], for MMV's networks RGB in [0, 1], or a dataset of (batches of)
+        such images of one size.
       held_out: images to measure the agreement on; a fifth of `images` if None.
       num_frames: length of the static clips; the original's training length is right.
       epochs, batch_size, learning_rate, seed: of the second stage.
 
     Returns:
-      {"naive": agreement, "closed_form": agreement, "fitted": agreement, "closed_form_kept": bool,
-      "images": n, "held_out": n, "seconds": wall time of the two stages}; see `agreement`.
+      Agreement on the held-out images at each stage, as from `agreement`:
+      {"naive": of `deflate(model)`, "start": of `image_model` as given, "closed_form", "fitted":
+      after the stages, "closed_form_kept": bool, "layers": [{"name", "naive", "closed_form",
+      "fitted"}] of each batch norm's activated output, its mean over time, "images", "held_out",
+      "num_frames": counts, "seconds": {"original", "closed_form", "l1"}}.
 
     Raises:
-      ValueError: for images of another form, or fewer than 10.
+      ValueError: for images of another form, or fewer than 10; or if the two networks don't belong
+        together.
     """
-    train = _as_array(images)
+    pairs = norm_pairs(model, image_model)
+    train, test = _split(images, held_out, seed)
+    _check_sizes(train, test, image_model)
+    few = max(8, _CLOSED_FORM_PIXELS // (train.shape[1] * train.shape[2]))
+    seconds = {}
+
+    started = time.perf_counter()
+    targets = ask_original(model, pairs, train, num_frames, batch_size, min(few, len(train)))
+    test_targets = ask_original(model, pairs, test, num_frames, batch_size, min(few, len(test)))
+    seconds["original"] = time.perf_counter() - started
+
+    def measure(encoder: ImageEncoder) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+        return _measure(encoder, pairs, test, test_targets, batch_size)
+
+    paper = deflate(model)
+    stages = {"naive": _measure(paper, pairs, test, test_targets, batch_size)}
+    stages["start"] = measure(image_model)
+
+    started = time.perf_counter()
+    kept = _closed_form(image_model, pairs, train, targets, batch_size)
+    seconds["closed_form"] = time.perf_counter() - started
+    stages["closed_form"] = measure(image_model)
+
+    started = time.perf_counter()
+    steps = epochs * (len(train) // min(batch_size, len(train)))
+    fit_l1(
+        image_model.network, pairs, train, targets.features, steps, batch_size, learning_rate, seed
+    )
+    seconds["l1"] = time.perf_counter() - started
+    stages["fitted"] = measure(image_model)
+    return {
+        **{stage: whole for stage, (whole, _) in stages.items()},
+        "closed_form_kept": kept,
+        "layers": [
+            {"name": name, **{stage: by_layer[name] for stage, (_, by_layer) in stages.items()}}
+            for name in dict.fromkeys(pair.name for pair in pairs)
+        ],
+        "images": len(train),
+        "held_out": len(test),
+        "num_frames": num_frames,
+        "seconds": seconds,
+    }
+
+
+def _split(images: Images, held_out: Images | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    train = as_array(images)
     if held_out is None:
         order = np.random.default_rng(seed).permutation(len(train))
         split = len(train) // 5
         train, test = train[order[split:]], train[order[:split]]
     else:
-        test = _as_array(held_out)
-    if len(train) < 8 or len(test) < 2:
-        raise ValueError(f"Got {len(train) + len(test)} images; a fit needs 10 or more.")
-    targets = _static_features(model, train, num_frames, batch_size)
-    test_targets = _static_features(model, test, num_frames, batch_size)
-
-    report: dict[str, Any] = {"images": len(train), "held_out": len(test)}
-    report["naive"] = agreement(_features(image_model, test, batch_size), test_targets)
-    started = time.perf_counter()
-    norms = batch_norms(image_model.backbone)
-    unfitted = [norm.get_weights() for norm in norms]
-    gap = agreement(_features(image_model, train, batch_size), targets)["l1"]
-    _fit_closed_form(model, image_model, train[: 16 * batch_size], num_frames)
-    # Matching each layer's moments need not bring the last one's values nearer.
-    kept = agreement(_features(image_model, train, batch_size), targets)["l1"] < gap
-    if not kept:
-        for norm, weights in zip(norms, unfitted, strict=True):
-            norm.set_weights(weights)
-    report["closed_form_kept"] = kept
-    closed_form_seconds = time.perf_counter() - started
-    report["closed_form"] = agreement(_features(image_model, test, batch_size), test_targets)
-    started = time.perf_counter()
-    _fit_l1(image_model, train, targets, epochs, batch_size, learning_rate, seed)
-    report["seconds"] = {
-        "closed_form": closed_form_seconds,
-        "l1": time.perf_counter() - started,
-    }
-    report["fitted"] = agreement(_features(image_model, test, batch_size), test_targets)
-    return report
+        test = as_array(held_out)
+    if len(train) + len(test) < _LEAST_IMAGES or len(test) < 2:
+        raise ValueError(
+            f"Got {len(train) + len(test)} images; a fit needs {_LEAST_IMAGES} or more, two of "
+            "them held out."
+        )
+    return train, test
 
 
-def agreement(features: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """How near features are to targets, both float [N, d].
+def _check_sizes(train: np.ndarray, test: np.ndarray, image_model: ImageEncoder) -> None:
+    if train.shape[1:] != test.shape[1:]:
+        raise ValueError(
+            f"Images to fit on are {train.shape[1:]} and held-out ones {test.shape[1:]}; "
+            "give one size."
+        )
+    channels = image_model.network.input.shape[-1]
+    if train.shape[-1] != channels:
+        raise ValueError(f"Images have {train.shape[-1]} channels; the network takes {channels}.")
 
-    Returns:
-      "l1" (mean absolute difference), "cosine" (mean over rows), "relative_error" (norm of the
-      difference over the norm of the targets).
+
+def as_array(images: Images) -> np.ndarray:
+    """Any form of images as float32 [N, H, W, C].
+
+    Raises:
+      ValueError: for another form, several sizes, or values out of [0, 1].
     """
-    difference = features - targets
-    lengths = np.linalg.norm(features, axis=1) * np.linalg.norm(targets, axis=1)
-    cosine = (features * targets).sum(axis=1) / np.maximum(lengths, 1e-12)
-    return {
-        "l1": float(np.abs(difference).mean()),
-        "cosine": float(cosine.mean()),
-        "relative_error": float(np.linalg.norm(difference) / np.linalg.norm(targets)),
-    }
-
-
-def static_clips(images: tf.Tensor, num_frames: int) -> tf.Tensor:
-    """[B, H, W, 3] -> [B, T, H, W, 3], every frame the image."""
-    return tf.repeat(images[:, tf.newaxis], num_frames, axis=1)
-
-
-def _as_array(images: Images) -> np.ndarray:
     if isinstance(images, tf.data.Dataset):
         parts = [np.asarray(element) for element in images]
         parts = [part[np.newaxis] if part.ndim == 3 else part for part in parts]
         if len({part.shape[1:] for part in parts}) > 1:
             raise ValueError("The images have several sizes; resize them to one.")
-        images = np.concatenate(parts) if parts else np.zeros([0, 0, 0, 3])
+        images = np.concatenate(parts) if parts else np.zeros([0, 1, 1, 3], np.float32)
+    elif isinstance(images, list | tuple):
+        if len({np.shape(image) for image in images}) > 1:
+            raise ValueError("The images have several sizes; resize them to one.")
+        images = np.stack(images) if images else np.zeros([0, 1, 1, 3], np.float32)
     array: np.ndarray = np.asarray(images)
-    if array.ndim != 4 or array.shape[-1] != 3 or array.dtype.kind != "f":
+    if array.ndim != 4 or array.dtype.kind != "f":
+        hint = " Divide uint8 images by 255." if array.dtype.kind in "iu" else ""
         raise ValueError(
-            f"Images are {array.dtype} {array.shape}; expected float [N, H, W, 3] in [0, 1]."
+            f"Images are {array.dtype} {array.shape}; expected float [N, H, W, C] in [0, 1].{hint}"
         )
     if len(array) and not (array.min() >= 0 and array.max() <= 1):
         raise ValueError(f"Images range over {array.min()}..{array.max()}; expected [0, 1].")
     return array.astype(np.float32, copy=False)
 
 
-def _static_features(
-    model: EmbeddingGraph, images: np.ndarray, num_frames: int, batch_size: int
-) -> np.ndarray:
-    @tf.function(reduce_retracing=True, autograph=False)
-    def features(batch: tf.Tensor) -> tf.Tensor:
-        return model({"video": static_clips(batch, num_frames)})["video"]["before_head"]
-
-    parts = []
-    with Progress(len(images), "static clips", "images") as progress:
-        for start in range(0, len(images), batch_size):
-            batch = images[start : start + batch_size]
-            parts.append(features(tf.constant(batch)).numpy())
-            progress.update(len(batch))
-    return np.concatenate(parts)
-
-
-def _features(image_model: ImageEncoder, images: np.ndarray, batch_size: int) -> np.ndarray:
-    call = tf.function(
-        lambda batch: image_model(batch)["before_head"], reduce_retracing=True, autograph=False
-    )
-    return np.concatenate(
-        [
-            call(tf.constant(images[start : start + batch_size])).numpy()
-            for start in range(0, len(images), batch_size)
-        ]
-    )
-
-
-def batch_norms(layer: keras.layers.Layer) -> list[BatchNorm]:
-    """All batch norms of a backbone, in the order of their making."""
-    return [leaf for leaf in leaves(layer) if isinstance(leaf, BatchNorm)]
-
-
-@contextlib.contextmanager
-def _replaced_calls(layers: list[Any], make: Any) -> Iterator[None]:
-    """Within the block `layer.call` is `make(index, layer.call)`; networks have to run eagerly."""
-    originals = [layer.call for layer in layers]
-    try:
-        for index, layer in enumerate(layers):
-            layer.call = make(index, originals[index])
-        yield
-    finally:
-        for layer in layers:
-            del layer.call
-
-
-def _fit_closed_form(
-    model: EmbeddingGraph, image_model: ImageEncoder, images: np.ndarray, num_frames: int
-) -> None:
-    """Gives each batch norm's output the original's mean and deviation on static clips.
-
-    One pass through each network does it for all layers in turn: while the image network runs, each
-    batch norm is fitted on what reaches it, so the next one already sees the fitted output.
-    """
-    video: Any = model.video
-    originals, deflated = batch_norms(video), batch_norms(image_model.backbone)
-    wanted: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-
-    def record(index: int, call: Any) -> Any:
-        def wrapped(inputs: tf.Tensor, **kwargs: Any) -> tf.Tensor:
-            outputs = call(inputs, **kwargs)
-            wanted[index] = _channel_moments(outputs)
-            return outputs
-
-        return wrapped
-
-    def fit(index: int, call: Any) -> Any:
-        layer = deflated[index]
-
-        def wrapped(inputs: tf.Tensor, **kwargs: Any) -> tf.Tensor:
-            mean, deviation = _channel_moments(inputs)
-            target_mean, target_deviation = wanted[index]
-            # y = gamma (x - moving mean) / sqrt(moving variance + epsilon) + beta
-            scale = target_deviation / np.maximum(deviation, 1e-6)
-            spread = np.sqrt(layer.moving_variance.numpy() + layer.epsilon)
-            layer.gamma.assign(scale * spread)
-            layer.beta.assign(target_mean + scale * (layer.moving_mean.numpy() - mean))
-            return call(inputs, **kwargs)
-
-        return wrapped
-
-    with _replaced_calls(originals, record):
-        video(static_clips(tf.constant(images), num_frames))
-    with _replaced_calls(deflated, fit):
-        image_model.backbone(tf.constant(images))
-
-
-def _channel_moments(values: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    values = tf.cast(values, tf.float32)
-    mean, variance = tf.nn.moments(values, list(range(values.shape.rank - 1)))
-    return mean.numpy(), np.sqrt(variance.numpy())
-
-
-def _fit_l1(
+def _closed_form(
     image_model: ImageEncoder,
+    pairs: Sequence[NormPair],
     images: np.ndarray,
-    targets: np.ndarray,
-    epochs: int,
+    targets: Original,
     batch_size: int,
-    learning_rate: float,
-    seed: int,
-) -> None:
-    batch_size = min(batch_size, len(images))
-    steps = epochs * (len(images) // batch_size)
-    if steps == 0:
-        return
-    variables = [
-        variable
-        for layer in batch_norms(image_model.backbone)
-        for variable in (layer.gamma, layer.beta)
-    ]
-    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-    optimizer = keras.optimizers.Adam(schedule)
-    optimizer.build(variables)
+) -> bool:
+    """Fits, and takes it back if the representations are no nearer for it."""
+    count = len(next(iter(targets.maps.values())))
+    few, wanted = images[:count], targets.features[:count]
+    unfitted = [pair.image.get_weights() for pair in pairs]
+    before = agreement(ask_image_network(image_model, (), few, batch_size)[0], wanted)["l1"]
+    fit_closed_form(image_model.network, pairs, targets.maps, few)
+    after = agreement(ask_image_network(image_model, (), few, batch_size)[0], wanted)["l1"]
+    if after < before:
+        return True
+    for pair, weights in zip(pairs, unfitted, strict=True):
+        pair.image.set_weights(weights)
+    return False
 
-    @tf.function(autograph=False)
-    def step(batch: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            features = image_model.backbone(batch, training=False)
-            loss = tf.reduce_mean(tf.abs(tf.cast(features, tf.float32) - target))
-        gradients = tape.gradient(loss, [variable.value for variable in variables])
-        optimizer.apply(gradients, variables)
-        return loss
 
-    generator = np.random.default_rng(seed)
-    with Progress(steps, "fit batch norms", "steps") as progress:
-        for _ in range(epochs):
-            order = generator.permutation(len(images))
-            for start in range(0, len(order) - batch_size + 1, batch_size):
-                chosen = order[start : start + batch_size]
-                loss = step(tf.constant(images[chosen]), tf.constant(targets[chosen]))
-                progress.update(1, l1=float(loss))
+def _measure(
+    encoder: ImageEncoder,
+    pairs: Sequence[NormPair],
+    images: np.ndarray,
+    targets: Original,
+    batch_size: int,
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """Agreement of the representations, and of each batch norm's activated output."""
+    names = [pair.name for pair in pairs]
+    features, maps = ask_image_network(encoder, names, images, batch_size)
+    by_layer = {
+        name: _map_agreement(maps[name][: len(target)], target)
+        for name, target in targets.maps.items()
+    }
+    return agreement(features, targets.features), by_layer
+
+
+def _map_agreement(values: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+    """Of [n, places, C]: all places and channels of an image are one vector."""
+    return agreement(values.reshape(len(values), -1), targets.reshape(len(targets), -1))

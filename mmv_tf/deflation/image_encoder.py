@@ -5,83 +5,97 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from mmv_tf.deflation.simplify import fold_norms
+
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class ImageEncoder(keras.Model):
-    """float32 images [B, H, W, 3] in [0, 1] -> {"before_head": [B, d], space: [B, dim], ...}.
+    """float images [B, H, W, C], for MMV's networks RGB in [0, 1] -> what the video network gives.
+
+    Of an embedding graph that is {"before_head": [B, d], space: [B, dim], ...}, all float32.
 
     Args:
-      backbone: a deflated video backbone.
-      heads: the video heads, one for each space.
-      spaces: names of the spaces, in the heads' order.
-      sources: for each head what it takes: "before_head" or an earlier space.
+      network: a functional Keras network with one input; made by `mmv_tf.deflate`.
+      metadata: plain values saved with the model: where it comes from, its licence, ...
     """
 
     def __init__(
-        self,
-        backbone: keras.layers.Layer,
-        heads: Sequence[keras.layers.Layer],
-        spaces: Sequence[str],
-        sources: Sequence[str],
-        **kwargs: Any,
+        self, network: keras.Model, metadata: Mapping[str, Any] | None = None, **kwargs: Any
     ):
         super().__init__(**kwargs)
-        self.backbone = backbone
-        self.heads = list(heads)
-        self.spaces = tuple(spaces)
-        self.sources = tuple(sources)
-        if not backbone.built:
-            backbone.build(None)
-        dims = {"before_head": backbone.feature_dim}
-        for space, head, source in zip(self.spaces, self.heads, self.sources, strict=True):
-            if not head.built:
-                head.build((None, dims[source]))
-            dims[space] = head.dim
+        self.network = network
+        self.metadata = dict(metadata or {})
         self.built = True
 
     def build(self, input_shape: Any = None) -> None:
         """The constructor has done it."""
         self.built = True
 
-    def call(self, inputs: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
-        """See the class."""
-        if inputs.shape.rank != 4 or inputs.shape[-1] != 3 or not inputs.dtype.is_floating:
+    def call(self, inputs: tf.Tensor, training: bool = False) -> Any:
+        """See the class. There is no training mode: batch norms keep their statistics.
+
+        Raises:
+          ValueError: for anything but float images of the right rank and channels.
+        """
+        inputs = tf.convert_to_tensor(inputs)
+        expected = self.network.input.shape
+        channels = expected[-1]
+        if inputs.shape.rank != 4 or inputs.shape[-1] != channels or not inputs.dtype.is_floating:
+            hint = " Divide uint8 images by 255." if inputs.dtype.is_integer else ""
             raise ValueError(
                 f"Images are {inputs.dtype.name} {tuple(inputs.shape)}; expected float "
-                "[B, H, W, 3] in [0, 1]."
+                f"[B, H, W, {channels}] in [0, 1].{hint}"
             )
-        values = {"before_head": self.backbone(inputs, training=training)}
-        for space, head, source in zip(self.spaces, self.heads, self.sources, strict=True):
-            values[space] = head(values[source], training=training)
-        return {name: tf.cast(value, tf.float32) for name, value in values.items()}
+        outputs = self.network(inputs, training=False)
+        return keras.tree.map_structure(lambda value: tf.cast(value, tf.float32), outputs)
+
+    def features(self, inputs: tf.Tensor) -> tf.Tensor:
+        """The representation [B, d]: "before_head", or the one output of a network without."""
+        return main_output(self(inputs))
+
+    def folded(self) -> ImageEncoder:
+        """A new encoder, for inference: batch norms are part of the layers before them.
+
+        Same outputs to rounding, fewer operations. It can't be fitted any more.
+        """
+        return ImageEncoder(fold_norms(self.network), {**self.metadata, "folded": True})
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments; weights are saved apart."""
-        serialize = keras.saving.serialize_keras_object
-        return {
-            **super().get_config(),
-            "backbone": serialize(self.backbone),
-            "heads": [serialize(head) for head in self.heads],
-            "spaces": self.spaces,
-            "sources": self.sources,
-        }
+        network = keras.saving.serialize_keras_object(self.network)
+        return {**super().get_config(), "network": network, "metadata": self.metadata}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> ImageEncoder:
         """The reverse of `get_config`."""
-        deserialize = keras.saving.deserialize_keras_object
         config = dict(config)
-        config["backbone"] = deserialize(config["backbone"], custom_objects=custom_objects)
-        config["heads"] = [
-            deserialize(head, custom_objects=custom_objects) for head in config["heads"]
-        ]
+        config["network"] = keras.saving.deserialize_keras_object(
+            config["network"], custom_objects=custom_objects
+        )
         return cls(**config)
+
+
+def main_output(outputs: Any) -> tf.Tensor:
+    """The representation among a network's outputs.
+
+    Raises:
+      ValueError: if there are several and none is called "before_head".
+    """
+    if isinstance(outputs, Mapping) and "before_head" in outputs:
+        return outputs["before_head"]
+    flat = keras.tree.flatten(outputs)
+    if len(flat) != 1:
+        raise ValueError(
+            f"The network has {len(flat)} outputs and none is called 'before_head'; the fit needs "
+            "one. Build a network with that output alone."
+        )
+    return flat[0]
 
 
 def load_image_model(path: str | os.PathLike[str]) -> ImageEncoder:

@@ -10,108 +10,82 @@ reorders channels. At the clip's ends zero padding spoils the equality: `fit_def
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
-import numpy as np
 
-from mmv_tf.backbones import S3D, TSMResNet
+# The rules register themselves.
+import mmv_tf.deflation.keras_rules
+import mmv_tf.deflation.mmv_rules  # noqa: F401
 from mmv_tf.deflation.image_encoder import ImageEncoder
+from mmv_tf.deflation.registry import DeflationError, Walk
+from mmv_tf.deflation.simplify import fold_linear
 from mmv_tf.graphs import EmbeddingGraph
 
+# Of the video network's metadata, what also holds for its image network.
+_KEPT_METADATA = ("size", "square_crop", "input_range", "licence", "source", "sha256", "num_frames")
 
-def deflate(model: EmbeddingGraph) -> ImageEncoder:
+
+def deflate(model: Any, num_frames: int | None = None) -> ImageEncoder:
     """Builds the image encoder of a video network, before any fit.
 
     Args:
-      model: a network with a video tower. It is not changed.
+      model: an `EmbeddingGraph`, one of its video backbones, or any Keras network (functional,
+        sequential, or of a class with a rule) on clips [B, T, H, W, C]. It is not changed.
+      num_frames: None sums filters over time, as the paper does. With T each tap counts by the
+        share of a clip's T frames at which it meets a frame and not padding (ours): the mean over
+        time of each convolution on a clip of equal frames is then right, where without it the
+        clip's ends are left to the fit.
 
     Returns:
-      A Keras model; its weights are copies.
+      A Keras model on images float [B, H, W, C]. Of an embedding graph it gives {"before_head":
+      [B, d], space: [B, dim], ...}; of another network what that gives. Its weights are copies.
 
     Raises:
-      ValueError: if the video tower is of a class that no rule is known for, or has no temporal
-        layers left.
+      DeflationError: a `ValueError` that names the layer that can't be deflated, and why; or if
+        nothing in the network mixes frames, or it takes images already.
     """
-    rules: dict[type, Callable[[Any], Any]] = {S3D: _deflate_s3d, TSMResNet: _deflate_tsm}
-    backbone = getattr(model, "video", None)
-    rule = rules.get(type(backbone))
-    if rule is None:
-        raise ValueError(
-            f"Can't deflate a {type(model).__name__} with a video tower of class "
-            f"{type(backbone).__name__}; known are {[known.__name__ for known in rules]}."
+    return walk_network(model, num_frames)[0]
+
+
+def walk_network(model: Any, num_frames: int | None = None) -> tuple[ImageEncoder, dict[str, Any]]:
+    """`deflate`, and which of the original's layers each of the image network's stands for."""
+    if isinstance(model, ImageEncoder):
+        raise DeflationError("This is an image encoder: it is deflated already.")
+    if not isinstance(model, keras.layers.Layer):
+        raise DeflationError(f"Got a {type(model).__name__}; expected a Keras network on clips.")
+    if num_frames is not None and num_frames < 1:
+        raise ValueError(f"num_frames is {num_frames}; a clip has one frame or more.")
+    walk = Walk(num_frames)
+    image = keras.Input(_image_shape(model), dtype="float32", name="image")
+    outputs: Any
+    if isinstance(model, EmbeddingGraph):
+        outputs = {"before_head": walk(model.video, image, name="video")}
+        for space, head, source in model.chain("video"):
+            outputs[space] = walk(head, outputs[source], name=space)
+    else:
+        outputs = walk(model, image, name="")
+    if not walk.temporal:
+        raise DeflationError(
+            f"No layer of this {type(model).__name__} mixes frames: it has nothing to deflate. "
+            "Call it on clips of one frame."
         )
-    chain = model.chain("video")
-    heads = [head.__class__.from_config(head.get_config()) for _, head, _ in chain]
-    encoder = ImageEncoder(
-        backbone=rule(backbone),
-        heads=heads,
-        spaces=[space for space, _, _ in chain],
-        sources=[source for _, _, source in chain],
-        name="image_encoder",
-        dtype=model.dtype_policy,
-    )
-    for new, (_, old, _) in zip(encoder.heads, chain, strict=True):
-        new.set_weights(old.get_weights())
-    return encoder
+    metadata = {"deflated_from": type(model).__name__}
+    known = getattr(model, "metadata", {})
+    metadata |= {key: known[key] for key in _KEPT_METADATA if key in known}
+    network = fold_linear(keras.Model(image, outputs, name="image_network"))
+    return ImageEncoder(network, metadata), walk.origins
 
 
-def _deflate_s3d(video: S3D) -> S3D:
-    if video.deflated:
-        raise ValueError("This S3D is deflated already.")
-    image = S3D.from_config({**video.get_config(), "deflated": True})
-    image.build(None)
-    for old, new in zip(leaves(video), leaves(image), strict=True):
-        weights = old.get_weights()
-        if isinstance(old, keras.layers.Conv3D):
-            weights[0] = _sum_over_time(weights[0], new.kernel.shape)
-        new.set_weights(weights)
-    return image
-
-
-def _sum_over_time(kernel: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """[t, h, w, in, out] -> [h, w, in, out]; space-to-depth's frame pairs are summed too."""
-    summed = kernel.sum(axis=0)
-    if summed.shape == shape:
-        return summed
-    # The stem over 2x2x2 pixels: its input channels are (time, height, width, colour).
-    height, width, channels, filters = summed.shape
-    pairs = summed.reshape(height, width, 2, channels // 2, filters)
-    return pairs.sum(axis=2)
-
-
-def _deflate_tsm(video: TSMResNet) -> TSMResNet:
-    if not video.shift_fraction:
-        raise ValueError("This TSM-ResNet shifts no channels; it has nothing to deflate.")
-    image = TSMResNet.from_config({**video.get_config(), "shift_fraction": 0.0})
-    image.build(None)
-    for old, new in zip(leaves(video), leaves(image), strict=True):
-        new.set_weights(old.get_weights())
-    for blocks in image.groups:
-        for block in blocks:
-            _undo_channel_order(block.convolutions[0], video.shift_fraction)
-    return image
-
-
-def _undo_channel_order(convolution: keras.layers.Conv2D, fraction: float) -> None:
-    """Folds the shift's channel order, [last n | middle | first n], into the next kernel."""
-    kernel = convolution.kernel.numpy()
-    channels = kernel.shape[2]
-    shifted = int(channels * fraction)
-    if not shifted:
-        return
-    order = np.arange(channels)
-    order = np.concatenate([order[-shifted:], order[shifted:-shifted], order[:shifted]])
-    unshifted = np.empty_like(kernel)
-    unshifted[:, :, order] = kernel
-    convolution.kernel.assign(unshifted)
-
-
-def leaves(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
-    """The innermost layers that hold weights, in the order of their making."""
-    for inner in layer._flatten_layers(include_self=False):
-        if inner.weights and not any(
-            child.weights for child in inner._flatten_layers(include_self=False)
-        ):
-            yield inner
+def _image_shape(model: Any) -> tuple[int | None, ...]:
+    """[H, W, C] of what a network takes, less time; free sizes for our own, which take any."""
+    try:
+        shape = model.input_shape
+    except (AttributeError, ValueError):
+        return (None, None, 3)
+    if not isinstance(shape, tuple) or len(shape) != 5:
+        raise DeflationError(
+            f"This {type(model).__name__} takes {shape}; only networks on one clip "
+            "[B, T, H, W, C] can be deflated."
+        )
+    return shape[2:]

@@ -1,0 +1,177 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Images to fit a deflated network on: a folder of pictures, TFRecords, or frames of clips."""
+
+from __future__ import annotations
+
+import io
+import pathlib
+import sys
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image, ImageOps
+
+from mmv_tf.data import Reader, config_for_network, record_keys
+from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.progress import progress
+
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm")
+_RECORD_SUFFIXES = (".tfrecord", ".tfrecords")
+# Ours: no photograph is larger, and a picture's header can promise more than memory holds.
+_MAX_PIXELS = 100_000_000
+# Ours: frames of one video say much the same.
+_FRAMES_PER_RECORD = 4
+_SHOWN = 3
+
+
+def load_images(directory: str | pathlib.Path, size: int, count: int, seed: int = 0) -> np.ndarray:
+    """Pictures of a folder and the folders in it, or frames of the TFRecords there.
+
+    Pictures are turned upright, made RGB (gray, palette and CMYK too; transparency over white),
+    scaled so that the shorter side is `size`, and cropped in the middle. Files that can't be read
+    are left out, with a line on standard error that counts and names them. If there are fewer than
+    `count`, all are taken.
+
+    Args:
+      directory: the folder.
+      size: pixels.
+      count: how many images, drawn from all files.
+      seed: of the draw.
+
+    Returns:
+      float32 [at most count, size, size, 3] in [0, 1].
+
+    Raises:
+      ValueError: if there is no folder, no picture in it, or none that can be read.
+    """
+    directory = pathlib.Path(directory)
+    if not directory.is_dir():
+        raise ValueError(f"There is no folder {directory}.")
+    if count < 1 or size < 1:
+        raise ValueError(f"Got count {count} and size {size}; both are 1 or more.")
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    pictures = [path for path in files if path.suffix.lower() in _SUFFIXES]
+    records = [path for path in files if _is_record(path)]
+    if bool(pictures) == bool(records):
+        found = "both pictures and TFRecords" if pictures else "neither pictures nor TFRecords"
+        raise ValueError(f"{directory} holds {found}; give a folder of one kind.")
+    if records:
+        return _from_records(records, size, count, seed)
+    order = np.random.default_rng(seed).permutation(len(pictures))
+    images: list[np.ndarray] = []
+    refused: list[str] = []
+    for index in progress(order, "pictures", "files"):
+        if len(images) == count:
+            break
+        try:
+            images.append(_read_picture(pictures[index], size))
+        except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises for broken files
+            refused.append(f"{pictures[index].name} ({error})")
+    _report_refused(refused, directory)
+    if not images:
+        raise ValueError(f"None of the {len(pictures)} pictures in {directory} can be read.")
+    return np.stack(images)
+
+
+def sample_frames(
+    model: EmbeddingGraph, directory: str, split: str, frames_per_clip: int
+) -> np.ndarray:
+    """Frames spread evenly over each clip of a split, cropped as the network was trained to see.
+
+    Args:
+      model: its metadata say the size.
+      directory, split: the data, as `prepare_data` writes them.
+      frames_per_clip: how many of each clip.
+
+    Returns:
+      float32 [clips * frames_per_clip, size, size, 3] in [0, 1].
+    """
+    config = config_for_network(
+        model.metadata, directory, split, num_frames=1, windows=frames_per_clip
+    )
+    reader = Reader(config, tokenizer=None, log_mel=None)
+    with reader.explained():
+        batches = [batch["video"].numpy() for batch in reader.evaluate()]
+    if not batches:
+        raise ValueError(f"Split {split!r} of {directory} has no clips to take frames of.")
+    return np.concatenate([batch.reshape(-1, *batch.shape[3:]) for batch in batches])
+
+
+def _is_record(path: pathlib.Path) -> bool:
+    """By name: x.tfrecord, or a shard x.tfrecord-00000-of-00010."""
+    return any(suffix in path.name for suffix in _RECORD_SUFFIXES)
+
+
+def _report_refused(refused: Sequence[str], where: pathlib.Path) -> None:
+    if refused:
+        shown = "; ".join(refused[:_SHOWN]) + (" ..." if len(refused) > _SHOWN else "")
+        print(f"{len(refused)} files of {where} can't be read: {shown}", file=sys.stderr)
+
+
+def _read_picture(source: pathlib.Path | io.BytesIO, size: int) -> np.ndarray:
+    with Image.open(source) as picture:
+        width, height = picture.size
+        if width * height > _MAX_PIXELS:
+            raise ValueError(f"{width}x{height} pixels are more than {_MAX_PIXELS}")
+        # A JPEG is decoded at the least size that will do.
+        picture.draft("RGB", (size, size))
+        upright = ImageOps.exif_transpose(picture)
+        return _crop(_as_rgb(upright), size)
+
+
+def _as_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I") or picture.mode == "F":
+        # 16-bit gray; Pillow's own conversion would cut values at 255.
+        values = np.asarray(picture, np.float64)
+        top = 65535.0 if picture.mode != "F" else max(float(values.max()), 1e-12)
+        picture = Image.fromarray((255 * values / top).clip(0, 255).astype(np.uint8))
+    if "A" in picture.getbands() or "transparency" in picture.info:
+        layer = picture.convert("RGBA")
+        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+        picture = Image.alpha_composite(white, layer)
+    return picture.convert("RGB")
+
+
+def _crop(picture: Image.Image, size: int) -> np.ndarray:
+    scaled = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
+    return np.asarray(scaled, np.float32) / 255
+
+
+def _from_records(files: Sequence[pathlib.Path], size: int, count: int, seed: int) -> np.ndarray:
+    """Frames (`image/encoded`) of SequenceExamples, or the picture of Examples."""
+    images: list[np.ndarray] = []
+    refused: list[str] = []
+    order = np.random.default_rng(seed).permutation(len(files))
+    for index in progress(order, "records", "files"):
+        path = files[index]
+        try:
+            for encoded in _encoded_frames(path):
+                if len(images) == count:
+                    break
+                try:
+                    images.append(_read_picture(io.BytesIO(encoded), size))
+                except (OSError, ValueError, SyntaxError) as error:
+                    refused.append(f"a frame in {path.name} ({error})")
+        except tf.errors.DataLossError as error:
+            raise ValueError(f"{path} is damaged: {error.message}.") from error
+    _report_refused(refused, files[0].parent)
+    if not images:
+        raise ValueError(
+            f"No {record_keys.FRAMES!r} in the records of {files[0].parent} can be read."
+        )
+    return np.stack(images)
+
+
+def _encoded_frames(path: pathlib.Path) -> Iterator[bytes]:
+    for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+        # An Example is, on the wire, a SequenceExample with a context alone.
+        example = tf.train.SequenceExample.FromString(record)
+        frames = example.feature_lists.feature_list[record_keys.FRAMES].feature
+        if frames:
+            chosen = np.linspace(0, len(frames) - 1, min(_FRAMES_PER_RECORD, len(frames)))
+            for place in chosen.round().astype(int):
+                yield from frames[place].bytes_list.value
+        else:
+            yield from example.context.feature[record_keys.FRAMES].bytes_list.value

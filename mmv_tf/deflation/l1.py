@@ -1,0 +1,62 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The fit's second stage, the paper's: gamma and beta by gradient descent on the L1 distance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mmv_tf.deflation.image_encoder import main_output
+from mmv_tf.deflation.probes import NormPair
+from mmv_tf.progress import Progress
+
+
+def fit_l1(
+    network: keras.Model,
+    pairs: Sequence[NormPair],
+    images: np.ndarray,
+    targets: np.ndarray,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+) -> None:
+    """Adam, its rate falling by a cosine, on batches drawn without repeats within a pass.
+
+    Args:
+      network: the image network.
+      pairs: its batch norms; only their gamma and beta change.
+      images, targets: float32 [N, H, W, C] and the original's representations [N, d].
+      steps, batch_size, learning_rate, seed: of the training.
+    """
+    batch_size = min(batch_size, len(images))
+    if steps == 0:
+        return
+    norms = {id(pair.image): pair.image for pair in pairs}.values()
+    variables = [v for norm in norms for v in (norm.gamma, norm.beta) if v is not None]
+    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
+    optimizer = keras.optimizers.Adam(schedule)
+    optimizer.build(variables)
+
+    @tf.function(autograph=False)
+    def step(batch: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            features = main_output(network(batch, training=False))
+            loss = tf.reduce_mean(tf.abs(tf.cast(features, tf.float32) - target))
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        optimizer.apply(gradients, variables)
+        return loss
+
+    generator = np.random.default_rng(seed)
+    order = np.zeros(0, np.int64)
+    with Progress(steps, "fit batch norms", "steps") as progress:
+        for _ in range(steps):
+            if len(order) < batch_size:
+                order = generator.permutation(len(images))
+            chosen, order = order[:batch_size], order[batch_size:]
+            loss = step(tf.constant(images[chosen]), tf.constant(targets[chosen]))
+            progress.update(1, l1=float(loss))

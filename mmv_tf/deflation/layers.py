@@ -1,0 +1,82 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The two layers that a deflated network may hold besides Keras' own and those of the original."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("mmv_tf")
+class ChannelPermutation(keras.layers.Layer):
+    """Output channel i is `scale[i]` times input channel `order[i]`.
+
+    That is what a shift in time does to equal frames. Where only convolutions and dense layers
+    follow, `deflate` folds it into their kernels.
+
+    Args:
+      order: of the input channels.
+      scale: of each output channel; all 1 by default.
+    """
+
+    def __init__(self, order: Sequence[int], scale: Sequence[float] | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.order = tuple(int(channel) for channel in order)
+        if sorted(self.order) != list(range(len(self.order))):
+            raise ValueError(f"order is {self.order}; expected each channel's number once.")
+        self.scale = tuple(scale) if scale is not None else (1.0,) * len(self.order)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """[..., C] -> [..., C]."""
+        moved = tf.gather(inputs, tf.constant(self.order, tf.int32), axis=-1)
+        return moved * tf.constant(self.scale, moved.dtype)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The shape does not change."""
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "order": self.order, "scale": self.scale}
+
+
+@keras.saving.register_keras_serializable("mmv_tf")
+class EvenSize(keras.layers.Layer):
+    """Makes height and width even by repeating the last row or column, then pads with zeros.
+
+    With it, a convolution over space-to-depth pixels is one ordinary strided convolution.
+
+    Args:
+      padding: ((top, bottom), (left, right)) zeros.
+    """
+
+    def __init__(self, padding: Sequence[Sequence[int]] = ((0, 0), (0, 0)), **kwargs: Any):
+        super().__init__(**kwargs)
+        self.padding = tuple((int(before), int(after)) for before, after in padding)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """[B, H, W, C] -> [B, H', W', C]."""
+        odd = tf.shape(inputs)[1:3] % 2
+        # SYMMETRIC padding by one repeats the border value.
+        repeats = tf.pad(tf.stack([tf.zeros_like(odd), odd], axis=1), [[1, 1], [0, 0]])
+        even = tf.pad(inputs, repeats, mode="SYMMETRIC")
+        outputs = tf.pad(even, [(0, 0), *self.padding, (0, 0)])
+        outputs.set_shape(self.compute_output_shape(tuple(inputs.shape)))
+        return outputs
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Sizes rounded up to even ones, and the padding."""
+        batch, *sizes, channels = input_shape
+        padded = [
+            None if size is None else size + size % 2 + sum(pads)
+            for size, pads in zip(sizes, self.padding, strict=True)
+        ]
+        return (batch, *padded, channels)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "padding": self.padding}

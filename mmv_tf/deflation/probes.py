@@ -1,0 +1,238 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Pairs each batch norm of an image network with the original's, and reads what they put out."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mmv_tf.deflation.agreement import static_clips
+from mmv_tf.deflation.image_encoder import ImageEncoder, main_output
+from mmv_tf.deflation.rewrite import walk_network
+from mmv_tf.deflation.simplify import NORMS, consumers
+from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.progress import Progress
+
+# Ours: places of a feature map that a layer is fitted and compared on, at most, for each image.
+# Neighbouring places say nearly the same.
+_PLACES = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class NormPair:
+    """A batch norm of the image network and the one that it stands for.
+
+    Attributes:
+      name: of the image network's layer.
+      image, original: the layers.
+      activation: what follows, and alone takes, the batch norm's output, or None.
+      rectified: whether that is a ReLU.
+    """
+
+    name: str
+    image: Any
+    original: Any
+    activation: Any
+    rectified: bool
+
+    def activate(self, values: tf.Tensor) -> tf.Tensor:
+        """What the following layers see of a batch norm's output."""
+        return values if self.activation is None else self.activation(values)
+
+
+def norm_pairs(model: Any, image_model: ImageEncoder) -> list[NormPair]:
+    """The batch norms that the representation depends on, in the order of computation.
+
+    Raises:
+      ValueError: if `image_model` was not made of `model`, its batch norms are folded, or it has
+        none.
+    """
+    if image_model.metadata.get("folded"):
+        raise ValueError(
+            "This image encoder's batch norms are folded into its convolutions; fit it before it "
+            "is folded."
+        )
+    origins = walk_network(model)[1]
+    network = image_model.network
+    features = keras.Model(network.input, main_output(network.output))
+    after = consumers(features)
+    pairs = []
+    for layer in features.operations:
+        if not isinstance(layer, NORMS):
+            continue
+        if layer.name not in origins:
+            raise ValueError(
+                f"The image encoder's batch norm {layer.name} has no counterpart in the video "
+                "network; give the network that it was made of."
+            )
+        activation = _activation(after.get(layer.name, []))
+        rectified = (
+            isinstance(activation, keras.layers.ReLU)
+            and activation.max_value is None
+            and not activation.negative_slope
+            and not activation.threshold
+        ) or getattr(activation, "activation", None) is keras.activations.relu
+        pairs.append(NormPair(layer.name, layer, origins[layer.name], activation, rectified))
+    if not pairs:
+        raise ValueError("The image encoder has no batch norms, so there is nothing to fit.")
+    return pairs
+
+
+@dataclasses.dataclass
+class Original:
+    """What the original says of images as static clips; computed once.
+
+    Attributes:
+      features: float32 [N, d].
+      maps: name of a batch norm -> float32 [n, places, C]: the mean over time of its activated
+        output, for the first n images.
+    """
+
+    features: np.ndarray
+    maps: dict[str, np.ndarray]
+
+
+def ask_original(
+    model: Any,
+    pairs: Sequence[NormPair],
+    images: np.ndarray,
+    num_frames: int,
+    batch_size: int,
+    num_maps: int,
+) -> Original:
+    """Runs the video network over static clips of all images."""
+    originals = [pair.original for pair in pairs]
+    is_graph = isinstance(model, EmbeddingGraph)
+
+    def run(batch: tf.Tensor) -> tf.Tensor:
+        clips = static_clips(batch, num_frames)
+        if is_graph:
+            return model({"video": clips})["video"]["before_head"]
+        return main_output(model(clips, training=False))
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def features_only(batch: tf.Tensor) -> tf.Tensor:
+        return run(batch)
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def with_maps(batch: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        maps: dict[str, tf.Tensor] = {}
+
+        def record(index: int, call: Callable[..., Any]) -> Callable[..., Any]:
+            def wrapped(*args: Any, **kwargs: Any) -> Any:
+                outputs = call(*args, **kwargs)
+                pair = pairs[index]
+                values = tf.cast(pair.activate(outputs), tf.float32)
+                maps.setdefault(pair.name, at_places(_time_mean(values, tf.shape(batch)[0])))
+                return outputs
+
+            return wrapped
+
+        with replaced_calls(originals, record):
+            return run(batch), maps
+
+    features, maps = [], {pair.name: [] for pair in pairs}  # type: ignore[var-annotated]
+    with Progress(len(images), "static clips", "images") as progress:
+        for start in range(0, len(images), batch_size):
+            batch = tf.constant(images[start : start + batch_size])
+            if start < num_maps:
+                outputs, found = with_maps(batch)
+                for name, values in found.items():
+                    maps[name].append(values.numpy())
+            else:
+                outputs = features_only(batch)
+            features.append(tf.cast(outputs, tf.float32).numpy())
+            progress.update(len(batch))
+    joined = {name: np.concatenate(parts)[:num_maps] for name, parts in maps.items() if parts}
+    return Original(np.concatenate(features), joined)
+
+
+def ask_image_network(
+    encoder: ImageEncoder, names: Sequence[str], images: np.ndarray, batch_size: int
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The image network's representations [N, d] and activated outputs of batch norms.
+
+    Args:
+      encoder: the network.
+      names: of batch norms in it.
+      images: float32 [N, H, W, C].
+      batch_size: changes no result.
+
+    Returns:
+      Representations, and name -> float32 [N, places, C] at the places that `Original.maps` has.
+    """
+    network = encoder.network
+    after = consumers(network)
+    probed = {}
+    for name in names:
+        following = _activation(after.get(name, []))
+        probed[name] = (following or network.get_layer(name)).output
+    probe = keras.Model(network.input, {"": main_output(network.output), **probed})
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def run(batch: tf.Tensor) -> dict[str, tf.Tensor]:
+        values = probe(batch, training=False)
+        outputs = {name: at_places(tf.cast(values[name], tf.float32)) for name in probed}
+        return {"": tf.cast(values[""], tf.float32), **outputs}
+
+    batches = (images[i : i + batch_size] for i in range(0, len(images), batch_size))
+    parts = [keras.tree.map_structure(np.asarray, run(tf.constant(batch))) for batch in batches]
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return joined.pop(""), joined
+
+
+def _activation(following: Sequence[Any]) -> Any:
+    """The activation that alone takes a layer's output, None if there is none."""
+    if len(following) == 1 and isinstance(
+        following[0], keras.layers.ReLU | keras.layers.Activation
+    ):
+        return following[0]
+    return None
+
+
+def _time_mean(values: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
+    """[B, T, ..., C] or [B * T, ..., C] -> [B, ..., C]."""
+    if values.shape.rank == 5:
+        return tf.reduce_mean(values, 1)
+    frames = tf.reshape(values, tf.concat([[batch, -1], tf.shape(values)[1:]], axis=0))
+    outputs = tf.reduce_mean(frames, 1)
+    outputs.set_shape([None, *values.shape[1:]])
+    return outputs
+
+
+def at_places(values: tf.Tensor) -> tf.Tensor:
+    """[B, h, w, C] -> [B, places, C], an even choice where there are too many."""
+    batch, channels = tf.shape(values)[0], values.shape[-1]
+    flat = tf.reshape(values, [batch, -1, channels])
+    count = tf.shape(flat)[1]
+    wanted = tf.minimum(count, _PLACES)
+    # Steps of a fraction of a place, so that the choice is not a column of the map.
+    chosen = tf.cast(
+        tf.floor(
+            tf.range(tf.cast(wanted, tf.float64), dtype=tf.float64)
+            * tf.cast(count, tf.float64)
+            / tf.cast(wanted, tf.float64)
+        ),
+        tf.int32,
+    )
+    return tf.gather(flat, chosen, axis=1)
+
+
+@contextlib.contextmanager
+def replaced_calls(layers: Sequence[Any], make: Any) -> Iterator[None]:
+    """Within the block `layer.call` is `make(index, layer.call)`."""
+    originals = [layer.call for layer in layers]
+    try:
+        for index, layer in enumerate(layers):
+            layer.call = make(index, originals[index])
+        yield
+    finally:
+        for layer in layers:
+            del layer.call

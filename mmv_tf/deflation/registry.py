@@ -1,0 +1,239 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The walk through a video network that builds its image network, and the rules it follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias, TypeVar
+
+import keras
+import numpy as np
+
+# rule(walk, layer, inputs) -> outputs. `inputs` are what the layer would get, without their time
+# axis; so is what it returns.
+Rule: TypeAlias = Callable[..., Any]
+_R = TypeVar("_R", bound=Rule)
+
+_RULES: dict[type, Rule] = {}
+
+
+class DeflationError(ValueError):
+    """A layer can't be deflated; the message names it and says why."""
+
+
+def register_rule(*classes: type) -> Callable[[_R], _R]:
+    """Makes a function the rule for layers of `classes` and of their subclasses without their own.
+
+    A rule is called as `rule(walk, layer, *inputs, **call_arguments)` with symbolic tensors that
+    have no time axis ([B, H, W, C] where the layer would get [B, T, H, W, C]; see
+    `Walk.has_time`). It returns the tensors that stand for the layer's outputs on a clip of equal
+    frames. Inside it, `walk(inner, tensor)` deflates a layer that this one holds, and
+    `walk.add(new, tensor)` puts a new layer into the image network.
+
+    Example:
+    >>> @register_rule(MyTemporalMean)
+    ... def _(walk, layer, inputs):
+    ...     return inputs  # the mean of equal frames is the frame
+    """
+
+    def register(rule: _R) -> _R:
+        for cls in classes:
+            _RULES[cls] = rule
+        return rule
+
+    return register
+
+
+def find_rule(layer: Any) -> Rule | None:
+    """The rule of the nearest class among a layer's own and its bases, None if there is none."""
+    for cls in type(layer).__mro__:
+        if cls in _RULES:
+            return _RULES[cls]
+        if cls is keras.layers.Layer:
+            break  # what is above stands for operations that are no layers
+    return None
+
+
+class Walk:
+    """One walk through a video network.
+
+    Args:
+      num_frames: T of the clips, if kernels are to be summed as over a clip with ends (see
+        `deflate`); None for clips without.
+
+    Attributes:
+      temporal: whether anything that mixes frames was met.
+      origins: name of a layer in the image network -> the original's layer that it stands for.
+    """
+
+    def __init__(self, num_frames: int | None = None) -> None:
+        self.num_frames = num_frames
+        self.temporal = False
+        self.origins: dict[str, Any] = {}
+        self._path: list[tuple[Any, str]] = []
+        self._made: dict[tuple[int, str], Any] = {}
+        self._timeless: dict[int, Any] = {}
+        self._frames: dict[int, tuple[Any, int]] = {}
+
+    def __call__(self, layer: Any, *inputs: Any, name: str | None = None, **arguments: Any) -> Any:
+        """Deflates a layer on inputs without time; the outputs that its rule returns.
+
+        Args:
+          layer: any layer, model or Keras operation.
+          inputs: symbolic tensors.
+          name: of the layer within the one that holds it; by default the attribute's name there.
+          arguments: the layer's call arguments.
+
+        Raises:
+          DeflationError: there is no rule, or the rule refuses.
+        """
+        # The image network runs as the original does at inference.
+        for ignored in ("training", "mask", "valid"):
+            arguments.pop(ignored, None)
+        self._path.append((layer, self._local_name(layer) if name is None else name))
+        try:
+            rule = find_rule(layer)
+            if rule is None and all(not self.has_time(x) for x in _tensors(inputs)):
+                rule = _copy_timeless
+            if rule is None:
+                self.refuse(
+                    "no rule is known for its class; write one with "
+                    "mmv_tf.deflation.register_rule (docs/deflation.md has an example)"
+                )
+            outputs = rule(self, layer, *inputs, **arguments)  # type: ignore[misc]
+        finally:
+            self._path.pop()
+        return outputs
+
+    def add(
+        self,
+        layer: keras.layers.Layer,
+        *inputs: Any,
+        weights: list[np.ndarray] | None = None,
+        has_time: bool | None = None,
+        frames: int | None = None,
+        part: str = "",
+    ) -> Any:
+        """Calls a new layer of the image network; the original's current layer is its origin.
+
+        Where the original uses a layer twice, so does the image network: the first `layer` that was
+        given for it is called again.
+
+        Args:
+          layer: new; its name is changed to the original's path.
+          inputs: as for `layer`'s call.
+          weights: to set, in the order of `layer.weights`.
+          has_time: whether the output stands for one with a time axis; by default if an input does.
+          frames: how many the output stands for; by default as many as the first input.
+          part: tells several new layers of one original apart.
+        """
+        origin = self._path[-1][0] if self._path else None
+        key = (id(origin), part)
+        if key in self._made:
+            layer = self._made[key]
+            outputs = layer(*inputs)
+        else:
+            layer.name = self.new_name(part)
+            outputs = layer(*inputs)
+            if weights is not None:
+                layer.set_weights(weights)
+            if origin is not None:
+                self._made[key] = layer
+                self.origins[layer.name] = origin
+        timed = any(self.has_time(x) for x in _tensors(inputs)) if has_time is None else has_time
+        if frames is None:
+            frames = self.frames(next(_tensors(inputs)))
+        return self.mark(outputs, timed, frames)
+
+    def copy(self, *inputs: Any, has_time: bool | None = None, **changes: Any) -> Any:
+        """Adds a copy of the current layer, weights too; `changes` are to its configuration."""
+        layer = self._path[-1][0]
+        config = {**layer.get_config(), **changes}
+        config.pop("name", None)
+        new = type(layer).from_config(config)
+        weights = layer.get_weights() if layer.weights else None
+        return self.add(new, *inputs, weights=weights, has_time=has_time)
+
+    def mark(self, outputs: Any, has_time: bool, frames: int | None = None) -> Any:
+        """Says of tensors whether the original's have a time axis, and how long; returns them."""
+        for tensor in _tensors(outputs):
+            if frames is not None:
+                self._frames[id(tensor)] = (tensor, frames)
+            if has_time:
+                self._timeless.pop(id(tensor), None)
+            else:
+                self._timeless[id(tensor)] = tensor
+        return outputs
+
+    def has_time(self, tensor: Any) -> bool:
+        """Whether the original's tensor has a time axis, which this one lacks."""
+        return id(tensor) not in self._timeless
+
+    def frames(self, tensor: Any) -> int | None:
+        """How many frames the original's tensor has; None if `num_frames` is."""
+        return self._frames.get(id(tensor), (None, self.num_frames))[1]
+
+    def refuse(self, reason: str) -> None:
+        """Raises the error that names the current layer."""
+        layer = self._path[-1][0]
+        path = "/".join(name for _, name in self._path if name)
+        raise DeflationError(f"Can't deflate {path} ({type(layer).__name__}): {reason}.")
+
+    def new_name(self, part: str = "") -> str:
+        """The current path as a layer's name, unique in this walk."""
+        steps = [name for _, name in self._path if name] + ([part] if part else [])
+        base = name = ".".join(steps) or "layer"
+        number = 1
+        while name in self.origins:
+            number += 1
+            name = f"{base}_{number}"
+        return name
+
+    def _local_name(self, layer: Any) -> str:
+        if self._path:
+            parent = self._path[-1][0]
+            for attribute, value in vars(parent).items():
+                if attribute.startswith("_"):
+                    continue
+                if value is layer:
+                    return attribute
+                if isinstance(value, list | tuple):
+                    for index, item in enumerate(value):
+                        if item is layer:
+                            return f"{attribute}_{index}"
+        return getattr(layer, "name", type(layer).__name__)
+
+
+def _copy_timeless(walk: Walk, layer: Any, *inputs: Any, **arguments: Any) -> Any:
+    """Once time is gone, any layer stays as it is."""
+    if not isinstance(layer, keras.layers.Layer):
+        return walk.mark(layer(*inputs, **arguments), has_time=False)
+    if arguments:
+        walk.refuse(f"its call has arguments that can't be carried over: {sorted(arguments)}")
+    return walk.copy(*inputs, has_time=False)
+
+
+def frames_after(frames: int | None, size: int, stride: int, padding: str) -> int | None:
+    """How many frames a convolution or pooling over time gives."""
+    if frames is None:
+        return None
+    return -(-frames // stride) if padding == "same" else (frames - size) // stride + 1
+
+
+def tap_weights(frames: int | None, size: int, stride: int, padding: str) -> np.ndarray:
+    """[size]: for each tap in time, the share of outputs for which it meets a frame, not padding.
+
+    With SAME padding of a clip of equal frames, the mean over time of a convolution is the image
+    convolved with the filter's sum over time, weighted so.
+    """
+    if frames is None or padding != "same":
+        return np.ones(size)
+    outputs = np.arange(-(-frames // stride))
+    before = max((len(outputs) - 1) * stride + size - frames, 0) // 2
+    places = outputs[:, np.newaxis] * stride + np.arange(size) - before
+    return ((places >= 0) & (places < frames)).mean(axis=0)
+
+
+def _tensors(value: Any) -> Iterator[Any]:
+    return (x for x in keras.tree.flatten(value) if isinstance(x, keras.KerasTensor))
