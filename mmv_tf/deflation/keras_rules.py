@@ -117,8 +117,7 @@ def _channel_axis(walk: Walk, layer: Any, inputs: Any) -> Any:
     for one in axis if isinstance(axis, list | tuple) else [axis]:
         if one not in (-1, len(inputs.shape) - (0 if walk.has_time(inputs) else 1)):
             walk.refuse(f"it normalises over axis {axis}; only the last, the channels, is known")
-    changes = {"axis": [-1] if isinstance(axis, list | tuple) else -1}
-    return walk.copy(inputs, **changes)
+    return walk.copy(inputs, axis=[-1] if isinstance(axis, list | tuple) else -1)
 
 
 @register_rule(layers.Concatenate)
