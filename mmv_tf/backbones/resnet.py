@@ -9,8 +9,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mmv_tf.backbones.s3d import scale_channels
+from mmv_tf.backbones.width import scale_channels
 from mmv_tf.layers import BatchNorm, ResidualBlock
+from mmv_tf.layers.precision import policies_from
 
 # Residual blocks in each of the four groups.
 _DEPTHS = {
@@ -35,6 +36,9 @@ class ResNet(keras.layers.Layer):
       width: multiplies all channel counts.
       channels: of the input: 1 for a log-mel spectrogram, 3 for images.
       shift_fraction: of the `TemporalShift` in each block; 0 for none.
+      bfloat16_from: under the "mixed_bfloat16" policy, the first part that computes in bfloat16,
+        "stem" or "group_G_block_B"; those before it compute in float32. What the default gives and
+        costs: `mmv_tf.layers.precision`.
 
     Call arguments:
       inputs: float [B, H, W, channels]. A spectrogram is [B, frames, mel_bins, 1].
@@ -54,24 +58,30 @@ class ResNet(keras.layers.Layer):
         width: float = 1.0,
         channels: int = 1,
         shift_fraction: float = 0.0,
+        bfloat16_from: str = "group_1_block_1",
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        # Inputs reach the stem as they are: it may compute in float32 where the rest does not.
+        super().__init__(**{**kwargs, "autocast": False})
         if depth not in _DEPTHS:
             raise ValueError(f"depth is {depth}; use one of {sorted(_DEPTHS)}.")
         self.depth = depth
         self.width = width
         self.channels = channels
         self.shift_fraction = shift_fraction
+        self.bfloat16_from = bfloat16_from
+        counts = _DEPTHS[depth]
+        blocks_in_order = [f"group_{g}_block_{b}" for g in range(4) for b in range(counts[g])]
+        policies = policies_from(self.dtype_policy, ["stem", *blocks_in_order], bfloat16_from)
         bottleneck = depth >= 50
         self.stem_filters = scale_channels(64, width)
         self.stem_convolution = keras.layers.Conv2D(
-            self.stem_filters, 7, 2, padding="same", use_bias=False, dtype=self.dtype_policy
+            self.stem_filters, 7, 2, padding="same", use_bias=False, dtype=policies["stem"]
         )
-        self.stem_pool = keras.layers.MaxPooling2D(3, 2, padding="same", dtype=self.dtype_policy)
+        self.stem_pool = keras.layers.MaxPooling2D(3, 2, padding="same", dtype=policies["stem"])
         self.groups = []
         incoming = self.stem_filters
-        for group, (count, strides) in enumerate(zip(_DEPTHS[depth], _STRIDES, strict=True)):
+        for group, (count, strides) in enumerate(zip(counts, _STRIDES, strict=True)):
             filters = scale_channels((256 if bottleneck else 64) * 2**group, width)
             blocks = []
             for block in range(count):
@@ -82,7 +92,7 @@ class ResNet(keras.layers.Layer):
                         projection=block == 0 and filters != incoming,
                         bottleneck=bottleneck,
                         shift_fraction=shift_fraction,
-                        dtype=self.dtype_policy,
+                        dtype=policies[f"group_{group}_block_{block}"],
                     )
                 )
                 incoming = filters
@@ -138,4 +148,5 @@ class ResNet(keras.layers.Layer):
             "width": self.width,
             "channels": self.channels,
             "shift_fraction": self.shift_fraction,
+            "bfloat16_from": self.bfloat16_from,
         }

@@ -10,8 +10,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mmv_tf.backbones.width import scale_channels
 from mmv_tf.layers import Conv3DUnit, InceptionBlock, SpaceToDepth
 from mmv_tf.layers.inception_block import max_pool
+from mmv_tf.layers.precision import policies_from
 
 # Channel counts of the full-width network, as released (deepmind-research mmv/models/s3d.py):
 # branch 0; branch 1 reduce, branch 1; branch 2 reduce, branch 2; branch 3.
@@ -31,12 +33,25 @@ _STAGES = {
     4: ("Mixed_4b", "Mixed_4c", "Mixed_4d", "Mixed_4e", "Mixed_4f"),
     5: ("Mixed_5b", "Mixed_5c"),
 }
-STEMS = ("rgb", "space_to_depth")
-
-
-def scale_channels(channels: int, width: float) -> int:
-    """`channels * width`, to the nearest multiple of 4 and at least 4."""
-    return max(4, 4 * round(channels * width / 4))
+_UNIT_FILTERS = {"Conv2d_1a_7x7": 64, "Conv2d_2b_1x1": 64, "Conv2d_2c_3x3": 192}
+# Kernel and strides.
+_STEMS = {"rgb": ((7, 7, 7), (2, 2, 2)), "space_to_depth": ((2, 4, 4), (1, 1, 1))}
+STEMS = tuple(_STEMS)
+# Window and strides.
+_POOLS = {
+    "MaxPool_2a_3x3": ((1, 3, 3), (1, 2, 2)),
+    "MaxPool_3a_3x3": ((1, 3, 3), (1, 2, 2)),
+    "MaxPool_4a_3x3": ((3, 3, 3), (2, 2, 2)),
+    "MaxPool_5a_2x2": ((2, 2, 2), (2, 2, 2)),
+}
+_BEFORE_BLOCKS = (
+    "Conv2d_1a_7x7",
+    "MaxPool_2a_3x3",
+    "Conv2d_2b_1x1",
+    "Conv2d_2c_3x3",
+    "MaxPool_3a_3x3",
+)
+_STAGE_POOLS: dict[int, tuple[str, ...]] = {3: (), 4: ("MaxPool_4a_3x3",), 5: ("MaxPool_5a_2x2",)}
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
@@ -54,6 +69,9 @@ class S3D(keras.layers.Layer):
       blocks: how many Inception blocks stages 3, 4 and 5 have; (2, 5, 2) is the paper's. With
         fewer, the first ones of a stage are left out.
       deflated: the image form on [B, H, W, 3]; made by `mmv_tf.deflate`.
+      bfloat16_from: under the "mixed_bfloat16" policy, the name of the first layer that computes in
+        bfloat16; those before it compute in float32. What the default gives and costs:
+        `mmv_tf.layers.precision`.
 
     Call arguments:
       inputs: float [B, T, H, W, 3]; any T >= 1 and H, W >= 32.
@@ -72,9 +90,11 @@ class S3D(keras.layers.Layer):
         width: float = 1.0,
         blocks: Sequence[int] = (2, 5, 2),
         deflated: bool = False,
+        bfloat16_from: str = "Mixed_3c",
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        # Clips reach the stem as they are: it may compute in float32 where the rest does not.
+        super().__init__(**{**kwargs, "autocast": False})
         if stem not in STEMS:
             raise ValueError(f"stem is {stem!r}; use one of {STEMS}.")
         if len(blocks) != 3 or not all(
@@ -87,44 +107,35 @@ class S3D(keras.layers.Layer):
         self.width = width
         self.blocks = tuple(blocks)
         self.deflated = deflated
+        self.bfloat16_from = bfloat16_from
+        self.layer_names = self._names()
+        policies = policies_from(self.dtype_policy, self.layer_names, bfloat16_from)
         self.space_to_depth = None
         if stem == "space_to_depth":
-            self.space_to_depth = SpaceToDepth(deflated, dtype=self.dtype_policy)
-        self.layer_names, self.sequence = self._make_layers()
+            self.space_to_depth = SpaceToDepth(deflated, dtype=policies["Conv2d_1a_7x7"])
+        self.sequence = [self._make_layer(name, policies[name]) for name in self.layer_names]
 
-    def _make_layers(self) -> tuple[list[str], list[keras.layers.Layer]]:
-        gated = dict(gating=True, deflated=self.deflated, dtype=self.dtype_policy)
-        plain = dict(deflated=self.deflated, dtype=self.dtype_policy)
+    def _names(self) -> list[str]:
+        names = list(_BEFORE_BLOCKS)
+        for (stage, blocks), count in zip(_STAGES.items(), self.blocks, strict=True):
+            names += [*_STAGE_POOLS[stage], *blocks[-count:]]
+        return names
 
-        def channels(count: int) -> int:
-            return scale_channels(count, self.width)
-
-        def pool(size: Sequence[int], strides: Sequence[int]) -> Any:
-            return max_pool(size, strides, self.deflated, self.dtype_policy)
-
-        layers: dict[str, keras.layers.Layer] = {
-            "Conv2d_1a_7x7": self._make_stem(channels(64)),
-            "MaxPool_2a_3x3": pool((1, 3, 3), (1, 2, 2)),
-            "Conv2d_2b_1x1": Conv3DUnit(channels(64), (1, 1, 1), **plain),
-            "Conv2d_2c_3x3": Conv3DUnit(channels(192), (3, 3, 3), separable=True, **gated),
-            "MaxPool_3a_3x3": pool((1, 3, 3), (1, 2, 2)),
-        }
-        pools = {4: ("MaxPool_4a_3x3", (3, 3, 3)), 5: ("MaxPool_5a_2x2", (2, 2, 2))}
-        for (stage, names), count in zip(_STAGES.items(), self.blocks, strict=True):
-            if stage in pools:
-                name, size = pools[stage]
-                layers[name] = pool(size, (2, 2, 2))
-            for name in names[-count:]:
-                filters = [channels(c) for c in _INCEPTION_FILTERS[name]]
-                layers[name] = InceptionBlock(filters, **gated)
-        return list(layers), list(layers.values())
-
-    def _make_stem(self, filters: int) -> Conv3DUnit:
-        if self.stem == "rgb":
-            kernel, strides = (7, 7, 7), (2, 2, 2)
-        else:
-            kernel, strides = (2, 4, 4), (1, 1, 1)
-        return Conv3DUnit(filters, kernel, strides, deflated=self.deflated, dtype=self.dtype_policy)
+    def _make_layer(self, name: str, policy: keras.DTypePolicy) -> keras.layers.Layer:
+        common: dict[str, Any] = {"deflated": self.deflated, "dtype": policy}
+        if name in _POOLS:
+            size, strides = _POOLS[name]
+            return max_pool(size, strides, self.deflated, policy)
+        if name in _INCEPTION_FILTERS:
+            filters = [scale_channels(c, self.width) for c in _INCEPTION_FILTERS[name]]
+            return InceptionBlock(filters, gating=True, **common)
+        filters = scale_channels(_UNIT_FILTERS[name], self.width)
+        if name == "Conv2d_2b_1x1":
+            return Conv3DUnit(filters, (1, 1, 1), **common)
+        if name == "Conv2d_2c_3x3":
+            return Conv3DUnit(filters, (3, 3, 3), separable=True, gating=True, **common)
+        kernel, strides = _STEMS[self.stem]
+        return Conv3DUnit(filters, kernel, strides, **common)
 
     def build(self, input_shape: Any = None) -> None:
         """Creates all weights; no size but the three colours has to be known."""
@@ -173,4 +184,5 @@ class S3D(keras.layers.Layer):
             "width": self.width,
             "blocks": self.blocks,
             "deflated": self.deflated,
+            "bfloat16_from": self.bfloat16_from,
         }

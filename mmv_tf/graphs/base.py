@@ -10,15 +10,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mmv_tf.graphs.inputs import CHECKS, MODALITIES, checked_inputs
 from mmv_tf.layers import LogMel, ProjectionHead, WordTokenizer
 
-MODALITIES = ("video", "audio", "text")
-# What each modality takes, for error messages.
-_INPUTS = {
-    "video": "float [B, T, H, W, 3] in [0, 1]",
-    "audio": "float log-mel [B, frames, mel_bins, 1] or [B, frames, mel_bins]",
-    "text": "int word ids [B, words]",
-}
 _SHAPES: dict[str, tuple[int | None, ...]] = {
     "video": (None, None, None, None, 3),
     "audio": (None, None, None, 1),
@@ -39,6 +33,9 @@ class EmbeddingGraph(keras.Model):
       tokenizer: optional; turns sentences into the ids that the text tower takes.
       log_mel: optional; turns waveforms into what the audio tower takes.
       metadata: plain values saved with the model: frame rate, licence of the weights, ...
+      check_inputs: when values are looked at for NaN and range: "eager" calls only, "always" (in
+        traced and exported functions too, where a fault is an InvalidArgumentError), or "never".
+        Rank, channels and dtype are checked always. See `mmv_tf.graphs.inputs`.
 
     Call arguments:
       inputs: a dict with any non-empty subset of "video" (float32 [B, T, H, W, 3] in [0, 1]),
@@ -59,15 +56,20 @@ class EmbeddingGraph(keras.Model):
         tokenizer: WordTokenizer | None = None,
         log_mel: LogMel | None = None,
         metadata: Mapping[str, Any] | None = None,
+        check_inputs: str = "eager",
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        # Each tower casts by its own policy.
+        super().__init__(**{**kwargs, "autocast": False})
         self.video = video
         self.audio = audio
         self.text = text
         self.tokenizer = tokenizer
         self.log_mel = log_mel
         self.metadata = dict(metadata or {})
+        if check_inputs not in CHECKS:
+            raise ValueError(f"check_inputs is {check_inputs!r}; use one of {CHECKS}.")
+        self.check_inputs = check_inputs
         if video is None or (audio is None and text is None):
             raise ValueError(
                 f"An embedding graph needs video and one modality more, got {self.modalities}."
@@ -159,51 +161,22 @@ class EmbeddingGraph(keras.Model):
         valid: Mapping[str, Any] | None = None,
     ) -> dict[str, dict[str, tf.Tensor]]:
         """See the class."""
+        rows = None if self.text is None else getattr(self.text, "vocabulary_size", None)
+        checked = checked_inputs(inputs, self.modalities, rows, training, self.check_inputs)
+        unknown = sorted(set(valid or {}) - set(MODALITIES))
+        if unknown:
+            raise ValueError(f"valid names {unknown[0]!r}; modalities are {MODALITIES}.")
         outputs = {}
-        for modality, tensor in self._checked(inputs).items():
-            rows = None if valid is None else valid.get(modality)
+        for modality, tensor in checked.items():
+            mask = None if valid is None else valid.get(modality)
             backbone = self.backbone(modality)
-            features = backbone(tensor, training=training, valid=rows)
-            spaces = self.project(modality, features, training, rows)
+            features = backbone(tensor, training=training, valid=mask)
+            spaces = self.project(modality, features, training, mask)
             outputs[modality] = {
                 name: tf.cast(value, tf.float32)
                 for name, value in {"before_head": features, **spaces}.items()
             }
         return outputs
-
-    def _checked(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        if not isinstance(inputs, Mapping) or not inputs:
-            raise ValueError(
-                f"A network is called with a dict of {self.modalities}, got {type(inputs).__name__}"
-                f"{'' if isinstance(inputs, Mapping) is False else ' without entries'}."
-            )
-        checked = {}
-        for modality, value in inputs.items():
-            if modality not in self.modalities:
-                raise ValueError(
-                    f"{modality!r} is not an input of this network; it takes {self.modalities}."
-                )
-            tensor = tf.convert_to_tensor(value)
-            if modality == "audio" and tensor.shape.rank == 3:
-                tensor = tensor[..., tf.newaxis]
-            floating = tensor.dtype.is_floating
-            fits = {
-                "video": floating and tensor.shape.rank == 5 and tensor.shape[-1] == 3,
-                "audio": floating and tensor.shape.rank == 4 and tensor.shape[-1] == 1,
-                "text": tensor.dtype.is_integer and tensor.shape.rank == 2,
-            }[modality]
-            if not fits:
-                hint = ""
-                if modality == "video" and tensor.dtype.is_integer:
-                    hint = " Divide uint8 frames by 255."
-                if modality == "text" and tensor.dtype == tf.string:
-                    hint = " Sentences become ids with `model.tokenizer(sentences)`."
-                raise ValueError(
-                    f"{modality} is {tensor.dtype.name} {tuple(tensor.shape)}; expected "
-                    f"{_INPUTS[modality]}.{hint}"
-                )
-            checked[modality] = tensor
-        return checked
 
     def compute_output_shape(self, input_shape: Mapping[str, Any]) -> dict[str, Any]:
         """Shapes of `call`'s result."""
@@ -228,7 +201,12 @@ class EmbeddingGraph(keras.Model):
                 "log_mel": self.log_mel,
             }.items()
         }
-        return {**super().get_config(), **layers, "metadata": self.metadata}
+        return {
+            **super().get_config(),
+            **layers,
+            "metadata": self.metadata,
+            "check_inputs": self.check_inputs,
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> EmbeddingGraph:

@@ -10,6 +10,7 @@ import keras
 
 from mmv_tf.graphs.base import EmbeddingGraph
 from mmv_tf.layers import ProjectionHead
+from mmv_tf.layers.precision import float32_policy
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
@@ -26,7 +27,7 @@ class Disjoint(EmbeddingGraph):
         super().__init__(*args, **kwargs)
         self.dim = dim
         self.hidden_dim = hidden_dim
-        policy = self.dtype_policy
+        policy = float32_policy(self.dtype_policy)
 
         def video_head(wanted: bool) -> ProjectionHead | None:
             if not wanted:

@@ -10,6 +10,7 @@ import keras
 
 from mmv_tf.graphs.base import EmbeddingGraph
 from mmv_tf.layers import ProjectionHead
+from mmv_tf.layers.precision import float32_policy
 
 _VARIANTS: dict[str, str | None] = {"fac": None, "fac_relu": "relu", "fac_bnrelu": "bnrelu"}
 
@@ -49,7 +50,7 @@ class FineAndCoarse(EmbeddingGraph):
         self.hidden_dim = hidden_dim
         self.variant = variant
         self.audio_text = audio_text
-        policy = self.dtype_policy
+        policy = float32_policy(self.dtype_policy)
         self.video_to_fine = ProjectionHead(
             fine_dim, hidden=hidden_dim, output_norm=True, dtype=policy
         )

@@ -10,6 +10,7 @@ import keras
 
 from mmv_tf.graphs.base import EmbeddingGraph
 from mmv_tf.layers import ProjectionHead
+from mmv_tf.layers.precision import float32_policy
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
@@ -26,7 +27,7 @@ class Shared(EmbeddingGraph):
         super().__init__(*args, **kwargs)
         self.dim = dim
         self.hidden_dim = hidden_dim
-        policy = self.dtype_policy
+        policy = float32_policy(self.dtype_policy)
         self.video_head = ProjectionHead(dim, hidden=hidden_dim, output_norm=True, dtype=policy)
         self.audio_head = ProjectionHead(dim, dtype=policy) if self.audio else None
         self.text_head = ProjectionHead(dim, dtype=policy) if self.text else None

@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mmv_tf.layers.precision import float32_policy
+
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class SelfGating(keras.layers.Layer):
@@ -28,7 +30,7 @@ class SelfGating(keras.layers.Layer):
         """Creates the linear layer."""
         channels = input_shape[-1]
         self.gate = keras.layers.Dense(
-            channels, activation="sigmoid", dtype=self.dtype_policy, name="gate"
+            channels, activation="sigmoid", dtype=float32_policy(self.dtype_policy), name="gate"
         )
         self.gate.build((None, channels))
         self.built = True
@@ -37,6 +39,7 @@ class SelfGating(keras.layers.Layer):
         """See the class."""
         axes = list(range(1, inputs.shape.rank - 1))
         weights = self.gate(tf.reduce_mean(inputs, axes))
+        weights = tf.cast(weights, inputs.dtype)
         for axis in axes:
             weights = tf.expand_dims(weights, axis)
         return inputs * weights

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmv_tf.backbones import S3D
-from mmv_tf.backbones.s3d import scale_channels
+from mmv_tf.backbones.width import scale_channels
 
 
 @pytest.fixture(scope="module")

@@ -349,14 +349,13 @@ def test_new_networks_in_mixed_bfloat16(preset):
     ("config", "preset"), [("mmv_s3d", "s3d_fac"), ("mmv_tsm_resnet_x1", "tsm50_fac")]
 )
 def test_the_fixture_in_mixed_bfloat16(config, preset, filled):
-    # The fixture's untrained weights amplify rounding: in float32, rounding nothing but the kernels
-    # to bfloat16 already gives 0.998 (S3D-G). So the bound is lower here, against regressions.
+    # Every convolution in bfloat16 gives 0.994 to 0.996 here: see `mmv_tf.layers.precision`.
     single = pretrained.import_haiku_checkpoint(filled(config))
     half = mixed_bfloat16(preset, single)
     inputs = fixture_inputs("small")
     exact = single(inputs)
     for modality, spaces in half(inputs).items():
-        assert cosine(spaces["before_head"], exact[modality]["before_head"]) >= 0.99
+        assert cosine(spaces["before_head"], exact[modality]["before_head"]) >= 0.999
 
 
 @pytest.mark.slow
