@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from mmv_tf.backbones.width import scale_channels
 from mmv_tf.layers import BatchNorm, ResidualBlock
+from mmv_tf.layers.arguments import check_sizes, check_width
 from mmv_tf.layers.precision import policies_from
 
 # Residual blocks in each of the four groups.
@@ -65,6 +66,8 @@ class ResNet(keras.layers.Layer):
         super().__init__(**{**kwargs, "autocast": False})
         if depth not in _DEPTHS:
             raise ValueError(f"depth is {depth}; use one of {sorted(_DEPTHS)}.")
+        check_width(width)
+        check_sizes(channels=channels)
         self.depth = depth
         self.width = width
         self.channels = channels

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from mmv_tf.backbones.width import scale_channels
 from mmv_tf.layers import Conv3DUnit, InceptionBlock, SpaceToDepth
+from mmv_tf.layers.arguments import check_width
 from mmv_tf.layers.inception_block import max_pool
 from mmv_tf.layers.precision import policies_from
 
@@ -35,10 +36,13 @@ _STAGES = {
 }
 _UNIT_FILTERS = {"Conv2d_1a_7x7": 64, "Conv2d_2b_1x1": 64, "Conv2d_2c_3x3": 192}
 # Kernel and strides.
-_STEMS = {"rgb": ((7, 7, 7), (2, 2, 2)), "space_to_depth": ((2, 4, 4), (1, 1, 1))}
+_STEMS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "rgb": ((7, 7, 7), (2, 2, 2)),
+    "space_to_depth": ((2, 4, 4), (1, 1, 1)),
+}
 STEMS = tuple(_STEMS)
 # Window and strides.
-_POOLS = {
+_POOLS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "MaxPool_2a_3x3": ((1, 3, 3), (1, 2, 2)),
     "MaxPool_3a_3x3": ((1, 3, 3), (1, 2, 2)),
     "MaxPool_4a_3x3": ((3, 3, 3), (2, 2, 2)),
@@ -97,6 +101,7 @@ class S3D(keras.layers.Layer):
         super().__init__(**{**kwargs, "autocast": False})
         if stem not in STEMS:
             raise ValueError(f"stem is {stem!r}; use one of {STEMS}.")
+        check_width(width)
         if len(blocks) != 3 or not all(
             1 <= count <= len(names) for count, names in zip(blocks, _STAGES.values(), strict=True)
         ):
@@ -127,8 +132,8 @@ class S3D(keras.layers.Layer):
             size, strides = _POOLS[name]
             return max_pool(size, strides, self.deflated, policy)
         if name in _INCEPTION_FILTERS:
-            filters = [scale_channels(c, self.width) for c in _INCEPTION_FILTERS[name]]
-            return InceptionBlock(filters, gating=True, **common)
+            counts = [scale_channels(count, self.width) for count in _INCEPTION_FILTERS[name]]
+            return InceptionBlock(counts, gating=True, **common)
         filters = scale_channels(_UNIT_FILTERS[name], self.width)
         if name == "Conv2d_2b_1x1":
             return Conv3DUnit(filters, (1, 1, 1), **common)

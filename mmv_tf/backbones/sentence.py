@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mmv_tf.layers.arguments import check_sizes
+
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class Sentence(keras.layers.Layer):
@@ -36,6 +38,7 @@ class Sentence(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        check_sizes(vocabulary_size=vocabulary_size, embedding_dim=embedding_dim, dim=dim)
         self.vocabulary_size = vocabulary_size
         self.embedding_dim = embedding_dim
         self.dim = dim

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mmv_tf.layers.arguments import check_sizes
 from mmv_tf.layers.batch_norm import BatchNorm
 from mmv_tf.layers.self_gating import SelfGating
 
@@ -64,6 +65,7 @@ class Conv3DUnit(keras.layers.Layer):
                 "kernel_size and strides are (time, height, width); got "
                 f"{tuple(kernel_size)} and {tuple(strides)}."
             )
+        check_sizes(filters=filters)
         self.filters = filters
         self.kernel_size = tuple(kernel_size)
         self.strides = tuple(strides)

@@ -14,6 +14,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mmv_tf.layers.arguments import check_sizes
+
 _COMPRESSIONS = ("log1p_10000", "log_1e-6")
 
 
@@ -78,6 +80,7 @@ class LogMel(keras.layers.Layer):
                 f"The mel edges {lower_hz}-{upper_hz} Hz must rise and stay below half the sample "
                 f"rate of {sample_rate} Hz."
             )
+        check_sizes(sample_rate=sample_rate, window=window, step=step, mel_bins=mel_bins)
         self.sample_rate = sample_rate
         self.window = window
         self.step = step

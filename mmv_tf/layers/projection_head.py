@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mmv_tf.layers.arguments import check_sizes
 from mmv_tf.layers.batch_norm import BatchNorm
 
 Shape = tuple[int | None, ...]
@@ -41,6 +42,7 @@ class ProjectionHead(keras.layers.Layer):
         super().__init__(**kwargs)
         if activation not in (None, "relu", "bnrelu"):
             raise ValueError(f"activation is {activation!r}; use None, 'relu' or 'bnrelu'.")
+        check_sizes(dim=dim, hidden=1 if hidden is None else hidden)
         self.dim = dim
         self.hidden = hidden
         self.activation = activation

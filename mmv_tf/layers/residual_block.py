@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mmv_tf.layers.arguments import check_sizes
 from mmv_tf.layers.batch_norm import BatchNorm
 from mmv_tf.layers.conv3d_unit import Shape, same_padding_shape
 from mmv_tf.layers.temporal_shift import TemporalShift
@@ -40,6 +41,7 @@ class ResidualBlock(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        check_sizes(filters=filters, strides=strides)
         self.filters = filters
         self.strides = strides
         self.projection = projection

@@ -10,6 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mmv_tf.layers.arguments import check_sizes
+
 # Ours: English function words that say nothing about what is seen or heard. The list that MMV used
 # was not published. Words of place and direction (up, under, behind, out ...) stay in the text.
 ENGLISH_STOP_WORDS = tuple(
@@ -57,10 +59,15 @@ class WordTokenizer(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        check_sizes(max_words=max_words)
         self.max_words = max_words
         self.stop_words = tuple(sorted(set(stop_words)))
         self.keep_unknown = keep_unknown
         words = None if vocabulary is None else list(vocabulary)
+        if words is not None and (
+            isinstance(vocabulary, str) or not words or not all(type(w) is str for w in words)
+        ):
+            raise ValueError("The vocabulary is no list of words, or an empty one.")
         if words is not None and len(set(words)) != len(words):
             raise ValueError("The vocabulary holds a word more than once.")
         # Ids 0 and 1 are the padding ("") and the unknown token.

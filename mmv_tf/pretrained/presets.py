@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import inspect
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import ml_collections
 import numpy as np
 
 from mmv_tf import backbones, graphs
+from mmv_tf.graphs import MODALITIES
 from mmv_tf.layers import LogMel, WordTokenizer
 
 _GRAPHS = {
@@ -27,6 +30,8 @@ _RELEASED_VIDEO: dict[str, dict[str, Any]] = {
     "tsm50": {"backbone": "tsm_resnet", "depth": 50, "width": 1},
     "tsm50x2": {"backbone": "tsm_resnet", "depth": 50, "width": 2},
 }
+_SECTIONS = ("graph", "video", "audio", "text", "log_mel", "metadata", "dtype")
+DTYPES = ("float32", "mixed_bfloat16", "bfloat16")
 PRESETS = tuple(f"{video}_{graph}" for video in _RELEASED_VIDEO for graph in _GRAPHS)
 
 
@@ -54,6 +59,7 @@ def preset_config(name: str) -> ml_collections.ConfigDict:
             "log_mel": {},
             # PAPER section 3: clips of 32 frames at 10 a second, 200 x 200; 48 kHz.
             "metadata": {
+                "input_range": [0.0, 1.0],
                 "frame_rate": 10.0,
                 "sample_rate": 48_000,
                 "num_frames": 32,
@@ -84,56 +90,134 @@ def create_model(
       word_vectors: float [len(vocabulary), dim], one vector a word; they fill the table.
 
     Raises:
-      ValueError: for an unknown name or entry.
+      ValueError: for an unknown name or entry (the nearest is named) or a value that does not fit.
     """
-    if isinstance(config, str):
-        config = preset_config(config)
-    known = {"graph", "video", "audio", "text", "log_mel", "metadata", "dtype"}
-    unknown = sorted(set(config) - known)
-    if unknown:
-        near = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.0)[0]
-        raise ValueError(f"Unknown entry {unknown[0]!r} in the model config; nearest: {near!r}.")
+    try:
+        return _create(_read_config(config), vocabulary, word_vectors)
+    except TypeError as error:
+        raise ValueError(f"The model config holds a value of another type: {error}") from error
+
+
+def _create(
+    config: ml_collections.ConfigDict,
+    vocabulary: Sequence[str] | None,
+    word_vectors: np.ndarray | None,
+) -> graphs.EmbeddingGraph:
     dtype = config.get("dtype", "float32")
-
-    def arguments(name: str) -> dict[str, Any] | None:
-        section = config.get(name)
-        return None if section is None else {"dtype": dtype, **dict(section)}
-
-    video = arguments("video")
-    audio = arguments("audio")
-    text = arguments("text")
-    if video is None:
-        raise ValueError("The model config has no 'video' section.")
-    video_class = _choose(_VIDEO, video.pop("backbone", "s3d"), "video.backbone")
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype is {dtype!r}; use one of {DTYPES}.")
+    video = dict(config.video)
     graph = dict(config.graph)
-    graph_class = _choose(_GRAPHS, graph.pop("name"), "graph.name")
-    tokenizer = None
-    if text is not None:
-        max_words = text.pop("max_words", 16)
-        if vocabulary is not None:
-            tokenizer = WordTokenizer(vocabulary, max_words=max_words)
-            text["vocabulary_size"] = tokenizer.vocabulary_size
-        if word_vectors is not None:
-            text["embedding_dim"] = word_vectors.shape[1]
+    video_class = _choose(_VIDEO, video.pop("backbone", "s3d"), "video.backbone")
+    graph_class = _choose(_GRAPHS, graph.pop("name", None), "graph.name")
+    _check_entries(video, video_class, "video", {"channels", "deflated"})
+    _check_entries(graph, graph_class, "graph", {*MODALITIES, "tokenizer", "log_mel", "metadata"})
+    audio, log_mel = _read_audio(config, dtype)
+    text, tokenizer = _read_text(config, dtype, vocabulary, word_vectors)
     model = graph_class(
-        video=video_class(**video, name="video"),
-        audio=None if audio is None else backbones.ResNet(**audio, channels=1, name="audio"),
-        text=None if text is None else backbones.Sentence(**text, name="text"),
+        video=video_class(**video, dtype=dtype, name="video"),
+        audio=audio,
+        text=text,
         tokenizer=tokenizer,
-        log_mel=None if audio is None else LogMel(**dict(config.get("log_mel", {}))),
-        # Plain values all the way down: a nested ConfigDict could not be saved.
-        metadata=ml_collections.ConfigDict(config.get("metadata", {})).to_dict(),
+        log_mel=log_mel,
+        metadata=_read_metadata(config),
         dtype=dtype,
         **graph,
     )
-    if word_vectors is not None and model.text is not None:
+    if word_vectors is not None and text is not None:
         # Padding and unknown words are zero vectors.
-        special = model.text.vocabulary_size - len(word_vectors)
-        model.text.set_embeddings(np.pad(word_vectors, ((special, 0), (0, 0))))
+        special = text.vocabulary_size - len(word_vectors)
+        text.set_embeddings(np.pad(word_vectors, ((special, 0), (0, 0))))
     return model
 
 
-def _choose(table: dict[str, Any], name: str, key: str) -> Any:
-    if name not in table:
+def _read_config(config: Any) -> ml_collections.ConfigDict:
+    if isinstance(config, str):
+        return preset_config(config)
+    if not isinstance(config, Mapping | ml_collections.ConfigDict):
+        raise ValueError(
+            f"config is a {type(config).__name__}; expected a ConfigDict, or one of {PRESETS}."
+        )
+    config = ml_collections.ConfigDict(config)
+    _check_names(config, _SECTIONS, "the model config")
+    for name in ("graph", "video"):
+        if config.get(name) is None:
+            raise ValueError(f"The model config has no {name!r} section.")
+    for name in _SECTIONS[:-1]:
+        if not isinstance(config.get(name), ml_collections.ConfigDict | None):
+            raise ValueError(
+                f"{name!r} of the model config is {config[name]!r}; expected a section of entries."
+            )
+    return config
+
+
+def _read_audio(
+    config: ml_collections.ConfigDict, dtype: str
+) -> tuple[backbones.ResNet | None, LogMel | None]:
+    if config.get("audio") is None:
+        return None, None
+    audio, log_mel = dict(config.audio), dict(config.get("log_mel") or {})
+    _check_entries(audio, backbones.ResNet, "audio", {"channels", "shift_fraction"})
+    _check_entries(log_mel, LogMel, "log_mel")
+    return backbones.ResNet(**audio, channels=1, dtype=dtype, name="audio"), LogMel(**log_mel)
+
+
+def _read_text(
+    config: ml_collections.ConfigDict,
+    dtype: str,
+    vocabulary: Sequence[str] | None,
+    word_vectors: np.ndarray | None,
+) -> tuple[backbones.Sentence | None, WordTokenizer | None]:
+    if config.get("text") is None:
+        return None, None
+    text = dict(config.text)
+    max_words = text.pop("max_words", 16)
+    _check_entries(text, backbones.Sentence, "text")
+    tokenizer = None
+    if vocabulary is not None:
+        tokenizer = WordTokenizer(vocabulary, max_words=max_words)
+        text["vocabulary_size"] = tokenizer.vocabulary_size
+    if word_vectors is not None:
+        words = None if vocabulary is None else len(vocabulary)
+        if np.ndim(word_vectors) != 2 or len(word_vectors) != words:
+            raise ValueError(
+                f"word_vectors has shape {np.shape(word_vectors)}; expected one row for each "
+                f"of the {words or 0} words of the vocabulary."
+            )
+        text["embedding_dim"] = word_vectors.shape[1]
+    return backbones.Sentence(**text, dtype=dtype, name="text"), tokenizer
+
+
+def _read_metadata(config: ml_collections.ConfigDict) -> dict[str, Any]:
+    # Plain values all the way down: a nested ConfigDict could not be saved.
+    metadata = ml_collections.ConfigDict(config.get("metadata") or {}).to_dict()
+    try:
+        json.dumps(metadata)
+    except TypeError as error:
+        raise ValueError(f"metadata takes plain values, which JSON can hold: {error}.") from error
+    return metadata
+
+
+def _check_entries(
+    section: dict[str, Any], cls: type, name: str, withheld: Collection[str] = ()
+) -> None:
+    """Compares a section's entries with the arguments of the class, its bases' included."""
+    arguments: set[str] = set()
+    for base in cls.__mro__:
+        if base.__module__.startswith("mmv_tf."):
+            arguments.update(inspect.signature(base.__init__).parameters)  # type: ignore[misc]
+    known = arguments - {"self", "args", "kwargs"} - set(withheld)
+    _check_names(section, sorted(known), f"section {name!r} of the model config")
+
+
+def _check_names(entries: Iterable[str], known: Sequence[str], where: str) -> None:
+    for entry in entries:
+        if entry not in known:
+            near = difflib.get_close_matches(entry, known, n=1, cutoff=0.0)[0]
+            raise ValueError(f"Unknown entry {entry!r} in {where}; nearest: {near!r}.")
+
+
+def _choose(table: dict[str, Any], name: Any, key: str) -> Any:
+    if not isinstance(name, str) or name not in table:
         raise ValueError(f"{key} is {name!r}; use one of {tuple(table)}.")
     return table[name]

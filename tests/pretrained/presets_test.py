@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import copy
+
 import keras
 import ml_collections
 import numpy as np
@@ -65,13 +67,66 @@ def test_vocabulary_and_vectors_fill_the_text_tower():
     ("change", "message"),
     [
         ({"vidoe": {}}, "nearest: 'video'"),
+        ({"video": None}, "has no 'video' section"),
+        ({"video": "s3d"}, "'video' of the model config is 's3d'"),
+        ({"audio": 50}, "'audio' of the model config is 50"),
         ({"graph": {"name": "facc"}}, "graph.name is 'facc'"),
+        ({"graph": {}}, "graph.name is None"),
+        ({"graph": {"name": "fac", "fine_dims": 3}}, "'graph' .* nearest: 'fine_dim'"),
+        ({"graph": {"name": "fac", "coarse_dim": 0}}, "dim is 0; expected a positive whole"),
+        ({"graph": {"name": "fac", "variant": 3}}, "variant is 3"),
         ({"video": {"backbone": "vit"}}, "video.backbone is 'vit'"),
+        ({"video": {"backbone": ["s3d"]}}, "video.backbone is"),
+        ({"video": {"widht": 1}}, "'widht' in section 'video' .* nearest: 'width'"),
+        ({"video": {"width": "big"}}, "width is 'big'; expected a positive number"),
+        ({"video": {"width": -1}}, "width is -1"),
+        ({"video": {"width": float("nan")}}, "width is nan"),
+        ({"video": {"blocks": 3}}, "another type"),
+        ({"video": {"bfloat16_from": "Mixed_9"}}, "bfloat16_from is 'Mixed_9'"),
+        ({"audio": {"depth": 51}}, "depth is 51"),
+        ({"audio": {"channels": 2}}, "Unknown entry 'channels'"),
+        ({"text": {"dim": 2.5}}, "dim is 2.5; expected a positive whole number"),
+        ({"text": {"max_words": 0}}, "max_words is 0"),
+        ({"log_mel": {"step": 0}}, "step is 0"),
+        ({"log_mel": {"mels": 0}}, "nearest: 'mel_bins'"),
+        ({"dtype": "bf16"}, "dtype is 'bf16'; use one of"),
+        ({"metadata": {"a": np.ones(2)}}, "metadata takes plain values"),
     ],
 )
-def test_unknown_entries_are_named(change, message):
+def test_what_does_not_fit_is_named(change, message):
     with pytest.raises(ValueError, match=message):
-        pretrained.create_model(tiny(**change))
+        pretrained.create_model(tiny(**change), ["a1"])
+
+
+@pytest.mark.parametrize("config", [None, 3, ["s3d_fac"], "", b"s3d_fac"])
+def test_what_is_no_config_is_refused(config):
+    with pytest.raises(ValueError, match=r"expected a ConfigDict|is not a preset"):
+        pretrained.create_model(config)
+
+
+def test_a_plain_dict_is_a_config_and_stays_as_it_is():
+    config = tiny().to_dict()
+    before = copy.deepcopy(config)
+    assert pretrained.create_model(config).modalities == ("video", "audio", "text")
+    assert config == before
+
+
+@pytest.mark.parametrize(
+    ("words", "vectors", "message"),
+    [
+        ([], None, "no list of words"),
+        ("abc", None, "no list of words"),
+        (["a", 3], None, "no list of words"),
+        (["a", "a"], None, "more than once"),
+        (["a", "b"], np.ones([3, 2]), r"shape \(3, 2\); expected one row for each of the 2"),
+        (["a"], np.ones(3), r"shape \(3,\)"),
+        (["a"], np.full([1, 2], np.nan), "not finite"),
+        (None, np.ones([3, 2]), "expected one row for each of the 0"),
+    ],
+)
+def test_words_and_vectors_that_do_not_fit_are_refused(words, vectors, message):
+    with pytest.raises(ValueError, match=message):
+        pretrained.create_model(tiny(), words, vectors)
 
 
 def test_graphs_by_name():
