@@ -8,6 +8,16 @@ import pytest
 from mmv_tf.backbones import ResNet
 
 
+def test_under_mixed_bfloat16_the_first_blocks_compute_in_float32():
+    network = ResNet(18, 0.0625, dtype="mixed_bfloat16")
+    blocks = [block for group in network.groups for block in group]
+    dtypes = [layer.compute_dtype for layer in (network.stem_convolution, *blocks)]
+    assert dtypes == ["float32"] * 4 + ["bfloat16"] * 5
+    assert network(np.ones([1, 20, 16, 1], np.float32)).dtype == "bfloat16"
+    with pytest.raises(ValueError, match="bfloat16_from is 'group_0'"):
+        ResNet(18, 0.0625, bfloat16_from="group_0")
+
+
 @pytest.mark.parametrize(("depth", "dim", "blocks"), [(18, 32, 8), (34, 32, 16), (50, 128, 16)])
 def test_depths(depth, dim, blocks):
     network = ResNet(depth, width=0.0625)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from mmv_tf.backbones import S3D
 from mmv_tf.backbones.width import scale_channels
+from mmv_tf.layers import SpaceToDepth
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +60,35 @@ def test_an_odd_clip_is_the_one_with_its_ends_repeated(small):
     clips = np.random.default_rng(0).random((1, 3, 33, 35, 3), np.float32)
     even = np.pad(clips, [(0, 0), (0, 1), (0, 1), (0, 1), (0, 0)], mode="edge")
     np.testing.assert_allclose(small(clips), small(even), rtol=1e-4, atol=1e-6)
+
+
+def test_a_rgb_stem_of_4x8x8_is_the_space_to_depth_one():
+    """The released stem as one convolution over RGB: the same, and not faster (see `S3D`)."""
+    random = np.random.default_rng(0)
+    clips = random.random((1, 6, 20, 24, 3), np.float32)
+    kernel = random.standard_normal((2, 4, 4, 24, 5)).astype(np.float32)
+    rearranged = SpaceToDepth()(clips)
+    expected = tf.nn.conv3d(rearranged, kernel, [1] * 5, "SAME")
+    # Channels are (time, height, width, colour) within a 2x2x2 cell: each goes to its own tap.
+    taps = kernel.reshape(2, 4, 4, 2, 2, 2, 3, 5).transpose(0, 3, 1, 4, 2, 5, 6, 7)
+    # SAME padding of the small grid, doubled: 2 taps pad (0, 1) cells, 4 taps (1, 2).
+    padded = np.pad(clips, [(0, 0), (0, 2), (2, 4), (2, 4), (0, 0)])
+    got = tf.nn.conv3d(padded, taps.reshape(4, 8, 8, 3, 5), [1, 2, 2, 2, 1], "VALID")
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_under_mixed_bfloat16_the_first_layers_compute_in_float32():
+    network = S3D(width=0.0625, blocks=(1, 1, 1), dtype="mixed_bfloat16")
+    endpoints = network(np.ones([1, 2, 32, 32, 3], np.float32), return_endpoints=True)
+    names = [name for name, value in endpoints.items() if value.dtype == tf.float32]
+    assert names == list(endpoints)[: list(endpoints).index("Mixed_3c")]
+    everything = S3D(
+        width=0.0625, blocks=(1, 1, 1), dtype="mixed_bfloat16", bfloat16_from="Conv2d_1a_7x7"
+    )
+    endpoints = everything(np.ones([1, 2, 32, 32, 3], np.float32), return_endpoints=True)
+    assert {value.dtype for value in endpoints.values()} == {tf.bfloat16}
+    with pytest.raises(ValueError, match="bfloat16_from is 'Mixed_3b'"):
+        S3D(width=0.0625, blocks=(1, 1, 1), bfloat16_from="Mixed_3b")
 
 
 def test_widths_are_multiples_of_four():
