@@ -348,6 +348,9 @@ LOADER = """
 import json, sys
 import keras, numpy as np, tensorflow as tf
 import mmv_tf
+# Slow to import, and needed by few: at first use.
+slow = {"sklearn", "av", "matplotlib", "tensorflow_io", "tensorflow_hub", "apache_beam", "faiss"}
+assert not slow & set(sys.modules), slow & set(sys.modules)
 folder = sys.argv[1]
 for name, texts in json.load(open(folder + "/names.json")).items():
     model = keras.saving.load_model(f"{folder}/{name}.keras")
@@ -382,6 +385,7 @@ def reloaded(request, tmp_path_factory):
     for name in wanted:
         layer, inputs = make(name), make_inputs(name)
         model = layer if is_graph(name) else as_model(layer, name)
+        model.summary(print_fn=lambda text: None)
         model.save(folder / f"{name}.keras")
         names[name] = [text.decode() for text in inputs.numpy()] if is_text(name) else None
         if isinstance(inputs, dict):

@@ -144,6 +144,9 @@ def _find_architecture(params: Tree, root: str) -> ml_collections.ConfigDict:
             "log_mel": {},
             "metadata": {
                 "input_range": [0.0, 1.0],
+                # PAPER section 3: crops of 200 x 200.
+                "size": 200,
+                "square_crop": True,
                 # PAPER section 3.
                 "frame_rate": 10.0,
                 "num_frames": 32,

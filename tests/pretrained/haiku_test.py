@@ -9,6 +9,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import types
 
 import keras
 import numpy as np
@@ -69,6 +70,70 @@ def test_matches_the_numpy_oracle(kind, imported):
         assert set(outputs[modality]) == set(spaces)
         for space, values in spaces.items():
             assert relative_error(outputs[modality][space], values) < 2e-4
+
+
+@pytest.mark.parametrize(
+    ("kind", "seed", "size", "log_mel", "words"),
+    [
+        ("s3d", 1, (2, 34, 32), (17, 40), 1),
+        ("s3d_rgb", 2, (5, 33, 47), (50, 9), 16),
+        ("tsm50", 3, (1, 32, 32), (31, 80), 3),
+    ],
+)
+def test_other_weights_sizes_and_frame_counts_match_too(kind, seed, size, log_mel, words, tmp_path):
+    tree = checkpoints.tiny_tree(kind, seed)
+    checkpoints.write(tmp_path / "c.pkl", tree, protocol=2)
+    model = pretrained.import_haiku_checkpoint(tmp_path / "c.pkl")
+    random = np.random.default_rng(seed)
+    clips = random.random((1, *size, 3), np.float32)
+    mel = random.standard_normal((1, *log_mel, 1)).astype(np.float32)
+    ids = random.integers(0, 40, (1, words)).astype(np.int32)
+    expected = numpy_reference.Network(tree)(clips, mel, ids)
+    for modality, spaces in model({"video": clips, "audio": mel, "text": ids}).items():
+        for space, values in spaces.items():
+            assert relative_error(values, expected[modality][space]) < 2e-4, (modality, space)
+
+
+class FlatMapping:
+    """Pickles as Haiku's mapping does."""
+
+    def __init__(self, contents):
+        self.contents = contents
+
+    def __reduce__(self):
+        return FlatMapping, (self.contents,)
+
+
+@pytest.mark.parametrize("change", ["haiku mappings", "big-endian float64", "float16"])
+def test_other_flavours_import_as_the_same_network(change, imported, tmp_path, monkeypatch):
+    _, tree, model = imported("s3d")
+    if change == "haiku mappings":
+        module = "haiku._src.data_structures"
+        for name in ("haiku", "haiku._src"):
+            monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+        monkeypatch.setitem(sys.modules, module, types.SimpleNamespace(FlatMapping=FlatMapping))
+        monkeypatch.setattr(FlatMapping, "__module__", module)
+        other = {
+            section: FlatMapping({name: FlatMapping(arrays) for name, arrays in part.items()})
+            for section, part in tree.items()
+        }
+    else:
+        dtype = {"big-endian float64": ">f8", "float16": "<f2"}[change]
+        other = {
+            section: {
+                name: {
+                    key: array.astype(dtype) if array.dtype.kind == "f" else array
+                    for key, array in arrays.items()
+                }
+                for name, arrays in part.items()
+            }
+            for section, part in tree.items()
+        }
+    checkpoints.write(tmp_path / "c.pkl", other)
+    again = pretrained.import_haiku_checkpoint(tmp_path / "c.pkl")
+    tolerance = 1e-3 if change == "float16" else 0
+    for new, old in zip(again.weights, model.weights, strict=True):
+        np.testing.assert_allclose(new.numpy(), old.numpy(), rtol=tolerance, atol=tolerance)
 
 
 def test_the_committed_checkpoint_loads_for_ever(tmp_path):
