@@ -489,10 +489,10 @@ class Reader:
         names = tf.constant([shard.name for shard in shards], tf.string)
         files = tf.constant([str(shard.path) for shard in shards], tf.string)
         inspected = self._inspections
-        if inspected is None:
-            segments: list[tuple[tuple[int, int], ...]] = [((0, -1),)] * len(shards)
-        else:
-            segments = [inspected[str(shard.path)].segments for shard in shards]
+        segments = [
+            ((0, -1),) if inspected is None else inspected[str(shard.path)].segments
+            for shard in shards
+        ]
         table = tf.ragged.constant(segments, tf.int64, ragged_rank=1, inner_shape=(2,))
 
         def segment(file: tf.Tensor, bounds: tf.Tensor) -> tf.data.Dataset:

@@ -178,7 +178,7 @@ class _Features:
         arrays = []
         for step in self._lists[key].feature:
             _values(step, key, "float_list")
-            arrays.append(_packed_floats(step.float_list.SerializeToString()))
+            arrays.append(packed_floats(step.float_list.SerializeToString()))
         return arrays
 
     def either(self, key: str, kind: str, lists: bool) -> list[Any]:
@@ -197,7 +197,7 @@ def _values(feature: Any, key: str, kind: str) -> Any:
     return getattr(feature, kind).value
 
 
-def _packed_floats(serialized: bytes) -> np.ndarray:
+def packed_floats(serialized: bytes) -> np.ndarray:
     """The floats of a serialised FloatList, which is always written packed: tag, size, values.
 
     Reading 150,000 of them one by one would take most of the time of a check.
@@ -322,8 +322,8 @@ def _check_sound(
 def looks_like_integers(waveform: np.ndarray) -> bool:
     """Whether 32-bit integer samples were stored as if they were floats (TRAPS 11).
 
-    Seen as floats, quiet positive integers are denormal or tiny numbers, quiet negative ones NaN,
-    loud ones up to 1e38: numbers that no sound in [-1, 1] has, in many different bit patterns. Seen
+    Seen as floats, quiet positive integers are denormal or tiny numbers, negative ones NaN or up to
+    1e38 in size: numbers that no sound in [-1, 1] has, side by side and in many bit patterns. Seen
     as integers, they are a waveform: neighbours are alike.
 
     Args:
@@ -334,8 +334,10 @@ def looks_like_integers(waveform: np.ndarray) -> bool:
         return False
     with np.errstate(invalid="ignore"):
         size = np.abs(samples)
-        odd = ~np.isfinite(samples) | (size > 100.0) | (size < 1e-20)
-    if odd.mean() < 0.2 or len(np.unique(samples[odd].view(np.int32)[:10_000])) <= 8:
+        tiny, huge = size < 1e-20, ~(size < 1e10)
+    if tiny.mean() < 0.1 or huge.mean() < 0.1:
+        return False
+    if len(np.unique(samples[tiny | huge].view(np.int32)[:10_000])) <= 8:
         return False
     integers = waveform.view(np.int32).astype(np.float64)
     integers -= integers.mean()

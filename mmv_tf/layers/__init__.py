@@ -9,4 +9,8 @@ from mmv_tf.layers.residual_block import ResidualBlock as ResidualBlock
 from mmv_tf.layers.self_gating import SelfGating as SelfGating
 from mmv_tf.layers.space_to_depth import SpaceToDepth as SpaceToDepth
 from mmv_tf.layers.temporal_shift import TemporalShift as TemporalShift
+from mmv_tf.layers.unicode_tokenizers import TOKENIZERS as TOKENIZERS
+from mmv_tf.layers.unicode_tokenizers import SentencePieceTokenizer as SentencePieceTokenizer
+from mmv_tf.layers.unicode_tokenizers import UnicodeTokenizer as UnicodeTokenizer
+from mmv_tf.layers.unicode_tokenizers import WordPieceTokenizer as WordPieceTokenizer
 from mmv_tf.layers.word_tokenizer import WordTokenizer as WordTokenizer

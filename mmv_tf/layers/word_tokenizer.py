@@ -102,25 +102,30 @@ class WordTokenizer(keras.layers.Layer):
 
     def call(self, sentences: tf.Tensor) -> tf.Tensor:
         """See the class."""
-        flat = tf.reshape(sentences, [-1])
-        text = tf.strings.lower(flat, encoding="utf-8")
-        text = tf.strings.regex_replace(text, "[’`]", "'")
-        text = tf.strings.regex_replace(text, r"'s\b", "")
-        text = tf.strings.regex_replace(text, "'", "")
-        text = tf.strings.regex_replace(text, r"[^\pL\pN]+", " ")
-        words = tf.strings.split(text)
-        stop_words = tf.constant(self.stop_words, tf.string)
-        stop = tf.reduce_any(words.flat_values[:, tf.newaxis] == stop_words, axis=1)
-        ids = tf.cast(self.lookup(words.flat_values), tf.int32)
-        keep = ~stop & (ids != PADDING_ID)
+        words = self.split(tf.reshape(sentences, [-1]))
+        if self.stop_words:
+            stop_words = tf.constant(self.stop_words, tf.string)
+            stop = tf.reduce_any(words.flat_values[:, tf.newaxis] == stop_words, axis=1)
+            words = tf.ragged.boolean_mask(words, words.with_flat_values(~stop))
+        ids = self.look_up(words)
+        keep = ids.flat_values != PADDING_ID
         if not self.keep_unknown:
-            keep &= ids != UNKNOWN_ID
-        ragged = tf.ragged.boolean_mask(words.with_flat_values(ids), words.with_flat_values(keep))
+            keep &= ids.flat_values != UNKNOWN_ID
+        ragged = tf.ragged.boolean_mask(ids, ids.with_flat_values(keep))
         dense = ragged.to_tensor(default_value=PADDING_ID, shape=[None, self.max_words])
         shape = tf.concat([tf.shape(sentences), [self.max_words]], axis=0)
         result = tf.reshape(dense, shape)
         result.set_shape([*sentences.shape, self.max_words])
         return result
+
+    def split(self, sentences: tf.Tensor) -> tf.RaggedTensor:
+        """Strings [N] -> cleaned words [N, (words)]."""
+        text = join_apostrophes(tf.strings.lower(sentences, encoding="utf-8"))
+        return tf.strings.split(tf.strings.regex_replace(text, r"[^\pL\pN]+", " "))
+
+    def look_up(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
+        """Words [N, (words)] -> int32 ids, as many or (of parts of words) more."""
+        return words.with_flat_values(tf.cast(self.lookup(words.flat_values), tf.int32))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """[..., max_words]."""
@@ -134,3 +139,10 @@ class WordTokenizer(keras.layers.Layer):
             "stop_words": self.stop_words,
             "keep_unknown": self.keep_unknown,
         }
+
+
+def join_apostrophes(text: tf.Tensor) -> tf.Tensor:
+    """Turns "rabbit's" into "rabbit" and "don't" into "dont"; typographic apostrophes count."""
+    text = tf.strings.regex_replace(text, "[’`]", "'")
+    text = tf.strings.regex_replace(text, r"'s\b", "")
+    return tf.strings.regex_replace(text, "'", "")

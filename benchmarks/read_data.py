@@ -1,0 +1,235 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Speed of reading clips for training, against a plain pipeline and against decoding alone.
+
+  python -m benchmarks.read_data
+
+All three read the same shards in turn, in one process, and are judged by the processor time of all
+its threads. "plain" decodes every frame of the window whole, resizes, then crops, flips and changes
+colours one after the other with TensorFlow's own functions, as the phases of DMVR do. "pixels" does
+nothing but decode those frames with libjpeg-turbo, already in memory. Prints one line of JSON:
+clips a core-second of each, the two ratios, and what a clip's time goes into.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pathlib
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import ml_collections
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+from PIL import Image
+
+from mmv_tf.data import Reader, augmentation, default_config, frames, record_keys, writer
+
+_CLIPS = flags.DEFINE_integer("clips", 24, "Different clips in the shards.", lower_bound=4)
+_READ = flags.DEFINE_integer("read", 48, "Clips read in a measurement.", lower_bound=4)
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Measurements of each, in turn.", lower_bound=1)
+_QUALITY = flags.DEFINE_integer("quality", 90, "Of the JPEGs, as prepare_data has it.")
+
+_WIDTH, _HEIGHT, _STORED, _RATE = 340, 256, 40, 10.0
+_BATCH = 4
+
+
+def main(argv: list[str]) -> None:
+    """Measures and prints."""
+    del argv
+    with tempfile.TemporaryDirectory(prefix="read_data") as folder:
+        directory = pathlib.Path(folder)
+        frame_bytes = _write_shards(directory)
+        config = default_config()
+        config.update(directory=str(directory), batch_size=_BATCH, frame_rate=_RATE)
+        reader = Reader(config, None, None)
+        runs = {
+            "ours": _run(reader.train(seed=0), _BATCH),
+            "plain": _run(_plain(reader.files(), config), _BATCH),
+            "pixels": _run(_pixels(reader.files(), config), 1),
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in runs}
+        for _ in range(_ROUNDS.value):
+            for name, run in runs.items():
+                seconds[name].append(run())
+        steps = _steps(reader.files(), config)
+    cost = {name: statistics.median(values) for name, values in seconds.items()}
+    result = {
+        "benchmark": "read_data",
+        "clip": f"{config.num_frames} frames of {_WIDTH}x{_HEIGHT} to {config.size}",
+        "bytes_a_frame": round(frame_bytes),
+        "clips_per_core_second": {name: round(1 / value, 1) for name, value in cost.items()},
+        "ours_over_plain": round(cost["plain"] / cost["ours"], 2),
+        "time_over_pixels": round(cost["ours"] / cost["pixels"], 2),
+        "milliseconds_a_clip": {name: round(1000 * value, 2) for name, value in cost.items()},
+        "rounds_ms": {
+            name: [round(1000 * value, 2) for value in values] for name, values in seconds.items()
+        },
+        "steps_ms": steps,
+        "limited_by": max(steps, key=lambda name: steps[name]),
+    }
+    print(json.dumps(result))
+
+
+def _run(dataset: tf.data.Dataset, batch: int) -> Callable[[], float]:
+    """A function that reads some clips more; it returns the processor seconds of each."""
+    iterator = iter(dataset)
+    count = _READ.value // batch
+    for _ in range(max(2, 8 // batch)):  # Traces, and fills the buffers.
+        next(iterator)
+
+    def run() -> float:
+        started = time.process_time()
+        for _ in range(count):
+            next(iterator)
+        return (time.process_time() - started) / (count * batch)
+
+    return run
+
+
+def _write_shards(directory: pathlib.Path) -> float:
+    """Clips of moving texture with the spectrum of photographs; returns the mean JPEG's bytes."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.meshgrid(np.fft.fftfreq(512), np.fft.rfftfreq(512), indexing="ij")
+    falloff = 1 / np.maximum(np.hypot(rows, columns), 1 / 512)
+    sizes: list[int] = []
+
+    def example(clip: writer.ClipSpan) -> tf.train.SequenceExample:
+        spectrum = rng.normal(size=(3, 512, 257)) + 1j * rng.normal(size=(3, 512, 257))
+        texture = np.fft.irfft2(spectrum * falloff, axes=(1, 2))
+        grey = texture[:1] / texture[0].std()
+        picture = 128 + 50 * grey + 12 * texture[1:].mean(axis=0) / texture.std()
+        picture = np.repeat(picture, 3, axis=0) + 15 * texture / texture.std()
+        picture = picture.clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+        jpegs = []
+        for index in range(_STORED):
+            window = picture[2 * index : 2 * index + _HEIGHT, 3 * index : 3 * index + _WIDTH]
+            data = io.BytesIO()
+            Image.fromarray(window).save(data, "JPEG", quality=_QUALITY.value)
+            jpegs.append(data.getvalue())
+            sizes.append(len(jpegs[-1]))
+        media = writer.ClipMedia(jpegs, _HEIGHT, _WIDTH, None)
+        return writer.sequence_example(clip, media, [], {}, _RATE, 48_000)
+
+    clips = [
+        writer.ClipSpan("film", 4000 * n, 4000 * n + 4000, 0, "train") for n in range(_CLIPS.value)
+    ]
+    entries = writer.write_shards(directory, "train", [clips[::2], clips[1::2]], example)
+    writer.write_manifest(
+        directory,
+        {
+            "frame_rate": _RATE,
+            "sample_rate": 48_000,
+            "short_side": _HEIGHT,
+            "labels": [],
+            "splits": {"train": {"num_examples": len(clips), "shards": entries}},
+            "settings": {},
+        },
+    )
+    return statistics.mean(sizes)
+
+
+def _window(record: tf.Tensor, config: ml_collections.ConfigDict) -> tf.Tensor:
+    """A random window's JPEGs."""
+    _, lists = tf.io.parse_single_sequence_example(
+        record,
+        sequence_features={record_keys.FRAMES: tf.io.FixedLenSequenceFeature([], tf.string)},
+    )
+    encoded = lists[record_keys.FRAMES]
+    last = tf.shape(encoded)[0] - config.num_frames
+    start = tf.random.uniform([], 0, last + 1, tf.int32)
+    return tf.ensure_shape(encoded[start : start + config.num_frames], [config.num_frames])
+
+
+def _plain(files: list[str], config: ml_collections.ConfigDict) -> tf.data.Dataset:
+    """The pipeline to compare with; jitter and resizing are one step, which is in its favour."""
+    size = config.size
+
+    def colour(clip: tf.Tensor) -> tf.Tensor:
+        clip = tf.image.random_brightness(clip, 32 / 255)
+        clip = tf.image.random_saturation(clip, 0.6, 1.4)
+        clip = tf.image.random_contrast(clip, 0.6, 1.4)
+        return tf.clip_by_value(tf.image.random_hue(clip, 0.2), 0.0, 1.0)
+
+    def example(record: tf.Tensor) -> tf.Tensor:
+        clip = tf.map_fn(
+            lambda frame: tf.io.decode_jpeg(frame, channels=3),
+            _window(record, config),
+            fn_output_signature=tf.TensorSpec([None, None, 3], tf.uint8),
+        )
+        shape = tf.cast(tf.shape(clip)[1:3], tf.float32)
+        factors = tf.random.uniform([2], 0.8, 1.2)
+        shape *= tf.where(tf.random.uniform([]) < 0.8, factors, 1.0)
+        shape = tf.cast(tf.math.ceil(shape * 224 / tf.reduce_min(shape)), tf.int32)
+        clip = tf.image.resize(clip, shape)
+        clip = tf.image.random_crop(clip, [config.num_frames, size, size, 3])
+        mirrored = tf.random.uniform([]) < 0.5
+        clip = tf.cond(mirrored, lambda: tf.reverse(clip, axis=[2]), lambda: clip) / 255.0
+        return tf.cond(tf.random.uniform([]) < 0.8, lambda: colour(clip), lambda: clip)
+
+    dataset = tf.data.TFRecordDataset(files).shuffle(_CLIPS.value).repeat()
+    return _mapped(dataset, example).batch(_BATCH).prefetch(2)
+
+
+def _pixels(files: list[str], config: ml_collections.ConfigDict) -> tf.data.Dataset:
+    """Decodes whole frames that are in memory, and looks at nothing."""
+    windows = list(tf.data.TFRecordDataset(files).map(lambda record: _window(record, config)))
+    dataset = tf.data.Dataset.from_tensor_slices(tf.stack(windows)).repeat()
+
+    def decode(encoded: tf.Tensor) -> tf.Tensor:
+        pixels = [tf.io.decode_jpeg(frame, channels=3) for frame in tf.unstack(encoded)]
+        return tf.add_n([tf.shape(frame)[0] for frame in pixels])
+
+    return _mapped(dataset, decode)
+
+
+def _mapped(dataset: tf.data.Dataset, function: Callable[..., tf.Tensor]) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.map(function, num_parallel_calls=os.cpu_count() or 1).with_options(options)
+
+
+def _steps(files: list[str], config: ml_collections.ConfigDict) -> dict[str, float]:
+    """Processor milliseconds of our steps one by one, each given what the one before gave."""
+    record = next(iter(tf.data.TFRecordDataset(files)))
+    encoded = _window(record, config)
+    size = (tf.constant(_HEIGHT), tf.constant(_WIDTH))
+    crops = [
+        augmentation.crop_window(*size, tf.constant([0, n]), config.scale_jitter) for n in range(16)
+    ]
+    seeds = [tf.constant([1, n]) for n in range(16)]
+    decode = tf.function(lambda crop: frames.decode_window(encoded, crop, fast=True))
+    resize = tf.function(lambda pixels: frames.resize(pixels, config.size))
+    flip = tf.function(augmentation.flip)
+    colour = tf.function(lambda clip, seed: augmentation.jitter_colour(clip, seed, scale=255.0))
+    pixels = [decode(crop) for crop in crops]
+    resized = [resize(clip) for clip in pixels]
+    taken = {
+        "read_and_parse": lambda: [_window(record, config) for _ in crops],
+        "decode_window": lambda: [decode(crop) for crop in crops],
+        "flip": lambda: [flip(*pair) for pair in zip(pixels, seeds, strict=True)],
+        "resize": lambda: [resize(clip) for clip in pixels],
+        "colour": lambda: [colour(*pair) for pair in zip(resized, seeds, strict=True)],
+        "batch": lambda: [tf.stack(resized[n : n + _BATCH]) for n in range(0, 16, _BATCH)],
+    }
+    steps = {}
+    for name, step in taken.items():
+        step()
+        times = []
+        for _ in range(_ROUNDS.value):
+            started = time.process_time()
+            step()
+            times.append((time.process_time() - started) / len(crops))
+        steps[name] = round(1000 * statistics.median(times), 2)
+    return steps
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,76 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Verifies prepared data: every byte of every shard, and what the records hold.
+
+  python -m binaries.verify_data --data=DIR
+
+Prints what is wrong by shard, byte and example, and ends with status 0 if nothing is and 1
+otherwise. --repair writes the good records to clean shards in DIR/repaired (or --repaired).
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+from absl import flags
+
+from mmv_tf import command_line
+from mmv_tf.configuration import write_json
+from mmv_tf.data import verifier
+from mmv_tf.data.key_maps import KEY_MAPS, key_map
+from mmv_tf.data.record_checks import Limits
+
+_LIMITS = Limits()
+
+_DATA = flags.DEFINE_string("data", None, "Folder of the shards.")
+_RECORDS = flags.DEFINE_enum(
+    "records", "mmv", sorted(KEY_MAPS), "Who wrote them; without a manifest if not mmv."
+)
+_FILES = flags.DEFINE_string("files", "*.tfrecord*", "Names of shards without a manifest.")
+_DECODE = flags.DEFINE_bool("decode", False, "Also decode every frame; takes much longer.")
+_CHECKSUMS = flags.DEFINE_bool("checksums", True, "Also compare SHA-256 with the manifest's.")
+_OUTPUT = flags.DEFINE_string("output", None, "Also writes what was found to this file (JSON).")
+_REPAIR = flags.DEFINE_bool("repair", False, "Write clean shards beside the old ones.")
+_REPAIRED = flags.DEFINE_string("repaired", None, "Where to; by default DATA/repaired.")
+_MAX_FRAME_PIXELS = flags.DEFINE_integer(
+    "max_frame_pixels", _LIMITS.frame_pixels, "Larger frames are damage."
+)
+_MAX_CAPTION_BYTES = flags.DEFINE_integer(
+    "max_caption_bytes", _LIMITS.caption_bytes, "Longer captions are damage."
+)
+_MAX_RECORD_BYTES = flags.DEFINE_integer(
+    "max_record_bytes", _LIMITS.record_bytes, "Larger records are damage, and are not read."
+)
+
+
+def main(argv: list[str]) -> int:
+    """See the module."""
+    del argv
+    if not _DATA.value:
+        raise command_line.UsageError("--data is missing; see --help.")
+    if _REPAIRED.value and not _REPAIR.value:
+        raise command_line.UsageError("--repaired goes with --repair; see --help.")
+    limits = Limits(
+        record_bytes=_MAX_RECORD_BYTES.value,
+        frame_pixels=_MAX_FRAME_PIXELS.value,
+        caption_bytes=_MAX_CAPTION_BYTES.value,
+    )
+    keys = key_map(_RECORDS.value)
+    found = verifier.verify(
+        _DATA.value, keys, _FILES.value, limits, _DECODE.value, _CHECKSUMS.value
+    )
+    print(verifier.format_verification(found))
+    content = found.to_json()
+    if _REPAIR.value and not found.clean:
+        target = pathlib.Path(_REPAIRED.value or pathlib.Path(_DATA.value) / "repaired")
+        clean = verifier.repair(_DATA.value, target, keys, _FILES.value, limits, _DECODE.value)
+        content["repaired"] = clean.to_json()
+        print(f"{target}: {clean.report.read} records in {clean.shards} clean shards.")
+    if _OUTPUT.value:
+        write_json(content, _OUTPUT.value)
+        print(f"What was found is in {_OUTPUT.value}.")
+    return 0 if found.clean else command_line.FAILED
+
+
+if __name__ == "__main__":
+    command_line.run(main)

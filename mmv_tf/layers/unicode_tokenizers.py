@@ -1,0 +1,200 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Tokenizers for other languages and for parts of words, by tensorflow-text.
+
+They take the place of `WordTokenizer` in a network. Unlike it, what is exported with them inside
+loads only where tensorflow_text has been imported (TRAPS 34). It is imported at the first call.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import types
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mmv_tf.layers.word_tokenizer import (
+    ENGLISH_STOP_WORDS,
+    FIRST_WORD_ID,
+    UNKNOWN_ID,
+    WordTokenizer,
+    join_apostrophes,
+)
+
+_SENTENCE_PIECE_FILE = "sentencepiece.model"
+
+
+def _tensorflow_text() -> types.ModuleType:
+    import tensorflow_text
+
+    return tensorflow_text
+
+
+@keras.saving.register_keras_serializable("mmv_tf")
+class UnicodeTokenizer(WordTokenizer):
+    """Words of any language: strings [...] -> int32 word ids [..., max_words].
+
+    As `WordTokenizer`, but letters are case-folded and normalised to NFKC (so that "Straße" and
+    "STRASSE", "ﬁn" and "fin", full-width and plain letters are the same), and a change of script
+    ends a word too: "30cm" is two words, "東京タワー" too. Languages that put no spaces between
+    words give one word for each run of a script; use `WordPieceTokenizer` or
+    `SentencePieceTokenizer` for them.
+
+    Args:
+      vocabulary, max_words, stop_words, keep_unknown: see `WordTokenizer`.
+
+    Example:
+    >>> UnicodeTokenizer(["strasse"], max_words=2)(["Die Straße"]).numpy()
+    array([[2, 0]], dtype=int32)
+    """
+
+    def split(self, sentences: tf.Tensor) -> tf.RaggedTensor:
+        """Strings [N] -> cleaned words [N, (words)]."""
+        text = _tensorflow_text()
+        valid = tf.strings.unicode_transcode(sentences, "UTF-8", "UTF-8")
+        folded = text.normalize_utf8(text.case_fold_utf8(valid), "NFKC")
+        words = text.UnicodeScriptTokenizer().tokenize(join_apostrophes(folded))
+        says = tf.strings.regex_full_match(words.flat_values, r".*[\pL\pN].*")
+        return tf.ragged.boolean_mask(words, words.with_flat_values(says))
+
+
+@keras.saving.register_keras_serializable("mmv_tf")
+class WordPieceTokenizer(UnicodeTokenizer):
+    """Parts of words by the longest match: strings [...] -> int32 ids [..., max_words].
+
+    Words are those of `UnicodeTokenizer`; one that can't be put together of pieces is left out (or
+    becomes id 1).
+
+    Args:
+      vocabulary: the pieces; one that goes on with a word begins with `suffix`. Piece i gets id
+        i + 2.
+      suffix: how such pieces are marked.
+      max_words, stop_words, keep_unknown: see `WordTokenizer`; `max_words` counts pieces.
+
+    Example:
+    >>> WordPieceTokenizer(["flow", "##er", "##s"], max_words=4)(["Flowers!"]).numpy()
+    array([[2, 3, 4, 0]], dtype=int32)
+    """
+
+    def __init__(
+        self,
+        vocabulary: Sequence[str] | None = None,
+        max_words: int = 16,
+        stop_words: Sequence[str] = ENGLISH_STOP_WORDS,
+        keep_unknown: bool = False,
+        suffix: str = "##",
+        **kwargs: Any,
+    ):
+        super().__init__(vocabulary, max_words, stop_words, keep_unknown, **kwargs)
+        self.suffix = suffix
+
+    def look_up(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
+        """Words [N, (words)] -> int32 ids [N, (pieces)]."""
+        with tf.init_scope():  # The vocabulary is a resource: its words are read eagerly.
+            pieces = self.vocabulary
+        tokenizer = _tensorflow_text().FastWordpieceTokenizer(
+            vocab=["[PAD]", "[UNK]", *pieces],
+            suffix_indicator=self.suffix,
+            unknown_token="[UNK]",
+            token_out_type=tf.int32,
+            no_pretokenization=True,
+        )
+        return tokenizer.tokenize(words).merge_dims(1, 2)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments but the vocabulary."""
+        return {**super().get_config(), "suffix": self.suffix}
+
+
+@keras.saving.register_keras_serializable("mmv_tf")
+class SentencePieceTokenizer(WordTokenizer):
+    """Pieces of a SentencePiece model: strings [...] -> int32 ids [..., max_words].
+
+    The model normalises text itself. Without stop words whole sentences go to it as they are; with
+    some, the words of `WordTokenizer` that are left, with spaces between. The model's piece i gets
+    id i + 2, its unknown piece id 1 or nothing.
+
+    Args:
+      model: the content of a `.model` file. May be left out when the layer is about to be loaded.
+      max_words: pieces of the result.
+      stop_words: words to remove; none by default.
+      keep_unknown: give unknown pieces id 1 instead of leaving them out.
+    """
+
+    def __init__(
+        self,
+        model: bytes | None = None,
+        max_words: int = 16,
+        stop_words: Sequence[str] = (),
+        keep_unknown: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(None, max_words, stop_words, keep_unknown, **kwargs)
+        self.model = model
+        self._pieces: Any = None
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], **kwargs: Any) -> SentencePieceTokenizer:
+        """Of a `.model` file."""
+        return cls(pathlib.Path(path).read_bytes(), **kwargs)
+
+    @property
+    def pieces(self) -> Any:
+        """tensorflow-text's tokenizer."""
+        if self._pieces is None:
+            if self.model is None:
+                raise ValueError("The tokenizer has no SentencePiece model; give it one.")
+            with tf.init_scope():
+                self._pieces = _tensorflow_text().SentencepieceTokenizer(self.model, tf.int32)
+        return self._pieces
+
+    @property
+    def vocabulary(self) -> list[str]:
+        """The model's pieces, in the order of their ids."""
+        count = int(self.pieces.vocab_size().numpy())
+        return [piece.decode() for piece in self.pieces.id_to_string(tf.range(count)).numpy()]
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of ids, padding and unknown included."""
+        return int(self.pieces.vocab_size().numpy()) + FIRST_WORD_ID
+
+    def split(self, sentences: tf.Tensor) -> tf.RaggedTensor:
+        """Whole sentences [N, (1)], or words [N, (words)] if some are to be removed."""
+        if self.stop_words:
+            return super().split(sentences)
+        return tf.RaggedTensor.from_tensor(sentences[:, tf.newaxis])
+
+    def look_up(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
+        """What `split` gave -> int32 ids [N, (pieces)]."""
+        sentences = tf.strings.reduce_join(words, axis=-1, separator=" ")
+        found = self.pieces.tokenize(sentences)
+        unknown = found.flat_values == self._unknown_piece()
+        ids = tf.where(unknown, UNKNOWN_ID, found.flat_values + FIRST_WORD_ID)
+        return found.with_flat_values(ids)
+
+    def _unknown_piece(self) -> tf.Tensor:
+        """The id that the model gives a piece that is none of its own."""
+        return self.pieces.string_to_id(tf.constant("\ue000 no piece \ue000"))
+
+    def save_assets(self, dir_path: str) -> None:
+        """Keras: what is saved beside the weights."""
+        if self.model is not None:
+            pathlib.Path(dir_path, _SENTENCE_PIECE_FILE).write_bytes(self.model)
+
+    def load_assets(self, dir_path: str) -> None:
+        """Keras: the counterpart of `save_assets`."""
+        self.model = pathlib.Path(dir_path, _SENTENCE_PIECE_FILE).read_bytes()
+        self._pieces = None
+
+
+TOKENIZERS: dict[str, type[WordTokenizer]] = {
+    "words": WordTokenizer,
+    "unicode": UnicodeTokenizer,
+    "wordpiece": WordPieceTokenizer,
+    "sentencepiece": SentencePieceTokenizer,
+}
