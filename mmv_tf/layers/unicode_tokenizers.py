@@ -40,7 +40,7 @@ class UnicodeTokenizer(WordTokenizer):
 
     As `WordTokenizer`, but letters are case-folded and normalised to NFKC (so that "Straße" and
     "STRASSE", "ﬁn" and "fin", full-width and plain letters are the same), and a change of script
-    ends a word too: "30cm" is two words, "東京タワー" too. Languages that put no spaces between
+    ends a word too: "30cm" is two words, "東京Tower" too. Languages that put no spaces between
     words give one word for each run of a script; use `WordPieceTokenizer` or
     `SentencePieceTokenizer` for them.
 
@@ -55,7 +55,7 @@ class UnicodeTokenizer(WordTokenizer):
     def split(self, sentences: tf.Tensor) -> tf.RaggedTensor:
         """Strings [N] -> cleaned words [N, (words)]."""
         text = _tensorflow_text()
-        valid = tf.strings.unicode_transcode(sentences, "UTF-8", "UTF-8")
+        valid = tf.strings.unicode_transcode(sentences, "UTF-8", "UTF-8", replacement_char=ord(" "))
         folded = text.normalize_utf8(text.case_fold_utf8(valid), "NFKC")
         words = text.UnicodeScriptTokenizer().tokenize(join_apostrophes(folded))
         says = tf.strings.regex_full_match(words.flat_values, r".*[\pL\pN].*")
@@ -133,7 +133,8 @@ class SentencePieceTokenizer(WordTokenizer):
         keep_unknown: bool = False,
         **kwargs: Any,
     ):
-        super().__init__(None, max_words, stop_words, keep_unknown, **kwargs)
+        # The table is not used, but Keras could not load an empty one again.
+        super().__init__(["unused"], max_words, stop_words, keep_unknown, **kwargs)
         self.model = model
         self._pieces: Any = None
 
