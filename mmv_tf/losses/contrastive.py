@@ -9,7 +9,11 @@ For row i with video v_i and candidate narrations y_i,1..P (P = 1 for video-audi
 
 with unit vectors and LSE the log of the sum of exponentials. Both directions stand in ONE
 denominator and the positive pairs stand in it twice, so that the least possible loss is log 2: it
-is not the mean of two cross-entropies (PAPER section 2, "exact batch form").
+is not the mean of two cross-entropies (PAPER section 2, "exact batch form"). That other form, as of
+CLIP, is an option (`symmetric`), with the least possible loss 0:
+
+    loss_i = mean of LSE({sim(v_i, y_j,k)} for all j, k) and LSE({sim(v_j, y_i,k)} for all j, k)
+             - LSE({sim(v_i, y_i,k)} for all k).
 """
 
 from __future__ import annotations
@@ -19,8 +23,7 @@ from typing import Any
 
 import tensorflow as tf
 
-# Far below any similarity, yet finite, so that a row with nothing valid gives no NaN.
-_MASKED = -1e9
+from mmv_tf.losses.products import MASKED, log_sum_exp_of_products
 
 Gather = Callable[[tf.Tensor], tf.Tensor]
 
@@ -32,6 +35,8 @@ def mil_nce(
     valid: Any = None,
     candidate_valid: Any = None,
     gather: Gather | None = None,
+    symmetric: bool = False,
+    chunk_rows: int = 0,
 ) -> tf.Tensor:
     """MIL-NCE between videos and their candidate narrations (PAPER section 2).
 
@@ -44,6 +49,9 @@ def mil_nce(
       gather: concatenates a [b, ...] tensor over replicas in the replicas' order. With it the
         negatives are the global batch's, and the result is this replica's share of the global
         mean: the shares add up to it.
+      symmetric: the mean of two cross-entropies instead of one denominator for both directions.
+      chunk_rows: compute the similarities of this many rows at a time, forward and backward, and
+        keep none of them; 0 computes all at once.
 
     Returns:
       The mean over valid rows, a float32 scalar; 0 if there is none.
@@ -51,7 +59,9 @@ def mil_nce(
     Raises:
       ValueError: for shapes that do not fit or a temperature that is not positive.
     """
-    total, count = loss_sum_and_count(video, text, temperature, valid, candidate_valid, gather)
+    total, count = loss_sum_and_count(
+        video, text, temperature, valid, candidate_valid, gather, symmetric, chunk_rows
+    )
     return tf.math.divide_no_nan(total, count)
 
 
@@ -61,12 +71,14 @@ def nce(
     temperature: float = 0.07,
     valid: Any = None,
     gather: Gather | None = None,
+    symmetric: bool = False,
+    chunk_rows: int = 0,
 ) -> tf.Tensor:
     """NCE between two modalities: `mil_nce` with one candidate a row.
 
     Args:
       a, b: float [B, D]; row i of one belongs to row i of the other.
-      temperature, valid, gather: as of `mil_nce`.
+      temperature, valid, gather, symmetric, chunk_rows: as of `mil_nce`.
 
     Returns:
       The mean over valid rows, a float32 scalar; 0 if there is none.
@@ -74,7 +86,15 @@ def nce(
     a, b = tf.convert_to_tensor(a), tf.convert_to_tensor(b)
     if b.shape.rank != 2:
         raise ValueError(f"nce takes two [B, D] tensors, got {a.shape} and {b.shape}.")
-    return mil_nce(a, b[:, tf.newaxis], temperature, valid, gather=gather)
+    return mil_nce(
+        a,
+        b[:, tf.newaxis],
+        temperature,
+        valid,
+        gather=gather,
+        symmetric=symmetric,
+        chunk_rows=chunk_rows,
+    )
 
 
 def loss_sum_and_count(
@@ -84,10 +104,13 @@ def loss_sum_and_count(
     valid: Any = None,
     candidate_valid: Any = None,
     gather: Gather | None = None,
+    symmetric: bool = False,
+    chunk_rows: int = 0,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Sum of the loss over this replica's valid rows, and the number of valid rows of all replicas.
 
-    Per replica the similarities take O(local batch x global batch x P).
+    Per replica the similarities take O(local batch x global batch x P), or with `chunk_rows`
+    O(chunk_rows x global batch x P).
     """
     video = tf.convert_to_tensor(video)
     text = tf.convert_to_tensor(text)
@@ -97,6 +120,8 @@ def loss_sum_and_count(
         )
     if not temperature > 0:
         raise ValueError(f"temperature is {temperature}; it must be positive.")
+    if chunk_rows < 0:
+        raise ValueError(f"chunk_rows is {chunk_rows}; use 0 for all rows at once, or more.")
     gather = gather or tf.identity
     batch, candidates = tf.shape(text)[0], tf.shape(text)[1]
     dim = video.shape[-1]
@@ -116,21 +141,27 @@ def loss_sum_and_count(
     all_valid = gather(tf.cast(valid, tf.float32))
     all_candidate_valid = gather(tf.cast(candidate_valid, tf.float32))
 
-    def similarity(left: tf.Tensor, right: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
-        logits = tf.matmul(left, right, transpose_b=True) / temperature
-        return tf.where(columns > 0, logits, _MASKED)
+    def masked(values: tf.Tensor) -> tf.Tensor:
+        """Leaves the candidates out that do not count, [b, P]."""
+        return tf.where(candidate_valid, values, MASKED)
 
-    # [b, N * P]: my videos against everyone's narrations.
-    to_text = similarity(
-        video, tf.reshape(all_text, [-1, dim]), tf.reshape(all_candidate_valid, [1, -1])
+    # My videos against everyone's narrations, [b]; my narrations against everyone's videos, [b, P].
+    to_text = log_sum_exp_of_products(
+        video,
+        tf.reshape(all_text, [-1, dim]),
+        tf.reshape(all_candidate_valid, [-1]),
+        temperature,
+        chunk_rows,
     )
-    # [b, P * N]: my narrations against everyone's videos.
-    to_video = similarity(tf.reshape(text, [-1, dim]), all_video, all_valid[tf.newaxis])
-    own = tf.reshape(candidate_valid, [-1, 1])
-    to_video = tf.reshape(tf.where(own, to_video, _MASKED), [batch, -1])
-
+    to_video = log_sum_exp_of_products(
+        tf.reshape(text, [-1, dim]), all_video, all_valid, temperature, chunk_rows
+    )
+    to_video = tf.reduce_logsumexp(masked(tf.reshape(to_video, [batch, -1])), axis=1)
     positive = tf.einsum("bd,bpd->bp", video, text) / temperature
-    positive = tf.reduce_logsumexp(tf.where(candidate_valid, positive, _MASKED), axis=1)
-    everything = tf.reduce_logsumexp(tf.concat([to_text, to_video], axis=1), axis=1)
+    positive = tf.reduce_logsumexp(masked(positive), axis=1)
+    if symmetric:
+        everything = (to_text + to_video) / 2.0
+    else:
+        everything = tf.reduce_logsumexp(tf.stack([to_text, to_video]), axis=0)
     rows = tf.where(valid, everything - positive, 0.0)
     return tf.reduce_sum(rows), tf.reduce_sum(all_valid)

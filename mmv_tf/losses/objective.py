@@ -25,6 +25,7 @@ class Objective:
         AudioSet (10:1 on HowTo100M alone, presumably 10 for video-text); FAC has no audio-text
         term.
       temperature: of every pair; 0.07 in the paper.
+      symmetric, chunk_rows: see `mil_nce`.
 
     Raises:
       ValueError: for an unknown pair, or if no weight is positive.
@@ -32,6 +33,8 @@ class Objective:
 
     weights: Mapping[str, float]
     temperature: float = 0.07
+    symmetric: bool = False
+    chunk_rows: int = 0
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.weights) - set(PAIRS))
@@ -80,7 +83,14 @@ class Objective:
                 right = right[:, tf.newaxis]
                 candidates = None if candidates is None else candidates[:, tf.newaxis]
             loss, count = loss_sum_and_count(
-                left, right, self.temperature, rows, candidates, gather
+                left,
+                right,
+                self.temperature,
+                rows,
+                candidates,
+                gather,
+                self.symmetric,
+                self.chunk_rows,
             )
             terms[pair] = tf.math.divide_no_nan(loss, count)
             counts[pair] = count

@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The losses against a naive NumPy oracle written from PAPER section 2."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,7 +12,9 @@ import tensorflow as tf
 from mmv_tf import losses
 
 
-def naive_mil_nce(video, text, temperature, valid=None, candidate_valid=None):
+def naive_mil_nce(
+    video, text, temperature=0.07, valid=None, candidate_valid=None, symmetric=False
+):
     """Row by row and pair by pair, in float64."""
     batch, candidates, _ = text.shape
     valid = np.ones(batch, bool) if valid is None else valid
@@ -25,14 +30,18 @@ def naive_mil_nce(video, text, temperature, valid=None, candidate_valid=None):
             for k in range(candidates)
             if candidate_valid[i, k]
         ]
-        denominator = 0.0
+        to_text = to_video = 0.0
         for j in usable:
             for k in range(candidates):
                 if candidate_valid[j, k]:  # my video against everyone's narrations
-                    denominator += np.exp(video[i] @ text[j, k] / temperature)
+                    to_text += np.exp(video[i] @ text[j, k] / temperature)
                 if candidate_valid[i, k]:  # everyone's video against my narrations
-                    denominator += np.exp(video[j] @ text[i, k] / temperature)
-        rows.append(np.log(denominator) - np.log(sum(positives)))
+                    to_video += np.exp(video[j] @ text[i, k] / temperature)
+        if symmetric:
+            ways = [-np.log(sum(positives) / way) for way in (to_text, to_video)]
+            rows.append(sum(ways) / 2)
+        else:
+            rows.append(-np.log(sum(positives) / (to_text + to_video)))
     return np.mean(rows) if rows else 0.0
 
 
@@ -112,6 +121,97 @@ def test_shares_of_replicas_add_up_to_the_whole():
         )
     expected = naive_mil_nce(video, text, 0.07, candidate_valid=candidate_valid)
     np.testing.assert_allclose(sum(shares), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("chunk_rows", [0, 1, 4, 100])
+def test_forms_and_chunks_equal_the_oracle(symmetric, chunk_rows):
+    video, text = vectors(14, 7, 8), vectors(15, 7, 3, 8)
+    arguments = dict(
+        valid=np.array([1, 1, 0, 1, 1, 1, 0], bool),
+        candidate_valid=np.random.default_rng(16).random((7, 3)) < 0.6,
+        symmetric=symmetric,
+    )
+    expected = naive_mil_nce(video, text, **arguments)
+    found = losses.mil_nce(video, text, chunk_rows=chunk_rows, **arguments)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("traced", [False, True])
+def test_gradients_in_chunks_equal_those_of_all_at_once(symmetric, traced):
+    video, text = tf.constant(vectors(17, 7, 8)), tf.constant(vectors(18, 7, 3, 8))
+    candidate_valid = np.random.default_rng(19).random((7, 3)) < 0.6
+
+    def gradients(chunk_rows):
+        with tf.GradientTape() as tape:
+            tape.watch([video, text])
+            loss = losses.mil_nce(
+                video,
+                text,
+                candidate_valid=candidate_valid,
+                symmetric=symmetric,
+                chunk_rows=chunk_rows,
+            )
+        return tape.gradient(loss, [video, text])
+
+    run = tf.function(gradients) if traced else gradients
+    for whole, chunked in zip(gradients(0), run(3), strict=True):
+        np.testing.assert_allclose(whole, chunked, rtol=1e-4, atol=1e-7)
+
+
+def test_the_gradient_is_that_of_the_oracle():
+    """Central differences of the float64 oracle, with masks and several candidates."""
+    video, text = vectors(20, 4, 5), vectors(21, 4, 2, 5)
+    masks = dict(
+        valid=np.array([1, 0, 1, 1], bool),
+        candidate_valid=np.array([[1, 1], [1, 1], [1, 0], [0, 1]], bool),
+        temperature=0.5,
+    )
+    variable = tf.Variable(video)
+    with tf.GradientTape() as tape:
+        loss = losses.mil_nce(variable, text, chunk_rows=2, **masks)
+    expected = np.zeros(video.shape)
+    for index in np.ndindex(*video.shape):
+        step = np.zeros(video.shape)
+        step[index] = 1e-4
+        up, down = (naive_mil_nce(video + side * step, text, **masks) for side in (1, -1))
+        expected[index] = (up - down) / 2e-4
+    np.testing.assert_allclose(tape.gradient(loss, variable), expected, rtol=1e-3, atol=1e-6)
+
+
+def test_the_symmetric_floor_is_zero():
+    eye = np.eye(8, dtype=np.float32)
+    np.testing.assert_allclose(losses.nce(eye, eye, 0.05, symmetric=True), 0.0, atol=1e-5)
+
+
+_BIG = """
+import resource, sys
+import tensorflow as tf
+from mmv_tf import losses
+video = tf.random.stateless_normal([16384, 256], [0, 0])
+text = tf.random.stateless_normal([16384, 5, 256], [0, 1])
+@tf.function
+def step(video, text):
+    with tf.GradientTape() as tape:
+        tape.watch([video, text])
+        loss = losses.mil_nce(video, text, chunk_rows=128)
+    return loss, *tape.gradient(loss, [video, text])
+loss, *gradients = step(video, text)
+assert all(bool(tf.reduce_all(tf.math.is_finite(gradient))) for gradient in gradients)
+print(float(loss), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+@pytest.mark.slow
+def test_a_global_batch_of_16384_takes_less_than_2_gib():
+    done = subprocess.run(
+        [sys.executable, "-c", _BIG], check=True, capture_output=True, text=True, timeout=1200
+    )
+    loss, peak = map(float, done.stdout.split())
+    # Random vectors in 256 dimensions: close to log(2 * 16384 * 5 / 5), from above.
+    assert np.log(2 * 16384) < loss + 1.0 < np.log(2 * 16384) + 3.0
+    assert peak < 2 * 1024**3, f"{peak / 1024**3:.2f} GiB"
 
 
 @pytest.mark.parametrize(

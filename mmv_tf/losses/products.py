@@ -1,0 +1,94 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The log of a sum of exponentials of dot products, without keeping the products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+# Far below any similarity, yet finite, so that a row with nothing valid gives no NaN.
+MASKED = -1e9
+
+
+def log_sum_exp_of_products(
+    left: tf.Tensor,
+    right: tf.Tensor,
+    columns: tf.Tensor,
+    temperature: float,
+    chunk_rows: int = 0,
+) -> tf.Tensor:
+    """LSE over j of left_i . right_j / temperature, over the columns j that count.
+
+    Both passes go through `left` in pieces of `chunk_rows`; the backward pass computes each piece's
+    products again instead of keeping them. So they take O(chunk_rows * M) at any time, for half as
+    much arithmetic again as keeping all N * M of them.
+
+    Args:
+      left: float32 [N, D].
+      right: float32 [M, D].
+      columns: float [M]; columns that are not positive are left out.
+      temperature: divides the products.
+      chunk_rows: rows at a time; 0 means all at once.
+
+    Returns:
+      float32 [N]; about -1e9 where no column counts. It can be differentiated once.
+    """
+
+    def products(rows: tf.Tensor, right: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
+        logits = tf.matmul(rows, right, transpose_b=True) / temperature
+        return tf.where(columns[tf.newaxis] > 0, logits, MASKED)
+
+    if chunk_rows <= 0:
+        return tf.reduce_logsumexp(products(left, right, columns), axis=1)
+
+    @tf.custom_gradient
+    def in_chunks(left: tf.Tensor, right: tf.Tensor, columns: tf.Tensor) -> Any:
+        rows, dim = tf.shape(left)[0], left.shape[-1]
+        # The last piece is filled up with zeros, which are finite and dropped again.
+        pieces = tf.reshape(_pad_rows(left, chunk_rows), [-1, chunk_rows, dim])
+
+        def forward(piece: tf.Tensor) -> tf.Tensor:
+            return tf.reduce_logsumexp(products(piece, right, columns), axis=1)
+
+        result = tf.map_fn(forward, pieces, parallel_iterations=1)
+        result = tf.reshape(result, [-1])[:rows]
+
+        def backward(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            weights = tf.reshape(_pad_rows(upstream, chunk_rows), [-1, chunk_rows])
+            sums = tf.reshape(_pad_rows(result, chunk_rows), [-1, chunk_rows])
+            count = tf.shape(pieces)[0]
+
+            def step(
+                index: tf.Tensor, right_gradient: tf.Tensor, left_gradients: tf.TensorArray
+            ) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray]:
+                piece = pieces[index]
+                # d LSE / d products is their softmax.
+                share = tf.exp(products(piece, right, columns) - sums[index][:, tf.newaxis])
+                share *= weights[index][:, tf.newaxis] / temperature
+                right_gradient += tf.matmul(share, piece, transpose_a=True)
+                left_gradients = left_gradients.write(index, tf.matmul(share, right))
+                return index + 1, right_gradient, left_gradients
+
+            _, right_gradient, left_gradients = tf.while_loop(
+                lambda index, *_: index < count,
+                step,
+                (
+                    tf.zeros([], tf.int32),
+                    tf.zeros_like(right),
+                    tf.TensorArray(tf.float32, count, element_shape=[chunk_rows, dim]),
+                ),
+                parallel_iterations=1,
+            )
+            left_gradient = tf.reshape(left_gradients.stack(), [-1, dim])[:rows]
+            return left_gradient, right_gradient, tf.zeros_like(columns)
+
+        return result, backward
+
+    return in_chunks(left, right, columns)
+
+
+def _pad_rows(tensor: tf.Tensor, multiple: int) -> tf.Tensor:
+    missing = -tf.shape(tensor)[0] % multiple
+    return tf.pad(tensor, [[0, missing]] + [[0, 0]] * (tensor.shape.rank - 1))
