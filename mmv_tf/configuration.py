@@ -90,6 +90,16 @@ def _parse(text: str, old: Any, key: str) -> Any:
     return value
 
 
+def differences(old: Any, new: Any, key: str = "") -> list[tuple[str, Any, Any]]:
+    """Where two nested dicts differ: (dotted key, the one's value, the other's), None if absent."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return [] if old == new else [(key, old, new)]
+    found = []
+    for name in sorted(set(old) | set(new)):
+        found += differences(old.get(name), new.get(name), f"{key}.{name}" if key else name)
+    return found
+
+
 def write_json(value: Any, path: str | os.PathLike[str]) -> None:
     """Writes JSON whole or not at all; NumPy's numbers are taken too."""
     text = json.dumps(value, indent=1, default=_plain, allow_nan=False)

@@ -7,12 +7,14 @@ from mmv_tf.training.strategy import make_strategy as make_strategy
 from mmv_tf.training.trainer import NotFiniteError as NotFiniteError
 from mmv_tf.training.trainer import Preempted as Preempted
 from mmv_tf.training.trainer import Trainer as Trainer
+from mmv_tf.training.trainer import WorkerLostError as WorkerLostError
 from mmv_tf.training.trainer import default_config as default_config
 
 __all__ = [
     "NotFiniteError",
     "Preempted",
     "Trainer",
+    "WorkerLostError",
     "default_config",
     "default_optimizer_config",
     "load_model",

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import pathlib
 from typing import Any
@@ -15,12 +14,28 @@ import ml_collections
 import tensorflow as tf
 
 from mmv_tf import atomic
-
-logger = logging.getLogger(__name__)
+from mmv_tf.configuration import differences, write_json
+from mmv_tf.training import checkpoint_store
+from mmv_tf.training.checkpoint_store import CheckpointStore
 
 NETWORK_FILE = "network.keras"  # architecture and vocabulary, written when the run starts
 MODEL_FILE = "model.keras"  # the trained network, written when the run ends
 CONFIG_FILE = "config.json"
+
+# Settings that don't change what is learnt; a run goes on when they are others.
+_MAY_CHANGE = (
+    "data.directory",
+    "training.best_is",
+    "training.best_metric",
+    "training.checkpoint_every_seconds",
+    "training.checkpoint_every_steps",
+    "training.evaluate_clips",
+    "training.evaluate_every_steps",
+    "training.keep_checkpoints",
+    "training.log_every",
+    "training.nonfinite_limit",
+    "training.profile",
+)
 
 
 def save_model(model: keras.Model, path: str | os.PathLike[str]) -> None:
@@ -36,24 +51,27 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
     """Reads a network.
 
     Args:
-      path: a `.keras` file that `model.save(path)` wrote, or the folder of a training run: its
-        finished model, or else its newest good checkpoint.
+      path: a `.keras` file that `model.save(path)` wrote; the folder of a training run: its
+        finished model, or else its newest good checkpoint; or the folder of one checkpoint in it.
+
+    Where a run averages its weights, the averages are what is loaded.
 
     Raises:
       ValueError: if there is no network, or the file is not one.
     """
     path = pathlib.Path(path)
     if path.is_dir():
+        if path.parent.name == checkpoint_store.FOLDER:
+            model = _untrained(path.parent.parent)
+            _restore_model(model, path)
+            return model
         if (path / MODEL_FILE).exists():
             return load_model(path / MODEL_FILE)
-        if not (path / NETWORK_FILE).exists():
-            raise ValueError(
-                f"{path} is not the folder of a training run: it has neither {MODEL_FILE} nor "
-                f"{NETWORK_FILE}."
-            )
-        model = load_model(path / NETWORK_FILE)
-        if restore(make_checkpoint(model), path) is None:
+        model = _untrained(path)
+        restored = CheckpointStore(path).restore(make_checkpoint(model))
+        if restored is None:
             raise ValueError(f"{path} holds no checkpoint yet; train for some steps first.")
+        _restore_model(model, restored.path)
         return model
     if not path.exists():
         raise ValueError(f"There is no network at {path}.")
@@ -62,6 +80,24 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
     except (ValueError, OSError, KeyError, TypeError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(f"{path} is not a network saved by mmv_tf: {reason[0]}") from error
+
+
+def _untrained(directory: pathlib.Path) -> keras.Model:
+    if not (directory / NETWORK_FILE).exists():
+        raise ValueError(
+            f"{directory} is not the folder of a training run: it has neither {MODEL_FILE} nor "
+            f"{NETWORK_FILE}."
+        )
+    return load_model(directory / NETWORK_FILE)
+
+
+def _restore_model(model: keras.Model, path: pathlib.Path) -> None:
+    """All weights from a checkpoint, and their averages over those if it has some."""
+    checkpoint_store.read_weights(make_checkpoint(model), path)
+    names = tf.train.load_checkpoint(str(path / "state")).get_variable_to_shape_map()
+    if any(name.startswith("averages/") for name in names):
+        trainable = [variable.value for variable in model.trainable_variables]
+        checkpoint_store.read_weights(tf.train.Checkpoint(averages=trainable), path)
 
 
 def variables_of(owner: Any) -> list[tf.Variable]:
@@ -78,38 +114,6 @@ def make_checkpoint(model: keras.Model, **others: Any) -> tf.train.Checkpoint:
     return tf.train.Checkpoint(weights=variables_of(model), **others)
 
 
-def make_manager(
-    checkpoint: tf.train.Checkpoint, directory: pathlib.Path, keep: int
-) -> tf.train.CheckpointManager:
-    """The manager of a run's checkpoints; `keep` of them stay."""
-    return tf.train.CheckpointManager(checkpoint, str(directory / "checkpoints"), keep)
-
-
-def restore(checkpoint: tf.train.Checkpoint, directory: pathlib.Path) -> str | None:
-    """Restores a run's newest checkpoint that can be read; says so when it isn't the newest.
-
-    Returns:
-      Its path, or None if there is none.
-    """
-    state = tf.train.get_checkpoint_state(str(directory / "checkpoints"))
-    paths = [] if state is None else list(state.all_model_checkpoint_paths)
-    for path in reversed(paths):
-        try:
-            checkpoint.restore(path).assert_existing_objects_matched().expect_partial()
-            return path
-        except (tf.errors.OpError, ValueError, LookupError, AssertionError) as error:
-            first_line = str(error).splitlines()[0]
-            logger.warning(
-                "Checkpoint %s can't be read (%s); trying the one before.", path, first_line
-            )
-    if paths:
-        raise ValueError(
-            f"None of the {len(paths)} checkpoints in {directory} can be read; remove the folder "
-            "to start again."
-        )
-    return None
-
-
 def save_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> None:
     """Writes a run's settings, or checks them against those that the folder has.
 
@@ -119,20 +123,10 @@ def save_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> N
     settings = json.loads(config.to_json())
     path = directory / CONFIG_FILE
     if path.exists():
-        differences = _differences(json.loads(path.read_text(encoding="utf-8")), settings)
-        if differences:
-            raise ValueError(
-                f"{directory} holds a run with other settings ({differences[0]}); choose another "
-                "folder or remove it."
-            )
-        return
-    atomic.write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n", path)
-
-
-def _differences(old: Any, new: Any, key: str = "") -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        found = []
-        for name in sorted(set(old) | set(new)):
-            found += _differences(old.get(name), new.get(name), f"{key}.{name}" if key else name)
-        return found
-    return [] if old == new else [f"{key} was {old!r}, now {new!r}"]
+        for key, old, new in differences(json.loads(path.read_text(encoding="utf-8")), settings):
+            if key not in _MAY_CHANGE:
+                raise ValueError(
+                    f"{directory} holds a run with other settings ({key} was {old!r}, now "
+                    f"{new!r}); choose another folder or remove it."
+                )
+    write_json(settings, path)

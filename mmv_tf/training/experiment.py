@@ -4,18 +4,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import pathlib
+from typing import Any
 
-import keras
 import ml_collections
 import numpy as np
+import tensorflow as tf
 
 from mmv_tf.data import METADATA_KEYS, Reader
 from mmv_tf.data.writer import read_manifest
+from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.pretrained import create_model, load_word_vectors
-from mmv_tf.training import checkpoints
-from mmv_tf.training.strategy import make_strategy
-from mmv_tf.training.trainer import Trainer
+from mmv_tf.training import agreement, checkpoints
+from mmv_tf.training.random_state import seed_everything
+from mmv_tf.training.strategy import make_strategy, worker_and_workers
+from mmv_tf.training.trainer import Evaluate, Trainer
+
+_FINISHED = "finished"
 
 
 def _with_metadata(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
@@ -29,43 +36,94 @@ def _with_metadata(config: ml_collections.ConfigDict) -> ml_collections.ConfigDi
     return model
 
 
-def run(config: ml_collections.ConfigDict, directory: pathlib.Path) -> dict[str, float]:
+def run(
+    config: ml_collections.ConfigDict,
+    directory: pathlib.Path,
+    evaluate: Evaluate | None = None,
+) -> dict[str, float]:
     """Trains the network that a configuration describes.
 
     Args:
       config: see `configs/`.
       directory: the run's folder. It gets the settings (config.json), the untrained network
         (network.keras), checkpoints, TensorBoard scalars and at the end model.keras. If it holds an
-        unfinished run of the same settings, that goes on; a finished one is left as it is.
+        unfinished run of the same settings, that goes on; a finished one is left as it is. Several
+        workers share it.
+      evaluate: see `Trainer.run`.
 
     Returns:
-      The metrics of the last step; empty if the run was finished already.
+      The metrics of the last steps; empty if the run was finished already.
 
     Raises:
       ValueError: for settings that do not fit together, the data or the folder.
       Preempted: see `Trainer.run`.
     """
-    read_manifest(config.data.directory)  # before anything is written that a next run would meet
-    directory.mkdir(parents=True, exist_ok=True)
-    checkpoints.save_config(config, directory)
-    if (directory / checkpoints.MODEL_FILE).exists():
-        return {}
-    keras.utils.set_random_seed(config.seed)
+    # Before anything is written that a next run would meet.
+    manifest = read_manifest(config.data.directory)
     strategy = make_strategy(config.strategy)
+    seed_everything(config.seed, config.training.deterministic)
+    settings = json.loads(config.to_json())
+    agreement.require_the_same(strategy, _identity(settings, manifest))
+    worker, _ = worker_and_workers(strategy)
+    status = _prepare_folder(strategy, config, directory) if worker == 0 else ""
+    status = agreement.gather_texts(strategy, status)[0]
+    if status == _FINISHED:
+        return {}
+    if status:
+        raise ValueError(status)
     with strategy.scope():
-        network = directory / checkpoints.NETWORK_FILE
-        if network.exists():
-            model = checkpoints.load_model(network)
-        else:
-            words, vectors = None, None
-            if config.word_vectors:
-                words, vectors = load_word_vectors(config.word_vectors)
-                if config.unit_word_vectors:
-                    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
-            model = create_model(_with_metadata(config), words, vectors)
-            checkpoints.save_model(model, network)
+        model = _make_model(config, directory, strategy)
     reader = Reader(config.data, model.tokenizer, model.log_mel)
     trainer = Trainer(model, strategy, config.training, config.optimizer, directory)
-    metrics = trainer.run(lambda start: reader.train(config.seed, start), config.data.batch_size)
-    checkpoints.save_model(model, directory / checkpoints.MODEL_FILE)
+    metrics = trainer.run(
+        lambda start: reader.train(config.seed, start),
+        config.data.batch_size,
+        evaluate,
+        settings,
+    )
+    if worker == 0:
+        checkpoints.save_model(model, directory / checkpoints.MODEL_FILE)
+    agreement.barrier(strategy)
     return metrics
+
+
+def _identity(settings: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any]:
+    """What has to be the same for all workers; the data may lie elsewhere on each."""
+    text = json.dumps(manifest, sort_keys=True)
+    settings = {**settings, "data": {**settings["data"], "directory": ""}}
+    return {**settings, "manifest.json": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _prepare_folder(
+    strategy: tf.distribute.Strategy, config: ml_collections.ConfigDict, directory: pathlib.Path
+) -> str:
+    """Called by the first worker; returns what is wrong for all to hear, or that all is done."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        checkpoints.save_config(config, directory)
+    except (OSError, ValueError) as error:
+        if worker_and_workers(strategy)[1] == 1:
+            raise
+        return str(error)
+    return _FINISHED if (directory / checkpoints.MODEL_FILE).exists() else ""
+
+
+def _make_model(
+    config: ml_collections.ConfigDict, directory: pathlib.Path, strategy: tf.distribute.Strategy
+) -> EmbeddingGraph:
+    """The run's network: the folder's, or a new one, which the first worker writes there."""
+    network = directory / checkpoints.NETWORK_FILE
+    worker, _ = worker_and_workers(strategy)
+    exists = agreement.gather_texts(strategy, "yes" if network.exists() else "")[0]
+    if exists:
+        return checkpoints.load_model(network)
+    words, vectors = None, None
+    if config.word_vectors:
+        words, vectors = load_word_vectors(config.word_vectors)
+        if config.unit_word_vectors:
+            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
+    model = create_model(_with_metadata(config), words, vectors)
+    if worker == 0:
+        checkpoints.save_model(model, network)
+    agreement.barrier(strategy)
+    return model

@@ -7,19 +7,29 @@ from __future__ import annotations
 import keras
 import ml_collections
 
+from mmv_tf.training.lars import LARS
+
+OPTIMIZERS = ("adam", "adamw", "lars")
+
 
 def default_config() -> ml_collections.ConfigDict:
     """Settings; the comments say where the defaults come from."""
     return ml_collections.ConfigDict(
         {
             # PAPER section 3: Adam, 0.002, 5,000 steps of warm-up, half a cosine period.
+            # Weight decay makes "adam" AdamW; "adamw" is another name of the same.
+            "name": "adam",
             "learning_rate": 2e-3,
             "warmup_steps": 5_000,
             # The rest was not published: Keras' Adam, no decay, no clipping.
             "weight_decay": 0.0,
             "beta_1": 0.9,
             "beta_2": 0.999,
+            "epsilon": 1e-7,
             "clip_norm": 0.0,
+            # LARS only; its paper's.
+            "momentum": 0.9,
+            "trust": 1e-3,
         }
     )
 
@@ -38,14 +48,25 @@ def make_schedule(
 
 
 def make_optimizer(config: ml_collections.ConfigDict, steps: int) -> keras.optimizers.Optimizer:
-    """Adam, with decoupled weight decay for all but biases and batch norm if asked for.
+    """Adam, AdamW or LARS; weight decay leaves out biases and batch norm.
 
     Clipping is not the optimizer's: it would clip each replica's gradient before they are added up.
+
+    Raises:
+      ValueError: for another name.
     """
+    if config.name not in OPTIMIZERS:
+        raise ValueError(f"optimizer.name is {config.name!r}; use one of {OPTIMIZERS}.")
     schedule = make_schedule(config, steps)
-    betas = {"beta_1": config.beta_1, "beta_2": config.beta_2}
+    if config.name == "lars":
+        return LARS(schedule, config.momentum, config.weight_decay, config.trust)
+    settings = {
+        "beta_1": config.beta_1,
+        "beta_2": config.beta_2,
+        "epsilon": config.epsilon,
+    }
     if not config.weight_decay:
-        return keras.optimizers.Adam(schedule, **betas)
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, **betas)
+        return keras.optimizers.Adam(schedule, **settings)
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, **settings)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer

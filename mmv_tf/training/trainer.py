@@ -7,24 +7,34 @@ from __future__ import annotations
 import logging
 import math
 import pathlib
-import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import ml_collections
+import numpy as np
 import tensorflow as tf
 
 from mmv_tf.graphs import EmbeddingGraph
-from mmv_tf.losses import PAIRS, Objective
-from mmv_tf.progress import Progress
-from mmv_tf.training import checkpoints, optimization
+from mmv_tf.losses import Objective
+from mmv_tf.training import agreement, checkpoints, optimization
+from mmv_tf.training.checkpoint_store import CheckpointStore
+from mmv_tf.training.embedding import Batch, needed_entries
+from mmv_tf.training.random_state import random_states
+from mmv_tf.training.signals import StopSignals
+from mmv_tf.training.strategy import worker_and_workers
+from mmv_tf.training.train_step import TrainStep
+from mmv_tf.training.watching import Watcher
 
 logger = logging.getLogger(__name__)
 
-Batch = dict[str, tf.Tensor]
-# Takes the strategy's batch and the number of examples already seen.
-MakeDataset = Callable[[int], tf.data.Dataset]
+# (examples of this worker already seen[, worker, workers]) -> endless batches of this worker. The
+# last two are given where there are several workers.
+MakeDataset = Callable[..., tf.data.Dataset]
+# (network, whether to give up) -> metrics, or None if it gave up.
+Evaluate = Callable[[EmbeddingGraph, Callable[[], bool]], dict[str, float] | None]
+
+_NAMED_EXAMPLES = 20
 
 
 class Preempted(Exception):
@@ -35,16 +45,42 @@ class NotFiniteError(ValueError):
     """A loss or a gradient is infinite or not a number."""
 
 
+class WorkerLostError(ValueError):
+    """Another worker is gone, so that this one can't go on."""
+
+
 def default_config() -> ml_collections.ConfigDict:
-    """Settings of the loop; all are ours."""
+    """Settings of the loop; all are ours but those with a source."""
     return ml_collections.ConfigDict(
         {
             "steps": 1000,
-            "log_every": 10,
-            "checkpoint_every_seconds": 60.0,
-            "keep_checkpoints": 2,
+            # The objective; see `losses.mil_nce`.
             "weights": {"va": 1.0, "vt": 1.0},  # PAPER section 2: 1:1 on HowTo100M + AudioSet
             "temperature": 0.07,  # PAPER section 2
+            "symmetric": False,
+            "loss_chunk_rows": 0,
+            # The batch in pieces; see `TrainStep`.
+            "accumulate": 1,
+            "gradient_cache": 1,
+            # The decay of the averages of the weights, such as 0.999; 0 for no averages.
+            "average_decay": 0.0,
+            "jit_compile": False,
+            # Repeats bit for bit on the same machine; slower.
+            "deterministic": False,
+            # Steps in a row whose loss or gradient is not finite, until the run stops.
+            "nonfinite_limit": 1,
+            "log_every": 10,
+            # A profile of the steps from first to last for TensorBoard; (0, 0) for none.
+            "profile": (0, 0),
+            "checkpoint_every_seconds": 60.0,
+            "checkpoint_every_steps": 0,  # besides; 0 for none
+            "keep_checkpoints": 2,
+            "best_metric": "loss",
+            "best_is": "least",
+            # Retrieval among clips of another split while training; 0 steps for none.
+            "evaluate_every_steps": 0,
+            "evaluate_split": "validation",
+            "evaluate_clips": 256,
         }
     )
 
@@ -58,7 +94,7 @@ class Trainer:
       training: settings, see `default_config`.
       optimizer: settings, see `optimization.default_config`.
       directory: the run's folder; checkpoints and TensorBoard scalars go there. A folder with
-        checkpoints is gone on with.
+        checkpoints is gone on with. Several workers share it.
     """
 
     def __init__(
@@ -72,196 +108,286 @@ class Trainer:
         self.model = model
         self.strategy = strategy
         self.config = training
-        self.clip_norm = optimizer.clip_norm
         self.directory = directory
-        self.objective = Objective(dict(training.weights), training.temperature)
+        self.worker, self.workers = worker_and_workers(strategy)
+        self.objective = Objective(
+            dict(training.weights),
+            training.temperature,
+            training.symmetric,
+            training.loss_chunk_rows,
+        )
         with strategy.scope():
             self.optimizer = optimization.make_optimizer(optimizer, training.steps)
             self.optimizer.build(model.trainable_variables)
-            self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-        self.checkpoint = checkpoints.make_checkpoint(
-            model, optimizer=checkpoints.variables_of(self.optimizer), step=self.step
+        self.train_step = TrainStep(
+            model, self.objective, strategy, self.optimizer, training, optimizer.clip_norm
         )
-        self.manager = checkpoints.make_manager(
-            self.checkpoint, directory, training.keep_checkpoints
+        self.shared = checkpoints.make_checkpoint(model, **self.train_step.variables)
+        self.store = CheckpointStore(
+            directory,
+            training.keep_checkpoints,
+            training.best_metric,
+            training.best_is,
+            self.worker,
+            self.workers,
+            lambda: agreement.barrier(strategy),
         )
-        # Nothing here needs AutoGraph, which takes longer than all the rest of the tracing.
-        self._train_step = tf.function(self._distributed_step, autograph=False)
+        self._nonfinite_in_a_row = 0
+        self._nonfinite_steps = 0
+        self._overflows = 0
+        self._held_out: dict[str, float] = {}
 
-    def run(self, make_dataset: MakeDataset, batch_size: int) -> dict[str, float]:
+    def run(
+        self,
+        make_dataset: MakeDataset,
+        batch_size: int,
+        evaluate: Evaluate | None = None,
+        hparams: Mapping[str, Any] | None = None,
+        skipped: Callable[[], Mapping[str, int]] | None = None,
+    ) -> dict[str, float]:
         """Trains to the last step, from the newest checkpoint if there is one.
 
         Args:
-          make_dataset: number of examples already seen -> a dataset of global batches; see
-            `Reader.train`.
+          make_dataset: number of examples that this worker has already seen (and where there are
+            several workers, this worker's index and their number) -> a dataset of its batches, of
+            batch_size / workers examples; see `Reader.train`.
           batch_size: of the global batch.
+          evaluate: called every `evaluate_every_steps` by the first worker.
+          hparams: settings to show in TensorBoard.
+          skipped: how many records have been left out so far, by reason.
 
         Returns:
-          The losses of the last steps, averaged over `log_every`.
+          The losses and other values of the last steps, averaged over `log_every`; empty if there
+          was no step left.
 
         Raises:
           Preempted: on SIGTERM or Ctrl-C, after a checkpoint has been written.
-          NotFiniteError: if a loss or gradient is not finite; nothing of it is saved.
+          NotFiniteError: if losses or gradients are not finite; nothing of it is saved.
+          WorkerLostError: if another worker is gone.
+          ValueError: for sizes that do not fit, or data that end.
         """
-        restored = checkpoints.restore(self.checkpoint, self.directory)
-        start = int(self.step.numpy())
-        if restored:
-            logger.info("Going on from step %d of %d.", start, self.config.steps)
-        dataset = make_dataset(start * batch_size)
-        if self.strategy.num_replicas_in_sync > 1:
-            dataset = self.strategy.experimental_distribute_dataset(dataset)
-        writer = tf.summary.create_file_writer(str(self.directory / "tensorboard"))
-        last: dict[str, float] = {}
-        with (
-            _StopSignals() as stop,
-            writer.as_default(),
-            Progress(self.config.steps, "train", "steps", initial=start) as progress,
-        ):
-            saved_at = time.monotonic()
-            batches = iter(dataset)
-            for step in range(start, self.config.steps):
+        local = self._local_batch_size(batch_size)
+        with StopSignals() as stop:
+            try:
+                return self._run(make_dataset, batch_size, local, evaluate, hparams, skipped, stop)
+            except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+                if self.workers == 1:
+                    raise
+                raise WorkerLostError(
+                    f"Another worker is gone ({str(error).splitlines()[0]}). Start all workers "
+                    "again; they go on from the last checkpoint."
+                ) from error
+
+    def _run(
+        self,
+        make_dataset: MakeDataset,
+        batch_size: int,
+        local: int,
+        evaluate: Evaluate | None,
+        hparams: Mapping[str, Any] | None,
+        skipped: Callable[[], Mapping[str, int]] | None,
+        stop: StopSignals,
+    ) -> dict[str, float]:
+        step, batches, own = self._start(make_dataset, local)
+        saved_at = time.monotonic()
+        config = self.config
+        with Watcher(
+            self.directory,
+            config.steps,
+            step,
+            batch_size,
+            config.log_every,
+            config.profile,
+            shown=self.worker == 0,
+        ) as watcher:
+            if hparams is not None and step == 0:
+                watcher.hparams(hparams)
+            while step < config.steps:
+                step += 1
                 waited = time.monotonic()
-                batch = next(batches)
+                batch = self._next(batches, step)
                 waited = time.monotonic() - waited
-                metrics = self._numbers(self._train_step(batch), batch)
-                self._log(step + 1, metrics, waited)
-                last = metrics
-                progress.update(1, loss=metrics["loss"])
-                if stop.requested:
-                    self.manager.save(self.step)
-                    raise Preempted(
-                        f"Stopped at step {step + 1}; the same command goes on from it."
-                    )
-                if time.monotonic() - saved_at > self.config.checkpoint_every_seconds:
-                    self.manager.save(self.step)
+                due = self._is_due(step, saved_at)
+                watcher.before_step(step)
+                values, stopping, due = self._take(batch, stop.requested, due)
+                values = self._checked(values, batch, step)
+                if skipped is not None:
+                    values |= {f"skipped/{reason}": n for reason, n in skipped().items()}
+                watcher.after_step(step, values, waited)
+                if self._evaluates(step, stopping, evaluate):
+                    assert evaluate is not None
+                    watcher.pause(self._evaluate(step, evaluate, watcher, stop))
+                    # Nobody else has to be asked: stop here and not after one more step.
+                    stopping = stop.requested and self.workers == 1
+                if due or stopping or step == config.steps:
+                    started = time.monotonic()
+                    self.store.save(step, self.shared, own, {**watcher.means, **self._held_out})
                     saved_at = time.monotonic()
-        if self.manager.latest_checkpoint is None or start < self.config.steps:
-            self.manager.save(self.step)
-        return last
+                    watcher.pause(saved_at - started)
+                if stopping and step < config.steps:
+                    raise Preempted(f"Stopped at step {step}; the same command goes on from it.")
+            means = watcher.means
+        if self.train_step.averages is not None:
+            self.train_step.averages.put_in_place()
+        return means
 
-    def _log(self, step: int, metrics: dict[str, float], waited: float) -> None:
-        if step % self.config.log_every and step != self.config.steps:
-            return
-        for name, value in metrics.items():
-            tf.summary.scalar(f"train/{name}", value, step)
-        tf.summary.scalar("train/input_wait_seconds", waited, step)
+    # ---- Start ----------------------------------------------------------------------------------
 
-    def _numbers(self, metrics: dict[str, tf.Tensor], batch: Any) -> dict[str, float]:
-        values = {name: float(value) for name, value in metrics.items()}
-        wrong = [name for name, value in values.items() if not math.isfinite(value)]
-        if wrong:
-            examples = [
-                identity.decode(errors="replace")
-                for local in self.strategy.experimental_local_results(batch["example_id"])
-                for identity in local.numpy().tolist()
-            ]
-            raise NotFiniteError(
-                f"{', '.join(wrong)} not finite at step {int(self.step.numpy())}; examples: "
-                f"{', '.join(examples)}. Nothing of this step was saved; lower the learning rate "
-                "or look at these examples, and start again from the last checkpoint."
+    def _local_batch_size(self, batch_size: int) -> int:
+        pieces = max(self.config.accumulate, self.config.gradient_cache)
+        replicas = self.strategy.num_replicas_in_sync
+        if batch_size % (replicas * pieces):
+            raise ValueError(
+                f"The batch of {batch_size} can't be split evenly between {replicas} replicas"
+                + (f" and {pieces} pieces of each." if pieces > 1 else ".")
             )
+        return batch_size // self.workers
+
+    def _start(
+        self, make_dataset: MakeDataset, local: int
+    ) -> tuple[int, Iterator[Batch], tf.train.Checkpoint]:
+        """Restores what there is; the iterator goes on with the very next example."""
+
+        def begin(seen: int) -> tuple[Iterator[Batch], tf.train.Checkpoint]:
+            place = () if self.workers == 1 else (self.worker, self.workers)
+            batches = iter(make_dataset(seen, *place))
+            return batches, tf.train.Checkpoint(iterator=batches, **random_states())
+
+        batches, own = begin(0)
+        restored = self.store.restore(self.shared, own)
+        if restored is None:
+            # A first one, so that it shows now and not after hours if that can't be done.
+            self.store.save(0, self.shared, own)
+            return 0, batches, own
+        if not restored.own:
+            logger.warning(
+                "Checkpoint %s was written by another number of workers; each goes on in its "
+                "data where it would be by now.",
+                restored.path,
+            )
+            batches, own = begin(restored.step * local)
+        logger.info("Going on from step %d of %d.", restored.step, self.config.steps)
+        return restored.step, batches, own
+
+    # ---- A step ---------------------------------------------------------------------------------
+
+    def _next(self, batches: Iterator[Batch], step: int) -> Batch:
+        try:
+            return next(batches)
+        except StopIteration:
+            raise ValueError(
+                f"The data ended before step {step} of {self.config.steps}; training needs a "
+                "dataset that repeats."
+            ) from None
+
+    def _is_due(self, step: int, saved_at: float) -> bool:
+        if self.worker:
+            return False  # the first worker's clock counts
+        every = self.config.checkpoint_every_steps
+        if every and step % every == 0:
+            return True
+        return time.monotonic() - saved_at > self.config.checkpoint_every_seconds
+
+    def _take(self, batch: Batch, stop: bool, due: bool) -> tuple[dict[str, float], bool, bool]:
+        """A step's values, and whether any worker is to stop and the first wants a checkpoint."""
+        flags = tf.constant([float(stop), float(due)])
+        needed = self._for_replicas(needed_entries(batch, self.objective))
+        vector = self.train_step(needed, flags).numpy().tolist()
+        *values, stopping, saving = vector
+        named = dict(zip(self.train_step.names, values, strict=True))
+        named["temperature"] = self.config.temperature
+        return named, stopping > 0, saving > 0
+
+    def _for_replicas(self, batch: Batch) -> Batch:
+        """Gives each of this worker's replicas its rows."""
+        count = self.strategy.num_replicas_in_sync // self.workers
+        if count == 1:
+            return batch
+
+        def rows(tensor: tf.Tensor) -> Any:
+            parts = tf.split(tensor, count)
+            return self.strategy.experimental_distribute_values_from_function(
+                lambda context: parts[context.replica_id_in_sync_group % count]
+            )
+
+        return {name: rows(tensor) for name, tensor in batch.items()}
+
+    def _checked(self, values: dict[str, float], batch: Batch, step: int) -> dict[str, float]:
+        """Counts a step that was not finite, or stops the run."""
+        finite = values.pop("finite") > 0
+        wrong = [name for name, value in values.items() if not math.isfinite(value)]
+        if finite:
+            self._nonfinite_in_a_row = 0
+        elif wrong == ["gradient_norm"] and values["loss_scale"] > 1:
+            # What dynamic loss scaling is about: the step was left out and the scale halved.
+            self._overflows += 1
+        else:
+            self._nonfinite_steps += 1
+            self._nonfinite_in_a_row += 1
+            message = (
+                f"{', '.join(wrong)} not finite at step {step}; {_suspects(batch, self.objective)}."
+            )
+            if self._nonfinite_in_a_row >= self.config.nonfinite_limit:
+                raise NotFiniteError(
+                    f"{message} Nothing of this step was saved; lower the learning rate or look "
+                    "at these examples, and start again from the last checkpoint."
+                )
+            logger.warning("%s The step was left out.", message)
+        if self.train_step.loss_scale is None:
+            del values["loss_scale"]
+        else:
+            values["loss_scale_overflows"] = self._overflows
+        values["nonfinite_steps"] = self._nonfinite_steps
         return values
 
-    def _distributed_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        replica_metrics = self.strategy.run(self._replica_step, args=(batch,))
-        first = self.strategy.experimental_local_results
-        return {name: first(value)[0] for name, value in replica_metrics.items()}
+    # ---- Now and then ---------------------------------------------------------------------------
 
-    def _replica_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """One step; the metrics returned are those of the global batch, on every replica."""
-        context = tf.distribute.get_replica_context()
-        replicas = self.strategy.num_replicas_in_sync
+    def _evaluates(self, step: int, stopping: bool, evaluate: Evaluate | None) -> bool:
+        every = self.config.evaluate_every_steps
+        if evaluate is None or not every or self.worker or stopping:
+            return False
+        return step % every == 0 or step == self.config.steps
 
-        def gather(tensor: tf.Tensor) -> tf.Tensor:
-            return tensor if replicas == 1 else context.all_gather(tensor, axis=0)
+    def _evaluate(
+        self, step: int, evaluate: Evaluate, watcher: Watcher, stop: StopSignals
+    ) -> float:
+        """Evaluates the weights, or their averages; returns the seconds it took."""
+        started = time.monotonic()
+        averages = self.train_step.averages
+        if averages is None:
+            found = evaluate(self.model, lambda: stop.requested)
+        else:
+            with averages.in_place_of_weights():
+                found = evaluate(self.model, lambda: stop.requested)
+        if found is not None:
+            self._held_out = {f"held_out/{name}": value for name, value in found.items()}
+            watcher.write(step, self._held_out)
+        return time.monotonic() - started
 
-        def total(tensor: Any) -> Any:
-            if replicas == 1:
-                return tensor
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, tensor)
 
-        variables = self.model.trainable_variables
-        with tf.GradientTape() as tape:
-            embeddings, valid = embed_batch(self.model, self.objective, batch, training=True)
-            loss, terms, counts = self.objective(embeddings, valid, gather)
-        gradients = tape.gradient(loss, variables)
-        # Some weights take no part in some graphs' losses.
-        gradients = [
-            tf.zeros_like(variable) if gradient is None else tf.convert_to_tensor(gradient)
-            for gradient, variable in zip(gradients, variables, strict=True)
+def _suspects(batch: Batch, objective: Objective) -> str:
+    """The examples whose input is not finite; if there are none, all of the batch."""
+    names = (
+        [
+            name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+            for name in np.asarray(batch["example_id"]).tolist()
         ]
-        # Clip the true gradient, the sum over replicas; the optimizer adds up once more.
-        gradients = [total(gradient) for gradient in gradients]
-        norm = tf.linalg.global_norm(gradients)
-        if self.clip_norm > 0:
-            gradients, _ = tf.clip_by_global_norm(gradients, self.clip_norm, use_norm=norm)
-        self.optimizer.apply([gradient / replicas for gradient in gradients], variables)
-        self.step.assign_add(1)
-        metrics = {"loss": total(loss), "gradient_norm": norm}
-        metrics |= {f"loss/{pair}": total(term) for pair, term in terms.items()}
-        metrics |= {f"pairs/{pair}": count for pair, count in counts.items()}
-        metrics["learning_rate"] = tf.convert_to_tensor(self.optimizer.learning_rate)
-        return metrics
-
-
-def embed_batch(
-    model: EmbeddingGraph, objective: Objective, batch: Batch, training: bool
-) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
-    """Embeds a batch for an objective.
-
-    Args:
-      model: the network.
-      objective: says which pairs, so which modalities and spaces.
-      batch: see `Reader`; "text" is [B, P, words].
-      training: as in `BatchNorm`.
-
-    Returns:
-      Embeddings "PAIR/MODALITY" and validity by modality, as `Objective` takes them.
-    """
-    inputs = {modality: batch[modality] for modality in objective.modalities}
-    valid = {modality: batch[f"valid/{modality}"] for modality in objective.modalities}
-    rows: dict[str, Any] = {}
+        if "example_id" in batch
+        else []
+    )
     for modality in objective.modalities:
-        if modality == "text":
-            shape = tf.shape(inputs["text"])
-            inputs["text"] = tf.reshape(inputs["text"], [-1, inputs["text"].shape[-1]])
-            rows["text"] = tf.reshape(valid["text"], [-1])
-        elif modality != "video":
-            # Frames are always there, so video needs no mask and keeps the fused batch norm.
-            rows[modality] = valid[modality]
-    outputs = model(inputs, training=training, valid=rows)
-    embeddings = {}
-    for pair in objective.pairs:
-        space = model.common_space(*PAIRS[pair])
-        for modality in PAIRS[pair]:
-            embedding = outputs[modality][space]
-            if modality == "text":
-                embedding = tf.reshape(embedding, [shape[0], shape[1], embedding.shape[-1]])
-            embeddings[f"{pair}/{modality}"] = embedding
-    return embeddings, valid
+        values = np.asarray(batch[modality])
+        if not np.issubdtype(values.dtype, np.floating):
+            continue
+        bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        if bad.any():
+            return f"the {modality} is not finite in examples: {_listed(names, bad)}"
+    return f"examples: {_listed(names, np.ones(len(names), bool))}"
 
 
-class _StopSignals:
-    """Turns SIGTERM and Ctrl-C into a request that the loop answers after the running step."""
-
-    def __init__(self) -> None:
-        self.requested = False
-        self._previous: dict[int, Any] = {}
-
-    def __enter__(self) -> _StopSignals:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            try:
-                self._previous[number] = signal.signal(number, self._request)
-            except ValueError:  # not in the main thread: then the caller handles signals
-                break
-        return self
-
-    def _request(self, number: int, frame: Any) -> None:
-        del frame
-        if self.requested and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.requested = True
-
-    def __exit__(self, *exception: Any) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+def _listed(names: list[str], chosen: np.ndarray) -> str:
+    found = [name for name, is_chosen in zip(names, chosen, strict=False) if is_chosen]
+    if not found:
+        return "not named by this data set"
+    more = len(found) - _NAMED_EXAMPLES
+    return ", ".join(found[:_NAMED_EXAMPLES]) + (f" and {more} more" if more > 0 else "")

@@ -12,9 +12,7 @@ import tensorflow as tf
 from mmv_tf import losses
 
 
-def naive_mil_nce(
-    video, text, temperature=0.07, valid=None, candidate_valid=None, symmetric=False
-):
+def naive_mil_nce(video, text, temperature=0.07, valid=None, candidate_valid=None, symmetric=False):
     """Row by row and pair by pair, in float64."""
     batch, candidates, _ = text.shape
     valid = np.ones(batch, bool) if valid is None else valid
@@ -209,8 +207,8 @@ def test_a_global_batch_of_16384_takes_less_than_2_gib():
         [sys.executable, "-c", _BIG], check=True, capture_output=True, text=True, timeout=1200
     )
     loss, peak = map(float, done.stdout.split())
-    # Random vectors in 256 dimensions: close to log(2 * 16384 * 5 / 5), from above.
-    assert np.log(2 * 16384) < loss + 1.0 < np.log(2 * 16384) + 3.0
+    # Random vectors: a little over the loss if nothing were told apart.
+    assert np.log(2 * 16384) < loss < np.log(2 * 16384) + 0.5
     assert peak < 2 * 1024**3, f"{peak / 1024**3:.2f} GiB"
 
 

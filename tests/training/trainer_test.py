@@ -1,172 +1,261 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-import json
 import os
-import shutil
 import signal
 
-import ml_collections
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mmv_tf import training
-from mmv_tf.data import Reader
-from mmv_tf.training import experiment
-from mmv_tf.training.checkpoints import NETWORK_FILE
+from mmv_tf.training import checkpoint_store, optimization
+from mmv_tf.training.random_state import random_states, seed_everything
 from mmv_tf.training.trainer import Trainer
-from tests import small_world
+from tests.training import linear_world
+
+BATCH = 8
 
 
-@pytest.fixture(scope="module")
-def config(prepared, tmp_path_factory):
-    words = small_world.write_word_vectors(tmp_path_factory.mktemp("words"))
-    config = ml_collections.ConfigDict(
-        {
-            "seed": 0,
-            "strategy": "one_device",
-            "word_vectors": str(words),
-            "unit_word_vectors": False,
-            "model": small_world.model_config(),
-            "data": small_world.data_config(prepared),
-            "optimizer": training.default_optimizer_config(),
-            "training": training.default_config(),
-        }
-    )
-    config.training.steps = 6
-    config.training.log_every = 1
-    config.training.checkpoint_every_seconds = 0.0
-    config.optimizer.learning_rate = 1e-4  # so small that rounding is not amplified
-    config.optimizer.warmup_steps = 2
-    return config.lock()
-
-
-@pytest.fixture(scope="module")
-def whole(config, tmp_path_factory):
-    """A finished run and its last metrics."""
-    tf.config.experimental.enable_op_determinism()
-    run = tmp_path_factory.mktemp("whole") / "run"
-    return run, experiment.run(config, run)
-
-
-def weights(model):
-    return [variable.numpy() for variable in model.variables]
-
-
-def changed(before, after):
-    """For each weight whether it differs."""
-    pairs = zip(weights(before), weights(after), strict=True)
-    return [not np.array_equal(old, new) for old, new in pairs]
-
-
-def distance(first, second):
-    """How much the answers of two networks differ, as a share of their size."""
-    clips = tf.random.stateless_uniform([4, 4, 32, 32, 3], [0, 0])
-    sounds = tf.random.stateless_uniform([4, 38, 80, 1], [0, 1])
-    sentences = tf.constant([[2, 3, 0, 0, 0, 0], [5, 6, 7, 0, 0, 0]])
-    inputs = {"video": clips, "audio": sounds, "text": sentences}
-    one, two = (
-        np.concatenate(
-            [
-                np.ravel(value)
-                for modality in network(inputs).values()
-                for value in modality.values()
-            ]
-        )
-        for network in (first, second)
-    )
-    return np.linalg.norm(one - two) / np.linalg.norm(one)
-
-
-def test_a_run_trains_saves_and_loads(config, whole):
-    run, metrics = whole
-    assert np.isfinite(metrics["loss"])
-    assert metrics["pairs/va"] == 4
-    assert json.loads((run / "config.json").read_text())["training"]["steps"] == 6
-    model, untrained = training.load_model(run), training.load_model(run / NETWORK_FILE)
-    assert model.metadata["num_frames"] == 4
-    for tower in ("video", "audio"):
-        assert any(changed(getattr(untrained, tower), getattr(model, tower)))
-    assert not any(changed(untrained.text.embedding, model.text.embedding))
-    assert experiment.run(config, run) == {}, "a finished run is left as it is"
-
-
-def test_stopped_and_gone_on_with_equals_never_stopped(config, whole, tmp_path, monkeypatch):
-    original = Trainer._log
-
-    def stop_at_three(self, step, metrics, waited):
-        original(self, step, metrics, waited)
-        if step == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    run = tmp_path / "stopped"
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_log", stop_at_three)
-        with pytest.raises(training.Preempted, match="step 3"):
-            experiment.run(config, run)
-    assert not (run / "model.keras").exists()
-    partly = training.load_model(run)  # the newest checkpoint
-    experiment.run(config, run)
-    never_stopped, resumed = training.load_model(whole[0]), training.load_model(run)
-    # Convolutions' gradients are summed by threads in any order, so equal means nearly so.
-    assert distance(never_stopped, resumed) < 1e-3
-    assert distance(never_stopped, partly) > 1e-2
-
-
-def test_a_broken_newest_checkpoint_falls_back(whole, tmp_path, caplog):
-    run = tmp_path / "run"
-    shutil.copytree(whole[0], run)
-    (run / "model.keras").unlink()
-    checkpoints = sorted((run / "checkpoints").glob("*.data-*"), key=os.path.getmtime)
-    assert len(checkpoints) == 2
-    os.truncate(checkpoints[-1], 100)
-    training.load_model(run)
-    assert "trying the one before" in caplog.text
-    os.truncate(checkpoints[0], 100)
-    with pytest.raises(ValueError, match="None of the 2 checkpoints"):
-        training.load_model(run)
-
-
-def test_other_settings_in_the_same_folder_are_refused(config, whole):
-    other = config.copy_and_resolve_references().unlock()
-    other.optimizer.learning_rate = 0.5
-    with pytest.raises(ValueError, match=r"optimizer\.learning_rate was 0\.0001, now 0\.5"):
-        experiment.run(other, whole[0])
-
-
-def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_examples(config, tmp_path):
-    wild = config.copy_and_resolve_references().unlock()
-    wild.optimizer.learning_rate = 1e38  # throws the weights out of range at once
-    wild.optimizer.warmup_steps = 0
-    run = tmp_path / "run"
-    with pytest.raises(training.NotFiniteError, match=r"not finite at step \d+; examples: film"):
-        experiment.run(wild, run)
-    assert not (run / "model.keras").exists()
-
-
-def test_the_loss_falls_on_a_fixed_batch(prepared, tmp_path):
-    settings = training.default_config()
-    settings.steps = 30
-    optimizer = training.default_optimizer_config()
-    optimizer.warmup_steps = 0
+def make_trainer(directory, **changes):
+    seed_everything(0, deterministic=False)
     strategy = training.make_strategy("one_device")
     with strategy.scope():
-        model = small_world.tiny_model()
-    reader = Reader(small_world.data_config(prepared), model.tokenizer, model.log_mel)
-    trainer = Trainer(model, strategy, settings, optimizer, tmp_path)
-    batch = next(iter(reader.train(seed=0)))
-    losses = [float(trainer._train_step(batch)["loss"]) for _ in range(30)]
-    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+        model = linear_world.LinearGraph()
+    return Trainer(
+        model,
+        strategy,
+        linear_world.settings(**changes),
+        linear_world.optimizer_settings(),
+        directory,
+    )
 
 
-def test_loading_what_is_not_there_says_so(tmp_path):
-    with pytest.raises(ValueError, match="no network at"):
-        training.load_model(tmp_path / "absent.keras")
-    with pytest.raises(ValueError, match="not the folder of a training run"):
-        training.load_model(tmp_path)
-    broken = tmp_path / "broken.keras"
-    broken.write_bytes(b"not a zip file")
-    with pytest.raises(ValueError, match="not a network saved by mmv_tf"):
-        training.load_model(broken)
-    with pytest.raises(ValueError, match="one_device"):
-        training.make_strategy("tpu9")
+def scalars(directory):
+    events = EventAccumulator(str(directory / "tensorboard"), {"tensors": 0})
+    events.Reload()
+    return {
+        tag: [(e.step, tf.make_ndarray(e.tensor_proto).item()) for e in events.Tensors(tag)]
+        for tag in events.Tags()["tensors"]
+        if not tag.startswith("_hparams")
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A finished run of eight steps."""
+    run = tmp_path_factory.mktemp("whole")
+    trainer = make_trainer(run, checkpoint_every_steps=2, keep_checkpoints=2)
+    metrics = trainer.run(
+        linear_world.dataset(BATCH),
+        BATCH,
+        hparams={"optimizer": {"learning_rate": 0.05}, "sizes": (1, 2)},
+        skipped=lambda: {"no frames": 3},
+    )
+    return run, metrics, trainer.model.get_weights()
+
+
+def test_the_loss_falls(tmp_path):
+    values = {name: value[:BATCH] for name, value in linear_world.examples().items()}
+    trainer = make_trainer(tmp_path, steps=30)
+    first = make_trainer(tmp_path / "first", steps=1).run(
+        linear_world.dataset(BATCH, values), BATCH
+    )
+    last = trainer.run(linear_world.dataset(BATCH, values), BATCH)
+    assert last["loss"] < 0.7 * first["loss"]
+
+
+def test_tensorboard_has_every_term(whole):
+    run, metrics, _ = whole
+    found = scalars(run)
+    assert {
+        "train/loss",
+        "train/loss/va",
+        "train/loss/vt",
+        "train/pairs/va",
+        "train/learning_rate",
+        "train/gradient_norm",
+        "train/temperature",
+        "train/nonfinite_steps",
+        "train/clips_per_second",
+        "train/input_wait_share",
+        "train/skipped/no frames",
+    } <= set(found)
+    assert [step for step, _ in found["train/loss"]] == list(range(1, 9))
+    assert found["train/loss"][-1][1] == pytest.approx(metrics["loss"])
+    assert found["train/skipped/no frames"][-1] == (8, 3)
+    assert found["train/temperature"][0][1] == pytest.approx(0.07)
+    both = metrics["loss/va"] + metrics["loss/vt"]
+    assert metrics["loss"] == pytest.approx(both, rel=1e-5)
+
+
+def test_the_newest_and_the_best_checkpoints_stay(whole):
+    run, _, _ = whole
+    kept = [path.name for path in sorted((run / "checkpoints").iterdir())]
+    assert kept[-2:] == ["step-00000006", "step-00000008"]
+    store = checkpoint_store.CheckpointStore(run)
+    losses = {
+        path: checkpoint_store.read_manifest(path)["metrics"].get("loss", np.inf)
+        for path in store.paths()
+    }
+    assert store.best() == min(losses, key=losses.get)
+
+
+def test_stopped_and_gone_on_with_equals_never_stopped(whole, tmp_path):
+    """The iterator goes on inside a shuffled epoch; moments, step and schedule go on too."""
+    make = linear_world.dataset(BATCH)
+    stopped = make_trainer(tmp_path)
+    steps = iter(range(1, 9))
+    with pytest.raises(training.Preempted, match="step 5;"):
+        # Asked during step 4; the next step's end is when it is answered.
+        stopped.run(make, BATCH, skipped=lambda: _stop() if next(steps) == 4 else {})
+    resumed = make_trainer(tmp_path)
+    metrics = resumed.run(make, BATCH)
+    assert metrics["loss"] == whole[1]["loss"]
+    for one, other in zip(resumed.model.get_weights(), whole[2], strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert resumed.run(make, BATCH) == {}, "no step was left"
+
+
+def _stop():
+    os.kill(os.getpid(), signal.SIGTERM)
+    return {}
+
+
+def test_a_stop_during_evaluation_is_answered_there(tmp_path):
+    asked = []
+
+    def evaluate(model, interrupted):
+        assert not interrupted()
+        _stop()
+        asked.append(interrupted())
+        return None
+
+    trainer = make_trainer(tmp_path, evaluate_every_steps=2)
+    with pytest.raises(training.Preempted, match="step 2;"):
+        trainer.run(linear_world.dataset(BATCH), BATCH, evaluate)
+    assert asked == [True]
+    assert trainer.store.paths()[-1].name == "step-00000002"
+
+
+def test_held_out_metrics_are_shown_and_choose_the_best(tmp_path):
+    recalls = iter([0.1, 0.9, 0.3, 0.2])
+    trainer = make_trainer(
+        tmp_path,
+        evaluate_every_steps=2,
+        checkpoint_every_steps=2,
+        keep_checkpoints=1,
+        best_metric="held_out/R@1",
+        best_is="most",
+    )
+    trainer.run(linear_world.dataset(BATCH), BATCH, lambda model, stop: {"R@1": next(recalls)})
+    assert [path.name for path in trainer.store.paths()] == ["step-00000004", "step-00000008"]
+    assert trainer.store.best().name == "step-00000004"
+    assert [round(v, 3) for _, v in scalars(tmp_path)["held_out/R@1"]] == [0.1, 0.9, 0.3, 0.2]
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "missing", "manifest"])
+def test_a_broken_newest_checkpoint_is_told_and_the_one_before_used(tmp_path, caplog, damage):
+    variable = tf.Variable(1.0)
+    store = checkpoint_store.CheckpointStore(tmp_path)
+    for step in (1, 2):
+        variable.assign(step)
+        path = store.save(step, tf.train.Checkpoint(variable=variable))
+    file = next(path.glob("*.data-*"))
+    if damage == "cut":
+        os.truncate(file, 3)
+    elif damage == "changed":
+        file.write_bytes(file.read_bytes()[:-1] + b"~")
+    elif damage == "missing":
+        file.unlink()
+    else:
+        (path / "checkpoint.json").write_text("{")
+    assert store.restore(tf.train.Checkpoint(variable=variable)).step == 1
+    assert float(variable) == 1.0
+    assert "step-00000002 can't be read" in caplog.text
+    os.truncate(next(store.paths()[0].glob("*.data-*")), 0)
+    with pytest.raises(ValueError, match="None of the 2 checkpoints"):
+        store.restore(tf.train.Checkpoint(variable=variable))
+
+
+def test_what_a_killed_writer_left_is_not_a_checkpoint(tmp_path, monkeypatch):
+    variable = tf.Variable(1.0)
+    store = checkpoint_store.CheckpointStore(tmp_path)
+    checkpoint = tf.train.Checkpoint(variable=variable)
+    store.save(1, checkpoint)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint_store, "_flush", _fail)
+        with pytest.raises(KeyboardInterrupt):
+            store.save(2, checkpoint)
+    assert [path.name for path in store.paths()] == ["step-00000001"]
+    assert store.restore(checkpoint).step == 1
+    store.save(3, checkpoint)
+    names = sorted(path.name for path in store.directory.iterdir())
+    assert names == ["step-00000001", "step-00000003"]
+
+
+def _fail(path):
+    raise KeyboardInterrupt
+
+
+def poisoned():
+    values = linear_world.examples()
+    values["audio"][5] = np.nan
+    return linear_world.dataset(BATCH, values)
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_step_term_and_example(tmp_path):
+    trainer = make_trainer(tmp_path, checkpoint_every_steps=1)
+    with pytest.raises(
+        training.NotFiniteError,
+        match=r"loss/va, .*not finite at step \d; the audio is not finite in examples: clip-5\.",
+    ):
+        trainer.run(poisoned(), BATCH)
+    fresh = linear_world.LinearGraph()
+    assert trainer.store.restore(tf.train.Checkpoint(weights=[v.value for v in fresh.variables]))
+    assert all(np.isfinite(weight).all() for weight in fresh.get_weights())
+
+
+def test_steps_that_are_not_finite_are_left_out_and_counted_if_allowed(tmp_path, caplog):
+    trainer = make_trainer(tmp_path, nonfinite_limit=2)
+    trainer.run(poisoned(), BATCH)
+    counts = scalars(tmp_path)["train/nonfinite_steps"]
+    assert counts[-1][1] >= 1
+    assert caplog.text.count("The step was left out") == counts[-1][1]
+    assert all(np.isfinite(weight).all() for weight in trainer.model.get_weights())
+
+
+def test_averages_are_what_a_finished_run_has(tmp_path):
+    trainer = make_trainer(tmp_path, average_decay=0.9)
+    trainer.run(linear_world.dataset(BATCH), BATCH)
+    for weight, average in zip(
+        trainer.model.get_weights(), trainer.train_step.averages.variables, strict=True
+    ):
+        np.testing.assert_array_equal(weight, average)
+
+
+def test_a_profile_is_written(tmp_path):
+    make_trainer(tmp_path, profile=(2, 3), steps=4).run(linear_world.dataset(BATCH), BATCH)
+    assert list((tmp_path / "tensorboard" / "plugins" / "profile").rglob("*.xplane.pb"))
+
+
+def test_what_does_not_fit_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="can't be split evenly"):
+        make_trainer(tmp_path, accumulate=3).run(linear_world.dataset(BATCH), BATCH)
+    with pytest.raises(ValueError, match="profile"):
+        make_trainer(tmp_path, profile=(3, 2)).run(linear_world.dataset(BATCH), BATCH)
+    make = linear_world.dataset(BATCH)
+    with pytest.raises(ValueError, match="data ended before step 3 of 8"):
+        make_trainer(tmp_path / "b").run(lambda start: make(start).take(2), BATCH)
+    settings = linear_world.optimizer_settings(name="adamm")
+    with pytest.raises(ValueError, match=r"optimizer\.name"):
+        optimization.make_optimizer(settings, 10)
+
+
+def test_the_random_generators_go_on(tmp_path):
+    seed_everything(1, deterministic=False)
+    checkpoint = tf.train.Checkpoint(**random_states())
+    checkpoint.write(str(tmp_path / "state"))
+    drawn = np.random.random(), float(tf.random.get_global_generator().uniform([]))
+    checkpoint.read(str(tmp_path / "state"))
+    assert drawn == (np.random.random(), float(tf.random.get_global_generator().uniform([])))

@@ -1,0 +1,134 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Retrieval on a held-out slice, while training goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import ml_collections
+import numpy as np
+import tensorflow as tf
+
+from mmv_tf.data import Reader, config_for_network
+from mmv_tf.evaluation.retrieval import ranks
+from mmv_tf.graphs import EmbeddingGraph
+
+_RECALLS = (1, 5, 10)
+# Query and item; each in the space in which the network compares the two.
+_DIRECTIONS = (("text", "video"), ("video", "audio"), ("text", "audio"))
+
+
+class HeldOutRetrieval:
+    """Recall of the clip that belongs to a narration or a sound, among the first clips of a split.
+
+    Each clip is seen once, in its middle. Clips without sound or narration are left out of the
+    directions that need it.
+
+    Args:
+      data: the reader's settings of the training data.
+      split: which to read.
+      clips: how many at most.
+      batch_size: clips at a time; by default that of training.
+    """
+
+    def __init__(
+        self,
+        data: ml_collections.ConfigDict,
+        split: str,
+        clips: int,
+        batch_size: int | None = None,
+    ):
+        self._directory = data.directory
+        self._split = split
+        self._clips = clips
+        self._batch_size = data.batch_size if batch_size is None else batch_size
+        self._embed: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]] | None = None
+
+    def __call__(
+        self, model: EmbeddingGraph, interrupted: Callable[[], bool] = lambda: False
+    ) -> dict[str, float] | None:
+        """Embeds and ranks.
+
+        Args:
+          model: always the same network; its weights may change from call to call.
+          interrupted: asked before each batch whether to give up.
+
+        Returns:
+          "text_to_video/R@1", ".../median_rank", ".../count" and so on, for the directions whose
+          modalities share a space and of which there are at least two clips; None if interrupted.
+        """
+        embeddings: dict[str, list[np.ndarray]] = {}
+        seen = 0
+        for batch in self._batches(model):
+            if interrupted():
+                return None
+            # One window a clip, and one narration.
+            flat = {
+                key: value[:, 0] for key, value in batch.items() if key.split("/")[-1] in _NEEDED
+            }
+            for modality in model.modalities:
+                if modality in flat:
+                    valid = tf.reshape(flat[f"valid/{modality}"], [len(flat[modality]), -1])
+                    flat[f"valid/{modality}"] = tf.reduce_all(valid, axis=1)
+            if "text" in flat and flat["text"].shape.rank == 3:
+                flat["text"] = flat["text"][:, 0]
+            inputs = {m: flat[m] for m in model.modalities if m in flat}
+            for key, value in self._embedded(model, inputs).items():
+                embeddings.setdefault(key, []).append(value.numpy())
+            for modality in inputs:
+                key = f"valid/{modality}"
+                embeddings.setdefault(key, []).append(flat[key].numpy())
+            seen += len(flat["video"])
+            if seen >= self._clips:
+                break
+        arrays = {key: np.concatenate(parts)[: self._clips] for key, parts in embeddings.items()}
+        return _metrics(model, arrays)
+
+    def _batches(self, model: EmbeddingGraph) -> tf.data.Dataset:
+        config = config_for_network(
+            model.metadata, self._directory, self._split, batch_size=self._batch_size
+        )
+        return Reader(config, model.tokenizer, model.log_mel).evaluate()
+
+    def _embedded(
+        self, model: EmbeddingGraph, inputs: dict[str, tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
+        if self._embed is None:
+
+            @tf.function(reduce_retracing=True, autograph=False)
+            def embed(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+                return {
+                    f"{modality}/{space}": value
+                    for modality, spaces in model(inputs, training=False).items()
+                    for space, value in spaces.items()
+                    if space != "before_head"
+                }
+
+            self._embed = embed
+        return self._embed(inputs)
+
+
+_NEEDED = ("video", "audio", "text")
+
+
+def _metrics(model: EmbeddingGraph, arrays: dict[str, np.ndarray]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for query, item in _DIRECTIONS:
+        try:
+            space = model.common_space(query, item)
+        except ValueError:  # this graph does not compare them
+            continue
+        if f"valid/{query}" not in arrays or f"valid/{item}" not in arrays:
+            continue
+        rows = arrays[f"valid/{query}"] & arrays[f"valid/{item}"]
+        if rows.sum() < 2:
+            continue
+        rank = ranks(arrays[f"{query}/{space}"][rows], arrays[f"{item}/{space}"][rows])
+        name = f"{query}_to_{item}"
+        found |= {f"{name}/R@{k}": float((rank <= k).mean()) for k in _RECALLS}
+        found |= {
+            f"{name}/median_rank": float(np.median(rank)),
+            f"{name}/count": float(rows.sum()),
+        }
+    return found

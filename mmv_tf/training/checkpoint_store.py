@@ -1,0 +1,263 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints as folders that are there whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+import pathlib
+import shutil
+from collections.abc import Callable, Mapping
+
+import tensorflow as tf
+
+logger = logging.getLogger(__name__)
+
+FOLDER = "checkpoints"
+_MANIFEST = "checkpoint.json"
+_SHARED = "state"  # what all workers have alike, written by the first
+_READ_BYTES = 1 << 22
+
+
+class BrokenCheckpointError(ValueError):
+    """A checkpoint's files are not those that were written."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+    """What was restored.
+
+    Attributes:
+      path: the checkpoint's folder.
+      step: its step.
+      own: whether this worker's own part was restored too; it is not if the checkpoint was written
+        by another number of workers.
+    """
+
+    path: pathlib.Path
+    step: int
+    own: bool
+
+
+class CheckpointStore:
+    """A run's checkpoints, "checkpoints/step-00000120" and so on.
+
+    A checkpoint is written under another name and renamed when it is complete and on the disk, so
+    that being killed at any moment leaves the ones before as they were. `checkpoint.json` in it
+    holds the step, metrics, and size and SHA-256 of each file, which are checked on reading.
+
+    Args:
+      directory: the run's folder.
+      keep: how many of the newest stay.
+      best_metric, best_is: the checkpoint whose metric is "least" or "most" stays as well. Those
+        without that metric don't take part.
+      worker, workers: this process and the number of those that write a checkpoint together.
+      barrier: returns when all workers have called it.
+
+    Raises:
+      ValueError: for another `best_is`, or `keep` under 1.
+    """
+
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        keep: int = 2,
+        best_metric: str = "loss",
+        best_is: str = "least",
+        worker: int = 0,
+        workers: int = 1,
+        barrier: Callable[[], None] = lambda: None,
+    ):
+        if best_is not in ("least", "most"):
+            raise ValueError(f"best_is is {best_is!r}; use 'least' or 'most'.")
+        if keep < 1:
+            raise ValueError(f"keep is {keep}; at least one checkpoint has to stay.")
+        self.directory = directory / FOLDER
+        self._keep = keep
+        self._best_metric = best_metric
+        self._best_is = best_is
+        self._worker = worker
+        self._workers = workers
+        self._barrier = barrier
+
+    def paths(self) -> list[pathlib.Path]:
+        """The checkpoints, oldest first, whether or not they can be read."""
+        return sorted(path for path in self.directory.glob("step-*") if path.is_dir())
+
+    def best(self) -> pathlib.Path | None:
+        """The checkpoint with the best metric, the newest of equals; None if none has it."""
+        found = []
+        for path in self.paths():
+            try:
+                value = read_manifest(path)["metrics"].get(self._best_metric)
+            except BrokenCheckpointError:
+                continue
+            if value is not None:
+                found.append((value if self._best_is == "most" else -value, path))
+        return max(found)[1] if found else None
+
+    def save(
+        self,
+        step: int,
+        shared: tf.train.Checkpoint,
+        own: tf.train.Checkpoint | None = None,
+        metrics: Mapping[str, float] | None = None,
+    ) -> pathlib.Path:
+        """Writes a checkpoint and removes those that need not stay.
+
+        Args:
+          step: its number.
+          shared: what all workers have alike.
+          own: what each worker has for itself, such as its place in the data.
+          metrics: numbers to keep with it.
+        """
+        path = self.directory / f"step-{step:08d}"
+        partial = self.directory / f".{path.name}.partial"
+        if self._worker == 0:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            for left in self.directory.glob(".step-*.partial"):  # by a killed process
+                shutil.rmtree(left)
+            partial.mkdir()
+        self._barrier()
+        if self._worker == 0:
+            shared.write(str(partial / _SHARED))
+        if own is not None:
+            own.write(str(partial / self._own_name(self._worker)))
+        self._barrier()
+        if self._worker == 0:
+            self._complete(partial, path, step, dict(metrics or {}))
+        self._barrier()
+        return path
+
+    def _complete(
+        self, partial: pathlib.Path, path: pathlib.Path, step: int, metrics: dict[str, float]
+    ) -> None:
+        files = {}
+        for file in sorted(partial.iterdir()):
+            _flush(file)
+            files[file.name] = {"bytes": file.stat().st_size, "sha256": _digest(file)}
+        manifest = {"step": step, "workers": self._workers, "metrics": metrics, "files": files}
+        text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
+        (partial / _MANIFEST).write_text(text, encoding="utf-8")
+        _flush(partial / _MANIFEST)
+        _flush(partial)
+        if path.exists():  # a broken one, which was passed over when the run went on
+            shutil.rmtree(path)
+        partial.rename(path)
+        _flush(self.directory)
+        best = self.best()
+        for old in self.paths()[: -self._keep]:
+            if old != best:
+                shutil.rmtree(old)
+
+    def restore(
+        self, shared: tf.train.Checkpoint, own: tf.train.Checkpoint | None = None
+    ) -> Restored | None:
+        """Restores the newest checkpoint that can be read; says so when it isn't the newest.
+
+        Returns:
+          None if there is no checkpoint.
+
+        Raises:
+          ValueError: if there are some and none can be read.
+        """
+        paths = self.paths()
+        for path in reversed(paths):
+            try:
+                manifest = check(path)
+                _read(shared, path / _SHARED)
+                fits = own is not None and manifest["workers"] == self._workers
+                if own is not None and fits:
+                    _read(own, path / self._own_name(self._worker))
+                return Restored(path, manifest["step"], fits)
+            except BrokenCheckpointError as error:
+                logger.warning(
+                    "Checkpoint %s can't be read (%s); trying the one before.", path, error
+                )
+        if paths:
+            raise ValueError(
+                f"None of the {len(paths)} checkpoints in {self.directory} can be read; remove the "
+                "run's folder to start again."
+            )
+        return None
+
+    @staticmethod
+    def _own_name(worker: int) -> str:
+        return f"worker-{worker}"
+
+
+def read_manifest(path: pathlib.Path) -> dict:
+    """A checkpoint's `checkpoint.json`.
+
+    Raises:
+      BrokenCheckpointError: if it isn't one.
+    """
+    try:
+        manifest = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BrokenCheckpointError(f"{_MANIFEST}: {error}") from error
+    if not isinstance(manifest, dict) or not {"step", "workers", "metrics", "files"} <= set(
+        manifest
+    ):
+        raise BrokenCheckpointError(f"{_MANIFEST} lacks entries")
+    return manifest
+
+
+def check(path: pathlib.Path) -> dict:
+    """Compares a checkpoint's files with its manifest, and returns that.
+
+    Raises:
+      BrokenCheckpointError: for a file that is missing, cut short or changed.
+    """
+    manifest = read_manifest(path)
+    for name, entry in manifest["files"].items():
+        file = path / name
+        if not file.is_file():
+            raise BrokenCheckpointError(f"{name} is missing")
+        if file.stat().st_size != entry["bytes"]:
+            raise BrokenCheckpointError(
+                f"{name} has {file.stat().st_size} bytes instead of {entry['bytes']}"
+            )
+        if _digest(file) != entry["sha256"]:
+            raise BrokenCheckpointError(f"{name} is not what was written")
+    return manifest
+
+
+def read_weights(checkpoint: tf.train.Checkpoint, path: pathlib.Path) -> None:
+    """Restores what all workers have alike, or a part of it, from a checkpoint's folder.
+
+    Raises:
+      BrokenCheckpointError: see `check`; also if it does not hold what is asked for.
+    """
+    check(path)
+    _read(checkpoint, path / _SHARED)
+
+
+def _read(checkpoint: tf.train.Checkpoint, prefix: pathlib.Path) -> None:
+    try:
+        status = checkpoint.read(str(prefix))
+        status.assert_existing_objects_matched().expect_partial()
+    except (tf.errors.OpError, ValueError, LookupError, AssertionError) as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise BrokenCheckpointError(lines[0]) from error
+
+
+def _digest(file: pathlib.Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while piece := stream.read(_READ_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _flush(path: pathlib.Path) -> None:
+    """Waits until a file or a folder's list of names is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

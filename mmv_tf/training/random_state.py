@@ -1,0 +1,55 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The state of the random generators, for checkpoints, and runs that repeat bit for bit."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class RandomState(tf.train.experimental.PythonState):
+    """The generators of Python and NumPy, as something that `tf.train.Checkpoint` takes.
+
+    Batches and augmentation draw from none of them but from the seed and the example (see
+    `Reader.train`); they are kept for what a user's own data set or callback may draw.
+    """
+
+    def serialize(self) -> str:
+        """JSON, since nothing here is ever unpickled."""
+        version, words, gauss = random.getstate()
+        kind, keys, position, has_gauss, cached = np.random.get_state()
+        return json.dumps(
+            {
+                "python": [version, list(words), gauss],
+                "numpy": [kind, np.asarray(keys).tolist(), position, has_gauss, cached],
+            }
+        )
+
+    def deserialize(self, string_value: str | bytes) -> None:
+        """The reverse of `serialize`."""
+        state = json.loads(string_value)
+        version, words, gauss = state["python"]
+        random.setstate((version, tuple(words), gauss))
+        kind, keys, position, has_gauss, cached = state["numpy"]
+        np.random.set_state((kind, np.array(keys, np.uint32), position, has_gauss, cached))
+
+
+def random_states() -> dict[str, object]:
+    """What of the process' random generators goes into a checkpoint, by name."""
+    return {
+        "random": RandomState(),
+        "generator": tf.random.get_global_generator(),
+    }
+
+
+def seed_everything(seed: int, deterministic: bool) -> None:
+    """Seeds all generators and, if asked to, has TensorFlow repeat its arithmetic bit for bit."""
+    keras.utils.set_random_seed(seed)
+    tf.random.set_global_generator(tf.random.Generator.from_seed(seed))
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()

@@ -1,0 +1,318 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""One step of training: the global batch's gradient, clipped, applied if it is finite."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import ml_collections
+import tensorflow as tf
+
+from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.losses import Objective
+from mmv_tf.training.averages import WeightAverages
+from mmv_tf.training.checkpoints import variables_of
+from mmv_tf.training.embedding import Batch, embed_batch
+from mmv_tf.training.loss_scale import LossScale
+
+# Gradients by variable, and a vector of the step's losses and counts: both sums.
+_Sums = tuple[list[tf.Tensor], tf.Tensor]
+
+
+class TrainStep:
+    """Computes a batch's gradient and applies it.
+
+    The batch may be taken in pieces, so that it need not fit into memory at once:
+      - `accumulate` pieces are small batches of their own: the gradient is the mean of theirs, and
+        each piece's negatives come from that piece;
+      - `gradient_cache` pieces (Gao et al., arXiv 2101.06983) are embedded one after the other, the
+        loss is that of the whole batch, and its gradient goes back through the pieces, which are
+        embedded once more for that. Batch norm still takes its statistics from a piece.
+
+    A step whose loss or gradient is not finite changes no weight.
+
+    Args:
+      model, objective, optimizer: the optimizer is built.
+      strategy: that they were made under.
+      training: settings, see `default_config` of the trainer.
+      clip_norm: the greatest norm of the whole, all-reduced gradient; 0 for no limit.
+
+    Raises:
+      ValueError: for settings that don't go together.
+    """
+
+    def __init__(
+        self,
+        model: EmbeddingGraph,
+        objective: Objective,
+        strategy: tf.distribute.Strategy,
+        optimizer: keras.optimizers.Optimizer,
+        training: ml_collections.ConfigDict,
+        clip_norm: float = 0.0,
+    ):
+        replicas = strategy.num_replicas_in_sync
+        if training.accumulate < 1 or training.gradient_cache < 1:
+            raise ValueError("training.accumulate and training.gradient_cache count pieces; >= 1.")
+        if training.accumulate > 1 and training.gradient_cache > 1:
+            raise ValueError(
+                "Use one of training.accumulate and training.gradient_cache, not both."
+            )
+        if training.jit_compile and replicas > 1:
+            raise ValueError(
+                "training.jit_compile takes one replica: the batch norms and losses of several "
+                "talk to each other, which XLA can't compile here."
+            )
+        self.model = model
+        self.objective = objective
+        self.strategy = strategy
+        self.optimizer = optimizer
+        self._clip_norm = clip_norm
+        self._pieces = max(training.accumulate, training.gradient_cache)
+        self._cached = training.gradient_cache > 1
+        self._replicas = replicas
+        # Each update has the whole gradient already; Keras would add it up once more.
+        optimizer._all_reduce_sum_gradients = lambda pairs: pairs
+        with strategy.scope():
+            self.step = tf.Variable(
+                0,
+                dtype=tf.int64,
+                trainable=False,
+                name="step",
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            )
+            self.averages = None
+            if training.average_decay:
+                weights = [variable.value for variable in model.trainable_variables]
+                self.averages = WeightAverages(weights, training.average_decay)
+            self.loss_scale = LossScale() if model.compute_dtype == "float16" else None
+        # A bad batch must not reach the batch norms' moving statistics if training goes on.
+        self._undoes = training.nonfinite_limit > 1 or self.loss_scale is not None
+        pairs = objective.pairs
+        self.sum_names = ["loss", *(f"loss/{p}" for p in pairs), *(f"pairs/{p}" for p in pairs)]
+        self.names = [*self.sum_names, "gradient_norm", "learning_rate", "loss_scale", "finite"]
+        # Nothing here needs AutoGraph, which takes longer than all the rest of the tracing.
+        self._replica_gradients = self._gradients
+        if training.jit_compile:
+            self._replica_gradients = tf.function(
+                self._gradients, jit_compile=True, autograph=False
+            )
+        compiled = {
+            name: tf.function(getattr(self, name), autograph=False)
+            for name in ("_at_once", "_start", "_add", "_embed", "_loss", "_back", "_finish")
+        }
+        self._compiled = compiled
+
+    def __call__(self, batch: Batch, flags: tf.Tensor) -> tf.Tensor:
+        """Takes a step.
+
+        Args:
+          batch: one of this worker, for each of its replicas; see `needed_entries`.
+          flags: float32 vector; comes back added up over the workers.
+
+        Returns:
+          float32 vector: the values of `names`, those of the global batch, and the flags.
+        """
+        call = self._compiled
+        if self._pieces == 1:
+            return call["_at_once"](batch, flags)
+        sums, statistics = call["_start"]()
+        indices = [tf.constant(index) for index in range(self._pieces)]
+        if not self._cached:
+            for index in indices:
+                sums = call["_add"](batch, index, sums)
+            return call["_finish"](sums, statistics, flags)
+        embeddings = [call["_embed"](batch, index) for index in indices]
+        gradients, vector = call["_loss"](batch, embeddings)
+        for index in indices:
+            sums = call["_back"](batch, index, gradients, sums)
+        return call["_finish"]((sums[0], vector), statistics, flags)
+
+    @property
+    def variables(self) -> dict[str, list[tf.Variable]]:
+        """What a checkpoint of training holds besides the weights."""
+        found = {"optimizer": variables_of(self.optimizer), "step": [self.step]}
+        if self.averages is not None:
+            found["averages"] = self.averages.variables
+        if self.loss_scale is not None:
+            found["loss_scale"] = self.loss_scale.variables
+        return found
+
+    # ---- In cross-replica context: each is one TensorFlow function ------------------------------
+
+    def _at_once(self, batch: Batch, flags: tf.Tensor) -> tf.Tensor:
+        statistics = self.strategy.run(self._statistics)
+        sums = self.strategy.run(self._replica_gradients, args=(batch,))
+        return self._finish(sums, statistics, flags)
+
+    def _start(self) -> tuple[_Sums, list[tf.Tensor]]:
+        def zeros() -> _Sums:
+            zero = [tf.zeros_like(variable) for variable in self._trainable]
+            return zero, tf.zeros([len(self.sum_names)])
+
+        return self.strategy.run(zeros), self.strategy.run(self._statistics)
+
+    def _add(self, batch: Batch, index: tf.Tensor, sums: _Sums) -> _Sums:
+        def add(batch: Batch, sums: _Sums) -> _Sums:
+            found = self._replica_gradients(self._piece(batch, index))
+            return tf.nest.map_structure(lambda a, b: a + b / self._pieces, sums, found)
+
+        return self.strategy.run(add, args=(batch, sums))
+
+    def _embed(self, batch: Batch, index: tf.Tensor) -> dict[str, tf.Tensor]:
+        def embed(batch: Batch) -> dict[str, tf.Tensor]:
+            before = self._read_moving()
+            found, _ = embed_batch(self.model, self.objective, self._piece(batch, index), True)
+            with tf.control_dependencies(list(found.values())):
+                # The pass that counts is the one with gradients.
+                self._write_moving(before)
+            return found
+
+        return self.strategy.run(embed, args=(batch,))
+
+    def _loss(
+        self, batch: Batch, pieces: Sequence[dict[str, tf.Tensor]]
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        def loss(batch: Batch, pieces: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+            embeddings = {
+                name: tf.concat([piece[name] for piece in pieces], axis=0) for name in pieces[0]
+            }
+            with tf.GradientTape() as tape:
+                tape.watch(embeddings)
+                scaled, vector = self._objective(embeddings, self._valid(batch))
+            return tape.gradient(scaled, embeddings), vector
+
+        return self.strategy.run(loss, args=(batch, pieces))
+
+    def _back(
+        self, batch: Batch, index: tf.Tensor, gradients: dict[str, tf.Tensor], sums: _Sums
+    ) -> _Sums:
+        def back(batch: Batch, gradients: dict[str, tf.Tensor], sums: _Sums) -> _Sums:
+            upstream = self._piece(gradients, index)
+            with tf.GradientTape() as tape:
+                found, _ = embed_batch(self.model, self.objective, self._piece(batch, index), True)
+            more = self._differentiate(tape, found, upstream)
+            return [total + part for total, part in zip(sums[0], more, strict=True)], sums[1]
+
+        return self.strategy.run(back, args=(batch, gradients, sums))
+
+    def _finish(self, sums: _Sums, statistics: list[tf.Tensor], flags: tf.Tensor) -> tf.Tensor:
+        first = self.strategy.experimental_local_results
+        gradients, values = self.strategy.run(self._reduce, args=(*sums, flags))
+        finite = first(values)[0][self.names.index("finite")] > 0
+
+        def apply() -> tf.Tensor:
+            self.strategy.run(self._apply, args=(gradients,))
+            return tf.constant(True)
+
+        applied = tf.cond(finite, apply, lambda: tf.constant(False))
+        self.strategy.run(self._count, args=(applied, statistics))
+        return first(values)[0]
+
+    # ---- In replica context ---------------------------------------------------------------------
+
+    @property
+    def _trainable(self) -> list[tf.Variable]:
+        return [variable.value for variable in self.model.trainable_variables]
+
+    def _piece(self, batch: dict[str, tf.Tensor], index: tf.Tensor) -> dict[str, tf.Tensor]:
+        def part(tensor: tf.Tensor) -> tf.Tensor:
+            size = tensor.shape[0] // self._pieces
+            piece = tensor[index * size : (index + 1) * size]
+            return tf.ensure_shape(piece, [size, *tensor.shape[1:]])
+
+        return {name: part(tensor) for name, tensor in batch.items()}
+
+    def _valid(self, batch: Batch) -> dict[str, tf.Tensor]:
+        return {modality: batch[f"valid/{modality}"] for modality in self.objective.modalities}
+
+    def _gather(self, tensor: tf.Tensor) -> tf.Tensor:
+        if self._replicas == 1:
+            return tensor
+        return tf.distribute.get_replica_context().all_gather(tensor, axis=0)
+
+    def _objective(
+        self, embeddings: dict[str, tf.Tensor], valid: dict[str, tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The loss to differentiate, and this replica's share of `sum_names`."""
+        loss, terms, counts = self.objective(embeddings, valid, self._gather)
+        # The counts are those of all replicas already.
+        shares = [count / self._replicas for count in counts.values()]
+        vector = tf.stack([loss, *terms.values(), *shares])
+        scale = 1.0 if self.loss_scale is None else tf.convert_to_tensor(self.loss_scale.scale)
+        return loss * scale, vector
+
+    def _gradients(self, batch: Batch) -> _Sums:
+        with tf.GradientTape() as tape:
+            embeddings, valid = embed_batch(self.model, self.objective, batch, training=True)
+            scaled, vector = self._objective(embeddings, valid)
+        return self._differentiate(tape, scaled), vector
+
+    def _differentiate(
+        self, tape: tf.GradientTape, target: Any, upstream: Any = None
+    ) -> list[tf.Tensor]:
+        # Some weights take no part in some graphs' losses.
+        found = tape.gradient(
+            target,
+            self._trainable,
+            output_gradients=upstream,
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
+        return [tf.convert_to_tensor(gradient) for gradient in found]
+
+    def _reduce(
+        self, gradients: list[tf.Tensor], sums: tf.Tensor, flags: tf.Tensor
+    ) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """The true gradient, the sum over replicas, and the step's values."""
+        sums = tf.concat([sums, flags], axis=0)
+        if self._replicas > 1:
+            context = tf.distribute.get_replica_context()
+            *gradients, sums = context.all_reduce(tf.distribute.ReduceOp.SUM, [*gradients, sums])
+        sums, flags = sums[: len(self.sum_names)], sums[len(self.sum_names) :]
+        scale = tf.ones([])
+        if self.loss_scale is not None:
+            scale = tf.convert_to_tensor(self.loss_scale.scale)
+            gradients = [gradient / scale for gradient in gradients]
+        norm = tf.linalg.global_norm(gradients)
+        if self._clip_norm > 0:
+            gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm, use_norm=norm)
+        rate = tf.cast(self.optimizer.learning_rate, tf.float32)
+        finite = tf.reduce_all(tf.math.is_finite(tf.concat([sums, [norm]], axis=0)))
+        values = [norm, rate, scale, tf.cast(finite, tf.float32)]
+        return list(gradients), tf.concat([sums, tf.stack(values), flags], axis=0)
+
+    def _apply(self, gradients: list[tf.Tensor]) -> None:
+        self.optimizer.apply(gradients, self.model.trainable_variables)
+        if self.averages is not None:
+            self.averages.update(tf.convert_to_tensor(self.step))
+
+    def _count(self, applied: tf.Tensor, statistics: list[tf.Tensor]) -> None:
+        if self._undoes:
+            now = self._read_moving()
+            self._write_moving(
+                [tf.where(applied, new, old) for new, old in zip(now, statistics, strict=True)]
+            )
+        if self.loss_scale is not None:
+            self.loss_scale.update(applied)
+        self.step.assign_add(1)
+
+    def _statistics(self) -> list[tf.Tensor]:
+        return self._read_moving() if self._undoes else []
+
+    @property
+    def _moving(self) -> list[tf.Variable]:
+        """The batch norms' statistics; frozen word vectors don't change by themselves."""
+        return [
+            variable.value
+            for variable in self.model.non_trainable_variables
+            if variable.name.startswith("moving_")
+        ]
+
+    def _read_moving(self) -> list[tf.Tensor]:
+        return [tf.identity(variable) for variable in self._moving]
+
+    def _write_moving(self, values: Sequence[tf.Tensor]) -> None:
+        for variable, value in zip(self._moving, values, strict=True):
+            variable.assign(value)

@@ -1,0 +1,110 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+import json
+import os
+import signal
+
+import ml_collections
+import numpy as np
+import pytest
+
+from mmv_tf import training
+from mmv_tf.training import experiment
+from mmv_tf.training.checkpoints import NETWORK_FILE
+from mmv_tf.training.watching import Watcher
+from tests import small_world
+
+
+@pytest.fixture(scope="module")
+def config(prepared, tmp_path_factory):
+    words = small_world.write_word_vectors(tmp_path_factory.mktemp("words"))
+    config = ml_collections.ConfigDict(
+        {
+            "seed": 0,
+            "strategy": "one_device",
+            "word_vectors": str(words),
+            "unit_word_vectors": False,
+            "model": small_world.model_config(),
+            "data": small_world.data_config(prepared),
+            "optimizer": training.default_optimizer_config(),
+            "training": training.default_config(),
+        }
+    )
+    config.training.steps = 6
+    config.training.log_every = 1
+    config.training.checkpoint_every_seconds = 0.0
+    config.training.deterministic = True
+    config.optimizer.warmup_steps = 2
+    return config.lock()
+
+
+@pytest.fixture(scope="module")
+def whole(config, tmp_path_factory):
+    """A finished run and its last metrics."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    return run, experiment.run(config, run)
+
+
+def weights(model):
+    return [variable.numpy() for variable in model.variables]
+
+
+def changed(before, after):
+    """For each weight whether it differs."""
+    pairs = zip(weights(before), weights(after), strict=True)
+    return [not np.array_equal(old, new) for old, new in pairs]
+
+
+def test_a_run_trains_saves_and_loads(config, whole):
+    run, metrics = whole
+    assert np.isfinite(metrics["loss"])
+    assert metrics["pairs/va"] == 4
+    assert json.loads((run / "config.json").read_text())["training"]["steps"] == 6
+    model, untrained = training.load_model(run), training.load_model(run / NETWORK_FILE)
+    assert model.metadata["num_frames"] == 4
+    for tower in ("video", "audio"):
+        assert any(changed(getattr(untrained, tower), getattr(model, tower)))
+    assert not any(changed(untrained.text.embedding, model.text.embedding))
+    assert experiment.run(config, run) == {}, "a finished run is left as it is"
+
+
+def test_stopped_and_gone_on_with_equals_never_stopped(config, whole, tmp_path, monkeypatch):
+    original = Watcher.after_step
+
+    def stop_at_three(self, step, values, waited):
+        original(self, step, values, waited)
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    run = tmp_path / "stopped"
+    with monkeypatch.context() as patch:
+        patch.setattr(Watcher, "after_step", stop_at_three)
+        with pytest.raises(training.Preempted, match="step 4"):
+            experiment.run(config, run)
+    assert not (run / "model.keras").exists()
+    partly = training.load_model(run)  # the newest checkpoint
+    metrics = experiment.run(config, run)
+    never_stopped, resumed = training.load_model(whole[0]), training.load_model(run)
+    assert any(changed(never_stopped, partly))
+    assert metrics["loss"] == whole[1]["loss"]
+    assert not any(changed(never_stopped, resumed))
+
+
+def test_other_settings_in_the_same_folder_are_refused(config, whole):
+    other = config.copy_and_resolve_references().unlock()
+    other.optimizer.learning_rate = 0.5
+    with pytest.raises(ValueError, match=r"optimizer\.learning_rate was 0\.0001, now 0\.5"):
+        experiment.run(other, whole[0])
+
+
+def test_loading_what_is_not_there_says_so(tmp_path):
+    with pytest.raises(ValueError, match="no network at"):
+        training.load_model(tmp_path / "absent.keras")
+    with pytest.raises(ValueError, match="not the folder of a training run"):
+        training.load_model(tmp_path)
+    broken = tmp_path / "broken.keras"
+    broken.write_bytes(b"not a zip file")
+    with pytest.raises(ValueError, match="not a network saved by mmv_tf"):
+        training.load_model(broken)
+    with pytest.raises(ValueError, match="one_device"):
+        training.make_strategy("tpu9")

@@ -1,0 +1,149 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Several processes that train together, and processes that are stopped and killed."""
+
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+SECONDS = 240
+
+
+def start(directory, strategy="one_device", cluster=None, **arguments):
+    """A process of `worker_main`; `cluster` is (ports, index)."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
+    environment.pop("TF_CONFIG", None)
+    if cluster:
+        ports, index = cluster
+        environment["TF_CONFIG"] = json.dumps(
+            {
+                "cluster": {"worker": [f"127.0.0.1:{port}" for port in ports]},
+                "task": {"type": "worker", "index": index},
+            }
+        )
+    arguments |= {"directory": str(directory), "strategy": strategy}
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.training.worker_main", json.dumps(arguments)],
+        env=environment,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def start_two(directory, different=None, **arguments):
+    ports = free_ports(2)
+    return [
+        start(
+            directory,
+            "multi_worker",
+            (ports, index),
+            **arguments,
+            **(different if different and index else {}),
+        )
+        for index in range(2)
+    ]
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def finish(processes, status=0):
+    """Waits for all; returns what they wrote to standard error."""
+    try:
+        texts = [process.communicate(timeout=SECONDS)[1] for process in processes]
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.kill()
+    assert [process.returncode for process in processes] == [status] * len(processes), texts
+    return texts
+
+
+def wait_for(path, process):
+    deadline = time.monotonic() + SECONDS
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """What one process with one replica finds, deterministically."""
+    run = tmp_path_factory.mktemp("alone")
+    result = run / "result.json"
+    finish([start(run, deterministic=True, result=str(result))])
+    return read(result)
+
+
+def assert_close(found, alone):
+    """R replicas with b rows each find what one finds with R * b: loss, gradient and weights."""
+    reference = {step: values for step, *values in alone["steps"]}
+    assert found["steps"][-1][0] == alone["steps"][-1][0]
+    step, *values = found["steps"][0]
+    np.testing.assert_allclose(values, reference[step], rtol=1e-5)
+    # Adam divides by the gradient's size, so that rounding grows from step to step.
+    for one, other in zip(found["weights"], alone["weights"], strict=True):
+        np.testing.assert_allclose(one, other, rtol=5e-3, atol=5e-4)
+
+
+def test_two_replicas_equal_one_with_the_whole_batch(tmp_path, alone):
+    result = tmp_path / "result.json"
+    finish([start(tmp_path, "virtual", result=str(result))])
+    assert_close(read(result), alone)
+
+
+def test_two_workers_equal_one_and_stop_and_go_on_together(tmp_path, alone):
+    workers = start_two(tmp_path, slow=0.2)
+    wait_for(tmp_path / "running-1", workers[1])
+    workers[1].send_signal(signal.SIGTERM)  # one is told, both stop
+    texts = finish(workers, status=42)
+    assert all("Stopped at step" in text for text in texts)
+    kept = sorted(path.name for path in (tmp_path / "checkpoints").glob("step-*"))[-1]
+    names = {path.name.split(".")[0] for path in (tmp_path / "checkpoints" / kept).iterdir()}
+    assert names == {"checkpoint", "state", "worker-0", "worker-1"}
+    result = tmp_path / "result.json"
+    finish(start_two(tmp_path, result=str(result)))
+    assert_close(read(result), alone)
+
+
+def test_workers_with_different_settings_refuse_to_start(tmp_path):
+    workers = start_two(tmp_path, different={"optimizer": {"learning_rate": 0.5}})
+    for text in finish(workers, status=1):
+        assert "optimizer.learning_rate is 0.05 for worker 0 and 0.5 for worker 1" in text
+
+
+def test_killed_and_started_again_equals_never_killed_bit_for_bit(tmp_path, alone):
+    settings = dict(deterministic=True, checkpoint_every_steps=1)
+    process = start(tmp_path, slow=0.3, **settings)
+    wait_for(tmp_path / "running-0", process)
+    time.sleep(0.7)
+    process.kill()
+    finish([process], status=-signal.SIGKILL)
+    result = tmp_path / "result.json"
+    finish([start(tmp_path, result=str(result), **settings)])
+    found = read(result)
+    assert 1 < found["steps"][0][0], "it went on and did not start again"
+    assert found["steps"] == alone["steps"][-len(found["steps"]) :]
+    assert found["weights"] == alone["weights"]

@@ -1,0 +1,96 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""One process of a small training run, for tests that start and end several.
+
+python -m tests.training.worker_main '{"directory": ..., "strategy": ..., ...}'
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import sys
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import tensorflow as tf
+
+from mmv_tf import training
+from mmv_tf.training import agreement
+from mmv_tf.training.random_state import seed_everything
+from mmv_tf.training.trainer import Trainer
+from tests.training import linear_world
+
+BATCH = 8
+FRAMES = (2, 2, 2, 3)
+
+
+def batches(start, worker=0, workers=1):
+    """Each worker takes its rows of the batch that one worker alone would have."""
+    size = BATCH // workers
+    values = linear_world.examples(frames=FRAMES)
+    # The batches begin where `start` examples of each worker end.
+    dataset = linear_world.dataset(BATCH, values)(start * workers)
+    return dataset.map(
+        lambda batch: {k: v[worker * size : (worker + 1) * size] for k, v in batch.items()}
+    )
+
+
+def train(strategy, directory, slow=0.0, optimizer=None, **changes):
+    """Trains; returns each step's loss and gradient norm, and the weights at the end."""
+    seed_everything(0, changes.get("deterministic", False))
+    optimizer = linear_world.optimizer_settings(**(optimizer or {}))
+    agreement.require_the_same(strategy, {"optimizer": optimizer.to_dict()})
+    with strategy.scope():
+        model = linear_world.fine_and_coarse()
+    settings = linear_world.settings(**changes)
+    trainer = Trainer(model, strategy, settings, optimizer, pathlib.Path(directory))
+    steps = []
+
+    def watch():
+        time.sleep(slow)
+        (pathlib.Path(directory) / f"running-{trainer.worker}").touch()
+        return {}
+
+    checked = trainer._checked
+
+    def record(values, batch, step):
+        steps.append([step, values["loss"], values["gradient_norm"]])
+        return checked(values, batch, step)
+
+    trainer._checked = record
+    trainer.run(batches, BATCH, skipped=watch)
+    weights = [weight.tolist() for weight in model.get_weights()]
+    return {"steps": steps, "weights": weights}
+
+
+def main() -> int:
+    """Exit status as of the programs."""
+    arguments = json.loads(sys.argv[1])
+    name, directory = arguments.pop("strategy"), arguments.pop("directory")
+    result = arguments.pop("result", None)
+    if name == "virtual":
+        processor = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(
+            processor, [tf.config.LogicalDeviceConfiguration()] * 2
+        )
+        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    else:
+        strategy = training.make_strategy(name)
+    try:
+        found = train(strategy, directory, **arguments)
+    except training.Preempted as stopped:
+        print(stopped, file=sys.stderr)
+        return 42
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if result:
+        pathlib.Path(result).write_text(json.dumps(found), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
