@@ -4,8 +4,10 @@
 
   python -m binaries.train --config=configs/quickstart.py --data=DIR --output=RUN
 
-`--set=section.key=value` changes an entry of the configuration, as often as wanted. A run that was
-interrupted or killed goes on when the same command is given again.
+`--config.section.key=value` changes an entry of the configuration, as often as wanted. A run that
+was interrupted or killed goes on when the same command is given again. On several machines, start
+the same command with --strategy=multi_worker on each, under SLURM or with TF_CONFIG set, and with
+one folder for --output that all of them see.
 """
 
 from __future__ import annotations
@@ -16,17 +18,17 @@ import pathlib
 from absl import flags
 
 from mmv_tf import command_line
-from mmv_tf.configuration import load_config
+from mmv_tf.evaluation.held_out import HeldOutRetrieval
 from mmv_tf.training import Preempted, experiment
+from mmv_tf.training.strategy import STRATEGIES
 
-_CONFIG = flags.DEFINE_string(
-    "config", None, "FILE or FILE:ARG with get_config(arg); see configs/."
-)
-_SET = flags.DEFINE_multi_string("set", [], "section.key=value: changes an entry; repeatable.")
+_load_config = command_line.define_config()
 _DATA = flags.DEFINE_string("data", "", "Folder of the shards (the entry data.directory).")
 _WORD_VECTORS = flags.DEFINE_string("word_vectors", "", "Word vectors (the entry word_vectors).")
-_OUTPUT = flags.DEFINE_string("output", None, "The run's folder.")
-flags.mark_flags_as_required(["config", "output"])
+_STRATEGY = flags.DEFINE_enum(
+    "strategy", None, STRATEGIES, "Where to train (the entry strategy; the config says by default)."
+)
+_OUTPUT = flags.DEFINE_string("output", None, "The run's folder.", required=True)
 
 
 def main(argv: list[str]) -> int:
@@ -34,15 +36,20 @@ def main(argv: list[str]) -> int:
     del argv
     # Our own notes only; TensorFlow's would bury them.
     logging.getLogger("mmv_tf").setLevel(logging.INFO)
-    overrides = list(_SET.value)
-    if _DATA.value:
-        overrides.append(f"data.directory={_DATA.value}")
-    if _WORD_VECTORS.value:
-        overrides.append(f"word_vectors={_WORD_VECTORS.value}")
-    config = load_config(_CONFIG.value, overrides)
+    entries = {
+        "data.directory": _DATA.value,
+        "word_vectors": _WORD_VECTORS.value,
+        "strategy": _STRATEGY.value,
+    }
+    config = _load_config([f"{key}={value}" for key, value in entries.items() if value])
+    evaluate = None
+    if config.training.evaluate_every_steps:
+        evaluate = HeldOutRetrieval(
+            config.data, config.training.evaluate_split, config.training.evaluate_clips
+        )
     output = pathlib.Path(_OUTPUT.value)
     try:
-        metrics = experiment.run(config, output)
+        metrics = experiment.run(config, output, evaluate)
     except Preempted as stopped:
         print(stopped)
         return command_line.PREEMPTED

@@ -30,7 +30,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+import ml_collections
 from absl import app, flags, logging
+
+from mmv_tf.configuration import load_config
 
 FAILED = 1
 WRONG_USAGE = 2
@@ -42,8 +45,61 @@ _NO_SPACE = os.strerror(errno.ENOSPC)
 _HELP_FLAGS = ("-h", "-help", "--help", "-helpshort", "--helpshort", "-?", "--?")
 
 
+# Names of the flags that `define_config` made, with what the command line changes in each.
+_overrides: dict[str, list[str]] = {}
+
+
 class UsageError(ValueError):
     """Flags that are each right but wrong together; ends the program with status 2."""
+
+
+def define_config(name: str = "config") -> Callable[[Sequence[str]], ml_collections.ConfigDict]:
+    """Makes the flag --config=FILE or FILE:ARG, whose entries --config.section.key=value changes.
+
+    Returns:
+      A function that reads the configuration, once the flags are parsed. It takes overrides
+      "section.key=value" besides those of the command line, which go last. It raises a `UsageError`
+      for a file or an entry that is not there; the nearest entry is named.
+    """
+    holder = flags.DEFINE_string(
+        name,
+        None,
+        f"FILE or FILE:ARG with get_config(ARG), see configs/; --{name}.section.key=value changes "
+        "an entry, as often as wanted.",
+        required=True,
+    )
+    _overrides[name] = []
+
+    def load(more: Sequence[str] = ()) -> ml_collections.ConfigDict:
+        try:
+            return load_config(holder.value, [*more, *_overrides[name]])
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+    return load
+
+
+def _take_overrides(argv: list[str]) -> list[str]:
+    """Puts "--config.key=value" and "--config.key value" aside; returns the other arguments."""
+    for found in _overrides.values():
+        found.clear()
+    rest: list[str] = []
+    arguments = iter(argv)
+    for argument in arguments:
+        if argument == "--":
+            return [*rest, argument, *arguments]
+        flag = argument.lstrip("-")
+        name, dot, key = flag.partition(".")
+        if flag == argument or not dot or name not in _overrides:
+            rest.append(argument)
+            continue
+        if "=" not in key:
+            value = next(arguments, None)
+            if value is None:
+                sys.exit(_wrong_usage(f"{argument} needs a value: {argument}=value."))
+            key = f"{key}={value}"
+        _overrides[name].append(key)
+    return rest
 
 
 def run(main: Callable[[list[str]], int | None], argv: Sequence[str] | None = None) -> None:
@@ -92,6 +148,7 @@ def _parse(argv: list[str]) -> list[str]:
     if any(argument in _HELP_FLAGS for argument in arguments):
         app.usage(shorthelp=True, writeto_stdout=True)
         sys.exit(0)
+    argv = _take_overrides(argv)
     try:
         rest = flags.FLAGS(argv)
     except flags.UnrecognizedFlagError as error:

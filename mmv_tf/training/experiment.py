@@ -13,8 +13,7 @@ import ml_collections
 import numpy as np
 import tensorflow as tf
 
-from mmv_tf.data import METADATA_KEYS, Reader
-from mmv_tf.data.writer import read_manifest
+from mmv_tf.data import METADATA_KEYS, Input
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.pretrained import create_model, load_word_vectors
 from mmv_tf.training import agreement, checkpoints
@@ -59,12 +58,12 @@ def run(
       Preempted: see `Trainer.run`.
     """
     # Before anything is written that a next run would meet.
-    manifest = read_manifest(config.data.directory)
+    manifests = [reader.manifest for reader in Input(config.data).readers]
     strategy = make_strategy(config.strategy)
     seed_everything(config.seed, config.training.deterministic)
     settings = json.loads(config.to_json())
-    agreement.require_the_same(strategy, _identity(settings, manifest))
-    worker, _ = worker_and_workers(strategy)
+    agreement.require_the_same(strategy, _identity(settings, manifests))
+    worker, workers = worker_and_workers(strategy)
     status = _prepare_folder(strategy, config, directory) if worker == 0 else ""
     status = agreement.gather_texts(strategy, status)[0]
     if status == _FINISHED:
@@ -73,25 +72,37 @@ def run(
         raise ValueError(status)
     with strategy.scope():
         model = _make_model(config, directory, strategy)
-    reader = Reader(config.data, model.tokenizer, model.log_mel)
+    source = Input(config.data, model.tokenizer, model.log_mel)
+    local = config.data.batch_size // workers
+
+    def batches(start: int, worker: int = 0, workers: int = 1) -> tf.data.Dataset:
+        return source.train(config.seed, start, worker, workers, local)
+
+    skipped = source.damage().by_reason
     trainer = Trainer(model, strategy, config.training, config.optimizer, directory)
-    metrics = trainer.run(
-        lambda start: reader.train(config.seed, start),
-        config.data.batch_size,
-        evaluate,
-        settings,
-    )
+    with source.explained():
+        metrics = trainer.run(
+            batches,
+            config.data.batch_size,
+            evaluate,
+            settings,
+            lambda: skipped,
+            # The state of a tf.data service's iterator is on other machines.
+            save_iterator=not config.data.service,
+        )
     if worker == 0:
         checkpoints.save_model(model, directory / checkpoints.MODEL_FILE)
     agreement.barrier(strategy)
     return metrics
 
 
-def _identity(settings: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any]:
+def _identity(settings: dict[str, Any], manifests: list[dict[str, Any]]) -> dict[str, Any]:
     """What has to be the same for all workers; the data may lie elsewhere on each."""
-    text = json.dumps(manifest, sort_keys=True)
-    settings = {**settings, "data": {**settings["data"], "directory": ""}}
-    return {**settings, "manifest.json": hashlib.sha256(text.encode()).hexdigest()}
+    text = json.dumps(manifests, sort_keys=True)
+    mixture = [{**entry, "directory": ""} for entry in settings["data"].get("mixture", ())]
+    data = {**settings["data"], "directory": "", "mixture": mixture}
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return {**settings, "data": data, "manifest.json": digest}
 
 
 def _prepare_folder(

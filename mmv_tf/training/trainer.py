@@ -144,6 +144,7 @@ class Trainer:
         evaluate: Evaluate | None = None,
         hparams: Mapping[str, Any] | None = None,
         skipped: Callable[[], Mapping[str, int]] | None = None,
+        save_iterator: bool = True,
     ) -> dict[str, float]:
         """Trains to the last step, from the newest checkpoint if there is one.
 
@@ -155,6 +156,8 @@ class Trainer:
           evaluate: called every `evaluate_every_steps` by the first worker.
           hparams: settings to show in TensorBoard.
           skipped: how many records have been left out so far, by reason.
+          save_iterator: keep the place in the data in checkpoints. If false, a run goes on in a
+            dataset made with the number of examples seen.
 
         Returns:
           The losses and other values of the last steps, averaged over `log_every`; empty if there
@@ -169,7 +172,8 @@ class Trainer:
         local = self._local_batch_size(batch_size)
         with StopSignals() as stop:
             try:
-                return self._run(make_dataset, batch_size, local, evaluate, hparams, skipped, stop)
+                begun = self._start(make_dataset, local, save_iterator)
+                return self._run(begun, batch_size, evaluate, hparams, skipped, stop)
             except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
                 if self.workers == 1:
                     raise
@@ -180,15 +184,14 @@ class Trainer:
 
     def _run(
         self,
-        make_dataset: MakeDataset,
+        begun: tuple[int, Iterator[Batch], tf.train.Checkpoint],
         batch_size: int,
-        local: int,
         evaluate: Evaluate | None,
         hparams: Mapping[str, Any] | None,
         skipped: Callable[[], Mapping[str, int]] | None,
         stop: StopSignals,
     ) -> dict[str, float]:
-        step, batches, own = self._start(make_dataset, local)
+        step, batches, own = begun
         saved_at = time.monotonic()
         config = self.config
         with Watcher(
@@ -244,14 +247,15 @@ class Trainer:
         return batch_size // self.workers
 
     def _start(
-        self, make_dataset: MakeDataset, local: int
+        self, make_dataset: MakeDataset, local: int, save_iterator: bool
     ) -> tuple[int, Iterator[Batch], tf.train.Checkpoint]:
         """Restores what there is; the iterator goes on with the very next example."""
 
         def begin(seen: int) -> tuple[Iterator[Batch], tf.train.Checkpoint]:
             place = () if self.workers == 1 else (self.worker, self.workers)
             batches = iter(make_dataset(seen, *place))
-            return batches, tf.train.Checkpoint(iterator=batches, **random_states())
+            place_in_data = {"iterator": batches} if save_iterator else {}
+            return batches, tf.train.Checkpoint(**place_in_data, **random_states())
 
         batches, own = begin(0)
         restored = self.store.restore(self.shared, own)
@@ -259,12 +263,13 @@ class Trainer:
             # A first one, so that it shows now and not after hours if that can't be done.
             self.store.save(0, self.shared, own)
             return 0, batches, own
-        if not restored.own:
-            logger.warning(
-                "Checkpoint %s was written by another number of workers; each goes on in its "
-                "data where it would be by now.",
-                restored.path,
-            )
+        if not (restored.own and save_iterator):
+            if save_iterator:
+                logger.warning(
+                    "Checkpoint %s was written by another number of workers; each goes on in its "
+                    "data where it would be by now.",
+                    restored.path,
+                )
             batches, own = begin(restored.step * local)
         logger.info("Going on from step %d of %d.", restored.step, self.config.steps)
         return restored.step, batches, own

@@ -144,6 +144,6 @@ def test_killed_and_started_again_equals_never_killed_bit_for_bit(tmp_path, alon
     result = tmp_path / "result.json"
     finish([start(tmp_path, result=str(result), **settings)])
     found = read(result)
-    assert 1 < found["steps"][0][0], "it went on and did not start again"
+    assert found["steps"][0][0] > 1, "it went on and did not start again"
     assert found["steps"] == alone["steps"][-len(found["steps"]) :]
     assert found["weights"] == alone["weights"]
