@@ -78,6 +78,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.training.loss_chunk_rows = 128
     config.training.log_every = 100
     config.training.checkpoint_every_seconds = 900.0
+    config.training.save_iterator = False  # 1,024 clips for each worker would be gigabytes
     config.training.keep_checkpoints = 3
     config.training.evaluate_every_steps = 5000
     if chosen["size"] == "runlocal":

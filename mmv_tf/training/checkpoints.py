@@ -35,6 +35,7 @@ _MAY_CHANGE = (
     "training.log_every",
     "training.nonfinite_limit",
     "training.profile",
+    "training.save_iterator",
 )
 
 

@@ -88,7 +88,7 @@ def run(
             settings,
             lambda: skipped,
             # The state of a tf.data service's iterator is on other machines.
-            save_iterator=not config.data.service,
+            save_iterator=config.training.save_iterator and not config.data.service,
         )
     if worker == 0:
         checkpoints.save_model(model, directory / checkpoints.MODEL_FILE)

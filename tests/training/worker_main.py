@@ -41,7 +41,8 @@ def batches(start, worker=0, workers=1):
 def train(strategy, directory, slow=0.0, optimizer=None, **changes):
     """Trains; returns each step's loss and gradient norm, and the weights at the end."""
     seed_everything(0, changes.get("deterministic", False))
-    optimizer = linear_world.optimizer_settings(**(optimizer or {}))
+    # Not Adam: where a gradient is nothing but rounding, it takes steps of full size.
+    optimizer = linear_world.optimizer_settings(name="lars", trust=0.1, **(optimizer or {}))
     agreement.require_the_same(strategy, {"optimizer": optimizer.to_dict()})
     with strategy.scope():
         model = linear_world.fine_and_coarse()
