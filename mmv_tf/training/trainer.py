@@ -75,7 +75,7 @@ def default_config() -> ml_collections.ConfigDict:
             "checkpoint_every_seconds": 60.0,
             "checkpoint_every_steps": 0,  # besides; 0 for none
             # The place in the data too: exact and at once, for the size of the shuffle buffer. If
-            # not, a run that goes on reads past the examples seen, which is as exact but takes time.
+            # not, a run that goes on reads past the examples seen: as exact, but it takes time.
             "save_iterator": True,
             "keep_checkpoints": 2,
             "best_metric": "loss",
