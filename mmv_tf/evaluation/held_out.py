@@ -15,6 +15,7 @@ from mmv_tf.evaluation.retrieval import ranks
 from mmv_tf.graphs import EmbeddingGraph
 
 _RECALLS = (1, 5, 10)
+_MODALITIES = ("video", "audio", "text")
 # Query and item; each in the space in which the network compares the two.
 _DIRECTIONS = (("text", "video"), ("video", "audio"), ("text", "audio"))
 
@@ -26,7 +27,7 @@ class HeldOutRetrieval:
     directions that need it.
 
     Args:
-      data: the reader's settings of the training data.
+      data: the reader's settings of the training data; of a mixture, the first data set is taken.
       split: which to read.
       clips: how many at most.
       batch_size: clips at a time; by default that of training.
@@ -39,7 +40,8 @@ class HeldOutRetrieval:
         clips: int,
         batch_size: int | None = None,
     ):
-        self._directory = data.directory
+        mixture = tuple(data.get("mixture", ()))
+        self._directory = dict(mixture[0])["directory"] if mixture else data.directory
         self._split = split
         self._clips = clips
         self._batch_size = data.batch_size if batch_size is None else batch_size
@@ -65,7 +67,9 @@ class HeldOutRetrieval:
                 return None
             # One window a clip, and one narration.
             flat = {
-                key: value[:, 0] for key, value in batch.items() if key.split("/")[-1] in _NEEDED
+                key: value[:, 0]
+                for key, value in batch.items()
+                if key.split("/")[-1] in _MODALITIES
             }
             for modality in model.modalities:
                 if modality in flat:
@@ -107,9 +111,6 @@ class HeldOutRetrieval:
 
             self._embed = embed
         return self._embed(inputs)
-
-
-_NEEDED = ("video", "audio", "text")
 
 
 def _metrics(model: EmbeddingGraph, arrays: dict[str, np.ndarray]) -> dict[str, float]:

@@ -72,6 +72,10 @@ def run(
         raise ValueError(status)
     with strategy.scope():
         model = _make_model(config, directory, strategy)
+    if config.training.weights.get("vt", 0) and model.tokenizer is None:
+        raise ValueError(
+            "Training with narrations needs words: set word_vectors to a file of word vectors."
+        )
     source = Input(config.data, model.tokenizer, model.log_mel)
     local = config.data.batch_size // workers
 
