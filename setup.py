@@ -61,6 +61,8 @@ setuptools.setup(
         # Not in the lock: only for these two steps of publishing, see docs/publishing.md.
         "onnx": ["tf2onnx>=1.17", "onnx>=1.17", "onnxruntime>=1.20"],
         "kaggle": ["kagglehub>=0.3"],
+        # The peer of benchmarks/train_step.py, in an environment of its own; not in the lock.
+        "torch": ["torch>=2.4", "numpy>=1.26"],
         "docs": [],
         "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.6", "mypy>=1.11", "types-tqdm"],
     },
