@@ -109,7 +109,8 @@ def _shrink(config: ml_collections.ConfigDict) -> None:
         config.model.video.blocks = (1, 1, 1)
     else:
         config.model.video.depth = 18
-        config.model.video.width = config.model.video.width / 16
+        with config.model.video.ignore_type():  # 1 or 2 in the paper
+            config.model.video.width = config.model.video.width / 16
     if "audio" in config.model:
         config.model.audio = {"depth": 18, "width": 0.0625}
     if "text" in config.model:

@@ -29,11 +29,12 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-import ml_collections
 from absl import app, flags, logging
 
-from mmv_tf.configuration import load_config
+if TYPE_CHECKING:
+    import ml_collections
 
 FAILED = 1
 WRONG_USAGE = 2
@@ -71,6 +72,9 @@ def define_config(name: str = "config") -> Callable[[Sequence[str]], ml_collecti
     _overrides[name] = []
 
     def load(more: Sequence[str] = ()) -> ml_collections.ConfigDict:
+        # Here, so that this module needs nothing of the package, whose import takes time.
+        from mmv_tf.configuration import load_config
+
         try:
             return load_config(holder.value, [*more, *_overrides[name]])
         except ValueError as error:

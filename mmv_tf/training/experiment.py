@@ -141,4 +141,6 @@ def _make_model(
     if worker == 0:
         checkpoints.save_model(model, network)
     agreement.barrier(strategy)
-    return model
+    # Read back even now: checkpoints go by the order of the weights, which a network that was read
+    # need not have in common with one that was made.
+    return checkpoints.load_model(network)

@@ -36,6 +36,10 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     raise ValueError(f"strategy is {name!r}; use one of {STRATEGIES}.")
 
 
+# More tasks than any machine runs.
+_PLENTY = 1 << 16
+
+
 def find_cluster() -> Any:
     """The resolver that knows the workers and which of them this is.
 
@@ -45,7 +49,12 @@ def find_cluster() -> Any:
     if os.environ.get("TF_CONFIG"):
         return tf.distribute.cluster_resolver.TFConfigClusterResolver()
     if "SLURM_STEP_NODELIST" in os.environ:
-        return tf.distribute.cluster_resolver.SlurmClusterResolver()
+        if tf.config.list_physical_devices("GPU"):
+            return tf.distribute.cluster_resolver.SlurmClusterResolver()
+        # It deals out accelerators to tasks, and without any it would find no task.
+        return tf.distribute.cluster_resolver.SlurmClusterResolver(
+            gpus_per_node=_PLENTY, gpus_per_task=1, auto_set_gpu=False
+        )
     raise ValueError(
         "The strategy 'multi_worker' needs to know the workers: set TF_CONFIG, or start the "
         "program with srun."
