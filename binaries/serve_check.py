@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
     """Reads the flags, drives the server, prints and writes."""
     del argv
     # Here, for --help to come without TensorFlow Serving's API.
-    from mmv_tf.serving.check import check_server, cut_clips
+    from mmv_tf.serving.check import check_server, cut_clips, format_report
     from mmv_tf.serving.client import connect
     from mmv_tf.serving.servable import Servable
 
@@ -71,26 +71,6 @@ def main(argv: list[str]) -> int:
             "does it serve the same version?"
         )
     return 0
-
-
-def format_report(report: dict[str, Any]) -> str:
-    """A table: a row for each signature and number of clients."""
-    lines = [
-        f"{'signature':<12}{'difference':>11}{'clients':>9}{'per s':>9}{'p50 ms':>9}{'p90':>9}"
-        f"{'p99':>9}  refused"
-    ]
-    for name, result in report["signatures"].items():
-        for load in result["load"]:
-            latency = "".join(
-                f"{load['milliseconds'].get(key, float('nan')):9.1f}"
-                for key in ("p50", "p90", "p99")
-            )
-            refused = ", ".join(f"{n} x {status}" for status, n in load["refused"].items()) or "-"
-            lines.append(
-                f"{name:<12}{result['difference']:>11.1e}{load['clients']:>9}"
-                f"{load['per_second']:>9.1f}{latency}  {refused}"
-            )
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

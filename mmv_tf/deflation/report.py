@@ -7,8 +7,6 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import matplotlib.figure
-
 STAGES = {"naive": "naive", "start": "start", "closed_form": "closed form", "fitted": "fitted"}
 _COLOURS = {"naive": "#b2182b", "start": "#ef8a62", "closed_form": "#67a9cf", "fitted": "#2166ac"}
 
@@ -53,6 +51,8 @@ def plot_report(report: dict[str, Any], path: str | os.PathLike[str]) -> None:
       path: a .png file.
     """
     layers = report["layers"]
+    import matplotlib.figure  # here: it takes long to import
+
     figure = matplotlib.figure.Figure(figsize=(9, 4.5), layout="constrained")
     by_layer, whole = figure.subplots(1, 2, width_ratios=(4, 1))
     shown = stages(report)

@@ -13,8 +13,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from sklearn.linear_model import RidgeCV
-from sklearn.preprocessing import StandardScaler
 
 # Ours: from nearly unpenalised to nearly constant, on standardised features of 1,000s of clips.
 _PENALTIES = tuple(10.0**power for power in range(-1, 6))
@@ -52,6 +50,10 @@ def factor_probe(
         if len(found) < 2:
             raise ValueError(f"All training labels of {factor!r} are the same.")
     columns = [2.0 * (train_labels[f][:, np.newaxis] == classes[f]) - 1.0 for f in classes]
+    # Here: importing scikit-learn takes a second, and most who import mmv_tf need none of it.
+    from sklearn.linear_model import RidgeCV
+    from sklearn.preprocessing import StandardScaler
+
     scaler = StandardScaler().fit(np.asarray(train, np.float64))
     ridge = RidgeCV(_PENALTIES, alpha_per_target=True)
     ridge.fit(scaler.transform(train), np.concatenate(columns, axis=1))

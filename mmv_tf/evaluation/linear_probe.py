@@ -7,10 +7,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, GroupKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 # Ours: from nearly constant to nearly unregularised on standardised features.
 _GRID = tuple(10.0**power for power in range(-5, 2))
@@ -46,6 +42,12 @@ def linear_probe(
     if len(classes) < 2:
         raise ValueError(f"A linear probe needs two classes or more, got {classes.tolist()}.")
     folds = min(folds, len(np.unique(groups)))
+    # Here: importing scikit-learn takes a second, and most who import mmv_tf need none of it.
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, GroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
     search = GridSearchCV(
         pipeline, {"logisticregression__C": _GRID}, cv=GroupKFold(folds), scoring="accuracy"

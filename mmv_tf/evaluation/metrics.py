@@ -13,7 +13,6 @@ import warnings
 
 import numpy as np
 import scipy.stats
-from sklearn import metrics as sklearn_metrics
 
 # A label that says neither yes nor no: VOC's "difficult" objects.
 IGNORED = -1
@@ -82,6 +81,8 @@ def average_precision(
       points: 0 for the area under the precision-recall steps, as scikit-learn has it; 11 for the
         mean of the best precision at recalls 0, 0.1, ..., 1 (the VOC 2007 development kit's).
     """
+    from sklearn import metrics as sklearn_metrics  # here: it takes long to import
+
     if not points:
         return float(sklearn_metrics.average_precision_score(labels, scores, sample_weight=weights))
     precision, recall, _ = sklearn_metrics.precision_recall_curve(
@@ -113,6 +114,8 @@ def multilabel_metrics(
     Raises:
       ValueError: if no class is left, or a value is not finite.
     """
+    from sklearn import metrics as sklearn_metrics  # here: it takes long to import
+
     scores = check_scores(scores)
     labels = np.asarray(labels)
     if labels.shape != scores.shape:

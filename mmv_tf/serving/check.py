@@ -217,3 +217,23 @@ def check_server(
                 report[name]["load"].append(dataclasses.asdict(load))
                 shown.update()
     return {"signatures": report}
+
+
+def format_report(report: dict[str, Any]) -> str:
+    """A table: a row for each signature and number of clients."""
+    lines = [
+        f"{'signature':<12}{'difference':>11}{'clients':>9}{'per s':>9}{'p50 ms':>9}{'p90':>9}"
+        f"{'p99':>9}  refused"
+    ]
+    for name, result in report["signatures"].items():
+        for load in result["load"]:
+            latency = "".join(
+                f"{load['milliseconds'].get(key, float('nan')):9.1f}"
+                for key in ("p50", "p90", "p99")
+            )
+            refused = ", ".join(f"{n} x {status}" for status, n in load["refused"].items()) or "-"
+            lines.append(
+                f"{name:<12}{result['difference']:>11.1e}{load['clients']:>9}"
+                f"{load['per_second']:>9.1f}{latency}  {refused}"
+            )
+    return "\n".join(lines)

@@ -5,8 +5,13 @@
 import numpy as np
 import pytest
 
-from binaries.serve_check import format_report
-from mmv_tf.serving.check import check_server, cut_clips, largest_difference, percentiles
+from mmv_tf.serving.check import (
+    check_server,
+    cut_clips,
+    format_report,
+    largest_difference,
+    percentiles,
+)
 from mmv_tf.serving.client import connect
 from tests import media_samples
 
