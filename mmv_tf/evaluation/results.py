@@ -75,10 +75,10 @@ class Scored:
         }
 
     def _over_splits(self, right: np.ndarray) -> significance.Metric:
-        """The mean of the splits' accuracies; an item weighs as much as its split is small."""
+        """The mean of the splits' accuracies, of those that a draw has items of."""
         parts = [(np.flatnonzero(self.splits == split)) for split in np.unique(self.splits)]
         metrics = [significance.weighted_mean(right[rows]) for rows in parts]
-        return lambda weights: np.mean(
+        return lambda weights: np.nanmean(
             [metric(weights[:, rows]) for metric, rows in zip(metrics, parts, strict=True)],
             axis=0,
         )

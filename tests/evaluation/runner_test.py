@@ -26,7 +26,17 @@ def network_for(benchmark, network):
     return deflate(network) if benchmark.modality == "image" else network
 
 
-@pytest.mark.parametrize("name", sorted(BENCHMARKS))
+# Same code as a quick one's, another list.
+SLOW = ("ucf101_fine_tune", "ucf101_linear", "kinetics600_linear", "esc50_linear")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name
+        for name in sorted(BENCHMARKS)
+    ],
+)
 def test_every_benchmark_runs_whole(name, network, tmp_path):
     benchmark = small_benchmarks.small(name)
     data = small_benchmarks.MAKERS[name](tmp_path / "data")

@@ -36,7 +36,9 @@ def small(name: str) -> Benchmark:
         settings += [f"classifier.{setting}" for setting in _TRAINING]
     if hasattr(benchmark.classifier, "grid"):
         settings.append("classifier.grid=(0.001, 0.01)")
-    if len(benchmark.splits) > 1:
+    if hasattr(benchmark.classifier, "mixup"):
+        settings.append("splits=('1',)")
+    elif len(benchmark.splits) > 1:
         settings.append(f"splits={benchmark.splits[:2]}")
     return changed(benchmark, settings)
 
