@@ -26,13 +26,12 @@ from absl import flags
 
 from mmv_tf import command_line
 from mmv_tf.data import media
-from mmv_tf.data.preparation import VIDEO_SUFFIXES
+from mmv_tf.data.preparation import sources
 from mmv_tf.evaluation.declaration import AudioViews, ImageViews, VideoViews, Views
 from mmv_tf.evaluation.extractor import Extractor, model_hash
 from mmv_tf.evaluation.feature_store import FORMATS, FeatureStore, media_version
 from mmv_tf.evaluation.features import Failures
 from mmv_tf.evaluation.listing import Item
-from mmv_tf.evaluation.published_lists import IMAGE_SUFFIXES, SOUND_SUFFIXES
 from mmv_tf.evaluation.views import read_all
 from mmv_tf.progress import Progress
 from mmv_tf.training import load_model
@@ -141,9 +140,9 @@ def _views(modality: str, metadata: dict[str, float]) -> Views:
 def _find(source: pathlib.Path, modality: str) -> dict[str, pathlib.Path]:
     """Paths by id."""
     suffixes = {
-        "video": VIDEO_SUFFIXES,
-        "audio": (*SOUND_SUFFIXES, *VIDEO_SUFFIXES),
-        "image": IMAGE_SUFFIXES,
+        "video": sources.SUFFIXES[sources.VIDEO],
+        "audio": (*sources.SUFFIXES[sources.SOUND], *sources.SUFFIXES[sources.VIDEO]),
+        "image": sources.SUFFIXES[sources.IMAGE],
     }[modality]
     if source.is_file():
         return {source.name: source}

@@ -20,7 +20,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +132,11 @@ def choose_C(
     number = len(np.unique(np.asarray(groups)))
     if number < 2:
         raise ValueError(f"There are training rows of {number} group only; C can't be chosen.")
-    splitter = StratifiedGroupKFold(min(_FOLDS, number), shuffle=True, random_state=seed)
+    folds = min(_FOLDS, number)
+    # It takes no more folds than the largest class has rows.
+    stratified = min(folds, int(np.unique(labels, return_counts=True)[1].max()))
+    kind = StratifiedGroupKFold if stratified > 1 else GroupKFold
+    splitter = kind(stratified if stratified > 1 else folds, shuffle=True, random_state=seed)
     learn, held = next(splitter.split(np.zeros([len(labels), 1]), labels, groups))
     features = np.asarray(features, np.float32)
     mean, scale = standardization(features[learn])
