@@ -154,7 +154,10 @@ def read_scalars(directory: pathlib.Path) -> dict[str, list[tuple[int, float]]]:
     for path in sorted(directory.glob("events.*"), key=lambda path: path.stat().st_mtime):
         for event in EventFileLoader(str(path)).Load():
             for value in event.summary.value:
-                found.setdefault(value.tag, {})[event.step] = float(tf.make_ndarray(value.tensor))
+                # Hyper-parameters stand in the same files, as texts.
+                if value.metadata.plugin_data.plugin_name == "scalars":
+                    number = float(tf.make_ndarray(value.tensor))
+                    found.setdefault(value.tag, {})[event.step] = number
     return {name: sorted(values.items()) for name, values in found.items()}
 
 
