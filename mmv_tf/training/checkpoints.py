@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import zipfile
 from typing import Any
 
 import keras
@@ -21,6 +22,16 @@ from mmv_tf.training.checkpoint_store import CheckpointStore
 NETWORK_FILE = "network.keras"  # architecture and vocabulary, written when the run starts
 MODEL_FILE = "model.keras"  # the trained network, written when the run ends
 CONFIG_FILE = "config.json"
+
+# What Keras, h5py and zipfile raise on files that are damaged or none of theirs.
+_DAMAGED = (
+    ValueError,
+    OSError,
+    KeyError,
+    TypeError,
+    RuntimeError,  # NotImplementedError too: a compression that a flipped bit asks for
+    zipfile.BadZipFile,
+)
 
 # Settings that don't change what is learnt; a run goes on when they are others.
 _MAY_CHANGE = (
@@ -78,7 +89,7 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
         raise ValueError(f"There is no network at {path}.")
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, OSError, KeyError, TypeError) as error:
+    except _DAMAGED as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(f"{path} is not a network saved by mmv_tf: {reason[0]}") from error
 

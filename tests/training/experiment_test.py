@@ -10,7 +10,7 @@ import pytest
 
 from mmv_tf import training
 from mmv_tf.training import experiment
-from mmv_tf.training.checkpoints import NETWORK_FILE
+from mmv_tf.training.checkpoints import MODEL_FILE, NETWORK_FILE
 from mmv_tf.training.watching import Watcher
 from tests import small_world
 
@@ -108,3 +108,14 @@ def test_loading_what_is_not_there_says_so(tmp_path):
         training.load_model(broken)
     with pytest.raises(ValueError, match="one_device"):
         training.make_strategy("tpu9")
+
+
+@pytest.mark.parametrize("place", [0.02, 0.5, 0.9, 0.999])
+def test_a_damaged_network_file_is_refused(whole, tmp_path, place):
+    damaged = bytearray((whole[0] / MODEL_FILE).read_bytes())
+    # Near the ends are zip's own headers and its directory, between them the weights.
+    start = int(place * len(damaged))
+    damaged[start : start + 64] = bytes(value ^ 0xFF for value in damaged[start : start + 64])
+    (tmp_path / "damaged.keras").write_bytes(damaged)
+    with pytest.raises(ValueError, match="not a network saved by mmv_tf"):
+        training.load_model(tmp_path / "damaged.keras")
