@@ -64,6 +64,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
     if arg == "runlocal":
         config.model.video.width = 0.0625
+        config.model.video.blocks = (1, 1, 1)
         config.model.audio.width = 0.125
         config.model.text.dim = 64
         config.data.num_frames = 4

@@ -27,6 +27,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -43,6 +44,8 @@ INTERRUPTED = 130
 
 _NO_SPACE = os.strerror(errno.ENOSPC)
 
+# What absl says of a required flag that was not given.
+_REQUIRED = re.compile(r"Flag (--\w+) must have a value other than None")
 _HELP_FLAGS = ("-h", "-help", "--help", "-helpshort", "--helpshort", "-?", "--?")
 
 
@@ -162,7 +165,9 @@ def _parse(argv: list[str]) -> list[str]:
         hint = f"did you mean --{guess}?" if guess else "see --help."
         sys.exit(_wrong_usage(f"unknown flag --{error.flagname}; {hint}"))
     except flags.Error as error:
-        sys.exit(_wrong_usage(f"{_one_line(str(error))}; see --help."))
+        missing = _REQUIRED.search(str(error))
+        problem = f"{missing[1]} is missing" if missing else _one_line(str(error))
+        sys.exit(_wrong_usage(f"{problem}; see --help."))
     if len(rest) > 1:
         sys.exit(
             _wrong_usage(

@@ -17,6 +17,8 @@ import command_line
 KINDS = ["fine", "value", "os", "usage", "bug", "stop", "exit", "full", "disk"]
 KIND = flags.DEFINE_enum("kind", "fine", KINDS, "What to do.")
 flags.DEFINE_integer("frame_rate", 10, "Frames a second.")
+flags.DEFINE_string("output", None, "Where to.", required="--needy" in sys.argv)
+flags.DEFINE_bool("needy", False, "Makes --output required.")
 
 def main(argv):
     match KIND.value:
@@ -76,6 +78,7 @@ def run(tmp_path_factory):
         (["--zzzzzzz"], 2, "error: unknown flag --zzzzzzz; see --help."),
         (["--frame_rate=x"], 2, "error: flag --frame_rate=x: invalid literal for int()"),
         (["--kind=valu"], 2, "error: flag --kind=valu: value should be one of"),
+        (["--needy"], 2, "error: --output is missing; see --help."),
         (["file"], 2, "error: got the argument 'file'; expected flags only"),
     ],
 )

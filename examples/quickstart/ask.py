@@ -16,6 +16,8 @@ import sys
 import time
 from typing import Any
 
+import binaries  # noqa: F401  # Nothing of the network's: it hushes TensorFlow's start-up notes.
+
 sys.modules["mmv_tf"] = None  # type: ignore[assignment]  # From here on its import fails.
 
 import numpy as np  # noqa: E402
