@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the programs of `binaries/` as a user does, and, where many short runs are wanted, faster."""
+"""Runs the programs of `binaries/` as a user does; where many short runs are wanted, faster."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(name: str, *arguments: Any, timeout: float = _TIMEOUT) -> subprocess.Com
 
 
 def run_forked(name: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
-    """The same in a process forked from one that has TensorFlow loaded: a moment instead of seconds.
+    """The same, forked from a process that has TensorFlow loaded: a moment instead of seconds.
 
     For runs that end before they compute anything, such as those with a wrong flag.
     """
