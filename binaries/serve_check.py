@@ -64,7 +64,11 @@ def main(argv: list[str]) -> int:
     if _OUTPUT.value:
         write_json(report, _OUTPUT.value)
         print(f"Results are in {_OUTPUT.value}.")
-    wrong = [n for n, r in report["signatures"].items() if r["difference"] > _TOLERANCE.value]
+    wrong = [
+        name
+        for name, result in report["signatures"].items()
+        if result.get("difference", 0) > _TOLERANCE.value
+    ]
     if wrong:
         raise ValueError(
             f"The server's answers for {', '.join(wrong)} are not those of {_SAVED_MODEL.value}; "

@@ -22,6 +22,7 @@ from mmv_tf.serving.servable import Servable
 
 Inputs = dict[str, np.ndarray]
 _SMALLEST = float(np.finfo(np.float32).tiny)
+_TOO_LARGE = (413, "RESOURCE_EXHAUSTED")
 
 
 def cut_clips(
@@ -198,7 +199,11 @@ def check_server(
       requests_each: requests that each client sends.
 
     Returns:
-      {"signatures": {name: {"difference": share, "load": [`Load` as a dict]}}}.
+      {"signatures": {name: {"difference": share, "load": [`Load` as a dict]}}}; for a signature
+      whose requests are too large for the server, such as clips as JSON, {"too_large": its words}.
+
+    Raises:
+      ValueError: if the server refuses a request for another reason, or answers in another form.
     """
     names = [name for name in local.signatures if requests.get(name)]
     report: dict[str, Any] = {}
@@ -207,6 +212,12 @@ def check_server(
             client = make_client()
             try:
                 difference = largest_difference(client, local, name, requests[name])
+            except ServerError as error:
+                if error.status not in _TOO_LARGE:
+                    raise ValueError(f"The server refuses a request for {name}: {error}") from error
+                report[name] = {"too_large": str(error)}
+                shown.update(1 + len(clients))
+                continue
             finally:
                 client.close()
             shown.update(difference=difference)
@@ -226,6 +237,9 @@ def format_report(report: dict[str, Any]) -> str:
         f"{'p99':>9}  refused"
     ]
     for name, result in report["signatures"].items():
+        if "too_large" in result:
+            lines.append(f"{name:<12}not asked further: {result['too_large']}")
+            continue
         for load in result["load"]:
             latency = "".join(
                 f"{load['milliseconds'].get(key, float('nan')):9.1f}"

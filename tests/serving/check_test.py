@@ -12,7 +12,7 @@ from mmv_tf.serving.check import (
     largest_difference,
     percentiles,
 )
-from mmv_tf.serving.client import connect
+from mmv_tf.serving.client import ServerError, connect
 from tests import media_samples
 
 
@@ -78,6 +78,31 @@ def test_a_wrong_answer_shows(servable, clips):
         largest_difference(Stranger({"vat": right["vat"][0]}), servable, "text", clips["text"])
     with pytest.raises(ValueError, match="expected"):
         largest_difference(Stranger({"va": right["vat"]}), servable, "text", clips["text"])
+
+
+class Refusing:
+    """A server that takes no request."""
+
+    def __init__(self, status):
+        self.status = status
+
+    def predict(self, signature, inputs):
+        raise ServerError(self.status, "no.")
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("status", [413, "RESOURCE_EXHAUSTED"])
+def test_what_is_too_large_for_a_server_is_listed(servable, clips, status):
+    report = check_server(lambda: Refusing(status), servable, {"text": clips["text"]}, [1], 1)
+    assert report == {"signatures": {"text": {"too_large": f"{status}: no."}}}
+    assert f"not asked further: {status}: no." in format_report(report)
+
+
+def test_another_refusal_ends_the_check(servable, clips):
+    with pytest.raises(ValueError, match="refuses a request for text: 401: no"):
+        check_server(lambda: Refusing(401), servable, {"text": clips["text"]}, [1], 1)
 
 
 def test_addresses_and_percentiles():
