@@ -93,10 +93,23 @@ class Torch:
         return json.loads(line)
 
 
+def _descend(weight: tf.Variable, gradient: tf.Tensor, rate: Any) -> None:
+    """TensorFlow's own step of SGD: in one pass, as PyTorch's."""
+    rate = tf.cast(rate, weight.dtype)
+    tf.raw_ops.ResourceApplyGradientDescent(var=weight.handle, alpha=rate, delta=gradient)
+
+
+class SGD(keras.optimizers.SGD):
+    """Keras' SGD, which multiplies in one pass and subtracts in another, in one pass."""
+
+    def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: Any) -> None:
+        """One variable's step."""
+        _descend(variable, gradient, learning_rate)
+
+
 def tower_step() -> tuple[Callable[[], float], int]:
     """A step of the video tower; and its number of weights."""
-    policy = "mixed_bfloat16" if _DTYPE.value == "bfloat16" else "float32"
-    model = backbones.S3D(stem="space_to_depth", dtype=policy)
+    model = backbones.S3D(stem="space_to_depth", dtype=_policy(), bfloat16_from="Conv2d_1a_7x7")
     model.build()
     weights = [variable.value for variable in model.trainable_variables]
     clips = tf.random.stateless_uniform(
@@ -108,7 +121,7 @@ def tower_step() -> tuple[Callable[[], float], int]:
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.square(tf.cast(model(clips, training=True), tf.float32)))
         for weight, gradient in zip(weights, tape.gradient(loss, weights), strict=True):
-            weight.assign_sub(_LEARNING_RATE * gradient)
+            _descend(weight, gradient, _LEARNING_RATE)
         return loss
 
     return _timed(lambda: step(clips)), sum(weight.shape.num_elements() for weight in weights)
@@ -117,11 +130,12 @@ def tower_step() -> tuple[Callable[[], float], int]:
 def fac_step() -> Callable[[], float]:
     """A step of the whole network, as the loop takes it."""
     config = preset_config("s3d_fac")
-    config.dtype = "mixed_bfloat16" if _DTYPE.value == "bfloat16" else "float32"
+    config.dtype = _policy()
+    config.video.bfloat16_from, config.audio.bfloat16_from = "Conv2d_1a_7x7", "stem"
     strategy = training.make_strategy("one_device")
     with strategy.scope():
         model = create_model(config)
-        optimizer = keras.optimizers.SGD(_LEARNING_RATE)
+        optimizer = SGD(_LEARNING_RATE)
         optimizer.build(model.trainable_variables)
     objective = Objective({"va": 1.0, "vt": 1.0})
     step = TrainStep(model, objective, strategy, optimizer, training.default_config())
@@ -140,6 +154,10 @@ def fac_step() -> Callable[[], float]:
     }
     flags_ = tf.zeros([2])
     return _timed(lambda: step(batch, flags_))
+
+
+def _policy() -> str:
+    return "mixed_bfloat16" if _DTYPE.value == "bfloat16" else "float32"
 
 
 def _timed(step: Callable[[], tf.Tensor]) -> Callable[[], float]:

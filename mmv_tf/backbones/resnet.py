@@ -124,7 +124,7 @@ class ResNet(keras.layers.Layer):
         """See the class."""
         endpoints = self._trunk(inputs, training, valid)
         endpoints["last_conv"] = endpoints["group_3"]
-        x = tf.nn.relu(self.final_norm(endpoints["last_conv"], training=training, valid=valid))
+        x = self.final_norm(endpoints["last_conv"], training=training, valid=valid, relu=True)
         endpoints["embedding"] = tf.reduce_mean(x, [1, 2])
         return endpoints if return_endpoints else endpoints["embedding"]
 

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmv_tf.layers.arguments import check_sizes
+from mmv_tf.layers.precision import float32_policy
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
@@ -49,7 +50,8 @@ class Sentence(keras.layers.Layer):
             vocabulary_size,
             embedding_dim,
             trainable=trainable_embedding,
-            dtype=self.dtype_policy,
+            # Only what is looked up is cast, by the linear map, and not the whole table each time.
+            dtype=float32_policy(self.dtype_policy),
             name="embedding",
         )
         self.projection = keras.layers.Dense(dim, dtype=self.dtype_policy, name="projection")

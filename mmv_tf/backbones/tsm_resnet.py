@@ -52,10 +52,13 @@ class TSMResNet(ResNet):
         num_frames = tf.shape(inputs)[1]
         frames = tf.reshape(inputs, tf.concat([[-1], tf.shape(inputs)[2:]], axis=0))
         frames.set_shape([None, *inputs.shape[2:]])
-        frame_valid = None if valid is None else tf.repeat(valid, num_frames)
+        frame_valid = None if valid is None else tf.convert_to_tensor(valid)
+        if frame_valid is not None and frame_valid.shape.rank:
+            frame_valid = tf.repeat(frame_valid, num_frames)
         endpoints = self._trunk(frames, training, frame_valid, num_frames)
-        x = self.final_norm(endpoints["group_3"], training=training, valid=frame_valid)
-        endpoints["last_conv"] = tf.nn.relu(x)
+        endpoints["last_conv"] = self.final_norm(
+            endpoints["group_3"], training=training, valid=frame_valid, relu=True
+        )
         features = tf.reduce_mean(endpoints["last_conv"], [1, 2])
         features = tf.reshape(features, [-1, num_frames, self.feature_dim])
         endpoints["embedding"] = tf.reduce_mean(features, 1)

@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mmv_tf.layers.convolution import known_sizes
+
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class BatchNorm(keras.layers.Layer):
@@ -30,9 +32,12 @@ class BatchNorm(keras.layers.Layer):
     Call arguments:
       inputs: [B, ..., C], any rank from 2 up.
       training: use and update batch statistics.
-      valid: optional [B] booleans (or 0/1 numbers). Rows where it is false take no part in any
-        statistic; with a loss that leaves them out, every gradient is the one of the batch without
-        them. A batch with no valid row leaves the moving statistics as they are.
+      valid: optional [B] booleans (or 0/1 numbers), or one for the whole batch. Rows where it is
+        false take no part in any statistic; with a loss that leaves them out, every gradient is the
+        one of the batch without them. A batch with no valid row leaves the moving statistics as
+        they are.
+      relu: apply a ReLU too. TensorFlow computes both in one pass, which it can't where something
+        stands between them, if only a change of shape.
 
     Example:
     >>> layer = BatchNorm()
@@ -71,26 +76,36 @@ class BatchNorm(keras.layers.Layer):
         self.moving_variance = weight("moving_variance", "ones", False)
         self.built = True
 
-    def call(self, inputs: tf.Tensor, training: bool = False, valid: Any = None) -> tf.Tensor:
+    def call(
+        self,
+        inputs: tf.Tensor,
+        training: bool = False,
+        valid: Any = None,
+        relu: bool = False,
+    ) -> tf.Tensor:
         """See the class."""
         if not training:
-            return self._fused(inputs, training=False)[0]
+            return self._fused(inputs, False, relu)[0]
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        if valid is None and replicas == 1:
-            outputs, mean, variance, count = self._fused(inputs, training=True)
+        if valid is not None:
+            valid = tf.convert_to_tensor(valid)
+        if replicas == 1 and (valid is None or valid.shape.rank == 0):
+            outputs, mean, variance, count = self._fused(inputs, True, relu)
             # The kernel reports the unbiased variance; the other path, and inference, use the
             # biased one.
             variance *= (count - 1.0) / tf.maximum(count, 1.0)
+            counts = count > 0 if valid is None else tf.cast(valid, tf.bool) & (count > 0)
         else:
             outputs, mean, variance, count = self._synchronized(inputs, valid, replicas)
-        self._update(self.moving_mean, mean, count)
-        self._update(self.moving_variance, variance, count)
+            counts = count > 0
+            outputs = tf.nn.relu(outputs) if relu else outputs
+        self._update(self.moving_mean, mean, counts)
+        self._update(self.moving_variance, variance, counts)
         return outputs
 
-    def _fused(self, inputs: tf.Tensor, training: bool) -> tuple[tf.Tensor, ...]:
-        shape = tf.shape(inputs)
+    def _fused(self, inputs: tf.Tensor, training: bool, relu: bool) -> tuple[tf.Tensor, ...]:
         channels = inputs.shape[-1]
-        folded = tf.reshape(inputs, [shape[0], -1, 1, channels])
+        folded = tf.reshape(inputs, [1, -1, 1, channels])
         statistics = {}
         if not training:
             statistics = {
@@ -105,8 +120,7 @@ class BatchNorm(keras.layers.Layer):
             is_training=training,
             **statistics,
         )
-        outputs = tf.reshape(outputs, shape)
-        outputs.set_shape(inputs.shape)
+        outputs = tf.reshape(tf.nn.relu(outputs) if relu else outputs, known_sizes(inputs))
         count = tf.cast(tf.size(inputs) // channels, tf.float32)
         return outputs, mean, variance, count
 
@@ -117,7 +131,8 @@ class BatchNorm(keras.layers.Layer):
         if valid is None:
             weights = tf.ones_like(values[..., :1])
         else:
-            rows = tf.reshape(tf.cast(valid, tf.float32), [-1] + [1] * len(axes))
+            shape = [-1 if valid.shape.rank else 1] + [1] * len(axes)
+            rows = tf.reshape(tf.cast(valid, tf.float32), shape)
             weights = tf.broadcast_to(rows, tf.shape(values[..., :1]))
         context = tf.distribute.get_replica_context()
 
@@ -136,11 +151,11 @@ class BatchNorm(keras.layers.Layer):
         outputs = (values - mean) * scale + self.beta
         return tf.cast(outputs, inputs.dtype), mean, variance, count
 
-    def _update(self, moving: Any, batch: tf.Tensor, count: tf.Tensor) -> None:
+    def _update(self, moving: Any, batch: tf.Tensor, counts: tf.Tensor) -> None:
         old = tf.convert_to_tensor(moving)
         batch = tf.stop_gradient(batch)
         new = self.momentum * old + (1.0 - self.momentum) * batch
-        moving.assign(tf.where(count > 0, new, old))
+        moving.assign(tf.where(counts, new, old))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The shape does not change."""

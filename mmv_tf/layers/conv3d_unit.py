@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from mmv_tf.layers.arguments import check_sizes
 from mmv_tf.layers.batch_norm import BatchNorm
+from mmv_tf.layers.convolution import convolve
 from mmv_tf.layers.self_gating import SelfGating
 
 Shape = tuple[int | None, ...]
@@ -110,7 +111,8 @@ class Conv3DUnit(keras.layers.Layer):
         """See the class; `valid` as in `BatchNorm`."""
         x = inputs
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            x = tf.nn.relu(norm(convolution(x), training=training, valid=valid))
+            x = convolve(x, tf.convert_to_tensor(convolution.kernel), convolution.strides)
+            x = norm(x, training=training, valid=valid, relu=True)
         return x if self.gate is None else self.gate(x)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

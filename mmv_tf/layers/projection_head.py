@@ -82,7 +82,7 @@ class ProjectionHead(keras.layers.Layer):
         if self.activation is not None:
             x = tf.nn.relu(x)
         if self.inner is not None and self.inner_batch_norm is not None:
-            x = tf.nn.relu(self.inner_batch_norm(self.inner(x), **mode))
+            x = self.inner_batch_norm(self.inner(x), **mode, relu=True)
         x = self.projection(x)
         if self.output_batch_norm is not None:
             x = self.output_batch_norm(x, **mode)

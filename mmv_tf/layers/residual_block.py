@@ -12,6 +12,7 @@ import tensorflow as tf
 from mmv_tf.layers.arguments import check_sizes
 from mmv_tf.layers.batch_norm import BatchNorm
 from mmv_tf.layers.conv3d_unit import Shape, same_padding_shape
+from mmv_tf.layers.convolution import convolve
 from mmv_tf.layers.temporal_shift import TemporalShift
 
 
@@ -61,6 +62,10 @@ class ResidualBlock(keras.layers.Layer):
             filters, size, strides, padding="same", use_bias=False, dtype=self.dtype_policy
         )
 
+    @staticmethod
+    def _convolve(convolution: Any, inputs: tf.Tensor) -> tf.Tensor:
+        return convolve(inputs, tf.convert_to_tensor(convolution.kernel), convolution.strides)
+
     def build(self, input_shape: Shape) -> None:
         """Creates the children's weights; only the channel count has to be known."""
         shape: Shape = (None, None, None, input_shape[-1])
@@ -84,13 +89,13 @@ class ResidualBlock(keras.layers.Layer):
         for index, (convolution, norm) in enumerate(
             zip(self.convolutions, self.norms, strict=True)
         ):
-            x = tf.nn.relu(norm(x, training=training, valid=valid))
+            x = norm(x, training=training, valid=valid, relu=True)
             if index == 0:
                 if self.shortcut is not None:
-                    shortcut = self.shortcut(x)
+                    shortcut = self._convolve(self.shortcut, x)
                 if self.shift is not None:
                     x = self.shift(x, num_frames=num_frames)
-            x = convolution(x)
+            x = self._convolve(convolution, x)
         return x + shortcut
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

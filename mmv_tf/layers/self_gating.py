@@ -37,13 +37,33 @@ class SelfGating(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """See the class."""
-        axes = list(range(1, inputs.shape.rank - 1))
-        weights = self.gate(tf.reduce_mean(inputs, axes))
-        weights = tf.cast(weights, inputs.dtype)
-        for axis in axes:
-            weights = tf.expand_dims(weights, axis)
-        return inputs * weights
+        inputs, mean = _with_mean(inputs)
+        weights = tf.cast(self.gate(mean), inputs.dtype)
+        return inputs * _expand(weights, inputs)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The shape does not change."""
         return tuple(input_shape)
+
+
+@tf.custom_gradient
+def _with_mean(inputs: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Any]:
+    """[B, ..., C], and its mean [B, C].
+
+    The gradient through the mean is added to the other one as it is, [B, 1, ..., 1, C], where
+    TensorFlow's own would first be written out in full.
+    """
+    axes = list(range(1, inputs.shape.rank - 1))
+
+    def gradient(upstream: tf.Tensor, to_mean: tf.Tensor) -> tf.Tensor:
+        places = tf.size(inputs) // tf.maximum(tf.size(to_mean), 1)
+        return upstream + _expand(to_mean / tf.cast(places, to_mean.dtype), inputs)
+
+    return (tf.identity(inputs), tf.reduce_mean(inputs, axes)), gradient
+
+
+def _expand(rows: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """[B, C] -> [B, 1, ..., 1, C], of the other's rank."""
+    for _ in range(like.shape.rank - 2):
+        rows = rows[:, tf.newaxis]
+    return rows

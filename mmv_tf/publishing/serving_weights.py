@@ -130,22 +130,25 @@ def _fold(
 
 
 def _scale_and_shift(norm: BatchNorm, inputs: tf.Tensor, **kwargs: Any) -> tf.Tensor:
-    _for_inference(**kwargs)
     scale, shift = (tf.convert_to_tensor(weight) for weight in (norm.gamma, norm.beta))
-    return inputs * tf.cast(scale, inputs.dtype) + tf.cast(shift, inputs.dtype)
+    outputs = inputs * tf.cast(scale, inputs.dtype) + tf.cast(shift, inputs.dtype)
+    return _finish(outputs, **kwargs)
 
 
 def _shift(norm: BatchNorm, inputs: tf.Tensor, **kwargs: Any) -> tf.Tensor:
-    _for_inference(**kwargs)
     # TensorFlow fuses this one with the convolution before it.
-    return tf.nn.bias_add(inputs, tf.cast(tf.convert_to_tensor(norm.beta), inputs.dtype))
+    outputs = tf.nn.bias_add(inputs, tf.cast(tf.convert_to_tensor(norm.beta), inputs.dtype))
+    return _finish(outputs, **kwargs)
 
 
 def _identity(inputs: tf.Tensor, **kwargs: Any) -> tf.Tensor:
-    _for_inference(**kwargs)
-    return inputs
+    return _finish(inputs, **kwargs)
 
 
-def _for_inference(training: bool = False, valid: Any = None) -> None:
+def _finish(
+    outputs: tf.Tensor, training: bool = False, valid: Any = None, relu: bool = False
+) -> tf.Tensor:
+    """What else the arguments of `BatchNorm.call` ask for."""
     if training:
         raise ValueError("A network with folded batch norms can't be trained; export it unfolded.")
+    return tf.nn.relu(outputs) if relu else outputs

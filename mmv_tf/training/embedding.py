@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 from mmv_tf.graphs import EmbeddingGraph
@@ -24,37 +22,58 @@ def needed_entries(batch: Batch, objective: Objective) -> Batch:
 
 
 def embed_batch(
-    model: EmbeddingGraph, objective: Objective, batch: Batch, training: bool
+    model: EmbeddingGraph,
+    objective: Objective,
+    batch: Batch,
+    training: bool,
+    fixed_shapes: bool = False,
 ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
     """Embeds a batch for an objective.
+
+    Rows that lack a modality don't pass its tower: they cost nothing, no batch norm sees them, and
+    those keep their quick kernel, which takes no mask. Their embeddings are zero. If no row has
+    it, the first one does pass, and changes no statistic either.
 
     Args:
       model: the network.
       objective: says which pairs, so which modalities and spaces.
       batch: see `Reader`; "text" is [B, P, words].
       training: as in `BatchNorm`.
+      fixed_shapes: every row passes, and the batch norms are told which count; for XLA, which
+        needs to know all sizes beforehand.
 
     Returns:
       Embeddings "PAIR/MODALITY" and validity by modality, as `Objective` takes them.
     """
-    inputs = {modality: batch[modality] for modality in objective.modalities}
     valid = {modality: batch[f"valid/{modality}"] for modality in objective.modalities}
-    rows: dict[str, Any] = {}
+    inputs, rows, places = {}, {}, {}
     for modality in objective.modalities:
+        values = batch[modality]
+        rows[modality] = tf.reshape(valid[modality], [-1])
         if modality == "text":
-            shape = tf.shape(inputs["text"])
-            inputs["text"] = tf.reshape(inputs["text"], [-1, inputs["text"].shape[-1]])
-            rows["text"] = tf.reshape(valid["text"], [-1])
-        elif modality != "video":
-            # Frames are always there, so video needs no mask and keeps the fused batch norm.
-            rows[modality] = valid[modality]
+            values = tf.reshape(values, [-1, values.shape[-1]])
+        if not fixed_shapes:
+            places[modality], rows[modality] = _present(rows[modality])
+            values = tf.gather(values, places[modality])
+        inputs[modality] = values
     outputs = model(inputs, training=training, valid=rows)
     embeddings = {}
     for pair in objective.pairs:
         space = model.common_space(*PAIRS[pair])
         for modality in PAIRS[pair]:
             embedding = outputs[modality][space]
-            if modality == "text":
-                embedding = tf.reshape(embedding, [shape[0], shape[1], embedding.shape[-1]])
-            embeddings[f"{pair}/{modality}"] = embedding
+            shape = [*valid[modality].shape, embedding.shape[-1]]
+            if not fixed_shapes:
+                total = tf.size(valid[modality])
+                at = places[modality][:, tf.newaxis]
+                embedding = tf.scatter_nd(at, embedding, [total, shape[-1]])
+            embedding = tf.reshape(embedding, [*tf.unstack(tf.shape(valid[modality])), shape[-1]])
+            embeddings[f"{pair}/{modality}"] = tf.ensure_shape(embedding, shape)
     return embeddings, valid
+
+
+def _present(valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Which rows are there, [n], at least one; and whether they count."""
+    counts = tf.reduce_any(valid)
+    first = tf.range(tf.size(valid)) == 0
+    return tf.where(valid | (first & ~counts))[:, 0], counts

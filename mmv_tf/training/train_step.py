@@ -72,6 +72,9 @@ class TrainStep:
         self._clip_norm = clip_norm
         self._pieces = max(training.accumulate, training.gradient_cache)
         self._cached = training.gradient_cache > 1
+        self._fixed_shapes = training.jit_compile or isinstance(
+            strategy, tf.distribute.TPUStrategy
+        )
         self._replicas = replicas
         # Each update has the whole gradient already; Keras would add it up once more.
         optimizer._all_reduce_sum_gradients = lambda pairs: pairs
@@ -164,7 +167,7 @@ class TrainStep:
     def _embed(self, batch: Batch, index: tf.Tensor) -> dict[str, tf.Tensor]:
         def embed(batch: Batch) -> dict[str, tf.Tensor]:
             before = self._read_moving()
-            found, _ = embed_batch(self.model, self.objective, self._piece(batch, index), True)
+            found, _ = self._embed_batch(self._piece(batch, index))
             with tf.control_dependencies(list(found.values())):
                 # The pass that counts is the one with gradients.
                 self._write_moving(before)
@@ -192,7 +195,7 @@ class TrainStep:
         def back(batch: Batch, gradients: dict[str, tf.Tensor], sums: _Sums) -> _Sums:
             upstream = self._piece(gradients, index)
             with tf.GradientTape() as tape:
-                found, _ = embed_batch(self.model, self.objective, self._piece(batch, index), True)
+                found, _ = self._embed_batch(self._piece(batch, index))
             more = self._differentiate(tape, found, upstream)
             return [total + part for total, part in zip(sums[0], more, strict=True)], sums[1]
 
@@ -225,6 +228,9 @@ class TrainStep:
 
         return {name: part(tensor) for name, tensor in batch.items()}
 
+    def _embed_batch(self, batch: Batch) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+        return embed_batch(self.model, self.objective, batch, True, self._fixed_shapes)
+
     def _valid(self, batch: Batch) -> dict[str, tf.Tensor]:
         return {modality: batch[f"valid/{modality}"] for modality in self.objective.modalities}
 
@@ -246,7 +252,7 @@ class TrainStep:
 
     def _gradients(self, batch: Batch) -> _Sums:
         with tf.GradientTape() as tape:
-            embeddings, valid = embed_batch(self.model, self.objective, batch, training=True)
+            embeddings, valid = self._embed_batch(batch)
             scaled, vector = self._objective(embeddings, valid)
         return self._differentiate(tape, scaled), vector
 
