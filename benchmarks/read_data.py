@@ -133,7 +133,11 @@ def _write_shards(directory: pathlib.Path) -> float:
     clips = [
         writer.ClipSpan("film", 4000 * n, 4000 * n + 4000, 0, "train") for n in range(_CLIPS.value)
     ]
-    entries = writer.write_shards(directory, "train", [clips[::2], clips[1::2]], example)
+    entries = []
+    for number, own in enumerate((clips[::2], clips[1::2])):
+        path = directory / writer.shard_name("train", number, 2)
+        records = (example(clip).SerializeToString() for clip in own)
+        entries.append(writer.write_shard(path, records))
     writer.write_manifest(
         directory,
         {
@@ -217,9 +221,9 @@ def _steps(files: list[str], config: ml_collections.ConfigDict) -> dict[str, flo
         augmentation.crop_window(*size, tf.constant([0, n]), config.scale_jitter) for n in range(16)
     ]
     seeds = [tf.constant([1, n]) for n in range(16)]
-    decode = tf.function(lambda crop: frames.decode_window(encoded, crop, fast=True))
-    resize = tf.function(lambda pixels: frames.resize(pixels, config.size))
-    flip = tf.function(augmentation.flip)
+    decode = tf.function(lambda crop: frames.decode_window(encoded, crop))
+    resize = tf.function(lambda pixels: frames.resize(pixels, config.size), reduce_retracing=True)
+    flip = tf.function(augmentation.flip, reduce_retracing=True)
     colour = tf.function(lambda clip, seed: augmentation.jitter_colour(clip, seed, scale=255.0))
     pixels = [decode(crop) for crop in crops]
     resized = [resize(clip) for clip in pixels]

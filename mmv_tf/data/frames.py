@@ -10,22 +10,23 @@ import tensorflow as tf
 _MOST_UNROLLED = 160
 
 
-def decode_window(encoded: tf.Tensor, crop: tf.Tensor, fast: bool = False) -> tf.Tensor:
+def decode_window(encoded: tf.Tensor, crop: tf.Tensor) -> tf.Tensor:
     """Decodes one window of frames of equal size.
 
-    One node a frame instead of a loop saves a tenth of the time.
+    One node a frame instead of a loop saves a tenth of the time. Colours are upsampled smoothly:
+    libjpeg-turbo's smooth way takes a fifth less time than repeating them, which it does not do
+    with vector instructions.
 
     Args:
       encoded: string [N], JPEGs; N is known when the graph is made.
       crop: int32 [top, left, height, width].
-      fast: colours are upsampled by repetition, not smoothly: for training.
 
     Returns:
       uint8 [N, height, width, 3].
     """
 
     def decode(frame: tf.Tensor) -> tf.Tensor:
-        return tf.io.decode_and_crop_jpeg(frame, crop, channels=3, fancy_upscaling=not fast)
+        return tf.io.decode_and_crop_jpeg(frame, crop, channels=3)
 
     count = encoded.shape[0]
     if count is not None and count <= _MOST_UNROLLED:

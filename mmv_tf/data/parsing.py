@@ -42,7 +42,8 @@ def parse_record(
         record_keys.LABEL_TEXT: variable(tf.string),
     }
     list_features = {
-        keys.frames: tf.io.FixedLenSequenceFeature([], tf.string),
+        # Records of sound alone have none; `check_parsed` tells where there should be some.
+        keys.frames: tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True),
         keys.waveform: variable(tf.float32),
         keys.log_mel: variable(tf.float32),
     }
@@ -109,17 +110,20 @@ def require(condition: tf.Tensor, example_id: tf.Tensor, shard: tf.Tensor, what:
     tf.debugging.Assert(condition, [message])
 
 
-def check_parsed(parsed: dict[str, tf.Tensor], shard: tf.Tensor, limits: Limits) -> None:
+def check_parsed(
+    parsed: dict[str, tf.Tensor], shard: tf.Tensor, limits: Limits, pictures: bool
+) -> None:
     """Checks what costs next to nothing, before anything is decoded.
 
-    For shards that were not inspected; `record_checks` finds more.
+    For shards that were not inspected; `record_checks` finds more. Without `pictures`, a record
+    may have sound alone.
     """
     identity = parsed["example_id"]
     frames = tf.shape(parsed["frames"])[0]
     longest = tf.reduce_max(tf.concat([tf.strings.length(parsed["caption"]), [0]], axis=0))
     samples = tf.size(parsed["waveform"]) + tf.size(parsed["log_mel"])
     for condition, what in (
-        (frames > 0, "no frames"),
+        (frames > 0 if pictures else (frames > 0) | (samples > 0), "no frames"),
         (frames <= limits.frames, f"too many frames, at most {limits.frames} are read"),
         (longest <= limits.caption_bytes, f"caption too long, at most {limits.caption_bytes}"),
         (tf.size(parsed["caption"]) <= limits.captions, "too many captions"),

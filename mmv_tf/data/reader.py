@@ -530,14 +530,18 @@ class Reader:
         parsed = parsing.parse_record(record, fallback, self.keys, self.manifest["labels"])
         guarded = self._inspections is None
         if guarded:
-            parsing.check_parsed(parsed, shard, self.limits)
+            parsing.check_parsed(parsed, shard, self.limits, self._pictures)
         seeds: list[tf.Tensor | None] = [None] * 6
         windows = config.windows
         if epoch_key is not None:
             identity = tf.strings.to_hash_bucket_fast(parsed["example_id"], 2**31 - 1)
             seeds = tf.unstack(tf.random.split(tf.random.fold_in(epoch_key, identity), 6))
             windows = 1
-        stored = tf.shape(parsed["frames"])[0]
+        stored = shown = tf.shape(parsed["frames"])[0]
+        if not self._pictures:
+            # Sound alone has moments all the same.
+            moments = tf.round(parsed["duration"] * self.manifest["frame_rate"])
+            stored = tf.where(shown > 0, shown, tf.maximum(tf.cast(moments, tf.int32), 1))
         span = int((config.num_frames - 1) * self.stride + 0.5) + 1
         # The one offset in time that video, sound and narrations share.
         starts = sampling.window_starts(stored, span, windows, seeds[0])
@@ -546,13 +550,21 @@ class Reader:
         parsed["duration"] = tf.where(parsed["duration"] > 0, parsed["duration"], lasts)
 
         indices = sampling.frame_indices(starts, config.num_frames, self.stride, stored)
-        encoded = tf.gather(parsed["frames"], tf.reshape(indices, [windows * config.num_frames]))
-        if guarded:
-            parsing.check_frames(encoded, parsed["example_id"], shard, self.limits)
+        indices = tf.reshape(indices, [windows * config.num_frames])
+
+        def video() -> tf.Tensor:
+            encoded = tf.gather(parsed["frames"], indices)
+            if guarded:
+                parsing.check_frames(encoded, parsed["example_id"], shard, self.limits)
+            return self._video(encoded, windows, seeds[1:4])
+
+        def nothing() -> tf.Tensor:
+            return tf.zeros([windows, config.num_frames, config.size, config.size, 3])
+
         end = parsed["clip_start"] + parsed["duration"]
         example = {
-            "video": self._video(encoded, windows, seeds[1:4]),
-            "valid/video": tf.ones([windows], tf.bool),
+            "video": video() if self._pictures else tf.cond(shown > 0, video, nothing),
+            "valid/video": tf.fill([windows], shown > 0),
             "example_id": tf.fill([windows], parsed["example_id"]),
             "label": tf.fill([windows], parsed["label"]),
             "clip_start": tf.fill([windows], parsed["clip_start"]),
@@ -571,12 +583,11 @@ class Reader:
         """Frames [windows * T] of JPEGs -> [windows, T, size, size, 3]."""
         config = self.config
         crop_seed, flip_seed, colour_seed = seeds
-        training = crop_seed is not None
         shape = tf.io.extract_jpeg_shape(encoded[0])
         crop = augmentation.crop_window(
             shape[0], shape[1], crop_seed, config.scale_jitter, config.square_crop
         )
-        pixels = frames.decode_window(encoded, crop, fast=training)
+        pixels = frames.decode_window(encoded, crop)
         if flip_seed is not None and config.flip:
             pixels = augmentation.flip(pixels, flip_seed)
         video = frames.resize(pixels, config.size)
@@ -641,6 +652,11 @@ class Reader:
             "candidates": tf.ensure_shape(chosen, [None, count]),
             "valid/text": tf.ensure_shape(found, [None, count]),
         }
+
+    @property
+    def _pictures(self) -> bool:
+        """Whether every record has frames; otherwise some are of sound alone."""
+        return self.config.records != "mmv" or expected_of(self.manifest).pictures
 
     # ---- Rates -----------------------------------------------------------------------------------
 

@@ -82,6 +82,7 @@ class Expected:
       labels: number of classes.
       caption_window_seconds: how far from its clip a caption may be.
       log_mel_bins: of a stored log-mel.
+      pictures: whether every record has frames; otherwise some are of sound alone.
     """
 
     frame_rate: float | None = None
@@ -89,6 +90,7 @@ class Expected:
     labels: int | None = None
     caption_window_seconds: float | None = None
     log_mel_bins: int | None = None
+    pictures: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +141,7 @@ def check_record(payload: bytes, keys: KeyMap, expected: Expected, limits: Limit
     example_id = _example_id(features, keys)
     seconds = None
     try:
-        _check_keys(features, keys)
+        _check_keys(features, keys, expected)
         seconds = _check_clip(features, keys, expected, limits)
     except _Wrong as wrong:
         problems.append(wrong.problem)
@@ -217,8 +219,16 @@ def _example_id(features: _Features, keys: KeyMap) -> str:
     return values[0].decode(errors="replace") if len(values) else ""
 
 
-def _check_keys(features: _Features, keys: KeyMap) -> None:
+def _sound_alone(features: _Features, keys: KeyMap, expected: Expected) -> bool:
+    """Whether a record has no frames and need not have any."""
+    heard = features.has(keys.waveform) or features.has(keys.log_mel)
+    return not expected.pictures and heard and not features.has(keys.frames)
+
+
+def _check_keys(features: _Features, keys: KeyMap, expected: Expected) -> None:
     missing = [key for key in keys.required if not features.has(key)]
+    if _sound_alone(features, keys, expected):
+        missing = [key for key in missing if key != keys.frames]
     if missing:
         raise _Wrong(MISSING_KEY, f"it lacks {', '.join(missing)}")
     if keys.example_id in keys.required:
@@ -230,7 +240,22 @@ def _check_keys(features: _Features, keys: KeyMap) -> None:
 def _check_clip(
     features: _Features, keys: KeyMap, expected: Expected, limits: Limits
 ) -> float | None:
-    """Checks frames, clip times and rates; returns how many seconds the frames last."""
+    """Checks clip times, frames and rate; returns how many seconds the clip's media last."""
+    start = _number(features, record_keys.CLIP_START, "int64_list")
+    end = _number(features, record_keys.CLIP_END, "int64_list")
+    if start is not None and end is not None and not 0 <= start < end:
+        raise _Wrong(CLIP_TIMES, f"the clip is from {start} to {end} microseconds")
+    if _sound_alone(features, keys, expected):
+        return None if start is None or end is None else (end - start) / _MICROSECONDS
+    count = _check_frames(features, keys, limits)
+    rate = _number(features, record_keys.FRAME_RATE, "float_list")
+    _check_rate(FRAME_RATE, rate, expected.frame_rate)
+    rate = expected.frame_rate if rate is None else rate
+    return None if rate is None else count / rate
+
+
+def _check_frames(features: _Features, keys: KeyMap, limits: Limits) -> int:
+    """Checks number, headers and sizes of the frames; returns how many there are."""
     frames = [
         step[0] if len(step) == 1 else b"" for step in features.steps(keys.frames, "bytes_list")
     ]
@@ -256,14 +281,7 @@ def _check_clip(
                 f"{size[1]} x {size[0]}",
             )
         size = (header.height, header.width)
-    start = _number(features, record_keys.CLIP_START, "int64_list")
-    end = _number(features, record_keys.CLIP_END, "int64_list")
-    if start is not None and end is not None and not 0 <= start < end:
-        raise _Wrong(CLIP_TIMES, f"the clip is from {start} to {end} microseconds")
-    rate = _number(features, record_keys.FRAME_RATE, "float_list")
-    _check_rate(FRAME_RATE, rate, expected.frame_rate)
-    rate = expected.frame_rate if rate is None else rate
-    return None if rate is None else len(frames) / rate
+    return len(frames)
 
 
 def _check_rate(reason: str, found: float | None, expected: float | None) -> None:

@@ -76,4 +76,8 @@ def expected_of(manifest: Mapping[str, Any] | None) -> Expected:
         labels=len(manifest["labels"]) if manifest.get("labels") else None,
         caption_window_seconds=manifest.get("settings", {}).get("caption_window_seconds"),
         log_mel_bins=log_mel.get("mel_bins"),
+        pictures=all(
+            split.get("num_with_video", split["num_examples"]) == split["num_examples"]
+            for split in manifest.get("splits", {}).values()
+        ),
     )

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmv_tf.data import preparation
+from mmv_tf.data import Reader, default_config, preparation, verifier
 from mmv_tf.data.preparation import planning
+from mmv_tf.layers import LogMel
 from tests import media_samples
 
 CUES = [(0.2, 0.7, "one"), (0.8, 1.3, "two")]
@@ -188,6 +189,22 @@ def test_sound(tmp_path, in_process, samples, status):
     clips = 2 if status in ("ok", "silent") else 1
     assert manifest["splits"]["train"]["num_with_audio"] == clips
     assert manifest["splits"]["train"]["num_with_video"] == 0
+    assert verifier.verify(tmp_path / "data").clean
+
+
+def test_sound_alone_is_read(tmp_path, in_process):
+    media_samples.write_wav(tmp_path / "a.wav", np.full(8_000, 0.5))
+    sources = preparation.find_sources(tmp_path, kind="sound")
+    prepare(sources, tmp_path / "data", cut="list", sample_rate=16_000)
+    log_mel = LogMel(sample_rate=16_000, window=256, step=160, upper_hz=7_000.0)
+    config = default_config()
+    config.update(
+        directory=str(tmp_path / "data"), num_frames=2, frame_rate=5.0, size=8, inspect="never"
+    )
+    (batch,) = Reader(config, None, log_mel).evaluate()
+    assert batch["video"].shape == (1, 1, 2, 8, 8, 3)
+    assert not batch["valid/video"].numpy().any() and batch["valid/audio"].numpy().all()
+    assert np.ptp(batch["audio"].numpy()) > 0
 
 
 def test_images(tmp_path, in_process):
