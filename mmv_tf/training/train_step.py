@@ -72,9 +72,7 @@ class TrainStep:
         self._clip_norm = clip_norm
         self._pieces = max(training.accumulate, training.gradient_cache)
         self._cached = training.gradient_cache > 1
-        self._fixed_shapes = training.jit_compile or isinstance(
-            strategy, tf.distribute.TPUStrategy
-        )
+        self._fixed_shapes = training.jit_compile or isinstance(strategy, tf.distribute.TPUStrategy)
         self._replicas = replicas
         # Each update has the whole gradient already; Keras would add it up once more.
         optimizer._all_reduce_sum_gradients = lambda pairs: pairs
