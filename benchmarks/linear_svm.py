@@ -34,7 +34,7 @@ def main(argv: list[str]) -> None:
     strength = (1 / np.sqrt(1 + np.arange(dim))).astype(np.float32)
     centres = generator.standard_normal((classes, dim), np.float32)
     labels = np.arange(rows) // 10 % classes
-    features = generator.standard_normal((rows, dim), np.float32) * 3
+    features = generator.standard_normal((rows, dim), np.float32) * 12
     features += centres[labels]
     features *= strength
     targets = one_vs_rest(labels, classes)

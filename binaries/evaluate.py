@@ -1,15 +1,20 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Scores a network by a declared protocol.
+"""Scores a network by a declared protocol, or tells whether two runs differ.
 
   python -m binaries.evaluate --protocol=narrated_film --model=RUN --data=DIR --output=results.json
+  python -m binaries.evaluate --protocol=hmdb51_linear --model=RUN --data=HMDB51 --output=a.json
+  python -m binaries.evaluate --compare a.json b.json
 
-Prints a table and writes the results as JSON; with --embeddings also what they were computed from.
+Prints a table and writes the results as JSON; beside it, in OUTPUT.items.npz, what each item
+scored. The protocols are listed in docs/evaluation.md.
 """
 
 from __future__ import annotations
 
 import pathlib
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,21 +22,69 @@ from absl import flags
 
 from mmv_tf import atomic, command_line
 from mmv_tf.configuration import write_json
-from mmv_tf.evaluation import PROTOCOLS, Evaluation, run_protocol
+from mmv_tf.evaluation import (
+    BENCHMARKS,
+    PROTOCOLS,
+    Evaluation,
+    Options,
+    changed,
+    compare,
+    run_benchmark,
+    run_protocol,
+    write_results,
+)
 from mmv_tf.training import load_model
 from mmv_tf.training.checkpoints import NETWORK_FILE
 
-_PROTOCOL = flags.DEFINE_enum("protocol", None, sorted(PROTOCOLS), "What is scored, and how.")
+_PROTOCOL = flags.DEFINE_enum(
+    "protocol", None, sorted([*PROTOCOLS, *BENCHMARKS]), "What is scored, and how."
+)
 _MODEL = flags.DEFINE_string("model", None, "A .keras file or the folder of a training run.")
-_DATA = flags.DEFINE_string("data", None, "Folder of the shards.")
+_DATA = flags.DEFINE_string("data", None, "Folder of the media; for narrated_film of the shards.")
+_LISTS = flags.DEFINE_string(
+    "lists", None, "The published lists (a file or folder), if they are not in --data."
+)
 _OUTPUT = flags.DEFINE_string("output", None, "Results file (JSON).")
-_EMBEDDINGS = flags.DEFINE_string("embeddings", None, "Also writes all embeddings to this .npz.")
-flags.mark_flags_as_required(["protocol", "model", "data", "output"])
+_FEATURES = flags.DEFINE_string(
+    "features", None, "Folder of cached features; by default `features` beside --output."
+)
+_ALLOW_MISSING = flags.DEFINE_integer(
+    "allow_missing", 0, "Listed items that may be missing or unreadable.", lower_bound=0
+)
+_C = flags.DEFINE_string(
+    "C", "chosen", "Of a linear SVM: chosen (on held-out training videos), published, or a number."
+)
+_SET = flags.DEFINE_multi_string(
+    "set", [], "Changes the protocol for a trial: test_views.windows=4; the results say so."
+)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Windows at once.", lower_bound=1)
+_SEED = flags.DEFINE_integer("seed", 0, "Of random views, order and weights.")
+_EMBEDDINGS = flags.DEFINE_string(
+    "embeddings", None, "narrated_film: also writes all embeddings to this .npz."
+)
+_COMPARE = flags.DEFINE_list("compare", None, "Two results files of one protocol.")
 
 
 def main(argv: list[str]) -> None:
-    """Reads the flags, evaluates, prints and writes."""
+    """Reads the flags, evaluates or compares, prints and writes."""
     del argv
+    if _COMPARE.value is not None:
+        _compare(_COMPARE.value)
+        return
+    for flag in (_PROTOCOL, _MODEL, _DATA, _OUTPUT):
+        if flag.value is None:
+            raise command_line.UsageError(f"--{flag.name} is missing; see --help.")
+    if _PROTOCOL.value in BENCHMARKS:
+        _benchmark()
+    else:
+        _protocol()
+    print(f"Results are in {_OUTPUT.value}.")
+
+
+def _protocol() -> None:
+    for flag in (_LISTS, _FEATURES, _SET):
+        if flag.value:
+            raise command_line.UsageError(f"--{flag.name} does not go with {_PROTOCOL.value}.")
     model = load_model(_MODEL.value)
     before = pathlib.Path(_MODEL.value) / NETWORK_FILE
     untrained = load_model(before) if before.exists() else None
@@ -40,8 +93,116 @@ def main(argv: list[str]) -> None:
     print(format_results(results))
     if _EMBEDDINGS.value:
         write_embeddings(evaluation, _EMBEDDINGS.value)
-    write_json(results, _OUTPUT.value)
-    print(f"Results are in {_OUTPUT.value}.")
+    write_results(results, evaluation.scored, _OUTPUT.value)
+
+
+def _benchmark() -> None:
+    if _EMBEDDINGS.value:
+        raise command_line.UsageError(
+            "--embeddings goes with narrated_film only; features are cached in --features, or "
+            "written by binaries.embed."
+        )
+    output = pathlib.Path(_OUTPUT.value)
+    benchmark = changed(BENCHMARKS[_PROTOCOL.value], _SET.value)
+    options = Options(
+        features=pathlib.Path(_FEATURES.value or output.parent / "features"),
+        lists=pathlib.Path(_LISTS.value) if _LISTS.value else None,
+        allow_missing=_ALLOW_MISSING.value,
+        C=_parse_C(_C.value),
+        batch_size=_BATCH_SIZE.value,
+        seed=_SEED.value,
+        changed=tuple(_SET.value),
+    )
+    outcome = run_benchmark(benchmark, load_model(_MODEL.value), pathlib.Path(_DATA.value), options)
+    results = {"paths": {"model": _MODEL.value, "data": _DATA.value}, **outcome.results}
+    print(format_benchmark(results))
+    write_results(results, outcome.scored, output)
+
+
+def _parse_C(text: str) -> str | float:
+    if text in ("chosen", "published"):
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not value > 0:
+        raise command_line.UsageError(
+            f"--C={text}: expected chosen, published or a number above 0."
+        )
+    return value
+
+
+def _compare(paths: Sequence[str]) -> None:
+    if len(paths) != 2:
+        raise command_line.UsageError(f"--compare takes two results files, got {len(paths)}.")
+    first, second = paths
+    outcome = compare(first, second)
+    print(format_comparison(outcome))
+    if _OUTPUT.value:
+        write_json({"compared": list(paths), "parts": outcome}, _OUTPUT.value)
+
+
+def _unit(name: str) -> float:
+    """What a metric is multiplied by to be shown."""
+    return 1.0 if name in ("median_rank", "mean_rank", "d_prime") else 100.0
+
+
+def format_benchmark(results: dict[str, Any]) -> str:
+    """The metrics with their intervals, and what the paper reports."""
+    protocol, counts = results["protocol"], results["counts"]
+    lines = [
+        f"{protocol['name']} version {protocol['version']}"
+        + (f", changed: {', '.join(results['changed'])}" if results["changed"] else "")
+    ]
+    metrics = results["metrics"]
+    parts = metrics if "text -> video" in metrics else {"": metrics}
+    for part, values in parts.items():
+        lines.append(f"{part or 'test':<16}{counts['scored']['test']:>7} items   95 % interval")
+        for name, metric in values.items():
+            if not isinstance(metric, dict) or "value" not in metric:
+                continue
+            unit = _unit(name)
+            shown = f"  {name:<14}{unit * metric['value']:8.2f}"
+            if "interval" in metric:
+                low, high = (unit * end for end in metric["interval"])
+                shown += f"   {low:.2f} to {high:.2f}"
+            if metric.get("skipped_classes"):
+                shown += f"   ({metric['skipped_classes']} classes skipped)"
+            lines.append(shown)
+    for figure in results["reported"]:
+        value = _unit(figure["metric"]) * figure["value"]
+        lines.append(
+            f"  paper: {figure['metric']} {value:.1f} ({figure['network']}; {figure['where']})"
+        )
+    gone = len(set(counts["missing"]) | set(counts["unreadable"]))
+    lines.append(
+        f"listed {counts['listed']['test']}, scored {counts['scored']['test']}, missing or "
+        f"unreadable {gone}"
+    )
+    return "\n".join(lines)
+
+
+def format_comparison(outcome: dict[str, dict[str, dict[str, Any]]]) -> str:
+    """A line for each metric."""
+    lines = [
+        f"{'':<20}{'first':>9}{'second':>9}{'change':>9}   {'95 % interval':<20}{'p':>8}  verdict"
+    ]
+    for part, metrics in outcome.items():
+        lines.append(part)
+        for name, row in metrics.items():
+            unit = _unit(name)
+            low, high = (unit * end for end in row["interval"])
+            verdict = "no significant difference"
+            if row["significant"]:
+                better = (row["difference"] > 0) != row["lower_is_better"]
+                verdict = f"the second is {'better' if better else 'worse'}"
+            lines.append(
+                f"  {name:<18}{unit * row['first']:9.2f}{unit * row['second']:9.2f}"
+                f"{unit * row['difference']:+9.2f}   {f'{low:+.2f} to {high:+.2f}':<20}"
+                f"{row['p_value']:8.4f}  {verdict}"
+            )
+    return "\n".join(lines)
 
 
 def format_results(results: dict[str, Any]) -> str:
@@ -88,5 +249,17 @@ def write_embeddings(evaluation: Evaluation, path: str) -> None:
         np.savez(temporary, **arrays)
 
 
+def join_compared(argv: Sequence[str]) -> list[str]:
+    """Lets `--compare a.json b.json` be written with a space, as two files usually are."""
+    arguments = list(argv)
+    for flag in ("--compare", "-compare"):
+        if flag in arguments:
+            place = arguments.index(flag)
+            files = arguments[place + 1 : place + 3]
+            if len(files) == 2 and not any(file.startswith("-") for file in files):
+                arguments[place : place + 3] = [f"--compare={','.join(files)}"]
+    return arguments
+
+
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(main, join_compared(sys.argv))

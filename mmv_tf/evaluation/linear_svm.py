@@ -29,6 +29,8 @@ _TOLERANCE = 1e-4
 _NEWTON_STEPS = 60
 _CONJUGATE_STEPS = 60
 _LINE_STEPS = 20
+# Rows times classes that are worked on side by side; ours, 60 MB of margins, of which some copies.
+_MAX_MARGINS = 15_000_000
 # Ours: the share of groups held out for choosing C is one of so many.
 _FOLDS = 5
 
@@ -96,7 +98,7 @@ def fit_linear_svm(
         raise ValueError("The features hold values that are not finite.")
     if not C > 0:
         raise ValueError(f"C is {C}; it must be above 0.")
-    mean, scale = _standard(features) if standardize else _identity(features)
+    mean, scale = standardization(features) if standardize else _identity(features)
     return _fit((features - mean) / scale, targets, C, mean, scale, start)
 
 
@@ -139,7 +141,7 @@ def choose_C(
     splitter = kind(stratified if stratified > 1 else folds, shuffle=True, random_state=seed)
     learn, held = next(splitter.split(np.zeros([len(labels), 1]), labels, groups))
     features = np.asarray(features, np.float32)
-    mean, scale = _standard(features[learn])
+    mean, scale = standardization(features[learn])
     standard = (features[learn] - mean) / scale
     outcome: dict[str, float] = {}
     machine = None
@@ -150,7 +152,8 @@ def choose_C(
     return next(C for C in grid if outcome[f"{C:g}"] == best), outcome
 
 
-def _standard(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def standardization(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation of each feature, float32 [D]; of constant features 1, as scikit-learn."""
     mean = features.mean(axis=0, dtype=np.float64)
     # In pieces: the float64 copy that `std` makes would be twice the data.
     variance = sum(
@@ -176,12 +179,29 @@ def _fit(
     start: LinearSVM | None,
 ) -> LinearSVM:
     """See `fit_linear_svm`; x is standardised."""
+    parts = []
+    together = max(1, _MAX_MARGINS // len(x))
+    for first in range(0, targets.shape[1], together):
+        columns = slice(first, first + together)
+        weights = None
+        if start is not None:
+            weights = np.concatenate([start.weights[:, columns], start.bias[np.newaxis, columns]])
+        parts.append(_fit_together(x, targets[:, columns], C, weights))
+    w = np.concatenate([part for part, _ in parts], axis=1)
+    unfinished = sum(left for _, left in parts)
+    if unfinished:
+        logger.warning("%d of %d classes did not converge at C = %g.", unfinished, w.shape[1], C)
+    return LinearSVM(w[:-1], w[-1], mean, scale, C, not unfinished)
+
+
+def _fit_together(
+    x: np.ndarray, targets: np.ndarray, C: float, start: np.ndarray | None
+) -> tuple[np.ndarray, int]:
+    """Weights [D + 1, classes], the bias last, and how many classes did not converge."""
     y = targets.astype(np.float32)
     dim, classes = x.shape[1], y.shape[1]
     # The last row is the bias, which is punished like a weight, as liblinear does it.
-    w = np.zeros([dim + 1, classes], np.float32)
-    if start is not None:
-        w[:-1], w[-1] = start.weights, start.bias
+    w = np.zeros([dim + 1, classes], np.float32) if start is None else start
     zero_gradient = -2 * C * _transposed(x, y)
     limit = _TOLERANCE * np.linalg.norm(zero_gradient, axis=0)
     left = np.flatnonzero(limit > 0)
@@ -203,9 +223,7 @@ def _fit(
         length = _line_search(w[:, left], step, margins, change, signs, C)
         w[:, left] += length * step
         margins = margins + length * change
-    if len(left):
-        logger.warning("%d of %d classes did not converge at C = %g.", len(left), classes, C)
-    return LinearSVM(w[:-1], w[-1], mean, scale, C, not len(left))
+    return w, len(left)
 
 
 def _times(x: np.ndarray, w: np.ndarray) -> np.ndarray:

@@ -6,18 +6,18 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
-import platform
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from mmv_tf.data import Reader, config_for_network
 from mmv_tf.evaluation.embed import ClipEmbeddings, embed_clips
+from mmv_tf.evaluation.extractor import model_hash
 from mmv_tf.evaluation.linear_probe import linear_probe
+from mmv_tf.evaluation.ranking import ranks
+from mmv_tf.evaluation.results import Scored, environment, summarize
 from mmv_tf.evaluation.retrieval import retrieval_metrics
 from mmv_tf.graphs import EmbeddingGraph
-from mmv_tf.version import __version__
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,11 +61,18 @@ PROTOCOLS = {protocol.name: protocol for protocol in (NARRATED_FILM,)}
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """A protocol's outcome: the results to publish, and the embeddings behind them."""
+    """A protocol's outcome: the results to publish, and what is behind them.
+
+    Attributes:
+      results: plain values.
+      train, test: the embeddings of both parts.
+      scored: what each item scored, by retrieval direction.
+    """
 
     results: dict[str, Any]
     train: ClipEmbeddings
     test: ClipEmbeddings
+    scored: dict[str, Scored]
 
 
 def run_protocol(
@@ -92,22 +99,19 @@ def run_protocol(
     train_reader = make_reader(model, directory, protocol.train_split, protocol, batch_size)
     test_reader = make_reader(model, directory, protocol.test_split, protocol, batch_size)
     train, test = embed_clips(model, train_reader), embed_clips(model, test_reader)
+    retrieved = {
+        f"{query} -> {item}": _retrieve(model, test, query, item, protocol.permutations)
+        for query, item in protocol.retrieval
+    }
     results: dict[str, Any] = {
         "protocol": dataclasses.asdict(protocol),
+        "model_sha256": model_hash(model),
         "clips": {
             "listed": {"train": train_reader.num_examples(), "test": test_reader.num_examples()},
             "scored": {"train": len(train), "test": len(test)},
         },
-        "retrieval": {
-            f"{query} -> {item}": _retrieve(model, test, query, item, protocol.permutations)
-            for query, item in protocol.retrieval
-        },
-        "environment": {
-            "mmv_tf": __version__,
-            "tensorflow": tf.__version__,
-            "python": platform.python_version(),
-            "machine": platform.machine(),
-        },
+        "retrieval": {name: metrics for name, (metrics, _) in retrieved.items()},
+        "environment": environment(),
     }
     labels = train_reader.manifest["labels"]
     if protocol.probe and labels:
@@ -121,7 +125,8 @@ def run_protocol(
                 blocks,
             )
         results["linear_probe"] = {"labels": labels, **probes}
-    return Evaluation(results, train, test)
+    scored = {name: one for name, (_, one) in retrieved.items()}
+    return Evaluation(results, train, test, scored)
 
 
 def make_reader(
@@ -136,17 +141,18 @@ def make_reader(
 
 def _retrieve(
     model: EmbeddingGraph, clips: ClipEmbeddings, query: str, item: str, permutations: int
-) -> dict[str, float]:
+) -> tuple[dict[str, Any], Scored]:
     space = model.common_space(query, item)
     rows = clips.valid[query] & clips.valid[item]
-    return {
-        "left_out": int((~rows).sum()),
-        **retrieval_metrics(
-            clips.features[f"{query}/{space}"][rows],
-            clips.features[f"{item}/{space}"][rows],
-            permutations,
-        ),
+    queries, items = (clips.features[f"{m}/{space}"][rows] for m in (query, item))
+    ids = np.array(clips.example_ids)[rows]
+    # Clips of one film are alike, but there is one film only: each clip is its own group.
+    scored = Scored(ids, ids, np.full(len(ids), "test"), ranks=ranks(queries, items))
+    intervals = {
+        name: metric["interval"] for name, metric in summarize(scored, retrieval=True).items()
     }
+    metrics = retrieval_metrics(queries, items, permutations)
+    return {"left_out": int((~rows).sum()), **metrics, "intervals": intervals}, scored
 
 
 def _probe(

@@ -18,7 +18,7 @@ import numpy as np
 import threadpoolctl
 
 # Ours: items x queries of a block, 1 MB of similarities that stays in a core's cache.
-_ITEMS, _QUERIES = 1024, 256
+_ITEMS, _QUERIES = 512, 512
 # Rows of flags that are added up in 8 bits.
 _ROWS = 128
 # Ours: unit vectors' float32 products differ from the exact ones by less (4e-7 was seen at 4096-d).

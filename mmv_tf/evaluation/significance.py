@@ -24,9 +24,14 @@ Metric = Callable[[np.ndarray], np.ndarray]
 
 
 def weighted_mean(values: np.ndarray) -> Metric:
-    """The mean of one value an item, as a metric."""
+    """The mean of one value an item, as a metric; NaN for a draw without any of them."""
     values = np.asarray(values, np.float64)
-    return lambda weights: weights @ values / weights.sum(axis=1)
+
+    def mean(weights: np.ndarray) -> np.ndarray:
+        total = weights.sum(axis=1)
+        return np.where(total > 0, weights @ values / np.maximum(total, 1e-9), np.nan)
+
+    return mean
 
 
 def weighted_median(values: np.ndarray) -> Metric:

@@ -1,0 +1,212 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Writes a network's features of videos, sounds, images or sentences.
+
+  python -m binaries.embed --model=RUN --videos=DIR --output=FEATURES
+  python -m binaries.embed --model=RUN --sounds=DIR --names=va,vat --output=FEATURES
+  python -m binaries.embed --model=ENCODER.keras --images=DIR --format=parquet --output=FEATURES
+  python -m binaries.embed --model=RUN --sentences=FILE.txt --names=vat --output=FEATURES
+
+The output is a folder of parts with up to --part_items items each: part-00000.npz with "id" (the
+path inside the folder, or the sentence), "windows" (rows of each item) and each feature float32
+[rows, dim]; in Parquet a row a window. The same command goes on after an interruption, and does
+only what is new or changed. Exit status 1 if anything could not be read (see --allow_missing).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from absl import flags
+
+from mmv_tf import command_line
+from mmv_tf.data import media
+from mmv_tf.data.preparation import sources
+from mmv_tf.evaluation.declaration import AudioViews, ImageViews, VideoViews, Views
+from mmv_tf.evaluation.extractor import Extractor, model_hash
+from mmv_tf.evaluation.feature_store import FORMATS, FeatureStore, media_version
+from mmv_tf.evaluation.features import Failures
+from mmv_tf.evaluation.listing import Item
+from mmv_tf.evaluation.views import read_all
+from mmv_tf.progress import Progress
+from mmv_tf.training import load_model
+
+_MODEL = flags.DEFINE_string(
+    "model", None, "A .keras file or the folder of a training run; for images a deflated network."
+)
+_VIDEOS = flags.DEFINE_string("videos", None, "A folder of videos, or one video.")
+_SOUNDS = flags.DEFINE_string("sounds", None, "A folder of sounds (or videos with sound), or one.")
+_IMAGES = flags.DEFINE_string("images", None, "A folder of images, or one.")
+_SENTENCES = flags.DEFINE_string("sentences", None, "A UTF-8 text file, a sentence a line.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder of the features.")
+_FORMAT = flags.DEFINE_enum("format", "npz", FORMATS, "Of the parts; parquet needs pyarrow.")
+_NAMES = flags.DEFINE_list(
+    "names", ["before_head"], "Features: before_head, spaces such as va or vat; sounds: last_conv."
+)
+_WINDOWS = flags.DEFINE_integer("windows", 1, "Clips of each video or sound.", lower_bound=1)
+_FRAMES = flags.DEFINE_integer("num_frames", None, "Of a clip; by default as in training.")
+_FRAME_RATE = flags.DEFINE_float("frame_rate", None, "Frames a second; by default as in training.")
+_SIZE = flags.DEFINE_integer("size", None, "Pixels of the crop; by default as in training.")
+_SECONDS = flags.DEFINE_float("seconds", None, "Of a sound's window; by default a clip's length.")
+_PART_ITEMS = flags.DEFINE_integer("part_items", 1024, "Items of a part.", lower_bound=1)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Windows at once.", lower_bound=1)
+_ALLOW_MISSING = flags.DEFINE_integer(
+    "allow_missing", 0, "Files that may be unreadable.", lower_bound=0
+)
+flags.mark_flags_as_required(["model", "output"])
+
+# Of the size that an image network without metadata is shown; PAPER section 3: 200.
+_IMAGE_SIZE = 200
+# Ours: the short side against the crop, as the reader's central crop of 200 out of 224.
+_MARGIN = 224 / 200
+
+
+def main(argv: list[str]) -> None:
+    """Reads the flags, embeds what is not there yet, and says what is."""
+    del argv
+    given = {
+        modality: flag.value
+        for modality, flag in (
+            ("video", _VIDEOS),
+            ("audio", _SOUNDS),
+            ("image", _IMAGES),
+            ("text", _SENTENCES),
+        )
+        if flag.value is not None
+    }
+    if len(given) != 1:
+        raise command_line.UsageError(
+            f"Give one of --videos, --sounds, --images and --sentences, got {len(given)}."
+        )
+    ((modality, source),) = given.items()
+    model = load_model(_MODEL.value)
+    extractor = Extractor(model, modality, _NAMES.value, _BATCH_SIZE.value)
+    description: dict[str, Any] = {
+        "model_sha256": model_hash(model),
+        "modality": modality,
+        "features": list(extractor.names),
+    }
+    output = pathlib.Path(_OUTPUT.value)
+    failures = Failures(_ALLOW_MISSING.value)
+    if modality == "text":
+        store = _store(output, description)
+        count = _embed_sentences(extractor, _sentences(pathlib.Path(source)), store)
+    else:
+        views = _views(modality, getattr(model, "metadata", {}))
+        description["views"] = dataclasses.asdict(views)
+        # Looked for before the folder is made.
+        paths = _find(pathlib.Path(source), modality)
+        store = _store(output, description)
+        count = _embed_files(extractor, paths, views, store, failures)
+    store.flush()
+    print(f"{output} has the {', '.join(extractor.names)} features of {count} items.")
+    for reason in failures.unreadable.values():
+        print(f"can't be read: {reason}")
+    failures.check()
+
+
+def _store(output: pathlib.Path, description: dict[str, Any]) -> FeatureStore:
+    return FeatureStore(output, description, _PART_ITEMS.value, _FORMAT.value)
+
+
+def _views(modality: str, metadata: dict[str, float]) -> Views:
+    """What the flags ask for, and else what the network was trained on."""
+    size = _SIZE.value or int(metadata.get("size", _IMAGE_SIZE))
+    short_side = round(size * _MARGIN)
+    if modality == "image":
+        return ImageViews(short_side, size)
+    frames, rate = _FRAMES.value, _FRAME_RATE.value
+    frames = metadata.get("num_frames") if frames is None else frames
+    rate = metadata.get("frame_rate") if rate is None else rate
+    seconds = _SECONDS.value
+    if modality == "audio" and seconds is not None:
+        if not seconds > 0:
+            raise command_line.UsageError(f"--seconds is {seconds}; it must be above 0.")
+        return AudioViews(_WINDOWS.value, seconds)
+    if not frames or not rate or frames < 1 or not rate > 0:
+        raise command_line.UsageError(
+            "The network does not say how long its clips are; give --num_frames and --frame_rate."
+        )
+    if modality == "audio":
+        return AudioViews(_WINDOWS.value, frames / rate)
+    return VideoViews(_WINDOWS.value, int(frames), float(rate), short_side, size)
+
+
+def _find(source: pathlib.Path, modality: str) -> dict[str, pathlib.Path]:
+    """Paths by id."""
+    suffixes = {
+        "video": sources.SUFFIXES[sources.VIDEO],
+        "audio": (*sources.SUFFIXES[sources.SOUND], *sources.SUFFIXES[sources.VIDEO]),
+        "image": sources.SUFFIXES[sources.IMAGE],
+    }[modality]
+    if source.is_file():
+        return {source.name: source}
+    if not source.is_dir():
+        raise ValueError(f"{source}: no such file or folder.")
+    paths = {
+        path.relative_to(source).as_posix(): path
+        for path in sorted(source.rglob("*"))
+        if path.is_file() and path.suffix.lower() in suffixes
+    }
+    if not paths:
+        raise ValueError(f"{source} holds no file ending in {', '.join(suffixes)}.")
+    return paths
+
+
+def _embed_files(
+    extractor: Extractor,
+    paths: dict[str, pathlib.Path],
+    views: Views,
+    store: FeatureStore,
+    failures: Failures,
+) -> int:
+    versions = {name: media_version(path) for name, path in paths.items()}
+    todo = [Item(name, name) for name in paths if not store.has(name, versions[name])]
+    done = len(paths) - len(todo)
+    with Progress(len(paths), f"embed {extractor.modality}", "items", done) as progress:
+        for item, windows in read_all(todo, paths, views, extractor.sample_rate):
+            if isinstance(windows, media.MediaError):
+                failures.unreadable[item.item_id] = str(windows)
+            else:
+                store.add(item.item_id, versions[item.item_id], extractor(windows))
+            progress.update()
+    return len(paths) - len(failures.unreadable)
+
+
+def _sentences(path: pathlib.Path) -> list[str]:
+    """The distinct lines that hold something, in order."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no UTF-8 text ({error.reason}).") from error
+    found = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    if not found:
+        raise ValueError(f"{path} holds no sentence.")
+    return found
+
+
+def _embed_sentences(extractor: Extractor, sentences: Sequence[str], store: FeatureStore) -> int:
+    todo = [text for text in sentences if not store.has(text, _version(text))]
+    done = len(sentences) - len(todo)
+    with Progress(len(sentences), "embed text", "sentences", done) as progress:
+        for start in range(0, len(todo), _PART_ITEMS.value):
+            some = todo[start : start + _PART_ITEMS.value]
+            found = extractor(np.array(some))
+            for row, text in enumerate(some):
+                features = {name: values[row : row + 1] for name, values in found.items()}
+                store.add(text, _version(text), features)
+            progress.update(len(some))
+    return len(sentences)
+
+
+def _version(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    command_line.run(main)

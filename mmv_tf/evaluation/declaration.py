@@ -1,0 +1,211 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What a benchmark's protocol declares; `benchmarks` holds the declarations."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import difflib
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from mmv_tf.evaluation.listing import Listing
+
+ReadList = Callable[[pathlib.Path, pathlib.Path | None, str], Listing]
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoViews:
+    """What of a video is shown to the network.
+
+    Attributes:
+      windows: clips taken from each video.
+      num_frames, frame_rate: of a clip; frames a second.
+      short_side: pixels that the frames' shorter side is scaled to.
+      size: pixels of the square crop.
+      random: clips and crops at random places, mirrored or not; else clips spread evenly from the
+        start to the end, and the middle of the picture.
+    """
+
+    windows: int
+    num_frames: int
+    frame_rate: float
+    short_side: int
+    size: int
+    random: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class AudioViews:
+    """What of a sound is played to the network.
+
+    Attributes:
+      windows: taken from each sound.
+      seconds: of a window. A shorter sound is repeated.
+      random: windows at random places, else spread evenly.
+    """
+
+    windows: int
+    seconds: float
+    random: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageViews:
+    """What of an image is shown: its short side scaled, the square in the middle cropped."""
+
+    short_side: int
+    size: int
+
+
+Views = VideoViews | AudioViews | ImageViews
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearSVMClassifier:
+    """One linear SVM a class, on standardised features; windows are training rows of their own.
+
+    Attributes:
+      grid: values of C to choose from on training groups held out.
+      fixed_C: the published value for each size of feature; used with `--C=published`.
+    """
+
+    grid: tuple[float, ...]
+    fixed_C: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class MLPClassifier:
+    """A perceptron on standardised features, trained by Adam with a cosine schedule.
+
+    Attributes:
+      hidden: sizes of the hidden layers; none for a linear classifier.
+      epochs, batch_size, learning_rate, weight_decay, dropout: of the training.
+    """
+
+    hidden: tuple[int, ...]
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float = 0.0
+    dropout: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class FineTuning:
+    """The whole tower is trained with a new linear layer on top.
+
+    Attributes:
+      epochs, batch_size, learning_rate, warmup_epochs, weight_decay: AdamW; half a cosine.
+      dropout: before the new layer.
+      label_smoothing: of the targets.
+      mixup: parameter of the beta distribution by which pairs of sounds are mixed; 0 for none.
+      mask_share: of a spectrogram's bins and frames that may be masked.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    warmup_epochs: float
+    weight_decay: float
+    dropout: float
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    mask_share: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Reported:
+    """A figure of the paper, in the metric's own unit (shares, not per cent)."""
+
+    metric: str
+    network: str
+    value: float
+    where: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """How a benchmark is scored.
+
+    Attributes:
+      name, version: together they say what a number means; the version rises with every change.
+      data: what has to be in the data's folder.
+      read_list: reads the published list.
+      splits: the official splits or folds; the headline is their mean.
+      modality: "video", "audio" or "image" (the deflated network).
+      feature: "before_head", "last_conv" (averaged over the map), or "space" (retrieval: the one
+        that both modalities reach).
+      train_views, test_views: what is shown; the scores of a test item's windows are averaged.
+      classifier: what is trained on the features, None for retrieval.
+      metric: the headline: "top_1", "mAP" or "R@10".
+      average_precision_points: see `metrics.average_precision`.
+      tie_rule: how equal scores count.
+      sources: choice -> where it comes from ("ours" where nothing was published).
+      reported: what the paper says.
+    """
+
+    name: str
+    version: int
+    data: str
+    read_list: ReadList
+    splits: tuple[str, ...]
+    modality: str
+    feature: str
+    test_views: Views
+    metric: str
+    sources: Mapping[str, str]
+    train_views: Views | None = None
+    classifier: LinearSVMClassifier | MLPClassifier | FineTuning | None = None
+    average_precision_points: int = 0
+    tie_rule: str = "ties count against"
+    reported: tuple[Reported, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for the results file."""
+        plain = dataclasses.asdict(self)
+        plain["read_list"] = self.read_list.__name__
+        plain["classifier_kind"] = type(self.classifier).__name__ if self.classifier else None
+        return plain
+
+
+def changed(benchmark: Benchmark, settings: Sequence[str]) -> Benchmark:
+    """The protocol with other values, for trials; its results say what was changed.
+
+    Args:
+      benchmark: the declared one.
+      settings: "test_views.windows=4", "splits=('1',)".
+
+    Raises:
+      ValueError: for a setting that does not exist (the nearest is named) or a value of another
+        type.
+    """
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise ValueError(f"{setting!r} is not of the form name=value.")
+        benchmark = _replaced(benchmark, key.split("."), text, key)
+    return benchmark
+
+
+def _replaced(owner: Any, path: list[str], text: str, key: str) -> Any:
+    names = [field.name for field in dataclasses.fields(owner)]
+    if path[0] not in names:
+        near = difflib.get_close_matches(path[0], names, n=1, cutoff=0.0)[0]
+        raise ValueError(f"The protocol has no {key!r}; nearest: {near!r}.")
+    old = getattr(owner, path[0])
+    if len(path) > 1:
+        if not dataclasses.is_dataclass(old):
+            raise ValueError(f"{key!r}: {path[0]!r} has no parts.")
+        return dataclasses.replace(owner, **{path[0]: _replaced(old, path[1:], text, key)})
+    try:
+        value = text if isinstance(old, str) else ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        raise ValueError(f"{key} is {text!r}; expected a {type(old).__name__}.") from None
+    if isinstance(old, float) and type(value) is int:
+        value = float(value)
+    if type(value) is not type(old) or dataclasses.is_dataclass(old):
+        raise ValueError(f"{key} is {text!r}; expected a {type(old).__name__}, like {old!r}.")
+    return dataclasses.replace(owner, **{path[0]: value})

@@ -1,0 +1,197 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Features on disk, in parts that are each whole: work that is interrupted goes on from them.
+
+A store is a folder with `description.json` (what computed the features) and part-00000.npz,
+part-00001.npz, ... or the same in Parquet. A part holds "id" [n] (strings), "version" [n] (of the
+media: size and time of change) and for each feature "NAME" [windows of all n, dim] with "windows"
+[n], how many rows each item has.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import pathlib
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mmv_tf import atomic
+
+logger = logging.getLogger(__name__)
+
+FORMATS = ("npz", "parquet")
+DESCRIPTION = "description.json"
+_OWN = ("id", "version", "windows")
+
+
+def media_version(path: pathlib.Path) -> str:
+    """Changes when a file does."""
+    stat = path.stat()
+    return f"{stat.st_size}-{stat.st_mtime_ns}"
+
+
+class FeatureStore:
+    """Features by item id.
+
+    Args:
+      directory: made if it is not there.
+      description: plain values that the features depend on; the folder of other ones is refused.
+      part_items: items of a part; ours, what is lost by an interruption.
+      file_format: "npz" or "parquet" (which needs pyarrow).
+
+    Raises:
+      ValueError: if the folder holds features of something else, or pyarrow is missing.
+    """
+
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        description: Mapping[str, Any],
+        part_items: int = 256,
+        file_format: str = "npz",
+    ):
+        if file_format not in FORMATS:
+            raise ValueError(f"The format is {file_format!r}; use one of {', '.join(FORMATS)}.")
+        if file_format == "parquet":
+            _pyarrow()
+        self.directory = directory
+        self._format = file_format
+        self._part_items = part_items
+        self._waiting: list[tuple[str, str, dict[str, np.ndarray]]] = []
+        directory.mkdir(parents=True, exist_ok=True)
+        atomic.remove_unfinished(directory)
+        self._describe({**description, "format": file_format})
+        # id -> (version, part, place in it)
+        self._known: dict[str, tuple[str, pathlib.Path, int]] = {}
+        self._next = 0
+        for part in sorted(directory.glob(f"part-*.{file_format}")):
+            self._next = int(part.stem.split("-")[1]) + 1
+            try:
+                found = self._read_part(part, _OWN)
+            except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+                logger.warning("%s can't be read (%s); its items are done again.", part, error)
+                part.unlink()
+                continue
+            for place, (name, version) in enumerate(
+                zip(found["id"].tolist(), found["version"].tolist(), strict=True)
+            ):
+                self._known[name] = (version, part, place)
+
+    def _describe(self, description: Mapping[str, Any]) -> None:
+        text = json.dumps(description, indent=1, sort_keys=True) + "\n"
+        path = self.directory / DESCRIPTION
+        if path.exists():
+            if path.read_text(encoding="utf-8") != text:
+                raise ValueError(
+                    f"{self.directory} holds features of another network, of other views or in "
+                    "another format; choose another folder or remove it."
+                )
+        else:
+            atomic.write_text(text, path)
+
+    def has(self, item_id: str, version: str) -> bool:
+        """Whether the features of an item are there, computed from this version of its media."""
+        return item_id in self._known and self._known[item_id][0] == version
+
+    def add(self, item_id: str, version: str, features: Mapping[str, np.ndarray]) -> None:
+        """Takes an item's features, name -> float32 [windows, dim]; written part by part."""
+        self._waiting.append((item_id, version, dict(features)))
+        if len(self._waiting) >= self._part_items:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what waits."""
+        if not self._waiting:
+            return
+        part = self.directory / f"part-{self._next:05d}.{self._format}"
+        names = list(self._waiting[0][2])
+        arrays: dict[str, np.ndarray] = {
+            "id": np.array([name for name, _, _ in self._waiting]),
+            "version": np.array([version for _, version, _ in self._waiting]),
+            "windows": np.array([len(found[names[0]]) for _, _, found in self._waiting]),
+        }
+        for name in names:
+            arrays[name] = np.concatenate([found[name] for _, _, found in self._waiting])
+        with atomic.replacing(part) as temporary:
+            if self._format == "npz":
+                np.savez(temporary, **arrays)  # type: ignore[arg-type]
+            else:
+                _write_parquet(temporary, arrays)
+        for place, (name, version, _) in enumerate(self._waiting):
+            self._known[name] = (version, part, place)
+        self._next += 1
+        self._waiting = []
+
+    def load(self, item_ids: Sequence[str], name: str) -> list[np.ndarray]:
+        """A feature of items, float32 [windows, dim] each, in the order asked for.
+
+        Raises:
+          KeyError: if an item is not there.
+        """
+        self.flush()
+        by_part: dict[pathlib.Path, list[tuple[int, int]]] = {}
+        for index, item_id in enumerate(item_ids):
+            _, part, place = self._known[item_id]
+            by_part.setdefault(part, []).append((index, place))
+        result: list[np.ndarray] = [np.empty(0)] * len(item_ids)
+        for part, places in by_part.items():
+            found = self._read_part(part, ("windows", name))
+            ends = np.cumsum(found["windows"])
+            for index, place in places:
+                result[index] = found[name][ends[place] - found["windows"][place] : ends[place]]
+        return result
+
+    def _read_part(self, part: pathlib.Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+        if self._format == "parquet":
+            return _read_parquet(part, names)
+        with np.load(part, allow_pickle=False) as file:
+            return {name: file[name] for name in names}
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise ValueError(
+            "Parquet needs pyarrow; install mmv_tf[parquet], or write npz (--format=npz)."
+        ) from None
+    return pyarrow
+
+
+def _write_parquet(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """A row a window: "id", "version", "window" and each feature as a list of fixed length."""
+    pyarrow = _pyarrow()
+    windows = arrays["windows"]
+    columns: dict[str, Any] = {
+        "id": np.repeat(arrays["id"], windows),
+        "version": np.repeat(arrays["version"], windows),
+        "window": np.concatenate([np.arange(count) for count in windows]),
+    }
+    for name, values in arrays.items():
+        if name not in _OWN:
+            flat = pyarrow.array(np.ascontiguousarray(values, np.float32).reshape(-1))
+            columns[name] = pyarrow.FixedSizeListArray.from_arrays(flat, values.shape[1])
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+
+
+def _read_parquet(path: pathlib.Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    pyarrow = _pyarrow()
+    features = [name for name in names if name not in _OWN]
+    try:
+        table = pyarrow.parquet.read_table(path, columns=["id", "version", "window", *features])
+    except pyarrow.ArrowInvalid as error:
+        raise ValueError(str(error)) from error
+    first = np.flatnonzero(table["window"].to_numpy() == 0)
+    found = {
+        "id": np.array(table["id"].to_pylist(), str)[first],
+        "version": np.array(table["version"].to_pylist(), str)[first],
+        "windows": np.diff(np.append(first, len(table))),
+    }
+    for name in features:
+        column = table[name].combine_chunks()
+        found[name] = column.flatten().to_numpy().reshape(len(column), -1)
+    return found

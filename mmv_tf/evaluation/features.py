@@ -1,0 +1,164 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Features of listed items: read, embedded and cached; what can't be read is counted."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mmv_tf.data import media
+from mmv_tf.evaluation.declaration import Views
+from mmv_tf.evaluation.extractor import Extractor
+from mmv_tf.evaluation.feature_store import FeatureStore, media_version
+from mmv_tf.evaluation.listing import Item, shown
+from mmv_tf.evaluation.views import read_all
+from mmv_tf.progress import Progress
+
+
+@dataclasses.dataclass
+class Failures:
+    """Listed items that could not be scored.
+
+    Attributes:
+      allowed: how many may be missing or unreadable.
+      missing: ids without media.
+      unreadable: id -> why.
+    """
+
+    allowed: int = 0
+    missing: list[str] = dataclasses.field(default_factory=list)
+    unreadable: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def check(self) -> None:
+        """Stops the run if there are more than allowed.
+
+        Raises:
+          ValueError: naming the first of them and the count.
+        """
+        count = len(set(self.missing) | set(self.unreadable))
+        if count <= self.allowed:
+            return
+        reasons = []
+        if self.missing:
+            names = shown(sorted(set(self.missing)))
+            reasons.append(f"{len(set(self.missing))} have no media: {names}")
+        if self.unreadable:
+            reasons.append(
+                f"{len(self.unreadable)} can't be read: {shown(list(self.unreadable.values()))}"
+            )
+        raise ValueError(
+            f"{count} of the listed items can't be scored and {self.allowed} are allowed; "
+            f"{'; '.join(reasons)}. Get them, or pass --allow_missing={count}."
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the results file."""
+        return {
+            "allowed": self.allowed,
+            "missing": sorted(set(self.missing)),
+            "unreadable": dict(sorted(self.unreadable.items())),
+        }
+
+    def without(self, items: Sequence[Item]) -> list[Item]:
+        """The items that are not among the failures."""
+        gone = set(self.missing) | set(self.unreadable)
+        return [item for item in items if item.item_id not in gone]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cache:
+    """Where features are kept.
+
+    Attributes:
+      directory: a folder for all evaluations; each network and way of looking gets one in it.
+      key: what the features depend on besides the views: the network's hash, the protocol's name
+        and version.
+    """
+
+    directory: pathlib.Path
+    key: Mapping[str, Any]
+
+    def store(self, **others: Any) -> FeatureStore:
+        """The store for one way of looking."""
+        description = {**self.key, **others}
+        text = json.dumps(description, sort_keys=True)
+        name = f"{self.key['protocol']}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        return FeatureStore(self.directory / name, description)
+
+
+def extract(
+    extractor: Extractor,
+    items: Sequence[Item],
+    paths: Mapping[str, pathlib.Path],
+    views: Views,
+    failures: Failures,
+    cache: Cache,
+    seed: int = 0,
+) -> FeatureStore:
+    """Sees to it that all readable items have their features in the cache.
+
+    Args:
+      extractor: of the network.
+      items: each with a path; equal ids are the same item.
+      paths: by item id.
+      views: what is shown of each item.
+      failures: gets the items that can't be read.
+      cache: see `Cache`.
+      seed: of random views.
+
+    Returns:
+      The store, which has every item but those in `failures`.
+
+    Raises:
+      ValueError: if more items than allowed fail.
+    """
+    store = cache.store(
+        modality=extractor.modality,
+        features=list(extractor.names),
+        views=dataclasses.asdict(views),
+        kind=type(views).__name__,
+        seed=seed,
+    )
+    versions = {item.item_id: media_version(paths[item.item_id]) for item in items}
+    # A dict, because an item may be in several splits.
+    todo = list(
+        {
+            item.item_id: item
+            for item in items
+            if not store.has(item.item_id, versions[item.item_id])
+        }.values()
+    )
+    total = len(versions)
+    with Progress(total, f"embed {extractor.modality}", "items", total - len(todo)) as progress:
+        for item, windows in read_all(todo, paths, views, extractor.sample_rate, seed):
+            if isinstance(windows, media.MediaError):
+                failures.unreadable[item.item_id] = str(windows)
+                progress.write(f"can't be read: {windows}")
+                if len(failures.unreadable) + len(failures.missing) > failures.allowed:
+                    # Not at once, so that all of them are listed; but nothing more is computed.
+                    continue
+            elif len(failures.unreadable) + len(failures.missing) <= failures.allowed:
+                store.add(item.item_id, versions[item.item_id], extractor(windows))
+            progress.update()
+    store.flush()
+    failures.check()
+    return store
+
+
+def pooled(store: FeatureStore, items: Sequence[Item], name: str) -> np.ndarray:
+    """Mean over each item's windows, float32 [N, dim]."""
+    parts = store.load([item.item_id for item in items], name)
+    return np.stack([part.mean(axis=0) for part in parts])
+
+
+def stacked(store: FeatureStore, items: Sequence[Item], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """All windows of all items, float32 [rows, dim], and the index of each row's item [rows]."""
+    parts = store.load([item.item_id for item in items], name)
+    return np.concatenate(parts), np.repeat(np.arange(len(items)), [len(part) for part in parts])

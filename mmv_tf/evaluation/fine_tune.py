@@ -1,0 +1,253 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Trains a whole tower with a new linear layer for a classification benchmark."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mmv_tf.data import augmentation, media
+from mmv_tf.evaluation.declaration import AudioViews, FineTuning, VideoViews
+from mmv_tf.evaluation.listing import Item
+from mmv_tf.evaluation.views import read_all, read_sound, window_times
+from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.progress import Progress, progress
+
+
+class Source(Protocol):
+    """What a tower learns from and is tested on."""
+
+    def train(self, items: Sequence[Item], epoch: int) -> Iterator[np.ndarray]:
+        """One float32 example of each item, in the order given, augmented anew each epoch."""
+
+    def test(self, items: Sequence[Item]) -> Iterator[np.ndarray]:
+        """The windows of each item, float32 [windows, ...]."""
+
+
+class SoundSource:
+    """Log-mel spectrograms, computed once for whole sounds; windows are cut out of them.
+
+    Args:
+      model: its `log_mel` makes the spectrograms.
+      items, paths: everything that will be asked for; all of it is kept in memory.
+      train_views, test_views: of the protocol.
+      seed: of the places.
+    """
+
+    def __init__(
+        self,
+        model: EmbeddingGraph,
+        items: Sequence[Item],
+        paths: Mapping[str, pathlib.Path],
+        train_views: AudioViews,
+        test_views: AudioViews,
+        seed: int,
+    ):
+        assert model.log_mel is not None
+        self._seed = seed
+        self._test_views = test_views
+        log_mel, rate = model.log_mel, model.log_mel.sample_rate
+
+        def frames(seconds: float) -> int:
+            return -(-round(seconds * rate) // log_mel.step)
+
+        self._train_frames, self._test_frames = (
+            frames(views.seconds) for views in (train_views, test_views)
+        )
+        shortest = round(max(train_views.seconds, test_views.seconds) * rate)
+        self._spectrograms: dict[str, np.ndarray] = {}
+        spectrogram = tf.function(
+            log_mel,
+            input_signature=[tf.TensorSpec([1, None], tf.float32)],
+            autograph=False,
+        )
+        for item in progress(items, "read sounds", "sounds"):
+            waveform = read_sound(paths[item.item_id], item, rate)
+            if len(waveform) < shortest:
+                waveform = np.tile(waveform, -(-shortest // len(waveform)))
+            self._spectrograms[item.item_id] = spectrogram(waveform[np.newaxis]).numpy()[0]
+
+    def train(self, items: Sequence[Item], epoch: int) -> Iterator[np.ndarray]:
+        """See `Source`."""
+        generator = np.random.default_rng([self._seed, epoch])
+        for item in items:
+            spectrogram = self._spectrograms[item.item_id]
+            start = generator.integers(len(spectrogram) - self._train_frames + 1)
+            yield spectrogram[start : start + self._train_frames]
+
+    def test(self, items: Sequence[Item]) -> Iterator[np.ndarray]:
+        """See `Source`."""
+        for item in items:
+            spectrogram, length = self._spectrograms[item.item_id], self._test_frames
+            starts = window_times(len(spectrogram), length, self._test_views.windows, None)
+            yield np.stack([spectrogram[s : s + length] for s in np.round(starts).astype(int)])
+
+
+class VideoSource:
+    """Clips, decoded anew each time: augmented ones would not fit in memory.
+
+    Args:
+      paths, train_views, test_views, seed: see `SoundSource`.
+    """
+
+    def __init__(
+        self,
+        paths: Mapping[str, pathlib.Path],
+        train_views: VideoViews,
+        test_views: VideoViews,
+        seed: int,
+    ):
+        self._paths = paths
+        self._train_views, self._test_views = train_views, test_views
+        self._seed = seed
+
+    def train(self, items: Sequence[Item], epoch: int) -> Iterator[np.ndarray]:
+        """See `Source`."""
+        # A large step, so that no epoch of one seed is that of the next.
+        for clips in self._read(items, self._train_views, self._seed * 1_000_003 + epoch):
+            yield clips[0]
+
+    def test(self, items: Sequence[Item]) -> Iterator[np.ndarray]:
+        """See `Source`."""
+        yield from self._read(items, self._test_views, self._seed)
+
+    def _read(self, items: Sequence[Item], views: VideoViews, seed: int) -> Iterator[np.ndarray]:
+        for _, clips in read_all(items, self._paths, views, seed=seed):
+            if isinstance(clips, media.MediaError):
+                raise clips
+            yield clips.astype(np.float32) / 255.0
+
+
+class TowerClassifier(keras.Model):
+    """A tower, dropout and a linear layer: [B, ...] -> logits [B, classes].
+
+    Args:
+      tower: a backbone.
+      classes: how many.
+      dropout: before the linear layer.
+      seed: of the layer and the dropout.
+    """
+
+    def __init__(self, tower: keras.layers.Layer, classes: int, dropout: float, seed: int = 0):
+        super().__init__()
+        self.tower = tower
+        self.dropout = keras.layers.Dropout(dropout, seed=seed)
+        self.head = keras.layers.Dense(
+            classes, kernel_initializer=keras.initializers.GlorotUniform(seed), dtype="float32"
+        )
+        self.head.build((None, tower.feature_dim))
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """See the class."""
+        features = tf.cast(self.tower(inputs, training=training), tf.float32)
+        return self.head(self.dropout(features, training=training))
+
+
+def fine_tune(
+    tower: keras.layers.Layer,
+    source: Source,
+    train: Sequence[Item],
+    test: Sequence[Item],
+    classes: int,
+    declared: FineTuning,
+    seed: int = 0,
+    name: str = "fine-tune",
+) -> np.ndarray:
+    """Trains the tower in place and scores the test items.
+
+    Args:
+      tower: a backbone of the network; give it its old weights again before another run.
+      source: examples of both.
+      train, test: items; those to learn from have one label each.
+      classes: how many.
+      declared: schedule and augmentation.
+      seed: of everything random.
+      name: for the progress.
+
+    Returns:
+      Scores float32 [test items, classes]: probabilities, averaged over an item's windows.
+
+    Raises:
+      ValueError: if the loss is not finite, which it is when the learning rate is too high.
+    """
+    model = TowerClassifier(tower, classes, declared.dropout, seed)
+    labels = np.array([item.labels[0] for item in train])
+    size = min(declared.batch_size, len(train))
+    # The last, smaller batch is left out: its batch statistics would be poor. The order changes
+    # from epoch to epoch, so everything is seen.
+    steps = len(train) // size
+    step = _make_step(model, declared, steps)
+    with Progress(declared.epochs, name, "epochs") as shown:
+        for epoch in range(declared.epochs):
+            generator = np.random.default_rng([seed, epoch, 1])
+            order = generator.permutation(len(train))[: steps * size]
+            examples = source.train([train[index] for index in order], epoch)
+            loss = 0.0
+            for first in range(0, len(order), size):
+                inputs = np.stack([next(examples) for _ in range(size)])
+                targets = np.eye(classes, dtype=np.float32)[labels[order[first : first + size]]]
+                targets += declared.label_smoothing * (1 / classes - targets)
+                if declared.mixup > 0:
+                    share = np.float32(generator.beta(declared.mixup, declared.mixup))
+                    other = generator.permutation(size)
+                    inputs = share * inputs + (1 - share) * inputs[other]
+                    targets = share * targets + (1 - share) * targets[other]
+                draw = generator.integers(2**31, size=2)
+                loss = float(step(tf.constant(inputs), tf.constant(targets), tf.constant(draw)))
+                if not np.isfinite(loss):
+                    raise ValueError(
+                        f"The loss is {loss} in epoch {epoch + 1}; lower the learning rate "
+                        "(--set=classifier.learning_rate=...)."
+                    )
+            shown.update(1, loss=loss)
+    predict = tf.function(
+        lambda windows: tf.nn.softmax(model(windows, training=False)),
+        autograph=False,
+        reduce_retracing=True,
+    )
+    scores = []
+    with Progress(len(test), f"{name}: test", "items") as shown:
+        for windows in source.test(test):
+            scores.append(predict(tf.constant(windows)).numpy().mean(axis=0))
+            shown.update()
+    return np.stack(scores)
+
+
+def _make_step(model: TowerClassifier, declared: FineTuning, steps: int) -> Any:
+    """(inputs, targets, seed) -> loss; changes the model."""
+    total = declared.epochs * steps
+    warmup = min(round(declared.warmup_epochs * steps), total - 1)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else declared.learning_rate,
+        total - warmup,
+        warmup_target=declared.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=declared.weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    weights = model.trainable_variables
+    optimizer.build(weights)
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def step(inputs: tf.Tensor, targets: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        if declared.mask_share > 0 and inputs.shape.rank == 4:
+            seeds = tf.random.split(seed, tf.shape(inputs)[0])
+            inputs = tf.map_fn(
+                lambda pair: augmentation.mask_log_mel(pair[0], pair[1], declared.mask_share),
+                (inputs, seeds),
+                fn_output_signature=tf.float32,
+            )
+        with tf.GradientTape() as tape:
+            logits = model(inputs, training=True)
+            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
+        values = [weight.value for weight in weights]
+        optimizer.apply(tape.gradient(loss, values), weights)
+        return loss
+
+    return step

@@ -1,0 +1,283 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What a run leaves behind: the results to publish, what each item scored, and comparisons of two.
+
+Beside results.json stands results.items.npz: for each item its id, its group and what it scored,
+from which the intervals were computed and two runs can be compared item by item.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mmv_tf import atomic
+from mmv_tf.configuration import write_json
+from mmv_tf.evaluation import significance
+from mmv_tf.evaluation.metrics import (
+    IGNORED,
+    mean_average_precisions,
+    multilabel_metrics,
+)
+from mmv_tf.evaluation.retrieval import RECALLS
+from mmv_tf.version import __version__
+
+# Ours: rows times classes times resamplings; above it fewer are drawn (and said so).
+_MAX_RESAMPLED = 4_000_000_000
+_MIN_RESAMPLINGS = 100
+_LOWER_IS_BETTER = ("median_rank", "mean_rank")
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """What the items of a run scored; exactly one of ranks and scores.
+
+    Attributes:
+      ids, groups: strings [N].
+      ranks: int [N], of the right class or item; 1 is best.
+      scores, labels: [N, classes], labels 1, 0 or -1 (neither).
+      points: of the average precision.
+      splits: strings [N]; the headline is the mean over splits.
+    """
+
+    ids: np.ndarray
+    groups: np.ndarray
+    splits: np.ndarray
+    ranks: np.ndarray | None = None
+    scores: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    points: int = 0
+
+    def metrics(self, retrieval: bool) -> dict[str, significance.Metric]:
+        """The metrics as functions of the weights of items."""
+        if self.ranks is None:
+            assert self.scores is not None and self.labels is not None
+            scores, labels, points = self.scores, self.labels, self.points
+            return {"mAP": lambda weights: mean_average_precisions(scores, labels, weights, points)}
+        ranks = self.ranks
+        if not retrieval:
+            found = {"top_1": self._over_splits(ranks <= 1)}
+            return {**found, "top_5": self._over_splits(ranks <= 5)}
+        recalls = {f"R@{k}": significance.weighted_mean(ranks <= k) for k in RECALLS}
+        return {
+            **recalls,
+            "median_rank": significance.weighted_median(ranks),
+            "mean_rank": significance.weighted_mean(ranks),
+        }
+
+    def _over_splits(self, right: np.ndarray) -> significance.Metric:
+        """The mean of the splits' accuracies, of those that a draw has items of."""
+        parts = [(np.flatnonzero(self.splits == split)) for split in np.unique(self.splits)]
+        metrics = [significance.weighted_mean(right[rows]) for rows in parts]
+        return lambda weights: np.nanmean(
+            [metric(weights[:, rows]) for metric, rows in zip(metrics, parts, strict=True)],
+            axis=0,
+        )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """To save."""
+        found = {"ids": self.ids, "groups": self.groups, "splits": self.splits}
+        for name in ("ranks", "scores", "labels"):
+            value = getattr(self, name)
+            if value is not None:
+                found[name] = value
+        found["points"] = np.array(self.points)
+        return found
+
+
+def summarize(scored: Scored, retrieval: bool) -> dict[str, dict[str, Any]]:
+    """Each metric with its value and its bootstrap interval.
+
+    Returns:
+      name -> {"value", "interval": [low, high], "resamplings"}; for more than one split also
+      "splits", the value of each. AUC and d' come without intervals, mAP with "skipped_classes".
+    """
+    count = len(scored.ids)
+    everything = np.ones([1, count])
+    summary: dict[str, dict[str, Any]] = {}
+    resamplings = significance.RESAMPLINGS
+    if scored.scores is not None:
+        fitting = _MAX_RESAMPLED // max(1, scored.scores.size)
+        resamplings = int(np.clip(fitting, _MIN_RESAMPLINGS, resamplings))
+    for name, metric in scored.metrics(retrieval).items():
+        summary[name] = {
+            "value": float(metric(everything)[0]),
+            "interval": list(
+                significance.interval(metric, count, scored.groups.tolist(), resamplings)
+            ),
+            "resamplings": resamplings,
+        }
+    splits = np.unique(scored.splits)
+    if scored.ranks is not None and len(splits) > 1:
+        for name, k in (("top_1", 1), ("top_5", 5)):
+            summary[name]["splits"] = {
+                str(split): float((scored.ranks[scored.splits == split] <= k).mean())
+                for split in splits
+            }
+    if scored.scores is not None and scored.labels is not None:
+        found = multilabel_metrics(scored.scores, scored.labels, scored.points)
+        skipped = found["skipped_classes"]
+        summary["mAP"] |= {"classes": found["classes"], "skipped_classes": skipped}
+        for name in ("AUC", "d_prime"):
+            if name in found:
+                summary[name] = {"value": found[name], "skipped_classes": skipped}
+        if scored.points:
+            area = multilabel_metrics(scored.scores, scored.labels)["mAP"]
+            summary["mAP_area"] = {"value": area, "skipped_classes": skipped}
+    return summary
+
+
+def environment() -> dict[str, str]:
+    """What the run ran on."""
+    return {
+        "mmv_tf": __version__,
+        "tensorflow": tf.__version__,
+        "keras": importlib.metadata.version("keras"),
+        "numpy": np.__version__,
+        "scikit-learn": importlib.metadata.version("scikit-learn"),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": str(os.cpu_count()),
+        "system": platform.system(),
+    }
+
+
+def items_path(path: str | os.PathLike[str]) -> pathlib.Path:
+    """Where the items of a results file are."""
+    return pathlib.Path(path).with_suffix(".items.npz")
+
+
+def write_results(
+    results: Mapping[str, Any], scored: Mapping[str, Scored], path: str | os.PathLike[str]
+) -> None:
+    """Writes the items and then the results, each whole or not at all."""
+    arrays = {
+        f"{name}/{key}": value
+        for name, one in scored.items()
+        for key, value in one.arrays().items()
+    }
+    with atomic.replacing(items_path(path)) as temporary:
+        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
+    write_json(results, path)
+
+
+def read_results(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Scored]]:
+    """What `write_results` wrote.
+
+    Raises:
+      ValueError: if a file is missing or something else.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise ValueError(f"There are no results at {path}.")
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        name, version = results["protocol"]["name"], results["protocol"]["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no results file of binaries.evaluate.") from error
+    items = items_path(path)
+    if not items.is_file():
+        raise ValueError(
+            f"{items} is missing; it has what each item of {name} version {version} scored, and "
+            "without it runs can't be compared."
+        )
+    scored: dict[str, dict[str, np.ndarray]] = {}
+    with np.load(items, allow_pickle=False) as file:
+        for key in file.files:
+            one, _, field = key.rpartition("/")
+            scored.setdefault(one, {})[field] = file[key]
+    return results, {
+        one: Scored(**{**fields, "points": int(fields["points"])})  # type: ignore[arg-type]
+        for one, fields in scored.items()
+    }
+
+
+def compare(
+    first: str | os.PathLike[str], second: str | os.PathLike[str], seed: int = 0
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Whether two runs of one protocol differ by more than chance, item by item.
+
+    Returns:
+      part (a retrieval direction, or "test") -> metric -> {"first", "second", "difference",
+      "interval" of it at 95 %, "p_value", "test", "significant" (p below 0.05)}. Means over items
+      are tested by flipping signs (`sign_flip_p_value`), the others by the paired bootstrap.
+
+    Raises:
+      ValueError: if the runs are of different protocols or versions, or scored different items.
+    """
+    (one, items_one), (two, items_two) = read_results(first), read_results(second)
+    kinds = [
+        (r["protocol"]["name"], r["protocol"]["version"], tuple(r.get("changed", ())))
+        for r in (one, two)
+    ]
+    if kinds[0] != kinds[1]:
+        raise ValueError(
+            f"{first} is of protocol {_kind(kinds[0])}, {second} of {_kind(kinds[1])}; their "
+            "numbers don't mean the same."
+        )
+    outcome: dict[str, dict[str, dict[str, Any]]] = {}
+    for part in items_one:
+        if part not in items_two:
+            raise ValueError(f"{second} has no {part!r}, which {first} has.")
+        outcome[part] = _compare_part(part, items_one[part], items_two[part], seed)
+    return outcome
+
+
+def _kind(kind: tuple[str, int, tuple[str, ...]]) -> str:
+    return f"{kind[0]} version {kind[1]}" + (f" with {', '.join(kind[2])}" if kind[2] else "")
+
+
+def _compare_part(part: str, a: Scored, b: Scored, seed: int) -> dict[str, dict[str, Any]]:
+    if not (np.array_equal(a.ids, b.ids) and np.array_equal(a.splits, b.splits)):
+        only = sorted(set(a.ids.tolist()) ^ set(b.ids.tolist()))
+        raise ValueError(
+            f"{part}: the runs scored different items ({len(a.ids)} and {len(b.ids)}"
+            f"{f'; {only[0]!r} is in one only' if only else ''}); compare runs on the same data."
+        )
+    retrieval = "->" in part
+    groups = a.groups.tolist()
+    outcome = {}
+    metrics = {name: (m, b.metrics(retrieval)[name]) for name, m in a.metrics(retrieval).items()}
+    for name, (of_a, of_b) in metrics.items():
+        everything = np.ones([1, len(a.ids)])
+        compared = significance.paired_difference(of_a, of_b, len(a.ids), groups, seed=seed)
+        row: dict[str, Any] = {
+            "first": float(of_a(everything)[0]),
+            "second": float(of_b(everything)[0]),
+            **compared,
+            "test": "paired bootstrap",
+            "lower_is_better": name in _LOWER_IS_BETTER,
+        }
+        if a.ranks is not None and b.ranks is not None and name != "median_rank":
+            if name == "mean_rank":
+                values = b.ranks - a.ranks
+            else:
+                limit = int(name.replace("@", "_").split("_")[-1])
+                values = (b.ranks <= limit).astype(float) - (a.ranks <= limit)
+            row["p_value"] = significance.sign_flip_p_value(
+                values / _split_sizes(a.splits), groups, seed=seed
+            )
+            row["test"] = "sign flips"
+        row["significant"] = row["p_value"] < 1 - significance.CONFIDENCE
+        outcome[name] = row
+    return outcome
+
+
+def _split_sizes(splits: np.ndarray) -> np.ndarray:
+    """The size of each item's split."""
+    _, index, counts = np.unique(splits, return_inverse=True, return_counts=True)
+    return counts[index]
+
+
+def targets_of(labels: np.ndarray) -> np.ndarray:
+    """Metric labels (1, 0, `IGNORED`) to the targets of an SVM (1, -1, 0)."""
+    return np.where(labels == IGNORED, 0, 2 * labels - 1).astype(np.int8)

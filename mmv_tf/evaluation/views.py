@@ -1,0 +1,232 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Reads what a protocol's views show of an item's media."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import io
+import os
+import pathlib
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+
+import av
+import numpy as np
+from PIL import Image
+
+from mmv_tf.data import media
+from mmv_tf.evaluation.declaration import AudioViews, ImageViews, VideoViews, Views
+from mmv_tf.evaluation.listing import Item
+
+# Ours: finer than what is lost by it can be seen; records are stored with 90.
+_JPEG_QUALITY = 95
+# Ours: an hour of sound at 48 kHz is 700 MB.
+_MAX_SECONDS = 3600.0
+_MAX_PIXELS = 1 << 26
+
+
+def read_views(
+    path: pathlib.Path, item: Item, views: Views, sample_rate: int = 48_000, seed: int = 0
+) -> np.ndarray:
+    """The windows of one item.
+
+    Args:
+      path: of the media.
+      item: says which part of the media it is.
+      views: what to take.
+      sample_rate: of sound, Hz.
+      seed: of random views, which depend on it and the item's id alone.
+
+    Returns:
+      Video: uint8 [windows, T, size, size, 3]; sound: float32 [windows, samples] in [-1, 1]; image:
+      uint8 [1, size, size, 3].
+
+    Raises:
+      MediaError: if the media can't be decoded.
+    """
+    generator = np.random.default_rng([seed, zlib.crc32(item.item_id.encode())])
+    if isinstance(views, ImageViews):
+        return _read_image(path, views)[np.newaxis]
+    if isinstance(views, AudioViews):
+        return _read_sound(path, item, views, sample_rate, generator)
+    return _read_video(path, item, views, generator)
+
+
+def read_all(
+    items: Sequence[Item],
+    paths: Mapping[str, pathlib.Path],
+    views: Views,
+    sample_rate: int = 48_000,
+    seed: int = 0,
+    threads: int | None = None,
+) -> Iterator[tuple[Item, np.ndarray | media.MediaError]]:
+    """The views of many items, in order, decoded ahead by threads.
+
+    An item that can't be decoded comes with its error instead of its views.
+    """
+
+    def read(item: Item) -> np.ndarray | media.MediaError:
+        try:
+            return read_views(paths[item.item_id], item, views, sample_rate, seed)
+        except media.MediaError as error:
+            return error
+        except av.FFmpegError as error:
+            return media.MediaError(f"{paths[item.item_id]}: can't be decoded ({error}).")
+
+    count = threads or os.cpu_count() or 1
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        ahead: list[concurrent.futures.Future[np.ndarray | media.MediaError]] = []
+        place = 0
+        for item in items:
+            while place < len(items) and len(ahead) <= count:
+                ahead.append(pool.submit(read, items[place]))
+                place += 1
+            yield item, ahead.pop(0).result()
+
+
+def window_times(
+    duration: float, length: float, windows: int, generator: np.random.Generator | None
+) -> np.ndarray:
+    """Where windows start, in seconds from the start.
+
+    Args:
+      duration: of the whole, seconds.
+      length: of a window.
+      windows: how many.
+      generator: for random places; None for even ones, from the very start to the very end (one
+        window: the middle).
+    """
+    last = max(duration - length, 0.0)
+    if generator is not None:
+        return generator.uniform(0.0, last, windows)
+    return np.linspace(0.0, last, windows) if windows > 1 else np.array([last / 2])
+
+
+def _span(item: Item, duration: float, path: pathlib.Path) -> tuple[float, float]:
+    start = 0.0 if item.start is None else item.start
+    end = duration if item.end is None else min(item.end, duration)
+    if end - start <= 0:
+        raise media.MediaError(
+            f"{path}: {item.item_id} starts at {start:g} s, but the media ends at {duration:.2f} s."
+        )
+    return start, end
+
+
+def _read_video(
+    path: pathlib.Path, item: Item, views: VideoViews, generator: np.random.Generator
+) -> np.ndarray:
+    info = media.probe(path)
+    start, end = _span(item, info.duration, path)
+    duration = end - start
+    step = 1 / views.frame_rate
+    begins = window_times(
+        duration, views.num_frames * step, views.windows, generator if views.random else None
+    )
+    # A video shorter than a window is looped (PAPER section 5).
+    times = begins[:, np.newaxis] + step * np.arange(views.num_frames)
+    times = start + np.mod(times, max(duration, 1e-3))
+    wanted, place = np.unique(np.round(times, 6), return_inverse=True)
+    place = place.reshape(times.shape)
+    frames = [
+        _decode(jpeg)
+        for _, jpeg in media.iter_frames_at(path, wanted.tolist(), views.short_side, _JPEG_QUALITY)
+    ]
+    return np.stack(
+        [_crop([frames[index] for index in window], views, generator) for window in place]
+    )
+
+
+def _crop(
+    frames: Sequence[np.ndarray], views: VideoViews, generator: np.random.Generator
+) -> np.ndarray:
+    """[T, size, size, 3]: the same place in all frames of a window."""
+    height, width = frames[0].shape[:2]
+    size = views.size
+    if min(height, width) < size:
+        raise ValueError(f"Frames of {height} x {width} have no crop of {size} pixels.")
+    if views.random:
+        top = int(generator.integers(height - size + 1))
+        left = int(generator.integers(width - size + 1))
+        mirrored = bool(generator.integers(2))
+    else:
+        top, left, mirrored = (height - size) // 2, (width - size) // 2, False
+    clip = np.stack([frame[top : top + size, left : left + size] for frame in frames])
+    return clip[:, :, ::-1] if mirrored else clip
+
+
+def _decode(jpeg: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(jpeg)))
+
+
+def sound_seconds(path: pathlib.Path) -> float:
+    """How long a file's sound is.
+
+    Raises:
+      MediaError: if it has none or does not say.
+    """
+    if not path.is_file():
+        raise media.MediaError(f"{path}: no such file; expected a sound.")
+    try:
+        with av.open(f"file:{path}", metadata_errors="replace") as container:
+            if not container.streams.audio:
+                raise media.MediaError(f"{path}: no sound stream found; expected one.")
+            stream = container.streams.audio[0]
+            if stream.duration is not None and stream.time_base is not None:
+                return float(stream.duration * stream.time_base)
+            if container.duration is not None:
+                return container.duration / av.time_base
+    except av.FFmpegError as error:
+        raise media.MediaError(f"{path}: can't be decoded ({error.strerror}).") from error
+    raise media.MediaError(f"{path}: the file does not say how long it is.")
+
+
+def _read_sound(
+    path: pathlib.Path,
+    item: Item,
+    views: AudioViews,
+    sample_rate: int,
+    generator: np.random.Generator,
+) -> np.ndarray:
+    waveform = read_sound(path, item, sample_rate)
+    length = round(views.seconds * sample_rate)
+    if len(waveform) < length:
+        waveform = np.tile(waveform, -(-length // len(waveform)))
+    begins = window_times(len(waveform), length, views.windows, generator if views.random else None)
+    return np.stack([waveform[begin : begin + length] for begin in np.round(begins).astype(int)])
+
+
+def read_sound(path: pathlib.Path, item: Item, sample_rate: int) -> np.ndarray:
+    """An item's whole sound, float32 [samples] in [-1, 1]."""
+    start, end = _span(item, sound_seconds(path), path)
+    if end - start > _MAX_SECONDS:
+        raise media.MediaError(
+            f"{path}: {end - start:.0f} s of sound are more than the {_MAX_SECONDS:.0f} that are "
+            "read at once; list parts of it."
+        )
+    waveform = media.read_waveform(path, start, end, sample_rate)
+    if not len(waveform):
+        raise media.MediaError(f"{path}: there is no sound in it.")
+    return waveform
+
+
+def _read_image(path: pathlib.Path, views: ImageViews) -> np.ndarray:
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            # The size is in the header; nothing has been decoded yet.
+            if width * height > _MAX_PIXELS:
+                raise media.MediaError(
+                    f"{path}: {width} x {height} pixels; at most {_MAX_PIXELS} are decoded."
+                )
+            scale = views.short_side / min(width, height)
+            wide, high = (max(views.short_side, round(side * scale)) for side in (width, height))
+            scaled = image.convert("RGB").resize((wide, high), Image.Resampling.BICUBIC)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if isinstance(error, media.MediaError):
+            raise
+        raise media.MediaError(f"{path}: can't be decoded as an image ({error}).") from error
+    left, top = (wide - views.size) // 2, (high - views.size) // 2
+    if left < 0 or top < 0:
+        raise ValueError(f"A short side of {views.short_side} has no crop of {views.size} pixels.")
+    return np.asarray(scaled)[top : top + views.size, left : left + views.size]

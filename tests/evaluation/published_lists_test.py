@@ -1,0 +1,181 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+import collections
+import os
+import pathlib
+
+import pytest
+
+from mmv_tf.evaluation import published_lists as lists
+from mmv_tf.evaluation.listing import TEST, TRAIN, Item, Listing, MediaIndex
+from tests.evaluation import small_benchmarks
+
+# The published lists, if they are at hand (they are not part of the project).
+PUBLISHED = pathlib.Path(os.environ.get("MMV_TF_LISTS", "../shared/benchmarks_lists"))
+
+
+def test_each_split_of_hmdb51_is_read(tmp_path):
+    data = small_benchmarks.hmdb51(tmp_path)
+    first, second = (lists.read_hmdb51(data, None, split) for split in "12")
+    assert first.classes == ("clap", "wave")
+    assert len(first.of(TRAIN)) == 6
+    tested = [item.item_id for item in first.of(TEST)]
+    assert tested == ["Film0!_clap_u_nm_np1_ba_goo_0.avi", "Film0!_wave_u_nm_np1_ba_goo_0.avi"]
+    assert [item.item_id for item in second.of(TEST)] != tested
+    assert first.items[0].file == "clap/Film0!_clap_u_nm_np1_ba_goo_0.avi"
+    assert first.items[0].group == "Film0!_clap_u_nm_np1_ba_goo"
+
+
+def test_hmdb51s_text_files_say_the_same_as_its_table(tmp_path):
+    data = small_benchmarks.hmdb51(tmp_path)
+    table = lists.read_hmdb51(data, None, "2")
+    texts = tmp_path / "testTrainMulti_7030_splits"
+    texts.mkdir()
+    for name in ("clap", "wave"):
+        lines = [
+            f"{item.item_id} {1 if item.split == TRAIN else 2} "
+            for item in table.items
+            if item.file.startswith(name)
+        ]
+        (texts / f"{name}_test_split2.txt").write_text("\n".join([*lines, "other.avi 0"]))
+    assert lists.read_hmdb51(data, texts, "2") == table
+
+
+def test_ucf101s_groups_and_classes_are_read(tmp_path):
+    listing = lists.read_ucf101(small_benchmarks.ucf101(tmp_path), None, "2")
+    assert listing.classes == ("Archery", "Bowling")
+    assert [item.item_id for item in listing.of(TEST)] == [
+        "v_Archery_g02_c01",
+        "v_Bowling_g02_c01",
+    ]
+    assert listing.of(TEST)[1].labels == (1,)
+    assert listing.of(TEST)[1].group == "v_Bowling_g02"
+    (tmp_path / "ucfTrainTestlist" / "testlist02.txt").write_text("Chess/v_Chess_g01_c01.avi")
+    with pytest.raises(ValueError, match="unknown class 'Chess'"):
+        lists.read_ucf101(tmp_path, None, "2")
+
+
+def test_esc_is_read_as_archive_and_as_class_folders(tmp_path):
+    folders = lists.read_esc(small_benchmarks.esc(tmp_path / "a"), None, "2")
+    assert folders.classes == ("001 - Low", "002 - High")
+    assert len(folders.of(TEST)) == 4
+    assert all(item.item_id.startswith("2-") for item in folders.of(TEST))
+    assert folders.of(TEST)[0].group == folders.of(TEST)[1].group == "2-1002"
+    table = tmp_path / "b" / "meta" / "esc50.csv"
+    table.parent.mkdir(parents=True)
+    table.write_text(
+        "filename,fold,target,category,esc10,src_file,take\n"
+        "1-1-A-0.wav,1,0,dog,True,1,A\n2-1-A-0.wav,2,0,dog,True,1,A\n"
+        "1-2-A-9.wav,1,9,crow,False,2,A\n2-2-A-9.wav,2,9,crow,False,2,A\n"
+    )
+    assert lists.read_esc(tmp_path / "b", None, "1").classes == ("crow", "dog")
+    assert lists.read_esc10(tmp_path / "b", None, "1").classes == ("dog",)
+    with pytest.raises(ValueError, match="no sound is in that fold"):
+        lists.read_esc(tmp_path / "b", None, "7")
+
+
+def test_audiosets_unknown_classes_are_refused(tmp_path):
+    data = small_benchmarks.audioset(tmp_path)
+    listing = lists.read_audioset(data, None, "balanced_train")
+    assert listing.classes == ("Low", "High", "Never")
+    assert listing.of(TRAIN)[0].labels == (0, 2)
+    assert len(listing.of(TEST)) == 4
+    segments = data / "eval_segments.csv"
+    segments.write_text(segments.read_text().replace("/m/b", "/m/zz"))
+    with pytest.raises(ValueError, match="unknown class '/m/zz'"):
+        lists.read_audioset(data, None, "balanced_train")
+
+
+def test_vocs_difficult_objects_are_ignored(tmp_path):
+    listing = lists.read_voc2007(small_benchmarks.voc2007(tmp_path), None, "")
+    last = listing.of(TEST)[-1]
+    assert (last.labels, last.ignored) == ((), (0,))
+    assert listing.of(TRAIN)[1].labels == (1,)
+
+
+def test_image_folders_need_both_parts(tmp_path):
+    data = small_benchmarks.image_folder(tmp_path)
+    assert lists.read_image_folder(data, None, "val").classes == ("blue", "green", "red")
+    (data / "val" / "red").rename(data / "val" / "purple")
+    with pytest.raises(ValueError, match="unknown class 'purple'"):
+        lists.read_image_folder(data, None, "val")
+    with pytest.raises(ValueError, match="needs a folder train"):
+        lists.read_image_folder(data / "train", None, "val")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("9,10,1,cut it,abc", "goes from 10 to 9 s"),
+        ("x,1,1,cut it,abc", "'x' is no number"),
+        ("9,1,1,,abc", "line 2 has no 'text'"),
+    ],
+)
+def test_wrong_segments_are_refused(tmp_path, row, message):
+    path = tmp_path / "validation_youcook.csv"
+    path.write_text(f"end,start,task,text,video_id\n{row}\n")
+    with pytest.raises(ValueError, match=message):
+        lists.read_youcook2(tmp_path, None, "validation")
+
+
+def test_tables_of_another_form_are_refused(tmp_path):
+    path = tmp_path / "msrvtt_test.csv"
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match="no column 'key'"):
+        lists.read_msrvtt(tmp_path, None, "1k-A")
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match="no UTF-8 text"):
+        lists.read_msrvtt(tmp_path, None, "1k-A")
+    path.unlink()
+    with pytest.raises(ValueError, match=r"holds no msrvtt_test\.csv"):
+        lists.read_msrvtt(tmp_path, None, "1k-A")
+
+
+def test_duplicates_overlaps_and_unlearnt_classes_are_refused():
+    a = Item("a", "a.mp4", TRAIN, (0,))
+    b = Item("b", "b.mp4", TEST, (0,))
+    with pytest.raises(ValueError, match="'a' more than once"):
+        Listing("l", ("x",), (a, a, b))
+    with pytest.raises(ValueError, match=r"overlap: 'a' are in training and in test"):
+        Listing("l", ("x",), (a, b, Item("a", "a.mp4", TEST, (0,))))
+    with pytest.raises(ValueError, match="no example of: 'y'"):
+        Listing("l", ("x", "y"), (a, b, Item("c", "c.mp4", TEST, (1,))))
+    with pytest.raises(ValueError, match="lists nothing"):
+        Listing("l", (), ())
+
+
+def test_media_are_found_by_path_or_name(tmp_path):
+    for path in ("x/one.mp4", "y/two.webm", "y/dotted.name.avi", "p/same.mp4", "q/same.mp4"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).touch()
+    index = MediaIndex(tmp_path)
+    assert index.find("x/one.mp4") == tmp_path / "x/one.mp4"
+    assert index.find("two") == index.find("two.mp4") == tmp_path / "y/two.webm"
+    assert index.find("dotted.name") == tmp_path / "y/dotted.name.avi"
+    assert index.find("q/same.avi") == tmp_path / "q/same.mp4"
+    assert index.find("three") is None
+    with pytest.raises(ValueError, match="may be any of"):
+        index.find("same")
+    with pytest.raises(ValueError, match="is no folder"):
+        MediaIndex(tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published lists are not at hand")
+def test_the_published_lists_parse_whole():
+    pairs = lists.read_msrvtt(PUBLISHED, None, "1k-A").items
+    assert len(pairs) == len({item.file for item in pairs}) == 1000
+    segments = lists.read_youcook2(PUBLISHED, None, "validation").items
+    assert len(segments) == 3350
+    assert len({item.group for item in segments}) == 436
+    videos: set[str] = set()
+    for split in "123":
+        listing = lists.read_hmdb51(PUBLISHED, None, split)
+        assert len(listing.classes) == 51
+        assert len(listing.of(TRAIN)) == 3570
+        assert len(listing.of(TEST)) == 1530
+        assert set(collections.Counter(i.labels for i in listing.of(TEST)).values()) == {30}
+        videos |= {item.item_id for item in listing.items}
+    # The table has 6,766; the few that no split uses take no part.
+    rows = (PUBLISHED / "hmdb51.csv").read_text().splitlines()[1:]
+    unused = {row.split(",")[0] for row in rows if row.endswith(",0,0,0")}
+    assert len(rows) == len(videos) + len(unused) == 6766

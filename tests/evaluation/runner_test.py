@@ -1,0 +1,160 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Every benchmark's protocol, whole, on small media."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from mmv_tf.deflation import deflate
+from mmv_tf.evaluation import BENCHMARKS, Options, run_benchmark, write_results
+from mmv_tf.evaluation.features import Cache
+from mmv_tf.evaluation.results import read_results
+from tests import small_world
+from tests.evaluation import small_benchmarks
+
+
+@pytest.fixture(scope="module")
+def network():
+    keras.utils.set_random_seed(0)
+    return small_world.tiny_model()
+
+
+def network_for(benchmark, network):
+    return deflate(network) if benchmark.modality == "image" else network
+
+
+# Same code as a quick one's, another list.
+SLOW = ("ucf101_fine_tune", "ucf101_linear", "kinetics600_linear", "esc50_linear")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name
+        for name in sorted(BENCHMARKS)
+    ],
+)
+def test_every_benchmark_runs_whole(name, network, tmp_path):
+    benchmark = small_benchmarks.small(name)
+    data = small_benchmarks.MAKERS[name](tmp_path / "data")
+    options = Options(features=tmp_path / "features")
+    before = [weight.numpy().copy() for weight in network.weights]
+    outcome = run_benchmark(benchmark, network_for(benchmark, network), data, options)
+    network.set_weights(before)
+    results = outcome.results
+
+    assert results["protocol"]["name"] == name
+    assert results["protocol"]["version"] >= 1
+    assert len(results["model"]["sha256"]) == 64
+    assert results["counts"]["listed"]["test"] == results["counts"]["scored"]["test"] > 1
+    assert results["environment"]["tensorflow"]
+    metrics = results["metrics"].get("text -> video", results["metrics"])
+    headline = metrics[benchmark.metric]
+    low, high = headline["interval"]
+    assert 0 <= low <= headline["value"] <= high <= 1
+    assert len(results["reported"]) == len(BENCHMARKS[name].reported)
+    write_results(results, outcome.scored, tmp_path / "results.json")
+    stored, scored = read_results(tmp_path / "results.json")
+    assert stored == json.loads(json.dumps(results))
+    assert all((scored[part].ids == one.ids).all() for part, one in outcome.scored.items())
+
+
+def test_colours_are_told_apart(network, tmp_path):
+    data = small_benchmarks.image_folder(tmp_path / "data")
+    benchmark = small_benchmarks.small("image_folder_linear")
+    options = Options(features=tmp_path / "features", C=0.01)
+    results = run_benchmark(benchmark, deflate(network), data, options).results
+    assert results["metrics"]["top_1"]["value"] == 1.0
+    assert results["splits"]["val"]["C"] == 0.01
+
+
+def test_retrieval_goes_all_six_ways(network, tmp_path):
+    data = small_benchmarks.msrvtt(tmp_path / "data")
+    benchmark = small_benchmarks.small("msrvtt_retrieval")
+    results = run_benchmark(benchmark, network, data, Options(tmp_path / "features")).results
+    pairs = ("text -> video", "video -> text", "video -> audio", "audio -> video")
+    assert set(results["metrics"]) == {*pairs, "audio -> text", "text -> audio"}
+    assert results["metrics"]["video -> audio"]["space"] == "va"
+    assert results["metrics"]["text -> audio"]["space"] == "vat"
+    assert results["metrics"]["text -> video"]["chance"]["R@5"] == pytest.approx(5 / 6)
+
+
+def test_features_are_computed_once_for_a_network_and_protocol(network, tmp_path, monkeypatch):
+    data = small_benchmarks.esc(tmp_path / "data")
+    benchmark = small_benchmarks.small("esc10_linear")
+    options = Options(features=tmp_path / "features", C=0.001)
+    first = run_benchmark(benchmark, network, data, options).results
+
+    def refuse(*arguments):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr("mmv_tf.evaluation.extractor.Extractor.__call__", refuse)
+    assert run_benchmark(benchmark, network, data, options).results == first
+    weight = network.audio.stem_convolution.kernel
+    old = weight.numpy()
+    weight.assign(old + 1)
+    with pytest.raises(AssertionError, match="computed again"):
+        run_benchmark(benchmark, network, data, options)
+    weight.assign(old)
+    next(data.rglob("*.wav")).touch()
+    with pytest.raises(AssertionError, match="computed again"):
+        run_benchmark(benchmark, network, data, options)
+
+
+def test_missing_and_unreadable_media_fail_the_run_unless_allowed(network, tmp_path):
+    data = small_benchmarks.esc(tmp_path / "data")
+    benchmark = small_benchmarks.small("esc10_linear")
+    sounds = sorted(data.rglob("1-*.wav"))
+    sounds[0].write_bytes(b"no sound")
+    with pytest.raises(
+        ValueError, match=r"1 of the listed items .* can't be read.*allow_missing=1"
+    ):
+        run_benchmark(benchmark, network, data, Options(tmp_path / "features"))
+    options = Options(tmp_path / "features", allow_missing=1, C=0.001)
+    counts = run_benchmark(benchmark, network, data, options).results["counts"]
+    assert counts["listed"]["test"] == 8
+    assert counts["scored"]["test"] == 7
+    assert list(counts["unreadable"]) == [sounds[0].stem]
+
+
+def test_missing_videos_are_named(network, tmp_path):
+    data = small_benchmarks.msrvtt(tmp_path / "data")
+    (data / "video3.mp4").unlink()
+    benchmark = small_benchmarks.small("msrvtt_retrieval")
+    with pytest.raises(ValueError, match="1 have no media: 'ret3'"):
+        run_benchmark(benchmark, network, data, Options(tmp_path / "features"))
+
+
+def test_a_network_without_the_modality_is_refused(network, tmp_path):
+    data = small_benchmarks.esc(tmp_path / "data")
+    silent = small_world.model_config()
+    del silent.audio
+    from mmv_tf.pretrained import create_model
+
+    model = create_model(silent, small_world.WORDS)
+    options = Options(tmp_path / "features")
+    with pytest.raises(ValueError, match="takes video, text, not audio"):
+        run_benchmark(small_benchmarks.small("esc10_linear"), model, data, options)
+    with pytest.raises(ValueError, match="not image; deflate the network first"):
+        run_benchmark(small_benchmarks.small("voc07_linear"), network, data, options)
+
+
+def test_the_published_C_is_of_the_released_sizes(network, tmp_path):
+    data = small_benchmarks.hmdb51(tmp_path / "data")
+    options = Options(tmp_path / "features", C="published")
+    with pytest.raises(ValueError, match="No C is published for hmdb51_linear with 64 features"):
+        run_benchmark(small_benchmarks.small("hmdb51_linear"), network, data, options)
+
+
+def test_a_store_of_something_else_is_not_taken(tmp_path):
+    key = {"protocol": "p", "model_sha256": "a"}
+    store = Cache(tmp_path, key).store(views=1)
+    store.add("x", "v1", {"f": np.ones([2, 3], np.float32)})
+    store.flush()
+    assert Cache(tmp_path, key).store(views=1).has("x", "v1")
+    assert not Cache(tmp_path, key).store(views=1).has("x", "v2")
+    assert not Cache(tmp_path, key).store(views=2).has("x", "v1")
+    assert not Cache(tmp_path, {**key, "model_sha256": "b"}).store(views=1).has("x", "v1")
