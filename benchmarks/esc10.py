@@ -49,7 +49,10 @@ def main(argv: list[str]) -> None:
             raise command_line.UsageError(f"There is no protocol {name!r}.")
         began = (time.perf_counter(), time.process_time())
         outcome = run_benchmark(
-            BENCHMARKS[name], make_network(), pathlib.Path(_DATA.value), Options(output / "features")
+            BENCHMARKS[name],
+            make_network(),
+            pathlib.Path(_DATA.value),
+            Options(output / "features"),
         )
         took = {
             "seconds": time.perf_counter() - began[0],

@@ -18,6 +18,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import pathlib
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,12 +26,11 @@ import numpy as np
 from absl import flags
 
 from mmv_tf import command_line
-from mmv_tf.data import media
 from mmv_tf.data.preparation import sources
 from mmv_tf.evaluation.declaration import AudioViews, ImageViews, VideoViews, Views
 from mmv_tf.evaluation.extractor import Extractor, model_hash
 from mmv_tf.evaluation.feature_store import FORMATS, FeatureStore, media_version
-from mmv_tf.evaluation.features import Failures
+from mmv_tf.evaluation.features import Failures, embedded
 from mmv_tf.evaluation.listing import Item
 from mmv_tf.evaluation.views import read_all
 from mmv_tf.progress import Progress
@@ -92,7 +92,8 @@ def main(argv: list[str]) -> None:
         "features": list(extractor.names),
     }
     output = pathlib.Path(_OUTPUT.value)
-    failures = Failures(_ALLOW_MISSING.value)
+    # All that can be read is embedded, however much can't be.
+    failures = Failures(allowed=sys.maxsize)
     if modality == "text":
         store = _store(output, description)
         count = _embed_sentences(extractor, _sentences(pathlib.Path(source)), store)
@@ -107,7 +108,7 @@ def main(argv: list[str]) -> None:
     print(f"{output} has the {', '.join(extractor.names)} features of {count} items.")
     for reason in failures.unreadable.values():
         print(f"can't be read: {reason}")
-    failures.check()
+    dataclasses.replace(failures, allowed=_ALLOW_MISSING.value).check()
 
 
 def _store(output: pathlib.Path, description: dict[str, Any]) -> FeatureStore:
@@ -169,12 +170,9 @@ def _embed_files(
     todo = [Item(name, name) for name in paths if not store.has(name, versions[name])]
     done = len(paths) - len(todo)
     with Progress(len(paths), f"embed {extractor.modality}", "items", done) as progress:
-        for item, windows in read_all(todo, paths, views, extractor.sample_rate):
-            if isinstance(windows, media.MediaError):
-                failures.unreadable[item.item_id] = str(windows)
-            else:
-                store.add(item.item_id, versions[item.item_id], extractor(windows))
-            progress.update()
+        read = read_all(todo, paths, views, extractor.sample_rate)
+        for item, found in embedded(extractor, read, failures, progress):
+            store.add(item.item_id, versions[item.item_id], found)
     return len(paths) - len(failures.unreadable)
 
 

@@ -24,6 +24,7 @@ from mmv_tf import atomic, command_line
 from mmv_tf.configuration import write_json
 from mmv_tf.evaluation import (
     BENCHMARKS,
+    NARRATED_WORLD,
     PROTOCOLS,
     Evaluation,
     Options,
@@ -31,16 +32,24 @@ from mmv_tf.evaluation import (
     compare,
     run_benchmark,
     run_protocol,
+    run_world_protocol,
     write_results,
 )
 from mmv_tf.training import load_model
 from mmv_tf.training.checkpoints import NETWORK_FILE
 
 _PROTOCOL = flags.DEFINE_enum(
-    "protocol", None, sorted([*PROTOCOLS, *BENCHMARKS]), "What is scored, and how."
+    "protocol",
+    None,
+    sorted([*PROTOCOLS, *BENCHMARKS, NARRATED_WORLD.name]),
+    "What is scored, and how.",
 )
 _MODEL = flags.DEFINE_string("model", None, "A .keras file or the folder of a training run.")
-_DATA = flags.DEFINE_string("data", None, "Folder of the media; for narrated_film of the shards.")
+_DATA = flags.DEFINE_string(
+    "data",
+    None,
+    "Folder of the media; for narrated_film of the shards; narrated_world needs none.",
+)
 _LISTS = flags.DEFINE_string(
     "lists", None, "The published lists (a file or folder), if they are not in --data."
 )
@@ -71,20 +80,36 @@ def main(argv: list[str]) -> None:
     if _COMPARE.value is not None:
         _compare(_COMPARE.value)
         return
-    for flag in (_PROTOCOL, _MODEL, _DATA, _OUTPUT):
+    world = _PROTOCOL.value == NARRATED_WORLD.name
+    for flag in (_PROTOCOL, _MODEL, _OUTPUT) if world else (_PROTOCOL, _MODEL, _DATA, _OUTPUT):
         if flag.value is None:
             raise command_line.UsageError(f"--{flag.name} is missing; see --help.")
-    if _PROTOCOL.value in BENCHMARKS:
+    if world:
+        _world()
+    elif _PROTOCOL.value in BENCHMARKS:
         _benchmark()
     else:
         _protocol()
     print(f"Results are in {_OUTPUT.value}.")
 
 
-def _protocol() -> None:
-    for flag in (_LISTS, _FEATURES, _SET):
+def _refuse(*given: flags.FlagHolder) -> None:
+    for flag in given:
         if flag.value:
             raise command_line.UsageError(f"--{flag.name} does not go with {_PROTOCOL.value}.")
+
+
+def _world() -> None:
+    _refuse(_DATA, _LISTS, _FEATURES, _ALLOW_MISSING, _EMBEDDINGS)
+    protocol = changed(NARRATED_WORLD, _SET.value)
+    outcome = run_world_protocol(protocol, load_model(_MODEL.value), _SET.value)
+    results = {"paths": {"model": _MODEL.value}, **outcome.results}
+    print(format_benchmark(results))
+    write_results(results, outcome.scored, pathlib.Path(_OUTPUT.value))
+
+
+def _protocol() -> None:
+    _refuse(_LISTS, _FEATURES, _SET, _ALLOW_MISSING)
     model = load_model(_MODEL.value)
     before = pathlib.Path(_MODEL.value) / NETWORK_FILE
     untrained = load_model(before) if before.exists() else None
@@ -156,9 +181,10 @@ def format_benchmark(results: dict[str, Any]) -> str:
         + (f", changed: {', '.join(results['changed'])}" if results["changed"] else "")
     ]
     metrics = results["metrics"]
-    parts = metrics if "text -> video" in metrics else {"": metrics}
+    parts = metrics if any("->" in name for name in metrics) else {"test": metrics}
     for part, values in parts.items():
-        lines.append(f"{part or 'test':<16}{counts['scored']['test']:>7} items   95 % interval")
+        items = values.get("items", counts["scored"]["test"])
+        lines.append(f"{part:<16}{items:>7} items   95 % interval")
         for name, metric in values.items():
             if not isinstance(metric, dict) or "value" not in metric:
                 continue
@@ -249,7 +275,7 @@ def write_embeddings(evaluation: Evaluation, path: str) -> None:
         np.savez(temporary, **arrays)
 
 
-def join_compared(argv: Sequence[str]) -> list[str]:
+def arguments(argv: Sequence[str]) -> list[str]:
     """Lets `--compare a.json b.json` be written with a space, as two files usually are."""
     arguments = list(argv)
     for flag in ("--compare", "-compare"):
@@ -262,4 +288,4 @@ def join_compared(argv: Sequence[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    command_line.run(main, join_compared(sys.argv))
+    command_line.run(main, arguments(sys.argv))

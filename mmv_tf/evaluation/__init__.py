@@ -3,8 +3,8 @@
 from mmv_tf.evaluation.benchmarks import BENCHMARKS as BENCHMARKS
 from mmv_tf.evaluation.declaration import Benchmark as Benchmark
 from mmv_tf.evaluation.declaration import changed as changed
+from mmv_tf.evaluation.embed import ClipEmbedder as ClipEmbedder
 from mmv_tf.evaluation.embed import ClipEmbeddings as ClipEmbeddings
-from mmv_tf.evaluation.embed import embed_clips as embed_clips
 from mmv_tf.evaluation.linear_probe import linear_probe as linear_probe
 from mmv_tf.evaluation.protocols import PROTOCOLS as PROTOCOLS
 from mmv_tf.evaluation.protocols import Evaluation as Evaluation
@@ -18,3 +18,5 @@ from mmv_tf.evaluation.retrieval import ranks as ranks
 from mmv_tf.evaluation.retrieval import retrieval_metrics as retrieval_metrics
 from mmv_tf.evaluation.runner import Options as Options
 from mmv_tf.evaluation.runner import run_benchmark as run_benchmark
+from mmv_tf.evaluation.world_protocol import NARRATED_WORLD as NARRATED_WORLD
+from mmv_tf.evaluation.world_protocol import run_world_protocol as run_world_protocol

@@ -9,10 +9,11 @@ import dataclasses
 import difflib
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from mmv_tf.evaluation.listing import Listing
 
+Declared = TypeVar("Declared")
 ReadList = Callable[[pathlib.Path, pathlib.Path | None, str], Listing]
 
 
@@ -171,11 +172,11 @@ class Benchmark:
         return plain
 
 
-def changed(benchmark: Benchmark, settings: Sequence[str]) -> Benchmark:
+def changed(benchmark: Declared, settings: Sequence[str]) -> Declared:
     """The protocol with other values, for trials; its results say what was changed.
 
     Args:
-      benchmark: the declared one.
+      benchmark: the declared one, any dataclass.
       settings: "test_views.windows=4", "splits=('1',)".
 
     Raises:

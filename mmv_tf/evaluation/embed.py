@@ -42,64 +42,75 @@ class ClipEmbeddings:
         return len(self.example_ids)
 
 
-def embed_clips(model: EmbeddingGraph, reader: Reader) -> ClipEmbeddings:
-    """Embeds a split, every clip of it, in order.
+class ClipEmbedder:
+    """Embeds data sets with one network, which is traced once for all of them.
 
-    Raises:
-      ValueError: if fewer or more clips come out than the manifest lists, or an embedding is not
-        finite.
+    Args:
+      model: the network.
     """
-    expected = reader.num_examples()
 
-    @tf.function(reduce_retracing=True, autograph=False)
-    def embed(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def __init__(self, model: EmbeddingGraph):
+        self.model = model
+        self._embed = tf.function(self._embed_batch, reduce_retracing=True, autograph=False)
+
+    def _embed_batch(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Means over windows: MODALITY [B, windows, ...] -> MODALITY/NAME [B, dim]."""
         inputs, windows = {}, {}
-        for modality in model.modalities:
-            if modality in batch:
-                shape = tf.shape(batch[modality])
-                inputs[modality] = tf.reshape(batch[modality], tf.concat([[-1], shape[2:]], axis=0))
-                windows[modality] = shape[1]
-                inputs[modality].set_shape([None, *batch[modality].shape[2:]])
-        outputs = model(inputs, training=False)
+        for modality, value in batch.items():
+            shape = tf.shape(value)
+            inputs[modality] = tf.reshape(value, tf.concat([[-1], shape[2:]], axis=0))
+            windows[modality] = shape[1]
+            inputs[modality].set_shape([None, *value.shape[2:]])
         return {
             f"{modality}/{name}": tf.reduce_mean(
                 tf.reshape(value, [-1, windows[modality], value.shape[-1]]), axis=1
             )
-            for modality, values in outputs.items()
+            for modality, values in self.model(inputs, training=False).items()
             for name, value in values.items()
         }
 
-    collected: dict[str, list[np.ndarray]] = {}
-    with (
-        Progress(expected, f"embed {reader.config.split}", "clips") as progress,
-        reader.explained(),
-    ):
-        for batch in reader.evaluate():
-            # The narration is the same for all windows of a clip.
-            if "text" in batch:
-                batch["text"] = batch["text"][:, 0]
-            numbers = embed(
-                {modality: batch[modality] for modality in model.modalities if modality in batch}
+    def __call__(self, reader: Reader) -> ClipEmbeddings:
+        """Embeds a split, every clip of it, in order.
+
+        Raises:
+          ValueError: if fewer or more clips come out than the manifest lists, or an embedding is
+            not finite.
+        """
+        expected = reader.num_examples()
+        collected: dict[str, list[np.ndarray]] = {}
+        with (
+            Progress(expected, f"embed {reader.config.split}", "clips") as progress,
+            reader.explained(),
+        ):
+            for batch in reader.evaluate():
+                for key, value in self._numbers(batch).items():
+                    collected.setdefault(key, []).append(value.numpy())
+                progress.update(len(batch["example_id"]))
+        arrays = {key: np.concatenate(parts) for key, parts in collected.items()}
+        found = len(arrays.get("example_id", ()))
+        if found != expected:
+            raise ValueError(
+                f"{found} clips were read from {reader.directory}, its manifest lists {expected}; "
+                "check the shards."
             )
-            for modality in model.modalities:
-                flags = batch.get(f"valid/{modality}")
-                if flags is not None:
-                    numbers[f"valid/{modality}"] = tf.reduce_all(
-                        tf.reshape(flags, [tf.shape(flags)[0], -1]), axis=1
-                    )
-            for key in _PER_CLIP:
-                if key in batch:
-                    numbers[key] = batch[key][:, 0]
-            for key, value in numbers.items():
-                collected.setdefault(key, []).append(value.numpy())
-            progress.update(len(batch["example_id"]))
-    arrays = {key: np.concatenate(parts) for key, parts in collected.items()}
-    found = len(arrays.get("example_id", ()))
-    if found != expected:
-        raise ValueError(
-            f"{found} clips were read from {reader.directory}, its manifest lists {expected}; "
-            "check the shards."
-        )
+        return _as_embeddings(arrays)
+
+    def _numbers(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """All that is kept of a batch, one row a clip."""
+        modalities = [modality for modality in self.model.modalities if modality in batch]
+        # The narration is the same for all windows of a clip.
+        inputs = {m: batch[m][:, 0] if m == "text" else batch[m] for m in modalities}
+        numbers = self._embed(inputs)
+        for modality in self.model.modalities:
+            flags = batch.get(f"valid/{modality}")
+            if flags is not None:
+                numbers[f"valid/{modality}"] = tf.reduce_all(
+                    tf.reshape(flags, [tf.shape(flags)[0], -1]), axis=1
+                )
+        return numbers | {key: batch[key][:, 0] for key in _PER_CLIP if key in batch}
+
+
+def _as_embeddings(arrays: dict[str, np.ndarray]) -> ClipEmbeddings:
     features = {
         key: value for key, value in arrays.items() if "/" in key and not key.startswith("valid/")
     }

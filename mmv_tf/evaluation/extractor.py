@@ -88,6 +88,13 @@ class Extractor:
                 raise ValueError(f"The network's {self.modality}/{name} is not finite.")
         return found
 
+    def of_items(self, items: Sequence[np.ndarray]) -> list[dict[str, np.ndarray]]:
+        """As calling it for each item's windows, but with the windows of all in common batches."""
+        found = self(np.concatenate(items))
+        ends = np.cumsum([len(windows) for windows in items])[:-1]
+        parts = {name: np.split(values, ends) for name, values in found.items()}
+        return [{name: parts[name][row] for name in self.names} for row in range(len(items))]
+
     @property
     def sample_rate(self) -> int:
         """Of the sound that the network takes, Hz; 0 for a network without."""

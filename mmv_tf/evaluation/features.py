@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,15 +36,22 @@ class Failures:
     missing: list[str] = dataclasses.field(default_factory=list)
     unreadable: dict[str, str] = dataclasses.field(default_factory=dict)
 
+    def too_many(self) -> bool:
+        """Whether there are more than allowed."""
+        return len(self._gone()) > self.allowed
+
+    def _gone(self) -> set[str]:
+        return set(self.missing) | set(self.unreadable)
+
     def check(self) -> None:
         """Stops the run if there are more than allowed.
 
         Raises:
           ValueError: naming the first of them and the count.
         """
-        count = len(set(self.missing) | set(self.unreadable))
-        if count <= self.allowed:
+        if not self.too_many():
             return
+        count = len(self._gone())
         reasons = []
         if self.missing:
             names = shown(sorted(set(self.missing)))
@@ -68,7 +75,7 @@ class Failures:
 
     def without(self, items: Sequence[Item]) -> list[Item]:
         """The items that are not among the failures."""
-        gone = set(self.missing) | set(self.unreadable)
+        gone = self._gone()
         return [item for item in items if item.item_id not in gone]
 
 
@@ -135,21 +142,48 @@ def extract(
             if not store.has(item.item_id, versions[item.item_id])
         }.values()
     )
-    total = len(versions)
-    with Progress(total, f"embed {extractor.modality}", "items", total - len(todo)) as progress:
-        for item, windows in read_all(todo, paths, views, extractor.sample_rate, seed):
-            if isinstance(windows, media.MediaError):
-                failures.unreadable[item.item_id] = str(windows)
-                progress.write(f"can't be read: {windows}")
-                if len(failures.unreadable) + len(failures.missing) > failures.allowed:
-                    # Not at once, so that all of them are listed; but nothing more is computed.
-                    continue
-            elif len(failures.unreadable) + len(failures.missing) <= failures.allowed:
-                store.add(item.item_id, versions[item.item_id], extractor(windows))
-            progress.update()
+    done = len(versions) - len(todo)
+    with Progress(len(versions), f"embed {extractor.modality}", "items", done) as progress:
+        read = read_all(todo, paths, views, extractor.sample_rate, seed)
+        for item, found in embedded(extractor, read, failures, progress):
+            store.add(item.item_id, versions[item.item_id], found)
     store.flush()
     failures.check()
     return store
+
+
+def embedded(
+    extractor: Extractor,
+    read: Iterable[tuple[Item, np.ndarray | media.MediaError]],
+    failures: Failures,
+    progress: Progress,
+) -> Iterator[tuple[Item, dict[str, np.ndarray]]]:
+    """Features of items as they are read, of as many at once as fill a batch.
+
+    What can't be read is put down in `failures`. If those are more than allowed, the others are
+    still read, so that all failures are known, but nothing more is computed.
+    """
+    waiting: list[tuple[Item, np.ndarray]] = []
+
+    def flush() -> Iterator[tuple[Item, dict[str, np.ndarray]]]:
+        if waiting:
+            found = extractor.of_items([windows for _, windows in waiting])
+            yield from zip([item for item, _ in waiting], found, strict=True)
+            progress.update(len(waiting))
+            waiting.clear()
+
+    for item, windows in read:
+        if isinstance(windows, media.MediaError):
+            failures.unreadable[item.item_id] = str(windows)
+            progress.write(f"can't be read: {windows}")
+            progress.update()
+        elif failures.too_many():
+            progress.update()
+        else:
+            waiting.append((item, windows))
+            if sum(len(some) for _, some in waiting) >= extractor.batch_size:
+                yield from flush()
+    yield from flush()
 
 
 def pooled(store: FeatureStore, items: Sequence[Item], name: str) -> np.ndarray:

@@ -118,50 +118,89 @@ def chance(config: ml_collections.ConfigDict) -> dict[str, Any]:
     """What a network that knows nothing scores, in the form of `score`."""
     count = len(narrated_world.all_combinations())
 
-    def recalls(clips: int) -> dict[str, float]:
+    def expected(clips: int) -> dict[str, float]:
         return {f"R@{k}": min(k, clips) / clips for k in RECALLS}
 
-    retrieval = {_name(*pair): recalls(count) for pair in DIRECTIONS}
-    retrieval[SAME_COARSE] = recalls(config.group_clips)
+    retrieval = {_name(*pair): expected(count) for pair in DIRECTIONS}
+    retrieval[SAME_COARSE] = expected(config.group_clips)
     return {"retrieval": retrieval, "probe": {"any": dict(narrated_world.CHANCE)}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What was retrieved in one direction.
+
+    Attributes:
+      space: in which the two modalities were compared.
+      ranks: int [N], of each query's right clip.
+      among: how many clips each was looked for among.
+    """
+
+    space: str
+    ranks: np.ndarray
+    among: int
+
+
+def retrieve(
+    model: EmbeddingGraph, questions: Questions, galleries: dict[str, np.ndarray]
+) -> dict[str, Found]:
+    """Ranks by direction, without directions whose modalities share no space.
+
+    Args:
+      model: the network.
+      questions: see `make_questions`.
+      galleries: their embeddings, see `embed_pool`.
+    """
+    found = {}
+    for query, item in DIRECTIONS:
+        try:
+            space = model.common_space(query, item)
+        except ValueError:
+            continue
+        pair = galleries[f"{query}/{space}"], galleries[f"{item}/{space}"]
+        among = questions.gallery_clips
+        found[_name(query, item)] = Found(space, ranks_within(*pair, among), among)
+    if "audio" in model.modalities:
+        space = model.common_space("video", "audio")
+        groups, among = embed_pool(model, questions.groups), questions.group_clips
+        rank = ranks_within(groups[f"video/{space}"], groups[f"audio/{space}"], among)
+        found[SAME_COARSE] = Found(space, rank, among)
+    return found
+
+
+def probe(
+    model: EmbeddingGraph, questions: Questions, galleries: dict[str, np.ndarray]
+) -> dict[str, dict[str, float]]:
+    """Accuracies of linear probes, "MODALITY/before_head" or "MODALITY/SPACE" -> factor."""
+    learnt = embed_pool(model, questions.probe)
+    labels = _labels(questions.probe)
+    return {
+        name: factor_probe(learnt[name], labels, values, _labels(questions.galleries))
+        for name, values in galleries.items()
+        if not name.startswith("text/")
+    }
 
 
 def score(model: EmbeddingGraph, questions: Questions) -> dict[str, Any]:
     """Scores a network.
 
     Returns:
-      "retrieval": direction -> {"R@k": mean over galleries}, without directions whose modalities
-      share no space; "probe": "MODALITY/before_head" or "MODALITY/SPACE" -> factor -> accuracy.
+      "retrieval": direction -> {"R@k": mean over galleries}, see `retrieve`; "probe": see `probe`.
     """
     galleries = embed_pool(model, questions.galleries)
-    retrieval = {}
-    for query, item in DIRECTIONS:
-        try:
-            space = model.common_space(query, item)
-        except ValueError:
-            continue
-        retrieval[_name(query, item)] = recall(
-            galleries[f"{query}/{space}"], galleries[f"{item}/{space}"], questions.gallery_clips
-        )
-    if "audio" in model.modalities:
-        space = model.common_space("video", "audio")
-        groups = embed_pool(model, questions.groups)
-        retrieval[SAME_COARSE] = recall(
-            groups[f"video/{space}"], groups[f"audio/{space}"], questions.group_clips
-        )
-    learnt = embed_pool(model, questions.probe)
-    probe = {
-        name: factor_probe(
-            learnt[name], _labels(questions.probe), values, _labels(questions.galleries)
-        )
-        for name, values in galleries.items()
-        if not name.startswith("text/")
+    retrieval = {
+        name: recalls(found.ranks) for name, found in retrieve(model, questions, galleries).items()
     }
-    return {"retrieval": retrieval, "probe": probe}
+    return {"retrieval": retrieval, "probe": probe(model, questions, galleries)}
 
 
-def recall(queries: np.ndarray, items: np.ndarray, clips: int) -> dict[str, float]:
-    """Recall at k within each successive `clips` rows, averaged over them.
+def recalls(found: np.ndarray) -> dict[str, float]:
+    """The share of ranks up to k, as "R@k"."""
+    return {f"R@{k}": float((found <= k).mean()) for k in RECALLS}
+
+
+def ranks_within(queries: np.ndarray, items: np.ndarray, clips: int) -> np.ndarray:
+    """Ranks among each successive `clips` rows, int [N].
 
     Args:
       queries, items: float [N, D], N a multiple of `clips`; item i is right for query i.
@@ -172,13 +211,12 @@ def recall(queries: np.ndarray, items: np.ndarray, clips: int) -> dict[str, floa
     """
     if len(queries) % clips:
         raise ValueError(f"{len(queries)} queries are not a multiple of {clips}.")
-    found = np.concatenate(
+    return np.concatenate(
         [
             ranks(queries[start : start + clips], items[start : start + clips])
             for start in range(0, len(queries), clips)
         ]
     )
-    return {f"R@{k}": float((found <= k).mean()) for k in RECALLS}
 
 
 def _name(query: str, item: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mmv_tf.data import Reader, config_for_network
-from mmv_tf.evaluation.embed import ClipEmbeddings, embed_clips
+from mmv_tf.evaluation.embed import ClipEmbedder, ClipEmbeddings
 from mmv_tf.evaluation.extractor import model_hash
 from mmv_tf.evaluation.linear_probe import linear_probe
 from mmv_tf.evaluation.ranking import ranks
@@ -98,7 +98,8 @@ def run_protocol(
         model.common_space(query, item)
     train_reader = make_reader(model, directory, protocol.train_split, protocol, batch_size)
     test_reader = make_reader(model, directory, protocol.test_split, protocol, batch_size)
-    train, test = embed_clips(model, train_reader), embed_clips(model, test_reader)
+    embed = ClipEmbedder(model)
+    train, test = embed(train_reader), embed(test_reader)
     retrieved = {
         f"{query} -> {item}": _retrieve(model, test, query, item, protocol.permutations)
         for query, item in protocol.retrieval
@@ -118,12 +119,8 @@ def run_protocol(
         blocks = train_reader.manifest["blocks"]
         probes = {"trained": _probe(protocol, train, test, blocks)}
         if untrained is not None:
-            probes["untrained"] = _probe(
-                protocol,
-                embed_clips(untrained, train_reader),
-                embed_clips(untrained, test_reader),
-                blocks,
-            )
+            embed = ClipEmbedder(untrained)
+            probes["untrained"] = _probe(protocol, embed(train_reader), embed(test_reader), blocks)
         results["linear_probe"] = {"labels": labels, **probes}
     scored = {name: one for name, (_, one) in retrieved.items()}
     return Evaluation(results, train, test, scored)

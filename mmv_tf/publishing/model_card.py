@@ -17,7 +17,10 @@ from mmv_tf.version import __version__
 
 _UNSTATED = "Not stated by whoever exported this network."
 # Parts of a results file that are not results.
-_NOT_METRICS = ("protocol", "environment", "clips", "model", "data", "labels")
+_NOT_METRICS = (
+    *("protocol", "environment", "clips", "model", "data", "labels", "model_sha256", "paths"),
+    *("counts", "changed", "reported", "splits", "resamplings", "items", "among"),
+)
 
 
 @dataclasses.dataclass(frozen=True)

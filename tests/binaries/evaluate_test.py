@@ -7,18 +7,19 @@ import sys
 import numpy as np
 import pytest
 
-from binaries import evaluate
+from mmv_tf.data import narrated_world
 from mmv_tf.evaluation.results import Scored, write_results
+from mmv_tf.pretrained import create_model
+from tests import small_world
+from tests.binaries.program import ROOT, Program
 from tests.evaluation import small_benchmarks
 
 
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "binaries.evaluate", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture(scope="module")
+def run():
+    program = Program("evaluate")
+    yield program
+    program.close()
 
 
 def write(path, ranks):
@@ -32,39 +33,70 @@ def write(path, ranks):
 def test_two_runs_are_compared(tmp_path):
     ranks = np.random.default_rng(0).integers(1, 4, 200)
     a, b = write(tmp_path / "a.json", ranks), write(tmp_path / "b.json", np.ones(200, int))
-    done = run("--compare", a, b, f"--output={tmp_path / 'c.json'}")
+    # As users start it: the two files are apart.
+    done = subprocess.run(
+        [sys.executable, "-m", "binaries.evaluate", "--compare", a, b,
+         f"--output={tmp_path / 'c.json'}"],
+        capture_output=True, text=True, check=False, cwd=ROOT,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "the second is better" in done.stdout
     outcome = json.loads((tmp_path / "c.json").read_text())
     assert outcome["parts"]["test"]["top_1"]["significant"]
 
 
-def test_a_benchmark_runs_and_mistakes_are_told(tmp_path, tiny_model):
+def test_a_benchmark_runs_and_mistakes_are_told(run, tmp_path, tiny_model):
     tiny_model.save(tmp_path / "model.keras")
-    data = small_benchmarks.esc(tmp_path / "data")
+    data = small_benchmarks.audioset(tmp_path / "data")
     arguments = [
-        "--protocol=esc10_linear",
+        "--protocol=audioset_mlp",
         f"--model={tmp_path / 'model.keras'}",
         f"--data={data}",
         f"--output={tmp_path / 'out' / 'results.json'}",
+        "--set=classifier.epochs=2",
+        "--set=train_views.seconds=0.4",
+        "--set=test_views.seconds=0.4",
     ]
-    small = ["--set=splits=('1','2')", "--C=0.001"]
-    for views in ("train_views", "test_views"):
-        small += [f"--set={views}.windows=2", f"--set={views}.seconds=0.4"]
-    done = run(*arguments, *small)
-    assert done.returncode == 0, done.stderr
-    assert "listed 8, scored 8, missing or unreadable 0" in done.stdout
-    assert "changed: splits=('1','2')" in done.stdout
+    done = run(*arguments)
+    assert done.status == 0, done.stderr
+    assert "changed: classifier.epochs=2" in done.stdout
+    assert "mAP" in done.stdout and "(1 classes skipped)" in done.stdout
+    assert "paper: mAP 30.9 (TSM-50x2" in done.stdout
+    assert "listed 4, scored 4, missing or unreadable 0" in done.stdout
     results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert results["changed"][0] == "splits=('1','2')"
+    assert results["changed"][0] == "classifier.epochs=2"
+    assert results["metrics"]["mAP"]["skipped_classes"] == 1
     assert (tmp_path / "out" / "results.items.npz").exists()
 
-    next(data.rglob("*.wav")).write_bytes(b"")
-    done = run(*arguments, *small)
-    assert done.returncode == 1
+    next((data / "eval").glob("*.wav")).write_bytes(b"")
+    done = run(*arguments)
+    assert done.status == 1
     assert done.stderr.splitlines()[-1].startswith("error: 1 of the listed items can't be scored")
     assert "--allow_missing=1" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert run(*arguments, "--allow_missing=1").stdout.count("listed 4, scored 3") == 1
+
+
+def test_the_narrated_world_needs_no_data(run, tmp_path):
+    words = narrated_world.vocabulary()
+    model = create_model(small_world.model_config(), words, narrated_world.word_vectors(8))
+    model.save(tmp_path / "model.keras")
+    output = tmp_path / "results.json"
+    small = [f"--set={one}" for one in
+             ("galleries=1", "groups=2", "group_clips=12", "probe_clips=48")]  # fmt: skip
+    arguments = ["--protocol=narrated_world", f"--model={tmp_path / 'model.keras'}"]
+    done = run(*arguments, f"--output={output}", *small)
+    assert done.status == 0, done.stderr
+    assert "audio -> text       216 items" in done.stdout
+    results = json.loads(output.read_text())
+    assert results["counts"]["listed"]["test"] == results["counts"]["scored"]["test"] == 240
+    found = results["metrics"]["video -> audio, same coarse facts"]
+    assert (found["items"], found["among"]) == (24, 12)
+    low, high = found["R@10"]["interval"]
+    assert low <= found["R@10"]["value"] <= high
+    assert 0 <= results["probe"]["accuracy"]["video/before_head"]["shape"] <= 1
+    refused = run(*arguments, f"--output={output}", "--data=x")
+    assert refused.status == 2
+    assert "--data does not go with narrated_world" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -75,33 +107,7 @@ def test_a_benchmark_runs_and_mistakes_are_told(tmp_path, tiny_model):
         (["--protocol=esc11"], "esc11"),
     ],
 )
-def test_wrong_usage_has_status_2(arguments, message):
+def test_wrong_usage_has_status_2(run, arguments, message):
     done = run(*arguments)
-    assert done.returncode == 2
+    assert done.status == 2
     assert message in done.stderr
-
-
-def test_the_table_shows_what_the_paper_reports():
-    metric = {"value": 0.5, "interval": [0.4, 0.6]}
-    text = evaluate.format_benchmark(
-        {
-            "protocol": {"name": "p", "version": 3},
-            "changed": [],
-            "counts": {"listed": {"test": 9}, "scored": {"test": 8}, "missing": ["a"],
-                       "unreadable": {}},
-            "metrics": {"top_1": metric, "mAP": {**metric, "skipped_classes": 2}},
-            "reported": [{"metric": "top_1", "network": "N", "value": 0.62, "where": "PAPER"}],
-        }
-    )  # fmt: skip
-    assert "p version 3" in text
-    assert "50.00   40.00 to 60.00" in text
-    assert "(2 classes skipped)" in text
-    assert "paper: top_1 62.0 (N; PAPER)" in text
-    assert "listed 9, scored 8, missing or unreadable 1" in text
-
-
-def test_files_to_compare_may_be_apart():
-    joined = evaluate.join_compared(["evaluate", "--compare", "a.json", "b.json", "--output=c"])
-    assert joined == ["evaluate", "--compare=a.json,b.json", "--output=c"]
-    same = ["evaluate", "--compare=a.json,b.json"]
-    assert evaluate.join_compared(same) == same

@@ -116,7 +116,7 @@ def test_recall_is_the_mean_over_galleries():
     items = generator.normal(size=(60, 8)).astype(np.float32)
     queries = items.copy()
     queries[20:40] = generator.normal(size=(20, 8))  # the second gallery of three is noise
-    found = scoring.recall(queries, items, 20)
+    found = scoring.recalls(scoring.ranks_within(queries, items, 20))
     naive = []
     for start in (0, 20, 40):
         for i in range(start, start + 20):
@@ -126,7 +126,7 @@ def test_recall_is_the_mean_over_galleries():
     assert found == {f"R@{k}": np.mean(np.array(naive) <= k) for k in scoring.RECALLS}
     assert 2 / 3 <= found["R@1"] < 0.8
     with pytest.raises(ValueError, match="not a multiple"):
-        scoring.recall(queries, items, 50)
+        scoring.ranks_within(queries, items, 50)
 
 
 def fake_results():
