@@ -195,4 +195,10 @@ def pooled(store: FeatureStore, items: Sequence[Item], name: str) -> np.ndarray:
 def stacked(store: FeatureStore, items: Sequence[Item], name: str) -> tuple[np.ndarray, np.ndarray]:
     """All windows of all items, float32 [rows, dim], and the index of each row's item [rows]."""
     parts = store.load([item.item_id for item in items], name)
-    return np.concatenate(parts), np.repeat(np.arange(len(items)), [len(part) for part in parts])
+    rows = np.concatenate(parts)
+    if len(rows) > 1 and (rows == rows[0]).all():
+        raise ValueError(
+            f"The network's {name!r} is the same for all {len(rows)} windows of {len(items)} "
+            "items; nothing can be learnt from it. Check the network."
+        )
+    return rows, np.repeat(np.arange(len(items)), [len(part) for part in parts])

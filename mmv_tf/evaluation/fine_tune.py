@@ -8,12 +8,14 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+import av
 import keras
 import numpy as np
 import tensorflow as tf
 
 from mmv_tf.data import augmentation, media
 from mmv_tf.evaluation.declaration import AudioViews, FineTuning, VideoViews
+from mmv_tf.evaluation.features import Failures
 from mmv_tf.evaluation.listing import Item
 from mmv_tf.evaluation.views import read_all, read_sound, window_times
 from mmv_tf.graphs import EmbeddingGraph
@@ -38,6 +40,7 @@ class SoundSource:
       items, paths: everything that will be asked for; all of it is kept in memory.
       train_views, test_views: of the protocol.
       seed: of the places.
+      failures: gets the items that can't be read.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class SoundSource:
         train_views: AudioViews,
         test_views: AudioViews,
         seed: int,
+        failures: Failures,
     ):
         assert model.log_mel is not None
         self._seed = seed
@@ -68,7 +72,11 @@ class SoundSource:
             autograph=False,
         )
         for item in progress(items, "read sounds", "sounds"):
-            waveform = read_sound(paths[item.item_id], item, rate)
+            try:
+                waveform = read_sound(paths[item.item_id], item, rate)
+            except (media.MediaError, av.FFmpegError) as error:
+                failures.unreadable[item.item_id] = str(error)
+                continue
             if len(waveform) < shortest:
                 waveform = np.tile(waveform, -(-shortest // len(waveform)))
             self._spectrograms[item.item_id] = spectrogram(waveform[np.newaxis]).numpy()[0]

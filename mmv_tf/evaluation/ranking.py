@@ -131,7 +131,8 @@ class _Block:
         self._items = items
         self._copies = copies
         self._similarity = np.empty(_ITEMS * _QUERIES, np.float32)
-        self._flags = [np.empty(_ITEMS * _QUERIES, bool) for _ in range(2)]
+        whole = -(-_ITEMS * _QUERIES // 8) * 8  # see `_unequal`
+        self._flags = [np.empty(whole, bool) for _ in range(2)]
 
     def ranks(self, queries: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """int64 [Q]."""
@@ -140,6 +141,7 @@ class _Block:
         low, high = own - _DOUBT, own + _DOUBT
         count = np.zeros(len(queries), np.int64)
         columns = np.ascontiguousarray(queries.T)
+        waiting: list[tuple[np.ndarray, np.ndarray]] = []
         for first in range(0, len(items), _ITEMS):
             rows = items[first : first + _ITEMS]
             shape = (len(rows), len(queries))
@@ -150,15 +152,26 @@ class _Block:
             np.matmul(rows, columns, out=similarity)
             np.greater(similarity, high, out=surely)
             np.greater_equal(similarity, low, out=maybe)
-            times = None if copies is None else copies[first : first + len(rows)]
-            certain = _add_rows(surely, times)
-            count += certain
-            doubtful = np.flatnonzero(_add_rows(maybe, times) != certain)
-            if len(doubtful):
-                row, column = np.nonzero(maybe[:, doubtful] != surely[:, doubtful])
-                pairs = (first + row, doubtful[column])
-                count += _count_doubtful(queries, items, targets, *pairs, copies)
+            count += _add_rows(surely, None if copies is None else copies[first : first + _ITEMS])
+            row, column = np.divmod(_unequal(self._flags[0], self._flags[1], size), len(queries))
+            waiting.append((first + row, column))
+            # Compared together: one by one they would take longer than the blocks.
+            last = first + _ITEMS >= len(items)
+            if last or sum(len(some) for some, _ in waiting) >= _PAIRS:
+                row, column = (np.concatenate(some) for some in zip(*waiting, strict=True))
+                count += _count_doubtful(queries, items, targets, row, column, copies)
+                waiting.clear()
         return count
+
+
+def _unequal(first: np.ndarray, second: np.ndarray, size: int) -> np.ndarray:
+    """Where the first `size` of two long arrays of flags differ; compared eight at a time."""
+    whole = -(-size // 8) * 8
+    for flags in (first, second):
+        flags[size:whole] = False
+    eights = first[:whole].view(np.uint64) != second[:whole].view(np.uint64)
+    near = (8 * np.flatnonzero(eights)[:, np.newaxis] + np.arange(8)).reshape(-1)
+    return near[first[near] != second[near]]
 
 
 def _distinct(items: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mmv_tf.data import media
 from mmv_tf.deflation import ImageEncoder
 from mmv_tf.evaluation import features as features_lib
 from mmv_tf.evaluation.declaration import (
@@ -32,7 +33,9 @@ from mmv_tf.evaluation.mlp import MLP
 from mmv_tf.evaluation.ranking import ranks
 from mmv_tf.evaluation.results import Scored, environment, summarize, targets_of
 from mmv_tf.evaluation.retrieval import RECALLS, permutation_p_value
+from mmv_tf.evaluation.views import read_all
 from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.progress import progress
 
 logger = logging.getLogger(__name__)
 
@@ -310,13 +313,17 @@ class _Run:
                 benchmark.train_views,
                 benchmark.test_views,
                 options.seed,
+                self.failures,
             )
         else:
             assert isinstance(benchmark.train_views, VideoViews)
             assert isinstance(benchmark.test_views, VideoViews)
+            self._check_ends(list(everything.values()), benchmark.test_views)
             source = VideoSource(
                 self.paths, benchmark.train_views, benchmark.test_views, options.seed
             )
+
+        self.failures.check()
 
         def score(
             listing: Listing, train: Sequence[Item], test: Sequence[Item], split: str
@@ -329,6 +336,18 @@ class _Run:
             return scores, {}
 
         return score
+
+    def _check_ends(self, items: Sequence[Item], views: VideoViews) -> None:
+        """Puts videos down as failures whose first or last frame can't be read.
+
+        All of them would be too much to decode before training; a video that fails in its middle
+        ends the training by its name.
+        """
+        ends = dataclasses.replace(views, windows=2, num_frames=1)
+        read = read_all(items, self.paths, ends)
+        for item, found in progress(read, "check the videos", "videos"):
+            if isinstance(found, media.MediaError):
+                self.failures.unreadable[item.item_id] = str(found)
 
     # ---- Retrieval -------------------------------------------------------------------------------
 
@@ -410,7 +429,10 @@ class _Run:
             space = self.model.common_space(query, item)
         except ValueError:
             return None
-        rank = ranks(found[query][space], found[item][space])
+        try:
+            rank = ranks(found[query][space], found[item][space])
+        except ValueError as error:
+            raise ValueError(f"{query} -> {item}: {error}") from error
         scored = Scored(
             ids=np.array([one.item_id for one in items]),
             groups=np.array([one.group or one.item_id for one in items]),

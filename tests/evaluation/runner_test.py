@@ -7,6 +7,8 @@ import json
 import keras
 import numpy as np
 import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
 
 from mmv_tf.deflation import deflate
 from mmv_tf.evaluation import BENCHMARKS, Options, run_benchmark, write_results
@@ -27,7 +29,10 @@ def network_for(benchmark, network):
 
 
 # Same code as a quick one's, another list.
-SLOW = ("ucf101_fine_tune", "ucf101_linear", "kinetics600_linear", "esc50_linear")
+SLOW = (
+    *("ucf101_fine_tune", "ucf101_linear", "kinetics600_linear", "kinetics600_fine_tune"),
+    *("esc50_linear", "imagenet_linear", "youcook2_retrieval"),
+)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +74,21 @@ def test_colours_are_told_apart(network, tmp_path):
     results = run_benchmark(benchmark, deflate(network), data, options).results
     assert results["metrics"]["top_1"]["value"] == 1.0
     assert results["splits"]["val"]["C"] == 0.01
+
+
+@pytest.mark.slow
+def test_real_digits_are_read_by_a_random_network(network, tmp_path):
+    digits = load_digits()
+    for number, (picture, label) in enumerate(zip(digits.images, digits.target, strict=True)):
+        part = "val" if number % 3 == 0 else "train"
+        path = tmp_path / "data" / part / str(label) / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((picture * 15).astype(np.uint8)).save(path)
+    benchmark = small_benchmarks.small("image_folder_linear")
+    options = Options(features=tmp_path / "features", batch_size=64)
+    results = run_benchmark(benchmark, deflate(network), tmp_path / "data", options).results
+    assert results["counts"]["scored"]["test"] == 599
+    assert results["metrics"]["top_1"]["value"] > 0.6
 
 
 def test_retrieval_goes_all_six_ways(network, tmp_path):
@@ -118,6 +138,28 @@ def test_missing_and_unreadable_media_fail_the_run_unless_allowed(network, tmp_p
     assert counts["listed"]["test"] == 8
     assert counts["scored"]["test"] == 7
     assert list(counts["unreadable"]) == [sounds[0].stem]
+
+
+@pytest.mark.parametrize(
+    ("name", "make"), [("esc10_fine_tune", "esc"), ("hmdb51_fine_tune", "hmdb51")]
+)
+def test_unreadable_media_stop_fine_tuning_before_it_begins(name, make, network, tmp_path):
+    data = getattr(small_benchmarks, make)(tmp_path / "data")
+    broken = sorted([*data.rglob("*.wav"), *data.rglob("[!.]*.avi")])[0]
+    broken.write_bytes(broken.read_bytes()[:300])
+    with pytest.raises(ValueError, match=r"1 of the listed items can't be scored .* allowed"):
+        run_benchmark(small_benchmarks.small(name), network, data, Options(tmp_path / "features"))
+
+
+def test_features_that_never_change_are_refused(network, tmp_path):
+    data = small_benchmarks.esc(tmp_path / "data")
+    weights = network.audio.get_weights()
+    network.audio.set_weights([0 * weight for weight in weights])
+    with pytest.raises(ValueError, match="is the same for all 16 windows of 8 items"):
+        run_benchmark(
+            small_benchmarks.small("esc10_linear"), network, data, Options(tmp_path / "features")
+        )
+    network.audio.set_weights(weights)
 
 
 def test_missing_videos_are_named(network, tmp_path):

@@ -36,7 +36,7 @@ def small(name: str) -> Benchmark:
         settings += [f"classifier.{setting}" for setting in _TRAINING]
     if hasattr(benchmark.classifier, "grid"):
         settings.append("classifier.grid=(0.001, 0.01)")
-    if hasattr(benchmark.classifier, "mixup"):
+    if hasattr(benchmark.classifier, "mixup") and len(benchmark.splits) > 1:
         settings.append("splits=('1',)")
     elif len(benchmark.splits) > 1:
         settings.append(f"splits={benchmark.splits[:2]}")
@@ -209,6 +209,7 @@ MAKERS = {
     "hmdb51_linear": hmdb51,
     "hmdb51_fine_tune": hmdb51,
     "kinetics600_linear": kinetics,
+    "kinetics600_fine_tune": kinetics,
     "esc50_linear": esc,
     "esc10_linear": esc,
     "esc10_fine_tune": esc,
