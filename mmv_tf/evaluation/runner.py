@@ -370,8 +370,17 @@ class _Run:
             },
         }
         text = Extractor(model, "text", sorted(self._spaces("text")), batch_size=256)
-        found["text"] = text(np.array([item.text for item in items]))  # type: ignore[assignment]
-        unknown = int((~model.tokenizer([i.text for i in items]).numpy().any(axis=1)).sum())
+        sentences = [item.text for item in items]
+        found["text"] = text(np.array(sentences))
+        known = model.tokenizer(sentences).numpy().any(axis=1)
+        zero = [not values.any() for values in next(iter(found["text"].values()))]
+        mute = [name for name, nothing in zip(sentences, zero & ~known, strict=True) if nothing]
+        if mute:
+            raise ValueError(
+                f"{len(mute)} of {len(items)} sentences hold no word that the network knows, and "
+                f"can't be embedded: {shown(mute)}. Use a network with these words."
+            )
+        unknown = int((~known).sum())
         details: dict[str, Any] = {"sentences_without_known_words": unknown}
         if "audio" in model.modalities:
             details |= self._sounds(items, views, found)

@@ -26,15 +26,15 @@ KINDS = 7
 
 def make_media(benchmark, data, films):
     """A film of one of a few kinds under every name that the list has."""
-    items = {item.file: item for split in benchmark.splits
-             for item in benchmark.read_list(PUBLISHED, None, split).items}  # fmt: skip
-    for number, (name, item) in enumerate(items.items()):
+    items = [item for split in benchmark.splits
+             for item in benchmark.read_list(PUBLISHED, None, split).items]  # fmt: skip
+    for number, (name, item) in enumerate({item.file: item for item in items}.items()):
         path = data / (name if name.endswith(".avi") else f"{name}.mp4")
         path.parent.mkdir(parents=True, exist_ok=True)
         # Classes look different.
         kind = item.labels[0] if item.labels else number
         os.link(films[kind % len(films)], path)
-    return list(items.values())
+    return items
 
 
 def films(directory, seconds, rate):
