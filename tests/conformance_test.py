@@ -43,7 +43,7 @@ class Case:
     scale: float = 0.05
 
 
-CLIP, IMAGE = (2, 4, 32, 36, 3), (2, 32, 36, 3)
+CLIP = (2, 4, 32, 36, 3)
 CLIP_AXES, IMAGE_AXES = (0, 1, 2, 3), (0, 1, 2)
 
 
@@ -82,18 +82,8 @@ CASES = {
         CLIP,
         CLIP_AXES,
     ),
-    "Conv3DUnit-deflated": Case(
-        lambda **kw: layers.Conv3DUnit(4, (3, 3, 3), (2, 2, 2), deflated=True, **kw),
-        IMAGE,
-        IMAGE_AXES,
-    ),
     "InceptionBlock": Case(
         lambda **kw: layers.InceptionBlock((4, 4, 8, 4, 4, 4), **kw), (2, 3, 6, 7, 5), CLIP_AXES
-    ),
-    "InceptionBlock-deflated": Case(
-        lambda **kw: layers.InceptionBlock((4, 4, 8, 4, 4, 4), deflated=True, **kw),
-        (2, 6, 7, 5),
-        IMAGE_AXES,
     ),
     "LogMel": Case(
         lambda **kw: layers.LogMel(mel_bins=16, **kw), (2, 5000), (0, 1), trains=False, dtypes=False
@@ -128,13 +118,6 @@ CASES = {
         CLIP,
         CLIP_AXES,
     ),
-    "S3D-deflated": Case(
-        lambda **kw: backbones.S3D(
-            "space_to_depth", width=0.0625, blocks=(1, 1, 1), deflated=True, **kw
-        ),
-        IMAGE,
-        IMAGE_AXES,
-    ),
     "TSMResNet": Case(lambda **kw: backbones.TSMResNet(18, 0.25, **kw), CLIP, CLIP_AXES, scale=0.1),
     "ResNet": Case(lambda **kw: backbones.ResNet(18, 0.125, **kw), (2, 20, 16, 1), IMAGE_AXES),
     "Sentence": Case(lambda **kw: backbones.Sentence(5, 6, 8, **kw), (2, 4), (0, 1)),
@@ -168,7 +151,6 @@ NAMES = list(CASES)
 # Large, and each much like another case that is always run.
 SLOW = (
     "S3D-space_to_depth",
-    "S3D-deflated",
     "Shared-video-audio",
     "FineAndCoarse-bnrelu-audio_text",
 )

@@ -74,7 +74,6 @@ class S3D(keras.layers.Layer):
       width: multiplies all channel counts; 1 is the paper's.
       blocks: how many Inception blocks stages 3, 4 and 5 have; (2, 5, 2) is the paper's. With
         fewer, the first ones of a stage are left out.
-      deflated: the image form on [B, H, W, 3]; made by `mmv_tf.deflate`.
       bfloat16_from: under the "mixed_bfloat16" policy, the name of the first layer that computes in
         bfloat16; those before it compute in float32. What the default gives and costs:
         `mmv_tf.layers.precision`.
@@ -95,7 +94,6 @@ class S3D(keras.layers.Layer):
         stem: str = "rgb",
         width: float = 1.0,
         blocks: Sequence[int] = (2, 5, 2),
-        deflated: bool = False,
         bfloat16_from: str = "Mixed_3c",
         **kwargs: Any,
     ):
@@ -113,13 +111,12 @@ class S3D(keras.layers.Layer):
         self.stem = stem
         self.width = width
         self.blocks = tuple(blocks)
-        self.deflated = deflated
         self.bfloat16_from = bfloat16_from
         self.layer_names = self._names()
         policies = policies_from(self.dtype_policy, self.layer_names, bfloat16_from)
         self.space_to_depth = None
         if stem == "space_to_depth":
-            self.space_to_depth = SpaceToDepth(deflated, dtype=policies["Conv2d_1a_7x7"])
+            self.space_to_depth = SpaceToDepth(dtype=policies["Conv2d_1a_7x7"])
         self.sequence = [self._make_layer(name, policies[name]) for name in self.layer_names]
 
     def _names(self) -> list[str]:
@@ -129,10 +126,10 @@ class S3D(keras.layers.Layer):
         return names
 
     def _make_layer(self, name: str, policy: keras.DTypePolicy) -> keras.layers.Layer:
-        common: dict[str, Any] = {"deflated": self.deflated, "dtype": policy}
+        common: dict[str, Any] = {"dtype": policy}
         if name in _POOLS:
             size, strides = _POOLS[name]
-            return max_pool(size, strides, self.deflated, policy)
+            return max_pool(size, strides, policy)
         if name in _INCEPTION_FILTERS:
             counts = [scale_channels(count, self.width) for count in _INCEPTION_FILTERS[name]]
             return InceptionBlock(counts, gating=True, **common)
@@ -146,7 +143,7 @@ class S3D(keras.layers.Layer):
 
     def build(self, input_shape: Any = None) -> None:
         """Creates all weights; no size but the three colours has to be known."""
-        lead = (None,) * (3 if self.deflated else 4)
+        lead = (None,) * 4
         channels: Any = 3
         if self.space_to_depth is not None:
             channels = self.space_to_depth.compute_output_shape((*lead, channels))[-1]
@@ -190,6 +187,12 @@ class S3D(keras.layers.Layer):
             "stem": self.stem,
             "width": self.width,
             "blocks": self.blocks,
-            "deflated": self.deflated,
             "bfloat16_from": self.bfloat16_from,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> S3D:
+        """The reverse of `get_config`."""
+        # Older files hold an argument that is no more; it was False in all of them.
+        known = {key: value for key, value in config.items() if key != "deflated"}
+        return super().from_config(known)

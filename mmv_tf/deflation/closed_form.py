@@ -83,11 +83,15 @@ def rectified_least_squares(
     Returns:
       g and b, float32 [C].
     """
-    run = tf.function(_rectified_rounds, reduce_retracing=True, autograph=False)
-    gamma, beta = run(x, y, tf.constant(start[0]), tf.constant(start[1]))
+    gamma, beta = _rectified_rounds(x, y, tf.constant(start[0]), tf.constant(start[1]))
     return gamma.numpy(), beta.numpy()
 
 
+# Traced once for layers of all sizes.
+@tf.function(
+    input_signature=[tf.TensorSpec([None, None])] * 2 + [tf.TensorSpec([None])] * 2,
+    autograph=False,
+)
 def _rectified_rounds(
     x: tf.Tensor, y: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,7 +15,14 @@ from mmv_tf.deflation.agreement import agreement
 from mmv_tf.deflation.closed_form import fit_closed_form
 from mmv_tf.deflation.image_encoder import ImageEncoder
 from mmv_tf.deflation.l1 import fit_l1
-from mmv_tf.deflation.probes import NormPair, Original, ask_image_network, ask_original, norm_pairs
+from mmv_tf.deflation.probes import (
+    Answers,
+    NormPair,
+    Original,
+    ask_original,
+    image_probe,
+    norm_pairs,
+)
 from mmv_tf.deflation.rewrite import deflate
 
 # Arrays or tensors [N, H, W, C], or a tf.data.Dataset of images or batches.
@@ -77,17 +84,19 @@ def fit_deflated(
     test_targets = ask_original(model, pairs, test, num_frames, batch_size, min(few, len(test)))
     seconds["original"] = time.perf_counter() - started
 
-    def measure(encoder: ImageEncoder) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-        return _measure(encoder, pairs, test, test_targets, batch_size)
+    names = [pair.name for pair in pairs]
+    ask = image_probe(image_model, names)
 
-    paper = deflate(model)
-    stages = {"naive": _measure(paper, pairs, test, test_targets, batch_size)}
-    stages["start"] = measure(image_model)
+    def measure(answers: Answers) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+        return _agreements(answers, test_targets)
+
+    stages = {"naive": measure(image_probe(deflate(model), names)(test, batch_size))}
+    stages["start"] = measure(ask(test, batch_size))
 
     started = time.perf_counter()
-    kept = _closed_form(image_model, pairs, train, targets, batch_size)
+    kept = _closed_form(image_model, ask, pairs, train, targets, batch_size)
     seconds["closed_form"] = time.perf_counter() - started
-    stages["closed_form"] = measure(image_model)
+    stages["closed_form"] = measure(ask(test, batch_size))
 
     started = time.perf_counter()
     steps = epochs * (len(train) // min(batch_size, len(train)))
@@ -95,7 +104,7 @@ def fit_deflated(
         image_model.network, pairs, train, targets.features, steps, batch_size, learning_rate, seed
     )
     seconds["l1"] = time.perf_counter() - started
-    stages["fitted"] = measure(image_model)
+    stages["fitted"] = measure(ask(test, batch_size))
     return {
         **{stage: whole for stage, (whole, _) in stages.items()},
         "closed_form_kept": kept,
@@ -166,6 +175,7 @@ def as_array(images: Images) -> np.ndarray:
 
 def _closed_form(
     image_model: ImageEncoder,
+    ask: Callable[[np.ndarray, int], Answers],
     pairs: Sequence[NormPair],
     images: np.ndarray,
     targets: Original,
@@ -175,9 +185,9 @@ def _closed_form(
     count = len(next(iter(targets.maps.values())))
     few, wanted = images[:count], targets.features[:count]
     unfitted = [pair.image.get_weights() for pair in pairs]
-    before = agreement(ask_image_network(image_model, (), few, batch_size)[0], wanted)["l1"]
+    before = agreement(ask(few, batch_size)[0], wanted)["l1"]
     fit_closed_form(image_model.network, pairs, targets.maps, few)
-    after = agreement(ask_image_network(image_model, (), few, batch_size)[0], wanted)["l1"]
+    after = agreement(ask(few, batch_size)[0], wanted)["l1"]
     if after < before:
         return True
     for pair, weights in zip(pairs, unfitted, strict=True):
@@ -185,16 +195,11 @@ def _closed_form(
     return False
 
 
-def _measure(
-    encoder: ImageEncoder,
-    pairs: Sequence[NormPair],
-    images: np.ndarray,
-    targets: Original,
-    batch_size: int,
+def _agreements(
+    answers: Answers, targets: Original
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     """Agreement of the representations, and of each batch norm's activated output."""
-    names = [pair.name for pair in pairs]
-    features, maps = ask_image_network(encoder, names, images, batch_size)
+    features, maps = answers
     by_layer = {
         name: _map_agreement(maps[name][: len(target)], target)
         for name, target in targets.maps.items()

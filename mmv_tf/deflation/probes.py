@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -154,19 +154,21 @@ def ask_original(
     return Original(np.concatenate(features), joined)
 
 
-def ask_image_network(
-    encoder: ImageEncoder, names: Sequence[str], images: np.ndarray, batch_size: int
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The image network's representations [N, d] and activated outputs of batch norms.
+Answers: TypeAlias = tuple[np.ndarray, dict[str, np.ndarray]]
+
+
+def image_probe(
+    encoder: ImageEncoder, names: Sequence[str]
+) -> Callable[[np.ndarray, int], Answers]:
+    """Makes a function that runs the image network; it is traced once and sees later weights.
 
     Args:
       encoder: the network.
       names: of batch norms in it.
-      images: float32 [N, H, W, C].
-      batch_size: changes no result.
 
     Returns:
-      Representations, and name -> float32 [N, places, C] at the places that `Original.maps` has.
+      (images float32 [N, H, W, C], batch size) -> representations [N, d], and of each name the
+      activated output float32 [N, places, C] at the places that `Original.maps` has.
     """
     network = encoder.network
     after = consumers(network)
@@ -176,16 +178,19 @@ def ask_image_network(
         probed[name] = (following or network.get_layer(name)).output
     probe = keras.Model(network.input, {"": main_output(network.output), **probed})
 
-    @tf.function(reduce_retracing=True, autograph=False)
+    @tf.function(input_signature=[tf.TensorSpec(network.input.shape)], autograph=False)
     def run(batch: tf.Tensor) -> dict[str, tf.Tensor]:
         values = probe(batch, training=False)
         outputs = {name: at_places(tf.cast(values[name], tf.float32)) for name in probed}
         return {"": tf.cast(values[""], tf.float32), **outputs}
 
-    batches = (images[i : i + batch_size] for i in range(0, len(images), batch_size))
-    parts = [keras.tree.map_structure(np.asarray, run(tf.constant(batch))) for batch in batches]
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return joined.pop(""), joined
+    def ask(images: np.ndarray, batch_size: int) -> Answers:
+        batches = (images[i : i + batch_size] for i in range(0, len(images), batch_size))
+        parts = [keras.tree.map_structure(np.asarray, run(tf.constant(batch))) for batch in batches]
+        joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return joined.pop(""), joined
+
+    return ask
 
 
 def _activation(following: Sequence[Any]) -> Any:

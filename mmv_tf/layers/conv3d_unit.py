@@ -42,8 +42,6 @@ class Conv3DUnit(keras.layers.Layer):
       separable: split into a spatial and a temporal convolution. A unit whose spatial kernel is
         1 x 1 is never split.
       gating: end with `SelfGating`.
-      deflated: the image form of the unit, on [B, H, W, C]: kernels lose their time axis and the
-        temporal convolution becomes a 1 x 1. See `mmv_tf.deflation`.
 
     Example:
     >>> Conv3DUnit(8, (3, 3, 3), separable=True)(tf.ones([1, 4, 16, 16, 3])).shape
@@ -57,7 +55,6 @@ class Conv3DUnit(keras.layers.Layer):
         strides: Sequence[int] = (1, 1, 1),
         separable: bool = False,
         gating: bool = False,
-        deflated: bool = False,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -72,7 +69,6 @@ class Conv3DUnit(keras.layers.Layer):
         self.strides = tuple(strides)
         self.separable = separable
         self.gating = gating
-        self.deflated = deflated
         time, height, width = self.kernel_size
         time_stride, *space_strides = self.strides
         plan: list[tuple[tuple[int, ...], tuple[int, ...]]]
@@ -89,16 +85,11 @@ class Conv3DUnit(keras.layers.Layer):
 
     def _convolution(self, kernel: Sequence[int], strides: Sequence[int]) -> keras.layers.Layer:
         common = dict(padding="same", use_bias=False, dtype=self.dtype_policy)
-        if self.deflated:
-            return keras.layers.Conv2D(
-                self.filters, tuple(kernel[1:]), tuple(strides[1:]), **common
-            )
         return keras.layers.Conv3D(self.filters, tuple(kernel), tuple(strides), **common)
 
     def build(self, input_shape: Shape) -> None:
         """Creates the children's weights; only the channel count has to be known."""
-        rank = 4 if self.deflated else 5
-        shape = (None,) * (rank - 1) + (input_shape[-1],)
+        shape: Shape = (None,) * 4 + (input_shape[-1],)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             convolution.build(shape)
             shape = (*shape[:-1], self.filters)
@@ -117,8 +108,7 @@ class Conv3DUnit(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """SAME padding: sizes divided by the strides, rounded up."""
-        strides = self.strides[1:] if self.deflated else self.strides
-        return same_padding_shape(input_shape, strides, self.filters)
+        return same_padding_shape(input_shape, self.strides, self.filters)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
@@ -129,5 +119,4 @@ class Conv3DUnit(keras.layers.Layer):
             "strides": self.strides,
             "separable": self.separable,
             "gating": self.gating,
-            "deflated": self.deflated,
         }

@@ -13,14 +13,8 @@ import tensorflow as tf
 from mmv_tf.layers.conv3d_unit import Conv3DUnit, Shape, same_padding_shape
 
 
-def max_pool(
-    pool_size: Sequence[int], strides: Sequence[int], deflated: bool, dtype: Any = None
-) -> Any:
-    """SAME max-pooling over (time, height, width), or its image form without time."""
-    if deflated:
-        return keras.layers.MaxPooling2D(
-            tuple(pool_size[1:]), tuple(strides[1:]), "same", dtype=dtype
-        )
+def max_pool(pool_size: Sequence[int], strides: Sequence[int], dtype: Any = None) -> Any:
+    """SAME max-pooling over (time, height, width)."""
     return keras.layers.MaxPooling3D(tuple(pool_size), tuple(strides), "same", dtype=dtype)
 
 
@@ -33,7 +27,6 @@ class InceptionBlock(keras.layers.Layer):
         branch 3.
       temporal_kernel_size: of the separable 3x3 convolutions.
       gating: gate the last unit of each branch.
-      deflated: the image form; see `Conv3DUnit`.
     """
 
     def __init__(
@@ -41,7 +34,6 @@ class InceptionBlock(keras.layers.Layer):
         filters: Sequence[int],
         temporal_kernel_size: int = 3,
         gating: bool = True,
-        deflated: bool = False,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -50,7 +42,6 @@ class InceptionBlock(keras.layers.Layer):
         self.filters = tuple(filters)
         self.temporal_kernel_size = temporal_kernel_size
         self.gating = gating
-        self.deflated = deflated
 
         def unit(channels: int, kernel: Sequence[int], gate: bool) -> Conv3DUnit:
             return Conv3DUnit(
@@ -58,7 +49,6 @@ class InceptionBlock(keras.layers.Layer):
                 kernel,
                 separable=kernel[1] != 1,
                 gating=gate and gating,
-                deflated=deflated,
                 dtype=self.dtype_policy,
             )
 
@@ -68,7 +58,7 @@ class InceptionBlock(keras.layers.Layer):
         self.branch_1 = unit(filters[2], cube, True)
         self.branch_2_reduce = unit(filters[3], point, False)
         self.branch_2 = unit(filters[4], cube, True)
-        self.pool = max_pool((3, 3, 3), (1, 1, 1), deflated, self.dtype_policy)
+        self.pool = max_pool((3, 3, 3), (1, 1, 1), self.dtype_policy)
         self.branch_3 = unit(filters[5], point, True)
 
     def build(self, input_shape: Shape) -> None:
@@ -107,5 +97,4 @@ class InceptionBlock(keras.layers.Layer):
             "filters": self.filters,
             "temporal_kernel_size": self.temporal_kernel_size,
             "gating": self.gating,
-            "deflated": self.deflated,
         }

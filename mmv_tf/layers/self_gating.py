@@ -16,7 +16,7 @@ from mmv_tf.layers.precision import float32_policy
 class SelfGating(keras.layers.Layer):
     """Scales each channel by sigmoid(Linear(mean over time and space)).
 
-    Works on [B, T, H, W, C] and, for a deflated network, on [B, H, W, C].
+    Works on [B, T, H, W, C] and on [B, H, W, C].
 
     Example:
     >>> SelfGating()(tf.ones([2, 4, 8, 8, 16])).shape

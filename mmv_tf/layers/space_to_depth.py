@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import tensorflow as tf
 
@@ -18,14 +16,7 @@ class SpaceToDepth(keras.layers.Layer):
 
     An odd T, H or W is padded at its end by repeating the last frame, row or column, so that
     single frames and odd sizes work; even sizes are exact.
-
-    Args:
-      deflated: the image form, [B, H, W, C] -> [B, H/2, W/2, 4C].
     """
-
-    def __init__(self, deflated: bool = False, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.deflated = deflated
 
     def build(self, input_shape: Shape) -> None:
         """Nothing to create."""
@@ -38,17 +29,14 @@ class SpaceToDepth(keras.layers.Layer):
         # SYMMETRIC padding by one repeats the border value.
         paddings = tf.pad(tf.stack([tf.zeros_like(odd), odd], axis=1), [[1, 1], [0, 0]])
         x = tf.pad(inputs, paddings, mode="SYMMETRIC")
-        if self.deflated:
-            x = tf.nn.space_to_depth(x, 2)
-        else:
-            batch, *sizes, channels = tf.unstack(tf.shape(x))
-            halves = [size // 2 for size in sizes]
-            pairs = [value for half in halves for value in (half, 2)]
-            x = tf.reshape(x, [batch, *pairs, channels])
-            outer = [1 + 2 * axis for axis in range(middle)]
-            inner = [2 + 2 * axis for axis in range(middle)]
-            x = tf.transpose(x, [0, *outer, *inner, 2 * middle + 1])
-            x = tf.reshape(x, [batch, *halves, channels * 2**middle])
+        batch, *sizes, channels = tf.unstack(tf.shape(x))
+        halves = [size // 2 for size in sizes]
+        pairs = [value for half in halves for value in (half, 2)]
+        x = tf.reshape(x, [batch, *pairs, channels])
+        outer = [1 + 2 * axis for axis in range(middle)]
+        inner = [2 + 2 * axis for axis in range(middle)]
+        x = tf.transpose(x, [0, *outer, *inner, 2 * middle + 1])
+        x = tf.reshape(x, [batch, *halves, channels * 2**middle])
         x.set_shape(self.compute_output_shape(tuple(inputs.shape)))
         return x
 
@@ -57,7 +45,3 @@ class SpaceToDepth(keras.layers.Layer):
         middle = [None if size is None else (size + 1) // 2 for size in input_shape[1:-1]]
         channels = input_shape[-1]
         return (input_shape[0], *middle, None if channels is None else channels * 2 ** len(middle))
-
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
-        return {**super().get_config(), "deflated": self.deflated}

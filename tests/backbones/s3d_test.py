@@ -101,3 +101,8 @@ def test_widths_are_multiples_of_four():
 def test_wrong_settings_are_refused(arguments):
     with pytest.raises(ValueError, match=r"stem is|blocks is"):
         S3D(**arguments)
+
+
+def test_the_configuration_of_an_older_file_is_read(small):
+    config = {**small.get_config(), "deflated": False}
+    assert S3D.from_config(config).get_config() == small.get_config()

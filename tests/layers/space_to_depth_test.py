@@ -29,10 +29,3 @@ def test_an_odd_size_repeats_its_end(size):
     x = np.random.default_rng(0).normal(size=(1, *size, 3)).astype(np.float32)
     even = np.pad(x, [(0, 0), *((0, n % 2) for n in size), (0, 0)], mode="edge")
     np.testing.assert_array_equal(SpaceToDepth()(x), oracle(even))
-
-
-def test_the_image_form_is_that_of_a_static_clip():
-    x = np.random.default_rng(0).normal(size=(2, 5, 6, 3)).astype(np.float32)
-    clip = SpaceToDepth()(np.stack([x, x], axis=1))
-    np.testing.assert_array_equal(SpaceToDepth(deflated=True)(x), clip[:, 0, ..., :12])
-    np.testing.assert_array_equal(SpaceToDepth(deflated=True)(x), clip[:, 0, ..., 12:])
