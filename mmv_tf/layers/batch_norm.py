@@ -105,7 +105,10 @@ class BatchNorm(keras.layers.Layer):
 
     def _fused(self, inputs: tf.Tensor, training: bool, relu: bool) -> tuple[tf.Tensor, ...]:
         channels = inputs.shape[-1]
-        folded = tf.reshape(inputs, [1, -1, 1, channels])
+        # An image a row, where its size is known: the kernel deals out rows to the cores.
+        *_, height, width = [None, None, *inputs.shape[1:-1]]
+        places = height * width if height and width else None
+        folded = tf.reshape(inputs, [-1, places, 1, channels] if places else [1, -1, 1, channels])
         statistics = {}
         if not training:
             statistics = {

@@ -1,0 +1,245 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What the training loop costs beside its steps, and how it does with two processes.
+
+  python -m benchmarks.training_loop                       # overhead, determinism, two processes
+  python -m benchmarks.training_loop --data=DIR --word_vectors=FILE   # a real run's input too
+
+Trains a small FAC network (S3D-G at a quarter of the width on 8 x 64 x 64, ResNet-18 at a quarter)
+on generated clips that are in memory. Each run is a process of its own. Prints one line of JSON:
+
+  overhead         the loop's own share of a step: time between the ends of two steps less that of
+                   the bare step, which is taken in turn with it, over the bare step
+  deterministic    processor time of a step in deterministic mode over that without
+  two_processes    clips a second of two processes under MultiWorkerMirrored with a core each, over
+                   those of one process with two cores and the same global batch
+  input_wait       share of time that a run of configs/quickstart.py waits for its input, once warm
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+
+from mmv_tf import training
+from mmv_tf.configuration import load_config
+from mmv_tf.data import narrated_world
+from mmv_tf.evaluation.world_comparison import Comparison
+from mmv_tf.training import experiment
+from mmv_tf.training.random_state import seed_everything
+from mmv_tf.training.trainer import Trainer
+from mmv_tf.training.watching import Watcher
+
+_STEPS = flags.DEFINE_integer("steps", 20, "Steps measured of each run.", lower_bound=2)
+_BATCH = flags.DEFINE_integer("batch", 16, "Clips in the global batch.", lower_bound=2)
+_ROUNDS = flags.DEFINE_integer("rounds", 1, "Times that each run is measured.", lower_bound=1)
+_DATA = flags.DEFINE_string("data", "", "Shards for a real run, such as the quickstart's.")
+_WORDS = flags.DEFINE_string("word_vectors", "", "Word vectors for it.")
+# Of the child processes.
+_RUN = flags.DEFINE_string("run", "", "Not for users: the run that this process is.")
+_CORE = flags.DEFINE_integer("core", -1, "Not for users: the core that it has; -1 for all.")
+
+_WARM = 3  # steps until TensorFlow has traced and chosen its kernels
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def _settings() -> Any:
+    config = load_config(str(_ROOT / "configs/narrated_world.py")).unlock()
+    config.model.video.width = config.model.audio.width = 0.25
+    config.world.size = 64
+    config.world.batch_size = _BATCH.value
+    config.training.steps = _WARM + _STEPS.value
+    config.training.log_every = 10
+    config.training.deterministic = _RUN.value == "deterministic"
+    return config
+
+
+def train() -> dict[str, float]:
+    """One run, on clips in memory, in this process."""
+    config = _settings()
+    seed_everything(0, config.training.deterministic)
+    several = "TF_CONFIG" in os.environ
+    strategy = training.make_strategy("multi_worker" if several else "one_device")
+    comparison = Comparison(config)
+    # A few clips over and over: this is not about what is learnt.
+    pool = narrated_world.make_pool(comparison.world(), np.arange(4 * _BATCH.value))
+    with strategy.scope():
+        model = comparison.model("fac")
+    with tempfile.TemporaryDirectory() as directory:
+        shared = os.environ.get("MMV_TF_BENCHMARK_FOLDER", directory)
+        trainer = Trainer(
+            model, strategy, config.training, config.optimizer, pathlib.Path(shared)
+        )
+        return _measured(trainer, pool)
+
+
+def _measured(trainer: Trainer, pool: narrated_world.Pool) -> dict[str, float]:
+    """Times each step of the loop and, alone in a process, a bare step after each."""
+    local = _BATCH.value // trainer.workers
+    loops: list[float] = []
+    bare: list[float] = []
+    processor: list[float] = []
+    last: dict[str, Any] = {}
+    take = trainer.train_step.__call__
+
+    def watched(batch: Any, flags_: tf.Tensor) -> tf.Tensor:
+        last.update(batch=batch, flags=flags_)
+        return take(batch, flags_)
+
+    # Past the loop, which takes steps as it always does.
+    trainer.train_step = _Recorder(trainer.train_step, watched)  # type: ignore[assignment]
+
+    def after_each() -> dict[str, int]:
+        now, used = time.perf_counter(), time.process_time()
+        if "ended" in last:
+            loops.append(now - last["ended"])
+            processor.append(used - last["used"])
+        if trainer.workers == 1:
+            started = time.perf_counter()
+            take(last["batch"], last["flags"]).numpy()
+            bare.append(time.perf_counter() - started)
+        last.update(ended=time.perf_counter(), used=time.process_time())
+        return {}
+
+    def batches(start: int, worker: int = 0, workers: int = 1) -> tf.data.Dataset:
+        # Kept, so that making batches takes nothing from the steps. Both workers see the same clips
+        # here; what counts is how many.
+        return pool.train(0, local, start, 5).take(2).cache().repeat()
+
+    trainer.run(batches, _BATCH.value, skipped=after_each, save_iterator=False)
+    # The first interval begins after the first step.
+    loops, processor = loops[_WARM - 1 :], processor[_WARM - 1 :]
+    found = {
+        "loop_seconds": statistics.median(loops),
+        "processor_seconds": statistics.median(processor),
+        "clips_per_second": _BATCH.value / statistics.median(loops),
+    }
+    if bare:
+        steps = bare[_WARM:]
+        pairs = [loop - step for loop, step in zip(loops, steps, strict=True)]
+        found["bare_seconds"] = statistics.median(steps)
+        found["overhead"] = statistics.median(pairs) / statistics.median(steps)
+    return found
+
+
+class _Recorder:
+    """A train step that is called another way."""
+
+    def __init__(self, step: Any, call: Any):
+        self._step, self._call = step, call
+
+    def __call__(self, batch: Any, flags_: tf.Tensor) -> tf.Tensor:
+        return self._call(batch, flags_)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._step, name)
+
+
+def real_run() -> dict[str, float]:
+    """The share of time that a run of the quickstart's configuration waits for its input."""
+    config = load_config(str(_ROOT / "configs/quickstart.py")).unlock()
+    config.data.directory, config.word_vectors = _DATA.value, _WORDS.value
+    config.training.steps = _WARM + _STEPS.value
+    waits: list[tuple[float, float]] = []
+    original = Watcher.after_step
+
+    def record(self: Watcher, step: int, values: Any, waited: float) -> None:
+        waits.append((time.perf_counter(), waited))
+        original(self, step, values, waited)
+
+    Watcher.after_step = record  # type: ignore[method-assign]
+    with tempfile.TemporaryDirectory() as directory:
+        experiment.run(config.lock(), pathlib.Path(directory) / "run")
+    warm = waits[_WARM:]
+    seconds = warm[-1][0] - waits[_WARM - 1][0]
+    share = sum(waited for _, waited in warm) / seconds
+    return {"input_wait": share, "clips_per_second": config.data.batch_size * len(warm) / seconds}
+
+
+def _start(run: str, core: int = -1, environment: dict[str, str] | None = None) -> subprocess.Popen:
+    command = [sys.executable, "-m", "benchmarks.training_loop", f"--run={run}", f"--core={core}"]
+    command += [f"--steps={_STEPS.value}", f"--batch={_BATCH.value}"]
+    command += [f"--data={_DATA.value}", f"--word_vectors={_WORDS.value}"]
+    clean = {key: value for key, value in os.environ.items() if key != "TF_CONFIG"}
+    return subprocess.Popen(
+        command, cwd=_ROOT, env={**clean, **(environment or {})}, stdout=subprocess.PIPE, text=True
+    )
+
+
+def _finish(process: subprocess.Popen) -> dict[str, float]:
+    text, _ = process.communicate()
+    if process.returncode:
+        sys.exit("error: a run ended before its time; see its message above.")
+    return json.loads(text.splitlines()[-1])
+
+
+def _two_processes() -> dict[str, float]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+    for one in sockets:
+        one.close()
+    with tempfile.TemporaryDirectory() as folder:
+        workers = []
+        for index in range(2):
+            task = {"type": "worker", "index": index}
+            cluster = json.dumps({"cluster": {"worker": addresses}, "task": task})
+            environment = {"TF_CONFIG": cluster, "MMV_TF_BENCHMARK_FOLDER": folder}
+            workers.append(_start("worker", index, environment))
+        return [_finish(worker) for worker in workers][0]
+
+
+def main(argv: list[str]) -> None:
+    """Measures and prints."""
+    del argv
+    if _RUN.value:
+        if _CORE.value >= 0:
+            os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[_CORE.value]})
+            tf.config.threading.set_intra_op_parallelism_threads(1)
+        keras.utils.set_random_seed(0)
+        print(json.dumps(real_run() if _RUN.value == "real" else train()))
+        return
+    runs: dict[str, list[dict[str, float]]] = {}
+    for _ in range(_ROUNDS.value):
+        for name in ("plain", "deterministic", "two", *(["real"] if _DATA.value else [])):
+            found = _two_processes() if name == "two" else _finish(_start(name))
+            runs.setdefault(name, []).append(found)
+
+    def middle(name: str, value: str) -> float:
+        return statistics.median(run[value] for run in runs[name])
+
+    result = {
+        "benchmark": "training_loop",
+        "cores": os.cpu_count(),
+        "clips": _BATCH.value,
+        "bare_step_seconds": round(middle("plain", "bare_seconds"), 4),
+        "overhead": round(middle("plain", "overhead"), 4),
+        "deterministic": round(
+            middle("deterministic", "processor_seconds") / middle("plain", "processor_seconds"), 3
+        ),
+        "two_processes": round(
+            middle("two", "clips_per_second") / middle("plain", "clips_per_second"), 3
+        ),
+    }
+    if "real" in runs:
+        result["input_wait"] = round(middle("real", "input_wait"), 4)
+        result["real_clips_per_second"] = round(middle("real", "clips_per_second"), 1)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    app.run(main)
