@@ -31,7 +31,6 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import keras
 import numpy as np
 import tensorflow as tf
 from absl import app, flags
@@ -72,9 +71,9 @@ def _settings() -> Any:
 def train() -> dict[str, float]:
     """One run, on clips in memory, in this process."""
     config = _settings()
-    seed_everything(0, config.training.deterministic)
     several = "TF_CONFIG" in os.environ
     strategy = training.make_strategy("multi_worker" if several else "one_device")
+    seed_everything(0, config.training.deterministic)
     comparison = Comparison(config)
     # A few clips over and over: this is not about what is learnt.
     pool = narrated_world.make_pool(comparison.world(), np.arange(4 * _BATCH.value))
@@ -82,9 +81,7 @@ def train() -> dict[str, float]:
         model = comparison.model("fac")
     with tempfile.TemporaryDirectory() as directory:
         shared = os.environ.get("MMV_TF_BENCHMARK_FOLDER", directory)
-        trainer = Trainer(
-            model, strategy, config.training, config.optimizer, pathlib.Path(shared)
-        )
+        trainer = Trainer(model, strategy, config.training, config.optimizer, pathlib.Path(shared))
         return _measured(trainer, pool)
 
 
@@ -200,7 +197,8 @@ def _two_processes() -> dict[str, float]:
             cluster = json.dumps({"cluster": {"worker": addresses}, "task": task})
             environment = {"TF_CONFIG": cluster, "MMV_TF_BENCHMARK_FOLDER": folder}
             workers.append(_start("worker", index, environment))
-        return [_finish(worker) for worker in workers][0]
+        first, _ = (_finish(worker) for worker in workers)
+        return first
 
 
 def main(argv: list[str]) -> None:
@@ -210,7 +208,6 @@ def main(argv: list[str]) -> None:
         if _CORE.value >= 0:
             os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[_CORE.value]})
             tf.config.threading.set_intra_op_parallelism_threads(1)
-        keras.utils.set_random_seed(0)
         print(json.dumps(real_run() if _RUN.value == "real" else train()))
         return
     runs: dict[str, list[dict[str, float]]] = {}

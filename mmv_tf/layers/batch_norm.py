@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -106,9 +107,9 @@ class BatchNorm(keras.layers.Layer):
     def _fused(self, inputs: tf.Tensor, training: bool, relu: bool) -> tuple[tf.Tensor, ...]:
         channels = inputs.shape[-1]
         # An image a row, where its size is known: the kernel deals out rows to the cores.
-        *_, height, width = [None, None, *inputs.shape[1:-1]]
-        places = height * width if height and width else None
-        folded = tf.reshape(inputs, [-1, places, 1, channels] if places else [1, -1, 1, channels])
+        sizes = inputs.shape[1:-1].as_list()[-2:]
+        rows = [1, -1] if None in sizes else [-1, math.prod(sizes)]
+        folded = tf.reshape(inputs, [*rows, 1, channels])
         statistics = {}
         if not training:
             statistics = {

@@ -89,12 +89,18 @@ def read(path):
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    """What one process with one replica finds, deterministically."""
+def replicas(tmp_path_factory):
+    """What one process with one replica finds, and with two, deterministically."""
     run = tmp_path_factory.mktemp("alone")
     result = run / "result.json"
-    finish([start(run, deterministic=True, result=str(result))])
+    finish([start(run, "one_and_two", deterministic=True, result=str(result))])
     return read(result)
+
+
+@pytest.fixture(scope="module")
+def alone(replicas):
+    """What one process with one replica finds."""
+    return replicas["one"]
 
 
 def assert_close(found, alone):
@@ -107,10 +113,8 @@ def assert_close(found, alone):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-def test_two_replicas_equal_one_with_the_whole_batch(tmp_path, alone):
-    result = tmp_path / "result.json"
-    finish([start(tmp_path, "virtual", result=str(result))])
-    assert_close(read(result), alone)
+def test_two_replicas_equal_one_with_the_whole_batch(replicas):
+    assert_close(replicas["two"], replicas["one"])
 
 
 def test_two_workers_equal_one_and_stop_and_go_on_together(tmp_path, alone):

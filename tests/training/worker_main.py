@@ -44,6 +44,7 @@ def train(strategy, directory, slow=0.0, optimizer=None, **changes):
     # Not Adam: where a gradient is nothing but rounding, it takes steps of full size.
     optimizer = linear_world.optimizer_settings(name="lars", trust=0.1, **(optimizer or {}))
     agreement.require_the_same(strategy, {"optimizer": optimizer.to_dict()})
+    pathlib.Path(directory).mkdir(exist_ok=True)
     with strategy.scope():
         model = linear_world.fine_and_coarse()
     settings = linear_world.settings(**changes)
@@ -67,21 +68,31 @@ def train(strategy, directory, slow=0.0, optimizer=None, **changes):
     return {"steps": steps, "weights": weights}
 
 
+def train_twice(directory, **arguments):
+    """One replica, and then two of one machine, in one process."""
+    processor = tf.config.list_physical_devices("CPU")[0]
+    devices = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(processor, devices)
+    strategies = {
+        "one": training.make_strategy("one_device"),
+        "two": tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]),
+    }
+    return {
+        name: train(strategy, pathlib.Path(directory) / name, **arguments)
+        for name, strategy in strategies.items()
+    }
+
+
 def main() -> int:
     """Exit status as of the programs."""
     arguments = json.loads(sys.argv[1])
     name, directory = arguments.pop("strategy"), arguments.pop("directory")
     result = arguments.pop("result", None)
-    if name == "virtual":
-        processor = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(
-            processor, [tf.config.LogicalDeviceConfiguration()] * 2
-        )
-        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    else:
-        strategy = training.make_strategy(name)
     try:
-        found = train(strategy, directory, **arguments)
+        if name == "one_and_two":
+            found = train_twice(directory, **arguments)
+        else:
+            found = train(training.make_strategy(name), directory, **arguments)
     except training.Preempted as stopped:
         print(stopped, file=sys.stderr)
         return 42
