@@ -20,6 +20,7 @@ import math
 import pathlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import av
 import numpy as np
@@ -42,6 +43,14 @@ _CAN_LEAVE_OUT = ("h264", "mpeg4")
 _LOOK_AHEAD = 32
 _MAX_PIXELS = 8192 * 8192
 _MAX_ASPECT = 16
+# Containers that hold what they show. Play lists (HLS, concat, DASH ...) name other files, which
+# whoever made the file need not be allowed to read.
+_FORMATS = ",".join(
+    "aac ac3 aiff amr ape asf au avi caf dv eac3 flac flv gif h264 hevc ivf matroska mov mp3 "
+    "mpeg mpegts mpegvideo m4v mxf ogg rm tta w64 wav wv y4m yuv4mpegpipe".split()
+)
+
+_Shown = TypeVar("_Shown")
 
 
 class MediaError(ValueError):
@@ -126,6 +135,34 @@ def encode_image(
     Raises:
       MediaError: it can't be decoded, or it is too large or too long in one direction.
     """
+    upright = _upright(source, short_side, False, name)
+    buffer = io.BytesIO()
+    upright.save(buffer, "JPEG", quality=jpeg_quality)
+    return buffer.getvalue(), upright.height, upright.width
+
+
+def image_pixels(
+    source: str | pathlib.Path | bytes,
+    short_side: int,
+    square: bool = False,
+    name: str | None = None,
+) -> np.ndarray:
+    """A picture as pixels, upright: uint8 [height, width, 3].
+
+    Args:
+      source, short_side, name: see `encode_image`.
+      square: scale the longer side to as many pixels: the picture is squeezed.
+
+    Raises:
+      MediaError: see `encode_image`.
+    """
+    return np.asarray(_upright(source, short_side, square, name))
+
+
+def _upright(
+    source: str | pathlib.Path | bytes, short_side: int, square: bool, name: str | None
+) -> Image.Image:
+    """A picture, upright and scaled."""
     name = name if name is not None else str(source)
     opened = io.BytesIO(source) if isinstance(source, bytes) else source
     with _open_image(opened, name) as image:
@@ -136,11 +173,11 @@ def encode_image(
             raise MediaError(f"{name}: can't be decoded ({error}); get a whole copy.") from error
     scale = short_side / min(upright.size)
     width, height = (max(1, round(side * scale)) for side in upright.size)
+    if square:
+        width = height = short_side
     if (width, height) != upright.size:
         upright = upright.resize((width, height), Image.Resampling.BICUBIC)
-    buffer = io.BytesIO()
-    upright.save(buffer, "JPEG", quality=jpeg_quality)
-    return buffer.getvalue(), height, width
+    return upright
 
 
 def frame_times(start: float, end: float, frame_rate: float) -> list[float]:
@@ -181,9 +218,45 @@ def iter_frames_at(
     Raises:
       MediaError: the video can't be decoded or ends before the last of `times`.
     """
+    encoder = _FrameEncoder(short_side, jpeg_quality)
+    yield from _iter_shown_at(path, times, encoder.encode, _HOLD_SECONDS)
+
+
+def iter_pixels_at(
+    path: str | pathlib.Path,
+    times: Sequence[float],
+    short_side: int,
+    square: bool = False,
+    hold_seconds: float = _HOLD_SECONDS,
+) -> Iterator[tuple[float, np.ndarray]]:
+    """The frames on screen at given times, as `iter_frames_at` gives them, but as pixels.
+
+    Args:
+      path: the video.
+      times: seconds, rising.
+      short_side: pixels that the shorter side is scaled to.
+      square: scale the longer side to as many: the picture is squeezed.
+      hold_seconds: how long after the last frame it is still given.
+
+    Yields:
+      (time, uint8 [height, width, 3]) for each of `times`.
+
+    Raises:
+      MediaError: see `iter_frames_at`.
+    """
+    scaler = _Scaler(short_side, square)
+    yield from _iter_shown_at(path, times, scaler.scale, hold_seconds)
+
+
+def _iter_shown_at(
+    path: str | pathlib.Path,
+    times: Sequence[float],
+    convert: Callable[[av.VideoFrame, av.VideoStream, object], _Shown],
+    hold_seconds: float,
+) -> Iterator[tuple[float, _Shown]]:
+    """The frames on screen at given times, each converted once."""
     if not times:
         return
-    encoder = _FrameEncoder(short_side, jpeg_quality)
     with _open(path) as container:
         stream = _video_stream(container, path)
         stream.codec_context.thread_count = 1  # Processes are what runs in parallel.
@@ -195,28 +268,28 @@ def iter_frames_at(
 
         frames = _decode_from(container, stream, times[0], shown_at)
         index, shown, shown_time, shown_until = 0, None, -math.inf, -math.inf
-        jpeg: bytes | None = None
+        converted: _Shown | None = None
         for time, frame in frames:
             if shown is not None and time <= shown_time:
                 continue  # Out of order: a damaged or spliced file.
             while index < len(times) and times[index] < time - _TIME_TOLERANCE:
-                if jpeg is None:
-                    jpeg = encoder.encode(frame if shown is None else shown, stream, path)
-                yield times[index], jpeg
+                if converted is None:
+                    converted = convert(frame if shown is None else shown, stream, path)
+                yield times[index], converted
                 index += 1
             if index == len(times):
                 return
             length = float(frame.duration * frame.time_base) if frame.duration else 0.0
             shown, shown_time, shown_until = frame, time, time + length
-            jpeg = None
+            converted = None
         if shown is None:
             raise MediaError(
                 f"{path}: no frame found at {times[index]:.2f} s; check that the file is whole."
             )
-        while index < len(times) and times[index] < shown_until + _HOLD_SECONDS:
-            if jpeg is None:
-                jpeg = encoder.encode(shown, stream, path)
-            yield times[index], jpeg
+        while index < len(times) and times[index] < shown_until + hold_seconds:
+            if converted is None:
+                converted = convert(shown, stream, path)
+            yield times[index], converted
             index += 1
         if index < len(times):
             raise MediaError(
@@ -286,20 +359,22 @@ def read_waveform(
     return np.clip(samples, -1.0, 1.0)
 
 
-class _FrameEncoder:
-    """Scales frames and makes JPEGs of them; keeps FFmpeg's scaler between frames."""
+class _Scaler:
+    """Scales frames, upright and with square pixels; keeps FFmpeg's scaler between frames."""
 
-    def __init__(self, short_side: int, jpeg_quality: int):
+    def __init__(self, short_side: int, square: bool = False):
         self._short_side = short_side
-        self._jpeg_quality = jpeg_quality
+        self._square = square
         self._reformatter = VideoReformatter()
 
-    def encode(self, frame: av.VideoFrame, stream: av.VideoStream, path: object) -> bytes:
-        """A JPEG of `frame`, upright and with square pixels."""
+    def scale(self, frame: av.VideoFrame, stream: av.VideoStream, path: object) -> np.ndarray:
+        """uint8 [height, width, 3]."""
         width, height = _display_size(frame, stream)
         _check_aspect(width, height, path)
         scale = self._short_side / min(width, height)
         width, height = max(1, round(width * scale)), max(1, round(height * scale))
+        if self._square:
+            width = height = self._short_side
         turns = round(frame.rotation / 90) % 4
         if turns % 2:
             width, height = height, width  # Scaled first, turned after.
@@ -313,8 +388,20 @@ class _FrameEncoder:
             src_colorspace=_colorspace(frame),
             interpolation=Interpolation.AREA if shrinks else Interpolation.BICUBIC,
         ).to_ndarray()
+        return np.ascontiguousarray(np.rot90(image, turns))
+
+
+class _FrameEncoder:
+    """Makes JPEGs of frames."""
+
+    def __init__(self, short_side: int, jpeg_quality: int):
+        self._scaler = _Scaler(short_side)
+        self._jpeg_quality = jpeg_quality
+
+    def encode(self, frame: av.VideoFrame, stream: av.VideoStream, path: object) -> bytes:
+        """A JPEG of `frame`, upright and with square pixels."""
         buffer = io.BytesIO()
-        upright = np.ascontiguousarray(np.rot90(image, turns))
+        upright = self._scaler.scale(frame, stream, path)
         Image.fromarray(upright).save(buffer, "JPEG", quality=self._jpeg_quality)
         return buffer.getvalue()
 
@@ -386,7 +473,9 @@ def _open(path: str | pathlib.Path) -> Iterator[av.container.InputContainer]:
         )
     try:
         # "file:" keeps a colon in the name from being read as a protocol.
-        with av.open(f"file:{path}", metadata_errors="replace") as container:
+        with av.open(
+            f"file:{path}", metadata_errors="replace", options={"format_whitelist": _FORMATS}
+        ) as container:
             yield container
     except av.FFmpegError as error:
         reason = (error.strerror or str(error)).strip()

@@ -1,0 +1,10 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Search in your own videos: the index, the queries and the page."""
+
+from mmv_tf.search.embedder import Embedder as Embedder
+from mmv_tf.search.indexing import IndexReport as IndexReport
+from mmv_tf.search.indexing import update_index as update_index
+from mmv_tf.search.moments import Moment as Moment
+from mmv_tf.search.queries import Query as Query
+from mmv_tf.search.searcher import Searcher as Searcher

@@ -1,0 +1,160 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""From a video to blocks of windows: what the decoding child processes do."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from mmv_tf.data import media
+from mmv_tf.data.augmentation import CROP_SHARE
+from mmv_tf.search.windows import Windows
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """Some windows of a video, with the frames and samples that they share.
+
+    Attributes:
+      starts: of each window, as frames of the grid.
+      frames: uint8 [F, size, size, 3], those of the grid from the first start on.
+      sound: float32 [samples] from the first start's time on; None without sound.
+    """
+
+    starts: tuple[int, ...]
+    frames: np.ndarray
+    sound: np.ndarray | None
+
+    def clips(self, windows: Windows) -> np.ndarray:
+        """uint8 [W, T, size, size, 3]."""
+        first = self.starts[0]
+        return np.stack(
+            [self.frames[s - first : s - first + windows.num_frames] for s in self.starts]
+        )
+
+    def sounds(self, windows: Windows) -> np.ndarray | None:
+        """float32 [W, samples], or None."""
+        if self.sound is None:
+            return None
+        scale = windows.sample_rate / windows.frame_rate
+        firsts = [round((start - self.starts[0]) * scale) for start in self.starts]
+        return np.stack([self.sound[first : first + windows.samples] for first in firsts])
+
+
+def probe_videos(paths: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """What each file holds, as `media.MediaInfo` has it."""
+    for path in paths:
+        yield dataclasses.asdict(media.probe(path))
+
+
+def decode_blocks(
+    path: str, windows: Windows, has_audio: bool, parts: Sequence[Sequence[int]]
+) -> Iterator[Block]:
+    """Decodes a video once, in order.
+
+    Args:
+      path: the file.
+      windows: how they are cut.
+      has_audio: whether its sound is wanted.
+      parts: the starts of each block's windows, rising from block to block.
+
+    Yields:
+      A `Block` a part.
+
+    Raises:
+      MediaError: the file can't be decoded.
+    """
+    first, last = parts[0][0], parts[-1][-1] + windows.num_frames
+    times = [index / windows.frame_rate for index in range(first, last)]
+    side = round(windows.size / CROP_SHARE)
+    pictures = media.iter_pixels_at(
+        path, times, side, not windows.square_crop, max(1.0, windows.seconds)
+    )
+    kept: list[np.ndarray] = []  # The grid's frames from `first` on.
+    for starts in parts:
+        del kept[: starts[0] - first]
+        first = starts[0]
+        wanted = starts[-1] + windows.num_frames - first
+        while len(kept) < wanted:
+            kept.append(_middle(next(pictures)[1], windows.size))
+        sound = None
+        if has_audio:
+            begin = first / windows.frame_rate
+            # A sample more than the sum of the roundings can ask for.
+            end = begin + wanted / windows.frame_rate + 1 / windows.sample_rate
+            sound = media.read_waveform(path, begin, end, windows.sample_rate)
+        yield Block(tuple(starts), np.stack(kept[:wanted]), sound)
+
+
+def span_clips(
+    path: str, windows: Windows, start: float, end: float | None, most: int
+) -> np.ndarray:
+    """Windows at even distances over a span of a video: uint8 [W, T, size, size, 3].
+
+    Raises:
+      MediaError: it can't be decoded, or the span is not in it.
+    """
+    offsets = _spread(path, windows, start, end, media.probe(path).duration, most)
+    steps = np.arange(windows.num_frames) / windows.frame_rate
+    times = (offsets[:, np.newaxis] + steps).reshape(-1)
+    order = np.argsort(times, kind="stable")
+    side = round(windows.size / CROP_SHARE)
+    hold = max(1.0, windows.seconds)
+    pictures = media.iter_pixels_at(
+        path, times[order].tolist(), side, not windows.square_crop, hold
+    )
+    clips = np.empty([len(times), windows.size, windows.size, 3], np.uint8)
+    for index, (_, picture) in zip(order, pictures, strict=True):
+        clips[index] = _middle(picture, windows.size)
+    return clips.reshape(len(offsets), windows.num_frames, *clips.shape[1:])
+
+
+def span_sounds(
+    path: str, windows: Windows, start: float, end: float | None, most: int
+) -> np.ndarray:
+    """Windows at even distances over a span of a sound: float32 [W, samples].
+
+    Raises:
+      MediaError: it can't be decoded, or the span is not in it.
+    """
+    duration = media.probe(path, "sound").duration
+    offsets = _spread(path, windows, start, end, duration, most)
+    pieces = [
+        media.read_waveform(path, offset, offset + windows.seconds, windows.sample_rate)
+        for offset in offsets.tolist()
+    ]
+    return np.stack([piece[: windows.samples] for piece in pieces])
+
+
+def _spread(
+    path: str, windows: Windows, start: float, end: float | None, duration: float, most: int
+) -> np.ndarray:
+    """Starts of at most so many windows inside a span, seconds."""
+    end = duration if end is None else min(end, duration)
+    if start >= end:
+        raise media.MediaError(
+            f"{path}: is {duration:.2f} s long; expected a span inside of it, got one from "
+            f"{start:g} s."
+        )
+    room = end - start - windows.seconds
+    if room <= 0:
+        return np.array([start])
+    count = min(most, 1 + int(room / (windows.step_frames / windows.frame_rate)))
+    return start + (np.linspace(0.0, room, count) if count > 1 else np.array([room / 2]))
+
+
+def image_clip(source: str | bytes, windows: Windows, name: str) -> np.ndarray:
+    """A picture as a clip that stands still: uint8 [T, size, size, 3]."""
+    side = round(windows.size / CROP_SHARE)
+    picture = media.image_pixels(source, side, not windows.square_crop, name)
+    return np.repeat(_middle(picture, windows.size)[np.newaxis], windows.num_frames, axis=0)
+
+
+def _middle(picture: np.ndarray, size: int) -> np.ndarray:
+    """[height, width, 3] -> [size, size, 3]."""
+    top, left = ((side - size) // 2 for side in picture.shape[:2])
+    return picture[top : top + size, left : left + size]

@@ -1,0 +1,80 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""From windows to moments: neighbours that score alike are one moment, not ten results."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Moment:
+    """A stretch of a video.
+
+    Attributes:
+      video: its name inside the index's root.
+      start, end: seconds.
+      score: of its best window, from -1 to 1.
+      best: where that window starts, seconds.
+    """
+
+    video: str
+    start: float
+    end: float
+    score: float
+    best: float
+
+
+# A video's windows: scores float32 [n] (-inf: not there) and spans float32 [n, 2], by time.
+Scored = tuple[np.ndarray, np.ndarray]
+
+
+def find_moments(
+    candidates: Iterable[tuple[str, int]], windows_of: Callable[[str], Scored], limit: int
+) -> list[Moment]:
+    """The best moments that do not overlap.
+
+    A moment is a window and the neighbours on both sides, as long as they score no less than half
+    way (ours) between the video's mean and the window. What overlaps a better moment is no other.
+
+    Args:
+      candidates: (video, window) by falling score.
+      windows_of: all windows of a video.
+      limit: most moments.
+
+    Returns:
+      Moments, best first; fewer than `limit` if the candidates give no more.
+    """
+    known: dict[str, Scored] = {}
+    taken: dict[str, np.ndarray] = {}
+    moments: list[Moment] = []
+    for video, peak in candidates:
+        if len(moments) == limit:
+            break
+        if video not in known:
+            known[video] = windows_of(video)
+            taken[video] = ~np.isfinite(known[video][0])
+        scores, spans = known[video]
+        if taken[video][peak]:
+            continue
+        first, last = _extent(scores, taken[video], peak)
+        start, end = float(spans[first, 0]), float(spans[first : last + 1, 1].max())
+        moments.append(Moment(video, start, end, float(scores[peak]), float(spans[peak, 0])))
+        # Windows overlap each other, so those beside the moment reach into it.
+        taken[video] |= (spans[:, 0] < end) & (spans[:, 1] > start)
+    return moments
+
+
+def _extent(scores: np.ndarray, taken: np.ndarray, peak: int) -> tuple[int, int]:
+    """First and last window of the moment around one."""
+    there = scores[np.isfinite(scores)]
+    least = (float(there.mean()) + float(scores[peak])) / 2
+    first = last = peak
+    while first > 0 and not taken[first - 1] and scores[first - 1] >= least:
+        first -= 1
+    while last + 1 < len(scores) and not taken[last + 1] and scores[last + 1] >= least:
+        last += 1
+    return first, last

@@ -1,0 +1,127 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What is searched for: a sentence, a sound, a picture or a clip, and its vectors."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import os
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from mmv_tf.data.captions import table_seconds
+from mmv_tf.data.media import MediaError
+from mmv_tf.search.decoding import image_clip, span_clips, span_sounds
+from mmv_tf.search.embedder import SOUND, VISION, Embedder
+
+TEXT, AUDIO, IMAGE, VIDEO = KINDS = ("text", "audio", "image", "video")
+# Ours: windows of a long query, whose mean is what is searched for.
+_MOST_WINDOWS = 16
+_MAX_TEXT = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Query:
+    """One of the things that are searched for.
+
+    Attributes:
+      kind: one of `KINDS`.
+      value: the sentence; or the file, "FILE@start-end" for a part of a sound or video; or the
+        bytes of a file.
+      weight: in the score; negative for away from it.
+      within: `VISION` or `SOUND`: what of the windows it is compared with.
+      name: what messages call it, for bytes.
+    """
+
+    kind: str
+    value: str | bytes
+    weight: float = 1.0
+    within: str = VISION
+    name: str = "the file"
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"A query is one of {', '.join(KINDS)}, got {self.kind!r}.")
+        if not math.isfinite(self.weight) or self.weight == 0:
+            raise ValueError(f"A query's weight is {self.weight}; expected a number but 0.")
+        if self.within not in (VISION, SOUND):
+            raise ValueError(f"A query is within {VISION!r} or {SOUND!r}, got {self.within!r}.")
+        if self.kind == TEXT and (not str(self.value).strip() or len(self.value) > _MAX_TEXT):
+            raise ValueError(f"A sentence has 1 to {_MAX_TEXT} characters, got {len(self.value)}.")
+
+
+def embed_query(query: Query, embedder: Embedder) -> tuple[str, np.ndarray]:
+    """The space in which a query is compared, and its vector.
+
+    Returns:
+      The space's name and float32 [D], of unit length.
+
+    Raises:
+      ValueError: the network can't compare the two, or the file can't be decoded.
+    """
+    modality = {TEXT: "text", AUDIO: SOUND}.get(query.kind, VISION)
+    space = embedder.space(modality, query.within)
+    if query.kind == TEXT:
+        return space, embedder.sentence(str(query.value))[space]
+    with _file(query) as (path, start, end):
+        try:
+            if query.kind == IMAGE:
+                clips = image_clip(path, embedder.windows, path)[np.newaxis]
+                vectors = embedder.clips(clips)[space]
+            elif query.kind == VIDEO:
+                clips = span_clips(path, embedder.windows, start, end, _MOST_WINDOWS)
+                vectors = embedder.clips(clips)[space]
+            else:
+                sounds = span_sounds(path, embedder.windows, start, end, _MOST_WINDOWS)
+                vectors = embedder.sounds(sounds)[space]
+        except MediaError as error:
+            if isinstance(query.value, str):
+                raise
+            raise MediaError(str(error).replace(path, query.name)) from None
+    mean = vectors.mean(axis=0)
+    length = float(np.linalg.norm(mean))
+    if length == 0:
+        raise ValueError("The windows of the query cancel each other out; use a part of it.")
+    return space, (mean / length).astype(np.float32)
+
+
+def parse_span(value: str) -> tuple[str, float, float | None]:
+    """File, start and end (seconds) of "FILE", "FILE@start-end" or "FILE@start-".
+
+    Raises:
+      ValueError: the times are none.
+    """
+    if "@" not in value or pathlib.Path(value).exists():
+        return value, 0.0, None
+    path, _, span = value.rpartition("@")
+    start, dash, end = span.partition("-")
+    try:
+        times = table_seconds(start or "0"), table_seconds(end) if end else None
+        right = bool(dash) and times[0] >= 0 and (times[1] is None or times[1] > times[0])
+    except ValueError:
+        right = False
+    if not right:
+        raise ValueError(
+            f"{value}: expected FILE@start-end, in seconds or as 1:02:03, with the end after the "
+            f"start; got {span!r}."
+        )
+    return path, *times
+
+
+@contextlib.contextmanager
+def _file(query: Query) -> Iterator[tuple[str, float, float | None]]:
+    """A path of the query's media, and the span; bytes get one in memory, none on a disk."""
+    if isinstance(query.value, str):
+        yield (query.value, 0.0, None) if query.kind == IMAGE else parse_span(query.value)
+        return
+    descriptor = os.memfd_create("query", os.MFD_CLOEXEC)
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(query.value)
+        yield f"/proc/self/fd/{descriptor}", 0.0, None
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,270 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Answers queries from an index, which may grow or vanish meanwhile."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import os
+import pathlib
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+
+from mmv_tf.search.approximate import Approximate
+from mmv_tf.search.embedder import SOUND, Embedder
+from mmv_tf.search.exact import Term, best, scores
+from mmv_tf.search.files import video_id
+from mmv_tf.search.moments import Moment, Scored, find_moments
+from mmv_tf.search.queries import Query, embed_query
+from mmv_tf.search.store import (
+    HEARD,
+    SPANS,
+    Index,
+    MissingIndex,
+    Segment,
+    Video,
+    newest_generation,
+    open_index,
+)
+
+# Ours: candidates for each moment that is wanted, before more are fetched.
+_CANDIDATES = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """A query as a vector in a matrix of the index."""
+
+    matrix: str
+    vector: np.ndarray
+    weight: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What was found.
+
+    Attributes:
+      moments: best first.
+      asked: the vectors, for `Searcher.curve`.
+      approximate: whether FAISS chose what was scored.
+    """
+
+    moments: tuple[Moment, ...]
+    asked: tuple[Asked, ...]
+    approximate: bool
+
+
+class Searcher:
+    """Answers queries. May be used by several threads.
+
+    Args:
+      directory: of the index.
+      model: the network, if it is not where it was when the index was made.
+      exact: never use FAISS.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        model: str | os.PathLike[str] | None = None,
+        exact: bool = False,
+    ):
+        self.directory = pathlib.Path(directory)
+        self._model = model
+        self._exact = exact
+        self._lock = threading.RLock()
+        self._view: _View | None = None
+        self._embedder: Embedder | None = None
+
+    def open(self) -> Index:
+        """The newest state of the index; reads it again if there is a newer one.
+
+        Raises:
+          MissingIndex: it is not there (any more).
+          ValueError: it is damaged.
+        """
+        return self._current().index
+
+    def embedder(self) -> Embedder:
+        """The network that made the index.
+
+        Raises:
+          ValueError: the network is gone or another one.
+        """
+        with self._lock:
+            manifest = self.open().manifest
+            if self._embedder is None:
+                path = manifest.model if self._model is None else str(self._model)
+                if not pathlib.Path(path).exists():
+                    raise ValueError(
+                        f"{path}: the network that made the index is gone; give its place, --model."
+                    )
+                self._embedder = Embedder.load(path, manifest.windows.step_frames)
+            if self._embedder.fingerprint != manifest.fingerprint:
+                path, self._embedder = self._embedder.path, None
+                raise ValueError(
+                    f"{self.directory}: the index was made with another network "
+                    f"({manifest.fingerprint[:12]}) than {path} holds now; give that network or "
+                    "make the index again."
+                )
+            return self._embedder
+
+    def search(self, queries: Sequence[Query], limit: int = 10) -> Answer:
+        """The best moments for one query, or for several together.
+
+        Raises:
+          MissingIndex: the index is not there.
+          ValueError: see `embedder` and `embed_query`, or there is no query.
+        """
+        if not queries:
+            raise ValueError("There is nothing to search for; give a sentence, a sound, a picture.")
+        view, embedder = self._current(), self.embedder()
+        asked = []
+        for query in queries:
+            space, vector = embed_query(query, embedder)
+            asked.append(Asked(f"{query.within}.{space}", vector, query.weight))
+        return view.search(tuple(asked), limit, self._exact)
+
+    def curve(self, name: str, asked: Sequence[Asked]) -> Scored:
+        """The scores along a video, and the spans they are of.
+
+        Raises:
+          KeyError: the index has no such video.
+        """
+        return self._current().windows_of(name, asked)
+
+    def video(self, key: str) -> tuple[pathlib.Path, Video] | None:
+        """The root and the video that an id stands for; None if there is no such video."""
+        view = self._current()
+        video = view.by_id.get(key)
+        return None if video is None else (pathlib.Path(view.index.manifest.root), video)
+
+    def _current(self) -> _View:
+        with self._lock:
+            newest = newest_generation(self.directory)
+            if newest == 0:
+                self._view = None
+                raise MissingIndex(
+                    f"{self.directory}: there is no index; make one: python -m binaries.search "
+                    f"index --videos=DIR --model=PATH --index={self.directory}"
+                )
+            if self._view is None or self._view.generation != newest:
+                self._view = _View(open_index(self.directory), newest)
+            return self._view
+
+
+class _View:
+    """One state of an index, with what is worked out from it."""
+
+    def __init__(self, index: Index, generation: int):
+        self.index = index
+        self.generation = generation
+        self.videos = {video.name: video for video in index.manifest.videos}
+        self.by_id = {video_id(name): video for name, video in self.videos.items()}
+        self._by_segment: dict[str, list[Video]] = collections.defaultdict(list)
+        for video in index.manifest.videos:
+            self._by_segment[video.segment].append(video)
+        for videos in self._by_segment.values():
+            videos.sort(key=lambda video: video.first)
+        self._firsts = {
+            name: np.array([video.first for video in videos])
+            for name, videos in self._by_segment.items()
+        }
+        self._usable: dict[tuple[str, bool], np.ndarray | None] = {}
+        self._approximate: dict[tuple[str, str], Approximate | None] = {}
+
+    def search(self, asked: tuple[Asked, ...], limit: int, exact: bool) -> Answer:
+        """See `Searcher.search`."""
+        count, approximate = _CANDIDATES * limit, False
+        while True:
+            rows: list[tuple[float, str, int]] = []
+            complete = True
+            for name, segment in self.index.segments.items():
+                usable = self.usable(name, asked)
+                found, values, choice = self._candidates(name, segment, asked, count, exact, usable)
+                approximate |= choice
+                complete &= len(found) < count
+                rows += zip(values.tolist(), [name] * len(found), found.tolist(), strict=True)
+            rows.sort(key=lambda row: -row[0])
+            moments = find_moments(
+                (self.place(name, row) for _, name, row in rows),
+                lambda video: self.windows_of(video, asked),
+                limit,
+            )
+            if len(moments) == limit or complete or count >= self.index.manifest.rows:
+                return Answer(tuple(moments), asked, approximate)
+            count *= 4
+
+    def usable(self, name: str, asked: Sequence[Asked]) -> np.ndarray | None:
+        """Which rows of a segment may be found; None for all."""
+        needs_sound = any(part.matrix.startswith(f"{SOUND}.") for part in asked)
+        if (name, needs_sound) not in self._usable:
+            segment = self.index.segments[name]
+            alive = np.zeros(segment.rows, bool)
+            for video in self._by_segment[name]:
+                alive[video.first : video.first + video.count] = True
+            if needs_sound:
+                alive &= segment.array(HEARD)
+            self._usable[name, needs_sound] = None if alive.all() else alive
+        return self._usable[name, needs_sound]
+
+    def place(self, name: str, row: int) -> tuple[str, int]:
+        """The video that a row belongs to, and which of its windows it is."""
+        at = int(np.searchsorted(self._firsts[name], row, side="right")) - 1
+        video = self._by_segment[name][at]
+        return video.name, row - video.first
+
+    def windows_of(self, name: str, asked: Sequence[Asked]) -> Scored:
+        """All windows of a video; those that can't be found score -inf."""
+        video = self.videos[name]
+        segment = self.index.segments[video.segment]
+        rows = slice(video.first, video.first + video.count)
+        values = scores(_terms(segment, asked), rows)
+        usable = self.usable(video.segment, asked)
+        if usable is not None:
+            values = np.where(usable[rows], values, -np.inf)
+        return values, np.asarray(segment.array(SPANS)[rows])
+
+    def _candidates(
+        self,
+        name: str,
+        segment: Segment,
+        asked: tuple[Asked, ...],
+        count: int,
+        exact: bool,
+        usable: np.ndarray | None,
+    ) -> tuple[np.ndarray, np.ndarray, bool]:
+        """Rows and scores of a segment's best, and whether FAISS chose them."""
+        terms = _terms(segment, asked)
+        towards = [part for part in asked if part.weight > 0]
+        files = [self.approximate(name, part.matrix) for part in towards]
+        if exact or not files or any(file is None for file in files):
+            return *best(terms, count, usable), False
+        # With several queries, what is near to one of them is scored by all.
+        found = [
+            file.best(part.vector, count)[0]
+            for file, part in zip(files, towards, strict=True)
+            if file is not None
+        ]
+        rows = np.unique(np.concatenate(found))
+        if usable is not None:
+            rows = rows[usable[rows]]
+        values = scores(terms, rows)
+        order = np.argsort(-values, kind="stable")[:count]
+        return rows[order], values[order], True
+
+    def approximate(self, name: str, matrix: str) -> Approximate | None:
+        """FAISS's file of a matrix, if there is one."""
+        if (name, matrix) not in self._approximate:
+            segment = self.index.segments[name]
+            path = segment.directory / f"{matrix}.faiss"
+            self._approximate[name, matrix] = Approximate.load(path, segment.array(matrix))
+        return self._approximate[name, matrix]
+
+
+def _terms(segment: Segment, asked: Sequence[Asked]) -> list[Term]:
+    return [Term(segment.array(part.matrix), part.vector, part.weight) for part in asked]
