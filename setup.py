@@ -21,7 +21,7 @@ setuptools.setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
     packages=setuptools.find_packages(include=["mmv_tf", "mmv_tf.*", "binaries", "configs"]),
-    package_data={"mmv_tf": ["py.typed", "data/*.txt"]},
+    package_data={"mmv_tf": ["py.typed", "data/*.txt", "search/page_assets/*"]},
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "keras>=3.15,<3.16",
@@ -66,7 +66,15 @@ setuptools.setup(
         # The peer of benchmarks/train_step.py, in an environment of its own; not in the lock.
         "torch": ["torch>=2.4", "numpy>=1.26"],
         "docs": [],
-        "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.6", "mypy>=1.11", "types-tqdm"],
+        # websockets: for driving Chromium.
+        "test": [
+            "websockets>=13",
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "ruff>=0.6",
+            "mypy>=1.11",
+            "types-tqdm",
+        ],
     },
     classifiers=[
         "License :: OSI Approved :: Apache Software License",

@@ -29,7 +29,7 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from absl import app, flags, logging
@@ -141,6 +141,35 @@ def run(main: Callable[[list[str]], int | None], argv: Sequence[str] | None = No
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
+
+
+def run_commands(
+    commands: Mapping[str, tuple[Callable[[], None], Callable[[list[str]], int | None]]],
+    argv: Sequence[str] | None = None,
+) -> None:
+    """`run` for a program with sub-commands: `PROGRAM COMMAND --flag=value ...`.
+
+    Args:
+      commands: name -> a function that defines the command's flags, so that those of another one
+        are unknown, and its main. What the first's docstring says is shown as help.
+      argv: see `run`.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    name = argv[1] if len(argv) > 1 else ""
+    if name in commands:
+        define, main = commands[name]
+        define()
+        run(main, [argv[0], *argv[2:]])
+        return
+    if name in _HELP_FLAGS:
+        print(sys.modules["__main__"].__doc__)
+        for known, (define, _) in commands.items():
+            print(f"  {known:<8}{(define.__doc__ or '').strip()}")
+        print("\nCOMMAND --help shows the flags of a command.")
+        sys.exit(0)
+    guess = nearest(name, list(commands)) if name else None
+    hint = f"did you mean {guess}?" if guess else f"expected one of {', '.join(commands)}."
+    sys.exit(_wrong_usage(f"got the command {name!r}; {hint} See --help."))
 
 
 def nearest(name: str, choices: Sequence[str]) -> str | None:

@@ -130,7 +130,7 @@ class Approximate:
 
         report = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         try:
-            index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
+            index: Any = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
         except RuntimeError as error:
             raise ValueError(f"{path}: can't be read by FAISS; remove it.") from error
         if (index.ntotal, index.d) != matrix.shape:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import pathlib
@@ -47,8 +48,8 @@ class Embedder:
         self, model: EmbeddingGraph, path: str | os.PathLike[str], step_frames: int | None = None
     ):
         config = config_for_network(model.metadata, "", "")
-        hears = SOUND in model.modalities
-        if hears and model.log_mel is None:
+        hears, log_mel = SOUND in model.modalities, model.log_mel
+        if hears and log_mel is None:
             raise ValueError("The network has an audio tower but no log-mel settings.")
         self.model = model
         self.path = str(pathlib.Path(path).resolve())
@@ -58,7 +59,7 @@ class Embedder:
             size=config.size,
             square_crop=config.square_crop,
             step_frames=max(1, config.num_frames // 2) if step_frames is None else step_frames,
-            sample_rate=model.log_mel.sample_rate if hears else 0,
+            sample_rate=log_mel.sample_rate if hears and log_mel is not None else 0,
         )
         self.matrices = {
             f"{modality}.{space}": dict(_dims(model, modality))[space]
@@ -73,6 +74,22 @@ class Embedder:
     def load(cls, path: str | os.PathLike[str], step_frames: int | None = None) -> Embedder:
         """Reads a `.keras` file or a training run's folder; see `load_model`."""
         return cls(load_model(path), path, step_frames)
+
+    def with_step(self, seconds: float) -> Embedder:
+        """The same network with windows that start so many seconds apart.
+
+        Raises:
+          ValueError: that is more than a window, or nothing.
+        """
+        step = round(seconds * self.windows.frame_rate)
+        if not 1 <= step <= self.windows.num_frames:
+            raise ValueError(
+                f"Windows start every {seconds:g} s; expected from "
+                f"{1 / self.windows.frame_rate:g} s, a frame, to {self.windows.seconds:g} s, a "
+                "window."
+            )
+        self.windows = dataclasses.replace(self.windows, step_frames=step)
+        return self
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -129,6 +146,7 @@ class Embedder:
         if modality in self._functions:
             return self._functions[modality]
         windows, model = self.windows, self.model
+        log_mel: Any = model.log_mel
         if modality == VISION:
             shape = [BATCH, windows.num_frames, windows.size, windows.size, 3]
             spec = tf.TensorSpec(shape, tf.uint8)
@@ -137,10 +155,7 @@ class Embedder:
 
         @tf.function(input_signature=[spec], autograph=False)
         def embed(batch: tf.Tensor) -> dict[str, tf.Tensor]:
-            if modality == VISION:
-                inputs = tf.cast(batch, tf.float32) / 255.0
-            else:
-                inputs = model.log_mel(batch)
+            inputs = tf.cast(batch, tf.float32) / 255.0 if modality == VISION else log_mel(batch)
             return _spaces(model({modality: inputs}, training=False)[modality])
 
         self._functions[modality] = embed

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mmv_tf.data.captions import table_seconds
-from mmv_tf.data.media import MediaError
+from mmv_tf.data.media import MediaError, probe
 from mmv_tf.search.decoding import image_clip, span_clips, span_sounds
 from mmv_tf.search.embedder import SOUND, VISION, Embedder
 
@@ -110,6 +110,22 @@ def parse_span(value: str) -> tuple[str, float, float | None]:
             f"start; got {span!r}."
         )
     return path, *times
+
+
+def kind_of_bytes(data: bytes, name: str) -> str:
+    """Whether the bytes of a file are a picture, a video or a sound: one of `KINDS`.
+
+    Raises:
+      MediaError: they are none of these.
+    """
+    with _file(Query(VIDEO, data)) as (path, _, _):
+        for kind, probed in ((IMAGE, "image"), (VIDEO, "video"), (AUDIO, "sound")):
+            try:
+                probe(path, probed)
+            except MediaError:
+                continue
+            return kind
+    raise MediaError(f"{name}: is no picture, sound or video that can be read; give another file.")
 
 
 @contextlib.contextmanager

@@ -1,0 +1,207 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Finds moments in your own videos.
+
+  python -m binaries.search index --videos=DIR --model=RUN --index=INDEX
+  python -m binaries.search query --index=INDEX --text="a rabbit smells flowers"
+  python -m binaries.search query --index=INDEX --video=FILE@12.5-15 --text="night" --weights=1,2
+  python -m binaries.search serve --index=INDEX
+
+See docs/search.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+from absl import flags
+
+from mmv_tf import command_line
+
+FLAGS = flags.FLAGS
+_ORDER = ("text", "audio", "image", "video")
+
+
+def define_index() -> None:
+    """Embeds the videos of a folder; run again, it adds what is new and forgets what is gone."""
+    flags.DEFINE_string("videos", None, "A folder of videos, or one file.", required=True)
+    flags.DEFINE_string("model", None, "A .keras file or a training run.", required=True)
+    flags.DEFINE_string("index", None, "Folder of the index.", required=True)
+    flags.DEFINE_string("captions", None, "Captions of one file, if they don't lie beside it.")
+    flags.DEFINE_float(
+        "step_seconds", None, "From one window to the next; half a window if not said."
+    )
+    flags.DEFINE_integer(
+        "processes", None, "That decode; half of the cores if not said, 0: in this one."
+    )
+    flags.DEFINE_float("deadline_seconds", 120.0, "For decoding a block of windows.")
+    flags.DEFINE_integer("faiss_above", 300_000, "Windows from which on FAISS is used; -1: never.")
+    flags.DEFINE_bool("retry", False, "Try files again that could not be read before.")
+    flags.DEFINE_bool("json", False, "Print the report as JSON.")
+
+
+def index(argv: list[str]) -> int | None:
+    """Reads the flags and brings the index up to date."""
+    del argv
+    from mmv_tf.search.embedder import Embedder
+    from mmv_tf.search.files import find_videos
+    from mmv_tf.search.indexing import Options, update_index
+
+    terminated = _stop_on_sigterm()
+    find_videos(FLAGS.videos, FLAGS.captions)  # Before the network is loaded, which takes long.
+    embedder = Embedder.load(FLAGS.model)
+    if FLAGS.step_seconds is not None:
+        embedder = embedder.with_step(FLAGS.step_seconds)
+    values: dict[str, Any] = {
+        "deadline_seconds": FLAGS.deadline_seconds,
+        "faiss_above": None if FLAGS.faiss_above < 0 else FLAGS.faiss_above,
+        "retry": FLAGS.retry,
+    }
+    if FLAGS.processes is not None:
+        values["processes"] = FLAGS.processes
+    try:
+        report = update_index(
+            FLAGS.videos, FLAGS.index, embedder, FLAGS.captions, Options(**values)
+        )
+    except KeyboardInterrupt:
+        print("Stopped; the same command goes on from the videos that are done.", file=sys.stderr)
+        return command_line.PREEMPTED if terminated else command_line.INTERRUPTED
+    if FLAGS.json:
+        print(json.dumps(vars(report), indent=1))
+        return None
+    print(
+        f"{report.windows} windows: {len(report.added)} videos new, {len(report.changed)} changed, "
+        f"{len(report.removed)} gone, {len(report.unchanged)} as before, "
+        f"{len(report.skipped)} skipped."
+    )
+    for note in report.notes:
+        print(f"note: {note}")
+    for name, reason in sorted(report.skipped.items()):
+        print(f"skipped {name}: {reason}")
+    for name, made in report.faiss.items():
+        print(
+            f"FAISS for {name}: recall {made['recall']:.3f} of the {made['neighbours']} best "
+            f"({made['queries']} queries), {made['faiss_ms']:.1f} ms a query, exact "
+            f"{made['exact_ms']:.1f} ms; made in {made['seconds']:.0f} s"
+        )
+    print(f"Search: python -m binaries.search serve --index={FLAGS.index}")
+    return None
+
+
+def define_query() -> None:
+    """Prints the best moments for a sentence, sound, picture or clip, or for several together."""
+    flags.DEFINE_string("index", None, "Folder of the index.", required=True)
+    flags.DEFINE_multi_string("text", [], "A sentence.")
+    flags.DEFINE_multi_string("audio", [], "A sound, FILE or FILE@start-end.")
+    flags.DEFINE_multi_string("image", [], "A picture.")
+    flags.DEFINE_multi_string("video", [], "A clip, FILE or FILE@start-end.")
+    flags.DEFINE_list(
+        "weights",
+        [],
+        "Of several queries: first those of --text, then --audio, --image, --video; negative: away "
+        "from it. All 1 if not said.",
+    )
+    flags.DEFINE_enum("within", "vision", ["vision", "sound"], "What of the videos is looked at.")
+    flags.DEFINE_integer("limit", 10, "Moments.", lower_bound=1)
+    flags.DEFINE_bool("exact", False, "Never use FAISS.")
+    flags.DEFINE_bool("json", False, "Print JSON.")
+    flags.DEFINE_string("model", None, "The network, if it is not where it was.")
+
+
+def query(argv: list[str]) -> None:
+    """Reads the flags, searches and prints."""
+    del argv
+    from mmv_tf.search.embedder import SOUND, VISION
+    from mmv_tf.search.queries import Query
+    from mmv_tf.search.searcher import Searcher
+
+    given = [(kind, value) for kind in _ORDER for value in getattr(FLAGS, kind)]
+    if not given:
+        raise command_line.UsageError("give at least one of --text, --audio, --image and --video.")
+    try:
+        weights = [float(weight) for weight in FLAGS.weights] or [1.0] * len(given)
+    except ValueError:
+        raise command_line.UsageError(f"--weights={FLAGS.weights}; expected numbers.") from None
+    if len(weights) != len(given):
+        raise command_line.UsageError(
+            f"--weights has {len(weights)} numbers for {len(given)} queries; give one for each."
+        )
+    within = SOUND if FLAGS.within == "sound" else VISION
+    queries = [
+        Query(kind, value, weight, within)
+        for (kind, value), weight in zip(given, weights, strict=True)
+    ]
+    searcher = Searcher(FLAGS.index, FLAGS.model, FLAGS.exact)
+    for warning in searcher.open().warnings:
+        print(f"note: {warning}", file=sys.stderr)
+    answer = searcher.search(queries, FLAGS.limit)
+    if FLAGS.json:
+        moments = [
+            {
+                "file": moment.video,
+                "start": round(moment.start, 3),
+                "end": round(moment.end, 3),
+                "score": round(moment.score, 5),
+            }
+            for moment in answer.moments
+        ]
+        print(json.dumps({"approximate": answer.approximate, "moments": moments}, indent=1))
+        return
+    print(f"{'start':>9}{'end':>9}{'score':>8}  file")
+    for moment in answer.moments:
+        name = moment.video.encode(errors="backslashreplace").decode()
+        print(f"{moment.start:9.2f}{moment.end:9.2f}{moment.score:8.3f}  {name}")
+
+
+def define_serve() -> None:
+    """Serves the search page, on this machine only unless told otherwise."""
+    flags.DEFINE_string("index", None, "Folder of the index.", required=True)
+    flags.DEFINE_string("model", None, "The network, if it is not where it was.")
+    flags.DEFINE_string("host", "127.0.0.1", "Address to listen on.")
+    flags.DEFINE_integer("port", 8600, "Port; 0: any free one.")
+    flags.DEFINE_integer("max_upload_mb", 64, "Largest picture, sound or clip to search for.")
+    flags.DEFINE_integer("results", 12, "Moments shown.", lower_bound=1)
+    flags.DEFINE_bool("everybody", False, "Allow a --host that others reach: they see the videos.")
+
+
+def serve(argv: list[str]) -> None:
+    """Reads the flags and serves."""
+    del argv
+    from mmv_tf.search.page_settings import MEBIBYTE, PageSettings
+    from mmv_tf.search.searcher import Searcher
+
+    settings = PageSettings(
+        FLAGS.host, FLAGS.port, FLAGS.max_upload_mb * MEBIBYTE, FLAGS.results, FLAGS.everybody
+    )
+    try:
+        from mmv_tf.search.server import run
+    except ImportError as error:
+        raise ValueError(f'The page needs {error.name}: pip install "mmv_tf[search]".') from error
+    run(Searcher(FLAGS.index, FLAGS.model), settings, lambda line: print(line, flush=True))
+
+
+def _stop_on_sigterm() -> list[int]:
+    """Makes SIGTERM end the work as Ctrl-C does; the list tells which it was."""
+    seen: list[int] = []
+
+    def stop(number: int, frame: Any) -> None:
+        del frame
+        seen.append(number)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    signal.signal(signal.SIGTERM, stop)
+    return seen
+
+
+COMMANDS = {
+    "index": (define_index, index),
+    "query": (define_query, query),
+    "serve": (define_serve, serve),
+}
+
+if __name__ == "__main__":
+    command_line.run_commands(COMMANDS)

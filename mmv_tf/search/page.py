@@ -1,0 +1,291 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The search page: a box, uploads, and moments that play from their first second.
+
+Names of files, captions and messages get into the page as texts only, never as HTML.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from nicegui import events, run, ui
+
+from mmv_tf.data.captions import MAX_CHARACTERS
+from mmv_tf.search.embedder import SOUND, VISION
+from mmv_tf.search.files import video_id
+from mmv_tf.search.media_routes import narration
+from mmv_tf.search.moments import Moment
+from mmv_tf.search.page_settings import MEBIBYTE, PageSettings
+from mmv_tf.search.queries import TEXT, Query, kind_of_bytes
+from mmv_tf.search.searcher import Answer, Searcher
+from mmv_tf.search.store import MissingIndex
+from mmv_tf.search.timeline import curve_svg
+
+TITLE = "Search your videos"
+_ASSETS = pathlib.Path(__file__).with_name("page_assets")
+_T = TypeVar("_T")
+_KINDS = {"image": "picture", "video": "clip", "audio": "sound"}
+
+
+@dataclasses.dataclass
+class _Shown:
+    """A result as the page has it, all read from the index at once."""
+
+    moment: Moment
+    key: str
+    duration: float
+    svg: str
+    said: str
+
+
+def build_page(searcher: Searcher, settings: PageSettings) -> None:
+    """Fills the page of one visitor; to be called inside NiceGUI's page function."""
+    ui.add_css(_ASSETS.joinpath("page.css").read_text(encoding="utf-8"))
+    ui.add_body_html(f"<script>{_ASSETS.joinpath('keys.js').read_text(encoding='utf-8')}</script>")
+    _Page(searcher, settings)
+
+
+class _Page:
+    """One visitor's page."""
+
+    def __init__(self, searcher: Searcher, settings: PageSettings):
+        self._searcher = searcher
+        self._settings = settings
+        self._upload: tuple[str, str, bytes] | None = None  # Kind, name, bytes.
+        self._answer: Answer | None = None
+        self._searches = 0
+        with ui.column().classes("page"):
+            ui.label(TITLE).classes("title").props("role=heading aria-level=1")
+            self._about = ui.label().classes("about")
+            self._build_box()
+            self._status = ui.label().classes("status").props("role=status aria-live=polite")
+            self._hint = ui.label().classes("hint")
+            self._stage = ui.column().classes("stage")
+            self._results = ui.element("div").classes("results").props("role=list")
+        self._describe()
+
+    def _build_box(self) -> None:
+        with ui.row().classes("box"):
+            self._text = (
+                ui.input(placeholder="What happens? Press / to write here")
+                .props('outlined dense clearable maxlength=1000 aria-label="Sentence"')
+                .classes("sentence")
+                .on("keydown.enter", self._search)
+            )
+            ui.button("Search", on_click=self._search).props("unelevated").classes("go")
+        with ui.row().classes("box"):
+            self._within = ui.toggle(
+                {VISION: "in what is seen", SOUND: "in what is heard"}, value=VISION
+            ).props("dense no-caps unelevated")
+            most = self._settings.max_upload_bytes
+            ui.upload(
+                label=f"a picture, sound or clip, up to {most // MEBIBYTE} MB",
+                auto_upload=True,
+                max_file_size=most,
+                max_files=None,
+                on_upload=self._take,
+                on_rejected=lambda: self._say(
+                    f"That file is refused: larger than {most // MEBIBYTE} MB."
+                ),
+            ).props("flat bordered hide-upload-btn").classes("upload").on(
+                "failed", lambda: self._say("The upload was refused: the file is too large.")
+            )
+            self._chip = (
+                ui.chip("", removable=True, icon="attach_file")
+                .classes("chip")
+                .on("remove", self._forget)
+            )
+            self._chip.visible = False
+
+    # ---- What the user does ----------------------------------------------------------------------
+
+    async def _take(self, event: events.UploadEventArguments) -> None:
+        """A file was uploaded; it stays in memory."""
+        name = event.file.name[:100]
+        data = await event.file.read()
+        event.sender.reset()  # type: ignore[attr-defined]
+        try:
+            kind = await _in_thread(kind_of_bytes, data, name)
+        except ValueError as error:
+            self._say(str(error))
+            return
+        self._upload = (kind, name, data)
+        self._chip.text = f"{_KINDS[kind]}: {name}"
+        self._chip.visible = True
+        self._chip.value = True
+        await self._search()
+
+    def _forget(self) -> None:
+        self._upload = None
+        self._chip.visible = False
+
+    async def _search(self) -> None:
+        """Asks for what is in the box and shows the answer, unless a newer one was asked for."""
+        queries = []
+        sentence = str(self._text.value or "").strip()
+        if sentence:
+            queries.append(Query(TEXT, sentence, within=self._within.value))
+        if self._upload is not None:
+            kind, name, data = self._upload
+            queries.append(Query(kind, data, within=self._within.value, name=name))
+        self._searches += 1
+        number = self._searches
+        self._clear()
+        if not queries:
+            self._say("Write what happens, or give a picture, a sound or a clip.")
+            return
+        self._say("Searching…")
+        try:
+            answer, shown = await _in_thread(self._find, queries)
+        except MissingIndex:
+            if number == self._searches:
+                self._say("The index is not there any more.")
+                self._describe()
+            return
+        except (ValueError, OSError) as error:
+            if number == self._searches:
+                self._say(str(error))
+            return
+        if number != self._searches:
+            return
+        self._answer = answer
+        self._describe()
+        if not shown:
+            self._say("Nothing was found. Try other words, or search in what is seen.")
+            return
+        self._say(f"{len(shown)} moments, best first.")
+        with self._results:
+            for number, result in enumerate(shown):
+                self._build_card(number, result)
+
+    def _find(self, queries: list[Query]) -> tuple[Answer, list[_Shown]]:
+        """Runs in a thread."""
+        answer = self._searcher.search(queries, self._settings.results)
+        shown = []
+        for moment in answer.moments:
+            key = video_id(moment.video)
+            found = self._searcher.video(key)
+            if found is None:
+                continue  # The index has just changed.
+            root, video = found
+            scores, spans = self._searcher.curve(moment.video, answer.asked)
+            shown.append(
+                _Shown(
+                    moment,
+                    key,
+                    video.duration,
+                    curve_svg(scores, spans, video.duration, moment.start, moment.end),
+                    narration(root, video, moment.start, moment.end)[:MAX_CHARACTERS],
+                )
+            )
+        return answer, shown
+
+    # ---- What is shown ---------------------------------------------------------------------------
+
+    def _describe(self) -> None:
+        """Says what is in the index, or how to make one."""
+        try:
+            manifest = self._searcher.open().manifest
+        except MissingIndex:
+            self._about.text = "There is no index yet. Make one, then search here:"
+            self._hint.text = (
+                "python -m binaries.search index --videos=DIR --model=PATH "
+                f"--index={self._searcher.directory}"
+            )
+            self._hint.visible = True
+            return
+        except ValueError as error:
+            self._about.text = str(error)
+            return
+        skipped = f", {len(manifest.skipped)} could not be read" if manifest.skipped else ""
+        self._about.text = (
+            f"{len(manifest.videos)} videos, {manifest.rows} overlapping windows{skipped}. "
+            "Keys: / to write, arrows to choose, Enter to play, Esc to pause."
+        )
+        self._hint.visible = False
+
+    def _say(self, text: str) -> None:
+        self._status.text = text
+
+    def _clear(self) -> None:
+        self._results.clear()
+        self._stage.clear()
+        self._answer = None
+
+    def _build_card(self, number: int, result: _Shown) -> None:
+        moment = result.moment
+        times = f"{clock(moment.start)} – {clock(moment.end)}"
+        card = ui.element("div").classes("moment").props("tabindex=0 role=listitem")
+        card.props["aria-label"] = f"{moment.video}, {times}, score {moment.score:.2f}"
+        card.on("click", self._player(result))
+        with card:
+            picture = ui.element("img").props('loading=lazy alt=""')
+            picture.props["src"] = f"/thumbnail/{result.key}?t={moment.best:.1f}"
+            with ui.element("div").classes("words"):
+                ui.label(moment.video).classes("name")
+                ui.label(f"{times} · {moment.score:.2f}").classes("times")
+                if result.said:
+                    ui.label(result.said).classes("said")
+            self._build_curve(result, "small")
+
+    def _build_curve(self, result: _Shown, kind: str) -> None:
+        with (
+            ui.element("div")
+            .classes(f"curve {kind}")
+            .on(
+                "click.stop",
+                lambda event: self._play(result, float(event.args) * result.duration),
+                js_handler="""(event) => {
+                  const box = event.currentTarget.getBoundingClientRect();
+                  emit(Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)));
+                }""",
+            )
+        ):
+            ui.html(result.svg, sanitize=False)  # Numbers only, see `curve_svg`.
+
+    def _player(self, result: _Shown) -> Callable[[], None]:
+        return lambda: self._play(result, result.moment.start)
+
+    def _play(self, result: _Shown, start: float) -> None:
+        """Plays a video from a second on."""
+        moment = result.moment
+        self._stage.clear()
+        with self._stage:
+            address = f"/media/{result.key}#t={max(0.0, start):.2f}"
+            ui.video(address, autoplay=True).classes("player").on(
+                "error",
+                lambda: self._say(
+                    "This browser can't play that file; a player can: "
+                    f"{moment.video} at {clock(start)}."
+                ),
+            )
+            ui.label(f"{moment.video} · {clock(moment.start)} – {clock(moment.end)}").classes(
+                "name"
+            )
+            self._build_curve(result, "large")
+            if result.said:
+                ui.label(result.said).classes("said")
+
+
+async def _in_thread(function: Callable[..., _T], *arguments: Any) -> _T:
+    """Off the event loop."""
+    result = await run.io_bound(function, *arguments)
+    return cast(_T, result)  # None only while the server stops.
+
+
+def clock(seconds: float) -> str:
+    """1:02:03.5 or 2:03.5."""
+    tenths = round(seconds * 10)
+    minutes, tenths = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    shown = f"{tenths / 10:04.1f}"
+    return f"{hours}:{minutes:02d}:{shown}" if hours else f"{minutes}:{shown}"
+
+
+def page_function(searcher: Searcher, settings: PageSettings) -> Callable[[], Any]:
+    """What NiceGUI calls for each visitor."""
+    return lambda: build_page(searcher, settings)

@@ -1,0 +1,78 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Serves the search page until it is told to stop."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from nicegui import app, ui
+from starlette.formparsers import MultiPartParser
+
+from mmv_tf.search.guard import Guard
+from mmv_tf.search.media_routes import routes
+from mmv_tf.search.page import TITLE, page_function
+from mmv_tf.search.page_settings import PageSettings
+from mmv_tf.search.searcher import Searcher
+from mmv_tf.search.store import MissingIndex
+
+
+def run(
+    searcher: Searcher, settings: PageSettings, announce: Callable[[str], None] = print
+) -> None:
+    """Serves until SIGTERM or SIGINT. One page a process: NiceGUI has one app.
+
+    Args:
+      searcher: what answers. If there is an index its network is loaded first.
+      settings: how.
+      announce: told in a line when the page can be opened, with its address.
+
+    Raises:
+      ValueError: the index is damaged, or its network is gone or another one.
+      OSError: the port is taken.
+    """
+    port = _free_port(settings.host, settings.port)
+    try:
+        warnings = searcher.open().warnings
+        searcher.embedder()
+    except MissingIndex as error:
+        warnings = (str(error),)
+    for warning in warnings:
+        announce(f"note: {warning}")
+    # Forms are kept in memory as a whole: an upload shall never be on a disk.
+    MultiPartParser.spool_max_size = 2 * settings.max_upload_bytes
+    app.add_middleware(Guard, hosts=settings.hosts, max_upload_bytes=settings.max_upload_bytes)
+    app.router.routes[:0] = routes(searcher)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    app.on_startup(lambda: announce(f"Search page: http://{host}:{port}/"))
+    ui.run(
+        page_function(searcher, settings),
+        host=settings.host,
+        port=port,
+        title=TITLE,
+        favicon="🔎",
+        reload=False,
+        show=False,
+        show_welcome_message=False,
+        uvicorn_logging_level="error",
+        timeout_graceful_shutdown=3,
+    )
+
+
+def _free_port(host: str, port: int) -> int:
+    """The port, or any free one for 0.
+
+    Raises:
+      OSError: it is taken.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            raise OSError(
+                error.errno, f"{error.strerror} (choose another port)", f"{host}:{port}"
+            ) from None
+        return int(listener.getsockname()[1])
