@@ -182,6 +182,7 @@ def serve(argv: list[str]) -> None:
     except ImportError as error:
         raise ValueError(f'The page needs {error.name}: pip install "mmv_tf[search]".') from error
     run(Searcher(FLAGS.index, FLAGS.model), settings, lambda line: print(line, flush=True))
+    print("Stopped.", flush=True)
 
 
 def _stop_on_sigterm() -> list[int]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Callable
 
@@ -46,6 +47,9 @@ def run(
     app.router.routes[:0] = routes(searcher)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     app.on_startup(lambda: announce(f"Search page: http://{host}:{port}/"))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Uvicorn stops in good order and then raises the signal again, which shall not kill.
+        signal.signal(number, lambda *_: None)
     ui.run(
         page_function(searcher, settings),
         host=settings.host,
