@@ -9,6 +9,7 @@ when they come from another site's page.
 
 from __future__ import annotations
 
+import contextlib
 import urllib.parse
 from collections.abc import Sequence
 
@@ -61,7 +62,7 @@ class Guard:
         if not length.isdigit() or int(length) > self._max_bytes:
             await _refuse(scope, receive, send, 413, "The file is too large.")
             return
-        received, answered = 0, False
+        received = 0
 
         async def counted() -> Message:
             nonlocal received
@@ -72,20 +73,19 @@ class Guard:
             return message
 
         async def headed(message: Message) -> None:
-            nonlocal answered
+            if received > self._max_bytes:
+                return  # What the page makes of the broken request.
             if message["type"] == "http.response.start":
-                answered = True
                 added = MutableHeaders(scope=message)
                 added["Content-Security-Policy"] = _POLICY
                 added["X-Content-Type-Options"] = "nosniff"
                 added["Referrer-Policy"] = "no-referrer"
             await send(message)
 
-        try:
+        with contextlib.suppress(_TooLarge):
             await self._app(scope, counted, headed)
-        except _TooLarge:
-            if not answered:
-                await _refuse(scope, receive, send, 413, "The file is too large.")
+        if received > self._max_bytes:
+            await _refuse(scope, receive, send, 413, "The file is too large.")
 
     def _is_ours(self, headers: Headers) -> bool:
         host = _name(headers.get("host", ""))

@@ -29,6 +29,8 @@ from mmv_tf.search.store import HEARD, SPANS, Index, Manifest, Skipped, Video, W
 FAISS_ABOVE = 300_000
 _MOST_SEGMENTS = 8
 _DEAD_SHARE = 0.2
+# The loudest sample of a window in which nothing is heard: -80 dB, below what 16 bits play audibly.
+_SILENCE = 1e-4
 # Of the rows, those outside of FAISS's files before they are made again.
 _OUTSIDE_SHARE = 0.1
 
@@ -282,8 +284,12 @@ class _Update:
         windows = self._embedder.windows
         vectors = {VISION: self._embedder.clips(block.clips(windows))}
         sounds = block.sounds(windows)
+        heard = np.zeros(len(block.starts), bool)
         if sounds is not None:
+            heard = np.abs(sounds).max(axis=1) > _SILENCE
             vectors[SOUND] = self._embedder.sounds(sounds)
+            for value in vectors[SOUND].values():
+                value[~heard] = 0
         count = len(block.starts)
         rows = {}
         for name, dim in self._embedder.matrices.items():
@@ -292,7 +298,7 @@ class _Update:
             rows[name] = np.zeros([count, dim], np.float32) if found is None else found[space]
         starts = np.array(block.starts) / windows.frame_rate
         rows[SPANS] = np.stack([starts, starts + windows.seconds], axis=1).astype(np.float32)
-        rows[HEARD] = np.full(count, sounds is not None)
+        rows[HEARD] = heard
         return rows
 
     def _finish(self, work: _Work) -> None:

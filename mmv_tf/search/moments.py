@@ -65,7 +65,8 @@ def find_moments(
         moments.append(Moment(video, start, end, float(scores[peak]), float(spans[peak, 0])))
         # Windows overlap each other, so those beside the moment reach into it.
         taken[video] |= (spans[:, 0] < end) & (spans[:, 1] > start)
-    return moments
+    # A score can differ in its last digit from the one that the candidates were sorted by.
+    return sorted(moments, key=lambda moment: -moment.score)
 
 
 def _extent(scores: np.ndarray, taken: np.ndarray, peak: int) -> tuple[int, int]:

@@ -6,7 +6,7 @@
   INDEX/manifest-00000007.json    the newest one that is whole is the index
   INDEX/segments/NAME/            video.vat.npy, audio.va.npy, ...: float32 [rows, D]
                                   spans.npy: float32 [rows, 2], start and end in seconds
-                                  heard.npy: bool [rows], whether a window has sound
+                                  heard.npy: bool [rows], whether there is sound in a window
                                   video.vat.faiss, .json: see `approximate`
 
 Nothing is changed once it is there: an update adds a segment and then a manifest, which appears

@@ -62,7 +62,7 @@ def library(tmp_path_factory, embedder) -> Library:
 def write_videos(videos: pathlib.Path) -> None:
     """See `library`."""
     h264 = {"codec": "libx264", "size": (96, 64)}
-    media_samples.write_film(videos / "long.mp4", seconds=12, **h264)
+    media_samples.write_film(videos / "long.mp4", seconds=12, tone_start=0.0, **h264)
     media_samples.write_vtt(videos / "long.vtt", [(0, 6, EVIL_CAPTION), (6, 12, "it falls down")])
     media_samples.write_film(videos / EVIL_NAME, seconds=3, **h264)
     media_samples.write_film(videos / "sub" / "silent.mkv", seconds=3, audio=None, **h264)

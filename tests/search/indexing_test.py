@@ -1,0 +1,266 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from mmv_tf.data import media
+from mmv_tf.search import Embedder, indexing, update_index
+from mmv_tf.search.embedder import SOUND, VISION
+from mmv_tf.search.indexing import Options
+from mmv_tf.search.lock import writing
+from mmv_tf.search.store import HEARD, SPANS, open_index
+from tests import media_samples, small_world
+from tests.search.conftest import EVIL_NAME, HERE
+
+
+def touch(path):
+    status = path.stat()
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 10**9))
+
+
+def rows_of(index, name, matrix):
+    (video,) = [video for video in index.manifest.videos if video.name == name]
+    array = index.segments[video.segment].array(matrix)
+    return np.array(array[video.first : video.first + video.count])
+
+
+def naive_vision(embedder, path, start):
+    """A window's embeddings, from its own frames, one by one, by a call of the network."""
+    windows = embedder.windows
+    times = [start + i / windows.frame_rate for i in range(windows.num_frames)]
+    side = round(windows.size * 224 / 200)
+    frames = [f for _, f in media.iter_pixels_at(path, times, side, not windows.square_crop, 9.0)]
+    top, left = (frames[0].shape[0] - 32) // 2, (frames[0].shape[1] - 32) // 2
+    clip = np.stack(frames)[:, top : top + 32, left : left + 32] / np.float32(255)
+    return embedder.model({"video": clip[np.newaxis]}, training=False)["video"]
+
+
+def naive_sound(embedder, path, start):
+    windows = embedder.windows
+    sound = media.read_waveform(path, start, start + windows.seconds, windows.sample_rate)
+    log_mel = embedder.model.log_mel(sound[np.newaxis])
+    return embedder.model({"audio": log_mel}, training=False)["audio"]
+
+
+def test_every_window_has_its_own_embeddings(library):
+    index = open_index(library.index)
+    for name in ("long.mp4", "sub/silent.mkv"):
+        spans = rows_of(index, name, SPANS)
+        picked = sorted({0, len(spans) // 2, len(spans) - 2, len(spans) - 1})
+        for row in picked:
+            start = float(spans[row, 0])
+            path = library.videos / name
+            expected = {
+                f"video.{k}": v for k, v in naive_vision(library.embedder, path, start).items()
+            }
+            if name == "long.mp4":
+                found = naive_sound(library.embedder, path, start)
+                expected |= {f"audio.{k}": v for k, v in found.items()}
+            for matrix in index.manifest.matrices:
+                got = rows_of(index, name, matrix)[row]
+                if matrix not in expected:
+                    assert not got.any(), "a video without sound"
+                    continue
+                vector = expected[matrix].numpy()[0]
+                cosine = got @ vector / np.linalg.norm(vector)
+                assert cosine == pytest.approx(1.0, abs=1e-4), (name, row, matrix)
+
+
+def test_windows_overlap_and_cover_the_videos(library):
+    index = open_index(library.index)
+    names = [video.name for video in index.manifest.videos]
+    assert names == sorted(["long.mp4", EVIL_NAME, "sub/silent.mkv"])
+    for video in index.manifest.videos:
+        spans = rows_of(index, video.name, SPANS)
+        assert spans[0, 0] == 0
+        assert spans[-1, 1] == pytest.approx(video.duration, abs=0.25)
+        assert (spans[1:, 0] < spans[:-1, 1]).all(), "each overlaps the next"
+        assert rows_of(index, video.name, HEARD).any() == video.has_audio
+    assert index.manifest.videos[1].captions == "long.vtt"
+
+
+def test_silence_is_not_heard(library):
+    index = open_index(library.index)
+    # The tone starts after a second.
+    heard, spans = (rows_of(index, EVIL_NAME, name) for name in (HEARD, SPANS))
+    assert heard.tolist() == (spans[:, 1] > 1.0).tolist()
+    assert not heard[0]
+    assert not rows_of(index, EVIL_NAME, "audio.va")[0].any()
+
+
+def test_a_corrupt_video_is_listed_and_skipped(library):
+    index = open_index(library.index)
+    (entry,) = index.manifest.skipped
+    assert entry.name == "damaged.mp4"
+    assert "can't be decoded" in entry.reason
+    assert str(library.videos) not in entry.reason
+
+
+def test_new_changed_and_removed_files_are_noticed(library, tmp_path, monkeypatch):
+    library = library.copy(tmp_path)
+    # The copy lies elsewhere: an index is of one folder.
+    with pytest.raises(ValueError, match="index is of one folder"):
+        update_index(library.videos, library.index, library.embedder, options=HERE)
+    index = tmp_path / "new"
+    first = update_index(library.videos, index, library.embedder, options=HERE)
+    assert len(first.added) == 3
+    before = {name: rows_of(open_index(index), name, "video.va") for name in first.added}
+
+    embedded = []
+    whole = indexing._Update._embed
+    monkeypatch.setattr(
+        indexing._Update, "_embed", lambda self, b: embedded.append(b) or whole(self, b)
+    )
+    again = update_index(library.videos, index, library.embedder, options=HERE)
+    assert sorted(again.unchanged) == sorted(first.added)
+    assert not embedded, "nothing is embedded twice, and the damaged one is not tried again"
+    assert again.skipped.keys() == {"damaged.mp4"}
+
+    (library.videos / "sub" / "silent.mkv").unlink()
+    touch(library.videos / EVIL_NAME)
+    media_samples.write_film(library.videos / "new.mp4", seconds=2)
+    media_samples.write_film(library.videos / "damaged.mp4", seconds=2)
+    (library.videos / "long.vtt").unlink()
+    report = update_index(library.videos, index, library.embedder, options=HERE)
+    assert report.added == ["damaged.mp4", "new.mp4"]
+    assert report.changed == [EVIL_NAME]
+    assert report.removed == ["sub/silent.mkv"]
+    assert report.unchanged == ["long.mp4"]
+    assert not report.skipped
+    opened = open_index(index)
+    assert opened.manifest.rows == report.windows
+    assert {v.captions for v in opened.manifest.videos} == {None}
+    for name in ("long.mp4", EVIL_NAME):
+        np.testing.assert_array_equal(rows_of(opened, name, "video.va"), before[name])
+
+
+def test_a_stopped_run_is_gone_on_with(library, tmp_path, monkeypatch):
+    calls = []
+    whole = indexing._Update._embed
+
+    def stops(self, block):
+        calls.append(block)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return whole(self, block)
+
+    monkeypatch.setattr(indexing._Update, "_embed", stops)
+    options = dataclasses.replace(HERE, commit_seconds=0.0)
+    with pytest.raises(KeyboardInterrupt):
+        update_index(library.videos, tmp_path, library.embedder, options=options)
+    done = {video.name for video in open_index(tmp_path).manifest.videos}
+    assert 0 < len(done) < 3
+    monkeypatch.setattr(indexing._Update, "_embed", whole)
+    report = update_index(library.videos, tmp_path, library.embedder, options=options)
+    assert set(report.unchanged) == done
+    assert len(report.added) == 3 - len(done)
+    mine, theirs = open_index(tmp_path), open_index(library.index)
+    for video in theirs.manifest.videos:
+        for matrix in theirs.manifest.matrices:
+            np.testing.assert_allclose(
+                rows_of(mine, video.name, matrix), rows_of(theirs, video.name, matrix), atol=1e-5
+            )
+
+
+def test_a_file_that_changes_meanwhile_is_left_for_the_next_run(library, tmp_path, monkeypatch):
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    film = media_samples.write_film(videos / "a.mp4", seconds=2)
+    whole = indexing._Update._embed
+    monkeypatch.setattr(indexing._Update, "_embed", lambda s, b: touch(film) or whole(s, b))
+    report = update_index(videos, tmp_path / "index", library.embedder, options=HERE)
+    assert report.windows == 0
+    assert "a.mp4 changed while it was read" in report.notes[0]
+
+
+def test_the_second_indexer_refuses(library, tmp_path):
+    with writing(tmp_path), pytest.raises(ValueError, match="is writing this index"):
+        update_index(library.videos, tmp_path, library.embedder, options=HERE)
+
+
+def test_a_lock_ends_with_its_program(library, tmp_path):
+    code = (
+        "import os, pathlib, sys; from mmv_tf.search.lock import writing\n"
+        "with writing(pathlib.Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+    )
+    # Without the package's __init__, which loads TensorFlow.
+    stub = "import sys, types; m = types.ModuleType('mmv_tf'); m.__path__ = ['mmv_tf']; "
+    stub += "s = types.ModuleType('mmv_tf.search'); s.__path__ = ['mmv_tf/search']; "
+    stub += "sys.modules.update({'mmv_tf': m, 'mmv_tf.search': s})\n"
+    assert subprocess.run([sys.executable, "-c", stub + code, str(tmp_path)]).returncode == -9
+    assert (tmp_path / "lock").exists()
+    with writing(tmp_path):
+        pass
+
+
+def test_another_network_is_refused_with_the_reason(library):
+    keras.utils.set_random_seed(1)
+    other = Embedder(small_world.tiny_model(), "other.keras")
+    with pytest.raises(ValueError, match=r"made with another network.*other\.keras"):
+        update_index(library.videos, library.index, other, options=HERE)
+
+
+def test_other_windows_are_refused(library):
+    step = library.embedder.windows.step_frames
+    try:
+        with pytest.raises(ValueError, match="windows every 2 frames; got 1"):
+            update_index(
+                library.videos, library.index, library.embedder.with_step(0.2), options=HERE
+            )
+    finally:
+        library.embedder.with_step(step / library.embedder.windows.frame_rate)
+
+
+def test_a_network_is_told_by_its_weights_only(library):
+    again = Embedder.load(library.model)
+    assert again.fingerprint == library.embedder.fingerprint
+    keras.utils.set_random_seed(1)
+    assert Embedder(small_world.tiny_model(), "x").fingerprint != again.fingerprint
+
+
+def test_segments_are_merged(library, tmp_path, monkeypatch):
+    monkeypatch.setattr(indexing, "_MOST_SEGMENTS", 1)
+    options = dataclasses.replace(HERE, commit_seconds=0.0)
+    update_index(library.videos, tmp_path, library.embedder, options=options)
+    index = open_index(tmp_path)
+    assert len(index.segments) == 1
+    for video in index.manifest.videos:
+        np.testing.assert_allclose(
+            rows_of(index, video.name, "video.va"),
+            rows_of(open_index(library.index), video.name, "video.va"),
+            atol=1e-5,
+        )
+
+
+def test_what_can_be_compared(embedder):
+    assert embedder.space("text", VISION) == "vat"
+    assert embedder.space("text", SOUND) == "vat"
+    assert embedder.space(SOUND, VISION) == embedder.space(VISION, SOUND) == "va"
+    assert embedder.space(VISION, VISION) == embedder.space(SOUND, SOUND) == "va"
+    assert embedder.matrices == {"video.va": 16, "video.vat": 8, "audio.va": 16, "audio.vat": 8}
+
+
+def test_a_network_that_does_not_say_how_it_sees_is_refused():
+    model = small_world.tiny_model()
+    del model.metadata["frame_rate"]
+    with pytest.raises(ValueError, match="metadata lack frame_rate"):
+        Embedder(model, "x")
+
+
+@pytest.mark.slow
+def test_child_processes_give_the_same(library, tmp_path):
+    update_index(library.videos, tmp_path, library.embedder, options=Options(processes=2))
+    mine, theirs = open_index(tmp_path), open_index(library.index)
+    assert [v.name for v in mine.manifest.videos] == [v.name for v in theirs.manifest.videos]
+    assert [e.name for e in mine.manifest.skipped] == ["damaged.mp4"]
+    for video in theirs.manifest.videos:
+        for matrix in theirs.manifest.matrices:
+            np.testing.assert_allclose(
+                rows_of(mine, video.name, matrix), rows_of(theirs, video.name, matrix), atol=1e-5
+            )
