@@ -62,8 +62,10 @@ class Page:
                 return message["result"]
 
     def open(self, address: str) -> None:
-        """Goes to an address; `wait` for what should be there."""
+        """Goes to an address, until the new page is loaded; scripts may have more to do."""
+        self.run("window.leaving = true")
         self.send("Page.navigate", url=address)
+        self.wait("!window.leaving && document.readyState == 'complete'")
 
     def run(self, expression: str) -> Any:
         """The value of a JavaScript expression, awaited if it is a promise."""
