@@ -40,6 +40,9 @@ def define_index() -> None:
     )
     flags.DEFINE_float("deadline_seconds", 120.0, "For decoding a block of windows.")
     flags.DEFINE_integer("faiss_above", 300_000, "Windows from which on FAISS is used; -1: never.")
+    flags.DEFINE_bool(
+        "overwrite", False, "Begin anew if the index is of another network or folder."
+    )
     flags.DEFINE_bool("retry", False, "Try files again that could not be read before.")
     flags.DEFINE_bool("json", False, "Print the report as JSON.")
 
@@ -60,6 +63,7 @@ def index(argv: list[str]) -> int | None:
         "deadline_seconds": FLAGS.deadline_seconds,
         "faiss_above": None if FLAGS.faiss_above < 0 else FLAGS.faiss_above,
         "retry": FLAGS.retry,
+        "overwrite": FLAGS.overwrite,
     }
     if FLAGS.processes is not None:
         values["processes"] = FLAGS.processes

@@ -29,7 +29,15 @@ def test_the_whole_chain(tmp_path, capfd):
     record = run_steps(make_steps(job), job.work / "steps.json")
     results = report.write(job.work, film, record)
 
-    assert list(record) == ["prepare_data", "train", "evaluate", "deflate", "export", "ask"]
+    assert list(record) == [
+        "prepare_data",
+        "train",
+        "evaluate",
+        "deflate",
+        "export",
+        "ask",
+        "index",
+    ]
     stored = json.loads((job.work / "results.json").read_text())
     assert stored["retrieval"].keys() == {"text -> video", "video -> audio", "audio -> text"}
     for metrics in stored["retrieval"].values():
@@ -39,16 +47,18 @@ def test_the_whole_chain(tmp_path, capfd):
     assert stored["deflation"]["fitted"]["l1"] < stored["deflation"]["naive"]["l1"]
     assert stored["export"]["signatures"].keys() == {"video", "audio", "text", "image"}
     assert [answer["sentence"] for answer in stored["answers"]] == list(job.sentences)
+    assert stored["search"]["windows"] > 10
     assert "text -> video: median rank" in report.summary(results)
 
     page = (job.work / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 3
     assert page.count("data:image/jpeg;base64,") >= 4
+    assert page.rstrip().splitlines()[-2].startswith("127.0.0.1:8600"), "where the film is searched"
     assert "http" not in page.replace("http-equiv", ""), "the page is self-contained"
 
     capfd.readouterr()
     run_steps(make_steps(job), job.work / "steps.json")
-    assert capfd.readouterr().out.count("done before") == 6
+    assert capfd.readouterr().out.count("done before") == 7
 
 
 def test_a_failed_step_is_named_and_done_ones_are_kept(tmp_path, capfd):

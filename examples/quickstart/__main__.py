@@ -74,7 +74,7 @@ def main(argv: list[str]) -> int:
     del argv
     work = pathlib.Path(_WORK.value)
     work.mkdir(parents=True, exist_ok=True)
-    print("[0/6] the film and word vectors", flush=True)
+    print("[0/7] the film and word vectors", flush=True)
     film = downloads.fetch_film(work / "downloads", _FILM.value)
     vectors = downloads.fetch_word_vectors(work / "downloads")
     started = time.monotonic()
@@ -88,6 +88,7 @@ def main(argv: list[str]) -> int:
     print(report.summary(results))
     print(f"This took {(time.monotonic() - started) / 60:.1f} minutes.")
     print(f"The report is {work / 'report.html'}, its numbers {work / 'results.json'}.")
+    print(f"Search the film: {report.search_command(work)}, then open {report.SEARCH_PAGE}")
     return 0
 
 
@@ -99,6 +100,7 @@ def make_steps(job: Job) -> list[Step]:
     image_model, saved_model = work / "image_encoder.keras", work / "saved_model"
     config_file = pathlib.Path(job.config.partition(":")[0])
     ask = HERE / "ask.py"
+    index = work / report.SEARCH_INDEX
     return [
         Step(
             "prepare_data",
@@ -167,6 +169,19 @@ def make_steps(job: Job) -> list[Step]:
             ),
             outputs=(work / "ask.json",),
             depends=(ask,),
+        ),
+        Step(
+            "index",
+            (
+                *("-m", "binaries.search", "index", "--overwrite"),
+                f"--videos={job.film}",
+                f"--captions={job.captions}",
+                f"--model={run}",
+                f"--index={index}",
+                # The film is known to be whole: it can be decoded without a process of its own.
+                "--processes=0",
+            ),
+            outputs=(index / "segments",),
         ),
     ]
 

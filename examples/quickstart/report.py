@@ -29,11 +29,15 @@ from mmv_tf.configuration import write_json
 from mmv_tf.data.media import iter_frames_at
 from mmv_tf.data.writer import read_manifest
 from mmv_tf.evaluation.retrieval import normalize
+from mmv_tf.search.store import open_index
 
 # Sentences shown with pictures: this many, evenly over the test captions, none chosen by hand.
 _SHOWN_SENTENCES = 6
 _BEST = 4
 _THUMBNAIL_SIDE = 120
+# The last step's, and where its page is served.
+SEARCH_INDEX = "search_index"
+SEARCH_PAGE = "http://127.0.0.1:8600/"
 _INK, _ACCENT, _SECOND, _MUTED = "#1d2733", "#d9480f", "#1971c2", "#868e96"
 
 
@@ -65,6 +69,7 @@ def write(
         "deflation": run.deflation,
         "export": {key: value for key, value in run.asked.items() if key != "answers"},
         "answers": run.asked["answers"],
+        "search": {"windows": open_index(work / SEARCH_INDEX).manifest.rows},
         "steps": record,
         "environment": {
             **run.evaluation["environment"],
@@ -73,11 +78,16 @@ def write(
         },
     }
     write_json(results, work / "results.json")
-    page = _page(run, film, results)
+    page = _page(run, film, results, search_command(work))
     temporary = work / "report.tmp"
     temporary.write_text(page, encoding="utf-8")
     temporary.replace(work / "report.html")
     return results
+
+
+def search_command(work: pathlib.Path) -> str:
+    """What serves the search page of the film."""
+    return f".venv/bin/python -m binaries.search serve --index={work / SEARCH_INDEX}"
 
 
 def summary(results: dict[str, Any]) -> str:
@@ -390,7 +400,7 @@ def _verdict(results: dict[str, Any]) -> str:
     return "; ".join(parts) + "."
 
 
-def _page(run: Run, film: pathlib.Path, results: dict[str, Any]) -> str:
+def _page(run: Run, film: pathlib.Path, results: dict[str, Any], search: str) -> str:
     clips, training = results["data"]["clips"], results["training"]
     deflation, speed = results["deflation"], results["deflation"]["speed"]
     held_out = sum(block["split"] == "test" for block in results["data"]["blocks"])
@@ -481,5 +491,10 @@ whole film, training part included.</p>
 {environment["tensorflow"]}, Python {environment["python"]}, mmv_tf {environment["mmv_tf"]}. Seconds
 of an interrupted step are those of its last part. Film: Big Buck Bunny, © 2008 Blender Foundation,
 www.bigbuckbunny.org, CC BY 3.0. Word vectors: GloVe 6B, PDDL.</p>
+
+<h2>Search the film yourself</h2>
+<p>{results["search"]["windows"]} overlapping windows of it are indexed. By a sentence, a picture, a
+sound or a clip: <code>{html.escape(search)}</code>, then open
+{html.escape(SEARCH_PAGE.removeprefix("http://"))}</p>
 </html>
 """

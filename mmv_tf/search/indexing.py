@@ -45,6 +45,7 @@ class Options:
       commit_seconds: after which what is done is made part of the index.
       faiss_above: windows from which on FAISS's files are made; None for never.
       retry: try files again that could not be indexed.
+      overwrite: begin anew where the index is of another network, folder or windows, or damaged.
     """
 
     processes: int = dataclasses.field(
@@ -54,6 +55,7 @@ class Options:
     commit_seconds: float = 60.0
     faiss_above: int | None = FAISS_ABOVE
     retry: bool = False
+    overwrite: bool = False
 
 
 @dataclasses.dataclass
@@ -110,7 +112,7 @@ def update_index(
     directory = pathlib.Path(directory)
     root, files, refused = find_videos(videos, captions)
     with writing(directory):
-        index = _open(directory, root, embedder)
+        index = _open(directory, root, embedder, options.overwrite)
         update = _Update(directory, root, index, embedder, options)
         update.report.skipped.update(refused)
         for name, reason in refused.items():
@@ -120,21 +122,35 @@ def update_index(
         return update.report
 
 
-def _open(directory: pathlib.Path, root: pathlib.Path, embedder: Embedder) -> Index:
+def _open(
+    directory: pathlib.Path, root: pathlib.Path, embedder: Embedder, overwrite: bool
+) -> Index:
     """The index to go on from, or an empty one."""
+    empty = Manifest(
+        0, str(root), embedder.path, embedder.fingerprint, embedder.windows, embedder.matrices
+    )
     try:
         index = store.open_index(directory)
+        _check_same(directory, root, embedder, index.manifest)
     except store.MissingIndex:
-        manifest = Manifest(
-            0, str(root), embedder.path, embedder.fingerprint, embedder.windows, embedder.matrices
-        )
-        return Index(directory, manifest, {})
-    manifest = index.manifest
+        return Index(directory, empty, {})
+    except ValueError:
+        if not overwrite:
+            raise
+        return Index(directory, empty, {})
+    return index
+
+
+def _check_same(
+    directory: pathlib.Path, root: pathlib.Path, embedder: Embedder, manifest: Manifest
+) -> None:
+    """Raises a ValueError if an index is of another network, other windows or another folder."""
     if manifest.fingerprint != embedder.fingerprint:
         raise ValueError(
             f"{directory}: the index was made with another network ({manifest.model}, "
             f"{manifest.fingerprint[:12]}) than {embedder.path} ({embedder.fingerprint[:12]}), "
-            "whose vectors can't be compared; take that network or another folder for the index."
+            "whose vectors can't be compared; take that network or another folder for the index, "
+            "or --overwrite it."
         )
     if manifest.windows != embedder.windows:
         raise ValueError(
@@ -146,7 +162,6 @@ def _open(directory: pathlib.Path, root: pathlib.Path, embedder: Embedder) -> In
             f"{directory}: is the index of {manifest.root}; got videos in {root}; an index is of "
             "one folder, so take another folder for the index."
         )
-    return index
 
 
 @dataclasses.dataclass
@@ -249,11 +264,11 @@ class _Update:
         total = sum(work.info.duration for work in works.values())
         tasks = [self._task(works[file.name]) for file in files if file.name in works]
         with Progress(round(total), "index", "s of video") as progress:
-            shown = 0.0
+            shown, embedded = 0.0, 0
             for (name, part), result in runner.run(tasks):
                 work = works[name]
                 shown += work.info.duration / work.parts
-                progress.update(int(shown) - progress.done, windows=self._count())
+                progress.update(int(shown) - progress.done, windows=embedded)
                 if name in failed:
                     continue  # Another part of it failed.
                 if isinstance(result, Failure):
@@ -262,6 +277,7 @@ class _Update:
                     work.done.clear()
                     continue
                 work.done[part] = self._embed(result)
+                embedded += len(result.starts)
                 if len(work.done) == work.parts:
                     self._finish(work)
             progress.update(round(total) - progress.done)
@@ -333,11 +349,6 @@ class _Update:
             self.report.notes.append(f"{file.name} was in the index and can't be read any more.")
         self._dirty = True
         progress.write(f"skipped {file.name}: {reason}")
-
-    def _count(self) -> int:
-        return sum(video.count for video in self._videos.values()) + sum(
-            len(rows[SPANS]) for _, rows in self._pending
-        )
 
     def _runner(self) -> Runner:
         if self._options.processes == 0:

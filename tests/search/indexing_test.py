@@ -206,6 +206,21 @@ def test_another_network_is_refused_with_the_reason(library):
         update_index(library.videos, library.index, other, options=HERE)
 
 
+def test_an_index_of_another_network_can_be_overwritten(library, tmp_path):
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    media_samples.write_film(videos / "a.mp4", seconds=2)
+    update_index(videos, tmp_path / "index", library.embedder, options=HERE)
+    keras.utils.set_random_seed(1)
+    other = Embedder(small_world.tiny_model(), "other.keras")
+    options = dataclasses.replace(HERE, overwrite=True)
+    report = update_index(videos, tmp_path / "index", other, options=options)
+    assert report.added == ["a.mp4"]
+    index = open_index(tmp_path / "index")
+    assert index.manifest.fingerprint == other.fingerprint
+    assert len(index.segments) == 1
+
+
 def test_other_windows_are_refused(library):
     step = library.embedder.windows.step_frames
     try:
