@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import functools
 import os
 from collections.abc import Sequence
 
@@ -78,13 +79,19 @@ def best(
 
     # The rows are read once and the BLAS of one thread can't read as fast as memory gives them: so
     # each thread has its own blocks.
-    with threadpoolctl.threadpool_limits(1, "blas"):
+    with _libraries().limit(limits=1, user_api="blas"):
         if threads == 1:
             return share(0)
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:
             shares = list(pool.map(share, range(threads)))
     rows, values = (np.concatenate(parts) for parts in zip(*shares, strict=True))
     return _first(rows, values, count)
+
+
+@functools.cache
+def _libraries() -> threadpoolctl.ThreadpoolController:
+    """Looked for once, which takes as long as a query."""
+    return threadpoolctl.ThreadpoolController()
 
 
 def _first(rows: np.ndarray, values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

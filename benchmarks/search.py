@@ -1,0 +1,267 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Search: the cost of indexing beside its parts, and of queries over a million windows.
+
+  python -m benchmarks.search --part=index [--film=FILE]
+  python -m benchmarks.search --part=query [--windows=1000000] [--directory=DIR]
+
+Prints one line of JSON. The parts of indexing are decoding (PyAV's bare decoding of every frame and
+of the sound, which scales nothing) and the network's forward pass over as many windows. They and
+indexing are done in turn, in one process; CPU seconds are compared.
+
+Queries are timed from the vector to the moments, on the memory-mapped index, against the matrix
+product alone. The vectors lie in clusters, as those of videos do, whose windows resemble each other:
+2,000 centres with noise around them that is as long as they are, so that two of a cluster have a
+cosine of a half. Queries are rows with noise of half their length, none of them one that FAISS's
+settings were chosen by.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+import av
+import numpy as np
+from absl import app, flags
+
+from mmv_tf.search import approximate, store
+from mmv_tf.search.exact import Term, best
+from mmv_tf.search.searcher import Asked, _View
+from mmv_tf.search.windows import Windows
+
+_PART = flags.DEFINE_enum("part", "query", ["index", "query"], "What is measured.")
+_FILM = flags.DEFINE_string("film", None, "To index; a generated one of a minute if not said.")
+_ROUNDS = flags.DEFINE_integer("rounds", 3, "Of indexing and its parts, in turn.", lower_bound=1)
+_WINDOWS = flags.DEFINE_integer("windows", 1_000_000, "In the index.", lower_bound=10_000)
+_DIM = flags.DEFINE_integer("dim", 256, "Of the vectors (PAPER section 1: 256).", lower_bound=2)
+_QUERIES = flags.DEFINE_integer("queries", 50, "Queries.", lower_bound=1)
+_DIRECTORY = flags.DEFINE_string("directory", None, "Keeps the index for the next run.")
+_CENTRES, _SPREAD = 2_000, 1.0
+_MATRIX = "video.vat"
+_PER_VIDEO = 1_000
+
+
+def main(argv: list[str]) -> None:
+    """Measures and prints."""
+    del argv
+    with tempfile.TemporaryDirectory() as folder:
+        directory = pathlib.Path(_DIRECTORY.value or folder)
+        result = _index(pathlib.Path(folder)) if _PART.value == "index" else _query(directory)
+    print(json.dumps({"benchmark": f"search/{_PART.value}", **result}))
+
+
+# --- Indexing -------------------------------------------------------------------------------------
+
+
+def _index(folder: pathlib.Path) -> dict[str, Any]:
+    import keras
+
+    from mmv_tf.configuration import load_config
+    from mmv_tf.pretrained import create_model
+    from mmv_tf.search import Embedder, update_index
+    from mmv_tf.search.indexing import Options
+    from mmv_tf.training.experiment import _with_metadata
+
+    keras.utils.set_random_seed(0)
+    words = ["rabbit", "butterfly"]
+    vectors = np.random.default_rng(0).standard_normal((2, 50), np.float32)
+    model = create_model(_with_metadata(load_config("configs/quickstart.py")), words, vectors)
+    embedder = Embedder(model, "generated")
+    film = pathlib.Path(_FILM.value) if _FILM.value else _write_film(folder / "film.mp4")
+    with av.open(str(film)) as container:
+        duration = container.duration / av.time_base
+    starts = embedder.windows.starts(duration)
+    windows = embedder.windows
+    generator = np.random.default_rng(0)
+    clip = generator.integers(0, 256, (1, windows.num_frames, windows.size, windows.size, 3))
+    clips = np.repeat(clip.astype(np.uint8), len(starts), axis=0)
+    sounds = np.repeat(generator.uniform(-1, 1, (1, windows.samples)), len(starts), axis=0)
+    sounds = sounds.astype(np.float32)
+
+    def forward() -> None:
+        embedder.clips(clips)
+        embedder.sounds(sounds)
+
+    number = 0
+
+    def index() -> None:
+        nonlocal number
+        number += 1
+        update_index(film, folder / f"index{number}", embedder, options=Options(processes=0))
+
+    parts: dict[str, Callable[[], None]] = {
+        "decode": lambda: _decode(film),
+        "forward": forward,
+        "index": index,
+    }
+    forward()  # Traced before it is timed.
+    seconds: dict[str, list[float]] = {name: [] for name in parts}
+    walls: dict[str, list[float]] = {name: [] for name in parts}
+    for _ in range(_ROUNDS.value):
+        for name, part in parts.items():
+            wall, start = time.perf_counter(), time.process_time()
+            part()
+            seconds[name].append(time.process_time() - start)
+            walls[name].append(time.perf_counter() - wall)
+    cpu = {name: statistics.median(values) for name, values in seconds.items()}
+    wall_clock = {name: statistics.median(values) for name, values in walls.items()}
+    return {
+        "film_seconds": round(duration, 1),
+        "windows": len(starts),
+        "cpu_seconds": {name: round(value, 2) for name, value in cpu.items()},
+        "wall_seconds": {name: round(value, 2) for name, value in wall_clock.items()},
+        "ratio_cpu": round(cpu["index"] / (cpu["decode"] + cpu["forward"]), 3),
+        "ratio_wall": round(
+            wall_clock["index"] / (wall_clock["decode"] + wall_clock["forward"]), 3
+        ),
+    }
+
+
+def _decode(film: pathlib.Path) -> None:
+    """Every frame of the picture and of the sound, and nothing made of them."""
+    for kind in ("video", "audio"):
+        with av.open(str(film)) as container:
+            stream = getattr(container.streams, kind)[0]
+            stream.codec_context.thread_count = 1
+            for _ in container.decode(stream):
+                pass
+
+
+def _write_film(path: pathlib.Path, seconds: int = 60) -> pathlib.Path:
+    """640 x 360 at 24 frames a second, H.264 and AAC: a moving texture and noise."""
+    generator = np.random.default_rng(0)
+    texture = generator.integers(0, 256, (90, 160 + 24 * seconds, 3), np.uint8)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=24)
+        video.width, video.height, video.pix_fmt, video.bit_rate = 640, 360, "yuv420p", 1_000_000
+        sound = container.add_stream("aac", rate=48_000, layout="mono")
+        for number in range(24 * seconds):
+            picture = texture[:, number : number + 160].repeat(4, axis=0).repeat(4, axis=1)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(video.encode(None))
+        for start in range(0, 48_000 * seconds, 1024):
+            noise = generator.uniform(-0.5, 0.5, (1, 1024)).astype(np.float32)
+            piece = av.AudioFrame.from_ndarray(noise, format="fltp", layout="mono")
+            piece.sample_rate, piece.pts = 48_000, start
+            container.mux(sound.encode(piece))
+        container.mux(sound.encode(None))
+    return path
+
+
+# --- Queries --------------------------------------------------------------------------------------
+
+
+def _query(directory: pathlib.Path) -> dict[str, Any]:
+    index = _large_index(directory)
+    (segment,) = index.segments.values()
+    matrix = segment.array(_MATRIX)
+    path = segment.directory / f"{_MATRIX}.faiss"
+    made = (
+        json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        if path.exists()
+        else approximate.build(matrix, path)
+    )
+    view = _View(index, 1)
+    generator = np.random.default_rng(99)
+    queries = [_near(matrix, generator) for _ in range(_QUERIES.value)]
+    scores = np.empty(len(matrix), np.float32)
+
+    def product(query: np.ndarray) -> None:
+        np.dot(matrix, query, out=scores)
+
+    def exact_rows(query: np.ndarray) -> np.ndarray:
+        return best([Term(matrix, query, 1.0)], 10)[0]
+
+    def moments(query: np.ndarray, exact: bool) -> Any:
+        return view.search((Asked(_MATRIX, query, 1.0),), 10, exact)
+
+    index_file = view.approximate(next(iter(index.segments)), _MATRIX)
+    if index_file is None:
+        raise SystemExit('This needs FAISS: pip install "mmv_tf[search]".')
+    kinds: dict[str, Callable[[np.ndarray], Any]] = {
+        "product": product,
+        "exact_ten_best": exact_rows,
+        "exact_moments": lambda query: moments(query, True),
+        "faiss_ten_best": lambda query: index_file.best(query, 10)[0],
+        "faiss_moments": lambda query: moments(query, False),
+    }
+    for run in kinds.values():
+        run(queries[0])  # The pages are read before it is timed.
+    seconds: dict[str, list[float]] = {name: [] for name in kinds}
+    hits = 0
+    for query in queries:
+        found = {}
+        for name, run in kinds.items():
+            start = time.perf_counter()
+            found[name] = run(query)
+            seconds[name].append(time.perf_counter() - start)
+        hits += len(set(found["exact_ten_best"]) & set(found["faiss_ten_best"]))
+    milliseconds = {
+        name: {
+            "median": round(1e3 * statistics.median(values), 2),
+            "p95": round(1e3 * float(np.quantile(values, 0.95)), 2),
+        }
+        for name, values in seconds.items()
+    }
+    exact, plain = (milliseconds[name]["median"] for name in ("exact_ten_best", "product"))
+    return {
+        "windows": len(matrix),
+        "dim": matrix.shape[1],
+        "milliseconds": milliseconds,
+        "exact_gb_per_second": round(matrix.nbytes / exact / 1e6, 2),
+        "exact_to_product": round(exact / plain, 3),
+        "faiss_recall": round(hits / (10 * len(queries)), 4),
+        "faiss": made,
+        "faiss_bytes": path.stat().st_size,
+        "peak_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+    }
+
+
+def _large_index(directory: pathlib.Path) -> store.Index:
+    """An index of so many windows, a thousand a video, of one matrix."""
+    count, dim = _WINDOWS.value // _PER_VIDEO * _PER_VIDEO, _DIM.value
+    if store.newest_generation(directory):
+        return store.open_index(directory)
+    generator = np.random.default_rng(0)
+    centres = generator.standard_normal((_CENTRES, dim), np.float32)
+    matrix = np.empty((count, dim), np.float32)
+    for start in range(0, count, 50_000):
+        rows = matrix[start : start + 50_000]
+        rows[:] = centres[generator.integers(_CENTRES, size=len(rows))] / np.sqrt(dim)
+        rows += _SPREAD / np.sqrt(dim) * generator.standard_normal(rows.shape, np.float32)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    begin = np.tile(np.arange(_PER_VIDEO, dtype=np.float32), count // _PER_VIDEO)
+    arrays = {
+        _MATRIX: matrix,
+        store.SPANS: np.stack([begin, begin + 2], axis=1),
+        store.HEARD: np.ones(count, bool),
+    }
+    windows = Windows(4, 2.0, 64, True, 2, 48_000)
+    manifest = store.Manifest(0, "/", "generated", "0" * 64, windows, {_MATRIX: dim})
+    writer = store.Writer(directory, manifest)
+    name, files = writer.add_segment(arrays)
+    videos = tuple(
+        store.Video(f"{n:06d}.mp4", 0, 0, _PER_VIDEO + 1.0, True, name, n * _PER_VIDEO, _PER_VIDEO)
+        for n in range(count // _PER_VIDEO)
+    )
+    writer.commit(videos=videos, segments={name: files})
+    return store.open_index(directory)
+
+
+def _near(matrix: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """A row with noise."""
+    row = np.array(matrix[generator.integers(len(matrix))])
+    noise = generator.standard_normal(row.shape, np.float32)
+    row += 0.5 * noise / np.linalg.norm(noise)
+    return row / np.linalg.norm(row)
+
+
+if __name__ == "__main__":
+    app.run(main)
