@@ -10,10 +10,10 @@ of the sound, which scales nothing) and the network's forward pass over as many 
 indexing are done in turn, in one process; CPU seconds are compared.
 
 Queries are timed from the vector to the moments, on the memory-mapped index, against the matrix
-product alone. The vectors lie in clusters, as those of videos do, whose windows resemble each other:
-2,000 centres with noise around them that is as long as they are, so that two of a cluster have a
-cosine of a half. Queries are rows with noise of half their length, none of them one that FAISS's
-settings were chosen by.
+product alone. The vectors lie in clusters, as those of videos do, whose windows are alike: 2,000
+centres with noise around them that is as long as they are, so that two of a cluster have a cosine
+of a half. Queries are rows with noise of half their length, none of them one that FAISS's settings
+were chosen by.
 """
 
 from __future__ import annotations

@@ -114,3 +114,68 @@ def test_a_full_disk_says_what_to_do(run, kind):
     assert status == 1
     assert errors.count("\n") == 1
     assert "No space left on device; free some and run the same command again." in errors
+
+
+COMMANDS = '''"""Fetches and counts."""
+from absl import flags
+import command_line
+
+def define_fetch():
+    """Fetches things."""
+    flags.DEFINE_integer("limit", 3, "How many.")
+
+def define_count():
+    """Counts things."""
+    flags.DEFINE_string("colour", None, "Of which colour.", required=True)
+
+def fetch(argv):
+    print("fetched", flags.FLAGS.limit)
+
+def count(argv):
+    print("counted", flags.FLAGS.colour)
+
+if __name__ == "__main__":
+    command_line.run_commands(
+        {"fetch": (define_fetch, fetch), "count": (define_count, count)}
+    )
+'''
+
+
+def test_commands(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(COMMANDS)
+
+    def call(*arguments):
+        done = subprocess.run(
+            [sys.executable, str(program), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={"PYTHONPATH": str(ROOT / "mmv_tf")},
+            check=False,
+        )
+        return done.returncode, done.stdout.strip(), done.stderr.strip()
+
+    assert call("fetch", "--limit=5") == (0, "fetched 5", "")
+    assert call("count", "--colour=red") == (0, "counted red", "")
+    status, shown, _ = call("--help")
+    assert status == 0
+    assert "Fetches and counts." in shown and "count   Counts things." in shown
+    status, shown, _ = call("count", "--help")
+    assert status == 0
+    assert "--colour" in shown and "--limit" not in shown
+    for arguments, message in (
+        ((), "error: got the command ''; expected one of fetch, count. See --help."),
+        (("fech",), "error: got the command 'fech'; did you mean fetch? See --help."),
+        (
+            ("--limit=5",),
+            "error: got the command '--limit=5'; expected one of fetch, count. See --help.",
+        ),
+        (("count", "--limit=5"), "error: unknown flag --limit; see --help."),
+        (("count",), "error: --colour is missing; see --help."),
+        (
+            ("fetch", "more"),
+            "error: got the argument 'more'; expected flags only, --name=value; see --help.",
+        ),
+    ):
+        assert call(*arguments) == (2, "", message)

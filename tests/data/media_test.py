@@ -268,3 +268,49 @@ def test_encode_image(tmp_path):
     np.testing.assert_allclose(media_samples.decode(jpeg)[40, 30], [200, 0, 0], atol=4)
     with pytest.raises(media.MediaError, match=r"^x: can't be decoded"):
         media.encode_image(b"x", 60, name="x")
+
+
+def test_pixels_are_those_of_the_frames(film):
+    times = [0.0, 0.25, 0.5, 1.9]
+    jpegs = [media_samples.decode(jpeg) for _, jpeg in media.iter_frames_at(film, times, 48, 95)]
+    pixels = list(media.iter_pixels_at(film, times, 48))
+    assert [time for time, _ in pixels] == times
+    for jpeg, (_, frame) in zip(jpegs, pixels, strict=True):
+        assert frame.shape == jpeg.shape == (48, 64, 3) and frame.dtype == np.uint8
+        assert np.abs(frame.astype(int) - jpeg).mean() < 2
+    _, squeezed = next(media.iter_pixels_at(film, [0.5], 32, square=True))
+    assert squeezed.shape == (32, 32, 3)
+
+
+def test_pixels_may_be_held_for_longer(film):
+    end = media.probe(film).duration
+    with pytest.raises(media.MediaError, match="ends at"):
+        list(media.iter_pixels_at(film, [end + 1.0], 48))
+    ((_, held),) = media.iter_pixels_at(film, [end + 1.0], 48, hold_seconds=1.5)
+    ((_, last),) = media.iter_pixels_at(film, [end - 0.01], 48)
+    np.testing.assert_array_equal(held, last)
+
+
+def test_image_pixels(tmp_path):
+    Image.new("RGB", (80, 40), (10, 200, 30)).save(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    for source in (tmp_path / "a.png", data):
+        assert media.image_pixels(source, 20).shape == (20, 40, 3)
+        squeezed = media.image_pixels(source, 20, square=True)
+        assert squeezed.shape == (20, 20, 3)
+        assert (squeezed == (10, 200, 30)).all()
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+def test_play_lists_are_no_videos(film, tmp_path, suffix):
+    """They would read other files, which whoever wrote them need not be allowed to see."""
+    lists = {
+        "hls": f"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:2,\n{film.name}\n#EXT-X-ENDLIST\n",
+        "concat": f"ffconcat version 1.0\nfile {film.name}\n",
+    }
+    (tmp_path / film.name).write_bytes(film.read_bytes())
+    for name, text in lists.items():
+        path = tmp_path / f"{name}{suffix}"
+        path.write_text(text)
+        with pytest.raises(media.MediaError, match="can't be decoded"):
+            media.probe(path)

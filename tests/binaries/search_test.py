@@ -1,0 +1,106 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from tests import programs
+from tests.search.conftest import embedder, library  # noqa: F401
+
+pytest.importorskip("faiss", reason="the extra 'search' is not installed")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("find",), 2, "got the command 'find'"),
+        (("index", "--index=x", "--model=y"), 2, "--videos is missing"),
+        (("index", "--index=x", "--model=y", "--videos=/nothing"), 1, "no such file or folder"),
+        (("query", "--index=x"), 2, "give at least one of --text"),
+        (("query", "--index=x", "--text=a", "--weights=1,2"), 2, "2 numbers for 1 queries"),
+        (("query", "--index=x", "--text=a", "--weights=b"), 2, "expected numbers"),
+        (("query", "--index=/nothing", "--text=a"), 1, "make one: python -m binaries.search"),
+        (("query", "--index=x", "--text="), 1, "A sentence has 1 to"),
+        (("serve", "--index=x", "--host=0.0.0.0"), 1, "everybody who reaches this machine"),
+        (("serve", "--index=x", "--text=a"), 2, "unknown flag --text"),
+    ],
+)
+def test_mistakes(arguments, status, message):
+    done = programs.run_forked("search", *arguments)
+    assert done.returncode == status
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not done.stdout
+
+
+def test_a_port_that_is_taken(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = programs.run_forked("search", "serve", f"--index={tmp_path}", f"--port={port}")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "choose another port" in done.stderr
+
+
+@pytest.mark.slow
+def test_query(library):  # noqa: F811
+    clip = library.videos / "long.mp4"
+    done = programs.run(
+        *("search", "query", f"--index={library.index}", "--json", "--limit=2"),
+        *(f"--video={clip}@3.2-4.0", "--text=red square", "--weights=1e-6,1"),
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["approximate"] is False
+    first = answer["moments"][0]
+    assert first["file"] == "long.mp4"
+    assert first["start"] <= 3.2 < first["end"]
+    assert first["score"] == pytest.approx(1.0, abs=1e-3)
+    assert len(answer["moments"]) == 2
+
+
+@pytest.mark.slow
+def test_index_and_query_as_a_user_does(library, tmp_path):  # noqa: F811
+    flags = (f"--videos={library.videos}", f"--model={library.model}", f"--index={tmp_path / 'i'}")
+    done = programs.run("search", "index", *flags)
+    assert done.returncode == 0, done.stderr
+    assert "3 videos new, 0 changed, 0 gone, 0 as before, 1 skipped" in done.stdout
+    assert "skipped damaged.mp4: can't be decoded" in done.stdout
+    again = programs.run("search", "index", *flags, "--json")
+    assert len(json.loads(again.stdout)["unchanged"]) == 3
+    table = programs.run("search", "query", f"--index={tmp_path / 'i'}", "--text=a red square")
+    assert table.stdout.splitlines()[0].split() == ["start", "end", "score", "file"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_indexer_leaves_a_whole_index(library, tmp_path, number):  # noqa: F811
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for copy in range(40):
+        shutil.copy(library.videos / "long.mp4", videos / f"{copy}.mp4")
+    flags = (f"--videos={videos}", f"--model={library.model}", f"--index={tmp_path / 'i'}")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "binaries.search", "index", *flags],
+        cwd=programs.ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stderr:
+        if line.startswith("look at"):
+            break
+    try:
+        process.wait(1.0)
+    except subprocess.TimeoutExpired:
+        process.send_signal(number)
+    status = process.wait(60)
+    process.stderr.close()
+    assert status == {signal.SIGTERM: 42, signal.SIGINT: 130, signal.SIGKILL: -9}[number]
+    done = programs.run("search", "index", *flags, "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert len(report["added"]) + len(report["unchanged"]) == 40
