@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The whole chain of programs on a generated film: fails if any of the six steps is broken."""
+"""The whole chain of programs on a generated film: fails if any of the seven steps is broken."""
 
 import json
 

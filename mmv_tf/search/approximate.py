@@ -22,6 +22,7 @@ from mmv_tf.search.exact import Term, best
 # Ours. 64 vectors train a cluster; more take longer and find the same.
 _TRAIN_PER_LIST = 64
 _TRAIN_MOST = 1 << 18
+_ROUNDS = 10  # Of k-means.
 _QUERIES = 200
 _NEIGHBOURS = 10  # Recall is of the ten best.
 _NOISE = 0.5
@@ -70,6 +71,7 @@ def build(
     )
     index.cp.seed = seed + 1
     index.cp.spherical = True
+    index.cp.niter = _ROUNDS
     index.train(matrix[np.sort(generator.choice(number, sample, replace=False))])
     for start in range(0, number, 1 << 16):
         index.add(np.ascontiguousarray(matrix[start : start + (1 << 16)]))
