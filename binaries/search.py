@@ -78,8 +78,8 @@ def index(argv: list[str]) -> int | None:
         print(json.dumps(vars(report), indent=1))
         return None
     print(
-        f"{report.windows} windows: {len(report.added)} videos new, {len(report.changed)} changed, "
-        f"{len(report.removed)} gone, {len(report.unchanged)} as before, "
+        f"{report.windows} windows; videos: {len(report.added)} new, {len(report.changed)} "
+        f"changed, {len(report.removed)} gone, {len(report.unchanged)} as before, "
         f"{len(report.skipped)} skipped."
     )
     for note in report.notes:

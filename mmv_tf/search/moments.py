@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+# Windows that may score less inside a moment. They overlap, so the moment goes on over one of them.
+_DIP = 1
+
 
 @dataclasses.dataclass(frozen=True)
 class Moment:
@@ -38,7 +41,8 @@ def find_moments(
     """The best moments that do not overlap.
 
     A moment is a window and the neighbours on both sides, as long as they score no less than half
-    way (ours) between the video's mean and the window. What overlaps a better moment is no other.
+    way (ours) between the video's mean and the window; a single one may score less. What overlaps
+    a better moment is no other.
 
     Args:
       candidates: (video, window) by falling score.
@@ -73,9 +77,18 @@ def _extent(scores: np.ndarray, taken: np.ndarray, peak: int) -> tuple[int, int]
     """First and last window of the moment around one."""
     there = scores[np.isfinite(scores)]
     least = (float(there.mean()) + float(scores[peak])) / 2
-    first = last = peak
-    while first > 0 and not taken[first - 1] and scores[first - 1] >= least:
-        first -= 1
-    while last + 1 < len(scores) and not taken[last + 1] and scores[last + 1] >= least:
-        last += 1
-    return first, last
+
+    def reach(step: int) -> int:
+        at = peak
+        while True:
+            for ahead in range(1, _DIP + 2):
+                following = at + step * ahead
+                if not 0 <= following < len(scores) or taken[following]:
+                    return at
+                if scores[following] >= least:
+                    at = following
+                    break
+            else:
+                return at
+
+    return reach(-1), reach(1)

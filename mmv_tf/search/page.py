@@ -157,7 +157,7 @@ class _Page:
         if not shown:
             self._say("Nothing was found. Try other words, or search in what is seen.")
             return
-        self._say(f"{len(shown)} moments, best first.")
+        self._say(f"{counted(len(shown), 'moment')}, best first.")
         with self._results:
             for number, result in enumerate(shown):
                 self._build_card(number, result)
@@ -203,7 +203,8 @@ class _Page:
             return
         skipped = f", {len(manifest.skipped)} could not be read" if manifest.skipped else ""
         self._about.text = (
-            f"{len(manifest.videos)} videos, {manifest.rows} overlapping windows{skipped}. "
+            f"{counted(len(manifest.videos), 'video')}, "
+            f"{counted(manifest.rows, 'overlapping window')}{skipped}. "
             "Keys: / to write, arrows to choose, Enter to play, Esc to pause."
         )
         self._hint.visible = False
@@ -275,6 +276,11 @@ async def _in_thread(function: Callable[..., _T], *arguments: Any) -> _T:
     """Off the event loop."""
     result = await run.io_bound(function, *arguments)
     return cast(_T, result)  # None only while the server stops.
+
+
+def counted(count: int, noun: str) -> str:
+    """Such as "1 video" or "3 videos"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def clock(seconds: float) -> str:

@@ -68,7 +68,7 @@ def test_index_and_query_as_a_user_does(library, tmp_path):  # noqa: F811
     flags = (f"--videos={library.videos}", f"--model={library.model}", f"--index={tmp_path / 'i'}")
     done = programs.run("search", "index", *flags)
     assert done.returncode == 0, done.stderr
-    assert "3 videos new, 0 changed, 0 gone, 0 as before, 1 skipped" in done.stdout
+    assert "videos: 3 new, 0 changed, 0 gone, 0 as before, 1 skipped" in done.stdout
     assert "skipped damaged.mp4: can't be decoded" in done.stdout
     again = programs.run("search", "index", *flags, "--json")
     assert len(json.loads(again.stdout)["unchanged"]) == 3

@@ -26,6 +26,11 @@ def test_neighbours_are_one_moment():
     assert (second.start, second.end) == (11.0, 13.0)
 
 
+def test_one_window_may_score_less():
+    (moment,) = search({"a": [0, 0, 0.9, 0, 0.8, 0, 0, 0.9, 0, 0, 0, 0]}, 1)
+    assert (moment.start, moment.end) == (2.0, 6.0)
+
+
 def test_moments_do_not_overlap():
     scores = np.random.default_rng(0).random(60)
     moments = search({"a": scores, "b": scores[::-1]}, 50)
