@@ -11,8 +11,9 @@ indexing are done in turn, in one process; CPU seconds are compared.
 
 Queries are timed from the vector to the moments, on the memory-mapped index, against the matrix
 product alone. The vectors lie in clusters, as those of videos do, whose windows are alike: 2,000
-centres with noise around them that is as long as they are, so that two of a cluster have a cosine
-of a half. Queries are rows with noise of half their length, none of them one that FAISS's settings
+centres with noise around them. Where it is as long as they are (--spread=1), two of a cluster have
+a cosine of a half, with twice the length a fifth, and with three times a tenth, which is hardly a
+cluster. Queries are rows with noise of half their length, none of them one that FAISS's settings
 were chosen by.
 """
 
@@ -33,7 +34,7 @@ from absl import app, flags
 
 from mmv_tf.search import approximate, store
 from mmv_tf.search.exact import Term, best
-from mmv_tf.search.searcher import Asked, _View
+from mmv_tf.search.searcher import Asked, View
 from mmv_tf.search.windows import Windows
 
 _PART = flags.DEFINE_enum("part", "query", ["index", "query"], "What is measured.")
@@ -42,8 +43,11 @@ _ROUNDS = flags.DEFINE_integer("rounds", 3, "Of indexing and its parts, in turn.
 _WINDOWS = flags.DEFINE_integer("windows", 1_000_000, "In the index.", lower_bound=10_000)
 _DIM = flags.DEFINE_integer("dim", 256, "Of the vectors (PAPER section 1: 256).", lower_bound=2)
 _QUERIES = flags.DEFINE_integer("queries", 50, "Queries.", lower_bound=1)
+_SPREAD = flags.DEFINE_float("spread", 1.0, "Length of the noise around a centre.")
 _DIRECTORY = flags.DEFINE_string("directory", None, "Keeps the index for the next run.")
-_CENTRES, _SPREAD = 2_000, 1.0
+_CENTRES = 2_000
+# After a product the BLAS's threads wait for the next one at full speed for a while.
+_REST_SECONDS = 0.15
 _MATRIX = "video.vat"
 _PER_VIDEO = 1_000
 
@@ -62,17 +66,21 @@ def main(argv: list[str]) -> None:
 
 def _index(folder: pathlib.Path) -> dict[str, Any]:
     import keras
+    import ml_collections
 
     from mmv_tf.configuration import load_config
+    from mmv_tf.data import METADATA_KEYS
     from mmv_tf.pretrained import create_model
     from mmv_tf.search import Embedder, update_index
     from mmv_tf.search.indexing import Options
-    from mmv_tf.training.experiment import _with_metadata
 
     keras.utils.set_random_seed(0)
     words = ["rabbit", "butterfly"]
     vectors = np.random.default_rng(0).standard_normal((2, 50), np.float32)
-    model = create_model(_with_metadata(load_config("configs/quickstart.py")), words, vectors)
+    config = load_config("configs/quickstart.py")
+    settings = config.model.to_dict()
+    settings["metadata"] = {key: config.data[key] for key in METADATA_KEYS}
+    model = create_model(ml_collections.ConfigDict(settings), words, vectors)
     embedder = Embedder(model, "generated")
     film = pathlib.Path(_FILM.value) if _FILM.value else _write_film(folder / "film.mp4")
     with av.open(str(film)) as container:
@@ -168,7 +176,7 @@ def _query(directory: pathlib.Path) -> dict[str, Any]:
         if path.exists()
         else approximate.build(matrix, path)
     )
-    view = _View(index, 1)
+    view = View(index, 1)
     generator = np.random.default_rng(99)
     queries = [_near(matrix, generator) for _ in range(_QUERIES.value)]
     scores = np.empty(len(matrix), np.float32)
@@ -199,6 +207,7 @@ def _query(directory: pathlib.Path) -> dict[str, Any]:
     for query in queries:
         found = {}
         for name, run in kinds.items():
+            time.sleep(_REST_SECONDS)
             start = time.perf_counter()
             found[name] = run(query)
             seconds[name].append(time.perf_counter() - start)
@@ -213,6 +222,7 @@ def _query(directory: pathlib.Path) -> dict[str, Any]:
     exact, plain = (milliseconds[name]["median"] for name in ("exact_ten_best", "product"))
     return {
         "windows": len(matrix),
+        "spread": _SPREAD.value,
         "dim": matrix.shape[1],
         "milliseconds": milliseconds,
         "exact_gb_per_second": round(matrix.nbytes / exact / 1e6, 2),
@@ -220,8 +230,16 @@ def _query(directory: pathlib.Path) -> dict[str, Any]:
         "faiss_recall": round(hits / (10 * len(queries)), 4),
         "faiss": made,
         "faiss_bytes": path.stat().st_size,
+        "anonymous_bytes": _anonymous_bytes(),
         "peak_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
     }
+
+
+def _anonymous_bytes() -> int:
+    """Memory that is no mapped file's, which the system can not take back."""
+    status = pathlib.Path("/proc/self/status").read_text(encoding="ascii")
+    (line,) = [line for line in status.splitlines() if line.startswith("RssAnon")]
+    return 1024 * int(line.split()[1])
 
 
 def _large_index(directory: pathlib.Path) -> store.Index:
@@ -235,7 +253,7 @@ def _large_index(directory: pathlib.Path) -> store.Index:
     for start in range(0, count, 50_000):
         rows = matrix[start : start + 50_000]
         rows[:] = centres[generator.integers(_CENTRES, size=len(rows))] / np.sqrt(dim)
-        rows += _SPREAD / np.sqrt(dim) * generator.standard_normal(rows.shape, np.float32)
+        rows += _SPREAD.value / np.sqrt(dim) * generator.standard_normal(rows.shape, np.float32)
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     begin = np.tile(np.arange(_PER_VIDEO, dtype=np.float32), count // _PER_VIDEO)
     arrays = {

@@ -77,7 +77,7 @@ class Searcher:
         self._model = model
         self._exact = exact
         self._lock = threading.RLock()
-        self._view: _View | None = None
+        self._view: View | None = None
         self._embedder: Embedder | None = None
 
     def open(self) -> Index:
@@ -143,7 +143,7 @@ class Searcher:
         video = view.by_id.get(key)
         return None if video is None else (pathlib.Path(view.index.manifest.root), video)
 
-    def _current(self) -> _View:
+    def _current(self) -> View:
         with self._lock:
             newest = newest_generation(self.directory)
             if newest == 0:
@@ -153,12 +153,17 @@ class Searcher:
                     f"index --videos=DIR --model=PATH --index={self.directory}"
                 )
             if self._view is None or self._view.generation != newest:
-                self._view = _View(open_index(self.directory), newest)
+                self._view = View(open_index(self.directory), newest)
             return self._view
 
 
-class _View:
-    """One state of an index, with what is worked out from it."""
+class View:
+    """One state of an index, with what is worked out from it.
+
+    Args:
+      index: the state.
+      generation: of the newest manifest there was, whole or not.
+    """
 
     def __init__(self, index: Index, generation: int):
         self.index = index
