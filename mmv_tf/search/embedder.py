@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import os
@@ -88,8 +89,9 @@ class Embedder:
                 f"{1 / self.windows.frame_rate:g} s, a frame, to {self.windows.seconds:g} s, a "
                 "window."
             )
-        self.windows = dataclasses.replace(self.windows, step_frames=step)
-        return self
+        other = copy.copy(self)  # With the same functions: they see one window at a time.
+        other.windows = dataclasses.replace(self.windows, step_frames=step)
+        return other
 
     @property
     def modalities(self) -> tuple[str, ...]:
