@@ -194,7 +194,8 @@ class _Update:
         self._videos = {video.name: video for video in index.manifest.videos}
         self._skipped = {entry.name: entry for entry in index.manifest.skipped}
         self._pending: list[tuple[_Work, dict[str, np.ndarray]]] = []
-        self._dirty = index.manifest.generation == 0
+        # Where the newest state was damaged, a whole one is written in any case.
+        self._dirty = index.manifest.generation == 0 or bool(index.warnings)
         self._committed = time.monotonic()
         self._pool: WorkerPool | None = None
 

@@ -153,7 +153,8 @@ class Searcher:
                     f"index --videos=DIR --model=PATH --index={self.directory}"
                 )
             if self._view is None or self._view.generation != newest:
-                self._view = View(open_index(self.directory), newest)
+                before = None if self._view is None else self._view.index
+                self._view = View(open_index(self.directory, before), newest)
             return self._view
 
 

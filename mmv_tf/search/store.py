@@ -199,8 +199,12 @@ def newest_generation(directory: str | os.PathLike[str]) -> int:
     return max((number for number, _ in _manifests(pathlib.Path(directory))), default=0)
 
 
-def open_index(directory: str | os.PathLike[str]) -> Index:
+def open_index(directory: str | os.PathLike[str], before: Index | None = None) -> Index:
     """Opens the newest state that is whole; the sums of all its files are checked.
+
+    Args:
+      directory: of the index.
+      before: a state of it that is open; its segments are not read again.
 
     Raises:
       MissingIndex: there is none.
@@ -215,6 +219,9 @@ def open_index(directory: str | os.PathLike[str]) -> Index:
             manifest = Manifest.from_json(path.read_text(encoding="utf-8"))
             segments = {}
             for name, files in manifest.segments.items():
+                if before is not None and before.manifest.segments.get(name) == files:
+                    segments[name] = before.segments[name]
+                    continue
                 folder = directory / _SEGMENTS / _plain(name)
                 _check(folder, files)
                 segments[name] = Segment(folder, manifest.matrices)

@@ -181,6 +181,22 @@ def test_a_file_that_changes_meanwhile_is_left_for_the_next_run(library, tmp_pat
     assert "a.mp4 changed while it was read" in report.notes[0]
 
 
+def test_a_damaged_state_is_mended(library, tmp_path):
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        media_samples.write_film(videos / name, seconds=2)
+        update_index(videos, tmp_path / "index", library.embedder, options=HERE)
+    max((tmp_path / "index").glob("manifest-*")).write_text("{")
+    report = update_index(videos, tmp_path / "index", library.embedder, options=HERE)
+    assert (report.unchanged, report.added) == (["a.mp4"], ["b.mp4"])
+    assert "manifest-00000002.json can't be used" in report.notes[0]
+    max((tmp_path / "index").glob("manifest-*")).write_text("{")
+    (videos / "b.mp4").unlink()
+    assert update_index(videos, tmp_path / "index", library.embedder, options=HERE).notes
+    assert not update_index(videos, tmp_path / "index", library.embedder, options=HERE).notes
+
+
 def test_the_second_indexer_refuses(library, tmp_path):
     with writing(tmp_path), pytest.raises(ValueError, match="is writing this index"):
         update_index(library.videos, tmp_path, library.embedder, options=HERE)
@@ -230,7 +246,7 @@ def test_other_windows_are_refused(library):
     other = library.embedder.with_step(0.2)
     with pytest.raises(ValueError, match="windows every 2 frames; got 1"):
         update_index(library.videos, library.index, other, options=HERE)
-    for seconds in (0.0, 0.9, -1.0):
+    for seconds in (0.0, 1.2, -1.0):
         with pytest.raises(ValueError, match="expected from"):
             library.embedder.with_step(seconds)
 
