@@ -305,10 +305,10 @@ def test_image_pixels(tmp_path):
 def test_play_lists_are_no_videos(film, tmp_path, suffix):
     """They would read other files, which whoever wrote them need not be allowed to see."""
     lists = {
-        "hls": f"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:2,\n{film.name}\n#EXT-X-ENDLIST\n",
-        "concat": f"ffconcat version 1.0\nfile {film.name}\n",
+        "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:2,\nother.mp4\n#EXT-X-ENDLIST\n",
+        "concat": "ffconcat version 1.0\nfile other.mp4\n",
     }
-    (tmp_path / film.name).write_bytes(film.read_bytes())
+    (tmp_path / "other.mp4").write_bytes(film.read_bytes())
     for name, text in lists.items():
         path = tmp_path / f"{name}{suffix}"
         path.write_text(text)
