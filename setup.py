@@ -65,7 +65,8 @@ setuptools.setup(
         "kaggle": ["kagglehub>=0.3"],
         # The peer of benchmarks/train_step.py, in an environment of its own; not in the lock.
         "torch": ["torch>=2.4", "numpy>=1.26"],
-        "docs": [],
+        # The site that `make docs` builds; locked apart, in requirements-docs.lock.
+        "docs": ["mkdocs>=1.6", "mkdocs-material>=9.7", "mkdocstrings-python>=2", "ruff>=0.6"],
         # websockets: for driving Chromium.
         "test": [
             "websockets>=13",

@@ -1,0 +1,71 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Has the API reference understand three habits of this project (see mkdocs.yml).
+
+In a docstring "a, b: what both are" describes two arguments at once, and "Others: see X." sends the
+reader to another one; Griffe, which reads them, takes either for an argument of that name. And a
+folder's `__init__` says by `import A as A` what is public, as type checkers have it; Griffe asks for
+`__all__`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import griffe
+
+_SECTION = re.compile(r"^( *)(Args|Attributes):$")
+_ENTRY = re.compile(r"^( *)(\w+(?:, \w+)*): ?(.*)$")
+_ELSEWHERE = "Others"
+
+
+class HouseStyle(griffe.Extension):
+    """Gives each of several arguments the description that they share, and exports re-exports."""
+
+    def on_object(self, *, obj: Any, **kwargs: Any) -> None:
+        """Called for everything that has a docstring once it is loaded."""
+        del kwargs
+        if obj.docstring:
+            obj.docstring.value = split_shared(obj.docstring.value)
+
+    def on_module(self, *, mod: griffe.Module, **kwargs: Any) -> None:
+        """Called for every module once its members are known."""
+        del kwargs
+        if mod.is_init_module and mod.exports is None:
+            mod.exports = [
+                name
+                for name, member in mod.members.items()
+                if member.is_alias and member.target_path.endswith(f".{name}")  # type: ignore[union-attr]
+            ]
+
+
+def split_shared(docstring: str) -> str:
+    """A docstring in which every argument has an entry of its own."""
+    found: list[str] = []
+    elsewhere: list[str] = []
+    lines = docstring.splitlines()
+    while lines:
+        line = lines.pop(0)
+        found.append(line)
+        section = _SECTION.match(line)
+        while section and lines and (entry := _entry(lines, len(section[1]))):
+            names, body = entry
+            if names == [_ELSEWHERE]:
+                elsewhere += ["", f"Other arguments: {' '.join(text.strip() for text in body)}"]
+                continue
+            for name in names:
+                found += [f"{section[1]}  {name}: {body[0]}", *body[1:]]
+    return "\n".join([*found, *elsewhere])
+
+
+def _entry(lines: list[str], indent: int) -> tuple[list[str], list[str]] | None:
+    """Takes the next entry of a section off the lines: its names and its text, line by line."""
+    first = _ENTRY.match(lines[0])
+    if first is None or len(first[1]) <= indent:
+        return None
+    lines.pop(0)
+    body = [first[3]]
+    while lines and len(lines[0]) - len(lines[0].lstrip()) > len(first[1]):
+        body.append(lines.pop(0))
+    return first[2].split(", "), body
