@@ -18,7 +18,7 @@ help:
 	@echo 'make test-all     the same with the slow tests'
 	@echo 'make lint         ruff and mypy'
 	@echo 'make benchmark    speed and memory'
-	@echo 'make docs         check the documentation'
+	@echo 'make docs         the documentation as a site, in build/docs'
 	@echo 'make lock         choose new versions of everything and write requirements.lock'
 	@echo 'make clean        remove what tools leave behind (not .venv, not runs/)'
 
@@ -47,21 +47,21 @@ benchmark:
 	@echo 'make benchmark: the benchmarks come with later work; there is nothing to run yet.' >&2; exit 1
 endif
 
-ifneq ($(wildcard docs/check.py),)
-docs: setup
-	@$(PY) docs/check.py
-else
+# Only its own tools, in .venv-docs: the reference is made from the sources without importing them.
 docs:
-	@echo 'make docs: the documentation and its check come with later work; there is nothing to check yet.' >&2; exit 1
-endif
+	@sh tools/setup.sh docs
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --quiet
+	@echo 'The documentation is build/docs/index.html.'
 
-# uv writes one lock for both Pythons, with hashes and without the address of any index.
+# uv writes locks for both Pythons, with hashes and without the address of any index.
+LOCK := build/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-annotate
 lock: setup
 	@$(PY) -m pip install --quiet --upgrade --target build/uv uv
-	@build/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
-		--generate-hashes --no-header --no-annotate --extra test --extra parquet --extra beam --extra search --extra serve \
+	@$(LOCK) --extra test --extra parquet --extra beam --extra search --extra serve \
 		--output-file requirements.lock setup.py
-	@echo 'Wrote requirements.lock: run make test.'
+	@$(PY) tools/requirements_of.py docs | $(LOCK) --output-file requirements-docs.lock -
+	@echo 'Wrote requirements.lock and requirements-docs.lock: run make test.'
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

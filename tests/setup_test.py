@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = pathlib.Path(__file__).parents[1]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+DOCS_LOCK = (ROOT / "requirements-docs.lock").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -30,18 +31,18 @@ def metadata(monkeypatch) -> dict[str, Any]:
     return given
 
 
-def lock_entries() -> list[str]:
+def lock_entries(lock: str) -> list[str]:
     """One string a package: requirement, marker and hashes."""
-    return [entry for entry in re.split(r"\n(?=\S)", LOCK.replace("\\\n", "")) if entry.strip()]
+    return [entry for entry in re.split(r"\n(?=\S)", lock.replace("\\\n", "")) if entry.strip()]
 
 
-def locked(python: str) -> dict[str, Requirement]:
-    """The packages that the lock installs on Linux with that Python."""
+def locked(python: str, lock: str) -> dict[str, Requirement]:
+    """The packages that a lock installs on Linux with that Python."""
     environment = {str(key): str(value) for key, value in default_environment().items()}
     environment |= {"python_version": python, "python_full_version": f"{python}.1"}
     environment |= {"sys_platform": "linux", "platform_python_implementation": "CPython"}
     found: dict[str, Requirement] = {}
-    for entry in lock_entries():
+    for entry in lock_entries(lock):
         requirement = Requirement(entry.split(" --hash")[0])
         if requirement.marker is None or requirement.marker.evaluate(environment):
             name = canonicalize_name(requirement.name)
@@ -64,24 +65,31 @@ def test_metadata(metadata):
 @pytest.mark.parametrize("python", ["3.11", "3.12"])
 def test_lock_covers_what_is_required(metadata, python):
     extras = metadata["extras_require"]
-    packages = locked(python)
-    for text in [*metadata["install_requires"], *extras["test"], *extras["parquet"], "wheel"]:
+    required = [*metadata["install_requires"], *extras["test"], *extras["parquet"], "wheel"]
+    assert_locked(required, locked(python, LOCK))
+    assert_locked(extras["docs"], locked(python, DOCS_LOCK))
+
+
+def assert_locked(required: list[str], packages: dict[str, Requirement]) -> None:
+    for text in required:
         wanted = Requirement(text)
         assert canonicalize_name(wanted.name) in packages, f"{text}: run make lock"
         (version,) = packages[canonicalize_name(wanted.name)].specifier
         assert wanted.specifier.contains(version.version), f"{text}: locked is {version}"
 
 
-def test_lock_has_exact_versions_and_hashes():
-    for entry in lock_entries():
+@pytest.mark.parametrize("lock", [LOCK, DOCS_LOCK], ids=["all", "docs"])
+def test_lock_has_exact_versions_and_hashes(lock):
+    for entry in lock_entries(lock):
         assert re.match(r"[A-Za-z0-9._-]+==[^ ;]+ ", entry), entry[:80]
         assert re.search(r"--hash=sha256:[0-9a-f]{64}\b", entry), entry[:80]
 
 
-def test_lock_has_no_addresses():
-    assert "://" not in LOCK
-    assert " @ " not in LOCK
-    assert not re.search(r"^-|--(index-url|extra-index-url|find-links|trusted-host)", LOCK, re.M)
+@pytest.mark.parametrize("lock", [LOCK, DOCS_LOCK], ids=["all", "docs"])
+def test_lock_has_no_addresses(lock):
+    assert "://" not in lock
+    assert " @ " not in lock
+    assert not re.search(r"^-|--(index-url|extra-index-url|find-links|trusted-host)", lock, re.M)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@
 #
 #   sh tools/setup.sh                    with the first of python3.11, python3.12, python3 that will do
 #   PYTHON=/path/to/python sh tools/setup.sh
+#   sh tools/setup.sh docs               .venv-docs from requirements-docs.lock instead: the tools that
+#                                        build the documentation, which reads the project, not imports it
 #
 # What was done is not done again: .venv/setup.stamp, written last, holds a hash of the files below.
 # An interrupted run leaves no stamp, and the next run completes it. What fails ends with one line
@@ -14,10 +16,20 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-venv=.venv
+case ${1:-} in
+  docs)
+    venv=.venv-docs
+    lock=requirements-docs.lock
+    inputs=$lock
+    ;;
+  *)
+    venv=.venv
+    lock=requirements.lock
+    inputs="$lock setup.py pyproject.toml mmv_tf/version.py"
+    ;;
+esac
 stamp=$venv/setup.stamp
 log=$venv/setup.log
-inputs='requirements.lock setup.py pyproject.toml mmv_tf/version.py'
 want='Install Python 3.11 or 3.12 (Debian, Ubuntu: apt install python3 python3-venv), or give one: make setup PYTHON=path'
 
 say() { printf '%s\n' "$*"; }
@@ -71,7 +83,7 @@ explain_log() {
   if grep -q 'No space left on device' "$log"; then
     fail "no space left on the disk: .venv takes about 3.5 GB and ${TMPDIR:-/tmp} 1 GB while installing. Free some and run the same command again."
   elif grep -q 'DO NOT MATCH THE HASHES' "$log"; then
-    fail "a download is not what requirements.lock expects (altered or broken). Run '$venv/bin/python -m pip cache purge' and the same command again; see $log"
+    fail "a download is not what $lock expects (altered or broken). Run '$venv/bin/python -m pip cache purge' and the same command again; see $log"
   elif grep -qE 'connection broken|Max retries|ConnectionError|Timeout|ProxyError|SSLError|Temporary failure' "$log"; then
     fail "the package index can not be reached. Check the network (or pip's proxy and index settings) and run the same command again; see $log"
   elif grep -q 'from versions: none' "$log"; then
@@ -128,11 +140,12 @@ forget_unfinished_packages() {
 }
 
 install_packages() {
-  count=$(grep -cE '^[A-Za-z0-9]' requirements.lock)
+  count=$(grep -cE '^[A-Za-z0-9]' $lock)
   say "Installing about $count packages: a minute or two (details in $log)"
   # Wheels only: nothing is compiled here, and nothing from the network runs while installing.
   $venv/bin/python -m pip install --disable-pip-version-check --no-input --only-binary :all: \
-    --require-hashes -r requirements.lock >>"$log" 2>&1 || explain "pip could not install requirements.lock"
+    --require-hashes -r $lock >>"$log" 2>&1 || explain "pip could not install $lock"
+  [ $venv = .venv ] || return 0
   $venv/bin/python -m pip install --disable-pip-version-check --no-input --no-deps --no-build-isolation \
     --editable . >>"$log" 2>&1 || explain "pip could not install the project itself"
 }
@@ -152,7 +165,7 @@ is_usable() {
 
 # Two runs at once (make setup beside make test): the second waits, then finds it done.
 if command -v flock >/dev/null 2>&1; then
-  exec 9<requirements.lock
+  exec 9<$lock
   flock -n 9 || {
     say "Waiting for another set-up of this folder to end"
     flock 9

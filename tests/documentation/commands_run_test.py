@@ -1,0 +1,185 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The commands of README.md and of two guides, run as they stand, one after the other.
+
+Changed are only sizes: the configuration's tiny form, and another port for the server.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from tests import media_samples, small_world
+from tests.documentation import pages
+
+pytestmark = pytest.mark.slow
+ROOT = pages.ROOT
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+# 150 seconds in blocks of 24: the splits of the pattern are all there.
+SECONDS = 150
+
+
+def write_narrated_film(path: pathlib.Path) -> None:
+    """A film with captions beside it, every two seconds one."""
+    media_samples.write_film(path, seconds=SECONDS, frame_rate=12, tone_start=0.5)
+    lines = ["WEBVTT", ""]
+    for start in range(0, SECONDS - 2, 2):
+        times = (f"{t // 60:02d}:{t % 60:02d}.{milli}" for t, milli in ((start, 100), (start + 1, 900)))
+        text = f"the {small_world.WORDS[start // 2 % 4]} {small_world.WORDS[4 + start // 2 % 8]}"
+        lines += [" --> ".join(times), text, ""]
+    path.with_suffix(".vtt").write_text("\n".join(lines), encoding="utf-8")
+
+
+def under(page: str, heading: str) -> list[pages.Command]:
+    """The commands of one section."""
+    path = ROOT / page
+    lines = path.read_text(encoding="utf-8").splitlines()
+    first = next(n for n, line in enumerate(lines, 1) if re.fullmatch(f"#+ {heading}", line))
+    level = lines[first - 1].count("#")
+    last = next(
+        (n for n, line in enumerate(lines[first:], first + 1) if re.match(f"#{{1,{level}}} ", line)),
+        len(lines) + 1,
+    )
+    found = [
+        command
+        for command in pages.commands(path)
+        if first < int(command.where.rpartition(":")[2]) < last and not command.needs
+    ]
+    assert found
+    return found
+
+
+def run(words: tuple[str, ...], directory: pathlib.Path) -> str:
+    """Runs a page's command in a folder of our own."""
+    changed = [
+        word.replace("=configs/quickstart.py", f"={ROOT}/configs/quickstart.py:runlocal")
+        for word in words
+    ]
+    done = subprocess.run(
+        [sys.executable, *changed[1:]],
+        cwd=directory,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> pathlib.Path:
+    """What a reader has: videos with captions, and word vectors."""
+    path = tmp_path_factory.mktemp("reader")
+    (path / "videos").mkdir()
+    write_narrated_film(path / "videos" / "soup.mp4")
+    vectors = small_world.write_word_vectors(path)
+    for suffix in (".npy", ".txt"):
+        vectors.with_suffix(suffix).rename(path / f"vectors{suffix}")
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(folder) -> pathlib.Path:
+    """The folder after README's "Train on my videos"."""
+    for command in under("README.md", "Train on my videos"):
+        run(command.words, folder)
+    return folder
+
+
+def test_readme_trains_and_searches(trained):
+    assert {"run", "results.json", "image_encoder.keras", "saved_model"} <= set(os.listdir(trained))
+    (search,) = [
+        block
+        for block in pages.blocks(ROOT / "README.md")
+        if block.language == "python" and "embeddings.npz" in block.text
+    ]
+    question = search.text.replace("somebody stirs the soup", "the red square moves")
+    lines = run(("python", "-c", question), trained).strip().splitlines()
+    scores = [float(line.split()[-1]) for line in lines]
+    assert len(scores) == 5
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_readme_uses_a_checkpoint(trained):
+    """The Python beside the import; the checkpoint itself can't be had here."""
+    (block,) = [
+        block
+        for block in pages.blocks(ROOT / "README.md")
+        if block.language == "python" and "mmv_s3d.keras" in block.text
+    ]
+    import mmv_tf
+
+    names: dict = {"clips": np.zeros((1, 4, 32, 32, 3), np.float32)}
+    exec(block.text.replace("mmv_s3d.keras", str(trained / "run")), names)
+    assert names["features"].shape[0] == 1
+    assert isinstance(names["image_model"], mmv_tf.ImageEncoder)
+
+
+def test_the_data_guide(folder, tmp_path):
+    for name in ("vectors.npy", "vectors.txt", "videos"):
+        (tmp_path / name).symlink_to(folder / name)
+    for command in under("docs/data.md", "In short"):
+        run(command.words, tmp_path)
+    assert (tmp_path / "run" / "model.keras").exists()
+
+
+def test_the_serving_guide(trained):
+    """Exports, serves and checks the server's answers."""
+    export, serve, check = [
+        command
+        for heading in ("Serving a network", "Checking a server")
+        for command in under("docs/serving.md", heading)
+        if command.words[:2] == ("python", "-m")
+    ][:3]
+    (trained / "RUN").symlink_to("run")
+    (trained / "film.mp4").symlink_to("videos/soup.mp4")
+    run(export.words, trained)
+    with subprocess.Popen(
+        [sys.executable, *serve.words[1:], "--rest_api_port=0", "--port=-1"],
+        cwd=trained,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        try:
+            said = ""
+            while not (address := re.search(r"http://[\d.]+:\d+", said)):
+                line = server.stdout.readline()
+                assert line, "the server ended"
+                said += line
+            _wait_until_ready(address[0])
+            words = [re.sub(r"http://[\d.]+:\d+", address[0], word) for word in check.words]
+            run((*words, "--requests=2", "--clients=2", "--clips=1"), trained)
+        finally:
+            server.send_signal(signal.SIGTERM)
+        assert server.wait(60) == 0
+    report = json.loads((trained / "check.json").read_text())
+    assert all(result.get("difference", 0) < 1e-4 for result in report["signatures"].values())
+
+
+def _wait_until_ready(address: str) -> None:
+    import urllib.error
+    import urllib.request
+
+    for _ in range(240):
+        try:
+            with urllib.request.urlopen(f"{address}/readyz", timeout=5) as answer:
+                if answer.status == 200:
+                    return
+        except (urllib.error.URLError, TimeoutError):
+            pass
+        time.sleep(0.25)
+    raise AssertionError("the server did not become ready")

@@ -1,0 +1,161 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Every command that README.md and docs/ show exists, with its flags and their values.
+
+Some are run to their end by commands_run_test.py (slow), the others by the program's own tests.
+"""
+
+from __future__ import annotations
+
+import ast
+import collections
+import importlib
+import multiprocessing
+import os
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from absl import flags
+
+from tests.documentation import pages
+
+ROOT = pages.ROOT
+ALL = [command for page in pages.pages() for command in pages.commands(page)]
+# What is not ours to test: other people's programs, which need a network or a server.
+FOREIGN = {"pip", "docker", "curl", "git", "sha256sum"}
+# Options of others that stand in the text.
+FOREIGN_OPTIONS = {"help", "upgrade", "model_config_file", "num_candidates", "check", "user"}
+
+
+def flags_in(path: pathlib.Path) -> set[str]:
+    """Names of the flags that a program defines, wherever it does."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            first = node.args[0] if node.args else None
+            if node.func.attr == "define_config":
+                found.add(first.value if isinstance(first, ast.Constant) else "config")
+            elif node.func.attr.startswith("DEFINE_") and isinstance(first, ast.Constant):
+                found.add(first.value)
+            elif node.func.attr == "add_argument" and isinstance(first, ast.Constant):
+                found.add(str(first.value).lstrip("-"))
+    return found
+
+
+def problems(module_name: str, commands: Sequence[Sequence[str]]) -> list[str]:
+    """What a program says against commands, as far as flags go; run in a process of its own."""
+    os.chdir(ROOT)
+    module = importlib.import_module(module_name)
+    first = commands[0][0]
+    if hasattr(module, f"define_{first}"):  # a program with commands of its own
+        getattr(module, f"define_{first}")()
+        commands = [words[1:] for words in commands]
+    return [_problem(module, words) for words in commands]
+
+
+def _problem(module: Any, words: Sequence[str]) -> str:
+    from mmv_tf import command_line
+    from mmv_tf.configuration import load_config
+
+    flags.FLAGS.unparse_flags()
+    for name in flags.FLAGS:
+        flags.FLAGS[name].unparse()
+    try:
+        argv = command_line._take_overrides([module.__name__, *words])
+        rest = flags.FLAGS(argv)[1:]
+        if rest and rest[0] not in (module.__doc__ or ""):
+            return f"takes no argument {rest[0]!r}"
+        for name, overrides in command_line._overrides.items():
+            load_config(flags.FLAGS[name].value, overrides)
+    except (flags.Error, ValueError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def ours(package: str) -> list[pages.Command]:
+    """Commands `python -m PACKAGE.NAME ...`."""
+    return [
+        command
+        for command in ALL
+        if command.words[:2] == ("python", "-m") and command.words[2].startswith(f"{package}.")
+    ]
+
+
+def test_pages_show_commands():
+    programs = {command.words[2].removeprefix("binaries.") for command in ours("binaries")}
+    there = {path.stem for path in ROOT.glob("binaries/*.py")} - {"__init__"}
+    assert there - programs == set(), "programs that no page shows"
+    assert programs - there == set(), "programs that are not there"
+
+
+def test_flags_and_values_are_right():
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["binaries", "mmv_tf"])
+    groups: dict[tuple[str, str], list[pages.Command]] = {}
+    for command in ours("binaries"):
+        program, words = command.words[2], command.words[3:]
+        if words and not {"...", "--help"} & set(words):
+            own = words[0] if words[0].isalpha() else ""
+            groups.setdefault((program, own), []).append(command)
+    # A process each: two programs define the same flags.
+    with context.Pool(1, maxtasksperchild=1) as pool:
+        tasks = [(program, [c.words[3:] for c in group]) for (program, _), group in groups.items()]
+        found = pool.starmap(problems, tasks, chunksize=1)
+    wrong = [
+        f"{command.where}: {' '.join(command.words)}: {problem}"
+        for group, said in zip(groups.values(), found, strict=True)
+        for command, problem in zip(group, said, strict=True)
+        if problem
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_other_commands_are_there():
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M))
+    for where, words, needs in ((c.where, c.words, c.needs) for c in ALL):
+        where = f"{where}: {' '.join(words)}"
+        if words[0] == "make":
+            names = [word for word in words[1:] if "=" not in word]
+            assert set(names) <= targets, where
+        elif words[0] == "pytest":
+            files = [word for word in words[1:] if word.startswith("tests/")]
+            assert files, where
+            assert all((ROOT / file.split("::")[0]).exists() for file in files), where
+        elif words[0] == "python" and not words[2].startswith("binaries."):
+            path = ROOT / (words[1] if words[1] != "-m" else words[2].replace(".", "/") + ".py")
+            folder = path.with_suffix("") / "__main__.py"
+            assert path.is_file() or folder.is_file() or needs, where
+            if path.is_file():
+                given = {w[2:].partition("=")[0] for w in words if w.startswith("--")}
+                assert given <= flags_in(path), where
+        elif words[0] in FOREIGN:
+            assert words[0] in FOREIGN
+        else:
+            assert words[0] == "python", where
+
+
+def test_flags_in_the_text_exist():
+    known = set().union(*map(flags_in, [*ROOT.glob("binaries/*.py"), *ROOT.glob("benchmarks/*.py")]))
+    known |= FOREIGN_OPTIONS | {"traceback"}
+    unknown = collections.defaultdict(set)
+    for page in pages.pages():
+        for block in pages.blocks(page):
+            if block.language == "span":
+                for name in re.findall(r"(?:^|\s)--([a-zA-Z]\w*)", block.text):
+                    if name not in known and name.removeprefix("no") not in known:
+                        unknown[f"{block.page}:{block.line}"].add(name)
+    assert not unknown
+
+
+@pytest.mark.parametrize("program", sorted({c.words[2] for c in ours("binaries")}))
+def test_every_program_is_run_by_a_test(program):
+    """By the module, by name, or as a process."""
+    name = program.removeprefix("binaries.")
+    pattern = re.compile(rf"binaries\.{name}\b|binaries import (\w+, )*{name}\b|\"{name}\",")
+    # The quickstart's steps are run by tests/quickstart_test.py.
+    files = [*ROOT.glob("tests/**/*.py"), ROOT / "examples" / "quickstart" / "__main__.py"]
+    run_as_shown = ["serve", "serve_check"]  # by commands_run_test.py
+    assert name in run_as_shown or any(pattern.search(file.read_text()) for file in files)
