@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Has the API reference understand three habits of this project (see mkdocs.yml).
 
-In a docstring "a, b: what both are" describes two arguments at once, and "Others: see X." sends the
-reader to another one; Griffe, which reads them, takes either for an argument of that name. And a
-folder's `__init__` says by `import A as A` what is public, as type checkers have it; Griffe asks for
-`__all__`.
+In a docstring "a, b: what both are" describes two arguments at once, and "Others: see X." sends
+the reader to another one; Griffe, which reads them, takes either for an argument of that name. And
+a folder's `__init__` says by `import A as A` what is public, as type checkers have it; Griffe asks
+for `__all__`.
 """
 
 from __future__ import annotations

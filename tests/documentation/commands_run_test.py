@@ -15,7 +15,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -35,7 +34,9 @@ def write_narrated_film(path: pathlib.Path) -> None:
     media_samples.write_film(path, seconds=SECONDS, frame_rate=12, tone_start=0.5)
     lines = ["WEBVTT", ""]
     for start in range(0, SECONDS - 2, 2):
-        times = (f"{t // 60:02d}:{t % 60:02d}.{milli}" for t, milli in ((start, 100), (start + 1, 900)))
+        times = (
+            f"{t // 60:02d}:{t % 60:02d}.{milli}" for t, milli in ((start, 100), (start + 1, 900))
+        )
         text = f"the {small_world.WORDS[start // 2 % 4]} {small_world.WORDS[4 + start // 2 % 8]}"
         lines += [" --> ".join(times), text, ""]
     path.with_suffix(".vtt").write_text("\n".join(lines), encoding="utf-8")
@@ -48,7 +49,11 @@ def under(page: str, heading: str) -> list[pages.Command]:
     first = next(n for n, line in enumerate(lines, 1) if re.fullmatch(f"#+ {heading}", line))
     level = lines[first - 1].count("#")
     last = next(
-        (n for n, line in enumerate(lines[first:], first + 1) if re.match(f"#{{1,{level}}} ", line)),
+        (
+            n
+            for n, line in enumerate(lines[first:], first + 1)
+            if re.match(f"#{{1,{level}}} ", line)
+        ),
         len(lines) + 1,
     )
     found = [
@@ -160,7 +165,6 @@ def test_the_serving_guide(trained):
                 line = server.stdout.readline()
                 assert line, "the server ended"
                 said += line
-            _wait_until_ready(address[0])
             words = [re.sub(r"http://[\d.]+:\d+", address[0], word) for word in check.words]
             run((*words, "--requests=2", "--clients=2", "--clips=1"), trained)
         finally:
@@ -168,18 +172,3 @@ def test_the_serving_guide(trained):
         assert server.wait(60) == 0
     report = json.loads((trained / "check.json").read_text())
     assert all(result.get("difference", 0) < 1e-4 for result in report["signatures"].values())
-
-
-def _wait_until_ready(address: str) -> None:
-    import urllib.error
-    import urllib.request
-
-    for _ in range(240):
-        try:
-            with urllib.request.urlopen(f"{address}/readyz", timeout=5) as answer:
-                if answer.status == 200:
-                    return
-        except (urllib.error.URLError, TimeoutError):
-            pass
-        time.sleep(0.25)
-    raise AssertionError("the server did not become ready")

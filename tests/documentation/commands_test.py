@@ -138,7 +138,9 @@ def test_other_commands_are_there():
 
 
 def test_flags_in_the_text_exist():
-    known = set().union(*map(flags_in, [*ROOT.glob("binaries/*.py"), *ROOT.glob("benchmarks/*.py")]))
+    known = set().union(
+        *map(flags_in, [*ROOT.glob("binaries/*.py"), *ROOT.glob("benchmarks/*.py")])
+    )
     known |= FOREIGN_OPTIONS | {"traceback"}
     unknown = collections.defaultdict(set)
     for page in pages.pages():

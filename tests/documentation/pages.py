@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What README.md, CONTRIBUTING.md and docs/ show as code: commands and Python.
 
-A command is a line of a fenced or indented block, or a span of code in the text, that begins with one
-of `COMMANDS`; a backslash at its end goes on with the next line. `<!-- needs: ... -->` on the line
-before a block says what can't be had here, so that nothing runs it.
+A command is a line of a fenced or indented block, or a span of code in the text, that begins with
+one of `COMMANDS`; a backslash at its end goes on with the next line. `<!-- needs: ... -->` on the
+line before a block says what can't be had here, so that nothing runs it.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ def blocks(page: pathlib.Path) -> list[Block]:
             prose.append((start, line))
         needs = marked[1] if marked else ""
     for start, line in prose:
-        found += [Block(name_of(page), start, "span", text) for text in re.findall("`([^`]+)`", line)]
+        found += [
+            Block(name_of(page), start, "span", text) for text in re.findall("`([^`]+)`", line)
+        ]
     return found
 
 

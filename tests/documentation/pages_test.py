@@ -33,7 +33,8 @@ def resolved(name: str) -> Any:
         return functools.reduce(getattr, parts[1:], importlib.import_module(parts[0]))
     except AttributeError:
         # A module that is not imported yet, or whose name one of its functions has taken.
-        return getattr(importlib.import_module(".".join(parts[:-1])), parts[-1])
+        owner = importlib.import_module(".".join(parts[:-1]))
+        return getattr(owner, parts[-1], None) or importlib.import_module(name)
 
 
 class Names(ast.NodeVisitor):
