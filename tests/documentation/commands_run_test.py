@@ -43,7 +43,7 @@ def write_narrated_film(path: pathlib.Path) -> None:
 
 
 def under(page: str, heading: str) -> list[pages.Command]:
-    """The commands of one section."""
+    """The commands that the blocks of one section show."""
     path = ROOT / page
     lines = path.read_text(encoding="utf-8").splitlines()
     first = next(n for n, line in enumerate(lines, 1) if re.fullmatch(f"#+ {heading}", line))
@@ -59,7 +59,9 @@ def under(page: str, heading: str) -> list[pages.Command]:
     found = [
         command
         for command in pages.commands(path)
-        if first < int(command.where.rpartition(":")[2]) < last and not command.needs
+        if first < int(command.where.rpartition(":")[2]) < last
+        and not command.needs
+        and not command.inline
     ]
     assert found
     return found

@@ -31,11 +31,12 @@ class Block:
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """The words of a command, and where it stands."""
+    """The words of a command, where it stands, and whether that is within the text."""
 
     where: str
     words: tuple[str, ...]
     needs: str
+    inline: bool
 
 
 def pages() -> list[pathlib.Path]:
@@ -93,5 +94,6 @@ def commands(page: pathlib.Path) -> list[Command]:
             first = line.split(maxsplit=1)[0] if line.strip() else ""
             if first in COMMANDS and (block.language != "span" or " " in line):
                 words = tuple(shlex.split(line, comments=True))
-                found.append(Command(f"{block.page}:{block.line}", words, block.needs))
+                where, inline = f"{block.page}:{block.line}", block.language == "span"
+                found.append(Command(where, words, block.needs, inline))
     return found
