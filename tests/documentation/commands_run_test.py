@@ -108,16 +108,13 @@ def trained(folder) -> pathlib.Path:
 
 def test_readme_trains_and_searches(trained):
     assert {"run", "results.json", "image_encoder.keras", "saved_model"} <= set(os.listdir(trained))
-    (search,) = [
-        block
-        for block in pages.blocks(ROOT / "README.md")
-        if block.language == "python" and "embeddings.npz" in block.text
+    index, query, _ = under("README.md", "Search my videos")
+    run(index.words, trained)
+    words = [
+        word.replace("somebody stirs the soup", "the red square moves") for word in query.words
     ]
-    question = search.text.replace("somebody stirs the soup", "the red square moves")
-    lines = run(("python", "-c", question), trained).strip().splitlines()
-    scores = [float(line.split()[-1]) for line in lines]
-    assert len(scores) == 5
-    assert scores == sorted(scores, reverse=True)
+    found = json.loads(run((*words, "--json"), trained))
+    assert found
 
 
 def test_readme_uses_a_checkpoint(trained):
