@@ -7,8 +7,7 @@
 
 The clip is 32 times the image. Both networks give all their outputs; the deflated one has its batch
 norms folded, as for inference. Prints one line of JSON: see `mmv_tf.deflation.measure_speed`.
-Weights are random: time does not depend on them,
-as long as batch norms have something to add, so these are given values.
+Weights are random: time does not depend on them, as long as batch norms have something to add.
 """
 
 from __future__ import annotations
