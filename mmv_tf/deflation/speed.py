@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -14,10 +13,7 @@ import tensorflow as tf
 
 from mmv_tf.deflation.agreement import static_clips
 from mmv_tf.deflation.image_encoder import ImageEncoder
-from mmv_tf.deflation.probes import replaced_calls
 from mmv_tf.graphs import EmbeddingGraph
-
-_MULTIPLYING = (keras.layers.Conv2D, keras.layers.Conv3D, keras.layers.Dense)
 
 
 def measure_speed(
@@ -27,7 +23,11 @@ def measure_speed(
     num_frames: int,
     rounds: int = 20,
 ) -> dict[str, float]:
-    """Medians of interleaved runs on the same images, first runs left out.
+    """Medians of interleaved runs on the same images.
+
+    In a round the clips are run once and the images as often as, by their multiplications, takes
+    half that time, after one run that does not count: weights that the clips drove out of the cache
+    are back in it. A whole round before the others does not count either.
 
     Args:
       model, image_model: the pair.
@@ -36,61 +36,70 @@ def measure_speed(
       rounds: runs of each.
 
     Returns:
-      "image_seconds", "clip_seconds", "ratio" (of the two), "multiplications_ratio" (of their
-      multiplications in convolutions and dense layers), "num_frames", "batch".
+      "image_seconds", "clip_seconds", "ratio" (of the two); "image_cpu_seconds",
+      "clip_cpu_seconds", "cpu_ratio" the same in this process' processor time, which other
+      programs on the machine disturb less; "image_multiplications", "clip_multiplications" (of
+      convolutions and matrix products), "multiplications_ratio"; "num_frames", "batch".
     """
     clips = static_clips(tf.constant(images), num_frames)
     inputs = tf.constant(images)
-    run_clip = tf.function(lambda x: _call(model, x), autograph=False)
-    run_image = tf.function(lambda x: image_model(x), autograph=False)
-    seconds: dict[str, list[float]] = {"clip": [], "image": []}
-    for _ in range(rounds + 2):
-        for name, run, x in (("clip", run_clip, clips), ("image", run_image, inputs)):
-            start = time.perf_counter()
-            keras.tree.flatten(run(x))[0].numpy()
-            seconds[name].append(time.perf_counter() - start)
-    clip, image = (float(np.median(seconds[name][2:])) for name in ("clip", "image"))
-    in_clip = count_multiplications(model, lambda: _call(model, clips))
-    in_image = count_multiplications(image_model, lambda: image_model(inputs))
-    return {
-        "image_seconds": image,
-        "clip_seconds": clip,
-        "ratio": clip / image,
-        "multiplications_ratio": in_clip / in_image,
-        "num_frames": num_frames,
-        "batch": len(images),
+    run_clip = tf.function(lambda x: _call(model, x), autograph=False).get_concrete_function(clips)
+    run_image = tf.function(image_model, autograph=False).get_concrete_function(inputs)
+    counts = {
+        "clip": count_multiplications(run_clip),
+        "image": count_multiplications(run_image),
     }
+    repeats = max(1, counts["clip"] // counts["image"] // 2)
+    seconds: dict[str, list[tuple[float, float]]] = {"clip": [], "image": []}
+    for _ in range(rounds + 1):
+        seconds["clip"].append(_seconds(run_clip, clips, 1))
+        _seconds(run_image, inputs, 1)
+        seconds["image"].append(_seconds(run_image, inputs, repeats))
+    results: dict[str, float] = {"num_frames": num_frames, "batch": len(images)}
+    for name, found in seconds.items():
+        wall, cpu = np.median(found[1:], axis=0)
+        results[f"{name}_seconds"], results[f"{name}_cpu_seconds"] = float(wall), float(cpu)
+        results[f"{name}_multiplications"] = counts[name]
+    for part, name in (("", "seconds"), ("cpu_", "cpu_seconds")):
+        results[f"{part}ratio"] = results[f"clip_{name}"] / results[f"image_{name}"]
+    results["multiplications_ratio"] = counts["clip"] / counts["image"]
+    return results
 
 
-def count_multiplications(model: Any, run: Callable[[], Any]) -> int:
-    """Multiplications in a network's convolutions and dense layers during one call.
+def count_multiplications(function: Any) -> int:
+    """Multiplications in the convolutions and matrix products of a concrete function.
 
-    Args:
-      model: the network.
-      run: calls it, eagerly, so that all sizes are known.
+    Padding is multiplied with too, as in TensorFlow's kernels.
+
+    Raises:
+      ValueError: if a size is not known, or a part is hidden in a function of its own.
     """
-    layers = [
-        layer
-        for layer in model._flatten_layers(include_self=False)
-        if isinstance(layer, _MULTIPLYING)
-    ]
     total = 0
-
-    def count(index: int, call: Callable[..., Any]) -> Callable[..., Any]:
-        # Each output takes as many as the kernel has weights for its filter.
-        each = int(np.prod(layers[index].kernel.shape[:-1]))
-
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            nonlocal total
-            outputs = call(*args, **kwargs)
-            total += int(tf.size(outputs)) * each
-            return outputs
-
-        return wrapped
-
-    with replaced_calls(layers, count):
-        run()
+    for operation in function.graph.get_operations():
+        if operation.type in ("Conv2D", "Conv3D", "DepthwiseConv2dNative"):
+            each = operation.inputs[1].shape[:-1].num_elements()  # of a grouped kernel too
+            if operation.type == "DepthwiseConv2dNative":
+                each = operation.inputs[1].shape[:2].num_elements()
+        elif operation.type in ("MatMul", "BatchMatMulV2"):
+            turned = operation.get_attr("transpose_a" if operation.type == "MatMul" else "adj_x")
+            each = operation.inputs[0].shape[-2 if turned else -1]
+        elif operation.type in ("PartitionedCall", "StatefulPartitionedCall", "Einsum"):
+            raise ValueError(f"{operation.name} is a {operation.type}: it can't be counted.")
+        else:
+            continue
+        outputs = operation.outputs[0].shape.num_elements()
+        if outputs is None or each is None:
+            raise ValueError(f"{operation.name} has sizes that are not known.")
+        total += outputs * each
     return total
+
+
+def _seconds(run: Any, inputs: tf.Tensor, repeats: int) -> tuple[float, float]:
+    """Wall and processor time of one run."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    for _ in range(repeats):
+        keras.tree.flatten(run(inputs))[0].numpy()
+    return (time.perf_counter() - wall) / repeats, (time.process_time() - cpu) / repeats
 
 
 def _call(model: Any, clips: tf.Tensor) -> Any:

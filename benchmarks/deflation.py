@@ -1,0 +1,65 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""How much cheaper an image is in a deflated network than as a static clip.
+
+  python -m benchmarks.deflation --network=s3d_fac
+  python -m benchmarks.deflation --network=tsm50_fac
+
+The clip is 32 times the image. Both networks give all their outputs; the deflated one has its batch
+norms folded, as for inference. Prints one line of JSON: see `mmv_tf.deflation.measure_speed`.
+Weights are random: time does not depend on them, as long as batch norms have something to add.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+
+from mmv_tf import deflation
+from mmv_tf.pretrained import create_model, preset_config
+
+_NETWORK = flags.DEFINE_string("network", "s3d_fac", "A preset.")
+_SIZE = flags.DEFINE_integer("size", 224, "Height and width.", lower_bound=32)
+_FRAMES = flags.DEFINE_integer("frames", 32, "Of the clip.", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 7, "Measured.", lower_bound=1)
+_THREADS = flags.DEFINE_integer("threads", 0, "Of TensorFlow; 0 for one a core.", lower_bound=0)
+
+
+def main(argv: list[str]) -> None:
+    """Measures and prints."""
+    del argv
+    _set_threads(_THREADS.value)
+    keras.utils.set_random_seed(0)
+    model = _make_network(_NETWORK.value)
+    image_model = deflation.deflate(model).folded()
+    image = np.random.default_rng(0).random((1, _SIZE.value, _SIZE.value, 3), np.float32)
+    speed = deflation.measure_speed(model, image_model, image, _FRAMES.value, _ROUNDS.value)
+    result = {"benchmark": "deflation", "network": _NETWORK.value, "size": _SIZE.value}
+    print(json.dumps({**result, "threads": _THREADS.value, **speed}))
+
+
+def _make_network(name: str) -> Any:
+    model = create_model(preset_config(name))
+    generator = np.random.default_rng(0)
+    for variable in model.variables:
+        # Zeros would be optimised away.
+        if variable.name == "beta":
+            variable.assign(generator.normal(0, 0.3, variable.shape))
+    return model
+
+
+def _set_threads(count: int) -> None:
+    tf.config.threading.set_intra_op_parallelism_threads(count)
+    tf.config.threading.set_inter_op_parallelism_threads(count)
+
+
+if __name__ == "__main__":
+    app.run(main)
