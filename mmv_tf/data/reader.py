@@ -349,7 +349,10 @@ class Reader:
             order = tf.random.experimental.stateless_shuffle(tf.range(len(shards)), seed=key)
             return read(order[place]).map(lambda *record: (*record, epoch))
 
-        records = tf.data.Dataset.range(tf.int64.max).interleave(visit, cycle_length=_FILES_AT_ONCE)
+        # No more at once than there are shards, or one record would come several times in a row.
+        records = tf.data.Dataset.range(tf.int64.max).interleave(
+            visit, cycle_length=min(_FILES_AT_ONCE, len(shards))
+        )
         records = _shuffled(records, self.config.shuffle_buffer, order_key)
         return _decoded(records, self._training_example(seed))
 

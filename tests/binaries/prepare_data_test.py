@@ -3,18 +3,17 @@
 """The program as a user runs it, with child processes and a real kill."""
 
 import os
-import pathlib
 import signal
 import subprocess
 import sys
 import time
+from unittest.mock import ANY
 
 import pytest
 
 from mmv_tf.data import writer
-from tests import media_samples
+from tests import media_samples, programs
 
-ROOT = pathlib.Path(__file__).parent.parent.parent
 CUES = [(i * 1.0, i * 1.0 + 0.9, f"caption {i}") for i in range(8)]
 
 
@@ -26,67 +25,91 @@ def film(tmp_path_factory):
     return path
 
 
-def command(film, output, *more):
+def arguments(film, output, *more):
     return [
-        *(sys.executable, "-m", "binaries.prepare_data", f"--videos={film}", f"--output={output}"),
-        *("--short_side=32", "--min_clip_seconds=0.5", "--block_seconds=1"),
-        *("--split_pattern=train,test", "--num_shards=2", "--processes=1", *more),
+        *(f"--videos={film}", f"--output={output}", "--short_side=32", "--min_clip_seconds=0.5"),
+        *("--block_seconds=1", "--split_pattern=train,test", "--num_shards=2", "--processes=1"),
+        *more,
     ]
-
-
-def run(*arguments):
-    return subprocess.run(
-        command(*arguments), capture_output=True, text=True, timeout=120, cwd=ROOT
-    )
 
 
 def contents(directory):
     return {p.name: p.read_bytes() for p in sorted(directory.iterdir()) if p.is_file()}
 
 
-def test_killed_and_run_again_gives_the_same_bytes(film, tmp_path):
-    whole = run(film, tmp_path / "whole")
-    assert whole.returncode == 0, whole.stderr
-    assert "train: 4 clips, 4 captions, 2 shards" in whole.stdout
-    assert "done: " in whole.stdout
-    assert "decoding: 8/8 seconds of film (100%)" in whole.stderr
-    assert "Traceback" not in whole.stderr
+def blocks(output):
+    return len(list(output.glob(".partial/*/blocks/*/*.block")))
 
-    output = tmp_path / "killed"
-    for ending, status, last in (
-        (signal.SIGINT, 130, "interrupted"),
-        (signal.SIGKILL, -signal.SIGKILL, None),
-    ):
-        # In a group of its own, all of which a terminal's Ctrl-C would reach.
-        process = subprocess.Popen(
-            command(film, output),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            start_new_session=True,
-        )
-        before = len(list(output.glob(".partial/*/blocks/*/*.block")))
-        deadline = time.monotonic() + 60
-        while len(list(output.glob(".partial/*/blocks/*/*.block"))) <= before:
-            assert time.monotonic() < deadline
-            assert process.poll() is None
-            time.sleep(0.001)
-        os.killpg(process.pid, ending)
+
+def interrupt(film, output, ending, count):
+    """Sends a signal to the program and its child when `count` more blocks are there.
+
+    Returns its status and what it said; None if it was faster.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "binaries.prepare_data", *arguments(film, output)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=programs.ROOT,
+        start_new_session=True,  # A group of its own, all of which a terminal's Ctrl-C reaches.
+    )
+    wanted, deadline = blocks(output) + count, time.monotonic() + 120
+    while blocks(output) < wanted and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    if process.poll() is not None:
         _, errors = process.communicate()
-        assert process.returncode == status
-        assert "Traceback" not in errors
-        assert last is None or errors.splitlines()[-1] == last
-        assert not (output / writer.MANIFEST).exists()
+        assert process.returncode == 0, errors
+        return None
+    os.killpg(process.pid, ending)
+    _, errors = process.communicate()
+    assert "Traceback" not in errors
+    assert not (output / writer.MANIFEST).exists()
+    assert not list(output.glob("*.tfrecord"))
+    return process.returncode, errors
 
-    again = run(film, output)
+
+@pytest.fixture(scope="module")
+def whole(film, tmp_path_factory):
+    output = tmp_path_factory.mktemp("whole") / "data"
+    done = programs.run_forked("prepare_data", *arguments(film, output))
+    assert done.returncode == 0, done.stderr
+    assert "train: 4 clips, 4 captions, 2 shards" in done.stdout
+    assert "done: " in done.stdout
+    assert "decoding: 8/8 seconds of film (100%)" in done.stderr
+    assert "Traceback" not in done.stderr
+    return output
+
+
+def test_killed_and_run_again_gives_the_same_bytes(film, whole, tmp_path):
+    output = tmp_path / "killed"
+    assert interrupt(film, output, signal.SIGKILL, 1) == (-signal.SIGKILL, ANY)
+    again = programs.run_forked("prepare_data", *arguments(film, output))
     assert again.returncode == 0, again.stderr
-    assert contents(output) == contents(tmp_path / "whole")
-
-    third = run(film, output)
+    assert contents(output) == contents(whole)
+    third = programs.run_forked("prepare_data", *arguments(film, output))
     assert third.returncode == 0
     assert "already prepared, nothing to do" in third.stdout
     assert "decoding" not in third.stderr
+
+
+@pytest.mark.slow
+def test_interrupted_at_every_block_gives_the_same_bytes(film, whole, tmp_path):
+    output, statuses = tmp_path / "killed", []
+    for number in range(12):
+        ending = signal.SIGINT if number % 2 == 0 else signal.SIGKILL
+        ended = interrupt(film, output, ending, 1)
+        if ended is None:
+            break
+        status, errors = ended
+        statuses.append(status)
+        if ending == signal.SIGINT:
+            assert errors.splitlines()[-1] == "interrupted"
+    else:
+        pytest.fail("It never came to an end.")
+    assert len(statuses) >= 2 and set(statuses) == {130, -signal.SIGKILL}
+    assert contents(output) == contents(whole)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +125,9 @@ def test_killed_and_run_again_gives_the_same_bytes(film, tmp_path):
     ],
 )
 def test_mistakes_end_with_one_line(film, tmp_path, video, more, status, message):
-    done = run(film if video is None else video, tmp_path / "data", *more)
+    done = programs.run_forked(
+        "prepare_data", *arguments(film if video is None else video, tmp_path / "data", *more)
+    )
     assert done.returncode == status
     assert done.stderr.splitlines()[-1].startswith(message)
     assert "Traceback" not in done.stderr

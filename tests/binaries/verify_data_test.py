@@ -1,16 +1,12 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
 import json
-import subprocess
-import sys
 
-from tests import records
+from tests import programs, records
 
 
 def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "binaries.verify_data", *arguments], capture_output=True, text=True
-    )
+    return programs.run_forked("verify_data", *arguments)
 
 
 def test_status_table_json_and_repair(tmp_path):
