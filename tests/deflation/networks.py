@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mmv_tf.layers import TemporalShift
+from mmv_tf.layers import TemporalShift, conv3d_unit
 from mmv_tf.pretrained import create_model
 from tests import small_world
 
@@ -52,17 +52,20 @@ def make_time_cyclic(monkeypatch):
     """Makes convolutions over time and the shift cyclic, so that all frames stay alike."""
     original = tf.nn.convolution
 
-    def conv3d_call(layer, inputs):
-        kernel = tf.convert_to_tensor(layer.kernel)
+    def convolve(inputs, kernel, strides):
         time = kernel.shape[0]
         # A clip of equal frames padded with more of them; the rest of the padding is SAME's.
         padded = tf.concat([inputs[:, :1]] * time + [inputs] + [inputs[:, -1:]] * time, axis=1)
-        outputs = original(padded, kernel, strides=layer.strides, padding="SAME")
+        outputs = original(padded, kernel, strides=strides, padding="SAME")
+        frames = -(-inputs.shape[1] // strides[0])
+        middle = outputs.shape[1] // 2
+        return tf.repeat(outputs[:, middle : middle + 1], frames, axis=1)
+
+    def conv3d_call(layer, inputs):
+        outputs = convolve(inputs, tf.convert_to_tensor(layer.kernel), layer.strides)
         if layer.use_bias:
             outputs = outputs + layer.bias
-        frames = -(-inputs.shape[1] // layer.strides[0])
-        middle = outputs.shape[1] // 2
-        return layer.activation(tf.repeat(outputs[:, middle : middle + 1], frames, axis=1))
+        return layer.activation(outputs)
 
     def shift_call(layer, inputs, num_frames):
         channels = inputs.shape[-1]
@@ -70,6 +73,7 @@ def make_time_cyclic(monkeypatch):
         return tf.concat([inputs[..., channels - n :], inputs[..., n:-n], inputs[..., :n]], -1)
 
     monkeypatch.setattr(keras.layers.Conv3D, "call", conv3d_call)
+    monkeypatch.setattr(conv3d_unit, "convolve", convolve)  # what our unit calls in its place
     monkeypatch.setattr(TemporalShift, "call", shift_call)
 
 
