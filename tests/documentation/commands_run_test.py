@@ -122,7 +122,7 @@ def test_readme_uses_a_checkpoint(trained):
     (block,) = [
         block
         for block in pages.blocks(ROOT / "README.md")
-        if block.language == "python" and "mmv_s3d.keras" in block.text
+        if block.language == "python" and 'load_model("mmv_s3d.keras")' in block.text
     ]
     import mmv_tf
 
