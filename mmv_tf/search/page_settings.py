@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
+
+from mmv_tf.hosts import is_loopback
 
 MEBIBYTE = 1 << 20
 
@@ -47,10 +48,7 @@ class PageSettings:
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine reaches the page."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return is_loopback(self.host)
 
     @property
     def hosts(self) -> tuple[str, ...] | None:

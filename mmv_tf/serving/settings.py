@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import os
+
+from mmv_tf.hosts import is_loopback
 
 MEBIBYTE = 1 << 20
 
@@ -99,7 +100,4 @@ class ServerSettings:
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine reaches the server."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return is_loopback(self.host)

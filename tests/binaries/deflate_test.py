@@ -1,27 +1,14 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from mmv_tf.deflation import load_image_model
+from tests import programs
 from tests.deflation.networks import images
-
-ROOT = Path(__file__).parents[2]
-
-
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "binaries.deflate", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
 
 
 @pytest.fixture
@@ -36,7 +23,8 @@ def pictures(tmp_path):
 def test_a_folder_of_pictures_gives_an_encoder_and_its_report(tiny_model, pictures, tmp_path):
     tiny_model.save(tmp_path / "model.keras")
     output = tmp_path / "image.keras"
-    done = run(
+    done = programs.run(
+        "deflate",
         f"--model={tmp_path / 'model.keras'}",
         f"--images={pictures}",
         f"--output={output}",
@@ -64,6 +52,6 @@ def test_a_folder_of_pictures_gives_an_encoder_and_its_report(tiny_model, pictur
     ],
 )
 def test_mistakes_are_one_line(arguments, status, message):
-    done = run(*arguments)
+    done = programs.run_forked("deflate", *arguments)
     assert done.returncode == status
     assert message in done.stderr and len(done.stderr.strip().splitlines()) == 1

@@ -1,18 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-import subprocess
-import sys
-
 import pytest
 
-
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "binaries.narrated_world", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+from tests import programs
 
 
 @pytest.mark.slow
@@ -22,18 +12,20 @@ def test_the_program_prints_and_writes_the_table(tmp_path):
         '--set=run=["untrained"]',
         f"--output={tmp_path / 'out'}",
     )
-    done = run(*arguments)
+    done = programs.run("narrated_world", *arguments)
     assert done.returncode == 0, done.stderr
     table = (tmp_path / "out" / "table.md").read_text()
     assert table in done.stdout
     assert (tmp_path / "out" / "models" / "untrained_0.keras").exists()
-    assert run(*arguments).returncode == 0
+    assert programs.run("narrated_world", *arguments).returncode == 0
 
 
 def test_wrong_usage_ends_with_one_line(tmp_path):
-    done = run("--config=configs/narrated_world.py:fast", f"--output={tmp_path}")
+    done = programs.run_forked(
+        "narrated_world", "--config=configs/narrated_world.py:fast", f"--output={tmp_path}"
+    )
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1
     assert "takes no argument" in done.stderr
-    done = run("--set=run=fac")
+    done = programs.run_forked("narrated_world", "--set=run=fac")
     assert done.returncode == 2

@@ -1,28 +1,14 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-import pathlib
-import subprocess
-import sys
-
 import pytest
 
 from mmv_tf import command_line
-
-ROOT = pathlib.Path(__file__).parents[2]
-
-
-def train(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "binaries.train", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=ROOT,
-    )
+from tests import programs
 
 
 def test_an_unknown_entry_names_the_nearest(tmp_path):
-    found = train(
+    found = programs.run_forked(
+        "train",
         "--config=configs/quickstart.py:runlocal",
         "--config.trainning.steps=3",
         f"--output={tmp_path / 'run'}",
@@ -35,7 +21,8 @@ def test_an_unknown_entry_names_the_nearest(tmp_path):
 
 
 def test_data_that_are_not_there_fail_in_one_line(tmp_path):
-    found = train(
+    found = programs.run_forked(
+        "train",
         "--config=configs/quickstart.py:runlocal",
         "--config.training.steps",
         "3",
