@@ -35,7 +35,7 @@ from PIL import Image
 from mmv_tf.data import media, preparation
 from mmv_tf.data.preparation import decoding, planning
 from mmv_tf.data.preparation.tasks import Failure, Task
-from mmv_tf.data.preparation.workers import WorkerPool, peak_child_bytes
+from mmv_tf.data.preparation.workers import WorkerPool
 from mmv_tf.data.writer import ClipSpan
 
 _FILMS = flags.DEFINE_integer("films", 8, "How many different films.", lower_bound=1)
@@ -62,6 +62,7 @@ def main(argv: list[str]) -> None:
                 write_film(path, _SECONDS.value, number)
         with WorkerPool(processes, 300.0) as pool:
             times = measure(paths, folder, pool, processes)
+            peak = pool.peak_bytes()
         seconds = _FILMS.value * _SECONDS.value
         rates = {
             name: seconds / statistics.median(taken) / processes for name, taken in times.items()
@@ -80,7 +81,7 @@ def main(argv: list[str]) -> None:
                     "write_over_codec": round(rates["write"] / rates["codec"], 3),
                     "milliseconds_a_film_second": steps(paths[0]),
                     "seconds": {k: [round(t, 2) for t in v] for k, v in times.items()},
-                    "peak_worker_bytes": peak_child_bytes(),
+                    "peak_worker_bytes": peak,
                 }
             )
         )

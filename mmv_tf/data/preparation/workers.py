@@ -12,7 +12,7 @@ import collections
 import contextlib
 import multiprocessing
 import multiprocessing.connection
-import resource
+import pathlib
 import signal
 import time
 from collections.abc import Iterable, Iterator
@@ -23,6 +23,12 @@ from mmv_tf.data import media
 from mmv_tf.data.preparation.tasks import CORRUPT, TIMEOUT, Failure, Task
 
 _START_SECONDS = 600.0  # For a child process to come up; seconds unless the machine is overloaded.
+
+# Children are forked from a server of their own that has only imported what they need: forked from
+# the program, they would lack threads that TensorFlow and FFmpeg count on; spawned, each would
+# import TensorFlow anew, which takes seconds of every core whenever a child is replaced.
+_fork_server = multiprocessing.get_context("forkserver")
+_fork_server.set_forkserver_preload(["mmv_tf", __name__])
 
 
 def _serve(connection: multiprocessing.connection.Connection) -> None:
@@ -60,13 +66,11 @@ class _Worker:
     """A child process and what it is doing."""
 
     def __init__(self) -> None:
-        # Spawned, not forked: TensorFlow's and FFmpeg's threads do not survive a fork.
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        # Ctrl-C goes to the whole group. The child inherits the blocked signal, so that it does not
-        # print a traceback of its own; the parent ends its children itself. The tracker comes first
-        # since starting it unblocks the signal.
+        self.connection, theirs = _fork_server.Pipe()
+        self.process = _fork_server.Process(target=_serve, args=(theirs,), daemon=True)
+        # Ctrl-C goes to the whole group. The server and its children inherit the blocked signal, so
+        # that they do not print tracebacks of their own; the parent ends its children itself. The
+        # tracker comes first since starting it unblocks the signal.
         resource_tracker.ensure_running()
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -123,6 +127,13 @@ class WorkerPool:
         for worker in self._workers:
             worker.end()
         self._workers.clear()
+
+    def peak_bytes(self) -> int:
+        """Largest resident memory that a child has had, on Linux; with what it shares."""
+        files = [pathlib.Path(f"/proc/{worker.process.pid}/status") for worker in self._workers]
+        lines = [line for file in files for line in file.read_text().splitlines()]
+        peaks = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")]
+        return max(peaks, default=0)
 
     def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Any, Any | Failure]]:
         """See `Runner.run`.
@@ -202,8 +213,3 @@ class WorkerPool:
             if rest.parts:
                 waiting.appendleft(rest)
         return task.parts[index][0], result
-
-
-def peak_child_bytes() -> int:
-    """Largest resident memory that an ended child of this process had."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
