@@ -24,12 +24,6 @@ from mmv_tf.data.preparation.tasks import CORRUPT, TIMEOUT, Failure, Task
 
 _START_SECONDS = 600.0  # For a child process to come up; seconds unless the machine is overloaded.
 
-# Children are forked from a server of their own that has only imported what they need: forked from
-# the program, they would lack threads that TensorFlow and FFmpeg count on; spawned, each would
-# import TensorFlow anew, which takes seconds of every core whenever a child is replaced.
-_fork_server = multiprocessing.get_context("forkserver")
-_fork_server.set_forkserver_preload(["mmv_tf", __name__])
-
 
 def _serve(connection: multiprocessing.connection.Connection) -> None:
     """A child process: does one task after the other until its parent is gone."""
@@ -66,8 +60,13 @@ class _Worker:
     """A child process and what it is doing."""
 
     def __init__(self) -> None:
-        self.connection, theirs = _fork_server.Pipe()
-        self.process = _fork_server.Process(target=_serve, args=(theirs,), daemon=True)
+        # Forked from a server that has only imported what children need: forked from the program,
+        # they would lack threads that TensorFlow and FFmpeg count on; spawned, each would import
+        # TensorFlow anew, which takes seconds of a core whenever a child is replaced.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["mmv_tf", __name__])  # Before the first child only.
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
         # Ctrl-C goes to the whole group. The server and its children inherit the blocked signal, so
         # that they do not print tracebacks of their own; the parent ends its children itself. The
         # tracker comes first since starting it unblocks the signal.

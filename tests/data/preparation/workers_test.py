@@ -11,7 +11,7 @@ from mmv_tf.data.preparation.tasks import Task
 from mmv_tf.data.preparation.workers import WorkerPool
 
 
-# A child's task; spawned processes import it from here.
+# A child's task; child processes import it from here.
 def behave(prefix, kinds):
     for kind in kinds:
         if kind == "hang":
