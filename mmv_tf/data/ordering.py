@@ -133,7 +133,10 @@ def _shard_reader(
             byte_offsets=bounds[:1],
         )
         dataset = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
-        return dataset.take(bounds[1])
+        if records.inspected:
+            dataset = dataset.take(bounds[1])
+        # A shard that holds fewer or more than is known of it is an error and no silent loss.
+        return dataset.apply(tf.data.experimental.assert_cardinality(bounds[1]))
 
     def read(index: tf.Tensor) -> tf.data.Dataset:
         bounds = tf.data.Dataset.from_tensor_slices(table[index])

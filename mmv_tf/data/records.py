@@ -98,10 +98,10 @@ class Records:
         return shard.records or 0
 
     def segments(self, shard: ShardEntry) -> tuple[tuple[int, int], ...]:
-        """Stretches of good records as (byte to start at, records; -1 for all to the end)."""
+        """Stretches of good records as (byte to start at, number of records)."""
         if self._inspections is None:
-            return ((0, -1),)
-        return tuple(self._inspections[str(shard.path)].segments)
+            return ((0, self.count(shard)),)
+        return self._inspections[str(shard.path)].segments
 
     @property
     def inspected(self) -> bool:

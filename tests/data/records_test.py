@@ -41,7 +41,7 @@ def test_who_looks_through_the_shards(tmp_path):
     data = records.write(tmp_path, (3, 2))
     cache = data.directory / inspection.CACHE_FILE
     unseen = opened(data, inspect="never")
-    assert not unseen.inspected and unseen.segments(unseen.shards()[0]) == ((0, -1),)
+    assert not unseen.inspected and unseen.segments(unseen.shards()[0]) == ((0, 3),)
     assert not cache.exists()
     seen = opened(data, inspect="never", on_bad_record="skip")
     assert seen.inspected and seen.segments(seen.shards()[0]) == ((0, 3),)
