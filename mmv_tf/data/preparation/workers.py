@@ -14,6 +14,7 @@ import multiprocessing
 import multiprocessing.connection
 import pathlib
 import signal
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from multiprocessing import resource_tracker
@@ -64,7 +65,10 @@ class _Worker:
         # they would lack threads that TensorFlow and FFmpeg count on; spawned, each would import
         # TensorFlow anew, which takes seconds of a core whenever a child is replaced.
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["mmv_tf", __name__])  # Before the first child only.
+        # Counts before the first child only. The program's package comes first: `binaries` sees to
+        # it that TensorFlow is loaded without its notes.
+        program = getattr(sys.modules["__main__"], "__package__", None)
+        context.set_forkserver_preload([*filter(None, [program]), "mmv_tf", __name__])
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
         # Ctrl-C goes to the whole group. The server and its children inherit the blocked signal, so
