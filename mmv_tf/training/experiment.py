@@ -58,9 +58,9 @@ def run(
       Preempted: see `Trainer.run`.
     """
     # Before anything is written that a next run, with what was wrong put right, would meet.
-    _check_words(config, directory)
     looked = Input(config.data)
     looked.damage()
+    _check_words(config, directory)
     manifests = [reader.manifest for reader in looked.readers]
     strategy = make_strategy(config.strategy)
     seed_everything(config.seed, config.training.deterministic)

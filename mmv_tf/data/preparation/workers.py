@@ -14,7 +14,6 @@ import multiprocessing
 import multiprocessing.connection
 import pathlib
 import signal
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from multiprocessing import resource_tracker
@@ -65,10 +64,9 @@ class _Worker:
         # they would lack threads that TensorFlow and FFmpeg count on; spawned, each would import
         # TensorFlow anew, which takes seconds of a core whenever a child is replaced.
         context = multiprocessing.get_context("forkserver")
-        # Counts before the first child only. The program's package comes first: `binaries` sees to
-        # it that TensorFlow is loaded without its notes.
-        program = getattr(sys.modules["__main__"], "__package__", None)
-        context.set_forkserver_preload([*filter(None, [program]), "mmv_tf", __name__])
+        # Counts before the first child only. The programs' package, if it is there, comes first:
+        # it loads TensorFlow without its notes.
+        context.set_forkserver_preload(["binaries", "mmv_tf", __name__])
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
         # Ctrl-C goes to the whole group. The server and its children inherit the blocked signal, so
