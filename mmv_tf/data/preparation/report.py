@@ -48,12 +48,12 @@ def format_report(manifest: dict[str, Any], all_rows: bool = False) -> str:
         lines.append(f"{len(manifest['sources'])} sources: {listed}; all rows: manifest.json")
     for name, split in manifest["splits"].items():
         size = sum(shard["bytes"] for shard in split["shards"])
-        counts = (
+        parts = (
             _counted(split["num_examples"], "clip"),
             _counted(split["num_captions"], "caption"),
             _counted(len(split["shards"]), "shard"),
         )
-        lines.append(f"{name}: {', '.join(counts)}, {size / 1e6:.1f} MB")
+        lines.append(f"{name}: {', '.join(parts)}, {size / 1e6:.1f} MB")
     dropped = [f"{n} {name.replace('_', ' ')}" for name, n in manifest["dropped"].items() if n]
     if dropped:
         lines.append(f"dropped: {', '.join(dropped)}")
