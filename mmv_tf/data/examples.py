@@ -130,7 +130,8 @@ class Examples:
         pixels = frames.decode_window(encoded, crop)
         if flip_seed is not None and config.flip:
             pixels = augmentation.flip(pixels, flip_seed)
-        video = frames.resize(pixels, config.size)
+        # From bytes to floats in [0, 255], bilinear.
+        video = tf.image.resize(pixels, [config.size, config.size])
         if colour_seed is not None and config.colour > 0:
             video = augmentation.jitter_colour(video, colour_seed, config.colour, scale=255.0)
         else:
