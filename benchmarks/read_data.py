@@ -222,7 +222,9 @@ def _steps(files: list[str], config: ml_collections.ConfigDict) -> dict[str, flo
     ]
     seeds = [tf.constant([1, n]) for n in range(16)]
     decode = tf.function(lambda crop: frames.decode_window(encoded, crop))
-    resize = tf.function(lambda pixels: frames.resize(pixels, config.size), reduce_retracing=True)
+    resize = tf.function(
+        lambda pixels: tf.image.resize(pixels, [config.size, config.size]), reduce_retracing=True
+    )
     flip = tf.function(augmentation.flip, reduce_retracing=True)
     colour = tf.function(lambda clip, seed: augmentation.jitter_colour(clip, seed, scale=255.0))
     pixels = [decode(crop) for crop in crops]

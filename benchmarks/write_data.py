@@ -4,12 +4,13 @@
 
   python -m benchmarks.write_data
   python -m benchmarks.write_data --films=8 --seconds=60
+  python -m benchmarks.write_data --films=4 --seconds=20 --width=1280 --height=720
 
-Makes films (340 x 256, 30 frames a second, H.264, with stereo AAC sound), then in turn, with the
-same warm child processes, decodes all of their frames and sound with PyAV and nothing else, and
-prepares them. Decoding is measured twice: to what the codec gives ("codec": YUV pictures that
-nobody looks at) and to arrays ("arrays": RGB pictures and float samples, as a program has them
-that decodes with PyAV). Prints one line of JSON, also with what a second of film costs step by
+Makes films (by default 340 x 256; 30 frames a second, H.264, with stereo AAC sound), then in turn,
+with the same warm child processes, decodes all of their frames and sound with PyAV and nothing
+else, and prepares them. Decoding is measured twice: to what the codec gives ("codec": YUV pictures
+that nobody looks at) and to arrays ("arrays": RGB pictures and float samples, as a program has
+them that decodes with PyAV). Prints one line of JSON, also with what a second of film costs step by
 step.
 """
 
@@ -35,16 +36,18 @@ from PIL import Image
 from mmv_tf.data import media, preparation
 from mmv_tf.data.preparation import decoding, planning
 from mmv_tf.data.preparation.tasks import Failure, Task
-from mmv_tf.data.preparation.workers import WorkerPool, peak_child_bytes
+from mmv_tf.data.preparation.workers import WorkerPool
 from mmv_tf.data.writer import ClipSpan
 
 _FILMS = flags.DEFINE_integer("films", 8, "How many different films.", lower_bound=1)
 _SECONDS = flags.DEFINE_float("seconds", 30.0, "Length of a film.", lower_bound=5.0)
+_WIDTH = flags.DEFINE_integer("width", 340, "Of a film, in pixels; even.", lower_bound=128)
+_HEIGHT = flags.DEFINE_integer("height", 256, "Of a film, in pixels; even.", lower_bound=180)
 _REPEATS = flags.DEFINE_integer("repeats", 3, "Measurements of each kind.", lower_bound=1)
 _PROCESSES = flags.DEFINE_integer("processes", None, "Child processes; by default one a core.")
 _FOLDER = flags.DEFINE_string("folder", None, "Where to work; by default a temporary folder.")
 
-_WIDTH, _HEIGHT, _RATE = 340, 256, 30
+_RATE = 30
 _SETTINGS = preparation.Settings(cut="window")
 
 
@@ -56,12 +59,14 @@ def main(argv: list[str]) -> None:
         folder = pathlib.Path(
             _FOLDER.value or stack.enter_context(tempfile.TemporaryDirectory(prefix="write_data"))
         )
+        folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / f"film{n}.mp4" for n in range(_FILMS.value)]
         for number, path in enumerate(paths):
             if not path.exists():
                 write_film(path, _SECONDS.value, number)
         with WorkerPool(processes, 300.0) as pool:
             times = measure(paths, folder, pool, processes)
+            peak = pool.peak_bytes()
         seconds = _FILMS.value * _SECONDS.value
         rates = {
             name: seconds / statistics.median(taken) / processes for name, taken in times.items()
@@ -72,6 +77,7 @@ def main(argv: list[str]) -> None:
                 {
                     "benchmark": "write_data",
                     "films": _FILMS.value,
+                    "pixels": f"{_WIDTH.value}x{_HEIGHT.value}",
                     "seconds_of_film": seconds,
                     "kilobits_a_second": round(size * 8 / seconds / 1000),
                     "processes": processes,
@@ -80,7 +86,7 @@ def main(argv: list[str]) -> None:
                     "write_over_codec": round(rates["write"] / rates["codec"], 3),
                     "milliseconds_a_film_second": steps(paths[0]),
                     "seconds": {k: [round(t, 2) for t in v] for k, v in times.items()},
-                    "peak_worker_bytes": peak_child_bytes(),
+                    "peak_worker_bytes": peak,
                 }
             )
         )
@@ -92,19 +98,20 @@ def main(argv: list[str]) -> None:
 def write_film(path: pathlib.Path, seconds: float, seed: int) -> None:
     """Scenes of five seconds: a textured background that drifts, an object, sensor noise."""
     generator = np.random.default_rng(seed)
-    noise = generator.normal(0, 4, (16, _HEIGHT, _WIDTH, 1)).astype(np.int16)
+    width, height = _WIDTH.value, _HEIGHT.value
+    noise = generator.normal(0, 4, (16, height, width, 1)).astype(np.int16)
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=_RATE)
-        video.width, video.height, video.pix_fmt = _WIDTH, _HEIGHT, "yuv420p"
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         sound = container.add_stream("aac", rate=44_100, layout="stereo")
         for number in range(round(seconds * _RATE)):
             at = number % (5 * _RATE)
             if at == 0:
-                background = _texture(generator, 2 * _HEIGHT, 2 * _WIDTH)
+                background = _texture(generator, 2 * height, 2 * width)
                 thing = _texture(generator, 90, 110)
             x, y = int(1.3 * at), int(0.8 * at)
-            picture = background[y : y + _HEIGHT, x : x + _WIDTH].copy()
-            left = 2 * at % (_WIDTH - 110)
+            picture = background[y : y + height, x : x + width].copy()
+            left = 2 * at % (width - 110)
             picture[80:170, left : left + 110] = thing
             noisy = (picture + noise[generator.integers(16)]).clip(0, 255).astype(np.uint8)
             container.mux(video.encode(av.VideoFrame.from_ndarray(noisy, format="rgb24")))

@@ -103,6 +103,12 @@ class Data:
         }
         writer.write_manifest(self.directory, manifest)
 
+    def add_to_split(self, **entries: Any) -> None:
+        """Writes the manifest with more of what it says of the split."""
+        splits = self.manifest()["splits"]
+        splits["train"].update(entries)
+        self.write_manifest(splits=splits)
+
     def manifest(self) -> dict[str, Any]:
         return json.loads((self.directory / writer.MANIFEST).read_text())
 

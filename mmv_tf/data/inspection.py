@@ -132,10 +132,11 @@ def first_findings(
     shards: Sequence[ShardEntry], keys: KeyMap, expected: Expected, limits: Limits
 ) -> list[Finding]:
     """What is wrong with the first shard, in order, that anything is wrong with."""
+    seen: dict[bytes, str] = {}
     for shard in shards:
-        findings = _walk(shard, keys, expected, limits, decode=False).findings
+        findings = _judge(shard, _walk(shard, keys, expected, limits, decode=False), seen).findings
         if findings:
-            return findings
+            return list(findings)
     return []
 
 

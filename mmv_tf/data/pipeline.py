@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from mmv_tf.data import mixing
 from mmv_tf.data.damage import DamageReport
-from mmv_tf.data.reader import Example, LogMel, Reader, Tokenizer
+from mmv_tf.data.interfaces import Example, LogMel, Tokenizer
+from mmv_tf.data.reader import Reader
 
 # What an entry of `config.mixture` may hold besides settings of the reader.
 _WEIGHT = "weight"

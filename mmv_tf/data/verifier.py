@@ -155,6 +155,7 @@ def repair(
     expected = shards.expected_of(manifest)
     seen: set[str] = set()
     written: dict[str, list[dict[str, Any]]] = {}
+    modalities: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
 
     def good_records(entry: shards.ShardEntry) -> Iterator[bytes]:
         if not entry.path.is_file():
@@ -182,6 +183,7 @@ def repair(
                 with open(path, "wb") as file:
                     for payload in good_records(entry):
                         file.write(tfrecord_framing.framed(payload))
+                        modalities[entry.split].update(_modalities(payload, keys))
                         count += 1
                 progress.update()
                 if not count:
@@ -191,7 +193,7 @@ def repair(
         if not written:
             raise ValueError(f"{directory}: no good record is left; prepare the data again.")
         if manifest is not None:
-            writer.write_manifest(temporary, _new_manifest(manifest, written))
+            writer.write_manifest(temporary, _new_manifest(manifest, written, modalities))
     return verify(output, keys, pattern, limits, decode)
 
 
@@ -290,14 +292,30 @@ def _against_manifest(
     return findings
 
 
+def _modalities(payload: bytes, keys: KeyMap) -> dict[str, int]:
+    """What a record counts for in a manifest, beside itself."""
+    import tensorflow as tf
+
+    lists = tf.train.SequenceExample.FromString(payload).feature_lists.feature_list
+    return {
+        "num_with_video": int(keys.frames in lists),
+        "num_with_audio": int(keys.waveform in lists or keys.log_mel in lists),
+    }
+
+
 def _new_manifest(
-    manifest: Mapping[str, Any], written: Mapping[str, list[dict[str, Any]]]
+    manifest: Mapping[str, Any],
+    written: Mapping[str, list[dict[str, Any]]],
+    modalities: Mapping[str, Mapping[str, int]],
 ) -> dict[str, Any]:
-    splits = {}
+    splits: dict[str, dict[str, Any]] = {}
     for split, content in manifest["splits"].items():
         entries = written.get(split, [])
         count = sum(entry["records"] for entry in entries)
-        splits[split] = {**content, "num_examples": count, "shards": entries}
+        counts = {"num_examples": count, **modalities.get(split, {})}
+        splits[split] = {**content, **counts, "shards": entries}
+        # Neighbours keep the same captions, so how many are left is not seen from records.
+        splits[split].pop("num_captions", None)
     # Without the fingerprint, by which prepare_data would take the data for its own, whole.
     kept = {key: value for key, value in manifest.items() if key != "fingerprint"}
     return {**kept, "splits": splits, "repaired": True}

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mmv_tf.data.reader import config_for_network
+from mmv_tf.data.reader_config import config_for_network
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.search.windows import Windows
 from mmv_tf.training import load_model

@@ -36,6 +36,9 @@ _DAMAGED = (
 # Settings that don't change what is learnt; a run goes on when they are others.
 _MAY_CHANGE = (
     "data.directory",
+    "data.inspect",
+    "data.max_bad_fraction",
+    "data.on_bad_record",
     "training.best_is",
     "training.best_metric",
     "training.checkpoint_every_seconds",

@@ -57,8 +57,11 @@ def run(
       ValueError: for settings that do not fit together, the data or the folder.
       Preempted: see `Trainer.run`.
     """
-    # Before anything is written that a next run would meet.
-    manifests = [reader.manifest for reader in Input(config.data).readers]
+    # Before anything is written that a next run, with what was wrong put right, would meet.
+    looked = Input(config.data)
+    looked.damage()
+    _check_words(config, directory)
+    manifests = [reader.manifest for reader in looked.readers]
     strategy = make_strategy(config.strategy)
     seed_everything(config.seed, config.training.deterministic)
     settings = json.loads(config.to_json())
@@ -72,10 +75,6 @@ def run(
         raise ValueError(status)
     with strategy.scope():
         model = _make_model(config, directory, strategy)
-    if config.training.weights.get("vt", 0) and model.tokenizer is None:
-        raise ValueError(
-            "Training with narrations needs words: set word_vectors to a file of word vectors."
-        )
     source = Input(config.data, model.tokenizer, model.log_mel)
     local = config.data.batch_size // workers
 
@@ -98,6 +97,22 @@ def run(
         checkpoints.save_model(model, directory / checkpoints.MODEL_FILE)
     agreement.barrier(strategy)
     return metrics
+
+
+def _check_words(config: ml_collections.ConfigDict, directory: pathlib.Path) -> None:
+    """Whether there will be words to read narrations with."""
+    if (directory / checkpoints.NETWORK_FILE).exists():
+        return  # They are in it.
+    if config.word_vectors:
+        if not pathlib.Path(config.word_vectors).is_file():
+            raise ValueError(
+                f"{config.word_vectors}: no such file; expected word vectors; set word_vectors to "
+                "a file of word2vec or GloVe."
+            )
+    elif config.training.weights.get("vt", 0):
+        raise ValueError(
+            "Training with narrations needs words: set word_vectors to a file of word vectors."
+        )
 
 
 def _identity(settings: dict[str, Any], manifests: list[dict[str, Any]]) -> dict[str, Any]:

@@ -110,3 +110,34 @@ def test_a_flip_mirrors_every_frame_or_none():
         assert mirrored or np.array_equal(found, frames)
         seen.add(mirrored)
     assert seen == {True, False}
+
+
+def test_masking_covers_a_band_and_a_stretch_only():
+    log_mel = tf.random.stateless_uniform([40, 20, 1], [0, 0]) + 1.0
+    masked = augmentation.mask_log_mel(log_mel, tf.constant([3, 4]), share=0.5).numpy()[..., 0]
+    changed = masked != log_mel.numpy()[..., 0]
+    rows, columns = changed.all(axis=1), changed.all(axis=0)
+    np.testing.assert_array_equal(changed, rows[:, None] | columns[None])
+    assert rows.sum() <= 20 and columns.sum() <= 10 and changed.any()
+
+
+def test_a_sound_gets_louder_as_a_whole_and_noisy_in_every_band():
+    log_mel = tf.random.stateless_uniform([40, 20, 1], [0, 0])
+    louder = augmentation.jitter_log_mel(log_mel, tf.constant([1, 2]), gain=0.5, noise=0.0)
+    difference = (louder - log_mel).numpy()
+    assert 0 < abs(difference.mean()) <= 0.5
+    np.testing.assert_allclose(difference, difference.mean(), atol=1e-6)
+    noisy = augmentation.jitter_log_mel(log_mel, tf.constant([1, 2]), gain=0.0, noise=0.3)
+    difference = (noisy - log_mel).numpy()
+    assert difference.std() == pytest.approx(0.3, rel=0.1)
+    assert abs(difference.mean()) < 0.05
+
+
+def test_dropped_words_become_padding_but_some_word_stays():
+    ids = np.tile(np.array([[5, 6, 7, 8, 0, 0], [9, 0, 0, 0, 0, 0]], np.int32), (200, 1, 1))
+    dropped = augmentation.drop_words(tf.constant(ids), tf.constant([0, 7]), share=0.4).numpy()
+    assert ((dropped == ids) | (dropped == 0)).all()
+    assert (dropped != 0).any(axis=-1).all()
+    # The share, but for sentences that would be empty: 0.4 ** 4 of the first, all of the second.
+    assert 0.3 < (dropped[:, 0, :4] == 0).mean() < 0.45
+    np.testing.assert_array_equal(dropped[:, 1], ids[:, 1])

@@ -14,8 +14,19 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from mmv_tf.data import DamagedDataError, Reader, record_keys
+from mmv_tf.data import (
+    DamagedDataError,
+    Reader,
+    inspection,
+    jpeg_header,
+    ordering,
+    record_checks,
+    record_keys,
+    tfrecord_framing,
+    verifier,
+)
 from mmv_tf.data.record_checks import Limits
+from mmv_tf.data.records import Records
 from tests import records
 
 LIMITS = Limits(
@@ -136,9 +147,19 @@ def plain_example(example):
     return tf.train.Example(features=example.context).SerializeToString()
 
 
+def id_of(payload):
+    example = tf.train.SequenceExample.FromString(payload)
+    return context(example, record_keys.EXAMPLE_ID).bytes_list.value[0]
+
+
 def same_id_as(number):
-    identity = context(records.example(number), record_keys.EXAMPLE_ID).bytes_list.value[0]
+    identity = id_of(records.example(number).SerializeToString())
     return set_context(record_keys.EXAMPLE_ID, "bytes_list", identity)
+
+
+def ragged_log_mel(example):
+    for bins in (8, 9):
+        feature_list(example, record_keys.LOG_MEL).add().float_list.value[:] = [0.5] * bins
 
 
 def no_sample_rate_but(rate):
@@ -189,6 +210,12 @@ EDITS = {
     "DMVR's audio": (set_samples(dmvr_audio), "corrupt DMVR audio"),
     "wrong frame rate": (
         set_context(record_keys.FRAME_RATE, "float_list", 25.0), "wrong frame rate",
+    ),
+    "log-mel frames of two lengths": (ragged_log_mel, "log-mel shape"),
+    "NaN in a log-mel": (
+        lambda example: feature_list(example, record_keys.LOG_MEL).add()
+        .float_list.value.extend([0.5, np.nan]),
+        "audio not finite",
     ),
     "clip ends before it starts": (
         set_context(record_keys.CLIP_END, "int64_list", 0), "clip times",
@@ -305,21 +332,32 @@ def reader(data, **settings):
     return Reader(data.config(**settings), None, None, LIMITS)
 
 
+def opened(data, **settings):
+    return Records(data.config(**settings), LIMITS, None)
+
+
 def read_ids(source):
     return [i for batch in source.evaluate() for i in batch["example_id"][:, 0].numpy().tolist()]
 
 
 def check(data, reason, lost):
+    """It stops by default; where damage is skipped and where it is verified, nothing is lost."""
     with pytest.raises(DamagedDataError, match=reason) as stopped:
         reader(data).train(seed=0)
     assert data.path(0).name in str(stopped.value)
     assert "\n" not in str(stopped.value)
-    skipping = reader(data, on_bad_record="skip", max_bad_fraction=1.0)
+    skipping = opened(data, on_bad_record="skip", max_bad_fraction=1.0)
     report = skipping.damage()
     assert report.by_reason == {reason: lost}
-    identities = read_ids(skipping)
-    assert len(identities) == len(set(identities)) == report.read == skipping.num_examples()
-    assert report.written == len(identities) + report.reported
+    once = [id_of(payload.numpy()) for _, _, payload in ordering.in_order(skipping)]
+    assert len(once) == len(set(once)) == report.read == skipping.num_good()
+    assert report.written == len(once) + report.reported
+    epoch = ordering.epochs(skipping, seed=0).take(len(once))
+    assert {id_of(payload.numpy()) for _, _, payload, _ in epoch} == set(once)
+    verified = verifier.verify(data.directory, limits=LIMITS).report
+    assert (verified.written, verified.read) == (report.written, report.read)
+    assert verified.written == verified.read + verified.reported
+    assert set(report.findings) <= set(verified.findings)  # It also compares checksums.
     too_many = reader(data, on_bad_record="skip", max_bad_fraction=lost / report.written - 0.01)
     with pytest.raises(DamagedDataError, match="max_bad_fraction"):
         too_many.evaluate()
@@ -411,13 +449,39 @@ def test_an_uninspected_record_stops_the_pipeline(data, kind):
         read_ids(source)
 
 
-@pytest.mark.parametrize("kind", ["flipped payload byte", "flipped length"])
+@pytest.mark.parametrize("kind", FILES)
 def test_an_uninspected_file_stops_the_pipeline(data, kind):
     FILES[kind][0](data)
-    source = reader(data, inspect="never")
-    with pytest.raises(DamagedDataError, match=f"{data.path(0).name} at byte"), source.explained():
-        for _ in source.train(seed=0):
-            pass
+    source = opened(data, inspect="never")
+
+    def read():
+        source.damage()  # Compares sizes, if nothing else.
+        return list(ordering.epochs(source, seed=0).take(9))
+
+    with pytest.raises(ValueError, match=data.path(0).name) as stopped, source.explained():
+        read()
+    assert "\n" not in str(stopped.value)
+
+
+@pytest.mark.parametrize("claimed", [2, 7])
+def test_an_uninspected_shard_of_another_count_stops_the_pipeline(data, claimed):
+    claim(data, claimed)
+    source = opened(data, inspect="never")
+    with pytest.raises(DamagedDataError, match="holds 4 records"), source.explained():
+        list(ordering.in_order(source))
+
+
+def test_the_matrix_is_whole():
+    """Every reason that there is is provoked, so none can break unseen."""
+    provoked = {reason for _, reason in EDITS.values()} | {r for _, r, _ in FILES.values()}
+    assert len(EDITS) + len(FILES) >= 60
+    reasons = {
+        value
+        for module in (inspection, jpeg_header, record_checks, tfrecord_framing)
+        for name, value in vars(module).items()
+        if name.isupper() and not name.startswith("_") and isinstance(value, str)
+    } - {inspection.CACHE_FILE}
+    assert reasons - provoked == {inspection.UNDECODABLE}  # Only decoding shows it: verifier_test.
 
 
 def test_a_shard_of_another_size_is_seen_without_looking(data):

@@ -110,23 +110,6 @@ def test_a_mixture_says_what_is_wrong_with_its_entries(narrated, silent):
         both.evaluate()
 
 
-@pytest.mark.parametrize("workers", [2, 3, 5])
-def test_workers_share_the_records(narrated, workers):
-    """Three shards, so five workers share records."""
-    reader = Reader(narrated.config(), None, None)
-    seen = []
-    for worker in range(workers):
-        examples = reader.training_examples(0, 0, worker, workers)
-        count = {2: (5, 3), 3: (3, 3, 2), 5: (2, 2, 2, 1, 1)}[workers][worker]
-        epochs = [e["example_id"].numpy() for e in examples.take(2 * count)]
-        if workers <= 3:  # Its own shards; records are dealt out anew in each epoch.
-            assert sorted(epochs[:count]) == sorted(epochs[count:])
-        seen += epochs[:count]
-    assert len(seen) == len(set(seen)) == 8
-    with pytest.raises(ValueError, match="expected 0 to 1"):
-        reader.train(0, worker=2, workers=2)
-
-
 def test_padded_evaluation_gives_workers_as_many_batches(narrated, tokenizer, log_mel):
     config = narrated.config(batch_size=3, windows=2)
     seen = []
@@ -175,13 +158,6 @@ def test_the_service_reads_every_record_of_a_mixture(narrated, silent, tokenizer
             seen[identity] = seen.get(identity, 0) + 1
     # 15 epochs of the first and 10 of the second: all were seen, none far more often.
     assert len(seen) == 12 and max(seen.values()) <= 30
-
-
-def test_a_service_s_worker_does_not_repeat_itself(silent):
-    """One shard, unshuffled: an epoch comes whole before the next."""
-    reader = Reader(silent.config(shuffle_buffer=1), None, None)
-    ids = [e["example_id"].numpy() for e in reader.service_examples(0).take(8)]
-    assert len(set(ids[:4])) == len(set(ids[4:])) == 4
 
 
 def foreign(path, edit):

@@ -4,9 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from mmv_tf.data import Reader, augmentation, sampling
+from mmv_tf.data import Reader
 from tests import small_world
 
 
@@ -53,15 +52,6 @@ def test_seeds_differ_and_epochs_differ(reader):
     assert repeated and all(not np.array_equal(v[0], v[1]) for v in repeated)
 
 
-def test_every_example_once_an_epoch(reader):
-    count = reader.num_examples()
-    unbatched = reader.train(seed=0).unbatch().take(2 * count)
-    identities = [example["example_id"].numpy() for example in unbatched]
-    assert len(set(identities[:count])) == count
-    assert set(identities[:count]) == set(identities[count:])
-    assert identities[:count] != identities[count:]
-
-
 def test_evaluation_drops_nothing_and_is_the_same_twice(reader):
     batches = take(reader.evaluate(), 99)
     identities = [identity for batch in batches for identity in batch["example_id"][:, 0]]
@@ -78,77 +68,6 @@ def test_a_clip_is_paired_with_its_own_narration(reader):
             number = int(((start + end) / 2) // 2)  # a narration every two seconds
             words = small_world.WORDS
             assert caption.decode() == f"the {words[number % 4]} {words[4 + number % 8]}"
-
-
-def test_another_frame_rate_is_refused(reader):
-    config = reader.config.copy_and_resolve_references()
-    config.frame_rate = 3.0
-    with pytest.raises(ValueError, match="5 frames a second"):
-        Reader(config, reader.tokenizer, reader.log_mel)
-
-
-def test_an_unknown_split_is_refused(reader):
-    config = reader.config.copy_and_resolve_references()
-    config.split = "dev"
-    with pytest.raises(ValueError, match="no split 'dev'"):
-        Reader(config, reader.tokenizer, reader.log_mel).num_examples()
-
-
-def test_windows_are_spread_evenly_and_random_ones_stay_inside():
-    starts = sampling.window_starts(tf.constant(20), span=5, windows=4, seed=None)
-    np.testing.assert_array_equal(starts, [0, 5, 10, 15])
-    one = sampling.window_starts(tf.constant(20), span=5, windows=1, seed=None)
-    np.testing.assert_array_equal(one, [7])
-    seed = tf.constant([1, 2])
-    drawn = sampling.window_starts(tf.constant(20), span=5, windows=500, seed=seed).numpy()
-    assert drawn.min() == 0 and drawn.max() == 15
-    short = sampling.window_starts(tf.constant(3), span=5, windows=2, seed=seed)
-    np.testing.assert_array_equal(short, [0, 0])
-    np.testing.assert_array_equal(
-        sampling.frame_indices(tf.constant(1), 4, 2, tf.constant(6)), [1, 3, 5, 5]
-    )
-
-
-def test_candidates_are_the_nearest_in_time():
-    starts, ends = tf.constant([0.0, 2.0, 4.0, 9.0]), tf.constant([1.0, 3.0, 5.0, 10.0])
-    indices, found = sampling.nearest_candidates(tf.constant(4.0), starts, ends, 3)
-    np.testing.assert_array_equal(indices, [2, 1, 0])
-    assert found.numpy().all()
-    indices, found = sampling.nearest_candidates(tf.constant(0.0), starts[:1], ends[:1], 3)
-    np.testing.assert_array_equal(found, [True, False, False])
-    _, found = sampling.nearest_candidates(tf.constant(0.0), starts[:0], ends[:0], 2)
-    assert not found.numpy().any()
-
-
-def test_masking_covers_a_band_and_a_stretch_only():
-    log_mel = tf.random.stateless_uniform([40, 20, 1], [0, 0]) + 1.0
-    masked = augmentation.mask_log_mel(log_mel, tf.constant([3, 4]), share=0.5).numpy()[..., 0]
-    changed = masked != log_mel.numpy()[..., 0]
-    rows, columns = changed.all(axis=1), changed.all(axis=0)
-    np.testing.assert_array_equal(changed, rows[:, None] | columns[None])
-    assert rows.sum() <= 20 and columns.sum() <= 10 and changed.any()
-
-
-def test_a_sound_gets_louder_as_a_whole_and_noisy_in_every_band():
-    log_mel = tf.random.stateless_uniform([40, 20, 1], [0, 0])
-    louder = augmentation.jitter_log_mel(log_mel, tf.constant([1, 2]), gain=0.5, noise=0.0)
-    difference = (louder - log_mel).numpy()
-    assert 0 < abs(difference.mean()) <= 0.5
-    np.testing.assert_allclose(difference, difference.mean(), atol=1e-6)
-    noisy = augmentation.jitter_log_mel(log_mel, tf.constant([1, 2]), gain=0.0, noise=0.3)
-    difference = (noisy - log_mel).numpy()
-    assert difference.std() == pytest.approx(0.3, rel=0.1)
-    assert abs(difference.mean()) < 0.05
-
-
-def test_dropped_words_become_padding_but_some_word_stays():
-    ids = np.tile(np.array([[5, 6, 7, 8, 0, 0], [9, 0, 0, 0, 0, 0]], np.int32), (200, 1, 1))
-    dropped = augmentation.drop_words(tf.constant(ids), tf.constant([0, 7]), share=0.4).numpy()
-    assert ((dropped == ids) | (dropped == 0)).all()
-    assert (dropped != 0).any(axis=-1).all()
-    # The share, but for sentences that would be empty: 0.4 ** 4 of the first, all of the second.
-    assert 0.3 < (dropped[:, 0, :4] == 0).mean() < 0.45
-    np.testing.assert_array_equal(dropped[:, 1], ids[:, 1])
 
 
 def test_the_reader_jitters_sounds_and_drops_words_in_training_only(prepared, tiny_model):

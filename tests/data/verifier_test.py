@@ -72,8 +72,12 @@ def test_repair_keeps_the_good_records_and_tells_the_truth(data, tmp_path):
     data.change(0, 1, lambda example: example.feature_lists.feature_list.clear())
     place = data.offset(1, 3)
     data.patch(1, lambda content: content.__setitem__(place, content[place] ^ 1))
+    data.add_to_split(num_with_video=8, num_with_audio=8, num_captions=24)
     clean = verifier.repair(data.directory, tmp_path / "clean")
     assert clean.clean and clean.report.read == 6
+    split = json.loads((tmp_path / "clean" / "manifest.json").read_text())["splits"]["train"]
+    del split["shards"]
+    assert split == {"num_examples": 6, "num_with_video": 6, "num_with_audio": 6}
     assert verifier.verify(data.directory).report.read == 6  # the old ones are as they were
     read = Reader(data.config(directory=str(tmp_path / "clean")), None, None)
     assert sum(len(batch["label"]) for batch in read.evaluate()) == read.num_examples() == 6

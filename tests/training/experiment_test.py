@@ -97,6 +97,24 @@ def test_other_settings_in_the_same_folder_are_refused(config, whole):
         experiment.run(other, whole[0])
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("word_vectors", "none.npy", r"none\.npy: no such file; expected word vectors"),
+        ("word_vectors", "", "needs words"),
+        ("data.split", "dev", "no split 'dev'"),
+    ],
+)
+def test_a_mistake_leaves_nothing_that_the_corrected_run_would_meet(
+    config, tmp_path, key, value, message
+):
+    wrong = config.copy_and_resolve_references().unlock()
+    wrong.update_from_flattened_dict({key: value})
+    with pytest.raises(ValueError, match=message):
+        experiment.run(wrong.lock(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_loading_what_is_not_there_says_so(tmp_path):
     with pytest.raises(ValueError, match="no network at"):
         training.load_model(tmp_path / "absent.keras")

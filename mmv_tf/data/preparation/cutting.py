@@ -103,6 +103,9 @@ def listed_spans(source: Source, duration: float, dropped: collections.Counter[s
         elif start >= end:
             dropped["clips_past_the_end"] += 1
             continue
+        if clip.end is not None and not clip.may_be_trimmed and not still:
+            # Lists round to a second; what goes beyond that is told.
+            dropped["clip_seconds_past_the_end"] += max(0, (round(clip.end * 1000) - end) // 1000)
         key = (start, end, clip.example_id)
         if key in spans:
             dropped["clips_of_equal_span"] += 1

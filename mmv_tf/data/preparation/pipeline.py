@@ -129,15 +129,15 @@ def prepare(
     done = _prepared(output, fingerprint, settings, overwrite)
     if done is not None:
         return done, True
-    partial = output / PARTIAL
+    partial, is_new = output / PARTIAL, not output.exists()
     partial.mkdir(parents=True, exist_ok=True)
-    with _locked(partial), _no_space_explained(output):
+    with _locked(partial), _tidied(partial, is_new), _no_space_explained(output):
         for stale in partial.iterdir():
             if stale.is_dir() and stale.name != fingerprint:
                 shutil.rmtree(stale)
         work = partial / fingerprint
         work.mkdir(exist_ok=True)
-        with execution.runner(work) as runner:
+        with _removed_if_empty(work), execution.runner(work) as runner:
             plan = plan_clips(sources, settings, labels, facts.class_names, runner)
             _check_space(plan, settings, output, work)
             recipe = Recipe(settings, plan.labels, log_mel)
@@ -150,10 +150,6 @@ def prepare(
             }
             manifest = publish(plan, settings, output, work, extra, runner)
         shutil.rmtree(work)
-    # Another run may hold the lock by now: then the folder is its own to remove.
-    with contextlib.suppress(OSError):
-        (partial / "lock").unlink()
-        partial.rmdir()
     return manifest, False
 
 
@@ -330,6 +326,33 @@ def _prepared(
         f"{output}: holds data of {', '.join(differing) or 'other videos, captions or versions'}; "
         "choose another --output, or pass --overwrite to replace it."
     )
+
+
+@contextlib.contextmanager
+def _removed_if_empty(folder: pathlib.Path) -> Iterator[None]:
+    """Removes a folder at the end, however that comes, if nothing is in it."""
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+@contextlib.contextmanager
+def _tidied(partial: pathlib.Path, is_new: bool) -> Iterator[None]:
+    """Removes the lock that it is called with and its folder, if nothing else is in there.
+
+    The folder above goes too, if it is new and empty.
+    """
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            if {path.name for path in partial.iterdir()} <= {"lock"}:
+                (partial / "lock").unlink(missing_ok=True)
+                partial.rmdir()
+                if is_new:
+                    partial.parent.rmdir()
 
 
 @contextlib.contextmanager

@@ -133,7 +133,11 @@ def plan_clips(
             _stop_if_only(sources, report)
             continue
         if not captions and settings.cut == "caption":
-            report.fail(NO_CAPTIONS, "there are no captions to cut by; give some or cut by window")
+            report.fail(
+                NO_CAPTIONS,
+                f"{source.path}: no captions to cut by; put a .vtt, .srt or .json3 of its name "
+                "beside it, or cut by window (--cut=window)",
+            )
             _stop_if_only(sources, report)
             continue
         _plan_source(_Looked(source, row, infos[row]), captions, settings, dealer, plan)
@@ -271,8 +275,7 @@ def _plan_source(
             if cut_by_caption
             else cutting.window_spans(block, own, settings)
         )
-        count = _add_clips(looked, block, spans, own, settings, plan)
-        if count:
+        if _add_clips(looked, block, spans, own, settings, plan):
             plan.captions[block.split] += len(own)
             plan.blocks.append({"media_id": source.media_id, **dataclasses.asdict(block)})
     plan.dropped["captions_across_borders"] += len(inside) - held
@@ -314,8 +317,8 @@ def _plan_listed(
     for split in dict.fromkeys(span.split or fallback or "" for span in spans):
         own = [span for span in spans if (span.split or fallback) == split]
         block = splits.Block(dealer.dealt, 0.0, looked.info.duration, split)
-        _add_clips(looked, block, own, captions, settings, plan)
-        plan.captions[split] += sum(len(span.own) for span in own)
+        clips = _add_clips(looked, block, own, captions, settings, plan)
+        plan.captions[split] += len({caption for clip in clips for caption in clip.near})
 
 
 def _add_clips(
@@ -325,8 +328,8 @@ def _add_clips(
     captions: Sequence[captions_lib.Caption],
     settings: Settings,
     plan: Plan,
-) -> int:
-    """Adds the clips of one block, grouped in units; returns how many there are."""
+) -> list[PlannedClip]:
+    """Adds the clips of one block, grouped in units, and returns them."""
     source, report = looked.source, plan.reports[looked.row]
     clips = []
     for span in spans:
@@ -361,7 +364,7 @@ def _add_clips(
     for group in _groups(clips):
         plan.units.append(Unit(len(plan.units), source, looked.info, looked.row, tuple(group)))
     report.clips += len(clips)
-    return len(clips)
+    return clips
 
 
 def _groups(clips: Sequence[PlannedClip]) -> Iterator[list[PlannedClip]]:

@@ -48,14 +48,24 @@ def format_report(manifest: dict[str, Any], all_rows: bool = False) -> str:
         lines.append(f"{len(manifest['sources'])} sources: {listed}; all rows: manifest.json")
     for name, split in manifest["splits"].items():
         size = sum(shard["bytes"] for shard in split["shards"])
-        lines.append(
-            f"{name}: {split['num_examples']} clips, {split['num_captions']} captions, "
-            f"{len(split['shards'])} shards, {size / 1e6:.1f} MB"
+        parts = (
+            _counted(split["num_examples"], "clip"),
+            _counted(split["num_captions"], "caption"),
+            _counted(len(split["shards"]), "shard"),
         )
+        lines.append(f"{name}: {', '.join(parts)}, {size / 1e6:.1f} MB")
     dropped = [f"{n} {name.replace('_', ' ')}" for name, n in manifest["dropped"].items() if n]
     if dropped:
         lines.append(f"dropped: {', '.join(dropped)}")
     return "\n".join(lines)
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _table(sources: list[dict[str, Any]]) -> list[str]:
@@ -63,7 +73,9 @@ def _table(sources: list[dict[str, Any]]) -> list[str]:
     rows = [("source", "status", "seconds", "clips", "reason")]
     for source in sources:
         seconds, clips = f"{source['seconds']:.1f}", str(source["clips"])
-        rows.append((source["media_id"], source["status"], seconds, clips, source["reason"]))
+        # A file's name may hold a line break, which would break the table.
+        name, reason = (_printable(source[key]) for key in ("media_id", "reason"))
+        rows.append((name, source["status"], seconds, clips, reason))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = []
     for row in rows:

@@ -12,7 +12,7 @@ import collections
 import contextlib
 import multiprocessing
 import multiprocessing.connection
-import resource
+import pathlib
 import signal
 import time
 from collections.abc import Iterable, Iterator
@@ -60,13 +60,18 @@ class _Worker:
     """A child process and what it is doing."""
 
     def __init__(self) -> None:
-        # Spawned, not forked: TensorFlow's and FFmpeg's threads do not survive a fork.
-        context = multiprocessing.get_context("spawn")
+        # Forked from a server that has only imported what children need: forked from the program,
+        # they would lack threads that TensorFlow and FFmpeg count on; spawned, each would import
+        # TensorFlow anew, which takes seconds of a core whenever a child is replaced.
+        context = multiprocessing.get_context("forkserver")
+        # Counts before the first child only. The programs' package, if it is there, comes first:
+        # it loads TensorFlow without its notes.
+        context.set_forkserver_preload(["binaries", "mmv_tf", __name__])
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        # Ctrl-C goes to the whole group. The child inherits the blocked signal, so that it does not
-        # print a traceback of its own; the parent ends its children itself. The tracker comes first
-        # since starting it unblocks the signal.
+        # Ctrl-C goes to the whole group. The server and its children inherit the blocked signal, so
+        # that they do not print tracebacks of their own; the parent ends its children itself. The
+        # tracker comes first since starting it unblocks the signal.
         resource_tracker.ensure_running()
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -123,6 +128,13 @@ class WorkerPool:
         for worker in self._workers:
             worker.end()
         self._workers.clear()
+
+    def peak_bytes(self) -> int:
+        """Largest resident memory that a child has had, on Linux; with what it shares."""
+        files = [pathlib.Path(f"/proc/{worker.process.pid}/status") for worker in self._workers]
+        lines = [line for file in files for line in file.read_text().splitlines()]
+        peaks = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")]
+        return max(peaks, default=0)
 
     def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Any, Any | Failure]]:
         """See `Runner.run`.
@@ -202,8 +214,3 @@ class WorkerPool:
             if rest.parts:
                 waiting.appendleft(rest)
         return task.parts[index][0], result
-
-
-def peak_child_bytes() -> int:
-    """Largest resident memory that an ended child of this process had."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024

@@ -59,7 +59,11 @@ def test_listed_clips_are_cut_off_at_the_end():
     assert [(s.start_ms, s.end_ms) for s in spans] == [(1000, 2000), (4000, 5000), (2500, 5000)]
     assert spans[0].labels == ("a", "b")
     assert [caption.text for caption in spans[0].own] == ["one two", "three"]
-    assert dropped == {"clips_past_the_end": 1, "clips_of_equal_span": 1}
+    assert dropped == {
+        "clips_past_the_end": 1,
+        "clips_of_equal_span": 1,
+        "clip_seconds_past_the_end": 4,
+    }
 
 
 def test_a_trimmed_file_is_the_clip():

@@ -240,6 +240,8 @@ def test_folder_reports_each_source(film, tmp_path, in_process):
     assert "deep/b  no audio" in table
     assert table.endswith("dropped: 1 clips too short")
     assert len(table.splitlines()) == 1 + 7 + 2 + 1
+    manifest["sources"][0]["media_id"] = "a\nb"
+    assert "a\\nb" in preparation.format_report(manifest)
 
 
 def test_windows_need_no_captions(film, tmp_path, in_process):
@@ -258,8 +260,9 @@ def test_single_source_that_fails_is_an_error(film, tmp_path, in_process):
     with pytest.raises(ValueError, match=r"cut.mp4: can't be decoded"):
         prepare(cut, tmp_path / "data")
     shutil.copy(film, cut)
-    with pytest.raises(ValueError, match="no captions to cut by"):
+    with pytest.raises(ValueError, match=r"cut.mp4: no captions to cut by"):
         prepare(cut, tmp_path / "data")
+    assert not (tmp_path / "data").exists()
     cut.with_suffix(".vtt").write_text("")
     with pytest.raises(ValueError, match="caption file is empty"):
         prepare(cut, tmp_path / "data")
@@ -281,6 +284,17 @@ def test_captions_across_borders_and_past_the_end_are_counted(film, tmp_path, in
     manifest, _ = prepare(path, tmp_path / "data")
     assert manifest["dropped"]["captions_across_borders"] == 1
     assert manifest["dropped"]["captions_past_the_end"] == 1
+
+
+def test_captions_around_listed_clips_are_counted(film, tmp_path, in_process):
+    clips = (preparation.ListedClip(0.0, 1.0, texts=("own",)),)
+    captions = film.with_suffix(".vtt")
+    source = preparation.Source("a", film, captions=captions, split="train", clips=clips)
+    settings = dataclasses.replace(SETTINGS, cut="list")
+    manifest, _ = preparation.prepare([source], tmp_path / "data", settings)
+    (record,) = records(tmp_path / "data", "train")
+    stored = record.context.feature[record_keys.CAPTION].bytes_list.value
+    assert manifest["splits"]["train"]["num_captions"] == len(stored) > 1
 
 
 def test_too_little_space_is_seen_before_the_work(film, tmp_path, in_process, monkeypatch):

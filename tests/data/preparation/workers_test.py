@@ -11,7 +11,7 @@ from mmv_tf.data.preparation.tasks import Task
 from mmv_tf.data.preparation.workers import WorkerPool
 
 
-# A child's task; spawned processes import it from here.
+# A child's task; child processes import it from here.
 def behave(prefix, kinds):
     for kind in kinds:
         if kind == "hang":
@@ -43,10 +43,15 @@ def test_a_part_that_fails_costs_itself_alone():
     assert "KeyError('f-')" in failures[5][1]
 
 
+def never_ready(connection):
+    time.sleep(600)
+
+
 def test_a_child_that_does_not_start_is_told(monkeypatch):
-    monkeypatch.setattr(workers, "_START_SECONDS", 0.0)
+    monkeypatch.setattr(workers, "_serve", never_ready)
+    monkeypatch.setattr(workers, "_START_SECONDS", 0.2)
     with (
-        pytest.raises(ChildProcessError, match=r"did not come up .in 0 s.: the machine"),
+        pytest.raises(ChildProcessError, match=r"did not come up .in 0.2 s.: the machine"),
         WorkerPool(1, 9.0) as pool,
     ):
         list(pool.run([Task(behave, "f", ("f-",), ((0, "fine"),))]))

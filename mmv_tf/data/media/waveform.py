@@ -1,0 +1,79 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The sound of a span as one channel."""
+
+from __future__ import annotations
+
+import math
+import pathlib
+from collections.abc import Sequence
+
+import av
+import numpy as np
+
+from mmv_tf.data.media.container import open_container
+from mmv_tf.data.media.decoding import decode_from
+from mmv_tf.data.media.limits import MediaError
+
+_AUDIO_GAP_SECONDS = 0.03
+
+
+def read_waveform(
+    path: str | pathlib.Path, start: float, end: float, sample_rate: int = 48_000
+) -> np.ndarray:
+    """The sound from `start` to `end` as one channel, the mean of all but the bass effects one.
+
+    Args:
+      path: the video or sound file.
+      start, end: seconds.
+      sample_rate: Hz to resample to.
+
+    Returns:
+      float32 [round((end - start) * sample_rate)] in [-1, 1]; zero where there is no sound.
+
+    Raises:
+      MediaError: there is no sound stream, or it can't be decoded.
+    """
+    count = round((end - start) * sample_rate)
+    samples = np.zeros(count, np.float32)
+    with open_container(path) as container:
+        if not container.streams.audio:
+            raise MediaError(f"{path}: no sound stream found; expected one.")
+        stream = container.streams.audio[0]
+        resampler: av.AudioResampler | None = None
+        kind: tuple[str, str, int] | None = None
+        heard: list[int] = []
+        position, expected = 0, -math.inf
+
+        def put(resampled: Sequence[av.AudioFrame]) -> None:
+            nonlocal position
+            for piece in resampled:
+                mono = piece.to_ndarray()[heard].mean(axis=0)
+                low, high = max(position, 0), min(position + len(mono), count)
+                if low < high:
+                    samples[low:high] = mono[low - position : high - position]
+                position += len(mono)
+
+        for time, frame in decode_from(container, stream, start):
+            # Half a second beyond the end feeds the resampler's filter.
+            if time >= end + 0.5:
+                break
+            frame_kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+            if kind != frame_kind or abs(time - expected) > _AUDIO_GAP_SECONDS:
+                if resampler is not None:
+                    put(resampler.resample(None))
+                # Channels are averaged by us: FFmpeg's own down-mix of floats can exceed 1.
+                resampler = av.AudioResampler("fltp", frame.layout, sample_rate)
+                names = [channel.name for channel in frame.layout.channels]
+                heard = [i for i, name in enumerate(names) if name != "LFE" or len(names) == 1]
+                kind, expected = frame_kind, time
+                position = round((time - start) * sample_rate)
+            expected += frame.samples / frame.sample_rate
+            frame.pts = None  # The samples are counted here; the resampler shall not shift them.
+            assert resampler is not None
+            put(resampler.resample(frame))
+        if resampler is not None:
+            put(resampler.resample(None))
+    if not np.isfinite(samples).all():
+        raise MediaError(f"{path}: the sound holds NaN or infinity; encode it again.")
+    return np.clip(samples, -1.0, 1.0)

@@ -1,0 +1,91 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The reader's settings, and those that a network's metadata hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import ml_collections
+
+
+def default_config() -> ml_collections.ConfigDict:
+    """Settings of the reader; the comments say where the defaults come from."""
+    return ml_collections.ConfigDict(
+        {
+            "directory": "",
+            "split": "train",
+            # Several data sets in one batch, see `make_dataset`; then "directory" is not used.
+            "mixture": (),
+            # PAPER section 3: 32 frames at 10 a second, 200 x 200 pixels, in training.
+            "num_frames": 32,
+            "frame_rate": 10.0,
+            "size": 200,
+            # False: wide frames are squeezed instead of cut at the sides.
+            "square_crop": True,
+            # PAPER section 2: MIL-NCE draws 5 candidate narrations.
+            "candidates": 5,
+            "batch_size": 8,
+            # Evaluation: windows spread evenly over a clip (PAPER section 5: 4).
+            "windows": 1,
+            # Training only.
+            "scale_jitter": 0.2,
+            "flip": True,
+            "colour": 1.0,
+            # The share of a spectrogram's frames and of its bins that may be masked; ours.
+            "audio_mask": 0.0,
+            # See `augmentation.jitter_log_mel` and `augmentation.drop_words`; ours.
+            "audio_gain": 0.0,
+            "audio_noise": 0.0,
+            "word_dropout": 0.0,
+            # Ours: how many records are held to be shuffled; the shards are shuffled too.
+            "shuffle_buffer": 1024,
+            # Records of other rates are resampled instead of refused.
+            "resample": False,
+            # "stop" or "skip": leave damaged records out and count them, see `Reader.damage`.
+            "on_bad_record": "stop",
+            # Of the records written; with more of them damaged, "skip" stops too. Ours.
+            "max_bad_fraction": 0.01,
+            # Whether shards are looked through first: "always", "never", or "auto": if they are
+            # small, or damaged records shall be skipped.
+            "inspect": "auto",
+            # Who wrote the records: "mmv", "dmvr" or "mediasequence"; the last two have no
+            # manifest, so the files and rates must be told.
+            "records": "mmv",
+            "files": "*.tfrecord*",
+            "stored_frame_rate": 0.0,
+            "stored_sample_rate": 0,
+            # Address of a tf.data service that reads for this program, such as grpc://host:5000.
+            "service": "",
+        }
+    )
+
+
+# What a network's metadata keep of these settings, so that it is shown later what it learnt from.
+METADATA_KEYS = ("num_frames", "frame_rate", "size", "square_crop")
+
+
+def config_for_network(
+    metadata: Mapping[str, Any], directory: str, split: str, **settings: Any
+) -> ml_collections.ConfigDict:
+    """Settings that read a split as a network was trained to see it.
+
+    Args:
+      metadata: of the network.
+      directory, split: what to read.
+      settings: other entries of `default_config`; they go before the metadata.
+
+    Raises:
+      ValueError: if the metadata don't say all that is needed.
+    """
+    missing = [key for key in METADATA_KEYS if key not in metadata]
+    if missing:
+        raise ValueError(
+            f"The network's metadata lack {', '.join(missing)}, so it can't be told how to read "
+            "videos for it; set them in model.metadata."
+        )
+    config = default_config()
+    config.update({key: metadata[key] for key in METADATA_KEYS})
+    config.update({"directory": directory, "split": split, **settings})
+    return config.lock()

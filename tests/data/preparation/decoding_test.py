@@ -1,0 +1,45 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+import contextlib
+import dataclasses
+
+from mmv_tf.data import preparation
+from mmv_tf.data.preparation.workers import WorkerPool
+from tests import media_samples
+
+SETTINGS = preparation.Settings(
+    cut="window", window_seconds=4.0, frame_rate=4.0, short_side=48, num_shards=1
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class InPool(preparation.Execution):
+    """Runs tasks in a pool that stays, so that its child can be looked at."""
+
+    pool: WorkerPool | None = None
+
+    def runner(self, work):
+        return contextlib.nullcontext(self.pool)
+
+
+def test_memory_does_not_grow_with_the_film(tmp_path):
+    """Of a film five times as long, a child holds no more at a time."""
+    sizes, peaks = [], []
+    with WorkerPool(1, 120.0) as pool:
+        for name, seconds in (("short", 40.0), ("long", 200.0)):
+            film = media_samples.write_film(
+                tmp_path / f"{name}.mp4", seconds, frame_rate=4, audio_rate=48_000, channels=1
+            )
+            manifest, _ = preparation.prepare(
+                preparation.find_sources(film),
+                tmp_path / name,
+                SETTINGS,
+                execution=InPool(pool=pool),
+            )
+            (shard,) = manifest["splits"]["train"]["shards"]
+            sizes.append(shard["bytes"])
+            peaks.append(pool.peak_bytes())
+    assert sizes[1] > 4 * sizes[0]
+    # All of it held at once, in any form, would be at least that much more. 1 MB was measured.
+    assert peaks[1] - peaks[0] < (sizes[1] - sizes[0]) / 4
+    assert 0 < peaks[1] < 1 << 30
