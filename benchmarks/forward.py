@@ -9,9 +9,9 @@ What is run in turn:
 
   ours          the "video" signature of a SavedModel on the disk, batch norms folded, as a user
                 calls it: checks, tower and heads
-  convolutions  nothing but the tower's convolutions and matrix products, each on an input of its own
+  convolutions  the tower's convolutions and matrix products and nothing else
   keras         S3D-G of stock Keras layers, unfolded, in a tf.function
-  torch         the same network in PyTorch, folded, in the fastest of: contiguous and channels last,
+  torch         the same network in PyTorch, folded, in the fastest of contiguous and channels last,
                 eager and compiled
 
 Weights are random. Prints one line of JSON.

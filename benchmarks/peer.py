@@ -30,9 +30,9 @@ class PeerError(Exception):
 
 
 def find_torch(given: str) -> str:
-    """The Python that has torch: the one given, or that of .venv-torch; "" if there is none."""
+    """The Python that has torch: the one given, or .venv-torch's; "" if none, or for "none"."""
     if given:
-        return given
+        return "" if given == "none" else given
     return str(_DEFAULT) if _DEFAULT.exists() else ""
 
 

@@ -64,7 +64,9 @@ def main():
     parser.add_argument("--work", default="step", choices=["step", "forward"])
     parser.add_argument("--shape", default="4,16,112,112", help="Clips, frames, height, width.")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
-    parser.add_argument("--layout", default="channels_last", choices=["channels_last", "contiguous"])
+    parser.add_argument(
+        "--layout", default="channels_last", choices=["channels_last", "contiguous"]
+    )
     parser.add_argument("--mode", default="eager", choices=["eager", "compiled"])
     parser.add_argument("--threads", type=int, default=0)
     arguments = parser.parse_args()
