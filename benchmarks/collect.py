@@ -16,6 +16,8 @@ from typing import Any
 from benchmarks.peer import INSTALL_HINT
 from mmv_tf.configuration import write_json
 
+# With a core taken PyTorch's steps were up to 25 times slower, ours twice.
+BUSY = 0.15
 ROOT = pathlib.Path(__file__).parents[1]
 
 
@@ -84,6 +86,9 @@ def collect(
     for number, (name, run) in enumerate(runs.items(), start=1):
         command = run.command(torch_python)
         say(f"[{number}/{len(runs)}] {name}: {' '.join(command[1:])}")
+        busy = busy_share()
+        if busy > BUSY:
+            say(f"Other programs take {100 * busy:.0f} % of the processor: ratios will mislead.")
         started = time.monotonic()
         try:
             result = run_program(command, run.limit)
@@ -92,10 +97,28 @@ def collect(
             say(f"[{number}/{len(runs)}] {name} failed: {error}")
             continue
         result["took_seconds"] = round(time.monotonic() - started, 1)
+        result["busy_before"] = round(busy, 2)
         result["date"] = time.strftime("%Y-%m-%d", time.gmtime())
         write_json({**read_results(results), name: result}, results)
         say(f"[{number}/{len(runs)}] {name}: done in {result['took_seconds']:.0f} s")
     return failed
+
+
+def busy_share(seconds: float = 1.0) -> float:
+    """Share of all cores that other programs take now; 0 where the system doesn't tell."""
+
+    def ticks() -> tuple[int, int]:
+        try:
+            with open("/proc/stat", encoding="ascii") as file:
+                values = [int(value) for value in file.readline().split()[1:9]]
+        except OSError:
+            return 0, 0
+        return sum(values) - values[3] - values[4], sum(values)  # all but idle and iowait
+
+    busy, total = ticks()
+    time.sleep(seconds)
+    busy_later, total_later = ticks()
+    return (busy_later - busy) / max(1, total_later - total)
 
 
 def read_results(path: pathlib.Path) -> dict[str, Any]:

@@ -4,8 +4,8 @@
 
   python -m benchmarks.input_and_gather [--hosts=64 --step_seconds=0.5]
 
-Checks the arithmetic of docs/scaling.md, which says that a step takes the longer of computing and of
-reading, and then an all-gather of bytes over bandwidth. In the simulation every clip takes a random
+Checks the arithmetic of docs/scaling.md: a step takes the longer of reading, and of computing and
+communicating together, bytes over bandwidth. In the simulation every clip takes a random
 time to read, hosts wait for the slowest, and a ring passes on its pieces one at a time. Nothing is
 measured: the rates are given. Prints one line of JSON with both, for a network that reads fast
 enough, one that is as fast as its reader, and one that reads too slowly.

@@ -7,15 +7,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.collect import BUSY
 from benchmarks.figures import Figure, Result
 
 _HEAD = """# Performance
 
-Made by `make benchmark`, which runs every program of `benchmarks/` and takes about half an hour;
-change `benchmarks/figures.py`, not this page. Peers run in the same minute, in turn with us; figures
-are medians on the whole path of a user's call. "x" is how many times as fast, or as much. PyTorch is
-the fastest of its layouts (contiguous, channels last), in forward passes also of `torch.compile`,
-with batch norms folded like ours; it is left out where it is not installed:
+Made by `make benchmark`, which runs every program of `benchmarks/` and takes half an hour or so;
+change `benchmarks/figures.py`, not this page. Peers run in the same minute, in turn with us; the
+figures are medians on the whole path of a user's call. "x" is how many times as fast, or as much.
+PyTorch is the fastest of its layouts (contiguous, channels last), in forward passes also of
+`torch.compile`, with batch norms folded like ours; it is left out where it is not installed:
 
     make benchmark TORCH=PATH     # a Python that has torch and numpy
     make benchmark ONLY=forward   # one program; the others keep their figures
@@ -29,7 +30,7 @@ def make_page(results: Mapping[str, Result], figures: Sequence[Figure]) -> str:
       results: name of the run -> what it printed.
       figures: the table's lines.
     """
-    parts = [_HEAD, *_machines(results), *_table(results, figures)]
+    parts = [_HEAD, *_machines(results), *_busy(results), *_table(results, figures)]
     if "forward" in results and "torch" in results["forward"]:
         parts += _torch(results)
     if "growth" in results:
@@ -55,6 +56,15 @@ def _machines(results: Mapping[str, Result]) -> list[str]:
     if len(found) == 1:
         return [f"Measured on {where}.\n" for where in found]
     return [f"- {where}: {', '.join(names)}" for where, names in found.items()] + [""]
+
+
+def _busy(results: Mapping[str, Result]) -> list[str]:
+    """A warning where other programs ran beside, which hurts PyTorch more than us."""
+    names = [name for name, result in results.items() if result["busy_before"] > BUSY]
+    if not names:
+        return []
+    text = "Other programs ran beside these, so their ratios to PyTorch are not to be trusted: "
+    return [f"**{text}{', '.join(names)}.**\n"]
 
 
 def _table(results: Mapping[str, Result], figures: Sequence[Figure]) -> list[str]:
