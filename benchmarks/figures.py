@@ -74,8 +74,8 @@ FIGURES = [
         "forward",
         lambda r: r["over_torch"],
         f"{_CONVOLUTIONS}: by themselves they were only 1.35 times as fast as PyTorch compiled with "
-        "channels last, whose passes are fused; over eager PyTorch it was 2.04. Not tried: a fused "
-        "mean for the gates, bias and ReLU within the pointwise products (some 5 % each)",
+        "channels last, whose passes are fused; over eager PyTorch it was 2.04. Not tried: a "
+        "quicker mean for the gates, bias and ReLU within the pointwise products (some 5 % each)",
         at_least=2.0,
     ),
     Figure(
