@@ -73,7 +73,7 @@ FIGURES = [
         "S3D-G forward, [1, 32, 224, 224, 3], exported, clips a second over PyTorch's",
         "forward",
         lambda r: r["over_torch"],
-        f"{_CONVOLUTIONS}: by themselves they were only 1.35 times as fast as PyTorch compiled with "
+        f"{_CONVOLUTIONS}: alone they were only 1.35 times as fast as PyTorch compiled with "
         "channels last, whose passes are fused; over eager PyTorch it was 2.04. Not tried: a "
         "quicker mean for the gates, bias and ReLU within the pointwise products (some 5 % each)",
         at_least=2.0,
