@@ -90,8 +90,7 @@ FIGURES = [
         "the same over stock Keras layers",
         "forward",
         lambda r: r["over_keras"],
-        "in float32 stock layers are as good, since TensorFlow folds batch norm into the "
-        "convolutions that it fuses",
+        "in float32 stock layers are nearly as good: convolutions rule",
     ),
     Figure(
         "the same in bfloat16 over PyTorch's",
@@ -144,7 +143,7 @@ FIGURES = [
         "deflation",
         lambda r: r["cpu_ratio"],
         "the ratio of multiplications is itself only 20.3 (half of the frames are gone after the "
-        "stem). Tried: folding (kept), constant weights, channels joined across branches",
+        "stem). Tried: folding (kept), constant weights (little)",
         at_least=20.0,
     ),
     Figure(
