@@ -9,7 +9,7 @@ PY := .venv/bin/python
 .DEFAULT_GOAL := help
 .PHONY: help setup quickstart test test-all lint benchmark docs lock clean
 # Handed over in the environment, so that a path may hold any character.
-export FILM PYTHON
+export FILM PYTHON TORCH
 
 help:
 	@echo 'make setup        make .venv (Python 3.11 or 3.12; PYTHON=path to choose)'
@@ -17,7 +17,7 @@ help:
 	@echo 'make test         lint, types and the quick tests'
 	@echo 'make test-all     the same with the slow tests'
 	@echo 'make lint         ruff and mypy'
-	@echo 'make benchmark    speed and memory'
+	@echo 'make benchmark    speed and memory, in docs/performance.md (TORCH=path: a Python with PyTorch; ONLY=name)'
 	@echo 'make docs         the documentation as a site, in build/docs'
 	@echo 'make lock         choose new versions of everything and write requirements.lock'
 	@echo 'make clean        remove what tools leave behind (not .venv, not runs/)'
@@ -39,13 +39,8 @@ lint: setup
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
-ifneq ($(wildcard benchmarks/__main__.py),)
 benchmark: setup
-	@$(PY) -m benchmarks
-else
-benchmark:
-	@echo 'make benchmark: the benchmarks come with later work; there is nothing to run yet.' >&2; exit 1
-endif
+	@$(PY) -m benchmarks $(if $(ONLY),--only=$(ONLY)) $(if $(TORCH),--torch_python="$$TORCH")
 
 # Only its own tools, in .venv-docs: the reference is made from the sources without importing them.
 docs:

@@ -63,7 +63,7 @@ setuptools.setup(
         # Not in the lock: only for these two steps of publishing, see docs/publishing.md.
         "onnx": ["tf2onnx>=1.17", "onnx>=1.17", "onnxruntime>=1.20"],
         "kaggle": ["kagglehub>=0.3"],
-        # The peer of benchmarks/train_step.py, in an environment of its own; not in the lock.
+        # The peer of make benchmark, in an environment of its own, .venv-torch; not in the lock.
         "torch": ["torch>=2.4", "numpy>=1.26"],
         # The site that `make docs` builds; locked apart, in requirements-docs.lock.
         "docs": ["mkdocs>=1.6", "mkdocs-material>=9.7", "mkdocstrings-python>=2", "ruff>=0.6"],

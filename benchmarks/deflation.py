@@ -12,7 +12,6 @@ Weights are random: time does not depend on them, as long as batch norms have so
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
@@ -23,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
+from benchmarks.measure import Times, print_result
 from mmv_tf import deflation
 from mmv_tf.pretrained import create_model, preset_config
 
@@ -42,8 +42,12 @@ def main(argv: list[str]) -> None:
     image_model = deflation.deflate(model).folded()
     image = np.random.default_rng(0).random((1, _SIZE.value, _SIZE.value, 3), np.float32)
     speed = deflation.measure_speed(model, image_model, image, _FRAMES.value, _ROUNDS.value)
-    result = {"benchmark": "deflation", "network": _NETWORK.value, "size": _SIZE.value}
-    print(json.dumps({**result, "threads": _THREADS.value, **speed}))
+    inputs = {"network": _NETWORK.value, "size": _SIZE.value, "num_frames": speed.pop("num_frames")}
+    times = {
+        name: Times(speed.pop(f"{name}_seconds"), speed.pop(f"{name}_cpu_seconds"))
+        for name in ("clip", "image")
+    }
+    print_result("deflation", inputs, times, _THREADS.value, **speed)
 
 
 def _make_network(name: str) -> Any:

@@ -10,14 +10,14 @@ The mark to beat, 81 %, is logistic regression on means and deviations of log-me
 
 from __future__ import annotations
 
-import json
 import pathlib
-import time
+from typing import Any
 
 import keras
 import ml_collections
 from absl import flags
 
+from benchmarks.measure import print_result, timed
 from mmv_tf import command_line
 from mmv_tf.evaluation import BENCHMARKS, Options, run_benchmark, write_results
 from mmv_tf.graphs import EmbeddingGraph
@@ -47,19 +47,22 @@ def main(argv: list[str]) -> None:
     for name in _PROTOCOLS.value:
         if name not in BENCHMARKS:
             raise command_line.UsageError(f"There is no protocol {name!r}.")
-        began = (time.perf_counter(), time.process_time())
-        outcome = run_benchmark(
-            BENCHMARKS[name],
-            make_network(),
-            pathlib.Path(_DATA.value),
-            Options(output / "features"),
+        found: dict[str, Any] = {}
+
+        def run(name: str = name, found: dict[str, Any] = found) -> None:
+            found["outcome"] = run_benchmark(
+                BENCHMARKS[name],
+                make_network(),
+                pathlib.Path(_DATA.value),
+                Options(output / "features"),
+            )
+
+        took, outcome = timed(run), found["outcome"]
+        results = {**outcome.results, "took": took._asdict()}
+        write_results(results, outcome.scored, output / f"{name}.json")
+        print_result(
+            "esc10", {"protocol": name}, {name: took}, top_1=outcome.results["metrics"]["top_1"]
         )
-        took = {
-            "seconds": time.perf_counter() - began[0],
-            "cpu_seconds": time.process_time() - began[1],
-        }
-        write_results({**outcome.results, "took": took}, outcome.scored, output / f"{name}.json")
-        print(json.dumps({"protocol": name, **outcome.results["metrics"]["top_1"], **took}))
 
 
 if __name__ == "__main__":

@@ -10,13 +10,10 @@ Prints one line of JSON.
 
 from __future__ import annotations
 
-import json
-import resource
-import time
-
 import numpy as np
 from absl import app, flags
 
+from benchmarks.measure import peak_bytes, print_result, timed
 from mmv_tf.evaluation.linear_svm import choose_C, fit_linear_svm, one_vs_rest
 
 _ROWS = flags.DEFINE_integer("rows", 20_000, "Training rows, ten a video.", lower_bound=100)
@@ -38,35 +35,32 @@ def main(argv: list[str]) -> None:
     features += centres[labels]
     features *= strength
     targets = one_vs_rest(labels, classes)
-    started = time.perf_counter()
-    C, outcome = choose_C(
-        features,
-        targets,
-        labels,
-        np.arange(rows) // 10,
-        [float(value) for value in _GRID.value],
-        lambda scores, held: float((scores.argmax(axis=1) == labels[held]).mean()),
-    )
-    chosen = time.perf_counter()
-    machine = fit_linear_svm(features, targets, C)
-    ended = time.perf_counter()
-    print(
-        json.dumps(
-            {
-                "benchmark": "linear_svm",
-                "rows": rows,
-                "dim": dim,
-                "classes": classes,
-                "solver": "primal Newton, conjugate gradients, all classes side by side",
-                "seconds": round(ended - started, 1),
-                "choose_C_seconds": round(chosen - started, 1),
-                "fit_seconds": round(ended - chosen, 1),
-                "C": C,
-                "held_out_accuracy": {key: round(value, 4) for key, value in outcome.items()},
-                "converged": machine.converged,
-                "peak_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
-            }
+    found = {}
+
+    def choose() -> None:
+        found["C"], found["outcome"] = choose_C(
+            features,
+            targets,
+            labels,
+            np.arange(rows) // 10,
+            [float(value) for value in _GRID.value],
+            lambda scores, held: float((scores.argmax(axis=1) == labels[held]).mean()),
         )
+
+    def fit() -> None:
+        found["machine"] = fit_linear_svm(features, targets, found["C"])
+
+    times = {"choose_C": timed(choose), "fit": timed(fit)}
+    print_result(
+        "linear_svm",
+        {"rows": rows, "dim": dim, "classes": classes},
+        times,
+        solver="primal Newton, conjugate gradients, all classes side by side",
+        total_seconds=round(sum(one.seconds for one in times.values()), 1),
+        C=found["C"],
+        held_out_accuracy={key: round(value, 4) for key, value in found["outcome"].items()},
+        converged=found["machine"].converged,
+        peak_bytes=peak_bytes(),
     )
 
 

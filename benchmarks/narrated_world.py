@@ -11,13 +11,13 @@ The best of some rounds, since a busy machine can only make it slower.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 
 import numpy as np
 from absl import app, flags
 
+from benchmarks.measure import print_result
 from mmv_tf.data import narrated_world
 from mmv_tf.layers import LogMel, WordTokenizer
 
@@ -34,16 +34,16 @@ def main(argv: list[str]) -> None:
     plain = narrated_world.NarratedWorld(config)
     whole = narrated_world.NarratedWorld(config, tokenizer, log_mel)
     index = np.arange(_CLIPS.value)
-    print(
-        json.dumps(
-            {
-                "benchmark": "narrated_world",
-                "video": [config.num_frames, config.size, config.size, 3],
-                "samples": round(config.sample_rate * plain.clip_seconds),
-                "clips_per_core_second": round(_rate(lambda: plain.clips(index))),
-                "with_log_mel_and_word_ids": round(_rate(lambda: whole.batch(index))),
-            }
-        )
+    inputs = {
+        "clips": _CLIPS.value,
+        "video": [config.num_frames, config.size, config.size, 3],
+        "samples": round(config.sample_rate * plain.clip_seconds),
+    }
+    print_result(
+        "narrated_world",
+        inputs,
+        clips_per_core_second=round(_rate(lambda: plain.clips(index))),
+        with_log_mel_and_word_ids=round(_rate(lambda: whole.batch(index))),
     )
 
 

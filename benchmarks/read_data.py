@@ -14,7 +14,6 @@ clips a core-second of each, the two ratios, and what a clip's time goes into.
 from __future__ import annotations
 
 import io
-import json
 import os
 import pathlib
 import statistics
@@ -30,6 +29,7 @@ import tensorflow as tf
 from absl import app, flags
 from PIL import Image
 
+from benchmarks.measure import print_result
 from mmv_tf.data import Reader, augmentation, default_config, frames, record_keys, writer
 
 _CLIPS = flags.DEFINE_integer("clips", 24, "Different clips in the shards.", lower_bound=4)
@@ -61,21 +61,23 @@ def main(argv: list[str]) -> None:
                 seconds[name].append(run())
         steps = _steps(reader.files(), config)
     cost = {name: statistics.median(values) for name, values in seconds.items()}
-    result = {
-        "benchmark": "read_data",
+    inputs = {
         "clip": f"{config.num_frames} frames of {_WIDTH}x{_HEIGHT} to {config.size}",
         "bytes_a_frame": round(frame_bytes),
-        "clips_per_core_second": {name: round(1 / value, 1) for name, value in cost.items()},
-        "ours_over_plain": round(cost["plain"] / cost["ours"], 2),
-        "time_over_pixels": round(cost["ours"] / cost["pixels"], 2),
-        "milliseconds_a_clip": {name: round(1000 * value, 2) for name, value in cost.items()},
-        "rounds_ms": {
+    }
+    print_result(
+        "read_data",
+        inputs,
+        cpu_seconds={name: round(value, 5) for name, value in cost.items()},
+        clips_per_core_second={name: round(1 / value, 1) for name, value in cost.items()},
+        ours_over_plain=round(cost["plain"] / cost["ours"], 2),
+        time_over_pixels=round(cost["ours"] / cost["pixels"], 2),
+        rounds_ms={
             name: [round(1000 * value, 2) for value in values] for name, values in seconds.items()
         },
-        "steps_ms": steps,
-        "limited_by": max(steps, key=lambda name: steps[name]),
-    }
-    print(json.dumps(result))
+        steps_ms=steps,
+        limited_by=max(steps, key=lambda name: steps[name]),
+    )
 
 
 def _run(dataset: tf.data.Dataset, batch: int) -> Callable[[], float]:

@@ -11,14 +11,10 @@ other programs disturb less), and the process's peak memory.
 
 from __future__ import annotations
 
-import json
-import resource
-import statistics
-import time
-
 import numpy as np
 from absl import app, flags
 
+from benchmarks.measure import Times, interleaved, peak_bytes, print_result, rounded, timed
 from mmv_tf.evaluation.ranking import ranks
 
 _COUNT = flags.DEFINE_integer("count", 20_000, "Queries and items.", lower_bound=2)
@@ -35,48 +31,36 @@ def main(argv: list[str]) -> None:
     generator = np.random.default_rng(0)
     queries = generator.standard_normal((count, dim), np.float32)
     items = queries + 4 * generator.standard_normal((count, dim), np.float32)
-    before = _peak_bytes()
-    seconds: dict[str, list[float]] = {"ranks": [], "product": []}
-    processor: dict[str, list[float]] = {"ranks": [], "product": []}
-    for _ in range(_ROUNDS.value):
-        start, used = time.perf_counter(), time.process_time()
-        rank = ranks(queries, items)
-        seconds["ranks"].append(time.perf_counter() - start)
-        processor["ranks"].append(time.process_time() - used)
-        peak = _peak_bytes()
-        start, used = time.perf_counter(), time.process_time()
-        # No more rows than are needed for a fair speed; all would take as long again.
-        rows = min(count, 20 * _ROWS)
-        block = np.empty([_ROWS, count], np.float32)
+    before, found = peak_bytes(), {}
+    # No more rows than are needed for a fair speed; all would take as long again.
+    rows = min(count, 20 * _ROWS)
+
+    def ranked() -> None:
+        found["ranks"] = ranks(queries, items)
+        found.setdefault("peak_bytes", peak_bytes())
+
+    def block() -> None:
+        out = np.empty([_ROWS, count], np.float32)
         for first in range(0, rows, _ROWS):
             part = queries[first : min(first + _ROWS, rows)]
-            np.matmul(part, items.T, out=block[: len(part)])
-        seconds["product"].append((time.perf_counter() - start) * count / rows)
-        processor["product"].append((time.process_time() - used) * count / rows)
-        del block
-    mine, plain = (statistics.median(seconds[name]) for name in ("ranks", "product"))
-    used_mine, used_plain = (statistics.median(processor[name]) for name in ("ranks", "product"))
-    print(
-        json.dumps(
-            {
-                "benchmark": "retrieval",
-                "count": count,
-                "dim": dim,
-                "seconds": round(mine, 2),
-                "ranks_ns_per_pair": round(1e9 * mine / count**2, 3),
-                "product_ns_per_pair": round(1e9 * plain / count**2, 3),
-                "ratio": round(mine / plain, 3),
-                "processor_ratio": round(used_mine / used_plain, 3),
-                "peak_bytes": peak,
-                "peak_bytes_above_imports_and_data": peak - before,
-                "median_rank": float(np.median(rank)),
-            }
-        )
+            np.matmul(part, items.T, out=out[: len(part)])
+
+    def product() -> Times:
+        return Times(*(value * count / rows for value in timed(block)))
+
+    times = interleaved({"ranks": ranked, "product": product}, _ROUNDS.value, warm=0)
+    mine, plain = times["ranks"], times["product"]
+    print_result(
+        "retrieval",
+        {"count": count, "dim": dim},
+        times,
+        ns_per_pair={name: round(1e9 * t.seconds / count**2, 3) for name, t in times.items()},
+        ratio=rounded(mine.seconds / plain.seconds),
+        processor_ratio=rounded(mine.cpu_seconds / plain.cpu_seconds),
+        peak_bytes=found["peak_bytes"],
+        peak_bytes_above_imports_and_data=found["peak_bytes"] - before,
+        median_rank=float(np.median(found["ranks"])),
     )
-
-
-def _peak_bytes() -> int:
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import json
 import pathlib
-import resource
 import statistics
 import tempfile
 import time
@@ -32,6 +31,7 @@ import av
 import numpy as np
 from absl import app, flags
 
+from benchmarks.measure import interleaved, peak_bytes, print_result
 from mmv_tf.search import approximate, store
 from mmv_tf.search.exact import Term, best
 from mmv_tf.search.searcher import Asked, View
@@ -58,7 +58,7 @@ def main(argv: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         directory = pathlib.Path(_DIRECTORY.value or folder)
         result = _index(pathlib.Path(folder)) if _PART.value == "index" else _query(directory)
-    print(json.dumps({"benchmark": f"search/{_PART.value}", **result}))
+    print_result(f"search_{_PART.value}", **result)
 
 
 # --- Indexing -------------------------------------------------------------------------------------
@@ -110,25 +110,15 @@ def _index(folder: pathlib.Path) -> dict[str, Any]:
         "index": index,
     }
     forward()  # Traced before it is timed.
-    seconds: dict[str, list[float]] = {name: [] for name in parts}
-    walls: dict[str, list[float]] = {name: [] for name in parts}
-    for _ in range(_ROUNDS.value):
-        for name, part in parts.items():
-            wall, start = time.perf_counter(), time.process_time()
-            part()
-            seconds[name].append(time.process_time() - start)
-            walls[name].append(time.perf_counter() - wall)
-    cpu = {name: statistics.median(values) for name, values in seconds.items()}
-    wall_clock = {name: statistics.median(values) for name, values in walls.items()}
+    times = interleaved(parts, _ROUNDS.value, warm=0)
+    (wall, cpu), (wall_1, cpu_1), (wall_2, cpu_2) = (
+        times[name] for name in ("index", "decode", "forward")
+    )
     return {
-        "film_seconds": round(duration, 1),
-        "windows": len(starts),
-        "cpu_seconds": {name: round(value, 2) for name, value in cpu.items()},
-        "wall_seconds": {name: round(value, 2) for name, value in wall_clock.items()},
-        "ratio_cpu": round(cpu["index"] / (cpu["decode"] + cpu["forward"]), 3),
-        "ratio_wall": round(
-            wall_clock["index"] / (wall_clock["decode"] + wall_clock["forward"]), 3
-        ),
+        "inputs": {"film_seconds": round(duration, 1), "windows": len(starts)},
+        "times": times,
+        "ratio_cpu": round(cpu / (cpu_1 + cpu_2), 3),
+        "ratio_wall": round(wall / (wall_1 + wall_2), 3),
     }
 
 
@@ -221,9 +211,12 @@ def _query(directory: pathlib.Path) -> dict[str, Any]:
     }
     exact, plain = (milliseconds[name]["median"] for name in ("exact_ten_best", "product"))
     return {
-        "windows": len(matrix),
-        "spread": _SPREAD.value,
-        "dim": matrix.shape[1],
+        "inputs": {
+            "windows": len(matrix),
+            "dim": matrix.shape[1],
+            "spread": _SPREAD.value,
+            "queries": _QUERIES.value,
+        },
         "milliseconds": milliseconds,
         "exact_gb_per_second": round(matrix.nbytes / exact / 1e6, 2),
         "exact_to_product": round(exact / plain, 3),
@@ -231,7 +224,7 @@ def _query(directory: pathlib.Path) -> dict[str, Any]:
         "faiss": made,
         "faiss_bytes": path.stat().st_size,
         "anonymous_bytes": _anonymous_bytes(),
-        "peak_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        "peak_bytes": peak_bytes(),
     }
 
 

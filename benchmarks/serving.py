@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import random
+import sys
 import tempfile
 import threading
 import time
@@ -22,6 +23,7 @@ import keras
 import numpy as np
 from absl import flags
 
+from benchmarks.measure import print_result
 from mmv_tf import command_line
 from mmv_tf.configuration import write_json
 from mmv_tf.publishing.samples import sample_input
@@ -44,7 +46,7 @@ _BAD_SHARE = 20  # one request in so many is wrong
 
 
 def main(argv: list[str]) -> None:
-    """Runs the parts, prints and writes."""
+    """Runs the parts, prints one line of JSON, and writes."""
     del argv
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as directory:
@@ -53,7 +55,12 @@ def main(argv: list[str]) -> None:
         servable = Servable(folder)
         for part in _PART.value:
             results[part] = globals()[f"measure_{part}"](folder, servable)
-            print(part, results[part], flush=True)
+            print(part, results[part], file=sys.stderr, flush=True)
+    print_result(
+        "serving",
+        {"parts": _PART.value, "requests": _REQUESTS.value, "seconds": _SECONDS.value},
+        **results,
+    )
     if _OUTPUT.value:
         write_json(results, _OUTPUT.value)
 

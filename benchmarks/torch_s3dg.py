@@ -1,20 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A training step of S3D-G in PyTorch, the peer of `benchmarks.train_step`.
+"""S3D-G in PyTorch's own layers, a peer; see `benchmarks/torch_peer.py`.
 
-Written in PyTorch's own layers from the description of the network (arXiv 1712.04851; the
-space-to-depth stem is that of arXiv 1912.06430), for a Python that has torch and numpy; it needs
-nothing of mmv_tf. It is run as a program by `benchmarks.train_step`: for each line that it reads
-it takes one step and prints the seconds that it took.
-
-  python benchmarks/torch_s3dg.py --dtype=bfloat16 --layout=channels_last
+Written from the description of the network (arXiv 1712.04851; the space-to-depth stem is that of
+arXiv 1912.06430).
 """
-
-import argparse
-import json
-import resource
-import sys
-import time
 
 import torch
 from torch import nn
@@ -124,38 +114,13 @@ class S3DG(nn.Module):
                 x = x[:, :, 1:, 1:, 1:]  # an even kernel with padding gives one too many
         return x.mean(dim=[2, 3, 4])
 
-
-def main():
-    """Serves steps."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--shape", default="4,16,112,112", help="Clips, frames, height, width.")
-    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
-    parser.add_argument("--layout", default="channels_last", choices=["channels_last", "default"])
-    parser.add_argument("--threads", type=int, default=0)
-    arguments = parser.parse_args()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    torch.manual_seed(0)
-    clips, frames, height, width = map(int, arguments.shape.split(","))
-    x = torch.rand(clips, 3, frames, height, width)
-    network = S3DG()
-    if arguments.layout == "channels_last":
-        network = network.to(memory_format=torch.channels_last_3d)
-        x = x.to(memory_format=torch.channels_last_3d)
-    optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
-    count = sum(parameter.numel() for parameter in network.parameters())
-    print(json.dumps({"parameters": count, "torch": torch.__version__}), flush=True)
-    for _ in sys.stdin:
-        started = time.perf_counter()
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=arguments.dtype == "bfloat16"):
-            loss = network(x).float().square().mean()
-        loss.backward()
-        optimizer.step()
-        seconds = time.perf_counter() - started
-        peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print(json.dumps({"seconds": seconds, "peak_bytes": peak}), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+    def folded(self):
+        """Batch norms put into the convolution before, for inference."""
+        for unit in self.modules():
+            if isinstance(unit, Unit):
+                plan = list(unit.layers)
+                layers = []
+                for convolution, norm, relu in zip(plan[::3], plan[1::3], plan[2::3]):  # noqa: B905
+                    layers += [nn.utils.fusion.fuse_conv_bn_eval(convolution, norm), relu]
+                unit.layers = nn.Sequential(*layers)
+        return self

@@ -6,20 +6,13 @@
   python -m benchmarks.train_step --dtype=bfloat16 --torch_python=PATH
 
 Forward, backward and SGD on [4, 16, 112, 112, 3], without input. What is compared takes its steps
-in turn. Prints one line of JSON: the median seconds of each, clips a second, and the ratios.
-Without --torch_python there is no peer.
+in turn; PyTorch in the faster of its layouts. Prints one line of JSON.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import pathlib
-import resource
-import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +22,8 @@ import keras
 import tensorflow as tf
 from absl import app, flags
 
+from benchmarks.measure import interleaved, peak_bytes, print_result, rounded
+from benchmarks.peer import INSTALL_HINT, Peer, PeerError, fastest, find_torch
 from mmv_tf import backbones, training
 from mmv_tf.losses import Objective
 from mmv_tf.pretrained import create_model, preset_config
@@ -49,50 +44,6 @@ _SOUND = (150, 80, 1)
 _CANDIDATES, _WORDS = 5, 16
 
 
-class Torch:
-    """The peer, in a process of its own that takes a step when it is told to."""
-
-    def __init__(self, python: str):
-        program = pathlib.Path(__file__).with_name("torch_s3dg.py")
-        shape = (_CLIPS.value, _FRAMES.value, _SIZE.value, _SIZE.value)
-        self._process = subprocess.Popen(
-            [
-                python,
-                str(program),
-                f"--shape={','.join(map(str, shape))}",
-                f"--dtype={_DTYPE.value}",
-                f"--threads={_THREADS.value}",
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.about = self._read()
-        self.peak_bytes = 0
-
-    def __call__(self) -> float:
-        """Takes a step; returns its seconds."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        answer = self._read()
-        self.peak_bytes = answer["peak_bytes"]
-        return answer["seconds"]
-
-    def close(self) -> None:
-        """Ends the process."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
-
-    def _read(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            sys.exit("error: the peer ended; see its message above.")
-        return json.loads(line)
-
-
 def _descend(weight: tf.Variable, gradient: tf.Tensor, rate: Any) -> None:
     """TensorFlow's own step of SGD: in one pass, as PyTorch's."""
     rate = tf.cast(rate, weight.dtype)
@@ -107,14 +58,12 @@ class SGD(keras.optimizers.SGD):
         _descend(variable, gradient, learning_rate)
 
 
-def tower_step() -> tuple[Callable[[], float], int]:
+def tower_step() -> tuple[Callable[[], Any], int]:
     """A step of the video tower; and its number of weights."""
     model = backbones.S3D(stem="space_to_depth", dtype=_policy(), bfloat16_from="Conv2d_1a_7x7")
     model.build()
     weights = [variable.value for variable in model.trainable_variables]
-    clips = tf.random.stateless_uniform(
-        [_CLIPS.value, _FRAMES.value, _SIZE.value, _SIZE.value, 3], [0, 0]
-    )
+    clips = tf.random.stateless_uniform(_shape(), [0, 0])
 
     @tf.function(autograph=False)
     def step(clips: tf.Tensor) -> tf.Tensor:
@@ -124,10 +73,10 @@ def tower_step() -> tuple[Callable[[], float], int]:
             _descend(weight, gradient, _LEARNING_RATE)
         return loss
 
-    return _timed(lambda: step(clips)), sum(weight.shape.num_elements() for weight in weights)
+    return lambda: step(clips).numpy(), sum(weight.shape.num_elements() for weight in weights)
 
 
-def fac_step() -> Callable[[], float]:
+def fac_step() -> Callable[[], Any]:
     """A step of the whole network, as the loop takes it."""
     config = preset_config("s3d_fac")
     config.dtype = _policy()
@@ -141,9 +90,7 @@ def fac_step() -> Callable[[], float]:
     step = TrainStep(model, objective, strategy, optimizer, training.default_config())
     clips = _CLIPS.value
     batch = {
-        "video": tf.random.stateless_uniform(
-            [clips, _FRAMES.value, _SIZE.value, _SIZE.value, 3], [0, 0]
-        ),
+        "video": tf.random.stateless_uniform(_shape(), [0, 0]),
         "audio": tf.random.stateless_normal([clips, *_SOUND], [0, 1]),
         "text": tf.random.stateless_uniform(
             [clips, _CANDIDATES, _WORDS], [0, 2], 1, 65_536, tf.int32
@@ -153,20 +100,27 @@ def fac_step() -> Callable[[], float]:
         "valid/text": tf.ones([clips, _CANDIDATES], tf.bool),
     }
     flags_ = tf.zeros([2])
-    return _timed(lambda: step(batch, flags_))
+    return lambda: step(batch, flags_).numpy()
 
 
 def _policy() -> str:
     return "mixed_bfloat16" if _DTYPE.value == "bfloat16" else "float32"
 
 
-def _timed(step: Callable[[], tf.Tensor]) -> Callable[[], float]:
-    def run() -> float:
-        started = time.perf_counter()
-        step().numpy()
-        return time.perf_counter() - started
+def start_torch() -> tuple[Peer | None, dict[str, Any]]:
+    """PyTorch in its faster layout, and what both took; None where there is none."""
+    python = find_torch(_TORCH.value)
+    if not python:
+        print(f"no PyTorch: {INSTALL_HINT}", file=sys.stderr)
+        return None, {}
+    options = {"dtype": _DTYPE.value, "threads": _THREADS.value}
+    options["shape"] = ",".join(map(str, _shape()[:-1]))
+    layouts = [{"layout": layout} for layout in ("contiguous", "channels_last")]
+    return fastest(python, options, layouts)
 
-    return run
+
+def _shape() -> list[int]:
+    return [_CLIPS.value, _FRAMES.value, _SIZE.value, _SIZE.value, 3]
 
 
 def main(argv: list[str]) -> None:
@@ -174,47 +128,36 @@ def main(argv: list[str]) -> None:
     del argv
     if _THREADS.value:
         tf.config.threading.set_intra_op_parallelism_threads(_THREADS.value)
-    before = _peak_bytes()
+    try:
+        torch, tried = start_torch()
+    except PeerError as error:
+        sys.exit(f"error: {error}")
+    peak = {"imports": peak_bytes()}
     tower, weights = tower_step()
-    what: dict[str, Callable[[], float]] = {"tower": tower}
-    tower()
-    tower_bytes = _peak_bytes()
-    torch = None
-    if _TORCH.value:
-        what["torch"] = torch = Torch(_TORCH.value)
-    if _FAC.value:
-        what["fac"] = fac_step()
-    seconds: dict[str, list[float]] = {name: [] for name in what}
-    for warm in (True, False):
-        for _ in range(1 if warm else _STEPS.value):
-            for name, step in what.items():
-                took = step()
-                if not warm:
-                    seconds[name].append(took)
-    median = {name: statistics.median(values) for name, values in seconds.items()}
-    result: dict[str, Any] = {
-        "benchmark": "train_step",
-        "dtype": _DTYPE.value,
-        "shape": [_CLIPS.value, _FRAMES.value, _SIZE.value, _SIZE.value, 3],
-        "cores": os.cpu_count(),
-        "weights": weights,
-        "seconds": {name: round(value, 3) for name, value in median.items()},
-        "clips_per_second": {n: round(_CLIPS.value / value, 2) for n, value in median.items()},
-        "tower_bytes": tower_bytes,
-        "imports_bytes": before,
-    }
-    if "fac" in median:
-        result["fac_over_tower"] = round(median["fac"] / median["tower"], 3)
+    for _ in range(3):
+        tower()
+    peak["tower"] = peak_bytes()  # before there is anything else in this process
+    runs: dict[str, Callable[[], Any]] = {"tower": tower}
     if torch is not None:
-        result["tower_over_torch_clips_per_second"] = round(median["torch"] / median["tower"], 3)
-        result["torch_bytes"] = torch.peak_bytes
-        result["torch"] = torch.about
+        runs["torch"] = torch
+    if _FAC.value:
+        runs["fac"] = fac_step()
+    times = interleaved(runs, _STEPS.value)
+    figures: dict[str, Any] = {
+        "weights": weights,
+        "clips_per_second": {n: rounded(_CLIPS.value / t.seconds) for n, t in times.items()},
+    }
+    if "fac" in times:
+        figures["fac_over_tower"] = rounded(times["fac"].seconds / times["tower"].seconds)
+    if torch is not None:
+        figures["over_torch"] = rounded(times["torch"].seconds / times["tower"].seconds)
+        figures["cpu_over_torch"] = rounded(times["torch"].cpu_seconds / times["tower"].cpu_seconds)
+        figures["torch"] = {**torch.about, **torch.options, "tried_seconds": tried}
+        peak["torch"] = torch.peak_bytes
+        figures["bytes_over_torch"] = rounded(peak["tower"] / peak["torch"])
         torch.close()
-    print(json.dumps(result))
-
-
-def _peak_bytes() -> int:
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    inputs = {"dtype": _DTYPE.value, "shape": _shape()}
+    print_result("train_step", inputs, times, _THREADS.value, peak_bytes=peak, **figures)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
+from benchmarks.measure import print_result
 from mmv_tf import training
 from mmv_tf.configuration import load_config
 from mmv_tf.data import narrated_world
@@ -219,10 +220,7 @@ def main(argv: list[str]) -> None:
     def middle(name: str, value: str) -> float:
         return statistics.median(run[value] for run in runs[name])
 
-    result = {
-        "benchmark": "training_loop",
-        "cores": os.cpu_count(),
-        "clips": _BATCH.value,
+    figures = {
         "bare_step_seconds": round(middle("plain", "bare_seconds"), 4),
         "overhead": round(middle("plain", "overhead"), 4),
         "deterministic": round(
@@ -233,9 +231,9 @@ def main(argv: list[str]) -> None:
         ),
     }
     if "real" in runs:
-        result["input_wait"] = round(middle("real", "input_wait"), 4)
-        result["real_clips_per_second"] = round(middle("real", "clips_per_second"), 1)
-    print(json.dumps(result))
+        figures["input_wait"] = round(middle("real", "input_wait"), 4)
+        figures["real_clips_per_second"] = round(middle("real", "clips_per_second"), 1)
+    print_result("training_loop", {"clips": _BATCH.value, "steps": _STEPS.value}, **figures)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from __future__ import annotations
 import contextlib
 import fractions
 import io
-import json
 import os
 import pathlib
 import statistics
@@ -33,6 +32,7 @@ import numpy as np
 from absl import app, flags
 from PIL import Image
 
+from benchmarks.measure import print_result
 from mmv_tf.data import media, preparation
 from mmv_tf.data.preparation import decoding, planning
 from mmv_tf.data.preparation.tasks import Failure, Task
@@ -72,23 +72,21 @@ def main(argv: list[str]) -> None:
             name: seconds / statistics.median(taken) / processes for name, taken in times.items()
         }
         size = sum(path.stat().st_size for path in paths)
-        print(
-            json.dumps(
-                {
-                    "benchmark": "write_data",
-                    "films": _FILMS.value,
-                    "pixels": f"{_WIDTH.value}x{_HEIGHT.value}",
-                    "seconds_of_film": seconds,
-                    "kilobits_a_second": round(size * 8 / seconds / 1000),
-                    "processes": processes,
-                    "film_seconds_a_core_second": {k: round(v, 1) for k, v in rates.items()},
-                    "write_over_arrays": round(rates["write"] / rates["arrays"], 3),
-                    "write_over_codec": round(rates["write"] / rates["codec"], 3),
-                    "milliseconds_a_film_second": steps(paths[0]),
-                    "seconds": {k: [round(t, 2) for t in v] for k, v in times.items()},
-                    "peak_worker_bytes": peak,
-                }
-            )
+        print_result(
+            "write_data",
+            {
+                "films": _FILMS.value,
+                "seconds_of_film": seconds,
+                "size": [_HEIGHT.value, _WIDTH.value],
+                "kilobits_a_second": round(size * 8 / seconds / 1000),
+                "processes": processes,
+            },
+            film_seconds_a_core_second={k: round(v, 1) for k, v in rates.items()},
+            write_over_arrays=round(rates["write"] / rates["arrays"], 3),
+            write_over_codec=round(rates["write"] / rates["codec"], 3),
+            milliseconds_a_film_second=steps(paths[0]),
+            rounds_seconds={k: [round(t, 2) for t in v] for k, v in times.items()},
+            peak_worker_bytes=peak,
         )
 
 

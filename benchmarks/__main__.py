@@ -1,0 +1,51 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the benchmarks and writes docs/performance.md.
+
+  python -m benchmarks                               # all, about half an hour
+  python -m benchmarks --only=forward --only=growth --torch_python=PATH
+
+Each program is a process of its own. Its line of JSON goes to build/benchmarks.json, where those of
+programs that are not run stay. A program that fails, or has no peer, is said to and the others go
+on; the exit status is then 1.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+from absl import flags
+
+from benchmarks.collect import ROOT, collect, read_results, say
+from benchmarks.figures import FIGURES, RUNS
+from benchmarks.peer import find_torch
+from benchmarks.performance_page import make_page, summary
+from mmv_tf import atomic, command_line
+
+_ONLY = flags.DEFINE_multi_enum("only", [], list(RUNS), "What to run; may be given again.")
+_TORCH = flags.DEFINE_string(
+    "torch_python", "", "A Python that has torch and numpy; by default .venv-torch's."
+)
+_RESULTS = flags.DEFINE_string("results", str(ROOT / "build/benchmarks.json"), "Results (JSON).")
+_PAGE = flags.DEFINE_string("page", str(ROOT / "docs/performance.md"), "The page to write.")
+
+
+def main(argv: list[str]) -> int:
+    """Runs, writes, and says what came of it."""
+    del argv
+    results = pathlib.Path(_RESULTS.value)
+    read_results(results)  # A broken file is told of now, and not after half an hour.
+    runs = {name: run for name, run in RUNS.items() if name in (_ONLY.value or RUNS)}
+    failed = collect(runs, results, find_torch(_TORCH.value))
+    found = read_results(results)
+    atomic.write_text(make_page(found, FIGURES), _PAGE.value)
+    print("\n".join(summary(found, FIGURES)))
+    say(f"Wrote {results} and {_PAGE.value}")
+    for name, reason in failed.items():
+        print(f"error: {name}: {reason}", file=sys.stderr)
+    return command_line.FAILED if failed else 0
+
+
+if __name__ == "__main__":
+    command_line.run(main)

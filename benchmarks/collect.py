@@ -1,0 +1,143 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Runs benchmark programs, each a process of its own, and keeps their lines of JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.peer import INSTALL_HINT
+from mmv_tf.configuration import write_json
+
+# With a core taken PyTorch's steps were up to 25 times slower, ours twice.
+BUSY = 0.15
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A benchmark program with its options.
+
+    Args:
+      module: of `benchmarks`.
+      options: of its command line.
+      torch: it has PyTorch as a peer, and takes --torch_python.
+      limit: seconds after which it counts as hung.
+    """
+
+    module: str
+    options: tuple[str, ...] = ()
+    torch: bool = False
+    limit: float = 1200.0
+
+    def command(self, torch_python: str = "") -> list[str]:
+        """What is run."""
+        peer = [f"--torch_python={torch_python}"] if self.torch and torch_python else []
+        return [sys.executable, "-m", f"benchmarks.{self.module}", *self.options, *peer]
+
+
+class RunError(Exception):
+    """A program that gave no result."""
+
+
+def run_program(command: Sequence[str], limit: float) -> dict[str, Any]:
+    """The line of JSON that a benchmark prints last; its other words go to the terminal.
+
+    Raises:
+      RunError: if it fails, takes too long or prints no such line.
+    """
+    try:
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=limit)
+    except subprocess.TimeoutExpired as error:
+        raise RunError(f"not done after {limit:.0f} s") from error
+    if done.returncode:
+        raise RunError(f"ended with status {done.returncode}; its message is above")
+    try:
+        return json.loads(done.stdout.strip().splitlines()[-1])
+    except (IndexError, ValueError) as error:
+        raise RunError("printed no line of JSON") from error
+
+
+def collect(
+    runs: Mapping[str, Run], results: pathlib.Path, torch_python: str = ""
+) -> dict[str, str]:
+    """Runs them one after the other; adds each one's result to a file as soon as it is there.
+
+    A run that fails leaves what an earlier one gave, and the others go on.
+
+    Args:
+      runs: by name.
+      results: JSON, name -> result; made if it is not there.
+      torch_python: has PyTorch; "" for none.
+
+    Returns:
+      Name -> what went wrong, of those that failed.
+    """
+    failed: dict[str, str] = {}
+    if not torch_python and any(run.torch for run in runs.values()):
+        say(f"PyTorch is not installed: figures beside it are left out. {INSTALL_HINT}")
+    for number, (name, run) in enumerate(runs.items(), start=1):
+        command = run.command(torch_python)
+        say(f"[{number}/{len(runs)}] {name}: {' '.join(command[1:])}")
+        busy = busy_share()
+        if busy > BUSY:
+            say(f"Other programs take {100 * busy:.0f} % of the processor: ratios will mislead.")
+        started = time.monotonic()
+        try:
+            result = run_program(command, run.limit)
+        except RunError as error:
+            failed[name] = str(error)
+            say(f"[{number}/{len(runs)}] {name} failed: {error}")
+            continue
+        result["took_seconds"] = round(time.monotonic() - started, 1)
+        result["busy_before"] = round(busy, 2)
+        result["date"] = time.strftime("%Y-%m-%d", time.gmtime())
+        write_json({**read_results(results), name: result}, results)
+        say(f"[{number}/{len(runs)}] {name}: done in {result['took_seconds']:.0f} s")
+    return failed
+
+
+def busy_share(seconds: float = 1.0) -> float:
+    """Share of all cores that other programs take now; 0 where the system doesn't tell."""
+
+    def ticks() -> tuple[int, int]:
+        try:
+            with open("/proc/stat", encoding="ascii") as file:
+                values = [int(value) for value in file.readline().split()[1:9]]
+        except OSError:
+            return 0, 0
+        return sum(values) - values[3] - values[4], sum(values)  # all but idle and iowait
+
+    busy, total = ticks()
+    time.sleep(seconds)
+    busy_later, total_later = ticks()
+    return (busy_later - busy) / max(1, total_later - total)
+
+
+def read_results(path: pathlib.Path) -> dict[str, Any]:
+    """What is there so far; nothing if there is no such file.
+
+    Raises:
+      ValueError: if it is not a file of results.
+    """
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no file of results; remove it.") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is no file of results; remove it.")
+    return found
+
+
+def say(text: str) -> None:
+    """Progress, apart from the results."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,276 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What `make benchmark` runs, the figures that come of it, what was wanted, and what bounds them.
+
+The only place where such words stand; docs/performance.md is made of them and of the numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.collect import Run
+
+Result = dict[str, Any]
+
+# In this order. ESC-10 (benchmarks/esc10.py) needs its data and is run by hand.
+RUNS: dict[str, Run] = {
+    "start_up": Run("start_up"),
+    "forward": Run("forward", torch=True),
+    "forward_bfloat16": Run("forward", ("--dtype=bfloat16",), torch=True),
+    "forward_tsm50": Run("forward", ("--network=tsm50", "--rounds=5"), torch=True),
+    "train_step": Run("train_step", torch=True),
+    "train_step_bfloat16": Run("train_step", ("--dtype=bfloat16",), torch=True),
+    "deflation": Run("deflation", ("--threads=1", "--rounds=5")),
+    "deflation_tsm50": Run("deflation", ("--network=tsm50_fac", "--threads=1", "--rounds=3")),
+    "read_data": Run("read_data"),
+    "write_data": Run("write_data"),
+    "narrated_world": Run("narrated_world"),
+    "retrieval": Run("retrieval"),
+    "linear_svm": Run("linear_svm"),
+    "search_index": Run("search", ("--part=index",)),
+    "search_query": Run("search", ("--part=query",)),
+    "serving": Run("serving", ("--part=batching", "--part=load", "--seconds=20")),
+    "training_loop": Run("training_loop"),
+    "growth": Run("growth"),
+    "input_and_gather": Run("input_and_gather"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A line of the table.
+
+    Args:
+      what: in words.
+      run: the name of the run that it comes from.
+      value: takes it from that run's result; a KeyError where it is not there (no peer).
+      bound: what bounds it; where it is missed, also what was tried.
+      at_least, at_most: what is wanted; neither where nothing was promised.
+      unit: behind the number.
+    """
+
+    what: str
+    run: str
+    value: Callable[[Result], float]
+    bound: str
+    at_least: float | None = None
+    at_most: float | None = None
+    unit: str = "x"
+
+    def met(self, value: float) -> bool:
+        """Whether a value is as wanted."""
+        enough = self.at_least is None or value >= self.at_least
+        return enough and (self.at_most is None or value <= self.at_most)
+
+
+_CONVOLUTIONS = "the convolutions, which run near the rate of a large matrix product"
+
+FIGURES = [
+    Figure(
+        "S3D-G forward, [1, 32, 224, 224, 3], exported, clips a second over PyTorch's",
+        "forward",
+        lambda r: r["over_torch"],
+        f"{_CONVOLUTIONS}: alone they were only 1.35 times as fast as PyTorch compiled with "
+        "channels last, whose passes are fused; over eager PyTorch it was 2.04. Not tried: a "
+        "quicker mean for the gates, bias and ReLU within the pointwise products (some 5 % each)",
+        at_least=2.0,
+    ),
+    Figure(
+        "the same over its convolutions alone",
+        "forward",
+        lambda r: r["over_convolutions"],
+        "what is left is pooling, the gates' means and products, and joining branches: each a pass "
+        "over memory",
+        at_least=0.8,
+    ),
+    Figure(
+        "the same over stock Keras layers",
+        "forward",
+        lambda r: r["over_keras"],
+        "in float32 stock layers are nearly as good: convolutions rule",
+    ),
+    Figure(
+        "the same in bfloat16 over PyTorch's",
+        "forward_bfloat16",
+        lambda r: r["over_torch"],
+        "convolutions are half of it; pooling, gates and ReLU after matrix products the rest",
+        at_least=1.8,
+    ),
+    Figure(
+        "TSM-ResNet-50 forward, same clip, over PyTorch's",
+        "forward_tsm50",
+        lambda r: r["over_torch"],
+        "the shift copies what it does not shift, and pre-activation batch norm can't be folded at "
+        "a block's start: together a third of the time",
+        at_least=1.3,
+    ),
+    Figure(
+        "training step, S3D-G, [4, 16, 112, 112, 3], over PyTorch's",
+        "train_step",
+        lambda r: r["over_torch"],
+        "convolutions are two thirds and both programs use oneDNN's; batch norm gains little from "
+        "a second core. Tried: pointwise convolutions as matrix products and batch norm fused with "
+        "its ReLU (kept), pooling and spatial kernels in 2-D steps, the BFC allocator, more "
+        "threads between operations (no gain)",
+        at_least=1.3,
+    ),
+    Figure(
+        "the same in bfloat16",
+        "train_step_bfloat16",
+        lambda r: r["over_torch"],
+        "batch norm and casts of the weights",
+        at_least=1.15,
+    ),
+    Figure(
+        "a step of the whole FAC network over the tower's, seconds",
+        "train_step",
+        lambda r: r["fac_over_tower"],
+        "3.6 times the tower's weights, whose updates cost memory traffic",
+        at_most=1.35,
+    ),
+    Figure(
+        "peak memory of a training step over PyTorch's",
+        "train_step",
+        lambda r: r["bytes_over_torch"],
+        "what the backward pass keeps, and TensorFlow's own 0.5 GB of code and tables",
+        at_most=1.0,
+    ),
+    Figure(
+        "deflated S3D-G on an image against the static clip",
+        "deflation",
+        lambda r: r["cpu_ratio"],
+        "the ratio of multiplications is itself only 20.3 (half of the frames are gone after the "
+        "stem). Tried: folding (kept), constant weights (little)",
+        at_least=20.0,
+    ),
+    Figure(
+        "deflated TSM-ResNet-50 likewise",
+        "deflation_tsm50",
+        lambda r: r["cpu_ratio"],
+        "the ratio of multiplications is 32",
+        at_least=20.0,
+    ),
+    Figure(
+        "reading training clips over a plain tf.data pipeline",
+        "read_data",
+        lambda r: r["ours_over_plain"],
+        "moving 15 MB of floats a clip through memory",
+        at_least=1.5,
+    ),
+    Figure(
+        "reading against decoding the same JPEGs alone, seconds",
+        "read_data",
+        lambda r: r["time_over_pixels"],
+        "memory: copying, conversion to floats, resizing and colour. Tried without gain: a few "
+        "frames at a time, matrix products, XLA, malloc's settings",
+        at_most=1.5,
+    ),
+    Figure(
+        "writing shards over decoding the films to arrays with PyAV",
+        "write_data",
+        lambda r: r["write_over_arrays"],
+        "decoding and scaling, then JPEG",
+        at_least=0.9,
+    ),
+    Figure(
+        "generated clips a core-second, narrated world",
+        "narrated_world",
+        lambda r: r["clips_per_core_second"],
+        "NumPy's passes over pictures and sound",
+        unit="",
+    ),
+    Figure(
+        "ranks of 20,000 x 20,000 against a plain matrix product, processor time",
+        "retrieval",
+        lambda r: r["processor_ratio"],
+        "the product; at 100,000 (--count=100000) the rest fades to 1.17 x",
+    ),
+    Figure(
+        "linear SVM, 20,000 x 1,024, 100 classes, C chosen of three",
+        "linear_svm",
+        lambda r: r["total_seconds"],
+        "matrix products over all classes",
+        unit=" s",
+    ),
+    Figure(
+        "indexing a film over decoding and forward pass alone, processor time",
+        "search_index",
+        lambda r: r["ratio_cpu"],
+        "decoding",
+        at_most=1.25,
+    ),
+    Figure(
+        "exact search, 1,000,000 windows x 256",
+        "search_query",
+        lambda r: r["milliseconds"]["exact_ten_best"]["median"],
+        "reading a gigabyte: memory's rate",
+        at_most=100.0,
+        unit=" ms",
+    ),
+    Figure(
+        "the same over a bare matrix product, seconds",
+        "search_query",
+        lambda r: r["exact_to_product"],
+        "the product",
+    ),
+    Figure(
+        "FAISS on them (clustered vectors)",
+        "search_query",
+        lambda r: r["milliseconds"]["faiss_ten_best"]["median"],
+        "lists that are looked through for the recall wanted",
+        unit=" ms",
+    ),
+    Figure(
+        "its recall at ten",
+        "search_query",
+        lambda r: r["faiss_recall"],
+        "how clustered the vectors are: 0.42 where they hardly are",
+        at_least=0.95,
+        unit="",
+    ),
+    Figure(
+        "server, dynamic batching over none, image requests",
+        "serving",
+        lambda r: r["batching"]["image"]["ratio"],
+        "clients and server share the cores",
+        at_least=1.5,
+    ),
+    Figure(
+        "server, dynamic batching over none, text requests",
+        "serving",
+        lambda r: r["batching"]["text"]["ratio"],
+        "handling requests in Python costs more than the network",
+        at_least=1.5,
+    ),
+    Figure(
+        "training loop's own share of a step",
+        "training_loop",
+        lambda r: 100 * r["overhead"],
+        "bookkeeping of metrics",
+        at_most=2.0,
+        unit=" %",
+    ),
+    Figure(
+        "a deterministic step over a plain one, processor time",
+        "training_loop",
+        lambda r: r["deterministic"],
+        "kernels that add in a fixed order",
+    ),
+    Figure(
+        "two training processes with a core each over one with two",
+        "training_loop",
+        lambda r: r["two_processes"],
+        "gradients go through gRPC on the same two cores",
+    ),
+    Figure(
+        "`import mmv_tf` beyond `import tensorflow`",
+        "start_up",
+        lambda r: r["beyond_cpu_seconds"],
+        "Keras, SciPy and PyAV; the larger part TensorFlow has imported already",
+        at_most=0.5,
+        unit=" s",
+    ),
+]

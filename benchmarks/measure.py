@@ -1,0 +1,108 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What the benchmarks share: interleaved runs, their medians, and the line of JSON they print."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+
+class Times(NamedTuple):
+    """Of one run, or medians of several."""
+
+    seconds: float
+    cpu_seconds: float
+
+
+def timed(run: Callable[[], Any]) -> Times:
+    """Runs once; the processor's seconds are those of all threads of this process.
+
+    A run that measures itself, because it is another process's, returns its own `Times`.
+    """
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = run()
+    if isinstance(found, Times):
+        return found
+    return Times(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def interleaved(
+    runs: Mapping[str, Callable[[], Any]], rounds: int, warm: int = 1
+) -> dict[str, Times]:
+    """Medians of runs taken in turn, so that what disturbs the machine disturbs all of them.
+
+    Args:
+      runs: name -> what is run once a round.
+      rounds: that count.
+      warm: rounds before them, which trace and fill caches.
+    """
+    found: dict[str, list[Times]] = {name: [] for name in runs}
+    for number in range(warm + rounds):
+        for name, run in runs.items():
+            times = timed(run)
+            if number >= warm:
+                found[name].append(times)
+    return {name: median(times) for name, times in found.items()}
+
+
+def median(times: list[Times]) -> Times:
+    """Of the seconds, and of the processor's."""
+    return Times(*(statistics.median(values) for values in zip(*times, strict=True)))
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has had so far."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def machine() -> dict[str, Any]:
+    """What it was measured on."""
+    name = platform.processor() or platform.machine()
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        if line.startswith("model name"):
+            name = line.partition(":")[2].strip()
+            break
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    kinds = [kind for kind in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if kind in flags]
+    return {"processor": name, "instructions": kinds, "cores": len(os.sched_getaffinity(0))}
+
+
+def print_result(
+    benchmark: str,
+    inputs: Mapping[str, Any],
+    times: Mapping[str, Times] | None = None,
+    threads: int = 0,
+    **figures: Any,
+) -> None:
+    """Prints a benchmark's one line.
+
+    Args:
+      benchmark: its name.
+      inputs: sizes, types and what else was chosen.
+      times: medians by what was run.
+      threads: that it was held to; 0 for as many as there are cores.
+      figures: what was found, by name.
+    """
+    result: dict[str, Any] = {"benchmark": benchmark, "inputs": dict(inputs)}
+    if times:
+        result["seconds"] = {name: rounded(one.seconds) for name, one in times.items()}
+        result["cpu_seconds"] = {name: rounded(one.cpu_seconds) for name, one in times.items()}
+    where = machine()
+    print(json.dumps({**result, **figures, **where, "threads": threads or where["cores"]}))
+
+
+def rounded(value: float, digits: int = 4) -> float:
+    """To so many digits that count."""
+    return float(f"{value:.{digits}g}")

@@ -1,0 +1,170 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""docs/performance.md, made of results and of the words in `benchmarks.figures`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.collect import BUSY
+from benchmarks.figures import Figure, Result
+
+_HEAD = """# Performance
+
+Made by `make benchmark`, which runs every program of `benchmarks/` and takes half an hour or so;
+change `benchmarks/figures.py`, not this page. Peers run in the same minute, in turn with us; the
+figures are medians on the whole path of a user's call. "x" is how many times as fast, or as much.
+PyTorch is the fastest of its layouts (contiguous, channels last), in forward passes also of
+`torch.compile`, with batch norms folded like ours; it is left out where it is not installed:
+
+    make benchmark TORCH=PATH     # a Python that has torch and numpy
+    make benchmark ONLY=forward   # one program; the others keep their figures
+"""
+
+
+def make_page(results: Mapping[str, Result], figures: Sequence[Figure]) -> str:
+    """The page's text.
+
+    Args:
+      results: name of the run -> what it printed.
+      figures: the table's lines.
+    """
+    parts = [_HEAD, *_machines(results), *_busy(results), *_table(results, figures)]
+    if "forward" in results and "torch" in results["forward"]:
+        parts += _torch(results)
+    if "growth" in results:
+        parts += _growth(results["growth"])
+    return "\n".join(parts) + "\n"
+
+
+def value_of(results: Mapping[str, Result], figure: Figure) -> float | None:
+    """A figure's value, or None where it was not measured."""
+    try:
+        return figure.value(results[figure.run])
+    except KeyError:
+        return None
+
+
+def _machines(results: Mapping[str, Result]) -> list[str]:
+    """One line for each machine and day, most often one."""
+    found: dict[str, list[str]] = {}
+    for name, result in results.items():
+        kinds = ", ".join(result["instructions"])
+        where = f"{result['cores']} cores of {result['processor']} ({kinds}), {result['date']}"
+        found.setdefault(where, []).append(name)
+    if len(found) == 1:
+        return [f"Measured on {where}.\n" for where in found]
+    return [f"- {where}: {', '.join(names)}" for where, names in found.items()] + [""]
+
+
+def _busy(results: Mapping[str, Result]) -> list[str]:
+    """A warning where other programs ran beside, which hurts PyTorch more than us."""
+    names = [name for name, result in results.items() if result["busy_before"] > BUSY]
+    if not names:
+        return []
+    text = "Other programs ran beside these, so their ratios to PyTorch are not to be trusted: "
+    return [f"**{text}{', '.join(names)}.**\n"]
+
+
+def _table(results: Mapping[str, Result], figures: Sequence[Figure]) -> list[str]:
+    rows = ["| figure | wanted | measured | | what bounds it |", "|---|---|---|---|---|"]
+    for figure in figures:
+        value = value_of(results, figure)
+        measured = "not measured" if value is None else f"{_number(value)}{_unit(figure)}"
+        rows.append(
+            f"| {figure.what} | {_wanted(figure)} | {measured} | {_verdict(figure, value)} | "
+        )
+        rows[-1] += f"{figure.bound} |"
+    return [*rows, ""]
+
+
+def _verdict(figure: Figure, value: float | None) -> str:
+    if value is None or (figure.at_least is None and figure.at_most is None):
+        return ""
+    if figure.met(value):
+        return "met"
+    limit = figure.at_least if figure.at_least is not None else figure.at_most
+    assert limit is not None
+    share = abs(value - limit) / limit
+    return f"**missed** by {100 * share:.0f} %"
+
+
+def _wanted(figure: Figure) -> str:
+    if figure.at_least is not None:
+        return f"at least {figure.at_least:g}{_unit(figure)}"
+    if figure.at_most is not None:
+        return f"at most {figure.at_most:g}{_unit(figure)}"
+    return ""
+
+
+def _unit(figure: Figure) -> str:
+    return " x" if figure.unit == "x" else figure.unit
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _torch(results: Mapping[str, Result]) -> list[str]:
+    lines = [
+        "## PyTorch's layouts",
+        "",
+        "Seconds in the trials that chose the fastest form; a dash where it did not finish.",
+        "",
+    ]
+    tried = {
+        name: result["torch"]["tried_seconds"]
+        for name, result in results.items()
+        if name.startswith("forward") and "torch" in result
+    }
+    columns = list(dict.fromkeys(name for found in tried.values() for name in found))
+    columns = [name.replace("_", " ") for name in columns]
+    lines += [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for name, found in tried.items():
+        cells = [found.get(column.replace(" last", "_last")) for column in columns]
+        shown = ["-" if cell is None else f"{cell:.3g}" for cell in cells]
+        lines.append(f"| {name} | {' | '.join(shown)} |")
+    version = results["forward"]["torch"]["torch"]
+    return [*lines, "", f"PyTorch {version}.", ""]
+
+
+def _growth(growth: Result) -> list[str]:
+    lines = [
+        "## How cost grows",
+        "",
+        "S3D-G in float32. The last column but one is the time divided",
+    ]
+    lines[-1] += " by what the network sees, in clips of 32 x 224 x 224."
+    for title, rows in (("forward pass", growth["forward"]), ("training step", growth["steps"])):
+        lines += [
+            "",
+            f"| {title}: clips | frames | size | seconds | a large clip, seconds | memory |",
+        ]
+        lines.append("|---|---|---|---|---|---|")
+        for row in rows:
+            memory = f"{row['peak_bytes'] / 2**30:.2f} GiB" if "peak_bytes" in row else ""
+            cells = [row["clips"], row["frames"], row["size"], _number(row["seconds"])]
+            cells += [_number(row["seconds_per_large_clip"]), memory]
+            lines.append(f"| {' | '.join(map(str, cells))} |")
+    lines += [
+        "",
+        "| processes that pass clips of 32 x 224 x 224 forward | clips a second |",
+        "|---|---|",
+    ]
+    lines += [
+        f"| {row['processes']} | {_number(row['clips_per_second'])} |"
+        for row in growth["processes"]
+    ]
+    return [*lines, ""]
+
+
+def summary(results: Mapping[str, Any], figures: Sequence[Figure]) -> list[str]:
+    """The table's lines that were measured, for a terminal."""
+    lines = []
+    for figure in figures:
+        value = value_of(results, figure)
+        if value is not None:
+            verdict = _verdict(figure, value).replace("*", "")
+            lines.append(f"{figure.what}: {_number(value)}{_unit(figure)} {verdict}".rstrip())
+    return lines

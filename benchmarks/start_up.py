@@ -1,0 +1,56 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What `import mmv_tf` takes beyond `import tensorflow`, each in a new process, in turn.
+
+  python -m benchmarks.start_up
+
+Prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from absl import app, flags
+
+from benchmarks.measure import Times, interleaved, print_result, rounded
+
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Processes of each.", lower_bound=1)
+
+_PROGRAM = """
+import json, time
+wall, cpu = time.perf_counter(), time.process_time()
+import {module}
+print(json.dumps([time.perf_counter() - wall, time.process_time() - cpu]))
+"""
+
+
+def imported(module: str) -> Times:
+    """Imports it in a new process."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, "-c", _PROGRAM.format(module=module)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    return Times(*json.loads(output.stdout.splitlines()[-1]))
+
+
+def main(argv: list[str]) -> None:
+    """Measures and prints."""
+    del argv
+    # mmv_tf imports TensorFlow itself.
+    runs = {module: lambda module=module: imported(module) for module in ("tensorflow", "mmv_tf")}
+    times = interleaved(runs, _ROUNDS.value)
+    ours, theirs = times["mmv_tf"], times["tensorflow"]
+    print_result(
+        "start_up",
+        {"rounds": _ROUNDS.value},
+        times,
+        beyond_seconds=rounded(ours.seconds - theirs.seconds, 3),
+        beyond_cpu_seconds=rounded(ours.cpu_seconds - theirs.cpu_seconds, 3),
+    )
+
+
+if __name__ == "__main__":
+    app.run(main)
