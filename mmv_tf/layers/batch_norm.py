@@ -232,4 +232,5 @@ def _gathered(tensor: tf.Tensor) -> tf.Tensor:
     context = tf.distribute.get_replica_context()
     if tf.distribute.get_strategy().num_replicas_in_sync == 1 or context is None:
         return tensor[None]
-    return context.all_gather(tensor[None], axis=0)
+    gathered = context.all_gather(tensor[None], axis=0)
+    return tf.ensure_shape(gathered, [None, *tensor.shape])
