@@ -45,7 +45,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.data.size = 64
     config.data.square_crop = False
     config.data.candidates = 2
-    config.data.batch_size = 24
+    config.data.batch_size = 48
     config.data.audio_mask = 0.5
     config.data.audio_gain = 0.5
     config.data.audio_noise = 0.3
@@ -59,6 +59,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
     config.training = training.default_config()
     config.training.steps = 300
+    config.training.average_decay = 0.98
     config.training.temperature = 0.2  # the paper's 0.07 learns these few clips by heart
     config.training.checkpoint_every_seconds = 30.0
 

@@ -85,75 +85,30 @@ class BatchNorm(keras.layers.Layer):
         relu: bool = False,
     ) -> tf.Tensor:
         """See the class."""
+        gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
         if not training:
-            return self._fused(inputs, False, relu)[0]
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            mean = tf.convert_to_tensor(self.moving_mean)
+            variance = tf.convert_to_tensor(self.moving_variance)
+            outputs, *_ = _fused(inputs, gamma, beta, self.epsilon, mean, variance)
+            return tf.nn.relu(outputs) if relu else outputs
         if valid is not None:
-            valid = tf.convert_to_tensor(valid)
-        if replicas == 1 and (valid is None or valid.shape.rank == 0):
-            outputs, mean, variance, count = self._fused(inputs, True, relu)
-            # The kernel reports the unbiased variance; the other path, and inference, use the
-            # biased one.
-            variance *= (count - 1.0) / tf.maximum(count, 1.0)
-            counts = count > 0 if valid is None else tf.cast(valid, tf.bool) & (count > 0)
+            valid = tf.cast(valid, tf.bool)
+        one_replica = tf.distribute.get_strategy().num_replicas_in_sync == 1
+        if one_replica and (valid is None or valid.shape.rank == 0):
+            outputs, mean, variance = _fused(inputs, gamma, beta, self.epsilon)
+            counts = _count(inputs) > 0
+            counts = counts if valid is None else valid & counts
         else:
-            outputs, mean, variance, count = self._synchronized(inputs, valid, replicas)
+            rows = None if valid is None else tf.broadcast_to(valid, tf.shape(inputs)[:1])
+            mean, variance, count = _common_moments(inputs, rows)
+            outputs = _normalize_by_common_moments(
+                inputs, gamma, beta, self.epsilon, (mean, variance, count), rows
+            )
             counts = count > 0
-            outputs = tf.nn.relu(outputs) if relu else outputs
+        outputs = tf.nn.relu(outputs) if relu else outputs
         self._update(self.moving_mean, mean, counts)
         self._update(self.moving_variance, variance, counts)
         return outputs
-
-    def _fused(self, inputs: tf.Tensor, training: bool, relu: bool) -> tuple[tf.Tensor, ...]:
-        channels = inputs.shape[-1]
-        # An image a row, where its size is known: the kernel deals out rows to the cores.
-        sizes = inputs.shape[1:-1].as_list()[-2:]
-        rows = [1, -1] if None in sizes else [-1, math.prod(sizes)]
-        folded = tf.reshape(inputs, [*rows, 1, channels])
-        statistics = {}
-        if not training:
-            statistics = {
-                "mean": tf.convert_to_tensor(self.moving_mean),
-                "variance": tf.convert_to_tensor(self.moving_variance),
-            }
-        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-            folded,
-            tf.convert_to_tensor(self.gamma),
-            tf.convert_to_tensor(self.beta),
-            epsilon=self.epsilon,
-            is_training=training,
-            **statistics,
-        )
-        outputs = tf.reshape(tf.nn.relu(outputs) if relu else outputs, known_sizes(inputs))
-        count = tf.cast(tf.size(inputs) // channels, tf.float32)
-        return outputs, mean, variance, count
-
-    def _synchronized(self, inputs: tf.Tensor, valid: Any, replicas: int) -> tuple[tf.Tensor, ...]:
-        """Two passes (mean, then squared distance) because E[x^2] - E[x]^2 loses digits."""
-        values = tf.cast(inputs, tf.float32)
-        axes = list(range(values.shape.rank - 1))
-        if valid is None:
-            weights = tf.ones_like(values[..., :1])
-        else:
-            shape = [-1 if valid.shape.rank else 1] + [1] * len(axes)
-            rows = tf.reshape(tf.cast(valid, tf.float32), shape)
-            weights = tf.broadcast_to(rows, tf.shape(values[..., :1]))
-        context = tf.distribute.get_replica_context()
-
-        def total(tensor: tf.Tensor) -> tf.Tensor:
-            local = tf.reduce_sum(tensor, axes)
-            if replicas == 1 or context is None:
-                return local
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, local)
-
-        count = total(weights)[0]
-        divisor = tf.maximum(count, 1.0)
-        mean = total(values * weights) / divisor
-        centred = (values - mean) * weights
-        variance = total(tf.square(centred)) / divisor
-        scale = tf.math.rsqrt(variance + self.epsilon) * self.gamma
-        outputs = (values - mean) * scale + self.beta
-        return tf.cast(outputs, inputs.dtype), mean, variance, count
 
     def _update(self, moving: Any, batch: tf.Tensor, counts: tf.Tensor) -> None:
         old = tf.convert_to_tensor(moving)
@@ -168,3 +123,114 @@ class BatchNorm(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {**super().get_config(), "momentum": self.momentum, "epsilon": self.epsilon}
+
+
+def _fused(
+    inputs: tf.Tensor,
+    gamma: tf.Tensor,
+    beta: tf.Tensor,
+    epsilon: float,
+    mean: tf.Tensor | None = None,
+    variance: tf.Tensor | None = None,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Normalises in one pass, by the given moments or by the inputs' own.
+
+    Returns:
+      The outputs, and the mean and biased variance that were used.
+    """
+    folded = tf.reshape(inputs, _image_shape(inputs))
+    given = mean is not None
+    outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+        folded, gamma, beta, mean, variance, epsilon=epsilon, is_training=not given
+    )
+    if not given:
+        # The kernel reports the unbiased variance; the released networks keep the biased one.
+        count = _count(inputs)
+        variance *= (count - 1.0) / tf.maximum(count, 1.0)
+    return tf.reshape(outputs, known_sizes(inputs)), mean, variance
+
+
+def _image_shape(inputs: tf.Tensor) -> list[int]:
+    """An image a row, where its size is known: the kernel deals out rows to the cores."""
+    sizes = inputs.shape[1:-1].as_list()[-2:]
+    rows = [1, -1] if None in sizes else [-1, math.prod(sizes)]
+    return [*rows, 1, inputs.shape[-1]]
+
+
+def _count(inputs: tf.Tensor) -> tf.Tensor:
+    """Values of each channel, as float32."""
+    return tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
+
+
+def _common_moments(
+    inputs: tf.Tensor, rows: tf.Tensor | None
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Mean, biased variance and count over the valid rows of all replicas, in one exchange.
+
+    From each replica's own mean and variance, not from sums of squares, which lose digits.
+    """
+    own = inputs if rows is None else tf.boolean_mask(inputs, rows)
+    ones, zeros = tf.ones(inputs.shape[-1]), tf.zeros(inputs.shape[-1])
+    count = _count(own)
+    _, mean, variance = _fused(own, ones, zeros, 0.0)
+    # Of no values at all the kernel makes NaN.
+    mean, variance = (tf.where(count > 0, moment, 0.0) for moment in (mean, variance))
+    moments = _gathered(tf.stack([count * ones, mean, variance]))
+    counts, means, variances = tf.unstack(moments, axis=1)
+    total = tf.reduce_sum(counts, axis=0)
+    divisor = tf.maximum(total, 1.0)
+    mean = tf.reduce_sum(counts * means, axis=0) / divisor
+    variance = tf.reduce_sum(counts * (variances + tf.square(means - mean)), axis=0) / divisor
+    return mean, variance, total[0]
+
+
+def _normalize_by_common_moments(
+    inputs: tf.Tensor,
+    gamma: tf.Tensor,
+    beta: tf.Tensor,
+    epsilon: float,
+    moments: tuple[tf.Tensor, tf.Tensor, tf.Tensor],
+    rows: tf.Tensor | None,
+) -> tf.Tensor:
+    """With the gradient that goes through all replicas' moments, in one exchange too."""
+    mean, variance, count = moments
+
+    @tf.custom_gradient
+    def normalize(inputs: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            shape = _image_shape(inputs)
+            direct, by_gamma, by_beta, *_ = tf.raw_ops.FusedBatchNormGradV3(
+                y_backprop=tf.reshape(upstream, shape),
+                x=tf.reshape(inputs, shape),
+                scale=gamma,
+                reserve_space_1=mean,
+                reserve_space_2=variance,
+                reserve_space_3=tf.constant([]),
+                epsilon=epsilon,
+                is_training=False,
+            )
+            direct = tf.reshape(direct, known_sizes(inputs))
+            # The loss's gradient by each replica's gamma and beta, summed, says all about how the
+            # moments act on it: their part is linear in the normalised inputs.
+            sums = tf.reduce_sum(_gathered(tf.stack([by_gamma, by_beta])), axis=0)
+            slope, offset = tf.unstack(
+                sums * gamma * tf.math.rsqrt(variance + epsilon) / tf.maximum(count, 1.0)
+            )
+            through, *_ = _fused(inputs, slope, offset, epsilon, mean, variance)
+            if rows is not None:
+                valid = tf.reshape(rows, [-1] + [1] * (inputs.shape.rank - 1))
+                through = tf.where(valid, through, tf.zeros_like(through))
+            return direct - through, by_gamma, by_beta
+
+        return _fused(inputs, gamma, beta, epsilon, mean, variance)[0], gradient
+
+    return normalize(inputs, gamma, beta)
+
+
+def _gathered(tensor: tf.Tensor) -> tf.Tensor:
+    """[...] of this replica -> [replicas, ...] of all, in order."""
+    context = tf.distribute.get_replica_context()
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1 or context is None:
+        return tensor[None]
+    gathered = context.all_gather(tensor[None], axis=0)
+    return tf.ensure_shape(gathered, [None, *tensor.shape])

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mmv_tf.copies import copies
 from mmv_tf.layers.conv3d_unit import Conv3DUnit, Shape, same_padding_shape
 
 
@@ -73,11 +74,12 @@ class InceptionBlock(keras.layers.Layer):
     def call(self, inputs: tf.Tensor, training: bool = False, valid: Any = None) -> tf.Tensor:
         """See the class; `valid` as in `BatchNorm`."""
         mode: dict[str, Any] = {"training": training, "valid": valid}
+        for_0, for_1, for_2, for_3 = copies(inputs, 4)
         branches = [
-            self.branch_0(inputs, **mode),
-            self.branch_1(self.branch_1_reduce(inputs, **mode), **mode),
-            self.branch_2(self.branch_2_reduce(inputs, **mode), **mode),
-            self.branch_3(self.pool(inputs), **mode),
+            self.branch_0(for_0, **mode),
+            self.branch_1(self.branch_1_reduce(for_1, **mode), **mode),
+            self.branch_2(self.branch_2_reduce(for_2, **mode), **mode),
+            self.branch_3(self.pool(for_3), **mode),
         ]
         return tf.concat(branches, axis=-1)
 

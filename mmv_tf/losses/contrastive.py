@@ -23,6 +23,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from mmv_tf.copies import copies
 from mmv_tf.losses.products import MASKED, log_sum_exp_of_products
 
 Gather = Callable[[tf.Tensor], tf.Tensor]
@@ -136,7 +137,9 @@ def loss_sum_and_count(
     valid = tf.cast(valid, tf.bool) & tf.reduce_any(candidate_valid, axis=1)
     candidate_valid &= valid[:, tf.newaxis]
 
-    all_video, all_text = gather(video), gather(text)
+    own_video, gathered_video, video = copies(video, 3)
+    own_text, gathered_text, text = copies(text, 3)
+    all_video, all_text = gather(gathered_video), gather(gathered_text)
     # Booleans are gathered as numbers: not every collective takes them.
     all_valid = gather(tf.cast(valid, tf.float32))
     all_candidate_valid = gather(tf.cast(candidate_valid, tf.float32))
@@ -147,14 +150,14 @@ def loss_sum_and_count(
 
     # My videos against everyone's narrations, [b]; my narrations against everyone's videos, [b, P].
     to_text = log_sum_exp_of_products(
-        video,
+        own_video,
         tf.reshape(all_text, [-1, dim]),
         tf.reshape(all_candidate_valid, [-1]),
         temperature,
         chunk_rows,
     )
     to_video = log_sum_exp_of_products(
-        tf.reshape(text, [-1, dim]), all_video, all_valid, temperature, chunk_rows
+        tf.reshape(own_text, [-1, dim]), all_video, all_valid, temperature, chunk_rows
     )
     to_video = tf.reduce_logsumexp(masked(tf.reshape(to_video, [batch, -1])), axis=1)
     positive = tf.einsum("bd,bpd->bp", video, text) / temperature

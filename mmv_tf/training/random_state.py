@@ -53,3 +53,5 @@ def seed_everything(seed: int, deterministic: bool) -> None:
     tf.random.set_global_generator(tf.random.Generator.from_seed(seed))
     if deterministic:
         tf.config.experimental.enable_op_determinism()
+        # It would undo what `copies` does.
+        tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})

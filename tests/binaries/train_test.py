@@ -1,9 +1,15 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
 import pytest
 
-from mmv_tf import command_line
-from tests import programs
+from mmv_tf import command_line, training
+from tests import programs, small_world
 
 
 def test_an_unknown_entry_names_the_nearest(tmp_path):
@@ -54,3 +60,42 @@ def test_overrides_are_put_aside(monkeypatch):
     with pytest.raises(SystemExit) as stopped:
         command_line._take_overrides(["train", "--config.a"])
     assert stopped.value.code == 2
+
+
+@pytest.mark.slow  # three runs of the program with the quickstart's kind of network
+def test_killed_s3d_goes_on_bit_for_bit(prepared, tmp_path):
+    words = small_world.write_word_vectors(tmp_path)
+
+    def arguments(run):
+        return (
+            "--config=configs/quickstart.py:runlocal",
+            "--config.training.deterministic=True",
+            "--config.training.steps=12",
+            "--config.training.checkpoint_every_seconds=0",
+            "--config.training.keep_checkpoints=20",
+            "--config.model.text.embedding_dim=6",
+            f"--data={prepared}",
+            f"--word_vectors={words}",
+            f"--output={tmp_path / run}",
+        )
+
+    def final_weights(run):
+        return [variable.numpy() for variable in training.load_model(tmp_path / run).variables]
+
+    assert programs.run("train", *arguments("whole")).returncode == 0
+    process = subprocess.Popen(
+        [sys.executable, "-m", "binaries.train", *arguments("killed")],
+        cwd=programs.ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    checkpoints = tmp_path / "killed" / "checkpoints"
+    while len(list(checkpoints.glob("step-*"))) < 3:
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.05)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "model.keras").exists()
+    assert programs.run("train", *arguments("killed")).returncode == 0
+    for whole, killed in zip(final_weights("whole"), final_weights("killed"), strict=True):
+        np.testing.assert_array_equal(whole, killed)

@@ -69,6 +69,7 @@ def test_dummy_rows_change_no_statistic_no_output_and_no_gradient(shape):
             outputs = norm(inputs, training=True, valid=valid)
             loss = tf.reduce_sum(outputs[:4] * weights)
         gradients = tape.gradient(loss, [inputs, norm.gamma.value, norm.beta.value])
+        np.testing.assert_array_equal(gradients[0][4:], 0.0)
         gradients[0] = gradients[0][:4]
         return [outputs[:4], norm.moving_mean.value, norm.moving_variance.value, *gradients]
 
@@ -104,7 +105,7 @@ def test_two_replicas_have_the_statistics_and_gradients_of_one_with_all_rows():
         tf.config.set_logical_device_configuration(
             tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
         from mmv_tf.layers import BatchNorm
-        x = np.random.default_rng(0).normal(2., 3., (6, 5, 3)).astype(np.float32)
+        x = np.random.default_rng(0).normal(2., 3., (6, 2, 4, 5, 3)).astype(np.float32)
         x[3:] += 10  # the replicas' means differ
         pick = np.random.default_rng(1).normal(size=x.shape).astype(np.float32)
 
@@ -115,9 +116,11 @@ def test_two_replicas_have_the_statistics_and_gradients_of_one_with_all_rows():
             def step(x, pick, valid):
                 with tf.GradientTape() as tape:
                     tape.watch(x)
-                    y = norm(x, training=True, valid=valid)
+                    y = norm(x, training=True, valid=valid, relu=True)
                     loss = tf.reduce_sum(y * pick)
-                return y, tape.gradient(loss, x)
+                by_x, *by_weights = tape.gradient(loss, [x, norm.gamma.value, norm.beta.value])
+                sums = tf.distribute.get_replica_context().all_reduce("sum", by_weights)
+                return y, by_x, *(each[None] for each in sums)
             n = strategy.num_replicas_in_sync
             def part(a):
                 if a is None: return None
@@ -125,6 +128,7 @@ def test_two_replicas_have_the_statistics_and_gradients_of_one_with_all_rows():
                     lambda c: tf.constant(np.split(a, n)[c.replica_id_in_sync_group]))
             out = strategy.run(step, args=(part(x), part(pick), part(valid)))
             local = [tf.concat(strategy.experimental_local_results(o), 0).numpy() for o in out]
+            local[2:] = [each[0] for each in local[2:]]  # the same on every replica
             return [*local, norm.moving_mean.numpy(), norm.moving_variance.numpy()]
 
         for valid in (None, np.array([1, 1, 0, 1, 0, 0], bool)):
