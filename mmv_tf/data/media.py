@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decoding of video and sound with PyAV: one sequential pass over a span, in bounded memory.
 
-Pictures that are no film are decoded with Pillow.
+Pictures that are no film: see `pictures`.
 
 All times are seconds on one clock, that of the file's presentation: 0 is where a player starts.
 Frames and samples are placed by their own timestamps, so that a stream that starts late, has gaps
@@ -18,14 +18,16 @@ import dataclasses
 import io
 import math
 import pathlib
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import av
 import numpy as np
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
+
+from mmv_tf.data.media_error import MediaError as MediaError
+from mmv_tf.data.pictures import picture_size
 
 # Timestamps are rounded by containers (to 1 ms in Matroska); a frame that is this little late
 # still counts as being there.
@@ -51,10 +53,6 @@ _FORMATS = ",".join(
 )
 
 _Shown = TypeVar("_Shown")
-
-
-class MediaError(ValueError):
-    """A video or its sound can't be decoded; the message is one line that names the file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,8 +87,7 @@ def probe(path: str | pathlib.Path, kind: str = "video") -> MediaInfo:
       MediaError: it is missing, is not of the kind, or its first frame can't be decoded.
     """
     if kind == "image":
-        with _open_image(path) as image:
-            return MediaInfo(0.0, *image.size, 0.0, False, 0)
+        return MediaInfo(0.0, *picture_size(path), 0.0, False, 0)
     with _open(path) as container:
         audio = container.streams.audio[0] if container.streams.audio else None
         if kind == "sound":
@@ -113,71 +110,6 @@ def probe(path: str | pathlib.Path, kind: str = "video") -> MediaInfo:
             has_audio=audio is not None,
             audio_rate=int(audio.rate or 0) if audio is not None else 0,
         )
-
-
-def encode_image(
-    source: str | pathlib.Path | bytes,
-    short_side: int,
-    jpeg_quality: int = 90,
-    name: str | None = None,
-) -> tuple[bytes, int, int]:
-    """A picture as a JPEG, upright, with its shorter side scaled.
-
-    Args:
-      source: a file, or what is in one.
-      short_side: pixels that the shorter side is scaled to, up or down.
-      jpeg_quality: 1 to 95.
-      name: what messages call the picture where `source` is no path.
-
-    Returns:
-      JPEG bytes, height, width.
-
-    Raises:
-      MediaError: it can't be decoded, or it is too large or too long in one direction.
-    """
-    upright = _upright(source, short_side, False, name)
-    buffer = io.BytesIO()
-    upright.save(buffer, "JPEG", quality=jpeg_quality)
-    return buffer.getvalue(), upright.height, upright.width
-
-
-def image_pixels(
-    source: str | pathlib.Path | bytes,
-    short_side: int,
-    square: bool = False,
-    name: str | None = None,
-) -> np.ndarray:
-    """A picture as pixels, upright: uint8 [height, width, 3].
-
-    Args:
-      source, short_side, name: see `encode_image`.
-      square: scale the longer side to as many pixels: the picture is squeezed.
-
-    Raises:
-      MediaError: see `encode_image`.
-    """
-    return np.asarray(_upright(source, short_side, square, name))
-
-
-def _upright(
-    source: str | pathlib.Path | bytes, short_side: int, square: bool, name: str | None
-) -> Image.Image:
-    """A picture, upright and scaled."""
-    name = name if name is not None else str(source)
-    opened = io.BytesIO(source) if isinstance(source, bytes) else source
-    with _open_image(opened, name) as image:
-        _check_aspect(image.width, image.height, name)
-        try:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-        except (OSError, ValueError, SyntaxError) as error:
-            raise MediaError(f"{name}: can't be decoded ({error}); get a whole copy.") from error
-    scale = short_side / min(upright.size)
-    width, height = (max(1, round(side * scale)) for side in upright.size)
-    if square:
-        width = height = short_side
-    if (width, height) != upright.size:
-        upright = upright.resize((width, height), Image.Resampling.BICUBIC)
-    return upright
 
 
 def frame_times(start: float, end: float, frame_rate: float) -> list[float]:
@@ -413,29 +345,6 @@ def _check_aspect(width: int, height: int, path: object) -> None:
             f"{path}: the picture is {width} x {height}; expected sides within a ratio of "
             f"{_MAX_ASPECT}; crop it."
         )
-
-
-@contextlib.contextmanager
-def _open_image(
-    source: str | pathlib.Path | io.BytesIO, name: object = None
-) -> Iterator[Image.Image]:
-    """An open picture, of which only the header is read; its size is checked."""
-    name = name if name is not None else source
-    try:
-        with warnings.catch_warnings():
-            # The limit is ours, below.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(source)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = "no image" if isinstance(error, UnidentifiedImageError) else str(error)
-        raise MediaError(f"{name}: can't be decoded ({reason}); expected an image.") from error
-    with image:
-        if image.width * image.height > _MAX_PIXELS:
-            raise MediaError(
-                f"{name}: the picture has {image.width * image.height} pixels; at most "
-                f"{_MAX_PIXELS} are decoded."
-            )
-        yield image
 
 
 def _duration(

@@ -257,19 +257,6 @@ def test_sound_and_images_are_looked_at(film, tmp_path):
         media.probe(film, "image")
 
 
-def test_encode_image(tmp_path):
-    picture = Image.new("RGB", (40, 30), (200, 0, 0))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # A quarter turn.
-    picture.save(tmp_path / "a.jpg", exif=exif)
-    jpeg, height, width = media.encode_image(tmp_path / "a.jpg", 60)
-    assert (height, width) == (80, 60)
-    assert media_samples.decode(jpeg).shape == (80, 60, 3)
-    np.testing.assert_allclose(media_samples.decode(jpeg)[40, 30], [200, 0, 0], atol=4)
-    with pytest.raises(media.MediaError, match=r"^x: can't be decoded"):
-        media.encode_image(b"x", 60, name="x")
-
-
 def test_pixels_are_those_of_the_frames(film):
     times = [0.0, 0.25, 0.5, 1.9]
     jpegs = [media_samples.decode(jpeg) for _, jpeg in media.iter_frames_at(film, times, 48, 95)]
@@ -289,16 +276,6 @@ def test_pixels_may_be_held_for_longer(film):
     ((_, held),) = media.iter_pixels_at(film, [end + 1.0], 48, hold_seconds=1.5)
     ((_, last),) = media.iter_pixels_at(film, [end - 0.01], 48)
     np.testing.assert_array_equal(held, last)
-
-
-def test_image_pixels(tmp_path):
-    Image.new("RGB", (80, 40), (10, 200, 30)).save(tmp_path / "a.png")
-    data = (tmp_path / "a.png").read_bytes()
-    for source in (tmp_path / "a.png", data):
-        assert media.image_pixels(source, 20).shape == (20, 40, 3)
-        squeezed = media.image_pixels(source, 20, square=True)
-        assert squeezed.shape == (20, 20, 3)
-        assert (squeezed == (10, 200, 30)).all()
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
