@@ -40,6 +40,11 @@ def format_report(report: dict[str, Any]) -> str:
             f"{speed['ratio']:.1f} times faster, with {speed['multiplications_ratio']:.1f} times "
             "fewer multiplications."
         )
+        if "bytes_ratio" in speed:
+            lines.append(
+                f"Besides weights and input it takes {speed['image_bytes'] / 1e6:.1f} MB, the clip "
+                f"{speed['clip_bytes'] / 1e6:.1f} MB: {speed['bytes_ratio']:.1f} times less."
+            )
     return "\n".join(lines)
 
 

@@ -33,6 +33,9 @@ def test_the_text_has_all_stages_and_what_is_left():
         "num_frames": 32,
     }
     assert "20.0 times faster, with 18.0 times" in format_report({**make_report(), "speed": speed})
+    speed |= {"image_bytes": 2e6, "clip_bytes": 50e6, "bytes_ratio": 25.0}
+    text = format_report({**make_report(), "speed": speed})
+    assert "2.0 MB, the clip 50.0 MB: 25.0 times less" in text
 
 
 def test_the_start_is_shown_where_it_is_another():
