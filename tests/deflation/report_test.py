@@ -17,7 +17,7 @@ def make_report(start=0.2):
         "layers": [{"name": name, **values} for name in ("first", "second")],
         "images": 50,
         "held_out": 10,
-        "seconds": {"original": 20.0, "closed_form": 2.0, "l1": 30.0},
+        "seconds": {"original": 20.0, "closed_form": 2.0, "fitted": 30.0},
     }
 
 
