@@ -137,17 +137,21 @@ def score(
     num_frames = model.metadata["num_frames"]
     image_model = deflation.deflate(model)
 
+    @tf.function(input_signature=[_images_spec(questions)], autograph=False)
+    def deflated(images: tf.Tensor) -> tf.Tensor:
+        return image_model.features(images)
+
+    @tf.function(input_signature=[_images_spec(questions)], autograph=False)
+    def inflated(images: tf.Tensor) -> tf.Tensor:
+        return model({"video": static_clips(images, num_frames)})["video"]["before_head"]
+
     def probe(features: Callable[[tf.Tensor], tf.Tensor]) -> dict[str, float]:
-        run = tf.function(features, reduce_retracing=True, autograph=False)
         found = []
         for frames in (questions.probe, questions.test):
             starts = range(0, len(frames.images), _CHUNK)
             pieces = (tf.constant(frames.images[start : start + _CHUNK]) for start in starts)
-            found.append(np.concatenate([run(piece).numpy() for piece in pieces]))
+            found.append(np.concatenate([features(piece).numpy() for piece in pieces]))
         return factor_probe(found[0], questions.probe.labels, found[1], questions.test.labels)
-
-    def inflated(images: tf.Tensor) -> tf.Tensor:
-        return model({"video": static_clips(images, num_frames)})["video"]["before_head"]
 
     probes: dict[str, dict[str, float]] = {}
     report = deflation.fit_deflated(
@@ -160,10 +164,14 @@ def score(
         batch_size=config.batch_size,
         learning_rate=config.learning_rate,
         pointwise_epochs=config.pointwise_epochs,
-        on_stage=lambda stage: probes.update({stage: probe(image_model.features)}),
+        on_stage=lambda stage: probes.update({stage: probe(deflated)}),
     )
     probes[CLIP] = probe(inflated)
     return {"probe": probes, "fit": report}
+
+
+def _images_spec(questions: Questions) -> tf.TensorSpec:
+    return tf.TensorSpec([None, *questions.test.images.shape[1:]], tf.float32)
 
 
 def run(
