@@ -17,7 +17,7 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from mmv_tf import command_line
+from mmv_tf import atomic, command_line
 from mmv_tf.configuration import write_json
 from mmv_tf.deflation import (
     deflate,
@@ -55,6 +55,12 @@ _CLIP_ENDS = flags.DEFINE_bool(
 )
 _EPOCHS = flags.DEFINE_integer("epochs", 20, "Passes over the images.", lower_bound=0)
 _LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-2, "Of Adam.", lower_bound=0.0)
+_POINTWISE_EPOCHS = flags.DEFINE_integer(
+    "pointwise_epochs",
+    0,
+    "Then as many passes that train the kernels of 1x1 convolutions too, which the paper does not.",
+    lower_bound=0,
+)
 _SEED = flags.DEFINE_integer("seed", 0, "Of the choice and order of images.")
 _FOLD = flags.DEFINE_bool(
     "fold_batch_norms", False, "Write the encoder with its batch norms folded, for inference."
@@ -71,6 +77,7 @@ def main(argv: list[str]) -> None:
     if (_DATA.value is None) == (_IMAGES.value is None):
         raise command_line.UsageError("Give either --data or --images.")
     model = load_model(_MODEL.value)
+    atomic.check_writable(output)
     num_frames = _NUM_FRAMES.value or _metadata(model, "num_frames")
     image_model = deflate(model, num_frames if _CLIP_ENDS.value else None)
     train, test = _read_images(model)
@@ -83,6 +90,7 @@ def main(argv: list[str]) -> None:
         epochs=_EPOCHS.value,
         learning_rate=_LEARNING_RATE.value,
         seed=_SEED.value,
+        pointwise_epochs=_POINTWISE_EPOCHS.value,
     )
     folded = image_model.folded()
     report["speed"] = measure_speed(model, folded, train[:1], num_frames)

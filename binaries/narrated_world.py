@@ -6,6 +6,8 @@
 
 Trains every variant of the configuration with every seed, scores it and prints one table; writes
 results.json, table.md and the networks. Interrupted, the same command goes on from where it was.
+With --images it then deflates some of the networks and probes them on single frames: a second
+table, in images.json and images.md.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from absl import flags
 
 from mmv_tf import atomic, command_line
 from mmv_tf.configuration import load_config
-from mmv_tf.evaluation import world_comparison, world_table
+from mmv_tf.evaluation import world_comparison, world_images, world_table
 from mmv_tf.training import Preempted
 
 _CONFIG = flags.DEFINE_string(
@@ -29,6 +31,7 @@ _CONFIG = flags.DEFINE_string(
 )
 _SET = flags.DEFINE_multi_string("set", [], "section.key=value: changes an entry; repeatable.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the results.")
+_IMAGES = flags.DEFINE_bool("images", False, "Then deflate networks and probe single frames.")
 flags.mark_flags_as_required(["output"])
 
 
@@ -47,6 +50,12 @@ def main(argv: list[str]) -> int:
     atomic.write_text(table + "\n", output / "table.md")
     print(table)
     print(f"This took {results['seconds'] / 60:.1f} minutes; results are in {output}.")
+    if _IMAGES.value:
+        images = world_images.run(config, output, _report_images)
+        titles = {name: variant.title for name, variant in config.variants.items()}
+        table = world_table.images_markdown(images, titles)
+        atomic.write_text(table + "\n", output / "images.md")
+        print(table)
     return 0
 
 
@@ -55,6 +64,16 @@ def _report(name: str, seed: int, scores: dict[str, Any]) -> None:
         f"{direction} {100 * found['R@10']:.1f}" for direction, found in scores["retrieval"].items()
     )
     print(f"{name}, seed {seed}: R@10 {recalls}; {scores['seconds']:.0f} s", flush=True)
+
+
+def _report_images(name: str, seed: int, scores: dict[str, Any]) -> None:
+    fit = scores["fit"]
+    left = {stage: fit[stage]["l1"] / fit["naive"]["l1"] for stage in ("closed_form", "fitted")}
+    print(
+        f"{name}, seed {seed}: {100 * left['closed_form']:.0f} % of the naive gap left after the "
+        f"closed form, {100 * left['fitted']:.0f} % after the fit; {scores['seconds']:.0f} s",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import ml_collections
 from mmv_tf import training
 from mmv_tf.data import narrated_world
 from mmv_tf.evaluation import narrated_world as scoring
+from mmv_tf.evaluation import world_images
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
@@ -87,6 +88,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.training.keep_checkpoints = 1
 
     config.scoring = scoring.default_config()
+    config.images = world_images.default_config()
     if arg == "validation":
         config.scoring.seed = 1
     if arg == "runlocal":
@@ -102,4 +104,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         config.scoring.groups = 2
         config.scoring.group_clips = 12
         config.scoring.probe_clips = 64
+        config.images.variants = ("untrained",)
+        config.images.fit_frames = 64
+        config.images.epochs = config.images.pointwise_epochs = 1
+        config.images.galleries = 1
+        config.images.probe_frames = 64
     return config.lock()

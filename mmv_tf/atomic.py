@@ -64,6 +64,23 @@ def write_text(text: str, path: str | os.PathLike[str]) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Finds out before long work whether `path` can be written at its end.
+
+    Its folder is made if it is not there.
+
+    Raises:
+      OSError: it can't be written, or is a folder.
+    """
+    target = pathlib.Path(path)
+    if target.is_dir():
+        raise IsADirectoryError(f"{target} is a folder; name a file to write.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    trial = target.with_name(f".{target.stem}{MARK}{os.getpid()}{target.suffix}")
+    trial.touch()
+    trial.unlink()
+
+
 def remove_unfinished(folder: str | os.PathLike[str]) -> None:
     """Removes what killed programs left unfinished in a folder; no other may be writing there."""
     for stray in pathlib.Path(folder).glob(f".*{MARK}*"):

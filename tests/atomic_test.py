@@ -53,3 +53,13 @@ def test_unfinished_files_are_removed(tmp_path):
     (tmp_path / ".hidden").touch()
     atomic.remove_unfinished(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [".hidden", "keep"]
+
+
+def test_what_cannot_be_written_is_told_before(tmp_path):
+    atomic.check_writable(tmp_path / "new" / "file.json")
+    assert list((tmp_path / "new").iterdir()) == []
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OSError, match="file"):
+        atomic.check_writable(tmp_path / "file" / "inside.json")
+    with pytest.raises(IsADirectoryError, match="name a file"):
+        atomic.check_writable(tmp_path)

@@ -42,7 +42,7 @@ def block(x):
 
 
 @pytest.mark.parametrize(
-    "function, shapes",
+    ("function", "shapes"),
     [
         (block, [(2, 2, 4, 4, 3)]),
         (nce, [(4, 8), (4, 8)]),

@@ -477,7 +477,7 @@ works.</p>
 {1e3 * speed["clip_seconds"]:.1f} ms for the static clip of {speed["num_frames"]} frames:
 <b>{speed["ratio"]:.1f} times faster</b>. Agreement on {deflation["held_out"]} frames of held-out
 blocks, batch norms fitted on {deflation["images"]} other frames in
-{deflation["seconds"]["closed_form"] + deflation["seconds"]["l1"]:.0f} s.</p>
+{deflation["seconds"]["closed_form"] + deflation["seconds"]["fitted"]:.0f} s.</p>
 
 <h2>The exported network, asked from a program without mmv_tf</h2>
 {_answers(results)}

@@ -8,16 +8,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from mmv_tf.deflation.agreement import agreement
 from mmv_tf.deflation.closed_form import fit_closed_form
 from mmv_tf.deflation.image_encoder import ImageEncoder
-from mmv_tf.deflation.l1 import fit_l1
+from mmv_tf.deflation.l1 import fit_l1, norm_variables, pointwise_kernels
 from mmv_tf.deflation.probes import (
     Answers,
-    NormPair,
     Original,
     ask_original,
     image_probe,
@@ -27,11 +27,14 @@ from mmv_tf.deflation.rewrite import deflate
 
 # Arrays or tensors [N, H, W, C], or a tf.data.Dataset of images or batches.
 Images: TypeAlias = Any
+_Variables: TypeAlias = Sequence[keras.Variable]
 
 # Ours. A fit on fewer says nothing, and memory is what limits the closed form: it holds all
 # feature maps of this many pixels at once.
 _LEAST_IMAGES = 10
 _CLOSED_FORM_PIXELS = 64 * 128 * 128
+# Ours. Kernels have more terms in a sum than gamma and beta, so that the same step does more.
+_POINTWISE_RATE = 1 / 3
 
 
 def fit_deflated(
@@ -44,14 +47,20 @@ def fit_deflated(
     batch_size: int = 16,
     learning_rate: float = 1e-2,
     seed: int = 0,
+    pointwise_epochs: int = 0,
+    on_stage: Callable[[str], None] = lambda stage: None,
 ) -> dict[str, Any]:
-    """Trains gamma and beta of the batch norms, and nothing else, in place.
+    """Trains gamma and beta of the batch norms, and unless asked nothing else, in place.
 
     Two stages. First a closed form of ours: each batch norm in turn gets the gamma and beta that
-    bring its activated output nearest to the original's on static clips (`fit_closed_form`); it is
-    kept if that brings the representations nearer. Then the paper's (PAPER section 4): Adam on the
-    L1 distance of the representations. Moving means and variances stay as they are. Step size,
-    epochs and batch are ours; the paper's are not known. The original is run once on each image.
+    bring its activated output nearest to the original's on static clips (`fit_closed_form`). Then
+    the paper's (PAPER section 4): Adam on the L1 distance of the representations. Moving means and
+    variances stay as they are. What a stage did is kept if it brings the representations of images
+    it saw nearer to the original's. Step size, epochs and batch are ours; the paper's are not
+    known. The original is run once on each image.
+
+    A third stage, which is ours and only there if asked for, goes beyond what the paper trains:
+    the kernels of 1x1 convolutions too, with the same loss.
 
     Args:
       model: the original network: what `deflate` was given.
@@ -61,13 +70,16 @@ def fit_deflated(
       held_out: images to measure the agreement on; a fifth of `images` if None.
       num_frames: length of the static clips; the original's training length is right.
       epochs, batch_size, learning_rate, seed: of the second stage.
+      pointwise_epochs: of the third stage; it has a third of the learning rate.
+      on_stage: called with "start", "closed_form", "fitted" and, if it is asked for, "pointwise"
+        when `image_model` has got there.
 
     Returns:
-      Agreement on the held-out images at each stage, as from `agreement`:
-      {"naive": of `deflate(model)`, "start": of `image_model` as given, "closed_form", "fitted":
-      after the stages, "closed_form_kept": bool, "layers": [{"name", "naive", "closed_form",
-      "fitted"}] of each batch norm's activated output, its mean over time, "images", "held_out",
-      "num_frames": counts, "seconds": {"original", "closed_form", "l1"}}.
+      Agreement on the held-out images, as from `agreement`: "naive" of `deflate(model)`, "start" of
+      `image_model` as given, "closed_form", "fitted" and, if asked for, "pointwise" after the
+      stages; "layers": [{"name", and for each stage the same of a batch norm's activated output,
+      its mean over time}]; "kept": [stages that brought the representations nearer]; "images",
+      "held_out", "num_frames": counts; "seconds": {"original", and the stages that ran}.
 
     Raises:
       ValueError: for images of another form, or fewer than 10; or if the two networks don't belong
@@ -76,12 +88,12 @@ def fit_deflated(
     pairs = norm_pairs(model, image_model)
     train, test = _split(images, held_out, seed)
     _check_sizes(train, test, image_model)
-    few = max(8, _CLOSED_FORM_PIXELS // (train.shape[1] * train.shape[2]))
+    few = min(len(train), max(8, _CLOSED_FORM_PIXELS // (train.shape[1] * train.shape[2])))
     seconds = {}
 
     started = time.perf_counter()
-    targets = ask_original(model, pairs, train, num_frames, batch_size, min(few, len(train)))
-    test_targets = ask_original(model, pairs, test, num_frames, batch_size, min(few, len(test)))
+    targets = ask_original(model, pairs, train, num_frames, batch_size, few)
+    test_targets = ask_original(model, pairs, test, num_frames, batch_size, few)
     seconds["original"] = time.perf_counter() - started
 
     names = [pair.name for pair in pairs]
@@ -91,23 +103,46 @@ def fit_deflated(
         return _agreements(answers, test_targets)
 
     stages = {"naive": measure(image_probe(deflate(model), names)(test, batch_size))}
-    stages["start"] = measure(ask(test, batch_size))
 
-    started = time.perf_counter()
-    kept = _closed_form(image_model, ask, pairs, train, targets, batch_size)
-    seconds["closed_form"] = time.perf_counter() - started
-    stages["closed_form"] = measure(ask(test, batch_size))
+    def reached(stage: str) -> None:
+        stages[stage] = measure(ask(test, batch_size))
+        on_stage(stage)
 
-    started = time.perf_counter()
-    steps = epochs * (len(train) // min(batch_size, len(train)))
-    fit_l1(
-        image_model.network, pairs, train, targets.features, steps, batch_size, learning_rate, seed
-    )
-    seconds["l1"] = time.perf_counter() - started
-    stages["fitted"] = measure(ask(test, batch_size))
+    network = image_model.network
+    norms = norm_variables(pairs)
+    points = [*norms, *pointwise_kernels(network)]
+
+    def closed_form() -> None:
+        fit_closed_form(network, pairs, targets.maps, train[:few])
+
+    def descend(variables: _Variables, epochs: int, rate: float, what: str) -> None:
+        steps = epochs * (len(train) // min(batch_size, len(train)))
+        fit_l1(network, variables, train, targets.features, steps, batch_size, rate, seed, what)
+
+    def l1() -> None:
+        descend(norms, epochs, learning_rate, "batch norms")
+
+    def pointwise() -> None:
+        descend(points, pointwise_epochs, _POINTWISE_RATE * learning_rate, "1x1 kernels too")
+
+    def distance() -> float:
+        return agreement(ask(train[:few], batch_size)[0], targets.features[:few])["l1"]
+
+    changes: dict[str, tuple[_Variables, Callable[[], None]]]
+    changes = {"closed_form": (norms, closed_form), "fitted": (norms, l1)}
+    if pointwise_epochs:
+        changes["pointwise"] = points, pointwise
+    reached("start")
+    kept = []
+    for stage, (variables, change) in changes.items():
+        started = time.perf_counter()
+        if _improve(variables, change, distance):
+            kept.append(stage)
+        seconds[stage] = time.perf_counter() - started
+        reached(stage)
     return {
         **{stage: whole for stage, (whole, _) in stages.items()},
-        "closed_form_kept": kept,
+        "kept": kept,
         "layers": [
             {"name": name, **{stage: by_layer[name] for stage, (_, by_layer) in stages.items()}}
             for name in dict.fromkeys(pair.name for pair in pairs)
@@ -173,25 +208,18 @@ def as_array(images: Images) -> np.ndarray:
     return array.astype(np.float32, copy=False)
 
 
-def _closed_form(
-    image_model: ImageEncoder,
-    ask: Callable[[np.ndarray, int], Answers],
-    pairs: Sequence[NormPair],
-    images: np.ndarray,
-    targets: Original,
-    batch_size: int,
+def _improve(
+    variables: _Variables, change: Callable[[], None], distance: Callable[[], float]
 ) -> bool:
-    """Fits, and takes it back if the representations are no nearer for it."""
-    count = len(next(iter(targets.maps.values())))
-    few, wanted = images[:count], targets.features[:count]
-    unfitted = [pair.image.get_weights() for pair in pairs]
-    before = agreement(ask(few, batch_size)[0], wanted)["l1"]
-    fit_closed_form(image_model.network, pairs, targets.maps, few)
-    after = agreement(ask(few, batch_size)[0], wanted)["l1"]
-    if after < before:
+    """Makes a change, and takes it back if the distance is no less for it."""
+    old = [variable.numpy() for variable in variables]
+    before = distance()
+    change()
+    # Written so that a distance that is not a number is taken back, too.
+    if distance() < before:
         return True
-    for pair, weights in zip(pairs, unfitted, strict=True):
-        pair.image.set_weights(weights)
+    for variable, value in zip(variables, old, strict=True):
+        variable.assign(value)
     return False
 
 

@@ -4,23 +4,21 @@
 
 from __future__ import annotations
 
-import io
 import pathlib
 import sys
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageOps
 
 from mmv_tf.data import Reader, config_for_network, record_keys
+from mmv_tf.data.media import MediaError
+from mmv_tf.data.media.picture import center_crop
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.progress import progress
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm")
 _RECORD_SUFFIXES = (".tfrecord", ".tfrecords")
-# Ours: no photograph is larger, and a picture's header can promise more than memory holds.
-_MAX_PIXELS = 100_000_000
 # Ours: frames of one video say much the same.
 _FRAMES_PER_RECORD = 4
 _SHOWN = 3
@@ -29,10 +27,10 @@ _SHOWN = 3
 def load_images(directory: str | pathlib.Path, size: int, count: int, seed: int = 0) -> np.ndarray:
     """Pictures of a folder and the folders in it, or frames of the TFRecords there.
 
-    Pictures are turned upright, made RGB (gray, palette and CMYK too; transparency over white),
-    scaled so that the shorter side is `size`, and cropped in the middle. Files that can't be read
-    are left out, with a line on standard error that counts and names them. If there are fewer than
-    `count`, all are taken.
+    Pictures are decoded as `pictures.image_pixels` does (upright, RGB), scaled up or down so that
+    the shorter side is `size`, and cropped in the middle. Files that can't be read are left out,
+    with a line on standard error that counts and names them. If there are fewer than `count`, all
+    are taken.
 
     Args:
       directory: the folder.
@@ -66,13 +64,13 @@ def load_images(directory: str | pathlib.Path, size: int, count: int, seed: int 
         if len(images) == count:
             break
         try:
-            images.append(_read_picture(pictures[index], size))
-        except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises for broken files
-            refused.append(f"{pictures[index].name} ({error})")
+            images.append(center_crop(pictures[index], size, size, pictures[index].name))
+        except MediaError as error:
+            refused.append(str(error))
     _report_refused(refused, directory)
     if not images:
         raise ValueError(f"None of the {len(pictures)} pictures in {directory} can be read.")
-    return np.stack(images)
+    return _as_floats(images)
 
 
 def sample_frames(
@@ -110,33 +108,12 @@ def _report_refused(refused: Sequence[str], where: pathlib.Path) -> None:
         print(f"{len(refused)} files of {where} can't be read: {shown}", file=sys.stderr)
 
 
-def _read_picture(source: pathlib.Path | io.BytesIO, size: int) -> np.ndarray:
-    with Image.open(source) as picture:
-        width, height = picture.size
-        if width * height > _MAX_PIXELS:
-            raise ValueError(f"{width}x{height} pixels are more than {_MAX_PIXELS}")
-        # A JPEG is decoded at the least size that will do.
-        picture.draft("RGB", (size, size))
-        upright = ImageOps.exif_transpose(picture)
-        return _crop(_as_rgb(upright), size)
-
-
-def _as_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I") or picture.mode == "F":
-        # 16-bit gray; Pillow's own conversion would cut values at 255.
-        values = np.asarray(picture, np.float64)
-        top = 65535.0 if picture.mode != "F" else max(float(values.max()), 1e-12)
-        picture = Image.fromarray((255 * values / top).clip(0, 255).astype(np.uint8))
-    if "A" in picture.getbands() or "transparency" in picture.info:
-        layer = picture.convert("RGBA")
-        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
-        picture = Image.alpha_composite(white, layer)
-    return picture.convert("RGB")
-
-
-def _crop(picture: Image.Image, size: int) -> np.ndarray:
-    scaled = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
-    return np.asarray(scaled, np.float32) / 255
+def _as_floats(images: Sequence[np.ndarray]) -> np.ndarray:
+    """uint8 images as one float32 array in [0, 1]; bytes were held as long as they do."""
+    floats = np.empty([len(images), *images[0].shape], np.float32)
+    for index, image in enumerate(images):
+        np.divide(image, 255, out=floats[index], dtype=np.float32)
+    return floats
 
 
 def _from_records(files: Sequence[pathlib.Path], size: int, count: int, seed: int) -> np.ndarray:
@@ -151,9 +128,9 @@ def _from_records(files: Sequence[pathlib.Path], size: int, count: int, seed: in
                 if len(images) == count:
                     break
                 try:
-                    images.append(_read_picture(io.BytesIO(encoded), size))
-                except (OSError, ValueError, SyntaxError) as error:
-                    refused.append(f"a frame in {path.name} ({error})")
+                    images.append(center_crop(encoded, size, size, f"a frame in {path.name}"))
+                except MediaError as error:
+                    refused.append(str(error))
         except tf.errors.DataLossError as error:
             raise ValueError(f"{path} is damaged: {error.message}.") from error
     _report_refused(refused, files[0].parent)
@@ -161,7 +138,7 @@ def _from_records(files: Sequence[pathlib.Path], size: int, count: int, seed: in
         raise ValueError(
             f"No {record_keys.FRAMES!r} in the records of {files[0].parent} can be read."
         )
-    return np.stack(images)
+    return _as_floats(images)
 
 
 def _encoded_frames(path: pathlib.Path) -> Iterator[bytes]:

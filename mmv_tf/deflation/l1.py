@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The fit's second stage, the paper's: gamma and beta by gradient descent on the L1 distance."""
+"""The fit's later stages: gradient descent on the L1 distance."""
 
 from __future__ import annotations
 
@@ -15,29 +15,50 @@ from mmv_tf.deflation.probes import NormPair
 from mmv_tf.progress import Progress
 
 
+def norm_variables(pairs: Sequence[NormPair]) -> list[keras.Variable]:
+    """Gamma and beta of batch norms, what the paper trains."""
+    norms = {id(pair.image): pair.image for pair in pairs}.values()
+    return [v for norm in norms for v in (norm.gamma, norm.beta) if v is not None]
+
+
+def pointwise_kernels(network: keras.Model) -> list[keras.Variable]:
+    """Kernels and biases of the 1x1 convolutions that the representation depends on (ours).
+
+    In a deflated separable network they are what was a convolution over time, besides those that
+    mixed channels from the start.
+    """
+    features = keras.Model(network.input, main_output(network.output))
+    return [
+        variable
+        for layer in features.layers
+        if isinstance(layer, keras.layers.Conv2D) and tuple(layer.kernel_size) == (1, 1)
+        for variable in layer.trainable_variables
+    ]
+
+
 def fit_l1(
     network: keras.Model,
-    pairs: Sequence[NormPair],
+    variables: Sequence[keras.Variable],
     images: np.ndarray,
     targets: np.ndarray,
     steps: int,
     batch_size: int,
     learning_rate: float,
     seed: int,
+    what: str,
 ) -> None:
     """Adam, its rate falling by a cosine, on batches drawn without repeats within a pass.
 
     Args:
       network: the image network.
-      pairs: its batch norms; only their gamma and beta change.
+      variables: what changes of it, see `norm_variables` and `pointwise_kernels`.
       images, targets: float32 [N, H, W, C] and the original's representations [N, d].
       steps, batch_size, learning_rate, seed: of the training.
+      what: is trained, for the progress bar.
     """
     batch_size = min(batch_size, len(images))
     if steps == 0:
         return
-    norms = {id(pair.image): pair.image for pair in pairs}.values()
-    variables = [v for norm in norms for v in (norm.gamma, norm.beta) if v is not None]
     schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     optimizer = keras.optimizers.Adam(schedule)
     optimizer.build(variables)
@@ -53,7 +74,7 @@ def fit_l1(
 
     generator = np.random.default_rng(seed)
     order = np.zeros(0, np.int64)
-    with Progress(steps, "fit batch norms", "steps") as progress:
+    with Progress(steps, f"fit {what}", "steps") as progress:
         for _ in range(steps):
             if len(order) < batch_size:
                 order = generator.permutation(len(images))

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from mmv_tf.deflation.agreement import static_clips
 from mmv_tf.deflation.image_encoder import ImageEncoder
+from mmv_tf.deflation.memory import peak_memory
 from mmv_tf.graphs import EmbeddingGraph
 
 
@@ -39,7 +40,9 @@ def measure_speed(
       "image_seconds", "clip_seconds", "ratio" (of the two); "image_cpu_seconds",
       "clip_cpu_seconds", "cpu_ratio" the same in this process' processor time, which other
       programs on the machine disturb less; "image_multiplications", "clip_multiplications" (of
-      convolutions and matrix products), "multiplications_ratio"; "num_frames", "batch".
+      convolutions and matrix products), "multiplications_ratio"; "image_bytes", "clip_bytes",
+      "bytes_ratio" of what a pass has in memory at most besides weights and inputs (see
+      `peak_memory`; left out where that can't be told); "num_frames", "batch".
     """
     clips = static_clips(tf.constant(images), num_frames)
     inputs = tf.constant(images)
@@ -63,6 +66,10 @@ def measure_speed(
     for part, name in (("", "seconds"), ("cpu_", "cpu_seconds")):
         results[f"{part}ratio"] = results[f"clip_{name}"] / results[f"image_{name}"]
     results["multiplications_ratio"] = counts["clip"] / counts["image"]
+    clip_bytes, image_bytes = peak_memory(run_clip, clips), peak_memory(run_image, inputs)
+    if clip_bytes and image_bytes:
+        results |= {"clip_bytes": clip_bytes, "image_bytes": image_bytes}
+        results["bytes_ratio"] = clip_bytes / image_bytes
     return results
 
 

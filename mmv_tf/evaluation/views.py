@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from mmv_tf.data import media
+from mmv_tf.data.media.picture import center_crop
 from mmv_tf.evaluation.declaration import AudioViews, ImageViews, VideoViews, Views
 from mmv_tf.evaluation.listing import Item
 
@@ -23,7 +24,6 @@ from mmv_tf.evaluation.listing import Item
 _JPEG_QUALITY = 95
 # Ours: an hour of sound at 48 kHz is 700 MB.
 _MAX_SECONDS = 3600.0
-_MAX_PIXELS = 1 << 26
 
 
 def read_views(
@@ -47,7 +47,7 @@ def read_views(
     """
     generator = np.random.default_rng([seed, zlib.crc32(item.item_id.encode())])
     if isinstance(views, ImageViews):
-        return _read_image(path, views)[np.newaxis]
+        return center_crop(path, views.short_side, views.size)[np.newaxis]
     if isinstance(views, AudioViews):
         return _read_sound(path, item, views, sample_rate, generator)
     return _read_video(path, item, views, generator)
@@ -208,25 +208,3 @@ def read_sound(path: pathlib.Path, item: Item, sample_rate: int) -> np.ndarray:
     if not len(waveform):
         raise media.MediaError(f"{path}: there is no sound in it.")
     return waveform
-
-
-def _read_image(path: pathlib.Path, views: ImageViews) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            # The size is in the header; nothing has been decoded yet.
-            if width * height > _MAX_PIXELS:
-                raise media.MediaError(
-                    f"{path}: {width} x {height} pixels; at most {_MAX_PIXELS} are decoded."
-                )
-            scale = views.short_side / min(width, height)
-            wide, high = (max(views.short_side, round(side * scale)) for side in (width, height))
-            scaled = image.convert("RGB").resize((wide, high), Image.Resampling.BICUBIC)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, media.MediaError):
-            raise
-        raise media.MediaError(f"{path}: can't be decoded as an image ({error}).") from error
-    left, top = (wide - views.size) // 2, (high - views.size) // 2
-    if left < 0 or top < 0:
-        raise ValueError(f"A short side of {views.short_side} has no crop of {views.size} pixels.")
-    return np.asarray(scaled)[top : top + views.size, left : left + views.size]

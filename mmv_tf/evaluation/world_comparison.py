@@ -184,8 +184,8 @@ def trained_model(
 def _begin(config: ml_collections.ConfigDict, path: pathlib.Path) -> dict[str, Any]:
     """Results without runs, or those that are there already."""
     settings = json.loads(config.to_json())
-    # Which runs are done may change from call to call.
-    for choice in ("run", "seeds"):
+    # Which runs are done, and what is done with the networks later, may change from call to call.
+    for choice in ("run", "seeds", "images"):
         settings.pop(choice)
     if path.exists():
         try:

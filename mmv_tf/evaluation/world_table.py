@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The narrated world's one table: a column a configuration, a row a measure, over seeds."""
+"""The narrated world's tables: of networks on clips, and of deflated ones on single frames."""
 
 from __future__ import annotations
 
@@ -52,8 +52,57 @@ def markdown(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+# What is read off single frames; the other facts can't be.
+_SEEN_IN_FRAMES = ("shape", "colour", "size", "motion")
+_IMAGE_ROWS = {
+    "start": "naive deflation",
+    "closed_form": "deflated, closed form",
+    "fitted": "deflated, fitted",
+    "pointwise": "deflated, 1x1 kernels fitted too",
+    "clip": "inflated input (static clip)",
+}
+
+
+def images_markdown(results: Mapping[str, Any], titles: Mapping[str, str]) -> str:
+    """The table of deflated networks: mean ± standard deviation over the seeds, in percent.
+
+    Args:
+      results: of `world_images.run`.
+      titles: variant -> what it is called.
+    """
+    columns = ["left", "100 x cosine", *_SEEN_IN_FRAMES, "their mean"]
+    chances = [results["chance"][factor] for factor in _SEEN_IN_FRAMES]
+    chances.append(float(np.mean(chances)))
+    lines = [
+        "| network | image features | " + " | ".join(columns) + " |",
+        "|---|---|" + "---|" * len(columns),
+        "| | chance | - | - | " + " | ".join(f"{100 * chance:.1f}" for chance in chances) + " |",
+    ]
+    for name, runs in results["runs"].items():
+        for row, label in _IMAGE_ROWS.items():
+            cells = [
+                _cell([fit[row][key] / fit["naive"][key] for fit in _fits(runs, row)])
+                if key == "l1"
+                else _cell([fit[row][key] for fit in _fits(runs, row)])
+                for key in ("l1", "cosine")
+            ]
+            found = [run["probe"].get(row) for run in runs.values()]
+            if None in found:
+                continue
+            seen = np.array([[values[factor] for factor in _SEEN_IN_FRAMES] for values in found])
+            seen = np.concatenate([seen, seen.mean(axis=1, keepdims=True)], axis=1)
+            cells += [_cell(list(column)) for column in seen.T]
+            lines.append(f"| {titles[name]} | {label} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _fits(runs: Mapping[str, Any], stage: str) -> list[Mapping[str, Any]]:
+    """Reports of the fit that have a stage."""
+    return [run["fit"] for run in runs.values() if stage in run["fit"]]
+
+
 def _cell(values: list[float] | None) -> str:
-    if values is None:
+    if not values:
         return _MISSING
     percent = 100 * np.asarray(values)
     if len(percent) == 1:

@@ -12,6 +12,7 @@ import numpy as np
 
 from mmv_tf.data import media
 from mmv_tf.data.augmentation import CROP_SHARE
+from mmv_tf.data.media.picture import image_pixels
 from mmv_tf.search.windows import Windows
 
 
@@ -150,7 +151,7 @@ def _spread(
 def image_clip(source: str | bytes, windows: Windows, name: str) -> np.ndarray:
     """A picture as a clip that stands still: uint8 [T, size, size, 3]."""
     side = round(windows.size / CROP_SHARE)
-    picture = media.image_pixels(source, side, not windows.square_crop, name)
+    picture = image_pixels(source, side, not windows.square_crop, name)
     return np.repeat(_middle(picture, windows.size)[np.newaxis], windows.num_frames, axis=0)
 
 

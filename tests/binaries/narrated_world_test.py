@@ -11,11 +11,13 @@ def test_the_program_prints_and_writes_the_table(tmp_path):
         "--config=configs/narrated_world.py:runlocal",
         '--set=run=["untrained"]',
         f"--output={tmp_path / 'out'}",
+        "--images",
     )
     done = programs.run("narrated_world", *arguments)
     assert done.returncode == 0, done.stderr
     table = (tmp_path / "out" / "table.md").read_text()
-    assert table in done.stdout
+    images = (tmp_path / "out" / "images.md").read_text()
+    assert table in done.stdout and images in done.stdout
     assert (tmp_path / "out" / "models" / "untrained_0.keras").exists()
     assert programs.run("narrated_world", *arguments).returncode == 0
 

@@ -65,11 +65,11 @@ def test_broken_files_are_left_out_and_named(tmp_path, capsys):
 
 
 def test_a_picture_that_is_too_large_is_not_decoded(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("mmv_tf.deflation.images._MAX_PIXELS", 1000)
+    monkeypatch.setattr("mmv_tf.data.media.picture.MAX_PIXELS", 1000)
     write(tmp_path / "small.png", size=(20, 20))
     write(tmp_path / "large.png", size=(40, 40))
     assert len(load_images(tmp_path, 16, 10)) == 1
-    assert "40x40 pixels are more than 1000" in capsys.readouterr().err
+    assert "40 x 40 pixels; at most 1000" in capsys.readouterr().err
 
 
 def test_the_draw_depends_on_the_seed(tmp_path):

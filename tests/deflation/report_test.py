@@ -17,7 +17,7 @@ def make_report(start=0.2):
         "layers": [{"name": name, **values} for name in ("first", "second")],
         "images": 50,
         "held_out": 10,
-        "seconds": {"original": 20.0, "closed_form": 2.0, "l1": 30.0},
+        "seconds": {"original": 20.0, "closed_form": 2.0, "fitted": 30.0},
     }
 
 
@@ -33,6 +33,9 @@ def test_the_text_has_all_stages_and_what_is_left():
         "num_frames": 32,
     }
     assert "20.0 times faster, with 18.0 times" in format_report({**make_report(), "speed": speed})
+    speed |= {"image_bytes": 2e6, "clip_bytes": 50e6, "bytes_ratio": 25.0}
+    text = format_report({**make_report(), "speed": speed})
+    assert "2.0 MB, the clip 50.0 MB: 25.0 times less" in text
 
 
 def test_the_start_is_shown_where_it_is_another():

@@ -47,3 +47,6 @@ def test_it_times_both_on_the_same_images():
     # Eight frames and kernels of three: between 8 and 24 times, for the gate less.
     assert 8 < speed["multiplications_ratio"] < 24
     assert (speed["num_frames"], speed["batch"]) == (8, 2)
+    if "bytes_ratio" in speed:  # the clip's first map alone is eight images'
+        assert speed["clip_bytes"] > 2 * 8 * 12 * 12 * 8 * 4
+        assert 3 < speed["bytes_ratio"] == speed["clip_bytes"] / speed["image_bytes"]

@@ -71,11 +71,8 @@ def test_images_are_cropped_in_the_middle(tmp_path):
     seen = read_views(tmp_path / "a.png", Item("a", "a"), ImageViews(40, 40))
     assert seen.shape == (1, 40, 40, 3)
     assert seen.min() == 255
-    Image.new("1", (9000, 9000)).save(tmp_path / "b.png")
-    with pytest.raises(MediaError, match="9000 x 9000 pixels; at most"):
-        read_views(tmp_path / "b.png", Item("b", "b"), ImageViews(40, 40))
     (tmp_path / "c.png").write_bytes(b"no image")
-    with pytest.raises(MediaError, match="can't be decoded as an image"):
+    with pytest.raises(MediaError, match="can't be decoded"):
         read_views(tmp_path / "c.png", Item("c", "c"), ImageViews(40, 40))
 
 

@@ -11,7 +11,7 @@ import av
 
 from mmv_tf.data.media.container import display_size, open_container, start_of, video_stream
 from mmv_tf.data.media.limits import MediaError
-from mmv_tf.data.media.picture import open_image
+from mmv_tf.data.media.picture import picture_size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +46,7 @@ def probe(path: str | pathlib.Path, kind: str = "video") -> MediaInfo:
       MediaError: it is missing, is not of the kind, or its first frame can't be decoded.
     """
     if kind == "image":
-        with open_image(path) as image:
-            return MediaInfo(0.0, *image.size, 0.0, False, 0)
+        return MediaInfo(0.0, *picture_size(path), 0.0, False, 0)
     with open_container(path) as container:
         audio = container.streams.audio[0] if container.streams.audio else None
         if kind == "sound":

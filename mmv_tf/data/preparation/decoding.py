@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from mmv_tf.data import media, writer
+from mmv_tf.data.media.picture import encode_image
 from mmv_tf.data.preparation.block_file import write_block
 from mmv_tf.data.preparation.planning import PlannedClip
 from mmv_tf.data.preparation.settings import Settings
@@ -78,9 +79,7 @@ def decode_units(
     settings = recipe.settings
     if kind == IMAGE:
         for unit in units:
-            frame, height, width = media.encode_image(
-                path, settings.short_side, settings.jpeg_quality
-            )
+            frame, height, width = encode_image(path, settings.short_side, settings.jpeg_quality)
             yield _write(unit, recipe, [_Pictures([frame], height, width)] * len(unit.clips), path)
     elif kind == TFDS:
         for unit in units:
@@ -205,7 +204,7 @@ def _tfds_pictures(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow Datasets' own, of its dependencies.
         for image in tfds_images.read_images(data_dir, selection):
-            frame, height, width = media.encode_image(
+            frame, height, width = encode_image(
                 image, settings.short_side, settings.jpeg_quality, name=selection
             )
             pictures.append(_Pictures([frame], height, width))
