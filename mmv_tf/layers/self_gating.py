@@ -53,13 +53,15 @@ def _with_mean(inputs: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Any]:
     The gradient through the mean is added to the other one as it is, [B, 1, ..., 1, C], where
     TensorFlow's own would first be written out in full.
     """
-    axes = list(range(1, inputs.shape.rank - 1))
+    # Frame by frame first: over time and space at once TensorFlow takes two to three times as long.
+    means = tf.reduce_mean(inputs, [2, 3]) if inputs.shape.rank == 5 else inputs
+    mean = tf.reduce_mean(means, list(range(1, means.shape.rank - 1)))
 
     def gradient(upstream: tf.Tensor, to_mean: tf.Tensor) -> tf.Tensor:
         places = tf.size(inputs) // tf.maximum(tf.size(to_mean), 1)
         return upstream + _expand(to_mean / tf.cast(places, to_mean.dtype), inputs)
 
-    return (tf.identity(inputs), tf.reduce_mean(inputs, axes)), gradient
+    return (tf.identity(inputs), mean), gradient
 
 
 def _expand(rows: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
