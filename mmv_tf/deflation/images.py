@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from mmv_tf.data import Reader, config_for_network, record_keys
-from mmv_tf.data.media import MediaError
-from mmv_tf.data.media.picture import center_crop
+from mmv_tf.data.media_limits import MediaError
+from mmv_tf.data.pictures import center_crop
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.progress import progress
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from mmv_tf.data import media
 from mmv_tf.data.augmentation import CROP_SHARE
-from mmv_tf.data.media.picture import image_pixels
+from mmv_tf.data.pictures import image_pixels
 from mmv_tf.search.windows import Windows
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import av
 
-from mmv_tf.data.media.limits import MAX_PIXELS, MediaError
+from mmv_tf.data.media_limits import MAX_PIXELS, MediaError
 
 # Containers that hold what they show. Play lists (HLS, concat, DASH ...) name other files, which
 # whoever made the file need not be allowed to read.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import av
 
 from mmv_tf.data.media.container import start_of
-from mmv_tf.data.media.limits import MediaError
+from mmv_tf.data.media_limits import MediaError
 
 # Timestamps are rounded by containers (to 1 ms in Matroska); a frame that is this little late
 # still counts as being there.

@@ -18,7 +18,7 @@ from PIL import Image
 
 from mmv_tf.data.media.container import display_size, open_container, video_stream
 from mmv_tf.data.media.decoding import TIME_TOLERANCE, decode_from
-from mmv_tf.data.media.limits import MediaError, check_aspect
+from mmv_tf.data.media_limits import MediaError, check_aspect
 
 # A picture is held on screen this long after the last frame's time, even if no duration is stored.
 _HOLD_SECONDS = 0.5

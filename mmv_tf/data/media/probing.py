@@ -10,8 +10,8 @@ import pathlib
 import av
 
 from mmv_tf.data.media.container import display_size, open_container, start_of, video_stream
-from mmv_tf.data.media.limits import MediaError
-from mmv_tf.data.media.picture import picture_size
+from mmv_tf.data.media_limits import MediaError
+from mmv_tf.data.pictures import picture_size
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from mmv_tf.data.media.container import open_container
 from mmv_tf.data.media.decoding import decode_from
-from mmv_tf.data.media.limits import MediaError
+from mmv_tf.data.media_limits import MediaError
 
 _AUDIO_GAP_SECONDS = 0.03
 

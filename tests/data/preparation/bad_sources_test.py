@@ -225,7 +225,7 @@ def test_images(tmp_path, in_process):
     reasons = {row["media_id"]: row["reason"] for row in manifest["sources"]}
     assert "within a ratio of 16" in reasons["d"]
     assert "no image" in reasons["e"]
-    assert "81000000 pixels" in reasons["g"]
+    assert "9000 x 9000 pixels" in reasons["g"]
     assert manifest["splits"]["train"]["num_with_video"] == 3
 
 

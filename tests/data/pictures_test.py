@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmv_tf.data import media
-from mmv_tf.data.media import picture as pictures
+from mmv_tf.data import media, pictures
 from tests import media_samples
 
 

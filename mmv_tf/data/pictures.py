@@ -18,7 +18,7 @@ from typing import TypeAlias
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mmv_tf.data.media.limits import MAX_PIXELS, MediaError, check_aspect
+from mmv_tf.data.media_limits import MAX_PIXELS, MediaError, check_aspect
 
 # A file, or what is in one.
 Source: TypeAlias = str | pathlib.Path | bytes
