@@ -45,7 +45,7 @@ def replacing(path: str | os.PathLike[str], sync: bool = True) -> Iterator[pathl
     """
     target = pathlib.Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.stem}{MARK}{os.getpid()}{target.suffix}")
+    temporary = _beside(target)
     try:
         yield temporary
         if sync and temporary.is_file():
@@ -76,9 +76,14 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     if target.is_dir():
         raise IsADirectoryError(f"{target} is a folder; name a file to write.")
     target.parent.mkdir(parents=True, exist_ok=True)
-    trial = target.with_name(f".{target.stem}{MARK}{os.getpid()}{target.suffix}")
+    trial = _beside(target)
     trial.touch()
     trial.unlink()
+
+
+def _beside(target: pathlib.Path) -> pathlib.Path:
+    """What is written under until `target` is whole; `remove_unfinished` knows it."""
+    return target.with_name(f".{target.stem}{MARK}{os.getpid()}{target.suffix}")
 
 
 def remove_unfinished(folder: str | os.PathLike[str]) -> None:

@@ -15,7 +15,5 @@ from mmv_tf.data.media.probing import MediaInfo as MediaInfo
 from mmv_tf.data.media.probing import probe as probe
 from mmv_tf.data.media.waveform import read_waveform as read_waveform
 from mmv_tf.data.media_limits import MediaError as MediaError
-from mmv_tf.data.pictures import center_crop as center_crop
 from mmv_tf.data.pictures import encode_image as encode_image
 from mmv_tf.data.pictures import image_pixels as image_pixels
-from mmv_tf.data.pictures import picture_size as picture_size
