@@ -154,7 +154,12 @@ def main(argv: list[str]) -> None:
         figures["cpu_over_torch"] = rounded(times["torch"].cpu_seconds / times["tower"].cpu_seconds)
         figures["torch"] = {**torch.about, **torch.options, "tried_seconds": tried}
         peak["torch"] = torch.peak_bytes
-        figures["bytes_over_torch"] = rounded(peak["tower"] / peak["torch"])
+        # Of the whole process, and of what the step adds to what its libraries take by themselves.
+        figures["process_bytes_over_torch"] = rounded(peak["tower"] / peak["torch"])
+        added = peak["tower"] - peak["imports"]
+        figures["step_bytes_over_torch"] = rounded(
+            added / (peak["torch"] - torch.about["import_bytes"])
+        )
         torch.close()
     inputs = {"dtype": _DTYPE.value, "shape": _shape()}
     print_result("train_step", inputs, times, _THREADS.value, peak_bytes=peak, **figures)
