@@ -5,7 +5,9 @@
   python -m binaries.narrated_world --output=runs/narrated_world
 
 Trains every variant of the configuration with every seed, scores it and prints one table; writes
-results.json, table.md and the networks. Interrupted, the same command goes on from where it was.
+results.json, table.md and the networks. `--config.section.key=value` changes an entry of the
+configuration, as often as wanted; its argument ":validation" scores on the world for choosing
+settings, ":runlocal" is tiny. Interrupted, the same command goes on from where it was.
 With --images it then deflates some of the networks and probes them on single frames: a second
 table, in images.json and images.md.
 """
@@ -19,17 +21,10 @@ from typing import Any
 from absl import flags
 
 from mmv_tf import atomic, command_line
-from mmv_tf.configuration import load_config
 from mmv_tf.evaluation import world_comparison, world_images, world_table
 from mmv_tf.training import Preempted
 
-_CONFIG = flags.DEFINE_string(
-    "config",
-    "configs/narrated_world.py",
-    "FILE or FILE:ARG with get_config(arg); ':validation' scores on the world for choosing "
-    "settings, ':runlocal' is tiny.",
-)
-_SET = flags.DEFINE_multi_string("set", [], "section.key=value: changes an entry; repeatable.")
+_load_config = command_line.define_config(default="configs/narrated_world.py")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the results.")
 _IMAGES = flags.DEFINE_bool("images", False, "Then deflate networks and probe single frames.")
 flags.mark_flags_as_required(["output"])
@@ -39,7 +34,7 @@ def main(argv: list[str]) -> int:
     """Reads the flags, compares, prints and writes."""
     del argv
     logging.getLogger("mmv_tf").setLevel(logging.INFO)
-    config = load_config(_CONFIG.value, _SET.value)
+    config = _load_config([])
     output = pathlib.Path(_OUTPUT.value)
     try:
         results = world_comparison.run(config, output, _report)

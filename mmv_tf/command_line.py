@@ -57,8 +57,14 @@ class UsageError(ValueError):
     """Flags that are each right but wrong together; ends the program with status 2."""
 
 
-def define_config(name: str = "config") -> Callable[[Sequence[str]], ml_collections.ConfigDict]:
+def define_config(
+    name: str = "config", default: str | None = None
+) -> Callable[[Sequence[str]], ml_collections.ConfigDict]:
     """Makes the flag --config=FILE or FILE:ARG, whose entries --config.section.key=value changes.
+
+    Args:
+      name: the flag's, "config" here.
+      default: its value if it is not given; if None it has to be.
 
     Returns:
       A function that reads the configuration, once the flags are parsed. It takes overrides
@@ -67,10 +73,10 @@ def define_config(name: str = "config") -> Callable[[Sequence[str]], ml_collecti
     """
     holder = flags.DEFINE_string(
         name,
-        None,
+        default,
         f"FILE or FILE:ARG with get_config(ARG), see configs/; --{name}.section.key=value changes "
         "an entry, as often as wanted.",
-        required=True,
+        required=default is None,
     )
     _overrides[name] = []
 

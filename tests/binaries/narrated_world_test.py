@@ -9,7 +9,7 @@ from tests import programs
 def test_the_program_prints_and_writes_the_table(tmp_path):
     arguments = (
         "--config=configs/narrated_world.py:runlocal",
-        '--set=run=["untrained"]',
+        '--config.run=["untrained"]',
         f"--output={tmp_path / 'out'}",
         "--images",
     )
@@ -26,8 +26,8 @@ def test_wrong_usage_ends_with_one_line(tmp_path):
     done = programs.run_forked(
         "narrated_world", "--config=configs/narrated_world.py:fast", f"--output={tmp_path}"
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert "takes no argument" in done.stderr
-    done = programs.run_forked("narrated_world", "--set=run=fac")
+    done = programs.run_forked("narrated_world", "--config.run=fac")
     assert done.returncode == 2
