@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the benchmarks and writes docs/performance.md.
 
-  python -m benchmarks                               # all, about three quarters of an hour
+  python -m benchmarks                               # all of them, an hour or so
   python -m benchmarks --only=forward --only=growth --torch_python=PATH
   python -m benchmarks --norun                       # the page anew from the figures that are there
 

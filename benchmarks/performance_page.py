@@ -12,8 +12,8 @@ from benchmarks.figures import Figure, Result
 
 _HEAD = """# Performance
 
-Made by `make benchmark`, which runs every program of `benchmarks/`, some three quarters of an hour;
-change `benchmarks/figures.py`, not this page. Peers run in the same minute, in turn with us; the
+Made by `make benchmark`, which runs the programs of `benchmarks/`; change
+`benchmarks/figures.py`, not this page. Peers run in the same minute, in turn with us; the
 figures are medians on the whole path of a user's call. "x" is how many times as fast, or as much.
 PyTorch is the fastest of its layouts (contiguous, channels last), eager or compiled, in forward
 passes with batch norms folded like ours; it is left out where it is not installed:
@@ -49,15 +49,17 @@ def value_of(results: Mapping[str, Result], figure: Figure) -> float | None:
 
 
 def _machines(results: Mapping[str, Result]) -> list[str]:
-    """One line for each machine and day, most often one."""
+    """One line for each machine and day, most often one; and how long the runs took."""
+    minutes = sum(result.get("took_seconds", 0) for result in results.values()) / 60
+    took = [f"The programs took {minutes:.0f} minutes in all.\n"] if minutes >= 1 else []
     found: dict[str, list[str]] = {}
     for name, result in results.items():
         kinds = ", ".join(result["instructions"])
         where = f"{result['cores']} cores of {result['processor']} ({kinds}), {result['date']}"
         found.setdefault(where, []).append(name)
     if len(found) == 1:
-        return [f"Measured on {where}.\n" for where in found]
-    return [f"- {where}: {', '.join(names)}" for where, names in found.items()] + [""]
+        return [*(f"Measured on {where}.\n" for where in found), *took]
+    return [*(f"- {where}: {', '.join(names)}" for where, names in found.items()), "", *took]
 
 
 def _busy(results: Mapping[str, Result]) -> list[str]:
