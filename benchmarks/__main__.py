@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the benchmarks and writes docs/performance.md.
 
-  python -m benchmarks                               # all, about half an hour
+  python -m benchmarks                               # all of them, an hour or so
   python -m benchmarks --only=forward --only=growth --torch_python=PATH
+  python -m benchmarks --norun                       # the page anew from the figures that are there
 
-Each program is a process of its own. Its line of JSON goes to build/benchmarks.json, where those of
-programs that are not run stay. A program that fails, or has no peer, is said to and the others go
-on; the exit status is then 1.
+Each program is a process of its own. Its line of JSON goes to benchmarks/results.json, where those
+of programs that are not run stay. A program that fails is told of and the others go on; the exit
+status is then 1. After Ctrl-C the page has what was measured until then, and the status is 130.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sys
 
 from absl import flags
 
-from benchmarks.collect import ROOT, collect, read_results, say
+from benchmarks.collect import PAGE, RESULTS, collect, read_results, say
 from benchmarks.figures import FIGURES, RUNS
 from benchmarks.peer import find_torch
 from benchmarks.performance_page import make_page, summary
@@ -27,8 +28,9 @@ _ONLY = flags.DEFINE_multi_enum("only", [], list(RUNS), "What to run; may be giv
 _TORCH = flags.DEFINE_string(
     "torch_python", "", "A Python that has torch and numpy; by default .venv-torch's."
 )
-_RESULTS = flags.DEFINE_string("results", str(ROOT / "build/benchmarks.json"), "Results (JSON).")
-_PAGE = flags.DEFINE_string("page", str(ROOT / "docs/performance.md"), "The page to write.")
+_RESULTS = flags.DEFINE_string("results", str(RESULTS), "Results (JSON).")
+_RUN = flags.DEFINE_bool("run", True, "Run programs; without it the page is made anew.")
+_PAGE = flags.DEFINE_string("page", str(PAGE), "The page to write.")
 
 
 def main(argv: list[str]) -> int:
@@ -36,12 +38,15 @@ def main(argv: list[str]) -> int:
     del argv
     results = pathlib.Path(_RESULTS.value)
     read_results(results)  # A broken file is told of now, and not after half an hour.
-    runs = {name: run for name, run in RUNS.items() if name in (_ONLY.value or RUNS)}
-    failed = collect(runs, results, find_torch(_TORCH.value))
-    found = read_results(results)
-    atomic.write_text(make_page(found, FIGURES), _PAGE.value)
+    wanted = (_ONLY.value or RUNS) if _RUN.value else ()
+    runs = {name: run for name, run in RUNS.items() if name in wanted}
+    try:
+        failed = collect(runs, results, find_torch(_TORCH.value))
+    finally:
+        found = read_results(results)
+        atomic.write_text(make_page(found, FIGURES), _PAGE.value)
+        say(f"Wrote {_PAGE.value} of {results}")
     print("\n".join(summary(found, FIGURES)))
-    say(f"Wrote {results} and {_PAGE.value}")
     for name, reason in failed.items():
         print(f"error: {name}: {reason}", file=sys.stderr)
     return command_line.FAILED if failed else 0

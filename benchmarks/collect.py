@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -16,9 +19,13 @@ from typing import Any
 from benchmarks.peer import INSTALL_HINT
 from mmv_tf.configuration import write_json
 
+# Seconds that an interrupted program has to remove what it left on the disk.
+_GRACE = 10.0
 # With a core taken PyTorch's steps were up to 25 times slower, ours twice.
 BUSY = 0.15
 ROOT = pathlib.Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results.json"
+PAGE = ROOT / "docs" / "performance.md"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,19 +57,40 @@ class RunError(Exception):
 def run_program(command: Sequence[str], limit: float) -> dict[str, Any]:
     """The line of JSON that a benchmark prints last; its other words go to the terminal.
 
+    It has a session of its own. Whatever ends this call ends all of its processes.
+
     Raises:
       RunError: if it fails, takes too long or prints no such line.
     """
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired as error:
+            raise RunError(f"not done after {limit:.0f} s") from error
+        finally:
+            _end(process)
+    if process.returncode:
+        raise RunError(f"ended with status {process.returncode}; its message is above")
     try:
-        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=limit)
-    except subprocess.TimeoutExpired as error:
-        raise RunError(f"not done after {limit:.0f} s") from error
-    if done.returncode:
-        raise RunError(f"ended with status {done.returncode}; its message is above")
-    try:
-        return json.loads(done.stdout.strip().splitlines()[-1])
+        return json.loads(output.strip().splitlines()[-1])
     except (IndexError, ValueError) as error:
         raise RunError("printed no line of JSON") from error
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Interrupts a program as Ctrl-C would, and kills what is left of its session."""
+    if process.poll() is None:
+        _signal(process, signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+    _signal(process, signal.SIGKILL)
+
+
+def _signal(process: subprocess.Popen[str], number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # all of them have ended
+        os.killpg(process.pid, number)
 
 
 def collect(

@@ -12,10 +12,7 @@ Weights are random: time does not depend on them, as long as batch norms have so
 
 from __future__ import annotations
 
-import os
 from typing import Any
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np

@@ -19,14 +19,11 @@ Weights are random. Prints one line of JSON.
 
 from __future__ import annotations
 
-import os
 import pathlib
 import sys
 import tempfile
 from collections.abc import Callable
 from typing import Any
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
@@ -35,7 +32,7 @@ from absl import app, flags
 
 from benchmarks import plain_keras
 from benchmarks.measure import interleaved, print_result, rounded
-from benchmarks.peer import INSTALL_HINT, PeerError, fastest, find_torch
+from benchmarks.peer import INSTALL_HINT, PeerError, fastest, find_torch, forms
 from mmv_tf import publishing
 from mmv_tf.pretrained import create_model, preset_config
 
@@ -138,12 +135,7 @@ def start_torch() -> tuple[Any, dict[str, Any]]:
         "shape": ",".join(map(str, shape)),
         "threads": _THREADS.value,
     }
-    variants = [
-        {"layout": layout, "mode": mode}
-        for mode in ("eager", *(["compiled"] if _COMPILED.value else []))
-        for layout in ("contiguous", "channels_last")
-    ]
-    return fastest(python, options, variants)
+    return fastest(python, options, forms(_COMPILED.value))
 
 
 def main(argv: list[str]) -> None:

@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,8 +22,10 @@ INSTALL_HINT = (
     "python3 -m venv .venv-torch && .venv-torch/bin/python -m pip install torch numpy, "
     "or --torch_python=PATH for a Python that has them"
 )
-# torch.compile took 20 to 120 s; what takes longer counts as not finished.
-_START_SECONDS = 240.0
+# Seconds to become ready, and for a run. torch.compile took 20 to 120; what takes longer counts as
+# not finished.
+LIMIT = 240
+_TRIALS = 3
 
 
 class PeerError(Exception):
@@ -42,15 +45,18 @@ class Peer:
     Args:
       python: has torch and numpy.
       options: the program's, without dashes.
+      limit: seconds that it has to become ready, and for each run.
 
     Raises:
-      PeerError: if it does not come as far as its first run.
+      PeerError: if it does not come as far as its first run; a call, if it ends or takes too long.
     """
 
-    def __init__(self, python: str, options: Mapping[str, Any]):
+    def __init__(self, python: str, options: Mapping[str, Any], limit: int = LIMIT):
         program = pathlib.Path(__file__).with_name("torch_peer.py")
-        command = [python, str(program), *(f"--{key}={value}" for key, value in options.items())]
+        given = {**options, "limit": limit}
+        command = [python, str(program), *(f"--{key}={value}" for key, value in given.items())]
         self.options = dict(options)
+        self._limit = limit
         self.peak_bytes = 0
         # Its own threads, whatever this process was given; what it compiles stays out of sight.
         clean = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
@@ -60,18 +66,14 @@ class Peer:
             )
         except OSError as error:
             raise PeerError(f"{python} does not run ({error}).") from error
-        killer = threading.Timer(_START_SECONDS, self._process.kill)
-        killer.start()
-        try:
-            self.about = self._read()
-        finally:
-            killer.cancel()
+        self.about = self._read()
 
     def __call__(self) -> Times:
         """A run."""
         assert self._process.stdin is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended; reading tells why
+            self._process.stdin.write("\n")
+            self._process.stdin.flush()
         answer = self._read()
         self.peak_bytes = answer["peak_bytes"]
         return Times(answer["seconds"], answer["cpu_seconds"])
@@ -86,39 +88,59 @@ class Peer:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            self._process.wait()
-            raise PeerError(f"the peer {self.options} ended with {self._process.returncode}.")
+            status = self._process.wait()
+            if status == -signal.SIGALRM:
+                raise PeerError(f"not finished in {self._limit} s")
+            raise PeerError(f"ended with status {status}")
         return json.loads(line)
 
 
+def forms(compiled: bool) -> list[dict[str, str]]:
+    """In which PyTorch is tried: both layouts, eager, and `torch.compile`d if that is wanted."""
+    modes = ("eager", "compiled") if compiled else ("eager",)
+    layouts = ("contiguous", "channels_last")
+    return [{"layout": layout, "mode": mode} for mode in modes for layout in layouts]
+
+
 def fastest(
-    python: str, options: Mapping[str, Any], variants: Sequence[Mapping[str, Any]]
+    python: str,
+    options: Mapping[str, Any],
+    variants: Sequence[Mapping[str, Any]],
+    limit: int = LIMIT,
 ) -> tuple[Peer, dict[str, Any]]:
-    """Starts every variant, takes two runs of each, and keeps the fastest.
+    """Starts every variant, takes trials of them in turn, and keeps the fastest.
 
     Returns:
-      The peer; the seconds of each variant by its name (None: it did not finish).
+      The peer; by the name of each variant its seconds, or in words why there are none.
 
     Raises:
       PeerError: if none runs.
     """
-    best: Peer | None = None
-    best_seconds = float("inf")
+    peers: dict[str, Peer] = {}
     tried: dict[str, Any] = {}
+
+    def failed(name: str, error: PeerError) -> None:
+        print(f"PyTorch, {name}: {error}", file=sys.stderr, flush=True)
+        tried[name] = str(error)
+        peers.pop(name, None)
+
     for variant in variants:
         name = " ".join(str(value) for value in variant.values())
+        tried[name] = float("inf")
         try:
-            peer = Peer(python, {**options, **variant})
-            seconds = min(peer().seconds for _ in range(2))
+            peers[name] = Peer(python, {**options, **variant}, limit)
         except PeerError as error:
-            print(f"{name}: {error}", file=sys.stderr, flush=True)
-            tried[name] = None
-            continue
-        tried[name] = round(seconds, 4)
-        if seconds < best_seconds:
-            best, peer, best_seconds = peer, best, seconds
-        if peer is not None:
-            peer.close()
-    if best is None:
+            failed(name, error)
+    for _ in range(_TRIALS):
+        for name, peer in list(peers.items()):
+            try:
+                tried[name] = min(tried[name], round(peer().seconds, 4))
+            except PeerError as error:
+                failed(name, error)
+    if not peers:
         raise PeerError("PyTorch did not run in any of its layouts.")
-    return best, tried
+    best = min(peers, key=lambda name: tried[name])
+    for name, peer in peers.items():
+        if name != best:
+            peer.close()
+    return peers[best], tried

@@ -12,14 +12,17 @@ from benchmarks.figures import Figure, Result
 
 _HEAD = """# Performance
 
-Made by `make benchmark`, which runs every program of `benchmarks/` and takes half an hour or so;
-change `benchmarks/figures.py`, not this page. Peers run in the same minute, in turn with us; the
+Made by `make benchmark`, which runs the programs of `benchmarks/`; change
+`benchmarks/figures.py`, not this page. Peers run in the same minute, in turn with us; the
 figures are medians on the whole path of a user's call. "x" is how many times as fast, or as much.
-PyTorch is the fastest of its layouts (contiguous, channels last), in forward passes also of
-`torch.compile`, with batch norms folded like ours; it is left out where it is not installed:
+PyTorch is the fastest of its layouts (contiguous, channels last), eager or compiled, in forward
+passes with batch norms folded like ours; it is left out where it is not installed:
 
     make benchmark TORCH=PATH     # a Python that has torch and numpy
     make benchmark ONLY=forward   # one program; the others keep their figures
+
+What bounds a figure was measured, in the same program or by a profile, unless the text says that it
+is a guess.
 """
 
 
@@ -31,8 +34,7 @@ def make_page(results: Mapping[str, Result], figures: Sequence[Figure]) -> str:
       figures: the table's lines.
     """
     parts = [_HEAD, *_machines(results), *_busy(results), *_table(results, figures)]
-    if "forward" in results and "torch" in results["forward"]:
-        parts += _torch(results)
+    parts += _torch(results)
     if "growth" in results:
         parts += _growth(results["growth"])
     return "\n".join(parts) + "\n"
@@ -47,20 +49,22 @@ def value_of(results: Mapping[str, Result], figure: Figure) -> float | None:
 
 
 def _machines(results: Mapping[str, Result]) -> list[str]:
-    """One line for each machine and day, most often one."""
+    """One line for each machine and day, most often one; and how long the runs took."""
+    minutes = sum(result.get("took_seconds", 0) for result in results.values()) / 60
+    took = [f"The programs took {minutes:.0f} minutes in all.\n"] if minutes >= 1 else []
     found: dict[str, list[str]] = {}
     for name, result in results.items():
         kinds = ", ".join(result["instructions"])
         where = f"{result['cores']} cores of {result['processor']} ({kinds}), {result['date']}"
         found.setdefault(where, []).append(name)
     if len(found) == 1:
-        return [f"Measured on {where}.\n" for where in found]
-    return [f"- {where}: {', '.join(names)}" for where, names in found.items()] + [""]
+        return [*(f"Measured on {where}.\n" for where in found), *took]
+    return [*(f"- {where}: {', '.join(names)}" for where, names in found.items()), "", *took]
 
 
 def _busy(results: Mapping[str, Result]) -> list[str]:
     """A warning where other programs ran beside, which hurts PyTorch more than us."""
-    names = [name for name, result in results.items() if result["busy_before"] > BUSY]
+    names = [name for name, result in results.items() if result.get("busy_before", 0) > BUSY]
     if not names:
         return []
     text = "Other programs ran beside these, so their ratios to PyTorch are not to be trusted: "
@@ -72,10 +76,8 @@ def _table(results: Mapping[str, Result], figures: Sequence[Figure]) -> list[str
     for figure in figures:
         value = value_of(results, figure)
         measured = "not measured" if value is None else f"{_number(value)}{_unit(figure)}"
-        rows.append(
-            f"| {figure.what} | {_wanted(figure)} | {measured} | {_verdict(figure, value)} | "
-        )
-        rows[-1] += f"{figure.bound} |"
+        cells = [figure.what, _wanted(figure), measured, _verdict(figure, value), figure.bound]
+        rows.append(f"| {' | '.join(cells)} |")
     return [*rows, ""]
 
 
@@ -107,35 +109,33 @@ def _number(value: float) -> str:
 
 
 def _torch(results: Mapping[str, Result]) -> list[str]:
+    found = {name: result["torch"] for name, result in results.items() if "torch" in result}
+    if not found:
+        return []
+    versions = sorted({torch["torch"] for torch in found.values() if "torch" in torch})
+    forms = list(dict.fromkeys(form for torch in found.values() for form in torch["tried_seconds"]))
     lines = [
-        "## PyTorch's layouts",
+        "## PyTorch's forms",
         "",
-        "Seconds in the trials that chose the fastest form; a dash where it did not finish.",
+        f"Seconds in the trials that chose the fastest, PyTorch {', '.join(versions)}.",
         "",
+        f"| | {' | '.join(form.replace('_', ' ') for form in forms)} |",
+        "|---" * (len(forms) + 1) + "|",
     ]
-    tried = {
-        name: result["torch"]["tried_seconds"]
-        for name, result in results.items()
-        if name.startswith("forward") and "torch" in result
-    }
-    columns = list(dict.fromkeys(name for found in tried.values() for name in found))
-    columns = [name.replace("_", " ") for name in columns]
-    lines += [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    for name, found in tried.items():
-        cells = [found.get(column.replace(" last", "_last")) for column in columns]
-        shown = ["-" if cell is None else f"{cell:.3g}" for cell in cells]
+    for name, torch in found.items():
+        cells = [torch["tried_seconds"].get(form, "not tried") for form in forms]
+        shown = [cell if isinstance(cell, str) else f"{cell:.3g}" for cell in cells]
         lines.append(f"| {name} | {' | '.join(shown)} |")
-    version = results["forward"]["torch"]["torch"]
-    return [*lines, "", f"PyTorch {version}.", ""]
+    return [*lines, ""]
 
 
 def _growth(growth: Result) -> list[str]:
     lines = [
         "## How cost grows",
         "",
-        "S3D-G in float32. The last column but one is the time divided",
+        "S3D-G in float32. The last column but one is the time divided by what the network sees, "
+        "in clips of 32 x 224 x 224.",
     ]
-    lines[-1] += " by what the network sees, in clips of 32 x 224 x 224."
     for title, rows in (("forward pass", growth["forward"]), ("training step", growth["steps"])):
         lines += [
             "",

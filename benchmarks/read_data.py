@@ -21,8 +21,6 @@ import tempfile
 import time
 from collections.abc import Callable
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 import ml_collections
 import numpy as np
 import tensorflow as tf

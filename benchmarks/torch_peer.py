@@ -4,13 +4,15 @@
 
 For a Python that has torch and numpy; it needs nothing of mmv_tf. `benchmarks.peer` starts it: when
 it is ready, one run done, it prints a line of JSON, and then, for each line that it reads, it takes
-one run and prints what that took.
+one run and prints what that took. Becoming ready, and each run, has a deadline (--limit), after
+which the process is ended by its alarm, whatever it does: the peer did not finish.
 
   python benchmarks/torch_peer.py --work=step --dtype=bfloat16 --layout=channels_last
 """
 
 import argparse
 import json
+import signal
 import sys
 import time
 
@@ -74,7 +76,9 @@ def main():
     )
     parser.add_argument("--mode", default="eager", choices=["eager", "compiled"])
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--limit", type=int, default=0, help="Seconds; 0 for none.")
     arguments = parser.parse_args()
+    signal.alarm(arguments.limit)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
@@ -89,10 +93,13 @@ def main():
     run = make(network, x, getattr(torch, arguments.dtype))
     run()
     print(json.dumps({"parameters": count, **about}), flush=True)
+    signal.alarm(0)
     for _ in sys.stdin:
+        signal.alarm(arguments.limit)
         wall, cpu = time.perf_counter(), time.process_time()
         run()
         found = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+        signal.alarm(0)
         found["peak_bytes"] = peak_bytes()
         print(json.dumps(found), flush=True)
 

@@ -6,24 +6,22 @@
   python -m benchmarks.train_step --dtype=bfloat16 --torch_python=PATH
 
 Forward, backward and SGD on [4, 16, 112, 112, 3], without input. What is compared takes its steps
-in turn; PyTorch in the faster of its layouts. Prints one line of JSON.
+in turn; PyTorch in the faster of its layouts, eager or, where that finishes, compiled. Prints one
+line of JSON.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from typing import Any
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import tensorflow as tf
 from absl import app, flags
 
 from benchmarks.measure import interleaved, peak_bytes, print_result, rounded
-from benchmarks.peer import INSTALL_HINT, Peer, PeerError, fastest, find_torch
+from benchmarks.peer import INSTALL_HINT, Peer, PeerError, fastest, find_torch, forms
 from mmv_tf import backbones, training
 from mmv_tf.losses import Objective
 from mmv_tf.pretrained import create_model, preset_config
@@ -36,6 +34,7 @@ _CLIPS = flags.DEFINE_integer("clips", 4, "In a batch.", lower_bound=2)
 _FRAMES = flags.DEFINE_integer("frames", 16, "In a clip.", lower_bound=2)
 _SIZE = flags.DEFINE_integer("size", 112, "Height and width.", lower_bound=32)
 _FAC = flags.DEFINE_bool("fac", True, "Measure the whole FAC network too.")
+_COMPILED = flags.DEFINE_bool("compiled", True, "Try torch.compile too; it takes minutes.")
 _THREADS = flags.DEFINE_integer("threads", 0, "Of each program; 0 for one a core.", lower_bound=0)
 
 _LEARNING_RATE = 1e-3
@@ -108,15 +107,14 @@ def _policy() -> str:
 
 
 def start_torch() -> tuple[Peer | None, dict[str, Any]]:
-    """PyTorch in its faster layout, and what both took; None where there is none."""
+    """PyTorch in its fastest form, and what the forms took; None where there is none."""
     python = find_torch(_TORCH.value)
     if not python:
         print(f"no PyTorch: {INSTALL_HINT}", file=sys.stderr)
         return None, {}
     options = {"dtype": _DTYPE.value, "threads": _THREADS.value}
     options["shape"] = ",".join(map(str, _shape()[:-1]))
-    layouts = [{"layout": layout} for layout in ("contiguous", "channels_last")]
-    return fastest(python, options, layouts)
+    return fastest(python, options, forms(_COMPILED.value))
 
 
 def _shape() -> list[int]:

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import json
+import signal
+import stat
+import subprocess
+import sys
+import time
 
 import pytest
 
 from benchmarks import measure
-from benchmarks.collect import Run, collect, read_results
+from benchmarks.collect import (
+    PAGE,
+    RESULTS,
+    ROOT,
+    Run,
+    RunError,
+    collect,
+    read_results,
+    run_program,
+)
 from benchmarks.figures import FIGURES, RUNS, Figure
+from benchmarks.peer import PeerError, fastest, forms
 from benchmarks.performance_page import make_page, summary
 
 FOUND = [
@@ -73,6 +88,100 @@ def test_a_missing_peer_is_told_with_how_to_install_it(tmp_path, capsys):
     assert not capsys.readouterr().err
     collect({"a": Run("no_such_program", torch=True)}, tmp_path / "results.json")
     assert "pip install torch" in capsys.readouterr().err
+
+
+def test_the_committed_page_is_made_of_the_committed_results():
+    """Else run `python -m benchmarks --norun`."""
+    page = make_page(read_results(RESULTS), FIGURES)
+    assert page == PAGE.read_text(encoding="utf-8")
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits for its parent does not."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_hung_program_ends_with_its_children(tmp_path):
+    """The child would hold the output open for a minute."""
+    code = (
+        "import pathlib, subprocess, sys\n"
+        "child = subprocess.Popen(['sleep', '60'])\n"
+        f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(child.pid))\n"
+        "child.wait()"
+    )
+    started = time.monotonic()
+    with pytest.raises(RunError, match="not done after 2 s"):
+        run_program([sys.executable, "-c", code], limit=2.0)
+    assert time.monotonic() - started < 15
+    assert not alive(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.slow
+def test_after_ctrl_c_the_page_has_what_was_measured(tmp_path):
+    """Nothing of the first program's; what an earlier run left stays."""
+    results, page = tmp_path / "results.json", tmp_path / "page.md"
+    results.write_text(RESULTS.read_text(encoding="utf-8"), encoding="utf-8")
+    command = [sys.executable, "-m", "benchmarks", "--only=input_and_gather", "--only=start_up"]
+    with subprocess.Popen(
+        [*command, f"--results={results}", f"--page={page}"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        said = ""
+        while "start_up: -m" not in said:
+            said = process.stderr.readline()
+            assert said, "it ended"
+        time.sleep(2.0)  # past the look at how busy the machine is
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in said.partition("Wrote")[2]
+    assert read_results(results) == read_results(RESULTS)
+    assert page.read_text() == PAGE.read_text()
+
+
+PEER = """#!/bin/sh
+case "$*" in
+  *contiguous*eager*) kill -ALRM $$ ;;
+  *contiguous*) exit 3 ;;
+  *compiled*) seconds=0.25 ;;
+  *) seconds=0.5 ;;
+esac
+echo '{"torch": "9.9"}'
+while read -r _; do
+  echo '{"seconds": '$seconds', "cpu_seconds": 1, "peak_bytes": 7}'
+done
+"""
+
+
+def test_the_fastest_form_of_a_peer_is_kept_and_told_what_became_of_the_others(tmp_path):
+    python = tmp_path / "python"
+    python.write_text(PEER)
+    python.chmod(python.stat().st_mode | stat.S_IXUSR)
+    peer, tried = fastest(str(python), {"work": "forward"}, forms(compiled=True), limit=9)
+    assert tried == {
+        "contiguous eager": "not finished in 9 s",
+        "contiguous compiled": "ended with status 3",
+        "channels_last eager": 0.5,
+        "channels_last compiled": 0.25,
+    }
+    assert peer() == measure.Times(0.25, 1)
+    assert peer.options["mode"] == "compiled"
+    peer.close()
+    with pytest.raises(PeerError, match="did not run"):
+        fastest(str(python), {}, forms(compiled=False)[:1], limit=9)
+    where = {"instructions": ["avx2"], "cores": 2, "processor": "P", "date": "2026-01-01"}
+    result = {**where, "torch": {"torch": "9.9", "tried_seconds": tried}}
+    page = make_page({"forward": result, "step": result}, [])
+    assert "| contiguous eager | channels last eager |" in page
+    assert "| step | not finished in 9 s | 0.5 | ended with status 3 | 0.25 |" in page
 
 
 def test_every_figure_has_its_run_and_every_run_its_program():

@@ -1,8 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The commands of README.md and of two guides, run as they stand, one after the other.
+"""The commands of README.md and of the guides, run as they stand, one after the other.
 
-Changed are only sizes: the configuration's tiny form, and another port for the server.
+Changed are only sizes (the configuration's tiny form), the server's port, and words of queries that
+the tiny network does not know. commands_test.py demands that nothing is left out.
 """
 
 from __future__ import annotations
@@ -25,6 +26,17 @@ from tests.documentation import pages
 pytestmark = pytest.mark.slow
 ROOT = pages.ROOT
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+# Pages and headings whose commands are run here.
+SECTIONS = (
+    ("README.md", "Train on my videos"),
+    ("README.md", "Search my videos"),
+    ("docs/data.md", "In short"),
+    ("docs/evaluation.md", "Features"),
+    ("docs/publishing.md", "Publishing a network"),
+    ("docs/reading.md", "Verifying"),
+    ("docs/search.md", "Search your own videos"),
+    ("docs/serving.md", "Serving a network"),
+)
 # 150 seconds in blocks of 24: the splits of the pattern are all there.
 SECONDS = 150
 
@@ -44,6 +56,7 @@ def write_narrated_film(path: pathlib.Path) -> None:
 
 def under(page: str, heading: str) -> list[pages.Command]:
     """The commands that the blocks of one section show."""
+    assert (page, heading) in SECTIONS
     path = ROOT / page
     lines = path.read_text(encoding="utf-8").splitlines()
     first = next(n for n, line in enumerate(lines, 1) if re.fullmatch(f"#+ {heading}", line))
@@ -103,18 +116,53 @@ def trained(folder) -> pathlib.Path:
     """The folder after README's "Train on my videos"."""
     for command in under("README.md", "Train on my videos"):
         run(command.words, folder)
+    for name, target in (("RUN", "run"), ("PATH", "run"), ("DIR", "videos")):
+        (folder / name).symlink_to(target)  # as the guides call them
+    for name in ("film.mp4", "holiday.mp4"):
+        (folder / name).symlink_to("videos/soup.mp4")
+    media_samples.write_wav(folder / "bark.wav", media_samples.tone(4.0, 16_000, 0.0))
+    (folder / "LINES.txt").write_text("the red square\na blue circle\n", encoding="utf-8")
     return folder
+
+
+def known(words: tuple[str, ...]) -> tuple[str, ...]:
+    """A query with words that the tiny network was given."""
+    return tuple(re.sub("^--text=.*", "--text=the red square moves", word) for word in words)
 
 
 def test_readme_trains_and_searches(trained):
     assert {"run", "results.json", "image_encoder.keras", "saved_model"} <= set(os.listdir(trained))
     index, query, _ = under("README.md", "Search my videos")
     run(index.words, trained)
-    words = [
-        word.replace("somebody stirs the soup", "the red square moves") for word in query.words
-    ]
-    found = json.loads(run((*words, "--json"), trained))
-    assert found
+    assert json.loads(run((*known(query.words), "--json"), trained))
+
+
+def test_the_search_guide(trained):
+    index, _, _, *queries = under("docs/search.md", "Search your own videos")
+    run(index.words, trained)
+    assert len(queries) == 3
+    for query in queries:
+        said = run(known(query.words), trained)
+        assert "soup.mp4" in said, query.where
+
+
+def test_the_evaluation_guide(trained):
+    for command in under("docs/evaluation.md", "Features"):
+        run(command.words, trained)
+    assert (trained / "FEATURES" / "part-00000.npz").exists()
+    assert (trained / "F" / "part-00000.parquet").exists()
+
+
+def test_the_publishing_guide(trained):
+    for command in under("docs/publishing.md", "Publishing a network"):
+        run(command.words, trained)
+    found = {path.name for path in (trained / "my_network_portable").iterdir()}
+    assert {"image.tflite", "video.tflite"} <= found
+
+
+def test_the_reading_guide(trained):
+    (command,) = under("docs/reading.md", "Verifying")
+    run(command.words, trained)
 
 
 def test_readme_uses_a_checkpoint(trained):
@@ -144,12 +192,9 @@ def test_the_serving_guide(trained):
     """Exports, serves and checks the server's answers."""
     export, serve, check = [
         command
-        for heading in ("Serving a network", "Checking a server")
-        for command in under("docs/serving.md", heading)
+        for command in under("docs/serving.md", "Serving a network")
         if command.words[:2] == ("python", "-m")
-    ][:3]
-    (trained / "RUN").symlink_to("run")
-    (trained / "film.mp4").symlink_to("videos/soup.mp4")
+    ]
     run(export.words, trained)
     with subprocess.Popen(
         [sys.executable, *serve.words[1:], "--rest_api_port=0", "--port=-1"],

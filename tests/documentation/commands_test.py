@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every command that README.md and docs/ show exists, with its flags and their values.
 
-Some are run to their end by commands_run_test.py (slow), the others by the program's own tests.
+Those in blocks are run as they stand by commands_run_test.py (slow), or are marked as needing what
+can't be had, or stand in `ELSEWHERE`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 import pytest
 from absl import flags
 
-from tests.documentation import pages
+from tests.documentation import commands_run_test, pages
 
 ROOT = pages.ROOT
 ALL = [command for page in pages.pages() for command in pages.commands(page)]
@@ -28,6 +29,23 @@ ALL = [command for page in pages.pages() for command in pages.commands(page)]
 FOREIGN = {"pip", "docker", "curl", "git", "sha256sum"}
 # Options of others that stand in the text.
 FOREIGN_OPTIONS = {"help", "upgrade", "model_config_file", "num_candidates", "check", "user"}
+
+
+# Which test runs a block's command, with other sizes or paths; or why none does.
+ELSEWHERE = {
+    "make quickstart": "tests/quickstart_test.py",
+    "make setup": "tests/setup_test.py",
+    "make test": "runs the tests",
+    "make test-all": "runs the tests",
+    "make docs": "installs from a package index",
+    "make benchmark": "tests/benchmarks/collect_test.py",
+    "pip install": "installs from a package index",
+    "curl -d": "tests/serving/server_test.py",
+    "python -m binaries.narrated_world": "tests/binaries/narrated_world_test.py",
+    "python -m binaries.train": "tests/binaries/train_test.py",
+    "python -m benchmarks.train_step": "takes PyTorch",
+    "python -m benchmarks.training_loop": "takes minutes",
+}
 
 
 def flags_in(path: pathlib.Path) -> set[str]:
@@ -135,6 +153,23 @@ def test_other_commands_are_there():
             assert words[0] in FOREIGN
         else:
             assert words[0] == "python", where
+
+
+def test_every_command_is_run_or_said_to_need_something():
+    run = {
+        command.where
+        for page, heading in commands_run_test.SECTIONS
+        for command in commands_run_test.under(page, heading)
+    }
+    left = [
+        f"{command.where}: {' '.join(command.words)}"
+        for command in ALL
+        if not (command.inline or command.needs or command.where in run)
+        and not any(" ".join(command.words).startswith(known) for known in ELSEWHERE)
+    ]
+    assert not left, "\n".join(left)
+    for test in ELSEWHERE.values():
+        assert not test.startswith("tests/") or (ROOT / test).exists()
 
 
 def test_flags_in_the_text_exist():

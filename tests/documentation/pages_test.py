@@ -150,6 +150,23 @@ def test_the_reference_has_every_public_folder():
     assert {f"mmv_tf.{folder}" for folder in folders} <= shown
 
 
+def test_measured_figures_of_the_readme_stand_on_the_pages_that_it_names():
+    """Of docs/performance.md's only start-up is quoted, as a range that its figure lies in."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text.partition("\n## Measured\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (.+) \| (.+) \| \[\w+\]\(([\w/]+\.md)", section, re.M)
+    assert len(rows) > 8
+    for what, figures, name in rows:
+        page = (ROOT / name).read_text(encoding="utf-8")
+        numbers = re.findall(r"\d[\d.,]*\d|\d", figures)
+        if name == "docs/performance.md":
+            (found,) = re.findall(rf"^\| {re.escape(what)} \|[^|]+\| ([\d.]+) s \|", page, re.M)
+            assert float(numbers[0]) - 0.01 < float(found) < float(numbers[1]) + 0.01
+        else:
+            missing = [number for number in numbers if number not in page]
+            assert not missing, f"{what}: {missing} not in {name}"
+
+
 def test_what_needs_something_says_what():
     for page in pages.pages():
         for block in pages.blocks(page):
