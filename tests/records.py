@@ -58,6 +58,16 @@ def example(number: int, media_id: str = "film") -> tf.train.SequenceExample:
     )
 
 
+def speech_like(
+    seconds: float = 0.8, rate: int = 16_000, level: float = 0.3, seed: int = 0
+) -> np.ndarray:
+    """Low-passed noise that comes and goes."""
+    rng = np.random.default_rng(seed)
+    noise = np.convolve(rng.normal(size=round(seconds * rate) + 40), np.hanning(40), "valid")
+    envelope = np.sin(np.linspace(0, 20, len(noise))) ** 2
+    return (level * noise / np.abs(noise).max() * envelope).astype(np.float32)
+
+
 @dataclasses.dataclass
 class Data:
     """A directory of shards, and what was written to it."""
