@@ -253,8 +253,8 @@ def read_manifest(directory: str | pathlib.Path) -> dict[str, Any]:
         if any(path.parent.glob("*.tfrecord*")):
             raise ValueError(
                 f"{path}: no such file, but there are shards; for records of other tools say which "
-                "(records=dmvr or records=mediasequence), otherwise run 'python -m binaries.prepare_data' "
-                "again as before."
+                "(records=dmvr or records=mediasequence), otherwise run "
+                "'python -m binaries.prepare_data' again as before."
             ) from None
         raise ValueError(
             f"{path}: no such file; expected a directory of prepared data; make it with "
