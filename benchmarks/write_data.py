@@ -34,7 +34,7 @@ from PIL import Image
 
 from benchmarks.measure import print_result
 from mmv_tf.data import media, preparation
-from mmv_tf.data.preparation import decoding, planning
+from mmv_tf.data.preparation import decoding, plan
 from mmv_tf.data.preparation.tasks import Failure, Task
 from mmv_tf.data.preparation.workers import WorkerPool
 from mmv_tf.data.writer import ClipSpan
@@ -213,7 +213,7 @@ def steps(path: pathlib.Path) -> dict[str, float]:
     """Milliseconds of one core that each step takes for a second of film, in this process."""
     seconds = _SECONDS.value
     clips = tuple(
-        planning.PlannedClip(ClipSpan("film", n * 3200, (n + 1) * 3200, 0, "train"), (), ())
+        plan.PlannedClip(ClipSpan("film", n * 3200, (n + 1) * 3200, 0, "train"), (), ())
         for n in range(int((seconds - 0.5) / 3.2))
     )
     end = clips[-1].span.end_ms / 1000

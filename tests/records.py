@@ -24,11 +24,13 @@ LABELS = ("first", "second")
 WINDOW_SECONDS = 10.0
 
 
-def jpeg(value: int, height: int = HEIGHT, width: int = WIDTH, mode: str = "RGB") -> bytes:
+def jpeg(
+    value: int, height: int = HEIGHT, width: int = WIDTH, mode: str = "RGB", noise: int = 10
+) -> bytes:
     """A frame whose grey is `value`, with some texture."""
     rng = np.random.default_rng(value)
     channels = {"RGB": 3, "L": 1, "CMYK": 4}[mode]
-    picture = rng.integers(-10, 10, (height, width, channels)) + value
+    picture = rng.integers(-noise, max(noise, 1), (height, width, channels)) + value
     picture = picture.clip(0, 255).astype(np.uint8)
     data = io.BytesIO()
     Image.fromarray(picture[..., 0] if mode == "L" else picture, mode).save(data, "JPEG")
@@ -56,6 +58,16 @@ def example(number: int, media_id: str = "film") -> tf.train.SequenceExample:
         FRAME_RATE,
         SAMPLE_RATE,
     )
+
+
+def speech_like(
+    seconds: float = 0.8, rate: int = 16_000, level: float = 0.3, seed: int = 0
+) -> np.ndarray:
+    """Low-passed noise that comes and goes."""
+    rng = np.random.default_rng(seed)
+    noise = np.convolve(rng.normal(size=round(seconds * rate) + 40), np.hanning(40), "valid")
+    envelope = np.sin(np.linspace(0, 20, len(noise))) ** 2
+    return (level * noise / np.abs(noise).max() * envelope).astype(np.float32)
 
 
 @dataclasses.dataclass

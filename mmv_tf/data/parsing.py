@@ -13,8 +13,6 @@ from mmv_tf.data.damage import MESSAGE_END, MESSAGE_START
 from mmv_tf.data.key_maps import KeyMap
 from mmv_tf.data.record_checks import Limits
 
-_MICROSECONDS = 1e6
-
 
 def parse_record(
     record: tf.Tensor, fallback_id: tf.Tensor, keys: KeyMap, labels: Sequence[str]
@@ -59,7 +57,7 @@ def parse_record(
         return tf.concat([context[key].values, [default]], axis=0)[0]
 
     def seconds(value: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.cast(value, tf.float64) / _MICROSECONDS, tf.float32)
+        return tf.cast(tf.cast(value, tf.float64) / record_keys.MICROSECONDS, tf.float32)
 
     clip_start = first(record_keys.CLIP_START, 0)
     clip_end = first(record_keys.CLIP_END, clip_start)

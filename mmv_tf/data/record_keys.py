@@ -6,6 +6,8 @@ They are those of MediaSequence and DMVR wherever these have one, so that record
 Times are int64 microseconds from the start of the source video, as in MediaSequence.
 """
 
+MICROSECONDS = 1e6  # In a second.
+
 # Context (one value, or one list, for the whole clip).
 MEDIA_ID = "clip/media_id"  # bytes: which source video
 EXAMPLE_ID = "clip/example_id"  # bytes: unique over the data set

@@ -250,6 +250,12 @@ def read_manifest(directory: str | pathlib.Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
+        if any(path.parent.glob("*.tfrecord*")):
+            raise ValueError(
+                f"{path}: no such file, but there are shards; for records of other tools say which "
+                "(records=dmvr or records=mediasequence), otherwise run "
+                "'python -m binaries.prepare_data' again as before."
+            ) from None
         raise ValueError(
             f"{path}: no such file; expected a directory of prepared data; make it with "
             "'python -m binaries.prepare_data' (an interrupted run goes on with the same command)."

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import pathlib
 from typing import Any
 
@@ -22,6 +23,7 @@ from mmv_tf.training.strategy import make_strategy, worker_and_workers
 from mmv_tf.training.trainer import Evaluate, Trainer
 
 _FINISHED = "finished"
+logger = logging.getLogger(__name__)
 
 
 def _with_metadata(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
@@ -81,7 +83,8 @@ def run(
     def batches(start: int, worker: int = 0, workers: int = 1) -> tf.data.Dataset:
         return source.train(config.seed, start, worker, workers, local)
 
-    skipped = source.damage().by_reason
+    damage = source.damage()
+    skipped = damage.by_reason
     trainer = Trainer(model, strategy, config.training, config.optimizer, directory)
     with source.explained():
         metrics = trainer.run(
@@ -94,6 +97,8 @@ def run(
             save_iterator=config.training.save_iterator and not config.data.service,
         )
     if worker == 0:
+        if skipped:
+            logger.warning("%s: %s.", directory, damage.summary())
         checkpoints.save_model(model, directory / checkpoints.MODEL_FILE)
     agreement.barrier(strategy)
     return metrics

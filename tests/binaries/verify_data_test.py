@@ -31,3 +31,14 @@ def test_wrong_usage_and_a_missing_directory(tmp_path):
     assert done.returncode == 1
     assert done.stderr.count("\n") >= 1 and "Traceback" not in done.stderr
     assert "no such file" in done.stderr
+
+
+def test_shards_of_other_tools_are_met_with_the_flag_that_reads_them(tmp_path):
+    data = records.write(tmp_path / "data", (2,))
+    (data.directory / "manifest.json").unlink()
+    done = run(f"--data={data.directory}")
+    assert done.returncode == 1
+    assert "for records of other tools say which (records=dmvr or " in done.stderr
+    done = run(f"--data={data.directory}", "--records=dmvr")
+    assert done.returncode == 0, done.stderr
+    assert "all: 2 of 2 records are good" in done.stdout

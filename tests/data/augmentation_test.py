@@ -61,7 +61,7 @@ def _naive_colours(pixels, draws, mean):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_colours_change_as_one_by_one(seed):
-    frames = np.random.default_rng(seed).uniform(size=(2, 8, 8, 3)).astype(np.float32)
+    frames = np.random.default_rng(seed).uniform(size=(5, 9, 16, 3)).astype(np.float32)
     while True:
         key = tf.constant([5, seed])
         seeds = tf.random.split(key, 2)
@@ -70,7 +70,9 @@ def test_colours_change_as_one_by_one(seed):
         seed += 10
     u = 2 * tf.random.stateless_uniform([4], seeds[0]).numpy() - 1
     draws = (32 / 255 * u[0], 1 + 0.4 * u[1], 1 + 0.4 * u[2], 0.2 * u[3])
-    mean = frames[:, :1, :1].reshape(-1, 3).mean(axis=0)  # every eighth row and column
+    # Of every eighth row and column.
+    looked_at = [frames[t, y, x] for t in range(5) for y in (0, 8) for x in (0, 8)]
+    mean = np.mean(looked_at, axis=0)
     expected = _naive_colours(frames.reshape(-1, 3), draws, mean).reshape(frames.shape)
     found = augmentation.jitter_colour(frames * 255, key, scale=255.0)
     np.testing.assert_allclose(found, expected, atol=2e-5)

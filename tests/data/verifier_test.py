@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from mmv_tf.data import Reader, record_keys, verifier
 from mmv_tf.data.key_maps import DMVR
-from mmv_tf.data.record_checks import looks_like_integers
 from tests import records
 
 
@@ -105,44 +104,8 @@ def dmvr_record(waveform):
     return example.SerializeToString()
 
 
-def speech_like(seconds=0.8, rate=16_000, level=0.3, seed=0):
-    """Low-passed noise that comes and goes."""
-    rng = np.random.default_rng(seed)
-    noise = np.convolve(rng.normal(size=round(seconds * rate) + 40), np.hanning(40), "valid")
-    envelope = np.sin(np.linspace(0, 20, len(noise))) ** 2
-    return (level * noise / np.abs(noise).max() * envelope).astype(np.float32)
-
-
-@pytest.mark.parametrize("level", [0.001, 0.02, 0.3, 0.99])
-@pytest.mark.parametrize("bits", [16, 32])
-def test_integers_read_as_floats_are_told_from_sound(level, bits):
-    sound = speech_like(level=level)
-    integers = np.round(sound.astype(np.float64) * (2**31 - 1)).astype("<i4")
-    if bits == 16:  # FFmpeg shifts 16-bit sound up.
-        integers = integers >> 16 << 16
-    assert looks_like_integers(integers.view("<f4"))
-    assert not looks_like_integers(sound)
-
-
-@pytest.mark.parametrize(
-    "sound",
-    [
-        np.zeros(1000, np.float32),
-        np.full(1000, np.nan, np.float32),
-        np.r_[speech_like(), np.full(9000, np.nan, np.float32)],
-        np.full(1000, 1e-30, np.float32),
-        speech_like() * 32_768,
-        np.random.default_rng(0).uniform(-1, 1, 5000).astype(np.float32),
-        (speech_like() * 1e-3 ** np.linspace(0, 14, 12_801)[: len(speech_like())]).astype("f4"),
-    ],
-    ids=["silence", "NaN", "half NaN", "one tiny value", "16 bit", "noise", "fading out"],
-)
-def test_other_sound_is_not_taken_for_integers(sound):
-    assert not looks_like_integers(sound)
-
-
 def test_records_of_dmvr_are_verified_and_their_sound_put_right(tmp_path):
-    sound = speech_like()
+    sound = records.speech_like()
     corrupt = np.round(sound.astype(np.float64) * (2**31 - 1)).astype("<i4").view("<f4")
     path = tmp_path / "dmvr" / "data-0.tfrecord"
     path.parent.mkdir()

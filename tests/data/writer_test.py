@@ -201,5 +201,7 @@ def test_manifest_that_can_t_be_read(data):
         with pytest.raises(ValueError, match=message):
             writer.read_manifest(data)
     path.unlink()
-    with pytest.raises(ValueError, match=r"make it with 'python -m binaries.prepare_data'"):
+    with pytest.raises(ValueError, match=r"but there are shards; .*records=dmvr"):
         writer.read_manifest(data)
+    with pytest.raises(ValueError, match=r"make it with 'python -m binaries.prepare_data'"):
+        writer.read_manifest(data / "nothing")

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 import os
+import shutil
 import signal
 
 import ml_collections
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from mmv_tf import training
+from mmv_tf.data.writer import read_manifest
 from mmv_tf.training import experiment
 from mmv_tf.training.checkpoints import MODEL_FILE, NETWORK_FILE
 from mmv_tf.training.watching import Watcher
@@ -113,6 +115,26 @@ def test_a_mistake_leaves_nothing_that_the_corrected_run_would_meet(
     with pytest.raises(ValueError, match=message):
         experiment.run(wrong.lock(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_records_left_out_are_counted_to_the_last_line(
+    config, prepared, tmp_path, monkeypatch, caplog
+):
+    data = tmp_path / "data"
+    shutil.copytree(prepared, data)
+    shard = min(data.glob("train-*"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    skipping = config.copy_and_resolve_references().unlock()
+    skipping.data.update(directory=str(data), on_bad_record="skip", max_bad_fraction=0.5)
+    # What the loop does with them, trainer_test says.
+    monkeypatch.setattr(training.Trainer, "run", lambda *arguments, **_: arguments[5]())
+    metrics = experiment.run(skipping.lock(), tmp_path / "run")
+    written = sum(shard["records"] for shard in read_manifest(data)["splits"]["train"]["shards"])
+    assert metrics == {"payload checksum": 1}
+    line = f"{written - 1} of {written} records are read; left out: 1 payload checksum."
+    assert caplog.messages[-1] == f"{tmp_path / 'run'}: {line}"
 
 
 def test_loading_what_is_not_there_says_so(tmp_path):

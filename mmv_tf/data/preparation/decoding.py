@@ -19,7 +19,7 @@ from PIL import Image
 from mmv_tf.data import media, writer
 from mmv_tf.data.pictures import encode_image
 from mmv_tf.data.preparation.block_file import write_block
-from mmv_tf.data.preparation.planning import PlannedClip
+from mmv_tf.data.preparation.plan import PlannedClip
 from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.sources import IMAGE, SOUND, TFDS
 

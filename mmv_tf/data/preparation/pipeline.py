@@ -27,11 +27,13 @@ from mmv_tf.data import writer
 from mmv_tf.data.preparation.beam import BeamRunner
 from mmv_tf.data.preparation.block_file import read_index
 from mmv_tf.data.preparation.decoding import LogMelSpec, Recipe, Work, decode_units
-from mmv_tf.data.preparation.planning import Plan, Unit, bytes_a_second, plan_clips
+from mmv_tf.data.preparation.plan import Plan, Unit
+from mmv_tf.data.preparation.planning import plan_clips
 from mmv_tf.data.preparation.publication import SHARD_NAME, publish
 from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.sources import TFDS, Source
 from mmv_tf.data.preparation.tasks import OK, SILENT, Failure, Runner, Task
+from mmv_tf.data.preparation.units import bytes_a_second
 from mmv_tf.data.preparation.workers import WorkerPool
 from mmv_tf.progress import Progress
 

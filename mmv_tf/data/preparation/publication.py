@@ -17,7 +17,7 @@ from typing import Any
 from mmv_tf import atomic
 from mmv_tf.data import writer
 from mmv_tf.data.preparation.block_file import read_index, read_record
-from mmv_tf.data.preparation.planning import Plan
+from mmv_tf.data.preparation.plan import Plan
 from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.tasks import Failure, Runner, Task
 from mmv_tf.progress import Progress

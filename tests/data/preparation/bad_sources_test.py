@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from mmv_tf.data import Reader, default_config, preparation, verifier
-from mmv_tf.data.preparation import planning
+from mmv_tf.data.preparation import units
 from mmv_tf.layers import LogMel
 from tests import media_samples
+from tests.data.preparation.samples import prepare_sources
 
 CUES = [(0.2, 0.7, "one"), (0.8, 1.3, "two")]
 SETTINGS = preparation.Settings(
@@ -148,12 +149,8 @@ def test_nothing_is_lost(manifest, folder):
     assert manifest["dropped"]["captions_past_the_end"] == 3
 
 
-def prepare(sources, output, **settings):
-    return preparation.prepare(sources, output, preparation.Settings(short_side=16, **settings))[0]
-
-
 def test_damage_inside_a_film_costs_the_pieces_that_it_is_in(tmp_path, in_process, monkeypatch):
-    monkeypatch.setattr(planning, "_UNIT_SECONDS", 2.0)
+    monkeypatch.setattr(units, "_UNIT_SECONDS", 2.0)
     for name in ("a", "b"):
         media_samples.write_film(tmp_path / f"{name}.ts", 12.0, frame_rate=4, gop=4)
     path = tmp_path / "b.ts"
@@ -162,7 +159,9 @@ def test_damage_inside_a_film_costs_the_pieces_that_it_is_in(tmp_path, in_proces
     content[third : third + third // 10] = bytes(third // 10)
     path.write_bytes(content)
     sources = preparation.find_sources(tmp_path)
-    manifest = prepare(sources, tmp_path / "data", cut="window", window_seconds=2.0, frame_rate=2.0)
+    manifest = prepare_sources(
+        sources, tmp_path / "data", cut="window", window_seconds=2.0, frame_rate=2.0
+    )
     whole, damaged = manifest["sources"]
     clips = damaged["clips"] + manifest["dropped"].get("clips_not_decoded", 0)
     # FFmpeg conceals what it can; what it can't is told.
@@ -184,7 +183,7 @@ def test_sound(tmp_path, in_process, samples, status):
     media_samples.write_wav(tmp_path / "a.wav", samples)
     media_samples.write_wav(tmp_path / "fine.wav", np.full(8_000, 0.5))
     sources = preparation.find_sources(tmp_path, kind="sound")
-    manifest = prepare(sources, tmp_path / "data", cut="list", sample_rate=16_000)
+    manifest = prepare_sources(sources, tmp_path / "data", cut="list", sample_rate=16_000)
     assert manifest["sources"][0]["status"] in (status, "corrupt" if not len(samples) else status)
     clips = 2 if status in ("ok", "silent") else 1
     assert manifest["splits"]["train"]["num_with_audio"] == clips
@@ -195,7 +194,7 @@ def test_sound(tmp_path, in_process, samples, status):
 def test_sound_alone_is_read(tmp_path, in_process):
     media_samples.write_wav(tmp_path / "a.wav", np.full(8_000, 0.5))
     sources = preparation.find_sources(tmp_path, kind="sound")
-    prepare(sources, tmp_path / "data", cut="list", sample_rate=16_000)
+    prepare_sources(sources, tmp_path / "data", cut="list", sample_rate=16_000)
     log_mel = LogMel(sample_rate=16_000, window=256, step=160, upper_hz=7_000.0)
     config = default_config()
     config.update(
@@ -215,7 +214,7 @@ def test_images(tmp_path, in_process):
     (tmp_path / "e.jpg").write_text("no image")
     (tmp_path / "f.png").write_bytes((tmp_path / "a.png").read_bytes()[:-30])
     Image.new("1", (9_000, 9_000)).save(tmp_path / "g.png")
-    manifest = prepare(
+    manifest = prepare_sources(
         preparation.find_sources(tmp_path, kind="image"), tmp_path / "data", cut="list"
     )
     assert {row["media_id"]: row["status"] for row in manifest["sources"]} == {
@@ -229,48 +228,13 @@ def test_images(tmp_path, in_process):
     assert manifest["splits"]["train"]["num_with_video"] == 3
 
 
-def test_a_clip_too_long_for_a_record_is_told(tmp_path, in_process, monkeypatch):
-    media_samples.write_film(tmp_path / "a.mp4", 1.5)
-    media_samples.write_film(tmp_path / "b.mp4", 0.5, tone_start=0.1)
-    monkeypatch.setattr(planning, "MAX_RECORD_BYTES", 200_000)
-    sources = preparation.find_sources(tmp_path)
-    manifest = prepare(sources, tmp_path / "data", cut="list")
-    assert [row["status"] for row in manifest["sources"]] == ["too long", "ok"]
-    assert "cut by window" in manifest["sources"][0]["reason"]
-    assert manifest["dropped"]["clips_too_long"] == 1
-
-
-def test_duplicate_example_ids_are_an_error(tmp_path, in_process):
-    for name in ("a", "b"):
-        media_samples.write_film(tmp_path / f"{name}.mp4", 0.5)
-    clip = preparation.ListedClip(example_id="same")
-    sources = [
-        preparation.Source(name, tmp_path / f"{name}.mp4", split="train", clips=(clip,))
-        for name in ("a", "b")
-    ]
-    with pytest.raises(ValueError, match=r"id 'same' stands for a clip of .*a.mp4 and one of .*b"):
-        prepare(sources, tmp_path / "data", cut="list")
-
-
 def test_listed_files_that_are_missing_are_rows(tmp_path, in_process):
     media_samples.write_film(tmp_path / "a.mp4", 0.5, tone_start=0.1)
     (tmp_path / "list.csv").write_text("path,label\na.mp4,x\nnone.mp4,y\n")
     sources = preparation.read_listing(tmp_path / "list.csv")
-    manifest = prepare(sources, tmp_path / "data", cut="list")
+    manifest = prepare_sources(sources, tmp_path / "data", cut="list")
     assert [row["status"] for row in manifest["sources"]] == ["ok", "missing"]
     assert manifest["labels"] == ["x"]
     (tmp_path / "a.mp4").unlink()
     with pytest.raises(ValueError, match="None of the 2 sources gives a clip"):
-        prepare(sources, tmp_path / "other", cut="list")
-
-
-def test_other_classes_than_the_data_set_s_are_an_error(tmp_path, in_process):
-    media_samples.write_film(tmp_path / "a.mp4", 0.5)
-    source = preparation.Source("a", tmp_path / "a.mp4", split="train", labels=("b",))
-    settings = preparation.Settings(short_side=16, cut="list")
-    facts = preparation.DataSetFacts("x", ("c", "a"))
-    with pytest.raises(ValueError, match="The label 'b' is none of the data set's 2 classes"):
-        preparation.prepare([source], tmp_path / "data", settings, facts=facts)
-    facts = preparation.DataSetFacts("x", ("c", "b"))
-    manifest = preparation.prepare([source], tmp_path / "data", settings, facts=facts)[0]
-    assert manifest["labels"] == ["c", "b"]
+        prepare_sources(sources, tmp_path / "other", cut="list")

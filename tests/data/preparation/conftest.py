@@ -4,6 +4,8 @@ import pytest
 
 from mmv_tf.data import media
 from mmv_tf.data.preparation import tasks, workers
+from tests import media_samples
+from tests.data.preparation.samples import CUES
 
 
 def run_here(self, listed):
@@ -25,3 +27,15 @@ def run_here(self, listed):
 def in_process(monkeypatch):
     """Runs children's tasks in this process."""
     monkeypatch.setattr(workers.WorkerPool, "run", run_here)
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory):
+    """Three seconds with a tone from 2 s on, four captions and their labels."""
+    folder = tmp_path_factory.mktemp("film")
+    path = media_samples.write_film(folder / "film.mp4", 3.0, tone_start=2.0)
+    media_samples.write_vtt(folder / "film.vtt", CUES)
+    rows = ["start\tend\tsubject\tcaption"]
+    rows += [f"{start}\t{end}\t{'ab'[i % 2]}\t{text}" for i, (start, end, text) in enumerate(CUES)]
+    (folder / "labels.tsv").write_text("\n".join(rows), encoding="utf-8")
+    return path

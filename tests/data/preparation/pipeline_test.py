@@ -11,56 +11,9 @@ import pytest
 from PIL import Image
 
 from mmv_tf.data import preparation, record_keys, writer
-from mmv_tf.data.preparation import decoding, pipeline, planning, publication
+from mmv_tf.data.preparation import decoding, pipeline, publication
 from tests import media_samples
-
-SETTINGS = preparation.Settings(
-    frame_rate=10.0,
-    short_side=24,
-    sample_rate=8_000,
-    min_clip_seconds=0.5,
-    block_seconds=1.5,
-    split_pattern=("train", "test"),
-    caption_window_seconds=5.0,
-    num_shards=2,
-)
-CUES = [(0.0, 0.6, "zero"), (0.7, 1.4, "one"), (1.6, 2.3, "two"), (2.4, 2.9, "three")]
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory):
-    """Three seconds with a tone from 2 s on, four captions and their labels."""
-    folder = tmp_path_factory.mktemp("film")
-    path = media_samples.write_film(folder / "film.mp4", 3.0, tone_start=2.0)
-    media_samples.write_vtt(folder / "film.vtt", CUES)
-    rows = ["start\tend\tsubject\tcaption"]
-    rows += [f"{start}\t{end}\t{'ab'[i % 2]}\t{text}" for i, (start, end, text) in enumerate(CUES)]
-    (folder / "labels.tsv").write_text("\n".join(rows), encoding="utf-8")
-    return path
-
-
-def prepare(film, output, settings=SETTINGS, **kwargs):
-    return preparation.prepare(preparation.find_sources(film), output, settings, **kwargs)
-
-
-def records(directory, split):
-    # Not above: the pool's children import this file too, and TensorFlow takes seconds.
-    import tensorflow as tf
-
-    manifest = writer.read_manifest(directory)
-    writer.check_shards(directory, manifest, checksums=True)
-    paths = [str(directory / shard["file"]) for shard in manifest["splits"][split]["shards"]]
-    found = [
-        tf.train.SequenceExample.FromString(record.numpy())
-        for record in tf.data.TFRecordDataset(paths)
-    ]
-    return sorted(
-        found, key=lambda r: r.context.feature[record_keys.CLIP_START].int64_list.value[0]
-    )
-
-
-def contents(directory):
-    return {p.name: p.read_bytes() for p in sorted(directory.iterdir()) if p.is_file()}
+from tests.data.preparation.samples import CUES, SETTINGS, contents, prepare, records
 
 
 def test_clips_of_captions(film, tmp_path, in_process):
@@ -93,22 +46,6 @@ def test_clips_of_captions(film, tmp_path, in_process):
     assert len(waveform) == 5_600
     assert np.flatnonzero(np.abs(waveform) > 0.1)[0] == pytest.approx(3_200, abs=24)
     assert fourth.context.feature[record_keys.LABEL_INDEX].int64_list.value == [1]
-
-
-def test_windows(film, tmp_path, in_process):
-    settings = dataclasses.replace(
-        SETTINGS, cut="window", window_seconds=0.5, stride_seconds=0.25, num_shards=1
-    )
-    manifest, _ = prepare(film, tmp_path, settings, labels=film.with_name("labels.tsv"))
-    found = records(tmp_path, "train")
-    starts = [r.context.feature[record_keys.CLIP_START].int64_list.value[0] for r in found]
-    assert starts == [0, 250_000, 500_000, 750_000, 1_000_000]
-    # The third is half in a pause: neither caption covers half of it by much.
-    names = [list(r.context.feature[record_keys.LABEL_STRING].bytes_list.value) for r in found]
-    assert names[0] == [b"a"]
-    assert names[3] == [b"b"]
-    assert all(len(r.feature_lists.feature_list[record_keys.FRAMES].feature) == 5 for r in found)
-    assert manifest["splits"]["test"]["num_examples"] == 5
 
 
 def test_second_run_has_nothing_to_do(film, tmp_path, in_process, monkeypatch):
@@ -244,59 +181,6 @@ def test_folder_reports_each_source(film, tmp_path, in_process):
     assert "a\\nb" in preparation.format_report(manifest)
 
 
-def test_windows_need_no_captions(film, tmp_path, in_process):
-    path = tmp_path / "film.mp4"
-    shutil.copy(film, path)
-    settings = dataclasses.replace(SETTINGS, cut="window", window_seconds=1.0)
-    manifest, _ = prepare(path, tmp_path / "data", settings)
-    assert manifest["sources"][0]["status"] == "no captions"
-    (record,) = records(tmp_path / "data", "train")
-    assert list(record.context.feature[record_keys.CAPTION].bytes_list.value) == []
-
-
-def test_single_source_that_fails_is_an_error(film, tmp_path, in_process):
-    cut = tmp_path / "cut.mp4"
-    cut.write_bytes(film.read_bytes()[:5_000])
-    with pytest.raises(ValueError, match=r"cut.mp4: can't be decoded"):
-        prepare(cut, tmp_path / "data")
-    shutil.copy(film, cut)
-    with pytest.raises(ValueError, match=r"cut.mp4: no captions to cut by"):
-        prepare(cut, tmp_path / "data")
-    assert not (tmp_path / "data").exists()
-    cut.with_suffix(".vtt").write_text("")
-    with pytest.raises(ValueError, match="caption file is empty"):
-        prepare(cut, tmp_path / "data")
-    assert not (tmp_path / "data" / "manifest.json").exists()
-    with pytest.raises(ValueError, match="no such file or folder"):
-        prepare(tmp_path / "none.mp4", tmp_path / "data")
-    with pytest.raises(ValueError, match=r"none.vtt: can't read"):
-        preparation.prepare(
-            preparation.find_sources(film, tmp_path / "none.vtt"), tmp_path / "data", SETTINGS
-        )
-
-
-def test_captions_across_borders_and_past_the_end_are_counted(film, tmp_path, in_process):
-    path = tmp_path / "film.mp4"
-    shutil.copy(film, path)
-    media_samples.write_vtt(
-        path.with_suffix(".vtt"), [(0.0, 0.6, "a"), (0.7, 2.9, "b"), (5.0, 6.0, "c")]
-    )
-    manifest, _ = prepare(path, tmp_path / "data")
-    assert manifest["dropped"]["captions_across_borders"] == 1
-    assert manifest["dropped"]["captions_past_the_end"] == 1
-
-
-def test_captions_around_listed_clips_are_counted(film, tmp_path, in_process):
-    clips = (preparation.ListedClip(0.0, 1.0, texts=("own",)),)
-    captions = film.with_suffix(".vtt")
-    source = preparation.Source("a", film, captions=captions, split="train", clips=clips)
-    settings = dataclasses.replace(SETTINGS, cut="list")
-    manifest, _ = preparation.prepare([source], tmp_path / "data", settings)
-    (record,) = records(tmp_path / "data", "train")
-    stored = record.context.feature[record_keys.CAPTION].bytes_list.value
-    assert manifest["splits"]["train"]["num_captions"] == len(stored) > 1
-
-
 def test_too_little_space_is_seen_before_the_work(film, tmp_path, in_process, monkeypatch):
     usage = types.SimpleNamespace(free=100_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
@@ -383,59 +267,3 @@ def test_pictures_of_tensorflow_datasets(tmp_path, in_process, monkeypatch):
     monkeypatch.setattr(tfds_images, "read_images", lambda *arguments: iter(images[:1]))
     with pytest.raises(ValueError, match="got 1 pictures; expected 2"):
         preparation.prepare([source], tmp_path / "other", settings)
-
-
-def test_captions_of_the_clip_are_marked(film, tmp_path, in_process):
-    prepare(film, tmp_path)
-    for record in records(tmp_path, "train"):
-        context = record.context.feature
-        own = context[record_keys.CAPTION_OWN].int64_list.value
-        starts = context[record_keys.CAPTION_START].int64_list.value
-        assert sum(own) == 1
-        assert starts[list(own).index(1)] == context[record_keys.CLIP_START].int64_list.value[0]
-
-
-def test_listed_clips(film, tmp_path, in_process):
-    (tmp_path / "list.csv").write_text(
-        f"path,start,end,label,split,text\n{film},0.5,1,jump,train,he jumps\n{film},1,2.5,,test,\n"
-    )
-    sources = preparation.read_listing(tmp_path / "list.csv")
-    settings = dataclasses.replace(SETTINGS, cut="list")
-    manifest, _ = preparation.prepare(sources, tmp_path / "data", settings)
-    assert manifest["labels"] == ["jump"]
-    (train,), (test,) = (records(tmp_path / "data", split) for split in ("train", "test"))
-    context = train.context.feature
-    # Of the film's captions only what touches the clip: the rest may be in the test.
-    texts = dict(
-        zip(
-            context[record_keys.CAPTION].bytes_list.value,
-            context[record_keys.CAPTION_OWN].int64_list.value,
-            strict=True,
-        )
-    )
-    assert texts == {b"zero": 0, b"one": 0, b"he jumps": 1}
-    assert len(train.feature_lists.feature_list[record_keys.FRAMES].feature) == 5
-    assert record_keys.LABEL_INDEX not in test.context.feature
-
-
-def test_one_pass_gives_what_single_units_give(film, tmp_path, in_process, monkeypatch):
-    settings = dataclasses.replace(
-        SETTINGS, cut="window", window_seconds=0.4, stride_seconds=0.1, split_pattern=("train",)
-    )
-    prepare(film, tmp_path / "one", settings)
-    monkeypatch.setattr(planning, "_UNIT_SECONDS", 0.7)
-    prepare(film, tmp_path / "units", settings)
-    monkeypatch.setattr(pipeline, "_TASK_SECONDS", 0.1)
-    prepare(film, tmp_path / "tasks", settings)
-    assert contents(tmp_path / "units") == contents(tmp_path / "tasks")
-    pictures = [
-        [
-            [step.bytes_list.value[0] for step in lists[record_keys.FRAMES].feature]
-            for lists in (
-                record.feature_lists.feature_list for record in records(tmp_path / name, "train")
-            )
-        ]
-        for name in ("one", "units")
-    ]
-    assert len(pictures[0]) == 27
-    assert pictures[0] == pictures[1]

@@ -1,0 +1,79 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What an example shows, says and sounds like is of one moment."""
+
+import types
+
+import numpy as np
+import pytest
+
+from mmv_tf.data import Reader, captions, writer
+from tests import records
+
+SECONDS, GREY_STEP = 6.0, 8
+LOG_MEL = types.SimpleNamespace(sample_rate=records.SAMPLE_RATE)
+
+
+@pytest.fixture(scope="module")
+def clock(tmp_path_factory):
+    """Clips whose greys, samples and narrations each say how late it is."""
+    count = round(SECONDS * records.FRAME_RATE)
+    frames = [records.jpeg(GREY_STEP * index, noise=0) for index in range(count)]
+    times = np.arange(round(SECONDS * records.SAMPLE_RATE)) / records.SAMPLE_RATE
+    waveform = (times / SECONDS).astype(np.float32)
+    payloads = []
+    for number in range(8):
+        start = 20.0 * number
+        said = [
+            captions.Caption(start + n, start + n + 0.9, f"{n + 0.45:.2f}")
+            for n in range(int(SECONDS))
+        ]
+        span = writer.ClipSpan("film", round(1000 * start), round(1000 * (start + SECONDS)), 0, "x")
+        media = writer.ClipMedia(frames, records.HEIGHT, records.WIDTH, waveform)
+        rates = records.FRAME_RATE, records.SAMPLE_RATE
+        example = writer.sequence_example(span, media, said, {}, *rates)
+        payloads.append(example.SerializeToString(deterministic=True))
+    directory = tmp_path_factory.mktemp("clock")
+    data = records.Data(directory, [payloads])
+    data.write()
+    return data
+
+
+def settings(clock, **changes):
+    plain = {"colour": 0.0, "flip": False, "scale_jitter": 0.0, "num_frames": 4, "candidates": 2}
+    return clock.config(**plain, **changes)
+
+
+def moments(example):
+    """When the example's first frame and sample are, and its narrations' middles, in seconds."""
+    greys = 255 * example["video"].mean(axis=(-1, -2, -3))
+    shown = greys / GREY_STEP / records.FRAME_RATE
+    heard = example["waveform"] * SECONDS
+    return shown, heard, example["candidates"].astype(float)
+
+
+@pytest.mark.parametrize("frame_rate", [records.FRAME_RATE, records.FRAME_RATE / 2])
+def test_training_shows_says_and_sounds_of_one_random_moment(clock, frame_rate):
+    reader = Reader(settings(clock, frame_rate=frame_rate), None, LOG_MEL)
+    seen = set()
+    for example in reader.training_examples(seed=0).take(24).as_numpy_iterator():
+        shown, heard, said = moments(example)
+        np.testing.assert_allclose(np.diff(shown), 1 / frame_rate, atol=0.08)
+        assert heard[0] == pytest.approx(shown[0], abs=0.08)
+        assert len(heard) == round(4 / frame_rate * records.SAMPLE_RATE)
+        assert example["valid/text"].all()
+        middle = heard[0] + 4 / frame_rate / 2
+        nearest = sorted(np.arange(SECONDS) + 0.45, key=lambda time: abs(time - middle))[:2]
+        # Two that are equally near, to the rounding of the sound, may change places.
+        assert abs(said - middle) == pytest.approx(abs(np.array(nearest) - middle), abs=0.01)
+        seen.add(round(heard[0] * records.FRAME_RATE))
+    assert len(seen) > 6
+
+
+def test_evaluation_spreads_windows_and_takes_the_narration_nearest_the_middle(clock):
+    reader = Reader(settings(clock, windows=3), None, None)
+    (batch, *_) = reader.evaluate()
+    assert batch["caption"].numpy()[0, 0] in (b"2.45", b"3.45")
+    greys = 255 * batch["video"].numpy()[0].mean(axis=(-1, -2, -3))
+    first = np.round(greys[:, 0] / GREY_STEP).astype(int)
+    np.testing.assert_array_equal(first, [0, 13, 26])
