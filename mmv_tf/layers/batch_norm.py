@@ -175,7 +175,7 @@ def _common_moments(
     _, mean, variance = _fused(own, ones, zeros, 0.0)
     # Of no values at all the kernel makes NaN.
     mean, variance = (tf.where(count > 0, moment, 0.0) for moment in (mean, variance))
-    moments = _gathered(tf.stack([count * ones, mean, variance]))
+    moments = _of_each_replica(tf.stack([count * ones, mean, variance]))
     counts, means, variances = tf.unstack(moments, axis=1)
     total = tf.reduce_sum(counts, axis=0)
     divisor = tf.maximum(total, 1.0)
@@ -212,7 +212,7 @@ def _normalize_by_common_moments(
             direct = tf.reshape(direct, known_sizes(inputs))
             # The loss's gradient by each replica's gamma and beta, summed, says all about how the
             # moments act on it: their part is linear in the normalised inputs.
-            sums = tf.reduce_sum(_gathered(tf.stack([by_gamma, by_beta])), axis=0)
+            sums = _summed(tf.stack([by_gamma, by_beta]))
             slope, offset = tf.unstack(
                 sums * gamma * tf.math.rsqrt(variance + epsilon) / tf.maximum(count, 1.0)
             )
@@ -227,10 +227,24 @@ def _normalize_by_common_moments(
     return normalize(inputs, gamma, beta)
 
 
-def _gathered(tensor: tf.Tensor) -> tf.Tensor:
-    """[...] of this replica -> [replicas, ...] of all, in order."""
+def _of_each_replica(tensor: tf.Tensor) -> tf.Tensor:
+    """[...] of this replica -> [replicas, ...] of all, in order.
+
+    As a sum in which each replica fills its own row: that is one exchange, where `all_gather` takes
+    two, since it asks for sizes first (on a loopback 1.0 ms against 1.5).
+    """
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    context = tf.distribute.get_replica_context()
+    if replicas == 1 or context is None:
+        return tensor[None]
+    own = tf.range(replicas) == context.replica_id_in_sync_group
+    rows = tf.where(tf.reshape(own, [-1] + [1] * tensor.shape.rank), tensor, tf.zeros_like(tensor))
+    return tf.ensure_shape(_summed(rows), [replicas, *tensor.shape])
+
+
+def _summed(tensor: tf.Tensor) -> tf.Tensor:
+    """The sum over the replicas."""
     context = tf.distribute.get_replica_context()
     if tf.distribute.get_strategy().num_replicas_in_sync == 1 or context is None:
-        return tensor[None]
-    gathered = context.all_gather(tensor[None], axis=0)
-    return tf.ensure_shape(gathered, [None, *tensor.shape])
+        return tensor
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, tensor)
