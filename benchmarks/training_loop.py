@@ -57,6 +57,9 @@ _NETWORK = flags.DEFINE_enum("network", "small", ["small", "s3d"], "What is trai
 _RUNS = flags.DEFINE_multi_enum(
     "only", ["plain", "deterministic", "two"], ["plain", "deterministic", "two"], "Which runs."
 )
+_COMMON = flags.DEFINE_bool(
+    "common_batch_statistics", True, "Batch norm over both processes (the training entry)."
+)
 _DATA = flags.DEFINE_string("data", "", "Shards for a real run, such as the quickstart's.")
 _WORDS = flags.DEFINE_string("word_vectors", "", "Word vectors for it.")
 # Of the child processes.
@@ -71,6 +74,7 @@ def _training() -> ml_collections.ConfigDict:
     config = training.default_config()
     config.steps = _WARM + _STEPS.value
     config.checkpoint_every_seconds = 3600.0
+    config.common_batch_statistics = _COMMON.value
     config.deterministic = _RUN.value == "deterministic"
     return config
 
@@ -191,6 +195,7 @@ def real_run() -> dict[str, float]:
 def _start(run: str, core: int = -1, environment: dict[str, str] | None = None) -> subprocess.Popen:
     command = [sys.executable, "-m", "benchmarks.training_loop", f"--run={run}", f"--core={core}"]
     command += [f"--steps={_STEPS.value}", f"--batch={_BATCH.value}", f"--network={_NETWORK.value}"]
+    command += [f"--common_batch_statistics={_COMMON.value}"]
     command += [f"--data={_DATA.value}", f"--word_vectors={_WORDS.value}"]
     clean = {key: value for key, value in os.environ.items() if key != "TF_CONFIG"}
     return subprocess.Popen(
@@ -253,6 +258,7 @@ def main(argv: list[str]) -> None:
         figures["input_wait"] = round(middle("real", "input_wait"), 4)
         figures["real_clips_per_second"] = round(middle("real", "clips_per_second"), 1)
     inputs = {"network": _NETWORK.value, "clips": _BATCH.value, "steps": _STEPS.value}
+    inputs["common_batch_statistics"] = _COMMON.value
     print_result("training_loop", inputs, **figures)
 
 

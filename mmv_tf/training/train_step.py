@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import ml_collections
 import tensorflow as tf
 
 from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.layers.batch_norm import each_replica_by_itself
 from mmv_tf.losses import Objective
 from mmv_tf.training.averages import WeightAverages
 from mmv_tf.training.checkpoints import variables_of
@@ -79,6 +81,7 @@ class TrainStep:
         self._cached = training.gradient_cache > 1
         self._fixed_shapes = training.jit_compile or isinstance(strategy, tf.distribute.TPUStrategy)
         self._replicas = replicas
+        self._common_statistics = training.common_batch_statistics
         # Each update has the whole gradient already; Keras would add it up once more.
         optimizer._all_reduce_sum_gradients = lambda pairs: pairs
         with strategy.scope():
@@ -232,7 +235,9 @@ class TrainStep:
         return {name: part(tensor) for name, tensor in batch.items()}
 
     def _embed_batch(self, batch: Batch) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
-        return embed_batch(self.model, self.objective, batch, True, self._fixed_shapes)
+        apart = self._replicas > 1 and not self._common_statistics
+        with each_replica_by_itself() if apart else contextlib.nullcontext():
+            return embed_batch(self.model, self.objective, batch, True, self._fixed_shapes)
 
     def _valid(self, batch: Batch) -> dict[str, tf.Tensor]:
         return {modality: batch[f"valid/{modality}"] for modality in self.objective.modalities}
