@@ -125,6 +125,17 @@ def test_two_replicas_equal_one_with_the_whole_batch(replicas):
     assert 0 < difference <= 1e-5 * np.linalg.norm(gradients[0])
 
 
+@pytest.mark.slow  # a quick one is the layer's own
+def test_replicas_may_have_batch_statistics_of_their_own(tmp_path, replicas):
+    result = tmp_path / "result.json"
+    settings = dict(deterministic=True, common_batch_statistics=False)
+    finish([start(tmp_path, "one_and_two", result=str(result), **settings)])
+    found = read(result)
+    assert found["one"] == replicas["one"], "one replica has no others"
+    losses = [run["two"]["steps"][0][1] for run in (found, replicas)]
+    assert losses[0] != pytest.approx(losses[1], rel=1e-3)
+
+
 def test_two_workers_equal_one_and_stop_and_go_on_together(tmp_path, alone):
     workers = start_two(tmp_path, slow=0.2)
     wait_for(tmp_path / "running-1", workers[1])
