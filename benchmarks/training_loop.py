@@ -31,7 +31,6 @@ import tempfile
 import time
 from typing import Any
 
-
 import ml_collections
 import numpy as np
 import tensorflow as tf
