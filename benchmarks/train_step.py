@@ -20,11 +20,12 @@ import keras
 import tensorflow as tf
 from absl import app, flags
 
+from benchmarks.fac import fac_batch, fac_config
 from benchmarks.measure import interleaved, peak_bytes, print_result, rounded
 from benchmarks.peer import INSTALL_HINT, Peer, PeerError, fastest, find_torch, forms
 from mmv_tf import backbones, training
 from mmv_tf.losses import Objective
-from mmv_tf.pretrained import create_model, preset_config
+from mmv_tf.pretrained import create_model
 from mmv_tf.training.train_step import TrainStep
 
 _TORCH = flags.DEFINE_string("torch_python", "", "A Python that has torch and numpy.")
@@ -38,9 +39,6 @@ _COMPILED = flags.DEFINE_bool("compiled", True, "Try torch.compile too; it takes
 _THREADS = flags.DEFINE_integer("threads", 0, "Of each program; 0 for one a core.", lower_bound=0)
 
 _LEARNING_RATE = 1e-3
-# PAPER section 1: 3.2 s of sound are 150 frames of 80 bins; 5 candidates of 16 words.
-_SOUND = (150, 80, 1)
-_CANDIDATES, _WORDS = 5, 16
 
 
 def _descend(weight: tf.Variable, gradient: tf.Tensor, rate: Any) -> None:
@@ -77,27 +75,14 @@ def tower_step() -> tuple[Callable[[], Any], int]:
 
 def fac_step() -> Callable[[], Any]:
     """A step of the whole network, as the loop takes it."""
-    config = preset_config("s3d_fac")
-    config.dtype = _policy()
-    config.video.bfloat16_from, config.audio.bfloat16_from = "Conv2d_1a_7x7", "stem"
     strategy = training.make_strategy("one_device")
     with strategy.scope():
-        model = create_model(config)
+        model = create_model(fac_config(_policy()))
         optimizer = SGD(_LEARNING_RATE)
         optimizer.build(model.trainable_variables)
     objective = Objective({"va": 1.0, "vt": 1.0})
     step = TrainStep(model, objective, strategy, optimizer, training.default_config())
-    clips = _CLIPS.value
-    batch = {
-        "video": tf.random.stateless_uniform(_shape(), [0, 0]),
-        "audio": tf.random.stateless_normal([clips, *_SOUND], [0, 1]),
-        "text": tf.random.stateless_uniform(
-            [clips, _CANDIDATES, _WORDS], [0, 2], 1, 65_536, tf.int32
-        ),
-        "valid/video": tf.ones([clips], tf.bool),
-        "valid/audio": tf.ones([clips], tf.bool),
-        "valid/text": tf.ones([clips, _CANDIDATES], tf.bool),
-    }
+    batch = fac_batch(_shape())
     flags_ = tf.zeros([2])
     return lambda: step(batch, flags_).numpy()
 

@@ -4,9 +4,11 @@
 
   python -m benchmarks.training_loop                       # overhead, determinism, two processes
   python -m benchmarks.training_loop --data=DIR --word_vectors=FILE   # a real run's input too
+  python -m benchmarks.training_loop --network=s3d --batch=8 --steps=5 --only=plain --only=two
 
-Trains a small FAC network (S3D-G at a quarter of the width on 8 x 64 x 64, ResNet-18 at a quarter)
-on generated clips that are in memory. Each run is a process of its own. Prints one line of JSON:
+Trains a FAC network on clips that are in memory: a small one (S3D-G at a quarter of the width on
+8 x 64 x 64, ResNet-18 at a quarter), or the paper's S3D-G network on 16 x 112 x 112. Each run is a
+process of its own. Prints one line of JSON:
 
   overhead         the loop's own share of a step: time between the ends of two steps less that of
                    the bare step, which is taken in turn with it, over the bare step
@@ -29,15 +31,19 @@ import tempfile
 import time
 from typing import Any
 
+import ml_collections
 import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
+from benchmarks.fac import fac_batch, fac_config
 from benchmarks.measure import print_result
 from mmv_tf import training
 from mmv_tf.configuration import load_config
 from mmv_tf.data import narrated_world
 from mmv_tf.evaluation.world_comparison import Comparison
+from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.pretrained import create_model
 from mmv_tf.training import experiment
 from mmv_tf.training.random_state import seed_everything
 from mmv_tf.training.trainer import Trainer
@@ -46,6 +52,13 @@ from mmv_tf.training.watching import Watcher
 _STEPS = flags.DEFINE_integer("steps", 20, "Steps measured of each run.", lower_bound=2)
 _BATCH = flags.DEFINE_integer("batch", 16, "Clips in the global batch.", lower_bound=2)
 _ROUNDS = flags.DEFINE_integer("rounds", 1, "Times that each run is measured.", lower_bound=1)
+_NETWORK = flags.DEFINE_enum("network", "small", ["small", "s3d"], "What is trained.")
+_RUNS = flags.DEFINE_multi_enum(
+    "only", ["plain", "deterministic", "two"], ["plain", "deterministic", "two"], "Which runs."
+)
+_COMMON = flags.DEFINE_bool(
+    "common_batch_statistics", True, "Batch norm over both processes (the training entry)."
+)
 _DATA = flags.DEFINE_string("data", "", "Shards for a real run, such as the quickstart's.")
 _WORDS = flags.DEFINE_string("word_vectors", "", "Word vectors for it.")
 # Of the child processes.
@@ -56,37 +69,53 @@ _WARM = 3  # steps until TensorFlow has traced and chosen its kernels
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
-def _settings() -> Any:
+def _training() -> ml_collections.ConfigDict:
+    config = training.default_config()
+    config.steps = _WARM + _STEPS.value
+    config.checkpoint_every_seconds = 3600.0
+    config.common_batch_statistics = _COMMON.value
+    config.deterministic = _RUN.value == "deterministic"
+    return config
+
+
+def _small(local: int) -> tuple[EmbeddingGraph, tf.data.Dataset]:
+    """A network, and batches of so many clips for it."""
     config = load_config(str(_ROOT / "configs/narrated_world.py")).unlock()
     config.model.video.width = config.model.audio.width = 0.25
     config.world.size = 64
-    config.world.batch_size = _BATCH.value
-    config.training.steps = _WARM + _STEPS.value
-    config.training.log_every = 10
-    config.training.deterministic = _RUN.value == "deterministic"
-    return config
+    comparison = Comparison(config)
+    # A few clips over and over: this is not about what is learnt.
+    pool = narrated_world.make_pool(comparison.world(), np.arange(4 * _BATCH.value))
+    return comparison.model("fac"), pool.train(0, local, 0, 5).take(2)
+
+
+def _s3d(local: int) -> tuple[EmbeddingGraph, tf.data.Dataset]:
+    """The same of the paper's."""
+    batch = fac_batch([local, 16, 112, 112, 3])
+    return create_model(fac_config()), tf.data.Dataset.from_tensors(batch)
 
 
 def train() -> dict[str, float]:
     """One run, on clips in memory, in this process."""
-    config = _settings()
+    config = _training()
     several = "TF_CONFIG" in os.environ
     strategy = training.make_strategy("multi_worker" if several else "one_device")
-    seed_everything(0, config.training.deterministic)
-    comparison = Comparison(config)
-    # A few clips over and over: this is not about what is learnt.
-    pool = narrated_world.make_pool(comparison.world(), np.arange(4 * _BATCH.value))
+    seed_everything(0, config.deterministic)
+    # Both workers see the same clips; what counts is how many.
+    local = _BATCH.value // strategy.num_replicas_in_sync
     with strategy.scope():
-        model = comparison.model("fac")
+        model, dataset = {"small": _small, "s3d": _s3d}[_NETWORK.value](local)
+    # Kept, so that making batches takes nothing from the steps.
+    dataset = dataset.cache().repeat()
     with tempfile.TemporaryDirectory() as directory:
-        shared = os.environ.get("MMV_TF_BENCHMARK_FOLDER", directory)
-        trainer = Trainer(model, strategy, config.training, config.optimizer, pathlib.Path(shared))
-        return _measured(trainer, pool)
+        shared = pathlib.Path(os.environ.get("MMV_TF_BENCHMARK_FOLDER", directory))
+        optimizer = training.default_optimizer_config()
+        trainer = Trainer(model, strategy, config, optimizer, shared)
+        return _measured(trainer, dataset)
 
 
-def _measured(trainer: Trainer, pool: narrated_world.Pool) -> dict[str, float]:
+def _measured(trainer: Trainer, dataset: tf.data.Dataset) -> dict[str, float]:
     """Times each step of the loop and, alone in a process, a bare step after each."""
-    local = _BATCH.value // trainer.workers
     loops: list[float] = []
     bare: list[float] = []
     processor: list[float] = []
@@ -112,12 +141,7 @@ def _measured(trainer: Trainer, pool: narrated_world.Pool) -> dict[str, float]:
         last.update(ended=time.perf_counter(), used=time.process_time())
         return {}
 
-    def batches(start: int, worker: int = 0, workers: int = 1) -> tf.data.Dataset:
-        # Kept, so that making batches takes nothing from the steps. Both workers see the same clips
-        # here; what counts is how many.
-        return pool.train(0, local, start, 5).take(2).cache().repeat()
-
-    trainer.run(batches, _BATCH.value, skipped=after_each, save_iterator=False)
+    trainer.run(lambda *place: dataset, _BATCH.value, skipped=after_each, save_iterator=False)
     # The first interval begins after the first step.
     loops, processor = loops[_WARM - 1 :], processor[_WARM - 1 :]
     found = {
@@ -169,7 +193,8 @@ def real_run() -> dict[str, float]:
 
 def _start(run: str, core: int = -1, environment: dict[str, str] | None = None) -> subprocess.Popen:
     command = [sys.executable, "-m", "benchmarks.training_loop", f"--run={run}", f"--core={core}"]
-    command += [f"--steps={_STEPS.value}", f"--batch={_BATCH.value}"]
+    command += [f"--steps={_STEPS.value}", f"--batch={_BATCH.value}", f"--network={_NETWORK.value}"]
+    command += [f"--common_batch_statistics={_COMMON.value}"]
     command += [f"--data={_DATA.value}", f"--word_vectors={_WORDS.value}"]
     clean = {key: value for key, value in os.environ.items() if key != "TF_CONFIG"}
     return subprocess.Popen(
@@ -211,7 +236,7 @@ def main(argv: list[str]) -> None:
         return
     runs: dict[str, list[dict[str, float]]] = {}
     for _ in range(_ROUNDS.value):
-        for name in ("plain", "deterministic", "two", *(["real"] if _DATA.value else [])):
+        for name in (*_RUNS.value, *(["real"] if _DATA.value else [])):
             found = _two_processes() if name == "two" else _finish(_start(name))
             runs.setdefault(name, []).append(found)
 
@@ -221,17 +246,19 @@ def main(argv: list[str]) -> None:
     figures = {
         "bare_step_seconds": round(middle("plain", "bare_seconds"), 4),
         "overhead": round(middle("plain", "overhead"), 4),
-        "deterministic": round(
-            middle("deterministic", "processor_seconds") / middle("plain", "processor_seconds"), 3
-        ),
-        "two_processes": round(
-            middle("two", "clips_per_second") / middle("plain", "clips_per_second"), 3
-        ),
     }
+    for name, key, value in (
+        ("deterministic", "deterministic", "processor_seconds"),
+        ("two", "two_processes", "clips_per_second"),
+    ):
+        if name in runs:
+            figures[key] = round(middle(name, value) / middle("plain", value), 3)
     if "real" in runs:
         figures["input_wait"] = round(middle("real", "input_wait"), 4)
         figures["real_clips_per_second"] = round(middle("real", "clips_per_second"), 1)
-    print_result("training_loop", {"clips": _BATCH.value, "steps": _STEPS.value}, **figures)
+    inputs = {"network": _NETWORK.value, "clips": _BATCH.value, "steps": _STEPS.value}
+    inputs["common_batch_statistics"] = _COMMON.value
+    print_result("training_loop", inputs, **figures)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib.util
 import json
@@ -78,9 +79,13 @@ def _parse(text: str, old: Any, key: str) -> Any:
     try:
         if isinstance(old, str):
             return text
-        value = json.loads(text.lower() if isinstance(old, bool) else text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{key} is {text!r}; expected a {type(old).__name__}.") from error
+        # Tuples as Python writes them or as JSON's lists.
+        read = ast.literal_eval if text.startswith("(") else json.loads
+        value = read(text.lower() if isinstance(old, bool) else text)
+    except (ValueError, SyntaxError) as error:
+        raise ValueError(
+            f"{key} is {text!r}; expected a {type(old).__name__}, like {old!r}."
+        ) from error
     if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if isinstance(old, tuple) and isinstance(value, list):

@@ -30,6 +30,9 @@ def test_overrides_keep_types():
     assert isinstance(config.optimizer.learning_rate, float)
     assert config.data.flip is False
     assert config.data.split == "a+b"
+    for text in ("[3, 4]", "(3, 4)"):
+        config = load_config(str(CONFIGS / "quickstart.py"), [f"training.profile={text}"])
+        assert config.training.profile == (3, 4)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +41,7 @@ def test_overrides_keep_types():
         ("trainning.steps=7", r"no entry 'trainning\.steps'; nearest: 'training\.steps'"),
         ("training.steps=many", "expected a int"),
         ("training.steps=1.5", "expected a int"),
+        ("training.profile=(1", r"expected a tuple, like \(0, 0\)"),
         ("training=3", "is a section"),
         ("training.steps", "section.key=value"),
     ],

@@ -4,13 +4,52 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from mmv_tf.layers.convolution import known_sizes
+
+
+class _Pending(threading.local):
+    """Moments that wait for their exchange, while `each_replica_by_itself` is entered.
+
+    A thread's own, since `tf.distribute` traces each replica in a thread.
+    """
+
+    moments: list[tuple[BatchNorm, tf.Tensor]] | None = None
+
+
+_pending = _Pending()
+
+
+@contextlib.contextmanager
+def each_replica_by_itself() -> Iterator[None]:
+    """Within it, each replica of a model in training is normalised by its own rows' moments.
+
+    That saves two exchanges between the replicas a layer. The moving statistics still follow the
+    global batch's, which all layers exchange at once on leaving. Enter it in replica context.
+    """
+    _pending.moments = []
+    try:
+        yield
+        _update_together(_pending.moments)
+    finally:
+        _pending.moments = None
+
+
+def _update_together(moments: list[tuple[BatchNorm, tf.Tensor]]) -> None:
+    if not moments:
+        return
+    sizes = [values.shape[-1] for _, values in moments]
+    gathered = _of_each_replica(tf.concat([values for _, values in moments], axis=-1))
+    for (layer, _), values in zip(moments, tf.split(gathered, sizes, axis=-1), strict=True):
+        layer.update(*_pooled(values))
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
@@ -93,28 +132,35 @@ class BatchNorm(keras.layers.Layer):
             return tf.nn.relu(outputs) if relu else outputs
         if valid is not None:
             valid = tf.cast(valid, tf.bool)
-        one_replica = tf.distribute.get_strategy().num_replicas_in_sync == 1
-        if one_replica and (valid is None or valid.shape.rank == 0):
+        alone = _pending.moments is not None or (
+            tf.distribute.get_strategy().num_replicas_in_sync == 1
+        )
+        if alone and (valid is None or valid.shape.rank == 0):
             outputs, mean, variance = _fused(inputs, gamma, beta, self.epsilon)
-            counts = _count(inputs) > 0
-            counts = counts if valid is None else valid & counts
+            count = _count(inputs)
+            count = count if valid is None else tf.where(valid, count, 0.0)
         else:
             rows = None if valid is None else tf.broadcast_to(valid, tf.shape(inputs)[:1])
-            mean, variance, count = _common_moments(inputs, rows)
-            outputs = _normalize_by_common_moments(
-                inputs, gamma, beta, self.epsilon, (mean, variance, count), rows
+            moments = _own_moments(inputs, rows)
+            moments = moments[tf.newaxis] if alone else _of_each_replica(moments)
+            mean, variance, count = _pooled(moments)
+            outputs = _normalize_by_moments(
+                inputs, gamma, beta, self.epsilon, (mean, variance, count), rows, alone
             )
-            counts = count > 0
-        outputs = tf.nn.relu(outputs) if relu else outputs
-        self._update(self.moving_mean, mean, counts)
-        self._update(self.moving_variance, variance, counts)
-        return outputs
+        if _pending.moments is None:
+            self.update(mean, variance, count)
+        else:
+            own = tf.stack([count * tf.ones_like(mean), mean, variance])
+            _pending.moments.append((self, tf.stop_gradient(own)))
+        return tf.nn.relu(outputs) if relu else outputs
 
-    def _update(self, moving: Any, batch: tf.Tensor, counts: tf.Tensor) -> None:
-        old = tf.convert_to_tensor(moving)
-        batch = tf.stop_gradient(batch)
-        new = self.momentum * old + (1.0 - self.momentum) * batch
-        moving.assign(tf.where(counts, new, old))
+    def update(self, mean: tf.Tensor, variance: tf.Tensor, count: tf.Tensor) -> None:
+        """Has the moving statistics follow a batch's, unless that has no values."""
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            old = tf.convert_to_tensor(moving)
+            batch = tf.stop_gradient(batch)
+            new = self.momentum * old + (1.0 - self.momentum) * batch
+            moving.assign(tf.where(count > 0, new, old))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The shape does not change."""
@@ -162,20 +208,22 @@ def _count(inputs: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
 
 
-def _common_moments(
-    inputs: tf.Tensor, rows: tf.Tensor | None
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Mean, biased variance and count over the valid rows of all replicas, in one exchange.
-
-    From each replica's own mean and variance, not from sums of squares, which lose digits.
-    """
+def _own_moments(inputs: tf.Tensor, rows: tf.Tensor | None) -> tf.Tensor:
+    """Count, mean and biased variance of this replica's valid rows, [3, C]."""
     own = inputs if rows is None else tf.boolean_mask(inputs, rows)
     ones, zeros = tf.ones(inputs.shape[-1]), tf.zeros(inputs.shape[-1])
     count = _count(own)
     _, mean, variance = _fused(own, ones, zeros, 0.0)
     # Of no values at all the kernel makes NaN.
     mean, variance = (tf.where(count > 0, moment, 0.0) for moment in (mean, variance))
-    moments = _gathered(tf.stack([count * ones, mean, variance]))
+    return tf.stack([count * ones, mean, variance])
+
+
+def _pooled(moments: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """[replicas, 3, C] -> mean, biased variance and count of all rows together.
+
+    From each replica's own mean and variance, not from sums of squares, which lose digits.
+    """
     counts, means, variances = tf.unstack(moments, axis=1)
     total = tf.reduce_sum(counts, axis=0)
     divisor = tf.maximum(total, 1.0)
@@ -184,15 +232,16 @@ def _common_moments(
     return mean, variance, total[0]
 
 
-def _normalize_by_common_moments(
+def _normalize_by_moments(
     inputs: tf.Tensor,
     gamma: tf.Tensor,
     beta: tf.Tensor,
     epsilon: float,
     moments: tuple[tf.Tensor, tf.Tensor, tf.Tensor],
     rows: tf.Tensor | None,
+    alone: bool,
 ) -> tf.Tensor:
-    """With the gradient that goes through all replicas' moments, in one exchange too."""
+    """With the gradient that goes through the moments; those of all replicas in one exchange."""
     mean, variance, count = moments
 
     @tf.custom_gradient
@@ -212,7 +261,8 @@ def _normalize_by_common_moments(
             direct = tf.reshape(direct, known_sizes(inputs))
             # The loss's gradient by each replica's gamma and beta, summed, says all about how the
             # moments act on it: their part is linear in the normalised inputs.
-            sums = tf.reduce_sum(_gathered(tf.stack([by_gamma, by_beta])), axis=0)
+            sums = tf.stack([by_gamma, by_beta])
+            sums = sums if alone else _summed(sums)
             slope, offset = tf.unstack(
                 sums * gamma * tf.math.rsqrt(variance + epsilon) / tf.maximum(count, 1.0)
             )
@@ -227,10 +277,24 @@ def _normalize_by_common_moments(
     return normalize(inputs, gamma, beta)
 
 
-def _gathered(tensor: tf.Tensor) -> tf.Tensor:
-    """[...] of this replica -> [replicas, ...] of all, in order."""
+def _of_each_replica(tensor: tf.Tensor) -> tf.Tensor:
+    """[...] of this replica -> [replicas, ...] of all, in order.
+
+    As a sum in which each replica fills its own row: that is one exchange, where `all_gather` takes
+    two, since it asks for sizes first (on a loopback 1.0 ms against 1.5).
+    """
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    context = tf.distribute.get_replica_context()
+    if replicas == 1 or context is None:
+        return tensor[None]
+    own = tf.range(replicas) == context.replica_id_in_sync_group
+    rows = tf.where(tf.reshape(own, [-1] + [1] * tensor.shape.rank), tensor, tf.zeros_like(tensor))
+    return tf.ensure_shape(_summed(rows), [replicas, *tensor.shape])
+
+
+def _summed(tensor: tf.Tensor) -> tf.Tensor:
+    """The sum over the replicas."""
     context = tf.distribute.get_replica_context()
     if tf.distribute.get_strategy().num_replicas_in_sync == 1 or context is None:
-        return tensor[None]
-    gathered = context.all_gather(tensor[None], axis=0)
-    return tf.ensure_shape(gathered, [None, *tensor.shape])
+        return tensor
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, tensor)

@@ -65,6 +65,10 @@ def default_config() -> ml_collections.ConfigDict:
             # The decay of the averages of the weights, such as 0.999; 0 for no averages.
             "average_decay": 0.0,
             "jit_compile": False,
+            # Batch norm by the global batch's statistics. If not, by those of each replica's rows:
+            # quicker where replicas are far from each other, noisier, and no longer the same
+            # whatever their number. The moving statistics are the global batch's in any case.
+            "common_batch_statistics": True,
             # Repeats bit for bit on the same machine; slower.
             "deterministic": False,
             # Steps in a row whose loss or gradient is not finite, until the run stops.

@@ -99,22 +99,25 @@ def test_wrong_momentum_is_refused():
 
 
 def test_two_replicas_have_the_statistics_and_gradients_of_one_with_all_rows():
+    """Or, by themselves, those of one with their rows, and the moving statistics of all."""
     # Logical devices have to be made before TensorFlow starts, so in a process of its own.
     program = """
+        import contextlib
         import numpy as np, tensorflow as tf
         tf.config.set_logical_device_configuration(
             tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
         from mmv_tf.layers import BatchNorm
+        from mmv_tf.layers.batch_norm import each_replica_by_itself
         x = np.random.default_rng(0).normal(2., 3., (6, 2, 4, 5, 3)).astype(np.float32)
         x[3:] += 10  # the replicas' means differ
         pick = np.random.default_rng(1).normal(size=x.shape).astype(np.float32)
 
-        def run(strategy, valid):
+        def run(strategy, valid, rows=slice(None), mode=contextlib.nullcontext):
             with strategy.scope():
                 norm = BatchNorm()
                 norm.build((None, 3))
             def step(x, pick, valid):
-                with tf.GradientTape() as tape:
+                with tf.GradientTape() as tape, mode():
                     tape.watch(x)
                     y = norm(x, training=True, valid=valid, relu=True)
                     loss = tf.reduce_sum(y * pick)
@@ -125,18 +128,27 @@ def test_two_replicas_have_the_statistics_and_gradients_of_one_with_all_rows():
             def part(a):
                 if a is None: return None
                 return strategy.experimental_distribute_values_from_function(
-                    lambda c: tf.constant(np.split(a, n)[c.replica_id_in_sync_group]))
+                    lambda c: tf.constant(np.split(a[rows], n)[c.replica_id_in_sync_group]))
             out = strategy.run(step, args=(part(x), part(pick), part(valid)))
             local = [tf.concat(strategy.experimental_local_results(o), 0).numpy() for o in out]
             local[2:] = [each[0] for each in local[2:]]  # the same on every replica
             return [*local, norm.moving_mean.numpy(), norm.moving_variance.numpy()]
 
-        for valid in (None, np.array([1, 1, 0, 1, 0, 0], bool)):
-            if valid is not None: pick[~valid] = 0
-            one = run(tf.distribute.get_strategy(), valid)
-            two = run(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), valid)
-            for a, b in zip(one, two):
+        def agree(one, other):
+            for a, b in zip(one, other, strict=True):
                 np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+        alone = tf.distribute.get_strategy()
+        mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+        for valid in (None, np.array([1, 1, 0, 1, 0, 0], bool), np.array([1, 1, 1, 0, 0, 0], bool)):
+            if valid is not None: pick[~valid] = 0
+            one = run(alone, valid)
+            agree(one, run(mirrored, valid))
+            first, second = (run(alone, valid, rows) for rows in (slice(3), slice(3, 6)))
+            apart = run(mirrored, valid, mode=each_replica_by_itself)
+            agree(apart[:2], [np.concatenate(pair) for pair in zip(first[:2], second[:2])])
+            agree(apart[2:4], [sum(pair) for pair in zip(first[2:4], second[2:4])])
+            agree(apart[4:], one[4:])
         print("agree")
     """
     done = subprocess.run(

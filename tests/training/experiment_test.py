@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mmv_tf import training
+from mmv_tf.configuration import differences
 from mmv_tf.data.writer import read_manifest
 from mmv_tf.training import experiment
 from mmv_tf.training.checkpoints import MODEL_FILE, NETWORK_FILE
@@ -135,6 +136,17 @@ def test_records_left_out_are_counted_to_the_last_line(
     assert metrics == {"payload checksum": 1}
     line = f"{written - 1} of {written} records are read; left out: 1 payload checksum."
     assert caplog.messages[-1] == f"{tmp_path / 'run'}: {line}"
+
+
+def test_workers_must_have_the_same_data_but_not_in_the_same_place(config):
+    settings = json.loads(config.to_json())
+    manifest = {"shards": [{"sha256": "ab", "examples": 3}]}
+    first = experiment._identity(settings, [manifest])
+    elsewhere = {**settings, "data": {**settings["data"], "directory": "/another/machine"}}
+    assert experiment._identity(elsewhere, [manifest]) == first
+    manifest["shards"][0]["examples"] = 4
+    different = differences(first, experiment._identity(settings, [manifest]))
+    assert [key for key, *_ in different] == ["manifest.json"]
 
 
 def test_loading_what_is_not_there_says_so(tmp_path):

@@ -14,6 +14,8 @@ import time
 import numpy as np
 import pytest
 
+from tests.training import worker_main
+
 ROOT = pathlib.Path(__file__).parents[2]
 SECONDS = 240
 
@@ -114,7 +116,24 @@ def assert_close(found, alone):
 
 
 def test_two_replicas_equal_one_with_the_whole_batch(replicas):
-    assert_close(replicas["two"], replicas["one"])
+    """With clips that lack a sound or a narration, several candidates, and a clipped gradient."""
+    one, two = replicas["one"], replicas["two"]
+    assert_close(two, one)
+    assert one["steps"][0][2] > worker_main.CLIP_NORM
+    gradients = [np.concatenate([np.ravel(v) for v in r["gradient"]]) for r in (one, two)]
+    difference = np.linalg.norm(gradients[1] - gradients[0])
+    assert 0 < difference <= 1e-5 * np.linalg.norm(gradients[0])
+
+
+@pytest.mark.slow  # a quick one is the layer's own
+def test_replicas_may_have_batch_statistics_of_their_own(tmp_path, replicas):
+    result = tmp_path / "result.json"
+    settings = dict(deterministic=True, common_batch_statistics=False)
+    finish([start(tmp_path, "one_and_two", result=str(result), **settings)])
+    found = read(result)
+    assert found["one"] == replicas["one"], "one replica has no others"
+    losses = [run["two"]["steps"][0][1] for run in (found, replicas)]
+    assert losses[0] != pytest.approx(losses[1], rel=1e-3)
 
 
 def test_two_workers_equal_one_and_stop_and_go_on_together(tmp_path, alone):

@@ -1,12 +1,14 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
 import os
+import re
 import signal
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import metadata as hparams_metadata
 
 from mmv_tf import training
 from mmv_tf.training import checkpoint_store, optimization
@@ -41,6 +43,19 @@ def scalars(directory):
     }
 
 
+def settings_shown(directory):
+    """What TensorBoard's page of HParams has."""
+    events = EventAccumulator(str(directory / "tensorboard"))
+    events.Reload()
+    content = events.SummaryMetadata(hparams_metadata.SESSION_START_INFO_TAG)
+    start = hparams_metadata.parse_session_start_info_plugin_data(content.plugin_data.content)
+    kinds = {"string_value", "number_value", "bool_value"}
+    return {
+        name: next(getattr(v, kind) for kind in kinds if v.HasField(kind))
+        for name, v in start.hparams.items()
+    }
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A finished run of eight steps."""
@@ -55,7 +70,7 @@ def whole(tmp_path_factory):
     return run, metrics, trainer.model.get_weights()
 
 
-def test_the_loss_falls(tmp_path):
+def test_the_loss_falls_and_progress_shows_it(tmp_path, capsys):
     values = {name: value[:BATCH] for name, value in linear_world.examples().items()}
     trainer = make_trainer(tmp_path, steps=30)
     first = make_trainer(tmp_path / "first", steps=1).run(
@@ -63,6 +78,10 @@ def test_the_loss_falls(tmp_path):
     )
     last = trainer.run(linear_world.dataset(BATCH, values), BATCH)
     assert last["loss"] < 0.7 * first["loss"]
+    shown = capsys.readouterr().err.splitlines()[-1]
+    assert re.match(
+        r"train: 30/30 steps \(100%\), .* taken, loss=[\d.]+, clips/s=[\d.]+, waiting=\d+%", shown
+    )
 
 
 def test_tensorboard_has_every_term(whole):
@@ -85,6 +104,7 @@ def test_tensorboard_has_every_term(whole):
     assert found["train/loss"][-1][1] == pytest.approx(metrics["loss"])
     assert found["train/skipped/no frames"][-1] == (8, 3)
     assert found["train/temperature"][0][1] == pytest.approx(0.07)
+    assert settings_shown(run) == {"optimizer.learning_rate": 0.05, "sizes": "(1, 2)"}
     both = metrics["loss/va"] + metrics["loss/vt"]
     assert metrics["loss"] == pytest.approx(both, rel=1e-5)
 

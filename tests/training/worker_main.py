@@ -15,6 +15,7 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import numpy as np
 import tensorflow as tf
 
 from mmv_tf import training
@@ -25,6 +26,7 @@ from tests.training import linear_world
 
 BATCH = 8
 FRAMES = (2, 2, 2, 3)
+CLIP_NORM = 0.5
 
 
 def batches(start, worker=0, workers=1):
@@ -39,17 +41,22 @@ def batches(start, worker=0, workers=1):
 
 
 def train(strategy, directory, slow=0.0, optimizer=None, **changes):
-    """Trains; returns each step's loss and gradient norm, and the weights at the end."""
+    """Trains; returns each step's loss and gradient norm, and the weights at the end.
+
+    And the first step's gradient, as LARS has it then: clipped, and scaled a variable at a time.
+    """
     seed_everything(0, changes.get("deterministic", False))
     # Not Adam: where a gradient is nothing but rounding, it takes steps of full size.
-    optimizer = linear_world.optimizer_settings(name="lars", trust=0.1, **(optimizer or {}))
+    optimizer = linear_world.optimizer_settings(
+        name="lars", trust=0.1, clip_norm=CLIP_NORM, **(optimizer or {})
+    )
     agreement.require_the_same(strategy, {"optimizer": optimizer.to_dict()})
     pathlib.Path(directory).mkdir(exist_ok=True)
     with strategy.scope():
         model = linear_world.fine_and_coarse()
     settings = linear_world.settings(**changes)
     trainer = Trainer(model, strategy, settings, optimizer, pathlib.Path(directory))
-    steps = []
+    steps, gradient = [], []
 
     def watch():
         time.sleep(slow)
@@ -60,12 +67,14 @@ def train(strategy, directory, slow=0.0, optimizer=None, **changes):
 
     def record(values, batch, step):
         steps.append([step, values["loss"], values["gradient_norm"]])
+        if step == 1:
+            gradient.extend(np.asarray(v.value).tolist() for v in trainer.optimizer.velocities)
         return checked(values, batch, step)
 
     trainer._checked = record
     trainer.run(batches, BATCH, skipped=watch)
     weights = [weight.tolist() for weight in model.get_weights()]
-    return {"steps": steps, "weights": weights}
+    return {"steps": steps, "gradient": gradient, "weights": weights}
 
 
 def train_twice(directory, **arguments):
