@@ -68,7 +68,9 @@ def make_network() -> Any:
 def exported(model: Any, folder: str, clips: tf.Tensor) -> Callable[[], Any]:
     """A call of the signature that a user loads."""
     path = pathlib.Path(folder) / "saved_model"
-    options = publishing.ExportOptions(modalities=("video",), fold_batch_norms=True)
+    options = publishing.ExportOptions(
+        modalities=("video",), fold_batch_norms=True, weights=_DTYPE.value
+    )
     publishing.export(model, path, options=options)
     loaded = tf.saved_model.load(str(path))
     signature = loaded.signatures["video"]

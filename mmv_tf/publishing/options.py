@@ -20,7 +20,8 @@ class ExportOptions:
       fold_batch_norms: for serving: each batch norm goes into the convolution or linear map before
         it, or becomes one multiplication and addition. Such an export can't be fine-tuned.
       weights: "float32", or "bfloat16" or "float16" to halve the files: kernels and tables are
-        stored so and computed with in float32. Such an export can't be fine-tuned.
+        stored so. Layers that compute in this type take them as they are, which is quickest; others
+        compute with them in float32. Such an export can't be fine-tuned.
       video_jpeg: add the signature "video_jpeg", which takes JPEG frames as bytes.
       jpeg_size: height and width that its frames are cut and resized to; None: those that the
         network was trained at (its metadata's "size").

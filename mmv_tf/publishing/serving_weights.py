@@ -35,10 +35,12 @@ class ServingWeights:
     def __init__(self, layers: Iterable[keras.layers.Layer], fold: bool, dtype: str):
         parts = list(_flatten(layers))
         values: dict[int, tuple[keras.Variable, np.ndarray]] = {}
+        computes: dict[int, str] = {}
         for part in parts:
             for weight in part._trainable_variables + part._non_trainable_variables:
                 if keras.backend.is_float_dtype(weight.dtype):
                     values[id(weight)] = (weight, weight.numpy())
+                    computes[id(weight)] = part.compute_dtype
         self._calls: list[tuple[BatchNorm, Callable[..., tf.Tensor]]] = []
         if fold:
             before = dict(_pairs(parts))
@@ -55,22 +57,24 @@ class ServingWeights:
             variable = tf.Variable(
                 tf.cast(value, stored), trainable=False, name=weight.path.replace("/", "_")
             )
-            self._mapping.append((weight, variable, key in tables))
+            as_stored = key in tables or stored == computes[key]
+            self._mapping.append((weight, variable, as_stored))
         self.variables = [variable for _, variable, _ in self._mapping]
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
         """Within it the network computes with these variables; calls are for inference."""
-        mapping = [
-            (weight, variable.read_value() if table else tf.cast(variable, weight.dtype))
-            for weight, variable, table in self._mapping
-        ]
+        scope = keras.StatelessScope()
+        for weight, variable, as_stored in self._mapping:
+            # Not as the scope's argument, which would be cast to the weight's own type.
+            value = variable.read_value() if as_stored else tf.cast(variable, weight.dtype)
+            scope.add_update((weight, value))
         with contextlib.ExitStack() as stack:
             for norm, call in self._calls:
                 # Past Keras, whose layers take note of what is set on them.
                 object.__setattr__(norm, "call", call)
                 stack.callback(object.__delattr__, norm, "call")
-            stack.enter_context(keras.StatelessScope(state_mapping=mapping))
+            stack.enter_context(scope)
             yield
 
 
