@@ -102,7 +102,8 @@ class Conv3DUnit(keras.layers.Layer):
         """See the class; `valid` as in `BatchNorm`."""
         x = inputs
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            x = convolve(x, tf.convert_to_tensor(convolution.kernel), convolution.strides)
+            kernel = tf.convert_to_tensor(convolution.kernel)
+            x = convolve(x, kernel, convolution.strides, training)
             x = norm(x, training=training, valid=valid, relu=True)
         return x if self.gate is None else self.gate(x)
 

@@ -11,7 +11,10 @@ pass took, in milliseconds of processor time,
     k x 1 x 1, kernel's gradient
       as matrix products             137.0 -> 123.6   46.0 -> 37.7
 
-and the forward passes are alike. Spatial kernels gain nothing from 2-D convolutions.
+and the forward passes are alike. At inference 1 x 1 x 1 kernels are convolutions nevertheless:
+TensorFlow fuses those with the bias and ReLU behind them, and a matrix product only if no reshape
+stands between. Exported S3D-G took 11 % less time so in bfloat16, 2 % in float32. Spatial kernels
+gain nothing from 2-D convolutions.
 """
 
 from __future__ import annotations
@@ -22,20 +25,23 @@ from typing import Any
 import tensorflow as tf
 
 
-def convolve(inputs: tf.Tensor, kernel: tf.Tensor, strides: Sequence[int]) -> tf.Tensor:
+def convolve(
+    inputs: tf.Tensor, kernel: tf.Tensor, strides: Sequence[int], training: bool = False
+) -> tf.Tensor:
     """SAME convolution without bias.
 
     Args:
       inputs: [B, H, W, C] or [B, T, H, W, C].
       kernel: [k, k, C, filters] or [k_t, k, k, C, filters].
       strides: (height, width) or (time, height, width).
+      training: choose the kernel for a quick backward pass; the results are the same.
 
     Returns:
       [B, H', W', filters] or [B, T', H', W', filters].
     """
     sizes = kernel.shape[:-2]
     at_rest = all(stride == 1 for stride in strides)
-    if all(size == 1 for size in sizes):
+    if training and all(size == 1 for size in sizes):
         if not at_rest:
             inputs = inputs[(slice(None), *(slice(None, None, stride) for stride in strides))]
         return _pointwise(inputs, kernel)

@@ -63,8 +63,9 @@ class ResidualBlock(keras.layers.Layer):
         )
 
     @staticmethod
-    def _convolve(convolution: Any, inputs: tf.Tensor) -> tf.Tensor:
-        return convolve(inputs, tf.convert_to_tensor(convolution.kernel), convolution.strides)
+    def _convolve(convolution: Any, inputs: tf.Tensor, training: bool) -> tf.Tensor:
+        kernel = tf.convert_to_tensor(convolution.kernel)
+        return convolve(inputs, kernel, convolution.strides, training)
 
     def build(self, input_shape: Shape) -> None:
         """Creates the children's weights; only the channel count has to be known."""
@@ -92,10 +93,10 @@ class ResidualBlock(keras.layers.Layer):
             x = norm(x, training=training, valid=valid, relu=True)
             if index == 0:
                 if self.shortcut is not None:
-                    shortcut = self._convolve(self.shortcut, x)
+                    shortcut = self._convolve(self.shortcut, x, training)
                 if self.shift is not None:
                     x = self.shift(x, num_frames=num_frames)
-            x = self._convolve(convolution, x)
+            x = self._convolve(convolution, x, training)
         return x + shortcut
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

@@ -52,7 +52,7 @@ def make_time_cyclic(monkeypatch):
     """Makes convolutions over time and the shift cyclic, so that all frames stay alike."""
     original = tf.nn.convolution
 
-    def convolve(inputs, kernel, strides):
+    def convolve(inputs, kernel, strides, training=False):
         time = kernel.shape[0]
         # A clip of equal frames padded with more of them; the rest of the padding is SAME's.
         padded = tf.concat([inputs[:, :1]] * time + [inputs] + [inputs[:, -1:]] * time, axis=1)

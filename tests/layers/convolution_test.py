@@ -51,12 +51,23 @@ def test_outputs_and_gradients_are_those_of_the_plain_convolution(kernel, stride
 
         return all_of_it(x, w)
 
-    found = run(lambda x, w: convolve(x, w, strides))
+    found = run(lambda x, w: convolve(x, w, strides, training=True))
     for one, other in zip(found, run(plain), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
     if len(kernel) == 3 and set(strides) == {1}:
         expected = numpy_reference.convolve(x.astype(np.float64), w.astype(np.float64))
         np.testing.assert_allclose(found[0], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_at_inference_pointwise_kernels_are_convolutions_that_can_be_fused():
+    x, w = tf.ones([1, 2, 4, 4, 3]), tf.random.stateless_normal([1, 1, 1, 3, 5], [0, 0])
+
+    def operations(training):
+        function = tf.function(lambda x: convolve(x, w, (1, 1, 1), training), autograph=False)
+        np.testing.assert_allclose(function(x), tf.tensordot(x, w[0, 0, 0], 1), rtol=1e-5)
+        return {o.type for o in function.get_concrete_function(x).graph.get_operations()}
+
+    assert "Conv3D" in operations(False) and "MatMul" in operations(True)
 
 
 def test_known_sizes_reshape_to_the_same_shape():
