@@ -430,13 +430,13 @@ def test_the_largest_network_in_time_and_memory(tmp_path):
         "import tensorflow as tf\n"
         "from mmv_tf import pretrained\n"
         "from tests.pretrained import checkpoints\n"
-        # Not getrusage, which starts from what the parent once had.
-        "status = lambda: dict(x.split(':') for x in open('/proc/self/status') if ':' in x)\n"
-        "peak = lambda: int(status()['VmHWM'].split()[0]) / 1024\n"
+        "from tests.process_memory import mebibytes\n"
         "tf.ones([1]) + 1\n"
-        "before, start = peak(), time.time()\n"
+        "before, start = mebibytes('VmHWM'), time.time()\n"
         "model = pretrained.import_haiku_checkpoint(sys.argv[1])\n"
-        "print(time.time() - start, peak() - before, model.video.feature_dim)\n"
+        "seconds = time.time() - start\n"
+        "grown = mebibytes('VmHWM') - before\n"
+        "print(seconds, grown, model.video.feature_dim)\n"
     )
     path = tmp_path / "x2.pkl"
     checkpoints.write(path, checkpoints.released_tree("tsm50x2"))

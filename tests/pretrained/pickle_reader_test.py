@@ -17,6 +17,7 @@ import pytest
 
 from mmv_tf.pretrained import pickle_names
 from mmv_tf.pretrained.pickle_reader import MAX_STEPS, RefusedError, forget_pages, read_arrays
+from tests import process_memory
 
 FIXTURE = pathlib.Path(__file__).parents[3] / "shared" / "haiku_fixture" / "tiny"
 RANDOM = np.random.default_rng(0)
@@ -54,21 +55,12 @@ def file(tmp_path):
     return write
 
 
-def memory(what):
-    """Bytes of this process now ("VmRSS") or at most since `more_memory` began ("VmHWM")."""
-    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(what))
-
-
 @contextlib.contextmanager
 def more_memory():
-    """Yields a function that tells how much more memory there was within, at most.
-
-    Not getrusage's peak: one that this process had long before would hide any other.
-    """
-    pathlib.Path("/proc/self/clear_refs").write_text("5")
-    before = memory("VmRSS")
-    yield lambda: memory("VmHWM") - before
+    """Yields a function that tells how many MiB more there were within, at most."""
+    process_memory.reset_peak()
+    before = process_memory.mebibytes()
+    yield lambda: process_memory.mebibytes("VmHWM") - before
 
 
 # What has to be read.
@@ -138,7 +130,7 @@ def test_arrays_are_views_of_the_file(file):
     path = file(pickle.dumps(tree, protocol=4))
     with more_memory() as more:
         read = read_arrays(path)
-    assert more() < 4 << 20  # of 16 MB
+    assert more() < 4  # of 16
     forget_pages(read["w"])
     np.testing.assert_array_equal(read["w"], 1)
 
@@ -164,7 +156,7 @@ def refused(path, message):
         read_arrays(path)
     assert str(path) in str(caught.value)
     assert len(str(caught.value)) < 1000
-    assert more() < 300 << 20
+    assert more() < 300
     assert not os.path.exists(path.parent / TOUCHED)
 
 

@@ -12,6 +12,8 @@ import subprocess
 import sys
 from typing import Any
 
+from tests import process_memory
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 
@@ -43,12 +45,11 @@ class ServerProcess:
 
     def memory(self, field: str = "VmRSS") -> float:
         """MiB in use now, or with "VmHWM" at most."""
-        status = pathlib.Path(f"/proc/{self._process.pid}/status").read_text()
-        return int(re.search(rf"{field}:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]
+        return process_memory.mebibytes(field, self._process.pid)
 
     def reset_peak(self) -> None:
         """Makes "VmHWM" start again from what is in use."""
-        pathlib.Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
+        process_memory.reset_peak(self._process.pid)
 
     def alive(self) -> bool:
         return self._process.poll() is None
