@@ -7,9 +7,8 @@ from __future__ import annotations
 import numpy as np
 
 from mmv_tf.data import record_keys
-from mmv_tf.data.key_maps import KeyMap
-from mmv_tf.data.record_checks.features import Features
-from mmv_tf.data.record_checks.rules import Expected, Limits, Wrong
+from mmv_tf.data.record_checks.rules import Wrong
+from mmv_tf.data.record_checks.subject import Subject
 
 CAPTION_COUNT = "caption counts differ"
 CAPTION_LENGTH = "caption too long"
@@ -17,15 +16,9 @@ CAPTION_TIMES = "caption times"
 TOO_MANY_CAPTIONS = "too many captions"
 
 
-def check_captions(
-    features: Features,
-    keys: KeyMap,
-    expected: Expected,
-    limits: Limits,
-    seconds: float | None,
-) -> list[str]:
+def check_captions(subject: Subject) -> list[str]:
     """Checks how many captions there are, how long, and when; notes "no captions"."""
-    del seconds
+    features, keys, limits = subject.features, subject.keys, subject.limits
     lists = keys.caption_lists
     captions = features.either(keys.caption, "bytes_list", lists)
     starts = np.array(features.either(keys.caption_start, "int64_list", lists), np.int64)
@@ -56,7 +49,7 @@ def check_captions(
         if wrong.any():
             index = int(np.flatnonzero(wrong)[0])
             raise Wrong(CAPTION_TIMES, f"caption {index}, {starts[index]}-{ends[index]} us, {what}")
-    window = expected.caption_window_seconds
+    window = subject.expected.caption_window_seconds
     clip_start = features.number(record_keys.CLIP_START, "int64_list")
     clip_end = features.number(record_keys.CLIP_END, "int64_list")
     if window is not None and clip_start is not None and clip_end is not None:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from mmv_tf.data import record_keys
 from mmv_tf.data.jpeg_header import JpegProblem, read_jpeg_header
-from mmv_tf.data.key_maps import KeyMap
-from mmv_tf.data.record_checks.features import Features
-from mmv_tf.data.record_checks.rules import Expected, Limits, Wrong, check_rate
+from mmv_tf.data.record_checks.rules import Wrong, check_rate
+from mmv_tf.data.record_checks.subject import Subject
 
 MISSING_KEY = "missing key"
 EMPTY_ID = "empty example id"
@@ -23,16 +22,18 @@ FRAME_RATE = "wrong frame rate"
 CLIP_TIMES = "clip times"
 
 
-def _sound_alone(features: Features, keys: KeyMap, expected: Expected) -> bool:
+def _sound_alone(subject: Subject) -> bool:
     """Whether a record has no frames and need not have any."""
+    features, keys = subject.features, subject.keys
     heard = features.has(keys.waveform) or features.has(keys.log_mel)
-    return not expected.pictures and heard and not features.has(keys.frames)
+    return not subject.expected.pictures and heard and not features.has(keys.frames)
 
 
-def check_keys(features: Features, keys: KeyMap, expected: Expected) -> None:
+def check_keys(subject: Subject) -> None:
     """Checks that the features are there that every record must have, and its id."""
+    features, keys = subject.features, subject.keys
     missing = [key for key in keys.required if not features.has(key)]
-    if _sound_alone(features, keys, expected):
+    if _sound_alone(subject):
         missing = [key for key in missing if key != keys.frames]
     if missing:
         raise Wrong(MISSING_KEY, f"it lacks {', '.join(missing)}")
@@ -42,25 +43,25 @@ def check_keys(features: Features, keys: KeyMap, expected: Expected) -> None:
             raise Wrong(EMPTY_ID, f"{keys.example_id} is {list(identity)!r}")
 
 
-def check_clip(
-    features: Features, keys: KeyMap, expected: Expected, limits: Limits
-) -> float | None:
+def check_clip(subject: Subject) -> float | None:
     """Checks clip times, frames and rate; returns how many seconds the clip's media last."""
+    features, expected = subject.features, subject.expected
     start = features.number(record_keys.CLIP_START, "int64_list")
     end = features.number(record_keys.CLIP_END, "int64_list")
     if start is not None and end is not None and not 0 <= start < end:
         raise Wrong(CLIP_TIMES, f"the clip is from {start} to {end} microseconds")
-    if _sound_alone(features, keys, expected):
+    if _sound_alone(subject):
         return None if start is None or end is None else (end - start) / record_keys.MICROSECONDS
-    count = _check_frames(features, keys, limits)
+    count = _check_frames(subject)
     rate = features.number(record_keys.FRAME_RATE, "float_list")
     check_rate(FRAME_RATE, rate, expected.frame_rate)
     rate = expected.frame_rate if rate is None else rate
     return None if rate is None else count / rate
 
 
-def _check_frames(features: Features, keys: KeyMap, limits: Limits) -> int:
+def _check_frames(subject: Subject) -> int:
     """Checks number, headers and sizes of the frames; returns how many there are."""
+    features, keys, limits = subject.features, subject.keys, subject.limits
     frames = [
         step[0] if len(step) == 1 else b"" for step in features.steps(keys.frames, "bytes_list")
     ]

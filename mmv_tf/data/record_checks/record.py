@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from typing import Any
 
 from mmv_tf.data import record_keys
@@ -14,6 +15,7 @@ from mmv_tf.data.record_checks.clip import check_clip, check_keys
 from mmv_tf.data.record_checks.features import Features
 from mmv_tf.data.record_checks.rules import Checked, Expected, Limits, Problem, Wrong
 from mmv_tf.data.record_checks.sound import check_log_mel, check_sound
+from mmv_tf.data.record_checks.subject import Subject
 
 NOT_EXAMPLE = "not a SequenceExample"
 LABEL_RANGE = "label out of range"
@@ -34,15 +36,15 @@ def check_record(payload: bytes, keys: KeyMap, expected: Expected, limits: Limit
     problems: list[Problem] = []
     notes: list[str] = []
     example_id = _example_id(features, keys)
-    seconds = None
+    subject = Subject(features, keys, expected, limits)
     try:
-        check_keys(features, keys, expected)
-        seconds = check_clip(features, keys, expected, limits)
+        check_keys(subject)
+        subject = dataclasses.replace(subject, seconds=check_clip(subject))
     except Wrong as wrong:
         problems.append(wrong.problem)
     for check in (check_sound, check_log_mel, check_captions, _check_label):
         try:
-            notes += check(features, keys, expected, limits, seconds)
+            notes += check(subject)
         except Wrong as wrong:
             problems.append(wrong.problem)
     return Checked(example_id, tuple(problems), tuple(notes))
@@ -55,15 +57,9 @@ def _example_id(features: Features, keys: KeyMap) -> str:
     return values[0].decode(errors="replace") if len(values) else ""
 
 
-def _check_label(
-    features: Features,
-    keys: KeyMap,
-    expected: Expected,
-    limits: Limits,
-    seconds: float | None,
-) -> list[str]:
-    del keys, limits, seconds
-    labels = features.context(record_keys.LABEL_INDEX, "int64_list")
+def _check_label(subject: Subject) -> list[str]:
+    expected = subject.expected
+    labels = subject.features.context(record_keys.LABEL_INDEX, "int64_list")
     for label in labels:
         if label < 0 or (expected.labels is not None and label >= expected.labels):
             raise Wrong(LABEL_RANGE, f"{label} of {expected.labels} classes")

@@ -7,9 +7,8 @@ from __future__ import annotations
 import numpy as np
 
 from mmv_tf.data import record_keys
-from mmv_tf.data.key_maps import KeyMap
-from mmv_tf.data.record_checks.features import Features
-from mmv_tf.data.record_checks.rules import Expected, Limits, Wrong, check_rate
+from mmv_tf.data.record_checks.rules import Wrong, check_rate
+from mmv_tf.data.record_checks.subject import Subject
 
 AUDIO_NOT_FINITE = "audio not finite"
 AUDIO_RANGE = "audio out of range"
@@ -24,20 +23,15 @@ _LOUDEST = 16.0
 _SHORTEST_SHARE, _LONGEST_SHARE = 0.5, 2.0
 
 
-def check_sound(
-    features: Features,
-    keys: KeyMap,
-    expected: Expected,
-    limits: Limits,
-    seconds: float | None,
-) -> list[str]:
+def check_sound(subject: Subject) -> list[str]:
     """Checks samples: number, rate, numbers that are sound; notes "no audio" and "silent"."""
+    features, keys, seconds = subject.features, subject.keys, subject.seconds
     arrays = features.floats(keys.waveform)
     count = sum(map(len, arrays))
     if count == 0:
         return [] if features.has(keys.log_mel) else ["no audio"]
-    if count > limits.samples:
-        raise Wrong(AUDIO_LENGTH, f"{count} samples, at most {limits.samples} are read")
+    if count > subject.limits.samples:
+        raise Wrong(AUDIO_LENGTH, f"{count} samples, at most {subject.limits.samples} are read")
     waveform = np.concatenate(arrays)
     if looks_like_integers(waveform):
         raise Wrong(
@@ -53,8 +47,8 @@ def check_sound(
     if loudest > _LOUDEST:
         raise Wrong(AUDIO_RANGE, f"the loudest sample is {loudest:g}, expected about [-1, 1]")
     rate = features.number(record_keys.SAMPLE_RATE, "float_list")
-    check_rate(SAMPLE_RATE, rate, expected.sample_rate)
-    rate = expected.sample_rate if rate is None else rate
+    check_rate(SAMPLE_RATE, rate, subject.expected.sample_rate)
+    rate = subject.expected.sample_rate if rate is None else rate
     if rate is not None and seconds is not None:
         share = count / (rate * seconds)
         if not _SHORTEST_SHARE <= share <= _LONGEST_SHARE:
@@ -89,20 +83,14 @@ def looks_like_integers(waveform: np.ndarray) -> bool:
     return bool(np.abs(np.diff(integers)).mean() < np.abs(integers).mean())
 
 
-def check_log_mel(
-    features: Features,
-    keys: KeyMap,
-    expected: Expected,
-    limits: Limits,
-    seconds: float | None,
-) -> list[str]:
+def check_log_mel(subject: Subject) -> list[str]:
     """Checks a stored spectrogram: its shape and its numbers."""
-    del seconds
-    steps = features.floats(keys.log_mel)
+    limits = subject.limits
+    steps = subject.features.floats(subject.keys.log_mel)
     if not steps:
         return []
     bins = {len(step) for step in steps}
-    wanted = expected.log_mel_bins
+    wanted = subject.expected.log_mel_bins
     if len(bins) != 1 or (wanted is not None and bins != {wanted}):
         raise Wrong(LOG_MEL_SHAPE, f"its frames have {sorted(bins)} bins, expected {wanted}")
     values = np.concatenate(steps)
