@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mmv_tf.deflation.simplify import fold_norms
+from mmv_tf.deflation.simplify import fold_norms, speed_up_convolutions
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
@@ -59,12 +59,19 @@ class ImageEncoder(keras.Model):
         """The representation [B, d]: "before_head", or the one output of a network without."""
         return main_output(self(inputs))
 
-    def folded(self) -> ImageEncoder:
+    def folded(self, winograd: bool = True) -> ImageEncoder:
         """A new encoder, for inference: batch norms are part of the layers before them.
 
         Same outputs to rounding, fewer operations. It can't be fitted any more.
+
+        Args:
+          winograd: let `WinogradConvolution` do some 3x3 convolutions. Faster on processors; for
+            GPUs and other runtimes, which have such methods of their own, leave it out.
         """
-        return ImageEncoder(fold_norms(self.network), {**self.metadata, "folded": True})
+        network = fold_norms(self.network)
+        if winograd:
+            network = speed_up_convolutions(network)
+        return ImageEncoder(network, {**self.metadata, "folded": True})
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments; weights are saved apart."""

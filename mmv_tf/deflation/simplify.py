@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from mmv_tf.deflation import winograd
 from mmv_tf.deflation.layers import ChannelPermutation
 from mmv_tf.layers import BatchNorm
 
@@ -28,6 +29,16 @@ def fold_norms(network: keras.Model) -> keras.Model:
     A batch norm behind anything else (the sum of a residual block) stays.
     """
     return _fold_pairs(network, _norm_into_kernel, lambda layer: isinstance(layer, NORMS))
+
+
+def speed_up_convolutions(network: keras.Model) -> keras.Model:
+    """Lets 3x3 convolutions be done by `WinogradConvolution` where that is faster."""
+    found = {id(layer) for layer in network.operations if _once(layer) and winograd.pays(layer)}
+
+    def call(layer: Any, *inputs: Any) -> Any:
+        return winograd.of_convolution(layer)(*inputs) if id(layer) in found else None
+
+    return _rewritten(network, call) if found else network
 
 
 def _fold_pairs(
