@@ -33,7 +33,7 @@ def fold_norms(network: keras.Model) -> keras.Model:
 
 def speed_up_convolutions(network: keras.Model) -> keras.Model:
     """Lets 3x3 convolutions be done by `WinogradConvolution` where that is faster."""
-    found = {id(layer) for layer in network.operations if _once(layer) and winograd.pays(layer)}
+    found = {id(layer) for layer in network.operations if _once(layer) and winograd.suits(layer)}
 
     def call(layer: Any, *inputs: Any) -> Any:
         return winograd.of_convolution(layer)(*inputs) if id(layer) in found else None

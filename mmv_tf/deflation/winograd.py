@@ -26,94 +26,79 @@ _PIXELS = np.array(
     ],
     np.float32,
 )
-_TAPS = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24.0
+_TAPS = np.array(
+    [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], np.float32
+) / np.float32(24)
 _PRODUCTS = np.array(
     [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]],
     np.float32,
 )
-# Ours, of what was measured on one core: with fewer channels mapping takes longer than it saves;
-# with more pairs of them the kernel, which is four times as large, does not stay in the cache.
+# Ours, of what was measured on one core: with fewer channels mapping the pixels, and on smaller
+# maps mapping the kernel, takes longer than it saves.
 _LEAST_CHANNELS = 64
-_MOST_PAIRS = 2**15
+_LEAST_PIXELS = 28 * 28
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
-class WinogradConvolution(keras.layers.Layer):
-    """A 3x3 convolution with stride 1, zero padding and a bias.
+class WinogradConvolution(keras.layers.Conv2D):
+    """A 3x3 convolution with stride 1 and zero padding that is quicker on large maps.
 
-    Differs from the direct one by rounding, in float32 by some 5e-6 of the largest output.
-
-    Args:
-      filters: output channels.
+    What it gives differs from Keras' convolution by rounding, in float32 by some 5e-6 of the
+    largest output. Small maps, and those of a size that is not known when the layer is called, are
+    convolved directly.
     """
-
-    def __init__(self, filters: int, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.filters = filters
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Creates the mapped kernel and the bias."""
-        self.kernel = self.add_weight(shape=(36, input_shape[-1], self.filters), name="kernel")
-        self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
-        self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[B, H, W, C] -> [B, H, W, filters]."""
-        known, found = inputs.shape.as_list(), tf.shape(inputs)
-        batch, height, width, channels = (
-            found[axis] if size is None else size for axis, size in enumerate(known)
-        )
-        rows, columns = -(-height // 4), -(-width // 4)  # of pieces
-        after = 4 * rows + 3 - height, 4 * columns + 3 - width
-        x = tf.pad(inputs, [(0, 0), (1, after[0]), (1, after[1]), (0, 0)])
-        x = tf.reshape(x, [batch, rows + 1, 4, (columns + 1) * 4 * channels])
-        x = tf.matmul(_PIXELS, _overlapping(x))
-        x = _overlapping(tf.reshape(x, [batch * rows * 6, columns + 1, 4, channels]))
-        x = tf.reshape(x, [batch * rows, 6, columns, 6, channels])
-        x = tf.reshape(tf.transpose(x, [1, 3, 0, 2, 4]), [6, 6, -1])
-        x = tf.matmul(_PIXELS, x)
-        x = tf.matmul(tf.reshape(x, [36, batch * rows * columns, channels]), self.kernel)
-        x = tf.matmul(np.kron(_PRODUCTS, _PRODUCTS), tf.reshape(x, [36, -1]))
-        x = tf.reshape(x, [4, 4, batch * rows, columns, self.filters])
-        x = tf.transpose(x, [2, 0, 3, 1, 4])
-        x = tf.reshape(x, [batch, 4 * rows, 4 * columns, self.filters])
-        outputs = x[:, :height, :width] + self.bias
-        outputs.set_shape(self.compute_output_shape(tuple(known)))
-        return outputs
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """[B, H, W, filters]."""
-        return (*input_shape[:-1], self.filters)
-
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
-        return {**super().get_config(), "filters": self.filters}
+        height, width = inputs.shape[1:3]
+        if None in (height, width) or height * width < _LEAST_PIXELS:
+            return super().call(inputs)
+        outputs = _convolve(inputs, tf.convert_to_tensor(self.kernel))
+        return outputs + self.bias if self.use_bias else outputs
 
 
-def pays(layer: Any) -> bool:
+def suits(layer: Any) -> bool:
     """Whether a layer is a convolution that is worth replacing by this one."""
     if not isinstance(layer, keras.layers.Conv2D) or layer.compute_dtype != "float32":
         return False
     form = (layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding, layer.groups)
-    channels, filters = layer.kernel.shape[2:]
     return (
-        tuple(form) == ((3, 3), (1, 1), (1, 1), "same", 1)
+        form == ((3, 3), (1, 1), (1, 1), "same", 1)
         and layer.activation is keras.activations.linear
-        and min(channels, filters) >= _LEAST_CHANNELS
-        and channels * filters <= _MOST_PAIRS
+        and min(layer.kernel.shape[2:]) >= _LEAST_CHANNELS
     )
 
 
 def of_convolution(layer: keras.layers.Conv2D) -> WinogradConvolution:
-    """The layer that does what a 3x3 convolution does, under the same name."""
-    kernel, *bias = layer.get_weights()
-    channels, filters = kernel.shape[2:]
-    mapped = np.einsum("ai,bj,ijcf->abcf", _TAPS, _TAPS, kernel.astype(np.float64))
-    new = WinogradConvolution(filters, name=layer.name, dtype=layer.dtype_policy)
-    new.build((None, None, None, channels))
-    mapped = mapped.reshape(36, channels, filters).astype(np.float32)
-    new.set_weights([mapped, bias[0] if bias else np.zeros(filters, np.float32)])
+    """The layer that does what a 3x3 convolution does, with copies of its weights."""
+    new = WinogradConvolution.from_config(layer.get_config())
+    new.build((None, None, None, layer.kernel.shape[2]))
+    new.set_weights(layer.get_weights())
     return new
+
+
+def _convolve(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """[B, H, W, C], [3, 3, C, F] -> [B, H, W, F]; H and W are known."""
+    height, width, channels = inputs.shape[1:]
+    batch, filters = tf.shape(inputs)[0], kernel.shape[-1]
+    if inputs.shape[0] is not None:
+        batch = inputs.shape[0]
+    rows, columns = -(-height // 4), -(-width // 4)  # of pieces
+    after = 4 * rows + 3 - height, 4 * columns + 3 - width
+    x = tf.pad(inputs, [(0, 0), (1, after[0]), (1, after[1]), (0, 0)])
+    x = tf.reshape(x, [batch, rows + 1, 4, (columns + 1) * 4 * channels])
+    x = tf.matmul(_PIXELS, _overlapping(x))
+    x = _overlapping(tf.reshape(x, [batch * rows * 6, columns + 1, 4, channels]))
+    x = tf.reshape(x, [batch * rows, 6, columns, 6, channels])
+    x = tf.reshape(tf.transpose(x, [1, 3, 0, 2, 4]), [6, 6, batch * rows * columns * channels])
+    x = tf.reshape(tf.matmul(_PIXELS, x), [36, batch * rows * columns, channels])
+    with tf.control_dependencies([x]):  # else all layers' kernels are mapped, and kept, at first
+        taps = tf.matmul(np.kron(_TAPS, _TAPS), tf.reshape(kernel, [9, channels * filters]))
+    x = tf.matmul(x, tf.reshape(taps, [36, channels, filters]))
+    x = tf.reshape(x, [36, batch * rows * columns * filters])
+    x = tf.matmul(np.kron(_PRODUCTS, _PRODUCTS), x)
+    x = tf.transpose(tf.reshape(x, [4, 4, batch * rows, columns, filters]), [2, 0, 3, 1, 4])
+    return tf.reshape(x, [batch, 4 * rows, 4 * columns, filters])[:, :height, :width]
 
 
 def _overlapping(pieces: tf.Tensor) -> tf.Tensor:
