@@ -48,6 +48,30 @@ def sum_over_replicas(tensor: tf.Tensor) -> tf.Tensor:
     return context.all_reduce(tf.distribute.ReduceOp.SUM, tensor)
 
 
+def rows_of_all_replicas(tensor: tf.Tensor) -> tf.Tensor:
+    """[b, ...] of this replica -> [replicas * b, ...] of all, in order.
+
+    The gradient of a replica's rows is the sum of all replicas', as `all_gather` has it.
+    """
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    context = tf.distribute.get_replica_context()
+    if replicas == 1 or context is None:
+        return tensor
+    if not _one_replica_a_process() or not tensor.shape.is_fully_defined():
+        return context.all_gather(tensor, axis=0)
+
+    @tf.custom_gradient
+    def gather(tensor: tf.Tensor) -> tuple[tf.Tensor, object]:
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            total = context.all_reduce(tf.distribute.ReduceOp.SUM, upstream)
+            return tf.reshape(total, [replicas, *tensor.shape])[context.replica_id_in_sync_group]
+
+        rows = tf.reshape(_gathered(tensor, replicas), [-1, *tensor.shape[1:]])
+        return rows, gradient
+
+    return gather(tensor)
+
+
 def _one_replica_a_process() -> bool:
     """Whether this function's replicas are processes on CPUs, whose exchanges need no order."""
     strategy = tf.distribute.get_strategy()
