@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from mmv_tf.layers.convolution import known_sizes
+from mmv_tf.layers.exchange import of_each_replica, sum_over_replicas
 
 
 class _Pending(threading.local):
@@ -47,7 +48,7 @@ def _update_together(moments: list[tuple[BatchNorm, tf.Tensor]]) -> None:
     if not moments:
         return
     sizes = [values.shape[-1] for _, values in moments]
-    gathered = _of_each_replica(tf.concat([values for _, values in moments], axis=-1))
+    gathered = of_each_replica(tf.concat([values for _, values in moments], axis=-1))
     for (layer, _), values in zip(moments, tf.split(gathered, sizes, axis=-1), strict=True):
         layer.update(*_pooled(values))
 
@@ -140,12 +141,11 @@ class BatchNorm(keras.layers.Layer):
             count = _count(inputs)
             count = count if valid is None else tf.where(valid, count, 0.0)
         else:
-            rows = None if valid is None else tf.broadcast_to(valid, tf.shape(inputs)[:1])
-            moments = _own_moments(inputs, rows)
-            moments = moments[tf.newaxis] if alone else _of_each_replica(moments)
+            moments = _own_moments(inputs, valid)
+            moments = moments[tf.newaxis] if alone else of_each_replica(moments)
             mean, variance, count = _pooled(moments)
             outputs = _normalize_by_moments(
-                inputs, gamma, beta, self.epsilon, (mean, variance, count), rows, alone
+                inputs, gamma, beta, self.epsilon, (mean, variance, count), valid, alone
             )
         if _pending.moments is None:
             self.update(mean, variance, count)
@@ -208,11 +208,15 @@ def _count(inputs: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
 
 
-def _own_moments(inputs: tf.Tensor, rows: tf.Tensor | None) -> tf.Tensor:
+def _own_moments(inputs: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:
     """Count, mean and biased variance of this replica's valid rows, [3, C]."""
-    own = inputs if rows is None else tf.boolean_mask(inputs, rows)
+    whole = valid is None or valid.shape.rank == 0
+    own = inputs if whole else tf.boolean_mask(inputs, valid)
     ones, zeros = tf.ones(inputs.shape[-1]), tf.zeros(inputs.shape[-1])
     count = _count(own)
+    if valid is not None and whole:
+        # One for all rows: what doesn't count need not be copied away.
+        count = tf.where(valid, count, 0.0)
     _, mean, variance = _fused(own, ones, zeros, 0.0)
     # Of no values at all the kernel makes NaN.
     mean, variance = (tf.where(count > 0, moment, 0.0) for moment in (mean, variance))
@@ -238,7 +242,7 @@ def _normalize_by_moments(
     beta: tf.Tensor,
     epsilon: float,
     moments: tuple[tf.Tensor, tf.Tensor, tf.Tensor],
-    rows: tf.Tensor | None,
+    valid: tf.Tensor | None,
     alone: bool,
 ) -> tf.Tensor:
     """With the gradient that goes through the moments; those of all replicas in one exchange."""
@@ -262,39 +266,19 @@ def _normalize_by_moments(
             # The loss's gradient by each replica's gamma and beta, summed, says all about how the
             # moments act on it: their part is linear in the normalised inputs.
             sums = tf.stack([by_gamma, by_beta])
-            sums = sums if alone else _summed(sums)
+            sums = sums if alone else sum_over_replicas(sums)
             slope, offset = tf.unstack(
                 sums * gamma * tf.math.rsqrt(variance + epsilon) / tf.maximum(count, 1.0)
             )
+            # Rows that are not valid have no part in the moments.
+            if valid is not None and valid.shape.rank == 0:
+                slope, offset = (tf.where(valid, factor, 0.0) for factor in (slope, offset))
             through, *_ = _fused(inputs, slope, offset, epsilon, mean, variance)
-            if rows is not None:
-                valid = tf.reshape(rows, [-1] + [1] * (inputs.shape.rank - 1))
-                through = tf.where(valid, through, tf.zeros_like(through))
+            if valid is not None and valid.shape.rank == 1:
+                rows = tf.reshape(valid, [-1] + [1] * (inputs.shape.rank - 1))
+                through = tf.where(rows, through, tf.zeros_like(through))
             return direct - through, by_gamma, by_beta
 
         return _fused(inputs, gamma, beta, epsilon, mean, variance)[0], gradient
 
     return normalize(inputs, gamma, beta)
-
-
-def _of_each_replica(tensor: tf.Tensor) -> tf.Tensor:
-    """[...] of this replica -> [replicas, ...] of all, in order.
-
-    As a sum in which each replica fills its own row: that is one exchange, where `all_gather` takes
-    two, since it asks for sizes first (on a loopback 1.0 ms against 1.5).
-    """
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    context = tf.distribute.get_replica_context()
-    if replicas == 1 or context is None:
-        return tensor[None]
-    own = tf.range(replicas) == context.replica_id_in_sync_group
-    rows = tf.where(tf.reshape(own, [-1] + [1] * tensor.shape.rank), tensor, tf.zeros_like(tensor))
-    return tf.ensure_shape(_summed(rows), [replicas, *tensor.shape])
-
-
-def _summed(tensor: tf.Tensor) -> tf.Tensor:
-    """The sum over the replicas."""
-    context = tf.distribute.get_replica_context()
-    if tf.distribute.get_strategy().num_replicas_in_sync == 1 or context is None:
-        return tensor
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, tensor)

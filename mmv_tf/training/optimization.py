@@ -8,6 +8,7 @@ import keras
 import ml_collections
 
 from mmv_tf.training.lars import LARS
+from mmv_tf.training.one_pass_adam import OnePassAdam
 
 OPTIMIZERS = ("adam", "adamw", "lars")
 
@@ -47,10 +48,18 @@ def make_schedule(
     )
 
 
-def make_optimizer(config: ml_collections.ConfigDict, steps: int) -> keras.optimizers.Optimizer:
+def make_optimizer(
+    config: ml_collections.ConfigDict, steps: int, replicas: int = 1
+) -> keras.optimizers.Optimizer:
     """Adam, AdamW or LARS; weight decay leaves out biases and batch norm.
 
     Clipping is not the optimizer's: it would clip each replica's gradient before they are added up.
+
+    Args:
+      config: see `default_config`.
+      steps: where the learning rate ends.
+      replicas: several get `OnePassAdam`: each updates all the weights, so that updates weigh more.
+        One gets Keras', whose last bits its runs keep.
 
     Raises:
       ValueError: for another name.
@@ -66,7 +75,9 @@ def make_optimizer(config: ml_collections.ConfigDict, steps: int) -> keras.optim
         "epsilon": config.epsilon,
     }
     if not config.weight_decay:
-        return keras.optimizers.Adam(schedule, **settings)
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, **settings)
+        adam = keras.optimizers.Adam if replicas == 1 else OnePassAdam
+        return adam(schedule, **settings)
+    adam = keras.optimizers.AdamW if replicas == 1 else OnePassAdam
+    optimizer = adam(schedule, weight_decay=config.weight_decay, **settings)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer

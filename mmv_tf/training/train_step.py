@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.layers.batch_norm import each_replica_by_itself
+from mmv_tf.layers.exchange import rows_of_all_replicas
 from mmv_tf.losses import Objective
 from mmv_tf.training.averages import WeightAverages
 from mmv_tf.training.checkpoints import variables_of
@@ -242,16 +243,11 @@ class TrainStep:
     def _valid(self, batch: Batch) -> dict[str, tf.Tensor]:
         return {modality: batch[f"valid/{modality}"] for modality in self.objective.modalities}
 
-    def _gather(self, tensor: tf.Tensor) -> tf.Tensor:
-        if self._replicas == 1:
-            return tensor
-        return tf.distribute.get_replica_context().all_gather(tensor, axis=0)
-
     def _objective(
         self, embeddings: dict[str, tf.Tensor], valid: dict[str, tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """The loss to differentiate, and this replica's share of `sum_names`."""
-        loss, terms, counts = self.objective(embeddings, valid, self._gather)
+        loss, terms, counts = self.objective(embeddings, valid, rows_of_all_replicas)
         # The counts are those of all replicas already.
         shares = [count / self._replicas for count in counts.values()]
         vector = tf.stack([loss, *terms.values(), *shares])

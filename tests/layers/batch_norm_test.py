@@ -112,7 +112,7 @@ def test_two_replicas_have_the_statistics_and_gradients_of_one_with_all_rows():
         x[3:] += 10  # the replicas' means differ
         pick = np.random.default_rng(1).normal(size=x.shape).astype(np.float32)
 
-        def run(strategy, valid, rows=slice(None), mode=contextlib.nullcontext):
+        def run(strategy, valid, rows=slice(None), mode=contextlib.nullcontext, whole=False):
             with strategy.scope():
                 norm = BatchNorm()
                 norm.build((None, 3))
@@ -129,7 +129,11 @@ def test_two_replicas_have_the_statistics_and_gradients_of_one_with_all_rows():
                 if a is None: return None
                 return strategy.experimental_distribute_values_from_function(
                     lambda c: tf.constant(np.split(a[rows], n)[c.replica_id_in_sync_group]))
-            out = strategy.run(step, args=(part(x), part(pick), part(valid)))
+            def flag(a):
+                if a is None or not whole: return part(a)
+                return strategy.experimental_distribute_values_from_function(
+                    lambda c: tf.constant(np.split(a[rows], n)[c.replica_id_in_sync_group].all()))
+            out = strategy.run(step, args=(part(x), part(pick), flag(valid)))
             local = [tf.concat(strategy.experimental_local_results(o), 0).numpy() for o in out]
             local[2:] = [each[0] for each in local[2:]]  # the same on every replica
             return [*local, norm.moving_mean.numpy(), norm.moving_variance.numpy()]
@@ -144,6 +148,9 @@ def test_two_replicas_have_the_statistics_and_gradients_of_one_with_all_rows():
             if valid is not None: pick[~valid] = 0
             one = run(alone, valid)
             agree(one, run(mirrored, valid))
+            if valid is not None and valid[3:].max() == 0:
+                # One flag for all of a replica's rows, as `embed_batch` gives it.
+                agree(one, run(mirrored, valid, whole=True))
             first, second = (run(alone, valid, rows) for rows in (slice(3), slice(3, 6)))
             apart = run(mirrored, valid, mode=each_replica_by_itself)
             agree(apart[:2], [np.concatenate(pair) for pair in zip(first[:2], second[:2])])

@@ -1,0 +1,91 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+import subprocess
+import sys
+import textwrap
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mmv_tf.training import optimization
+from mmv_tf.training.one_pass_adam import OnePassAdam
+
+
+def oracle(weight, gradients, rate, decay, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
+    first = second = np.zeros_like(weight)
+    for step, gradient in enumerate(gradients, 1):
+        weight = weight - rate * decay * weight
+        first = beta_1 * first + (1 - beta_1) * gradient
+        second = beta_2 * second + (1 - beta_2) * gradient**2
+        scale = rate * np.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+        weight = weight - scale * first / (np.sqrt(second) + epsilon)
+    return weight
+
+
+@pytest.mark.parametrize("decay", [None, 0.1])
+def test_equals_its_formula(decay):
+    generator = np.random.default_rng(0)
+    start = generator.normal(size=(3, 4))
+    gradients = generator.normal(size=(4, 3, 4))
+    weight = keras.Variable(start, dtype="float32")
+    optimizer = OnePassAdam(0.05, weight_decay=decay)
+    optimizer.build([weight])
+    for gradient in gradients:
+        optimizer.apply([tf.constant(gradient, tf.float32)], [weight])
+    expected = oracle(start, gradients, 0.05, decay or 0.0)
+    np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-5)
+    assert optimizer.iterations.numpy() == 4
+
+
+def test_several_replicas_get_it_and_one_keeps_keras_own():
+    for decay, one in ((0.0, keras.optimizers.Adam), (0.1, keras.optimizers.AdamW)):
+        settings = optimization.default_config()
+        settings.weight_decay = decay
+        assert type(optimization.make_optimizer(settings, 10)) is one
+        assert type(optimization.make_optimizer(settings, 10, replicas=2)) is OnePassAdam
+
+
+def test_its_variables_are_those_of_keras_adam():
+    paths = []
+    for make in (keras.optimizers.Adam, OnePassAdam):
+        optimizer = make(0.1)
+        optimizer.build([keras.Variable(np.ones(3), name="kernel")])
+        paths.append([(v.path.split("/")[-1], v.shape) for v in optimizer.variables])
+    assert paths[0] == paths[1]
+
+
+def test_two_replicas_step_as_one():
+    # Logical devices have to be made before TensorFlow starts, so in a process of its own.
+    program = """
+        import keras, numpy as np, tensorflow as tf
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+        from mmv_tf.training.one_pass_adam import OnePassAdam
+        found = []
+        for strategy in (tf.distribute.get_strategy(),
+                         tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
+            with strategy.scope():
+                weight = keras.Variable(np.linspace(-1, 1, 12), dtype="float32")
+                optimizer = OnePassAdam(0.05, weight_decay=0.1)
+                optimizer.build([weight])
+            optimizer._all_reduce_sum_gradients = lambda pairs: pairs
+            @tf.function
+            def step(shift):
+                def apply():
+                    optimizer.apply([tf.sin(tf.range(12.0) + shift)], [weight])
+                strategy.run(apply)
+            for shift in range(3):
+                step(tf.constant(float(shift)))
+            local = strategy.experimental_local_results(weight.value)
+            found += [one.numpy() for one in local]
+        assert len(found) == 3
+        np.testing.assert_array_equal(found[0], found[1])
+        np.testing.assert_array_equal(found[0], found[2])
+        print("agree")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True
+    )
+    assert "agree" in done.stdout, done.stderr[-3000:]
