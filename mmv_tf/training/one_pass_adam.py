@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Adam in one pass over a variable, for several replicas."""
+"""Adam in one pass over a variable."""
 
 from __future__ import annotations
 

@@ -48,9 +48,7 @@ def make_schedule(
     )
 
 
-def make_optimizer(
-    config: ml_collections.ConfigDict, steps: int, replicas: int = 1
-) -> keras.optimizers.Optimizer:
+def make_optimizer(config: ml_collections.ConfigDict, steps: int) -> keras.optimizers.Optimizer:
     """Adam, AdamW or LARS; weight decay leaves out biases and batch norm.
 
     Clipping is not the optimizer's: it would clip each replica's gradient before they are added up.
@@ -58,8 +56,6 @@ def make_optimizer(
     Args:
       config: see `default_config`.
       steps: where the learning rate ends.
-      replicas: several get `OnePassAdam`: each updates all the weights, so that updates weigh more.
-        One gets Keras', whose last bits its runs keep.
 
     Raises:
       ValueError: for another name.
@@ -74,10 +70,7 @@ def make_optimizer(
         "beta_2": config.beta_2,
         "epsilon": config.epsilon,
     }
-    if not config.weight_decay:
-        adam = keras.optimizers.Adam if replicas == 1 else OnePassAdam
-        return adam(schedule, **settings)
-    adam = keras.optimizers.AdamW if replicas == 1 else OnePassAdam
-    optimizer = adam(schedule, weight_decay=config.weight_decay, **settings)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    optimizer = OnePassAdam(schedule, weight_decay=config.weight_decay or None, **settings)
+    if config.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer

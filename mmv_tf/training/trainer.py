@@ -124,9 +124,7 @@ class Trainer:
             training.loss_chunk_rows,
         )
         with strategy.scope():
-            self.optimizer = optimization.make_optimizer(
-                optimizer, training.steps, strategy.num_replicas_in_sync
-            )
+            self.optimizer = optimization.make_optimizer(optimizer, training.steps)
             self.optimizer.build(model.trainable_variables)
         self.train_step = TrainStep(
             model, self.objective, strategy, self.optimizer, training, optimizer.clip_norm

@@ -39,12 +39,30 @@ def test_equals_its_formula(decay):
     assert optimizer.iterations.numpy() == 4
 
 
-def test_several_replicas_get_it_and_one_keeps_keras_own():
-    for decay, one in ((0.0, keras.optimizers.Adam), (0.1, keras.optimizers.AdamW)):
-        settings = optimization.default_config()
-        settings.weight_decay = decay
-        assert type(optimization.make_optimizer(settings, 10)) is one
-        assert type(optimization.make_optimizer(settings, 10, replicas=2)) is OnePassAdam
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_it_is_what_a_run_gets_and_steps_as_keras_own(decay):
+    settings = optimization.default_config()
+    settings.update(weight_decay=decay, warmup_steps=2)
+    own = optimization.make_optimizer(settings, 10)
+    assert type(own) is OnePassAdam
+    schedule = optimization.make_schedule(settings, 10)
+    keras_own = keras.optimizers.Adam(
+        schedule, weight_decay=decay or None, epsilon=settings.epsilon
+    )
+    keras_own.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    ends = []
+    for optimizer in (own, keras_own):
+        generator = np.random.default_rng(0)
+        weights = [
+            keras.Variable(generator.normal(size=(3, 4)), dtype="float32", name=name)
+            for name in ("kernel", "bias")
+        ]
+        optimizer.build(weights)
+        for _ in range(5):
+            gradients = [generator.normal(size=(3, 4)).astype(np.float32) for _ in weights]
+            optimizer.apply([tf.constant(gradient) for gradient in gradients], weights)
+        ends.append([weight.numpy() for weight in weights])
+    np.testing.assert_allclose(ends[0], ends[1], rtol=1e-5)
 
 
 def test_its_variables_are_those_of_keras_adam():
