@@ -48,8 +48,10 @@ def main(argv: list[str]) -> None:
         config = default_config()
         config.update(directory=str(directory), batch_size=_BATCH, frame_rate=_RATE)
         reader = Reader(config, None, None)
+        opencv = ml_collections.ConfigDict(config.to_dict() | {"pixels": "opencv"})
         runs = {
             "ours": _run(reader.train(seed=0), _BATCH),
+            "opencv": _run(Reader(opencv, None, None).train(seed=0), _BATCH),
             "plain": _run(_plain(reader.files(), config), _BATCH),
             "pixels": _run(_pixels(reader.files(), config), 1),
         }
@@ -70,6 +72,8 @@ def main(argv: list[str]) -> None:
         clips_per_core_second={name: round(1 / value, 1) for name, value in cost.items()},
         ours_over_plain=round(cost["plain"] / cost["ours"], 2),
         time_over_pixels=round(cost["ours"] / cost["pixels"], 2),
+        opencv_over_plain=round(cost["plain"] / cost["opencv"], 2),
+        opencv_time_over_pixels=round(cost["opencv"] / cost["pixels"], 2),
         rounds_ms={
             name: [round(1000 * value, 2) for value in values] for name, values in seconds.items()
         },

@@ -7,7 +7,7 @@ from __future__ import annotations
 import ml_collections
 import tensorflow as tf
 
-from mmv_tf.data import augmentation
+from mmv_tf.data import augmentation, opencv_pixels
 from mmv_tf.data.interfaces import Example, LogMel, Tokenizer
 
 
@@ -38,6 +38,8 @@ class Postprocessing:
         """
         batch = dict(batch)
         seeds = batch.pop("seed", None)
+        if opencv_pixels.Plan.FRAMES in batch:
+            batch = opencv_pixels.make_video(batch, self.config.size)
         if "waveform" in batch:
             assert self.log_mel is not None
             waveform = batch.pop("waveform")
