@@ -229,7 +229,7 @@ def _window_by_tensorflow(jpeg: bytes, crop: np.ndarray, number: int) -> np.ndar
     try:
         return frames.decode_window(tf.constant([jpeg]), tf.constant(crop))[0].numpy()
     except tf.errors.InvalidArgumentError as error:
-        raise ValueError(f"frame {number} can't be decoded: {error.message}") from error
+        raise ValueError(f"frame {number} can't be decoded") from error
 
 
 def _change_of_bytes(colour: np.ndarray, clip: np.ndarray, mirrored: bool) -> np.ndarray | None:
