@@ -9,11 +9,18 @@ random is drawn in the graph all the same. The graph calls Python, so it works i
 
 from __future__ import annotations
 
+import atexit
 import concurrent.futures
+import contextlib
 import functools
 import importlib
+import math
 import os
+import threading
+import time
 import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -21,6 +28,8 @@ import tensorflow as tf
 from mmv_tf.data import augmentation, frames
 from mmv_tf.data.damage import MESSAGE_END, MESSAGE_START
 from mmv_tf.data.interfaces import Example
+
+Place: TypeAlias = tuple[int, ...]
 
 # Module -> package.
 _NEEDED = {"simplejpeg": "simplejpeg", "cv2": "opencv-python-headless"}
@@ -136,7 +145,7 @@ def batch_pixels(
     """
     result = memory.array((*encoded.shape, size, size, 3))
 
-    def make(place: tuple[int, ...]) -> None:
+    def make(place: Place) -> None:
         if not valid[place]:
             result[place] = 0.0
             return
@@ -147,15 +156,73 @@ def batch_pixels(
             where = f"{shard[place].decode()}, example {example_id[place].decode()}"
             raise ValueError(f"{MESSAGE_START}{where}: {error}{MESSAGE_END}") from error
 
-    for _ in _threads().map(make, np.ndindex(valid.shape)):
-        pass  # An exception is raised here.
+    with _CALLS.one():
+        if not _on_all_cores(make, list(np.ndindex(valid.shape))):
+            result.fill(np.nan)
     return result
+
+
+def _on_all_cores(make: Callable[[Place], None], places: Sequence[Place]) -> bool:
+    """Calls `make` for each place and raises what one of the calls raised.
+
+    False if that can't be, since Python is about to end: TensorFlow reads ahead until the very end,
+    for nobody to see, and an error would be written to the terminal.
+    """
+    try:
+        pending = [_threads().submit(make, place) for place in places]
+    except RuntimeError:
+        return False
+    for call in pending:
+        call.result()
+    return True
 
 
 @functools.cache
 def _threads() -> concurrent.futures.ThreadPoolExecutor:
     """One pool for the process: neither library holds Python's lock while it works."""
+    atexit.register(_CALLS.wait_for_the_last)
     return concurrent.futures.ThreadPoolExecutor(os.cpu_count(), "mmv_tf_pixels")
+
+
+class _Calls:
+    """TensorFlow's calls of this process, of which none may be under way when Python ends.
+
+    A thread that is in Python then is killed, and TensorFlow, which waits for it, aborts or hangs.
+    """
+
+    # Seconds. Programs wait only if they end while there are iterators that read ahead; these have
+    # room for four batches more, which are made of nothing then and follow each other. Ours.
+    _QUIET, _LONGEST = 0.25, 10.0
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running = 0
+        self._last = -math.inf
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[None]:
+        """Around a call."""
+        self._count(1)
+        try:
+            yield
+        finally:
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._running += change
+            self._last = time.monotonic()
+
+    def wait_for_the_last(self) -> None:
+        """Returns when there has been no call for a moment."""
+        begun = time.monotonic()
+        while self._running or time.monotonic() - self._last < self._QUIET:
+            if time.monotonic() - begun > self._LONGEST:
+                return
+            time.sleep(0.02)
+
+
+_CALLS = _Calls()
 
 
 def clip_pixels(

@@ -3,6 +3,7 @@
 """The same pixels as TensorFlow's, to within what it costs to calculate with bytes."""
 
 import collections
+import subprocess
 import sys
 
 import numpy as np
@@ -238,3 +239,24 @@ def test_settings_that_do_not_go_together(data, monkeypatch):
     with pytest.raises(ValueError, match=r"simplejpeg and opencv-python-headless; install"):
         Reader(data.config(pixels="opencv"), None, None)
     Reader(data.config(), None, None)
+
+
+_ENDS_WHILE_READING = """
+import sys
+from mmv_tf.data import Reader, default_config
+config = default_config()
+config.update(directory=sys.argv[1], frame_rate=5.0, num_frames=6, size=300, pixels="opencv")
+iterator = iter(Reader(config, None, None).train(seed=0))
+print(next(iterator)["video"].shape)
+"""
+
+
+def test_a_program_ends_while_its_reader_reads_ahead(data):
+    done = subprocess.run(
+        [sys.executable, "-c", _ENDS_WHILE_READING, str(data.directory)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.stdout == "(8, 6, 300, 300, 3)\n"
+    assert done.returncode == 0 and "Error" not in done.stderr
