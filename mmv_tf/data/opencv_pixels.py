@@ -26,7 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmv_tf.data import augmentation, frames
-from mmv_tf.data.damage import MESSAGE_END, MESSAGE_START
+from mmv_tf.data.damage import MESSAGE_END, UNSURE_START
 from mmv_tf.data.interfaces import Example
 
 Place: TypeAlias = tuple[int, ...]
@@ -154,7 +154,7 @@ def batch_pixels(
             clip_pixels(*clip, result[place])
         except ValueError as error:
             where = f"{shard[place].decode()}, example {example_id[place].decode()}"
-            raise ValueError(f"{MESSAGE_START}{where}: {error}{MESSAGE_END}") from error
+            raise ValueError(f"{UNSURE_START}{where}: {error}{MESSAGE_END}") from error
 
     with _CALLS.one():
         if not _on_all_cores(make, list(np.ndindex(valid.shape))):
