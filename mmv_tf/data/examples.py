@@ -9,9 +9,18 @@ from typing import Any
 import ml_collections
 import tensorflow as tf
 
-from mmv_tf.data import augmentation, frames, opencv_pixels, parsing, rates, sampling, sound
+from mmv_tf.data import (
+    augmentation,
+    frames,
+    opencv_pixels,
+    parsing,
+    pixel_plans,
+    rates,
+    sampling,
+    sound,
+)
 from mmv_tf.data.interfaces import Example, LogMel
-from mmv_tf.data.opencv_pixels import Plan
+from mmv_tf.data.pixel_plans import Plan
 from mmv_tf.data.reader_config import OPENCV, PIXELS
 from mmv_tf.data.records import Records
 
@@ -108,7 +117,7 @@ class Examples:
 
         def nothing() -> Example:
             if config.pixels == OPENCV:
-                return opencv_pixels.no_plan(windows, config.num_frames)
+                return pixel_plans.no_plan(windows, config.num_frames)
             return {"video": tf.zeros([windows, config.num_frames, config.size, config.size, 3])}
 
         end = parsed["clip_start"] + parsed["duration"]
@@ -149,7 +158,7 @@ class Examples:
         return tf.reshape(video, [windows, config.num_frames, config.size, config.size, 3])
 
     def _plan(self, encoded: tf.Tensor, shard: tf.Tensor, windows: int, seeds: Seeds) -> Example:
-        """The same draws as `_video`'s, for `opencv_pixels` to make the pixels of a batch."""
+        """The same draws as `_video`'s, for `pixel_plans` to make the pixels of a batch."""
         config = self.config
         crop_seed, flip_seed, colour_seed = seeds
         shape, crop = self._shape_and_crop(encoded[0], crop_seed)

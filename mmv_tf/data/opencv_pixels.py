@@ -1,56 +1,22 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A batch's pixels made outside of TensorFlow's graph, by libjpeg-turbo and OpenCV.
+"""One clip's pixels by libjpeg-turbo and OpenCV, on NumPy arrays.
 
 A frame goes from JPEG to floats while it stays in a core's cache, and as bytes until the last step;
-TensorFlow's operations move whole clips of floats through memory, one after the other. What is
-random is drawn in the graph all the same. The graph calls Python, so it works in this process only.
+TensorFlow's operations move whole clips of floats through memory, one after the other.
 """
 
 from __future__ import annotations
 
-import atexit
-import concurrent.futures
-import contextlib
-import functools
 import importlib
-import math
-import os
-import threading
-import time
-import weakref
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
 from mmv_tf.data import augmentation, frames
-from mmv_tf.data.damage import MESSAGE_END, UNSURE_START
-from mmv_tf.data.interfaces import Example
-
-Place: TypeAlias = tuple[int, ...]
 
 # Module -> package.
 _NEEDED = {"simplejpeg": "simplejpeg", "cv2": "opencv-python-headless"}
-# TensorFlow takes an array over without copying it if it begins at a multiple of so many bytes.
-_ALIGNMENT = 64
-
-
-class Plan:
-    """Keys of an example that say how its pixels are made; "video" takes their place.
-
-    FRAMES: string [T], JPEGs.
-    SHAPE: int32 [2], height and width of every frame.
-    CROP: int32 [4], the window of them that is shown: [top, left, height, width].
-    MIRRORED: bool.
-    COLOUR: float32 [3, 5], see `augmentation.colour_change`.
-    SHARD: string, where the record is from.
-    """
-
-    FRAMES, SHAPE, CROP, MIRRORED = "frames", "shape", "crop", "mirrored"
-    COLOUR, SHARD = "colour", "shard"
-    KEYS = (FRAMES, SHAPE, CROP, MIRRORED, COLOUR, SHARD)
 
 
 def check_installed() -> None:
@@ -72,159 +38,6 @@ def check_installed() -> None:
         )
 
 
-def no_plan(windows: int, num_frames: int) -> Example:
-    """What stands for the plans [windows, ...] of a clip without pictures."""
-    return {
-        Plan.FRAMES: tf.fill([windows, num_frames], ""),
-        Plan.SHAPE: tf.zeros([windows, 2], tf.int32),
-        Plan.CROP: tf.zeros([windows, 4], tf.int32),
-        Plan.MIRRORED: tf.zeros([windows], tf.bool),
-        Plan.COLOUR: tf.zeros([windows, 3, 5]),
-        Plan.SHARD: tf.fill([windows], ""),
-    }
-
-
-def make_video(batch: Example, size: int) -> Example:
-    """Replaces a batch's plans by "video", float32 [..., T, size, size, 3] in [0, 1].
-
-    Args:
-      batch: of examples with the keys of `Plan`, "valid/video" and "example_id"; leading dimensions
-        [B] or [B, windows]. Where "valid/video" is false, the pixels are zeros.
-      size: rows and columns of pixels.
-    """
-    batch = dict(batch)
-    plans = [batch.pop(key) for key in Plan.KEYS]
-    encoded = plans[0]
-    make = functools.partial(batch_pixels, size=size, memory=Memory())
-    # The same plans give the same pixels: with a state, iterators could not be saved.
-    video = tf.numpy_function(
-        make, [*plans, batch["valid/video"], batch["example_id"]], tf.float32, stateful=False
-    )
-    batch["video"] = tf.ensure_shape(video, [*encoded.shape, size, size, 3])
-    return batch
-
-
-class Memory:
-    """Memory for results, which is used again once TensorFlow has let go of it.
-
-    Fresh memory costs a tenth of the whole: the kernel fills it with zeros.
-    """
-
-    def __init__(self) -> None:
-        self._free: list[np.ndarray] = []
-
-    def array(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Float32 of any values, for a `tf.numpy_function` to return."""
-        count = int(np.prod(shape))
-        memory = self._free.pop() if self._free else _aligned(count)
-        if memory.size != count:  # A last, smaller batch; it won't come back soon.
-            memory = _aligned(count)
-        lent = memory.reshape(shape)
-        # TensorFlow holds this very array for as long as there is a tensor of it.
-        weakref.finalize(lent, self._free.append, memory).atexit = False
-        return lent
-
-
-def batch_pixels(
-    encoded: np.ndarray,
-    shape: np.ndarray,
-    crop: np.ndarray,
-    mirrored: np.ndarray,
-    colour: np.ndarray,
-    shard: np.ndarray,
-    valid: np.ndarray,
-    example_id: np.ndarray,
-    *,
-    size: int,
-    memory: Memory,
-) -> np.ndarray:
-    """The pixels of a batch of plans, made on all cores; see `make_video`.
-
-    Raises:
-      ValueError: a clip can't be decoded. It says which, in a form that `damage.explained` finds.
-    """
-    result = memory.array((*encoded.shape, size, size, 3))
-
-    def make(place: Place) -> None:
-        if not valid[place]:
-            result[place] = 0.0
-            return
-        clip = encoded[place], shape[place], crop[place], mirrored[place], colour[place]
-        try:
-            clip_pixels(*clip, result[place])
-        except ValueError as error:
-            where = f"{shard[place].decode()}, example {example_id[place].decode()}"
-            raise ValueError(f"{UNSURE_START}{where}: {error}{MESSAGE_END}") from error
-
-    with _CALLS.one():
-        if not _on_all_cores(make, list(np.ndindex(valid.shape))):
-            result.fill(np.nan)
-    return result
-
-
-def _on_all_cores(make: Callable[[Place], None], places: Sequence[Place]) -> bool:
-    """Calls `make` for each place and raises what one of the calls raised.
-
-    False if that can't be, since Python is about to end: TensorFlow reads ahead until the very end,
-    for nobody to see, and an error would be written to the terminal.
-    """
-    try:
-        pending = [_threads().submit(make, place) for place in places]
-    except RuntimeError:
-        return False
-    for call in pending:
-        call.result()
-    return True
-
-
-@functools.cache
-def _threads() -> concurrent.futures.ThreadPoolExecutor:
-    """One pool for the process: neither library holds Python's lock while it works."""
-    atexit.register(_CALLS.wait_for_the_last)
-    return concurrent.futures.ThreadPoolExecutor(os.cpu_count(), "mmv_tf_pixels")
-
-
-class _Calls:
-    """TensorFlow's calls of this process, of which none may be under way when Python ends.
-
-    A thread that is in Python then is killed, and TensorFlow, which waits for it, aborts or hangs.
-    """
-
-    # Seconds. Programs wait only if they end while there are iterators that read ahead; these have
-    # room for four batches more, which are made of nothing then and follow each other. Ours.
-    _QUIET, _LONGEST = 0.25, 10.0
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running = 0
-        self._last = -math.inf
-
-    @contextlib.contextmanager
-    def one(self) -> Iterator[None]:
-        """Around a call."""
-        self._count(1)
-        try:
-            yield
-        finally:
-            self._count(-1)
-
-    def _count(self, change: int) -> None:
-        with self._lock:
-            self._running += change
-            self._last = time.monotonic()
-
-    def wait_for_the_last(self) -> None:
-        """Returns when there has been no call for a moment."""
-        begun = time.monotonic()
-        while self._running or time.monotonic() - self._last < self._QUIET:
-            if time.monotonic() - begun > self._LONGEST:
-                return
-            time.sleep(0.02)
-
-
-_CALLS = _Calls()
-
-
 def clip_pixels(
     encoded: np.ndarray,
     shape: np.ndarray,
@@ -236,7 +49,7 @@ def clip_pixels(
     """Makes one clip's pixels.
 
     Args:
-      encoded, shape, crop, mirrored, colour: see `Plan`.
+      encoded, shape, crop, mirrored, colour: see `pixel_plans.Plan`.
       result: float32 [T, size, size, 3], contiguous; it is filled.
 
     Raises:
@@ -303,10 +116,10 @@ def _change_of_bytes(colour: np.ndarray, clip: np.ndarray, mirrored: bool) -> np
     """A change of colours as float32 [3, 4] from bytes to bytes; None if it changes nothing.
 
     Args:
-      colour: see `Plan`.
+      colour: see `pixel_plans.Plan`.
       clip: uint8 [T, H, W, 3], not yet mirrored; of its mean colour, those pixels are looked at
         that `augmentation.jitter_colour` looks at once it is.
-      mirrored: see `Plan`.
+      mirrored: see `pixel_plans.Plan`.
     """
     import cv2
 
@@ -318,10 +131,3 @@ def _change_of_bytes(colour: np.ndarray, clip: np.ndarray, mirrored: bool) -> np
     turn, brightness, contrast = colour[:, :3].astype(float), colour[0, 3], colour[0, 4]
     offset = turn @ (255 * brightness + (1 - contrast) * mean)
     return np.concatenate([contrast * turn, offset[:, np.newaxis]], axis=1).astype(np.float32)
-
-
-def _aligned(count: int) -> np.ndarray:
-    """Float32 [count] that TensorFlow takes over without copying."""
-    memory = np.empty(4 * count + _ALIGNMENT, np.uint8)
-    skipped = -memory.ctypes.data % _ALIGNMENT
-    return memory[skipped : skipped + 4 * count].view(np.float32)

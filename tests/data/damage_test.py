@@ -440,7 +440,8 @@ def test_what_is_unusual_is_no_damage(data, name, edit):
 @pytest.mark.parametrize(
     "kind",
     ["garbage", "no frames key", "zero frames", "PNG bomb", "JPEG bomb", "truncated JPEG",
-     "JPEG with a broken header", "frames of two sizes", "long caption", "fewer times than captions"],
+     "JPEG with a broken header", "frames of two sizes", "long caption",
+     "fewer times than captions"],
 )  # fmt: skip
 def test_an_uninspected_record_stops_the_pipeline(data, kind, pixels):
     edit, _ = EDITS[kind]
