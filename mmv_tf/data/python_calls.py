@@ -6,17 +6,15 @@ from __future__ import annotations
 
 import atexit
 import concurrent.futures
-import contextlib
 import functools
-import math
+import gc
 import os
-import threading
-import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
+import tensorflow as tf
 
 Place: TypeAlias = tuple[int, ...]
 
@@ -58,59 +56,31 @@ def on_all_cores(make: Callable[[Place], None], places: Sequence[Place]) -> bool
     False if that can't be, since Python is about to end: TensorFlow reads ahead until the very end,
     for nobody to see, and an error would be written to the terminal.
     """
-    with _CALLS.one():
-        try:
-            pending = [_threads().submit(make, place) for place in places]
-        except RuntimeError:
-            return False
-        for call in pending:
-            call.result()
-        return True
+    try:
+        pending = [_threads().submit(make, place) for place in places]
+    except RuntimeError:
+        return False
+    for call in pending:
+        call.result()
+    return True
 
 
 @functools.cache
 def _threads() -> concurrent.futures.ThreadPoolExecutor:
     """One pool for the process; what it is given should not hold Python's lock for long."""
-    atexit.register(_CALLS.wait_for_the_last)
+    atexit.register(_end_iterators)
     return concurrent.futures.ThreadPoolExecutor(os.cpu_count(), "mmv_tf")
 
 
-class _Calls:
-    """TensorFlow's calls of this process, of which none may be under way when Python ends.
+def _end_iterators() -> None:
+    """Ends all iterators of datasets, and waits for the calls that are under way.
 
-    A thread that is in Python then is killed, and TensorFlow, which waits for it, aborts or hangs.
+    Left to the end of Python itself, a thread of TensorFlow's that is in Python then is killed, and
+    TensorFlow, which waits for it, aborts or hangs: seen in half of the programs that ended while
+    an iterator read ahead. To wait until none calls for a moment did not suffice.
     """
-
-    # Seconds. Programs wait only if they end while there are iterators that read ahead; these have
-    # room for four batches more, which are made of nothing then and follow each other. Ours.
-    _QUIET, _LONGEST = 0.25, 10.0
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running = 0
-        self._last = -math.inf
-
-    @contextlib.contextmanager
-    def one(self) -> Iterator[None]:
-        """Around a call."""
-        self._count(1)
-        try:
-            yield
-        finally:
-            self._count(-1)
-
-    def _count(self, change: int) -> None:
-        with self._lock:
-            self._running += change
-            self._last = time.monotonic()
-
-    def wait_for_the_last(self) -> None:
-        """Returns when there has been no call for a moment."""
-        begun = time.monotonic()
-        while self._running or time.monotonic() - self._last < self._QUIET:
-            if time.monotonic() - begun > self._LONGEST:
-                return
-            time.sleep(0.02)
-
-
-_CALLS = _Calls()
+    for thing in gc.get_objects():
+        if issubclass(type(thing), tf.data.Iterator):
+            # There is no public way; it is what happens when the iterator itself goes.
+            thing._iterator_resource = None
+    gc.collect()

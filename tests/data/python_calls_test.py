@@ -54,7 +54,7 @@ def test_a_program_ends_while_its_reader_reads_ahead(data):
         [sys.executable, "-c", _ENDS_WHILE_READING, str(data.directory)],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=100,
     )
     assert done.stdout == "(8, 6, 300, 300, 3)\n"
     assert done.returncode == 0 and "Error" not in done.stderr
