@@ -53,7 +53,7 @@ LOCK := build/uv/bin/uv pip compile --quiet --upgrade --universal --python-versi
 	--generate-hashes --no-header --no-annotate
 lock: setup
 	@$(PY) -m pip install --quiet --upgrade --target build/uv uv
-	@$(LOCK) --extra test --extra parquet --extra beam --extra search --extra serve \
+	@$(LOCK) --extra test --extra parquet --extra beam --extra search --extra serve --extra fast \
 		--output-file requirements.lock setup.py
 	@$(PY) tools/requirements_of.py docs | $(LOCK) --output-file requirements-docs.lock -
 	@echo 'Wrote requirements.lock and requirements-docs.lock: run make test.'

@@ -53,6 +53,8 @@ setuptools.setup(
         "beam": ["apache-beam>=2.60"],
         # VOC2007 and ImageNet in prepare_data; not in the lock, since the tests do without.
         "tfds": ["tensorflow-datasets>=4.9"],
+        # data.pixels=opencv, see docs/reading.md.
+        "fast": ["simplejpeg>=1.8", "opencv-python-headless>=4.10"],
         "search": ["faiss-cpu>=1.9", "nicegui>=2"],
         "serve": [
             "tensorflow-serving-api>=2.19",

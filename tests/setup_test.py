@@ -56,7 +56,9 @@ def test_metadata(metadata):
     assert re.fullmatch(r"\d+\.\d+\.\d+\S*", metadata["version"])
     assert "mmv_tf.layers" in metadata["packages"]
     assert not [name for name in metadata["packages"] if name.startswith("tests")]
-    assert {"cuda", "beam", "search", "serve", "test", "docs"} <= set(metadata["extras_require"])
+    assert {"cuda", "beam", "fast", "search", "serve", "test", "docs"} <= set(
+        metadata["extras_require"]
+    )
     for requirements in (metadata["install_requires"], *metadata["extras_require"].values()):
         for requirement in requirements:
             Requirement(requirement)  # raises if malformed
@@ -65,7 +67,13 @@ def test_metadata(metadata):
 @pytest.mark.parametrize("python", ["3.11", "3.12"])
 def test_lock_covers_what_is_required(metadata, python):
     extras = metadata["extras_require"]
-    required = [*metadata["install_requires"], *extras["test"], *extras["parquet"], "wheel"]
+    required = [
+        *metadata["install_requires"],
+        *extras["test"],
+        *extras["parquet"],
+        *extras["fast"],
+        "wheel",
+    ]
     assert_locked(required, locked(python, LOCK))
     assert_locked(extras["docs"], locked(python, DOCS_LOCK))
 

@@ -28,7 +28,9 @@ _TO_YIQ = np.array(
 )
 _FROM_YIQ = np.linalg.inv(_TO_YIQ).astype(np.float32)
 # Every so many rows and columns are looked at for a clip's mean colour; ours.
-_MEAN_STEP = 8
+MEAN_STEP = 8
+# See `colour_change`.
+NO_COLOUR_CHANGE = np.eye(3, 5, dtype=np.float32) + np.eye(1, 5, 4, dtype=np.float32)
 
 
 def crop_window(
@@ -74,14 +76,18 @@ def crop_window(
 
 def flip(frames: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Mirrors a clip [T, H, W, 3] left to right, or not, with equal chance."""
-    mirrored = tf.random.stateless_uniform([], seed) < 0.5
 
     def reverse() -> tf.Tensor:
         # TensorFlow has a kernel for [rows, columns, 3] that is four times as fast.
         rows = tf.reshape(frames, [-1, tf.shape(frames)[2], 3])
         return tf.reshape(tf.reverse(rows, axis=[1]), tf.shape(frames))
 
-    return tf.ensure_shape(tf.cond(mirrored, reverse, lambda: frames), frames.shape)
+    return tf.ensure_shape(tf.cond(is_mirrored(seed), reverse, lambda: frames), frames.shape)
+
+
+def is_mirrored(seed: tf.Tensor) -> tf.Tensor:
+    """Whether `flip` mirrors with this seed, int [2]: a boolean scalar."""
+    return tf.random.stateless_uniform([], seed) < 0.5
 
 
 def jitter_colour(
@@ -103,17 +109,40 @@ def jitter_colour(
       strength: scales all ranges.
       scale: what stands for 1; the frames are divided by it on the way.
     """
-    seeds = tf.random.split(seed, 2)
+    change_seed, chosen = _colour_draws(seed)
 
     def changed() -> tf.Tensor:
-        mean = tf.reduce_mean(frames[:, ::_MEAN_STEP, ::_MEAN_STEP], axis=[0, 1, 2]) / scale
-        matrix, offset = colour_map(seeds[0], mean, strength)
+        mean = tf.reduce_mean(frames[:, ::MEAN_STEP, ::MEAN_STEP], axis=[0, 1, 2]) / scale
+        matrix, offset = colour_map(change_seed, mean, strength)
         kernel = tf.transpose(matrix)[tf.newaxis, tf.newaxis] / scale
         mapped = tf.nn.bias_add(tf.nn.conv2d(frames, kernel, 1, "VALID"), offset)
         return tf.raw_ops.ClipByValue(t=mapped, clip_value_min=0.0, clip_value_max=1.0)
 
-    chosen = tf.random.stateless_uniform([], seeds[1]) < _COLOUR_CHANCE
     return tf.cond(chosen, changed, lambda: frames / scale)
+
+
+def colour_change(seed: tf.Tensor, strength: float = 1.0) -> tf.Tensor:
+    """What `jitter_colour` draws with this seed, for who changes the pixels elsewhere.
+
+    Args:
+      seed, strength: see `jitter_colour`.
+
+    Returns:
+      float [3, 5]: columns 0 to 2 are `turn`, column 3 is `brightness` and column 4 `contrast` (the
+      same in all rows). A pixel p of a clip with mean colour m becomes
+      contrast * turn @ p + turn @ (brightness + (1 - contrast) * m), clipped to [0, 1]. Where
+      nothing shall change it is the identity, 0 and 1.
+    """
+    change_seed, chosen = _colour_draws(seed)
+    turn, brightness, contrast = _drawn_colour(change_seed, strength)
+    drawn = tf.concat([turn, tf.fill([3, 1], brightness), tf.fill([3, 1], contrast)], axis=1)
+    return tf.where(chosen, drawn, tf.constant(NO_COLOUR_CHANGE))
+
+
+def _colour_draws(seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The seed of a change of colours, and whether there is one."""
+    seeds = tf.random.split(seed, 2)
+    return seeds[0], tf.random.stateless_uniform([], seeds[1]) < _COLOUR_CHANCE
 
 
 def colour_map(seed: tf.Tensor, mean: tf.Tensor, strength: float) -> tuple[tf.Tensor, tf.Tensor]:
@@ -127,6 +156,13 @@ def colour_map(seed: tf.Tensor, mean: tf.Tensor, strength: float) -> tuple[tf.Te
     Returns:
       Matrix [3, 3] and offset [3]: first brightness, then saturation, contrast, hue.
     """
+    colour, brightness, contrast = _drawn_colour(seed, strength)
+    offset = tf.linalg.matvec(colour, brightness + (1.0 - contrast) * mean)
+    return contrast * colour, offset
+
+
+def _drawn_colour(seed: tf.Tensor, strength: float) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Saturation and hue as one matrix [3, 3]; brightness; contrast."""
     draws = strength * (2.0 * tf.random.stateless_uniform([4], seed) - 1.0)
     brightness = _BRIGHTNESS * draws[0]
     saturation, contrast = 1.0 + _SATURATION * draws[1], 1.0 + _CONTRAST * draws[2]
@@ -136,8 +172,7 @@ def colour_map(seed: tf.Tensor, mean: tf.Tensor, strength: float) -> tuple[tf.Te
     cos, sin = tf.cos(turn), tf.sin(turn)
     turned = tf.reshape(tf.stack([1.0, 0.0, 0.0, 0.0, cos, -sin, 0.0, sin, cos]), [3, 3])
     colour = tf.constant(_FROM_YIQ) @ turned @ tf.constant(_TO_YIQ) @ saturate
-    offset = tf.linalg.matvec(colour, brightness + (1.0 - contrast) * mean)
-    return contrast * colour, offset
+    return colour, brightness, contrast
 
 
 def mask_log_mel(log_mel: tf.Tensor, seed: tf.Tensor, share: float) -> tf.Tensor:

@@ -16,6 +16,8 @@ from mmv_tf.data.inspection import Finding, ShardInspection, count_by_reason
 POLICIES = ("stop", "skip")
 # Between these the pipeline's own messages stand inside TensorFlow's.
 MESSAGE_START, MESSAGE_END = "<<", ">>"
+# Of a message that says less than the shards themselves, if anything is found in them.
+UNSURE_START = "<?"
 _SHOWN = 3
 
 
@@ -115,10 +117,19 @@ def explained(diagnose: Callable[[], list[Finding]]) -> Iterator[None]:
         tf.errors.NotFoundError,
         tf.errors.FailedPreconditionError,
     ) as error:
-        own = re.search(f"{MESSAGE_START}(.*?){MESSAGE_END}", error.message or "", re.DOTALL)
-        if own is not None:
-            raise DamagedDataError(own.group(1)) from error
+        own = _message(MESSAGE_START, error)
+        if own:
+            raise DamagedDataError(own) from error
         findings = diagnose()
+        own = _message(UNSURE_START, error)
+        if own and not findings:
+            raise DamagedDataError(own) from error
         if not findings:
             raise
         raise DamagedDataError(f"{'; '.join(map(str, findings[:_SHOWN]))}.") from error
+
+
+def _message(start: str, error: tf.errors.OpError) -> str:
+    """The pipeline's own message with that start in an error; "" if there is none."""
+    found = re.search(f"{re.escape(start)}(.*?){MESSAGE_END}", error.message or "", re.DOTALL)
+    return "" if found is None else found.group(1)

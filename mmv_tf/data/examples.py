@@ -9,8 +9,19 @@ from typing import Any
 import ml_collections
 import tensorflow as tf
 
-from mmv_tf.data import augmentation, frames, parsing, rates, sampling, sound
+from mmv_tf.data import (
+    augmentation,
+    frames,
+    opencv_pixels,
+    parsing,
+    pixel_plans,
+    rates,
+    sampling,
+    sound,
+)
 from mmv_tf.data.interfaces import Example, LogMel
+from mmv_tf.data.pixel_plans import Plan
+from mmv_tf.data.reader_config import OPENCV, PIXELS
 from mmv_tf.data.records import Records
 
 Seeds = list[tf.Tensor | None]
@@ -25,7 +36,8 @@ class Examples:
       log_mel: see `Reader`.
 
     Raises:
-      ValueError: the records' rates are not those asked for, or their log-mel was made otherwise.
+      ValueError: the records' rates are not those asked for, their log-mel was made otherwise, or
+        `config.pixels` is none of those there are.
     """
 
     def __init__(self, config: ml_collections.ConfigDict, records: Records, log_mel: LogMel | None):
@@ -38,6 +50,12 @@ class Examples:
         # Settings of the log-mel in the records; None if they hold waveforms.
         self._stored_log_mel: dict[str, Any] | None = manifest.get("log_mel") or None
         self._check_rates()
+        if config.pixels not in PIXELS:
+            raise ValueError(
+                f"data.pixels is {config.pixels!r}; expected one of {', '.join(PIXELS)}."
+            )
+        if config.pixels == OPENCV:
+            opencv_pixels.check_installed()
 
     def training(
         self, shard: tf.Tensor, number: tf.Tensor, record: tf.Tensor, epoch_key: tf.Tensor
@@ -89,18 +107,22 @@ class Examples:
         indices = sampling.frame_indices(starts, config.num_frames, self._stride, stored)
         indices = tf.reshape(indices, [windows * config.num_frames])
 
-        def video() -> tf.Tensor:
+        def pictures() -> Example:
             encoded = tf.gather(parsed["frames"], indices)
             if not self.records.inspected:
                 parsing.check_frames(encoded, parsed["example_id"], shard, self.records.limits)
-            return self._video(encoded, windows, seeds[1:4])
+            if config.pixels == OPENCV:
+                return self._plan(encoded, shard, windows, seeds[1:4])
+            return {"video": self._video(encoded, windows, seeds[1:4])}
 
-        def nothing() -> tf.Tensor:
-            return tf.zeros([windows, config.num_frames, config.size, config.size, 3])
+        def nothing() -> Example:
+            if config.pixels == OPENCV:
+                return pixel_plans.no_plan(windows, config.num_frames)
+            return {"video": tf.zeros([windows, config.num_frames, config.size, config.size, 3])}
 
         end = parsed["clip_start"] + parsed["duration"]
-        example = {
-            "video": video() if self.records.pictures else tf.cond(shown > 0, video, nothing),
+        seen = pictures() if self.records.pictures else tf.cond(shown > 0, pictures, nothing)
+        example = seen | {
             "valid/video": tf.fill([windows], shown > 0),
             "example_id": tf.fill([windows], parsed["example_id"]),
             "label": tf.fill([windows], parsed["label"]),
@@ -123,10 +145,7 @@ class Examples:
         """Frames [windows * T] of JPEGs -> [windows, T, size, size, 3]."""
         config = self.config
         crop_seed, flip_seed, colour_seed = seeds
-        shape = tf.io.extract_jpeg_shape(encoded[0])
-        crop = augmentation.crop_window(
-            shape[0], shape[1], crop_seed, config.scale_jitter, config.square_crop
-        )
+        _, crop = self._shape_and_crop(encoded[0], crop_seed)
         pixels = frames.decode_window(encoded, crop)
         if flip_seed is not None and config.flip:
             pixels = augmentation.flip(pixels, flip_seed)
@@ -137,6 +156,36 @@ class Examples:
         else:
             video /= 255.0
         return tf.reshape(video, [windows, config.num_frames, config.size, config.size, 3])
+
+    def _plan(self, encoded: tf.Tensor, shard: tf.Tensor, windows: int, seeds: Seeds) -> Example:
+        """The same draws as `_video`'s, for `pixel_plans` to make the pixels of a batch."""
+        config = self.config
+        crop_seed, flip_seed, colour_seed = seeds
+        shape, crop = self._shape_and_crop(encoded[0], crop_seed)
+        mirrored, colour = tf.constant(False), tf.constant(augmentation.NO_COLOUR_CHANGE)
+        if flip_seed is not None and config.flip:
+            mirrored = augmentation.is_mirrored(flip_seed)
+        if colour_seed is not None and config.colour > 0:
+            colour = augmentation.colour_change(colour_seed, config.colour)
+        return {
+            Plan.FRAMES: tf.reshape(encoded, [windows, config.num_frames]),
+            Plan.SHAPE: tf.tile(shape[tf.newaxis], [windows, 1]),
+            Plan.CROP: tf.tile(crop[tf.newaxis], [windows, 1]),
+            Plan.MIRRORED: tf.fill([windows], mirrored),
+            Plan.COLOUR: tf.tile(colour[tf.newaxis], [windows, 1, 1]),
+            Plan.SHARD: tf.fill([windows], shard),
+        }
+
+    def _shape_and_crop(
+        self, encoded: tf.Tensor, seed: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Height and width of a clip's frames, of which one is given, and their window."""
+        config = self.config
+        shape = tf.io.extract_jpeg_shape(encoded)
+        crop = augmentation.crop_window(
+            shape[0], shape[1], seed, config.scale_jitter, config.square_crop
+        )
+        return shape[:2], crop
 
     def _audio(
         self, parsed: dict[str, tf.Tensor], start_seconds: tf.Tensor, shard: tf.Tensor

@@ -15,6 +15,7 @@ from mmv_tf.data import mixing
 from mmv_tf.data.damage import DamageReport
 from mmv_tf.data.interfaces import Example, LogMel, Tokenizer
 from mmv_tf.data.reader import Reader
+from mmv_tf.data.reader_config import OPENCV
 
 # What an entry of `config.mixture` may hold besides settings of the reader.
 _WEIGHT = "weight"
@@ -64,6 +65,7 @@ class Input:
                 raise ValueError(f"The weight of {own.directory} is {weight}; it must be above 0.")
             self.readers.append(Reader(own.lock(), tokenizer, log_mel))
             self.weights.append(weight)
+        self._check_pixels()
 
     def num_examples(self) -> int:
         """Examples of all data sets together."""
@@ -125,6 +127,21 @@ class Input:
                 "one: leave data.mixture empty and set data.directory."
             )
         return self.readers[0].evaluate(pad, worker, workers, batch_size)
+
+    def _check_pixels(self) -> None:
+        """Whether the pixels of all data sets can be made in one place, and where it is."""
+        pixels = {reader.config.pixels for reader in self.readers}
+        if len(pixels) > 1:
+            raise ValueError(
+                f"Entries of data.mixture have pixels={' and '.join(sorted(pixels))}; set "
+                "data.pixels for all of them."
+            )
+        if pixels == {OPENCV} and self.config.get("service", ""):
+            raise ValueError(
+                "data.pixels=opencv calls Python in this process, which the workers of a tf.data "
+                f"service ({self.config.service}) can't; set data.pixels=tensorflow, or leave "
+                "data.service empty."
+            )
 
     def _alike(self, parts: list[tf.data.Dataset]) -> list[tf.data.Dataset]:
         """Gives the data sets one structure, and each example its source."""

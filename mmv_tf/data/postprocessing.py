@@ -1,13 +1,13 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What is best done for a whole batch: waveforms to log-mel, its masks, words to ids."""
+"""What is best done for a whole batch: waveforms to log-mel, its masks, words to ids, pixels."""
 
 from __future__ import annotations
 
 import ml_collections
 import tensorflow as tf
 
-from mmv_tf.data import augmentation
+from mmv_tf.data import augmentation, pixel_plans
 from mmv_tf.data.interfaces import Example, LogMel, Tokenizer
 
 
@@ -38,6 +38,8 @@ class Postprocessing:
         """
         batch = dict(batch)
         seeds = batch.pop("seed", None)
+        if pixel_plans.Plan.FRAMES in batch:
+            batch = pixel_plans.make_video(batch, self.config.size)
         if "waveform" in batch:
             assert self.log_mel is not None
             waveform = batch.pop("waveform")

@@ -9,6 +9,10 @@ from typing import Any
 
 import ml_collections
 
+# Who makes the pixels of frames, see docs/reading.md.
+TENSORFLOW, OPENCV = "tensorflow", "opencv"
+PIXELS = (TENSORFLOW, OPENCV)
+
 
 def default_config() -> ml_collections.ConfigDict:
     """Settings of the reader; the comments say where the defaults come from."""
@@ -27,6 +31,8 @@ def default_config() -> ml_collections.ConfigDict:
             # PAPER section 2: MIL-NCE draws 5 candidate narrations.
             "candidates": 5,
             "batch_size": 8,
+            # "opencv" is faster: it needs mmv_tf[fast], and this process to read.
+            "pixels": TENSORFLOW,
             # Evaluation: windows spread evenly over a clip (PAPER section 5: 4).
             "windows": 1,
             # Training only.

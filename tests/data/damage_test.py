@@ -24,6 +24,7 @@ from mmv_tf.data import (
     tfrecord_framing,
     verifier,
 )
+from mmv_tf.data.reader_config import PIXELS
 from mmv_tf.data.record_checks import Limits, captions, clip, features, record, sound
 from mmv_tf.data.records import Records
 from tests import records
@@ -435,15 +436,17 @@ def test_what_is_unusual_is_no_damage(data, name, edit):
 
 
 # The same without looking first: the pipeline stops, and the error says where.
+@pytest.mark.parametrize("pixels", PIXELS)
 @pytest.mark.parametrize(
     "kind",
     ["garbage", "no frames key", "zero frames", "PNG bomb", "JPEG bomb", "truncated JPEG",
-     "frames of two sizes", "long caption", "fewer times than captions"],
+     "JPEG with a broken header", "frames of two sizes", "long caption",
+     "fewer times than captions"],
 )  # fmt: skip
-def test_an_uninspected_record_stops_the_pipeline(data, kind):
+def test_an_uninspected_record_stops_the_pipeline(data, kind, pixels):
     edit, _ = EDITS[kind]
     data.change(0, 1, edit)
-    source = reader(data, inspect="never", num_frames=6)
+    source = reader(data, inspect="never", num_frames=6, pixels=pixels)
     with pytest.raises(DamagedDataError, match=data.path(0).name), source.explained():
         read_ids(source)
 

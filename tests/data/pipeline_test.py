@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from mmv_tf.data import Input, Reader, make_dataset, record_keys
+from mmv_tf.data.reader_config import PIXELS
 from mmv_tf.layers import LogMel, WordTokenizer
 from tests import records
 
@@ -68,10 +69,11 @@ def assert_same(first, second):
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
 
 
+@pytest.mark.parametrize("pixels", PIXELS)
 def test_a_mixture_has_its_shares_and_masks_and_goes_on_where_it_was(
-    narrated, silent, tokenizer, log_mel
+    narrated, silent, tokenizer, log_mel, pixels
 ):
-    config = mixture(narrated, silent)
+    config = mixture(narrated, silent, pixels=pixels)
     dataset = make_dataset(config, tokenizer, log_mel, seed=1)
     iterator = iter(dataset)
     checkpoint = tf.train.Checkpoint(iterator=iterator)
@@ -110,8 +112,9 @@ def test_a_mixture_says_what_is_wrong_with_its_entries(narrated, silent):
         both.evaluate()
 
 
-def test_padded_evaluation_gives_workers_as_many_batches(narrated, tokenizer, log_mel):
-    config = narrated.config(batch_size=3, windows=2)
+@pytest.mark.parametrize("pixels", PIXELS)
+def test_padded_evaluation_gives_workers_as_many_batches(narrated, tokenizer, log_mel, pixels):
+    config = narrated.config(batch_size=3, windows=2, pixels=pixels)
     seen = []
     for worker in range(3):
         batches = take(
