@@ -112,8 +112,8 @@ class Examples:
             if not self.records.inspected:
                 parsing.check_frames(encoded, parsed["example_id"], shard, self.records.limits)
             if config.pixels == OPENCV:
-                return self._plan(encoded, shard, windows, seeds[1:4])
-            return {"video": self._video(encoded, windows, seeds[1:4])}
+                return self._plan(encoded, shard, windows, self._picture_seeds(seeds))
+            return {"video": self._video(encoded, windows, self._picture_seeds(seeds))}
 
         def nothing() -> Example:
             if config.pixels == OPENCV:
@@ -141,17 +141,26 @@ class Examples:
         moments = tf.cast(tf.round(parsed["duration"] * self._rate), tf.int32)
         return tf.where(shown > 0, shown, tf.maximum(moments, 1))
 
+    def _picture_seeds(self, seeds: Seeds) -> Seeds:
+        """Those of the window, the flip and the colours; None for what shall not change."""
+        crop_seed, flip_seed, colour_seed = seeds[1:4]
+        return [
+            crop_seed,
+            flip_seed if self.config.flip else None,
+            colour_seed if self.config.colour > 0 else None,
+        ]
+
     def _video(self, encoded: tf.Tensor, windows: int, seeds: Seeds) -> tf.Tensor:
         """Frames [windows * T] of JPEGs -> [windows, T, size, size, 3]."""
         config = self.config
         crop_seed, flip_seed, colour_seed = seeds
         _, crop = self._shape_and_crop(encoded[0], crop_seed)
         pixels = frames.decode_window(encoded, crop)
-        if flip_seed is not None and config.flip:
+        if flip_seed is not None:
             pixels = augmentation.flip(pixels, flip_seed)
         # From bytes to floats in [0, 255], bilinear.
         video = tf.image.resize(pixels, [config.size, config.size])
-        if colour_seed is not None and config.colour > 0:
+        if colour_seed is not None:
             video = augmentation.jitter_colour(video, colour_seed, config.colour, scale=255.0)
         else:
             video /= 255.0
@@ -163,9 +172,9 @@ class Examples:
         crop_seed, flip_seed, colour_seed = seeds
         shape, crop = self._shape_and_crop(encoded[0], crop_seed)
         mirrored, colour = tf.constant(False), tf.constant(augmentation.NO_COLOUR_CHANGE)
-        if flip_seed is not None and config.flip:
+        if flip_seed is not None:
             mirrored = augmentation.is_mirrored(flip_seed)
-        if colour_seed is not None and config.colour > 0:
+        if colour_seed is not None:
             colour = augmentation.colour_change(colour_seed, config.colour)
         return {
             Plan.FRAMES: tf.reshape(encoded, [windows, config.num_frames]),

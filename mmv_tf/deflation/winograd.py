@@ -80,9 +80,8 @@ def of_convolution(layer: keras.layers.Conv2D) -> WinogradConvolution:
 def _convolve(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """[B, H, W, C], [3, 3, C, F] -> [B, H, W, F]; H and W are known."""
     height, width, channels = inputs.shape[1:]
-    batch, filters = tf.shape(inputs)[0], kernel.shape[-1]
-    if inputs.shape[0] is not None:
-        batch = inputs.shape[0]
+    batch = tf.shape(inputs)[0] if inputs.shape[0] is None else inputs.shape[0]
+    filters = kernel.shape[-1]
     rows, columns = -(-height // 4), -(-width // 4)  # of pieces
     after = 4 * rows + 3 - height, 4 * columns + 3 - width
     x = tf.pad(inputs, [(0, 0), (1, after[0]), (1, after[1]), (0, 0)])

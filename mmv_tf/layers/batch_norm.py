@@ -138,8 +138,7 @@ class BatchNorm(keras.layers.Layer):
         )
         if alone and (valid is None or valid.shape.rank == 0):
             outputs, mean, variance = _fused(inputs, gamma, beta, self.epsilon)
-            count = _count(inputs)
-            count = count if valid is None else tf.where(valid, count, 0.0)
+            count = _count(inputs, valid)
         else:
             moments = _own_moments(inputs, valid)
             moments = moments[tf.newaxis] if alone else of_each_replica(moments)
@@ -203,9 +202,10 @@ def _image_shape(inputs: tf.Tensor) -> list[int]:
     return [*rows, 1, inputs.shape[-1]]
 
 
-def _count(inputs: tf.Tensor) -> tf.Tensor:
-    """Values of each channel, as float32."""
-    return tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
+def _count(inputs: tf.Tensor, valid: tf.Tensor | None = None) -> tf.Tensor:
+    """Values of each channel, as float32; none if the one flag for all says that none counts."""
+    count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
+    return count if valid is None else tf.where(valid, count, 0.0)
 
 
 def _own_moments(inputs: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:
@@ -213,10 +213,8 @@ def _own_moments(inputs: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:
     whole = valid is None or valid.shape.rank == 0
     own = inputs if whole else tf.boolean_mask(inputs, valid)
     ones, zeros = tf.ones(inputs.shape[-1]), tf.zeros(inputs.shape[-1])
-    count = _count(own)
-    if valid is not None and whole:
-        # One for all rows: what doesn't count need not be copied away.
-        count = tf.where(valid, count, 0.0)
+    # One flag for all rows: what doesn't count need not be copied away.
+    count = _count(own, valid if whole else None)
     _, mean, variance = _fused(own, ones, zeros, 0.0)
     # Of no values at all the kernel makes NaN.
     mean, variance = (tf.where(count > 0, moment, 0.0) for moment in (mean, variance))

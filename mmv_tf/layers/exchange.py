@@ -24,14 +24,14 @@ def of_each_replica(tensor: tf.Tensor) -> tf.Tensor:
     Args:
       tensor: float32, of known shape, the same for all replicas.
     """
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    context = tf.distribute.get_replica_context()
-    if replicas == 1 or context is None:
+    replicas = _replicas()
+    if replicas == 1:
         return tensor[tf.newaxis]
     if _one_replica_a_process():
         return _gathered(tensor, replicas)
     # As a sum in which each replica fills its own row: that is one exchange, where `all_gather`
     # takes two, since it asks for sizes first.
+    context = tf.distribute.get_replica_context()
     own = tf.range(replicas) == context.replica_id_in_sync_group
     rows = tf.where(tf.reshape(own, [-1] + [1] * tensor.shape.rank), tensor, tf.zeros_like(tensor))
     rows = context.all_reduce(tf.distribute.ReduceOp.SUM, rows)
@@ -40,12 +40,11 @@ def of_each_replica(tensor: tf.Tensor) -> tf.Tensor:
 
 def sum_over_replicas(tensor: tf.Tensor) -> tf.Tensor:
     """The sum over the replicas, the same on each to the bit; arguments as above."""
-    context = tf.distribute.get_replica_context()
-    if tf.distribute.get_strategy().num_replicas_in_sync == 1 or context is None:
+    if _replicas() == 1:
         return tensor
     if _one_replica_a_process():
         return tf.reduce_sum(of_each_replica(tensor), axis=0)
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, tensor)
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tensor)
 
 
 def rows_of_all_replicas(tensor: tf.Tensor) -> tf.Tensor:
@@ -53,10 +52,10 @@ def rows_of_all_replicas(tensor: tf.Tensor) -> tf.Tensor:
 
     The gradient of a replica's rows is the sum of all replicas', as `all_gather` has it.
     """
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    context = tf.distribute.get_replica_context()
-    if replicas == 1 or context is None:
+    replicas = _replicas()
+    if replicas == 1:
         return tensor
+    context = tf.distribute.get_replica_context()
     if not _one_replica_a_process() or not tensor.shape.is_fully_defined():
         return context.all_gather(tensor, axis=0)
 
@@ -70,6 +69,13 @@ def rows_of_all_replicas(tensor: tf.Tensor) -> tf.Tensor:
         return rows, gradient
 
     return gather(tensor)
+
+
+def _replicas() -> int:
+    """How many replicas there are to talk to; 1 outside of all of them, too."""
+    if tf.distribute.get_replica_context() is None:
+        return 1
+    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _one_replica_a_process() -> bool:

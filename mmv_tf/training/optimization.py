@@ -71,6 +71,5 @@ def make_optimizer(config: ml_collections.ConfigDict, steps: int) -> keras.optim
         "epsilon": config.epsilon,
     }
     optimizer = OnePassAdam(schedule, weight_decay=config.weight_decay or None, **settings)
-    if config.weight_decay:
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from mmv_tf.data import DamagedDataError, Input, Reader
+from mmv_tf.data.reader_config import PIXELS
 from tests import records
 from tests.data.damage_test import EDITS, LIMITS, set_frame
 
@@ -21,7 +22,7 @@ RESIZED = 0.8
 def both(data, **settings):
     """The same batches with either way of making pixels."""
     found = []
-    for pixels in ("tensorflow", "opencv"):
+    for pixels in PIXELS:
         reader = Reader(data.config(pixels=pixels, size=SIZE, **settings), None, None)
         found.append(list(reader.train(seed=5).take(6)) + list(reader.evaluate()))
     return zip(*found, strict=True)
@@ -90,7 +91,7 @@ def test_what_tensorflow_decodes_is_decoded(tmp_path, edit):
         assert difference.mean() < 0.6
 
 
-@pytest.mark.parametrize("pixels", ["tensorflow", "opencv"])
+@pytest.mark.parametrize("pixels", PIXELS)
 def test_what_tensorflow_does_not_decode_stops_and_is_named(tmp_path, pixels):
     data = records.write(tmp_path / "data")
     data.change(0, 1, set_frame(with_a_broken_table(records.jpeg(77)), 2))
@@ -106,7 +107,7 @@ def test_what_tensorflow_does_not_decode_stops_and_is_named(tmp_path, pixels):
             assert "frame 2 can't be decoded" in message and "\n" not in message
 
 
-@pytest.mark.parametrize("pixels", ["tensorflow", "opencv"])
+@pytest.mark.parametrize("pixels", PIXELS)
 def test_of_all_kinds_of_damage_none_is_read_and_none_is_lost(tmp_path, pixels):
     data = records.write(tmp_path / "data", (1, 3))
     for number, (edit, _) in enumerate(EDITS.values()):

@@ -2,10 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exchanges between two processes; between replicas of one, batch_norm_test.py has them."""
 
-import json
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 import textwrap
@@ -13,6 +11,7 @@ import textwrap
 import tensorflow as tf
 
 from mmv_tf.layers import exchange
+from tests.cluster import free_ports, tf_config
 
 ROOT = pathlib.Path(__file__).parents[2]
 PROGRAM = """
@@ -54,18 +53,18 @@ PROGRAM = """
 
 
 def test_two_processes_exchange():
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]}
-    for one in sockets:
-        one.close()
+    ports = free_ports(2)
     workers = []
     for index in range(2):
-        config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
         workers.append(
             subprocess.Popen(
                 [sys.executable, "-c", textwrap.dedent(PROGRAM)],
                 cwd=ROOT,
-                env={**os.environ, "TF_CONFIG": config, "CUDA_VISIBLE_DEVICES": ""},
+                env={
+                    **os.environ,
+                    "TF_CONFIG": tf_config(ports, index),
+                    "CUDA_VISIBLE_DEVICES": "",
+                },
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,

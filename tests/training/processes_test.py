@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import time
 import numpy as np
 import pytest
 
+from tests.cluster import free_ports, tf_config
 from tests.training import worker_main
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -25,13 +25,7 @@ def start(directory, strategy="one_device", cluster=None, **arguments):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
     environment.pop("TF_CONFIG", None)
     if cluster:
-        ports, index = cluster
-        environment["TF_CONFIG"] = json.dumps(
-            {
-                "cluster": {"worker": [f"127.0.0.1:{port}" for port in ports]},
-                "task": {"type": "worker", "index": index},
-            }
-        )
+        environment["TF_CONFIG"] = tf_config(*cluster)
     arguments |= {"directory": str(directory), "strategy": strategy}
     return subprocess.Popen(
         [sys.executable, "-m", "tests.training.worker_main", json.dumps(arguments)],
@@ -54,16 +48,6 @@ def start_two(directory, different=None, **arguments):
         )
         for index in range(2)
     ]
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 def finish(processes, status=0):
