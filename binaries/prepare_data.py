@@ -158,7 +158,9 @@ def main(argv: list[str]) -> None:
     )
     print(preparation.format_report(manifest, _ALL_ROWS.value))
     state = "already prepared, nothing to do" if was_there else "done"
-    print(f"{state}: {os.path.join(_OUTPUT.value, 'manifest.json')}")
+    dropped = preparation.format_dropped(manifest["dropped"])
+    path = os.path.join(_OUTPUT.value, "manifest.json")
+    print(f"{state}: {path}{dropped and f'; dropped: {dropped}'}")
 
 
 def _check_flags() -> None:

@@ -4,6 +4,7 @@ from mmv_tf.data.preparation.listing import read_listing as read_listing
 from mmv_tf.data.preparation.pipeline import DataSetFacts as DataSetFacts
 from mmv_tf.data.preparation.pipeline import Execution as Execution
 from mmv_tf.data.preparation.pipeline import prepare as prepare
+from mmv_tf.data.preparation.report import format_dropped as format_dropped
 from mmv_tf.data.preparation.report import format_report as format_report
 from mmv_tf.data.preparation.settings import CUTS as CUTS
 from mmv_tf.data.preparation.settings import SOUNDS as SOUNDS

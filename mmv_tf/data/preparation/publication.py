@@ -98,12 +98,20 @@ def publish(
         "splits": by_split,
         "sources": [dataclasses.asdict(report) for report in plan.reports],
         "blocks": plan.blocks,
-        "dropped": {name: plan.dropped[name] for name in sorted(plan.dropped)},
+        "dropped": _dropped(plan),
         "settings": dataclasses.asdict(settings),
         **extra,
     }
     writer.write_manifest(output, manifest)
     return writer.read_manifest(output)
+
+
+def _dropped(plan: Plan) -> dict[str, int]:
+    """What was left out of all sources together, by reason."""
+    total = plan.dropped.copy()
+    for report in plan.reports:
+        total.update(report.left_out)
+    return {name: total[name] for name in sorted(total)}
 
 
 def _splits(plan: Plan, settings: Settings) -> list[str]:

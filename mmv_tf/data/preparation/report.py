@@ -16,7 +16,16 @@ _ALL_ROWS = 50
 
 @dataclasses.dataclass
 class SourceReport:
-    """What became of a source: one row of the report."""
+    """What became of a source: one row of the report.
+
+    Attributes:
+      media_id, path: the source.
+      status: one of those in `tasks`.
+      reason: why the status is not OK.
+      seconds: length.
+      clips: how many it gave.
+      left_out: counts of what was left out of it, by reason ("captions_without_length").
+    """
 
     media_id: str
     path: str
@@ -24,11 +33,17 @@ class SourceReport:
     reason: str = ""
     seconds: float = 0.0
     clips: int = 0
+    left_out: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def fail(self, status: str, reason: str) -> None:
         """Notes what went wrong, keeping the first reason."""
         if not self.reason:
             self.status, self.reason = status, reason
+
+    def leave_out(self, reason: str, count: int = 1) -> None:
+        """Counts parts of the source that were left out."""
+        if count:
+            self.left_out[reason] = self.left_out.get(reason, 0) + count
 
 
 def format_report(manifest: dict[str, Any], all_rows: bool = False) -> str:
@@ -36,11 +51,12 @@ def format_report(manifest: dict[str, Any], all_rows: bool = False) -> str:
 
     Args:
       manifest: of `prepare`.
-      all_rows: of more than 50 sources, show also those that are ok and more than 50 of the others.
+      all_rows: of more than 50 sources, show also those without trouble and more than 50 of the
+        others.
     """
     shown = manifest["sources"]
     if len(shown) > _ALL_ROWS and not all_rows:
-        shown = [row for row in shown if row["status"] != OK][:_ALL_ROWS]
+        shown = [row for row in shown if row["status"] != OK or row.get("left_out")][:_ALL_ROWS]
     lines = _table(shown) if shown else []
     if len(shown) < len(manifest["sources"]):
         counts = collections.Counter(row["status"] for row in manifest["sources"])
@@ -54,10 +70,12 @@ def format_report(manifest: dict[str, Any], all_rows: bool = False) -> str:
             _counted(len(split["shards"]), "shard"),
         )
         lines.append(f"{name}: {', '.join(parts)}, {size / 1e6:.1f} MB")
-    dropped = [f"{n} {name.replace('_', ' ')}" for name, n in manifest["dropped"].items() if n]
-    if dropped:
-        lines.append(f"dropped: {', '.join(dropped)}")
     return "\n".join(lines)
+
+
+def format_dropped(dropped: dict[str, int]) -> str:
+    """Counts by reason as one line; empty without any."""
+    return ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in dropped.items() if n)
 
 
 def _counted(number: int, thing: str) -> str:
@@ -75,6 +93,8 @@ def _table(sources: list[dict[str, Any]]) -> list[str]:
         seconds, clips = f"{source['seconds']:.1f}", str(source["clips"])
         # A file's name may hold a line break, which would break the table.
         name, reason = (_printable(source[key]) for key in ("media_id", "reason"))
+        left_out = format_dropped(source.get("left_out", {}))
+        reason = "; ".join(filter(None, (reason, left_out and f"left out: {left_out}")))
         rows.append((name, source["status"], seconds, clips, reason))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = []

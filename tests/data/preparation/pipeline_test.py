@@ -175,8 +175,10 @@ def test_folder_reports_each_source(film, tmp_path, in_process):
     assert clips == {"a": 4, "c é": 1, "d": 0, "deep/b": 4, "e": 0, "f": 0, "g": 0}
     table = preparation.format_report(manifest)
     assert "deep/b  no audio" in table
-    assert table.endswith("dropped: 1 clips too short")
-    assert len(table.splitlines()) == 1 + 7 + 2 + 1
+    assert preparation.format_dropped(manifest["dropped"]) == "1 clips too short"
+    assert len(table.splitlines()) == 1 + 7 + 2
+    manifest["sources"][0]["left_out"] = {"captions_without_length": 2}
+    assert "left out: 2 captions without length" in preparation.format_report(manifest)
     manifest["sources"][0]["media_id"] = "a\nb"
     assert "a\\nb" in preparation.format_report(manifest)
 
