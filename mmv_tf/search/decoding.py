@@ -49,7 +49,7 @@ class Block:
 def probe_videos(paths: Sequence[str]) -> Iterator[dict[str, Any]]:
     """What each file holds, as `media.MediaInfo` has it."""
     for path in paths:
-        yield dataclasses.asdict(media.probe(path))
+        yield media.probe(path).to_json()
 
 
 def decode_blocks(

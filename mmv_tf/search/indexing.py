@@ -260,7 +260,7 @@ class _Update:
                 if isinstance(result, Failure):
                     self._skip(file, result, progress)
                     continue
-                info = media.MediaInfo(**result)
+                info = media.MediaInfo.from_json(result)
                 works[file.name] = _Work(file, info, self._embedder.windows.starts(info.duration))
         total = sum(work.info.duration for work in works.values())
         tasks = [self._task(works[file.name]) for file in files if file.name in works]

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decoding of films, sounds and pictures: one sequential pass over a span, in bounded memory.
 
-All times are seconds on one clock, that of the file's presentation: 0 is where a player starts.
+All times are seconds on one clock: 0 is where a film's first picture is shown, or a sound file's
+first sample is heard; `timeline` says how that is found.
 Frames and samples are placed by their own timestamps, so that a stream that starts late, has gaps
 or a variable frame rate stays aligned with the other one.
 """
@@ -11,8 +12,10 @@ from mmv_tf.data.media.film import frame_times as frame_times
 from mmv_tf.data.media.film import iter_frames as iter_frames
 from mmv_tf.data.media.film import iter_frames_at as iter_frames_at
 from mmv_tf.data.media.film import iter_pixels_at as iter_pixels_at
+from mmv_tf.data.media.packets import Tally as Tally
 from mmv_tf.data.media.probing import MediaInfo as MediaInfo
 from mmv_tf.data.media.probing import probe as probe
+from mmv_tf.data.media.timeline import Timeline as Timeline
 from mmv_tf.data.media.waveform import read_waveform as read_waveform
 from mmv_tf.data.media_limits import MediaError as MediaError
 from mmv_tf.data.pictures import encode_image as encode_image

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""One sequential pass over a stream's frames, from a given time on, in bounded memory."""
+"""One sequential pass over a track's frames, from a given time on, in bounded memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 
 import av
 
-from mmv_tf.data.media.container import start_of
+from mmv_tf.data.media.container import unwrapped
+from mmv_tf.data.media.packets import Tally, decode_packet, read_packets
+from mmv_tf.data.media.timeline import Part
 from mmv_tf.data.media_limits import MediaError
 
 # Timestamps are rounded by containers (to 1 ms in Matroska); a frame that is this little late
@@ -30,66 +32,130 @@ _LOOK_AHEAD = 32
 def decode_from(
     container: av.container.InputContainer,
     stream: av.VideoStream | av.AudioStream,
+    part: Part,
     start: float,
     wanted: Callable[[float, float], bool] | None = None,
+    tally: Tally | None = None,
 ) -> Iterator[tuple[float, av.VideoFrame | av.AudioFrame]]:
-    """(time, frame) from at or before `start` on, if the stream reaches back so far.
+    """(time, frame) from at or before `start` on, if the track reaches back so far.
 
-    With `wanted`, frames may be left out that are on screen only when it is false.
+    Args:
+      container: the part of the film, open.
+      stream: the track.
+      part: its clock; times are seconds of the film's.
+      start: the first time that is asked for.
+      wanted: frames may be left out that are on screen only when it is false.
+      tally: takes note of the packets from `start` on.
+
+    Raises:
+      MediaError: the frames have no times.
     """
-    origin = start_of(container)
+    clock = _Clock(stream, part)
     found = True
     for back in _SEEK_BACK:
-        from_start = back is None or start <= back
+        from_start = back is None or start - part.start <= back
         if back is None and not found:
-            return  # The stream ended before: no reason to decode all of it.
+            return  # The track ended before: no reason to decode all of it.
         if not from_start:
             assert back is not None
-            container.seek(
-                int((start - back + origin) / stream.time_base), stream=stream, backward=True
-            )
-        elif back is not _SEEK_BACK[0] and start > 0:
+            container.seek(clock.stamp(start - back), stream=stream, backward=True)
+        elif back is not _SEEK_BACK[0] and start > part.start:
             container.seek(0, backward=True)
         first, found = True, False
-        for frame in _decode(container, stream, wanted, origin):
+        for frame in _decode(container, stream, wanted, clock, start, tally):
+            time = clock.time(frame)
+            if time is None:
+                continue
             found = True
-            stamp = frame.pts if frame.pts is not None else frame.dts
-            if stamp is None:
-                raise MediaError(
-                    f"{container.name}: frames have no times; copy the file into another container "
-                    "(ffmpeg -i in -c copy out.mp4)."
-                )
-            time = float(stamp * frame.time_base) - origin
             if first and not from_start and time > start + TIME_TOLERANCE:
                 break  # Landed too late: seek further back.
             first = False
             yield time, frame
+        if clock.without_time and not found:
+            raise MediaError(
+                f"{container.name}: frames have no times; copy the file into another container "
+                "(ffmpeg -i in -c copy out.mp4)."
+            )
         if not first or from_start:
             return
+
+
+class _Clock:
+    """Turns a track's stamps into seconds of the film's clock."""
+
+    def __init__(self, stream: av.VideoStream | av.AudioStream, part: Part):
+        self._base = stream.time_base
+        self._origin = part.origin
+        self._period = part.period
+        self._start = part.start
+        self._delay = part.delay if isinstance(stream, av.VideoStream) else None
+        self._next = -math.inf
+        self.without_time = 0
+
+    @property
+    def by_decoding(self) -> bool:
+        """Whether pictures are placed by their times of decoding, since no others are stored."""
+        return self._delay is not None
+
+    def seconds(self, stamp: int) -> float:
+        """A stored time as one of the film's."""
+        return unwrapped(float(stamp * self._base) - self._origin, self._period) + self._start
+
+    def stamp(self, time: float) -> int:
+        """The reverse, rounded down to a stamp."""
+        delay = self._delay or 0.0
+        return math.floor((time - self._start + self._origin + delay) / self._base)
+
+    def time(self, frame: av.VideoFrame | av.AudioFrame) -> float | None:
+        """When a frame is shown or heard; None if nothing tells."""
+        if self._delay is not None:
+            length = float(frame.duration * frame.time_base) if frame.duration else 0.0
+            # What a decoder gives at the very end has no time of decoding.
+            time = self._next if frame.dts is None else self.seconds(frame.dts) - self._delay
+            self._next = time + length
+            return time if math.isfinite(time) else None
+        stamp = frame.pts if frame.pts is not None else frame.dts
+        if stamp is None:
+            self.without_time += 1
+            return None
+        return self.seconds(stamp)
 
 
 def _decode(
     container: av.container.InputContainer,
     stream: av.VideoStream | av.AudioStream,
     wanted: Callable[[float, float], bool] | None,
-    origin: float,
+    clock: _Clock,
+    start: float,
+    tally: Tally | None,
 ) -> Iterator[av.VideoFrame | av.AudioFrame]:
     """All frames from where the container stands on, but for some that are not `wanted`.
 
     At ten frames a second of thirty, a third of a usual H.264 film need not be decoded. A frame is
     on screen until the next one's time, which comes in one of the next packets: a packet's time of
     decoding is no later than the time of any frame that is still to come.
+
+    A packet that can't be decoded is passed over. The first ones after a seek may begin inside of a
+    frame, which is no damage: what lies before `start` is not counted.
     """
+
+    def frames_of(packet: av.Packet) -> list[av.VideoFrame] | list[av.AudioFrame]:
+        frames = decode_packet(packet)
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if tally is not None and packet.size and stamp is not None:
+            time = clock.seconds(stamp)
+            if time >= start:
+                (tally.damaged if frames is None else tally.decoded).append(time)
+        return frames or []
+
     context = stream.codec_context
-    if wanted is None or context.name not in _CAN_LEAVE_OUT:
-        yield from container.decode(stream)
+    if wanted is None or context.name not in _CAN_LEAVE_OUT or clock.by_decoding:
+        for packet in read_packets(container, stream):
+            yield from frames_of(packet)
         return
     waiting: collections.deque[av.Packet] = collections.deque()
     stamps: list[int] = []
     latest, started = -math.inf, False
-
-    def seconds(stamp: int) -> float:
-        return float(stamp * stream.time_base) - origin
 
     def next_stamp(stamp: int) -> int | None:
         """The next frame's, None if that is not known yet."""
@@ -102,14 +168,16 @@ def _decode(
         # The first frame is also shown before its time.
         if started and packet.pts is not None:
             after = next_stamp(packet.pts)
-            leave_out = after is not None and not wanted(seconds(packet.pts), seconds(after))
+            leave_out = after is not None and not wanted(
+                clock.seconds(packet.pts), clock.seconds(after)
+            )
         context.skip_frame = "NONREF" if leave_out else "DEFAULT"
-        for frame in packet.decode():
+        for frame in frames_of(packet):
             started = True
             yield frame
 
     try:
-        for packet in container.demux(stream):
+        for packet in read_packets(container, stream):
             waiting.append(packet)
             if packet.pts is not None and packet.dts is not None:
                 bisect.insort(stamps, packet.pts)

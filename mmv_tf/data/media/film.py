@@ -13,16 +13,19 @@ from typing import TypeVar
 
 import av
 import numpy as np
-from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from PIL import Image
 
-from mmv_tf.data.media.container import display_size, open_container, video_stream
+from mmv_tf.data.media.container import open_container
 from mmv_tf.data.media.decoding import TIME_TOLERANCE, decode_from
-from mmv_tf.data.media_limits import MediaError, check_aspect
+from mmv_tf.data.media.packets import Tally
+from mmv_tf.data.media.picture import Scaler
+from mmv_tf.data.media.timeline import Part, Timeline, timeline_of
+from mmv_tf.data.media_limits import MediaError
 
 # A picture is held on screen this long after the last frame's time, even if no duration is stored.
 _HOLD_SECONDS = 0.5
 _Shown = TypeVar("_Shown")
+_Convert = Callable[[av.VideoFrame, av.VideoStream, object], _Shown]
 
 
 def frame_times(start: float, end: float, frame_rate: float) -> list[float]:
@@ -44,18 +47,25 @@ def iter_frames(
 
 
 def iter_frames_at(
-    path: str | pathlib.Path, times: Sequence[float], short_side: int, jpeg_quality: int = 90
+    path: str | pathlib.Path,
+    times: Sequence[float],
+    short_side: int,
+    jpeg_quality: int = 90,
+    timeline: Timeline | None = None,
+    tally: Tally | None = None,
 ) -> Iterator[tuple[float, bytes]]:
     """The frames on screen at given times, from one pass over the video.
 
-    The frame at a time is the last one whose own time is not later. Before the first frame it is
-    the first one, and up to half a second after the last frame's end it is the last one.
+    The frame at a time is the last one whose own time is not later, and up to half a second after
+    the last frame's end it is the last one. Times count from the first picture that is shown.
 
     Args:
       path: the video.
       times: seconds, rising (equal ones may repeat: the very same bytes are given again).
       short_side: pixels that the shorter side is scaled to, up or down.
       jpeg_quality: 1 to 95.
+      timeline: the video's, if it is known; by default it is measured.
+      tally: takes note of the packets that could be decoded.
 
     Yields:
       (time, JPEG bytes) for each of `times`.
@@ -63,8 +73,10 @@ def iter_frames_at(
     Raises:
       MediaError: the video can't be decoded or ends before the last of `times`.
     """
-    encoder = _FrameEncoder(short_side, jpeg_quality)
-    yield from _iter_shown_at(path, times, encoder.encode, _HOLD_SECONDS)
+    timeline = timeline_of(path) if timeline is None else timeline
+    tally = Tally() if tally is None else tally
+    encoder = _FrameEncoder(_scaler(timeline, short_side), jpeg_quality, tally)
+    yield from _iter_shown_at(path, times, encoder.encode, _HOLD_SECONDS, timeline, tally)
 
 
 def iter_pixels_at(
@@ -89,21 +101,55 @@ def iter_pixels_at(
     Raises:
       MediaError: see `iter_frames_at`.
     """
-    scaler = _Scaler(short_side, square)
-    yield from _iter_shown_at(path, times, scaler.scale, hold_seconds)
+    timeline = timeline_of(path)
+    scaler = _scaler(timeline, short_side, square)
+    yield from _iter_shown_at(path, times, scaler.scale, hold_seconds, timeline)
+
+
+def _scaler(timeline: Timeline, short_side: int, square: bool = False) -> Scaler:
+    first = next((part for part in timeline.parts if part.video is not None), None)
+    size = (first.width, first.height) if first is not None else None
+    return Scaler(short_side, square, size)
 
 
 def _iter_shown_at(
     path: str | pathlib.Path,
     times: Sequence[float],
-    convert: Callable[[av.VideoFrame, av.VideoStream, object], _Shown],
+    convert: _Convert[_Shown],
     hold_seconds: float,
+    timeline: Timeline,
+    tally: Tally | None = None,
 ) -> Iterator[tuple[float, _Shown]]:
     """The frames on screen at given times, each converted once."""
     if not times:
         return
-    with open_container(path) as container:
-        stream = video_stream(container, path)
+    if not timeline.has_video:
+        raise MediaError(f"{path}: no video stream found; expected a video.")
+    shown = [part for part in timeline.parts if part.video is not None]
+    begin = 0
+    for index, part in enumerate(shown):
+        is_last = index + 1 == len(shown)
+        # A piece's last picture stands until the next piece starts.
+        end = len(times) if is_last else bisect.bisect_left(times, part.end - TIME_TOLERANCE)
+        if begin < end:
+            hold = hold_seconds if is_last else math.inf
+            yield from _iter_part(path, part, times[begin:end], convert, hold, tally)
+        begin = max(begin, end)
+
+
+def _iter_part(
+    path: str | pathlib.Path,
+    part: Part,
+    times: Sequence[float],
+    convert: _Convert[_Shown],
+    hold_seconds: float,
+    tally: Tally | None,
+) -> Iterator[tuple[float, _Shown]]:
+    """The frames on screen at times inside one part."""
+    with open_container(path, part.slice) as container:
+        assert part.video is not None
+        stream = container.streams[part.video]
+        assert isinstance(stream, av.VideoStream)
         stream.codec_context.thread_count = 1  # Processes are what runs in parallel.
 
         def shown_at(start: float, end: float) -> bool:
@@ -111,12 +157,15 @@ def _iter_shown_at(
             first = bisect.bisect_left(times, start - TIME_TOLERANCE)
             return first < len(times) and times[first] < end - TIME_TOLERANCE
 
-        frames = decode_from(container, stream, times[0], shown_at)
-        index, shown, shown_time, shown_until = 0, None, -math.inf, -math.inf
+        index, shown_time, shown_until = 0, -math.inf, -math.inf
+        shown: av.VideoFrame | None = None
         converted: _Shown | None = None
-        for time, frame in frames:
+        for time, frame in decode_from(container, stream, part, times[0], shown_at, tally):
+            assert isinstance(frame, av.VideoFrame)
             if shown is not None and time <= shown_time:
-                continue  # Out of order: a damaged or spliced file.
+                if tally is not None and time < shown_time - TIME_TOLERANCE:
+                    tally.disordered.append(time)
+                continue
             while index < len(times) and times[index] < time - TIME_TOLERANCE:
                 if converted is None:
                     converted = convert(frame if shown is None else shown, stream, path)
@@ -143,55 +192,18 @@ def _iter_shown_at(
             )
 
 
-class _Scaler:
-    """Scales frames, upright and with square pixels; keeps FFmpeg's scaler between frames."""
-
-    def __init__(self, short_side: int, square: bool = False):
-        self._short_side = short_side
-        self._square = square
-        self._reformatter = VideoReformatter()
-
-    def scale(self, frame: av.VideoFrame, stream: av.VideoStream, path: object) -> np.ndarray:
-        """uint8 [height, width, 3]."""
-        width, height = display_size(frame, stream)
-        check_aspect(width, height, path)
-        scale = self._short_side / min(width, height)
-        width, height = max(1, round(width * scale)), max(1, round(height * scale))
-        if self._square:
-            width = height = self._short_side
-        turns = round(frame.rotation / 90) % 4
-        if turns % 2:
-            width, height = height, width  # Scaled first, turned after.
-        # Area averaging does not alias when shrinking; when enlarging it would be blocky.
-        shrinks = width <= frame.width and height <= frame.height
-        image = self._reformatter.reformat(
-            frame,
-            width=width,
-            height=height,
-            format="rgb24",
-            src_colorspace=_colorspace(frame),
-            interpolation=Interpolation.AREA if shrinks else Interpolation.BICUBIC,
-        ).to_ndarray()
-        return np.ascontiguousarray(np.rot90(image, turns))
-
-
 class _FrameEncoder:
     """Makes JPEGs of frames."""
 
-    def __init__(self, short_side: int, jpeg_quality: int):
-        self._scaler = _Scaler(short_side)
+    def __init__(self, scaler: Scaler, jpeg_quality: int, tally: Tally):
+        self._scaler = scaler
         self._jpeg_quality = jpeg_quality
+        self._tally = tally
 
     def encode(self, frame: av.VideoFrame, stream: av.VideoStream, path: object) -> bytes:
         """A JPEG of `frame`, upright and with square pixels."""
         buffer = io.BytesIO()
         upright = self._scaler.scale(frame, stream, path)
+        self._tally.sizes.add((upright.shape[1], upright.shape[0]))
         Image.fromarray(upright).save(buffer, "JPEG", quality=self._jpeg_quality)
         return buffer.getvalue()
-
-
-def _colorspace(frame: av.VideoFrame) -> Colorspace:
-    """The frame's colour matrix; where it is not stored, the one usual for its size."""
-    if frame.colorspace == Colorspace.ITU709 or (frame.colorspace == 2 and frame.height >= 720):
-        return Colorspace.ITU709
-    return Colorspace.DEFAULT

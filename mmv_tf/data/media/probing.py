@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from typing import Any
 
-import av
-
-from mmv_tf.data.media.container import display_size, open_container, start_of, video_stream
+from mmv_tf.data.media.timeline import Timeline, timeline_of
 from mmv_tf.data.media_limits import MediaError
 from mmv_tf.data.pictures import picture_size
 
@@ -19,12 +18,14 @@ class MediaInfo:
     """What a file holds.
 
     Attributes:
-      duration: seconds, to the end of the video stream, or of the sound of a sound file; 0 for an
-        image.
-      width, height: pixels as displayed (after rotation and with square pixels), 0 for sound.
+      duration: seconds, from the first picture to the end of the last one; of a sound file, to the
+        end of the sound; 0 for an image.
+      width, height: pixels of the first picture as displayed (upright and with square pixels), 0
+        for sound.
       frame_rate: mean frames a second, 0 if unknown.
-      has_audio: whether there is a sound stream.
+      has_audio: whether there is a sound that can be decoded.
       audio_rate: samples a second, 0 without sound.
+      timeline: the clock, which decoding takes; None for an image.
     """
 
     duration: float
@@ -33,10 +34,21 @@ class MediaInfo:
     frame_rate: float
     has_audio: bool
     audio_rate: int
+    timeline: Timeline | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for another process."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> MediaInfo:
+        """What `to_json` gave."""
+        timeline = values["timeline"]
+        return cls(**{**values, "timeline": timeline and Timeline.from_json(timeline)})
 
 
 def probe(path: str | pathlib.Path, kind: str = "video") -> MediaInfo:
-    """Reads what `path` holds, decoding its first frame.
+    """Measures what `path` holds: reads it to its end and decodes its first frame.
 
     Args:
       path: the file.
@@ -47,42 +59,21 @@ def probe(path: str | pathlib.Path, kind: str = "video") -> MediaInfo:
     """
     if kind == "image":
         return MediaInfo(0.0, *picture_size(path), 0.0, False, 0)
-    with open_container(path) as container:
-        audio = container.streams.audio[0] if container.streams.audio else None
-        if kind == "sound":
-            if audio is None:
-                raise MediaError(f"{path}: no sound stream found; expected one.")
-            rate = int(audio.rate or 0)
-            return MediaInfo(_duration(container, audio, path), 0, 0, 0.0, True, rate)
-        stream = video_stream(container, path)
-        duration = _duration(container, stream, path)
-        frame = next(iter(container.decode(stream)), None)
-        if frame is None:
-            raise MediaError(f"{path}: no video frame found; check that the file is whole.")
-        width, height = display_size(frame, stream)
-        average = stream.average_rate
-        return MediaInfo(
-            duration=duration,
-            width=width,
-            height=height,
-            frame_rate=float(average) if average is not None else 0.0,
-            has_audio=audio is not None,
-            audio_rate=int(audio.rate or 0) if audio is not None else 0,
-        )
-
-
-def _duration(
-    container: av.container.InputContainer,
-    stream: av.VideoStream | av.AudioStream,
-    path: object,
-) -> float:
-    """Seconds from the presentation's start to the stream's end."""
-    if stream.duration is not None:
-        start = stream.start_time if stream.start_time is not None else 0
-        return float((start + stream.duration) * stream.time_base) - start_of(container)
-    if container.duration is not None:
-        return container.duration / av.time_base
-    raise MediaError(
-        f"{path}: the file does not say how long it is; copy it into another container "
-        "(ffmpeg -i in -c copy out.mp4)."
+    timeline = timeline_of(path)
+    first = timeline.parts[0]
+    rate = next((part.sample_rate for part in timeline.parts if part.audio is not None), 0)
+    if kind == "sound":
+        if not timeline.has_audio:
+            raise MediaError(f"{path}: no sound stream found; expected one.")
+        return MediaInfo(timeline.sound_end, 0, 0, 0.0, True, rate, timeline)
+    if not timeline.has_video:
+        raise MediaError(f"{path}: no video stream found; expected a video.")
+    return MediaInfo(
+        duration=timeline.length,
+        width=first.width,
+        height=first.height,
+        frame_rate=first.frame_rate,
+        has_audio=timeline.has_audio,
+        audio_rate=rate,
+        timeline=timeline,
     )

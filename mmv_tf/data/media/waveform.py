@@ -13,20 +13,29 @@ import numpy as np
 
 from mmv_tf.data.media.container import open_container
 from mmv_tf.data.media.decoding import decode_from
+from mmv_tf.data.media.packets import Tally
+from mmv_tf.data.media.timeline import Part, Timeline, timeline_of
 from mmv_tf.data.media_limits import MediaError
 
 _AUDIO_GAP_SECONDS = 0.03
 
 
 def read_waveform(
-    path: str | pathlib.Path, start: float, end: float, sample_rate: int = 48_000
+    path: str | pathlib.Path,
+    start: float,
+    end: float,
+    sample_rate: int = 48_000,
+    timeline: Timeline | None = None,
+    tally: Tally | None = None,
 ) -> np.ndarray:
     """The sound from `start` to `end` as one channel, the mean of all but the bass effects one.
 
     Args:
       path: the video or sound file.
-      start, end: seconds.
+      start, end: seconds; of a video, from the first picture on.
       sample_rate: Hz to resample to.
+      timeline: the file's, if it is known; by default it is measured.
+      tally: takes note of the packets that could be decoded.
 
     Returns:
       float32 [round((end - start) * sample_rate)] in [-1, 1]; zero where there is no sound.
@@ -34,12 +43,41 @@ def read_waveform(
     Raises:
       MediaError: there is no sound stream, or it can't be decoded.
     """
-    count = round((end - start) * sample_rate)
-    samples = np.zeros(count, np.float32)
-    with open_container(path) as container:
-        if not container.streams.audio:
-            raise MediaError(f"{path}: no sound stream found; expected one.")
-        stream = container.streams.audio[0]
+    timeline = timeline_of(path) if timeline is None else timeline
+    if not timeline.has_audio:
+        raise MediaError(f"{path}: no sound stream found; expected one.")
+    samples = np.zeros(round((end - start) * sample_rate), np.float32)
+    last = timeline.parts[-1]
+    for part in timeline.parts:
+        # Of joined films, each piece is heard until the next one starts.
+        until = end if part is last else min(end, part.end)
+        if part.audio is None or part.start >= end or until <= start:
+            continue
+        begin = max(start, part.start)
+        first = round((begin - start) * sample_rate)
+        count = min(round((until - begin) * sample_rate), len(samples) - first)
+        into = samples[first : first + count]
+        _read_part(path, part, begin, until, sample_rate, into, tally)
+    if not np.isfinite(samples).all():
+        raise MediaError(f"{path}: the sound holds NaN or infinity; encode it again.")
+    return np.clip(samples, -1.0, 1.0)
+
+
+def _read_part(
+    path: str | pathlib.Path,
+    part: Part,
+    start: float,
+    end: float,
+    sample_rate: int,
+    samples: np.ndarray,
+    tally: Tally | None,
+) -> None:
+    """Fills `samples` with the sound of one part from `start` on."""
+    count = len(samples)
+    with open_container(path, part.slice) as container:
+        assert part.audio is not None
+        stream = container.streams[part.audio]
+        assert isinstance(stream, av.AudioStream)
         resampler: av.AudioResampler | None = None
         kind: tuple[str, str, int] | None = None
         heard: list[int] = []
@@ -54,7 +92,8 @@ def read_waveform(
                     samples[low:high] = mono[low - position : high - position]
                 position += len(mono)
 
-        for time, frame in decode_from(container, stream, start):
+        for time, frame in decode_from(container, stream, part, start, tally=tally):
+            assert isinstance(frame, av.AudioFrame)
             # Half a second beyond the end feeds the resampler's filter.
             if time >= end + 0.5:
                 break
@@ -74,6 +113,3 @@ def read_waveform(
             put(resampler.resample(frame))
         if resampler is not None:
             put(resampler.resample(None))
-    if not np.isfinite(samples).all():
-        raise MediaError(f"{path}: the sound holds NaN or infinity; encode it again.")
-    return np.clip(samples, -1.0, 1.0)

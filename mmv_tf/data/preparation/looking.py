@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -38,11 +37,11 @@ def probe_all(
             if isinstance(outcome, Failure):
                 reports[row].fail(outcome.status, outcome.reason)
             else:
-                infos[row] = media.MediaInfo(**outcome)
+                infos[row] = media.MediaInfo.from_json(outcome)
     return infos
 
 
 def _probe(values: Iterable[tuple[str, str]]) -> Iterator[dict[str, Any]]:
     """A child's task: what files hold."""
     for path, kind in values:
-        yield dataclasses.asdict(media.probe(path, kind))
+        yield media.probe(path, kind).to_json()

@@ -26,13 +26,29 @@ from mmv_tf import version
 from mmv_tf.data import writer
 from mmv_tf.data.preparation.beam import BeamRunner
 from mmv_tf.data.preparation.block_file import read_index
-from mmv_tf.data.preparation.decoding import LogMelSpec, Recipe, Work, decode_units
+from mmv_tf.data.preparation.decoding import (
+    CHANGING_SIZE,
+    MOST_DAMAGED_SHARE,
+    LogMelSpec,
+    Recipe,
+    Work,
+    decode_units,
+)
 from mmv_tf.data.preparation.plan import Plan, Unit
 from mmv_tf.data.preparation.planning import plan_clips
 from mmv_tf.data.preparation.publication import SHARD_NAME, publish
+from mmv_tf.data.preparation.report import SourceReport
 from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.sources import TFDS, Source
-from mmv_tf.data.preparation.tasks import OK, SILENT, Failure, Runner, Task
+from mmv_tf.data.preparation.tasks import (
+    CORRUPT,
+    OK,
+    SILENT,
+    TOO_SHORT,
+    Failure,
+    Runner,
+    Task,
+)
 from mmv_tf.data.preparation.units import bytes_a_second
 from mmv_tf.data.preparation.workers import WorkerPool
 from mmv_tf.progress import Progress
@@ -173,50 +189,80 @@ def _check_space(plan: Plan, settings: Settings, output: pathlib.Path, work: pat
 
 def _decode(plan: Plan, recipe: Recipe, runner: Runner, work: pathlib.Path) -> None:
     """Decodes the units that are not there yet and notes in the reports what failed."""
-    peaks: dict[int, float] = collections.defaultdict(float)
-    failed: dict[int, list[Failure]] = collections.defaultdict(list)
+    outcomes: dict[int, dict[str, Any] | Failure] = {}
     todo: list[Unit] = []
     for unit in plan.units:
         index = read_index(unit.path(work))
         if index is None:
             todo.append(unit)
         else:
-            peaks[unit.row] = max(peaks[unit.row], index["peak"])
+            outcomes[unit.index] = index
     total = sum(round(unit.seconds) for unit in plan.units)
     before = total - sum(round(unit.seconds) for unit in todo)
     tasks = [_task(run, recipe, work) for run in _runs(todo)]
-    lost: set[int] = set()
     with Progress(total, "decoding", "seconds of film", initial=before) as shown:
         for unit, outcome in runner.run(tasks):
             shown.update(round(unit.seconds))
-            if isinstance(outcome, Failure):
-                if len(plan.reports) == 1:
-                    raise ValueError(outcome.reason)
-                failed[unit.row].append(outcome)
-                plan.dropped["clips_not_decoded"] += len(unit.clips)
-                plan.reports[unit.row].clips -= len(unit.clips)
-                lost.add(unit.index)
-            else:
-                peaks[unit.row] = max(peaks[unit.row], outcome["peak"])
-    plan.units = [unit for unit in plan.units if unit.index not in lost]
-    heard = {unit.row for unit in plan.units if unit.info.has_audio}
-    for row, report in enumerate(plan.reports):
-        failures = failed.get(row, [])
-        if failures:
-            report.status = failures[0].status
-            report.reason = f"{len(failures)} blocks lost, first: {failures[0].reason}"
-        elif (
-            report.status == OK
-            and row in heard
-            and peaks[row] < _SILENCE
-            and recipe.settings.sound != "none"
-        ):
-            report.fail(SILENT, "the sound stream holds only silence")
+            if isinstance(outcome, Failure) and len(plan.reports) == 1 and len(plan.units) == 1:
+                raise ValueError(outcome.reason)
+            outcomes[unit.index] = outcome
+    _report(plan, outcomes, recipe.settings)
     if not plan.units:
         raise ValueError(
             f"None of the {len(plan.reports)} sources could be decoded; the first: "
             f"{plan.reports[0].reason}."
         )
+
+
+def _report(plan: Plan, outcomes: dict[int, dict[str, Any] | Failure], settings: Settings) -> None:
+    """Notes what became of the units, and takes out of the plan what was left out."""
+    by_row: dict[int, list[Unit]] = collections.defaultdict(list)
+    for unit in plan.units:
+        by_row[unit.row].append(unit)
+    kept: list[Unit] = []
+    for row, units in by_row.items():
+        report = plan.reports[row]
+        failures = [(u, o) for u in units if isinstance(o := outcomes[u.index], Failure)]
+        done = [(u, o) for u in units if not isinstance(o := outcomes[u.index], Failure)]
+        clips = report.clips
+        for unit, _ in failures:
+            report.leave_out("clips_not_decoded", len(unit.clips))
+            report.clips -= len(unit.clips)
+        damage: dict[str, set[int]] = collections.defaultdict(set)
+        for unit, outcome in done:
+            for reason, times in outcome["damage"].items():
+                damage[reason].update(times)
+            changing = set(outcome["left_out"])
+            report.leave_out(CHANGING_SIZE, len(changing))
+            report.clips -= len(changing)
+            left = tuple(c for index, c in enumerate(unit.clips) if index not in changing)
+            if left:
+                kept.append(dataclasses.replace(unit, clips=left))
+        for reason, found in damage.items():
+            report.leave_out(reason, len(found))
+        peak = max((outcome["peak"] for _, outcome in done), default=0.0)
+        if failures:
+            _note_failures(report, [failure for _, failure in failures], clips)
+        elif not report.clips:
+            report.fail(TOO_SHORT, "the picture's size changes in each of its clips")
+        elif (
+            report.status == OK
+            and units[0].info.has_audio
+            and peak < _SILENCE
+            and settings.sound != "none"
+        ):
+            report.fail(SILENT, "the sound stream holds only silence")
+    plan.units = kept
+
+
+def _note_failures(report: SourceReport, failures: Sequence[Failure], clips: int) -> None:
+    """What is said of a source that gave not all of its clips; `clips` is how many it should."""
+    reason = f"{len(failures)} blocks lost, first: {failures[0].reason}"
+    few = clips - report.clips <= MOST_DAMAGED_SHARE * clips
+    if few and failures[0].status == CORRUPT:
+        report.reason = "; ".join(filter(None, (report.reason, reason)))
+    else:
+        report.status, report.reason = failures[0].status, reason
 
 
 def _runs(units: Sequence[Unit]) -> Iterator[list[Unit]]:
@@ -242,7 +288,8 @@ def _task(units: Sequence[Unit], recipe: Recipe, work: pathlib.Path) -> Task:
     parts = tuple(
         (unit, Work(str(unit.path(work)), unit.clips, unit.info.has_audio)) for unit in units
     )
-    arguments = (str(source.path), source.kind, source.selection, recipe)
+    timeline = units[0].info.timeline
+    arguments = (str(source.path), source.kind, source.selection, timeline, recipe)
     return Task(decode_units, str(source.path), arguments, parts)
 
 

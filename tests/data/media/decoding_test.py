@@ -3,7 +3,7 @@
 import pytest
 
 from mmv_tf.data import media
-from mmv_tf.data.media import container, decoding
+from mmv_tf.data.media import container, decoding, timeline
 from tests import media_samples
 
 
@@ -12,7 +12,9 @@ def test_frames_are_left_out(tmp_path):
     with container.open_container(path) as opened:
         stream = opened.streams.video[0]
         stream.codec_context.thread_count = 1
-        some = list(decoding._decode(opened, stream, lambda start, end: start == 2.0, 0.0))
+        (part,) = timeline.timeline_of(path).parts
+        wanted = lambda start, end: start == 2.0  # noqa: E731
+        some = [frame for _, frame in decoding.decode_from(opened, stream, part, 0.0, wanted)]
     assert len(some) < 70
     assert 2.0 in [frame.time for frame in some]
 

@@ -1,0 +1,166 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Finds where a file was joined from several: where the clock of all its tracks jumps.
+
+Recordings that were put end to end (`cat a.ts b.ts`, a recorder's pieces, chained Ogg) begin their
+times anew in the middle. Each piece is then read as a file of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import av
+
+from mmv_tf.data.media.container import clock_period
+from mmv_tf.data.media_limits import MediaError
+
+# Ours. Times of decoding rise; what falls back by more than this has begun anew.
+_BACK_SECONDS = 0.5
+# As the program ffmpeg's -dts_delta_threshold, and for the same containers: transport and program
+# streams are cut and joined without their times being made to fit.
+_FORWARD_SECONDS = 10.0
+_FORWARD_FORMATS = ("mpegts", "mpeg")
+# Ours: by how long one track may be behind another at a join.
+_APART_SECONDS = 10.0
+# What a piece of a container begins with.
+_SIGNATURES = {
+    "matroska": b"\x1a\x45\xdf\xa3",
+    "ogg": b"OggS\x00\x02",
+    "flac": b"fLaC",
+    "mpeg": b"\x00\x00\x01\xba",
+}
+_TS_PACKET = 188
+_MOST_HEADER_BYTES = 64 << 20  # Ours: between the last packet of a piece and the next one's first.
+
+
+@dataclasses.dataclass
+class _Track:
+    """Where a track's clock stands, in units of its time base."""
+
+    seconds: float
+    period: float | None = None
+    time: int | None = None
+    latest: int | None = None
+    jumped: bool = False
+    after: int = 0
+
+    def jump(self, packet: av.Packet, forward: bool) -> float:
+        """By how many seconds a packet's time is off the clock, 0 if it isn't."""
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        time = packet.dts if packet.dts is not None else packet.pts
+        if time is None or stamp is None:
+            return 0.0
+        step = 0.0
+        if self.time is not None and self.latest is not None:
+            steps = (self._step(time - self.time), self._step(stamp - self.latest))
+            back, ahead = max(steps), min(steps)
+            if back < -_BACK_SECONDS:
+                step = back
+            elif forward and ahead > _FORWARD_SECONDS:
+                step = ahead
+        self.time = time
+        if self.latest is None or step or self._step(stamp - self.latest) > 0:
+            self.latest = stamp
+        return step
+
+    def _step(self, stamps: int) -> float:
+        """A difference of two times in seconds, the shorter way round a clock that wraps."""
+        seconds = stamps * self.seconds
+        if self.period is None or abs(seconds) < self.period / 2:
+            return seconds
+        return (seconds + self.period / 2) % self.period - self.period / 2
+
+
+class JoinFinder:
+    """Looks at the packets of some tracks for the place where the clock of all of them jumps."""
+
+    def __init__(
+        self,
+        container: av.container.InputContainer,
+        streams: Sequence[av.VideoStream | av.AudioStream],
+    ):
+        self._format = container.format.name.split(",")[0]
+        self._forward = self._format in _FORWARD_FORMATS
+        period = clock_period(container)
+        self._tracks = {s.index: _Track(float(s.time_base), period) for s in streams}
+        self._kinds = {stream.index: stream.type for stream in streams}
+        self._step = self._since = 0.0
+        self._low, self._high = 0, 0
+
+    def jumps(self, packet: av.Packet) -> bool:
+        """Takes the next packet; whether the clocks of all tracks have jumped."""
+        track = self._tracks[packet.stream_index]
+        begun = self._step != 0.0
+        step = track.jump(packet, self._forward)
+        if step and not begun:
+            self._step, self._high = step, packet.pos if packet.pos is not None else self._low
+            track.jumped = True
+        elif step and abs(step - self._step) < _APART_SECONDS:
+            track.jumped = True
+        if not self._step:
+            if packet.pos is not None:
+                self._low = max(self._low, packet.pos)
+            return False
+        if not track.jumped:
+            if packet.pos is not None and packet.pos < self._high:
+                self._low = max(self._low, packet.pos)
+            track.after += 1
+            self._since += (packet.duration or 0) * track.seconds
+            if self._since > _APART_SECONDS and self._step > 0:
+                self._forget()  # A track with a gap, not a join.
+        return all(t.jumped or t.time is None for t in self._tracks.values())
+
+    def _forget(self) -> None:
+        self._step = self._since = 0.0
+        for track in self._tracks.values():
+            track.jumped, track.after = False, 0
+
+    def at_end(self) -> bool:
+        """Whether there was a join after which only some of the tracks go on."""
+        return self._step != 0.0 and not any(t.after for t in self._tracks.values())
+
+    def contradiction(self) -> str | None:
+        """What is wrong where one track's clock falls back and another's goes on; else None."""
+        if self._step >= 0.0 or self.at_end() or all(t.jumped for t in self._tracks.values()):
+            return None
+        kind = next(self._kinds[index] for index, t in self._tracks.items() if t.jumped)
+        return f"the times of its {kind} fall back by {-self._step:.1f} s and others do not"
+
+    def byte(self, path: str | pathlib.Path, begin: int) -> int:
+        """The byte at which the next piece begins.
+
+        Args:
+          path: the file.
+          begin: the byte that the container's positions count from.
+
+        Raises:
+          MediaError: there is no beginning of a container.
+        """
+        if self._format == "mpegts":
+            # What is left of the last packet before is passed over by the demuxer.
+            return begin + min(self._low + _TS_PACKET, max(self._high, self._low + 1))
+        signature = _SIGNATURES.get(self._format, b"")
+        found = list(_occurrences(path, signature, begin + self._low + 1, begin + self._high))
+        if found:
+            # A program stream has its header in each of many packs: the last one is the piece's.
+            return found[-1 if self._format == "mpeg" else 0]
+        raise MediaError(
+            f"{path}: its times fall back by {-self._step:.1f} s; it was joined from several in a "
+            "way that can't be read; join them anew (ffmpeg -f concat)."
+        )
+
+
+def _occurrences(path: str | pathlib.Path, signature: bytes, low: int, high: int) -> Iterator[int]:
+    """Where a signature stands in a part of a file."""
+    if not signature or high - low > _MOST_HEADER_BYTES:
+        return
+    with open(path, "rb") as file:
+        file.seek(low)
+        data = file.read(max(0, high - low) + len(signature))
+    at = data.find(signature)
+    while at >= 0:
+        yield low + at
+        at = data.find(signature, at + 1)

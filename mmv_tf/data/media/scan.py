@@ -1,0 +1,330 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Reads an open film to its end, or to where its clock starts anew: tracks, first picture, lengths.
+
+Only the first picture and the first sound are decoded; the packets of the rest are read for their
+times, 200,000 a second and core. An MP4 or QuickTime file with an index of all its packets is not
+read: the index says the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pathlib
+
+import av
+
+from mmv_tf.data.media.container import (
+    audio_tracks,
+    check_size,
+    clock_period,
+    unwrapped,
+    video_tracks,
+)
+from mmv_tf.data.media.joins import JoinFinder
+from mmv_tf.data.media.packets import decode_packet, read_packets
+from mmv_tf.data.media.picture import display_size
+from mmv_tf.data.media_limits import MediaError
+
+# Ours: a track that gives nothing in so many packets is not the one to use.
+_MOST_SILENT_PACKETS = 250
+
+
+@dataclasses.dataclass(frozen=True)
+class Scan:
+    """What reading a film shows; times in seconds.
+
+    Attributes:
+      format_name: FFmpeg's name of the container.
+      origin: the time, as stored, of the first picture; without picture, of the first sound.
+      length: from there to the end of the picture, or of the sound where there is no picture.
+      sound_end: from there to the end of the sound.
+      stated_length, stated_sound_end: the same by the container's word; None if it says nothing
+        that could be right.
+      stated_end: when the container says that all is over, as stored.
+      join: the byte at which the clock starts anew; None if it doesn't.
+      undecodable: codecs of tracks with sound that can't be decoded.
+      video, audio, delay, period, width, height, frame_rate, sample_rate: as of `timeline.Part`.
+    """
+
+    format_name: str
+    origin: float
+    length: float
+    sound_end: float
+    stated_length: float | None
+    stated_sound_end: float | None
+    stated_end: float | None
+    join: int | None
+    undecodable: tuple[str, ...]
+    video: int | None
+    audio: int | None
+    delay: float | None
+    period: float | None
+    width: int
+    height: int
+    frame_rate: float
+    sample_rate: int
+
+
+@dataclasses.dataclass
+class _Seen:
+    """What is known of a track's packets, in units of its time base.
+
+    Attributes:
+      stream: the track.
+      first: its first frame that has a time.
+      first_dts: of its first packet.
+      damaged: packets before the first frame that can't be decoded.
+      count, earliest, latest, last_duration: of its packets.
+    """
+
+    stream: av.VideoStream | av.AudioStream
+    period: float | None
+    first: av.VideoFrame | av.AudioFrame | None = None
+    first_dts: int | None = None
+    damaged: int = 0
+    count: int = 0
+    earliest: int | None = None
+    latest: int | None = None
+    last_duration: int = 0
+
+    def add(self, packet: av.Packet) -> None:
+        """Takes note of a packet's times."""
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if stamp is None or packet.is_discard:
+            return
+        if self.first_dts is None:
+            self.first_dts = packet.dts
+        if self.earliest is not None and self.period is not None:
+            base = float(self.stream.time_base)
+            stamp = self.earliest + round(
+                unwrapped((stamp - self.earliest) * base, self.period) / base
+            )
+        self.count += 1
+        if self.earliest is None or stamp < self.earliest:
+            self.earliest = stamp
+        if self.latest is None or stamp >= self.latest:
+            self.latest, self.last_duration = stamp, packet.duration or 0
+
+    @property
+    def end(self) -> float:
+        """When its last packet ends, seconds as stored."""
+        if self.latest is None or self.earliest is None:
+            return -math.inf
+        usual = (self.latest - self.earliest) / (self.count - 1) if self.count > 1 else 0.0
+        return float((self.latest + (self.last_duration or usual)) * self.stream.time_base)
+
+
+def scan(
+    container: av.container.InputContainer,
+    path: str | pathlib.Path,
+    begin: int = 0,
+    look_for_joins: bool = True,
+) -> Scan:
+    """Reads an open file from its start.
+
+    Args:
+      container: the file, or a part of it.
+      path: of the file.
+      begin: the byte of the file at which the part starts.
+      look_for_joins: stop where the clock starts anew.
+
+    Raises:
+      MediaError: no picture and no sound in it can be decoded, or its tracks' clocks contradict
+        each other.
+    """
+    videos, audios = video_tracks(container), audio_tracks(container)
+    unknown = [_codec(s) for s in container.streams.audio if s.codec_context is None]
+    if not videos and not audios:
+        has = "sound" if unknown else "picture or sound"
+        raise MediaError(f"{path}: no {has} in it can be decoded; expected a video or a sound.")
+    for stream in videos:
+        check_size(stream, path)
+    seen: dict[int, _Seen] = {}
+    empty: _Seen | None = None  # A track of sound in which there is nothing.
+    while True:
+        chosen = [tracks[0] for tracks in (videos, audios) if tracks]
+        period = clock_period(container)
+        seen = {stream.index: _Seen(stream, period) for stream in chosen}
+        finder = JoinFinder(container, chosen) if look_for_joins else None
+        join = _read(container, seen, finder, path, begin)
+        again = False
+        for tracks in (videos, audios):
+            if tracks and seen[tracks[0].index].first is None:
+                if tracks is audios and seen[tracks[0].index].damaged:
+                    unknown.append(_codec(tracks[0]))
+                elif tracks is audios:
+                    empty = seen[tracks[0].index]
+                del tracks[0]
+                again = again or bool(tracks)
+        if not again:
+            break
+        container.seek(0, backward=True)
+    video = seen[videos[0].index] if videos else None
+    audio = seen[audios[0].index] if audios else empty
+    if video is None and (audio is None or audio.first is None):
+        raise MediaError(
+            f"{path}: no picture and no sound in it can be decoded; check that the file is whole."
+        )
+    return _summary(container, video, audio, join, tuple(unknown))
+
+
+def _codec(stream: av.AudioStream) -> str:
+    """A track's codec, for messages."""
+    return stream.codec_context.name if stream.codec_context is not None else "unknown codec"
+
+
+def _read(
+    container: av.container.InputContainer,
+    seen: dict[int, _Seen],
+    joins: JoinFinder | None,
+    path: str | pathlib.Path,
+    begin: int,
+) -> int | None:
+    """Reads the tracks in `seen`; the byte at which their clock starts anew, if it does."""
+    streams = [known.stream for known in seen.values()]
+    for stream in streams:
+        stream.codec_context.thread_count = 1  # Processes are what runs in parallel.
+    indexed = all(_has_index(container, stream) for stream in streams)
+    for packet in read_packets(container, *streams):
+        known = seen[packet.stream_index]
+        if packet.size:
+            if joins is not None and joins.jumps(packet):
+                return joins.byte(path, begin)
+            known.add(packet)
+        # The empty packet at the end brings out what a decoder holds back.
+        if known.first is None and (known.count <= _MOST_SILENT_PACKETS or not packet.size):
+            _decode_first(known, packet)
+        if indexed and all(one.first is not None for one in seen.values()):
+            return None
+    if joins is None:
+        return None
+    wrong = joins.contradiction()
+    if wrong is not None:
+        raise MediaError(
+            f"{path}: {wrong}; it can't be told what belongs together; encode it anew."
+        )
+    return joins.byte(path, begin) if joins.at_end() else None
+
+
+def _decode_first(known: _Seen, packet: av.Packet) -> None:
+    """Keeps the first frame that has a time."""
+    if known.first is None:
+        frames = decode_packet(packet)
+        if frames is None:
+            known.damaged += 1
+            return
+        with_time = (f for f in frames if f.pts is not None or f.dts is not None)
+        known.first = next(with_time, None)
+
+
+def _has_index(
+    container: av.container.InputContainer, stream: av.VideoStream | av.AudioStream
+) -> bool:
+    """Whether the file lists all packets of a track: an MP4 that is not in fragments."""
+    return (
+        container.format.name.startswith("mov")
+        and stream.duration is not None
+        and 0 < len(stream.index_entries) <= stream.frames
+    )
+
+
+def _summary(
+    container: av.container.InputContainer,
+    video: _Seen | None,
+    audio: _Seen | None,
+    join: int | None,
+    undecodable: tuple[str, ...],
+) -> Scan:
+    shown = video if video is not None else audio
+    assert shown is not None and shown.first is not None
+    delay = _delay(container, video) if video is not None else None
+    start = _start(container, shown, delay)
+    period = clock_period(container)
+    length = unwrapped(_end(container, shown) - start, period)
+    sound_end, stated_sound_end = 0.0, None
+    if audio is not None and audio.first is not None:
+        sound_end = unwrapped(_end(container, audio) - start, period)
+        stated_sound_end = _stated(container, audio, start)
+    width = height = rate = 0
+    frame_rate = 0.0
+    if video is not None:
+        assert isinstance(video.first, av.VideoFrame)
+        width, height = display_size(video.first, video.stream)
+        average = video.stream.average_rate
+        frame_rate = float(average) if average is not None else 0.0
+    if audio is not None:
+        rate = int(audio.stream.rate or 0)
+    duration = container.duration / av.time_base if container.duration is not None else None
+    return Scan(
+        format_name=container.format.name,
+        origin=start,
+        length=max(0.0, length),
+        sound_end=max(0.0, sound_end),
+        stated_length=_stated(container, shown, start),
+        stated_sound_end=stated_sound_end,
+        stated_end=duration,
+        join=join,
+        undecodable=undecodable,
+        video=video.stream.index if video is not None else None,
+        audio=audio.stream.index if audio is not None else None,
+        delay=delay,
+        period=period,
+        width=width,
+        height=height,
+        frame_rate=frame_rate,
+        sample_rate=rate,
+    )
+
+
+def _delay(container: av.container.InputContainer, video: _Seen) -> float | None:
+    """By how much a decoder's clock is ahead of the pictures, where their times are made up.
+
+    AVI stores no presentation times. Of films with B-frames FFmpeg's go back and forth; the times
+    of decoding, less the decoder's delay, are those at which the pictures belong.
+    """
+    if not container.format.name.startswith("avi") or video.first is None:
+        return None
+    if video.first.dts is None or video.first_dts is None:
+        return None
+    delay = (video.first.dts - video.first_dts) * video.first.time_base
+    return float(delay) if delay > 0 else None
+
+
+def _start(container: av.container.InputContainer, shown: _Seen, delay: float | None) -> float:
+    """The stored time of a track's first frame."""
+    frame = shown.first
+    assert frame is not None
+    if delay is not None:
+        return float(frame.dts * frame.time_base) - delay
+    start = float((frame.pts if frame.pts is not None else frame.dts) * frame.time_base)
+    if container.start_time is not None:
+        stated = container.start_time / av.time_base
+        # The same number, to the last digit, as earlier versions took.
+        if abs(start - stated) < 1e-6:
+            return stated
+    return start
+
+
+def _end(container: av.container.InputContainer, seen: _Seen) -> float:
+    stream = seen.stream
+    if _has_index(container, stream):
+        first = stream.start_time if stream.start_time is not None else 0
+        return float((first + stream.duration) * stream.time_base)
+    return seen.end
+
+
+def _stated(container: av.container.InputContainer, seen: _Seen, start: float) -> float | None:
+    """Seconds from the start to the end of a track by the container's word.
+
+    Only where the container's start is that of the film: else its word is of another clock.
+    """
+    begin = container.start_time
+    if begin is not None and abs(max(0.0, begin / av.time_base) - start) > 1e-6:
+        return None
+    stream = seen.stream
+    if stream.duration is not None:
+        first = stream.start_time if stream.start_time is not None else 0
+        return float((first + stream.duration) * stream.time_base) - start
+    return container.duration / av.time_base if container.duration is not None else None

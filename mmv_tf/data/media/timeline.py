@@ -1,0 +1,204 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The clock of a film, measured by reading it: where it starts, how long it is, where it is joined.
+
+What a container says of its times is a hint at best. Start times may be negative, large, wrapped or
+different by track; lengths may be end times, guesses from a bit rate, or missing; files that were
+joined end to end begin their times anew in the middle. So the packets are read to the end, and the
+first picture is decoded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+from typing import Any
+
+from mmv_tf.data.media.container import WHOLE, Slice, open_container
+from mmv_tf.data.media.scan import Scan, scan
+from mmv_tf.data.media_limits import MediaError
+
+# Ours. A container's word on a length is taken if packets bear it out to within this; it is exact
+# where packets are not, which may hold samples that are not played.
+_LENGTH_TOLERANCE = 0.1
+# Ours: a film that ends this much before the length that is written in it was cut off.
+_CUT_OFF_SECONDS = 1.0
+_MOST_PARTS = 1000  # Ours.
+# Containers in which a length is written, not guessed.
+_STATES_LENGTH = ("matroska", "avi", "flv", "mov", "flac", "asf")
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A stretch of a film with one clock: the whole film, unless it was joined from several.
+
+    Attributes:
+      slice: where in the file it is.
+      start: seconds of the film's clock at which it starts.
+      length: seconds of picture, or of sound where there is no picture.
+      origin: the time, as stored, of its first picture (without one: of its first sound).
+      sound_end: seconds from its start to the end of its sound.
+      video, audio: indices of the tracks that are used; None without.
+      delay: seconds by which a decoder's clock is ahead of the pictures, for containers whose
+        presentation times are made up; None where they are stored.
+      period: seconds after which its clock begins again at 0; None if it doesn't.
+      width, height: of the first picture as displayed, pixels.
+      frame_rate: mean frames a second.
+      sample_rate: of the sound, Hz.
+    """
+
+    slice: Slice
+    start: float
+    length: float
+    origin: float
+    sound_end: float
+    video: int | None
+    audio: int | None
+    delay: float | None
+    period: float | None
+    width: int
+    height: int
+    frame_rate: float
+    sample_rate: int
+
+    @property
+    def end(self) -> float:
+        """Seconds of the film's clock."""
+        return self.start + self.length
+
+
+@dataclasses.dataclass(frozen=True)
+class Timeline:
+    """A film's clock: 0 is where its first picture is shown, or its first sound is heard.
+
+    Attributes:
+      parts: by time; usually one.
+      missing: seconds that the container says there are and that aren't.
+      undecodable: codecs of the tracks with sound that have no decoder or can't be decoded.
+    """
+
+    parts: tuple[Part, ...]
+    missing: float = 0.0
+    undecodable: tuple[str, ...] = ()
+
+    @property
+    def has_video(self) -> bool:
+        """Whether there is a picture."""
+        return any(part.video is not None for part in self.parts)
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether there is a sound that can be decoded."""
+        return any(part.audio is not None for part in self.parts)
+
+    @property
+    def length(self) -> float:
+        """Seconds of picture, or of sound where there is no picture."""
+        return self.parts[-1].end
+
+    @property
+    def sound_end(self) -> float:
+        """Seconds from the start to the end of the sound."""
+        return max(part.start + part.sound_end for part in self.parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for another process."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Timeline:
+        """What `to_json` gave."""
+        parts = tuple(Part(**{**part, "slice": Slice(**part["slice"])}) for part in values["parts"])
+        return cls(parts, values["missing"], tuple(values["undecodable"]))
+
+
+def timeline_of(path: str | pathlib.Path) -> Timeline:
+    """The clock of a film or sound; kept while the file stays as it is.
+
+    Raises:
+      MediaError: nothing in it can be decoded, or its times can't be made sense of.
+    """
+    try:
+        state = pathlib.Path(path).stat()
+    except OSError:
+        return _measure(str(path))  # Says what is wrong.
+    return _remembered(str(path), state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=64)
+def _remembered(path: str, mtime_ns: int, size: int) -> Timeline:
+    del mtime_ns, size  # A changed file is measured again.
+    return _measure(path)
+
+
+def _measure(path: str) -> Timeline:
+    parts: list[Part] = []
+    undecodable: list[str] = []
+    missing = 0.0
+    rest = WHOLE
+    while True:
+        with open_container(path, rest) as container:
+            found = scan(container, path, rest.begin)
+            name = container.format.name.split(",")[0]
+        join, piece = found.join, rest
+        if join is not None:
+            # Once more, up to where the clock starts anew.
+            piece = dataclasses.replace(rest, end=join)
+            with open_container(path, piece) as container:
+                found = scan(container, path, piece.begin, look_for_joins=False)
+        if piece == WHOLE:
+            length, sound_end, missing = _lengths(found)
+        else:
+            length, sound_end = found.length, found.sound_end
+        if not parts or found.video is not None or parts[0].video is None:
+            parts.append(_part(piece, parts, found, length, sound_end))
+        undecodable += found.undecodable
+        if join is None:
+            return Timeline(tuple(parts), missing, tuple(dict.fromkeys(undecodable)))
+        if len(parts) >= _MOST_PARTS:
+            raise MediaError(
+                f"{path}: its clock starts anew {_MOST_PARTS} times or more; encode it again."
+            )
+        rest = Slice(join, None, name)
+
+
+def _part(where: Slice, before: list[Part], found: Scan, length: float, sound_end: float) -> Part:
+    return Part(
+        slice=where,
+        start=before[-1].end if before else 0.0,
+        length=length,
+        origin=found.origin,
+        sound_end=sound_end,
+        video=found.video,
+        audio=found.audio,
+        delay=found.delay,
+        period=found.period,
+        width=found.width,
+        height=found.height,
+        frame_rate=found.frame_rate,
+        sample_rate=found.sample_rate,
+    )
+
+
+def _lengths(found: Scan) -> tuple[float, float, float]:
+    """Length of picture or sound, end of the sound, and how much is missing; seconds.
+
+    A length that the container states is taken where packets bear it out.
+    """
+    length, sound_end = found.length, found.sound_end
+    stated = found.stated_length
+    if stated is not None and abs(stated - length) <= _LENGTH_TOLERANCE:
+        length = stated
+    heard = found.stated_sound_end
+    if heard is not None and abs(heard - sound_end) <= _LENGTH_TOLERANCE:
+        sound_end = heard
+    if found.video is None:
+        length = sound_end
+    missing = 0.0
+    if found.stated_end is not None and found.format_name.startswith(_STATES_LENGTH):
+        last = max(found.length, found.sound_end)
+        # Some writers state a length, others the time at which it ends.
+        missing = min(found.stated_end, found.stated_end - found.origin) - last
+        missing = missing if missing > _CUT_OFF_SECONDS else 0.0
+    return length, sound_end, missing
