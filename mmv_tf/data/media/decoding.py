@@ -7,21 +7,29 @@ from __future__ import annotations
 import bisect
 import collections
 import math
+import pathlib
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import av
 
-from mmv_tf.data.media.container import unwrapped
+from mmv_tf.data.media.container import open_container, unwrapped
 from mmv_tf.data.media.packets import Tally, decode_packet, read_packets
 from mmv_tf.data.media.timeline import Part
 from mmv_tf.data.media_limits import MediaError
 
+Kind = Literal["video", "audio"]
 # Timestamps are rounded by containers (to 1 ms in Matroska); a frame that is this little late
 # still counts as being there.
 TIME_TOLERANCE = 2e-3
 # Where to seek before the wanted time: containers seek by decoding time, which can be earlier than
 # presentation time, and an audio decoder needs some packets before it is right. None: the start.
 _SEEK_BACK = (1.0, 10.0, None)
+# More for MPEG program streams, in which it takes a while until times are known.
+_STEADY_SECONDS = 2.0
+# Ours: pictures by which a time of an MPEG program stream may be wrong, and for how many.
+_MOST_OFF = 3.5
+_OFF_FOR = 20
 # Decoders that can leave out frames that no other frame needs, exactly. (HEVC's notion of such a
 # frame looks at its own temporal layer only.)
 _CAN_LEAVE_OUT = ("h264", "mpeg4")
@@ -30,54 +38,96 @@ _LOOK_AHEAD = 32
 
 
 def decode_from(
-    container: av.container.InputContainer,
-    stream: av.VideoStream | av.AudioStream,
+    path: str | pathlib.Path,
     part: Part,
+    kind: Kind,
     start: float,
     wanted: Callable[[float, float], bool] | None = None,
     tally: Tally | None = None,
-) -> Iterator[tuple[float, av.VideoFrame | av.AudioFrame]]:
-    """(time, frame) from at or before `start` on, if the track reaches back so far.
+) -> Iterator[tuple[float, av.VideoFrame | av.AudioFrame, av.VideoStream | av.AudioStream]]:
+    """(time, frame, track) from at or before `start` on, if the track reaches back so far.
 
     Args:
-      container: the part of the film, open.
-      stream: the track.
-      part: its clock; times are seconds of the film's.
+      path: the file.
+      part: the part of it and its clock; times are seconds of the film's.
+      kind: the track, "video" or "audio".
       start: the first time that is asked for.
-      wanted: frames may be left out that are on screen only when it is false.
+      wanted: pictures may be left out that are on screen only when it is false.
       tally: takes note of the packets from `start` on.
 
     Raises:
-      MediaError: the frames have no times.
+      MediaError: the file can't be read, or the frames have no times.
     """
-    clock = _Clock(stream, part)
     found = True
     for back in _SEEK_BACK:
         from_start = back is None or start - part.start <= back
         if back is None and not found:
             return  # The track ended before: no reason to decode all of it.
-        if not from_start:
-            assert back is not None
-            container.seek(clock.stamp(start - back), stream=stream, backward=True)
-        elif back is not _SEEK_BACK[0] and start > part.start:
-            container.seek(0, backward=True)
-        first, found = True, False
-        for frame in _decode(container, stream, wanted, clock, start, tally):
-            time = clock.time(frame)
-            if time is None:
-                continue
-            found = True
-            if first and not from_start and time > start + TIME_TOLERANCE:
-                break  # Landed too late: seek further back.
-            first = False
-            yield time, frame
-        if clock.without_time and not found:
-            raise MediaError(
-                f"{container.name}: frames have no times; copy the file into another container "
-                "(ffmpeg -i in -c copy out.mp4)."
-            )
-        if not first or from_start:
-            return
+        # Opened anew each time: not every container can be sought back to its start.
+        with open_container(path, part.slice) as container:
+            stream = container.streams[part.video if kind == "video" else part.audio]
+            assert isinstance(stream, av.VideoStream | av.AudioStream)
+            clock = _Clock(stream, part)
+            if not from_start:
+                assert back is not None
+                more = _STEADY_SECONDS if clock.is_steady else 0.0
+                try:
+                    container.seek(clock.stamp(start - back - more), stream=stream, backward=True)
+                except av.FFmpegError:
+                    continue  # MPEG program streams can't be sought everywhere.
+            first, found = True, False
+            for time, frame in _placed(container, stream, clock, start, wanted, tally):
+                found = True
+                if first and not from_start and time > start + TIME_TOLERANCE:
+                    break  # Landed too late: seek further back.
+                first = False
+                yield time, frame, stream
+            if clock.without_time and not found:
+                raise MediaError(
+                    f"{path}: frames have no times; copy the file into another container (ffmpeg "
+                    "-i in -c copy out.mp4)."
+                )
+            if not first or from_start:
+                return
+
+
+def _placed(
+    container: av.container.InputContainer,
+    stream: av.VideoStream | av.AudioStream,
+    clock: _Clock,
+    start: float,
+    wanted: Callable[[float, float], bool] | None,
+    tally: Tally | None,
+) -> Iterator[tuple[float, av.VideoFrame | av.AudioFrame]]:
+    """Frames with their times, from where the container stands on."""
+    if isinstance(stream, av.VideoStream):
+        stream.codec_context.thread_count = 1  # Processes are what runs in parallel.
+    frames = _decode(container, stream, wanted, clock, start, tally)
+    placed = ((time, frame) for frame in frames if (time := clock.time(frame)) is not None)
+    return _steady(placed) if clock.is_steady else placed
+
+
+def _steady(
+    frames: Iterator[tuple[float, av.VideoFrame | av.AudioFrame]],
+) -> Iterator[tuple[float, av.VideoFrame | av.AudioFrame]]:
+    """The pictures of an MPEG program stream, each where the one before ends.
+
+    Such a stream stores the time of one picture in about twelve; FFmpeg guesses at the others, and
+    takes a time for the wrong picture where a header lies across two packets. A decoder gives
+    pictures in the order in which they are shown. So each follows the one before at once, unless
+    its time is off by more than three pictures, or by less in all of the last twenty.
+    """
+    expected, off = -math.inf, 0
+    for time, frame in frames:
+        length = float(frame.duration * frame.time_base) if frame.duration else 0.0
+        difference = abs(time - expected)
+        off = off + 1 if difference > length / 2 else 0
+        if difference <= _MOST_OFF * length and off <= _OFF_FOR:
+            time = expected
+        else:
+            off = 0
+        expected = time + length
+        yield time, frame
 
 
 class _Clock:
@@ -90,12 +140,13 @@ class _Clock:
         self._start = part.start
         self._delay = part.delay if isinstance(stream, av.VideoStream) else None
         self._next = -math.inf
+        self.is_steady = part.is_program_stream and isinstance(stream, av.VideoStream)
         self.without_time = 0
 
     @property
-    def by_decoding(self) -> bool:
-        """Whether pictures are placed by their times of decoding, since no others are stored."""
-        return self._delay is not None
+    def by_order(self) -> bool:
+        """Whether pictures are placed by the order of decoding: others' stored times are wrong."""
+        return self.is_steady or self._delay is not None
 
     def seconds(self, stamp: int) -> float:
         """A stored time as one of the film's."""
@@ -149,7 +200,7 @@ def _decode(
         return frames or []
 
     context = stream.codec_context
-    if wanted is None or context.name not in _CAN_LEAVE_OUT or clock.by_decoding:
+    if wanted is None or context.name not in _CAN_LEAVE_OUT or clock.by_order:
         for packet in read_packets(container, stream):
             yield from frames_of(packet)
         return

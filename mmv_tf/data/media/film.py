@@ -15,7 +15,6 @@ import av
 import numpy as np
 from PIL import Image
 
-from mmv_tf.data.media.container import open_container
 from mmv_tf.data.media.decoding import TIME_TOLERANCE, decode_from
 from mmv_tf.data.media.packets import Tally
 from mmv_tf.data.media.picture import Scaler
@@ -146,50 +145,45 @@ def _iter_part(
     tally: Tally | None,
 ) -> Iterator[tuple[float, _Shown]]:
     """The frames on screen at times inside one part."""
-    with open_container(path, part.slice) as container:
-        assert part.video is not None
-        stream = container.streams[part.video]
-        assert isinstance(stream, av.VideoStream)
-        stream.codec_context.thread_count = 1  # Processes are what runs in parallel.
 
-        def shown_at(start: float, end: float) -> bool:
-            """Whether a frame on screen from `start` to `end` is asked for."""
-            first = bisect.bisect_left(times, start - TIME_TOLERANCE)
-            return first < len(times) and times[first] < end - TIME_TOLERANCE
+    def shown_at(start: float, end: float) -> bool:
+        """Whether a frame on screen from `start` to `end` is asked for."""
+        first = bisect.bisect_left(times, start - TIME_TOLERANCE)
+        return first < len(times) and times[first] < end - TIME_TOLERANCE
 
-        index, shown_time, shown_until = 0, -math.inf, -math.inf
-        shown: av.VideoFrame | None = None
-        converted: _Shown | None = None
-        for time, frame in decode_from(container, stream, part, times[0], shown_at, tally):
-            assert isinstance(frame, av.VideoFrame)
-            if shown is not None and time <= shown_time:
-                if tally is not None and time < shown_time - TIME_TOLERANCE:
-                    tally.disordered.append(time)
-                continue
-            while index < len(times) and times[index] < time - TIME_TOLERANCE:
-                if converted is None:
-                    converted = convert(frame if shown is None else shown, stream, path)
-                yield times[index], converted
-                index += 1
-            if index == len(times):
-                return
-            length = float(frame.duration * frame.time_base) if frame.duration else 0.0
-            shown, shown_time, shown_until = frame, time, time + length
-            converted = None
-        if shown is None:
-            raise MediaError(
-                f"{path}: no frame found at {times[index]:.2f} s; check that the file is whole."
-            )
-        while index < len(times) and times[index] < shown_until + hold_seconds:
+    index, shown_time, shown_until = 0, -math.inf, -math.inf
+    shown: tuple[av.VideoFrame, av.VideoStream] | None = None
+    converted: _Shown | None = None
+    for time, frame, stream in decode_from(path, part, "video", times[0], shown_at, tally):
+        assert isinstance(frame, av.VideoFrame) and isinstance(stream, av.VideoStream)
+        if shown is not None and time <= shown_time:
+            if tally is not None and time < shown_time - TIME_TOLERANCE:
+                tally.disordered.append(time)
+            continue
+        while index < len(times) and times[index] < time - TIME_TOLERANCE:
             if converted is None:
-                converted = convert(shown, stream, path)
+                converted = convert(*(shown or (frame, stream)), path)
             yield times[index], converted
             index += 1
-        if index < len(times):
-            raise MediaError(
-                f"{path}: the video ends at {shown_until:.2f} s, before {times[index]:.2f} s; it "
-                "is cut off or damaged: get a whole copy."
-            )
+        if index == len(times):
+            return
+        length = float(frame.duration * frame.time_base) if frame.duration else 0.0
+        shown, shown_time, shown_until = (frame, stream), time, time + length
+        converted = None
+    if shown is None:
+        raise MediaError(
+            f"{path}: no frame found at {times[index]:.2f} s; check that the file is whole."
+        )
+    while index < len(times) and times[index] < shown_until + hold_seconds:
+        if converted is None:
+            converted = convert(*shown, path)
+        yield times[index], converted
+        index += 1
+    if index < len(times):
+        raise MediaError(
+            f"{path}: the video ends at {shown_until:.2f} s, before {times[index]:.2f} s; it is "
+            "cut off or damaged: get a whole copy."
+        )
 
 
 class _FrameEncoder:

@@ -26,7 +26,7 @@ _MATRICES = {
 }
 _RGB = 0
 _HD_LINES = 720
-# Ours: a picture whose longer side comes out this near to the film's is given the film's size, since
+# Ours: a picture whose sides come out this near to the film's is given the film's size, since
 # sizes of one shape differ by rounding once they are scaled.
 _SAME_SHAPE = 0.02
 

@@ -43,6 +43,7 @@ class Part:
       delay: seconds by which a decoder's clock is ahead of the pictures, for containers whose
         presentation times are made up; None where they are stored.
       period: seconds after which its clock begins again at 0; None if it doesn't.
+      is_program_stream: whether it is an MPEG program stream, which stores few times.
       width, height: of the first picture as displayed, pixels.
       frame_rate: mean frames a second.
       sample_rate: of the sound, Hz.
@@ -57,6 +58,7 @@ class Part:
     audio: int | None
     delay: float | None
     period: float | None
+    is_program_stream: bool
     width: int
     height: int
     frame_rate: float
@@ -174,6 +176,7 @@ def _part(where: Slice, before: list[Part], found: Scan, length: float, sound_en
         audio=found.audio,
         delay=found.delay,
         period=found.period,
+        is_program_stream=found.format_name == "mpeg",
         width=found.width,
         height=found.height,
         frame_rate=found.frame_rate,

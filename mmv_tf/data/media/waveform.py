@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import av
 import numpy as np
 
-from mmv_tf.data.media.container import open_container
 from mmv_tf.data.media.decoding import decode_from
 from mmv_tf.data.media.packets import Tally
 from mmv_tf.data.media.timeline import Part, Timeline, timeline_of
@@ -74,42 +73,38 @@ def _read_part(
 ) -> None:
     """Fills `samples` with the sound of one part from `start` on."""
     count = len(samples)
-    with open_container(path, part.slice) as container:
-        assert part.audio is not None
-        stream = container.streams[part.audio]
-        assert isinstance(stream, av.AudioStream)
-        resampler: av.AudioResampler | None = None
-        kind: tuple[str, str, int] | None = None
-        heard: list[int] = []
-        position, expected = 0, -math.inf
+    resampler: av.AudioResampler | None = None
+    kind: tuple[str, str, int] | None = None
+    heard: list[int] = []
+    position, expected = 0, -math.inf
 
-        def put(resampled: Sequence[av.AudioFrame]) -> None:
-            nonlocal position
-            for piece in resampled:
-                mono = piece.to_ndarray()[heard].mean(axis=0)
-                low, high = max(position, 0), min(position + len(mono), count)
-                if low < high:
-                    samples[low:high] = mono[low - position : high - position]
-                position += len(mono)
+    def put(resampled: Sequence[av.AudioFrame]) -> None:
+        nonlocal position
+        for piece in resampled:
+            mono = piece.to_ndarray()[heard].mean(axis=0)
+            low, high = max(position, 0), min(position + len(mono), count)
+            if low < high:
+                samples[low:high] = mono[low - position : high - position]
+            position += len(mono)
 
-        for time, frame in decode_from(container, stream, part, start, tally=tally):
-            assert isinstance(frame, av.AudioFrame)
-            # Half a second beyond the end feeds the resampler's filter.
-            if time >= end + 0.5:
-                break
-            frame_kind = (frame.format.name, frame.layout.name, frame.sample_rate)
-            if kind != frame_kind or abs(time - expected) > _AUDIO_GAP_SECONDS:
-                if resampler is not None:
-                    put(resampler.resample(None))
-                # Channels are averaged by us: FFmpeg's own down-mix of floats can exceed 1.
-                resampler = av.AudioResampler("fltp", frame.layout, sample_rate)
-                names = [channel.name for channel in frame.layout.channels]
-                heard = [i for i, name in enumerate(names) if name != "LFE" or len(names) == 1]
-                kind, expected = frame_kind, time
-                position = round((time - start) * sample_rate)
-            expected += frame.samples / frame.sample_rate
-            frame.pts = None  # The samples are counted here; the resampler shall not shift them.
-            assert resampler is not None
-            put(resampler.resample(frame))
-        if resampler is not None:
-            put(resampler.resample(None))
+    for time, frame, _ in decode_from(path, part, "audio", start, tally=tally):
+        assert isinstance(frame, av.AudioFrame)
+        # Half a second beyond the end feeds the resampler's filter.
+        if time >= end + 0.5:
+            break
+        frame_kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if kind != frame_kind or abs(time - expected) > _AUDIO_GAP_SECONDS:
+            if resampler is not None:
+                put(resampler.resample(None))
+            # Channels are averaged by us: FFmpeg's own down-mix of floats can exceed 1.
+            resampler = av.AudioResampler("fltp", frame.layout, sample_rate)
+            names = [channel.name for channel in frame.layout.channels]
+            heard = [i for i, name in enumerate(names) if name != "LFE" or len(names) == 1]
+            kind, expected = frame_kind, time
+            position = round((time - start) * sample_rate)
+        expected += frame.samples / frame.sample_rate
+        frame.pts = None  # The samples are counted here; the resampler shall not shift them.
+        assert resampler is not None
+        put(resampler.resample(frame))
+    if resampler is not None:
+        put(resampler.resample(None))
