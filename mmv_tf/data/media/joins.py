@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Sequence
 
 import av
 
@@ -33,6 +34,7 @@ _SIGNATURES = {
     "mpeg": b"\x00\x00\x01\xba",
 }
 _TS_PACKET = 188
+_FLAC_GUESS = 1 << 20  # Where a frame begins is guessed.
 _MOST_HEADER_BYTES = 64 << 20  # Ours: between the last packet of a piece and the next one's first.
 
 
@@ -55,8 +57,8 @@ class _Track:
             return 0.0
         step = 0.0
         if self.time is not None and self.latest is not None:
-            steps = (self._step(time - self.time), self._step(stamp - self.latest))
-            back, ahead = max(steps), min(steps)
+            back = self._step(time - self.time)
+            ahead = min(back, self._step(stamp - self.latest))
             if back < -_BACK_SECONDS:
                 step = back
             elif forward and ahead > _FORWARD_SECONDS:
@@ -122,6 +124,22 @@ class JoinFinder:
         """Whether there was a join after which only some of the tracks go on."""
         return self._step != 0.0 and not any(t.after for t in self._tracks.values())
 
+    def unread(self, path: str | pathlib.Path, begin: int) -> int | None:
+        """The byte at which a file begins that FFmpeg does not read: it stops before; or None.
+
+        Args:
+          path: the file.
+          begin: the byte of it from which on it was opened.
+        """
+        size = pathlib.Path(path).stat().st_size
+        if self._format == "flv":
+            low = begin + self._low + 1
+            found = _occurrences(path, b"FLV\x01", low, min(size, low + _MOST_HEADER_BYTES))
+            return found[0] if found else None
+        if self._format == "mov":
+            return _second_mp4(path, begin, size)
+        return None
+
     def contradiction(self) -> str | None:
         """What is wrong where one track's clock falls back and another's goes on; else None."""
         if self._step >= 0.0 or self.at_end() or all(t.jumped for t in self._tracks.values()):
@@ -142,25 +160,89 @@ class JoinFinder:
         if self._format == "mpegts":
             # What is left of the last packet before is passed over by the demuxer.
             return begin + min(self._low + _TS_PACKET, max(self._high, self._low + 1))
-        signature = _SIGNATURES.get(self._format, b"")
-        found = list(_occurrences(path, signature, begin + self._low + 1, begin + self._high))
-        if found:
-            # A program stream has its header in each of many packs: the last one is the piece's.
-            return found[-1 if self._format == "mpeg" else 0]
+        signature = _SIGNATURES.get(self._format)
+        if signature is not None:
+            low, high = begin + self._low + 1, begin + self._high + len(signature)
+            high += _FLAC_GUESS if self._format == "flac" else 0
+            found = _BEGINNINGS[self._format](path, signature, begin, low, high)
+            if found is not None:
+                return found
         raise MediaError(
             f"{path}: its times fall back by {-self._step:.1f} s; it was joined from several in a "
             "way that can't be read; join them anew (ffmpeg -f concat)."
         )
 
 
-def _occurrences(path: str | pathlib.Path, signature: bytes, low: int, high: int) -> Iterator[int]:
+def _occurrences(path: str | pathlib.Path, signature: bytes, low: int, high: int) -> list[int]:
     """Where a signature stands in a part of a file."""
-    if not signature or high - low > _MOST_HEADER_BYTES:
-        return
+    low = max(low, high - _MOST_HEADER_BYTES)
     with open(path, "rb") as file:
         file.seek(low)
-        data = file.read(max(0, high - low) + len(signature))
-    at = data.find(signature)
-    while at >= 0:
-        yield low + at
-        at = data.find(signature, at + 1)
+        data = file.read(max(0, high - low))
+    return [low + match.start() for match in re.finditer(re.escape(signature), data)]
+
+
+def _first(
+    path: str | pathlib.Path, signature: bytes, begin: int, low: int, high: int
+) -> int | None:
+    """The first header after the last packet of the piece before."""
+    found = _occurrences(path, signature, low, high)
+    return found[0] if found else None
+
+
+def _last(
+    path: str | pathlib.Path, signature: bytes, begin: int, low: int, high: int
+) -> int | None:
+    """The last header before a packet: a program stream has one in each of many packs."""
+    found = _occurrences(path, signature, low, high)
+    return found[-1] if found else None
+
+
+def _ogg_pages(
+    path: str | pathlib.Path, signature: bytes, begin: int, low: int, high: int
+) -> int | None:
+    """The first of the pages that begin the tracks of a piece, one after the other.
+
+    FFmpeg gives the first packets of a piece the times of the piece before.
+    """
+    found = _occurrences(path, signature, begin + 1, high)
+    if not found:
+        return None
+    first = found.pop()
+    with open(path, "rb") as file:
+        for at in reversed(found):
+            file.seek(at)
+            header = file.read(27)
+            laces = file.read(header[26])
+            if at + 27 + len(laces) + sum(laces) != first:
+                break
+            first = at
+    # Those at the very start of the file begin it; nothing was joined there.
+    return first if first > begin else None
+
+
+def _second_mp4(path: str | pathlib.Path, begin: int, end: int) -> int | None:
+    """Where a second MP4 file begins behind a whole one: a box of type ftyp after one of moov."""
+    at, is_whole = begin, False
+    with open(path, "rb") as file:
+        while at + 8 <= end:
+            file.seek(at)
+            head = file.read(16)
+            size, name = int.from_bytes(head[:4], "big"), head[4:8]
+            if size == 1 and len(head) == 16:
+                size = int.from_bytes(head[8:], "big")
+            if name == b"ftyp" and is_whole:
+                return at
+            is_whole = is_whole or name == b"moov"
+            if size < 8:
+                return None
+            at += size
+    return None
+
+
+_BEGINNINGS: dict[str, Callable[[str | pathlib.Path, bytes, int, int, int], int | None]] = {
+    "matroska": _first,
+    "flac": _first,
+    "mpeg": _last,
+    "ogg": _ogg_pages,
+}

@@ -197,7 +197,7 @@ def _read(
         if known.first is None and (known.count <= _MOST_SILENT_PACKETS or not packet.size):
             _decode_first(known, packet)
         if indexed and all(one.first is not None for one in seen.values()):
-            return None
+            break
     if joins is None:
         return None
     wrong = joins.contradiction()
@@ -205,7 +205,7 @@ def _read(
         raise MediaError(
             f"{path}: {wrong}; it can't be told what belongs together; encode it anew."
         )
-    return joins.byte(path, begin) if joins.at_end() else None
+    return joins.byte(path, begin) if joins.at_end() else joins.unread(path, begin)
 
 
 def _decode_first(known: _Seen, packet: av.Packet) -> None:

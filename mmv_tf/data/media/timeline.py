@@ -78,11 +78,13 @@ class Timeline:
       parts: by time; usually one.
       missing: seconds that the container says there are and that aren't.
       undecodable: codecs of the tracks with sound that have no decoder or can't be decoded.
+      unread: pieces that are joined to it and can't be read, 0 or 1.
     """
 
     parts: tuple[Part, ...]
     missing: float = 0.0
     undecodable: tuple[str, ...] = ()
+    unread: int = 0
 
     @property
     def has_video(self) -> bool:
@@ -112,7 +114,8 @@ class Timeline:
     def from_json(cls, values: dict[str, Any]) -> Timeline:
         """What `to_json` gave."""
         parts = tuple(Part(**{**part, "slice": Slice(**part["slice"])}) for part in values["parts"])
-        return cls(parts, values["missing"], tuple(values["undecodable"]))
+        undecodable = tuple(values["undecodable"])
+        return cls(parts, values["missing"], undecodable, values["unread"])
 
 
 def timeline_of(path: str | pathlib.Path) -> Timeline:
@@ -137,18 +140,20 @@ def _remembered(path: str, mtime_ns: int, size: int) -> Timeline:
 def _measure(path: str) -> Timeline:
     parts: list[Part] = []
     undecodable: list[str] = []
-    missing = 0.0
-    rest = WHOLE
-    while True:
-        with open_container(path, rest) as container:
-            found = scan(container, path, rest.begin)
-            name = container.format.name.split(",")[0]
-        join, piece = found.join, rest
-        if join is not None:
-            # Once more, up to where the clock starts anew.
-            piece = dataclasses.replace(rest, end=join)
-            with open_container(path, piece) as container:
-                found = scan(container, path, piece.begin, look_for_joins=False)
+    missing, unread = 0.0, 0
+    rest: Slice | None = WHOLE
+    while rest is not None:
+        if len(parts) >= _MOST_PARTS:
+            raise MediaError(
+                f"{path}: its clock starts anew {_MOST_PARTS} times or more; encode it again."
+            )
+        try:
+            piece, found, rest = _next_piece(path, rest)
+        except MediaError:
+            if not parts:
+                raise
+            unread = 1
+            break
         if piece == WHOLE:
             length, sound_end, missing = _lengths(found)
         else:
@@ -156,13 +161,24 @@ def _measure(path: str) -> Timeline:
         if not parts or found.video is not None or parts[0].video is None:
             parts.append(_part(piece, parts, found, length, sound_end))
         undecodable += found.undecodable
-        if join is None:
-            return Timeline(tuple(parts), missing, tuple(dict.fromkeys(undecodable)))
-        if len(parts) >= _MOST_PARTS:
-            raise MediaError(
-                f"{path}: its clock starts anew {_MOST_PARTS} times or more; encode it again."
-            )
-        rest = Slice(join, None, name)
+    return Timeline(tuple(parts), missing, tuple(dict.fromkeys(undecodable)), unread)
+
+
+def _next_piece(path: str, rest: Slice) -> tuple[Slice, Scan, Slice | None]:
+    """The first piece of the rest of a file, what is in it, and the rest after it."""
+    with open_container(path, rest) as container:
+        found = scan(container, path, rest.begin)
+        name = container.format.name.split(",")[0]
+    if found.join is None:
+        return rest, found, None
+    # Once more, up to where the clock starts anew.
+    piece = dataclasses.replace(rest, end=found.join)
+    with open_container(path, piece) as container:
+        return (
+            piece,
+            scan(container, path, piece.begin, look_for_joins=False),
+            Slice(found.join, None, name),
+        )
 
 
 def _part(where: Slice, before: list[Part], found: Scan, length: float, sound_end: float) -> Part:

@@ -9,14 +9,22 @@ import pathlib
 from collections.abc import Sequence
 
 from mmv_tf.data import captions as captions_lib
-from mmv_tf.data import writer
+from mmv_tf.data import media, writer
+from mmv_tf.data.preparation.decoding import MOST_DAMAGED_SHARE
 from mmv_tf.data.preparation.dividing import Dealer, plan_source
 from mmv_tf.data.preparation.looking import probe_all
 from mmv_tf.data.preparation.plan import Looked, Plan
 from mmv_tf.data.preparation.report import SourceReport
 from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.sources import VIDEO, Source
-from mmv_tf.data.preparation.tasks import NO_AUDIO, NO_CAPTIONS, OK, TOO_SHORT, Runner
+from mmv_tf.data.preparation.tasks import (
+    CORRUPT,
+    NO_AUDIO,
+    NO_CAPTIONS,
+    OK,
+    TOO_SHORT,
+    Runner,
+)
 
 
 def plan_clips(
@@ -48,6 +56,7 @@ def plan_clips(
             _stop_if_only(sources, report)
             continue
         report.seconds = round(infos[row].duration, 3)
+        _note_losses(source, infos[row], report)
         try:
             captions = _read_captions(source, labelled)
         except ValueError as error:
@@ -70,7 +79,7 @@ def plan_clips(
                 )
             _stop_if_only(sources, report)
         elif source.kind == VIDEO and not infos[row].has_audio and settings.sound != "none":
-            report.fail(NO_AUDIO, "there is no sound stream")
+            report.fail(NO_AUDIO, _why_no_audio(infos[row]))
         elif not captions and settings.cut != "list":
             report.fail(NO_CAPTIONS, "there is no caption file")
     if not plan.units:
@@ -81,6 +90,32 @@ def plan_clips(
     plan.labels = _class_ids(plan, class_names)
     _check_ids(plan)
     return plan
+
+
+def _note_losses(source: Source, info: media.MediaInfo, report: SourceReport) -> None:
+    """What of a film or sound can't be read."""
+    timeline = info.timeline
+    if timeline is None:
+        return
+    if timeline.missing:
+        report.leave_out("seconds_cut_off_at_the_end", round(timeline.missing))
+        whole = info.duration + timeline.missing
+        if timeline.missing > MOST_DAMAGED_SHARE * whole:
+            report.fail(
+                CORRUPT,
+                f"{source.path}: is {info.duration:.2f} s long and should be {whole:.2f} s; it is "
+                "cut off: get a whole copy",
+            )
+    report.leave_out("pieces_not_read", timeline.unread)
+    if info.has_audio:
+        report.leave_out("sound_tracks_not_decoded", len(timeline.undecodable))
+
+
+def _why_no_audio(info: media.MediaInfo) -> str:
+    undecodable = info.timeline.undecodable if info.timeline is not None else ()
+    if undecodable:
+        return f"its sound can't be decoded ({', '.join(undecodable)})"
+    return "there is no sound stream"
 
 
 def _read_captions(
