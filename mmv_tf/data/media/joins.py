@@ -40,9 +40,19 @@ _MOST_HEADER_BYTES = 64 << 20  # Ours: between the last packet of a piece and th
 
 @dataclasses.dataclass
 class _Track:
-    """Where a track's clock stands, in units of its time base."""
+    """Where a track's clock stands, in units of its time base.
+
+    Attributes:
+      seconds: of a unit.
+      reordering: seconds by which times fall back between the pictures of one recording.
+      period: seconds after which its clock begins again at 0; None if it doesn't.
+      time, latest: of decoding and of presentation, the latest so far.
+      jumped: whether its clock has jumped.
+      after: packets since another track's clock has.
+    """
 
     seconds: float
+    reordering: float = 0.0
     period: float | None = None
     time: int | None = None
     latest: int | None = None
@@ -57,13 +67,13 @@ class _Track:
             return 0.0
         step = 0.0
         if self.time is not None and self.latest is not None:
-            back = self._step(time - self.time)
-            ahead = min(back, self._step(stamp - self.latest))
-            if back < -_BACK_SECONDS:
-                step = back
-            elif forward and ahead > _FORWARD_SECONDS:
-                step = ahead
-        self.time = time
+            steps = self._step(time - self.time), self._step(stamp - self.latest)
+            if max(steps) < -max(_BACK_SECONDS, self.reordering):
+                step = max(steps)
+            elif forward and min(steps) > _FORWARD_SECONDS:
+                step = min(steps)
+        if self.time is None or step or self._step(time - self.time) > 0:
+            self.time = time
         if self.latest is None or step or self._step(stamp - self.latest) > 0:
             self.latest = stamp
         return step
@@ -74,6 +84,13 @@ class _Track:
         if self.period is None or abs(seconds) < self.period / 2:
             return seconds
         return (seconds + self.period / 2) % self.period - self.period / 2
+
+
+def _reordering(stream: av.VideoStream | av.AudioStream) -> float:
+    """By how many seconds times of presentation fall back: H.264 reorders 16 pictures."""
+    if isinstance(stream, av.VideoStream) and stream.average_rate:
+        return 17 / float(stream.average_rate)
+    return 0.0
 
 
 class JoinFinder:
@@ -87,7 +104,9 @@ class JoinFinder:
         self._format = container.format.name.split(",")[0]
         self._forward = self._format in _FORWARD_FORMATS
         period = clock_period(container)
-        self._tracks = {s.index: _Track(float(s.time_base), period) for s in streams}
+        self._tracks = {
+            s.index: _Track(float(s.time_base), _reordering(s), period) for s in streams
+        }
         self._kinds = {stream.index: stream.type for stream in streams}
         self._step = self._since = 0.0
         self._low, self._high = 0, 0
