@@ -19,7 +19,7 @@ import hashlib
 import json
 import pathlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from mmv_tf import version
@@ -96,6 +96,7 @@ def prepare(
     facts: DataSetFacts | None = None,
     log_mel: LogMelSpec | None = None,
     execution: Execution | None = None,
+    passed_over: Mapping[str, int] | None = None,
 ) -> tuple[dict[str, Any], bool]:
     """Writes the shards and the manifest of a data set.
 
@@ -113,6 +114,8 @@ def prepare(
       log_mel: for settings.sound "log_mel": the class of the layer that computes it (such as
         `layers.LogMel`) and its arguments.
       execution: who does the work.
+      passed_over: of `sources.find`, for the manifest and the report; the shards don't depend on
+        it.
 
     Returns:
       The manifest, and whether the data was already there.
@@ -149,7 +152,9 @@ def prepare(
                 "data_set": facts.name,
                 "folds": facts.folds,
                 "log_mel": dict(log_mel[1]) if log_mel is not None else None,
+                "passed_over": dict(passed_over or {}),
             }
+            plan.dropped["files_passed_over"] += sum((passed_over or {}).values())
             manifest = publish(plan, settings, output, work, extra, runner)
         shutil.rmtree(work)
     return manifest, False
