@@ -106,7 +106,9 @@ def main(argv: list[str]) -> None:
         store = _store(output, description)
         count = _embed_files(extractor, paths, views, store, failures)
     store.flush()
-    print(f"{output} has the {', '.join(extractor.names)} features of {count} items.")
+    print(
+        f"{printable_name(output)} has the {', '.join(extractor.names)} features of {count} items."
+    )
     for reason in failures.unreadable.values():
         print(f"can't be read: {printable_name(reason)}")
     dataclasses.replace(failures, allowed=_ALLOW_MISSING.value).check()

@@ -27,6 +27,7 @@ from absl import flags
 from mmv_tf import command_line
 from mmv_tf.data import preparation
 from mmv_tf.data.datasets import DATA_SETS, read_data_set
+from mmv_tf.data.file_names import printable_name
 from mmv_tf.data.preparation.sources import IMAGE, SOUND, VIDEO
 
 _DEFAULTS = preparation.Settings()
@@ -161,7 +162,7 @@ def main(argv: list[str]) -> None:
     print(preparation.format_report(manifest, _ALL_ROWS.value))
     state = "already prepared, nothing to do" if was_there else "done"
     dropped = preparation.format_dropped(manifest["dropped"])
-    path = os.path.join(_OUTPUT.value, "manifest.json")
+    path = printable_name(os.path.join(_OUTPUT.value, "manifest.json"))
     print(f"{state}: {path}{dropped and f'; dropped: {dropped}'}")
 
 

@@ -13,15 +13,8 @@ def names(folder):
 
 
 def test_finds_videos_below_a_folder(tmp_path):
-    for name in (
-        "b.mp4",
-        "a/c.MKV",
-        "a/c.webm",
-        "a/d.mts",
-        "a/notes.txt",
-        ".hidden/d.mp4",
-        ".e.mp4",
-    ):
+    videos = ("b.mp4", "a/c.MKV", "a/c.webm", "a/d.mts")
+    for name in (*videos, "a/notes.txt", ".hidden/d.mp4", ".e.mp4"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()

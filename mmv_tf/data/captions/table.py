@@ -42,12 +42,15 @@ def table_seconds(text: str) -> float:
 def parse_table(path: pathlib.Path, text: str, left_out: LeftOut) -> list[Cue]:
     """The rows of a table with a header line; rows that can't be read are left out and counted.
 
-    Times are seconds or [hours:]minutes:seconds, and seconds or milliseconds in columns that say
-    so. Whole numbers in a table of exactly the columns start, end and text, Whisper's, are
-    milliseconds if the text could be said in that time, and seconds if it could not by far.
+    Times are seconds or [hours:]minutes:seconds; columns start_ms and end_ms hold milliseconds,
+    start_seconds and end_seconds seconds. Whisper's tables have exactly the columns start, end and
+    text, and whole numbers. Such are milliseconds if the text can be said in them (at most 60
+    characters a second, and half a second in the middle of all captions), and seconds if it can't
+    by far (500 characters a second). Numbers and limits are ours.
 
     Raises:
-      ValueError: the header lacks a column; or whole numbers may be seconds or milliseconds.
+      ValueError: the header lacks a column; or times may be seconds or milliseconds: whole numbers
+        between those limits, or captions of which the middle one is longer than 500 s.
     """
     rows = read_cells(path, text)
     _, cells = next(rows)
@@ -98,14 +101,16 @@ def _units_a_second(
     path: pathlib.Path, cues: list[Cue], written: list[str], header: set[str]
 ) -> int:
     """1 for a table of seconds, 1000 for one of milliseconds."""
-    if not written or not all(time.lstrip("+-").isdecimal() for time in written):
-        return 1  # Decimals and clocks are seconds.
     lengths = [cue.end - cue.start for cue in cues if cue.end is not None and cue.end > cue.start]
     if not lengths:
         return 1
     middle = statistics.median(lengths)
+    plain = any("." in time or ":" in time for time in written)  # Decimals and clocks are seconds.
     if header != _WHISPER:
-        if middle < _LONGEST or header & set(_LABEL_COLUMNS):
+        if plain or middle < _LONGEST or header & set(_LABEL_COLUMNS):
+            return 1
+    elif plain:
+        if middle < _LONGEST:
             return 1
     else:
         characters = sum(len(" ".join(cue.lines).strip()) for cue in cues)
@@ -115,7 +120,7 @@ def _units_a_second(
         if rate >= _IMPOSSIBLE and middle < _LONGEST:
             return 1
     raise ValueError(
-        f"{path}, {cues[0].where}: got the whole numbers {written[0]} and {written[1]}, which may "
-        "be seconds or milliseconds; expected times that say which; name the columns start_seconds "
-        "and end_seconds, or start_ms and end_ms, or write decimals (2.0) for seconds."
+        f"{path}, {cues[0].where}: got the times {written[0]} and {written[1]}, which may be "
+        "seconds or milliseconds; expected times that say which; name the columns start_seconds "
+        "and end_seconds, or start_ms and end_ms."
     )

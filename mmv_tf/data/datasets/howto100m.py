@@ -116,7 +116,7 @@ def _narrations(
             "captions_in_lists_of_unequal_length",
             f"{path}: the captions of {key} are not lists start, end and text of equal length; "
             "download them again.",
-            max(1, *lengths),
+            max(lengths, default=0) or 1,
         )
         return (), left_out
     narrations = []

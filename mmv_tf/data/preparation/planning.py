@@ -108,7 +108,10 @@ def _read_captions(
         if labelled is not None:
             captions = captions_lib.attach_labels(captions, labelled)
     for reason, count in left_out.counts.items():
-        report.leave_out(reason, count, left_out.first[reason])
+        first = left_out.first[reason]
+        if source.captions is not None:
+            first = first.replace(str(source.captions), source.captions.name)
+        report.leave_out(reason, count, first)
     return captions
 
 

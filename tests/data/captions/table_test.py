@@ -24,12 +24,18 @@ def test_whisper_writes_milliseconds(tmp_path, suffix):
     ]
 
 
+def test_an_odd_time_does_not_change_the_unit(tmp_path):
+    rows = [("nan", 5, "x"), *WHISPER, ("soon", 9000, "y"), (9000, 9000, "z")]
+    found = read(tmp_path, ("start", "end", "text"), rows)
+    assert found == [(start / 1000, end / 1000, text) for start, end, text in WHISPER]
+
+
 @pytest.mark.parametrize(
     ("header", "row", "expected"),
     [
         (("start", "end", "text"), (0, 3, "stir the soup"), (0, 3)),
         (("start", "end", "text"), ("0.0", "3", "stir the soup"), (0, 3)),
-        (("start", "end", "text"), ("0:02", "2500", "stir the soup"), (2, 2500)),
+        (("start", "end", "text"), ("0:02", "250", "stir the soup"), (2, 250)),
         (("start", "end", "caption"), (0, 3, "stir the soup"), (0, 3)),
         (("start", "end", "text", "label"), (0, 600, "cooking", "x"), (0, 600)),
         (("start_ms", "end_ms", "text"), (0, 3, "stir the soup"), (0, 0.003)),
@@ -47,10 +53,11 @@ def test_units(tmp_path, header, row, expected):
         (("start", "end", "text"), (0, 300, "landscape")),  # Of a slow table, or Whisper's.
         (("start", "end", "text"), (0, 30, "you")),
         (("start", "end", "caption"), (0, 2500, "stir the soup")),
+        (("start", "end", "text"), ("0.0", "2500.0", "stir the soup")),
     ],
 )
 def test_units_that_stay_open_are_refused(tmp_path, header, row):
-    message = "line 2: got the whole numbers .* name the columns start_seconds"
+    message = "line 2: got the times .* name the columns start_seconds"
     with pytest.raises(ValueError, match=message):
         read(tmp_path, header, [row])
 

@@ -95,9 +95,7 @@ def test_odd_rows_are_left_out_and_counted(tmp_path):
         (-1.0, 2.0, "x"),
         (2.0, 3.0, "and \ud83d"),
     ]
-    value = {
-        name: list(column) for name, column in zip(LISTS, zip(*rows, strict=True), strict=True)
-    }
+    value = {name: [row[column] for row in rows] for column, name in enumerate(LISTS)}
     (tmp_path / "raw_caption.json").write_text(json.dumps({"v": value}))
     (tmp_path / "v.mp4").touch()
     (source,) = read_data_set("howto100m", tmp_path).sources
