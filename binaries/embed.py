@@ -93,6 +93,7 @@ def main(argv: list[str]) -> None:
         "features": list(extractor.names),
     }
     output = pathlib.Path(_OUTPUT.value)
+    shown = printable_name(output)
     # All that can be read is embedded, however much can't be.
     failures = Failures(allowed=sys.maxsize)
     if modality == "text":
@@ -106,9 +107,7 @@ def main(argv: list[str]) -> None:
         store = _store(output, description)
         count = _embed_files(extractor, paths, views, store, failures)
     store.flush()
-    print(
-        f"{printable_name(output)} has the {', '.join(extractor.names)} features of {count} items."
-    )
+    print(f"{shown} has the {', '.join(extractor.names)} features of {count} items.")
     for reason in failures.unreadable.values():
         print(f"can't be read: {printable_name(reason)}")
     dataclasses.replace(failures, allowed=_ALLOW_MISSING.value).check()

@@ -101,7 +101,8 @@ def _units_a_second(
     path: pathlib.Path, cues: list[Cue], written: list[str], header: set[str]
 ) -> int:
     """1 for a table of seconds, 1000 for one of milliseconds."""
-    lengths = [cue.end - cue.start for cue in cues if cue.end is not None and cue.end > cue.start]
+    times = [(cue.start, cue.end) for cue in cues if cue.end is not None]
+    lengths = [end - start for start, end in times if start < end < math.inf]
     if not lengths:
         return 1
     middle = statistics.median(lengths)

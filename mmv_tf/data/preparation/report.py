@@ -79,7 +79,7 @@ def format_report(manifest: dict[str, Any], all_rows: bool = False) -> str:
     passed_over = manifest.get("passed_over")
     if passed_over:
         listed = ", ".join(f"{count} {name}" for name, count in passed_over.items())
-        lines.append(f"files passed over: {listed}")
+        lines.append(f"files passed over: {_printable(listed)}")
     for name, split in manifest["splits"].items():
         size = sum(shard["bytes"] for shard in split["shards"])
         parts = (
