@@ -14,8 +14,8 @@ _BYTE_ORDER_MARKS = (
     (b"\xff\xfe", "utf-16-le"),
     (b"\xfe\xff", "utf-16-be"),
 )
-# Ours: UTF-16 of Latin letters has a zero in every second byte, UTF-8 text has none.
-_ZEROS_OF_UTF16 = 0.3
+# Ours: UTF-16 of Latin letters has a zero in every second byte, and few in the others.
+_MANY_ZEROS, _FEW_ZEROS = 0.5, 0.1
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -43,7 +43,8 @@ def read_text(path: pathlib.Path, max_bytes: int) -> str:
     mark, encoding = next(
         ((mark, name) for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), (b"", "utf-8")
     )
-    if encoding == "utf-8" and data.count(0) > _ZEROS_OF_UTF16 * len(data):
+    zeros = [data[first::2].count(0) / max(1, len(data) // 2) for first in (0, 1)]
+    if encoding == "utf-8" and min(zeros) < _FEW_ZEROS and max(zeros) > _MANY_ZEROS:
         raise ValueError(
             f"{path}, line 1: got {data.count(0)} zero bytes of {len(data)}; expected UTF-8 text; "
             "if it is UTF-16, convert the file (iconv -f UTF-16LE -t UTF-8)."

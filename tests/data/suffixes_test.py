@@ -1,5 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+import pathlib
+import re
+
 import pytest
 
 from mmv_tf.data import suffixes
@@ -23,3 +26,10 @@ def test_a_suffix_is_of_one_kind():
     assert len(known) == len(set(known))
     assert all(suffix == suffix.lower() and suffix[0] == "." for suffix in known)
     assert suffixes.is_usual("a.MP4") and not suffixes.is_usual("a.wmv")
+
+
+def test_the_guide_lists_them():
+    guide = (pathlib.Path(__file__).parents[2] / "docs/data.md").read_text(encoding="utf-8")
+    for kind, known in suffixes.SUFFIXES.items():
+        (row,) = re.findall(rf"^\| {kind} \| (`\..*) \|$", guide, re.M)
+        assert re.findall(r"\.\w+", row) == list(known)

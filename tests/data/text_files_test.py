@@ -16,7 +16,7 @@ from mmv_tf.data.text_files import read_text, well_formed
         ("é\n".encode("utf-16"), "é\n"),
         (b"\xfe\xff" + "é\r\n".encode("utf-16-be"), "é\n"),
         (b"\xff\xfe\0\0" + "é".encode("utf-32-le"), "é"),
-        (b"a long line\0", "a long line "),
+        (b"a long\0line\n" + b"\0" * 40, "a long line\n" + " " * 40),
     ],
 )
 def test_read_text(tmp_path, data, expected):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import pathlib
 from typing import Any
 
@@ -83,7 +84,7 @@ def _milliseconds(value: Any) -> float:
 
 def _cut_at_the_next(cues: list[Cue]) -> list[Cue]:
     """Cues that end where a later one starts, at the latest."""
-    starts = sorted({cue.start for cue in cues})
+    starts = sorted({cue.start for cue in cues if math.isfinite(cue.start)})
     following = dict(itertools.pairwise(starts))
     return [
         Cue(cue.where, cue.start, min(cue.end, following[cue.start]), cue.lines)

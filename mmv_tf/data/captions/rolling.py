@@ -10,6 +10,7 @@ repeats the last phrase.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 # Ours. A cue this short only repeats; YouTube's have 0.01 s.
@@ -55,11 +56,12 @@ def unrolled(cues: Sequence[Shown]) -> list[Shown]:
     said again, a refrain that is sung again or two lines don't count.
 
     A phrase starts with the first cue that shows it and ends with the last that shows it as the
-    newest.
+    newest. Lines that grow word by word are one phrase, see `_grown`.
 
     Args:
       cues: by start.
     """
+    cues = _grown(cues)
     steps = _steps(cues)
     evidence = sum(
         step.carries and (bool(step.new) or cue.end - cue.start <= _BRIEF_SECONDS)
@@ -79,6 +81,35 @@ def unrolled(cues: Sequence[Shown]) -> list[Shown]:
             end = max(phrases[-1].end, cue.end)
             phrases[-1] = dataclasses.replace(phrases[-1], end=end)
     return phrases
+
+
+def _grown(cues: Sequence[Shown]) -> list[Shown]:
+    """Captions of which the last line grows, each once, as it is in the end.
+
+    Lines grow if at least half of the cues after the first, and at least two, are what the cue
+    before showed, two different words or more, with words added to its last line.
+    """
+    grown = [
+        before.end - before.start > _BRIEF_SECONDS
+        and after.start - before.end <= _PAUSE_SECONDS
+        and after.lines[:-1] == before.lines[:-1]
+        and after.lines[-1].startswith(before.lines[-1])
+        and after.lines != before.lines
+        for before, after in itertools.pairwise(cues)
+    ]
+    evidence = sum(
+        grows and len(set(before.text.lower().split())) > 1
+        for grows, before in zip(grown, cues, strict=False)
+    )
+    if evidence < max(2, _ROLLING_SHARE * (len(cues) - 1)):
+        return list(cues)
+    result: list[Shown] = list(cues[:1])
+    for grows, cue in zip(grown, cues[1:], strict=True):
+        if grows:
+            cue = dataclasses.replace(cue, start=result[-1].start)
+            result.pop()
+        result.append(cue)
+    return result
 
 
 def _steps(cues: Sequence[Shown]) -> list[_Step]:

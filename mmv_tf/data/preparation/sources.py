@@ -20,6 +20,7 @@ from mmv_tf.data.suffixes import VIDEO as VIDEO
 TFDS = "tensorflow_datasets"  # Pictures of a data set that TensorFlow Datasets holds.
 # What `Found.passed_over` calls caption files that belong to no source; others by their suffix.
 CAPTIONS_ALONE = "caption files of no source"
+_TABLES = (".csv", ".tsv")  # They may hold anything.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,7 +197,7 @@ def captions_beside(
 
 def _passed_over_as(path: pathlib.Path) -> str:
     suffix = path.suffix.lower()
-    if suffix in captions_lib.SUFFIXES:
+    if suffix in captions_lib.SUFFIXES and suffix not in _TABLES:
         return CAPTIONS_ALONE
     return printable_name(suffix) or "no suffix"
 

@@ -23,7 +23,10 @@ def texts(tmp_path, content, name="a.srt"):
         (f"{ONE}\na\n{TWO}\nb\n", ["a", "b"]),  # Without numbers and blank lines.
         (f"1\n{ONE}\na\n2\n{TWO}\nb\n", ["a", "b"]),
         (f"1\n{ONE}\n10\n\n2\n{TWO}\n9\n\n8\n", ["10", "9 8"]),  # Numbers that are text.
-        (f"1\n{ONE.replace(' ', '')} X1:40 X2:600 Y1:20 Y2:50\na -> b --> c\n", ["a -> b --> c"]),
+        (
+            f"1\n{ONE.replace(' ', '')} X1:40 X2:600 Y1:20 Y2:50\n9:30 -> b --> c\n",
+            ["9:30 -> b --> c"],
+        ),
         ("1\n100:00:01,5 --> 100:00:02,5\na\n", ["a"]),
         (f"\ufeff1\n{ONE}\na\n\n\ufeff2\n{TWO}\nb\n", ["a", "b"]),  # Joined files.
         (f"1\n{ONE}\na\u2028b\x85c\n\n2\n{TWO}\nd\n", ["a b c", "d"]),

@@ -96,6 +96,24 @@ def test_lines_that_a_converter_joined():
     ]
 
 
+def test_lines_that_grow():
+    one = shown(
+        *((0, 1, "stir"), (1, 2, "stir the"), (2, 3, "stir the soup"), (3, 4, "stir the soup slo")),
+        *((4, 5, "stir the soup slowly"), (6, 7, "until it"), (7, 8, "until it boils")),
+    )
+    assert told(unrolled(one)) == [(0, 5, "stir the soup slowly"), (6, 8, "until it boils")]
+    two = shown(
+        *((0, 1, "stir the"), (1, 2, "stir the soup"), (2, 3, "stir the soup/until it")),
+        *((3, 4, "stir the soup/until it boils"), (4, 5, "until it boils/then serve")),
+        (5, 6, "until it boils/then serve it"),
+    )
+    assert told(unrolled(two)) == [
+        (0, 2, "stir the soup"),
+        (2, 4, "until it boils"),
+        (4, 6, "then serve it"),
+    ]
+
+
 def test_what_is_said_again_after_a_pause():
     cues = shown((0, 1, "a"), (1, 1.01, "a"), (1.01, 2, "a/b"), (2, 2.01, "b"), (9, 10, "b"))
     assert told(unrolled(cues)) == [(0, 1.01, "a"), (1.01, 2.01, "b"), (9, 10, "b")]

@@ -42,11 +42,12 @@ def test_files_passed_over_are_counted(tmp_path):
     (tmp_path / "a").mkdir()
     for name in ("a.mp4", "a.vtt", "a.en.vtt", "a/b.WMV", "a/cam.MTS", "a/gone.vtt", "a.jpg"):
         (tmp_path / name).touch()
-    for name in ("a.info.json", "b.info.JSON", "README", ".hidden", "a/x.exe"):
+    for name in ("a.info.json", "b.info.JSON", "README", ".hidden", "a/x.exe", "list.csv"):
         (tmp_path / name).touch()
     found = preparation.find(tmp_path)
     assert [source.media_id for source in found.sources] == ["a", "a/b", "a/cam"]
     assert found.passed_over == {
+        ".csv": 1,
         ".exe": 1,
         ".jpg": 1,
         ".json": 2,
