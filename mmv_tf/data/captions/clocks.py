@@ -54,8 +54,8 @@ def reading_of(
 ) -> Callable[[Clock], float]:
     """How a file's fractions are read: as decimals, or as milliseconds without leading zeros.
 
-    Fractions are decimals, unless some have one or two digits and others three. Then the file
-    tells:
+    Fractions are decimals, unless some above 0 have one or two digits and others three. Then the
+    file tells:
 
     1. A fraction such as "05" has a leading zero: decimals.
     2. One reading has the cues in better order (ends after starts, starts in order; else without
@@ -70,7 +70,7 @@ def reading_of(
       ValueError: the file does not tell.
     """
     fractions = [(line, time.fraction) for line, *times in cues for time in times if time.fraction]
-    lengths = {len(fraction) for _, fraction in fractions}
+    lengths = {len(fraction) for _, fraction in fractions if int(fraction)}
     if max(lengths, default=0) != 3 or lengths == {3}:
         return Clock.decimal
     if any(len(fraction) > 1 and fraction[0] == "0" for _, fraction in fractions):
@@ -80,7 +80,9 @@ def reading_of(
         return Clock.decimal if decimal < unpadded else Clock.unpadded
     if sum(len(fraction) == 3 for _, fraction in fractions) >= _MANY_FRACTIONS:
         return Clock.unpadded
-    line, short = next((line, digits) for line, digits in fractions if len(digits) < 3)
+    line, short = next(
+        (line, digits) for line, digits in fractions if len(digits) < 3 and int(digits)
+    )
     raise ValueError(
         f"{path}, line {line}: got a time that ends in '{short}' beside others of three digits, "
         f"which may be 0.{short} s or {int(short) / 1000:g} s; expected three digits after the "

@@ -31,11 +31,6 @@ class LeftOut:
             self.counts[reason] = self.counts.get(reason, 0) + count
             self.first.setdefault(reason, message)
 
-    def update(self, other: LeftOut) -> None:
-        """Adds all that another counted."""
-        for reason, count in other.counts.items():
-            self.add(reason, other.first[reason], count)
-
     @property
     def total(self) -> int:
         """Over all reasons."""

@@ -39,9 +39,9 @@ def plan_clips(
       ValueError: nothing can be used, or the only source can't.
     """
     reports = [SourceReport(source.media_id, str(source.path)) for source in sources]
-    infos = probe_all(sources, reports, runner)
     plan = Plan(reports, [], [], collections.Counter(), {}, collections.Counter())
     labelled = _read_labels(labels_file, plan) if labels_file is not None else None
+    infos = probe_all(sources, reports, runner)
     dealer = Dealer(settings.split_pattern)
     for row, (source, report) in enumerate(zip(sources, reports, strict=True)):
         if row not in infos:
@@ -99,19 +99,18 @@ def _read_captions(
     What is left out of them is counted in its report.
     """
     captions = sorted(source.narrations, key=lambda caption: (caption.start, caption.end))
-    left_out = captions_lib.LeftOut()
-    left_out.update(source.left_out)
+    for reason, count in source.left_out.counts.items():
+        report.leave_out(reason, count, source.left_out.first[reason])
     if source.captions is not None:
         read = captions_lib.read_caption_file(source.captions)
         captions = list(read.captions)
-        left_out.update(read.left_out)
+        for reason, count in read.left_out.counts.items():
+            first = read.left_out.first[reason]
+            report.leave_out(
+                reason, count, first.replace(str(source.captions), source.captions.name)
+            )
         if labelled is not None:
             captions = captions_lib.attach_labels(captions, labelled)
-    for reason, count in left_out.counts.items():
-        first = left_out.first[reason]
-        if source.captions is not None:
-            first = first.replace(str(source.captions), source.captions.name)
-        report.leave_out(reason, count, first)
     return captions
 
 

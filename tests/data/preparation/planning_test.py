@@ -83,7 +83,10 @@ def test_what_is_left_out_is_counted_and_its_place_told(film, tmp_path, in_proce
     assert "2 captions without length" in dropped
     assert "3 files passed over" in dropped
     # What else lies there changes nothing of the shards: they are not made again.
-    assert preparation.prepare(found.sources, tmp_path / "data", SETTINGS)[1]
+    (tmp_path / "a.fr.vtt").touch()
+    again = preparation.find(tmp_path)
+    assert again.sources != found.sources
+    assert preparation.prepare(again.sources, tmp_path / "data", SETTINGS)[1]
 
 
 def test_labels_that_are_left_out_are_counted(film, tmp_path, in_process):
