@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import itertools
 import pathlib
 from collections.abc import Iterator
 
@@ -25,12 +27,11 @@ def read_cells(path: pathlib.Path, text: str) -> Iterator[tuple[int, list[str]]]
         line where it was opened.
     """
     if path.suffix.lower() == ".tsv":
-        for number, line in enumerate(text.split("\n"), start=1):
+        for number, line in enumerate(io.StringIO(text), start=1):
             if line.strip():
-                yield number, line.split("\t")
+                yield number, line.removesuffix("\n").split("\t")
         return
-    lines = [f"{line}\n" for line in text.split("\n")]
-    reader = csv.reader(lines, strict=True)
+    reader = csv.reader(io.StringIO(text), strict=True)
     first = 1
     try:
         for cells in reader:
@@ -38,7 +39,7 @@ def read_cells(path: pathlib.Path, text: str) -> Iterator[tuple[int, list[str]]]
                 yield first, cells
             first = reader.line_num + 1
     except csv.Error as error:
-        opened = _last_opened(lines, first, reader.line_num)
+        opened = _last_opened(text, first, reader.line_num)
         if opened is None:
             raise ValueError(
                 f"{path}, line {reader.line_num}: {error}; expected cells separated by commas; "
@@ -51,11 +52,12 @@ def read_cells(path: pathlib.Path, text: str) -> Iterator[tuple[int, list[str]]]
         ) from None
 
 
-def _last_opened(lines: list[str], first: int, last: int) -> int | None:
+def _last_opened(text: str, first: int, last: int) -> int | None:
     """The line where the last quoted cell begins, of a row from line `first` to `last`."""
     opened, quoted, at_start = None, False, True
-    for number in range(first, min(last, len(lines)) + 1):
-        for character in lines[number - 1]:
+    lines = itertools.islice(io.StringIO(text), first - 1, last)
+    for number, line in enumerate(lines, start=first):
+        for character in line:
             if character == '"' and (quoted or at_start):
                 quoted = not quoted
                 opened = number if quoted and at_start else opened

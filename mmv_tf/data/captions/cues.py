@@ -15,7 +15,7 @@ from mmv_tf.data.captions.left_out import OUTSIDE, UNREADABLE, LeftOut
 
 _TIMES = re.compile(rf"\s*({CLOCK})\s*-->\s*({CLOCK})(?:\s.*)?")
 # Meant as times, but not to be read.
-_LIKE_TIMES = re.compile(r"\s*-?\d+\s*:\s*\d+.*?(?:[-–—=]\s*>|→)\s*(?:-?\d+\s*:\s*\d|$)")
+_LIKE_TIMES = re.compile(r"\s*-?\d+\s*:\s*\d.*?(?:[-–—=]\s*>|→)\s*(?:-?\d+\s*:\s*\d|$)")
 _NUMBER = re.compile(r"\W*\d+\W*")
 _HEADER = re.compile("\ufeff?WEBVTT(\\s|$)")
 _COMMENT = re.compile(r"(NOTE|STYLE|REGION)(\s|$)")

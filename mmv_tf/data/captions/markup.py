@@ -12,7 +12,7 @@ from mmv_tf.data.text_files import well_formed
 
 _TAG = re.compile(
     r"</?(?:c|i|b|u|s|v|ruby|rt|lang|font)(?:\.[^\s<>]*)?\s*>"  # <i>, <c.yellow>, </font>
-    r"|(?<![^\W_])<v(?:\.[^\s<>]*)?\s+[^<>]*>"  # <v Bob>, which follows no letter
+    r"|(?<![^\W_])<v(?:\.[^\s<>]*)?\s[^<>]*>"  # <v Bob>, which follows no letter
     r"|<lang(?:\.[^\s<>]*)?\s+[\w-]+\s*>"
     r"|<font\s+\w+\s*=[^<>]*>"
     r"|<(?:\d+:)?\d+:\d+[.,]\d+>"  # <00:00:01.500>, when a word is said

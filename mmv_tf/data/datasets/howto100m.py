@@ -74,7 +74,8 @@ def iterate_object(path: pathlib.Path) -> Iterator[tuple[str, Any]]:
     """
     decoder = json.JSONDecoder()
     wrong = f"{path}: not a whole JSON object; download the captions again."
-    with open(path, encoding="utf-8") as file:
+    # "surrogateescape": bytes that are no UTF-8 spoil one text, not a file of gigabytes.
+    with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
         text = file.read(_READ_CHARACTERS).lstrip()
         if not text.startswith("{"):
             raise ValueError(wrong)
