@@ -108,3 +108,11 @@ def test_odd_rows_are_left_out_and_counted(tmp_path):
         "captions_without_text": 1,
         "captions_before_the_start": 1,
     }
+
+
+def test_a_text_that_is_no_utf8_spoils_itself_alone(tmp_path):
+    text = b'\xef\xbb\xbf{"v": {"start": [0, 1], "end": [1, 2], "text": ["caf\xe9", "tea"]}}'
+    (tmp_path / "caption.json").write_bytes(text)
+    (tmp_path / "v.mp4").touch()
+    (source,) = read_data_set("howto100m", tmp_path).sources
+    assert [caption.text for caption in source.narrations] == ["caf\ufffd", "tea"]
