@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import pathlib
 import statistics
+from collections.abc import Callable
 
 from mmv_tf.data.captions.clocks import parse_clock
 from mmv_tf.data.captions.cue import Cue
@@ -29,6 +30,8 @@ _FASTEST, _IMPOSSIBLE = 60.0, 500.0
 # Ours. In the middle, a caption that is said is longer than half a second, and one of a table of
 # seconds shorter than 500.
 _SHORTEST, _LONGEST = 0.5, 500.0
+# Ours. Whole numbers above this are no seconds of a film.
+_LAST_SECOND = 12 * 3600
 
 
 def table_seconds(text: str) -> float:
@@ -45,8 +48,8 @@ def parse_table(path: pathlib.Path, text: str, left_out: LeftOut) -> list[Cue]:
     Times are seconds or [hours:]minutes:seconds; columns start_ms and end_ms hold milliseconds,
     start_seconds and end_seconds seconds. Whisper's tables have exactly the columns start, end and
     text, and whole numbers. Such are milliseconds if the text can be said in them (at most 60
-    characters a second, and half a second in the middle of all captions), and seconds if it can't
-    by far (500 characters a second). Numbers and limits are ours.
+    characters a second, and half a second in the middle of all captions or more than 12 hours of
+    seconds in all), and seconds if it can't by far (500 characters a second). The limits are ours.
 
     Raises:
       ValueError: the header lacks a column; or times may be seconds or milliseconds: whole numbers
@@ -63,6 +66,9 @@ def parse_table(path: pathlib.Path, text: str, left_out: LeftOut) -> list[Cue]:
             f"{path}, line 1: got the columns {', '.join(header)[:80]!r}; expected start, end, "
             "caption and perhaps label; add a header line with these names."
         )
+    units = _TIME_COLUMNS[names]
+    read: Callable[[str], float] = float if units == 1000 else table_seconds
+    expected = "milliseconds" if units == 1000 else "seconds or hours:minutes:seconds"
     cues, written = [], []
     for number, cells in rows:
         where = f"line {number}"
@@ -75,18 +81,18 @@ def parse_table(path: pathlib.Path, text: str, left_out: LeftOut) -> list[Cue]:
             continue
         row = dict(zip(header, cells, strict=True))
         try:
-            start, end = (table_seconds(row[name]) for name in names)
-        except ValueError as error:
+            start, end = (read(row[name]) for name in names)
+        except ValueError:
+            wrong = next(row[name] for name in names if not _can_read(read, row[name]))
             left_out.add(
                 UNREADABLE,
-                f"{path}, {where}: got the time {str(error)[:40]!r}; expected seconds or "
-                "hours:minutes:seconds; correct that line.",
+                f"{path}, {where}: got the time {wrong[:40]!r}; expected {expected}; correct that "
+                "line.",
             )
             continue
         label = row[label_column].strip() if label_column is not None else ""
         cues.append(Cue(where, start, end, (row[text_column],), label))
         written += [row[name].strip() for name in names]
-    units = _TIME_COLUMNS[names]
     if units is None:
         units = _units_a_second(path, cues, written, set(header))
     if units == 1:
@@ -95,6 +101,14 @@ def parse_table(path: pathlib.Path, text: str, left_out: LeftOut) -> list[Cue]:
         Cue(cue.where, cue.start / units, cue.end / units, cue.lines, cue.label)  # type: ignore[operator]
         for cue in cues
     ]
+
+
+def _can_read(read: Callable[[str], float], text: str) -> bool:
+    try:
+        read(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _units_a_second(
@@ -116,7 +130,8 @@ def _units_a_second(
     else:
         characters = sum(len(" ".join(cue.lines).strip()) for cue in cues)
         rate = characters * 1000 / math.fsum(lengths)
-        if rate <= _FASTEST and middle >= _SHORTEST * 1000:
+        latest = max(end for start, end in times if start < end < math.inf)
+        if rate <= _FASTEST and (middle >= _SHORTEST * 1000 or latest > _LAST_SECOND):
             return 1000
         if rate >= _IMPOSSIBLE and middle < _LONGEST:
             return 1

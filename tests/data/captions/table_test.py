@@ -30,6 +30,13 @@ def test_an_odd_time_does_not_change_the_unit(tmp_path):
     assert found == [(start / 1000, end / 1000, text) for start, end, text in WHISPER]
 
 
+def test_whisper_by_words(tmp_path):
+    rows = [(300 * i, 300 * i + 280, f"word{i}") for i in range(200)]
+    assert read(tmp_path, ("start", "end", "text"), rows)[1] == (0.3, 0.58, "word1")
+    with pytest.raises(ValueError, match="may be seconds or milliseconds"):
+        read(tmp_path, ("start", "end", "text"), rows[:20])
+
+
 @pytest.mark.parametrize(
     ("header", "row", "expected"),
     [
@@ -60,6 +67,13 @@ def test_units_that_stay_open_are_refused(tmp_path, header, row):
     message = "line 2: got the times .* name the columns start_seconds"
     with pytest.raises(ValueError, match=message):
         read(tmp_path, header, [row])
+
+
+def test_a_clock_is_no_number_of_milliseconds(tmp_path):
+    rows = [(0, 2500, "stir the soup"), (2500, "0:05", "until it boils")]
+    assert len(read(tmp_path, ("start_ms", "end_ms", "text"), rows)) == 1
+    with pytest.raises(ValueError, match="line 2: got the time '0:05'; expected milliseconds"):
+        read(tmp_path, ("start_ms", "end_ms", "text"), rows[1:])
 
 
 def test_quotes_and_line_separators(tmp_path):
