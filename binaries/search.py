@@ -93,7 +93,7 @@ def index(argv: list[str]) -> int | None:
             f"({made['queries']} queries), {made['faiss_ms']:.1f} ms a query, exact "
             f"{made['exact_ms']:.1f} ms; made in {made['seconds']:.0f} s"
         )
-    print(f"Search: python -m binaries.search serve --index={FLAGS.index}")
+    print(f"Search: python -m binaries.search serve --index={printable_name(FLAGS.index)}")
     return None
 
 

@@ -19,6 +19,8 @@ _TAG = re.compile(
     r"|\{\\[^{}]*\}",  # {\an8}, of SubStation Alpha in SubRip
     re.IGNORECASE,
 )
+# Of no width. YouTube's styled captions have lines of nothing else.
+_UNSEEN = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff "
 _LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _WORD_TIME = re.compile(r"<(?:\d+:)?\d+:\d+[.,]\d+>")
 
@@ -32,7 +34,7 @@ def plain_lines(lines: Iterable[str]) -> tuple[str, ...]:
     """
     text = _TAG.sub("", _LINE_BREAK.sub(" ", "\n".join(lines)))
     plain = (" ".join(well_formed(html.unescape(line)).split()) for line in text.split("\n"))
-    return tuple(line for line in plain if line)
+    return tuple(line for line in plain if line.strip(_UNSEEN))
 
 
 def has_word_times(text: str) -> bool:

@@ -29,7 +29,7 @@ def test_plain_lines(text, expected):
 
 
 def test_blank_lines_go():
-    assert plain_lines([" ", "a  b", "<i></i>", "<v", "Bob>c"]) == ("a b", "c")
+    assert plain_lines([" ", "a  b", "\u200b &nbsp;", "<i></i>", "<v", "Bob>c"]) == ("a b", "c")
 
 
 def test_times_of_words():
