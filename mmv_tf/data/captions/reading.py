@@ -118,7 +118,6 @@ def _usable(path: pathlib.Path, cues: list[Cue], left_out: LeftOut) -> list[Show
             reason, what = odd
             left_out.add(reason, f"{path}, {cue.where}: the caption{what}; correct that line.")
         else:
-            timed = any(map(markup.has_word_times, cue.lines))
             end = cue.start if cue.end is None else cue.end
-            shown.append(Shown(cue.start, end, lines, cue.label, timed))
+            shown.append(Shown(cue.start, end, lines, cue.label, cue.lines))
     return shown

@@ -13,6 +13,8 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 
+from mmv_tf.data.captions import markup
+
 # Ours. A cue this short only repeats; YouTube's have 0.01 s.
 _BRIEF_SECONDS = 0.05
 # Ours. A line that is shown again after a longer pause is said again.
@@ -23,13 +25,20 @@ _ROLLING_SHARE = 0.5
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """What a cue shows: its lines, plain and not blank, and seconds."""
+    """What a cue shows.
+
+    Attributes:
+      start, end: seconds.
+      lines: plain and not blank.
+      label: its class, "" for none.
+      marked: the lines with their mark-up.
+    """
 
     start: float
     end: float
     lines: tuple[str, ...]
     label: str = ""
-    has_word_times: bool = False
+    marked: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -56,7 +65,7 @@ def unrolled(cues: Sequence[Shown]) -> list[Shown]:
     said again, a refrain that is sung again or two lines don't count.
 
     A phrase starts with the first cue that shows it and ends with the last that shows it as the
-    newest. Lines that grow word by word are one phrase, see `_grown`.
+    newest. Lines that grow or are marked word by word are one phrase, see `_grown`.
 
     Args:
       cues: by start.
@@ -67,7 +76,8 @@ def unrolled(cues: Sequence[Shown]) -> list[Shown]:
         step.carries and (bool(step.new) or cue.end - cue.start <= _BRIEF_SECONDS)
         for cue, step in zip(cues[1:], steps[1:], strict=True)
     )
-    least = 1 if any(cue.has_word_times for cue in cues) else 2
+    has_word_times = any(markup.has_word_times(line) for cue in cues for line in cue.marked)
+    least = 1 if has_word_times else 2
     if evidence < max(least, _ROLLING_SHARE * (len(cues) - 1)):
         return list(cues)
     phrases: list[Shown] = []
@@ -84,17 +94,18 @@ def unrolled(cues: Sequence[Shown]) -> list[Shown]:
 
 
 def _grown(cues: Sequence[Shown]) -> list[Shown]:
-    """Captions of which the last line grows, each once, as it is in the end.
+    """Captions of which the last line grows, or of which word after word is marked, each once.
 
-    Lines grow if at least half of the cues after the first, and at least two, are what the cue
-    before showed, two different words or more, with words added to its last line.
+    They do if at least half of the cues after the first, and at least two, are what the cue before
+    showed, two different words or more, with words added to its last line or other mark-up
+    (Whisper underlines the word that is said).
     """
     grown = [
         before.end - before.start > _BRIEF_SECONDS
         and after.start - before.end <= _PAUSE_SECONDS
         and after.lines[:-1] == before.lines[:-1]
         and after.lines[-1].startswith(before.lines[-1])
-        and after.lines != before.lines
+        and (after.lines, after.marked) != (before.lines, before.marked)
         for before, after in itertools.pairwise(cues)
     ]
     evidence = sum(

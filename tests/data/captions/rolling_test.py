@@ -114,6 +114,22 @@ def test_lines_that_grow():
     ]
 
 
+def test_words_that_are_marked_one_after_the_other(tmp_path):
+    words = [
+        "<u>stir</u> the soup",
+        "stir <u>the</u> soup",
+        "stir the <u>soup</u>",
+        "stir the soup",
+    ]
+    words += ["<u>until</u> it", "until <u>it</u>"]
+    cues = [f"00:0{i}.000 --> 00:0{i + 1}.000\n{text}\n\n" for i, text in enumerate(words)]
+    (tmp_path / "a.vtt").write_text("WEBVTT\n\n" + "".join(cues))
+    assert told(read_captions(tmp_path / "a.vtt")) == [(0, 4, "stir the soup"), (4, 6, "until it")]
+    same = [f"00:0{i}.000 --> 00:0{i + 1}.000\n<i>row your boat</i>\n\n" for i in range(6)]
+    (tmp_path / "a.vtt").write_text("WEBVTT\n\n" + "".join(same))
+    assert len(read_captions(tmp_path / "a.vtt")) == 6
+
+
 def test_what_is_said_again_after_a_pause():
     cues = shown((0, 1, "a"), (1, 1.01, "a"), (1.01, 2, "a/b"), (2, 2.01, "b"), (9, 10, "b"))
     assert told(unrolled(cues)) == [(0, 1.01, "a"), (1.01, 2.01, "b"), (9, 10, "b")]
