@@ -26,7 +26,8 @@ import numpy as np
 from absl import flags
 
 from mmv_tf import command_line
-from mmv_tf.data.preparation import sources
+from mmv_tf.data import suffixes as suffixes_lib
+from mmv_tf.data.file_names import printable_name
 from mmv_tf.evaluation.declaration import AudioViews, ImageViews, VideoViews, Views
 from mmv_tf.evaluation.extractor import Extractor, model_hash
 from mmv_tf.evaluation.feature_store import FORMATS, FeatureStore, media_version
@@ -92,6 +93,7 @@ def main(argv: list[str]) -> None:
         "features": list(extractor.names),
     }
     output = pathlib.Path(_OUTPUT.value)
+    shown = printable_name(output)
     # All that can be read is embedded, however much can't be.
     failures = Failures(allowed=sys.maxsize)
     if modality == "text":
@@ -105,9 +107,9 @@ def main(argv: list[str]) -> None:
         store = _store(output, description)
         count = _embed_files(extractor, paths, views, store, failures)
     store.flush()
-    print(f"{output} has the {', '.join(extractor.names)} features of {count} items.")
+    print(f"{shown} has the {', '.join(extractor.names)} features of {count} items.")
     for reason in failures.unreadable.values():
-        print(f"can't be read: {reason}")
+        print(f"can't be read: {printable_name(reason)}")
     dataclasses.replace(failures, allowed=_ALLOW_MISSING.value).check()
 
 
@@ -140,17 +142,18 @@ def _views(modality: str, metadata: dict[str, float]) -> Views:
 
 def _find(source: pathlib.Path, modality: str) -> dict[str, pathlib.Path]:
     """Paths by id."""
+    known = suffixes_lib.SUFFIXES
     suffixes = {
-        "video": sources.SUFFIXES[sources.VIDEO],
-        "audio": (*sources.SUFFIXES[sources.SOUND], *sources.SUFFIXES[sources.VIDEO]),
-        "image": sources.SUFFIXES[sources.IMAGE],
+        "video": known[suffixes_lib.VIDEO],
+        "audio": (*known[suffixes_lib.SOUND], *known[suffixes_lib.VIDEO]),
+        "image": known[suffixes_lib.IMAGE],
     }[modality]
     if source.is_file():
-        return {source.name: source}
+        return {printable_name(source.name): source}
     if not source.is_dir():
         raise ValueError(f"{source}: no such file or folder.")
     paths = {
-        path.relative_to(source).as_posix(): path
+        printable_name(path.relative_to(source).as_posix()): path
         for path in sorted(source.rglob("*"))
         if path.is_file() and path.suffix.lower() in suffixes
     }

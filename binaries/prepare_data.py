@@ -20,12 +20,14 @@ from __future__ import annotations
 
 import os
 import pathlib
+from collections.abc import Mapping, Sequence
 
 from absl import flags
 
 from mmv_tf import command_line
 from mmv_tf.data import preparation
 from mmv_tf.data.datasets import DATA_SETS, read_data_set
+from mmv_tf.data.file_names import printable_name
 from mmv_tf.data.preparation.sources import IMAGE, SOUND, VIDEO
 
 _DEFAULTS = preparation.Settings()
@@ -128,7 +130,7 @@ def main(argv: list[str]) -> None:
     """See the module."""
     del argv
     _check_flags()
-    sources, cut, facts = _sources()
+    sources, cut, facts, passed_over = _sources()
     settings = _settings(cut)
     log_mel = None
     if settings.sound == "log_mel":
@@ -149,6 +151,7 @@ def main(argv: list[str]) -> None:
         overwrite=_OVERWRITE.value,
         facts=facts,
         log_mel=log_mel,
+        passed_over=passed_over,
         execution=preparation.Execution(
             processes=processes,
             deadline_seconds=_DEADLINE_SECONDS.value,
@@ -159,7 +162,7 @@ def main(argv: list[str]) -> None:
     print(preparation.format_report(manifest, _ALL_ROWS.value))
     state = "already prepared, nothing to do" if was_there else "done"
     dropped = preparation.format_dropped(manifest["dropped"])
-    path = os.path.join(_OUTPUT.value, "manifest.json")
+    path = printable_name(os.path.join(_OUTPUT.value, "manifest.json"))
     print(f"{state}: {path}{dropped and f'; dropped: {dropped}'}")
 
 
@@ -180,18 +183,20 @@ def _check_flags() -> None:
         raise command_line.UsageError("--beam_option needs --runner=beam.")
 
 
-def _sources() -> tuple[list[preparation.Source], str, preparation.DataSetFacts]:
-    """What to prepare, the cut that suits it, and what a data set says of itself."""
+def _sources() -> tuple[
+    Sequence[preparation.Source], str, preparation.DataSetFacts, Mapping[str, int]
+]:
+    """What to prepare, the cut that suits it, what a data set says of itself; files passed over."""
     if _LIST.value:
-        return preparation.read_listing(_LIST.value), "list", preparation.DataSetFacts()
+        return preparation.read_listing(_LIST.value), "list", preparation.DataSetFacts(), {}
     if _DATASET.value:
         directory = pathlib.Path(_DIRECTORY.value)
         collection = read_data_set(_DATASET.value, directory)
         facts = preparation.DataSetFacts(collection.name, collection.labels, collection.folds)
-        return list(collection.sources), collection.cut, facts
-    found = preparation.find_sources(_VIDEOS.value, _CAPTIONS.value, _MEDIA.value)
+        return collection.sources, collection.cut, facts, {}
+    found = preparation.find(_VIDEOS.value, _CAPTIONS.value, _MEDIA.value)
     cut = "caption" if _MEDIA.value == VIDEO else "list"
-    return found, cut, preparation.DataSetFacts()
+    return found.sources, cut, preparation.DataSetFacts(), found.passed_over
 
 
 def _settings(cut: str) -> preparation.Settings:

@@ -21,6 +21,7 @@ from typing import Any
 from absl import flags
 
 from mmv_tf import command_line
+from mmv_tf.data.file_names import printable_name
 
 FLAGS = flags.FLAGS
 _ORDER = ("text", "audio", "image", "video")
@@ -83,16 +84,16 @@ def index(argv: list[str]) -> int | None:
         f"{len(report.skipped)} skipped."
     )
     for note in report.notes:
-        print(f"note: {note}")
+        print(f"note: {printable_name(note)}")
     for name, reason in sorted(report.skipped.items()):
-        print(f"skipped {name}: {reason}")
+        print(f"skipped {printable_name(name)}: {printable_name(reason)}")
     for name, made in report.faiss.items():
         print(
             f"FAISS for {name}: recall {made['recall']:.3f} of the {made['neighbours']} best "
             f"({made['queries']} queries), {made['faiss_ms']:.1f} ms a query, exact "
             f"{made['exact_ms']:.1f} ms; made in {made['seconds']:.0f} s"
         )
-    print(f"Search: python -m binaries.search serve --index={FLAGS.index}")
+    print(f"Search: python -m binaries.search serve --index={printable_name(FLAGS.index)}")
     return None
 
 
@@ -157,7 +158,7 @@ def query(argv: list[str]) -> None:
         return
     print(f"{'start':>9}{'end':>9}{'score':>8}  file")
     for moment in answer.moments:
-        name = moment.video.encode(errors="backslashreplace").decode()
+        name = printable_name(moment.video)
         print(f"{moment.start:9.2f}{moment.end:9.2f}{moment.score:8.3f}  {name}")
 
 

@@ -14,10 +14,10 @@ import tensorflow as tf
 from mmv_tf.data import Reader, config_for_network, record_keys
 from mmv_tf.data.media_limits import MediaError
 from mmv_tf.data.pictures import center_crop
+from mmv_tf.data.suffixes import IMAGE, kind_of
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.progress import progress
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm")
 _RECORD_SUFFIXES = (".tfrecord", ".tfrecords")
 # Ours: frames of one video say much the same.
 _FRAMES_PER_RECORD = 4
@@ -50,7 +50,7 @@ def load_images(directory: str | pathlib.Path, size: int, count: int, seed: int 
     if count < 1 or size < 1:
         raise ValueError(f"Got count {count} and size {size}; both are 1 or more.")
     files = sorted(path for path in directory.rglob("*") if path.is_file())
-    pictures = [path for path in files if path.suffix.lower() in _SUFFIXES]
+    pictures = [path for path in files if kind_of(path) == IMAGE]
     records = [path for path in files if _is_record(path)]
     if bool(pictures) == bool(records):
         found = "both pictures and TFRecords" if pictures else "neither pictures nor TFRecords"

@@ -13,10 +13,10 @@ import pathlib
 import re
 from collections.abc import Iterator
 
+from mmv_tf.data.file_names import printable_name
+from mmv_tf.data.suffixes import IMAGE, SOUND, SUFFIXES
 from mmv_tf.evaluation.listing import TEST, TRAIN, Item, Listing, class_index
 
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
-SOUND_SUFFIXES = (".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav")
 VOC_CLASSES = tuple(
     """aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike
     person pottedplant sheep sofa train tvmonitor""".split()
@@ -142,7 +142,7 @@ def read_esc(data: pathlib.Path, lists: pathlib.Path | None, split: str) -> List
             for row in _table(table, "filename", "fold", "category")
         ]
     else:
-        for path in _files(data, SOUND_SUFFIXES):
+        for path in _files(data, SUFFIXES[SOUND]):
             fold = path.name.split("-")[0]
             if not fold.isdigit():
                 raise ValueError(
@@ -245,13 +245,15 @@ def read_image_folder(data: pathlib.Path, lists: pathlib.Path | None, split: str
             f"{data} needs a folder train and one of val, validation or test, each with a folder "
             f"for every class; it has {sorted(names)}."
         )
-    classes = tuple(sorted(p.name for p in (data / "train").iterdir() if p.is_dir()))
+    folders = (path for path in (data / "train").iterdir() if path.is_dir())
+    classes = tuple(sorted(printable_name(path.name) for path in folders))
     items = []
     for use, folder in ((TRAIN, "train"), (TEST, second)):
-        for path in _files(data / folder, IMAGE_SUFFIXES):
+        for path in _files(data / folder, SUFFIXES[IMAGE]):
             file = path.relative_to(data).as_posix()
-            label = class_index(classes, path.parent.name, str(data / folder))
-            items.append(Item(file, file, use, (label,), group=file))
+            name = printable_name(file)
+            label = class_index(classes, printable_name(path.parent.name), str(data / folder))
+            items.append(Item(name, file, use, (label,), group=name))
     return Listing(data.name, classes, tuple(items))
 
 

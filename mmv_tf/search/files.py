@@ -10,7 +10,8 @@ import os
 import pathlib
 import stat
 
-from mmv_tf.data.preparation.sources import SUFFIXES, VIDEO, sidecar
+from mmv_tf.data.captions import CaptionFiles
+from mmv_tf.data.suffixes import SUFFIXES, VIDEO, kind_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +69,7 @@ def find_videos(
     else:
         raise ValueError(f"{path}: no such file or folder; give a folder of videos.")
     files, refused = [], {}
+    known = CaptionFiles()
     for name in found:
         try:
             target = inside(root, name)
@@ -78,8 +80,8 @@ def find_videos(
         if captions is not None:
             beside: str | None = str(pathlib.Path(captions).resolve())
         else:
-            text = sidecar(root / name)
-            beside = None if text is None else text.relative_to(root).as_posix()
+            texts = known.beside(root / name)
+            beside = texts[0].relative_to(root).as_posix() if texts else None
         files.append(VideoFile(name, status.st_size, status.st_mtime_ns, beside))
     if not files and not refused:
         raise ValueError(f"{path}: no video found; expected files in {', '.join(SUFFIXES[VIDEO])}.")
@@ -107,6 +109,6 @@ def _walk(root: pathlib.Path) -> list[str]:
     for folder, folders, names in os.walk(root, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if pathlib.PurePath(name).suffix.lower() in SUFFIXES[VIDEO] and name[0] != ".":
+            if kind_of(name) == VIDEO and name[0] != ".":
                 found.append(pathlib.Path(folder, name).relative_to(root).as_posix())
     return found

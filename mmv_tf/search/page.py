@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 from nicegui import events, run, ui
 
 from mmv_tf.data.captions import MAX_CHARACTERS
+from mmv_tf.data.file_names import printable_name
 from mmv_tf.search.embedder import SOUND, VISION
 from mmv_tf.search.files import video_id
 from mmv_tf.search.media_routes import narration
@@ -227,7 +228,7 @@ class _Page:
             picture = ui.element("img").props('loading=lazy alt=""')
             picture.props["src"] = f"/thumbnail/{result.key}?t={moment.best:.1f}"
             with ui.element("div").classes("words"):
-                ui.label(moment.video).classes("name")
+                ui.label(printable_name(moment.video)).classes("name")
                 ui.label(f"{times} · {moment.score:.2f}").classes("times")
                 if result.said:
                     ui.label(result.said).classes("said")

@@ -1,5 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+import os
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -80,28 +83,32 @@ def test_sentences_are_embedded_once_each(run, folder, tmp_path):
 
 def test_images_are_embedded_to_parquet(run, folder, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
+    shutil.copytree(folder / "images", tmp_path / "images")
+    shutil.copy(folder / "images/class/0.png", tmp_path / "images" / os.fsdecode(b"caf\xe9.PNG"))
     done = run(
-        *(f"--images={folder / 'images'}", "--format=parquet", "--size=32"),
+        *(f"--images={tmp_path / 'images'}", "--format=parquet", "--size=32"),
         "--names=before_head,vat",
         model="image.keras",
     )
     assert done.status == 0, done.stderr
     table = parquet.read_table(tmp_path / "part-00000.parquet")
-    assert table["id"].to_pylist() == [f"class/{number}.png" for number in range(3)]
-    assert np.array(table["vat"].to_pylist()).shape == (3, 8)
+    assert table["id"].to_pylist() == [r"caf\xe9.PNG", *(f"class/{n}.png" for n in range(3))]
+    assert np.array(table["vat"].to_pylist()).shape == (4, 8)
 
 
 def test_unreadable_files_are_told_and_fail_unless_allowed(run, folder, tmp_path):
     videos = f"--videos={folder / 'videos'}"
-    (folder / "videos" / "broken.mp4").write_bytes(b"no film")
+    broken = folder / "videos" / os.fsdecode(b"brok\xe9n.mp4")
+    broken.write_bytes(b"no film")
     done = run(videos)
     assert done.status == 1
     assert "1 of the listed items can't be scored" in done.stderr
     assert read(tmp_path)["id"].tolist() == ["0.mp4", "1.mp4", "2.mp4"]
     done = run(videos, "--allow_missing=1")
-    (folder / "videos" / "broken.mp4").unlink()
+    broken.unlink()
     assert done.status == 0
     assert "can't be read" in done.stdout
+    assert r"brok\xe9n.mp4" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,12 @@ def names(folder):
 
 
 def test_finds_videos_below_a_folder(tmp_path):
-    for name in ("b.mp4", "a/c.MKV", "a/c.webm", "a/notes.txt", ".hidden/d.mp4", ".e.mp4"):
+    videos = ("b.mp4", "a/c.MKV", "a/c.webm", "a/d.mts")
+    for name in (*videos, "a/notes.txt", ".hidden/d.mp4", ".e.mp4"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    assert names(tmp_path) == (["b.mp4", "a/c.MKV", "a/c.webm"], {})
+    assert names(tmp_path) == (["b.mp4", "a/c.MKV", "a/c.webm", "a/d.mts"], {})
 
 
 def test_links_count_inside_the_folder_only(tmp_path):
@@ -60,8 +61,8 @@ def test_one_file_and_its_captions(tmp_path):
     assert (root, files[0].name) == (tmp_path, "a.mp4")
     assert len(files) == 1
     assert files[0].captions == str(tmp_path / "other.vtt")
-    (tmp_path / "b.srt").touch()
-    assert {file.name: file.captions for file in find_videos(tmp_path)[1]}["b.mp4"] == "b.srt"
+    (tmp_path / "b.en.SRT").touch()
+    assert {file.name: file.captions for file in find_videos(tmp_path)[1]}["b.mp4"] == "b.en.SRT"
 
 
 def test_messages(tmp_path):

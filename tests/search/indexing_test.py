@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 import types
@@ -297,3 +298,17 @@ def test_child_processes_give_the_same(library, tmp_path):
             np.testing.assert_allclose(
                 rows_of(mine, video.name, matrix), rows_of(theirs, video.name, matrix), atol=1e-5
             )
+
+
+def test_names_that_are_no_utf8(library, tmp_path):
+    odd = tmp_path / "videos" / os.fsdecode(b"caf\xe9.mp4")
+    odd.parent.mkdir()
+    shutil.copy(library.videos / EVIL_NAME, odd)
+    odd.with_name(os.fsdecode(b"br\xfbl\xe9.mp4")).write_bytes(b"no film")
+    report = update_index(odd.parent, tmp_path / "index", library.embedder, options=HERE)
+    assert report.added == [odd.name]
+    assert report.skipped.keys() == {os.fsdecode(b"br\xfbl\xe9.mp4")}
+    again = update_index(odd.parent, tmp_path / "index", library.embedder, options=HERE)
+    assert again.unchanged == [odd.name]
+    (video,) = open_index(tmp_path / "index").manifest.videos
+    assert (odd.parent / video.name).is_file()

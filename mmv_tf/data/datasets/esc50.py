@@ -14,6 +14,7 @@ import pathlib
 import re
 
 from mmv_tf.data.datasets import tables
+from mmv_tf.data.file_names import printable_name
 from mmv_tf.data.preparation.sources import SOUND, SUFFIXES, Collection, Source
 
 _COLUMNS = ("filename", "fold", "target", "category", "esc10")
@@ -71,13 +72,17 @@ def _from_folders(directory: pathlib.Path) -> tuple[list[Source], list[str]]:
         numbered = re.fullmatch(r"\d+ - (.+)", folder.name)
         if numbered is None:
             continue
-        labels.append(numbered[1])
+        labels.append(printable_name(numbered[1]))
         for path in sorted(folder.iterdir()):
             fold = re.match(r"(\d+)-", path.name)
             if path.suffix.lower() in SUFFIXES[SOUND] and fold is not None:
                 sources.append(
                     Source(
-                        path.stem, path, kind=SOUND, split=f"fold{fold[1]}", labels=(labels[-1],)
+                        printable_name(path.stem),
+                        path,
+                        kind=SOUND,
+                        split=f"fold{fold[1]}",
+                        labels=(labels[-1],),
                     )
                 )
     return sources, labels

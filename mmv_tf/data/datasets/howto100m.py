@@ -6,22 +6,25 @@ As published: `raw_caption.json` (or the processed `caption.json`), one object w
 id, lists "start", "end" and "text"; or a folder `captions` with ID.csv (start, end, text) for each
 video. `HowTo100M_v1.csv`, if it is there, says which ids belong to the data set. Videos are
 ID.mp4, .webm or another kind, in any folder below. The narrations are speech recognition: lines
-overlap, repeat each other and may run past the end; those of no length or no text are left out.
+overlap, repeat each other and may run past the end; those of no length or no text are left out and
+counted, as is a video's list that is not whole.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import pathlib
 from collections.abc import Iterator
 from typing import Any
 
 from mmv_tf.data import captions as captions_lib
 from mmv_tf.data.datasets import tables
+from mmv_tf.data.file_names import printable_name
 from mmv_tf.data.preparation.sources import SUFFIXES, VIDEO, Collection, Source
+from mmv_tf.data.text_files import well_formed
 
 _CAPTION_FILES = ("raw_caption.json", "caption.json", "captions")
+_LISTS = ("start", "end", "text")
 _READ_CHARACTERS = 1 << 20
 
 
@@ -38,7 +41,7 @@ def read(directory: pathlib.Path) -> Collection:
     if captions.is_dir():
         sources = [
             Source(
-                stem,
+                printable_name(stem),
                 path,
                 captions=beside if (beside := captions / f"{stem}.csv").is_file() else None,
                 split="train",
@@ -51,9 +54,11 @@ def read(directory: pathlib.Path) -> Collection:
             for key, value in iterate_object(captions)
             if key in files
         }
+        nothing = ((), captions_lib.LeftOut())
         sources = [
-            Source(stem, path, narrations=narrations.get(stem, ()), split="train")
+            Source(printable_name(stem), path, narrations=found, split="train", left_out=left_out)
             for stem, path in files.items()
+            for found, left_out in (narrations.get(stem, nothing),)
         ]
     ordered = tuple(sorted(sources, key=lambda source: source.media_id))
     return Collection("howto100m", ordered, cut="caption")
@@ -69,7 +74,8 @@ def iterate_object(path: pathlib.Path) -> Iterator[tuple[str, Any]]:
     """
     decoder = json.JSONDecoder()
     wrong = f"{path}: not a whole JSON object; download the captions again."
-    with open(path, encoding="utf-8") as file:
+    # "surrogateescape": bytes that are no UTF-8 spoil one text, not a file of gigabytes.
+    with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
         text = file.read(_READ_CHARACTERS).lstrip()
         if not text.startswith("{"):
             raise ValueError(wrong)
@@ -98,17 +104,36 @@ def iterate_object(path: pathlib.Path) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
-def _narrations(path: pathlib.Path, key: str, value: Any) -> tuple[captions_lib.Caption, ...]:
-    """A video's narrations; what is not finite, has no length or no text is left out."""
-    try:
-        rows = list(zip(value["start"], value["end"], value["text"], strict=True))
-        return tuple(
-            captions_lib.Caption(float(start), float(end), text)
-            for start, end, words in rows
-            if (text := " ".join(str(words).split())) and 0 <= float(start) < float(end) < math.inf
+def _narrations(
+    path: pathlib.Path, key: str, value: Any
+) -> tuple[tuple[captions_lib.Caption, ...], captions_lib.LeftOut]:
+    """A video's narrations, and what of them is left out."""
+    left_out = captions_lib.LeftOut()
+    found = [value.get(name) if isinstance(value, dict) else None for name in _LISTS]
+    lists = [rows for rows in found if isinstance(rows, list)]
+    lengths = [len(rows) for rows in lists]
+    if len(lists) < len(_LISTS) or len(set(lengths)) > 1:
+        left_out.add(
+            "captions_in_lists_of_unequal_length",
+            f"{path}: the captions of {key} are not lists start, end and text of equal length; "
+            "download them again.",
+            max(lengths, default=0) or 1,
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path}: the captions of {key} are not lists start, end and text of equal length "
-            f"({error!r}); download them again."
-        ) from None
+        return (), left_out
+    narrations = []
+    for number, (start, end, words) in enumerate(zip(*lists, strict=True), start=1):
+        where = f"{path}: {key}, row {number}"
+        try:
+            if not isinstance(words, str):
+                raise TypeError(f"the text is {words!r}")
+            times = float(start), float(end)
+        except (TypeError, ValueError, OverflowError) as error:
+            left_out.add(captions_lib.UNREADABLE, f"{where}: {error}; download them again.")
+            continue
+        text = well_formed(" ".join(words.split()))
+        odd = captions_lib.oddity(*times, text)
+        if odd is None:
+            narrations.append(captions_lib.Caption(*times, text))
+        else:
+            left_out.add(odd[0], f"{where}: the caption{odd[1]}.")
+    return tuple(narrations), left_out

@@ -4,38 +4,33 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from mmv_tf.data import captions as captions_lib
+from mmv_tf.data import suffixes
+from mmv_tf.data.delimited import read_cells
 
 _MAX_BYTES = 2 << 30  # Ours. AudioSet's largest list has 0.1 GB.
 
 
-def read_rows(
-    path: pathlib.Path, columns: Sequence[str], delimiter: str = ","
-) -> Iterator[tuple[str, dict[str, str]]]:
+def read_rows(path: pathlib.Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
     """(line, row) of each row of a table with a header line.
 
     Raises:
       ValueError: a column is missing, or a row has too few or too many.
     """
-    text = captions_lib.read_text(path, _MAX_BYTES)
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
-    header = [name.strip() for name in next(reader, [])]
+    rows = read_cells(path, captions_lib.read_text(path, _MAX_BYTES))
+    header = [name.strip() for name in next(rows, (1, [""]))[1]]
     missing = [name for name in columns if name not in header]
     if missing:
         raise ValueError(
             f"{path}, line 1: lacks the column {missing[0]!r}; got {', '.join(header)[:80]!r}; "
             "take the list as it was published."
         )
-    for cells in reader:
-        if not cells:
-            continue
-        where = f"line {reader.line_num}"
+    for line, cells in rows:
+        where = f"line {line}"
         if len(cells) != len(header):
             raise ValueError(
                 f"{path}, {where}: got {len(cells)} columns; expected the header's {len(header)}; "
@@ -73,20 +68,22 @@ def find_file(directory: pathlib.Path, names: Sequence[str], what: str) -> pathl
     raise ValueError(f"{directory}: no {what} found; expected {' or '.join(names)}.")
 
 
-def files_by_stem(directory: pathlib.Path, suffixes: Iterable[str]) -> dict[str, pathlib.Path]:
+def files_by_stem(directory: pathlib.Path, known: Collection[str]) -> dict[str, pathlib.Path]:
     """All media files in a folder and below, by name without suffix.
 
-    Where two have the same, the one that comes first by path counts.
+    Where two have the same, one with a usual suffix counts before others (`suffixes.is_usual`),
+    then the one that comes first by path.
     """
-    known = tuple(suffixes)
     found: dict[str, pathlib.Path] = {}
+    unusual: dict[str, pathlib.Path] = {}
     for folder, folders, names in os.walk(directory):
         folders.sort()
         for name in sorted(names):
             stem, suffix = os.path.splitext(name)
             if suffix.lower() in known:
-                found.setdefault(stem, pathlib.Path(folder) / name)
-    return found
+                by_stem = found if suffixes.is_usual(name) else unusual
+                by_stem.setdefault(stem, pathlib.Path(folder) / name)
+    return {**unusual, **found}
 
 
 def parts_and_folds(

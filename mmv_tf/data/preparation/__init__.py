@@ -10,6 +10,8 @@ from mmv_tf.data.preparation.settings import CUTS as CUTS
 from mmv_tf.data.preparation.settings import SOUNDS as SOUNDS
 from mmv_tf.data.preparation.settings import Settings as Settings
 from mmv_tf.data.preparation.sources import Collection as Collection
+from mmv_tf.data.preparation.sources import Found as Found
 from mmv_tf.data.preparation.sources import ListedClip as ListedClip
 from mmv_tf.data.preparation.sources import Source as Source
+from mmv_tf.data.preparation.sources import find as find
 from mmv_tf.data.preparation.sources import find_sources as find_sources

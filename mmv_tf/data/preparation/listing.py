@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import collections
-import csv
-import io
 import json
 import math
 import pathlib
@@ -14,8 +12,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmv_tf.data import captions as captions_lib
+from mmv_tf.data.delimited import read_cells
+from mmv_tf.data.file_names import printable_name
 from mmv_tf.data.preparation import settings as settings_lib
-from mmv_tf.data.preparation.sources import ListedClip, Source, check_unique, kind_of, sidecar
+from mmv_tf.data.preparation.sources import (
+    ListedClip,
+    Source,
+    captions_beside,
+    check_unique,
+    kind_of,
+)
+from mmv_tf.data.text_files import well_formed
 
 COLUMNS = ("path", "start", "end", "label", "split", "captions", "example_id", "text")
 SUFFIXES = (".csv", ".tsv", ".jsonl")
@@ -29,7 +36,7 @@ def read_listing(path: str | pathlib.Path) -> list[Source]:
     hours:minutes:seconds; empty: the file's start and end), `label` (JSONL: also several in a
     list), `split`, `captions` (the file with them; empty: the one beside the video, if any),
     `example_id`, and `text`, a sentence about the clip. Paths are relative to the list's folder.
-    The rows of one file make one source.
+    The rows of one file make one source. In a TSV there is no quoting: '"' is a letter.
 
     Raises:
       ValueError: the list can't be read, or a row is wrong; the message names the line.
@@ -60,12 +67,18 @@ def read_listing(path: str | pathlib.Path) -> list[Source]:
         rows[file.strip()].append((where, row))
     if not rows:
         raise ValueError(f"{path}: the list has no rows; expected one a clip.")
-    sources = [_source(path, file, own) for file, own in rows.items()]
+    known = captions_lib.CaptionFiles()
+    sources = [_source(path, file, own, known) for file, own in rows.items()]
     check_unique(sources, path)
     return sorted(sources, key=lambda source: source.media_id)
 
 
-def _source(listing: pathlib.Path, file: str, rows: list[tuple[str, dict[str, Any]]]) -> Source:
+def _source(
+    listing: pathlib.Path,
+    file: str,
+    rows: list[tuple[str, dict[str, Any]]],
+    known: captions_lib.CaptionFiles,
+) -> Source:
     """The source that the rows of one file make."""
     target = listing.parent / file
     captions: set[str | None] = {_text(row, "captions", listing, where) for where, row in rows}
@@ -76,16 +89,20 @@ def _source(listing: pathlib.Path, file: str, rows: list[tuple[str, dict[str, An
             "expected one; correct the column captions."
         )
     given = next(iter(captions), None)
+    beside, left_out = captions_beside(target, known)
+    if given:
+        beside, left_out = listing.parent / given, captions_lib.LeftOut()
     clips = tuple(_clip(listing, where, row) for where, row in rows)
     whole = len(clips) == 1 and not clips[0].start and clips[0].end is None
     return Source(
-        media_id=pathlib.PurePath(file).with_suffix("").as_posix(),
+        media_id=printable_name(pathlib.PurePath(file).with_suffix("").as_posix()),
         path=target,
-        captions=listing.parent / given if given else sidecar(target),
+        captions=beside,
         kind=kind_of(target),
         split=_one_split(listing, rows),
         labels=clips[0].labels if whole else (),
         clips=clips,
+        left_out=left_out,
     )
 
 
@@ -107,6 +124,7 @@ def _clip(listing: pathlib.Path, where: str, row: dict[str, Any]) -> ListedClip:
     labels = label if isinstance(label, list) else [label] if label else []
     if not all(isinstance(name, str) and name for name in labels):
         raise ValueError(f"{listing}, {where}: got the label {label!r}; expected a name or a list.")
+    labels = [well_formed(name) for name in labels]
     split = _text(row, "split", listing, where)
     if split:
         settings_lib.check_split(split, f"{listing}, {where}")
@@ -142,30 +160,21 @@ def _rows(path: pathlib.Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]
                 raise ValueError(f"{path}, line {number}: expected an object with a path.")
             yield f"line {number}", {key: value for key, value in row.items() if value is not None}
         return
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
-    header = [name.strip().lower() for name in next(reader, [])]
+    rows = read_cells(path, text)
+    header = [name.strip().lower() for name in next(rows, (1, [""]))[1]]
     if "path" not in header or len(set(header)) != len(header):
         raise ValueError(
             f"{path}, line 1: got the columns {', '.join(header)[:80]!r}; expected path and "
             f"perhaps {', '.join(COLUMNS[1:])}, each once."
         )
-    try:
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) != len(header):
-                raise ValueError(
-                    f"{path}, line {reader.line_num}: got {len(cells)} columns; expected the "
-                    f"header's {len(header)}; correct that line."
-                )
-            pairs = zip(header, cells, strict=True)
-            yield (
-                f"line {reader.line_num}",
-                {name: cell.strip() for name, cell in pairs if cell.strip()},
+    for number, cells in rows:
+        if len(cells) != len(header):
+            raise ValueError(
+                f"{path}, line {number}: got {len(cells)} columns; expected the header's "
+                f"{len(header)}; correct that line."
             )
-    except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num}: {error}; correct that line.") from None
+        pairs = zip(header, cells, strict=True)
+        yield f"line {number}", {name: cell.strip() for name, cell in pairs if cell.strip()}
 
 
 def _text(row: dict[str, Any], name: str, path: pathlib.Path, where: str) -> str | None:
@@ -174,7 +183,8 @@ def _text(row: dict[str, Any], name: str, path: pathlib.Path, where: str) -> str
         return None
     if not isinstance(value, str):
         raise ValueError(f"{path}, {where}: got {name} {value!r}; expected text.")
-    return value
+    # A file's name may be any bytes, all else is text.
+    return value if name == "captions" else well_formed(value)
 
 
 def _seconds(value: Any, path: pathlib.Path, where: str) -> float | None:

@@ -19,7 +19,7 @@ import hashlib
 import json
 import pathlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from mmv_tf import version
@@ -112,6 +112,7 @@ def prepare(
     facts: DataSetFacts | None = None,
     log_mel: LogMelSpec | None = None,
     execution: Execution | None = None,
+    passed_over: Mapping[str, int] | None = None,
 ) -> tuple[dict[str, Any], bool]:
     """Writes the shards and the manifest of a data set.
 
@@ -129,6 +130,8 @@ def prepare(
       log_mel: for settings.sound "log_mel": the class of the layer that computes it (such as
         `layers.LogMel`) and its arguments.
       execution: who does the work.
+      passed_over: of `sources.find`, for the manifest and the report; the shards don't depend on
+        it.
 
     Returns:
       The manifest, and whether the data was already there.
@@ -165,7 +168,9 @@ def prepare(
                 "data_set": facts.name,
                 "folds": facts.folds,
                 "log_mel": dict(log_mel[1]) if log_mel is not None else None,
+                "passed_over": dict(passed_over or {}),
             }
+            plan.dropped["files_passed_over"] += sum((passed_over or {}).values())
             manifest = publish(plan, settings, output, work, extra, runner)
         shutil.rmtree(work)
     return manifest, False
@@ -310,7 +315,8 @@ def _fingerprint(
     add([_content_sha256(labels), dataclasses.asdict(facts)])
     add(None if log_mel is None else [log_mel[0].__name__, log_mel[1]])
     for source in sources:
-        add(dataclasses.asdict(source))
+        # Another caption file that is passed over changes nothing.
+        add({k: v for k, v in dataclasses.asdict(source).items() if k != "left_out"})
         add([_state(source), _content_sha256(source.captions)])
     return digest.hexdigest()[:16]
 

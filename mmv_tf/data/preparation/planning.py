@@ -46,10 +46,10 @@ def plan_clips(
     Raises:
       ValueError: nothing can be used, or the only source can't.
     """
-    labelled = captions_lib.read_captions(labels_file) if labels_file is not None else None
     reports = [SourceReport(source.media_id, str(source.path)) for source in sources]
-    infos = probe_all(sources, reports, runner)
     plan = Plan(reports, [], [], collections.Counter(), {}, collections.Counter())
+    labelled = _read_labels(labels_file, plan) if labels_file is not None else None
+    infos = probe_all(sources, reports, runner)
     dealer = Dealer(settings.split_pattern)
     for row, (source, report) in enumerate(zip(sources, reports, strict=True)):
         if row not in infos:
@@ -58,17 +58,17 @@ def plan_clips(
         report.seconds = round(infos[row].duration, 3)
         _note_losses(source, infos[row], report)
         try:
-            captions = _read_captions(source, labelled)
+            captions = _read_captions(source, labelled, report)
         except ValueError as error:
             report.fail(NO_CAPTIONS, str(error))
             _stop_if_only(sources, report)
             continue
         if not captions and settings.cut == "caption":
-            report.fail(
-                NO_CAPTIONS,
+            lacking = (
                 f"{source.path}: no captions to cut by; put a .vtt, .srt or .json3 of its name "
-                "beside it, or cut by window (--cut=window)",
+                "beside it, or cut by window (--cut=window)"
             )
+            report.fail(NO_CAPTIONS, next(iter(source.left_out.first.values()), lacking))
             _stop_if_only(sources, report)
             continue
         plan_source(Looked(source, row, infos[row]), captions, settings, dealer, plan)
@@ -118,13 +118,32 @@ def _why_no_audio(info: media.MediaInfo) -> str:
     return "there is no sound stream"
 
 
+def _read_labels(path: str | pathlib.Path, plan: Plan) -> tuple[captions_lib.Caption, ...]:
+    """The captions of a list of labels; what of it is left out is counted for all sources."""
+    labels = captions_lib.read_caption_file(path)
+    for reason, count in labels.left_out.counts.items():
+        plan.dropped[f"{reason}_in_the_labels"] += count
+    return labels.captions
+
+
 def _read_captions(
-    source: Source, labelled: Sequence[captions_lib.Caption] | None
+    source: Source, labelled: Sequence[captions_lib.Caption] | None, report: SourceReport
 ) -> list[captions_lib.Caption]:
-    """A source's captions by start, labelled if there is a list of labels."""
+    """A source's captions by start, labelled if there is a list of labels.
+
+    What is left out of them is counted in its report.
+    """
     captions = sorted(source.narrations, key=lambda caption: (caption.start, caption.end))
+    for reason, count in source.left_out.counts.items():
+        report.leave_out(reason, count, source.left_out.first[reason])
     if source.captions is not None:
-        captions = captions_lib.read_captions(source.captions)
+        read = captions_lib.read_caption_file(source.captions)
+        captions = list(read.captions)
+        for reason, count in read.left_out.counts.items():
+            first = read.left_out.first[reason]
+            report.leave_out(
+                reason, count, first.replace(str(source.captions), source.captions.name)
+            )
         if labelled is not None:
             captions = captions_lib.attach_labels(captions, labelled)
     return captions

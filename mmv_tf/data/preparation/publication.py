@@ -16,8 +16,10 @@ from typing import Any
 
 from mmv_tf import atomic
 from mmv_tf.data import writer
+from mmv_tf.data.file_names import printable_name
 from mmv_tf.data.preparation.block_file import read_index, read_record
 from mmv_tf.data.preparation.plan import Plan
+from mmv_tf.data.preparation.report import SourceReport
 from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.tasks import Failure, Runner, Task
 from mmv_tf.progress import Progress
@@ -96,7 +98,7 @@ def publish(
         "jpeg_quality": settings.jpeg_quality,
         "labels": list(plan.labels),
         "splits": by_split,
-        "sources": [dataclasses.asdict(report) for report in plan.reports],
+        "sources": [_row(report) for report in plan.reports],
         "blocks": plan.blocks,
         "dropped": _dropped(plan),
         "settings": dataclasses.asdict(settings),
@@ -104,6 +106,11 @@ def publish(
     }
     writer.write_manifest(output, manifest)
     return writer.read_manifest(output)
+
+
+def _row(report: SourceReport) -> dict[str, Any]:
+    """A row of the manifest; file names in a reason may be no UTF-8."""
+    return {**dataclasses.asdict(report), "reason": printable_name(report.reason)}
 
 
 def _dropped(plan: Plan) -> dict[str, int]:

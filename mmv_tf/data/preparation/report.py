@@ -8,6 +8,7 @@ import collections
 import dataclasses
 from typing import Any
 
+from mmv_tf.data.file_names import printable_name
 from mmv_tf.data.preparation.tasks import OK
 
 # Ours: of a large data set, the table shows only what needs a look.
@@ -25,6 +26,7 @@ class SourceReport:
       seconds: length.
       clips: how many it gave.
       left_out: counts of what was left out of it, by reason ("captions_without_length").
+      first_left_out: where the first of each reason is, and what is odd about it, in short.
     """
 
     media_id: str
@@ -34,16 +36,28 @@ class SourceReport:
     seconds: float = 0.0
     clips: int = 0
     left_out: dict[str, int] = dataclasses.field(default_factory=dict)
+    first_left_out: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.path = printable_name(self.path)
 
     def fail(self, status: str, reason: str) -> None:
         """Notes what went wrong, keeping the first reason."""
         if not self.reason:
-            self.status, self.reason = status, reason
+            self.status, self.reason = status, printable_name(reason)
 
-    def leave_out(self, reason: str, count: int = 1) -> None:
-        """Counts parts of the source that were left out."""
+    def leave_out(self, reason: str, count: int = 1, first: str = "") -> None:
+        """Counts parts of the source that were left out.
+
+        Args:
+          reason: in snake case, see `left_out`.
+          count: how many more.
+          first: a message about the first of them; up to its first "; " it is shown.
+        """
         if count:
             self.left_out[reason] = self.left_out.get(reason, 0) + count
+            if first:
+                self.first_left_out.setdefault(reason, printable_name(first.split("; ")[0]))
 
 
 def format_report(manifest: dict[str, Any], all_rows: bool = False) -> str:
@@ -62,6 +76,10 @@ def format_report(manifest: dict[str, Any], all_rows: bool = False) -> str:
         counts = collections.Counter(row["status"] for row in manifest["sources"])
         listed = ", ".join(f"{count} {status}" for status, count in counts.most_common())
         lines.append(f"{len(manifest['sources'])} sources: {listed}; all rows: manifest.json")
+    passed_over = manifest.get("passed_over")
+    if passed_over:
+        listed = ", ".join(f"{count} {name}" for name, count in passed_over.items())
+        lines.append(f"files passed over: {_printable(listed)}")
     for name, split in manifest["splits"].items():
         size = sum(shard["bytes"] for shard in split["shards"])
         parts = (
@@ -86,6 +104,16 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+def _left_out(source: dict[str, Any]) -> str:
+    """What was left out of a source, with where the first of each reason is."""
+    first = source.get("first_left_out", {})
+    parts = (
+        format_dropped({name: count}) + (f" (first: {first[name]})" if name in first else "")
+        for name, count in source.get("left_out", {}).items()
+    )
+    return ", ".join(map(_printable, parts))
+
+
 def _table(sources: list[dict[str, Any]]) -> list[str]:
     """Rows in columns."""
     rows = [("source", "status", "seconds", "clips", "reason")]
@@ -93,7 +121,7 @@ def _table(sources: list[dict[str, Any]]) -> list[str]:
         seconds, clips = f"{source['seconds']:.1f}", str(source["clips"])
         # A file's name may hold a line break, which would break the table.
         name, reason = (_printable(source[key]) for key in ("media_id", "reason"))
-        left_out = format_dropped(source.get("left_out", {}))
+        left_out = _left_out(source)
         reason = "; ".join(filter(None, (reason, left_out and f"left out: {left_out}")))
         rows.append((name, source["status"], seconds, clips, reason))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]

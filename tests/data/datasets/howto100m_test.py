@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from mmv_tf.data.captions import Caption
+from mmv_tf.data.captions import Caption, read_caption_file
 from mmv_tf.data.datasets import howto100m, read_data_set
 
+LISTS = ("start", "end", "text")
 CAPTIONS = {
     "gone": {"start": [0.0], "end": [1.0], "text": ["x"]},
     "vid1": {
@@ -42,6 +43,10 @@ def test_csv_captions(tmp_path):
         (tmp_path / name).touch()
     first, second = read_data_set("howto100m", tmp_path).sources
     assert first.captions == tmp_path / "captions" / "vid1.csv"
+    first.captions.write_text("start,end,text\n0.0,3.2,hi\n4.0,4.0,x\n5.0,6.0,\n6.0,7.5,ho\n")
+    file = read_caption_file(first.captions)
+    assert [caption.text for caption in file.captions] == ["hi", "ho"]
+    assert file.left_out.counts == {"captions_without_length": 1, "captions_without_text": 1}
     assert second.captions is None
 
 
@@ -68,5 +73,46 @@ def test_damage(tmp_path):
     with pytest.raises(ValueError, match="no video of the data set found"):
         read_data_set("howto100m", tmp_path)
     (tmp_path / "v.mp4").touch()
-    with pytest.raises(ValueError, match="the captions of v are not lists"):
-        read_data_set("howto100m", tmp_path)
+    (source,) = read_data_set("howto100m", tmp_path).sources
+    assert source.narrations == ()
+    assert source.left_out.counts == {"captions_in_lists_of_unequal_length": 2}
+    assert "the captions of v are not lists" in next(iter(source.left_out.first.values()))
+    (tmp_path / "caption.json").write_text('{"v": [1]}')
+    (source,) = read_data_set("howto100m", tmp_path).sources
+    assert source.left_out.total == 1
+
+
+def test_odd_rows_are_left_out_and_counted(tmp_path):
+    rows = [
+        (0.0, 1.0, "kept"),
+        (float("nan"), 2.0, "x"),
+        (1.0, 1.0, "x"),
+        (3.0, 2.0, "x"),
+        (1.0, 2.0, None),
+        (1.0, 2.0, float("nan")),
+        (None, 2.0, "x"),
+        (1.0, 2.0, "  "),
+        (-1.0, 2.0, "x"),
+        (2.0, 3.0, "and \ud83d"),
+    ]
+    value = {name: [row[column] for row in rows] for column, name in enumerate(LISTS)}
+    (tmp_path / "raw_caption.json").write_text(json.dumps({"v": value}))
+    (tmp_path / "v.mp4").touch()
+    (source,) = read_data_set("howto100m", tmp_path).sources
+    assert source.narrations == (Caption(0.0, 1.0, "kept"), Caption(2.0, 3.0, "and \ufffd"))
+    assert source.left_out.counts == {
+        "captions_at_no_time": 1,
+        "captions_without_length": 1,
+        "captions_of_negative_length": 1,
+        "captions_that_cannot_be_read": 3,
+        "captions_without_text": 1,
+        "captions_before_the_start": 1,
+    }
+
+
+def test_a_text_that_is_no_utf8_spoils_itself_alone(tmp_path):
+    text = b'\xef\xbb\xbf{"v": {"start": [0, 1], "end": [1, 2], "text": ["caf\xe9", "tea"]}}'
+    (tmp_path / "caption.json").write_bytes(text)
+    (tmp_path / "v.mp4").touch()
+    (source,) = read_data_set("howto100m", tmp_path).sources
+    assert [caption.text for caption in source.narrations] == ["caf\ufffd", "tea"]

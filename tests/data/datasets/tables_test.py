@@ -33,6 +33,13 @@ def test_files_by_stem(tmp_path):
     }
 
 
+def test_usual_files_come_before_others(tmp_path):
+    for name in ("x.3gp", "x.mp4", "y.wmv"):
+        (tmp_path / name).touch()
+    found = tables.files_by_stem(tmp_path, (".mp4", ".3gp", ".wmv"))
+    assert found == {"x": tmp_path / "x.mp4", "y": tmp_path / "y.wmv"}
+
+
 def test_read_rows(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text('a,b\n1,"x, y"\n\n2,z\n')
@@ -40,6 +47,9 @@ def test_read_rows(tmp_path):
         ("line 2", {"a": "1", "b": "x, y"}),
         ("line 4", {"a": "2", "b": "z"}),
     ]
+    path.write_text('a,b\n1,"x\n2,y\n')
+    with pytest.raises(ValueError, match="line 2: a cell's quote that opens here is not closed"):
+        list(tables.read_rows(path, ("a", "b")))
     with pytest.raises(ValueError, match="lacks the column 'c'"):
         list(tables.read_rows(path, ("c",)))
     path.write_text("a,b\n1\n")

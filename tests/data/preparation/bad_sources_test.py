@@ -82,6 +82,7 @@ CAPTIONS = {
     "over the end": ("ok", "", 1, [(1.0, 9.0, "long")]),
     "all past the end": ("too short", "no clip fits", 0, [(7.0, 8.0, "late")]),
     "negative": ("no captions", "line 3: got", 0, "WEBVTT\n\n-00:01.000 --> 00:02.000\nx\n"),
+    "odd": ("ok", "", 1, [(0.2, 0.7, "one"), (0.9, 0.9, "x")]),
     "reversed": ("no captions", "ends at 1 s and", 0, [(2.0, 1.0, "x")]),
     "ten megabytes": ("no captions", "characters", 0, [(0.1, 1.0, "x" * 10_000_000)]),
     "endless": ("no captions", "at most 67108864 are read", 0, None),

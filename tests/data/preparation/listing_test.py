@@ -1,6 +1,7 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
 import json
+import os
 
 import pytest
 
@@ -45,6 +46,30 @@ def test_jsonl(tmp_path):
     film, image = read_listing(write(tmp_path, "\n".join(map(json.dumps, rows)), "list.jsonl"))
     assert film.clips == (ListedClip(1.0, None, ("x", "y")),)
     assert image.kind == "image"
+
+
+def test_tsv_has_no_quoting(tmp_path):
+    rows = [("soup.mp4", "0", "4", '"Stir it'), ("soup.mp4", "4", "8", 'pour\u2028it "now"')]
+    text = "".join("\t".join(row) + "\r\n" for row in [("path", "start", "end", "text"), *rows])
+    (film,) = read_listing(write(tmp_path, "\ufeff" + text, "list.tsv"))
+    assert [clip.texts for clip in film.clips] == [('"Stir it',), ('pour\u2028it "now"',)]
+
+
+def test_an_unclosed_quote_is_an_error(tmp_path):
+    text = 'path,text\na.mp4,fine\nb.mp4,"Stir it\nc.mp4,pour\nd.mp4,"Knead it\n'
+    with pytest.raises(ValueError, match="line 3: a cell's quote that opens here is not closed"):
+        read_listing(write(tmp_path, text))
+
+
+def test_names_and_texts_that_are_no_utf8(tmp_path):
+    (tmp_path / os.fsdecode(b"caf\xe9.en.vtt")).touch()
+    row = {"path": os.fsdecode(b"caf\xe9.mp4"), "text": "\ud83d\ude00", "label": "a\ud83d"}
+    (film,) = read_listing(write(tmp_path, json.dumps(row), "list.jsonl"))
+    assert film.media_id == r"caf\xe9"
+    assert os.fsencode(film.path.name) == b"caf\xe9.mp4"
+    assert os.fsencode(film.captions.name) == b"caf\xe9.en.vtt"
+    assert film.clips[0].texts == ("\N{GRINNING FACE}",)
+    assert film.clips[0].labels == ("a\ufffd",)
 
 
 @pytest.mark.parametrize(

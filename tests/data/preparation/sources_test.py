@@ -1,5 +1,7 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+import os
+
 import pytest
 
 from mmv_tf.data import preparation
@@ -20,8 +22,48 @@ def test_find_sources(tmp_path):
     with pytest.raises(ValueError, match="is a folder, so captions"):
         preparation.find_sources(tmp_path, "a.srt")
     (tmp_path / "b.webm").touch()
-    with pytest.raises(ValueError, match="2 files have the name 'b'"):
+    message = r"2 files have the name 'b' but for the suffix \(b.mp4, b.webm\).* rename all but one"
+    with pytest.raises(ValueError, match=message):
         preparation.find_sources(tmp_path)
+
+
+def test_captions_by_language(tmp_path):
+    for name in ("soup.mp4", "soup.de.vtt", "soup.EN-us.SRT", "soup.live_chat.json"):
+        (tmp_path / name).touch()
+    for videos in (tmp_path, tmp_path / "soup.mp4"):
+        (source,) = preparation.find_sources(videos)
+        assert source.captions == tmp_path / "soup.EN-us.SRT"
+        assert source.left_out.counts == {"caption_files_passed_over": 1}
+        (message,) = source.left_out.first.values()
+        assert message == "soup.EN-us.SRT is taken, not soup.de.vtt"
+
+
+def test_files_passed_over_are_counted(tmp_path):
+    (tmp_path / "a").mkdir()
+    for name in ("a.mp4", "a.vtt", "a.en.vtt", "a/b.WMV", "a/cam.MTS", "a/gone.vtt", "a.jpg"):
+        (tmp_path / name).touch()
+    for name in ("a.info.json", "b.info.JSON", "README", ".hidden", "a/x.exe", "list.csv"):
+        (tmp_path / name).touch()
+    found = preparation.find(tmp_path)
+    assert [source.media_id for source in found.sources] == ["a", "a/b", "a/cam"]
+    assert found.passed_over == {
+        ".csv": 1,
+        ".exe": 1,
+        ".jpg": 1,
+        ".json": 2,
+        "caption files of no source": 1,
+        "no suffix": 2,
+    }
+    assert preparation.find(tmp_path / "a.mp4").passed_over == {}
+
+
+def test_names_that_are_no_utf8(tmp_path):
+    for name in (b"caf\xe9.mp4", b"caf\xe9.vtt", b"caf\xe9.\xe9", "é.mp4".encode()):
+        (tmp_path / os.fsdecode(name)).touch()
+    found = preparation.find(tmp_path)
+    assert [source.media_id for source in found.sources] == [r"caf\xe9", "é"]
+    assert os.fsencode(found.sources[0].captions.name) == b"caf\xe9.vtt"
+    assert found.passed_over == {r".\xe9": 1}
 
 
 def test_sounds_and_images_are_found_when_asked_for(tmp_path):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mmv_tf.data.captions import Caption, attach_labels, read_captions
+from mmv_tf.data.captions import Caption, read_caption_file, read_captions
 
 VTT = """WEBVTT - a title
 
@@ -93,13 +93,12 @@ ROWS = "start\tend\tcaption\n{}\n"
         ("a.vtt", "", "is empty"),
         ("a.vtt", "WEBVTT\n", "no caption found"),
         ("a.vtt", "00:01.000 --> 00:02.000\nhi\n", "line 1: .*expected 'WEBVTT'"),
-        ("a.vtt", CUE.format("00:01.000 -> 00:02.000"), "line 4: got 'words'; expected times"),
+        ("a.vtt", CUE.format("00:01.000 -> 00:02.000"), "line 3: got '00:01.000 -> "),
         ("a.vtt", CUE.format("00:61.000 --> 01:02.000"), "line 3: got '00:61"),
         ("a.vtt", CUE.format("00:02.000 -->"), "line 3: got"),
         ("a.vtt", CUE.format("00:02.000 --> 00:01.000"), "line 3: .*ends at 1 s and starts at 2"),
         ("a.vtt", CUE.format("00:02.000 --> 00:02.000"), "line 3: .*after the start"),
         ("a.vtt", CUE.format("-00:02.000 --> 00:01.000"), "line 3: got"),
-        ("a.vtt", CUE.format("00:01.000 --> 00:02.000\na\n00:03.000 --> 00:04.000"), "line 5"),
         ("a.vtt", b"WEBVTT\n\n00:01.000 --> 00:02.000\n\xff\n", "line 4: byte 0xff is not UTF-8"),
         ("a.srt", "garbage", "line 1: got 'garbage'"),
         ("a.json3", '{"events": [\n{]}', "line 2: not JSON"),
@@ -132,16 +131,69 @@ def test_missing(tmp_path):
         read_captions(tmp_path / "folder.vtt")
 
 
-def test_attach_labels():
-    captions = [Caption(0.0, 1.0, "a"), Caption(5.0, 6.0, "a")]
-    labelled = [
-        Caption(5.04, 6.0, "a", "late"),
-        Caption(0.0, 0.96, "a", "early"),
-        Caption(9.0, 10.0, "unused", "x"),
+GOOD = "00:00:00,500 --> 00:00:03,700\nstir the soup\n\n"
+MORE = "00:00:04,000 --> 00:00:07,200\npour it\n\n"
+KEPT = [Caption(0.5, 3.7, "stir the soup"), Caption(4.0, 7.2, "pour it")]
+
+
+@pytest.mark.parametrize(
+    ("odd", "left_out"),
+    [
+        ("00:00:03,700 --> 00:00:03,700\nyes\n\n", {"captions_without_length": 1}),
+        ("00:00:03,900 --> 00:00:03,700\nyes\n\n", {"captions_of_negative_length": 1}),
+        ("-00:00:03,900 --> 00:00:05,700\nyes\n\n", {"captions_that_cannot_be_read": 1}),
+        ("00:00:03,700 -> 00:00:05,700\nyes\n\nno\n\n", {"captions_that_cannot_be_read": 1}),
+        ("soon --> later\nyes\n\n", {"captions_that_cannot_be_read": 1}),
+        ("00:00:03,700 --> 00:00:05,700\n<i> </i>\n\n", {"captions_without_text": 1}),
+        (f"00:00:03,700 --> 00:00:05,700\n{'x' * 10_001}\n\n", {"captions_too_long": 1}),
+    ],
+)
+def test_one_odd_caption_is_left_out(tmp_path, odd, left_out):
+    file = read_caption_file(write(tmp_path, "a.srt", f"1\n{GOOD}2\n{odd}3\n{MORE}"))
+    assert list(file.captions) == KEPT
+    assert file.left_out.counts == left_out
+    (message,) = file.left_out.first.values()
+    assert message.startswith(f"{tmp_path}/a.srt, line 6: ")
+
+
+def test_odd_events_and_rows(tmp_path):
+    events = [
+        {"tStartMs": 500, "dDurationMs": 3200, "segs": [{"utf8": "stir the soup"}]},
+        {"tStartMs": 3700, "segs": [{"utf8": "[music]"}]},
+        {"tStartMs": float("nan"), "dDurationMs": 1, "segs": [{"utf8": "x"}]},
+        {"tStartMs": -5, "dDurationMs": 1, "segs": [{"utf8": "x"}]},
+        {"tStartMs": 4000, "dDurationMs": 3200, "segs": [{"utf8": "pour it"}]},
+        {"tStartMs": 9000, "dDurationMs": float("inf"), "segs": [{"utf8": "x"}]},
+        {"tStartMs": 9000, "dDurationMs": 10, "segs": [{"utf8": None}]},
+        *({"tStartMs": 9000 + i, "dDurationMs": 1000, "segs": [{"utf8": "x"}]} for i in range(5)),
     ]
-    assert [c.label for c in attach_labels(captions, labelled)] == ["early", "late"]
-    assert attach_labels(captions, labelled)[1].start == 5.0
-    with pytest.raises(ValueError, match=r"5.000-6.000 s 'a' has no label"):
-        attach_labels(captions, labelled[1:])
-    with pytest.raises(ValueError, match="has no label"):
-        attach_labels([Caption(5.0, 6.06, "a")], labelled)
+    file = read_caption_file(write(tmp_path, "a.json3", json.dumps({"events": events})))
+    assert list(file.captions[:2]) == KEPT
+    assert file.left_out.counts == {
+        "captions_that_cannot_be_read": 1,
+        "captions_without_length": 1,
+        "captions_at_no_time": 2,
+        "captions_before_the_start": 1,
+    }
+    table = "start\tend\tcaption\n0.5\t3.7\tstir the soup\nsoon\t4\tx\n1\n4\t7.2\tpour it\n"
+    file = read_caption_file(write(tmp_path, "a.tsv", table))
+    assert list(file.captions) == KEPT
+    assert file.left_out.counts == {"captions_that_cannot_be_read": 2}
+
+
+def test_a_file_of_which_more_than_half_is_odd_is_refused(tmp_path):
+    odd = "00:00:03,700 --> 00:00:03,700\nyes\n\n"
+    assert len(read_captions(write(tmp_path, "a.srt", GOOD + odd))) == 1
+    with pytest.raises(ValueError, match=r"2 captions or lines can't be used and 1 can.* line 4: "):
+        read_captions(write(tmp_path, "a.srt", GOOD + odd + odd))
+    with pytest.raises(ValueError, match=r"3 captions or lines can't be used and 1 can.* line 1: "):
+        read_captions(write(tmp_path, "a.srt", "Dear\nJohn\nbye\n\n" + GOOD))
+
+
+def test_halves_of_characters_in_json(tmp_path):
+    text = (
+        r'{"events": [{"tStartMs": 0, "dDurationMs": 9, "segs": '
+        r'[{"utf8": "\ud83d"}, {"utf8": "\ude00 a \udc00"}]}]}'
+    )
+    (caption,) = read_captions(write(tmp_path, "a.json3", text))
+    assert caption.text == "\N{GRINNING FACE} a \N{REPLACEMENT CHARACTER}"

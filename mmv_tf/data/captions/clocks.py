@@ -1,0 +1,100 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Clock times in caption files, and what the digits after their comma mean."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import pathlib
+import re
+from collections.abc import Callable, Sequence
+
+# Hours may be left out; SubRip has a comma before the milliseconds.
+CLOCK = r"(?:\d{1,9}:)?[0-5]?\d:[0-5]?\d(?:[.,]\d{1,9})?"
+_CLOCK = re.compile(r"(?:(\d{1,9}):)?([0-5]?\d):([0-5]?\d)(?:[.,](\d{1,9}))?")
+# Ours. Of 40 fractions of three digits, written with leading zeros, all lack one in 1.5 % of files.
+_MANY_FRACTIONS = 40
+
+
+@dataclasses.dataclass(frozen=True)
+class Clock:
+    """A time such as "1:02:03.5".
+
+    Attributes:
+      minutes: seconds of the hours and minutes.
+      seconds: whole ones above them.
+      fraction: digits after the point or comma.
+    """
+
+    minutes: int
+    seconds: int
+    fraction: str = ""
+
+    def decimal(self) -> float:
+        """Seconds, with the fraction read as decimals: .5 is half a second."""
+        return self.minutes + float(f"{self.seconds}.{self.fraction}")
+
+    def unpadded(self) -> float:
+        """Seconds, with the fraction read as a number of milliseconds: .5 is 0.005 s."""
+        return self.minutes + self.seconds + int(self.fraction or 0) / 1000
+
+
+def parse_clock(text: str) -> Clock:
+    """Reads "1:02:03.5" or "02:03,5"; ValueError for anything else."""
+    match = _CLOCK.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(text)
+    hours, minutes, seconds, fraction = match.groups()
+    return Clock(int(hours or 0) * 3600 + int(minutes) * 60, int(seconds), fraction or "")
+
+
+def reading_of(
+    path: pathlib.Path, cues: Sequence[tuple[int, Clock, Clock]]
+) -> Callable[[Clock], float]:
+    """How a file's fractions are read: as decimals, or as milliseconds without leading zeros.
+
+    Fractions are decimals, unless some above 0 have one or two digits and others three. Then the
+    file tells:
+
+    1. A fraction such as "05" has a leading zero: decimals.
+    2. One reading has the cues in better order (ends after starts, starts in order; else without
+       overlaps): that one.
+    3. There are 40 fractions of three digits (ours) and none begins with a zero: milliseconds.
+
+    Args:
+      path: the file, for messages.
+      cues: line number, start and end of each cue in the file's order.
+
+    Raises:
+      ValueError: the file does not tell.
+    """
+    fractions = [(line, time.fraction) for line, *times in cues for time in times if time.fraction]
+    lengths = {len(fraction) for _, fraction in fractions if int(fraction)}
+    if max(lengths, default=0) != 3 or lengths == {3}:
+        return Clock.decimal
+    if any(len(fraction) > 1 and fraction[0] == "0" for _, fraction in fractions):
+        return Clock.decimal
+    decimal, unpadded = (_disorder(cues, read) for read in (Clock.decimal, Clock.unpadded))
+    if decimal != unpadded:
+        return Clock.decimal if decimal < unpadded else Clock.unpadded
+    if sum(len(fraction) == 3 for _, fraction in fractions) >= _MANY_FRACTIONS:
+        return Clock.unpadded
+    line, short = next(
+        (line, digits) for line, digits in fractions if len(digits) < 3 and int(digits)
+    )
+    raise ValueError(
+        f"{path}, line {line}: got a time that ends in '{short}' beside others of three digits, "
+        f"which may be 0.{short} s or {int(short) / 1000:g} s; expected three digits after the "
+        "point or comma; write all times so."
+    )
+
+
+def _disorder(
+    cues: Sequence[tuple[int, Clock, Clock]], read: Callable[[Clock], float]
+) -> tuple[int, int]:
+    """How many cues end before they start or start before the last one; how many overlap."""
+    times = [(read(start), read(end)) for _, start, end in cues]
+    pairs = list(itertools.pairwise(times))
+    wrong = sum(end <= start for start, end in times) + sum(b[0] < a[0] for a, b in pairs)
+    return wrong, sum(b[0] < a[1] for a, b in pairs)

@@ -1,0 +1,123 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Reads caption files of all formats."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable
+
+from mmv_tf.data.captions import markup
+from mmv_tf.data.captions.caption import Caption
+from mmv_tf.data.captions.cue import Cue
+from mmv_tf.data.captions.cues import parse_cues
+from mmv_tf.data.captions.json3 import parse_json3
+from mmv_tf.data.captions.left_out import NO_TEXT, LeftOut
+from mmv_tf.data.captions.oddity import oddity
+from mmv_tf.data.captions.rolling import Shown, unrolled
+from mmv_tf.data.captions.table import parse_table
+from mmv_tf.data.text_files import read_text
+
+_MAX_BYTES = 64 << 20  # Ours: an hour of speech has 60 kB.
+
+_PARSERS: dict[str, Callable[[pathlib.Path, str, LeftOut], list[Cue]]] = {
+    ".vtt": functools.partial(parse_cues, web=True),
+    ".srt": functools.partial(parse_cues, web=False),
+    ".json3": parse_json3,
+    ".tsv": parse_table,
+    ".csv": parse_table,
+}
+SUFFIXES = tuple(_PARSERS)
+_MAY_ROLL = (".vtt", ".srt", ".json3")
+
+
+@dataclasses.dataclass(frozen=True)
+class CaptionFile:
+    """What a caption file says.
+
+    Attributes:
+      captions: by start, at least one.
+      left_out: what was left out of it, by reason.
+    """
+
+    captions: tuple[Caption, ...]
+    left_out: LeftOut
+
+
+def read_captions(path: str | pathlib.Path) -> list[Caption]:
+    """The captions of a file; see `read_caption_file`."""
+    return list(read_caption_file(path).captions)
+
+
+def read_caption_file(path: str | pathlib.Path) -> CaptionFile:
+    """Reads a caption file; its format is found from its suffix.
+
+    Captions without text, without a length, with an end before the start, with times or text that
+    can't be read, before the video's start, or of more than 10,000 characters are left out and
+    counted, as are lines outside of captions. If that is more than half of the file (ours; those
+    without text don't count), the file is refused. Captions that roll are undone, see
+    `rolling.unrolled`.
+
+    Args:
+      path: a `.vtt` (WebVTT), `.srt` (SubRip) or `.json3` (YouTube) file, or a `.tsv` or `.csv`
+        table with the columns start, end, caption (or text) and, optionally, label (or subject).
+        Times in a table are seconds or [hours:]minutes:seconds; see `table.parse_table` for those
+        of Whisper.
+
+    Returns:
+      Captions without mark-up and runs of white space, and counts of what was left out.
+
+    Raises:
+      ValueError: the file is missing, empty or in another encoding, it is no file of its type, more
+        than half of it or all of it would be left out, or it does not say plainly what its times
+        mean. The message names the file and the line.
+    """
+    path = pathlib.Path(path)
+    parse = _PARSERS.get(path.suffix.lower())
+    if parse is None:
+        raise ValueError(
+            f"{path}: captions of the type {path.suffix or '(no suffix)'!r} can't be read; "
+            f"give a file ending in one of {', '.join(_PARSERS)}."
+        )
+    text = read_text(path, _MAX_BYTES)
+    if not text.strip():
+        raise ValueError(
+            f"{path}: the caption file is empty; expected timed captions; write it again."
+        )
+    left_out = LeftOut()
+    shown = _usable(path, parse(path, text, left_out), left_out)
+    odd = left_out.total - left_out.counts.get(NO_TEXT, 0)
+    if odd > len(shown):
+        message = next(text for name, text in left_out.first.items() if name != NO_TEXT)
+        if shown:
+            message = (
+                f"{path}: {odd} captions or lines can't be used and {len(shown)} can; expected "
+                f"at least as many that can; the first: {message}"
+            )
+        raise ValueError(message)
+    if not shown:
+        raise ValueError(
+            f"{path}: no caption found; expected at least one with times and text; check the file."
+        )
+    shown.sort(key=lambda cue: (cue.start, cue.end))
+    if path.suffix.lower() in _MAY_ROLL:
+        shown = unrolled(shown)
+    captions = (Caption(cue.start, cue.end, cue.text, cue.label or None) for cue in shown)
+    return CaptionFile(tuple(captions), left_out)
+
+
+def _usable(path: pathlib.Path, cues: list[Cue], left_out: LeftOut) -> list[Shown]:
+    """The cues with text and sound times, in plain text."""
+    shown = []
+    for cue in cues:
+        lines = markup.plain_lines(cue.lines)
+        odd = oddity(cue.start, cue.end, " ".join(lines))
+        if odd is not None:
+            reason, what = odd
+            left_out.add(reason, f"{path}, {cue.where}: the caption{what}; correct that line.")
+        else:
+            end = cue.start if cue.end is None else cue.end
+            shown.append(Shown(cue.start, end, lines, cue.label, cue.lines))
+    return shown

@@ -1,0 +1,154 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Undoes the rolling of automatic captions: each phrase once, from when it is first shown.
+
+Captions roll if a new phrase is shown below the last one or the last two. A cue then carries what
+the one before it showed and adds a phrase, and between two of them there may be a cue of 10 ms that
+repeats the last phrase.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+
+from mmv_tf.data.captions import markup
+
+# Ours. A cue this short only repeats; YouTube's have 0.01 s.
+_BRIEF_SECONDS = 0.05
+# Ours. A line that is shown again after a longer pause is said again.
+_PAUSE_SECONDS = 0.1
+# Ours. Of the cues after the first, at least this share carry the one before if captions roll.
+_ROLLING_SHARE = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """What a cue shows.
+
+    Attributes:
+      start, end: seconds.
+      lines: plain and not blank.
+      label: its class, "" for none.
+      marked: the lines with their mark-up.
+    """
+
+    start: float
+    end: float
+    lines: tuple[str, ...]
+    label: str = ""
+    marked: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return " ".join(self.lines)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Step:
+    """How a cue follows the one before it."""
+
+    carries: bool  # Whether it begins with what the one before it showed last.
+    new: tuple[str, ...]
+    phrases: tuple[str, ...]  # What is on the screen.
+
+
+def unrolled(cues: Sequence[Shown]) -> list[Shown]:
+    """The phrases of captions that roll; other captions as they are.
+
+    Captions roll if at least half of the cues after the first are evidence of it, and at least two
+    (one where words have times of their own; all ours). Evidence is a cue that begins with the last
+    lines of the one before and adds words, or one of at most 0.05 s that repeats them. Where a
+    converter joined the lines, those that are carried need two different words. So a "yes" that is
+    said again, a refrain that is sung again or two lines don't count.
+
+    A phrase starts with the first cue that shows it and ends with the last that shows it as the
+    newest. Lines that grow or are marked word by word are one phrase, see `_grown`.
+
+    Args:
+      cues: by start.
+    """
+    cues = _grown(cues)
+    steps = _steps(cues)
+    evidence = sum(
+        step.carries and (bool(step.new) or cue.end - cue.start <= _BRIEF_SECONDS)
+        for cue, step in zip(cues[1:], steps[1:], strict=True)
+    )
+    has_word_times = any(markup.has_word_times(line) for cue in cues for line in cue.marked)
+    least = 1 if has_word_times else 2
+    if evidence < max(least, _ROLLING_SHARE * (len(cues) - 1)):
+        return list(cues)
+    phrases: list[Shown] = []
+    for cue, step in zip(cues, steps, strict=True):
+        pause = cue.start - phrases[-1].end if phrases else 0.0
+        if step.new:
+            phrases.append(dataclasses.replace(cue, lines=step.new))
+        elif pause > _PAUSE_SECONDS:
+            phrases.append(cue)
+        else:
+            end = max(phrases[-1].end, cue.end)
+            phrases[-1] = dataclasses.replace(phrases[-1], end=end)
+    return phrases
+
+
+def _grown(cues: Sequence[Shown]) -> list[Shown]:
+    """Captions of which the last line grows, or of which word after word is marked, each once.
+
+    They do if at least half of the cues after the first, and at least two, are what the cue before
+    showed, two different words or more, with words added to its last line or other mark-up
+    (Whisper underlines the word that is said).
+    """
+    grown = [
+        before.end - before.start > _BRIEF_SECONDS
+        and after.start - before.end <= _PAUSE_SECONDS
+        and after.lines[:-1] == before.lines[:-1]
+        and after.lines[-1].startswith(before.lines[-1])
+        and (after.lines, after.marked) != (before.lines, before.marked)
+        for before, after in itertools.pairwise(cues)
+    ]
+    evidence = sum(
+        grows and len(set(before.text.lower().split())) > 1
+        for grows, before in zip(grown, cues, strict=False)
+    )
+    if evidence < max(2, _ROLLING_SHARE * (len(cues) - 1)):
+        return list(cues)
+    result: list[Shown] = list(cues[:1])
+    for grows, cue in zip(grown, cues[1:], strict=True):
+        if grows:
+            cue = dataclasses.replace(cue, start=result[-1].start)
+            result.pop()
+        result.append(cue)
+    return result
+
+
+def _steps(cues: Sequence[Shown]) -> list[_Step]:
+    """Each cue against what the one before it showed."""
+    steps: list[_Step] = []
+    shown: tuple[str, ...] = ()
+    for cue in cues:
+        step = next(
+            (
+                found
+                for first in range(len(shown))
+                if (found := _carry(shown[first:], cue.lines)) is not None
+            ),
+            _Step(False, cue.lines, cue.lines),
+        )
+        steps.append(step)
+        shown = step.phrases
+    return steps
+
+
+def _carry(phrases: tuple[str, ...], lines: tuple[str, ...]) -> _Step | None:
+    """The step if a cue begins with these phrases, be they lines of their own or not."""
+    count = len(phrases)
+    if lines[:count] == phrases:
+        return _Step(True, lines[count:], lines)
+    joined = " ".join(phrases)
+    if len(lines) > 1 or not f"{lines[0]} ".startswith(f"{joined} "):
+        return None
+    # Some converters join a cue's lines. "No", "no no" is said so.
+    new = (lines[0][len(joined) + 1 :],) if lines[0] != joined else ()
+    return _Step(len(set(joined.lower().split())) > 1, new, (*phrases, *new))

@@ -1,0 +1,73 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Reads text files: encodings, byte order marks and line ends."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+
+_BYTE_ORDER_MARKS = (
+    (b"\xef\xbb\xbf", "utf-8"),
+    (b"\xff\xfe\x00\x00", "utf-32-le"),  # Before UTF-16's, with which it begins.
+    (b"\x00\x00\xfe\xff", "utf-32-be"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+)
+# Ours: UTF-16 of Latin letters has a zero in every second byte, and few in the others.
+_MANY_ZEROS, _FEW_ZEROS = 0.5, 0.1
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def read_text(path: pathlib.Path, max_bytes: int) -> str:
+    r"""A file's text with "\n" line ends.
+
+    The text is UTF-8, or what the byte order mark at its start says (UTF-16, UTF-32). Byte order
+    marks are removed, also at the start of later lines, where files were joined. Lines end in "\n"
+    or "\r\n"; a lone "\r" ends a line only in a file without "\n" and is a space in others. No
+    other character ends a line (U+2028 and U+0085 are letters here). Zero bytes become spaces.
+
+    Raises:
+      ValueError: the file is missing, too large or in another encoding.
+    """
+    try:
+        size = path.stat().st_size
+        if size > max_bytes:
+            raise ValueError(
+                f"{path}: the file has {size} bytes; at most {max_bytes} are read; check that it "
+                "is what you meant."
+            )
+        data = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path}: can't read it ({error.strerror}); check the path.") from error
+    mark, encoding = next(
+        ((mark, name) for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), (b"", "utf-8")
+    )
+    zeros = [data[first::2].count(0) / max(1, len(data) // 2) for first in (0, 1)]
+    if encoding == "utf-8" and min(zeros) < _FEW_ZEROS and max(zeros) > _MANY_ZEROS:
+        raise ValueError(
+            f"{path}, line 1: got {data.count(0)} zero bytes of {len(data)}; expected UTF-8 text; "
+            "if it is UTF-16, convert the file (iconv -f UTF-16LE -t UTF-8)."
+        )
+    try:
+        text = data[len(mark) :].decode(encoding)
+    except UnicodeDecodeError as error:
+        line = error.object.count("\n".encode(encoding), 0, error.start) + 1
+        name = encoding[:6].upper().rstrip("-")
+        raise ValueError(
+            f"{path}, line {line}: byte {error.object[error.start]:#04x} is not {name}; expected "
+            f"{name} text; convert the file (iconv -t UTF-8)."
+        ) from error
+    text = text.replace("\r\n", "\n").replace("\r", " " if "\n" in text else "\n")
+    return text.replace("\n\ufeff", "\n").replace("\0", " ")
+
+
+def well_formed(text: str) -> str:
+    r"""Text that can be written as UTF-8.
+
+    The halves of a character that JSON may write ("\ud83d\ude00") are united; U+FFFD stands for a
+    half that is alone.
+    """
+    if not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
