@@ -126,16 +126,17 @@ def write(
             container.mux(shown.encode(None))
         if sound is not None:
             wave = clicks(seconds if sound_seconds is None else sound_seconds)
-            _encode_sound(container, sound, wave, offset + audio_delay)
+            encode_sound(container, sound, wave, offset + audio_delay)
     return path
 
 
-def _encode_sound(
+def encode_sound(
     container: av.container.OutputContainer,
     sound: av.AudioStream,
     wave: np.ndarray,
     delay: float,
 ) -> None:
+    """Writes samples of one channel, `delay` seconds late."""
     kind = sound.codec_context.format.name
     resampler = av.AudioResampler(kind, "mono", RATE, sound.codec_context.frame_size or 1024)
     for start in range(0, len(wave), 1024):
