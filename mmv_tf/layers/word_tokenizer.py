@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from mmv_tf.layers.arguments import check_sizes
+from mmv_tf.layers.base import Layer
 
 # Ours: English function words that say nothing about what is seen or heard. The list that MMV used
 # was not published. Words of place and direction (up, under, behind, out ...) stay in the text.
@@ -48,7 +49,7 @@ class _Lookup(keras.layers.StringLookup):
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
-class WordTokenizer(keras.layers.Layer):
+class WordTokenizer(Layer):
     """Strings of any shape [...] -> int32 word ids [..., max_words].
 
     The rules, in order: lower case; a possessive 's falls away; other apostrophes are dropped
