@@ -223,7 +223,7 @@ def steps(path: pathlib.Path) -> dict[str, float]:
     def frames() -> list[bytes]:
         return [jpeg for _, jpeg in media.iter_frames_at(path, times, side, quality)]
 
-    pictures = [np.asarray(Image.open(io.BytesIO(jpeg))) for jpeg in frames()]
+    pictures = [np.asarray(Image.open(io.BytesIO(jpeg), formats=["JPEG"])) for jpeg in frames()]
 
     def encode_jpegs() -> None:
         for picture in pictures:

@@ -3,7 +3,8 @@
 """Programs: `python -m binaries.NAME --help`.
 
 This package is imported before any program in it, so it is where TensorFlow's start-up notes (ten
-lines, harmless, before the program's first own line) are hushed.
+lines, harmless, before the program's first own line) are hushed, and Keras' settings are made those
+of the project, whatever the user has for other work.
 """
 
 import importlib.abc
@@ -15,6 +16,12 @@ import sys
 import tempfile
 import types
 from collections.abc import Sequence
+
+# Keras reads these when it is imported, and ~/.keras/keras.json unless KERAS_HOME is another place.
+for _name in [name for name in os.environ if name.startswith("KERAS_")]:
+    del os.environ[_name]
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ["KERAS_HOME"] = os.devnull  # nothing can be read or written there
 
 # From here on it logs errors and warnings of its C++ parts only.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

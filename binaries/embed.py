@@ -182,7 +182,8 @@ def _embed_files(
 def _sentences(path: pathlib.Path) -> list[str]:
     """The distinct lines that hold something, in order."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        # Not str.splitlines, which also splits at characters that sentences hold, U+2028 say.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no UTF-8 text ({error.reason}).") from error
     found = list(dict.fromkeys(line.strip() for line in lines if line.strip()))

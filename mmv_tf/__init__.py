@@ -9,8 +9,18 @@
 
 Data, training, evaluation and publishing are the subpackages of those names and the programs in
 `binaries/`.
+
+Keras has to run on TensorFlow: where it has not been imported yet, it is imported so, whatever
+KERAS_BACKEND or keras.json say; where it runs on another backend, this is an ImportError. `floatx`
+and the other settings of keras.json change nothing of what this package computes.
 """
 
+# isort: off
+from mmv_tf import (
+    keras_backend as keras_backend,
+)  # first: Keras keeps the backend that it begins with
+
+# isort: on
 from mmv_tf import backbones as backbones
 from mmv_tf import layers as layers
 from mmv_tf import losses as losses

@@ -12,6 +12,7 @@ import tensorflow as tf
 from mmv_tf.backbones.width import scale_channels
 from mmv_tf.layers import BatchNorm, ResidualBlock
 from mmv_tf.layers.arguments import check_sizes, check_width
+from mmv_tf.layers.base import Layer
 from mmv_tf.layers.precision import policies_from
 
 # Residual blocks in each of the four groups.
@@ -25,7 +26,7 @@ _STRIDES = (1, 2, 2, 2)
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
-class ResNet(keras.layers.Layer):
+class ResNet(Layer):
     """[B, H, W, C] -> [B, d], d = 512 (depth 18, 34) or 2048 (50, 101), times the width.
 
     Stem: 7x7 convolution with stride 2 and 3x3 max-pool with stride 2, no batch norm. Blocks are
@@ -79,9 +80,17 @@ class ResNet(keras.layers.Layer):
         bottleneck = depth >= 50
         self.stem_filters = scale_channels(64, width)
         self.stem_convolution = keras.layers.Conv2D(
-            self.stem_filters, 7, 2, padding="same", use_bias=False, dtype=policies["stem"]
+            self.stem_filters,
+            7,
+            2,
+            padding="same",
+            data_format="channels_last",
+            use_bias=False,
+            dtype=policies["stem"],
         )
-        self.stem_pool = keras.layers.MaxPooling2D(3, 2, padding="same", dtype=policies["stem"])
+        self.stem_pool = keras.layers.MaxPooling2D(
+            3, 2, "same", "channels_last", dtype=policies["stem"]
+        )
         self.groups = []
         incoming = self.stem_filters
         for group, (count, strides) in enumerate(zip(counts, _STRIDES, strict=True)):

@@ -13,6 +13,7 @@ import tensorflow as tf
 from mmv_tf.backbones.width import scale_channels
 from mmv_tf.layers import Conv3DUnit, InceptionBlock, SpaceToDepth
 from mmv_tf.layers.arguments import check_width
+from mmv_tf.layers.base import Layer
 from mmv_tf.layers.inception_block import max_pool
 from mmv_tf.layers.precision import policies_from
 
@@ -59,7 +60,7 @@ _STAGE_POOLS: dict[int, tuple[str, ...]] = {3: (), 4: ("MaxPool_4a_3x3",), 5: ("
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
-class S3D(keras.layers.Layer):
+class S3D(Layer):
     """Clips [B, T, H, W, 3] in [0, 1] -> representations [B, d], d = 1024 at full width.
 
     Temporal convolutions and gating start at `Conv2d_2c_3x3`; the last feature map is averaged

@@ -11,11 +11,12 @@ import numpy as np
 import tensorflow as tf
 
 from mmv_tf.layers.arguments import check_sizes
+from mmv_tf.layers.base import Layer
 from mmv_tf.layers.precision import float32_policy
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
-class Sentence(keras.layers.Layer):
+class Sentence(Layer):
     """Word ids [B, words] -> [B, dim] (PAPER section 1: 300-d word2vec, dim 2048, 16 words).
 
     Args:

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decoding of pictures that are no film, with Pillow: always upright, always 8-bit RGB.
 
-A picture's size is checked in its header before anything is decoded.
+A picture's size is checked in its header before anything is decoded. The content tells the format,
+not the name, so only formats are tried whose decoders start no program and open no other file.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import pathlib
 import struct
@@ -22,6 +24,15 @@ from mmv_tf.data.media_limits import MAX_PIXELS, MediaError, check_aspect
 
 # A file, or what is in one.
 Source: TypeAlias = str | pathlib.Path | bytes
+
+# All of Pillow's that only decode pixels. Not EPS, which is a program that Ghostscript runs; IPTC,
+# which holds a picture of any format, EPS too; FITS, which unpacks gzip of any size; WMF, BUFR,
+# GRIB and HDF5, which other libraries decode; MPEG, which nothing decodes. A phone's MPO is opened
+# as the JPEG that it begins with.
+_FORMATS = frozenset(
+    "AVIF BLP BMP CUR DCX DDS DIB FLI FTEX GBR GIF ICNS ICO IM IMT JPEG JPEG2000 MCIDAS MSP PCD "
+    "PCX PIXAR PNG PPM PSD QOI SGI SPIDER SUN TGA TIFF WEBP XBM XPM XVTHUMB".split()
+)
 
 # A JPEG is decoded at a fraction of its size that is at least this many times the wanted one, which
 # can't be seen after scaling (Pillow's own thumbnails do the same).
@@ -157,12 +168,18 @@ def _open(source: Source, name: str) -> Iterator[Image.Image]:
         # Of sizes, whose limit is ours, and of damaged EXIF data.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         try:
-            picture = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+            file = io.BytesIO(source) if isinstance(source, bytes) else source
+            picture = Image.open(file, formats=_formats())
         except FileNotFoundError as error:
             raise MediaError(f"{name}: no such file; expected an image.") from error
         except (*_DAMAGE, Image.DecompressionBombError) as error:
-            reason = "no image" if isinstance(error, UnidentifiedImageError) else _line(error)
-            raise MediaError(f"{name}: can't be decoded ({reason}); expected an image.") from error
+            reason = _line(error)
+            if isinstance(error, UnidentifiedImageError):
+                reason = "no image of a format that is read"
+            raise MediaError(
+                f"{name}: can't be decoded ({reason}); expected an image: JPEG, PNG, GIF, WebP, "
+                "AVIF, BMP, TIFF or PPM."
+            ) from error
         with picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise MediaError(
@@ -170,6 +187,13 @@ def _open(source: Source, name: str) -> Iterator[Image.Image]:
                     f"{MAX_PIXELS} are decoded."
                 )
             yield picture
+
+
+@functools.cache
+def _formats() -> list[str]:
+    """Those of `_FORMATS` that this Pillow has, in its own order."""
+    Image.init()
+    return [name for name in Image.ID if name in _FORMATS]
 
 
 def _orientation(picture: Image.Image) -> int:

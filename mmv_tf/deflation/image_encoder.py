@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from mmv_tf.deflation.simplify import fold_norms, speed_up_convolutions
+from mmv_tf.layers.base import with_dtype
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
@@ -28,7 +29,7 @@ class ImageEncoder(keras.Model):
     def __init__(
         self, network: keras.Model, metadata: Mapping[str, Any] | None = None, **kwargs: Any
     ):
-        super().__init__(**kwargs)
+        super().__init__(**with_dtype(kwargs))
         self.network = network
         self.metadata = dict(metadata or {})
         self.built = True

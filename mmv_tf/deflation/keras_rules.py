@@ -140,6 +140,7 @@ def _convolution(walk: Walk, layer: Any, inputs: Any) -> Any:
         dilation_rate=layer.dilation_rate[1:],
         groups=layer.groups,
         padding=layer.padding,
+        data_format="channels_last",
         activation=layer.activation,
         use_bias=layer.use_bias,
         dtype=layer.dtype_policy,
@@ -162,7 +163,13 @@ def _pooling(walk: Walk, layer: Any, inputs: Any) -> Any:
         layers.MaxPooling2D if isinstance(layer, layers.MaxPooling3D) else layers.AveragePooling2D
     )
     frames = frames_after(walk.frames(inputs), layer.pool_size[0], layer.strides[0], layer.padding)
-    new = flat(layer.pool_size[1:], layer.strides[1:], layer.padding, dtype=layer.dtype_policy)
+    new = flat(
+        layer.pool_size[1:],
+        layer.strides[1:],
+        layer.padding,
+        "channels_last",
+        dtype=layer.dtype_policy,
+    )
     return walk.add(new, inputs, frames=frames)
 
 
@@ -171,26 +178,32 @@ def _global_pooling(walk: Walk, layer: Any, inputs: Any) -> Any:
     _channels_last(walk, layer)
     mean = isinstance(layer, layers.GlobalAveragePooling3D)
     flat = layers.GlobalAveragePooling2D if mean else layers.GlobalMaxPooling2D
-    new = flat(keepdims=layer.keepdims, dtype=layer.dtype_policy)
+    new = flat("channels_last", keepdims=layer.keepdims, dtype=layer.dtype_policy)
     return walk.add(new, inputs, has_time=bool(layer.keepdims))
 
 
 @register_rule(layers.ZeroPadding3D)
 def _zero_padding(walk: Walk, layer: Any, inputs: Any) -> Any:
     _channels_last(walk, layer)
-    return walk.add(layers.ZeroPadding2D(layer.padding[1:], dtype=layer.dtype_policy), inputs)
+    return walk.add(
+        layers.ZeroPadding2D(layer.padding[1:], "channels_last", dtype=layer.dtype_policy), inputs
+    )
 
 
 @register_rule(layers.Cropping3D)
 def _cropping(walk: Walk, layer: Any, inputs: Any) -> Any:
     _channels_last(walk, layer)
-    return walk.add(layers.Cropping2D(layer.cropping[1:], dtype=layer.dtype_policy), inputs)
+    return walk.add(
+        layers.Cropping2D(layer.cropping[1:], "channels_last", dtype=layer.dtype_policy), inputs
+    )
 
 
 @register_rule(layers.UpSampling3D)
 def _up_sampling(walk: Walk, layer: Any, inputs: Any) -> Any:
     _channels_last(walk, layer)
-    return walk.add(layers.UpSampling2D(layer.size[1:], dtype=layer.dtype_policy), inputs)
+    return walk.add(
+        layers.UpSampling2D(layer.size[1:], "channels_last", dtype=layer.dtype_policy), inputs
+    )
 
 
 @register_rule(layers.TimeDistributed)

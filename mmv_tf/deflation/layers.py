@@ -10,9 +10,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mmv_tf.layers.base import Layer
+
 
 @keras.saving.register_keras_serializable("mmv_tf")
-class ChannelPermutation(keras.layers.Layer):
+class ChannelPermutation(Layer):
     """Output channel i is `scale[i]` times input channel `order[i]`.
 
     That is what a shift in time does to equal frames. Where only convolutions and dense layers
@@ -45,7 +47,7 @@ class ChannelPermutation(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
-class EvenSize(keras.layers.Layer):
+class EvenSize(Layer):
     """Makes height and width even by repeating the last row or column, then pads with zeros.
 
     With it, a convolution over space-to-depth pixels is one ordinary strided convolution.

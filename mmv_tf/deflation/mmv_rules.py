@@ -33,7 +33,11 @@ def _self_gating(walk: Walk, layer: Any, inputs: Any) -> Any:
     """The mean over time and space of equal frames is the mean over space."""
     walk.temporal = True
     policy = layer.dtype_policy
-    mean = walk.add(layers.GlobalAveragePooling2D(keepdims=True, dtype=policy), inputs, part="mean")
+    mean = walk.add(
+        layers.GlobalAveragePooling2D("channels_last", keepdims=True, dtype=policy),
+        inputs,
+        part="mean",
+    )
     gate = walk(layer.gate, mean)
     return walk.add(layers.Multiply(dtype=policy), [inputs, gate], part="product")
 
@@ -67,7 +71,7 @@ def _s3d(walk: Walk, layer: Any, inputs: Any) -> Any:
         x = walk(_SpaceToDepthStem(stem), x, name=name)
     for name, inner in named:
         x = walk(inner, x, name=name)
-    new = layers.GlobalAveragePooling2D(dtype=layer.dtype_policy)
+    new = layers.GlobalAveragePooling2D("channels_last", dtype=layer.dtype_policy)
     return walk.add(new, x, has_time=False, part="mean")
 
 
@@ -109,7 +113,14 @@ def _space_to_depth_stem(walk: Walk, stem: Any, inputs: Any) -> Any:
     padding = [(2 * ((size - 1) // 2), 2 * (size // 2)) for size in (height, width)]
     policy = convolution.dtype_policy
     x = walk.add(EvenSize(padding, dtype=policy), inputs, part="padding")
-    new = layers.Conv2D(filters, summed.shape[:2], strides=2, use_bias=False, dtype=policy)
+    new = layers.Conv2D(
+        filters,
+        summed.shape[:2],
+        strides=2,
+        use_bias=False,
+        data_format="channels_last",
+        dtype=policy,
+    )
     x = walk.add(new, x, weights=[summed], frames=frames, part="convolution")
     x = walk(stem.norm, x)
     return walk.add(layers.ReLU(dtype=policy), x, part="relu")
@@ -156,7 +167,9 @@ def _tsm(walk: Walk, layer: Any, inputs: Any) -> Any:
             x = walk(block, x, name=f"group_{group}_{index}")
     policy = layer.dtype_policy
     x = walk.add(layers.ReLU(dtype=policy), walk(layer.final_norm, x), part="relu")
-    return walk.add(layers.GlobalAveragePooling2D(dtype=policy), x, has_time=False, part="mean")
+    return walk.add(
+        layers.GlobalAveragePooling2D("channels_last", dtype=policy), x, has_time=False, part="mean"
+    )
 
 
 @register_rule(ProjectionHead)

@@ -143,9 +143,9 @@ class TowerClassifier(keras.Model):
     """
 
     def __init__(self, tower: keras.layers.Layer, classes: int, dropout: float, seed: int = 0):
-        super().__init__()
+        super().__init__(dtype="float32")
         self.tower = tower
-        self.dropout = keras.layers.Dropout(dropout, seed=seed)
+        self.dropout = keras.layers.Dropout(dropout, seed=seed, dtype="float32")
         self.head = keras.layers.Dense(
             classes, kernel_initializer=keras.initializers.GlorotUniform(seed), dtype="float32"
         )

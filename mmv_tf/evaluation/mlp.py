@@ -40,12 +40,16 @@ class MLP:
 
         def dense(size: int, activation: str | None) -> keras.layers.Layer:
             initializer = keras.initializers.GlorotUniform(next(initializers))
-            return keras.layers.Dense(size, activation, kernel_initializer=initializer)
+            return keras.layers.Dense(
+                size, activation, kernel_initializer=initializer, dtype="float32"
+            )
 
         self._layers: list[keras.layers.Layer] = []
         for number, size in enumerate(declared.hidden):
             self._layers.append(dense(size, "relu"))
-            self._layers.append(keras.layers.Dropout(declared.dropout, seed=seed + number))
+            self._layers.append(
+                keras.layers.Dropout(declared.dropout, seed=seed + number, dtype="float32")
+            )
         self._layers.append(dense(targets.shape[1], None))
         self._train(features, np.asarray(targets, np.float32), declared, exclusive, seed)
 

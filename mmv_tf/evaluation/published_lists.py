@@ -71,7 +71,7 @@ def read_ucf101(data: pathlib.Path, lists: pathlib.Path | None, split: str) -> L
     for use, file in ((TRAIN, f"trainlist{int(split):02d}"), (TEST, f"testlist{int(split):02d}")):
         path = lists / f"{file}.txt"
         for line in _lines(path):
-            video = line.split()[0]
+            video = _split(line)[0]
             label = class_index(classes, video.split("/")[0], str(path))
             group = re.sub(r"_c\d+\.\w+$", "", pathlib.PurePosixPath(video).name)
             items.append(Item(pathlib.PurePosixPath(video).stem, video, use, (label,), group=group))
@@ -276,7 +276,7 @@ def _default(lists: pathlib.Path | None, data: pathlib.Path, *names: str) -> pat
 
 
 def _lines(path: pathlib.Path) -> list[str]:
-    """Lines that hold something."""
+    """Lines that hold something, with their ends, which a quoted field may hold too."""
     if not path.is_file():
         raise ValueError(f"There is no list at {path}.")
     if path.stat().st_size > _MAX_LIST_BYTES:
@@ -285,11 +285,17 @@ def _lines(path: pathlib.Path) -> list[str]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no UTF-8 text ({error.reason}).") from error
-    return [line for line in text.splitlines() if line.strip()]
+    # Not str.splitlines, which also splits at characters that sentences hold, U+2028 say.
+    return [f"{line}\n" for line in text.split("\n") if line.strip()]
+
+
+def _split(line: str) -> list[str]:
+    """Fields between blanks and tabs; other spaces are part of a name."""
+    return re.split("[ \t]+", line.strip(" \t\n"))
 
 
 def _fields(line: str, count: int, path: pathlib.Path) -> list[str]:
-    fields = line.split()
+    fields = _split(line)
     if len(fields) != count:
         raise ValueError(f"{path}: expected {count} fields, got {line.strip()!r}.")
     return fields

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from mmv_tf.graphs.inputs import CHECKS, MODALITIES, checked_inputs
 from mmv_tf.layers import LogMel, ProjectionHead, WordTokenizer
+from mmv_tf.layers.base import with_dtype
 
 _SHAPES: dict[str, tuple[int | None, ...]] = {
     "video": (None, None, None, None, 3),
@@ -60,7 +61,7 @@ class EmbeddingGraph(keras.Model):
         **kwargs: Any,
     ):
         # Each tower casts by its own policy.
-        super().__init__(**{**kwargs, "autocast": False})
+        super().__init__(**{**with_dtype(kwargs), "autocast": False})
         self.video = video
         self.audio = audio
         self.text = text

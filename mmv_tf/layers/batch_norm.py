@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mmv_tf.layers.base import Layer
 from mmv_tf.layers.convolution import known_sizes
 from mmv_tf.layers.exchange import of_each_replica, sum_over_replicas
 
@@ -54,7 +55,7 @@ def _update_together(moments: list[tuple[BatchNorm, tf.Tensor]]) -> None:
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
-class BatchNorm(keras.layers.Layer):
+class BatchNorm(Layer):
     """Normalises each channel by statistics of the whole, global batch.
 
     Keras' own layer is not used for three reasons, each with a test here: unsynchronised it keeps

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from mmv_tf.layers.arguments import check_sizes
+from mmv_tf.layers.base import Layer
 from mmv_tf.layers.batch_norm import BatchNorm
 from mmv_tf.layers.convolution import convolve
 from mmv_tf.layers.self_gating import SelfGating
@@ -28,7 +29,7 @@ def same_padding_shape(shape: Shape, strides: Sequence[int], channels: int) -> S
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
-class Conv3DUnit(keras.layers.Layer):
+class Conv3DUnit(Layer):
     """(Convolution -> batch norm -> ReLU) once, or twice when separable, then an optional gate.
 
     A separable unit convolves in space with [1, k, k] and then in time with [k_t, 1, 1], each
@@ -84,7 +85,12 @@ class Conv3DUnit(keras.layers.Layer):
         self.gate = SelfGating(dtype=self.dtype_policy) if gating else None
 
     def _convolution(self, kernel: Sequence[int], strides: Sequence[int]) -> keras.layers.Layer:
-        common = dict(padding="same", use_bias=False, dtype=self.dtype_policy)
+        common = dict(
+            padding="same",
+            data_format="channels_last",
+            use_bias=False,
+            dtype=self.dtype_policy,
+        )
         return keras.layers.Conv3D(self.filters, tuple(kernel), tuple(strides), **common)
 
     def build(self, input_shape: Shape) -> None:

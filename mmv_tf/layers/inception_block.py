@@ -11,16 +11,19 @@ import keras
 import tensorflow as tf
 
 from mmv_tf.copies import copies
+from mmv_tf.layers.base import Layer
 from mmv_tf.layers.conv3d_unit import Conv3DUnit, Shape, same_padding_shape
 
 
 def max_pool(pool_size: Sequence[int], strides: Sequence[int], dtype: Any = None) -> Any:
     """SAME max-pooling over (time, height, width)."""
-    return keras.layers.MaxPooling3D(tuple(pool_size), tuple(strides), "same", dtype=dtype)
+    return keras.layers.MaxPooling3D(
+        tuple(pool_size), tuple(strides), "same", "channels_last", dtype=dtype
+    )
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
-class InceptionBlock(keras.layers.Layer):
+class InceptionBlock(Layer):
     """Concatenates four branches: 1x1; 1x1 -> 3x3; 1x1 -> 3x3; max-pool -> 1x1.
 
     Args:

@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 
 from mmv_tf.layers.arguments import check_sizes
+from mmv_tf.layers.base import Layer
 
 _COMPRESSIONS = ("log1p_10000", "log_1e-6")
 
@@ -42,7 +43,7 @@ def _tfio_audio() -> types.ModuleType:
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
-class LogMel(keras.layers.Layer):
+class LogMel(Layer):
     """[B, samples] waveform in [-1, 1] -> [B, frames, mel_bins, 1], frames = ceil(samples / step).
 
     Magnitude (not power) short-time Fourier transform with a periodic Hann window, padded at the

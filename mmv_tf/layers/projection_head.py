@@ -10,13 +10,14 @@ import keras
 import tensorflow as tf
 
 from mmv_tf.layers.arguments import check_sizes
+from mmv_tf.layers.base import Layer
 from mmv_tf.layers.batch_norm import BatchNorm
 
 Shape = tuple[int | None, ...]
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
-class ProjectionHead(keras.layers.Layer):
+class ProjectionHead(Layer):
     """A linear map, or a perceptron with one hidden layer, into a space (PAPER section 1).
 
     The released FAC heads are: video -> va `ProjectionHead(512, hidden=512, output_norm=True)`;

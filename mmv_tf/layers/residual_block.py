@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from mmv_tf.layers.arguments import check_sizes
+from mmv_tf.layers.base import Layer
 from mmv_tf.layers.batch_norm import BatchNorm
 from mmv_tf.layers.conv3d_unit import Shape, same_padding_shape
 from mmv_tf.layers.convolution import convolve
@@ -17,7 +18,7 @@ from mmv_tf.layers.temporal_shift import TemporalShift
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
-class ResidualBlock(keras.layers.Layer):
+class ResidualBlock(Layer):
     """Batch norm and ReLU before each convolution (He et al., arXiv 1603.05027).
 
     A bottleneck block convolves 1x1, 3x3, 1x1 with a quarter of the channels inside; a basic block
@@ -59,7 +60,13 @@ class ResidualBlock(keras.layers.Layer):
 
     def _convolution(self, filters: int, size: int, strides: int) -> keras.layers.Layer:
         return keras.layers.Conv2D(
-            filters, size, strides, padding="same", use_bias=False, dtype=self.dtype_policy
+            filters,
+            size,
+            strides,
+            padding="same",
+            data_format="channels_last",
+            use_bias=False,
+            dtype=self.dtype_policy,
         )
 
     @staticmethod

@@ -9,11 +9,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mmv_tf.layers.base import Layer
 from mmv_tf.layers.precision import float32_policy
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
-class SelfGating(keras.layers.Layer):
+class SelfGating(Layer):
     """Scales each channel by sigmoid(Linear(mean over time and space)).
 
     Works on [B, T, H, W, C] and on [B, H, W, C].

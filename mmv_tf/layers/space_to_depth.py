@@ -7,11 +7,13 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from mmv_tf.layers.base import Layer
+
 Shape = tuple[int | None, ...]
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
-class SpaceToDepth(keras.layers.Layer):
+class SpaceToDepth(Layer):
     """[B, T, H, W, C] -> [B, T/2, H/2, W/2, 8C], channel order (time, height, width, C).
 
     An odd T, H or W is padded at its end by repeating the last frame, row or column, so that

@@ -9,9 +9,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mmv_tf.layers.base import Layer
+
 
 @keras.saving.register_keras_serializable("mmv_tf")
-class TemporalShift(keras.layers.Layer):
+class TemporalShift(Layer):
     """Moves the first channels one frame later and the last ones one frame earlier.
 
     With n = int(fraction * C), the output's channels are [last n, from frame t+1 | middle |

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from mmv_tf.layers.arguments import check_sizes
+from mmv_tf.layers.base import Layer
 
 # Ours: English function words that say nothing about what is seen or heard. The list that MMV used
 # was not published. Words of place and direction (up, under, behind, out ...) stay in the text.
@@ -26,10 +28,28 @@ ENGLISH_STOP_WORDS = tuple(
 PADDING_ID = 0
 UNKNOWN_ID = 1
 FIRST_WORD_ID = 2
+_FILE = "vocabulary.txt"  # as Keras names it
+
+
+class _Lookup(keras.layers.StringLookup):
+    """Reads its saved vocabulary as it was written.
+
+    Keras' own reads it with `str.splitlines`, which takes GloVe's word U+0085 for the end of a
+    line, so that the words after it would get other ids.
+    """
+
+    def save_assets(self, dir_path: str) -> None:
+        words = self.get_vocabulary(include_special_tokens=True)
+        with open(os.path.join(dir_path, _FILE), "w", encoding="utf-8", newline="\n") as file:
+            file.write("\n".join(words))
+
+    def load_assets(self, dir_path: str) -> None:
+        with open(os.path.join(dir_path, _FILE), encoding="utf-8", newline="\n") as file:
+            self.set_vocabulary(file.read().split("\n"))
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
-class WordTokenizer(keras.layers.Layer):
+class WordTokenizer(Layer):
     """Strings of any shape [...] -> int32 word ids [..., max_words].
 
     The rules, in order: lower case; a possessive 's falls away; other apostrophes are dropped
@@ -70,8 +90,14 @@ class WordTokenizer(keras.layers.Layer):
             raise ValueError("The vocabulary is no list of words, or an empty one.")
         if words is not None and len(set(words)) != len(words):
             raise ValueError("The vocabulary holds a word more than once.")
+        for word in words or ():
+            if "\n" in word:
+                raise ValueError(
+                    f"The vocabulary's word {word!r} holds the end of a line; it is saved with one "
+                    "word a line: leave that word out."
+                )
         # Ids 0 and 1 are the padding ("") and the unknown token.
-        self.lookup = keras.layers.StringLookup(mask_token="", oov_token="[UNK]", output_mode="int")
+        self.lookup = _Lookup(mask_token="", oov_token="[UNK]", output_mode="int")
         if words is not None:
             # Set afterwards, the vocabulary is saved as a file and not inside the configuration.
             self.lookup.set_vocabulary(words)

@@ -72,8 +72,14 @@ def _read_npy(name: str, limit: int | None) -> tuple[list[str], np.ndarray]:
         raise ValueError(
             f"{name} holds {table.dtype} {table.shape}; expected floats [words, dims]."
         )
-    with open(list_name, encoding="utf-8") as file:
-        words = file.read().splitlines()
+    try:
+        with open(list_name, encoding="utf-8") as file:
+            # Not str.splitlines: U+0085 and its like are words of GloVe.
+            words = file.read().removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{list_name} is no UTF-8 text ({error.reason}); save the words as UTF-8, one a line."
+        ) from error
     if len(words) != len(table):
         raise ValueError(
             f"{list_name} has {len(words)} words and {name} has {len(table)} vectors; they must "

@@ -29,7 +29,7 @@ def verify_checksums(directory: str | os.PathLike[str]) -> None:
     if not path.is_file():
         raise ValueError(f"{root} has no {SUMS_FILE}; was it written by binaries.export?")
     listed = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").removesuffix("\n").split("\n"):
         digest, _, name = line.partition("  ")
         listed[name] = digest
     there = set(_files(root))

@@ -54,6 +54,7 @@ def run(
         page_function(searcher, settings),
         host=settings.host,
         port=port,
+        http="h11",  # httptools drops the body of a request that offers another protocol
         title=TITLE,
         favicon="🔎",
         reload=False,

@@ -22,7 +22,7 @@ from typing import Any
 from google.protobuf import json_format
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from tensorflow_serving.apis import get_model_metadata_pb2
 
 from mmv_tf.serving import metrics
@@ -32,12 +32,15 @@ from mmv_tf.serving.errors import (
     FAILED,
     NOT_FOUND,
     TOO_LARGE,
+    UNSUPPORTED,
     RequestError,
     bad_request,
 )
 from mmv_tf.serving.json_codec import format_response, parse_request
 from mmv_tf.serving.memory import Reservation
 from mmv_tf.serving.service import AVAILABLE, Service
+from mmv_tf.serving.settings import ServerSettings
+from mmv_tf.serving.unpacking import ACCEPTED, GzipReader, is_gzip
 from mmv_tf.serving.validation import held_bytes
 
 logger = logging.getLogger(__name__)
@@ -50,6 +53,19 @@ _PATH = re.compile(
 # After an early refusal, how long the rest of a body is read and thrown away: a client that is
 # still sending would otherwise see a broken connection and not the answer. Ours.
 _LINGER_SECONDS = 5.0
+
+
+class _Receiver:
+    """A request's messages, and whether the last of them has come."""
+
+    def __init__(self, receive: Receive):
+        self._receive = receive
+        self.ended = False
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self.ended = self.ended or not message.get("more_body", False)
+        return message
 
 
 class RestInterface:
@@ -67,7 +83,8 @@ class RestInterface:
         if scope["type"] != "http":
             return
         started = time.monotonic()
-        request = Request(scope, receive)
+        receiver = _Receiver(receive)
+        request = Request(scope, receiver)
         label = metrics.UNKNOWN
         try:
             response, label = await self._route(request)
@@ -81,7 +98,7 @@ class RestInterface:
         if scope["path"].startswith(_PREFIX):
             seconds = time.monotonic() - started
             self._service.metrics.request("rest", label, response.status_code, seconds)
-        await _respond(response, request, send)
+        await _respond(response, request, receiver, send)
 
     async def _route(self, request: Request) -> tuple[Response, str]:
         """The response, and the signature it is counted under."""
@@ -114,7 +131,7 @@ class RestInterface:
         service = self._service
         async with service.admitted() as deadline:
             with service.memory.reserve() as share:
-                body = await _read_body(request, share, service)
+                body = await read_body(request, share, service.settings)
                 read = functools.partial(
                     parse_request, body, service.servable.signatures, service.settings
                 )
@@ -159,28 +176,44 @@ class RestInterface:
         }
 
 
-async def _read_body(request: Request, share: Reservation, service: Service) -> bytearray:
-    """The whole body, if it comes in time and isn't too large; counted as it comes."""
-    most = service.settings.max_body_bytes
+async def read_body(request: Request, share: Reservation, settings: ServerSettings) -> bytearray:
+    """The whole body, if it comes in time and isn't too large; counted as it comes.
+
+    A gzip body is unpacked on the way, and counts and is limited as what it unpacks to.
+
+    Raises:
+      RequestError: 400, 408, 413, 415, or 503 if other requests hold the memory.
+    """
+    reader = GzipReader() if is_gzip(request.headers.getlist("content-encoding")) else None
+    most = settings.max_body_bytes
     declared = request.headers.get("content-length", "0")
     too_large = RequestError(
-        TOO_LARGE, f"The body is larger than {most} bytes. Send JPEG frames, or use gRPC."
+        TOO_LARGE,
+        f"The body {'unpacks to more' if reader else 'is larger'} than {most} bytes. Send JPEG "
+        "frames, or use gRPC.",
     )
     if declared.isdecimal() and (len(declared) > 18 or int(declared) > most):
         raise too_large
     body = bytearray()
+    received = 0
     try:
-        async with asyncio.timeout(service.settings.body_timeout):
+        async with asyncio.timeout(settings.body_timeout):
             async for chunk in request.stream():
-                if len(body) + len(chunk) > most:
-                    raise too_large
-                share.set(len(body) + len(chunk))
-                body += chunk
+                received += len(chunk)  # a gzip without content may go on for ever
+                for piece in reader.unpack(chunk) if reader else (chunk,):
+                    if max(received, len(body) + len(piece)) > most:
+                        raise too_large
+                    share.set(len(body) + len(piece))
+                    body += piece
+                    if reader:
+                        await asyncio.sleep(0)
     except TimeoutError:
         raise RequestError(
             BODY_TIMEOUT,
-            f"The body did not arrive within {service.settings.body_timeout:g} seconds.",
+            f"The body did not arrive within {settings.body_timeout:g} seconds.",
         ) from None
+    if reader:
+        reader.finish()
     return body
 
 
@@ -192,12 +225,13 @@ def _key(request: Request) -> str | None:
 
 def _refusal(error: RequestError) -> Response:
     content = json.dumps({"error": error.message}).encode()
-    return Response(content, error.status, media_type="application/json")
+    headers = {"Accept-Encoding": ACCEPTED} if error.status == UNSUPPORTED else None
+    return Response(content, error.status, headers, media_type="application/json")
 
 
-async def _respond(response: Response, request: Request, send: Send) -> None:
+async def _respond(response: Response, request: Request, receiver: _Receiver, send: Send) -> None:
     """Sends a response; where the body was not read to its end, the connection ends with it."""
-    early = response.status_code >= BAD_REQUEST and not _is_read(request)
+    early = response.status_code >= BAD_REQUEST and not _is_read(request, receiver)
     if not early:
         await response(request.scope, request.receive, send)
         return
@@ -212,16 +246,16 @@ async def _respond(response: Response, request: Request, send: Send) -> None:
     await send({"type": "http.response.body", "body": response.body, "more_body": True})
     try:
         async with asyncio.timeout(_LINGER_SECONDS):
-            while (await request.receive()).get("more_body", False):
+            while (await receiver()).get("more_body", False):
                 pass
     except TimeoutError:
         pass
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _is_read(request: Request) -> bool:
+def _is_read(request: Request, receiver: _Receiver) -> bool:
     """Whether nothing more of a request's body can come."""
-    if request._stream_consumed:
+    if receiver.ended:
         return True
     headers = request.headers
     return headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers

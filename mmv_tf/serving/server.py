@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -17,6 +18,11 @@ from mmv_tf.serving.grpc_interface import make_grpc_server
 from mmv_tf.serving.rest import RestInterface
 from mmv_tf.serving.service import Service
 from mmv_tf.serving.settings import ServerSettings
+
+# Bytes of a request's line and headers. Ours; long tokens fit.
+_MAX_HEAD = 1 << 16
+# What Uvicorn warns of at each request that offers another protocol, as Java's clients do.
+_OFFERS = ("Unsupported upgrade request.", "No supported WebSocket library detected.")
 
 
 class _Uvicorn(uvicorn.Server):
@@ -49,6 +55,7 @@ async def _serve(settings: ServerSettings, announce: Callable[[str], None]) -> N
         uvicorn.Config(
             RestInterface(service),
             http=_protocol(settings.body_timeout),
+            h11_max_incomplete_event_size=_MAX_HEAD,
             ws="none",
             lifespan="off",
             log_level="warning",
@@ -59,6 +66,7 @@ async def _serve(settings: ServerSettings, announce: Callable[[str], None]) -> N
             timeout_graceful_shutdown=int(max(1, settings.stop_timeout)),
         )
     )
+    logging.getLogger("uvicorn.error").addFilter(_is_no_offer)
     grpc_server = None
     address = f"REST http://{_shown(settings.host)}:{listener.getsockname()[1]}"
     if settings.grpc_port is not None:
@@ -123,11 +131,19 @@ def _shown(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _protocol(head_timeout: float) -> type[asyncio.Protocol]:
-    """Uvicorn's HTTP protocol, which also ends connections that send no request."""
-    from uvicorn.protocols.http.auto import AutoHTTPProtocol
+def _is_no_offer(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_OFFERS)
 
-    class Protocol(AutoHTTPProtocol):  # type: ignore[valid-type, misc]
+
+def _protocol(head_timeout: float) -> type[asyncio.Protocol]:
+    """Uvicorn's HTTP protocol, which also ends connections that send no request.
+
+    It is the one with h11. httptools, which Uvicorn prefers, drops the body of a request that
+    offers another protocol (`Upgrade: h2c`), and the answer has to be as without the offer.
+    """
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Protocol(H11Protocol):
         """Closes a connection whose first request's head does not come in time."""
 
         def connection_made(self, transport: Any) -> None:

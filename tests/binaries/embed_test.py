@@ -81,6 +81,14 @@ def test_sentences_are_embedded_once_each(run, folder, tmp_path):
     assert not np.allclose(found["vat"][0], found["vat"][1])
 
 
+def test_only_line_ends_end_sentences(run, tmp_path):
+    sentences = ["the sea\u2028at night", "a\u0085b", "a\x0bb\x0cc", "a\x1cb\x1dc\x1ed", "rain"]
+    path = tmp_path / "lines.txt"
+    path.write_bytes("\r\n".join(sentences).encode() + b"\r\n\x1c\r\n")
+    assert run(f"--sentences={path}", "--names=vat").status == 0
+    assert read(tmp_path)["id"].tolist() == sentences
+
+
 def test_images_are_embedded_to_parquet(run, folder, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     shutil.copytree(folder / "images", tmp_path / "images")

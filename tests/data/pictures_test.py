@@ -3,12 +3,13 @@
 """Pictures as people have them: every mode, turned, cut off, damaged, or promising too much."""
 
 import io
+import os
 import struct
 import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from mmv_tf.data import media, pictures
 from tests import media_samples
@@ -170,3 +171,75 @@ def test_damaged_files_are_read_or_refused_in_one_line(form):
             refused.append(str(error))
     assert len(refused) > 20
     assert all(len(message.splitlines()) == 1 for message in refused)
+
+
+@pytest.fixture
+def ghostscript(tmp_path, monkeypatch):
+    """A `gs` first on the path that leaves a file; gives that file's path."""
+    folder, marker = tmp_path / "bin", tmp_path / "started"
+    folder.mkdir()
+    program = folder / "gs"
+    program.write_text(f"#!/bin/sh\ntouch '{marker}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+    # Pillow looks for it once a process.
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    return marker
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 30\n%%EndComments\n{} loop\n%%EOF\n"
+# A PostScript program behind a preview, as DOS programs wrote it.
+BINARY_EPS = struct.pack("<4sIIIIII", b"\xc5\xd0\xd3\xc6", 32, len(POSTSCRIPT), 0, 0, 0, 0)
+
+
+def iptc(content):
+    """A picture in IPTC's records, which Pillow writes out and opens anew, whatever it is."""
+
+    def record(number, data):
+        return struct.pack(">BBBH", 0x1C, number >> 8, number & 255, len(data)) + data
+
+    sizes = record(0x0314, struct.pack(">H", 40)) + record(0x031E, struct.pack(">H", 30))
+    kind = record(0x0337, b"\x01") + record(0x033C, b"\x01\x00") + record(0x0341, b"\x01\x00")
+    return sizes + kind + record(0x0378, b"\x05") + record(0x080A, content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        POSTSCRIPT,
+        BINARY_EPS.ljust(32, b"\0") + POSTSCRIPT,
+        iptc(POSTSCRIPT),
+        b"%PDF-1.4\n1 0 obj\n<<>>\nendobj\n%%EOF\n",
+        b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
+    ],
+    ids=["eps", "binary eps", "iptc", "pdf", "svg"],
+)
+@pytest.mark.parametrize("name", ["holiday.png", "holiday.eps", "holiday.tif"])
+def test_no_picture_starts_a_program(content, name, tmp_path, ghostscript):
+    path = tmp_path / name
+    path.write_bytes(content)
+    for source in (path, content):
+        for read in (pictures.picture_size, lambda x: pictures.center_crop(x, 8, 8)):
+            with pytest.raises(media.MediaError, match="expected an image: JPEG, PNG") as error:
+                read(source)
+            assert isinstance(source, bytes) or name in str(error.value)
+    assert not ghostscript.exists()
+
+
+@pytest.mark.parametrize(
+    "form",
+    "BLP BMP DDS DIB GIF ICNS ICO IM JPEG JPEG2000 MPO PCX PNG PPM QOI SGI TGA TIFF WEBP".split(),
+)
+def test_every_common_format_is_read_whatever_its_name(form, tmp_path):
+    picture = quadrants(64, 64)
+    if form in ("BLP", "GIF"):
+        picture = picture.quantize(256)
+    second = {"save_all": True, "append_images": [quadrants(64, 64)]} if form == "MPO" else {}
+    try:
+        data = encoded(picture, form, **second)
+    except (KeyError, OSError) as error:  # this Pillow was built without it
+        pytest.skip(str(error))
+    (tmp_path / "picture.jpg").write_bytes(data)
+    assert corners(pictures.center_crop(tmp_path / "picture.jpg", 64, 64)) == [
+        "red", "green", "blue", "white"
+    ]  # fmt: skip

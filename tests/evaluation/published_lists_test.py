@@ -118,6 +118,25 @@ def test_wrong_segments_are_refused(tmp_path, row, message):
         lists.read_youcook2(tmp_path, None, "validation")
 
 
+def test_only_line_ends_end_a_lists_lines(tmp_path):
+    path = tmp_path / "msrvtt_test.csv"
+    text = "the sea\u2028at\u0085night\x0b\x1c"
+    path.write_bytes(
+        f'key,vid_key,video_id,sentence\r\na,b,c,{text}.\r\nd,e,f,"two\nlines"\r\n'.encode()
+    )
+    items = lists.read_msrvtt(tmp_path, None, "1k-A").items
+    assert [item.text for item in items] == [f"{text}.", "two\nlines"]
+    data = small_benchmarks.hmdb51(tmp_path)
+    folder = tmp_path / "splits"
+    folder.mkdir()
+    for name in ("clap", "wave"):
+        names = [f"a\u00a0b\u2028{name}.avi 1", f"c\u0085{name}.avi\t2"]
+        (folder / f"{name}_test_split1.txt").write_text("\n".join(names), encoding="utf-8")
+    found = [item.item_id for item in lists.read_hmdb51(data, folder, "1").items]
+    assert found == ["a\u00a0b\u2028clap.avi", "c\u0085clap.avi",
+                     "a\u00a0b\u2028wave.avi", "c\u0085wave.avi"]  # fmt: skip
+
+
 def test_tables_of_another_form_are_refused(tmp_path):
     path = tmp_path / "msrvtt_test.csv"
     path.write_text("a,b\n1,2\n")

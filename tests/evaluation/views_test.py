@@ -64,6 +64,15 @@ def test_sound_is_heard_where_it_is(film):
     np.testing.assert_array_equal(longer[0, :32_000], longer[0, 32_000:64_000])
 
 
+def test_a_playlist_is_not_followed(tmp_path):
+    """It names other files, which whoever wrote it need not be allowed to read."""
+    playlist = tmp_path / "sound.wav"
+    playlist.write_text("ffconcat version 1.0\nfile other.wav\n")
+    with pytest.raises(MediaError, match=r"sound\.wav: can't be decoded") as error:
+        read_views(playlist, Item("a", "a"), AudioViews(1, 0.5), sample_rate=16_000)
+    assert "No such file" not in str(error.value)  # the other one was not looked for
+
+
 def test_images_are_cropped_in_the_middle(tmp_path):
     pixels = np.zeros([40, 80, 3], np.uint8)
     pixels[:, 20:60] = 255

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -62,6 +63,21 @@ def test_bytes_that_are_no_utf8_are_survived():
 def test_a_word_that_stands_twice_is_refused():
     with pytest.raises(ValueError, match="more than once"):
         WordTokenizer(["rabbit", "rabbit"])
+
+
+def test_odd_words_are_saved_and_read_again(tmp_path):
+    words = ["the", "\u0085", "\u00a0", "a\u2028b", "\x0b", "\x0c", "\x1c", " ", "\r", "sea"]
+    layer = WordTokenizer(words, stop_words=())
+    sentences = keras.Input((), dtype="string")
+    keras.Model(sentences, layer(sentences)).save(tmp_path / "tokenizer.keras")
+    loaded = keras.saving.load_model(tmp_path / "tokenizer.keras").layers[-1]
+    assert loaded.vocabulary == layer.vocabulary == words
+
+
+@pytest.mark.parametrize("word", ["a\nb", "\r\n"])
+def test_words_that_a_saved_vocabulary_would_lose_are_refused(word):
+    with pytest.raises(ValueError, match="holds the end of a line"):
+        WordTokenizer(["the", word])
 
 
 def test_its_saved_model_needs_nothing_of_ours(tmp_path):

@@ -73,6 +73,26 @@ def test_words_with_spaces_in_them_and_bytes_that_are_no_utf8(tmp_path):
     np.testing.assert_array_equal(vectors[1], [1, 2, 3])
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_odd_words_are_words(name, tmp_path, monkeypatch):
+    """GloVe has U+0085 and U+00A0 among its words; only line ends end a line."""
+    odd = ["\u0085", "\u00a0", "a\u2028b", "\x0c\x1c"]
+    monkeypatch.setitem(globals(), "WORDS", odd)
+    data = FORMATS[name]
+    for old, new in zip(["the", "rabbit", "café", "flower"], odd, strict=True):
+        data = data.replace(old.encode(), new.encode())
+    words, vectors = load_word_vectors(write(tmp_path, name, data))
+    assert words == odd
+    np.testing.assert_array_equal(vectors, VECTORS)
+
+
+def test_a_word_list_in_another_encoding_is_named(tmp_path):
+    path = write(tmp_path, "vectors.npy", npy(VECTORS))
+    path.with_suffix(".txt").write_bytes("a\nb\ncafé\nd\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"vectors\.txt is no UTF-8 text"):
+        load_word_vectors(path)
+
+
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from mmv_tf import publishing
 from mmv_tf.publishing import CardDetails, ExportOptions
+from mmv_tf.publishing.checksums import write_checksums
 
 
 def test_the_folder_is_ready_to_publish_and_to_serve(published, tmp_path):
@@ -58,6 +59,12 @@ def test_changed_files_are_found(published, tmp_path):
     shutil.copytree(published / "2", version)
     publishing.verify_checksums(version)
     subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=version, check=True)
+    odd = version / "a\u2028b\u0085"
+    odd.write_text("x")
+    write_checksums(version)
+    publishing.verify_checksums(version)
+    odd.unlink()
+    write_checksums(version)
     (version / "extra").write_text("x")
     with pytest.raises(ValueError, match="extra is not listed"):
         publishing.verify_checksums(version)

@@ -4,6 +4,7 @@
 
 Decoders hang and crash on strange files. A child that hangs is killed and one that crashes is
 replaced; either costs only the part it was at, and another child goes on with the rest of the task.
+A child leads a session of its own, and what it started is killed with it.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import collections
 import contextlib
 import multiprocessing
 import multiprocessing.connection
+import os
 import pathlib
 import signal
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from multiprocessing import resource_tracker
@@ -26,7 +29,17 @@ _START_SECONDS = 600.0  # For a child process to come up; seconds unless the mac
 
 
 def _serve(connection: multiprocessing.connection.Connection) -> None:
-    """A child process: does one task after the other until its parent is gone."""
+    """A child process: does tasks until its parent is gone, then ends with all that it started."""
+    os.setsid()
+    # A child that hangs in a task would not notice that its parent was killed.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        _do_tasks(connection)
+    finally:
+        _kill_group(os.getpid())
+
+
+def _do_tasks(connection: multiprocessing.connection.Connection) -> None:
     connection.send(None)
     while True:
         try:
@@ -54,6 +67,19 @@ def _serve(connection: multiprocessing.connection.Connection) -> None:
                 connection.send(failure)
             except (BrokenPipeError, ConnectionResetError):
                 return
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        _kill_group(os.getpid())
+
+
+def _kill_group(leader: int) -> None:
+    """Kills a child and what it started; nothing is done if none of them is left."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: all are zombies
+        os.killpg(leader, signal.SIGKILL)
 
 
 class _Worker:
@@ -93,8 +119,10 @@ class _Worker:
             self.connection.send(Task(task.function, task.name, task.arguments, parts))
 
     def end(self) -> None:
-        """Stops the child at whatever it is."""
+        """Kills the child, at whatever it is, and all that it started."""
         self.process.kill()
+        if self.process.pid is not None:
+            _kill_group(self.process.pid)
         self.process.join()
         self.connection.close()
 

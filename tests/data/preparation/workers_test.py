@@ -1,6 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
 import os
+import pathlib
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -16,6 +20,12 @@ def behave(prefix, kinds):
     for kind in kinds:
         if kind == "hang":
             time.sleep(600)
+        if kind.startswith("program"):  # Starts one, as Ghostscript is started, and waits for it.
+            program = subprocess.Popen(["sleep", "600"])
+            pathlib.Path(prefix, kind).write_text(f"{os.getpid()} {program.pid}")
+            if kind == "program and crash":
+                os.abort()
+            program.wait()
         if kind == "crash":
             os.abort()
         if kind == "media":
@@ -61,3 +71,52 @@ def test_pool_stops_when_the_disk_fails():
     task = Task(behave, "f", ("f-",), ((0, "disk"),))
     with pytest.raises(OSError, match="No space left"), WorkerPool(1, 9.0) as pool:
         list(pool.run([task]))
+
+
+def assert_ended(note):
+    """A child and the program that it started, of which the child left a note."""
+    until = time.monotonic() + 20
+    for number in note.read_text().split():
+        status = pathlib.Path(f"/proc/{number}/status")
+        while status.exists() and "State:\tZ" not in status.read_text():
+            assert time.monotonic() < until, f"{number} goes on"
+            time.sleep(0.05)
+
+
+def test_what_a_child_started_ends_with_it(tmp_path):
+    """At its deadline, when it crashes, and when the pool is closed."""
+    kinds = ["program", "program and crash", "fine", "program at the end"]
+    task = Task(behave, "f", (f"{tmp_path}/",), tuple(enumerate(kinds)))
+    with WorkerPool(1, 1.5) as pool:
+        outcomes = pool.run([task])
+        assert [next(outcomes)[1].status for _ in range(2)] == ["timeout", "corrupt"]
+        assert next(outcomes)[1] == f"{tmp_path}/fine"
+        assert_ended(tmp_path / "program")
+        assert_ended(tmp_path / "program and crash")
+        note = tmp_path / "program at the end"
+        while not note.exists() or not note.read_text():
+            time.sleep(0.02)
+    assert_ended(note)
+
+
+PARENT = """
+from tests.data.preparation.workers_test import *
+if __name__ == "__main__":
+    task = Task(behave, "f", (sys.argv[1],), ((0, "program"),))
+    with WorkerPool(1, 500.0) as pool:
+        list(pool.run([task]))
+"""
+
+
+def test_children_and_what_they_started_end_with_a_killed_parent(tmp_path):
+    (tmp_path / "parent.py").write_text(PARENT)
+    root = pathlib.Path(__file__).parents[3]
+    command = [sys.executable, str(tmp_path / "parent.py"), str(tmp_path)]
+    parent = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(root)})
+    note, until = tmp_path / "program", time.monotonic() + 120
+    while not note.exists() or not note.read_text():
+        assert parent.poll() is None and time.monotonic() < until
+        time.sleep(0.05)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    assert_ended(note)

@@ -1,0 +1,73 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Unpacks gzip request bodies piece by piece, so that a small body can't fill the memory."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+
+from mmv_tf.serving.errors import UNSUPPORTED, RequestError, bad_request
+
+# Sent with a refusal, as RFC 9110 asks: the encodings that are taken.
+ACCEPTED = "gzip, identity"
+# Bytes of one step, a fraction of a millisecond: other requests are answered between steps. Ours.
+_STEP_BYTES = 1 << 18
+_GZIP = zlib.MAX_WBITS | 16  # as zlib numbers it
+
+
+def is_gzip(encodings: Sequence[str]) -> bool:
+    """Whether a body comes packed.
+
+    Args:
+      encodings: the values of a request's Content-Encoding headers.
+
+    Raises:
+      RequestError: 415 for any encoding but gzip (once) and identity.
+    """
+    names = [name.strip().lower() for value in encodings for name in value.split(",")]
+    names = [name for name in names if name not in ("", "identity")]
+    if names not in ([], ["gzip"], ["x-gzip"]):
+        raise RequestError(
+            UNSUPPORTED,
+            f"The body's Content-Encoding is {', '.join(names)!r}; send it as it is or as gzip.",
+        )
+    return bool(names)
+
+
+class GzipReader:
+    """Unpacks one gzip body, which may have several members, from the chunks that it comes in."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(_GZIP)
+        self._begun = False  # the member
+        self._ended = False  # a member at least
+
+    def unpack(self, chunk: bytes) -> Iterator[bytes]:
+        """What the next chunk unpacks to, in pieces of a limited size; some are empty.
+
+        Raises:
+          RequestError: 400 if it is no gzip, or damaged.
+        """
+        while chunk:
+            self._begun = True
+            try:
+                piece = self._member.decompress(chunk, _STEP_BYTES)
+            except zlib.error as error:
+                where = "after its end" if self._ended else "or it is damaged"
+                raise bad_request(
+                    f"The body's Content-Encoding is gzip, but it isn't gzip {where} ({error})."
+                ) from None
+            chunk = self._member.unconsumed_tail
+            if self._member.eof:
+                chunk = self._member.unused_data
+                self._member = zlib.decompressobj(_GZIP)
+                self._begun, self._ended = False, True
+            yield piece
+
+    def finish(self) -> None:
+        """Raises a `RequestError` 400 unless the body ended where a member of the gzip ends."""
+        if self._begun or not self._ended:
+            raise bad_request(
+                "The body's Content-Encoding is gzip, but the gzip is cut short; send all of it."
+            )
