@@ -112,8 +112,11 @@ class _Seen:
         """When its last packet ends, seconds as stored."""
         if self.latest is None or self.earliest is None:
             return -math.inf
-        usual = (self.latest - self.earliest) / (self.count - 1) if self.count > 1 else 0.0
-        return float((self.latest + (self.last_duration or usual)) * self.stream.time_base)
+        last = float(self.last_duration * self.stream.time_base)
+        rate = self.stream.average_rate if isinstance(self.stream, av.VideoStream) else None
+        if not last and rate:
+            last = 1 / float(rate)
+        return float(self.latest * self.stream.time_base) + last
 
 
 def scan(
@@ -256,7 +259,6 @@ def _summary(
         frame_rate = float(average) if average is not None else 0.0
     if audio is not None:
         rate = int(audio.stream.rate or 0)
-    duration = container.duration / av.time_base if container.duration is not None else None
     return Scan(
         format_name=container.format.name,
         origin=start,
@@ -264,7 +266,7 @@ def _summary(
         sound_end=max(0.0, sound_end),
         stated_length=_stated(container, shown, start),
         stated_sound_end=stated_sound_end,
-        stated_end=duration,
+        stated_end=_stated_end(container, video),
         join=join,
         undecodable=undecodable,
         video=video.stream.index if video is not None else None,
@@ -276,6 +278,17 @@ def _summary(
         frame_rate=frame_rate,
         sample_rate=rate,
     )
+
+
+def _stated_end(container: av.container.InputContainer, video: _Seen | None) -> float | None:
+    """When all is over by the container's word, seconds as stored."""
+    if container.format.name == "avi" and video is not None:
+        # FFmpeg changes the length of a film without an index; the count of frames it leaves.
+        stream = video.stream
+        assert isinstance(stream, av.VideoStream)
+        if stream.frames and stream.average_rate:
+            return stream.frames / float(stream.average_rate)
+    return container.duration / av.time_base if container.duration is not None else None
 
 
 def _delay(container: av.container.InputContainer, video: _Seen) -> float | None:

@@ -16,7 +16,10 @@ from mmv_tf.data.media.packets import Tally
 from mmv_tf.data.media.timeline import Part, Timeline, timeline_of
 from mmv_tf.data.media_limits import MediaError
 
-_AUDIO_GAP_SECONDS = 0.03
+# Ours. Containers round times, so samples follow each other without a gap unless a frame's time is
+# off by more than this, or by the smaller number after a damaged packet or twice in a row.
+_GAP_SECONDS = 0.03
+_SMALL_GAP_SECONDS = 0.01
 
 
 def read_waveform(
@@ -76,7 +79,8 @@ def _read_part(
     resampler: av.AudioResampler | None = None
     kind: tuple[str, str, int] | None = None
     heard: list[int] = []
-    position, expected = 0, -math.inf
+    position, expected, off, damaged = 0, -math.inf, 0, 0
+    tally = Tally() if tally is None else tally
 
     def put(resampled: Sequence[av.AudioFrame]) -> None:
         nonlocal position
@@ -93,14 +97,18 @@ def _read_part(
         if time >= end + 0.5:
             break
         frame_kind = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if kind != frame_kind or abs(time - expected) > _AUDIO_GAP_SECONDS:
+        gap = abs(time - expected)
+        off = off + 1 if gap > _SMALL_GAP_SECONDS else 0
+        is_after_damage = off > 0 and len(tally.damaged) > damaged
+        damaged = len(tally.damaged)
+        if kind != frame_kind or gap > _GAP_SECONDS or off > 1 or is_after_damage:
             if resampler is not None:
                 put(resampler.resample(None))
             # Channels are averaged by us: FFmpeg's own down-mix of floats can exceed 1.
             resampler = av.AudioResampler("fltp", frame.layout, sample_rate)
             names = [channel.name for channel in frame.layout.channels]
             heard = [i for i, name in enumerate(names) if name != "LFE" or len(names) == 1]
-            kind, expected = frame_kind, time
+            kind, expected, off = frame_kind, time, 0
             position = round((time - start) * sample_rate)
         expected += frame.samples / frame.sample_rate
         frame.pts = None  # The samples are counted here; the resampler shall not shift them.
