@@ -43,11 +43,11 @@ def number(pixels: np.ndarray) -> int:
     return found
 
 
-def clicks(seconds: float, rate: int = RATE) -> np.ndarray:
-    """float32 samples with 20 ms of 500 + 100 k Hz at each whole second k."""
+def clicks(seconds: float, rate: int = RATE, first: int = 0) -> np.ndarray:
+    """float32 samples with 20 ms of 500 + 100 (first + k) Hz at each whole second k."""
     times = np.arange(round(seconds * rate)) / rate
     whole = np.floor(times)
-    tone = 0.7 * np.sin(2 * np.pi * (500 + 100 * whole) * (times - whole))
+    tone = 0.7 * np.sin(2 * np.pi * (500 + 100 * (first + whole)) * (times - whole))
     return np.where(times - whole < 0.02, tone, 0.0).astype(np.float32)
 
 
@@ -80,6 +80,8 @@ def write(
     format: str | None = None,
     options: dict[str, str] | None = None,
     sound_seconds: float | None = None,
+    sounds: int = 1,
+    default: int | None = None,
 ) -> pathlib.Path:
     """Writes a film.
 
@@ -92,10 +94,12 @@ def write(
       kept: which pictures there are, for a variable frame rate.
       format, options: of the container.
       sound_seconds: of the sound, if it is not as long as the picture.
+      sounds: how many tracks of it; the clicks of track t are those of seconds from 10 t on.
+      default: the track that is marked as default.
     """
     step = fractions.Fraction(1) / frame_rate
     with av.open(str(path), "w", format=format, options=options or {}) as container:
-        shown = sound = None
+        shown, heard_tracks = None, []
         if video is not None:
             shown = container.add_stream(video, rate=frame_rate)
             shown.width, shown.height = WIDTH, HEIGHT
@@ -111,9 +115,12 @@ def write(
                 shown.codec_context.options = {"preset": "veryfast", "bf": str(b_frames)}
             if video == "libvpx":
                 shown.codec_context.options = {"deadline": "realtime", "cpu-used": "8"}
-        if audio is not None:
+        for index in range(sounds if audio is not None else 0):
             sound = container.add_stream(audio, rate=RATE, layout="mono")
             sound.bit_rate = 96_000
+            sound.disposition = av.stream.Disposition.default if index == default else 0
+            heard_tracks.append(sound)
+        packets: list[av.Packet] = []
         if shown is not None:
             base = shown.codec_context.time_base
             for index in range(round(seconds * frame_rate)):
@@ -122,21 +129,20 @@ def write(
                     frame = frame.reformat(format=shown.pix_fmt)
                     time = index * step + fractions.Fraction(offset + video_delay)
                     frame.pts, frame.time_base = round(time / base), base
-                    container.mux(shown.encode(frame))
-            container.mux(shown.encode(None))
-        if sound is not None:
-            wave = clicks(seconds if sound_seconds is None else sound_seconds)
-            encode_sound(container, sound, wave, offset + audio_delay)
+                    packets += shown.encode(frame)
+            packets += shown.encode(None)
+        for index, sound in enumerate(heard_tracks):
+            length = seconds if sound_seconds is None else sound_seconds
+            wave = clicks(length, first=10 * index)
+            packets += encoded_sound(sound, wave, offset + audio_delay)
+        packets.sort(key=lambda packet: packet.dts * packet.time_base)
+        container.mux(packets)
     return path
 
 
-def encode_sound(
-    container: av.container.OutputContainer,
-    sound: av.AudioStream,
-    wave: np.ndarray,
-    delay: float,
-) -> None:
-    """Writes samples of one channel, `delay` seconds late."""
+def encoded_sound(sound: av.AudioStream, wave: np.ndarray, delay: float = 0.0) -> list[av.Packet]:
+    """The packets of samples of one channel, `delay` seconds late."""
+    packets: list[av.Packet] = []
     kind = sound.codec_context.format.name
     resampler = av.AudioResampler(kind, "mono", RATE, sound.codec_context.frame_size or 1024)
     for start in range(0, len(wave), 1024):
@@ -146,10 +152,10 @@ def encode_sound(
         piece.sample_rate, piece.time_base = RATE, fractions.Fraction(1, RATE)
         piece.pts = start + round(delay * RATE)
         for ready in resampler.resample(piece):
-            container.mux(sound.encode(ready))
+            packets += sound.encode(ready)
     for ready in resampler.resample(None):
-        container.mux(sound.encode(ready))
-    container.mux(sound.encode(None))
+        packets += sound.encode(ready)
+    return packets + sound.encode(None)
 
 
 def misplaced(

@@ -140,7 +140,10 @@ def _read_video(
 def _crop(
     frames: Sequence[np.ndarray], views: VideoViews, generator: np.random.Generator
 ) -> np.ndarray:
-    """[T, size, size, 3]: the same place in all frames of a window."""
+    """[T, size, size, 3]: the same place in all frames of a window.
+
+    In a film whose picture changes its shape, the place is the same share of what is left beside.
+    """
     height, width = frames[0].shape[:2]
     size = views.size
     if min(height, width) < size:
@@ -151,8 +154,19 @@ def _crop(
         mirrored = bool(generator.integers(2))
     else:
         top, left, mirrored = (height - size) // 2, (width - size) // 2, False
-    clip = np.stack([frame[top : top + size, left : left + size] for frame in frames])
+    clip = np.stack([_window(frame, (height, width), top, left, size) for frame in frames])
     return clip[:, :, ::-1] if mirrored else clip
+
+
+def _window(
+    frame: np.ndarray, shape: tuple[int, int], top: int, left: int, size: int
+) -> np.ndarray:
+    """The window of a frame that lies where (top, left) does in one of another shape."""
+    corner = [
+        place if side == given else round((side - size) * (place / (given - size or 1)))
+        for place, side, given in zip((top, left), frame.shape[:2], shape, strict=True)
+    ]
+    return frame[corner[0] : corner[0] + size, corner[1] : corner[1] + size]
 
 
 def _decode(jpeg: bytes) -> np.ndarray:

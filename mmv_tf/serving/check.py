@@ -59,10 +59,11 @@ def cut_clips(
             jpeg
             for _, jpeg in media.iter_frames(path, float(start), float(start) + seconds, rate, size)
         ][:frames]
-        pixels = [tf.image.decode_jpeg(jpeg, 3) for jpeg in jpegs]
-        clip = tf.image.resize_with_crop_or_pad(tf.stack(pixels), size, size).numpy() / np.float32(
-            255
-        )
+        pixels = [
+            tf.image.resize_with_crop_or_pad(tf.image.decode_jpeg(jpeg, 3), size, size)
+            for jpeg in jpegs
+        ]
+        clip = tf.stack(pixels).numpy() / np.float32(255)
         sound = media.read_waveform(path, float(start), float(start) + seconds, sample_rate)
         requests["video"].append({"video": clip[np.newaxis]})
         requests["image"].append({"image": clip[:1]})

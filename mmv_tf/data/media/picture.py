@@ -25,6 +25,7 @@ _MATRICES = {
     10: Colorspace.BT2020,  # constant luminance, which players treat alike
 }
 _RGB = 0
+_EXACT = Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
 _HD_LINES = 720
 # Ours: a picture whose sides come out this near to the film's is given the film's size, since
 # sizes of one shape differ by rounding once they are scaled.
@@ -140,5 +141,4 @@ def _colours(frame: av.VideoFrame, path: object) -> tuple[Colorspace, Interpolat
         )
     usual = matrix in (Colorspace.ITU709, Colorspace.DEFAULT)
     deep = any(component.bits > 8 for component in components)
-    exact = Interpolation(0) if usual and not deep else Interpolation.FULL_CHR_H_INT
-    return matrix, exact
+    return matrix, Interpolation(0) if usual and not deep else _EXACT

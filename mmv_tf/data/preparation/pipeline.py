@@ -54,6 +54,8 @@ from mmv_tf.data.preparation.workers import WorkerPool
 from mmv_tf.progress import Progress
 
 PARTIAL = ".partial"
+# Raised when other clips are made of the same files and settings, as of files once read wrongly.
+_READING_VERSION = 2
 _SILENCE = 1e-4  # Ours: -80 dB of full scale.
 # Ours. Neighbouring units are decoded in one pass, which saves the way from the key frame before
 # each; more would leave cores without work at the end of a lone film. It may not depend on the
@@ -311,7 +313,8 @@ def _fingerprint(
     def add(value: Any) -> None:
         digest.update(json.dumps(value, default=str, sort_keys=True).encode() + b"\n")
 
-    add([version.__version__, writer.FORMAT_VERSION, dataclasses.asdict(settings)])
+    versions = [version.__version__, writer.FORMAT_VERSION, _READING_VERSION]
+    add([*versions, dataclasses.asdict(settings)])
     add([_content_sha256(labels), dataclasses.asdict(facts)])
     add(None if log_mel is None else [log_mel[0].__name__, log_mel[1]])
     for source in sources:

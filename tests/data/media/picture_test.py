@@ -97,7 +97,7 @@ def test_colours(stream, format, bits, matrix, full):
             plane.update(np.full(plane.buffer_size // kind().nbytes, value, kind).tobytes())
         pixels = Scaler(48).scale(frame, stream, "film")
         # FFmpeg's quick interpolation of chroma, kept for the usual matrices, is less exact.
-        near = 3.2 if bits == 8 and matrix in (1, 2, 5, 6) else 2.2
+        near = 3.2 if bits == 8 and matrix in (1, 2, 5, 6) else 1.2
         right = to_rgb(stored, matrix, full, bits)
         assert np.abs(pixels[24, 32] - right).max() <= near, (pixels[24, 32], right)
 
