@@ -230,7 +230,10 @@ class Examples:
     def _candidates(
         self, parsed: dict[str, tf.Tensor], start_seconds: tf.Tensor, training: bool
     ) -> Example:
-        """The narrations nearest to the windows; in evaluation, the one nearest to the clip."""
+        """The narrations nearest to the windows; in evaluation, the clip's own.
+
+        Of several that are its own, or of all where none is, it is the one nearest to its middle.
+        """
         config = self.config
         windows = tf.shape(start_seconds)[0]
         if training:
@@ -240,7 +243,11 @@ class Examples:
             # One narration for the clip, whichever window is looked at.
             middles, count = tf.fill([windows], parsed["duration"] / 2), 1
         indices, found = sampling.nearest_candidates(
-            middles, parsed["caption_start"], parsed["caption_end"], count
+            middles,
+            parsed["caption_start"],
+            parsed["caption_end"],
+            count,
+            None if training else parsed["caption_own"],
         )
         # One empty narration at the end stands for "none".
         captions = tf.concat([parsed["caption"], [""]], axis=0)

@@ -28,7 +28,8 @@ def parse_record(
     Returns:
       "example_id"; "frames" string [T]; "waveform" float [N]; "log_mel" float [frames, bins];
       "label" int32, -1 for none; "caption" string [C] with "caption_start" and "caption_end", float
-      seconds from the clip's start on (without times, the whole clip); "clip_start" and "duration"
+      seconds from the clip's start on (without times, the whole clip), and "caption_own", whether
+      it is about this very clip (false where the record does not say); "clip_start" and "duration"
       in seconds ("duration" 0 where the record does not say).
     """
     variable = tf.io.VarLenFeature
@@ -38,6 +39,7 @@ def parse_record(
         record_keys.LABEL_INDEX: variable(tf.int64),
         record_keys.LABEL_STRING: variable(tf.string),
         record_keys.LABEL_TEXT: variable(tf.string),
+        record_keys.CAPTION_OWN: variable(tf.int64),
     }
     list_features = {
         # Records of sound alone have none; `check_parsed` tells where there should be some.
@@ -69,6 +71,7 @@ def parse_record(
     count = tf.shape(texts)
     starts = _or_fill(starts, clip_start, count)
     ends = _or_fill(ends, clip_end, count)
+    own = _or_fill(context[record_keys.CAPTION_OWN].values, tf.constant(0, tf.int64), count)
     names = tf.concat(
         [context[record_keys.LABEL_STRING].values, context[record_keys.LABEL_TEXT].values], axis=0
     )
@@ -83,6 +86,7 @@ def parse_record(
         "caption": texts,
         "caption_start": seconds(starts - clip_start),
         "caption_end": seconds(ends - clip_start),
+        "caption_own": own > 0,
         "clip_start": seconds(clip_start),
         "duration": seconds(clip_end - clip_start),
     }

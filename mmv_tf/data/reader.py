@@ -134,7 +134,7 @@ class Reader:
         """Every example once and in order: batches [B, windows, ...], the last one smaller.
 
         Windows are spread evenly, crops are central and nothing is augmented. "text" is [B, 1,
-        words]: the narration nearest the clip's middle, and "caption" is that narration.
+        words]: the clip's own narration, see docs/reading.md, and "caption" is that narration.
 
         Args:
           pad: fill the last batch, and give all workers as many batches, with rows in which every

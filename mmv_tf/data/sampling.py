@@ -51,7 +51,11 @@ def frame_indices(
 
 
 def nearest_candidates(
-    centre: tf.Tensor, starts: tf.Tensor, ends: tf.Tensor, candidates: int
+    centre: tf.Tensor,
+    starts: tf.Tensor,
+    ends: tf.Tensor,
+    candidates: int,
+    first: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The narrations nearest in time to moments: MIL-NCE's candidates (PAPER section 2).
 
@@ -61,6 +65,7 @@ def nearest_candidates(
       centre: float [...], seconds.
       starts, ends: float [N], seconds, in order of start.
       candidates: how many to return, P.
+      first: bool [N], narrations that come before the others, however far they are.
 
     Returns:
       Indices int32 [..., P], nearest first, and booleans [..., P]: false where there are fewer
@@ -69,6 +74,9 @@ def nearest_candidates(
     count = tf.shape(starts)[0]
     distance = tf.abs((starts + ends) / 2 - centre[..., tf.newaxis])
     found = tf.minimum(count, candidates)
+    if first is not None:
+        largest = tf.reduce_max(distance, axis=-1, keepdims=True)
+        distance = tf.where(first, distance, distance + largest + 1.0)
     order = tf.argsort(distance, stable=True)[..., :found]
     padding = [[0, 0]] * (order.shape.rank - 1) + [[0, candidates - found]]
     return tf.pad(order, padding), tf.pad(tf.ones_like(order, tf.bool), padding)

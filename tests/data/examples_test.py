@@ -14,9 +14,13 @@ SECONDS, GREY_STEP = 6.0, 8
 LOG_MEL = types.SimpleNamespace(sample_rate=records.SAMPLE_RATE)
 
 
-@pytest.fixture(scope="module")
-def clock(tmp_path_factory):
-    """Clips whose greys, samples and narrations each say how late it is."""
+def clock_data(directory, own=()):
+    """Clips whose greys, samples and narrations each say how late it is.
+
+    Args:
+      directory: where to write.
+      own: which of its narrations, by number, are about the very clip.
+    """
     count = round(SECONDS * records.FRAME_RATE)
     frames = [records.jpeg(GREY_STEP * index, noise=0) for index in range(count)]
     times = np.arange(round(SECONDS * records.SAMPLE_RATE)) / records.SAMPLE_RATE
@@ -31,12 +35,17 @@ def clock(tmp_path_factory):
         span = writer.ClipSpan("film", round(1000 * start), round(1000 * (start + SECONDS)), 0, "x")
         media = writer.ClipMedia(frames, records.HEIGHT, records.WIDTH, waveform)
         rates = records.FRAME_RATE, records.SAMPLE_RATE
-        example = writer.sequence_example(span, media, said, {}, *rates)
+        chosen = [said[index] for index in own]
+        example = writer.sequence_example(span, media, said, {}, *rates, chosen)
         payloads.append(example.SerializeToString(deterministic=True))
-    directory = tmp_path_factory.mktemp("clock")
     data = records.Data(directory, [payloads])
     data.write()
     return data
+
+
+@pytest.fixture(scope="module")
+def clock(tmp_path_factory):
+    return clock_data(tmp_path_factory.mktemp("clock"))
 
 
 def settings(clock, **changes):
@@ -77,3 +86,13 @@ def test_evaluation_spreads_windows_and_takes_the_narration_nearest_the_middle(c
     greys = 255 * batch["video"].numpy()[0].mean(axis=(-1, -2, -3))
     first = np.round(greys[:, 0] / GREY_STEP).astype(int)
     np.testing.assert_array_equal(first, [0, 13, 26])
+
+
+def test_evaluation_asks_with_the_clip_s_own_narration(tmp_path):
+    """Another clip's may be nearer to its middle."""
+    for own, right in (((0,), b"0.45"), ((5, 0), b"5.45"), ((1, 4, 5), b"4.45")):
+        directory = tmp_path / right.decode()
+        directory.mkdir()
+        data = clock_data(directory, own)
+        (batch, *_) = Reader(settings(data, windows=2), None, None).evaluate()
+        assert (batch["caption"].numpy() == right).all()
