@@ -15,6 +15,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
@@ -24,7 +25,7 @@ from mmv_tf.configuration import write_json
 from mmv_tf.data import tfrecord_framing
 from mmv_tf.data.key_maps import KeyMap
 from mmv_tf.data.record_checks import Expected, Limits, Problem, check_record
-from mmv_tf.data.shards import ShardEntry
+from mmv_tf.data.shards import CHUNK_RECORDS, ShardEntry
 from mmv_tf.version import __version__
 
 CACHE_FILE = "inspection.json"
@@ -67,12 +68,14 @@ class ShardInspection:
 
     Attributes:
       segments: (offset, count) of the runs of good records, in order.
+      chunks: the same, in runs of at most 16.
       findings: what is wrong; with the good records they account for all that was written.
       written: records that the shard should hold: as the manifest says, or as were found.
       notes: how many records are silent, without captions and so on; no damage.
     """
 
     segments: tuple[tuple[int, int], ...]
+    chunks: tuple[tuple[int, int], ...]
     findings: tuple[Finding, ...]
     written: int
     notes: dict[str, int]
@@ -270,6 +273,7 @@ def _identity(example_id: str) -> bytes:
 def _judge(shard: ShardEntry, walked: _Walked, seen: dict[bytes, str]) -> ShardInspection:
     findings = list(walked.findings)
     segments: list[list[int]] = []
+    chunks: list[list[int]] = []
     last_end = None
     for record in walked.good:
         if record.identity and record.identity in seen:
@@ -285,10 +289,12 @@ def _judge(shard: ShardEntry, walked: _Walked, seen: dict[bytes, str]) -> ShardI
             continue
         if record.identity:
             seen[record.identity] = shard.name
-        if record.offset == last_end:
-            segments[-1][1] += 1
-        else:
-            segments.append([record.offset, 1])
+        follows = record.offset == last_end
+        for runs, most in ((segments, math.inf), (chunks, CHUNK_RECORDS)):
+            if follows and runs[-1][1] < most:
+                runs[-1][1] += 1
+            else:
+                runs.append([record.offset, 1])
         last_end = record.end
     good = sum(count for _, count in segments)
     findings.sort(key=lambda finding: finding.offset)
@@ -297,6 +303,7 @@ def _judge(shard: ShardEntry, walked: _Walked, seen: dict[bytes, str]) -> ShardI
         findings, written = _account(shard, good, findings)
     return ShardInspection(
         tuple((offset, count) for offset, count in segments),
+        tuple((offset, count) for offset, count in chunks),
         tuple(findings),
         written,
         dict(walked.notes),
@@ -368,12 +375,17 @@ def _read_cache(path: pathlib.Path, signature: str) -> dict[str, ShardInspection
             return None
         return {
             name: ShardInspection(
-                tuple((int(offset), int(count)) for offset, count in entry["segments"]),
-                tuple(Finding(**finding) for finding in entry["findings"]),
-                int(entry["written"]),
-                entry["notes"],
+                segments=_pairs(entry["segments"]),
+                chunks=_pairs(entry["chunks"]),
+                findings=tuple(Finding(**finding) for finding in entry["findings"]),
+                written=int(entry["written"]),
+                notes=entry["notes"],
             )
             for name, entry in content["shards"].items()
         }
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _pairs(values: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:
+    return tuple((int(offset), int(count)) for offset, count in values)

@@ -8,26 +8,23 @@ ones add the epoch. Orders follow from (seed, epoch) alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+import numpy as np
 import tensorflow as tf
 
 from mmv_tf.data.records import Records
-from mmv_tf.data.shards import ShardEntry
 
 # Records are read in large pieces; ours, far above a record and far below memory.
 _READ_BUFFER_BYTES = 4 << 20
-# Shards whose records are mixed; ours.
-_FILES_AT_ONCE = 8
+# Chunks whose records are mixed; ours.
+_CHUNKS_AT_ONCE = 16
 # Second half of the random keys, so that order and augmentation draw apart.
 _ORDER_KEY = 1
 
 
 def in_order(records: Records) -> tf.data.Dataset:
     """The split's records once, shard by shard."""
-    shards = records.filled_shards()
-    indices = tf.data.Dataset.range(len(shards), output_type=tf.int32)
-    return indices.flat_map(_shard_reader(records, shards))
+    chunks = _Chunks(records, whole_shards=True)
+    return tf.data.Dataset.range(len(chunks.counts)).flat_map(chunks.read)
 
 
 def epochs(
@@ -35,59 +32,66 @@ def epochs(
 ) -> tf.data.Dataset:
     """Endless shuffled records of one worker, from its record number `start` on.
 
+    In each epoch the chunks of all shards are put in a new order, and each worker takes its share
+    of the records in it, to within one as many as the others: a chunk on the border is read by two
+    workers. So every record comes once an epoch, whatever the shards and the workers.
+
     Raises:
       ValueError: the worker has none.
     """
-    shards, by_record = _dealt(records, worker, workers)
-    if by_record:
-        count = len(range(worker, records.num_good(), workers))
-    else:
-        count = sum(records.count(shard) for shard in shards)
-    if count == 0:
+    if not 0 <= worker < workers:
+        raise ValueError(f"This is worker {worker} of {workers}; expected 0 to {workers - 1}.")
+    chunks = _Chunks(records)
+    total = sum(chunks.counts)
+    low, high = (-(-total * index // workers) for index in (worker, worker + 1))
+    if low == high:
         whose = f" for worker {worker} of {workers}" if workers > 1 else ""
         raise _no_examples(records, whose)
-    first_epoch = start // count
-    read = _shard_reader(records, shards)
+    first_epoch = start // (high - low)
 
     def epoch_records(epoch: tf.Tensor) -> tf.data.Dataset:
         key = tf.random.fold_in(tf.constant([seed, _ORDER_KEY], tf.int32), epoch)
-        order = tf.random.experimental.stateless_shuffle(tf.range(len(shards)), seed=key)
-        mixed = tf.data.Dataset.from_tensor_slices(order).interleave(
-            read, cycle_length=_FILES_AT_ONCE
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(chunks.counts)), seed=key)
+        counts = tf.gather(tf.constant(chunks.counts, tf.int64), order)
+        ends = tf.cumsum(counts)
+        begin = tf.clip_by_value(low - (ends - counts), 0, counts)
+        end = tf.clip_by_value(high - (ends - counts), 0, counts)
+        own = tf.boolean_mask(tf.stack([tf.cast(order, tf.int64), begin, end], 1), end > begin)
+        mixed = tf.data.Dataset.from_tensor_slices(own).interleave(
+            lambda part: chunks.read(part[0]).skip(part[1]).take(part[2] - part[1]),
+            cycle_length=_CHUNKS_AT_ONCE,
         )
-        if by_record:
-            mixed = mixed.shard(workers, worker)
         mixed = _shuffled(mixed, records.config.shuffle_buffer, key)
         return mixed.map(lambda *record: (*record, epoch))
 
     numbers = tf.data.Dataset.range(first_epoch, tf.int64.max)
-    return numbers.flat_map(epoch_records).skip(start - first_epoch * count)
+    return numbers.flat_map(epoch_records).skip(start - first_epoch * (high - low))
 
 
 def visits(records: Records, seed: int) -> tf.data.Dataset:
     """As `epochs`, in a form that the tf.data service can deal out.
 
-    The service's workers take visits to shards from one endless range, so that together they see
+    The service's workers take visits to chunks from one endless range, so that together they see
     every record once an epoch, in an order that depends on who is faster.
 
     Raises:
       ValueError: there are no records.
     """
-    shards = records.filled_shards()
-    if not shards:
+    chunks = _Chunks(records)
+    number_of = len(chunks.counts)
+    if not number_of:
         raise _no_examples(records)
-    read = _shard_reader(records, shards)
     order_key = tf.constant([seed, _ORDER_KEY], tf.int32)
 
     def visit(number: tf.Tensor) -> tf.data.Dataset:
-        epoch, place = number // len(shards), number % len(shards)
+        epoch, place = number // number_of, number % number_of
         key = tf.random.fold_in(order_key, epoch)
-        order = tf.random.experimental.stateless_shuffle(tf.range(len(shards)), seed=key)
-        return read(order[place]).map(lambda *record: (*record, epoch))
+        order = tf.random.experimental.stateless_shuffle(tf.range(number_of), seed=key)
+        return chunks.read(order[place]).map(lambda *record: (*record, epoch))
 
-    # No more at once than there are shards, or one record would come several times in a row.
+    # No more at once than there are chunks, or one record would come several times in a row.
     mixed = tf.data.Dataset.range(tf.int64.max).interleave(
-        visit, cycle_length=min(_FILES_AT_ONCE, len(shards))
+        visit, cycle_length=min(_CHUNKS_AT_ONCE, number_of)
     )
     return _shuffled(mixed, records.config.shuffle_buffer, order_key)
 
@@ -98,52 +102,49 @@ def _no_examples(records: Records, whose: str = "") -> ValueError:
     )
 
 
-def _dealt(records: Records, worker: int, workers: int) -> tuple[list[ShardEntry], bool]:
-    """A worker's shards, and whether it must pick out its own records in them."""
-    if not 0 <= worker < workers:
-        raise ValueError(f"This is worker {worker} of {workers}; expected 0 to {workers - 1}.")
-    shards = records.filled_shards()
-    if len(shards) < workers:
-        return shards, workers > 1
-    # The largest first, each to the worker with the least.
-    dealt: list[list[ShardEntry]] = [[] for _ in range(workers)]
-    loads = [0] * workers
-    for shard in sorted(shards, key=records.count, reverse=True) if workers > 1 else shards:
-        least = loads.index(min(loads))
-        dealt[least].append(shard)
-        loads[least] += records.count(shard)
-    return dealt[worker], False
+class _Chunks:
+    """The good records of a split in short stretches, each of which is read in one go.
 
+    Attributes:
+      counts: records of each.
+    """
 
-def _shard_reader(
-    records: Records, shards: list[ShardEntry]
-) -> Callable[[tf.Tensor], tf.data.Dataset]:
-    """Index of a shard -> its good records."""
-    names = tf.constant([shard.name for shard in shards], tf.string)
-    files = tf.constant([str(shard.path) for shard in shards], tf.string)
-    segments = [records.segments(shard) for shard in shards]
-    table = tf.ragged.constant(segments, tf.int64, ragged_rank=1, inner_shape=(2,))
+    def __init__(self, records: Records, whole_shards: bool = False):
+        self.counts: list[int] = []
+        self._shards = records.filled_shards()
+        rows: list[tuple[int, int, int, int]] = []
+        for index, shard in enumerate(self._shards):
+            number = 0
+            for offset, count in (records.segments if whole_shards else records.chunks)(shard):
+                # A shard that nobody looked through is read to its end, to see that it ends there.
+                to_the_end = not records.inspected and number + count == records.count(shard)
+                rows.append((index, offset, -1 if to_the_end else count, number))
+                self.counts.append(count)
+                number += count
+        self._rows = tf.constant(np.array(rows, np.int64).reshape(-1, 4))
+        self._names = tf.constant([shard.name for shard in self._shards], tf.string)
+        self._files = tf.constant([str(shard.path) for shard in self._shards], tf.string)
 
-    def segment(file: tf.Tensor, bounds: tf.Tensor) -> tf.data.Dataset:
+    def read(self, index: tf.Tensor) -> tf.data.Dataset:
+        """The records of a chunk: (shard's name, place among the shard's good ones, bytes)."""
+        shard, first = self._rows[index, 0], self._rows[index, 3]
+        # In a `flat_map` of its own: TensorFlow can't copy a dataset that starts inside a file.
+        found = tf.data.Dataset.from_tensors(index).flat_map(self._payloads).enumerate()
+        return found.map(lambda number, record: (self._names[shard], first + number, record))
+
+    def _payloads(self, index: tf.Tensor) -> tf.data.Dataset:
+        row = self._rows[index]
         # `TFRecordDataset` can't start inside a file; the operation below it can.
         variant = tf.raw_ops.TFRecordDatasetV2(
-            filenames=[file],
+            filenames=[self._files[row[0]]],
             compression_type="",
             buffer_size=_READ_BUFFER_BYTES,
-            byte_offsets=bounds[:1],
+            byte_offsets=row[1:2],
         )
         dataset = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
-        if records.inspected:
-            dataset = dataset.take(bounds[1])
         # A shard that holds fewer or more than is known of it is an error and no silent loss.
-        return dataset.apply(tf.data.experimental.assert_cardinality(bounds[1]))
-
-    def read(index: tf.Tensor) -> tf.data.Dataset:
-        bounds = tf.data.Dataset.from_tensor_slices(table[index])
-        dataset = bounds.flat_map(lambda pair: segment(files[index], pair)).enumerate()
-        return dataset.map(lambda number, record: (names[index], number, record))
-
-    return read
+        count = tf.constant(self.counts, tf.int64)[index]
+        return dataset.take(row[2]).apply(tf.data.experimental.assert_cardinality(count))
 
 
 def _shuffled(records: tf.data.Dataset, buffer: int, key: tf.Tensor) -> tf.data.Dataset:

@@ -71,7 +71,8 @@ def parse_record(
     count = tf.shape(texts)
     starts = _or_fill(starts, clip_start, count)
     ends = _or_fill(ends, clip_end, count)
-    own = _or_fill(context[record_keys.CAPTION_OWN].values, tf.constant(0, tf.int64), count)
+    own = context[record_keys.CAPTION_OWN].values
+    own = tf.cond(tf.shape(own)[0] == count[0], lambda: own, lambda: tf.zeros(count, tf.int64))
     names = tf.concat(
         [context[record_keys.LABEL_STRING].values, context[record_keys.LABEL_TEXT].values], axis=0
     )

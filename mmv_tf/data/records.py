@@ -11,16 +11,26 @@ from typing import Any
 
 import ml_collections
 
-from mmv_tf.data import damage, inspection
+from mmv_tf.data import damage, inspection, tfrecord_framing
 from mmv_tf.data.key_maps import KeyMap, key_map
 from mmv_tf.data.record_checks import Limits
-from mmv_tf.data.shards import ShardEntry, expected_of, found_shards, listed_shards
+from mmv_tf.data.shards import (
+    CHUNK_RECORDS,
+    ShardEntry,
+    expected_of,
+    found_shards,
+    listed_shards,
+)
 from mmv_tf.data.writer import check_shards, read_manifest
 
 _INSPECT = ("auto", "always", "never")
 # With inspect="auto", shards of up to so much are looked through before they are read: a second or
 # two, once. Ours.
 _AUTO_INSPECT_BYTES = 1 << 30
+# Ours: of fewer shards the order alone is no shuffle.
+_FEW_SHARDS = 256
+# Ours: what a graph holds of them.
+_MOST_CHUNKS = 1 << 16
 
 
 class Records:
@@ -102,6 +112,27 @@ class Records:
         if self._inspections is None:
             return ((0, self.count(shard)),)
         return self._inspections[str(shard.path)].segments
+
+    def chunks(self, shard: ShardEntry) -> tuple[tuple[int, int], ...]:
+        """Stretches of at most some 16 good records, as `segments`.
+
+        Of a shard that nobody looked through and of which the manifest does not say where its
+        records begin, its headers are read, if the split's shards are few; else it is one stretch.
+        """
+        if self._inspections is not None:
+            return self._inspections[str(shard.path)].chunks
+        count, offsets = self.count(shard), shard.offsets
+        if not offsets and len(self.shards()) < _FEW_SHARDS:
+            offsets = tfrecord_framing.chunk_offsets(shard.path, CHUNK_RECORDS) or ()
+        if len(offsets) != -(-count // CHUNK_RECORDS) or offsets[0] != 0:
+            return self.segments(shard)
+        # So many at a time that the split has not too many chunks.
+        step = -(-sum(s.records or 0 for s in self.shards()) // (CHUNK_RECORDS * _MOST_CHUNKS))
+        starts = range(0, count, step * CHUNK_RECORDS)
+        return tuple(
+            (offset, min(step * CHUNK_RECORDS, count - start))
+            for offset, start in zip(offsets[::step], starts, strict=True)
+        )
 
     @property
     def inspected(self) -> bool:

@@ -11,6 +11,10 @@ from typing import Any
 
 from mmv_tf.data.record_checks import Expected
 
+# Records that follow one another and are read in one go; ours. Their order is drawn anew in each
+# epoch, however few the shards are; 16 records of a second or two are some megabytes.
+CHUNK_RECORDS = 16
+
 
 @dataclasses.dataclass(frozen=True)
 class ShardEntry:
@@ -20,6 +24,7 @@ class ShardEntry:
       path: of the file.
       split: that it belongs to; "" for records without a manifest.
       records, bytes, sha256: as the manifest has them; None without a manifest.
+      offsets: bytes at which every 16th record begins; empty where no manifest says.
     """
 
     path: pathlib.Path
@@ -27,6 +32,7 @@ class ShardEntry:
     records: int | None = None
     bytes: int | None = None
     sha256: str | None = None
+    offsets: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -43,6 +49,7 @@ def listed_shards(directory: pathlib.Path, manifest: Mapping[str, Any]) -> list[
             shard["records"],
             shard["bytes"],
             shard.get("sha256"),
+            tuple(shard.get("offsets", ())),
         )
         for split, entry in manifest["splits"].items()
         for shard in entry["shards"]

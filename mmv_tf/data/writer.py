@@ -21,7 +21,8 @@ import numpy as np
 
 from mmv_tf import atomic, version
 from mmv_tf.data import captions as captions_lib
-from mmv_tf.data import record_keys
+from mmv_tf.data import record_keys, tfrecord_framing
+from mmv_tf.data.shards import CHUNK_RECORDS
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -206,20 +207,25 @@ def write_shard(path: pathlib.Path, records: Iterable[bytes]) -> dict[str, Any]:
     """Writes a shard of serialised examples; it has its name only when it is whole.
 
     Returns:
-      For the manifest: file, records, bytes, sha256.
+      For the manifest: file, records, bytes, sha256, and the offsets of every 16th record.
     """
     import tensorflow as tf
 
-    count = 0
+    count = size = 0
+    offsets = []
     with atomic.replacing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
         for record in records:
+            if count % CHUNK_RECORDS == 0:
+                offsets.append(size)
             writer.write(record)
             count += 1
+            size += tfrecord_framing.HEADER_BYTES + len(record) + tfrecord_framing.FOOTER_BYTES
     return {
         "file": path.name,
         "records": count,
         "bytes": path.stat().st_size,
         "sha256": file_sha256(path),
+        "offsets": offsets,
     }
 
 

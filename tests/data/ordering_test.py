@@ -1,8 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+import numpy as np
 import pytest
+import tensorflow as tf
 
-from mmv_tf.data import ordering
+from mmv_tf.data import ordering, record_keys, tfrecord_framing, writer
 from mmv_tf.data.record_checks import Limits
 from mmv_tf.data.records import Records
 from tests import records
@@ -50,15 +52,14 @@ def test_a_run_goes_on_at_the_very_record(data, start):
 
 @pytest.mark.parametrize("workers", [2, 3, 5])
 def test_workers_share_the_records(data, workers):
-    """Three shards, so five workers share records."""
-    seen = []
+    """Each record comes once an epoch, and to within one as many to each worker."""
+    epochs = [[], []]
     for worker in range(workers):
-        count = {2: (5, 3), 3: (3, 3, 2), 5: (2, 2, 2, 1, 1)}[workers][worker]
+        count = {2: (4, 4), 3: (3, 3, 2), 5: (2, 2, 1, 2, 1)}[workers][worker]
         found = payloads(ordering.epochs(opened(data), 0, 0, worker, workers), 2 * count)
-        if workers <= 3:  # Its own shards; records are dealt out anew in each epoch.
-            assert sorted(found[:count]) == sorted(found[count:])
-        seen += found[:count]
-    assert sorted(seen) == sorted(everything(data))
+        epochs[0] += found[:count]
+        epochs[1] += found[count:]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == sorted(everything(data))
     with pytest.raises(ValueError, match="expected 0 to 1"):
         ordering.epochs(opened(data), 0, worker=2, workers=2)
 
@@ -66,6 +67,70 @@ def test_workers_share_the_records(data, workers):
 def test_a_worker_without_records_is_told(data):
     with pytest.raises(ValueError, match=r"'train' of .* has no examples for worker 8 of 9"):
         ordering.epochs(opened(data), 0, worker=8, workers=9)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """4,000 records in two shards."""
+    directory = tmp_path_factory.mktemp("many")
+    data = records.write(directory, (4, 4))
+    (good, *_) = data.shards[0]
+    example = tf.train.SequenceExample.FromString(good)
+    shards = []
+    for shard in range(2):
+        payloads = []
+        for number in range(2000):
+            name = f"film_{shard}_{number:04d}".encode()
+            example.context.feature[record_keys.EXAMPLE_ID].bytes_list.value[:] = [name]
+            payloads.append(example.SerializeToString())
+        shards.append(payloads)
+    data = records.Data(directory, shards)
+    data.write()
+    return data
+
+
+def orders(data, worker=0, workers=1, **settings):
+    """Places of the examples in two epochs, and how often each came: [2, N]."""
+    ids = {payload: place for place, payload in enumerate(everything(data))}
+    total = len(ids)
+    count = -(-total // workers)
+    found = payloads(ordering.epochs(opened(data, **settings), 3, 0, worker, workers), 2 * count)
+    return np.array([ids[payload] for payload in found]).reshape(2, count)
+
+
+@pytest.mark.parametrize("inspect", ["always", "never"])
+def test_few_shards_are_shuffled_as_well_as_many(many, inspect):
+    """One epoch's order tells nothing of the next, and the same records don't meet again."""
+    first, second = orders(many, shuffle_buffer=512, inspect=inspect)
+    total = len(first)
+    assert sorted(first) == sorted(second) == list(range(total))
+    places = np.argsort(first), np.argsort(second)
+    assert abs(np.corrcoef(*places)[0, 1]) < 0.1
+    batch = 20
+    together = [place // batch for place in places]
+    pairs = total * (batch - 1) / 2
+    # Pairs that are in one batch in both epochs, as a multiple of chance.
+    both = np.unique(np.stack(together), axis=1, return_counts=True)[1]
+    meetings = (both * (both - 1) / 2).sum()
+    assert meetings / (pairs * (batch - 1) / (total - 1)) < 1.5
+
+
+def test_three_workers_on_two_shards_see_each_record_equally_often(many):
+    seen = np.zeros(4000, int)
+    for worker in range(3):
+        np.add.at(seen, orders(many, worker, 3)[0], 1)
+    # A worker's epoch may have one record more than another's.
+    assert seen.min() >= 1 and seen.max() <= 2 and (seen == 2).sum() <= 2
+
+
+def test_the_manifest_says_where_chunks_begin(tmp_path):
+    path = tmp_path / "train-00000-of-00001.tfrecord"
+    entry = writer.write_shard(path, [bytes([n]) * (n + 1) for n in range(40)])
+    assert tuple(entry["offsets"]) == tfrecord_framing.chunk_offsets(path, 16)
+    assert len(entry["offsets"]) == 3
+    data = path.read_bytes()
+    path.write_bytes(data[: entry["offsets"][1]] + b"x" + data[entry["offsets"][1] + 1 :])
+    assert tfrecord_framing.chunk_offsets(path, 16) is None
 
 
 def test_a_service_s_worker_does_not_repeat_itself(tmp_path):
