@@ -83,14 +83,24 @@ def video_tracks(container: av.container.InputContainer) -> list[av.VideoStream]
 
 
 def audio_tracks(container: av.container.InputContainer) -> list[av.AudioStream]:
-    """The tracks with sound that have a decoder, the one to play first: the default one."""
+    """The tracks with sound that have a decoder, the one to play first: the default one.
+
+    Of several alike, one that is not for people with impaired sight or hearing.
+    """
     return _by_preference(container.streams.audio)
 
 
 def _by_preference(tracks: Iterable[_Track]) -> list[_Track]:
     known = [track for track in tracks if track.codec_context is not None]
-    default = av.stream.Disposition.default
-    return sorted(known, key=lambda track: not track.disposition & default)
+    kinds = av.stream.Disposition
+    special = kinds.visual_impaired | kinds.hearing_impaired | kinds.comment
+    return sorted(
+        known,
+        key=lambda track: (
+            not track.disposition & kinds.default,
+            bool(track.disposition & special),
+        ),
+    )
 
 
 def clock_period(container: av.container.InputContainer) -> float | None:

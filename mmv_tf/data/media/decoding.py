@@ -139,7 +139,7 @@ class _Clock:
         self._period = part.period
         self._start = part.start
         self._delay = part.delay if isinstance(stream, av.VideoStream) else None
-        self._next = -math.inf
+        self._fed: collections.deque[int] = collections.deque(maxlen=(part.delay or 0) + 1)
         self.is_steady = part.is_program_stream and isinstance(stream, av.VideoStream)
         self.without_time = 0
 
@@ -154,17 +154,18 @@ class _Clock:
 
     def stamp(self, time: float) -> int:
         """The reverse, rounded down to a stamp."""
-        delay = self._delay or 0.0
-        return math.floor((time - self._start + self._origin + delay) / self._base)
+        return math.floor((time - self._start + self._origin) / self._base)
+
+    def feed(self, packet: av.Packet) -> None:
+        """Takes note of a packet that goes into the decoder."""
+        if self._delay is not None and packet.dts is not None:
+            self._fed.append(packet.dts)
 
     def time(self, frame: av.VideoFrame | av.AudioFrame) -> float | None:
         """When a frame is shown or heard; None if nothing tells."""
         if self._delay is not None:
-            length = float(frame.duration * frame.time_base) if frame.duration else 0.0
-            # What a decoder gives at the very end has no time of decoding.
-            time = self._next if frame.dts is None else self.seconds(frame.dts) - self._delay
-            self._next = time + length
-            return time if math.isfinite(time) else None
+            # The n-th picture belongs to the n-th packet; at the end, no more packets come.
+            return self.seconds(self._fed.popleft()) if self._fed else None
         stamp = frame.pts if frame.pts is not None else frame.dts
         if stamp is None:
             self.without_time += 1
@@ -191,6 +192,7 @@ def _decode(
     """
 
     def frames_of(packet: av.Packet) -> list[av.VideoFrame] | list[av.AudioFrame]:
+        clock.feed(packet)
         frames = decode_packet(packet)
         stamp = packet.pts if packet.pts is not None else packet.dts
         if tally is not None and packet.size and stamp is not None:

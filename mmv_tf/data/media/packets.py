@@ -46,7 +46,8 @@ def read_packets(
                 failures = 0
                 yield packet
             return
-        except av.error.InvalidDataError:
+        except (av.error.InvalidDataError, IndexError):
+            # The latter for packets of a track that FFmpeg finds only now.
             failures += 1
             if failures > _MOST_READ_ERRORS:
                 raise

@@ -29,6 +29,12 @@ from mmv_tf.data.media_limits import MediaError
 
 # Ours: a track that gives nothing in so many packets is not the one to use.
 _MOST_SILENT_PACKETS = 250
+# Ours: pictures that are missing for longer are told, in a film in which no more than this share of
+# intervals between pictures is unusual.
+_HOLE_SECONDS = 0.5
+_MOST_IRREGULAR = 0.02
+# They store times of decoding only, or none but those at which packets are sent.
+_WITHOUT_PRESENTATION_TIMES = ("avi", "asf")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +51,8 @@ class Scan:
       stated_end: when the container says that all is over, as stored.
       join: the byte at which the clock starts anew; None if it doesn't.
       undecodable: codecs of tracks with sound that can't be decoded.
+      damaged_at_start: packets before the first picture that can't be decoded.
+      holes: seconds for which pictures are missing in an otherwise regular film.
       video, audio, delay, period, width, height, frame_rate, sample_rate: as of `timeline.Part`.
     """
 
@@ -57,9 +65,11 @@ class Scan:
     stated_end: float | None
     join: int | None
     undecodable: tuple[str, ...]
+    damaged_at_start: int
+    holes: float
     video: int | None
     audio: int | None
-    delay: float | None
+    delay: int | None
     period: float | None
     width: int
     height: int
@@ -74,28 +84,43 @@ class _Seen:
     Attributes:
       stream: the track.
       first: its first frame that has a time.
-      first_dts: of its first packet.
+      period: seconds after which its clock begins again at 0; None if it doesn't.
+      by_order: whether times of decoding count: presentation times are made up.
+      begin: the time of its first packet, where times of decoding count.
+      delay: packets that went into the decoder before the one that brought the first frame.
       damaged: packets before the first frame that can't be decoded.
+      timeless: frames without a time.
       count, earliest, latest, last_duration: of its packets.
+      regular, irregular: intervals from one picture to the next that are usual, or not.
+      hole: seconds that are missing between pictures.
     """
 
     stream: av.VideoStream | av.AudioStream
     period: float | None
+    by_order: bool
     first: av.VideoFrame | av.AudioFrame | None = None
-    first_dts: int | None = None
+    begin: int | None = None
+    delay: int = 0
     damaged: int = 0
+    timeless: int = 0
     count: int = 0
     earliest: int | None = None
     latest: int | None = None
     last_duration: int = 0
+    before: int | None = None
+    regular: int = 0
+    irregular: int = 0
+    hole: float = 0.0
 
     def add(self, packet: av.Packet) -> None:
         """Takes note of a packet's times."""
         stamp = packet.pts if packet.pts is not None else packet.dts
+        if self.by_order and packet.dts is not None:
+            stamp = packet.dts
+            self.begin = stamp if self.begin is None else self.begin
         if stamp is None or packet.is_discard:
             return
-        if self.first_dts is None:
-            self.first_dts = packet.dts
+        self._note_interval(packet.dts)
         if self.earliest is not None and self.period is not None:
             base = float(self.stream.time_base)
             stamp = self.earliest + round(
@@ -106,6 +131,27 @@ class _Seen:
             self.earliest = stamp
         if self.latest is None or stamp >= self.latest:
             self.latest, self.last_duration = stamp, packet.duration or 0
+
+    def _note_interval(self, time: int | None) -> None:
+        """Counts usual intervals between pictures, and what is missing in unusual ones."""
+        if time is None or not isinstance(self.stream, av.VideoStream):
+            return
+        rate = self.stream.average_rate
+        if self.before is not None and rate:
+            gap = float((time - self.before) * self.stream.time_base)
+            usual = 1 / float(rate)
+            if 0 < gap < 1.6 * usual:
+                self.regular += 1
+            else:
+                self.irregular += 1
+                if gap > max(_HOLE_SECONDS, 5 * usual):
+                    self.hole += gap - usual
+        self.before = time
+
+    @property
+    def missing(self) -> float:
+        """Seconds for which there are no pictures in an otherwise regular film."""
+        return self.hole if self.irregular <= _MOST_IRREGULAR * self.regular else 0.0
 
     @property
     def end(self) -> float:
@@ -149,9 +195,12 @@ def scan(
     while True:
         chosen = [tracks[0] for tracks in (videos, audios) if tracks]
         period = clock_period(container)
-        seen = {stream.index: _Seen(stream, period) for stream in chosen}
-        finder = JoinFinder(container, chosen) if look_for_joins else None
-        join = _read(container, seen, finder, path, begin)
+        by_order = container.format.name in _WITHOUT_PRESENTATION_TIMES
+        seen = {
+            s.index: _Seen(s, period, by_order and isinstance(s, av.VideoStream)) for s in chosen
+        }
+        finder = JoinFinder(container, chosen, path, begin) if look_for_joins else None
+        join = _read(container, seen, finder, path)
         again = False
         for tracks in (videos, audios):
             if tracks and seen[tracks[0].index].first is None:
@@ -164,6 +213,11 @@ def scan(
         if not again:
             break
         container.seek(0, backward=True)
+    if any(known.timeless for known in seen.values()) and not (videos or audios):
+        raise MediaError(
+            f"{path}: its frames have no times; copy it into another container (ffmpeg -i in -c "
+            "copy out.mp4)."
+        )
     video = seen[videos[0].index] if videos else None
     audio = seen[audios[0].index] if audios else empty
     if video is None and (audio is None or audio.first is None):
@@ -183,7 +237,6 @@ def _read(
     seen: dict[int, _Seen],
     joins: JoinFinder | None,
     path: str | pathlib.Path,
-    begin: int,
 ) -> int | None:
     """Reads the tracks in `seen`; the byte at which their clock starts anew, if it does."""
     streams = [known.stream for known in seen.values()]
@@ -191,10 +244,10 @@ def _read(
         stream.codec_context.thread_count = 1  # Processes are what runs in parallel.
     indexed = all(_has_index(container, stream) for stream in streams)
     for packet in read_packets(container, *streams):
-        known = seen[packet.stream_index]
+        known = seen[packet.stream.index]  # An empty packet's own index is always 0.
         if packet.size:
             if joins is not None and joins.jumps(packet):
-                return joins.byte(path, begin)
+                return joins.byte()
             known.add(packet)
         # The empty packet at the end brings out what a decoder holds back.
         if known.first is None and (known.count <= _MOST_SILENT_PACKETS or not packet.size):
@@ -208,29 +261,37 @@ def _read(
         raise MediaError(
             f"{path}: {wrong}; it can't be told what belongs together; encode it anew."
         )
-    return joins.byte(path, begin) if joins.at_end() else joins.unread(path, begin)
+    return joins.byte() if joins.at_end() else joins.unread()
 
 
 def _decode_first(known: _Seen, packet: av.Packet) -> None:
     """Keeps the first frame that has a time."""
-    if known.first is None:
-        frames = decode_packet(packet)
-        if frames is None:
-            known.damaged += 1
+    frames = decode_packet(packet)
+    if frames is None:
+        known.damaged += 1
+        return
+    for frame in frames:
+        if known.by_order or frame.pts is not None or frame.dts is not None:
+            known.first = frame
             return
-        with_time = (f for f in frames if f.pts is not None or f.dts is not None)
-        known.first = next(with_time, None)
+        known.timeless += 1
+    # Without a frame the decoder holds the packet back, unless it can't use it.
+    known.delay += 1
 
 
 def _has_index(
     container: av.container.InputContainer, stream: av.VideoStream | av.AudioStream
 ) -> bool:
-    """Whether the file lists all packets of a track: an MP4 that is not in fragments."""
-    return (
+    """Whether the file lists all packets of a track and holds them: an MP4 not in fragments."""
+    entries = stream.index_entries
+    if not (
         container.format.name.startswith("mov")
         and stream.duration is not None
-        and 0 < len(stream.index_entries) <= stream.frames
-    )
+        and 0 < len(entries) <= stream.frames
+    ):
+        return False
+    last = entries[len(entries) - 1]
+    return last.pos + last.size <= container.size
 
 
 def _summary(
@@ -242,8 +303,8 @@ def _summary(
 ) -> Scan:
     shown = video if video is not None else audio
     assert shown is not None and shown.first is not None
-    delay = _delay(container, video) if video is not None else None
-    start = _start(container, shown, delay)
+    delay = video.delay if video is not None and video.by_order else None
+    start = _start(container, shown)
     period = clock_period(container)
     length = unwrapped(_end(container, shown) - start, period)
     sound_end, stated_sound_end = 0.0, None
@@ -269,6 +330,8 @@ def _summary(
         stated_end=_stated_end(container, video),
         join=join,
         undecodable=undecodable,
+        damaged_at_start=video.damaged if video is not None else 0,
+        holes=video.missing if video is not None else 0.0,
         video=video.stream.index if video is not None else None,
         audio=audio.stream.index if audio is not None else None,
         delay=delay,
@@ -291,26 +354,17 @@ def _stated_end(container: av.container.InputContainer, video: _Seen | None) -> 
     return container.duration / av.time_base if container.duration is not None else None
 
 
-def _delay(container: av.container.InputContainer, video: _Seen) -> float | None:
-    """By how much a decoder's clock is ahead of the pictures, where their times are made up.
+def _start(container: av.container.InputContainer, shown: _Seen) -> float:
+    """The stored time of a track's first frame.
 
-    AVI stores no presentation times. Of films with B-frames FFmpeg's go back and forth; the times
-    of decoding, less the decoder's delay, are those at which the pictures belong.
+    AVI and ASF store no presentation times; FFmpeg's guesses at them go back and forth where there
+    are B-frames, and are a picture late where there are none. The pictures that a decoder gives
+    are in order, and so belong to the packets' times of decoding one after the other.
     """
-    if not container.format.name.startswith("avi") or video.first is None:
-        return None
-    if video.first.dts is None or video.first_dts is None:
-        return None
-    delay = (video.first.dts - video.first_dts) * video.first.time_base
-    return float(delay) if delay > 0 else None
-
-
-def _start(container: av.container.InputContainer, shown: _Seen, delay: float | None) -> float:
-    """The stored time of a track's first frame."""
     frame = shown.first
     assert frame is not None
-    if delay is not None:
-        return float(frame.dts * frame.time_base) - delay
+    if shown.by_order:
+        return float((shown.begin or 0) * shown.stream.time_base)
     start = float((frame.pts if frame.pts is not None else frame.dts) * frame.time_base)
     if container.start_time is not None:
         stated = container.start_time / av.time_base

@@ -16,6 +16,7 @@ import pathlib
 from typing import Any
 
 from mmv_tf.data.media.container import WHOLE, Slice, open_container
+from mmv_tf.data.media.joins import ogg_piece_end
 from mmv_tf.data.media.scan import Scan, scan
 from mmv_tf.data.media_limits import MediaError
 
@@ -40,8 +41,8 @@ class Part:
       origin: the time, as stored, of its first picture (without one: of its first sound).
       sound_end: seconds from its start to the end of its sound.
       video, audio: indices of the tracks that are used; None without.
-      delay: seconds by which a decoder's clock is ahead of the pictures, for containers whose
-        presentation times are made up; None where they are stored.
+      delay: packets by which a decoder is ahead of the pictures that it gives, for containers that
+        store no presentation times; None where they are stored.
       period: seconds after which its clock begins again at 0; None if it doesn't.
       is_program_stream: whether it is an MPEG program stream, which stores few times.
       width, height: of the first picture as displayed, pixels.
@@ -56,7 +57,7 @@ class Part:
     sound_end: float
     video: int | None
     audio: int | None
-    delay: float | None
+    delay: int | None
     period: float | None
     is_program_stream: bool
     width: int
@@ -79,12 +80,16 @@ class Timeline:
       missing: seconds that the container says there are and that aren't.
       undecodable: codecs of the tracks with sound that have no decoder or can't be decoded.
       unread: pieces that are joined to it and can't be read, 0 or 1.
+      damaged_at_start: packets before the first picture that can't be decoded.
+      holes: seconds for which pictures are missing in an otherwise regular film.
     """
 
     parts: tuple[Part, ...]
     missing: float = 0.0
     undecodable: tuple[str, ...] = ()
     unread: int = 0
+    damaged_at_start: int = 0
+    holes: float = 0.0
 
     @property
     def has_video(self) -> bool:
@@ -115,7 +120,7 @@ class Timeline:
         """What `to_json` gave."""
         parts = tuple(Part(**{**part, "slice": Slice(**part["slice"])}) for part in values["parts"])
         undecodable = tuple(values["undecodable"])
-        return cls(parts, values["missing"], undecodable, values["unread"])
+        return cls(**{**values, "parts": parts, "undecodable": undecodable})
 
 
 def timeline_of(path: str | pathlib.Path) -> Timeline:
@@ -140,7 +145,7 @@ def _remembered(path: str, mtime_ns: int, size: int) -> Timeline:
 def _measure(path: str) -> Timeline:
     parts: list[Part] = []
     undecodable: list[str] = []
-    missing, unread = 0.0, 0
+    missing, unread, damaged, holes = 0.0, 0, 0, 0.0
     rest: Slice | None = WHOLE
     while rest is not None:
         if len(parts) >= _MOST_PARTS:
@@ -161,11 +166,20 @@ def _measure(path: str) -> Timeline:
         if not parts or found.video is not None or parts[0].video is None:
             parts.append(_part(piece, parts, found, length, sound_end))
         undecodable += found.undecodable
-    return Timeline(tuple(parts), missing, tuple(dict.fromkeys(undecodable)), unread)
+        damaged += found.damaged_at_start
+        holes += found.holes
+    unknown = tuple(dict.fromkeys(undecodable))
+    return Timeline(tuple(parts), missing, unknown, unread, damaged, holes)
 
 
 def _next_piece(path: str, rest: Slice) -> tuple[Slice, Scan, Slice | None]:
     """The first piece of the rest of a file, what is in it, and the rest after it."""
+    end = ogg_piece_end(path, rest.begin) if pathlib.Path(path).is_file() else None
+    if end is not None:
+        piece = Slice(rest.begin, end, "ogg")
+        with open_container(path, piece) as container:
+            found = scan(container, path, piece.begin, look_for_joins=False)
+        return piece, found, Slice(end, None, "ogg")
     with open_container(path, rest) as container:
         found = scan(container, path, rest.begin)
         name = container.format.name.split(",")[0]

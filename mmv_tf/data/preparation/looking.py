@@ -30,7 +30,10 @@ def probe_all(
         else:
             parts.append((row, (str(source.path), source.kind)))
     groups = [parts[i : i + _PROBES_A_TASK] for i in range(0, len(parts), _PROBES_A_TASK)]
-    tasks = [Task(_probe, str(group[0][1][0]), (), tuple(group)) for group in groups]
+    tasks = [
+        Task(_probe, group[0][1][0], (), tuple(group), tuple(path for _, (path, _) in group))
+        for group in groups
+    ]
     with Progress(len(parts), "looking at the sources", "files") as shown:
         for row, outcome in runner.run(tasks):
             shown.update()
@@ -44,4 +47,11 @@ def probe_all(
 def _probe(values: Iterable[tuple[str, str]]) -> Iterator[dict[str, Any]]:
     """A child's task: what files hold."""
     for path, kind in values:
-        yield media.probe(path, kind).to_json()
+        try:
+            info = media.probe(path, kind)
+        except (media.MediaError, OSError):
+            raise
+        except Exception as error:
+            # FFmpeg's bindings raise all sorts of things; the task has the name of another file.
+            raise media.MediaError(f"{path}: raised {error!r}; check the file.") from error
+        yield info.to_json()

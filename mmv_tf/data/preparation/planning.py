@@ -107,6 +107,11 @@ def _note_losses(source: Source, info: media.MediaInfo, report: SourceReport) ->
                 "cut off: get a whole copy",
             )
     report.leave_out("pieces_not_read", timeline.unread)
+    report.leave_out("packets_of_picture_not_decoded", timeline.damaged_at_start)
+    report.leave_out("seconds_of_picture_missing", round(timeline.holes))
+    if timeline.has_video and timeline.has_audio and source.kind == VIDEO:
+        unseen = timeline.sound_end - timeline.length
+        report.leave_out("seconds_of_sound_after_the_picture", max(0, round(unseen - 0.5)))
     if info.has_audio:
         report.leave_out("sound_tracks_not_decoded", len(timeline.undecodable))
 

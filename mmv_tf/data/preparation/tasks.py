@@ -32,16 +32,23 @@ class Task:
       name: what messages call it: the file.
       arguments: what all parts share.
       parts: (key, value) of each; the key says whose result it is and stays with the parent.
+      part_names: what messages call each part, where it is of a file of its own.
     """
 
     function: Callable[..., Iterator[Any]]
     name: str
     arguments: tuple[Any, ...]
     parts: tuple[tuple[Any, Any], ...]
+    part_names: tuple[str, ...] = ()
 
     def from_part(self, index: int) -> Task:
         """What is left of the task from a part on."""
-        return dataclasses.replace(self, parts=self.parts[index:])
+        names = self.part_names[index:]
+        return dataclasses.replace(self, parts=self.parts[index:], part_names=names)
+
+    def name_of(self, index: int) -> str:
+        """What messages call a part."""
+        return self.part_names[index] if self.part_names else self.name
 
 
 class Runner(Protocol):

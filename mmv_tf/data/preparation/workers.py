@@ -232,7 +232,7 @@ class WorkerPool:
                     f"A decoding process did not come up ({how}): the machine is overloaded or out "
                     "of memory; run the same command again, perhaps with fewer --processes."
                 )
-            result = Failure(result.status, f"{task.name}: {result.reason}")
+            result = Failure(result.status, f"{task.name_of(index)}: {result.reason}")
         assert task is not None
         worker.done += 1
         worker.until = time.monotonic() + self._deadline_seconds
