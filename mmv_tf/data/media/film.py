@@ -151,6 +151,7 @@ def _iter_part(
         first = bisect.bisect_left(times, start - TIME_TOLERANCE)
         return first < len(times) and times[first] < end - TIME_TOLERANCE
 
+    usual = 1 / part.frame_rate if part.frame_rate else 0.0
     index, shown_time, shown_until = 0, -math.inf, -math.inf
     shown: tuple[av.VideoFrame, av.VideoStream] | None = None
     converted: _Shown | None = None
@@ -167,7 +168,7 @@ def _iter_part(
             index += 1
         if index == len(times):
             return
-        length = float(frame.duration * frame.time_base) if frame.duration else 0.0
+        length = float(frame.duration * frame.time_base) if frame.duration else usual
         shown, shown_time, shown_until = (frame, stream), time, time + length
         converted = None
     if shown is None:

@@ -160,7 +160,11 @@ class _Seen:
             return -math.inf
         last = float(self.last_duration * self.stream.time_base)
         rate = self.stream.average_rate if isinstance(self.stream, av.VideoStream) else None
-        if not last and rate:
+        if self.by_order and self.count > 1:
+            # Some writers count in units that are smaller than a picture's time.
+            usual = (self.latest - self.earliest) / (self.count - 1)
+            last = max(last, float(usual * self.stream.time_base))
+        elif not last and rate:
             last = 1 / float(rate)
         return float(self.latest * self.stream.time_base) + last
 

@@ -44,6 +44,7 @@ FILMS = {
     "plain.avi": {"video": "mpeg4", "audio": "pcm_s16le", "b_frames": 0},
     "b-frames.avi": {"video": "mpeg4", "audio": "pcm_s16le"},
     "x264.avi": {"audio": "pcm_s16le"},
+    "dashcam.avi": {"audio": "pcm_s16le", "b_frames": 0},
     "mjpeg.avi": {"video": "mjpeg", "audio": "pcm_s16le"},
     "later.mkv": {"offset": 600.0},
     "by wall clock.mkv": {"offset": 1.7e9},
@@ -113,3 +114,9 @@ def test_packed_b_frames(tmp_path):
     path = clock_samples.write_packed_avi(tmp_path / "packed.avi")
     assert not clock_samples.misplaced(path)
     assert not clock_samples.misplaced(path, spans=[(t / 10, t / 10 + 0.3) for t in range(0, 36)])
+
+
+def test_avi_without_b_frames_and_few_pictures_a_second(tmp_path):
+    """FFmpeg guesses each picture a picture late."""
+    path = clock_samples.write(tmp_path / "slow.avi", 6.0, 5, audio="pcm_s16le", b_frames=0)
+    assert not clock_samples.misplaced(path, (6.0,), 5.0, spans=[(0.0, 5.8), (3.1, 4.2)])

@@ -95,3 +95,53 @@ def test_few_pictures_a_second_in_another_order_are_no_join(tmp_path):
     path = clock_samples.write(tmp_path / "slow.mkv", 12.0, 1, b_frames=3, gop=12)
     assert len(media.probe(path).timeline.parts) == 1
     assert not clock_samples.misplaced(path, (12.0,), 1.0, spans=[(0.0, 11.5)])
+
+
+@pytest.mark.parametrize("suffix", ["ts", "webm", "mkv"])
+def test_pieces_of_few_pictures_a_second(tmp_path, suffix):
+    film = {"audio": None, "gop": 4, **(TS if suffix == "ts" else {})}
+    film |= {"video": "libvpx"} if suffix == "webm" else {}
+    path = joined(
+        tmp_path, suffix, (8.0, film | {"frame_rate": 1}), (8.0, film | {"frame_rate": 1})
+    )
+    assert media.probe(path).duration == pytest.approx(16.0, abs=0.1)
+    assert not clock_samples.misplaced(path, (8.0, 8.0), 1.0, spans=[(0.0, 15.5)])
+
+
+@pytest.mark.parametrize("suffix", ["ts", "webm"])
+def test_short_pieces(tmp_path, suffix):
+    film = TS if suffix == "ts" else WEBM
+    path = joined(tmp_path, suffix, (0.2, film), (3.0, film), (0.4, film), (0.4, film), (2.0, film))
+    lengths = [round(part.length, 1) for part in media.probe(path).timeline.parts]
+    assert lengths == [0.2, 3.0, 0.4, 0.4, 2.0]
+    assert not clock_samples.misplaced(path, lengths, spans=[(0.0, 5.8)])
+
+
+def test_a_piece_with_a_sound_that_the_piece_before_has_not(tmp_path):
+    path = joined(tmp_path, "webm", (2.0, WEBM | {"audio": None}), (3.0, WEBM))
+    info = media.probe(path)
+    assert info.has_audio and info.duration == pytest.approx(5.0, abs=0.1)
+    heard = clock_samples.heard(media.read_waveform(path, 0.0, 5.0, clock_samples.RATE))
+    assert [round(time, 1) for time, _ in heard] == [2.0, 3.0, 4.0]
+
+
+def test_a_piece_without_the_sound_that_the_piece_before_has(tmp_path):
+    for audio in ("aac", "ac3"):  # A parser gives AC-3's last frame after the next piece began.
+        path = joined(tmp_path, "ts", (3.0, TS | {"audio": audio}), (3.0, TS | {"audio": None}))
+        assert not clock_samples.misplaced(path, (3.0, 3.0), spans=SPANS[:2])
+        assert media.probe(path).duration == pytest.approx(6.0, abs=0.1)
+
+
+def test_sounds_of_several_rates(tmp_path, monkeypatch):
+    for suffix, codec in (("flac", "flac"), ("ogg", "flac")):
+        pieces = []
+        for index, rate in enumerate((48_000, 48_000, 44_100)):
+            monkeypatch.setattr(clock_samples, "RATE", rate)
+            piece = tmp_path / f"{index}.{suffix}"
+            film = {"video": None, "audio": codec, "format": suffix}
+            pieces.append(clock_samples.write(piece, 2.0, **film).read_bytes())
+        path = tmp_path / f"joined.{suffix}"
+        path.write_bytes(b"".join(pieces))
+        # Of the last piece, as many samples take longer.
+        assert media.probe(path, "sound").duration == pytest.approx(4 + 2 * 480 / 441, abs=0.1)
+        assert media.probe(path, "sound").timeline.unread == 0

@@ -10,6 +10,7 @@ import pytest
 from mmv_tf.data import media
 from mmv_tf.data.media import timeline as timeline_lib
 from tests import clock_samples
+from tests.data.media.packets_test import damage
 
 
 def quiet_then_loud(path, codec, format=None, options=None):
@@ -110,3 +111,45 @@ def test_it_is_measured_once_and_again_when_the_file_changes(tmp_path, monkeypat
     clock_samples.write(path, 3.0)
     assert media.probe(path).duration == pytest.approx(3.0, abs=0.05)
     assert len(measured) == 2
+
+
+def test_pictures_that_are_missing_in_the_middle_are_told(tmp_path):
+    film = {"video": "mpeg4", "b_frames": 0}
+    path = clock_samples.write(tmp_path / "hole.mkv", 8.0, kept=lambda n: not 80 < n < 140, **film)
+    assert media.probe(path).timeline.holes == pytest.approx(59 / 25, abs=0.1)
+    path = clock_samples.write(tmp_path / "stills.mkv", 8.0, kept=lambda n: n % 20 < 4, **film)
+    assert media.probe(path).timeline.holes == 0.0  # Nothing is regular here.
+
+
+def test_a_damaged_first_picture_is_told(tmp_path):
+    path = clock_samples.write(tmp_path / "film.mp4", 4.0, video="mpeg4", b_frames=0, gop=10)
+    assert damage(path, "video", lambda time: time < 0.01) == 1
+    timeline = media.probe(path).timeline
+    assert timeline.damaged_at_start == 1
+
+
+def test_times_that_are_not_there(tmp_path):
+    path = clock_samples.write(tmp_path / "film.h264", 2.0, audio=None, format="h264")
+    with pytest.raises(media.MediaError, match="its frames have no times; copy it into another"):
+        media.probe(path)
+
+
+def test_an_index_of_more_than_the_file_holds(tmp_path):
+    path = clock_samples.write(tmp_path / "film.mp4", 6.0, options={"movflags": "faststart"})
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 3 // 4])
+    info = media.probe(path)
+    assert 3.0 < info.duration < 5.9
+    assert info.duration + info.timeline.missing == pytest.approx(6.0, abs=0.1)
+
+
+def test_other_tracks_come_first(tmp_path):
+    """Subtitles, say: PyAV's empty packets at the end say that they are of track 0."""
+    path = tmp_path / "film.mkv"
+    clock_samples.write(path, 3.0, sounds=2, default=1)
+    data = path.read_bytes()
+    assert data.count(b"A_AAC") == 2
+    path.write_bytes(data.replace(b"A_AAC", b"A_XYZ", 1))
+    info = media.probe(path)
+    assert info.has_audio and info.timeline.undecodable == ("unknown codec",)
+    assert not clock_samples.misplaced(path, (3.0,), spans=[(0.0, 0.9)])
