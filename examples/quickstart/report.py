@@ -34,6 +34,13 @@ from mmv_tf.search.store import open_index
 # Sentences shown with pictures: this many, evenly over the test captions, none chosen by hand.
 _SHOWN_SENTENCES = 6
 _BEST = 4
+# Which pairings a p-value of the results compares with.
+_NULLS = {
+    "p_value": "free pairings",
+    "p_value_blocks": "whole blocks",
+    "p_value_within_blocks": "inside blocks",
+}
+_LEVEL = 0.05  # Ours.
 _THUMBNAIL_SIDE = 120
 # The last step's, and where its page is served.
 SEARCH_INDEX = "search_index"
@@ -96,7 +103,9 @@ def summary(results: dict[str, Any]) -> str:
     for name, metrics in results["retrieval"].items():
         lines.append(
             f"{name}: median rank {metrics['median_rank']:g} of {metrics['count']} "
-            f"(chance {metrics['chance/median_rank']:g}), p = {metrics['p_value']:.4f}"
+            f"(chance {metrics['chance/median_rank']:g}), "
+            f"p = {metrics['p_value_blocks']:.3f} for the scene, "
+            f"{metrics['p_value_within_blocks']:.3f} for the clip in it"
         )
     for modality, metrics in results["linear_probe"]["trained"].items():
         untrained = results["linear_probe"]["untrained"][modality]
@@ -317,15 +326,16 @@ def _retrieval_table(results: dict[str, Any]) -> str:
     for name, metrics in results["retrieval"].items():
         for label, prefix in ((name, ""), ("chance", "chance/")):
             numbers = "".join(f"<td>{100 * metrics[f'{prefix}R@{k}']:.1f}" for k in (1, 5, 10))
-            p_value = "" if prefix else f"{metrics['p_value']:.4f}"
+            p_values = "" if prefix else "<td>".join(f"{metrics[key]:.4f}" for key in _NULLS)
             rows.append(
                 f"<tr class={'chance' if prefix else 'ours'}><th>{label}"
                 f"<td>{metrics['count'] if not prefix else ''}{numbers}"
                 f"<td>{metrics[prefix + 'median_rank']:.1f}<td>{metrics[prefix + 'mean_rank']:.1f}"
-                f"<td>{p_value}"
+                f"<td>{p_values or '<td>' * (len(_NULLS) - 1)}"
             )
     return (
-        "<table><tr><th><th>clips<th>R@1 %<th>R@5 %<th>R@10 %<th>median rank<th>mean rank<th>p"
+        "<table><tr><th><th>clips<th>R@1 %<th>R@5 %<th>R@10 %<th>median rank<th>mean rank"
+        + "".join(f"<th>p, {null}" for null in _NULLS.values())
         + "".join(rows)
         + "</table>"
     )
@@ -388,16 +398,18 @@ def _processor() -> str:
 
 
 def _verdict(results: dict[str, Any]) -> str:
-    """One sentence a direction, from its p-value."""
+    """One sentence a direction, from its p-values: is the scene found, is the clip?"""
     parts = []
     for name, metrics in results["retrieval"].items():
-        better = metrics["p_value"] < 0.01 and metrics["mean_rank"] < metrics["chance/mean_rank"]
+        scene = "finds the scene" if metrics["p_value_blocks"] < _LEVEL else "finds no scene"
+        clip = "and the clip" if metrics["p_value_within_blocks"] < _LEVEL else "not the clip"
+        found = f"{scene}, {clip} in it" if scene == "finds the scene" else scene
         parts.append(
-            f"<b>{name}</b> is {'' if better else 'not '}better than chance at p &lt; 0.01 "
-            f"(mean rank {metrics['mean_rank']:.1f} of {metrics['count']}, chance "
-            f"{metrics['chance/mean_rank']:.1f})"
+            f"<b>{name}</b> {found} (mean rank {metrics['mean_rank']:.1f} of {metrics['count']}, "
+            f"chance {metrics['chance/mean_rank']:.1f}; p {metrics['p_value_blocks']:.3f} by "
+            f"blocks, {metrics['p_value_within_blocks']:.3f} inside of them)"
         )
-    return "; ".join(parts) + "."
+    return "; ".join(parts) + f". The level is p &lt; {_LEVEL}."
 
 
 def _page(run: Run, film: pathlib.Path, results: dict[str, Any], search: str) -> str:
@@ -448,7 +460,9 @@ added at the end where it is not among the best {_BEST}.</p>
 <p class="note">Audio and text were never trained against each other: that they can be compared at
 all is the fine-and-coarse graph's promise. Ranks count ties against; p is the share of
 {results["protocol"]["permutations"]} random pairings with as good a mean rank. Neighbouring clips
-of a film are alike, so they are not quite the independent samples that such a p supposes.</p>
+of a film are alike, so free pairings make p too small. Pairings of whole blocks of time ask whether
+the right scene is found, pairings inside of blocks whether the right clip is found among its
+neighbours.</p>
 
 <h2>What the features know: linear probe of the subject</h2>
 {_probe_table(results)}

@@ -13,6 +13,7 @@ from mmv_tf.evaluation.protocols import run_protocol as run_protocol
 from mmv_tf.evaluation.results import Scored as Scored
 from mmv_tf.evaluation.results import compare as compare
 from mmv_tf.evaluation.results import write_results as write_results
+from mmv_tf.evaluation.retrieval import grouped_p_values as grouped_p_values
 from mmv_tf.evaluation.retrieval import permutation_p_value as permutation_p_value
 from mmv_tf.evaluation.retrieval import ranks as ranks
 from mmv_tf.evaluation.retrieval import retrieval_metrics as retrieval_metrics

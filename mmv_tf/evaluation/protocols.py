@@ -47,7 +47,7 @@ class Protocol:
 
 NARRATED_FILM = Protocol(
     name="narrated_film",
-    version=1,
+    version=2,  # 2: permutations and intervals by blocks of time; a clip's own sentence.
     windows=4,
     retrieval=(("text", "video"), ("video", "audio"), ("audio", "text")),
     probe=("video", "audio"),
@@ -100,8 +100,9 @@ def run_protocol(
     test_reader = make_reader(model, directory, protocol.test_split, protocol, batch_size)
     embed = ClipEmbedder(model)
     train, test = embed(train_reader), embed(test_reader)
+    blocks = test_reader.manifest["blocks"]
     retrieved = {
-        f"{query} -> {item}": _retrieve(model, test, query, item, protocol.permutations)
+        f"{query} -> {item}": _retrieve(model, test, blocks, query, item, protocol.permutations)
         for query, item in protocol.retrieval
     }
     results: dict[str, Any] = {
@@ -116,7 +117,6 @@ def run_protocol(
     }
     labels = train_reader.manifest["labels"]
     if protocol.probe and labels:
-        blocks = train_reader.manifest["blocks"]
         probes = {"trained": _probe(protocol, train, test, blocks)}
         if untrained is not None:
             embed = ClipEmbedder(untrained)
@@ -137,26 +137,38 @@ def make_reader(
 
 
 def _retrieve(
-    model: EmbeddingGraph, clips: ClipEmbeddings, query: str, item: str, permutations: int
+    model: EmbeddingGraph,
+    clips: ClipEmbeddings,
+    blocks: list[dict[str, Any]],
+    query: str,
+    item: str,
+    permutations: int,
 ) -> tuple[dict[str, Any], Scored]:
     space = model.common_space(query, item)
     rows = clips.valid[query] & clips.valid[item]
     queries, items = (clips.features[f"{m}/{space}"][rows] for m in (query, item))
     ids = np.array(clips.example_ids)[rows]
-    # Clips of one film are alike, but there is one film only: each clip is its own group.
-    scored = Scored(ids, ids, np.full(len(ids), "test"), ranks=ranks(queries, items))
+    # Neighbouring clips are alike: blocks of time are what is independent.
+    groups = _blocks_of(clips, blocks)[rows]
+    scored = Scored(ids, groups.astype(str), np.full(len(ids), "test"), ranks=ranks(queries, items))
     intervals = {
         name: metric["interval"] for name, metric in summarize(scored, retrieval=True).items()
     }
-    metrics = retrieval_metrics(queries, items, permutations)
+    order = np.argsort(clips.starts[rows], kind="stable")
+    metrics = retrieval_metrics(queries[order], items[order], permutations, groups=groups[order])
     return {"left_out": int((~rows).sum()), **metrics, "intervals": intervals}, scored
+
+
+def _blocks_of(clips: ClipEmbeddings, blocks: list[dict[str, Any]]) -> np.ndarray:
+    """The block of time that each clip is in, int [N]."""
+    starts = sorted(block["start"] for block in blocks)
+    return np.array([bisect.bisect_right(starts, start + 1e-3) for start in clips.starts])
 
 
 def _probe(
     protocol: Protocol, train: ClipEmbeddings, test: ClipEmbeddings, blocks: list[dict[str, Any]]
 ) -> dict[str, dict[str, float]]:
-    starts = sorted(block["start"] for block in blocks)
-    groups = np.array([bisect.bisect_right(starts, start + 1e-3) for start in train.starts])
+    groups = _blocks_of(train, blocks)
     scores = {}
     for modality in protocol.probe:
         learn = train.valid[modality] & (train.labels >= 0)

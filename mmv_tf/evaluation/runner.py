@@ -32,7 +32,7 @@ from mmv_tf.evaluation.metrics import IGNORED, label_ranks, multilabel_metrics
 from mmv_tf.evaluation.mlp import MLP
 from mmv_tf.evaluation.ranking import ranks
 from mmv_tf.evaluation.results import Scored, environment, summarize, targets_of
-from mmv_tf.evaluation.retrieval import RECALLS, permutation_p_value
+from mmv_tf.evaluation.retrieval import RECALLS, grouped_p_values, permutation_p_value
 from mmv_tf.evaluation.views import read_all
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.progress import progress
@@ -453,9 +453,9 @@ class _Run:
         chance = {f"R@{k}": min(k, count) / count for k in RECALLS}
         summary["chance"] = {**chance, "median_rank": (count + 1) / 2, "mean_rank": (count + 1) / 2}
         if count <= _MAX_PERMUTED:
-            summary["p_value"] = permutation_p_value(
-                found[query][space], found[item][space], seed=self.options.seed
-            )
+            pair = found[query][space], found[item][space]
+            summary["p_value"] = permutation_p_value(*pair, seed=self.options.seed)
+            summary |= grouped_p_values(*pair, scored.groups, seed=self.options.seed)
         return scored, summary
 
 

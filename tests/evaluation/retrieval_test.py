@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from mmv_tf.evaluation import permutation_p_value, ranks, retrieval_metrics
+from mmv_tf.evaluation import (
+    grouped_p_values,
+    permutation_p_value,
+    ranks,
+    retrieval_metrics,
+)
 
 
 def naive_ranks(queries, items):
@@ -48,6 +53,62 @@ def test_p_values_of_unrelated_embeddings_are_uniform():
     ]
     assert 0.35 < np.mean(values) < 0.65
     assert np.mean(np.array(values) <= 0.1) < 0.25
+
+
+def scenes(seed, within=0.0, across=1.0, groups=6, each=4):
+    """Queries and items that agree on the scene that they are of, and perhaps on more."""
+    generator = np.random.default_rng(seed)
+    scene = np.repeat(generator.normal(size=(groups, 16)), each, axis=0)
+    detail = generator.normal(size=(groups * each, 16))
+    noise = generator.normal(size=(2, groups * each, 16))
+    pair = across * scene + within * detail + 0.5 * noise
+    return (*pair.astype(np.float32), np.repeat(np.arange(groups), each))
+
+
+def test_three_nulls_tell_the_scene_from_the_moment():
+    scene = retrieval_metrics(*scenes(0)[:2], 999, groups=scenes(0)[2])
+    assert scene["p_value"] < 0.01 and scene["p_value_blocks"] < 0.02
+    assert scene["p_value_within_blocks"] > 0.1
+    moment = retrieval_metrics(*scenes(1, 1.0)[:2], 999, groups=scenes(1, 1.0)[2])
+    assert moment["p_value_within_blocks"] < 0.01
+
+
+def test_free_permutations_of_grouped_items_are_too_sure():
+    """Scenes that agree by chance alone; blocks keep the level, free permutations do not."""
+    free, blocks = [], []
+    for seed in range(60):
+        first, _, groups = scenes(seed, groups=6, each=8)
+        _, second, _ = scenes(seed + 1000, groups=6, each=8)
+        free.append(permutation_p_value(first, second, 199))
+        blocks.append(grouped_p_values(first, second, groups, 199)["p_value_blocks"])
+    assert np.mean(np.array(free) <= 0.05) > 0.12
+    assert np.mean(np.array(blocks) <= 0.05) < 0.12
+
+
+def test_groups_that_say_nothing_have_no_p_values():
+    first, second, _ = scenes(0)
+    assert grouped_p_values(first, second, np.zeros(24), 99) == {}
+    assert grouped_p_values(first, second, np.arange(24), 99) == {}
+
+
+def test_pairings_by_blocks_equal_the_oracle():
+    """Of two blocks there are two orders; of pairs, two orders in each."""
+    queries, items = vectors(5, 4, 6), vectors(6, 4, 6)
+    naive = np.array([[naive_rank(q, items, j) for j in range(4)] for q in queries])
+    sums = {
+        "p_value_blocks": [(0, 1, 2, 3), (2, 3, 0, 1)],
+        "p_value_within_blocks": [(0, 1, 2, 3), (1, 0, 2, 3), (0, 1, 3, 2), (1, 0, 3, 2)],
+    }
+    found = grouped_p_values(queries, items, [0, 0, 1, 1], 20_000)
+    for name, pairings in sums.items():
+        scores = [sum(naive[row, column] for row, column in enumerate(p)) for p in pairings]
+        right = np.mean([score <= scores[0] for score in scores])
+        assert found[name] == pytest.approx(right, abs=0.02)
+
+
+def naive_rank(query, items, index):
+    cosines = [query @ item / np.linalg.norm(query) / np.linalg.norm(item) for item in items]
+    return sum(cosine >= cosines[index] - 1e-6 for cosine in cosines)
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ _MOST_SILENT_PACKETS = 250
 _HOLE_SECONDS = 0.5
 _MOST_IRREGULAR = 0.02
 # They store times of decoding only, or none but those at which packets are sent.
+_RUN_IN_SECONDS = 0.1  # Ours.
 _WITHOUT_PRESENTATION_TIMES = ("avi", "asf")
 
 
@@ -369,11 +370,13 @@ def _start(container: av.container.InputContainer, shown: _Seen) -> float:
     assert frame is not None
     if shown.by_order:
         return float((shown.begin or 0) * shown.stream.time_base)
+    is_sound = isinstance(frame, av.AudioFrame)
     start = float((frame.pts if frame.pts is not None else frame.dts) * frame.time_base)
     if container.start_time is not None:
         stated = container.start_time / av.time_base
-        # The same number, to the last digit, as earlier versions took.
-        if abs(start - stated) < 1e-6:
+        # The same number, to the last digit, as earlier versions took. Of sound, a decoder may need
+        # a packet (Windows Media Audio) before it gives samples, which belong to the packet's time.
+        if abs(start - stated) < 1e-6 or (is_sound and 0 <= start - stated < _RUN_IN_SECONDS):
             return stated
     return start
 
