@@ -33,9 +33,9 @@ _MOST_SILENT_PACKETS = 250
 # intervals between pictures is unusual.
 _HOLE_SECONDS = 0.5
 _MOST_IRREGULAR = 0.02
-# They store times of decoding only, or none but those at which packets are sent.
+# They store no times but the order of decoding.
 _RUN_IN_SECONDS = 0.1  # Ours.
-_WITHOUT_PRESENTATION_TIMES = ("avi", "asf")
+_WITHOUT_PRESENTATION_TIMES = ("avi",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -362,9 +362,9 @@ def _stated_end(container: av.container.InputContainer, video: _Seen | None) -> 
 def _start(container: av.container.InputContainer, shown: _Seen) -> float:
     """The stored time of a track's first frame.
 
-    AVI and ASF store no presentation times; FFmpeg's guesses at them go back and forth where there
-    are B-frames, and are a picture late where there are none. The pictures that a decoder gives
-    are in order, and so belong to the packets' times of decoding one after the other.
+    AVI stores no presentation times; FFmpeg's guesses at them go back and forth where there are
+    B-frames, and are a picture late where there are none. The pictures that a decoder gives are in
+    order, and so belong to the packets' times of decoding one after the other.
     """
     frame = shown.first
     assert frame is not None
