@@ -33,8 +33,9 @@ _MOST_SILENT_PACKETS = 250
 # intervals between pictures is unusual.
 _HOLE_SECONDS = 0.5
 _MOST_IRREGULAR = 0.02
+# Ours: what a decoder of sound may need before it gives samples.
+_RUN_IN_SECONDS = 0.1
 # They store no times but the order of decoding.
-_RUN_IN_SECONDS = 0.1  # Ours.
 _WITHOUT_PRESENTATION_TIMES = ("avi",)
 
 
