@@ -10,7 +10,8 @@
 The output is a folder of parts with up to --part_items items each: part-00000.npz with "id" (the
 path inside the folder, or the sentence), "windows" (rows of each item) and each feature float32
 [rows, dim]; in Parquet a row a window. The same command goes on after an interruption, and does
-only what is new or changed. Exit status 1 if anything could not be read (see --allow_missing).
+only what is new or changed. Exit status 1 if anything could not be read, or if a sentence holds no
+word that the network knows (see --allow_missing); such sentences are left out.
 """
 
 from __future__ import annotations
@@ -57,7 +58,10 @@ _SECONDS = flags.DEFINE_float("seconds", None, "Of a sound's window; by default 
 _PART_ITEMS = flags.DEFINE_integer("part_items", 1024, "Items of a part.", lower_bound=1)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Windows at once.", lower_bound=1)
 _ALLOW_MISSING = flags.DEFINE_integer(
-    "allow_missing", 0, "Files that may be unreadable.", lower_bound=0
+    "allow_missing",
+    0,
+    "Files that may be unreadable, or sentences without a known word.",
+    lower_bound=0,
 )
 flags.mark_flags_as_required(["model", "output"])
 
@@ -98,7 +102,7 @@ def main(argv: list[str]) -> None:
     failures = Failures(allowed=sys.maxsize)
     if modality == "text":
         store = _store(output, description)
-        count = _embed_sentences(extractor, _sentences(pathlib.Path(source)), store)
+        count = _embed_sentences(extractor, _sentences(pathlib.Path(source)), store, failures)
     else:
         views = _views(modality, getattr(model, "metadata", {}))
         description["views"] = dataclasses.asdict(views)
@@ -192,7 +196,14 @@ def _sentences(path: pathlib.Path) -> list[str]:
     return found
 
 
-def _embed_sentences(extractor: Extractor, sentences: Sequence[str], store: FeatureStore) -> int:
+def _embed_sentences(
+    extractor: Extractor, sentences: Sequence[str], store: FeatureStore, failures: Failures
+) -> int:
+    """Those without a known word are left out: they would all get the same embedding."""
+    known = extractor.known(sentences)
+    for text in (text for text, there in zip(sentences, known, strict=True) if not there):
+        failures.unreadable[text] = f"{text!r} holds no word that the network knows"
+    sentences = [text for text, there in zip(sentences, known, strict=True) if there]
     todo = [text for text in sentences if not store.has(text, _version(text))]
     done = len(sentences) - len(todo)
     with Progress(len(sentences), "embed text", "sentences", done) as progress:

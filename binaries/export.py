@@ -7,8 +7,7 @@
 The result loads with TensorFlow alone: `tf.saved_model.load(DIR).signatures["text"](sentences)`.
 For serving, in a folder with a number for TensorFlow Serving or binaries.serve:
 
-  python -m binaries.export --model=RUN --output=DIR --version=1 --fold_batch_norms --checked \
-    --video_jpeg
+  python -m binaries.export --model=RUN --output=DIR --version=1 --fold_batch_norms --video_jpeg
 """
 
 from __future__ import annotations
@@ -49,7 +48,9 @@ _JPEG_SIZE = flags.DEFINE_integer(
     "jpeg_size", None, "Pixels a side that its frames are resized to; default: as trained."
 )
 _NORMALIZED = flags.DEFINE_bool("normalized", False, "Give embeddings of unit length.")
-_CHECKED = flags.DEFINE_bool("checked", False, "Refuse wrong input with an error that says why.")
+_CHECKED = flags.DEFINE_bool(
+    "checked", True, "Refuse wrong input (NaN, out of range, no known word); --nochecked takes it."
+)
 _TITLE = flags.DEFINE_string("title", "MMV network", "The model card's title.")
 _DATA = flags.DEFINE_string("data", "", "For the model card: what the network was trained on.")
 _LICENCE = flags.DEFINE_string("licence", "", "For the model card: licence of the weights.")

@@ -88,6 +88,9 @@ CASES = {
     "LogMel": Case(
         lambda **kw: layers.LogMel(mel_bins=16, **kw), (2, 5000), (0, 1), trains=False, dtypes=False
     ),
+    "MaxPool": Case(
+        lambda **kw: layers.MaxPool((3, 3, 3), (2, 2, 2), "same", **kw), (2, 3, 6, 7, 5), CLIP_AXES
+    ),
     "ProjectionHead": Case(
         lambda **kw: layers.ProjectionHead(4, hidden=6, output_norm=True, **kw), (8, 5)
     ),
@@ -161,7 +164,7 @@ def each(names):
     return pytest.mark.parametrize("name", marked)
 
 
-WITHOUT_TRAINING = ("SelfGating", "SpaceToDepth", "TemporalShift")
+WITHOUT_TRAINING = ("MaxPool", "SelfGating", "SpaceToDepth", "TemporalShift")
 TRAINED = [name for name in NAMES if CASES[name].trains]
 FLOATING = [name for name in NAMES if CASES[name].dtypes]
 

@@ -11,10 +11,9 @@ import keras
 import tensorflow as tf
 
 from mmv_tf.backbones.width import scale_channels
-from mmv_tf.layers import Conv3DUnit, InceptionBlock, SpaceToDepth
+from mmv_tf.layers import Conv3DUnit, InceptionBlock, MaxPool, SpaceToDepth
 from mmv_tf.layers.arguments import check_width
 from mmv_tf.layers.base import Layer
-from mmv_tf.layers.inception_block import max_pool
 from mmv_tf.layers.precision import policies_from
 
 # Channel counts of the full-width network, as released (deepmind-research mmv/models/s3d.py):
@@ -130,7 +129,7 @@ class S3D(Layer):
         common: dict[str, Any] = {"dtype": policy}
         if name in _POOLS:
             size, strides = _POOLS[name]
-            return max_pool(size, strides, policy)
+            return MaxPool(size, strides, "same", **common)
         if name in _INCEPTION_FILTERS:
             counts = [scale_channels(count, self.width) for count in _INCEPTION_FILTERS[name]]
             return InceptionBlock(counts, gating=True, **common)

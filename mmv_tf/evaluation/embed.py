@@ -10,11 +10,15 @@ import numpy as np
 import tensorflow as tf
 
 from mmv_tf.data import Reader
+from mmv_tf.data.value_checks import faulty_rows, refuse_faulty
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.progress import Progress
 
 # What the reader says of each window though it holds for the whole clip.
 _PER_CLIP = ("caption", "label", "example_id", "clip_start", "clip_end")
+
+
+_FAULTY = "faulty/"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,13 +59,14 @@ class ClipEmbedder:
 
     def _embed_batch(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Means over windows: MODALITY [B, windows, ...] -> MODALITY/NAME [B, dim]."""
-        inputs, windows = {}, {}
+        inputs, windows, faulty = {}, {}, {}
         for modality, value in batch.items():
+            faulty[f"{_FAULTY}{modality}"] = faulty_rows(modality, value)
             shape = tf.shape(value)
             inputs[modality] = tf.reshape(value, tf.concat([[-1], shape[2:]], axis=0))
             windows[modality] = shape[1]
             inputs[modality].set_shape([None, *value.shape[2:]])
-        return {
+        return faulty | {
             f"{modality}/{name}": tf.reduce_mean(
                 tf.reshape(value, [-1, windows[modality], value.shape[-1]]), axis=1
             )
@@ -73,8 +78,8 @@ class ClipEmbedder:
         """Embeds a split, every clip of it, in order.
 
         Raises:
-          ValueError: if fewer or more clips come out than the manifest lists, or an embedding is
-            not finite.
+          ValueError: if fewer or more clips come out than the manifest lists, or a clip or an
+            embedding is not finite or out of range.
         """
         expected = reader.num_examples()
         collected: dict[str, list[np.ndarray]] = {}
@@ -101,6 +106,9 @@ class ClipEmbedder:
         # The narration is the same for all windows of a clip.
         inputs = {m: batch[m][:, 0] if m == "text" else batch[m] for m in modalities}
         numbers = self._embed(inputs)
+        names = [name.decode(errors="replace") for name in batch["example_id"][:, 0].numpy()]
+        for modality in inputs:
+            refuse_faulty(modality, numbers.pop(f"{_FAULTY}{modality}").numpy(), names)
         for modality in self.model.modalities:
             flags = batch.get(f"valid/{modality}")
             if flags is not None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,8 +14,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mmv_tf.data.value_checks import check_windows
 from mmv_tf.deflation import ImageEncoder
+from mmv_tf.evaluation.listing import shown
 from mmv_tf.graphs import EmbeddingGraph
+
+logger = logging.getLogger(__name__)
 
 
 class Extractor:
@@ -71,11 +76,16 @@ class Extractor:
         """Windows of one or several items to name -> float32 [windows, dim].
 
         Args:
-          windows: as `views.read_views` gives them; for text a list of sentences.
+          windows: as `views.read_views` gives them; for text a list of sentences. Those without a
+            known word, which all get the same embedding, are counted in a warning.
 
         Raises:
-          ValueError: if a feature is not finite.
+          ValueError: if a window is not what the network takes (dtype, range, NaN), or a feature is
+            not finite.
         """
+        check_windows(self.modality, np.asarray(windows))
+        if self.modality == "text":
+            self._warn_of_unknown(list(windows))
         parts = [
             self._run(tf.constant(windows[start : start + self.batch_size]))
             for start in range(0, len(windows), self.batch_size)
@@ -94,6 +104,23 @@ class Extractor:
         ends = np.cumsum([len(windows) for windows in items])[:-1]
         parts = {name: np.split(values, ends) for name, values in found.items()}
         return [{name: parts[name][row] for name in self.names} for row in range(len(items))]
+
+    def known(self, sentences: Sequence[str]) -> np.ndarray:
+        """Which of some sentences hold a word that the network knows, booleans [N]."""
+        tokenizer: Any = self.model.tokenizer
+        return tokenizer.knows(tokenizer(list(sentences))).numpy()
+
+    def _warn_of_unknown(self, sentences: Sequence[str]) -> None:
+        mute = [
+            str(text)
+            for text, known in zip(sentences, self.known(sentences), strict=True)
+            if not known
+        ]
+        if mute:
+            logger.warning(
+                "%d of %d sentences hold no word that the network knows and all get the same "
+                "embedding: %s.", len(mute), len(sentences), shown(mute),
+            )  # fmt: skip
 
     @property
     def sample_rate(self) -> int:

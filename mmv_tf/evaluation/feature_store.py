@@ -98,7 +98,17 @@ class FeatureStore:
         return item_id in self._known and self._known[item_id][0] == version
 
     def add(self, item_id: str, version: str, features: Mapping[str, np.ndarray]) -> None:
-        """Takes an item's features, name -> float32 [windows, dim]; written part by part."""
+        """Takes an item's features, name -> float32 [windows, dim]; written part by part.
+
+        Raises:
+          ValueError: if one is not finite.
+        """
+        for name, values in features.items():
+            if not np.isfinite(values).all():
+                raise ValueError(
+                    f"{item_id}: its {name!r} is not finite (NaN or infinity) and is not kept; "
+                    "check the network."
+                )
         self._waiting.append((item_id, version, dict(features)))
         if len(self._waiting) >= self._part_items:
             self.flush()

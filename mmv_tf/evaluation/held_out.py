@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmv_tf.data import Reader, config_for_network
+from mmv_tf.data.value_checks import faulty_rows, refuse_faulty
 from mmv_tf.evaluation.retrieval import ranks
 from mmv_tf.graphs import EmbeddingGraph
 
@@ -78,6 +79,9 @@ class HeldOutRetrieval:
             if "text" in flat and flat["text"].shape.rank == 3:
                 flat["text"] = flat["text"][:, 0]
             inputs = {m: flat[m] for m in model.modalities if m in flat}
+            names = [name.decode(errors="replace") for name in batch["example_id"][:, 0].numpy()]
+            for modality, values in inputs.items():
+                refuse_faulty(modality, faulty_rows(modality, values).numpy(), names)
             for key, value in self._embedded(model, inputs).items():
                 embeddings.setdefault(key, []).append(value.numpy())
             for modality in inputs:

@@ -372,7 +372,7 @@ class _Run:
         text = Extractor(model, "text", sorted(self._spaces("text")), batch_size=256)
         sentences = [item.text for item in items]
         found["text"] = text(np.array(sentences))
-        known = model.tokenizer(sentences).numpy().any(axis=1)
+        known = text.known(sentences)
         zero = [not values.any() for values in next(iter(found["text"].values()))]
         mute = [name for name, nothing in zip(sentences, zero & ~known, strict=True) if nothing]
         if mute:

@@ -4,6 +4,7 @@ from mmv_tf.layers.batch_norm import BatchNorm as BatchNorm
 from mmv_tf.layers.conv3d_unit import Conv3DUnit as Conv3DUnit
 from mmv_tf.layers.inception_block import InceptionBlock as InceptionBlock
 from mmv_tf.layers.log_mel import LogMel as LogMel
+from mmv_tf.layers.max_pool import MaxPool as MaxPool
 from mmv_tf.layers.projection_head import ProjectionHead as ProjectionHead
 from mmv_tf.layers.residual_block import ResidualBlock as ResidualBlock
 from mmv_tf.layers.self_gating import SelfGating as SelfGating

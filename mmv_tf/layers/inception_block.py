@@ -13,13 +13,7 @@ import tensorflow as tf
 from mmv_tf.copies import copies
 from mmv_tf.layers.base import Layer
 from mmv_tf.layers.conv3d_unit import Conv3DUnit, Shape, same_padding_shape
-
-
-def max_pool(pool_size: Sequence[int], strides: Sequence[int], dtype: Any = None) -> Any:
-    """SAME max-pooling over (time, height, width)."""
-    return keras.layers.MaxPooling3D(
-        tuple(pool_size), tuple(strides), "same", "channels_last", dtype=dtype
-    )
+from mmv_tf.layers.max_pool import MaxPool
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
@@ -62,7 +56,7 @@ class InceptionBlock(Layer):
         self.branch_1 = unit(filters[2], cube, True)
         self.branch_2_reduce = unit(filters[3], point, False)
         self.branch_2 = unit(filters[4], cube, True)
-        self.pool = max_pool((3, 3, 3), (1, 1, 1), self.dtype_policy)
+        self.pool = MaxPool((3, 3, 3), 1, "same", dtype=self.dtype_policy)
         self.branch_3 = unit(filters[5], point, True)
 
     def build(self, input_shape: Shape) -> None:

@@ -22,7 +22,8 @@ everything in bfloat16 and 1.14 times less by default (S3D-G); and 1.85 times le
 speed counts more, as it mostly does in training, set `bfloat16_from` of the backbone to its first
 layer ("Conv2d_1a_7x7", or "stem"), or use the "bfloat16" policy, which is not mixed.
 
-Gates and heads, small, always compute in float32 under a mixed policy.
+Gates and heads, small, always compute in float32 under a mixed policy. "mixed_float16" is treated
+the same: `bfloat16_from` names the first layer in 16 bits, of whichever kind.
 """
 
 from __future__ import annotations

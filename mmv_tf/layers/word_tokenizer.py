@@ -149,6 +149,13 @@ class WordTokenizer(Layer):
         text = join_apostrophes(tf.strings.lower(sentences, encoding="utf-8"))
         return tf.strings.split(tf.strings.regex_replace(text, r"[^\pL\pN]+", " "))
 
+    def knows(self, ids: tf.Tensor) -> tf.Tensor:
+        """Ids [..., max_words] -> booleans [...]: whether there is a known word among them.
+
+        Sentences without one all get the same embedding.
+        """
+        return tf.reduce_any(ids > UNKNOWN_ID, axis=-1)
+
     def look_up(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
         """Words [N, (words)] -> int32 ids, as many or (of parts of words) more."""
         return words.with_flat_values(tf.cast(self.lookup(words.flat_values), tf.int32))

@@ -31,7 +31,7 @@ _RELEASED_VIDEO: dict[str, dict[str, Any]] = {
     "tsm50x2": {"backbone": "tsm_resnet", "depth": 50, "width": 2},
 }
 _SECTIONS = ("graph", "video", "audio", "text", "log_mel", "metadata", "dtype")
-DTYPES = ("float32", "mixed_bfloat16", "bfloat16")
+DTYPES = ("float32", "mixed_bfloat16", "bfloat16", "mixed_float16")
 PRESETS = tuple(f"{video}_{graph}" for video in _RELEASED_VIDEO for graph in _GRAPHS)
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from mmv_tf.data.value_checks import RANGE_TOLERANCE as RANGE_TOLERANCE
+
 MIN_SIDE = 32  # pixels; the smallest that the backbones take
 MAX_TEXT_BYTES = 10_000  # of one sentence; ours, far above any caption
-# Values may pass a bound by as much as rounding, or a filter's overshoot, makes of it; ours.
-RANGE_TOLERANCE = 1e-3
 
 
 def checked(name: str, tensor: tf.Tensor) -> tf.Tensor:
@@ -83,6 +83,28 @@ def _check_text(name: str, text: tf.Tensor) -> list[tf.Operation]:
             [f"{name} holds a sentence of over {MAX_TEXT_BYTES} bytes."],
         ),
     ]
+
+
+def known_words(name: str, text: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
+    """Sentences, behind an assertion that each holds a known word.
+
+    Args:
+      name: the signature.
+      text: its input.
+      known: booleans [B], see `WordTokenizer.knows`.
+    """
+    check = tf.debugging.Assert(
+        tf.reduce_all(known),
+        [
+            f"{name} holds sentences without a word that the network knows, which would all get "
+            "the same embedding; use other words (small words don't count). The rows are",
+            tf.where(~known)[:, 0],
+            "with",
+            tf.boolean_mask(text, ~known),
+        ],
+    )
+    with tf.control_dependencies([check]):
+        return tf.identity(text)
 
 
 def _check_jpeg(name: str, frames: tf.Tensor) -> list[tf.Operation]:

@@ -30,7 +30,11 @@ _MEANING = {
 
 
 def make_contract(
-    signatures: dict[str, Any], metadata: dict[str, Any], sample_rate: int | None, jpeg_size: int
+    signatures: dict[str, Any],
+    metadata: dict[str, Any],
+    sample_rate: int | None,
+    jpeg_size: int,
+    sentence: str | None = None,
 ) -> dict[str, Any]:
     """The contract of an exported network.
 
@@ -39,6 +43,7 @@ def make_contract(
       metadata: the network's own.
       sample_rate: of its waveforms, in Hz; None without an audio tower.
       jpeg_size: pixels a side of a decoded frame.
+      sentence: an example with a word that the network knows; None without a text tower.
 
     Returns:
       {"version": 1, "trained_at": metadata about clips, "signatures": {name: {"input": {"name",
@@ -54,6 +59,8 @@ def make_contract(
             limits["most_pixels"] = MAX_PIXELS
         if name == "audio":
             limits["sample_rate"] = sample_rate
+        if name == "text":
+            limits["example"] = sentence
         described[name] = {
             "input": {
                 "name": name,

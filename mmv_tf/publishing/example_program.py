@@ -39,7 +39,7 @@ for name, value in audio.items():
 """,
     "text": """
 # Whole sentences.
-sentences = ["a person plays the guitar", "somebody cuts an onion"]
+sentences = [{sentence!r}]
 text = module.signatures["text"](tf.constant(sentences))
 for name, value in text.items():
     print("text", name, value.shape)
@@ -78,6 +78,7 @@ def write_example(contract: Mapping[str, Any]) -> str:
     rate = signatures.get("audio", {}).get("input", {}).get("sample_rate") or 0
     values = {
         **trained,
+        "sentence": signatures.get("text", {}).get("input", {}).get("example"),
         "sample_rate": rate,
         "samples": round(rate * trained["num_frames"] / trained["frame_rate"]),
     }

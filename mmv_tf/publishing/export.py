@@ -20,6 +20,7 @@ from mmv_tf.publishing.contract import CONTRACT_FILE, make_contract
 from mmv_tf.publishing.example_program import write_example
 from mmv_tf.publishing.model_card import CardDetails, write_card
 from mmv_tf.publishing.options import ExportOptions
+from mmv_tf.publishing.samples import sample_sentence
 from mmv_tf.publishing.saved_model import Publication
 from mmv_tf.publishing.warmup import WARMUP_FILE, write_warmup
 
@@ -78,7 +79,12 @@ def export(
         for name, function in publication.make_signatures().items()
     }
     sample_rate = None if model.log_mel is None else model.log_mel.sample_rate
-    contract = make_contract(signatures, model.metadata, sample_rate, publication.jpeg_size)
+    sentence = None
+    if "text" in signatures and model.tokenizer is not None:
+        sentence = sample_sentence(model.tokenizer)
+    contract = make_contract(
+        signatures, model.metadata, sample_rate, publication.jpeg_size, sentence
+    )
     card = write_card(model, contract, options, details or CardDetails())
     with atomic.replacing(target) as temporary:
         tf.saved_model.save(publication, str(temporary), signatures=signatures)

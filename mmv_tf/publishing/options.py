@@ -28,7 +28,8 @@ class ExportOptions:
       normalized: embeddings (va, vat, ...; not before_head and last_conv) have unit length, so
         that a dot product is a cosine.
       checked: the signatures refuse what the network was not made for (not finite, out of range,
-        too small, empty text) with an InvalidArgumentError that says so.
+        too small, text that is empty or holds no known word) with an InvalidArgumentError that
+        says so. Unchecked, NaN may come out as finite numbers. `binaries.export` checks by default.
 
     Raises:
       ValueError: for an unknown modality or type.

@@ -23,6 +23,7 @@ from mmv_tf import atomic
 from mmv_tf.deflation import ImageEncoder
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.layers import SpaceToDepth
+from mmv_tf.layers.max_pool import max_pool
 from mmv_tf.publishing.options import ExportOptions
 from mmv_tf.publishing.saved_model import Publication
 
@@ -95,7 +96,13 @@ def _two_dimensional(network: Any) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for layer in network._flatten_layers():
             if isinstance(layer, keras.layers.MaxPooling3D):
-                call: Callable[..., tf.Tensor] = functools.partial(_pool, layer)
+                # Keras' own, in a backbone of the user's; those of this project do so anyway.
+                call: Callable[..., tf.Tensor] = functools.partial(
+                    max_pool,
+                    pool_size=layer.pool_size,
+                    strides=layer.strides,
+                    padding=layer.padding,
+                )
             elif isinstance(layer, SpaceToDepth) and not layer.deflated:
                 call = _space_to_depth
             else:
@@ -104,20 +111,6 @@ def _two_dimensional(network: Any) -> Iterator[None]:
             object.__setattr__(layer, "call", call)
             stack.callback(object.__delattr__, layer, "call")
         yield
-
-
-def _pool(layer: Any, inputs: tf.Tensor) -> tf.Tensor:
-    """Over space in each frame, then over time at each place; SAME padding counts for neither."""
-    (time, *space), (time_stride, *space_strides) = layer.pool_size, layer.strides
-    batch, frames, height, width, channels = inputs.shape
-    x = tf.reshape(inputs, [batch * frames, height, width, channels])
-    x = tf.nn.max_pool2d(x, space, space_strides, "SAME")
-    height, width = x.shape[1:3]
-    if (time, time_stride) == (1, 1):
-        return tf.reshape(x, [batch, frames, height, width, channels])
-    x = tf.reshape(x, [batch, frames, height * width, channels])
-    x = tf.nn.max_pool2d(x, [time, 1], [time_stride, 1], "SAME")
-    return tf.reshape(x, [batch, x.shape[1], height, width, channels])
 
 
 def _space_to_depth(inputs: tf.Tensor) -> tf.Tensor:

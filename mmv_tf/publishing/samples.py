@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mmv_tf.layers import WordTokenizer
+
 # Sizes where a network doesn't say what it was trained at (PAPER section 3).
 _DEFAULTS = {"num_frames": 32, "frame_rate": 10.0, "size": 200}
 _SENTENCE = "a person plays the guitar"
+_WORDS = 1000  # of a vocabulary that are tried for an example; ours
 
 
 def sample_input(name: str, contract: Mapping[str, Any], seed: int = 0) -> np.ndarray:
@@ -31,7 +34,8 @@ def sample_input(name: str, contract: Mapping[str, Any], seed: int = 0) -> np.nd
     frames, size = int(trained["num_frames"]), int(trained["size"])
     generator = np.random.default_rng(seed)
     if name == "text":
-        return np.array([_SENTENCE.encode()], dtype=object)
+        sentence = contract["signatures"]["text"]["input"].get("example") or _SENTENCE
+        return np.array([sentence.encode()], dtype=object)
     if name == "audio":
         rate = contract["signatures"]["audio"]["input"]["sample_rate"]
         samples = round(rate * frames / float(trained["frame_rate"]))
@@ -44,6 +48,14 @@ def sample_input(name: str, contract: Mapping[str, Any], seed: int = 0) -> np.nd
         pixels = generator.integers(0, 256, (frames, size, size, 3), dtype=np.uint8)
         return np.array([[encode_jpeg(frame) for frame in pixels]], dtype=object)
     raise ValueError(f"There is no sample input for a signature named {name!r}.")
+
+
+def sample_sentence(tokenizer: WordTokenizer) -> str:
+    """A sentence with a word that the network knows, as checked signatures want it."""
+    words = [word for word in tokenizer.vocabulary[:_WORDS] if word.isalpha()]
+    candidates = [_SENTENCE, *words]
+    known = tokenizer.knows(tokenizer(candidates)).numpy()
+    return candidates[int(known.argmax())]
 
 
 def encode_jpeg(pixels: np.ndarray, quality: int = 85) -> bytes:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from mmv_tf.deflation import ImageEncoder
 from mmv_tf.graphs import EmbeddingGraph
-from mmv_tf.publishing.checks import checked
+from mmv_tf.publishing.checks import checked, known_words
 from mmv_tf.publishing.jpeg import decode_clips
 from mmv_tf.publishing.options import ExportOptions
 from mmv_tf.publishing.serving_weights import ServingWeights
@@ -100,7 +100,8 @@ class Publication(tf.train.Checkpoint):
 
     def apply(self, name: str, inputs: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
         """What a signature computes; to be traced."""
-        if self.options.checked:
+        # Augmentation may leave the range, so training is not checked.
+        if self.options.checked and not training:
             inputs = checked(name, inputs)
         with self._scope():
             outputs = self._outputs(name, inputs, training)
@@ -119,7 +120,12 @@ class Publication(tf.train.Checkpoint):
         if name == "audio":
             return audio_outputs(model, model.log_mel(inputs), training)
         if name == "text":
-            outputs = dict(model({"text": model.tokenizer(inputs)}, training=training)["text"])
+            ids = model.tokenizer(inputs)
+            if self.options.checked and not training:
+                known = model.tokenizer.knows(ids)
+                with tf.control_dependencies([known_words(name, inputs, known)]):
+                    ids = tf.identity(ids)
+            outputs = dict(model({"text": ids}, training=training)["text"])
             del outputs["before_head"]
             return outputs
         if name == "video_jpeg":

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmv_tf.data.reader_config import config_for_network
+from mmv_tf.data.value_checks import check_windows
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.search.windows import Windows
 from mmv_tf.training import load_model
@@ -109,11 +110,19 @@ class Embedder:
         return self.model.common_space(asked, within)
 
     def clips(self, clips: np.ndarray) -> dict[str, np.ndarray]:
-        """uint8 [N, T, size, size, 3] -> space -> float32 [N, D], unit vectors."""
+        """uint8 [N, T, size, size, 3] -> space -> float32 [N, D], unit vectors.
+
+        Raises:
+          ValueError: for pixels of another dtype.
+        """
         return self._embed(VISION, clips)
 
     def sounds(self, sounds: np.ndarray) -> dict[str, np.ndarray]:
-        """float32 [N, samples] at the network's rate -> space -> float32 [N, D], unit vectors."""
+        """float32 [N, samples] at the network's rate -> space -> float32 [N, D], unit vectors.
+
+        Raises:
+          ValueError: for samples that are not finite, or not in [-1, 1].
+        """
         return self._embed(SOUND, sounds)
 
     def sentence(self, sentence: str) -> dict[str, np.ndarray]:
@@ -125,7 +134,7 @@ class Embedder:
         if "text" not in self.modalities or self.model.tokenizer is None:
             raise ValueError("This network takes no sentences; search by a sound, picture or clip.")
         ids = self.model.tokenizer([sentence])
-        if not np.any(ids.numpy()):
+        if not self.model.tokenizer.knows(ids).numpy().all():
             raise ValueError(
                 f"The network knows none of the words in {sentence[:80]!r} (small words don't "
                 "count); use other words."
@@ -134,6 +143,7 @@ class Embedder:
         return {space: _unit(value.numpy())[0] for space, value in _spaces(values).items()}
 
     def _embed(self, modality: str, batch: np.ndarray) -> dict[str, np.ndarray]:
+        check_windows(modality, batch)
         parts = []
         for first in range(0, len(batch), BATCH):
             piece = batch[first : first + BATCH]

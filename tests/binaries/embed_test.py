@@ -81,8 +81,19 @@ def test_sentences_are_embedded_once_each(run, folder, tmp_path):
     assert not np.allclose(found["vat"][0], found["vat"][1])
 
 
+def test_sentences_without_a_known_word_are_told_and_left_out(run, tmp_path):
+    path = tmp_path / "lines.txt"
+    path.write_text("a red square\nquo vadis\nwas it\n")
+    done = run(f"--sentences={path}", "--names=vat")
+    assert done.status == 1
+    assert "can't be read: 'quo vadis' holds no word that the network knows" in done.stdout
+    assert "2 of the listed items can't be scored and 0 are allowed" in done.stderr
+    assert read(tmp_path)["id"].tolist() == ["a red square"]
+    assert run(f"--sentences={path}", "--names=vat", "--allow_missing=2").status == 0
+
+
 def test_only_line_ends_end_sentences(run, tmp_path):
-    sentences = ["the sea\u2028at night", "a\u0085b", "a\x0bb\x0cc", "a\x1cb\x1dc\x1ed", "rain"]
+    sentences = ["the square\u2028falls", "red\u0085b", "red\x0bb\x0cc", "up\x1cb\x1dc\x1ed", "up"]
     path = tmp_path / "lines.txt"
     path.write_bytes("\r\n".join(sentences).encode() + b"\r\n\x1c\r\n")
     assert run(f"--sentences={path}", "--names=vat").status == 0

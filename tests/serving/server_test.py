@@ -34,7 +34,7 @@ TOLERANCE = 1e-5
 @pytest.fixture(scope="module")
 def requests(servable):
     """Three requests of one row for every signature."""
-    sentences = ("the red square", "circle stands still", "nothing known")
+    sentences = ("the red square", "circle stands still", "it moves right")
     return {
         name: [
             {name: np.array([sentences[seed].encode()], dtype=object)}

@@ -1,0 +1,89 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Max-pooling over time and space in two steps, whose gradient is right on every build."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mmv_tf.layers.base import with_dtype
+
+
+@keras.saving.register_keras_serializable("mmv_tf")
+class MaxPool(keras.layers.MaxPooling3D):
+    """Max-pooling over (time, height, width), as `keras.layers.MaxPooling3D` with another gradient.
+
+    The outputs are the same to the bit. The gradient of a window goes to the first of its largest
+    values, in the order of time, rows and columns, so that it never grows. TensorFlow's
+    `MaxPool3DGrad` without oneDNN (eager tapes, TF_ENABLE_ONEDNN_OPTS=0, builds without it) gives
+    each of them all of it; after a ReLU, where zeros are equal, that is the rule and no exception.
+
+    Args:
+      pool_size: frames, rows and columns of a window; or one number for all.
+      strides: from one window to the next; None: `pool_size`.
+      padding: "valid" or "same"; padding never wins.
+
+    Example:
+    >>> MaxPool((3, 3, 3), (2, 2, 2), "same")(tf.zeros([1, 5, 8, 8, 2])).shape
+    TensorShape([1, 3, 4, 4, 2])
+    """
+
+    def __init__(
+        self,
+        pool_size: int | Sequence[int] = (2, 2, 2),
+        strides: int | Sequence[int] | None = None,
+        padding: str = "valid",
+        **kwargs: Any,
+    ):
+        # Not that of a user's keras.json.
+        layout = kwargs.pop("data_format", None) or "channels_last"
+        if layout != "channels_last":
+            raise ValueError(f"data_format is {layout!r}; MaxPool takes 'channels_last' only.")
+        super().__init__(pool_size, strides, padding, layout, **with_dtype(kwargs))
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """[B, T, H, W, C] -> [B, T', H', W', C]."""
+        return max_pool(inputs, self.pool_size, self.strides, self.padding)
+
+
+def max_pool(
+    inputs: tf.Tensor, pool_size: Sequence[int], strides: Sequence[int], padding: str
+) -> tf.Tensor:
+    """Max-pools over space in each frame, then over time at each place; see `MaxPool`.
+
+    2-D pools send a gradient to one value in all builds. The first frame whose own maximum is the
+    window's, and the first place in it, are the first in the window too: no tie is decided
+    otherwise than in one step.
+
+    Args:
+      inputs: [B, T, H, W, C].
+      pool_size, strides: over time, height and width.
+      padding: "valid" or "same"; in any case of letters.
+    """
+    (time, *space), (time_stride, *space_strides) = pool_size, strides
+    x, padding = inputs, padding.upper()
+    if max(*space, *space_strides) > 1:
+        batch, frames, height, width, channels = _sizes(x)
+        x = tf.reshape(x, [batch * frames, height, width, channels])
+        x = tf.nn.max_pool2d(x, space, space_strides, padding)
+        _, height, width, _ = _sizes(x)
+        x = tf.reshape(x, [batch, frames, height, width, channels])
+    if max(time, time_stride) > 1:
+        batch, frames, height, width, channels = _sizes(x)
+        x = tf.reshape(x, [batch, frames, height * width, channels])
+        x = tf.nn.max_pool2d(x, [time, 1], [time_stride, 1], padding)
+        x = tf.reshape(x, [batch, _sizes(x)[1], height, width, channels])
+    return x
+
+
+def _sizes(tensor: tf.Tensor) -> list[Any]:
+    """A tensor's shape, of plain numbers where it is known."""
+    sizes = tensor.shape.as_list()
+    if None not in sizes:
+        return sizes
+    dynamic = tf.shape(tensor)
+    return [dynamic[axis] if size is None else size for axis, size in enumerate(sizes)]

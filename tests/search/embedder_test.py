@@ -1,0 +1,37 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from mmv_tf.search import Embedder
+from tests import small_world
+
+
+@pytest.fixture(scope="module")
+def embedder():
+    keras.utils.set_random_seed(0)
+    return Embedder(small_world.tiny_model(), "model.keras")
+
+
+def test_wrong_pixels_and_samples_are_refused(embedder):
+    windows = embedder.windows
+    clip = np.full([1, windows.num_frames, windows.size, windows.size, 3], 255, np.uint8)
+    assert np.isfinite(embedder.clips(clip)["vat"]).all()
+    with pytest.raises(ValueError, match="float32 with values that reach 1; expected uint8"):
+        embedder.clips(np.float32(clip) / 255)
+    sound = np.full([1, windows.samples], 0.5, np.float32)
+    assert np.isfinite(embedder.sounds(sound)["va"]).all()
+    with pytest.raises(ValueError, match=r"reach 16384; .* divide 16-bit samples by 32768"):
+        embedder.sounds(sound * 32768)
+    sound[0, 7] = np.nan
+    with pytest.raises(ValueError, match="not finite"):
+        embedder.sounds(sound)
+
+
+def test_sentences_without_a_known_word_are_refused(embedder):
+    for sentence in ("quo vadis", "was it", ""):
+        with pytest.raises(ValueError, match="knows none of the words"):
+            embedder.sentence(sentence)
