@@ -41,7 +41,7 @@ def clock(tmp_path_factory):
 
 def settings(clock, **changes):
     plain = {"colour": 0.0, "flip": False, "scale_jitter": 0.0, "num_frames": 4, "candidates": 2}
-    return clock.config(**plain, **changes)
+    return clock.config(**(plain | changes))
 
 
 def moments(example):
@@ -77,3 +77,45 @@ def test_evaluation_spreads_windows_and_takes_the_narration_nearest_the_middle(c
     greys = 255 * batch["video"].numpy()[0].mean(axis=(-1, -2, -3))
     first = np.round(greys[:, 0] / GREY_STEP).astype(int)
     np.testing.assert_array_equal(first, [0, 13, 26])
+
+
+@pytest.mark.parametrize("frames", [35, 30])  # 30 frames: the clip and no more
+def test_short_clips_are_held_or_looped_in_picture_and_sound(clock, frames):
+    def example(short_clips):
+        config = settings(clock, short_clips=short_clips, num_frames=frames)
+        read = Reader(config, None, LOG_MEL).training_examples(seed=0).take(1)
+        return moments(next(read.as_numpy_iterator()))
+
+    stored = round(SECONDS * records.FRAME_RATE)
+    samples = round(SECONDS * records.SAMPLE_RATE)
+    over = round((frames - stored) / records.FRAME_RATE * records.SAMPLE_RATE)
+    times = np.arange(frames) / records.FRAME_RATE
+
+    shown, heard, _ = example("hold")
+    held = np.minimum(times, times[stored - 1])
+    np.testing.assert_allclose(shown, held, atol=0.06)
+    assert len(heard) == samples + over
+    assert not heard[samples:].any()
+
+    shown, heard, _ = example("loop")
+    np.testing.assert_allclose(shown, times % SECONDS, atol=0.06)
+    np.testing.assert_allclose(heard, np.arange(len(heard)) % samples / records.SAMPLE_RATE)
+
+
+def test_looped_sound_is_resampled(clock):
+    config = settings(clock, short_clips="loop", resample=True, num_frames=40)
+    doubled = types.SimpleNamespace(sample_rate=2 * records.SAMPLE_RATE)
+    read = Reader(config, None, doubled).training_examples(seed=0).take(1)
+    heard = next(read.as_numpy_iterator())["waveform"] * SECONDS
+    times = np.arange(len(heard)) / (2 * records.SAMPLE_RATE)
+    assert len(heard) == 8 * 2 * records.SAMPLE_RATE
+    # Away from the jumps, around which a resampled saw rings.
+    clear = (times % SECONDS > 0.3) & (times % SECONDS < SECONDS - 0.3)
+    np.testing.assert_allclose(heard[clear], (times % SECONDS)[clear], atol=0.05)
+
+
+def test_an_unknown_way_with_short_clips_is_refused(clock):
+    with pytest.raises(
+        ValueError, match=r"data\.short_clips is 'freeze'; expected one of hold, loop"
+    ):
+        Reader(settings(clock, short_clips="freeze"), None, LOG_MEL)
