@@ -70,7 +70,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.data.mixture = tuple(
         {"directory": f"data/{name}", "split": splits[name], "weight": 1.0} for name in sets
     )
-    config.data.short_clips = "loop"  # as the authors' released code does
+    config.data.short_clips = "loop"  # as in the released evaluation
 
     config.optimizer = training.default_optimizer_config()  # PAPER section 3: Adam, 0.002, 5,000
 

@@ -35,7 +35,7 @@ def default_config() -> ml_collections.ConfigDict:
             "candidates": 5,
             "batch_size": 8,
             # A window longer than its clip: "hold" repeats the last frame, in silence; "loop"
-            # begins the clip again, picture and sound, as MMV's released code does.
+            # begins the clip again, picture and sound, as MMV's released evaluation does.
             "short_clips": HOLD,
             # "opencv" is faster: it needs mmv_tf[fast], and this process to read.
             "pixels": TENSORFLOW,
