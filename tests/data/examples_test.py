@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mmv_tf.data import Reader, captions, writer
+from mmv_tf.layers import LogMel
 from tests import records
 
 SECONDS, GREY_STEP = 6.0, 8
@@ -112,6 +113,25 @@ def test_looped_sound_is_resampled(clock):
     # Away from the jumps, around which a resampled saw rings.
     clear = (times % SECONDS > 0.3) & (times % SECONDS < SECONDS - 0.3)
     np.testing.assert_allclose(heard[clear], (times % SECONDS)[clear], atol=0.05)
+
+
+def test_a_stored_log_mel_is_looped_with_the_pictures(tmp_path):
+    settings_of = {"sample_rate": records.SAMPLE_RATE, "window": 64, "step": 32, "mel_bins": 2}
+    log_mel = LogMel(**settings_of, lower_hz=20.0, upper_hz=400.0)
+    rate = records.SAMPLE_RATE / 32  # 25 frames a second, 15 in the 0.6 s of three pictures
+    frames = [records.jpeg(GREY_STEP * index, noise=0) for index in range(3)]
+    stored = np.repeat(np.arange(15, dtype=np.float32)[:, np.newaxis], 2, axis=1)
+    media = writer.ClipMedia(frames, records.HEIGHT, records.WIDTH, None, stored, rate)
+    span = writer.ClipSpan("film", 0, 600, 0, "x")
+    example = writer.sequence_example(span, media, [], {}, records.FRAME_RATE, records.SAMPLE_RATE)
+    data = records.Data(tmp_path, [[example.SerializeToString(deterministic=True)]])
+    data.write()
+    data.write_manifest(log_mel=log_mel.get_config())
+    for short_clips, expected in (("hold", [*range(15), *[0] * 10]), ("loop", np.arange(25) % 15)):
+        config = settings(data, short_clips=short_clips, num_frames=5)
+        reader = Reader(config, None, log_mel)
+        (found,) = reader.training_examples(seed=0).take(1).as_numpy_iterator()
+        np.testing.assert_array_equal(found["audio"][:, 0, 0], expected)
 
 
 def test_an_unknown_way_with_short_clips_is_refused(clock):
