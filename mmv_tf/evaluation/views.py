@@ -105,10 +105,13 @@ def window_times(
 
 
 def _span(item: Item, duration: float, path: pathlib.Path) -> tuple[float, float]:
-    if item.may_be_trimmed and item.start is not None and item.end is not None:
-        if duration <= item.end - item.start + _TRIMMED_SLACK_SECONDS:
-            return 0.0, duration
     start = 0.0 if item.start is None else item.start
+    if (
+        item.may_be_trimmed
+        and item.end is not None
+        and duration <= item.end - start + _TRIMMED_SLACK_SECONDS
+    ):
+        return 0.0, duration
     end = duration if item.end is None else min(item.end, duration)
     if end - start <= 0:
         raise media.MediaError(
