@@ -26,7 +26,7 @@ from absl import flags
 
 from mmv_tf import command_line
 from mmv_tf.data import preparation
-from mmv_tf.data.datasets import DATA_SETS, read_data_set
+from mmv_tf.data.datasets import DATA_SETS, WITHOUT_HELD_OUT, read_data_set
 from mmv_tf.data.file_names import printable_name
 from mmv_tf.data.preparation.sources import IMAGE, SOUND, VIDEO
 
@@ -49,6 +49,13 @@ _DATASET = flags.DEFINE_enum(
 )
 _DIRECTORY = flags.DEFINE_string(
     "directory", None, "Of the --dataset: the folder with its lists and media."
+)
+_VALIDATION_ONE_IN = flags.DEFINE_integer(
+    "validation_one_in",
+    None,
+    "Of --dataset=howto100m, which has no held-out videos of its own: about one video in so many "
+    "(1000 by default; 0: none), chosen by a hash of its id, is the split validation.",
+    lower_bound=0,
 )
 _LABELS = flags.DEFINE_string(
     "labels", None, "A .tsv with start, end, label (or subject), caption: gives captions labels."
@@ -177,6 +184,11 @@ def _check_flags() -> None:
         raise command_line.UsageError(f"--{given[0]} and --{given[1]} exclude each other.")
     if bool(_DATASET.value) != bool(_DIRECTORY.value):
         raise command_line.UsageError("--dataset and --directory come together.")
+    if _VALIDATION_ONE_IN.value is not None and _DATASET.value not in WITHOUT_HELD_OUT:
+        raise command_line.UsageError(
+            f"--validation_one_in is for --dataset={' or '.join(WITHOUT_HELD_OUT)}; other data "
+            "sets have published splits, and films of your own --split_pattern."
+        )
     if _CAPTIONS.value and not _VIDEOS.value:
         raise command_line.UsageError("--captions is for --videos; a list has a column for them.")
     if _BEAM_OPTION.value and _RUNNER.value != "beam":
@@ -191,7 +203,7 @@ def _sources() -> tuple[
         return preparation.read_listing(_LIST.value), "list", preparation.DataSetFacts(), {}
     if _DATASET.value:
         directory = pathlib.Path(_DIRECTORY.value)
-        collection = read_data_set(_DATASET.value, directory)
+        collection = read_data_set(_DATASET.value, directory, _VALIDATION_ONE_IN.value)
         facts = preparation.DataSetFacts(collection.name, collection.labels, collection.folds)
         return collection.sources, collection.cut, facts, {}
     found = preparation.find(_VIDEOS.value, _CAPTIONS.value, _MEDIA.value)

@@ -47,6 +47,11 @@ def test_the_papers_numbers():
         "data/howto100m",
         "data/audioset",
     ]
+    assert [entry["split"] for entry in config.data.mixture] == [
+        "train",
+        "unbalanced_train+balanced_train",
+    ]
+    assert config.data.short_clips == "loop"
     alone = load_config(f"{PAPER}:s3d,vat,ht,16f")
     assert dict(alone.training.weights) == {"va": 1.0, "vt": 10.0}
     assert alone.data.num_frames == 16
@@ -74,7 +79,7 @@ def test_tiny_ones_train(argument, prepared, tmp_path):
     config.word_vectors = str(small_world.write_word_vectors(tmp_path))
     config.data.frame_rate = 5.0
     config.data.mixture = tuple(
-        {**entry, "directory": str(prepared)} for entry in config.data.mixture
+        {**entry, "directory": str(prepared), "split": "train"} for entry in config.data.mixture
     )
     metrics = experiment.run(config.lock(), tmp_path / "run")
     assert np.isfinite(metrics["loss"])

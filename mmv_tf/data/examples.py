@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import ml_collections
@@ -21,7 +22,7 @@ from mmv_tf.data import (
 )
 from mmv_tf.data.interfaces import Example, LogMel
 from mmv_tf.data.pixel_plans import Plan
-from mmv_tf.data.reader_config import OPENCV, PIXELS
+from mmv_tf.data.reader_config import LOOP, OPENCV, PIXELS, SHORT_CLIPS
 from mmv_tf.data.records import Records
 
 Seeds = list[tf.Tensor | None]
@@ -37,7 +38,7 @@ class Examples:
 
     Raises:
       ValueError: the records' rates are not those asked for, their log-mel was made otherwise, or
-        `config.pixels` is none of those there are.
+        `config.pixels` or `config.short_clips` is none of those there are.
     """
 
     def __init__(self, config: ml_collections.ConfigDict, records: Records, log_mel: LogMel | None):
@@ -56,6 +57,11 @@ class Examples:
             )
         if config.pixels == OPENCV:
             opencv_pixels.check_installed()
+        if config.short_clips not in SHORT_CLIPS:
+            raise ValueError(
+                f"data.short_clips is {config.short_clips!r}; expected one of "
+                f"{', '.join(SHORT_CLIPS)}."
+            )
 
     def training(
         self, shard: tf.Tensor, number: tf.Tensor, record: tf.Tensor, epoch_key: tf.Tensor
@@ -104,7 +110,8 @@ class Examples:
         start_seconds = tf.cast(starts, tf.float32) / self._rate
         lasts = tf.cast(stored, tf.float32) / self._rate
         parsed["duration"] = tf.where(parsed["duration"] > 0, parsed["duration"], lasts)
-        indices = sampling.frame_indices(starts, config.num_frames, self._stride, stored)
+        loop = config.short_clips == LOOP
+        indices = sampling.frame_indices(starts, config.num_frames, self._stride, stored, loop)
         indices = tf.reshape(indices, [windows * config.num_frames])
 
         def pictures() -> Example:
@@ -130,6 +137,11 @@ class Examples:
             "clip_end": tf.fill([windows], end),
         }
         if self.log_mel is not None:
+            if loop:
+                # Only where the pictures do: a window's sound may reach just past a longer clip.
+                parsed = tf.cond(
+                    stored < span, lambda: self._looped(parsed, lasts), lambda: dict(parsed)
+                )
             example |= self._audio(parsed, start_seconds, shard)
         return example | self._candidates(parsed, start_seconds, training)
 
@@ -195,6 +207,19 @@ class Examples:
             shape[0], shape[1], seed, config.scale_jitter, config.square_crop
         )
         return shape[:2], crop
+
+    def _looped(self, parsed: dict[str, tf.Tensor], seconds: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The sound of a clip that is shorter than its window, begun again with the pictures."""
+        assert self.log_mel is not None
+        config = self.config
+        # A tenth more than a window, for what resampling needs around it.
+        shown = 1.1 * config.num_frames / config.frame_rate + 0.1
+        if self._stored_log_mel is not None:
+            key, rate = "log_mel", self.log_mel.sample_rate / self.log_mel.step
+        else:
+            key, rate = "waveform", float(round(self.records.manifest["sample_rate"]))
+        period = tf.maximum(tf.cast(tf.round(seconds * rate), tf.int32), 1)
+        return parsed | {key: sound.loop(parsed[key], period, math.ceil(shown * rate))}
 
     def _audio(
         self, parsed: dict[str, tf.Tensor], start_seconds: tf.Tensor, shard: tf.Tensor

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
 import ml_collections
 import tensorflow as tf
@@ -14,20 +13,16 @@ import tensorflow as tf
 from mmv_tf.data import mixing
 from mmv_tf.data.damage import DamageReport
 from mmv_tf.data.interfaces import Example, LogMel, Tokenizer
+from mmv_tf.data.parts import parts_of
 from mmv_tf.data.reader import Reader
 from mmv_tf.data.reader_config import OPENCV
-
-# What an entry of `config.mixture` may hold besides settings of the reader.
-_WEIGHT = "weight"
 
 
 class Input:
     """The data of a configuration: one reader, or several whose examples are mixed.
 
     Args:
-      config: see `default_config`. Entries of `config.mixture` are dicts: settings of the reader
-        that differ from `config`, such as "directory", and "weight" (1 by default), the data set's
-        share of the examples.
+      config: see `default_config`, and `parts_of` for `config.mixture`.
       tokenizer, log_mel: see `Reader`.
 
     Attributes:
@@ -47,24 +42,9 @@ class Input:
         self.config = config
         self.readers: list[Reader] = []
         self.weights: list[float] = []
-        entries: tuple[Any, ...] = tuple(config.get("mixture", ())) or ({},)
-        for entry in entries:
-            own = ml_collections.ConfigDict(config.to_dict())
-            own.mixture = ()
-            for name, value in dict(entry).items():
-                if name == _WEIGHT:
-                    continue
-                if name not in own:
-                    raise ValueError(
-                        f"An entry of data.mixture has {name!r}; expected 'weight' or a setting of "
-                        f"the reader: {', '.join(sorted(own))}."
-                    )
-                own[name] = value
-            weight = float(dict(entry).get(_WEIGHT, 1.0))
-            if not weight > 0:
-                raise ValueError(f"The weight of {own.directory} is {weight}; it must be above 0.")
-            self.readers.append(Reader(own.lock(), tokenizer, log_mel))
-            self.weights.append(weight)
+        for part in parts_of(config):
+            self.readers.append(Reader(part.config, tokenizer, log_mel))
+            self.weights.append(part.weight)
         self._check_pixels()
 
     def num_examples(self) -> int:

@@ -12,6 +12,9 @@ import ml_collections
 # Who makes the pixels of frames, see docs/reading.md.
 TENSORFLOW, OPENCV = "tensorflow", "opencv"
 PIXELS = (TENSORFLOW, OPENCV)
+# What fills a window that is longer than its clip, see docs/reading.md.
+HOLD, LOOP = "hold", "loop"
+SHORT_CLIPS = (HOLD, LOOP)
 
 
 def default_config() -> ml_collections.ConfigDict:
@@ -31,6 +34,9 @@ def default_config() -> ml_collections.ConfigDict:
             # PAPER section 2: MIL-NCE draws 5 candidate narrations.
             "candidates": 5,
             "batch_size": 8,
+            # A window longer than its clip: "hold" repeats the last frame, in silence; "loop"
+            # begins the clip again, picture and sound, as MMV's released evaluation does.
+            "short_clips": HOLD,
             # "opencv" is faster: it needs mmv_tf[fast], and this process to read.
             "pixels": TENSORFLOW,
             # Evaluation: windows spread evenly over a clip (PAPER section 5: 4).

@@ -32,7 +32,11 @@ def window_starts(
 
 
 def frame_indices(
-    start: tf.Tensor, num_frames: int, stride: float, stored_frames: tf.Tensor
+    start: tf.Tensor,
+    num_frames: int,
+    stride: float,
+    stored_frames: tf.Tensor,
+    loop: bool = False,
 ) -> tf.Tensor:
     """Which stored frames windows show.
 
@@ -41,13 +45,15 @@ def frame_indices(
       num_frames: of a window.
       stride: stored frames from one frame to the next. One that is not whole takes the stored
         frame nearest in time, halfway the later one.
-      stored_frames: int scalar, how many there are; past them the last one repeats.
+      stored_frames: int scalar, how many there are.
+      loop: past the last one the first one follows; if not, the last one repeats.
 
     Returns:
       int32 [..., num_frames].
     """
     steps = tf.constant([int(n * stride + 0.5) for n in range(num_frames)], tf.int32)
-    return tf.minimum(start[..., tf.newaxis] + steps, stored_frames - 1)
+    indices = start[..., tf.newaxis] + steps
+    return indices % stored_frames if loop else tf.minimum(indices, stored_frames - 1)
 
 
 def nearest_candidates(

@@ -36,6 +36,24 @@ def cut(values: tf.Tensor, starts: tf.Tensor, length: int) -> tf.Tensor:
     return tf.ensure_shape(windows, [None, length, *values.shape[1:]])
 
 
+def loop(values: tf.Tensor, period: tf.Tensor, length: int) -> tf.Tensor:
+    """An array that begins again after a period, as a looped film's sound does.
+
+    Args:
+      values: [N, ...]; zeros fill the period where it is longer.
+      period: int scalar, above 0.
+      length: of the result, at least.
+
+    Returns:
+      [M, ...] with M >= length, a multiple of the period; nothing where there is nothing.
+    """
+    rest = [[0, 0]] * (values.shape.rank - 1)
+    there = tf.shape(values)[0]
+    once = tf.pad(values[:period], [[0, tf.maximum(period - there, 0)], *rest])
+    times = tf.where(there > 0, -(-length // period), 0)
+    return tf.tile(once, [times, *[1] * len(rest)])
+
+
 def cut_waveform(
     waveform: tf.Tensor, start_seconds: tf.Tensor, seconds: float, stored_rate: int, rate: int
 ) -> tf.Tensor:

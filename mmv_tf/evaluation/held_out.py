@@ -11,10 +11,23 @@ import numpy as np
 import tensorflow as tf
 
 from mmv_tf.data import Reader, config_for_network
+from mmv_tf.data.parts import evaluated_parts
 from mmv_tf.data.value_checks import faulty_rows, refuse_faulty
 from mmv_tf.evaluation.retrieval import ranks
 from mmv_tf.graphs import EmbeddingGraph
 
+# How the records are read, which is the same in training.
+_READING = (
+    "resample",
+    "short_clips",
+    "on_bad_record",
+    "max_bad_fraction",
+    "inspect",
+    "records",
+    "files",
+    "stored_frame_rate",
+    "stored_sample_rate",
+)
 _RECALLS = (1, 5, 10)
 _MODALITIES = ("video", "audio", "text")
 # Query and item; each in the space in which the network compares the two.
@@ -28,10 +41,15 @@ class HeldOutRetrieval:
     directions that need it.
 
     Args:
-      data: the reader's settings of the training data; of a mixture, the first data set is taken.
-      split: which to read.
-      clips: how many at most.
+      data: the reader's settings of the training data; `data.parts.evaluated_parts` says what of a
+        mixture is evaluated, each data set by itself.
+      split: which to read, where the mixture doesn't say.
+      clips: how many at most, of each data set.
       batch_size: clips at a time; by default that of training.
+
+    Attributes:
+      parts: settings of the readers by name, "" for the first; `experiment.run` checks them before
+        a run starts.
     """
 
     def __init__(
@@ -41,9 +59,7 @@ class HeldOutRetrieval:
         clips: int,
         batch_size: int | None = None,
     ):
-        mixture = tuple(data.get("mixture", ()))
-        self._directory = dict(mixture[0])["directory"] if mixture else data.directory
-        self._split = split
+        self.parts = evaluated_parts(data, split)
         self._clips = clips
         self._batch_size = data.batch_size if batch_size is None else batch_size
         self._embed: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]] | None = None
@@ -60,10 +76,26 @@ class HeldOutRetrieval:
         Returns:
           "text_to_video/R@1", ".../median_rank", ".../count" and so on, for the directions whose
           modalities share a space and of which there are at least two clips; None if interrupted.
+          Data sets after the first have their name before it: "audioset/video_to_audio/R@1".
         """
+        metrics: dict[str, float] = {}
+        for name, data in self.parts.items():
+            found = self._evaluate(model, data, interrupted)
+            if found is None:
+                return None
+            metrics |= {f"{name}/{key}" if name else key: value for key, value in found.items()}
+        return metrics
+
+    def _evaluate(
+        self,
+        model: EmbeddingGraph,
+        data: ml_collections.ConfigDict,
+        interrupted: Callable[[], bool],
+    ) -> dict[str, float] | None:
+        """One data set's metrics, or None if interrupted."""
         embeddings: dict[str, list[np.ndarray]] = {}
         seen = 0
-        for batch in self._batches(model):
+        for batch in self._batches(model, data):
             if interrupted():
                 return None
             # One window a clip, and one narration.
@@ -93,9 +125,10 @@ class HeldOutRetrieval:
         arrays = {key: np.concatenate(parts)[: self._clips] for key, parts in embeddings.items()}
         return _metrics(model, arrays)
 
-    def _batches(self, model: EmbeddingGraph) -> tf.data.Dataset:
+    def _batches(self, model: EmbeddingGraph, data: ml_collections.ConfigDict) -> tf.data.Dataset:
+        own = {key: data[key] for key in _READING}
         config = config_for_network(
-            model.metadata, self._directory, self._split, batch_size=self._batch_size
+            model.metadata, data.directory, data.split, batch_size=self._batch_size, **own
         )
         return Reader(config, model.tokenizer, model.log_mel).evaluate()
 

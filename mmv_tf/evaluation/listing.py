@@ -26,6 +26,9 @@ class Item:
       group: items of one group (a film, a recording) are no independent samples.
       text: its sentence, for retrieval.
       start, end: seconds of the media; None for all of it.
+      other_files: what the media may be called besides, as `file`.
+      may_be_trimmed: media no longer than from start to end (and a second and a half more, as tools
+        cut at key frames) are that part already.
     """
 
     item_id: str
@@ -37,6 +40,8 @@ class Item:
     text: str = ""
     start: float | None = None
     end: float | None = None
+    other_files: tuple[str, ...] = ()
+    may_be_trimmed: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,7 +152,8 @@ class MediaIndex:
         """Paths by item id, and the ids of items without media."""
         paths, missing = {}, []
         for item in items:
-            path = self.find(item.file)
+            names = (item.file, *item.other_files)
+            path = next(filter(None, map(self.find, names)), None)
             if path is None:
                 missing.append(item.item_id)
             else:

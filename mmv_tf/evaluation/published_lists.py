@@ -13,6 +13,7 @@ import pathlib
 import re
 from collections.abc import Iterator
 
+from mmv_tf.data.datasets.audioset import trimmed_names
 from mmv_tf.data.file_names import printable_name
 from mmv_tf.data.suffixes import IMAGE, SOUND, SUFFIXES
 from mmv_tf.evaluation.listing import TEST, TRAIN, Item, Listing, class_index
@@ -187,8 +188,8 @@ def _esc_listing(name: str, rows: list[tuple[str, str, str]], split: str) -> Lis
 def read_audioset(data: pathlib.Path, lists: pathlib.Path | None, split: str) -> Listing:
     """AudioSet: class_labels_indices.csv, `split`_segments.csv to learn from, eval_segments.csv.
 
-    `split` is balanced_train or unbalanced_train. Sounds are cut to the segment already and named
-    by YouTube's id, alone or followed by _ and the start.
+    `split` is balanced_train or unbalanced_train. Media are named by YouTube's id, whole or cut to
+    the segment, or as `prepare_data` finds those that are cut (ID_START, ID_START_END).
     """
     lists = _default(lists, data, ".")
     names = _table(lists / "class_labels_indices.csv", "index", "mid", "display_name")
@@ -207,7 +208,20 @@ def read_audioset(data: pathlib.Path, lists: pathlib.Path | None, split: str) ->
             if unknown:
                 raise ValueError(f"{path}: {row[0]}: unknown class {unknown[0]!r}.")
             labels = tuple(sorted(by_mid[mid] for mid in mids))
-            items.append(Item(row[0], row[0], use, labels, group=row[0]))
+            start, end = (_seconds(cell, path) for cell in row[1:3])
+            items.append(
+                Item(
+                    row[0],
+                    row[0],
+                    use,
+                    labels,
+                    group=row[0],
+                    start=start,
+                    end=end,
+                    other_files=(f"Y{row[0]}", *trimmed_names(row[0], start, end)),
+                    may_be_trimmed=True,
+                )
+            )
     return Listing(f"AudioSet ({split})", classes, tuple(items))
 
 

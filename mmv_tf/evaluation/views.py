@@ -24,6 +24,7 @@ from mmv_tf.evaluation.listing import Item
 _JPEG_QUALITY = 95
 # Ours: an hour of sound at 48 kHz is 700 MB.
 _MAX_SECONDS = 3600.0
+_TRIMMED_SLACK_SECONDS = 1.5  # ours, as in `prepare_data`
 
 
 def read_views(
@@ -105,6 +106,12 @@ def window_times(
 
 def _span(item: Item, duration: float, path: pathlib.Path) -> tuple[float, float]:
     start = 0.0 if item.start is None else item.start
+    if (
+        item.may_be_trimmed
+        and item.end is not None
+        and duration <= item.end - start + _TRIMMED_SLACK_SECONDS
+    ):
+        return 0.0, duration
     end = duration if item.end is None else min(item.end, duration)
     if end - start <= 0:
         raise media.MediaError(

@@ -56,7 +56,8 @@ class UnicodeTokenizer(WordTokenizer):
         """Strings [N] -> cleaned words [N, (words)]."""
         text = _tensorflow_text()
         valid = tf.strings.unicode_transcode(sentences, "UTF-8", "UTF-8", replacement_char=ord(" "))
-        folded = text.normalize_utf8(text.case_fold_utf8(valid), "NFKC")
+        composed = text.normalize_utf8(valid, "NFC")  # case folding can part a letter from its mark
+        folded = text.normalize_utf8(text.case_fold_utf8(composed), "NFKC")
         words = text.UnicodeScriptTokenizer().tokenize(join_apostrophes(folded))
         says = tf.strings.regex_full_match(words.flat_values, r".*[\pL\pN].*")
         return tf.ragged.boolean_mask(words, words.with_flat_values(says))
@@ -114,9 +115,10 @@ class WordPieceTokenizer(UnicodeTokenizer):
 class SentencePieceTokenizer(WordTokenizer):
     """Pieces of a SentencePiece model: strings [...] -> int32 ids [..., max_words].
 
-    The model normalises text itself. Without stop words whole sentences go to it as they are; with
-    some, the words of `WordTokenizer` that are left, with spaces between. The model's piece i gets
-    id i + 2, its unknown piece id 1 or nothing.
+    The model normalises text itself, by what it was trained with (NFKC by default), so nothing is
+    composed before it. Without stop words whole sentences go to it as they are; with some, the
+    words of `WordTokenizer` that are left, with spaces between. The model's piece i gets id i + 2,
+    its unknown piece id 1 or nothing.
 
     Args:
       model: the content of a `.model` file. May be left out when the layer is about to be loaded.

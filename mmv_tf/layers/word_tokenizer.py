@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import tensorflow as tf
 
 from mmv_tf.layers.arguments import check_sizes
 from mmv_tf.layers.base import Layer
+from mmv_tf.layers.composition import nfc
 
 # Ours: English function words that say nothing about what is seen or heard. The list that MMV used
 # was not published. Words of place and direction (up, under, behind, out ...) stay in the text.
@@ -52,15 +54,16 @@ class _Lookup(keras.layers.StringLookup):
 class WordTokenizer(Layer):
     """Strings of any shape [...] -> int32 word ids [..., max_words].
 
-    The rules, in order: lower case; a possessive 's falls away; other apostrophes are dropped
-    ("don't" -> "dont"); everything but letters and digits separates words; stop words go; words
-    outside the vocabulary go (or become id 1); the first `max_words` stay, the rest is id 0.
+    The rules, in order: Unicode's form NFC (a letter and its combining accent become one
+    character); lower case; a possessive 's falls away; other apostrophes are dropped ("don't" ->
+    "dont"); everything but letters and digits separates words; stop words go; words outside the
+    vocabulary go (or become id 1); the first `max_words` stay, the rest is id 0.
     Core `tf.strings` operations only, so that a SavedModel with this layer inside loads anywhere.
     MMV removes stop words and cuts to 16 (PAPER section 1); its other rules are not known.
 
     Args:
-      vocabulary: the words, most frequent first; word i gets id i + 2. May be left out when the
-        layer is about to be loaded from a file.
+      vocabulary: the words, most frequent first; word i gets id i + 2. They are kept in NFC. May
+        be left out when the layer is about to be loaded from a file.
       max_words: length of the result.
       stop_words: words to remove.
       keep_unknown: give unknown words id 1 instead of leaving them out.
@@ -100,7 +103,7 @@ class WordTokenizer(Layer):
         self.lookup = _Lookup(mask_token="", oov_token="[UNK]", output_mode="int")
         if words is not None:
             # Set afterwards, the vocabulary is saved as a file and not inside the configuration.
-            self.lookup.set_vocabulary(words)
+            self.lookup.set_vocabulary(_composed(words))
 
     @property
     def vocabulary(self) -> list[str]:
@@ -130,7 +133,9 @@ class WordTokenizer(Layer):
         """See the class."""
         words = self.split(tf.reshape(sentences, [-1]))
         if self.stop_words:
-            stop_words = tf.constant(self.stop_words, tf.string)
+            stop_words = tf.constant(
+                [unicodedata.normalize("NFC", word) for word in self.stop_words], tf.string
+            )
             stop = tf.reduce_any(words.flat_values[:, tf.newaxis] == stop_words, axis=1)
             words = tf.ragged.boolean_mask(words, words.with_flat_values(~stop))
         ids = self.look_up(words)
@@ -146,7 +151,7 @@ class WordTokenizer(Layer):
 
     def split(self, sentences: tf.Tensor) -> tf.RaggedTensor:
         """Strings [N] -> cleaned words [N, (words)]."""
-        text = join_apostrophes(tf.strings.lower(sentences, encoding="utf-8"))
+        text = join_apostrophes(tf.strings.lower(nfc(sentences), encoding="utf-8"))
         return tf.strings.split(tf.strings.regex_replace(text, r"[^\pL\pN]+", " "))
 
     def knows(self, ids: tf.Tensor) -> tf.Tensor:
@@ -172,6 +177,19 @@ class WordTokenizer(Layer):
             "stop_words": self.stop_words,
             "keep_unknown": self.keep_unknown,
         }
+
+
+def _composed(words: Sequence[str]) -> list[str]:
+    """The words in NFC, as sentences are; one whose NFC is a word itself stays as it is."""
+    taken = set(words)
+    found = []
+    for word in words:
+        composed = unicodedata.normalize("NFC", word)
+        if composed not in taken:
+            taken.add(composed)
+            word = composed
+        found.append(word)
+    return found
 
 
 def join_apostrophes(text: tf.Tensor) -> tf.Tensor:

@@ -38,6 +38,7 @@ def mil_nce(
     gather: Gather | None = None,
     symmetric: bool = False,
     chunk_rows: int = 0,
+    textless_negatives: bool = False,
 ) -> tf.Tensor:
     """MIL-NCE between videos and their candidate narrations (PAPER section 2).
 
@@ -53,6 +54,10 @@ def mil_nce(
       symmetric: the mean of two cross-entropies instead of one denominator for both directions.
       chunk_rows: compute the similarities of this many rows at a time, forward and backward, and
         keep none of them; 0 computes all at once.
+      textless_negatives: valid videos without a valid candidate are not scored, but stand among
+        the negatives of other rows' narrations, the sum over sim(v_j, y_i,k). VATT, which follows
+        MMV, masks the missing narrations only, so there they do; MMV's paper does not say. False
+        leaves them out.
 
     Returns:
       The mean over valid rows, a float32 scalar; 0 if there is none.
@@ -61,7 +66,15 @@ def mil_nce(
       ValueError: for shapes that do not fit or a temperature that is not positive.
     """
     total, count = loss_sum_and_count(
-        video, text, temperature, valid, candidate_valid, gather, symmetric, chunk_rows
+        video,
+        text,
+        temperature,
+        valid,
+        candidate_valid,
+        gather,
+        symmetric,
+        chunk_rows,
+        textless_negatives,
     )
     return tf.math.divide_no_nan(total, count)
 
@@ -107,6 +120,7 @@ def loss_sum_and_count(
     gather: Gather | None = None,
     symmetric: bool = False,
     chunk_rows: int = 0,
+    textless_negatives: bool = False,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Sum of the loss over this replica's valid rows, and the number of valid rows of all replicas.
 
@@ -134,7 +148,8 @@ def loss_sum_and_count(
     candidate_valid = tf.cast(candidate_valid, tf.bool)
     if valid is None:
         valid = tf.ones([batch], tf.bool)
-    valid = tf.cast(valid, tf.bool) & tf.reduce_any(candidate_valid, axis=1)
+    video_valid = tf.cast(valid, tf.bool)
+    valid = video_valid & tf.reduce_any(candidate_valid, axis=1)
     candidate_valid &= valid[:, tf.newaxis]
 
     own_video, gathered_video, video = copies(video, 3)
@@ -143,6 +158,7 @@ def loss_sum_and_count(
     # Booleans are gathered as numbers: not every collective takes them.
     all_valid = gather(tf.cast(valid, tf.float32))
     all_candidate_valid = gather(tf.cast(candidate_valid, tf.float32))
+    negatives = gather(tf.cast(video_valid, tf.float32)) if textless_negatives else all_valid
 
     def masked(values: tf.Tensor) -> tf.Tensor:
         """Leaves the candidates out that do not count, [b, P]."""
@@ -157,7 +173,7 @@ def loss_sum_and_count(
         chunk_rows,
     )
     to_video = log_sum_exp_of_products(
-        tf.reshape(own_text, [-1, dim]), all_video, all_valid, temperature, chunk_rows
+        tf.reshape(own_text, [-1, dim]), all_video, negatives, temperature, chunk_rows
     )
     to_video = tf.reduce_logsumexp(masked(tf.reshape(to_video, [batch, -1])), axis=1)
     positive = tf.einsum("bd,bpd->bp", video, text) / temperature

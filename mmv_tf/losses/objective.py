@@ -26,6 +26,7 @@ class Objective:
         term.
       temperature: of every pair; 0.07 in the paper.
       symmetric, chunk_rows: see `mil_nce`.
+      textless_negatives: in the pairs with text, see `mil_nce`.
 
     Raises:
       ValueError: for an unknown pair, or if no weight is positive.
@@ -35,6 +36,7 @@ class Objective:
     temperature: float = 0.07
     symmetric: bool = False
     chunk_rows: int = 0
+    textless_negatives: bool = False
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.weights) - set(PAIRS))
@@ -91,6 +93,7 @@ class Objective:
                 gather,
                 self.symmetric,
                 self.chunk_rows,
+                self.textless_negatives and second == "text",
             )
             terms[pair] = tf.math.divide_no_nan(loss, count)
             counts[pair] = count

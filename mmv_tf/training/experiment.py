@@ -17,7 +17,7 @@ import tensorflow as tf
 from mmv_tf.data import METADATA_KEYS, Input
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.pretrained import create_model, load_word_vectors
-from mmv_tf.training import agreement, checkpoints
+from mmv_tf.training import agreement, checkpoints, preflight
 from mmv_tf.training.random_state import seed_everything
 from mmv_tf.training.strategy import make_strategy, worker_and_workers
 from mmv_tf.training.trainer import Evaluate, Trainer
@@ -50,7 +50,8 @@ def run(
         (network.keras), checkpoints, TensorBoard scalars and at the end model.keras. If it holds an
         unfinished run of the same settings, that goes on; a finished one is left as it is. Several
         workers share it.
-      evaluate: see `Trainer.run`.
+      evaluate: see `Trainer.run`. If it has an attribute `parts`, as `HeldOutRetrieval` has, the
+        data that it reads are checked before the run starts.
 
     Returns:
       The metrics of the last steps; empty if the run was finished already.
@@ -60,6 +61,9 @@ def run(
       Preempted: see `Trainer.run`.
     """
     # Before anything is written that a next run, with what was wrong put right, would meet.
+    evaluates = evaluate is not None and config.training.evaluate_every_steps > 0
+    evaluated: dict[str, Any] = getattr(evaluate, "parts", {}) if evaluates else {}
+    preflight.check(config, tuple(evaluated.values()))
     looked = Input(config.data)
     looked.damage()
     _check_words(config, directory)

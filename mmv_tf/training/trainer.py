@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from mmv_tf.graphs import EmbeddingGraph
-from mmv_tf.losses import Objective
-from mmv_tf.training import agreement, checkpoints, optimization
+from mmv_tf.losses import PAIRS, Objective
+from mmv_tf.training import agreement, checkpoints, optimization, preflight
 from mmv_tf.training.checkpoint_store import CheckpointStore
 from mmv_tf.training.embedding import Batch, needed_entries
 from mmv_tf.training.random_state import random_states
@@ -59,6 +59,8 @@ def default_config() -> ml_collections.ConfigDict:
             "temperature": 0.07,  # PAPER section 2
             "symmetric": False,
             "loss_chunk_rows": 0,
+            # Videos and sounds without narration are negatives of others' narrations, as in VATT.
+            "textless_negatives": False,
             # The batch in pieces; see `TrainStep`.
             "accumulate": 1,
             "gradient_cache": 1,
@@ -122,7 +124,9 @@ class Trainer:
             training.temperature,
             training.symmetric,
             training.loss_chunk_rows,
+            training.textless_negatives,
         )
+        _check_pairs(model, self.objective)
         with strategy.scope():
             self.optimizer = optimization.make_optimizer(optimizer, training.steps)
             self.optimizer.build(model.trainable_variables)
@@ -375,6 +379,18 @@ class Trainer:
             self._held_out = {f"held_out/{name}": value for name, value in found.items()}
             watcher.write(step, self._held_out)
         return time.monotonic() - started
+
+
+def _check_pairs(model: EmbeddingGraph, objective: Objective) -> None:
+    """Whether the network compares the pairs, and trains what it compares them with.
+
+    Raises:
+      ValueError: it does not.
+    """
+    for pair in objective.pairs:
+        space = model.common_space(*PAIRS[pair])
+        if not all(model.trains_head(modality, space) for modality in PAIRS[pair]):
+            raise ValueError(f"{preflight.AUDIO_TEXT}.")
 
 
 def _suspects(batch: Batch, objective: Objective) -> str:

@@ -130,6 +130,7 @@ def test_interrupted_again_and_again_it_gives_the_same_bytes(film, whole, tmp_pa
         ("", (), 2, "error: --videos is missing"),
         (None, ("--list=a.csv",), 2, "error: --videos and --list exclude each other"),
         ("", ("--dataset=ucf101",), 2, "error: --dataset and --directory come together"),
+        (None, ("--validation_one_in=9",), 2, "error: --validation_one_in is for --dataset=howto"),
         (None, ("--beam_option=--x",), 2, "error: --beam_option needs --runner=beam"),
     ],
 )

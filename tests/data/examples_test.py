@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mmv_tf.data import Reader, captions, writer
+from mmv_tf.layers import LogMel
 from tests import records
 
 SECONDS, GREY_STEP = 6.0, 8
@@ -50,7 +51,7 @@ def clock(tmp_path_factory):
 
 def settings(clock, **changes):
     plain = {"colour": 0.0, "flip": False, "scale_jitter": 0.0, "num_frames": 4, "candidates": 2}
-    return clock.config(**plain, **changes)
+    return clock.config(**(plain | changes))
 
 
 def moments(example):
@@ -96,3 +97,64 @@ def test_evaluation_asks_with_the_clip_s_own_narration(tmp_path):
         data = clock_data(directory, own)
         (batch, *_) = Reader(settings(data, windows=2), None, None).evaluate()
         assert (batch["caption"].numpy() == right).all()
+
+
+@pytest.mark.parametrize("frames", [35, 30])  # 30 frames: the clip and no more
+def test_short_clips_are_held_or_looped_in_picture_and_sound(clock, frames):
+    def example(short_clips):
+        config = settings(clock, short_clips=short_clips, num_frames=frames)
+        read = Reader(config, None, LOG_MEL).training_examples(seed=0).take(1)
+        return moments(next(read.as_numpy_iterator()))
+
+    stored = round(SECONDS * records.FRAME_RATE)
+    samples = round(SECONDS * records.SAMPLE_RATE)
+    over = round((frames - stored) / records.FRAME_RATE * records.SAMPLE_RATE)
+    times = np.arange(frames) / records.FRAME_RATE
+
+    shown, heard, _ = example("hold")
+    held = np.minimum(times, times[stored - 1])
+    np.testing.assert_allclose(shown, held, atol=0.06)
+    assert len(heard) == samples + over
+    assert not heard[samples:].any()
+
+    shown, heard, _ = example("loop")
+    np.testing.assert_allclose(shown, times % SECONDS, atol=0.06)
+    np.testing.assert_allclose(heard, np.arange(len(heard)) % samples / records.SAMPLE_RATE)
+
+
+def test_looped_sound_is_resampled(clock):
+    config = settings(clock, short_clips="loop", resample=True, num_frames=40)
+    doubled = types.SimpleNamespace(sample_rate=2 * records.SAMPLE_RATE)
+    read = Reader(config, None, doubled).training_examples(seed=0).take(1)
+    heard = next(read.as_numpy_iterator())["waveform"] * SECONDS
+    times = np.arange(len(heard)) / (2 * records.SAMPLE_RATE)
+    assert len(heard) == 8 * 2 * records.SAMPLE_RATE
+    # Away from the jumps, around which a resampled saw rings.
+    clear = (times % SECONDS > 0.3) & (times % SECONDS < SECONDS - 0.3)
+    np.testing.assert_allclose(heard[clear], (times % SECONDS)[clear], atol=0.05)
+
+
+def test_a_stored_log_mel_is_looped_with_the_pictures(tmp_path):
+    settings_of = {"sample_rate": records.SAMPLE_RATE, "window": 64, "step": 32, "mel_bins": 2}
+    log_mel = LogMel(**settings_of, lower_hz=20.0, upper_hz=400.0)
+    rate = records.SAMPLE_RATE / 32  # 25 frames a second, 15 in the 0.6 s of three pictures
+    frames = [records.jpeg(GREY_STEP * index, noise=0) for index in range(3)]
+    stored = np.repeat(np.arange(15, dtype=np.float32)[:, np.newaxis], 2, axis=1)
+    media = writer.ClipMedia(frames, records.HEIGHT, records.WIDTH, None, stored, rate)
+    span = writer.ClipSpan("film", 0, 600, 0, "x")
+    example = writer.sequence_example(span, media, [], {}, records.FRAME_RATE, records.SAMPLE_RATE)
+    data = records.Data(tmp_path, [[example.SerializeToString(deterministic=True)]])
+    data.write()
+    data.write_manifest(log_mel=log_mel.get_config())
+    for short_clips, expected in (("hold", [*range(15), *[0] * 10]), ("loop", np.arange(25) % 15)):
+        config = settings(data, short_clips=short_clips, num_frames=5)
+        reader = Reader(config, None, log_mel)
+        (found,) = reader.training_examples(seed=0).take(1).as_numpy_iterator()
+        np.testing.assert_array_equal(found["audio"][:, 0, 0], expected)
+
+
+def test_an_unknown_way_with_short_clips_is_refused(clock):
+    with pytest.raises(
+        ValueError, match=r"data\.short_clips is 'freeze'; expected one of hold, loop"
+    ):
+        Reader(settings(clock, short_clips="freeze"), None, LOG_MEL)

@@ -19,6 +19,10 @@ def test_windows_are_spread_evenly_and_random_ones_stay_inside():
     np.testing.assert_array_equal(
         sampling.frame_indices(tf.constant(1), 4, 2, tf.constant(6)), [1, 3, 5, 5]
     )
+    np.testing.assert_array_equal(
+        sampling.frame_indices(tf.constant(0), 8, 1, tf.constant(3), loop=True),
+        [0, 1, 2, 0, 1, 2, 0, 1],
+    )
 
 
 def test_candidates_are_the_nearest_in_time():

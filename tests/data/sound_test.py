@@ -41,3 +41,13 @@ def test_resampling_keeps_tones_and_drops_what_the_new_rate_can_not_hold(stored,
 def test_resampling_to_the_same_length_changes_next_to_nothing():
     samples = np.random.default_rng(0).normal(size=(2, 101)).astype(np.float32)
     np.testing.assert_allclose(sound.resample(tf.constant(samples), 101), samples, atol=1e-5)
+
+
+def test_a_loop_begins_again_after_its_period():
+    values = tf.constant([1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(sound.loop(values, tf.constant(2), 5), [1, 2, 1, 2, 1, 2])
+    np.testing.assert_array_equal(sound.loop(values, tf.constant(4), 5), [1, 2, 3, 0] * 2)
+    assert sound.loop(values[:0], tf.constant(4), 5).shape == (0,), "no sound is not silence"
+    log_mel = tf.reshape(tf.range(6.0), [3, 2])
+    found = sound.loop(log_mel, tf.constant(3), 4)
+    np.testing.assert_array_equal(found, np.concatenate([log_mel, log_mel]))

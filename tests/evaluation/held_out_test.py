@@ -19,3 +19,16 @@ def test_every_direction_is_ranked_and_it_gives_up_when_asked(prepared, tiny_mod
         assert 1 <= found[f"{direction}/median_rank"] <= clips
     assert all(np.isfinite(value) for value in found.values())
     assert held_out(tiny_model, lambda: True) is None
+
+
+def test_each_data_set_of_a_mixture_is_ranked_by_itself(prepared, tiny_model):
+    config = small_world.data_config(prepared)
+    config.mixture = tuple(
+        {"directory": str(prepared), "evaluate_split": split} for split in ("train", "test")
+    )
+    found = HeldOutRetrieval(config, "absent", 3, batch_size=2)(tiny_model)
+    plain = {name: value for name, value in found.items() if not name.startswith(prepared.name)}
+    config.mixture = ()
+    assert plain == HeldOutRetrieval(config, "train", 3, batch_size=2)(tiny_model)
+    test = HeldOutRetrieval(config, "test", 3, batch_size=2)(tiny_model)
+    assert found == plain | {f"{prepared.name}/{name}": value for name, value in test.items()}

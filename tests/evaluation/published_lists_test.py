@@ -86,6 +86,18 @@ def test_audiosets_unknown_classes_are_refused(tmp_path):
         lists.read_audioset(data, None, "balanced_train")
 
 
+@pytest.mark.parametrize("name", ["eval_0-x", "Yeval_0-x", "eval_0-x_30", "eval_0-x_30.000_40.000"])
+def test_audiosets_media_are_found_as_prepare_data_finds_them(tmp_path, name):
+    data = small_benchmarks.audioset(tmp_path)
+    (path,) = data.rglob("eval_0-x.wav")
+    path.rename(path.with_name(f"{name}.wav"))
+    paths, missing = MediaIndex(data).find_all(
+        lists.read_audioset(data, None, "balanced_train").items
+    )
+    assert not missing
+    assert paths["eval_0-x"].stem == name
+
+
 def test_vocs_difficult_objects_are_ignored(tmp_path):
     listing = lists.read_voc2007(small_benchmarks.voc2007(tmp_path), None, "")
     last = listing.of(TEST)[-1]

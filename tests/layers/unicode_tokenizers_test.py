@@ -10,7 +10,7 @@ import pytest
 
 from mmv_tf.layers import SentencePieceTokenizer, UnicodeTokenizer, WordPieceTokenizer
 
-WORDS = ["strasse", "кошка", "猫", "fin", "30", "cm", "oclock", "東京", "tower"]
+WORDS = ["strasse", "кошка", "猫", "fin", "30", "cm", "oclock", "東京", "tower", "ångström"]
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,7 @@ WORDS = ["strasse", "кошка", "猫", "fin", "30", "cm", "oclock", "東京", 
     [
         ("Die Straße, STRASSE!", ["strasse", "strasse"]),
         ("КОШКА и кошка", ["кошка", "кошка"]),
+        ("A\u030angstro\u0308m, Ångström", ["ångström", "ångström"]),
         ("猫 ﬁn ＦＩＮ", ["猫", "fin", "fin"]),
         ("30cm o’clock", ["30", "cm", "oclock"]),
         ("東京Tower", ["東京", "tower"]),

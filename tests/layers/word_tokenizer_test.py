@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import unicodedata
 
 import keras
 import numpy as np
@@ -99,3 +100,29 @@ def test_its_saved_model_needs_nothing_of_ours(tmp_path):
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path
     )
     assert done.stdout.strip() == "[[2, 6, 3, 0, 0, 0], [0, 0, 0, 0, 0, 0]]", done.stderr[-3000:]
+
+
+def test_decomposed_accents_give_the_words_of_composed_ones(tmp_path):
+    composed = ["crème brûlée", "Ünïcode für ÉTÉ", "tiếng Việt", "İstanbul", "한국어", "plain"]
+    words = "crème brûlée ünïcode für été tiếng việt i stanbul 한국어 plain".split()
+    layer = WordTokenizer(words, max_words=4, stop_words=["fu\u0308r"])
+    expected = layer(composed).numpy()
+    assert expected[0].tolist() == [2, 3, 0, 0]
+    assert expected[1].tolist() == [4, 6, 0, 0], "the stop word goes, however it is written"
+    for form in ("NFD", "NFKD"):
+        np.testing.assert_array_equal(
+            layer([unicodedata.normalize(form, text) for text in composed]), expected
+        )
+    written = WordTokenizer([unicodedata.normalize("NFD", word) for word in words], max_words=4)
+    assert written.vocabulary == words
+    both = WordTokenizer(["e\u0301", "\u00e9"], max_words=2)
+    np.testing.assert_array_equal(both(["e\u0301 \u00e9"]), [[3, 3]])
+
+    # In a SavedModel too, which no operation of others may be in.
+    module = tf.Module()
+    module.layer = layer
+    module.f = tf.function(layer, input_signature=[tf.TensorSpec([None], tf.string)])
+    tf.saved_model.save(module, str(tmp_path / "saved"))
+    loaded = tf.saved_model.load(str(tmp_path / "saved"))
+    texts = [unicodedata.normalize("NFD", text) for text in composed]
+    np.testing.assert_array_equal(loaded.f(texts), expected)

@@ -12,7 +12,15 @@ import tensorflow as tf
 from mmv_tf import losses
 
 
-def naive_mil_nce(video, text, temperature=0.07, valid=None, candidate_valid=None, symmetric=False):
+def naive_mil_nce(
+    video,
+    text,
+    temperature=0.07,
+    valid=None,
+    candidate_valid=None,
+    symmetric=False,
+    textless_negatives=False,
+):
     """Row by row and pair by pair, in float64."""
     batch, candidates, _ = text.shape
     valid = np.ones(batch, bool) if valid is None else valid
@@ -33,6 +41,8 @@ def naive_mil_nce(video, text, temperature=0.07, valid=None, candidate_valid=Non
             for k in range(candidates):
                 if candidate_valid[j, k]:  # my video against everyone's narrations
                     to_text += np.exp(video[i] @ text[j, k] / temperature)
+        for j in np.flatnonzero(valid) if textless_negatives else usable:
+            for k in range(candidates):
                 if candidate_valid[i, k]:  # everyone's video against my narrations
                     to_video += np.exp(video[j] @ text[i, k] / temperature)
         if symmetric:
@@ -73,6 +83,36 @@ def test_masks_equal_the_oracle_and_masked_values_do_not_matter():
     video[~valid] = 100.0
     text[~candidate_valid] = -50.0
     np.testing.assert_allclose(losses.mil_nce(video, text, **arguments), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("chunk_rows", [0, 3])
+def test_textless_negatives_equal_the_oracle(symmetric, chunk_rows):
+    video, text = vectors(30, 8, 8), vectors(31, 8, 3, 8)
+    arguments = dict(
+        valid=np.array([1, 1, 0, 1, 1, 1, 1, 1], bool),
+        candidate_valid=np.random.default_rng(32).random((8, 3)) < 0.6,
+        symmetric=symmetric,
+    )
+    arguments["candidate_valid"][[3, 4]] = False
+    plain = naive_mil_nce(video, text, **arguments)
+    arguments["textless_negatives"] = True
+    expected = naive_mil_nce(video, text, **arguments)
+    assert expected > plain + 0.01
+    found = losses.mil_nce(video, text, chunk_rows=chunk_rows, **arguments)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+    variable = tf.Variable(video)
+    with tf.GradientTape() as tape:
+        loss = losses.mil_nce(variable, text, chunk_rows=chunk_rows, **arguments)
+    reached = np.any(tape.gradient(loss, variable).numpy(), axis=-1)
+    assert reached.tolist() == [True, True, False, *[True] * 5], "all but the video that is not"
+
+
+def test_textless_negatives_change_nothing_where_all_have_text():
+    video, text = vectors(33, 6, 8), vectors(34, 6, 2, 8)
+    plain, other = (losses.mil_nce(video, text, textless_negatives=on) for on in (False, True))
+    assert float(plain) == float(other)
 
 
 def test_no_gradient_reaches_masked_rows():

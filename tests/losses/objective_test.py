@@ -50,3 +50,24 @@ def test_only_what_has_weight_is_needed():
 def test_wrong_weights_are_refused(weights):
     with pytest.raises(ValueError, match=r"Unknown pair|No pair"):
         losses.Objective(weights)
+
+
+def test_textless_negatives_are_for_the_pairs_with_text():
+    values = embeddings()
+    valid = {
+        "video": tf.ones([5], tf.bool),
+        "audio": tf.constant([True, True, False, True, True]),
+        "text": np.array([[1, 1, 1], [0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 0, 0]], bool),
+    }
+    weights = {"va": 1.0, "vt": 1.0}
+    _, plain, _ = losses.Objective(weights)(values, valid)
+    _, other, counts = losses.Objective(weights, textless_negatives=True)(values, valid)
+    assert float(plain["va"]) == float(other["va"])
+    expected = losses.mil_nce(
+        values["vt/video"],
+        values["vt/text"],
+        candidate_valid=valid["text"],
+        textless_negatives=True,
+    )
+    assert float(other["vt"]) == float(expected) > float(plain["vt"])
+    assert int(counts["vt"]) == 3

@@ -30,6 +30,9 @@ class LinearGraph(keras.Model):
     def common_space(self, first, second):
         return "vat"
 
+    def trains_head(self, modality, space):
+        return True
+
     def call(self, inputs, training=False, valid=None):
         return {
             name: {

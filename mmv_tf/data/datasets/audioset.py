@@ -79,7 +79,7 @@ def _source(
             "the same release."
         )
     trimmed = next(
-        (files[stem] for stem in _trimmed(youtube_id, start, end) if stem in files), None
+        (files[stem] for stem in trimmed_names(youtube_id, start, end) if stem in files), None
     )
     whole = files.get(youtube_id) or files.get(f"Y{youtube_id}")
     found = trimmed or whole or path.parent / f"{youtube_id}.mp4"
@@ -93,8 +93,8 @@ def _source(
     )
 
 
-def _trimmed(youtube_id: str, start: float, end: float) -> list[str]:
-    """What the usual download tools call a trimmed file."""
+def trimmed_names(youtube_id: str, start: float, end: float) -> list[str]:
+    """What the usual download tools call a trimmed file, without its suffix."""
     return [
         f"{prefix}{youtube_id}_{times}"
         for prefix in ("", "Y")

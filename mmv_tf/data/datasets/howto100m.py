@@ -8,10 +8,16 @@ video. `HowTo100M_v1.csv`, if it is there, says which ids belong to the data set
 ID.mp4, .webm or another kind, in any folder below. The narrations are speech recognition: lines
 overlap, repeat each other and may run past the end; those of no length or no text are left out and
 counted, as is a video's list that is not whole.
+
+The data set was published whole, without held-out videos. About one video in `VALIDATION_ONE_IN` is
+the split "validation", the others are "train": a video whose id's SHA-256, its first 8 bytes read
+as a big-endian number, is a multiple of that. So a video's split depends on its id alone, not on
+which other videos are there, and clips of one video are never in both.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pathlib
 from collections.abc import Iterator
@@ -26,10 +32,34 @@ from mmv_tf.data.text_files import well_formed
 _CAPTION_FILES = ("raw_caption.json", "caption.json", "captions")
 _LISTS = ("start", "end", "text")
 _READ_CHARACTERS = 1 << 20
+# Ours: about 1,200 of the 1.2 million videos, some 100,000 clips.
+VALIDATION_ONE_IN = 1000
 
 
-def read(directory: pathlib.Path) -> Collection:
-    """Reads the data set from the folder that holds its captions and videos."""
+def split_of(video_id: str, one_in: int = VALIDATION_ONE_IN) -> str:
+    """The split that a video belongs to, "train" or "validation"; the module states the rule.
+
+    Args:
+      video_id: the file's name without its suffix.
+      one_in: about one video in so many is held out; 0 holds none out.
+    """
+    if not one_in:
+        return "train"
+    digest = hashlib.sha256(video_id.encode()).digest()
+    return "train" if int.from_bytes(digest[:8], "big") % one_in else "validation"
+
+
+def read(directory: pathlib.Path, validation_one_in: int = VALIDATION_ONE_IN) -> Collection:
+    """Reads the data set from the folder that holds its captions and videos.
+
+    Args:
+      directory: the folder.
+      validation_one_in: see `split_of`.
+    """
+    if validation_one_in < 0:
+        raise ValueError(
+            f"validation_one_in is {validation_one_in}; expected 0 for no held-out videos, or more."
+        )
     captions = tables.find_file(directory, _CAPTION_FILES, "captions")
     files = tables.files_by_stem(directory, SUFFIXES[VIDEO])
     table = directory / "HowTo100M_v1.csv"
@@ -44,7 +74,7 @@ def read(directory: pathlib.Path) -> Collection:
                 printable_name(stem),
                 path,
                 captions=beside if (beside := captions / f"{stem}.csv").is_file() else None,
-                split="train",
+                split=split_of(printable_name(stem), validation_one_in),
             )
             for stem, path in files.items()
         ]
@@ -56,7 +86,13 @@ def read(directory: pathlib.Path) -> Collection:
         }
         nothing = ((), captions_lib.LeftOut())
         sources = [
-            Source(printable_name(stem), path, narrations=found, split="train", left_out=left_out)
+            Source(
+                printable_name(stem),
+                path,
+                narrations=found,
+                split=split_of(printable_name(stem), validation_one_in),
+                left_out=left_out,
+            )
             for stem, path in files.items()
             for found, left_out in (narrations.get(stem, nothing),)
         ]

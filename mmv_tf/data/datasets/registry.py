@@ -34,21 +34,38 @@ DATA_SETS: dict[str, Callable[[pathlib.Path], Collection]] = {
 }
 
 
-def read_data_set(name: str, directory: str | pathlib.Path) -> Collection:
+# Data sets that were published without held-out parts; their readers take `validation_one_in`.
+WITHOUT_HELD_OUT = ("howto100m",)
+
+
+def read_data_set(
+    name: str, directory: str | pathlib.Path, validation_one_in: int | None = None
+) -> Collection:
     """Reads a data set's own lists.
 
     Args:
       name: a key of `DATA_SETS`.
       directory: the folder that holds it, laid out as it was published.
+      validation_one_in: of a data set in `WITHOUT_HELD_OUT`: about one video in so many is the
+        split "validation" (0: none); None is that data set's default.
 
     Raises:
-      ValueError: the name or the folder is wrong, or a list can't be read.
+      ValueError: the name or the folder is wrong, a list can't be read, or the data set has splits
+        of its own and `validation_one_in` was given.
     """
     if name not in DATA_SETS:
         raise ValueError(f"There is no data set {name!r}; use one of {', '.join(DATA_SETS)}.")
     directory = pathlib.Path(directory)
     if not directory.is_dir():
         raise ValueError(f"{directory}: no such folder; give the one that holds the data set.")
-    collection = DATA_SETS[name](directory)
+    read: Callable[..., Collection] = DATA_SETS[name]
+    if validation_one_in is not None:
+        if name not in WITHOUT_HELD_OUT:
+            raise ValueError(
+                f"{name} has published splits, so validation_one_in={validation_one_in} can't "
+                f"apply; it is for {', '.join(WITHOUT_HELD_OUT)}: leave it out."
+            )
+        read = functools.partial(read, validation_one_in=validation_one_in)
+    collection = read(directory)
     check_unique(collection.sources, directory)
     return collection

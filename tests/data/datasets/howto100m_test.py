@@ -7,6 +7,7 @@ import pytest
 from mmv_tf.data.captions import Caption, read_caption_file
 from mmv_tf.data.datasets import howto100m, read_data_set
 
+FIRST = ["video474", "video2767", "video4362"]
 LISTS = ("start", "end", "text")
 CAPTIONS = {
     "gone": {"start": [0.0], "end": [1.0], "text": ["x"]},
@@ -116,3 +117,32 @@ def test_a_text_that_is_no_utf8_spoils_itself_alone(tmp_path):
     (tmp_path / "v.mp4").touch()
     (source,) = read_data_set("howto100m", tmp_path).sources
     assert [caption.text for caption in source.narrations] == ["caf\ufffd", "tea"]
+
+
+def test_about_one_video_in_so_many_is_held_out_by_its_id_alone(tmp_path):
+    names = [f"video{number}" for number in range(20_000)]
+    for one_in in (1000, 50):
+        held_out = sum(howto100m.split_of(name, one_in) == "validation" for name in names)
+        assert held_out == pytest.approx(len(names) / one_in, rel=0.3)
+    # Fixed: another rule would move clips from training to validation.
+    first = [name for name in names if howto100m.split_of(name) == "validation"][:3]
+    assert first == FIRST
+    assert {howto100m.split_of(name, 0) for name in names} == {"train"}
+
+    (tmp_path / "captions").mkdir()
+    for name in (first[0], "video0"):
+        (tmp_path / f"{name}.mp4").touch()
+
+    def splits(**arguments):
+        sources = read_data_set("howto100m", tmp_path, **arguments).sources
+        return {source.media_id: source.split for source in sources}
+
+    assert splits() == {first[0]: "validation", "video0": "train"}
+    assert splits(validation_one_in=0) == {first[0]: "train", "video0": "train"}
+    assert splits(validation_one_in=1) == {first[0]: "validation", "video0": "validation"}
+    (tmp_path / "video0.mp4").unlink()
+    assert splits() == {first[0]: "validation"}, "whatever else is there"
+    with pytest.raises(ValueError, match="validation_one_in is -1; expected 0"):
+        splits(validation_one_in=-1)
+    with pytest.raises(ValueError, match="ucf101 has published splits"):
+        read_data_set("ucf101", tmp_path, validation_one_in=10)

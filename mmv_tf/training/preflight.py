@@ -1,0 +1,163 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Checks before a run starts: directories, manifests, splits, modalities and pairs.
+
+A split that is missed at the first evaluation costs the hours before it. Only the manifests are
+read here, so this takes no time. All problems are named in one error.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ml_collections
+
+from mmv_tf.data.parts import parts_of
+from mmv_tf.data.writer import read_manifest
+from mmv_tf.losses import PAIRS
+
+# What a manifest counts of a split's clips, by modality, and what a message calls it.
+_COUNTS = {
+    "video": ("num_with_video", "pictures"),
+    "audio": ("num_with_audio", "sound"),
+    "text": ("num_captions", "captions"),
+}
+AUDIO_TEXT = (
+    "training.weights.at is above 0, but model.graph.audio_text is not set: audio would pass the "
+    "map into the space of text in inference mode, with statistics that it takes no part in; set "
+    "model.graph.audio_text=True, or the weight to 0"
+)
+# One clip is always ranked first.
+_LEAST_EVALUATED = 2
+
+
+def check(
+    config: ml_collections.ConfigDict,
+    evaluated: Sequence[ml_collections.ConfigDict] = (),
+) -> None:
+    """Checks what can be known of a run before it starts.
+
+    Args:
+      config: the run's; see `configs/`.
+      evaluated: settings of the readers that are evaluated while training.
+
+    Raises:
+      ValueError: something is missing; the message names everything that is.
+    """
+    weights = config.training.weights
+    pairs = [pair for pair in PAIRS if weights.get(pair, 0.0) > 0]
+    problems = _network_problems(config.model, pairs)
+    needed = {modality for pair in pairs for modality in PAIRS[pair]}
+    found = []
+    for part in parts_of(config.data):
+        looked = _look(part.config, "data.split", 1)
+        problems += looked.problems
+        found.append(looked)
+    if not problems:
+        problems += _missing_modalities(found, needed)
+    for reader in evaluated:
+        hint = "training.evaluate_split, or training.evaluate_every_steps=0 for no evaluation"
+        problems += _look(reader, hint, _LEAST_EVALUATED).problems
+    if problems:
+        problems = list(dict.fromkeys(problem.rstrip(".") for problem in problems))
+        raise ValueError(f"{'; '.join(problems)}.")
+
+
+@dataclasses.dataclass
+class _Looked:
+    """What a data set's manifest says of the splits that are read; None: nothing."""
+
+    directory: str
+    splits: str
+    problems: list[str]
+    counts: Mapping[str, int | None] = dataclasses.field(default_factory=dict)
+
+
+def _look(config: ml_collections.ConfigDict, setting: str, least: int) -> _Looked:
+    """Looks at the splits of one reader.
+
+    Args:
+      config: the reader's.
+      setting: how to choose another split.
+      least: clips that are needed.
+    """
+    looked = _Looked(config.directory, config.split, [])
+    if config.records != "mmv":
+        if not pathlib.Path(config.directory).is_dir():
+            looked.problems.append(f"{config.directory}: no such directory; expected shards in it")
+        elif least > 1:
+            looked.problems.append(
+                f"{config.directory}: {config.records} records have no manifest, so no split can "
+                f"be held out of them; set {setting}"
+            )
+        return looked
+    try:
+        splits: dict[str, Any] = read_manifest(config.directory)["splits"]
+    except ValueError as error:
+        looked.problems.append(str(error))
+        return looked
+    names = config.split.split("+")
+    missing = [name for name in names if name not in splits]
+    if missing:
+        looked.problems.append(
+            f"There is no split {' or '.join(map(repr, missing))} in {config.directory}: it has "
+            f"{', '.join(splits) or 'none'}; prepare it, or choose with {setting}"
+        )
+        return looked
+    clips = sum(splits[name]["num_examples"] for name in names)
+    if clips < least:
+        looked.problems.append(
+            f"The split {config.split!r} of {config.directory} has {clips} "
+            f"clip{'' if clips == 1 else 's'}, at least {least} are needed; its splits are "
+            f"{', '.join(splits)}; prepare more, or choose with {setting}"
+        )
+    looked.counts = {
+        modality: _total([splits[name].get(key) for name in names])
+        for modality, (key, _) in _COUNTS.items()
+    }
+    return looked
+
+
+def _total(counts: Sequence[int | None]) -> int | None:
+    """Their sum; None if one is unknown, as in manifests of older versions."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def _missing_modalities(found: Sequence[_Looked], needed: set[str]) -> list[str]:
+    """Modalities that no clip has, so that a pair would never count."""
+    problems = []
+    for modality, (_, name) in _COUNTS.items():
+        totals = [looked.counts.get(modality) for looked in found]
+        if modality in needed and all(total == 0 for total in totals):
+            where = ", ".join(f"{looked.splits} of {looked.directory}" for looked in found)
+            pairs = ", ".join(pair for pair, members in PAIRS.items() if modality in members)
+            problems.append(
+                f"No training clip has {name} ({where}), which the pairs {pairs} need; prepare "
+                f"data with {name}, or set their weights in training.weights to 0"
+            )
+    return problems
+
+
+def _network_problems(model: ml_collections.ConfigDict, pairs: Sequence[str]) -> list[str]:
+    """Pairs that the network can't be trained on."""
+    problems = []
+    for pair in pairs:
+        lacking = [name for name in PAIRS[pair] if name != "video" and model.get(name) is None]
+        if lacking:
+            problems.append(
+                f"training.weights.{pair} is above 0, but the network has no {lacking[0]} "
+                f"backbone; add model.{lacking[0]}, or set the weight to 0"
+            )
+    graph = model.graph
+    if "at" in pairs and graph.get("name") == "disjoint":
+        problems.append(
+            "training.weights.at is above 0, but the disjoint graph compares no audio with text; "
+            "use graph fac or shared, or set the weight to 0"
+        )
+    if "at" in pairs and graph.get("name") == "fac" and not graph.get("audio_text", False):
+        problems.append(AUDIO_TEXT)
+    return problems
