@@ -118,8 +118,8 @@ class Reader:
           seed: of order and augmentation.
           start: number of examples (of this worker) to leave out first, as a run does that goes on;
             they are read but not decoded.
-          worker, workers: this worker's index and their number. Shards are dealt out; if there are
-            fewer shards than workers, records are.
+          worker, workers: this worker's index and their number; each takes an equal share of every
+            epoch's records.
           batch_size: of this worker; by default `config.batch_size`.
 
         Returns:

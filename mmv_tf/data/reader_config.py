@@ -51,7 +51,7 @@ def default_config() -> ml_collections.ConfigDict:
             "audio_gain": 0.0,
             "audio_noise": 0.0,
             "word_dropout": 0.0,
-            # Ours: how many records are held to be shuffled; the shards are shuffled too.
+            # Ours: how many records are held to be shuffled; chunks of 16 are shuffled first.
             "shuffle_buffer": 1024,
             # Records of other rates are resampled instead of refused.
             "resample": False,
