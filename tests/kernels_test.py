@@ -111,7 +111,17 @@ def flat(values, mode, kind):
     return np.concatenate(chosen)
 
 
-@conformance.each([*kernels.OPERATIONS, *conformance.TRAINED])
+# Layers and networks take a minute or two, once for each process that runs tests.
+QUICK = set(kernels.OPERATIONS)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow)
+        for name in (*kernels.OPERATIONS, *conformance.TRAINED)
+    ],
+)
 @pytest.mark.parametrize("kind", ["outputs", "gradients"])
 def test_outputs_and_gradients_do_not_depend_on_the_kernels(found, name, kind):
     plain, onednn = found[name]["plain"], found[name]["onednn"]
