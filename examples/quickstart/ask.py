@@ -44,7 +44,7 @@ def ask(saved_model: str, embeddings: str, sentences: list[str]) -> dict[str, An
     inputs = {
         "video": tf.zeros([1, 8, 64, 64, 3]),
         "audio": tf.zeros([1, 48_000]),
-        "text": tf.constant(["a rabbit"]),
+        "text": tf.constant(sentences[:1]),
         "image": tf.zeros([1, 64, 64, 3]),
     }
     for name, tensor in inputs.items():

@@ -77,7 +77,7 @@ def test_clips_of_a_data_set(model, modality):
 def test_clips_that_are_held_out(model, modality, monkeypatch):
     config = small_world.data_config("nowhere")
     evaluate = HeldOutRetrieval(config, "validation", CLIPS)
-    monkeypatch.setattr(evaluate, "_batches", lambda model: [batch(**wrong(modality))])
+    monkeypatch.setattr(evaluate, "_batches", lambda model, data: [batch(**wrong(modality))])
     with pytest.raises(ValueError, match=f"The {modality} of 1 of 3 clips .*: clip-1"):
         evaluate(model)
 
