@@ -104,8 +104,8 @@ def summary(results: dict[str, Any]) -> str:
         lines.append(
             f"{name}: median rank {metrics['median_rank']:g} of {metrics['count']} "
             f"(chance {metrics['chance/median_rank']:g}), "
-            f"p = {metrics['p_value_blocks']:.3f} for the scene, "
-            f"{metrics['p_value_within_blocks']:.3f} for the clip in it"
+            f"p = {_p_value(metrics, 'p_value_blocks')} for the scene, "
+            f"{_p_value(metrics, 'p_value_within_blocks')} for the clip in it"
         )
     for modality, metrics in results["linear_probe"]["trained"].items():
         untrained = results["linear_probe"]["untrained"][modality]
@@ -326,7 +326,7 @@ def _retrieval_table(results: dict[str, Any]) -> str:
     for name, metrics in results["retrieval"].items():
         for label, prefix in ((name, ""), ("chance", "chance/")):
             numbers = "".join(f"<td>{100 * metrics[f'{prefix}R@{k}']:.1f}" for k in (1, 5, 10))
-            p_values = "" if prefix else "<td>".join(f"{metrics[key]:.4f}" for key in _NULLS)
+            p_values = "" if prefix else "<td>".join(_p_value(metrics, key) for key in _NULLS)
             rows.append(
                 f"<tr class={'chance' if prefix else 'ours'}><th>{label}"
                 f"<td>{metrics['count'] if not prefix else ''}{numbers}"
@@ -397,10 +397,18 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def _p_value(metrics: dict[str, Any], key: str) -> str:
+    """A p-value, or a dash where there are too few blocks for one."""
+    return f"{metrics[key]:.4f}" if key in metrics else "-"
+
+
 def _verdict(results: dict[str, Any]) -> str:
     """One sentence a direction, from its p-values: is the scene found, is the clip?"""
     parts = []
     for name, metrics in results["retrieval"].items():
+        if "p_value_blocks" not in metrics:
+            parts.append(f"<b>{name}</b>: one block of time says nothing of scenes")
+            continue
         scene = "finds the scene" if metrics["p_value_blocks"] < _LEVEL else "finds no scene"
         clip = "and the clip" if metrics["p_value_within_blocks"] < _LEVEL else "not the clip"
         found = f"{scene}, {clip} in it" if scene == "finds the scene" else scene
