@@ -15,7 +15,7 @@ import av
 
 from mmv_tf.data.media.container import open_container, unwrapped
 from mmv_tf.data.media.packets import Tally, decode_packet, read_packets
-from mmv_tf.data.media.timeline import Part
+from mmv_tf.data.media.scan import Part
 from mmv_tf.data.media_limits import MediaError
 
 Kind = Literal["video", "audio"]

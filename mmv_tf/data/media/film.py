@@ -18,7 +18,8 @@ from PIL import Image
 from mmv_tf.data.media.decoding import TIME_TOLERANCE, decode_from
 from mmv_tf.data.media.packets import Tally
 from mmv_tf.data.media.picture import Scaler
-from mmv_tf.data.media.timeline import Part, Timeline, timeline_of
+from mmv_tf.data.media.scan import Part
+from mmv_tf.data.media.timeline import Timeline, timeline_of
 from mmv_tf.data.media_limits import MediaError
 
 # A picture is held on screen this long after the last frame's time, even if no duration is stored.

@@ -16,9 +16,12 @@ import pathlib
 import av
 
 from mmv_tf.data.media.container import (
+    WHOLE,
+    Slice,
     audio_tracks,
     check_size,
     clock_period,
+    open_container,
     unwrapped,
     video_tracks,
 )
@@ -40,28 +43,64 @@ _WITHOUT_PRESENTATION_TIMES = ("avi",)
 
 
 @dataclasses.dataclass(frozen=True)
-class Scan:
-    """What reading a film shows; times in seconds.
+class Part:
+    """A stretch of a film with one clock: the whole film, unless it was joined from several.
 
     Attributes:
+      slice: where in the file it is.
+      start: seconds of the film's clock at which it starts.
+      length: seconds of picture, or of sound where there is no picture.
+      origin: the time, as stored, of its first picture (without one: of its first sound).
+      sound_end: seconds from its start to the end of its sound.
+      video, audio: indices of the tracks that are used; None without.
+      delay: packets by which a decoder is ahead of the pictures that it gives, for containers that
+        store no presentation times; None where they are stored.
+      period: seconds after which its clock begins again at 0; None if it doesn't.
+      is_program_stream: whether it is an MPEG program stream, which stores few times.
+      width, height: of the first picture as displayed, pixels.
+      frame_rate: mean frames a second.
+      sample_rate: of the sound, Hz.
+    """
+
+    slice: Slice
+    start: float
+    length: float
+    origin: float
+    sound_end: float
+    video: int | None
+    audio: int | None
+    delay: int | None
+    period: float | None
+    is_program_stream: bool
+    width: int
+    height: int
+    frame_rate: float
+    sample_rate: int
+
+    @property
+    def end(self) -> float:
+        """Seconds of the film's clock."""
+        return self.start + self.length
+
+
+@dataclasses.dataclass(frozen=True)
+class Scan:
+    """What reading a film, or a part of one, shows; times in seconds.
+
+    Attributes:
+      part: what was read, as if the film started with it; its lengths are those of the packets.
       format_name: FFmpeg's name of the container.
-      origin: the time, as stored, of the first picture; without picture, of the first sound.
-      length: from there to the end of the picture, or of the sound where there is no picture.
-      sound_end: from there to the end of the sound.
-      stated_length, stated_sound_end: the same by the container's word; None if it says nothing
-        that could be right.
+      stated_length, stated_sound_end: the part's `length` and `sound_end` by the container's word;
+        None if it says nothing that could be right.
       stated_end: when the container says that all is over, as stored.
       join: the byte at which the clock starts anew; None if it doesn't.
       undecodable: codecs of tracks with sound that can't be decoded.
       damaged_at_start: packets before the first picture that can't be decoded.
       holes: seconds for which pictures are missing in an otherwise regular film.
-      video, audio, delay, period, width, height, frame_rate, sample_rate: as of `timeline.Part`.
     """
 
+    part: Part
     format_name: str
-    origin: float
-    length: float
-    sound_end: float
     stated_length: float | None
     stated_sound_end: float | None
     stated_end: float | None
@@ -69,14 +108,6 @@ class Scan:
     undecodable: tuple[str, ...]
     damaged_at_start: int
     holes: float
-    video: int | None
-    audio: int | None
-    delay: int | None
-    period: float | None
-    width: int
-    height: int
-    frame_rate: float
-    sample_rate: int
 
 
 @dataclasses.dataclass
@@ -171,66 +202,84 @@ class _Seen:
         return float(self.latest * self.stream.time_base) + last
 
 
-def scan(
-    container: av.container.InputContainer,
-    path: str | pathlib.Path,
-    begin: int = 0,
-    look_for_joins: bool = True,
-) -> Scan:
-    """Reads an open file from its start.
+def scan(path: str | pathlib.Path, where: Slice = WHOLE, look_for_joins: bool = True) -> Scan:
+    """Reads a file, or a part of it, from its start.
 
     Args:
-      container: the file, or a part of it.
-      path: of the file.
-      begin: the byte of the file at which the part starts.
+      path: the file.
+      where: the part.
       look_for_joins: stop where the clock starts anew.
 
     Raises:
       MediaError: no picture and no sound in it can be decoded, or its tracks' clocks contradict
         each other.
     """
-    videos, audios = video_tracks(container), audio_tracks(container)
+    useless: set[int] = set()  # Tracks that give nothing.
+    unknown: list[str] = []
+    empty: int | None = None  # A track of sound in which there is nothing.
+    while True:
+        # Opened anew each time: not every container can be sought back to its start.
+        with open_container(path, where) as container:
+            if not useless:
+                unknown += _check_tracks(container, path)
+            videos = [track for track in video_tracks(container) if track.index not in useless]
+            audios = [track for track in audio_tracks(container) if track.index not in useless]
+            seen = {
+                tracks[0].index: _seen(container, tracks[0])
+                for tracks in (videos, audios)
+                if tracks
+            }
+            streams = [known.stream for known in seen.values()]
+            finder = JoinFinder(container, streams, path, where.begin) if look_for_joins else None
+            join = _read(container, seen, finder, path)
+            again = False
+            for tracks in (videos, audios):
+                if not tracks or seen[tracks[0].index].first is not None:
+                    continue
+                failed = tracks.pop(0)
+                useless.add(failed.index)
+                if isinstance(failed, av.AudioStream) and seen[failed.index].damaged:
+                    unknown.append(_codec(failed))
+                elif isinstance(failed, av.AudioStream):
+                    empty = failed.index
+                again = again or bool(tracks)
+            if again:
+                continue
+            if any(known.timeless for known in seen.values()) and not (videos or audios):
+                raise MediaError(
+                    f"{path}: its frames have no times; copy it into another container (ffmpeg -i "
+                    "in -c copy out.mp4)."
+                )
+            if not videos and not audios:
+                raise MediaError(
+                    f"{path}: no picture and no sound in it can be decoded; check that the file is "
+                    "whole."
+                )
+            video = seen[videos[0].index] if videos else None
+            audio = seen[audios[0].index] if audios else None
+            if audio is None and empty is not None:
+                stream = container.streams[empty]
+                assert isinstance(stream, av.AudioStream)
+                audio = _seen(container, stream)
+            return _summary(container, where, video, audio, join, tuple(unknown))
+
+
+def _check_tracks(container: av.container.InputContainer, path: object) -> list[str]:
+    """Refuses a file of which nothing can be shown; the codecs of sound without a decoder."""
     unknown = [_codec(s) for s in container.streams.audio if s.codec_context is None]
-    if not videos and not audios:
+    videos = video_tracks(container)
+    if not videos and not audio_tracks(container):
         has = "sound" if unknown else "picture or sound"
         raise MediaError(f"{path}: no {has} in it can be decoded; expected a video or a sound.")
     for stream in videos:
         check_size(stream, path)
-    seen: dict[int, _Seen] = {}
-    empty: _Seen | None = None  # A track of sound in which there is nothing.
-    while True:
-        chosen = [tracks[0] for tracks in (videos, audios) if tracks]
-        period = clock_period(container)
-        by_order = container.format.name in _WITHOUT_PRESENTATION_TIMES
-        seen = {
-            s.index: _Seen(s, period, by_order and isinstance(s, av.VideoStream)) for s in chosen
-        }
-        finder = JoinFinder(container, chosen, path, begin) if look_for_joins else None
-        join = _read(container, seen, finder, path)
-        again = False
-        for tracks in (videos, audios):
-            if tracks and seen[tracks[0].index].first is None:
-                if tracks is audios and seen[tracks[0].index].damaged:
-                    unknown.append(_codec(tracks[0]))
-                elif tracks is audios:
-                    empty = seen[tracks[0].index]
-                del tracks[0]
-                again = again or bool(tracks)
-        if not again:
-            break
-        container.seek(0, backward=True)
-    if any(known.timeless for known in seen.values()) and not (videos or audios):
-        raise MediaError(
-            f"{path}: its frames have no times; copy it into another container (ffmpeg -i in -c "
-            "copy out.mp4)."
-        )
-    video = seen[videos[0].index] if videos else None
-    audio = seen[audios[0].index] if audios else empty
-    if video is None and (audio is None or audio.first is None):
-        raise MediaError(
-            f"{path}: no picture and no sound in it can be decoded; check that the file is whole."
-        )
-    return _summary(container, video, audio, join, tuple(unknown))
+    return unknown
+
+
+def _seen(container: av.container.InputContainer, stream: av.VideoStream | av.AudioStream) -> _Seen:
+    """A track of which nothing has been read."""
+    by_order = container.format.name in _WITHOUT_PRESENTATION_TIMES
+    return _Seen(stream, clock_period(container), by_order and isinstance(stream, av.VideoStream))
 
 
 def _codec(stream: av.AudioStream) -> str:
@@ -302,6 +351,7 @@ def _has_index(
 
 def _summary(
     container: av.container.InputContainer,
+    where: Slice,
     video: _Seen | None,
     audio: _Seen | None,
     join: int | None,
@@ -326,11 +376,25 @@ def _summary(
         frame_rate = float(average) if average is not None else 0.0
     if audio is not None:
         rate = int(audio.stream.rate or 0)
-    return Scan(
-        format_name=container.format.name,
-        origin=start,
+    part = Part(
+        slice=where,
+        start=0.0,
         length=max(0.0, length),
+        origin=start,
         sound_end=max(0.0, sound_end),
+        video=video.stream.index if video is not None else None,
+        audio=audio.stream.index if audio is not None else None,
+        delay=delay,
+        period=period,
+        is_program_stream=container.format.name == "mpeg",
+        width=width,
+        height=height,
+        frame_rate=frame_rate,
+        sample_rate=rate,
+    )
+    return Scan(
+        part=part,
+        format_name=container.format.name,
         stated_length=_stated(container, shown, start),
         stated_sound_end=stated_sound_end,
         stated_end=_stated_end(container, video),
@@ -338,14 +402,6 @@ def _summary(
         undecodable=undecodable,
         damaged_at_start=video.damaged if video is not None else 0,
         holes=video.missing if video is not None else 0.0,
-        video=video.stream.index if video is not None else None,
-        audio=audio.stream.index if audio is not None else None,
-        delay=delay,
-        period=period,
-        width=width,
-        height=height,
-        frame_rate=frame_rate,
-        sample_rate=rate,
     )
 
 

@@ -15,9 +15,9 @@ import functools
 import pathlib
 from typing import Any
 
-from mmv_tf.data.media.container import WHOLE, Slice, open_container
+from mmv_tf.data.media.container import WHOLE, Slice
 from mmv_tf.data.media.joins import ogg_piece_end
-from mmv_tf.data.media.scan import Scan, scan
+from mmv_tf.data.media.scan import Part, Scan, scan
 from mmv_tf.data.media_limits import MediaError
 
 # Ours. A container's word on a length is taken if packets bear it out to within this; it is exact
@@ -28,47 +28,6 @@ _CUT_OFF_SECONDS = 1.0
 _MOST_PARTS = 1000  # Ours.
 # Containers in which a length is written, not guessed.
 _STATES_LENGTH = ("matroska", "avi", "flv", "mov", "flac", "asf")
-
-
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """A stretch of a film with one clock: the whole film, unless it was joined from several.
-
-    Attributes:
-      slice: where in the file it is.
-      start: seconds of the film's clock at which it starts.
-      length: seconds of picture, or of sound where there is no picture.
-      origin: the time, as stored, of its first picture (without one: of its first sound).
-      sound_end: seconds from its start to the end of its sound.
-      video, audio: indices of the tracks that are used; None without.
-      delay: packets by which a decoder is ahead of the pictures that it gives, for containers that
-        store no presentation times; None where they are stored.
-      period: seconds after which its clock begins again at 0; None if it doesn't.
-      is_program_stream: whether it is an MPEG program stream, which stores few times.
-      width, height: of the first picture as displayed, pixels.
-      frame_rate: mean frames a second.
-      sample_rate: of the sound, Hz.
-    """
-
-    slice: Slice
-    start: float
-    length: float
-    origin: float
-    sound_end: float
-    video: int | None
-    audio: int | None
-    delay: int | None
-    period: float | None
-    is_program_stream: bool
-    width: int
-    height: int
-    frame_rate: float
-    sample_rate: int
-
-    @property
-    def end(self) -> float:
-        """Seconds of the film's clock."""
-        return self.start + self.length
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,12 +118,12 @@ def _measure(path: str) -> Timeline:
                 raise
             unread = 1
             break
+        part = found.part
         if piece == WHOLE:
-            length, sound_end, missing = _lengths(found)
-        else:
-            length, sound_end = found.length, found.sound_end
-        if not parts or found.video is not None or parts[0].video is None:
-            parts.append(_part(piece, parts, found, length, sound_end))
+            part, missing = _with_stated_lengths(found)
+        if not parts or part.video is not None or parts[0].video is None:
+            start = parts[-1].end if parts else 0.0
+            parts.append(dataclasses.replace(part, start=start))
         undecodable += found.undecodable
         damaged += found.damaged_at_start
         holes += found.holes
@@ -177,61 +136,35 @@ def _next_piece(path: str, rest: Slice) -> tuple[Slice, Scan, Slice | None]:
     end = ogg_piece_end(path, rest.begin) if pathlib.Path(path).is_file() else None
     if end is not None:
         piece = Slice(rest.begin, end, "ogg")
-        with open_container(path, piece) as container:
-            found = scan(container, path, piece.begin, look_for_joins=False)
-        return piece, found, Slice(end, None, "ogg")
-    with open_container(path, rest) as container:
-        found = scan(container, path, rest.begin)
-        name = container.format.name.split(",")[0]
+        return piece, scan(path, piece, look_for_joins=False), Slice(end, None, "ogg")
+    found = scan(path, rest)
     if found.join is None:
         return rest, found, None
     # Once more, up to where the clock starts anew.
     piece = dataclasses.replace(rest, end=found.join)
-    with open_container(path, piece) as container:
-        return (
-            piece,
-            scan(container, path, piece.begin, look_for_joins=False),
-            Slice(found.join, None, name),
-        )
+    after = Slice(found.join, None, found.format_name.split(",")[0])
+    return piece, scan(path, piece, look_for_joins=False), after
 
 
-def _part(where: Slice, before: list[Part], found: Scan, length: float, sound_end: float) -> Part:
-    return Part(
-        slice=where,
-        start=before[-1].end if before else 0.0,
-        length=length,
-        origin=found.origin,
-        sound_end=sound_end,
-        video=found.video,
-        audio=found.audio,
-        delay=found.delay,
-        period=found.period,
-        is_program_stream=found.format_name == "mpeg",
-        width=found.width,
-        height=found.height,
-        frame_rate=found.frame_rate,
-        sample_rate=found.sample_rate,
-    )
-
-
-def _lengths(found: Scan) -> tuple[float, float, float]:
-    """Length of picture or sound, end of the sound, and how much is missing; seconds.
+def _with_stated_lengths(found: Scan) -> tuple[Part, float]:
+    """The whole film with the lengths that its container states, and how many seconds are missing.
 
     A length that the container states is taken where packets bear it out.
     """
-    length, sound_end = found.length, found.sound_end
+    part = found.part
+    length, sound_end = part.length, part.sound_end
     stated = found.stated_length
     if stated is not None and abs(stated - length) <= _LENGTH_TOLERANCE:
         length = stated
     heard = found.stated_sound_end
     if heard is not None and abs(heard - sound_end) <= _LENGTH_TOLERANCE:
         sound_end = heard
-    if found.video is None:
+    if part.video is None:
         length = sound_end
     missing = 0.0
     if found.stated_end is not None and found.format_name.startswith(_STATES_LENGTH):
-        last = max(found.length, found.sound_end)
+        last = max(part.length, part.sound_end)
         # Some writers state a length, others the time at which it ends.
-        missing = min(found.stated_end, found.stated_end - found.origin) - last
+        missing = min(found.stated_end, found.stated_end - part.origin) - last
         missing = missing if missing > _CUT_OFF_SECONDS else 0.0
-    return length, sound_end, missing
+    return dataclasses.replace(part, length=length, sound_end=sound_end), missing
