@@ -16,6 +16,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -86,13 +87,18 @@ def run(words: tuple[str, ...], directory: pathlib.Path) -> str:
         word.replace("=configs/quickstart.py", f"={ROOT}/configs/quickstart.py:runlocal")
         for word in words
     ]
+    return run_as_given(changed, directory, 600.0)
+
+
+def run_as_given(words: Sequence[str], directory: pathlib.Path, seconds: float) -> str:
+    """What a command of this Python prints, given that it succeeds."""
     done = subprocess.run(
-        [sys.executable, *changed[1:]],
+        [sys.executable, *words[1:]],
         cwd=directory,
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=seconds,
         check=False,
     )
     assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr[-3000:]}"

@@ -19,8 +19,6 @@ import pathlib
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 
 import pytest
 
@@ -174,17 +172,7 @@ def settings_of(protocol: str) -> list[str]:
 
 
 def run(words: list[str], directory: pathlib.Path) -> str:
-    done = subprocess.run(
-        [sys.executable, *words[1:]],
-        cwd=directory,
-        env=commands_run_test.ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr[-3000:]}"
-    return done.stdout
+    return commands_run_test.run_as_given(words, directory, 900.0)
 
 
 @pytest.fixture(scope="module")
