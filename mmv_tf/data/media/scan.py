@@ -145,6 +145,11 @@ class _Seen:
     irregular: int = 0
     hole: float = 0.0
 
+    def __post_init__(self) -> None:
+        rate = self.stream.average_rate if isinstance(self.stream, av.VideoStream) else None
+        self._usual = 1 / float(rate) if rate else 0.0  # seconds of a picture
+        self._unit = float(self.stream.time_base)
+
     def add(self, packet: av.Packet) -> None:
         """Takes note of a packet's times."""
         stamp = packet.pts if packet.pts is not None else packet.dts
@@ -155,10 +160,8 @@ class _Seen:
             return
         self._note_interval(packet.dts)
         if self.earliest is not None and self.period is not None:
-            base = float(self.stream.time_base)
-            stamp = self.earliest + round(
-                unwrapped((stamp - self.earliest) * base, self.period) / base
-            )
+            since = unwrapped((stamp - self.earliest) * self._unit, self.period)
+            stamp = self.earliest + round(since / self._unit)
         self.count += 1
         if self.earliest is None or stamp < self.earliest:
             self.earliest = stamp
@@ -167,18 +170,16 @@ class _Seen:
 
     def _note_interval(self, time: int | None) -> None:
         """Counts usual intervals between pictures, and what is missing in unusual ones."""
-        if time is None or not isinstance(self.stream, av.VideoStream):
+        if time is None or not self._usual:
             return
-        rate = self.stream.average_rate
-        if self.before is not None and rate:
-            gap = float((time - self.before) * self.stream.time_base)
-            usual = 1 / float(rate)
-            if 0 < gap < 1.6 * usual:
+        if self.before is not None:
+            gap = (time - self.before) * self._unit
+            if 0 < gap < 1.6 * self._usual:
                 self.regular += 1
             else:
                 self.irregular += 1
-                if gap > max(_HOLE_SECONDS, 5 * usual):
-                    self.hole += gap - usual
+                if gap > max(_HOLE_SECONDS, 5 * self._usual):
+                    self.hole += gap - self._usual
         self.before = time
 
     @property
@@ -192,13 +193,12 @@ class _Seen:
         if self.latest is None or self.earliest is None:
             return -math.inf
         last = float(self.last_duration * self.stream.time_base)
-        rate = self.stream.average_rate if isinstance(self.stream, av.VideoStream) else None
         if self.by_order and self.count > 1:
             # Some writers count in units that are smaller than a picture's time.
             usual = (self.latest - self.earliest) / (self.count - 1)
             last = max(last, float(usual * self.stream.time_base))
-        elif not last and rate:
-            last = 1 / float(rate)
+        elif not last:
+            last = self._usual
         return float(self.latest * self.stream.time_base) + last
 
 
