@@ -44,7 +44,8 @@ def main(argv: list[str]) -> int:
     table = world_table.markdown(results)
     atomic.write_text(table + "\n", output / "table.md")
     print(table)
-    print(f"This took {results['seconds'] / 60:.1f} minutes; results are in {output}.")
+    minutes = world_comparison.seconds(results) / 60
+    print(f"The networks took {minutes:.1f} minutes; results are in {output}.")
     if _IMAGES.value:
         images = world_images.run(config, output, _report_images)
         titles = {name: variant.title for name, variant in config.variants.items()}

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import ml_collections
@@ -12,12 +13,20 @@ import numpy as np
 
 from mmv_tf.data import narrated_world
 from mmv_tf.evaluation.factor_probe import factor_probe
-from mmv_tf.evaluation.retrieval import ranks
+from mmv_tf.evaluation.ranking import normalize, ranks
 from mmv_tf.graphs import EmbeddingGraph
 
 DIRECTIONS = (("text", "video"), ("video", "audio"), ("audio", "text"))
 # Video to audio among clips that agree in all coarse facts.
 SAME_COARSE = "video -> audio, same coarse facts"
+# Among all galleries at once. An answer is right if it shares the facts below with the query: all
+# that sentences name, and that sound tells (colour is not heard). A sound is right for its own clip
+# only, whose fine facts are seen and heard.
+LARGE_GALLERY = "large gallery"
+_TOLD = {
+    ("text", "video"): ("shape", "colour", "motion"),
+    ("audio", "text"): ("shape", "motion"),
+}
 RECALLS = (1, 10)
 _CHUNK = 128  # clips embedded at once; ours
 
@@ -28,7 +37,7 @@ def default_config() -> ml_collections.ConfigDict:
         {
             "seed": 2,  # of the world that is asked about; 1 is for choosing settings
             "probe_seed": 3,  # of the world that linear probes learn from
-            "galleries": 4,  # each with all 216 combinations of coarse facts once
+            "galleries": 10,  # each with all 216 combinations of coarse facts once
             "groups": 36,  # of clips that agree in their coarse facts
             "group_clips": 24,
             "probe_clips": 2000,
@@ -116,14 +125,27 @@ def embed_pool(model: EmbeddingGraph, pool: narrated_world.Pool) -> dict[str, np
 
 def chance(config: ml_collections.ConfigDict) -> dict[str, Any]:
     """What a network that knows nothing scores, in the form of `score`."""
-    count = len(narrated_world.all_combinations())
+    combinations = narrated_world.all_combinations()
+    labels = dict(zip(narrated_world.COARSE, combinations.T, strict=True))
 
-    def expected(clips: int) -> dict[str, float]:
-        return {f"R@{k}": min(k, clips) / clips for k in RECALLS}
+    def expected(among: int, right: int = 1) -> dict[str, float]:
+        return {f"R@{k}": chance_of_recall(k, among, right) for k in RECALLS}
 
-    retrieval = {_name(*pair): expected(count) for pair in DIRECTIONS}
+    retrieval = {_name(*pair): expected(len(combinations)) for pair in DIRECTIONS}
+    for pair in DIRECTIONS:
+        right = 1
+        if pair in _TOLD:
+            told = _told(pair, labels)
+            right = config.galleries * int((told == told[0]).sum())
+        retrieval[_large(*pair)] = expected(config.galleries * len(combinations), right)
     retrieval[SAME_COARSE] = expected(config.group_clips)
     return {"retrieval": retrieval, "probe": {"any": dict(narrated_world.CHANCE)}}
+
+
+def chance_of_recall(k: int, among: int, right: int = 1) -> float:
+    """How likely one of the first k of `among` items in random order is one of the right ones."""
+    k = min(k, among)
+    return 1 - math.comb(among - right, k) / math.comb(among, k)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,13 +154,20 @@ class Found:
 
     Attributes:
       space: in which the two modalities were compared.
-      ranks: int [N], of each query's right clip.
+      ranks: int [N], of each query's first right clip.
       among: how many clips each was looked for among.
+      right: how many of them were right.
     """
 
     space: str
     ranks: np.ndarray
     among: int
+    right: int = 1
+
+    def chance(self, recalls: tuple[int, ...]) -> dict[str, float]:
+        """ "R@k" and "mean_rank" of a random order."""
+        found = {f"R@{k}": chance_of_recall(k, self.among, self.right) for k in recalls}
+        return {**found, "mean_rank": (self.among + 1) / (self.right + 1)}
 
 
 def retrieve(
@@ -160,6 +189,11 @@ def retrieve(
         pair = galleries[f"{query}/{space}"], galleries[f"{item}/{space}"]
         among = questions.gallery_clips
         found[_name(query, item)] = Found(space, ranks_within(*pair, among), among)
+        kinds = np.arange(len(pair[0]))
+        if (query, item) in _TOLD:
+            kinds = _told((query, item), _labels(questions.galleries))
+        right = int((kinds == kinds[0]).sum())
+        found[_large(query, item)] = Found(space, first_ranks(*pair, kinds), len(kinds), right)
     if "audio" in model.modalities:
         space = model.common_space("video", "audio")
         groups, among = embed_pool(model, questions.groups), questions.group_clips
@@ -219,8 +253,32 @@ def ranks_within(queries: np.ndarray, items: np.ndarray, clips: int) -> np.ndarr
     )
 
 
+def first_ranks(queries: np.ndarray, items: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    """Rank of the first item that is of the query's kind, ties counted against it, int [N].
+
+    Args:
+      queries, items: float [N, D].
+      kinds: [N], of query i and of item i.
+    """
+    queries, items = normalize(queries, "query"), normalize(items, "item")
+    similarity = queries.astype(np.float64) @ items.T.astype(np.float64)
+    right = kinds[:, np.newaxis] == kinds
+    best = np.where(right, similarity, -np.inf).max(axis=1, keepdims=True)
+    return 1 + ((similarity >= best) & ~right).sum(axis=1)
+
+
 def _name(query: str, item: str) -> str:
     return f"{query} -> {item}"
+
+
+def _large(query: str, item: str) -> str:
+    return f"{_name(query, item)}, {LARGE_GALLERY}"
+
+
+def _told(pair: tuple[str, str], labels: dict[str, np.ndarray]) -> np.ndarray:
+    """One number for each combination of the facts that a pair of modalities both tell, [N]."""
+    facts = np.stack([labels[fact] for fact in _TOLD[pair]], axis=1)
+    return np.unique(facts, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def _labels(pool: narrated_world.Pool) -> dict[str, np.ndarray]:

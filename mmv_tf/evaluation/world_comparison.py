@@ -11,7 +11,7 @@ import pathlib
 import platform
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -25,7 +25,7 @@ from mmv_tf.evaluation import narrated_world as scoring
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.layers import LogMel, WordTokenizer
 from mmv_tf.pretrained import create_model
-from mmv_tf.training import Trainer, make_strategy, save_model
+from mmv_tf.training import Trainer, load_model, make_strategy, save_model
 from mmv_tf.version import __version__
 
 RESULTS_FILE = "results.json"
@@ -69,7 +69,7 @@ class Comparison:
         """A variant's new network."""
         variant = self.config.variants[name]
         settings = ml_collections.ConfigDict(self.config.model.to_dict())
-        settings.graph = {"name": variant.graph, **self.config.graphs[variant.graph]}
+        settings.graph = self.config.graphs[variant.graph]
         trained = any(variant.weights.values())
         for pair, modality in (("va", "audio"), ("vt", "text")):
             if trained and not variant.weights[pair]:
@@ -115,17 +115,18 @@ def run(
     directory: pathlib.Path,
     on_scored: Callable[[str, int, dict[str, Any]], None] = lambda name, seed, scores: None,
 ) -> dict[str, Any]:
-    """Trains and scores every variant with every seed.
+    """Trains and scores every variant with every seed, all variants of one seed after the other.
 
     Args:
       config: as in configs/narrated_world.py.
-      directory: gets results.json after each run, and the networks in models/. Runs that are in it
-        already, of the same settings, are not done again.
-      on_scored: called with variant, seed and scores after each run.
+      directory: gets results.json after each network, and the networks in models/. What is in it
+        already is not done again; with another `config.scoring` its networks are only scored again.
+      on_scored: called with variant, seed and scores after each network.
 
     Returns:
-      What results.json holds: "config"; "chance"; "runs": variant -> seed -> scores (see
-      `narrated_world.score`), with "seconds"; "seconds" in all; "environment".
+      What results.json holds: "config"; "chance"; "trained": variant -> seed -> seconds that it
+      took; "runs": variant -> seed -> scores (see `narrated_world.score`), with "seconds" of
+      scoring; "environment".
 
     Raises:
       ValueError: for settings that do not fit together, or a folder with other ones.
@@ -133,30 +134,54 @@ def run(
     comparison = Comparison(config)
     directory.mkdir(parents=True, exist_ok=True)
     results = _begin(config, directory / RESULTS_FILE)
-    runs = results["runs"]
-    wanted = [(name, seed) for name in config.run for seed in config.seeds]
-    missing = [(name, seed) for name, seed in wanted if str(seed) not in runs.get(name, {})]
+    wanted = [(name, seed) for seed in config.seeds for name in config.run]
+    missing = [
+        (name, seed) for name, seed in wanted if str(seed) not in results["runs"].get(name, {})
+    ]
     if not missing:
         return results
-    started = time.monotonic()
     world = comparison.world()
     pool = comparison.pool(world)
     questions = scoring.make_questions(config.scoring, world)
-    before = results["seconds"]
     for name, seed in missing:
+        model = _trained(comparison, directory, name, seed, pool, results)
         begun = time.monotonic()
-        model = comparison.train(name, seed, pool)
         scores = scoring.score(model, questions)
         scores["seconds"] = time.monotonic() - begun
-        save_model(model, model_path(directory, name, seed))
-        runs.setdefault(name, {})[str(seed)] = scores
+        results["runs"].setdefault(name, {})[str(seed)] = scores
         # In the table's order, whatever was run first.
-        order = [*config.run, *(other for other in runs if other not in config.run)]
-        results["runs"] = runs = {key: runs[key] for key in order if key in runs}
-        results["seconds"] = before + time.monotonic() - started
+        order = [*config.run, *(other for other in results["runs"] if other not in config.run)]
+        results["runs"] = {key: results["runs"][key] for key in order if key in results["runs"]}
         write_json(results, directory / RESULTS_FILE)
         on_scored(name, seed, scores)
     return results
+
+
+def seconds(results: Mapping[str, Any]) -> float:
+    """How long the networks of a comparison took to train and to score."""
+    trained = sum(sum(runs.values()) for runs in results["trained"].values())
+    scored = sum(run["seconds"] for runs in results["runs"].values() for run in runs.values())
+    return trained + scored
+
+
+def _trained(
+    comparison: Comparison,
+    directory: pathlib.Path,
+    name: str,
+    seed: int,
+    pool: narrated_world.Pool,
+    results: dict[str, Any],
+) -> EmbeddingGraph:
+    """A network that the results know as trained, or one that is trained and noted there."""
+    path = model_path(directory, name, seed)
+    if str(seed) in results["trained"].get(name, {}) and path.exists():
+        return load_model(path)
+    begun = time.monotonic()
+    model = comparison.train(name, seed, pool)
+    save_model(model, path)
+    results["trained"].setdefault(name, {})[str(seed)] = time.monotonic() - begun
+    write_json(results, directory / RESULTS_FILE)
+    return model
 
 
 def model_path(directory: pathlib.Path, name: str, seed: int) -> pathlib.Path:
@@ -192,17 +217,23 @@ def _begin(config: ml_collections.ConfigDict, path: pathlib.Path) -> dict[str, A
             results = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{path} is not JSON ({error}); remove it.") from None
-        if not isinstance(results, dict) or results.get("config") != settings:
+        if not isinstance(results, dict) or _training(results.get("config")) != _training(settings):
             raise ValueError(
                 f"{path} holds a comparison with other settings; choose another folder or remove "
                 "it."
             )
+        if "trained" not in results:
+            raise ValueError(
+                f"{path} is of an earlier version; choose another folder or remove it."
+            )
+        if results["config"] != settings:
+            results |= {"config": settings, "chance": scoring.chance(config.scoring), "runs": {}}
         return results
     return {
         "config": settings,
         "chance": scoring.chance(config.scoring),
+        "trained": {},
         "runs": {},
-        "seconds": 0.0,
         "environment": {
             "mmv_tf": __version__,
             "tensorflow": tf.__version__,
@@ -211,3 +242,8 @@ def _begin(config: ml_collections.ConfigDict, path: pathlib.Path) -> dict[str, A
             "cores": os.cpu_count(),
         },
     }
+
+
+def _training(settings: Any) -> Any:
+    """The settings that networks depend on."""
+    return {**settings, "scoring": None} if isinstance(settings, dict) else settings

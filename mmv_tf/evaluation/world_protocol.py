@@ -55,7 +55,7 @@ class WorldProtocol:
 
 NARRATED_WORLD = WorldProtocol(
     name="narrated_world",
-    version=1,
+    version=2,
     **scoring.default_config().to_dict(),
     metric="R@10",
     sources={
@@ -87,13 +87,13 @@ def run_world_protocol(
         pool = questions.groups if name == scoring.SAME_COARSE else questions.galleries
         ids = np.array([value.decode() for value in pool.arrays["example_id"]])
         scored[name] = Scored(ids, ids, np.full(len(ids), "test"), ranks=found.ranks)
-        chance = {f"R@{k}": min(k, found.among) / found.among for k in (1, 5, 10)}
         metrics[name] = {
             "items": len(ids),
             "among": found.among,
             "space": found.space,
             **summarize(scored[name], retrieval=True),
-            "chance": {**chance, "mean_rank": (found.among + 1) / 2},
+            "right": found.right,
+            "chance": found.chance((1, 5, 10)),
         }
     listed = len(questions.galleries)
     if "audio" in model.modalities:

@@ -40,9 +40,12 @@ def test_every_variant_has_the_towers_and_spaces_that_it_needs(config):
         model = comparison.model(name)
         spaces[name] = {modality: model.spaces(modality) for modality in model.modalities}
     fac = {"video": ("va", "vat"), "audio": ("va", "vat"), "text": ("vat",)}
+    assert comparison.model("fac_at").trains_head("audio", "vat")
+    assert not comparison.model("fac").trains_head("audio", "vat")
     assert spaces == {
         "untrained": fac,
         "fac": fac,
+        "fac_at": fac,
         "fac_p1": fac,
         "disjoint": {"video": ("va", "vt"), "audio": ("va",), "text": ("vt",)},
         "shared": {"video": ("vat",), "audio": ("vat",), "text": ("vat",)},
