@@ -63,6 +63,7 @@ def foreign():
     keras.config.set_image_data_format(before[2])
 
 
+@pytest.mark.slow
 def test_settings_made_in_python_change_no_number(expected, foreign):
     assert computed.digests() == expected
 

@@ -69,7 +69,9 @@ def assert_same(first, second):
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
 
 
-@pytest.mark.parametrize("pixels", PIXELS)
+@pytest.mark.parametrize(
+    "pixels", [PIXELS[0], *(pytest.param(other, marks=pytest.mark.slow) for other in PIXELS[1:])]
+)
 def test_a_mixture_has_its_shares_and_masks_and_goes_on_where_it_was(
     narrated, silent, tokenizer, log_mel, pixels
 ):

@@ -21,6 +21,7 @@ for name in ("image", "folded"):
 """
 
 
+@pytest.mark.slow
 def test_saved_it_loads_in_a_fresh_process(tmp_path):
     model = network("s3d")
     model.metadata["licence"] = "CC0"

@@ -108,6 +108,7 @@ def test_the_gradient_is_that_of_float32():
     assert single @ half / np.linalg.norm(single) / np.linalg.norm(half) > 0.98
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_with_its_scale(whole, tmp_path):
     metrics, finished = whole
     stopped = trainer(tmp_path)

@@ -120,6 +120,7 @@ def test_replicas_may_have_batch_statistics_of_their_own(tmp_path, replicas):
     assert losses[0] != pytest.approx(losses[1], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_two_workers_equal_one_and_stop_and_go_on_together(tmp_path, alone):
     workers = start_two(tmp_path, slow=0.2)
     wait_for(tmp_path / "running-1", workers[1])
