@@ -42,6 +42,8 @@ def main(argv: list[str]) -> int:
         print("Stopped; the same command goes on with the run that was interrupted.")
         return command_line.PREEMPTED
     table = world_table.markdown(results)
+    if "fac" in results["runs"] and len(results["runs"]) > 1:
+        table += "\n\n" + world_table.differences_markdown(results)
     atomic.write_text(table + "\n", output / "table.md")
     print(table)
     minutes = world_comparison.seconds(results) / 60

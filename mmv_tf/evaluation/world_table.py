@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import scipy.stats
 
 from mmv_tf.data import narrated_world
 from mmv_tf.evaluation import narrated_world as scoring
@@ -38,7 +39,7 @@ def rows(results: Mapping[str, Any]) -> list[tuple[str, float | None, dict[str, 
 
 
 def markdown(results: Mapping[str, Any]) -> str:
-    """The table as Markdown: mean ± standard deviation over the seeds, in percent."""
+    """The table as Markdown: mean over the seeds and its 95 % interval (t), in percent."""
     names = list(results["runs"])
     titles = [results["config"]["variants"][name]["title"] for name in names]
     lines = [
@@ -48,6 +49,35 @@ def markdown(results: Mapping[str, Any]) -> str:
     for label, chance, values in rows(results):
         cells = [_MISSING if chance is None else f"{100 * chance:.1f}"]
         cells += [_cell(values.get(name)) for name in names]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def differences_markdown(results: Mapping[str, Any], to: str = "fac") -> str:
+    """How much better other variants are than one, with 95 % intervals (t), in points.
+
+    Networks of one seed learn from the same clips in the same order, so that differences are taken
+    seed by seed: their spread is less than the networks'.
+
+    Args:
+      results: of `world_comparison.run`.
+      to: the variant that others are compared with.
+    """
+    titles = {name: results["config"]["variants"][name]["title"] for name in results["runs"]}
+    others = [name for name in results["runs"] if name != to]
+    lines = [
+        f"| points above {titles[to]} | " + " | ".join(titles[name] for name in others) + " |",
+        "|---|" + "---|" * len(others),
+    ]
+    for label, _, values in rows(results):
+        if to not in values:
+            continue
+        cells = [
+            _cell([a - b for a, b in zip(values[name], values[to], strict=True)], sign="+")
+            if len(values.get(name, ())) == len(values[to])
+            else _MISSING
+            for name in others
+        ]
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -64,7 +94,7 @@ _IMAGE_ROWS = {
 
 
 def images_markdown(results: Mapping[str, Any], titles: Mapping[str, str]) -> str:
-    """The table of deflated networks: mean ± standard deviation over the seeds, in percent.
+    """The table of deflated networks: mean over the seeds and its 95 % interval, in percent.
 
     Args:
       results: of `world_images.run`.
@@ -101,13 +131,15 @@ def _fits(runs: Mapping[str, Any], stage: str) -> list[Mapping[str, Any]]:
     return [run["fit"] for run in runs.values() if stage in run["fit"]]
 
 
-def _cell(values: list[float] | None) -> str:
+def _cell(values: list[float] | None, sign: str = "") -> str:
+    """Mean ± half the 95 % interval of the mean (t), in percent."""
     if not values:
         return _MISSING
     percent = 100 * np.asarray(values)
     if len(percent) == 1:
-        return f"{percent[0]:.1f}"
-    return f"{percent.mean():.1f} ± {percent.std(ddof=1):.1f}"
+        return f"{percent[0]:{sign}.1f}"
+    half = scipy.stats.t.ppf(0.975, len(percent) - 1) * scipy.stats.sem(percent)
+    return f"{percent.mean():{sign}.1f} ± {half:.1f}"
 
 
 def _measures(chance: Mapping[str, Any]) -> list[tuple[str, float | None, _Measure]]:

@@ -1,5 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+import copy
 import json
 
 import numpy as np
@@ -151,8 +152,68 @@ def fake_results():
 def test_the_table_holds_means_spreads_chance_and_gaps():
     lines = world_table.markdown(fake_results()).splitlines()
     assert lines[0] == "| % | chance | One | Two |"
-    assert "| text -> video: R@1 | 0.5 | 20.0 ± 14.1 | 20.0 |" in lines
-    assert "| video features, coarse: shape | 16.7 | 60.0 ± 14.1 | 40.0 |" in lines
-    assert "| video features, fine: spin | 25.0 | 60.0 ± 14.1 | 40.0 |" in lines
+    # Of two runs 20 points apart the mean is known to 12.706 (t, one degree) times 10.
+    assert "| text -> video: R@1 | 0.5 | 20.0 ± 127.1 | 20.0 |" in lines
+    assert "| video features, coarse: shape | 16.7 | 60.0 ± 127.1 | 40.0 |" in lines
+    assert "| video features, fine: spin | 25.0 | 60.0 ± 127.1 | 40.0 |" in lines
     assert "| audio -> text: R@10 | 4.6 | - | - |" in lines
     assert len({line.split("|")[1] for line in lines}) == len(lines)
+
+
+def test_differences_are_taken_seed_by_seed():
+    results = fake_results()
+    results["runs"]["b"]["1"] = copy.deepcopy(results["runs"]["b"]["0"])
+    results["runs"]["b"]["1"]["retrieval"]["text -> video"]["R@1"] = 0.4
+    lines = world_table.differences_markdown(results, to="a").splitlines()
+    assert lines[0] == "| points above One | Two |"
+    assert "| text -> video: R@1 | +10.0 ± 0.0 |" in lines
+    assert "| video features, coarse: shape | -20.0 ± 127.1 |" in lines
+    del results["runs"]["b"]["1"]
+    assert "| text -> video: R@1 | - |" in world_table.differences_markdown(results, to="a")
+
+
+def test_first_right_answers_are_ranked_among_all():
+    generator = np.random.default_rng(1)
+    kinds = generator.integers(5, size=40)
+    queries, items = generator.normal(size=(2, 40, 3))
+    items[7] = items[3]  # a tie counts against the rank
+    kinds[[3, 7]] = 0, 1
+    naive = []
+    for query, kind in zip(queries, kinds, strict=True):
+        cosines = [query @ item / np.linalg.norm(item) for item in items]
+        best = max(c for c, other in zip(cosines, kinds, strict=True) if other == kind)
+        wrong = [c for c, other in zip(cosines, kinds, strict=True) if other != kind]
+        naive.append(1 + sum(c >= best - 1e-12 for c in wrong))
+    assert scoring.first_ranks(queries, items, kinds).tolist() == naive
+
+
+def test_chance_of_recall_is_that_of_random_orders():
+    generator = np.random.default_rng(2)
+    orders = np.array([generator.permutation(24) for _ in range(20_000)])
+    for k, right in ((1, 1), (10, 1), (3, 4), (10, 6)):
+        seen = (orders[:, :k] < right).any(axis=1).mean()
+        assert scoring.chance_of_recall(k, 24, right) == pytest.approx(seen, abs=0.015)
+    assert scoring.chance_of_recall(10, 4, 1) == 1
+    large = scoring.chance(configuration.get_config().scoring)["retrieval"]
+    assert large["audio -> text, large gallery"]["R@1"] == pytest.approx(1 / 36)
+    assert large["text -> video, large gallery"]["R@1"] == pytest.approx(1 / 216)
+    assert large["video -> audio, large gallery"]["R@1"] == pytest.approx(1 / 2160)
+
+
+def test_with_other_scoring_networks_are_scored_again_and_not_trained(short, tmp_path, monkeypatch):
+    short = short.copy_and_resolve_references().unlock()
+    short.run = ("untrained",)
+    first = world_comparison.run(short, tmp_path)
+    monkeypatch.setattr(world_comparison.Comparison, "train", None)
+    short.scoring.groups = 1
+    second = world_comparison.run(short, tmp_path)
+    assert first["trained"] == second["trained"]
+    one, other = (results["runs"]["untrained"]["0"] for results in (first, second))
+    assert one["probe"] == other["probe"]
+    assert one["retrieval"] != other["retrieval"]
+    path = tmp_path / "results.json"
+    old = json.loads(path.read_text())
+    del old["trained"]
+    path.write_text(json.dumps(old))
+    with pytest.raises(ValueError, match="of an earlier version"):
+        world_comparison.run(short, tmp_path)
