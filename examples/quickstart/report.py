@@ -414,8 +414,8 @@ def _verdict(results: dict[str, Any]) -> str:
         found = f"{scene}, {clip} in it" if scene == "finds the scene" else scene
         parts.append(
             f"<b>{name}</b> {found} (mean rank {metrics['mean_rank']:.1f} of {metrics['count']}, "
-            f"chance {metrics['chance/mean_rank']:.1f}; p {metrics['p_value_blocks']:.3f} by "
-            f"blocks, {metrics['p_value_within_blocks']:.3f} inside of them)"
+            f"chance {metrics['chance/mean_rank']:.1f}; p {_p_value(metrics, 'p_value_blocks')} by "
+            f"blocks, {_p_value(metrics, 'p_value_within_blocks')} inside of them)"
         )
     return "; ".join(parts) + f". The level is p &lt; {_LEVEL}."
 
