@@ -38,13 +38,24 @@ def factor_probe(
       ValueError: for features that are not finite, other factors in test, or a factor with fewer
         than two classes in training.
     """
-    for name, features in (("training", train), ("test", test)):
-        if not np.isfinite(features).all():
-            raise ValueError(f"The {name} features hold values that are not finite.")
     if set(train_labels) != set(test_labels):
         raise ValueError(
             f"Training has the factors {sorted(train_labels)}, test {sorted(test_labels)}."
         )
+    found = factor_predictions(train, train_labels, test)
+    return {name: float((found[name] == test_labels[name]).mean()) for name in train_labels}
+
+
+def factor_predictions(
+    train: np.ndarray, train_labels: Mapping[str, np.ndarray], test: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The class that a linear classifier finds for each row, factor -> int [N].
+
+    Args and Raises: as for `factor_probe`.
+    """
+    for name, features in (("training", train), ("test", test)):
+        if not np.isfinite(features).all():
+            raise ValueError(f"The {name} features hold values that are not finite.")
     classes = {factor: np.unique(labels) for factor, labels in train_labels.items()}
     for factor, found in classes.items():
         if len(found) < 2:
@@ -58,9 +69,9 @@ def factor_probe(
     ridge = RidgeCV(_PENALTIES, alpha_per_target=True)
     ridge.fit(scaler.transform(train), np.concatenate(columns, axis=1))
     scores = ridge.predict(scaler.transform(np.asarray(test, np.float64)))
-    accuracies, first = {}, 0
+    predictions, first = {}, 0
     for factor, found in classes.items():
         own = scores[:, first : first + len(found)]
-        accuracies[factor] = float((found[own.argmax(axis=1)] == test_labels[factor]).mean())
+        predictions[factor] = found[own.argmax(axis=1)]
         first += len(found)
-    return accuracies
+    return predictions
