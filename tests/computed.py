@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mmv_tf import backbones, layers, training
+from mmv_tf import layers, training
 from mmv_tf.deflation.image_encoder import load_image_model
 from mmv_tf.evaluation.declaration import MLPClassifier
 from mmv_tf.evaluation.mlp import MLP
@@ -56,8 +56,6 @@ def digests() -> dict[str, str]:
         (layers.BatchNorm(), (2, 4, 4, 8)),
         (layers.ProjectionHead(4, 8, "relu"), (2, 5)),
         (layers.SpaceToDepth(), (1, 4, 8, 8, 3)),
-        (backbones.S3D(width=1 / 16, blocks=(1, 1, 1)), (1, 4, 32, 32, 3)),
-        (backbones.ResNet(18, 1 / 16), (1, 32, 32, 1)),
     ):
         found[type(layer).__name__] = layer(generator.random(shape, np.float32))
     for name in OPTIMIZERS:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from mmv_tf.layers import LogMel, WordTokenizer
@@ -36,6 +37,14 @@ inside = layer(tf.constant(["red square", "circle stands"]))["vat"]
 np.testing.assert_allclose(inside, text_output["vat"], rtol=1e-5)
 layer = keras.layers.TFSMLayer(sys.argv[1], call_endpoint="video")
 np.testing.assert_allclose(layer(video)["vat"], vision_output["vat"], rtol=1e-5)
+"""
+
+TUNER = """
+import sys
+sys.modules["mmv_tf"] = None
+import numpy as np, tensorflow as tf
+import tensorflow_hub as hub
+module = hub.load(sys.argv[1])
 
 # Fine-tuning in tf_keras: dark clips from bright ones.
 import tf_keras
@@ -65,9 +74,10 @@ assert np.abs(layer.trainable_variables[0].numpy() - first).max() > 0
 """
 
 
-def test_hub_and_keras_users_need_nothing_else(exported, tmp_path):
+@pytest.mark.parametrize("program", [USER, pytest.param(TUNER, marks=pytest.mark.slow)])
+def test_hub_and_keras_users_need_nothing_else(program, exported, tmp_path):
     done = subprocess.run(
-        [sys.executable, "-c", USER, str(exported[2])],
+        [sys.executable, "-c", program, str(exported[2])],
         cwd=tmp_path,
         capture_output=True,
         text=True,

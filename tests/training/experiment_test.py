@@ -71,6 +71,7 @@ def test_a_run_trains_saves_and_loads(config, whole):
     assert experiment.run(config, run) == {}, "a finished run is left as it is"
 
 
+@pytest.mark.slow  # a quick one kills a process: processes_test
 def test_stopped_and_gone_on_with_equals_never_stopped(config, whole, tmp_path, monkeypatch):
     original = Watcher.after_step
 

@@ -135,6 +135,7 @@ def test_two_workers_equal_one_and_stop_and_go_on_together(tmp_path, alone):
     assert_close(read(result), alone)
 
 
+@pytest.mark.slow
 def test_workers_with_different_settings_refuse_to_start(tmp_path):
     workers = start_two(tmp_path, different={"optimizer": {"learning_rate": 0.5}})
     for text in finish(workers, status=1):
