@@ -5,9 +5,9 @@
   python -m binaries.deflate --model=RUN --data=DIR --output=image_encoder.keras
   python -m binaries.deflate --model=RUN --images=DIR --output=image_encoder.keras
 
-The images are single frames of the data's training clips, with the agreement measured on frames of
-its test clips; or those of a folder of pictures or TFRecords, a fifth of which is held out. Writes
-the encoder and, beside it, a report as JSON and PNG.
+The images are single frames of the data's training clips and altered copies of them, with the
+agreement measured on frames of its test clips; or those of a folder of pictures or TFRecords, a
+fifth of which is held out. Writes the encoder and, beside it, a report as JSON and PNG.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from absl import flags
 from mmv_tf import atomic, command_line
 from mmv_tf.configuration import write_json
 from mmv_tf.deflation import (
+    altered,
     deflate,
     fit_deflated,
     format_report,
@@ -38,6 +39,12 @@ _OUTPUT = flags.DEFINE_string("output", None, "The image encoder, a .keras file.
 _TRAIN_SPLIT = flags.DEFINE_string("train_split", "train", "Of --data: frames to fit on.")
 _TEST_SPLIT = flags.DEFINE_string("test_split", "test", "Of --data: frames to measure on.")
 _FRAMES_PER_CLIP = flags.DEFINE_integer("frames_per_clip", 4, "Images of a clip.", lower_bound=1)
+_ALTERED = flags.DEFINE_bool(
+    "altered",
+    True,
+    "Of --data: fit on a strongly altered copy of each frame too, so that the encoder holds for "
+    "other pictures.",
+)
 _NUM_IMAGES = flags.DEFINE_integer(
     "num_images", 256, "Images of --images, at most; all if there are fewer.", lower_bound=10
 )
@@ -105,10 +112,10 @@ def main(argv: list[str]) -> None:
 def _read_images(model: EmbeddingGraph) -> tuple[np.ndarray, np.ndarray | None]:
     if _DATA.value is not None:
         frames = _FRAMES_PER_CLIP.value
-        return (
-            sample_frames(model, _DATA.value, _TRAIN_SPLIT.value, frames),
-            sample_frames(model, _DATA.value, _TEST_SPLIT.value, frames),
-        )
+        train = sample_frames(model, _DATA.value, _TRAIN_SPLIT.value, frames)
+        if _ALTERED.value:
+            train = np.concatenate([train, altered(train, _SEED.value)])
+        return train, sample_frames(model, _DATA.value, _TEST_SPLIT.value, frames)
     size = _SIZE.value or _metadata(model, "size")
     images = load_images(_IMAGES.value, size, _NUM_IMAGES.value, _SEED.value)
     if len(images) < _NUM_IMAGES.value:

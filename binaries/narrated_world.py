@@ -59,9 +59,9 @@ def main(argv: list[str]) -> int:
 
 def _report(name: str, seed: int, scores: dict[str, Any]) -> None:
     recalls = ", ".join(
-        f"{direction} {100 * found['R@10']:.1f}" for direction, found in scores["retrieval"].items()
+        f"{direction} {100 * found['R@1']:.1f}" for direction, found in scores["retrieval"].items()
     )
-    print(f"{name}, seed {seed}: R@10 {recalls}; {scores['seconds']:.0f} s", flush=True)
+    print(f"{name}, seed {seed}: R@1 {recalls}; scored in {scores['seconds']:.0f} s", flush=True)
 
 
 def _report_images(name: str, seed: int, scores: dict[str, Any]) -> None:

@@ -45,6 +45,9 @@ def test_the_whole_chain(tmp_path, capfd):
         assert 0 < metrics["p_value"] <= 1
     assert stored["linear_probe"]["untrained"].keys() == {"video", "audio"}
     assert stored["deflation"]["fitted"]["l1"] < stored["deflation"]["naive"]["l1"]
+    clips = stored["data"]["clips"]
+    frames = 4 * (clips["train"] + clips["validation"])
+    assert stored["deflation"]["images"] == 2 * frames, "each frame, and an altered copy of it"
     assert stored["export"]["signatures"].keys() == {"video", "audio", "text", "image"}
     assert [answer["sentence"] for answer in stored["answers"]] == list(job.sentences)
     assert stored["search"]["windows"] > 10

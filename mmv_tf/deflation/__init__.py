@@ -4,6 +4,7 @@ from mmv_tf.deflation.agreement import agreement as agreement
 from mmv_tf.deflation.fit import fit_deflated as fit_deflated
 from mmv_tf.deflation.image_encoder import ImageEncoder as ImageEncoder
 from mmv_tf.deflation.image_encoder import load_image_model as load_image_model
+from mmv_tf.deflation.images import altered as altered
 from mmv_tf.deflation.images import load_images as load_images
 from mmv_tf.deflation.images import sample_frames as sample_frames
 from mmv_tf.deflation.registry import DeflationError as DeflationError

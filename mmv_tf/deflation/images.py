@@ -97,6 +97,59 @@ def sample_frames(
     return np.concatenate([batch.reshape(-1, *batch.shape[3:]) for batch in batches])
 
 
+# Ours, for `altered`: how likely a copy is grey, inverted or has a margin; the least share of a
+# side that it keeps; factors of the contrast; means of the brightness.
+_RARE = 0.3
+_LEAST_SIDE = 0.4
+_CONTRAST = (0.5, 2.5)
+_BRIGHTNESS = (0.1, 0.9)
+
+
+def altered(images: np.ndarray, seed: int = 0) -> np.ndarray:
+    """A strongly altered copy of each image, for a fit that has to hold for other pictures too.
+
+    Frames of a film have its colours and its composition only. Copies are enlarged parts, flipped
+    half of the time, with their colours exchanged, with more or less contrast, brighter or darker;
+    some are grey, inverted or small on even ground.
+
+    Args:
+      images: float32 [N, H, W, 3] in [0, 1].
+      seed: of what is done to which.
+
+    Returns:
+      float32 [N, H, W, 3] in [0, 1].
+    """
+    generator = np.random.default_rng(seed)
+    count, height, width = images.shape[:3]
+
+    def some(chance: float) -> np.ndarray:
+        return np.less(generator.random(count), chance)
+
+    def drawn(low: float, high: float) -> np.ndarray:
+        return generator.uniform(low, high, (count, 1, 1, 1)).astype(np.float32)
+
+    side = generator.uniform(_LEAST_SIDE, 1, (count, 1))
+    corner = generator.random((count, 2)) * (1 - side)
+    boxes = np.concatenate([corner, corner + side], axis=1)
+    copies = tf.image.crop_and_resize(images, boxes, np.arange(count), (height, width)).numpy()
+    flipped, grey, inverted = some(0.5), some(_RARE), some(_RARE)
+    copies[flipped] = copies[flipped, :, ::-1]
+    copies[grey] = copies[grey].mean(axis=-1, keepdims=True)
+    copies[inverted] = 1 - copies[inverted]
+    order = generator.permuted(np.tile(np.arange(3), (count, 1)), axis=1)
+    copies = np.take_along_axis(copies, order[:, np.newaxis, np.newaxis], axis=-1)
+    mean = copies.mean(axis=(1, 2, 3), keepdims=True)
+    copies = (copies - mean) * drawn(*_CONTRAST) + drawn(*_BRIGHTNESS)
+    grounds, margins = drawn(0, 1), generator.uniform(1 / 16, 1 / 3, (count,))
+    for index in np.flatnonzero(some(_RARE)):
+        top, left = (int(margins[index] * size) for size in (height, width))
+        inner = (height - 2 * top, width - 2 * left)
+        small = tf.image.resize(copies[index], inner, antialias=True).numpy()
+        copies[index] = grounds[index]
+        copies[index, top : top + inner[0], left : left + inner[1]] = small
+    return np.clip(copies, 0, 1)
+
+
 def _is_record(path: pathlib.Path) -> bool:
     """By name: x.tfrecord, or a shard x.tfrecord-00000-of-00010."""
     return any(suffix in path.name for suffix in _RECORD_SUFFIXES)

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from mmv_tf.deflation import load_images
+from mmv_tf.deflation import altered, load_images
 
 
 def write(path, mode="RGB", size=(40, 30), value=128, **arguments):
@@ -129,3 +129,28 @@ def test_folders_without_images_are_refused(tmp_path):
     (tmp_path / "b.tfrecord").write_text("x")
     with pytest.raises(ValueError, match="both pictures and TFRecords"):
         load_images(tmp_path, 16, 4)
+
+
+def test_altered_copies_are_images_of_many_kinds():
+    generator = np.random.default_rng(0)
+    # A red gradient: its copies are told by channel, direction and range.
+    ramp = np.linspace(0.3, 0.7, 32, dtype=np.float32)
+    image = np.stack(np.broadcast_arrays(ramp, np.float32(0.2), np.float32(0.1)), axis=-1)
+    images = np.tile(image, (200, 32, 1, 1))
+    before = images.copy()
+    copies = altered(images, seed=3)
+    np.testing.assert_array_equal(images, before)
+    assert copies.shape == images.shape and copies.dtype == np.float32
+    assert copies.min() >= 0 and copies.max() <= 1
+    np.testing.assert_array_equal(copies, altered(images, seed=3))
+    assert not np.array_equal(copies, altered(images, seed=0))
+    spread = np.ptp(copies, axis=-1).max(axis=(1, 2))
+    assert 0.15 < (spread < 1e-6).mean() < 0.45, "grey ones"
+    means = copies.mean(axis=(1, 2, 3))
+    assert means.min() < 0.25 and means.max() > 0.75
+    slope = (copies[:, 16, 20:, :] - copies[:, 16, :12, :].mean(axis=1, keepdims=True)).sum((1, 2))
+    assert 0.2 < (slope > 0).mean() < 0.8, "flipped or inverted ones"
+    edges = copies[:, :2].reshape(200, -1, 3)
+    assert 0.15 < (np.ptp(edges, axis=1).max(axis=1) < 1e-6).mean() < 0.5, "on even ground"
+    one = generator.random((1, 24, 40, 3), np.float32)
+    assert altered(one).shape == one.shape
