@@ -103,7 +103,7 @@ def _two_dimensional(network: Any) -> Iterator[None]:
                     strides=layer.strides,
                     padding=layer.padding,
                 )
-            elif isinstance(layer, SpaceToDepth) and not layer.deflated:
+            elif isinstance(layer, SpaceToDepth):
                 call = _space_to_depth
             else:
                 continue

@@ -7,7 +7,9 @@ import importlib.util
 import pytest
 
 from mmv_tf import deflation
+from mmv_tf.pretrained import create_model
 from mmv_tf.publishing import portable
+from tests import small_world
 
 HAS_ONNX = all(importlib.util.find_spec(name) for name in ("tf2onnx", "onnxruntime"))
 
@@ -21,6 +23,16 @@ def test_litert_encoder_equals_the_network(tiny_model, tmp_path, name):
     assert set(differences) == {"before_head", "va", "vat"}
     assert max(differences.values()) < 1e-4
     assert path.read_bytes()[4:8] == b"TFL3"
+
+
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated:UserWarning")
+def test_a_space_to_depth_stem_is_written_too(tmp_path):
+    config = small_world.model_config()
+    config.video.stem = "space_to_depth"
+    del config.text
+    model = create_model(config)
+    differences = portable.write_portable(model, tmp_path / "video.tflite", "video", "litert")
+    assert max(differences.values()) < 1e-4
 
 
 @pytest.mark.skipif(HAS_ONNX, reason="ONNX's tools are here")
