@@ -38,6 +38,7 @@ _UNIT_FILTERS = {"Conv2d_1a_7x7": 64, "Conv2d_2b_1x1": 64, "Conv2d_2c_3x3": 192}
 # Kernel and strides.
 _STEMS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "rgb": ((7, 7, 7), (2, 2, 2)),
+    "rgb_4x8x8": ((4, 8, 8), (2, 2, 2)),
     "space_to_depth": ((2, 4, 4), (1, 1, 1)),
 }
 STEMS = tuple(_STEMS)
@@ -66,9 +67,11 @@ class S3D(Layer):
     over time and space (PAPER section 1).
 
     Args:
-      stem: "rgb" (a 7x7x7 convolution with stride 2) or "space_to_depth" (2x2x2 pixels become 24
-        channels, then a 2x4x4 convolution), which the released weights use. The input is RGB either
-        way. (The latter is also one 4x8x8 convolution over RGB; on 2 cores, for a clip of 32 frames
+      stem: "rgb" (a 7x7x7 convolution with stride 2); "rgb_4x8x8", which holds a 3x7x7 one whose
+        windows are centred (one tap more, of zeros, puts TensorFlow's SAME padding where padding by
+        1, 3 and 3 on both sides would be, at any size); or "space_to_depth" (2x2x2 pixels become 24
+        channels, then a 2x4x4 convolution), which the released weights use. The input is always
+        RGB. (The last is also one 4x8x8 convolution over RGB; on 2 cores, for a clip of 32 frames
         of 224 x 224, that took 97 ms against 97 in float32 and 62 against 48 in bfloat16, so it is
         not offered.)
       width: multiplies all channel counts; 1 is the paper's.
@@ -77,6 +80,8 @@ class S3D(Layer):
       bfloat16_from: under the "mixed_bfloat16" policy, the name of the first layer that computes in
         bfloat16; those before it compute in float32. What the default gives and costs:
         `mmv_tf.layers.precision`.
+      pool_padding: of the strided max-pools, see `MaxPool`: "same", or "zeros_after", which
+        MIL-NCE's network for PyTorch uses. They differ at odd sizes only.
 
     Call arguments:
       inputs: float [B, T, H, W, 3]; any T >= 1 and H, W >= 32.
@@ -95,6 +100,7 @@ class S3D(Layer):
         width: float = 1.0,
         blocks: Sequence[int] = (2, 5, 2),
         bfloat16_from: str = "Mixed_3c",
+        pool_padding: str = "same",
         **kwargs: Any,
     ):
         # Clips reach the stem as they are: it may compute in float32 where the rest does not.
@@ -112,6 +118,9 @@ class S3D(Layer):
         self.width = width
         self.blocks = tuple(blocks)
         self.bfloat16_from = bfloat16_from
+        if pool_padding not in ("same", "zeros_after"):
+            raise ValueError(f"pool_padding is {pool_padding!r}; use 'same' or 'zeros_after'.")
+        self.pool_padding = pool_padding
         self.layer_names = self._names()
         policies = policies_from(self.dtype_policy, self.layer_names, bfloat16_from)
         self.space_to_depth = None
@@ -129,7 +138,7 @@ class S3D(Layer):
         common: dict[str, Any] = {"dtype": policy}
         if name in _POOLS:
             size, strides = _POOLS[name]
-            return MaxPool(size, strides, "same", **common)
+            return MaxPool(size, strides, self.pool_padding, **common)
         if name in _INCEPTION_FILTERS:
             counts = [scale_channels(count, self.width) for count in _INCEPTION_FILTERS[name]]
             return InceptionBlock(counts, gating=True, **common)
@@ -188,6 +197,7 @@ class S3D(Layer):
             "width": self.width,
             "blocks": self.blocks,
             "bfloat16_from": self.bfloat16_from,
+            "pool_padding": self.pool_padding,
         }
 
     @classmethod

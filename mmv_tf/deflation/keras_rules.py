@@ -12,6 +12,7 @@ import numpy as np
 from keras import layers
 
 from mmv_tf.deflation.registry import Walk, frames_after, register_rule, tap_weights
+from mmv_tf.layers import MaxPool
 
 # Layers that treat every place and frame alike, or do nothing at inference.
 _POINTWISE = (
@@ -163,14 +164,19 @@ def _pooling(walk: Walk, layer: Any, inputs: Any) -> Any:
         layers.MaxPooling2D if isinstance(layer, layers.MaxPooling3D) else layers.AveragePooling2D
     )
     frames = frames_after(walk.frames(inputs), layer.pool_size[0], layer.strides[0], layer.padding)
+    x, padding = inputs, layer.padding
+    if isinstance(layer, MaxPool) and layer.zeros_after:
+        ends = [(0, size - 1) for size in layer.pool_size[1:]]
+        padded = layers.ZeroPadding2D(ends, "channels_last", dtype=layer.dtype_policy)
+        x, padding = walk.add(padded, x, part="padding"), "valid"
     new = flat(
         layer.pool_size[1:],
         layer.strides[1:],
-        layer.padding,
+        padding,
         "channels_last",
         dtype=layer.dtype_policy,
     )
-    return walk.add(new, inputs, frames=frames)
+    return walk.add(new, x, frames=frames)
 
 
 @register_rule(layers.GlobalAveragePooling3D, layers.GlobalMaxPooling3D)

@@ -19,11 +19,12 @@ class Disjoint(EmbeddingGraph):
 
     Args:
       dim: of both spaces; 512 in the paper.
-      hidden_dim: of the video heads' hidden layers; 512 in the released code.
+      hidden_dim: of the video heads' hidden layers; 512 in the released code. None: each head is
+        one linear map, as in MIL-NCE's network (Miech et al., arXiv 1912.06430).
       Others: see `EmbeddingGraph`.
     """
 
-    def __init__(self, *args: Any, dim: int = 512, hidden_dim: int = 512, **kwargs: Any):
+    def __init__(self, *args: Any, dim: int = 512, hidden_dim: int | None = 512, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.dim = dim
         self.hidden_dim = hidden_dim
@@ -32,7 +33,8 @@ class Disjoint(EmbeddingGraph):
         def video_head(wanted: bool) -> ProjectionHead | None:
             if not wanted:
                 return None
-            return ProjectionHead(dim, hidden=hidden_dim, output_norm=True, dtype=policy)
+            norm = hidden_dim is not None
+            return ProjectionHead(dim, hidden=hidden_dim, output_norm=norm, dtype=policy)
 
         self.video_to_audio = video_head(self.audio is not None)
         self.video_to_text = video_head(self.text is not None)

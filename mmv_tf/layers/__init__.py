@@ -14,4 +14,5 @@ from mmv_tf.layers.unicode_tokenizers import TOKENIZERS as TOKENIZERS
 from mmv_tf.layers.unicode_tokenizers import SentencePieceTokenizer as SentencePieceTokenizer
 from mmv_tf.layers.unicode_tokenizers import UnicodeTokenizer as UnicodeTokenizer
 from mmv_tf.layers.unicode_tokenizers import WordPieceTokenizer as WordPieceTokenizer
+from mmv_tf.layers.word_tokenizer import MilNceTokenizer as MilNceTokenizer
 from mmv_tf.layers.word_tokenizer import WordTokenizer as WordTokenizer

@@ -12,6 +12,8 @@ import tensorflow as tf
 
 from mmv_tf.layers.base import with_dtype
 
+PADDINGS = ("valid", "same", "zeros_after")
+
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class MaxPool(keras.layers.MaxPooling3D):
@@ -25,7 +27,9 @@ class MaxPool(keras.layers.MaxPooling3D):
     Args:
       pool_size: frames, rows and columns of a window; or one number for all.
       strides: from one window to the next; None: `pool_size`.
-      padding: "valid" or "same"; padding never wins.
+      padding: "valid"; "same", in which padding never wins; or "zeros_after": windows begin at the
+        first frame, row and column, and what they lack at the end is zeros that take part. After a
+        ReLU, with stride 2, the last two differ at odd sizes only.
 
     Example:
     >>> MaxPool((3, 3, 3), (2, 2, 2), "same")(tf.zeros([1, 5, 8, 8, 2])).shape
@@ -43,11 +47,25 @@ class MaxPool(keras.layers.MaxPooling3D):
         layout = kwargs.pop("data_format", None) or "channels_last"
         if layout != "channels_last":
             raise ValueError(f"data_format is {layout!r}; MaxPool takes 'channels_last' only.")
-        super().__init__(pool_size, strides, padding, layout, **with_dtype(kwargs))
+        if padding not in PADDINGS:
+            raise ValueError(f"padding is {padding!r}; use one of {PADDINGS}.")
+        # Keras knows the first two; the third gives sizes as "same" does.
+        known = "same" if padding == "zeros_after" else padding
+        super().__init__(pool_size, strides, known, layout, **with_dtype(kwargs))
+        self.zeros_after = padding == "zeros_after"
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[B, T, H, W, C] -> [B, T', H', W', C]."""
-        return max_pool(inputs, self.pool_size, self.strides, self.padding)
+        x, padding = inputs, self.padding
+        if self.zeros_after:
+            ends = [[0, size - 1] for size in self.pool_size]
+            x, padding = tf.pad(x, [[0, 0], *ends, [0, 0]]), "valid"
+        return max_pool(x, self.pool_size, self.strides, padding)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        config = super().get_config()
+        return {**config, "padding": "zeros_after"} if self.zeros_after else config
 
 
 def max_pool(

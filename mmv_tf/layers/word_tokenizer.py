@@ -30,6 +30,7 @@ ENGLISH_STOP_WORDS = tuple(
 PADDING_ID = 0
 UNKNOWN_ID = 1
 FIRST_WORD_ID = 2
+_RULES = ("stop_words", "keep_unknown")
 _FILE = "vocabulary.txt"  # as Keras names it
 
 
@@ -103,7 +104,7 @@ class WordTokenizer(Layer):
         self.lookup = _Lookup(mask_token="", oov_token="[UNK]", output_mode="int")
         if words is not None:
             # Set afterwards, the vocabulary is saved as a file and not inside the configuration.
-            self.lookup.set_vocabulary(_composed(words))
+            self.lookup.set_vocabulary(self.as_looked_up(words))
 
     @property
     def vocabulary(self) -> list[str]:
@@ -139,10 +140,8 @@ class WordTokenizer(Layer):
             stop = tf.reduce_any(words.flat_values[:, tf.newaxis] == stop_words, axis=1)
             words = tf.ragged.boolean_mask(words, words.with_flat_values(~stop))
         ids = self.look_up(words)
-        keep = ids.flat_values != PADDING_ID
-        if not self.keep_unknown:
-            keep &= ids.flat_values != UNKNOWN_ID
-        ragged = tf.ragged.boolean_mask(ids, ids.with_flat_values(keep))
+        keep = ids.with_flat_values(self.keeps(ids.flat_values))
+        ragged = tf.ragged.boolean_mask(ids, keep)
         dense = ragged.to_tensor(default_value=PADDING_ID, shape=[None, self.max_words])
         shape = tf.concat([tf.shape(sentences), [self.max_words]], axis=0)
         result = tf.reshape(dense, shape)
@@ -153,6 +152,14 @@ class WordTokenizer(Layer):
         """Strings [N] -> cleaned words [N, (words)]."""
         text = join_apostrophes(tf.strings.lower(nfc(sentences), encoding="utf-8"))
         return tf.strings.split(tf.strings.regex_replace(text, r"[^\pL\pN]+", " "))
+
+    def as_looked_up(self, words: Sequence[str]) -> list[str]:
+        """The vocabulary in the form that words of sentences have."""
+        return _composed(words)
+
+    def keeps(self, ids: tf.Tensor) -> tf.Tensor:
+        """Ids [N] -> booleans [N]: which of them stay."""
+        return (ids != PADDING_ID) & (self.keep_unknown | (ids != UNKNOWN_ID))
 
     def knows(self, ids: tf.Tensor) -> tf.Tensor:
         """Ids [..., max_words] -> booleans [...]: whether there is a known word among them.
@@ -177,6 +184,64 @@ class WordTokenizer(Layer):
             "stop_words": self.stop_words,
             "keep_unknown": self.keep_unknown,
         }
+
+
+@keras.saving.register_keras_serializable("mmv_tf")
+class MilNceTokenizer(WordTokenizer):
+    r"""Words by the rules of MIL-NCE's S3D: strings [...] -> int32 word ids [..., max_words].
+
+    The rules, in order: lower case; a run of letters, digits, "_" and "'" is a word ("don't" is
+    one); words outside the vocabulary go; the first `max_words` stay, the rest is id 0. There are
+    no stop words and no id for unknown words: word i has id i + 1. "Letters and digits" are those
+    of `\w` in Python's `re`, so a combining accent ends a word.
+
+    Source: https://github.com/antoine77340/S3D_HowTo100M (`Sentence_Embedding`).
+
+    Args:
+      vocabulary: the words, in the order of their rows in the table, which has one row more, the
+        first, for padding.
+      max_words: length of the result.
+
+    Example:
+    >>> MilNceTokenizer(["open", "door"], max_words=3)(["Open the DOOR!"]).numpy()
+    array([[1, 2, 0]], dtype=int32)
+    """
+
+    def __init__(self, vocabulary: Sequence[str] | None = None, max_words: int = 16, **kwargs: Any):
+        super().__init__(vocabulary, max_words, stop_words=(), **kwargs)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Rows of the embedding table: the words and padding."""
+        return super().vocabulary_size - 1
+
+    def split(self, sentences: tf.Tensor) -> tf.RaggedTensor:
+        """Strings [N] -> words [N, (words)]."""
+        text = tf.strings.unicode_transcode(sentences, "UTF-8", "UTF-8", replacement_char=ord(" "))
+        text = tf.strings.lower(text, encoding="utf-8")
+        return tf.strings.split(tf.strings.regex_replace(text, r"[^\pL\pN_']+", " "))
+
+    def look_up(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
+        """Words [N, (words)] -> int32 ids, 0 for unknown ones."""
+        ids = super().look_up(words)
+        return ids.with_flat_values(tf.maximum(ids.flat_values - UNKNOWN_ID, PADDING_ID))
+
+    def as_looked_up(self, words: Sequence[str]) -> list[str]:
+        """The vocabulary as it is."""
+        return list(words)
+
+    def keeps(self, ids: tf.Tensor) -> tf.Tensor:
+        """Ids [N] -> booleans [N]: which of them stay."""
+        return ids != PADDING_ID
+
+    def knows(self, ids: tf.Tensor) -> tf.Tensor:
+        """Ids [..., max_words] -> booleans [...]: whether there is a known word among them."""
+        return tf.reduce_any(ids != PADDING_ID, axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments but the vocabulary."""
+        config = super().get_config()
+        return {key: value for key, value in config.items() if key not in _RULES}
 
 
 def _composed(words: Sequence[str]) -> list[str]:

@@ -23,7 +23,7 @@ from mmv_tf import atomic
 from mmv_tf.deflation import ImageEncoder
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.layers import SpaceToDepth
-from mmv_tf.layers.max_pool import max_pool
+from mmv_tf.layers.max_pool import MaxPool, max_pool
 from mmv_tf.publishing.options import ExportOptions
 from mmv_tf.publishing.saved_model import Publication
 
@@ -95,8 +95,8 @@ def _two_dimensional(network: Any) -> Iterator[None]:
     """Within it, layers do in 2-D steps what LiteRT can't do in 3-D: pooling, space-to-depth."""
     with contextlib.ExitStack() as stack:
         for layer in network._flatten_layers():
-            if isinstance(layer, keras.layers.MaxPooling3D):
-                # Keras' own, in a backbone of the user's; those of this project do so anyway.
+            if isinstance(layer, keras.layers.MaxPooling3D) and not isinstance(layer, MaxPool):
+                # Keras' own, in a backbone of the user's; `MaxPool` does so anyway.
                 call: Callable[..., tf.Tensor] = functools.partial(
                     max_pool,
                     pool_size=layer.pool_size,
