@@ -13,6 +13,13 @@ from tests import small_world
 VIDEOS = {
     "s3d": {"backbone": "s3d", "width": 0.0625, "blocks": (1, 2, 1)},
     "s3d_space_to_depth": {"backbone": "s3d", "width": 0.0625, "stem": "space_to_depth"},
+    "s3d_mil_nce": {
+        "backbone": "s3d",
+        "width": 0.0625,
+        "blocks": (1, 1, 1),
+        "stem": "rgb_4x8x8",
+        "pool_padding": "zeros_after",
+    },
     "tsm": {"backbone": "tsm_resnet", "depth": 50, "width": 0.125},
     "tsm_18": {"backbone": "tsm_resnet", "depth": 18, "width": 0.25},
     "tsm_x2": {"backbone": "tsm_resnet", "depth": 50, "width": 0.25},

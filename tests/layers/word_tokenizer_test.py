@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import unicodedata
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmv_tf.layers import WordTokenizer
+from mmv_tf.layers import MilNceTokenizer, WordTokenizer
+from tests.pretrained.mil_nce_reference import word_ids
 
 WORDS = ["rabbit", "smells", "flower", "dont", "café", "under", "2", "猫"]
 
@@ -126,3 +128,50 @@ def test_decomposed_accents_give_the_words_of_composed_ones(tmp_path):
     loaded = tf.saved_model.load(str(tmp_path / "saved"))
     texts = [unicodedata.normalize("NFD", text) for text in composed]
     np.testing.assert_array_equal(loaded.f(texts), expected)
+
+
+# The rules of MIL-NCE's network.
+
+MIL_NCE_WORDS = ["don't", "a", "it's", "café", "cafe\u0301", "snake_case", "2", "²", "猫", "σας"]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Don't A it's",
+        "don’t a",
+        "CAFÉ, cafe\u0301: snake_case-2 ²",
+        "猫 2猫 ΣΑΣ",
+        "'a' a''a a",
+        "zzz",
+        "",
+        "  \n\t ",
+        "a " * 9,
+        "zzz a zzz 2 zzz it's zzz café zzz 猫",
+        "a\u200da İa\u00a0a\u2028a",
+    ],
+)
+def test_mil_nce_rules(sentence):
+    ids = MilNceTokenizer(MIL_NCE_WORDS, max_words=5)([sentence]).numpy()
+    np.testing.assert_array_equal(ids, [word_ids(sentence, MIL_NCE_WORDS, 5)])
+
+
+def test_mil_nce_splits_where_python_does():
+    # Later letters are newer than TensorFlow's tables.
+    sentences = [f"x{chr(point)}Y" for point in range(1, 0x2C00)]
+    split = MilNceTokenizer(["x"]).split(tf.constant(sentences)).to_list()
+    for sentence, words in zip(sentences, split, strict=True):
+        assert [word.decode() for word in words] == re.findall(r"[\w']+", sentence.lower())
+
+
+def test_mil_nce_ids_begin_at_one():
+    layer = MilNceTokenizer(["open", "door"], max_words=3)
+    assert layer.vocabulary == ["open", "door"]
+    assert layer.vocabulary_size == 3
+    np.testing.assert_array_equal(layer(["door open", "shut"]), [[2, 1, 0], [0, 0, 0]])
+    np.testing.assert_array_equal(layer.knows(layer(["shut", "open"])), [False, True])
+
+
+def test_mil_nce_survives_bytes_that_are_no_utf8():
+    layer = MilNceTokenizer(["open", "door"], max_words=3)
+    np.testing.assert_array_equal(layer([b"open\xff\xfedoor"]), [[1, 2, 0]])
