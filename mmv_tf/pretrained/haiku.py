@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 
 from mmv_tf import backbones, graphs
 from mmv_tf.layers import BatchNorm, Conv3DUnit, InceptionBlock, LogMel, ProjectionHead
+from mmv_tf.pretrained.checks import checked_values, sha256, some
 from mmv_tf.pretrained.pickle_reader import forget_pages, read_arrays
 from mmv_tf.pretrained.presets import create_model
 
@@ -83,8 +83,11 @@ def import_haiku_checkpoint(path: str | os.PathLike[str]) -> graphs.FineAndCoars
         entries = list(_model_entries(model, root))
         unused = _check_arrays(tree, entries, root)
         for entry in entries:
-            entry.variable.assign(_checked_values(tree[entry.section], entry))
-            forget_pages(tree[entry.section][entry.module][entry.name])
+            array = tree[entry.section][entry.module][entry.name]
+            name = f"{entry.section} {entry.module}/{entry.name}"
+            values = checked_values(name, array, entry.shape)
+            entry.variable.assign(values.reshape(entry.variable.shape))
+            forget_pages(array)
     except ValueError as error:
         raise ValueError(f"{os.fspath(path)} is not a released MMV checkpoint: {error}") from error
     model.metadata.update(
@@ -92,7 +95,7 @@ def import_haiku_checkpoint(path: str | os.PathLike[str]) -> graphs.FineAndCoars
             "source": SOURCE,
             "licence": LICENCE,
             "file": os.path.basename(os.fspath(path)),
-            "sha256": _sha256(path),
+            "sha256": sha256(path),
             "unused_arrays": unused,
         }
     )
@@ -102,7 +105,7 @@ def import_haiku_checkpoint(path: str | os.PathLike[str]) -> graphs.FineAndCoars
 def _check_form(tree: Any) -> str:
     """The name of the root module."""
     if set(tree) != {"params", "state"}:
-        raise ValueError(f"its entries are {_some(tree)}; expected 'params' and 'state'.")
+        raise ValueError(f"its entries are {some(tree)}; expected 'params' and 'state'.")
     for section in ("params", "state"):
         modules = tree[section]
         for module, arrays in modules.items() if isinstance(modules, dict) else [(section, None)]:
@@ -112,7 +115,7 @@ def _check_form(tree: Any) -> str:
                 raise ValueError(f"{section} of {module!r} is not a dict of arrays.")
     roots = sorted({module.split("/")[0] for part in tree.values() for module in part})
     if len(roots) != 1:
-        raise ValueError(f"its arrays stand under {_some(roots)}; expected one root module.")
+        raise ValueError(f"its arrays stand under {some(roots)}; expected one root module.")
     return roots[0]
 
 
@@ -189,7 +192,7 @@ def _video_architecture(params: Tree, root: str) -> dict[str, Any]:
         stem = _shape(params, f"{visual}/TSMResNetV2/tsm_resnet_stem", "w", 4)
         depth = _depth(params, f"{visual}/TSMResNetV2/tsm_resnet_unit_", "conv_2")
         return {"backbone": "tsm_resnet", "depth": depth, "width": stem[-1] / 64}
-    raise ValueError(f"its visual module holds {_some(found)}; expected 'S3D' or 'TSMResNetV2'.")
+    raise ValueError(f"its visual module holds {some(found)}; expected 'S3D' or 'TSMResNetV2'.")
 
 
 def _audio_architecture(params: Tree, root: str) -> dict[str, Any]:
@@ -367,36 +370,12 @@ def _check_arrays(tree: Mapping[str, Tree], entries: list[_Entry], root: str) ->
     extra = sorted("{} {}/{}".format(*key) for key in found - expected)
     problems = []
     if missing:
-        problems.append(f"missing {_some(missing)}")
+        problems.append(f"missing {some(missing)}")
     if extra:
-        problems.append(f"not known {_some(extra)}")
+        problems.append(f"not known {some(extra)}")
     if problems:
         raise ValueError(
             f"its arrays are not those of a FAC network: {'; '.join(problems)}. Only the released "
             "networks' architecture (any width and depth of it) can be imported."
         )
     return sorted(unused)
-
-
-def _checked_values(section: Tree, entry: _Entry) -> np.ndarray:
-    array = section[entry.module][entry.name]
-    name = f"{entry.section} {entry.module}/{entry.name}"
-    if array.shape != entry.shape:
-        raise ValueError(f"{name} has shape {array.shape}; expected {entry.shape}.")
-    if array.dtype.kind != "f":
-        raise ValueError(f"{name} is {array.dtype}; expected floating-point numbers.")
-    values = np.array(array, np.float32).reshape(entry.variable.shape)
-    if not np.isfinite(values).all():
-        raise ValueError(f"{name} holds values that are not finite.")
-    return values
-
-
-def _some(names: Any, limit: int = 5) -> str:
-    listed = [repr(name) for name in names]
-    more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
-    return (", ".join(listed[:limit]) or "nothing") + more
-
-
-def _sha256(path: str | os.PathLike[str]) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

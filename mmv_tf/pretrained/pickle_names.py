@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What a pickle may name, and what stands for it: see `pickle_reader`.
+"""What a pickle may name, and what stands for it: see `pickle_machine`.
 
 Every allowed name maps to a function of this file. Each checks the type of each argument, and no
 array is made before its declared size has been compared with the bytes that are there.
@@ -9,8 +9,9 @@ array is made before its declared size has been compared with the bytes that are
 from __future__ import annotations
 
 import codecs
+import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,10 +20,35 @@ _MAX_RANK = 32
 _DTYPE = re.compile(r"[<>=|]?(f[248]|[iu][1248]|b1)")
 
 
+@dataclasses.dataclass(frozen=True)
+class Dialect:
+    """What a kind of file may hold.
+
+    Attributes:
+      names: every name that it may use, and what builds what calling it would, or None.
+      holds: what is read, in the words of an error.
+      key_types: of dicts.
+      largest_character: of strings; one beyond Latin-1 makes Python take 4 bytes for each.
+      load: gives the value of a persistent id; None: such ids are refused.
+      ignored: attributes of mappings that change nothing.
+    """
+
+    names: Mapping[str, Callable[..., Any] | None]
+    holds: str
+    key_types: tuple[type, ...] = (str,)
+    largest_character: str = "\xff"
+    load: Callable[[Any], Any] | None = None
+    ignored: frozenset[str] = frozenset()
+
+
 class Budget(Protocol):
     """What a constructor sees of the machine that runs it."""
 
     text_budget: int
+
+    @property
+    def names(self) -> Mapping[str, Callable[..., Any] | None]:
+        """Every name that its program may use."""
 
 
 class RefusedError(ValueError):
@@ -55,6 +81,7 @@ class Array:
     """Stands for an array whose contents come later, with BUILD."""
 
     array: np.ndarray | None = None
+    words: list[str] | None = None
 
 
 class LongText:
@@ -75,15 +102,16 @@ def describe(value: Any) -> str:
         LongText: "a long string",
         memoryview: "bytes",
     }
-    return kinds.get(type(value), f"a {type(value).__name__}")
+    noun: str = getattr(value, "noun", f"a {type(value).__name__}")
+    return kinds.get(type(value), noun)
 
 
-def find(module: str, name: str) -> Name:
+def find(budget: Budget, module: str, name: str) -> Name:
     """The stand-in of an allowed name; any other is refused."""
     full = f"{module}.{name}"
-    if full not in _NAMES:
-        raise RefusedError(f"the pickle names {_short(full)}, which is refused")
-    return Name(full, _NAMES[full])
+    if full not in budget.names:
+        raise RefusedError(f"the pickle names {short(full)}, which is refused")
+    return Name(full, budget.names[full])
 
 
 def call(budget: Budget, function: Name, arguments: Any) -> Any:
@@ -105,14 +133,20 @@ def _reconstruct(budget: Budget, kind: Any, shape: Any, code: Any) -> Array:
     if type(kind) is not Name or kind.name != "numpy.ndarray":
         raise RefusedError(f"an array of the kind {describe(kind)} is refused")
     if type(shape) is not tuple or [type(size) for size in shape] != [int] or shape[0] != 0:
-        raise RefusedError(f"an empty array of shape {_short(shape)} is refused")
+        raise RefusedError(f"an empty array of shape {short(shape)} is refused")
     return Array()
 
 
 def _dtype(budget: Budget, code: Any, *flags: Any) -> Dtype:
     if type(code) is not str or not _DTYPE.fullmatch(code):
-        raise RefusedError(f"an array of dtype {_short(code)} is refused; only numbers are read")
+        raise RefusedError(f"an array of dtype {short(code)} is refused; only numbers are read")
     return Dtype(np.dtype(code))
+
+
+def _object_dtype(budget: Budget, code: Any, *flags: Any) -> Dtype:
+    if type(code) is not str or code not in ("O", "O8", "O4", "|O"):
+        raise RefusedError(f"an array of dtype {short(code)} is refused; only words are read")
+    return Dtype(np.dtype(object))
 
 
 def _from_buffer(budget: Budget, data: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
@@ -125,7 +159,7 @@ def _scalar(budget: Budget, dtype: Any, data: Any) -> np.ndarray:
 
 def _encode(budget: Budget, text: Any, encoding: Any) -> memoryview:
     if type(encoding) is not str or encoding not in ("latin1", "latin-1"):
-        raise RefusedError(f"the encoding {_short(encoding)} is refused")
+        raise RefusedError(f"the encoding {short(encoding)} is refused")
     if type(text) is LongText:
         decoder = codecs.getincrementaldecoder("utf-8")()
         pieces = bytearray()
@@ -161,21 +195,21 @@ def _mapping(budget: Budget, *contents: Any) -> Any:
 
 
 def _default_mapping(budget: Budget, factory: Any = None) -> Any:
-    if factory is not None and (type(factory) is not Name or _NAMES[factory.name] is not _mapping):
+    if factory is not None and (type(factory) is not Name or factory.make is not _mapping):
         raise RefusedError(f"a defaultdict of {describe(factory)} is refused")
     return {}
 
 
 def _import_module(budget: Budget, name: Any, safe: Any = False) -> Module:
     if type(name) is not str or name not in _MODULES:
-        raise RefusedError(f"the pickle imports {_short(name)}, which is refused")
+        raise RefusedError(f"the pickle imports {short(name)}, which is refused")
     return Module(name)
 
 
 def _get_attribute(budget: Budget, module: Any, name: Any) -> Name:
     if type(module) is not Module or type(name) is not str:
         raise RefusedError(f"taking an attribute of {describe(module)} is refused")
-    return find(module.name, name)
+    return find(budget, module.name, name)
 
 
 def _dill_array(budget: Budget, make: Any, arguments: Any, state: Any, extra: Any = None) -> Any:
@@ -204,9 +238,12 @@ def fill(target: Array, state: Any) -> None:
     if type(state) is not tuple or len(state) != 5:
         raise RefusedError("an array with a state of another form than numpy's is refused")
     _, shape, dtype, fortran, data = state
-    if target.array is not None:
+    if target.array is not None or target.words is not None:
         raise RefusedError("an array is given its contents twice")
-    target.array = _make_array(data, dtype, shape, fortran is True)
+    if type(dtype) is Dtype and dtype.dtype == object:
+        target.words = _make_words(data, shape)
+    else:
+        target.array = _make_array(data, dtype, shape, fortran is True)
 
 
 def set_byte_order(target: Dtype, state: Any) -> None:
@@ -223,32 +260,42 @@ def set_byte_order(target: Dtype, state: Any) -> None:
     target.dtype = target.dtype.newbyteorder(order)
 
 
+def _make_words(data: Any, shape: Any) -> list[str]:
+    if type(data) is not list or type(shape) is not tuple or shape != (len(data),):
+        raise RefusedError(f"{describe(data)} in the place of {short(shape)} words is refused")
+    for index, word in enumerate(data):
+        if type(word) is not str:
+            raise RefusedError(f"{describe(word)} in the place of word {index} is refused")
+    return data
+
+
 def _make_array(data: Any, dtype: Any, shape: Any, fortran: bool) -> np.ndarray:
     if type(dtype) is not Dtype:
         raise RefusedError(f"an array whose dtype is {describe(dtype)} is refused")
     if type(data) is not memoryview:
         raise RefusedError(f"an array whose contents are {describe(data)} is refused")
     if type(shape) is not tuple or len(shape) > _MAX_RANK:
-        raise RefusedError(f"an array of shape {_short(shape)} is refused")
+        raise RefusedError(f"an array of shape {short(shape)} is refused")
     count = 1
     for size in shape:
         if type(size) is not int or size < 0:
-            raise RefusedError(f"an array of shape {_short(shape)} is refused")
+            raise RefusedError(f"an array of shape {short(shape)} is refused")
         count *= size
     declared = count * dtype.dtype.itemsize
     if declared != len(data):
         raise RefusedError(
-            f"an array of shape {_short(shape)} and dtype {dtype.dtype} takes {declared} bytes, "
+            f"an array of shape {short(shape)} and dtype {dtype.dtype} takes {declared} bytes, "
             f"and {len(data)} are there"
         )
     if count == 0:
-        raise RefusedError(f"an array of shape {_short(shape)} holds nothing; it is refused")
+        raise RefusedError(f"an array of shape {short(shape)} holds nothing; it is refused")
     array = np.ndarray(shape, dtype.dtype, data, order="F" if fortran else "C")
     array.flags.writeable = False
     return array
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """What an error says of a value that a file holds, in 80 characters at most."""
     # A tuple could hold deeply nested values, whose repr would fail.
     plain = isinstance(value, str | int | float | bool | None) or (
         type(value) is tuple and all(type(item) is int for item in value)
@@ -269,8 +316,8 @@ _HAIKU_MODULES = ("haiku._src.data_structures", "haiku.data_structures")
 # Modules that dill's `_import_module` may name, for `_get_attr` to take a name of this table from.
 _MODULES = frozenset({"numpy", *_ARRAY_MODULES})
 
-# Every name that a pickle may use.
-_NAMES: dict[str, Callable[..., Any] | None] = {
+# Arrays of NumPy and mappings of Python, as any kind of file holds them.
+ARRAYS: dict[str, Callable[..., Any] | None] = {
     "numpy.ndarray": None,
     "numpy.dtype": _dtype,
     **{f"{module}._reconstruct": _reconstruct for module in _ARRAY_MODULES},
@@ -284,6 +331,18 @@ _NAMES: dict[str, Callable[..., Any] | None] = {
     "__builtin__.dict": _mapping,
     "collections.OrderedDict": _mapping,
     "collections.defaultdict": _default_mapping,
+}
+
+# A NumPy array of Python's strings, and nothing else.
+WORDS: dict[str, Callable[..., Any] | None] = {
+    "numpy.ndarray": None,
+    "numpy.dtype": _object_dtype,
+    "_codecs.encode": _encode,
+    **{f"{module}._reconstruct": _reconstruct for module in _ARRAY_MODULES},
+}
+
+# Those of dill, Haiku and jax.
+FLAVOURS: dict[str, Callable[..., Any] | None] = {
     **{
         f"{module}.{name}": _mapping
         for module in _HAIKU_MODULES

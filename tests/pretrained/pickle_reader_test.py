@@ -15,8 +15,16 @@ import types
 import numpy as np
 import pytest
 
-from mmv_tf.pretrained import pickle_names
-from mmv_tf.pretrained.pickle_reader import MAX_STEPS, RefusedError, forget_pages, read_arrays
+from mmv_tf.pretrained import (
+    pickle_machine,
+    pickle_names,
+    pickle_reader,
+    torch_reader,
+    word_lists,
+)
+from mmv_tf.pretrained.pickle_machine import MAX_STEPS
+from mmv_tf.pretrained.pickle_names import RefusedError
+from mmv_tf.pretrained.pickle_reader import forget_pages, read_arrays
 from tests import process_memory
 
 FIXTURE = pathlib.Path(__file__).parents[3] / "shared" / "haiku_fixture" / "tiny"
@@ -325,11 +333,9 @@ def test_a_missing_file_is_an_os_error(tmp_path):
         read_arrays(tmp_path / "nothing.pkl")
 
 
-def test_neither_reader_imports_what_it_reads():
-    """The two files use no pickle module, no import by name and no evaluation."""
-    from mmv_tf.pretrained import pickle_reader
-
-    for module in (pickle_names, pickle_reader):
+def test_no_reader_imports_what_it_reads():
+    """The files use no pickle module, no import by name and no evaluation."""
+    for module in (pickle_names, pickle_machine, pickle_reader, torch_reader, word_lists):
         names = {
             value.__name__ for value in vars(module).values() if isinstance(value, types.ModuleType)
         }

@@ -1,0 +1,45 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What the importers of checkpoints share."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+
+import numpy as np
+
+
+def checked_values(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A float32 copy of an array of a checkpoint.
+
+    Args:
+      name: what an error calls it.
+      array: as read; floats of any size and byte order.
+      shape: that it has to have.
+
+    Raises:
+      ValueError: it has another shape or kind, or values that are not finite.
+    """
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}; expected {shape}.")
+    if array.dtype.kind != "f":
+        raise ValueError(f"{name} is {array.dtype}; expected floating-point numbers.")
+    values = np.array(array, np.float32)
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} holds values that are not finite.")
+    return values
+
+
+def some(names: Iterable[object], limit: int = 5) -> str:
+    """The first names of many, for an error."""
+    listed = [repr(name) for name in names]
+    more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
+    return (", ".join(listed[:limit]) or "nothing") + more
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """The hexadecimal digest of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
