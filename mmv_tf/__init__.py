@@ -33,6 +33,7 @@ from mmv_tf.graphs import FineAndCoarse as FineAndCoarse
 from mmv_tf.graphs import Shared as Shared
 from mmv_tf.pretrained import create_model as create_model
 from mmv_tf.pretrained import import_haiku_checkpoint as import_haiku_checkpoint
+from mmv_tf.pretrained import import_mil_nce_checkpoint as import_mil_nce_checkpoint
 from mmv_tf.pretrained import preset_config as preset_config
 from mmv_tf.publishing import export as export
 from mmv_tf.training import load_model as load_model

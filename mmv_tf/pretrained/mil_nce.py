@@ -1,0 +1,272 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""MIL-NCE's text-video network for PyTorch, S3D-G trained on HowTo100M, as one of this project.
+
+Miech et al., "End-to-End Learning of Visual Representations from Uncurated Instructional Videos",
+CVPR 2020 (arXiv 1912.06430); names and shapes of https://github.com/antoine77340/S3D_HowTo100M.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mmv_tf import backbones, graphs
+from mmv_tf.layers import Conv3DUnit, InceptionBlock, MilNceTokenizer
+from mmv_tf.pretrained.checks import checked_values, sha256, some
+from mmv_tf.pretrained.pickle_reader import forget_pages
+from mmv_tf.pretrained.torch_reader import read_state_dict
+from mmv_tf.pretrained.word_lists import check_words, read_words
+
+State = Mapping[str, np.ndarray]
+
+SOURCE = "https://github.com/antoine77340/S3D_HowTo100M"
+LICENCE = "none stated for the weights (code: Apache-2.0)"
+# Released beside the weights.
+DICTIONARY = "s3d_dict.npy"
+MAX_WORDS = 16
+
+# Batches that a norm has seen: PyTorch uses it where there is no momentum, which is not so here.
+_UNUSED = ".num_batches_tracked"
+# [out, in, time, height, width] -> [time, height, width, in, out]; [out, in] -> [in, out].
+_CONVOLUTION, _LINEAR = (2, 3, 4, 1, 0), (1, 0)
+_UNITS = {"Conv2d_1a_7x7": "conv1", "Conv2d_2b_1x1": "conv_2b", "Conv2d_2c_3x3": "conv_2c"}
+_STAGES = {"3": "bc", "4": "bcdef", "5": "bc"}
+# Kernel and channels of the stem -> ours.
+_STEMS: dict[tuple[int, ...], str] = {(24, 2, 4, 4): "space_to_depth", (3, 3, 7, 7): "rgb_4x8x8"}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Entry:
+    """One array of a checkpoint, and the variable that it fills.
+
+    Attributes:
+      name: of the array.
+      variable: of ours.
+      axes: the array's, in the variable's order.
+      zeros: how many the variable has behind the array's values, along each of its axes.
+    """
+
+    name: str
+    variable: Any
+    axes: tuple[int, ...] = (0,)
+    zeros: tuple[int, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array."""
+        zeros = self.zeros or (0,) * len(self.axes)
+        ours = [size - more for size, more in zip(self.variable.shape, zeros, strict=True)]
+        return tuple(ours[self.axes.index(axis)] for axis in range(len(ours)))
+
+    def fill(self, array: np.ndarray) -> None:
+        """Assigns the array, which is checked first."""
+        values = checked_values(self.name, array, self.shape).transpose(self.axes)
+        if self.zeros:
+            values = np.pad(values, [(0, more) for more in self.zeros])
+        self.variable.assign(values)
+
+
+def import_mil_nce_checkpoint(
+    path: str | os.PathLike[str],
+    *,
+    dictionary: str | os.PathLike[str] | Sequence[str] | None = None,
+) -> graphs.Disjoint:
+    """Builds the network whose weights a checkpoint of MIL-NCE's S3D-G for PyTorch holds.
+
+    The file is read without torch and without being unpickled (`torch_reader`), in either of
+    torch's formats: the released `s3d_howto100m.pth`, or what the training code saves
+    ({"state_dict": {"module....": ...}, "optimizer": ..., ...}). Stem, width and the sizes of words
+    and spaces come from the arrays. Video and text reach one space, "vt", each by one linear map;
+    vectors are not normalised, and MIL-NCE was trained with their plain dot product.
+
+    Args:
+      path: of the checkpoint.
+      dictionary: the words, in the order of their rows in the table (row 0 is padding's): a list,
+        or the path of a file, see `read_words`. None: `s3d_dict.npy` beside the checkpoint; where
+        there is none, the network has no tokenizer and takes word ids only.
+
+    Returns:
+      A float32 network with the tokenizer `MilNceTokenizer`. Its `metadata` tells the input's range
+      and rates, source and licence of the weights, the file's sha256 and what was left unused.
+
+    Raises:
+      ValueError: a file is not what is expected, or damaged, or the words don't fit the table; the
+        message says what was found and what to do. Nothing is executed.
+      OSError: a file can't be read.
+
+    Example:
+    >>> model = import_mil_nce_checkpoint("s3d_howto100m.pth")  # doctest: +SKIP
+    >>> ids = model.tokenizer(["cut the tomato"])  # doctest: +SKIP
+    >>> model({"text": ids})["text"]["vt"].shape  # doctest: +SKIP
+    TensorShape([1, 512])
+    """
+    state = read_state_dict(path)
+    name = os.fspath(path)
+    try:
+        arguments = _find_architecture(state)
+    except ValueError as error:
+        raise ValueError(_not_released(name, error)) from error
+    # Before a network is made, which takes seconds.
+    tokenizer = _make_tokenizer(path, dictionary, arguments["text"]["vocabulary_size"] - 1)
+    model = graphs.Disjoint(
+        video=backbones.S3D(**arguments["video"], pool_padding="zeros_after", name="video"),
+        text=backbones.Sentence(**arguments["text"], name="text"),
+        tokenizer=tokenizer,
+        dim=arguments["dim"],
+        hidden_dim=None,
+    )
+    try:
+        entries = list(_model_entries(model))
+        unused = _check_names(state, {entry.name for entry in entries})
+        for entry in entries:
+            entry.fill(state[entry.name])
+            forget_pages(state[entry.name])
+    except ValueError as error:
+        raise ValueError(_not_released(name, error)) from error
+    model.metadata.update(
+        {
+            "input_range": [0.0, 1.0],
+            # As it was trained: clips of 32 frames at 10 a second, 200 x 200.
+            "num_frames": 32,
+            "frame_rate": 10.0,
+            "size": 200,
+            "square_crop": True,
+            "max_words": MAX_WORDS,
+            "source": SOURCE,
+            "licence": LICENCE,
+            "file": os.path.basename(name),
+            "sha256": sha256(path),
+            "unused_arrays": unused,
+        }
+    )
+    return model
+
+
+def _not_released(name: str, error: ValueError) -> str:
+    return f"{name} is not a checkpoint of MIL-NCE's S3D-G: {error}"
+
+
+def _make_tokenizer(
+    path: str | os.PathLike[str],
+    dictionary: str | os.PathLike[str] | Sequence[str] | None,
+    words: int,
+) -> MilNceTokenizer | None:
+    if dictionary is None:
+        beside = os.path.join(os.path.dirname(os.fspath(path)), DICTIONARY)
+        if not os.path.exists(beside):
+            return None
+        dictionary = beside
+    if isinstance(dictionary, str | os.PathLike):
+        what = os.fspath(dictionary)
+        found = read_words(dictionary)
+    else:
+        what, found = "dictionary", list(dictionary)
+    check_words(found, words, what)
+    return MilNceTokenizer(found, max_words=MAX_WORDS)
+
+
+def _find_architecture(state: State) -> dict[str, Any]:
+    """Arguments of the towers and the space's size, from the arrays' names and shapes."""
+    stem = _shape(state, "conv1.conv1.weight", 5)
+    if stem[1:] not in _STEMS:
+        raise ValueError(
+            f"conv1.conv1.weight has shape {stem}; expected (filters, ...) and one of "
+            f"{sorted(_STEMS)}."
+        )
+    blocks = tuple(
+        sum(f"mixed_{stage}{letter}.conv_b0.conv1.weight" in state for letter in letters)
+        for stage, letters in _STAGES.items()
+    )
+    if 0 in blocks:
+        raise ValueError(
+            f"it has {blocks} blocks mixed_3, mixed_4 and mixed_5; expected some each."
+        )
+    rows, embedding_dim = _shape(state, "text_module.word_embd.weight", 2)
+    if rows < 2:
+        raise ValueError(f"its table of words has {rows} rows; expected padding's and some words'.")
+    return {
+        "video": {"stem": _STEMS[stem[1:]], "width": stem[0] / 64, "blocks": blocks},
+        "text": {
+            "vocabulary_size": rows,
+            "embedding_dim": embedding_dim,
+            "dim": _shape(state, "text_module.fc1.weight", 2)[0],
+        },
+        "dim": _shape(state, "fc.weight", 2)[0],
+    }
+
+
+def _shape(state: State, name: str, rank: int) -> tuple[int, ...]:
+    if name not in state:
+        raise ValueError(
+            f"{name} is missing; it holds {some(state)}. Give it s3d_"
+            "howto100m.pth, or what MIL-NCE's training code saves."
+        )
+    shape = state[name].shape
+    if len(shape) != rank:
+        raise ValueError(f"{name} has shape {shape}; expected {rank} axes.")
+    return shape
+
+
+def _check_names(state: State, expected: set[str]) -> list[str]:
+    """Compares the names on both sides; the arrays that are knowingly unused."""
+    norms = {name.removesuffix(".running_mean") for name in expected if "running_mean" in name}
+    unused = sorted(f"{norm}{_UNUSED}" for norm in norms if f"{norm}{_UNUSED}" in state)
+    problems = []
+    if missing := sorted(expected - state.keys()):
+        problems.append(f"missing {some(missing)}")
+    if extra := sorted(state.keys() - expected - set(unused)):
+        problems.append(f"not known {some(extra)}")
+    if problems:
+        raise ValueError(
+            f"its arrays are not those of the network: {'; '.join(problems)}. Only the released "
+            "architecture (any width of it) can be imported."
+        )
+    return unused
+
+
+# From the network to the names of its arrays in a checkpoint.
+
+
+# `Any`: as far as types say, a graph may lack the towers that this one has.
+def _model_entries(model: Any) -> Iterator[_Entry]:
+    for name, layer in zip(model.video.layer_names, model.video.sequence, strict=True):
+        if isinstance(layer, Conv3DUnit):
+            yield from _unit_entries(layer, _UNITS[name], "gating")
+        elif isinstance(layer, InceptionBlock):
+            block = name.lower()
+            for branch, path, unit in (
+                (0, "conv_b0", layer.branch_0),
+                (1, "conv_b1_a", layer.branch_1_reduce),
+                (1, "conv_b1_b", layer.branch_1),
+                (2, "conv_b2_a", layer.branch_2_reduce),
+                (2, "conv_b2_b", layer.branch_2),
+                (3, "conv_b3_b", layer.branch_3),
+            ):
+                yield from _unit_entries(unit, f"{block}.{path}", f"{block}.gating_b{branch}")
+    yield from _linear_entries(model.video_to_text.projection, "fc")
+    yield _Entry("text_module.word_embd.weight", model.text.embedding.embeddings, (0, 1))
+    yield from _linear_entries(model.text.projection, "text_module.fc1")
+    yield from _linear_entries(model.text_to_video.projection, "text_module.fc2")
+
+
+def _unit_entries(unit: Conv3DUnit, path: str, gate: str) -> Iterator[_Entry]:
+    for index, (convolution, norm) in enumerate(zip(unit.convolutions, unit.norms, strict=True), 1):
+        # The RGB stem: a tap behind the others puts SAME padding where the reference pads.
+        zeros = (1, 1, 1, 0, 0) if convolution.kernel_size == (4, 8, 8) else ()
+        yield _Entry(f"{path}.conv{index}.weight", convolution.kernel, _CONVOLUTION, zeros)
+        yield _Entry(f"{path}.bn{index}.weight", norm.gamma)
+        yield _Entry(f"{path}.bn{index}.bias", norm.beta)
+        yield _Entry(f"{path}.bn{index}.running_mean", norm.moving_mean)
+        yield _Entry(f"{path}.bn{index}.running_var", norm.moving_variance)
+    if unit.gate is not None:
+        yield from _linear_entries(unit.gate.gate, f"{gate}.fc")
+
+
+def _linear_entries(layer: Any, path: str) -> Iterator[_Entry]:
+    yield _Entry(f"{path}.weight", layer.kernel, _LINEAR)
+    yield _Entry(f"{path}.bias", layer.bias)
