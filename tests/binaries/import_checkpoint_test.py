@@ -7,10 +7,11 @@ import json
 import os
 
 import keras
+import numpy as np
 import pytest
 
 from tests import programs
-from tests.pretrained import checkpoints
+from tests.pretrained import checkpoints, mil_nce_checkpoints
 
 
 @pytest.fixture
@@ -29,6 +30,32 @@ def test_writes_a_keras_file_and_says_what_it_is(checkpoint, tmp_path):
     assert summary["licence"] == "CC BY-NC 4.0"
     assert os.listdir(output.parent) == ["tiny.keras"]
     assert keras.saving.load_model(output).metadata["sha256"] == summary["sha256"]
+
+
+def test_finds_mil_nce_s_network_from_the_file(tmp_path):
+    checkpoint = mil_nce_checkpoints.write(tmp_path / "s3d.pth", mil_nce_checkpoints.small_state())
+    words = tmp_path / "words.npy"
+    np.save(words, np.array(mil_nce_checkpoints.WORDS))
+    output = tmp_path / "s3d.keras"
+    done = programs.run_forked(
+        "import_checkpoint",
+        f"--checkpoint={checkpoint}",
+        f"--dictionary={words}",
+        f"--output={output}",
+    )
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["sentences"] is True
+    model = keras.saving.load_model(output)
+    assert model.spaces("video") == ("vt",)
+    assert model.tokenizer(["Open the door"]).numpy()[0, :4].tolist() == [1, 5, 3, 0]
+
+
+def test_a_dictionary_is_for_mil_nce_s_only(checkpoint, tmp_path):
+    arguments = [f"--checkpoint={checkpoint}", f"--output={tmp_path / 'a.keras'}"]
+    done = programs.run_forked("import_checkpoint", *arguments, "--dictionary=words.txt")
+    assert done.returncode == 1
+    assert "--dictionary is for those of MIL-NCE; leave it out" in done.stderr
 
 
 def test_a_refused_file_is_one_line_and_writes_nothing(tmp_path):
