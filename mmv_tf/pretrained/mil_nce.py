@@ -109,12 +109,14 @@ def import_mil_nce_checkpoint(
     name = os.fspath(path)
     try:
         arguments = _find_architecture(state)
+        video = backbones.S3D(**arguments["video"], pool_padding="zeros_after", name="video")
+        _check_channels(state, video, arguments)
     except ValueError as error:
         raise ValueError(_not_released(name, error)) from error
     # Before a network is made, which takes seconds.
     tokenizer = _make_tokenizer(path, dictionary, arguments["text"]["vocabulary_size"] - 1)
     model = graphs.Disjoint(
-        video=backbones.S3D(**arguments["video"], pool_padding="zeros_after", name="video"),
+        video=video,
         text=backbones.Sentence(**arguments["text"], name="text"),
         tokenizer=tokenizer,
         dim=arguments["dim"],
@@ -200,6 +202,32 @@ def _find_architecture(state: State) -> dict[str, Any]:
     }
 
 
+def _check_channels(state: State, video: backbones.S3D, arguments: Mapping[str, Any]) -> None:
+    """Checks that the larger arrays fit each other, before a network of their sizes is made."""
+    channels = _shape(state, "conv1.conv1.weight", 5)[1]
+    kernels: dict[str, tuple[int, int]] = {}
+    for name, layer in zip(video.layer_names, video.sequence, strict=True):
+        if isinstance(layer, Conv3DUnit):
+            kernels[f"{_UNITS[name]}.conv1"] = (layer.filters, channels)
+            channels = layer.filters
+        elif isinstance(layer, InceptionBlock):
+            for path, unit in _branches(layer).items():
+                inner = {"conv_b1_b": layer.filters[1], "conv_b2_b": layer.filters[3]}
+                kernels[f"{name.lower()}.{path}.conv1"] = (unit.filters, inner.get(path, channels))
+            channels = layer.output_channels
+    linear = {
+        "fc": (arguments["dim"], channels),
+        "text_module.fc1": (arguments["text"]["dim"], arguments["text"]["embedding_dim"]),
+        "text_module.fc2": (arguments["dim"], arguments["text"]["dim"]),
+    }
+    for name, expected in {**kernels, **linear}.items():
+        shape = _shape(state, f"{name}.weight", 2 if name in linear else 5)
+        if shape[:2] != expected:
+            raise ValueError(
+                f"{name}.weight has shape {shape}; expected {expected[0]} x {expected[1]} channels."
+            )
+
+
 def _shape(state: State, name: str, rank: int) -> tuple[int, ...]:
     if name not in state:
         raise ValueError(
@@ -239,19 +267,24 @@ def _model_entries(model: Any) -> Iterator[_Entry]:
             yield from _unit_entries(layer, _UNITS[name], "gating")
         elif isinstance(layer, InceptionBlock):
             block = name.lower()
-            for branch, path, unit in (
-                (0, "conv_b0", layer.branch_0),
-                (1, "conv_b1_a", layer.branch_1_reduce),
-                (1, "conv_b1_b", layer.branch_1),
-                (2, "conv_b2_a", layer.branch_2_reduce),
-                (2, "conv_b2_b", layer.branch_2),
-                (3, "conv_b3_b", layer.branch_3),
-            ):
-                yield from _unit_entries(unit, f"{block}.{path}", f"{block}.gating_b{branch}")
+            for path, unit in _branches(layer).items():
+                gate = f"{block}.gating_{path.split('_')[1]}"
+                yield from _unit_entries(unit, f"{block}.{path}", gate)
     yield from _linear_entries(model.video_to_text.projection, "fc")
     yield _Entry("text_module.word_embd.weight", model.text.embedding.embeddings, (0, 1))
     yield from _linear_entries(model.text.projection, "text_module.fc1")
     yield from _linear_entries(model.text_to_video.projection, "text_module.fc2")
+
+
+def _branches(block: InceptionBlock) -> dict[str, Conv3DUnit]:
+    return {
+        "conv_b0": block.branch_0,
+        "conv_b1_a": block.branch_1_reduce,
+        "conv_b1_b": block.branch_1,
+        "conv_b2_a": block.branch_2_reduce,
+        "conv_b2_b": block.branch_2,
+        "conv_b3_b": block.branch_3,
+    }
 
 
 def _unit_entries(unit: Conv3DUnit, path: str, gate: str) -> Iterator[_Entry]:

@@ -40,18 +40,9 @@ _ZIP = b"PK\x03\x04"
 _LOCAL_SIZE, _LOCAL_LENGTHS = 30, 26
 # Ours: a table of contents of some 15,000 files; that of a training checkpoint takes 0.2 MB.
 _MAX_CONTENTS = 1 << 20
-_DTYPES = {
-    "Double": "<f8",
-    "Float": "<f4",
-    "Half": "<f2",
-    "Long": "<i8",
-    "Int": "<i4",
-    "Short": "<i2",
-    "Char": "|i1",
-    "Byte": "|u1",
-    "Bool": "|b1",
-}
-_STORAGES = {f"torch.{name}Storage": np.dtype(code) for name, code in _DTYPES.items()}
+_CODES = {"Double": "<f8", "Float": "<f4", "Half": "<f2", "Long": "<i8", "Int": "<i4"}
+_CODES.update({"Short": "<i2", "Char": "|i1", "Byte": "|u1", "Bool": "|b1"})
+_STORAGES = {f"torch.{name}Storage": np.dtype(code) for name, code in _CODES.items()}
 
 
 def is_torch_file(path: str | os.PathLike[str]) -> bool:

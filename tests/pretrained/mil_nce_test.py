@@ -19,6 +19,7 @@ from mmv_tf import pretrained
 from mmv_tf.search.embedder import Embedder
 from tests.pretrained import mil_nce_checkpoints as checkpoints
 from tests.pretrained import mil_nce_reference
+from tests.pretrained.pickle_reader_test import more_memory
 
 FIXTURE = pathlib.Path(__file__).parents[3] / "shared" / "mil_nce_fixture"
 WORDS = checkpoints.WORDS
@@ -255,6 +256,18 @@ MISTAKES = {
         put("text_module.word_embd.weight", np.ones((1, 6), np.float32)),
         "its table of words has 1 rows",
     ),
+    "a stem of another width": (
+        put("conv1.conv1.weight", np.ones((3200, 24, 2, 4, 4), np.float16)),
+        "conv_2b.conv1.weight has shape (4, 4, 1, 1, 1); expected 3200 x 3200 channels",
+    ),
+    "words of another size": (
+        put("text_module.word_embd.weight", np.ones((2, 5_000_000), np.float16)),
+        "text_module.fc1.weight has shape (14, 6); expected 14 x 5000000 channels",
+    ),
+    "a large space": (
+        put("fc.weight", np.ones((5_000_000, 2), np.float16)),
+        "fc.weight has shape (5000000, 2); expected 5000000 x 64 channels",
+    ),
     "another network": (collections.OrderedDict.clear, "conv1.conv1.weight is missing; it holds"),
 }
 
@@ -266,10 +279,15 @@ def test_mistakes_are_named(mistake, tmp_path):
     change(state)
     state = state or {"fc.weight": np.ones((2, 2), np.float32)}
     path = checkpoints.write(tmp_path / "c.pth", state)
-    with pytest.raises(ValueError, match=r"c\.pth is not a checkpoint of MIL-NCE's S3D") as caught:
+    del state
+    with (
+        more_memory() as more,
+        pytest.raises(ValueError, match=r"c\.pth is not a checkpoint of MIL-NCE's S3D") as caught,
+    ):
         pretrained.import_mil_nce_checkpoint(path)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert more() < 100
 
 
 # The released size.
@@ -317,13 +335,13 @@ def test_the_fixture(filled):
 
 @pytest.mark.slow
 def test_the_released_widths(tmp_path):
-    inputs = fixture_clips("small")
+    inputs = clips((1, 10, 88, 100))
     state = checkpoints.measured(checkpoints.released_state(), inputs)
     path = checkpoints.write(tmp_path / "released.pth", state, "archive")
     model = pretrained.import_mil_nce_checkpoint(path)
     path.unlink()
     oracle = mil_nce_reference.Network(state)
-    for values in (inputs, clips((1, 10, 88, 100))):
+    for values in (inputs, clips((1, 12, 96, 84), seed=1)):
         features, embedding = oracle.video(values)
         outputs = model({"video": values})["video"]
         assert relative_error(outputs["before_head"], features) < 2e-4
