@@ -109,7 +109,7 @@ def import_mil_nce_checkpoint(
     name = os.fspath(path)
     try:
         arguments = _find_architecture(state)
-        video = backbones.S3D(**arguments["video"], pool_padding="zeros_after", name="video")
+        video = backbones.S3D(**arguments["video"], dtype="float32", name="video")
         _check_channels(state, video, arguments)
     except ValueError as error:
         raise ValueError(_not_released(name, error)) from error
@@ -117,10 +117,11 @@ def import_mil_nce_checkpoint(
     tokenizer = _make_tokenizer(path, dictionary, arguments["text"]["vocabulary_size"] - 1)
     model = graphs.Disjoint(
         video=video,
-        text=backbones.Sentence(**arguments["text"], name="text"),
+        text=backbones.Sentence(**arguments["text"], dtype="float32", name="text"),
         tokenizer=tokenizer,
         dim=arguments["dim"],
         hidden_dim=None,
+        dtype="float32",
     )
     try:
         entries = list(_model_entries(model))
@@ -192,7 +193,12 @@ def _find_architecture(state: State) -> dict[str, Any]:
     if rows < 2:
         raise ValueError(f"its table of words has {rows} rows; expected padding's and some words'.")
     return {
-        "video": {"stem": _STEMS[stem[1:]], "width": stem[0] / 64, "blocks": blocks},
+        "video": {
+            "stem": _STEMS[stem[1:]],
+            "width": stem[0] / 64,
+            "blocks": blocks,
+            "pool_padding": "zeros_after",
+        },
         "text": {
             "vocabulary_size": rows,
             "embedding_dim": embedding_dim,
