@@ -5,6 +5,12 @@
 The pickle is read without being executed. Example:
 
   python -m binaries.import_checkpoint --checkpoint=mmv_s3d.pkl --output=mmv_s3d.keras
+
+The released checkpoints hold word vectors and not their words, so the network takes no sentences
+until it is given these: by the file that the vectors were taken from, or by a list.
+
+  python -m binaries.import_checkpoint --checkpoint=mmv_s3d.pkl --output=mmv_s3d.keras \\
+    --word_vectors=GoogleNews-vectors-negative300.bin.gz
 """
 
 from __future__ import annotations
@@ -19,6 +25,15 @@ _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "The pickle to read.", req
 _OUTPUT = flags.DEFINE_string(
     "output", None, "The .keras file to write; one that exists is replaced.", required=True
 )
+_WORD_VECTORS = flags.DEFINE_string(
+    "word_vectors", None, "The file that the word vectors were taken from (word2vec, GloVe; .gz)."
+)
+_VOCABULARY = flags.DEFINE_string(
+    "vocabulary", None, "A file of the words in the order of the word table's rows, one a line."
+)
+_FIRST_WORD_ID = flags.DEFINE_integer(
+    "first_word_id", 0, "The row of the vocabulary's first word.", lower_bound=0
+)
 
 
 @flags.validator("output", message="--output must end in .keras")
@@ -29,7 +44,16 @@ def _is_keras_file(path: str | None) -> bool:
 def main(argv: list[str]) -> None:
     """Imports, saves, and prints what was imported as JSON."""
     del argv
-    model = pretrained.import_haiku_checkpoint(_CHECKPOINT.value)
+    if _WORD_VECTORS.value is not None and _VOCABULARY.value is not None:
+        raise command_line.UsageError("Give one of --word_vectors and --vocabulary, got both.")
+    if _FIRST_WORD_ID.value and _VOCABULARY.value is None:
+        raise command_line.UsageError("--first_word_id is of a --vocabulary; give that too.")
+    model = pretrained.import_haiku_checkpoint(
+        _CHECKPOINT.value,
+        vocabulary=_VOCABULARY.value,
+        word_vectors=_WORD_VECTORS.value,
+        first_word_id=_FIRST_WORD_ID.value,
+    )
     with atomic.replacing(_OUTPUT.value) as temporary:
         model.save(temporary)
     metadata = dict(model.metadata)
