@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import hashlib
 import math
 import os
 
@@ -122,21 +123,25 @@ class _Matcher:
     """
 
     def __init__(self, table: np.ndarray):
-        self._rows = len(table)
-        self.zeros = np.flatnonzero(~table.any(axis=1)).tolist()
+        self._table = np.ascontiguousarray(table, np.float32)
+        there = self._table.any(axis=1)
+        self.zeros = np.flatnonzero(~there).tolist()
+        # By a hash of their bytes, which take less memory.
         groups: dict[bytes, list[int]] = {}
-        for row in np.flatnonzero(table.any(axis=1)).tolist():
-            groups.setdefault(table[row].tobytes(), []).append(row)
+        for row in np.flatnonzero(there).tolist():
+            key = hashlib.blake2b(self._table[row].tobytes()).digest()
+            groups.setdefault(key, []).append(row)
         self._members = list(groups.values())
-        del groups
-        first = [rows[0] for rows in self._members]
-        self._vectors = np.ascontiguousarray(table[first], np.float32)
-        self._units = _unit(self._vectors)
+        self._first = np.array([rows[0] for rows in self._members], np.int64)
+        self._units = np.empty((len(self._first), table.shape[1]), np.float32)
+        for start in range(0, len(self._first), _LOOKED_UP):
+            some = slice(start, start + _LOOKED_UP)
+            self._units[some] = _unit(self._table[self._first[some]])
         self._axes = _axes(self._units)
-        self._tree = scipy.spatial.cKDTree(self._project(self._units)) if first else None
+        self._tree = scipy.spatial.cKDTree(self._project(self._units)) if self._members else None
         # How well the best words match, and these words with their cosines.
-        self._kinds = [-1] * len(first)
-        self._words: list[list[tuple[str, float]]] = [[] for _ in first]
+        self._kinds = [-1] * len(self._members)
+        self._words: list[list[tuple[str, float]]] = [[] for _ in self._members]
 
     @property
     def matched(self) -> int:
@@ -176,7 +181,7 @@ class _Matcher:
                 "nd,nd->n", self._units[group].astype(np.float64), units[index].astype(np.float64)
             )
             equal = (
-                self._vectors[group].view(np.uint32)
+                self._table[self._first[group]].view(np.uint32)
                 == np.ascontiguousarray(vectors[index], np.float32).view(np.uint32)
             ).all(axis=1)
             kinds = np.where(equal, 2, np.where(cosines >= SAME_DIRECTION, 1, 0))

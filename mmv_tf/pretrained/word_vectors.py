@@ -19,7 +19,7 @@ _MAX_DIM = 10_000
 _MAX_WORD_BYTES = 4_096
 _MAX_LINE_BYTES = _MAX_WORD_BYTES + 64 * _MAX_DIM
 # Ours: what is read at once, and so about the memory that a block of vectors takes.
-_BLOCK_BYTES = 16 * 2**20
+_BLOCK_BYTES = 8 * 2**20
 _GZIP = b"\x1f\x8b"
 # The most that DEFLATE can make of a byte (zlib's documentation: 1032).
 _MOST_DEFLATED = 1032

@@ -7,10 +7,16 @@ import json
 import os
 
 import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 
+from mmv_tf import publishing
+from mmv_tf.pretrained import read_arrays
+from mmv_tf.search import Embedder
 from tests import programs
 from tests.pretrained import checkpoints
+from tests.pretrained.word_rows_test import write
 
 
 @pytest.fixture
@@ -31,6 +37,59 @@ def test_writes_a_keras_file_and_says_what_it_is(checkpoint, tmp_path):
     assert keras.saving.load_model(output).metadata["sha256"] == summary["sha256"]
 
 
+def test_a_network_with_words_takes_sentences_in_every_program(checkpoint, tmp_path):
+    model = tmp_path / "words.keras"
+    table = read_arrays(checkpoint)["params"]["text_audio_video/text_module/~/embed"]["embeddings"]
+    words = [f"word{index}" for index in range(len(table))]
+    order = np.random.default_rng(0).permutation(len(table))
+    write(tmp_path / "v.bin.gz", [words[row] for row in order], table[order], compressed=True)
+    done = programs.run(
+        *("import_checkpoint", f"--checkpoint={checkpoint}", f"--output={model}"),
+        f"--word_vectors={tmp_path / 'v.bin.gz'}",
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)["words"]
+    assert (found["matched"], found["unmatched"], found["equal"]) == (40, 0, 40)
+    assert "match word vectors: 40/40 words (100%)" in done.stderr
+    loaded = keras.saving.load_model(model)
+    sentences = ["word7, word11!", "The word30"]
+    ids = [[7, 11] + [0] * 14, [30] + [0] * 15]
+    expected = loaded({"text": np.array(ids)})["text"]["vat"].numpy()
+    np.testing.assert_array_equal(loaded.tokenizer(sentences), ids)
+
+    (tmp_path / "lines.txt").write_text("\n".join(sentences))
+    done = programs.run(
+        *("embed", f"--model={model}", f"--sentences={tmp_path / 'lines.txt'}", "--names=vat"),
+        f"--output={tmp_path / 'embedded'}",
+    )
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "embedded" / "part-00000.npz") as part:
+        np.testing.assert_allclose(part["vat"], expected, rtol=1e-5, atol=1e-6)
+    unit = expected / np.linalg.norm(expected, axis=1, keepdims=True)
+    found = Embedder.load(model).sentence(sentences[0])["vat"]
+    np.testing.assert_allclose(found, unit[0], rtol=1e-4, atol=1e-6)
+    publishing.export(
+        loaded, tmp_path / "saved", options=publishing.ExportOptions(modalities=("video", "text"))
+    )
+    signature = tf.saved_model.load(str(tmp_path / "saved")).signatures["text"]
+    np.testing.assert_allclose(
+        signature(tf.constant(sentences))["vat"], expected, rtol=1e-4, atol=1e-6
+    )
+
+
+def test_without_words_the_program_says_how_to_give_them(checkpoint, tmp_path):
+    (tmp_path / "words.txt").write_text("a\nb\n\nc\n")
+    arguments = (f"--checkpoint={checkpoint}", f"--output={tmp_path / 'tiny.keras'}")
+    done = programs.run("import_checkpoint", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "takes no sentences" in done.stderr and "word_vectors" in done.stderr
+    done = programs.run_forked(
+        "import_checkpoint", *arguments, f"--vocabulary={tmp_path / 'words.txt'}"
+    )
+    assert done.returncode == 1
+    assert "words.txt, line 3 is empty" in done.stderr
+
+
 def test_a_refused_file_is_one_line_and_writes_nothing(tmp_path):
     path, output = tmp_path / "bad.pkl", tmp_path / "out.keras"
     path.write_bytes(b"cposix\nsystem\n(S'ls'\ntR.")
@@ -48,6 +107,14 @@ def test_a_refused_file_is_one_line_and_writes_nothing(tmp_path):
     [
         (["--checkpoint=a.pkl", "--output=a.h5"], "must end in .keras"),
         (["--checkpoint=a.pkl"], "--output is missing"),
+        (
+            ["--checkpoint=a", "--output=a.keras", "--word_vectors=v", "--vocabulary=w"],
+            "one of --word_vectors and --vocabulary",
+        ),
+        (
+            ["--checkpoint=a", "--output=a.keras", "--first_word_id=2"],
+            "--first_word_id is of a --vocabulary",
+        ),
         (["--checkpiont=a.pkl", "--output=a.keras"], "did you mean --checkpoint?"),
     ],
 )
