@@ -127,7 +127,7 @@ class WordTokenizer(Layer):
         """Number of ids, padding and unknown included: rows that a table needs at least."""
         if self._places_are_ids:
             return self.lookup.vocabulary_size()
-        return 1 + int(max(self._table()))
+        return 1 + int(self._table().max())
 
     def build(self, input_shape: Any = None) -> None:
         """Nothing to create."""
