@@ -5,9 +5,8 @@
 The result is a tokenizer whose ids are the table's rows, so the table stays as it is.
 
 Rows that are no word's: padding takes the row that the words name `<pad>` or `[PAD]`, else row 0 if
-the list begins behind it, else the first row of zeros without a word, else row 0 if it has no word.
-In a table that has a word in every row, row 0 pads too, as the zeros of an id array do; its word
-alone then counts as unknown. Unknown words take the row named `<unk>` or `[UNK]`, else a second row
+the list begins behind it, else the first row of zeros without a word, else row 0, as the zeros of
+an id array do. If that row is a word's, a sentence of this word alone counts as unknown. Unknown words take the row named `<unk>` or `[UNK]`, else a second row
 of zeros, else row 1 behind which a list begins, else the vector that most of the rows without a
 word hold; there may be none. Sentences leave unknown words out all the same: the id is for
 `WordTokenizer`'s `keep_unknown`.
@@ -15,6 +14,7 @@ word hold; there may be none. Sentences leave unknown words out all the same: th
 
 from __future__ import annotations
 
+import logging
 import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +25,8 @@ import numpy as np
 from mmv_tf.data.text_files import read_text
 from mmv_tf.layers import WordTokenizer
 from mmv_tf.pretrained.word_rows import find_row_words
+
+logger = logging.getLogger(__name__)
 
 _PADDING_NAMES = ("<pad>", "[pad]")
 _UNKNOWN_NAMES = ("<unk>", "[unk]")
@@ -83,12 +85,9 @@ def words_from_list(
     named = {word: first_word_id + index for index, word in enumerate(words)}
     zeros = np.flatnonzero(~table.any(axis=1)).tolist()
     leading = list(range(min(first_word_id, 2)))
-    tokenizer = _tokenizer(named, zeros, leading, [], rows, max_words)
-    details = {
-        "matched": len(words),
-        "unmatched": rows - len(words),
-        "first_word_id": first_word_id,
-    }
+    tokenizer = _tokenizer(named, zeros, leading, [], max_words)
+    matched = len(set(tokenizer.word_ids.tolist()))
+    details = {"matched": matched, "unmatched": rows - matched, "first_word_id": first_word_id}
     return tokenizer, {**details, **_specials(tokenizer)}
 
 
@@ -113,9 +112,7 @@ def words_from_vectors(
       OSError: the file can't be read.
     """
     found = find_row_words(table, path)
-    tokenizer = _tokenizer(
-        found.rows, found.zeros, [], [*found.repeated[:1]], len(table), max_words
-    )
+    tokenizer = _tokenizer(found.rows, found.zeros, [], found.repeated[:1], max_words)
     repeated = set(found.repeated)
     special = {
         **dict.fromkeys(found.zeros, "zeros"),
@@ -163,7 +160,6 @@ def _tokenizer(
     zeros: Iterable[int],
     leading: Sequence[int],
     repeated: Sequence[int],
-    rows: int,
     max_words: int,
 ) -> WordTokenizer:
     """The tokenizer of rows that have names.
@@ -172,8 +168,8 @@ def _tokenizer(
       named: words and special names -> rows.
       zeros: rows of zeros.
       leading: rows before those of a list: those of padding and of unknown words, as far as there.
-      repeated: a row of the most common vector among those without a word.
-      rows: of the table.
+      repeated: a row of the most common vector among those without a word, or nothing.
+      max_words: see `WordTokenizer`.
     """
     words = {
         word: row
@@ -185,10 +181,9 @@ def _tokenizer(
     taken = set(words.values())
     special = {word.casefold(): row for word, row in reversed(list(named.items()))}
     free = [row for row in zeros if row not in taken]
-    padding = _first(
-        [*(special[name] for name in _PADDING_NAMES if name in special), *leading[:1], *free, 0]
-    )
-    unknown = _first(
+    named_padding = [special[name] for name in _PADDING_NAMES if name in special]
+    padding = [*named_padding, *leading[:1], *free, 0][0]
+    candidates = (
         row
         for row in (
             *(special[name] for name in _UNKNOWN_NAMES if name in special),
@@ -198,18 +193,20 @@ def _tokenizer(
         )
         if row != padding and row not in taken
     )
+    if padding in taken:
+        logger.warning(
+            "Row %d pads short sentences and is the row of %r too, as none is known to be the "
+            "padding's; that word alone counts as unknown. If you know the padding's row, name it "
+            "<pad> in a vocabulary.", padding, next(word for word, row in words.items() if row == padding),
+        )  # fmt: skip
     words.update(_spoken(words))
     return WordTokenizer(
         list(words),
         max_words,
         word_ids=list(words.values()),
-        padding_id=0 if padding is None else padding,
-        unknown_id=unknown,
+        padding_id=padding,
+        unknown_id=next(candidates, None),
     )
-
-
-def _first(rows: Iterable[int]) -> int | None:
-    return next(iter(rows), None)
 
 
 def _spoken(words: Mapping[str, int]) -> dict[str, int]:

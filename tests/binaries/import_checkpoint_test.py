@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from mmv_tf import publishing
+from mmv_tf.evaluation.extractor import Extractor
 from mmv_tf.pretrained import read_arrays
 from mmv_tf.search import Embedder
 from tests import programs
@@ -30,6 +31,7 @@ def test_writes_a_keras_file_and_says_what_it_is(checkpoint, tmp_path):
     output = tmp_path / "new" / "tiny.keras"
     done = programs.run("import_checkpoint", f"--checkpoint={checkpoint}", f"--output={output}")
     assert done.returncode == 0, done.stderr
+    assert "takes no sentences" in done.stderr and "Give word_vectors" in done.stderr
     summary = json.loads(done.stdout)
     assert summary["video"] == "S3D"
     assert summary["licence"] == "CC BY-NC 4.0"
@@ -37,7 +39,7 @@ def test_writes_a_keras_file_and_says_what_it_is(checkpoint, tmp_path):
     assert keras.saving.load_model(output).metadata["sha256"] == summary["sha256"]
 
 
-def test_a_network_with_words_takes_sentences_in_every_program(checkpoint, tmp_path):
+def test_a_network_with_words_takes_sentences(checkpoint, tmp_path):
     model = tmp_path / "words.keras"
     table = read_arrays(checkpoint)["params"]["text_audio_video/text_module/~/embed"]["embeddings"]
     words = [f"word{index}" for index in range(len(table))]
@@ -57,19 +59,13 @@ def test_a_network_with_words_takes_sentences_in_every_program(checkpoint, tmp_p
     expected = loaded({"text": np.array(ids)})["text"]["vat"].numpy()
     np.testing.assert_array_equal(loaded.tokenizer(sentences), ids)
 
-    (tmp_path / "lines.txt").write_text("\n".join(sentences))
-    done = programs.run(
-        *("embed", f"--model={model}", f"--sentences={tmp_path / 'lines.txt'}", "--names=vat"),
-        f"--output={tmp_path / 'embedded'}",
-    )
-    assert done.returncode == 0, done.stderr
-    with np.load(tmp_path / "embedded" / "part-00000.npz") as part:
-        np.testing.assert_allclose(part["vat"], expected, rtol=1e-5, atol=1e-6)
+    embedded = Extractor(loaded, "text", ["vat"])(np.array(sentences))  # as binaries.embed
+    np.testing.assert_allclose(embedded["vat"], expected, rtol=1e-5, atol=1e-6)
     unit = expected / np.linalg.norm(expected, axis=1, keepdims=True)
     found = Embedder.load(model).sentence(sentences[0])["vat"]
     np.testing.assert_allclose(found, unit[0], rtol=1e-4, atol=1e-6)
     publishing.export(
-        loaded, tmp_path / "saved", options=publishing.ExportOptions(modalities=("video", "text"))
+        loaded, tmp_path / "saved", options=publishing.ExportOptions(modalities=("text",))
     )
     signature = tf.saved_model.load(str(tmp_path / "saved")).signatures["text"]
     np.testing.assert_allclose(
@@ -77,17 +73,15 @@ def test_a_network_with_words_takes_sentences_in_every_program(checkpoint, tmp_p
     )
 
 
-def test_without_words_the_program_says_how_to_give_them(checkpoint, tmp_path):
+def test_a_wrong_list_of_words_is_one_line(checkpoint, tmp_path):
     (tmp_path / "words.txt").write_text("a\nb\n\nc\n")
-    arguments = (f"--checkpoint={checkpoint}", f"--output={tmp_path / 'tiny.keras'}")
-    done = programs.run("import_checkpoint", *arguments)
-    assert done.returncode == 0, done.stderr
-    assert "takes no sentences" in done.stderr and "word_vectors" in done.stderr
     done = programs.run_forked(
-        "import_checkpoint", *arguments, f"--vocabulary={tmp_path / 'words.txt'}"
+        *("import_checkpoint", f"--checkpoint={checkpoint}", f"--output={tmp_path / 'm.keras'}"),
+        f"--vocabulary={tmp_path / 'words.txt'}",
     )
     assert done.returncode == 1
     assert "words.txt, line 3 is empty" in done.stderr
+    assert not list(tmp_path.glob("*.keras"))
 
 
 def test_a_refused_file_is_one_line_and_writes_nothing(tmp_path):

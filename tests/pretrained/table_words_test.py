@@ -53,8 +53,16 @@ def test_special_names_are_no_words():
     tokenizer, found = words_from_list(table, words, max_words=3)
     assert ids(tokenizer, "guitar unk pad rabbit") == [11, 1, 5]
     assert (found["padding_id"], found["unknown_id"]) == (5, 0)
+    assert (found["matched"], found["unmatched"]) == (10, 2)
     assert not tokenizer.knows(tokenizer(["<pad> <unk>"])).numpy().any()
     assert tokenizer.knows(tokenizer(["rabbit"])).numpy().all()
+
+
+def test_a_word_of_row_0_may_have_to_pad(caplog):
+    tokenizer, _ = words_from_list(VECTORS, WORDS, max_words=3)
+    assert "Row 0 pads short sentences and is the row of 'rabbit' too" in caplog.messages[0]
+    assert ids(tokenizer, "soup rabbit") == [2, 0, 0]
+    assert tokenizer.knows(tokenizer(["soup rabbit", "rabbit"])).numpy().tolist() == [True, False]
 
 
 def test_a_row_of_zeros_pads():
