@@ -6,10 +6,11 @@ The result is a tokenizer whose ids are the table's rows, so the table stays as 
 
 Rows that are no word's: padding takes the row that the words name `<pad>` or `[PAD]`, else row 0 if
 the list begins behind it, else the first row of zeros without a word, else row 0, as the zeros of
-an id array do. If that row is a word's, a sentence of this word alone counts as unknown. Unknown words take the row named `<unk>` or `[UNK]`, else a second row
-of zeros, else row 1 behind which a list begins, else the vector that most of the rows without a
-word hold; there may be none. Sentences leave unknown words out all the same: the id is for
-`WordTokenizer`'s `keep_unknown`.
+an id array do. If that row is a word's, a sentence of this word alone counts as unknown.
+
+Unknown words take the row named `<unk>` or `[UNK]`, else a second row of zeros, else row 1 if a
+list begins behind it, else the vector that most of the rows without a word hold; there may be none.
+Sentences leave unknown words out all the same: the id is for `WordTokenizer`'s `keep_unknown`.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ def words_from_list(
     zeros = np.flatnonzero(~table.any(axis=1)).tolist()
     leading = list(range(min(first_word_id, 2)))
     tokenizer = _tokenizer(named, zeros, leading, [], max_words)
-    matched = len(set(tokenizer.word_ids.tolist()))
+    special = {row for word, row in named.items() if _is_special(word)}
+    matched = len(words) - len(special)
     details = {"matched": matched, "unmatched": rows - matched, "first_word_id": first_word_id}
     return tokenizer, {**details, **_specials(tokenizer)}
 
@@ -174,7 +176,7 @@ def _tokenizer(
     words = {
         word: row
         for word, row in named.items()
-        if word and "\n" not in word and word.casefold() not in (*_PADDING_NAMES, *_UNKNOWN_NAMES)
+        if word and "\n" not in word and not _is_special(word)
     }
     if not words:
         raise ValueError(f"There are no words but {_listed(named)}; expected the table's words.")
@@ -187,17 +189,18 @@ def _tokenizer(
         row
         for row in (
             *(special[name] for name in _UNKNOWN_NAMES if name in special),
-            *leading[1:],
             *free,
+            *leading[1:],
             *repeated,
         )
         if row != padding and row not in taken
     )
     if padding in taken:
+        owner = next(word for word, row in words.items() if row == padding)
         logger.warning(
             "Row %d pads short sentences and is the row of %r too, as none is known to be the "
             "padding's; that word alone counts as unknown. If you know the padding's row, name it "
-            "<pad> in a vocabulary.", padding, next(word for word, row in words.items() if row == padding),
+            "<pad> in a vocabulary.", padding, owner,
         )  # fmt: skip
     words.update(_spoken(words))
     return WordTokenizer(
@@ -207,6 +210,10 @@ def _tokenizer(
         padding_id=padding,
         unknown_id=next(candidates, None),
     )
+
+
+def _is_special(word: str) -> bool:
+    return word.casefold() in (*_PADDING_NAMES, *_UNKNOWN_NAMES)
 
 
 def _spoken(words: Mapping[str, int]) -> dict[str, int]:
