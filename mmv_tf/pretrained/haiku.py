@@ -19,6 +19,7 @@ from mmv_tf.layers import BatchNorm, Conv3DUnit, InceptionBlock, LogMel, Project
 from mmv_tf.pretrained.pickle_reader import forget_pages, read_arrays
 from mmv_tf.pretrained.presets import create_model
 from mmv_tf.pretrained.table_words import read_vocabulary, words_from_list, words_from_vectors
+from mmv_tf.pretrained.word_vectors import open_word_vectors
 
 logger = logging.getLogger(__name__)
 
@@ -108,6 +109,9 @@ def import_haiku_checkpoint(
         )
     if isinstance(vocabulary, str | os.PathLike):
         vocabulary = read_vocabulary(vocabulary)
+    if word_vectors is not None:
+        with open_word_vectors(word_vectors):
+            pass  # What is wrong from its first line on is told before anything is imported.
     tree = read_arrays(path)
     try:
         root = _check_form(tree)

@@ -236,6 +236,14 @@ def test_wrong_arguments(arguments, message, stand_in):
         mmv_tf.import_haiku_checkpoint(stand_in[0] / "c.pkl", **arguments)
 
 
+def test_a_wrong_file_of_vectors_is_told_before_the_checkpoint_is_read(tmp_path):
+    (tmp_path / "v.bin").write_bytes(b"3000000 300\n" + bytes(1000))
+    with pytest.raises(ValueError, match=r"v\.bin declares 3000000 vectors of 300 numbers, more"):
+        mmv_tf.import_haiku_checkpoint(tmp_path / "none.pkl", word_vectors=tmp_path / "v.bin")
+    with pytest.raises(FileNotFoundError):
+        mmv_tf.import_haiku_checkpoint(tmp_path / "none.pkl", word_vectors=tmp_path / "no.bin")
+
+
 def test_a_saved_network_keeps_its_special_ids(stand_in, tmp_path):
     folder, by_row, _ = stand_in
     words = [*by_row[:10], "<pad>", *by_row[11:]]
