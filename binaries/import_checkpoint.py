@@ -7,6 +7,12 @@ Which it is, is found from the file, which is read without being executed. Examp
   python -m binaries.import_checkpoint --checkpoint=mmv_s3d.pkl --output=mmv_s3d.keras
   python -m binaries.import_checkpoint --checkpoint=s3d_howto100m.pth --dictionary=s3d_dict.npy \\
     --output=mil_nce.keras
+
+MMV's checkpoints hold word vectors and not their words, so the network takes no sentences
+until it is given these: by the file that the vectors were taken from, or by a list.
+
+  python -m binaries.import_checkpoint --checkpoint=mmv_s3d.pkl --output=mmv_s3d.keras \\
+    --word_vectors=GoogleNews-vectors-negative300.bin.gz
 """
 
 from __future__ import annotations
@@ -29,6 +35,15 @@ _DICTIONARY = flags.DEFINE_string(
 _OUTPUT = flags.DEFINE_string(
     "output", None, "The .keras file to write; one that exists is replaced.", required=True
 )
+_WORD_VECTORS = flags.DEFINE_string(
+    "word_vectors", None, "The file that the word vectors were taken from (word2vec, GloVe; .gz)."
+)
+_VOCABULARY = flags.DEFINE_string(
+    "vocabulary", None, "A file of the words in the order of the word table's rows, one a line."
+)
+_FIRST_WORD_ID = flags.DEFINE_integer(
+    "first_word_id", 0, "The row of the vocabulary's first word.", lower_bound=0
+)
 
 
 @flags.validator("output", message="--output must end in .keras")
@@ -36,21 +51,37 @@ def _is_keras_file(path: str | None) -> bool:
     return path is None or path.endswith(".keras")
 
 
-def _import(path: str, dictionary: str | None) -> EmbeddingGraph:
+def _import(path: str) -> EmbeddingGraph:
+    given = {"--word_vectors": _WORD_VECTORS.value, "--vocabulary": _VOCABULARY.value}
     if pretrained.is_torch_file(path):
-        return pretrained.import_mil_nce_checkpoint(path, dictionary=dictionary)
-    if dictionary is not None:
+        for flag, value in given.items():
+            if value is not None:
+                raise ValueError(
+                    f"{path} is a file of torch.save, and {flag} is for MMV's pickles; give the "
+                    "words as --dictionary."
+                )
+        return pretrained.import_mil_nce_checkpoint(path, dictionary=_DICTIONARY.value)
+    if _DICTIONARY.value is not None:
         raise ValueError(
             f"{path} is not a file of torch.save, and --dictionary is for those of MIL-NCE; leave "
             "it out."
         )
-    return pretrained.import_haiku_checkpoint(path)
+    return pretrained.import_haiku_checkpoint(
+        path,
+        vocabulary=_VOCABULARY.value,
+        word_vectors=_WORD_VECTORS.value,
+        first_word_id=_FIRST_WORD_ID.value,
+    )
 
 
 def main(argv: list[str]) -> None:
     """Imports, saves, and prints what was imported as JSON."""
     del argv
-    model = _import(_CHECKPOINT.value, _DICTIONARY.value)
+    if _WORD_VECTORS.value is not None and _VOCABULARY.value is not None:
+        raise command_line.UsageError("Give one of --word_vectors and --vocabulary, got both.")
+    if _FIRST_WORD_ID.value and _VOCABULARY.value is None:
+        raise command_line.UsageError("--first_word_id is of a --vocabulary; give that too.")
+    model = _import(_CHECKPOINT.value)
     with atomic.replacing(_OUTPUT.value) as temporary:
         model.save(temporary)
     metadata = dict(model.metadata)

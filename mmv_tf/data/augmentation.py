@@ -216,16 +216,17 @@ def jitter_log_mel(log_mel: tf.Tensor, seed: tf.Tensor, gain: float, noise: floa
     return log_mel + louder + noise * tf.random.stateless_normal(tf.shape(log_mel), noise_seed)
 
 
-def drop_words(ids: tf.Tensor, seed: tf.Tensor, share: float) -> tf.Tensor:
+def drop_words(ids: tf.Tensor, seed: tf.Tensor, share: float, padding_id: int = 0) -> tf.Tensor:
     """Replaces words by padding, each with probability `share`, but never all of a sentence's.
 
     Ours. It keeps a small text tower from leaning on one word of each sentence.
 
     Args:
-      ids: int32 [..., words], 0 is padding.
+      ids: int32 [..., words].
       seed: int [2].
       share: in [0, 1).
+      padding_id: of padding.
     """
-    kept = (tf.random.stateless_uniform(tf.shape(ids), seed) >= share) & (ids != 0)
+    kept = (tf.random.stateless_uniform(tf.shape(ids), seed) >= share) & (ids != padding_id)
     emptied = ~tf.reduce_any(kept, axis=-1, keepdims=True)
-    return tf.where(kept | emptied, ids, tf.zeros_like(ids))
+    return tf.where(kept | emptied, ids, padding_id)

@@ -27,6 +27,7 @@ class Postprocessing:
     ):
         self.config = config
         self.tokenizer = tokenizer
+        self._padding_id = getattr(tokenizer, "padding_id", 0)
         self.log_mel = log_mel
 
     def __call__(self, batch: Example) -> Example:
@@ -55,7 +56,7 @@ class Postprocessing:
             if self.tokenizer is not None:
                 batch["text"] = self.tokenizer(candidates)
                 # A narration of nothing but unknown or stop words says nothing.
-                batch["valid/text"] &= tf.reduce_any(batch["text"] != 0, axis=-1)
+                batch["valid/text"] &= tf.reduce_any(batch["text"] != self._padding_id, axis=-1)
                 if seeds is not None:
                     batch["text"] = self._augment_words(batch["text"], seeds[:, 1])
         return batch
@@ -87,7 +88,7 @@ class Postprocessing:
             return ids
         spec = tf.TensorSpec(ids.shape[1:], tf.int32)
         return tf.map_fn(
-            lambda pair: augmentation.drop_words(pair[0], pair[1], share),
+            lambda pair: augmentation.drop_words(pair[0], pair[1], share, self._padding_id),
             (ids, seeds),
             fn_output_signature=spec,
         )

@@ -65,8 +65,8 @@ class Extractor:
             features.add("last_conv")
             if model.log_mel is None:
                 raise ValueError("The network has no log_mel layer to turn sound into its input.")
-        if modality == "text" and model.tokenizer is None:
-            raise ValueError("The network has no tokenizer; it can't read sentences.")
+        if modality == "text" and isinstance(model, EmbeddingGraph):
+            model.sentence_tokenizer()
         for name in names:
             if name not in features:
                 raise ValueError(f"{modality} has no {name!r}; it has {sorted(features)}.")
@@ -176,4 +176,7 @@ def model_hash(model: keras.Model) -> str:
     tokenizer = getattr(model, "tokenizer", None)
     if tokenizer is not None:
         digest.update("\n".join(tokenizer.vocabulary).encode())
+        word_ids = getattr(tokenizer, "word_ids", None)
+        if word_ids is not None:
+            digest.update(word_ids.tobytes())
     return digest.hexdigest()

@@ -167,6 +167,7 @@ class _Run:
             if isinstance(model, ImageEncoder):
                 raise ValueError(f"{benchmark.name} needs a network of videos, got an image one.")
             names = sorted(self._spaces("video"))
+            model.sentence_tokenizer()
         else:
             names = [benchmark.feature]
         return Extractor(model, benchmark.modality, names, self.options.batch_size)
@@ -356,7 +357,7 @@ class _Run:
     ) -> tuple[dict[str, Scored], dict[str, dict[str, Any]], dict[str, Any]]:
         """All directions among the modalities that the network has and the data hold."""
         model = self.model
-        assert isinstance(model, EmbeddingGraph) and model.tokenizer is not None
+        assert isinstance(model, EmbeddingGraph)
         views = self.benchmark.test_views
         assert isinstance(views, VideoViews)
         items = self.failures.without([item for _, item in self.tested])

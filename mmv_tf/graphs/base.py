@@ -98,6 +98,26 @@ class EmbeddingGraph(keras.Model):
         """Names of the spaces that a modality reaches, finest first."""
         return tuple(space for space, _, _ in self.chain(modality))
 
+    def sentence_tokenizer(self) -> WordTokenizer:
+        """The tokenizer, for what can't do without sentences.
+
+        Raises:
+          ValueError: the network takes no sentences; the message says what to do.
+        """
+        if "text" not in self.modalities:
+            raise ValueError(
+                f"This network takes no sentences: it has towers for {', '.join(self.modalities)} "
+                "and none for text; use one that was trained with narrations."
+            )
+        if self.tokenizer is None:
+            raise ValueError(
+                "This network takes no sentences: it has a table of word vectors and not the words "
+                "that they are of; import its checkpoint again (binaries.import_checkpoint) with "
+                "--word_vectors=FILE, the word2vec file that the table was made of, or with "
+                "--vocabulary=FILE, the words in the order of its rows."
+            )
+        return self.tokenizer
+
     def common_space(self, first: str, second: str) -> str:
         """The space in which two modalities are compared, the finer one where there are two.
 

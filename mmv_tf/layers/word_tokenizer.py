@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from mmv_tf.layers.arguments import check_sizes
@@ -30,8 +31,9 @@ ENGLISH_STOP_WORDS = tuple(
 PADDING_ID = 0
 UNKNOWN_ID = 1
 FIRST_WORD_ID = 2
-_RULES = ("stop_words", "keep_unknown")
+_RULES = ("stop_words", "keep_unknown", "padding_id", "unknown_id")
 _FILE = "vocabulary.txt"  # as Keras names it
+_IDS_FILE = "word_ids.npy"
 
 
 class _Lookup(keras.layers.StringLookup):
@@ -58,16 +60,20 @@ class WordTokenizer(Layer):
     The rules, in order: Unicode's form NFC (a letter and its combining accent become one
     character); lower case; a possessive 's falls away; other apostrophes are dropped ("don't" ->
     "dont"); everything but letters and digits separates words; stop words go; words outside the
-    vocabulary go (or become id 1); the first `max_words` stay, the rest is id 0.
+    vocabulary go (or get `unknown_id`); the first `max_words` stay, the rest is `padding_id`.
     Core `tf.strings` operations only, so that a SavedModel with this layer inside loads anywhere.
     MMV removes stop words and cuts to 16 (PAPER section 1); its other rules are not known.
 
     Args:
-      vocabulary: the words, most frequent first; word i gets id i + 2. They are kept in NFC. May
-        be left out when the layer is about to be loaded from a file.
+      vocabulary: the words, most frequent first; word i gets id i + 2, or that of `word_ids`. They
+        are kept in NFC. May be left out when the layer is about to be loaded from a file.
       max_words: length of the result.
       stop_words: words to remove.
-      keep_unknown: give unknown words id 1 instead of leaving them out.
+      keep_unknown: give unknown words `unknown_id` instead of leaving them out.
+      word_ids: one id a word, for a table of word vectors that has an order of its own; several
+        words may have the same one.
+      padding_id: fills up short sentences.
+      unknown_id: of unknown words; None for a table that has no row for them.
 
     Example:
     >>> WordTokenizer(["rabbit", "smells"], max_words=4)(["The rabbit's nose: it smells!"]).numpy()
@@ -80,6 +86,9 @@ class WordTokenizer(Layer):
         max_words: int = 16,
         stop_words: Sequence[str] = ENGLISH_STOP_WORDS,
         keep_unknown: bool = False,
+        word_ids: Sequence[int] | None = None,
+        padding_id: int = PADDING_ID,
+        unknown_id: int | None = UNKNOWN_ID,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -100,7 +109,10 @@ class WordTokenizer(Layer):
                     f"The vocabulary's word {word!r} holds the end of a line; it is saved with one "
                     "word a line: leave that word out."
                 )
-        # Ids 0 and 1 are the padding ("") and the unknown token.
+        self.padding_id = padding_id
+        self.unknown_id = unknown_id
+        self.word_ids = _checked_ids(word_ids, words, padding_id, unknown_id, keep_unknown)
+        # Its own ids 0 and 1 are the padding ("") and the unknown token.
         self.lookup = _Lookup(mask_token="", oov_token="[UNK]", output_mode="int")
         if words is not None:
             # Set afterwards, the vocabulary is saved as a file and not inside the configuration.
@@ -113,8 +125,10 @@ class WordTokenizer(Layer):
 
     @property
     def vocabulary_size(self) -> int:
-        """Number of ids, padding and unknown included: rows of the embedding table."""
-        return self.lookup.vocabulary_size()
+        """Number of ids, padding and unknown included: rows that a table needs at least."""
+        if self._places_are_ids:
+            return self.lookup.vocabulary_size()
+        return 1 + int(self._table().max())
 
     def build(self, input_shape: Any = None) -> None:
         """Nothing to create."""
@@ -139,10 +153,14 @@ class WordTokenizer(Layer):
             )
             stop = tf.reduce_any(words.flat_values[:, tf.newaxis] == stop_words, axis=1)
             words = tf.ragged.boolean_mask(words, words.with_flat_values(~stop))
-        ids = self.look_up(words)
-        keep = ids.with_flat_values(self.keeps(ids.flat_values))
-        ragged = tf.ragged.boolean_mask(ids, keep)
-        dense = ragged.to_tensor(default_value=PADDING_ID, shape=[None, self.max_words])
+        places = self.look_up(words)
+        keep = places.flat_values != PADDING_ID
+        if not self.keep_unknown:
+            keep &= places.flat_values != UNKNOWN_ID
+        kept = tf.ragged.boolean_mask(places, places.with_flat_values(keep))
+        if not self._places_are_ids:
+            kept = kept.with_flat_values(tf.gather(self._table(), kept.flat_values))
+        dense = kept.to_tensor(default_value=self.padding_id, shape=[None, self.max_words])
         shape = tf.concat([tf.shape(sentences), [self.max_words]], axis=0)
         result = tf.reshape(dense, shape)
         result.set_shape([*sentences.shape, self.max_words])
@@ -157,33 +175,107 @@ class WordTokenizer(Layer):
         """The vocabulary in the form that words of sentences have."""
         return _composed(words)
 
-    def keeps(self, ids: tf.Tensor) -> tf.Tensor:
-        """Ids [N] -> booleans [N]: which of them stay."""
-        return (ids != PADDING_ID) & (self.keep_unknown | (ids != UNKNOWN_ID))
-
     def knows(self, ids: tf.Tensor) -> tf.Tensor:
         """Ids [..., max_words] -> booleans [...]: whether there is a known word among them.
 
         Sentences without one all get the same embedding.
         """
-        return tf.reduce_any(ids > UNKNOWN_ID, axis=-1)
+        known = ids != self.padding_id
+        if self.unknown_id is not None:
+            known &= ids != self.unknown_id
+        return tf.reduce_any(known, axis=-1)
 
     def look_up(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
-        """Words [N, (words)] -> int32 ids, as many or (of parts of words) more."""
+        """Words [N, (words)] -> int32 places, as many or (of parts of words) more.
+
+        Word i of the vocabulary has place i + 2; `PADDING_ID` and `UNKNOWN_ID` are the others.
+        """
         return words.with_flat_values(tf.cast(self.lookup(words.flat_values), tf.int32))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """[..., max_words]."""
         return (*input_shape, self.max_words)
 
+    def save_assets(self, dir_path: str) -> None:
+        """Keras: what is saved beside the weights, besides the vocabulary."""
+        if self.word_ids is not None:
+            np.save(os.path.join(dir_path, _IDS_FILE), self.word_ids, allow_pickle=False)
+
+    def load_assets(self, dir_path: str) -> None:
+        """Keras: the counterpart of `save_assets`. Most tokenizers have no ids of their own."""
+        path = os.path.join(dir_path, _IDS_FILE)
+        if os.path.exists(path):
+            self.word_ids = np.load(path, allow_pickle=False)
+
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments but the vocabulary, which is saved as a file beside the weights."""
+        """Constructor arguments but the vocabulary and its ids, which are saved as files.
+
+        Ids of padding and unknown words stand there only where they are not the usual ones, so that
+        a network's hash is what it was before there were others.
+        """
+        special = {
+            name: value
+            for name, value, usual in (
+                ("padding_id", self.padding_id, PADDING_ID),
+                ("unknown_id", self.unknown_id, UNKNOWN_ID),
+            )
+            if value != usual
+        }
         return {
             **super().get_config(),
             "max_words": self.max_words,
             "stop_words": self.stop_words,
             "keep_unknown": self.keep_unknown,
+            **special,
         }
+
+    @property
+    def _places_are_ids(self) -> bool:
+        usual = (self.padding_id, self.unknown_id) == (PADDING_ID, UNKNOWN_ID)
+        return usual and self.word_ids is None
+
+    def _table(self) -> np.ndarray:
+        """Place -> id, int32."""
+        ids = self.word_ids
+        if ids is None:
+            ids = np.arange(self.lookup.vocabulary_size() - FIRST_WORD_ID) + FIRST_WORD_ID
+        unknown = self.padding_id if self.unknown_id is None else self.unknown_id
+        return np.array([self.padding_id, unknown, *ids], np.int32)
+
+
+def _checked_ids(
+    word_ids: Sequence[int] | None,
+    words: Sequence[str] | None,
+    padding_id: int,
+    unknown_id: int | None,
+    keep_unknown: bool,
+) -> np.ndarray | None:
+    """The words' ids as int32 [words].
+
+    Raises:
+      ValueError: they are not as many as the words, below 0, or taken.
+    """
+    if keep_unknown and unknown_id is None:
+        raise ValueError("keep_unknown gives unknown words an id and unknown_id is None; give one.")
+    for name, value in (("padding_id", padding_id), ("unknown_id", unknown_id)):
+        if value is not None and value < 0:
+            raise ValueError(f"{name} is {value}; expected a row of the table, 0 or more.")
+    if word_ids is None:
+        return None
+    ids = np.asarray(word_ids)
+    if ids.shape != (len(words or ()),) or ids.dtype.kind not in "iu":
+        raise ValueError(
+            f"word_ids is {ids.dtype} {list(ids.shape)}; expected an integer for each of the "
+            f"{len(words or ())} words."
+        )
+    if ids.min() < 0 or ids.max() > np.iinfo(np.int32).max:
+        raise ValueError(f"word_ids reach from {ids.min()} to {ids.max()}; expected 0 to 2^31 - 1.")
+    if unknown_id is not None and unknown_id in ids:
+        raise ValueError(
+            f"word_ids holds {unknown_id}, the id of unknown words; give another unknown_id, or "
+            "None."
+        )
+    return ids.astype(np.int32)
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
@@ -208,12 +300,10 @@ class MilNceTokenizer(WordTokenizer):
     """
 
     def __init__(self, vocabulary: Sequence[str] | None = None, max_words: int = 16, **kwargs: Any):
-        super().__init__(vocabulary, max_words, stop_words=(), **kwargs)
-
-    @property
-    def vocabulary_size(self) -> int:
-        """Rows of the embedding table: the words and padding."""
-        return super().vocabulary_size - 1
+        ids = None if vocabulary is None else range(1, len(vocabulary) + 1)
+        super().__init__(
+            vocabulary, max_words, stop_words=(), word_ids=ids, unknown_id=None, **kwargs
+        )
 
     def split(self, sentences: tf.Tensor) -> tf.RaggedTensor:
         """Strings [N] -> words [N, (words)]."""
@@ -221,22 +311,9 @@ class MilNceTokenizer(WordTokenizer):
         text = tf.strings.lower(text, encoding="utf-8")
         return tf.strings.split(tf.strings.regex_replace(text, r"[^\pL\pN_']+", " "))
 
-    def look_up(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
-        """Words [N, (words)] -> int32 ids, 0 for unknown ones."""
-        ids = super().look_up(words)
-        return ids.with_flat_values(tf.maximum(ids.flat_values - UNKNOWN_ID, PADDING_ID))
-
     def as_looked_up(self, words: Sequence[str]) -> list[str]:
         """The vocabulary as it is."""
         return list(words)
-
-    def keeps(self, ids: tf.Tensor) -> tf.Tensor:
-        """Ids [N] -> booleans [N]: which of them stay."""
-        return ids != PADDING_ID
-
-    def knows(self, ids: tf.Tensor) -> tf.Tensor:
-        """Ids [..., max_words] -> booleans [...]: whether there is a known word among them."""
-        return tf.reduce_any(ids != PADDING_ID, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments but the vocabulary."""

@@ -6,6 +6,8 @@ from mmv_tf.pretrained.pickle_reader import read_arrays as read_arrays
 from mmv_tf.pretrained.presets import PRESETS as PRESETS
 from mmv_tf.pretrained.presets import create_model as create_model
 from mmv_tf.pretrained.presets import preset_config as preset_config
+from mmv_tf.pretrained.table_words import words_from_list as words_from_list
+from mmv_tf.pretrained.table_words import words_from_vectors as words_from_vectors
 from mmv_tf.pretrained.torch_reader import is_torch_file as is_torch_file
 from mmv_tf.pretrained.torch_reader import read_state_dict as read_state_dict
 from mmv_tf.pretrained.word_vectors import load_word_vectors as load_word_vectors

@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -17,6 +18,10 @@ from mmv_tf.layers import BatchNorm, Conv3DUnit, InceptionBlock, LogMel, Project
 from mmv_tf.pretrained.checks import checked_values, sha256, some
 from mmv_tf.pretrained.pickle_reader import forget_pages, read_arrays
 from mmv_tf.pretrained.presets import create_model
+from mmv_tf.pretrained.table_words import read_vocabulary, words_from_list, words_from_vectors
+from mmv_tf.pretrained.word_vectors import open_word_vectors
+
+logger = logging.getLogger(__name__)
 
 Tree = Mapping[str, Mapping[str, np.ndarray]]
 
@@ -48,7 +53,13 @@ class _Entry:
         return (self.section, self.module, self.name)
 
 
-def import_haiku_checkpoint(path: str | os.PathLike[str]) -> graphs.FineAndCoarse:
+def import_haiku_checkpoint(
+    path: str | os.PathLike[str],
+    *,
+    vocabulary: str | os.PathLike[str] | Sequence[str] | None = None,
+    word_vectors: str | os.PathLike[str] | None = None,
+    first_word_id: int = 0,
+) -> graphs.FineAndCoarse:
     """Builds the network whose weights a released MMV pickle holds.
 
     The file is read without being unpickled (`pickle_reader`). Which network it is comes from its
@@ -59,23 +70,48 @@ def import_haiku_checkpoint(path: str | os.PathLike[str]) -> graphs.FineAndCoars
     Whether a ReLU stands before the coarse map (`fac_relu`) leaves no trace in the arrays: the
     released networks have it, so that is what is built.
 
+    The words of its word table were never released. Without `vocabulary` or `word_vectors` the
+    network has no tokenizer and takes word ids, but no sentences.
+
     Args:
       path: of the pickle.
+      vocabulary: the words in the order of the table's rows, or a file of them, one a line. `<pad>`
+        and `<unk>` (or `[PAD]`, `[UNK]`) name the rows of padding and of unknown words.
+      word_vectors: the file of word vectors that the table was made of, Google News word2vec for
+        the released networks; it tells each row's word (see `mmv_tf.pretrained.word_rows`).
+      first_word_id: the row of the vocabulary's first word.
 
     Returns:
-      A `FineAndCoarse` network, float32, without a tokenizer: the vocabulary was never released.
-      Its `metadata` tells the input's range and rates, the source and licence of the weights, the
-      file's sha256 and what was left unused.
+      A `FineAndCoarse` network, float32. Its `metadata` tells the input's range and rates, the
+      source and licence of the weights, the file's sha256, what was left unused and how many rows
+      have words.
 
     Raises:
       ValueError: the file isn't a plain pickle of arrays, or an array is missing, left over, of
-        another shape or kind, or not finite; the message names it.
+        another shape or kind, or not finite; the message names it. Or the words are not the
+        table's: see `words_from_list` and `words_from_vectors` in `mmv_tf.pretrained`.
       OSError: the file can't be read.
 
     Example:
     >>> model = import_haiku_checkpoint("mmv_s3d.pkl")  # doctest: +SKIP
     >>> model.save("mmv_s3d.keras")  # doctest: +SKIP
+
+    With its words, so that it takes sentences:
+    >>> model = import_haiku_checkpoint(  # doctest: +SKIP
+    ...     "mmv_s3d.pkl", word_vectors="GoogleNews-vectors-negative300.bin.gz"
+    ... )
     """
+    if vocabulary is not None and word_vectors is not None:
+        raise ValueError("Got a vocabulary and word vectors; give one of them, both name the rows.")
+    if vocabulary is None and first_word_id != 0:
+        raise ValueError(
+            f"first_word_id is {first_word_id} and there is no vocabulary; give its words too."
+        )
+    if isinstance(vocabulary, str | os.PathLike):
+        vocabulary = read_vocabulary(vocabulary)
+    if word_vectors is not None:
+        with open_word_vectors(word_vectors):
+            pass  # What is wrong from its first line on is told before anything is imported.
     tree = read_arrays(path)
     try:
         root = _check_form(tree)
@@ -99,7 +135,33 @@ def import_haiku_checkpoint(path: str | os.PathLike[str]) -> graphs.FineAndCoars
             "unused_arrays": unused,
         }
     )
+    _give_words(model, vocabulary, word_vectors, first_word_id)
     return model
+
+
+def _give_words(
+    model: Any,
+    vocabulary: Sequence[str] | None,
+    word_vectors: str | os.PathLike[str] | None,
+    first_word_id: int,
+) -> None:
+    """Gives the network a tokenizer of the words that it can have."""
+    max_words = model.metadata["max_words"]
+    table = model.text.embedding.embeddings.numpy()
+    if vocabulary is not None:
+        model.tokenizer, found = words_from_list(table, vocabulary, first_word_id, max_words)
+    elif word_vectors is not None:
+        model.tokenizer, found = words_from_vectors(table, word_vectors, max_words)
+        found["word_vectors"] = os.path.basename(os.fspath(word_vectors))
+    else:
+        logger.warning(
+            "The network takes no sentences: the checkpoint holds %d word vectors and not their "
+            "words. Give word_vectors, the file that they were taken from, or a vocabulary, the "
+            "words in the order of the rows.", len(table),
+        )  # fmt: skip
+        return
+    model.metadata["words"] = found
+    logger.info("%d of %d rows have words", found["matched"], len(table))
 
 
 def _check_form(tree: Any) -> str:

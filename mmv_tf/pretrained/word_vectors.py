@@ -4,8 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import gzip
 import os
-from typing import BinaryIO
+import zlib
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -13,6 +18,28 @@ import numpy as np
 _MAX_DIM = 10_000
 _MAX_WORD_BYTES = 4_096
 _MAX_LINE_BYTES = _MAX_WORD_BYTES + 64 * _MAX_DIM
+# Ours: what is read at once, and so about the memory that a block of vectors takes.
+_BLOCK_BYTES = 8 * 2**20
+_GZIP = b"\x1f\x8b"
+# The most that DEFLATE can make of a byte (zlib's documentation: 1032).
+_MOST_DEFLATED = 1032
+
+Block = tuple[list[str], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class WordVectors:
+    """An open file of word vectors.
+
+    Attributes:
+      count: how many the file declares; None if it doesn't (GloVe's text).
+      dims: numbers of a vector.
+      blocks: words and their float32 vectors [n, dims], some MiB at a time, in the file's order.
+    """
+
+    count: int | None
+    dims: int
+    blocks: Iterator[Block]
 
 
 def load_word_vectors(
@@ -21,8 +48,9 @@ def load_word_vectors(
     """Reads words and their vectors.
 
     The format is found from the file: word2vec's text or binary format (a first line "words dims"),
-    GloVe's text (no such line), or a `.npy` array [words, dims] with a `.txt` of the same name
-    beside it that holds one word a line. The arrays of a `.npy` are never unpickled.
+    GloVe's text (no such line), each also compressed by gzip, or a `.npy` array [words, dims] with
+    a `.txt` of the same name beside it that holds one word a line. The arrays of a `.npy` are never
+    unpickled.
 
     Args:
       path: of the file.
@@ -38,19 +66,20 @@ def load_word_vectors(
     Example:
     >>> words, vectors = load_word_vectors("GoogleNews.bin", limit=65_534)  # doctest: +SKIP
     """
-    name = os.fspath(path)
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}; it must be at least 1, or None for all words.")
-    if os.path.getsize(name) == 0:
-        raise ValueError(f"{name} is empty; expected word vectors.")
-    if name.endswith(".npy"):
-        words, vectors = _read_npy(name, limit)
-    else:
-        with open(name, "rb") as file:
-            words, vectors = _read_word2vec_or_glove(file, name, limit)
-    if not np.isfinite(vectors).all():
-        row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
-        raise ValueError(f"{name}: the vector of {words[row]!r} holds values that are not finite.")
+    words: list[str] = []
+    parts: list[np.ndarray] = []
+    with open_word_vectors(path, limit) as file:
+        for block_words, block in file.blocks:
+            words += block_words
+            parts.append(block)
+    vectors = np.empty((len(words), parts[0].shape[1]), np.float32)
+    end = len(words)
+    while parts:  # Each is let go once it is copied, so that the vectors are never held twice.
+        part = parts.pop()
+        vectors[end - len(part) : end] = part
+        end -= len(part)
     if len(set(words)) == len(words):
         return words, vectors
     first: dict[str, int] = {}
@@ -59,7 +88,60 @@ def load_word_vectors(
     return list(first), vectors[list(first.values())]
 
 
-def _read_npy(name: str, limit: int | None) -> tuple[list[str], np.ndarray]:
+@contextlib.contextmanager
+def open_word_vectors(
+    path: str | os.PathLike[str], limit: int | None = None
+) -> Iterator[WordVectors]:
+    """Opens a file of word vectors to be read in blocks, however large it is.
+
+    Args:
+      path: of a file of any format that `load_word_vectors` reads.
+      limit: end after the first words.
+
+    Raises:
+      ValueError: what the file declares can't be; while blocks are read, that it is damaged or cut
+        short.
+      OSError: the file can't be read.
+    """
+    name = os.fspath(path)
+    size = os.path.getsize(name)
+    if size == 0:
+        raise ValueError(f"{name} is empty; expected word vectors.")
+    with contextlib.ExitStack() as stack:
+        if name.endswith(".npy"):
+            found = _npy_blocks(name, limit)
+        else:
+            file: Any = stack.enter_context(open(name, "rb"))
+            if file.peek(len(_GZIP)).startswith(_GZIP):
+                file = stack.enter_context(gzip.open(file))
+                size *= _MOST_DEFLATED
+            with _named_gzip_errors(name):
+                found = _word2vec_or_glove_blocks(file, name, size, limit)
+        yield dataclasses.replace(found, blocks=_checked(found.blocks, name))
+
+
+@contextlib.contextmanager
+def _named_gzip_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(
+            f"{name} is a damaged gzip file, or one cut short ({error}); get it again."
+        ) from error
+
+
+def _checked(blocks: Iterator[Block], name: str) -> Iterator[Block]:
+    with _named_gzip_errors(name):
+        for words, vectors in blocks:
+            if not np.isfinite(vectors).all():
+                row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+                raise ValueError(
+                    f"{name}: the vector of {words[row]!r} holds values that are not finite."
+                )
+            yield words, vectors
+
+
+def _npy_blocks(name: str, limit: int | None) -> WordVectors:
     list_name = f"{name.removesuffix('.npy')}.txt"
     if not os.path.exists(list_name):
         raise ValueError(f"{name} needs a file {list_name} beside it with one word a line.")
@@ -85,30 +167,53 @@ def _read_npy(name: str, limit: int | None) -> tuple[list[str], np.ndarray]:
             f"{list_name} has {len(words)} words and {name} has {len(table)} vectors; they must "
             "be as many."
         )
-    return words[:limit], np.array(table[:limit], np.float32)
+    rows = max(1, _BLOCK_BYTES // max(1, table[:1].nbytes))
+    words, table = words[:limit], table[:limit]
+    count, dims = table.shape
+    return WordVectors(
+        count,
+        dims,
+        (
+            (words[start : start + rows], table[start : start + rows].astype(np.float32))
+            for start in range(0, count, rows)
+        ),
+    )
 
 
-def _read_word2vec_or_glove(
-    file: BinaryIO, name: str, limit: int | None
-) -> tuple[list[str], np.ndarray]:
-    size = os.fstat(file.fileno()).st_size
+def _word2vec_or_glove_blocks(
+    file: BinaryIO, name: str, size: int, limit: int | None
+) -> WordVectors:
+    """Blocks of a text or binary file that holds at most `size` bytes."""
     start = file.readline(_MAX_LINE_BYTES)
     header = _header(start)
     if header is None:
         file.seek(0)
-        return _read_text(file, name, None, None, limit)
+        dims = len(start.rstrip().split(b" ")) - 1
+        if not 1 <= dims <= _MAX_DIM:
+            raise ValueError(
+                f"{name} begins with neither 'words dims' nor a word and its numbers; expected "
+                "word2vec text or binary, GloVe text, or .npy."
+            )
+        return WordVectors(None, dims, _text_blocks(file, name, None, dims, limit))
     count, dims = header
     if not 1 <= dims <= _MAX_DIM:
         raise ValueError(f"{name} declares vectors of {dims} numbers; expected 1 to {_MAX_DIM}.")
+    if count < 1:
+        raise ValueError(f"{name} declares {count} words; expected at least one.")
     # A word of a letter and a space, and for each number at least a digit and a space, or 4 bytes.
     if count * (2 + 2 * dims) > size:
         raise ValueError(
             f"{name} declares {count} vectors of {dims} numbers, more than its {size} bytes can "
             "hold: it is cut short or damaged."
         )
-    if _looks_binary(file, dims):
-        return _read_binary(file, name, count, dims, limit, size)
-    return _read_text(file, name, count, dims, limit)
+    if not _looks_binary(file, dims):
+        return WordVectors(count, dims, _text_blocks(file, name, count, dims, limit))
+    if count * (2 + 4 * dims) > size:
+        raise ValueError(
+            f"{name} declares {count} binary vectors of {dims} numbers, more than its {size} bytes "
+            "can hold: it is cut short or damaged."
+        )
+    return WordVectors(count, dims, _binary_blocks(file, name, count, dims, limit))
 
 
 def _header(line: bytes) -> tuple[int, int] | None:
@@ -133,72 +238,80 @@ def _looks_binary(file: BinaryIO, dims: int) -> bool:
     return False
 
 
-def _read_binary(
-    file: BinaryIO, name: str, count: int, dims: int, limit: int | None, size: int
-) -> tuple[list[str], np.ndarray]:
-    if count * (2 + 4 * dims) > size:
-        raise ValueError(
-            f"{name} declares {count} binary vectors of {dims} numbers, more than its {size} bytes "
-            "can hold: it is cut short or damaged."
-        )
+def _binary_blocks(
+    file: BinaryIO, name: str, count: int, dims: int, limit: int | None
+) -> Iterator[Block]:
     wanted = count if limit is None else min(limit, count)
+    length = 4 * dims
+    buffer, position = b"", 0
     words: list[str] = []
-    vectors = np.empty((wanted, dims), np.float32)
+    parts: list[bytes] = []
     for row in range(wanted):
-        word = bytearray()
-        # Some writers end each vector with a newline, which then stands before the next word.
-        while (letter := file.read(1)) not in (b" ", b""):
-            if letter != b"\n" or word:
-                word += letter
-            if len(word) > _MAX_WORD_BYTES:
+        while True:
+            space = buffer.find(b" ", position, position + _MAX_WORD_BYTES + 2)
+            end = space + 1 + length
+            if space >= 0 and end <= len(buffer):
+                break
+            if space < 0 and len(buffer) - position > _MAX_WORD_BYTES + 1:
                 raise ValueError(f"{name}: word {row + 1} does not end; the file is damaged.")
-        values = file.read(4 * dims)
-        if len(values) != 4 * dims:
-            raise ValueError(f"{name} ends in the middle of word {row + 1} of {count}.")
-        words.append(_decode(bytes(word), name, row))
-        vectors[row] = np.frombuffer(values, "<f4")
-    return words, vectors
+            more = file.read(_BLOCK_BYTES)
+            if not more:
+                raise ValueError(f"{name} ends in the middle of word {row + 1} of {count}.")
+            if words:
+                yield words, _joined(parts, dims)
+                words, parts = [], []
+            buffer, position = buffer[position:] + more, 0
+        # Some writers end each vector with a newline, which then stands before the next word.
+        words.append(_decode(buffer[position:space].lstrip(b"\n")))
+        parts.append(buffer[space + 1 : end])
+        position = end
+    if words:
+        yield words, _joined(parts, dims)
+    if limit is None and (buffer[position:] + file.read(2)).strip(b"\n"):
+        raise ValueError(f"{name} declares {count} words of {dims} numbers and goes on after them.")
 
 
-def _read_text(
-    file: BinaryIO, name: str, count: int | None, dims: int | None, limit: int | None
-) -> tuple[list[str], np.ndarray]:
+def _joined(parts: list[bytes], dims: int) -> np.ndarray:
+    return np.frombuffer(b"".join(parts), "<f4").reshape(-1, dims).astype(np.float32, copy=False)
+
+
+def _text_blocks(
+    file: BinaryIO, name: str, count: int | None, dims: int, limit: int | None
+) -> Iterator[Block]:
     words: list[str] = []
     rows: list[np.ndarray] = []
     wanted = min(value for value in (count, limit, 10**12) if value is not None)
-    while len(words) < wanted:
+    done = 0
+    while done < wanted:
         line = file.readline(_MAX_LINE_BYTES)
         if not line:
             break
         if len(line) == _MAX_LINE_BYTES:
-            raise ValueError(f"{name}: line {len(words) + 1} is too long for a word vector.")
+            raise ValueError(f"{name}: line {done + 1} is too long for a word vector.")
         fields = line.rstrip().split(b" ")
-        if dims is None:
-            dims = len(fields) - 1
-            if not 1 <= dims <= _MAX_DIM:
-                raise ValueError(
-                    f"{name} begins with neither 'words dims' nor a word and its numbers; expected "
-                    "word2vec text or binary, GloVe text, or .npy."
-                )
         try:
             # GloVe's 840B table has words with spaces in them: numbers are counted from the end.
             row = np.array([float(field) for field in fields[-dims:]], np.float32)
         except ValueError as error:
-            raise ValueError(f"{name}: word {len(words) + 1}: {error}") from error
+            raise ValueError(f"{name}: word {done + 1}: {error}") from error
         if len(row) != dims or len(fields) < dims + 1:
             raise ValueError(
-                f"{name}: word {len(words) + 1} has {len(fields) - 1} numbers, expected {dims}."
+                f"{name}: word {done + 1} has {len(fields) - 1} numbers, expected {dims}."
             )
-        words.append(_decode(b" ".join(fields[:-dims]), name, len(words)))
+        words.append(_decode(b" ".join(fields[:-dims])))
         rows.append(row)
-    if count is not None and len(words) < wanted:
-        raise ValueError(f"{name} declares {count} words and ends after {len(words)}.")
-    return words, np.stack(rows)
+        done += 1
+        if len(rows) * dims * 4 >= _BLOCK_BYTES:
+            yield words, np.stack(rows)
+            words, rows = [], []
+    if rows:
+        yield words, np.stack(rows)
+    if count is not None and done < wanted:
+        raise ValueError(f"{name} declares {count} words and ends after {done}.")
+    if count is not None and limit is None and file.readline(_MAX_LINE_BYTES).strip():
+        raise ValueError(f"{name} declares {count} words of {dims} numbers and goes on after them.")
 
 
-def _decode(word: bytes, name: str, row: int) -> str:
-    try:
-        return word.decode("utf-8")
-    except UnicodeDecodeError:
-        # The Google News table has a few such words; they can't match any text.
-        return word.decode("utf-8", errors="backslashreplace")
+def _decode(word: bytes) -> str:
+    # The Google News table has a few words that are no UTF-8; they can't match any text.
+    return word.decode("utf-8", errors="backslashreplace")

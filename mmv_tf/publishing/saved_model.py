@@ -169,9 +169,11 @@ def choose_modalities(
     if "audio" in chosen and model.log_mel is None:
         raise ValueError("The network has an audio tower but no log-mel settings.")
     if "text" in chosen and model.tokenizer is None:
+        others = " ".join(f"--modality={name}" for name in chosen if name != "text")
         raise ValueError(
-            "The network has a text tower but no vocabulary, so it can't take sentences; leave "
-            "text out of the modalities, or make the network with a vocabulary."
+            "The network has a text tower but no vocabulary, so it can't take sentences: export it "
+            f"without text ({others}), or import its checkpoint again with --word_vectors or "
+            "--vocabulary (binaries.import_checkpoint)."
         )
     if options.video_jpeg and "video" not in chosen:
         raise ValueError("video_jpeg needs the video tower; add video to the modalities.")

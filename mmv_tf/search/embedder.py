@@ -131,10 +131,9 @@ class Embedder:
         Raises:
           ValueError: the network takes no sentences or knows none of the words.
         """
-        if "text" not in self.modalities or self.model.tokenizer is None:
-            raise ValueError("This network takes no sentences; search by a sound, picture or clip.")
-        ids = self.model.tokenizer([sentence])
-        if not self.model.tokenizer.knows(ids).numpy().all():
+        tokenizer = self.model.sentence_tokenizer()
+        ids = tokenizer([sentence])
+        if not tokenizer.knows(ids).numpy().all():
             raise ValueError(
                 f"The network knows none of the words in {sentence[:80]!r} (small words don't "
                 "count); use other words."

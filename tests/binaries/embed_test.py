@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mmv_tf.deflation import deflate
+from mmv_tf.pretrained import create_model
 from tests import small_world
 from tests.binaries.program import Program
 from tests.evaluation import small_benchmarks
@@ -42,6 +43,15 @@ def run(program, folder, tmp_path):
         return program(f"--model={folder / model}", f"--output={output}", *arguments)
 
     return run
+
+
+def test_sentences_for_a_network_without_words_are_one_error(run, folder, tmp_path):
+    create_model(small_world.model_config()).save(folder / "wordless.keras")
+    done = run(f"--sentences={folder / 'lines.txt'}", "--names=vat", model="wordless.keras")
+    assert done.status == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("error: This network takes no sentences: it has a table")
+    assert not list(tmp_path.iterdir())
 
 
 def read(output):

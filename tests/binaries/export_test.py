@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mmv_tf.pretrained import create_model
 from tests import small_world
 from tests.binaries.program import Program
 
@@ -24,6 +25,19 @@ def network(tmp_path_factory):
     path = tmp_path_factory.mktemp("network") / "model.keras"
     small_world.tiny_model().save(path)
     return path
+
+
+def test_a_network_without_words_is_exported_without_text(program, tmp_path):
+    create_model(small_world.model_config()).save(tmp_path / "model.keras")
+    arguments = (f"--model={tmp_path / 'model.keras'}", f"--output={tmp_path / 'export'}")
+    done = program(*arguments)
+    assert done.status == 1
+    assert "--modality=video --modality=audio" in done.stderr
+    assert "--word_vectors" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    done = program(*arguments, "--modality=video", "--modality=audio")
+    assert done.status == 0, done.stderr
+    assert "signatures: video, audio." in done.stdout
 
 
 CLIP = np.full([1, 4, 32, 32, 3], np.nan, np.float32)

@@ -9,9 +9,15 @@ import os
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from mmv_tf import publishing
+from mmv_tf.evaluation.extractor import Extractor
+from mmv_tf.pretrained import read_arrays
+from mmv_tf.search import Embedder
 from tests import programs
 from tests.pretrained import checkpoints, mil_nce_checkpoints
+from tests.pretrained.word_rows_test import write
 
 
 @pytest.fixture
@@ -25,6 +31,7 @@ def test_writes_a_keras_file_and_says_what_it_is(checkpoint, tmp_path):
     output = tmp_path / "new" / "tiny.keras"
     done = programs.run("import_checkpoint", f"--checkpoint={checkpoint}", f"--output={output}")
     assert done.returncode == 0, done.stderr
+    assert "takes no sentences" in done.stderr and "Give word_vectors" in done.stderr
     summary = json.loads(done.stdout)
     assert summary["video"] == "S3D"
     assert summary["licence"] == "CC BY-NC 4.0"
@@ -58,6 +65,51 @@ def test_a_dictionary_is_for_mil_nce_s_only(checkpoint, tmp_path):
     assert "--dictionary is for those of MIL-NCE; leave it out" in done.stderr
 
 
+def test_a_network_with_words_takes_sentences(checkpoint, tmp_path):
+    model = tmp_path / "words.keras"
+    table = read_arrays(checkpoint)["params"]["text_audio_video/text_module/~/embed"]["embeddings"]
+    words = [f"word{index}" for index in range(len(table))]
+    order = np.random.default_rng(0).permutation(len(table))
+    write(tmp_path / "v.bin.gz", [words[row] for row in order], table[order], compressed=True)
+    done = programs.run(
+        *("import_checkpoint", f"--checkpoint={checkpoint}", f"--output={model}"),
+        f"--word_vectors={tmp_path / 'v.bin.gz'}",
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)["words"]
+    assert (found["matched"], found["unmatched"], found["equal"]) == (40, 0, 40)
+    assert "match word vectors: 40/40 words (100%)" in done.stderr
+    loaded = keras.saving.load_model(model)
+    sentences = ["word7, word11!", "The word30"]
+    ids = [[7, 11] + [0] * 14, [30] + [0] * 15]
+    expected = loaded({"text": np.array(ids)})["text"]["vat"].numpy()
+    np.testing.assert_array_equal(loaded.tokenizer(sentences), ids)
+
+    embedded = Extractor(loaded, "text", ["vat"])(np.array(sentences))  # as binaries.embed
+    np.testing.assert_allclose(embedded["vat"], expected, rtol=1e-5, atol=1e-6)
+    unit = expected / np.linalg.norm(expected, axis=1, keepdims=True)
+    found = Embedder.load(model).sentence(sentences[0])["vat"]
+    np.testing.assert_allclose(found, unit[0], rtol=1e-4, atol=1e-6)
+    publishing.export(
+        loaded, tmp_path / "saved", options=publishing.ExportOptions(modalities=("text",))
+    )
+    signature = tf.saved_model.load(str(tmp_path / "saved")).signatures["text"]
+    np.testing.assert_allclose(
+        signature(tf.constant(sentences))["vat"], expected, rtol=1e-4, atol=1e-6
+    )
+
+
+def test_a_wrong_list_of_words_is_one_line(checkpoint, tmp_path):
+    (tmp_path / "words.txt").write_text("a\nb\n\nc\n")
+    done = programs.run_forked(
+        *("import_checkpoint", f"--checkpoint={checkpoint}", f"--output={tmp_path / 'm.keras'}"),
+        f"--vocabulary={tmp_path / 'words.txt'}",
+    )
+    assert done.returncode == 1
+    assert "words.txt, line 3 is empty" in done.stderr
+    assert not list(tmp_path.glob("*.keras"))
+
+
 def test_a_refused_file_is_one_line_and_writes_nothing(tmp_path):
     path, output = tmp_path / "bad.pkl", tmp_path / "out.keras"
     path.write_bytes(b"cposix\nsystem\n(S'ls'\ntR.")
@@ -75,6 +127,14 @@ def test_a_refused_file_is_one_line_and_writes_nothing(tmp_path):
     [
         (["--checkpoint=a.pkl", "--output=a.h5"], "must end in .keras"),
         (["--checkpoint=a.pkl"], "--output is missing"),
+        (
+            ["--checkpoint=a", "--output=a.keras", "--word_vectors=v", "--vocabulary=w"],
+            "one of --word_vectors and --vocabulary",
+        ),
+        (
+            ["--checkpoint=a", "--output=a.keras", "--first_word_id=2"],
+            "--first_word_id is of a --vocabulary",
+        ),
         (["--checkpiont=a.pkl", "--output=a.keras"], "did you mean --checkpoint?"),
     ],
 )

@@ -196,6 +196,15 @@ def test_a_network_without_the_modality_is_refused(network, tmp_path):
         run_benchmark(small_benchmarks.small("voc07_linear"), network, data, options)
 
 
+@pytest.mark.parametrize("name", ["msrvtt_retrieval", "youcook2_retrieval"])
+def test_a_network_without_words_is_refused_before_anything_is_read(name, tmp_path):
+    model = create_model(small_world.model_config())
+    options = Options(tmp_path / "features")
+    with pytest.raises(ValueError, match=r"takes no sentences: .*--word_vectors") as caught:
+        run_benchmark(small_benchmarks.small(name), model, tmp_path / "nothing", options)
+    assert "\n" not in str(caught.value)
+
+
 def test_the_published_C_is_of_the_released_sizes(network, tmp_path):
     data = small_benchmarks.hmdb51(tmp_path / "data")
     options = Options(tmp_path / "features", C="published")

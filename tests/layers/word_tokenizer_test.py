@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import unicodedata
+import zipfile
 
 import keras
 import numpy as np
@@ -66,6 +67,69 @@ def test_bytes_that_are_no_utf8_are_survived():
 def test_a_word_that_stands_twice_is_refused():
     with pytest.raises(ValueError, match="more than once"):
         WordTokenizer(["rabbit", "rabbit"])
+
+
+def naive_ids(sentence, words, word_ids, padding_id, unknown_id, max_words):
+    known = dict(zip(words, word_ids, strict=True))
+    ids = [known.get(word, unknown_id) for word in sentence.split()]
+    return ([one for one in ids if one is not None] + [padding_id] * max_words)[:max_words]
+
+
+@pytest.mark.parametrize(
+    ("word_ids", "padding_id", "unknown_id", "keep_unknown"),
+    [
+        (range(8), 0, None, False),
+        ([7, 3, 2, 9, 9, 60_000, 0, 4], 1, None, False),
+        ([7, 3, 2, 9, 9, 60_000, 0, 4], 1, 5, True),
+        (np.arange(8, dtype=np.int64) + 100, 0, 1, True),
+    ],
+)
+def test_ids_of_a_tables_own_order(word_ids, padding_id, unknown_id, keep_unknown, tmp_path):
+    layer = WordTokenizer(
+        *(WORDS, 5, (), keep_unknown),
+        word_ids=word_ids,
+        padding_id=padding_id,
+        unknown_id=unknown_id,
+    )
+    sentences = ["rabbit glows under 2 猫 flower rabbit", "smells", "", "nothing known", "猫 猫"]
+    left_out = unknown_id if keep_unknown else None
+    expected = [naive_ids(text, WORDS, word_ids, padding_id, left_out, 5) for text in sentences]
+    assert layer.vocabulary_size == max(*word_ids, padding_id, unknown_id or 0) + 1
+    inputs = keras.Input((), dtype="string")
+    keras.Model(inputs, layer(inputs)).save(tmp_path / "tokenizer.keras")
+    loaded = keras.saving.load_model(tmp_path / "tokenizer.keras").layers[-1]
+    for one in (layer, loaded, tf.function(layer)):
+        np.testing.assert_array_equal(one(tf.constant(sentences)), expected)
+    assert loaded.get_config() == layer.get_config()
+    known = layer.knows(layer(sentences)).numpy().tolist()
+    assert known == [True, True, False, False, True]
+
+
+def test_the_usual_ids_leave_no_trace_in_files(tmp_path):
+    layer = WordTokenizer(WORDS)
+    assert {"word_ids", "padding_id", "unknown_id"}.isdisjoint(layer.get_config())
+    sentences = keras.Input((), dtype="string")
+    keras.Model(sentences, layer(sentences)).save(tmp_path / "tokenizer.keras")
+    with zipfile.ZipFile(tmp_path / "tokenizer.keras") as file:
+        assert not [name for name in file.namelist() if "word_ids" in name]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"word_ids": [0, 1]}, r"int64 \[2\]; expected an integer for each of the 8 words"),
+        ({"word_ids": [0.5] * 8}, "float64"),
+        ({"word_ids": [-1, *range(2, 9)]}, "reach from -1"),
+        ({"word_ids": [2**40, *range(2, 9)]}, "expected 0 to"),
+        ({"word_ids": range(8)}, "holds 1, the id of unknown words; give another"),
+        ({"padding_id": -1}, "padding_id is -1"),
+        ({"unknown_id": -3}, "unknown_id is -3"),
+        ({"unknown_id": None, "keep_unknown": True}, "unknown_id is None; give one"),
+    ],
+)
+def test_ids_that_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        WordTokenizer(WORDS, **arguments)
 
 
 def test_odd_words_are_saved_and_read_again(tmp_path):

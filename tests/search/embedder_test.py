@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from mmv_tf.pretrained import create_model
 from mmv_tf.search import Embedder
 from tests import small_world
 
@@ -29,6 +30,17 @@ def test_wrong_pixels_and_samples_are_refused(embedder):
     sound[0, 7] = np.nan
     with pytest.raises(ValueError, match="not finite"):
         embedder.sounds(sound)
+
+
+def test_sentences_for_a_network_without_words_are_refused():
+    embedder = Embedder(create_model(small_world.model_config()), "model.keras")
+    with pytest.raises(ValueError, match=r"takes no sentences: it has a table .*--vocabulary=FILE"):
+        embedder.sentence("a red square")
+    config = small_world.model_config()
+    del config.text
+    embedder = Embedder(create_model(config), "model.keras")
+    with pytest.raises(ValueError, match=r"has towers for video, audio and none for text"):
+        embedder.sentence("a red square")
 
 
 def test_sentences_without_a_known_word_are_refused(embedder):

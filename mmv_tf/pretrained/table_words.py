@@ -1,0 +1,249 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Gives an imported table of word vectors its words: from a list, or from the vectors' own file.
+
+The result is a tokenizer whose ids are the table's rows, so the table stays as it is.
+
+Rows that are no word's: padding takes the row that the words name `<pad>` or `[PAD]`, else row 0 if
+the list begins behind it, else the first row of zeros without a word, else row 0, as the zeros of
+an id array do. If that row is a word's, a sentence of this word alone counts as unknown.
+
+Unknown words take the row named `<unk>` or `[UNK]`, else a second row of zeros, else row 1 if a
+list begins behind it, else the vector that most of the rows without a word hold; there may be none.
+Sentences leave unknown words out all the same: the id is for `WordTokenizer`'s `keep_unknown`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mmv_tf.data.text_files import read_text
+from mmv_tf.layers import WordTokenizer
+from mmv_tf.pretrained.word_rows import find_row_words
+
+logger = logging.getLogger(__name__)
+
+_PADDING_NAMES = ("<pad>", "[pad]")
+_UNKNOWN_NAMES = ("<unk>", "[unk]")
+# Ours: far more than a word list has.
+_MAX_LIST_BYTES = 256 * 2**20
+_SHOWN = 16
+
+
+def read_vocabulary(path: str | os.PathLike[str]) -> list[str]:
+    """Reads a list of words, one a line.
+
+    The file is UTF-8 (or has a byte order mark that says otherwise). Spaces and tabs around a word
+    fall away.
+
+    Raises:
+      ValueError: the file can't be read, holds no word, an empty line or a word twice, or is in
+        another encoding; the message names the line.
+    """
+    name = os.fspath(path)
+    text = read_text(pathlib.Path(path), _MAX_LIST_BYTES).removesuffix("\n")
+    if not text:
+        raise ValueError(f"{name} is empty; expected words, one a line.")
+    return _checked_list([line.strip(" \t") for line in text.split("\n")], f"{name}, line")
+
+
+def words_from_list(
+    table: np.ndarray, words: Sequence[str], first_word_id: int = 0, max_words: int = 16
+) -> tuple[WordTokenizer, dict[str, Any]]:
+    """Makes the tokenizer of a table whose rows' words are known.
+
+    Args:
+      table: float32 [rows, dims].
+      words: of the rows from `first_word_id` on, in their order; at most as many as there are.
+      first_word_id: the first word's row.
+      max_words: see `WordTokenizer`.
+
+    Returns:
+      The tokenizer, and what was found, as plain values.
+
+    Raises:
+      ValueError: a word is empty, stands twice or holds the end of a line; or there are more words
+        than rows.
+    """
+    words = _checked_list(words, "word")
+    rows = len(table)
+    if not 0 <= first_word_id < rows:
+        raise ValueError(
+            f"first_word_id is {first_word_id}; expected a row of the word table, 0 to {rows - 1}."
+        )
+    if first_word_id + len(words) > rows:
+        raise ValueError(
+            f"The vocabulary has {len(words)} words, and the word table {rows - first_word_id} rows"
+            f" from {first_word_id} on; expected at most as many words: give the list that the "
+            "table was made with, and the row of its first word (first_word_id)."
+        )
+    named = {word: first_word_id + index for index, word in enumerate(words)}
+    zeros = np.flatnonzero(~table.any(axis=1)).tolist()
+    leading = list(range(min(first_word_id, 2)))
+    tokenizer = _tokenizer(named, zeros, leading, [], max_words)
+    special = {row for word, row in named.items() if _is_special(word)}
+    matched = len(words) - len(special)
+    details = {"matched": matched, "unmatched": rows - matched, "first_word_id": first_word_id}
+    return tokenizer, {**details, **_specials(tokenizer)}
+
+
+def words_from_vectors(
+    table: np.ndarray, path: str | os.PathLike[str], max_words: int = 16
+) -> tuple[WordTokenizer, dict[str, Any]]:
+    """Makes the tokenizer of a table by the file of word vectors that it was made of.
+
+    See `find_row_words` for which word a row gets.
+
+    Args:
+      table: float32 [rows, dims].
+      path: of a file that `load_word_vectors` reads, of any size.
+      max_words: see `WordTokenizer`.
+
+    Returns:
+      The tokenizer, and what was found, as plain values: rows "matched" and how, rows "unmatched",
+      those of zeros among them, and some of these with what they hold.
+
+    Raises:
+      ValueError: see `find_row_words`.
+      OSError: the file can't be read.
+    """
+    found = find_row_words(table, path)
+    tokenizer = _tokenizer(found.rows, found.zeros, [], found.repeated[:1], max_words)
+    repeated = set(found.repeated)
+    special = {
+        **dict.fromkeys(found.zeros, "zeros"),
+        **{
+            row: f"a vector that {len(repeated)} rows hold" if row in repeated else "another vector"
+            for row in found.unmatched
+        },
+    }
+    return tokenizer, {
+        "matched": sum(found.counts.values()),
+        **found.counts,
+        "unmatched": len(special),
+        "zeros": len(found.zeros),
+        "rows_without_a_word": {str(row): special[row] for row in sorted(special)[:_SHOWN]},
+        **_specials(tokenizer),
+    }
+
+
+def _checked_list(words: Sequence[str], where: str) -> list[str]:
+    first: dict[str, int] = {}
+    for index, word in enumerate(words):
+        place = f"{where} {index + 1}"
+        if type(word) is not str:
+            raise ValueError(f"{place} is {word!r}; expected a string.")
+        if not word.strip(" \t"):
+            raise ValueError(
+                f"{place} is empty; expected a word: every row counts, so name those without a "
+                "word <pad>, <unk> or the like."
+            )
+        if "\n" in word:
+            raise ValueError(f"{place}, {word!r}, holds the end of a line; expected one word.")
+        if word in first:
+            raise ValueError(
+                f"{place} is {word!r} as is {first[word] + 1}; expected each word once: every row "
+                "counts, so name the copy <unused> or the like."
+            )
+        first[word] = index
+    if not first:
+        raise ValueError("The vocabulary holds no word; expected at least one.")
+    return list(first)
+
+
+def _tokenizer(
+    named: Mapping[str, int],
+    zeros: Iterable[int],
+    leading: Sequence[int],
+    repeated: Sequence[int],
+    max_words: int,
+) -> WordTokenizer:
+    """The tokenizer of rows that have names.
+
+    Args:
+      named: words and special names -> rows.
+      zeros: rows of zeros.
+      leading: rows before those of a list: those of padding and of unknown words, as far as there.
+      repeated: a row of the most common vector among those without a word, or nothing.
+      max_words: see `WordTokenizer`.
+    """
+    words = {
+        word: row
+        for word, row in named.items()
+        if word and "\n" not in word and not _is_special(word)
+    }
+    if not words:
+        raise ValueError(f"There are no words but {_listed(named)}; expected the table's words.")
+    taken = set(words.values())
+    special = {word.casefold(): row for word, row in reversed(list(named.items()))}
+    free = [row for row in zeros if row not in taken]
+    named_padding = [special[name] for name in _PADDING_NAMES if name in special]
+    padding = [*named_padding, *leading[:1], *free, 0][0]
+    candidates = (
+        row
+        for row in (
+            *(special[name] for name in _UNKNOWN_NAMES if name in special),
+            *free,
+            *leading[1:],
+            *repeated,
+        )
+        if row != padding and row not in taken
+    )
+    if padding in taken:
+        owner = next(word for word, row in words.items() if row == padding)
+        logger.warning(
+            "Row %d pads short sentences and is the row of %r too, as none is known to be the "
+            "padding's; that word alone counts as unknown. If you know the padding's row, name it "
+            "<pad> in a vocabulary.", padding, owner,
+        )  # fmt: skip
+    words.update(_spoken(words))
+    return WordTokenizer(
+        list(words),
+        max_words,
+        word_ids=list(words.values()),
+        padding_id=padding,
+        unknown_id=next(candidates, None),
+    )
+
+
+def _is_special(word: str) -> bool:
+    return word.casefold() in (*_PADDING_NAMES, *_UNKNOWN_NAMES)
+
+
+def _spoken(words: Mapping[str, int]) -> dict[str, int]:
+    """Forms in which sentences say words that the tokenizer writes differently -> rows.
+
+    Sentences are lower-cased and lose apostrophes, so "Paris" and "don't" could not be said. Where
+    no word has the form itself, the first word that it stands for lends it its row.
+    """
+    listed = list(words)
+    tokenizer = WordTokenizer(listed)
+    split = tokenizer.split(np.array(listed, object))
+    counts = split.row_lengths().numpy()
+    starts = split.row_starts().numpy()
+    forms = split.flat_values.numpy()
+    found: dict[str, int] = {}
+    known = set(tokenizer.vocabulary)
+    for index in np.flatnonzero(counts == 1).tolist():
+        form = forms[starts[index]].decode()
+        if form not in known:
+            found.setdefault(form, words[listed[index]])
+    return found
+
+
+def _specials(tokenizer: WordTokenizer) -> dict[str, Any]:
+    return {
+        "words": len(tokenizer.vocabulary),
+        "padding_id": tokenizer.padding_id,
+        "unknown_id": tokenizer.unknown_id,
+    }
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(repr(word) for word in list(words)[:3]) or "none"
