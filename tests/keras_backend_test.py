@@ -35,6 +35,7 @@ def expected():
     return computed.digests()
 
 
+@pytest.mark.slow
 def test_settings_change_no_number(expected, tmp_path):
     settings = {
         "floatx": "float16",

@@ -12,6 +12,7 @@ from examples.quickstart.steps import Step, StepError, run_steps
 from tests import small_world
 
 
+@pytest.mark.slow  # the programs have quick tests of their own
 def test_the_whole_chain(tmp_path, capfd):
     film, captions, labels = small_world.write_narrated_film(tmp_path)
     job = Job(

@@ -43,6 +43,7 @@ def test_a_network_without_words_is_exported_without_text(program, tmp_path):
 CLIP = np.full([1, 4, 32, 32, 3], np.nan, np.float32)
 
 
+@pytest.mark.slow  # a quick one is of the signatures: options_test
 def test_exports_refuse_wrong_input(program, network, tmp_path):
     done = program(f"--model={network}", f"--output={tmp_path / 'export'}")
     assert done.status == 0, done.stderr

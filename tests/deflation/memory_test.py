@@ -22,8 +22,8 @@ def test_what_a_pass_holds_at_most_is_counted():
         return tf.reduce_sum(tf.nn.conv2d(x, kernel, 1, "SAME"))
 
     once = peak(convolve, inputs)
-    # Some kernels take a copy of the input as scratch space, half of the output here.
-    assert output <= once < 1.75 * output
+    # Some kernels take scratch space: a copy of the input, which is half of the output, and more.
+    assert output <= once < 2 * output
     # What is freed before the next is there does not add up, what is held does.
     assert peak(lambda x: convolve(x) + convolve(2 * x[:, ::-1]), inputs) < 3 * once
     twice = peak(lambda x: tf.concat([x, x], -1), inputs)

@@ -100,6 +100,7 @@ def test_only_the_modalities_asked_for_are_saved(tiny_model, tmp_path):
     assert text + head <= saved < text + head + 10
 
 
+@pytest.mark.slow
 def test_jpeg_frames_are_seen_as_the_reader_shows_them(tiny_model, tmp_path):
     generator = np.random.default_rng(0)
     coarse = generator.integers(0, 256, (2, 3, 6, 8, 3), dtype=np.uint8)
