@@ -286,10 +286,10 @@ def test_a_key_a_full_queue_and_a_graceful_stop(published, servable, requests):
 
         # A request of many rows keeps the only thread busy; five more overfill the queue.
         rows = np.repeat(requests["video"][0]["video"], 200, axis=0)
+        longer = np.repeat(rows, 3, axis=1)  # of more frames, so that it takes seconds
         answers: list = []
 
-        def ask(address, inputs):
-            client = connect(address, "tiny", key)
+        def ask(client, inputs):
             started = time.monotonic()
             try:
                 answers.append((200, client.predict("video", {"video": inputs}), started))
@@ -297,13 +297,16 @@ def test_a_key_a_full_queue_and_a_graceful_stop(published, servable, requests):
                 answers.append((error.status, time.monotonic() - started, started))
             client.close()
 
-        slow = threading.Thread(target=ask, args=(f"grpc://127.0.0.1:{process.grpc}", rows))
+        # Connected beforehand, which takes longer than the long request leaves.
+        grpc_client = connect(f"grpc://127.0.0.1:{process.grpc}", "tiny", key)
+        clients = [connect(address, "tiny", key) for _ in range(12)]
+        slow = threading.Thread(target=ask, args=(grpc_client, longer))
         # A request counts until a moment after its answer: not to take the last one for the long.
         _wait_for_active(process, key, 0)
         slow.start()
         _wait_for_active(process, key, 1)
-        time.sleep(0.3)
-        others = [threading.Thread(target=ask, args=(address, rows[:1])) for _ in range(12)]
+        time.sleep(0.4)  # until it has been unpacked and is with the network
+        others = [threading.Thread(target=ask, args=(client, rows[:1])) for client in clients]
         for thread in others:
             thread.start()
         time.sleep(0.5)
