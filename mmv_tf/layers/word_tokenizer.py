@@ -238,9 +238,9 @@ class WordTokenizer(Layer):
         """Place -> id, int32."""
         ids = self.word_ids
         if ids is None:
-            ids = np.arange(self.lookup.vocabulary_size() - FIRST_WORD_ID) + FIRST_WORD_ID
+            ids = np.arange(FIRST_WORD_ID, self.lookup.vocabulary_size())
         unknown = self.padding_id if self.unknown_id is None else self.unknown_id
-        return np.array([self.padding_id, unknown, *ids], np.int32)
+        return np.concatenate([[self.padding_id, unknown], ids]).astype(np.int32)
 
 
 def _checked_ids(
