@@ -23,7 +23,7 @@ from absl import flags
 
 from mmv_tf import command_line
 from mmv_tf.deflation import deflate, load_image_model
-from mmv_tf.deflation.agreement import static_clips
+from mmv_tf.deflation.agreement import static_features
 from mmv_tf.evaluation.factor_probe import factor_predictions
 from mmv_tf.training import load_model
 
@@ -138,7 +138,7 @@ def main(argv: list[str]) -> None:
         others[path] = _compiled(load_image_model(path).features)
 
     def clip(images: tf.Tensor) -> tf.Tensor:
-        return model({"video": static_clips(images, num_frames)})["video"]["before_head"]
+        return static_features(model, images, num_frames)
 
     print("| pictures (how many, largest class %) | features | right % | points | L1 % |")
     print("|---|---|---|---|---|")

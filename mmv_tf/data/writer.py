@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -317,7 +318,7 @@ def check_shards(
                 raise ValueError(f"{path}: its SHA-256 is not the manifest's; {advice}.")
 
 
-def file_sha256(path: pathlib.Path) -> str:
+def file_sha256(path: str | os.PathLike[str]) -> str:
     """Hexadecimal SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

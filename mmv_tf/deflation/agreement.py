@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -11,6 +13,11 @@ import tensorflow as tf
 def static_clips(images: tf.Tensor, num_frames: int) -> tf.Tensor:
     """[B, H, W, C] -> [B, T, H, W, C], every frame the image."""
     return tf.repeat(images[:, tf.newaxis], num_frames, axis=1)
+
+
+def static_features(model: Any, images: tf.Tensor, num_frames: int) -> tf.Tensor:
+    """A video network's `before_head` of static clips of images [B, H, W, C], [B, d]."""
+    return model({"video": static_clips(images, num_frames)})["video"]["before_head"]
 
 
 def agreement(features: np.ndarray, targets: np.ndarray) -> dict[str, float]:

@@ -23,7 +23,7 @@ import tensorflow as tf
 from mmv_tf import deflation
 from mmv_tf.configuration import write_json
 from mmv_tf.data import narrated_world
-from mmv_tf.deflation.agreement import static_clips
+from mmv_tf.deflation.agreement import static_features
 from mmv_tf.evaluation.factor_probe import factor_probe
 from mmv_tf.evaluation.world_comparison import MODELS_FOLDER
 from mmv_tf.graphs import EmbeddingGraph
@@ -143,7 +143,7 @@ def score(
 
     @tf.function(input_signature=[_images_spec(questions)], autograph=False)
     def inflated(images: tf.Tensor) -> tf.Tensor:
-        return model({"video": static_clips(images, num_frames)})["video"]["before_head"]
+        return static_features(model, images, num_frames)
 
     def probe(features: Callable[[tf.Tensor], tf.Tensor]) -> dict[str, float]:
         found = []

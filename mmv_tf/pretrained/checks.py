@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterable
 
 import numpy as np
@@ -37,9 +35,3 @@ def some(names: Iterable[object], limit: int = 5) -> str:
     listed = [repr(name) for name in names]
     more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
     return (", ".join(listed[:limit]) or "nothing") + more
-
-
-def sha256(path: str | os.PathLike[str]) -> str:
-    """The hexadecimal digest of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,8 +14,9 @@ import ml_collections
 import numpy as np
 
 from mmv_tf import backbones, graphs
+from mmv_tf.data.writer import file_sha256
 from mmv_tf.layers import BatchNorm, Conv3DUnit, InceptionBlock, LogMel, ProjectionHead
-from mmv_tf.pretrained.checks import checked_values, sha256, some
+from mmv_tf.pretrained.checks import checked_values, some
 from mmv_tf.pretrained.pickle_reader import forget_pages, read_arrays
 from mmv_tf.pretrained.presets import create_model
 from mmv_tf.pretrained.table_words import read_vocabulary, words_from_list, words_from_vectors
@@ -131,7 +132,7 @@ def import_haiku_checkpoint(
             "source": SOURCE,
             "licence": LICENCE,
             "file": os.path.basename(os.fspath(path)),
-            "sha256": sha256(path),
+            "sha256": file_sha256(path),
             "unused_arrays": unused,
         }
     )

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from mmv_tf import backbones, graphs
+from mmv_tf.data.writer import file_sha256
 from mmv_tf.layers import Conv3DUnit, InceptionBlock, MilNceTokenizer
-from mmv_tf.pretrained.checks import checked_values, sha256, some
+from mmv_tf.pretrained.checks import checked_values, some
 from mmv_tf.pretrained.pickle_reader import forget_pages
 from mmv_tf.pretrained.torch_reader import read_state_dict
 from mmv_tf.pretrained.word_lists import check_words, read_words
@@ -143,7 +144,7 @@ def import_mil_nce_checkpoint(
             "source": SOURCE,
             "licence": LICENCE,
             "file": os.path.basename(name),
-            "sha256": sha256(path),
+            "sha256": file_sha256(path),
             "unused_arrays": unused,
         }
     )

@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pathlib
+
+from mmv_tf.data.writer import file_sha256
 
 SUMS_FILE = "SHA256SUMS"
 
@@ -14,7 +15,7 @@ SUMS_FILE = "SHA256SUMS"
 def write_checksums(directory: str | os.PathLike[str]) -> None:
     """Writes the sums of all files of a folder, the folders inside too, to `SHA256SUMS`."""
     root = pathlib.Path(directory)
-    lines = [f"{_digest(root / name)}  {name}" for name in _files(root)]
+    lines = [f"{file_sha256(root / name)}  {name}" for name in _files(root)]
     (root / SUMS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -38,7 +39,7 @@ def verify_checksums(directory: str | os.PathLike[str]) -> None:
     wrong += [
         f"{name} was changed"
         for name in sorted(there & set(listed))
-        if listed[name] != _digest(root / name)
+        if listed[name] != file_sha256(root / name)
     ]
     if wrong:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
@@ -51,8 +52,3 @@ def _files(root: pathlib.Path) -> list[str]:
         for path in root.rglob("*")
         if path.is_file() and path != root / SUMS_FILE
     )
-
-
-def _digest(path: pathlib.Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

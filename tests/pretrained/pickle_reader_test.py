@@ -53,16 +53,6 @@ def check(read, expected=TREE):
             assert not read[key].flags.writeable
 
 
-@pytest.fixture
-def file(tmp_path):
-    def write(data):
-        path = tmp_path / "checkpoint.pkl"
-        path.write_bytes(data)
-        return path
-
-    return write
-
-
 @contextlib.contextmanager
 def more_memory():
     """Yields a function that tells how many MiB more there were within, at most."""

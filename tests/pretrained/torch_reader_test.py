@@ -32,16 +32,6 @@ STATE = collections.OrderedDict(
 MAKE = pytest.mark.parametrize("form", FORMATS)
 
 
-@pytest.fixture
-def file(tmp_path):
-    def write(data):
-        path = tmp_path / "checkpoint.pth"
-        path.write_bytes(data)
-        return path
-
-    return write
-
-
 def check(read, expected=STATE):
     assert list(read) == list(expected)
     for name, array in expected.items():
