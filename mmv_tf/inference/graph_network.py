@@ -1,0 +1,173 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Our own networks, deflated ones included, behind the interface of `Network`."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mmv_tf.deflation import ImageEncoder
+from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.inference.network import (
+    AUDIO,
+    IMAGE,
+    LOG_MEL,
+    MODALITY_OF,
+    TEXT,
+    VIDEO,
+    WORD_IDS,
+    Network,
+    Settings,
+)
+
+
+class GraphNetwork(Network):
+    """An `EmbeddingGraph`, an `ImageEncoder`, or both: a network and what deflation made of it.
+
+    Args:
+      model: the network, if there is one.
+      image_model: the deflated network, if there is one.
+
+    Attributes:
+      model, image_model: as given.
+    """
+
+    def __init__(
+        self, model: EmbeddingGraph | None = None, image_model: ImageEncoder | None = None
+    ):
+        super().__init__()
+        self.model = model
+        self.image_model = image_model
+        metadata = dict(getattr(image_model, "metadata", {}))
+        log_mel = None
+        modalities: tuple[str, ...] = () if image_model is None else (IMAGE,)
+        if model is not None:
+            metadata |= model.metadata
+            log_mel = model.log_mel
+            modalities = (*model.modalities, *modalities)
+        self.modalities = modalities
+        self.settings = Settings(
+            num_frames=metadata.get("num_frames"),
+            frame_rate=metadata.get("frame_rate"),
+            size=metadata.get("size"),
+            square_crop=bool(metadata.get("square_crop", True)),
+            sample_rate=None if log_mel is None else log_mel.sample_rate,
+        )
+
+    def dims(self, modality: str) -> dict[str, int]:
+        """See `Network.dims`."""
+        self.require(modality)
+        if modality == IMAGE:
+            outputs = _network(self.image_model).network.output
+            if not isinstance(outputs, Mapping):
+                return {"before_head": int(outputs.shape[-1])}
+            order = _order(self.model, tuple(outputs))
+            return {name: int(outputs[name].shape[-1]) for name in order}
+        model = _network(self.model)
+        tower = model.backbone(modality)
+        found = {"before_head": tower.feature_dim}
+        if modality == AUDIO:
+            found["last_conv"] = tower.feature_dim
+        return found | {space: head.dim for space, head, _ in model.chain(modality)}
+
+    def require(self, modality: str) -> None:
+        """See `Network.require`; for sentences and sounds, what turns them into input is needed."""
+        if modality == IMAGE and self.image_model is None:
+            raise ValueError(
+                f"This network takes {', '.join(self.modalities)}, not image; deflate the network "
+                "first (binaries.deflate) and give that file."
+            )
+        super().require(modality)
+
+    def compute(self, kind: str, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `Network.compute`."""
+        self.require(MODALITY_OF.get(kind, kind))
+        if kind == IMAGE:
+            image_model: Any = self.image_model
+            outputs = image_model(inputs)
+            return outputs if isinstance(outputs, Mapping) else {"before_head": outputs}
+        model: Any = self.model
+        if kind == TEXT:
+            inputs = model.sentence_tokenizer()(inputs)
+        if kind == AUDIO:
+            inputs = self._log_mel()(inputs)
+        if kind in (AUDIO, LOG_MEL):
+            return _audio_features(model, inputs)
+        modality = MODALITY_OF.get(kind, kind)
+        return model({modality: inputs}, training=False)[modality]
+
+    def known(self, sentences: Sequence[str]) -> np.ndarray:
+        """See `Network.known`."""
+        tokenizer = _network(self.model).sentence_tokenizer()
+        return tokenizer.knows(tokenizer(list(sentences))).numpy()
+
+    @property
+    def fingerprint(self) -> str:
+        """See `Network.fingerprint`."""
+        models = [model for model in (self.model, self.image_model) if model is not None]
+        hashes = [model_hash(model) for model in models]
+        return (
+            hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+        )
+
+    def _log_mel(self) -> Any:
+        log_mel = _network(self.model).log_mel
+        if log_mel is None:
+            raise ValueError("The network has no log_mel layer to turn sound into its input.")
+        return log_mel
+
+
+def model_hash(model: keras.Model) -> str:
+    """SHA-256 of all that a network computes with: settings, weights, vocabulary."""
+    digest = hashlib.sha256()
+    config = copy.deepcopy(model.get_config())
+    config.pop("name", None)
+    for name in ("log_mel", "tokenizer"):
+        # There once the layer has been called; it says nothing.
+        if isinstance(config.get(name), dict):
+            config[name].pop("build_config", None)
+    digest.update(json.dumps(config, sort_keys=True, default=str).encode())
+    for weight in model.weights:
+        value = np.ascontiguousarray(weight.numpy())
+        digest.update(f"{value.dtype}{value.shape}".encode())
+        digest.update(value.tobytes())
+    tokenizer = getattr(model, "tokenizer", None)
+    if tokenizer is not None:
+        digest.update("\n".join(tokenizer.vocabulary).encode())
+        word_ids = getattr(tokenizer, "word_ids", None)
+        if word_ids is not None:
+            digest.update(word_ids.tobytes())
+    return digest.hexdigest()
+
+
+def _audio_features(model: EmbeddingGraph, log_mel: tf.Tensor) -> dict[str, tf.Tensor]:
+    """All features of [B, frames, bins, 1]; "last_conv" is averaged over time and frequency."""
+    endpoints = model.audio(log_mel, training=False, return_endpoints=True)
+    features = endpoints["embedding"]
+    found = {
+        "before_head": features,
+        "last_conv": tf.reduce_mean(endpoints["last_conv"], [1, 2]),
+        **model.project(AUDIO, features, training=False, valid=None),
+    }
+    return {name: tf.cast(value, tf.float32) for name, value in found.items()}
+
+
+def _order(model: EmbeddingGraph | None, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names with spaces finest first, where there is a video network to know that from."""
+    spaces = ("va", "vt", "vat") if model is None else model.spaces(VIDEO)
+    place = {name: index for index, name in enumerate(("before_head", *spaces))}
+    return tuple(sorted(names, key=lambda name: place.get(name, len(place))))
+
+
+def _network(model: Any) -> Any:
+    if model is None:
+        raise ValueError("This is a network of images alone; give the video network for this.")
+    return model

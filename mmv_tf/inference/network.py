@@ -1,0 +1,225 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""One interface to the networks that embed media, and the one place that runs them in batches."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+# Kinds of input. LOG_MEL and WORD_IDS are what the towers themselves take, AUDIO and TEXT what
+# users have.
+VIDEO, IMAGE, AUDIO, TEXT, LOG_MEL, WORD_IDS = KINDS = (
+    "video", "image", "audio", "text", "log_mel", "word_ids",
+)  # fmt: skip
+# Features that are not a space in which modalities are compared.
+REPRESENTATIONS = ("before_head", "last_conv")
+MODALITY_OF = {LOG_MEL: AUDIO, WORD_IDS: TEXT}
+
+# Ours: inputs of one call. Smaller rests are cut into powers of two, so that a runtime that
+# prepares kernels by batch size meets few of them, and nothing is computed for padding.
+BATCH = 16
+_BATCH_TEXT = 256  # ours
+# Ours: frame sizes or lengths of one kind with a trace of their own; more share a general one.
+_MOST_SHAPES = 4
+_FREE: dict[str, list[int | None]] = {
+    VIDEO: [None, None, None, None, 3],
+    IMAGE: [None, None, None, 3],
+    AUDIO: [None, None],
+    TEXT: [None],
+    LOG_MEL: [None, None, None, 1],
+    WORD_IDS: [None, None],
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a network was trained to see and hear; None for what it does not tell.
+
+    Attributes:
+      num_frames: in a clip.
+      frame_rate: of a clip, Hz.
+      size: height and width of a frame, pixels.
+      square_crop: cut wide frames at the sides instead of squeezing them.
+      sample_rate: of waveforms, Hz; None without an audio tower.
+    """
+
+    num_frames: int | None = None
+    frame_rate: float | None = None
+    size: int | None = None
+    square_crop: bool = True
+    sample_rate: int | None = None
+
+
+class Network(abc.ABC):
+    """A trained network: modalities, spaces, and a function from inputs to embeddings.
+
+    Attributes:
+      modalities: those it takes, of "video", "image", "audio" and "text".
+      settings: see `Settings`.
+    """
+
+    modalities: tuple[str, ...]
+    settings: Settings
+
+    def __init__(self) -> None:
+        self._functions: dict[tuple[str, tf.DType, tuple[int | None, ...]], Callable[..., Any]] = {}
+
+    @abc.abstractmethod
+    def dims(self, modality: str) -> dict[str, int]:
+        """Size of each feature of a modality: "before_head", "last_conv" where there is one, and
+        the spaces, finest first."""
+
+    @abc.abstractmethod
+    def compute(self, kind: str, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Features of a batch, float32 [B, dim] each; may be traced.
+
+        Args:
+          kind: one of `KINDS`.
+          inputs: video float32 [B, T, H, W, 3] in [0, 1], image float32 [B, H, W, 3] in [0, 1],
+            audio float32 [B, samples] in [-1, 1], text string [B], log_mel float32
+            [B, frames, bins, 1], word_ids int32 [B, words].
+
+        Raises:
+          ValueError: if the network takes no such input.
+        """
+
+    @abc.abstractmethod
+    def known(self, sentences: Sequence[str]) -> np.ndarray:
+        """Whether each sentence holds a word that the network knows, booleans [N].
+
+        A network that does not tell says so of all of them.
+        """
+
+    @property
+    @abc.abstractmethod
+    def fingerprint(self) -> str:
+        """Hexadecimal SHA-256 of all that the network computes with."""
+
+    def spaces(self, modality: str) -> tuple[str, ...]:
+        """The spaces that a modality reaches, finest first."""
+        return tuple(name for name in self.dims(modality) if name not in REPRESENTATIONS)
+
+    def require(self, modality: str) -> None:
+        """Checks that the network takes a modality.
+
+        Raises:
+          ValueError: it does not; the message says what it takes.
+        """
+        if modality not in self.modalities:
+            raise ValueError(
+                f"This network takes {', '.join(self.modalities)}, not {modality}; use one that "
+                f"was trained with {modality}."
+            )
+
+    def common_space(self, first: str, second: str) -> str:
+        """The space in which two modalities are compared, the finer one where there are two.
+
+        Raises:
+          ValueError: there is none.
+        """
+        self.require(first)
+        self.require(second)
+        reached = self.spaces(second)
+        for space in self.spaces(first):
+            if space in reached:
+                return space
+        raise ValueError(f"This network compares no {first} with {second}: they share no space.")
+
+    def run(
+        self, kind: str, inputs: np.ndarray | tf.Tensor, batch_size: int | None = None
+    ) -> dict[str, np.ndarray]:
+        """Features of any number of inputs, float32 [N, dim] each.
+
+        Args:
+          kind: one of `KINDS`.
+          inputs: as `compute` takes them; pixels may be uint8 from 0 to 255.
+          batch_size: inputs of one call at most.
+
+        Raises:
+          ValueError: the network takes no such input, or a feature is not finite.
+        """
+        self.require(MODALITY_OF.get(kind, kind))
+        most = batch_size or (_BATCH_TEXT if kind in (TEXT, WORD_IDS) else BATCH)
+        inputs = _as_text(inputs) if kind == TEXT else inputs
+        function = self._function(kind, tf.as_dtype(inputs.dtype), tuple(inputs.shape[1:]))
+        parts = [
+            function(tf.convert_to_tensor(inputs[piece])) for piece in pieces(len(inputs), most)
+        ]
+        if not parts:
+            return {
+                name: np.zeros([0, dim], np.float32)
+                for name, dim in self.dims(MODALITY_OF.get(kind, kind)).items()
+            }
+        found = {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
+        for name, values in found.items():
+            if not np.isfinite(values).all():
+                raise ValueError(f"The network's {kind}/{name} is not finite; use another network.")
+        return found
+
+    def _function(self, kind: str, dtype: tf.DType, shape: tuple[int | None, ...]) -> Any:
+        """Traced once for a size of frames or sounds, whatever the batch size."""
+        if kind == AUDIO:
+            shape = (None,)
+        key = kind, dtype, shape
+        if key not in self._functions:
+            if sum(one == kind for one, _, _ in self._functions) >= _MOST_SHAPES:
+                shape = tuple(_FREE[kind][1:])
+                key = kind, dtype, shape
+        if key not in self._functions:
+
+            def function(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+                if inputs.dtype == tf.uint8:
+                    inputs = tf.cast(inputs, tf.float32) / 255.0
+                return self.compute(kind, inputs)
+
+            spec = tf.TensorSpec([None, *shape], dtype)
+            self._functions[key] = tf.function(function, autograph=False, input_signature=[spec])
+        return self._functions[key]
+
+
+def pieces(count: int, most: int) -> Iterator[slice]:
+    """Slices of at most `most` rows; the rest in powers of two, large ones first."""
+    start = 0
+    while start < count:
+        size = most if count - start >= most else 1 << ((count - start).bit_length() - 1)
+        yield slice(start, start + size)
+        start += size
+
+
+def similarity(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Cosines between two results of an encoder, in the finest space that both have.
+
+    Args:
+      first, second: space -> float [N, D] and [M, D].
+
+    Returns:
+      float32 [N, M].
+
+    Raises:
+      ValueError: they share no space.
+    """
+    for space in first:
+        if space in second and space not in REPRESENTATIONS:
+            return unit(first[space]) @ unit(second[space]).T
+    raise ValueError(
+        f"There is no space in which these can be compared: one has {', '.join(first)}, the other "
+        f"{', '.join(second)}."
+    )
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors [..., D] of length 1, float32; zero vectors stay zero."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return (vectors / np.maximum(length, 1e-12)).astype(np.float32)
+
+
+def _as_text(sentences: Any) -> np.ndarray:
+    """Strings as UTF-8 in an array that TensorFlow takes."""
+    encode = [text if isinstance(text, bytes) else str(text).encode() for text in sentences]
+    return np.array(encode, object)
