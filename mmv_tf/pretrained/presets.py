@@ -15,6 +15,7 @@ import numpy as np
 
 from mmv_tf import backbones, graphs
 from mmv_tf.graphs import MODALITIES
+from mmv_tf.graphs.precision import DTYPES
 from mmv_tf.layers import LogMel, WordTokenizer
 
 _GRAPHS = {
@@ -31,7 +32,6 @@ _RELEASED_VIDEO: dict[str, dict[str, Any]] = {
     "tsm50x2": {"backbone": "tsm_resnet", "depth": 50, "width": 2},
 }
 _SECTIONS = ("graph", "video", "audio", "text", "log_mel", "metadata", "dtype")
-DTYPES = ("float32", "mixed_bfloat16", "bfloat16", "mixed_float16")
 PRESETS = tuple(f"{video}_{graph}" for video in _RELEASED_VIDEO for graph in _GRAPHS)
 
 
