@@ -1,5 +1,7 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
 from mmv_tf.inference.graph_network import GraphNetwork as GraphNetwork
+from mmv_tf.inference.module_network import ModuleNetwork as ModuleNetwork
+from mmv_tf.inference.module_network import is_module as is_module
 from mmv_tf.inference.network import Network as Network
 from mmv_tf.inference.network import Settings as Settings
