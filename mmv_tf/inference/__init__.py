@@ -6,6 +6,8 @@ from mmv_tf.inference.graph_network import model_hash as model_hash
 from mmv_tf.inference.loading import as_encoder as as_encoder
 from mmv_tf.inference.loading import load_encoder as load_encoder
 from mmv_tf.inference.loading import open_model as open_model
+from mmv_tf.inference.module_network import ModuleNetwork as ModuleNetwork
+from mmv_tf.inference.module_network import is_module as is_module
 from mmv_tf.inference.network import Network as Network
 from mmv_tf.inference.network import Settings as Settings
 from mmv_tf.inference.network import similarity as similarity

@@ -85,8 +85,8 @@ def define_network_flags(
     flags.DEFINE_string(
         "vocabulary",
         None,
-        "For a released checkpoint: its words, a file with a word a line, the word vectors that its "
-        "table was made of (.bin, .vec, .gz), or its TF-Hub module's folder.",
+        "For a released checkpoint: its words, a file with a word a line, the word vectors that "
+        "its table was made of (.bin, .vec, .gz), or its TF-Hub module's folder.",
         flag_values=values,
     )
     if image_model:

@@ -19,7 +19,7 @@ from mmv_tf.graphs.precision import in_precision
 from mmv_tf.inference.encoder import Encoder, with_settings
 from mmv_tf.inference.graph_network import GraphNetwork
 from mmv_tf.inference.module_network import ModuleNetwork, is_module
-from mmv_tf.inference.network import Network
+from mmv_tf.inference.network import Network, Settings
 from mmv_tf.training import load_model
 
 Path = str | os.PathLike[str]
@@ -120,13 +120,13 @@ def find_network(source: Path) -> pathlib.Path:
     Raises:
       ValueError: there is nothing there, and it is no published name.
     """
-    path = pathlib.Path(source)
-    if path.exists():
-        return path
-    name = os.fspath(source)
-    if pretrained.is_published(name):
-        return pretrained.fetch(name)
-    raise ValueError(f"There is no network at {name}{pretrained.nearest_published(name)}.")
+    path = pretrained.local_path(source)
+    if not path.exists():
+        raise ValueError(
+            f"There is no network at {os.fspath(source)}; give a path, or one of the names in "
+            "mmv_tf.pretrained.registry()."
+        )
+    return path
 
 
 def _module(
@@ -143,9 +143,8 @@ def _module(
             raise ValueError(
                 f"{path} is a SavedModel, which computes as it was published; leave {name} out."
             )
-    network = ModuleNetwork(path)
-    network.settings = with_settings(network.settings, settings)
-    return network
+    with_settings(Settings(), settings)  # for its check of the names
+    return ModuleNetwork(path, **dict(settings or {}))
 
 
 def _imported(path: pathlib.Path, vocabulary: Any) -> EmbeddingGraph:

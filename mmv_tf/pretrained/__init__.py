@@ -11,11 +11,3 @@ from mmv_tf.pretrained.table_words import words_from_vectors as words_from_vecto
 from mmv_tf.pretrained.torch_reader import is_torch_file as is_torch_file
 from mmv_tf.pretrained.torch_reader import read_state_dict as read_state_dict
 from mmv_tf.pretrained.word_vectors import load_word_vectors as load_word_vectors
-
-
-def is_published(name):
-    return False
-
-
-def nearest_published(name):
-    return ""

@@ -75,6 +75,8 @@ def make_contract(
             },
         }
     trained_at = {
-        key: metadata[key] for key in ("num_frames", "frame_rate", "size") if key in metadata
+        key: metadata[key]
+        for key in ("num_frames", "frame_rate", "size", "square_crop")
+        if key in metadata
     }
     return {"version": 1, "trained_at": trained_at, "signatures": described}

@@ -1,0 +1,79 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of modules: from the input contract of an export, or a table of the published ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from mmv_tf.inference.network import AUDIO, Settings
+from mmv_tf.publishing import CONTRACT_FILE
+
+_MAX_CONTRACT_BYTES = 1 << 20  # ours
+
+
+@dataclasses.dataclass(frozen=True)
+class _Published:
+    """A published family of modules: dimensions of its video outputs, and how it was trained."""
+
+    dims: Mapping[str, tuple[int, ...]]
+    settings: Settings
+
+
+# Clips, rates and sizes: the model cards of deepmind/mmv, and MIL-NCE's paper (arXiv 1912.06430).
+_PUBLISHED = (
+    _Published(
+        {"before_head": (1024, 2048, 4096), "va": (512,), "vat": (256,)},
+        Settings(num_frames=32, frame_rate=10.0, size=200, sample_rate=48_000),
+    ),
+    _Published(
+        {"mixed_5c": (1024,), "video_embedding": (512,)},
+        Settings(num_frames=32, frame_rate=10.0, size=200),
+    ),
+)
+
+
+def published_settings(dims: Mapping[str, int | None]) -> Settings:
+    """Settings of the published module whose video outputs these are; unknown of all others.
+
+    Args:
+      dims: the module's outputs for video -> their sizes, None where its graph doesn't tell.
+    """
+    for published in _PUBLISHED:
+        if set(dims) == set(published.dims) and all(
+            dims[name] in (*sizes, None) for name, sizes in published.dims.items()
+        ):
+            return published.settings
+    return Settings()
+
+
+def contract_settings(folder: pathlib.Path) -> Settings | None:
+    """What an exported network tells of its settings; None without an input contract.
+
+    Raises:
+      ValueError: the contract is damaged.
+    """
+    path = folder / CONTRACT_FILE
+    if not path.is_file():
+        return None
+    try:
+        if path.stat().st_size > _MAX_CONTRACT_BYTES:
+            raise ValueError("it is too large")
+        contract = json.loads(path.read_text(encoding="utf-8"))
+        told: dict[str, Any] = dict(contract["trained_at"])
+        if AUDIO in contract["signatures"]:
+            told["sample_rate"] = contract["signatures"][AUDIO]["input"].get("sample_rate")
+        names = [field.name for field in dataclasses.fields(Settings)]
+        told = {name: told[name] for name in names if told.get(name) is not None}
+        for name, value in told.items():
+            if not isinstance(value, int | float) or value < 0:
+                raise ValueError(f"{name} is {value!r}")
+        return Settings(**told)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path} is no input contract ({error}); export the network again."
+        ) from error

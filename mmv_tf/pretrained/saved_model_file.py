@@ -1,0 +1,117 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Reads the file of a SavedModel: TF2's, and the TF1 format of TF-Hub with several graphs."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+SAVED_MODEL_FILE = "saved_model.pb"
+# Ours: far more than the graph of a published network; its weights stand in files of their own.
+_MAX_BYTES = 1 << 30
+
+
+def find_saved_model(path: str | os.PathLike[str]) -> pathlib.Path | None:
+    """The folder of a SavedModel: `path`, or the newest of the numbered versions in it.
+
+    Returns:
+      None if there is none.
+    """
+    root = pathlib.Path(path)
+    if (root / SAVED_MODEL_FILE).is_file():
+        return root
+    versions = [
+        folder
+        for folder in (root.iterdir() if root.is_dir() else ())
+        if folder.name.isdecimal() and (folder / SAVED_MODEL_FILE).is_file()
+    ]
+    return max(versions, key=lambda folder: int(folder.name), default=None)
+
+
+def read_saved_model(directory: str | os.PathLike[str]) -> saved_model_pb2.SavedModel:
+    """Reads the graphs of a SavedModel; nothing is executed.
+
+    Raises:
+      ValueError: there is no SavedModel, it is damaged or too large, or an asset of it lies outside
+        of the folder.
+    """
+    folder = find_saved_model(directory)
+    if folder is None:
+        raise ValueError(
+            f"{os.fspath(directory)} holds no {SAVED_MODEL_FILE}; give the folder of a SavedModel: "
+            "an unpacked TF-Hub module, or what binaries.export wrote."
+        )
+    path = folder / SAVED_MODEL_FILE
+    size = path.stat().st_size
+    if not 0 < size <= _MAX_BYTES:
+        raise ValueError(f"{path} has {size} bytes; expected a SavedModel of up to {_MAX_BYTES}.")
+    try:
+        saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    except (DecodeError, OSError) as error:
+        raise ValueError(
+            f"{path} is damaged or no SavedModel ({error}); get the module anew."
+        ) from error
+    if not saved.meta_graphs:
+        raise ValueError(f"{path} holds no graph; get the module anew.")
+    for graph in saved.meta_graphs:
+        for name in assets(graph).values():
+            asset_path(folder, name)
+    return saved
+
+
+def inference_graph(saved: saved_model_pb2.SavedModel) -> meta_graph_pb2.MetaGraphDef:
+    """The graph to embed with, of those that a SavedModel holds.
+
+    A TF1 module of TF-Hub has one without tags, and one with the tag "train", whose batch norms use
+    the batch's own statistics.
+
+    Raises:
+      ValueError: all are for training.
+    """
+    found = [graph for graph in saved.meta_graphs if "train" not in graph.meta_info_def.tags]
+    if not found:
+        raise ValueError(
+            'The SavedModel holds no graph but one for training (tags {"train"}); get the module '
+            "with its graph for inference."
+        )
+    # No tags before "serve", and that before "serve" with "tpu" or "gpu".
+    return min(found, key=lambda graph: len(set(graph.meta_info_def.tags)))
+
+
+def load_tags(saved: saved_model_pb2.SavedModel) -> list[str] | None:
+    """The tags under which `tf.saved_model.load` finds the graph of `inference_graph`."""
+    graph = inference_graph(saved)
+    return None if len(saved.meta_graphs) == 1 else list(graph.meta_info_def.tags)
+
+
+def assets(graph: meta_graph_pb2.MetaGraphDef) -> dict[str, str]:
+    """Tensor -> the name of the asset file whose path it holds."""
+    found = list(graph.asset_file_def)
+    # TF1's builder puts them here.
+    for packed in graph.collection_def[tf.saved_model.ASSETS_KEY].any_list.value:
+        asset = meta_graph_pb2.AssetFileDef()
+        packed.Unpack(asset)
+        found.append(asset)
+    return {asset.tensor_info.name: asset.filename for asset in found}
+
+
+def asset_path(folder: pathlib.Path, name: str) -> pathlib.Path:
+    """The file of an asset.
+
+    Raises:
+      ValueError: its name leads out of the folder of assets, or there is no such file.
+    """
+    relative = pathlib.PurePosixPath(name)
+    if relative.is_absolute() or ".." in relative.parts or not relative.parts or "\\" in name:
+        raise ValueError(
+            f"{folder} names the asset {name!r}, which lies outside of it; use another module."
+        )
+    path = folder / "assets" / relative
+    if not path.is_file():
+        raise ValueError(f"{folder} lacks its asset {name!r}; get the module anew.")
+    return path
