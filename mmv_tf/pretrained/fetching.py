@@ -21,6 +21,7 @@ import fcntl
 import os
 import pathlib
 import sys
+import textwrap
 from collections.abc import Iterator
 
 from mmv_tf.pretrained import downloading, published, records
@@ -144,7 +145,7 @@ def _download_file(
         raise FetchError(f"{entry.name}: {entry.notes}; get a copy and {remedy}.")
     first = records.read_record(record_path)
     part = path.with_name(f"{path.name}.part")
-    _announce(entry, address, path)
+    _announce(entry, address, str(path))
     downloading.download(downloading.Source(address, entry.name, remedy, entry.size_bytes), part)
     made = records.make_record(address, part.parent, [part.name])
     record = records.Record(address, made.root, {path.name: made.files[part.name]})
@@ -219,11 +220,11 @@ def _download_module(entry: Published, handle: str, directory: pathlib.Path) -> 
             f"{entry.name} is downloaded by kagglehub, which is not installed: pip install "
             f"'mmv_tf[kaggle]'; or {remedy}."
         ) from error
-    _announce(entry, f"{entry.page}", directory)
+    _announce(entry, f"{entry.page}", "kagglehub's cache")
     try:
         root = pathlib.Path(kagglehub.model_download(handle))
     except Exception as error:  # kagglehub's own errors share no base class
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = textwrap.shorten(str(error), 200) or type(error).__name__
         raise FetchError(
             f"{entry.name}: kagglehub can't download {handle} ({reason}). Check the network and "
             f"run the same command again; or {remedy}."
@@ -275,9 +276,11 @@ def _explained(entry: Published, directory: pathlib.Path) -> Iterator[None]:
         ) from error
 
 
-def _announce(entry: Published, address: str, path: pathlib.Path) -> None:
+def _announce(entry: Published, address: str, target: str) -> None:
     license_words = entry.license or f"see {entry.page}"
-    _say(f"{entry.name}: downloading {address} to {path}. License of the weights: {license_words}.")
+    _say(
+        f"{entry.name}: downloading {address} to {target}. License of the weights: {license_words}."
+    )
 
 
 def _say(message: str) -> None:

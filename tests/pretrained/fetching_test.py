@@ -16,10 +16,12 @@ import pathlib
 import random
 import shutil
 import signal
+import ssl
 import sys
 import threading
 import time
 import types
+import urllib.error
 from collections.abc import Callable
 
 import google_crc32c
@@ -251,6 +253,16 @@ def test_no_network(server, tmp_path):
     message = error_of(lambda: fetch(NAME, tmp_path))
     assert "can't be reached (Connection refused)" in message
     assert f"place the file by hand as {tmp_path / NAME / FILE}" in message
+
+
+def test_a_certificate_that_is_not_trusted(server, tmp_path, monkeypatch):
+    class Opener:
+        def open(self, request, timeout):
+            raise urllib.error.URLError(ssl.SSLCertVerificationError(1, "self-signed certificate"))
+
+    monkeypatch.setattr(downloading, "make_opener", lambda address: Opener())
+    message = error_of(lambda: fetch(NAME, tmp_path))
+    assert "is not trusted (self-signed certificate). Set SSL_CERT_FILE" in message
 
 
 # --- The disk -------------------------------------------------------------------------------------
