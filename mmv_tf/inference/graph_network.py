@@ -100,7 +100,7 @@ class GraphNetwork(Network):
         if kind == IMAGE:
             image_model: Any = self.image_model
             outputs = image_model(inputs)
-            return outputs if isinstance(outputs, Mapping) else {"before_head": outputs}
+            return dict(outputs) if isinstance(outputs, Mapping) else {"before_head": outputs}
         model: Any = self.model
         if kind == TEXT:
             inputs = model.sentence_tokenizer()(inputs)
@@ -155,7 +155,7 @@ def model_hash(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def _audio_features(model: EmbeddingGraph, log_mel: tf.Tensor) -> dict[str, tf.Tensor]:
+def _audio_features(model: Any, log_mel: tf.Tensor) -> dict[str, tf.Tensor]:
     """All features of [B, frames, bins, 1]; "last_conv" is averaged over time and frequency."""
     endpoints = model.audio(log_mel, training=False, return_endpoints=True)
     features = endpoints["embedding"]

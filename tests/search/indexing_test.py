@@ -46,8 +46,8 @@ def naive_vision(embedder, path, start):
 def naive_sound(embedder, path, start):
     windows = embedder.windows
     sound = media.read_waveform(path, start, start + windows.seconds, windows.sample_rate)
-    log_mel = embedder.model.log_mel(sound[np.newaxis])
-    return embedder.model({"audio": log_mel}, training=False)["audio"]
+    log_mel = embedder.encoder.network.model.log_mel(sound[np.newaxis])
+    return embedder.encoder.network.model({"audio": log_mel}, training=False)["audio"]
 
 
 def test_every_window_has_its_own_embeddings(library):
@@ -283,7 +283,7 @@ def test_what_can_be_compared(embedder):
 def test_a_network_that_does_not_say_how_it_sees_is_refused():
     model = small_world.tiny_model()
     del model.metadata["frame_rate"]
-    with pytest.raises(ValueError, match="does not tell its frame_rate, .* settings="):
+    with pytest.raises(ValueError, match=r"does not tell its frame_rate, .* settings="):
         Embedder(model, "x")
 
 
