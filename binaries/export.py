@@ -17,16 +17,11 @@ import pathlib
 from absl import flags
 
 from mmv_tf import command_line
-from mmv_tf.deflation import load_image_model
-from mmv_tf.graphs.precision import in_precision
 from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.publishing import CardDetails, ExportOptions, export, portable
 from mmv_tf.publishing.options import MODALITIES, WEIGHT_TYPES
 
-define_network_flags(settings=False)
-_IMAGE_MODEL = flags.DEFINE_string(
-    "image_model", None, "Its deflated network, for the image signature; left out without."
-)
+define_network_flags(image_model=True, settings=False)
 _OUTPUT = flags.DEFINE_string("output", None, "The folder to write.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a SavedModel that is there.")
 _VERSION = flags.DEFINE_integer(
@@ -80,11 +75,7 @@ def main(argv: list[str]) -> None:
         checked=_CHECKED.value,
     )
     details = CardDetails(_TITLE.value, _DATA.value, _LICENCE.value, tuple(_RESULTS.value))
-    network = network_flags()
-    model = network.open_model()
-    image_model = load_image_model(_IMAGE_MODEL.value) if _IMAGE_MODEL.value else None
-    if image_model is not None and "dtype" in network.options:
-        image_model = in_precision(image_model, network.options["dtype"])
+    model, image_model = network_flags().open_models()
     names = export(
         model,
         _OUTPUT.value,

@@ -32,6 +32,7 @@ def write_film(
     gop: int = 12,
     offset: float = 0.0,
     sound_seconds: float | None = None,
+    tint: tuple[float, float, float] = (1.0, 1.0, 1.0),
 ) -> pathlib.Path:
     """Writes a film and returns its path.
 
@@ -49,6 +50,7 @@ def write_film(
       rotation: degrees counter-clockwise that a player shall turn the picture by.
       offset: seconds added to all timestamps, as in a recording cut out of a longer one.
       sound_seconds: of the sound, if it is not as long as the picture.
+      tint: what red, green and blue are multiplied by.
     """
     path = pathlib.Path(path)
     times = frame_times or [n / frame_rate for n in range(round(seconds * frame_rate))]
@@ -73,6 +75,7 @@ def write_film(
             for column, digit in enumerate(divmod(number % 120, 10)):
                 half = slice(column * width // 2, (column + 1) * width // 2)
                 picture[height // 2 :, half] = 10 + _GREY_STEP * digit
+            picture = (picture * np.array(tint)).astype(np.uint8)
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = round((time + offset) / base), base
             container.mux(video.encode(frame))

@@ -35,13 +35,40 @@ class NetworkFlags:
         return load_encoder(self.model, **self.options)
 
     def open_model(self) -> Any:
-        """Opens the network as a Keras model; see `mmv_tf.inference.open_model`."""
+        """Opens the network as a Keras model; see `mmv_tf.inference.open_model`.
+
+        Raises:
+          ValueError: as of that; or it is a deflated network.
+        """
+        if "image_model" in self.options:
+            raise UsageError("--image_model does not go with this.")
+        model, _ = self.open_models()
+        return model
+
+    def open_models(self) -> tuple[Any, Any]:
+        """Opens the network and its deflated one, None without --image_model, as Keras models.
+
+        Raises:
+          ValueError: see `open_model`.
+        """
+        from mmv_tf.deflation import ImageEncoder, load_image_model
+        from mmv_tf.graphs.precision import in_precision
         from mmv_tf.inference.loading import open_model
 
-        for name, flag in (("image_model", "--image_model"), ("settings", "--setting")):
-            if name in self.options:
-                raise UsageError(f"{flag} does not go with this.")
-        return open_model(self.model, **self.options)
+        if "settings" in self.options:
+            raise UsageError("--setting does not go with this.")
+        options = dict(self.options)
+        image_path = options.pop("image_model", None)
+        model = open_model(self.model, **options)
+        if isinstance(model, ImageEncoder):
+            raise ValueError(
+                f"{self.model} is a deflated network, of images alone; give the network that it "
+                "was made of."
+            )
+        image_model = None if image_path is None else load_image_model(image_path)
+        if image_model is not None and "dtype" in options:
+            image_model = in_precision(image_model, options["dtype"])
+        return model, image_model
 
 
 def define_network_flags(

@@ -9,7 +9,7 @@ import dataclasses
 import os
 import pathlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -156,9 +156,9 @@ def _check_same(
     if not embedder.made(manifest.fingerprint):
         raise ValueError(
             f"{directory}: the index was made with another network ({manifest.model}, "
-            f"{manifest.fingerprint[:12]}) than {embedder.path} ({embedder.fingerprint[:12]}), "
-            "whose vectors can't be compared; take that network or another folder for the index, "
-            "or --overwrite it."
+            f"{manifest.fingerprint[:12]}{_opened(manifest.options)}) than {embedder.path} "
+            f"({embedder.fingerprint[:12]}{_opened(embedder.options)}), whose vectors can't be "
+            "compared; take that network or another folder for the index, or --overwrite it."
         )
     if manifest.windows != embedder.windows:
         raise ValueError(
@@ -170,6 +170,11 @@ def _check_same(
             f"{directory}: is the index of {manifest.root}; got videos in {root}; an index is of "
             "one folder, so take another folder for the index."
         )
+
+
+def _opened(options: Mapping[str, Any]) -> str:
+    """Options of a network for a message, such as ", dtype=bfloat16"."""
+    return "".join(f", {name}={value}" for name, value in sorted(options.items()))
 
 
 @dataclasses.dataclass

@@ -22,6 +22,7 @@ _SHORT = {
     "audio": ("seconds=0.4", "windows=2"),
     "image": ("short_side=36", "size=32"),
 }
+_TINTS = ((1.0, 1.0, 1.0), (1.0, 0.7, 0.7), (0.7, 1.0, 0.7), (0.7, 0.7, 1.0))
 _TRAINING = ("epochs=2", "batch_size=4")
 
 
@@ -50,6 +51,7 @@ def _film(kind: int, directory: pathlib.Path) -> pathlib.Path:
         seconds=1.2,
         frame_rate=10 + 7 * kind,  # other pictures at the same time
         tone_start=0.25 * (kind + 1),
+        tint=_TINTS[kind],
     )
 
 

@@ -6,6 +6,8 @@ import pytest
 from absl import flags
 
 from mmv_tf.command_line import UsageError
+from mmv_tf.deflation import deflate
+from mmv_tf.inference import GraphNetwork
 from mmv_tf.inference.flags import define_network_flags, network_flags
 
 
@@ -68,8 +70,25 @@ def test_wrong_settings_are_wrong_usage(setting, message):
 def test_programs_that_need_a_keras_model_take_no_settings():
     with pytest.raises(UsageError, match="--setting does not go with this"):
         parse("--model=m", "--setting=size=3").open_model()
+    with pytest.raises(UsageError, match="--setting does not go with this"):
+        parse("--model=m", "--setting=size=3").open_models()
     with pytest.raises(UsageError, match="--image_model does not go with this"):
         parse("--model=m", "--image_model=i.keras", image_model=True).open_model()
+
+
+def test_a_network_and_its_deflated_one_are_opened_in_one_precision(tmp_path, tiny_model):
+    image_model = deflate(tiny_model)
+    tiny_model.save(tmp_path / "m.keras")
+    image_model.save(tmp_path / "i.keras")
+    model, image = f"--model={tmp_path / 'm.keras'}", f"--image_model={tmp_path / 'i.keras'}"
+    opened, images = parse(model, image, "--dtype=mixed_bfloat16", image_model=True).open_models()
+    assert opened.video.compute_dtype == "bfloat16"
+    assert "bfloat16" in {layer.compute_dtype for layer in images.network.layers}
+    found = parse(model, image_model=True).open_models()
+    assert GraphNetwork(found[0]).fingerprint == GraphNetwork(tiny_model).fingerprint
+    assert found[1] is None
+    with pytest.raises(ValueError, match=r"i\.keras is a deflated network, of images alone; give"):
+        parse(f"--model={tmp_path / 'i.keras'}").open_model()
 
 
 def test_a_precision_that_there_is_not_is_named_with_those_there_are():

@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmv_tf.pretrained import create_model
+from mmv_tf.search import Embedder, update_index
 from mmv_tf.search.store import Writer, open_index
-from tests import media_samples, programs
+from tests import media_samples, programs, small_world
 from tests.search import chromium
-from tests.search.conftest import EVIL_NAME
+from tests.search.conftest import EVIL_NAME, HERE
 
 pytestmark = pytest.mark.skipif(
     chromium.executable() is None, reason=f"none of {', '.join(chromium.NAMES)} is installed"
@@ -290,6 +292,26 @@ def test_an_index_that_vanishes_while_the_page_is_open(site):
     finally:
         shutil.move(site.index.with_name("away"), site.index)
     assert "moments" in site.search("a red square")
+
+
+@pytest.mark.slow
+def test_what_the_network_cannot_take_is_not_offered(library, tmp_path):
+    config = small_world.model_config()
+    del config.audio
+    model = tmp_path / "wordless.keras"
+    create_model(config).save(model)
+    index = tmp_path / "index"
+    update_index(library.videos, index, Embedder.load(model), options=HERE)
+    with serve(index, library.videos, tmp_path) as site:
+        site.open()
+        shown = "[...document.querySelectorAll('.sentence, .q-btn-toggle, .upload')].filter(e => "
+        shown += "e.offsetParent).map(e => e.className.split(' ').at(-1))"
+        assert site.page.run(shown) == ["upload"]
+        assert "a picture or a clip, up to 64 MB" in site.page.run(
+            "document.querySelector('.upload').innerText"
+        )
+        about = site.page.run("document.querySelector('.about').innerText")
+        assert "3 videos" in about and "to write" not in about
 
 
 @pytest.mark.skipif("MMV_TF_SEARCH_PICTURE" not in os.environ, reason="only when asked for")
