@@ -39,7 +39,10 @@ _WORD_VECTORS = flags.DEFINE_string(
     "word_vectors", None, "The file that the word vectors were taken from (word2vec, GloVe; .gz)."
 )
 _VOCABULARY = flags.DEFINE_string(
-    "vocabulary", None, "A file of the words in the order of the word table's rows, one a line."
+    "vocabulary",
+    None,
+    "MMV only: a file of the words in the order of the word table's rows, one a line, or the "
+    "folder of the network's TF-Hub module, which holds them.",
 )
 _FIRST_WORD_ID = flags.DEFINE_integer(
     "first_word_id", 0, "The row of the vocabulary's first word.", lower_bound=0

@@ -34,6 +34,8 @@ _UNKNOWN_NAMES = ("<unk>", "[unk]")
 # Ours: far more than a word list has.
 _MAX_LIST_BYTES = 256 * 2**20
 _SHOWN = 16
+# Rows without a word where all words have ids: padding's and unknown words'.
+_MOST_WORDLESS = 2
 
 
 def read_vocabulary(path: str | os.PathLike[str]) -> list[str]:
@@ -90,6 +92,38 @@ def words_from_list(
     special = {row for word, row in named.items() if _is_special(word)}
     matched = len(words) - len(special)
     details = {"matched": matched, "unmatched": rows - matched, "first_word_id": first_word_id}
+    return tokenizer, {**details, **_specials(tokenizer)}
+
+
+def words_from_ids(
+    table: np.ndarray, words: Mapping[str, int], max_words: int = 16
+) -> tuple[WordTokenizer, dict[str, Any]]:
+    """Makes the tokenizer of a table whose words have ids, as those of a module have.
+
+    Args:
+      table: float32 [rows, dims].
+      words: word -> row. At most two rows may lack a word: padding's and unknown words'.
+      max_words: see `WordTokenizer`.
+
+    Returns:
+      The tokenizer, and what was found, as plain values.
+
+    Raises:
+      ValueError: the ids are not the table's rows, or a word is empty or holds the end of a line.
+    """
+    _checked_list(list(words), "word")
+    rows, ids = len(table), set(words.values())
+    if min(ids) < 0 or max(ids) >= rows or len(ids) < rows - _MOST_WORDLESS:
+        raise ValueError(
+            f"The vocabulary has {len(words)} words with ids from {min(ids)} to {max(ids)}, and "
+            f"the word table {rows} rows; expected a word for each row, but for two at most: give "
+            "the words of the same network."
+        )
+    zeros = np.flatnonzero(~table.any(axis=1)).tolist()
+    leading = list(range(min(*ids, _MOST_WORDLESS)))
+    tokenizer = _tokenizer(words, zeros, leading, [], max_words)
+    matched = len(ids - {row for word, row in words.items() if _is_special(word)})
+    details = {"matched": matched, "unmatched": rows - matched, "first_word_id": min(ids)}
     return tokenizer, {**details, **_specials(tokenizer)}
 
 
