@@ -89,7 +89,7 @@ def words_from_list(
     zeros = np.flatnonzero(~table.any(axis=1)).tolist()
     leading = list(range(min(first_word_id, 2)))
     tokenizer = _tokenizer(named, zeros, leading, [], max_words)
-    special = {row for word, row in named.items() if _is_special(word)}
+    special = {row for word, row in named.items() if is_special(word)}
     matched = len(words) - len(special)
     details = {"matched": matched, "unmatched": rows - matched, "first_word_id": first_word_id}
     return tokenizer, {**details, **_specials(tokenizer)}
@@ -122,7 +122,7 @@ def words_from_ids(
     zeros = np.flatnonzero(~table.any(axis=1)).tolist()
     leading = list(range(min(*ids, _MOST_WORDLESS)))
     tokenizer = _tokenizer(words, zeros, leading, [], max_words)
-    matched = len(ids - {row for word, row in words.items() if _is_special(word)})
+    matched = len(ids - {row for word, row in words.items() if is_special(word)})
     details = {"matched": matched, "unmatched": rows - matched, "first_word_id": min(ids)}
     return tokenizer, {**details, **_specials(tokenizer)}
 
@@ -210,7 +210,7 @@ def _tokenizer(
     words = {
         word: row
         for word, row in named.items()
-        if word and "\n" not in word and not _is_special(word)
+        if word and "\n" not in word and not is_special(word)
     }
     if not words:
         raise ValueError(f"There are no words but {_listed(named)}; expected the table's words.")
@@ -236,7 +236,7 @@ def _tokenizer(
             "padding's; that word alone counts as unknown. If you know the padding's row, name it "
             "<pad> in a vocabulary.", padding, owner,
         )  # fmt: skip
-    words.update(_spoken(words))
+    words.update(spoken_forms(words))
     return WordTokenizer(
         list(words),
         max_words,
@@ -246,11 +246,12 @@ def _tokenizer(
     )
 
 
-def _is_special(word: str) -> bool:
+def is_special(word: str) -> bool:
+    """Whether a word names the row of padding or of unknown words."""
     return word.casefold() in (*_PADDING_NAMES, *_UNKNOWN_NAMES)
 
 
-def _spoken(words: Mapping[str, int]) -> dict[str, int]:
+def spoken_forms(words: Mapping[str, int]) -> dict[str, int]:
     """Forms in which sentences say words that the tokenizer writes differently -> rows.
 
     Sentences are lower-cased and lose apostrophes, so "Paris" and "don't" could not be said. Where
