@@ -62,7 +62,8 @@ setuptools.setup(
             "uvicorn>=0.30",
             "prometheus-client>=0.20",
         ],
-        # Not in the lock: only for these two steps of publishing, see docs/publishing.md.
+        # Not in the lock: only for these two steps of publishing, see docs/publishing.md, and
+        # kagglehub for the modules of docs/checkpoints.md.
         "onnx": ["tf2onnx>=1.17", "onnx>=1.17", "onnxruntime>=1.20"],
         "kaggle": ["kagglehub>=0.3"],
         # The peer of make benchmark, in an environment of its own, .venv-torch; not in the lock.

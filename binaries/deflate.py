@@ -30,9 +30,10 @@ from mmv_tf.deflation import (
     sample_frames,
 )
 from mmv_tf.graphs import EmbeddingGraph
-from mmv_tf.training import load_model, save_model
+from mmv_tf.inference.flags import define_network_flags, network_flags
+from mmv_tf.training import save_model
 
-_MODEL = flags.DEFINE_string("model", None, "A .keras file or the folder of a training run.")
+define_network_flags(settings=False)
 _DATA = flags.DEFINE_string("data", None, "Folder of prepare_data's shards, whose frames to take.")
 _IMAGES = flags.DEFINE_string("images", None, "Instead: a folder of pictures, or of TFRecords.")
 _OUTPUT = flags.DEFINE_string("output", None, "The image encoder, a .keras file.")
@@ -72,7 +73,7 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of the choice and order of images.")
 _FOLD = flags.DEFINE_bool(
     "fold_batch_norms", False, "Write the encoder with its batch norms folded, for inference."
 )
-flags.mark_flags_as_required(["model", "output"])
+flags.mark_flags_as_required(["output"])
 
 
 def main(argv: list[str]) -> None:
@@ -83,7 +84,7 @@ def main(argv: list[str]) -> None:
         raise command_line.UsageError(f"--output={output} does not end in .keras.")
     if (_DATA.value is None) == (_IMAGES.value is None):
         raise command_line.UsageError("Give either --data or --images.")
-    model = load_model(_MODEL.value)
+    model = network_flags().open_model()
     atomic.check_writable(output)
     num_frames = _NUM_FRAMES.value or _metadata(model, "num_frames")
     image_model = deflate(model, num_frames if _CLIP_ENDS.value else None)

@@ -30,17 +30,16 @@ from mmv_tf import command_line
 from mmv_tf.data import suffixes as suffixes_lib
 from mmv_tf.data.file_names import printable_name
 from mmv_tf.evaluation.declaration import AudioViews, ImageViews, VideoViews, Views
-from mmv_tf.evaluation.extractor import Extractor, model_hash
+from mmv_tf.evaluation.extractor import Extractor
 from mmv_tf.evaluation.feature_store import FORMATS, FeatureStore, media_version
 from mmv_tf.evaluation.features import Failures, embedded
 from mmv_tf.evaluation.listing import Item
 from mmv_tf.evaluation.views import read_all
+from mmv_tf.inference import Settings
+from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.progress import Progress
-from mmv_tf.training import load_model
 
-_MODEL = flags.DEFINE_string(
-    "model", None, "A .keras file or the folder of a training run; for images a deflated network."
-)
+define_network_flags(image_model=True, settings=False)
 _VIDEOS = flags.DEFINE_string("videos", None, "A folder of videos, or one video.")
 _SOUNDS = flags.DEFINE_string("sounds", None, "A folder of sounds (or videos with sound), or one.")
 _IMAGES = flags.DEFINE_string("images", None, "A folder of images, or one.")
@@ -63,7 +62,7 @@ _ALLOW_MISSING = flags.DEFINE_integer(
     "Files that may be unreadable, or sentences without a known word.",
     lower_bound=0,
 )
-flags.mark_flags_as_required(["model", "output"])
+flags.mark_flags_as_required(["output"])
 
 # Of the size that an image network without metadata is shown; PAPER section 3: 200.
 _IMAGE_SIZE = 200
@@ -89,10 +88,12 @@ def main(argv: list[str]) -> None:
             f"Give one of --videos, --sounds, --images and --sentences, got {len(given)}."
         )
     ((modality, source),) = given.items()
-    model = load_model(_MODEL.value)
-    extractor = Extractor(model, modality, _NAMES.value, _BATCH_SIZE.value)
+    encoder = network_flags().load_encoder()
+    extractor = Extractor(encoder, modality, _NAMES.value, _BATCH_SIZE.value, static_clips=True)
+    if modality == "image":
+        print(f"Images are embedded by: {encoder.image_by}.")
     description: dict[str, Any] = {
-        "model_sha256": model_hash(model),
+        "model_sha256": encoder.fingerprint,
         "modality": modality,
         "features": list(extractor.names),
     }
@@ -104,7 +105,7 @@ def main(argv: list[str]) -> None:
         store = _store(output, description)
         count = _embed_sentences(extractor, _sentences(pathlib.Path(source)), store, failures)
     else:
-        views = _views(modality, getattr(model, "metadata", {}))
+        views = _views(modality, encoder.settings)
         description["views"] = dataclasses.asdict(views)
         # Looked for before the folder is made.
         paths = _find(pathlib.Path(source), modality)
@@ -121,15 +122,15 @@ def _store(output: pathlib.Path, description: dict[str, Any]) -> FeatureStore:
     return FeatureStore(output, description, _PART_ITEMS.value, _FORMAT.value)
 
 
-def _views(modality: str, metadata: dict[str, float]) -> Views:
+def _views(modality: str, settings: Settings) -> Views:
     """What the flags ask for, and else what the network was trained on."""
-    size = _SIZE.value or int(metadata.get("size", _IMAGE_SIZE))
+    size = _SIZE.value or settings.size or _IMAGE_SIZE
     short_side = round(size * _MARGIN)
     if modality == "image":
         return ImageViews(short_side, size)
     frames, rate = _FRAMES.value, _FRAME_RATE.value
-    frames = metadata.get("num_frames") if frames is None else frames
-    rate = metadata.get("frame_rate") if rate is None else rate
+    frames = settings.num_frames if frames is None else frames
+    rate = settings.frame_rate if rate is None else rate
     seconds = _SECONDS.value
     if modality == "audio" and seconds is not None:
         if not seconds > 0:

@@ -35,6 +35,7 @@ from mmv_tf.evaluation import (
     run_world_protocol,
     write_results,
 )
+from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.training import load_model
 from mmv_tf.training.checkpoints import NETWORK_FILE
 
@@ -44,7 +45,7 @@ _PROTOCOL = flags.DEFINE_enum(
     sorted([*PROTOCOLS, *BENCHMARKS, NARRATED_WORLD.name]),
     "What is scored, and how.",
 )
-_MODEL = flags.DEFINE_string("model", None, "A .keras file or the folder of a training run.")
+_MODEL = define_network_flags(required=False, image_model=True)
 _DATA = flags.DEFINE_string(
     "data",
     None,
@@ -102,7 +103,7 @@ def _refuse(*given: flags.FlagHolder) -> None:
 def _world() -> None:
     _refuse(_DATA, _LISTS, _FEATURES, _ALLOW_MISSING, _EMBEDDINGS)
     protocol = changed(NARRATED_WORLD, _SET.value)
-    outcome = run_world_protocol(protocol, load_model(_MODEL.value), _SET.value)
+    outcome = run_world_protocol(protocol, network_flags().open_model(), _SET.value)
     results = {"paths": {"model": _MODEL.value}, **outcome.results}
     print(format_benchmark(results))
     write_results(results, outcome.scored, pathlib.Path(_OUTPUT.value))
@@ -110,7 +111,7 @@ def _world() -> None:
 
 def _protocol() -> None:
     _refuse(_LISTS, _FEATURES, _SET, _ALLOW_MISSING)
-    model = load_model(_MODEL.value)
+    model = network_flags().open_model()
     before = pathlib.Path(_MODEL.value) / NETWORK_FILE
     untrained = load_model(before) if before.exists() else None
     evaluation = run_protocol(PROTOCOLS[_PROTOCOL.value], model, _DATA.value, untrained)
@@ -138,7 +139,8 @@ def _benchmark() -> None:
         seed=_SEED.value,
         changed=tuple(_SET.value),
     )
-    outcome = run_benchmark(benchmark, load_model(_MODEL.value), pathlib.Path(_DATA.value), options)
+    encoder = network_flags().load_encoder()
+    outcome = run_benchmark(benchmark, encoder, pathlib.Path(_DATA.value), options)
     results = {"paths": {"model": _MODEL.value, "data": _DATA.value}, **outcome.results}
     print(format_benchmark(results))
     write_results(results, outcome.scored, output)

@@ -18,11 +18,12 @@ from absl import flags
 
 from mmv_tf import command_line
 from mmv_tf.deflation import load_image_model
+from mmv_tf.graphs.precision import in_precision
+from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.publishing import CardDetails, ExportOptions, export, portable
 from mmv_tf.publishing.options import MODALITIES, WEIGHT_TYPES
-from mmv_tf.training import load_model
 
-_MODEL = flags.DEFINE_string("model", None, "A .keras file or the folder of a training run.")
+define_network_flags(settings=False)
 _IMAGE_MODEL = flags.DEFINE_string(
     "image_model", None, "Its deflated network, for the image signature; left out without."
 )
@@ -63,7 +64,7 @@ _PORTABLE = flags.DEFINE_multi_enum(
     [f"{kind}:{name}" for kind in portable.FORMATS for name in portable.ENCODERS],
     "Also write this encoder for programs without TensorFlow, to the folder OUTPUT_portable.",
 )
-flags.mark_flags_as_required(["model", "output"])
+flags.mark_flags_as_required(["output"])
 
 
 def main(argv: list[str]) -> None:
@@ -79,8 +80,11 @@ def main(argv: list[str]) -> None:
         checked=_CHECKED.value,
     )
     details = CardDetails(_TITLE.value, _DATA.value, _LICENCE.value, tuple(_RESULTS.value))
-    model = load_model(_MODEL.value)
+    network = network_flags()
+    model = network.open_model()
     image_model = load_image_model(_IMAGE_MODEL.value) if _IMAGE_MODEL.value else None
+    if image_model is not None and "dtype" in network.options:
+        image_model = in_precision(image_model, network.options["dtype"])
     names = export(
         model,
         _OUTPUT.value,

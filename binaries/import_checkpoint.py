@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turns a released checkpoint into a `.keras` file: MMV's (JAX/Haiku) or MIL-NCE's S3D (PyTorch).
 
-Which it is, is found from the file, which is read without being executed. Examples:
+Which it is, is found from the file, which is read without being executed. In place of a path,
+--checkpoint takes a name of docs/checkpoints.md: it is downloaded once, and read from the cache
+($MMV_TF_CACHE, ~/.cache/mmv_tf) from then on. Examples:
 
+  python -m binaries.import_checkpoint --checkpoint=mmv_s3d --output=mmv_s3d.keras
   python -m binaries.import_checkpoint --checkpoint=mmv_s3d.pkl --output=mmv_s3d.keras
   python -m binaries.import_checkpoint --checkpoint=s3d_howto100m.pth --dictionary=s3d_dict.npy \\
     --output=mil_nce.keras
@@ -23,13 +26,17 @@ With the network's TF-Hub module at hand, both are compared, and sentences are c
 from __future__ import annotations
 
 import json
+import os
 
 from absl import flags
 
 from mmv_tf import EmbeddingGraph, atomic, command_line, inference, pretrained
 
 _CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", None, "The pickle or torch file to read.", required=True
+    "checkpoint",
+    None,
+    "The pickle or torch file to read, or the name of published weights.",
+    required=True,
 )
 _DICTIONARY = flags.DEFINE_string(
     "dictionary",
@@ -64,6 +71,17 @@ _CHECK_AGAINST = flags.DEFINE_string(
 @flags.validator("output", message="--output must end in .keras")
 def _is_keras_file(path: str | None) -> bool:
     return path is None or path.endswith(".keras")
+
+
+def _find(checkpoint: str) -> str:
+    """The path of a file or of published weights; modules are refused before their download."""
+    entry = pretrained.registry().get(checkpoint)
+    if entry and entry.format == "tf1_hub_module" and not os.path.exists(checkpoint):
+        raise ValueError(
+            f"{checkpoint} is a TF-Hub module, which does not become a .keras file; give a pickle "
+            "or a torch file, or the name of one (docs/checkpoints.md)."
+        )
+    return str(pretrained.local_path(checkpoint))
 
 
 def _import(path: str) -> EmbeddingGraph:
@@ -117,7 +135,7 @@ def main(argv: list[str]) -> None:
         raise command_line.UsageError("Give one of --word_vectors and --vocabulary, got both.")
     if _FIRST_WORD_ID.value and _VOCABULARY.value is None:
         raise command_line.UsageError("--first_word_id is of a --vocabulary; give that too.")
-    model = _import(_CHECKPOINT.value)
+    model = _import(_find(_CHECKPOINT.value))
     check = _check(model)
     with atomic.replacing(_OUTPUT.value) as temporary:
         model.save(temporary)

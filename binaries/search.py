@@ -22,6 +22,7 @@ from absl import flags
 
 from mmv_tf import command_line
 from mmv_tf.data.file_names import printable_name
+from mmv_tf.inference.flags import define_network_flags, network_flags
 
 FLAGS = flags.FLAGS
 _ORDER = ("text", "audio", "image", "video")
@@ -30,7 +31,7 @@ _ORDER = ("text", "audio", "image", "video")
 def define_index() -> None:
     """Embeds the videos of a folder; run again, it adds what is new and forgets what is gone."""
     flags.DEFINE_string("videos", None, "A folder of videos, or one file.", required=True)
-    flags.DEFINE_string("model", None, "A .keras file or a training run.", required=True)
+    define_network_flags(image_model=True)
     flags.DEFINE_string("index", None, "Folder of the index.", required=True)
     flags.DEFINE_string("captions", None, "Captions of one file, if they don't lie beside it.")
     flags.DEFINE_float(
@@ -57,7 +58,8 @@ def index(argv: list[str]) -> int | None:
 
     terminated = _stop_on_sigterm()
     find_videos(FLAGS.videos, FLAGS.captions)  # Before the network is loaded, which takes long.
-    embedder = Embedder.load(FLAGS.model)
+    network = network_flags()
+    embedder = Embedder.load(network.model, **network.options)
     if FLAGS.step_seconds is not None:
         embedder = embedder.with_step(FLAGS.step_seconds)
     values: dict[str, Any] = {

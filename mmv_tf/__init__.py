@@ -31,6 +31,7 @@ from mmv_tf.graphs import Disjoint as Disjoint
 from mmv_tf.graphs import EmbeddingGraph as EmbeddingGraph
 from mmv_tf.graphs import FineAndCoarse as FineAndCoarse
 from mmv_tf.graphs import Shared as Shared
+from mmv_tf.inference import load_encoder as load_encoder
 from mmv_tf.pretrained import create_model as create_model
 from mmv_tf.pretrained import import_haiku_checkpoint as import_haiku_checkpoint
 from mmv_tf.pretrained import import_mil_nce_checkpoint as import_mil_nce_checkpoint

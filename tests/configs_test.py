@@ -63,15 +63,16 @@ def test_wrong_words_are_refused(argument):
         load_config(f"{PAPER}:{argument}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "argument",
     [
         "s3d,vt,ht",
-        pytest.param("s3d,fac", marks=pytest.mark.slow),
-        pytest.param("s3d,shared,16f", marks=pytest.mark.slow),
-        pytest.param("tsm50,fac", marks=pytest.mark.slow),
-        pytest.param("tsm50x2,disjoint", marks=pytest.mark.slow),
-        pytest.param("s3d,va,ht", marks=pytest.mark.slow),
+        "s3d,fac",
+        "s3d,shared,16f",
+        "tsm50,fac",
+        "tsm50x2,disjoint",
+        "s3d,va,ht",
     ],
 )
 def test_tiny_ones_train(argument, prepared, tmp_path):

@@ -69,7 +69,10 @@ def test_settings_made_in_python_change_no_number(expected, foreign):
     assert computed.digests() == expected
 
 
-@pytest.mark.parametrize("settings", ['{"backend": "jax", "floatx": "bfloat16"}', "[1]"])
+@pytest.mark.parametrize(
+    "settings",
+    ['{"backend": "jax", "floatx": "bfloat16"}', pytest.param("[1]", marks=pytest.mark.slow)],
+)
 def test_programs_read_no_settings(settings, tmp_path):
     done = run(
         *(tmp_path, "-m", "binaries.verify_data", f"--data={tmp_path / 'nothing'}"),

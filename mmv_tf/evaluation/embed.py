@@ -12,13 +12,12 @@ import tensorflow as tf
 from mmv_tf.data import Reader
 from mmv_tf.data.value_checks import faulty_rows, refuse_faulty
 from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.inference import GraphNetwork
+from mmv_tf.inference.network import KINDS_OF_TOWERS
 from mmv_tf.progress import Progress
 
 # What the reader says of each window though it holds for the whole clip.
 _PER_CLIP = ("caption", "label", "example_id", "clip_start", "clip_end")
-
-
-_FAULTY = "faulty/"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,23 +54,17 @@ class ClipEmbedder:
 
     def __init__(self, model: EmbeddingGraph):
         self.model = model
-        self._embed = tf.function(self._embed_batch, reduce_retracing=True, autograph=False)
+        self._network = GraphNetwork(model)
 
-    def _embed_batch(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Means over windows: MODALITY [B, windows, ...] -> MODALITY/NAME [B, dim]."""
-        inputs, windows, faulty = {}, {}, {}
-        for modality, value in batch.items():
-            faulty[f"{_FAULTY}{modality}"] = faulty_rows(modality, value)
-            shape = tf.shape(value)
-            inputs[modality] = tf.reshape(value, tf.concat([[-1], shape[2:]], axis=0))
-            windows[modality] = shape[1]
-            inputs[modality].set_shape([None, *value.shape[2:]])
-        return faulty | {
-            f"{modality}/{name}": tf.reduce_mean(
-                tf.reshape(value, [-1, windows[modality], value.shape[-1]]), axis=1
-            )
-            for modality, values in self.model(inputs, training=False).items()
-            for name, value in values.items()
+    def _embed(self, modality: str, windows: tf.Tensor) -> dict[str, np.ndarray]:
+        """Means over windows: [B, windows, ...] -> MODALITY/NAME [B, dim]."""
+        count, each = windows.shape[:2]
+        flat = tf.reshape(windows, [count * each, *windows.shape[2:]])
+        features = self._network.run(KINDS_OF_TOWERS[modality], flat)
+        features.pop("last_conv", None)
+        return {
+            f"{modality}/{name}": value.reshape(count, each, -1).mean(axis=1)
+            for name, value in features.items()
         }
 
     def __call__(self, reader: Reader) -> ClipEmbeddings:
@@ -89,7 +82,7 @@ class ClipEmbedder:
         ):
             for batch in reader.evaluate():
                 for key, value in self._numbers(batch).items():
-                    collected.setdefault(key, []).append(value.numpy())
+                    collected.setdefault(key, []).append(value)
                 progress.update(len(batch["example_id"]))
         arrays = {key: np.concatenate(parts) for key, parts in collected.items()}
         found = len(arrays.get("example_id", ()))
@@ -100,22 +93,21 @@ class ClipEmbedder:
             )
         return _as_embeddings(arrays)
 
-    def _numbers(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def _numbers(self, batch: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
         """All that is kept of a batch, one row a clip."""
-        modalities = [modality for modality in self.model.modalities if modality in batch]
-        # The narration is the same for all windows of a clip.
-        inputs = {m: batch[m][:, 0] if m == "text" else batch[m] for m in modalities}
-        numbers = self._embed(inputs)
         names = [name.decode(errors="replace") for name in batch["example_id"][:, 0].numpy()]
-        for modality in inputs:
-            refuse_faulty(modality, numbers.pop(f"{_FAULTY}{modality}").numpy(), names)
+        numbers: dict[str, np.ndarray] = {}
         for modality in self.model.modalities:
+            if modality not in batch:
+                continue
+            # The narration is the same for all windows of a clip.
+            windows = batch[modality][:, 0] if modality == "text" else batch[modality]
+            refuse_faulty(modality, faulty_rows(modality, windows).numpy(), names)
+            numbers |= self._embed(modality, windows)
             flags = batch.get(f"valid/{modality}")
             if flags is not None:
-                numbers[f"valid/{modality}"] = tf.reduce_all(
-                    tf.reshape(flags, [tf.shape(flags)[0], -1]), axis=1
-                )
-        return numbers | {key: batch[key][:, 0] for key in _PER_CLIP if key in batch}
+                numbers[f"valid/{modality}"] = flags.numpy().reshape(len(names), -1).all(axis=1)
+        return numbers | {key: batch[key][:, 0].numpy() for key in _PER_CLIP if key in batch}
 
 
 def _as_embeddings(arrays: dict[str, np.ndarray]) -> ClipEmbeddings:

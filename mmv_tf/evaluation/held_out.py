@@ -15,6 +15,8 @@ from mmv_tf.data.parts import evaluated_parts
 from mmv_tf.data.value_checks import faulty_rows, refuse_faulty
 from mmv_tf.evaluation.retrieval import ranks
 from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.inference import GraphNetwork
+from mmv_tf.inference.network import KINDS_OF_TOWERS, REPRESENTATIONS
 
 # How the records are read, which is the same in training.
 _READING = (
@@ -62,7 +64,7 @@ class HeldOutRetrieval:
         self.parts = evaluated_parts(data, split)
         self._clips = clips
         self._batch_size = data.batch_size if batch_size is None else batch_size
-        self._embed: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]] | None = None
+        self._network: GraphNetwork | None = None
 
     def __call__(
         self, model: EmbeddingGraph, interrupted: Callable[[], bool] = lambda: False
@@ -115,7 +117,7 @@ class HeldOutRetrieval:
             for modality, values in inputs.items():
                 refuse_faulty(modality, faulty_rows(modality, values).numpy(), names)
             for key, value in self._embedded(model, inputs).items():
-                embeddings.setdefault(key, []).append(value.numpy())
+                embeddings.setdefault(key, []).append(value)
             for modality in inputs:
                 key = f"valid/{modality}"
                 embeddings.setdefault(key, []).append(flat[key].numpy())
@@ -134,20 +136,16 @@ class HeldOutRetrieval:
 
     def _embedded(
         self, model: EmbeddingGraph, inputs: dict[str, tf.Tensor]
-    ) -> dict[str, tf.Tensor]:
-        if self._embed is None:
-
-            @tf.function(reduce_retracing=True, autograph=False)
-            def embed(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-                return {
-                    f"{modality}/{space}": value
-                    for modality, spaces in model(inputs, training=False).items()
-                    for space, value in spaces.items()
-                    if space != "before_head"
-                }
-
-            self._embed = embed
-        return self._embed(inputs)
+    ) -> dict[str, np.ndarray]:
+        """MODALITY/SPACE -> float32 [B, dim]."""
+        if self._network is None:
+            self._network = GraphNetwork(model)
+        return {
+            f"{modality}/{space}": value
+            for modality, values in inputs.items()
+            for space, value in self._network.run(KINDS_OF_TOWERS[modality], values).items()
+            if space not in REPRESENTATIONS
+        }
 
 
 def _metrics(model: EmbeddingGraph, arrays: dict[str, np.ndarray]) -> dict[str, float]:

@@ -15,6 +15,8 @@ from mmv_tf.data import narrated_world
 from mmv_tf.evaluation.factor_probe import factor_probe
 from mmv_tf.evaluation.ranking import normalize, ranks
 from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.inference import GraphNetwork
+from mmv_tf.inference.network import KINDS_OF_TOWERS
 
 DIRECTIONS = (("text", "video"), ("video", "audio"), ("audio", "text"))
 # Video to audio among clips that agree in all coarse facts.
@@ -111,16 +113,19 @@ def embed_pool(model: EmbeddingGraph, pool: narrated_world.Pool) -> dict[str, np
     Returns:
       "MODALITY/before_head" and "MODALITY/SPACE" -> float32 [N, dim].
     """
+    network = GraphNetwork(model)
     parts: dict[str, list[np.ndarray]] = {}
     for start in range(0, len(pool), _CHUNK):
         batch = pool.batch(np.arange(start, min(start + _CHUNK, len(pool))))
-        inputs = {name: batch[name] for name in model.modalities}
-        if "text" in inputs:
-            inputs["text"] = inputs["text"][:, 0]
-        for modality, values in model(inputs, training=False).items():
-            for name, value in values.items():
-                parts.setdefault(f"{modality}/{name}", []).append(value.numpy())
-    return {name: np.concatenate(values) for name, values in parts.items()}
+        for modality in model.modalities:
+            inputs = batch[modality][:, 0] if modality == "text" else batch[modality]
+            for name, value in network.run(KINDS_OF_TOWERS[modality], inputs, _CHUNK).items():
+                parts.setdefault(f"{modality}/{name}", []).append(value)
+    return {
+        name: np.concatenate(values)
+        for name, values in parts.items()
+        if not name.endswith("/last_conv")
+    }
 
 
 def chance(config: ml_collections.ConfigDict) -> dict[str, Any]:

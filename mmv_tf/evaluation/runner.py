@@ -23,7 +23,7 @@ from mmv_tf.evaluation.declaration import (
     MLPClassifier,
     VideoViews,
 )
-from mmv_tf.evaluation.extractor import Extractor, model_hash
+from mmv_tf.evaluation.extractor import Extractor
 from mmv_tf.evaluation.feature_store import FeatureStore
 from mmv_tf.evaluation.fine_tune import SoundSource, Source, VideoSource, fine_tune
 from mmv_tf.evaluation.linear_svm import choose_C, fit_linear_svm
@@ -35,6 +35,7 @@ from mmv_tf.evaluation.results import Scored, environment, summarize, targets_of
 from mmv_tf.evaluation.retrieval import RECALLS, grouped_p_values, permutation_p_value
 from mmv_tf.evaluation.views import read_all
 from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.inference import Encoder, as_encoder
 from mmv_tf.progress import progress
 
 logger = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ class Outcome:
 
 def run_benchmark(
     benchmark: Benchmark,
-    model: EmbeddingGraph | ImageEncoder,
+    model: Encoder | EmbeddingGraph | ImageEncoder,
     data: pathlib.Path,
     options: Options,
 ) -> Outcome:
@@ -85,7 +86,8 @@ def run_benchmark(
 
     Args:
       benchmark: what to do.
-      model: the network; for images a deflated one. Fine-tuning changes its weights.
+      model: the network, of any kind that `mmv_tf.load_encoder` opens; for images a deflated one.
+        Fine-tuning changes its weights.
       data: folder of the media.
       options: see `Options`.
 
@@ -93,7 +95,7 @@ def run_benchmark(
       ValueError: if the network lacks a modality, a list is wrong, or more items than allowed are
         missing or unreadable.
     """
-    run = _Run(benchmark, model, data, options)
+    run = _Run(benchmark, as_encoder(model), data, options)
     if benchmark.classifier is None:
         scored, parts, details = run.retrieval()
     else:
@@ -110,8 +112,7 @@ def run_benchmark(
         "changed": list(options.changed),
         "model": {
             "sha256": run.hash,
-            "class": type(model).__name__,
-            "parameters": int(model.count_params()),
+            **run.encoder.network.description(),
         },
         "counts": {
             "listed": {"train": run.trained, "test": listed},
@@ -133,11 +134,11 @@ class _Run:
     def __init__(
         self,
         benchmark: Benchmark,
-        model: EmbeddingGraph | ImageEncoder,
+        encoder: Encoder,
         data: pathlib.Path,
         options: Options,
     ):
-        self.benchmark, self.model, self.options = benchmark, model, options
+        self.benchmark, self.encoder, self.options = benchmark, encoder, options
         # A network without the modality is refused before anything is looked for.
         self.extractor = self._extractor()
         self.listings: dict[str, Listing] = {
@@ -151,7 +152,7 @@ class _Run:
         self.failures = features_lib.Failures(options.allow_missing)
         self.paths, self.failures.missing = MediaIndex(data).find_all(everything)
         self.failures.check()
-        self.hash = model_hash(model)
+        self.hash = encoder.fingerprint
         self.cache = features_lib.Cache(
             options.features,
             {
@@ -162,25 +163,33 @@ class _Run:
         )
 
     def _extractor(self) -> Extractor:
-        benchmark, model = self.benchmark, self.model
+        benchmark, network = self.benchmark, self.encoder.network
+        names = [benchmark.feature]
         if benchmark.classifier is None:
-            if isinstance(model, ImageEncoder):
+            if "video" not in network.modalities:
                 raise ValueError(f"{benchmark.name} needs a network of videos, got an image one.")
+            network.check_input("text")
             names = sorted(self._spaces("video"))
-            model.sentence_tokenizer()
-        else:
-            names = [benchmark.feature]
-        return Extractor(model, benchmark.modality, names, self.options.batch_size)
+        if isinstance(benchmark.classifier, FineTuning) and self._graph() is None:
+            raise ValueError(
+                f"{benchmark.name} trains the network, and a SavedModel can't be trained here; "
+                "give a .keras file, a training run or a released checkpoint."
+            )
+        return Extractor(self.encoder, benchmark.modality, names, self.options.batch_size)
+
+    def _graph(self) -> EmbeddingGraph | None:
+        """The network whose weights are at hand, if they are."""
+        return getattr(self.encoder.network, "model", None)
 
     def _spaces(self, modality: str) -> set[str]:
         """The spaces that a modality is compared in with the others that the network has."""
-        assert isinstance(self.model, EmbeddingGraph)
-        self.model.common_space("text", "video")  # the protocol's own direction
+        network = self.encoder.network
+        network.common_space("text", "video")  # the protocol's own direction
         spaces = set()
-        for other in self.model.modalities:
-            if other != modality:
+        for other in network.modalities:
+            if other not in (modality, "image"):
                 try:
-                    spaces.add(self.model.common_space(modality, other))
+                    spaces.add(network.common_space(modality, other))
                 except ValueError:
                     continue  # A disjoint network does not compare sound and text.
         return spaces
@@ -295,8 +304,8 @@ class _Run:
         return machine.scores, {**detail, "C": C, "converged": machine.converged}
 
     def _fine_tuned(self, declared: FineTuning) -> Callable[..., tuple[np.ndarray, dict[str, Any]]]:
-        benchmark, options, model = self.benchmark, self.options, self.model
-        assert isinstance(model, EmbeddingGraph)
+        benchmark, options, model = self.benchmark, self.options, self._graph()
+        assert model is not None
         tower = model.backbone(benchmark.modality)
         before = tower.get_weights()
         everything = {
@@ -356,8 +365,6 @@ class _Run:
         self,
     ) -> tuple[dict[str, Scored], dict[str, dict[str, Any]], dict[str, Any]]:
         """All directions among the modalities that the network has and the data hold."""
-        model = self.model
-        assert isinstance(model, EmbeddingGraph)
         views = self.benchmark.test_views
         assert isinstance(views, VideoViews)
         items = self.failures.without([item for _, item in self.tested])
@@ -370,7 +377,7 @@ class _Run:
                 name: features_lib.pooled(store, items, name) for name in self.extractor.names
             },
         }
-        text = Extractor(model, "text", sorted(self._spaces("text")), batch_size=256)
+        text = Extractor(self.encoder, "text", sorted(self._spaces("text")), batch_size=256)
         sentences = [item.text for item in items]
         found["text"] = text(np.array(sentences))
         known = text.known(sentences)
@@ -383,7 +390,7 @@ class _Run:
             )
         unknown = int((~known).sum())
         details: dict[str, Any] = {"sentences_without_known_words": unknown}
-        if "audio" in model.modalities:
+        if "audio" in self.encoder.modalities:
             details |= self._sounds(items, views, found)
         scored, parts = {}, {}
         split = self.benchmark.splits[0]
@@ -403,9 +410,8 @@ class _Run:
         self, items: Sequence[Item], views: VideoViews, found: dict[str, dict[str, np.ndarray]]
     ) -> dict[str, Any]:
         """Adds the sound's embeddings if all items have sound; else says how many have not."""
-        assert isinstance(self.model, EmbeddingGraph)
         extractor = Extractor(
-            self.model, "audio", sorted(self._spaces("audio")), self.options.batch_size
+            self.encoder, "audio", sorted(self._spaces("audio")), self.options.batch_size
         )
         # The same moments as the pictures.
         seconds = views.num_frames / views.frame_rate
@@ -432,11 +438,10 @@ class _Run:
         items: Sequence[Item],
         split: str,
     ) -> tuple[Scored, dict[str, Any]] | None:
-        assert isinstance(self.model, EmbeddingGraph)
         if query == item:
             return None
         try:
-            space = self.model.common_space(query, item)
+            space = self.encoder.common_space(query, item)
         except ValueError:
             return None
         try:

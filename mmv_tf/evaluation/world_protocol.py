@@ -13,10 +13,10 @@ import numpy as np
 
 from mmv_tf.data import narrated_world
 from mmv_tf.evaluation import narrated_world as scoring
-from mmv_tf.evaluation.extractor import model_hash
 from mmv_tf.evaluation.results import Scored, environment, summarize
 from mmv_tf.evaluation.runner import Outcome
 from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.inference import model_hash
 
 
 @dataclasses.dataclass(frozen=True)

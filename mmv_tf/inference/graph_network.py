@@ -23,7 +23,6 @@ from mmv_tf.inference.network import (
     MODALITY_OF,
     TEXT,
     VIDEO,
-    WORD_IDS,
     Network,
     Settings,
 )
@@ -64,7 +63,7 @@ class GraphNetwork(Network):
 
     def dims(self, modality: str) -> dict[str, int]:
         """See `Network.dims`."""
-        self.require(modality)
+        self.check_modality(modality)
         if modality == IMAGE:
             outputs = _network(self.image_model).network.output
             if not isinstance(outputs, Mapping):
@@ -78,27 +77,35 @@ class GraphNetwork(Network):
             found["last_conv"] = tower.feature_dim
         return found | {space: head.dim for space, head, _ in model.chain(modality)}
 
-    def require(self, modality: str) -> None:
-        """See `Network.require`; for sentences and sounds, what turns them into input is needed."""
+    def check_modality(self, modality: str) -> None:
+        """See `Network.check_modality`."""
         if modality == IMAGE and self.image_model is None:
             raise ValueError(
-                f"This network takes {', '.join(self.modalities)}, not image; deflate the network "
+                f"The network takes {', '.join(self.modalities)}, not image; deflate the network "
                 "first (binaries.deflate) and give that file."
             )
-        super().require(modality)
+        super().check_modality(modality)
+
+    def check_input(self, kind: str) -> None:
+        """See `Network.check_input`: sounds need log-mel settings, sentences a tokenizer."""
+        if kind == TEXT and self.model is not None:
+            self.model.sentence_tokenizer()
+        super().check_input(kind)
+        if kind == AUDIO and _network(self.model).log_mel is None:
+            raise ValueError("The network has no log_mel layer to turn sound into its input.")
 
     def compute(self, kind: str, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Network.compute`."""
-        self.require(MODALITY_OF.get(kind, kind))
+        self.check_input(kind)
         if kind == IMAGE:
             image_model: Any = self.image_model
             outputs = image_model(inputs)
-            return outputs if isinstance(outputs, Mapping) else {"before_head": outputs}
+            return dict(outputs) if isinstance(outputs, Mapping) else {"before_head": outputs}
         model: Any = self.model
         if kind == TEXT:
             inputs = model.sentence_tokenizer()(inputs)
         if kind == AUDIO:
-            inputs = self._log_mel()(inputs)
+            inputs = model.log_mel(inputs)
         if kind in (AUDIO, LOG_MEL):
             return _audio_features(model, inputs)
         modality = MODALITY_OF.get(kind, kind)
@@ -106,8 +113,14 @@ class GraphNetwork(Network):
 
     def known(self, sentences: Sequence[str]) -> np.ndarray:
         """See `Network.known`."""
+        self.check_input(TEXT)
         tokenizer = _network(self.model).sentence_tokenizer()
         return tokenizer.knows(tokenizer(list(sentences))).numpy()
+
+    def description(self) -> dict[str, Any]:
+        """See `Network.description`."""
+        model: Any = self.image_model if self.model is None else self.model
+        return {"class": type(model).__name__, "parameters": int(model.count_params())}
 
     @property
     def fingerprint(self) -> str:
@@ -117,12 +130,6 @@ class GraphNetwork(Network):
         return (
             hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
         )
-
-    def _log_mel(self) -> Any:
-        log_mel = _network(self.model).log_mel
-        if log_mel is None:
-            raise ValueError("The network has no log_mel layer to turn sound into its input.")
-        return log_mel
 
 
 def model_hash(model: keras.Model) -> str:
@@ -148,7 +155,7 @@ def model_hash(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def _audio_features(model: EmbeddingGraph, log_mel: tf.Tensor) -> dict[str, tf.Tensor]:
+def _audio_features(model: Any, log_mel: tf.Tensor) -> dict[str, tf.Tensor]:
     """All features of [B, frames, bins, 1]; "last_conv" is averaged over time and frequency."""
     endpoints = model.audio(log_mel, training=False, return_endpoints=True)
     features = endpoints["embedding"]

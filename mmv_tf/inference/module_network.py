@@ -110,7 +110,7 @@ class ModuleNetwork(Network):
 
     def dims(self, modality: str) -> dict[str, int]:
         """Size of each feature of a modality, see `Network.dims`."""
-        self.require(modality)
+        self.check_modality(modality)
         return dict(self._dims[modality])
 
     def compute(self, kind: str, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -120,7 +120,7 @@ class ModuleNetwork(Network):
                 f"A module takes whole sentences and waveforms, not {kind}; give these, or load "
                 "the network's .keras file."
             )
-        self.require(kind)
+        self.check_input(kind)
         return self._signatures[kind](inputs, self._dims[kind])
 
     def run(
@@ -142,7 +142,7 @@ class ModuleNetwork(Network):
         Sentences without one get the embedding of an empty sentence, or of unknown words alone; or
         the module's checks refuse them.
         """
-        self.require(TEXT)
+        self.check_input(TEXT)
         unknown = [row for row in self._embedded(_NO_WORDS) if row is not None]
         found = []
         for row in self._embedded(sentences):
@@ -153,6 +153,10 @@ class ModuleNetwork(Network):
             ]
             found.append(row is not None and not any(same))
         return np.array(found, bool)
+
+    def description(self) -> dict[str, Any]:
+        """Class and name of the folder; a module does not tell the count of its parameters."""
+        return {"class": type(self).__name__, "module": self.path.name}
 
     @property
     def fingerprint(self) -> str:

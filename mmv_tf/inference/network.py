@@ -20,6 +20,8 @@ VIDEO, IMAGE, AUDIO, TEXT, LOG_MEL, WORD_IDS = KINDS = (
 # Features that are not a space in which modalities are compared.
 REPRESENTATIONS = ("before_head", "last_conv")
 MODALITY_OF = {LOG_MEL: AUDIO, WORD_IDS: TEXT}
+# What the towers take of each modality.
+KINDS_OF_TOWERS = {VIDEO: VIDEO, AUDIO: LOG_MEL, TEXT: WORD_IDS}
 
 # Ours: inputs of one call. Smaller rests are cut into powers of two, so that a runtime that
 # prepares kernels by batch size meets few of them, and nothing is computed for padding.
@@ -101,19 +103,31 @@ class Network(abc.ABC):
     def fingerprint(self) -> str:
         """Hexadecimal SHA-256 of all that the network computes with."""
 
+    @abc.abstractmethod
+    def description(self) -> dict[str, Any]:
+        """Its class and the count of its parameters, for files of results."""
+
     def spaces(self, modality: str) -> tuple[str, ...]:
         """The spaces that a modality reaches, finest first."""
         return tuple(name for name in self.dims(modality) if name not in REPRESENTATIONS)
 
-    def require(self, modality: str) -> None:
-        """Checks that the network takes a modality.
+    def check_input(self, kind: str) -> None:
+        """Checks that the network takes a kind of input.
+
+        Raises:
+          ValueError: it does not; the message says what it takes, or what is missing.
+        """
+        self.check_modality(MODALITY_OF.get(kind, kind))
+
+    def check_modality(self, modality: str) -> None:
+        """Checks that the network embeds a modality, if only given what its tower takes.
 
         Raises:
           ValueError: it does not; the message says what it takes.
         """
         if modality not in self.modalities:
             raise ValueError(
-                f"This network takes {', '.join(self.modalities)}, not {modality}; use one that "
+                f"The network takes {', '.join(self.modalities)}, not {modality}; use one that "
                 f"was trained with {modality}."
             )
 
@@ -123,8 +137,8 @@ class Network(abc.ABC):
         Raises:
           ValueError: there is none.
         """
-        self.require(first)
-        self.require(second)
+        self.check_modality(first)
+        self.check_modality(second)
         reached = self.spaces(second)
         for space in self.spaces(first):
             if space in reached:
@@ -144,7 +158,7 @@ class Network(abc.ABC):
         Raises:
           ValueError: the network takes no such input, or a feature is not finite.
         """
-        self.require(MODALITY_OF.get(kind, kind))
+        self.check_input(kind)
         most = batch_size or (_BATCH_TEXT if kind in (TEXT, WORD_IDS) else BATCH)
         inputs = _as_text(inputs) if kind == TEXT else inputs
         function = self._function(kind, tf.as_dtype(inputs.dtype), tuple(inputs.shape[1:]))
@@ -166,11 +180,10 @@ class Network(abc.ABC):
         """Traced once for a size of frames or sounds, whatever the batch size."""
         if kind == AUDIO:
             shape = (None,)
+        traced = [one for one in self._functions if one[0] == kind]
+        if (kind, dtype, shape) not in traced and len(traced) >= _MOST_SHAPES:
+            shape = tuple(_FREE[kind][1:])
         key = kind, dtype, shape
-        if key not in self._functions:
-            if sum(one == kind for one, _, _ in self._functions) >= _MOST_SHAPES:
-                shape = tuple(_FREE[kind][1:])
-                key = kind, dtype, shape
         if key not in self._functions:
 
             def function(inputs: tf.Tensor) -> dict[str, tf.Tensor]:

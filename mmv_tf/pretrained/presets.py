@@ -7,6 +7,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,11 @@ import numpy as np
 
 from mmv_tf import backbones, graphs
 from mmv_tf.graphs import MODALITIES
+from mmv_tf.graphs.precision import DTYPES
 from mmv_tf.layers import LogMel, WordTokenizer
+from mmv_tf.pretrained.published import registry
+
+logger = logging.getLogger(__name__)
 
 _GRAPHS = {
     "fac": graphs.FineAndCoarse,
@@ -31,7 +36,6 @@ _RELEASED_VIDEO: dict[str, dict[str, Any]] = {
     "tsm50x2": {"backbone": "tsm_resnet", "depth": 50, "width": 2},
 }
 _SECTIONS = ("graph", "video", "audio", "text", "log_mel", "metadata", "dtype")
-DTYPES = ("float32", "mixed_bfloat16", "bfloat16", "mixed_float16")
 PRESETS = tuple(f"{video}_{graph}" for video in _RELEASED_VIDEO for graph in _GRAPHS)
 
 
@@ -76,7 +80,9 @@ def create_model(
     vocabulary: Sequence[str] | None = None,
     word_vectors: np.ndarray | None = None,
 ) -> graphs.EmbeddingGraph:
-    """Builds a network with new weights.
+    """Builds a network with random weights; a preset's name does not load the released ones.
+
+    Released weights are read by `import_haiku_checkpoint(fetch("mmv_s3d"))`, see `registry`.
 
     Args:
       config: a preset's name, or a config with the entries that `preset_config` shows: "graph"
@@ -93,9 +99,18 @@ def create_model(
       ValueError: for an unknown name or entry (the nearest is named) or a value that does not fit.
     """
     try:
-        return _create(_read_config(config), vocabulary, word_vectors)
+        model = _create(_read_config(config), vocabulary, word_vectors)
     except TypeError as error:
         raise ValueError(f"The model config holds a value of another type: {error}") from error
+    if isinstance(config, str):
+        _warn_of_random_weights(config)
+    return model
+
+
+def _warn_of_random_weights(preset: str) -> None:
+    released = [entry.name for entry in registry().values() if entry.preset == preset]
+    hint = f"; released weights of this architecture: {released[0]}" if released else ""
+    logger.warning("create_model(%r): random weights%s.", preset, hint)
 
 
 def _create(

@@ -18,9 +18,11 @@ from mmv_tf import atomic
 from mmv_tf.data import media
 from mmv_tf.data.preparation.tasks import CORRUPT, Failure, Runner, Task
 from mmv_tf.data.preparation.workers import WorkerPool
+from mmv_tf.inference import reading
+from mmv_tf.inference.network import BATCH
 from mmv_tf.progress import Progress
-from mmv_tf.search import approximate, decoding, store
-from mmv_tf.search.embedder import BATCH, SOUND, VISION, Embedder
+from mmv_tf.search import approximate, store
+from mmv_tf.search.embedder import SOUND, VISION, Embedder
 from mmv_tf.search.files import VideoFile, find_videos, inside
 from mmv_tf.search.lock import writing
 from mmv_tf.search.store import HEARD, SPANS, Index, Manifest, Skipped, Video, Writer
@@ -127,7 +129,13 @@ def _open(
 ) -> Index:
     """The index to go on from, or an empty one."""
     empty = Manifest(
-        0, str(root), embedder.path, embedder.fingerprint, embedder.windows, embedder.matrices
+        generation=0,
+        root=str(root),
+        model=embedder.path,
+        fingerprint=embedder.fingerprint,
+        windows=embedder.windows,
+        matrices=embedder.matrices,
+        options=embedder.options,
     )
     try:
         index = store.open_index(directory)
@@ -145,7 +153,7 @@ def _check_same(
     directory: pathlib.Path, root: pathlib.Path, embedder: Embedder, manifest: Manifest
 ) -> None:
     """Raises a ValueError if an index is of another network, other windows or another folder."""
-    if manifest.fingerprint != embedder.fingerprint:
+    if not embedder.made(manifest.fingerprint):
         raise ValueError(
             f"{directory}: the index was made with another network ({manifest.model}, "
             f"{manifest.fingerprint[:12]}) than {embedder.path} ({embedder.fingerprint[:12]}), "
@@ -251,7 +259,7 @@ class _Update:
             self._skipped.pop(file.name, None)
         works: dict[str, _Work] = {}
         probes = [
-            Task(decoding.probe_videos, file.name, (), ((file, str(self._root / file.name)),))
+            Task(reading.probe_videos, file.name, (), ((file, str(self._root / file.name)),))
             for file in files
         ]
         with Progress(len(files), "look at", "videos") as progress:
@@ -290,13 +298,13 @@ class _Update:
         work.parts = len(parts)
         has_audio = work.info.has_audio and windows.sample_rate > 0
         return Task(
-            decoding.decode_blocks,
+            reading.decode_blocks,
             work.file.name,
             (str(self._root / work.file.name), windows, has_audio),
             tuple(((work.file.name, number), part) for number, part in enumerate(parts)),
         )
 
-    def _embed(self, block: decoding.Block) -> dict[str, np.ndarray]:
+    def _embed(self, block: reading.Block) -> dict[str, np.ndarray]:
         """The rows of a block's windows."""
         windows = self._embedder.windows
         vectors = {VISION: self._embedder.clips(block.clips(windows))}
@@ -392,6 +400,7 @@ class _Update:
             skipped=tuple(self._skipped[name] for name in sorted(self._skipped)),
             segments=segments,
             model=self._embedder.path,
+            options=self._embedder.options,
         )
 
     def _improve(self) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from mmv_tf.data.captions import table_seconds
 from mmv_tf.data.media import MediaError, probe
-from mmv_tf.search.decoding import image_clip, span_clips, span_sounds
+from mmv_tf.inference.reading import span_clips, span_sounds
 from mmv_tf.search.embedder import SOUND, VISION, Embedder
 
 TEXT, AUDIO, IMAGE, VIDEO = KINDS = ("text", "audio", "image", "video")
@@ -70,13 +70,12 @@ def embed_query(query: Query, embedder: Embedder) -> tuple[str, np.ndarray]:
     with _file(query) as (path, start, end):
         try:
             if query.kind == IMAGE:
-                clips = image_clip(path, embedder.windows, path)[np.newaxis]
-                vectors = embedder.clips(clips)[space]
+                vectors = embedder.picture(path)[space]
             elif query.kind == VIDEO:
-                clips = span_clips(path, embedder.windows, start, end, _MOST_WINDOWS)
+                clips, _ = span_clips(path, embedder.windows, start, end, _MOST_WINDOWS)
                 vectors = embedder.clips(clips)[space]
             else:
-                sounds = span_sounds(path, embedder.windows, start, end, _MOST_WINDOWS)
+                sounds, _ = span_sounds(path, embedder.windows, start, end, _MOST_WINDOWS)
                 vectors = embedder.sounds(sounds)[space]
         except MediaError as error:
             if isinstance(query.value, str):

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mmv_tf.pretrained import is_published
 from mmv_tf.search.approximate import Approximate
 from mmv_tf.search.embedder import SOUND, Embedder
 from mmv_tf.search.exact import Term, best, scores
@@ -99,12 +100,13 @@ class Searcher:
             manifest = self.open().manifest
             if self._embedder is None:
                 path = manifest.model if self._model is None else str(self._model)
-                if not pathlib.Path(path).exists():
+                if not (pathlib.Path(path).exists() or is_published(path)):
                     raise ValueError(
                         f"{path}: the network that made the index is gone; give its place, --model."
                     )
-                self._embedder = Embedder.load(path, manifest.windows.step_frames)
-            if self._embedder.fingerprint != manifest.fingerprint:
+                steps = manifest.windows.step_frames
+                self._embedder = Embedder.load(path, steps, **manifest.options)
+            if not self._embedder.made(manifest.fingerprint):
                 path, self._embedder = self._embedder.path, None
                 raise ValueError(
                     f"{self.directory}: the index was made with another network "

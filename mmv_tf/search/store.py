@@ -31,7 +31,7 @@ import google_crc32c
 import numpy as np
 
 from mmv_tf import atomic
-from mmv_tf.search.windows import Windows
+from mmv_tf.inference.windows import Windows
 
 FORMAT = 1
 SPANS, HEARD = "spans", "heard"
@@ -91,6 +91,7 @@ class Manifest:
       matrices: "MODALITY.SPACE" -> dimensions.
       videos, skipped: by name.
       segments: name -> file -> {"bytes", "crc32c"}.
+      options: what the network was opened with, arguments of `mmv_tf.load_encoder`.
     """
 
     generation: int
@@ -102,6 +103,7 @@ class Manifest:
     videos: tuple[Video, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     segments: dict[str, dict[str, dict[str, Any]]] = dataclasses.field(default_factory=dict)
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def rows(self) -> int:

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from mmv_tf import atomic
 from mmv_tf.configuration import differences, write_json
+from mmv_tf.graphs.precision import in_precision
 from mmv_tf.training import checkpoint_store
 from mmv_tf.training.checkpoint_store import CheckpointStore
 
@@ -62,26 +63,32 @@ def save_model(model: keras.Model, path: str | os.PathLike[str]) -> None:
         model.save(temporary)
 
 
-def load_model(path: str | os.PathLike[str]) -> keras.Model:
+def load_model(path: str | os.PathLike[str], dtype: str | None = None) -> keras.Model:
     """Reads a network.
 
     Args:
       path: a `.keras` file that `model.save(path)` wrote; the folder of a training run: its
         finished model, or else its newest good checkpoint; or the folder of one checkpoint in it.
+      dtype: compute in another precision than the network was saved in, one of
+        `mmv_tf.graphs.precision.DTYPES`.
 
     Where a run averages its weights, the averages are what is loaded.
 
     Raises:
-      ValueError: if there is no network, or the file is not one.
+      ValueError: if there is no network, the file is not one, or there is no such dtype.
     """
-    path = pathlib.Path(path)
+    model = _read_model(pathlib.Path(path))
+    return model if dtype is None else in_precision(model, dtype)
+
+
+def _read_model(path: pathlib.Path) -> keras.Model:
     if path.is_dir():
         if path.parent.name == checkpoint_store.FOLDER:
             model = _untrained(path.parent.parent)
             _restore_model(model, path)
             return model
         if (path / MODEL_FILE).exists():
-            return load_model(path / MODEL_FILE)
+            return _read_model(path / MODEL_FILE)
         model = _untrained(path)
         restored = CheckpointStore(path).restore(make_checkpoint(model))
         if restored is None:
@@ -103,7 +110,7 @@ def _untrained(directory: pathlib.Path) -> keras.Model:
             f"{directory} is not the folder of a training run: it has neither {MODEL_FILE} nor "
             f"{NETWORK_FILE}."
         )
-    return load_model(directory / NETWORK_FILE)
+    return _read_model(directory / NETWORK_FILE)
 
 
 def _restore_model(model: keras.Model, path: pathlib.Path) -> None:

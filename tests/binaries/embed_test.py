@@ -125,6 +125,20 @@ def test_images_are_embedded_to_parquet(run, folder, tmp_path):
     assert np.array(table["vat"].to_pylist()).shape == (4, 8)
 
 
+def test_without_a_deflated_network_images_are_clips_that_stand_still(run, folder, tmp_path):
+    done = run(f"--images={folder / 'images'}", "--names=vat")
+    assert done.status == 0, done.stderr
+    assert "embedded by: static clip" in done.stdout
+    done = run(
+        f"--images={folder / 'images'}",
+        "--names=vat",
+        f"--image_model={folder / 'image.keras'}",
+        output=tmp_path / "b",
+    )
+    assert done.status == 0, done.stderr
+    assert "embedded by: deflated network" in done.stdout
+
+
 def test_unreadable_files_are_told_and_fail_unless_allowed(run, folder, tmp_path):
     videos = f"--videos={folder / 'videos'}"
     broken = folder / "videos" / os.fsdecode(b"brok\xe9n.mp4")
@@ -146,7 +160,6 @@ def test_unreadable_files_are_told_and_fail_unless_allowed(run, folder, tmp_path
         ([], 2, "got 0"),
         (["--videos={}/images"], 1, "holds no file ending in .avi"),
         (["--videos={}/videos", "--names=last_conv"], 1, "video has no 'last_conv'"),
-        (["--images={}/images"], 1, "not image; deflate"),
         (["--sounds={}/sounds", "--seconds=-1"], 2, "--seconds is -1.0"),
         (["--sentences={}/model.keras"], 1, "no UTF-8 text"),
     ],

@@ -27,7 +27,7 @@ def network(tmp_path_factory):
     return path
 
 
-def test_a_network_without_words_is_exported_without_text(program, tmp_path):
+def test_a_network_without_words_is_not_exported_with_text(program, tmp_path):
     create_model(small_world.model_config()).save(tmp_path / "model.keras")
     arguments = (f"--model={tmp_path / 'model.keras'}", f"--output={tmp_path / 'export'}")
     done = program(*arguments)
@@ -35,6 +35,12 @@ def test_a_network_without_words_is_exported_without_text(program, tmp_path):
     assert "--modality=video --modality=audio" in done.stderr
     assert "--word_vectors" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_its_other_modalities_are_exported(program, tmp_path):
+    create_model(small_world.model_config()).save(tmp_path / "model.keras")
+    arguments = (f"--model={tmp_path / 'model.keras'}", f"--output={tmp_path / 'export'}")
     done = program(*arguments, "--modality=video", "--modality=audio")
     assert done.status == 0, done.stderr
     assert "signatures: video, audio." in done.stdout

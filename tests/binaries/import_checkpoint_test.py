@@ -147,6 +147,35 @@ def test_a_refused_file_is_one_line_and_writes_nothing(tmp_path):
     assert os.listdir(tmp_path) == ["bad.pkl"]
 
 
+def test_takes_the_name_of_published_weights(checkpoint, tmp_path, monkeypatch):
+    cache = tmp_path / "cache"
+    (cache / "mmv_s3d").mkdir(parents=True)
+    checkpoint.rename(cache / "mmv_s3d" / "mmv_s3d.pkl")
+    monkeypatch.setenv("MMV_TF_CACHE", str(cache))
+    output = tmp_path / "tiny.keras"
+    done = programs.run("import_checkpoint", "--checkpoint=mmv_s3d", f"--output={output}")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["video"] == "S3D"
+    assert output.is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mmv_s3", "did you mean 'mmv_s3d'?"),
+        ("hub_mmv_s3d", "is a TF-Hub module, which does not become a .keras file"),
+        ("none.pkl", "none.pkl: No such file"),
+    ],
+)
+def test_a_name_that_does_not_do_is_one_line(name, message, tmp_path):
+    output = tmp_path / "a.keras"
+    done = programs.run_forked("import_checkpoint", f"--checkpoint={name}", f"--output={output}")
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert message in line
+    assert not output.exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -92,6 +92,7 @@ def test_a_stage_that_makes_it_worse_is_taken_back():
     assert report["fitted"] == report["closed_form"]
 
 
+@pytest.mark.slow
 def test_with_clip_ends_the_naive_network_is_still_what_it_is_compared_with():
     model = network("tsm_18")
     image_model = deflation.deflate(model, num_frames=4)

@@ -90,6 +90,7 @@ def test_with_the_clips_ends_one_layers_mean_over_time_is_right():
     assert np.abs(deflation.deflate(model)(batch) - expected).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_clip_ends_bring_our_networks_nearer():
     for name in ("s3d_space_to_depth", "tsm_18"):
         model, batch = network(name), images(8)

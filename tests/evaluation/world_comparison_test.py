@@ -200,6 +200,7 @@ def test_chance_of_recall_is_that_of_random_orders():
     assert large["video -> audio, large gallery"]["R@1"] == pytest.approx(1 / 2160)
 
 
+@pytest.mark.slow
 def test_with_other_scoring_networks_are_scored_again_and_not_trained(short, tmp_path, monkeypatch):
     short = short.copy_and_resolve_references().unlock()
     short.run = ("untrained",)

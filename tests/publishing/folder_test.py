@@ -46,6 +46,10 @@ def test_the_folder_is_ready_to_publish_and_to_serve(published, tmp_path):
         tensor = tf.make_ndarray(request.inputs[name])
         assert signatures[name](tf.constant(tensor))["vat"].shape == (1, 8)
 
+
+@pytest.mark.slow
+def test_the_example_runs(published, tmp_path):
+    version = published / "2"
     done = subprocess.run(
         [sys.executable, str(version / "example.py")], capture_output=True, text=True, cwd=tmp_path
     )
@@ -79,6 +83,7 @@ def test_changed_files_are_found(published, tmp_path):
         publishing.verify_checksums(published)
 
 
+@pytest.mark.slow
 def test_versions_stand_side_by_side_and_wrong_ones_are_refused(tiny_model, tmp_path):
     options = ExportOptions(modalities=("text",))
     for version in (1, 2):

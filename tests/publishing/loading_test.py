@@ -74,7 +74,8 @@ assert np.abs(layer.trainable_variables[0].numpy() - first).max() > 0
 """
 
 
-@pytest.mark.parametrize("program", [USER, pytest.param(TUNER, marks=pytest.mark.slow)])
+@pytest.mark.slow  # a quick one, of what loading needs: layers/word_tokenizer_test
+@pytest.mark.parametrize("program", [USER, TUNER])
 def test_hub_and_keras_users_need_nothing_else(program, exported, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", program, str(exported[2])],

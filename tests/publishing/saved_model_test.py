@@ -90,6 +90,7 @@ def test_a_network_without_vocabulary_can_not_take_sentences(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_gradients_reach_the_exported_weights(exported):
     module = tf.saved_model.load(str(exported[2]))
     clip = tf.random.stateless_uniform([2, 4, 32, 32, 3], [0, 0])

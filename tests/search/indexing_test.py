@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import types
 
 import keras
 import numpy as np
@@ -41,14 +40,14 @@ def naive_vision(embedder, path, start):
     frames = [f for _, f in media.iter_pixels_at(path, times, side, not windows.square_crop, 9.0)]
     top, left = (frames[0].shape[0] - 32) // 2, (frames[0].shape[1] - 32) // 2
     clip = np.stack(frames)[:, top : top + 32, left : left + 32] / np.float32(255)
-    return embedder.model({"video": clip[np.newaxis]}, training=False)["video"]
+    return embedder.encoder.network.model({"video": clip[np.newaxis]}, training=False)["video"]
 
 
 def naive_sound(embedder, path, start):
     windows = embedder.windows
     sound = media.read_waveform(path, start, start + windows.seconds, windows.sample_rate)
-    log_mel = embedder.model.log_mel(sound[np.newaxis])
-    return embedder.model({"audio": log_mel}, training=False)["audio"]
+    log_mel = embedder.encoder.network.model.log_mel(sound[np.newaxis])
+    return embedder.encoder.network.model({"audio": log_mel}, training=False)["audio"]
 
 
 def test_every_window_has_its_own_embeddings(library):
@@ -282,8 +281,9 @@ def test_what_can_be_compared(embedder):
 
 
 def test_a_network_that_does_not_say_how_it_sees_is_refused():
-    model = types.SimpleNamespace(metadata={"num_frames": 4, "size": 32, "square_crop": True})
-    with pytest.raises(ValueError, match="metadata lack frame_rate"):
+    model = small_world.tiny_model()
+    del model.metadata["frame_rate"]
+    with pytest.raises(ValueError, match=r"does not tell its frame_rate, .* settings="):
         Embedder(model, "x")
 
 

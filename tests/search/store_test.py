@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
+from mmv_tf.inference.windows import Windows
 from mmv_tf.search import store
 from mmv_tf.search.lock import writing
 from mmv_tf.search.store import (
@@ -20,7 +21,6 @@ from mmv_tf.search.store import (
     Writer,
     open_index,
 )
-from mmv_tf.search.windows import Windows
 
 WINDOWS = Windows(4, 2.0, 32, True, 2, 16_000)
 EMPTY = Manifest(0, "/videos", "/model", "f" * 64, WINDOWS, {"video.va": 3})

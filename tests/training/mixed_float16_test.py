@@ -65,6 +65,7 @@ def whole(tmp_path_factory):
     return run(one), one
 
 
+@pytest.mark.slow
 def test_a_network_computes_in_float16_and_gives_float32(whole):
     _, one = whole
     network = one.model

@@ -142,6 +142,7 @@ def test_workers_with_different_settings_refuse_to_start(tmp_path):
         assert "optimizer.learning_rate is 0.05 for worker 0 and 0.5 for worker 1" in text
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_equals_never_killed_bit_for_bit(tmp_path, alone):
     settings = dict(deterministic=True, checkpoint_every_steps=1)
     process = start(tmp_path, slow=0.3, **settings)

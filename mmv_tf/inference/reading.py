@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""From a video to blocks of windows: what the decoding child processes do."""
+"""Decodes windows of videos, sounds and pictures as a network sees them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from mmv_tf.data import media
 from mmv_tf.data.augmentation import CROP_SHARE
 from mmv_tf.data.pictures import image_pixels
-from mmv_tf.search.windows import Windows
+from mmv_tf.inference.windows import Windows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,14 +92,27 @@ def decode_blocks(
 
 
 def span_clips(
-    path: str, windows: Windows, start: float, end: float | None, most: int
-) -> np.ndarray:
-    """Windows at even distances over a span of a video: uint8 [W, T, size, size, 3].
+    path: str,
+    windows: Windows,
+    start: float = 0.0,
+    end: float | None = None,
+    most: int | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Windows at even distances over a span of a video.
+
+    Args:
+      path: the file.
+      windows: how they are cut; `Windows.spread` says where.
+      start, end: of the span, seconds; None for the end of the video.
+      most: windows; None for no limit.
+
+    Returns:
+      uint8 [W, T, size, size, 3], and their starts in seconds, [W].
 
     Raises:
       MediaError: it can't be decoded, or the span is not in it.
     """
-    offsets = _spread(path, windows, start, end, media.probe(path).duration, most)
+    offsets = windows.spread(start, _end(path, start, end, media.probe(path).duration), most)
     steps = np.arange(windows.num_frames) / windows.frame_rate
     times = (offsets[:, np.newaxis] + steps).reshape(-1)
     order = np.argsort(times, kind="stable")
@@ -111,48 +124,52 @@ def span_clips(
     clips = np.empty([len(times), windows.size, windows.size, 3], np.uint8)
     for index, (_, picture) in zip(order, pictures, strict=True):
         clips[index] = _middle(picture, windows.size)
-    return clips.reshape(len(offsets), windows.num_frames, *clips.shape[1:])
+    return clips.reshape(len(offsets), windows.num_frames, *clips.shape[1:]), offsets
 
 
 def span_sounds(
-    path: str, windows: Windows, start: float, end: float | None, most: int
-) -> np.ndarray:
-    """Windows at even distances over a span of a sound: float32 [W, samples].
+    path: str,
+    windows: Windows,
+    start: float = 0.0,
+    end: float | None = None,
+    most: int | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Windows at even distances over a span of a sound; see `span_clips`.
+
+    Returns:
+      float32 [W, samples] in [-1, 1], and their starts in seconds, [W].
 
     Raises:
       MediaError: it can't be decoded, or the span is not in it.
     """
     duration = media.probe(path, "sound").duration
-    offsets = _spread(path, windows, start, end, duration, most)
+    offsets = windows.spread(start, _end(path, start, end, duration), most)
     pieces = [
         media.read_waveform(path, offset, offset + windows.seconds, windows.sample_rate)
         for offset in offsets.tolist()
     ]
-    return np.stack([piece[: windows.samples] for piece in pieces])
+    return np.stack([piece[: windows.samples] for piece in pieces]), offsets
 
 
-def _spread(
-    path: str, windows: Windows, start: float, end: float | None, duration: float, most: int
-) -> np.ndarray:
-    """Starts of at most so many windows inside a span, seconds."""
+def _end(path: str, start: float, end: float | None, duration: float) -> float:
+    """The end of a span, inside the file."""
     end = duration if end is None else min(end, duration)
     if start >= end:
         raise media.MediaError(
             f"{path}: is {duration:.2f} s long; expected a span inside of it, got one from "
             f"{start:g} s."
         )
-    room = end - start - windows.seconds
-    if room <= 0:
-        return np.array([start])
-    count = min(most, 1 + int(room / (windows.step_frames / windows.frame_rate)))
-    return start + (np.linspace(0.0, room, count) if count > 1 else np.array([room / 2]))
+    return end
 
 
-def image_clip(source: str | bytes, windows: Windows, name: str) -> np.ndarray:
-    """A picture as a clip that stands still: uint8 [T, size, size, 3]."""
+def picture(source: str | bytes, windows: Windows, name: str) -> np.ndarray:
+    """The middle of a picture: uint8 [size, size, 3].
+
+    Raises:
+      MediaError: it can't be decoded.
+    """
     side = round(windows.size / CROP_SHARE)
-    picture = image_pixels(source, side, not windows.square_crop, name)
-    return np.repeat(_middle(picture, windows.size)[np.newaxis], windows.num_frames, axis=0)
+    return _middle(image_pixels(source, side, not windows.square_crop, name), windows.size)
 
 
 def _middle(picture: np.ndarray, size: int) -> np.ndarray:

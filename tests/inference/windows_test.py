@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from mmv_tf.search.windows import Windows
+from mmv_tf.inference.windows import Windows
 
 
 def windows(**changes):

@@ -1,11 +1,13 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The overlapping windows that a video is looked at through."""
+"""Windows: the pieces of a video or sound that a network sees at once."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+
+import numpy as np
 
 # A duration that is this much too short still counts as long enough: containers round.
 _TOLERANCE = 1e-3
@@ -65,3 +67,20 @@ class Windows:
         if last > starts[-1]:
             starts.append(last)
         return starts
+
+    def spread(self, start: float, end: float, most: int | None = None) -> np.ndarray:
+        """Starts of windows at even distances from the start of a span to its end, seconds [W].
+
+        They are a step or more apart. A single one lies in the middle; a span that is shorter than
+        a window has one, which starts with it.
+
+        Args:
+          start, end: of the span, seconds.
+          most: windows; None for as many as a step apart.
+        """
+        room = end - start - self.seconds
+        if room <= 0:
+            return np.array([start])
+        count = 1 + int(room / (self.step_frames / self.frame_rate))
+        count = count if most is None else min(most, count)
+        return start + (np.linspace(0.0, room, count) if count > 1 else np.array([room / 2]))

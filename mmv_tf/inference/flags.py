@@ -1,0 +1,146 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Flags that say which network a program opens, and how."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+
+from mmv_tf.command_line import UsageError
+from mmv_tf.graphs.precision import DTYPES
+
+_SETTINGS = {
+    "num_frames": int,
+    "frame_rate": float,
+    "size": int,
+    "square_crop": bool,
+    "sample_rate": int,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkFlags:
+    """Values of the flags, once they are parsed.
+
+    Attributes:
+      model: a path, or a published network's name.
+      options: arguments of `mmv_tf.load_encoder` that were given.
+    """
+
+    model: str
+    options: dict[str, Any]
+
+    def load_encoder(self) -> Any:
+        """Opens the network; see `mmv_tf.load_encoder`."""
+        from mmv_tf.inference.loading import load_encoder
+
+        return load_encoder(self.model, **self.options)
+
+    def open_model(self) -> Any:
+        """Opens the network as a Keras model; see `mmv_tf.inference.open_model`."""
+        from mmv_tf.inference.loading import open_model
+
+        for name, flag in (("image_model", "--image_model"), ("settings", "--setting")):
+            if name in self.options:
+                raise UsageError(f"{flag} does not go with this.")
+        return open_model(self.model, **self.options)
+
+
+def define_network_flags(
+    required: bool = True,
+    image_model: bool = False,
+    settings: bool = True,
+    values: flags.FlagValues = flags.FLAGS,
+) -> flags.FlagHolder[str | None]:
+    """Defines --model, --dtype, --vocabulary and, where wanted, --image_model and --setting.
+
+    Args:
+      required: whether the program needs --model.
+      image_model, settings: whether there are such flags.
+      values: where they are defined.
+
+    Returns:
+      The flag --model.
+    """
+    model = flags.DEFINE_string(
+        "model",
+        None,
+        "The network: a .keras file, a training run, an exported SavedModel, a TF-Hub module's "
+        "folder, a released checkpoint, or a published network's name (docs/checkpoints.md).",
+        required=required,
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "dtype",
+        None,
+        DTYPES,
+        "Compute in this precision; as saved if not said.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "vocabulary",
+        None,
+        "For a released checkpoint: its words, a file with a word a line, the word vectors that "
+        "its table was made of (.bin, .vec, .gz), or its TF-Hub module's folder.",
+        flag_values=values,
+    )
+    if image_model:
+        flags.DEFINE_string(
+            "image_model", None, "Its deflated network, which embeds images.", flag_values=values
+        )
+    if settings:
+        flags.DEFINE_multi_string(
+            "setting",
+            [],
+            f"NAME=VALUE: how the network sees and hears, where it does not tell: "
+            f"{', '.join(_SETTINGS)}; may be given again.",
+            flag_values=values,
+        )
+    return model
+
+
+def network_flags(values: flags.FlagValues = flags.FLAGS) -> NetworkFlags:
+    """The values of what `define_network_flags` defined.
+
+    Raises:
+      UsageError: --setting is no NAME=VALUE, or unknown.
+    """
+    options = {
+        name: values[name].value
+        for name in ("dtype", "vocabulary", "image_model")
+        if name in values and values[name].value is not None
+    }
+    for name in ("vocabulary", "image_model"):
+        if name in options:
+            # An index keeps it, for queries from other folders.
+            options[name] = os.path.abspath(options[name])
+    settings = _read_settings(values["setting"].value) if "setting" in values else {}
+    if settings:
+        options["settings"] = settings
+    return NetworkFlags(values["model"].value, options)
+
+
+def _read_settings(given: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        if name not in _SETTINGS:
+            raise UsageError(f"--setting={text}: expected NAME=VALUE with one of "
+                             f"{', '.join(_SETTINGS)}.")  # fmt: skip
+        kind = _SETTINGS[name]
+        try:
+            if kind is bool:
+                found[name] = {"true": True, "false": False}[value.lower()]
+            else:
+                found[name] = kind(value)
+                if not found[name] > 0:
+                    raise ValueError
+        except (KeyError, ValueError):
+            expected = "true or false" if kind is bool else "a number above 0"
+            raise UsageError(f"--setting={text}: expected {expected} for {name}.") from None
+    return found

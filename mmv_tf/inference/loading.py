@@ -1,0 +1,175 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Opens a network of any kind as an encoder."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from mmv_tf import pretrained
+from mmv_tf.deflation import ImageEncoder, load_image_model
+from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.graphs.precision import in_precision
+from mmv_tf.inference.encoder import Encoder, with_settings
+from mmv_tf.inference.graph_network import GraphNetwork
+from mmv_tf.inference.module_network import ModuleNetwork, is_module
+from mmv_tf.inference.network import Network, Settings
+from mmv_tf.training import load_model
+
+Path = str | os.PathLike[str]
+# Endings of files of word vectors, as opposed to lists of words.
+_VECTORS = (".bin", ".gz", ".vec")
+
+
+def load_encoder(
+    source: Path,
+    *,
+    dtype: str | None = None,
+    vocabulary: Path | Sequence[str] | None = None,
+    image_model: Path | ImageEncoder | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Encoder:
+    """Opens a network of any kind, ready to embed files, arrays and sentences.
+
+    Args:
+      source: a `.keras` file, deflated networks included; the folder of a training run, or of one
+        checkpoint in it; an exported SavedModel; the folder of a TF-Hub module with the signatures
+        of MMV or MIL-NCE; a released MMV pickle or MIL-NCE `.pth`; or a name of
+        `mmv_tf.pretrained.registry()`, whose file is downloaded once.
+      dtype: compute in another precision than the network was saved in: "mixed_bfloat16",
+        "bfloat16", "mixed_float16" or "float32". Modules compute as they were published.
+      vocabulary: for a released file, the words of its table: a list, a file with a word a line, or
+        the folder of its TF-Hub module; for an MMV pickle also the word vectors that the table was
+        made of (`.bin`, `.vec` or `.gz`); for MIL-NCE `s3d_dict.npy`, which is found where it lies
+        beside the file.
+      image_model: the deflated network to embed images with, a `.keras` file.
+      settings: how the network sees and hears, where it does not tell or something else is wanted:
+        "num_frames", "frame_rate", "size", "square_crop", "sample_rate".
+
+    Raises:
+      ValueError: there is no network at `source`, or it can't be used so; the message says what to
+        do.
+
+    Example:
+    >>> encoder = mmv_tf.load_encoder("runs/my_run")  # doctest: +SKIP
+    >>> videos = encoder.embed_video(["a.mp4", "b.mp4"])  # doctest: +SKIP
+    >>> encoder.similarity(encoder.embed_text(["a dog runs"]), videos)  # doctest: +SKIP
+    """
+    path = find_network(source)
+    network: Network
+    if is_module(path):
+        network = _module(path, dtype, vocabulary, image_model, settings)
+    else:
+        model = open_model(path, dtype=dtype, vocabulary=vocabulary)
+        if isinstance(image_model, str | os.PathLike):
+            image_model = load_image_model(image_model)
+            if dtype is not None:
+                image_model = in_precision(image_model, dtype)
+        if isinstance(model, ImageEncoder):
+            if image_model is not None:
+                raise ValueError(f"{path} is a deflated network already; leave image_model out.")
+            network = GraphNetwork(image_model=model)
+        else:
+            network = GraphNetwork(model, image_model)
+        network.settings = with_settings(network.settings, settings)
+    return Encoder(network, os.fspath(source))
+
+
+def as_encoder(model: Encoder | EmbeddingGraph | ImageEncoder) -> Encoder:
+    """An encoder as it is, or one of a Keras model."""
+    if isinstance(model, Encoder):
+        return model
+    if isinstance(model, ImageEncoder):
+        return Encoder(GraphNetwork(image_model=model))
+    return Encoder(GraphNetwork(model))
+
+
+def open_model(
+    source: Path, *, dtype: str | None = None, vocabulary: Path | Sequence[str] | None = None
+) -> EmbeddingGraph | ImageEncoder:
+    """Opens a network whose weights are at hand, as a Keras model; see `load_encoder`.
+
+    Raises:
+      ValueError: as `load_encoder`; or the source is a SavedModel, which has no Keras model.
+    """
+    path = find_network(source)
+    if is_module(path):
+        raise ValueError(
+            f"{path} is a SavedModel, which can embed but not be changed; give the network that it "
+            "was made of: a .keras file, a training run or a released checkpoint."
+        )
+    if path.is_file() and not _is_keras_file(path):
+        model = _imported(path, vocabulary)
+    else:
+        if vocabulary is not None:
+            raise ValueError(f"{path} holds its own words; a vocabulary is for released files.")
+        model = load_model(path)
+    _check_kind(path, model)
+    return model if dtype is None else in_precision(model, dtype)
+
+
+def find_network(source: Path) -> pathlib.Path:
+    """The file or folder that a path or a published name stands for.
+
+    Raises:
+      ValueError: there is nothing there, and it is no published name.
+    """
+    path = pretrained.local_path(source)
+    if not path.exists():
+        raise ValueError(
+            f"There is no network at {os.fspath(source)}; give a path, or one of the names in "
+            "mmv_tf.pretrained.registry()."
+        )
+    return path
+
+
+def _module(
+    path: pathlib.Path,
+    dtype: str | None,
+    vocabulary: Any,
+    image_model: Any,
+    settings: Mapping[str, Any] | None,
+) -> ModuleNetwork:
+    for name, value in {
+        "dtype": dtype, "vocabulary": vocabulary, "image_model": image_model
+    }.items():  # fmt: skip
+        if value is not None:
+            raise ValueError(
+                f"{path} is a SavedModel, which computes as it was published; leave {name} out."
+            )
+    with_settings(Settings(), settings)  # for its check of the names
+    return ModuleNetwork(path, **dict(settings or {}))
+
+
+def _imported(path: pathlib.Path, vocabulary: Any) -> EmbeddingGraph:
+    """A released file's network."""
+    if pretrained.is_torch_file(path):
+        return pretrained.import_mil_nce_checkpoint(path, dictionary=vocabulary)
+    if isinstance(vocabulary, str | os.PathLike) and os.fspath(vocabulary).endswith(_VECTORS):
+        return pretrained.import_haiku_checkpoint(path, word_vectors=vocabulary)
+    return pretrained.import_haiku_checkpoint(path, vocabulary=vocabulary)
+
+
+def _is_keras_file(path: pathlib.Path) -> bool:
+    """Whether a file is to be read by Keras: what it holds counts, then its name."""
+    if path.suffix == ".keras":
+        return True
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "config.json" in archive.namelist()
+    except (zipfile.BadZipFile, OSError):
+        return False
+
+
+def _check_kind(path: pathlib.Path, model: keras.Model) -> None:
+    if not isinstance(model, EmbeddingGraph | ImageEncoder):
+        raise ValueError(
+            f"{path} holds a {type(model).__name__}; expected a network of mmv_tf, or a deflated "
+            "one."
+        )

@@ -1,0 +1,347 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Resumable downloads over HTTPS.
+
+Bytes go to a `.part` file. Beside it, `.part.json` keeps the address, the size and the server's
+validator (a strong ETag, else Last-Modified), so that the next attempt asks for the rest only and
+begins anew when the file on the server has changed. Callers hold a lock: one process a file.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import dataclasses
+import http.client
+import json
+import os
+import pathlib
+import re
+import shutil
+import ssl
+import time
+import urllib.error
+import urllib.request
+from email.message import Message
+from typing import IO, Any
+
+import google_crc32c
+
+from mmv_tf import atomic
+from mmv_tf.pretrained.web import FetchError, check_address, describe, host_of, make_opener
+from mmv_tf.progress import Progress
+from mmv_tf.version import __version__
+
+# Pauses before the next attempt, in seconds; an attempt that brought bytes begins the row again.
+PAUSES = (1.0, 2.0, 4.0)
+# Longest wait for the next bytes.
+TIMEOUT_SECONDS = 30.0
+
+_TRANSIENT_STATUS = (408, 425, 429, 500, 502, 503, 504)
+_CHUNK_BYTES = 1 << 18
+_MEGABYTE = 1_000_000
+# Left free on the disk besides the file.
+_MARGIN_BYTES = 16 * _MEGABYTE
+
+
+class _TransientError(Exception):
+    """An attempt failed in a way that the next one may not."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A file to download.
+
+    Attributes:
+      address: https; http is taken for this machine only (a loopback address).
+      title: its name in messages and progress.
+      remedy: what a user can do besides trying again, as the end of a sentence.
+      size: in bytes, None if it is not known; the server's has to be equal.
+    """
+
+    address: str
+    title: str
+    remedy: str
+    size: int | None = None
+
+    @property
+    def host(self) -> str:
+        """Name and port of the server."""
+        return host_of(self.address)
+
+    def error(self, problem: str) -> FetchError:
+        """An error whose one line ends with the remedy."""
+        return FetchError(f"{self.title}: {problem}; {self.remedy}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class _State:
+    """What is known of a file that is partly here.
+
+    Attributes:
+      address: where it is from.
+      total: its size in bytes.
+      validator: value for the header If-Range, None if the server gave none.
+      crc32c: of the whole file in base64, where the server states it (Google's does).
+    """
+
+    address: str
+    total: int
+    validator: str | None
+    crc32c: str | None
+
+
+def download(source: Source, part: pathlib.Path) -> None:
+    """Downloads a file to `part`, resuming what is there; the bytes are on the disk at the end.
+
+    Args:
+      source: the file.
+      part: the file to write. `part` + ".json" is kept beside it; `remove_part` removes both.
+
+    Raises:
+      FetchError: the server can't be reached or refuses, the file has another size, or it arrived
+        damaged. What came stays in `part`, where the next call resumes.
+      OSError: the disk is full or can't be written.
+    """
+    check_address(source.address)
+    opener = make_opener(source.address)
+    failures = 0
+    while True:
+        before = _size(part)
+        try:
+            state = _attempt(opener, source, part)
+            break
+        except _TransientError as error:
+            failures = 1 if _size(part) > before else failures + 1
+            if failures > len(PAUSES):
+                raise FetchError(
+                    f"{source.title}: {error}. Check the network and run the same command again, "
+                    f"which resumes; or {source.remedy}."
+                ) from error
+            time.sleep(PAUSES[failures - 1])
+    _check_crc32c(source, part, state)
+
+
+def remove_part(part: pathlib.Path) -> None:
+    """Removes a partial file and its state."""
+    # The bytes first: a state without them is harmless.
+    part.unlink(missing_ok=True)
+    _state_path(part).unlink(missing_ok=True)
+
+
+def _attempt(opener: urllib.request.OpenerDirector, source: Source, part: pathlib.Path) -> _State:
+    """Asks once for what is missing, and writes it."""
+    state = _read_state(part, source.address)
+    start = _size(part) if state is not None else 0
+    if state is not None and start == state.total:
+        return state  # all bytes came, and then the program was killed
+    headers = {"Accept-Encoding": "identity", "User-Agent": f"mmv_tf/{__version__}"}
+    if state is not None and state.validator is not None and start:
+        headers |= {"Range": f"bytes={start}-", "If-Range": state.validator}
+    else:
+        start = 0
+    request = urllib.request.Request(source.address, headers=headers)
+    with _ask(opener, request, source, part) as response:
+        _check_content(response, source)
+        start = _first_byte(response, source, part, start, state)
+        found = _described(response, source, start)
+        _check_space(source, part, found.total - start)
+        if not start:
+            remove_part(part)  # before its state becomes another file's
+        _write_state(part, found)
+        _receive(response, source, part, start, found.total)
+    return found
+
+
+def _ask(
+    opener: urllib.request.OpenerDirector,
+    request: urllib.request.Request,
+    source: Source,
+    part: pathlib.Path,
+) -> Any:
+    """Opens the address: an HTTP response of status 2xx."""
+    try:
+        return opener.open(request, timeout=TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        with error:
+            problem = f"{source.address} answered {error.code} {error.reason}"
+            if error.code == 416:  # the file on the server is shorter now
+                remove_part(part)
+            if error.code in (416, *_TRANSIENT_STATUS):
+                raise _TransientError(problem) from error
+            raise source.error(problem) from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            raise FetchError(
+                f"{source.title}: the certificate of {source.host} is not trusted "
+                f"({describe(reason)}). Set SSL_CERT_FILE to your network's certificates, or "
+                f"{source.remedy}."
+            ) from error
+        raise _TransientError(f"{source.host} can't be reached ({describe(reason)})") from error
+
+
+def _check_content(response: Any, source: Source) -> None:
+    """Refuses the login pages of networks, and bytes that are not the file's own."""
+    encoding = response.headers.get("Content-Encoding", "identity")
+    if encoding != "identity" or response.headers.get_content_type() == "text/html":
+        kind = "a web page" if encoding == "identity" else f"{encoding} content"
+        raise FetchError(
+            f"{source.title}: {source.address} answered with {kind} in place of the file (a login "
+            f"page of this network?). Open it in a browser, or {source.remedy}."
+        )
+
+
+def _first_byte(
+    response: Any, source: Source, part: pathlib.Path, start: int, state: _State | None
+) -> int:
+    """The offset in the file that a response begins at."""
+    if response.status == 200:
+        return 0  # the server has no ranges, or another file than before
+    if response.status != 206:
+        raise source.error(f"{source.address} answered {response.status} {response.reason}")
+    # Servers that ignore If-Range are met as well.
+    same = (
+        state is not None
+        and _range_of(response.headers) == (start, state.total)
+        and _validator(response.headers) in (None, state.validator)
+    )
+    if not same:
+        remove_part(part)
+        raise _TransientError(f"the file at {source.address} changed during the download")
+    return start
+
+
+def _described(response: Any, source: Source, start: int) -> _State:
+    """The file's state by a response's headers, checked against the expected size."""
+    if start:
+        found = _range_of(response.headers)
+        total = found[1] if found else None
+    else:
+        total = response.length
+    if total is None and source.size is None:
+        raise source.error(f"{source.address} does not say how long the file is")
+    if total is not None and source.size not in (None, total):
+        raise source.error(
+            f"the file at {source.address} has {total:,} bytes; expected {source.size:,}: it is "
+            "another file"
+        )
+    whole = total if total is not None else source.size
+    assert whole is not None
+    headers = response.headers
+    return _State(source.address, whole, _validator(headers), _stated_crc32c(headers))
+
+
+def _receive(response: Any, source: Source, part: pathlib.Path, start: int, total: int) -> None:
+    """Writes a response's body from offset `start` on, never past the file's size."""
+    done = start
+    shown_title, shown_start = f"fetch {source.title}", start // _MEGABYTE
+    with (
+        open(part, "r+b" if start else "wb", buffering=0) as file,
+        Progress(total // _MEGABYTE, shown_title, "MB", initial=shown_start) as shown,
+    ):
+        file.seek(start)
+        file.truncate()
+        while done < total:
+            chunk = _read(response, min(_CHUNK_BYTES, total - done))
+            if not chunk:
+                raise _TransientError(f"the connection ended after {done:,} of {total:,} bytes")
+            _write(file, chunk)
+            done += len(chunk)
+            shown.update(done // _MEGABYTE - shown.done)
+        # Where the server stated no length, it may have more.
+        if response.length is None and _read(response, 1):
+            remove_part(part)
+            raise source.error(
+                f"{source.address} sends more than the {total:,} bytes expected: it is another file"
+            )
+        os.fsync(file.fileno())
+
+
+def _read(response: Any, count: int) -> bytes:
+    try:
+        return response.read1(count)
+    except (OSError, http.client.HTTPException) as error:
+        raise _TransientError(f"the connection broke ({describe(error)})") from error
+
+
+def _write(file: IO[bytes], chunk: bytes) -> None:
+    view = memoryview(chunk)
+    while view:
+        view = view[file.write(view) :]
+
+
+# --- Headers and state ----------------------------------------------------------------------------
+
+
+def _range_of(headers: Message) -> tuple[int, int] | None:
+    """First byte and whole size in a header such as `Content-Range: bytes 200-999/1000`."""
+    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", headers.get("Content-Range", "").strip())
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def _validator(headers: Message) -> str | None:
+    etag = headers.get("ETag")
+    if etag is not None and etag.startswith('"'):  # weak ones (W/"...") don't vouch for bytes
+        return etag
+    return headers.get("Last-Modified")
+
+
+def _stated_crc32c(headers: Message) -> str | None:
+    """The value in headers such as `x-goog-hash: crc32c=n03x6A==,md5=...`."""
+    for line in headers.get_all("x-goog-hash", []):
+        for entry in line.split(","):
+            name, _, value = entry.strip().partition("=")
+            if name == "crc32c":
+                return value
+    return None
+
+
+def _check_crc32c(source: Source, part: pathlib.Path, state: _State) -> None:
+    if state.crc32c is None:
+        return
+    checksum = google_crc32c.Checksum()
+    with open(part, "rb") as file:
+        while chunk := file.read(1 << 20):
+            checksum.update(chunk)
+    if base64.b64encode(checksum.digest()).decode() != state.crc32c:
+        remove_part(part)
+        raise FetchError(
+            f"{source.title}: the file arrived damaged (not the CRC-32C that {source.host} "
+            "states). Run the same command again."
+        )
+
+
+def _check_space(source: Source, part: pathlib.Path, missing: int) -> None:
+    free = shutil.disk_usage(part.parent).free
+    if free < missing + _MARGIN_BYTES:
+        raise FetchError(
+            f"{source.title}: {missing / _MEGABYTE:,.0f} MB are to come and {part.parent} has "
+            f"{free / _MEGABYTE:,.0f} MB free. Free some, or set MMV_TF_CACHE to a folder on "
+            "another disk."
+        )
+
+
+def _state_path(part: pathlib.Path) -> pathlib.Path:
+    return part.with_name(f"{part.name}.json")
+
+
+def _read_state(part: pathlib.Path, address: str) -> _State | None:
+    """The state of `part`; None, with both removed, if nothing can be resumed."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        state = _State(**json.loads(_state_path(part).read_text(encoding="utf-8")))
+        if part.is_file() and state.address == address and _size(part) <= state.total:
+            return state
+    remove_part(part)
+    return None
+
+
+def _write_state(part: pathlib.Path, state: _State) -> None:
+    atomic.write_text(json.dumps(dataclasses.asdict(state)), _state_path(part))
+
+
+def _size(path: pathlib.Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,136 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Records of fetched files: their sha256 at the first download, checked on every later use.
+
+Hashing takes about a second a gigabyte. So a record holds size and modification time too, and a
+file is hashed again only when one of them differs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+from collections.abc import Iterable, Mapping
+
+from mmv_tf import atomic
+from mmv_tf.data.writer import file_sha256
+from mmv_tf.pretrained.web import FetchError
+
+
+@dataclasses.dataclass(frozen=True)
+class Stamp:
+    """A file's identity.
+
+    Attributes:
+      size: in bytes.
+      mtime_ns: modification time in nanoseconds.
+      sha256: hexadecimal.
+    """
+
+    size: int
+    mtime_ns: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """Fetched files.
+
+    Attributes:
+      source: address, handle, or "placed by hand".
+      root: folder of the files.
+      files: path below `root` -> stamp.
+    """
+
+    source: str
+    root: str
+    files: Mapping[str, Stamp]
+
+
+def make_record(source: str, root: pathlib.Path, names: Iterable[str]) -> Record:
+    """Hashes files."""
+    return Record(source, str(root), {name: _stamp(root / name) for name in sorted(names)})
+
+
+def read_record(path: pathlib.Path) -> Record | None:
+    """Reads a record; None if there is none.
+
+    Raises:
+      FetchError: the file is no record.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        files = {name: Stamp(**stamp) for name, stamp in content["files"].items()}
+        return Record(str(content["source"]), str(content["root"]), files)
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise FetchError(
+            f"{path} is damaged: it should hold the sha256 of what was downloaded. Delete it; the "
+            "files are then recorded anew."
+        ) from error
+
+
+def write_record(record: Record, path: pathlib.Path) -> None:
+    """Writes a record whole or not at all."""
+    atomic.write_text(json.dumps(dataclasses.asdict(record), indent=1), path)
+
+
+def check_files(record: Record, path: pathlib.Path) -> None:
+    """Checks that files are those of their record.
+
+    Args:
+      record: as read from `path`; the modification times in it are brought up to date.
+
+    Raises:
+      FetchError: a file is missing or has changed.
+    """
+    root = pathlib.Path(record.root)
+    found: dict[str, Stamp] = {}
+    for name, stamp in record.files.items():
+        file = root / name
+        if not file.is_file():
+            raise FetchError(f"{file} is missing. Delete {root} to download it anew.")
+        status = file.stat()
+        if (status.st_size, status.st_mtime_ns) == (stamp.size, stamp.mtime_ns):
+            found[name] = stamp
+            continue
+        found[name] = _stamp(file)
+        if found[name].sha256 != stamp.sha256:
+            raise FetchError(
+                f"{file} has changed since it was first used (sha256 {found[name].sha256[:12]}..., "
+                f"not {stamp.sha256[:12]}...). Delete it to download it anew, or delete {path} to "
+                "keep it as it is now."
+            )
+    if found != record.files:
+        # Without write access it is hashed each time.
+        with contextlib.suppress(OSError):
+            write_record(dataclasses.replace(record, files=found), path)
+
+
+def check_same_content(record: Record, first: Record, path: pathlib.Path) -> None:
+    """Checks that a new download has the bytes of the first one.
+
+    Args:
+      record: of the new download.
+      first: of the first one, as read from `path`.
+
+    Raises:
+      FetchError: a file is another one, missing or new.
+    """
+    new = {name: stamp.sha256 for name, stamp in record.files.items()}
+    old = {name: stamp.sha256 for name, stamp in first.files.items()}
+    for name in sorted({**old, **new}):
+        if new.get(name) != old.get(name):
+            raise FetchError(
+                f"{name} ({record.source}) is not the file of the first download (sha256 "
+                f"{new.get(name, 'none')[:12]}..., not {old.get(name, 'none')[:12]}...). If you "
+                f"trust the new one, delete {path} and run the same command again."
+            )
+
+
+def _stamp(path: pathlib.Path) -> Stamp:
+    status = path.stat()  # before hashing: a change meanwhile shows the next time
+    return Stamp(status.st_size, status.st_mtime_ns, file_sha256(path))

@@ -1,0 +1,80 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Addresses that weights may be downloaded from: https, and http on this machine."""
+
+from __future__ import annotations
+
+import urllib.parse
+import urllib.request
+from typing import Any
+
+from mmv_tf import hosts
+
+
+class FetchError(ValueError):
+    """Weights are not to be had, or not what they should be; one line that says what to do."""
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but never to plain http and never from the net to this machine."""
+
+    def __init__(self, local: bool):
+        self._local = local
+
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        """Checks the new address before it is asked."""
+        check_address(newurl, f"{host_of(req.full_url)} redirects to ", self._local)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def make_opener(address: str) -> urllib.request.OpenerDirector:
+    """Makes an opener that follows allowed redirects, and the proxy settings of the environment."""
+    local = _is_local(address)
+    handlers: list[urllib.request.BaseHandler] = [_Redirects(local)]
+    if local:  # a proxy's loopback is another machine
+        handlers.append(urllib.request.ProxyHandler({}))
+    return urllib.request.build_opener(*handlers)
+
+
+def check_address(address: str, where: str = "", local: bool = True) -> None:
+    """Refuses plain http.
+
+    Args:
+      address: any text.
+      where: beginning of the error's line.
+      local: allow http to a loopback address.
+
+    Raises:
+      FetchError: the address is not allowed.
+    """
+    try:
+        parts = urllib.parse.urlsplit(address)
+        secure = parts.scheme == "https" and bool(parts.hostname)
+    except ValueError:
+        secure = False
+    if not secure and not (local and _is_local(address)):
+        raise FetchError(
+            f"{where}{address!r}: that is no https address; get the file in another way and place "
+            "it by hand."
+        )
+
+
+def host_of(address: str) -> str:
+    """Gets the server's name, and its port if one is given."""
+    return urllib.parse.urlsplit(address).netloc.rpartition("@")[2]
+
+
+def describe(reason: object) -> str:
+    """Puts a network error into words, without its number."""
+    text = reason.strerror if isinstance(reason, OSError) and reason.strerror else str(reason)
+    return " ".join(text.split()) or type(reason).__name__
+
+
+def _is_local(address: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(address)
+        return parts.scheme in ("http", "https") and hosts.is_loopback(parts.hostname or "")
+    except ValueError:
+        return False
