@@ -32,10 +32,10 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks.measure import interleaved, peak_bytes, print_result
+from mmv_tf.inference.windows import Windows
 from mmv_tf.search import approximate, store
 from mmv_tf.search.exact import Term, best
 from mmv_tf.search.searcher import Asked, View
-from mmv_tf.inference.windows import Windows
 
 _PART = flags.DEFINE_enum("part", "query", ["index", "query"], "What is measured.")
 _FILM = flags.DEFINE_string("film", None, "To index; a generated one of a minute if not said.")
