@@ -39,7 +39,7 @@ from mmv_tf.inference import Settings
 from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.progress import Progress
 
-define_network_flags(image_model=True, settings=False)
+define_network_flags(image_model=True)
 _VIDEOS = flags.DEFINE_string("videos", None, "A folder of videos, or one video.")
 _SOUNDS = flags.DEFINE_string("sounds", None, "A folder of sounds (or videos with sound), or one.")
 _IMAGES = flags.DEFINE_string("images", None, "A folder of images, or one.")

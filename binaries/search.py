@@ -60,6 +60,9 @@ def index(argv: list[str]) -> int | None:
     find_videos(FLAGS.videos, FLAGS.captions)  # Before the network is loaded, which takes long.
     network = network_flags()
     embedder = Embedder.load(network.model, **network.options)
+    if "text" not in embedder.accepts:
+        # Now, and not at the first query, when hours have been spent.
+        print(f"note: {embedder.encoder.refusal('text')}", file=sys.stderr)
     if FLAGS.step_seconds is not None:
         embedder = embedder.with_step(FLAGS.step_seconds)
     values: dict[str, Any] = {

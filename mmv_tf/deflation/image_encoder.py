@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -114,6 +115,10 @@ def load_image_model(path: str | os.PathLike[str]) -> ImageEncoder:
     """
     if not os.path.isfile(path):
         raise ValueError(f"There is no deflated network at {path}; make one with binaries.deflate.")
+    if not zipfile.is_zipfile(path):
+        raise ValueError(
+            f"{path} is no .keras file, or is cut short; make one with binaries.deflate."
+        )
     model = keras.saving.load_model(path, compile=False, safe_mode=True)
     if not isinstance(model, ImageEncoder):
         raise ValueError(f"{path} holds a {type(model).__name__}, not a deflated network.")

@@ -48,6 +48,8 @@ class Extractor:
         self.batch_size = batch_size
         seen_as = self.encoder.embedded_as(modality) if static_clips else modality
         self.network.check_input(seen_as)
+        if modality == "audio":
+            self.encoder.require(["sample_rate"], "sounds can't be read for it")
         features = self.network.dims(seen_as)
         for name in names:
             if name not in features:

@@ -390,8 +390,10 @@ class _Run:
             )
         unknown = int((~known).sum())
         details: dict[str, Any] = {"sentences_without_known_words": unknown}
-        if "audio" in self.encoder.modalities:
+        if "audio" in self.encoder.accepts:
             details |= self._sounds(items, views, found)
+        elif "audio" in self.encoder.modalities:
+            logger.warning("Directions with audio are left out: %s", self.encoder.refusal("audio"))
         scored, parts = {}, {}
         split = self.benchmark.splits[0]
         for query in found:

@@ -32,10 +32,30 @@ def in_precision(model: _Model, dtype: str) -> _Model:
         # Neither depends on the precision; the words are not in the configuration.
         if config.get(name) is not None:
             kept[name] = getattr(model, name)
-    config = _with_policy({**config, **dict.fromkeys(kept)}, dtype)
-    other = type(model).from_config({**config, **kept})
+    changed = _with_policy({**config, **dict.fromkeys(kept)}, dtype)
+    if isinstance(getattr(model, "network", None), keras.Model):
+        kept["network"] = _image_network(model.network, config["network"], dtype)
+    other = type(model).from_config({**changed, **kept})
     other.set_weights(model.get_weights())
     return other
+
+
+def _image_network(network: Any, config: dict[str, Any], dtype: str) -> dict[str, Any]:
+    """The configuration of a deflated network, a functional one, in another dtype policy.
+
+    Its layers don't tell which parts of the video network they were. Under a mixed policy those in
+    float32 are the first fifth (ours; of the video networks' layers it is about as many) and all
+    that give vectors, which are the gates and heads.
+    """
+    policy = keras.DTypePolicy(dtype)
+    early = len(network.layers) // 5
+    layers = []
+    for index, layer in enumerate(config["config"]["layers"]):
+        shape = network.get_layer(layer["config"]["name"]).output.shape
+        vector = all(size == 1 for size in shape[1:-1])
+        exact = index < early or vector
+        layers.append(_with_policy(layer, policy.variable_dtype if exact else dtype))
+    return {**config, "config": {**config["config"], "layers": layers}}
 
 
 def _with_policy(value: Any, dtype: str) -> Any:

@@ -6,16 +6,31 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import numbers
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+import tensorflow as tf
 
 from mmv_tf.data.value_checks import check_windows, faulty_rows
 from mmv_tf.inference import network as network_lib
 from mmv_tf.inference import reading
-from mmv_tf.inference.network import AUDIO, IMAGE, LOG_MEL, TEXT, VIDEO, WORD_IDS, Network, Settings
+from mmv_tf.inference.network import (
+    AUDIO,
+    END,
+    IMAGE,
+    ITEM,
+    LOG_MEL,
+    SETTINGS,
+    START,
+    TEXT,
+    VIDEO,
+    WORD_IDS,
+    Network,
+    Settings,
+)
 from mmv_tf.inference.windows import Windows
 
 Path: TypeAlias = str | os.PathLike[str]
@@ -26,6 +41,7 @@ Embeddings: TypeAlias = dict[str, np.ndarray]
 WINDOWS = 10
 # Ours: clips that a static picture is repeated to, at once; each is as large as a video's.
 _STATIC_CLIPS = 4
+_CHANNELS = {VIDEO: 3, IMAGE: 3, LOG_MEL: 1}
 DEFLATED, STATIC_CLIP = "deflated network", "static clip"
 
 
@@ -44,7 +60,7 @@ class Encoder:
       network, source: as given.
     """
 
-    def __init__(self, network: Network, source: str = "the network"):
+    def __init__(self, network: Network, source: str = "The network"):
         self.network = network
         self.source = source
 
@@ -54,6 +70,44 @@ class Encoder:
         given = self.network.modalities
         static = (IMAGE,) if VIDEO in given and IMAGE not in given else ()
         return (*given, *static)
+
+    @property
+    def accepts(self) -> tuple[str, ...]:
+        """Those of `modalities` that it embeds from media and sentences.
+
+        Left out are text for a network without a tokenizer, and audio for one without log-mel
+        settings or a sample rate: they take word ids and log-mels as arrays.
+        """
+        return tuple(name for name in self.modalities if self.refusal(name) is None)
+
+    def refusal(self, modality: str) -> str | None:
+        """The reason why media or sentences of a modality can't be embedded; None if they can."""
+        try:
+            self.network.check_input(self.embedded_as(modality))
+            if modality == AUDIO:
+                self.require(["sample_rate"], "sounds can't be read for it")
+        except ValueError as error:
+            return str(error)
+        return None
+
+    def require(self, names: Iterable[str], consequence: str) -> None:
+        """Checks that the network tells some settings.
+
+        Args:
+          names: fields of `Settings`.
+          consequence: of their lack, for the message.
+
+        Raises:
+          ValueError: it does not; the message says how to give them.
+        """
+        missing = [name for name in names if not getattr(self.settings, name)]
+        if missing:
+            given = ", ".join(f'"{name}": ...' for name in missing)
+            flags = " ".join(f"--setting={name}=VALUE" for name in missing)
+            raise ValueError(
+                f"{self.source} does not tell its {', '.join(missing)}, so {consequence}; give "
+                f"them: load_encoder(..., settings={{{given}}}), or {flags}."
+            )
 
     @property
     def settings(self) -> Settings:
@@ -88,22 +142,19 @@ class Encoder:
         """
         return self.network.common_space(self.embedded_as(first), self.embedded_as(second))
 
-    def windows(self, step_frames: int | None = None) -> Windows:
+    def windows(self, step_frames: int | None = None, modality: str = VIDEO) -> Windows:
         """How files are cut for the network, windows by default half a window apart.
 
+        Args:
+          step_frames: from one window to the next.
+          modality: what the windows are of, "video" or "audio".
+
         Raises:
-          ValueError: the network does not tell how it sees videos.
+          ValueError: the network does not tell how it sees videos, or hears.
         """
         settings = self.settings
-        needed = {"num_frames": settings.num_frames, "frame_rate": settings.frame_rate}
-        if settings.sample_rate is None or VIDEO in self.modalities:
-            needed["size"] = settings.size
-        missing = [name for name, value in needed.items() if not value]
-        if missing:
-            raise ValueError(
-                f"{self.source} does not tell its {', '.join(missing)}, so files can't be cut for "
-                "it; give them: load_encoder(..., settings={...}), or embed arrays."
-            )
+        needed = ["num_frames", "frame_rate", "sample_rate" if modality == AUDIO else "size"]
+        self.require(needed, "files can't be cut for it")
         frames: Any = settings.num_frames
         return Windows(
             num_frames=int(frames),
@@ -137,11 +188,11 @@ class Encoder:
         self.network.check_input(VIDEO)
         if _is_array(videos):
             return self._array(VIDEO, np.asarray(videos), 5)
-        cut = self.windows()
+        cut, most = self.windows(), _positive(windows)
         return self._files(
             VIDEO,
             _paths(videos),
-            lambda path: reading.span_clips(path, cut, most=windows),
+            lambda path: reading.span_clips(path, cut, most=most),
             cut,
             per_window,
         )
@@ -171,11 +222,11 @@ class Encoder:
             kind, rank = (LOG_MEL, 4) if array.ndim == 4 else (AUDIO, 2)
             return self._array(kind, array, rank)
         self.network.check_input(AUDIO)
-        cut = self.windows()
+        cut, most = self.windows(modality=AUDIO), _positive(windows)
         return self._files(
             AUDIO,
             _paths(sounds),
-            lambda path: reading.span_sounds(path, cut, most=windows),
+            lambda path: reading.span_sounds(path, cut, most=most),
             cut,
             per_window,
         )
@@ -214,11 +265,13 @@ class Encoder:
         Raises:
           ValueError: the network takes no sentences, or knows no word of one.
         """
-        array = np.asarray(sentences)
-        if array.dtype.kind in "iu" and array.size:
-            return self._array(WORD_IDS, array.astype(np.int32), 2)
+        if not isinstance(sentences, str | bytes):
+            sentences = _as_list_or_ids(sentences)
+        if isinstance(sentences, np.ndarray):
+            self.network.check_input(WORD_IDS)
+            return self.network.run(WORD_IDS, _checked(WORD_IDS, sentences, 2))
         self.network.check_input(TEXT)
-        texts = [sentences] if isinstance(sentences, str) else [str(text) for text in sentences]
+        texts = _texts([sentences] if isinstance(sentences, str | bytes) else sentences)
         if not allow_unknown:
             self._refuse_unknown(texts)
         return self.network.run(TEXT, np.array(texts, object))
@@ -255,7 +308,8 @@ class Encoder:
     def _images(self, images: np.ndarray) -> Embeddings:
         if self.image_by == DEFLATED:
             return _told(self.network.run(IMAGE, images))
-        frames = self.settings.num_frames or 1
+        self.require(["num_frames"], "images can't be made clips for it")
+        frames: Any = self.settings.num_frames
         parts = [
             self.network.run(
                 VIDEO, np.repeat(images[at : at + _STATIC_CLIPS, None], frames, axis=1)
@@ -266,11 +320,8 @@ class Encoder:
 
     def _picture_windows(self) -> Windows:
         """For a network of images alone."""
-        if not self.settings.size:
-            raise ValueError(
-                f"{self.source} does not tell its size, so pictures can't be cut for it; give it: "
-                'load_encoder(..., settings={"size": 200}), or embed arrays.'
-            )
+        self.require(["size"], "images can't be cut for it")
+        assert self.settings.size is not None
         return Windows(1, 1.0, self.settings.size, self.settings.square_crop, 1, 0)
 
     def _files(
@@ -293,23 +344,31 @@ class Encoder:
         rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         items = np.repeat(np.arange(len(paths)), [len(one) for one in starts])
         if not per_window:
-            counts = np.bincount(items, minlength=len(paths))[:, np.newaxis]
+            counts = np.bincount(items, minlength=len(paths))[:, np.newaxis].astype(np.float32)
             return {name: _sums(value, items, len(paths)) / counts for name, value in rows.items()}
         begins = np.concatenate(starts) if starts else np.zeros([0])
-        return {**rows, "item": items, "start": begins, "end": begins + cut.seconds}
+        return {**rows, ITEM: items, START: begins, END: begins + cut.seconds}
 
 
 def with_settings(settings: Settings, changes: Mapping[str, Any] | None) -> Settings:
     """Settings with some replaced by hand.
 
     Raises:
-      ValueError: for an unknown name.
+      ValueError: for an unknown name or a wrong value.
     """
-    names = [field.name for field in dataclasses.fields(Settings)]
-    unknown = sorted(set(changes or {}) - set(names))
-    if unknown:
-        raise ValueError(f"There is no setting {unknown[0]!r}; they are {', '.join(names)}.")
-    return dataclasses.replace(settings, **dict(changes or {}))
+    changes = dict(changes or {})
+    for name, value in changes.items():
+        if name not in SETTINGS:
+            raise ValueError(f"There is no setting {name!r}; they are {', '.join(SETTINGS)}.")
+        kind = SETTINGS[name]
+        right = isinstance(value, bool) == (kind is bool) and isinstance(value, numbers.Real)
+        if not right or (kind is not bool and not value > 0) or kind(value) != value:
+            expected = {bool: "True or False", int: "a whole number above 0"}.get(
+                kind, "a number above 0"
+            )
+            raise ValueError(f"The setting {name} is {value!r}; expected {expected}.")
+        changes[name] = kind(value)
+    return dataclasses.replace(settings, **changes)
 
 
 def _told(features: Embeddings) -> Embeddings:
@@ -324,13 +383,67 @@ def _sums(values: np.ndarray, items: np.ndarray, count: int) -> np.ndarray:
 
 
 def _is_array(values: Any) -> bool:
-    return isinstance(values, np.ndarray) or hasattr(values, "numpy")
+    if isinstance(values, np.ndarray):
+        return values.dtype.kind not in "OSU"
+    return tf.is_tensor(values)
+
+
+def _positive(windows: int) -> int:
+    if windows < 1:
+        raise ValueError(f"windows is {windows}; expected 1 or more.")
+    return windows
 
 
 def _paths(paths: Path | Iterable[Path]) -> list[str]:
     if isinstance(paths, str | os.PathLike):
         paths = [paths]
-    return [os.fspath(path) for path in paths]
+    try:
+        return [os.fsdecode(path) for path in paths]
+    except TypeError as error:
+        raise ValueError(
+            f"Got {error.args[0].rpartition(' ')[2]} among the paths; give a list of paths, or one "
+            "array (numpy.stack makes one of several)."
+        ) from error
+
+
+def _as_list_or_ids(sentences: Any) -> list[Any] | np.ndarray:
+    """Word ids as an array, anything else as a list."""
+    if tf.is_tensor(sentences):
+        sentences = sentences.numpy()
+    if isinstance(sentences, np.ndarray) and sentences.dtype.kind in "iu":
+        return sentences
+    values = list(sentences)
+    if values and all(isinstance(value, list | tuple | np.ndarray) for value in values):
+        try:
+            ids = np.array(values)
+        except ValueError:
+            ids = np.empty([0])
+        if ids.dtype.kind not in "iu":
+            raise ValueError(
+                "Got lists in place of sentences; expected strings, or word ids, integers "
+                "[N, words] with equally many in each row."
+            )
+        return ids
+    return values
+
+
+def _texts(sentences: Iterable[Any]) -> list[str]:
+    """Strings; bytes are UTF-8.
+
+    Raises:
+      ValueError: something else, or no Unicode.
+    """
+    texts = []
+    for sentence in sentences:
+        if not isinstance(sentence, str | bytes):
+            raise ValueError(f"Got {sentence!r:.80} in place of a sentence; expected a string.")
+        try:
+            text = sentence.decode() if isinstance(sentence, bytes) else sentence
+            text.encode()
+        except UnicodeError as error:
+            raise ValueError(f"The sentence {sentence!r:.80} is not UTF-8 ({error}).") from error
+        texts.append(text)
+    return texts
 
 
 def _checked(kind: str, array: np.ndarray, rank: int) -> np.ndarray:
@@ -344,21 +457,28 @@ def _checked(kind: str, array: np.ndarray, rank: int) -> np.ndarray:
             f"The {kind} has shape {array.shape}; expected {rank} dimensions, the first for the "
             "batch."
         )
+    channels = _CHANNELS.get(kind)
+    if channels not in (None, array.shape[-1]) or 0 in array.shape[1:]:
+        last = "" if channels is None else f" and {channels} in the last one"
+        raise ValueError(f"The {kind} has shape {array.shape}; expected no empty axis{last}.")
     if array.dtype == np.uint8 and kind in (VIDEO, IMAGE):
         return array
     if kind == AUDIO:
         check_windows(AUDIO, array)
     elif kind != WORD_IDS:
         if array.dtype.kind != "f":
-            raise ValueError(f"The {kind} is {array.dtype}; expected floats, or uint8 for pixels.")
+            expected = "floats" if kind == LOG_MEL else "floats from 0 to 1, or uint8"
+            raise ValueError(f"The {kind} is {array.dtype}; expected {expected}.")
         named = VIDEO if kind == IMAGE else AUDIO if kind == LOG_MEL else kind
-        faulty = faulty_rows(named, np.asarray(array, np.float32)).numpy()
-        if faulty.any():
-            expected = "finite values" if kind == LOG_MEL else "finite values from 0 to 1"
-            raise ValueError(
-                f"{faulty.sum()} of {len(array)} rows of the {kind} are not what the network "
-                f"takes; expected {expected}; first row {int(np.argmax(faulty))}."
-            )
+        for piece in network_lib.pieces(len(array), network_lib.BATCH):
+            rows = tf.convert_to_tensor(array[piece], tf.float32)
+            faulty = faulty_rows(named, rows).numpy()
+            if faulty.any():
+                expected = "finite values" if kind == LOG_MEL else "finite values from 0 to 1"
+                raise ValueError(
+                    f"Row {piece.start + int(np.argmax(faulty))} of the {kind} is not what the "
+                    f"network takes; expected {expected}."
+                )
     return array if kind == WORD_IDS else np.asarray(array, np.float32)
 
 

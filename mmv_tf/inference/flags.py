@@ -13,14 +13,7 @@ from absl import flags
 
 from mmv_tf.command_line import UsageError
 from mmv_tf.graphs.precision import DTYPES
-
-_SETTINGS = {
-    "num_frames": int,
-    "frame_rate": float,
-    "size": int,
-    "square_crop": bool,
-    "sample_rate": int,
-}
+from mmv_tf.inference.network import SETTINGS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +91,7 @@ def define_network_flags(
             "setting",
             [],
             f"NAME=VALUE: how the network sees and hears, where it does not tell: "
-            f"{', '.join(_SETTINGS)}; may be given again.",
+            f"{', '.join(SETTINGS)}; may be given again.",
             flag_values=values,
         )
     return model
@@ -129,10 +122,10 @@ def _read_settings(given: Sequence[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for text in given:
         name, _, value = text.partition("=")
-        if name not in _SETTINGS:
+        if name not in SETTINGS:
             raise UsageError(f"--setting={text}: expected NAME=VALUE with one of "
-                             f"{', '.join(_SETTINGS)}.")  # fmt: skip
-        kind = _SETTINGS[name]
+                             f"{', '.join(SETTINGS)}.")  # fmt: skip
+        kind = SETTINGS[name]
         try:
             if kind is bool:
                 found[name] = {"true": True, "false": False}[value.lower()]

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from mmv_tf.inference.network import (
     MODALITY_OF,
     TEXT,
     VIDEO,
+    WORD_IDS,
     Network,
     Settings,
 )
@@ -92,7 +92,10 @@ class GraphNetwork(Network):
             self.model.sentence_tokenizer()
         super().check_input(kind)
         if kind == AUDIO and _network(self.model).log_mel is None:
-            raise ValueError("The network has no log_mel layer to turn sound into its input.")
+            raise ValueError(
+                "The network has no log-mel settings to turn sounds into its input; give log-mels "
+                "as arrays."
+            )
 
     def compute(self, kind: str, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Network.compute`."""
@@ -110,6 +113,19 @@ class GraphNetwork(Network):
             return _audio_features(model, inputs)
         modality = MODALITY_OF.get(kind, kind)
         return model({modality: inputs}, training=False)[modality]
+
+    def run(
+        self, kind: str, inputs: np.ndarray | tf.Tensor, batch_size: int | None = None
+    ) -> dict[str, np.ndarray]:
+        """Features of any number of inputs, see `Network.run`.
+
+        Raises:
+          ValueError: also for word ids that are no rows of the word table.
+        """
+        if kind == WORD_IDS:
+            self.check_input(kind)
+            inputs = _checked_ids(inputs, getattr(_network(self.model).text, "vocabulary_size", 0))
+        return super().run(kind, inputs, batch_size)
 
     def known(self, sentences: Sequence[str]) -> np.ndarray:
         """See `Network.known`."""
@@ -135,13 +151,15 @@ class GraphNetwork(Network):
 def model_hash(model: keras.Model) -> str:
     """SHA-256 of all that a network computes with: settings, weights, vocabulary."""
     digest = hashlib.sha256()
-    config = copy.deepcopy(model.get_config())
+    # Not by `copy.deepcopy`: containers that Keras tracks hold the whole network.
+    config = json.loads(json.dumps(model.get_config(), default=str))
     config.pop("name", None)
     for name in ("log_mel", "tokenizer"):
-        # There once the layer has been called; it says nothing.
+        # Counted by Keras, and there once the layer has been called: neither says anything.
         if isinstance(config.get(name), dict):
             config[name].pop("build_config", None)
-    digest.update(json.dumps(config, sort_keys=True, default=str).encode())
+            config[name].get("config", {}).pop("name", None)
+    digest.update(json.dumps(config, sort_keys=True).encode())
     for weight in model.weights:
         value = np.ascontiguousarray(weight.numpy())
         digest.update(f"{value.dtype}{value.shape}".encode())
@@ -153,6 +171,18 @@ def model_hash(model: keras.Model) -> str:
         if word_ids is not None:
             digest.update(word_ids.tobytes())
     return digest.hexdigest()
+
+
+def _checked_ids(ids: Any, rows: int) -> np.ndarray:
+    """Word ids as int32; `rows` of the word table, 0 if not known."""
+    ids = np.asarray(ids)
+    least, most = (ids.min(), ids.max()) if ids.size else (0, 0)
+    if least < 0 or (rows and most >= rows):
+        raise ValueError(
+            f"The word ids reach from {least} to {most}; expected rows of the network's word "
+            f"table, 0 to {rows - 1}."
+        )
+    return ids.astype(np.int32)
 
 
 def _audio_features(model: Any, log_mel: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -20,11 +20,17 @@ from mmv_tf.inference.encoder import Encoder, with_settings
 from mmv_tf.inference.graph_network import GraphNetwork
 from mmv_tf.inference.module_network import ModuleNetwork, is_module
 from mmv_tf.inference.network import Network, Settings
-from mmv_tf.training import load_model
+from mmv_tf.training import checkpoint_store, load_model
+from mmv_tf.training.checkpoints import MODEL_FILE, NETWORK_FILE
 
 Path = str | os.PathLike[str]
 # Endings of files of word vectors, as opposed to lists of words.
 _VECTORS = (".bin", ".gz", ".vec")
+# First bytes of pickles (of protocols 2 to 5, 0 and 1) and of zip archives.
+_RELEASED = (b"\x80", b"(", b"}", b"P")
+_EXPECTED = (
+    "a .keras file, a released pickle or .pth, or the folder of a training run or of a SavedModel"
+)
 
 
 def load_encoder(
@@ -77,6 +83,7 @@ def load_encoder(
             network = GraphNetwork(image_model=model)
         else:
             network = GraphNetwork(model, image_model)
+        _check_rate(network.settings, settings)
         network.settings = with_settings(network.settings, settings)
     return Encoder(network, os.fspath(source))
 
@@ -107,6 +114,7 @@ def open_model(
     if path.is_file() and not _is_keras_file(path):
         model = _imported(path, vocabulary)
     else:
+        _check_place(path)
         if vocabulary is not None:
             raise ValueError(f"{path} holds its own words; a vocabulary is for released files.")
         model = load_model(path)
@@ -121,12 +129,22 @@ def find_network(source: Path) -> pathlib.Path:
       ValueError: there is nothing there, and it is no published name.
     """
     path = pretrained.local_path(source)
-    if not path.exists():
+    if not path.exists() or not os.fspath(source):
         raise ValueError(
-            f"There is no network at {os.fspath(source)}; give a path, or one of the names in "
+            f"There is no network at {os.fspath(source)!r}; give a path, or one of the names in "
             "mmv_tf.pretrained.registry()."
         )
     return path
+
+
+def _check_rate(told: Settings, settings: Mapping[str, Any] | None) -> None:
+    """Refuses sounds at another rate than the network's log-mels are made of."""
+    rate = (settings or {}).get("sample_rate")
+    if rate is not None and rate != told.sample_rate:
+        heard = f"is for {told.sample_rate} Hz" if told.sample_rate else "takes no sounds"
+        raise ValueError(
+            f"The setting sample_rate is {rate!r}, and the network {heard}; leave it out."
+        )
 
 
 def _module(
@@ -149,6 +167,10 @@ def _module(
 
 def _imported(path: pathlib.Path, vocabulary: Any) -> EmbeddingGraph:
     """A released file's network."""
+    with open(path, "rb") as file:
+        begin = file.read(1)
+    if begin not in _RELEASED:
+        raise ValueError(f"{path} holds no network; give {_EXPECTED}.")
     if pretrained.is_torch_file(path):
         return pretrained.import_mil_nce_checkpoint(path, dictionary=vocabulary)
     if isinstance(vocabulary, str | os.PathLike) and os.fspath(vocabulary).endswith(_VECTORS):
@@ -165,6 +187,17 @@ def _is_keras_file(path: pathlib.Path) -> bool:
             return "config.json" in archive.namelist()
     except (zipfile.BadZipFile, OSError):
         return False
+
+
+def _check_place(path: pathlib.Path) -> None:
+    """Refuses what is neither a file of Keras nor the folder of a run or a checkpoint."""
+    if path.is_file():
+        if not zipfile.is_zipfile(path):
+            raise ValueError(f"{path} is no .keras file, or is cut short; get a whole copy.")
+    elif path.parent.name != checkpoint_store.FOLDER and not any(
+        (path / name).exists() for name in (MODEL_FILE, NETWORK_FILE)
+    ):
+        raise ValueError(f"{path} holds no network; give {_EXPECTED}.")
 
 
 def _check_kind(path: pathlib.Path, model: keras.Model) -> None:

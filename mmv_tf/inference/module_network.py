@@ -41,6 +41,8 @@ _FEATURES = {
 _NO_WORDS = ("", "zqxjvkw", " ".join(["zqxjvkw"] * 64))
 # Ours: rounding differs with the batch size, by far less than this share of the largest value.
 _SAME = 1e-5
+# Lines of TensorFlow's messages that say where in a graph something failed, and not what.
+_PLACE = re.compile(r"Graph execution error|Detected at node|Stack trace for op|\s*File \"")
 _ASSERTION = re.compile(r"assertion failed: (.*)")
 
 
@@ -352,5 +354,5 @@ def _reason(error: Exception | None) -> str:
     assertion = _ASSERTION.search(text)
     if assertion:
         return assertion[1]
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in text.splitlines() if line.strip() and not _PLACE.match(line)]
     return lines[0] if lines else type(error).__name__

@@ -19,6 +19,9 @@ VIDEO, IMAGE, AUDIO, TEXT, LOG_MEL, WORD_IDS = KINDS = (
 )  # fmt: skip
 # Features that are not a space in which modalities are compared.
 REPRESENTATIONS = ("before_head", "last_conv")
+# Of an encoder's result: what its rows are of.
+ITEM, START, END = "item", "start", "end"
+NOT_SPACES = (*REPRESENTATIONS, ITEM, START, END)
 MODALITY_OF = {LOG_MEL: AUDIO, WORD_IDS: TEXT}
 # What the towers take of each modality.
 KINDS_OF_TOWERS = {VIDEO: VIDEO, AUDIO: LOG_MEL, TEXT: WORD_IDS}
@@ -56,6 +59,16 @@ class Settings:
     size: int | None = None
     square_crop: bool = True
     sample_rate: int | None = None
+
+
+# Name -> kind of its values.
+SETTINGS: dict[str, type] = {
+    "num_frames": int,
+    "frame_rate": float,
+    "size": int,
+    "square_crop": bool,
+    "sample_rate": int,
+}
 
 
 class Network(abc.ABC):
@@ -173,7 +186,10 @@ class Network(abc.ABC):
         found = {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
         for name, values in found.items():
             if not np.isfinite(values).all():
-                raise ValueError(f"The network's {kind}/{name} is not finite; use another network.")
+                raise ValueError(
+                    f"The network's {kind}/{name} is not finite; the input may be too small, or "
+                    "the network is damaged."
+                )
         return found
 
     def _function(self, kind: str, dtype: tf.DType, shape: tuple[int | None, ...]) -> Any:
@@ -218,11 +234,15 @@ def similarity(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]
       ValueError: they share no space.
     """
     for space in first:
-        if space in second and space not in REPRESENTATIONS:
+        if space in second and space not in NOT_SPACES:
             return unit(first[space]) @ unit(second[space]).T
+    spaces = [
+        ", ".join(name for name in one if name not in NOT_SPACES) or "none"
+        for one in (first, second)
+    ]
     raise ValueError(
-        f"There is no space in which these can be compared: one has {', '.join(first)}, the other "
-        f"{', '.join(second)}."
+        f"There is no space in which these can be compared: one has {spaces[0]}, the other "
+        f"{spaces[1]}."
     )
 
 

@@ -39,8 +39,8 @@ class Embedder:
       fingerprint: tells networks and precisions apart.
 
     Raises:
-      ValueError: the network takes no videos or does not say how it sees them, or lacks what makes
-        log-mels of sounds.
+      ValueError: the network takes no videos or does not tell how it sees them; or it has an audio
+        tower and can't be given sounds.
     """
 
     def __init__(
@@ -60,8 +60,8 @@ class Embedder:
         self.encoder = encoder
         self.path = str(pathlib.Path(path).resolve()) if pathlib.Path(path).exists() else str(path)
         self.windows = encoder.windows(step_frames)
-        if SOUND in encoder.modalities and not self.windows.sample_rate:
-            raise ValueError("The network has an audio tower but no log-mel settings.")
+        if SOUND in encoder.modalities and SOUND not in encoder.accepts:
+            raise ValueError(encoder.refusal(SOUND))
         self.fingerprint = encoder.fingerprint
         self.matrices = {
             f"{modality}.{space}": encoder.network.dims(modality)[space]
@@ -108,6 +108,11 @@ class Embedder:
     def modalities(self) -> tuple[str, ...]:
         """Of the network."""
         return self.encoder.modalities
+
+    @property
+    def accepts(self) -> tuple[str, ...]:
+        """Kinds of queries that it can embed."""
+        return self.encoder.accepts
 
     def space(self, asked: str, within: str) -> str:
         """The space in which a query of one modality is compared with windows of another.

@@ -23,7 +23,7 @@ from mmv_tf.search.moments import Moment
 from mmv_tf.search.page_settings import MEBIBYTE, PageSettings
 from mmv_tf.search.queries import TEXT, Query, kind_of_bytes
 from mmv_tf.search.searcher import Answer, Searcher
-from mmv_tf.search.store import MissingIndex
+from mmv_tf.search.store import Manifest, MissingIndex
 from mmv_tf.search.timeline import curve_svg
 
 TITLE = "Search your videos"
@@ -70,7 +70,8 @@ class _Page:
         self._describe()
 
     def _build_box(self) -> None:
-        with ui.row().classes("box"):
+        self._words = ui.row().classes("box")
+        with self._words:
             self._text = (
                 ui.input(placeholder="What happens? Press / to write here")
                 .props('outlined dense clearable maxlength=1000 aria-label="Sentence"')
@@ -83,17 +84,20 @@ class _Page:
                 {VISION: "in what is seen", SOUND: "in what is heard"}, value=VISION
             ).props("dense no-caps unelevated")
             most = self._settings.max_upload_bytes
-            ui.upload(
-                label=f"a picture, sound or clip, up to {most // MEBIBYTE} MB",
-                auto_upload=True,
-                max_file_size=most,
-                max_files=None,
-                on_upload=self._take,
-                on_rejected=lambda: self._say(
-                    f"That file is refused: larger than {most // MEBIBYTE} MB."
-                ),
-            ).props("flat bordered hide-upload-btn").classes("upload").on(
-                "failed", lambda: self._say("The upload was refused: the file is too large.")
+            self._uploader = (
+                ui.upload(
+                    label=f"{self._given()}, up to {most // MEBIBYTE} MB",
+                    auto_upload=True,
+                    max_file_size=most,
+                    max_files=None,
+                    on_upload=self._take,
+                    on_rejected=lambda: self._say(
+                        f"That file is refused: larger than {most // MEBIBYTE} MB."
+                    ),
+                )
+                .props("flat bordered hide-upload-btn")
+                .classes("upload")
+                .on("failed", lambda: self._say("The upload was refused: the file is too large."))
             )
             self._chip = (
                 ui.chip("", removable=True, icon="attach_file")
@@ -114,6 +118,9 @@ class _Page:
         except ValueError as error:
             self._say(str(error))
             return
+        if kind not in self._searcher.accepts:
+            self._say(f"The network takes no {_KINDS[kind]}s; give {self._given()}.")
+            return
         self._upload = (kind, name, data)
         self._chip.text = f"{_KINDS[kind]}: {name}"
         self._chip.visible = True
@@ -127,7 +134,7 @@ class _Page:
     async def _search(self) -> None:
         """Asks for what is in the box and shows the answer, unless a newer one was asked for."""
         queries = []
-        sentence = str(self._text.value or "").strip()
+        sentence = str(self._text.value or "").strip() if self._words.visible else ""
         if sentence:
             queries.append(Query(TEXT, sentence, within=self._within.value))
         if self._upload is not None:
@@ -137,7 +144,8 @@ class _Page:
         number = self._searches
         self._clear()
         if not queries:
-            self._say("Write what happens, or give a picture, a sound or a clip.")
+            write = "Write what happens, or give" if self._words.visible else "Give"
+            self._say(f"{write} {self._given()}.")
             return
         self._say("Searching…")
         try:
@@ -202,13 +210,30 @@ class _Page:
         except ValueError as error:
             self._about.text = str(error)
             return
+        self._offer(manifest)
         skipped = f", {len(manifest.skipped)} could not be read" if manifest.skipped else ""
         self._about.text = (
             f"{counted(len(manifest.videos), 'video')}, "
             f"{counted(manifest.rows, 'overlapping window')}{skipped}. "
-            "Keys: / to write, arrows to choose, Enter to play, Esc to pause."
+            f"Keys: {'/ to write, ' if self._words.visible else ''}arrows to choose, Enter to "
+            "play, Esc to pause."
         )
         self._hint.visible = False
+
+    def _offer(self, manifest: Manifest) -> None:
+        """Hides what the network can't be asked for, or the index can't be asked in."""
+        self._words.visible = TEXT in self._searcher.accepts
+        heard = any(name.startswith(f"{SOUND}.") for name in manifest.matrices)
+        self._within.visible = heard
+        if not heard:
+            self._within.value = VISION
+        most = self._settings.max_upload_bytes // MEBIBYTE
+        self._uploader.props["label"] = f"{self._given()}, up to {most} MB"
+
+    def _given(self) -> str:
+        """The kinds of files that can be searched for, such as "a picture or a clip"."""
+        kinds = [f"a {name}" for kind, name in _KINDS.items() if kind in self._searcher.accepts]
+        return " or ".join([", ".join(kinds[:-1]), kinds[-1]] if len(kinds) > 1 else kinds)
 
     def _say(self, text: str) -> None:
         self._status.text = text

@@ -19,7 +19,7 @@ from mmv_tf.search.embedder import SOUND, Embedder
 from mmv_tf.search.exact import Term, best, scores
 from mmv_tf.search.files import video_id
 from mmv_tf.search.moments import Moment, Scored, find_moments
-from mmv_tf.search.queries import Query, embed_query
+from mmv_tf.search.queries import KINDS, Query, embed_query
 from mmv_tf.search.store import (
     HEARD,
     SPANS,
@@ -114,6 +114,12 @@ class Searcher:
                     "make the index again."
                 )
             return self._embedder
+
+    @property
+    def accepts(self) -> tuple[str, ...]:
+        """Kinds of queries that the network takes; all of them until it is loaded."""
+        embedder = self._embedder
+        return KINDS if embedder is None else embedder.accepts
 
     def search(self, queries: Sequence[Query], limit: int = 10) -> Answer:
         """The best moments for one query, or for several together.
