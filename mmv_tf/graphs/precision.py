@@ -13,6 +13,16 @@ DTYPES = ("float32", "mixed_bfloat16", "bfloat16", "mixed_float16")
 _Model = TypeVar("_Model", bound=keras.Model)
 
 
+def check_dtype(dtype: str) -> None:
+    """Checks that there is such a precision.
+
+    Raises:
+      ValueError: there is not.
+    """
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype is {dtype!r}; use one of {', '.join(DTYPES)}.")
+
+
 def in_precision(model: _Model, dtype: str) -> _Model:
     """A network with the same weights that computes in another dtype policy.
 
@@ -24,8 +34,7 @@ def in_precision(model: _Model, dtype: str) -> _Model:
     Raises:
       ValueError: for another dtype.
     """
-    if dtype not in DTYPES:
-        raise ValueError(f"dtype is {dtype!r}; use one of {', '.join(DTYPES)}.")
+    check_dtype(dtype)
     config = model.get_config()
     kept = {}
     for name in ("tokenizer", "log_mel"):

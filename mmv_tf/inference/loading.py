@@ -15,7 +15,7 @@ import keras
 from mmv_tf import pretrained
 from mmv_tf.deflation import ImageEncoder, load_image_model
 from mmv_tf.graphs import EmbeddingGraph
-from mmv_tf.graphs.precision import in_precision
+from mmv_tf.graphs.precision import check_dtype, in_precision
 from mmv_tf.inference.encoder import Encoder, with_settings
 from mmv_tf.inference.graph_network import GraphNetwork
 from mmv_tf.inference.module_network import ModuleNetwork, is_module
@@ -67,6 +67,10 @@ def load_encoder(
     >>> videos = encoder.embed_video(["a.mp4", "b.mp4"])  # doctest: +SKIP
     >>> encoder.similarity(encoder.embed_text(["a dog runs"]), videos)  # doctest: +SKIP
     """
+    # Before anything is read, which may take minutes.
+    with_settings(Settings(), settings)
+    if dtype is not None:
+        check_dtype(dtype)
     path = find_network(source)
     network: Network
     if is_module(path):
@@ -161,7 +165,6 @@ def _module(
             raise ValueError(
                 f"{path} is a SavedModel, which computes as it was published; leave {name} out."
             )
-    with_settings(Settings(), settings)  # for its check of the names
     return ModuleNetwork(path, **dict(settings or {}))
 
 
@@ -171,6 +174,8 @@ def _imported(path: pathlib.Path, vocabulary: Any) -> EmbeddingGraph:
         begin = file.read(1)
     if begin not in _RELEASED:
         raise ValueError(f"{path} holds no network; give {_EXPECTED}.")
+    if isinstance(vocabulary, str | os.PathLike) and not os.path.exists(vocabulary):
+        raise ValueError(f"There is no vocabulary at {os.fspath(vocabulary)}; check the path.")
     if pretrained.is_torch_file(path):
         return pretrained.import_mil_nce_checkpoint(path, dictionary=vocabulary)
     if isinstance(vocabulary, str | os.PathLike) and os.fspath(vocabulary).endswith(_VECTORS):
@@ -194,6 +199,8 @@ def _check_place(path: pathlib.Path) -> None:
     if path.is_file():
         if not zipfile.is_zipfile(path):
             raise ValueError(f"{path} is no .keras file, or is cut short; get a whole copy.")
+        if path.suffix != ".keras":
+            raise ValueError(f"{path} is a file of Keras; let its name end in .keras.")
     elif path.parent.name != checkpoint_store.FOLDER and not any(
         (path / name).exists() for name in (MODEL_FILE, NETWORK_FILE)
     ):

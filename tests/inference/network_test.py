@@ -138,6 +138,7 @@ def lowest_cosine(found, wanted):
     return min(float((unit(found[name]) * unit(wanted[name])).sum(-1).min()) for name in wanted)
 
 
+@pytest.mark.slow
 def test_16_bits_are_used_and_stay_near_to_float32(tiny_model, tmp_path):
     draw_weights(tiny_model)
     image_model = deflation.deflate(tiny_model)
@@ -179,7 +180,13 @@ def layers_of(owner, kind=keras.layers.Layer):
     return [layer for layer in found if layer is not owner]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        *("mixed_bfloat16", "bfloat16"),
+        *(pytest.param(other, marks=pytest.mark.slow) for other in ("float32", "mixed_float16")),
+    ],
+)
 def test_layers_compute_in_the_precision_that_was_asked_for(dtype):
     network = small_network()
     image_network = deflation.deflate(network)

@@ -1,0 +1,79 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+import pathlib
+
+import pytest
+from absl import flags
+
+from mmv_tf.command_line import UsageError
+from mmv_tf.inference.flags import define_network_flags, network_flags
+
+
+def parse(*arguments, **options):
+    values = flags.FlagValues()
+    define_network_flags(values=values, **options)
+    values(["program", *arguments])
+    return network_flags(values)
+
+
+def test_only_what_is_given_is_an_option():
+    found = parse("--model=runs/mine")
+    assert (found.model, found.options) == ("runs/mine", {})
+    assert parse(required=False).model is None
+
+
+def test_files_are_told_by_absolute_paths_so_that_an_index_can_keep_them(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    found = parse(
+        "--model=mmv_s3d", "--dtype=bfloat16", "--vocabulary=words.txt", "--image_model=i.keras",
+        image_model=True,
+    )  # fmt: skip
+    here = pathlib.Path.cwd()
+    assert found.model == "mmv_s3d"
+    assert found.options == {
+        "dtype": "bfloat16",
+        "vocabulary": str(here / "words.txt"),
+        "image_model": str(here / "i.keras"),
+    }
+
+
+def test_settings_have_kinds():
+    found = parse(
+        "--model=m",
+        *("--setting=num_frames=8", "--setting=frame_rate=12.5", "--setting=square_crop=False"),
+        *("--setting=size=64", "--setting=sample_rate=16000", "--setting=size=96"),
+    )
+    assert found.options["settings"] == {
+        "num_frames": 8, "frame_rate": 12.5, "square_crop": False, "size": 96, "sample_rate": 16000
+    }  # fmt: skip
+    assert type(found.options["settings"]["num_frames"]) is int
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("fps=3", "NAME=VALUE with one of num_frames, frame_rate, size, square_crop, sample_rate"),
+        ("size", "a number above 0 for size"),
+        ("size=0", "a number above 0 for size"),
+        ("num_frames=2.5", "a number above 0 for num_frames"),
+        ("frame_rate=nan", "a number above 0 for frame_rate"),
+        ("square_crop=1", "true or false for square_crop"),
+    ],
+)
+def test_wrong_settings_are_wrong_usage(setting, message):
+    with pytest.raises(UsageError, match=f"--setting={setting}: expected {message}"):
+        parse("--model=m", f"--setting={setting}")
+
+
+def test_programs_that_need_a_keras_model_take_no_settings():
+    with pytest.raises(UsageError, match="--setting does not go with this"):
+        parse("--model=m", "--setting=size=3").open_model()
+    with pytest.raises(UsageError, match="--image_model does not go with this"):
+        parse("--model=m", "--image_model=i.keras", image_model=True).open_model()
+
+
+def test_a_precision_that_there_is_not_is_named_with_those_there_are():
+    with pytest.raises(flags.IllegalFlagValueError, match=r"float32.*mixed_bfloat16"):
+        parse("--model=m", "--dtype=float8")
+    with pytest.raises(flags.UnrecognizedFlagError):
+        parse("--model=m", "--setting=size=3", settings=False)
