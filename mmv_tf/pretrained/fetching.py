@@ -159,7 +159,7 @@ def _download_file(
     # The record first: a file without one would pass as placed by hand.
     records.write_record(record, record_path)
     os.replace(part, path)
-    atomic.sync(path.parent)
+    atomic.flush(path.parent)
     downloading.remove_part(part)
 
 

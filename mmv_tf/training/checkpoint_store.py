@@ -139,17 +139,17 @@ class CheckpointStore:
     ) -> None:
         files = {}
         for file in sorted(partial.iterdir()):
-            atomic.sync(file)
+            atomic.flush(file)
             files[file.name] = {"bytes": file.stat().st_size, "sha256": _digest(file)}
         manifest = {"step": step, "workers": self._workers, "metrics": metrics, "files": files}
         text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
         (partial / _MANIFEST).write_text(text, encoding="utf-8")
-        atomic.sync(partial / _MANIFEST)
-        atomic.sync(partial)
+        atomic.flush(partial / _MANIFEST)
+        atomic.flush(partial)
         if path.exists():  # a broken one, which was passed over when the run went on
             shutil.rmtree(path)
         partial.rename(path)
-        atomic.sync(self.directory)
+        atomic.flush(self.directory)
         best = self.best()
         for old in self.paths()[: -self._keep]:
             if old != best:
