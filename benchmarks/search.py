@@ -31,9 +31,10 @@ import av
 import numpy as np
 from absl import app, flags
 
+from benchmarks.generated_index import MATRIX as _MATRIX
+from benchmarks.generated_index import generated_index
 from benchmarks.measure import interleaved, peak_bytes, print_result
-from mmv_tf.inference.windows import Windows
-from mmv_tf.search import approximate, store
+from mmv_tf.search import approximate
 from mmv_tf.search.exact import Term, best
 from mmv_tf.search.searcher import Asked, View
 
@@ -45,11 +46,8 @@ _DIM = flags.DEFINE_integer("dim", 256, "Of the vectors (PAPER section 1: 256)."
 _QUERIES = flags.DEFINE_integer("queries", 50, "Queries.", lower_bound=1)
 _SPREAD = flags.DEFINE_float("spread", 1.0, "Length of the noise around a centre.")
 _DIRECTORY = flags.DEFINE_string("directory", None, "Keeps the index for the next run.")
-_CENTRES = 2_000
 # After a product the BLAS's threads wait for the next one at full speed for a while.
 _REST_SECONDS = 0.15
-_MATRIX = "video.vat"
-_PER_VIDEO = 1_000
 
 
 def main(argv: list[str]) -> None:
@@ -157,7 +155,7 @@ def _write_film(path: pathlib.Path, seconds: int = 60) -> pathlib.Path:
 
 
 def _query(directory: pathlib.Path) -> dict[str, Any]:
-    index = _large_index(directory)
+    index = generated_index(directory, _WINDOWS.value, _DIM.value, _SPREAD.value)
     (segment,) = index.segments.values()
     matrix = segment.array(_MATRIX)
     path = segment.directory / f"{_MATRIX}.faiss"
@@ -233,37 +231,6 @@ def _anonymous_bytes() -> int:
     status = pathlib.Path("/proc/self/status").read_text(encoding="ascii")
     (line,) = [line for line in status.splitlines() if line.startswith("RssAnon")]
     return 1024 * int(line.split()[1])
-
-
-def _large_index(directory: pathlib.Path) -> store.Index:
-    """An index of so many windows, a thousand a video, of one matrix."""
-    count, dim = _WINDOWS.value // _PER_VIDEO * _PER_VIDEO, _DIM.value
-    if store.newest_generation(directory):
-        return store.open_index(directory)
-    generator = np.random.default_rng(0)
-    centres = generator.standard_normal((_CENTRES, dim), np.float32)
-    matrix = np.empty((count, dim), np.float32)
-    for start in range(0, count, 50_000):
-        rows = matrix[start : start + 50_000]
-        rows[:] = centres[generator.integers(_CENTRES, size=len(rows))] / np.sqrt(dim)
-        rows += _SPREAD.value / np.sqrt(dim) * generator.standard_normal(rows.shape, np.float32)
-        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    begin = np.tile(np.arange(_PER_VIDEO, dtype=np.float32), count // _PER_VIDEO)
-    arrays = {
-        _MATRIX: matrix,
-        store.SPANS: np.stack([begin, begin + 2], axis=1),
-        store.HEARD: np.ones(count, bool),
-    }
-    windows = Windows(4, 2.0, 64, True, 2, 48_000)
-    manifest = store.Manifest(0, "/", "generated", "0" * 64, windows, {_MATRIX: dim})
-    writer = store.Writer(directory, manifest)
-    name, files = writer.add_segment(arrays)
-    videos = tuple(
-        store.Video(f"{n:06d}.mp4", 0, 0, _PER_VIDEO + 1.0, True, name, n * _PER_VIDEO, _PER_VIDEO)
-        for n in range(count // _PER_VIDEO)
-    )
-    writer.commit(videos=videos, segments={name: files})
-    return store.open_index(directory)
 
 
 def _near(matrix: np.ndarray, generator: np.random.Generator) -> np.ndarray:

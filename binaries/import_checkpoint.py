@@ -16,6 +16,11 @@ until it is given these: by the file that the vectors were taken from, or by a l
 
   python -m binaries.import_checkpoint --checkpoint=mmv_s3d.pkl --output=mmv_s3d.keras \\
     --word_vectors=GoogleNews-vectors-negative300.bin.gz
+
+With the network's TF-Hub module at hand, both are compared, and sentences are cleaned as there:
+
+  python -m binaries.import_checkpoint --checkpoint=mmv_s3d.pkl --output=mmv_s3d.keras \\
+    --check_against=modules/mmv_s3d
 """
 
 from __future__ import annotations
@@ -25,7 +30,7 @@ import os
 
 from absl import flags
 
-from mmv_tf import EmbeddingGraph, atomic, command_line, pretrained
+from mmv_tf import EmbeddingGraph, atomic, command_line, inference, pretrained
 
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
@@ -46,10 +51,20 @@ _WORD_VECTORS = flags.DEFINE_string(
     "word_vectors", None, "The file that the word vectors were taken from (word2vec, GloVe; .gz)."
 )
 _VOCABULARY = flags.DEFINE_string(
-    "vocabulary", None, "A file of the words in the order of the word table's rows, one a line."
+    "vocabulary",
+    None,
+    "MMV only: a file of the words in the order of the word table's rows, one a line, or the "
+    "folder of the network's TF-Hub module, which holds them.",
 )
 _FIRST_WORD_ID = flags.DEFINE_integer(
     "first_word_id", 0, "The row of the vocabulary's first word.", lower_bound=0
+)
+_CHECK_AGAINST = flags.DEFINE_string(
+    "check_against",
+    None,
+    "The folder of the network's TF-Hub module: both embed the same clip, sounds and sentences, "
+    "the rules that clean sentences are chosen so that they agree, and the greatest difference of "
+    "each output is printed. Without --vocabulary and --word_vectors the words come from it too.",
 )
 
 
@@ -86,10 +101,31 @@ def _import(path: str) -> EmbeddingGraph:
         )
     return pretrained.import_haiku_checkpoint(
         path,
-        vocabulary=_VOCABULARY.value,
+        vocabulary=_vocabulary(),
         word_vectors=_WORD_VECTORS.value,
         first_word_id=_FIRST_WORD_ID.value,
     )
+
+
+def _vocabulary() -> str | None:
+    """The file or folder of the words, if there is one."""
+    module = _CHECK_AGAINST.value
+    if _VOCABULARY.value is not None or _WORD_VECTORS.value is not None or module is None:
+        return _VOCABULARY.value
+    try:
+        pretrained.words_of_module(module)
+    except ValueError:
+        return None  # The comparison says why, and goes on without sentences.
+    return module
+
+
+def _check(model: EmbeddingGraph) -> inference.ModuleCheck | None:
+    """Compares with the module, and notes the result in the network's metadata."""
+    if _CHECK_AGAINST.value is None:
+        return None
+    check = inference.check_against_module(model, _CHECK_AGAINST.value)
+    model.metadata["module_check"] = check.summary()
+    return check
 
 
 def main(argv: list[str]) -> None:
@@ -100,6 +136,7 @@ def main(argv: list[str]) -> None:
     if _FIRST_WORD_ID.value and _VOCABULARY.value is None:
         raise command_line.UsageError("--first_word_id is of a --vocabulary; give that too.")
     model = _import(_find(_CHECKPOINT.value))
+    check = _check(model)
     with atomic.replacing(_OUTPUT.value) as temporary:
         model.save(temporary)
     metadata = dict(model.metadata)
@@ -111,7 +148,17 @@ def main(argv: list[str]) -> None:
         "sentences": model.tokenizer is not None,
         **metadata,
     }
-    print(json.dumps(summary, indent=2))
+    print(json.dumps(summary, indent=2, default=dict))
+    if check is not None and not check.agrees:
+        apart = ", ".join(
+            f"{name} by {one.greatest:.2g} (values around {one.rms:.2g})"
+            for name, one in check.differences.items()
+            if not one.agrees
+        )
+        raise ValueError(
+            f"{_OUTPUT.value} was written and differs from {_CHECK_AGAINST.value}: {apart}. "
+            "Sentences may lack their words or rules; other outputs are another network's."
+        )
 
 
 if __name__ == "__main__":

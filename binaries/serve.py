@@ -4,25 +4,31 @@
 
   python -m binaries.export --model=RUN --output=DIR --version=1 --checked --fold_batch_norms
   python -m binaries.serve --model_base_path=DIR --model_name=mmv
+  python -m binaries.serve --model=mmv_s3d.keras --dtype=bfloat16
 
+The second form exports the network first, to a temporary folder, which takes a minute or so.
 It listens on this machine only unless there is an API key, in a file or in MMV_API_KEY. SIGTERM
 lets it answer what it has taken and end. See docs/serving.md.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
+import tempfile
 
 from absl import flags
 
 from mmv_tf import command_line
+from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.serving.settings import MEBIBYTE as _MB
 from mmv_tf.serving.settings import ServerSettings as _Defaults
 
 _PATH = flags.DEFINE_string(
-    "model_base_path", None, "A folder of numbered versions, or one SavedModel.", required=True
+    "model_base_path", None, "A folder of numbered versions, or one SavedModel."
 )
+_MODEL = define_network_flags(required=False, image_model=True, settings=False)
 _NAME = flags.DEFINE_string("model_name", _Defaults.model_name, "The network's name in requests.")
 _HOST = flags.DEFINE_string("host", _Defaults.host, "Address to listen on.")
 _REST = flags.DEFINE_integer("rest_api_port", _Defaults.rest_port, "REST port; 0: any free one.")
@@ -76,8 +82,38 @@ def main(argv: list[str]) -> None:
         from mmv_tf.serving.server import run
     except ImportError as error:
         raise ValueError(f'Serving needs {error.name}: pip install "mmv_tf[serve]".') from error
-    settings = _Defaults(
-        model_base_path=_PATH.value,
+    if (_PATH.value is None) == (_MODEL.value is None):
+        raise command_line.UsageError("Give either --model_base_path or --model.")
+    with contextlib.ExitStack() as stack:
+        folder = _PATH.value
+        if folder is None:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mmv_serve_"))
+            _export(folder)
+        run(_settings(folder), announce=lambda line: print(line, flush=True))
+    print("Stopped.", flush=True)
+
+
+def _export(folder: str) -> None:
+    """Exports the network of --model, as far as it can take raw input."""
+    from mmv_tf.deflation import load_image_model
+    from mmv_tf.publishing import ExportOptions, export
+
+    network = network_flags()
+    image_path = network.options.pop("image_model", None)
+    model = network.open_model()
+    image_model = None if image_path is None else load_image_model(image_path)
+    modalities = [*model.modalities, *([] if image_model is None else ["image"])]
+    if "text" in modalities and model.tokenizer is None:
+        modalities.remove("text")
+        print("No text is served: the network has no words; see --vocabulary.", flush=True)
+    options = ExportOptions(modalities=tuple(modalities), fold_batch_norms=True)
+    print(f"Exporting {network.model}.", flush=True)
+    export(model, folder, image_model, options=options, version=1, model_name=_NAME.value)
+
+
+def _settings(folder: str) -> _Defaults:
+    return _Defaults(
+        model_base_path=folder,
         model_name=_NAME.value,
         host=_HOST.value,
         rest_port=_REST.value,
@@ -99,8 +135,6 @@ def main(argv: list[str]) -> None:
         request_timeout=_REQUEST_SECONDS.value,
         stop_timeout=_STOP_SECONDS.value,
     )
-    run(settings, announce=lambda line: print(line, flush=True))
-    print("Stopped.", flush=True)
 
 
 def read_key(path: str | None) -> str | None:

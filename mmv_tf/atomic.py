@@ -49,7 +49,7 @@ def replacing(path: str | os.PathLike[str], sync: bool = True) -> Iterator[pathl
     try:
         yield temporary
         if sync and temporary.is_file():
-            _sync(temporary)
+            flush(temporary)
         os.replace(temporary, target)
     finally:
         if temporary.is_dir():
@@ -95,7 +95,8 @@ def remove_unfinished(folder: str | os.PathLike[str]) -> None:
             stray.unlink(missing_ok=True)
 
 
-def _sync(path: pathlib.Path) -> None:
+def flush(path: str | os.PathLike[str]) -> None:
+    """Waits until a file, or a folder's list of names, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -11,10 +11,19 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from mmv_tf.layers import WordTokenizer
+
 WORDS = ("<pad>", "<unk>", "red", "grey", "square", "circle", "moves", "don't", "Paris")
 DIMS = {"before_head": 8, "last_conv": 6, "va": 5, "vat": 4}
 MIL_NCE = {"before_head": "mixed_5c", "vt": "video_embedding"}
 MAX_WORDS = 4
+# Of the table of tests/pretrained/testdata's checkpoint.
+MANY_WORDS = [
+    "<pad>", "<unk>", "red", "grey", "square", "circle", "moves", "stands", "sings", "falls",
+    "left", "right", "under", "rabbit", "flower", "water", "don't", "dont", "Paris", "paris",
+    "wellknown", "well-known", "the", "with", "of", "e-mail", "3d", "U.S.", "york", "yellow",
+    "blue", "green", "dancing", "speaks", "guitar", "person", "piano", "kitchen", "window", "don",
+]  # fmt: skip
 V1 = tf.compat.v1
 
 
@@ -224,3 +233,38 @@ def _definitions(signatures: Any, renamed: Any, shapes_known: bool) -> dict[str,
             {"default": tensor}, {names[key]: outputs[key] for key in names}
         )
     return found
+
+
+class TextModule(tf.Module):
+    """A module with a text signature, and the table of its words as the graph has it."""
+
+    def __init__(self, model: Any, tokenizer: Any, words: Sequence[str]):
+        super().__init__()
+        self.tower = [model.text, *(head for _, head, _ in model.chain("text"))]
+        self.table = make_table("strings", words, pathlib.Path())
+        self.tokenizer = tokenizer
+        space, names = model.spaces("text")[-1], {"vt": "text_embedding"}
+
+        def text(words: Any) -> dict[str, Any]:
+            value = model({"text": tokenizer(words)}, training=False)["text"][space]
+            # The table takes part, as tables that nothing uses are not saved.
+            rows = tf.cast(self.table.lookup(words), tf.float32)
+            return {names.get(space, space): value + 0.0 * rows[:, tf.newaxis]}
+
+        self.signature = tf.function(
+            text, input_signature=[tf.TensorSpec([None], tf.string, "words")], autograph=False
+        )
+
+    def save(self, folder: pathlib.Path) -> pathlib.Path:
+        """Writes the SavedModel."""
+        tf.saved_model.save(self, str(folder), signatures={"text": self.signature})
+        return folder
+
+
+def tokenizer_of(words: Sequence[str], shift: int = 0, **rules: Any) -> WordTokenizer:
+    """A tokenizer whose ids are the places of the words, but for those in brackets."""
+    ids = {word: index + shift for index, word in enumerate(words) if word[0] != "<"}
+    return WordTokenizer(
+        list(ids), **{"max_words": 16, "stop_words": (), "unknown_id": None, **rules},
+        word_ids=list(ids.values()),
+    )  # fmt: skip

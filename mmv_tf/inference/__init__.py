@@ -6,6 +6,8 @@ from mmv_tf.inference.graph_network import model_hash as model_hash
 from mmv_tf.inference.loading import as_encoder as as_encoder
 from mmv_tf.inference.loading import load_encoder as load_encoder
 from mmv_tf.inference.loading import open_model as open_model
+from mmv_tf.inference.module_check import ModuleCheck as ModuleCheck
+from mmv_tf.inference.module_check import check_against_module as check_against_module
 from mmv_tf.inference.module_network import ModuleNetwork as ModuleNetwork
 from mmv_tf.inference.module_network import is_module as is_module
 from mmv_tf.inference.network import Network as Network

@@ -31,6 +31,15 @@ ENGLISH_STOP_WORDS = tuple(
 PADDING_ID = 0
 UNKNOWN_ID = 1
 FIRST_WORD_ID = 2
+# Treatments of punctuation; what is replaced by what.
+JOINED = "joined"
+_REPLACED = {
+    JOINED: (r"[^\pL\pN]+", " "),
+    "split": (r"[^\pL\pN]+", " "),
+    "words": (r"[^\pL\pN_']+", " "),
+    "removed": (r"[[:punct:]]", ""),
+}
+PUNCTUATION = (*_REPLACED, "kept")
 _RULES = ("stop_words", "keep_unknown", "padding_id", "unknown_id")
 _FILE = "vocabulary.txt"  # as Keras names it
 _IDS_FILE = "word_ids.npy"
@@ -74,6 +83,12 @@ class WordTokenizer(Layer):
         words may have the same one.
       padding_id: fills up short sentences.
       unknown_id: of unknown words; None for a table that has no row for them.
+      lower: make sentences lower case.
+      punctuation: its treatment, for tables whose words were cleaned by other rules. "joined", as
+        above; "split": everything but letters and digits separates words ("don't" -> "don", "t");
+        "words": these, "_" and "'" are parts of words ("don't"); "removed": ASCII punctuation is
+        dropped ("don't" -> "dont", "well-known" -> "wellknown") and spaces separate words; "kept":
+        spaces alone do.
 
     Example:
     >>> WordTokenizer(["rabbit", "smells"], max_words=4)(["The rabbit's nose: it smells!"]).numpy()
@@ -89,10 +104,18 @@ class WordTokenizer(Layer):
         word_ids: Sequence[int] | None = None,
         padding_id: int = PADDING_ID,
         unknown_id: int | None = UNKNOWN_ID,
+        lower: bool = True,
+        punctuation: str = JOINED,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         check_sizes(max_words=max_words)
+        if punctuation not in PUNCTUATION:
+            raise ValueError(
+                f"punctuation is {punctuation!r}; expected one of {', '.join(PUNCTUATION)}."
+            )
+        self.lower = lower
+        self.punctuation = punctuation
         self.max_words = max_words
         self.stop_words = tuple(sorted(set(stop_words)))
         self.keep_unknown = keep_unknown
@@ -168,8 +191,14 @@ class WordTokenizer(Layer):
 
     def split(self, sentences: tf.Tensor) -> tf.RaggedTensor:
         """Strings [N] -> cleaned words [N, (words)]."""
-        text = join_apostrophes(tf.strings.lower(nfc(sentences), encoding="utf-8"))
-        return tf.strings.split(tf.strings.regex_replace(text, r"[^\pL\pN]+", " "))
+        text = nfc(sentences)
+        if self.lower:
+            text = tf.strings.lower(text, encoding="utf-8")
+        if self.punctuation == JOINED:
+            text = join_apostrophes(text)
+        if self.punctuation != "kept":
+            text = tf.strings.regex_replace(text, *_REPLACED[self.punctuation])
+        return tf.strings.split(text)
 
     def as_looked_up(self, words: Sequence[str]) -> list[str]:
         """The vocabulary in the form that words of sentences have."""
@@ -210,14 +239,16 @@ class WordTokenizer(Layer):
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments but the vocabulary and its ids, which are saved as files.
 
-        Ids of padding and unknown words stand there only where they are not the usual ones, so that
-        a network's hash is what it was before there were others.
+        Ids of padding and unknown words, `lower` and `punctuation` stand there only where they are
+        not the usual ones, so that a network's hash is what it was before there were others.
         """
         special = {
             name: value
             for name, value, usual in (
                 ("padding_id", self.padding_id, PADDING_ID),
                 ("unknown_id", self.unknown_id, UNKNOWN_ID),
+                ("lower", self.lower, True),
+                ("punctuation", self.punctuation, JOINED),
             )
             if value != usual
         }

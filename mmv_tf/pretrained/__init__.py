@@ -5,6 +5,7 @@ from mmv_tf.pretrained.fetching import fetch as fetch
 from mmv_tf.pretrained.fetching import local_path as local_path
 from mmv_tf.pretrained.haiku import import_haiku_checkpoint as import_haiku_checkpoint
 from mmv_tf.pretrained.mil_nce import import_mil_nce_checkpoint as import_mil_nce_checkpoint
+from mmv_tf.pretrained.module_words import words_of_module as words_of_module
 from mmv_tf.pretrained.pickle_reader import read_arrays as read_arrays
 from mmv_tf.pretrained.presets import PRESETS as PRESETS
 from mmv_tf.pretrained.presets import create_model as create_model

@@ -24,6 +24,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 
+from mmv_tf import atomic
 from mmv_tf.pretrained import downloading, published, records
 from mmv_tf.pretrained.published import Published
 from mmv_tf.pretrained.web import FetchError
@@ -158,7 +159,7 @@ def _download_file(
     # The record first: a file without one would pass as placed by hand.
     records.write_record(record, record_path)
     os.replace(part, path)
-    _sync_folder(path.parent)
+    atomic.flush(path.parent)
     downloading.remove_part(part)
 
 
@@ -286,12 +287,3 @@ def _announce(entry: Published, address: str, target: str) -> None:
 def _say(message: str) -> None:
     # Where Progress prints, whatever the level of logging: a license is to be seen.
     print(message, file=sys.stderr, flush=True)
-
-
-def _sync_folder(directory: pathlib.Path) -> None:
-    """Puts a rename on the disk."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

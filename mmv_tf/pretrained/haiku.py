@@ -17,9 +17,15 @@ from mmv_tf import backbones, graphs
 from mmv_tf.data.writer import file_sha256
 from mmv_tf.layers import BatchNorm, Conv3DUnit, InceptionBlock, LogMel, ProjectionHead
 from mmv_tf.pretrained.checks import checked_values, some
+from mmv_tf.pretrained.module_words import words_of_module
 from mmv_tf.pretrained.pickle_reader import forget_pages, read_arrays
 from mmv_tf.pretrained.presets import create_model
-from mmv_tf.pretrained.table_words import read_vocabulary, words_from_list, words_from_vectors
+from mmv_tf.pretrained.table_words import (
+    read_vocabulary,
+    words_from_ids,
+    words_from_list,
+    words_from_vectors,
+)
 from mmv_tf.pretrained.word_vectors import open_word_vectors
 
 logger = logging.getLogger(__name__)
@@ -76,11 +82,12 @@ def import_haiku_checkpoint(
 
     Args:
       path: of the pickle.
-      vocabulary: the words in the order of the table's rows, or a file of them, one a line. `<pad>`
-        and `<unk>` (or `[PAD]`, `[UNK]`) name the rows of padding and of unknown words.
+      vocabulary: the words in the order of the table's rows, or a file of them, one a line, or the
+        folder of the network's TF-Hub module, which holds them with their rows. `<pad>` and `<unk>`
+        (or `[PAD]`, `[UNK]`) name the rows of padding and of unknown words.
       word_vectors: the file of word vectors that the table was made of, Google News word2vec for
         the released networks; it tells each row's word (see `mmv_tf.pretrained.word_rows`).
-      first_word_id: the row of the vocabulary's first word.
+      first_word_id: the row of the vocabulary's first word; 0 for a module's own rows.
 
     Returns:
       A `FineAndCoarse` network, float32. Its `metadata` tells the input's range and rates, the
@@ -108,8 +115,15 @@ def import_haiku_checkpoint(
         raise ValueError(
             f"first_word_id is {first_word_id} and there is no vocabulary; give its words too."
         )
+    words: Sequence[str] | Mapping[str, int] | None
     if isinstance(vocabulary, str | os.PathLike):
-        vocabulary = read_vocabulary(vocabulary)
+        words = (
+            words_of_module(vocabulary)
+            if os.path.isdir(vocabulary)
+            else read_vocabulary(vocabulary)
+        )
+    else:
+        words = vocabulary
     if word_vectors is not None:
         with open_word_vectors(word_vectors):
             pass  # What is wrong from its first line on is told before anything is imported.
@@ -136,20 +150,24 @@ def import_haiku_checkpoint(
             "unused_arrays": unused,
         }
     )
-    _give_words(model, vocabulary, word_vectors, first_word_id)
+    _give_words(model, words, word_vectors, first_word_id)
     return model
 
 
 def _give_words(
     model: Any,
-    vocabulary: Sequence[str] | None,
+    vocabulary: Sequence[str] | Mapping[str, int] | None,
     word_vectors: str | os.PathLike[str] | None,
     first_word_id: int,
 ) -> None:
     """Gives the network a tokenizer of the words that it can have."""
     max_words = model.metadata["max_words"]
     table = model.text.embedding.embeddings.numpy()
-    if vocabulary is not None:
+    if isinstance(vocabulary, Mapping):
+        shift = first_word_id - min(vocabulary.values()) if first_word_id else 0
+        ids = {word: row + shift for word, row in vocabulary.items()}
+        model.tokenizer, found = words_from_ids(table, ids, max_words)
+    elif vocabulary is not None:
         model.tokenizer, found = words_from_list(table, vocabulary, first_word_id, max_words)
     elif word_vectors is not None:
         model.tokenizer, found = words_from_vectors(table, word_vectors, max_words)

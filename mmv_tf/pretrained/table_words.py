@@ -34,6 +34,8 @@ _UNKNOWN_NAMES = ("<unk>", "[unk]")
 # Ours: far more than a word list has.
 _MAX_LIST_BYTES = 256 * 2**20
 _SHOWN = 16
+# Rows without a word where all words have ids: padding's and unknown words'.
+_MOST_WORDLESS = 2
 
 
 def read_vocabulary(path: str | os.PathLike[str]) -> list[str]:
@@ -87,9 +89,41 @@ def words_from_list(
     zeros = np.flatnonzero(~table.any(axis=1)).tolist()
     leading = list(range(min(first_word_id, 2)))
     tokenizer = _tokenizer(named, zeros, leading, [], max_words)
-    special = {row for word, row in named.items() if _is_special(word)}
+    special = {row for word, row in named.items() if is_special(word)}
     matched = len(words) - len(special)
     details = {"matched": matched, "unmatched": rows - matched, "first_word_id": first_word_id}
+    return tokenizer, {**details, **_specials(tokenizer)}
+
+
+def words_from_ids(
+    table: np.ndarray, words: Mapping[str, int], max_words: int = 16
+) -> tuple[WordTokenizer, dict[str, Any]]:
+    """Makes the tokenizer of a table whose words have ids, as those of a module have.
+
+    Args:
+      table: float32 [rows, dims].
+      words: word -> row. At most two rows may lack a word: padding's and unknown words'.
+      max_words: see `WordTokenizer`.
+
+    Returns:
+      The tokenizer, and what was found, as plain values.
+
+    Raises:
+      ValueError: the ids are not the table's rows, or a word is empty or holds the end of a line.
+    """
+    _checked_list(list(words), "word")
+    rows, ids = len(table), set(words.values())
+    if min(ids) < 0 or max(ids) >= rows or len(ids) < rows - _MOST_WORDLESS:
+        raise ValueError(
+            f"The vocabulary has {len(words)} words with ids from {min(ids)} to {max(ids)}, and "
+            f"the word table {rows} rows; expected a word for each row, but for two at most: give "
+            "the words of the same network."
+        )
+    zeros = np.flatnonzero(~table.any(axis=1)).tolist()
+    leading = list(range(min(*ids, _MOST_WORDLESS)))
+    tokenizer = _tokenizer(words, zeros, leading, [], max_words)
+    matched = len(ids - {row for word, row in words.items() if is_special(word)})
+    details = {"matched": matched, "unmatched": rows - matched, "first_word_id": min(ids)}
     return tokenizer, {**details, **_specials(tokenizer)}
 
 
@@ -176,7 +210,7 @@ def _tokenizer(
     words = {
         word: row
         for word, row in named.items()
-        if word and "\n" not in word and not _is_special(word)
+        if word and "\n" not in word and not is_special(word)
     }
     if not words:
         raise ValueError(f"There are no words but {_listed(named)}; expected the table's words.")
@@ -202,7 +236,7 @@ def _tokenizer(
             "padding's; that word alone counts as unknown. If you know the padding's row, name it "
             "<pad> in a vocabulary.", padding, owner,
         )  # fmt: skip
-    words.update(_spoken(words))
+    words.update(spoken_forms(words))
     return WordTokenizer(
         list(words),
         max_words,
@@ -212,11 +246,12 @@ def _tokenizer(
     )
 
 
-def _is_special(word: str) -> bool:
+def is_special(word: str) -> bool:
+    """Whether a word names the row of padding or of unknown words."""
     return word.casefold() in (*_PADDING_NAMES, *_UNKNOWN_NAMES)
 
 
-def _spoken(words: Mapping[str, int]) -> dict[str, int]:
+def spoken_forms(words: Mapping[str, int]) -> dict[str, int]:
     """Forms in which sentences say words that the tokenizer writes differently -> rows.
 
     Sentences are lower-cased and lose apostrophes, so "Paris" and "don't" could not be said. Where

@@ -8,12 +8,13 @@ import dataclasses
 import hashlib
 import json
 import logging
-import os
 import pathlib
 import shutil
 from collections.abc import Callable, Mapping
 
 import tensorflow as tf
+
+from mmv_tf import atomic
 
 logger = logging.getLogger(__name__)
 
@@ -138,17 +139,17 @@ class CheckpointStore:
     ) -> None:
         files = {}
         for file in sorted(partial.iterdir()):
-            _flush(file)
+            atomic.flush(file)
             files[file.name] = {"bytes": file.stat().st_size, "sha256": _digest(file)}
         manifest = {"step": step, "workers": self._workers, "metrics": metrics, "files": files}
         text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
         (partial / _MANIFEST).write_text(text, encoding="utf-8")
-        _flush(partial / _MANIFEST)
-        _flush(partial)
+        atomic.flush(partial / _MANIFEST)
+        atomic.flush(partial)
         if path.exists():  # a broken one, which was passed over when the run went on
             shutil.rmtree(path)
         partial.rename(path)
-        _flush(self.directory)
+        atomic.flush(self.directory)
         best = self.best()
         for old in self.paths()[: -self._keep]:
             if old != best:
@@ -252,12 +253,3 @@ def _digest(file: pathlib.Path) -> str:
         while piece := stream.read(_READ_BYTES):
             digest.update(piece)
     return digest.hexdigest()
-
-
-def _flush(path: pathlib.Path) -> None:
-    """Waits until a file or a folder's list of names is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

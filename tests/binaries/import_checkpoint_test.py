@@ -13,9 +13,9 @@ import tensorflow as tf
 
 from mmv_tf import publishing
 from mmv_tf.evaluation.extractor import Extractor
-from mmv_tf.pretrained import read_arrays
+from mmv_tf.pretrained import import_haiku_checkpoint, read_arrays
 from mmv_tf.search import Embedder
-from tests import programs
+from tests import modules, programs
 from tests.pretrained import checkpoints, mil_nce_checkpoints
 from tests.pretrained.word_rows_test import write
 
@@ -97,6 +97,31 @@ def test_a_network_with_words_takes_sentences(checkpoint, tmp_path):
     np.testing.assert_allclose(
         signature(tf.constant(sentences))["vat"], expected, rtol=1e-4, atol=1e-6
     )
+
+
+@pytest.mark.slow
+def test_a_module_gives_words_and_rules_and_is_held_against(checkpoint, tmp_path):
+    model = import_haiku_checkpoint(checkpoint)
+    tokenizer = modules.tokenizer_of(modules.MANY_WORDS, lower=False, punctuation="words")
+    module = modules.TextModule(model, tokenizer, modules.MANY_WORDS).save(tmp_path / "module")
+    output = tmp_path / "m.keras"
+    arguments = (f"--checkpoint={checkpoint}", f"--output={output}", f"--check_against={module}")
+    done = programs.run("import_checkpoint", *arguments)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)["module_check"]
+    assert found["differences"]["text/vat"]["agrees"]
+    assert (found["rules"]["lower"], found["rules"]["punctuation"]) == (False, "words")
+    assert "takes no sentences" not in done.stderr
+    loaded = keras.saving.load_model(output)
+    sentence = ["Don't! the red Paris"]
+    np.testing.assert_array_equal(loaded.tokenizer(sentence), tokenizer(sentence))
+    model.text.embedding.embeddings.assign(model.text.embedding.embeddings[::-1])
+    modules.TextModule(model, tokenizer, modules.MANY_WORDS[:-1]).save(tmp_path / "other")
+    done = programs.run(
+        "import_checkpoint", *arguments[:2], f"--check_against={tmp_path / 'other'}"
+    )
+    assert done.returncode == 1
+    assert "was written and differs from" in done.stderr and "text/vat by" in done.stderr
 
 
 def test_a_wrong_list_of_words_is_one_line(checkpoint, tmp_path):

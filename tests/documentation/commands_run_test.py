@@ -171,19 +171,21 @@ def test_the_reading_guide(trained):
     run(command.words, trained)
 
 
-def test_readme_uses_a_checkpoint(trained):
+def test_readme_embeds_and_compares(trained):
     """The Python beside the import; the checkpoint itself can't be had here."""
     (block,) = [
         block
         for block in pages.blocks(ROOT / "README.md")
-        if block.language == "python" and 'load_model("mmv_s3d.keras")' in block.text
+        if block.language == "python" and "load_encoder" in block.text
     ]
-    import mmv_tf
-
-    names: dict = {"clips": np.zeros((1, 4, 32, 32, 3), np.float32)}
-    exec(block.text.replace("mmv_s3d.keras", str(trained / "run")), names)
-    assert names["features"].shape[0] == 1
-    assert isinstance(names["image_model"], mmv_tf.ImageEncoder)
+    film = str(trained / "videos" / "soup.mp4")
+    text = block.text.replace("mmv_s3d.keras", str(trained / "run"))
+    for name in ("cooking.mp4", "street.mp4"):
+        text = text.replace(name, film)
+    names: dict = {}
+    exec(text.replace("somebody stirs the soup", "the red square moves"), names)
+    similarity = names["encoder"].similarity(names["sentences"], names["videos"])
+    assert similarity.shape == (1, 2) and np.isfinite(similarity).all()
 
 
 def test_the_data_guide(folder, tmp_path):

@@ -52,6 +52,12 @@ def flags_in(path: pathlib.Path) -> set[str]:
     """Names of the flags that a program defines, wherever it does."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "define_network_flags"
+        ):
+            found |= flags_in(ROOT / "mmv_tf/inference/flags.py")
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             first = node.args[0] if node.args else None
             if node.func.attr == "define_config":

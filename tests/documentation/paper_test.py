@@ -5,7 +5,7 @@
 The data sets are generated films, sounds and pictures in the layouts of the published ones. Each
 command runs as it stands, in order, with sizes changed: the configuration's `runlocal`, few and
 small views, one epoch. What is another thing here than on the page:
-  - `mmv_tsm_resnet_x2.pkl` is random weights under the released names, a quarter as wide;
+  - `mmv_tsm_resnet_x2.pkl` and `mmv_s3d.pkl` are random weights under the released names, thinner;
   - Beam is its DirectRunner, on one machine;
   - `n-def` is made as the page says, in Python; `i-inf` is no protocol, so nothing runs it.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import gzip
 import json
 import pathlib
 import re
@@ -26,7 +27,7 @@ import mmv_tf
 from mmv_tf.data.datasets.howto100m import split_of
 from mmv_tf.evaluation import BENCHMARKS
 from mmv_tf.training import load_model
-from tests import media_samples, small_world
+from tests import media_samples, modules, small_world
 from tests.documentation import commands_run_test, pages
 from tests.evaluation import small_benchmarks
 from tests.pretrained import checkpoints
@@ -137,7 +138,23 @@ def folder(tmp_path_factory) -> pathlib.Path:
     writer = checkpoints._Writer(0)
     writer.heads(writer.tsm50(32), writer.audio())  # features of 1024, for the published C
     checkpoints.write(path / "mmv_tsm_resnet_x2.pkl", writer.tree)
+    network_and_its_words(path)
     return path
+
+
+def network_and_its_words(path: pathlib.Path) -> None:
+    """A released network with a table of 40 words, and all that tells what they are."""
+    checkpoint, words = path / "mmv_s3d.pkl", modules.MANY_WORDS
+    checkpoint.write_bytes(gzip.decompress(checkpoints.COMMITTED.read_bytes()))
+    model = mmv_tf.import_haiku_checkpoint(checkpoint)
+    table = model.text.embedding.embeddings.numpy()
+    (path / "words.txt").write_text("\n".join(words[2:]) + "\n", encoding="utf-8")
+    with gzip.open(path / "GoogleNews-vectors-negative300.bin.gz", "wb") as file:
+        file.write(f"{table.shape[0]} {table.shape[1]}\n".encode())
+        for word, vector in zip(words, table, strict=True):
+            file.write(f"{word} ".encode() + vector.astype("<f4").tobytes() + b"\n")
+    (path / "modules").mkdir()
+    modules.TextModule(model, modules.tokenizer_of(words), words).save(path / "modules/mmv_s3d")
 
 
 def smaller(words: tuple[str, ...]) -> list[str]:

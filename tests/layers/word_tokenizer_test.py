@@ -46,6 +46,29 @@ def test_an_apostrophe_inside_a_word_is_dropped():
     np.testing.assert_array_equal(layer(["don't", "don’t"]), [[5, 0], [5, 0]])
 
 
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ({}, ["dont", "well", "known", "paris"]),
+        ({"lower": False}, ["Dont", "well", "known", "Paris"]),
+        ({"punctuation": "split"}, ["don", "t", "well", "known", "paris", "s"]),
+        ({"punctuation": "words"}, ["don't", "well", "known", "paris's"]),
+        ({"punctuation": "removed"}, ["dont", "wellknown", "pariss"]),
+        ({"punctuation": "kept", "lower": False}, ["Don't", "well-known,", "Paris's!"]),
+    ],
+)
+def test_rules_of_other_tables(rules, words, tmp_path):
+    known = list(dict.fromkeys(["don", "t", "s", *words]))
+    layer = WordTokenizer(known, max_words=6, stop_words=(), **rules)
+    expected = [known.index(word) + 2 for word in words]
+    sentence = "Don't  well-known, Paris's!"
+    np.testing.assert_array_equal(layer([sentence])[0], expected + [0] * (6 - len(words)))
+    inputs = keras.Input([], dtype="string")
+    keras.Model(inputs, layer(inputs)).save(tmp_path / "tokenizer.keras")
+    loaded = keras.saving.load_model(tmp_path / "tokenizer.keras")
+    np.testing.assert_array_equal(loaded(tf.constant([sentence])), layer([sentence]))
+
+
 def test_unknown_words_may_be_kept():
     layer = WordTokenizer(WORDS, max_words=3, keep_unknown=True)
     np.testing.assert_array_equal(layer(["a rabbit glows"]), [[2, 1, 0]])
@@ -130,6 +153,11 @@ def test_the_usual_ids_leave_no_trace_in_files(tmp_path):
 def test_ids_that_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         WordTokenizer(WORDS, **arguments)
+
+
+def test_a_treatment_of_punctuation_that_there_is_not_is_refused():
+    with pytest.raises(ValueError, match="punctuation is 'gone'; expected one of joined, split"):
+        WordTokenizer(WORDS, punctuation="gone")
 
 
 def test_odd_words_are_saved_and_read_again(tmp_path):

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata as hparams_metadata
 
-from mmv_tf import training
+from mmv_tf import atomic, training
 from mmv_tf.training import checkpoint_store, optimization
 from mmv_tf.training.random_state import random_states, seed_everything
 from mmv_tf.training.trainer import Trainer
@@ -204,7 +204,7 @@ def test_what_a_killed_writer_left_is_not_a_checkpoint(tmp_path, monkeypatch):
     checkpoint = tf.train.Checkpoint(variable=variable)
     store.save(1, checkpoint)
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint_store, "_flush", _fail)
+        patch.setattr(atomic, "flush", _fail)
         with pytest.raises(KeyboardInterrupt):
             store.save(2, checkpoint)
     assert [path.name for path in store.paths()] == ["step-00000001"]

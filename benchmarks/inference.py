@@ -1,0 +1,95 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Times embedding and querying with the released S3D-G's architecture.
+
+  python -m benchmarks.inference
+
+Three things, each beside its peer in turn: clips in each precision; a query by a picture file
+beside one pass of a clip; a query by a sentence on an index of 100,000 windows. Weights are random,
+which changes no time.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import tempfile
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+
+from benchmarks.generated_index import generated_index
+from benchmarks.measure import Times, interleaved, print_result
+from mmv_tf.graphs.precision import in_precision
+from mmv_tf.inference import as_encoder
+from mmv_tf.pretrained import create_model
+from mmv_tf.search import Embedder
+from mmv_tf.search.queries import IMAGE, TEXT, Query, embed_query
+from mmv_tf.search.searcher import Asked, View
+
+_ROUNDS = flags.DEFINE_integer("rounds", 7, "Of all that is compared, in turn.", lower_bound=1)
+_CLIPS = flags.DEFINE_integer("clips", 4, "Clips at once.", lower_bound=1)
+_PRECISIONS = ("mixed_bfloat16", "bfloat16")
+_WINDOWS = 100_000  # in the index
+_DIM = 256  # of the space that sentences are compared in (MMV, Figure 1)
+
+
+def main(argv: list[str]) -> None:
+    """Measures and prints."""
+    del argv
+    words = [f"word{index}" for index in range(65_534)]
+    model = create_model("s3d_fac", words)
+    encoder = as_encoder(model)
+    windows = encoder.windows()
+    shape = (_CLIPS.value, windows.num_frames, windows.size, windows.size, 3)
+    clips = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    networks = {"float32": encoder.network}
+    for dtype in _PRECISIONS:
+        networks[dtype] = as_encoder(in_precision(model, dtype)).network
+    found = interleaved(
+        {
+            name: lambda network=network: network.run("video", clips)  # type: ignore[misc]
+            for name, network in networks.items()
+        },
+        _ROUNDS.value,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        asked = _queries(Embedder(encoder, "generated"), clips[:1], pathlib.Path(folder))
+    print_result(
+        "inference",
+        {"clips": list(shape), "index_windows": _WINDOWS, "index_dim": _DIM},
+        {**found, **asked},
+        cpu_seconds_a_clip={name: t.cpu_seconds / _CLIPS.value for name, t in found.items()},
+        clips_a_cpu_second_to_float32={
+            name: found["float32"].cpu_seconds / found[name].cpu_seconds for name in _PRECISIONS
+        },
+        sentence_seconds=asked["sentence"].seconds,
+        picture_to_pass=asked["picture"].seconds / asked["pass"].seconds,
+    )
+
+
+def _queries(embedder: Embedder, clip: np.ndarray, folder: pathlib.Path) -> dict[str, Times]:
+    """Queries as a program that has started answers them."""
+    picture = folder / "picture.png"
+    picture.write_bytes(tf.io.encode_png(clip[0, 0]).numpy())
+    view = View(generated_index(folder / "index", _WINDOWS, _DIM), 1)
+
+    def ask(query: Query) -> Any:
+        space, vector = embed_query(query, embedder)
+        return space, vector
+
+    def sentence() -> None:
+        space, vector = ask(Query(TEXT, "word5 word77 word1234"))
+        view.search((Asked(f"video.{space}", vector, 1.0),), 10, False)
+
+    runs = {
+        "sentence": sentence,
+        "picture": lambda: ask(Query(IMAGE, str(picture))),
+        "pass": lambda: embedder.clips(clip),
+    }
+    return interleaved(runs, _ROUNDS.value)
+
+
+if __name__ == "__main__":
+    app.run(main)
