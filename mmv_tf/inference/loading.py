@@ -77,15 +77,15 @@ def load_encoder(
         network = _module(path, dtype, vocabulary, image_model, settings)
     else:
         model = open_model(path, dtype=dtype, vocabulary=vocabulary)
-        if isinstance(image_model, str | os.PathLike):
-            image_model = load_image_model(image_model)
-            if dtype is not None:
-                image_model = in_precision(image_model, dtype)
         if isinstance(model, ImageEncoder):
             if image_model is not None:
                 raise ValueError(f"{path} is a deflated network already; leave image_model out.")
             network = GraphNetwork(image_model=model)
         else:
+            if isinstance(image_model, str | os.PathLike):
+                image_model = load_image_model(image_model)
+                if dtype is not None:
+                    image_model = in_precision(image_model, dtype)
             network = GraphNetwork(model, image_model)
         _check_rate(network.settings, settings)
         network.settings = with_settings(network.settings, settings)

@@ -76,6 +76,7 @@ def test_programs_that_need_a_keras_model_take_no_settings():
         parse("--model=m", "--image_model=i.keras", image_model=True).open_model()
 
 
+@pytest.mark.slow
 def test_a_network_and_its_deflated_one_are_opened_in_one_precision(tmp_path, tiny_model):
     image_model = deflate(tiny_model)
     tiny_model.save(tmp_path / "m.keras")

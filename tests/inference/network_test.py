@@ -77,6 +77,7 @@ def test_any_count_gives_what_one_by_one_gives_and_nothing_is_padded():
     assert network.rows[-4:] == [5, 5, 5, 5]
 
 
+@pytest.mark.slow
 def test_a_real_network_gives_the_same_for_any_count():
     keras.utils.set_random_seed(0)
     network = GraphNetwork(small_world.tiny_model())
@@ -119,6 +120,8 @@ def test_features_that_are_not_finite_are_refused():
 
 
 # Precision.
+
+OTHERS = ("float32", "bfloat16", "mixed_float16")
 
 
 def draw_weights(model):
@@ -182,10 +185,7 @@ def layers_of(owner, kind=keras.layers.Layer):
 
 @pytest.mark.parametrize(
     "dtype",
-    [
-        *("mixed_bfloat16", "bfloat16"),
-        *(pytest.param(other, marks=pytest.mark.slow) for other in ("float32", "mixed_float16")),
-    ],
+    ["mixed_bfloat16", *(pytest.param(one, marks=pytest.mark.slow) for one in OTHERS)],
 )
 def test_layers_compute_in_the_precision_that_was_asked_for(dtype):
     network = small_network()
