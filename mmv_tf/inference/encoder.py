@@ -16,7 +16,6 @@ import tensorflow as tf
 
 from mmv_tf.data.value_checks import check_windows, faulty_rows
 from mmv_tf.inference import network as network_lib
-from mmv_tf.inference import reading
 from mmv_tf.inference.network import (
     AUDIO,
     END,
@@ -192,7 +191,7 @@ class Encoder:
         return self._files(
             VIDEO,
             _paths(videos),
-            lambda path: reading.span_clips(path, cut, most=most),
+            lambda path: _reading().span_clips(path, cut, most=most),
             cut,
             per_window,
         )
@@ -226,7 +225,7 @@ class Encoder:
         return self._files(
             AUDIO,
             _paths(sounds),
-            lambda path: reading.span_sounds(path, cut, most=most),
+            lambda path: _reading().span_sounds(path, cut, most=most),
             cut,
             per_window,
         )
@@ -246,7 +245,7 @@ class Encoder:
             return self._images(_checked(IMAGE, np.asarray(images), 4))
         cut = self.windows() if VIDEO in self.modalities else self._picture_windows()
         paths = _paths(images)
-        read = _ahead(lambda path: reading.picture(path, cut, path), paths)
+        read = _ahead(lambda path: _reading().picture(path, cut, path), paths)
         parts = [self._images(np.stack(some)) for some in _groups(read, network_lib.BATCH)]
         if not parts:
             return self._images(np.zeros([0, cut.size, cut.size, 3], np.uint8))
@@ -508,3 +507,10 @@ def _groups(
             group, total = [], 0
     if group:
         yield group
+
+
+def _reading() -> Any:
+    """The module that decodes files; `import mmv_tf` does without PyAV, which takes its time."""
+    from mmv_tf.inference import reading
+
+    return reading

@@ -65,6 +65,7 @@ def test_a_dictionary_is_for_mil_nce_s_only(checkpoint, tmp_path):
     assert "--dictionary is for those of MIL-NCE; leave it out" in done.stderr
 
 
+@pytest.mark.slow  # a quick one: stand_ins_test
 def test_a_network_with_words_takes_sentences(checkpoint, tmp_path):
     model = tmp_path / "words.keras"
     table = read_arrays(checkpoint)["params"]["text_audio_video/text_module/~/embed"]["embeddings"]

@@ -49,6 +49,7 @@ print(next(iterator)["video"].shape)
 """
 
 
+@pytest.mark.slow
 def test_a_program_ends_while_its_reader_reads_ahead(data):
     done = subprocess.run(
         [sys.executable, "-c", _ENDS_WHILE_READING, str(data.directory)],

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from mmv_tf.evaluation.held_out import HeldOutRetrieval
 from tests import small_world
@@ -21,6 +22,7 @@ def test_every_direction_is_ranked_and_it_gives_up_when_asked(prepared, tiny_mod
     assert held_out(tiny_model, lambda: True) is None
 
 
+@pytest.mark.slow
 def test_each_data_set_of_a_mixture_is_ranked_by_itself(prepared, tiny_model):
     config = small_world.data_config(prepared)
     config.mixture = tuple(

@@ -37,7 +37,7 @@ def network_for(benchmark, network):
 # Same code as a quick one's, another list; audioset_mlp is run by tests/binaries/evaluate_test.py.
 SLOW = (
     *("ucf101_fine_tune", "ucf101_linear", "kinetics600_linear", "kinetics600_fine_tune"),
-    *("esc50_linear", "audioset_mlp", "imagenet_linear", "youcook2_retrieval"),
+    *("esc50_linear", "audioset_mlp", "imagenet_linear", "youcook2_retrieval", "esc10_fine_tune"),
 )
 
 

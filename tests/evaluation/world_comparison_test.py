@@ -34,6 +34,7 @@ def finished(short, tmp_path_factory):
     return directory, results
 
 
+@pytest.mark.slow
 def test_every_variant_has_the_towers_and_spaces_that_it_needs(config):
     comparison = world_comparison.Comparison(config)
     spaces = {}
@@ -55,6 +56,7 @@ def test_every_variant_has_the_towers_and_spaces_that_it_needs(config):
     }
 
 
+@pytest.mark.slow
 def test_a_comparison_trains_scores_and_keeps_its_networks(finished):
     directory, results = finished
     stored = json.loads((directory / "results.json").read_text())

@@ -61,6 +61,7 @@ def test_audio_enters_the_coarse_statistics_only_when_audio_text_is_trained(audi
     assert changed == audio_text
 
 
+@pytest.mark.slow
 def test_the_audio_text_branch_trains():
     model = make(audio_text=True)
     names = {"audio": model.audio, "text": model.text}

@@ -356,7 +356,10 @@ def fixture_inputs(case):
 
 @pytest.mark.parametrize(
     ("config", "cases"),
-    [("mmv_s3d", ["small", "small.f64", "full"]), ("mmv_tsm_resnet_x1", ["small"])],
+    [
+        ("mmv_s3d", ["small", "small.f64", "full"]),
+        pytest.param("mmv_tsm_resnet_x1", ["small"], marks=pytest.mark.slow),
+    ],
 )
 def test_released_architectures_match_the_reference(config, cases, filled):
     model = pretrained.import_haiku_checkpoint(filled(config))

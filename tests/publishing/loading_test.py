@@ -125,6 +125,7 @@ def test_the_graph_reads_sentences_and_sound_as_the_reader_does(tmp_path):
     np.testing.assert_allclose(loaded["mel"](tf.constant(sound))["mel"], log_mel(sound), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_any_batch_length_and_size(exported):
     model, _, folder = exported
     signature = tf.saved_model.load(str(folder)).signatures["video"]

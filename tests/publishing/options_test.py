@@ -85,6 +85,7 @@ def test_folded_network_equals_the_network(tiny_model, tmp_path, weights, share)
     assert not any("moving" in v.name for v in module.variables)
 
 
+@pytest.mark.slow
 def test_only_the_modalities_asked_for_are_saved(tiny_model, tmp_path):
     options = ExportOptions(modalities=("text",))
     assert publishing.export(tiny_model, tmp_path / "text", options=options) == ["text"]

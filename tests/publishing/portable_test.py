@@ -14,7 +14,7 @@ from tests import small_world
 HAS_ONNX = all(importlib.util.find_spec(name) for name in ("tf2onnx", "onnxruntime"))
 
 
-@pytest.mark.parametrize("name", ["image", "video"])
+@pytest.mark.parametrize("name", ["image", pytest.param("video", marks=pytest.mark.slow)])
 @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated:UserWarning")
 def test_litert_encoder_equals_the_network(tiny_model, tmp_path, name):
     image_model = deflation.deflate(tiny_model)

@@ -40,7 +40,7 @@ def test_clips_are_what_the_signatures_take(clips, servable):
         cut_clips("film.mp4", {"trained_at": {}, "signatures": {}}, 1, [])
 
 
-@pytest.mark.parametrize("scheme", ["http", "grpc"])
+@pytest.mark.parametrize("scheme", [pytest.param("http", marks=pytest.mark.slow), "grpc"])
 def test_a_server_is_checked(server, servable, clips, scheme):
     port = server.rest if scheme == "http" else server.grpc
     report = check_server(

@@ -265,6 +265,7 @@ def test_loads_are_measured(server, requests):
     assert 0 < load.milliseconds["p50"] <= load.milliseconds["p99"] <= load.milliseconds["max"]
 
 
+@pytest.mark.slow
 def test_a_key_a_full_queue_and_a_graceful_stop(published, servable, requests):
     key = "a key of many letters"
     process = ServerProcess(

@@ -99,6 +99,7 @@ def assert_close(found, alone):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow  # of its parts: one_pass_adam_test, batch_norm_test, exchange_test
 def test_two_replicas_equal_one_with_the_whole_batch(replicas):
     """With clips that lack a sound or a narration, several candidates, and a clipped gradient."""
     one, two = replicas["one"], replicas["two"]

@@ -47,6 +47,7 @@ def test_cached_pieces_give_the_gradient_of_the_whole_batch(pieces):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_cached_pieces_move_the_batch_norms_once_a_piece():
     """Each piece's statistics count once though it is embedded twice."""
 
