@@ -12,7 +12,7 @@ import pytest
 
 from tests import small_world
 
-# Tracing makes many objects that stay; looking through them all for garbage took a tenth of the time.
+# Tracing makes many objects that stay; collecting garbage among them took a tenth of the time.
 gc.freeze()
 gc.set_threshold(200_000, 20, 100)
 
