@@ -248,8 +248,8 @@ FIGURES = [
         "the released S3D-G at --dtype=mixed_bfloat16 over float32, clips a processor-second",
         "inference",
         lambda r: r["clips_a_cpu_second_to_float32"]["mixed_bfloat16"],
-        "the first layers, which the policy keeps in float32 and which are 62 % of a float32 pass "
-        "by the difference of these two figures; and AVX512-BF16 multiplies twice as fast as "
+        "the first layers, which the policy keeps in float32 and which are 60 to 70 % of a float32 "
+        "pass by the difference of these two figures; and AVX512-BF16 multiplies twice as fast as "
         "float32 at best. Tried: bfloat16 from the second, third and first layer on, 1.2 to 1.8 x "
         "at cosines with float32 of 0.9988 to 0.9974 in place of 0.9994 (random weights, a film)",
         at_least=2.5,
