@@ -27,8 +27,8 @@ _FILM = flags.DEFINE_string("film", None, "A video file with sound to cut clips 
 _CLIPS = flags.DEFINE_integer("clips", 4, "How many.", lower_bound=1)
 _SENTENCES = flags.DEFINE_multi_string(
     "sentence",
-    ["a person plays the guitar", "somebody cuts an onion", "a dog runs", "the sea"],
-    "A sentence to send; may be given again.",
+    [],
+    "A sentence to send; may be given again. By default one with a word that the network knows.",
 )
 _CLIENTS = flags.DEFINE_multi_integer("clients", [1, 2, 4, 8], "Clients at once; again for more.")
 _REQUESTS = flags.DEFINE_integer("requests", 20, "Requests that each client sends.", lower_bound=1)
@@ -52,7 +52,9 @@ def main(argv: list[str]) -> int:
         return connect(_SERVER.value, _NAME.value, key)
 
     if _FILM.value:
-        requests = cut_clips(_FILM.value, local.contract, _CLIPS.value, _SENTENCES.value)
+        text = local.contract["signatures"].get("text", {}).get("input", {})
+        sentences = _SENTENCES.value or [text.get("example") or "a dog runs"]
+        requests = cut_clips(_FILM.value, local.contract, _CLIPS.value, sentences)
     else:
         requests = {
             name: [{name: sample_input(name, local.contract, seed)} for seed in range(_CLIPS.value)]
