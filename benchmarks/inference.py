@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import pathlib
 import tempfile
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -75,17 +74,13 @@ def _queries(embedder: Embedder, clip: np.ndarray, folder: pathlib.Path) -> dict
     picture.write_bytes(tf.io.encode_png(clip[0, 0]).numpy())
     view = View(generated_index(folder / "index", _WINDOWS, _DIM), 1)
 
-    def ask(query: Query) -> Any:
-        space, vector = embed_query(query, embedder)
-        return space, vector
-
     def sentence() -> None:
-        space, vector = ask(Query(TEXT, "word5 word77 word1234"))
+        space, vector = embed_query(Query(TEXT, "word5 word77 word1234"), embedder)
         view.search((Asked(f"video.{space}", vector, 1.0),), 10, False)
 
     runs = {
         "sentence": sentence,
-        "picture": lambda: ask(Query(IMAGE, str(picture))),
+        "picture": lambda: embed_query(Query(IMAGE, str(picture)), embedder),
         "pass": lambda: embedder.clips(clip),
     }
     return interleaved(runs, _ROUNDS.value)

@@ -95,13 +95,10 @@ def main(argv: list[str]) -> None:
 
 def _export(folder: str) -> None:
     """Exports the network of --model, as far as it can take raw input."""
-    from mmv_tf.deflation import load_image_model
     from mmv_tf.publishing import ExportOptions, export
 
     network = network_flags()
-    image_path = network.options.pop("image_model", None)
-    model = network.open_model()
-    image_model = None if image_path is None else load_image_model(image_path)
+    model, image_model = network.open_models()
     modalities = [*model.modalities, *([] if image_model is None else ["image"])]
     if "text" in modalities and model.tokenizer is None:
         modalities.remove("text")

@@ -106,7 +106,7 @@ class GraphNetwork(Network):
             return dict(outputs) if isinstance(outputs, Mapping) else {"before_head": outputs}
         model: Any = self.model
         if kind == TEXT:
-            inputs = model.sentence_tokenizer()(inputs)
+            inputs = model.tokenizer(inputs)
         if kind == AUDIO:
             inputs = model.log_mel(inputs)
         if kind in (AUDIO, LOG_MEL):
@@ -130,7 +130,7 @@ class GraphNetwork(Network):
     def known(self, sentences: Sequence[str]) -> np.ndarray:
         """See `Network.known`."""
         self.check_input(TEXT)
-        tokenizer = _network(self.model).sentence_tokenizer()
+        tokenizer = _network(self.model).tokenizer
         return tokenizer.knows(tokenizer(list(sentences))).numpy()
 
     def description(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import hashlib
 import os
 import pathlib
@@ -100,9 +101,17 @@ class Embedder:
     def made(self, fingerprint: str) -> bool:
         """Whether an index with this fingerprint is of this network.
 
-        Indexes of version 0.1 hold a hash of the weights alone.
+        Indexes made before `fingerprint` told precisions apart hold a hash of the weights alone;
+        they were made in the precision that the network was saved in.
         """
-        return fingerprint == self.fingerprint or fingerprint == _weights_hash(self.encoder)
+        if fingerprint == self.fingerprint:
+            return True
+        return "dtype" not in self.options and fingerprint == self._weights_hash
+
+    @functools.cached_property
+    def _weights_hash(self) -> str | None:
+        """Hash of the weights, whatever their order; once, since every query asks `made`."""
+        return _weights_hash(self.encoder)
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -48,3 +48,13 @@ def test_sentences_without_a_known_word_are_refused(embedder):
     for sentence in ("quo vadis", "was it", ""):
         with pytest.raises(ValueError, match="knows none of the words"):
             embedder.sentence(sentence)
+
+
+def test_an_index_with_a_hash_of_weights_alone_is_of_the_saved_precision():
+    model = small_world.tiny_model()
+    embedder = Embedder(model, "model.keras")
+    other = Embedder(model, "model.keras", options={"dtype": "bfloat16"})
+    former = embedder._weights_hash
+    assert embedder.made(former) and embedder.made(embedder.fingerprint)
+    assert not other.made(former)
+    assert not embedder.made("0" * 64)
