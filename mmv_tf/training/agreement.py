@@ -21,7 +21,8 @@ def gather_texts(strategy: tf.distribute.Strategy, text: str) -> list[str]:
         return [text]
     data = np.frombuffer(text.encode(), np.uint8).astype(np.int32)
     lengths = _gather(strategy, np.array([len(data)], np.int32))[:, 0]
-    padded = np.zeros(lengths.max(), np.int32)
+    # TensorFlow crashes when it gathers rows of no elements.
+    padded = np.zeros(max(1, lengths.max()), np.int32)
     padded[: len(data)] = data
     rows = _gather(strategy, padded)
     texts = [
