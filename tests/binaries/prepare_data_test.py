@@ -9,10 +9,12 @@ import sys
 import time
 from unittest.mock import ANY
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from mmv_tf.data import preparation, writer
-from tests import media_samples, programs
+from mmv_tf.data import Reader, preparation, writer
+from tests import media_samples, programs, small_world
 
 CUES = [(i * 1.0, i * 1.0 + 0.9, f"caption {i}") for i in range(8)]
 
@@ -119,6 +121,27 @@ def test_interrupted_again_and_again_it_gives_the_same_bytes(film, whole, tmp_pa
     assert "done: " in last.stdout or len(statuses) < 3
     assert "Traceback" not in last.stderr
     assert contents(output) == contents(whole)
+
+
+@pytest.mark.slow  # bad_sources_test verifies pictures in a moment
+def test_pictures_are_prepared_verified_and_read(tmp_path):
+    pictures, data = tmp_path / "pictures", tmp_path / "data"
+    pictures.mkdir()
+    for shade in (40, 120, 200):
+        Image.new("L", (40, 32), shade).save(pictures / f"{shade}.png")
+    flags = (f"--videos={pictures}", "--media=image", "--split_pattern=train", "--short_side=32")
+    done = programs.run_forked("prepare_data", *flags, f"--output={data}", "--processes=1")
+    assert done.returncode == 0, done.stderr
+    verified = programs.run_forked("verify_data", f"--data={data}")
+    assert verified.returncode == 0, verified.stdout
+    assert "train: 3 of 3 records are good" in verified.stdout
+    config = small_world.data_config(data)
+    config.frame_rate = preparation.Settings().frame_rate
+    (batch,) = Reader(config, None, None).evaluate()
+    assert batch["valid/video"].numpy().all()
+    shades = batch["video"].numpy().mean(axis=(1, 2, 3, 4, 5)) * 255
+    named = [int(name) for name in batch["example_id"].numpy()[:, 0]]
+    np.testing.assert_allclose(shades, named, atol=2)
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,7 @@ def test_images(tmp_path, in_process):
     assert "no image" in reasons["e"]
     assert "9000 x 9000 pixels" in reasons["g"]
     assert manifest["splits"]["train"]["num_with_video"] == 3
+    assert verifier.verify(tmp_path / "data").clean
 
 
 def test_listed_files_that_are_missing_are_rows(tmp_path, in_process):
