@@ -9,9 +9,12 @@ import difflib
 import importlib.util
 import json
 import os
+import pathlib
+import re
 from collections.abc import Sequence
 from typing import Any
 
+import google_crc32c
 import ml_collections
 import numpy as np
 
@@ -107,8 +110,34 @@ def differences(old: Any, new: Any, key: str = "") -> list[tuple[str, Any, Any]]
 
 def write_json(value: Any, path: str | os.PathLike[str]) -> None:
     """Writes JSON whole or not at all; NumPy's numbers are taken too."""
-    text = json.dumps(value, indent=1, default=_plain, allow_nan=False)
-    atomic.write_text(text + "\n", path)
+    atomic.write_text(_dumps(value) + "\n", path)
+
+
+def write_checked_json(value: Any, path: str | os.PathLike[str]) -> None:
+    """As `write_json`, with a checksum of the value; for what a later run relies on."""
+    body = _dumps(value)
+    crc = google_crc32c.value(body.encode())
+    atomic.write_text(f'{{"crc32c": {crc}, "content":\n{body}\n}}\n', path)
+
+
+def read_checked_json(path: str | os.PathLike[str]) -> Any:
+    """A value that `write_checked_json` wrote.
+
+    Raises:
+      FileNotFoundError: there is none.
+      ValueError: the file was damaged, or written without a checksum.
+    """
+    found = _CHECKED.fullmatch(pathlib.Path(path).read_bytes())
+    if found is None or int(found[1]) != google_crc32c.value(found[2]):
+        raise ValueError(f"{path}: its checksum is missing or wrong.")
+    return json.loads(found[2])
+
+
+_CHECKED = re.compile(rb'\{"crc32c": (\d+), "content":\n(.*)\n\}\n', re.DOTALL)
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, indent=1, default=_plain, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:

@@ -6,7 +6,12 @@ import pathlib
 import numpy as np
 import pytest
 
-from mmv_tf.configuration import load_config, write_json
+from mmv_tf.configuration import (
+    load_config,
+    read_checked_json,
+    write_checked_json,
+    write_json,
+)
 
 CONFIGS = pathlib.Path(__file__).parent.parent / "configs"
 
@@ -65,3 +70,21 @@ def test_json_is_written_whole_or_not_at_all(tmp_path):
         write_json({"a": float("nan")}, tmp_path / "x.json")
     assert json.loads((tmp_path / "x.json").read_text())["a"] == 1.5
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_checked_json_comes_back_or_is_refused(tmp_path):
+    path, value = tmp_path / "value.json", {"é": [1, 2.5, None], "content": "}\n"}
+    write_checked_json(value, path)
+    content = path.read_bytes()
+    assert read_checked_json(path) == json.loads(content)["content"] == value
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"value\.json: its checksum is missing or wrong"):
+            read_checked_json(path)
+    write_json(value, path)
+    with pytest.raises(ValueError, match="missing or wrong"):
+        read_checked_json(path)
+    with pytest.raises(FileNotFoundError):
+        read_checked_json(tmp_path / "none")

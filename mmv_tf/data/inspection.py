@@ -15,18 +15,21 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import logging
 import math
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from mmv_tf.configuration import write_json
+from mmv_tf.configuration import read_checked_json, write_checked_json
 from mmv_tf.data import tfrecord_framing
 from mmv_tf.data.key_maps import KeyMap
 from mmv_tf.data.record_checks import Expected, Limits, Problem, check_record
 from mmv_tf.data.shards import CHUNK_RECORDS, ShardEntry
 from mmv_tf.version import __version__
+
+logger = logging.getLogger(__name__)
 
 CACHE_FILE = "inspection.json"
 MISSING_SHARD = "missing shard"
@@ -184,7 +187,7 @@ def write_cache(
         "shards": {path: dataclasses.asdict(found) for path, found in inspections.items()},
     }
     with contextlib.suppress(OSError):
-        write_json(content, path)
+        write_checked_json(content, path)
 
 
 def inspect_and_remember(
@@ -368,9 +371,15 @@ def _signature(
 
 
 def _read_cache(path: pathlib.Path, signature: str) -> dict[str, ShardInspection] | None:
-    """What a cache says; None if it is not there, broken or of other shards."""
+    """What a cache says; None if it is not there, damaged or of other shards."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_checked_json(path)
+    except OSError:
+        return None
+    except ValueError as error:
+        logger.warning("%s The shards are looked through again.", error)
+        return None
+    try:
         if content["signature"] != signature:
             return None
         return {
@@ -383,8 +392,8 @@ def _read_cache(path: pathlib.Path, signature: str) -> dict[str, ShardInspection
             )
             for name, entry in content["shards"].items()
         }
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    except (ValueError, KeyError, TypeError):
+        return None  # Of another version.
 
 
 def _pairs(values: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mmv_tf import atomic
+from mmv_tf import atomic, lock
 from mmv_tf.data import media
 from mmv_tf.data.preparation.tasks import CORRUPT, Failure, Runner, Task
 from mmv_tf.data.preparation.workers import WorkerPool
@@ -24,7 +24,6 @@ from mmv_tf.progress import Progress
 from mmv_tf.search import approximate, store
 from mmv_tf.search.embedder import SOUND, VISION, Embedder
 from mmv_tf.search.files import VideoFile, find_videos, inside
-from mmv_tf.search.lock import writing
 from mmv_tf.search.store import HEARD, SPANS, Index, Manifest, Skipped, Video, Writer
 
 # Ours: exact search takes a tenth of a second at a million windows.
@@ -113,7 +112,7 @@ def update_index(
     options = options or Options()
     directory = pathlib.Path(directory)
     root, files, refused = find_videos(videos, captions)
-    with writing(directory):
+    with lock.held(directory / "lock", directory, "writing this index"):
         index = _open(directory, root, embedder, options.overwrite)
         update = _Update(directory, root, index, embedder, options)
         update.report.skipped.update(refused)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The index on disk: matrices of unit vectors, memory-mapped, and a manifest that says what counts.
 
-  INDEX/lock                      held by the program that writes, see `lock`
+  INDEX/lock                      held by the program that writes, see `mmv_tf.lock`
   INDEX/manifest-00000007.json    the newest one that is whole is the index
   INDEX/segments/NAME/            video.vat.npy, audio.va.npy, ...: float32 [rows, D]
                                   spans.npy: float32 [rows, 2], start and end in seconds

@@ -506,6 +506,18 @@ def test_what_was_found_is_remembered_and_forgotten_when_a_shard_changes(data):
     assert reader(fresh, on_bad_record="skip", max_bad_fraction=0.5).damage().read == 8
 
 
+def test_damage_to_what_was_remembered_is_told_and_costs_no_record(data, monkeypatch, caplog):
+    assert reader(data, on_bad_record="skip").damage().read == 8
+    cache = data.directory / "inspection.json"
+    content = cache.read_text()
+    last = content.rindex("5")  # still JSON, with a shard of fewer records
+    cache.write_text(f"{content[:last]}4{content[last + 1 :]}")
+    monkeypatch.setattr(inspection, "_REMEMBERED", {})  # as in another program
+    assert reader(data, on_bad_record="skip").num_examples() == 8
+    assert "inspection.json: its checksum is missing or wrong. The shards are" in caplog.text
+    assert cache.read_text() == content
+
+
 def test_a_policy_that_there_is_not():
     from mmv_tf.data.damage import DamageReport, enforce
 

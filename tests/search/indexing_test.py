@@ -4,18 +4,16 @@ import copy
 import dataclasses
 import os
 import shutil
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 
+from mmv_tf import lock
 from mmv_tf.data import media
 from mmv_tf.search import Embedder, indexing, update_index
 from mmv_tf.search.embedder import SOUND, VISION
 from mmv_tf.search.indexing import Options
-from mmv_tf.search.lock import writing
 from mmv_tf.search.store import HEARD, SPANS, open_index
 from tests import media_samples, small_world
 from tests.search.conftest import EVIL_NAME, HERE
@@ -198,23 +196,9 @@ def test_a_damaged_state_is_mended(library, tmp_path):
 
 
 def test_the_second_indexer_refuses(library, tmp_path):
-    with writing(tmp_path), pytest.raises(ValueError, match="is writing this index"):
+    held = lock.held(tmp_path / "lock", tmp_path, "busy")
+    with held, pytest.raises(ValueError, match="is writing this index"):
         update_index(library.videos, tmp_path, library.embedder, options=HERE)
-
-
-def test_a_lock_ends_with_its_program(library, tmp_path):
-    code = (
-        "import os, pathlib, sys; from mmv_tf.search.lock import writing\n"
-        "with writing(pathlib.Path(sys.argv[1])): os.kill(os.getpid(), 9)"
-    )
-    # Without the package's __init__, which loads TensorFlow.
-    stub = "import sys, types; m = types.ModuleType('mmv_tf'); m.__path__ = ['mmv_tf']; "
-    stub += "s = types.ModuleType('mmv_tf.search'); s.__path__ = ['mmv_tf/search']; "
-    stub += "sys.modules.update({'mmv_tf': m, 'mmv_tf.search': s})\n"
-    assert subprocess.run([sys.executable, "-c", stub + code, str(tmp_path)]).returncode == -9
-    assert (tmp_path / "lock").exists()
-    with writing(tmp_path):
-        pass
 
 
 def another(embedder):

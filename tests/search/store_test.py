@@ -10,7 +10,6 @@ import pytest
 
 from mmv_tf.inference.windows import Windows
 from mmv_tf.search import store
-from mmv_tf.search.lock import writing
 from mmv_tf.search.store import (
     HEARD,
     SPANS,
@@ -204,17 +203,6 @@ def test_merging_keeps_every_row(twice, tmp_path):
         rows = slice(after.first, after.first + after.count)
         np.testing.assert_array_equal(segment.array("video.va")[rows], before)
     assert segment.rows == 7
-
-
-def test_one_writer_at_a_time(tmp_path):
-    with (
-        writing(tmp_path),
-        pytest.raises(ValueError, match=r"another program \(process \d+\)"),
-        writing(tmp_path),
-    ):
-        pass
-    with writing(tmp_path):
-        pass
 
 
 def test_the_manifest_is_json(twice):

@@ -10,57 +10,33 @@ on who does it: the shards are the same bytes however often the run was killed.
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import dataclasses
 import errno
-import fcntl
 import hashlib
 import json
 import pathlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, Any
+from typing import Any
 
-from mmv_tf import version
+from mmv_tf import lock, version
 from mmv_tf.data import writer
 from mmv_tf.data.preparation.beam import BeamRunner
-from mmv_tf.data.preparation.block_file import read_index
-from mmv_tf.data.preparation.decoding import (
-    CHANGING_SIZE,
-    MOST_DAMAGED_SHARE,
-    LogMelSpec,
-    Recipe,
-    Work,
-    decode_units,
-)
-from mmv_tf.data.preparation.plan import Plan, Unit
+from mmv_tf.data.preparation.decode_plan import decode
+from mmv_tf.data.preparation.decoding import LogMelSpec, Recipe
+from mmv_tf.data.preparation.plan import Plan
 from mmv_tf.data.preparation.planning import plan_clips
 from mmv_tf.data.preparation.publication import SHARD_NAME, publish
-from mmv_tf.data.preparation.report import SourceReport
 from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.sources import TFDS, Source
-from mmv_tf.data.preparation.tasks import (
-    CORRUPT,
-    OK,
-    SILENT,
-    TOO_SHORT,
-    Failure,
-    Runner,
-    Task,
-)
 from mmv_tf.data.preparation.units import bytes_a_second
 from mmv_tf.data.preparation.workers import WorkerPool
-from mmv_tf.progress import Progress
 
 PARTIAL = ".partial"
+_LOCK = "lock"
 # Raised when other clips are made of the same files and settings, as of files once read wrongly.
 _READING_VERSION = 2
-_SILENCE = 1e-4  # Ours: -80 dB of full scale.
-# Ours. Neighbouring units are decoded in one pass, which saves the way from the key frame before
-# each; more would leave cores without work at the end of a lone film. It may not depend on the
-# number of processes: what is decoded shall not either.
-_TASK_SECONDS = 120.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +130,11 @@ def prepare(
         return done, True
     partial, is_new = output / PARTIAL, not output.exists()
     partial.mkdir(parents=True, exist_ok=True)
-    with _locked(partial), _tidied(partial, is_new), _no_space_explained(output):
+    with (
+        lock.held(partial / _LOCK, output, "preparing data there"),
+        _tidied(partial, is_new),
+        _no_space_explained(output),
+    ):
         for stale in partial.iterdir():
             if stale.is_dir() and stale.name != fingerprint:
                 shutil.rmtree(stale)
@@ -164,7 +144,7 @@ def prepare(
             plan = plan_clips(sources, settings, labels, facts.class_names, runner)
             _check_space(plan, settings, output, work)
             recipe = Recipe(settings, plan.labels, log_mel)
-            _decode(plan, recipe, runner, work)
+            decode(plan, recipe, runner, work)
             extra = {
                 "fingerprint": fingerprint,
                 "data_set": facts.name,
@@ -192,112 +172,6 @@ def _check_space(plan: Plan, settings: Settings, output: pathlib.Path, work: pat
             f"{output}: about {need / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are free; free "
             "some, or choose another --output, a lower --frame_rate or a smaller --short_side."
         )
-
-
-def _decode(plan: Plan, recipe: Recipe, runner: Runner, work: pathlib.Path) -> None:
-    """Decodes the units that are not there yet and notes in the reports what failed."""
-    outcomes: dict[int, dict[str, Any] | Failure] = {}
-    todo: list[Unit] = []
-    for unit in plan.units:
-        index = read_index(unit.path(work))
-        if index is None:
-            todo.append(unit)
-        else:
-            outcomes[unit.index] = index
-    total = sum(round(unit.seconds) for unit in plan.units)
-    before = total - sum(round(unit.seconds) for unit in todo)
-    tasks = [_task(run, recipe, work) for run in _runs(todo)]
-    with Progress(total, "decoding", "seconds of film", initial=before) as shown:
-        for unit, outcome in runner.run(tasks):
-            shown.update(round(unit.seconds))
-            if isinstance(outcome, Failure) and len(plan.reports) == 1 and len(plan.units) == 1:
-                raise ValueError(outcome.reason)
-            outcomes[unit.index] = outcome
-    _report(plan, outcomes, recipe.settings)
-    if not plan.units:
-        raise ValueError(
-            f"None of the {len(plan.reports)} sources could be decoded; the first: "
-            f"{plan.reports[0].reason}."
-        )
-
-
-def _report(plan: Plan, outcomes: dict[int, dict[str, Any] | Failure], settings: Settings) -> None:
-    """Notes what became of the units, and takes out of the plan what was left out."""
-    by_row: dict[int, list[Unit]] = collections.defaultdict(list)
-    for unit in plan.units:
-        by_row[unit.row].append(unit)
-    kept: list[Unit] = []
-    for row, units in by_row.items():
-        report = plan.reports[row]
-        failures = [(u, o) for u in units if isinstance(o := outcomes[u.index], Failure)]
-        done = [(u, o) for u in units if not isinstance(o := outcomes[u.index], Failure)]
-        clips = report.clips
-        for unit, _ in failures:
-            report.leave_out("clips_not_decoded", len(unit.clips))
-            report.clips -= len(unit.clips)
-        damage: dict[str, set[int]] = collections.defaultdict(set)
-        for unit, outcome in done:
-            for reason, times in outcome["damage"].items():
-                damage[reason].update(times)
-            changing = set(outcome["left_out"])
-            report.leave_out(CHANGING_SIZE, len(changing))
-            report.clips -= len(changing)
-            left = tuple(c for index, c in enumerate(unit.clips) if index not in changing)
-            if left:
-                kept.append(dataclasses.replace(unit, clips=left))
-        for reason, found in damage.items():
-            report.leave_out(reason, len(found))
-        peak = max((outcome["peak"] for _, outcome in done), default=0.0)
-        if failures:
-            _note_failures(report, [failure for _, failure in failures], clips)
-        elif not report.clips:
-            report.fail(TOO_SHORT, "the picture's size changes in each of its clips")
-        elif (
-            report.status == OK
-            and units[0].info.has_audio
-            and peak < _SILENCE
-            and settings.sound != "none"
-        ):
-            report.fail(SILENT, "the sound stream holds only silence")
-    plan.units = kept
-
-
-def _note_failures(report: SourceReport, failures: Sequence[Failure], clips: int) -> None:
-    """What is said of a source that gave not all of its clips; `clips` is how many it should."""
-    reason = f"{len(failures)} blocks lost, first: {failures[0].reason}"
-    few = clips - report.clips <= MOST_DAMAGED_SHARE * clips
-    if few and failures[0].status == CORRUPT:
-        report.reason = "; ".join(filter(None, (report.reason, reason)))
-    else:
-        report.status, report.reason = failures[0].status, reason
-
-
-def _runs(units: Sequence[Unit]) -> Iterator[list[Unit]]:
-    """Neighbouring units of one source, to be decoded in one pass."""
-    run: list[Unit] = []
-    for unit in units:
-        together = (
-            run
-            and unit.row == run[0].row
-            and unit.index == run[-1].index + 1
-            and sum(u.seconds for u in run) + unit.seconds <= _TASK_SECONDS
-        )
-        if run and not together:
-            yield run
-            run = []
-        run.append(unit)
-    if run:
-        yield run
-
-
-def _task(units: Sequence[Unit], recipe: Recipe, work: pathlib.Path) -> Task:
-    source = units[0].source
-    parts = tuple(
-        (unit, Work(str(unit.path(work)), unit.clips, unit.info.has_audio)) for unit in units
-    )
-    timeline = units[0].info.timeline
-    arguments = (str(source.path), source.kind, source.selection, timeline, recipe)
-    return Task(decode_units, str(source.path), arguments, parts)
 
 
 def _fingerprint(
@@ -406,24 +280,11 @@ def _tidied(partial: pathlib.Path, is_new: bool) -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(OSError):
-            if {path.name for path in partial.iterdir()} <= {"lock"}:
-                (partial / "lock").unlink(missing_ok=True)
+            if {path.name for path in partial.iterdir()} <= {_LOCK}:
+                (partial / _LOCK).unlink(missing_ok=True)
                 partial.rmdir()
                 if is_new:
                     partial.parent.rmdir()
-
-
-@contextlib.contextmanager
-def _locked(partial: pathlib.Path) -> Iterator[IO[str]]:
-    """Keeps a second run out of the same folder; the lock ends with the process."""
-    with open(partial / "lock", "w", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(
-                f"{partial.parent}: another prepare_data is writing there; wait for it to end."
-            ) from None
-        yield file
 
 
 @contextlib.contextmanager

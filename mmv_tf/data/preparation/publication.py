@@ -8,6 +8,7 @@ import collections
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 import pathlib
 import re
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmv_tf import atomic
+from mmv_tf.configuration import read_checked_json, write_checked_json
 from mmv_tf.data import writer
 from mmv_tf.data.file_names import printable_name
 from mmv_tf.data.preparation.block_file import read_index, read_record
@@ -23,6 +25,8 @@ from mmv_tf.data.preparation.report import SourceReport
 from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.tasks import Failure, Runner, Task
 from mmv_tf.progress import Progress
+
+logger = logging.getLogger(__name__)
 
 SHARD_NAME = re.compile(r".+-\d{5}-of-\d{5}\.tfrecord")
 
@@ -34,6 +38,7 @@ class _Record:
     path: str
     start: int
     end: int
+    crc: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,11 +154,10 @@ def _assign(
     for unit in plan.units:
         path = unit.path(work)
         index = read_index(path)
-        if index is None:
-            raise ValueError(f"{path}: is no longer whole; run the same command again.")
         offsets = index["offsets"]
         for number, clip in enumerate(unit.clips):
-            record = _Record(str(path), offsets[number], offsets[number + 1])
+            start, end, crc = offsets[number], offsets[number + 1], index["crc32c"][number]
+            record = _Record(str(path), start, end, crc)
             where[clip.span.example_id] = record
             by_split[clip.span.split].append(clip.span)
     shards = []
@@ -193,10 +197,9 @@ def _write_shards(shards: Sequence[_Shard]) -> Iterator[dict[str, Any]]:
     """A child's task: writes a shard and, last, the note that it is whole."""
     for shard in shards:
         path = pathlib.Path(shard.path)
-        records = (read_record(pathlib.Path(r.path), r.start, r.end) for r in shard.records)
+        records = (read_record(pathlib.Path(r.path), r.start, r.end, r.crc) for r in shard.records)
         entry = writer.write_shard(path, records)
-        note = json.dumps({"key": shard.key, "entry": entry})
-        atomic.write_text(note, path.with_suffix(".json"))
+        write_checked_json({"key": shard.key, "entry": entry}, path.with_suffix(".json"))
         yield entry
 
 
@@ -204,12 +207,17 @@ def _staged(shard: _Shard) -> dict[str, Any] | None:
     """The entry of a shard that an interrupted run wrote, whether it was moved out or not."""
     path = pathlib.Path(shard.path)
     try:
-        note = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        note = read_checked_json(path.with_suffix(".json"))
+        if note["key"] != shard.key:
+            return None
         # The output folder is two above the staging one's parent: OUTPUT/.partial/KEY/shards.
         moved = path.parents[3] / path.name
-        size = (path if path.exists() else moved).stat().st_size
-    except (OSError, ValueError):
+        if writer.file_sha256(path if path.exists() else moved) != note["entry"]["sha256"]:
+            raise ValueError(f"{path}: its SHA-256 is not that of what was written.")
+    except OSError:
         return None
-    if note.get("key") != shard.key or size != note["entry"]["bytes"]:
+    except ValueError as error:
+        logger.warning("%s This shard is written again.", error)
         return None
-    return note["entry"]
+    entry: dict[str, Any] = note["entry"]
+    return entry

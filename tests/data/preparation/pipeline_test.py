@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmv_tf import lock
 from mmv_tf.data import preparation, record_keys, writer
 from mmv_tf.data.preparation import decoding, pipeline, publication
 from tests import media_samples
@@ -139,6 +140,63 @@ def test_cut_off_block_file_is_decoded_again(film, tmp_path, in_process, monkeyp
     assert contents(tmp_path / "data") == contents(tmp_path / "whole")
 
 
+def flip(path, place):
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("files", "place", "said"),
+    [
+        (".partial/*/blocks/*/*.block", 0.5, "1 of 2 decoded pieces are damaged"),  # a record
+        (".partial/*/blocks/*/*.block", 0.999, "1 of 2 decoded pieces are damaged"),  # its index
+        (".partial/*/shards/*.tfrecord", 0.5, "its SHA-256 is not that of what was written"),
+        (".partial/*/shards/*.json", 0.3, "its checksum is missing or wrong"),
+        ("*.tfrecord", 0.5, "its SHA-256 is not that of what was written"),
+    ],
+)
+def test_damage_to_what_an_interrupted_run_left_is_told_and_mended(
+    film, tmp_path, in_process, monkeypatch, caplog, files, place, said
+):
+    prepare(film, tmp_path / "whole")
+    original, moved = os.replace, []
+
+    def killed(source, target):
+        moved.append(target)
+        if len([t for t in moved if str(t).endswith(".tfrecord")]) > 6:
+            raise KilledError
+        original(source, target)
+
+    output = tmp_path / "resumed"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killed)
+        with pytest.raises(KilledError):
+            prepare(film, output)
+    flip(min(output.glob(files)), place)
+    prepare(film, output)
+    assert caplog.text.count(said) == 1
+    assert contents(output) == contents(tmp_path / "whole")
+
+
+def test_a_record_damaged_while_the_run_goes_is_not_written(
+    film, tmp_path, in_process, monkeypatch
+):
+    decode = pipeline.decode
+
+    def damaging(plan, recipe, runner, work):
+        decode(plan, recipe, runner, work)
+        flip(min(work.glob("blocks/*/*.block")), 0.5)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "decode", damaging)
+        with pytest.raises(ValueError, match=r"block: is not as it was written; run the same"):
+            prepare(film, tmp_path / "data")
+    prepare(film, tmp_path / "data")
+    prepare(film, tmp_path / "whole")
+    assert contents(tmp_path / "data") == contents(tmp_path / "whole")
+
+
 def test_folder_reports_each_source(film, tmp_path, in_process):
     videos = tmp_path / "videos"
     (videos / "deep").mkdir(parents=True)
@@ -200,13 +258,10 @@ def test_full_disk_is_one_clear_error(film, tmp_path, in_process, monkeypatch):
         prepare(film, tmp_path)
 
 
-def test_two_runs_do_not_share_a_folder(tmp_path):
-    with (
-        pipeline._locked(tmp_path),
-        pytest.raises(ValueError, match="another prepare_data"),
-        pipeline._locked(tmp_path),
-    ):
-        pass
+def test_two_runs_do_not_share_a_folder(film, tmp_path, in_process):
+    held = lock.held(tmp_path / ".partial" / "lock", tmp_path, "busy")
+    with held, pytest.raises(ValueError, match="is preparing data there"):
+        prepare(film, tmp_path)
 
 
 def test_spectrograms_instead_of_samples(film, tmp_path, in_process):

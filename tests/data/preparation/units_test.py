@@ -3,7 +3,7 @@
 import dataclasses
 
 from mmv_tf.data import preparation, record_keys
-from mmv_tf.data.preparation import pipeline, units
+from mmv_tf.data.preparation import decode_plan, units
 from tests import media_samples
 from tests.data.preparation.samples import SETTINGS, contents, prepare, prepare_sources, records
 
@@ -15,7 +15,7 @@ def test_one_pass_gives_what_single_units_give(film, tmp_path, in_process, monke
     prepare(film, tmp_path / "one", settings)
     monkeypatch.setattr(units, "_UNIT_SECONDS", 0.7)
     prepare(film, tmp_path / "units", settings)
-    monkeypatch.setattr(pipeline, "_TASK_SECONDS", 0.1)
+    monkeypatch.setattr(decode_plan, "_TASK_SECONDS", 0.1)
     prepare(film, tmp_path / "tasks", settings)
     assert contents(tmp_path / "units") == contents(tmp_path / "tasks")
     pictures = [

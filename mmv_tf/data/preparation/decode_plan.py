@@ -1,0 +1,157 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Decodes the units of a plan that are not decoded yet, and reports what failed."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import logging
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mmv_tf.data.preparation.block_file import DamagedBlockError, check_block
+from mmv_tf.data.preparation.decoding import (
+    CHANGING_SIZE,
+    MOST_DAMAGED_SHARE,
+    Recipe,
+    Work,
+    decode_units,
+)
+from mmv_tf.data.preparation.plan import Plan, Unit
+from mmv_tf.data.preparation.report import SourceReport
+from mmv_tf.data.preparation.settings import Settings
+from mmv_tf.data.preparation.tasks import CORRUPT, OK, SILENT, TOO_SHORT, Failure, Runner, Task
+from mmv_tf.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+_SILENCE = 1e-4  # Ours: -80 dB of full scale.
+# Ours. Neighbouring units are decoded in one pass, which saves the way from the key frame before
+# each; more would leave cores without work at the end of a lone film. It may not depend on the
+# number of processes: what is decoded shall not either.
+_TASK_SECONDS = 120.0
+
+
+def decode(plan: Plan, recipe: Recipe, runner: Runner, work: pathlib.Path) -> None:
+    """Decodes the units that are not there yet and notes in the reports what failed."""
+    outcomes: dict[int, dict[str, Any] | Failure] = {**_decoded_before(plan, work)}
+    todo = [unit for unit in plan.units if unit.index not in outcomes]
+    total = sum(round(unit.seconds) for unit in plan.units)
+    before = total - sum(round(unit.seconds) for unit in todo)
+    tasks = [_task(run, recipe, work) for run in _runs(todo)]
+    with Progress(total, "decoding", "seconds of film", initial=before) as shown:
+        for unit, outcome in runner.run(tasks):
+            shown.update(round(unit.seconds))
+            if isinstance(outcome, Failure) and len(plan.reports) == 1 and len(plan.units) == 1:
+                raise ValueError(outcome.reason)
+            outcomes[unit.index] = outcome
+    _report(plan, outcomes, recipe.settings)
+    if not plan.units:
+        raise ValueError(
+            f"None of the {len(plan.reports)} sources could be decoded; the first: "
+            f"{plan.reports[0].reason}."
+        )
+
+
+def _decoded_before(plan: Plan, work: pathlib.Path) -> dict[int, dict[str, Any]]:
+    """Summaries of the units that an interrupted run decoded; says how many are damaged."""
+    there = [unit for unit in plan.units if unit.path(work).exists()]
+    if not there:
+        return {}
+    found: dict[int, dict[str, Any]] = {}
+    with Progress(len(there), "checking what is decoded", "pieces") as shown:
+        for unit in there:
+            with contextlib.suppress(DamagedBlockError):
+                found[unit.index] = check_block(unit.path(work))
+            shown.update()
+    if len(found) < len(there):
+        logger.warning(
+            "%s: %d of %d decoded pieces are damaged, or of an earlier version; they are decoded "
+            "again.",
+            work,
+            len(there) - len(found),
+            len(there),
+        )
+    return found
+
+
+def _report(plan: Plan, outcomes: dict[int, dict[str, Any] | Failure], settings: Settings) -> None:
+    """Notes what became of the units, and takes out of the plan what was left out."""
+    by_row: dict[int, list[Unit]] = collections.defaultdict(list)
+    for unit in plan.units:
+        by_row[unit.row].append(unit)
+    kept: list[Unit] = []
+    for row, units in by_row.items():
+        report = plan.reports[row]
+        failures = [(u, o) for u in units if isinstance(o := outcomes[u.index], Failure)]
+        done = [(u, o) for u in units if not isinstance(o := outcomes[u.index], Failure)]
+        clips = report.clips
+        for unit, _ in failures:
+            report.leave_out("clips_not_decoded", len(unit.clips))
+            report.clips -= len(unit.clips)
+        damage: dict[str, set[int]] = collections.defaultdict(set)
+        for unit, outcome in done:
+            for reason, times in outcome["damage"].items():
+                damage[reason].update(times)
+            changing = set(outcome["left_out"])
+            report.leave_out(CHANGING_SIZE, len(changing))
+            report.clips -= len(changing)
+            left = tuple(c for index, c in enumerate(unit.clips) if index not in changing)
+            if left:
+                kept.append(dataclasses.replace(unit, clips=left))
+        for reason, found in damage.items():
+            report.leave_out(reason, len(found))
+        peak = max((outcome["peak"] for _, outcome in done), default=0.0)
+        if failures:
+            _note_failures(report, [failure for _, failure in failures], clips)
+        elif not report.clips:
+            report.fail(TOO_SHORT, "the picture's size changes in each of its clips")
+        elif (
+            report.status == OK
+            and units[0].info.has_audio
+            and peak < _SILENCE
+            and settings.sound != "none"
+        ):
+            report.fail(SILENT, "the sound stream holds only silence")
+    plan.units = kept
+
+
+def _note_failures(report: SourceReport, failures: Sequence[Failure], clips: int) -> None:
+    """What is said of a source that gave not all of its clips; `clips` is how many it should."""
+    reason = f"{len(failures)} blocks lost, first: {failures[0].reason}"
+    few = clips - report.clips <= MOST_DAMAGED_SHARE * clips
+    if few and failures[0].status == CORRUPT:
+        report.reason = "; ".join(filter(None, (report.reason, reason)))
+    else:
+        report.status, report.reason = failures[0].status, reason
+
+
+def _runs(units: Sequence[Unit]) -> Iterator[list[Unit]]:
+    """Neighbouring units of one source, to be decoded in one pass."""
+    run: list[Unit] = []
+    for unit in units:
+        together = (
+            run
+            and unit.row == run[0].row
+            and unit.index == run[-1].index + 1
+            and sum(u.seconds for u in run) + unit.seconds <= _TASK_SECONDS
+        )
+        if run and not together:
+            yield run
+            run = []
+        run.append(unit)
+    if run:
+        yield run
+
+
+def _task(units: Sequence[Unit], recipe: Recipe, work: pathlib.Path) -> Task:
+    source = units[0].source
+    parts = tuple(
+        (unit, Work(str(unit.path(work)), unit.clips, unit.info.has_audio)) for unit in units
+    )
+    timeline = units[0].info.timeline
+    arguments = (str(source.path), source.kind, source.selection, timeline, recipe)
+    return Task(decode_units, str(source.path), arguments, parts)
