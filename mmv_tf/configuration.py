@@ -108,6 +108,20 @@ def differences(old: Any, new: Any, key: str = "") -> list[tuple[str, Any, Any]]
     return found
 
 
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """A value that `write_json` wrote.
+
+    Raises:
+      ValueError: the file is not JSON.
+    """
+    try:
+        return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: not JSON ({error}); restore the file, or choose another folder."
+        ) from error
+
+
 def write_json(value: Any, path: str | os.PathLike[str]) -> None:
     """Writes JSON whole or not at all; NumPy's numbers are taken too."""
     atomic.write_text(_dumps(value) + "\n", path)

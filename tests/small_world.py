@@ -20,12 +20,14 @@ WORDS = "red grey square circle moves stands sings falls left right up down".spl
 SECONDS = 24.0
 
 
-def write_narrated_film(directory: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path, pathlib.Path]:
-    """A film of 24 s, its captions (.vtt) and the same with labels (.tsv)."""
-    film = media_samples.write_film(directory / "film.mp4", seconds=SECONDS, tone_start=0.5)
+def write_narrated_film(
+    directory: pathlib.Path, seconds: float = SECONDS
+) -> tuple[pathlib.Path, pathlib.Path, pathlib.Path]:
+    """A film, its captions (.vtt) and the same with labels (.tsv)."""
+    film = media_samples.write_film(directory / "film.mp4", seconds=seconds, tone_start=0.5)
     cues = [
         (2.0 * n + 0.1, 2.0 * n + 1.9, f"the {WORDS[n % 4]} {WORDS[4 + n % 8]}")
-        for n in range(int(SECONDS) // 2)
+        for n in range(int(seconds) // 2)
     ]
     captions = media_samples.write_vtt(directory / "film.vtt", cues)
     rows = ["start\tend\tsubject\tcaption"]
@@ -47,9 +49,9 @@ def write_word_vectors(directory: pathlib.Path) -> pathlib.Path:
     return path
 
 
-def prepare(directory: pathlib.Path) -> pathlib.Path:
+def prepare(directory: pathlib.Path, seconds: float = SECONDS) -> pathlib.Path:
     """Shards of the film: a clip a caption, blocks of 4 s, splits train, test, validation."""
-    film, captions, labels = write_narrated_film(directory)
+    film, captions, labels = write_narrated_film(directory, seconds)
     settings = preparation.Settings(
         frame_rate=5.0,
         short_side=48,

@@ -1,10 +1,13 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Workers that train together make sure that they do the same thing."""
+"""Checks between workers that train together: same settings and data, and none of them lost."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,38 @@ import tensorflow as tf
 
 from mmv_tf.configuration import differences
 from mmv_tf.training.strategy import worker_and_workers
+
+
+class WorkerLostError(ValueError):
+    """Another worker is gone, so that this one can't go on."""
+
+
+@contextlib.contextmanager
+def losses_explained(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Turns TensorFlow's errors about other workers into one clear error.
+
+    Raises:
+      WorkerLostError: another worker was killed, or has not answered for ten seconds, which is
+        TensorFlow's limit.
+    """
+    try:
+        yield
+    except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+        if worker_and_workers(strategy)[1] == 1:
+            raise
+        raise WorkerLostError(
+            f"{_lost_worker(strategy, error.message or '')} no longer answers. Start all workers "
+            "again; they go on from the last checkpoint."
+        ) from error
+
+
+def _lost_worker(strategy: tf.distribute.Strategy, message: str) -> str:
+    """The worker that an error is about, if it names one besides this."""
+    chiefs = len(strategy.cluster_resolver.cluster_spec().as_dict().get("chief", ()))
+    named = re.findall(r"/job:(chief|worker)/(?:replica:\d+/)?task:(\d+)", message)
+    numbers = {int(task) + (chiefs if job == "worker" else 0) for job, task in named}
+    numbers -= {worker_and_workers(strategy)[0]}
+    return f"Worker {numbers.pop()}" if len(numbers) == 1 else "Another worker"
 
 
 def gather_texts(strategy: tf.distribute.Strategy, text: str) -> list[str]:

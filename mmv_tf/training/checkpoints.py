@@ -15,7 +15,7 @@ import ml_collections
 import tensorflow as tf
 
 from mmv_tf import atomic
-from mmv_tf.configuration import differences, write_json
+from mmv_tf.configuration import differences, read_json, write_json
 from mmv_tf.graphs.precision import in_precision
 from mmv_tf.training import checkpoint_store
 from mmv_tf.training.checkpoint_store import CheckpointStore
@@ -36,7 +36,6 @@ _DAMAGED = (
 
 # Settings that don't change what is learnt; a run goes on when they are others.
 _MAY_CHANGE = (
-    "data.directory",
     "data.inspect",
     "data.max_bad_fraction",
     "data.on_bad_record",
@@ -137,18 +136,30 @@ def make_checkpoint(model: keras.Model, **others: Any) -> tf.train.Checkpoint:
 
 
 def save_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> None:
-    """Writes a run's settings, or checks them against those that the folder has.
+    """Writes a run's settings."""
+    write_json(json.loads(config.to_json()), directory / CONFIG_FILE)
+
+
+def check_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> None:
+    """Compares settings with those of the run that a folder holds, if it holds one.
 
     Raises:
-      ValueError: if the folder belongs to a run with other settings.
+      ValueError: they differ in what is learnt.
     """
-    settings = json.loads(config.to_json())
     path = directory / CONFIG_FILE
-    if path.exists():
-        for key, old, new in differences(json.loads(path.read_text(encoding="utf-8")), settings):
-            if key not in _MAY_CHANGE:
-                raise ValueError(
-                    f"{directory} holds a run with other settings ({key} was {old!r}, now "
-                    f"{new!r}); choose another folder or remove it."
-                )
-    write_json(settings, path)
+    if not path.exists():
+        return
+    before, now = without_places(read_json(path)), without_places(json.loads(config.to_json()))
+    for key, old, new in differences(before, now):
+        if key not in _MAY_CHANGE:
+            raise ValueError(
+                f"{directory} holds a run with other settings ({key} was {old!r}, now {new!r}); "
+                "choose another folder or remove it."
+            )
+
+
+def without_places(settings: dict[str, Any]) -> dict[str, Any]:
+    """A run's settings as JSON, without where its data lie, which may change."""
+    data = settings.get("data", {})
+    mixture = [{**entry, "directory": ""} for entry in data.get("mixture") or ()]
+    return {**settings, "data": {**data, "directory": "", "mixture": mixture}}

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
 import logging
 import pathlib
@@ -14,15 +14,18 @@ import ml_collections
 import numpy as np
 import tensorflow as tf
 
+from mmv_tf import lock
 from mmv_tf.data import METADATA_KEYS, Input
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.pretrained import create_model, load_word_vectors
 from mmv_tf.training import agreement, checkpoints, preflight
 from mmv_tf.training.random_state import seed_everything
+from mmv_tf.training.run_data import RunData
 from mmv_tf.training.strategy import make_strategy, worker_and_workers
 from mmv_tf.training.trainer import Evaluate, Trainer
 
 _FINISHED = "finished"
+_LOCK = "lock"
 logger = logging.getLogger(__name__)
 
 
@@ -46,10 +49,11 @@ def run(
 
     Args:
       config: see `configs/`.
-      directory: the run's folder. It gets the settings (config.json), the untrained network
-        (network.keras), checkpoints, TensorBoard scalars and at the end model.keras. If it holds an
-        unfinished run of the same settings, that goes on; a finished one is left as it is. Several
-        workers share it.
+      directory: the run's folder. It gets the settings (config.json), what tells the data from
+        others (data.json), the untrained network (network.keras), checkpoints, TensorBoard scalars
+        and at the end model.keras. If it holds an unfinished run of the same settings and data,
+        that goes on; a finished one is left as it is. Several workers share it; it is locked
+        against other runs.
       evaluate: see `Trainer.run`. If it has an attribute `parts`, as `HeldOutRetrieval` has, the
         data that it reads are checked before the run starts.
 
@@ -58,6 +62,7 @@ def run(
 
     Raises:
       ValueError: for settings that do not fit together, the data or the folder.
+      WorkerLostError: another worker is gone.
       Preempted: see `Trainer.run`.
     """
     # Before anything is written that a next run, with what was wrong put right, would meet.
@@ -67,18 +72,33 @@ def run(
     looked = Input(config.data)
     looked.damage()
     _check_words(config, directory)
-    manifests = [reader.manifest for reader in looked.readers]
     strategy = make_strategy(config.strategy)
     seed_everything(config.seed, config.training.deterministic)
-    settings = json.loads(config.to_json())
-    agreement.require_the_same(strategy, _identity(settings, manifests))
+    with agreement.losses_explained(strategy), contextlib.ExitStack() as locks:
+        settings = json.loads(config.to_json())
+        data = RunData(looked.readers)
+        same = {**checkpoints.without_places(settings), "manifest.json": data.described}
+        agreement.require_the_same(strategy, same)
+        status = ""
+        if worker_and_workers(strategy)[0] == 0:
+            status = _prepare_folder(strategy, config, data, directory, locks)
+        status = agreement.gather_texts(strategy, status)[0]
+        if status == _FINISHED:
+            return {}
+        if status:
+            raise ValueError(status)
+        return _train(config, directory, strategy, settings, evaluate)
+
+
+def _train(
+    config: ml_collections.ConfigDict,
+    directory: pathlib.Path,
+    strategy: tf.distribute.Strategy,
+    settings: dict[str, Any],
+    evaluate: Evaluate | None,
+) -> dict[str, float]:
+    """Trains in a folder that has been prepared; see `run`."""
     worker, workers = worker_and_workers(strategy)
-    status = _prepare_folder(strategy, config, directory) if worker == 0 else ""
-    status = agreement.gather_texts(strategy, status)[0]
-    if status == _FINISHED:
-        return {}
-    if status:
-        raise ValueError(status)
     with strategy.scope():
         model = _make_model(config, directory, strategy)
     source = Input(config.data, model.tokenizer, model.log_mel)
@@ -124,22 +144,24 @@ def _check_words(config: ml_collections.ConfigDict, directory: pathlib.Path) -> 
         )
 
 
-def _identity(settings: dict[str, Any], manifests: list[dict[str, Any]]) -> dict[str, Any]:
-    """What has to be the same for all workers; the data may lie elsewhere on each."""
-    text = json.dumps(manifests, sort_keys=True)
-    mixture = [{**entry, "directory": ""} for entry in settings["data"].get("mixture", ())]
-    data = {**settings["data"], "directory": "", "mixture": mixture}
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    return {**settings, "data": data, "manifest.json": digest}
-
-
 def _prepare_folder(
-    strategy: tf.distribute.Strategy, config: ml_collections.ConfigDict, directory: pathlib.Path
+    strategy: tf.distribute.Strategy,
+    config: ml_collections.ConfigDict,
+    data: RunData,
+    directory: pathlib.Path,
+    locks: contextlib.ExitStack,
 ) -> str:
-    """Called by the first worker; returns what is wrong for all to hear, or that all is done."""
+    """Locks the folder and compares the run in it, or begins one; for the first worker.
+
+    Returns:
+      What is wrong, for all workers to hear, or that all is done.
+    """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        locks.enter_context(lock.held(directory / _LOCK, directory, "training there"))
+        checkpoints.check_config(config, directory)
+        data.check(directory)
         checkpoints.save_config(config, directory)
+        data.save(directory)
     except (OSError, ValueError) as error:
         if worker_and_workers(strategy)[1] == 1:
             raise

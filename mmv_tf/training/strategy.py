@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
 import tensorflow as tf
+
+logger = logging.getLogger(__name__)
 
 STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
 
@@ -30,10 +33,24 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     if name == "mirrored":
         return tf.distribute.MirroredStrategy()
     if name == "multi_worker":
-        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=find_cluster())
+        return _multi_worker_strategy()
     if name == "tpu":
         return _tpu_strategy()
     raise ValueError(f"strategy is {name!r}; use one of {STRATEGIES}.")
+
+
+def _multi_worker_strategy() -> tf.distribute.Strategy:
+    resolver = find_cluster()
+    workers = sum(map(len, resolver.cluster_spec().as_dict().values()))
+    logger.info("Waiting until all %d workers have started.", workers)
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    except tf.errors.OpError as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"This worker can't join the others ({first_line}); check the addresses in TF_CONFIG, "
+            "and that no other program listens on this worker's."
+        ) from error
 
 
 # More tasks than any machine runs.

@@ -45,10 +45,6 @@ class NotFiniteError(ValueError):
     """A loss or a gradient is infinite or not a number."""
 
 
-class WorkerLostError(ValueError):
-    """Another worker is gone, so that this one can't go on."""
-
-
 def default_config() -> ml_collections.ConfigDict:
     """Settings of the loop; all are ours but those with a source."""
     return ml_collections.ConfigDict(
@@ -181,17 +177,9 @@ class Trainer:
           ValueError: for sizes that do not fit, or data that end.
         """
         local = self._local_batch_size(batch_size)
-        with StopSignals() as stop:
-            try:
-                begun = self._start(make_dataset, local, save_iterator)
-                return self._run(begun, batch_size, evaluate, hparams, skipped, stop)
-            except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
-                if self.workers == 1:
-                    raise
-                raise WorkerLostError(
-                    f"Another worker is gone ({str(error).splitlines()[0]}). Start all workers "
-                    "again; they go on from the last checkpoint."
-                ) from error
+        with StopSignals() as stop, agreement.losses_explained(self.strategy):
+            begun = self._start(make_dataset, local, save_iterator)
+            return self._run(begun, batch_size, evaluate, hparams, skipped, stop)
 
     def _run(
         self,

@@ -5,39 +5,24 @@ import os
 import shutil
 import signal
 
-import ml_collections
 import numpy as np
 import pytest
 
-from mmv_tf import training
-from mmv_tf.configuration import differences
+from mmv_tf import lock, training
+from mmv_tf.configuration import write_json
 from mmv_tf.data.writer import read_manifest
 from mmv_tf.training import experiment
 from mmv_tf.training.checkpoints import MODEL_FILE, NETWORK_FILE
 from mmv_tf.training.watching import Watcher
-from tests import small_world
+from tests import small_run, small_world
 
 
 @pytest.fixture(scope="module")
 def config(prepared, tmp_path_factory):
     words = small_world.write_word_vectors(tmp_path_factory.mktemp("words"))
-    config = ml_collections.ConfigDict(
-        {
-            "seed": 0,
-            "strategy": "one_device",
-            "word_vectors": str(words),
-            "unit_word_vectors": False,
-            "model": small_world.model_config(),
-            "data": small_world.data_config(prepared),
-            "optimizer": training.default_optimizer_config(),
-            "training": training.default_config(),
-        }
-    )
-    config.training.steps = 6
-    config.training.log_every = 1
-    config.training.checkpoint_every_seconds = 0.0
-    config.training.deterministic = True
-    config.optimizer.warmup_steps = 2
+    config = small_run.get_config()
+    config.update(word_vectors=str(words))
+    config.data.directory = str(prepared)
     return config.lock()
 
 
@@ -139,15 +124,40 @@ def test_records_left_out_are_counted_to_the_last_line(
     assert caplog.messages[-1] == f"{tmp_path / 'run'}: {line}"
 
 
-def test_workers_must_have_the_same_data_but_not_in_the_same_place(config):
-    settings = json.loads(config.to_json())
-    manifest = {"shards": [{"sha256": "ab", "examples": 3}]}
-    first = experiment._identity(settings, [manifest])
-    elsewhere = {**settings, "data": {**settings["data"], "directory": "/another/machine"}}
-    assert experiment._identity(elsewhere, [manifest]) == first
-    manifest["shards"][0]["examples"] = 4
-    different = differences(first, experiment._identity(settings, [manifest]))
-    assert [key for key, *_ in different] == ["manifest.json"]
+def with_data(config, directory):
+    other = config.copy_and_resolve_references().unlock()
+    other.data.directory = str(directory)
+    return other.lock()
+
+
+def test_data_may_move_but_not_change(config, whole, prepared, tmp_path):
+    run, _ = whole
+    moved = tmp_path / "moved"
+    shutil.copytree(prepared, moved)
+    assert experiment.run(with_data(config, moved), run) == {}
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    manifest = read_manifest(moved)
+    manifest["splits"]["train"]["shards"][1]["sha256"] = "0" * 64
+    write_json(manifest, moved / "manifest.json")
+    message = rf"{moved}: splits\.train\.sha256 is '\w+', but was '\w+' in the data that the run"
+    with pytest.raises(ValueError, match=message):
+        experiment.run(with_data(config, moved), run)
+    after = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    assert before == after
+
+
+def test_a_second_run_in_the_folder_is_refused(config, whole):
+    run, _ = whole
+    held = lock.held(run / "lock", run, "busy")
+    with held, pytest.raises(ValueError, match=rf"^{run}: another program .* is training there"):
+        experiment.run(config, run)
+
+
+def test_a_broken_record_of_settings_is_named(config, whole, tmp_path):
+    shutil.copy(whole[0] / "data.json", tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"config\.json: not JSON"):
+        experiment.run(config, tmp_path)
 
 
 def test_loading_what_is_not_there_says_so(tmp_path):

@@ -1,0 +1,81 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The data of a training run: its folder keeps a digest, so that the run resumes on no others."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from mmv_tf.configuration import differences, read_json, write_json
+from mmv_tf.data import Reader
+
+FILE = "data.json"
+# Of a SHA-256, in hexadecimal: enough to tell data apart, and short enough to read.
+_DIGITS = 16
+
+
+class RunData:
+    """The shards that a run trains on; where they lie plays no part.
+
+    Args:
+      readers: of the run's data sets, in the configuration's order.
+
+    Attributes:
+      described: for JSON, "data set 1" and so on -> {"frame_rate", "sample_rate", "splits": {name:
+        {"shards", "records", "sha256"}}}. Of records without a manifest, names and sizes are what
+        is known.
+    """
+
+    def __init__(self, readers: Sequence[Reader]):
+        names = [f"data set {number}" for number in range(1, len(readers) + 1)]
+        self.described = {n: _describe(reader) for n, reader in zip(names, readers, strict=True)}
+        self._places = {n: reader.directory for n, reader in zip(names, readers, strict=True)}
+
+    def check(self, directory: pathlib.Path) -> None:
+        """Compares the data with those that a run was started on.
+
+        A run of a version that kept nothing of its data passes.
+
+        Raises:
+          ValueError: they differ; the message names the folder of the data and what differs in it.
+        """
+        path = directory / FILE
+        different = differences(read_json(path), self.described) if path.exists() else []
+        if different:
+            key, old, new = different[0]
+            name, _, entry = key.partition(".")
+            raise ValueError(
+                f"{self._places.get(name, name)}: {entry} is {new!r}, but was {old!r} in the data "
+                f"that the run in {directory} was started on; give it those data, choose another "
+                f"folder for the run, or remove {path} to go on with these."
+            )
+
+    def save(self, directory: pathlib.Path) -> None:
+        """Keeps the description in a run's folder, if there is none yet."""
+        path = directory / FILE
+        if not path.exists():
+            write_json(self.described, path)
+
+
+def _describe(reader: Reader) -> dict[str, Any]:
+    splits: dict[str, list[list[Any]]] = {}
+    for shard in reader.shards():
+        size = shard.path.stat().st_size if shard.bytes is None else shard.bytes
+        row = [shard.name, size, shard.records, shard.sha256]
+        splits.setdefault(shard.split or "all", []).append(row)
+    return {
+        "frame_rate": reader.manifest["frame_rate"],
+        "sample_rate": reader.manifest["sample_rate"],
+        "splits": {
+            split: {
+                "shards": len(rows),
+                "records": sum(records or 0 for _, _, records, _ in rows),
+                "sha256": hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:_DIGITS],
+            }
+            for split, rows in splits.items()
+        },
+    }
