@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What one process can tell of workers' agreement; processes_test and train_workers_test have two."""
+"""Agreement as one process can test it; processes_test and train_workers_test start two."""
 
 import types
 
