@@ -31,7 +31,11 @@ def losses_explained(strategy: tf.distribute.Strategy) -> Iterator[None]:
     """
     try:
         yield
-    except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+    except (
+        tf.errors.UnavailableError,
+        tf.errors.AbortedError,
+        tf.errors.DeadlineExceededError,
+    ) as error:
         if worker_and_workers(strategy)[1] == 1:
             raise
         raise WorkerLostError(
@@ -46,6 +50,8 @@ def _lost_worker(strategy: tf.distribute.Strategy, message: str) -> str:
     named = re.findall(r"/job:(chief|worker)/(?:replica:\d+/)?task:(\d+)", message)
     numbers = {int(task) + (chiefs if job == "worker" else 0) for job, task in named}
     numbers -= {worker_and_workers(strategy)[0]}
+    if not numbers and "CoordinationService/Heartbeat" in message:
+        return "Worker 0"  # It coordinates.
     return f"Worker {numbers.pop()}" if len(numbers) == 1 else "Another worker"
 
 

@@ -67,7 +67,7 @@ class Run:
             for worker in self.workers:
                 worker.kill()
         assert tuple(worker.returncode for worker in self.workers) == statuses, texts
-        assert not any("Traceback" in text for text in texts)
+        assert not any("Traceback" in text for text in texts), texts
         return [(text.splitlines() or [""])[-1] for text in texts]
 
     def weights(self):

@@ -41,15 +41,24 @@ def test_no_rows_without_elements_are_gathered(second_of_three, text):
         ("recvmsg from /job:worker/replica:0/task:1 while calling", "Worker 2"),
         ("at /job:worker/replica:0/task:0: lost /job:chief/task:0", "Worker 0"),
         ("/job:worker/task:1 and /job:chief/task:0", "Another worker"),
+        ("Deadline Exceeded\n\nRPC: /tensorflow.CoordinationService/Heartbeat", "Worker 0"),
         ("Graph execution error", "Another worker"),
     ],
 )
-def test_a_lost_worker_is_named(second_of_three, message, who):
+@pytest.mark.parametrize(
+    "kind",
+    [
+        tf.errors.UnavailableError,
+        tf.errors.AbortedError,
+        tf.errors.DeadlineExceededError,
+    ],
+)
+def test_a_lost_worker_is_named(second_of_three, message, who, kind):
     with (
         pytest.raises(WorkerLostError, match=f"^{who} no longer answers"),
         agreement.losses_explained(second_of_three),
     ):
-        raise tf.errors.UnavailableError(None, None, message)
+        raise kind(None, None, message)
 
 
 def test_alone_the_error_is_another(monkeypatch):
