@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from mmv_tf import training
+from mmv_tf import lock, training
 from tests import programs, small_world
 from tests.cluster import free_ports, tf_config
 
@@ -133,9 +133,18 @@ def test_a_worker_that_stays_stopped_ends_both_in_one_line(prepared, tmp_path, s
     assert f"error: Worker {stopped} no longer answers" in lines[1 - stopped]
 
 
-def test_other_data_and_a_second_run_are_refused_by_all(whole, prepared, tmp_path):
+def test_other_data_are_refused_by_both(whole, tmp_path):
     other = small_world.prepare(tmp_path, seconds=12.0)
-    second = Run(other, whole.folder)
-    second.start()
-    for line in second.end(1, 1):
+    resumed = Run(other, whole.folder)
+    resumed.start()
+    for line in resumed.end(1, 1):
         assert line.startswith(f"error: {other}: splits.train.records is ")
+
+
+def test_a_second_run_in_the_folder_is_refused_by_both(prepared, tmp_path):
+    run = Run(prepared, tmp_path / "run")
+    with lock.held(run.folder / "lock", run.folder, "busy"):
+        run.start()
+        for line in run.end(1, 1):
+            assert line.startswith(f"error: {run.folder}: another program (process {os.getpid()} ")
+    assert {path.name for path in run.folder.iterdir()} == {"lock"}
