@@ -16,8 +16,7 @@ import pytest
 import tensorflow as tf
 
 from mmv_tf import hosts, load_encoder, load_model, pretrained
-from mmv_tf.data import captions, media, pictures, preparation
-from mmv_tf.data import Input
+from mmv_tf.data import Input, captions, media, pictures, preparation
 from mmv_tf.pretrained.word_lists import read_words
 from mmv_tf.search import approximate
 from mmv_tf.search.page_settings import PageSettings
