@@ -50,7 +50,15 @@ _EXECUTORS = flags.DEFINE_integer("executors", _Defaults.executors, "Batches at 
 _QUEUE = flags.DEFINE_integer(
     "max_queue", _Defaults.max_queue, "Requests that may wait; the next gets 503 at once."
 )
-_CONNECTIONS = flags.DEFINE_integer("max_connections", _Defaults.max_connections, "HTTP.")
+_CONNECTIONS = flags.DEFINE_integer(
+    "max_connections", _Defaults.max_connections, "Of HTTP, and of gRPC."
+)
+_HOSTS = flags.DEFINE_list(
+    "allowed_hosts", [], "Names that the server is asked for by, besides this machine's own."
+)
+_ORIGINS = flags.DEFINE_list(
+    "allowed_origins", [], "Sites whose pages may ask, such as https://example.org."
+)
 _BODY_MB = flags.DEFINE_integer(
     "max_body_mb", _Defaults.max_body_bytes // _MB, "Largest HTTP body, in MiB."
 )
@@ -123,6 +131,8 @@ def _settings(folder: str) -> _Defaults:
         executors=_EXECUTORS.value,
         max_queue=_QUEUE.value,
         max_connections=_CONNECTIONS.value,
+        allowed_hosts=_HOSTS.value,
+        allowed_origins=_ORIGINS.value,
         max_body_bytes=_BODY_MB.value * _MB,
         max_message_bytes=_MESSAGE_MB.value * _MB,
         max_input_bytes=_INPUT_MB.value * _MB,

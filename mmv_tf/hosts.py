@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Which addresses only this machine reaches; what both servers ask before they listen."""
+"""Loopback addresses, and this machine's names for itself."""
 
 from __future__ import annotations
 
@@ -13,3 +13,8 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def local_names(host: str) -> tuple[str, ...]:
+    """Names that this machine has for itself, and the address that a server listens on."""
+    return ("127.0.0.1", "localhost", "[::1]", host.lower(), f"[{host.lower()}]")

@@ -1,17 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What stands between browsers and the page: whose requests are answered, and how large they are.
-
-A page of another site can make a browser send requests to this machine, and a name that it owns
-can be pointed at 127.0.0.1. So requests are answered only under this machine's own names, and not
-when they come from another site's page.
-"""
+"""Limits uploads to the page, and adds the headers that protect it in a browser."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import urllib.parse
-from collections.abc import Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
@@ -28,83 +22,98 @@ _POLICY = (
 _FORM_BYTES = 64 << 10
 
 
-class _TooLarge(Exception):
-    """A body went on after its limit."""
+# All uploads at once, as multiples of the largest one: they are kept in memory. Ours.
+_UPLOADS = 4
+
+
+class _Refused(Exception):
+    """A body that is too large, too slow or one too many.
+
+    Args:
+      status: of HTTP.
+      text: for the user.
+    """
+
+    def __init__(self, status: int, text: str):
+        super().__init__(text)
+        self.status = status
+        self.text = text
 
 
 class Guard:
-    """Refuses what is not meant for the page, and adds headers to what is.
+    """Refuses bodies that are too large or too slow, and adds headers to answers.
 
     Args:
       app: the page.
-      hosts: names that it is asked for by, without the port; None for any.
       max_upload_bytes: of a request's body.
+      body_timeout: seconds for a body to arrive.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Sequence[str] | None, max_upload_bytes: int):
+    def __init__(self, app: ASGIApp, max_upload_bytes: int, body_timeout: float):
         self._app = app
-        self._hosts = hosts
         self._max_bytes = max_upload_bytes + _FORM_BYTES
+        self._body_timeout = body_timeout
+        self._held = 0  # bytes of all bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request or connection, as ASGI has it."""
-        if scope["type"] not in ("http", "websocket"):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        if not self._is_ours(headers):
-            await _refuse(scope, receive, send, 403, "This page is for this machine only.")
-            return
-        if scope["type"] == "websocket":
-            await self._app(scope, receive, send)
-            return
-        length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > self._max_bytes:
-            await _refuse(scope, receive, send, 413, "The file is too large.")
+        length = Headers(scope=scope).get("content-length", "0")
+        if not length.isdecimal() or len(length) > 18 or int(length) > self._max_bytes:
+            await _answer(_too_large(), scope, receive, send)
             return
         received = 0
+        ended = False
+        refused: _Refused | None = None
+        until = asyncio.get_running_loop().time() + self._body_timeout
 
-        async def counted() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
+        async def limited() -> Message:
+            nonlocal received, ended, refused
+            if ended:
+                return await receive()  # waits for the client to go
+            try:
+                async with asyncio.timeout_at(until):
+                    message = await receive()
+            except TimeoutError:
+                refused = _Refused(408, "The upload took too long.")
+                raise refused from None
+            size = len(message.get("body", b""))
+            ended = not message.get("more_body", False)
+            received += size
+            self._held += size
             if received > self._max_bytes:
-                raise _TooLarge
+                refused = _too_large()
+            elif self._held > _UPLOADS * self._max_bytes:
+                refused = _Refused(503, "Too many uploads at once; try again later.")
+            if refused is not None:
+                raise refused
             return message
 
         async def headed(message: Message) -> None:
-            if received > self._max_bytes:
-                return  # What the page makes of the broken request.
+            if refused is not None:
+                return  # the page's answer to the broken request
             if message["type"] == "http.response.start":
                 added = MutableHeaders(scope=message)
                 added["Content-Security-Policy"] = _POLICY
+                added["Cross-Origin-Opener-Policy"] = "same-origin"
                 added["X-Content-Type-Options"] = "nosniff"
                 added["Referrer-Policy"] = "no-referrer"
             await send(message)
 
-        with contextlib.suppress(_TooLarge):
-            await self._app(scope, counted, headed)
-        if received > self._max_bytes:
-            await _refuse(scope, receive, send, 413, "The file is too large.")
-
-    def _is_ours(self, headers: Headers) -> bool:
-        host = _name(headers.get("host", ""))
-        allowed = [host] if self._hosts is None else self._hosts
-        if host not in allowed:
-            return False
-        origin = headers.get("origin")
-        return origin is None or _name(urllib.parse.urlsplit(origin).netloc) in allowed
+        try:
+            with contextlib.suppress(_Refused):
+                await self._app(scope, limited, headed)
+        finally:
+            self._held -= received
+        if refused is not None:
+            await _answer(refused, scope, receive, send)
 
 
-def _name(host: str) -> str:
-    """Without the port, in lower case."""
-    name, colon, port = host.rpartition(":")
-    return (name if colon and port.isdigit() else host).lower()
+def _too_large() -> _Refused:
+    return _Refused(413, "The file is too large.")
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, text: str) -> None:
-    if scope["type"] == "websocket":
-        await receive()
-        await send({"type": "websocket.close", "code": 1008})
-        return
-    await PlainTextResponse(text + "\n", status)(scope, receive, send)
+async def _answer(refused: _Refused, scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse(f"{refused.text}\n", refused.status)(scope, receive, send)

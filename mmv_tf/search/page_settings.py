@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from mmv_tf.hosts import is_loopback
+from mmv_tf.hosts import is_loopback, local_names
 
 MEBIBYTE = 1 << 20
 
@@ -21,6 +21,10 @@ class PageSettings:
       max_upload_bytes: of a picture, sound or clip that is searched for; it is kept in memory while
         the page is open, and never stored.
       results: moments shown.
+      max_connections: at once; one for each video that plays, too.
+      head_timeout: seconds for a request's head to arrive, and that an idle connection is kept.
+      body_timeout: seconds for an upload to arrive.
+      decode_timeout: seconds for decoding an upload; then what decodes it is killed.
       everybody: listen on other addresses than this machine's own. Whoever reaches the port can see
         the indexed videos.
 
@@ -33,12 +37,21 @@ class PageSettings:
     max_upload_bytes: int = 64 * MEBIBYTE
     results: int = 12
     everybody: bool = False
+    max_connections: int = 512
+    head_timeout: float = 20.0
+    body_timeout: float = 120.0
+    decode_timeout: float = 30.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.port < 1 << 16:
             raise ValueError(f"port is {self.port}; ports are from 0 to 65535.")
         if self.max_upload_bytes <= 0 or self.results <= 0:
             raise ValueError("The largest upload and the number of results must be above 0.")
+        if (
+            min(self.max_connections, self.head_timeout, self.body_timeout, self.decode_timeout)
+            <= 0
+        ):
+            raise ValueError("The number of connections and all time-outs must be above 0.")
         if not self.everybody and not self.is_loopback:
             raise ValueError(
                 f"On {self.host} everybody who reaches this machine could watch the indexed "
@@ -55,4 +68,4 @@ class PageSettings:
         """Names under which browsers may ask for the page; None for any."""
         if self.everybody:
             return None
-        return ("127.0.0.1", "localhost", "[::1]", self.host, f"[{self.host}]")
+        return local_names(self.host)

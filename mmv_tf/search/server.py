@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 from collections.abc import Callable
@@ -17,6 +18,9 @@ from mmv_tf.search.page import TITLE, page_function
 from mmv_tf.search.page_settings import PageSettings
 from mmv_tf.search.searcher import Searcher
 from mmv_tf.search.store import MissingIndex
+from mmv_tf.web.connections import MAX_HEAD_BYTES, Connections
+from mmv_tf.web.descriptors import connections_within
+from mmv_tf.web.gate import Gate
 
 
 def run(
@@ -43,9 +47,20 @@ def run(
         announce(f"note: {warning}")
     # Forms are kept in memory as a whole: an upload shall never be on a disk.
     MultiPartParser.spool_max_size = 2 * settings.max_upload_bytes
-    app.add_middleware(Guard, hosts=settings.hosts, max_upload_bytes=settings.max_upload_bytes)
+    connections = Connections(
+        # A connection may have a video open.
+        connections_within(settings.max_connections, each=2),
+        settings.head_timeout,
+    )
+    app.add_middleware(
+        Guard,
+        max_upload_bytes=settings.max_upload_bytes,
+        body_timeout=settings.body_timeout,
+    )
+    app.add_middleware(Gate, hosts=settings.hosts)
     app.router.routes[:0] = routes(searcher)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    app.on_startup(lambda: connections.watch(asyncio.get_running_loop()))
     app.on_startup(lambda: announce(f"Search page: http://{host}:{port}/"))
     for number in (signal.SIGTERM, signal.SIGINT):
         # Uvicorn stops in good order and then raises the signal again, which shall not kill.
@@ -54,7 +69,9 @@ def run(
         page_function(searcher, settings),
         host=settings.host,
         port=port,
-        http="h11",  # httptools drops the body of a request that offers another protocol
+        http=connections.protocol(),
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        loop="asyncio",  # whose shortage of descriptors `Connections` knows
         title=TITLE,
         favicon="🔎",
         reload=False,

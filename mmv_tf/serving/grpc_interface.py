@@ -2,15 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """TensorFlow Serving's gRPC interface: PredictionService and ModelService.
 
-Messages are taken as bytes and unfolded here, one large one at a time: a proto may take many times
-its size, and gRPC would unfold all at once.
+Methods are declared for a stream of messages, of which the first is read: the same over the wire,
+but gRPC then receives a message only when it is asked for, after the key was checked and when there
+is room. Messages are taken as bytes and unfolded here, one large one at a time: a proto may take
+many times its size, and gRPC would unfold all at once.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -26,12 +29,20 @@ from mmv_tf.serving.errors import FAILED, GRPC_CODES, RequestError, bad_request
 from mmv_tf.serving.json_codec import DEFAULT_SIGNATURE
 from mmv_tf.serving.service import AVAILABLE, LOADING, Service
 from mmv_tf.serving.tensor_codec import decode, to_arrays, to_response
+from mmv_tf.serving.uploads import Uploads
 from mmv_tf.serving.validation import held_bytes
 
 logger = logging.getLogger(__name__)
 
 _OK = 200  # what a success is counted as
-Method = Callable[[bytes], Awaitable[tuple[Message, str]]]
+# Arriving at once. Ours: a large message takes a core as it arrives, so that more gain nothing.
+_UPLOADS = 8
+# Of a message that nobody has read yet, gRPC's receive window: what a client without a key can make
+# the server hold for each request. Ours.
+_WINDOW_BYTES = 1 << 14
+_IDLE_MS = 60_000  # for a connection without requests; clients connect again by themselves; ours
+Read = Callable[[], Awaitable[bytes]]
+Method = Callable[[Read], Awaitable[tuple[Message, str]]]
 
 
 def make_grpc_server(service: Service) -> grpc.aio.Server:
@@ -41,28 +52,41 @@ def make_grpc_server(service: Service) -> grpc.aio.Server:
       service: what answers.
     """
     settings = service.settings
-    # A few more than are taken, so that those too many get our answer and not gRPC's.
-    most = settings.max_active + 16
+    # More than are taken, so that those too many get our answer and not gRPC's.
+    most = 4 * settings.max_active + 16
     server = grpc.aio.server(
         maximum_concurrent_rpcs=most,
         options=[
             ("grpc.max_receive_message_length", settings.max_message_bytes),
             ("grpc.max_concurrent_streams", most),
+            ("grpc.max_allowed_incoming_connections", settings.max_connections),
+            ("grpc.max_connection_idle_ms", _IDLE_MS),
+            ("grpc.server_handshake_timeout_ms", int(1000 * settings.body_timeout)),
+            ("grpc.http2.lookahead_bytes", _WINDOW_BYTES),
+            ("grpc.http2.bdp_probe", 0),  # would widen the window
             # Two servers on one port would each get half of the requests.
             ("grpc.so_reuseport", 0),
         ],
     )
     methods = _Methods(service)
+    predictions = Uploads(settings.body_timeout, _UPLOADS)
+    questions = Uploads(settings.body_timeout, _UPLOADS)  # slow predictions don't delay them
     for name, handlers in (
         (
             "tensorflow.serving.PredictionService",
-            {"Predict": methods.predict, "GetModelMetadata": methods.get_metadata},
+            {
+                "Predict": _guarded(service, methods.predict, predictions),
+                "GetModelMetadata": _guarded(service, methods.get_metadata, questions),
+            },
         ),
-        ("tensorflow.serving.ModelService", {"GetModelStatus": methods.get_status}),
+        (
+            "tensorflow.serving.ModelService",
+            {"GetModelStatus": _guarded(service, methods.get_status, questions)},
+        ),
     ):
         wrapped = {
-            method: grpc.unary_unary_rpc_method_handler(
-                _guarded(service, handler),
+            method: grpc.stream_unary_rpc_method_handler(
+                handler,
                 response_serializer=lambda message: message.SerializeToString(),
             )
             for method, handler in handlers.items()
@@ -71,16 +95,18 @@ def make_grpc_server(service: Service) -> grpc.aio.Server:
     return server
 
 
-def _guarded(service: Service, method: Method) -> Callable[[bytes, Any], Awaitable[Any]]:
+def _guarded(
+    service: Service, method: Method, uploads: Uploads
+) -> Callable[[Any, Any], Awaitable[Any]]:
     """Checks the key, turns errors into gRPC's, and counts."""
 
-    async def handle(data: bytes, context: Any) -> Any:
+    async def handle(messages: AsyncIterator[bytes], context: Any) -> Any:
         started = time.monotonic()
         label, error = metrics.UNKNOWN, None
         response = None
         try:
             service.check_key(_key(context))
-            response, label = await method(data)
+            response, label = await method(functools.partial(_read, messages, uploads))
         except RequestError as refusal:
             error = refusal
         except Exception:
@@ -95,6 +121,18 @@ def _guarded(service: Service, method: Method) -> Callable[[bytes, Any], Awaitab
     return handle
 
 
+async def _read(messages: AsyncIterator[bytes], uploads: Uploads) -> bytes:
+    """The request's message.
+
+    Raises:
+      RequestError: 400 without one, 408 or 503 if it does not come in time.
+    """
+    async with uploads.arriving():
+        async for data in messages:
+            return data
+    raise bad_request("The request has no message.")
+
+
 def _key(context: Any) -> str | None:
     given = dict(context.invocation_metadata() or ())
     kind, _, key = str(given.get("authorization", "")).partition(" ")
@@ -107,15 +145,17 @@ class _Methods:
     def __init__(self, service: Service):
         self._service = service
 
-    async def predict(self, data: bytes) -> tuple[Message, str]:
+    async def predict(self, read: Read) -> tuple[Message, str]:
         service = self._service
-        async with service.admitted() as deadline:
-            with service.memory.reserve() as share:
-                share.set(len(data))
+        service.check_free()  # before a message comes in vain
+        data = await read()
+        with service.memory.reserve() as share:
+            await service.uploads.hold(share, len(data))
+            async with service.admitted() as deadline:
                 request, signature, inputs = await service.read(
                     len(data), lambda: self._unfold(data)
                 )
-                share.set(len(data) + held_bytes(inputs))
+                await service.uploads.hold(share, len(data) + held_bytes(inputs))
                 wanted = list(request.output_filter)
                 outputs = await service.predict(signature, inputs, deadline)
                 spec = {
@@ -138,8 +178,8 @@ class _Methods:
             to_arrays(request, signatures[name], self._service.settings),
         )
 
-    async def get_metadata(self, data: bytes) -> tuple[Message, str]:
-        request = decode(get_model_metadata_pb2.GetModelMetadataRequest(), data)
+    async def get_metadata(self, read: Read) -> tuple[Message, str]:
+        request = decode(get_model_metadata_pb2.GetModelMetadataRequest(), await read())
         self._check_model(request.model_spec)
         if list(request.metadata_field) != ["signature_def"]:
             raise bad_request('metadata_field must be ["signature_def"].')
@@ -153,8 +193,8 @@ class _Methods:
         response.metadata["signature_def"].Pack(signatures)
         return response, metrics.UNKNOWN
 
-    async def get_status(self, data: bytes) -> tuple[Message, str]:
-        request = decode(get_model_status_pb2.GetModelStatusRequest(), data)
+    async def get_status(self, read: Read) -> tuple[Message, str]:
+        request = decode(get_model_status_pb2.GetModelStatusRequest(), await read())
         self._check_model(request.model_spec)
         response = get_model_status_pb2.GetModelStatusResponse()
         state = get_model_status_pb2.ModelVersionStatus.State

@@ -28,7 +28,6 @@ from tensorflow_serving.apis import get_model_metadata_pb2
 from mmv_tf.serving import metrics
 from mmv_tf.serving.errors import (
     BAD_REQUEST,
-    BODY_TIMEOUT,
     FAILED,
     NOT_FOUND,
     TOO_LARGE,
@@ -38,9 +37,10 @@ from mmv_tf.serving.errors import (
 )
 from mmv_tf.serving.json_codec import format_response, parse_request
 from mmv_tf.serving.memory import Reservation
-from mmv_tf.serving.service import AVAILABLE, Service
+from mmv_tf.serving.service import Service
 from mmv_tf.serving.settings import ServerSettings
 from mmv_tf.serving.unpacking import ACCEPTED, GzipReader, is_gzip
+from mmv_tf.serving.uploads import Uploads
 from mmv_tf.serving.validation import held_bytes
 
 logger = logging.getLogger(__name__)
@@ -89,12 +89,12 @@ class RestInterface:
         try:
             response, label = await self._route(request)
         except RequestError as error:
-            response = _refusal(error)
+            response = refusal(error)
         except ClientDisconnect:
             return
         except Exception:
             logger.exception("A request failed.")
-            response = _refusal(RequestError(FAILED, "The server failed; its log says more."))
+            response = refusal(RequestError(FAILED, "The server failed; its log says more."))
         if scope["path"].startswith(_PREFIX):
             seconds = time.monotonic() - started
             self._service.metrics.request("rest", label, response.status_code, seconds)
@@ -106,9 +106,9 @@ class RestInterface:
         if path == "/healthz" and method in ("GET", "HEAD"):
             return PlainTextResponse("ok\n"), metrics.UNKNOWN
         if path == "/readyz" and method in ("GET", "HEAD"):
-            ready = self._service.state == AVAILABLE
-            text = f"{self._service.state.lower()}\n"
-            return PlainTextResponse(text, 200 if ready else 503), metrics.UNKNOWN
+            reason = self._service.refuses()
+            text = reason or f"{self._service.state.lower()}"
+            return PlainTextResponse(f"{text}\n", 503 if reason else 200), metrics.UNKNOWN
         self._service.check_key(_key(request))
         if path in ("/metrics", "/monitoring/prometheus/metrics") and method == "GET":
             content = self._service.metrics.render()
@@ -129,20 +129,21 @@ class RestInterface:
 
     async def _predict(self, request: Request) -> tuple[Response, str]:
         service = self._service
-        async with service.admitted() as deadline:
-            with service.memory.reserve() as share:
-                body = await read_body(request, share, service.settings)
+        service.check_free()  # before a body comes in vain
+        with service.memory.reserve() as share:
+            body = await read_body(request, share, service.uploads, service.settings)
+            async with service.admitted() as deadline:
                 read = functools.partial(
                     parse_request, body, service.servable.signatures, service.settings
                 )
                 parsed = await service.read(len(body), read)
                 del body, read  # the tensors are enough from here on
-                share.set(held_bytes(parsed.inputs))
+                await service.uploads.hold(share, held_bytes(parsed.inputs))
                 name = parsed.signature.name
                 try:
                     outputs = await service.predict(parsed.signature, parsed.inputs, deadline)
                 except RequestError as error:
-                    return _refusal(error), name
+                    return refusal(error), name
                 size = sum(value.nbytes for value in outputs.values())
                 content = await service.read(size, lambda: format_response(outputs, parsed.by_row))
                 return Response(content, media_type="application/json"), name
@@ -176,7 +177,9 @@ class RestInterface:
         }
 
 
-async def read_body(request: Request, share: Reservation, settings: ServerSettings) -> bytearray:
+async def read_body(
+    request: Request, share: Reservation, uploads: Uploads, settings: ServerSettings
+) -> bytearray:
     """The whole body, if it comes in time and isn't too large; counted as it comes.
 
     A gzip body is unpacked on the way, and counts and is limited as what it unpacks to.
@@ -196,22 +199,16 @@ async def read_body(request: Request, share: Reservation, settings: ServerSettin
         raise too_large
     body = bytearray()
     received = 0
-    try:
-        async with asyncio.timeout(settings.body_timeout):
-            async for chunk in request.stream():
-                received += len(chunk)  # a gzip without content may go on for ever
-                for piece in reader.unpack(chunk) if reader else (chunk,):
-                    if max(received, len(body) + len(piece)) > most:
-                        raise too_large
-                    share.set(len(body) + len(piece))
-                    body += piece
-                    if reader:
-                        await asyncio.sleep(0)
-    except TimeoutError:
-        raise RequestError(
-            BODY_TIMEOUT,
-            f"The body did not arrive within {settings.body_timeout:g} seconds.",
-        ) from None
+    async with uploads.arriving() as upload:
+        async for chunk in request.stream():
+            received += len(chunk)  # a gzip without content may go on for ever
+            for piece in reader.unpack(chunk) if reader else (chunk,):
+                if max(received, len(body) + len(piece)) > most:
+                    raise too_large
+                await uploads.hold(share, len(body) + len(piece), upload)
+                body += piece
+                if reader:
+                    await asyncio.sleep(0)
     if reader:
         reader.finish()
     return body
@@ -223,7 +220,8 @@ def _key(request: Request) -> str | None:
     return key.strip() if kind.lower() == "bearer" else request.headers.get("x-api-key")
 
 
-def _refusal(error: RequestError) -> Response:
+def refusal(error: RequestError) -> Response:
+    """The answer to a request that is refused."""
     content = json.dumps({"error": error.message}).encode()
     headers = {"Accept-Encoding": ACCEPTED} if error.status == UNSUPPORTED else None
     return Response(content, error.status, headers, media_type="application/json")

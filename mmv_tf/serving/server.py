@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import signal
 import socket
@@ -13,14 +14,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp
 
+from mmv_tf.serving.errors import RequestError
 from mmv_tf.serving.grpc_interface import make_grpc_server
-from mmv_tf.serving.rest import RestInterface
+from mmv_tf.serving.rest import RestInterface, refusal
 from mmv_tf.serving.service import Service
 from mmv_tf.serving.settings import ServerSettings
+from mmv_tf.web.connections import MAX_HEAD_BYTES, Connections
+from mmv_tf.web.descriptors import connections_within
+from mmv_tf.web.gate import Gate
 
-# Bytes of a request's line and headers. Ours; long tokens fit.
-_MAX_HEAD = 1 << 16
 # What Uvicorn warns of at each request that offers another protocol, as Java's clients do.
 _OFFERS = ("Unsupported upgrade request.", "No supported WebSocket library detected.")
 
@@ -49,19 +55,21 @@ def run(settings: ServerSettings, announce: Callable[[str], None] = print) -> No
 
 
 async def _serve(settings: ServerSettings, announce: Callable[[str], None]) -> None:
+    room = connections_within(settings.max_connections, each=2)  # of REST, and of gRPC
+    settings = dataclasses.replace(settings, max_connections=room)
     service = Service(settings)
+    connections = Connections(room, settings.body_timeout)
     listener = _listen(settings.host, settings.rest_port)
     rest = _Uvicorn(
         uvicorn.Config(
-            RestInterface(service),
-            http=_protocol(settings.body_timeout),
-            h11_max_incomplete_event_size=_MAX_HEAD,
+            _application(service),
+            http=connections.protocol(),
+            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
             ws="none",
             lifespan="off",
             log_level="warning",
             access_log=False,
             server_header=False,
-            limit_concurrency=settings.max_connections,
             timeout_keep_alive=int(max(1, settings.body_timeout)),
             timeout_graceful_shutdown=int(max(1, settings.stop_timeout)),
         )
@@ -79,6 +87,7 @@ async def _serve(settings: ServerSettings, announce: Callable[[str], None]) -> N
 
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+    connections.watch(loop)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     # Health is answered while the network loads.
@@ -98,6 +107,24 @@ async def _serve(settings: ServerSettings, announce: Callable[[str], None]) -> N
         stop.cancel()
         await asyncio.wait([loading])  # its thread can't be interrupted
         await _stop(service, rest, serving, grpc_server)
+
+
+def _application(service: Service) -> ASGIApp:
+    """REST behind what keeps other sites' pages out."""
+    settings = service.settings
+    application: ASGIApp = RestInterface(service)
+    if settings.allowed_origins:
+        application = CORSMiddleware(
+            application,
+            allow_origins=settings.allowed_origins,
+            allow_methods=("GET", "POST"),
+            allow_headers=("Authorization", "Content-Encoding", "Content-Type", "X-API-Key"),
+        )
+    return Gate(application, settings.hosts, settings.allowed_origins, _refuse)
+
+
+def _refuse(status: int, text: str) -> Response:
+    return refusal(RequestError(status, text))
 
 
 async def _stop(
@@ -133,31 +160,3 @@ def _shown(host: str) -> str:
 
 def _is_no_offer(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith(_OFFERS)
-
-
-def _protocol(head_timeout: float) -> type[asyncio.Protocol]:
-    """Uvicorn's HTTP protocol, which also ends connections that send no request.
-
-    It is the one with h11. httptools, which Uvicorn prefers, drops the body of a request that
-    offers another protocol (`Upgrade: h2c`), and the answer has to be as without the offer.
-    """
-    from uvicorn.protocols.http.h11_impl import H11Protocol
-
-    class Protocol(H11Protocol):
-        """Closes a connection whose first request's head does not come in time."""
-
-        def connection_made(self, transport: Any) -> None:
-            """Starts the clock."""
-            super().connection_made(transport)
-            self._head_timer = asyncio.get_running_loop().call_later(head_timeout, self._check_head)
-
-        def connection_lost(self, error: Exception | None) -> None:
-            """Stops the clock."""
-            self._head_timer.cancel()
-            super().connection_lost(error)
-
-        def _check_head(self) -> None:
-            if self.cycle is None:
-                self.transport.close()
-
-    return Protocol

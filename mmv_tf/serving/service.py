@@ -19,6 +19,7 @@ from mmv_tf.serving.memory import MemoryBudget
 from mmv_tf.serving.metrics import Metrics
 from mmv_tf.serving.servable import Servable, Signature
 from mmv_tf.serving.settings import ServerSettings
+from mmv_tf.serving.uploads import Uploads
 from mmv_tf.serving.validation import check_inputs, held_bytes
 
 _T = TypeVar("_T")
@@ -38,6 +39,7 @@ class Service:
       state: LOADING, AVAILABLE or UNLOADING; predictions are made in the second.
       metrics: what was counted.
       memory: what requests hold.
+      uploads: the bodies that are arriving over HTTP.
     """
 
     def __init__(self, settings: ServerSettings):
@@ -45,6 +47,7 @@ class Service:
         self.state = LOADING
         self.metrics = Metrics()
         self.memory = MemoryBudget(settings.memory_bytes)
+        self.uploads = Uploads(settings.body_timeout)
         self._servable: Servable | None = None
         self._batcher: Batcher | None = None
         self._active = 0
@@ -127,6 +130,22 @@ class Service:
                 NOT_FOUND, f"There is no version {version} here; version {self.version} is served."
             )
 
+    def refuses(self) -> str | None:
+        """The reason, if a request that came now would not be taken."""
+        if self.state != AVAILABLE:
+            return f"The network is not available: {self.state.lower()}."
+        if self._active >= self.settings.max_active or self.waiting >= self.settings.max_queue:
+            return f"{self._active} requests are at work already; try again later."
+        if self.memory.used >= self.memory.total:
+            return "The requests at work fill the server's memory; try again later."
+        return None
+
+    def check_free(self) -> None:
+        """Raises a `RequestError` 503 if a request that came now would not be taken."""
+        reason = self.refuses()
+        if reason is not None:
+            raise RequestError(UNAVAILABLE, reason)
+
     @contextlib.asynccontextmanager
     async def admitted(self) -> AsyncIterator[float]:
         """Counts a request as being at work; gives its deadline.
@@ -134,12 +153,7 @@ class Service:
         Raises:
           RequestError: 503 at once if there are too many, or none are taken.
         """
-        if self.state != AVAILABLE:
-            raise RequestError(UNAVAILABLE, f"The network is not available: {self.state.lower()}.")
-        if self._active >= self.settings.max_active or self.waiting >= self.settings.max_queue:
-            raise RequestError(
-                UNAVAILABLE, f"{self._active} requests are at work already; try again later."
-            )
+        self.check_free()
         self._active += 1
         self._idle.clear()
         try:

@@ -6,10 +6,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
+from collections.abc import Sequence
 
-from mmv_tf.hosts import is_loopback
+from mmv_tf.hosts import is_loopback, local_names
 
 MEBIBYTE = 1 << 20
+# Never taken by predictions. Ours: more than probes of health need.
+_HEALTH_CONNECTIONS = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +33,11 @@ class ServerSettings:
       batch_wait: seconds that a request waits for company while the network is idle.
       executors: calls of the network at once.
       max_queue: requests that may wait; the next one gets 503 at once.
-      max_connections: of HTTP at once.
+      max_connections: of HTTP at once, and as many of gRPC; fewer where there are too few file
+        descriptors. Where there are more, the ones that wait for their clients longest are closed.
+      allowed_hosts: names that the server is asked for by besides this machine's own. On a loopback
+        address all others are refused: a site may have its name point here.
+      allowed_origins: of sites whose pages may ask, such as "https://example.org".
       max_body_bytes: of an HTTP request.
       max_message_bytes: of a gRPC request. Lower: a proto may unfold to 24 times its size.
       max_json_bytes: that a parsed JSON request may take, as its punctuation tells.
@@ -57,6 +65,8 @@ class ServerSettings:
     executors: int = 2
     max_queue: int = 256
     max_connections: int = 1024
+    allowed_hosts: Sequence[str] = ()
+    allowed_origins: Sequence[str] = ()
     max_body_bytes: int = 64 * MEBIBYTE
     max_message_bytes: int = 32 * MEBIBYTE
     max_json_bytes: int = 512 * MEBIBYTE
@@ -89,13 +99,27 @@ class ServerSettings:
                 f"On {self.host} everybody could use the server; give an API key, or listen on "
                 "127.0.0.1."
             )
+        for origin in self.allowed_origins:
+            if not re.fullmatch(r"https?://[^/\s]+", origin):
+                raise ValueError(
+                    f"{origin!r} is no origin; expected one such as https://example.org, without "
+                    "a path."
+                )
         if self.max_body_bytes > self.memory_bytes or self.max_input_bytes > self.memory_bytes:
             raise ValueError("One request's limits are above memory_bytes, that of all together.")
 
     @property
     def max_active(self) -> int:
-        """Requests at work: those that wait, and those in a batch."""
-        return self.max_queue + self.executors * self.max_batch_rows
+        """Requests at work: those that wait, and those in a batch; health has connections left."""
+        most = self.max_queue + self.executors * self.max_batch_rows
+        return min(most, max(1, self.max_connections - _HEALTH_CONNECTIONS))
+
+    @property
+    def hosts(self) -> tuple[str, ...] | None:
+        """Names that REST is asked for by; None for any, which then need the API key."""
+        if not self.is_loopback and not self.allowed_hosts:
+            return None
+        return (*local_names(self.host), *(name.lower() for name in self.allowed_hosts))
 
     @property
     def is_loopback(self) -> bool:

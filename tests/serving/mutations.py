@@ -45,7 +45,7 @@ class Mutation:
 def send(port: int, mutation: Mutation, timeout: float = 60.0) -> tuple[int, bytes]:
     """Sends it as it is over a new connection; gives the status and the body of the answer."""
     length = len(mutation.body) if mutation.declared is None else mutation.declared
-    head = f"POST {mutation.path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"
+    head = f"POST {mutation.path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
         # One that is refused already breaks the sending; the answer is there.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):

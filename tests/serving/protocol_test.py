@@ -15,6 +15,7 @@ from mmv_tf.serving.errors import RequestError
 from mmv_tf.serving.memory import MemoryBudget
 from mmv_tf.serving.rest import read_body
 from mmv_tf.serving.settings import ServerSettings
+from mmv_tf.serving.uploads import Uploads
 from tests.serving import mutations
 
 BODY = json.dumps({"signature_name": "text", "instances": ["the red square"]}).encode()
@@ -56,7 +57,12 @@ def test_an_offered_protocol_changes_no_answer(server, ask, offer):
     assert ask("POST", mutations.PATH, BODY[:-1], offer)[0] == 400
     assert ask("POST", mutations.PATH, BODY) == usual  # all over the same connection
     with socket.create_connection(("127.0.0.1", server.rest), timeout=30) as connection:
-        fields = {**offer, "Host": "x", "Expect": "100-continue", "Content-Length": len(BODY)}
+        fields = {
+            **offer,
+            "Host": "localhost",
+            "Expect": "100-continue",
+            "Content-Length": len(BODY),
+        }
         head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         connection.sendall(f"POST {mutations.PATH} HTTP/1.1\r\n{head}\r\n".encode())
         assert connection.recv(100).startswith(b"HTTP/1.1 100")
@@ -111,9 +117,10 @@ def test_a_packed_body_counts_as_what_it_unpacks_to():
         return {"type": "http.request", "body": packed}
 
     scope = {"type": "http", "headers": [(b"content-encoding", b"gzip")]}
+    uploads = Uploads(settings.body_timeout)
     with budget.reserve() as first, budget.reserve() as second:
-        body = asyncio.run(read_body(Request(scope, receive), first, settings))
+        body = asyncio.run(read_body(Request(scope, receive), first, uploads, settings))
         assert budget.used == len(body) == 6 << 20
         with pytest.raises(RequestError, match="memory") as error:
-            asyncio.run(read_body(Request(scope, receive), second, settings))
+            asyncio.run(read_body(Request(scope, receive), second, uploads, settings))
     assert error.value.status == 503 and budget.used == 0

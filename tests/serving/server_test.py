@@ -175,7 +175,7 @@ def test_mutated_requests_are_refused_and_cost_little(server):
 
 def test_slow_and_endless_bodies_are_ended(server):
     """The server of these tests gives a body two seconds."""
-    head = f"POST {mutations.PATH} HTTP/1.1\r\nHost: x\r\n"
+    head = f"POST {mutations.PATH} HTTP/1.1\r\nHost: localhost\r\n"
     started = time.monotonic()
     with socket.create_connection(("127.0.0.1", server.rest), timeout=20) as slow:
         slow.sendall(f"{head}Content-Length: 1000\r\n\r\n".encode() + b"{")

@@ -1,0 +1,132 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Requests that are arriving: where room is short, the slowest is cut for the others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from mmv_tf.serving.errors import BODY_TIMEOUT, UNAVAILABLE, RequestError
+from mmv_tf.serving.memory import Reservation
+
+# An upload may take so many seconds undisturbed, and one that finds no room waits as long. Ours:
+# a body of 64 MiB takes a tenth of that on this machine.
+_PATIENCE = 1.0
+
+
+class Uploads:
+    """Uploads that share what room there is. For one event loop.
+
+    Args:
+      timeout: seconds for an upload.
+      most: uploads at once; None where what they hold is counted as it comes, see `hold`.
+    """
+
+    def __init__(self, timeout: float, most: int | None = None):
+        self._timeout = timeout
+        self._places = None if most is None else asyncio.Semaphore(most)
+        self._open: list[Upload] = []  # the oldest first
+
+    @contextlib.asynccontextmanager
+    async def arriving(self) -> AsyncIterator[Upload]:
+        """Counts an upload while its block reads it.
+
+        Raises:
+          RequestError: 408 if it takes too long, 503 if there is no room or it was cut for others.
+        """
+        async with self._place():
+            upload = Upload()
+            self._open.append(upload)
+            try:
+                async with asyncio.timeout(self._timeout) as upload.clock:
+                    yield upload
+            except TimeoutError:
+                raise self._too_slow(upload) from None
+            finally:
+                self._open.remove(upload)
+                upload.gone.set()
+
+    async def hold(self, share: Reservation, size: int, own: Upload | None = None) -> None:
+        """Counts what a request holds; where memory is short, slower uploads than its own are cut.
+
+        Raises:
+          RequestError: 503 if that is not enough.
+        """
+        while True:
+            try:
+                share.set(size)
+                return
+            except RequestError:
+                slowest = self._end_slowest(own)
+                if slowest is None:
+                    raise
+                await slowest.gone.wait()
+
+    @contextlib.asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """One of the places, if their number is limited."""
+        if self._places is None:
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        until = loop.time() + 2 * _PATIENCE
+        while True:
+            if self._places.locked():
+                self._end_slowest()
+            try:
+                async with asyncio.timeout(min(_PATIENCE / 2, until - loop.time())):
+                    await self._places.acquire()
+                break
+            except TimeoutError:
+                if loop.time() >= until:
+                    raise RequestError(
+                        UNAVAILABLE,
+                        f"{len(self._open)} requests are arriving already; try again later.",
+                    ) from None
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    def _too_slow(self, upload: Upload) -> RequestError:
+        if upload.cut:
+            return RequestError(
+                UNAVAILABLE, "The request came too slowly while others waited; try again later."
+            )
+        return RequestError(
+            BODY_TIMEOUT, f"The body did not arrive within {self._timeout:g} seconds."
+        )
+
+    def _end_slowest(self, own: Upload | None = None) -> Upload | None:
+        """Ends the upload that has taken longest, if it has had its time."""
+        slowest = next((upload for upload in self._open if not upload.cut), None)
+        now = asyncio.get_running_loop().time()
+        if slowest is None or slowest is own or now < slowest.started + _PATIENCE:
+            return None
+        slowest.end()
+        return slowest
+
+
+class Upload:
+    """One upload.
+
+    Attributes:
+      started: when, on the event loop's clock.
+      clock: what ends it.
+      cut: it was ended for others.
+      gone: set at its end.
+    """
+
+    clock: asyncio.Timeout
+
+    def __init__(self) -> None:
+        self.started = asyncio.get_running_loop().time()
+        self.cut = False
+        self.gone = asyncio.Event()
+
+    def end(self) -> None:
+        """Cuts it: its block raises."""
+        self.cut = True
+        self.clock.reschedule(self.started)

@@ -1,0 +1,215 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Bounds a server's HTTP connections: how many, how long a silent one is kept, how long a head is.
+
+A new connection is always taken. Where there are too many, the one that has kept the server
+waiting longest is closed for it, so idle and slow clients lose first and health is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from mmv_tf.web.descriptors import is_exhausted
+
+logger = logging.getLogger(__name__)
+
+# Bytes of a request's line and headers. Ours: long tokens and cookies fit, and 1,024 connections
+# hold 64 MiB at most while their heads arrive.
+MAX_HEAD_BYTES = 1 << 16
+# Closed at once where descriptors have run out: more than a handful of new clients wait by then,
+# and each failed attempt to accept one costs a second. Ours.
+_CLOSED_WHEN_EXHAUSTED = 16
+# Between two lines of the log about the same shortage. Ours.
+_LOG_SECONDS = 60.0
+
+
+class Connections:
+    """The open connections of one server. For one event loop.
+
+    Args:
+      most: connections at once.
+      head_timeout: seconds for a request's head to arrive: the first after the connection was made,
+        every other after the answer to the one before.
+    """
+
+    def __init__(self, most: int, head_timeout: float):
+        self.most = most
+        self.head_timeout = head_timeout
+        self._open: set[_Protocol] = set()
+        self._logged = -_LOG_SECONDS
+        self._made_room = -1.0
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def protocol(self) -> type[asyncio.Protocol]:
+        """Uvicorn's HTTP protocol within these bounds, for its setting `http`."""
+
+        class Protocol(_Protocol):
+            book = self
+
+        return Protocol
+
+    def add(self, connection: _Protocol) -> None:
+        """Takes a new connection and, if there are too many, closes the one that waited longest."""
+        self._open.add(connection)
+        if len(self._open) > self.most and not self._close_longest_waiting():
+            connection.refuse()  # all others are being answered
+
+    def discard(self, connection: _Protocol) -> None:
+        """Forgets a connection that was closed or has become a WebSocket."""
+        self._open.discard(connection)
+
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Makes a shortage of file descriptors cost waiting connections, and one line of the log.
+
+        The event loop stops accepting for a second by itself, but reports each attempt.
+        """
+        usual = loop.get_exception_handler()
+
+        def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            if is_exhausted(context.get("exception")):
+                self._make_room(loop.time())
+            elif usual is not None:
+                usual(loop, context)
+            else:
+                loop.default_exception_handler(context)
+
+        loop.set_exception_handler(handle)
+
+    def _make_room(self, now: float) -> None:
+        if now < self._made_room + 0.5:
+            return  # the same attempt: the loop reports it once for each place in its queue
+        self._made_room = now
+        closed = sum(self._close_longest_waiting() for _ in range(_CLOSED_WHEN_EXHAUSTED))
+        if now >= self._logged + _LOG_SECONDS:
+            self._logged = now
+            logger.warning(
+                "No file descriptors are left for new connections: closed %d of %d that were "
+                "waiting. Raise the limit (ulimit -n), or lower the number of connections.",
+                closed,
+                closed + len(self._open),
+            )
+
+    def _close_longest_waiting(self) -> bool:
+        waiting = [connection for connection in self._open if connection.is_waiting()]
+        if not waiting:
+            return False
+        min(waiting, key=lambda connection: connection.since).refuse()
+        return True
+
+
+class _Protocol(H11Protocol):
+    """One connection.
+
+    It is the protocol with h11. httptools, which Uvicorn prefers, does not limit a head, and drops
+    the body of a request that offers another protocol (`Upgrade: h2c`).
+
+    Attributes:
+      book: all connections of the server.
+      since: when the client was last given an answer, or came.
+    """
+
+    book: Connections
+    since = 0.0
+    _timer: asyncio.TimerHandle | None = None
+    _unsent = 0
+
+    def connection_made(self, transport: Any) -> None:
+        """Counts the connection and starts the clock."""
+        super().connection_made(transport)
+        self._expect_head()
+        self.book.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Stops the clock."""
+        self._forget()
+        super().connection_lost(error)
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Leaves the connection to the WebSocket's protocol."""
+        self._forget()
+        super().handle_websocket_upgrade(event)
+
+    def on_response_complete(self) -> None:
+        """Starts the clock for the next head."""
+        self._expect_head()
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers what is no HTTP; 431 for a head without an end."""
+        if len(self.conn.trailing_data[0]) > MAX_HEAD_BYTES:
+            self._answer(431, f"The request's head is longer than {MAX_HEAD_BYTES} bytes.")
+        else:
+            self._answer(400, msg)
+        self.transport.close()
+
+    def is_waiting(self) -> bool:
+        """Tell whether the client is to act: to send a request, or to read an answer."""
+        at_work = self.cycle is not None and not self.cycle.response_complete
+        return not at_work or self.cycle.more_body or self.flow.write_paused
+
+    def refuse(self) -> None:
+        """Closes the connection for another; a request that has begun gets 503."""
+        self._forget()
+        if self.cycle is not None and not self.cycle.response_started:
+            self._answer(503, "The server has too many connections, and this one was slow.")
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self._end()
+
+    def _answer(self, status: int, text: str) -> None:
+        """Writes a whole response, if none has begun."""
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            return
+        body = f"{text}\n".encode()
+        headers = [
+            ("content-type", "text/plain; charset=utf-8"),
+            ("content-length", str(len(body))),
+            ("connection", "close"),
+        ]
+        for event in (
+            h11.Response(status_code=status, headers=headers),
+            h11.Data(data=body),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+
+    def _expect_head(self) -> None:
+        """(Re)starts the clock, unless another request begins until it rings."""
+        self._stop_clock()
+        self.since = self.loop.time()
+        self._unsent = self.transport.get_write_buffer_size()
+        self._timer = self.loop.call_later(self.book.head_timeout, self._check_head, self.cycle)
+
+    def _check_head(self, last: Any) -> None:
+        if self.cycle is not last:
+            return  # the end of that request starts the clock again
+        unsent = self.transport.get_write_buffer_size()
+        if 0 < unsent < self._unsent:  # a long answer over a slow line
+            self._expect_head()
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        """Closes the connection, without waiting for a client that does not read."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def _forget(self) -> None:
+        self._stop_clock()
+        self.book.discard(self)
+
+    def _stop_clock(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

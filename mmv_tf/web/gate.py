@@ -1,0 +1,131 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Refuses requests that other sites' pages make a browser send, and heads that are too long.
+
+A page of another site can make a browser send requests to this machine, and a name that it owns
+can be pointed at 127.0.0.1. So requests are answered only under the server's own names, and not
+when a browser says that another site's page asks. Programs say no such thing and are not affected.
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Callable, Sequence
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mmv_tf.web.connections import MAX_HEAD_BYTES
+
+# Of a request. As many as other servers take (Apache, Python's own client).
+MAX_HEADERS = 100
+# Open at once. A page has one; the rest of the connections stays for requests. Ours.
+_MAX_WEB_SOCKETS = 128
+_PORTS = {"http": 80, "https": 443}
+
+
+class Gate:
+    """Lets requests pass that are meant for the server; for HTTP and WebSockets.
+
+    Args:
+      app: the server's application.
+      hosts: names that it may be asked for by, without the port; None for any.
+      origins: of other sites whose pages may ask, such as "https://example.org".
+      refusal: makes the answer to what is refused, from its status and a line that says why.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: Sequence[str] | None,
+        origins: Sequence[str] = (),
+        refusal: Callable[[int, str], Response] = lambda status, text: PlainTextResponse(
+            f"{text}\n", status
+        ),
+    ):
+        self._app = app
+        self._hosts = hosts
+        self._origins = frozenset(origin.lower().rstrip("/") for origin in origins)
+        self._refusal = refusal
+        self._sockets = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes one request or connection on, or refuses it."""
+        if scope["type"] == "http":
+            await self._pass_request(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._pass_socket(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _pass_request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        policy = "cross-origin" if self._is_allowed(headers.get("origin")) else "same-origin"
+
+        async def headed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                # Browsers go by it where they don't say whose page asks: not on this machine.
+                MutableHeaders(scope=message)["Cross-Origin-Resource-Policy"] = policy
+            await send(message)
+
+        refused = self._refused(scope, headers)
+        if refused is None:
+            await self._app(scope, receive, headed)
+        else:
+            await self._refusal(*refused)(scope, receive, headed)
+
+    async def _pass_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused = self._refused(scope, Headers(scope=scope)) is not None
+        if refused or self._sockets >= _MAX_WEB_SOCKETS:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008 if refused else 1013})
+            return
+        self._sockets += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._sockets -= 1
+
+    def _refused(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
+        """The status and the reason, if a request does not pass."""
+        if len(headers.raw) > MAX_HEADERS:
+            return 431, f"The request has {len(headers.raw)} headers; at most {MAX_HEADERS} pass."
+        if sum(len(name) + len(value) for name, value in headers.raw) > MAX_HEAD_BYTES:
+            return 431, f"The request's head is longer than {MAX_HEAD_BYTES} bytes."
+        host = headers.get("host")
+        if host is not None and self._hosts is not None and _split(host)[0] not in self._hosts:
+            return 403, f"This server is not asked for by the name {host[:100]!r}."
+        if not self._is_own_page(scope, headers, host or ""):
+            return 403, "Pages of other sites may not ask this server."
+        return None
+
+    def _is_own_page(self, scope: Scope, headers: Headers, host: str) -> bool:
+        """Tell whether no browser asks, or for a page of the server's or an allowed one."""
+        origin = headers.get("origin")
+        if self._is_allowed(origin):
+            return True
+        if origin is not None and not self._is_own_origin(origin, host):
+            return False
+        if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
+            return True
+        # A link that somebody followed: what it leads to is shown to them, not to the other page.
+        followed = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")
+        return scope.get("method") == "GET" and followed == ("navigate", "document")
+
+    def _is_allowed(self, origin: str | None) -> bool:
+        return origin is not None and origin.lower() in self._origins
+
+    def _is_own_origin(self, origin: str, host: str) -> bool:
+        scheme, _, rest = origin.lower().partition("://")
+        default = _PORTS.get(scheme)
+        own, own_port = _split(host)
+        name, port = _split(urllib.parse.urlsplit(f"//{rest}").netloc)
+        names = [own] if self._hosts is None else self._hosts
+        return name in names and (port or default) == (own_port or default)
+
+
+def _split(host: str) -> tuple[str, int | None]:
+    """The name in lower case, and the port."""
+    name, colon, port = host.lower().rpartition(":")
+    return (name, int(port)) if colon and port.isdecimal() else (host.lower(), None)
