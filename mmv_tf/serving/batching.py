@@ -118,6 +118,9 @@ class Batcher:
             return await asyncio.wait_for(future, max(0.0, deadline - time.monotonic()))
         except TimeoutError:
             raise RequestError(TIMEOUT, "The request waited too long for the network.") from None
+        finally:
+            # An error has this frame in its traceback: it would keep the inputs, and itself.
+            del item, future
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()

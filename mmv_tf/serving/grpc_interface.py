@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -35,8 +35,8 @@ from mmv_tf.serving.validation import held_bytes
 logger = logging.getLogger(__name__)
 
 _OK = 200  # what a success is counted as
-# Arriving at once. Ours: a large message takes a core as it arrives, so that more gain nothing.
-_UPLOADS = 8
+# Messages that arrive at once. Ours: a large one keeps a core busy, so more would gain nothing.
+_UPLOADS = 4
 # Of a message that nobody has read yet, gRPC's receive window: what a client without a key can make
 # the server hold for each request. Ours.
 _WINDOW_BYTES = 1 << 14
@@ -100,37 +100,39 @@ def _guarded(
 ) -> Callable[[Any, Any], Awaitable[Any]]:
     """Checks the key, turns errors into gRPC's, and counts."""
 
-    async def handle(messages: AsyncIterator[bytes], context: Any) -> Any:
+    async def handle(messages: Any, context: Any) -> Any:
+        del messages  # a generator that would keep the first message: it is never read to its end
         started = time.monotonic()
-        label, error = metrics.UNKNOWN, None
+        label, status, message = metrics.UNKNOWN, _OK, ""
         response = None
         try:
             service.check_key(_key(context))
-            response, label = await method(functools.partial(_read, messages, uploads))
+            response, label = await method(functools.partial(_read, context, uploads))
         except RequestError as refusal:
-            error = refusal
+            # Not the error itself: its traceback would keep this frame and so the message.
+            status, message = refusal.status, refusal.message
         except Exception:
             logger.exception("A request failed.")
-            error = RequestError(FAILED, "The server failed; its log says more.")
-        status = _OK if error is None else error.status
+            status, message = FAILED, "The server failed; its log says more."
         service.metrics.request("grpc", label, status, time.monotonic() - started)
-        if error is not None:
-            await context.abort(getattr(grpc.StatusCode, GRPC_CODES[error.status]), error.message)
+        if status != _OK:
+            await context.abort(getattr(grpc.StatusCode, GRPC_CODES[status]), message)
         return response
 
     return handle
 
 
-async def _read(messages: AsyncIterator[bytes], uploads: Uploads) -> bytes:
+async def _read(context: Any, uploads: Uploads) -> bytes:
     """The request's message.
 
     Raises:
       RequestError: 400 without one, 408 or 503 if it does not come in time.
     """
     async with uploads.arriving():
-        async for data in messages:
-            return data
-    raise bad_request("The request has no message.")
+        data = await context.read()
+    if data is grpc.aio.EOF:
+        raise bad_request("The request has no message.")
+    return data
 
 
 def _key(context: Any) -> str | None:

@@ -190,13 +190,8 @@ async def read_body(
     reader = GzipReader() if is_gzip(request.headers.getlist("content-encoding")) else None
     most = settings.max_body_bytes
     declared = request.headers.get("content-length", "0")
-    too_large = RequestError(
-        TOO_LARGE,
-        f"The body {'unpacks to more' if reader else 'is larger'} than {most} bytes. Send JPEG "
-        "frames, or use gRPC.",
-    )
     if declared.isdecimal() and (len(declared) > 18 or int(declared) > most):
-        raise too_large
+        raise _too_large(most, packed=reader is not None)
     body = bytearray()
     received = 0
     async with uploads.arriving() as upload:
@@ -204,7 +199,7 @@ async def read_body(
             received += len(chunk)  # a gzip without content may go on for ever
             for piece in reader.unpack(chunk) if reader else (chunk,):
                 if max(received, len(body) + len(piece)) > most:
-                    raise too_large
+                    raise _too_large(most, packed=reader is not None)
                 await uploads.hold(share, len(body) + len(piece), upload)
                 body += piece
                 if reader:
@@ -212,6 +207,14 @@ async def read_body(
     if reader:
         reader.finish()
     return body
+
+
+def _too_large(most: int, packed: bool) -> RequestError:
+    return RequestError(
+        TOO_LARGE,
+        f"The body {'unpacks to more' if packed else 'is larger'} than {most} bytes. Send JPEG "
+        "frames, or use gRPC.",
+    )
 
 
 def _key(request: Request) -> str | None:
