@@ -70,6 +70,7 @@ def run(
         host=settings.host,
         port=port,
         http=connections.protocol(),
+        backlog=connections.backlog,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         loop="asyncio",  # whose shortage of descriptors `Connections` knows
         title=TITLE,

@@ -64,6 +64,7 @@ async def _serve(settings: ServerSettings, announce: Callable[[str], None]) -> N
         uvicorn.Config(
             _application(service),
             http=connections.protocol(),
+            backlog=connections.backlog,
             h11_max_incomplete_event_size=MAX_HEAD_BYTES,
             ws="none",
             lifespan="off",

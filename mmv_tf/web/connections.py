@@ -48,6 +48,14 @@ class Connections:
     def __len__(self) -> int:
         return len(self._open)
 
+    @property
+    def backlog(self) -> int:
+        """Uvicorn's setting of that name: new connections that are accepted in one go.
+
+        Few enough for those too many to be closed before there are no descriptors left.
+        """
+        return max(16, self.most // 2)
+
     def protocol(self) -> type[asyncio.Protocol]:
         """Uvicorn's HTTP protocol within these bounds, for its setting `http`."""
 
