@@ -175,6 +175,9 @@ def define_serve() -> None:
     flags.DEFINE_integer("port", 8600, "Port; 0: any free one.")
     flags.DEFINE_integer("max_upload_mb", 64, "Largest picture, sound or clip to search for.")
     flags.DEFINE_integer("results", 12, "Moments shown.", lower_bound=1)
+    flags.DEFINE_integer("max_connections", 512, "Connections at once; a video that plays has one.")
+    flags.DEFINE_float("deadline_seconds", 30.0, "For decoding an upload or a thumbnail.")
+    flags.DEFINE_float("body_timeout", 120.0, "Seconds for an upload to arrive.")
     flags.DEFINE_bool("everybody", False, "Allow a --host that others reach: they see the videos.")
 
 
@@ -185,7 +188,14 @@ def serve(argv: list[str]) -> None:
     from mmv_tf.search.searcher import Searcher
 
     settings = PageSettings(
-        FLAGS.host, FLAGS.port, FLAGS.max_upload_mb * MEBIBYTE, FLAGS.results, FLAGS.everybody
+        host=FLAGS.host,
+        port=FLAGS.port,
+        max_upload_bytes=FLAGS.max_upload_mb * MEBIBYTE,
+        results=FLAGS.results,
+        everybody=FLAGS.everybody,
+        max_connections=FLAGS.max_connections,
+        body_timeout=FLAGS.body_timeout,
+        deadline_seconds=FLAGS.deadline_seconds,
     )
     try:
         from mmv_tf.search.server import run

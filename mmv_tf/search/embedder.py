@@ -19,7 +19,6 @@ from mmv_tf.data.value_checks import check_windows
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import Encoder, as_encoder, load_encoder, unit
 from mmv_tf.inference.network import REPRESENTATIONS
-from mmv_tf.inference.reading import picture
 
 # What is looked for in: what a window shows and what it sounds like.
 VISION, SOUND = "video", "audio"
@@ -149,13 +148,9 @@ class Embedder:
         """
         return self._windows(SOUND, sounds)
 
-    def picture(self, path: str) -> dict[str, np.ndarray]:
-        """Space -> float32 [1, D], unit vectors.
-
-        Raises:
-          MediaError: the picture can't be decoded.
-        """
-        return _units(self.encoder.embed_image(picture(path, self.windows, path)[np.newaxis]))
+    def pictures(self, pictures: np.ndarray) -> dict[str, np.ndarray]:
+        """uint8 [N, size, size, 3] -> space -> float32 [N, D], unit vectors."""
+        return _units(self.encoder.embed_image(pictures))
 
     def sentence(self, sentence: str) -> dict[str, np.ndarray]:
         """Space -> float32 [D], of unit length.

@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import mimetypes
 import pathlib
-import threading
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -20,6 +19,7 @@ from starlette.routing import Route
 
 from mmv_tf.data import captions as captions_lib
 from mmv_tf.data import media
+from mmv_tf.search.decoder import Decoder
 from mmv_tf.search.files import inside
 from mmv_tf.search.searcher import Searcher
 from mmv_tf.search.store import Video
@@ -27,12 +27,17 @@ from mmv_tf.search.store import Video
 # Ours.
 _THUMBNAIL_SIDE = 180
 _THUMBNAILS = 2048
-_AT_ONCE = threading.BoundedSemaphore(2)
 mimetypes.add_type("video/x-matroska", ".mkv")
 
 
-def routes(searcher: Searcher) -> list[Route]:
+def routes(searcher: Searcher, decoder: Decoder) -> list[Route]:
     """GET /media/ID, in parts too, and GET /thumbnail/ID?t=SECONDS."""
+
+    @functools.lru_cache(maxsize=_THUMBNAILS)
+    def thumbnails(path: str, mtime_ns: int, time: float) -> bytes:
+        del mtime_ns  # of a changed file there is another one
+        jpeg: bytes = decoder.call(_thumbnail, path, path, time)
+        return jpeg
 
     def find(request: Request) -> tuple[pathlib.Path, Video] | None:
         try:
@@ -57,7 +62,7 @@ def routes(searcher: Searcher) -> list[Route]:
         try:
             time = min(max(0.0, float(request.query_params.get("t", "0"))), found[1].duration)
             version = found[1].mtime_ns
-            jpeg = await run_in_threadpool(_thumbnail, str(found[0]), version, round(time, 1))
+            jpeg = await run_in_threadpool(thumbnails, str(found[0]), version, round(time, 1))
         except (ValueError, OSError):
             return _missing()
         return Response(
@@ -87,12 +92,8 @@ def _captions(path: pathlib.Path, mtime_ns: int) -> list[captions_lib.Caption]:
     return captions_lib.read_captions(path)
 
 
-@functools.lru_cache(maxsize=_THUMBNAILS)
-def _thumbnail(path: str, mtime_ns: int, time: float) -> bytes:
-    del mtime_ns
-    with _AT_ONCE:
-        frames = media.iter_frames_at(path, [time], _THUMBNAIL_SIDE, jpeg_quality=80)
-        return next(frames)[1]
+def _thumbnail(path: str, time: float) -> bytes:
+    return next(media.iter_frames_at(path, [time], _THUMBNAIL_SIDE, jpeg_quality=80))[1]
 
 
 def _missing() -> Response:

@@ -12,16 +12,19 @@ import pathlib
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+import numpy as np
 from nicegui import events, run, ui
 
 from mmv_tf.data.captions import MAX_CHARACTERS
 from mmv_tf.data.file_names import printable_name
+from mmv_tf.inference.windows import Windows
+from mmv_tf.search.decoder import Decoder
 from mmv_tf.search.embedder import SOUND, VISION
 from mmv_tf.search.files import video_id
 from mmv_tf.search.media_routes import narration
 from mmv_tf.search.moments import Moment
 from mmv_tf.search.page_settings import MEBIBYTE, PageSettings
-from mmv_tf.search.queries import TEXT, Query, kind_of_bytes
+from mmv_tf.search.queries import TEXT, Query, kind_of_bytes, read_query
 from mmv_tf.search.searcher import Answer, Searcher
 from mmv_tf.search.store import Manifest, MissingIndex
 from mmv_tf.search.timeline import curve_svg
@@ -43,18 +46,19 @@ class _Shown:
     said: str
 
 
-def build_page(searcher: Searcher, settings: PageSettings) -> None:
+def build_page(searcher: Searcher, settings: PageSettings, decoder: Decoder) -> None:
     """Fills the page of one visitor; to be called inside NiceGUI's page function."""
     ui.add_css(_ASSETS.joinpath("page.css").read_text(encoding="utf-8"))
     ui.add_body_html(f"<script>{_ASSETS.joinpath('keys.js').read_text(encoding='utf-8')}</script>")
-    _Page(searcher, settings)
+    _Page(searcher, settings, decoder)
 
 
 class _Page:
     """One visitor's page."""
 
-    def __init__(self, searcher: Searcher, settings: PageSettings):
+    def __init__(self, searcher: Searcher, settings: PageSettings, decoder: Decoder):
         self._searcher = searcher
+        self._decoder = decoder
         self._settings = settings
         self._upload: tuple[str, str, bytes] | None = None  # Kind, name, bytes.
         self._answer: Answer | None = None
@@ -114,8 +118,8 @@ class _Page:
         data = await event.file.read()
         event.sender.reset()  # type: ignore[attr-defined]
         try:
-            kind = await _in_thread(kind_of_bytes, data, name)
-        except ValueError as error:
+            kind = await _in_thread(self._decoder.call, kind_of_bytes, name, data, name)
+        except (ValueError, OSError) as error:
             self._say(str(error))
             return
         if kind not in self._searcher.accepts:
@@ -173,7 +177,7 @@ class _Page:
 
     def _find(self, queries: list[Query]) -> tuple[Answer, list[_Shown]]:
         """Runs in a thread."""
-        answer = self._searcher.search(queries, self._settings.results)
+        answer = self._searcher.search(queries, self._settings.results, self._read)
         shown = []
         for moment in answer.moments:
             key = video_id(moment.video)
@@ -192,6 +196,10 @@ class _Page:
                 )
             )
         return answer, shown
+
+    def _read(self, query: Query, windows: Windows) -> np.ndarray:
+        pixels: np.ndarray = self._decoder.call(read_query, query.name, query, windows)
+        return pixels
 
     # ---- What is shown ---------------------------------------------------------------------------
 
@@ -318,6 +326,8 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{shown}" if hours else f"{minutes}:{shown}"
 
 
-def page_function(searcher: Searcher, settings: PageSettings) -> Callable[[], Any]:
-    """What NiceGUI calls for each visitor."""
-    return lambda: build_page(searcher, settings)
+def page_function(
+    searcher: Searcher, settings: PageSettings, decoder: Decoder
+) -> Callable[[], Any]:
+    """The function that NiceGUI calls for each visitor."""
+    return lambda: build_page(searcher, settings, decoder)

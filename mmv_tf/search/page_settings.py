@@ -24,7 +24,7 @@ class PageSettings:
       max_connections: at once; one for each video that plays, too.
       head_timeout: seconds for a request's head to arrive, and that an idle connection is kept.
       body_timeout: seconds for an upload to arrive.
-      decode_timeout: seconds for decoding an upload; then what decodes it is killed.
+      deadline_seconds: for decoding an upload or a thumbnail; then what decodes it is killed.
       everybody: listen on other addresses than this machine's own. Whoever reaches the port can see
         the indexed videos.
 
@@ -40,7 +40,7 @@ class PageSettings:
     max_connections: int = 512
     head_timeout: float = 20.0
     body_timeout: float = 120.0
-    decode_timeout: float = 30.0
+    deadline_seconds: float = 30.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.port < 1 << 16:
@@ -48,7 +48,7 @@ class PageSettings:
         if self.max_upload_bytes <= 0 or self.results <= 0:
             raise ValueError("The largest upload and the number of results must be above 0.")
         if (
-            min(self.max_connections, self.head_timeout, self.body_timeout, self.decode_timeout)
+            min(self.max_connections, self.head_timeout, self.body_timeout, self.deadline_seconds)
             <= 0
         ):
             raise ValueError("The number of connections and all time-outs must be above 0.")

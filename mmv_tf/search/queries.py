@@ -9,13 +9,14 @@ import dataclasses
 import math
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from mmv_tf.data.captions import table_seconds
 from mmv_tf.data.media import MediaError, probe
-from mmv_tf.inference.reading import span_clips, span_sounds
+from mmv_tf.inference.reading import picture, span_clips, span_sounds
+from mmv_tf.inference.windows import Windows
 from mmv_tf.search.embedder import SOUND, VISION, Embedder
 
 TEXT, AUDIO, IMAGE, VIDEO = KINDS = ("text", "audio", "image", "video")
@@ -54,8 +55,15 @@ class Query:
             raise ValueError(f"A sentence has 1 to {_MAX_TEXT} characters, got {len(self.value)}.")
 
 
-def embed_query(query: Query, embedder: Embedder) -> tuple[str, np.ndarray]:
+def embed_query(
+    query: Query, embedder: Embedder, read: Callable[[Query, Windows], np.ndarray] | None = None
+) -> tuple[str, np.ndarray]:
     """The space in which a query is compared, and its vector.
+
+    Args:
+      query: what is searched for.
+      embedder: the network.
+      read: decodes a query that is no sentence; by default `read_query`.
 
     Returns:
       The space's name and float32 [D], of unit length.
@@ -67,25 +75,30 @@ def embed_query(query: Query, embedder: Embedder) -> tuple[str, np.ndarray]:
     space = embedder.space(modality, query.within)
     if query.kind == TEXT:
         return space, embedder.sentence(str(query.value))[space]
-    with _file(query) as (path, start, end):
-        try:
-            if query.kind == IMAGE:
-                vectors = embedder.picture(path)[space]
-            elif query.kind == VIDEO:
-                clips, _ = span_clips(path, embedder.windows, start, end, _MOST_WINDOWS)
-                vectors = embedder.clips(clips)[space]
-            else:
-                sounds, _ = span_sounds(path, embedder.windows, start, end, _MOST_WINDOWS)
-                vectors = embedder.sounds(sounds)[space]
-        except MediaError as error:
-            if isinstance(query.value, str):
-                raise
-            raise MediaError(str(error).replace(path, query.name)) from None
-    mean = vectors.mean(axis=0)
+    embed = {IMAGE: embedder.pictures, VIDEO: embedder.clips, AUDIO: embedder.sounds}[query.kind]
+    mean = embed((read or read_query)(query, embedder.windows))[space].mean(axis=0)
     length = float(np.linalg.norm(mean))
     if length == 0:
         raise ValueError("The windows of the query cancel each other out; use a part of it.")
     return space, (mean / length).astype(np.float32)
+
+
+def read_query(query: Query, windows: Windows) -> np.ndarray:
+    """The pixels or samples of a query that is no sentence: those of its windows.
+
+    Raises:
+      MediaError: the file can't be decoded.
+    """
+    with _file(query) as (path, start, end):
+        try:
+            if query.kind == IMAGE:
+                return picture(path, windows, path)[np.newaxis]
+            read = span_clips if query.kind == VIDEO else span_sounds
+            return read(path, windows, start, end, _MOST_WINDOWS)[0]
+        except MediaError as error:
+            if isinstance(query.value, str):
+                raise
+            raise MediaError(str(error).replace(path, query.name)) from None
 
 
 def parse_span(value: str) -> tuple[str, float, float | None]:

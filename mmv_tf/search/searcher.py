@@ -9,10 +9,11 @@ import dataclasses
 import os
 import pathlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from mmv_tf.inference.windows import Windows
 from mmv_tf.pretrained import is_published
 from mmv_tf.search.approximate import Approximate
 from mmv_tf.search.embedder import SOUND, Embedder
@@ -121,8 +122,18 @@ class Searcher:
         embedder = self._embedder
         return KINDS if embedder is None else embedder.accepts
 
-    def search(self, queries: Sequence[Query], limit: int = 10) -> Answer:
+    def search(
+        self,
+        queries: Sequence[Query],
+        limit: int = 10,
+        read: Callable[[Query, Windows], np.ndarray] | None = None,
+    ) -> Answer:
         """The best moments for one query, or for several together.
+
+        Args:
+          queries: what is searched for.
+          limit: moments.
+          read: decodes files, see `embed_query`.
 
         Raises:
           MissingIndex: the index is not there.
@@ -133,7 +144,7 @@ class Searcher:
         view, embedder = self._current(), self.embedder()
         asked = []
         for query in queries:
-            space, vector = embed_query(query, embedder)
+            space, vector = embed_query(query, embedder, read)
             asked.append(Asked(f"{query.within}.{space}", vector, query.weight))
         return view.search(tuple(asked), limit, self._exact)
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import threading
 from collections.abc import Callable
 
 from nicegui import app, ui
 from starlette.formparsers import MultiPartParser
 
+from mmv_tf.search.decoder import Decoder
 from mmv_tf.search.guard import Guard
 from mmv_tf.search.media_routes import routes
 from mmv_tf.search.page import TITLE, page_function
@@ -58,7 +60,10 @@ def run(
         body_timeout=settings.body_timeout,
     )
     app.add_middleware(Gate, hosts=settings.hosts)
-    app.router.routes[:0] = routes(searcher)
+    decoder = Decoder(settings.deadline_seconds)
+    threading.Thread(target=decoder.start, daemon=True).start()
+    app.on_shutdown(decoder.close)
+    app.router.routes[:0] = routes(searcher, decoder)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     app.on_startup(lambda: connections.watch(asyncio.get_running_loop()))
     app.on_startup(lambda: announce(f"Search page: http://{host}:{port}/"))
@@ -66,7 +71,7 @@ def run(
         # Uvicorn stops in good order and then raises the signal again, which shall not kill.
         signal.signal(number, lambda *_: None)
     ui.run(
-        page_function(searcher, settings),
+        page_function(searcher, settings, decoder),
         host=settings.host,
         port=port,
         http=connections.protocol(),

@@ -13,6 +13,13 @@ from mmv_tf.search.media_routes import narration, routes
 from tests.search.conftest import EVIL_NAME
 
 
+class Here:
+    """Decodes in this process."""
+
+    def call(self, function, name, *arguments):
+        return function(*arguments)
+
+
 @pytest.fixture
 def own(library, tmp_path):
     """A copy of the library whose index is made to be of the copied videos, and a client."""
@@ -20,7 +27,7 @@ def own(library, tmp_path):
     from mmv_tf.search.store import Writer, open_index
 
     Writer(library.index, open_index(library.index).manifest).commit(root=str(library.videos))
-    return library, TestClient(Starlette(routes=routes(Searcher(library.index))))
+    return library, TestClient(Starlette(routes=routes(Searcher(library.index), Here())))
 
 
 def test_a_video_whole_and_in_parts(own):

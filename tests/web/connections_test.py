@@ -20,11 +20,11 @@ GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 async def app(scope, receive, send):
-    """Reads the body and answers; /large with 32 MiB, /wait after a second."""
+    """Reads the body and answers; /large with 32 MiB, /wait after a while."""
     while (await receive()).get("more_body"):
         pass
     if scope["path"] == "/wait":
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.6)
     body = b"x" * (32 << 20 if scope["path"] == "/large" else 2)
     headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -150,6 +150,7 @@ def test_an_answer_that_nobody_reads_is_given_up(server):
         connection.close()
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_read_slowly_is_sent(server):
     with server.connect(GET.replace(b"GET /", b"GET /large")) as connection:
         read = 0
