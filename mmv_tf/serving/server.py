@@ -27,8 +27,13 @@ from mmv_tf.web.connections import MAX_HEAD_BYTES, Connections
 from mmv_tf.web.descriptors import connections_within
 from mmv_tf.web.gate import Gate
 
-# What Uvicorn warns of at each request that offers another protocol, as Java's clients do.
-_OFFERS = ("Unsupported upgrade request.", "No supported WebSocket library detected.")
+# Warnings of Uvicorn's that any client can have repeated: about offers of another protocol, such
+# as Java's clients make, and about what is no HTTP, which gets 400.
+_CLIENTS_DOING = (
+    "Unsupported upgrade request.",
+    "No supported WebSocket library detected.",
+    "Invalid HTTP request received.",
+)
 
 
 class _Uvicorn(uvicorn.Server):
@@ -75,7 +80,7 @@ async def _serve(settings: ServerSettings, announce: Callable[[str], None]) -> N
             timeout_graceful_shutdown=int(max(1, settings.stop_timeout)),
         )
     )
-    logging.getLogger("uvicorn.error").addFilter(_is_no_offer)
+    logging.getLogger("uvicorn.error").addFilter(_is_ours)
     grpc_server = None
     address = f"REST http://{_shown(settings.host)}:{listener.getsockname()[1]}"
     if settings.grpc_port is not None:
@@ -159,5 +164,5 @@ def _shown(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _is_no_offer(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith(_OFFERS)
+def _is_ours(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_CLIENTS_DOING)

@@ -9,7 +9,10 @@ waiting longest is closed for it, so idle and slow clients lose first and health
 from __future__ import annotations
 
 import asyncio
+import http
 import logging
+import math
+import time
 from typing import Any
 
 import h11
@@ -25,7 +28,7 @@ MAX_HEAD_BYTES = 1 << 16
 # Closed at once where descriptors have run out: more than a handful of new clients wait by then,
 # and each failed attempt to accept one costs a second. Ours.
 _CLOSED_WHEN_EXHAUSTED = 16
-# Between two lines of the log about the same shortage. Ours.
+# Between two lines of the log about the same. Ours.
 _LOG_SECONDS = 60.0
 
 
@@ -42,7 +45,7 @@ class Connections:
         self.most = most
         self.head_timeout = head_timeout
         self._open: set[_Protocol] = set()
-        self._logged = -_LOG_SECONDS
+        self._logged: dict[str, float] = {}
         self._made_room = -1.0
 
     def __len__(self) -> int:
@@ -77,13 +80,17 @@ class Connections:
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Makes a shortage of file descriptors cost waiting connections, and one line of the log.
 
-        The event loop stops accepting for a second by itself, but reports each attempt.
+        The event loop stops accepting for a second by itself, but it reports each attempt, hundreds
+        at a time. So of errors of one kind it logs one a minute.
         """
         usual = loop.get_exception_handler()
 
         def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-            if is_exhausted(context.get("exception")):
+            error = context.get("exception")
+            if is_exhausted(error):
                 self._make_room(loop.time())
+            elif not self._is_news(f"{type(error)} {context['message'].split('(')[0]}"):
+                return
             elif usual is not None:
                 usual(loop, context)
             else:
@@ -96,14 +103,21 @@ class Connections:
             return  # the same attempt: the loop reports it once for each place in its queue
         self._made_room = now
         closed = sum(self._close_longest_waiting() for _ in range(_CLOSED_WHEN_EXHAUSTED))
-        if now >= self._logged + _LOG_SECONDS:
-            self._logged = now
+        if self._is_news("no descriptors"):
             logger.warning(
                 "No file descriptors are left for new connections: closed %d of %d that were "
                 "waiting. Raise the limit (ulimit -n), or lower the number of connections.",
                 closed,
                 closed + len(self._open),
             )
+
+    def _is_news(self, kind: str) -> bool:
+        """Tell whether nothing of this kind has been logged for a while."""
+        now = time.monotonic()
+        if now < self._logged.get(kind, -math.inf) + _LOG_SECONDS:
+            return False
+        self._logged[kind] = now
+        return True
 
     def _close_longest_waiting(self) -> bool:
         waiting = [connection for connection in self._open if connection.is_waiting()]
@@ -184,7 +198,9 @@ class _Protocol(H11Protocol):
             ("connection", "close"),
         ]
         for event in (
-            h11.Response(status_code=status, headers=headers),
+            h11.Response(
+                status_code=status, headers=headers, reason=http.HTTPStatus(status).phrase
+            ),
             h11.Data(data=body),
             h11.EndOfMessage(),
         ):

@@ -4,11 +4,14 @@
 
 import contextlib
 import dataclasses
+import functools
+import http.server
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from PIL import Image
 
 from mmv_tf.pretrained import create_model
 from mmv_tf.search import Embedder, update_index
+from mmv_tf.search.files import video_id
 from mmv_tf.search.store import Writer, open_index
 from tests import media_samples, programs, small_world
 from tests.search import chromium
@@ -201,6 +205,34 @@ def test_names_and_captions_are_texts(site):
     assert site.page.dialogs == []
 
 
+def test_pages_of_other_sites_see_nothing(site, tmp_path):
+    """A browser shows in them nothing of what it shows in the page itself."""
+    key = video_id("long.mp4")
+    (tmp_path / "other.html").write_text(
+        f"""<img id=thumbnail src="{site.address}thumbnail/{key}?t=5">
+        <video id=film src="{site.address}media/{key}"></video>
+        <script>
+        window.seen = {{}};
+        const see = (id, good) => {{
+          const element = document.getElementById(id);
+          element.addEventListener(good, () => seen[id] = 'shown');
+          element.addEventListener('error', () => seen[id] = 'refused');
+        }};
+        see('thumbnail', 'load');
+        see('film', 'loadedmetadata');
+        </script>"""
+    )
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        site.page.open(f"http://localhost:{other.server_port}/other.html")
+        seen = site.page.wait("Object.keys(window.seen ?? {}).length == 2 && window.seen")
+        other.shutdown()
+    assert seen == {"thumbnail": "refused", "film": "refused"}
+    site.open()
+    assert site.page.run(f"fetch('/thumbnail/{key}?t=5').then(answer => answer.status)") == 200
+
+
 def test_uploads_are_searched_for_and_not_stored(site, tmp_path):
     site.open()
     page = site.page
@@ -225,7 +257,8 @@ def test_uploads_are_searched_for_and_not_stored(site, tmp_path):
     page.wait("!document.querySelector('.chip') || !document.querySelector('.chip').offsetParent")
     page.run("document.querySelector('.go').click()")
     page.wait(f"{STATUS}.startsWith('Write what happens')")
-    assert list(site.temporary.rglob("*")) == [], "nothing was written"
+    # The decoding processes' socket is there.
+    assert not any(path.is_file() for path in site.temporary.rglob("*")), "nothing was written"
 
 
 def test_wrong_files_are_refused(site, tmp_path):

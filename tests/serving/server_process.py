@@ -43,6 +43,11 @@ class ServerProcess:
             raise RuntimeError(f"The server did not start: {self.line}")
         self.version, self.rest, self.grpc = (int(value) for value in match.groups())
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
     def memory(self, field: str = "VmRSS") -> float:
         """MiB in use now, or with "VmHWM" at most."""
         return process_memory.mebibytes(field, self._process.pid)
