@@ -7,6 +7,8 @@ from __future__ import annotations
 import pathlib
 import re
 
+from mmv_tf.regular_files import read_regular
+
 _BYTE_ORDER_MARKS = (
     (b"\xef\xbb\xbf", "utf-8"),
     (b"\xff\xfe\x00\x00", "utf-32-le"),  # Before UTF-16's, with which it begins.
@@ -31,13 +33,7 @@ def read_text(path: pathlib.Path, max_bytes: int) -> str:
       ValueError: the file is missing, too large or in another encoding.
     """
     try:
-        size = path.stat().st_size
-        if size > max_bytes:
-            raise ValueError(
-                f"{path}: the file has {size} bytes; at most {max_bytes} are read; check that it "
-                "is what you meant."
-            )
-        data = path.read_bytes()
+        data = read_regular(path, max_bytes)
     except OSError as error:
         raise ValueError(f"{path}: can't read it ({error.strerror}); check the path.") from error
     mark, encoding = next(

@@ -21,6 +21,8 @@ from typing import BinaryIO
 import google_crc32c
 import numpy as np
 
+from mmv_tf.regular_files import check_regular
+
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
 
@@ -84,6 +86,7 @@ def walk(path: str | os.PathLike[str], max_record_bytes: int) -> Iterator[Record
       OSError: the file can't be read.
     """
     path = pathlib.Path(path)
+    check_regular(path)
     with open(path, "rb", buffering=_READ_AHEAD_BYTES) as file:
         size = os.fstat(file.fileno()).st_size
         if size == 0:
@@ -114,6 +117,7 @@ def chunk_offsets(path: str | os.PathLike[str], records: int) -> tuple[int, ...]
     """
     found, offset, number = [], 0, 0
     try:
+        check_regular(path)
         with open(path, "rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
             while offset < size:

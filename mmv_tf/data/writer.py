@@ -24,6 +24,8 @@ from mmv_tf import atomic, version
 from mmv_tf.data import captions as captions_lib
 from mmv_tf.data import record_keys, tfrecord_framing
 from mmv_tf.data.shards import CHUNK_RECORDS
+from mmv_tf.regular_files import check_regular
+from mmv_tf.safe_json import NUMBER, Count, Name, Positive, check_form, read_json
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -255,7 +257,7 @@ def read_manifest(directory: str | pathlib.Path) -> dict[str, Any]:
     """
     path = pathlib.Path(directory) / MANIFEST
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except FileNotFoundError:
         if any(path.parent.glob("*.tfrecord*")):
             raise ValueError(
@@ -270,9 +272,7 @@ def read_manifest(directory: str | pathlib.Path) -> dict[str, Any]:
     except OSError as error:
         raise ValueError(f"{path}: can't be read ({error.strerror}); check the path.") from error
     except ValueError as error:
-        raise ValueError(
-            f"{path}: not JSON ({error}); prepare the data again with --overwrite."
-        ) from None
+        raise ValueError(f"{error}; prepare the data again with --overwrite.") from None
     if not isinstance(content, dict) or content.get("format_version") != FORMAT_VERSION:
         found = content.get("format_version") if isinstance(content, dict) else None
         raise ValueError(
@@ -284,6 +284,12 @@ def read_manifest(directory: str | pathlib.Path) -> dict[str, Any]:
         raise ValueError(
             f"{path}: lacks {', '.join(missing)}; prepare the data again with --overwrite."
         )
+    try:
+        check_form(content, _MANIFEST_FORM)
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: {error}; prepare the data again with --overwrite, or restore the file."
+        ) from None
     return content
 
 
@@ -305,7 +311,7 @@ def check_shards(
         for shard in split["shards"]:
             path = pathlib.Path(directory) / shard["file"]
             try:
-                size = path.stat().st_size
+                size = check_regular(path)
             except OSError as error:
                 raise ValueError(
                     f"{path}: {error.strerror}, but the manifest lists it; {advice}."
@@ -325,6 +331,36 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
 
 
 _MANIFEST_KEYS = ("frame_rate", "sample_rate", "short_side", "labels", "splits", "settings")
+SHARD_FORM = {
+    "file": Name,
+    "records": Count,
+    "bytes": Count,
+    "sha256?": (str, None),
+    "offsets?": [Count],
+}
+_MANIFEST_FORM = {
+    "frame_rate": (Positive, None),
+    "sample_rate": (Positive, None),
+    "short_side": (Count, None),
+    "labels": ([str], None),
+    "log_mel?": ({"mel_bins?": Count}, None),
+    "splits": {
+        str: {
+            "num_examples": Count,
+            "num_captions?": Count,
+            "num_with_video?": Count,
+            "shards": [SHARD_FORM],
+        }
+    },
+    "settings": {"caption_window_seconds?": (*NUMBER, None)},
+    "sources?": [
+        {"media_id": str, "status": str, "reason": str, "seconds": NUMBER, "clips": Count}
+    ],
+    "blocks?": [{"start?": NUMBER}],
+    "dropped?": {str: Count},
+    "passed_over?": ({str: Count}, None),
+    "fingerprint?": (str, None),
+}
 
 
 def _packed_floats(values: np.ndarray) -> bytes:

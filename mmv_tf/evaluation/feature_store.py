@@ -2,28 +2,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """Features on disk, in parts that are each whole: work that is interrupted goes on from them.
 
-A store is a folder with `description.json` (what computed the features) and part-00000.npz,
-part-00001.npz, ... or the same in Parquet. A part holds "id" [n] (strings), "version" [n] (of the
-media: size and time of change) and for each feature "NAME" [windows of all n, dim] with "windows"
-[n], how many rows each item has.
+A store is a folder with `description.json` (what computed the features) and part-00000-SUM.npz,
+part-00001-SUM.npz, ... or the same in Parquet; SUM is the beginning of the file's SHA-256. A part
+holds "id" [n] (strings), "version" [n] (of the media: size and time of change) and for each feature
+"NAME" [windows of all n, dim] with "windows" [n], how many rows each item has. A part that is not
+what was written is removed with a warning, and its items are computed again.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import logging
 import pathlib
-import zipfile
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from mmv_tf import atomic
+from mmv_tf.data.writer import file_sha256
+from mmv_tf.npz_files import read_npz
+from mmv_tf.regular_files import check_regular, read_regular
 
 logger = logging.getLogger(__name__)
 
 FORMATS = ("npz", "parquet")
+_PART = re.compile(r"part-(\d{5,})(?:-([0-9a-f]{16}))?")
+_SUM_DIGITS = 16  # ours: 64 bits, of which damage never hits the right ones
+_MAX_DESCRIPTION_BYTES = 1 << 20  # ours; a description has some 2 kB
 DESCRIPTION = "description.json"
 _OWN = ("id", "version", "windows")
 
@@ -69,12 +78,15 @@ class FeatureStore:
         self._known: dict[str, tuple[str, pathlib.Path, int]] = {}
         self._next = 0
         for part in sorted(directory.glob(f"part-*.{file_format}")):
-            self._next = int(part.stem.split("-")[1]) + 1
+            match = _PART.fullmatch(part.stem)
+            if match is None:
+                continue
+            self._next = int(match[1]) + 1
             try:
-                found = self._read_part(part, _OWN)
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+                found = self._checked_part(part, match[2])
+            except (OSError, ValueError) as error:
                 logger.warning("%s can't be read (%s); its items are done again.", part, error)
-                part.unlink()
+                _remove(part)
                 continue
             for place, (name, version) in enumerate(
                 zip(found["id"].tolist(), found["version"].tolist(), strict=True)
@@ -85,7 +97,7 @@ class FeatureStore:
         text = json.dumps(description, indent=1, sort_keys=True) + "\n"
         path = self.directory / DESCRIPTION
         if path.exists():
-            if path.read_text(encoding="utf-8") != text:
+            if read_regular(path, _MAX_DESCRIPTION_BYTES) != text.encode():
                 raise ValueError(
                     f"{self.directory} holds features of another network, of other views or in "
                     "another format; choose another folder or remove it."
@@ -117,7 +129,6 @@ class FeatureStore:
         """Writes what waits."""
         if not self._waiting:
             return
-        part = self.directory / f"part-{self._next:05d}.{self._format}"
         names = list(self._waiting[0][2])
         arrays: dict[str, np.ndarray] = {
             "id": np.array([name for name, _, _ in self._waiting]),
@@ -126,11 +137,17 @@ class FeatureStore:
         }
         for name in names:
             arrays[name] = np.concatenate([found[name] for _, _, found in self._waiting])
+        # In memory, as its name holds its sum: some tens of megabytes.
+        file = io.BytesIO()
+        if self._format == "npz":
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        else:
+            _write_parquet(file, arrays)
+        data = file.getvalue()
+        digest = hashlib.sha256(data).hexdigest()[:_SUM_DIGITS]
+        part = self.directory / f"part-{self._next:05d}-{digest}.{self._format}"
         with atomic.replacing(part) as temporary:
-            if self._format == "npz":
-                np.savez(temporary, **arrays)  # type: ignore[arg-type]
-            else:
-                _write_parquet(temporary, arrays)
+            temporary.write_bytes(data)
         for place, (name, version, _) in enumerate(self._waiting):
             self._known[name] = (version, part, place)
         self._next += 1
@@ -141,6 +158,7 @@ class FeatureStore:
 
         Raises:
           KeyError: if an item is not there.
+          ValueError: if a file was damaged since the store was opened.
         """
         self.flush()
         by_part: dict[pathlib.Path, list[tuple[int, int]]] = {}
@@ -155,11 +173,43 @@ class FeatureStore:
                 result[index] = found[name][ends[place] - found["windows"][place] : ends[place]]
         return result
 
-    def _read_part(self, part: pathlib.Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    def _checked_part(self, part: pathlib.Path, digest: str | None) -> dict[str, np.ndarray]:
+        """Whose features a part holds.
+
+        Args:
+          part: the file.
+          digest: from its name; None for a part of an earlier version, whose form alone is checked.
+
+        Raises:
+          ValueError: it is not what was written.
+          OSError: it can't be read.
+        """
+        check_regular(part)
+        if digest is not None and not file_sha256(part).startswith(digest):
+            raise ValueError("it is not what was written")
+        found = self._read_part(part, _OWN if digest is not None else None)
+        windows = found["windows"]
+        features = [values for name, values in found.items() if name not in _OWN]
+        if not (
+            all(found[name].ndim == 1 and len(found[name]) == len(windows) for name in _OWN)
+            and windows.dtype.kind in "iu"
+            and (windows >= 0).all()
+            and all(values.ndim == 2 and len(values) == windows.sum() for values in features)
+        ):
+            raise ValueError("its columns don't fit each other")
+        return found
+
+    def _read_part(self, part: pathlib.Path, names: Sequence[str] | None) -> dict[str, np.ndarray]:
+        """Columns of a part, all of them if `names` is None."""
         if self._format == "parquet":
             return _read_parquet(part, names)
-        with np.load(part, allow_pickle=False) as file:
-            return {name: file[name] for name in names}
+        return read_npz(part, names)
+
+
+def _remove(part: pathlib.Path) -> None:
+    if part.is_dir():
+        raise ValueError(f"{part} is a folder; remove it.")
+    part.unlink()
 
 
 def _pyarrow() -> Any:
@@ -172,7 +222,7 @@ def _pyarrow() -> Any:
     return pyarrow
 
 
-def _write_parquet(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
+def _write_parquet(file: IO[bytes], arrays: Mapping[str, np.ndarray]) -> None:
     """A row a window: "id", "version", "window" and each feature as a list of fixed length."""
     pyarrow = _pyarrow()
     windows = arrays["windows"]
@@ -185,16 +235,26 @@ def _write_parquet(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None
         if name not in _OWN:
             flat = pyarrow.array(np.ascontiguousarray(values, np.float32).reshape(-1))
             columns[name] = pyarrow.FixedSizeListArray.from_arrays(flat, values.shape[1])
-    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    pyarrow.parquet.write_table(pyarrow.table(columns), file)
 
 
-def _read_parquet(path: pathlib.Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    pyarrow = _pyarrow()
-    features = [name for name in names if name not in _OWN]
+def _read_parquet(path: pathlib.Path, names: Sequence[str] | None) -> dict[str, np.ndarray]:
     try:
-        table = pyarrow.parquet.read_table(path, columns=["id", "version", "window", *features])
-    except pyarrow.ArrowInvalid as error:
-        raise ValueError(str(error)) from error
+        return _parquet_columns(path, names)
+    except OSError:
+        raise
+    # Damage shows in many ways: errors of Arrow, KeyError, ValueError, UnicodeDecodeError, ...
+    except Exception as error:
+        raise ValueError(f"{path}: is no whole part ({error})") from error
+
+
+def _parquet_columns(path: pathlib.Path, names: Sequence[str] | None) -> dict[str, np.ndarray]:
+    pyarrow = _pyarrow()
+    rows = ("id", "version", "window")
+    if names is None:
+        names = [name for name in pyarrow.parquet.read_schema(path).names if name not in rows]
+    features = [name for name in names if name not in _OWN]
+    table = pyarrow.parquet.read_table(path, columns=[*rows, *features])
     first = np.flatnonzero(table["window"].to_numpy() == 0)
     found = {
         "id": np.array(table["id"].to_pylist(), str)[first],

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-import json
 import os
 import pathlib
 import platform
@@ -29,6 +28,8 @@ from mmv_tf.evaluation.metrics import (
     multilabel_metrics,
 )
 from mmv_tf.evaluation.retrieval import RECALLS
+from mmv_tf.npz_files import read_npz
+from mmv_tf.safe_json import read_json
 from mmv_tf.version import __version__
 
 # Ours: rows times classes times resamplings; above it fewer are drawn (and said so).
@@ -56,6 +57,13 @@ class Scored:
     scores: np.ndarray | None = None
     labels: np.ndarray | None = None
     points: int = 0
+
+    def __post_init__(self) -> None:
+        columns = (self.ids, self.groups, self.splits, self.ranks, self.scores, self.labels)
+        if len({column.shape[:1] for column in columns if column is not None}) != 1:
+            raise ValueError("its arrays are not of the same items")
+        if (self.ranks is None) != (self.scores is not None and self.labels is not None):
+            raise ValueError("it has no ranks, or scores without labels")
 
     def metrics(self, retrieval: bool) -> dict[str, significance.Metric]:
         """The metrics as functions of the weights of items."""
@@ -170,6 +178,9 @@ def write_results(
     write_json(results, path)
 
 
+_FORM = {"protocol": {"name": str, "version": int}, "changed?": [str]}
+
+
 def read_results(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Scored]]:
     """What `write_results` wrote.
 
@@ -180,10 +191,10 @@ def read_results(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
     if not path.is_file():
         raise ValueError(f"There are no results at {path}.")
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-        name, version = results["protocol"]["name"], results["protocol"]["version"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no results file of binaries.evaluate.") from error
+        results = read_json(path, _FORM)
+    except ValueError as error:
+        raise ValueError(f"{error}; it is no results file of binaries.evaluate.") from error
+    name, version = results["protocol"]["name"], results["protocol"]["version"]
     items = items_path(path)
     if not items.is_file():
         raise ValueError(
@@ -191,14 +202,16 @@ def read_results(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
             "without it runs can't be compared."
         )
     scored: dict[str, dict[str, np.ndarray]] = {}
-    with np.load(items, allow_pickle=False) as file:
-        for key in file.files:
-            one, _, field = key.rpartition("/")
-            scored.setdefault(one, {})[field] = file[key]
-    return results, {
-        one: Scored(**{**fields, "points": int(fields["points"])})  # type: ignore[arg-type]
-        for one, fields in scored.items()
-    }
+    for key, value in read_npz(items).items():
+        one, _, field = key.rpartition("/")
+        scored.setdefault(one, {})[field] = value
+    try:
+        return results, {
+            one: Scored(**{**fields, "points": int(fields["points"])})  # type: ignore[arg-type]
+            for one, fields in scored.items()
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{items}: is not of this version ({error}); evaluate again.") from error
 
 
 def compare(

@@ -25,6 +25,7 @@ from mmv_tf.evaluation import narrated_world as scoring
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.layers import LogMel, WordTokenizer
 from mmv_tf.pretrained import create_model
+from mmv_tf.safe_json import read_json
 from mmv_tf.training import Trainer, load_model, make_strategy, save_model
 from mmv_tf.version import __version__
 
@@ -214,9 +215,9 @@ def _begin(config: ml_collections.ConfigDict, path: pathlib.Path) -> dict[str, A
         settings.pop(choice)
     if path.exists():
         try:
-            results = json.loads(path.read_text(encoding="utf-8"))
+            results = read_json(path)
         except ValueError as error:
-            raise ValueError(f"{path} is not JSON ({error}); remove it.") from None
+            raise ValueError(f"{error}; remove it.") from None
         if not isinstance(results, dict) or _training(results.get("config")) != _training(settings):
             raise ValueError(
                 f"{path} holds a comparison with other settings; choose another folder or remove "

@@ -27,6 +27,7 @@ from mmv_tf.deflation.agreement import static_features
 from mmv_tf.evaluation.factor_probe import factor_probe
 from mmv_tf.evaluation.world_comparison import MODELS_FOLDER
 from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.safe_json import read_json
 from mmv_tf.training import load_model
 
 RESULTS_FILE = "images.json"
@@ -198,7 +199,7 @@ def run(
     settings = json.loads(config.images.to_json())
     results = {"config": settings, "chance": dict(narrated_world.CHANCE), "runs": {}}
     if path.exists():
-        results = json.loads(path.read_text(encoding="utf-8"))
+        results = read_json(path, {"config": {}, "runs": {str: {}}})
         if results["config"] != settings:
             raise ValueError(f"{path} was made with other settings; remove it.")
     questions = None

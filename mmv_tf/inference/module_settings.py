@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 from mmv_tf.inference.network import AUDIO, Settings
 from mmv_tf.publishing import CONTRACT_FILE
+from mmv_tf.safe_json import read_json
 
 _MAX_CONTRACT_BYTES = 1 << 20  # ours
 
@@ -61,9 +61,7 @@ def contract_settings(folder: pathlib.Path) -> Settings | None:
     if not path.is_file():
         return None
     try:
-        if path.stat().st_size > _MAX_CONTRACT_BYTES:
-            raise ValueError("it is too large")
-        contract = json.loads(path.read_text(encoding="utf-8"))
+        contract = read_json(path, max_bytes=_MAX_CONTRACT_BYTES)
         told: dict[str, Any] = dict(contract["trained_at"])
         if AUDIO in contract["signatures"]:
             told["sample_rate"] = contract["signatures"][AUDIO]["input"].get("sample_rate")

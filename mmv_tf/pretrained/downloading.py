@@ -30,6 +30,7 @@ import google_crc32c
 from mmv_tf import atomic
 from mmv_tf.pretrained.web import FetchError, check_address, describe, host_of, make_opener
 from mmv_tf.progress import Progress
+from mmv_tf.safe_json import read_json
 from mmv_tf.version import __version__
 
 # Pauses before the next attempt, in seconds; an attempt that brought bytes begins the row again.
@@ -329,7 +330,7 @@ def _state_path(part: pathlib.Path) -> pathlib.Path:
 def _read_state(part: pathlib.Path, address: str) -> _State | None:
     """The state of `part`; None, with both removed, if nothing can be resumed."""
     with contextlib.suppress(OSError, ValueError, TypeError):
-        state = _State(**json.loads(_state_path(part).read_text(encoding="utf-8")))
+        state = _State(**read_json(_state_path(part)))
         if part.is_file() and state.address == address and _size(part) <= state.total:
             return state
     remove_part(part)

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from mmv_tf import atomic
 from mmv_tf.data.writer import file_sha256
 from mmv_tf.pretrained.web import FetchError
+from mmv_tf.safe_json import read_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +62,7 @@ def read_record(path: pathlib.Path) -> Record | None:
       FetchError: the file is no record.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         files = {name: Stamp(**stamp) for name, stamp in content["files"].items()}
         return Record(str(content["source"]), str(content["root"]), files)
     except FileNotFoundError:

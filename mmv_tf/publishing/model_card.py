@@ -5,14 +5,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.publishing.options import ExportOptions
+from mmv_tf.safe_json import read_json
 from mmv_tf.version import __version__
 
 _UNSTATED = "Not stated by whoever exported this network."
@@ -134,7 +133,7 @@ def _results(paths: Sequence[str | os.PathLike[str]]) -> Iterator[str]:
     yield "|---|---|---|"
     for path in paths:
         try:
-            results = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+            results = read_json(path)
             protocol = results["protocol"]
             name = protocol if isinstance(protocol, str) else protocol.get("id") or protocol["name"]
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from mmv_tf import atomic
+from mmv_tf.safe_json import Count, read_json
 from mmv_tf.search.exact import Term, best
 
 # Ours. 64 vectors train a cluster; more take longer and find the same.
@@ -130,7 +131,7 @@ class Approximate:
             return None
         import faiss
 
-        report = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        report = read_json(path.with_suffix(".json"), {"probes": Count})
         try:
             index: Any = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
         except RuntimeError as error:

@@ -78,7 +78,7 @@ def find_videos(
             refused[name] = getattr(error, "strerror", None) or str(error)
             continue
         if captions is not None:
-            beside: str | None = str(pathlib.Path(captions).resolve())
+            beside: str | None = os.path.realpath(captions)
         else:
             texts = known.beside(root / name)
             beside = texts[0].relative_to(root).as_posix() if texts else None
@@ -95,8 +95,9 @@ def inside(root: pathlib.Path, name: str) -> pathlib.Path:
       ValueError: it lies outside of the root, or is no regular file.
       OSError: it is not there.
     """
-    base = root.resolve(strict=True)
-    target = (base / name).resolve(strict=True)
+    # Not pathlib's: until Python 3.13 it raises a RuntimeError for links in a circle.
+    base = pathlib.Path(os.path.realpath(root, strict=True))
+    target = pathlib.Path(os.path.realpath(base / name, strict=True))
     if not target.is_relative_to(base):
         raise ValueError("leads out of the folder")
     if not stat.S_ISREG(target.stat().st_mode):

@@ -32,6 +32,8 @@ import numpy as np
 
 from mmv_tf import atomic
 from mmv_tf.inference.windows import Windows
+from mmv_tf.regular_files import check_regular, read_regular
+from mmv_tf.safe_json import NUMBER, Count, Name, Positive, check_form, parse_json
 
 FORMAT = 1
 SPANS, HEARD = "spans", "heard"
@@ -40,6 +42,35 @@ _MANIFEST = re.compile(r"manifest-(\d{8})\.json")
 _MAX_MANIFEST_BYTES = 1 << 30  # Ours: a million videos.
 _CHUNK = 1 << 24  # Bytes of a file that are summed up at once.
 _KEPT = 2  # Manifests.
+_FILE = {"name": str, "size": Count, "mtime_ns": int}
+_VIDEO = {
+    **_FILE,
+    "duration": NUMBER,
+    "has_audio": bool,
+    "segment": Name,
+    "first": Count,
+    "count": Count,
+    "captions?": (str, None),
+}
+_FORM = {
+    "generation": Count,
+    "root": str,
+    "model": str,
+    "fingerprint": str,
+    "windows": {
+        "num_frames": Count,
+        "frame_rate": Positive,
+        "size": Count,
+        "square_crop": bool,
+        "step_frames": Count,
+        "sample_rate": Count,
+    },
+    "matrices": {str: Count},
+    "videos": [_VIDEO],
+    "skipped": [{**_FILE, "reason": str}],
+    "segments?": {str: {str: {"bytes": Count, "crc32c": Count}}},
+    "options?": {},
+}
 
 
 class MissingIndex(ValueError):
@@ -123,17 +154,18 @@ class Manifest:
           ValueError: it is damaged or of a later version.
         """
         try:
-            document = json.loads(text)
+            document = parse_json(text)
+            check_form(document, {"crc32c": Count, "index": {"format": Count}})
             body = text.split("\n")[1]
-            whole = document["crc32c"] == google_crc32c.value(body.encode())
-            values = dict(document["index"])
-            version = values.pop("format")
-        except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+        except (ValueError, IndexError) as error:
             raise ValueError("the manifest is damaged") from error
-        if not whole:
+        values = document["index"]
+        if document["crc32c"] != google_crc32c.value(body.encode()):
             raise ValueError("the manifest's sum is wrong")
+        version = values.pop("format")
         if version != FORMAT:
             raise ValueError(f"it has format {version}, this program reads {FORMAT}")
+        check_form(values, _FORM)
         try:
             return cls(
                 **{
@@ -143,8 +175,8 @@ class Manifest:
                     "skipped": tuple(Skipped(**entry) for entry in values["skipped"]),
                 }
             )
-        except (TypeError, KeyError) as error:
-            raise ValueError("the manifest lacks entries") from error
+        except TypeError as error:
+            raise ValueError("the manifest has entries of a later version") from error
 
 
 class Segment:
@@ -175,7 +207,12 @@ class Segment:
     def _read(self, name: str) -> np.ndarray:
         if name not in self._arrays:
             path = self.directory / f"{name}.npy"
-            self._arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
+            check_regular(path)
+            try:
+                self._arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
+            # NumPy evaluates the header: SyntaxError, TypeError, TokenError, OverflowError, ...
+            except Exception as error:
+                raise ValueError(f"{path} is no whole .npy file ({error})") from error
         return self._arrays[name]
 
 
@@ -216,9 +253,7 @@ def open_index(directory: str | os.PathLike[str], before: Index | None = None) -
     warnings = []
     for _, path in sorted(_manifests(directory), reverse=True):
         try:
-            if path.stat().st_size > _MAX_MANIFEST_BYTES:
-                raise ValueError("the manifest is too large")
-            manifest = Manifest.from_json(path.read_text(encoding="utf-8"))
+            manifest = _read_manifest(path)
             segments = {}
             for name, files in manifest.segments.items():
                 if before is not None and before.manifest.segments.get(name) == files:
@@ -299,7 +334,7 @@ class Writer:
         kept = 0
         for number, path in found:
             try:
-                manifest = Manifest.from_json(path.read_text(encoding="utf-8"))
+                manifest = _read_manifest(path)
             except (OSError, ValueError):
                 if number != self._generation:
                     path.unlink(missing_ok=True)
@@ -353,7 +388,7 @@ def sums(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
 def _check(folder: pathlib.Path, files: Mapping[str, Mapping[str, Any]]) -> None:
     for name, expected in files.items():
         path = folder / _plain(name)
-        size = path.stat().st_size
+        size = check_regular(path)
         if size != expected["bytes"]:
             raise ValueError(f"{name} has {size} bytes, not {expected['bytes']}")
         if _crc(path) != expected["crc32c"]:
@@ -381,6 +416,10 @@ def _plain(name: str) -> str:
     if not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
         raise ValueError(f"the manifest names {name!r}")
     return name
+
+
+def _read_manifest(path: pathlib.Path) -> Manifest:
+    return Manifest.from_json(read_regular(path, _MAX_MANIFEST_BYTES).decode())
 
 
 def _manifests(directory: pathlib.Path) -> list[tuple[int, pathlib.Path]]:

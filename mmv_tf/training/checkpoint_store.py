@@ -15,11 +15,18 @@ from collections.abc import Callable, Mapping
 import tensorflow as tf
 
 from mmv_tf import atomic
+from mmv_tf.safe_json import Count, read_json
 
 logger = logging.getLogger(__name__)
 
 FOLDER = "checkpoints"
 _MANIFEST = "checkpoint.json"
+_FORM = {
+    "step": Count,
+    "workers": Count,
+    "metrics": {},
+    "files": {str: {"bytes": Count, "sha256": str}},
+}
 _SHARED = "state"  # what all workers have alike, written by the first
 _READ_BYTES = 1 << 22
 
@@ -97,7 +104,7 @@ class CheckpointStore:
                 value = read_manifest(path)["metrics"].get(self._best_metric)
             except BrokenCheckpointError:
                 continue
-            if value is not None:
+            if isinstance(value, int | float):
                 found.append((value if self._best_is == "most" else -value, path))
         return max(found)[1] if found else None
 
@@ -198,14 +205,9 @@ def read_manifest(path: pathlib.Path) -> dict:
       BrokenCheckpointError: if it isn't one.
     """
     try:
-        manifest = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
+        return read_json(path / _MANIFEST, _FORM)
     except (OSError, ValueError) as error:
-        raise BrokenCheckpointError(f"{_MANIFEST}: {error}") from error
-    if not isinstance(manifest, dict) or not {"step", "workers", "metrics", "files"} <= set(
-        manifest
-    ):
-        raise BrokenCheckpointError(f"{_MANIFEST} lacks entries")
-    return manifest
+        raise BrokenCheckpointError(str(error)) from error
 
 
 def check(path: pathlib.Path) -> dict:

@@ -180,7 +180,8 @@ def test_rows_that_are_not_there(twice):
         video = dataclasses.replace(manifest.videos[0], **changes)
         evil = dataclasses.replace(manifest, videos=(video,))
         newest(twice).write_text(evil.to_json())
-        assert "are not there" in open_index(twice).warnings[0]
+        (warning,) = open_index(twice).warnings
+        assert "are not there" in warning or "videos[0]" in warning
 
 
 def test_old_states_are_removed(tmp_path):

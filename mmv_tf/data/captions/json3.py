@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import pathlib
 from typing import Any
 
 from mmv_tf.data.captions.cue import Cue
 from mmv_tf.data.captions.left_out import UNREADABLE, LeftOut
+from mmv_tf.safe_json import parse_json
 
 
 def parse_json3(path: pathlib.Path, text: str, left_out: LeftOut) -> list[Cue]:
@@ -25,16 +25,10 @@ def parse_json3(path: pathlib.Path, text: str, left_out: LeftOut) -> list[Cue]:
       ValueError: it is not JSON, or has no list of events.
     """
     try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
+        document = parse_json(text)
+    except ValueError as error:
         raise ValueError(
-            f"{path}, line {error.lineno}: not JSON ({error.msg}); expected YouTube's json3 "
-            "captions; download the file again."
-        ) from None
-    except (RecursionError, ValueError) as error:
-        raise ValueError(
-            f"{path}, line 1: JSON that can't be read ({str(error)[:80]}); expected YouTube's "
-            "json3 captions; download the file again."
+            f"{path}: {error}; expected YouTube's json3 captions; download the file again."
         ) from None
     events = document.get("events") if isinstance(document, dict) else None
     if not isinstance(events, list):

@@ -16,7 +16,6 @@ gives rows that are missing.
 
 from __future__ import annotations
 
-import json
 import pathlib
 
 from mmv_tf.data import captions as captions_lib
@@ -30,6 +29,7 @@ from mmv_tf.data.preparation.sources import (
     Source,
     kind_of,
 )
+from mmv_tf.safe_json import check_form, parse_json
 
 _LISTS = {
     "balanced_train_segments.csv": "balanced_train",
@@ -119,10 +119,9 @@ def _class_names(directory: pathlib.Path) -> dict[str, str]:
         directory, ["class_labels_indices.csv", "ontology.json"], "list of classes"
     )
     try:
-        entries = json.loads(captions_lib.read_text(path, _MAX_ONTOLOGY_BYTES))
-        named = {entry["id"]: entry["name"] for entry in entries}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path}: not AudioSet's ontology ({error!r}); download it again."
-        ) from None
+        entries = parse_json(captions_lib.read_text(path, _MAX_ONTOLOGY_BYTES))
+        check_form(entries, [{"id": str, "name": str}])
+    except ValueError as error:
+        raise ValueError(f"{path}: not AudioSet's ontology ({error}); download it again.") from None
+    named = {entry["id"]: entry["name"] for entry in entries}
     return dict(sorted(named.items()))

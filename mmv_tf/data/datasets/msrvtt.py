@@ -11,12 +11,12 @@ caption and video_id. Videos are video123.mp4 in any folder below.
 from __future__ import annotations
 
 import collections
-import json
 import pathlib
 
 from mmv_tf.data import captions as captions_lib
 from mmv_tf.data.datasets import tables
 from mmv_tf.data.preparation.sources import SUFFIXES, VIDEO, Collection, ListedClip, Source
+from mmv_tf.safe_json import check_form, parse_json
 
 _TEST = ("MSRVTT_JSFUSION_test.csv", "msrvtt_test.csv")
 _TRAIN = ("MSRVTT_train.9k.csv",)
@@ -59,8 +59,10 @@ def _sentences(path: pathlib.Path) -> dict[str, list[str]]:
     """All sentences of each video, in the published order."""
     found: dict[str, list[str]] = collections.defaultdict(list)
     try:
-        for entry in json.loads(captions_lib.read_text(path, _MAX_BYTES))["sentences"]:
-            found[entry["video_id"]].append(entry["caption"])
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path}: not MSR-VTT's data ({error!r}); download it again.") from None
+        content = parse_json(captions_lib.read_text(path, _MAX_BYTES))
+        check_form(content, {"sentences": [{"video_id": str, "caption": str}]})
+    except ValueError as error:
+        raise ValueError(f"{path}: not MSR-VTT's data ({error}); download it again.") from None
+    for entry in content["sentences"]:
+        found[entry["video_id"]].append(entry["caption"])
     return found

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import collections
-import json
 import math
 import pathlib
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from mmv_tf.data.preparation.sources import (
     kind_of,
 )
 from mmv_tf.data.text_files import well_formed
+from mmv_tf.safe_json import parse_json
 
 COLUMNS = ("path", "start", "end", "label", "split", "captions", "example_id", "text")
 SUFFIXES = (".csv", ".tsv", ".jsonl")
@@ -151,10 +151,10 @@ def _rows(path: pathlib.Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
+                row = parse_json(line)
+            except ValueError as error:
                 raise ValueError(
-                    f"{path}, line {number}: not JSON ({error.msg}); expected an object a line."
+                    f"{path}, line {number}: {error}; expected an object a line."
                 ) from None
             if not isinstance(row, dict):
                 raise ValueError(f"{path}, line {number}: expected an object with a path.")
