@@ -13,7 +13,9 @@ import keras
 import tensorflow as tf
 
 from mmv_tf.deflation.simplify import fold_norms, speed_up_convolutions
+from mmv_tf.keras_files import load_keras_file
 from mmv_tf.layers.base import with_dtype
+from mmv_tf.metadata import checked_metadata
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
@@ -32,7 +34,7 @@ class ImageEncoder(keras.Model):
     ):
         super().__init__(**with_dtype(kwargs))
         self.network = network
-        self.metadata = dict(metadata or {})
+        self.metadata = checked_metadata(metadata)
         self.built = True
 
     def build(self, input_shape: Any = None) -> None:
@@ -119,7 +121,7 @@ def load_image_model(path: str | os.PathLike[str]) -> ImageEncoder:
         raise ValueError(
             f"{path} is no .keras file, or is cut short; make one with binaries.deflate."
         )
-    model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    model = load_keras_file(path)
     if not isinstance(model, ImageEncoder):
         raise ValueError(f"{path} holds a {type(model).__name__}, not a deflated network.")
     return model

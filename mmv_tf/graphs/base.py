@@ -13,6 +13,7 @@ import tensorflow as tf
 from mmv_tf.graphs.inputs import CHECKS, MODALITIES, checked_inputs
 from mmv_tf.layers import LogMel, ProjectionHead, WordTokenizer
 from mmv_tf.layers.base import with_dtype
+from mmv_tf.metadata import checked_metadata
 
 _SHAPES: dict[str, tuple[int | None, ...]] = {
     "video": (None, None, None, None, 3),
@@ -67,7 +68,7 @@ class EmbeddingGraph(keras.Model):
         self.text = text
         self.tokenizer = tokenizer
         self.log_mel = log_mel
-        self.metadata = dict(metadata or {})
+        self.metadata = checked_metadata(metadata)
         if check_inputs not in CHECKS:
             raise ValueError(f"check_inputs is {check_inputs!r}; use one of {CHECKS}.")
         self.check_inputs = check_inputs

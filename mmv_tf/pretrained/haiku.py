@@ -15,6 +15,7 @@ import numpy as np
 
 from mmv_tf import backbones, graphs
 from mmv_tf.data.writer import file_sha256
+from mmv_tf.keras_files import bounded_by
 from mmv_tf.layers import BatchNorm, Conv3DUnit, InceptionBlock, LogMel, ProjectionHead
 from mmv_tf.pretrained.checks import checked_values, some
 from mmv_tf.pretrained.module_words import words_of_module
@@ -130,7 +131,8 @@ def import_haiku_checkpoint(
     tree = read_arrays(path)
     try:
         root = _check_form(tree)
-        model = create_model(_find_architecture(tree["params"], root))
+        with bounded_by(path):
+            model = create_model(_find_architecture(tree["params"], root))
         entries = list(_model_entries(model, root))
         unused = _check_arrays(tree, entries, root)
         for entry in entries:

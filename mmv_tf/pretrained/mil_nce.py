@@ -17,6 +17,7 @@ import numpy as np
 
 from mmv_tf import backbones, graphs
 from mmv_tf.data.writer import file_sha256
+from mmv_tf.keras_files import bounded_by
 from mmv_tf.layers import Conv3DUnit, InceptionBlock, MilNceTokenizer
 from mmv_tf.pretrained.checks import checked_values, some
 from mmv_tf.pretrained.pickle_reader import forget_pages
@@ -116,15 +117,16 @@ def import_mil_nce_checkpoint(
         raise ValueError(_not_released(name, error)) from error
     # Before a network is made, which takes seconds.
     tokenizer = _make_tokenizer(path, dictionary, arguments["text"]["vocabulary_size"] - 1)
-    model = graphs.Disjoint(
-        video=video,
-        text=backbones.Sentence(**arguments["text"], dtype="float32", name="text"),
-        tokenizer=tokenizer,
-        dim=arguments["dim"],
-        hidden_dim=None,
-        dtype="float32",
-    )
     try:
+        with bounded_by(path):
+            model = graphs.Disjoint(
+                video=video,
+                text=backbones.Sentence(**arguments["text"], dtype="float32", name="text"),
+                tokenizer=tokenizer,
+                dim=arguments["dim"],
+                hidden_dim=None,
+                dtype="float32",
+            )
         entries = list(_model_entries(model))
         unused = _check_names(state, {entry.name for entry in entries})
         for entry in entries:

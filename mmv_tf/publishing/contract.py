@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mmv_tf.metadata import checked_metadata
 from mmv_tf.publishing import checks
 from mmv_tf.publishing.jpeg import MAX_PIXELS
 from mmv_tf.publishing.saved_model import INPUTS
@@ -74,9 +75,10 @@ def make_contract(
                 for key, value in sorted(function.structured_outputs.items())
             },
         }
+    metadata = checked_metadata(metadata)  # which may have been changed since it was loaded
     trained_at = {
         key: metadata[key]
         for key in ("num_frames", "frame_rate", "size", "square_crop")
-        if key in metadata
+        if metadata.get(key) is not None
     }
     return {"version": 1, "trained_at": trained_at, "signatures": described}

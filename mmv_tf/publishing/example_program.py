@@ -24,14 +24,14 @@ print("signatures:", ", ".join(sorted(module.signatures)))
 _PARTS = {
     "video": """
 # A clip: float32 RGB frames [batch, time, height, width, 3] in [0, 1]. Put your own here.
-clip = tf.random.stateless_uniform([1, {num_frames}, {size}, {size}, 3], seed=[0, 0])
+clip = tf.random.stateless_uniform([1, {num_frames!r}, {size!r}, {size!r}, 3], seed=[0, 0])
 video = module.signatures["video"](clip)
 for name, value in video.items():
     print("video", name, value.shape)
 """,
     "audio": """
-# Sound: a mono waveform [batch, samples] in [-1, 1] at {sample_rate} Hz.
-seconds = np.arange({samples}) / {sample_rate}
+# Sound: a mono waveform [batch, samples] in [-1, 1] at {sample_rate!r} Hz.
+seconds = np.arange({samples!r}) / {sample_rate!r}
 waveform = tf.constant(0.5 * np.sin(2 * np.pi * 440 * seconds)[np.newaxis], tf.float32)
 audio = module.signatures["audio"](waveform)
 for name, value in audio.items():
@@ -46,14 +46,14 @@ for name, value in text.items():
 """,
     "image": """
 # Images: float32 RGB [batch, height, width, 3] in [0, 1].
-image = module.signatures["image"](tf.zeros([1, {size}, {size}, 3]))
+image = module.signatures["image"](tf.zeros([1, {size!r}, {size!r}, 3]))
 for name, value in image.items():
     print("image", name, value.shape)
 """,
     "video_jpeg": """
 # A clip as JPEG files, one a frame, of any size: [batch, time].
-black = tf.io.encode_jpeg(tf.zeros([{size}, {size}, 3], tf.uint8))
-jpeg = module.signatures["video_jpeg"](tf.fill([1, {num_frames}], black))
+black = tf.io.encode_jpeg(tf.zeros([{size!r}, {size!r}, 3], tf.uint8))
+jpeg = module.signatures["video_jpeg"](tf.fill([1, {num_frames!r}], black))
 for name, value in jpeg.items():
     print("video_jpeg", name, value.shape)
 """,
@@ -61,8 +61,8 @@ for name, value in jpeg.items():
 
 _RETRIEVAL = """
 # Text-to-video retrieval: cosines in the space that both reach.
-videos = tf.math.l2_normalize(video["{space}"], axis=-1)
-queries = tf.math.l2_normalize(text["{space}"], axis=-1)
+videos = tf.math.l2_normalize(video[{space!r}], axis=-1)
+queries = tf.math.l2_normalize(text[{space!r}], axis=-1)
 print("similarity of sentences and clips:", tf.matmul(queries, videos, transpose_b=True).numpy())
 """
 

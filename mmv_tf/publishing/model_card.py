@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -56,8 +57,8 @@ def write_card(
     Raises:
       ValueError: if a results file isn't one.
     """
-    data = details.data or str(model.metadata.get("data", "")) or _UNSTATED
-    licence = details.licence or str(model.metadata.get("licence", "")) or _UNSTATED
+    data = details.data or _literal(model.metadata.get("data") or "") or _UNSTATED
+    licence = details.licence or _literal(model.metadata.get("licence") or "") or _UNSTATED
     sections = {
         f"# {details.name}": _INTRODUCTION,
         "## Architecture": _architecture(model, options),
@@ -82,6 +83,16 @@ _LIMITS = """- Embeddings say what is alike in the data that the network was tra
 - Clips, images and sounds unlike those of the training data (other frame rates, sample rates,
   sizes) are embedded without a warning, and worse.
 - The results above hold for the protocols they name and the data they were measured on."""
+
+
+def _literal(text: str) -> str:
+    """Text of a file's as one line that Markdown shows as it is, without links, tags or tables."""
+    return re.sub(r"([\\`*_\[\]<#|!&~])", r"\\\1", " ".join(str(text).split()))
+
+
+def _code(text: str) -> str:
+    """A name of a file's in a code span, within a table too."""
+    return f"`{' '.join(str(text).split()).replace('`', '').replace('|', '')}`"
 
 
 def _architecture(model: EmbeddingGraph, options: ExportOptions) -> str:
@@ -115,7 +126,7 @@ def _input_contract(contract: Mapping[str, Any]) -> str:
         if source.get("sample_rate"):
             meaning += f", {source['sample_rate']} Hz"
         outputs = ", ".join(
-            f"`{key}` {['?' if size is None else size for size in shape]}".replace("'", "")
+            f"{_code(key)} {['?' if size is None else size for size in shape]}".replace("'", "")
             for key, shape in signature["outputs"].items()
         )
         rows.append(f"| `{name}` | {meaning} | {outputs} |")
@@ -143,7 +154,7 @@ def _results(paths: Sequence[str | os.PathLike[str]]) -> Iterator[str]:
             ) from error
         metrics = {key: value for key, value in results.items() if key not in _NOT_METRICS}
         for metric, value in _numbers(metrics):
-            yield f"| `{name}` | {metric} | {value:.6g} |"
+            yield f"| {_code(name)} | {_literal(metric)} | {value:.6g} |"
 
 
 def _numbers(value: Any, path: str = "") -> Iterator[tuple[str, float]]:

@@ -86,7 +86,7 @@ class Servable:
         path = self.path / CONTRACT_FILE
         if not path.is_file():
             return {"trained_at": {}, "signatures": {}}
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path, CONTRACT_FORM, MAX_CONTRACT_BYTES)
 
     def run(self, signature: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
         """Calls a signature; may be done from several threads."""

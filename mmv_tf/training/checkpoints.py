@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import zipfile
 from typing import Any
 
 import keras
@@ -17,22 +16,13 @@ import tensorflow as tf
 from mmv_tf import atomic
 from mmv_tf.configuration import differences, read_json, write_json
 from mmv_tf.graphs.precision import in_precision
+from mmv_tf.keras_files import load_keras_file
 from mmv_tf.training import checkpoint_store
 from mmv_tf.training.checkpoint_store import CheckpointStore
 
 NETWORK_FILE = "network.keras"  # architecture and vocabulary, written when the run starts
 MODEL_FILE = "model.keras"  # the trained network, written when the run ends
 CONFIG_FILE = "config.json"
-
-# What Keras, h5py and zipfile raise on files that are damaged or none of theirs.
-_DAMAGED = (
-    ValueError,
-    OSError,
-    KeyError,
-    TypeError,
-    RuntimeError,  # NotImplementedError too: a compression that a flipped bit asks for
-    zipfile.BadZipFile,
-)
 
 # Settings that don't change what is learnt; a run goes on when they are others.
 _MAY_CHANGE = (
@@ -96,11 +86,7 @@ def _read_model(path: pathlib.Path) -> keras.Model:
         return model
     if not path.exists():
         raise ValueError(f"There is no network at {path}.")
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except _DAMAGED as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise ValueError(f"{path} is not a network saved by mmv_tf: {reason[0]}") from error
+    return load_keras_file(path)
 
 
 def _untrained(directory: pathlib.Path) -> keras.Model:

@@ -59,7 +59,7 @@ def test_damage(directory):
     lists.write_text("a, 0, 10\n")
     with pytest.raises(ValueError, match="line 1: got 'a, 0, 10'; expected an id"):
         read_data_set("audioset", directory)
-    (directory / "ontology.json").write_text("{}")
+    (directory / "ontology.json").write_text("[]")
     lists.write_text(ROWS)
     with pytest.raises(ValueError, match="is not in the class list"):
         read_data_set("audioset", directory)
