@@ -9,19 +9,24 @@ where the published archive has it inside the data's folder), and which of the o
 from __future__ import annotations
 
 import csv
+import itertools
+import math
 import pathlib
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from mmv_tf.data.datasets.audioset import trimmed_names
 from mmv_tf.data.file_names import printable_name
 from mmv_tf.data.suffixes import IMAGE, SOUND, SUFFIXES
 from mmv_tf.evaluation.listing import TEST, TRAIN, Item, Listing, class_index
+from mmv_tf.regular_files import read_regular
 
 VOC_CLASSES = tuple(
     """aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike
     person pottedplant sheep sofa train tvmonitor""".split()
 )
+_DIGITS = 12  # ours, more than any index has
 _MAX_LIST_BYTES = 1 << 30
 
 
@@ -66,7 +71,11 @@ def read_ucf101(data: pathlib.Path, lists: pathlib.Path | None, split: str) -> L
     Clips v_CLASS_gNN_cMM of one gNN come from one film.
     """
     lists = _default(lists, data, "ucfTrainTestlist")
-    names = [_fields(line, 2, lists / "classInd.txt") for line in _lines(lists / "classInd.txt")]
+    table = lists / "classInd.txt"
+    names = [_fields(line, 2, table) for line in _lines(table)]
+    wrong = next((number for number, _ in names if not number.isdecimal()), None)
+    if wrong is not None:
+        raise ValueError(f"{table}: expected the number of a class, got {wrong!r}.")
     classes = tuple(name for _, name in sorted(names, key=lambda pair: int(pair[0])))
     items = []
     for use, file in ((TRAIN, f"trainlist{int(split):02d}"), (TEST, f"testlist{int(split):02d}")):
@@ -193,32 +202,39 @@ def read_audioset(data: pathlib.Path, lists: pathlib.Path | None, split: str) ->
     """
     lists = _default(lists, data, ".")
     names = _table(lists / "class_labels_indices.csv", "index", "mid", "display_name")
-    by_mid = {row["mid"]: int(row["index"]) for row in names}
-    classes = tuple(row["display_name"] for row in sorted(names, key=lambda row: int(row["index"])))
+    names.sort(key=lambda row: row["index"].zfill(_DIGITS))
+    for index, row in enumerate(names):
+        if row["index"] != str(index):
+            raise ValueError(
+                f"{lists / 'class_labels_indices.csv'}: expected the indices 0 to "
+                f"{len(names) - 1}, got {row['index'][:20]!r}."
+            )
+    by_mid = {row["mid"]: index for index, row in enumerate(names)}
+    classes = tuple(row["display_name"] for row in names)
     items = []
     for use, name in ((TRAIN, split), (TEST, "eval")):
         path = lists / f"{name}_segments.csv"
-        for row in csv.reader(_lines(path), skipinitialspace=True):
-            if row[0].startswith("#"):
+        for cells in _cells(csv.reader(_lines(path), skipinitialspace=True), path):
+            if cells[0].startswith("#"):
                 continue
-            if len(row) != 4:
-                raise ValueError(f"{path}: {row[0]} has {len(row)} fields, expected 4.")
-            mids = row[3].split(",")
+            if len(cells) != 4:
+                raise ValueError(f"{path}: {cells[0]} has {len(cells)} fields, expected 4.")
+            mids = cells[3].split(",")
             unknown = [mid for mid in mids if mid not in by_mid]
             if unknown:
-                raise ValueError(f"{path}: {row[0]}: unknown class {unknown[0]!r}.")
+                raise ValueError(f"{path}: {cells[0]}: unknown class {unknown[0]!r}.")
             labels = tuple(sorted(by_mid[mid] for mid in mids))
-            start, end = (_seconds(cell, path) for cell in row[1:3])
+            start, end = (_seconds(cell, path) for cell in cells[1:3])
             items.append(
                 Item(
-                    row[0],
-                    row[0],
+                    cells[0],
+                    cells[0],
                     use,
                     labels,
-                    group=row[0],
+                    group=cells[0],
                     start=start,
                     end=end,
-                    other_files=(f"Y{row[0]}", *trimmed_names(row[0], start, end)),
+                    other_files=(f"Y{cells[0]}", *trimmed_names(cells[0], start, end)),
                     may_be_trimmed=True,
                 )
             )
@@ -291,12 +307,11 @@ def _default(lists: pathlib.Path | None, data: pathlib.Path, *names: str) -> pat
 
 def _lines(path: pathlib.Path) -> list[str]:
     """Lines that hold something, with their ends, which a quoted field may hold too."""
-    if not path.is_file():
+    if not path.exists():
         raise ValueError(f"There is no list at {path}.")
-    if path.stat().st_size > _MAX_LIST_BYTES:
-        raise ValueError(f"{path} has {path.stat().st_size} bytes; that is no list.")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_regular(path, _MAX_LIST_BYTES).decode("utf-8-sig")
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no UTF-8 text ({error.reason}).") from error
     # Not str.splitlines, which also splits at characters that sentences hold, U+2028 say.
@@ -317,26 +332,37 @@ def _fields(line: str, count: int, path: pathlib.Path) -> list[str]:
 
 def _table(path: pathlib.Path, *columns: str) -> list[dict[str, str]]:
     """Rows of a CSV file that has at least these columns, each filled."""
-    rows = csv.DictReader(_lines(path))
-    missing = [name for name in columns if name not in (rows.fieldnames or ())]
+    rows = _cells(csv.reader(_lines(path)), path)
+    header = next(rows, [])
+    missing = [name for name in columns if name not in header]
     if missing:
-        raise ValueError(
-            f"{path} has no column {missing[0]!r}; it has {', '.join(rows.fieldnames or ())}."
-        )
+        raise ValueError(f"{path} has no column {missing[0]!r}; it has {', '.join(header)}.")
     found = []
-    for row in rows:
+    for number, cells in enumerate(rows, start=2):
+        row = dict(itertools.zip_longest(header, cells[: len(header)]))
         empty = [name for name in columns if not (row[name] or "").strip()]
         if empty:
-            raise ValueError(f"{path}: line {rows.line_num} has no {empty[0]!r}.")
+            raise ValueError(f"{path}: line {number} has no {empty[0]!r}.")
         found.append({name: (row[name] or "").strip() for name in columns})
     return found
 
 
+def _cells(reader: Any, path: pathlib.Path) -> Iterator[list[str]]:
+    """The rows of a `csv.reader`, whose errors name the file."""
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num}: {error}; correct that line.") from None
+
+
 def _seconds(text: str, path: pathlib.Path) -> float:
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
-        raise ValueError(f"{path}: {text!r} is no number of seconds.") from None
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise ValueError(f"{path}: {text!r} is no number of seconds.")
+    return seconds
 
 
 def _files(directory: pathlib.Path, suffixes: tuple[str, ...]) -> Iterator[pathlib.Path]:

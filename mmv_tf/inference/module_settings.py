@@ -10,10 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmv_tf.inference.network import AUDIO, Settings
-from mmv_tf.publishing import CONTRACT_FILE
-from mmv_tf.safe_json import read_json
-
-_MAX_CONTRACT_BYTES = 1 << 20  # ours
+from mmv_tf.publishing import read_contract
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,21 +54,11 @@ def contract_settings(folder: pathlib.Path) -> Settings | None:
     Raises:
       ValueError: the contract is damaged.
     """
-    path = folder / CONTRACT_FILE
-    if not path.is_file():
+    contract = read_contract(folder)
+    if contract is None:
         return None
-    try:
-        contract = read_json(path, max_bytes=_MAX_CONTRACT_BYTES)
-        told: dict[str, Any] = dict(contract["trained_at"])
-        if AUDIO in contract["signatures"]:
-            told["sample_rate"] = contract["signatures"][AUDIO]["input"].get("sample_rate")
-        names = [field.name for field in dataclasses.fields(Settings)]
-        told = {name: told[name] for name in names if told.get(name) is not None}
-        for name, value in told.items():
-            if not isinstance(value, int | float) or value < 0:
-                raise ValueError(f"{name} is {value!r}")
-        return Settings(**told)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{path} is no input contract ({error}); export the network again."
-        ) from error
+    told: dict[str, Any] = dict(contract["trained_at"])
+    if AUDIO in contract["signatures"]:
+        told["sample_rate"] = contract["signatures"][AUDIO]["input"].get("sample_rate")
+    names = [field.name for field in dataclasses.fields(Settings)]
+    return Settings(**{name: told[name] for name in names if told.get(name) is not None})

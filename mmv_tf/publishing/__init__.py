@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from mmv_tf.publishing.checksums import verify_checksums as verify_checksums
 from mmv_tf.publishing.contract import CONTRACT_FILE as CONTRACT_FILE
+from mmv_tf.publishing.contract import read_contract as read_contract
 from mmv_tf.publishing.export import export as export
 from mmv_tf.publishing.model_card import CardDetails as CardDetails
 from mmv_tf.publishing.options import ExportOptions as ExportOptions

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import pathlib
 from typing import Any
 
 from mmv_tf.metadata import checked_metadata
 from mmv_tf.publishing import checks
 from mmv_tf.publishing.jpeg import MAX_PIXELS
 from mmv_tf.publishing.saved_model import INPUTS
+from mmv_tf.regular_files import read_regular
+from mmv_tf.safe_json import NUMBER, Count, Positive, check_form, parse_json
 
 # Within the SavedModel, where TensorFlow Serving too looks for files beside the graph.
 CONTRACT_FILE = "assets.extra/input_contract.json"
@@ -28,6 +31,48 @@ _MEANING = {
     "text": "whole sentences [B]",
     "video_jpeg": "JPEG files [B, T], one a frame",
 }
+
+
+_MAX_BYTES = 1 << 20  # ours; a contract has some 3 kB
+_FORM = {
+    "trained_at": {
+        "num_frames?": (Count, None),
+        "frame_rate?": (Positive, None),
+        "size?": (Count, None),
+        "square_crop?": (bool, None),
+    },
+    "signatures": {
+        str: {
+            "input": {
+                "name?": str,
+                "least_shape?": [Count],
+                **dict.fromkeys(("minimum?", "maximum?"), (*NUMBER, None)),
+                **dict.fromkeys(("least_bytes?", "most_bytes?", "element_bytes?"), (Count, None)),
+                **dict.fromkeys(("most_pixels?", "sample_rate?"), (Count, None)),
+                **dict.fromkeys(("encoding?", "example?"), (str, None)),
+            },
+        }
+    },
+}
+
+
+def read_contract(folder: pathlib.Path) -> dict[str, Any] | None:
+    """Reads the contract of an exported network; None if its folder has none.
+
+    Raises:
+      ValueError: it is damaged.
+    """
+    path = folder / CONTRACT_FILE
+    if not path.exists():
+        return None
+    try:
+        contract = parse_json(read_regular(path, _MAX_BYTES))
+        check_form(contract, _FORM)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is no input contract ({error}); export the network again.") from (
+            error
+        )
+    return contract
 
 
 def make_contract(

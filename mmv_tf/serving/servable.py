@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import pathlib
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from mmv_tf.publishing import CONTRACT_FILE, WARMUP_FILE, read_warmup
+from mmv_tf.publishing import WARMUP_FILE, read_contract, read_warmup
 
 Arrays = dict[str, np.ndarray]
 
@@ -83,10 +82,7 @@ class Servable:
         }
 
     def _read_contract(self) -> dict[str, Any]:
-        path = self.path / CONTRACT_FILE
-        if not path.is_file():
-            return {"trained_at": {}, "signatures": {}}
-        return read_json(path, CONTRACT_FORM, MAX_CONTRACT_BYTES)
+        return read_contract(self.path) or {"trained_at": {}, "signatures": {}}
 
     def run(self, signature: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
         """Calls a signature; may be done from several threads."""
