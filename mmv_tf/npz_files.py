@@ -31,14 +31,17 @@ def read_npz(
       OSError: it is not there or can't be read.
     """
     room = _MAX_EXPANSION * check_regular(path) + _FREE_BYTES
+    with open(path, "rb"):
+        pass  # What the system refuses is no damage.
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(member.file_size for member in archive.infolist()) > room:
                 raise ValueError(f"it unpacks to over {_MAX_EXPANSION} times its size")
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in (file.files if names is None else names)}
-    except OSError:
-        raise
-    # zipfile and NumPy raise what they meet: struct.error, zlib.error, NotImplementedError, ...
+            arrays = {name: file[name] for name in (file.files if names is None else names)}
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise ValueError("it holds something else than arrays")
+        return arrays
+    # zipfile and NumPy raise what they meet: OSError, zlib.error, NotImplementedError, ...
     except Exception as error:
         raise ValueError(f"{os.fspath(path)}: is no whole .npz file ({error})") from error

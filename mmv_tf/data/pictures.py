@@ -42,7 +42,7 @@ _LYING = (5, 6, 7, 8)  # orientations that swap height and width
 # What Pillow's decoders raise for damaged files.
 _DAMAGE = (
     *(OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, struct.error),
-    *(AttributeError, OverflowError, ZeroDivisionError, MemoryError),
+    *(AttributeError, OverflowError, ZeroDivisionError, MemoryError, RuntimeError),
 )
 
 

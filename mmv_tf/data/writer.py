@@ -354,7 +354,15 @@ _MANIFEST_FORM = {
     },
     "settings": {"caption_window_seconds?": (*NUMBER, None)},
     "sources?": [
-        {"media_id": str, "status": str, "reason": str, "seconds": NUMBER, "clips": Count}
+        {
+            "media_id": str,
+            "status": str,
+            "reason": str,
+            "seconds": NUMBER,
+            "clips": Count,
+            "left_out?": {str: Count},
+            "first_left_out?": {str: str},
+        }
     ],
     "blocks?": [{"start?": NUMBER}],
     "dropped?": {str: Count},

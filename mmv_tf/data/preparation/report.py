@@ -84,7 +84,7 @@ def format_report(manifest: dict[str, Any], all_rows: bool = False) -> str:
         size = sum(shard["bytes"] for shard in split["shards"])
         parts = (
             _counted(split["num_examples"], "clip"),
-            _counted(split["num_captions"], "caption"),
+            _counted(split.get("num_captions", 0), "caption"),
             _counted(len(split["shards"]), "shard"),
         )
         lines.append(f"{name}: {', '.join(parts)}, {size / 1e6:.1f} MB")
