@@ -33,7 +33,7 @@ _ROOM_FACTOR, _ROOM_BYTES = 4, 64 << 20
 # Ours: the largest of MMV's networks has 1,200.
 _MAX_VARIABLES = 20_000
 # Ours: an array has a few groups above it.
-_MAX_ENTRIES = 10 * _MAX_VARIABLES
+_MAX_ENTRIES = 5 * _MAX_VARIABLES
 _MEGABYTE = 1e6
 
 
@@ -124,18 +124,21 @@ def _check_archive(path: str | os.PathLike[str]) -> None:
 def _check_weights(file: h5py.File, size: int) -> None:
     """Refuses arrays that are not in the file: in other files, or of declared sizes alone."""
     total = entries = 0
-    groups = [file]
+    groups, seen = [file], {file}
     while groups:
         group = groups.pop()
         for name in group:
             entries += 1
-            if entries > _MAX_ENTRIES:  # Groups may hold themselves.
+            if entries > _MAX_ENTRIES:
                 raise ValueError(f"its weights are in more than {_MAX_ENTRIES} groups and arrays")
             link = group.get(name, getlink=True)
             if not isinstance(link, h5py.HardLink):
                 raise ValueError(f"its weights {name} are a link to elsewhere")
             item = group[name]
             if isinstance(item, h5py.Group):
+                if item in seen:
+                    raise ValueError(f"its weights {name} hold themselves")
+                seen.add(item)
                 groups.append(item)
                 continue
             if item.external or item.is_virtual:

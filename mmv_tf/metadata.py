@@ -24,7 +24,13 @@ _FORM = {
     **dict.fromkeys(("data?", "licence?", "source?", "file?", "sha256?"), (str, None)),
 }
 # Ours: far above what any network was trained at, and far below what fills a memory.
-_MOST = {"num_frames": 4096, "size": 4096, "max_words": 100_000}
+_RANGES = {
+    "num_frames": (1, 4096),
+    "size": (1, 4096),
+    "max_words": (1, 100_000),
+    "frame_rate": (0.01, 1000),
+}
+_MAX_CLIP_PIXELS = 1 << 27
 _MAX_CHARACTERS = 1 << 20
 
 
@@ -41,9 +47,14 @@ def checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
         if len(json.dumps(values)) > _MAX_CHARACTERS:
             raise ValueError(f"has more than {_MAX_CHARACTERS} characters")
         check_form(values, _FORM)
-        for name, most in _MOST.items():
-            if name in values and values[name] is not None and not 1 <= values[name] <= most:
-                raise ValueError(f"{name} is {values[name]}; expected 1 to {most}")
+        for name, (least, most) in _RANGES.items():
+            if values.get(name) is not None and not least <= values[name] <= most:
+                raise ValueError(f"{name} is {values[name]}; expected {least} to {most}")
+        if (values.get("num_frames") or 1) * (values.get("size") or 1) ** 2 > _MAX_CLIP_PIXELS:
+            raise ValueError(
+                f"num_frames x size x size is more than {_MAX_CLIP_PIXELS}: {values['num_frames']} "
+                f"frames of {values['size']} pixels a side"
+            )
     except (TypeError, ValueError) as error:
         raise ValueError(f"the network's metadata can't be used: {error}") from None
     return values

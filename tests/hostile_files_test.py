@@ -36,7 +36,7 @@ from tests import mutations, small_world
 from tests.pretrained import checkpoints, mil_nce_checkpoints
 
 FEW, MANY = 20, 1000
-FEW_NETWORKS = 8  # each is built, which takes half a second
+FEW_NETWORKS = 5  # each is built, which takes a second
 
 
 @pytest.fixture(scope="module")

@@ -2,23 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Features on disk, in parts that are each whole: work that is interrupted goes on from them.
 
-A store is a folder with `description.json` (what computed the features) and part-00000-SUM.npz,
-part-00001-SUM.npz, ... or the same in Parquet; SUM is the beginning of the file's SHA-256. A part
-holds "id" [n] (strings), "version" [n] (of the media: size and time of change) and for each feature
-"NAME" [windows of all n, dim] with "windows" [n], how many rows each item has. A part that is not
-what was written is removed with a warning, and its items are computed again.
+A store is a folder with `description.json` (what computed the features) and part-00000.npz,
+part-00001.npz, ... or the same in Parquet. A part holds "id" [n] (strings), "version" [n] (of the
+media: size and time of change) and for each feature "NAME" [windows of all n, dim] with "windows"
+[n], how many rows each item has. `sums.json` holds each part's SHA-256: a part that is not what was
+written is removed with a warning, and its items are computed again.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import logging
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -26,12 +24,13 @@ from mmv_tf import atomic
 from mmv_tf.data.writer import file_sha256
 from mmv_tf.npz_files import read_npz
 from mmv_tf.regular_files import check_regular, read_regular
+from mmv_tf.safe_json import read_json
 
 logger = logging.getLogger(__name__)
 
 FORMATS = ("npz", "parquet")
-_PART = re.compile(r"part-(\d{5,})(?:-([0-9a-f]{16}))?")
-_SUM_DIGITS = 16  # ours: 64 bits, of which damage never hits the right ones
+SUMS = "sums.json"
+_PART = re.compile(r"part-(\d{5,})")
 _MAX_DESCRIPTION_BYTES = 1 << 20  # ours; a description has some 2 kB
 DESCRIPTION = "description.json"
 _OWN = ("id", "version", "windows")
@@ -76,6 +75,7 @@ class FeatureStore:
         self._describe({**description, "format": file_format})
         # id -> (version, part, place in it)
         self._known: dict[str, tuple[str, pathlib.Path, int]] = {}
+        self._sums = self._read_sums()
         self._next = 0
         for part in sorted(directory.glob(f"part-*.{file_format}")):
             match = _PART.fullmatch(part.stem)
@@ -83,7 +83,7 @@ class FeatureStore:
                 continue
             self._next = int(match[1]) + 1
             try:
-                found = self._checked_part(part, match[2])
+                found = self._checked_part(part)
             except (OSError, ValueError) as error:
                 logger.warning("%s can't be read (%s); its items are done again.", part, error)
                 _remove(part)
@@ -137,17 +137,15 @@ class FeatureStore:
         }
         for name in names:
             arrays[name] = np.concatenate([found[name] for _, _, found in self._waiting])
-        # In memory, as its name holds its sum: some tens of megabytes.
-        file = io.BytesIO()
-        if self._format == "npz":
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        else:
-            _write_parquet(file, arrays)
-        data = file.getvalue()
-        digest = hashlib.sha256(data).hexdigest()[:_SUM_DIGITS]
-        part = self.directory / f"part-{self._next:05d}-{digest}.{self._format}"
+        part = self.directory / f"part-{self._next:05d}.{self._format}"
         with atomic.replacing(part) as temporary:
-            temporary.write_bytes(data)
+            if self._format == "npz":
+                np.savez(temporary, **arrays)  # type: ignore[arg-type]
+            else:
+                _write_parquet(temporary, arrays)
+            self._sums[part.name] = file_sha256(temporary)
+        # A program that is killed here leaves a part without a sum, whose form is checked.
+        atomic.write_text(json.dumps(self._sums, indent=1) + "\n", self.directory / SUMS)
         for place, (name, version, _) in enumerate(self._waiting):
             self._known[name] = (version, part, place)
         self._next += 1
@@ -173,21 +171,28 @@ class FeatureStore:
                 result[index] = found[name][ends[place] - found["windows"][place] : ends[place]]
         return result
 
-    def _checked_part(self, part: pathlib.Path, digest: str | None) -> dict[str, np.ndarray]:
-        """Whose features a part holds.
+    def _read_sums(self) -> dict[str, str]:
+        path = self.directory / SUMS
+        try:
+            return read_json(path, {str: str})
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            logger.warning("%s; the parts' form alone is checked.", error)
+            return {}
 
-        Args:
-          part: the file.
-          digest: from its name; None for a part of an earlier version, whose form alone is checked.
+    def _checked_part(self, part: pathlib.Path) -> dict[str, np.ndarray]:
+        """Whose features a part holds; of a part without a sum the form alone is checked.
 
         Raises:
           ValueError: it is not what was written.
           OSError: it can't be read.
         """
         check_regular(part)
-        if digest is not None and not file_sha256(part).startswith(digest):
+        summed = part.name in self._sums
+        if summed and file_sha256(part) != self._sums[part.name]:
             raise ValueError("it is not what was written")
-        found = self._read_part(part, _OWN if digest is not None else None)
+        found = self._read_part(part, _OWN if summed else None)
         windows = found["windows"]
         features = [values for name, values in found.items() if name not in _OWN]
         if not (
@@ -222,7 +227,7 @@ def _pyarrow() -> Any:
     return pyarrow
 
 
-def _write_parquet(file: IO[bytes], arrays: Mapping[str, np.ndarray]) -> None:
+def _write_parquet(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
     """A row a window: "id", "version", "window" and each feature as a list of fixed length."""
     pyarrow = _pyarrow()
     windows = arrays["windows"]
@@ -235,7 +240,7 @@ def _write_parquet(file: IO[bytes], arrays: Mapping[str, np.ndarray]) -> None:
         if name not in _OWN:
             flat = pyarrow.array(np.ascontiguousarray(values, np.float32).reshape(-1))
             columns[name] = pyarrow.FixedSizeListArray.from_arrays(flat, values.shape[1])
-    pyarrow.parquet.write_table(pyarrow.table(columns), file)
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
 
 
 def _read_parquet(path: pathlib.Path, names: Sequence[str] | None) -> dict[str, np.ndarray]:

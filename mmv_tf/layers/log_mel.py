@@ -17,6 +17,7 @@ import tensorflow as tf
 from mmv_tf.layers.arguments import check_sizes
 from mmv_tf.layers.base import Layer
 
+_MOST = 1_000_000  # ours: no microphone has such a rate
 _COMPRESSIONS = ("log1p_10000", "log_1e-6")
 
 
@@ -81,7 +82,11 @@ class LogMel(Layer):
                 f"The mel edges {lower_hz}-{upper_hz} Hz must rise and stay below half the sample "
                 f"rate of {sample_rate} Hz."
             )
-        check_sizes(sample_rate=sample_rate, window=window, step=step, mel_bins=mel_bins)
+        sizes = dict(sample_rate=sample_rate, window=window, step=step, mel_bins=mel_bins)
+        check_sizes(**sizes)
+        for name, size in sizes.items():
+            if size > _MOST:
+                raise ValueError(f"{name} is {size}; at most {_MOST} is taken.")
         self.sample_rate = sample_rate
         self.window = window
         self.step = step

@@ -13,6 +13,8 @@ import tensorflow as tf
 from mmv_tf import publishing
 from mmv_tf.publishing import CardDetails, ExportOptions
 from mmv_tf.publishing.checksums import write_checksums
+from mmv_tf.publishing.contract import make_contract
+from mmv_tf.publishing.model_card import write_card
 
 
 def test_the_folder_is_ready_to_publish_and_to_serve(published, tmp_path):
@@ -100,3 +102,18 @@ def test_versions_stand_side_by_side_and_wrong_ones_are_refused(tiny_model, tmp_
                 tiny_model, tmp_path / "served", options=options, **{"version": 9, **arguments}
             )
     assert {p.name for p in (tmp_path / "served").iterdir()} == {"1", "2", "models.config"}
+
+
+def test_what_a_file_says_is_quoted(tiny_model, tmp_path):
+    tiny_model.metadata["licence"] = "[x](javascript:y) <script>z</script>\n\n# Free | `a`"
+    evaluation = {"protocol": {"name": "p`|<b>"}, "<img src=x>|": 1.0}
+    (tmp_path / "results.json").write_text(json.dumps(evaluation))
+    contract = make_contract({}, tiny_model.metadata, None, 32)
+    details = CardDetails(results=[tmp_path / "results.json"])
+    card = write_card(tiny_model, contract, ExportOptions(), details)
+    assert r"\[x\](javascript:y) \<script>z\</script> \# Free \| \`a\`" in card
+    assert r"| `p<b>` | \<img src=x>\| | 1 |" in card
+    for wrong in ("32]); import os; ([1", 3.5, -1):
+        tiny_model.metadata["size"] = wrong
+        with pytest.raises(ValueError, match="size is"):
+            make_contract({}, tiny_model.metadata, None, 32)

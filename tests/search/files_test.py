@@ -44,6 +44,14 @@ def test_no_other_files_than_regular_ones(tmp_path):
     assert (found, refused) == ([], {"pipe.mp4": "is no regular file"})
 
 
+def test_links_in_a_circle(tmp_path):
+    (tmp_path / "a.mp4").symlink_to("b.mp4")
+    (tmp_path / "b.mp4").symlink_to("a.mp4")
+    found, refused = names(tmp_path)
+    assert found == [] and set(refused) == {"a.mp4", "b.mp4"}
+    assert "symbolic links" in refused["a.mp4"]
+
+
 @pytest.mark.parametrize("name", ["../secret", "a/../../secret", "/etc/passwd", "..", "."])
 def test_nothing_outside_is_inside(tmp_path, name):
     root = tmp_path / "root"
