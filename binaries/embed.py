@@ -38,6 +38,7 @@ from mmv_tf.evaluation.views import read_all
 from mmv_tf.inference import Settings
 from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.progress import Progress
+from mmv_tf.regular_files import check_regular
 
 define_network_flags(image_model=True)
 _VIDEOS = flags.DEFINE_string("videos", None, "A folder of videos, or one video.")
@@ -188,6 +189,7 @@ def _sentences(path: pathlib.Path) -> list[str]:
     """The distinct lines that hold something, in order."""
     try:
         # Not str.splitlines, which also splits at characters that sentences hold, U+2028 say.
+        check_regular(path)
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no UTF-8 text ({error.reason}).") from error

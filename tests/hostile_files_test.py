@@ -28,6 +28,8 @@ from mmv_tf.data.preparation.report import format_report
 from mmv_tf.evaluation import published_lists, results
 from mmv_tf.evaluation.feature_store import FeatureStore
 from mmv_tf.inference.loading import open_model
+from mmv_tf.keras_files import load_keras_file
+from mmv_tf.npz_files import read_npz
 from mmv_tf.pretrained.pickle_reader import read_arrays
 from mmv_tf.pretrained.torch_reader import read_state_dict
 from mmv_tf.publishing.contract import CONTRACT_FILE, read_contract
@@ -359,9 +361,17 @@ def test_no_file_waits_for_a_pipe(tmp_path, seeds):
     os.mkfifo(shard)
     with pytest.raises(ValueError, match=r"tfrecord: Is a pipe; expected a file"):
         writer.check_shards(folder, writer.read_manifest(folder))
-    for name, read in {
-        "a.keras": read_network, "a.vtt": captions.read_caption_file, "a.csv": read_listing
-    }.items():  # fmt: skip
+    readers = {
+        "a.keras": load_keras_file,
+        "a.pkl": read_arrays,
+        "a.pth": read_state_dict,
+        "a.png": picture_size,
+        "a.vtt": captions.read_caption_file,
+        "a.csv": read_listing,
+        "a.npz": read_npz,
+        "manifest-00000001.json": lambda path: store.open_index(path.parent),
+    }
+    for name, read in readers.items():
         os.mkfifo(tmp_path / name)
         with mutations.survived(name) as said:
             read(pathlib.Path(tmp_path / name))

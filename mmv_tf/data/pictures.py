@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mmv_tf.data.media_limits import MAX_PIXELS, MediaError, check_aspect
+from mmv_tf.regular_files import check_regular
 
 # A file, or what is in one.
 Source: TypeAlias = str | pathlib.Path | bytes
@@ -168,6 +169,8 @@ def _open(source: Source, name: str) -> Iterator[Image.Image]:
         # Of sizes, whose limit is ours, and of damaged EXIF data.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         try:
+            if not isinstance(source, bytes):
+                check_regular(source)
             file = io.BytesIO(source) if isinstance(source, bytes) else source
             picture = Image.open(file, formats=_formats())
         except FileNotFoundError as error:

@@ -16,6 +16,7 @@ import numpy as np
 from mmv_tf.pretrained import pickle_names
 from mmv_tf.pretrained.pickle_machine import MAX_STEPS, Machine
 from mmv_tf.pretrained.pickle_names import Dialect, RefusedError
+from mmv_tf.regular_files import check_regular
 
 _ARRAYS = Dialect({**pickle_names.ARRAYS, **pickle_names.FLAVOURS}, "plain dicts of arrays")
 
@@ -72,9 +73,9 @@ def map_file(path: str | os.PathLike[str], holds: str) -> mmap.mmap:
       RefusedError: it is empty; the message says what it should hold.
       OSError: it can't be read.
     """
+    if check_regular(path) == 0:
+        raise RefusedError(f"{os.fspath(path)} is empty; expected {holds}.")
     with open(path, "rb") as file:
-        if os.fstat(file.fileno()).st_size == 0:
-            raise RefusedError(f"{os.fspath(path)} is empty; expected {holds}.")
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 

@@ -31,6 +31,7 @@ from mmv_tf.pretrained import pickle_names
 from mmv_tf.pretrained.pickle_machine import Machine
 from mmv_tf.pretrained.pickle_names import Budget, Dialect, RefusedError, describe, short
 from mmv_tf.pretrained.pickle_reader import explained, map_file
+from mmv_tf.regular_files import check_regular
 
 _HOLDS = "state dicts of torch"
 _MAGIC = 0x1950A86A20F9469CFC6C
@@ -51,6 +52,7 @@ def is_torch_file(path: str | os.PathLike[str]) -> bool:
     Raises:
       OSError: the file can't be read.
     """
+    check_regular(path)
     with open(path, "rb") as file:
         start = file.read(64)
     magic = _MAGIC.to_bytes(10, "little")

@@ -15,6 +15,7 @@ from mmv_tf.pretrained import pickle_names
 from mmv_tf.pretrained.pickle_machine import Machine
 from mmv_tf.pretrained.pickle_names import Dialect, RefusedError, describe
 from mmv_tf.pretrained.pickle_reader import explained
+from mmv_tf.regular_files import check_regular
 
 _WORDS = Dialect(pickle_names.WORDS, "words", largest_character="\U0010ffff")
 # Of Unicode.
@@ -35,7 +36,7 @@ def read_words(path: str | os.PathLike[str]) -> list[str]:
       OSError: the file can't be read.
     """
     name = os.fspath(path)
-    size = os.path.getsize(name)
+    size = check_regular(name)
     if not 0 < size <= _MAX_BYTES:
         raise ValueError(
             f"{name} has {size} bytes; expected a list of words of up to {_MAX_BYTES}."

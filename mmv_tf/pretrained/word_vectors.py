@@ -14,6 +14,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from mmv_tf.regular_files import check_regular
+
 # Ours: more than any published table has.
 _MAX_DIM = 10_000
 _MAX_WORD_BYTES = 4_096
@@ -104,7 +106,7 @@ def open_word_vectors(
       OSError: the file can't be read.
     """
     name = os.fspath(path)
-    size = os.path.getsize(name)
+    size = check_regular(name)
     if size == 0:
         raise ValueError(f"{name} is empty; expected word vectors.")
     with contextlib.ExitStack() as stack:
@@ -154,6 +156,7 @@ def _npy_blocks(name: str, limit: int | None) -> WordVectors:
         raise ValueError(
             f"{name} holds {table.dtype} {table.shape}; expected floats [words, dims]."
         )
+    check_regular(list_name)
     try:
         with open(list_name, encoding="utf-8") as file:
             # Not str.splitlines: U+0085 and its like are words of GloVe.
