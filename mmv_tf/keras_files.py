@@ -13,6 +13,7 @@ import contextlib
 import io
 import math
 import os
+import pathlib
 import zipfile
 from collections.abc import Iterator
 from typing import Any
@@ -24,7 +25,8 @@ import tensorflow as tf
 from mmv_tf.regular_files import check_regular
 from mmv_tf.safe_json import parse_json
 
-_CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
+_CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+_ASSETS = "assets"
 # Ours: the settings of a deflated ResNet have 1 MB.
 _MAX_CONFIG_BYTES = 64 << 20
 # Ours. A file holds all its network's weights, float16 ones at half their size in memory, and a zip
@@ -109,6 +111,7 @@ def _check_archive(path: str | os.PathLike[str]) -> None:
     with zipfile.ZipFile(path) as archive:
         if sum(member.file_size for member in archive.infolist()) > _room(path):
             raise ValueError(f"it unpacks to over {_ROOM_FACTOR} times its size")
+        _check_names(archive.namelist())
         damaged = archive.testzip()
         if damaged is not None:
             raise ValueError(f"{damaged} in it is not what was written; get a whole copy.")
@@ -119,6 +122,19 @@ def _check_archive(path: str | os.PathLike[str]) -> None:
         # From memory, as Keras does: h5py jumps to and fro, for which zipfile reads anew.
         with h5py.File(io.BytesIO(archive.read(member)), "r") as file:
             _check_weights(file, member.file_size)
+
+
+def _check_names(names: list[str]) -> None:
+    """Refuses names that Keras doesn't write: unpacking them fails and leaves a folder behind."""
+    there = set(names)
+    if len(there) < len(names):
+        raise ValueError("it holds two files of one name")
+    for name in names:
+        path = pathlib.PurePosixPath(name)
+        known = name in (_CONFIG, _METADATA, _WEIGHTS) or path.parts[:1] == (_ASSETS,)
+        inside_a_file = any(str(parent) in there for parent in path.parents)
+        if not known or ".." in path.parts or inside_a_file:
+            raise ValueError(f"there is no place in such a file for {name[:80]!r}")
 
 
 def _check_weights(file: h5py.File, size: int) -> None:

@@ -4,6 +4,7 @@
 
 import io
 import json
+import tempfile
 import zipfile
 
 import h5py
@@ -165,3 +166,18 @@ def test_nothing_else_is_called(whole, tmp_path):
     with pytest.raises(ValueError, match="not a network saved by mmv_tf"):
         load_keras_file(path)
     assert not (tmp_path / "called").exists()
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil", "assets/../../evil", "model.weights.h5/x"])
+def test_nothing_stays_behind(whole, tmp_path, monkeypatch, name):
+    path = tmp_path / "a.keras"
+    path.write_bytes(whole.read_bytes())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name, b"x")
+    left = tmp_path / "temporary" / "files"
+    left.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(left))
+    with pytest.raises(ValueError, match=r"a\.keras .*there is no place in such a file"):
+        load_keras_file(path)
+    assert not list(left.iterdir())
+    assert sorted(child.name for child in tmp_path.rglob("*")) == ["a.keras", "files", "temporary"]
