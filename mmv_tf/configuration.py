@@ -9,7 +9,6 @@ import difflib
 import importlib.util
 import json
 import os
-import pathlib
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +17,8 @@ import google_crc32c
 import ml_collections
 import numpy as np
 
-from mmv_tf import atomic
+from mmv_tf import atomic, safe_json
+from mmv_tf.regular_files import read_regular
 
 
 def load_config(path: str, overrides: Sequence[str] = ()) -> ml_collections.ConfigDict:
@@ -98,6 +98,9 @@ def _parse(text: str, old: Any, key: str) -> Any:
     return value
 
 
+_ANY: safe_json.Form = {}  # any dict
+
+
 def differences(old: Any, new: Any, key: str = "") -> list[tuple[str, Any, Any]]:
     """Where two nested dicts differ: (dotted key, the one's value, the other's), None if absent."""
     if not (isinstance(old, dict) and isinstance(new, dict)):
@@ -108,18 +111,20 @@ def differences(old: Any, new: Any, key: str = "") -> list[tuple[str, Any, Any]]
     return found
 
 
-def read_json(path: str | os.PathLike[str]) -> Any:
-    """A value that `write_json` wrote.
+def read_json(path: str | os.PathLike[str], form: safe_json.Form = _ANY) -> Any:
+    """A dict that `write_json` wrote.
+
+    Args:
+      path: of the file.
+      form: see `safe_json.check_form`.
 
     Raises:
-      ValueError: the file is not JSON.
+      ValueError: the file holds something else.
     """
     try:
-        return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        return safe_json.read_json(path, form)
     except ValueError as error:
-        raise ValueError(
-            f"{path}: not JSON ({error}); restore the file, or choose another folder."
-        ) from error
+        raise ValueError(f"{error}; restore the file, or choose another folder.") from error
 
 
 def write_json(value: Any, path: str | os.PathLike[str]) -> None:
@@ -141,10 +146,13 @@ def read_checked_json(path: str | os.PathLike[str]) -> Any:
       FileNotFoundError: there is none.
       ValueError: the file was damaged, or written without a checksum.
     """
-    found = _CHECKED.fullmatch(pathlib.Path(path).read_bytes())
+    found = _CHECKED.fullmatch(read_regular(path, safe_json.MAX_BYTES))
     if found is None or int(found[1]) != google_crc32c.value(found[2]):
         raise ValueError(f"{path}: its checksum is missing or wrong.")
-    return json.loads(found[2])
+    try:
+        return safe_json.parse_json(found[2])
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}.") from None
 
 
 _CHECKED = re.compile(rb'\{"crc32c": (\d+), "content":\n(.*)\n\}\n', re.DOTALL)

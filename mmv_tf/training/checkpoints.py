@@ -135,7 +135,8 @@ def check_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> 
     path = directory / CONFIG_FILE
     if not path.exists():
         return
-    before, now = without_places(read_json(path)), without_places(json.loads(config.to_json()))
+    before = without_places(read_json(path, {"data?": {"mixture?": ([{}], None)}}))
+    now = without_places(json.loads(config.to_json()))
     for key, old, new in differences(before, now):
         if key not in _MAY_CHANGE:
             raise ValueError(
