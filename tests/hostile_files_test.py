@@ -41,6 +41,13 @@ FEW, MANY = 20, 1000
 FEW_NETWORKS = 5  # each is built, which takes a second
 
 
+@pytest.fixture(autouse=True)
+def quiet(caplog):
+    """Warnings by the thousand."""
+    with caplog.at_level(logging.ERROR, "mmv_tf"):
+        yield
+
+
 @pytest.fixture(scope="module")
 def seeds(tmp_path_factory):
     """A whole example of each kind in one folder."""
@@ -316,7 +323,6 @@ KINDS = {
 
 
 def run(kind, count, folder, tmp_path):
-    logging.getLogger("mmv_tf").setLevel(logging.ERROR)
     refused = 0
     for number in range(count):
         seed = random.Random(f"{kind} {number}")

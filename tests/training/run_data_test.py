@@ -49,7 +49,7 @@ def test_a_run_without_a_record_gets_one(two, tmp_path):
 
 def test_what_differs_is_named(two, tmp_path):
     opened(*two).save(tmp_path)
-    change(two[1], lambda manifest: manifest.update(sources=["elsewhere"], tool_version="9"))
+    change(two[1], lambda manifest: manifest.update(sources=[], tool_version="9"))
     opened(*two).check(tmp_path)
     change(two[1], lambda m: m["splits"]["train"]["shards"][0].update(records=7))
     with pytest.raises(ValueError, match=rf"^{two[1]}: splits\.train\.records is 7, but was 4 in"):
