@@ -9,7 +9,6 @@ import logging
 import os
 import pathlib
 import random
-import re
 import shutil
 import zlib
 
@@ -334,9 +333,7 @@ def run(kind, count, folder, tmp_path):
             read(here / name)
         refused += bool(said)
         for line in said:
-            # A fault of a whole data set is said of that: "ESC-50 fold 1: no sound ...".
-            named = str(here) in line or re.search("(split|fold) 1", line)
-            assert named, f"{kind} {number} ({name}): names no file: {line}"
+            assert str(here) in line, f"{kind} {number} ({name}): names no file: {line}"
         shutil.rmtree(here)
     return refused
 

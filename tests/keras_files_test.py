@@ -10,6 +10,7 @@ import zipfile
 import h5py
 import keras
 import pytest
+import tensorflow as tf
 
 from mmv_tf import keras_files, pretrained
 from mmv_tf.keras_files import bounded_by, load_keras_file
@@ -71,6 +72,35 @@ def test_more_variables_than_a_file_has_room_for_are_refused(tmp_path):
         dense = keras.layers.Dense(2**10)
         dense.build((None, 2**12))
     assert dense.count_params() == 2**22 + 2**10
+
+
+def test_the_limit_can_be_raised(tmp_path, monkeypatch):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(b"x" * 1000)
+    with pytest.raises(ValueError, match="set MMV_TF_EXTRA_NETWORK_MB"), bounded_by(path):
+        keras.layers.Dense(2**12).build((None, 2**13))
+    monkeypatch.setenv(keras_files.ROOM_VARIABLE, "200")
+    with bounded_by(path):
+        keras.layers.Dense(2**12).build((None, 2**13))
+    monkeypatch.setenv(keras_files.ROOM_VARIABLE, "much")
+    with pytest.raises(ValueError, match="'much'; expected a whole number"), bounded_by(path):
+        pass
+
+
+def test_shapes_are_told_without_computing_first_values(monkeypatch):
+    """By Keras' own variables; where these can't be found any more, by a graph."""
+    seen = []
+    monkeypatch.setattr(tf.Graph, "as_default", lambda graph: seen.append(graph) or 1 / 0)
+    scratch = tf.Graph()
+
+    def create(next_creator, **kwargs):
+        form = keras_files._form_of(kwargs["initial_value"], kwargs.get("dtype"), scratch)
+        assert form == ((3, 4), tf.float32)
+        return next_creator(**kwargs)
+
+    with tf.variable_creator_scope(create):
+        keras.layers.Dense(4, use_bias=False).build((None, 3))
+    assert not seen
 
 
 def test_importers_are_bounded(tmp_path, monkeypatch):

@@ -62,7 +62,7 @@ def read_hmdb51(data: pathlib.Path, lists: pathlib.Path | None, split: str) -> L
                 Item(video, f"{label}/{video}", TRAIN if use == "1" else TEST,
                      (classes.index(label),), group=group)
             )  # fmt: skip
-    return Listing(f"HMDB51 split {split}", classes, tuple(items))
+    return Listing(f"HMDB51 split {split} in {lists}", classes, tuple(items))
 
 
 def read_ucf101(data: pathlib.Path, lists: pathlib.Path | None, split: str) -> Listing:
@@ -85,7 +85,7 @@ def read_ucf101(data: pathlib.Path, lists: pathlib.Path | None, split: str) -> L
             label = class_index(classes, video.split("/")[0], str(path))
             group = re.sub(r"_c\d+\.\w+$", "", pathlib.PurePosixPath(video).name)
             items.append(Item(pathlib.PurePosixPath(video).stem, video, use, (label,), group=group))
-    return Listing(f"UCF101 split {split}", classes, tuple(items))
+    return Listing(f"UCF101 split {split} in {lists}", classes, tuple(items))
 
 
 def read_kinetics(data: pathlib.Path, lists: pathlib.Path | None, split: str) -> Listing:
@@ -106,7 +106,7 @@ def read_kinetics(data: pathlib.Path, lists: pathlib.Path | None, split: str) ->
         name = f"{row['youtube_id']}_{int(first):06d}_{int(last):06d}"
         label = class_index(classes, row["label"], str(path))
         items.append(Item(name, name, use, (label,), group=row["youtube_id"]))
-    return Listing(f"Kinetics ({split})", classes, tuple(items))
+    return Listing(f"Kinetics ({split}) in {lists}", classes, tuple(items))
 
 
 def read_msrvtt(data: pathlib.Path, lists: pathlib.Path | None, split: str) -> Listing:
@@ -116,7 +116,7 @@ def read_msrvtt(data: pathlib.Path, lists: pathlib.Path | None, split: str) -> L
         Item(row["key"], row["video_id"], group=row["video_id"], text=row["sentence"])
         for row in _table(lists, "key", "video_id", "sentence")
     )
-    return Listing("MSR-VTT 1k-A", (), _with_text(items, lists))
+    return Listing(f"MSR-VTT 1k-A in {lists}", (), _with_text(items, lists))
 
 
 def read_youcook2(data: pathlib.Path, lists: pathlib.Path | None, split: str) -> Listing:
@@ -135,7 +135,7 @@ def read_youcook2(data: pathlib.Path, lists: pathlib.Path | None, split: str) ->
             Item(f"{number:05d}_{video}_{start:g}_{end:g}", video, group=video, text=row["text"],
                  start=start, end=end)
         )  # fmt: skip
-    return Listing("YouCook2", (), _with_text(tuple(items), lists))
+    return Listing(f"YouCook2 in {lists}", (), _with_text(tuple(items), lists))
 
 
 def read_esc(data: pathlib.Path, lists: pathlib.Path | None, split: str) -> Listing:
@@ -160,7 +160,7 @@ def read_esc(data: pathlib.Path, lists: pathlib.Path | None, split: str) -> List
                     "do (1-100032-A.ogg)."
                 )
             rows.append((path.relative_to(data).as_posix(), fold, path.parent.name))
-    return _esc_listing(f"{data.name} fold {split}", rows, split)
+    return _esc_listing(f"{data}, fold {split}", rows, split)
 
 
 def read_esc10(data: pathlib.Path, lists: pathlib.Path | None, split: str) -> Listing:
@@ -173,7 +173,7 @@ def read_esc10(data: pathlib.Path, lists: pathlib.Path | None, split: str) -> Li
         for row in _table(table, "filename", "fold", "category", "esc10")
         if row["esc10"].lower() == "true"
     ]
-    return _esc_listing(f"ESC-10 fold {split}", rows, split)
+    return _esc_listing(f"ESC-10 in {table}, fold {split}", rows, split)
 
 
 def _esc_listing(name: str, rows: list[tuple[str, str, str]], split: str) -> Listing:
@@ -238,7 +238,7 @@ def read_audioset(data: pathlib.Path, lists: pathlib.Path | None, split: str) ->
                     may_be_trimmed=True,
                 )
             )
-    return Listing(f"AudioSet ({split})", classes, tuple(items))
+    return Listing(f"AudioSet ({split}) in {lists}", classes, tuple(items))
 
 
 def read_voc2007(data: pathlib.Path, lists: pathlib.Path | None, split: str) -> Listing:
@@ -263,7 +263,7 @@ def read_voc2007(data: pathlib.Path, lists: pathlib.Path | None, split: str) -> 
         Item(image, f"JPEGImages/{image}.jpg", use, tuple(labels), tuple(ignored), group=image)
         for (image, use), (labels, ignored) in found.items()
     )
-    return Listing("VOC2007", VOC_CLASSES, items)
+    return Listing(f"VOC2007 in {lists}", VOC_CLASSES, items)
 
 
 def read_image_folder(data: pathlib.Path, lists: pathlib.Path | None, split: str) -> Listing:
@@ -284,7 +284,7 @@ def read_image_folder(data: pathlib.Path, lists: pathlib.Path | None, split: str
             name = printable_name(file)
             label = class_index(classes, printable_name(path.parent.name), str(data / folder))
             items.append(Item(name, file, use, (label,), group=name))
-    return Listing(data.name, classes, tuple(items))
+    return Listing(str(data), classes, tuple(items))
 
 
 def _with_text(items: tuple[Item, ...], path: pathlib.Path) -> tuple[Item, ...]:
