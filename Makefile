@@ -7,7 +7,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test test-all lint benchmark docs lock clean
+.PHONY: help setup quickstart test test-all lint style benchmark docs lock clean
 # Handed over in the environment, so that a path may hold any character.
 export FILM PYTHON TORCH
 
@@ -28,16 +28,23 @@ setup:
 quickstart: setup
 	@$(PY) -m examples.quickstart $(if $(FILM),--film="$$FILM")
 
-test: lint
-	$(PY) -m pytest -n auto --dist worksteal
+# mypy uses one core for a minute or more, so that it runs beside the tests; it has the last word.
+test: style
+	@$(BESIDE_MYPY) $(PY) -m pytest -n auto --dist worksteal; $(THEN_MYPY)
 
-test-all: lint
-	$(PY) -m pytest -n auto --dist worksteal -m ''
+test-all: style
+	@$(BESIDE_MYPY) $(PY) -m pytest -n auto --dist worksteal -m ''; $(THEN_MYPY)
 
-lint: setup
+lint: style
+	$(PY) -m mypy
+
+style: setup
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy
+
+BESIDE_MYPY = said=$$(mktemp); $(PY) -m mypy >"$$said" 2>&1 & mypy=$$!; trap 'kill $$mypy' INT TERM;
+THEN_MYPY = tests=$$?; wait $$mypy; types=$$?; cat "$$said"; rm -f "$$said"; \
+	[ $$tests -eq 0 ] && [ $$types -eq 0 ]
 
 benchmark: setup
 	@$(PY) -m benchmarks $(if $(ONLY),--only=$(ONLY)) $(if $(TORCH),--torch_python="$$TORCH")
