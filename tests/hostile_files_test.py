@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Damaged and hostile files of every kind: one line that says why, or the right answer."""
 
+import gc
 import gzip
 import io
 import json
@@ -235,7 +236,8 @@ def feature_stores(folder, seed):
         there = [number for number in range(4) if found.has(str(number), "v")]
         for number, rows in zip(there, found.load(list(map(str, there)), "f"), strict=True):
             np.testing.assert_array_equal(rows, _features(number)["f"])
-        assert len(there) >= 2
+        # Where the sums themselves are damaged, all parts are computed again.
+        assert len(there) >= 2 or chosen.name == "sums.json"
 
     return chosen.name, mutations.damaged(chosen.read_bytes(), seed), read
 
@@ -335,6 +337,8 @@ def run(kind, count, folder, tmp_path):
         for line in said:
             assert str(here) in line, f"{kind} {number} ({name}): names no file: {line}"
         shutil.rmtree(here)
+        if number % 20 == 0:
+            gc.collect()  # Networks hold themselves, and the tests' settings collect rarely.
     return refused
 
 
