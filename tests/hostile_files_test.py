@@ -338,7 +338,9 @@ def run(kind, count, folder, tmp_path):
             assert str(here) in line, f"{kind} {number} ({name}): names no file: {line}"
         shutil.rmtree(here)
         if number % 20 == 0:
-            gc.collect()  # Networks hold themselves, and the tests' settings collect rarely.
+            # Keras keeps what it builds until then: 10 MB a network.
+            keras.backend.clear_session()
+            gc.collect()
     return refused
 
 
