@@ -15,6 +15,7 @@ import io
 import math
 import os
 import pathlib
+import warnings
 import zipfile
 from collections.abc import Iterator
 from typing import Any
@@ -55,8 +56,10 @@ def load_keras_file(path: str | os.PathLike[str]) -> keras.Model:
         pass  # What the system refuses is no damage.
     try:
         _check_archive(path)
-        # All values come from the file: Keras refuses one that lacks any.
-        with bounded_by(path, blank=True):
+        # All values come from the file: one that lacks any is refused.
+        with bounded_by(path, blank=True), warnings.catch_warnings():
+            # Keras only warns where a file lacks a list of layers, and leaves these as they begin.
+            warnings.filterwarnings("error", category=UserWarning, module=r"keras\.")
             return keras.saving.load_model(path, compile=False, safe_mode=True)
     # Damage shows as nearly any error of zipfile, h5py, Keras and the constructors of layers.
     except Exception as error:

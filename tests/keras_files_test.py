@@ -143,6 +143,28 @@ def test_weights_elsewhere_are_refused(whole, tmp_path):
             load_keras_file(path)
 
 
+def test_a_file_that_lacks_layers_is_refused(whole, tmp_path):
+    def without(group):
+        def change(content):
+            buffer = io.BytesIO(content)
+            with h5py.File(buffer, "r+") as file:
+                del file[group]
+            return buffer.getvalue()
+
+        return change
+
+    with zipfile.ZipFile(whole) as archive:
+        weights = h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r")
+    groups = []
+    weights.visititems(lambda name, item: groups.append(name) if "vars" not in name else None)
+    lists = [name for name in groups if name.rsplit("/", 1)[-1] in ("groups", "blocks")]
+    assert lists
+    for group in (*lists, lists[0] + "/container", groups[0]):
+        path = rewritten(whole, tmp_path / "a.keras", model=without(group))
+        with pytest.raises(ValueError, match=r"a\.keras is not a network .* or is damaged"):
+            load_keras_file(path)
+
+
 def test_a_bomb_is_refused(whole, tmp_path):
     path = tmp_path / "a.keras"
     path.write_bytes(whole.read_bytes())
