@@ -22,7 +22,7 @@ from benchmarks.collect import PAGE, RESULTS, collect, read_results, say
 from benchmarks.figures import FIGURES, RUNS
 from benchmarks.peer import find_torch
 from benchmarks.performance_page import make_page, summary
-from mmv_tf import atomic, command_line
+from mmv_tf.util import command_line, files
 
 _ONLY = flags.DEFINE_multi_enum("only", [], list(RUNS), "What to run; may be given again.")
 _TORCH = flags.DEFINE_string(
@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
         failed = collect(runs, results, find_torch(_TORCH.value))
     finally:
         found = read_results(results)
-        atomic.write_text(make_page(found, FIGURES), _PAGE.value)
+        files.write_text(make_page(found, FIGURES), _PAGE.value)
         say(f"Wrote {_PAGE.value} of {results}")
     print("\n".join(summary(found, FIGURES)))
     for name, reason in failed.items():

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.peer import INSTALL_HINT
-from mmv_tf.configuration import write_json
+from mmv_tf.util.configuration import write_json
 
 # Seconds that an interrupted program has to remove what it left on the disk.
 _GRACE = 10.0

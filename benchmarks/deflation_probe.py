@@ -21,11 +21,11 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from mmv_tf import command_line
 from mmv_tf.deflation import deflate, load_image_model
-from mmv_tf.deflation.agreement import static_features
+from mmv_tf.deflation.measures import static_features
 from mmv_tf.evaluation.factor_probe import factor_predictions
 from mmv_tf.training import load_model
+from mmv_tf.util import command_line
 
 _MODEL = flags.DEFINE_string("model", None, "The video network: a .keras file or a run's folder.")
 _ENCODERS = flags.DEFINE_multi_string("encoder", [], "Image encoders made of it; may be repeated.")

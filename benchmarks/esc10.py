@@ -18,10 +18,10 @@ import ml_collections
 from absl import flags
 
 from benchmarks.measure import print_result, timed
-from mmv_tf import command_line
 from mmv_tf.evaluation import BENCHMARKS, Options, run_benchmark, write_results
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.pretrained import create_model
+from mmv_tf.util import command_line
 
 _DATA = flags.DEFINE_string("data", None, "ESC-10, or ESC-50's archive.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the results.", required=True)

@@ -22,9 +22,10 @@ import numpy as np
 from absl import flags
 from PIL import Image
 
-from mmv_tf import atomic, command_line
-from mmv_tf.data.media_limits import MediaError
-from mmv_tf.data.pictures import center_crop
+from mmv_tf.data.file_types import MediaError
+from mmv_tf.data.images import center_crop
+from mmv_tf.util import command_line
+from mmv_tf.util import files as files_lib
 
 _IDX = flags.DEFINE_string("idx", None, "An idx3 file of pictures, gzip.")
 _DIGITS = flags.DEFINE_string("digits", None, "A folder of 0.json to 9.json.")
@@ -52,7 +53,7 @@ def main(argv: list[str]) -> None:
         folder = pathlib.Path(_FOLDERS.value)
         images, labels = from_folders(folder, _SIZE.value, _LEAST.value, _MOST.value)
     order = np.random.default_rng(0).permutation(len(images))
-    with atomic.replacing(_OUTPUT.value) as path, path.open("wb") as file:
+    with files_lib.replacing(_OUTPUT.value) as path, path.open("wb") as file:
         np.savez_compressed(file, images=np.stack(images)[order], labels=np.array(labels)[order])
     print(f"{len(images)} pictures of {len(set(labels))} classes are in {_OUTPUT.value}.")
 

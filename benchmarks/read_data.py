@@ -29,7 +29,10 @@ from absl import app, flags
 from PIL import Image
 
 from benchmarks.measure import print_result
-from mmv_tf.data import Reader, augmentation, default_config, frames, record_keys, writer
+from mmv_tf.data import Reader, default_config
+from mmv_tf.data.reading import augmentation
+from mmv_tf.data.reading import pixels as pixels_lib
+from mmv_tf.data.records import keys, writer
 
 _CLIPS = flags.DEFINE_integer("clips", 24, "Different clips in the shards.", lower_bound=4)
 _READ = flags.DEFINE_integer("read", 48, "Clips read in a measurement.", lower_bound=4)
@@ -163,9 +166,9 @@ def _window(record: tf.Tensor, config: ml_collections.ConfigDict) -> tf.Tensor:
     """A random window's JPEGs."""
     _, lists = tf.io.parse_single_sequence_example(
         record,
-        sequence_features={record_keys.FRAMES: tf.io.FixedLenSequenceFeature([], tf.string)},
+        sequence_features={keys.FRAMES: tf.io.FixedLenSequenceFeature([], tf.string)},
     )
-    encoded = lists[record_keys.FRAMES]
+    encoded = lists[keys.FRAMES]
     last = tf.shape(encoded)[0] - config.num_frames
     start = tf.random.uniform([], 0, last + 1, tf.int32)
     return tf.ensure_shape(encoded[start : start + config.num_frames], [config.num_frames])
@@ -228,7 +231,7 @@ def _steps(files: list[str], config: ml_collections.ConfigDict) -> dict[str, flo
         augmentation.crop_window(*size, tf.constant([0, n]), config.scale_jitter) for n in range(16)
     ]
     seeds = [tf.constant([1, n]) for n in range(16)]
-    decode = tf.function(lambda crop: frames.decode_window(encoded, crop))
+    decode = tf.function(lambda crop: pixels_lib.decode_window(encoded, crop))
     resize = tf.function(
         lambda pixels: tf.image.resize(pixels, [config.size, config.size]), reduce_retracing=True
     )

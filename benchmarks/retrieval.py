@@ -15,7 +15,7 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks.measure import Times, interleaved, peak_bytes, print_result, rounded, timed
-from mmv_tf.evaluation.ranking import ranks
+from mmv_tf.evaluation.retrieval import ranks
 
 _COUNT = flags.DEFINE_integer("count", 20_000, "Queries and items.", lower_bound=2)
 _DIM = flags.DEFINE_integer("dim", 256, "Of the embeddings (PAPER section 1: 256).", lower_bound=1)

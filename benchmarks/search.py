@@ -66,11 +66,11 @@ def _index(folder: pathlib.Path) -> dict[str, Any]:
     import keras
     import ml_collections
 
-    from mmv_tf.configuration import load_config
     from mmv_tf.data import METADATA_KEYS
     from mmv_tf.pretrained import create_model
     from mmv_tf.search import Embedder, update_index
     from mmv_tf.search.indexing import Options
+    from mmv_tf.util.configuration import load_config
 
     keras.utils.set_random_seed(0)
     words = ["rabbit", "butterfly"]

@@ -24,13 +24,13 @@ import numpy as np
 from absl import flags
 
 from benchmarks.measure import print_result
-from mmv_tf import command_line
-from mmv_tf.configuration import write_json
 from mmv_tf.publishing.samples import sample_input
 from mmv_tf.serving import check
 from mmv_tf.serving.check import Inputs
 from mmv_tf.serving.client import ServerError, connect
 from mmv_tf.serving.servable import Servable
+from mmv_tf.util import command_line
+from mmv_tf.util.configuration import write_json
 from tests import small_world
 from tests.serving import mutations
 from tests.serving.server_process import ServerProcess

@@ -39,15 +39,15 @@ from absl import app, flags
 from benchmarks.fac import fac_batch, fac_config
 from benchmarks.measure import print_result
 from mmv_tf import training
-from mmv_tf.configuration import load_config
 from mmv_tf.data import narrated_world
 from mmv_tf.evaluation.world_comparison import Comparison
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.pretrained import create_model
 from mmv_tf.training import experiment
+from mmv_tf.training.logging import Watcher
 from mmv_tf.training.random_state import seed_everything
 from mmv_tf.training.trainer import Trainer
-from mmv_tf.training.watching import Watcher
+from mmv_tf.util.configuration import load_config
 
 _STEPS = flags.DEFINE_integer("steps", 20, "Steps measured of each run.", lower_bound=2)
 _BATCH = flags.DEFINE_integer("batch", 16, "Clips in the global batch.", lower_bound=2)

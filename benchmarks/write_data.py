@@ -35,9 +35,8 @@ from PIL import Image
 from benchmarks.measure import print_result
 from mmv_tf.data import media, preparation
 from mmv_tf.data.preparation import decoding, plan
-from mmv_tf.data.preparation.tasks import Failure, Task
-from mmv_tf.data.preparation.workers import WorkerPool
-from mmv_tf.data.writer import ClipSpan
+from mmv_tf.data.records.writer import ClipSpan
+from mmv_tf.util.worker_pool import Failure, Task, WorkerPool
 
 _FILMS = flags.DEFINE_integer("films", 8, "How many different films.", lower_bound=1)
 _SECONDS = flags.DEFINE_float("seconds", 30.0, "Length of a film.", lower_bound=5.0)

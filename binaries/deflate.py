@@ -17,8 +17,6 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from mmv_tf import atomic, command_line
-from mmv_tf.configuration import write_json
 from mmv_tf.deflation import (
     altered,
     deflate,
@@ -32,6 +30,8 @@ from mmv_tf.deflation import (
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.training import save_model
+from mmv_tf.util import command_line, files
+from mmv_tf.util.configuration import write_json
 
 define_network_flags(settings=False)
 _DATA = flags.DEFINE_string("data", None, "Folder of prepare_data's shards, whose frames to take.")
@@ -85,7 +85,7 @@ def main(argv: list[str]) -> None:
     if (_DATA.value is None) == (_IMAGES.value is None):
         raise command_line.UsageError("Give either --data or --images.")
     model = network_flags().open_model()
-    atomic.check_writable(output)
+    files.check_writable(output)
     num_frames = _NUM_FRAMES.value or _metadata(model, "num_frames")
     image_model = deflate(model, num_frames if _CLIP_ENDS.value else None)
     train, test = _read_images(model)

@@ -26,9 +26,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from mmv_tf import command_line
-from mmv_tf.data import suffixes as suffixes_lib
-from mmv_tf.data.file_names import printable_name
+from mmv_tf.data import file_types as suffixes_lib
 from mmv_tf.evaluation.declaration import AudioViews, ImageViews, VideoViews, Views
 from mmv_tf.evaluation.extractor import Extractor
 from mmv_tf.evaluation.feature_store import FORMATS, FeatureStore, media_version
@@ -37,8 +35,10 @@ from mmv_tf.evaluation.listing import Item
 from mmv_tf.evaluation.views import read_all
 from mmv_tf.inference import Settings
 from mmv_tf.inference.flags import define_network_flags, network_flags
-from mmv_tf.progress import Progress
-from mmv_tf.regular_files import check_regular
+from mmv_tf.util import command_line
+from mmv_tf.util.files import check_regular
+from mmv_tf.util.progress import Progress
+from mmv_tf.util.text_files import printable_name
 
 define_network_flags(image_model=True)
 _VIDEOS = flags.DEFINE_string("videos", None, "A folder of videos, or one video.")

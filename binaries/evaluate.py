@@ -20,8 +20,6 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from mmv_tf import atomic, command_line
-from mmv_tf.configuration import write_json
 from mmv_tf.evaluation import (
     BENCHMARKS,
     NARRATED_WORLD,
@@ -38,6 +36,9 @@ from mmv_tf.evaluation import (
 from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.training import load_model
 from mmv_tf.training.checkpoints import NETWORK_FILE
+from mmv_tf.util import command_line
+from mmv_tf.util import files as files_lib
+from mmv_tf.util.configuration import write_json
 
 _PROTOCOL = flags.DEFINE_enum(
     "protocol",
@@ -273,7 +274,7 @@ def write_embeddings(evaluation: Evaluation, path: str) -> None:
     for name in ("labels", "starts", "ends", "captions", "example_ids"):
         arrays[name] = np.concatenate([getattr(train, name), getattr(test, name)])
     arrays["is_test"] = np.repeat([False, True], [len(train), len(test)])
-    with atomic.replacing(path) as temporary:
+    with files_lib.replacing(path) as temporary:
         np.savez(temporary, **arrays)
 
 

@@ -16,10 +16,10 @@ import pathlib
 
 from absl import flags
 
-from mmv_tf import command_line
 from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.publishing import CardDetails, ExportOptions, export, portable
 from mmv_tf.publishing.options import MODALITIES, WEIGHT_TYPES
+from mmv_tf.util import command_line
 
 define_network_flags(image_model=True, settings=False)
 _OUTPUT = flags.DEFINE_string("output", None, "The folder to write.")

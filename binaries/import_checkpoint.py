@@ -30,7 +30,8 @@ import os
 
 from absl import flags
 
-from mmv_tf import EmbeddingGraph, atomic, command_line, inference, pretrained
+from mmv_tf import EmbeddingGraph, inference, pretrained
+from mmv_tf.util import command_line, files
 
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
@@ -137,7 +138,7 @@ def main(argv: list[str]) -> None:
         raise command_line.UsageError("--first_word_id is of a --vocabulary; give that too.")
     model = _import(_find(_CHECKPOINT.value))
     check = _check(model)
-    with atomic.replacing(_OUTPUT.value) as temporary:
+    with files.replacing(_OUTPUT.value) as temporary:
         model.save(temporary)
     metadata = dict(model.metadata)
     metadata["unused_arrays"] = len(metadata["unused_arrays"])

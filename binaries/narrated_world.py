@@ -20,9 +20,9 @@ from typing import Any
 
 from absl import flags
 
-from mmv_tf import atomic, command_line
 from mmv_tf.evaluation import world_comparison, world_images, world_table
 from mmv_tf.training import Preempted
+from mmv_tf.util import command_line, files
 
 _load_config = command_line.define_config(default="configs/narrated_world.py")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the results.")
@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
     table = world_table.markdown(results)
     if "fac" in results["runs"] and len(results["runs"]) > 1:
         table += "\n\n" + world_table.differences_markdown(results)
-    atomic.write_text(table + "\n", output / "table.md")
+    files.write_text(table + "\n", output / "table.md")
     print(table)
     minutes = world_comparison.seconds(results) / 60
     print(f"The networks took {minutes:.1f} minutes; results are in {output}.")
@@ -52,7 +52,7 @@ def main(argv: list[str]) -> int:
         images = world_images.run(config, output, _report_images)
         titles = {name: variant.title for name, variant in config.variants.items()}
         table = world_table.images_markdown(images, titles)
-        atomic.write_text(table + "\n", output / "images.md")
+        files.write_text(table + "\n", output / "images.md")
         print(table)
     return 0
 

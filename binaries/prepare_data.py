@@ -24,11 +24,11 @@ from collections.abc import Mapping, Sequence
 
 from absl import flags
 
-from mmv_tf import command_line
 from mmv_tf.data import preparation
 from mmv_tf.data.datasets import DATA_SETS, WITHOUT_HELD_OUT, read_data_set
-from mmv_tf.data.file_names import printable_name
 from mmv_tf.data.preparation.sources import IMAGE, SOUND, VIDEO
+from mmv_tf.util import command_line
+from mmv_tf.util.text_files import printable_name
 
 _DEFAULTS = preparation.Settings()
 

@@ -20,9 +20,9 @@ from typing import Any
 
 from absl import flags
 
-from mmv_tf import command_line
-from mmv_tf.data.file_names import printable_name
 from mmv_tf.inference.flags import define_network_flags, network_flags
+from mmv_tf.util import command_line
+from mmv_tf.util.text_files import printable_name
 
 FLAGS = flags.FLAGS
 _ORDER = ("text", "audio", "image", "video")

@@ -20,10 +20,10 @@ import tempfile
 
 from absl import flags
 
-from mmv_tf import command_line
 from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.serving.settings import MEBIBYTE as _MB
 from mmv_tf.serving.settings import ServerSettings as _Defaults
+from mmv_tf.util import command_line
 
 _PATH = flags.DEFINE_string(
     "model_base_path", None, "A folder of numbered versions, or one SavedModel."

@@ -16,9 +16,9 @@ from typing import Any
 
 from absl import flags
 
-from mmv_tf import command_line
-from mmv_tf.configuration import write_json
 from mmv_tf.publishing.samples import sample_input
+from mmv_tf.util import command_line
+from mmv_tf.util.configuration import write_json
 
 _SERVER = flags.DEFINE_string("server", None, "http://HOST:PORT or grpc://HOST:PORT.")
 _NAME = flags.DEFINE_string("model_name", "mmv", "The network's name there.")

@@ -17,10 +17,10 @@ import pathlib
 
 from absl import flags
 
-from mmv_tf import command_line
 from mmv_tf.evaluation.held_out import HeldOutRetrieval
 from mmv_tf.training import Preempted, experiment
-from mmv_tf.training.strategy import STRATEGIES
+from mmv_tf.training.workers import STRATEGIES
+from mmv_tf.util import command_line
 
 _load_config = command_line.define_config()
 _DATA = flags.DEFINE_string("data", "", "Folder of the shards (the entry data.directory).")

@@ -14,11 +14,11 @@ import pathlib
 
 from absl import flags
 
-from mmv_tf import command_line
-from mmv_tf.configuration import write_json
-from mmv_tf.data import verifier
-from mmv_tf.data.key_maps import KEY_MAPS, key_map
-from mmv_tf.data.record_checks import Limits
+from mmv_tf.data.integrity import verification
+from mmv_tf.data.integrity.rules import Limits
+from mmv_tf.data.records.keys import KEY_MAPS, key_map
+from mmv_tf.util import command_line
+from mmv_tf.util.configuration import write_json
 
 _LIMITS = Limits()
 
@@ -56,14 +56,14 @@ def main(argv: list[str]) -> int:
         caption_bytes=_MAX_CAPTION_BYTES.value,
     )
     keys = key_map(_RECORDS.value)
-    found = verifier.verify(
+    found = verification.verify(
         _DATA.value, keys, _FILES.value, limits, _DECODE.value, _CHECKSUMS.value
     )
-    print(verifier.format_verification(found))
+    print(verification.format_verification(found))
     content = found.to_json()
     if _REPAIR.value and not found.clean:
         target = pathlib.Path(_REPAIRED.value or pathlib.Path(_DATA.value) / "repaired")
-        clean = verifier.repair(_DATA.value, target, keys, _FILES.value, limits, _DECODE.value)
+        clean = verification.repair(_DATA.value, target, keys, _FILES.value, limits, _DECODE.value)
         content["repaired"] = clean.to_json()
         print(f"{target}: {clean.report.read} records in {clean.shards} clean shards.")
     if _OUTPUT.value:

@@ -24,7 +24,7 @@ from mmv_tf.deflation.image_encoder import load_image_model
 from mmv_tf.evaluation.declaration import MLPClassifier
 from mmv_tf.evaluation.mlp import MLP
 from mmv_tf.losses import Objective
-from mmv_tf.training.optimization import OPTIMIZERS, make_optimizer
+from mmv_tf.training.optimizer import OPTIMIZERS, make_optimizer
 from mmv_tf.training.train_step import TrainStep
 from tests import small_world
 

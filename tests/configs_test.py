@@ -8,10 +8,10 @@ import pathlib
 import numpy as np
 import pytest
 
-from mmv_tf.configuration import load_config
 from mmv_tf.losses import PAIRS
 from mmv_tf.pretrained import create_model
 from mmv_tf.training import experiment
+from mmv_tf.util.configuration import load_config
 from tests import small_world
 
 CONFIGS = pathlib.Path(__file__).parent.parent / "configs"

@@ -20,20 +20,21 @@ import pytest
 from PIL import Image
 
 from mmv_tf import pretrained
-from mmv_tf.data import captions, shards, writer
+from mmv_tf.data import captions
 from mmv_tf.data.datasets import read_data_set
-from mmv_tf.data.pictures import image_pixels, picture_size
+from mmv_tf.data.images import image_pixels, picture_size
 from mmv_tf.data.preparation.listing import read_listing
 from mmv_tf.data.preparation.report import format_report
+from mmv_tf.data.records import shards, writer
 from mmv_tf.evaluation import published_lists, results
 from mmv_tf.evaluation.feature_store import FeatureStore
 from mmv_tf.inference.loading import open_model
-from mmv_tf.keras_files import load_keras_file
-from mmv_tf.npz_files import read_npz
 from mmv_tf.pretrained.pickle_reader import read_arrays
 from mmv_tf.pretrained.torch_reader import read_state_dict
 from mmv_tf.publishing.contract import CONTRACT_FILE, read_contract
 from mmv_tf.search import store
+from mmv_tf.util.keras_files import load_keras_file
+from mmv_tf.util.safe_files import read_npz
 from tests import mutations, small_world
 from tests.pretrained import checkpoints, mil_nce_checkpoints
 

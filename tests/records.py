@@ -16,7 +16,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from mmv_tf.data import captions, default_config, tfrecord_framing, writer
+from mmv_tf.data import captions, default_config
+from mmv_tf.data.records import framing, writer
 
 FRAME_RATE, SAMPLE_RATE, FRAMES = 5.0, 800, 6
 HEIGHT, WIDTH = 24, 32
@@ -82,12 +83,12 @@ class Data:
 
     def offset(self, shard: int, record: int) -> int:
         """Where a record's header starts."""
-        return sum(len(tfrecord_framing.framed(payload)) for payload in self.shards[shard][:record])
+        return sum(len(framing.framed(payload)) for payload in self.shards[shard][:record])
 
     def write(self) -> None:
         """Writes the shards and a manifest that says the truth about them."""
         for number, payloads in enumerate(self.shards):
-            content = b"".join(map(tfrecord_framing.framed, payloads))
+            content = b"".join(map(framing.framed, payloads))
             self.path(number).write_bytes(content)
         self.write_manifest()
 

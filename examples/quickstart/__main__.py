@@ -19,7 +19,7 @@ from absl import flags
 import binaries  # noqa: F401  # first: it hushes TensorFlow's start-up notes
 from examples.quickstart import downloads, report
 from examples.quickstart.steps import Step, Stopped, run_steps
-from mmv_tf import command_line
+from mmv_tf.util import command_line
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent

@@ -18,8 +18,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from mmv_tf import atomic
-from mmv_tf.command_line import PREEMPTED
+from mmv_tf.util import files
+from mmv_tf.util.command_line import PREEMPTED
 
 _PR_SET_PDEATHSIG = 1
 
@@ -93,7 +93,7 @@ def _key(step: Step, before: str) -> str:
 
 
 def _write(done: dict[str, dict[str, Any]], record: pathlib.Path) -> None:
-    atomic.write_text(json.dumps(done, indent=1) + "\n", record)
+    files.write_text(json.dumps(done, indent=1) + "\n", record)
 
 
 def _run(step: Step) -> int:

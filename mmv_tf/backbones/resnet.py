@@ -9,11 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mmv_tf.backbones.width import scale_channels
 from mmv_tf.layers import BatchNorm, ResidualBlock
-from mmv_tf.layers.arguments import check_sizes, check_width
-from mmv_tf.layers.base import Layer
-from mmv_tf.layers.precision import policies_from
+from mmv_tf.layers.base import Layer, check_sizes, check_width, policies_from, scale_channels
 
 # Residual blocks in each of the four groups.
 _DEPTHS = {
@@ -40,7 +37,7 @@ class ResNet(Layer):
       shift_fraction: of the `TemporalShift` in each block; 0 for none.
       bfloat16_from: under the "mixed_bfloat16" policy, the first part that computes in bfloat16,
         "stem" or "group_G_block_B"; those before it compute in float32. What the default gives and
-        costs: `mmv_tf.layers.precision`.
+        costs: `mmv_tf.layers.base`.
 
     Call arguments:
       inputs: float [B, H, W, channels]. A spectrogram is [B, frames, mel_bins, 1].

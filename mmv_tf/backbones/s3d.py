@@ -10,11 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mmv_tf.backbones.width import scale_channels
 from mmv_tf.layers import Conv3DUnit, InceptionBlock, MaxPool, SpaceToDepth
-from mmv_tf.layers.arguments import check_width
-from mmv_tf.layers.base import Layer
-from mmv_tf.layers.precision import policies_from
+from mmv_tf.layers.base import Layer, check_width, policies_from, scale_channels
 
 # Channel counts of the full-width network, as released (deepmind-research mmv/models/s3d.py):
 # branch 0; branch 1 reduce, branch 1; branch 2 reduce, branch 2; branch 3.
@@ -79,7 +76,7 @@ class S3D(Layer):
         fewer, the first ones of a stage are left out.
       bfloat16_from: under the "mixed_bfloat16" policy, the name of the first layer that computes in
         bfloat16; those before it compute in float32. What the default gives and costs:
-        `mmv_tf.layers.precision`.
+        `mmv_tf.layers.base`.
       pool_padding: of the strided max-pools, see `MaxPool`: "same", or "zeros_after", which
         MIL-NCE's network for PyTorch uses. They differ at odd sizes only.
 

@@ -10,9 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mmv_tf.layers.arguments import check_sizes
-from mmv_tf.layers.base import Layer
-from mmv_tf.layers.precision import float32_policy
+from mmv_tf.layers.base import Layer, check_sizes, float32_policy
 
 
 @keras.saving.register_keras_serializable("mmv_tf")

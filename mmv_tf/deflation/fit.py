@@ -12,10 +12,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mmv_tf.deflation.agreement import agreement
 from mmv_tf.deflation.closed_form import fit_closed_form
 from mmv_tf.deflation.image_encoder import ImageEncoder
 from mmv_tf.deflation.l1 import fit_l1, norm_variables, pointwise_kernels
+from mmv_tf.deflation.measures import agreement
 from mmv_tf.deflation.probes import (
     Answers,
     Original,

@@ -13,9 +13,9 @@ import keras
 import tensorflow as tf
 
 from mmv_tf.deflation.simplify import fold_norms, speed_up_convolutions
-from mmv_tf.keras_files import load_keras_file
+from mmv_tf.graphs.metadata import checked_metadata
 from mmv_tf.layers.base import with_dtype
-from mmv_tf.metadata import checked_metadata
+from mmv_tf.util.keras_files import load_keras_file
 
 
 @keras.saving.register_keras_serializable("mmv_tf")

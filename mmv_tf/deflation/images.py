@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from mmv_tf.data import Reader, config_for_network, record_keys
-from mmv_tf.data.media_limits import MediaError
-from mmv_tf.data.pictures import center_crop
-from mmv_tf.data.suffixes import IMAGE, kind_of
+from mmv_tf.data import Reader, config_for_network
+from mmv_tf.data.file_types import IMAGE, MediaError, kind_of
+from mmv_tf.data.images import center_crop
+from mmv_tf.data.records import keys
 from mmv_tf.graphs import EmbeddingGraph
-from mmv_tf.progress import progress
+from mmv_tf.util.progress import progress
 
 _RECORD_SUFFIXES = (".tfrecord", ".tfrecords")
 # Ours: frames of one video say much the same.
@@ -188,9 +188,7 @@ def _from_records(files: Sequence[pathlib.Path], size: int, count: int, seed: in
             raise ValueError(f"{path} is damaged: {error.message}.") from error
     _report_refused(refused, files[0].parent)
     if not images:
-        raise ValueError(
-            f"No {record_keys.FRAMES!r} in the records of {files[0].parent} can be read."
-        )
+        raise ValueError(f"No {keys.FRAMES!r} in the records of {files[0].parent} can be read.")
     return _as_floats(images)
 
 
@@ -198,10 +196,10 @@ def _encoded_frames(path: pathlib.Path) -> Iterator[bytes]:
     for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
         # An Example is, on the wire, a SequenceExample with a context alone.
         example = tf.train.SequenceExample.FromString(record)
-        frames = example.feature_lists.feature_list[record_keys.FRAMES].feature
+        frames = example.feature_lists.feature_list[keys.FRAMES].feature
         if frames:
             chosen = np.linspace(0, len(frames) - 1, min(_FRAMES_PER_RECORD, len(frames)))
             for place in chosen.round().astype(int):
                 yield from frames[place].bytes_list.value
         else:
-            yield from example.context.feature[record_keys.FRAMES].bytes_list.value
+            yield from example.context.feature[keys.FRAMES].bytes_list.value

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from mmv_tf.deflation.image_encoder import main_output
 from mmv_tf.deflation.probes import NormPair
-from mmv_tf.progress import Progress
+from mmv_tf.util.progress import Progress
 
 
 def norm_variables(pairs: Sequence[NormPair]) -> list[keras.Variable]:

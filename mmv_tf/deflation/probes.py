@@ -13,12 +13,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mmv_tf.deflation.agreement import static_clips
 from mmv_tf.deflation.image_encoder import ImageEncoder, main_output
+from mmv_tf.deflation.measures import static_clips
 from mmv_tf.deflation.rewrite import walk_network
 from mmv_tf.deflation.simplify import NORMS, consumers
 from mmv_tf.graphs import EmbeddingGraph
-from mmv_tf.progress import Progress
+from mmv_tf.util.progress import Progress
 
 # Ours: places of a feature map that a layer is fitted and compared on, at most, for each image.
 # Neighbouring places say nearly the same.

@@ -10,11 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from mmv_tf.data import Reader
-from mmv_tf.data.value_checks import faulty_rows, refuse_faulty
+from mmv_tf.data.reading.value_checks import faulty_rows, refuse_faulty
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import GraphNetwork
 from mmv_tf.inference.network import KINDS_OF_TOWERS
-from mmv_tf.progress import Progress
+from mmv_tf.util.progress import Progress
 
 # What the reader says of each window though it holds for the whole clip.
 _PER_CLIP = ("caption", "label", "example_id", "clip_start", "clip_end")

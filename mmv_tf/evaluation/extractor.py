@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmv_tf.data.value_checks import check_windows
+from mmv_tf.data.reading.value_checks import check_windows
 from mmv_tf.deflation import ImageEncoder
 from mmv_tf.evaluation.listing import shown
 from mmv_tf.graphs import EmbeddingGraph

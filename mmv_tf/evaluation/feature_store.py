@@ -20,11 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from mmv_tf import atomic
-from mmv_tf.data.writer import file_sha256
-from mmv_tf.npz_files import read_npz
-from mmv_tf.regular_files import check_regular, read_regular
-from mmv_tf.safe_json import read_json
+from mmv_tf.data.records.writer import file_sha256
+from mmv_tf.util import files
+from mmv_tf.util.files import check_regular, read_regular
+from mmv_tf.util.safe_files import read_json, read_npz
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +70,7 @@ class FeatureStore:
         self._part_items = part_items
         self._waiting: list[tuple[str, str, dict[str, np.ndarray]]] = []
         directory.mkdir(parents=True, exist_ok=True)
-        atomic.remove_unfinished(directory)
+        files.remove_unfinished(directory)
         self._describe({**description, "format": file_format})
         # id -> (version, part, place in it)
         self._known: dict[str, tuple[str, pathlib.Path, int]] = {}
@@ -103,7 +102,7 @@ class FeatureStore:
                     "another format; choose another folder or remove it."
                 )
         else:
-            atomic.write_text(text, path)
+            files.write_text(text, path)
 
     def has(self, item_id: str, version: str) -> bool:
         """Whether the features of an item are there, computed from this version of its media."""
@@ -138,14 +137,14 @@ class FeatureStore:
         for name in names:
             arrays[name] = np.concatenate([found[name] for _, _, found in self._waiting])
         part = self.directory / f"part-{self._next:05d}.{self._format}"
-        with atomic.replacing(part) as temporary:
+        with files.replacing(part) as temporary:
             if self._format == "npz":
                 np.savez(temporary, **arrays)  # type: ignore[arg-type]
             else:
                 _write_parquet(temporary, arrays)
             self._sums[part.name] = file_sha256(temporary)
         # A program that is killed here leaves a part without a sum, whose form is checked.
-        atomic.write_text(json.dumps(self._sums, indent=1) + "\n", self.directory / SUMS)
+        files.write_text(json.dumps(self._sums, indent=1) + "\n", self.directory / SUMS)
         for place, (name, version, _) in enumerate(self._waiting):
             self._known[name] = (version, part, place)
         self._next += 1

@@ -19,7 +19,7 @@ from mmv_tf.evaluation.extractor import Extractor
 from mmv_tf.evaluation.feature_store import FeatureStore, media_version
 from mmv_tf.evaluation.listing import Item, shown
 from mmv_tf.evaluation.views import read_all
-from mmv_tf.progress import Progress
+from mmv_tf.util.progress import Progress
 
 
 @dataclasses.dataclass

@@ -13,13 +13,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mmv_tf.data import augmentation, media
+from mmv_tf.data import media
+from mmv_tf.data.reading import augmentation
 from mmv_tf.evaluation.declaration import AudioViews, FineTuning, VideoViews
 from mmv_tf.evaluation.features import Failures
 from mmv_tf.evaluation.listing import Item
 from mmv_tf.evaluation.views import read_all, read_sound, window_times
 from mmv_tf.graphs import EmbeddingGraph
-from mmv_tf.progress import Progress, progress
+from mmv_tf.util.progress import Progress, progress
 
 
 class Source(Protocol):

@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from mmv_tf.data import Reader, config_for_network
-from mmv_tf.data.parts import evaluated_parts
-from mmv_tf.data.value_checks import faulty_rows, refuse_faulty
+from mmv_tf.data.reading.mixing import evaluated_parts
+from mmv_tf.data.reading.value_checks import faulty_rows, refuse_faulty
 from mmv_tf.evaluation.retrieval import ranks
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import GraphNetwork

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from mmv_tf.evaluation.declaration import MLPClassifier
 from mmv_tf.evaluation.linear_svm import standardization
-from mmv_tf.progress import progress
+from mmv_tf.util.progress import progress
 
 
 class MLP:

@@ -13,7 +13,7 @@ import numpy as np
 
 from mmv_tf.data import narrated_world
 from mmv_tf.evaluation.factor_probe import factor_probe
-from mmv_tf.evaluation.ranking import normalize, ranks
+from mmv_tf.evaluation.retrieval import normalize, ranks
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import GraphNetwork
 from mmv_tf.inference.network import KINDS_OF_TOWERS

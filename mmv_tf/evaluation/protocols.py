@@ -13,9 +13,8 @@ import numpy as np
 from mmv_tf.data import Reader, config_for_network
 from mmv_tf.evaluation.embed import ClipEmbedder, ClipEmbeddings
 from mmv_tf.evaluation.linear_probe import linear_probe
-from mmv_tf.evaluation.ranking import ranks
 from mmv_tf.evaluation.results import Scored, environment, summarize
-from mmv_tf.evaluation.retrieval import retrieval_metrics
+from mmv_tf.evaluation.retrieval import ranks, retrieval_metrics
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import model_hash
 

@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmv_tf.data.datasets.audioset import trimmed_names
-from mmv_tf.data.file_names import printable_name
-from mmv_tf.data.suffixes import IMAGE, SOUND, SUFFIXES
+from mmv_tf.data.file_types import IMAGE, SOUND, SUFFIXES
 from mmv_tf.evaluation.listing import TEST, TRAIN, Item, Listing, class_index
-from mmv_tf.regular_files import read_regular
+from mmv_tf.util.files import read_regular
+from mmv_tf.util.text_files import printable_name
 
 VOC_CLASSES = tuple(
     """aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike

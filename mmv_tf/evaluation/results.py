@@ -19,8 +19,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mmv_tf import atomic
-from mmv_tf.configuration import write_json
 from mmv_tf.evaluation import significance
 from mmv_tf.evaluation.metrics import (
     IGNORED,
@@ -28,8 +26,9 @@ from mmv_tf.evaluation.metrics import (
     multilabel_metrics,
 )
 from mmv_tf.evaluation.retrieval import RECALLS
-from mmv_tf.npz_files import read_npz
-from mmv_tf.safe_json import read_json
+from mmv_tf.util import files
+from mmv_tf.util.configuration import write_json
+from mmv_tf.util.safe_files import read_json, read_npz
 from mmv_tf.version import __version__
 
 # Ours: rows times classes times resamplings; above it fewer are drawn (and said so).
@@ -173,7 +172,7 @@ def write_results(
         for name, one in scored.items()
         for key, value in one.arrays().items()
     }
-    with atomic.replacing(items_path(path)) as temporary:
+    with files.replacing(items_path(path)) as temporary:
         np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
     write_json(results, path)
 

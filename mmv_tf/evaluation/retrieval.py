@@ -1,16 +1,240 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Zero-shot retrieval: recall, median and mean rank, and how likely chance would do as well."""
+"""Zero-shot retrieval: exact ranks in bounded memory, recall, and chance."""
 
 from __future__ import annotations
 
+import concurrent.futures
+import os
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import threadpoolctl
 
-from mmv_tf.evaluation.ranking import normalize as normalize
-from mmv_tf.evaluation.ranking import ranks as ranks
+# Ours: items x queries of a block, 1 MB of similarities that stays in a core's cache.
+_ITEMS, _QUERIES = 512, 512
+
+# Rows of flags that are added up in 8 bits.
+_ROWS = 128
+
+# Ours: unit vectors' float32 products differ from the exact ones by less (4e-7 was seen at 4096-d).
+_DOUBT = 2e-6
+
+# Doubtful pairs compared at once; ours.
+_PAIRS = 1 << 16
+
+
+def normalize(embeddings: np.ndarray, name: str) -> np.ndarray:
+    """Rows divided by their lengths, float32.
+
+    Raises:
+      ValueError: if a value is not finite, a row is zero, or all rows are the same: ranks of such
+        embeddings mean nothing.
+    """
+    embeddings = np.asarray(embeddings, np.float32)
+    if embeddings.ndim != 2 or not len(embeddings):
+        raise ValueError(f"The {name} embeddings have shape {embeddings.shape}, expected [N, D].")
+    if not np.isfinite(embeddings).all():
+        raise ValueError(f"The {name} embeddings hold values that are not finite.")
+    length = np.sqrt(np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64))
+    if (length == 0).any():
+        raise ValueError(f"{int((length == 0).sum())} of the {name} embeddings are zero.")
+    unit = embeddings / length.astype(np.float32)[:, np.newaxis]
+    # In pieces, the first of which usually tells.
+    pieces = (unit[start : start + _QUERIES] for start in range(0, len(unit), _QUERIES))
+    if len(unit) > 1 and all((np.abs(piece - unit[0]) <= 1e-7).all() for piece in pieces):
+        raise ValueError(f"The {name} embeddings are all the same.")
+    return unit
+
+
+def ranks(
+    queries: np.ndarray,
+    items: np.ndarray,
+    targets: np.ndarray | None = None,
+    valid: np.ndarray | None = None,
+) -> np.ndarray:
+    """Rank of each query's right item, by cosine; 1 is best. Ties count against the rank.
+
+    Args:
+      queries: float [Q, D].
+      items: float [N, D].
+      targets: int [Q], the index of each query's right item; by default item i belongs to query i.
+      valid: booleans [N], items that are there. The others are neither retrieved nor looked at, and
+        a query whose right item is not there has rank 0.
+
+    Returns:
+      int64 [Q], from 1 to the number of valid items: one more than the number of other items at
+      least as similar.
+
+    Raises:
+      ValueError: see `normalize`; or if shapes or targets don't fit.
+    """
+    queries, items = np.asarray(queries), np.asarray(items)
+    if targets is None:
+        if queries.shape != items.shape:
+            raise ValueError(f"Query i belongs to item i, got {queries.shape} and {items.shape}.")
+        targets = np.arange(len(queries))
+    targets = np.asarray(targets)
+    if targets.shape != queries.shape[:1] or queries.shape[1:] != items.shape[1:]:
+        raise ValueError(
+            f"Queries {queries.shape}, items {items.shape} and targets {targets.shape} don't fit; "
+            "expected [Q, D], [N, D] and [Q]."
+        )
+    if len(targets) and (targets.min() < 0 or targets.max() >= len(items)):
+        raise ValueError(f"Targets go from {targets.min()} to {targets.max()} of {len(items)}.")
+    if valid is None:
+        return _ranks(normalize(queries, "query"), normalize(items, "item"), targets)
+    valid = np.asarray(valid, bool)
+    if valid.shape != items.shape[:1]:
+        raise ValueError(f"The mask has shape {valid.shape}, expected {items.shape[:1]}.")
+    result = np.zeros(len(queries), np.int64)
+    asked = valid[targets]
+    if asked.any():
+        place = np.cumsum(valid) - 1
+        result[asked] = _ranks(
+            normalize(queries[asked], "query"),
+            normalize(items[valid], "item"),
+            place[targets[asked]],
+        )
+    return result
+
+
+def _ranks(queries: np.ndarray, items: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """See `ranks`; rows are of unit length and all there."""
+    items, copies, kind = _distinct(items)
+    targets = kind[targets]
+    starts = range(0, len(queries), _QUERIES)
+    local = threading.local()
+
+    def block_ranks(start: int) -> np.ndarray:
+        if not hasattr(local, "block"):
+            local.block = _Block(items, copies)
+        stop = start + _QUERIES
+        return local.block.ranks(queries[start:stop], targets[start:stop])
+
+    # Counting takes a good part of the time and is nothing that the BLAS does on all cores: so
+    # each thread has its own blocks, and the BLAS one thread in each.
+    with (
+        threadpoolctl.threadpool_limits(1, user_api="blas"),
+        concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+    ):
+        return np.concatenate(list(pool.map(block_ranks, starts)))
+
+
+class _Block:
+    """Counts for some queries at a time, in memory that is used again and again."""
+
+    def __init__(self, items: np.ndarray, copies: np.ndarray | None):
+        self._items = items
+        self._copies = copies
+        self._similarity = np.empty(_ITEMS * _QUERIES, np.float32)
+        whole = -(-_ITEMS * _QUERIES // 8) * 8  # see `_unequal`
+        self._flags = [np.empty(whole, bool) for _ in range(2)]
+
+    def ranks(self, queries: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """int64 [Q]."""
+        items, copies = self._items, self._copies
+        own = np.einsum("qd,qd->q", queries, items[targets])
+        low, high = own - _DOUBT, own + _DOUBT
+        count = np.zeros(len(queries), np.int64)
+        columns = np.ascontiguousarray(queries.T)
+        waiting: list[tuple[np.ndarray, np.ndarray]] = []
+        for first in range(0, len(items), _ITEMS):
+            rows = items[first : first + _ITEMS]
+            shape = (len(rows), len(queries))
+            size = shape[0] * shape[1]
+            similarity, surely, maybe = (
+                buffer[:size].reshape(shape) for buffer in (self._similarity, *self._flags)
+            )
+            np.matmul(rows, columns, out=similarity)
+            np.greater(similarity, high, out=surely)
+            np.greater_equal(similarity, low, out=maybe)
+            count += _add_rows(surely, None if copies is None else copies[first : first + _ITEMS])
+            row, column = np.divmod(_unequal(self._flags[0], self._flags[1], size), len(queries))
+            waiting.append((first + row, column))
+            # Compared together: one by one they would take longer than the blocks.
+            last = first + _ITEMS >= len(items)
+            if last or sum(len(some) for some, _ in waiting) >= _PAIRS:
+                row, column = (np.concatenate(some) for some in zip(*waiting, strict=True))
+                count += _count_doubtful(queries, items, targets, row, column, copies)
+                waiting.clear()
+        return count
+
+
+def _unequal(first: np.ndarray, second: np.ndarray, size: int) -> np.ndarray:
+    """Where the first `size` of two long arrays of flags differ; compared eight at a time."""
+    whole = -(-size // 8) * 8
+    for flags in (first, second):
+        flags[size:whole] = False
+    eights = first[:whole].view(np.uint64) != second[:whole].view(np.uint64)
+    near = (8 * np.flatnonzero(eights)[:, np.newaxis] + np.arange(8)).reshape(-1)
+    return near[first[near] != second[near]]
+
+
+def _distinct(items: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Distinct rows, how many of each there are (None: one), and which of them each row is.
+
+    Without this a collection of few, often repeated items would be nothing but doubtful pairs.
+    """
+    # Sorting numbers takes far less time and memory than sorting rows.
+    factors = np.random.default_rng(0).integers(1, 2**63, items.shape[1], np.uint64)
+    bits = np.ascontiguousarray(items).view(np.uint32)
+    hashes = np.concatenate(
+        [
+            (bits[start : start + _QUERIES] * factors).sum(axis=1)
+            for start in range(0, len(bits), _QUERIES)
+        ]
+    )
+    _, first, kind, copies = np.unique(
+        hashes, return_index=True, return_inverse=True, return_counts=True
+    )
+    everything = np.arange(len(items))
+    if len(first) == len(items):
+        return items, None, everything
+    if any(
+        (items[start : start + _QUERIES] != items[first[kind[start : start + _QUERIES]]]).any()
+        for start in range(0, len(items), _QUERIES)
+    ):
+        return items, None, everything  # Two rows share a hash: all the pairs are compared.
+    return items[first], copies, kind.reshape(-1)
+
+
+def _add_rows(flags: np.ndarray, times: np.ndarray | None) -> np.ndarray:
+    """Number of true flags in each column, row i counted `times[i]` times."""
+    if times is not None:
+        # Exact: the counts are below 2 ** 24.
+        return (times.astype(np.float32) @ flags.astype(np.float32)).astype(np.int64)
+    bits = flags.view(np.uint8)
+    whole = len(bits) // _ROWS * _ROWS
+    pieces = bits[:whole].reshape(-1, _ROWS, bits.shape[1])
+    # Added in 8 bits, which is many times faster than in 64.
+    count = np.add.reduce(pieces, axis=1, dtype=np.uint8).sum(axis=0, dtype=np.int64)
+    return count + np.add.reduce(bits[whole:], axis=0, dtype=np.uint8)
+
+
+def _count_doubtful(
+    queries: np.ndarray,
+    items: np.ndarray,
+    targets: np.ndarray,
+    row: np.ndarray,
+    query: np.ndarray,
+    copies: np.ndarray | None,
+) -> np.ndarray:
+    """How many of the pairs (item row, query) are at least as similar as the query's right item."""
+    count = np.zeros(len(queries), np.int64)
+    for start in range(0, len(row), _PAIRS):
+        some, asked = row[start : start + _PAIRS], query[start : start + _PAIRS]
+        vectors = queries[asked].astype(np.float64)
+        # `sum` adds in an order that depends on the length alone.
+        theirs = (items[some] * vectors).sum(axis=1)
+        own = (items[targets[asked]] * vectors).sum(axis=1)
+        found = theirs >= own
+        times = None if copies is None else copies[some[found]]
+        count += np.bincount(asked[found], weights=times, minlength=len(queries)).astype(np.int64)
+    return count
+
 
 RECALLS = (1, 5, 10)
 

@@ -30,13 +30,12 @@ from mmv_tf.evaluation.linear_svm import choose_C, fit_linear_svm
 from mmv_tf.evaluation.listing import TEST, TRAIN, Item, Listing, MediaIndex, shown
 from mmv_tf.evaluation.metrics import IGNORED, label_ranks, multilabel_metrics
 from mmv_tf.evaluation.mlp import MLP
-from mmv_tf.evaluation.ranking import ranks
 from mmv_tf.evaluation.results import Scored, environment, summarize, targets_of
-from mmv_tf.evaluation.retrieval import RECALLS, grouped_p_values, permutation_p_value
+from mmv_tf.evaluation.retrieval import RECALLS, grouped_p_values, permutation_p_value, ranks
 from mmv_tf.evaluation.views import read_all
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import Encoder, as_encoder
-from mmv_tf.progress import progress
+from mmv_tf.util.progress import progress
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from mmv_tf.data import media
-from mmv_tf.data.pictures import center_crop
+from mmv_tf.data.images import center_crop
 from mmv_tf.evaluation.declaration import AudioViews, ImageViews, VideoViews, Views
 from mmv_tf.evaluation.listing import Item
 

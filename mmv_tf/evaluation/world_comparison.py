@@ -19,14 +19,14 @@ import ml_collections
 import numpy as np
 import tensorflow as tf
 
-from mmv_tf.configuration import write_json
 from mmv_tf.data import narrated_world
 from mmv_tf.evaluation import narrated_world as scoring
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.layers import LogMel, WordTokenizer
 from mmv_tf.pretrained import create_model
-from mmv_tf.safe_json import read_json
 from mmv_tf.training import Trainer, load_model, make_strategy, save_model
+from mmv_tf.util.configuration import write_json
+from mmv_tf.util.safe_files import read_json
 from mmv_tf.version import __version__
 
 RESULTS_FILE = "results.json"

@@ -21,14 +21,14 @@ import numpy as np
 import tensorflow as tf
 
 from mmv_tf import deflation
-from mmv_tf.configuration import write_json
 from mmv_tf.data import narrated_world
-from mmv_tf.deflation.agreement import static_features
+from mmv_tf.deflation.measures import static_features
 from mmv_tf.evaluation.factor_probe import factor_probe
 from mmv_tf.evaluation.world_comparison import MODELS_FOLDER
 from mmv_tf.graphs import EmbeddingGraph
-from mmv_tf.safe_json import read_json
 from mmv_tf.training import load_model
+from mmv_tf.util.configuration import write_json
+from mmv_tf.util.safe_files import read_json
 
 RESULTS_FILE = "images.json"
 CLIP = "clip"

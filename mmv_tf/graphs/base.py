@@ -11,9 +11,9 @@ import keras
 import tensorflow as tf
 
 from mmv_tf.graphs.inputs import CHECKS, MODALITIES, checked_inputs
+from mmv_tf.graphs.metadata import checked_metadata
 from mmv_tf.layers import LogMel, ProjectionHead, WordTokenizer
 from mmv_tf.layers.base import with_dtype
-from mmv_tf.metadata import checked_metadata
 
 _SHAPES: dict[str, tuple[int | None, ...]] = {
     "video": (None, None, None, None, 3),

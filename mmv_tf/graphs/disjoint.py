@@ -10,7 +10,7 @@ import keras
 
 from mmv_tf.graphs.base import EmbeddingGraph
 from mmv_tf.layers import ProjectionHead
-from mmv_tf.layers.precision import float32_policy
+from mmv_tf.layers.base import float32_policy
 
 
 @keras.saving.register_keras_serializable("mmv_tf")

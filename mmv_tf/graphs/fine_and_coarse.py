@@ -10,7 +10,7 @@ import keras
 
 from mmv_tf.graphs.base import EmbeddingGraph
 from mmv_tf.layers import ProjectionHead
-from mmv_tf.layers.precision import float32_policy
+from mmv_tf.layers.base import float32_policy
 
 _VARIANTS: dict[str, str | None] = {"fac": None, "fac_relu": "relu", "fac_bnrelu": "bnrelu"}
 

@@ -29,7 +29,7 @@ def in_precision(model: _Model, dtype: str) -> _Model:
     Args:
       model: an `EmbeddingGraph` or an `ImageEncoder`; it stays as it is.
       dtype: one of `DTYPES`. Under a mixed policy the first layers, the
-        gates and the heads stay in float32, see `mmv_tf.layers.precision`.
+        gates and the heads stay in float32, see `mmv_tf.layers.base`.
 
     Raises:
       ValueError: for another dtype.

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import tensorflow as tf
 
-from mmv_tf.data.value_checks import check_windows, faulty_rows
+from mmv_tf.data.reading.value_checks import check_windows, faulty_rows
 from mmv_tf.inference import network as network_lib
 from mmv_tf.inference.network import (
     AUDIO,

@@ -11,9 +11,9 @@ from typing import Any
 
 from absl import flags
 
-from mmv_tf.command_line import UsageError
 from mmv_tf.graphs.precision import DTYPES
 from mmv_tf.inference.network import SETTINGS
+from mmv_tf.util.command_line import UsageError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mmv_tf.data.writer import file_sha256
+from mmv_tf.data.records.writer import file_sha256
 from mmv_tf.inference.module_settings import contract_settings, published_settings
 from mmv_tf.inference.network import AUDIO, IMAGE, TEXT, VIDEO, Network, Settings
 from mmv_tf.pretrained import saved_model_file

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from mmv_tf.data import media
-from mmv_tf.data.augmentation import CROP_SHARE
-from mmv_tf.data.pictures import image_pixels
+from mmv_tf.data.images import image_pixels
+from mmv_tf.data.reading.augmentation import CROP_SHARE
 from mmv_tf.inference.windows import Windows
 
 

@@ -1,14 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The dtype of a layer that is given none.
-
-Keras' own layers take that of `floatx`, which a user's keras.json may set to anything. What this
-package computes must not depend on that file.
-"""
+"""The base of all layers: dtypes, precision, and checks of constructor arguments."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import numbers
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -32,3 +29,47 @@ def with_dtype(arguments: Mapping[str, Any]) -> dict[str, Any]:
         policy = keras.config.dtype_policy()
         dtype = "float32" if policy.name == keras.config.floatx() else policy
     return {**arguments, "dtype": dtype}
+
+
+def check_sizes(**sizes: object) -> None:
+    """Raises a ValueError that names the first value which is not a positive whole number."""
+    for name, size in sizes.items():
+        whole = isinstance(size, numbers.Integral) and not isinstance(size, bool)
+        if not whole or size < 1:  # type: ignore[operator]
+            raise ValueError(f"{name} is {size!r}; expected a positive whole number.")
+
+
+def check_width(width: object) -> None:
+    """Raises a ValueError unless the multiplier of channel counts is a positive, finite number."""
+    if isinstance(width, bool) or not isinstance(width, float | int) or not 0 < width < 1e3:
+        raise ValueError(f"width is {width!r}; expected a positive number, 1 for the paper's.")
+
+
+def scale_channels(channels: int, width: float) -> int:
+    """`channels * width`, to the nearest multiple of 4 and at least 4."""
+    return max(4, 4 * round(channels * width / 4))
+
+
+def float32_policy(policy: keras.DTypePolicy) -> keras.DTypePolicy:
+    """The policy of a part that a mixed policy leaves in the dtype of its variables.
+
+    "mixed_bfloat16" gives "float32"; "float32" and "bfloat16", which are not mixed, stay.
+    """
+    return keras.DTypePolicy(policy.variable_dtype)
+
+
+def policies_from(
+    policy: keras.DTypePolicy, names: Sequence[str], first: str
+) -> dict[str, keras.DTypePolicy]:
+    """The policy of each part, by name, in order: float32 before the part `first`.
+
+    Raises:
+      ValueError: if there is no part of that name.
+    """
+    if first not in names:
+        raise ValueError(f"bfloat16_from is {first!r}; use one of {tuple(names)}.")
+    start = list(names).index(first)
+    return {
+        name: policy if index >= start else float32_policy(policy)
+        for index, name in enumerate(names)
+    }

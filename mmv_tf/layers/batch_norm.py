@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from mmv_tf.layers.base import Layer
 from mmv_tf.layers.convolution import known_sizes
-from mmv_tf.layers.exchange import of_each_replica, sum_over_replicas
+from mmv_tf.layers.replicas import of_each_replica, sum_over_replicas
 
 
 class _Pending(threading.local):

@@ -10,8 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mmv_tf.layers.arguments import check_sizes
-from mmv_tf.layers.base import Layer
+from mmv_tf.layers.base import Layer, check_sizes
 from mmv_tf.layers.batch_norm import BatchNorm
 from mmv_tf.layers.convolution import convolve
 from mmv_tf.layers.self_gating import SelfGating

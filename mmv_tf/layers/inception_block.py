@@ -10,10 +10,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mmv_tf.copies import copies
 from mmv_tf.layers.base import Layer
 from mmv_tf.layers.conv3d_unit import Conv3DUnit, Shape, same_padding_shape
 from mmv_tf.layers.max_pool import MaxPool
+from mmv_tf.util.gradient_order import copies
 
 
 @keras.saving.register_keras_serializable("mmv_tf")

@@ -14,8 +14,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mmv_tf.layers.arguments import check_sizes
-from mmv_tf.layers.base import Layer
+from mmv_tf.layers.base import Layer, check_sizes
 
 _MOST = 1_000_000  # ours: no microphone has such a rate
 _COMPRESSIONS = ("log1p_10000", "log_1e-6")

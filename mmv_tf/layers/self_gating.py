@@ -9,8 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mmv_tf.layers.base import Layer
-from mmv_tf.layers.precision import float32_policy
+from mmv_tf.layers.base import Layer, float32_policy
 
 
 @keras.saving.register_keras_serializable("mmv_tf")

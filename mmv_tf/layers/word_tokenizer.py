@@ -13,9 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mmv_tf.layers.arguments import check_sizes
-from mmv_tf.layers.base import Layer
-from mmv_tf.layers.composition import nfc
+from mmv_tf.layers.base import Layer, check_sizes
+from mmv_tf.layers.unicode_nfc import nfc
 
 # Ours: English function words that say nothing about what is seen or heard. The list that MMV used
 # was not published. Words of place and direction (up, under, behind, out ...) stay in the text.

@@ -23,8 +23,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from mmv_tf.copies import copies
 from mmv_tf.losses.products import MASKED, log_sum_exp_of_products
+from mmv_tf.util.gradient_order import copies
 
 Gather = Callable[[tf.Tensor], tf.Tensor]
 

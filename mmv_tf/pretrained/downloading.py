@@ -27,10 +27,10 @@ from typing import IO, Any
 
 import google_crc32c
 
-from mmv_tf import atomic
 from mmv_tf.pretrained.web import FetchError, check_address, describe, host_of, make_opener
-from mmv_tf.progress import Progress
-from mmv_tf.safe_json import read_json
+from mmv_tf.util import files
+from mmv_tf.util.progress import Progress
+from mmv_tf.util.safe_files import read_json
 from mmv_tf.version import __version__
 
 # Pauses before the next attempt, in seconds; an attempt that brought bytes begins the row again.
@@ -338,7 +338,7 @@ def _read_state(part: pathlib.Path, address: str) -> _State | None:
 
 
 def _write_state(part: pathlib.Path, state: _State) -> None:
-    atomic.write_text(json.dumps(dataclasses.asdict(state)), _state_path(part))
+    files.write_text(json.dumps(dataclasses.asdict(state)), _state_path(part))
 
 
 def _size(path: pathlib.Path) -> int:

@@ -24,10 +24,10 @@ import sys
 import textwrap
 from collections.abc import Iterator
 
-from mmv_tf import atomic
 from mmv_tf.pretrained import downloading, published, records
 from mmv_tf.pretrained.published import Published
 from mmv_tf.pretrained.web import FetchError
+from mmv_tf.util import files
 
 CACHE_VARIABLE = "MMV_TF_CACHE"
 _BY_HAND = "placed by hand"
@@ -159,7 +159,7 @@ def _download_file(
     # The record first: a file without one would pass as placed by hand.
     records.write_record(record, record_path)
     os.replace(part, path)
-    atomic.flush(path.parent)
+    files.flush(path.parent)
     downloading.remove_part(part)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from mmv_tf.pretrained import pickle_names
 from mmv_tf.pretrained.pickle_machine import MAX_STEPS, Machine
 from mmv_tf.pretrained.pickle_names import Dialect, RefusedError
-from mmv_tf.regular_files import check_regular
+from mmv_tf.util.files import check_regular
 
 _ARRAYS = Dialect({**pickle_names.ARRAYS, **pickle_names.FLAVOURS}, "plain dicts of arrays")
 

@@ -14,10 +14,10 @@ import json
 import pathlib
 from collections.abc import Iterable, Mapping
 
-from mmv_tf import atomic
-from mmv_tf.data.writer import file_sha256
+from mmv_tf.data.records.writer import file_sha256
 from mmv_tf.pretrained.web import FetchError
-from mmv_tf.safe_json import read_json
+from mmv_tf.util import files as files_lib
+from mmv_tf.util.safe_files import read_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +76,7 @@ def read_record(path: pathlib.Path) -> Record | None:
 
 def write_record(record: Record, path: pathlib.Path) -> None:
     """Writes a record whole or not at all."""
-    atomic.write_text(json.dumps(dataclasses.asdict(record), indent=1), path)
+    files_lib.write_text(json.dumps(dataclasses.asdict(record), indent=1), path)
 
 
 def check_files(record: Record, path: pathlib.Path) -> None:

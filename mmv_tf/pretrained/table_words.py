@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from mmv_tf.data.text_files import read_text
 from mmv_tf.layers import WordTokenizer
 from mmv_tf.pretrained.word_rows import find_row_words
+from mmv_tf.util.text_files import read_text
 
 logger = logging.getLogger(__name__)
 

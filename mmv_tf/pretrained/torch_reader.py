@@ -31,7 +31,7 @@ from mmv_tf.pretrained import pickle_names
 from mmv_tf.pretrained.pickle_machine import Machine
 from mmv_tf.pretrained.pickle_names import Budget, Dialect, RefusedError, describe, short
 from mmv_tf.pretrained.pickle_reader import explained, map_file
-from mmv_tf.regular_files import check_regular
+from mmv_tf.util.files import check_regular
 
 _HOLDS = "state dicts of torch"
 _MAGIC = 0x1950A86A20F9469CFC6C

@@ -8,7 +8,7 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
-from mmv_tf import hosts
+from mmv_tf.util import addresses
 
 
 class FetchError(ValueError):
@@ -75,6 +75,6 @@ def describe(reason: object) -> str:
 def _is_local(address: str) -> bool:
     try:
         parts = urllib.parse.urlsplit(address)
-        return parts.scheme in ("http", "https") and hosts.is_loopback(parts.hostname or "")
+        return parts.scheme in ("http", "https") and addresses.is_loopback(parts.hostname or "")
     except ValueError:
         return False

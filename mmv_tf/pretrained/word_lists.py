@@ -15,7 +15,7 @@ from mmv_tf.pretrained import pickle_names
 from mmv_tf.pretrained.pickle_machine import Machine
 from mmv_tf.pretrained.pickle_names import Dialect, RefusedError, describe
 from mmv_tf.pretrained.pickle_reader import explained
-from mmv_tf.regular_files import check_regular
+from mmv_tf.util.files import check_regular
 
 _WORDS = Dialect(pickle_names.WORDS, "words", largest_character="\U0010ffff")
 # Of Unicode.

@@ -21,7 +21,7 @@ import numpy as np
 import scipy.spatial
 
 from mmv_tf.pretrained.word_vectors import open_word_vectors
-from mmv_tf.progress import Progress
+from mmv_tf.util.progress import Progress
 
 # Ours: all three, and the number of axes.
 NEAREST = 0.9999

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from mmv_tf.regular_files import check_regular
+from mmv_tf.util.files import check_regular
 
 # Ours: more than any published table has.
 _MAX_DIM = 10_000

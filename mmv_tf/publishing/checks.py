@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from mmv_tf.data.value_checks import RANGE_TOLERANCE as RANGE_TOLERANCE
+from mmv_tf.data.reading.value_checks import RANGE_TOLERANCE as RANGE_TOLERANCE
 
 MIN_SIDE = 32  # pixels; the smallest that the backbones take
 MAX_TEXT_BYTES = 10_000  # of one sentence; ours, far above any caption

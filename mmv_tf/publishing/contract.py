@@ -7,12 +7,11 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
-from mmv_tf.metadata import checked_metadata
+from mmv_tf.graphs.metadata import checked_metadata
 from mmv_tf.publishing import checks
-from mmv_tf.publishing.jpeg import MAX_PIXELS
-from mmv_tf.publishing.saved_model import INPUTS
-from mmv_tf.regular_files import read_regular
-from mmv_tf.safe_json import NUMBER, Count, Positive, check_form, parse_json
+from mmv_tf.publishing.saved_model import INPUTS, MAX_PIXELS
+from mmv_tf.util.files import read_regular
+from mmv_tf.util.safe_files import NUMBER, Count, Positive, check_form, parse_json
 
 # Within the SavedModel, where TensorFlow Serving too looks for files beside the graph.
 CONTRACT_FILE = "assets.extra/input_contract.json"

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A network's folder: the SavedModel and what goes with it, ready to publish and to serve."""
+"""Exports a network: the SavedModel and what goes with it, ready to publish and to serve."""
 
 from __future__ import annotations
 
@@ -12,22 +12,69 @@ import shutil
 
 import tensorflow as tf
 
-from mmv_tf import atomic
+from mmv_tf.data.records.writer import file_sha256
 from mmv_tf.deflation import ImageEncoder
 from mmv_tf.graphs import EmbeddingGraph
-from mmv_tf.publishing.checksums import write_checksums
 from mmv_tf.publishing.contract import CONTRACT_FILE, make_contract
 from mmv_tf.publishing.example_program import write_example
 from mmv_tf.publishing.model_card import CardDetails, write_card
 from mmv_tf.publishing.options import ExportOptions
-from mmv_tf.publishing.samples import sample_sentence
+from mmv_tf.publishing.samples import WARMUP_FILE, sample_sentence, write_warmup
 from mmv_tf.publishing.saved_model import Publication
-from mmv_tf.publishing.warmup import WARMUP_FILE, write_warmup
+from mmv_tf.util import files
+
+SUMS_FILE = "SHA256SUMS"
+
+
+def write_checksums(directory: str | os.PathLike[str]) -> None:
+    """Writes the sums of all files of a folder, the folders inside too, to `SHA256SUMS`."""
+    root = pathlib.Path(directory)
+    lines = [f"{file_sha256(root / name)}  {name}" for name in _files(root)]
+    (root / SUMS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def verify_checksums(directory: str | os.PathLike[str]) -> None:
+    """Holds a folder against its `SHA256SUMS`.
+
+    Raises:
+      ValueError: if there are no sums, or a file is missing, changed, or not listed.
+    """
+    root = pathlib.Path(directory)
+    path = root / SUMS_FILE
+    if not path.is_file():
+        raise ValueError(f"{root} has no {SUMS_FILE}; was it written by binaries.export?")
+    listed = {}
+    for line in path.read_text(encoding="utf-8").removesuffix("\n").split("\n"):
+        digest, _, name = line.partition("  ")
+        listed[name] = digest
+    there = set(_files(root))
+    wrong = [f"{name} is missing" for name in sorted(set(listed) - there)]
+    wrong += [f"{name} is not listed" for name in sorted(there - set(listed))]
+    wrong += [
+        f"{name} was changed"
+        for name in sorted(there & set(listed))
+        if listed[name] != file_sha256(root / name)
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise ValueError(f"{root} is not as it was published: {wrong[0]}{more}; export it again.")
+
+
+def _files(root: pathlib.Path) -> list[str]:
+    return sorted(
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*")
+        if path.is_file() and path != root / SUMS_FILE
+    )
+
 
 logger = logging.getLogger(__name__)
 
+
 CARD_FILE = "model_card.md"
+
 EXAMPLE_FILE = "example.py"
+
 MODELS_CONFIG_FILE = "models.config"
 
 
@@ -86,7 +133,7 @@ def export(
         signatures, model.metadata, sample_rate, publication.jpeg_size, sentence
     )
     card = write_card(model, contract, options, details or CardDetails())
-    with atomic.replacing(target) as temporary:
+    with files.replacing(target) as temporary:
         tf.saved_model.save(publication, str(temporary), signatures=signatures)
         (temporary / CARD_FILE).write_text(card, encoding="utf-8")
         (temporary / EXAMPLE_FILE).write_text(write_example(contract), encoding="utf-8")
@@ -101,7 +148,7 @@ def export(
         if target.exists():
             shutil.rmtree(target)
     if version is not None:
-        atomic.write_text(models_config, root / MODELS_CONFIG_FILE)
+        files.write_text(models_config, root / MODELS_CONFIG_FILE)
     return list(signatures)
 
 

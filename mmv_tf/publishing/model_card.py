@@ -12,7 +12,7 @@ from typing import Any
 
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.publishing.options import ExportOptions
-from mmv_tf.safe_json import read_json
+from mmv_tf.util.safe_files import read_json
 from mmv_tf.version import __version__
 
 _UNSTATED = "Not stated by whoever exported this network."

@@ -19,13 +19,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mmv_tf import atomic
 from mmv_tf.deflation import ImageEncoder
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.layers import SpaceToDepth
 from mmv_tf.layers.max_pool import MaxPool, max_pool
 from mmv_tf.publishing.options import ExportOptions
 from mmv_tf.publishing.saved_model import Publication
+from mmv_tf.util import files
 
 FORMATS = ("litert", "onnx")
 # Those that work on floats alone: sentences and waveforms need operations that neither format has.
@@ -85,7 +85,7 @@ def write_portable(
         key: float(np.abs(found[key] - value).max() / np.abs(value).max())
         for key, value in expected.items()
     }
-    with atomic.replacing(target) as temporary:
+    with files.replacing(target) as temporary:
         temporary.write_bytes(data)
     return differences
 

@@ -1,21 +1,25 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""One small, valid input for each signature: to warm a server up and to try a network out."""
+"""A small, valid input for each signature, and warm-up requests made of them."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 
 from mmv_tf.layers import WordTokenizer
 
 # Sizes where a network doesn't say what it was trained at (PAPER section 3).
 _DEFAULTS = {"num_frames": 32, "frame_rate": 10.0, "size": 200}
+
 _SENTENCE = "a person plays the guitar"
+
 _WORDS = 1000  # of a vocabulary that are tried for an example; ours
 
 
@@ -63,3 +67,44 @@ def encode_jpeg(pixels: np.ndarray, quality: int = 85) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
+
+
+# Where TensorFlow Serving looks, within the SavedModel's folder.
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+
+
+def write_warmup(
+    path: str | os.PathLike[str], model_name: str, contract: Mapping[str, Any]
+) -> None:
+    """Writes a TFRecord of `PredictionLog` protos, one request for each signature.
+
+    Args:
+      path: the file.
+      model_name: under which the network is served.
+      contract: see `make_contract`.
+
+    Raises:
+      ValueError: if tensorflow-serving-api, of the extra "serve", is not installed.
+    """
+    try:
+        from tensorflow_serving.apis import prediction_log_pb2
+    except ImportError as error:
+        raise ValueError(
+            'Warm-up requests need tensorflow-serving-api: pip install "mmv_tf[serve]".'
+        ) from error
+    with tf.io.TFRecordWriter(os.fspath(path)) as writer:
+        for name in contract["signatures"]:
+            log = prediction_log_pb2.PredictionLog()
+            request = log.predict_log.request
+            request.model_spec.name = model_name
+            request.model_spec.signature_name = name
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(sample_input(name, contract)))
+            writer.write(log.SerializeToString())
+
+
+def read_warmup(path: str | os.PathLike[str]) -> Iterator[Any]:
+    """The `PredictRequest` protos of such a file."""
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    for record in tf.data.TFRecordDataset([os.fspath(path)]).as_numpy_iterator():
+        yield prediction_log_pb2.PredictionLog.FromString(record).predict_log.request

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from mmv_tf import atomic
-from mmv_tf.safe_json import Count, read_json
 from mmv_tf.search.exact import Term, best
+from mmv_tf.util import files
+from mmv_tf.util.safe_files import Count, read_json
 
 # Ours. 64 vectors train a cluster; more take longer and find the same.
 _TRAIN_PER_LIST = 64
@@ -102,9 +102,9 @@ def build(
         if report["recall"] >= _RECALL or probes >= lists:
             break
     report["seconds"] = round(time.monotonic() - started, 1)
-    with atomic.replacing(path) as temporary:
+    with files.replacing(path) as temporary:
         faiss.write_index(index, str(temporary))
-    atomic.write_text(json.dumps(report) + "\n", path.with_suffix(".json"))
+    files.write_text(json.dumps(report) + "\n", path.with_suffix(".json"))
     return report
 
 

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from mmv_tf.data.media import MediaError
-from mmv_tf.data.preparation.tasks import Failure, Task
-from mmv_tf.data.preparation.workers import WorkerPool
+from mmv_tf.util.worker_pool import Failure, Task, WorkerPool
 
 # Files decoded at once; the next ones wait. Ours: a page asks for a dozen thumbnails, of a
 # twentieth of a second each, and one hostile upload leaves the other child free.

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mmv_tf.data.value_checks import check_windows
+from mmv_tf.data.reading.value_checks import check_windows
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import Encoder, as_encoder, load_encoder, unit
 from mmv_tf.inference.network import REPRESENTATIONS

@@ -11,7 +11,7 @@ import pathlib
 import stat
 
 from mmv_tf.data.captions import CaptionFiles
-from mmv_tf.data.suffixes import SUFFIXES, VIDEO, kind_of
+from mmv_tf.data.file_types import SUFFIXES, VIDEO, kind_of
 
 
 @dataclasses.dataclass(frozen=True)

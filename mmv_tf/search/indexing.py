@@ -14,17 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from mmv_tf import atomic, lock
 from mmv_tf.data import media
-from mmv_tf.data.preparation.tasks import CORRUPT, Failure, Runner, Task
-from mmv_tf.data.preparation.workers import WorkerPool
 from mmv_tf.inference import reading
 from mmv_tf.inference.network import BATCH
-from mmv_tf.progress import Progress
 from mmv_tf.search import approximate, store
 from mmv_tf.search.embedder import SOUND, VISION, Embedder
 from mmv_tf.search.files import VideoFile, find_videos, inside
 from mmv_tf.search.store import HEARD, SPANS, Index, Manifest, Skipped, Video, Writer
+from mmv_tf.util import files as files_lib
+from mmv_tf.util import locks
+from mmv_tf.util.progress import Progress
+from mmv_tf.util.worker_pool import CORRUPT, Failure, Runner, Task, WorkerPool
 
 # Ours: exact search takes a tenth of a second at a million windows.
 FAISS_ABOVE = 300_000
@@ -112,7 +112,7 @@ def update_index(
     options = options or Options()
     directory = pathlib.Path(directory)
     root, files, refused = find_videos(videos, captions)
-    with lock.held(directory / "lock", directory, "writing this index"):
+    with locks.held(directory / "lock", directory, "writing this index"):
         index = _open(directory, root, embedder, options.overwrite)
         update = _Update(directory, root, index, embedder, options)
         update.report.skipped.update(refused)
@@ -435,7 +435,7 @@ class _Update:
             return
         name = f"{manifest.generation + 1:08d}-{os.urandom(4).hex()}"
         folder = self._writer.directory / "segments" / name
-        with atomic.replacing(folder) as temporary:
+        with files_lib.replacing(folder) as temporary:
             moved = store.merged(index, manifest.videos, temporary)
             if large:
                 self._build_faiss(store.Segment(temporary, manifest.matrices))

@@ -16,18 +16,17 @@ import numpy as np
 from nicegui import events, run, ui
 
 from mmv_tf.data.captions import MAX_CHARACTERS
-from mmv_tf.data.file_names import printable_name
 from mmv_tf.inference.windows import Windows
 from mmv_tf.search.decoder import Decoder
 from mmv_tf.search.embedder import SOUND, VISION
 from mmv_tf.search.files import video_id
 from mmv_tf.search.media_routes import narration
-from mmv_tf.search.moments import Moment
+from mmv_tf.search.moments import Moment, curve_svg
 from mmv_tf.search.page_settings import MEBIBYTE, PageSettings
 from mmv_tf.search.queries import TEXT, Query, kind_of_bytes, read_query
 from mmv_tf.search.searcher import Answer, Searcher
 from mmv_tf.search.store import Manifest, MissingIndex
-from mmv_tf.search.timeline import curve_svg
+from mmv_tf.util.text_files import printable_name
 
 TITLE = "Search your videos"
 _ASSETS = pathlib.Path(__file__).with_name("page_assets")

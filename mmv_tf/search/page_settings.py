@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from mmv_tf.hosts import is_loopback, local_names
+from mmv_tf.util.addresses import is_loopback, local_names
 
 MEBIBYTE = 1 << 20
 

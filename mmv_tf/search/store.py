@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The index on disk: matrices of unit vectors, memory-mapped, and a manifest that says what counts.
 
-  INDEX/lock                      held by the program that writes, see `mmv_tf.lock`
+  INDEX/lock                      held by the program that writes, see `mmv_tf.util.locks`
   INDEX/manifest-00000007.json    the newest one that is whole is the index
   INDEX/segments/NAME/            video.vat.npy, audio.va.npy, ...: float32 [rows, D]
                                   spans.npy: float32 [rows, 2], start and end in seconds
@@ -30,10 +30,10 @@ from typing import Any
 import google_crc32c
 import numpy as np
 
-from mmv_tf import atomic
 from mmv_tf.inference.windows import Windows
-from mmv_tf.regular_files import check_regular, read_regular
-from mmv_tf.safe_json import NUMBER, Count, Name, Positive, check_form, parse_json
+from mmv_tf.util import files as files_lib
+from mmv_tf.util.files import check_regular, read_regular
+from mmv_tf.util.safe_files import NUMBER, Count, Name, Positive, check_form, parse_json
 
 FORMAT = 1
 SPANS, HEARD = "spans", "heard"
@@ -306,7 +306,7 @@ class Writer:
         """
         name = f"{self._generation + 1:08d}-{os.urandom(4).hex()}"
         folder = self.directory / _SEGMENTS / name
-        with atomic.replacing(folder) as temporary:
+        with files_lib.replacing(folder) as temporary:
             temporary.mkdir(parents=True)
             for key, array in arrays.items():
                 with open(temporary / f"{key}.npy", "wb") as file:
@@ -323,7 +323,7 @@ class Writer:
         segments = {name: files for name, files in self.manifest.segments.items() if name in used}
         self.manifest = dataclasses.replace(self.manifest, segments=segments)
         path = self.directory / f"manifest-{self._generation:08d}.json"
-        atomic.write_text(self.manifest.to_json(), path)
+        files_lib.write_text(self.manifest.to_json(), path)
         self._tidy()
         return self.manifest
 

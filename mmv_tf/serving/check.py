@@ -16,9 +16,9 @@ import numpy as np
 import tensorflow as tf
 
 from mmv_tf.data import media
-from mmv_tf.progress import Progress
 from mmv_tf.serving.client import Client, ServerError
 from mmv_tf.serving.servable import Servable
+from mmv_tf.util.progress import Progress
 
 Inputs = dict[str, np.ndarray]
 _SMALLEST = float(np.finfo(np.float32).tiny)

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Sequence
 
-from mmv_tf.hosts import is_loopback, local_names
+from mmv_tf.util.addresses import is_loopback, local_names
 
 MEBIBYTE = 1 << 20
 # Never taken by predictions. Ours: more than probes of health need.

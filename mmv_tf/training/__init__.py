@@ -1,14 +1,14 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-from mmv_tf.training.agreement import WorkerLostError as WorkerLostError
 from mmv_tf.training.checkpoints import load_model as load_model
 from mmv_tf.training.checkpoints import save_model as save_model
-from mmv_tf.training.optimization import default_config as default_optimizer_config
-from mmv_tf.training.strategy import make_strategy as make_strategy
+from mmv_tf.training.optimizer import default_config as default_optimizer_config
 from mmv_tf.training.trainer import NotFiniteError as NotFiniteError
 from mmv_tf.training.trainer import Preempted as Preempted
 from mmv_tf.training.trainer import Trainer as Trainer
 from mmv_tf.training.trainer import default_config as default_config
+from mmv_tf.training.workers import WorkerLostError as WorkerLostError
+from mmv_tf.training.workers import make_strategy as make_strategy
 
 __all__ = [
     "NotFiniteError",

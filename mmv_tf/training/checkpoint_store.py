@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from mmv_tf import atomic
-from mmv_tf.safe_json import Count, read_json
+from mmv_tf.util import files as files_lib
+from mmv_tf.util.safe_files import Count, read_json
 
 logger = logging.getLogger(__name__)
 
@@ -146,17 +146,17 @@ class CheckpointStore:
     ) -> None:
         files = {}
         for file in sorted(partial.iterdir()):
-            atomic.flush(file)
+            files_lib.flush(file)
             files[file.name] = {"bytes": file.stat().st_size, "sha256": _digest(file)}
         manifest = {"step": step, "workers": self._workers, "metrics": metrics, "files": files}
         text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
         (partial / _MANIFEST).write_text(text, encoding="utf-8")
-        atomic.flush(partial / _MANIFEST)
-        atomic.flush(partial)
+        files_lib.flush(partial / _MANIFEST)
+        files_lib.flush(partial)
         if path.exists():  # a broken one, which was passed over when the run went on
             shutil.rmtree(path)
         partial.rename(path)
-        atomic.flush(self.directory)
+        files_lib.flush(self.directory)
         best = self.best()
         for old in self.paths()[: -self._keep]:
             if old != best:

@@ -13,12 +13,12 @@ import keras
 import ml_collections
 import tensorflow as tf
 
-from mmv_tf import atomic
-from mmv_tf.configuration import differences, read_json, write_json
 from mmv_tf.graphs.precision import in_precision
-from mmv_tf.keras_files import load_keras_file
 from mmv_tf.training import checkpoint_store
 from mmv_tf.training.checkpoint_store import CheckpointStore
+from mmv_tf.util import files
+from mmv_tf.util.configuration import differences, read_json, write_json
+from mmv_tf.util.keras_files import load_keras_file
 
 NETWORK_FILE = "network.keras"  # architecture and vocabulary, written when the run starts
 MODEL_FILE = "model.keras"  # the trained network, written when the run ends
@@ -48,7 +48,7 @@ def save_model(model: keras.Model, path: str | os.PathLike[str]) -> None:
     target = pathlib.Path(path)
     if target.suffix != ".keras":
         raise ValueError(f"{target} does not end in .keras.")
-    with atomic.replacing(target) as temporary:
+    with files.replacing(target) as temporary:
         model.save(temporary)
 
 

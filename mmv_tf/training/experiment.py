@@ -14,15 +14,16 @@ import ml_collections
 import numpy as np
 import tensorflow as tf
 
-from mmv_tf import lock
 from mmv_tf.data import METADATA_KEYS, Input
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.pretrained import create_model, load_word_vectors
-from mmv_tf.training import agreement, checkpoints, preflight
+from mmv_tf.training import checkpoints, preflight
+from mmv_tf.training import workers as workers_lib
 from mmv_tf.training.random_state import seed_everything
 from mmv_tf.training.run_data import RunData
-from mmv_tf.training.strategy import make_strategy, worker_and_workers
 from mmv_tf.training.trainer import Evaluate, Trainer
+from mmv_tf.training.workers import make_strategy, worker_and_workers
+from mmv_tf.util import locks as locks_lib
 
 _FINISHED = "finished"
 _LOCK = "lock"
@@ -74,15 +75,15 @@ def run(
     _check_words(config, directory)
     strategy = make_strategy(config.strategy)
     seed_everything(config.seed, config.training.deterministic)
-    with agreement.losses_explained(strategy), contextlib.ExitStack() as locks:
+    with workers_lib.losses_explained(strategy), contextlib.ExitStack() as locks:
         settings = json.loads(config.to_json())
         data = RunData(looked.readers)
         same = {**checkpoints.without_places(settings), "manifest.json": data.described}
-        agreement.require_the_same(strategy, same)
+        workers_lib.require_the_same(strategy, same)
         status = ""
         if worker_and_workers(strategy)[0] == 0:
             status = _prepare_folder(strategy, config, data, directory, locks)
-        status = agreement.gather_texts(strategy, status)[0]
+        status = workers_lib.gather_texts(strategy, status)[0]
         if status == _FINISHED:
             return {}
         if status:
@@ -124,7 +125,7 @@ def _train(
         if skipped:
             logger.warning("%s: %s.", directory, damage.summary())
         checkpoints.save_model(model, directory / checkpoints.MODEL_FILE)
-    agreement.barrier(strategy)
+    workers_lib.barrier(strategy)
     return metrics
 
 
@@ -157,7 +158,7 @@ def _prepare_folder(
       What is wrong, for all workers to hear, or that all is done.
     """
     try:
-        locks.enter_context(lock.held(directory / _LOCK, directory, "training there"))
+        locks.enter_context(locks_lib.held(directory / _LOCK, directory, "training there"))
         checkpoints.check_config(config, directory)
         data.check(directory)
         checkpoints.save_config(config, directory)
@@ -175,7 +176,7 @@ def _make_model(
     """The run's network: the folder's, or a new one, which the first worker writes there."""
     network = directory / checkpoints.NETWORK_FILE
     worker, _ = worker_and_workers(strategy)
-    exists = agreement.gather_texts(strategy, "yes" if network.exists() else "")[0]
+    exists = workers_lib.gather_texts(strategy, "yes" if network.exists() else "")[0]
     if exists:
         return checkpoints.load_model(network)
     words, vectors = None, None
@@ -186,7 +187,7 @@ def _make_model(
     model = create_model(_with_metadata(config), words, vectors)
     if worker == 0:
         checkpoints.save_model(model, network)
-    agreement.barrier(strategy)
+    workers_lib.barrier(strategy)
     # Read back even now: checkpoints go by the order of the weights, which a network that was read
     # need not have in common with one that was made.
     return checkpoints.load_model(network)

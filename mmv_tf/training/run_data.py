@@ -10,8 +10,8 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from mmv_tf.configuration import differences, read_json, write_json
 from mmv_tf.data import Reader
+from mmv_tf.util.configuration import differences, read_json, write_json
 
 FILE = "data.json"
 # Of a SHA-256, in hexadecimal: enough to tell data apart, and short enough to read.

@@ -14,12 +14,11 @@ import tensorflow as tf
 
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.layers.batch_norm import each_replica_by_itself
-from mmv_tf.layers.exchange import rows_of_all_replicas
+from mmv_tf.layers.replicas import rows_of_all_replicas
 from mmv_tf.losses import Objective
-from mmv_tf.training.averages import WeightAverages
 from mmv_tf.training.checkpoints import variables_of
-from mmv_tf.training.embedding import Batch, embed_batch
-from mmv_tf.training.loss_scale import LossScale
+from mmv_tf.training.forward import Batch, embed_batch
+from mmv_tf.training.optimizer import LossScale, WeightAverages
 
 # Gradients are exchanged in packs of this size, ours. TensorFlow's default is one pack: 143 MB (the
 # S3D-G FAC network's) between two processes of a core each then took 1.3 s; in packs of 0.5 to 4 MB

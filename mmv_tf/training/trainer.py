@@ -17,14 +17,15 @@ import tensorflow as tf
 
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.losses import PAIRS, Objective
-from mmv_tf.training import agreement, checkpoints, optimization, preflight
+from mmv_tf.training import checkpoints, preflight, workers
+from mmv_tf.training import optimizer as optimizer_lib
 from mmv_tf.training.checkpoint_store import CheckpointStore
-from mmv_tf.training.embedding import Batch, needed_entries
+from mmv_tf.training.forward import Batch, needed_entries
+from mmv_tf.training.logging import Watcher
 from mmv_tf.training.random_state import random_states
 from mmv_tf.training.signals import StopSignals
-from mmv_tf.training.strategy import worker_and_workers
 from mmv_tf.training.train_step import TrainStep
-from mmv_tf.training.watching import Watcher
+from mmv_tf.training.workers import worker_and_workers
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +125,7 @@ class Trainer:
         )
         _check_pairs(model, self.objective)
         with strategy.scope():
-            self.optimizer = optimization.make_optimizer(optimizer, training.steps)
+            self.optimizer = optimizer_lib.make_optimizer(optimizer, training.steps)
             self.optimizer.build(model.trainable_variables)
         self.train_step = TrainStep(
             model, self.objective, strategy, self.optimizer, training, optimizer.clip_norm
@@ -137,7 +138,7 @@ class Trainer:
             training.best_is,
             self.worker,
             self.workers,
-            lambda: agreement.barrier(strategy),
+            lambda: workers.barrier(strategy),
         )
         self._nonfinite_in_a_row = 0
         self._nonfinite_steps = 0
@@ -177,7 +178,7 @@ class Trainer:
           ValueError: for sizes that do not fit, or data that end.
         """
         local = self._local_batch_size(batch_size)
-        with StopSignals() as stop, agreement.losses_explained(self.strategy):
+        with StopSignals() as stop, workers.losses_explained(self.strategy):
             begun = self._start(make_dataset, local, save_iterator)
             return self._run(begun, batch_size, evaluate, hparams, skipped, stop)
 

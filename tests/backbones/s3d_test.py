@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from mmv_tf.backbones import S3D
-from mmv_tf.backbones.width import scale_channels
 from mmv_tf.layers import SpaceToDepth
+from mmv_tf.layers.base import scale_channels
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmv_tf.data import Reader, preparation, writer
+from mmv_tf.data import Reader, preparation
+from mmv_tf.data.records import writer
 from tests import media_samples, programs, small_world
 
 CUES = [(i * 1.0, i * 1.0 + 0.9, f"caption {i}") for i in range(8)]

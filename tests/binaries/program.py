@@ -58,7 +58,7 @@ def _serve(name: str) -> None:
     answers = sys.stdout
     from absl.testing import flagsaver
 
-    from mmv_tf import command_line
+    from mmv_tf.util import command_line
 
     module = importlib.import_module(name)
     arrange = getattr(module, "arguments", list)

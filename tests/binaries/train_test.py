@@ -8,7 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from mmv_tf import command_line, training
+from mmv_tf import training
+from mmv_tf.util import command_line
 from tests import programs, small_world
 
 

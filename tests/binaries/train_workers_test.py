@@ -11,7 +11,8 @@ import time
 import numpy as np
 import pytest
 
-from mmv_tf import lock, training
+from mmv_tf import training
+from mmv_tf.util import locks
 from tests import programs, small_world
 from tests.cluster import free_ports, tf_config
 
@@ -143,7 +144,7 @@ def test_other_data_are_refused_by_both(whole, tmp_path):
 
 def test_a_second_run_in_the_folder_is_refused_by_both(prepared, tmp_path):
     run = Run(prepared, tmp_path / "run")
-    with lock.held(run.folder / "lock", run.folder, "busy"):
+    with locks.held(run.folder / "lock", run.folder, "busy"):
         run.start()
         for line in run.end(1, 1):
             assert line.startswith(f"error: {run.folder}: another program (process {os.getpid()} ")

@@ -8,7 +8,9 @@ import pathlib
 import av
 import pytest
 
-from mmv_tf.data import Reader, captions, default_config, preparation, verifier, writer
+from mmv_tf.data import Reader, captions, default_config, preparation
+from mmv_tf.data.integrity import verification
+from mmv_tf.data.records import writer
 from mmv_tf.layers import LogMel, WordTokenizer
 from tests import media_samples
 
@@ -64,7 +66,7 @@ def test_a_piece_of_the_film_becomes_shards_and_batches(piece, tmp_path):
     assert manifest == writer.read_manifest(tmp_path)
     clips = {name: split["num_examples"] for name, split in manifest["splits"].items()}
     assert sum(clips.values()) + manifest["dropped"].get("captions_across_borders", 0) == cues
-    assert verifier.verify(tmp_path).clean
+    assert verification.verify(tmp_path).clean
     config = default_config()
     config.directory, config.batch_size, config.candidates = str(tmp_path), 3, 2
     config.num_frames, config.frame_rate, config.size = 8, 2.5, 48

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmv_tf.deflation.agreement import agreement, static_clips
+from mmv_tf.deflation.measures import agreement, static_clips
 
 
 def test_agreement_is_that_of_its_definition():

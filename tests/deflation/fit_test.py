@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from mmv_tf import deflation
-from mmv_tf.deflation.agreement import static_clips
+from mmv_tf.deflation.measures import static_clips
 from tests.deflation.networks import foreign, images, network
 
 

@@ -65,7 +65,7 @@ def test_broken_files_are_left_out_and_named(tmp_path, capsys):
 
 
 def test_a_picture_that_is_too_large_is_not_decoded(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("mmv_tf.data.pictures.MAX_PIXELS", 1000)
+    monkeypatch.setattr("mmv_tf.data.images.MAX_PIXELS", 1000)
     write(tmp_path / "small.png", size=(20, 20))
     write(tmp_path / "large.png", size=(40, 40))
     assert len(load_images(tmp_path, 16, 10)) == 1

@@ -3,7 +3,7 @@
 import pytest
 import tensorflow as tf
 
-from mmv_tf.deflation.memory import peak_memory
+from mmv_tf.deflation.measures import peak_memory
 
 
 def peak(function, inputs):

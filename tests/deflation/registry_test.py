@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmv_tf.deflation.agreement import static_clips
+from mmv_tf.deflation.measures import static_clips
 from mmv_tf.deflation.registry import frames_after, tap_weights
 from tests.deflation.networks import images
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from mmv_tf import deflation
 from mmv_tf.backbones import TSMResNet
-from mmv_tf.deflation.agreement import static_clips
+from mmv_tf.deflation.measures import static_clips
 from mmv_tf.pretrained import create_model
 from tests import small_world
 from tests.deflation.networks import VIDEOS, foreign, images, make_time_cyclic, network

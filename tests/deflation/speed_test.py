@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from mmv_tf import deflation
-from mmv_tf.deflation.speed import count_multiplications
+from mmv_tf.deflation.measures import count_multiplications
 from mmv_tf.layers import Conv3DUnit
 from tests.deflation.networks import foreign, images
 

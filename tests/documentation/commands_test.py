@@ -81,8 +81,8 @@ def problems(module_name: str, commands: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _problem(module: Any, words: Sequence[str]) -> str:
-    from mmv_tf import command_line
-    from mmv_tf.configuration import load_config
+    from mmv_tf.util import command_line
+    from mmv_tf.util.configuration import load_config
 
     flags.FLAGS.unparse_flags()
     for name in flags.FLAGS:

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from mmv_tf import backbones, evaluation
 from mmv_tf.data import preparation
-from mmv_tf.deflation.agreement import static_clips
+from mmv_tf.deflation.measures import static_clips
 from mmv_tf.evaluation import declaration
 from mmv_tf.evaluation.listing import MediaIndex
 from tests.deflation.networks import images

@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmv_tf import hosts, load_encoder, load_model, pretrained
-from mmv_tf.data import Input, captions, media, pictures, preparation
+from mmv_tf import load_encoder, load_model, pretrained
+from mmv_tf.data import Input, captions, images, media, preparation
 from mmv_tf.pretrained.word_lists import read_words
 from mmv_tf.search import approximate
 from mmv_tf.search.page_settings import PageSettings
 from mmv_tf.serving.settings import ServerSettings
-from mmv_tf.training import strategy
+from mmv_tf.training import workers
+from mmv_tf.util import addresses
 from tests import programs, records
 from tests.documentation import pages
 
@@ -67,7 +68,7 @@ def pictures_(folder: pathlib.Path, touched: pathlib.Path) -> None:
     program = f"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n({touched}) (w) file closefile\n"
     (folder / "photo.jpg").write_text(program)
     with pytest.raises(media.MediaError, match=r"photo\.jpg"):
-        pictures.image_pixels(folder / "photo.jpg", 8)
+        images.image_pixels(folder / "photo.jpg", 8)
 
 
 def captions_(folder: pathlib.Path, touched: pathlib.Path) -> None:
@@ -151,7 +152,7 @@ def requests_to_a_server(folder: pathlib.Path, touched: pathlib.Path) -> None:
     assert ServerSettings(folder).is_loopback
     with pytest.raises(ValueError, match="everybody"):
         PageSettings(host="0.0.0.0")
-    assert hosts.is_loopback(PageSettings().host)
+    assert addresses.is_loopback(PageSettings().host)
 
 
 def config_files(folder: pathlib.Path, touched: pathlib.Path) -> None:
@@ -186,7 +187,7 @@ def environment_variables(folder: pathlib.Path, touched: pathlib.Path) -> None:
     cluster = {"cluster": {"worker": ["stranger:1"]}, "task": {"type": "worker", "index": 0}}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TF_CONFIG", json.dumps(cluster))
-        assert strategy.find_cluster().cluster_spec().as_dict()["worker"] == ["stranger:1"]
+        assert workers.find_cluster().cluster_spec().as_dict()["worker"] == ["stranger:1"]
 
 
 _SAFE = {

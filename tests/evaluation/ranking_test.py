@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmv_tf.evaluation import ranking
+from mmv_tf.evaluation import retrieval
 
 
 def vectors(seed, *shape):
@@ -12,7 +12,7 @@ def vectors(seed, *shape):
 
 def naive_ranks(queries, items, targets, valid):
     """In float64, on the rows as `normalize` leaves them; 0 where the right item is not there."""
-    queries, items = ranking.normalize(queries, "query"), ranking.normalize(items, "item")
+    queries, items = retrieval.normalize(queries, "query"), retrieval.normalize(items, "item")
     result = []
     for query, target in zip(queries.astype(np.float64), targets, strict=True):
         similar = [(query * item).sum() for item in items]
@@ -27,7 +27,7 @@ def naive_ranks(queries, items, targets, valid):
 @pytest.mark.parametrize("blocks", [(2048, 1024, 128), (16, 8, 4), (7, 5, 3)])
 def test_ranks_equal_the_oracle(monkeypatch, duplicates, masked, blocks):
     for name, value in zip(("_ITEMS", "_QUERIES", "_ROWS"), blocks, strict=True):
-        monkeypatch.setattr(ranking, name, value)
+        monkeypatch.setattr(retrieval, name, value)
     queries, items = vectors(0, 41, 6), vectors(1, 60, 6)
     if duplicates:
         items[10:20] = items[0]
@@ -36,7 +36,7 @@ def test_ranks_equal_the_oracle(monkeypatch, duplicates, masked, blocks):
     generator = np.random.default_rng(2)
     targets = generator.integers(0, 60, 41)
     valid = generator.random(60) < (0.7 if masked else 2)
-    found = ranking.ranks(queries, items, targets, valid)
+    found = retrieval.ranks(queries, items, targets, valid)
     np.testing.assert_array_equal(found, naive_ranks(queries, items, targets, valid))
 
 
@@ -45,8 +45,8 @@ def test_a_tie_counts_wherever_the_copies_stand():
     queries, items = vectors(3, 300, 256), vectors(4, 300, 256)
     for place in (0, 1, 150, 298, 299):
         copied = np.concatenate([items, items[place : place + 1]])
-        alone = ranking.ranks(queries, items)[place]
-        assert ranking.ranks(queries, copied, np.arange(300))[place] == alone + 1
+        alone = retrieval.ranks(queries, items)[place]
+        assert retrieval.ranks(queries, copied, np.arange(300))[place] == alone + 1
 
 
 def test_nearly_equal_items_are_ordered_exactly():
@@ -54,7 +54,7 @@ def test_nearly_equal_items_are_ordered_exactly():
     items = np.stack([np.cos(away), np.sin(away)], axis=1).astype(np.float32)
     queries = np.repeat(items[:1], 6, axis=0)
     queries[5] = [0.0, 1.0]
-    found = ranking.ranks(queries, items)
+    found = retrieval.ranks(queries, items)
     np.testing.assert_array_equal(
         found, naive_ranks(queries, items, np.arange(6), np.ones(6, bool))
     )
@@ -62,14 +62,14 @@ def test_nearly_equal_items_are_ordered_exactly():
 
 def test_few_items_repeated_often_are_quick_and_right():
     items = np.repeat(vectors(5, 3, 8), 2000, axis=0)
-    found = ranking.ranks(items, items)
+    found = retrieval.ranks(items, items)
     np.testing.assert_array_equal(found, 2000)
 
 
 def test_shapes_and_targets_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="don't fit"):
-        ranking.ranks(vectors(0, 3, 4), vectors(1, 5, 4), np.arange(2))
+        retrieval.ranks(vectors(0, 3, 4), vectors(1, 5, 4), np.arange(2))
     with pytest.raises(ValueError, match="Targets go from 0 to 5 of 5"):
-        ranking.ranks(vectors(0, 2, 4), vectors(1, 5, 4), np.array([0, 5]))
+        retrieval.ranks(vectors(0, 2, 4), vectors(1, 5, 4), np.array([0, 5]))
     with pytest.raises(ValueError, match="mask has shape"):
-        ranking.ranks(vectors(0, 5, 4), vectors(1, 5, 4), valid=np.ones(4, bool))
+        retrieval.ranks(vectors(0, 5, 4), vectors(1, 5, 4), valid=np.ones(4, bool))

@@ -18,8 +18,8 @@ from PIL import Image
 
 from mmv_tf import deflation
 from mmv_tf.data import media
-from mmv_tf.data.augmentation import CROP_SHARE
-from mmv_tf.data.pictures import image_pixels
+from mmv_tf.data.images import image_pixels
+from mmv_tf.data.reading.augmentation import CROP_SHARE
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import Encoder, GraphNetwork, ModuleNetwork, reading
 from mmv_tf.pretrained import create_model

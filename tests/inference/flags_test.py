@@ -5,10 +5,10 @@ import pathlib
 import pytest
 from absl import flags
 
-from mmv_tf.command_line import UsageError
 from mmv_tf.deflation import deflate
 from mmv_tf.inference import GraphNetwork
 from mmv_tf.inference.flags import define_network_flags, network_flags
+from mmv_tf.util.command_line import UsageError
 
 
 def parse(*arguments, **options):

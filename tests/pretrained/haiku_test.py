@@ -417,7 +417,7 @@ def test_new_networks_in_mixed_bfloat16(preset):
     ("config", "preset"), [("mmv_s3d", "s3d_fac"), ("mmv_tsm_resnet_x1", "tsm50_fac")]
 )
 def test_the_fixture_in_mixed_bfloat16(config, preset, filled):
-    # Every convolution in bfloat16 gives 0.994 to 0.996 here: see `mmv_tf.layers.precision`.
+    # Every convolution in bfloat16 gives 0.994 to 0.996 here: see `mmv_tf.layers.base`.
     single = pretrained.import_haiku_checkpoint(filled(config))
     half = mixed_bfloat16(preset, single)
     inputs = fixture_inputs("small")

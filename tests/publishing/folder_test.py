@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from mmv_tf import publishing
 from mmv_tf.publishing import CardDetails, ExportOptions
-from mmv_tf.publishing.checksums import write_checksums
 from mmv_tf.publishing.contract import make_contract
+from mmv_tf.publishing.export import write_checksums
 from mmv_tf.publishing.model_card import write_card
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 from mmv_tf import deflation, publishing
-from mmv_tf.data import augmentation
+from mmv_tf.data.reading import augmentation
 from mmv_tf.layers import BatchNorm
 from mmv_tf.publishing import ExportOptions
 from mmv_tf.publishing.samples import encode_jpeg

@@ -9,12 +9,12 @@ import keras
 import numpy as np
 import pytest
 
-from mmv_tf import lock
 from mmv_tf.data import media
 from mmv_tf.search import Embedder, indexing, update_index
 from mmv_tf.search.embedder import SOUND, VISION
 from mmv_tf.search.indexing import Options
 from mmv_tf.search.store import HEARD, SPANS, open_index
+from mmv_tf.util import locks
 from tests import media_samples, small_world
 from tests.search.conftest import EVIL_NAME, HERE
 
@@ -196,7 +196,7 @@ def test_a_damaged_state_is_mended(library, tmp_path):
 
 
 def test_the_second_indexer_refuses(library, tmp_path):
-    held = lock.held(tmp_path / "lock", tmp_path, "busy")
+    held = locks.held(tmp_path / "lock", tmp_path, "busy")
     with held, pytest.raises(ValueError, match="is writing this index"):
         update_index(library.videos, tmp_path, library.embedder, options=HERE)
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from mmv_tf.search.timeline import curve_svg
+from mmv_tf.search.moments import curve_svg
 
 
 def points(svg):

@@ -8,12 +8,13 @@ import signal
 import numpy as np
 import pytest
 
-from mmv_tf import lock, training
-from mmv_tf.configuration import write_json
-from mmv_tf.data.writer import read_manifest
+from mmv_tf import training
+from mmv_tf.data.records.writer import read_manifest
 from mmv_tf.training import experiment
 from mmv_tf.training.checkpoints import MODEL_FILE, NETWORK_FILE
-from mmv_tf.training.watching import Watcher
+from mmv_tf.training.logging import Watcher
+from mmv_tf.util import locks
+from mmv_tf.util.configuration import write_json
 from tests import small_run, small_world
 
 
@@ -148,7 +149,7 @@ def test_data_may_move_but_not_change(config, whole, prepared, tmp_path):
 
 def test_a_second_run_in_the_folder_is_refused(config, whole):
     run, _ = whole
-    held = lock.held(run / "lock", run, "busy")
+    held = locks.held(run / "lock", run, "busy")
     with held, pytest.raises(ValueError, match=rf"^{run}: another program .* is training there"):
         experiment.run(config, run)
 

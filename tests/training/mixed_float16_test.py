@@ -72,7 +72,7 @@ def test_a_network_computes_in_float16_and_gives_float32(whole):
     assert {weight.dtype for weight in network.weights} == {"float32"}
     values = {key: value for key, value in examples().items() if key in ("video", "audio")}
     endpoints = network.video(values["video"], return_endpoints=True)
-    # The first layers, gates and heads stay in float32: mmv_tf.layers.precision.
+    # The first layers, gates and heads stay in float32: mmv_tf.layers.base.
     assert endpoints["Conv2d_2c_3x3"].dtype == tf.float32
     assert endpoints["embedding"].dtype == tf.float16
     for embeddings in network(values).values():

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmv_tf.training import optimization
-from mmv_tf.training.one_pass_adam import OnePassAdam
+from mmv_tf.training import optimizer as optimizer_lib
+from mmv_tf.training.optimizer import OnePassAdam
 
 
 def oracle(weight, gradients, rate, decay, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
@@ -41,11 +41,11 @@ def test_equals_its_formula(decay):
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 def test_it_is_what_a_run_gets_and_steps_as_keras_own(decay):
-    settings = optimization.default_config()
+    settings = optimizer_lib.default_config()
     settings.update(weight_decay=decay, warmup_steps=2)
-    own = optimization.make_optimizer(settings, 10)
+    own = optimizer_lib.make_optimizer(settings, 10)
     assert type(own) is OnePassAdam
-    schedule = optimization.make_schedule(settings, 10)
+    schedule = optimizer_lib.make_schedule(settings, 10)
     keras_own = keras.optimizers.Adam(
         schedule, weight_decay=decay or None, epsilon=settings.epsilon
     )
@@ -80,7 +80,7 @@ def test_two_replicas_step_as_one():
         import keras, numpy as np, tensorflow as tf
         tf.config.set_logical_device_configuration(
             tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
-        from mmv_tf.training.one_pass_adam import OnePassAdam
+        from mmv_tf.training.optimizer import OnePassAdam
         found = []
         for strategy in (tf.distribute.get_strategy(),
                          tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):

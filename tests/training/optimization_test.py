@@ -5,18 +5,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmv_tf.training import optimization, strategy
-from mmv_tf.training.lars import LARS
+from mmv_tf.training import optimizer as optimizer_lib
+from mmv_tf.training import workers
+from mmv_tf.training.optimizer import LARS
 
 
 def settings(**changes):
-    config = optimization.default_config()
+    config = optimizer_lib.default_config()
     config.update(changes)
     return config
 
 
 def test_linear_warm_up_then_half_a_cosine():
-    schedule = optimization.make_schedule(settings(learning_rate=2.0, warmup_steps=10), 110)
+    schedule = optimizer_lib.make_schedule(settings(learning_rate=2.0, warmup_steps=10), 110)
     for step in (0, 3, 10, 35, 60, 109, 110):
         expected = step / 5 if step <= 10 else 1 + np.cos(np.pi * (step - 10) / 100)
         np.testing.assert_allclose(schedule(step), expected, rtol=1e-5, atol=1e-6)
@@ -54,7 +55,7 @@ def test_decay_leaves_out_biases_and_batch_norm():
     weights = variables()
     before = [weight.numpy() for weight in weights]
     config = settings(name="adamw", weight_decay=0.1, learning_rate=1.0, warmup_steps=0)
-    optimizer = optimization.make_optimizer(config, 10)
+    optimizer = optimizer_lib.make_optimizer(config, 10)
     optimizer.build(weights)
     optimizer.apply([tf.zeros_like(weight) for weight in weights], weights)
     np.testing.assert_allclose(weights[0].numpy(), 0.9 * before[0], rtol=1e-6)
@@ -63,14 +64,14 @@ def test_decay_leaves_out_biases_and_batch_norm():
 
 def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match=r"optimizer\.name is 'adamm'"):
-        optimization.make_optimizer(settings(name="adamm"), 10)
+        optimizer_lib.make_optimizer(settings(name="adamm"), 10)
 
 
 def test_a_cluster_is_found_in_either_environment(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     monkeypatch.delenv("SLURM_STEP_NODELIST", raising=False)
     with pytest.raises(ValueError, match="TF_CONFIG"):
-        strategy.find_cluster()
+        workers.find_cluster()
     for name, value in {
         "SLURM_STEP_NODELIST": "node[1-2]",
         "SLURM_STEP_NUM_TASKS": "2",
@@ -78,6 +79,6 @@ def test_a_cluster_is_found_in_either_environment(monkeypatch):
         "SLURM_PROCID": "1",
     }.items():
         monkeypatch.setenv(name, value)
-    resolver = strategy.find_cluster()
+    resolver = workers.find_cluster()
     assert len(resolver.cluster_spec().as_dict()["worker"]) == 2
     assert resolver.task_id == 1

@@ -6,12 +6,13 @@ import ml_collections
 import pytest
 
 from mmv_tf import training
-from mmv_tf.configuration import load_config
-from mmv_tf.data import default_config, writer
+from mmv_tf.data import default_config
+from mmv_tf.data.records import writer
 from mmv_tf.evaluation.held_out import HeldOutRetrieval
 from mmv_tf.training import experiment, preflight
-from mmv_tf.training.strategy import make_strategy
 from mmv_tf.training.trainer import Trainer
+from mmv_tf.training.workers import make_strategy
+from mmv_tf.util.configuration import load_config
 from tests import small_world
 
 PAPER = "configs/howto100m_audioset.py"

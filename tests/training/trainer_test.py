@@ -10,10 +10,11 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata as hparams_metadata
 
-from mmv_tf import atomic, training
-from mmv_tf.training import checkpoint_store, optimization
+from mmv_tf import training
+from mmv_tf.training import checkpoint_store, optimizer
 from mmv_tf.training.random_state import random_states, seed_everything
 from mmv_tf.training.trainer import Trainer
+from mmv_tf.util import files
 from tests.training import linear_world
 
 BATCH = 8
@@ -204,7 +205,7 @@ def test_what_a_killed_writer_left_is_not_a_checkpoint(tmp_path, monkeypatch):
     checkpoint = tf.train.Checkpoint(variable=variable)
     store.save(1, checkpoint)
     with monkeypatch.context() as patch:
-        patch.setattr(atomic, "flush", _fail)
+        patch.setattr(files, "flush", _fail)
         with pytest.raises(KeyboardInterrupt):
             store.save(2, checkpoint)
     assert [path.name for path in store.paths()] == ["step-00000001"]
@@ -269,7 +270,7 @@ def test_what_does_not_fit_is_refused(tmp_path):
         make_trainer(tmp_path / "b").run(lambda start: make(start).take(2), BATCH)
     settings = linear_world.optimizer_settings(name="adamm")
     with pytest.raises(ValueError, match=r"optimizer\.name"):
-        optimization.make_optimizer(settings, 10)
+        optimizer.make_optimizer(settings, 10)
 
 
 def test_the_random_generators_go_on(tmp_path):

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmv_tf import training
-from mmv_tf.training import agreement
+from mmv_tf.training import workers as workers_lib
 from mmv_tf.training.random_state import seed_everything
 from mmv_tf.training.trainer import Trainer
 from tests.training import linear_world
@@ -50,7 +50,7 @@ def train(strategy, directory, slow=0.0, optimizer=None, **changes):
     optimizer = linear_world.optimizer_settings(
         name="lars", trust=0.1, clip_norm=CLIP_NORM, **(optimizer or {})
     )
-    agreement.require_the_same(strategy, {"optimizer": optimizer.to_dict()})
+    workers_lib.require_the_same(strategy, {"optimizer": optimizer.to_dict()})
     pathlib.Path(directory).mkdir(exist_ok=True)
     with strategy.scope():
         model = linear_world.fine_and_coarse()

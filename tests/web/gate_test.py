@@ -8,7 +8,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from mmv_tf.hosts import local_names
+from mmv_tf.util.addresses import local_names
 from mmv_tf.web import gate
 from mmv_tf.web.gate import Gate
 

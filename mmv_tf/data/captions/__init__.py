@@ -7,18 +7,18 @@ the wrong time trains the network on a lie that nothing later can see. A caption
 itself is left out and counted.
 """
 
-from mmv_tf.data.captions.beside import CaptionFiles as CaptionFiles
-from mmv_tf.data.captions.beside import sidecar as sidecar
 from mmv_tf.data.captions.caption import MAX_CHARACTERS as MAX_CHARACTERS
+from mmv_tf.data.captions.caption import UNREADABLE as UNREADABLE
 from mmv_tf.data.captions.caption import Caption as Caption
+from mmv_tf.data.captions.caption import LeftOut as LeftOut
 from mmv_tf.data.captions.caption import attach_labels as attach_labels
 from mmv_tf.data.captions.caption import captions_of as captions_of
-from mmv_tf.data.captions.left_out import UNREADABLE as UNREADABLE
-from mmv_tf.data.captions.left_out import LeftOut as LeftOut
-from mmv_tf.data.captions.oddity import oddity as oddity
+from mmv_tf.data.captions.caption import oddity as oddity
+from mmv_tf.data.captions.finding import CaptionFiles as CaptionFiles
+from mmv_tf.data.captions.finding import sidecar as sidecar
 from mmv_tf.data.captions.reading import SUFFIXES as SUFFIXES
 from mmv_tf.data.captions.reading import CaptionFile as CaptionFile
 from mmv_tf.data.captions.reading import read_caption_file as read_caption_file
 from mmv_tf.data.captions.reading import read_captions as read_captions
 from mmv_tf.data.captions.table import table_seconds as table_seconds
-from mmv_tf.data.text_files import read_text as read_text
+from mmv_tf.util.text_files import read_text as read_text

@@ -1,12 +1,32 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A caption, and labels for captions."""
+"""Captions: cues as files hold them, labels, and those that are left out."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 from collections.abc import Iterable, Sequence
+
+
+@dataclasses.dataclass(frozen=True)
+class Cue:
+    """What is shown for a time, as the file has it.
+
+    Attributes:
+      where: its line or event, for messages.
+      start, end: seconds; the end is None where the file gives none.
+      lines: of text, with mark-up.
+      label: its class, "" for none.
+    """
+
+    where: str
+    start: float
+    end: float | None
+    lines: tuple[str, ...]
+    label: str = ""
+
 
 # Ours: what one caption says is far below 10,000 characters.
 MAX_CHARACTERS = 10_000
@@ -66,3 +86,74 @@ def captions_of(texts: Iterable[str], start_ms: int, end_ms: int) -> tuple[Capti
     """Sentences about a whole span (milliseconds) as captions; white space is made plain."""
     cleaned = (" ".join(text.split()) for text in texts)
     return tuple(Caption(start_ms / 1000, end_ms / 1000, text) for text in cleaned if text)
+
+
+# A caption's times, or its text, are no times or no text.
+UNREADABLE = "captions_that_cannot_be_read"
+
+NO_TEXT = "captions_without_text"
+
+# Text where no caption is.
+OUTSIDE = "lines_outside_captions"
+
+
+@dataclasses.dataclass
+class LeftOut:
+    """What was left out, by reason.
+
+    Attributes:
+      counts: how many, by reason in snake case ("captions_without_length").
+      first: the first of each reason, as a message that names its line.
+    """
+
+    counts: dict[str, int] = dataclasses.field(default_factory=dict)
+    first: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def add(self, reason: str, message: str, count: int = 1) -> None:
+        """Counts some more; of the first of a reason the message is kept."""
+        if count:
+            self.counts[reason] = self.counts.get(reason, 0) + count
+            self.first.setdefault(reason, message)
+
+    @property
+    def total(self) -> int:
+        """Over all reasons."""
+        return sum(self.counts.values())
+
+
+def oddity(start: float, end: float | None, text: str) -> tuple[str, str] | None:
+    """Why a caption is left out; None for one that is used.
+
+    Args:
+      start, end: seconds; the end is None where it is not known.
+      text: plain.
+
+    Returns:
+      The reason in snake case, and what goes after "the caption" in a message.
+    """
+    if not text:
+        return NO_TEXT, " has no text; expected words"
+    if end is None:
+        return "captions_without_length", " has no length; expected a duration"
+    if not (math.isfinite(start) and math.isfinite(end)):
+        return (
+            "captions_at_no_time",
+            f"'s time is {start:g} to {end:g} s; expected seconds from the video's start",
+        )
+    if start < 0:
+        return (
+            "captions_before_the_start",
+            f"'s time is {start:g} to {end:g} s; expected 0 or more seconds from the video's start",
+        )
+    if end <= start:
+        reason = "captions_without_length" if end == start else "captions_of_negative_length"
+        return (
+            reason,
+            f" ends at {end:g} s and starts at {start:g} s; expected an end after the start",
+        )
+    if len(text) > MAX_CHARACTERS:
+        return (
+            "captions_too_long",
+            f" has {len(text)} characters; expected {MAX_CHARACTERS} at most",
+        )
+    return None

@@ -5,21 +5,63 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from mmv_tf.data.captions.caption import OUTSIDE, UNREADABLE, Cue, LeftOut
 from mmv_tf.data.captions.clocks import CLOCK, Clock, parse_clock, reading_of
-from mmv_tf.data.captions.cue import Cue
-from mmv_tf.data.captions.left_out import OUTSIDE, UNREADABLE, LeftOut
+from mmv_tf.util.text_files import well_formed
+
+_TAG = re.compile(
+    r"</?(?:c|i|b|u|s|v|ruby|rt|lang|font)(?:\.[^\s<>]*)?\s*>"  # <i>, <c.yellow>, </font>
+    r"|(?<![^\W_])<v(?:\.[^\s<>]*)?\s[^<>]*>"  # <v Bob>, which follows no letter
+    r"|<lang(?:\.[^\s<>]*)?\s+[\w-]+\s*>"
+    r"|<font\s+\w+\s*=[^<>]*>"
+    r"|<(?:\d+:)?\d+:\d+[.,]\d+>"  # <00:00:01.500>, when a word is said
+    r"|\{\\[^{}]*\}",  # {\an8}, of SubStation Alpha in SubRip
+    re.IGNORECASE,
+)
+
+# Of no width. YouTube's styled captions have lines of nothing else.
+_UNSEEN = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff "
+
+_LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+
+_WORD_TIME = re.compile(r"<(?:\d+:)?\d+:\d+[.,]\d+>")
+
+
+def plain_lines(lines: Iterable[str]) -> tuple[str, ...]:
+    """Lines without mark-up and blank ones, with single spaces between words.
+
+    Removed are the tags c, i, b, u, s, v, ruby, rt, lang and font, times of words and {\\an8}; a
+    <br> is a space. Entities such as &amp; are replaced once, after that. All else is text, as in
+    "a < b".
+    """
+    text = _TAG.sub("", _LINE_BREAK.sub(" ", "\n".join(lines)))
+    plain = (" ".join(well_formed(html.unescape(line)).split()) for line in text.split("\n"))
+    return tuple(line for line in plain if line.strip(_UNSEEN))
+
+
+def has_word_times(text: str) -> bool:
+    """Whether words have times of their own, as those of automatic captions do."""
+    return _WORD_TIME.search(text) is not None
+
 
 _TIMES = re.compile(rf"\s*({CLOCK})\s*-->\s*({CLOCK})(?:\s.*)?")
+
 # Meant as times, but not to be read.
 _LIKE_TIMES = re.compile(r"\s*-?\d+\s*:\s*\d.*?(?:[-–—=]\s*>|→)\s*(?:-?\d+\s*:\s*\d|$)")
+
 _NUMBER = re.compile(r"\W*\d+\W*")
+
 _HEADER = re.compile("\ufeff?WEBVTT(\\s|$)")
+
 _COMMENT = re.compile(r"(NOTE|STYLE|REGION)(\s|$)")
+
 _TIMESTAMP_MAP = re.compile(r"X-TIMESTAMP-MAP\s*=(.*)")
+
 _STREAM_RATE = 90_000  # Ticks a second of MPEG-TS.
 
 

@@ -9,9 +9,8 @@ import math
 import pathlib
 from typing import Any
 
-from mmv_tf.data.captions.cue import Cue
-from mmv_tf.data.captions.left_out import UNREADABLE, LeftOut
-from mmv_tf.safe_json import parse_json
+from mmv_tf.data.captions.caption import UNREADABLE, Cue, LeftOut
+from mmv_tf.util.safe_files import parse_json
 
 
 def parse_json3(path: pathlib.Path, text: str, left_out: LeftOut) -> list[Cue]:

@@ -9,16 +9,13 @@ import functools
 import pathlib
 from collections.abc import Callable
 
-from mmv_tf.data.captions import markup
-from mmv_tf.data.captions.caption import Caption
-from mmv_tf.data.captions.cue import Cue
+from mmv_tf.data.captions import cues as cues_lib
+from mmv_tf.data.captions.caption import NO_TEXT, Caption, Cue, LeftOut, oddity
 from mmv_tf.data.captions.cues import parse_cues
 from mmv_tf.data.captions.json3 import parse_json3
-from mmv_tf.data.captions.left_out import NO_TEXT, LeftOut
-from mmv_tf.data.captions.oddity import oddity
 from mmv_tf.data.captions.rolling import Shown, unrolled
 from mmv_tf.data.captions.table import parse_table
-from mmv_tf.data.text_files import read_text
+from mmv_tf.util.text_files import read_text
 
 _MAX_BYTES = 64 << 20  # Ours: an hour of speech has 60 kB.
 
@@ -112,7 +109,7 @@ def _usable(path: pathlib.Path, cues: list[Cue], left_out: LeftOut) -> list[Show
     """The cues with text and sound times, in plain text."""
     shown = []
     for cue in cues:
-        lines = markup.plain_lines(cue.lines)
+        lines = cues_lib.plain_lines(cue.lines)
         odd = oddity(cue.start, cue.end, " ".join(lines))
         if odd is not None:
             reason, what = odd

@@ -13,7 +13,7 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 
-from mmv_tf.data.captions import markup
+from mmv_tf.data.captions import cues as cues_lib
 
 # Ours. A cue this short only repeats; YouTube's have 0.01 s.
 _BRIEF_SECONDS = 0.05
@@ -76,7 +76,7 @@ def unrolled(cues: Sequence[Shown]) -> list[Shown]:
         step.carries and (bool(step.new) or cue.end - cue.start <= _BRIEF_SECONDS)
         for cue, step in zip(cues[1:], steps[1:], strict=True)
     )
-    has_word_times = any(markup.has_word_times(line) for cue in cues for line in cue.marked)
+    has_word_times = any(cues_lib.has_word_times(line) for cue in cues for line in cue.marked)
     least = 1 if has_word_times else 2
     if evidence < max(least, _ROLLING_SHARE * (len(cues) - 1)):
         return list(cues)

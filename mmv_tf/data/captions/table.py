@@ -9,10 +9,9 @@ import pathlib
 import statistics
 from collections.abc import Callable
 
+from mmv_tf.data.captions.caption import UNREADABLE, Cue, LeftOut
 from mmv_tf.data.captions.clocks import parse_clock
-from mmv_tf.data.captions.cue import Cue
-from mmv_tf.data.captions.left_out import UNREADABLE, LeftOut
-from mmv_tf.data.delimited import read_cells
+from mmv_tf.util.text_files import read_cells
 
 _LABEL_COLUMNS = ("label", "subject")
 _TEXT_COLUMNS = ("caption", "text")

@@ -29,7 +29,7 @@ from mmv_tf.data.preparation.sources import (
     Source,
     kind_of,
 )
-from mmv_tf.safe_json import check_form, parse_json
+from mmv_tf.util.safe_files import check_form, parse_json
 
 _LISTS = {
     "balanced_train_segments.csv": "balanced_train",

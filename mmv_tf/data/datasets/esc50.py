@@ -14,8 +14,8 @@ import pathlib
 import re
 
 from mmv_tf.data.datasets import tables
-from mmv_tf.data.file_names import printable_name
 from mmv_tf.data.preparation.sources import SOUND, SUFFIXES, Collection, Source
+from mmv_tf.util.text_files import printable_name
 
 _COLUMNS = ("filename", "fold", "target", "category", "esc10")
 

@@ -25,9 +25,8 @@ from typing import Any
 
 from mmv_tf.data import captions as captions_lib
 from mmv_tf.data.datasets import tables
-from mmv_tf.data.file_names import printable_name
 from mmv_tf.data.preparation.sources import SUFFIXES, VIDEO, Collection, Source
-from mmv_tf.data.text_files import well_formed
+from mmv_tf.util.text_files import printable_name, well_formed
 
 _CAPTION_FILES = ("raw_caption.json", "caption.json", "captions")
 _LISTS = ("start", "end", "text")

@@ -16,7 +16,7 @@ import pathlib
 from mmv_tf.data import captions as captions_lib
 from mmv_tf.data.datasets import tables
 from mmv_tf.data.preparation.sources import SUFFIXES, VIDEO, Collection, ListedClip, Source
-from mmv_tf.safe_json import check_form, parse_json
+from mmv_tf.util.safe_files import check_form, parse_json
 
 _TEST = ("MSRVTT_JSFUSION_test.csv", "msrvtt_test.csv")
 _TRAIN = ("MSRVTT_train.9k.csv",)

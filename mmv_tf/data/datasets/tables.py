@@ -9,8 +9,8 @@ import pathlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from mmv_tf.data import captions as captions_lib
-from mmv_tf.data import suffixes
-from mmv_tf.data.delimited import read_cells
+from mmv_tf.data import file_types
+from mmv_tf.util.text_files import read_cells
 
 _MAX_BYTES = 2 << 30  # Ours. AudioSet's largest list has 0.1 GB.
 
@@ -81,7 +81,7 @@ def files_by_stem(directory: pathlib.Path, known: Collection[str]) -> dict[str, 
         for name in sorted(names):
             stem, suffix = os.path.splitext(name)
             if suffix.lower() in known:
-                by_stem = found if suffixes.is_usual(name) else unusual
+                by_stem = found if file_types.is_usual(name) else unusual
                 by_stem.setdefault(stem, pathlib.Path(folder) / name)
     return {**unusual, **found}
 

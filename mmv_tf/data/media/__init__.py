@@ -8,6 +8,9 @@ Frames and samples are placed by their own timestamps, so that a stream that sta
 or a variable frame rate stays aligned with the other one.
 """
 
+from mmv_tf.data.file_types import MediaError as MediaError
+from mmv_tf.data.images import encode_image as encode_image
+from mmv_tf.data.images import image_pixels as image_pixels
 from mmv_tf.data.media.film import frame_times as frame_times
 from mmv_tf.data.media.film import iter_frames as iter_frames
 from mmv_tf.data.media.film import iter_frames_at as iter_frames_at
@@ -17,6 +20,3 @@ from mmv_tf.data.media.probing import MediaInfo as MediaInfo
 from mmv_tf.data.media.probing import probe as probe
 from mmv_tf.data.media.timeline import Timeline as Timeline
 from mmv_tf.data.media.waveform import read_waveform as read_waveform
-from mmv_tf.data.media_limits import MediaError as MediaError
-from mmv_tf.data.pictures import encode_image as encode_image
-from mmv_tf.data.pictures import image_pixels as image_pixels

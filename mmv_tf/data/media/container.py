@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import av
 
-from mmv_tf.data.media_limits import MAX_PIXELS, MediaError
+from mmv_tf.data.file_types import MAX_PIXELS, MediaError
 
 # Containers that hold what they show. Play lists (HLS, concat, DASH ...) name other files, which
 # whoever made the file need not be allowed to read.

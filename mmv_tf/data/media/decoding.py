@@ -13,10 +13,10 @@ from typing import Literal
 
 import av
 
+from mmv_tf.data.file_types import MediaError
 from mmv_tf.data.media.container import open_container, unwrapped
 from mmv_tf.data.media.packets import Tally, decode_packet, read_packets
 from mmv_tf.data.media.scan import Part
-from mmv_tf.data.media_limits import MediaError
 
 Kind = Literal["video", "audio"]
 # Timestamps are rounded by containers (to 1 ms in Matroska); a frame that is this little late

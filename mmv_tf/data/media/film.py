@@ -15,12 +15,12 @@ import av
 import numpy as np
 from PIL import Image
 
+from mmv_tf.data.file_types import MediaError
 from mmv_tf.data.media.decoding import TIME_TOLERANCE, decode_from
 from mmv_tf.data.media.packets import Tally
-from mmv_tf.data.media.picture import Scaler
+from mmv_tf.data.media.rgb import Scaler
 from mmv_tf.data.media.scan import Part
 from mmv_tf.data.media.timeline import Timeline, timeline_of
-from mmv_tf.data.media_limits import MediaError
 
 # A picture is held on screen this long after the last frame's time, even if no duration is stored.
 _HOLD_SECONDS = 0.5

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 
 import av
 
+from mmv_tf.data.file_types import MediaError
 from mmv_tf.data.media.container import clock_period
-from mmv_tf.data.media_limits import MediaError
 
 # Ours. Times of decoding rise; what falls back by more than this has begun anew.
 _BACK_SECONDS = 0.15

@@ -8,9 +8,9 @@ import dataclasses
 import pathlib
 from typing import Any
 
+from mmv_tf.data.file_types import MediaError
+from mmv_tf.data.images import picture_size
 from mmv_tf.data.media.timeline import Timeline, timeline_of
-from mmv_tf.data.media_limits import MediaError
-from mmv_tf.data.pictures import picture_size
 
 
 @dataclasses.dataclass(frozen=True)

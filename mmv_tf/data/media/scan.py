@@ -15,6 +15,7 @@ import pathlib
 
 import av
 
+from mmv_tf.data.file_types import MediaError
 from mmv_tf.data.media.container import (
     WHOLE,
     Slice,
@@ -27,8 +28,7 @@ from mmv_tf.data.media.container import (
 )
 from mmv_tf.data.media.joins import JoinFinder
 from mmv_tf.data.media.packets import decode_packet, read_packets
-from mmv_tf.data.media.picture import display_size
-from mmv_tf.data.media_limits import MediaError
+from mmv_tf.data.media.rgb import display_size
 
 # Ours: a track that gives nothing in so many packets is not the one to use.
 _MOST_SILENT_PACKETS = 250

@@ -15,10 +15,10 @@ import functools
 import pathlib
 from typing import Any
 
+from mmv_tf.data.file_types import MediaError
 from mmv_tf.data.media.container import WHOLE, Slice
 from mmv_tf.data.media.joins import ogg_piece_end
 from mmv_tf.data.media.scan import Part, Scan, scan
-from mmv_tf.data.media_limits import MediaError
 
 # Ours. A container's word on a length is taken if packets bear it out to within this; it is exact
 # where packets are not, which may hold samples that are not played.

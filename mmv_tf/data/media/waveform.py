@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import av
 import numpy as np
 
+from mmv_tf.data.file_types import MediaError
 from mmv_tf.data.media.decoding import decode_from
 from mmv_tf.data.media.packets import Tally
 from mmv_tf.data.media.scan import Part
 from mmv_tf.data.media.timeline import Timeline, timeline_of
-from mmv_tf.data.media_limits import MediaError
 
 # Ours. Containers round times, so samples follow each other without a gap unless a frame's time is
 # off by more than this, or by the smaller number after a damaged packet or twice in a row.

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmv_tf.data.narrated_world.world import NarratedWorld, shuffled_positions
-from mmv_tf.progress import Progress
+from mmv_tf.util.progress import Progress
 
 _CHUNK = 128  # clips generated at once; ours
 

@@ -15,10 +15,10 @@ import ml_collections
 import numpy as np
 import tensorflow as tf
 
-from mmv_tf.data.interfaces import LogMel
 from mmv_tf.data.narrated_world import counter_random, narration, scenes
 from mmv_tf.data.narrated_world.rendering import Renderer
 from mmv_tf.data.narrated_world.sound import Synthesizer
+from mmv_tf.data.reading.settings import LogMel
 
 # Clip numbers are shuffled within pieces of this many, all of them whole episodes; ours.
 _PIECE = 4096

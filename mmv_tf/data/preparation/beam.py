@@ -17,9 +17,8 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from mmv_tf import atomic
-from mmv_tf.data.preparation.tasks import Failure, Task
-from mmv_tf.data.preparation.workers import WorkerPool
+from mmv_tf.util import files
+from mmv_tf.util.worker_pool import Failure, Task, WorkerPool
 
 
 def check_installed() -> None:
@@ -115,7 +114,7 @@ def _make_do_fn(folder: str, deadline_seconds: float) -> Any:
                 for index, outcome in self._pool.run([task])
             ]
             text = json.dumps(outcomes)
-            atomic.write_text(text, pathlib.Path(self._folder) / f"{number}.json")
+            files.write_text(text, pathlib.Path(self._folder) / f"{number}.json")
             yield number
 
         def teardown(self) -> None:

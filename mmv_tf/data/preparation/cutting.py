@@ -1,18 +1,22 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Where a source is cut into clips: by its captions, by windows of time, or by a list."""
+"""Cuts sources into clips, groups them in units, and divides their time among the splits."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from mmv_tf.data import captions as captions_lib
-from mmv_tf.data import splits
+from mmv_tf.data import media
+from mmv_tf.data.preparation import splits
+from mmv_tf.data.preparation.plan import Looked, Plan, PlannedClip, Unit
+from mmv_tf.data.preparation.report import TOO_LONG
 from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.sources import IMAGE, TFDS, Source
+from mmv_tf.data.records import writer
 
 # A tool that trims at key frames leaves more than was asked for.
 _TRIMMED_SECONDS = 1.5
@@ -123,3 +127,184 @@ def listed_spans(source: Source, duration: float, dropped: collections.Counter[s
             example_id = source.media_id
         spans[key] = Span(start, end, clip.labels, own, clip.split, example_id)
     return list(spans.values())
+
+
+JPEG_BYTES_A_PIXEL = 0.6  # Ours: at quality 90; film has about 0.45.
+
+# Ours. A record is in memory a few times while it is made, and a worker shall stay below 1 GiB.
+MAX_RECORD_BYTES = 64 << 20
+
+# Ours: what is decoded at a time and held in memory, unless one clip alone is longer.
+_UNIT_SECONDS = 30.0
+
+
+def add_clips(
+    looked: Looked,
+    block: splits.Block,
+    spans: Sequence[Span],
+    captions: Sequence[captions_lib.Caption],
+    settings: Settings,
+    plan: Plan,
+) -> list[PlannedClip]:
+    """Adds the clips of one block, grouped in units, and returns them."""
+    source, report = looked.source, plan.reports[looked.row]
+    clips = []
+    for span in spans:
+        if _record_bytes(span, looked.info, settings) > MAX_RECORD_BYTES:
+            plan.dropped["clips_too_long"] += 1
+            report.fail(
+                TOO_LONG,
+                f"a clip of {(span.end_ms - span.start_ms) / 1000:.0f} s makes a record above "
+                f"{MAX_RECORD_BYTES >> 20} MB; cut by window, or list shorter clips",
+            )
+            continue
+        clip = writer.ClipSpan(
+            media_id=source.media_id,
+            start_ms=span.start_ms,
+            end_ms=span.end_ms,
+            block=block.index,
+            split=block.split,
+            labels=span.labels or source.labels,
+            given_id=span.example_id,
+        )
+        window = settings.caption_window_seconds
+        if span.split is not None and source.split is None:
+            # Another clip of the film may be in another split: no caption reaches over.
+            window = 0.0
+        near = {
+            *writer.captions_around(clip, captions, window),
+            *span.own,
+        }
+        ordered = tuple(sorted(near, key=lambda c: (c.start, c.end, c.text)))
+        clips.append(PlannedClip(clip, ordered, span.own))
+    clips.sort(key=lambda clip: (clip.span.start_ms, clip.span.end_ms))
+    for group in _groups(clips):
+        plan.units.append(Unit(len(plan.units), source, looked.info, looked.row, tuple(group)))
+    report.clips += len(clips)
+    return clips
+
+
+def _groups(clips: Sequence[PlannedClip]) -> Iterator[list[PlannedClip]]:
+    """Runs of clips that are decoded together."""
+    group: list[PlannedClip] = []
+    for clip in clips:
+        if group and clip.span.end_ms - group[0].span.start_ms > _UNIT_SECONDS * 1000:
+            yield group
+            group = []
+        group.append(clip)
+    if group:
+        yield group
+
+
+def _record_bytes(span: Span, info: media.MediaInfo, settings: Settings) -> float:
+    """About how large a clip's record becomes."""
+    seconds = (span.end_ms - span.start_ms) / 1000
+    return seconds * bytes_a_second(info, settings)
+
+
+def bytes_a_second(info: media.MediaInfo, settings: Settings) -> float:
+    """About how much is stored of a second of a source."""
+    rate = 0.0
+    if info.width and info.height:
+        aspect = max(info.width, info.height) / min(info.width, info.height)
+        frame = settings.short_side**2 * aspect * JPEG_BYTES_A_PIXEL
+        rate += settings.frame_rate * frame
+    if info.has_audio and settings.sound == "waveform":
+        rate += 4 * settings.sample_rate
+    return rate
+
+
+@dataclasses.dataclass
+class Dealer:
+    """Deals the splits of a pattern out, in turn, to blocks of films or to whole sources."""
+
+    pattern: tuple[str, ...]
+    dealt: int = 0
+
+    def next(self) -> str:
+        """The split of the next whole source."""
+        self.dealt += 1
+        return self.pattern[(self.dealt - 1) % len(self.pattern)]
+
+
+def plan_source(
+    looked: Looked,
+    captions: list[captions_lib.Caption],
+    settings: Settings,
+    dealer: Dealer,
+    plan: Plan,
+) -> None:
+    """Adds a source's clips to the plan."""
+    source, duration = looked.source, looked.info.duration
+    still = source.kind in (IMAGE, TFDS)
+    if duration < 0.001 and not still:
+        return
+    film_end = math.floor(duration * 1000) / 1000
+    inside = [
+        dataclasses.replace(caption, end=min(caption.end, film_end))
+        for caption in captions
+        if caption.start < film_end
+    ]
+    plan.dropped["captions_past_the_end"] += len(captions) - len(inside)
+    if settings.cut == "list" or still:
+        _plan_listed(looked, inside, settings, dealer, plan)
+        return
+    if source.clips is not None and any(c.start or c.end is not None for c in source.clips):
+        raise ValueError(
+            f"{source.path}: the list gives times for it and the cut is by {settings.cut}; use "
+            "--cut=list, or leave the times out."
+        )
+    held = 0
+    for block in _blocks(source, film_end, inside, settings, dealer):
+        own = splits.held_captions(block, inside)
+        held += len(own)
+        cut_by_caption = settings.cut == "caption"
+        spans = (
+            caption_spans(block, own, settings, plan.dropped)
+            if cut_by_caption
+            else window_spans(block, own, settings)
+        )
+        if add_clips(looked, block, spans, own, settings, plan):
+            plan.captions[block.split] += len(own)
+            plan.blocks.append({"media_id": source.media_id, **dataclasses.asdict(block)})
+    plan.dropped["captions_across_borders"] += len(inside) - held
+
+
+def _blocks(
+    source: Source,
+    film_end: float,
+    captions: Sequence[captions_lib.Caption],
+    settings: Settings,
+    dealer: Dealer,
+) -> list[splits.Block]:
+    """The pieces of a film that are each in one split; their indices count over all films."""
+    first = dealer.dealt
+    split = source.split or (source.clips[0].split if source.clips else None)
+    if split is not None or len(set(settings.split_pattern)) == 1:
+        dealer.dealt += 1
+        return [splits.Block(first, 0.0, film_end, split or settings.split_pattern[0])]
+    blocks = splits.time_blocks(
+        film_end, settings.block_seconds, settings.split_pattern, captions, first
+    )
+    dealer.dealt += len(blocks)
+    return [dataclasses.replace(block, index=first + block.index) for block in blocks]
+
+
+def _plan_listed(
+    looked: Looked,
+    captions: Sequence[captions_lib.Caption],
+    settings: Settings,
+    dealer: Dealer,
+    plan: Plan,
+) -> None:
+    """Adds the clips that a source lists. Their splits are the list's, or one for the source."""
+    source = looked.source
+    spans = listed_spans(source, looked.info.duration, plan.dropped)
+    fallback = source.split
+    if fallback is None and any(span.split is None for span in spans):
+        fallback = dealer.next()
+    for split in dict.fromkeys(span.split or fallback or "" for span in spans):
+        own = [span for span in spans if (span.split or fallback) == split]
+        block = splits.Block(dealer.dealt, 0.0, looked.info.duration, split)
+        clips = add_clips(looked, block, own, captions, settings, plan)
+        plan.captions[split] += len({caption for clip in clips for caption in clip.near})

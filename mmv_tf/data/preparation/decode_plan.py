@@ -12,7 +12,6 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mmv_tf.data.preparation.block_file import DamagedBlockError, check_block
 from mmv_tf.data.preparation.decoding import (
     CHANGING_SIZE,
     MOST_DAMAGED_SHARE,
@@ -21,10 +20,11 @@ from mmv_tf.data.preparation.decoding import (
     decode_units,
 )
 from mmv_tf.data.preparation.plan import Plan, Unit
-from mmv_tf.data.preparation.report import SourceReport
+from mmv_tf.data.preparation.publication import DamagedBlockError, check_block
+from mmv_tf.data.preparation.report import OK, SILENT, TOO_SHORT, SourceReport
 from mmv_tf.data.preparation.settings import Settings
-from mmv_tf.data.preparation.tasks import CORRUPT, OK, SILENT, TOO_SHORT, Failure, Runner, Task
-from mmv_tf.progress import Progress
+from mmv_tf.util.progress import Progress
+from mmv_tf.util.worker_pool import CORRUPT, Failure, Runner, Task
 
 logger = logging.getLogger(__name__)
 

@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mmv_tf.data import media, writer
-from mmv_tf.data.pictures import encode_image
-from mmv_tf.data.preparation.block_file import write_block
+from mmv_tf.data import media
+from mmv_tf.data.images import encode_image
 from mmv_tf.data.preparation.plan import PlannedClip
+from mmv_tf.data.preparation.publication import write_block
 from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.sources import IMAGE, SOUND, TFDS
+from mmv_tf.data.records import writer
 
 # Ours: a piece of which more packets than this share can't be decoded is left out.
 MOST_DAMAGED_SHARE = 0.1

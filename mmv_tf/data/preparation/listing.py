@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmv_tf.data import captions as captions_lib
-from mmv_tf.data.delimited import read_cells
-from mmv_tf.data.file_names import printable_name
 from mmv_tf.data.preparation import settings as settings_lib
 from mmv_tf.data.preparation.sources import (
     ListedClip,
@@ -21,8 +19,8 @@ from mmv_tf.data.preparation.sources import (
     check_unique,
     kind_of,
 )
-from mmv_tf.data.text_files import well_formed
-from mmv_tf.safe_json import parse_json
+from mmv_tf.util.safe_files import parse_json
+from mmv_tf.util.text_files import printable_name, read_cells, well_formed
 
 COLUMNS = ("path", "start", "end", "label", "split", "captions", "example_id", "text")
 SUFFIXES = (".csv", ".tsv", ".jsonl")

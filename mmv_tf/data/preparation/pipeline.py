@@ -20,9 +20,9 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mmv_tf import lock, version
-from mmv_tf.data import writer
+from mmv_tf import version
 from mmv_tf.data.preparation.beam import BeamRunner
+from mmv_tf.data.preparation.cutting import bytes_a_second
 from mmv_tf.data.preparation.decode_plan import decode
 from mmv_tf.data.preparation.decoding import LogMelSpec, Recipe
 from mmv_tf.data.preparation.plan import Plan
@@ -30,8 +30,9 @@ from mmv_tf.data.preparation.planning import plan_clips
 from mmv_tf.data.preparation.publication import SHARD_NAME, publish
 from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.sources import TFDS, Source
-from mmv_tf.data.preparation.units import bytes_a_second
-from mmv_tf.data.preparation.workers import WorkerPool
+from mmv_tf.data.records import writer
+from mmv_tf.util import locks
+from mmv_tf.util.worker_pool import WorkerPool
 
 PARTIAL = ".partial"
 _LOCK = "lock"
@@ -131,7 +132,7 @@ def prepare(
     partial, is_new = output / PARTIAL, not output.exists()
     partial.mkdir(parents=True, exist_ok=True)
     with (
-        lock.held(partial / _LOCK, output, "preparing data there"),
+        locks.held(partial / _LOCK, output, "preparing data there"),
         _tidied(partial, is_new),
         _no_space_explained(output),
     ):

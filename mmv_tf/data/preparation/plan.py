@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A plan: all the clips that there shall be, in the units that they are decoded in."""
+"""The preparation plan: clips grouped into decoding units."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import pathlib
 from typing import Any
 
 from mmv_tf.data import captions as captions_lib
-from mmv_tf.data import media, writer
+from mmv_tf.data import media
 from mmv_tf.data.preparation.report import SourceReport
 from mmv_tf.data.preparation.sources import Source
+from mmv_tf.data.records import writer
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Which clips there shall be: every source is looked at, divided among the splits and cut."""
+"""Plans the clips: probes sources, assigns splits and cuts into clips."""
 
 from __future__ import annotations
 
@@ -9,22 +9,16 @@ import pathlib
 from collections.abc import Sequence
 
 from mmv_tf.data import captions as captions_lib
-from mmv_tf.data import media, writer
+from mmv_tf.data import media
+from mmv_tf.data.preparation.cutting import Dealer, plan_source
 from mmv_tf.data.preparation.decoding import MOST_DAMAGED_SHARE
-from mmv_tf.data.preparation.dividing import Dealer, plan_source
-from mmv_tf.data.preparation.looking import probe_all
 from mmv_tf.data.preparation.plan import Looked, Plan
-from mmv_tf.data.preparation.report import SourceReport
+from mmv_tf.data.preparation.probing import probe_all
+from mmv_tf.data.preparation.report import NO_AUDIO, NO_CAPTIONS, OK, TOO_SHORT, SourceReport
 from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.sources import VIDEO, Source
-from mmv_tf.data.preparation.tasks import (
-    CORRUPT,
-    NO_AUDIO,
-    NO_CAPTIONS,
-    OK,
-    TOO_SHORT,
-    Runner,
-)
+from mmv_tf.data.records import writer
+from mmv_tf.util.worker_pool import CORRUPT, Runner
 
 
 def plan_clips(

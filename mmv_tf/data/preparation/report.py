@@ -8,8 +8,11 @@ import collections
 import dataclasses
 from typing import Any
 
-from mmv_tf.data.file_names import printable_name
-from mmv_tf.data.preparation.tasks import OK
+from mmv_tf.util.text_files import printable_name
+
+# Statuses of a source besides the worker pool's. The first four still give clips.
+OK, NO_AUDIO, SILENT, NO_CAPTIONS = "ok", "no audio", "silent", "no captions"
+TOO_SHORT, TOO_LONG, MISSING = "too short", "too long", "missing"
 
 # Ours: of a large data set, the table shows only what needs a look.
 _ALL_ROWS = 50
@@ -21,7 +24,7 @@ class SourceReport:
 
     Attributes:
       media_id, path: the source.
-      status: one of those in `tasks`.
+      status: one of those above, or the worker pool's `CORRUPT` or `TIMEOUT`.
       reason: why the status is not OK.
       seconds: length.
       clips: how many it gave.

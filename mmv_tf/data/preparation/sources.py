@@ -10,12 +10,12 @@ import pathlib
 from collections.abc import Sequence
 
 from mmv_tf.data import captions as captions_lib
-from mmv_tf.data import suffixes
-from mmv_tf.data.file_names import printable_name
-from mmv_tf.data.suffixes import IMAGE as IMAGE
-from mmv_tf.data.suffixes import SOUND as SOUND
-from mmv_tf.data.suffixes import SUFFIXES as SUFFIXES
-from mmv_tf.data.suffixes import VIDEO as VIDEO
+from mmv_tf.data import file_types
+from mmv_tf.data.file_types import IMAGE as IMAGE
+from mmv_tf.data.file_types import SOUND as SOUND
+from mmv_tf.data.file_types import SUFFIXES as SUFFIXES
+from mmv_tf.data.file_types import VIDEO as VIDEO
+from mmv_tf.util.text_files import printable_name
 
 TFDS = "tensorflow_datasets"  # Pictures of a data set that TensorFlow Datasets holds.
 # What `Found.passed_over` calls caption files that belong to no source; others by their suffix.
@@ -204,7 +204,7 @@ def _passed_over_as(path: pathlib.Path) -> str:
 
 def kind_of(path: pathlib.Path) -> str:
     """The kind that a file's suffix says; VIDEO for one that says nothing."""
-    return suffixes.kind_of(path) or VIDEO
+    return file_types.kind_of(path) or VIDEO
 
 
 def check_unique(sources: Sequence[Source], where: object) -> None:

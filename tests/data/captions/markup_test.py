@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from mmv_tf.data.captions.markup import has_word_times, plain_lines
+from mmv_tf.data.captions.cues import has_word_times, plain_lines
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmv_tf.data import sampling
 from mmv_tf.data.narrated_world import narration, scenes
+from mmv_tf.data.reading import sampling
 from mmv_tf.layers import WordTokenizer
 
 SHARES = (0.45, 0.2, 0.15, 0.2)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmv_tf.data import Reader, default_config, preparation, verifier
-from mmv_tf.data.preparation import units
+from mmv_tf.data import Reader, default_config, preparation
+from mmv_tf.data.integrity import verification
+from mmv_tf.data.preparation import cutting
 from mmv_tf.layers import LogMel
 from tests import media_samples
 from tests.data.preparation.samples import prepare_sources
@@ -113,10 +114,10 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def manifest(folder, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        from mmv_tf.data.preparation import workers
+        from mmv_tf.util import worker_pool
         from tests.data.preparation.conftest import run_here
 
-        patch.setattr(workers.WorkerPool, "run", run_here)
+        patch.setattr(worker_pool.WorkerPool, "run", run_here)
         sources = preparation.find_sources(folder)
         return preparation.prepare(
             sources, tmp_path_factory.mktemp("data"), SETTINGS, deadline_seconds=20.0
@@ -151,7 +152,7 @@ def test_nothing_is_lost(manifest, folder):
 
 
 def test_damage_inside_a_film_costs_the_pieces_that_it_is_in(tmp_path, in_process, monkeypatch):
-    monkeypatch.setattr(units, "_UNIT_SECONDS", 2.0)
+    monkeypatch.setattr(cutting, "_UNIT_SECONDS", 2.0)
     for name in ("a", "b"):
         media_samples.write_film(tmp_path / f"{name}.ts", 12.0, frame_rate=4, gop=4)
     path = tmp_path / "b.ts"
@@ -189,7 +190,7 @@ def test_sound(tmp_path, in_process, samples, status):
     clips = 2 if status in ("ok", "silent") else 1
     assert manifest["splits"]["train"]["num_with_audio"] == clips
     assert manifest["splits"]["train"]["num_with_video"] == 0
-    assert verifier.verify(tmp_path / "data").clean
+    assert verification.verify(tmp_path / "data").clean
 
 
 def test_sound_alone_is_read(tmp_path, in_process):
@@ -227,7 +228,7 @@ def test_images(tmp_path, in_process):
     assert "no image" in reasons["e"]
     assert "9000 x 9000 pixels" in reasons["g"]
     assert manifest["splits"]["train"]["num_with_video"] == 3
-    assert verifier.verify(tmp_path / "data").clean
+    assert verification.verify(tmp_path / "data").clean
 
 
 def test_listed_files_that_are_missing_are_rows(tmp_path, in_process):

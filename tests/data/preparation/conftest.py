@@ -3,7 +3,7 @@
 import pytest
 
 from mmv_tf.data import media
-from mmv_tf.data.preparation import tasks, workers
+from mmv_tf.util import worker_pool
 from tests import media_samples
 from tests.data.preparation.samples import CUES
 
@@ -18,7 +18,7 @@ def run_here(self, listed):
                     yield task.parts[done][0], result
                     done += 1
             except media.MediaError as error:
-                yield task.parts[done][0], tasks.Failure(tasks.CORRUPT, str(error))
+                yield task.parts[done][0], worker_pool.Failure(worker_pool.CORRUPT, str(error))
                 done += 1
             task = task.from_part(done)
 
@@ -26,7 +26,7 @@ def run_here(self, listed):
 @pytest.fixture
 def in_process(monkeypatch):
     """Runs children's tasks in this process."""
-    monkeypatch.setattr(workers.WorkerPool, "run", run_here)
+    monkeypatch.setattr(worker_pool.WorkerPool, "run", run_here)
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,9 @@ import pathlib
 
 import pytest
 
-from mmv_tf.data import preparation, splits
+from mmv_tf.data import preparation
 from mmv_tf.data.captions import Caption
-from mmv_tf.data.preparation import cutting
+from mmv_tf.data.preparation import cutting, splits
 from mmv_tf.data.preparation.sources import IMAGE, ListedClip, Source
 
 

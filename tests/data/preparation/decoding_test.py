@@ -6,7 +6,7 @@ import dataclasses
 import pytest
 
 from mmv_tf.data import preparation
-from mmv_tf.data.preparation.workers import WorkerPool
+from mmv_tf.util.worker_pool import WorkerPool
 from tests import media_samples
 
 SETTINGS = preparation.Settings(

@@ -3,7 +3,8 @@
 import dataclasses
 import shutil
 
-from mmv_tf.data import preparation, record_keys
+from mmv_tf.data import preparation
+from mmv_tf.data.records import keys
 from tests import media_samples
 from tests.data.preparation.samples import SETTINGS, prepare, records
 
@@ -26,7 +27,7 @@ def test_captions_around_listed_clips_are_counted(film, tmp_path, in_process):
     settings = dataclasses.replace(SETTINGS, cut="list")
     manifest, _ = preparation.prepare([source], tmp_path / "data", settings)
     (record,) = records(tmp_path / "data", "train")
-    stored = record.context.feature[record_keys.CAPTION].bytes_list.value
+    stored = record.context.feature[keys.CAPTION].bytes_list.value
     assert manifest["splits"]["train"]["num_captions"] == len(stored) > 1
 
 
@@ -34,10 +35,10 @@ def test_captions_of_the_clip_are_marked(film, tmp_path, in_process):
     prepare(film, tmp_path)
     for record in records(tmp_path, "train"):
         context = record.context.feature
-        own = context[record_keys.CAPTION_OWN].int64_list.value
-        starts = context[record_keys.CAPTION_START].int64_list.value
+        own = context[keys.CAPTION_OWN].int64_list.value
+        starts = context[keys.CAPTION_START].int64_list.value
         assert sum(own) == 1
-        assert starts[list(own).index(1)] == context[record_keys.CLIP_START].int64_list.value[0]
+        assert starts[list(own).index(1)] == context[keys.CLIP_START].int64_list.value[0]
 
 
 def test_listed_clips(film, tmp_path, in_process):
@@ -53,14 +54,14 @@ def test_listed_clips(film, tmp_path, in_process):
     # Of the film's captions only what touches the clip: the rest may be in the test.
     texts = dict(
         zip(
-            context[record_keys.CAPTION].bytes_list.value,
-            context[record_keys.CAPTION_OWN].int64_list.value,
+            context[keys.CAPTION].bytes_list.value,
+            context[keys.CAPTION_OWN].int64_list.value,
             strict=True,
         )
     )
     assert texts == {b"zero": 0, b"one": 0, b"he jumps": 1}
-    assert len(train.feature_lists.feature_list[record_keys.FRAMES].feature) == 5
-    assert record_keys.LABEL_INDEX not in test.context.feature
+    assert len(train.feature_lists.feature_list[keys.FRAMES].feature) == 5
+    assert keys.LABEL_INDEX not in test.context.feature
 
 
 def test_windows(film, tmp_path, in_process):
@@ -69,13 +70,13 @@ def test_windows(film, tmp_path, in_process):
     )
     manifest, _ = prepare(film, tmp_path, settings, labels=film.with_name("labels.tsv"))
     found = records(tmp_path, "train")
-    starts = [r.context.feature[record_keys.CLIP_START].int64_list.value[0] for r in found]
+    starts = [r.context.feature[keys.CLIP_START].int64_list.value[0] for r in found]
     assert starts == [0, 250_000, 500_000, 750_000, 1_000_000]
     # The third is half in a pause: neither caption covers half of it by much.
-    names = [list(r.context.feature[record_keys.LABEL_STRING].bytes_list.value) for r in found]
+    names = [list(r.context.feature[keys.LABEL_STRING].bytes_list.value) for r in found]
     assert names[0] == [b"a"]
     assert names[3] == [b"b"]
-    assert all(len(r.feature_lists.feature_list[record_keys.FRAMES].feature) == 5 for r in found)
+    assert all(len(r.feature_lists.feature_list[keys.FRAMES].feature) == 5 for r in found)
     assert manifest["splits"]["test"]["num_examples"] == 5
 
 
@@ -86,4 +87,4 @@ def test_windows_need_no_captions(film, tmp_path, in_process):
     manifest, _ = prepare(path, tmp_path / "data", settings)
     assert manifest["sources"][0]["status"] == "no captions"
     (record,) = records(tmp_path / "data", "train")
-    assert list(record.context.feature[record_keys.CAPTION].bytes_list.value) == []
+    assert list(record.context.feature[keys.CAPTION].bytes_list.value) == []

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmv_tf.data import preparation, record_keys, verifier
-from mmv_tf.data.preparation import units
+from mmv_tf.data import preparation
+from mmv_tf.data.integrity import verification
+from mmv_tf.data.preparation import cutting
+from mmv_tf.data.records import keys as keys_lib
 from tests import clock_samples, media_samples
 from tests.data.media.packets_test import damage
-from tests.data.media.picture_test import write_of_sizes
+from tests.data.media.rgb_test import write_of_sizes
 from tests.data.preparation.samples import records
 
 SETTINGS = preparation.Settings(
@@ -56,7 +58,7 @@ def test_a_damaged_packet_costs_nothing_else_and_is_counted(tmp_path, prepare):
 
 
 def test_a_piece_with_much_damage_is_left_out(tmp_path, prepare, monkeypatch):
-    monkeypatch.setattr(units, "_UNIT_SECONDS", 1.5)
+    monkeypatch.setattr(cutting, "_UNIT_SECONDS", 1.5)
     path = clock_samples.write(tmp_path / "film.mp4")
     assert damage(path, "audio", lambda time: 0.5 < time < 1.0) > 20
     found = row(prepare(), "film")
@@ -66,7 +68,7 @@ def test_a_piece_with_much_damage_is_left_out(tmp_path, prepare, monkeypatch):
 
 
 def test_few_clips_lost_leave_a_film_ok(tmp_path, prepare, monkeypatch):
-    monkeypatch.setattr(units, "_UNIT_SECONDS", 0.5)
+    monkeypatch.setattr(cutting, "_UNIT_SECONDS", 0.5)
     path = clock_samples.write(tmp_path / "film.mp4", 8.0)
     assert damage(path, "audio", lambda time: 0.5 < time < 1.0) > 20
     cues = [(index / 2, index / 2 + 0.5, str(index)) for index in range(16)]
@@ -81,11 +83,11 @@ def test_clips_in_which_the_size_changes_are_left_out(tmp_path, prepare):
     found = row(prepare(), "call")
     assert (found["status"], found["clips"]) == ("no audio", 2)
     assert found["left_out"] == {"clips_of_changing_size": 1}
-    assert verifier.verify(tmp_path / "data").clean
+    assert verification.verify(tmp_path / "data").clean
     for record in records(tmp_path / "data", "train"):
-        keys = (record_keys.WIDTH, record_keys.HEIGHT)
+        keys = (keys_lib.WIDTH, keys_lib.HEIGHT)
         size = tuple(record.context.feature[key].int64_list.value[0] for key in keys)
-        frames = record.feature_lists.feature_list[record_keys.FRAMES].feature
+        frames = record.feature_lists.feature_list[keys_lib.FRAMES].feature
         shown = {Image.open(io.BytesIO(f.bytes_list.value[0])).size for f in frames}
         assert shown == {size}
 
@@ -97,10 +99,10 @@ def test_joined_films_are_prepared_to_their_end(tmp_path, prepare):
     assert (found["status"], found["clips"], found["seconds"]) == ("ok", 3, 4.0)
     for record in records(tmp_path / "data", "train"):
         feature = record.context.feature
-        if feature[record_keys.MEDIA_ID].bytes_list.value[0] != b"joined":
+        if feature[keys_lib.MEDIA_ID].bytes_list.value[0] != b"joined":
             continue
-        start = feature[record_keys.CLIP_START].int64_list.value[0] / 1e6
-        frames = record.feature_lists.feature_list[record_keys.FRAMES].feature
+        start = feature[keys_lib.CLIP_START].int64_list.value[0] / 1e6
+        frames = record.feature_lists.feature_list[keys_lib.FRAMES].feature
         for index, frame in enumerate(frames):
             time = (start + index / 10 + 0.001) % 2.0
             shown = clock_samples.number(media_samples.decode(frame.bytes_list.value[0]))
@@ -144,7 +146,7 @@ def test_sound_of_which_one_track_has_no_decoder(tmp_path, prepare):
     assert (found["status"], found["clips"]) == ("ok", 3)
     assert found["left_out"] == {"sound_tracks_not_decoded": 1}
     heard = [
-        record.feature_lists.feature_list[record_keys.WAVEFORM].feature[0].float_list.value
+        record.feature_lists.feature_list[keys_lib.WAVEFORM].feature[0].float_list.value
         for record in records(tmp_path / "data", "train")
     ]
     assert max(np.abs(np.array(sound)).max() for sound in heard) > 0.5

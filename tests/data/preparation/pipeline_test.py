@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmv_tf import lock
-from mmv_tf.data import preparation, record_keys, writer
+from mmv_tf.data import preparation
 from mmv_tf.data.preparation import decoding, pipeline, publication
+from mmv_tf.data.records import keys, writer
+from mmv_tf.util import locks
 from tests import media_samples
 from tests.data.preparation.samples import CUES, SETTINGS, contents, prepare, records
 
@@ -33,20 +34,19 @@ def test_clips_of_captions(film, tmp_path, in_process):
 
     third, fourth = records(tmp_path, "test")
     context, lists = third.context.feature, third.feature_lists.feature_list
-    assert context[record_keys.CLIP_START].int64_list.value == [1_600_000]
-    assert context[record_keys.CLIP_END].int64_list.value == [2_300_000]
-    assert context[record_keys.LABEL_INDEX].int64_list.value == [0]
+    assert context[keys.CLIP_START].int64_list.value == [1_600_000]
+    assert context[keys.CLIP_END].int64_list.value == [2_300_000]
+    assert context[keys.LABEL_INDEX].int64_list.value == [0]
     # Those of its own block only, although the window reaches further.
-    assert context[record_keys.CAPTION].bytes_list.value == [b"two", b"three"]
+    assert context[keys.CAPTION].bytes_list.value == [b"two", b"three"]
     shown = [
-        media_samples.frame_number(step.bytes_list.value[0])
-        for step in lists[record_keys.FRAMES].feature
+        media_samples.frame_number(step.bytes_list.value[0]) for step in lists[keys.FRAMES].feature
     ]
     assert shown == [int(24 * (1.6 + i / 10) + 1e-6) for i in range(7)]
-    waveform = np.array(lists[record_keys.WAVEFORM].feature[0].float_list.value)
+    waveform = np.array(lists[keys.WAVEFORM].feature[0].float_list.value)
     assert len(waveform) == 5_600
     assert np.flatnonzero(np.abs(waveform) > 0.1)[0] == pytest.approx(3_200, abs=24)
-    assert fourth.context.feature[record_keys.LABEL_INDEX].int64_list.value == [1]
+    assert fourth.context.feature[keys.LABEL_INDEX].int64_list.value == [1]
 
 
 def test_second_run_has_nothing_to_do(film, tmp_path, in_process, monkeypatch):
@@ -259,7 +259,7 @@ def test_full_disk_is_one_clear_error(film, tmp_path, in_process, monkeypatch):
 
 
 def test_two_runs_do_not_share_a_folder(film, tmp_path, in_process):
-    held = lock.held(tmp_path / ".partial" / "lock", tmp_path, "busy")
+    held = locks.held(tmp_path / ".partial" / "lock", tmp_path, "busy")
     with held, pytest.raises(ValueError, match="is preparing data there"):
         prepare(film, tmp_path)
 
@@ -278,12 +278,12 @@ def test_spectrograms_instead_of_samples(film, tmp_path, in_process):
     layer = LogMel(**dict(arguments))
     pairs = zip(records(tmp_path / "mel", "test"), records(tmp_path / "wave", "test"), strict=True)
     for mel, wave in pairs:
-        assert record_keys.WAVEFORM not in mel.feature_lists.feature_list
-        steps = mel.feature_lists.feature_list[record_keys.LOG_MEL].feature
-        samples = wave.feature_lists.feature_list[record_keys.WAVEFORM].feature[0]
+        assert keys.WAVEFORM not in mel.feature_lists.feature_list
+        steps = mel.feature_lists.feature_list[keys.LOG_MEL].feature
+        samples = wave.feature_lists.feature_list[keys.WAVEFORM].feature[0]
         expected = layer(np.array([samples.float_list.value], np.float32))[0, :, :, 0]
         np.testing.assert_allclose([s.float_list.value for s in steps], expected, atol=1e-5)
-        assert mel.context.feature[record_keys.LOG_MEL_RATE].float_list.value == [31.25]
+        assert mel.context.feature[keys.LOG_MEL_RATE].float_list.value == [31.25]
 
 
 def test_no_sound(film, tmp_path, in_process):
@@ -291,8 +291,8 @@ def test_no_sound(film, tmp_path, in_process):
     assert manifest["sources"][0]["status"] == "ok"
     assert manifest["splits"]["test"]["num_with_audio"] == 0
     for record in records(tmp_path, "test"):
-        assert record_keys.WAVEFORM not in record.feature_lists.feature_list
-        assert record_keys.FRAMES in record.feature_lists.feature_list
+        assert keys.WAVEFORM not in record.feature_lists.feature_list
+        assert keys.FRAMES in record.feature_lists.feature_list
 
 
 def test_pictures_of_tensorflow_datasets(tmp_path, in_process, monkeypatch):
@@ -315,9 +315,9 @@ def test_pictures_of_tensorflow_datasets(tmp_path, in_process, monkeypatch):
     sizes = {}
     for record in records(tmp_path / "data", "train"):
         context = record.context.feature
-        (name,) = context[record_keys.LABEL_STRING].bytes_list.value
-        (frame,) = record.feature_lists.feature_list[record_keys.FRAMES].feature
-        size = (context[record_keys.HEIGHT], context[record_keys.WIDTH])
+        (name,) = context[keys.LABEL_STRING].bytes_list.value
+        (frame,) = record.feature_lists.feature_list[keys.FRAMES].feature
+        size = (context[keys.HEIGHT], context[keys.WIDTH])
         sizes[name] = tuple(value.int64_list.value[0] for value in size)
         assert media_samples.decode(frame.bytes_list.value[0]).shape[:2] == sizes[name]
     assert sizes == {b"a": (24, 32), b"b": (48, 24)}

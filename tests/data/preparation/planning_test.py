@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from mmv_tf.data import preparation, record_keys
+from mmv_tf.data import preparation
+from mmv_tf.data.records import keys
 from tests import media_samples
 from tests.data.preparation.samples import CUES, SETTINGS, prepare, prepare_sources, records
 
@@ -111,5 +112,5 @@ def test_names_that_are_no_utf8(film, tmp_path, in_process):
     assert r"br\xfbl\xe9.mp4: can't be decoded" in rows[r"br\xfbl\xe9"]["reason"]
     assert preparation.format_report(manifest).encode().count(rb"caf\xe9") == 1
     record = records(tmp_path / "data", "train")[0]
-    (name,) = record.context.feature[record_keys.EXAMPLE_ID].bytes_list.value
+    (name,) = record.context.feature[keys.EXAMPLE_ID].bytes_list.value
     assert name.startswith(rb"caf\xe9_")

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A film with captions, prepared small, and what is in its shards."""
 
-from mmv_tf.data import preparation, record_keys, writer
+from mmv_tf.data import preparation
+from mmv_tf.data.records import keys, writer
 
 SETTINGS = preparation.Settings(
     frame_rate=10.0,
@@ -36,9 +37,7 @@ def records(directory, split):
         tf.train.SequenceExample.FromString(record.numpy())
         for record in tf.data.TFRecordDataset(paths)
     ]
-    return sorted(
-        found, key=lambda r: r.context.feature[record_keys.CLIP_START].int64_list.value[0]
-    )
+    return sorted(found, key=lambda r: r.context.feature[keys.CLIP_START].int64_list.value[0])
 
 
 def contents(directory):

@@ -1,0 +1,135 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Policy for damaged records: stop, or leave them out and count them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+import tensorflow as tf
+
+from mmv_tf.data.integrity.inspection import Finding, ShardInspection, count_by_reason
+
+POLICIES = ("stop", "skip")
+# Between these the pipeline's own messages stand inside TensorFlow's.
+MESSAGE_START, MESSAGE_END = "<<", ">>"
+# Of a message that says less than the shards themselves, if anything is found in them.
+UNSURE_START = "<?"
+_SHOWN = 3
+
+
+class DamagedDataError(ValueError):
+    """Records can't be read, or more of them than is allowed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DamageReport:
+    """How many records were written, how many are read, and why the others are not.
+
+    Attributes:
+      written: records that the shards should hold.
+      read: records that are read.
+      findings: what is wrong; `written` is `read` plus the records of the findings.
+    """
+
+    written: int
+    read: int
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def by_reason(self) -> dict[str, int]:
+        """Records left out, by reason: what a trainer writes to TensorBoard."""
+        return count_by_reason(self.findings)
+
+    @property
+    def reported(self) -> int:
+        """Records left out."""
+        return sum(finding.records for finding in self.findings)
+
+    def summary(self) -> str:
+        """One line."""
+        if not self.findings:
+            return f"all {self.written} records are good"
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.by_reason.items())
+        return f"{self.read} of {self.written} records are read; left out: {reasons}"
+
+
+def report_of(inspections: Sequence[ShardInspection]) -> DamageReport:
+    """Adds up what was found in shards."""
+    return DamageReport(
+        sum(shard.written for shard in inspections),
+        sum(shard.good for shard in inspections),
+        tuple(finding for shard in inspections for finding in shard.findings),
+    )
+
+
+def enforce(report: DamageReport, policy: str, max_bad_fraction: float, where: str) -> None:
+    """Stops as the policy says.
+
+    Args:
+      report: of the records that are about to be read.
+      policy: "stop" or "skip".
+      max_bad_fraction: of the records written, for "skip".
+      where: the directory, for the message.
+
+    Raises:
+      DamagedDataError: there is damage and the policy is to stop, or there is too much.
+    """
+    if policy not in POLICIES:
+        raise ValueError(f"on_bad_record is {policy!r}; expected one of {', '.join(POLICIES)}.")
+    if not report.findings:
+        return
+    shown = "; ".join(map(str, report.findings[:_SHOWN]))
+    more = len(report.findings) - _SHOWN
+    shown += f"; and {more} more" if more > 0 else ""
+    if policy == "stop":
+        raise DamagedDataError(
+            f"{where}: {report.reported} of {report.written} records are damaged: {shown}. Run "
+            "'python -m binaries.verify_data' on it, with --repair to write clean shards, or set "
+            "on_bad_record=skip."
+        )
+    if report.reported > max_bad_fraction * report.written:
+        raise DamagedDataError(
+            f"{where}: {report.reported} of {report.written} records are damaged, more than "
+            f"max_bad_fraction={max_bad_fraction:g} allows: {shown}. Prepare the data again, or "
+            "raise max_bad_fraction."
+        )
+
+
+@contextlib.contextmanager
+def explained(diagnose: Callable[[], list[Finding]]) -> Iterator[None]:
+    """Turns TensorFlow's errors about records into one clear error that names the record.
+
+    Args:
+      diagnose: looks for what is wrong with the shards; called only after an error.
+
+    Raises:
+      DamagedDataError: in place of an error of the pipeline.
+    """
+    try:
+        yield
+    except (
+        tf.errors.DataLossError,
+        tf.errors.InvalidArgumentError,
+        tf.errors.NotFoundError,
+        tf.errors.FailedPreconditionError,
+    ) as error:
+        own = _message(MESSAGE_START, error)
+        if own:
+            raise DamagedDataError(own) from error
+        findings = diagnose()
+        own = _message(UNSURE_START, error)
+        if own and not findings:
+            raise DamagedDataError(own) from error
+        if not findings:
+            raise
+        raise DamagedDataError(f"{'; '.join(map(str, findings[:_SHOWN]))}.") from error
+
+
+def _message(start: str, error: tf.errors.OpError) -> str:
+    """The pipeline's own message with that start in an error; "" if there is none."""
+    found = re.search(f"{re.escape(start)}(.*?){MESSAGE_END}", error.message or "", re.DOTALL)
+    return "" if found is None else found.group(1)

@@ -1,0 +1,323 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Verifies a directory of shards against its manifest, and writes clean ones beside it."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from mmv_tf.data.integrity import damage, inspection
+from mmv_tf.data.integrity.checks import DMVR_AUDIO, check_record
+from mmv_tf.data.integrity.inspection import Finding
+from mmv_tf.data.integrity.rules import Limits, packed_floats
+from mmv_tf.data.records import framing, shards, writer
+from mmv_tf.data.records.keys import MMV, KeyMap
+from mmv_tf.util import files
+from mmv_tf.util.progress import Progress
+
+SIZE = "size"
+CHECKSUM = "SHA-256"
+UNLISTED = "not in the manifest"
+SPLIT_COUNT = "split count"
+_ADVICE = "Run it with --repair, prepare the data again, or read it with on_bad_record=skip."
+
+
+@dataclasses.dataclass(frozen=True)
+class Verification:
+    """What a directory's shards hold.
+
+    Attributes:
+      directory: verified.
+      report: records written and good, and all findings.
+      splits: records by split, written and good.
+      notes: what is unusual and no damage, by kind: records without audio and so on.
+      shards: how many files were looked at.
+    """
+
+    directory: str
+    report: damage.DamageReport
+    splits: dict[str, dict[str, int]]
+    notes: dict[str, int]
+    shards: int
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing at all is wrong."""
+        return not self.report.findings
+
+    def to_json(self) -> dict[str, Any]:
+        """For `write_json`."""
+        return {
+            "directory": self.directory,
+            "clean": self.clean,
+            "shards": self.shards,
+            "records": {
+                "written": self.report.written,
+                "good": self.report.read,
+                "damaged": self.report.reported,
+            },
+            "by_reason": self.report.by_reason,
+            "splits": self.splits,
+            "notes": self.notes,
+            "findings": [dataclasses.asdict(finding) for finding in self.report.findings],
+        }
+
+
+def verify(
+    directory: str | pathlib.Path,
+    keys: KeyMap = MMV,
+    pattern: str = "*.tfrecord*",
+    limits: Limits | None = None,
+    decode: bool = False,
+    checksums: bool = True,
+) -> Verification:
+    """Looks at every byte of every shard.
+
+    Args:
+      directory: with a manifest, or (for `keys` of others) without.
+      keys: how the records name their features.
+      pattern: of the shards' names, where there is no manifest.
+      limits: the largest records, frames and so on that are accepted.
+      decode: also decode every frame.
+      checksums: also compare each shard's SHA-256 with the manifest's.
+
+    Raises:
+      ValueError: there is no directory or no manifest, or nothing to verify.
+    """
+    directory = pathlib.Path(directory)
+    limits = Limits() if limits is None else limits
+    manifest = writer.read_manifest(directory) if keys is MMV else None
+    entries = _entries(directory, manifest, pattern)
+    with Progress(len(entries), "verify", "shards") as progress:
+        found = inspection.inspect_and_remember(
+            entries,
+            keys,
+            shards.expected_of(manifest),
+            limits,
+            directory / inspection.CACHE_FILE,
+            decode,
+            progress.update,
+        )
+    report = damage.report_of(list(found.values()))
+    findings = list(report.findings)
+    if manifest is not None:
+        findings += _against_manifest(directory, manifest, entries, checksums)
+    splits: dict[str, dict[str, int]] = {}
+    notes: collections.Counter[str] = collections.Counter()
+    for entry in entries:
+        looked = found[str(entry.path)]
+        counts = splits.setdefault(entry.split or "all", {"written": 0, "good": 0})
+        counts["written"] += looked.written
+        counts["good"] += looked.good
+        notes.update(looked.notes)
+    return Verification(
+        str(directory),
+        dataclasses.replace(report, findings=tuple(findings)),
+        splits,
+        dict(notes),
+        len(entries),
+    )
+
+
+def repair(
+    directory: str | pathlib.Path,
+    output: str | pathlib.Path,
+    keys: KeyMap = MMV,
+    pattern: str = "*.tfrecord*",
+    limits: Limits | None = None,
+    decode: bool = False,
+) -> Verification:
+    """Writes the good records to new shards of the same names, with a manifest that is true.
+
+    Sound that was stored as integers read as floats is put right (TRAPS 11); other damage is left
+    out. The old shards stay as they are.
+
+    Args:
+      directory, keys, pattern, limits, decode: see `verify`.
+      output: a folder that does not exist yet.
+
+    Returns:
+      What `verify` says of the new shards.
+
+    Raises:
+      ValueError: `output` is there already, or no good record is left.
+    """
+    directory, output = pathlib.Path(directory), pathlib.Path(output)
+    if output.exists():
+        raise ValueError(f"{output}: is there already; expected a new folder; remove it first.")
+    limits = Limits() if limits is None else limits
+    manifest = writer.read_manifest(directory) if keys is MMV else None
+    entries = _entries(directory, manifest, pattern)
+    expected = shards.expected_of(manifest)
+    seen: set[str] = set()
+    written: dict[str, list[dict[str, Any]]] = {}
+    modalities: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+
+    def good_records(entry: shards.ShardEntry) -> Iterator[bytes]:
+        if not entry.path.is_file():
+            return
+        for item in framing.walk(entry.path, limits.record_bytes):
+            if isinstance(item, framing.Gap):
+                continue
+            payload = item.payload
+            checked = check_record(payload, keys, expected, limits)
+            if [p.reason for p in checked.problems] == [DMVR_AUDIO]:
+                payload = reinterpret_audio(payload, keys)
+                checked = check_record(payload, keys, expected, limits)
+            bad = checked.problems or (decode and inspection.decode_problems(payload, keys))
+            if bad or checked.example_id in seen:
+                continue
+            if checked.example_id:
+                seen.add(checked.example_id)
+            yield payload
+
+    with files.replacing(output) as temporary:
+        temporary.mkdir()
+        with Progress(len(entries), "repair", "shards") as progress:
+            for entry in entries:
+                path, count = temporary / entry.name, 0
+                with open(path, "wb") as file:
+                    for payload in good_records(entry):
+                        file.write(framing.framed(payload))
+                        modalities[entry.split].update(_modalities(payload, keys))
+                        count += 1
+                progress.update()
+                if not count:
+                    path.unlink()  # A shard without records is damage itself.
+                    continue
+                written.setdefault(entry.split, []).append(writer_entry(path, count))
+        if not written:
+            raise ValueError(f"{directory}: no good record is left; prepare the data again.")
+        if manifest is not None:
+            writer.write_manifest(temporary, _new_manifest(manifest, written, modalities))
+    return verify(output, keys, pattern, limits, decode)
+
+
+def writer_entry(path: pathlib.Path, records: int) -> dict[str, Any]:
+    """A shard as manifests list it."""
+    return {
+        "file": path.name,
+        "records": records,
+        "bytes": path.stat().st_size,
+        "sha256": writer.file_sha256(path),
+    }
+
+
+def reinterpret_audio(payload: bytes, keys: KeyMap) -> bytes:
+    """A record whose samples are 32-bit integers read as floats, put right."""
+    import tensorflow as tf
+
+    example = tf.train.SequenceExample.FromString(payload)
+    for step in example.feature_lists.feature_list[keys.waveform].feature:
+        floats = packed_floats(step.float_list.SerializeToString())
+        samples = floats.view("<i4").astype(np.float64) / 2**31
+        step.float_list.value[:] = samples.astype(np.float32)
+    return bytes(example.SerializeToString(deterministic=True))
+
+
+def format_verification(verification: Verification, most: int = 50) -> str:
+    """A table of findings by shard, offset and example, and the counts."""
+    report = verification.report
+    lines = []
+    if report.findings:
+        width = max(len("shard"), *(len(finding.shard) for finding in report.findings))
+        lines.append(f"{'shard':<{width}} {'byte':>12} {'records':>8}  what, where")
+        for finding in report.findings[:most]:
+            example = f" [{finding.example_id}]" if finding.example_id else ""
+            lines.append(
+                f"{finding.shard:<{width}} {finding.offset:>12} {finding.records:>8}  "
+                f"{finding.reason}{example}: {finding.detail}"
+            )
+        if len(report.findings) > most:
+            lines.append(f"... and {len(report.findings) - most} more; --output has them all")
+        lines.append("")
+    for split, counts in verification.splits.items():
+        lines.append(f"{split}: {counts['good']} of {counts['written']} records are good")
+    for note, count in sorted(verification.notes.items()):
+        lines.append(f"{note}: {count} records (no damage)")
+    if verification.clean:
+        lines.append(f"{verification.directory}: clean")
+    else:
+        reasons = ", ".join(
+            f"{count} {reason}" if count else reason for reason, count in report.by_reason.items()
+        )
+        lines.append(f"{verification.directory}: damaged ({reasons}). {_ADVICE}")
+    return "\n".join(lines)
+
+
+def _entries(
+    directory: pathlib.Path, manifest: Mapping[str, Any] | None, pattern: str
+) -> list[shards.ShardEntry]:
+    if manifest is None:
+        return shards.found_shards(directory, pattern)
+    return shards.listed_shards(directory, manifest)
+
+
+def _against_manifest(
+    directory: pathlib.Path,
+    manifest: Mapping[str, Any],
+    entries: list[shards.ShardEntry],
+    checksums: bool,
+) -> list[Finding]:
+    """What the files' names, sizes and checksums and the manifest's sums say."""
+    findings = []
+
+    def add(shard: str, reason: str, detail: str) -> None:
+        findings.append(Finding(shard, 0, "", reason, detail, records=0))
+
+    for entry in entries:
+        if not entry.path.is_file():
+            continue  # The inspection has said so.
+        size = entry.path.stat().st_size
+        if entry.bytes is not None and size != entry.bytes:
+            add(entry.name, SIZE, f"it has {size} bytes, the manifest says {entry.bytes}")
+        elif checksums and entry.sha256 and writer.file_sha256(entry.path) != entry.sha256:
+            add(entry.name, CHECKSUM, "the file's is not the manifest's")
+    listed = {entry.name for entry in entries}
+    for path in sorted(directory.glob("*.tfrecord*")):
+        if path.name not in listed and not path.name.startswith("."):
+            add(path.name, UNLISTED, "its records are not read")
+    for split, content in manifest["splits"].items():
+        count = sum(shard["records"] for shard in content["shards"])
+        if count != content["num_examples"]:
+            add(
+                writer.MANIFEST,
+                SPLIT_COUNT,
+                f"split {split} has {content['num_examples']} examples, its shards {count}",
+            )
+    return findings
+
+
+def _modalities(payload: bytes, keys: KeyMap) -> dict[str, int]:
+    """What a record counts for in a manifest, beside itself."""
+    import tensorflow as tf
+
+    lists = tf.train.SequenceExample.FromString(payload).feature_lists.feature_list
+    return {
+        "num_with_video": int(keys.frames in lists),
+        "num_with_audio": int(keys.waveform in lists or keys.log_mel in lists),
+    }
+
+
+def _new_manifest(
+    manifest: Mapping[str, Any],
+    written: Mapping[str, list[dict[str, Any]]],
+    modalities: Mapping[str, Mapping[str, int]],
+) -> dict[str, Any]:
+    splits: dict[str, dict[str, Any]] = {}
+    for split, content in manifest["splits"].items():
+        entries = written.get(split, [])
+        count = sum(entry["records"] for entry in entries)
+        counts = {"num_examples": count, **modalities.get(split, {})}
+        splits[split] = {**content, **counts, "shards": entries}
+        # Neighbours keep the same captions, so how many are left is not seen from records.
+        splits[split].pop("num_captions", None)
+    # Without the fingerprint, by which prepare_data would take the data for its own, whole.
+    kept = {key: value for key, value in manifest.items() if key != "fingerprint"}
+    return {**kept, "splits": splits, "repaired": True}

@@ -1,0 +1,144 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Converts decoded frames to RGB as a player shows them: upright, scaled, in their own colours."""
+
+from __future__ import annotations
+
+import struct
+
+import av
+import numpy as np
+from av.sidedata.sidedata import Type as SideData
+from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+
+from mmv_tf.data.file_types import MediaError, check_aspect
+
+# ITU-T H.273, table 4: values of matrix_coefficients.
+_UNSPECIFIED = 2
+_MATRICES = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.DEFAULT,  # BT.601, 625 lines
+    6: Colorspace.DEFAULT,  # BT.601, 525 lines
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+    10: Colorspace.BT2020,  # constant luminance, which players treat alike
+}
+_RGB = 0
+_EXACT = Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
+_HD_LINES = 720
+# Ours: a picture whose sides come out this near to the film's is given the film's size, since
+# sizes of one shape differ by rounding once they are scaled.
+_SAME_SHAPE = 0.02
+
+
+def display_matrix(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
+    """How a stored frame is put upright: (swap the axes, then mirror left-right, top-bottom).
+
+    The matrix of the container or of the codec, to the nearest of the eight that have right angles.
+    """
+    side = frame.side_data.get(SideData.DISPLAYMATRIX)
+    data = bytes(side) if side is not None else b""
+    if len(data) < 36:
+        return False, False, False
+    a, b, _, c, d = struct.unpack("=5i", data[:20])
+    # A point (x, y) is shown at (a x + c y, b x + d y).
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return False, a < 0, d < 0
+    return True, c < 0, b < 0
+
+
+def display_size(frame: av.VideoFrame, stream: av.VideoStream) -> tuple[int, int]:
+    """Width and height as displayed: upright, with square pixels."""
+    ratio = float(stream.sample_aspect_ratio or 1)
+    width, height = max(1, round(frame.width * ratio)), frame.height
+    swapped, _, _ = display_matrix(frame)
+    return (height, width) if swapped else (width, height)
+
+
+class Scaler:
+    """Scales frames, upright and with square pixels; keeps FFmpeg's scaler between frames.
+
+    Args:
+      short_side: pixels that the shorter side is scaled to, up or down.
+      square: scale the longer side to as many: the picture is squeezed.
+      film_size: width and height of the film's first picture. One of the same shape, to within 2 %,
+        comes out in the same size.
+    """
+
+    def __init__(
+        self, short_side: int, square: bool = False, film_size: tuple[int, int] | None = None
+    ):
+        self._short_side = short_side
+        self._square = square
+        self._film_size = self._scaled(*film_size) if film_size is not None else None
+        self._reformatter = VideoReformatter()
+
+    def _scaled(self, width: int, height: int) -> tuple[int, int]:
+        scale = self._short_side / min(width, height)
+        return max(1, round(width * scale)), max(1, round(height * scale))
+
+    def _size(self, width: int, height: int) -> tuple[int, int]:
+        if self._square:
+            return self._short_side, self._short_side
+        size = self._scaled(width, height)
+        if self._film_size is not None and all(
+            abs(own - film) <= max(1.0, _SAME_SHAPE * film)
+            for own, film in zip(size, self._film_size, strict=True)
+        ):
+            return self._film_size
+        return size
+
+    def scale(self, frame: av.VideoFrame, stream: av.VideoStream, path: object) -> np.ndarray:
+        """uint8 [height, width, 3].
+
+        Raises:
+          MediaError: the picture is too long in one direction, or its colours are of a kind that
+            can't be converted.
+        """
+        width, height = display_size(frame, stream)
+        check_aspect(width, height, path)
+        width, height = self._size(width, height)
+        swapped, mirrored, flipped = display_matrix(frame)
+        if swapped:
+            width, height = height, width  # Scaled first, turned after.
+        # Area averaging does not alias when shrinking; when enlarging it would be blocky.
+        shrinks = width <= frame.width and height <= frame.height
+        matrix, flags = _colours(frame, path)
+        image = self._reformatter.reformat(
+            frame,
+            width=width,
+            height=height,
+            format="rgb24",
+            src_colorspace=matrix,
+            interpolation=(Interpolation.AREA if shrinks else Interpolation.BICUBIC) | flags,
+        ).to_ndarray()
+        if swapped:
+            image = image.transpose(1, 0, 2)
+        if mirrored:
+            image = image[:, ::-1]
+        if flipped:
+            image = image[::-1]
+        return np.ascontiguousarray(image)
+
+
+def _colours(frame: av.VideoFrame, path: object) -> tuple[Colorspace, Interpolation]:
+    """The frame's colour matrix, and how exactly chroma is interpolated.
+
+    A matrix that is not stored is the one usual for the size. FFmpeg's quick interpolation of
+    chroma is off by up to 5 of 255; it is used for 8-bit BT.601 and BT.709 only, where that is 3.
+    """
+    stored = int(frame.colorspace)
+    components = frame.format.components
+    is_rgb = frame.format.is_rgb or len(components) < 3 or stored == _RGB
+    if stored == _UNSPECIFIED or is_rgb:
+        stored = 1 if stored == _UNSPECIFIED and frame.height >= _HD_LINES else 6
+    matrix = _MATRICES.get(stored)
+    if matrix is None:
+        raise MediaError(
+            f"{path}: the colour matrix {stored} (ITU-T H.273) can't be converted; expected "
+            "BT.601, BT.709, FCC, SMPTE 240M or BT.2020; encode it again."
+        )
+    usual = matrix in (Colorspace.ITU709, Colorspace.DEFAULT)
+    deep = any(component.bits > 8 for component in components)
+    return matrix, Interpolation(0) if usual and not deep else _EXACT

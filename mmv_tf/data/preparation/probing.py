@@ -1,0 +1,57 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Probes each source's duration, frame size and audio track."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from mmv_tf.data import media
+from mmv_tf.data.preparation.report import MISSING, SourceReport
+from mmv_tf.data.preparation.sources import TFDS, Source
+from mmv_tf.util.progress import Progress
+from mmv_tf.util.worker_pool import Failure, Runner, Task
+
+_PROBES_A_TASK = 16
+
+
+def probe_all(
+    sources: Sequence[Source], reports: Sequence[SourceReport], runner: Runner
+) -> dict[int, media.MediaInfo]:
+    """What the files hold, by row; what could not be looked at is noted in its report."""
+    infos: dict[int, media.MediaInfo] = {}
+    parts = []
+    for row, source in enumerate(sources):
+        if source.kind == TFDS:
+            infos[row] = media.MediaInfo(0.0, 0, 0, 0.0, False, 0)
+        elif not source.path.exists():
+            reports[row].fail(MISSING, f"{source.path}: no such file; check the path")
+        else:
+            parts.append((row, (str(source.path), source.kind)))
+    groups = [parts[i : i + _PROBES_A_TASK] for i in range(0, len(parts), _PROBES_A_TASK)]
+    tasks = [
+        Task(_probe, group[0][1][0], (), tuple(group), tuple(path for _, (path, _) in group))
+        for group in groups
+    ]
+    with Progress(len(parts), "looking at the sources", "files") as shown:
+        for row, outcome in runner.run(tasks):
+            shown.update()
+            if isinstance(outcome, Failure):
+                reports[row].fail(outcome.status, outcome.reason)
+            else:
+                infos[row] = media.MediaInfo.from_json(outcome)
+    return infos
+
+
+def _probe(values: Iterable[tuple[str, str]]) -> Iterator[dict[str, Any]]:
+    """A child's task: what files hold."""
+    for path, kind in values:
+        try:
+            info = media.probe(path, kind)
+        except (media.MediaError, OSError):
+            raise
+        except Exception as error:
+            # FFmpeg's bindings raise all sorts of things; the task has the name of another file.
+            raise media.MediaError(f"{path}: raised {error!r}; check the file.") from error
+        yield info.to_json()

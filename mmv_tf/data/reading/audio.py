@@ -1,0 +1,100 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Cuts the sound of a window from a waveform or a stored log-mel, and resamples it."""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+# Around a window that is resampled, so that what the Fourier transform wraps round is cut off
+# again; ours.
+_MARGIN_SECONDS = 0.02
+
+
+def cut(values: tf.Tensor, starts: tf.Tensor, length: int) -> tf.Tensor:
+    """Windows of an array; past its ends there are zeros.
+
+    Args:
+      values: [N, ...].
+      starts: int32 [W], which may be negative.
+      length: of a window.
+
+    Returns:
+      [W, length, ...].
+    """
+    rest = [[0, 0]] * (values.shape.rank - 1)
+    total = tf.shape(values)[0]
+    starts = tf.clip_by_value(starts, -length, total)
+    padded = tf.pad(values, [[length, length], *rest])
+    windows = tf.map_fn(
+        lambda start: padded[start + length : start + 2 * length],
+        starts,
+        fn_output_signature=tf.TensorSpec([None, *values.shape[1:]], values.dtype),
+    )
+    return tf.ensure_shape(windows, [None, length, *values.shape[1:]])
+
+
+def loop(values: tf.Tensor, period: tf.Tensor, length: int) -> tf.Tensor:
+    """An array that begins again after a period, as a looped film's sound does.
+
+    Args:
+      values: [N, ...]; zeros fill the period where it is longer.
+      period: int scalar, above 0.
+      length: of the result, at least.
+
+    Returns:
+      [M, ...] with M >= length, a multiple of the period; nothing where there is nothing.
+    """
+    rest = [[0, 0]] * (values.shape.rank - 1)
+    there = tf.shape(values)[0]
+    once = tf.pad(values[:period], [[0, tf.maximum(period - there, 0)], *rest])
+    times = tf.where(there > 0, -(-length // period), 0)
+    return tf.tile(once, [times, *[1] * len(rest)])
+
+
+def cut_waveform(
+    waveform: tf.Tensor, start_seconds: tf.Tensor, seconds: float, stored_rate: int, rate: int
+) -> tf.Tensor:
+    """Windows of a waveform at the rate asked for.
+
+    Args:
+      waveform: float32 [N] at `stored_rate`.
+      start_seconds: float32 [W].
+      seconds: of a window.
+      stored_rate, rate: in Hz; where they differ the sound is resampled, see `resample`.
+
+    Returns:
+      float32 [W, round(seconds * rate)].
+    """
+    length = round(seconds * rate)
+    if stored_rate == rate:
+        return cut(waveform, tf.cast(tf.round(start_seconds * rate), tf.int32), length)
+    divisor = math.gcd(stored_rate, rate)
+    # The least stretch that both rates divide into whole samples.
+    unit, new_unit = stored_rate // divisor, rate // divisor
+    margin = max(1, math.ceil(_MARGIN_SECONDS * divisor))
+    units = math.ceil(length / new_unit) + 2 * margin
+    first = tf.cast(tf.round(start_seconds * stored_rate), tf.int32) - margin * unit
+    resampled = resample(cut(waveform, first, units * unit), units * new_unit)
+    return resampled[:, margin * new_unit : margin * new_unit + length]
+
+
+def resample(windows: tf.Tensor, length: int) -> tf.Tensor:
+    """Resamples by the Fourier transform: exact for what both rates can hold, the rest goes.
+
+    Args:
+      windows: float32 [W, N]; each is taken to repeat for ever, so cut the ends off.
+      length: samples of the result.
+
+    Returns:
+      float32 [W, length], the same stretch of time.
+    """
+    old = windows.shape[-1]
+    spectrum = tf.signal.rfft(windows)
+    # Bins that both hold, without the highest of an even length, which has no phase.
+    kept = (min(old, length) - 1) // 2 + 1
+    spectrum = tf.pad(spectrum[:, :kept], [[0, 0], [0, length // 2 + 1 - kept]])
+    result = tf.signal.irfft(spectrum, [length]) * (length / old)
+    return tf.ensure_shape(result, [None, length])

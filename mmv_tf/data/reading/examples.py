@@ -1,0 +1,287 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""One record to one example: parse, sample, decode, preprocess."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import ml_collections
+import tensorflow as tf
+
+from mmv_tf.data.reading import audio, augmentation, parsing, sampling, settings
+from mmv_tf.data.reading import pixels as pixels_lib
+from mmv_tf.data.reading.pixels import Plan
+from mmv_tf.data.reading.records import Records
+from mmv_tf.data.reading.settings import LOOP, OPENCV, PIXELS, SHORT_CLIPS, Example, LogMel
+
+Seeds = list[tf.Tensor | None]
+
+
+class Examples:
+    """Makes examples of records.
+
+    Args:
+      config: see `default_config`.
+      records: where they are from.
+      log_mel: see `Reader`.
+
+    Raises:
+      ValueError: the records' rates are not those asked for, their log-mel was made otherwise, or
+        `config.pixels` or `config.short_clips` is none of those there are.
+    """
+
+    def __init__(self, config: ml_collections.ConfigDict, records: Records, log_mel: LogMel | None):
+        self.config = config
+        self.records = records
+        self.log_mel = log_mel
+        manifest = records.manifest
+        self._rate = manifest["frame_rate"]
+        self._stride = settings.stride(self._rate, config.frame_rate)
+        # Settings of the log-mel in the records; None if they hold waveforms.
+        self._stored_log_mel: dict[str, Any] | None = manifest.get("log_mel") or None
+        self._check_rates()
+        if config.pixels not in PIXELS:
+            raise ValueError(
+                f"data.pixels is {config.pixels!r}; expected one of {', '.join(PIXELS)}."
+            )
+        if config.pixels == OPENCV:
+            pixels_lib.check_installed()
+        if config.short_clips not in SHORT_CLIPS:
+            raise ValueError(
+                f"data.short_clips is {config.short_clips!r}; expected one of "
+                f"{', '.join(SHORT_CLIPS)}."
+            )
+
+    def training(
+        self, shard: tf.Tensor, number: tf.Tensor, record: tf.Tensor, epoch_key: tf.Tensor
+    ) -> Example:
+        """One random, augmented window of a record, with a "seed" for what its batch draws.
+
+        Args:
+          shard, number: the shard's name and the record's place among its good ones.
+          record: its bytes.
+          epoch_key: of the seed and epoch, int32 [2].
+        """
+        parsed = self._parse(shard, number, record)
+        identity = tf.strings.to_hash_bucket_fast(parsed["example_id"], 2**31 - 1)
+        seeds = tf.unstack(tf.random.split(tf.random.fold_in(epoch_key, identity), 6))
+        example = self._windows(parsed, shard, 1, seeds)
+        # What is heard and read is augmented when the batch is there.
+        example["seed"] = tf.stack(seeds[4:])[tf.newaxis]
+        return {name: value[0] for name, value in example.items()}
+
+    def evaluation(self, shard: tf.Tensor, number: tf.Tensor, record: tf.Tensor) -> Example:
+        """A record's `config.windows`, spread evenly, with central crops; see `training`."""
+        parsed = self._parse(shard, number, record)
+        return self._windows(parsed, shard, self.config.windows, [None] * 6)
+
+    def _parse(
+        self, shard: tf.Tensor, number: tf.Tensor, record: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """What a record holds, checked if nobody has looked through the shard."""
+        records = self.records
+        fallback = tf.strings.join([shard, tf.strings.as_string(number)], separator=":")
+        parsed = parsing.parse_record(record, fallback, records.keys, records.manifest["labels"])
+        if not records.inspected:
+            parsing.check_parsed(parsed, shard, records.limits, records.pictures)
+        return parsed
+
+    def _windows(
+        self, parsed: dict[str, tf.Tensor], shard: tf.Tensor, windows: int, seeds: Seeds
+    ) -> Example:
+        """Windows of all modalities at the same moments; the seeds are None in evaluation."""
+        config, training = self.config, seeds[0] is not None
+        shown = tf.shape(parsed["frames"])[0]
+        stored = self._moments(parsed)
+        span = int((config.num_frames - 1) * self._stride + 0.5) + 1
+        # The one offset in time that video, sound and narrations share.
+        starts = sampling.window_starts(stored, span, windows, seeds[0])
+        start_seconds = tf.cast(starts, tf.float32) / self._rate
+        lasts = tf.cast(stored, tf.float32) / self._rate
+        parsed["duration"] = tf.where(parsed["duration"] > 0, parsed["duration"], lasts)
+        loop = config.short_clips == LOOP
+        indices = sampling.frame_indices(starts, config.num_frames, self._stride, stored, loop)
+        indices = tf.reshape(indices, [windows * config.num_frames])
+
+        def pictures() -> Example:
+            encoded = tf.gather(parsed["frames"], indices)
+            if not self.records.inspected:
+                parsing.check_frames(encoded, parsed["example_id"], shard, self.records.limits)
+            if config.pixels == OPENCV:
+                return self._plan(encoded, shard, windows, self._picture_seeds(seeds))
+            return {"video": self._video(encoded, windows, self._picture_seeds(seeds))}
+
+        def nothing() -> Example:
+            if config.pixels == OPENCV:
+                return pixels_lib.no_plan(windows, config.num_frames)
+            return {"video": tf.zeros([windows, config.num_frames, config.size, config.size, 3])}
+
+        end = parsed["clip_start"] + parsed["duration"]
+        seen = pictures() if self.records.pictures else tf.cond(shown > 0, pictures, nothing)
+        example = seen | {
+            "valid/video": tf.fill([windows], shown > 0),
+            "example_id": tf.fill([windows], parsed["example_id"]),
+            "label": tf.fill([windows], parsed["label"]),
+            "clip_start": tf.fill([windows], parsed["clip_start"]),
+            "clip_end": tf.fill([windows], end),
+        }
+        if self.log_mel is not None:
+            if loop:
+                # Only where the pictures do: a window's sound may reach just past a longer clip.
+                parsed = tf.cond(
+                    stored < span, lambda: self._looped(parsed, lasts), lambda: dict(parsed)
+                )
+            example |= self._audio(parsed, start_seconds, shard)
+        return example | self._candidates(parsed, start_seconds, training)
+
+    def _moments(self, parsed: dict[str, tf.Tensor]) -> tf.Tensor:
+        """How many frames there are, or would be: sound alone has moments all the same."""
+        shown = tf.shape(parsed["frames"])[0]
+        if self.records.pictures:
+            return shown
+        moments = tf.cast(tf.round(parsed["duration"] * self._rate), tf.int32)
+        return tf.where(shown > 0, shown, tf.maximum(moments, 1))
+
+    def _picture_seeds(self, seeds: Seeds) -> Seeds:
+        """Those of the window, the flip and the colours; None for what shall not change."""
+        crop_seed, flip_seed, colour_seed = seeds[1:4]
+        return [
+            crop_seed,
+            flip_seed if self.config.flip else None,
+            colour_seed if self.config.colour > 0 else None,
+        ]
+
+    def _video(self, encoded: tf.Tensor, windows: int, seeds: Seeds) -> tf.Tensor:
+        """Frames [windows * T] of JPEGs -> [windows, T, size, size, 3]."""
+        config = self.config
+        crop_seed, flip_seed, colour_seed = seeds
+        _, crop = self._shape_and_crop(encoded[0], crop_seed)
+        pixels = pixels_lib.decode_window(encoded, crop)
+        if flip_seed is not None:
+            pixels = augmentation.flip(pixels, flip_seed)
+        # From bytes to floats in [0, 255], bilinear.
+        video = tf.image.resize(pixels, [config.size, config.size])
+        if colour_seed is not None:
+            video = augmentation.jitter_colour(video, colour_seed, config.colour, scale=255.0)
+        else:
+            video /= 255.0
+        return tf.reshape(video, [windows, config.num_frames, config.size, config.size, 3])
+
+    def _plan(self, encoded: tf.Tensor, shard: tf.Tensor, windows: int, seeds: Seeds) -> Example:
+        """The same draws as `_video`'s, for `pixel_plans` to make the pixels of a batch."""
+        config = self.config
+        crop_seed, flip_seed, colour_seed = seeds
+        shape, crop = self._shape_and_crop(encoded[0], crop_seed)
+        mirrored, colour = tf.constant(False), tf.constant(augmentation.NO_COLOUR_CHANGE)
+        if flip_seed is not None:
+            mirrored = augmentation.is_mirrored(flip_seed)
+        if colour_seed is not None:
+            colour = augmentation.colour_change(colour_seed, config.colour)
+        return {
+            Plan.FRAMES: tf.reshape(encoded, [windows, config.num_frames]),
+            Plan.SHAPE: tf.tile(shape[tf.newaxis], [windows, 1]),
+            Plan.CROP: tf.tile(crop[tf.newaxis], [windows, 1]),
+            Plan.MIRRORED: tf.fill([windows], mirrored),
+            Plan.COLOUR: tf.tile(colour[tf.newaxis], [windows, 1, 1]),
+            Plan.SHARD: tf.fill([windows], shard),
+        }
+
+    def _shape_and_crop(
+        self, encoded: tf.Tensor, seed: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Height and width of a clip's frames, of which one is given, and their window."""
+        config = self.config
+        shape = tf.io.extract_jpeg_shape(encoded)
+        crop = augmentation.crop_window(
+            shape[0], shape[1], seed, config.scale_jitter, config.square_crop
+        )
+        return shape[:2], crop
+
+    def _looped(self, parsed: dict[str, tf.Tensor], seconds: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The sound of a clip that is shorter than its window, begun again with the pictures."""
+        assert self.log_mel is not None
+        config = self.config
+        # A tenth more than a window, for what resampling needs around it.
+        shown = 1.1 * config.num_frames / config.frame_rate + 0.1
+        if self._stored_log_mel is not None:
+            key, rate = "log_mel", self.log_mel.sample_rate / self.log_mel.step
+        else:
+            key, rate = "waveform", float(round(self.records.manifest["sample_rate"]))
+        period = tf.maximum(tf.cast(tf.round(seconds * rate), tf.int32), 1)
+        return parsed | {key: audio.loop(parsed[key], period, math.ceil(shown * rate))}
+
+    def _audio(
+        self, parsed: dict[str, tf.Tensor], start_seconds: tf.Tensor, shard: tf.Tensor
+    ) -> Example:
+        """A window's waveform, or its log-mel where that is what is stored."""
+        assert self.log_mel is not None
+        config, log_mel = self.config, self.log_mel
+        seconds = config.num_frames / config.frame_rate
+        windows = tf.shape(start_seconds)[0]
+        if self._stored_log_mel is not None:
+            hop = log_mel.step / log_mel.sample_rate
+            length = -(-round(seconds * log_mel.sample_rate) // log_mel.step)
+            values = tf.reshape(parsed["log_mel"], [-1, log_mel.mel_bins, 1])
+            first = tf.cast(tf.round(start_seconds / hop), tf.int32)
+            heard = tf.shape(values)[0] > 0
+            return {
+                "audio": audio.cut(values, first, length),
+                "valid/audio": tf.repeat(heard, windows),
+            }
+        waveform = audio.cut_waveform(
+            parsed["waveform"],
+            start_seconds,
+            seconds,
+            round(self.records.manifest["sample_rate"]),
+            log_mel.sample_rate,
+        )
+        if not self.records.inspected:
+            sane = tf.reduce_all(tf.abs(waveform) < 16.0)  # False for NaN, too.
+            parsing.require(sane, parsed["example_id"], shard, "audio not finite or out of range")
+        heard = tf.shape(parsed["waveform"])[0] > 0
+        return {"waveform": waveform, "valid/audio": tf.repeat(heard, windows)}
+
+    def _candidates(
+        self, parsed: dict[str, tf.Tensor], start_seconds: tf.Tensor, training: bool
+    ) -> Example:
+        """The narrations nearest to the windows; in evaluation, the clip's own.
+
+        Of several that are its own, or of all where none is, it is the one nearest to its middle.
+        """
+        config = self.config
+        windows = tf.shape(start_seconds)[0]
+        if training:
+            middles = start_seconds + config.num_frames / config.frame_rate / 2
+            count = config.candidates
+        else:
+            # One narration for the clip, whichever window is looked at.
+            middles, count = tf.fill([windows], parsed["duration"] / 2), 1
+        indices, found = sampling.nearest_candidates(
+            middles,
+            parsed["caption_start"],
+            parsed["caption_end"],
+            count,
+            None if training else parsed["caption_own"],
+        )
+        # One empty narration at the end stands for "none".
+        captions = tf.concat([parsed["caption"], [""]], axis=0)
+        chosen = tf.gather(captions, tf.where(found, indices, tf.shape(captions)[0] - 1))
+        return {
+            "candidates": tf.ensure_shape(chosen, [None, count]),
+            "valid/text": tf.ensure_shape(found, [None, count]),
+        }
+
+    def _check_rates(self) -> None:
+        config = self.config
+        if not config.resample:
+            settings.check_frame_rate(self._rate, config.frame_rate)
+        if self.log_mel is None:
+            return
+        if self._stored_log_mel is not None:
+            settings.check_log_mel(self._stored_log_mel, self.log_mel, self.records.directory)
+        elif not config.resample:
+            settings.check_sample_rate(
+                self.records.manifest["sample_rate"], self.log_mel.sample_rate
+            )

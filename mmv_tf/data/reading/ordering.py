@@ -1,0 +1,164 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Datasets of good records, in order or shuffled, dealt out to workers.
+
+Each element is (shard's name, the record's place among the shard's good ones, its bytes); endless
+ones add the epoch. Orders follow from (seed, epoch) alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from mmv_tf.data.reading.records import Records
+
+# Records are read in large pieces; ours, far above a record and far below memory.
+_READ_BUFFER_BYTES = 4 << 20
+# Chunks whose records are mixed; ours.
+_CHUNKS_AT_ONCE = 16
+# Second half of the random keys, so that order and augmentation draw apart.
+_ORDER_KEY = 1
+
+
+def in_order(records: Records) -> tf.data.Dataset:
+    """The split's records once, shard by shard."""
+    chunks = _Chunks(records, whole_shards=True)
+    return tf.data.Dataset.range(len(chunks.counts)).flat_map(chunks.read)
+
+
+def epochs(
+    records: Records, seed: int, start: int = 0, worker: int = 0, workers: int = 1
+) -> tf.data.Dataset:
+    """Endless shuffled records of one worker, from its record number `start` on.
+
+    In each epoch the chunks of all shards are put in a new order, and each worker takes its share
+    of the records in it, to within one as many as the others: a chunk on the border is read by two
+    workers. So every record comes once an epoch, whatever the shards and the workers.
+
+    Raises:
+      ValueError: the worker has none.
+    """
+    if not 0 <= worker < workers:
+        raise ValueError(f"This is worker {worker} of {workers}; expected 0 to {workers - 1}.")
+    chunks = _Chunks(records)
+    total = sum(chunks.counts)
+    low, high = (-(-total * index // workers) for index in (worker, worker + 1))
+    if low == high:
+        whose = f" for worker {worker} of {workers}" if workers > 1 else ""
+        raise _no_examples(records, whose)
+    first_epoch = start // (high - low)
+
+    def epoch_records(epoch: tf.Tensor) -> tf.data.Dataset:
+        key = tf.random.fold_in(tf.constant([seed, _ORDER_KEY], tf.int32), epoch)
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(chunks.counts)), seed=key)
+        counts = tf.gather(tf.constant(chunks.counts, tf.int64), order)
+        ends = tf.cumsum(counts)
+        begin = tf.clip_by_value(low - (ends - counts), 0, counts)
+        end = tf.clip_by_value(high - (ends - counts), 0, counts)
+        own = tf.boolean_mask(tf.stack([tf.cast(order, tf.int64), begin, end], 1), end > begin)
+        mixed = tf.data.Dataset.from_tensor_slices(own).interleave(
+            lambda part: chunks.read(part[0]).skip(part[1]).take(part[2] - part[1]),
+            cycle_length=_CHUNKS_AT_ONCE,
+        )
+        mixed = _shuffled(mixed, records.config.shuffle_buffer, key)
+        return mixed.map(lambda *record: (*record, epoch))
+
+    numbers = tf.data.Dataset.range(first_epoch, tf.int64.max)
+    return numbers.flat_map(epoch_records).skip(start - first_epoch * (high - low))
+
+
+def visits(records: Records, seed: int) -> tf.data.Dataset:
+    """As `epochs`, in a form that the tf.data service can deal out.
+
+    The service's workers take visits to chunks from one endless range, so that together they see
+    every record once an epoch, in an order that depends on who is faster.
+
+    Raises:
+      ValueError: there are no records.
+    """
+    chunks = _Chunks(records)
+    number_of = len(chunks.counts)
+    if not number_of:
+        raise _no_examples(records)
+    order_key = tf.constant([seed, _ORDER_KEY], tf.int32)
+
+    def visit(number: tf.Tensor) -> tf.data.Dataset:
+        epoch, place = number // number_of, number % number_of
+        key = tf.random.fold_in(order_key, epoch)
+        order = tf.random.experimental.stateless_shuffle(tf.range(number_of), seed=key)
+        return chunks.read(order[place]).map(lambda *record: (*record, epoch))
+
+    # No more at once than there are chunks, or one record would come several times in a row.
+    mixed = tf.data.Dataset.range(tf.int64.max).interleave(
+        visit, cycle_length=min(_CHUNKS_AT_ONCE, number_of)
+    )
+    return _shuffled(mixed, records.config.shuffle_buffer, order_key)
+
+
+def _no_examples(records: Records, whose: str = "") -> ValueError:
+    return ValueError(
+        f"Split {records.config.split!r} of {records.directory} has no examples{whose}."
+    )
+
+
+class _Chunks:
+    """The good records of a split in short stretches, each of which is read in one go.
+
+    Attributes:
+      counts: records of each.
+    """
+
+    def __init__(self, records: Records, whole_shards: bool = False):
+        self.counts: list[int] = []
+        self._shards = records.filled_shards()
+        rows: list[tuple[int, int, int, int]] = []
+        for index, shard in enumerate(self._shards):
+            number = 0
+            for offset, count in (records.segments if whole_shards else records.chunks)(shard):
+                # A shard that nobody looked through is read to its end, to see that it ends there.
+                to_the_end = not records.inspected and number + count == records.count(shard)
+                rows.append((index, offset, -1 if to_the_end else count, number))
+                self.counts.append(count)
+                number += count
+        self._rows = tf.constant(np.array(rows, np.int64).reshape(-1, 4))
+        self._names = tf.constant([shard.name for shard in self._shards], tf.string)
+        self._files = tf.constant([str(shard.path) for shard in self._shards], tf.string)
+
+    def read(self, index: tf.Tensor) -> tf.data.Dataset:
+        """The records of a chunk: (shard's name, place among the shard's good ones, bytes)."""
+        shard, first = self._rows[index, 0], self._rows[index, 3]
+        # In a `flat_map` of its own: TensorFlow can't copy a dataset that starts inside a file.
+        found = tf.data.Dataset.from_tensors(index).flat_map(self._payloads).enumerate()
+        return found.map(lambda number, record: (self._names[shard], first + number, record))
+
+    def _payloads(self, index: tf.Tensor) -> tf.data.Dataset:
+        row = self._rows[index]
+        # `TFRecordDataset` can't start inside a file; the operation below it can.
+        variant = tf.raw_ops.TFRecordDatasetV2(
+            filenames=[self._files[row[0]]],
+            compression_type="",
+            buffer_size=_READ_BUFFER_BYTES,
+            byte_offsets=row[1:2],
+        )
+        dataset = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
+        # A shard that holds fewer or more than is known of it is an error and no silent loss.
+        count = tf.constant(self.counts, tf.int64)[index]
+        return dataset.take(row[2]).apply(tf.data.experimental.assert_cardinality(count))
+
+
+def _shuffled(records: tf.data.Dataset, buffer: int, key: tf.Tensor) -> tf.data.Dataset:
+    """`Dataset.shuffle` by a key of the graph, not by TensorFlow's global seed."""
+    spec = records.element_spec
+    flat = tf.nest.flatten(spec)
+    seeds = tf.cast(tf.random.stateless_uniform([2], key, 1, 2**31 - 1, tf.int32), tf.int64)
+    variant = tf.raw_ops.ShuffleDataset(
+        input_dataset=tf.data.experimental.to_variant(records),
+        buffer_size=buffer,
+        seed=seeds[0],
+        seed2=seeds[1],
+        output_types=[part.dtype for part in flat],
+        output_shapes=[part.shape for part in flat],
+        reshuffle_each_iteration=False,
+    )
+    return tf.data.experimental.from_variant(variant, spec)

@@ -1,0 +1,201 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""`make_dataset`: from settings to the batches that a trainer takes, of one data set or several."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import ml_collections
+import tensorflow as tf
+
+from mmv_tf.data.integrity.damage import DamageReport
+from mmv_tf.data.reading import mixing
+from mmv_tf.data.reading.mixing import parts_of
+from mmv_tf.data.reading.reader import Reader
+from mmv_tf.data.reading.settings import OPENCV, Example, LogMel, Tokenizer
+
+
+class Input:
+    """The data of a configuration: one reader, or several whose examples are mixed.
+
+    Args:
+      config: see `default_config`, and `parts_of` for `config.mixture`.
+      tokenizer, log_mel: see `Reader`.
+
+    Attributes:
+      readers: one for each data set.
+      weights: of the mixture.
+
+    Raises:
+      ValueError: for settings that are none, or records that the network can't take.
+    """
+
+    def __init__(
+        self,
+        config: ml_collections.ConfigDict,
+        tokenizer: Tokenizer | None = None,
+        log_mel: LogMel | None = None,
+    ):
+        self.config = config
+        self.readers: list[Reader] = []
+        self.weights: list[float] = []
+        for part in parts_of(config):
+            self.readers.append(Reader(part.config, tokenizer, log_mel))
+            self.weights.append(part.weight)
+        self._check_pixels()
+
+    def num_examples(self) -> int:
+        """Examples of all data sets together."""
+        return sum(reader.num_examples() for reader in self.readers)
+
+    def damage(self) -> DamageReport:
+        """What is left out of all data sets; see `Reader.damage`."""
+        reports = [reader.damage() for reader in self.readers]
+        return DamageReport(
+            sum(report.written for report in reports),
+            sum(report.read for report in reports),
+            tuple(finding for report in reports for finding in report.findings),
+        )
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """See `Reader.explained`."""
+        with contextlib.ExitStack() as stack:
+            for reader in self.readers:
+                stack.enter_context(reader.explained())
+            yield
+
+    def train(
+        self,
+        seed: int,
+        start: int = 0,
+        worker: int = 0,
+        workers: int = 1,
+        batch_size: int | None = None,
+    ) -> tf.data.Dataset:
+        """Endless shuffled, augmented batches; see `Reader.train`.
+
+        With several data sets, "source" says which each example is from (int32, in their order).
+        """
+        size = self.config.batch_size if batch_size is None else batch_size
+        if self.config.get("service", ""):
+            return self._from_service(seed, size)
+        first = self.readers[0]
+        if len(self.readers) == 1:
+            return first.train(seed, start, worker, workers, size)
+        counts = mixing.counts_before(start, self.weights)
+        parts = [
+            reader.training_examples(seed, count, worker, workers)
+            for reader, count in zip(self.readers, counts, strict=True)
+        ]
+        return first.batches(mixing.mix(self._alike(parts), self.weights, start), size)
+
+    def evaluate(
+        self, pad: bool = False, worker: int = 0, workers: int = 1, batch_size: int | None = None
+    ) -> tf.data.Dataset:
+        """Every example once; see `Reader.evaluate`.
+
+        Raises:
+          ValueError: there are several data sets, which are evaluated one by one.
+        """
+        if len(self.readers) != 1:
+            raise ValueError(
+                f"There are {len(self.readers)} data sets in data.mixture; evaluate them one by "
+                "one: leave data.mixture empty and set data.directory."
+            )
+        return self.readers[0].evaluate(pad, worker, workers, batch_size)
+
+    def _check_pixels(self) -> None:
+        """Whether the pixels of all data sets can be made in one place, and where it is."""
+        pixels = {reader.config.pixels for reader in self.readers}
+        if len(pixels) > 1:
+            raise ValueError(
+                f"Entries of data.mixture have pixels={' and '.join(sorted(pixels))}; set "
+                "data.pixels for all of them."
+            )
+        if pixels == {OPENCV} and self.config.get("service", ""):
+            raise ValueError(
+                "data.pixels=opencv calls Python in this process, which the workers of a tf.data "
+                f"service ({self.config.service}) can't; set data.pixels=tensorflow, or leave "
+                "data.service empty."
+            )
+
+    def _alike(self, parts: list[tf.data.Dataset]) -> list[tf.data.Dataset]:
+        """Gives the data sets one structure, and each example its source."""
+        stored = any("audio" in part.element_spec for part in parts)
+
+        def named(index: int, reader: Reader, part: tf.data.Dataset) -> tf.data.Dataset:
+            def name(example: Example) -> Example:
+                example = example | {"source": tf.constant(index, tf.int32)}
+                if stored and "waveform" in example:
+                    assert reader.log_mel is not None
+                    waveform = example.pop("waveform")
+                    example["audio"] = reader.log_mel(waveform[tf.newaxis])[0]
+                return example
+
+            return part.map(name)
+
+        return [
+            named(index, reader, part)
+            for index, (reader, part) in enumerate(zip(self.readers, parts, strict=True))
+        ]
+
+    def _from_service(self, seed: int, batch_size: int) -> tf.data.Dataset:
+        """Batches that a tf.data service's workers read, in whatever order they come."""
+        parts = [reader.service_examples(seed) for reader in self.readers]
+        if len(parts) == 1:
+            batches = parts[0].batch(batch_size, drop_remainder=True)
+        else:
+            batches = mixing.mix_batches(self._alike(parts), self.weights, batch_size)
+        # The spectrogram and the words stay here: the vocabulary is a resource of this process.
+        batches = batches.apply(
+            tf.data.experimental.service.distribute(
+                processing_mode=tf.data.experimental.service.ShardingPolicy.DYNAMIC,
+                service=self.config.service,
+            )
+        )
+        return batches.map(
+            self.readers[0].postprocess, num_parallel_calls=2, deterministic=True
+        ).prefetch(2)
+
+
+def make_dataset(
+    config: ml_collections.ConfigDict,
+    tokenizer: Tokenizer | None = None,
+    log_mel: LogMel | None = None,
+    *,
+    training: bool = True,
+    seed: int = 0,
+    start: int = 0,
+    worker: int = 0,
+    workers: int = 1,
+    batch_size: int | None = None,
+    pad: bool = False,
+) -> tf.data.Dataset:
+    """Batches of a configuration, as the trainer takes them.
+
+    Args:
+      config: see `default_config` and `Input`.
+      tokenizer, log_mel: of the network; without them there is no "text" or no "audio".
+      training: endless shuffled and augmented batches; otherwise every example once, in order.
+      seed: of order and augmentation.
+      start: examples of this worker to leave out first.
+      worker, workers: this worker's index and their number.
+      batch_size: of this worker; by default `config.batch_size`.
+      pad: evaluation only: fill the last batch; see `Reader.evaluate`.
+
+    Returns:
+      A dataset of dicts, see `Reader`; in evaluation with a dimension for windows. Errors of its
+      iterators name shard and record inside `Input.explained` or `Reader.explained`. The iterator's
+      state can be saved in a `tf.train.Checkpoint`; with the tf.data service it can't.
+
+    Raises:
+      ValueError: see `Input`.
+      DamagedDataError: see `Reader.damage`.
+    """
+    source = Input(config, tokenizer, log_mel)
+    if training:
+        return source.train(seed, start, worker, workers, batch_size)
+    return source.evaluate(pad, worker, workers, batch_size)

@@ -1,0 +1,287 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Records to batches: parse -> sample -> decode -> preprocess -> batch -> postprocess."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import ml_collections
+import tensorflow as tf
+
+from mmv_tf.data.integrity.damage import DamageReport
+from mmv_tf.data.integrity.rules import Limits
+from mmv_tf.data.reading import augmentation, ordering, pixels
+from mmv_tf.data.reading.examples import Examples
+from mmv_tf.data.reading.records import Records
+from mmv_tf.data.reading.settings import Example, LogMel, Tokenizer
+from mmv_tf.data.records.shards import ShardEntry
+
+
+class Postprocessing:
+    """The last phase of reading; call it with a batch.
+
+    Args:
+      config: see `default_config`.
+      tokenizer, log_mel: see `Reader`.
+    """
+
+    def __init__(
+        self,
+        config: ml_collections.ConfigDict,
+        tokenizer: Tokenizer | None,
+        log_mel: LogMel | None,
+    ):
+        self.config = config
+        self.tokenizer = tokenizer
+        self._padding_id = getattr(tokenizer, "padding_id", 0)
+        self.log_mel = log_mel
+
+    def __call__(self, batch: Example) -> Example:
+        """A batch of examples to what networks take.
+
+        Args:
+          batch: of examples as `Examples` makes them; leading dimensions [B] or
+            [B, windows].
+        """
+        batch = dict(batch)
+        seeds = batch.pop("seed", None)
+        if pixels.Plan.FRAMES in batch:
+            batch = pixels.make_video(batch, self.config.size)
+        if "waveform" in batch:
+            assert self.log_mel is not None
+            waveform = batch.pop("waveform")
+            leading = tf.shape(waveform)[:-1]
+            flat = self.log_mel(tf.reshape(waveform, [-1, waveform.shape[-1]]))
+            audio = tf.reshape(flat, tf.concat([leading, tf.shape(flat)[1:]], axis=0))
+            batch["audio"] = tf.ensure_shape(audio, [*waveform.shape[:-1], *flat.shape[1:]])
+        if "audio" in batch and seeds is not None:
+            batch["audio"] = self._augment_sounds(batch["audio"], seeds[:, 0])
+        if "candidates" in batch:
+            candidates = batch.pop("candidates")
+            batch["caption"] = candidates[..., 0]
+            if self.tokenizer is not None:
+                batch["text"] = self.tokenizer(candidates)
+                # A narration of nothing but unknown or stop words says nothing.
+                batch["valid/text"] &= tf.reduce_any(batch["text"] != self._padding_id, axis=-1)
+                if seeds is not None:
+                    batch["text"] = self._augment_words(batch["text"], seeds[:, 1])
+        return batch
+
+    def _augment_sounds(self, log_mels: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        """Each spectrogram of [B, ...] by its own seed of [B, 2]."""
+        config = self.config
+        jitters = config.audio_gain > 0 or config.audio_noise > 0
+        if not (jitters or config.audio_mask > 0):
+            return log_mels
+
+        def augment(log_mel: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+            mask_seed, jitter_seed = tf.unstack(tf.random.split(seed, 2))
+            if config.audio_mask > 0:
+                log_mel = augmentation.mask_log_mel(log_mel, mask_seed, config.audio_mask)
+            if jitters:
+                log_mel = augmentation.jitter_log_mel(
+                    log_mel, jitter_seed, config.audio_gain, config.audio_noise
+                )
+            return log_mel
+
+        spec = tf.TensorSpec(log_mels.shape[1:], tf.float32)
+        return tf.map_fn(lambda pair: augment(*pair), (log_mels, seeds), fn_output_signature=spec)
+
+    def _augment_words(self, ids: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        """Each example's candidates of [B, P, words] by its own seed of [B, 2]."""
+        share = self.config.word_dropout
+        if not share > 0:
+            return ids
+        spec = tf.TensorSpec(ids.shape[1:], tf.int32)
+        return tf.map_fn(
+            lambda pair: augmentation.drop_words(pair[0], pair[1], share, self._padding_id),
+            (ids, seeds),
+            fn_output_signature=spec,
+        )
+
+
+# Second half of the random keys, so that order and augmentation draw apart.
+_EXAMPLE_KEY = 2
+
+
+class Reader:
+    """Reads the shards of a directory.
+
+    Args:
+      config: as `default_config`.
+      tokenizer: turns narrations into word ids; without it there is no "text".
+      log_mel: turns waveforms into the audio tower's input; without it there is no "audio". A
+        log-mel that is stored is taken as it is, if it was made with the same settings.
+      limits: what a record may have; more is damage.
+
+    Examples are dicts: "video" float32 [T, size, size, 3] in [0, 1]; "audio" float32 [frames,
+    mel_bins, 1] of the same moment; "text" int32 [P, words], the narrations nearest in time;
+    "valid/video", "valid/audio" booleans and "valid/text" [P]; "label" int32 (-1 for none);
+    "example_id" string; "clip_start" and "clip_end" in seconds of the source; "caption", the
+    nearest narration itself.
+
+    Raises:
+      ValueError: the directory is not one of records, or their rates are not the network's.
+    """
+
+    def __init__(
+        self,
+        config: ml_collections.ConfigDict,
+        tokenizer: Tokenizer | None,
+        log_mel: LogMel | None,
+        limits: Limits | None = None,
+    ):
+        self.config = config
+        self.tokenizer = tokenizer
+        self.log_mel = log_mel
+        rate = log_mel.sample_rate if log_mel is not None else None
+        self._records = Records(config, Limits() if limits is None else limits, rate)
+        self._examples = Examples(config, self._records, log_mel)
+        self._postprocessing = Postprocessing(config, tokenizer, log_mel)
+
+    @property
+    def directory(self) -> pathlib.Path:
+        """Where the shards are."""
+        return self._records.directory
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The data's `manifest.json`; for records of others, what the settings say."""
+        return self._records.manifest
+
+    def splits(self) -> list[str]:
+        """Splits named by `config.split`, which joins several with "+"."""
+        return self._records.splits()
+
+    def shards(self) -> list[ShardEntry]:
+        """The split's shards; for records of others, all that match `config.files`."""
+        return self._records.shards()
+
+    def files(self) -> list[str]:
+        """Paths of the split's shards."""
+        return [str(shard.path) for shard in self.shards()]
+
+    def num_examples(self) -> int:
+        """Examples in the split that are read: damaged ones are not counted."""
+        return self._records.num_good()
+
+    def damage(self) -> DamageReport:
+        """Which of the split's records are left out and why; all are good if nobody looked.
+
+        Raises:
+          DamagedDataError: there is damage, and `config.on_bad_record` is to stop, or there is more
+            than `config.max_bad_fraction`.
+        """
+        return self._records.damage()
+
+    def explained(self) -> contextlib.AbstractContextManager[None]:
+        """Inside, errors of the datasets are `DamagedDataError`s that name shard and record."""
+        return self._records.explained()
+
+    def train(
+        self,
+        seed: int,
+        start: int = 0,
+        worker: int = 0,
+        workers: int = 1,
+        batch_size: int | None = None,
+    ) -> tf.data.Dataset:
+        """Endless shuffled and augmented batches.
+
+        Args:
+          seed: of order and augmentation.
+          start: number of examples (of this worker) to leave out first, as a run does that goes on;
+            they are read but not decoded.
+          worker, workers: this worker's index and their number; each takes an equal share of every
+            epoch's records.
+          batch_size: of this worker; by default `config.batch_size`.
+
+        Returns:
+          A dataset of batched examples with static shapes.
+        """
+        examples = self.training_examples(seed, start, worker, workers)
+        return self.batches(examples, self.config.batch_size if batch_size is None else batch_size)
+
+    def evaluate(
+        self, pad: bool = False, worker: int = 0, workers: int = 1, batch_size: int | None = None
+    ) -> tf.data.Dataset:
+        """Every example once and in order: batches [B, windows, ...], the last one smaller.
+
+        Windows are spread evenly, crops are central and nothing is augmented. "text" is [B, 1,
+        words]: the clip's own narration, see docs/reading.md, and "caption" is that narration.
+
+        Args:
+          pad: fill the last batch, and give all workers as many batches, with rows in which every
+            "valid/..." is false and "example_id" is empty; "valid/example" tells them from others.
+          worker, workers: this worker's index and their number; records are dealt out in turn.
+          batch_size: of this worker; by default `config.batch_size`.
+        """
+        size = self.config.batch_size if batch_size is None else batch_size
+        self.damage()
+        records = ordering.in_order(self._records).shard(workers, worker)
+        examples = _decoded(records, self._examples.evaluation)
+        if pad:
+            most = -(-self.num_examples() // workers)
+            total = -(-most // size) * size
+            examples = examples.map(lambda x: x | {"valid/example": tf.constant(True)})
+            examples = examples.concatenate(_blanks(examples.element_spec)).take(total)
+        return self.batches(examples, size, drop_remainder=pad)
+
+    def training_examples(
+        self, seed: int, start: int = 0, worker: int = 0, workers: int = 1
+    ) -> tf.data.Dataset:
+        """Endless examples as they are before they are batched; see `train`."""
+        self.damage()
+        records = ordering.epochs(self._records, seed, start, worker, workers)
+        return _decoded(records, self._training_example(seed))
+
+    def service_examples(self, seed: int) -> tf.data.Dataset:
+        """As `training_examples`, in a form that the tf.data service can deal out."""
+        self.damage()
+        return _decoded(ordering.visits(self._records, seed), self._training_example(seed))
+
+    def batches(
+        self, examples: tf.data.Dataset, batch_size: int, drop_remainder: bool = True
+    ) -> tf.data.Dataset:
+        """Batches examples and does what is best done for a whole batch."""
+        dataset = examples.batch(batch_size, drop_remainder)
+        return dataset.map(self.postprocess, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+    def postprocess(self, batch: Example) -> Example:
+        """A batch of `training_examples` to what networks take; see `Postprocessing`."""
+        return self._postprocessing(batch)
+
+    def _training_example(self, seed: int) -> Callable[..., Example]:
+        base = tf.constant([seed, _EXAMPLE_KEY], tf.int32)
+
+        def example(
+            shard: tf.Tensor, number: tf.Tensor, record: tf.Tensor, epoch: tf.Tensor
+        ) -> Example:
+            return self._examples.training(shard, number, record, tf.random.fold_in(base, epoch))
+
+        return example
+
+
+def _decoded(records: tf.data.Dataset, example: Callable[..., Any]) -> tf.data.Dataset:
+    """Applies `example` to all records, in order, on all cores."""
+    options = tf.data.Options()
+    # Its thread sleeps for up to a minute at a time, and an iterator's end waits for it.
+    options.autotune.enabled = False
+    dataset = records.map(example, num_parallel_calls=os.cpu_count() or 1, deterministic=True)
+    return dataset.with_options(options)
+
+
+def _blanks(spec: Any) -> tf.data.Dataset:
+    """Endless rows of zeros, false and empty strings of a dataset's shapes."""
+
+    def blank(part: tf.TensorSpec) -> tf.Tensor:
+        return (
+            tf.fill(part.shape, "") if part.dtype == tf.string else tf.zeros(part.shape, part.dtype)
+        )
+
+    return tf.data.Dataset.from_tensors(tf.nest.map_structure(blank, spec)).repeat()

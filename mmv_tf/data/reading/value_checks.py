@@ -1,0 +1,88 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of a network's inputs: dtype, NaN and range."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+# Values may pass a bound by as much as rounding makes of it; ours.
+RANGE_TOLERANCE = 1e-3
+# Ours: how far resizing with a bicubic or Lanczos kernel overshoots the range of its input.
+OVERSHOOT = 0.1
+_NAMED = 5  # items that a message names; ours
+
+
+def check_windows(modality: str, windows: np.ndarray) -> None:
+    """Checks windows as `evaluation.views` reads them, before a network sees them.
+
+    Args:
+      modality: "video", "image" or "audio"; anything else passes.
+      windows: pixels, uint8; or waveforms, floats in [-1, 1].
+
+    Raises:
+      ValueError: for another dtype, values that are not finite, or out of range.
+    """
+    if modality in ("video", "image"):
+        if windows.dtype != np.uint8:
+            raise ValueError(
+                f"The {modality} is {windows.dtype}{_reach(windows)}; expected uint8 from 0 to "
+                "255; multiply colours from 0 to 1 by 255 and round them."
+            )
+    elif modality == "audio":
+        hint = "expected floats from -1 to 1; divide 16-bit samples by 32768."
+        if windows.dtype.kind != "f":
+            raise ValueError(f"The audio is {windows.dtype}{_reach(windows)}; {hint}")
+        largest = float(np.abs(windows).max(initial=0.0))  # NaN if there is one
+        if not np.isfinite(largest):
+            raise ValueError(
+                "The audio holds values that are not finite (NaN or infinity); expected floats "
+                "from -1 to 1; look for them with np.isfinite."
+            )
+        if largest > 1 + RANGE_TOLERANCE:
+            raise ValueError(f"The audio's values reach {largest:g}; {hint}")
+
+
+def _reach(values: np.ndarray) -> str:
+    if values.dtype.kind not in "iuf" or not values.size:
+        return ""
+    return f" with values that reach {float(np.abs(values).max()):g}"
+
+
+def faulty_rows(modality: str, values: tf.Tensor) -> tf.Tensor:
+    """Which rows of a network's input are not what it was made for; in a traced function too.
+
+    Args:
+      modality: "video" ([0, 1], with `OVERSHOOT`), "audio" (finite) or "text", which passes.
+      values: [B, ...].
+
+    Returns:
+      [B] booleans.
+    """
+    rows = tf.shape(values)[0]
+    if not values.dtype.is_floating:
+        return tf.zeros([rows], tf.bool)
+    flat = tf.reshape(values, [rows, -1])
+    if modality == "video":
+        # NaN compares as false.
+        least, most = tf.reduce_min(flat, axis=1), tf.reduce_max(flat, axis=1)
+        inside = (least >= -OVERSHOOT) & (most <= 1 + OVERSHOOT)
+        return ~(inside & tf.math.is_finite(tf.reduce_sum(flat, axis=1)))
+    return ~tf.math.is_finite(tf.reduce_sum(flat, axis=1))
+
+
+def refuse_faulty(modality: str, faulty: np.ndarray, names: Sequence[str]) -> None:
+    """Raises a ValueError that counts and names the rows that `faulty_rows` found, if any."""
+    found = [name for name, wrong in zip(names, faulty, strict=True) if wrong]
+    if not found:
+        return
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    expected = "finite values from 0 to 1" if modality == "video" else "finite values"
+    raise ValueError(
+        f"The {modality} of {len(found)} of {len(names)} clips is not what the network takes "
+        f"(expected {expected}): {', '.join(found[:_NAMED])}{more}. Check the data with "
+        "binaries.verify_data."
+    )

@@ -1,0 +1,230 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Walks a TFRecord file record by record, past any damage.
+
+A record is its length (8 bytes, little-endian), the length's checksum (4), the payload and the
+payload's checksum (4). A checksum is CRC-32C, rotated and offset, so that a file inside a file does
+not look sound by chance. TensorFlow's reader gives up a whole file at its first wrong byte; here
+the next good record is looked for instead.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import pathlib
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import google_crc32c
+import numpy as np
+
+from mmv_tf.util.files import check_regular
+
+HEADER_BYTES = 12
+FOOTER_BYTES = 4
+
+# Reasons of damage to the framing.
+EMPTY = "empty shard"
+LENGTH_CHECKSUM = "length checksum"
+PAYLOAD_CHECKSUM = "payload checksum"
+TOO_LARGE = "record too large"
+TRUNCATED = "truncated"
+UNREADABLE = "unreadable file"
+
+_MASK_DELTA = 0xA282EAD8
+# Of the search for the next record; ours.
+_SEARCH_BYTES = 1 << 20
+_READ_AHEAD_BYTES = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """A whole record: where its header starts, and its payload."""
+
+    offset: int
+    payload: bytes
+
+    @property
+    def end(self) -> int:
+        """Where the next record starts."""
+        return self.offset + HEADER_BYTES + len(self.payload) + FOOTER_BYTES
+
+
+@dataclasses.dataclass(frozen=True)
+class Gap:
+    """A stretch of bytes, [offset, end), that holds at least one damaged record."""
+
+    offset: int
+    end: int
+    reason: str
+    detail: str
+
+
+def masked_crc(data: bytes) -> int:
+    """The checksum that TFRecords hold of `data`."""
+    crc = google_crc32c.value(data)
+    return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def framed(payload: bytes) -> bytes:
+    """A record as it stands in a file."""
+    length = struct.pack("<Q", len(payload))
+    return b"".join((length, _packed_crc(length), payload, _packed_crc(payload)))
+
+
+def walk(path: str | os.PathLike[str], max_record_bytes: int) -> Iterator[Record | Gap]:
+    """Yields what a TFRecord file holds from its first byte to its last.
+
+    Args:
+      path: an uncompressed TFRecord file.
+      max_record_bytes: larger records are gaps, and are not read into memory.
+
+    Raises:
+      OSError: the file can't be read.
+    """
+    path = pathlib.Path(path)
+    check_regular(path)
+    with open(path, "rb", buffering=_READ_AHEAD_BYTES) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size == 0:
+            yield Gap(0, 0, EMPTY, "the file has no bytes")
+            return
+        offset = 0
+        while offset < size:
+            found = _read_record(file, offset, size, max_record_bytes)
+            if isinstance(found, Gap):
+                found = dataclasses.replace(
+                    found, end=_next_header(file, found, size, max_record_bytes)
+                )
+                offset = found.end
+            else:
+                offset = found.end
+            yield found
+
+
+def chunk_offsets(path: str | os.PathLike[str], records: int) -> tuple[int, ...] | None:
+    """Where every so many-th record of a file begins, by its headers alone.
+
+    Args:
+      path: an uncompressed TFRecord file.
+      records: from one to the next.
+
+    Returns:
+      Bytes, or None if the file can't be read or a header is damaged.
+    """
+    found, offset, number = [], 0, 0
+    try:
+        check_regular(path)
+        with open(path, "rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            while offset < size:
+                length = _read_length(file, offset)
+                if length is None:
+                    return None
+                if number % records == 0:
+                    found.append(offset)
+                offset += HEADER_BYTES + length + FOOTER_BYTES
+                number += 1
+    except OSError:
+        return None
+    return tuple(found)
+
+
+def _packed_crc(data: bytes) -> bytes:
+    return struct.pack("<I", masked_crc(data))
+
+
+def _read_length(file: BinaryIO, offset: int) -> int | None:
+    """The length that a header gives, None if there is no sound header."""
+    file.seek(offset)
+    header = file.read(HEADER_BYTES)
+    if len(header) < HEADER_BYTES or _packed_crc(header[:8]) != header[8:]:
+        return None
+    return int(struct.unpack_from("<Q", header)[0])
+
+
+def _read_record(file: BinaryIO, offset: int, size: int, max_bytes: int) -> Record | Gap:
+    """The record at `offset`; of a gap, `end` is where its length says, or its offset."""
+
+    def gap(reason: str, detail: str, end: int = offset) -> Gap:
+        return Gap(offset, end, reason, detail)
+
+    if size - offset < HEADER_BYTES + FOOTER_BYTES:
+        return gap(TRUNCATED, f"the file ends {size - offset} bytes into a record", size)
+    length = _read_length(file, offset)
+    if length is None:
+        if offset == 0:
+            file.seek(0)
+            if file.read(2) == b"\x1f\x8b":
+                return gap(UNREADABLE, "a gzip file; unpack it first", size)
+        return gap(LENGTH_CHECKSUM, "the record's length does not match its checksum")
+    end = offset + HEADER_BYTES + length + FOOTER_BYTES
+    if end > size:
+        return gap(TRUNCATED, f"the record says {length} bytes, the file ends {end - size} sooner")
+    if length > max_bytes:
+        return gap(TOO_LARGE, f"the record has {length} bytes, at most {max_bytes} are read", end)
+    payload = file.read(length)
+    if file.read(FOOTER_BYTES) != _packed_crc(payload):
+        return gap(PAYLOAD_CHECKSUM, f"the {length} bytes do not match their checksum", end)
+    return Record(offset, payload)
+
+
+def _next_header(file: BinaryIO, gap: Gap, size: int, max_bytes: int) -> int:
+    """Where the first sound header after a gap's start is; the file's size if there is none."""
+    if gap.end > gap.offset and (gap.end == size or _read_length(file, gap.end) is not None):
+        return gap.end  # The length was right, only the payload is not.
+    start = gap.offset + 1
+    while start + HEADER_BYTES + FOOTER_BYTES <= size:
+        file.seek(start)
+        piece = file.read(_SEARCH_BYTES + HEADER_BYTES - 1)
+        place = _find_header(piece, max_bytes)
+        if place is not None:
+            return start + place
+        start += _SEARCH_BYTES
+    return size
+
+
+def _find_header(piece: bytes, max_bytes: int) -> int | None:
+    """Index of the first sound header of a record of at most `max_bytes`."""
+    if len(piece) < HEADER_BYTES:
+        return None
+    data = np.frombuffer(piece, np.uint8)
+    count = len(data) - HEADER_BYTES + 1
+    windows = np.lib.stride_tricks.sliding_window_view(data, HEADER_BYTES)
+    # Lengths stay far below 2^32, so four bytes of a header are zero: few places are left.
+    high = data[4 : 4 + count] | data[5 : 5 + count] | data[6 : 6 + count] | data[7 : 7 + count]
+    places = np.flatnonzero(high == 0)
+    heads = windows[places]
+    sound = _masked_crc_of_lengths(heads[:, :4]) == _little_endian(heads[:, 8:])
+    sound &= _little_endian(heads[:, :4]) <= max_bytes
+    found = places[sound]
+    return int(found[0]) if len(found) else None
+
+
+def _little_endian(four_bytes: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(four_bytes).view("<u4")[:, 0]
+
+
+@functools.cache
+def _length_tables() -> tuple[int, np.ndarray]:
+    """CRC-32C is affine: of 8 bytes it is that of zeros xor one term [4, 256] a byte."""
+    zero = google_crc32c.value(bytes(8))
+    tables = np.zeros((4, 256), np.uint32)
+    for place in range(4):
+        for value in range(256):
+            message = bytearray(8)
+            message[place] = value
+            tables[place, value] = google_crc32c.value(bytes(message)) ^ zero
+    return zero, tables
+
+
+def _masked_crc_of_lengths(low_bytes: np.ndarray) -> np.ndarray:
+    """`masked_crc` of N lengths below 2^32, given by their low bytes [N, 4]."""
+    zero, tables = _length_tables()
+    crc = np.full(len(low_bytes), zero, np.uint32)
+    for place in range(4):
+        crc ^= tables[place][low_bytes[:, place]]
+    return ((crc >> 15) | (crc << 17)) + np.uint32(_MASK_DELTA)

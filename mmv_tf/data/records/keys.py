@@ -1,0 +1,131 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Names of the features in records: ours, those of the DMVR tools, and MediaSequence's."""
+
+from __future__ import annotations
+
+import dataclasses
+
+MICROSECONDS = 1e6  # In a second.
+
+
+# Context (one value, or one list, for the whole clip).
+MEDIA_ID = "clip/media_id"  # bytes: which source video
+
+EXAMPLE_ID = "clip/example_id"  # bytes: unique over the data set
+
+CLIP_START = "clip/start/timestamp"  # int64
+
+CLIP_END = "clip/end/timestamp"  # int64
+
+LABEL_INDEX = "clip/label/index"  # int64 list
+
+LABEL_STRING = "clip/label/string"  # bytes list (MediaSequence)
+
+LABEL_TEXT = "clip/label/text"  # bytes list: DMVR's name for the same; read only
+
+FRAME_RATE = "image/frame_rate"  # float
+
+HEIGHT = "image/height"  # int64
+
+WIDTH = "image/width"  # int64
+
+SAMPLE_RATE = "WAVEFORM/feature/sample_rate"  # float
+
+CAPTION = "caption/string"  # bytes list: the narrations in and around the clip, by start time
+
+CAPTION_START = "caption/start/timestamp"  # int64 list, as long as CAPTION
+
+CAPTION_END = "caption/end/timestamp"  # int64 list, as long as CAPTION
+
+CAPTION_OWN = "caption/own"  # int64 list, as long as CAPTION: 1 if it is about this very clip
+
+LOG_MEL_RATE = "MELSPEC/feature/rate"  # float: spectrogram frames a second
+
+
+# Feature lists (one entry a step).
+FRAMES = "image/encoded"  # bytes: a JPEG a frame
+
+FRAME_TIMES = "image/timestamp"  # int64
+
+WAVEFORM = "WAVEFORM/feature/floats"  # one entry holding all samples, floats in [-1, 1]
+
+LOG_MEL = "MELSPEC/feature/floats"  # one entry a spectrogram frame
+
+
+@dataclasses.dataclass(frozen=True)
+class KeyMap:
+    """Names of features.
+
+    Attributes:
+      name: of the map.
+      example_id: context feature with an id, or "" where records have none.
+      media_id: context feature that names the source.
+      frames: feature list, a JPEG a frame.
+      waveform: feature list of floats, all of whose entries are one waveform.
+      log_mel: feature list, a spectrogram frame an entry.
+      caption, caption_start, caption_end: narrations and their times in microseconds.
+      caption_lists: whether those three are feature lists; otherwise they are context features.
+      caption_duration: `caption_end` holds durations.
+      required: features that every record must have.
+    """
+
+    name: str
+    example_id: str
+    media_id: str
+    required: tuple[str, ...]
+    frames: str = FRAMES
+    waveform: str = WAVEFORM
+    log_mel: str = LOG_MEL
+    caption: str = CAPTION
+    caption_start: str = CAPTION_START
+    caption_end: str = CAPTION_END
+    caption_lists: bool = False
+    caption_duration: bool = False
+
+
+MMV = KeyMap(
+    name="mmv",
+    example_id=EXAMPLE_ID,
+    media_id=MEDIA_ID,
+    required=(
+        EXAMPLE_ID,
+        CLIP_START,
+        CLIP_END,
+        FRAMES,
+    ),
+)
+
+# As DMVR's examples/generate_from_file.py writes: one caption without times, no id, no rates.
+DMVR = KeyMap(
+    name="dmvr",
+    example_id="",
+    media_id="video/filename",
+    required=(FRAMES,),
+)
+
+# As MediaPipe's mediasequence/media_sequence.h names them; text is a list with durations.
+MEDIA_SEQUENCE = KeyMap(
+    name="mediasequence",
+    example_id="example/id",
+    media_id=MEDIA_ID,
+    required=(FRAMES,),
+    caption="text/content",
+    caption_start="text/timestamp",
+    caption_end="text/duration",
+    caption_lists=True,
+    caption_duration=True,
+)
+
+KEY_MAPS = {key_map.name: key_map for key_map in (MMV, DMVR, MEDIA_SEQUENCE)}
+
+
+def key_map(name: str) -> KeyMap:
+    """The map of a name.
+
+    Raises:
+      ValueError: there is none of that name.
+    """
+    if name not in KEY_MAPS:
+        raise ValueError(f"records is {name!r}; expected one of {', '.join(KEY_MAPS)}.")
+    return KEY_MAPS[name]

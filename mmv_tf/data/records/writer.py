@@ -1,0 +1,386 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Writing clips as TFRecord shards of `tf.train.SequenceExample`, and their `manifest.json`.
+
+The same clips give the same bytes: ids come from the source and the time (or a list), the order and
+the shard of an example from a hash of its id. The manifest is written last, so a directory that has
+one is whole. TensorFlow is imported at the first example, not with this module: a program that only
+reads a manifest starts fast.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmv_tf import version
+from mmv_tf.data import captions as captions_lib
+from mmv_tf.data.records import framing, keys
+from mmv_tf.data.records.shards import CHUNK_RECORDS
+from mmv_tf.util import files
+from mmv_tf.util.files import check_regular
+from mmv_tf.util.safe_files import NUMBER, Count, Name, Positive, check_form, read_json
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+MANIFEST = "manifest.json"
+# Raised when a reader of an older manifest would misread a newer one.
+FORMAT_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipSpan:
+    """Where a clip comes from.
+
+    Attributes:
+      media_id: the source.
+      start_ms, end_ms: milliseconds from the source's start.
+      block: index of its block among all blocks of all sources.
+      split: the split that the block is in.
+      labels: names of its classes, if it has any.
+      given_id: the example's id where a list gives one.
+    """
+
+    media_id: str
+    start_ms: int
+    end_ms: int
+    block: int
+    split: str
+    labels: tuple[str, ...] = ()
+    given_id: str | None = None
+
+    @property
+    def example_id(self) -> str:
+        """Unique over the data set and the same in every run."""
+        if self.given_id is not None:
+            return self.given_id
+        return f"{self.media_id}_{self.start_ms:09d}_{self.end_ms:09d}"
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipMedia:
+    """What was decoded of a clip.
+
+    Attributes:
+      frames: JPEGs at a regular rate from the clip's start on; none of a source of sound alone.
+      height, width: of the frames in pixels.
+      waveform: float32 [samples] in [-1, 1], or None where the source has no sound.
+      log_mel: float32 [frames, bins] stored instead of the waveform, or None.
+      log_mel_rate: frames a second of `log_mel`.
+    """
+
+    frames: Sequence[bytes]
+    height: int
+    width: int
+    waveform: np.ndarray | None
+    log_mel: np.ndarray | None = None
+    log_mel_rate: float = 0.0
+
+
+def class_ids(labels: Iterable[str]) -> dict[str, int]:
+    """Numbers the distinct labels in sorted order, so that ids do not change between runs."""
+    return {name: index for index, name in enumerate(sorted({name for name in labels if name}))}
+
+
+def captions_around(
+    clip: ClipSpan, captions: Sequence[captions_lib.Caption], window_seconds: float
+) -> list[captions_lib.Caption]:
+    """The captions stored with a clip: those within `window_seconds` of it, sorted by start.
+
+    Args:
+      clip: the clip.
+      captions: those of the clip's own block; another block's may belong to another split.
+      window_seconds: how long before and after the clip a caption may reach into.
+    """
+    start, end = clip.start_ms / 1000 - window_seconds, clip.end_ms / 1000 + window_seconds
+    near = [caption for caption in captions if caption.end > start and caption.start < end]
+    return sorted(near, key=lambda caption: (caption.start, caption.end, caption.text))
+
+
+def sequence_example(
+    clip: ClipSpan,
+    media: ClipMedia,
+    captions: Sequence[captions_lib.Caption],
+    labels: dict[str, int],
+    frame_rate: float,
+    sample_rate: int,
+    own: Sequence[captions_lib.Caption] = (),
+) -> tf.train.SequenceExample:
+    """One clip as a record with the keys in `record_keys`.
+
+    Args:
+      clip: where it comes from.
+      media: its frames and sound.
+      captions: the narrations in and around it, by start.
+      labels: class ids by name.
+      frame_rate: of the frames, in Hz.
+      sample_rate: of the waveform, in Hz.
+      own: those of `captions` that the clip was cut by, or that a list gives for it.
+
+    Raises:
+      ValueError: the clip has neither frames nor sound.
+    """
+    import tensorflow as tf
+
+    if not media.frames and media.waveform is None and media.log_mel is None:
+        raise ValueError(
+            f"The clip {clip.example_id} has neither frames nor sound; expected at least one."
+        )
+    train = tf.train
+
+    def integers(*values: int) -> tf.train.Feature:
+        return train.Feature(int64_list=train.Int64List(value=values))
+
+    def floats(values: Any) -> tf.train.Feature:
+        return train.Feature(float_list=train.FloatList(value=values))
+
+    def texts(*values: str) -> tf.train.Feature:
+        return train.Feature(bytes_list=train.BytesList(value=[v.encode() for v in values]))
+
+    start = clip.start_ms * 1000  # Microseconds from here on.
+    context = {
+        keys.MEDIA_ID: texts(clip.media_id),
+        keys.EXAMPLE_ID: texts(clip.example_id),
+        keys.CLIP_START: integers(start),
+        keys.CLIP_END: integers(clip.end_ms * 1000),
+        keys.CAPTION: texts(*(caption.text for caption in captions)),
+        keys.CAPTION_START: integers(*(round(c.start * 1e6) for c in captions)),
+        keys.CAPTION_END: integers(*(round(c.end * 1e6) for c in captions)),
+        keys.CAPTION_OWN: integers(*(int(caption in own) for caption in captions)),
+    }
+    if clip.labels:
+        context[keys.LABEL_INDEX] = integers(*(labels[name] for name in clip.labels))
+        context[keys.LABEL_STRING] = texts(*clip.labels)
+    lists = {}
+    if media.frames:
+        context[keys.FRAME_RATE] = floats([frame_rate])
+        context[keys.HEIGHT] = integers(media.height)
+        context[keys.WIDTH] = integers(media.width)
+        times = [start + round(index * 1e6 / frame_rate) for index in range(len(media.frames))]
+        lists[keys.FRAMES] = [
+            train.Feature(bytes_list=train.BytesList(value=[frame])) for frame in media.frames
+        ]
+        lists[keys.FRAME_TIMES] = [integers(time) for time in times]
+    if media.waveform is not None or media.log_mel is not None:
+        context[keys.SAMPLE_RATE] = floats([sample_rate])
+    if media.waveform is not None:
+        packed = train.FloatList.FromString(_packed_floats(media.waveform))
+        lists[keys.WAVEFORM] = [train.Feature(float_list=packed)]
+    if media.log_mel is not None:
+        context[keys.LOG_MEL_RATE] = floats([media.log_mel_rate])
+        lists[keys.LOG_MEL] = [floats(frame) for frame in media.log_mel]
+    return train.SequenceExample(
+        context=train.Features(feature=context),
+        feature_lists=train.FeatureLists(
+            feature_list={key: train.FeatureList(feature=steps) for key, steps in lists.items()}
+        ),
+    )
+
+
+def assign_shards(
+    clips: Iterable[ClipSpan], num_shards: int, seed: int = 0
+) -> list[list[ClipSpan]]:
+    """Deals the clips of one split out to shards, shuffled by a hash of their ids.
+
+    Neighbours in time end up apart, so a reader's shuffle buffer can be small. There are no empty
+    shards: with fewer clips than `num_shards`, there are as many shards as clips.
+    """
+
+    def order(clip: ClipSpan) -> bytes:
+        return hashlib.sha256(f"{seed}:{clip.example_id}".encode()).digest()
+
+    ordered = sorted(clips, key=order)
+    count = min(num_shards, len(ordered))
+    return [ordered[index::count] for index in range(count)]
+
+
+def shard_name(split: str, index: int, count: int) -> str:
+    """The file name of shard `index` of `count`."""
+    return f"{split}-{index:05d}-of-{count:05d}.tfrecord"
+
+
+def write_shard(path: pathlib.Path, records: Iterable[bytes]) -> dict[str, Any]:
+    """Writes a shard of serialised examples; it has its name only when it is whole.
+
+    Returns:
+      For the manifest: file, records, bytes, sha256, and the offsets of every 16th record.
+    """
+    import tensorflow as tf
+
+    count = size = 0
+    offsets = []
+    with files.replacing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
+        for record in records:
+            if count % CHUNK_RECORDS == 0:
+                offsets.append(size)
+            writer.write(record)
+            count += 1
+            size += framing.HEADER_BYTES + len(record) + framing.FOOTER_BYTES
+    return {
+        "file": path.name,
+        "records": count,
+        "bytes": path.stat().st_size,
+        "sha256": file_sha256(path),
+        "offsets": offsets,
+    }
+
+
+def write_manifest(directory: pathlib.Path, manifest: dict[str, Any]) -> None:
+    """Writes `manifest.json`, whole or not at all, adding the format and tool version."""
+    content = {
+        "format_version": FORMAT_VERSION,
+        "tool": "mmv_tf.prepare_data",
+        "tool_version": version.__version__,
+        **manifest,
+    }
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    files.write_text(text + "\n", directory / MANIFEST)
+
+
+def read_manifest(directory: str | pathlib.Path) -> dict[str, Any]:
+    """The manifest of a directory of shards.
+
+    Returns:
+      A dict with, among others, "frame_rate" and "sample_rate" (Hz), "short_side" (pixels),
+      "labels" (names by class id) and "splits": by name, "num_examples" and "shards", a list of
+      dicts with "file", "records", "bytes" and "sha256".
+
+    Raises:
+      ValueError: there is none, or it is not one that this version reads.
+    """
+    path = pathlib.Path(directory) / MANIFEST
+    try:
+        content = read_json(path)
+    except FileNotFoundError:
+        if any(path.parent.glob("*.tfrecord*")):
+            raise ValueError(
+                f"{path}: no such file, but there are shards; for records of other tools say which "
+                "(records=dmvr or records=mediasequence), otherwise run "
+                "'python -m binaries.prepare_data' again as before."
+            ) from None
+        raise ValueError(
+            f"{path}: no such file; expected a directory of prepared data; make it with "
+            "'python -m binaries.prepare_data' (an interrupted run goes on with the same command)."
+        ) from None
+    except OSError as error:
+        raise ValueError(f"{path}: can't be read ({error.strerror}); check the path.") from error
+    except ValueError as error:
+        raise ValueError(f"{error}; prepare the data again with --overwrite.") from None
+    if not isinstance(content, dict) or content.get("format_version") != FORMAT_VERSION:
+        found = content.get("format_version") if isinstance(content, dict) else None
+        raise ValueError(
+            f"{path}: its format version is {found!r}, this program reads {FORMAT_VERSION}; "
+            "prepare the data again with --overwrite, or use the version that wrote it."
+        )
+    missing = [key for key in _MANIFEST_KEYS if key not in content]
+    if missing:
+        raise ValueError(
+            f"{path}: lacks {', '.join(missing)}; prepare the data again with --overwrite."
+        )
+    try:
+        check_form(content, _MANIFEST_FORM)
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: {error}; prepare the data again with --overwrite, or restore the file."
+        ) from None
+    return content
+
+
+def check_shards(
+    directory: str | pathlib.Path, manifest: dict[str, Any], checksums: bool = False
+) -> None:
+    """Checks that the manifest's shards are there and whole.
+
+    Args:
+      directory: where they are.
+      manifest: of `read_manifest`.
+      checksums: also compares SHA-256, which reads every byte; otherwise only sizes.
+
+    Raises:
+      ValueError: one is missing or differs.
+    """
+    advice = "prepare the data again with --overwrite, or restore the file"
+    for split in manifest["splits"].values():
+        for shard in split["shards"]:
+            path = pathlib.Path(directory) / shard["file"]
+            try:
+                size = check_regular(path)
+            except OSError as error:
+                raise ValueError(
+                    f"{path}: {error.strerror}, but the manifest lists it; {advice}."
+                ) from error
+            if size != shard["bytes"]:
+                raise ValueError(
+                    f"{path}: has {size} bytes, the manifest says {shard['bytes']}; {advice}."
+                )
+            if checksums and file_sha256(path) != shard["sha256"]:
+                raise ValueError(f"{path}: its SHA-256 is not the manifest's; {advice}.")
+
+
+def file_sha256(path: str | os.PathLike[str]) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+_MANIFEST_KEYS = ("frame_rate", "sample_rate", "short_side", "labels", "splits", "settings")
+SHARD_FORM = {
+    "file": Name,
+    "records": Count,
+    "bytes": Count,
+    "sha256?": (str, None),
+    "offsets?": [Count],
+}
+_MANIFEST_FORM = {
+    "frame_rate": (Positive, None),
+    "sample_rate": (Positive, None),
+    "short_side": (Count, None),
+    "labels": ([str], None),
+    "log_mel?": ({"mel_bins?": Count}, None),
+    "splits": {
+        str: {
+            "num_examples": Count,
+            "num_captions?": Count,
+            "num_with_video?": Count,
+            "shards": [SHARD_FORM],
+        }
+    },
+    "settings": {"caption_window_seconds?": (*NUMBER, None)},
+    "sources?": [
+        {
+            "media_id": str,
+            "status": str,
+            "reason": str,
+            "seconds": NUMBER,
+            "clips": Count,
+            "left_out?": {str: Count},
+            "first_left_out?": {str: str},
+        }
+    ],
+    "blocks?": [{"start?": NUMBER}],
+    "dropped?": {str: Count},
+    "passed_over?": ({str: Count}, None),
+    "fingerprint?": (str, None),
+}
+
+
+def _packed_floats(values: np.ndarray) -> bytes:
+    """A serialised FloatList: the tag of a packed field 1, its size as a varint, the floats.
+
+    Handing protobuf 200,000 Python floats takes 100 times as long, most of the time of writing.
+    """
+    data = np.ascontiguousarray(values, "<f4").tobytes()
+    size, remaining = bytearray(), len(data)
+    while remaining > 0x7F:
+        size.append(remaining & 0x7F | 0x80)
+        remaining >>= 7
+    size.append(remaining)
+    return b"\x0a" + bytes(size) + data

@@ -1,0 +1,79 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Embeds a batch: the entries that an objective compares."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.losses import PAIRS, Objective
+
+Batch = dict[str, tf.Tensor]
+
+
+def needed_entries(batch: Batch, objective: Objective) -> Batch:
+    """The entries of a batch that training takes; names and captions are left out."""
+    return {
+        key: batch[key]
+        for modality in objective.modalities
+        for key in (modality, f"valid/{modality}")
+    }
+
+
+def embed_batch(
+    model: EmbeddingGraph,
+    objective: Objective,
+    batch: Batch,
+    training: bool,
+    fixed_shapes: bool = False,
+) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+    """Embeds a batch for an objective.
+
+    Rows that lack a modality don't pass its tower: they cost nothing, no batch norm sees them, and
+    those keep their quick kernel, which takes no mask. Their embeddings are zero. If no row has
+    it, the first one does pass, and changes no statistic either.
+
+    Args:
+      model: the network.
+      objective: says which pairs, so which modalities and spaces.
+      batch: see `Reader`; "text" is [B, P, words].
+      training: as in `BatchNorm`.
+      fixed_shapes: every row passes, and the batch norms are told which count; for XLA, which
+        needs to know all sizes beforehand.
+
+    Returns:
+      Embeddings "PAIR/MODALITY" and validity by modality, as `Objective` takes them.
+    """
+    valid = {modality: batch[f"valid/{modality}"] for modality in objective.modalities}
+    inputs, rows, places = {}, {}, {}
+    for modality in objective.modalities:
+        values = batch[modality]
+        rows[modality] = tf.reshape(valid[modality], [-1])
+        if modality == "text":
+            values = tf.reshape(values, [-1, values.shape[-1]])
+        if not fixed_shapes:
+            places[modality], rows[modality] = _present(rows[modality])
+            values = tf.gather(values, places[modality])
+        inputs[modality] = values
+    outputs = model(inputs, training=training, valid=rows)
+    embeddings = {}
+    for pair in objective.pairs:
+        space = model.common_space(*PAIRS[pair])
+        for modality in PAIRS[pair]:
+            embedding = outputs[modality][space]
+            shape = [*valid[modality].shape, embedding.shape[-1]]
+            if not fixed_shapes:
+                total = tf.size(valid[modality])
+                at = places[modality][:, tf.newaxis]
+                embedding = tf.scatter_nd(at, embedding, [total, shape[-1]])
+            embedding = tf.reshape(embedding, [*tf.unstack(tf.shape(valid[modality])), shape[-1]])
+            embeddings[f"{pair}/{modality}"] = tf.ensure_shape(embedding, shape)
+    return embeddings, valid
+
+
+def _present(valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Which rows are there, [n], at least one; and whether they count."""
+    counts = tf.reduce_any(valid)
+    first = tf.range(tf.size(valid)) == 0
+    return tf.where(valid | (first & ~counts))[:, 0], counts

@@ -1,0 +1,269 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Optimizers, learning rate schedules, loss scaling and averages of weights."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import ml_collections
+import tensorflow as tf
+
+# Micikevicius et al., arXiv 1710.03740, and Keras' LossScaleOptimizer.
+_INITIAL = 2.0**15
+
+_GROWTH_STEPS = 2000
+
+
+class LossScale:
+    """What the loss is multiplied by before differentiation.
+
+    Halved when a gradient overflows, which drops that step; doubled after 2000 steps without.
+
+    Args:
+      initial: the first scale.
+      growth_steps: steps without overflow until it is doubled.
+    """
+
+    def __init__(self, initial: float = _INITIAL, growth_steps: int = _GROWTH_STEPS):
+        self._growth_steps = growth_steps
+        self.scale = _variable(initial, tf.float32)
+        self.good_steps = _variable(0, tf.int64)
+        self.variables = [self.scale, self.good_steps]
+
+    def update(self, finite: tf.Tensor) -> None:
+        """Called once a step, in replica context."""
+        scale, good = tf.convert_to_tensor(self.scale), tf.convert_to_tensor(self.good_steps)
+        grow = good + 1 >= self._growth_steps
+        higher = tf.where(grow, scale * 2.0, scale)
+        # A doubling beyond float32's range would never come back.
+        higher = tf.where(tf.math.is_finite(higher), higher, scale)
+        self.scale.assign(tf.where(finite, higher, tf.maximum(scale / 2.0, 1.0)))
+        self.good_steps.assign(tf.where(finite & ~grow, good + 1, 0))
+
+
+def _variable(value: float, dtype: tf.DType) -> tf.Variable:
+    return tf.Variable(
+        value,
+        trainable=False,
+        dtype=dtype,
+        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+    )
+
+
+@keras.saving.register_keras_serializable("mmv_tf")
+class OnePassAdam(keras.optimizers.Adam):
+    """Keras' Adam, with decay or without, by TensorFlow's own kernel.
+
+    Keras' takes a dozen operations a variable, each a pass over memory or a scalar's scheduling;
+    this takes one. Its variables are the same, so that checkpoints serve both; its numbers differ
+    in the last bits.
+    """
+
+    def apply(self, grads: Sequence[tf.Tensor], trainable_variables: Any = None) -> None:
+        """One step of all variables."""
+        step = tf.cast(self.iterations + 1, tf.float32)
+        # Once for all variables.
+        self._powers = tf.pow(self.beta_1, step), tf.pow(self.beta_2, step)
+        super().apply(grads, trainable_variables)
+
+    def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: Any) -> None:
+        """One variable's step."""
+        index = self._get_variable_index(variable)
+        dtype = variable.dtype
+        beta_1_power, beta_2_power = (tf.cast(power, dtype) for power in self._powers)
+        # The handles are those of the replica that is updated.
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=beta_1_power,
+            beta2_power=beta_2_power,
+            lr=tf.cast(learning_rate, dtype),
+            beta1=tf.cast(self.beta_1, dtype),
+            beta2=tf.cast(self.beta_2, dtype),
+            epsilon=tf.cast(self.epsilon, dtype),
+            grad=tf.cast(gradient, dtype),
+        )
+
+
+@keras.saving.register_keras_serializable("mmv_tf")
+class LARS(keras.optimizers.Optimizer):
+    """Momentum, with the step of each layer scaled by the size of its weights.
+
+        g' = g + decay * w
+        v <- momentum * v + learning_rate * trust * |w| / (|g| + decay * |w|) * g'
+        w <- w - v
+
+    Vectors and scalars (biases, and the scales and offsets of batch norm) are left out of decay and
+    scaling and get plain momentum, as is usual.
+
+    Args:
+      learning_rate: a number or a schedule.
+      momentum: in [0, 1).
+      decay: of weights; part of the gradient, not apart from it as in AdamW.
+      trust: the coefficient of the scaling, "eta" in the paper.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.1,
+        momentum: float = 0.9,
+        decay: float = 0.0,
+        trust: float = 1e-3,
+        name: str = "lars",
+        **kwargs: Any,
+    ):
+        super().__init__(learning_rate=learning_rate, name=name, **kwargs)
+        self.momentum = momentum
+        self.decay = decay
+        self.trust = trust
+
+    def build(self, variables: list[Any]) -> None:
+        """Creates one velocity for each variable."""
+        if self.built:
+            return
+        super().build(variables)
+        self.velocities = self.add_optimizer_variables(variables, "velocity")
+
+    def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: Any) -> None:
+        """One variable's update."""
+        velocity = self.velocities[self._get_variable_index(variable)]
+        rate = tf.cast(learning_rate, variable.dtype)
+        gradient = tf.cast(gradient, variable.dtype)
+        if variable.shape.rank > 1:
+            weight_norm, gradient_norm = tf.norm(variable), tf.norm(gradient)
+            divisor = gradient_norm + self.decay * weight_norm
+            usable = (weight_norm > 0) & (divisor > 0)
+            rate *= tf.where(usable, self.trust * weight_norm / tf.where(usable, divisor, 1.0), 1.0)
+            gradient += self.decay * variable
+        step = self.momentum * tf.convert_to_tensor(velocity) + rate * gradient
+        self.assign(velocity, step)
+        self.assign_sub(variable, step)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        own = {"momentum": self.momentum, "decay": self.decay, "trust": self.trust}
+        return {**super().get_config(), **own}
+
+
+class WeightAverages:
+    """averages <- decay * averages + (1 - decay) * weights, after each step.
+
+    The decay rises to its value as (1 + steps) / (10 + steps), so that the random first weights
+    are soon forgotten.
+
+    Args:
+      weights: trainable variables.
+      decay: in (0, 1), such as 0.999.
+
+    Raises:
+      ValueError: for another decay.
+    """
+
+    def __init__(self, weights: Sequence[tf.Variable], decay: float):
+        if not 0.0 < decay < 1.0:
+            raise ValueError(f"average_decay is {decay}; it must be between 0 and 1.")
+        self._weights = list(weights)
+        self._decay = decay
+        self.variables = [
+            tf.Variable(
+                weight.numpy(),
+                trainable=False,
+                dtype=weight.dtype,
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            )
+            for weight in self._weights
+        ]
+
+    def update(self, step: tf.Tensor) -> None:
+        """Takes the weights in after `step` steps; called in replica context."""
+        step = tf.cast(step, tf.float32)
+        decay = tf.minimum(self._decay, (1.0 + step) / (10.0 + step))
+        for average, weight in zip(self.variables, self._weights, strict=True):
+            old = tf.convert_to_tensor(average)
+            average.assign(old - (1.0 - decay) * (old - tf.convert_to_tensor(weight)))
+
+    @contextlib.contextmanager
+    def in_place_of_weights(self) -> Iterator[None]:
+        """Inside, the network has the averages; afterwards its weights again."""
+        weights = [weight.numpy() for weight in self._weights]
+        self.put_in_place()
+        try:
+            yield
+        finally:
+            for variable, weight in zip(self._weights, weights, strict=True):
+                variable.assign(weight)
+
+    def put_in_place(self) -> None:
+        """Gives the network the averages for good."""
+        for variable, average in zip(self._weights, self.variables, strict=True):
+            variable.assign(average.numpy())
+
+
+OPTIMIZERS = ("adam", "adamw", "lars")
+
+
+def default_config() -> ml_collections.ConfigDict:
+    """Settings; the comments say where the defaults come from."""
+    return ml_collections.ConfigDict(
+        {
+            # PAPER section 3: Adam, 0.002, 5,000 steps of warm-up, half a cosine period.
+            # Weight decay makes "adam" AdamW; "adamw" is another name of the same.
+            "name": "adam",
+            "learning_rate": 2e-3,
+            "warmup_steps": 5_000,
+            # The rest was not published: Keras' Adam, no decay, no clipping.
+            "weight_decay": 0.0,
+            "beta_1": 0.9,
+            "beta_2": 0.999,
+            "epsilon": 1e-7,
+            "clip_norm": 0.0,
+            # LARS only; its paper's.
+            "momentum": 0.9,
+            "trust": 1e-3,
+        }
+    )
+
+
+def make_schedule(
+    config: ml_collections.ConfigDict, steps: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Linear warm-up from 0 to `learning_rate`, then half a cosine down to 0 at `steps`."""
+    warmup = min(config.warmup_steps, steps - 1)
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else config.learning_rate,
+        decay_steps=steps - warmup,
+        warmup_target=config.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def make_optimizer(config: ml_collections.ConfigDict, steps: int) -> keras.optimizers.Optimizer:
+    """Adam, AdamW or LARS; weight decay leaves out biases and batch norm.
+
+    Clipping is not the optimizer's: it would clip each replica's gradient before they are added up.
+
+    Args:
+      config: see `default_config`.
+      steps: where the learning rate ends.
+
+    Raises:
+      ValueError: for another name.
+    """
+    if config.name not in OPTIMIZERS:
+        raise ValueError(f"optimizer.name is {config.name!r}; use one of {OPTIMIZERS}.")
+    schedule = make_schedule(config, steps)
+    if config.name == "lars":
+        return LARS(schedule, config.momentum, config.weight_decay, config.trust)
+    settings = {
+        "beta_1": config.beta_1,
+        "beta_2": config.beta_2,
+        "epsilon": config.epsilon,
+    }
+    optimizer = OnePassAdam(schedule, weight_decay=config.weight_decay or None, **settings)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer

@@ -1,0 +1,214 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Workers: distribution strategies, and checks that all workers do the same."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mmv_tf.util.configuration import differences
+
+logger = logging.getLogger(__name__)
+
+
+STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
+
+
+def make_strategy(name: str) -> tf.distribute.Strategy:
+    """A `tf.distribute` strategy by its name.
+
+    Args:
+      name: "one_device" (the first accelerator, else the processor); "mirrored" (every accelerator
+        of this machine); "multi_worker" (every accelerator of several machines, each running this
+        program; who they are is read from TF_CONFIG, or else from SLURM's variables); "tpu" (the
+        one that TPU_NAME names, or this machine's).
+
+    Raises:
+      ValueError: for another name, or if the machines or the TPU can't be found.
+    """
+    if name == "one_device":
+        device = "/gpu:0" if tf.config.list_physical_devices("GPU") else "/cpu:0"
+        return tf.distribute.OneDeviceStrategy(device)
+    if name == "mirrored":
+        return tf.distribute.MirroredStrategy()
+    if name == "multi_worker":
+        return _multi_worker_strategy()
+    if name == "tpu":
+        return _tpu_strategy()
+    raise ValueError(f"strategy is {name!r}; use one of {STRATEGIES}.")
+
+
+def _multi_worker_strategy() -> tf.distribute.Strategy:
+    resolver = find_cluster()
+    workers = sum(map(len, resolver.cluster_spec().as_dict().values()))
+    logger.info("Waiting until all %d workers have started.", workers)
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    except tf.errors.OpError as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"This worker can't join the others ({first_line}); check the addresses in TF_CONFIG, "
+            "and that no other program listens on this worker's."
+        ) from error
+
+
+# More tasks than any machine runs.
+_PLENTY = 1 << 16
+
+
+def find_cluster() -> Any:
+    """The resolver that knows the workers and which of them this is.
+
+    Raises:
+      ValueError: if the environment says neither.
+    """
+    if os.environ.get("TF_CONFIG"):
+        return tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    if "SLURM_STEP_NODELIST" in os.environ:
+        if tf.config.list_physical_devices("GPU"):
+            return tf.distribute.cluster_resolver.SlurmClusterResolver()
+        # It deals out accelerators to tasks, and without any it would find no task.
+        return tf.distribute.cluster_resolver.SlurmClusterResolver(
+            gpus_per_node=_PLENTY, gpus_per_task=1, auto_set_gpu=False
+        )
+    raise ValueError(
+        "The strategy 'multi_worker' needs to know the workers: set TF_CONFIG, or start the "
+        "program with srun."
+    )
+
+
+def _tpu_strategy() -> tf.distribute.Strategy:
+    name = os.environ.get("TPU_NAME", "local")
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(name)
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (tf.errors.OpError, ValueError) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"The TPU {name!r} can't be used ({first_line}); TPU_NAME says which to use."
+        ) from error
+    return tf.distribute.TPUStrategy(resolver)
+
+
+def worker_and_workers(strategy: tf.distribute.Strategy) -> tuple[int, int]:
+    """The index of this process among those that train together, and their number.
+
+    Worker 0 is the chief: it writes what is written once.
+    """
+    resolver = strategy.cluster_resolver
+    if resolver is None or not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return 0, 1
+    cluster = resolver.cluster_spec().as_dict()
+    chiefs, workers = len(cluster.get("chief", ())), len(cluster.get("worker", ()))
+    if not chiefs + workers:
+        return 0, 1
+    index = resolver.task_id if resolver.task_type == "chief" else chiefs + resolver.task_id
+    return index, chiefs + workers
+
+
+class WorkerLostError(ValueError):
+    """Another worker is gone, so that this one can't go on."""
+
+
+@contextlib.contextmanager
+def losses_explained(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Turns TensorFlow's errors about other workers into one clear error.
+
+    Raises:
+      WorkerLostError: another worker was killed, or has not answered for ten seconds, which is
+        TensorFlow's limit.
+    """
+    try:
+        yield
+    except (
+        tf.errors.UnavailableError,
+        tf.errors.AbortedError,
+        tf.errors.DeadlineExceededError,
+    ) as error:
+        if worker_and_workers(strategy)[1] == 1:
+            raise
+        raise WorkerLostError(
+            f"{_lost_worker(strategy, error.message or '')} no longer answers. Start all workers "
+            "again; they go on from the last checkpoint."
+        ) from error
+
+
+def _lost_worker(strategy: tf.distribute.Strategy, message: str) -> str:
+    """The worker that an error is about, if it names one besides this."""
+    chiefs = len(strategy.cluster_resolver.cluster_spec().as_dict().get("chief", ()))
+    named = re.findall(r"/job:(chief|worker)/(?:replica:\d+/)?task:(\d+)", message)
+    numbers = {int(task) + (chiefs if job == "worker" else 0) for job, task in named}
+    numbers -= {worker_and_workers(strategy)[0]}
+    if not numbers and "CoordinationService/Heartbeat" in message:
+        return "Worker 0"  # It coordinates.
+    return f"Worker {numbers.pop()}" if len(numbers) == 1 else "Another worker"
+
+
+def gather_texts(strategy: tf.distribute.Strategy, text: str) -> list[str]:
+    """Every worker's text, in the workers' order; all get the same list."""
+    _, workers = worker_and_workers(strategy)
+    if workers == 1:
+        return [text]
+    data = np.frombuffer(text.encode(), np.uint8).astype(np.int32)
+    lengths = _gather(strategy, np.array([len(data)], np.int32))[:, 0]
+    # TensorFlow crashes when it gathers rows of no elements.
+    padded = np.zeros(max(1, lengths.max()), np.int32)
+    padded[: len(data)] = data
+    rows = _gather(strategy, padded)
+    texts = [
+        bytes(row[:length].astype(np.uint8)).decode()
+        for row, length in zip(rows, lengths, strict=True)
+    ]
+    # A worker has a row for each of its replicas.
+    return texts[:: len(texts) // workers]
+
+
+def barrier(strategy: tf.distribute.Strategy) -> None:
+    """Returns when all workers have come here."""
+    if worker_and_workers(strategy)[1] > 1:
+        _gather(strategy, np.zeros([1], np.int32))
+
+
+def require_the_same(strategy: tf.distribute.Strategy, what: dict[str, Any]) -> None:
+    """Compares what the workers were started with.
+
+    Args:
+      strategy: theirs.
+      what: settings and digests, as JSON takes them.
+
+    Raises:
+      ValueError: on every worker, if one of them differs from the first; it names the entry.
+    """
+    texts = gather_texts(strategy, json.dumps(what, sort_keys=True))
+    for worker, text in enumerate(texts):
+        different = differences(json.loads(texts[0]), json.loads(text))
+        if different:
+            key, first, other = different[0]
+            raise ValueError(
+                f"The workers were started differently: {key} is {first!r} for worker 0 and "
+                f"{other!r} for worker {worker}. Start all with the same settings and data."
+            )
+
+
+def _gather(strategy: tf.distribute.Strategy, row: np.ndarray) -> np.ndarray:
+    """[n] of each replica -> [replicas, n]."""
+
+    @tf.function(autograph=False)
+    def gather(value: tf.Tensor) -> tf.Tensor:
+        def replica(value: tf.Tensor) -> tf.Tensor:
+            context = tf.distribute.get_replica_context()
+            return context.all_gather(value[tf.newaxis], axis=0)
+
+        return strategy.run(replica, args=(value,))
+
+    return strategy.experimental_local_results(gather(tf.constant(row)))[0].numpy()

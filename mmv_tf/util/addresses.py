@@ -1,0 +1,20 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Loopback addresses."""
+
+from __future__ import annotations
+
+import ipaddress
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a server that listens on this name or address is reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def local_names(host: str) -> tuple[str, ...]:
+    """Names that this machine has for itself, and the address that a server listens on."""
+    return ("127.0.0.1", "localhost", "[::1]", host.lower(), f"[{host.lower()}]")

@@ -1,0 +1,222 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Flags, errors and exit statuses that all programs share."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from absl import app, flags, logging
+
+if TYPE_CHECKING:
+    import ml_collections
+
+FAILED = 1
+WRONG_USAGE = 2
+PREEMPTED = 42
+INTERRUPTED = 130
+
+_NO_SPACE = os.strerror(errno.ENOSPC)
+
+# What absl says of a required flag that was not given.
+_REQUIRED = re.compile(r"Flag (--\w+) must have a value other than None")
+_HELP_FLAGS = ("-h", "-help", "--help", "-helpshort", "--helpshort", "-?", "--?")
+
+
+# Names of the flags that `define_config` made, with what the command line changes in each.
+_overrides: dict[str, list[str]] = {}
+
+
+class UsageError(ValueError):
+    """Flags that are each right but wrong together; ends the program with status 2."""
+
+
+def define_config(
+    name: str = "config", default: str | None = None
+) -> Callable[[Sequence[str]], ml_collections.ConfigDict]:
+    """Makes the flag --config=FILE or FILE:ARG, whose entries --config.section.key=value changes.
+
+    Args:
+      name: the flag's, "config" here.
+      default: its value if it is not given; if None it has to be.
+
+    Returns:
+      A function that reads the configuration, once the flags are parsed. It takes overrides
+      "section.key=value" besides those of the command line, which go last. It raises a `UsageError`
+      for a file or an entry that is not there; the nearest entry is named.
+    """
+    holder = flags.DEFINE_string(
+        name,
+        default,
+        f"FILE or FILE:ARG with get_config(ARG), see configs/; --{name}.section.key=value changes "
+        "an entry, as often as wanted.",
+        required=default is None,
+    )
+    _overrides[name] = []
+
+    def load(more: Sequence[str] = ()) -> ml_collections.ConfigDict:
+        # Here, so that this module needs nothing of the package, whose import takes time.
+        from mmv_tf.util.configuration import load_config
+
+        try:
+            return load_config(holder.value, [*more, *_overrides[name]])
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+    return load
+
+
+def _take_overrides(argv: list[str]) -> list[str]:
+    """Puts "--config.key=value" and "--config.key value" aside; returns the other arguments."""
+    for found in _overrides.values():
+        found.clear()
+    rest: list[str] = []
+    arguments = iter(argv)
+    for argument in arguments:
+        if argument == "--":
+            return [*rest, argument, *arguments]
+        flag = argument.lstrip("-")
+        name, dot, key = flag.partition(".")
+        if flag == argument or not dot or name not in _overrides:
+            rest.append(argument)
+            continue
+        if "=" not in key:
+            value = next(arguments, None)
+            if value is None:
+                sys.exit(_wrong_usage(f"{argument} needs a value: {argument}=value."))
+            key = f"{key}={value}"
+        _overrides[name].append(key)
+    return rest
+
+
+def run(main: Callable[[list[str]], int | None], argv: Sequence[str] | None = None) -> None:
+    """Parses the flags, calls `main` and exits with the status given in the module's docstring.
+
+    Args:
+      main: takes [program name] and returns the exit status, None for 0.
+      argv: the program's name and arguments; by default those of the command line.
+    """
+    if "traceback" not in flags.FLAGS:
+        flags.DEFINE_bool("traceback", False, "Show the traceback of an error.")
+
+    def guarded(arguments: list[str]) -> int:
+        if not flags.FLAGS["verbosity"].present:
+            logging.set_verbosity(logging.WARNING)  # else TensorFlow's notes come through
+        try:
+            return main(arguments) or 0
+        except UsageError as error:
+            return _complain(error, WRONG_USAGE)
+        except (OSError, ValueError) as error:
+            return _complain(error, FAILED)
+        except KeyboardInterrupt as error:
+            return _complain(error, INTERRUPTED)
+        except Exception as error:
+            # TensorFlow and HDF5 report a full disk as errors of their own.
+            if _NO_SPACE not in str(error):
+                raise
+            return _complain(OSError(errno.ENOSPC, _NO_SPACE), FAILED)
+
+    try:
+        app.run(guarded, argv=list(argv) if argv is not None else None, flags_parser=_parse)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def run_commands(
+    commands: Mapping[str, tuple[Callable[[], None], Callable[[list[str]], int | None]]],
+    argv: Sequence[str] | None = None,
+) -> None:
+    """`run` for a program with sub-commands: `PROGRAM COMMAND --flag=value ...`.
+
+    Args:
+      commands: name -> a function that defines the command's flags, so that those of another one
+        are unknown, and its main. What the first's docstring says is shown as help.
+      argv: see `run`.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    name = argv[1] if len(argv) > 1 else ""
+    if name in commands:
+        define, main = commands[name]
+        define()
+        run(main, [argv[0], *argv[2:]])
+        return
+    if name in _HELP_FLAGS:
+        print(sys.modules["__main__"].__doc__)
+        for known, (define, _) in commands.items():
+            print(f"  {known:<8}{(define.__doc__ or '').strip()}")
+        print("\nCOMMAND --help shows the flags of a command.")
+        sys.exit(0)
+    guess = nearest(name, list(commands)) if name else None
+    hint = f"did you mean {guess}?" if guess else f"expected one of {', '.join(commands)}."
+    sys.exit(_wrong_usage(f"got the command {name!r}; {hint} See --help."))
+
+
+def nearest(name: str, choices: Sequence[str]) -> str | None:
+    """The one of `choices` that `name` was most likely meant to be, None if none is like it."""
+    matches = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    return matches[0] if matches else None
+
+
+def _parse(argv: list[str]) -> list[str]:
+    """Parses flags; --help and mistakes end the program here."""
+    arguments = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
+    if any(argument in _HELP_FLAGS for argument in arguments):
+        app.usage(shorthelp=True, writeto_stdout=True)
+        sys.exit(0)
+    argv = _take_overrides(argv)
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.UnrecognizedFlagError as error:
+        # "--no" before a flag's name turns a boolean off.
+        names = [name for name in flags.FLAGS if len(name) > 1]
+        guess = nearest(error.flagname, names)
+        hint = f"did you mean --{guess}?" if guess else "see --help."
+        sys.exit(_wrong_usage(f"unknown flag --{error.flagname}; {hint}"))
+    except flags.Error as error:
+        missing = _REQUIRED.search(str(error))
+        problem = f"{missing[1]} is missing" if missing else _one_line(str(error))
+        sys.exit(_wrong_usage(f"{problem}; see --help."))
+    if len(rest) > 1:
+        sys.exit(
+            _wrong_usage(
+                f"got the argument {rest[1]!r}; expected flags only, --name=value; see --help."
+            )
+        )
+    return rest
+
+
+def _wrong_usage(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return WRONG_USAGE
+
+
+def _complain(error: BaseException, status: int) -> int:
+    """Prints an error in one line, and its traceback if that was asked for."""
+    if flags.FLAGS.is_parsed() and flags.FLAGS.traceback:
+        logging.exception("The error's traceback:")
+    if isinstance(error, KeyboardInterrupt):
+        hint = _one_line(str(error))
+        print(f"interrupted{f': {hint}' if hint else ''}", file=sys.stderr)
+    else:
+        print(f"error: {_describe(error)}", file=sys.stderr)
+    return status
+
+
+def _describe(error: BaseException) -> str:
+    """One line; of an operating system's error, the file and the reason without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        full = "; free some and run the same command again." if error.errno == errno.ENOSPC else ""
+        return _one_line(f"{where}{error.strerror}{full}")
+    return _one_line(str(error)) or type(error).__name__
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

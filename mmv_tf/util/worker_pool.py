@@ -1,0 +1,301 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Child processes that do tasks, with a deadline for each part."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import multiprocessing
+import multiprocessing.connection
+import os
+import pathlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from multiprocessing import resource_tracker
+from typing import Any, Protocol
+
+CORRUPT, TIMEOUT = "corrupt", "timeout"
+
+
+class TaskError(ValueError):
+    """A file is at fault; the message is one line that names it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """Why a part of a task gave nothing: a source's status and a line for the user."""
+
+    status: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """Work on one file.
+
+    Attributes:
+      function: of a module, so that a child can import it; called with `arguments` and the list of
+        the parts' values, it yields a result for each, in order. A result is plain JSON.
+      name: what messages call it: the file.
+      arguments: what all parts share.
+      parts: (key, value) of each; the key says whose result it is and stays with the parent.
+      part_names: what messages call each part, where it is of a file of its own.
+    """
+
+    function: Callable[..., Iterator[Any]]
+    name: str
+    arguments: tuple[Any, ...]
+    parts: tuple[tuple[Any, Any], ...]
+    part_names: tuple[str, ...] = ()
+
+    def from_part(self, index: int) -> Task:
+        """What is left of the task from a part on."""
+        names = self.part_names[index:]
+        return dataclasses.replace(self, parts=self.parts[index:], part_names=names)
+
+    def name_of(self, index: int) -> str:
+        """What messages call a part."""
+        return self.part_names[index] if self.part_names else self.name
+
+
+class Runner(Protocol):
+    """Runs tasks somewhere."""
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Any, Any | Failure]]:
+        """Yields (key, result or `Failure`) of every part, in any order.
+
+        A part that fails, hangs or brings its process down costs that part only.
+
+        Raises:
+          OSError: the disk can't be written.
+        """
+        ...
+
+
+def fail_rest(parts: Sequence[tuple[Any, Any]], failure: Failure) -> Iterator[tuple[Any, Failure]]:
+    """The same failure for each of several parts."""
+    for key, _ in parts:
+        yield key, failure
+
+
+_START_SECONDS = 600.0  # For a child process to come up; seconds unless the machine is overloaded.
+
+
+def _serve(connection: multiprocessing.connection.Connection) -> None:
+    """A child process: does tasks until its parent is gone, then ends with all that it started."""
+    os.setsid()
+    # A child that hangs in a task would not notice that its parent was killed.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        _do_tasks(connection)
+    finally:
+        _kill_group(os.getpid())
+
+
+def _do_tasks(connection: multiprocessing.connection.Connection) -> None:
+    connection.send(None)
+    while True:
+        try:
+            task = connection.recv()
+        except (EOFError, OSError):
+            return
+        failure: Any = None
+        try:
+            for result in task.function(*task.arguments, [value for _, value in task.parts]):
+                connection.send(result)
+        except TaskError as error:
+            failure = Failure(CORRUPT, str(error))
+        except (BrokenPipeError, ConnectionResetError):
+            return
+        except OSError as error:
+            failure = error  # The disk's, not the film's: it stops the run.
+        except Exception as error:
+            if "No space left" in str(error):
+                failure = OSError(28, "No space left on device")  # TensorFlow has its own error.
+            else:
+                # FFmpeg's bindings raise all sorts of things on strange files.
+                failure = Failure(CORRUPT, f"{task.name}: raised {error!r}; check the file")
+        if failure is not None:
+            try:
+                connection.send(failure)
+            except (BrokenPipeError, ConnectionResetError):
+                return
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        _kill_group(os.getpid())
+
+
+def _kill_group(leader: int) -> None:
+    """Kills a child and what it started; nothing is done if none of them is left."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: all are zombies
+        os.killpg(leader, signal.SIGKILL)
+
+
+class _Worker:
+    """A child process and what it is doing."""
+
+    def __init__(self) -> None:
+        # Forked from a server that has only imported what children need: forked from the program,
+        # they would lack threads that TensorFlow and FFmpeg count on; spawned, each would import
+        # TensorFlow anew, which takes seconds of a core whenever a child is replaced.
+        context = multiprocessing.get_context("forkserver")
+        # Counts before the first child only. The programs' package, if it is there, comes first:
+        # it loads TensorFlow without its notes.
+        context.set_forkserver_preload(["binaries", "mmv_tf", __name__])
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        # Ctrl-C goes to the whole group. The server and its children inherit the blocked signal, so
+        # that they do not print tracebacks of their own; the parent ends its children itself. The
+        # tracker comes first since starting it unblocks the signal.
+        resource_tracker.ensure_running()
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        theirs.close()
+        self.ready = False
+        self.task: Task | None = None
+        self.done = 0  # Parts of the task.
+        self.until = time.monotonic() + _START_SECONDS
+
+    def give(self, task: Task, deadline_seconds: float) -> None:
+        """Sends a task, without the keys."""
+        self.task, self.done = task, 0
+        self.until = time.monotonic() + deadline_seconds
+        parts = tuple((None, value) for _, value in task.parts)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # Noticed when reading.
+            self.connection.send(Task(task.function, task.name, task.arguments, parts))
+
+    def end(self) -> None:
+        """Kills the child, at whatever it is, and all that it started."""
+        self.process.kill()
+        if self.process.pid is not None:
+            _kill_group(self.process.pid)
+        self.process.join()
+        self.connection.close()
+
+
+class WorkerPool:
+    """Runs tasks in child processes on this machine; a context manager that ends them.
+
+    Args:
+      processes: how many.
+      deadline_seconds: longest time for one part of a task.
+    """
+
+    def __init__(self, processes: int, deadline_seconds: float):
+        if processes < 1 or not deadline_seconds > 0:
+            raise ValueError(
+                f"There are {processes} processes with a deadline of {deadline_seconds} s; both "
+                "must be above 0."
+            )
+        self._processes = processes
+        self._deadline_seconds = deadline_seconds
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the children."""
+        for worker in self._workers:
+            worker.end()
+        self._workers.clear()
+
+    def peak_bytes(self) -> int:
+        """Largest resident memory that a child has had, on Linux; with what it shares."""
+        files = [pathlib.Path(f"/proc/{worker.process.pid}/status") for worker in self._workers]
+        lines = [line for file in files for line in file.read_text().splitlines()]
+        peaks = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")]
+        return max(peaks, default=0)
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Any, Any | Failure]]:
+        """See `Runner.run`.
+
+        Raises:
+          OSError: a child could not read or write a file, for example on a full disk.
+            Also if a child does not start.
+        """
+        waiting = collections.deque(task for task in tasks if task.parts)
+        while True:
+            while len(self._workers) < min(self._processes, len(waiting)):
+                self._workers.append(_Worker())
+            for worker in self._workers:
+                if worker.ready and worker.task is None and waiting:
+                    worker.give(waiting.popleft(), self._deadline_seconds)
+            active = [
+                worker
+                for worker in self._workers
+                if worker.task is not None or (waiting and not worker.ready)
+            ]
+            if not active:
+                return
+            timeout = max(0.0, min(worker.until for worker in active) - time.monotonic())
+            heard = multiprocessing.connection.wait(
+                [worker.connection for worker in active], timeout
+            )
+            now = time.monotonic()
+            for worker in active:
+                if worker.connection not in heard and now < worker.until:
+                    continue
+                outcome = self._hear(worker, worker.connection in heard, waiting)
+                if outcome is not None:
+                    yield outcome
+
+    def _hear(
+        self, worker: _Worker, heard: bool, waiting: collections.deque[Task]
+    ) -> tuple[Any, Any | Failure] | None:
+        """What came of a worker's part; a worker that hung or died is removed."""
+        alive = False
+        if heard:
+            try:
+                result = worker.connection.recv()
+                alive = True
+            except (EOFError, OSError):
+                worker.process.join()
+                code = worker.process.exitcode or 0
+                how = f"signal {signal.Signals(-code).name}" if code < 0 else f"status {code}"
+                result = Failure(CORRUPT, f"the decoder crashed ({how})")
+        else:
+            result = Failure(
+                TIMEOUT,
+                f"the decoder did not finish a block in {self._deadline_seconds:g} s; raise "
+                "--deadline_seconds or check the file",
+            )
+        if isinstance(result, OSError):
+            raise result
+        if alive and not worker.ready:
+            worker.ready = True  # It has come up.
+            return None
+        task, index = worker.task, worker.done
+        if not alive:
+            worker.end()
+            self._workers.remove(worker)
+            if task is None:
+                how = f"in {_START_SECONDS:g} s" if result.status == TIMEOUT else result.reason
+                raise ChildProcessError(
+                    f"A decoding process did not come up ({how}): the machine is overloaded or out "
+                    "of memory; run the same command again, perhaps with fewer --processes."
+                )
+            result = Failure(result.status, f"{task.name_of(index)}: {result.reason}")
+        assert task is not None
+        worker.done += 1
+        worker.until = time.monotonic() + self._deadline_seconds
+        if isinstance(result, Failure) or worker.done == len(task.parts):
+            worker.task = None
+            rest = task.from_part(index + 1)
+            if rest.parts:
+                waiting.appendleft(rest)
+        return task.parts[index][0], result

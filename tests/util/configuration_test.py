@@ -1,0 +1,85 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from mmv_tf.util.configuration import load_config, read_checked_json, write_checked_json, write_json
+
+CONFIGS = pathlib.Path(__file__).parent.parent / "configs"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("[a-z]*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("arg", ["", ":runlocal"])
+def test_every_config_loads_locked(path, arg):
+    config = load_config(f"{path}{arg}")
+    assert config.is_locked
+    with pytest.raises((AttributeError, KeyError)):
+        config.trainning = 1
+
+
+def test_overrides_keep_types():
+    config = load_config(
+        str(CONFIGS / "quickstart.py"),
+        ["training.steps=7", "optimizer.learning_rate=1", "data.flip=False", "data.split=a+b"],
+    )
+    assert config.training.steps == 7
+    assert config.optimizer.learning_rate == 1.0
+    assert isinstance(config.optimizer.learning_rate, float)
+    assert config.data.flip is False
+    assert config.data.split == "a+b"
+    for text in ("[3, 4]", "(3, 4)"):
+        config = load_config(str(CONFIGS / "quickstart.py"), [f"training.profile={text}"])
+        assert config.training.profile == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainning.steps=7", r"no entry 'trainning\.steps'; nearest: 'training\.steps'"),
+        ("training.steps=many", "expected a int"),
+        ("training.steps=1.5", "expected a int"),
+        ("training.profile=(1", r"expected a tuple, like \(0, 0\)"),
+        ("training=3", "is a section"),
+        ("training.steps", "section.key=value"),
+    ],
+)
+def test_wrong_overrides_say_what_is_wrong(override, message):
+    with pytest.raises(ValueError, match=message):
+        load_config(str(CONFIGS / "quickstart.py"), [override])
+
+
+def test_a_missing_file_and_a_wrong_argument_say_so(tmp_path):
+    with pytest.raises(ValueError, match="no configuration file"):
+        load_config(str(tmp_path / "absent.py"))
+    with pytest.raises(ValueError, match="runlocal"):
+        load_config(f"{CONFIGS / 'quickstart.py'}:fast")
+
+
+def test_json_is_written_whole_or_not_at_all(tmp_path):
+    write_json({"a": np.float32(1.5), "b": np.arange(2)}, tmp_path / "x.json")
+    assert json.loads((tmp_path / "x.json").read_text()) == {"a": 1.5, "b": [0, 1]}
+    with pytest.raises(ValueError, match="JSON"):
+        write_json({"a": float("nan")}, tmp_path / "x.json")
+    assert json.loads((tmp_path / "x.json").read_text())["a"] == 1.5
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_checked_json_comes_back_or_is_refused(tmp_path):
+    path, value = tmp_path / "value.json", {"é": [1, 2.5, None], "content": "}\n"}
+    write_checked_json(value, path)
+    content = path.read_bytes()
+    assert read_checked_json(path) == json.loads(content)["content"] == value
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"value\.json: its checksum is missing or wrong"):
+            read_checked_json(path)
+    write_json(value, path)
+    with pytest.raises(ValueError, match="missing or wrong"):
+        read_checked_json(path)
+    with pytest.raises(FileNotFoundError):
+        read_checked_json(tmp_path / "none")
