@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 PROGRAM = '''"""Does nothing of use."""
 import errno, sys
 from absl import flags
@@ -58,7 +58,7 @@ def run(tmp_path_factory):
             timeout=60,
             cwd=ROOT,
             # Straight from its folder: it needs nothing of the package, whose import takes time.
-            env={"PYTHONPATH": str(ROOT / "mmv_tf")},
+            env={"PYTHONPATH": str(ROOT / "mmv_tf" / "util")},
         )
         return done.returncode, done.stdout, done.stderr
 
@@ -151,7 +151,7 @@ def test_commands(tmp_path):
             capture_output=True,
             text=True,
             timeout=60,
-            env={"PYTHONPATH": str(ROOT / "mmv_tf")},
+            env={"PYTHONPATH": str(ROOT / "mmv_tf" / "util")},
             check=False,
         )
         return done.returncode, done.stdout.strip(), done.stderr.strip()

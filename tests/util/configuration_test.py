@@ -8,7 +8,7 @@ import pytest
 
 from mmv_tf.util.configuration import load_config, read_checked_json, write_checked_json, write_json
 
-CONFIGS = pathlib.Path(__file__).parent.parent / "configs"
+CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("[a-z]*.py")), ids=lambda path: path.stem)

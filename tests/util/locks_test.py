@@ -27,8 +27,8 @@ def test_a_lock_ends_with_its_killed_program(tmp_path):
     # Without the package's __init__, which loads TensorFlow.
     code = (
         "import os, pathlib, sys, types; m = types.ModuleType('mmv_tf'); m.__path__ = ['mmv_tf']\n"
-        "sys.modules['mmv_tf'] = m; from mmv_tf import lock\n"
-        "with lock.held(pathlib.Path(sys.argv[1]), 'here', 'busy'): os.kill(os.getpid(), 9)"
+        "sys.modules['mmv_tf'] = m; from mmv_tf.util import locks\n"
+        "with locks.held(pathlib.Path(sys.argv[1]), 'here', 'busy'): os.kill(os.getpid(), 9)"
     )
     path = tmp_path / "lock"
     assert subprocess.run([sys.executable, "-c", code, str(path)]).returncode == -9

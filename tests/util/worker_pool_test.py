@@ -110,7 +110,7 @@ if __name__ == "__main__":
 @pytest.mark.slow
 def test_children_and_what_they_started_end_with_a_killed_parent(tmp_path):
     (tmp_path / "parent.py").write_text(PARENT)
-    root = pathlib.Path(__file__).parents[3]
+    root = pathlib.Path(__file__).parents[2]
     command = [sys.executable, str(tmp_path / "parent.py"), str(tmp_path)]
     parent = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(root)})
     note, until = tmp_path / "program", time.monotonic() + 120
