@@ -171,3 +171,10 @@ def test_what_needs_something_says_what():
     for page in pages.pages():
         for block in pages.blocks(page):
             assert block.language == "span" or block.needs == "" or len(block.needs) > 10
+
+
+def test_the_files_that_the_architecture_names_are_there():
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| Where .*\? \| `([\w/.]+)` \|$", text, re.M)
+    assert len(rows) == 20
+    assert [name for name in rows if not (ROOT / "mmv_tf" / name).is_file()] == []
