@@ -23,7 +23,7 @@ from absl import flags
 
 from mmv_tf.deflation import deflate, load_image_model
 from mmv_tf.deflation.measures import static_features
-from mmv_tf.evaluation.factor_probe import factor_predictions
+from mmv_tf.evaluation.linear_probe import factor_predictions
 from mmv_tf.training import load_model
 from mmv_tf.util import command_line
 

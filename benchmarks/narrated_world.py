@@ -18,8 +18,8 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks.measure import print_result
-from mmv_tf.data import narrated_world
 from mmv_tf.layers import LogMel, WordTokenizer
+from projects import narrated_world
 
 _CLIPS = flags.DEFINE_integer("clips", 256, "Clips at once.", lower_bound=1)
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Times that each is measured.", lower_bound=1)

@@ -39,8 +39,6 @@ from absl import app, flags
 from benchmarks.fac import fac_batch, fac_config
 from benchmarks.measure import print_result
 from mmv_tf import training
-from mmv_tf.data import narrated_world
-from mmv_tf.evaluation.world_comparison import Comparison
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.pretrained import create_model
 from mmv_tf.training import experiment
@@ -48,6 +46,8 @@ from mmv_tf.training.logging import Watcher
 from mmv_tf.training.random_state import seed_everything
 from mmv_tf.training.trainer import Trainer
 from mmv_tf.util.configuration import load_config
+from projects import narrated_world
+from projects.narrated_world.comparison import Comparison
 
 _STEPS = flags.DEFINE_integer("steps", 20, "Steps measured of each run.", lower_bound=2)
 _BATCH = flags.DEFINE_integer("batch", 16, "Clips in the global batch.", lower_bound=2)
@@ -80,7 +80,7 @@ def _training() -> ml_collections.ConfigDict:
 
 def _small(local: int) -> tuple[EmbeddingGraph, tf.data.Dataset]:
     """A network, and batches of so many clips for it."""
-    config = load_config(str(_ROOT / "configs/narrated_world.py")).unlock()
+    config = load_config(str(_ROOT / "projects/narrated_world/config.py")).unlock()
     config.model.video.width = config.model.audio.width = 0.25
     config.world.size = 64
     comparison = Comparison(config)

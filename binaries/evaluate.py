@@ -22,7 +22,6 @@ from absl import flags
 
 from mmv_tf.evaluation import (
     BENCHMARKS,
-    NARRATED_WORLD,
     PROTOCOLS,
     Evaluation,
     Options,
@@ -30,9 +29,9 @@ from mmv_tf.evaluation import (
     compare,
     run_benchmark,
     run_protocol,
-    run_world_protocol,
     write_results,
 )
+from mmv_tf.evaluation.report import format_benchmark, format_comparison, format_results
 from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.training import load_model
 from mmv_tf.training.checkpoints import NETWORK_FILE
@@ -40,17 +39,19 @@ from mmv_tf.util import command_line
 from mmv_tf.util import files as files_lib
 from mmv_tf.util.configuration import write_json
 
+# The name of earlier versions.
+_MOVED = "narrated_world"
 _PROTOCOL = flags.DEFINE_enum(
     "protocol",
     None,
-    sorted([*PROTOCOLS, *BENCHMARKS, NARRATED_WORLD.name]),
+    sorted([*PROTOCOLS, *BENCHMARKS, _MOVED]),
     "What is scored, and how.",
 )
 _MODEL = define_network_flags(required=False, image_model=True)
 _DATA = flags.DEFINE_string(
     "data",
     None,
-    "Folder of the media; for narrated_film of the shards; narrated_world needs none.",
+    "Folder of the media; for narrated_film of the shards.",
 )
 _LISTS = flags.DEFINE_string(
     "lists", None, "The published lists (a file or folder), if they are not in --data."
@@ -82,13 +83,15 @@ def main(argv: list[str]) -> None:
     if _COMPARE.value is not None:
         _compare(_COMPARE.value)
         return
-    world = _PROTOCOL.value == NARRATED_WORLD.name
-    for flag in (_PROTOCOL, _MODEL, _OUTPUT) if world else (_PROTOCOL, _MODEL, _DATA, _OUTPUT):
+    if _PROTOCOL.value == _MOVED:
+        raise command_line.UsageError(
+            "narrated_world is a study of its own now: python -m projects.narrated_world.evaluate "
+            "--model=RUN --output=results.json."
+        )
+    for flag in (_PROTOCOL, _MODEL, _DATA, _OUTPUT):
         if flag.value is None:
             raise command_line.UsageError(f"--{flag.name} is missing; see --help.")
-    if world:
-        _world()
-    elif _PROTOCOL.value in BENCHMARKS:
+    if _PROTOCOL.value in BENCHMARKS:
         _benchmark()
     else:
         _protocol()
@@ -99,15 +102,6 @@ def _refuse(*given: flags.FlagHolder) -> None:
     for flag in given:
         if flag.value:
             raise command_line.UsageError(f"--{flag.name} does not go with {_PROTOCOL.value}.")
-
-
-def _world() -> None:
-    _refuse(_DATA, _LISTS, _FEATURES, _ALLOW_MISSING, _EMBEDDINGS)
-    protocol = changed(NARRATED_WORLD, _SET.value)
-    outcome = run_world_protocol(protocol, network_flags().open_model(), _SET.value)
-    results = {"paths": {"model": _MODEL.value}, **outcome.results}
-    print(format_benchmark(results))
-    write_results(results, outcome.scored, pathlib.Path(_OUTPUT.value))
 
 
 def _protocol() -> None:
@@ -169,100 +163,6 @@ def _compare(paths: Sequence[str]) -> None:
     print(format_comparison(outcome))
     if _OUTPUT.value:
         write_json({"compared": list(paths), "parts": outcome}, _OUTPUT.value)
-
-
-def _unit(name: str) -> float:
-    """What a metric is multiplied by to be shown."""
-    return 1.0 if name in ("median_rank", "mean_rank", "d_prime") else 100.0
-
-
-def format_benchmark(results: dict[str, Any]) -> str:
-    """The metrics with their intervals, and what the paper reports."""
-    protocol, counts = results["protocol"], results["counts"]
-    lines = [
-        f"{protocol['name']} version {protocol['version']}"
-        + (f", changed: {', '.join(results['changed'])}" if results["changed"] else "")
-    ]
-    metrics = results["metrics"]
-    parts = metrics if any("->" in name for name in metrics) else {"test": metrics}
-    for part, values in parts.items():
-        items = values.get("items", counts["scored"]["test"])
-        lines.append(f"{part:<16}{items:>7} items   95 % interval")
-        for name, metric in values.items():
-            if not isinstance(metric, dict) or "value" not in metric:
-                continue
-            unit = _unit(name)
-            shown = f"  {name:<14}{unit * metric['value']:8.2f}"
-            if "interval" in metric:
-                low, high = (unit * end for end in metric["interval"])
-                shown += f"   {low:.2f} to {high:.2f}"
-            if metric.get("skipped_classes"):
-                shown += f"   ({metric['skipped_classes']} classes skipped)"
-            lines.append(shown)
-    for figure in results["reported"]:
-        value = _unit(figure["metric"]) * figure["value"]
-        lines.append(
-            f"  paper: {figure['metric']} {value:.1f} ({figure['network']}; {figure['where']})"
-        )
-    gone = len(set(counts["missing"]) | set(counts["unreadable"]))
-    lines.append(
-        f"listed {counts['listed']['test']}, scored {counts['scored']['test']}, missing or "
-        f"unreadable {gone}"
-    )
-    return "\n".join(lines)
-
-
-def format_comparison(outcome: dict[str, dict[str, dict[str, Any]]]) -> str:
-    """A line for each metric."""
-    lines = [
-        f"{'':<20}{'first':>9}{'second':>9}{'change':>9}   {'95 % interval':<20}{'p':>8}  verdict"
-    ]
-    for part, metrics in outcome.items():
-        lines.append(part)
-        for name, row in metrics.items():
-            unit = _unit(name)
-            low, high = (unit * end for end in row["interval"])
-            verdict = "no significant difference"
-            if row["significant"]:
-                better = (row["difference"] > 0) != row["lower_is_better"]
-                verdict = f"the second is {'better' if better else 'worse'}"
-            lines.append(
-                f"  {name:<18}{unit * row['first']:9.2f}{unit * row['second']:9.2f}"
-                f"{unit * row['difference']:+9.2f}   {f'{low:+.2f} to {high:+.2f}':<20}"
-                f"{row['p_value']:8.4f}  {verdict}"
-            )
-    return "\n".join(lines)
-
-
-def format_results(results: dict[str, Any]) -> str:
-    """The tables, as text."""
-    lines = [
-        f"{'retrieval':<16}{'n':>5}{'R@1':>7}{'R@5':>7}{'R@10':>7}{'median':>8}{'mean':>7}{'p':>9}"
-    ]
-    for name, metrics in results["retrieval"].items():
-        for label, prefix, p_value in (
-            (name, "", metrics["p_value"]),
-            ("  chance", "chance/", None),
-        ):
-            recalls = "".join(f"{100 * metrics[f'{prefix}R@{k}']:7.1f}" for k in (1, 5, 10))
-            shown = "" if p_value is None else f"{p_value:9.4f}"
-            lines.append(
-                f"{label:<16}{metrics['count']:>5}{recalls}{metrics[prefix + 'median_rank']:8.1f}"
-                f"{metrics[prefix + 'mean_rank']:7.1f}{shown}"
-            )
-    probe = results.get("linear_probe", {})
-    if probe:
-        lines.append(
-            f"{'linear probe':<16}{'n':>5}{'trained':>10}{'untrained':>11}{'majority':>10}"
-        )
-        for modality, metrics in probe["trained"].items():
-            other = probe.get("untrained", {}).get(modality)
-            untrained = "-" if other is None else f"{100 * other['accuracy']:.1f}"
-            lines.append(
-                f"{modality:<16}{metrics['count']:>5}{100 * metrics['accuracy']:10.1f}"
-                f"{untrained:>11}{100 * metrics['majority']:10.1f}"
-            )
-    return "\n".join(lines)
 
 
 def write_embeddings(evaluation: Evaluation, path: str) -> None:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the programs of `binaries/` as a user does; where many short runs are wanted, faster."""
+"""Runs programs as a user does; where many short runs are wanted, faster."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _TIMEOUT = 120.0
 
 
 def run(name: str, *arguments: Any, timeout: float = _TIMEOUT) -> subprocess.CompletedProcess[str]:
-    """`python -m binaries.NAME ARGUMENTS` to its end."""
+    """`python -m binaries.NAME ARGUMENTS` to its end; a name with a dot is another module's."""
     return subprocess.run(
-        [sys.executable, "-m", f"binaries.{name}", *map(str, arguments)],
+        [sys.executable, "-m", _module(name), *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -29,12 +29,16 @@ def run(name: str, *arguments: Any, timeout: float = _TIMEOUT) -> subprocess.Com
     )
 
 
+def _module(name: str) -> str:
+    return name if "." in name else f"binaries.{name}"
+
+
 def run_forked(name: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
     """The same, forked from a process that has TensorFlow loaded: a moment instead of seconds.
 
     For runs that end before they compute anything, such as those with a wrong flag.
     """
-    command = [f"binaries.{name}", *map(str, arguments)]
+    command = [_module(name), *map(str, arguments)]
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["binaries", "mmv_tf"])
     with tempfile.TemporaryDirectory() as folder:

@@ -19,5 +19,3 @@ from mmv_tf.evaluation.retrieval import ranks as ranks
 from mmv_tf.evaluation.retrieval import retrieval_metrics as retrieval_metrics
 from mmv_tf.evaluation.runner import Options as Options
 from mmv_tf.evaluation.runner import run_benchmark as run_benchmark
-from mmv_tf.evaluation.world_protocol import NARRATED_WORLD as NARRATED_WORLD
-from mmv_tf.evaluation.world_protocol import run_world_protocol as run_world_protocol

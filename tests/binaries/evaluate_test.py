@@ -7,10 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from mmv_tf.data import narrated_world
 from mmv_tf.evaluation.results import Scored, write_results
-from mmv_tf.pretrained import create_model
-from tests import small_world
 from tests.binaries.program import ROOT, Program
 from tests.evaluation import small_benchmarks
 
@@ -76,35 +73,13 @@ def test_a_benchmark_runs_and_mistakes_are_told(run, tmp_path, tiny_model):
     assert run(*arguments, "--allow_missing=1").stdout.count("listed 4, scored 3") == 1
 
 
-def test_the_narrated_world_needs_no_data(run, tmp_path):
-    words = narrated_world.vocabulary()
-    model = create_model(small_world.model_config(), words, narrated_world.word_vectors(8))
-    model.save(tmp_path / "model.keras")
-    output = tmp_path / "results.json"
-    small = [f"--set={one}" for one in
-             ("galleries=1", "groups=2", "group_clips=12", "probe_clips=48")]  # fmt: skip
-    arguments = ["--protocol=narrated_world", f"--model={tmp_path / 'model.keras'}"]
-    done = run(*arguments, f"--output={output}", *small)
-    assert done.status == 0, done.stderr
-    assert "audio -> text       216 items" in done.stdout
-    results = json.loads(output.read_text())
-    assert results["counts"]["listed"]["test"] == results["counts"]["scored"]["test"] == 240
-    found = results["metrics"]["video -> audio, same coarse facts"]
-    assert (found["items"], found["among"]) == (24, 12)
-    low, high = found["R@10"]["interval"]
-    assert low <= found["R@10"]["value"] <= high
-    assert 0 <= results["probe"]["accuracy"]["video/before_head"]["shape"] <= 1
-    refused = run(*arguments, f"--output={output}", "--data=x")
-    assert refused.status == 2
-    assert "--data does not go with narrated_world" in refused.stderr
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--protocol=esc10_linear"], "--model is missing"),
         (["--compare=a.json"], "takes two results files, got 1"),
         (["--protocol=esc11"], "esc11"),
+        (["--protocol=narrated_world"], "python -m projects.narrated_world.evaluate"),
     ],
 )
 def test_wrong_usage_has_status_2(run, arguments, message):

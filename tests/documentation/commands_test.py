@@ -41,7 +41,8 @@ ELSEWHERE = {
     "make benchmark": "tests/benchmarks/collect_test.py",
     "pip install": "installs from a package index",
     "curl -d": "tests/serving/server_test.py",
-    "python -m binaries.narrated_world": "tests/binaries/narrated_world_test.py",
+    "python -m projects.narrated_world": "tests/projects/narrated_world/program_test.py",
+    "python -m projects.narrated_world.evaluate": "tests/projects/narrated_world/program_test.py",
     "python -m binaries.train": "tests/binaries/train_test.py",
     "python -m benchmarks.train_step": "takes PyTorch",
     "python -m benchmarks.training_loop": "takes minutes",
@@ -73,6 +74,8 @@ def problems(module_name: str, commands: Sequence[Sequence[str]]) -> list[str]:
     """What a program says against commands, as far as flags go; run in a process of its own."""
     os.chdir(ROOT)
     module = importlib.import_module(module_name)
+    if hasattr(module, "__path__"):
+        module = importlib.import_module(f"{module_name}.__main__")
     first = commands[0][0]
     if hasattr(module, f"define_{first}"):  # a program with commands of its own
         getattr(module, f"define_{first}")()
@@ -119,7 +122,7 @@ def test_flags_and_values_are_right():
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["binaries", "mmv_tf"])
     groups: dict[tuple[str, str], list[pages.Command]] = {}
-    for command in ours("binaries"):
+    for command in (*ours("binaries"), *ours("projects")):
         program, words = command.words[2], command.words[3:]
         if words and not {"...", "--help"} & set(words):
             own = words[0] if words[0].isalpha() else ""
@@ -180,7 +183,14 @@ def test_every_command_is_run_or_said_to_need_something():
 
 def test_flags_in_the_text_exist():
     known = set().union(
-        *map(flags_in, [*ROOT.glob("binaries/*.py"), *ROOT.glob("benchmarks/*.py")])
+        *map(
+            flags_in,
+            [
+                path
+                for folder in ("binaries", "benchmarks", "projects/*")
+                for path in ROOT.glob(f"{folder}/*.py")
+            ],
+        )
     )
     known |= FOREIGN_OPTIONS | {"traceback"}
     unknown = collections.defaultdict(set)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mmv_tf.evaluation import factor_probe as probe_lib
-from mmv_tf.evaluation.factor_probe import factor_probe
+from mmv_tf.evaluation import linear_probe as probe_lib
+from mmv_tf.evaluation.linear_probe import factor_probe
 
 
 def data(count, seed):

@@ -1,0 +1,250 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Trains and scores networks that differ in one thing each, on the narrated world."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import ml_collections
+import numpy as np
+import tensorflow as tf
+
+from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.layers import LogMel, WordTokenizer
+from mmv_tf.pretrained import create_model
+from mmv_tf.training import Trainer, load_model, make_strategy, save_model
+from mmv_tf.util.configuration import write_json
+from mmv_tf.util.safe_files import read_json
+from mmv_tf.version import __version__
+from projects import narrated_world
+from projects.narrated_world import scoring as scoring
+
+RESULTS_FILE = "results.json"
+MODELS_FOLDER = "models"
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """A comparison as projects/narrated_world/config.py declares it.
+
+    Raises:
+      ValueError: for a variant to run that is not declared, or more candidates than clips have.
+    """
+
+    config: ml_collections.ConfigDict
+
+    def __post_init__(self) -> None:
+        for name in self.config.run:
+            if name not in self.config.variants:
+                raise ValueError(
+                    f"There is no variant {name!r} to run; there are {list(self.config.variants)}."
+                )
+            candidates = self.config.variants[name].candidates
+            if not 1 <= candidates <= self.config.world.candidates:
+                raise ValueError(
+                    f"variants.{name}.candidates is {candidates}; clips have from 1 to "
+                    f"{self.config.world.candidates} (world.candidates)."
+                )
+
+    def world(self) -> narrated_world.NarratedWorld:
+        """The world that is learnt from, with the networks' preprocessing."""
+        model = self.config.model
+        tokenizer = WordTokenizer(narrated_world.vocabulary(), model.text.max_words)
+        return narrated_world.NarratedWorld(self.config.world, tokenizer, LogMel(**model.log_mel))
+
+    def pool(self, world: narrated_world.NarratedWorld) -> narrated_world.Pool:
+        """The clips that all networks learn from."""
+        return narrated_world.make_pool(world, np.arange(self.config.pool_clips))
+
+    def model(self, name: str) -> EmbeddingGraph:
+        """A variant's new network."""
+        variant = self.config.variants[name]
+        settings = ml_collections.ConfigDict(self.config.model.to_dict())
+        settings.graph = self.config.graphs[variant.graph]
+        trained = any(variant.weights.values())
+        for pair, modality in (("va", "audio"), ("vt", "text")):
+            if trained and not variant.weights[pair]:
+                del settings[modality]
+        settings.metadata = {
+            "num_frames": self.config.world.num_frames,
+            "frame_rate": self.config.world.frame_rate,
+            "size": self.config.world.size,
+            "square_crop": True,
+            "sample_rate": self.config.world.sample_rate,
+            "input_range": (0.0, 1.0),
+        }
+        words, vectors = None, None
+        if "text" in settings:
+            words = narrated_world.vocabulary()
+            vectors = narrated_world.word_vectors(settings.text.embedding_dim)
+        return create_model(settings, words, vectors)
+
+    def train(self, name: str, seed: int, pool: narrated_world.Pool) -> EmbeddingGraph:
+        """Trains a variant from new weights; one without weights stays as it is."""
+        config, variant = self.config, self.config.variants[name]
+        keras.utils.set_random_seed(seed)
+        strategy = make_strategy(config.strategy)
+        with strategy.scope():
+            model = self.model(name)
+        if not any(variant.weights.values()):
+            return model
+        settings = ml_collections.ConfigDict(config.training.to_dict())
+        settings.weights = dict(variant.weights)
+        batch_size = config.world.batch_size
+
+        def batches(start: int) -> tf.data.Dataset:
+            return pool.train(seed, batch_size, start, variant.candidates)
+
+        with tempfile.TemporaryDirectory() as directory:
+            trainer = Trainer(model, strategy, settings, config.optimizer, pathlib.Path(directory))
+            trainer.run(batches, batch_size)
+        return model
+
+
+def run(
+    config: ml_collections.ConfigDict,
+    directory: pathlib.Path,
+    on_scored: Callable[[str, int, dict[str, Any]], None] = lambda name, seed, scores: None,
+) -> dict[str, Any]:
+    """Trains and scores every variant with every seed, all variants of one seed after the other.
+
+    Args:
+      config: as in projects/narrated_world/config.py.
+      directory: gets results.json after each network, and the networks in models/. What is in it
+        already is not done again; with another `config.scoring` its networks are only scored again.
+      on_scored: called with variant, seed and scores after each network.
+
+    Returns:
+      What results.json holds: "config"; "chance"; "trained": variant -> seed -> seconds that it
+      took; "runs": variant -> seed -> scores (see `narrated_world.score`), with "seconds" of
+      scoring; "environment".
+
+    Raises:
+      ValueError: for settings that do not fit together, or a folder with other ones.
+    """
+    comparison = Comparison(config)
+    directory.mkdir(parents=True, exist_ok=True)
+    results = _begin(config, directory / RESULTS_FILE)
+    wanted = [(name, seed) for seed in config.seeds for name in config.run]
+    missing = [
+        (name, seed) for name, seed in wanted if str(seed) not in results["runs"].get(name, {})
+    ]
+    if not missing:
+        return results
+    world = comparison.world()
+    pool = comparison.pool(world)
+    questions = scoring.make_questions(config.scoring, world)
+    for name, seed in missing:
+        model = _trained(comparison, directory, name, seed, pool, results)
+        begun = time.monotonic()
+        scores = scoring.score(model, questions)
+        scores["seconds"] = time.monotonic() - begun
+        results["runs"].setdefault(name, {})[str(seed)] = scores
+        # In the table's order, whatever was run first.
+        order = [*config.run, *(other for other in results["runs"] if other not in config.run)]
+        results["runs"] = {key: results["runs"][key] for key in order if key in results["runs"]}
+        write_json(results, directory / RESULTS_FILE)
+        on_scored(name, seed, scores)
+    return results
+
+
+def seconds(results: Mapping[str, Any]) -> float:
+    """How long the networks of a comparison took to train and to score."""
+    trained = sum(sum(runs.values()) for runs in results["trained"].values())
+    scored = sum(run["seconds"] for runs in results["runs"].values() for run in runs.values())
+    return trained + scored
+
+
+def _trained(
+    comparison: Comparison,
+    directory: pathlib.Path,
+    name: str,
+    seed: int,
+    pool: narrated_world.Pool,
+    results: dict[str, Any],
+) -> EmbeddingGraph:
+    """A network that the results know as trained, or one that is trained and noted there."""
+    path = model_path(directory, name, seed)
+    if str(seed) in results["trained"].get(name, {}) and path.exists():
+        return load_model(path)
+    begun = time.monotonic()
+    model = comparison.train(name, seed, pool)
+    save_model(model, path)
+    results["trained"].setdefault(name, {})[str(seed)] = time.monotonic() - begun
+    write_json(results, directory / RESULTS_FILE)
+    return model
+
+
+def model_path(directory: pathlib.Path, name: str, seed: int) -> pathlib.Path:
+    """Where a comparison keeps a trained network; its folder is made."""
+    path = directory / MODELS_FOLDER / f"{name}_{seed}.keras"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def trained_model(
+    config: ml_collections.ConfigDict, directory: pathlib.Path, name: str = "fac", seed: int = 0
+) -> pathlib.Path:
+    """A small trained network for later parts to work on: trains it unless it is there.
+
+    Returns:
+      The path of its `.keras` file.
+    """
+    path = model_path(directory, name, seed)
+    if not path.exists():
+        comparison = Comparison(config)
+        save_model(comparison.train(name, seed, comparison.pool(comparison.world())), path)
+    return path
+
+
+def _begin(config: ml_collections.ConfigDict, path: pathlib.Path) -> dict[str, Any]:
+    """Results without runs, or those that are there already."""
+    settings = json.loads(config.to_json())
+    # Which runs are done, and what is done with the networks later, may change from call to call.
+    for choice in ("run", "seeds", "images"):
+        settings.pop(choice)
+    if path.exists():
+        try:
+            results = read_json(path)
+        except ValueError as error:
+            raise ValueError(f"{error}; remove it.") from None
+        if not isinstance(results, dict) or _training(results.get("config")) != _training(settings):
+            raise ValueError(
+                f"{path} holds a comparison with other settings; choose another folder or remove "
+                "it."
+            )
+        if "trained" not in results:
+            raise ValueError(
+                f"{path} is of an earlier version; choose another folder or remove it."
+            )
+        if results["config"] != settings:
+            results |= {"config": settings, "chance": scoring.chance(config.scoring), "runs": {}}
+        return results
+    return {
+        "config": settings,
+        "chance": scoring.chance(config.scoring),
+        "trained": {},
+        "runs": {},
+        "environment": {
+            "mmv_tf": __version__,
+            "tensorflow": tf.__version__,
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "cores": os.cpu_count(),
+        },
+    }
+
+
+def _training(settings: Any) -> Any:
+    """The settings that networks depend on."""
+    return {**settings, "scoring": None} if isinstance(settings, dict) else settings

@@ -1,0 +1,42 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Scores a network on the narrated world, whose clips are generated: no data are needed.
+
+  python -m projects.narrated_world.evaluate --model=RUN --output=results.json
+
+Prints a table and writes the results as JSON; beside it, in OUTPUT.items.npz, what each item
+scored. `python -m binaries.evaluate --compare` tells whether two such results differ.
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+from absl import flags
+
+from mmv_tf.evaluation import changed, write_results
+from mmv_tf.evaluation.report import format_benchmark
+from mmv_tf.inference.flags import define_network_flags, network_flags
+from mmv_tf.util import command_line
+from projects.narrated_world.protocol import NARRATED_WORLD, run_world_protocol
+
+_MODEL = define_network_flags()
+_OUTPUT = flags.DEFINE_string("output", None, "Results file (JSON).", required=True)
+_SET = flags.DEFINE_multi_string(
+    "set", [], "Changes the protocol for a trial: galleries=1; the results say so."
+)
+
+
+def main(argv: list[str]) -> None:
+    """Reads the flags, evaluates, prints and writes."""
+    del argv
+    protocol = changed(NARRATED_WORLD, _SET.value)
+    outcome = run_world_protocol(protocol, network_flags().open_model(), _SET.value)
+    results = {"paths": {"model": _MODEL.value}, **outcome.results}
+    print(format_benchmark(results))
+    write_results(results, outcome.scored, pathlib.Path(_OUTPUT.value))
+    print(f"Results are in {_OUTPUT.value}.")
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,140 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The narrated world as a protocol: its clips are generated, so it needs no data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ml_collections
+import numpy as np
+
+from mmv_tf.evaluation.results import Scored, environment, summarize
+from mmv_tf.evaluation.runner import Outcome
+from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.inference import model_hash
+from projects import narrated_world
+from projects.narrated_world import scoring as scoring
+
+
+@dataclasses.dataclass(frozen=True)
+class WorldProtocol:
+    """How a network is asked about the narrated world.
+
+    Attributes:
+      name, version: together they say what a number means; the version rises with every change.
+      seed, probe_seed: of the worlds that are asked about and that linear probes learn from; the
+        comparison of graphs trains on seed 0 and chooses settings on seed 1.
+      galleries: each with every combination of coarse facts once; retrieval is within one.
+      groups, group_clips: of clips that agree in their coarse facts.
+      probe_clips: that linear probes learn from.
+      metric: the headline, of text -> video.
+      tie_rule: how equal scores count.
+      sources: choice -> where it comes from.
+    """
+
+    name: str
+    version: int
+    seed: int
+    probe_seed: int
+    galleries: int
+    groups: int
+    group_clips: int
+    probe_clips: int
+    metric: str
+    sources: Mapping[str, str]
+    tie_rule: str = "ties count against"
+
+    def scoring_config(self) -> ml_collections.ConfigDict:
+        """What `narrated_world.make_questions` takes."""
+        config = scoring.default_config()
+        return ml_collections.ConfigDict({name: getattr(self, name) for name in config})
+
+
+NARRATED_WORLD = WorldProtocol(
+    name="narrated_world",
+    version=2,
+    **scoring.default_config().to_dict(),
+    metric="R@10",
+    sources={
+        "data": "ours: a generated world, see docs/narrated_world.md",
+        "views": "ours: one window, as large and as long as the network was trained on",
+        "classifier": "ours: ridge regression on standardised features for each factor",
+    },
+)
+
+
+def run_world_protocol(
+    protocol: WorldProtocol, model: EmbeddingGraph, changed: Sequence[str] = ()
+) -> Outcome:
+    """Scores a network.
+
+    Args:
+      protocol: what to do.
+      model: the network; its metadata say what it is shown.
+      changed: what was changed in the protocol, for the results.
+
+    Raises:
+      ValueError: if the network does not say what it was trained on, or has an embedding that is
+        constant or not finite.
+    """
+    questions = scoring.make_questions(protocol.scoring_config(), _world(model))
+    galleries = scoring.embed_pool(model, questions.galleries)
+    scored, metrics = {}, {}
+    for name, found in scoring.retrieve(model, questions, galleries).items():
+        pool = questions.groups if name == scoring.SAME_COARSE else questions.galleries
+        ids = np.array([value.decode() for value in pool.arrays["example_id"]])
+        scored[name] = Scored(ids, ids, np.full(len(ids), "test"), ranks=found.ranks)
+        metrics[name] = {
+            "items": len(ids),
+            "among": found.among,
+            "space": found.space,
+            **summarize(scored[name], retrieval=True),
+            "right": found.right,
+            "chance": found.chance((1, 5, 10)),
+        }
+    listed = len(questions.galleries)
+    if "audio" in model.modalities:
+        listed += len(questions.groups)
+    names = {name for one in scored.values() for name in one.ids}
+    results: dict[str, Any] = {
+        "protocol": dataclasses.asdict(protocol),
+        "changed": list(changed),
+        "model": {
+            "sha256": model_hash(model),
+            "class": type(model).__name__,
+            "parameters": int(model.count_params()),
+        },
+        "counts": {
+            "listed": {"train": len(questions.probe), "test": listed},
+            "scored": {"test": len(names)},
+            "missing": [],
+            "unreadable": {},
+        },
+        "metrics": metrics,
+        "headline": protocol.metric,
+        "reported": [],
+        "probe": {
+            "accuracy": scoring.probe(model, questions, galleries),
+            "chance": dict(narrated_world.CHANCE),
+        },
+        "environment": environment(),
+    }
+    return Outcome(results, scored)
+
+
+def _world(model: EmbeddingGraph) -> narrated_world.NarratedWorld:
+    """The world as the network sees and hears it."""
+    config = narrated_world.default_config()
+    for name in ("size", "num_frames", "frame_rate"):
+        if not model.metadata.get(name):
+            raise ValueError(
+                f"The network does not say what {name!r} it was trained at, so its clips can't be "
+                "generated; give the model's config metadata."
+            )
+        config[name] = type(config[name])(model.metadata[name])
+    if model.log_mel is not None:
+        config.sample_rate = model.log_mel.sample_rate
+    return narrated_world.NarratedWorld(config, model.tokenizer, model.log_mel)
