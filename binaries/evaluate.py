@@ -34,7 +34,7 @@ from mmv_tf.evaluation import (
 from mmv_tf.evaluation.report import format_benchmark, format_comparison, format_results
 from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.training import load_model
-from mmv_tf.training.checkpoints import NETWORK_FILE
+from mmv_tf.training.run_folder import NETWORK_FILE
 from mmv_tf.util import command_line
 from mmv_tf.util import files as files_lib
 from mmv_tf.util.configuration import write_json

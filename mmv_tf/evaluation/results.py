@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmv_tf.evaluation import significance
-from mmv_tf.evaluation.metrics import (
+from mmv_tf.evaluation.classification_metrics import (
     IGNORED,
     mean_average_precisions,
     multilabel_metrics,

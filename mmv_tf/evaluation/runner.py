@@ -15,6 +15,7 @@ import numpy as np
 from mmv_tf.data import media
 from mmv_tf.deflation import ImageEncoder
 from mmv_tf.evaluation import features as features_lib
+from mmv_tf.evaluation.classification_metrics import IGNORED, label_ranks, multilabel_metrics
 from mmv_tf.evaluation.declaration import (
     AudioViews,
     Benchmark,
@@ -28,7 +29,6 @@ from mmv_tf.evaluation.feature_store import FeatureStore
 from mmv_tf.evaluation.fine_tune import SoundSource, Source, VideoSource, fine_tune
 from mmv_tf.evaluation.linear_svm import choose_C, fit_linear_svm
 from mmv_tf.evaluation.listing import TEST, TRAIN, Item, Listing, MediaIndex, shown
-from mmv_tf.evaluation.metrics import IGNORED, label_ranks, multilabel_metrics
 from mmv_tf.evaluation.mlp import MLP
 from mmv_tf.evaluation.results import Scored, environment, summarize, targets_of
 from mmv_tf.evaluation.retrieval import RECALLS, grouped_p_values, permutation_p_value, ranks

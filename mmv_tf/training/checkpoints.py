@@ -1,152 +1,257 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A training run's folder: its network, its settings and its checkpoints."""
+"""Atomic checkpoint directories."""
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
-import os
+import logging
 import pathlib
-from typing import Any
+import shutil
+from collections.abc import Callable, Mapping
 
-import keras
-import ml_collections
 import tensorflow as tf
 
-from mmv_tf.graphs.precision import in_precision
-from mmv_tf.training import checkpoint_store
-from mmv_tf.training.checkpoint_store import CheckpointStore
-from mmv_tf.util import files
-from mmv_tf.util.configuration import differences, read_json, write_json
-from mmv_tf.util.keras_files import load_keras_file
+from mmv_tf.util import files as files_lib
+from mmv_tf.util.safe_files import Count, read_json
 
-NETWORK_FILE = "network.keras"  # architecture and vocabulary, written when the run starts
-MODEL_FILE = "model.keras"  # the trained network, written when the run ends
-CONFIG_FILE = "config.json"
+logger = logging.getLogger(__name__)
 
-# Settings that don't change what is learnt; a run goes on when they are others.
-_MAY_CHANGE = (
-    "data.inspect",
-    "data.max_bad_fraction",
-    "data.on_bad_record",
-    "training.best_is",
-    "training.best_metric",
-    "training.checkpoint_every_seconds",
-    "training.checkpoint_every_steps",
-    "training.evaluate_clips",
-    "training.evaluate_every_steps",
-    "training.keep_checkpoints",
-    "training.log_every",
-    "training.nonfinite_limit",
-    "training.profile",
-    "training.save_iterator",
-)
+FOLDER = "checkpoints"
+_MANIFEST = "checkpoint.json"
+_FORM = {
+    "step": Count,
+    "workers": Count,
+    "metrics": {},
+    "files": {str: {"bytes": Count, "sha256": str}},
+}
+_SHARED = "state"  # what all workers have alike, written by the first
+_READ_BYTES = 1 << 22
 
 
-def save_model(model: keras.Model, path: str | os.PathLike[str]) -> None:
-    """Writes a `.keras` file whole or not at all."""
-    target = pathlib.Path(path)
-    if target.suffix != ".keras":
-        raise ValueError(f"{target} does not end in .keras.")
-    with files.replacing(target) as temporary:
-        model.save(temporary)
+class BrokenCheckpointError(ValueError):
+    """A checkpoint's files are not those that were written."""
 
 
-def load_model(path: str | os.PathLike[str], dtype: str | None = None) -> keras.Model:
-    """Reads a network.
+@dataclasses.dataclass(frozen=True)
+class Restored:
+    """What was restored.
+
+    Attributes:
+      path: the checkpoint's folder.
+      step: its step.
+      own: whether this worker's own part was restored too; it is not if the checkpoint was written
+        by another number of workers.
+    """
+
+    path: pathlib.Path
+    step: int
+    own: bool
+
+
+class CheckpointStore:
+    """A run's checkpoints, "checkpoints/step-00000120" and so on.
+
+    A checkpoint is written under another name and renamed when it is complete and on the disk, so
+    that being killed at any moment leaves the ones before as they were. `checkpoint.json` in it
+    holds the step, metrics, and size and SHA-256 of each file, which are checked on reading.
 
     Args:
-      path: a `.keras` file that `model.save(path)` wrote; the folder of a training run: its
-        finished model, or else its newest good checkpoint; or the folder of one checkpoint in it.
-      dtype: compute in another precision than the network was saved in, one of
-        `mmv_tf.graphs.precision.DTYPES`.
-
-    Where a run averages its weights, the averages are what is loaded.
-
-    Raises:
-      ValueError: if there is no network, the file is not one, or there is no such dtype.
-    """
-    model = _read_model(pathlib.Path(path))
-    return model if dtype is None else in_precision(model, dtype)
-
-
-def _read_model(path: pathlib.Path) -> keras.Model:
-    if path.is_dir():
-        if path.parent.name == checkpoint_store.FOLDER:
-            model = _untrained(path.parent.parent)
-            _restore_model(model, path)
-            return model
-        if (path / MODEL_FILE).exists():
-            return _read_model(path / MODEL_FILE)
-        model = _untrained(path)
-        restored = CheckpointStore(path).restore(make_checkpoint(model))
-        if restored is None:
-            raise ValueError(f"{path} holds no checkpoint yet; train for some steps first.")
-        _restore_model(model, restored.path)
-        return model
-    if not path.exists():
-        raise ValueError(f"There is no network at {path}.")
-    return load_keras_file(path)
-
-
-def _untrained(directory: pathlib.Path) -> keras.Model:
-    if not (directory / NETWORK_FILE).exists():
-        raise ValueError(
-            f"{directory} is not the folder of a training run: it has neither {MODEL_FILE} nor "
-            f"{NETWORK_FILE}."
-        )
-    return _read_model(directory / NETWORK_FILE)
-
-
-def _restore_model(model: keras.Model, path: pathlib.Path) -> None:
-    """All weights from a checkpoint, and their averages over those if it has some."""
-    checkpoint_store.read_weights(make_checkpoint(model), path)
-    names = tf.train.load_checkpoint(str(path / "state")).get_variable_to_shape_map()
-    if any(name.startswith("averages/") for name in names):
-        trainable = [variable.value for variable in model.trainable_variables]
-        checkpoint_store.read_weights(tf.train.Checkpoint(averages=trainable), path)
-
-
-def variables_of(owner: Any) -> list[tf.Variable]:
-    """The TensorFlow variables of a Keras model or optimizer, in order of creation."""
-    return [variable.value for variable in owner.variables]
-
-
-def make_checkpoint(model: keras.Model, **others: Any) -> tf.train.Checkpoint:
-    """A checkpoint of a network and of other trackable things.
-
-    The weights are listed: `tf.train.Checkpoint(model=model)` does not follow Keras 3's lists of
-    layers, and silently leaves out what is in them.
-    """
-    return tf.train.Checkpoint(weights=variables_of(model), **others)
-
-
-def save_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> None:
-    """Writes a run's settings."""
-    write_json(json.loads(config.to_json()), directory / CONFIG_FILE)
-
-
-def check_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> None:
-    """Compares settings with those of the run that a folder holds, if it holds one.
+      directory: the run's folder.
+      keep: how many of the newest stay.
+      best_metric, best_is: the checkpoint whose metric is "least" or "most" stays as well. Those
+        without that metric don't take part.
+      worker, workers: this process and the number of those that write a checkpoint together.
+      barrier: returns when all workers have called it.
 
     Raises:
-      ValueError: they differ in what is learnt.
+      ValueError: for another `best_is`, or `keep` under 1.
     """
-    path = directory / CONFIG_FILE
-    if not path.exists():
-        return
-    before = without_places(read_json(path, {"data?": {"mixture?": ([{}], None)}}))
-    now = without_places(json.loads(config.to_json()))
-    for key, old, new in differences(before, now):
-        if key not in _MAY_CHANGE:
+
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        keep: int = 2,
+        best_metric: str = "loss",
+        best_is: str = "least",
+        worker: int = 0,
+        workers: int = 1,
+        barrier: Callable[[], None] = lambda: None,
+    ):
+        if best_is not in ("least", "most"):
+            raise ValueError(f"best_is is {best_is!r}; use 'least' or 'most'.")
+        if keep < 1:
+            raise ValueError(f"keep is {keep}; at least one checkpoint has to stay.")
+        self.directory = directory / FOLDER
+        self._keep = keep
+        self._best_metric = best_metric
+        self._best_is = best_is
+        self._worker = worker
+        self._workers = workers
+        self._barrier = barrier
+
+    def paths(self) -> list[pathlib.Path]:
+        """The checkpoints, oldest first, whether or not they can be read."""
+        return sorted(path for path in self.directory.glob("step-*") if path.is_dir())
+
+    def best(self) -> pathlib.Path | None:
+        """The checkpoint with the best metric, the newest of equals; None if none has it."""
+        found = []
+        for path in self.paths():
+            try:
+                value = read_manifest(path)["metrics"].get(self._best_metric)
+            except BrokenCheckpointError:
+                continue
+            if isinstance(value, int | float):
+                found.append((value if self._best_is == "most" else -value, path))
+        return max(found)[1] if found else None
+
+    def save(
+        self,
+        step: int,
+        shared: tf.train.Checkpoint,
+        own: tf.train.Checkpoint | None = None,
+        metrics: Mapping[str, float] | None = None,
+    ) -> pathlib.Path:
+        """Writes a checkpoint and removes those that need not stay.
+
+        Args:
+          step: its number.
+          shared: what all workers have alike.
+          own: what each worker has for itself, such as its place in the data.
+          metrics: numbers to keep with it.
+        """
+        path = self.directory / f"step-{step:08d}"
+        partial = self.directory / f".{path.name}.partial"
+        if self._worker == 0:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            for left in self.directory.glob(".step-*.partial"):  # by a killed process
+                shutil.rmtree(left)
+            partial.mkdir()
+        self._barrier()
+        if self._worker == 0:
+            shared.write(str(partial / _SHARED))
+        if own is not None:
+            own.write(str(partial / self._own_name(self._worker)))
+        self._barrier()
+        if self._worker == 0:
+            self._complete(partial, path, step, dict(metrics or {}))
+        self._barrier()
+        return path
+
+    def _complete(
+        self, partial: pathlib.Path, path: pathlib.Path, step: int, metrics: dict[str, float]
+    ) -> None:
+        files = {}
+        for file in sorted(partial.iterdir()):
+            files_lib.flush(file)
+            files[file.name] = {"bytes": file.stat().st_size, "sha256": _digest(file)}
+        manifest = {"step": step, "workers": self._workers, "metrics": metrics, "files": files}
+        text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
+        (partial / _MANIFEST).write_text(text, encoding="utf-8")
+        files_lib.flush(partial / _MANIFEST)
+        files_lib.flush(partial)
+        if path.exists():  # a broken one, which was passed over when the run went on
+            shutil.rmtree(path)
+        partial.rename(path)
+        files_lib.flush(self.directory)
+        best = self.best()
+        for old in self.paths()[: -self._keep]:
+            if old != best:
+                shutil.rmtree(old)
+
+    def restore(
+        self, shared: tf.train.Checkpoint, own: tf.train.Checkpoint | None = None
+    ) -> Restored | None:
+        """Restores the newest checkpoint that can be read; says so when it isn't the newest.
+
+        Returns:
+          None if there is no checkpoint.
+
+        Raises:
+          ValueError: if there are some and none can be read.
+        """
+        paths = self.paths()
+        for path in reversed(paths):
+            try:
+                manifest = check(path)
+                _read(shared, path / _SHARED)
+                fits = own is not None and manifest["workers"] == self._workers
+                if own is not None and fits:
+                    _read(own, path / self._own_name(self._worker))
+                return Restored(path, manifest["step"], fits)
+            except BrokenCheckpointError as error:
+                logger.warning(
+                    "Checkpoint %s can't be read (%s); trying the one before.", path, error
+                )
+        if paths:
             raise ValueError(
-                f"{directory} holds a run with other settings ({key} was {old!r}, now {new!r}); "
-                "choose another folder or remove it."
+                f"None of the {len(paths)} checkpoints in {self.directory} can be read; remove the "
+                "run's folder to start again."
             )
+        return None
+
+    @staticmethod
+    def _own_name(worker: int) -> str:
+        return f"worker-{worker}"
 
 
-def without_places(settings: dict[str, Any]) -> dict[str, Any]:
-    """A run's settings as JSON, without where its data lie, which may change."""
-    data = settings.get("data", {})
-    mixture = [{**entry, "directory": ""} for entry in data.get("mixture") or ()]
-    return {**settings, "data": {**data, "directory": "", "mixture": mixture}}
+def read_manifest(path: pathlib.Path) -> dict:
+    """A checkpoint's `checkpoint.json`.
+
+    Raises:
+      BrokenCheckpointError: if it isn't one.
+    """
+    try:
+        return read_json(path / _MANIFEST, _FORM)
+    except (OSError, ValueError) as error:
+        raise BrokenCheckpointError(str(error)) from error
+
+
+def check(path: pathlib.Path) -> dict:
+    """Compares a checkpoint's files with its manifest, and returns that.
+
+    Raises:
+      BrokenCheckpointError: for a file that is missing, cut short or changed.
+    """
+    manifest = read_manifest(path)
+    for name, entry in manifest["files"].items():
+        file = path / name
+        if not file.is_file():
+            raise BrokenCheckpointError(f"{name} is missing")
+        if file.stat().st_size != entry["bytes"]:
+            raise BrokenCheckpointError(
+                f"{name} has {file.stat().st_size} bytes instead of {entry['bytes']}"
+            )
+        if _digest(file) != entry["sha256"]:
+            raise BrokenCheckpointError(f"{name} is not what was written")
+    return manifest
+
+
+def read_weights(checkpoint: tf.train.Checkpoint, path: pathlib.Path) -> None:
+    """Restores what all workers have alike, or a part of it, from a checkpoint's folder.
+
+    Raises:
+      BrokenCheckpointError: see `check`; also if it does not hold what is asked for.
+    """
+    check(path)
+    _read(checkpoint, path / _SHARED)
+
+
+def _read(checkpoint: tf.train.Checkpoint, prefix: pathlib.Path) -> None:
+    try:
+        status = checkpoint.read(str(prefix))
+        status.assert_existing_objects_matched().expect_partial()
+    except (tf.errors.OpError, ValueError, LookupError, AssertionError) as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise BrokenCheckpointError(lines[0]) from error
+
+
+def _digest(file: pathlib.Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while piece := stream.read(_READ_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()

@@ -17,7 +17,7 @@ import tensorflow as tf
 from mmv_tf.data import METADATA_KEYS, Input
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.pretrained import create_model, load_word_vectors
-from mmv_tf.training import checkpoints, preflight
+from mmv_tf.training import preflight, run_folder
 from mmv_tf.training import workers as workers_lib
 from mmv_tf.training.random_state import seed_everything
 from mmv_tf.training.run_data import RunData
@@ -78,7 +78,7 @@ def run(
     with workers_lib.losses_explained(strategy), contextlib.ExitStack() as locks:
         settings = json.loads(config.to_json())
         data = RunData(looked.readers)
-        same = {**checkpoints.without_places(settings), "manifest.json": data.described}
+        same = {**run_folder.without_places(settings), "manifest.json": data.described}
         workers_lib.require_the_same(strategy, same)
         status = ""
         if worker_and_workers(strategy)[0] == 0:
@@ -124,14 +124,14 @@ def _train(
     if worker == 0:
         if skipped:
             logger.warning("%s: %s.", directory, damage.summary())
-        checkpoints.save_model(model, directory / checkpoints.MODEL_FILE)
+        run_folder.save_model(model, directory / run_folder.MODEL_FILE)
     workers_lib.barrier(strategy)
     return metrics
 
 
 def _check_words(config: ml_collections.ConfigDict, directory: pathlib.Path) -> None:
     """Whether there will be words to read narrations with."""
-    if (directory / checkpoints.NETWORK_FILE).exists():
+    if (directory / run_folder.NETWORK_FILE).exists():
         return  # They are in it.
     if config.word_vectors:
         if not pathlib.Path(config.word_vectors).is_file():
@@ -159,26 +159,26 @@ def _prepare_folder(
     """
     try:
         locks.enter_context(locks_lib.held(directory / _LOCK, directory, "training there"))
-        checkpoints.check_config(config, directory)
+        run_folder.check_config(config, directory)
         data.check(directory)
-        checkpoints.save_config(config, directory)
+        run_folder.save_config(config, directory)
         data.save(directory)
     except (OSError, ValueError) as error:
         if worker_and_workers(strategy)[1] == 1:
             raise
         return str(error)
-    return _FINISHED if (directory / checkpoints.MODEL_FILE).exists() else ""
+    return _FINISHED if (directory / run_folder.MODEL_FILE).exists() else ""
 
 
 def _make_model(
     config: ml_collections.ConfigDict, directory: pathlib.Path, strategy: tf.distribute.Strategy
 ) -> EmbeddingGraph:
     """The run's network: the folder's, or a new one, which the first worker writes there."""
-    network = directory / checkpoints.NETWORK_FILE
+    network = directory / run_folder.NETWORK_FILE
     worker, _ = worker_and_workers(strategy)
     exists = workers_lib.gather_texts(strategy, "yes" if network.exists() else "")[0]
     if exists:
-        return checkpoints.load_model(network)
+        return run_folder.load_model(network)
     words, vectors = None, None
     if config.word_vectors:
         words, vectors = load_word_vectors(config.word_vectors)
@@ -186,8 +186,8 @@ def _make_model(
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
     model = create_model(_with_metadata(config), words, vectors)
     if worker == 0:
-        checkpoints.save_model(model, network)
+        run_folder.save_model(model, network)
     workers_lib.barrier(strategy)
     # Read back even now: checkpoints go by the order of the weights, which a network that was read
     # need not have in common with one that was made.
-    return checkpoints.load_model(network)
+    return run_folder.load_model(network)

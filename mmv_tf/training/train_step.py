@@ -16,9 +16,9 @@ from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.layers.batch_norm import each_replica_by_itself
 from mmv_tf.layers.replicas import rows_of_all_replicas
 from mmv_tf.losses import Objective
-from mmv_tf.training.checkpoints import variables_of
 from mmv_tf.training.forward import Batch, embed_batch
 from mmv_tf.training.optimizer import LossScale, WeightAverages
+from mmv_tf.training.run_folder import variables_of
 
 # Gradients are exchanged in packs of this size, ours. TensorFlow's default is one pack: 143 MB (the
 # S3D-G FAC network's) between two processes of a core each then took 1.3 s; in packs of 0.5 to 4 MB

@@ -17,9 +17,9 @@ import tensorflow as tf
 
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.losses import PAIRS, Objective
-from mmv_tf.training import checkpoints, preflight, workers
 from mmv_tf.training import optimizer as optimizer_lib
-from mmv_tf.training.checkpoint_store import CheckpointStore
+from mmv_tf.training import preflight, run_folder, workers
+from mmv_tf.training.checkpoints import CheckpointStore
 from mmv_tf.training.forward import Batch, needed_entries
 from mmv_tf.training.logging import Watcher
 from mmv_tf.training.random_state import random_states
@@ -130,7 +130,7 @@ class Trainer:
         self.train_step = TrainStep(
             model, self.objective, strategy, self.optimizer, training, optimizer.clip_norm
         )
-        self.shared = checkpoints.make_checkpoint(model, **self.train_step.variables)
+        self.shared = run_folder.make_checkpoint(model, **self.train_step.variables)
         self.store = CheckpointStore(
             directory,
             training.keep_checkpoints,

@@ -19,9 +19,9 @@ import mmv_tf
 from mmv_tf import deflation, pretrained, publishing
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import GraphNetwork, ModuleNetwork, as_encoder, load_encoder, open_model
-from mmv_tf.training import checkpoint_store
-from mmv_tf.training.checkpoint_store import CheckpointStore
-from mmv_tf.training.checkpoints import MODEL_FILE, NETWORK_FILE, make_checkpoint
+from mmv_tf.training import checkpoints as checkpoints_lib
+from mmv_tf.training.checkpoints import CheckpointStore
+from mmv_tf.training.run_folder import MODEL_FILE, NETWORK_FILE, make_checkpoint
 from tests import modules, small_world
 from tests.pretrained import checkpoints, mil_nce_checkpoints
 
@@ -109,7 +109,7 @@ def test_a_run_and_a_checkpoint_of_it(folder, model, tmp_path):
     store = CheckpointStore(tmp_path)
     refused(lambda: load_encoder(tmp_path), "holds no checkpoint yet; train for some steps")
     store.save(5, make_checkpoint(model))
-    (checkpoint,) = (tmp_path / checkpoint_store.FOLDER).iterdir()
+    (checkpoint,) = (tmp_path / checkpoints_lib.FOLDER).iterdir()
     trained, other = as_encoder(model).fingerprint, as_encoder(untrained).fingerprint
     assert trained != other
     for place in (tmp_path, checkpoint):

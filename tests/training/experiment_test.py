@@ -11,8 +11,8 @@ import pytest
 from mmv_tf import training
 from mmv_tf.data.records.writer import read_manifest
 from mmv_tf.training import experiment
-from mmv_tf.training.checkpoints import MODEL_FILE, NETWORK_FILE
 from mmv_tf.training.logging import Watcher
+from mmv_tf.training.run_folder import MODEL_FILE, NETWORK_FILE
 from mmv_tf.util import locks
 from mmv_tf.util.configuration import write_json
 from tests import small_run, small_world

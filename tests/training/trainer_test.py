@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import metadata as hparams_metadata
 
 from mmv_tf import training
-from mmv_tf.training import checkpoint_store, optimizer
+from mmv_tf.training import checkpoints, optimizer
 from mmv_tf.training.random_state import random_states, seed_everything
 from mmv_tf.training.trainer import Trainer
 from mmv_tf.util import files
@@ -114,9 +114,9 @@ def test_the_newest_and_the_best_checkpoints_stay(whole):
     run, _, _ = whole
     kept = [path.name for path in sorted((run / "checkpoints").iterdir())]
     assert kept[-2:] == ["step-00000006", "step-00000008"]
-    store = checkpoint_store.CheckpointStore(run)
+    store = checkpoints.CheckpointStore(run)
     losses = {
-        path: checkpoint_store.read_manifest(path)["metrics"].get("loss", np.inf)
+        path: checkpoints.read_manifest(path)["metrics"].get("loss", np.inf)
         for path in store.paths()
     }
     assert store.best() == min(losses, key=losses.get)
@@ -178,7 +178,7 @@ def test_held_out_metrics_are_shown_and_choose_the_best(tmp_path):
 @pytest.mark.parametrize("damage", ["cut", "changed", "missing", "manifest"])
 def test_a_broken_newest_checkpoint_is_told_and_the_one_before_used(tmp_path, caplog, damage):
     variable = tf.Variable(1.0)
-    store = checkpoint_store.CheckpointStore(tmp_path)
+    store = checkpoints.CheckpointStore(tmp_path)
     for step in (1, 2):
         variable.assign(step)
         path = store.save(step, tf.train.Checkpoint(variable=variable))
@@ -201,7 +201,7 @@ def test_a_broken_newest_checkpoint_is_told_and_the_one_before_used(tmp_path, ca
 
 def test_what_a_killed_writer_left_is_not_a_checkpoint(tmp_path, monkeypatch):
     variable = tf.Variable(1.0)
-    store = checkpoint_store.CheckpointStore(tmp_path)
+    store = checkpoints.CheckpointStore(tmp_path)
     checkpoint = tf.train.Checkpoint(variable=variable)
     store.save(1, checkpoint)
     with monkeypatch.context() as patch:

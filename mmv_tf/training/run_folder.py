@@ -1,0 +1,152 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""A training run's folder: its network, its settings and its checkpoints."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from typing import Any
+
+import keras
+import ml_collections
+import tensorflow as tf
+
+from mmv_tf.graphs.precision import in_precision
+from mmv_tf.training import checkpoints
+from mmv_tf.training.checkpoints import CheckpointStore
+from mmv_tf.util import files
+from mmv_tf.util.configuration import differences, read_json, write_json
+from mmv_tf.util.keras_files import load_keras_file
+
+NETWORK_FILE = "network.keras"  # architecture and vocabulary, written when the run starts
+MODEL_FILE = "model.keras"  # the trained network, written when the run ends
+CONFIG_FILE = "config.json"
+
+# Settings that don't change what is learnt; a run goes on when they are others.
+_MAY_CHANGE = (
+    "data.inspect",
+    "data.max_bad_fraction",
+    "data.on_bad_record",
+    "training.best_is",
+    "training.best_metric",
+    "training.checkpoint_every_seconds",
+    "training.checkpoint_every_steps",
+    "training.evaluate_clips",
+    "training.evaluate_every_steps",
+    "training.keep_checkpoints",
+    "training.log_every",
+    "training.nonfinite_limit",
+    "training.profile",
+    "training.save_iterator",
+)
+
+
+def save_model(model: keras.Model, path: str | os.PathLike[str]) -> None:
+    """Writes a `.keras` file whole or not at all."""
+    target = pathlib.Path(path)
+    if target.suffix != ".keras":
+        raise ValueError(f"{target} does not end in .keras.")
+    with files.replacing(target) as temporary:
+        model.save(temporary)
+
+
+def load_model(path: str | os.PathLike[str], dtype: str | None = None) -> keras.Model:
+    """Reads a network.
+
+    Args:
+      path: a `.keras` file that `model.save(path)` wrote; the folder of a training run: its
+        finished model, or else its newest good checkpoint; or the folder of one checkpoint in it.
+      dtype: compute in another precision than the network was saved in, one of
+        `mmv_tf.graphs.precision.DTYPES`.
+
+    Where a run averages its weights, the averages are what is loaded.
+
+    Raises:
+      ValueError: if there is no network, the file is not one, or there is no such dtype.
+    """
+    model = _read_model(pathlib.Path(path))
+    return model if dtype is None else in_precision(model, dtype)
+
+
+def _read_model(path: pathlib.Path) -> keras.Model:
+    if path.is_dir():
+        if path.parent.name == checkpoints.FOLDER:
+            model = _untrained(path.parent.parent)
+            _restore_model(model, path)
+            return model
+        if (path / MODEL_FILE).exists():
+            return _read_model(path / MODEL_FILE)
+        model = _untrained(path)
+        restored = CheckpointStore(path).restore(make_checkpoint(model))
+        if restored is None:
+            raise ValueError(f"{path} holds no checkpoint yet; train for some steps first.")
+        _restore_model(model, restored.path)
+        return model
+    if not path.exists():
+        raise ValueError(f"There is no network at {path}.")
+    return load_keras_file(path)
+
+
+def _untrained(directory: pathlib.Path) -> keras.Model:
+    if not (directory / NETWORK_FILE).exists():
+        raise ValueError(
+            f"{directory} is not the folder of a training run: it has neither {MODEL_FILE} nor "
+            f"{NETWORK_FILE}."
+        )
+    return _read_model(directory / NETWORK_FILE)
+
+
+def _restore_model(model: keras.Model, path: pathlib.Path) -> None:
+    """All weights from a checkpoint, and their averages over those if it has some."""
+    checkpoints.read_weights(make_checkpoint(model), path)
+    names = tf.train.load_checkpoint(str(path / "state")).get_variable_to_shape_map()
+    if any(name.startswith("averages/") for name in names):
+        trainable = [variable.value for variable in model.trainable_variables]
+        checkpoints.read_weights(tf.train.Checkpoint(averages=trainable), path)
+
+
+def variables_of(owner: Any) -> list[tf.Variable]:
+    """The TensorFlow variables of a Keras model or optimizer, in order of creation."""
+    return [variable.value for variable in owner.variables]
+
+
+def make_checkpoint(model: keras.Model, **others: Any) -> tf.train.Checkpoint:
+    """A checkpoint of a network and of other trackable things.
+
+    The weights are listed: `tf.train.Checkpoint(model=model)` does not follow Keras 3's lists of
+    layers, and silently leaves out what is in them.
+    """
+    return tf.train.Checkpoint(weights=variables_of(model), **others)
+
+
+def save_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> None:
+    """Writes a run's settings."""
+    write_json(json.loads(config.to_json()), directory / CONFIG_FILE)
+
+
+def check_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> None:
+    """Compares settings with those of the run that a folder holds, if it holds one.
+
+    Raises:
+      ValueError: they differ in what is learnt.
+    """
+    path = directory / CONFIG_FILE
+    if not path.exists():
+        return
+    before = without_places(read_json(path, {"data?": {"mixture?": ([{}], None)}}))
+    now = without_places(json.loads(config.to_json()))
+    for key, old, new in differences(before, now):
+        if key not in _MAY_CHANGE:
+            raise ValueError(
+                f"{directory} holds a run with other settings ({key} was {old!r}, now {new!r}); "
+                "choose another folder or remove it."
+            )
+
+
+def without_places(settings: dict[str, Any]) -> dict[str, Any]:
+    """A run's settings as JSON, without where its data lie, which may change."""
+    data = settings.get("data", {})
+    mixture = [{**entry, "directory": ""} for entry in data.get("mixture") or ()]
+    return {**settings, "data": {**data, "directory": "", "mixture": mixture}}
