@@ -1,9 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+import sys
+
 import numpy as np
 import pytest
 
-from mmv_tf.evaluation import linear_probe as probe_lib
 from mmv_tf.evaluation.linear_probe import factor_probe
 
 
@@ -22,7 +23,9 @@ def test_what_is_linear_is_read_off_and_what_is_not_there_is_chance():
 
 
 def test_the_probe_equals_a_naive_ridge_regression(monkeypatch):
-    monkeypatch.setattr(probe_lib, "_PENALTIES", [10.0])
+    # The package has a function of the module's name.
+    module = sys.modules["mmv_tf.evaluation.linear_probe"]
+    monkeypatch.setattr(module, "_PENALTIES", [10.0])
     train, train_labels = data(200, 0)
     test, test_labels = data(100, 1)
     mean, spread = train.mean(axis=0), train.std(axis=0)

@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 PROGRAM = """
     import json, os
     import numpy as np, tensorflow as tf
-    from mmv_tf.layers import exchange
+    from mmv_tf.layers import replicas
 
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
     worker = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
@@ -28,11 +28,11 @@ PROGRAM = """
         own = tf.identity(own)
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(own)
-            ours = exchange.rows_of_all_replicas(own)
+            ours = replicas.rows_of_all_replicas(own)
             theirs = tf.distribute.get_replica_context().all_gather(own, axis=0)
             losses = [tf.reduce_sum((worker + 1) * weights * rows**2) for rows in (ours, theirs)]
         gradients = [tape.gradient(loss, own) for loss in losses]
-        each, total = exchange.of_each_replica(own), exchange.sum_over_replicas(own)
+        each, total = replicas.of_each_replica(own), replicas.sum_over_replicas(own)
         return ours, theirs, *gradients, each, total
 
     # Two functions, and one that is traced again by one process only.
