@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients that hold what the page's server has little of; others still get the page."""
 
+import functools
 import http.client
 import os
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 
 from mmv_tf.search.store import Writer, open_index
 from tests import process_memory, programs
-from tests.serving.floods_test import MOST, connections
+from tests.serving.floods_test import check_memory, connections
 
 pytest.importorskip("nicegui", reason="the extra 'search' is not installed")
 pytestmark = pytest.mark.slow
@@ -40,9 +41,13 @@ def server(library, tmp_path_factory):
     try:
         address = next(line for line in process.stdout if "Search page: " in line)
         port = int(address.rstrip("/\n").rsplit(":", 1)[1])
-        served = types.SimpleNamespace(rest=port, process=process.pid)
+        served = types.SimpleNamespace(
+            rest=port,
+            memory=functools.partial(process_memory.mebibytes, process=process.pid),
+            reset_peak=functools.partial(process_memory.reset_peak, process.pid),
+        )
         check(served)
-        served.idle = process_memory.mebibytes(process=process.pid)
+        served.idle = served.memory()
         yield served
     finally:
         process.terminate()
@@ -74,12 +79,8 @@ def check(server):
     ids=["endless heads", "slow heads", "idle", "slow bodies", "large slow bodies"],
 )
 def test_floods(server, count, sent):
-    process_memory.reset_peak(server.process)
+    server.reset_peak()
     with connections(server, count, sent):
         for _ in range(3):
             check(server)
-    assert process_memory.mebibytes("VmHWM", server.process) < server.idle + MOST
-    until = time.monotonic() + 30
-    while (now := process_memory.mebibytes(process=server.process)) > server.idle + LATER:
-        assert time.monotonic() < until, now - server.idle
-        time.sleep(0.5)
+    check_memory(server, LATER)
