@@ -1,0 +1,83 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Registries: names for the parts that a config or a flag chooses among."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+_T = TypeVar("_T")
+_Entry = TypeVar("_Entry")
+
+
+class Registry(Generic[_T]):
+    """Parts of one kind by name.
+
+    Args:
+      kind: noun for messages, such as "backbone".
+      package: name of the package whose modules register the parts. They are imported before the
+        first look-up, so that a new module needs no mention elsewhere. None: whoever registers
+        is imported by other means.
+
+    Example:
+    >>> COLORS = Registry("color")
+    >>> @COLORS.register("red")
+    ... def red(): ...
+    >>> COLORS.get("red") is red
+    True
+    >>> COLORS.names()
+    ('red',)
+    """
+
+    def __init__(self, kind: str, package: str | None = None) -> None:
+        self.kind = kind
+        self._package = package
+        self._entries: dict[str, _T] = {}
+
+    def register(self, name: str) -> Callable[[_Entry], _Entry]:
+        """Return a decorator that gives a part this name and returns the part.
+
+        Raises:
+          ValueError: another part has the name.
+        """
+
+        def add(entry: _Entry) -> _Entry:
+            if name in self._entries:
+                raise ValueError(f"There are two of {self.kind} {name!r}; give one another name.")
+            self._entries[name] = entry  # type: ignore[assignment]
+            return entry
+
+        return add
+
+    def get(self, name: object, where: str | None = None) -> _T:
+        """Return the part of this name.
+
+        Args:
+          name: as it was registered.
+          where: the setting or flag that the name is from, for the message.
+
+        Raises:
+          ValueError: there is none; the message names the nearest and all known names.
+        """
+        names = self.names()
+        if isinstance(name, str) and name in self._entries:
+            return self._entries[name]
+        near = difflib.get_close_matches(str(name), names, n=1)
+        guess = f"did you mean {near[0]!r}? All: " if near else "use one of "
+        raise ValueError(f"{where or self.kind} is {name!r}; {guess}{', '.join(names)}.")
+
+    def names(self) -> tuple[str, ...]:
+        """Return all names, sorted."""
+        self._import_modules()
+        return tuple(sorted(self._entries))
+
+    def _import_modules(self) -> None:
+        if self._package is None:
+            return
+        package, self._package = importlib.import_module(self._package), None
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
