@@ -237,14 +237,23 @@ def leaves(outputs):
 
 
 def test_every_public_class_has_a_case():
+    registered = [
+        registry.get(name)
+        for registry in (backbones.VIDEO_BACKBONES, graphs.GRAPHS)
+        for name in registry.names()
+    ]
+    members = [
+        value for module in (layers, backbones, graphs) for value in vars(module).values()
+    ] + registered
     public = {
         value.__name__
-        for module in (layers, backbones, graphs)
-        for value in vars(module).values()
+        for value in members
         if isinstance(value, type)
         and issubclass(value, keras.layers.Layer)
-        # Abstract: its subclasses stand for it.
-        and value is not graphs.EmbeddingGraph
+        # Abstract: their subclasses stand for them.
+        and value not in (backbones.Backbone, graphs.EmbeddingGraph)
+        # An example of the documentation, which a test of the same process may have run.
+        and value.__module__.startswith("mmv_tf.")
         # They need files of their own; tests/layers has theirs.
         and not value.__name__.startswith(("Unicode", "WordPiece", "SentencePiece"))
     }
@@ -278,6 +287,25 @@ def test_output_shape_is_the_computed_one(name):
         return
     real = {m: {s: tuple(v.shape) for s, v in spaces.items()} for m, spaces in outputs.items()}
     assert computed == real
+
+
+SPECS = [(name, {}) for name in NAMES] + [
+    (name, {"return_endpoints": True}) for name in ("S3D", "ResNet", "TSMResNet")
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"), SPECS, ids=["-".join([name, *more]) for name, more in SPECS]
+)
+def test_output_spec_is_that_of_the_outputs(name, arguments):
+    dtype = {"dtype": "mixed_bfloat16"} if CASES[name].dtypes else {}
+    layer, inputs = make(name, **dtype), make_inputs(name)
+    symbolic = tf.nest.map_structure(lambda x: keras.KerasTensor(x.shape, x.dtype.name), inputs)
+    specs = layer.compute_output_spec(symbolic, **CASES[name].arguments, **arguments)
+    outputs = call(layer, name, inputs, **arguments)
+    tf.nest.assert_same_structure(specs, outputs)
+    for spec, output in zip(tf.nest.flatten(specs), tf.nest.flatten(outputs), strict=True):
+        assert (tuple(spec.shape), spec.dtype) == (tuple(output.shape), output.dtype.name)
 
 
 @each(NAMES)

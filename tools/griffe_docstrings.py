@@ -1,11 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Has the API reference understand three habits of this project (see mkdocs.yml).
+"""Teach the API reference two habits of this project (see mkdocs.yml).
 
-In a docstring "a, b: what both are" describes two arguments at once, and "Others: see X." sends
-the reader to another one; Griffe, which reads them, takes either for an argument of that name. And
-a folder's `__init__` says by `import A as A` what is public, as type checkers have it; Griffe asks
-for `__all__`.
+In a docstring "a, b: what both are" describes two arguments at once; Griffe, which reads them,
+takes it for an argument of that name. And a folder's `__init__` says by `import A as A` what is
+public, as type checkers have it; Griffe asks for `__all__`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ import griffe
 
 _SECTION = re.compile(r"^( *)(Args|Attributes):$")
 _ENTRY = re.compile(r"^( *)(\w+(?:, \w+)*): ?(.*)$")
-_ELSEWHERE = "Others"
 
 
 class HouseStyle(griffe.Extension):
@@ -43,7 +41,6 @@ class HouseStyle(griffe.Extension):
 def split_shared(docstring: str) -> str:
     """A docstring in which every argument has an entry of its own."""
     found: list[str] = []
-    elsewhere: list[str] = []
     lines = docstring.splitlines()
     while lines:
         line = lines.pop(0)
@@ -51,12 +48,9 @@ def split_shared(docstring: str) -> str:
         section = _SECTION.match(line)
         while section and lines and (entry := _entry(lines, len(section[1]))):
             names, body = entry
-            if names == [_ELSEWHERE]:
-                elsewhere += ["", f"Other arguments: {' '.join(text.strip() for text in body)}"]
-                continue
             for name in names:
                 found += [f"{section[1]}  {name}: {body[0]}", *body[1:]]
-    return "\n".join([*found, *elsewhere])
+    return "\n".join(found)
 
 
 def _entry(lines: list[str], indent: int) -> tuple[list[str], list[str]] | None:

@@ -9,8 +9,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mmv_tf.backbones.base import Backbone
 from mmv_tf.layers import BatchNorm, ResidualBlock
-from mmv_tf.layers.base import Layer, check_sizes, check_width, policies_from, scale_channels
+from mmv_tf.layers.base import check_sizes, check_width, policies_from, scale_channels
 
 # Residual blocks in each of the four groups.
 _DEPTHS = {
@@ -23,7 +24,7 @@ _STRIDES = (1, 2, 2, 2)
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
-class ResNet(Layer):
+class ResNet(Backbone):
     """[B, H, W, C] -> [B, d], d = 512 (depth 18, 34) or 2048 (50, 101), times the width.
 
     Stem: 7x7 convolution with stride 2 and 3x3 max-pool with stride 2, no batch norm. Blocks are
@@ -144,10 +145,6 @@ class ResNet(Layer):
                 x = block(x, training=training, valid=valid, num_frames=num_frames)
             endpoints[f"group_{index}"] = x
         return endpoints
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """[B, d]."""
-        return (input_shape[0], self.feature_dim)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

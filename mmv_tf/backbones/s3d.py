@@ -10,8 +10,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mmv_tf.backbones.base import VIDEO_BACKBONES, Backbone
 from mmv_tf.layers import Conv3DUnit, InceptionBlock, MaxPool, SpaceToDepth
-from mmv_tf.layers.base import Layer, check_width, policies_from, scale_channels
+from mmv_tf.layers.base import check_width, policies_from, scale_channels
 
 # Channel counts of the full-width network, as released (deepmind-research mmv/models/s3d.py):
 # branch 0; branch 1 reduce, branch 1; branch 2 reduce, branch 2; branch 3.
@@ -56,8 +57,9 @@ _BEFORE_BLOCKS = (
 _STAGE_POOLS: dict[int, tuple[str, ...]] = {3: (), 4: ("MaxPool_4a_3x3",), 5: ("MaxPool_5a_2x2",)}
 
 
+@VIDEO_BACKBONES.register("s3d")
 @keras.saving.register_keras_serializable("mmv_tf")
-class S3D(Layer):
+class S3D(Backbone):
     """Clips [B, T, H, W, 3] in [0, 1] -> representations [B, d], d = 1024 at full width.
 
     Temporal convolutions and gating start at `Conv2d_2c_3x3`; the last feature map is averaged
@@ -124,6 +126,7 @@ class S3D(Layer):
         if stem == "space_to_depth":
             self.space_to_depth = SpaceToDepth(dtype=policies["Conv2d_1a_7x7"])
         self.sequence = [self._make_layer(name, policies[name]) for name in self.layer_names]
+        self.feature_dim = self.sequence[-1].output_channels
 
     def _names(self) -> list[str]:
         names = list(_BEFORE_BLOCKS)
@@ -159,7 +162,6 @@ class S3D(Layer):
                 channels = layer.filters
             elif isinstance(layer, InceptionBlock):
                 channels = layer.output_channels
-        self.feature_dim = channels
         self.built = True
 
     def call(
@@ -180,11 +182,6 @@ class S3D(Layer):
             endpoints[name] = x
         endpoints["embedding"] = tf.reduce_mean(x, list(range(1, x.shape.rank - 1)))
         return endpoints if return_endpoints else endpoints["embedding"]
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """[B, d]."""
-        filters = self.sequence[-1].output_channels
-        return (input_shape[0], filters)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

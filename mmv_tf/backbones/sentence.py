@@ -10,11 +10,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mmv_tf.layers.base import Layer, check_sizes, float32_policy
+from mmv_tf.backbones.base import Backbone
+from mmv_tf.layers.base import check_sizes, float32_policy
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
-class Sentence(Layer):
+class Sentence(Backbone):
     """Word ids [B, words] -> [B, dim] (PAPER section 1: 300-d word2vec, dim 2048, 16 words).
 
     Args:

@@ -9,9 +9,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mmv_tf.backbones.base import VIDEO_BACKBONES
 from mmv_tf.backbones.resnet import ResNet
 
 
+@VIDEO_BACKBONES.register("tsm_resnet")
 @keras.saving.register_keras_serializable("mmv_tf")
 class TSMResNet(ResNet):
     """Clips [B, T, H, W, 3] in [0, 1] -> [B, d], d = 2048 for depth 50 and width 1.

@@ -14,6 +14,10 @@ from mmv_tf.graphs.inputs import CHECKS, MODALITIES, checked_inputs
 from mmv_tf.graphs.metadata import checked_metadata
 from mmv_tf.layers import LogMel, ProjectionHead, WordTokenizer
 from mmv_tf.layers.base import with_dtype
+from mmv_tf.util.registry import Registry
+
+# The graphs that the entry `graph.name` of a model config chooses among.
+GRAPHS: Registry[type[EmbeddingGraph]] = Registry("graph.name", package="mmv_tf.graphs")
 
 _SHAPES: dict[str, tuple[int | None, ...]] = {
     "video": (None, None, None, None, 3),
@@ -38,6 +42,10 @@ class EmbeddingGraph(keras.Model):
       check_inputs: when values are looked at for NaN and range: "eager" calls only, "always" (in
         traced and exported functions too, where a fault is an InvalidArgumentError), or "never".
         Rank, channels and dtype are checked always. See `mmv_tf.graphs.inputs`.
+      name: of the network.
+      trainable: whether its weights are trained.
+      dtype: the Keras dtype policy of the heads and of what is made for the network; each tower
+        has its own.
 
     Call arguments:
       inputs: a dict with any non-empty subset of "video" (float32 [B, T, H, W, 3] in [0, 1]),
@@ -59,10 +67,14 @@ class EmbeddingGraph(keras.Model):
         log_mel: LogMel | None = None,
         metadata: Mapping[str, Any] | None = None,
         check_inputs: str = "eager",
-        **kwargs: Any,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
     ):
+        settings = with_dtype({"name": name, "trainable": trainable, "dtype": dtype})
         # Each tower casts by its own policy.
-        super().__init__(**{**with_dtype(kwargs), "autocast": False})
+        super().__init__(**settings, autocast=False)
         self.video = video
         self.audio = audio
         self.text = text
@@ -209,6 +221,19 @@ class EmbeddingGraph(keras.Model):
             dims["before_head"] = self.backbone(modality).feature_dim
             shapes[modality] = {name: (batch, dim) for name, dim in dims.items()}
         return shapes
+
+    def compute_output_spec(
+        self, inputs: Mapping[str, Any], training: bool = False, valid: Any = None
+    ) -> dict[str, dict[str, keras.KerasTensor]]:
+        """Return the shapes and the dtype, float32, of `call`'s result."""
+        del training, valid
+        shapes = self.compute_output_shape({name: x.shape for name, x in inputs.items()})
+        return {
+            modality: {
+                space: keras.KerasTensor(shape, "float32") for space, shape in spaces.items()
+            }
+            for modality, spaces in shapes.items()
+        }
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, towers included; weights and vocabulary are saved apart."""

@@ -4,15 +4,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
-from mmv_tf.graphs.base import EmbeddingGraph
-from mmv_tf.layers import ProjectionHead
+from mmv_tf.graphs.base import GRAPHS, EmbeddingGraph
+from mmv_tf.layers import LogMel, ProjectionHead, WordTokenizer
 from mmv_tf.layers.base import float32_policy
 
 
+@GRAPHS.register("disjoint")
 @keras.saving.register_keras_serializable("mmv_tf")
 class Disjoint(EmbeddingGraph):
     """Spaces "va" (video, audio) and "vt" (video, text); audio and text can't be compared.
@@ -21,11 +23,38 @@ class Disjoint(EmbeddingGraph):
       dim: of both spaces; 512 in the paper.
       hidden_dim: of the video heads' hidden layers; 512 in the released code. None: each head is
         one linear map, as in MIL-NCE's network (Miech et al., arXiv 1912.06430).
-      Others: see `EmbeddingGraph`.
+      video, audio, text, tokenizer, log_mel, metadata, check_inputs, name, trainable, dtype: as of
+        `EmbeddingGraph`.
     """
 
-    def __init__(self, *args: Any, dim: int = 512, hidden_dim: int | None = 512, **kwargs: Any):
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        video: keras.layers.Layer | None = None,
+        audio: keras.layers.Layer | None = None,
+        text: keras.layers.Layer | None = None,
+        tokenizer: WordTokenizer | None = None,
+        log_mel: LogMel | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        check_inputs: str = "eager",
+        *,
+        dim: int = 512,
+        hidden_dim: int | None = 512,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
+    ):
+        super().__init__(
+            video,
+            audio,
+            text,
+            tokenizer,
+            log_mel,
+            metadata,
+            check_inputs,
+            name=name,
+            trainable=trainable,
+            dtype=dtype,
+        )
         self.dim = dim
         self.hidden_dim = hidden_dim
         policy = float32_policy(self.dtype_policy)

@@ -4,17 +4,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
-from mmv_tf.graphs.base import EmbeddingGraph
-from mmv_tf.layers import ProjectionHead
+from mmv_tf.graphs.base import GRAPHS, EmbeddingGraph
+from mmv_tf.layers import LogMel, ProjectionHead, WordTokenizer
 from mmv_tf.layers.base import float32_policy
 
 _VARIANTS: dict[str, str | None] = {"fac": None, "fac_relu": "relu", "fac_bnrelu": "bnrelu"}
 
 
+@GRAPHS.register("fac")
 @keras.saving.register_keras_serializable("mmv_tf")
 class FineAndCoarse(EmbeddingGraph):
     """Spaces "va" (video, audio) and "vat" (video, audio, text), va -> vat by one shared map.
@@ -29,20 +31,41 @@ class FineAndCoarse(EmbeddingGraph):
       hidden_dim: of the video head's hidden layer; 512 in the released networks.
       variant: "fac", "fac_relu" (released) or "fac_bnrelu": what stands before the coarse map.
       audio_text: the audio-text pair is trained on directly.
-      Others: see `EmbeddingGraph`.
+      video, audio, text, tokenizer, log_mel, metadata, check_inputs, name, trainable, dtype: as of
+        `EmbeddingGraph`.
     """
 
     def __init__(
         self,
-        *args: Any,
+        video: keras.layers.Layer | None = None,
+        audio: keras.layers.Layer | None = None,
+        text: keras.layers.Layer | None = None,
+        tokenizer: WordTokenizer | None = None,
+        log_mel: LogMel | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        check_inputs: str = "eager",
+        *,
         fine_dim: int = 512,
         coarse_dim: int = 256,
         hidden_dim: int = 512,
         variant: str = "fac_relu",
         audio_text: bool = False,
-        **kwargs: Any,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
     ):
-        super().__init__(*args, **kwargs)
+        super().__init__(
+            video,
+            audio,
+            text,
+            tokenizer,
+            log_mel,
+            metadata,
+            check_inputs,
+            name=name,
+            trainable=trainable,
+            dtype=dtype,
+        )
         if variant not in _VARIANTS:
             raise ValueError(f"variant is {variant!r}; use one of {tuple(_VARIANTS)}.")
         self.fine_dim = fine_dim

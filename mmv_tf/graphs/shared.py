@@ -4,15 +4,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
-from mmv_tf.graphs.base import EmbeddingGraph
-from mmv_tf.layers import ProjectionHead
+from mmv_tf.graphs.base import GRAPHS, EmbeddingGraph
+from mmv_tf.layers import LogMel, ProjectionHead, WordTokenizer
 from mmv_tf.layers.base import float32_policy
 
 
+@GRAPHS.register("shared")
 @keras.saving.register_keras_serializable("mmv_tf")
 class Shared(EmbeddingGraph):
     """One space, "vat", that video, audio and text all reach, each by one head.
@@ -20,11 +22,38 @@ class Shared(EmbeddingGraph):
     Args:
       dim: of the space; 512 in the paper.
       hidden_dim: of the video head's hidden layer; 512 in the released code.
-      Others: see `EmbeddingGraph`.
+      video, audio, text, tokenizer, log_mel, metadata, check_inputs, name, trainable, dtype: as of
+        `EmbeddingGraph`.
     """
 
-    def __init__(self, *args: Any, dim: int = 512, hidden_dim: int = 512, **kwargs: Any):
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        video: keras.layers.Layer | None = None,
+        audio: keras.layers.Layer | None = None,
+        text: keras.layers.Layer | None = None,
+        tokenizer: WordTokenizer | None = None,
+        log_mel: LogMel | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        check_inputs: str = "eager",
+        *,
+        dim: int = 512,
+        hidden_dim: int = 512,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
+    ):
+        super().__init__(
+            video,
+            audio,
+            text,
+            tokenizer,
+            log_mel,
+            metadata,
+            check_inputs,
+            name=name,
+            trainable=trainable,
+            dtype=dtype,
+        )
         self.dim = dim
         self.hidden_dim = hidden_dim
         policy = float32_policy(self.dtype_policy)

@@ -11,23 +11,18 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+import keras
 import ml_collections
 import numpy as np
 
 from mmv_tf import backbones, graphs
-from mmv_tf.graphs import MODALITIES
+from mmv_tf.backbones import VIDEO_BACKBONES
+from mmv_tf.graphs import GRAPHS, MODALITIES
 from mmv_tf.graphs.precision import DTYPES
 from mmv_tf.layers import LogMel, WordTokenizer
 from mmv_tf.pretrained.published import registry
 
 logger = logging.getLogger(__name__)
-
-_GRAPHS = {
-    "fac": graphs.FineAndCoarse,
-    "shared": graphs.Shared,
-    "disjoint": graphs.Disjoint,
-}
-_VIDEO = {"s3d": backbones.S3D, "tsm_resnet": backbones.TSMResNet}
 
 # The released video backbones (PAPER section 1): the S3D-G weights use the space-to-depth stem.
 _RELEASED_VIDEO: dict[str, dict[str, Any]] = {
@@ -35,8 +30,10 @@ _RELEASED_VIDEO: dict[str, dict[str, Any]] = {
     "tsm50": {"backbone": "tsm_resnet", "depth": 50, "width": 1},
     "tsm50x2": {"backbone": "tsm_resnet", "depth": 50, "width": 2},
 }
+# Arguments of a graph that come from the config's other sections.
+_MADE_FOR_GRAPH = {*MODALITIES, "tokenizer", "log_mel", "metadata", "name", "trainable", "dtype"}
 _SECTIONS = ("graph", "video", "audio", "text", "log_mel", "metadata", "dtype")
-PRESETS = tuple(f"{video}_{graph}" for video in _RELEASED_VIDEO for graph in _GRAPHS)
+PRESETS = tuple(f"{video}_{graph}" for video in _RELEASED_VIDEO for graph in GRAPHS.names())
 
 
 def preset_config(name: str) -> ml_collections.ConfigDict:
@@ -123,10 +120,10 @@ def _create(
         raise ValueError(f"dtype is {dtype!r}; use one of {DTYPES}.")
     video = dict(config.video)
     graph = dict(config.graph)
-    video_class = _choose(_VIDEO, video.pop("backbone", "s3d"), "video.backbone")
-    graph_class = _choose(_GRAPHS, graph.pop("name", None), "graph.name")
-    _check_entries(video, video_class, "video", {"channels", "deflated"})
-    _check_entries(graph, graph_class, "graph", {*MODALITIES, "tokenizer", "log_mel", "metadata"})
+    video_class: Any = VIDEO_BACKBONES.get(video.pop("backbone", "s3d"))
+    graph_class: Any = GRAPHS.get(graph.pop("name", None))
+    _check_entries(video, video_class, "video", {"channels"})
+    _check_entries(graph, graph_class, "graph", _MADE_FOR_GRAPH)
     audio, log_mel = _read_audio(config, dtype)
     text, tokenizer = _read_text(config, dtype, vocabulary, word_vectors)
     model = graph_class(
@@ -216,10 +213,10 @@ def _read_metadata(config: ml_collections.ConfigDict) -> dict[str, Any]:
 def _check_entries(
     section: dict[str, Any], cls: type, name: str, withheld: Collection[str] = ()
 ) -> None:
-    """Compares a section's entries with the arguments of the class, its bases' included."""
+    """Compare a section's entries with the arguments of the class, those of its bases included."""
     arguments: set[str] = set()
     for base in cls.__mro__:
-        if base.__module__.startswith("mmv_tf."):
+        if issubclass(base, keras.layers.Layer) and not base.__module__.startswith("keras."):
             arguments.update(inspect.signature(base.__init__).parameters)  # type: ignore[misc]
     known = arguments - {"self", "args", "kwargs"} - set(withheld)
     _check_names(section, sorted(known), f"section {name!r} of the model config")
@@ -230,9 +227,3 @@ def _check_names(entries: Iterable[str], known: Sequence[str], where: str) -> No
         if entry not in known:
             near = difflib.get_close_matches(entry, known, n=1, cutoff=0.0)[0]
             raise ValueError(f"Unknown entry {entry!r} in {where}; nearest: {near!r}.")
-
-
-def _choose(table: dict[str, Any], name: Any, key: str) -> Any:
-    if not isinstance(name, str) or name not in table:
-        raise ValueError(f"{key} is {name!r}; use one of {tuple(table)}.")
-    return table[name]

@@ -41,12 +41,14 @@ class Registry(Generic[_T]):
     def register(self, name: str) -> Callable[[_Entry], _Entry]:
         """Return a decorator that gives a part this name and returns the part.
 
+        A part that is defined again, as in a notebook's cell, replaces the one before.
+
         Raises:
           ValueError: another part has the name.
         """
 
         def add(entry: _Entry) -> _Entry:
-            if name in self._entries:
+            if name in self._entries and _origin(entry) != _origin(self._entries[name]):
                 raise ValueError(f"There are two of {self.kind} {name!r}; give one another name.")
             self._entries[name] = entry  # type: ignore[assignment]
             return entry
@@ -81,3 +83,9 @@ class Registry(Generic[_T]):
         package, self._package = importlib.import_module(self._package), None
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
+
+
+def _origin(entry: object) -> object:
+    """Return where a part is defined, or the part itself where that is not known."""
+    name = getattr(entry, "__qualname__", None)
+    return entry if name is None else (getattr(entry, "__module__", None), name)

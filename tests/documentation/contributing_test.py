@@ -16,6 +16,8 @@ from mmv_tf.data import preparation
 from mmv_tf.deflation.measures import static_clips
 from mmv_tf.evaluation import declaration
 from mmv_tf.evaluation.listing import MediaIndex
+from mmv_tf.pretrained import create_model
+from tests import small_world
 from tests.deflation.networks import images
 from tests.evaluation import small_benchmarks
 
@@ -52,6 +54,9 @@ def test_backbone(example):
     np.testing.assert_allclose(features, np.mean(frames, axis=0), rtol=1e-4, atol=1e-5)
     again = type(tower).from_config(tower.get_config())
     assert again.feature_dim == tower.feature_dim
+    config = small_world.model_config()
+    config.video = {"backbone": "frame_resnet", "depth": 18, "width": 0.0625}
+    assert isinstance(create_model(config).video, example["FrameResNet"])
 
 
 @of("graph")
@@ -68,6 +73,9 @@ def test_graph(example, tmp_path):
     network.save(tmp_path / "network.keras")
     again = keras.saving.load_model(tmp_path / "network.keras")(inputs)
     np.testing.assert_allclose(again["video"]["vat"], outputs["video"]["vat"], rtol=1e-5)
+    config = small_world.model_config()
+    config.graph = {"name": "linear", "dim": 6}
+    assert isinstance(create_model(config), example["LinearSpace"])
 
 
 @pytest.fixture

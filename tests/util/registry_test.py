@@ -46,6 +46,19 @@ def test_a_name_is_given_once(animals):
         animals[0].register("rabbit")(str)
 
 
+def test_a_part_that_is_defined_again_replaces_the_one_before():
+    registry: Registry[type] = Registry("animal")
+    made = []
+    for _ in range(2):
+
+        @registry.register("rabbit")
+        class Rabbit:
+            pass
+
+        made.append(Rabbit)
+    assert registry.get("rabbit") is made[1]
+
+
 def test_modules_of_a_package_register_themselves(tmp_path, monkeypatch):
     package = tmp_path / "zoo_of_a_test"
     package.mkdir()
