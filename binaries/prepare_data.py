@@ -45,7 +45,7 @@ _LIST = flags.DEFINE_string(
     "list", None, "Instead of --videos: a .csv, .tsv or .jsonl with a row for each clip or file."
 )
 _DATASET = flags.DEFINE_enum(
-    "dataset", None, sorted(DATA_SETS), "Instead of --videos: a published data set."
+    "dataset", None, list(DATA_SETS.names()), "Instead of --videos: a published data set."
 )
 _DIRECTORY = flags.DEFINE_string(
     "directory", None, "Of the --dataset: the folder with its lists and media."

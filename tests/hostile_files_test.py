@@ -26,7 +26,8 @@ from mmv_tf.data.images import image_pixels, picture_size
 from mmv_tf.data.preparation.listing import read_listing
 from mmv_tf.data.preparation.report import format_report
 from mmv_tf.data.records import shards, writer
-from mmv_tf.evaluation import published_lists, results
+from mmv_tf.evaluation import listing as evaluation_listing
+from mmv_tf.evaluation import results
 from mmv_tf.evaluation.feature_store import FeatureStore
 from mmv_tf.inference.loading import open_model
 from mmv_tf.pretrained.pickle_reader import read_arrays
@@ -148,20 +149,20 @@ def caption_files(folder, seed):
 
 
 LISTS = {
-    "hmdb51.csv": ("video_id,label,split1\na_1,run,1\nb_1,run_test,2\n", "read_hmdb51", "1"),
+    "hmdb51.csv": ("video_id,label,split1\na_1,run,1\nb_1,run_test,2\n", "hmdb51", "1"),
     "msrvtt_test.csv": (
         'key,vid_key,video_id,sentence\nret0,msr1,video1,"a, b"\nret1,msr2,video2,c\n',
-        "read_msrvtt",
-        "",
+        "msrvtt",
+        "1k-A",
     ),
     "validation_youcook.csv": (
         "end,start,task,text,video_id\n20,10,101,mix the egg,abc\n40,30.5,101,fry,abc\n",
-        "read_youcook2",
-        "",
+        "youcook2",
+        "validation",
     ),
     "esc50.csv": (
         "filename,fold,target,category,esc10\n1-1-A-0.wav,1,0,dog,True\n2-1-A-0.wav,2,0,dog,True\n",
-        "read_esc",
+        "esc50",
         "1",
     ),
     "list.csv": ('path,start,end,label\n"a,b.mp4",0,1:02.5,x\nc.mp4,1,2,y\n', "", ""),
@@ -185,14 +186,14 @@ LISTS = {
 
 def lists(folder, seed):
     name = seed.choice(list(LISTS))
-    text, reader, split = LISTS[name]
+    text, data_set, split = LISTS[name]
     change = mutations.damaged_json if name.endswith(".json") else mutations.damaged
 
     def read(path):
         if name == "MSRVTT_data.json":
             read_data_set("msrvtt", path.parent)
-        elif reader:
-            getattr(published_lists, reader)(path.parent, path, split)
+        elif data_set:
+            evaluation_listing.read_listing(data_set, path.parent, path, split)
         else:
             read_listing(path)
 

@@ -3,6 +3,7 @@
 from mmv_tf.evaluation.benchmarks import BENCHMARKS as BENCHMARKS
 from mmv_tf.evaluation.declaration import Benchmark as Benchmark
 from mmv_tf.evaluation.declaration import changed as changed
+from mmv_tf.evaluation.declaration import declare as declare
 from mmv_tf.evaluation.embed import ClipEmbedder as ClipEmbedder
 from mmv_tf.evaluation.embed import ClipEmbeddings as ClipEmbeddings
 from mmv_tf.evaluation.linear_probe import linear_probe as linear_probe

@@ -8,16 +8,16 @@ choice, not a claim about what the authors did.
 
 from __future__ import annotations
 
-from mmv_tf.evaluation import published_lists as lists
+from mmv_tf.evaluation.declaration import BENCHMARKS as BENCHMARKS
 from mmv_tf.evaluation.declaration import (
     AudioViews,
-    Benchmark,
     FineTuning,
     ImageViews,
     LinearSVMClassifier,
     MLPClassifier,
     Reported,
     VideoViews,
+    declare,
 )
 
 _NETWORKS = ("S3D-G", "TSM-50", "TSM-50x2")
@@ -50,11 +50,11 @@ _VIDEO_FINE_TUNING = FineTuning(
 )
 _OURS_FINE_TUNING = "ours; PAPER section 5: hyper-parameters not found"
 
-UCF101_LINEAR = Benchmark(
+UCF101_LINEAR = declare(
     name="ucf101_linear",
     version=1,
     data="UCF101's videos, and ucfTrainTestlist",
-    read_list=lists.read_ucf101,
+    data_set="ucf101",
     splits=("1", "2", "3"),
     modality="video",
     feature="before_head",
@@ -72,11 +72,11 @@ UCF101_LINEAR = Benchmark(
     },
     reported=_reported("top_1", _TABLE_2, 89.6, 91.5, 91.8),
 )
-HMDB51_LINEAR = Benchmark(
+HMDB51_LINEAR = declare(
     name="hmdb51_linear",
     version=1,
     data="HMDB51's videos, and hmdb51.csv or testTrainMulti_7030_splits",
-    read_list=lists.read_hmdb51,
+    data_set="hmdb51",
     splits=("1", "2", "3"),
     modality="video",
     feature="before_head",
@@ -92,11 +92,11 @@ HMDB51_LINEAR = Benchmark(
     },
     reported=_reported("top_1", _TABLE_2, 62.6, 66.7, 67.1),
 )
-KINETICS600_LINEAR = Benchmark(
+KINETICS600_LINEAR = declare(
     name="kinetics600_linear",
     version=1,
     data="Kinetics-600's clips, and train.csv and validate.csv",
-    read_list=lists.read_kinetics,
+    data_set="kinetics600",
     splits=("validate",),
     modality="video",
     feature="before_head",
@@ -110,11 +110,11 @@ KINETICS600_LINEAR = Benchmark(
     },
     reported=_reported("top_1", _TABLE_2, 68.0, 67.8, 70.5),
 )
-UCF101_FINE_TUNE = Benchmark(
+UCF101_FINE_TUNE = declare(
     name="ucf101_fine_tune",
     version=1,
     data=UCF101_LINEAR.data,
-    read_list=lists.read_ucf101,
+    data_set="ucf101",
     splits=("1", "2", "3"),
     modality="video",
     feature="before_head",
@@ -126,11 +126,11 @@ UCF101_FINE_TUNE = Benchmark(
              "classifier": _OURS_FINE_TUNING},
     reported=_reported("top_1", _TABLE_2, 92.5, 94.9, 95.2),
 )  # fmt: skip
-HMDB51_FINE_TUNE = Benchmark(
+HMDB51_FINE_TUNE = declare(
     name="hmdb51_fine_tune",
     version=1,
     data=HMDB51_LINEAR.data,
-    read_list=lists.read_hmdb51,
+    data_set="hmdb51",
     splits=("1", "2", "3"),
     modality="video",
     feature="before_head",
@@ -142,11 +142,11 @@ HMDB51_FINE_TUNE = Benchmark(
              "classifier": _OURS_FINE_TUNING},
     reported=_reported("top_1", _TABLE_2, 69.6, 73.2, 75.0),
 )  # fmt: skip
-KINETICS600_FINE_TUNE = Benchmark(
+KINETICS600_FINE_TUNE = declare(
     name="kinetics600_fine_tune",
     version=1,
     data=KINETICS600_LINEAR.data,
-    read_list=lists.read_kinetics,
+    data_set="kinetics600",
     splits=("validate",),
     modality="video",
     feature="before_head",
@@ -166,11 +166,11 @@ _ESC_SOURCES = {
     "classifier": "ours; PAPER section 5: C not found",
     "splits": "the five official folds",
 }
-ESC50_LINEAR = Benchmark(
+ESC50_LINEAR = declare(
     name="esc50_linear",
     version=1,
     data="ESC-50's archive, or class folders of sounds named by fold",
-    read_list=lists.read_esc,
+    data_set="esc50",
     splits=("1", "2", "3", "4", "5"),
     modality="audio",
     feature="last_conv",
@@ -181,11 +181,11 @@ ESC50_LINEAR = Benchmark(
     sources=_ESC_SOURCES,
     reported=_reported("top_1", _TABLE_2, 87.7, 86.4, 88.9),
 )
-ESC10_LINEAR = Benchmark(
+ESC10_LINEAR = declare(
     name="esc10_linear",
     version=1,
     data="ESC-10 or ESC-50's archive, or class folders of sounds named by fold",
-    read_list=lists.read_esc10,
+    data_set="esc10",
     splits=("1", "2", "3", "4", "5"),
     modality="audio",
     feature="last_conv",
@@ -195,11 +195,11 @@ ESC10_LINEAR = Benchmark(
     metric="top_1",
     sources={**_ESC_SOURCES, "data": "ours: a small real set; the paper has ESC-50 only"},
 )
-ESC10_FINE_TUNE = Benchmark(
+ESC10_FINE_TUNE = declare(
     name="esc10_fine_tune",
     version=1,
     data=ESC10_LINEAR.data,
-    read_list=lists.read_esc10,
+    data_set="esc10",
     splits=("1", "2", "3", "4", "5"),
     modality="audio",
     feature="before_head",
@@ -220,11 +220,11 @@ ESC10_FINE_TUNE = Benchmark(
     sources={"views": "ours, as ESC-10 linear", "classifier": _OURS_FINE_TUNING,
              "splits": "the five official folds"},
 )  # fmt: skip
-AUDIOSET_MLP = Benchmark(
+AUDIOSET_MLP = declare(
     name="audioset_mlp",
     version=1,
     data="AudioSet's sounds, and its segments and class lists",
-    read_list=lists.read_audioset,
+    data_set="audioset",
     splits=("balanced_train",),
     modality="audio",
     feature="last_conv",
@@ -248,11 +248,11 @@ _RETRIEVAL_SOURCES = {
     "224 in the middle, four windows, embeddings averaged, then of unit length",
     "direction": "text -> video is the paper's; the other five are ours",
 }
-YOUCOOK2_RETRIEVAL = Benchmark(
+YOUCOOK2_RETRIEVAL = declare(
     name="youcook2_retrieval",
     version=1,
     data="YouCook2's validation videos, and validation_youcook.csv",
-    read_list=lists.read_youcook2,
+    data_set="youcook2",
     splits=("validation",),
     modality="video",
     feature="space",
@@ -264,11 +264,11 @@ YOUCOOK2_RETRIEVAL = Benchmark(
         Reported("median_rank", "TSM-50x2", 13.0, "PAPER section 5 (VATT, Table 4)"),
     ),
 )
-MSRVTT_RETRIEVAL = Benchmark(
+MSRVTT_RETRIEVAL = declare(
     name="msrvtt_retrieval",
     version=1,
     data="MSR-VTT's test videos, and msrvtt_test.csv (1k-A)",
-    read_list=lists.read_msrvtt,
+    data_set="msrvtt",
     splits=("1k-A",),
     modality="video",
     feature="space",
@@ -288,11 +288,11 @@ _IMAGE_SOURCES = {
     "feature": "PAPER section 5: the deflated network's f_v",
     "classifier": "ours; PAPER section 5: linear, solver and C not found",
 }
-VOC07_LINEAR = Benchmark(
+VOC07_LINEAR = declare(
     name="voc07_linear",
     version=1,
     data="VOC2007 (ImageSets and JPEGImages)",
-    read_list=lists.read_voc2007,
+    data_set="voc2007",
     splits=("trainval-test",),
     modality="image",
     feature="before_head",
@@ -305,11 +305,11 @@ VOC07_LINEAR = Benchmark(
              "metric": "the VOC 2007 kit's 11-point precision; the area is given beside it"},
     reported=_reported("mAP", _TABLE_3, 71.4, 74.8, 77.4),
 )  # fmt: skip
-IMAGENET_LINEAR = Benchmark(
+IMAGENET_LINEAR = declare(
     name="imagenet_linear",
     version=1,
     data="folders train/CLASS and val/CLASS",
-    read_list=lists.read_image_folder,
+    data_set="image_folder",
     splits=("val",),
     modality="image",
     feature="before_head",
@@ -323,11 +323,11 @@ IMAGENET_LINEAR = Benchmark(
     reported=(*_reported("top_1", _TABLE_3, 45.2, 50.4, 56.6),
               *_reported("top_5", _TABLE_3, 71.3, 76.0, 81.4)),
 )  # fmt: skip
-IMAGE_FOLDER_LINEAR = Benchmark(
+IMAGE_FOLDER_LINEAR = declare(
     name="image_folder_linear",
     version=1,
     data="folders train/CLASS and val/CLASS, or test/CLASS",
-    read_list=lists.read_image_folder,
+    data_set="image_folder",
     splits=("val",),
     modality="image",
     feature="before_head",
@@ -337,24 +337,3 @@ IMAGE_FOLDER_LINEAR = Benchmark(
     metric="top_1",
     sources={**_IMAGE_SOURCES, "data": "yours"},
 )
-
-BENCHMARKS = {
-    benchmark.name: benchmark
-    for benchmark in (
-        UCF101_LINEAR,
-        UCF101_FINE_TUNE,
-        HMDB51_LINEAR,
-        HMDB51_FINE_TUNE,
-        KINETICS600_LINEAR,
-        KINETICS600_FINE_TUNE,
-        ESC50_LINEAR,
-        ESC10_LINEAR,
-        ESC10_FINE_TUNE,
-        AUDIOSET_MLP,
-        YOUCOOK2_RETRIEVAL,
-        MSRVTT_RETRIEVAL,
-        VOC07_LINEAR,
-        IMAGENET_LINEAR,
-        IMAGE_FOLDER_LINEAR,
-    )
-}

@@ -9,12 +9,13 @@ import dataclasses
 import difflib
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-from mmv_tf.evaluation.listing import Listing
+from mmv_tf.evaluation.listing import Listing, read_listing
+from mmv_tf.util.registry import Registry
 
 Declared = TypeVar("Declared")
-ReadList = Callable[[pathlib.Path, pathlib.Path | None, str], Listing]
+_Arguments = ParamSpec("_Arguments")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,8 +135,8 @@ class Benchmark:
     Attributes:
       name, version: together they say what a number means; the version rises with every change.
       data: what has to be in the data's folder.
-      read_list: reads the published list.
-      splits: the official splits or folds; the headline is their mean.
+      data_set: whose published lists are read, a name in `mmv_tf.data.datasets.DATA_SETS`.
+      splits: the official divisions or folds; the headline is their mean.
       modality: "video", "audio" or "image" (the deflated network).
       feature: "before_head", "last_conv" (averaged over the map), or "space" (retrieval: the one
         that both modalities reach).
@@ -151,7 +152,7 @@ class Benchmark:
     name: str
     version: int
     data: str
-    read_list: ReadList
+    data_set: str
     splits: tuple[str, ...]
     modality: str
     feature: str
@@ -164,12 +165,33 @@ class Benchmark:
     tie_rule: str = "ties count against"
     reported: tuple[Reported, ...] = ()
 
+    def read_list(self, data: pathlib.Path, lists: pathlib.Path | None, division: str) -> Listing:
+        """Read one division of the published lists, see `read_listing`."""
+        return read_listing(self.data_set, data, lists, division)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for the results file."""
         plain = dataclasses.asdict(self)
-        plain["read_list"] = self.read_list.__name__
+        # The key, the form and the place of the first results files.
+        plain = {"read_list" if key == "data_set" else key: plain[key] for key in plain}
+        plain["read_list"] = f"read_{self.data_set}"
         plain["classifier_kind"] = type(self.classifier).__name__ if self.classifier else None
         return plain
+
+
+BENCHMARKS: Registry[Benchmark] = Registry("protocol")
+
+
+def _registered(make: Callable[_Arguments, Benchmark]) -> Callable[_Arguments, Benchmark]:
+    def declare(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> Benchmark:
+        """Make a `Benchmark` and register it under its name."""
+        benchmark = make(*args, **kwargs)
+        return BENCHMARKS.register(benchmark.name)(benchmark)
+
+    return declare
+
+
+declare = _registered(Benchmark)
 
 
 def changed(benchmark: Declared, settings: Sequence[str]) -> Declared:

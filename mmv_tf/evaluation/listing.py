@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What a benchmark's list says, item by item; and where the items' media are."""
+"""A benchmark's list, item by item, and the media of its items."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import dataclasses
 import pathlib
 from collections.abc import Iterable, Sequence
 
-TRAIN, TEST = "train", "test"
+from mmv_tf.data.datasets import read_published
+from mmv_tf.data.datasets.published import TEST, TRAIN, Entry, Published, find_division
+
 _SHOWN = 5
 
 
@@ -27,8 +29,9 @@ class Item:
       text: its sentence, for retrieval.
       start, end: seconds of the media; None for all of it.
       other_files: what the media may be called besides, as `file`.
-      may_be_trimmed: media no longer than from start to end (and a second and a half more, as tools
-        cut at key frames) are that part already.
+      trimmed_files: those of the names that hold nothing but the part from start to end. With one
+        of them or more, media of another name that are no longer than the part (and a second and
+        a half more, as tools cut at key frames) are that part too.
     """
 
     item_id: str
@@ -41,7 +44,7 @@ class Item:
     start: float | None = None
     end: float | None = None
     other_files: tuple[str, ...] = ()
-    may_be_trimmed: bool = False
+    trimmed_files: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,18 +96,72 @@ def shown(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names[:_SHOWN])) + (f" and {more} more" if more > 0 else "")
 
 
-def class_index(classes: Sequence[str], name: str, where: str) -> int:
-    """Index of a class.
+def read_listing(
+    data_set: str, data: pathlib.Path, lists: pathlib.Path | None, division: str
+) -> Listing:
+    """Read one division of a data set's published lists.
+
+    Args:
+      data_set: its name in `DATA_SETS`.
+      data: the folder of the media.
+      lists: the list's file or folder; None where the published archive has it inside `data`.
+      division: an official division or fold.
 
     Raises:
-      ValueError: if there is no such class.
+      ValueError: a list is missing or wrong, or there is no such division.
     """
-    try:
-        return classes.index(name)
-    except ValueError:
+    published = read_published(data_set, data, lists, division)
+    uses, entries = _divided(published, data_set, division)
+    names = {label for entry in entries for label in entry.labels}
+    classes = published.classes if published.classes is not None else tuple(sorted(names))
+    index = {name: number for number, name in enumerate(classes)}
+    where = f"{data_set} ({division}) in {lists or data}"
+    items = tuple(
+        _item(entry, uses[entry.split], index, where) for entry in entries if entry.split in uses
+    )
+    for use in sorted(set(uses.values()) - {item.split for item in items}):
+        raise ValueError(f"{where}: no list says what belongs to {use}.")
+    return Listing(where, classes, items)
+
+
+def _divided(
+    published: Published, data_set: str, division: str
+) -> tuple[dict[str, str], list[Entry]]:
+    """Return the use of each split, TRAIN or TEST, and the entries of a division."""
+    folds = {entry.fold for entry in published.entries} - {""}
+    if not folds:
+        found = find_division(data_set, division, published.divisions)
+        uses = dict.fromkeys(found.train, TRAIN) | dict.fromkeys(found.test, TEST)
+        return uses, [entry for entry in published.entries if entry.split in uses]
+    if division not in folds:
         raise ValueError(
-            f"{where}: unknown class {name!r}; known are {shown(list(classes))}."
-        ) from None
+            f"{data_set} has no division {division!r}; use one of {', '.join(sorted(folds))}."
+        )
+    entries = [entry for entry in published.entries if entry.fold == division]
+    return {TRAIN: TRAIN, TEST: TEST}, entries
+
+
+def _item(entry: Entry, use: str, index: dict[str, int], where: str) -> Item:
+    if index and not (entry.labels or entry.ignored):
+        raise ValueError(f"{where}: {entry.entry_id} has no class.")
+    if not index and not any(text.strip() for text in entry.texts):
+        raise ValueError(f"{where}: {entry.entry_id} has no sentence.")
+    start, end = entry.start, entry.end
+    if start is not None and end is not None and not 0 <= start < end:
+        raise ValueError(f"{where}: {entry.entry_id} goes from {start:g} to {end:g} s.")
+    return Item(
+        entry.entry_id,
+        entry.files[0],
+        use,
+        tuple(sorted(index[label] for label in entry.labels)),
+        tuple(sorted(index[label] for label in entry.ignored)),
+        group=entry.group,
+        text=entry.texts[0].strip() if entry.texts else "",
+        start=start,
+        end=end,
+        other_files=entry.files[1:],
+        trimmed_files=entry.trimmed,
+    )
 
 
 class MediaIndex:

@@ -17,6 +17,7 @@ from mmv_tf.evaluation.results import Scored, environment, summarize
 from mmv_tf.evaluation.retrieval import ranks, retrieval_metrics
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import model_hash
+from mmv_tf.util.registry import Registry
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +56,8 @@ NARRATED_FILM = Protocol(
     permutations=9999,
     source="ours; four windows averaged as in the paper's retrieval (PAPER section 5)",
 )
-PROTOCOLS = {protocol.name: protocol for protocol in (NARRATED_FILM,)}
+PROTOCOLS: Registry[Protocol] = Registry("protocol")
+PROTOCOLS.register(NARRATED_FILM.name)(NARRATED_FILM)
 
 
 @dataclasses.dataclass(frozen=True)

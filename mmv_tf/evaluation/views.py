@@ -106,8 +106,10 @@ def window_times(
 
 def _span(item: Item, duration: float, path: pathlib.Path) -> tuple[float, float]:
     start = 0.0 if item.start is None else item.start
+    if path.stem in item.trimmed_files:
+        return 0.0, duration
     if (
-        item.may_be_trimmed
+        item.trimmed_files
         and item.end is not None
         and duration <= item.end - start + _TRIMMED_SLACK_SECONDS
     ):

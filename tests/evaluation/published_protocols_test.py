@@ -15,7 +15,7 @@ from mmv_tf.evaluation import Options, changed, run_benchmark
 from mmv_tf.pretrained import create_model
 from tests import media_samples, small_world
 from tests.evaluation import small_benchmarks
-from tests.evaluation.published_lists_test import PUBLISHED
+from tests.evaluation.listing_test import PUBLISHED
 
 pytestmark = [
     pytest.mark.slow,

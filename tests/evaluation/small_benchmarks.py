@@ -179,7 +179,7 @@ def youcook2(root: pathlib.Path) -> pathlib.Path:
 
 def voc2007(root: pathlib.Path) -> pathlib.Path:
     """Two of the twenty classes have images; one image is difficult for a class."""
-    from mmv_tf.evaluation.published_lists import VOC_CLASSES
+    from mmv_tf.data.datasets.voc2007 import CLASSES as VOC_CLASSES
 
     lists = root / "VOC2007" / "ImageSets" / "Main"
     lists.mkdir(parents=True)

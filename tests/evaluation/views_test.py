@@ -48,11 +48,11 @@ def test_a_segment_is_all_that_is_seen_and_loops_if_short(film):
 
 def test_media_that_may_be_trimmed_are_cut_only_if_longer_than_the_segment(film):
     views = VideoViews(windows=1, num_frames=3, frame_rate=10.0, short_side=48, size=48)
-    trimmed = Item("a", "a", start=30.0, end=31.0, may_be_trimmed=True)
+    trimmed = Item("a", "a", start=30.0, end=31.0, trimmed_files=("a_1_2",))
     np.testing.assert_array_equal(
         read_views(film, trimmed, views), read_views(film, Item("a", "a"), views)
     )
-    whole = Item("a", "a", start=0.9, end=1.2, may_be_trimmed=True)
+    whole = Item("a", "a", start=0.9, end=1.2, trimmed_files=("a_1_2",))
     assert numbers(read_views(film, whole, views)[0]) == [9, 10, 11]
 
 

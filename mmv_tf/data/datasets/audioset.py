@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""AudioSet: ten seconds of a YouTube video each, with any number of 527 sound classes.
+"""AudioSet: ten seconds of a YouTube video each, with any number of 527 audio classes.
 
 As published: `balanced_train_segments.csv`, `unbalanced_train_segments.csv` and
 `eval_segments.csv`, three lines of comment and then lines such as
@@ -20,82 +20,66 @@ import pathlib
 
 from mmv_tf.data import captions as captions_lib
 from mmv_tf.data.datasets import tables
-from mmv_tf.data.preparation.sources import (
-    SOUND,
-    SUFFIXES,
-    VIDEO,
-    Collection,
-    ListedClip,
-    Source,
-    kind_of,
-)
+from mmv_tf.data.datasets.published import Division, Entry, Folder, Published
+from mmv_tf.data.datasets.registry import DATA_SETS
+from mmv_tf.data.file_types import SOUND, VIDEO
 from mmv_tf.util.safe_files import check_form, parse_json
 
-_LISTS = {
-    "balanced_train_segments.csv": "balanced_train",
-    "unbalanced_train_segments.csv": "unbalanced_train",
-    "eval_segments.csv": "eval",
-}
+_SPLITS = ("balanced_train", "unbalanced_train", "eval")
+_DIVISIONS = {split: Division((split,), ("eval",)) for split in _SPLITS[:2]}
 _MAX_ONTOLOGY_BYTES = 64 << 20
 
 
-def read(directory: pathlib.Path) -> Collection:
-    """Reads the data set from the folder that holds its lists and media."""
-    names = _class_names(directory)
-    files = tables.files_by_stem(directory, (*SUFFIXES[VIDEO], *SUFFIXES[SOUND]))
-    sources = []
-    for file, split in _LISTS.items():
-        path = directory / file
-        if not path.is_file():
+@DATA_SETS.register("audioset")
+def read(folder: Folder) -> Published:
+    """Read the data set."""
+    names = _class_names(folder)
+    entries = []
+    for split in _SPLITS:
+        path = folder.find_in_folder((f"{split}_segments.csv",))
+        if path is None or not folder.wants(split, _DIVISIONS):
             continue
         for where, line in tables.read_lines(path):
             if not line.startswith("#"):
-                sources.append(_source(path, where, line, split, names, files))
-    if not sources:
-        raise ValueError(f"{directory}: no list found; expected {', '.join(_LISTS)}.")
-    return Collection("audioset", tuple(sources), labels=tuple(names.values()))
+                entries.append(_entry(path, where, line, split, names))
+    if not entries:
+        expected = ", ".join(f"{split}_segments.csv" for split in _SPLITS)
+        raise ValueError(f"{folder.directory}: no list found; expected {expected}.")
+    classes = tuple(names.values())
+    return Published(tuple(entries), classes, divisions=_DIVISIONS, kinds=(VIDEO, SOUND))
 
 
-def _source(
-    path: pathlib.Path,
-    where: str,
-    line: str,
-    split: str,
-    names: dict[str, str],
-    files: dict[str, pathlib.Path],
-) -> Source:
-    """The source of one line."""
+def _entry(path: pathlib.Path, where: str, line: str, split: str, names: dict[str, str]) -> Entry:
     cells = [cell.strip() for cell in line.split(",", 3)]
     if len(cells) != 4:
         raise ValueError(
             f"{path}, {where}: got {line[:80]!r}; expected an id, two times and the classes."
         )
-    youtube_id, mids = cells[0], cells[3].strip('"').split(",")
+    youtube_id, mids = cells[0], [mid.strip() for mid in cells[3].strip('"').split(",")]
     start, end = (tables.number(cell, path, where) for cell in cells[1:3])
-    unknown = [mid for mid in mids if mid.strip() not in names]
+    unknown = [mid for mid in mids if mid not in names]
     if unknown:
         raise ValueError(
             f"{path}, {where}: the class {unknown[0]!r} is not in the class list; take both of "
             "the same release."
         )
-    trimmed = next(
-        (files[stem] for stem in trimmed_names(youtube_id, start, end) if stem in files), None
-    )
-    whole = files.get(youtube_id) or files.get(f"Y{youtube_id}")
-    found = trimmed or whole or path.parent / f"{youtube_id}.mp4"
-    return Source(
-        media_id=f"{youtube_id}_{round(start * 1000)}",
-        path=found,
-        kind=SOUND if kind_of(found) == SOUND else VIDEO,
+    trimmed = _trimmed_names(youtube_id, start, end)
+    return Entry(
+        entry_id=youtube_id,
+        files=(youtube_id, f"Y{youtube_id}", *trimmed),
         split=split,
-        labels=tuple(names[mid.strip()] for mid in mids),
-        clips=None if trimmed else (ListedClip(start, end, may_be_trimmed=True),),
+        source_id=f"{youtube_id}_{round(start * 1000)}",
+        labels=tuple(names[mid] for mid in mids),
+        group=youtube_id,
+        start=start,
+        end=end,
+        trimmed=trimmed,
     )
 
 
-def trimmed_names(youtube_id: str, start: float, end: float) -> list[str]:
-    """What the usual download tools call a trimmed file, without its suffix."""
-    return [
+def _trimmed_names(youtube_id: str, start: float, end: float) -> tuple[str, ...]:
+    """Return what the usual download tools call a trimmed file, without its suffix."""
+    return tuple(
         f"{prefix}{youtube_id}_{times}"
         for prefix in ("", "Y")
         for times in (
@@ -103,21 +87,23 @@ def trimmed_names(youtube_id: str, start: float, end: float) -> list[str]:
             *(f"{start * 1000:.0f}_{end * 1000:.0f}", f"{start:06.0f}_{end:06.0f}"),
             f"{start * 1000:.0f}",
         )
-    ]
-
-
-def _class_names(directory: pathlib.Path) -> dict[str, str]:
-    """Display names by mid, in order of the class ids."""
-    table = directory / "class_labels_indices.csv"
-    if table.is_file():
-        rows = [
-            (tables.number(row["index"], table, where), row["mid"], row["display_name"])
-            for where, row in tables.read_rows(table, ("index", "mid", "display_name"))
-        ]
-        return {mid: name for _, mid, name in sorted(rows)}
-    path = tables.find_file(
-        directory, ["class_labels_indices.csv", "ontology.json"], "list of classes"
     )
+
+
+def _class_names(folder: Folder) -> dict[str, str]:
+    """Return display names by mid, in order of the class ids."""
+    path = folder.find(("class_labels_indices.csv", "ontology.json"), "list of classes")
+    if path.suffix == ".csv":
+        rows = sorted(
+            (tables.number(row["index"], path, where), row["mid"], row["display_name"])
+            for where, row in tables.read_rows(path, ("index", "mid", "display_name"))
+        )
+        for expected, (index, _, _) in enumerate(rows):
+            if index != expected:
+                raise ValueError(
+                    f"{path}: got the index {index:g}; expected 0 to {len(rows) - 1}, each once."
+                )
+        return {mid: name for _, mid, name in rows}
     try:
         entries = parse_json(captions_lib.read_text(path, _MAX_ONTOLOGY_BYTES))
         check_form(entries, [{"id": str, "name": str}])

@@ -1,88 +1,103 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""ESC-50 and ESC-10: five seconds of environmental sound each, in five official folds.
+"""ESC-50 and ESC-10: five seconds of environmental audio each, in five official folds.
 
 As published: `audio/FOLD-CLIP-TAKE-TARGET.wav` with `meta/esc50.csv` (filename, fold, target,
 category, esc10, src_file, take). Without the table, the fold is the first number of a file's name
-and the class is its folder, "001 - Dog bark", whose number gives the order: the layout of the
-first ESC-10 release.
+and the class is its folder, such as "001 - Dog bark", whose number gives the order: the layout of
+the first ESC-10 release.
 """
 
 from __future__ import annotations
 
 import pathlib
 import re
+from collections.abc import Iterable
 
 from mmv_tf.data.datasets import tables
-from mmv_tf.data.preparation.sources import SOUND, SUFFIXES, Collection, Source
+from mmv_tf.data.datasets.published import Division, Entry, Folder, Published
+from mmv_tf.data.datasets.registry import DATA_SETS
+from mmv_tf.data.file_types import SOUND, SUFFIXES
 from mmv_tf.util.text_files import printable_name
 
-_COLUMNS = ("filename", "fold", "target", "category", "esc10")
+_COLUMNS = ("filename", "fold", "target", "category")
 
 
-def read(directory: pathlib.Path, name: str) -> Collection:
-    """Reads ESC-50 or its part ESC-10 from the data set's folder."""
-    table = directory / "meta" / "esc50.csv"
-    if table.is_file():
-        sources, labels = _from_table(directory, table, only_esc10=name == "esc10")
+@DATA_SETS.register("esc10")
+@DATA_SETS.register("esc50")
+def read(folder: Folder) -> Published:
+    """Read ESC-50 or its part ESC-10; a division is named by the fold that is tested on."""
+    table = folder.find_in_folder(("meta/esc50.csv",))
+    if table is None:
+        entries, labels = _from_folders(folder.directory)
+        classes = labels
     else:
-        sources, labels = _from_folders(directory)
-    if not sources:
+        entries, labels = _from_table(table, only_esc10=folder.name == "esc10")
+        classes = tuple(sorted(labels))
+    if not entries:
         raise ValueError(
-            f"{directory}: no sound found; expected meta/esc50.csv and audio/, or folders such as "
-            "'001 - Dog bark' with 1-100032-A.ogg."
+            f"{folder.directory}: no sound found; expected meta/esc50.csv and audio/, or folders "
+            "such as '001 - Dog bark' with 1-100032-A.ogg."
         )
-    numbers = sorted({source.split for source in sources if source.split})
-    folds = {
-        number.removeprefix("fold"): {
-            "train": "+".join(other for other in numbers if other != number),
-            "test": number,
-        }
-        for number in numbers
+    splits = sorted({entry.split for entry in entries})
+    divisions = {
+        split.removeprefix("fold"): Division(
+            tuple(other for other in splits if other != split), (split,)
+        )
+        for split in splits
     }
-    return Collection(name, tuple(sources), labels=tuple(labels), folds=folds)
+    return Published(tuple(entries), classes, labels, divisions, True, (SOUND,))
 
 
-def _from_table(
-    directory: pathlib.Path, table: pathlib.Path, only_esc10: bool
-) -> tuple[list[Source], list[str]]:
-    """By meta/esc50.csv; ids are those of `target`, for ESC-10 in the same order without gaps."""
-    sources, names = [], {}
-    for where, row in tables.read_rows(table, _COLUMNS):
+def _from_table(path: pathlib.Path, only_esc10: bool) -> tuple[list[Entry], tuple[str, ...]]:
+    """Return entries and classes by `target`; ESC-10 has the same order without gaps."""
+    entries, names = [], {}
+    for where, row in tables.read_rows(path, (*_COLUMNS, *(["esc10"] if only_esc10 else []))):
         if only_esc10 and row["esc10"].lower() != "true":
             continue
-        names[int(tables.number(row["target"], table, where))] = row["category"]
-        file = row["filename"]
-        sources.append(
-            Source(
-                media_id=pathlib.PurePosixPath(file).stem,
-                path=directory / "audio" / file,
-                kind=SOUND,
-                split=f"fold{int(tables.number(row['fold'], table, where))}",
-                labels=(row["category"],),
+        names[int(tables.number(row["target"], path, where))] = row["category"]
+        fold = f"{int(tables.number(row['fold'], path, where))}"
+        entries.append(_entry(f"audio/{row['filename']}", fold, row["category"]))
+    return entries, tuple(names[target] for target in sorted(names))
+
+
+def _from_folders(directory: pathlib.Path) -> tuple[list[Entry], tuple[str, ...]]:
+    """Return entries and classes by the names of folders and files."""
+    entries, labels = [], {}
+    for path in sorted(_sounds(directory)):
+        fold = re.match(r"(\d+)-", path.name)
+        if fold is None:
+            raise ValueError(
+                f"{path}: the name does not start with its fold's number and a dash, as ESC's "
+                "do (1-100032-A.ogg)."
             )
+        label = printable_name(re.sub(r"^\d+ - (?=.)", "", path.parent.name))
+        labels[path.parent.name] = label
+        file = path.relative_to(directory).as_posix()
+        entries.append(_entry(file, fold[1], label))
+    if len(labels) == 1:
+        raise ValueError(
+            f"{directory}: all sounds are in the folder {next(iter(labels))!r}; expected "
+            "meta/esc50.csv, or a folder for each class."
         )
-    return sources, [names[target] for target in sorted(names)]
+    return entries, tuple(dict.fromkeys(labels[name] for name in sorted(labels)))
 
 
-def _from_folders(directory: pathlib.Path) -> tuple[list[Source], list[str]]:
-    """By the names of folders and files."""
-    sources, labels = [], []
-    for folder in sorted(path for path in directory.iterdir() if path.is_dir()):
-        numbered = re.fullmatch(r"\d+ - (.+)", folder.name)
-        if numbered is None:
-            continue
-        labels.append(printable_name(numbered[1]))
-        for path in sorted(folder.iterdir()):
-            fold = re.match(r"(\d+)-", path.name)
-            if path.suffix.lower() in SUFFIXES[SOUND] and fold is not None:
-                sources.append(
-                    Source(
-                        printable_name(path.stem),
-                        path,
-                        kind=SOUND,
-                        split=f"fold{fold[1]}",
-                        labels=(labels[-1],),
-                    )
-                )
-    return sources, labels
+def _sounds(directory: pathlib.Path) -> Iterable[pathlib.Path]:
+    return (
+        path
+        for path in directory.rglob("*")
+        if path.suffix.lower() in SUFFIXES[SOUND] and path.is_file()
+    )
+
+
+def _entry(file: str, fold: str, label: str) -> Entry:
+    stem = printable_name(pathlib.PurePosixPath(file).stem)
+    return Entry(
+        entry_id=stem,
+        files=(file,),
+        split=f"fold{fold}",
+        labels=(label,),
+        # FOLD-CLIP-TAKE-CLASS: takes of one recording.
+        group="-".join(stem.split("-")[:2]),
+    )

@@ -5,64 +5,64 @@
 As published: class folders `CLASS/FILE.avi` (under `hmdb51_org`, `videos` or the folder itself)
 and `testTrainMulti_7030_splits/CLASS_test_splitN.txt` with lines "FILE.avi M", where M is 1 for
 training, 2 for testing and 0 for neither. The same as one table, `hmdb51.csv` (video_id, label,
-split1, split2, split3, labels as in "brush_hair_test"), is read too.
+split1, split2, split3, labels as in "brush_hair_test"), is read too. Clips of one film share all of
+their name but the last number.
 """
 
 from __future__ import annotations
 
-import collections
 import pathlib
 import re
 from collections.abc import Iterator
 
 from mmv_tf.data.datasets import tables
-from mmv_tf.data.preparation.sources import Collection, Source
+from mmv_tf.data.datasets.published import TEST, TRAIN, Entry, Folder, Published
+from mmv_tf.data.datasets.registry import DATA_SETS
 
-_PARTS = {"0": None, "1": "train", "2": "test"}
+_LISTS = (
+    *("hmdb51.csv", "splits/hmdb51.csv"),
+    *("testTrainMulti_7030_splits", "test_train_splits", "splits"),
+)
+_PARTS = {"0": "", "1": TRAIN, "2": TEST}
 
 
-def read(directory: pathlib.Path) -> Collection:
-    """Reads the data set from its folder."""
-    videos = next(
-        (directory / name for name in ("hmdb51_org", "videos") if (directory / name).is_dir()),
-        directory,
-    )
-    memberships: dict[str, dict[str, str]] = collections.defaultdict(dict)
-    for name, fold, part in _rows(directory):
-        memberships[name] |= {fold: part} if part is not None else {}
-    split_of, folds = tables.parts_and_folds(memberships)
-    sources = tuple(
-        Source(
+@DATA_SETS.register("hmdb51")
+def read(folder: Folder) -> Published:
+    """Read the data set; every clip has an entry for each division."""
+    videos = next((f"{n}/" for n in ("hmdb51_org", "videos") if n in folder.subfolders), "")
+    lists = folder.find(_LISTS, "folder of lists")
+    entries = tuple(
+        Entry(
+            entry_id=file,
+            files=(f"{videos}{label}/{file}",),
+            split=part,
+            fold=fold,
             # Some names are in two classes.
-            media_id=pathlib.PurePosixPath(name).with_suffix("").as_posix(),
-            path=videos / name,
-            split=split_of[name],
-            labels=(name.split("/")[0],),
+            source_id=f"{label}/{pathlib.PurePosixPath(file).with_suffix('')}",
+            labels=(label,),
+            group=re.sub(r"_\d+(\.\w+)?$", "", file),
         )
-        for name in sorted(memberships)
+        for label, file, fold, part in (_files if lists.is_dir() else _table)(lists)
     )
-    labels = tuple(sorted({source.labels[0] for source in sources}))
-    return Collection("hmdb51", sources, labels=labels, folds=folds)
+    return Published(entries)
 
 
-def _rows(directory: pathlib.Path) -> Iterator[tuple[str, str, str | None]]:
-    """(CLASS/FILE, fold, part) of each line of the lists."""
-    table = next(
-        (p for p in (directory / "hmdb51.csv", directory / "splits" / "hmdb51.csv") if p.is_file()),
-        None,
-    )
-    if table is not None:
-        columns = ("video_id", "label", "split1", "split2", "split3")
-        for where, row in tables.read_rows(table, columns):
-            name = f"{row['label'].removesuffix('_test')}/{row['video_id']}"
-            for fold in "123":
-                yield name, fold, _part(row[f"split{fold}"], table, where)
-        return
-    lists = tables.find_file(
-        directory,
-        ["testTrainMulti_7030_splits", "test_train_splits", "splits", "hmdb51.csv"],
-        "folder of lists",
-    )
+def _table(path: pathlib.Path) -> Iterator[tuple[str, str, str, str]]:
+    """Yield (class, file, division, part) of a table."""
+    for where, row in tables.read_rows(path, ("video_id", "label")):
+        for fold in "123":
+            if f"split{fold}" in row:
+                part = _part(row[f"split{fold}"], path, where)
+                yield (
+                    row["label"].strip().removesuffix("_test"),
+                    row["video_id"].strip(),
+                    fold,
+                    part,
+                )
+
+
+def _files(lists: pathlib.Path) -> Iterator[tuple[str, str, str, str]]:
+    """Yield (class, file, division, part) of the text files in a folder."""
     found = False
     for path in sorted(lists.glob("*_test_split*.txt")):
         match = re.fullmatch(r"(.+)_test_split(\d)", path.stem)
@@ -70,13 +70,13 @@ def _rows(directory: pathlib.Path) -> Iterator[tuple[str, str, str | None]]:
             continue
         found = True
         for where, line in tables.read_lines(path):
-            file, _, number = line.rpartition(" ")
-            yield f"{match[1]}/{file.strip()}", match[2], _part(number, path, where)
+            file, _, number = line.replace("\t", " ").rpartition(" ")
+            yield match[1], file.strip(" "), match[2], _part(number, path, where)
     if not found:
         raise ValueError(f"{lists}: no list found; expected CLASS_test_split1.txt and others.")
 
 
-def _part(number: str, path: pathlib.Path, where: str) -> str | None:
+def _part(number: str, path: pathlib.Path, where: str) -> str:
     if number.strip() not in _PARTS:
         raise ValueError(f"{path}, {where}: got {number!r}; expected 0, 1 or 2 after the name.")
     return _PARTS[number.strip()]

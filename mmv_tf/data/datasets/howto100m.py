@@ -25,6 +25,8 @@ from typing import Any
 
 from mmv_tf.data import captions as captions_lib
 from mmv_tf.data.datasets import tables
+from mmv_tf.data.datasets.published import Folder
+from mmv_tf.data.datasets.registry import DATA_SETS
 from mmv_tf.data.preparation.sources import SUFFIXES, VIDEO, Collection, Source
 from mmv_tf.util.text_files import printable_name, well_formed
 
@@ -48,13 +50,12 @@ def split_of(video_id: str, one_in: int = VALIDATION_ONE_IN) -> str:
     return "train" if int.from_bytes(digest[:8], "big") % one_in else "validation"
 
 
-def read(directory: pathlib.Path, validation_one_in: int = VALIDATION_ONE_IN) -> Collection:
-    """Reads the data set from the folder that holds its captions and videos.
-
-    Args:
-      directory: the folder.
-      validation_one_in: see `split_of`.
-    """
+@DATA_SETS.register("howto100m")
+def read(folder: Folder) -> Collection:
+    """Read the data set from the folder that holds its captions and videos."""
+    directory, validation_one_in = folder.directory, folder.validation_one_in
+    if validation_one_in is None:
+        validation_one_in = VALIDATION_ONE_IN
     if validation_one_in < 0:
         raise ValueError(
             f"validation_one_in is {validation_one_in}; expected 0 for no held-out videos, or more."

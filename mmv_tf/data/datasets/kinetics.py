@@ -15,64 +15,74 @@ import pathlib
 import re
 
 from mmv_tf.data.datasets import tables
-from mmv_tf.data.preparation.sources import SUFFIXES, VIDEO, Collection, ListedClip, Source
+from mmv_tf.data.datasets.published import Division, Entry, Folder, Published
+from mmv_tf.data.datasets.registry import DATA_SETS
 
-CLASSES = {"kinetics400": 400, "kinetics600": 600, "kinetics700": 700}
+_CLASSES = {"kinetics400": 400, "kinetics600": 600, "kinetics700": 700}
 _SPLITS = {"train": "train", "val": "validation", "validate": "validation", "test": "test"}
+_DIVISIONS = {
+    name: Division(("train",), (split,))
+    for name, split in {**_SPLITS, "validation": "validation"}.items()
+    if name != "train"
+}
 
 
-def read(directory: pathlib.Path, name: str) -> Collection:
-    """Reads one of the three data sets from the folder that holds its lists and videos."""
-    lists = [
-        path
-        for folder in (directory, directory / "annotations")
-        for path in sorted(folder.glob("*.csv"))
-        if re.search(r"(^|_)(train|val|validate|test)$", path.stem)
-    ]
-    if not lists:
-        raise ValueError(
-            f"{directory}: no list found; expected train.csv, val.csv or test.csv in it or in "
-            "annotations/."
-        )
-    files = tables.files_by_stem(directory, SUFFIXES[VIDEO])
-    sources: dict[str, Source] = {}
-    for path in lists:
+@DATA_SETS.register("kinetics400")
+@DATA_SETS.register("kinetics600")
+@DATA_SETS.register("kinetics700")
+def read(folder: Folder) -> Published:
+    """Read one of the three data sets."""
+    entries: dict[str, Entry] = {}
+    for path in _lists(folder.lists or folder.directory):
         split = _SPLITS[path.stem.rpartition("_")[2]]
+        if not folder.wants(split, _DIVISIONS):
+            continue
         for where, row in tables.read_rows(path, ("youtube_id", "time_start", "time_end")):
             start = tables.number(row["time_start"], path, where)
             end = tables.number(row["time_end"], path, where)
-            source = _source(directory, row, split, start, end, files)
-            if source.media_id in sources:
+            entry = _entry(row, split, start, end)
+            if entry.entry_id in entries:
                 raise ValueError(
-                    f"{path}, {where}: {source.media_id} is listed twice; give one release's lists."
+                    f"{path}, {where}: {entry.entry_id} is listed twice; give one release's lists."
                 )
-            sources[source.media_id] = source
-    labels = {label for source in sources.values() for label in source.labels}
-    if len(labels) > CLASSES[name]:
+            entries[entry.entry_id] = entry
+    labels = {label for entry in entries.values() for label in entry.labels}
+    if len(labels) > _CLASSES[folder.name]:
         raise ValueError(
-            f"{directory}: the lists name {len(labels)} classes; {name} has {CLASSES[name]}; "
-            "choose the --dataset that the lists are of."
+            f"{folder.directory}: the lists name {len(labels)} classes; {folder.name} has "
+            f"{_CLASSES[folder.name]}; choose the data set that the lists are of."
         )
     # The published order is the alphabet's. Part of the lists still gives consistent ids as long
     # as it has every class.
-    return Collection(name, tuple(sources.values()), labels=tuple(sorted(labels)))
+    return Published(tuple(entries.values()), divisions=_DIVISIONS)
 
 
-def _source(
-    directory: pathlib.Path,
-    row: dict[str, str],
-    split: str,
-    start: float,
-    end: float,
-    files: dict[str, pathlib.Path],
-) -> Source:
-    """The source of one row; of one without a file, the path is where it was looked for."""
-    trimmed = f"{row['youtube_id']}_{start:06.0f}_{end:06.0f}"
+def _lists(place: pathlib.Path) -> list[pathlib.Path]:
+    found = [
+        path
+        for folder in (place, place / "annotations")
+        for path in sorted(folder.glob("*.csv"))
+        if re.search(r"(^|_)(train|val|validate|test)$", path.stem)
+    ]
+    if not found:
+        raise ValueError(
+            f"{place}: no list found; expected train.csv, val.csv or test.csv in it or in "
+            "annotations/."
+        )
+    return found
+
+
+def _entry(row: dict[str, str], split: str, start: float, end: float) -> Entry:
+    youtube_id = row["youtube_id"].strip()
+    trimmed = f"{youtube_id}_{start:06.0f}_{end:06.0f}"
     label = row.get("label", "").strip().strip('"')
-    return Source(
-        media_id=trimmed,
-        path=files.get(trimmed) or files.get(row["youtube_id"]) or directory / f"{trimmed}.mp4",
+    return Entry(
+        entry_id=trimmed,
+        files=(trimmed, youtube_id),
         split=split,
         labels=(label,) if label else (),
-        clips=None if trimmed in files else (ListedClip(start, end, may_be_trimmed=True),),
+        group=youtube_id,
+        start=start,
+        end=end,
+        trimmed=(trimmed,),
     )

@@ -1,50 +1,66 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The data sets that can be prepared by name. To add one, write a module and name it here."""
+"""The data sets that are known by name.
+
+A data set is one module beside this one: a function that reads a `Folder` and is registered by
+`@DATA_SETS.register(NAME)`. Preparation and evaluation both take what it returns.
+"""
 
 from __future__ import annotations
 
-import functools
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
-from mmv_tf.data.datasets import (
-    audioset,
-    esc50,
-    hmdb51,
-    howto100m,
-    kinetics,
-    msrvtt,
-    tfds_images,
-    ucf101,
-    youcook2,
+from mmv_tf.data import file_types
+from mmv_tf.data.datasets import tables
+from mmv_tf.data.datasets.published import (
+    TEST,
+    TRAIN,
+    Entry,
+    Folder,
+    Published,
+    has_suffix,
 )
-from mmv_tf.data.preparation.sources import Collection, check_unique
+from mmv_tf.data.preparation.sources import Collection, ListedClip, Source, check_unique
+from mmv_tf.util.registry import Registry
 
-DATA_SETS: dict[str, Callable[[pathlib.Path], Collection]] = {
-    "audioset": audioset.read,
-    **{name: functools.partial(esc50.read, name=name) for name in ("esc10", "esc50")},
-    "hmdb51": hmdb51.read,
-    "howto100m": howto100m.read,
-    **{name: functools.partial(kinetics.read, name=name) for name in kinetics.CLASSES},
-    "msrvtt": msrvtt.read,
-    **{name: functools.partial(tfds_images.read, name=name) for name in tfds_images.NAMES},
-    "ucf101": ucf101.read,
-    "youcook2": youcook2.read,
-}
-
-
+DATA_SETS: Registry[Callable[[Folder], Published | Collection]] = Registry(
+    "data set", package=__package__
+)
 # Data sets that were published without held-out parts; their readers take `validation_one_in`.
 WITHOUT_HELD_OUT = ("howto100m",)
+
+
+def read_published(
+    name: str, directory: pathlib.Path, lists: pathlib.Path | None = None, division: str = ""
+) -> Published:
+    """Read a data set's lists for an evaluation.
+
+    Args:
+      name: of the data set.
+      directory: the folder that holds it.
+      lists: the file or folder of lists, where they are not in `directory`.
+      division: the one that is wanted; lists of others may be left unread.
+
+    Raises:
+      ValueError: the name or the folder is wrong, a list can't be read, or the data set has no
+        lists that evaluations can use.
+    """
+    if lists is not None and not lists.exists():
+        raise ValueError(f"There is no list at {lists}.")
+    found = DATA_SETS.get(name)(Folder(directory, name, lists, division))
+    if isinstance(found, Published):
+        return found
+    raise ValueError(f"{directory}: {name} laid out like this can be prepared, not evaluated on.")
 
 
 def read_data_set(
     name: str, directory: str | pathlib.Path, validation_one_in: int | None = None
 ) -> Collection:
-    """Reads a data set's own lists.
+    """Read a data set's lists for preparation.
 
     Args:
-      name: a key of `DATA_SETS`.
+      name: of the data set.
       directory: the folder that holds it, laid out as it was published.
       validation_one_in: of a data set in `WITHOUT_HELD_OUT`: about one video in so many is the
         split "validation" (0: none); None is that data set's default.
@@ -53,19 +69,124 @@ def read_data_set(
       ValueError: the name or the folder is wrong, a list can't be read, or the data set has splits
         of its own and `validation_one_in` was given.
     """
-    if name not in DATA_SETS:
-        raise ValueError(f"There is no data set {name!r}; use one of {', '.join(DATA_SETS)}.")
+    read = DATA_SETS.get(name)
     directory = pathlib.Path(directory)
     if not directory.is_dir():
         raise ValueError(f"{directory}: no such folder; give the one that holds the data set.")
-    read: Callable[..., Collection] = DATA_SETS[name]
-    if validation_one_in is not None:
-        if name not in WITHOUT_HELD_OUT:
-            raise ValueError(
-                f"{name} has published splits, so validation_one_in={validation_one_in} can't "
-                f"apply; it is for {', '.join(WITHOUT_HELD_OUT)}: leave it out."
-            )
-        read = functools.partial(read, validation_one_in=validation_one_in)
-    collection = read(directory)
-    check_unique(collection.sources, directory)
-    return collection
+    if validation_one_in is not None and name not in WITHOUT_HELD_OUT:
+        raise ValueError(
+            f"{name} has published splits, so validation_one_in={validation_one_in} can't "
+            f"apply; it is for {', '.join(WITHOUT_HELD_OUT)}: leave it out."
+        )
+    found = read(Folder(directory, name, validation_one_in=validation_one_in))
+    if isinstance(found, Published):
+        found = _collection(name, found, directory)
+    check_unique(found.sources, directory)
+    return found
+
+
+def _collection(name: str, published: Published, directory: pathlib.Path) -> Collection:
+    """Return the sources of a data set, a source for each file."""
+    files = MediaFiles(directory, published.kinds)
+    folds: dict[str, dict[str, str]] = {}
+    if any(entry.fold for entry in published.entries):
+        groups, folds = _by_file(published.entries)
+    else:
+        groups = _by_clip(published.entries)
+    if published.lists_divisions:
+        folds = {
+            fold: {TRAIN: "+".join(division.train), TEST: "+".join(division.test)}
+            for fold, division in published.divisions.items()
+        }
+    labels = published.labels or published.classes
+    if labels is None and any(entry.labels for entry in published.entries):
+        labels = tuple(sorted({label for entry in published.entries for label in entry.labels}))
+    sources = tuple(files.source(split, entries) for split, entries in groups)
+    return Collection(name, sources, labels=labels, folds=folds)
+
+
+Groups = list[tuple[str, list[Entry]]]  # (split, entries) of each source
+
+
+def _by_file(entries: Iterable[Entry]) -> tuple[Groups, dict[str, dict[str, str]]]:
+    """Group entries of overlapping divisions; return the divisions as unions of splits too."""
+    first: dict[str, Entry] = {}
+    memberships: dict[str, dict[str, str]] = {}
+    for entry in entries:
+        first.setdefault(entry.files[0], entry)
+        parts = memberships.setdefault(entry.files[0], {})
+        if entry.split:
+            parts[entry.fold] = entry.split
+    split_of, folds = tables.parts_and_folds(memberships)
+    return [(split_of[file], [first[file]]) for file in sorted(first)], folds
+
+
+def _by_clip(entries: Iterable[Entry]) -> Groups:
+    """Group entries that are parts of one file."""
+    groups: dict[object, tuple[str, list[Entry]]] = {}
+    for number, entry in enumerate(entries):
+        is_part = entry.start is not None and not entry.trimmed
+        key = (entry.source_id, entry.split) if is_part else number
+        groups.setdefault(key, (entry.split, []))[1].append(entry)
+    return list(groups.values())
+
+
+class MediaFiles:
+    """The media files of a data set's folder.
+
+    Args:
+      directory: the folder.
+      kinds: of the files, the usual one first.
+    """
+
+    def __init__(self, directory: pathlib.Path, kinds: tuple[str, ...]):
+        self._directory = directory
+        self._kinds = kinds
+        self._by_stem: Mapping[str, pathlib.Path] | None = None
+
+    def source(self, split: str, entries: list[Entry]) -> Source:
+        """Return the source of the entries of one file."""
+        entry = entries[0]
+        path, is_trimmed = self._find(entry)
+        kind = file_types.kind_of(path)
+        clips = None
+        if not is_trimmed and (entry.start is not None or entry.texts or entry.example_id):
+            clips = tuple(_clip(entry) for entry in entries)
+        return Source(
+            media_id=entry.source_id or entry.entry_id,
+            path=path,
+            kind=kind if kind in self._kinds else self._kinds[0],
+            split=split,
+            labels=entry.labels,
+            clips=clips,
+        )
+
+    def _find(self, entry: Entry) -> tuple[pathlib.Path, bool]:
+        """Return an entry's path and whether it holds the clip alone; trimmed files come first."""
+        for file in sorted(entry.files, key=lambda file: file not in entry.trimmed):
+            direct = self._directory / file
+            found = direct if has_suffix(file) and direct.is_file() else self._named(file)
+            if found is not None:
+                return found, file in entry.trimmed
+        missing = entry.files[0]
+        return self._directory / (missing if has_suffix(missing) else f"{missing}.mp4"), False
+
+    def _named(self, file: str) -> pathlib.Path | None:
+        if self._by_stem is None:
+            known = [suffix for kind in self._kinds for suffix in file_types.SUFFIXES[kind]]
+            self._by_stem = tables.files_by_stem(self._directory, known)
+        name = pathlib.PurePosixPath(file)
+        found = self._by_stem.get(name.stem if has_suffix(file) else name.name)
+        # A name may occur in several classes.
+        inside = name.parent.name
+        return found if found is not None and inside in ("", found.parent.name) else None
+
+
+def _clip(entry: Entry) -> ListedClip:
+    return ListedClip(
+        entry.start or 0.0,
+        entry.end,
+        texts=entry.texts,
+        example_id=entry.example_id,
+        may_be_trimmed=bool(entry.trimmed),
+    )

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pathlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,10 +17,14 @@ _MAX_BYTES = 2 << 30  # Ours. AudioSet's largest list has 0.1 GB.
 
 
 def read_rows(path: pathlib.Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """(line, row) of each row of a table with a header line.
+    """Yield (line, row) of each row of a table with a header line.
+
+    Args:
+      path: the table.
+      columns: those that it must have and that each row must fill.
 
     Raises:
-      ValueError: a column is missing, or a row has too few or too many.
+      ValueError: a column is missing, or a row has too few or too many, or lacks a value.
     """
     rows = read_cells(path, captions_lib.read_text(path, _MAX_BYTES))
     header = [name.strip() for name in next(rows, (1, [""]))[1]]
@@ -36,7 +41,13 @@ def read_rows(path: pathlib.Path, columns: Sequence[str]) -> Iterator[tuple[str,
                 f"{path}, {where}: got {len(cells)} columns; expected the header's {len(header)}; "
                 "take the list as it was published."
             )
-        yield where, dict(zip(header, cells, strict=True))
+        row = dict(zip(header, cells, strict=True))
+        empty = [name for name in columns if not row[name].strip()]
+        if empty:
+            raise ValueError(
+                f"{path}, {where}: has no {empty[0]!r}; take the list as it was published."
+            )
+        yield where, row
 
 
 def read_lines(path: pathlib.Path) -> Iterator[tuple[str, str]]:
@@ -49,11 +60,14 @@ def read_lines(path: pathlib.Path) -> Iterator[tuple[str, str]]:
 def number(text: str, path: pathlib.Path, where: str) -> float:
     """A number of a table; ValueError with the place for anything else."""
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
         raise ValueError(
             f"{path}, {where}: got {text!r}; expected a number; take the list as it was published."
-        ) from None
+        )
+    return value
 
 
 def find_file(directory: pathlib.Path, names: Sequence[str], what: str) -> pathlib.Path:

@@ -15,11 +15,19 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from mmv_tf.data.datasets.published import Folder
+from mmv_tf.data.datasets.registry import DATA_SETS
 from mmv_tf.data.preparation.sources import TFDS, Collection, ListedClip, Source
 
 # Their names in TensorFlow Datasets.
 NAMES = {"voc2007": "voc/2007", "imagenet2012": "imagenet2012"}
 _IMAGES_A_SOURCE = 500  # Ours: what one task decodes.
+
+
+@DATA_SETS.register("imagenet2012")
+def read_imagenet(folder: Folder) -> Collection:
+    """List ImageNet's images."""
+    return read(folder.directory, folder.name)
 
 
 def read(directory: pathlib.Path, name: str) -> Collection:

@@ -4,42 +4,43 @@
 
 The lists are tables end, start, task, text, video_id, named by their split:
 `validation_youcook.csv` and, if it is there, `train_youcook.csv` (or `validation.csv`,
-`train.csv`). Videos are ID.mp4 or another kind, in any folder below, whole.
+`train.csv`). Videos are ID.mp4 or another kind, in any folder below, whole. A step may be listed
+twice with different sentences.
 """
 
 from __future__ import annotations
 
-import collections
-import pathlib
-
 from mmv_tf.data.datasets import tables
-from mmv_tf.data.preparation.sources import SUFFIXES, VIDEO, Collection, ListedClip, Source
+from mmv_tf.data.datasets.published import Division, Entry, Folder, Published
+from mmv_tf.data.datasets.registry import DATA_SETS
 
 _COLUMNS = ("video_id", "start", "end", "text")
+_DIVISIONS = {"validation": Division(test=("validation",))}
 
 
-def read(directory: pathlib.Path) -> Collection:
-    """Reads the data set from the folder that holds its lists and videos."""
-    files = tables.files_by_stem(directory, SUFFIXES[VIDEO])
-    sources = []
+@DATA_SETS.register("youcook2")
+def read(folder: Folder) -> Published:
+    """Read the data set."""
+    entries = []
     for split in ("train", "validation"):
-        names = (f"{split}_youcook.csv", f"{split}.csv")
-        path = next((directory / name for name in names if (directory / name).is_file()), None)
-        if path is None:
+        path = folder.find_in_folder((f"{split}_youcook.csv", f"{split}.csv"))
+        if path is None or not folder.wants(split, _DIVISIONS):
             continue
-        clips: dict[str, list[ListedClip]] = collections.defaultdict(list)
-        for where, row in tables.read_rows(path, _COLUMNS):
+        for number, (where, row) in enumerate(tables.read_rows(path, _COLUMNS)):
             start, end = (tables.number(row[name], path, where) for name in ("start", "end"))
-            clips[row["video_id"]].append(ListedClip(start, end, texts=(row["text"],)))
-        sources += [
-            Source(
-                video_id,
-                files.get(video_id, directory / f"{video_id}.mp4"),
-                split=split,
-                clips=tuple(own),
+            video_id = row["video_id"]
+            entries.append(
+                Entry(
+                    entry_id=f"{number:05d}_{video_id}_{start:g}_{end:g}",
+                    files=(video_id,),
+                    split=split,
+                    source_id=video_id,
+                    group=video_id,
+                    texts=(row["text"],),
+                    start=start,
+                    end=end,
+                )
             )
-            for video_id, own in clips.items()
-        ]
-    if not sources:
-        raise ValueError(f"{directory}: no list found; expected validation_youcook.csv.")
-    return Collection("youcook2", tuple(sources))
+    if not entries:
+        raise ValueError(f"{folder.directory}: no list found; expected validation_youcook.csv.")
+    return Published(tuple(entries), divisions=_DIVISIONS)

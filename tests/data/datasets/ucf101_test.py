@@ -41,9 +41,9 @@ def test_damage(directory):
     (directory / "ucfTrainTestlist" / "testlist01.txt").write_text("Nothing/v.avi\n")
     with pytest.raises(ValueError, match=r"testlist01.txt, line 1: got 'Nothing/v.avi'"):
         read_data_set("ucf101", directory)
-    with pytest.raises(ValueError, match="no folder of videos found; expected UCF-101"):
+    with pytest.raises(ValueError, match="no folder of lists found; expected ucfTrainTestlist"):
         read_data_set("ucf101", directory / "UCF-101")
     with pytest.raises(ValueError, match="no such folder"):
         read_data_set("ucf101", directory / "none")
-    with pytest.raises(ValueError, match="no data set 'ucf'"):
+    with pytest.raises(ValueError, match="data set is 'ucf'; did you mean 'ucf101'"):
         read_data_set("ucf", directory)

@@ -6,8 +6,7 @@ import pathlib
 
 import pytest
 
-from mmv_tf.evaluation import published_lists as lists
-from mmv_tf.evaluation.listing import TEST, TRAIN, Item, Listing, MediaIndex
+from mmv_tf.evaluation.listing import TEST, TRAIN, Item, Listing, MediaIndex, read_listing
 from tests.evaluation import small_benchmarks
 
 # The published lists, if they are at hand (they are not part of the project).
@@ -16,7 +15,7 @@ PUBLISHED = pathlib.Path(os.environ.get("MMV_TF_LISTS", "../shared/benchmarks_li
 
 def test_each_split_of_hmdb51_is_read(tmp_path):
     data = small_benchmarks.hmdb51(tmp_path)
-    first, second = (lists.read_hmdb51(data, None, split) for split in "12")
+    first, second = (read_listing("hmdb51", data, None, split) for split in "12")
     assert first.classes == ("clap", "wave")
     assert len(first.of(TRAIN)) == 6
     tested = [item.item_id for item in first.of(TEST)]
@@ -28,7 +27,7 @@ def test_each_split_of_hmdb51_is_read(tmp_path):
 
 def test_hmdb51s_text_files_say_the_same_as_its_table(tmp_path):
     data = small_benchmarks.hmdb51(tmp_path)
-    table = lists.read_hmdb51(data, None, "2")
+    table = read_listing("hmdb51", data, None, "2")
     texts = tmp_path / "testTrainMulti_7030_splits"
     texts.mkdir()
     for name in ("clap", "wave"):
@@ -38,12 +37,12 @@ def test_hmdb51s_text_files_say_the_same_as_its_table(tmp_path):
             if item.file.startswith(name)
         ]
         (texts / f"{name}_test_split2.txt").write_text("\n".join([*lines, "other.avi 0"]))
-    written = lists.read_hmdb51(data, texts, "2")
+    written = read_listing("hmdb51", data, texts, "2")
     assert (written.classes, written.items) == (table.classes, table.items)
 
 
 def test_ucf101s_groups_and_classes_are_read(tmp_path):
-    listing = lists.read_ucf101(small_benchmarks.ucf101(tmp_path), None, "2")
+    listing = read_listing("ucf101", small_benchmarks.ucf101(tmp_path), None, "2")
     assert listing.classes == ("Archery", "Bowling")
     assert [item.item_id for item in listing.of(TEST)] == [
         "v_Archery_g02_c01",
@@ -52,13 +51,13 @@ def test_ucf101s_groups_and_classes_are_read(tmp_path):
     assert listing.of(TEST)[1].labels == (1,)
     assert listing.of(TEST)[1].group == "v_Bowling_g02"
     (tmp_path / "ucfTrainTestlist" / "testlist02.txt").write_text("Chess/v_Chess_g01_c01.avi")
-    with pytest.raises(ValueError, match="unknown class 'Chess'"):
-        lists.read_ucf101(tmp_path, None, "2")
+    with pytest.raises(ValueError, match=r"with a class of classInd\.txt"):
+        read_listing("ucf101", tmp_path, None, "2")
 
 
 def test_esc_is_read_as_archive_and_as_class_folders(tmp_path):
-    folders = lists.read_esc(small_benchmarks.esc(tmp_path / "a"), None, "2")
-    assert folders.classes == ("001 - Low", "002 - High")
+    folders = read_listing("esc50", small_benchmarks.esc(tmp_path / "a"), None, "2")
+    assert folders.classes == ("Low", "High")
     assert len(folders.of(TEST)) == 4
     assert all(item.item_id.startswith("2-") for item in folders.of(TEST))
     assert folders.of(TEST)[0].group == folders.of(TEST)[1].group == "2-1002"
@@ -69,22 +68,22 @@ def test_esc_is_read_as_archive_and_as_class_folders(tmp_path):
         "1-1-A-0.wav,1,0,dog,True,1,A\n2-1-A-0.wav,2,0,dog,True,1,A\n"
         "1-2-A-9.wav,1,9,crow,False,2,A\n2-2-A-9.wav,2,9,crow,False,2,A\n"
     )
-    assert lists.read_esc(tmp_path / "b", None, "1").classes == ("crow", "dog")
-    assert lists.read_esc10(tmp_path / "b", None, "1").classes == ("dog",)
-    with pytest.raises(ValueError, match="no sound is in that fold"):
-        lists.read_esc(tmp_path / "b", None, "7")
+    assert read_listing("esc50", tmp_path / "b", None, "1").classes == ("crow", "dog")
+    assert read_listing("esc10", tmp_path / "b", None, "1").classes == ("dog",)
+    with pytest.raises(ValueError, match="esc50 has no division '7'"):
+        read_listing("esc50", tmp_path / "b", None, "7")
 
 
 def test_audiosets_unknown_classes_are_refused(tmp_path):
     data = small_benchmarks.audioset(tmp_path)
-    listing = lists.read_audioset(data, None, "balanced_train")
+    listing = read_listing("audioset", data, None, "balanced_train")
     assert listing.classes == ("Low", "High", "Never")
     assert listing.of(TRAIN)[0].labels == (0, 2)
     assert len(listing.of(TEST)) == 4
     segments = data / "eval_segments.csv"
     segments.write_text(segments.read_text().replace("/m/b", "/m/zz"))
-    with pytest.raises(ValueError, match="unknown class '/m/zz'"):
-        lists.read_audioset(data, None, "balanced_train")
+    with pytest.raises(ValueError, match="the class '/m/zz' is not in the class list"):
+        read_listing("audioset", data, None, "balanced_train")
 
 
 @pytest.mark.parametrize("name", ["eval_0-x", "Yeval_0-x", "eval_0-x_30", "eval_0-x_30.000_40.000"])
@@ -93,14 +92,14 @@ def test_audiosets_media_are_found_as_prepare_data_finds_them(tmp_path, name):
     (path,) = data.rglob("eval_0-x.wav")
     path.rename(path.with_name(f"{name}.wav"))
     paths, missing = MediaIndex(data).find_all(
-        lists.read_audioset(data, None, "balanced_train").items
+        read_listing("audioset", data, None, "balanced_train").items
     )
     assert not missing
     assert paths["eval_0-x"].stem == name
 
 
 def test_vocs_difficult_objects_are_ignored(tmp_path):
-    listing = lists.read_voc2007(small_benchmarks.voc2007(tmp_path), None, "")
+    listing = read_listing("voc2007", small_benchmarks.voc2007(tmp_path), None, "trainval-test")
     last = listing.of(TEST)[-1]
     assert (last.labels, last.ignored) == ((), (0,))
     assert listing.of(TRAIN)[1].labels == (1,)
@@ -108,27 +107,27 @@ def test_vocs_difficult_objects_are_ignored(tmp_path):
 
 def test_image_folders_need_both_parts(tmp_path):
     data = small_benchmarks.image_folder(tmp_path)
-    assert lists.read_image_folder(data, None, "val").classes == ("blue", "green", "red")
+    assert read_listing("image_folder", data, None, "val").classes == ("blue", "green", "red")
     (data / "val" / "red").rename(data / "val" / "purple")
     with pytest.raises(ValueError, match="unknown class 'purple'"):
-        lists.read_image_folder(data, None, "val")
+        read_listing("image_folder", data, None, "val")
     with pytest.raises(ValueError, match="needs a folder train"):
-        lists.read_image_folder(data / "train", None, "val")
+        read_listing("image_folder", data / "train", None, "val")
 
 
 @pytest.mark.parametrize(
     ("row", "message"),
     [
         ("9,10,1,cut it,abc", "goes from 10 to 9 s"),
-        ("x,1,1,cut it,abc", "'x' is no number"),
-        ("9,1,1,,abc", "line 2 has no 'text'"),
+        ("x,1,1,cut it,abc", "got 'x'; expected a number"),
+        ("9,1,1,,abc", "line 2: has no 'text'"),
     ],
 )
 def test_wrong_segments_are_refused(tmp_path, row, message):
     path = tmp_path / "validation_youcook.csv"
     path.write_text(f"end,start,task,text,video_id\n{row}\n")
     with pytest.raises(ValueError, match=message):
-        lists.read_youcook2(tmp_path, None, "validation")
+        read_listing("youcook2", tmp_path, None, "validation")
 
 
 def test_only_line_ends_end_a_lists_lines(tmp_path):
@@ -137,7 +136,7 @@ def test_only_line_ends_end_a_lists_lines(tmp_path):
     path.write_bytes(
         f'key,vid_key,video_id,sentence\r\na,b,c,{text}.\r\nd,e,f,"two\nlines"\r\n'.encode()
     )
-    items = lists.read_msrvtt(tmp_path, None, "1k-A").items
+    items = read_listing("msrvtt", tmp_path, None, "1k-A").items
     assert [item.text for item in items] == [f"{text}.", "two\nlines"]
     data = small_benchmarks.hmdb51(tmp_path)
     folder = tmp_path / "splits"
@@ -145,7 +144,7 @@ def test_only_line_ends_end_a_lists_lines(tmp_path):
     for name in ("clap", "wave"):
         names = [f"a\u00a0b\u2028{name}.avi 1", f"c\u0085{name}.avi\t2"]
         (folder / f"{name}_test_split1.txt").write_text("\n".join(names), encoding="utf-8")
-    found = [item.item_id for item in lists.read_hmdb51(data, folder, "1").items]
+    found = [item.item_id for item in read_listing("hmdb51", data, folder, "1").items]
     assert found == ["a\u00a0b\u2028clap.avi", "c\u0085clap.avi",
                      "a\u00a0b\u2028wave.avi", "c\u0085wave.avi"]  # fmt: skip
 
@@ -153,14 +152,14 @@ def test_only_line_ends_end_a_lists_lines(tmp_path):
 def test_tables_of_another_form_are_refused(tmp_path):
     path = tmp_path / "msrvtt_test.csv"
     path.write_text("a,b\n1,2\n")
-    with pytest.raises(ValueError, match="no column 'key'"):
-        lists.read_msrvtt(tmp_path, None, "1k-A")
+    with pytest.raises(ValueError, match="lacks the column 'video_id'"):
+        read_listing("msrvtt", tmp_path, None, "1k-A")
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match="no UTF-8 text"):
-        lists.read_msrvtt(tmp_path, None, "1k-A")
+    with pytest.raises(ValueError, match="is not UTF-16"):
+        read_listing("msrvtt", tmp_path, None, "1k-A")
     path.unlink()
-    with pytest.raises(ValueError, match=r"holds no msrvtt_test\.csv"):
-        lists.read_msrvtt(tmp_path, None, "1k-A")
+    with pytest.raises(ValueError, match=r"expected msrvtt_test\.csv or .*--lists"):
+        read_listing("msrvtt", tmp_path, None, "1k-A")
 
 
 def test_duplicates_overlaps_and_unlearnt_classes_are_refused():
@@ -194,14 +193,14 @@ def test_media_are_found_by_path_or_name(tmp_path):
 
 @pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published lists are not at hand")
 def test_the_published_lists_parse_whole():
-    pairs = lists.read_msrvtt(PUBLISHED, None, "1k-A").items
+    pairs = read_listing("msrvtt", PUBLISHED, None, "1k-A").items
     assert len(pairs) == len({item.file for item in pairs}) == 1000
-    segments = lists.read_youcook2(PUBLISHED, None, "validation").items
+    segments = read_listing("youcook2", PUBLISHED, None, "validation").items
     assert len(segments) == 3350
     assert len({item.group for item in segments}) == 436
     videos: set[str] = set()
     for split in "123":
-        listing = lists.read_hmdb51(PUBLISHED, None, split)
+        listing = read_listing("hmdb51", PUBLISHED, None, split)
         assert len(listing.classes) == 51
         assert len(listing.of(TRAIN)) == 3570
         assert len(listing.of(TEST)) == 1530

@@ -1,0 +1,160 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Published data sets as their readers return them: entries, classes and divisions."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Collection, Mapping
+
+from mmv_tf.data.datasets import tables
+from mmv_tf.data.file_types import SUFFIXES, VIDEO
+
+TRAIN, TEST = "train", "test"
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One line of a published list: a clip, its file and what is known of it.
+
+    Attributes:
+      entry_id: the clip's name in evaluations.
+      files: possible names of its file: a path inside the data set's folder, or a name with or
+        without suffix. Missing files are reported under the first.
+      split: the split it is in; "" for none.
+      fold: the division that the line belongs to, where divisions overlap. A file has a line in
+        each, and `split` is its part there: TRAIN, TEST or "".
+      source_id: the file's name in shards; "" for `entry_id`.
+      labels: names of its classes.
+      ignored: names of classes that it counts for neither way.
+      group: entries of one group (a video, a recording) are no independent samples.
+      texts: sentences about it.
+      start, end: seconds of the file; None for all of it.
+      trimmed: those of `files` that hold nothing but the clip. With one of them or more, a file of
+        another name that is no longer than the clip is taken as the clip too.
+      example_id: the clip's name in shards; None makes one of the source and the time.
+    """
+
+    entry_id: str
+    files: tuple[str, ...]
+    split: str = ""
+    fold: str = ""
+    source_id: str = ""
+    labels: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    group: str = ""
+    texts: tuple[str, ...] = ()
+    start: float | None = None
+    end: float | None = None
+    trimmed: tuple[str, ...] = ()
+    example_id: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Division:
+    """The splits that make up each part of an evaluation."""
+
+    train: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """A data set read from its published lists.
+
+    Attributes:
+      entries: in the lists' order.
+      classes: names by class index; None sorts the names that occur.
+      labels: names by the class ids that shards store, where these are others; None for `classes`.
+      divisions: name -> the splits that are trained and tested on. Empty where entries have a
+        `fold`: each fold is a division.
+      lists_divisions: say in the manifest which splits make up each division.
+      kinds: of files, the usual one first.
+    """
+
+    entries: tuple[Entry, ...]
+    classes: tuple[str, ...] | None = None
+    labels: tuple[str, ...] | None = None
+    divisions: Mapping[str, Division] = dataclasses.field(default_factory=dict)
+    lists_divisions: bool = False
+    kinds: tuple[str, ...] = (VIDEO,)
+
+
+@dataclasses.dataclass(frozen=True)
+class Folder:
+    """The folder that a reader reads.
+
+    Attributes:
+      directory: holds the data set, laid out as it was published.
+      name: of the data set.
+      lists: the file or folder of lists, where they are not in `directory`.
+      division: the only one that is asked for; "" for everything.
+      validation_one_in: see `registry.read_data_set`.
+    """
+
+    directory: pathlib.Path
+    name: str = ""
+    lists: pathlib.Path | None = None
+    division: str = ""
+    validation_one_in: int | None = None
+
+    def find(self, names: Collection[str], what: str) -> pathlib.Path:
+        """Return the first of several possible places of lists that is there.
+
+        Raises:
+          ValueError: none is; the message calls it `what`.
+        """
+        if self.lists is None:
+            try:
+                return tables.find_file(self.directory, tuple(names), what)
+            except ValueError as error:
+                hint = " Give the lists' own place by --lists." if self.division else ""
+                raise ValueError(f"{error}{hint}") from None
+        return next((self.lists / name for name in names if (self.lists / name).exists()),
+                    self.lists)  # fmt: skip
+
+    def find_in_folder(self, names: Collection[str]) -> pathlib.Path | None:
+        """Return the first of several files in the folder of lists that is there, if any."""
+        base = self.lists or self.directory
+        if base.is_file():
+            return base
+        return next((base / name for name in names if (base / name).is_file()), None)
+
+    def wants(self, split: str, divisions: Mapping[str, Division]) -> bool:
+        """Whether a split belongs to the division that is asked for.
+
+        Raises:
+          ValueError: there is no such division.
+        """
+        if not self.division:
+            return True
+        found = find_division(self.name, self.division, divisions)
+        return split in (*found.train, *found.test)
+
+    @functools.cached_property
+    def subfolders(self) -> tuple[str, ...]:
+        """Names of the folders directly in `directory`."""
+        if not self.directory.is_dir():
+            return ()
+        return tuple(sorted(path.name for path in self.directory.iterdir() if path.is_dir()))
+
+
+def find_division(name: str, division: str, divisions: Mapping[str, Division]) -> Division:
+    """Return a division of a data set.
+
+    Raises:
+      ValueError: there is none of this name.
+    """
+    if division not in divisions:
+        raise ValueError(
+            f"{name} has no division {division!r}; use one of {', '.join(sorted(divisions))}."
+        )
+    return divisions[division]
+
+
+def has_suffix(name: str) -> bool:
+    """Whether a name ends in a suffix of media files."""
+    suffix = pathlib.PurePosixPath(name).suffix.lower()
+    return any(suffix in known for known in SUFFIXES.values())
