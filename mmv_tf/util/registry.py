@@ -7,7 +7,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 _T = TypeVar("_T")
@@ -76,6 +76,18 @@ class Registry(Generic[_T]):
         """Return all names, sorted."""
         self._import_modules()
         return tuple(sorted(self._entries))
+
+    def __getitem__(self, name: str) -> _T:
+        """Return the part of this name, as `get`."""
+        return self.get(name)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether a part has this name."""
+        return name in self.names()
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names, sorted."""
+        return iter(self.names())
 
     def _import_modules(self) -> None:
         if self._package is None:
