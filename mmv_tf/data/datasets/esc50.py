@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable
 
 from mmv_tf.data.datasets import tables
-from mmv_tf.data.datasets.published import Division, Entry, Folder, Published
+from mmv_tf.data.datasets.published import Entry, Folder, Published, leave_one_out
 from mmv_tf.data.datasets.registry import DATA_SETS
 from mmv_tf.data.file_types import SOUND, SUFFIXES
 from mmv_tf.util.text_files import printable_name
@@ -39,14 +39,7 @@ def read(folder: Folder) -> Published:
             f"{folder.directory}: no sound found; expected meta/esc50.csv and audio/, or folders "
             "such as '001 - Dog bark' with 1-100032-A.ogg."
         )
-    splits = sorted({entry.split for entry in entries})
-    divisions = {
-        split.removeprefix("fold"): Division(
-            tuple(other for other in splits if other != split), (split,)
-        )
-        for split in splits
-    }
-    return Published(tuple(entries), classes, labels, divisions, True, (SOUND,))
+    return Published(tuple(entries), classes, labels, leave_one_out(entries), True, (SOUND,))
 
 
 def _from_table(path: pathlib.Path, only_esc10: bool) -> tuple[list[Entry], tuple[str, ...]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from mmv_tf.data.datasets import tables
 from mmv_tf.data.file_types import SUFFIXES, VIDEO
@@ -152,6 +152,17 @@ def find_division(name: str, division: str, divisions: Mapping[str, Division]) -
             f"{name} has no division {division!r}; use one of {', '.join(sorted(divisions))}."
         )
     return divisions[division]
+
+
+def leave_one_out(entries: Iterable[Entry]) -> dict[str, Division]:
+    """Return a division for each fold, which is tested on; splits are called fold1, fold2, ..."""
+    splits = sorted({entry.split for entry in entries})
+    return {
+        split.removeprefix("fold"): Division(
+            tuple(other for other in splits if other != split), (split,)
+        )
+        for split in splits
+    }
 
 
 def has_suffix(name: str) -> bool:
