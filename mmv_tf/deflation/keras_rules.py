@@ -13,6 +13,7 @@ from keras import layers
 
 from mmv_tf.deflation.registry import Walk, frames_after, register_rule, tap_weights
 from mmv_tf.layers import MaxPool
+from mmv_tf.util.keras_networks import Graph
 
 # Layers that treat every place and frame alike, or do nothing at inference.
 _POINTWISE = (
@@ -84,15 +85,14 @@ def _model(walk: Walk, model: Any, *inputs: Any) -> Any:
         for layer in model.layers:
             x = walk(layer, x, name=layer.name)
         return x
-    if not hasattr(model, "_run_through_graph"):
+    try:
+        graph = Graph(model)
+    except ValueError:
         walk.refuse(
             "it is a subclassed network, whose call can't be read; register a rule that calls "
             "`walk` on its layers as its call does"
         )
-    tensors = keras.tree.flatten(inputs)
-    return model._run_through_graph(
-        tensors, call_fn=lambda layer, *args, **kwargs: walk(layer, *args, **kwargs)
-    )
+    return graph.replay(inputs, walk)
 
 
 @register_rule(*_POINTWISE)

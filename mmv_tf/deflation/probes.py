@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import keras
@@ -16,8 +15,9 @@ import tensorflow as tf
 from mmv_tf.deflation.image_encoder import ImageEncoder, main_output
 from mmv_tf.deflation.measures import static_clips
 from mmv_tf.deflation.rewrite import walk_network
-from mmv_tf.deflation.simplify import NORMS, consumers
+from mmv_tf.deflation.simplify import NORMS
 from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.util.keras_networks import Graph, replaced_calls
 from mmv_tf.util.progress import Progress
 
 # Ours: places of a feature map that a layer is fitted and compared on, at most, for each image.
@@ -62,7 +62,7 @@ def norm_pairs(model: Any, image_model: ImageEncoder) -> list[NormPair]:
     origins = walk_network(model)[1]
     network = image_model.network
     features = keras.Model(network.input, main_output(network.output))
-    after = consumers(features)
+    after = Graph(features).consumers()
     pairs = []
     for layer in features.operations:
         if not isinstance(layer, NORMS):
@@ -108,7 +108,6 @@ def ask_original(
     num_maps: int,
 ) -> Original:
     """Runs the video network over static clips of all images."""
-    originals = [pair.original for pair in pairs]
     is_graph = isinstance(model, EmbeddingGraph)
 
     def run(batch: tf.Tensor) -> tf.Tensor:
@@ -125,17 +124,18 @@ def ask_original(
     def with_maps(batch: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         maps: dict[str, tf.Tensor] = {}
 
-        def record(index: int, call: Callable[..., Any]) -> Callable[..., Any]:
+        def record(pair: NormPair) -> Callable[..., Any]:
+            call = pair.original.call
+
             def wrapped(*args: Any, **kwargs: Any) -> Any:
                 outputs = call(*args, **kwargs)
-                pair = pairs[index]
                 values = tf.cast(pair.activate(outputs), tf.float32)
                 maps.setdefault(pair.name, at_places(_time_mean(values, tf.shape(batch)[0])))
                 return outputs
 
             return wrapped
 
-        with replaced_calls(originals, record):
+        with replaced_calls([(pair.original, record(pair)) for pair in pairs]):
             return run(batch), maps
 
     features, maps = [], {pair.name: [] for pair in pairs}  # type: ignore[var-annotated]
@@ -171,7 +171,7 @@ def image_probe(
       activated output float32 [N, places, C] at the places that `Original.maps` has.
     """
     network = encoder.network
-    after = consumers(network)
+    after = Graph(network).consumers()
     probed = {}
     for name in names:
         following = _activation(after.get(name, []))
@@ -228,16 +228,3 @@ def at_places(values: tf.Tensor) -> tf.Tensor:
         tf.int32,
     )
     return tf.gather(flat, chosen, axis=1)
-
-
-@contextlib.contextmanager
-def replaced_calls(layers: Sequence[Any], make: Any) -> Iterator[None]:
-    """Within the block `layer.call` is `make(index, layer.call)`."""
-    originals = [layer.call for layer in layers]
-    try:
-        for index, layer in enumerate(layers):
-            layer.call = make(index, originals[index])
-        yield
-    finally:
-        for layer in layers:
-            del layer.call

@@ -13,6 +13,7 @@ import numpy as np
 from mmv_tf.deflation import winograd
 from mmv_tf.deflation.layers import ChannelPermutation
 from mmv_tf.layers import BatchNorm
+from mmv_tf.util.keras_networks import Graph
 
 NORMS = (BatchNorm, keras.layers.BatchNormalization)
 _LINEAR = (keras.layers.Conv2D, keras.layers.Dense)
@@ -33,23 +34,35 @@ def fold_norms(network: keras.Model) -> keras.Model:
 
 def speed_up_convolutions(network: keras.Model) -> keras.Model:
     """Lets 3x3 convolutions be done by `WinogradConvolution` where that is faster."""
-    found = {id(layer) for layer in network.operations if _once(layer) and winograd.suits(layer)}
+    graph = Graph(network)
+    found = {
+        id(layer)
+        for layer in network.operations
+        if graph.called_once(layer) and winograd.suits(layer)
+    }
 
     def call(layer: Any, *inputs: Any) -> Any:
         return winograd.of_convolution(layer)(*inputs) if id(layer) in found else None
 
-    return _rewritten(network, call) if found else network
+    return _rewritten(network, graph, call) if found else network
 
 
 def _fold_pairs(
     network: keras.Model, fold: Callable[..., Any], is_second: Callable[[Any], bool]
 ) -> keras.Model:
     """Replaces (linear layer, second) by one layer wherever the first feeds the second only."""
-    takers = consumers(network)
+    graph = Graph(network)
+    once, takers = graph.called_once, graph.consumers()
     seconds: dict[int, Any] = {}
     for layer in network.operations:
         after = takers.get(layer.name, [])
-        if _is_linear(layer) and len(after) == 1 and is_second(after[0]) and _once(after[0]):
+        if (
+            _is_linear(layer)
+            and once(layer)
+            and len(after) == 1
+            and is_second(after[0])
+            and once(after[0])
+        ):
             seconds[id(layer)] = after[0]
     # A chain of three is joined from its front, one pair a pass.
     taken: set[int] = set()
@@ -70,19 +83,20 @@ def _fold_pairs(
             return fold(layer, seconds[id(layer)])(*inputs)
         return None
 
-    return _fold_pairs(_rewritten(network, call), fold, is_second)
+    return _fold_pairs(_rewritten(network, graph, call), fold, is_second)
 
 
 def _fold_permutations(network: keras.Model) -> keras.Model:
-    takers = consumers(network)
+    graph = Graph(network)
+    once, takers = graph.called_once, graph.consumers()
     orders: dict[int, ChannelPermutation] = {}
     dropped: set[int] = set()
     for layer in network.operations:
-        if not isinstance(layer, ChannelPermutation) or not _once(layer):
+        if not isinstance(layer, ChannelPermutation) or not once(layer):
             continue
         after = takers.get(layer.name, [])
         if after and all(
-            isinstance(x, _LINEAR) and _once(x) and getattr(x, "groups", 1) == 1 for x in after
+            isinstance(x, _LINEAR) and once(x) and getattr(x, "groups", 1) == 1 for x in after
         ):
             dropped.add(id(layer))
             orders |= {id(x): layer for x in after}
@@ -99,13 +113,11 @@ def _fold_permutations(network: keras.Model) -> keras.Model:
             return _like(layer, [moved, *bias])(*inputs)
         return None
 
-    return _rewritten(network, call) if dropped else network
+    return _rewritten(network, graph, call) if dropped else network
 
 
 def _is_linear(layer: Any) -> bool:
-    return (
-        isinstance(layer, _LINEAR) and layer.activation is keras.activations.linear and _once(layer)
-    )
+    return isinstance(layer, _LINEAR) and layer.activation is keras.activations.linear
 
 
 def _is_point(layer: Any) -> bool:
@@ -162,26 +174,7 @@ def _like(layer: Any, weights: list[np.ndarray], **changes: Any) -> Any:
     return new
 
 
-def _once(layer: Any) -> bool:
-    return len(layer._inbound_nodes) == 1
-
-
-def consumers(network: keras.Model) -> dict[str, list[Any]]:
-    """Layer name -> the layers that take its output; the network's outputs count as one more."""
-    makers = {id(layer.output): layer.name for layer in network.operations if _once(layer)}
-    found: dict[str, list[Any]] = {}
-    for layer in network.operations:
-        for node in layer._inbound_nodes:
-            for tensor in node.input_tensors:
-                if id(tensor) in makers:
-                    found.setdefault(makers[id(tensor)], []).append(layer)
-    for tensor in keras.tree.flatten(network.output):
-        if id(tensor) in makers:
-            found.setdefault(makers[id(tensor)], []).append(None)
-    return found
-
-
-def _rewritten(network: keras.Model, call: Callable[..., Any]) -> keras.Model:
+def _rewritten(network: keras.Model, graph: Graph, call: Callable[..., Any]) -> keras.Model:
     """A new network in which `call(layer, *inputs)` says what becomes of each layer.
 
     `call` returns None for a layer that stays, which is then copied: a layer that is part of two
@@ -198,15 +191,14 @@ def _rewritten(network: keras.Model, call: Callable[..., Any]) -> keras.Model:
         return copies[id(layer)](*inputs, **arguments)
 
     image = keras.Input(network.input.shape[1:], dtype=network.input.dtype, name="image")
-    outputs = network._run_through_graph([image], call_fn=call_or_copy)
-    return keras.Model(image, outputs, name=network.name)
+    return keras.Model(image, graph.replay(image, call_or_copy), name=network.name)
 
 
 def copy_layer(layer: Any) -> Any:
     """A new layer or operation of the same configuration, name and weights."""
     new = type(layer).from_config(layer.get_config())
     if getattr(layer, "weights", None):
-        shapes = [tuple(x.shape) for x in layer._inbound_nodes[0].input_tensors]
+        shapes = [tuple(x.shape) for x in keras.tree.flatten(layer.input)]
         new.build(shapes[0] if len(shapes) == 1 else shapes)
         new.set_weights(layer.get_weights())
     return new

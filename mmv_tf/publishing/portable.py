@@ -26,6 +26,7 @@ from mmv_tf.layers.max_pool import MaxPool, max_pool
 from mmv_tf.publishing.options import ExportOptions
 from mmv_tf.publishing.saved_model import Publication
 from mmv_tf.util import files
+from mmv_tf.util.keras_networks import all_layers, replaced_calls
 
 FORMATS = ("litert", "onnx")
 # Those that work on floats alone: sentences and waveforms need operations that neither format has.
@@ -93,23 +94,15 @@ def write_portable(
 @contextlib.contextmanager
 def _two_dimensional(network: Any) -> Iterator[None]:
     """Within it, layers do in 2-D steps what LiteRT can't do in 3-D: pooling, space-to-depth."""
-    with contextlib.ExitStack() as stack:
-        for layer in network._flatten_layers():
-            if isinstance(layer, keras.layers.MaxPooling3D) and not isinstance(layer, MaxPool):
-                # Keras' own, in a backbone of the user's; `MaxPool` does so anyway.
-                call: Callable[..., tf.Tensor] = functools.partial(
-                    max_pool,
-                    pool_size=layer.pool_size,
-                    strides=layer.strides,
-                    padding=layer.padding,
-                )
-            elif isinstance(layer, SpaceToDepth):
-                call = _space_to_depth
-            else:
-                continue
-            # Past Keras, whose layers take note of what is set on them.
-            object.__setattr__(layer, "call", call)
-            stack.callback(object.__delattr__, layer, "call")
+    calls: list[tuple[Any, Callable[..., tf.Tensor]]] = []
+    for layer in all_layers([network]):
+        if isinstance(layer, keras.layers.MaxPooling3D) and not isinstance(layer, MaxPool):
+            # Keras' own, in a backbone of the user's; `MaxPool` does so anyway.
+            form = {"pool_size": layer.pool_size, "strides": layer.strides}
+            calls.append((layer, functools.partial(max_pool, **form, padding=layer.padding)))
+        elif isinstance(layer, SpaceToDepth):
+            calls.append((layer, _space_to_depth))
+    with replaced_calls(calls):
         yield
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmv_tf.layers import BatchNorm, Conv3DUnit, ProjectionHead, ResidualBlock
+from mmv_tf.util.keras_networks import all_layers, replaced_calls
 
 
 class ServingWeights:
@@ -33,13 +34,15 @@ class ServingWeights:
     """
 
     def __init__(self, layers: Iterable[keras.layers.Layer], fold: bool, dtype: str):
-        parts = list(_flatten(layers))
+        parts = all_layers(layers)
         values: dict[int, tuple[keras.Variable, np.ndarray]] = {}
         computes: dict[int, str] = {}
         for part in parts:
-            for weight in part._trainable_variables + part._non_trainable_variables:
+            for weight in part.variables:
                 if keras.backend.is_float_dtype(weight.dtype):
-                    values[id(weight)] = (weight, weight.numpy())
+                    if id(weight) not in values:
+                        values[id(weight)] = (weight, weight.numpy())
+                    # That of the innermost layer, which comes last.
                     computes[id(weight)] = part.compute_dtype
         self._calls: list[tuple[BatchNorm, Callable[..., tf.Tensor]]] = []
         if fold:
@@ -48,9 +51,7 @@ class ServingWeights:
                 if isinstance(norm, BatchNorm):
                     self._calls.append((norm, _fold(norm, before.get(norm), values)))
         # Rows are looked up in a table before they are cast, so that most of it is not.
-        tables = {
-            id(part._embeddings) for part in parts if isinstance(part, keras.layers.Embedding)
-        }
+        tables = {id(part.embeddings) for part in parts if isinstance(part, keras.layers.Embedding)}
         self._mapping: list[tuple[keras.Variable, tf.Variable, bool]] = []
         for key, (weight, value) in values.items():
             stored = dtype if value.ndim > 1 else "float32"
@@ -69,23 +70,8 @@ class ServingWeights:
             # Not as the scope's argument, which would be cast to the weight's own type.
             value = variable.read_value() if as_stored else tf.cast(variable, weight.dtype)
             scope.add_update((weight, value))
-        with contextlib.ExitStack() as stack:
-            for norm, call in self._calls:
-                # Past Keras, whose layers take note of what is set on them.
-                object.__setattr__(norm, "call", call)
-                stack.callback(object.__delattr__, norm, "call")
-            stack.enter_context(scope)
+        with replaced_calls(self._calls), scope:
             yield
-
-
-def _flatten(layers: Iterable[keras.layers.Layer]) -> Iterator[keras.layers.Layer]:
-    """All layers inside, each once."""
-    seen: set[int] = set()
-    for layer in layers:
-        for inner in layer._flatten_layers():
-            if id(inner) not in seen:
-                seen.add(id(inner))
-                yield inner
 
 
 def _pairs(parts: Iterable[keras.layers.Layer]) -> Iterator[tuple[BatchNorm, keras.layers.Layer]]:
