@@ -177,4 +177,4 @@ def test_the_files_that_the_architecture_names_are_there():
     text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| Where .*\? \| `([\w/.]+)` \|$", text, re.M)
     assert len(rows) == 20
-    assert [name for name in rows if not (ROOT / "mmv_tf" / name).is_file()] == []
+    assert [name for name in rows if not (ROOT / "mmv_tf" / name).exists()] == []
