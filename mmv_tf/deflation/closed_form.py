@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mmv_tf.deflation.probes import NormPair, at_places, replaced_calls
+from mmv_tf.deflation.probes import NormPair, at_places
+from mmv_tf.util.keras_networks import replaced_calls
 
 # Ours. Which inputs pass a ReLU changes with gamma and beta, so the least squares are repeated.
 _ROUNDS = 8
@@ -33,8 +34,8 @@ def fit_closed_form(
       images: float32 [n, H, W, C].
     """
 
-    def fit(index: int, call: Callable[..., Any]) -> Callable[..., Any]:
-        pair = pairs[index]
+    def fit(pair: NormPair) -> Callable[..., Any]:
+        call = pair.image.call
         pending = True
 
         def wrapped(inputs: tf.Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -46,7 +47,7 @@ def fit_closed_form(
 
         return wrapped
 
-    with replaced_calls([pair.image for pair in pairs], fit):
+    with replaced_calls([(pair.image, fit(pair)) for pair in pairs]):
         network(tf.constant(images), training=False)
 
 

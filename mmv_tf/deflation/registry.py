@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 import keras
 import numpy as np
@@ -174,8 +174,8 @@ class Walk:
         """How many frames the original's tensor has; None if `num_frames` is."""
         return self._frames.get(id(tensor), (None, self.num_frames))[1]
 
-    def refuse(self, reason: str) -> None:
-        """Raises the error that names the current layer."""
+    def refuse(self, reason: str) -> NoReturn:
+        """Raise the error that names the current layer."""
         layer = self._path[-1][0]
         path = "/".join(name for _, name in self._path if name)
         raise DeflationError(f"Can't deflate {path} ({type(layer).__name__}): {reason}.")

@@ -20,9 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from mmv_tf.data.records.writer import file_sha256
 from mmv_tf.util import files
-from mmv_tf.util.files import check_regular, read_regular
+from mmv_tf.util.files import check_regular, file_sha256, read_regular
 from mmv_tf.util.safe_files import read_json, read_npz
 
 logger = logging.getLogger(__name__)

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mmv_tf.data.records.writer import file_sha256
 from mmv_tf.inference.module_settings import contract_settings, published_settings
 from mmv_tf.inference.network import AUDIO, IMAGE, TEXT, VIDEO, Network, Settings
 from mmv_tf.pretrained import saved_model_file
+from mmv_tf.util.files import file_sha256
 
 _MODALITIES = (VIDEO, IMAGE, AUDIO, TEXT)
 # Name of an output -> its feature, finest space first.

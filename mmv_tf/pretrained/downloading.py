@@ -14,7 +14,6 @@ import contextlib
 import dataclasses
 import http.client
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -256,7 +255,7 @@ def _receive(response: Any, source: Source, part: pathlib.Path, start: int, tota
             raise source.error(
                 f"{source.address} sends more than the {total:,} bytes expected: it is another file"
             )
-        os.fsync(file.fileno())
+        files.flush(file)
 
 
 def _read(response: Any, count: int) -> bytes:

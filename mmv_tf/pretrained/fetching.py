@@ -158,8 +158,7 @@ def _download_file(
             raise
     # The record first: a file without one would pass as placed by hand.
     records.write_record(record, record_path)
-    os.replace(part, path)
-    files.flush(path.parent)
+    files.put_in_place(part, path)
     downloading.remove_part(part)
 
 

@@ -14,7 +14,6 @@ import ml_collections
 import numpy as np
 
 from mmv_tf import backbones, graphs
-from mmv_tf.data.records.writer import file_sha256
 from mmv_tf.layers import BatchNorm, Conv3DUnit, InceptionBlock, LogMel, ProjectionHead
 from mmv_tf.pretrained.checks import checked_values, some
 from mmv_tf.pretrained.module_words import words_of_module
@@ -27,6 +26,7 @@ from mmv_tf.pretrained.table_words import (
     words_from_vectors,
 )
 from mmv_tf.pretrained.word_vectors import open_word_vectors
+from mmv_tf.util.files import file_sha256
 from mmv_tf.util.keras_files import bounded_by
 
 logger = logging.getLogger(__name__)

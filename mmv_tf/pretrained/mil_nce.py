@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from mmv_tf import backbones, graphs
-from mmv_tf.data.records.writer import file_sha256
 from mmv_tf.layers import Conv3DUnit, InceptionBlock, MilNceTokenizer
 from mmv_tf.pretrained.checks import checked_values, some
 from mmv_tf.pretrained.pickle_reader import forget_pages
 from mmv_tf.pretrained.torch_reader import read_state_dict
 from mmv_tf.pretrained.word_lists import check_words, read_words
+from mmv_tf.util.files import file_sha256
 from mmv_tf.util.keras_files import bounded_by
 
 State = Mapping[str, np.ndarray]

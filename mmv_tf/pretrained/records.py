@@ -14,9 +14,9 @@ import json
 import pathlib
 from collections.abc import Iterable, Mapping
 
-from mmv_tf.data.records.writer import file_sha256
 from mmv_tf.pretrained.web import FetchError
 from mmv_tf.util import files as files_lib
+from mmv_tf.util.files import file_sha256
 from mmv_tf.util.safe_files import read_json
 
 

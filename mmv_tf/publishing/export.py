@@ -12,7 +12,6 @@ import shutil
 
 import tensorflow as tf
 
-from mmv_tf.data.records.writer import file_sha256
 from mmv_tf.deflation import ImageEncoder
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.publishing.contract import CONTRACT_FILE, make_contract
@@ -22,6 +21,7 @@ from mmv_tf.publishing.options import ExportOptions
 from mmv_tf.publishing.samples import WARMUP_FILE, sample_sentence, write_warmup
 from mmv_tf.publishing.saved_model import Publication
 from mmv_tf.util import files
+from mmv_tf.util.files import file_sha256
 
 SUMS_FILE = "SHA256SUMS"
 

@@ -311,8 +311,7 @@ class Writer:
             for key, array in arrays.items():
                 with open(temporary / f"{key}.npy", "wb") as file:
                     np.save(file, array)
-                    file.flush()
-                    os.fsync(file.fileno())
+                    files_lib.flush(file)
         return name, sums(folder)
 
     def commit(self, **changes: Any) -> Manifest:

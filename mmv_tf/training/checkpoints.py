@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import logging
 import pathlib
@@ -28,7 +27,6 @@ _FORM = {
     "files": {str: {"bytes": Count, "sha256": str}},
 }
 _SHARED = "state"  # what all workers have alike, written by the first
-_READ_BYTES = 1 << 22
 
 
 class BrokenCheckpointError(ValueError):
@@ -147,7 +145,7 @@ class CheckpointStore:
         files = {}
         for file in sorted(partial.iterdir()):
             files_lib.flush(file)
-            files[file.name] = {"bytes": file.stat().st_size, "sha256": _digest(file)}
+            files[file.name] = {"bytes": file.stat().st_size, "sha256": files_lib.file_sha256(file)}
         manifest = {"step": step, "workers": self._workers, "metrics": metrics, "files": files}
         text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
         (partial / _MANIFEST).write_text(text, encoding="utf-8")
@@ -155,8 +153,7 @@ class CheckpointStore:
         files_lib.flush(partial)
         if path.exists():  # a broken one, which was passed over when the run went on
             shutil.rmtree(path)
-        partial.rename(path)
-        files_lib.flush(self.directory)
+        files_lib.put_in_place(partial, path)
         best = self.best()
         for old in self.paths()[: -self._keep]:
             if old != best:
@@ -225,7 +222,7 @@ def check(path: pathlib.Path) -> dict:
             raise BrokenCheckpointError(
                 f"{name} has {file.stat().st_size} bytes instead of {entry['bytes']}"
             )
-        if _digest(file) != entry["sha256"]:
+        if files_lib.file_sha256(file) != entry["sha256"]:
             raise BrokenCheckpointError(f"{name} is not what was written")
     return manifest
 
@@ -247,11 +244,3 @@ def _read(checkpoint: tf.train.Checkpoint, prefix: pathlib.Path) -> None:
     except (tf.errors.OpError, ValueError, LookupError, AssertionError) as error:
         lines = str(error).splitlines() or [type(error).__name__]
         raise BrokenCheckpointError(lines[0]) from error
-
-
-def _digest(file: pathlib.Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while piece := stream.read(_READ_BYTES):
-            digest.update(piece)
-    return digest.hexdigest()

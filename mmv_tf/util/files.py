@@ -1,16 +1,18 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Files: written whole or not at all, and only regular ones read."""
+"""Files: written whole or not at all, waited for, hashed, and read only if they are regular."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import pathlib
 import shutil
 import stat
 from collections.abc import Iterator
+from typing import IO, Any
 
 _KINDS = {
     stat.S_IFDIR: "Is a directory",
@@ -65,7 +67,7 @@ def replacing(path: str | os.PathLike[str], sync: bool = True) -> Iterator[pathl
 
     Example:
 
-        with atomic.replacing("model.keras") as temporary:
+        with files.replacing("model.keras") as temporary:
             model.save(temporary)
 
     Args:
@@ -132,9 +134,25 @@ def remove_unfinished(folder: str | os.PathLike[str]) -> None:
             stray.unlink(missing_ok=True)
 
 
-def flush(path: str | os.PathLike[str]) -> None:
-    """Waits until a file, or a folder's list of names, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+def put_in_place(finished: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Give a finished file or folder its name in one step, and wait for the name to be on disk."""
+    os.replace(finished, target)
+    flush(pathlib.Path(target).parent)
+
+
+def file_sha256(path: str | os.PathLike[str]) -> str:
+    """Return the hexadecimal SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def flush(target: str | os.PathLike[str] | IO[Any]) -> None:
+    """Wait until an open file, a file or a folder's list of names is on the disk."""
+    if not isinstance(target, str | os.PathLike):
+        target.flush()
+        os.fsync(target.fileno())
+        return
+    descriptor = os.open(target, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

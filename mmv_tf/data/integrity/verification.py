@@ -205,7 +205,7 @@ def writer_entry(path: pathlib.Path, records: int) -> dict[str, Any]:
         "file": path.name,
         "records": records,
         "bytes": path.stat().st_size,
-        "sha256": writer.file_sha256(path),
+        "sha256": files.file_sha256(path),
     }
 
 
@@ -277,7 +277,7 @@ def _against_manifest(
         size = entry.path.stat().st_size
         if entry.bytes is not None and size != entry.bytes:
             add(entry.name, SIZE, f"it has {size} bytes, the manifest says {entry.bytes}")
-        elif checksums and entry.sha256 and writer.file_sha256(entry.path) != entry.sha256:
+        elif checksums and entry.sha256 and files.file_sha256(entry.path) != entry.sha256:
             add(entry.name, CHECKSUM, "the file's is not the manifest's")
     listed = {entry.name for entry in entries}
     for path in sorted(directory.glob("*.tfrecord*")):

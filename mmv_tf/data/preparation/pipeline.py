@@ -31,7 +31,7 @@ from mmv_tf.data.preparation.publication import SHARD_NAME, publish
 from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.sources import TFDS, Source
 from mmv_tf.data.records import writer
-from mmv_tf.util import locks
+from mmv_tf.util import files, locks
 from mmv_tf.util.worker_pool import WorkerPool
 
 PARTIAL = ".partial"
@@ -214,7 +214,7 @@ def _content_sha256(path: str | pathlib.Path | None) -> str | None:
     """Of a caption file; a missing one is complained of where it is read."""
     if path is None or not pathlib.Path(path).is_file():
         return None
-    return writer.file_sha256(pathlib.Path(path))
+    return files.file_sha256(pathlib.Path(path))
 
 
 def _prepared(

@@ -9,7 +9,6 @@ import dataclasses
 import hashlib
 import json
 import logging
-import os
 import pathlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -179,7 +178,7 @@ def publish(
     for shard in shards:
         path = pathlib.Path(shard.path)
         if path.exists():  # Else moved before an interruption.
-            os.replace(path, output / path.name)
+            files.put_in_place(path, output / path.name)
     by_split = {}
     for split in _splits(plan, settings):
         own = [shard for shard in shards if shard.split == split]
@@ -305,7 +304,7 @@ def _staged(shard: _Shard) -> dict[str, Any] | None:
             return None
         # The output folder is two above the staging one's parent: OUTPUT/.partial/KEY/shards.
         moved = path.parents[3] / path.name
-        if writer.file_sha256(path if path.exists() else moved) != note["entry"]["sha256"]:
+        if files.file_sha256(path if path.exists() else moved) != note["entry"]["sha256"]:
             raise ValueError(f"{path}: its SHA-256 is not that of what was written.")
     except OSError:
         return None

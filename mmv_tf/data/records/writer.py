@@ -13,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,7 @@ from mmv_tf.data import captions as captions_lib
 from mmv_tf.data.records import framing, keys
 from mmv_tf.data.records.shards import CHUNK_RECORDS
 from mmv_tf.util import files
-from mmv_tf.util.files import check_regular
+from mmv_tf.util.files import check_regular, file_sha256
 from mmv_tf.util.safe_files import NUMBER, Count, Name, Positive, check_form, read_json
 
 if TYPE_CHECKING:
@@ -323,12 +322,6 @@ def check_shards(
                 )
             if checksums and file_sha256(path) != shard["sha256"]:
                 raise ValueError(f"{path}: its SHA-256 is not the manifest's; {advice}.")
-
-
-def file_sha256(path: str | os.PathLike[str]) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 _MANIFEST_KEYS = ("frame_rate", "sample_rate", "short_side", "labels", "splits", "settings")
