@@ -36,10 +36,10 @@ def _tfio_audio() -> types.ModuleType:
                 "ignore", message="(?s).*(unable to load|file system plugins).*"
             )
             warnings.filterwarnings("ignore", category=DeprecationWarning)
-            from tensorflow_io.python.ops import audio_ops
+            import tensorflow_io
     finally:
         logger.removeFilter(hush)
-    return audio_ops
+    return tensorflow_io.audio
 
 
 @keras.saving.register_keras_serializable("mmv_tf")

@@ -110,7 +110,7 @@ def _next_key(size: int) -> int:
     """The same in all processes, whichever functions they trace: the n-th of a size in this one."""
     graph = tf.compat.v1.get_default_graph()
     # The outermost: TensorFlow makes functions within functions.
-    while isinstance(getattr(graph, "outer_graph", None), type(graph)):
+    while isinstance(graph.outer_graph, type(graph)):
         graph = graph.outer_graph
     counts = _counts.setdefault(graph, collections.Counter())
     counts[size] += 1

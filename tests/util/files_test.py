@@ -1,5 +1,7 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+import hashlib
+
 import pytest
 
 from mmv_tf.util import files
@@ -63,3 +65,11 @@ def test_what_cannot_be_written_is_told_before(tmp_path):
         files.check_writable(tmp_path / "file" / "inside.json")
     with pytest.raises(IsADirectoryError, match="name a file"):
         files.check_writable(tmp_path)
+
+
+def test_a_finished_file_takes_the_place_of_another(tmp_path):
+    (tmp_path / "new").write_bytes(b"abc")
+    (tmp_path / "old").write_bytes(b"")
+    files.put_in_place(tmp_path / "new", tmp_path / "old")
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    assert files.file_sha256(tmp_path / "old") == hashlib.sha256(b"abc").hexdigest()
