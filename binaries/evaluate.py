@@ -66,8 +66,8 @@ _ALLOW_MISSING = flags.DEFINE_integer(
 _C = flags.DEFINE_string(
     "C", "chosen", "Of a linear SVM: chosen (on held-out training videos), published, or a number."
 )
-_SET = flags.DEFINE_multi_string(
-    "set", [], "Changes the protocol for a trial: test_views.windows=4; the results say so."
+_CHANGES = command_line.define_overrides(
+    "protocol", "Change the protocol for a trial, such as test_views.windows=4; results say so."
 )
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Windows at once.", lower_bound=1)
 _SEED = flags.DEFINE_integer("seed", 0, "Of random views, order and weights.")
@@ -105,7 +105,9 @@ def _refuse(*given: flags.FlagHolder) -> None:
 
 
 def _protocol() -> None:
-    _refuse(_LISTS, _FEATURES, _SET, _ALLOW_MISSING)
+    _refuse(_LISTS, _FEATURES, _ALLOW_MISSING)
+    if _CHANGES.value:
+        raise command_line.UsageError(f"{_PROTOCOL.value} has no settings to change.")
     model = network_flags().open_model()
     before = pathlib.Path(_MODEL.value) / NETWORK_FILE
     untrained = load_model(before) if before.exists() else None
@@ -124,7 +126,7 @@ def _benchmark() -> None:
             "written by binaries.embed."
         )
     output = pathlib.Path(_OUTPUT.value)
-    benchmark = changed(BENCHMARKS[_PROTOCOL.value], _SET.value)
+    benchmark = changed(BENCHMARKS[_PROTOCOL.value], _CHANGES.value)
     options = Options(
         features=pathlib.Path(_FEATURES.value or output.parent / "features"),
         lists=pathlib.Path(_LISTS.value) if _LISTS.value else None,
@@ -132,7 +134,7 @@ def _benchmark() -> None:
         C=_parse_C(_C.value),
         batch_size=_BATCH_SIZE.value,
         seed=_SEED.value,
-        changed=tuple(_SET.value),
+        changed=tuple(_CHANGES.value),
     )
     encoder = network_flags().load_encoder()
     outcome = run_benchmark(benchmark, encoder, pathlib.Path(_DATA.value), options)

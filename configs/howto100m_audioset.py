@@ -19,6 +19,7 @@ from __future__ import annotations
 import ml_collections
 
 from mmv_tf import data, pretrained, training
+from mmv_tf.util.configuration import choose
 
 _CHOICES = {
     "video": ("s3d", "tsm50", "tsm50x2"),
@@ -39,7 +40,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     Raises:
       ValueError: for another word, or two of one kind.
     """
-    chosen = _parse(arg)
+    chosen = choose(arg, _CHOICES)
     graph = chosen["graph"]
     if chosen["modalities"] != "vat" and graph == "fac":
         graph = "disjoint"  # two modalities meet in one space, whatever the graph is called
@@ -93,21 +94,6 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if chosen["size"] == "runlocal":
         _shrink(config)
     return config.lock()
-
-
-def _parse(arg: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for word in filter(None, arg.split(",")):
-        kinds = [kind for kind, words in _CHOICES.items() if word in words]
-        if not kinds or kinds[0] in found:
-            every = ", ".join(word for words in _CHOICES.values() for word in words)
-            problem = "given twice" if kinds else "none of them"
-            raise ValueError(
-                f"This config takes one word of a kind from {every}, or 'runlocal'; {word!r} is "
-                f"{problem}."
-            )
-        found[kinds[0]] = word
-    return {kind: found.get(kind, words[0]) for kind, words in _CHOICES.items()}
 
 
 def _shrink(config: ml_collections.ConfigDict) -> None:

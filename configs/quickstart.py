@@ -11,16 +11,16 @@ from __future__ import annotations
 import ml_collections
 
 from mmv_tf import data, training
+from mmv_tf.util.configuration import choose
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
     """The configuration.
 
     Args:
-      arg: "" or "runlocal": a few steps of a tiny network, to see that everything runs.
+      arg: "runlocal": a few steps of a tiny network, to see that everything runs.
     """
-    if arg not in ("", "runlocal"):
-        raise ValueError(f"This config takes no argument or 'runlocal', got {arg!r}.")
+    small = choose(arg, {"size": ("full", "runlocal")})["size"] == "runlocal"
     config = ml_collections.ConfigDict()
     config.seed = 0
     config.strategy = "one_device"
@@ -63,7 +63,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.training.temperature = 0.2  # the paper's 0.07 learns these few clips by heart
     config.training.checkpoint_every_seconds = 30.0
 
-    if arg == "runlocal":
+    if small:
         config.model.video.width = 0.0625
         config.model.video.blocks = (1, 1, 1)
         config.model.audio.width = 0.125

@@ -59,7 +59,7 @@ def test_the_papers_numbers():
 
 @pytest.mark.parametrize("argument", ["s3dd", "s3d,tsm50", "fac,fac"])
 def test_wrong_words_are_refused(argument):
-    with pytest.raises(ValueError, match=r"one word of a kind"):
+    with pytest.raises(ValueError, match=r"one each of s3d or tsm50 or"):
         load_config(f"{PAPER}:{argument}")
 
 

@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import difflib
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
+import ml_collections
+
 from mmv_tf.evaluation.listing import Listing, read_listing
+from mmv_tf.util.configuration import override
 from mmv_tf.util.registry import Registry
 
 Declared = TypeVar("Declared")
@@ -194,41 +195,38 @@ def _registered(make: Callable[_Arguments, Benchmark]) -> Callable[_Arguments, B
 declare = _registered(Benchmark)
 
 
-def changed(benchmark: Declared, settings: Sequence[str]) -> Declared:
-    """The protocol with other values, for trials; its results say what was changed.
+def changed(declared: Declared, settings: Sequence[str]) -> Declared:
+    """Return a protocol with other values, for trials; its results say what was changed.
 
     Args:
-      benchmark: the declared one, any dataclass.
+      declared: the protocol, any dataclass. Its numbers, texts and tuples can be changed, and
+        those of dataclasses in it.
       settings: "test_views.windows=4", "splits=('1',)".
 
     Raises:
-      ValueError: for a setting that does not exist (the nearest is named) or a value of another
-        type.
+      ValueError: an unknown setting (the nearest is named), or a value of another type.
     """
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals:
-            raise ValueError(f"{setting!r} is not of the form name=value.")
-        benchmark = _replaced(benchmark, key.split("."), text, key)
-    return benchmark
+    return _with(declared, override(_settings(declared), settings, "protocol"))
 
 
-def _replaced(owner: Any, path: list[str], text: str, key: str) -> Any:
-    names = [field.name for field in dataclasses.fields(owner)]
-    if path[0] not in names:
-        near = difflib.get_close_matches(path[0], names, n=1, cutoff=0.0)[0]
-        raise ValueError(f"The protocol has no {key!r}; nearest: {near!r}.")
-    old = getattr(owner, path[0])
-    if len(path) > 1:
-        if not dataclasses.is_dataclass(old):
-            raise ValueError(f"{key!r}: {path[0]!r} has no parts.")
-        return dataclasses.replace(owner, **{path[0]: _replaced(old, path[1:], text, key)})
-    try:
-        value = text if isinstance(old, str) else ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        raise ValueError(f"{key} is {text!r}; expected a {type(old).__name__}.") from None
-    if isinstance(old, float) and type(value) is int:
-        value = float(value)
-    if type(value) is not type(old) or dataclasses.is_dataclass(old):
-        raise ValueError(f"{key} is {text!r}; expected a {type(old).__name__}, like {old!r}.")
-    return dataclasses.replace(owner, **{path[0]: value})
+def _settings(declared: Any) -> ml_collections.ConfigDict:
+    found = ml_collections.ConfigDict()
+    for field in dataclasses.fields(declared):
+        value = getattr(declared, field.name)
+        if dataclasses.is_dataclass(value):
+            found[field.name] = _settings(value)
+        elif isinstance(value, bool | int | float | str | tuple):
+            found[field.name] = value
+    return found
+
+
+def _with(declared: Any, settings: ml_collections.ConfigDict) -> Any:
+    return dataclasses.replace(
+        declared,
+        **{
+            name: _with(getattr(declared, name), value)
+            if isinstance(value, ml_collections.ConfigDict)
+            else value
+            for name, value in settings.items()
+        },
+    )

@@ -212,7 +212,7 @@ def fine_tune(
                 if not np.isfinite(loss):
                     raise ValueError(
                         f"The loss is {loss} in epoch {epoch + 1}; lower the learning rate "
-                        "(--set=classifier.learning_rate=...)."
+                        "(--protocol.classifier.learning_rate=...)."
                     )
             shown.update(1, loss=loss)
     predict = tf.function(

@@ -102,7 +102,7 @@ class Encoder:
         missing = [name for name in names if not getattr(self.settings, name)]
         if missing:
             given = ", ".join(f'"{name}": ...' for name in missing)
-            flags = " ".join(f"--setting={name}=VALUE" for name in missing)
+            flags = " ".join(f"--settings.{name}=VALUE" for name in missing)
             raise ValueError(
                 f"{self.source} does not tell its {', '.join(missing)}, so {consequence}; give "
                 f"them: load_encoder(..., settings={{{given}}}), or {flags}."

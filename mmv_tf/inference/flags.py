@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
+from ml_collections.config_dict import ConfigDict, placeholder
 
 from mmv_tf.graphs.precision import DTYPES
 from mmv_tf.inference.network import SETTINGS
-from mmv_tf.util.command_line import UsageError
+from mmv_tf.util.command_line import UsageError, define_overrides
+from mmv_tf.util.configuration import override
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +58,7 @@ class NetworkFlags:
         from mmv_tf.inference.loading import open_model
 
         if "settings" in self.options:
-            raise UsageError("--setting does not go with this.")
+            raise UsageError("--settings does not go with this.")
         options = dict(self.options)
         image_path = options.pop("image_model", None)
         model = open_model(self.model, **options)
@@ -77,7 +79,7 @@ def define_network_flags(
     settings: bool = True,
     values: flags.FlagValues = flags.FLAGS,
 ) -> flags.FlagHolder[str | None]:
-    """Defines --model, --dtype, --vocabulary and, where wanted, --image_model and --setting.
+    """Defines --model, --dtype, --vocabulary and, where wanted, --image_model and --settings.
 
     Args:
       required: whether the program needs --model.
@@ -114,12 +116,10 @@ def define_network_flags(
             "image_model", None, "Its deflated network, which embeds images.", flag_values=values
         )
     if settings:
-        flags.DEFINE_multi_string(
-            "setting",
-            [],
-            f"NAME=VALUE: how the network sees and hears, where it does not tell: "
-            f"{', '.join(SETTINGS)}; may be given again.",
-            flag_values=values,
+        define_overrides(
+            "settings",
+            f"How the network sees and hears, where it does not tell: {', '.join(SETTINGS)}.",
+            values,
         )
     return model
 
@@ -128,7 +128,7 @@ def network_flags(values: flags.FlagValues = flags.FLAGS) -> NetworkFlags:
     """The values of what `define_network_flags` defined.
 
     Raises:
-      UsageError: --setting is no NAME=VALUE, or unknown.
+      UsageError: an unknown setting, or a wrong value.
     """
     options = {
         name: values[name].value
@@ -139,28 +139,17 @@ def network_flags(values: flags.FlagValues = flags.FLAGS) -> NetworkFlags:
         if name in options:
             # An index keeps it, for queries from other folders.
             options[name] = os.path.abspath(options[name])
-    settings = _read_settings(values["setting"].value) if "setting" in values else {}
+    settings = _read_settings(values["settings."].value) if "settings." in values else {}
     if settings:
         options["settings"] = settings
     return NetworkFlags(values["model"].value, options)
 
 
 def _read_settings(given: Sequence[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for text in given:
-        name, _, value = text.partition("=")
-        if name not in SETTINGS:
-            raise UsageError(f"--setting={text}: expected NAME=VALUE with one of "
-                             f"{', '.join(SETTINGS)}.")  # fmt: skip
-        kind = SETTINGS[name]
-        try:
-            if kind is bool:
-                found[name] = {"true": True, "false": False}[value.lower()]
-            else:
-                found[name] = kind(value)
-                if not found[name] > 0:
-                    raise ValueError
-        except (KeyError, ValueError):
-            expected = "true or false" if kind is bool else "a number above 0"
-            raise UsageError(f"--setting={text}: expected {expected} for {name}.") from None
+    kinds = {name: placeholder(kind) for name, kind in SETTINGS.items()}
+    settings = override(ConfigDict(kinds), given, "settings")
+    found = {name: value for name, value in settings.items() if value is not None}
+    for name, value in found.items():
+        if SETTINGS[name] is not bool and not value > 0:
+            raise UsageError(f"--settings.{name}={value}: expected a number above 0.")
     return found

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import itertools
 import os
 import re
 import sys
@@ -29,70 +30,70 @@ _REQUIRED = re.compile(r"Flag (--\w+) must have a value other than None")
 _HELP_FLAGS = ("-h", "-help", "--help", "-helpshort", "--helpshort", "-?", "--?")
 
 
-# Names of the flags that `define_config` made, with what the command line changes in each.
-_overrides: dict[str, list[str]] = {}
-
-
 class UsageError(ValueError):
     """Flags that are each right but wrong together; ends the program with status 2."""
 
 
 def define_config(
-    name: str = "config", default: str | None = None
+    default: str | None = None,
 ) -> Callable[[Sequence[str]], ml_collections.ConfigDict]:
-    """Makes the flag --config=FILE or FILE:ARG, whose entries --config.section.key=value changes.
+    """Define --config=FILE or FILE:ARG, whose entries --config.section.key=value changes.
 
     Args:
-      name: the flag's, "config" here.
-      default: its value if it is not given; if None it has to be.
+      default: the file if the flag is not given; if None it has to be.
 
     Returns:
       A function that reads the configuration, once the flags are parsed. It takes overrides
-      "section.key=value" besides those of the command line, which go last. It raises a `UsageError`
-      for a file or an entry that is not there; the nearest entry is named.
+      "section.key=value" that come before those of the command line. It raises a `UsageError` for
+      an unknown file or entry, which names the nearest entry.
     """
-    holder = flags.DEFINE_string(
-        name,
+    path = flags.DEFINE_string(
+        "config",
         default,
-        f"FILE or FILE:ARG with get_config(ARG), see configs/; --{name}.section.key=value changes "
-        "an entry, as often as wanted.",
+        "FILE or FILE:ARG with get_config(ARG), see configs/.",
         required=default is None,
     )
-    _overrides[name] = []
+    overrides = define_overrides("config", "Change an entry of the configuration.")
 
     def load(more: Sequence[str] = ()) -> ml_collections.ConfigDict:
         # Here, so that this module needs nothing of the package, whose import takes time.
         from mmv_tf.util.configuration import load_config
 
         try:
-            return load_config(holder.value, [*more, *_overrides[name]])
+            return load_config(path.value, [*more, *overrides.value])
         except ValueError as error:
             raise UsageError(str(error)) from error
 
     return load
 
 
-def _take_overrides(argv: list[str]) -> list[str]:
-    """Puts "--config.key=value" and "--config.key value" aside; returns the other arguments."""
-    for found in _overrides.values():
-        found.clear()
-    rest: list[str] = []
+def define_overrides(
+    name: str, help_string: str, values: flags.FlagValues = flags.FLAGS
+) -> flags.FlagHolder[list[str]]:
+    """Define --NAME.section.key=value, which may be given again; see `configuration.override`.
+
+    Returns:
+      The flag, whose value is "section.key=value" for each.
+    """
+    return flags.DEFINE_multi_string(
+        f"{name}.", [], f"--{name}.KEY=VALUE: {help_string}", flag_values=values
+    )
+
+
+def gather_overrides(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> list[str]:
+    """Spell "--config.key=value" and "--config.key value" as values of the flag "config."."""
+    spelled: list[str] = []
     arguments = iter(argv)
     for argument in arguments:
         if argument == "--":
-            return [*rest, argument, *arguments]
-        flag = argument.lstrip("-")
-        name, dot, key = flag.partition(".")
-        if flag == argument or not dot or name not in _overrides:
-            rest.append(argument)
-            continue
-        if "=" not in key:
-            value = next(arguments, None)
-            if value is None:
-                sys.exit(_wrong_usage(f"{argument} needs a value: {argument}=value."))
-            key = f"{key}={value}"
-        _overrides[name].append(key)
-    return rest
+            return [*spelled, argument, *arguments]
+        name, dot, setting = argument.partition(".")
+        if argument.startswith("-") and dot and f"{name.lstrip('-')}." in values:
+            if "=" not in setting:
+                setting = "=".join([setting, *itertools.islice(arguments, 1)])
+            argument = f"{name}.={setting}"
+        spelled.append(argument)
+    return spelled
 
 
 def run(main: Callable[[list[str]], int | None], argv: Sequence[str] | None = None) -> None:
@@ -170,9 +171,8 @@ def _parse(argv: list[str]) -> list[str]:
     if any(argument in _HELP_FLAGS for argument in arguments):
         app.usage(shorthelp=True, writeto_stdout=True)
         sys.exit(0)
-    argv = _take_overrides(argv)
     try:
-        rest = flags.FLAGS(argv)
+        rest = flags.FLAGS(gather_overrides(argv))
     except flags.UnrecognizedFlagError as error:
         # "--no" before a flag's name turns a boolean off.
         names = [name for name in flags.FLAGS if len(name) > 1]

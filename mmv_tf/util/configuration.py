@@ -4,36 +4,38 @@
 
 from __future__ import annotations
 
-import ast
 import difflib
+import functools
 import importlib.util
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import google_crc32c
 import ml_collections
 import numpy as np
+from absl import flags
+from ml_collections import config_flags
 
 from mmv_tf.util import files, safe_files
+from mmv_tf.util.command_line import UsageError
 from mmv_tf.util.files import read_regular
 
 
 def load_config(path: str, overrides: Sequence[str] = ()) -> ml_collections.ConfigDict:
-    """Reads a configuration file and changes entries of it.
+    """Read a configuration file and change entries of it.
 
     Args:
       path: a Python file with `get_config(arg)`, or "FILE:ARG".
-      overrides: "section.key=value"; the value is read as the type that the entry has.
+      overrides: see `override`.
 
     Returns:
       A locked ConfigDict.
 
     Raises:
-      ValueError: for a file that is not there or an entry that does not exist (the nearest is
-        named).
+      ValueError: there is no such file, or see `override`.
     """
     file, _, arg = path.partition(":")
     if not os.path.isfile(file):
@@ -45,25 +47,83 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> ml_collections.Conf
     spec.loader.exec_module(module)
     if not hasattr(module, "get_config"):
         raise ValueError(f"{file} has no function get_config(arg).")
-    config = module.get_config(arg)
-    for override in overrides:
-        key, equals, value = override.partition("=")
+    return override(module.get_config(arg), overrides, "config")
+
+
+def choose(arg: str, choices: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Read the argument of a configuration file: words, separated by commas.
+
+    Args:
+      arg: at most one word of each kind, in any order, such as "tsm50,runlocal".
+      choices: kind -> its words, the default first.
+
+    Returns:
+      Kind -> the word given, or its default.
+
+    Raises:
+      ValueError: an unknown word, or two of a kind.
+    """
+    found: dict[str, str] = {}
+    for word in filter(None, arg.split(",")):
+        kind = next((kind for kind, words in choices.items() if word in words), None)
+        if kind is None or kind in found:
+            every = "; ".join(" or ".join(words) for words in choices.values())
+            problem = "unknown" if kind is None else "a second word of its kind"
+            raise ValueError(f"This config takes one each of {every}; {word!r} is {problem}.")
+        found[kind] = word
+    return {kind: found.get(kind, words[0]) for kind, words in choices.items()}
+
+
+def override(
+    config: ml_collections.ConfigDict, settings: Sequence[str], flag: str
+) -> ml_collections.ConfigDict:
+    """Change entries of a configuration, in place, and lock it.
+
+    Args:
+      config: the configuration.
+      settings: "section.key=value"; `ml_collections.config_flags` reads the value as the type that
+        the entry has.
+      flag: the name of the flag that changes it, for errors: --FLAG.section.key=value.
+
+    Raises:
+      UsageError: an unknown entry (the nearest is named), or a value of another type.
+    """
+    for setting in settings:
+        key, equals, text = setting.partition("=")
         if not equals:
-            raise ValueError(f"{override!r} is not of the form section.key=value.")
-        _override(config, key, value)
+            raise UsageError(f"--{flag}.{setting} needs a value: --{flag}.{key}=value.")
+        section, name = _entry(config, key, flag)
+        values = flags.FlagValues()
+        argv = ["", f"--{flag}.{setting}"]
+        before = section[name]
+        try:
+            config_flags.DEFINE_config_dict(flag, config, flag_values=values, sys_argv=argv)
+            values(argv)
+            if section[name] in ((text,), (None,)):
+                raise ValueError("config_flags takes any text for a tuple of it.")
+        except (flags.Error, ValueError) as error:
+            example = "" if before is None else f", like {before!r}"
+            raise UsageError(
+                f"--{flag}.{setting}: expected {section.get_type(name).__name__}{example}."
+            ) from error
     return config.lock()
 
 
-def _override(config: ml_collections.ConfigDict, key: str, text: str) -> None:
+def _entry(
+    config: ml_collections.ConfigDict, key: str, flag: str
+) -> tuple[ml_collections.ConfigDict, str]:
+    """Return the section of an entry, and its name there."""
+    known = _keys(config)
+    if key not in known:
+        inside = [name for name in known if name.startswith(f"{key}.")]
+        if inside:
+            raise UsageError(
+                f"--{flag}.{key} is a section, not a value; give --{flag}.{inside[0]}."
+            )
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+        raise UsageError(f"There is no --{flag}.{key}; nearest: --{flag}.{near[0]}.")
     *path, name = key.split(".")
-    section: Any = config
-    for step in [*path, name]:
-        if not isinstance(section, ml_collections.ConfigDict) or step not in section:
-            known = _keys(config)
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-            raise ValueError(f"The configuration has no entry {key!r}; nearest: {near[0]!r}.")
-        parent, section = section, section[step]
-    parent[name] = _parse(text, section, key)
+    return functools.reduce(lambda section, step: section[step], path, config), name
 
 
 def _keys(config: ml_collections.ConfigDict, prefix: str = "") -> list[str]:
@@ -74,28 +134,6 @@ def _keys(config: ml_collections.ConfigDict, prefix: str = "") -> list[str]:
         else:
             keys.append(f"{prefix}{name}")
     return keys
-
-
-def _parse(text: str, old: Any, key: str) -> Any:
-    if isinstance(old, ml_collections.ConfigDict):
-        raise ValueError(f"{key!r} is a section with the entries {list(old)}, not a value.")
-    try:
-        if isinstance(old, str):
-            return text
-        # Tuples as Python writes them or as JSON's lists.
-        read = ast.literal_eval if text.startswith("(") else json.loads
-        value = read(text.lower() if isinstance(old, bool) else text)
-    except (ValueError, SyntaxError) as error:
-        raise ValueError(
-            f"{key} is {text!r}; expected a {type(old).__name__}, like {old!r}."
-        ) from error
-    if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if isinstance(old, tuple) and isinstance(value, list):
-        value = tuple(value)
-    if type(value) is not type(old):
-        raise ValueError(f"{key} is {text!r}; expected a {type(old).__name__}, like {old!r}.")
-    return value
 
 
 _ANY: safe_files.Form = {}  # any dict

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ml_collections
 
 from mmv_tf import training
+from mmv_tf.util.configuration import choose
 from projects import narrated_world
 from projects.narrated_world import images
 from projects.narrated_world import scoring as scoring
@@ -23,8 +24,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
       arg: "" for the table, "validation" to score on the world kept for choosing settings,
         "runlocal" for a few steps of tiny networks, to see that everything runs.
     """
-    if arg not in ("", "validation", "runlocal"):
-        raise ValueError(f"This config takes no argument, 'validation' or 'runlocal', got {arg!r}.")
+    chosen = choose(arg, {"world": ("test", "validation"), "size": ("full", "runlocal")})
     config = ml_collections.ConfigDict()
     config.strategy = "one_device"
     config.seeds = (0, 1, 2, 3, 4)
@@ -95,9 +95,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
     config.scoring = scoring.default_config()
     config.images = images.default_config()
-    if arg == "validation":
+    if chosen["world"] == "validation":
         config.scoring.seed = 1
-    if arg == "runlocal":
+    if chosen["size"] == "runlocal":
         config.seeds = (0,)
         config.pool_clips = 32
         config.model.video.width = 0.0625

@@ -22,16 +22,16 @@ from projects.narrated_world.protocol import NARRATED_WORLD, run_world_protocol
 
 _MODEL = define_network_flags()
 _OUTPUT = flags.DEFINE_string("output", None, "Results file (JSON).", required=True)
-_SET = flags.DEFINE_multi_string(
-    "set", [], "Changes the protocol for a trial: galleries=1; the results say so."
+_CHANGES = command_line.define_overrides(
+    "protocol", "Change the protocol for a trial, such as galleries=1; the results say so."
 )
 
 
 def main(argv: list[str]) -> None:
     """Reads the flags, evaluates, prints and writes."""
     del argv
-    protocol = changed(NARRATED_WORLD, _SET.value)
-    outcome = run_world_protocol(protocol, network_flags().open_model(), _SET.value)
+    protocol = changed(NARRATED_WORLD, _CHANGES.value)
+    outcome = run_world_protocol(protocol, network_flags().open_model(), _CHANGES.value)
     results = {"paths": {"model": _MODEL.value}, **outcome.results}
     print(format_benchmark(results))
     write_results(results, outcome.scored, pathlib.Path(_OUTPUT.value))

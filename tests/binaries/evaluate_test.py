@@ -50,9 +50,9 @@ def test_a_benchmark_runs_and_mistakes_are_told(run, tmp_path, tiny_model):
         f"--model={tmp_path / 'model.keras'}",
         f"--data={data}",
         f"--output={tmp_path / 'out' / 'results.json'}",
-        "--set=classifier.epochs=2",
-        "--set=train_views.seconds=0.4",
-        "--set=test_views.seconds=0.4",
+        "--protocol.classifier.epochs=2",
+        "--protocol.train_views.seconds=0.4",
+        "--protocol.test_views.seconds=0.4",
     ]
     done = run(*arguments)
     assert done.status == 0, done.stderr

@@ -27,7 +27,7 @@ from tests.serving.server_process import ServerProcess
 SENTENCES = ["a red square", "the grey circle falls"]
 SETTINGS = {"num_frames": 4, "frame_rate": 5.0, "size": 32}
 VIEWS = [
-    f"--set=test_views.{setting}"
+    f"--protocol.test_views.{setting}"
     for setting in ("num_frames=4", "frame_rate=5.0", "short_side=36", "size=32", "windows=2")
 ]
 
@@ -53,7 +53,7 @@ class StandIn:
         if self.vocabulary is not None:
             found.append(f"--vocabulary={self.vocabulary}")
         given = self.settings if settings else {}
-        return found + [f"--setting={name}={value}" for name, value in given.items()]
+        return found + [f"--settings.{name}={value}" for name, value in given.items()]
 
     def load(self, **options):
         if self.vocabulary is not None:

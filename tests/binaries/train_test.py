@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from mmv_tf import training
-from mmv_tf.util import command_line
 from tests import programs, small_world
 
 
@@ -22,7 +21,7 @@ def test_an_unknown_entry_names_the_nearest(tmp_path):
     )
     assert found.returncode == 2
     assert found.stderr.splitlines() == [
-        "error: The configuration has no entry 'trainning.steps'; nearest: 'training.steps'."
+        "error: There is no --config.trainning.steps; nearest: --config.training.steps."
     ]
     assert not (tmp_path / "run").exists()
 
@@ -40,27 +39,6 @@ def test_data_that_are_not_there_fail_in_one_line(tmp_path):
     assert len(found.stderr.splitlines()) == 1
     assert "absent" in found.stderr
     assert not (tmp_path / "run").exists()
-
-
-def test_overrides_are_put_aside(monkeypatch):
-    monkeypatch.setattr(command_line, "_overrides", {"config": []})
-    rest = command_line._take_overrides(
-        [
-            "train",
-            "--config=f.py",
-            "--config.a.b=1",
-            "-config.c",
-            "x",
-            "--other.d=2",
-            "--",
-            "--config.e=3",
-        ]
-    )
-    assert rest == ["train", "--config=f.py", "--other.d=2", "--", "--config.e=3"]
-    assert command_line._overrides == {"config": ["a.b=1", "c=x"]}
-    with pytest.raises(SystemExit) as stopped:
-        command_line._take_overrides(["train", "--config.a"])
-    assert stopped.value.code == 2
 
 
 @pytest.mark.slow  # three runs of the program with the quickstart's kind of network

@@ -62,7 +62,7 @@ def flags_in(path: pathlib.Path) -> set[str]:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             first = node.args[0] if node.args else None
             if node.func.attr == "define_config":
-                found.add(first.value if isinstance(first, ast.Constant) else "config")
+                found.add("config")
             elif node.func.attr.startswith("DEFINE_") and isinstance(first, ast.Constant):
                 found.add(first.value)
             elif node.func.attr == "add_argument" and isinstance(first, ast.Constant):
@@ -91,12 +91,12 @@ def _problem(module: Any, words: Sequence[str]) -> str:
     for name in flags.FLAGS:
         flags.FLAGS[name].unparse()
     try:
-        argv = command_line._take_overrides([module.__name__, *words])
+        argv = command_line.gather_overrides([module.__name__, *words])
         rest = flags.FLAGS(argv)[1:]
         if rest and rest[0] not in (module.__doc__ or ""):
             return f"takes no argument {rest[0]!r}"
-        for name, overrides in command_line._overrides.items():
-            load_config(flags.FLAGS[name].value, overrides)
+        if "config." in flags.FLAGS:
+            load_config(flags.FLAGS.config, flags.FLAGS["config."].value)
     except (flags.Error, ValueError, OSError) as error:
         return str(error)
     return ""

@@ -37,7 +37,7 @@ COMMANDS = [command for command in pages.commands(PAGE) if not command.inline]
 # Rows "| network | table | `words` | ..." of the page's first table.
 CONFIGURATIONS = re.findall(r"^\|[^|]+\|[^|`]+\| `([\w,]+)` \|", PAGE.read_text(), re.M)
 PROTOCOLS = sorted(set(re.findall(r"`(\w+)`", PAGE.read_text())) & set(BENCHMARKS))
-TABLE_1 = shlex.split(re.search(r'`(--set="splits.*?)`', PAGE.read_text())[1])
+TABLE_1 = shlex.split(re.search(r"`(--protocol.splits.*?)`", PAGE.read_text())[1])
 # What the commands and the tables call the folders of data.
 FOLDERS = {
     "ucf101": "UCF101",
@@ -169,7 +169,7 @@ def smaller(words: tuple[str, ...]) -> list[str]:
         changed.append("--epochs=1")
     protocol = [word.partition("=")[2] for word in words if word.startswith("--protocol=")]
     # Before flags of the page's own, which go over these.
-    return changed + [f"--set={setting}" for name in protocol for setting in settings_of(name)]
+    return changed + [f"--protocol.{setting}" for name in protocol for setting in settings_of(name)]
 
 
 def settings_of(protocol: str) -> list[str]:

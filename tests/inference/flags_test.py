@@ -8,13 +8,13 @@ from absl import flags
 from mmv_tf.deflation import deflate
 from mmv_tf.inference import GraphNetwork
 from mmv_tf.inference.flags import define_network_flags, network_flags
-from mmv_tf.util.command_line import UsageError
+from mmv_tf.util.command_line import UsageError, gather_overrides
 
 
 def parse(*arguments, **options):
     values = flags.FlagValues()
     define_network_flags(values=values, **options)
-    values(["program", *arguments])
+    values(gather_overrides(["program", *arguments], values))
     return network_flags(values)
 
 
@@ -42,8 +42,8 @@ def test_files_are_told_by_absolute_paths_so_that_an_index_can_keep_them(monkeyp
 def test_settings_have_kinds():
     found = parse(
         "--model=m",
-        *("--setting=num_frames=8", "--setting=frame_rate=12.5", "--setting=square_crop=False"),
-        *("--setting=size=64", "--setting=sample_rate=16000", "--setting=size=96"),
+        *("--settings.num_frames=8", "--settings.frame_rate=12.5", "--settings.square_crop=False"),
+        *("--settings.size=64", "--settings.sample_rate=16000", "--settings.size=96"),
     )
     assert found.options["settings"] == {
         "num_frames": 8, "frame_rate": 12.5, "square_crop": False, "size": 96, "sample_rate": 16000
@@ -54,24 +54,25 @@ def test_settings_have_kinds():
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("fps=3", "NAME=VALUE with one of num_frames, frame_rate, size, square_crop, sample_rate"),
-        ("size", "a number above 0 for size"),
-        ("size=0", "a number above 0 for size"),
-        ("num_frames=2.5", "a number above 0 for num_frames"),
-        ("frame_rate=nan", "a number above 0 for frame_rate"),
-        ("square_crop=1", "true or false for square_crop"),
+        ("fps=3", r"There is no --settings\.fps; nearest: --settings\.\w+"),
+        ("size", "--settings.size needs a value: --settings.size=value"),
+        ("size=0", "--settings.size=0: expected a number above 0"),
+        ("size=None", "--settings.size=None: expected int"),
+        ("num_frames=2.5", "--settings.num_frames=2.5: expected int"),
+        ("frame_rate=nan", "--settings.frame_rate=nan: expected a number above 0"),
+        ("square_crop=2", "--settings.square_crop=2: expected bool"),
     ],
 )
 def test_wrong_settings_are_wrong_usage(setting, message):
-    with pytest.raises(UsageError, match=f"--setting={setting}: expected {message}"):
-        parse("--model=m", f"--setting={setting}")
+    with pytest.raises(UsageError, match=message):
+        parse("--model=m", f"--settings.{setting}")
 
 
 def test_programs_that_need_a_keras_model_take_no_settings():
-    with pytest.raises(UsageError, match="--setting does not go with this"):
-        parse("--model=m", "--setting=size=3").open_model()
-    with pytest.raises(UsageError, match="--setting does not go with this"):
-        parse("--model=m", "--setting=size=3").open_models()
+    with pytest.raises(UsageError, match="--settings does not go with this"):
+        parse("--model=m", "--settings.size=3").open_model()
+    with pytest.raises(UsageError, match="--settings does not go with this"):
+        parse("--model=m", "--settings.size=3").open_models()
     with pytest.raises(UsageError, match="--image_model does not go with this"):
         parse("--model=m", "--image_model=i.keras", image_model=True).open_model()
 
@@ -96,4 +97,4 @@ def test_a_precision_that_there_is_not_is_named_with_those_there_are():
     with pytest.raises(flags.IllegalFlagValueError, match=r"float32.*mixed_bfloat16"):
         parse("--model=m", "--dtype=float8")
     with pytest.raises(flags.UnrecognizedFlagError):
-        parse("--model=m", "--setting=size=3", settings=False)
+        parse("--model=m", "--settings.size=3", settings=False)

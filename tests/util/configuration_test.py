@@ -38,12 +38,12 @@ def test_overrides_keep_types():
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("trainning.steps=7", r"no entry 'trainning\.steps'; nearest: 'training\.steps'"),
-        ("training.steps=many", "expected a int"),
-        ("training.steps=1.5", "expected a int"),
-        ("training.profile=(1", r"expected a tuple, like \(0, 0\)"),
+        ("trainning.steps=7", r"no --config\.trainning\.steps; nearest: --config\.training\.steps"),
+        ("training.steps=many", "expected int, like 300"),
+        ("training.steps=1.5", "expected int, like 300"),
+        ("training.profile=(1", r"expected tuple, like \(0, 0\)"),
         ("training=3", "is a section"),
-        ("training.steps", "section.key=value"),
+        ("training.steps", "needs a value"),
     ],
 )
 def test_wrong_overrides_say_what_is_wrong(override, message):

@@ -105,7 +105,9 @@ def test_wrong_settings_are_refused(short):
     wrong.variants.fac.candidates = 6
     with pytest.raises(ValueError, match=r"variants\.fac\.candidates is 6"):
         comparison_lib.Comparison(wrong)
-    with pytest.raises(ValueError, match="takes no argument"):
+    with pytest.raises(
+        ValueError, match="one each of test or validation; full or runlocal; 'runlocl' is unknown"
+    ):
         configuration.get_config("runlocl")
 
 

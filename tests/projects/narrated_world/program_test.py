@@ -44,7 +44,7 @@ def test_a_network_is_scored_without_data(tmp_path):
     model = create_model(small_world.model_config(), words, narrated_world.word_vectors(8))
     model.save(tmp_path / "model.keras")
     output = tmp_path / "results.json"
-    small = [f"--set={one}" for one in
+    small = [f"--protocol.{one}" for one in
              ("galleries=1", "groups=2", "group_clips=12", "probe_clips=48")]  # fmt: skip
     model_flag = f"--model={tmp_path / 'model.keras'}"
     done = programs.run(
