@@ -26,7 +26,7 @@ setup:
 	@sh tools/setup.sh
 
 quickstart: setup
-	@$(PY) -m examples.quickstart $(if $(FILM),--film="$$FILM")
+	@$(PY) -m examples.quickstart $(if $(FILM),--video="$$FILM")
 
 # mypy uses one core for a minute or more, so that it runs beside the tests; it has the last word.
 test: style

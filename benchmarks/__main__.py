@@ -28,7 +28,7 @@ _ONLY = flags.DEFINE_multi_enum("only", [], list(RUNS), "What to run; may be giv
 _TORCH = flags.DEFINE_string(
     "torch_python", "", "A Python that has torch and numpy; by default .venv-torch's."
 )
-_RESULTS = flags.DEFINE_string("results", str(RESULTS), "Results (JSON).")
+_RESULTS = flags.DEFINE_string("output", str(RESULTS), "Results (JSON).")
 _RUN = flags.DEFINE_bool("run", True, "Run programs; without it the page is made anew.")
 _PAGE = flags.DEFINE_string("page", str(PAGE), "The page to write.")
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much cheaper an image is in a deflated network than as a static clip.
 
-  python -m benchmarks.deflation --network=s3d_fac
-  python -m benchmarks.deflation --network=tsm50_fac
+  python -m benchmarks.deflation --architecture=s3d_fac
+  python -m benchmarks.deflation --architecture=tsm50_fac
 
 The clip is 32 times the image. Both networks give all their outputs; the deflated one has its batch
 norms folded, as for inference. Prints one line of JSON: see `mmv_tf.deflation.measure_speed`.
@@ -23,9 +23,9 @@ from benchmarks.measure import Times, print_result
 from mmv_tf import deflation
 from mmv_tf.pretrained import create_model, preset_config
 
-_NETWORK = flags.DEFINE_string("network", "s3d_fac", "A preset.")
+_NETWORK = flags.DEFINE_string("architecture", "s3d_fac", "A preset.")
 _SIZE = flags.DEFINE_integer("size", 224, "Height and width.", lower_bound=32)
-_FRAMES = flags.DEFINE_integer("frames", 32, "Of the clip.", lower_bound=1)
+_FRAMES = flags.DEFINE_integer("num_frames", 32, "Of the clip.", lower_bound=1)
 _ROUNDS = flags.DEFINE_integer("rounds", 7, "Measured.", lower_bound=1)
 _THREADS = flags.DEFINE_integer("threads", 0, "Of TensorFlow; 0 for one a core.", lower_bound=0)
 

@@ -3,7 +3,7 @@
 """What a linear probe sees of an image encoder, beside the video network on static clips.
 
   python -m benchmarks.deflation_probe --model=runs/quickstart/run \
-    --encoder=runs/quickstart/image_encoder.keras --pictures=clothes.npz --pictures=digits.npz
+    --image_model=runs/quickstart/image_encoder.keras --image_set=clothes.npz --image_set=digits.npz
 
 The paper's claim for deflation (MMV, Table 3): a probe on the fitted encoder does as well as one on
 clips of one repeated picture. Each picture is asked about in several two-fold
@@ -27,10 +27,17 @@ from mmv_tf.evaluation.linear_probe import factor_predictions
 from mmv_tf.training import load_model
 from mmv_tf.util import command_line
 
-_MODEL = flags.DEFINE_string("model", None, "The video network: a .keras file or a run's folder.")
-_ENCODERS = flags.DEFINE_multi_string("encoder", [], "Image encoders made of it; may be repeated.")
+_MODEL = flags.DEFINE_string(
+    "model", None, "The video network: a .keras file or a run's folder.", required=True
+)
+_ENCODERS = flags.DEFINE_multi_string(
+    "image_model", [], "Image encoders made of it; may be repeated."
+)
 _PICTURES = flags.DEFINE_multi_string(
-    "pictures", [], "A set of pictures: .npz with uint8 images [N, H, W, 3] and labels [N]."
+    "image_set",
+    None,
+    "A set of pictures: .npz with uint8 images [N, H, W, 3] and labels [N].",
+    required=True,
 )
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Cross-validations with other halves.", lower_bound=1)
 
@@ -153,5 +160,4 @@ def _compiled(features: Features) -> Features:
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["model", "pictures"])
     command_line.run(main)

@@ -3,7 +3,7 @@
 """A forward pass of an exported video network beside PyTorch's, stock Keras' and its convolutions.
 
   python -m benchmarks.forward --torch_python=PATH                     # S3D-G, [1, 32, 224, 224, 3]
-  python -m benchmarks.forward --network=tsm50 --dtype=bfloat16 --torch_python=PATH
+  python -m benchmarks.forward --architecture=tsm50 --dtype=bfloat16 --torch_python=PATH
 
 What is run in turn:
 
@@ -37,10 +37,10 @@ from mmv_tf import publishing
 from mmv_tf.pretrained import create_model, preset_config
 
 _NETWORKS = {"s3dg": ("s3d_fac", "Conv2d_1a_7x7"), "tsm50": ("tsm50_fac", "stem")}
-_NETWORK = flags.DEFINE_enum("network", "s3dg", list(_NETWORKS), "Which.")
+_NETWORK = flags.DEFINE_enum("architecture", "s3dg", list(_NETWORKS), "Which.")
 _DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Of the arithmetic.")
-_CLIPS = flags.DEFINE_integer("clips", 1, "In a batch.", lower_bound=1)
-_FRAMES = flags.DEFINE_integer("frames", 32, "In a clip.", lower_bound=1)
+_CLIPS = flags.DEFINE_integer("batch_size", 1, "In a batch.", lower_bound=1)
+_FRAMES = flags.DEFINE_integer("num_frames", 32, "In a clip.", lower_bound=1)
 _SIZE = flags.DEFINE_integer("size", 224, "Height and width.", lower_bound=32)
 _ROUNDS = flags.DEFINE_integer("rounds", 7, "Measured.", lower_bound=1)
 _THREADS = flags.DEFINE_integer("threads", 0, "Of each program; 0 for one a core.", lower_bound=0)

@@ -60,7 +60,7 @@ def steps(sizes: list[tuple[int, int, int]]) -> list[dict[str, Any]]:
     """One row a size."""
     rows = []
     for count, frames, size in sizes:
-        sizes_of = (f"--clips={count}", f"--frames={frames}", f"--size={size}")
+        sizes_of = (f"--batch_size={count}", f"--num_frames={frames}", f"--size={size}")
         options = (*sizes_of, f"--steps={_ROUNDS.value}", "--nofac", "--torch_python=none")
         found = run_program(Run("train_step", options).command(), 600.0)
         times = (found["seconds"]["tower"], found["cpu_seconds"]["tower"])

@@ -28,7 +28,7 @@ from mmv_tf.search.queries import IMAGE, TEXT, Query, embed_query
 from mmv_tf.search.searcher import Asked, View
 
 _ROUNDS = flags.DEFINE_integer("rounds", 7, "Of all that is compared, in turn.", lower_bound=1)
-_CLIPS = flags.DEFINE_integer("clips", 4, "Clips at once.", lower_bound=1)
+_CLIPS = flags.DEFINE_integer("batch_size", 4, "Clips at once.", lower_bound=1)
 _PRECISIONS = ("mixed_bfloat16", "bfloat16")
 _WINDOWS = 100_000  # in the index
 _DIM = 256  # of the space that sentences are compared in (MMV, Figure 1)

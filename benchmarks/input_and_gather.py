@@ -21,14 +21,14 @@ from absl import app, flags
 from benchmarks.measure import print_result, rounded
 
 _HOSTS = flags.DEFINE_integer("hosts", 16, "Hosts.", lower_bound=1)
-_CLIPS = flags.DEFINE_integer("clips", 256, "Clips of a host in a step.", lower_bound=1)
+_CLIPS = flags.DEFINE_integer("host_batch_size", 256, "Clips of a host in a step.", lower_bound=1)
 _READERS = flags.DEFINE_integer("readers", 64, "Cores of a host that read.", lower_bound=1)
 _CORE_SECONDS = flags.DEFINE_float("core_seconds", 0.0258, "To read a clip (docs/reading.md).")
 _STEP = flags.DEFINE_float("step_seconds", 0.25, "To compute a step, without communication.")
 _BANDWIDTH = flags.DEFINE_float("gigabytes", 12.5, "A second that a host's network sends.")
 _LATENCY = flags.DEFINE_float("latency", 20e-6, "Seconds of a message.")
 _BYTES = flags.DEFINE_float("clip_bytes", 8192.0, "All-gathered for a clip: its embeddings.")
-_WEIGHTS = flags.DEFINE_float("weights", 35.8e6, "Whose gradients are all-reduced, float32.")
+_WEIGHTS = flags.DEFINE_float("parameters", 35.8e6, "Whose gradients are all-reduced, float32.")
 _STEPS = flags.DEFINE_integer("steps", 60, "Simulated.", lower_bound=4)
 _QUEUE = 2  # batches that are read ahead
 

@@ -21,7 +21,7 @@ from benchmarks.measure import print_result
 from mmv_tf.layers import LogMel, WordTokenizer
 from projects import narrated_world
 
-_CLIPS = flags.DEFINE_integer("clips", 256, "Clips at once.", lower_bound=1)
+_CLIPS = flags.DEFINE_integer("batch_size", 256, "Clips at once.", lower_bound=1)
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Times that each is measured.", lower_bound=1)
 
 

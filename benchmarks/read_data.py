@@ -34,10 +34,10 @@ from mmv_tf.data.reading import augmentation
 from mmv_tf.data.reading import pixels as pixels_lib
 from mmv_tf.data.records import keys, writer
 
-_CLIPS = flags.DEFINE_integer("clips", 24, "Different clips in the shards.", lower_bound=4)
+_CLIPS = flags.DEFINE_integer("num_clips", 24, "Different clips in the shards.", lower_bound=4)
 _READ = flags.DEFINE_integer("read", 48, "Clips read in a measurement.", lower_bound=4)
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Measurements of each, in turn.", lower_bound=1)
-_QUALITY = flags.DEFINE_integer("quality", 90, "Of the JPEGs, as prepare_data has it.")
+_QUALITY = flags.DEFINE_integer("jpeg_quality", 90, "Of the JPEGs, as prepare_data has it.")
 
 _WIDTH, _HEIGHT, _STORED, _RATE = 340, 256, 40, 10.0
 _BATCH = 4

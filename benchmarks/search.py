@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Search: the cost of indexing beside its parts, and of queries over a million windows.
 
-  python -m benchmarks.search --part=index [--film=FILE]
-  python -m benchmarks.search --part=query [--windows=1000000] [--directory=DIR]
+  python -m benchmarks.search --part=index [--video=FILE]
+  python -m benchmarks.search --part=query [--windows=1000000] [--index=DIR]
 
 Prints one line of JSON. The parts of indexing are decoding (PyAV's bare decoding of every frame and
 of the sound, which scales nothing) and the network's forward pass over as many windows. They and
@@ -39,13 +39,13 @@ from mmv_tf.search.exact import Term, best
 from mmv_tf.search.searcher import Asked, View
 
 _PART = flags.DEFINE_enum("part", "query", ["index", "query"], "What is measured.")
-_FILM = flags.DEFINE_string("film", None, "To index; a generated one of a minute if not said.")
+_FILM = flags.DEFINE_string("video", None, "To index; a generated one of a minute if not said.")
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Of indexing and its parts, in turn.", lower_bound=1)
 _WINDOWS = flags.DEFINE_integer("windows", 1_000_000, "In the index.", lower_bound=10_000)
 _DIM = flags.DEFINE_integer("dim", 256, "Of the vectors (PAPER section 1: 256).", lower_bound=2)
 _QUERIES = flags.DEFINE_integer("queries", 50, "Queries.", lower_bound=1)
 _SPREAD = flags.DEFINE_float("spread", 1.0, "Length of the noise around a centre.")
-_DIRECTORY = flags.DEFINE_string("directory", None, "Keeps the index for the next run.")
+_DIRECTORY = flags.DEFINE_string("index", None, "Keeps the index for the next run.")
 # After a product the BLAS's threads wait for the next one at full speed for a while.
 _REST_SECONDS = 0.15
 

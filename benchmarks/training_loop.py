@@ -4,7 +4,7 @@
 
   python -m benchmarks.training_loop                       # overhead, determinism, two processes
   python -m benchmarks.training_loop --data=DIR --word_vectors=FILE   # a real run's input too
-  python -m benchmarks.training_loop --network=s3d --batch=8 --steps=5 --only=plain --only=two
+  python -m benchmarks.training_loop --architecture=s3d --batch_size=8 --steps=5 --only=plain
 
 Trains a FAC network on clips that are in memory: a small one (S3D-G at a quarter of the width on
 8 x 64 x 64, ResNet-18 at a quarter), or the paper's S3D-G network on 16 x 112 x 112. Each run is a
@@ -50,9 +50,9 @@ from projects import narrated_world
 from projects.narrated_world.comparison import Comparison
 
 _STEPS = flags.DEFINE_integer("steps", 20, "Steps measured of each run.", lower_bound=2)
-_BATCH = flags.DEFINE_integer("batch", 16, "Clips in the global batch.", lower_bound=2)
+_BATCH = flags.DEFINE_integer("batch_size", 16, "Clips in the global batch.", lower_bound=2)
 _ROUNDS = flags.DEFINE_integer("rounds", 1, "Times that each run is measured.", lower_bound=1)
-_NETWORK = flags.DEFINE_enum("network", "small", ["small", "s3d"], "What is trained.")
+_NETWORK = flags.DEFINE_enum("architecture", "small", ["small", "s3d"], "What is trained.")
 _RUNS = flags.DEFINE_multi_enum(
     "only", ["plain", "deterministic", "two"], ["plain", "deterministic", "two"], "Which runs."
 )
@@ -62,7 +62,7 @@ _COMMON = flags.DEFINE_bool(
 _DATA = flags.DEFINE_string("data", "", "Shards for a real run, such as the quickstart's.")
 _WORDS = flags.DEFINE_string("word_vectors", "", "Word vectors for it.")
 # Of the child processes.
-_RUN = flags.DEFINE_string("run", "", "Not for users: the run that this process is.")
+_RUN = flags.DEFINE_string("child", "", "Not for users: the run that this process is.")
 _CORE = flags.DEFINE_integer("core", -1, "Not for users: the core that it has; -1 for all.")
 
 _WARM = 3  # steps until TensorFlow has traced and chosen its kernels
@@ -192,8 +192,12 @@ def real_run() -> dict[str, float]:
 
 
 def _start(run: str, core: int = -1, environment: dict[str, str] | None = None) -> subprocess.Popen:
-    command = [sys.executable, "-m", "benchmarks.training_loop", f"--run={run}", f"--core={core}"]
-    command += [f"--steps={_STEPS.value}", f"--batch={_BATCH.value}", f"--network={_NETWORK.value}"]
+    command = [sys.executable, "-m", "benchmarks.training_loop", f"--child={run}", f"--core={core}"]
+    command += [
+        f"--steps={_STEPS.value}",
+        f"--batch_size={_BATCH.value}",
+        f"--architecture={_NETWORK.value}",
+    ]
     command += [f"--common_batch_statistics={_COMMON.value}"]
     command += [f"--data={_DATA.value}", f"--word_vectors={_WORDS.value}"]
     clean = {key: value for key, value in os.environ.items() if key != "TF_CONFIG"}

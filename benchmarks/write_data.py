@@ -3,8 +3,8 @@
 """Speed of writing shards against PyAV decoding alone, in one process tree.
 
   python -m benchmarks.write_data
-  python -m benchmarks.write_data --films=8 --seconds=60
-  python -m benchmarks.write_data --films=4 --seconds=20 --width=1280 --height=720
+  python -m benchmarks.write_data --num_videos=8 --seconds=60
+  python -m benchmarks.write_data --num_videos=4 --seconds=20 --width=1280 --height=720
 
 Makes films (by default 340 x 256; 30 frames a second, H.264, with stereo AAC sound), then in turn,
 with the same warm child processes, decodes all of their frames and sound with PyAV and nothing
@@ -38,13 +38,13 @@ from mmv_tf.data.preparation import decoding, plan
 from mmv_tf.data.records.writer import ClipSpan
 from mmv_tf.util.worker_pool import Failure, Task, WorkerPool
 
-_FILMS = flags.DEFINE_integer("films", 8, "How many different films.", lower_bound=1)
+_FILMS = flags.DEFINE_integer("num_videos", 8, "How many different films.", lower_bound=1)
 _SECONDS = flags.DEFINE_float("seconds", 30.0, "Length of a film.", lower_bound=5.0)
 _WIDTH = flags.DEFINE_integer("width", 340, "Of a film, in pixels; even.", lower_bound=128)
 _HEIGHT = flags.DEFINE_integer("height", 256, "Of a film, in pixels; even.", lower_bound=180)
-_REPEATS = flags.DEFINE_integer("repeats", 3, "Measurements of each kind.", lower_bound=1)
+_REPEATS = flags.DEFINE_integer("rounds", 3, "Measurements of each kind.", lower_bound=1)
 _PROCESSES = flags.DEFINE_integer("processes", None, "Child processes; by default one a core.")
-_FOLDER = flags.DEFINE_string("folder", None, "Where to work; by default a temporary folder.")
+_FOLDER = flags.DEFINE_string("work_dir", None, "Where to work; by default a temporary folder.")
 
 _RATE = 30
 _SETTINGS = preparation.Settings(cut="window")

@@ -36,7 +36,7 @@ from mmv_tf.util.configuration import write_json
 define_network_flags(settings=False)
 _DATA = flags.DEFINE_string("data", None, "Folder of prepare_data's shards, whose frames to take.")
 _IMAGES = flags.DEFINE_string("images", None, "Instead: a folder of pictures, or of TFRecords.")
-_OUTPUT = flags.DEFINE_string("output", None, "The image encoder, a .keras file.")
+_OUTPUT = flags.DEFINE_string("output", None, "The image encoder, a .keras file.", required=True)
 _TRAIN_SPLIT = flags.DEFINE_string("train_split", "train", "Of --data: frames to fit on.")
 _TEST_SPLIT = flags.DEFINE_string("test_split", "test", "Of --data: frames to measure on.")
 _FRAMES_PER_CLIP = flags.DEFINE_integer("frames_per_clip", 4, "Images of a clip.", lower_bound=1)
@@ -73,7 +73,6 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of the choice and order of images.")
 _FOLD = flags.DEFINE_bool(
     "fold_batch_norms", False, "Write the encoder with its batch norms folded, for inference."
 )
-flags.mark_flags_as_required(["output"])
 
 
 def main(argv: list[str]) -> None:

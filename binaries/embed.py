@@ -3,7 +3,7 @@
 """Writes a network's features of videos, sounds, images or sentences.
 
   python -m binaries.embed --model=RUN --videos=DIR --output=FEATURES
-  python -m binaries.embed --model=RUN --sounds=DIR --names=va,vat --output=FEATURES
+  python -m binaries.embed --model=RUN --audio=DIR --names=va,vat --output=FEATURES
   python -m binaries.embed --model=ENCODER.keras --images=DIR --format=parquet --output=FEATURES
   python -m binaries.embed --model=RUN --sentences=FILE.txt --names=vat --output=FEATURES
 
@@ -42,10 +42,12 @@ from mmv_tf.util.text_files import printable_name
 
 define_network_flags(image_model=True)
 _VIDEOS = flags.DEFINE_string("videos", None, "A folder of videos, or one video.")
-_SOUNDS = flags.DEFINE_string("sounds", None, "A folder of sounds (or videos with sound), or one.")
+_SOUNDS = flags.DEFINE_string(
+    "audio", None, "A folder of audio files (or videos with audio), or one."
+)
 _IMAGES = flags.DEFINE_string("images", None, "A folder of images, or one.")
 _SENTENCES = flags.DEFINE_string("sentences", None, "A UTF-8 text file, a sentence a line.")
-_OUTPUT = flags.DEFINE_string("output", None, "Folder of the features.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder of the features.", required=True)
 _FORMAT = flags.DEFINE_enum("format", "npz", FORMATS, "Of the parts; parquet needs pyarrow.")
 _NAMES = flags.DEFINE_list(
     "names", ["before_head"], "Features: before_head, spaces such as va or vat; sounds: last_conv."
@@ -54,7 +56,9 @@ _WINDOWS = flags.DEFINE_integer("windows", 1, "Clips of each video or sound.", l
 _FRAMES = flags.DEFINE_integer("num_frames", None, "Of a clip; by default as in training.")
 _FRAME_RATE = flags.DEFINE_float("frame_rate", None, "Frames a second; by default as in training.")
 _SIZE = flags.DEFINE_integer("size", None, "Pixels of the crop; by default as in training.")
-_SECONDS = flags.DEFINE_float("seconds", None, "Of a sound's window; by default a clip's length.")
+_SECONDS = flags.DEFINE_float(
+    "window_seconds", None, "Of an audio window; by default a clip's length."
+)
 _PART_ITEMS = flags.DEFINE_integer("part_items", 1024, "Items of a part.", lower_bound=1)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Windows at once.", lower_bound=1)
 _ALLOW_MISSING = flags.DEFINE_integer(
@@ -63,7 +67,6 @@ _ALLOW_MISSING = flags.DEFINE_integer(
     "Files that may be unreadable, or sentences without a known word.",
     lower_bound=0,
 )
-flags.mark_flags_as_required(["output"])
 
 # Of the size that an image network without metadata is shown; PAPER section 3: 200.
 _IMAGE_SIZE = 200
@@ -86,7 +89,7 @@ def main(argv: list[str]) -> None:
     }
     if len(given) != 1:
         raise command_line.UsageError(
-            f"Give one of --videos, --sounds, --images and --sentences, got {len(given)}."
+            f"Give one of --videos, --audio, --images and --sentences, got {len(given)}."
         )
     ((modality, source),) = given.items()
     encoder = network_flags().load_encoder()
@@ -135,7 +138,7 @@ def _views(modality: str, settings: Settings) -> Views:
     seconds = _SECONDS.value
     if modality == "audio" and seconds is not None:
         if not seconds > 0:
-            raise command_line.UsageError(f"--seconds is {seconds}; it must be above 0.")
+            raise command_line.UsageError(f"--window_seconds is {seconds}; it must be above 0.")
         return AudioViews(_WINDOWS.value, seconds)
     if not frames or not rate or frames < 1 or not rate > 0:
         raise command_line.UsageError(

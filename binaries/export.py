@@ -22,7 +22,7 @@ from mmv_tf.publishing.options import MODALITIES, WEIGHT_TYPES
 from mmv_tf.util import command_line
 
 define_network_flags(image_model=True, settings=False)
-_OUTPUT = flags.DEFINE_string("output", None, "The folder to write.")
+_OUTPUT = flags.DEFINE_string("output", None, "The folder to write.", required=True)
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a SavedModel that is there.")
 _VERSION = flags.DEFINE_integer(
     "version", None, "Write to the folder of this number within --output, ready to be served."
@@ -35,7 +35,7 @@ _FOLD = flags.DEFINE_bool(
     "fold_batch_norms", False, "Fold batch norms into the weights: faster, not to be fine-tuned."
 )
 _WEIGHTS = flags.DEFINE_enum(
-    "weights", "float32", WEIGHT_TYPES, "How weights are stored; 16 bits halve the files."
+    "weights_dtype", "float32", WEIGHT_TYPES, "How weights are stored; 16 bits halve the files."
 )
 _VIDEO_JPEG = flags.DEFINE_bool(
     "video_jpeg", False, "Add the signature video_jpeg, which takes JPEG frames."
@@ -48,8 +48,10 @@ _CHECKED = flags.DEFINE_bool(
     "checked", True, "Refuse wrong input (NaN, out of range, no known word); --nochecked takes it."
 )
 _TITLE = flags.DEFINE_string("title", "MMV network", "The model card's title.")
-_DATA = flags.DEFINE_string("data", "", "For the model card: what the network was trained on.")
-_LICENCE = flags.DEFINE_string("licence", "", "For the model card: licence of the weights.")
+_DATA = flags.DEFINE_string(
+    "trained_on", "", "For the model card: what the network was trained on."
+)
+_LICENCE = flags.DEFINE_string("license", "", "For the model card: license of the weights.")
 _RESULTS = flags.DEFINE_multi_string(
     "results", [], "For the model card: a results file of binaries.evaluate; may be given again."
 )
@@ -59,7 +61,6 @@ _PORTABLE = flags.DEFINE_multi_enum(
     [f"{kind}:{name}" for kind in portable.FORMATS for name in portable.ENCODERS],
     "Also write this encoder for programs without TensorFlow, to the folder OUTPUT_portable.",
 )
-flags.mark_flags_as_required(["output"])
 
 
 def main(argv: list[str]) -> None:

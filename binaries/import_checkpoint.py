@@ -8,7 +8,7 @@ Which it is, is found from the file, which is read without being executed. In pl
 
   python -m binaries.import_checkpoint --checkpoint=mmv_s3d --output=mmv_s3d.keras
   python -m binaries.import_checkpoint --checkpoint=mmv_s3d.pkl --output=mmv_s3d.keras
-  python -m binaries.import_checkpoint --checkpoint=s3d_howto100m.pth --dictionary=s3d_dict.npy \\
+  python -m binaries.import_checkpoint --checkpoint=s3d_howto100m.pth --vocabulary=s3d_dict.npy \\
     --output=mil_nce.keras
 
 MMV's checkpoints hold word vectors and not their words, so the network takes no sentences
@@ -39,12 +39,6 @@ _CHECKPOINT = flags.DEFINE_string(
     "The pickle or torch file to read, or the name of published weights.",
     required=True,
 )
-_DICTIONARY = flags.DEFINE_string(
-    "dictionary",
-    None,
-    "MIL-NCE only: the words, as a .npy array or a text with one a line; by default s3d_dict.npy "
-    "beside the checkpoint. Without it the network takes word ids, not sentences.",
-)
 _OUTPUT = flags.DEFINE_string(
     "output", None, "The .keras file to write; one that exists is replaced.", required=True
 )
@@ -54,8 +48,9 @@ _WORD_VECTORS = flags.DEFINE_string(
 _VOCABULARY = flags.DEFINE_string(
     "vocabulary",
     None,
-    "MMV only: a file of the words in the order of the word table's rows, one a line, or the "
-    "folder of the network's TF-Hub module, which holds them.",
+    "The words in the order of the word table's rows: a text with one a line; for MMV also the "
+    "folder of the network's TF-Hub module, for MIL-NCE a .npy array (by default s3d_dict.npy "
+    "beside the checkpoint). Without words the network takes word ids, not sentences.",
 )
 _FIRST_WORD_ID = flags.DEFINE_integer(
     "first_word_id", 0, "The row of the vocabulary's first word.", lower_bound=0
@@ -86,20 +81,13 @@ def _find(checkpoint: str) -> str:
 
 
 def _import(path: str) -> EmbeddingGraph:
-    given = {"--word_vectors": _WORD_VECTORS.value, "--vocabulary": _VOCABULARY.value}
     if pretrained.is_torch_file(path):
-        for flag, value in given.items():
-            if value is not None:
-                raise ValueError(
-                    f"{path} is a file of torch.save, and {flag} is for MMV's pickles; give the "
-                    "words as --dictionary."
-                )
-        return pretrained.import_mil_nce_checkpoint(path, dictionary=_DICTIONARY.value)
-    if _DICTIONARY.value is not None:
-        raise ValueError(
-            f"{path} is not a file of torch.save, and --dictionary is for those of MIL-NCE; leave "
-            "it out."
-        )
+        if _WORD_VECTORS.value is not None:
+            raise ValueError(
+                f"{path} is a file of torch.save, and --word_vectors is for MMV's pickles; give "
+                "the words as --vocabulary."
+            )
+        return pretrained.import_mil_nce_checkpoint(path, dictionary=_VOCABULARY.value)
     return pretrained.import_haiku_checkpoint(
         path,
         vocabulary=_vocabulary(),

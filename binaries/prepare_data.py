@@ -11,7 +11,7 @@ no caption or clip is in two splits. What to prepare is one of
   --videos    a video, or a folder of videos with captions (.vtt, .srt, .json3) beside them
   --list      a table (.csv, .tsv, .jsonl) with the columns path and, each optional, start, end,
               label, split, captions, example_id, text
-  --dataset   a published data set by name, laid out in --directory as its authors publish it
+  --dataset   a published data set by name, laid out in --data as its authors publish it
 
 Interrupted, the same command goes on from where it was. docs/data.md is the guide.
 """
@@ -31,12 +31,13 @@ from mmv_tf.util import command_line
 from mmv_tf.util.text_files import printable_name
 
 _DEFAULTS = preparation.Settings()
+_MEDIA_KINDS = {"video": VIDEO, "audio": SOUND, "image": IMAGE}
 
 _VIDEOS = flags.DEFINE_string(
     "videos", None, "A video, or a folder of videos with captions of the same name beside each."
 )
 _MEDIA = flags.DEFINE_enum(
-    "media", VIDEO, (VIDEO, SOUND, IMAGE), "Which files of the --videos folder are taken."
+    "media", "video", _MEDIA_KINDS, "Which files of the --videos folder are taken."
 )
 _CAPTIONS = flags.DEFINE_string(
     "captions", None, "Captions of a single video: .vtt, .srt, .json3, .tsv or .csv."
@@ -48,7 +49,7 @@ _DATASET = flags.DEFINE_enum(
     "dataset", None, list(DATA_SETS.names()), "Instead of --videos: a published data set."
 )
 _DIRECTORY = flags.DEFINE_string(
-    "directory", None, "Of the --dataset: the folder with its lists and media."
+    "data", None, "Of the --dataset: the folder with its lists and media."
 )
 _VALIDATION_ONE_IN = flags.DEFINE_integer(
     "validation_one_in",
@@ -60,20 +61,20 @@ _VALIDATION_ONE_IN = flags.DEFINE_integer(
 _LABELS = flags.DEFINE_string(
     "labels", None, "A .tsv with start, end, label (or subject), caption: gives captions labels."
 )
-_OUTPUT = flags.DEFINE_string("output", None, "Folder to write to.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder to write to.", required=True)
 _FRAME_RATE = flags.DEFINE_float("frame_rate", _DEFAULTS.frame_rate, "Stored frames a second.")
 _SHORT_SIDE = flags.DEFINE_integer(
     "short_side", _DEFAULTS.short_side, "Pixels of a stored frame's shorter side."
 )
 _JPEG_QUALITY = flags.DEFINE_integer("jpeg_quality", _DEFAULTS.jpeg_quality, "1 to 95.")
 _SAMPLE_RATE = flags.DEFINE_integer(
-    "sample_rate", _DEFAULTS.sample_rate, "Of the stored sound, in Hz."
+    "sample_rate", _DEFAULTS.sample_rate, "Of the stored audio, in Hz."
 )
 _SOUND = flags.DEFINE_enum(
-    "sound",
+    "audio_format",
     _DEFAULTS.sound,
     preparation.SOUNDS,
-    "What is stored of the sound: samples, a log-mel spectrogram with MMV's settings, or nothing.",
+    "What is stored of the audio: samples, a log-mel spectrogram with MMV's settings, or nothing.",
 )
 _CUT = flags.DEFINE_enum(
     "cut",
@@ -175,15 +176,13 @@ def main(argv: list[str]) -> None:
 
 def _check_flags() -> None:
     """Flags that need or exclude each other."""
-    if not _OUTPUT.value:
-        raise command_line.UsageError("--output is missing; see --help.")
     given = [flag.name for flag in (_VIDEOS, _LIST, _DATASET) if flag.value]
     if not given:
         raise command_line.UsageError("--videos is missing (or --list, or --dataset); see --help.")
     if len(given) > 1:
         raise command_line.UsageError(f"--{given[0]} and --{given[1]} exclude each other.")
     if bool(_DATASET.value) != bool(_DIRECTORY.value):
-        raise command_line.UsageError("--dataset and --directory come together.")
+        raise command_line.UsageError("--dataset and --data come together.")
     if _VALIDATION_ONE_IN.value is not None and _DATASET.value not in WITHOUT_HELD_OUT:
         raise command_line.UsageError(
             f"--validation_one_in is for --dataset={' or '.join(WITHOUT_HELD_OUT)}; other data "
@@ -206,8 +205,8 @@ def _sources() -> tuple[
         collection = read_data_set(_DATASET.value, directory, _VALIDATION_ONE_IN.value)
         facts = preparation.DataSetFacts(collection.name, collection.labels, collection.folds)
         return collection.sources, collection.cut, facts, {}
-    found = preparation.find(_VIDEOS.value, _CAPTIONS.value, _MEDIA.value)
-    cut = "caption" if _MEDIA.value == VIDEO else "list"
+    found = preparation.find(_VIDEOS.value, _CAPTIONS.value, _MEDIA_KINDS[_MEDIA.value])
+    cut = "caption" if _MEDIA.value == "video" else "list"
     return found.sources, cut, preparation.DataSetFacts(), found.passed_over
 
 

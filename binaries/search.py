@@ -4,7 +4,7 @@
 
   python -m binaries.search index --videos=DIR --model=RUN --index=INDEX
   python -m binaries.search query --index=INDEX --text="a rabbit smells flowers"
-  python -m binaries.search query --index=INDEX --video=FILE@12.5-15 --text="night" --weights=1,2
+  python -m binaries.search query --index=INDEX --video=FILE@2-5 --text="night" --query_weights=1,2
   python -m binaries.search serve --index=INDEX
 
 See docs/search.md.
@@ -106,16 +106,16 @@ def define_query() -> None:
     """Prints the best moments for a sentence, sound, picture or clip, or for several together."""
     flags.DEFINE_string("index", None, "Folder of the index.", required=True)
     flags.DEFINE_multi_string("text", [], "A sentence.")
-    flags.DEFINE_multi_string("audio", [], "A sound, FILE or FILE@start-end.")
+    flags.DEFINE_multi_string("audio", [], "Audio, FILE or FILE@start-end.")
     flags.DEFINE_multi_string("image", [], "A picture.")
     flags.DEFINE_multi_string("video", [], "A clip, FILE or FILE@start-end.")
     flags.DEFINE_list(
-        "weights",
+        "query_weights",
         [],
         "Of several queries: first those of --text, then --audio, --image, --video; negative: away "
         "from it. All 1 if not said.",
     )
-    flags.DEFINE_enum("within", "vision", ["vision", "sound"], "What of the videos is looked at.")
+    flags.DEFINE_enum("within", "video", ["video", "audio"], "What of the videos is searched.")
     flags.DEFINE_integer("limit", 10, "Moments.", lower_bound=1)
     flags.DEFINE_bool("exact", False, "Never use FAISS.")
     flags.DEFINE_bool("json", False, "Print JSON.")
@@ -133,14 +133,17 @@ def query(argv: list[str]) -> None:
     if not given:
         raise command_line.UsageError("give at least one of --text, --audio, --image and --video.")
     try:
-        weights = [float(weight) for weight in FLAGS.weights] or [1.0] * len(given)
+        weights = [float(weight) for weight in FLAGS.query_weights] or [1.0] * len(given)
     except ValueError:
-        raise command_line.UsageError(f"--weights={FLAGS.weights}; expected numbers.") from None
+        raise command_line.UsageError(
+            f"--query_weights={FLAGS.query_weights}; expected numbers."
+        ) from None
     if len(weights) != len(given):
         raise command_line.UsageError(
-            f"--weights has {len(weights)} numbers for {len(given)} queries; give one for each."
+            f"--query_weights has {len(weights)} numbers for {len(given)} queries; give one for "
+            "each."
         )
-    within = SOUND if FLAGS.within == "sound" else VISION
+    within = SOUND if FLAGS.within == "audio" else VISION
     queries = [
         Query(kind, value, weight, within)
         for (kind, value), weight in zip(given, weights, strict=True)
@@ -172,9 +175,9 @@ def define_serve() -> None:
     flags.DEFINE_string("index", None, "Folder of the index.", required=True)
     flags.DEFINE_string("model", None, "The network, if it is not where it was.")
     flags.DEFINE_string("host", "127.0.0.1", "Address to listen on.")
-    flags.DEFINE_integer("port", 8600, "Port; 0: any free one.")
+    flags.DEFINE_integer("http_port", 8600, "HTTP port; 0: any free one.")
     flags.DEFINE_integer("max_upload_mb", 64, "Largest picture, sound or clip to search for.")
-    flags.DEFINE_integer("results", 12, "Moments shown.", lower_bound=1)
+    flags.DEFINE_integer("limit", 12, "Moments shown.", lower_bound=1)
     flags.DEFINE_integer("max_connections", 512, "Connections at once; a video that plays has one.")
     flags.DEFINE_float("deadline_seconds", 30.0, "For decoding an upload or a thumbnail.")
     flags.DEFINE_float("body_timeout", 120.0, "Seconds for an upload to arrive.")
@@ -189,9 +192,9 @@ def serve(argv: list[str]) -> None:
 
     settings = PageSettings(
         host=FLAGS.host,
-        port=FLAGS.port,
+        port=FLAGS.http_port,
         max_upload_bytes=FLAGS.max_upload_mb * MEBIBYTE,
-        results=FLAGS.results,
+        results=FLAGS.limit,
         everybody=FLAGS.everybody,
         max_connections=FLAGS.max_connections,
         body_timeout=FLAGS.body_timeout,

@@ -3,7 +3,7 @@
 """Serves an exported network with TensorFlow Serving's REST and gRPC interfaces.
 
   python -m binaries.export --model=RUN --output=DIR --version=1 --checked --fold_batch_norms
-  python -m binaries.serve --model_base_path=DIR --model_name=mmv
+  python -m binaries.serve --saved_model=DIR --model_name=mmv
   python -m binaries.serve --model=mmv_s3d.keras --dtype=bfloat16
 
 The second form exports the network first, to a temporary folder, which takes a minute or so.
@@ -26,13 +26,13 @@ from mmv_tf.serving.settings import ServerSettings as _Defaults
 from mmv_tf.util import command_line
 
 _PATH = flags.DEFINE_string(
-    "model_base_path", None, "A folder of numbered versions, or one SavedModel."
+    "saved_model", None, "A folder of numbered versions, or one SavedModel."
 )
 _MODEL = define_network_flags(required=False, image_model=True, settings=False)
 _NAME = flags.DEFINE_string("model_name", _Defaults.model_name, "The network's name in requests.")
 _HOST = flags.DEFINE_string("host", _Defaults.host, "Address to listen on.")
-_REST = flags.DEFINE_integer("rest_api_port", _Defaults.rest_port, "REST port; 0: any free one.")
-_GRPC = flags.DEFINE_integer("port", _Defaults.grpc_port, "gRPC port; 0: any free, -1: none.")
+_REST = flags.DEFINE_integer("http_port", _Defaults.rest_port, "HTTP port; 0: any free one.")
+_GRPC = flags.DEFINE_integer("grpc_port", _Defaults.grpc_port, "gRPC port; 0: any free, -1: none.")
 _KEY = flags.DEFINE_string(
     "api_key_file", None, "A file with the API key; without it, MMV_API_KEY is asked."
 )
@@ -91,7 +91,7 @@ def main(argv: list[str]) -> None:
     except ImportError as error:
         raise ValueError(f'Serving needs {error.name}: pip install "mmv_tf[serve]".') from error
     if (_PATH.value is None) == (_MODEL.value is None):
-        raise command_line.UsageError("Give either --model_base_path or --model.")
+        raise command_line.UsageError("Give either --saved_model or --model.")
     with contextlib.ExitStack() as stack:
         folder = _PATH.value
         if folder is None:

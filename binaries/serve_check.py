@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drives a server with clips of a film: are its answers right, and how fast do they come?
 
-  python -m binaries.serve_check --server=http://127.0.0.1:8501 --saved_model=DIR --film=film.mp4 \
+  python -m binaries.serve_check --server=http://127.0.0.1:8501 --saved_model=DIR --video=film.mp4 \
     --output=check.json
 
 The server may be binaries.serve or TensorFlow Serving; grpc://127.0.0.1:8500 asks over gRPC.
@@ -20,13 +20,17 @@ from mmv_tf.publishing.samples import sample_input
 from mmv_tf.util import command_line
 from mmv_tf.util.configuration import write_json
 
-_SERVER = flags.DEFINE_string("server", None, "http://HOST:PORT or grpc://HOST:PORT.")
+_SERVER = flags.DEFINE_string(
+    "server", None, "http://HOST:PORT or grpc://HOST:PORT.", required=True
+)
 _NAME = flags.DEFINE_string("model_name", "mmv", "The network's name there.")
-_SAVED_MODEL = flags.DEFINE_string("saved_model", None, "The same network's folder, to run here.")
-_FILM = flags.DEFINE_string("film", None, "A video file with sound to cut clips from.")
-_CLIPS = flags.DEFINE_integer("clips", 4, "How many.", lower_bound=1)
+_SAVED_MODEL = flags.DEFINE_string(
+    "saved_model", None, "The same network's folder, to run here.", required=True
+)
+_FILM = flags.DEFINE_string("video", None, "A video file with sound to cut clips from.")
+_CLIPS = flags.DEFINE_integer("num_clips", 4, "How many.", lower_bound=1)
 _SENTENCES = flags.DEFINE_multi_string(
-    "sentence",
+    "text",
     [],
     "A sentence to send; may be given again. By default one with a word that the network knows.",
 )
@@ -34,7 +38,6 @@ _CLIENTS = flags.DEFINE_multi_integer("clients", [1, 2, 4, 8], "Clients at once;
 _REQUESTS = flags.DEFINE_integer("requests", 20, "Requests that each client sends.", lower_bound=1)
 _TOLERANCE = flags.DEFINE_float("tolerance", 1e-4, "Largest difference that counts as equal.")
 _OUTPUT = flags.DEFINE_string("output", None, "Results file (JSON).")
-flags.mark_flags_as_required(["server", "saved_model"])
 
 
 def main(argv: list[str]) -> int:

@@ -22,7 +22,7 @@ from mmv_tf.util.configuration import write_json
 
 _LIMITS = Limits()
 
-_DATA = flags.DEFINE_string("data", None, "Folder of the shards.")
+_DATA = flags.DEFINE_string("data", None, "Folder of the shards.", required=True)
 _RECORDS = flags.DEFINE_enum(
     "records", "mmv", sorted(KEY_MAPS), "Who wrote them; without a manifest if not mmv."
 )
@@ -46,8 +46,6 @@ _MAX_RECORD_BYTES = flags.DEFINE_integer(
 def main(argv: list[str]) -> int:
     """See the module."""
     del argv
-    if not _DATA.value:
-        raise command_line.UsageError("--data is missing; see --help.")
     if _REPAIRED.value and not _REPAIR.value:
         raise command_line.UsageError("--repaired goes with --repair; see --help.")
     limits = Limits(

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole of MMV on one film: prepare, train, evaluate, deflate, export, report.
 
-  python -m examples.quickstart [--film=PATH]      (or: make quickstart [FILM=PATH])
+  python -m examples.quickstart [--video=PATH]      (or: make quickstart [FILM=PATH])
 
 Interrupted or killed, the same command goes on from where it was.
 """
@@ -38,7 +38,7 @@ SENTENCES = (
     "the end titles",
 )
 
-_FILM = flags.DEFINE_string("film", None, "Your copy of the film, instead of a download.")
+_FILM = flags.DEFINE_string("video", None, "Your copy of the film, instead of a download.")
 _WORK = flags.DEFINE_string("work_dir", "runs/quickstart", "Where everything goes.")
 _CONFIG = flags.DEFINE_string("config", CONFIG, "Of the training; :runlocal makes it tiny.")
 

@@ -29,6 +29,39 @@ _NO_SPACE = os.strerror(errno.ENOSPC)
 _REQUIRED = re.compile(r"Flag (--\w+) must have a value other than None")
 _HELP_FLAGS = ("-h", "-help", "--help", "-helpshort", "--helpshort", "-?", "--?")
 
+# Former names of flags -> those that replaced them; a program has one of these. A name that ends in
+# a dot is of `define_overrides`.
+RENAMED = {
+    "batch": ("batch_size",),
+    "clips": ("num_clips", "batch_size", "host_batch_size"),
+    "data": ("trained_on",),
+    "dictionary": ("vocabulary",),
+    "directory": ("data", "index"),
+    "encoder": ("image_model",),
+    "film": ("video",),
+    "films": ("num_videos",),
+    "folder": ("work_dir",),
+    "folders": ("images",),
+    "frames": ("num_frames",),
+    "images": ("deflate",),
+    "licence": ("license",),
+    "model_base_path": ("saved_model",),
+    "network": ("architecture",),
+    "pictures": ("image_set",),
+    "port": ("grpc_port", "http_port"),
+    "quality": ("jpeg_quality",),
+    "repeats": ("rounds",),
+    "rest_api_port": ("http_port",),
+    "results": ("limit", "output"),
+    "seconds": ("window_seconds",),
+    "sentence": ("text",),
+    "set": ("protocol.",),
+    "setting": ("settings.",),
+    "sound": ("audio_format",),
+    "sounds": ("audio",),
+    "weights": ("weights_dtype", "query_weights", "parameters"),
+}
+
 
 class UsageError(ValueError):
     """Flags that are each right but wrong together; ends the program with status 2."""
@@ -174,11 +207,7 @@ def _parse(argv: list[str]) -> list[str]:
     try:
         rest = flags.FLAGS(gather_overrides(argv))
     except flags.UnrecognizedFlagError as error:
-        # "--no" before a flag's name turns a boolean off.
-        names = [name for name in flags.FLAGS if len(name) > 1]
-        guess = nearest(error.flagname, names)
-        hint = f"did you mean --{guess}?" if guess else "see --help."
-        sys.exit(_wrong_usage(f"unknown flag --{error.flagname}; {hint}"))
+        sys.exit(_wrong_usage(_unknown(error.flagname)))
     except flags.Error as error:
         missing = _REQUIRED.search(str(error))
         problem = f"{missing[1]} is missing" if missing else _one_line(str(error))
@@ -190,6 +219,20 @@ def _parse(argv: list[str]) -> list[str]:
             )
         )
     return rest
+
+
+def _unknown(name: str) -> str:
+    """Say what to write instead of a flag that there is not."""
+    # "--no" before a flag's name turns a boolean off.
+    former = name if name in RENAMED else name.removeprefix("no")
+    for new in RENAMED.get(former, ()):
+        if new in flags.FLAGS:
+            spelled = f"{new}KEY=VALUE" if new.endswith(".") else new
+            return f"--{former} is now --{spelled}; see --help."
+    names = [known for known in flags.FLAGS if len(known) > 1 and not known.endswith(".")]
+    guess = nearest(name, names)
+    hint = f"did you mean --{guess}?" if guess else "see --help."
+    return f"unknown flag --{name}; {hint}"
 
 
 def _wrong_usage(message: str) -> int:

@@ -8,7 +8,7 @@ Trains every variant of the configuration with every seed, scores it and prints 
 results.json, table.md and the networks. `--config.section.key=value` changes an entry of the
 configuration, as often as wanted; its argument ":validation" scores on the world for choosing
 settings, ":runlocal" is tiny. Interrupted, the same command goes on from where it was.
-With --images it then deflates some of the networks and probes them on single frames: a second
+With --deflate it then deflates some of the networks and probes them on single frames: a second
 table, in images.json and images.md.
 """
 
@@ -26,9 +26,8 @@ from projects.narrated_world import comparison, tables
 from projects.narrated_world import images as images_lib
 
 _load_config = command_line.define_config(default="projects/narrated_world/config.py")
-_OUTPUT = flags.DEFINE_string("output", None, "Folder of the results.")
-_IMAGES = flags.DEFINE_bool("images", False, "Then deflate networks and probe single frames.")
-flags.mark_flags_as_required(["output"])
+_OUTPUT = flags.DEFINE_string("output", None, "Folder of the results.", required=True)
+_IMAGES = flags.DEFINE_bool("deflate", False, "Then deflate networks and probe single frames.")
 
 
 def main(argv: list[str]) -> int:

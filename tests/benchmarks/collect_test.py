@@ -37,9 +37,9 @@ FOUND = [
 def test_programs_run_one_by_one_and_fill_the_table(tmp_path, capfd):
     """Two real programs, and one that fails between them."""
     runs = {
-        "gather": Run("input_and_gather", ("--hosts=2", "--steps=4", "--clips=8")),
+        "gather": Run("input_and_gather", ("--hosts=2", "--steps=4", "--host_batch_size=8")),
         "wrong": Run("input_and_gather", ("--hosts=none",)),
-        "larger": Run("input_and_gather", ("--hosts=3", "--steps=4", "--clips=8")),
+        "larger": Run("input_and_gather", ("--hosts=3", "--steps=4", "--host_batch_size=8")),
     }
     path = tmp_path / "new" / "results.json"
     failed = collect(runs, path)
@@ -130,7 +130,7 @@ def test_after_ctrl_c_the_page_has_what_was_measured(tmp_path):
     results.write_text(RESULTS.read_text(encoding="utf-8"), encoding="utf-8")
     command = [sys.executable, "-m", "benchmarks", "--only=input_and_gather", "--only=start_up"]
     with subprocess.Popen(
-        [*command, f"--results={results}", f"--page={page}"],
+        [*command, f"--output={results}", f"--page={page}"],
         cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,

@@ -61,7 +61,7 @@ def read(output):
 
 def test_sounds_are_embedded_and_new_ones_added(run, folder, tmp_path):
     arguments = (
-        *(f"--sounds={folder / 'sounds'}", "--names=last_conv,va", "--seconds=0.4"),
+        *(f"--audio={folder / 'sounds'}", "--names=last_conv,va", "--window_seconds=0.4"),
         *("--windows=2", "--part_items=2"),
     )
     assert run(*arguments).status == 0
@@ -160,7 +160,7 @@ def test_unreadable_files_are_told_and_fail_unless_allowed(run, folder, tmp_path
         ([], 2, "got 0"),
         (["--videos={}/images"], 1, "holds no file ending in .avi"),
         (["--videos={}/videos", "--names=last_conv"], 1, "video has no 'last_conv'"),
-        (["--sounds={}/sounds", "--seconds=-1"], 2, "--seconds is -1.0"),
+        (["--audio={}/sounds", "--window_seconds=-1"], 2, "--window_seconds is -1.0"),
         (["--sentences={}/model.keras"], 1, "no UTF-8 text"),
     ],
 )

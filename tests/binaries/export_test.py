@@ -81,7 +81,7 @@ def test_sentences_in_16_bits_stay_near_to_those_in_32(program, network, tmp_pat
     ("flags", "least"),
     [
         (["--dtype=mixed_bfloat16"], 0.999),
-        (["--dtype=mixed_bfloat16", "--fold_batch_norms", "--weights=bfloat16"], 0.999),
+        (["--dtype=mixed_bfloat16", "--fold_batch_norms", "--weights_dtype=bfloat16"], 0.999),
         (["--dtype=bfloat16"], 0.99),
     ],
 )

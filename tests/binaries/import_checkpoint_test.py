@@ -47,7 +47,7 @@ def test_finds_mil_nce_s_network_from_the_file(tmp_path):
     done = programs.run_forked(
         "import_checkpoint",
         f"--checkpoint={checkpoint}",
-        f"--dictionary={words}",
+        f"--vocabulary={words}",
         f"--output={output}",
     )
     assert done.returncode == 0, done.stderr
@@ -56,13 +56,6 @@ def test_finds_mil_nce_s_network_from_the_file(tmp_path):
     model = keras.saving.load_model(output)
     assert model.spaces("video") == ("vt",)
     assert model.tokenizer(["Open the door"]).numpy()[0, :4].tolist() == [1, 5, 3, 0]
-
-
-def test_a_dictionary_is_for_mil_nce_s_only(checkpoint, tmp_path):
-    arguments = [f"--checkpoint={checkpoint}", f"--output={tmp_path / 'a.keras'}"]
-    done = programs.run_forked("import_checkpoint", *arguments, "--dictionary=words.txt")
-    assert done.returncode == 1
-    assert "--dictionary is for those of MIL-NCE; leave it out" in done.stderr
 
 
 @pytest.mark.slow  # a quick one: stand_ins_test

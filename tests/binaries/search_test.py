@@ -22,8 +22,8 @@ pytest.importorskip("faiss", reason="the extra 'search' is not installed")
         (("index", "--index=x", "--model=y"), 2, "--videos is missing"),
         (("index", "--index=x", "--model=y", "--videos=/nothing"), 1, "no such file or folder"),
         (("query", "--index=x"), 2, "give at least one of --text"),
-        (("query", "--index=x", "--text=a", "--weights=1,2"), 2, "2 numbers for 1 queries"),
-        (("query", "--index=x", "--text=a", "--weights=b"), 2, "expected numbers"),
+        (("query", "--index=x", "--text=a", "--query_weights=1,2"), 2, "2 numbers for 1 queries"),
+        (("query", "--index=x", "--text=a", "--query_weights=b"), 2, "expected numbers"),
         (("query", "--index=/nothing", "--text=a"), 1, "make one: python -m binaries.search"),
         (("query", "--index=x", "--text="), 1, "A sentence has 1 to"),
         (("serve", "--index=x", "--host=0.0.0.0"), 1, "everybody who reaches this machine"),
@@ -41,7 +41,7 @@ def test_mistakes(arguments, status, message):
 def test_a_port_that_is_taken(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = programs.run_forked("search", "serve", f"--index={tmp_path}", f"--port={port}")
+        done = programs.run_forked("search", "serve", f"--index={tmp_path}", f"--http_port={port}")
     assert (done.returncode, done.stdout) == (1, "")
     assert "choose another port" in done.stderr
 
@@ -51,7 +51,7 @@ def test_query(library):  # noqa: F811
     clip = library.videos / "long.mp4"
     done = programs.run(
         *("search", "query", f"--index={library.index}", "--json", "--limit=2"),
-        *(f"--video={clip}@3.2-4.0", "--text=red square", "--weights=1e-6,1"),
+        *(f"--video={clip}@3.2-4.0", "--text=red square", "--query_weights=1e-6,1"),
     )
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)

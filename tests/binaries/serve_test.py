@@ -27,7 +27,7 @@ def test_a_network_is_exported_and_served_and_leaves_nothing(tmp_path):
     with subprocess.Popen(
         [
             *(sys.executable, "-m", "binaries.serve", f"--model={tmp_path / 'model.keras'}"),
-            *("--dtype=mixed_bfloat16", "--rest_api_port=0", "--port=-1"),
+            *("--dtype=mixed_bfloat16", "--http_port=0", "--grpc_port=-1"),
         ],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(tmp_path)},
@@ -53,4 +53,4 @@ def test_a_network_is_exported_and_served_and_leaves_nothing(tmp_path):
 def test_one_of_two_flags_is_needed():
     done = programs.run_forked("serve")
     assert done.returncode == 2
-    assert "Give either --model_base_path or --model" in done.stderr
+    assert "Give either --saved_model or --model" in done.stderr

@@ -161,8 +161,8 @@ def test_what_a_network_cannot_do_is_told_before_anything_is_embedded(
     lines, films = root / "lines.txt", root / "msrvtt"
     for kind, arguments, message in (
         ("pickle", [f"--sentences={lines}"], "takes no sentences: it has a table of word vectors"),
-        ("torch", [f"--sounds={films}"], "takes video, text, not audio"),
-        ("module", [f"--sounds={films}"], "does not tell its sample_rate"),
+        ("torch", [f"--audio={films}"], "takes video, text, not audio"),
+        ("module", [f"--audio={films}"], "does not tell its sample_rate"),
         ("module", [f"--videos={films}"], "does not say how long its clips are"),
         ("module", [f"--sentences={lines}", "--dtype=bfloat16"], "leave dtype out"),
     ):

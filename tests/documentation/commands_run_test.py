@@ -205,7 +205,7 @@ def test_the_serving_guide(trained):
     ]
     run(export.words, trained)
     with subprocess.Popen(
-        [sys.executable, *serve.words[1:], "--rest_api_port=0", "--port=-1"],
+        [sys.executable, *serve.words[1:], "--http_port=0", "--grpc_port=-1"],
         cwd=trained,
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
@@ -218,7 +218,7 @@ def test_the_serving_guide(trained):
                 assert line, "the server ended"
                 said += line
             words = [re.sub(r"http://[\d.]+:\d+", address[0], word) for word in check.words]
-            run((*words, "--requests=2", "--clients=2", "--clips=1"), trained)
+            run((*words, "--requests=2", "--clients=2", "--num_clips=1"), trained)
         finally:
             server.send_signal(signal.SIGTERM)
         assert server.wait(60) == 0

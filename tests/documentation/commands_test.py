@@ -53,20 +53,18 @@ def flags_in(path: pathlib.Path) -> set[str]:
     """Names of the flags that a program defines, wherever it does."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id == "define_network_flags"
-        ):
+        if not isinstance(node, ast.Call):
+            continue
+        called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        first = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
+        if called == "define_network_flags":
             found |= flags_in(ROOT / "mmv_tf/inference/flags.py")
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            first = node.args[0] if node.args else None
-            if node.func.attr == "define_config":
-                found.add("config")
-            elif node.func.attr.startswith("DEFINE_") and isinstance(first, ast.Constant):
-                found.add(first.value)
-            elif node.func.attr == "add_argument" and isinstance(first, ast.Constant):
-                found.add(str(first.value).lstrip("-"))
+        elif called == "define_config":
+            found |= {"config", "config."}
+        elif called == "define_overrides":
+            found.add(f"{first}.")
+        elif first is not None and (called.startswith("DEFINE_") or called == "add_argument"):
+            found.add(str(first).lstrip("-"))
     return found
 
 
@@ -197,7 +195,7 @@ def test_flags_in_the_text_exist():
     for page in pages.pages():
         for block in pages.blocks(page):
             if block.language == "span":
-                for name in re.findall(r"(?:^|\s)--([a-zA-Z]\w*)", block.text):
+                for name in re.findall(r"(?:^|\s)--([a-zA-Z]\w*\.?)", block.text):
                     if name not in known and name.removeprefix("no") not in known:
                         unknown[f"{block.page}:{block.line}"].add(name)
     assert not unknown

@@ -34,7 +34,7 @@ def server(library, tmp_path_factory):
     # NiceGUI behaves otherwise where it sees that variable.
     environment = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "binaries.search", "serve", f"--index={own.index}", "--port=0"],
+        [sys.executable, "-m", "binaries.search", "serve", f"--index={own.index}", "--http_port=0"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=programs.ROOT,
         env=environment,
     )  # fmt: skip

@@ -74,7 +74,7 @@ def serve(index, videos, root, *flags):
     environment = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
     command = [sys.executable, "-m", "binaries.search", "serve", f"--index={index}"]
     process = subprocess.Popen(
-        [*command, "--port=0", *flags],
+        [*command, "--http_port=0", *flags],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -27,8 +27,8 @@ class ServerProcess:
     def __init__(self, folder: os.PathLike[str] | str, *flags: str, **environment: str):
         self._process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "binaries.serve", f"--model_base_path={folder}"),
-                *("--model_name=tiny", "--rest_api_port=0", "--port=0", *flags),
+                *(sys.executable, "-m", "binaries.serve", f"--saved_model={folder}"),
+                *("--model_name=tiny", "--http_port=0", "--grpc_port=0", *flags),
             ],
             cwd=ROOT,
             stdout=subprocess.PIPE,

@@ -7,6 +7,9 @@ import subprocess
 import sys
 
 import pytest
+from absl import flags
+
+from mmv_tf.util import command_line
 
 ROOT = pathlib.Path(__file__).parents[2]
 PROGRAM = '''"""Does nothing of use."""
@@ -114,6 +117,26 @@ def test_a_full_disk_says_what_to_do(run, kind):
     assert status == 1
     assert errors.count("\n") == 1
     assert "No space left on device; free some and run the same command again." in errors
+
+
+def test_overrides_are_gathered():
+    values = flags.FlagValues()
+    found = command_line.define_overrides("config", "Change an entry.", values)
+    argv = [
+        "p",
+        "--config=f.py",
+        "--config.a.b=1",
+        "-config.c",
+        "x",
+        "--other.d=2",
+        "--config.e=a=,",
+    ]
+    spelled = command_line.gather_overrides([*argv, "--", "--config.f=3"], values)
+    assert spelled[1] == "--config=f.py"
+    assert spelled[-3:] == ["--config.=e=a=,", "--", "--config.f=3"]
+    values(["p", *(one for one in spelled[:-2] if one.startswith(("--config.", "-config.")))])
+    assert found.value == ["a.b=1", "c=x", "e=a=,"]
+    assert command_line.gather_overrides(["p", "--config.a"], values) == ["p", "--config.=a"]
 
 
 COMMANDS = '''"""Fetches and counts."""

@@ -5,8 +5,17 @@ import pathlib
 
 import numpy as np
 import pytest
+from ml_collections.config_dict import ConfigDict, placeholder
 
-from mmv_tf.util.configuration import load_config, read_checked_json, write_checked_json, write_json
+from mmv_tf.util.command_line import UsageError
+from mmv_tf.util.configuration import (
+    choose,
+    load_config,
+    override,
+    read_checked_json,
+    write_checked_json,
+    write_json,
+)
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 
@@ -18,6 +27,98 @@ def test_every_config_loads_locked(path, arg):
     assert config.is_locked
     with pytest.raises((AttributeError, KeyError)):
         config.trainning = 1
+
+
+ENTRIES = {
+    "split": "train",
+    "steps": 3,
+    "rate": 0.5,
+    "flip": True,
+    "blocks": (1, 2),
+    "names": ("a", "b"),
+    "mixture": (),
+    "inner": {"size": placeholder(int)},
+}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("split=a,b", "a,b"),
+        ("split=a=b", "a=b"),
+        ("split=12", "12"),
+        ("split=1e3", "1e3"),
+        ("split=None", "None"),
+        ("split=True", "True"),
+        ("split=(1, 2)", "(1, 2)"),
+        ("split=", ""),
+        ("split= a b ", " a b "),
+        ("split=--steps=4", "--steps=4"),
+        ("steps=-7", -7),
+        ("rate=1", 1.0),
+        ("rate=1e-3", 1e-3),
+        ("flip=False", False),
+        ("flip=true", True),
+        ("blocks=(3, 4)", (3, 4)),
+        ("blocks=[3, 4]", (3, 4)),
+        ("blocks=3,4", (3, 4)),
+        ("blocks=3", (3,)),
+        ("blocks=()", ()),
+        ("names=('1', \"c d\")", ("1", "c d")),
+        ("mixture=[{'directory': 'd', 'weight': 2.0}]", ({"directory": "d", "weight": 2.0},)),
+        ("inner.size=4", 4),
+    ],
+)
+def test_a_value_has_the_type_of_its_entry(setting, value):
+    key = setting.partition("=")[0]
+    config = override(ConfigDict(ENTRIES), [setting], "flag")
+    found = config.inner.size if key == "inner.size" else config[key]
+    assert (found, type(found)) == (value, type(value))
+    others = {name: entry for name, entry in ENTRIES.items() if name not in (key, "inner")}
+    assert {name: config[name] for name in others} == others
+    assert config.is_locked
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *(
+            "steps=many",
+            "steps=1.5",
+            "steps=None",
+            "steps=",
+            "steps=True",
+            "rate=fast",
+            "rate=None",
+        ),
+        *("flip=no", "flip=None", "flip=2", "blocks=(1", "blocks=a", "blocks=a,b", "blocks=None"),
+        *("names=c", "names=c,d", "inner.size=big", "inner.size=None"),
+    ],
+)
+def test_a_value_of_another_type_is_wrong_usage(setting):
+    key = setting.partition("=")[0]
+    kind = int if key == "inner.size" else type(ENTRIES[key])
+    with pytest.raises(UsageError) as raised:
+        override(ConfigDict(ENTRIES), [setting], "flag")
+    assert str(raised.value).startswith(f"--flag.{setting}: expected {kind.__name__}")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("arg", "found"),
+    [
+        ("", ("red", "large")),
+        ("blue", ("blue", "large")),
+        ("small,blue", ("blue", "small")),
+        ("red,", ("red", "large")),
+    ],
+)
+def test_a_configuration_s_argument_is_words(arg, found):
+    kinds = {"color": ("red", "blue"), "size": ("large", "small")}
+    assert tuple(choose(arg, kinds).values()) == found
+    for wrong, problem in (("gren", "'gren' is unknown"), ("red,blue", "'blue' is a second word")):
+        with pytest.raises(ValueError, match=f"one each of red or blue; large or small; {problem}"):
+            choose(wrong, kinds)
 
 
 def test_overrides_keep_types():
