@@ -17,6 +17,9 @@ from mmv_tf.inference.network import SETTINGS
 from mmv_tf.util.command_line import UsageError, define_overrides
 from mmv_tf.util.configuration import override
 
+# What is defined here is of the program that asks for it, whose --help shows it.
+flags.disclaim_key_flags()
+
 
 @dataclasses.dataclass(frozen=True)
 class NetworkFlags:

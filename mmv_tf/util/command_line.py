@@ -18,6 +18,9 @@ from absl import app, flags, logging
 if TYPE_CHECKING:
     import ml_collections
 
+# What is defined here is of the program that asks for it, whose --help shows it.
+flags.disclaim_key_flags()
+
 FAILED = 1
 WRONG_USAGE = 2
 PREEMPTED = 42

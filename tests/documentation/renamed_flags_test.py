@@ -73,6 +73,13 @@ def test_programs_say_so_in_one_line(arguments, message):
     assert done.stderr.count("\n") == 1
 
 
+def test_help_shows_the_flags_that_programs_share():
+    done = programs.run_forked("evaluate", "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    for name in ("model", "dtype", "settings.", "protocol", "protocol.", "[no]traceback"):
+        assert f"\n  --{name}: " in done.stdout
+
+
 def test_a_boolean_is_renamed_with_its_no(monkeypatch):
     values = flags.FlagValues()
     flags.DEFINE_bool("deflate", False, "", flag_values=values)
