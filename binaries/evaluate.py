@@ -29,7 +29,6 @@ from mmv_tf.evaluation import (
     compare,
     run_benchmark,
     run_protocol,
-    write_results,
 )
 from mmv_tf.evaluation.report import format_benchmark, format_comparison, format_results
 from mmv_tf.inference.flags import define_network_flags, network_flags
@@ -112,11 +111,11 @@ def _protocol() -> None:
     before = pathlib.Path(_MODEL.value) / NETWORK_FILE
     untrained = load_model(before) if before.exists() else None
     evaluation = run_protocol(PROTOCOLS[_PROTOCOL.value], model, _DATA.value, untrained)
-    results = {"model": _MODEL.value, "data": _DATA.value, **evaluation.results}
-    print(format_results(results))
+    evaluation = evaluation.led_by(model=_MODEL.value, data=_DATA.value)
+    print(format_results(evaluation.results))
     if _EMBEDDINGS.value:
         write_embeddings(evaluation, _EMBEDDINGS.value)
-    write_results(results, evaluation.scored, _OUTPUT.value)
+    evaluation.write(_OUTPUT.value)
 
 
 def _benchmark() -> None:
@@ -138,9 +137,10 @@ def _benchmark() -> None:
     )
     encoder = network_flags().load_encoder()
     outcome = run_benchmark(benchmark, encoder, pathlib.Path(_DATA.value), options)
-    results = {"paths": {"model": _MODEL.value, "data": _DATA.value}, **outcome.results}
-    print(format_benchmark(results))
-    write_results(results, outcome.scored, output)
+    paths = {"model": _MODEL.value, "data": _DATA.value}
+    outcome = outcome.led_by(paths=paths)
+    print(format_benchmark(outcome.results))
+    outcome.write(output)
 
 
 def _parse_C(text: str) -> str | float:

@@ -7,6 +7,7 @@ from mmv_tf.evaluation.declaration import declare as declare
 from mmv_tf.evaluation.embed import ClipEmbedder as ClipEmbedder
 from mmv_tf.evaluation.embed import ClipEmbeddings as ClipEmbeddings
 from mmv_tf.evaluation.linear_probe import linear_probe as linear_probe
+from mmv_tf.evaluation.listed_media import Options as Options
 from mmv_tf.evaluation.protocols import PROTOCOLS as PROTOCOLS
 from mmv_tf.evaluation.protocols import Evaluation as Evaluation
 from mmv_tf.evaluation.protocols import Protocol as Protocol
@@ -18,5 +19,4 @@ from mmv_tf.evaluation.retrieval import grouped_p_values as grouped_p_values
 from mmv_tf.evaluation.retrieval import permutation_p_value as permutation_p_value
 from mmv_tf.evaluation.retrieval import ranks as ranks
 from mmv_tf.evaluation.retrieval import retrieval_metrics as retrieval_metrics
-from mmv_tf.evaluation.runner import Options as Options
 from mmv_tf.evaluation.runner import run_benchmark as run_benchmark

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -13,13 +14,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mmv_tf.data import media
+from mmv_tf.data.media import MediaError
 from mmv_tf.data.reading import augmentation
-from mmv_tf.evaluation.declaration import AudioViews, FineTuning, VideoViews
+from mmv_tf.evaluation.classification import Scorer, SplitClassification
+from mmv_tf.evaluation.declaration import AudioViews, Benchmark, FineTuning, VideoViews
 from mmv_tf.evaluation.features import Failures
-from mmv_tf.evaluation.listing import Item
+from mmv_tf.evaluation.listed_media import ListedMedia, Options
+from mmv_tf.evaluation.listing import Item, Listing
 from mmv_tf.evaluation.views import read_all, read_sound, window_times
 from mmv_tf.graphs import EmbeddingGraph
+from mmv_tf.inference import Encoder
 from mmv_tf.util.progress import Progress, progress
 
 
@@ -54,7 +58,8 @@ class SoundSource:
         seed: int,
         failures: Failures,
     ):
-        assert model.log_mel is not None
+        if model.log_mel is None:
+            raise ValueError("The network has no log-mel layer; fine-tuning on audio needs one.")
         self._seed = seed
         self._test_views = test_views
         log_mel, rate = model.log_mel, model.log_mel.sample_rate
@@ -75,7 +80,7 @@ class SoundSource:
         for item in progress(items, "read sounds", "sounds"):
             try:
                 waveform = read_sound(paths[item.item_id], item, rate)
-            except (media.MediaError, av.FFmpegError) as error:
+            except (MediaError, av.FFmpegError) as error:
                 failures.unreadable[item.item_id] = str(error)
                 continue
             if len(waveform) < shortest:
@@ -128,7 +133,7 @@ class VideoSource:
 
     def _read(self, items: Sequence[Item], views: VideoViews, seed: int) -> Iterator[np.ndarray]:
         for _, clips in read_all(items, self._paths, views, seed=seed):
-            if isinstance(clips, media.MediaError):
+            if isinstance(clips, MediaError):
                 raise clips
             yield clips.astype(np.float32) / 255.0
 
@@ -156,6 +161,75 @@ class TowerClassifier(keras.Model):
         """See the class."""
         features = tf.cast(self.tower(inputs, training=training), tf.float32)
         return self.head(self.dropout(features, training=training))
+
+
+class FineTunedClassification(SplitClassification):
+    """Trains the whole tower anew for each split.
+
+    Raises:
+      ValueError: the network's weights are not at hand.
+    """
+
+    def __init__(self, benchmark: Benchmark, encoder: Encoder, options: Options):
+        model = getattr(encoder.network, "model", None)
+        if model is None:
+            raise ValueError(
+                f"{benchmark.name} trains the network, and a SavedModel can't be trained here; "
+                "give a .keras file, a training run or a released checkpoint."
+            )
+        self._model: EmbeddingGraph = model
+        super().__init__(benchmark, encoder, options)
+
+    def scorer(self, media: ListedMedia) -> Scorer:
+        """Read or check the media; see the base class."""
+        benchmark, options = self.benchmark, self.options
+        declared = benchmark.classifier
+        if not isinstance(declared, FineTuning):
+            raise ValueError(f"{benchmark.name} declares no fine-tuning.")
+        tower = self._model.backbone(benchmark.modality)
+        before = tower.get_weights()
+        source = self._source(media)
+        media.failures.check()
+
+        def score(
+            listing: Listing, train: Sequence[Item], test: Sequence[Item]
+        ) -> tuple[np.ndarray, dict[str, Any]]:
+            tower.set_weights(before)
+            name = f"fine-tune on {listing.name}"
+            classes = len(listing.classes)
+            scores = fine_tune(tower, source, train, test, classes, declared, options.seed, name)
+            return scores, {}
+
+        return score
+
+    def _source(self, media: ListedMedia) -> Source:
+        items = list({item.item_id: item for item in media.readable()}.values())
+        seed = self.options.seed
+        match self.benchmark.train_views, self.benchmark.test_views:
+            case AudioViews() as train, AudioViews() as test:
+                return SoundSource(
+                    self._model, items, media.paths, train, test, seed, media.failures
+                )
+            case VideoViews() as train, VideoViews() as test:
+                _check_ends(items, test, media)
+                return VideoSource(media.paths, train, test, seed)
+        raise ValueError(
+            f"{self.benchmark.name}: fine-tuning needs train_views and test_views of one kind, "
+            "video or audio."
+        )
+
+
+def _check_ends(items: Sequence[Item], views: VideoViews, media: ListedMedia) -> None:
+    """Put videos down as failures whose first or last frame can't be read.
+
+    All of them would be too much to decode before training; a video that fails in its middle
+    ends the training by its name.
+    """
+    ends = dataclasses.replace(views, windows=2, num_frames=1)
+    read = read_all(items, media.paths, ends)
+    for item, found in progress(read, "check the videos", "videos"):
+        if isinstance(found, MediaError):
+            media.failures.unreadable[item.item_id] = str(found)
 
 
 def fine_tune(

@@ -13,7 +13,7 @@ import tensorflow as tf
 from mmv_tf.data import Reader, config_for_network
 from mmv_tf.data.reading.mixing import evaluated_parts
 from mmv_tf.data.reading.value_checks import faulty_rows, refuse_faulty
-from mmv_tf.evaluation.retrieval import ranks
+from mmv_tf.evaluation.retrieval import rank_metrics, ranks
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import GraphNetwork
 from mmv_tf.inference.network import KINDS_OF_TOWERS, REPRESENTATIONS
@@ -30,7 +30,8 @@ _READING = (
     "stored_frame_rate",
     "stored_sample_rate",
 )
-_RECALLS = (1, 5, 10)
+# Of the metrics of retrieval, those that are logged.
+_KEPT = ("R@1", "R@5", "R@10", "median_rank", "count")
 _MODALITIES = ("video", "audio", "text")
 # Query and item; each in the space in which the network compares the two.
 _DIRECTIONS = (("text", "video"), ("video", "audio"), ("text", "audio"))
@@ -162,9 +163,6 @@ def _metrics(model: EmbeddingGraph, arrays: dict[str, np.ndarray]) -> dict[str, 
             continue
         rank = ranks(arrays[f"{query}/{space}"][rows], arrays[f"{item}/{space}"][rows])
         name = f"{query}_to_{item}"
-        found |= {f"{name}/R@{k}": float((rank <= k).mean()) for k in _RECALLS}
-        found |= {
-            f"{name}/median_rank": float(np.median(rank)),
-            f"{name}/count": float(rows.sum()),
-        }
+        metrics = {**rank_metrics(rank), "count": float(rows.sum())}
+        found |= {f"{name}/{key}": metrics[key] for key in _KEPT}
     return found

@@ -13,7 +13,7 @@ import numpy as np
 from mmv_tf.data import Reader, config_for_network
 from mmv_tf.evaluation.embed import ClipEmbedder, ClipEmbeddings
 from mmv_tf.evaluation.linear_probe import linear_probe
-from mmv_tf.evaluation.results import Scored, environment, summarize
+from mmv_tf.evaluation.results import Outcome, Scored, environment, summarize
 from mmv_tf.evaluation.retrieval import ranks, retrieval_metrics
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import model_hash
@@ -61,19 +61,11 @@ PROTOCOLS.register(NARRATED_FILM.name)(NARRATED_FILM)
 
 
 @dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """A protocol's outcome: the results to publish, and what is behind them.
+class Evaluation(Outcome):
+    """An outcome with the embeddings behind it, of the clips to train and to test on."""
 
-    Attributes:
-      results: plain values.
-      train, test: the embeddings of both parts.
-      scored: what each item scored, by retrieval direction.
-    """
-
-    results: dict[str, Any]
     train: ClipEmbeddings
     test: ClipEmbeddings
-    scored: dict[str, Scored]
 
 
 def run_protocol(
@@ -124,7 +116,7 @@ def run_protocol(
             probes["untrained"] = _probe(protocol, embed(train_reader), embed(test_reader), blocks)
         results["linear_probe"] = {"labels": labels, **probes}
     scored = {name: one for name, (_, one) in retrieved.items()}
-    return Evaluation(results, train, test, scored)
+    return Evaluation(results, scored, train, test)
 
 
 def make_reader(

@@ -13,8 +13,8 @@ import importlib.metadata
 import os
 import pathlib
 import platform
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
@@ -67,7 +67,8 @@ class Scored:
     def metrics(self, retrieval: bool) -> dict[str, significance.Metric]:
         """The metrics as functions of the weights of items."""
         if self.ranks is None:
-            assert self.scores is not None and self.labels is not None
+            if self.scores is None or self.labels is None:
+                raise ValueError("it has no ranks, or scores without labels")
             scores, labels, points = self.scores, self.labels, self.points
             return {"mAP": lambda weights: mean_average_precisions(scores, labels, weights, points)}
         ranks = self.ranks
@@ -99,6 +100,67 @@ class Scored:
                 found[name] = value
         found["points"] = np.array(self.points)
         return found
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskScores:
+    """Scores of a benchmark's task.
+
+    Attributes:
+      scored: part ("test", or a direction) -> what its items scored.
+      metrics: part -> its metrics.
+      details: more for the results file.
+    """
+
+    scored: dict[str, Scored]
+    metrics: dict[str, dict[str, Any]]
+    details: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """An evaluation's outcome, of any protocol.
+
+    Attributes:
+      results: plain values to publish.
+      scored: part ("test", or a direction) -> what its items scored.
+    """
+
+    results: dict[str, Any]
+    scored: dict[str, Scored]
+
+    def led_by(self, **first: Any) -> Self:
+        """Return the same with results that begin with other entries."""
+        return dataclasses.replace(self, results={**first, **self.results})
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the results, and beside them what the items scored."""
+        write_results(self.results, self.scored, path)
+
+
+def benchmark_results(
+    *,
+    protocol: Mapping[str, Any],
+    changed: Sequence[str],
+    model: Mapping[str, Any],
+    counts: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    headline: str,
+    reported: Sequence[Mapping[str, Any]] = (),
+    details: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return a benchmark's results in the form of results files."""
+    return {
+        "protocol": protocol,
+        "changed": list(changed),
+        "model": model,
+        "counts": counts,
+        "metrics": metrics,
+        "headline": headline,
+        "reported": list(reported),
+        **details,
+        "environment": environment(),
+    }
 
 
 def summarize(scored: Scored, retrieval: bool) -> dict[str, dict[str, Any]]:

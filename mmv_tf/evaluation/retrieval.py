@@ -324,6 +324,18 @@ def _p_value(
     return (1 + int(as_good)) / (1 + permutations)
 
 
+def rank_metrics(rank: np.ndarray, recalls: Sequence[int] = RECALLS) -> dict[str, float]:
+    """Return the shares "R@k" of ranks up to k, "median_rank" and "mean_rank"."""
+    found = {f"R@{k}": float((rank <= k).mean()) for k in recalls}
+    return {**found, "median_rank": float(np.median(rank)), "mean_rank": float(rank.mean())}
+
+
+def chance_metrics(count: int, recalls: Sequence[int] = RECALLS) -> dict[str, float]:
+    """Return what `rank_metrics` gives on average for `count` items in random order."""
+    found = {f"R@{k}": min(k, count) / count for k in recalls}
+    return {**found, "median_rank": (count + 1) / 2, "mean_rank": (count + 1) / 2}
+
+
 def retrieval_metrics(
     queries: np.ndarray,
     items: np.ndarray,
@@ -341,12 +353,11 @@ def retrieval_metrics(
     rank = ranks(queries, items)
     count = len(rank)
     metrics: dict[str, float] = {"count": count}
+    found, chance = rank_metrics(rank), chance_metrics(count)
     for k in RECALLS:
-        metrics[f"R@{k}"] = float((rank <= k).mean())
-        metrics[f"chance/R@{k}"] = min(k, count) / count
-    metrics["median_rank"] = float(np.median(rank))
-    metrics["mean_rank"] = float(rank.mean())
-    metrics["chance/median_rank"] = metrics["chance/mean_rank"] = (count + 1) / 2
+        metrics |= {f"R@{k}": found[f"R@{k}"], f"chance/R@{k}": chance[f"R@{k}"]}
+    metrics |= {name: found[name] for name in ("median_rank", "mean_rank")}
+    metrics |= {f"chance/{name}": chance[name] for name in ("median_rank", "mean_rank")}
     metrics["p_value"] = permutation_p_value(queries, items, permutations, seed)
     if groups is not None:
         metrics |= grouped_p_values(queries, items, groups, permutations, seed)

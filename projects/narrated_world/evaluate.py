@@ -10,11 +10,9 @@ scored. `python -m binaries.evaluate --compare` tells whether two such results d
 
 from __future__ import annotations
 
-import pathlib
-
 from absl import flags
 
-from mmv_tf.evaluation import changed, write_results
+from mmv_tf.evaluation import changed
 from mmv_tf.evaluation.report import format_benchmark
 from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.util import command_line
@@ -32,9 +30,9 @@ def main(argv: list[str]) -> None:
     del argv
     protocol = changed(NARRATED_WORLD, _CHANGES.value)
     outcome = run_world_protocol(protocol, network_flags().open_model(), _CHANGES.value)
-    results = {"paths": {"model": _MODEL.value}, **outcome.results}
-    print(format_benchmark(results))
-    write_results(results, outcome.scored, pathlib.Path(_OUTPUT.value))
+    outcome = outcome.led_by(paths={"model": _MODEL.value})
+    print(format_benchmark(outcome.results))
+    outcome.write(_OUTPUT.value)
     print(f"Results are in {_OUTPUT.value}.")
 
 

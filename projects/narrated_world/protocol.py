@@ -6,13 +6,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import ml_collections
 import numpy as np
 
-from mmv_tf.evaluation.results import Scored, environment, summarize
-from mmv_tf.evaluation.runner import Outcome
+from mmv_tf.evaluation.results import Outcome, Scored, benchmark_results, summarize
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import model_hash
 from projects import narrated_world
@@ -99,29 +97,29 @@ def run_world_protocol(
     if "audio" in model.modalities:
         listed += len(questions.groups)
     names = {name for one in scored.values() for name in one.ids}
-    results: dict[str, Any] = {
-        "protocol": dataclasses.asdict(protocol),
-        "changed": list(changed),
-        "model": {
+    results = benchmark_results(
+        protocol=dataclasses.asdict(protocol),
+        changed=changed,
+        model={
             "sha256": model_hash(model),
             "class": type(model).__name__,
             "parameters": int(model.count_params()),
         },
-        "counts": {
+        counts={
             "listed": {"train": len(questions.probe), "test": listed},
             "scored": {"test": len(names)},
             "missing": [],
             "unreadable": {},
         },
-        "metrics": metrics,
-        "headline": protocol.metric,
-        "reported": [],
-        "probe": {
-            "accuracy": scoring.probe(model, questions, galleries),
-            "chance": dict(narrated_world.CHANCE),
+        metrics=metrics,
+        headline=protocol.metric,
+        details={
+            "probe": {
+                "accuracy": scoring.probe(model, questions, galleries),
+                "chance": dict(narrated_world.CHANCE),
+            }
         },
-        "environment": environment(),
-    }
+    )
     return Outcome(results, scored)
 
 

@@ -1,0 +1,167 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Retrieval benchmarks: all directions among the modalities that a network and the media have."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mmv_tf.evaluation import features as features_lib
+from mmv_tf.evaluation.declaration import AudioViews, Benchmark, VideoViews
+from mmv_tf.evaluation.extractor import Extractor
+from mmv_tf.evaluation.listed_media import ListedMedia, Options
+from mmv_tf.evaluation.listing import Item, shown
+from mmv_tf.evaluation.results import Scored, TaskScores, summarize
+from mmv_tf.evaluation.retrieval import (
+    chance_metrics,
+    grouped_p_values,
+    permutation_p_value,
+    ranks,
+)
+from mmv_tf.inference import Encoder
+
+logger = logging.getLogger(__name__)
+
+# Ours: the whole matrix of ranks is held for the p-value.
+_MAX_PERMUTED = 5000
+
+Embeddings = dict[str, dict[str, np.ndarray]]  # modality -> space -> float32 [N, dim]
+
+
+class Retrieval:
+    """Ranks the items of one modality by those of another.
+
+    Args:
+      benchmark: what to do.
+      encoder: of the network.
+      options: settings of the run.
+
+    Raises:
+      ValueError: the network compares no sentences with videos.
+    """
+
+    def __init__(self, benchmark: Benchmark, encoder: Encoder, options: Options):
+        self.benchmark, self.encoder, self.options = benchmark, encoder, options
+        network = encoder.network
+        if "video" not in network.modalities:
+            raise ValueError(f"{benchmark.name} needs a network of videos, got an image one.")
+        network.check_input("text")
+        names = sorted(self._spaces("video"))
+        self.extractor = Extractor(encoder, benchmark.modality, names, options.batch_size)
+
+    def _spaces(self, modality: str) -> set[str]:
+        """Return the spaces that a modality is compared in with the others of the network."""
+        network = self.encoder.network
+        network.common_space("text", "video")  # the protocol's own direction
+        spaces = set()
+        for other in network.modalities:
+            if other not in (modality, "image"):
+                try:
+                    spaces.add(network.common_space(modality, other))
+                except ValueError:
+                    continue  # A disjoint network does not compare audio and text.
+        return spaces
+
+    def run(self, media: ListedMedia) -> TaskScores:
+        """Score all directions."""
+        views = self.benchmark.test_views
+        if not isinstance(views, VideoViews):
+            raise ValueError(f"{self.benchmark.name}: retrieval needs test_views of video.")
+        items = media.failures.without([item for _, item in media.tested])
+        store = features_lib.extract(
+            self.extractor, items, media.paths, views, media.failures, media.cache,
+            self.options.seed,
+        )  # fmt: skip
+        items = media.failures.without(items)
+        found: Embeddings = {
+            "video": {
+                name: features_lib.pooled(store, items, name) for name in self.extractor.names
+            },
+        }
+        found["text"], unknown = self._sentences(items)
+        details: dict[str, Any] = {"sentences_without_known_words": unknown}
+        if "audio" in self.encoder.accepts:
+            details |= self._audio(items, views, media, found)
+        elif "audio" in self.encoder.modalities:
+            logger.warning("Directions with audio are left out: %s", self.encoder.refusal("audio"))
+        scored, metrics = {}, {}
+        for query in found:
+            for item in found:
+                direction = self._direction(query, item, found, items)
+                if direction is not None:
+                    scored[f"{query} -> {item}"], metrics[f"{query} -> {item}"] = direction
+        order = ["text -> video", *(name for name in scored if name != "text -> video")]
+        return TaskScores(
+            {name: scored[name] for name in order}, {name: metrics[name] for name in order}, details
+        )
+
+    def _sentences(self, items: Sequence[Item]) -> tuple[dict[str, np.ndarray], int]:
+        """Return the sentences' embeddings, and how many have no known word."""
+        text = Extractor(self.encoder, "text", sorted(self._spaces("text")), batch_size=256)
+        sentences = [item.text for item in items]
+        found = text(np.array(sentences))
+        known = text.known(sentences)
+        zero = [not values.any() for values in next(iter(found.values()))]
+        mute = [name for name, nothing in zip(sentences, zero & ~known, strict=True) if nothing]
+        if mute:
+            raise ValueError(
+                f"{len(mute)} of {len(items)} sentences hold no word that the network knows, and "
+                f"can't be embedded: {shown(mute)}. Use a network with these words."
+            )
+        return found, int((~known).sum())
+
+    def _audio(
+        self, items: Sequence[Item], views: VideoViews, media: ListedMedia, found: Embeddings
+    ) -> dict[str, Any]:
+        """Add the audio's embeddings if all items have audio; else count those without."""
+        extractor = Extractor(
+            self.encoder, "audio", sorted(self._spaces("audio")), self.options.batch_size
+        )
+        # The same moments as the frames.
+        seconds = views.num_frames / views.frame_rate
+        silent = features_lib.Failures(allowed=len(items))
+        store = features_lib.extract(
+            extractor, items, media.paths, AudioViews(views.windows, seconds), silent, media.cache
+        )
+        if silent.unreadable:
+            logger.warning(
+                "%d of %d videos have no sound (%s); directions with audio are left out.",
+                len(silent.unreadable), len(items), shown(list(silent.unreadable)),
+            )  # fmt: skip
+        else:
+            found["audio"] = {
+                name: features_lib.pooled(store, items, name) for name in extractor.names
+            }
+        return {"without_sound": len(silent.unreadable)}
+
+    def _direction(
+        self, query: str, item: str, found: Embeddings, items: Sequence[Item]
+    ) -> tuple[Scored, dict[str, Any]] | None:
+        if query == item:
+            return None
+        try:
+            space = self.encoder.common_space(query, item)
+        except ValueError:
+            return None
+        pair = found[query][space], found[item][space]
+        try:
+            rank = ranks(*pair)
+        except ValueError as error:
+            raise ValueError(f"{query} -> {item}: {error}") from error
+        scored = Scored(
+            ids=np.array([one.item_id for one in items]),
+            groups=np.array([one.group or one.item_id for one in items]),
+            splits=np.full(len(items), self.benchmark.splits[0]),
+            ranks=rank,
+        )
+        summary: dict[str, Any] = {"space": space, **summarize(scored, retrieval=True)}
+        count = len(items)
+        summary["chance"] = chance_metrics(count)
+        if count <= _MAX_PERMUTED:
+            summary["p_value"] = permutation_p_value(*pair, seed=self.options.seed)
+            summary |= grouped_p_values(*pair, scored.groups, seed=self.options.seed)
+        return scored, summary
