@@ -108,7 +108,7 @@ class ResNet(Backbone):
                 incoming = filters
             self.groups.append(blocks)
         self.feature_dim = incoming
-        self.final_norm = BatchNorm(dtype=self.dtype_policy)
+        self.final_norm = BatchNorm(activation="relu", dtype=self.dtype_policy)
 
     def build(self, input_shape: Any = None) -> None:
         """Creates all weights; no size has to be known."""
@@ -131,7 +131,7 @@ class ResNet(Backbone):
         """See the class."""
         endpoints = self._trunk(inputs, training, valid)
         endpoints["last_conv"] = endpoints["group_3"]
-        x = self.final_norm(endpoints["last_conv"], training=training, valid=valid, relu=True)
+        x = self.final_norm(endpoints["last_conv"], training=training, valid=valid)
         endpoints["embedding"] = tf.reduce_mean(x, [1, 2])
         return endpoints if return_endpoints else endpoints["embedding"]
 

@@ -59,7 +59,7 @@ class TSMResNet(ResNet):
             frame_valid = tf.repeat(frame_valid, num_frames)
         endpoints = self._trunk(frames, training, frame_valid, num_frames)
         endpoints["last_conv"] = self.final_norm(
-            endpoints["group_3"], training=training, valid=frame_valid, relu=True
+            endpoints["group_3"], training=training, valid=frame_valid
         )
         features = tf.reduce_mean(endpoints["last_conv"], [1, 2])
         features = tf.reshape(features, [-1, num_frames, self.feature_dim])

@@ -24,8 +24,12 @@ from mmv_tf.layers import (
 
 
 @register_rule(BatchNorm)
-def _batch_norm(walk: Walk, layer: Any, inputs: Any) -> Any:
-    return walk.copy(inputs)
+def _batch_norm(walk: Walk, layer: Any, inputs: Any, activate: bool = True) -> Any:
+    """The norm, and its activation as a layer of its own, so that the norm can be folded."""
+    x = walk.copy(inputs, activation=None)
+    if layer.activation is None or not activate:
+        return x
+    return walk.add(layers.ReLU(dtype=layer.dtype_policy), x, part="relu")
 
 
 @register_rule(SelfGating)
@@ -46,7 +50,7 @@ def _self_gating(walk: Walk, layer: Any, inputs: Any) -> Any:
 def _unit(walk: Walk, layer: Any, inputs: Any) -> Any:
     x = inputs
     for index, (convolution, norm) in enumerate(zip(layer.convolutions, layer.norms, strict=True)):
-        x = walk(norm, walk(convolution, x))
+        x = walk(norm, walk(convolution, x), activate=False)
         x = walk.add(layers.ReLU(dtype=layer.dtype_policy), x, part=f"relu_{index}")
     return x if layer.gate is None else walk(layer.gate, x)
 
@@ -122,7 +126,7 @@ def _space_to_depth_stem(walk: Walk, stem: Any, inputs: Any) -> Any:
         dtype=policy,
     )
     x = walk.add(new, x, weights=[summed], frames=frames, part="convolution")
-    x = walk(stem.norm, x)
+    x = walk(stem.norm, x, activate=False)
     return walk.add(layers.ReLU(dtype=policy), x, part="relu")
 
 
@@ -149,7 +153,7 @@ def _residual_block(walk: Walk, layer: Any, inputs: Any, num_frames: Any = None)
     policy = layer.dtype_policy
     x = shortcut = inputs
     for index, (convolution, norm) in enumerate(zip(layer.convolutions, layer.norms, strict=True)):
-        x = walk.add(layers.ReLU(dtype=policy), walk(norm, x), part=f"relu_{index}")
+        x = walk.add(layers.ReLU(dtype=policy), walk(norm, x, activate=False), part=f"relu_{index}")
         if index == 0:
             if layer.shortcut is not None:
                 shortcut = walk(layer.shortcut, x)
@@ -166,7 +170,7 @@ def _tsm(walk: Walk, layer: Any, inputs: Any) -> Any:
         for index, block in enumerate(blocks):
             x = walk(block, x, name=f"group_{group}_{index}")
     policy = layer.dtype_policy
-    x = walk.add(layers.ReLU(dtype=policy), walk(layer.final_norm, x), part="relu")
+    x = walk.add(layers.ReLU(dtype=policy), walk(layer.final_norm, x, activate=False), part="relu")
     return walk.add(
         layers.GlobalAveragePooling2D("channels_last", dtype=policy), x, has_time=False, part="mean"
     )
@@ -181,10 +185,11 @@ def _projection_head(walk: Walk, layer: Any, inputs: Any) -> Any:
 
     x = inputs
     if layer.input_batch_norm is not None:
-        x = walk(layer.input_batch_norm, x)
+        x = walk(layer.input_batch_norm, x, activate=False)
     if layer.activation is not None:
         x = relu(x, "input_relu")
     if layer.inner is not None:
-        x = relu(walk(layer.inner_batch_norm, walk(layer.inner, x)), "inner_relu")
+        x = walk(layer.inner_batch_norm, walk(layer.inner, x), activate=False)
+        x = relu(x, "inner_relu")
     x = walk(layer.projection, x)
     return x if layer.output_batch_norm is None else walk(layer.output_batch_norm, x)

@@ -70,6 +70,9 @@ class BatchNorm(Layer):
     Args:
       momentum: weight of the old moving statistics at each update, in [0, 1].
       epsilon: added to the variance.
+      activation: applied to the outputs: None, or "relu". TensorFlow computes a batch norm and its
+        ReLU in one pass, which it can't where something stands between them, if only a change of
+        shape.
 
     Call arguments:
       inputs: [B, ..., C], any rank from 2 up.
@@ -78,8 +81,6 @@ class BatchNorm(Layer):
         false take no part in any statistic; with a loss that leaves them out, every gradient is the
         one of the batch without them. A batch with no valid row leaves the moving statistics as
         they are.
-      relu: apply a ReLU too. TensorFlow computes both in one pass, which it can't where something
-        stands between them, if only a change of shape.
 
     Example:
     >>> layer = BatchNorm()
@@ -87,12 +88,21 @@ class BatchNorm(Layer):
     TensorShape([2, 4, 8, 8, 3])
     """
 
-    def __init__(self, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs: Any):
+    def __init__(
+        self,
+        momentum: float = 0.9,
+        epsilon: float = 1e-5,
+        activation: str | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         if not 0.0 <= momentum <= 1.0:
             raise ValueError(f"momentum is {momentum}; it must be in [0, 1].")
+        if activation not in (None, "relu"):
+            raise ValueError(f"activation is {activation!r}; use None or 'relu'.")
         self.momentum = momentum
         self.epsilon = epsilon
+        self.activation = activation
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates gamma, beta and the moving statistics, all float32."""
@@ -118,20 +128,14 @@ class BatchNorm(Layer):
         self.moving_variance = weight("moving_variance", "ones", False)
         self.built = True
 
-    def call(
-        self,
-        inputs: tf.Tensor,
-        training: bool = False,
-        valid: Any = None,
-        relu: bool = False,
-    ) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor, training: bool = False, valid: Any = None) -> tf.Tensor:
         """See the class."""
         gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
         if not training:
             mean = tf.convert_to_tensor(self.moving_mean)
             variance = tf.convert_to_tensor(self.moving_variance)
             outputs, *_ = _fused(inputs, gamma, beta, self.epsilon, mean, variance)
-            return tf.nn.relu(outputs) if relu else outputs
+            return self.activate(outputs)
         if valid is not None:
             valid = tf.cast(valid, tf.bool)
         alone = _pending.moments is not None or (
@@ -152,7 +156,11 @@ class BatchNorm(Layer):
         else:
             own = tf.stack([count * tf.ones_like(mean), mean, variance])
             _pending.moments.append((self, tf.stop_gradient(own)))
-        return tf.nn.relu(outputs) if relu else outputs
+        return self.activate(outputs)
+
+    def activate(self, outputs: tf.Tensor) -> tf.Tensor:
+        """Apply the activation."""
+        return outputs if self.activation is None else tf.nn.relu(outputs)
 
     def update(self, mean: tf.Tensor, variance: tf.Tensor, count: tf.Tensor) -> None:
         """Has the moving statistics follow a batch's, unless that has no values."""
@@ -167,8 +175,13 @@ class BatchNorm(Layer):
         return tuple(input_shape)
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
-        return {**super().get_config(), "momentum": self.momentum, "epsilon": self.epsilon}
+        """Constructor arguments; the activation if there is one.
+
+        So the configurations, and with them the fingerprints, of networks that were saved before
+        there was one stay as they are.
+        """
+        config = {**super().get_config(), "momentum": self.momentum, "epsilon": self.epsilon}
+        return config if self.activation is None else {**config, "activation": self.activation}
 
 
 def _fused(

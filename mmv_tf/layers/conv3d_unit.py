@@ -80,7 +80,7 @@ class Conv3DUnit(Layer):
         else:
             plan = [(self.kernel_size, self.strides)]
         self.convolutions = [self._convolution(kernel, stride) for kernel, stride in plan]
-        self.norms = [BatchNorm(dtype=self.dtype_policy) for _ in plan]
+        self.norms = [BatchNorm(activation="relu", dtype=self.dtype_policy) for _ in plan]
         self.gate = SelfGating(dtype=self.dtype_policy) if gating else None
 
     def _convolution(self, kernel: Sequence[int], strides: Sequence[int]) -> keras.layers.Layer:
@@ -109,7 +109,7 @@ class Conv3DUnit(Layer):
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             kernel = tf.convert_to_tensor(convolution.kernel)
             x = convolve(x, kernel, convolution.strides, training)
-            x = norm(x, training=training, valid=valid, relu=True)
+            x = norm(x, training=training, valid=valid)
         return x if self.gate is None else self.gate(x)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

@@ -48,12 +48,12 @@ class ProjectionHead(Layer):
         self.activation = activation
         self.output_norm = output_norm
 
-        def norm(wanted: bool) -> BatchNorm | None:
-            return BatchNorm(dtype=self.dtype_policy) if wanted else None
+        def norm(wanted: bool, activation: str | None = None) -> BatchNorm | None:
+            return BatchNorm(activation=activation, dtype=self.dtype_policy) if wanted else None
 
-        self.input_batch_norm = norm(activation == "bnrelu")
+        self.input_batch_norm = norm(activation == "bnrelu", "relu")
         self.inner = keras.layers.Dense(hidden, dtype=self.dtype_policy) if hidden else None
-        self.inner_batch_norm = norm(hidden is not None)
+        self.inner_batch_norm = norm(hidden is not None, "relu")
         self.projection = keras.layers.Dense(
             dim, use_bias=not (output_norm and hidden), dtype=self.dtype_policy
         )
@@ -79,10 +79,10 @@ class ProjectionHead(Layer):
         x = inputs
         if self.input_batch_norm is not None:
             x = self.input_batch_norm(x, **mode)
-        if self.activation is not None:
+        elif self.activation is not None:
             x = tf.nn.relu(x)
         if self.inner is not None and self.inner_batch_norm is not None:
-            x = self.inner_batch_norm(self.inner(x), **mode, relu=True)
+            x = self.inner_batch_norm(self.inner(x), **mode)
         x = self.projection(x)
         if self.output_batch_norm is not None:
             x = self.output_batch_norm(x, **mode)

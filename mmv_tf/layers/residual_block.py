@@ -51,7 +51,7 @@ class ResidualBlock(Layer):
         inner = filters // 4 if bottleneck else filters
         plan = [(inner, 1, 1), (inner, 3, strides)] + ([(filters, 1, 1)] if bottleneck else [])
         self.convolutions = [self._convolution(*step) for step in plan]
-        self.norms = [BatchNorm(dtype=self.dtype_policy) for _ in plan]
+        self.norms = [BatchNorm(activation="relu", dtype=self.dtype_policy) for _ in plan]
         self.shortcut = self._convolution(filters, 1, strides) if projection else None
         self.shift = (
             TemporalShift(shift_fraction, dtype=self.dtype_policy) if shift_fraction else None
@@ -96,7 +96,7 @@ class ResidualBlock(Layer):
         for index, (convolution, norm) in enumerate(
             zip(self.convolutions, self.norms, strict=True)
         ):
-            x = norm(x, training=training, valid=valid, relu=True)
+            x = norm(x, training=training, valid=valid)
             if index == 0:
                 if self.shortcut is not None:
                     shortcut = self._convolve(self.shortcut, x, training)

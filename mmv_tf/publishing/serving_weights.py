@@ -116,29 +116,26 @@ def _fold(
         return functools.partial(_shift, norm)
     del values[id(norm.beta)]
     put(before.bias, take(before.bias) * scale + shift)
-    return _identity
+    return functools.partial(_finish, norm)
 
 
 def _scale_and_shift(norm: BatchNorm, inputs: tf.Tensor, **kwargs: Any) -> tf.Tensor:
     scale, shift = (tf.convert_to_tensor(weight) for weight in (norm.gamma, norm.beta))
     outputs = inputs * tf.cast(scale, inputs.dtype) + tf.cast(shift, inputs.dtype)
-    return _finish(outputs, **kwargs)
+    return _finish(norm, outputs, **kwargs)
 
 
 def _shift(norm: BatchNorm, inputs: tf.Tensor, **kwargs: Any) -> tf.Tensor:
     # TensorFlow fuses this one with the convolution before it.
     outputs = tf.nn.bias_add(inputs, tf.cast(tf.convert_to_tensor(norm.beta), inputs.dtype))
-    return _finish(outputs, **kwargs)
-
-
-def _identity(inputs: tf.Tensor, **kwargs: Any) -> tf.Tensor:
-    return _finish(inputs, **kwargs)
+    return _finish(norm, outputs, **kwargs)
 
 
 def _finish(
-    outputs: tf.Tensor, training: bool = False, valid: Any = None, relu: bool = False
+    norm: BatchNorm, outputs: tf.Tensor, training: bool = False, valid: Any = None
 ) -> tf.Tensor:
-    """What else the arguments of `BatchNorm.call` ask for."""
+    """Do what is left of `BatchNorm.call`."""
+    del valid
     if training:
         raise ValueError("A network with folded batch norms can't be trained; export it unfolded.")
-    return tf.nn.relu(outputs) if relu else outputs
+    return norm.activate(outputs)

@@ -10,9 +10,10 @@ import tensorflow as tf
 from mmv_tf import deflation
 from mmv_tf.backbones import TSMResNet
 from mmv_tf.deflation.measures import static_clips
+from mmv_tf.layers import BatchNorm
 from mmv_tf.pretrained import create_model
 from tests import small_world
-from tests.deflation.networks import VIDEOS, foreign, images, make_time_cyclic, network
+from tests.deflation.networks import VIDEOS, foreign, images, make_time_cyclic, network, stir
 
 
 def assert_near(found, expected):
@@ -63,6 +64,17 @@ def test_somebody_elses_functional_network(padding, monkeypatch):
     # The temporal convolution is in the spatial one's kernel.
     convolutions = [x for x in image_model.network.layers if isinstance(x, keras.layers.Conv2D)]
     assert [tuple(x.kernel_size) for x in convolutions][:2] == [(5, 5), (3, 3)]
+
+
+def test_a_batch_norm_with_an_activation_keeps_it():
+    clip = keras.Input((4, 16, 16, 3))
+    x = keras.layers.Conv3D(6, 3, padding="valid")(clip)
+    x = keras.layers.GlobalAveragePooling3D()(BatchNorm(activation="relu")(x))
+    model = stir(keras.Model(clip, x))
+    image_model = deflation.deflate(model)
+    batch = images(2, size=16)
+    assert_near(image_model(batch), model(static_clips(tf.constant(batch), 4)))
+    assert_near(image_model.folded()(batch), image_model(batch))
 
 
 def test_a_sequential_network_within_another():

@@ -114,12 +114,12 @@ def test_two_replicas_have_the_statistics_and_gradients_of_one_with_all_rows():
 
         def run(strategy, valid, rows=slice(None), mode=contextlib.nullcontext, whole=False):
             with strategy.scope():
-                norm = BatchNorm()
+                norm = BatchNorm(activation="relu")
                 norm.build((None, 3))
             def step(x, pick, valid):
                 with tf.GradientTape() as tape, mode():
                     tape.watch(x)
-                    y = norm(x, training=True, valid=valid, relu=True)
+                    y = norm(x, training=True, valid=valid)
                     loss = tf.reduce_sum(y * pick)
                 by_x, *by_weights = tape.gradient(loss, [x, norm.gamma.value, norm.beta.value])
                 sums = tf.distribute.get_replica_context().all_reduce("sum", by_weights)
@@ -162,3 +162,23 @@ def test_two_replicas_have_the_statistics_and_gradients_of_one_with_all_rows():
         [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True
     )
     assert "agree" in done.stdout, done.stderr[-3000:]
+
+
+def test_an_activation_is_a_relu_of_the_outputs():
+    inputs = tf.random.stateless_normal([4, 2, 5, 5, 3], (0, 1))
+    for training in (False, True):
+        plain, activated = BatchNorm(), BatchNorm(activation="relu")
+        expected = tf.nn.relu(plain(inputs, training=training))
+        np.testing.assert_array_equal(activated(inputs, training=training), expected)
+        for one, other in zip(plain.weights, activated.weights, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_configuration_without_activation_is_that_of_earlier_versions():
+    assert "activation" not in BatchNorm().get_config()
+    assert BatchNorm.from_config(BatchNorm(activation="relu").get_config()).activation == "relu"
+
+
+def test_an_unknown_activation_is_refused():
+    with pytest.raises(ValueError, match="activation is 'gelu'; use None or 'relu'"):
+        BatchNorm(activation="gelu")
