@@ -77,6 +77,9 @@ def small_s3d(dtype):
 
 CASES = {
     "BatchNorm": Case(layers.BatchNorm, (4, 3, 5, 5, 6), CLIP_AXES),
+    "BatchNorm-relu": Case(
+        lambda **kw: layers.BatchNorm(activation="relu", **kw), (4, 3, 5, 5, 6), CLIP_AXES
+    ),
     "Conv3DUnit": Case(
         lambda **kw: layers.Conv3DUnit(4, (3, 3, 3), (1, 2, 2), separable=True, gating=True, **kw),
         CLIP,
@@ -388,6 +391,9 @@ import mmv_tf
 slow = {"sklearn", "av", "matplotlib", "tensorflow_io", "tensorflow_hub", "apache_beam", "faiss"}
 slow &= set(sys.modules) - before
 assert not slow, slow
+assert not {"mmv_tf.evaluation", "mmv_tf.search", "mmv_tf.serving"} & set(sys.modules)
+mmv_tf.evaluation.run_benchmark, mmv_tf.search.Searcher, mmv_tf.serving.serve, mmv_tf.training.run
+assert "search" in dir(mmv_tf) and not hasattr(mmv_tf, "nothing")
 folder = sys.argv[1]
 for name, texts in json.load(open(folder + "/names.json")).items():
     model = keras.saving.load_model(f"{folder}/{name}.keras")

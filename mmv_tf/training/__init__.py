@@ -1,5 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+from mmv_tf.training.experiment import run as run
 from mmv_tf.training.optimizer import default_config as default_optimizer_config
 from mmv_tf.training.run_folder import load_model as load_model
 from mmv_tf.training.run_folder import save_model as save_model
@@ -19,5 +20,6 @@ __all__ = [
     "default_optimizer_config",
     "load_model",
     "make_strategy",
+    "run",
     "save_model",
 ]
