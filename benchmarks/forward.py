@@ -77,8 +77,8 @@ def exported(model: Any, folder: str, clips: tf.Tensor) -> Callable[[], Any]:
 
     def run() -> None:
         signature(video=clips)["before_head"].numpy()
-        assert loaded is not None  # a signature does not keep its variables alive
 
+    run.loaded = loaded  # type: ignore[attr-defined]  # a signature does not keep its variables
     return run
 
 

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import IO, Any, cast
 
 from benchmarks.measure import Times
 
@@ -70,23 +70,21 @@ class Peer:
 
     def __call__(self) -> Times:
         """A run."""
-        assert self._process.stdin is not None
+        stdin = cast(IO[str], self._process.stdin)
         with contextlib.suppress(BrokenPipeError):  # it has ended; reading tells why
-            self._process.stdin.write("\n")
-            self._process.stdin.flush()
+            stdin.write("\n")
+            stdin.flush()
         answer = self._read()
         self.peak_bytes = answer["peak_bytes"]
         return Times(answer["seconds"], answer["cpu_seconds"])
 
     def close(self) -> None:
         """Ends the process."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        cast(IO[str], self._process.stdin).close()
         self._process.wait()
 
     def _read(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        line = cast(IO[str], self._process.stdout).readline()
         if not line:
             status = self._process.wait()
             if status == -signal.SIGALRM:

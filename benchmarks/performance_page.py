@@ -82,12 +82,11 @@ def _table(results: Mapping[str, Result], figures: Sequence[Figure]) -> list[str
 
 
 def _verdict(figure: Figure, value: float | None) -> str:
-    if value is None or (figure.at_least is None and figure.at_most is None):
+    limit = figure.at_least if figure.at_least is not None else figure.at_most
+    if value is None or limit is None:
         return ""
     if figure.met(value):
         return "met"
-    limit = figure.at_least if figure.at_least is not None else figure.at_most
-    assert limit is not None
     share = abs(value - limit) / limit
     return f"**missed** by {100 * share:.0f} %"
 

@@ -23,7 +23,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, cast
 
 import numpy as np
 import pyarrow
@@ -339,9 +339,7 @@ def tar_member(tar: tarfile.TarFile, name: str) -> Iterator[IO[bytes]]:
     """Opens the regular file of exactly that name; nothing else in the archive is touched."""
     for member in tar:
         if member.name == name and member.isreg():
-            source = tar.extractfile(member)
-            assert source is not None  # it is for what isn't a file
-            with source:
+            with cast(IO[bytes], tar.extractfile(member)) as source:
                 yield source
             return
     raise tarfile.TarError(f"{name} is not in the archive")

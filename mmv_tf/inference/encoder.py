@@ -9,7 +9,7 @@ import dataclasses
 import numbers
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import tensorflow as tf
@@ -320,8 +320,7 @@ class Encoder:
     def _picture_windows(self) -> Windows:
         """For a network of images alone."""
         self.require(["size"], "images can't be cut for it")
-        assert self.settings.size is not None
-        return Windows(1, 1.0, self.settings.size, self.settings.square_crop, 1, 0)
+        return Windows(1, 1.0, cast(int, self.settings.size), self.settings.square_crop, 1, 0)
 
     def _files(
         self,

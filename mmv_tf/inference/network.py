@@ -88,7 +88,8 @@ class Network(abc.ABC):
     @abc.abstractmethod
     def dims(self, modality: str) -> dict[str, int]:
         """Size of each feature of a modality: "before_head", "last_conv" where there is one, and
-        the spaces, finest first."""
+        the spaces, finest first.
+        """
 
     @abc.abstractmethod
     def compute(self, kind: str, inputs: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -219,15 +219,14 @@ def _described(response: Any, source: Source, start: int) -> _State:
         total = found[1] if found else None
     else:
         total = response.length
-    if total is None and source.size is None:
+    whole = total if total is not None else source.size
+    if whole is None:
         raise source.error(f"{source.address} does not say how long the file is")
     if total is not None and source.size not in (None, total):
         raise source.error(
             f"the file at {source.address} has {total:,} bytes; expected {source.size:,}: it is "
             "another file"
         )
-    whole = total if total is not None else source.size
-    assert whole is not None
     headers = response.headers
     return _State(source.address, whole, _validator(headers), _stated_crc32c(headers))
 

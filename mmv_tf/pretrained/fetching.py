@@ -23,6 +23,7 @@ import pathlib
 import sys
 import textwrap
 from collections.abc import Iterator
+from typing import cast
 
 from mmv_tf.pretrained import downloading, published, records
 from mmv_tf.pretrained.published import Published
@@ -111,8 +112,7 @@ def local_path(
 
 
 def _fetch_file(entry: Published, directory: pathlib.Path, address: str | None) -> pathlib.Path:
-    assert entry.file_name is not None
-    path = directory / entry.file_name
+    path = directory / cast(str, entry.file_name)
     record_path = directory / f"{entry.file_name}.record.json"
     if not path.is_file():
         with _locked(directory, entry):

@@ -12,7 +12,7 @@ import codecs
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -116,9 +116,9 @@ def find(budget: Budget, module: str, name: str) -> Name:
 
 def call(budget: Budget, function: Name, arguments: Any) -> Any:
     """Builds what calling an allowed name (with a `make`) would build."""
-    assert function.make is not None
+    make = cast(Callable[..., Any], function.make)
     try:
-        return function.make(budget, *arguments)
+        return make(budget, *arguments)
     except TypeError as error:
         raise RefusedError(
             f"{function.name} with {len(arguments)} arguments of other kinds than arrays have is "

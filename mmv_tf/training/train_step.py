@@ -17,7 +17,12 @@ from mmv_tf.layers.batch_norm import each_replica_by_itself
 from mmv_tf.layers.replicas import rows_of_all_replicas
 from mmv_tf.losses import Objective
 from mmv_tf.training.forward import Batch, embed_batch
-from mmv_tf.training.optimizer import LossScale, WeightAverages
+from mmv_tf.training.optimizer import (
+    LossScale,
+    WeightAverages,
+    apply_summed,
+    check_optimizer,
+)
 from mmv_tf.training.run_folder import variables_of
 
 # Gradients are exchanged in packs of this size, ours. TensorFlow's default is one pack: 143 MB (the
@@ -60,6 +65,7 @@ class TrainStep:
         training: ml_collections.ConfigDict,
         clip_norm: float = 0.0,
     ):
+        check_optimizer(optimizer)
         replicas = strategy.num_replicas_in_sync
         if training.accumulate < 1 or training.gradient_cache < 1:
             raise ValueError("training.accumulate and training.gradient_cache count pieces; >= 1.")
@@ -82,8 +88,6 @@ class TrainStep:
         self._fixed_shapes = training.jit_compile or isinstance(strategy, tf.distribute.TPUStrategy)
         self._replicas = replicas
         self._common_statistics = training.common_batch_statistics
-        # Each update has the whole gradient already; Keras would add it up once more.
-        optimizer._all_reduce_sum_gradients = lambda pairs: pairs
         with strategy.scope():
             self.step = tf.Variable(
                 0,
@@ -296,7 +300,7 @@ class TrainStep:
         return list(gradients), tf.concat([sums, tf.stack(values), flags], axis=0)
 
     def _apply(self, gradients: list[tf.Tensor]) -> None:
-        self.optimizer.apply(gradients, self.model.trainable_variables)
+        apply_summed(self.optimizer, gradients, self.model.trainable_variables)
         if self.averages is not None:
             self.averages.update(tf.convert_to_tensor(self.step))
 

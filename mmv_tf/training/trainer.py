@@ -217,8 +217,7 @@ class Trainer:
                 if skipped is not None:
                     values |= {f"skipped/{reason}": n for reason, n in skipped().items()}
                 watcher.after_step(step, values, waited)
-                if self._evaluates(step, stopping, evaluate):
-                    assert evaluate is not None
+                if evaluate is not None and self._evaluates(step, stopping):
                     watcher.pause(self._evaluate(step, evaluate, watcher, stop))
                     # Nobody else has to be asked: stop here and not after one more step.
                     stopping = stop.requested and self.workers == 1

@@ -66,7 +66,6 @@ def replacing(path: str | os.PathLike[str], sync: bool = True) -> Iterator[pathl
     empty folder; replacing a full one can't be done in one step and is the caller's to do.
 
     Example:
-
         with files.replacing("model.keras") as temporary:
             model.save(temporary)
 

@@ -15,7 +15,7 @@ import math
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from mmv_tf.data.integrity.checks import check_record
 from mmv_tf.data.integrity.rules import Expected, Limits, Problem
@@ -311,8 +311,7 @@ def _judge(shard: ShardEntry, walked: _Walked, seen: dict[bytes, str]) -> ShardI
 
 def _account(shard: ShardEntry, good: int, findings: list[Finding]) -> tuple[list[Finding], int]:
     """Makes the good and the reported records add up to what the manifest says was written."""
-    assert shard.records is not None
-    lost = shard.records - good
+    lost = cast(int, shard.records) - good
     whole_shard = (MISSING_SHARD, framing.EMPTY, framing.UNREADABLE)
     findings = [
         dataclasses.replace(finding, records=0)

@@ -9,7 +9,7 @@ import collections
 import math
 import pathlib
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Literal, cast
 
 import av
 
@@ -60,16 +60,16 @@ def decode_from(
     """
     found = True
     for back in _SEEK_BACK:
-        from_start = back is None or start - part.start <= back
         if back is None and not found:
             return  # The track ended before: no reason to decode all of it.
+        if back is not None and start - part.start <= back:
+            back = None  # Decode from the start.
         # Opened anew each time: not every container can be sought back to its start.
         with open_container(path, part.slice) as container:
-            stream = container.streams[part.video if kind == "video" else part.audio]
-            assert isinstance(stream, av.VideoStream | av.AudioStream)
+            number = part.video if kind == "video" else part.audio
+            stream = cast(av.VideoStream | av.AudioStream, container.streams[number])
             clock = _Clock(stream, part)
-            if not from_start:
-                assert back is not None
+            if back is not None:
                 more = _STEADY_SECONDS if clock.is_steady else 0.0
                 try:
                     container.seek(clock.stamp(start - back - more), stream=stream, backward=True)
@@ -78,7 +78,7 @@ def decode_from(
             first, found = True, False
             for time, frame in _placed(container, stream, clock, start, wanted, tally):
                 found = True
-                if first and not from_start and time > start + TIME_TOLERANCE:
+                if first and back is not None and time > start + TIME_TOLERANCE:
                     break  # Landed too late: seek further back.
                 first = False
                 yield time, frame, stream

@@ -9,7 +9,7 @@ import io
 import math
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import av
 import numpy as np
@@ -157,7 +157,7 @@ def _iter_part(
     shown: tuple[av.VideoFrame, av.VideoStream] | None = None
     converted: _Shown | None = None
     for time, frame, stream in decode_from(path, part, "video", times[0], shown_at, tally):
-        assert isinstance(frame, av.VideoFrame) and isinstance(stream, av.VideoStream)
+        frame, stream = cast(av.VideoFrame, frame), cast(av.VideoStream, stream)
         if shown is not None and time <= shown_time:
             if tally is not None and time < shown_time - TIME_TOLERANCE:
                 tally.disordered.append(time)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import pathlib
+from typing import cast
 
 import av
 
@@ -258,9 +259,7 @@ def scan(path: str | pathlib.Path, where: Slice = WHOLE, look_for_joins: bool = 
             video = seen[videos[0].index] if videos else None
             audio = seen[audios[0].index] if audios else None
             if audio is None and empty is not None:
-                stream = container.streams[empty]
-                assert isinstance(stream, av.AudioStream)
-                audio = _seen(container, stream)
+                audio = _seen(container, cast(av.AudioStream, container.streams[empty]))
             return _summary(container, where, video, audio, join, tuple(unknown))
 
 
@@ -357,8 +356,7 @@ def _summary(
     join: int | None,
     undecodable: tuple[str, ...],
 ) -> Scan:
-    shown = video if video is not None else audio
-    assert shown is not None and shown.first is not None
+    shown = cast(_Seen, video if video is not None else audio)
     delay = video.delay if video is not None and video.by_order else None
     start = _start(container, shown)
     period = clock_period(container)
@@ -370,8 +368,7 @@ def _summary(
     width = height = rate = 0
     frame_rate = 0.0
     if video is not None:
-        assert isinstance(video.first, av.VideoFrame)
-        width, height = display_size(video.first, video.stream)
+        width, height = display_size(cast(av.VideoFrame, video.first), video.stream)
         average = video.stream.average_rate
         frame_rate = float(average) if average is not None else 0.0
     if audio is not None:
@@ -409,8 +406,7 @@ def _stated_end(container: av.container.InputContainer, video: _Seen | None) -> 
     """When all is over by the container's word, seconds as stored."""
     if container.format.name == "avi" and video is not None:
         # FFmpeg changes the length of a film without an index; the count of frames it leaves.
-        stream = video.stream
-        assert isinstance(stream, av.VideoStream)
+        stream = cast(av.VideoStream, video.stream)
         if stream.frames and stream.average_rate:
             return stream.frames / float(stream.average_rate)
     return container.duration / av.time_base if container.duration is not None else None
@@ -423,8 +419,7 @@ def _start(container: av.container.InputContainer, shown: _Seen) -> float:
     B-frames, and are a picture late where there are none. The pictures that a decoder gives are in
     order, and so belong to the packets' times of decoding one after the other.
     """
-    frame = shown.first
-    assert frame is not None
+    frame = cast(av.VideoFrame | av.AudioFrame, shown.first)
     if shown.by_order:
         return float((shown.begin or 0) * shown.stream.time_base)
     is_sound = isinstance(frame, av.AudioFrame)

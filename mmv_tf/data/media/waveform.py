@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import pathlib
 from collections.abc import Sequence
+from typing import cast
 
 import av
 import numpy as np
@@ -93,7 +94,7 @@ def _read_part(
             position += len(mono)
 
     for time, frame, _ in decode_from(path, part, "audio", start, tally=tally):
-        assert isinstance(frame, av.AudioFrame)
+        frame = cast(av.AudioFrame, frame)
         # Half a second beyond the end feeds the resampler's filter.
         if time >= end + 0.5:
             break
@@ -102,7 +103,13 @@ def _read_part(
         off = off + 1 if gap > _SMALL_GAP_SECONDS else 0
         is_after_damage = off > 0 and len(tally.damaged) > damaged
         damaged = len(tally.damaged)
-        if kind != frame_kind or gap > _GAP_SECONDS or off > 1 or is_after_damage:
+        if (
+            resampler is None
+            or kind != frame_kind
+            or gap > _GAP_SECONDS
+            or off > 1
+            or is_after_damage
+        ):
             if resampler is not None:
                 put(resampler.resample(None))
             # Channels are averaged by us: FFmpeg's own down-mix of floats can exceed 1.
@@ -113,7 +120,6 @@ def _read_part(
             position = round((time - start) * sample_rate)
         expected += frame.samples / frame.sample_rate
         frame.pts = None  # The samples are counted here; the resampler shall not shift them.
-        assert resampler is not None
         put(resampler.resample(frame))
     if resampler is not None:
         put(resampler.resample(None))

@@ -15,7 +15,7 @@ import json
 import pathlib
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from mmv_tf.util import files
 from mmv_tf.util.worker_pool import Failure, Task, WorkerPool
@@ -108,10 +108,10 @@ def _make_do_fn(folder: str, deadline_seconds: float) -> Any:
 
         def process(self, numbered: tuple[int, Task]) -> Iterator[int]:
             number, task = numbered
-            assert self._pool is not None
+            pool = cast(WorkerPool, self._pool)
             outcomes = [
                 (index, isinstance(outcome, Failure), _plain(outcome))
-                for index, outcome in self._pool.run([task])
+                for index, outcome in pool.run([task])
             ]
             text = json.dumps(outcomes)
             files.write_text(text, pathlib.Path(self._folder) / f"{number}.json")

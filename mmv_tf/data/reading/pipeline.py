@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import cast
 
 import ml_collections
 import tensorflow as tf
@@ -130,9 +131,8 @@ class Input:
             def name(example: Example) -> Example:
                 example = example | {"source": tf.constant(index, tf.int32)}
                 if stored and "waveform" in example:
-                    assert reader.log_mel is not None
-                    waveform = example.pop("waveform")
-                    example["audio"] = reader.log_mel(waveform[tf.newaxis])[0]
+                    log_mel = cast(LogMel, reader.log_mel)
+                    example["audio"] = log_mel(example.pop("waveform")[tf.newaxis])[0]
                 return example
 
             return part.map(name)

@@ -44,7 +44,6 @@ def decode_window(encoded: tf.Tensor, crop: tf.Tensor) -> tf.Tensor:
     Returns:
       uint8 [N, height, width, 3].
     """
-
     spare = crop[1] % _BLOCK
     whole_blocks = crop + spare * tf.constant([0, -1, 0, 1])
 

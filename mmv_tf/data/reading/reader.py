@@ -8,7 +8,7 @@ import contextlib
 import os
 import pathlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import ml_collections
 import tensorflow as tf
@@ -53,10 +53,9 @@ class Postprocessing:
         if pixels.Plan.FRAMES in batch:
             batch = pixels.make_video(batch, self.config.size)
         if "waveform" in batch:
-            assert self.log_mel is not None
             waveform = batch.pop("waveform")
             leading = tf.shape(waveform)[:-1]
-            flat = self.log_mel(tf.reshape(waveform, [-1, waveform.shape[-1]]))
+            flat = cast(LogMel, self.log_mel)(tf.reshape(waveform, [-1, waveform.shape[-1]]))
             audio = tf.reshape(flat, tf.concat([leading, tf.shape(flat)[1:]], axis=0))
             batch["audio"] = tf.ensure_shape(audio, [*waveform.shape[:-1], *flat.shape[1:]])
         if "audio" in batch and seeds is not None:

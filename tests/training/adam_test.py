@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from mmv_tf.training import optimizer as optimizer_lib
-from mmv_tf.training.optimizer import OnePassAdam
+from mmv_tf.training.optimizer import Adam, apply_summed, check_optimizer
 
 
 def oracle(weight, gradients, rate, decay, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
@@ -24,17 +24,17 @@ def oracle(weight, gradients, rate, decay, beta_1=0.9, beta_2=0.999, epsilon=1e-
     return weight
 
 
-@pytest.mark.parametrize("decay", [None, 0.1])
+@pytest.mark.parametrize("decay", [0.0, 0.1])
 def test_equals_its_formula(decay):
     generator = np.random.default_rng(0)
     start = generator.normal(size=(3, 4))
     gradients = generator.normal(size=(4, 3, 4))
     weight = keras.Variable(start, dtype="float32")
-    optimizer = OnePassAdam(0.05, weight_decay=decay)
+    optimizer = Adam(0.05, decay=decay)
     optimizer.build([weight])
     for gradient in gradients:
         optimizer.apply([tf.constant(gradient, tf.float32)], [weight])
-    expected = oracle(start, gradients, 0.05, decay or 0.0)
+    expected = oracle(start, gradients, 0.05, decay)
     np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-5)
     assert optimizer.iterations.numpy() == 4
 
@@ -44,7 +44,7 @@ def test_it_is_what_a_run_gets_and_steps_as_keras_own(decay):
     settings = optimizer_lib.default_config()
     settings.update(weight_decay=decay, warmup_steps=2)
     own = optimizer_lib.make_optimizer(settings, 10)
-    assert type(own) is OnePassAdam
+    assert type(own) is Adam
     schedule = optimizer_lib.make_schedule(settings, 10)
     keras_own = keras.optimizers.Adam(
         schedule, weight_decay=decay or None, epsilon=settings.epsilon
@@ -67,7 +67,7 @@ def test_it_is_what_a_run_gets_and_steps_as_keras_own(decay):
 
 def test_its_variables_are_those_of_keras_adam():
     paths = []
-    for make in (keras.optimizers.Adam, OnePassAdam):
+    for make in (keras.optimizers.Adam, Adam):
         optimizer = make(0.1)
         optimizer.build([keras.Variable(np.ones(3), name="kernel")])
         paths.append([(v.path.split("/")[-1], v.shape) for v in optimizer.variables])
@@ -80,19 +80,18 @@ def test_two_replicas_step_as_one():
         import keras, numpy as np, tensorflow as tf
         tf.config.set_logical_device_configuration(
             tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
-        from mmv_tf.training.optimizer import OnePassAdam
+        from mmv_tf.training.optimizer import Adam, apply_summed
         found = []
         for strategy in (tf.distribute.get_strategy(),
                          tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
             with strategy.scope():
                 weight = keras.Variable(np.linspace(-1, 1, 12), dtype="float32")
-                optimizer = OnePassAdam(0.05, weight_decay=0.1)
+                optimizer = Adam(0.05, decay=0.1)
                 optimizer.build([weight])
-            optimizer._all_reduce_sum_gradients = lambda pairs: pairs
             @tf.function
             def step(shift):
                 def apply():
-                    optimizer.apply([tf.sin(tf.range(12.0) + shift)], [weight])
+                    apply_summed(optimizer, [tf.sin(tf.range(12.0) + shift)], [weight])
                 strategy.run(apply)
             for shift in range(3):
                 step(tf.constant(float(shift)))
@@ -107,3 +106,25 @@ def test_two_replicas_step_as_one():
         [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True
     )
     assert "agree" in done.stdout, done.stderr[-3000:]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"weight_decay": 0.1}, {"clipnorm": 1.0}, {"use_ema": True}], ids=str
+)
+def test_settings_that_a_step_would_pass_over_are_refused(settings):
+    with pytest.raises(ValueError, match=f"sets {next(iter(settings))}; use"):
+        check_optimizer(keras.optimizers.SGD(0.1, **settings))
+
+
+def test_its_configuration_makes_it_anew():
+    optimizer = Adam(0.1, 0.8, 0.9, 1e-5, decay=0.2)
+    assert Adam.from_config(optimizer.get_config()).get_config() == optimizer.get_config()
+
+
+def test_constraints_hold_after_a_step():
+    weight = keras.Variable([1.0, 2.0], name="w")
+    weight.constraint = keras.constraints.NonNeg()
+    optimizer = keras.optimizers.SGD(1.0)
+    optimizer.build([weight])
+    apply_summed(optimizer, [tf.constant([3.0, 1.0])], [weight])
+    np.testing.assert_array_equal(weight.numpy(), [0.0, 1.0])
