@@ -191,7 +191,7 @@ def drive(
 
     def work() -> None:
         number = next(numbers)
-        generator = random.Random(number)
+        generator = random.Random(number)  # noqa: S311
         scheme, port = (("http", server.rest), ("grpc", server.grpc))[number % 2]
         client = connect(f"{scheme}://127.0.0.1:{port}", "tiny")
         while time.monotonic() - started < seconds:

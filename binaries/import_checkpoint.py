@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Turns a released checkpoint into a `.keras` file: MMV's (JAX/Haiku) or MIL-NCE's S3D (PyTorch).
+r"""Turns a released checkpoint into a `.keras` file: MMV's (JAX/Haiku) or MIL-NCE's S3D (PyTorch).
 
 Which it is, is found from the file, which is read without being executed. In place of a path,
 --checkpoint takes a name of docs/checkpoints.md: it is downloaded once, and read from the cache
@@ -8,18 +8,18 @@ Which it is, is found from the file, which is read without being executed. In pl
 
   python -m binaries.import_checkpoint --checkpoint=mmv_s3d --output=mmv_s3d.keras
   python -m binaries.import_checkpoint --checkpoint=mmv_s3d.pkl --output=mmv_s3d.keras
-  python -m binaries.import_checkpoint --checkpoint=s3d_howto100m.pth --vocabulary=s3d_dict.npy \\
+  python -m binaries.import_checkpoint --checkpoint=s3d_howto100m.pth --vocabulary=s3d_dict.npy \
     --output=mil_nce.keras
 
 MMV's checkpoints hold word vectors and not their words, so the network takes no sentences
 until it is given these: by the file that the vectors were taken from, or by a list.
 
-  python -m binaries.import_checkpoint --checkpoint=mmv_s3d.pkl --output=mmv_s3d.keras \\
+  python -m binaries.import_checkpoint --checkpoint=mmv_s3d.pkl --output=mmv_s3d.keras \
     --word_vectors=GoogleNews-vectors-negative300.bin.gz
 
 With the network's TF-Hub module at hand, both are compared, and sentences are cleaned as there:
 
-  python -m binaries.import_checkpoint --checkpoint=mmv_s3d.pkl --output=mmv_s3d.keras \\
+  python -m binaries.import_checkpoint --checkpoint=mmv_s3d.pkl --output=mmv_s3d.keras \
     --check_against=modules/mmv_s3d
 """
 

@@ -1,8 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Makes training data from videos: TFRecord shards and a manifest.json.
+r"""Makes training data from videos: TFRecord shards and a manifest.json.
 
-  python -m binaries.prepare_data --videos=film.mp4 --captions=film.vtt --output=data \\
+  python -m binaries.prepare_data --videos=film.mp4 --captions=film.vtt --output=data \
     --split_pattern=train,train,test,train,validation
 
 cuts a film into clips with their frames, sound and captions. The film is split by blocks of time:

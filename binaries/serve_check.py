@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Drives a server with clips of a film: are its answers right, and how fast do they come?
+"""Drives a server with clips of a film: compares its answers and measures its speed.
 
   python -m binaries.serve_check --server=http://127.0.0.1:8501 --saved_model=DIR --video=film.mp4 \
     --output=check.json

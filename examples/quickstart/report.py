@@ -403,7 +403,7 @@ def _p_value(metrics: dict[str, Any], key: str) -> str:
 
 
 def _verdict(results: dict[str, Any]) -> str:
-    """One sentence a direction, from its p-values: is the scene found, is the clip?"""
+    """One sentence a direction: by its p-values, whether the scene and the clip are found."""
     parts = []
     for name, metrics in results["retrieval"].items():
         if "p_value_blocks" not in metrics:

@@ -101,7 +101,7 @@ class Walk:
                     "no rule is known for its class; write one with "
                     "mmv_tf.deflation.register_rule (docs/deflation.md has an example)"
                 )
-            outputs = rule(self, layer, *inputs, **arguments)  # type: ignore[misc]
+            outputs = rule(self, layer, *inputs, **arguments)
         finally:
             self._path.pop()
         return outputs

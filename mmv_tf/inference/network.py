@@ -87,8 +87,9 @@ class Network(abc.ABC):
 
     @abc.abstractmethod
     def dims(self, modality: str) -> dict[str, int]:
-        """Size of each feature of a modality: "before_head", "last_conv" where there is one, and
-        the spaces, finest first.
+        """Return the size of each feature of a modality.
+
+        They are "before_head", "last_conv" where there is one, and the spaces, finest first.
         """
 
     @abc.abstractmethod

@@ -100,7 +100,7 @@ class WordPieceTokenizer(UnicodeTokenizer):
         tokenizer = _tensorflow_text().FastWordpieceTokenizer(
             vocab=["[PAD]", "[UNK]", *pieces],
             suffix_indicator=self.suffix,
-            unknown_token="[UNK]",
+            unknown_token="[UNK]",  # noqa: S106
             token_out_type=tf.int32,
             no_pretokenization=True,
         )

@@ -135,7 +135,7 @@ class WordTokenizer(Layer):
         self.unknown_id = unknown_id
         self.word_ids = _checked_ids(word_ids, words, padding_id, unknown_id, keep_unknown)
         # Its own ids 0 and 1 are the padding ("") and the unknown token.
-        self.lookup = _Lookup(mask_token="", oov_token="[UNK]", output_mode="int")
+        self.lookup = _Lookup(mask_token="", oov_token="[UNK]", output_mode="int")  # noqa: S106
         if words is not None:
             # Set afterwards, the vocabulary is saved as a file and not inside the configuration.
             self.lookup.set_vocabulary(self.as_looked_up(words))

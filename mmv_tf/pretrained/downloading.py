@@ -140,7 +140,7 @@ def _attempt(opener: urllib.request.OpenerDirector, source: Source, part: pathli
         headers |= {"Range": f"bytes={start}-", "If-Range": state.validator}
     else:
         start = 0
-    request = urllib.request.Request(source.address, headers=headers)
+    request = urllib.request.Request(source.address, headers=headers)  # noqa: S310
     with _ask(opener, request, source, part) as response:
         _check_content(response, source)
         start = _first_byte(response, source, part, start, state)

@@ -112,8 +112,9 @@ def local_path(
 
 
 def _fetch_file(entry: Published, directory: pathlib.Path, address: str | None) -> pathlib.Path:
-    path = directory / cast(str, entry.file_name)
-    record_path = directory / f"{entry.file_name}.record.json"
+    file_name = cast(str, entry.file_name)
+    path = directory / file_name
+    record_path = directory / f"{file_name}.record.json"
     if not path.is_file():
         with _locked(directory, entry):
             if not path.is_file():  # another process may have fetched it meanwhile
@@ -131,9 +132,7 @@ def _fetch_file(entry: Published, directory: pathlib.Path, address: str | None) 
         )
     # Without write access it is not recorded.
     with contextlib.suppress(OSError):
-        records.write_record(
-            records.make_record(_BY_HAND, directory, [entry.file_name]), record_path
-        )
+        records.write_record(records.make_record(_BY_HAND, directory, [file_name]), record_path)
     return path
 
 

@@ -161,7 +161,6 @@ def _to_onnx(function: Any, publication: Publication) -> tuple[bytes, Callable[.
 
     def run(inputs: np.ndarray) -> Outputs:
         session = onnxruntime.InferenceSession(data)
-        names = [output.name for output in session.get_outputs()]
         values = session.run(None, {session.get_inputs()[0].name: inputs})
         # Outputs are in the order of their keys, as TensorFlow flattens a dict.
         keys = sorted(function.get_concrete_function().structured_outputs)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Drives a server: are its answers the network's, and how fast do they come?"""
+"""Compares a server's answers with the network's, and measures its speed."""
 
 from __future__ import annotations
 

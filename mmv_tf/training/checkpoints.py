@@ -10,6 +10,7 @@ import logging
 import pathlib
 import shutil
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import tensorflow as tf
 
@@ -195,7 +196,7 @@ class CheckpointStore:
         return f"worker-{worker}"
 
 
-def read_manifest(path: pathlib.Path) -> dict:
+def read_manifest(path: pathlib.Path) -> dict[str, Any]:
     """A checkpoint's `checkpoint.json`.
 
     Raises:
@@ -207,7 +208,7 @@ def read_manifest(path: pathlib.Path) -> dict:
         raise BrokenCheckpointError(str(error)) from error
 
 
-def check(path: pathlib.Path) -> dict:
+def check(path: pathlib.Path) -> dict[str, Any]:
     """Compares a checkpoint's files with its manifest, and returns that.
 
     Raises:

@@ -277,8 +277,8 @@ def check_optimizer(optimizer: keras.optimizers.Optimizer) -> None:
       ValueError: the optimizer decays weights, clips gradients, averages weights or accumulates
         gradients by Keras' own code.
     """
-    names = ("weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "loss_scale_factor")
-    names += ("use_ema", "gradient_accumulation_steps")
+    names = ["weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "loss_scale_factor"]
+    names += ["use_ema", "gradient_accumulation_steps"]
     found = [name for name in names if getattr(optimizer, name, None)]
     if found:
         raise ValueError(

@@ -346,9 +346,9 @@ class Trainer:
 
     # ---- Now and then ---------------------------------------------------------------------------
 
-    def _evaluates(self, step: int, stopping: bool, evaluate: Evaluate | None) -> bool:
+    def _evaluates(self, step: int, stopping: bool) -> bool:
         every = self.config.evaluate_every_steps
-        if evaluate is None or not every or self.worker or stopping:
+        if not every or self.worker or stopping:
             return False
         return step % every == 0 or step == self.config.steps
 

@@ -53,7 +53,7 @@ class Progress:
         self._scalars: dict[str, Any] = {}
         self._started = self._printed = time.monotonic()
         self._closed = False
-        self._bar: tqdm.tqdm | None = None
+        self._bar: tqdm.tqdm[Any] | None = None
         if self._file.isatty():
             self._bar = tqdm.tqdm(
                 total=total,

@@ -290,7 +290,8 @@ class WorkerPool:
                     "of memory; run the same command again, perhaps with fewer --processes."
                 )
             result = Failure(result.status, f"{task.name_of(index)}: {result.reason}")
-        assert task is not None
+        if task is None:
+            raise RuntimeError("A worker answered without a task.")
         worker.done += 1
         worker.until = time.monotonic() + self._deadline_seconds
         if isinstance(result, Failure) or worker.done == len(task.parts):

@@ -8,6 +8,8 @@ out. All numbers here are ours but those marked otherwise; they were chosen on t
 
 from __future__ import annotations
 
+from typing import Any
+
 import ml_collections
 
 from mmv_tf import training
@@ -35,7 +37,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     # which graph they are called (PAPER Table 1a).
     def variant(
         title: str, graph: str, va: float, vt: float, at: float = 0.0, candidates: int = 5
-    ) -> dict:
+    ) -> dict[str, Any]:
         weights = {"va": va, "vt": vt, "at": at}
         return {"title": title, "graph": graph, "weights": weights, "candidates": candidates}
 

@@ -170,7 +170,7 @@ class Found:
     right: int = 1
 
     def chance(self, recalls: tuple[int, ...]) -> dict[str, float]:
-        """ "R@k" and "mean_rank" of a random order."""
+        """Return "R@k" and "mean_rank" of a random order."""
         found = {f"R@{k}": chance_of_recall(k, self.among, self.right) for k in recalls}
         return {**found, "mean_rank": (self.among + 1) / (self.right + 1)}
 

@@ -1,5 +1,7 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -60,7 +62,7 @@ def test_a_subclassed_network_is_refused():
         def call(self, inputs):
             return inputs
 
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="Functional"):
         Graph(Own())
 
 
@@ -76,7 +78,7 @@ def test_calls_are_replaced_inside_the_block_only_even_after_an_error():
     layer = layers.Dense(2, name="dense")
     x = np.ones((1, 2), np.float32)
     expected = layer(x)
-    with pytest.raises(RuntimeError), replaced_calls([(layer, lambda inputs: inputs * 2)]):
+    with contextlib.suppress(RuntimeError), replaced_calls([(layer, lambda inputs: 2 * inputs)]):
         np.testing.assert_array_equal(layer(x), 2 * x)
         raise RuntimeError
     np.testing.assert_array_equal(layer(x), expected)

@@ -33,9 +33,9 @@ _WORD_TIME = re.compile(r"<(?:\d+:)?\d+:\d+[.,]\d+>")
 
 
 def plain_lines(lines: Iterable[str]) -> tuple[str, ...]:
-    """Lines without mark-up and blank ones, with single spaces between words.
+    r"""Lines without mark-up and blank ones, with single spaces between words.
 
-    Removed are the tags c, i, b, u, s, v, ruby, rt, lang and font, times of words and {\\an8}; a
+    Removed are the tags c, i, b, u, s, v, ruby, rt, lang and font, times of words and {\an8}; a
     <br> is a space. Entities such as &amp; are replaced once, after that. All else is text, as in
     "a < b".
     """

@@ -104,7 +104,7 @@ class CaptionFiles:
                 if owner in stems:
                     break
         self._folders[folder] = {
-            owner: [name for _, name in sorted(found, key=lambda pair: pair[0])]  # type: ignore[arg-type,return-value]
+            owner: [name for _, name in sorted(found, key=lambda pair: pair[0])]
             for owner, found in ranked.items()
         }
 

@@ -311,7 +311,8 @@ def _judge(shard: ShardEntry, walked: _Walked, seen: dict[bytes, str]) -> ShardI
 
 def _account(shard: ShardEntry, good: int, findings: list[Finding]) -> tuple[list[Finding], int]:
     """Makes the good and the reported records add up to what the manifest says was written."""
-    lost = cast(int, shard.records) - good
+    stated = cast(int, shard.records)
+    lost = stated - good
     whole_shard = (MISSING_SHARD, framing.EMPTY, framing.UNREADABLE)
     findings = [
         dataclasses.replace(finding, records=0)
@@ -321,7 +322,7 @@ def _account(shard: ShardEntry, good: int, findings: list[Finding]) -> tuple[lis
     ]
     unexplained = lost - sum(finding.records for finding in findings)
     if unexplained == 0:
-        return findings, shard.records
+        return findings, stated
     stretches = [
         index
         for index, finding in enumerate(findings)
@@ -331,11 +332,11 @@ def _account(shard: ShardEntry, good: int, findings: list[Finding]) -> tuple[lis
         # A damaged stretch may have held several; the last one's end is the least certain.
         last = findings[stretches[-1]]
         findings[stretches[-1]] = dataclasses.replace(last, records=last.records + unexplained)
-        return findings, shard.records
+        return findings, stated
     found = good + len(findings)
-    detail = f"the shard holds {found} records, the manifest says {shard.records}"
+    detail = f"the shard holds {found} records, the manifest says {stated}"
     findings.append(Finding(shard.name, 0, "", RECORD_COUNT, detail, max(unexplained, 0)))
-    return findings, max(shard.records, found)
+    return findings, max(stated, found)
 
 
 _STRETCHES = (

@@ -87,7 +87,7 @@ def decode_from(
                     f"{path}: frames have no times; copy the file into another container (ffmpeg "
                     "-i in -c copy out.mp4)."
                 )
-            if not first or from_start:
+            if not first or back is None:
                 return
 
 

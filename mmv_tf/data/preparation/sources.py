@@ -115,7 +115,7 @@ def find_sources(
     captions: str | pathlib.Path | None = None,
     kind: str = VIDEO,
 ) -> list[Source]:
-    """The sources that a path stands for; see `find`."""
+    r"""The sources that a path stands for; see `find`."""
     return list(find(videos, captions, kind).sources)
 
 
@@ -124,7 +124,7 @@ def find(
     captions: str | pathlib.Path | None = None,
     kind: str = VIDEO,
 ) -> Found:
-    """The sources that a path stands for, and what else is there.
+    r"""Return the sources that a path stands for, and what else is there.
 
     Args:
       videos: a file, or a folder: every file of the kind in it and below, each with the caption
@@ -134,7 +134,7 @@ def find(
 
     Returns:
       The sources, whose media id is the path inside the folder without its suffix (bytes that are
-      no UTF-8 escaped, as in "caf\\xe9"), and counts of the files that are passed over.
+      no UTF-8 escaped, as in "caf\xe9"), and counts of the files that are passed over.
 
     Raises:
       ValueError: nothing is there, a media id is not unique, or `captions` came with a folder.

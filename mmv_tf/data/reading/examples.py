@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import ml_collections
 import tensorflow as tf
@@ -201,12 +201,11 @@ class Examples:
 
     def _looped(self, parsed: dict[str, tf.Tensor], seconds: tf.Tensor) -> dict[str, tf.Tensor]:
         """The sound of a clip that is shorter than its window, begun again with the pictures."""
-        assert self.log_mel is not None
-        config = self.config
+        config, log_mel = self.config, cast(LogMel, self.log_mel)
         # A tenth more than a window, for what resampling needs around it.
         shown = 1.1 * config.num_frames / config.frame_rate + 0.1
         if self._stored_log_mel is not None:
-            key, rate = "log_mel", self.log_mel.sample_rate / self.log_mel.step
+            key, rate = "log_mel", log_mel.sample_rate / log_mel.step
         else:
             key, rate = "waveform", float(round(self.records.manifest["sample_rate"]))
         period = tf.maximum(tf.cast(tf.round(seconds * rate), tf.int32), 1)
@@ -216,8 +215,7 @@ class Examples:
         self, parsed: dict[str, tf.Tensor], start_seconds: tf.Tensor, shard: tf.Tensor
     ) -> Example:
         """A window's waveform, or its log-mel where that is what is stored."""
-        assert self.log_mel is not None
-        config, log_mel = self.config, self.log_mel
+        config, log_mel = self.config, cast(LogMel, self.log_mel)
         seconds = config.num_frames / config.frame_rate
         windows = tf.shape(start_seconds)[0]
         if self._stored_log_mel is not None:
