@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from mmv_tf.data.datasets.published import TEST, TRAIN
 from mmv_tf.evaluation import features as features_lib
 from mmv_tf.evaluation.classification_metrics import IGNORED, label_ranks, multilabel_metrics
 from mmv_tf.evaluation.declaration import Benchmark, LinearSVMClassifier, MLPClassifier
 from mmv_tf.evaluation.extractor import Extractor
 from mmv_tf.evaluation.linear_svm import choose_C, fit_linear_svm
 from mmv_tf.evaluation.listed_media import CHOSEN, PUBLISHED, ListedMedia, Options
-from mmv_tf.evaluation.listing import TEST, TRAIN, Item, Listing
+from mmv_tf.evaluation.listing import Item, Listing
 from mmv_tf.evaluation.mlp import MLP
 from mmv_tf.evaluation.results import Scored, TaskScores, summarize, targets_of
 from mmv_tf.inference import Encoder

@@ -7,9 +7,10 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
+from mmv_tf.data.datasets.published import TEST, TRAIN
 from mmv_tf.evaluation import features as features_lib
 from mmv_tf.evaluation.declaration import Benchmark
-from mmv_tf.evaluation.listing import TEST, TRAIN, Item, Listing, MediaIndex
+from mmv_tf.evaluation.listing import Item, Listing, MediaIndex
 
 PUBLISHED, CHOSEN = "published", "chosen"
 
