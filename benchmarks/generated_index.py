@@ -10,6 +10,7 @@ import numpy as np
 
 from mmv_tf.inference.windows import Windows
 from mmv_tf.search import store
+from mmv_tf.search.manifest import Manifest, Video
 
 MATRIX = "video.vat"
 PER_VIDEO = 1_000  # windows
@@ -45,11 +46,11 @@ def generated_index(
         store.HEARD: np.ones(count, bool),
     }
     cut = Windows(4, 2.0, 64, True, 2, 48_000)
-    manifest = store.Manifest(0, "/", "generated", "0" * 64, cut, {MATRIX: dim})
+    manifest = Manifest(0, "/", "generated", "0" * 64, cut, {MATRIX: dim})
     writer = store.Writer(directory, manifest)
     name, files = writer.add_segment(arrays)
     videos = tuple(
-        store.Video(f"{n:06d}.mp4", 0, 0, PER_VIDEO + 1.0, True, name, n * PER_VIDEO, PER_VIDEO)
+        Video(f"{n:06d}.mp4", 0, 0, PER_VIDEO + 1.0, True, name, n * PER_VIDEO, PER_VIDEO)
         for n in range(count // PER_VIDEO)
     )
     writer.commit(videos=videos, segments={name: files})

@@ -17,6 +17,8 @@ from mmv_tf.util.registry import Registry
 
 Declared = TypeVar("Declared")
 _Arguments = ParamSpec("_Arguments")
+# What results files call the readers of data sets whose names differ.
+_FIRST_READERS = {"kinetics600": "kinetics", "esc50": "esc"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,9 +175,9 @@ class Benchmark:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for the results file."""
         plain = dataclasses.asdict(self)
-        # The key, the form and the place of the first results files.
+        # The key, the value and the place of the first results files.
         plain = {"read_list" if key == "data_set" else key: plain[key] for key in plain}
-        plain["read_list"] = f"read_{self.data_set}"
+        plain["read_list"] = f"read_{_FIRST_READERS.get(self.data_set, self.data_set)}"
         plain["classifier_kind"] = type(self.classifier).__name__ if self.classifier else None
         return plain
 

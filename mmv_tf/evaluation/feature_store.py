@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from mmv_tf.util import files
-from mmv_tf.util.files import check_regular, file_sha256, read_regular
+from mmv_tf.util.files import read_regular
 from mmv_tf.util.safe_files import read_json, read_npz
 
 logger = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ class FeatureStore:
                 np.savez(temporary, **arrays)  # type: ignore[arg-type]
             else:
                 _write_parquet(temporary, arrays)
-            self._sums[part.name] = file_sha256(temporary)
+            self._sums[part.name] = files.file_sha256(temporary)
         # A program that is killed here leaves a part without a sum, whose form is checked.
         files.write_text(json.dumps(self._sums, indent=1) + "\n", self.directory / SUMS)
         for place, (name, version, _) in enumerate(self._waiting):
@@ -186,11 +186,9 @@ class FeatureStore:
           ValueError: it is not what was written.
           OSError: it can't be read.
         """
-        check_regular(part)
-        summed = part.name in self._sums
-        if summed and file_sha256(part) != self._sums[part.name]:
-            raise ValueError("it is not what was written")
-        found = self._read_part(part, _OWN if summed else None)
+        expected = self._sums.get(part.name)
+        files.check_content(part, sha256=expected)
+        found = self._read_part(part, None if expected is None else _OWN)
         windows = found["windows"]
         features = [values for name, values in found.items() if name not in _OWN]
         if not (

@@ -21,8 +21,8 @@ from mmv_tf.data import captions as captions_lib
 from mmv_tf.data import media
 from mmv_tf.search.decoder import Decoder
 from mmv_tf.search.files import inside
+from mmv_tf.search.manifest import Video
 from mmv_tf.search.searcher import Searcher
-from mmv_tf.search.store import Video
 
 # Ours.
 _THUMBNAIL_SIDE = 180

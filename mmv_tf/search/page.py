@@ -20,12 +20,13 @@ from mmv_tf.inference.windows import Windows
 from mmv_tf.search.decoder import Decoder
 from mmv_tf.search.embedder import SOUND, VISION
 from mmv_tf.search.files import video_id
+from mmv_tf.search.manifest import Manifest
 from mmv_tf.search.media_routes import narration
 from mmv_tf.search.moments import Moment, curve_svg
 from mmv_tf.search.page_settings import MEBIBYTE, PageSettings
 from mmv_tf.search.queries import TEXT, Query, kind_of_bytes, read_query
 from mmv_tf.search.searcher import Answer, Searcher
-from mmv_tf.search.store import Manifest, MissingIndex
+from mmv_tf.search.store import MissingIndex
 from mmv_tf.util.text_files import printable_name
 
 TITLE = "Search your videos"

@@ -19,6 +19,7 @@ from mmv_tf.search.approximate import Approximate
 from mmv_tf.search.embedder import SOUND, Embedder
 from mmv_tf.search.exact import Term, best, scores
 from mmv_tf.search.files import video_id
+from mmv_tf.search.manifest import Video
 from mmv_tf.search.moments import Moment, Scored, find_moments
 from mmv_tf.search.queries import KINDS, Query, embed_query
 from mmv_tf.search.store import (
@@ -27,7 +28,6 @@ from mmv_tf.search.store import (
     Index,
     MissingIndex,
     Segment,
-    Video,
     newest_generation,
     open_index,
 )

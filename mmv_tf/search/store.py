@@ -18,165 +18,30 @@ Rows that no video of the manifest claims are dead; a merge leaves them out.
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 import pathlib
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import google_crc32c
 import numpy as np
 
-from mmv_tf.inference.windows import Windows
+from mmv_tf.search.manifest import Manifest
 from mmv_tf.util import files as files_lib
-from mmv_tf.util.files import check_regular, read_regular
-from mmv_tf.util.safe_files import NUMBER, Count, Name, Positive, check_form, parse_json
+from mmv_tf.util.files import read_regular
+from mmv_tf.util.safe_files import map_npy
 
-FORMAT = 1
 SPANS, HEARD = "spans", "heard"
 _SEGMENTS = "segments"
 _MANIFEST = re.compile(r"manifest-(\d{8})\.json")
 _MAX_MANIFEST_BYTES = 1 << 30  # Ours: a million videos.
-_CHUNK = 1 << 24  # Bytes of a file that are summed up at once.
 _KEPT = 2  # Manifests.
-_FILE = {"name": str, "size": Count, "mtime_ns": int}
-_VIDEO = {
-    **_FILE,
-    "duration": NUMBER,
-    "has_audio": bool,
-    "segment": Name,
-    "first": Count,
-    "count": Count,
-    "captions?": (str, None),
-}
-_FORM = {
-    "generation": Count,
-    "root": str,
-    "model": str,
-    "fingerprint": str,
-    "windows": {
-        "num_frames": Count,
-        "frame_rate": Positive,
-        "size": Count,
-        "square_crop": bool,
-        "step_frames": Count,
-        "sample_rate": Count,
-    },
-    "matrices": {str: Count},
-    "videos": [_VIDEO],
-    "skipped": [{**_FILE, "reason": str}],
-    "segments?": {str: {str: {"bytes": Count, "crc32c": Count}}},
-    "options?": {},
-}
 
 
 class MissingIndex(ValueError):
     """There is no index in the folder."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Video:
-    """A video in the index.
-
-    Attributes:
-      name, size, mtime_ns, captions: see `files.VideoFile`.
-      duration: seconds.
-      has_audio: whether it has a sound track.
-      segment: where its windows are.
-      first, count: which rows.
-    """
-
-    name: str
-    size: int
-    mtime_ns: int
-    duration: float
-    has_audio: bool
-    segment: str
-    first: int
-    count: int
-    captions: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Skipped:
-    """A file that could not be indexed, and is not tried again until it is changed."""
-
-    name: str
-    size: int
-    mtime_ns: int
-    reason: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Manifest:
-    """What an index holds.
-
-    Attributes:
-      generation: goes up by one with each update.
-      root: the folder that videos' names are relative to.
-      model, fingerprint: the network that made the vectors.
-      windows: how videos were cut.
-      matrices: "MODALITY.SPACE" -> dimensions.
-      videos, skipped: by name.
-      segments: name -> file -> {"bytes", "crc32c"}.
-      options: what the network was opened with, arguments of `mmv_tf.load_encoder`.
-    """
-
-    generation: int
-    root: str
-    model: str
-    fingerprint: str
-    windows: Windows
-    matrices: dict[str, int]
-    videos: tuple[Video, ...] = ()
-    skipped: tuple[Skipped, ...] = ()
-    segments: dict[str, dict[str, dict[str, Any]]] = dataclasses.field(default_factory=dict)
-    options: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-    @property
-    def rows(self) -> int:
-        """Windows of all videos."""
-        return sum(video.count for video in self.videos)
-
-    def to_json(self) -> str:
-        """Text that `from_json` reads, with a sum of itself."""
-        body = json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, sort_keys=True)
-        return f'{{"crc32c": {google_crc32c.value(body.encode())}, "index":\n{body}\n}}\n'
-
-    @classmethod
-    def from_json(cls, text: str) -> Manifest:
-        """Reads and checks.
-
-        Raises:
-          ValueError: it is damaged or of a later version.
-        """
-        try:
-            document = parse_json(text)
-            check_form(document, {"crc32c": Count, "index": {"format": Count}})
-            body = text.split("\n")[1]
-        except (ValueError, IndexError) as error:
-            raise ValueError("the manifest is damaged") from error
-        values = document["index"]
-        if document["crc32c"] != google_crc32c.value(body.encode()):
-            raise ValueError("the manifest's sum is wrong")
-        version = values.pop("format")
-        if version != FORMAT:
-            raise ValueError(f"it has format {version}, this program reads {FORMAT}")
-        check_form(values, _FORM)
-        try:
-            return cls(
-                **{
-                    **values,
-                    "windows": Windows(**values["windows"]),
-                    "videos": tuple(Video(**entry) for entry in values["videos"]),
-                    "skipped": tuple(Skipped(**entry) for entry in values["skipped"]),
-                }
-            )
-        except TypeError as error:
-            raise ValueError("the manifest has entries of a later version") from error
 
 
 class Segment:
@@ -206,13 +71,7 @@ class Segment:
 
     def _read(self, name: str) -> np.ndarray:
         if name not in self._arrays:
-            path = self.directory / f"{name}.npy"
-            check_regular(path)
-            try:
-                self._arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
-            # NumPy evaluates the header: SyntaxError, TypeError, TokenError, OverflowError, ...
-            except Exception as error:
-                raise ValueError(f"{path} is no whole .npy file ({error})") from error
+            self._arrays[name] = map_npy(self.directory / f"{name}.npy")
         return self._arrays[name]
 
 
@@ -304,8 +163,7 @@ class Writer:
         Returns:
           Its name and the sums of its files.
         """
-        name = f"{self._generation + 1:08d}-{os.urandom(4).hex()}"
-        folder = self.directory / _SEGMENTS / name
+        name, folder = self.new_segment()
         with files_lib.replacing(folder) as temporary:
             temporary.mkdir(parents=True)
             for key, array in arrays.items():
@@ -313,6 +171,11 @@ class Writer:
                     np.save(file, array)
                     files_lib.flush(file)
         return name, sums(folder)
+
+    def new_segment(self) -> tuple[str, pathlib.Path]:
+        """Return a new segment's name and folder, which is not made yet."""
+        name = f"{self._generation + 1:08d}-{os.urandom(4).hex()}"
+        return name, self.directory / _SEGMENTS / name
 
     def commit(self, **changes: Any) -> Manifest:
         """Writes the next manifest, with changes, and removes what no kept one names."""
@@ -349,49 +212,19 @@ class Writer:
                 shutil.rmtree(entry, ignore_errors=True)
 
 
-def merged(index: Index, videos: Sequence[Video], folder: pathlib.Path) -> tuple[Video, ...]:
-    """Writes the rows of some videos, of any segments, as one segment into a new folder.
-
-    Returns:
-      The videos with the rows that they have there; `segment` is still to be named.
-    """
-    folder.mkdir(parents=True)
-    rows = sum(video.count for video in videos)
-    some = next(iter(index.segments.values()))
-    moved: list[Video] = []
-    for name in (*index.manifest.matrices, SPANS, HEARD):
-        like = some.array(name)
-        target = np.lib.format.open_memmap(
-            folder / f"{name}.npy", mode="w+", dtype=like.dtype, shape=(rows, *like.shape[1:])
-        )
-        first = 0
-        for video in videos:
-            source = index.segments[video.segment].array(name)
-            target[first : first + video.count] = source[video.first : video.first + video.count]
-            if name == SPANS:
-                moved.append(dataclasses.replace(video, first=first))
-            first += video.count
-        target.flush()
-        del target
-    return tuple(moved)
-
-
 def sums(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
     """Length and sum of each file in a folder."""
     return {
-        path.name: {"bytes": path.stat().st_size, "crc32c": _crc(path)}
+        path.name: {"bytes": path.stat().st_size, "crc32c": files_lib.file_crc32c(path)}
         for path in sorted(folder.iterdir())
     }
 
 
 def _check(folder: pathlib.Path, files: Mapping[str, Mapping[str, Any]]) -> None:
     for name, expected in files.items():
-        path = folder / _plain(name)
-        size = check_regular(path)
-        if size != expected["bytes"]:
-            raise ValueError(f"{name} has {size} bytes, not {expected['bytes']}")
-        if _crc(path) != expected["crc32c"]:
-            raise ValueError(f"{name}'s sum is wrong")
+        files_lib.check_content(
+            folder / _plain(name), size=expected["bytes"], crc32c=expected["crc32c"]
+        )
 
 
 def _check_rows(manifest: Manifest, segments: Mapping[str, Segment]) -> None:
@@ -400,14 +233,6 @@ def _check_rows(manifest: Manifest, segments: Mapping[str, Segment]) -> None:
         whole = video.first >= 0 and 0 < video.count <= rows - video.first
         if not whole or not math.isfinite(video.duration):
             raise ValueError(f"the rows of {video.name!r} are not there")
-
-
-def _crc(path: pathlib.Path) -> int:
-    value = 0
-    with open(path, "rb") as file:
-        while piece := file.read(_CHUNK):
-            value = google_crc32c.extend(value, piece)
-    return value
 
 
 def _plain(name: str) -> str:

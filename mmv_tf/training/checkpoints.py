@@ -216,15 +216,12 @@ def check(path: pathlib.Path) -> dict[str, Any]:
     """
     manifest = read_manifest(path)
     for name, entry in manifest["files"].items():
-        file = path / name
-        if not file.is_file():
+        if not (path / name).is_file():
             raise BrokenCheckpointError(f"{name} is missing")
-        if file.stat().st_size != entry["bytes"]:
-            raise BrokenCheckpointError(
-                f"{name} has {file.stat().st_size} bytes instead of {entry['bytes']}"
-            )
-        if files_lib.file_sha256(file) != entry["sha256"]:
-            raise BrokenCheckpointError(f"{name} is not what was written")
+        try:
+            files_lib.check_content(path / name, size=entry["bytes"], sha256=entry["sha256"])
+        except ValueError as error:
+            raise BrokenCheckpointError(str(error)) from error
     return manifest
 
 

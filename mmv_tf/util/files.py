@@ -14,6 +14,9 @@ import stat
 from collections.abc import Iterator
 from typing import IO, Any
 
+import google_crc32c
+
+_CHUNK = 1 << 24  # Bytes that are summed up at once.
 _KINDS = {
     stat.S_IFDIR: "Is a directory",
     stat.S_IFIFO: "Is a pipe",
@@ -143,6 +146,37 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
     """Return the hexadecimal SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_crc32c(path: str | os.PathLike[str]) -> int:
+    """Return the CRC-32C of a file."""
+    value = 0
+    with open(path, "rb") as file:
+        while piece := file.read(_CHUNK):
+            value = google_crc32c.extend(value, piece)
+    return value
+
+
+def check_content(
+    path: str | os.PathLike[str],
+    *,
+    size: int | None = None,
+    sha256: str | None = None,
+    crc32c: int | None = None,
+) -> None:
+    """Compare a file with what is known of it.
+
+    Raises:
+      ValueError: it is not what was written.
+      OSError: it can't be read, or is no regular file.
+    """
+    found, name = check_regular(path), os.path.basename(path)
+    if size is not None and found != size:
+        raise ValueError(f"{name} has {found} bytes, not {size}")
+    if (sha256 is not None and file_sha256(path) != sha256) or (
+        crc32c is not None and file_crc32c(path) != crc32c
+    ):
+        raise ValueError(f"{name} is not what was written")
 
 
 def flush(target: str | os.PathLike[str] | IO[Any]) -> None:

@@ -195,6 +195,21 @@ _MAX_EXPANSION = 100
 _FREE_BYTES = 64 << 20
 
 
+def map_npy(path: str | os.PathLike[str]) -> np.ndarray:
+    """Map an array's file: only what is read takes memory.
+
+    Raises:
+      ValueError: it is damaged.
+      OSError: it is no regular file.
+    """
+    check_regular(path)
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    # NumPy evaluates the header: SyntaxError, TypeError, TokenError, OverflowError, ...
+    except Exception as error:
+        raise ValueError(f"{os.fspath(path)} is no whole .npy file ({error})") from error
+
+
 def read_npz(
     path: str | os.PathLike[str], names: Sequence[str] | None = None
 ) -> dict[str, np.ndarray]:

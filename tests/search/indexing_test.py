@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from mmv_tf.data import media
-from mmv_tf.search import Embedder, indexing, update_index
+from mmv_tf.search import Embedder, merging, update_index
 from mmv_tf.search.embedder import SOUND, VISION
 from mmv_tf.search.indexing import Options
 from mmv_tf.search.store import HEARD, SPANS, open_index
+from mmv_tf.search.video_rows import VideoRows
 from mmv_tf.util import locks
 from tests import media_samples, small_world
 from tests.search.conftest import EVIL_NAME, HERE
@@ -113,10 +114,8 @@ def test_new_changed_and_removed_files_are_noticed(library, tmp_path, monkeypatc
     before = {name: rows_of(open_index(index), name, "video.va") for name in first.added}
 
     embedded = []
-    whole = indexing._Update._embed
-    monkeypatch.setattr(
-        indexing._Update, "_embed", lambda self, b: embedded.append(b) or whole(self, b)
-    )
+    whole = VideoRows._embed
+    monkeypatch.setattr(VideoRows, "_embed", lambda self, b: embedded.append(b) or whole(self, b))
     again = update_index(library.videos, index, library.embedder, options=HERE)
     assert sorted(again.unchanged) == sorted(first.added)
     assert not embedded, "nothing is embedded twice, and the damaged one is not tried again"
@@ -142,7 +141,7 @@ def test_new_changed_and_removed_files_are_noticed(library, tmp_path, monkeypatc
 
 def test_a_stopped_run_is_gone_on_with(library, tmp_path, monkeypatch):
     calls = []
-    whole = indexing._Update._embed
+    whole = VideoRows._embed
 
     def stops(self, block):
         calls.append(block)
@@ -150,13 +149,13 @@ def test_a_stopped_run_is_gone_on_with(library, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return whole(self, block)
 
-    monkeypatch.setattr(indexing._Update, "_embed", stops)
+    monkeypatch.setattr(VideoRows, "_embed", stops)
     options = dataclasses.replace(HERE, commit_seconds=0.0)
     with pytest.raises(KeyboardInterrupt):
         update_index(library.videos, tmp_path, library.embedder, options=options)
     done = {video.name for video in open_index(tmp_path).manifest.videos}
     assert 0 < len(done) < 3
-    monkeypatch.setattr(indexing._Update, "_embed", whole)
+    monkeypatch.setattr(VideoRows, "_embed", whole)
     report = update_index(library.videos, tmp_path, library.embedder, options=options)
     assert set(report.unchanged) == done
     assert len(report.added) == 3 - len(done)
@@ -172,8 +171,8 @@ def test_a_file_that_changes_meanwhile_is_left_for_the_next_run(library, tmp_pat
     videos = tmp_path / "videos"
     videos.mkdir()
     film = media_samples.write_film(videos / "a.mp4", seconds=2)
-    whole = indexing._Update._embed
-    monkeypatch.setattr(indexing._Update, "_embed", lambda s, b: touch(film) or whole(s, b))
+    whole = VideoRows._embed
+    monkeypatch.setattr(VideoRows, "_embed", lambda s, b: touch(film) or whole(s, b))
     report = update_index(videos, tmp_path / "index", library.embedder, options=HERE)
     assert report.windows == 0
     assert "a.mp4 changed while it was read" in report.notes[0]
@@ -243,7 +242,7 @@ def test_a_network_is_told_by_its_weights_only(library):
 
 
 def test_segments_are_merged(library, tmp_path, monkeypatch):
-    monkeypatch.setattr(indexing, "_MOST_SEGMENTS", 1)
+    monkeypatch.setattr(merging, "_MOST_SEGMENTS", 1)
     options = dataclasses.replace(HERE, commit_seconds=0.0)
     update_index(library.videos, tmp_path, library.embedder, options=options)
     index = open_index(tmp_path)

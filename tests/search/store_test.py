@@ -5,18 +5,17 @@ import json
 import pathlib
 import shutil
 
+import google_crc32c
 import numpy as np
 import pytest
 
 from mmv_tf.inference.windows import Windows
-from mmv_tf.search import store
+from mmv_tf.search import manifest, merging, store
+from mmv_tf.search.manifest import Manifest, Skipped, Video
 from mmv_tf.search.store import (
     HEARD,
     SPANS,
-    Manifest,
     MissingIndex,
-    Skipped,
-    Video,
     Writer,
     open_index,
 )
@@ -86,7 +85,7 @@ def later_format(directory):
     manifest = Manifest.from_json(newest(directory).read_text())
     text = manifest.to_json()
     body = text.split("\n")[1].replace('"format": 1', '"format": 2')
-    crc = store.google_crc32c.value(body.encode())
+    crc = google_crc32c.value(body.encode())
     newest(directory).write_text(f'{{"crc32c": {crc}, "index":\n{body}\n}}\n')
 
 
@@ -197,7 +196,7 @@ def test_old_states_are_removed(tmp_path):
 
 def test_merging_keeps_every_row(twice, tmp_path):
     index = open_index(twice)
-    moved = store.merged(index, index.manifest.videos[::-1], tmp_path / "merged")
+    moved = merging.merged(index, index.manifest.videos[::-1], tmp_path / "merged")
     segment = store.Segment(tmp_path / "merged", {"video.va": 3})
     for video, after in zip(index.manifest.videos[::-1], moved, strict=True):
         before = index.segments[video.segment].array("video.va")[: video.count]
@@ -207,4 +206,4 @@ def test_merging_keeps_every_row(twice, tmp_path):
 
 
 def test_the_manifest_is_json(twice):
-    assert json.loads(newest(twice).read_text())["index"]["format"] == store.FORMAT
+    assert json.loads(newest(twice).read_text())["index"]["format"] == manifest.FORMAT

@@ -1,0 +1,147 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The manifest of an index: which videos are in it, where their rows are, and with what sums."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import google_crc32c
+
+from mmv_tf.inference.windows import Windows
+from mmv_tf.util.safe_files import NUMBER, Count, Name, Positive, check_form, parse_json
+
+FORMAT = 1
+_FILE = {"name": str, "size": Count, "mtime_ns": int}
+_VIDEO = {
+    **_FILE,
+    "duration": NUMBER,
+    "has_audio": bool,
+    "segment": Name,
+    "first": Count,
+    "count": Count,
+    "captions?": (str, None),
+}
+_FORM = {
+    "generation": Count,
+    "root": str,
+    "model": str,
+    "fingerprint": str,
+    "windows": {
+        "num_frames": Count,
+        "frame_rate": Positive,
+        "size": Count,
+        "square_crop": bool,
+        "step_frames": Count,
+        "sample_rate": Count,
+    },
+    "matrices": {str: Count},
+    "videos": [_VIDEO],
+    "skipped": [{**_FILE, "reason": str}],
+    "segments?": {str: {str: {"bytes": Count, "crc32c": Count}}},
+    "options?": {},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """A video in the index.
+
+    Attributes:
+      name, size, mtime_ns, captions: see `files.VideoFile`.
+      duration: seconds.
+      has_audio: whether it has a sound track.
+      segment: where its windows are.
+      first, count: which rows.
+    """
+
+    name: str
+    size: int
+    mtime_ns: int
+    duration: float
+    has_audio: bool
+    segment: str
+    first: int
+    count: int
+    captions: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Skipped:
+    """A file that could not be indexed, and is not tried again until it is changed."""
+
+    name: str
+    size: int
+    mtime_ns: int
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What an index holds.
+
+    Attributes:
+      generation: goes up by one with each update.
+      root: the folder that videos' names are relative to.
+      model, fingerprint: the network that made the vectors.
+      windows: how videos were cut.
+      matrices: "MODALITY.SPACE" -> dimensions.
+      videos, skipped: by name.
+      segments: name -> file -> {"bytes", "crc32c"}.
+      options: what the network was opened with, arguments of `mmv_tf.load_encoder`.
+    """
+
+    generation: int
+    root: str
+    model: str
+    fingerprint: str
+    windows: Windows
+    matrices: dict[str, int]
+    videos: tuple[Video, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    segments: dict[str, dict[str, dict[str, Any]]] = dataclasses.field(default_factory=dict)
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Windows of all videos."""
+        return sum(video.count for video in self.videos)
+
+    def to_json(self) -> str:
+        """Text that `from_json` reads, with a sum of itself."""
+        body = json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, sort_keys=True)
+        return f'{{"crc32c": {google_crc32c.value(body.encode())}, "index":\n{body}\n}}\n'
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """Reads and checks.
+
+        Raises:
+          ValueError: it is damaged or of a later version.
+        """
+        try:
+            document = parse_json(text)
+            check_form(document, {"crc32c": Count, "index": {"format": Count}})
+            body = text.split("\n")[1]
+        except (ValueError, IndexError) as error:
+            raise ValueError("the manifest is damaged") from error
+        values = document["index"]
+        if document["crc32c"] != google_crc32c.value(body.encode()):
+            raise ValueError("the manifest's sum is wrong")
+        version = values.pop("format")
+        if version != FORMAT:
+            raise ValueError(f"it has format {version}, this program reads {FORMAT}")
+        check_form(values, _FORM)
+        try:
+            return cls(
+                **{
+                    **values,
+                    "windows": Windows(**values["windows"]),
+                    "videos": tuple(Video(**entry) for entry in values["videos"]),
+                    "skipped": tuple(Skipped(**entry) for entry in values["skipped"]),
+                }
+            )
+        except TypeError as error:
+            raise ValueError("the manifest has entries of a later version") from error

@@ -1,0 +1,124 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps an index fast: merges its segments, and makes FAISS's files of large ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+
+from mmv_tf.search import approximate, store
+from mmv_tf.search.embedder import SOUND, VISION
+from mmv_tf.search.manifest import Video
+from mmv_tf.search.store import HEARD, SPANS, Index, Segment, Writer
+from mmv_tf.util import files as files_lib
+
+# Ours: exact search takes a tenth of a second at a million windows.
+FAISS_ABOVE = 300_000
+_MOST_SEGMENTS = 8
+_DEAD_SHARE = 0.2
+# Of the rows, those outside of FAISS's files before they are made again.
+_OUTSIDE_SHARE = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Merged:
+    """What merging did.
+
+    Attributes:
+      faiss: matrix -> what `approximate.build` measured.
+      notes: for the user.
+    """
+
+    faiss: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+
+def merge_where_needed(writer: Writer, faiss_above: int | None) -> Merged:
+    """Merge segments where there are many or much is dead, and make FAISS's files.
+
+    Args:
+      writer: of the index, which is committed.
+      faiss_above: windows from which on FAISS's files are made; None for never.
+    """
+    done, manifest = Merged(), writer.manifest
+    if not manifest.videos:
+        return done
+    index = store.open_index(writer.directory)
+    rows, stored = manifest.rows, sum(segment.rows for segment in index.segments.values())
+    large = faiss_above is not None and rows >= faiss_above
+    if large and not approximate.available():
+        large = False
+        done.notes.append(
+            f'{rows} windows are searched faster by FAISS: pip install "mmv_tf[search]".'
+        )
+    outside = sum(
+        segment.rows
+        for name, segment in index.segments.items()
+        if not any(file.endswith(".faiss") for file in manifest.segments[name])
+    )
+    needed = (
+        len(index.segments) > _MOST_SEGMENTS
+        or stored - rows > _DEAD_SHARE * stored
+        or (large and outside > _OUTSIDE_SHARE * stored)
+    )
+    if not needed:
+        return done
+    name, folder = writer.new_segment()
+    with files_lib.replacing(folder) as temporary:
+        moved = merged(index, manifest.videos, temporary)
+        if large:
+            done.faiss.update(
+                _build_faiss(Segment(temporary, manifest.matrices), manifest.matrices)
+            )
+    videos = tuple(dataclasses.replace(video, segment=name) for video in moved)
+    writer.commit(videos=videos, segments={**manifest.segments, name: store.sums(folder)})
+    return done
+
+
+def merged(index: Index, videos: Sequence[Video], folder: pathlib.Path) -> tuple[Video, ...]:
+    """Write the rows of some videos, of any segments, as one segment into a new folder.
+
+    Returns:
+      The videos with the rows that they have there; `segment` is still to be named.
+    """
+    folder.mkdir(parents=True)
+    rows = sum(video.count for video in videos)
+    some = next(iter(index.segments.values()))
+    moved: list[Video] = []
+    for name in (*index.manifest.matrices, SPANS, HEARD):
+        like = some.array(name)
+        target = np.lib.format.open_memmap(
+            folder / f"{name}.npy", mode="w+", dtype=like.dtype, shape=(rows, *like.shape[1:])
+        )
+        first = 0
+        for video in videos:
+            source = index.segments[video.segment].array(name)
+            target[first : first + video.count] = source[video.first : video.first + video.count]
+            if name == SPANS:
+                moved.append(dataclasses.replace(video, first=first))
+            first += video.count
+        target.flush()
+        del target
+    return tuple(moved)
+
+
+def _build_faiss(segment: Segment, matrices: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Build FAISS's files of a segment; return what was measured."""
+    heard = np.asarray(segment.array(HEARD))
+    found = {}
+    for name in matrices:
+        modality, _, space = name.partition(".")
+        other = f"{VISION if modality == SOUND else SOUND}.{space}"
+        queries = None
+        if other in matrices and heard.any():
+            # What is asked comes from another modality, and is no row of the matrix.
+            rows = np.flatnonzero(heard)[:: max(1, int(heard.sum()) // 1000)]
+            queries = segment.array(other)[rows]
+        path = segment.directory / f"{name}.faiss"
+        found[name] = approximate.build(segment.array(name), path, queries)
+    return found

@@ -1,0 +1,176 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Decodes and embeds videos for an index: a row for each window."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from mmv_tf.data import media
+from mmv_tf.inference import reading
+from mmv_tf.inference.network import BATCH
+from mmv_tf.search.embedder import SOUND, VISION, Embedder
+from mmv_tf.search.files import VideoFile
+from mmv_tf.search.manifest import Skipped
+from mmv_tf.search.store import HEARD, SPANS
+from mmv_tf.util.progress import Progress
+from mmv_tf.util.worker_pool import CORRUPT, Failure, Runner, Task, WorkerPool
+
+# The loudest sample of a window in which nothing is heard: -80 dB, below what 16 bits play audibly.
+_SILENCE = 1e-4
+
+
+@dataclasses.dataclass
+class EmbeddedVideo:
+    """A video that is embedded, or in part so.
+
+    Attributes:
+      file, info: the video.
+      starts: of its windows, frames of the grid.
+      blocks: rows of the blocks of windows that are done, by number.
+      count: blocks.
+    """
+
+    file: VideoFile
+    info: media.MediaInfo
+    starts: list[int]
+    blocks: dict[int, dict[str, np.ndarray]] = dataclasses.field(default_factory=dict)
+    count: int = 0
+
+    def rows(self) -> dict[str, np.ndarray]:
+        """Return the rows of all windows, by the names of matrices."""
+        rows = {
+            key: np.concatenate([self.blocks[number][key] for number in range(self.count)])
+            for key in self.blocks[0]
+        }
+        # A window of a short video ends with it.
+        rows[SPANS][:, 1] = rows[SPANS][:, 1].clip(max=max(self.info.duration, 0.1))
+        return rows
+
+
+class VideoRows:
+    """Embeds videos, decoded by child processes.
+
+    Args:
+      root: the folder that videos' names are relative to.
+      embedder: the network.
+      processes: that decode; 0 decodes in this one.
+      deadline_seconds: for decoding a block of windows.
+    """
+
+    def __init__(
+        self, root: pathlib.Path, embedder: Embedder, processes: int, deadline_seconds: float
+    ):
+        self._root = root
+        self._embedder = embedder
+        self._pool = WorkerPool(processes, deadline_seconds) if processes else None
+
+    def close(self) -> None:
+        """End the child processes."""
+        if self._pool is not None:
+            self._pool.close()
+
+    def embed(self, files: Sequence[VideoFile]) -> Generator[EmbeddedVideo | Skipped, None, None]:
+        """Yield each video once it is embedded, or why it can't be."""
+        runner: Runner = self._pool or _Here()
+        videos: dict[str, EmbeddedVideo] = {}
+        probes = [
+            Task(reading.probe_videos, file.name, (), ((file, str(self._root / file.name)),))
+            for file in files
+        ]
+        with Progress(len(files), "look at", "videos") as progress:
+            for file, result in runner.run(probes):
+                progress.update()
+                if isinstance(result, Failure):
+                    yield self._skipped(file, result, progress)
+                    continue
+                info = media.MediaInfo.from_json(result)
+                starts = self._embedder.windows.starts(info.duration)
+                videos[file.name] = EmbeddedVideo(file, info, starts)
+        total = sum(video.info.duration for video in videos.values())
+        tasks = [self._task(videos[file.name]) for file in files if file.name in videos]
+        failed: set[str] = set()
+        with Progress(round(total), "index", "s of video") as progress:
+            shown, embedded = 0.0, 0
+            for (name, number), result in runner.run(tasks):
+                video = videos[name]
+                shown += video.info.duration / video.count
+                progress.update(int(shown) - progress.done, windows=embedded)
+                if name in failed:
+                    continue  # Another block of it failed.
+                if isinstance(result, Failure):
+                    failed.add(name)
+                    yield self._skipped(video.file, result, progress)
+                    video.blocks.clear()
+                    continue
+                video.blocks[number] = self._embed(result)
+                embedded += len(result.starts)
+                if len(video.blocks) == video.count:
+                    yield video
+                    video.blocks.clear()
+            progress.update(round(total) - progress.done)
+
+    def _skipped(self, file: VideoFile, failure: Failure, progress: Progress) -> Skipped:
+        reason = failure.reason.removeprefix(f"{self._root / file.name}: ")
+        progress.write(f"skipped {file.name}: {reason}")
+        return Skipped(file.name, file.size, file.mtime_ns, reason)
+
+    def _task(self, video: EmbeddedVideo) -> Task:
+        windows = self._embedder.windows
+        starts, name = video.starts, video.file.name
+        blocks = [tuple(starts[i : i + BATCH]) for i in range(0, len(starts), BATCH)]
+        video.count = len(blocks)
+        has_audio = video.info.has_audio and windows.sample_rate > 0
+        return Task(
+            reading.decode_blocks,
+            name,
+            (str(self._root / name), windows, has_audio),
+            tuple(((name, number), block) for number, block in enumerate(blocks)),
+        )
+
+    def _embed(self, block: reading.Block) -> dict[str, np.ndarray]:
+        """Return the rows of a block's windows."""
+        windows = self._embedder.windows
+        vectors = {VISION: self._embedder.clips(block.clips(windows))}
+        sounds = block.sounds(windows)
+        heard = np.zeros(len(block.starts), bool)
+        if sounds is not None:
+            heard = np.abs(sounds).max(axis=1) > _SILENCE
+            vectors[SOUND] = self._embedder.sounds(sounds)
+            for value in vectors[SOUND].values():
+                value[~heard] = 0
+        count = len(block.starts)
+        rows = {}
+        for name, dim in self._embedder.matrices.items():
+            modality, _, space = name.partition(".")
+            found = vectors.get(modality)
+            rows[name] = np.zeros([count, dim], np.float32) if found is None else found[space]
+        starts = np.array(block.starts) / windows.frame_rate
+        rows[SPANS] = np.stack([starts, starts + windows.seconds], axis=1).astype(np.float32)
+        rows[HEARD] = heard
+        return rows
+
+
+class _Here:
+    """Runs tasks in this process."""
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Any, Any | Failure]]:
+        """Run tasks, see `Runner.run`."""
+        for task in tasks:
+            rest = task
+            while rest.parts:
+                done = 0
+                try:
+                    results = rest.function(*rest.arguments, [value for _, value in rest.parts])
+                    for result in results:
+                        yield rest.parts[done][0], result
+                        done += 1
+                    break
+                except media.MediaError as error:
+                    yield rest.parts[done][0], Failure(CORRUPT, str(error))
+                    rest = rest.from_part(done + 1)
