@@ -99,7 +99,8 @@ class ResNet(Backbone):
                     ResidualBlock(
                         filters,
                         strides=strides if block == 0 else 1,
-                        projection=block == 0 and filters != incoming,
+                        # Narrow networks keep their least number of channels where they stride.
+                        projection=block == 0 and (filters != incoming or strides > 1),
                         bottleneck=bottleneck,
                         shift_fraction=shift_fraction,
                         dtype=policies[f"group_{group}_block_{block}"],

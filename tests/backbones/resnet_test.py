@@ -56,3 +56,8 @@ def test_any_number_of_spectrogram_frames(frames):
 def test_unknown_depth_is_refused():
     with pytest.raises(ValueError, match="depth is 20"):
         ResNet(20)
+
+
+def test_a_network_of_the_least_width_computes():
+    features = ResNet(18, width=0.01)(np.zeros([1, 40, 32, 1], np.float32))
+    assert features.shape == (1, 4)
