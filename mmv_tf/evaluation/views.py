@@ -17,14 +17,15 @@ from PIL import Image
 
 from mmv_tf.data import media
 from mmv_tf.data.images import center_crop
+from mmv_tf.data.preparation.sources import TRIMMED_SECONDS
 from mmv_tf.evaluation.declaration import AudioViews, ImageViews, VideoViews, Views
 from mmv_tf.evaluation.listing import Item
+from mmv_tf.inference.windows import spread_evenly
 
 # Ours: finer than what is lost by it can be seen; records are stored with 90.
 _JPEG_QUALITY = 95
 # Ours: an hour of sound at 48 kHz is 700 MB.
 _MAX_SECONDS = 3600.0
-_TRIMMED_SLACK_SECONDS = 1.5  # ours, as in `prepare_data`
 
 
 def read_views(
@@ -101,7 +102,7 @@ def window_times(
     last = max(duration - length, 0.0)
     if generator is not None:
         return generator.uniform(0.0, last, windows)
-    return np.linspace(0.0, last, windows) if windows > 1 else np.array([last / 2])
+    return spread_evenly(last, windows)
 
 
 def _span(item: Item, duration: float, path: pathlib.Path) -> tuple[float, float]:
@@ -111,7 +112,7 @@ def _span(item: Item, duration: float, path: pathlib.Path) -> tuple[float, float
     if (
         item.trimmed_files
         and item.end is not None
-        and duration <= item.end - start + _TRIMMED_SLACK_SECONDS
+        and duration <= item.end - start + TRIMMED_SECONDS
     ):
         return 0.0, duration
     end = duration if item.end is None else min(item.end, duration)

@@ -83,4 +83,9 @@ class Windows:
             return np.array([start])
         count = 1 + int(room / (self.step_frames / self.frame_rate))
         count = count if most is None else min(most, count)
-        return start + (np.linspace(0.0, room, count) if count > 1 else np.array([room / 2]))
+        return start + spread_evenly(room, count)
+
+
+def spread_evenly(room: float, count: int) -> np.ndarray:
+    """Return starts of windows at even distances from 0 to `room`; a single one in the middle."""
+    return np.linspace(0.0, room, count) if count > 1 else np.array([room / 2])

@@ -15,11 +15,8 @@ from mmv_tf.data.preparation import splits
 from mmv_tf.data.preparation.plan import Looked, Plan, PlannedClip, Unit
 from mmv_tf.data.preparation.report import TOO_LONG
 from mmv_tf.data.preparation.settings import Settings
-from mmv_tf.data.preparation.sources import IMAGE, TFDS, Source
+from mmv_tf.data.preparation.sources import IMAGE, TFDS, TRIMMED_SECONDS, Source
 from mmv_tf.data.records import writer
-
-# A tool that trims at key frames leaves more than was asked for.
-_TRIMMED_SECONDS = 1.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +97,7 @@ def listed_spans(source: Source, duration: float, dropped: collections.Counter[s
         start, end = round(clip.start * 1000), film_end
         if clip.end is not None:
             wanted = round(clip.end * 1000)
-            trimmed = clip.may_be_trimmed and film_end <= wanted - start + _TRIMMED_SECONDS * 1000
+            trimmed = clip.may_be_trimmed and film_end <= wanted - start + TRIMMED_SECONDS * 1000
             start, end = (0, film_end) if trimmed else (start, min(wanted, film_end))
         if still:
             start = end = 0

@@ -20,6 +20,8 @@ from mmv_tf.util.text_files import printable_name
 TFDS = "tensorflow_datasets"  # Pictures of a data set that TensorFlow Datasets holds.
 # What `Found.passed_over` calls caption files that belong to no source; others by their suffix.
 CAPTIONS_ALONE = "caption files of no source"
+# Ours. A tool that trims at key frames leaves more than was asked for.
+TRIMMED_SECONDS = 1.5
 _TABLES = (".csv", ".tsv")  # They may hold anything.
 
 
