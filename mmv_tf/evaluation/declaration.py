@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What a benchmark's protocol declares; `benchmarks` holds the declarations."""
+"""Declarations of protocols: views, classifiers, figures; `benchmarks` holds them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FIRST_READERS = {"kinetics600": "kinetics", "esc50": "esc"}
 
 @dataclasses.dataclass(frozen=True)
 class VideoViews:
-    """What of a video is shown to the network.
+    """Views of a video that the network sees.
 
     Attributes:
       windows: clips taken from each video.
@@ -44,7 +44,7 @@ class VideoViews:
 
 @dataclasses.dataclass(frozen=True)
 class AudioViews:
-    """What of a sound is played to the network.
+    """Views of audio that the network hears.
 
     Attributes:
       windows: taken from each sound.
@@ -59,7 +59,7 @@ class AudioViews:
 
 @dataclasses.dataclass(frozen=True)
 class ImageViews:
-    """What of an image is shown: its short side scaled, the square in the middle cropped."""
+    """The view of an image: its short side scaled, the square in the middle cropped."""
 
     short_side: int
     size: int
@@ -70,7 +70,7 @@ Views = VideoViews | AudioViews | ImageViews
 
 @dataclasses.dataclass(frozen=True)
 class LinearSVMClassifier:
-    """One linear SVM a class, on standardised features; windows are training rows of their own.
+    """One linear SVM a class, on standardized features; windows are training rows of their own.
 
     Attributes:
       grid: values of C to choose from on training groups held out.
@@ -83,7 +83,7 @@ class LinearSVMClassifier:
 
 @dataclasses.dataclass(frozen=True)
 class MLPClassifier:
-    """A perceptron on standardised features, trained by Adam with a cosine schedule.
+    """A perceptron on standardized features, trained by Adam with a cosine schedule.
 
     Attributes:
       hidden: sizes of the hidden layers; none for a linear classifier.
@@ -133,7 +133,7 @@ class Reported:
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """How a benchmark is scored.
+    """A benchmark: its data and every choice that changes its numbers.
 
     Attributes:
       name, version: together they say what a number means; the version rises with every change.

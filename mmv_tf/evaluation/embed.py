@@ -22,11 +22,11 @@ _PER_CLIP = ("caption", "label", "example_id", "clip_start", "clip_end")
 
 @dataclasses.dataclass(frozen=True)
 class ClipEmbeddings:
-    """What a network says of N clips.
+    """Embeddings of N clips.
 
     Attributes:
       features: "MODALITY/before_head" and "MODALITY/SPACE" -> float32 [N, dim], the mean over a
-        clip's windows (PAPER section 5), not normalised.
+        clip's windows, not normalized.
       valid: modality -> booleans [N].
       example_ids, captions: N strings; a clip's caption is the narration nearest its middle.
       labels: int32 [N], -1 for none.

@@ -83,7 +83,7 @@ class Extractor:
         return [{name: parts[name][row] for name in self.names} for row in range(len(items))]
 
     def known(self, sentences: Sequence[str]) -> np.ndarray:
-        """Which of some sentences hold a word that the network knows, booleans [N]."""
+        """Return whether each sentence holds a word that the network knows, booleans [N]."""
         return self.network.known(sentences)
 
     def _warn_of_unknown(self, sentences: Sequence[str]) -> None:

@@ -104,7 +104,7 @@ class FeatureStore:
             files.write_text(text, path)
 
     def has(self, item_id: str, version: str) -> bool:
-        """Whether the features of an item are there, computed from this version of its media."""
+        """Return whether an item's features are there, computed from this version of its media."""
         return item_id in self._known and self._known[item_id][0] == version
 
     def add(self, item_id: str, version: str, features: Mapping[str, np.ndarray]) -> None:

@@ -37,7 +37,7 @@ class Failures:
     unreadable: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def too_many(self) -> bool:
-        """Whether there are more than allowed."""
+        """Return whether there are more than allowed."""
         return len(self._gone()) > self.allowed
 
     def _gone(self) -> set[str]:
@@ -81,7 +81,7 @@ class Failures:
 
 @dataclasses.dataclass(frozen=True)
 class Cache:
-    """Where features are kept.
+    """The place of cached features.
 
     Attributes:
       directory: a folder for all evaluations; each network and way of looking gets one in it.
@@ -109,7 +109,7 @@ def extract(
     cache: Cache,
     seed: int = 0,
 ) -> FeatureStore:
-    """Sees to it that all readable items have their features in the cache.
+    """Put the features of all readable items into the cache.
 
     Args:
       extractor: of the network.

@@ -28,7 +28,7 @@ from mmv_tf.util.progress import Progress, progress
 
 
 class Source(Protocol):
-    """What a tower learns from and is tested on."""
+    """Examples that a backbone is trained and tested on."""
 
     def train(self, items: Sequence[Item], epoch: int) -> Iterator[np.ndarray]:
         """One float32 example of each item, in the order given, augmented anew each epoch."""
@@ -88,7 +88,7 @@ class SoundSource:
             self._spectrograms[item.item_id] = spectrogram(waveform[np.newaxis]).numpy()[0]
 
     def train(self, items: Sequence[Item], epoch: int) -> Iterator[np.ndarray]:
-        """See `Source`."""
+        """Yield an example of each item, see `Source`."""
         generator = np.random.default_rng([self._seed, epoch])
         for item in items:
             spectrogram = self._spectrograms[item.item_id]
@@ -96,7 +96,7 @@ class SoundSource:
             yield spectrogram[start : start + self._train_frames]
 
     def test(self, items: Sequence[Item]) -> Iterator[np.ndarray]:
-        """See `Source`."""
+        """Yield the windows of each item, see `Source`."""
         for item in items:
             spectrogram, length = self._spectrograms[item.item_id], self._test_frames
             starts = window_times(len(spectrogram), length, self._test_views.windows, None)
@@ -122,13 +122,13 @@ class VideoSource:
         self._seed = seed
 
     def train(self, items: Sequence[Item], epoch: int) -> Iterator[np.ndarray]:
-        """See `Source`."""
+        """Yield an example of each item, see `Source`."""
         # A large step, so that no epoch of one seed is that of the next.
         for clips in self._read(items, self._train_views, self._seed * 1_000_003 + epoch):
             yield clips[0]
 
     def test(self, items: Sequence[Item]) -> Iterator[np.ndarray]:
-        """See `Source`."""
+        """Yield the windows of each item, see `Source`."""
         yield from self._read(items, self._test_views, self._seed)
 
     def _read(self, items: Sequence[Item], views: VideoViews, seed: int) -> Iterator[np.ndarray]:
@@ -158,7 +158,7 @@ class TowerClassifier(keras.Model):
         self.head.build((None, tower.feature_dim))
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """See the class."""
+        """Return logits."""
         features = tf.cast(self.tower(inputs, training=training), tf.float32)
         return self.head(self.dropout(features, training=training))
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-# Ours: from nearly constant to nearly unregularised on standardised features.
+# Ours: from nearly constant to nearly unregularized on standardized features.
 _GRID = tuple(10.0**power for power in range(-5, 2))
 
 
@@ -20,7 +20,7 @@ def linear_probe(
     groups: Sequence[int] | np.ndarray,
     folds: int = 4,
 ) -> dict[str, float]:
-    """Top-1 accuracy of a linear classifier on standardised features, beside the majority class.
+    """Top-1 accuracy of a linear classifier on standardized features, beside the majority class.
 
     Logistic regression, its C chosen by cross-validation inside the training part, whole groups
     (blocks of time, videos) left out at a time.
@@ -64,7 +64,7 @@ def linear_probe(
     }
 
 
-# Ours: from nearly unpenalised to nearly constant, on standardised features of 1,000s of clips.
+# Ours: from nearly unpenalized to nearly constant, on standardized features of 1,000s of clips.
 _PENALTIES = tuple(10.0**power for power in range(-1, 6))
 
 

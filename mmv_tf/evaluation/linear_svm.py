@@ -3,7 +3,7 @@
 """Linear support vector machines for many rows and classes.
 
 The problem is that of scikit-learn's `LinearSVC` with its defaults, which the released evaluation
-uses (PAPER section 5): for each class against the rest,
+uses: for each class against the rest,
 
     |w|^2 / 2 + b^2 / 2 + C * sum_i max(0, 1 - y_i (w x_i + b))^2
 
@@ -40,9 +40,9 @@ class LinearSVM:
     """Weights of all classes, for features as they come.
 
     Attributes:
-      weights: float32 [D, classes], for standardised features.
+      weights: float32 [D, classes], for standardized features.
       bias: float32 [classes].
-      mean, scale: float32 [D]; features are standardised to (x - mean) / scale.
+      mean, scale: float32 [D]; features are standardized to (x - mean) / scale.
       C: what it was trained with.
       converged: whether every class is within the tolerance.
     """
@@ -178,7 +178,7 @@ def _fit(
     scale: np.ndarray,
     start: LinearSVM | None,
 ) -> LinearSVM:
-    """See `fit_linear_svm`; x is standardised."""
+    """Fit one machine, see `fit_linear_svm`; x is standardized."""
     parts = []
     together = max(1, _MAX_MARGINS // len(x))
     for first in range(0, targets.shape[1], together):

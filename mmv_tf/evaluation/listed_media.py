@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What a run of a benchmark works on: its lists, media, failures and cached features."""
+"""The lists, media, failures and cached features of a benchmark's run."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from mmv_tf.util.registry import Registry
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """How a benchmark is scored.
+    """A protocol on prepared shards.
 
     Attributes:
       name, version: together they say what a number means; the version rises with every change.
@@ -54,7 +54,7 @@ NARRATED_FILM = Protocol(
     train_split="train+validation",
     test_split="test",
     permutations=9999,
-    source="ours; four windows averaged as in the paper's retrieval (PAPER section 5)",
+    source="ours; four windows averaged as in VATT (Akbari et al., 2021)",
 )
 PROTOCOLS: Registry[Protocol] = Registry("protocol")
 PROTOCOLS.register(NARRATED_FILM.name)(NARRATED_FILM)

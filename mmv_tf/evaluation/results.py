@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What a run leaves behind: the results to publish, what each item scored, and comparisons of two.
+"""Results of evaluations: the metrics, what each item scored, and comparisons of two runs.
 
 Beside results.json stands results.items.npz: for each item its id, its group and what it scored,
 from which the intervals were computed and two runs can be compared item by item.
@@ -39,7 +39,7 @@ _LOWER_IS_BETTER = ("median_rank", "mean_rank")
 
 @dataclasses.dataclass(frozen=True)
 class Scored:
-    """What the items of a run scored; exactly one of ranks and scores.
+    """Scores of a run's items; exactly one of ranks and scores.
 
     Attributes:
       ids, groups: strings [N].
@@ -206,7 +206,7 @@ def summarize(scored: Scored, retrieval: bool) -> dict[str, dict[str, Any]]:
 
 
 def environment() -> dict[str, str]:
-    """What the run ran on."""
+    """Return the versions and the machine of the run."""
     return {
         "mmv_tf": __version__,
         "tensorflow": tf.__version__,
@@ -221,14 +221,14 @@ def environment() -> dict[str, str]:
 
 
 def items_path(path: str | os.PathLike[str]) -> pathlib.Path:
-    """Where the items of a results file are."""
+    """Return the path of a results file's items."""
     return pathlib.Path(path).with_suffix(".items.npz")
 
 
 def write_results(
     results: Mapping[str, Any], scored: Mapping[str, Scored], path: str | os.PathLike[str]
 ) -> None:
-    """Writes the items and then the results, each whole or not at all."""
+    """Write the items and then the results, each whole or not at all."""
     arrays = {
         f"{name}/{key}": value
         for name, one in scored.items()
@@ -243,7 +243,7 @@ _FORM = {"protocol": {"name": str, "version": int}, "changed?": [str]}
 
 
 def read_results(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Scored]]:
-    """What `write_results` wrote.
+    """Read what `write_results` wrote.
 
     Raises:
       ValueError: if a file is missing or something else.
@@ -278,7 +278,7 @@ def read_results(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
 def compare(
     first: str | os.PathLike[str], second: str | os.PathLike[str], seed: int = 0
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """Whether two runs of one protocol differ by more than chance, item by item.
+    """Test whether two runs of one protocol differ by more than chance, item by item.
 
     Returns:
       part (a retrieval direction, or "test") -> metric -> {"first", "second", "difference",

@@ -102,7 +102,7 @@ def ranks(
 
 
 def _ranks(queries: np.ndarray, items: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """See `ranks`; rows are of unit length and all there."""
+    """Rank rows of unit length that are all there, see `ranks`."""
     items, copies, kind = _distinct(items)
     targets = kind[targets]
     starts = range(0, len(queries), _QUERIES)
@@ -164,7 +164,7 @@ class _Block:
 
 
 def _unequal(first: np.ndarray, second: np.ndarray, size: int) -> np.ndarray:
-    """Where the first `size` of two long arrays of flags differ; compared eight at a time."""
+    """Return where the first `size` of two long arrays of flags differ, compared by eights."""
     whole = -(-size // 8) * 8
     for flags in (first, second):
         flags[size:whole] = False
@@ -222,7 +222,7 @@ def _count_doubtful(
     query: np.ndarray,
     copies: np.ndarray | None,
 ) -> np.ndarray:
-    """How many of the pairs (item row, query) are at least as similar as the query's right item."""
+    """Count the pairs (item row, query) at least as similar as the query's right item."""
     count = np.zeros(len(queries), np.int64)
     for start in range(0, len(row), _PAIRS):
         some, asked = row[start : start + _PAIRS], query[start : start + _PAIRS]

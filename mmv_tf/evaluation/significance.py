@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""How sure a number is: bootstrap intervals, and whether two runs differ.
+"""Bootstrap intervals, and tests of whether two runs differ.
 
 Items of one group (segments of one film, clips of one recording) are drawn together: they are no
 independent samples.
@@ -53,7 +53,7 @@ def weighted_median(values: np.ndarray) -> Metric:
 def draw_weights(
     count: int, groups: Sequence[str] | None, resamplings: int, seed: int
 ) -> list[np.ndarray]:
-    """How often each item is drawn in each resampling.
+    """Return how often each item is drawn in each resampling.
 
     Args:
       count: items.

@@ -90,7 +90,7 @@ def read_all(
 def window_times(
     duration: float, length: float, windows: int, generator: np.random.Generator | None
 ) -> np.ndarray:
-    """Where windows start, in seconds from the start.
+    """Return where windows start, in seconds from the start.
 
     Args:
       duration: of the whole, seconds.
@@ -133,7 +133,7 @@ def _read_video(
     begins = window_times(
         duration, views.num_frames * step, views.windows, generator if views.random else None
     )
-    # A video shorter than a window is looped (PAPER section 5).
+    # A video shorter than a window is looped, as in the released eval_ucf101.py.
     times = begins[:, np.newaxis] + step * np.arange(views.num_frames)
     times = start + np.mod(times, max(duration, 1e-3))
     wanted, place = np.unique(np.round(times, 6), return_inverse=True)

@@ -26,7 +26,7 @@ from mmv_tf.util import locks
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How an index is made.
+    """Settings of an update.
 
     Attributes:
       processes: that decode; 0 decodes in this one, where a file can hang or crash it.
@@ -49,7 +49,7 @@ class Options:
 
 @dataclasses.dataclass
 class IndexReport:
-    """What an update did.
+    """Report of an update.
 
     Attributes:
       added, changed, removed, unchanged: videos by name.

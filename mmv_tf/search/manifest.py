@@ -80,7 +80,7 @@ class Skipped:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """What an index holds.
+    """The content of an index.
 
     Attributes:
       generation: goes up by one with each update.

@@ -27,7 +27,7 @@ _OUTSIDE_SHARE = 0.1
 
 @dataclasses.dataclass(frozen=True)
 class Merged:
-    """What merging did.
+    """Report of a merge.
 
     Attributes:
       faiss: matrix -> what `approximate.build` measured.

@@ -123,7 +123,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
 
 def _beside(target: pathlib.Path) -> pathlib.Path:
-    """What is written under until `target` is whole; `remove_unfinished` knows it."""
+    """Return the name to write under until `target` is whole; `remove_unfinished` knows it."""
     return target.with_name(f".{target.stem}{MARK}{os.getpid()}{target.suffix}")
 
 

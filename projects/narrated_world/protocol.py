@@ -19,7 +19,7 @@ from projects.narrated_world import scoring as scoring
 
 @dataclasses.dataclass(frozen=True)
 class WorldProtocol:
-    """How a network is asked about the narrated world.
+    """Settings of the questions about the narrated world.
 
     Attributes:
       name, version: together they say what a number means; the version rises with every change.
@@ -46,7 +46,7 @@ class WorldProtocol:
     tie_rule: str = "ties count against"
 
     def scoring_config(self) -> ml_collections.ConfigDict:
-        """What `narrated_world.make_questions` takes."""
+        """Return what `scoring.make_questions` takes."""
         config = scoring.default_config()
         return ml_collections.ConfigDict({name: getattr(self, name) for name in config})
 

@@ -123,7 +123,7 @@ class Folder:
         return next((base / name for name in names if (base / name).is_file()), None)
 
     def wants(self, split: str, divisions: Mapping[str, Division]) -> bool:
-        """Whether a split belongs to the division that is asked for.
+        """Return whether a split belongs to the division that is asked for.
 
         Raises:
           ValueError: there is no such division.
@@ -166,6 +166,6 @@ def leave_one_out(entries: Iterable[Entry]) -> dict[str, Division]:
 
 
 def has_suffix(name: str) -> bool:
-    """Whether a name ends in a suffix of media files."""
+    """Return whether a name ends in a suffix of media files."""
     suffix = pathlib.PurePosixPath(name).suffix.lower()
     return any(suffix in known for known in SUFFIXES.values())

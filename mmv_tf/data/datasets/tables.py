@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What the readers of published lists share: tables, media files by name, divisions in folds."""
+"""Tools for readers of published lists: tables, media files by name, divisions in folds."""
 
 from __future__ import annotations
 
