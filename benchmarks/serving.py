@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server under load, on loopback: batching, 64 clients, memory, and requests gone wrong.
 
-  python -m benchmarks.serving [--part=batching|load|memory|mutations] [--output=FILE]
+  python -m benchmarks.serving [--part=batching|load|memory] [--output=FILE]
 
 The network is a tiny one with new weights: what is measured is the server, not the network.
 """
@@ -24,6 +24,10 @@ import numpy as np
 from absl import flags
 
 from benchmarks.measure import print_result
+from benchmarks.server_process import ServerProcess
+from mmv_tf import publishing
+from mmv_tf.deflation import deflate
+from mmv_tf.pretrained import create_model, preset_config
 from mmv_tf.publishing.samples import sample_input
 from mmv_tf.serving import check
 from mmv_tf.serving.check import Inputs
@@ -31,16 +35,14 @@ from mmv_tf.serving.client import ServerError, connect
 from mmv_tf.serving.servable import Servable
 from mmv_tf.util import command_line
 from mmv_tf.util.configuration import write_json
-from tests import small_world
-from tests.serving import mutations
-from tests.serving.server_process import ServerProcess
 
-_PARTS = ("batching", "load", "memory", "mutations")
+_PARTS = ("batching", "load", "memory")
 _PART = flags.DEFINE_multi_enum("part", _PARTS, _PARTS, "What to run; may be given again.")
 _OUTPUT = flags.DEFINE_string("output", None, "Results file (JSON).")
-_REQUESTS = flags.DEFINE_integer("requests", 10_000, "Of the parts memory and mutations.")
+_REQUESTS = flags.DEFINE_integer("requests", 10_000, "Of the part memory.")
 _SECONDS = flags.DEFINE_float("seconds", 40.0, "Of the part load.")
 
+_WORDS = "red grey square circle moves stands sings falls left right up down".split()
 _TOLERANCE = 1e-4
 _BAD_SHARE = 20  # one request in so many is wrong
 
@@ -51,7 +53,7 @@ def main(argv: list[str]) -> None:
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as directory:
         keras.utils.set_random_seed(0)
-        folder = small_world.publish(pathlib.Path(directory))
+        folder = publish(pathlib.Path(directory))
         servable = Servable(folder)
         for part in _PART.value:
             results[part] = globals()[f"measure_{part}"](folder, servable)
@@ -65,15 +67,31 @@ def main(argv: list[str]) -> None:
         write_json(results, _OUTPUT.value)
 
 
+def publish(directory: pathlib.Path) -> pathlib.Path:
+    """A new network of a few thousand weights, exported with all signatures."""
+    config = preset_config("s3d_fac")
+    config.graph.update({"fine_dim": 16, "coarse_dim": 8, "hidden_dim": 16})
+    config.video.update({"width": 0.0625, "blocks": (1, 1, 1), "stem": "rgb"})
+    config.audio.update({"depth": 18, "width": 0.0625})
+    config.text.update({"dim": 16, "max_words": 6})
+    config.metadata.update({"num_frames": 4, "frame_rate": 5.0, "size": 32})
+    vectors = np.random.default_rng(0).normal(size=(len(_WORDS), 6)).astype(np.float32)
+    model = create_model(config, _WORDS, vectors)
+    options = publishing.ExportOptions(video_jpeg=True, fold_batch_norms=True, checked=True)
+    publishing.export(
+        model, directory / "served", deflate(model), options=options, model_name="tiny"
+    )
+    return directory / "served"
+
+
 def make_requests(servable: Servable) -> dict[str, list[Inputs]]:
     """Four requests of one row for every signature."""
-    words = small_world.WORDS
     requests = {
         name: [{name: sample_input(name, servable.contract, seed)} for seed in range(4)]
         for name in servable.signatures
     }
     requests["text"] = [
-        {"text": np.array([f"the {words[n]} {words[n + 4]}".encode()], dtype=object)}
+        {"text": np.array([f"the {_WORDS[n]} {_WORDS[n + 4]}".encode()], dtype=object)}
         for n in range(4)
     ]
     return requests
@@ -120,44 +138,6 @@ def measure_memory(folder: pathlib.Path, servable: Servable) -> dict[str, Any]:
             drive(server, servable, clients=16, total=_REQUESTS.value // 10)
             sizes.append(round(server.memory(), 1))
     return {"requests": _REQUESTS.value, "mebibytes": sizes, "growth": sizes[-1] - sizes[1]}
-
-
-def measure_mutations(folder: pathlib.Path, servable: Servable) -> dict[str, Any]:
-    """Mutated requests from 4 clients: wrong answers, and memory over the idle server's."""
-    del servable
-    todo = iter(mutations.mutations(seed=1, count=_REQUESTS.value))
-    lock, statuses, wrong = threading.Lock(), {}, []
-
-    def work() -> None:
-        while True:
-            with lock:
-                mutation = next(todo, None)
-            if mutation is None:
-                return
-            try:
-                status, body = mutations.send(server.rest, mutation)
-            except OSError as error:
-                status, body = 0, str(error).encode()
-            with lock:
-                statuses[status] = statuses.get(status, 0) + 1
-                if status not in mutation.statuses:
-                    wrong.append(f"{mutation.kind}: {status} {body[:200]!r}")
-
-    with ServerProcess(folder) as server:
-        idle = server.memory()
-        server.reset_peak()
-        run_threads(work, 4)
-        peak = server.memory("VmHWM")
-        alive = server.alive()
-    return {
-        "requests": _REQUESTS.value,
-        "statuses": dict(sorted(statuses.items())),
-        "wrong": wrong[:10],
-        "wrong_count": len(wrong),
-        "idle_mebibytes": idle,
-        "peak_over_idle_mebibytes": peak - idle,
-        "alive": alive,
-    }
 
 
 @dataclasses.dataclass

@@ -17,7 +17,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests import process_memory
+from benchmarks import process_memory
 
 SECONDS = 20.0  # that one file may take on a busy machine
 MEBIBYTES = 1024  # that one file may take in memory

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 
+from benchmarks.server_process import ServerProcess
 from mmv_tf import publishing
 from mmv_tf.data import media
 from mmv_tf.deflation import load_image_model
@@ -22,7 +23,6 @@ from tests import modules, programs, small_world
 from tests.binaries.program import Program
 from tests.evaluation import small_benchmarks
 from tests.pretrained import checkpoints, mil_nce_checkpoints
-from tests.serving.server_process import ServerProcess
 
 SENTENCES = ["a red square", "the grey circle falls"]
 SETTINGS = {"num_frames": 4, "frame_rate": 5.0, "size": 32}

@@ -226,7 +226,7 @@ def test_the_symmetric_floor_is_zero():
 _BIG = """
 import tensorflow as tf
 from mmv_tf import losses
-from tests import process_memory
+from benchmarks import process_memory
 video = tf.random.stateless_normal([16384, 256], [0, 0])
 text = tf.random.stateless_normal([16384, 5, 256], [0, 1])
 @tf.function

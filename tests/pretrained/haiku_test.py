@@ -433,7 +433,7 @@ def test_the_largest_network_in_time_and_memory(tmp_path):
         "import tensorflow as tf\n"
         "from mmv_tf import pretrained\n"
         "from tests.pretrained import checkpoints\n"
-        "from tests.process_memory import mebibytes\n"
+        "from benchmarks.process_memory import mebibytes\n"
         "tf.ones([1]) + 1\n"
         "before, start = mebibytes('VmHWM'), time.time()\n"
         "model = pretrained.import_haiku_checkpoint(sys.argv[1])\n"

@@ -15,6 +15,7 @@ import types
 import numpy as np
 import pytest
 
+from benchmarks import process_memory
 from mmv_tf.pretrained import (
     pickle_machine,
     pickle_names,
@@ -25,7 +26,6 @@ from mmv_tf.pretrained import (
 from mmv_tf.pretrained.pickle_machine import MAX_STEPS
 from mmv_tf.pretrained.pickle_names import RefusedError
 from mmv_tf.pretrained.pickle_reader import forget_pages, read_arrays
-from tests import process_memory
 
 FIXTURE = pathlib.Path(__file__).parents[3] / "shared" / "haiku_fixture" / "tiny"
 RANDOM = np.random.default_rng(0)

@@ -12,8 +12,9 @@ import types
 
 import pytest
 
+from benchmarks import process_memory
 from mmv_tf.search.store import Writer, open_index
-from tests import process_memory, programs
+from tests import programs
 from tests.serving.floods_test import check_memory, connections
 
 pytest.importorskip("nicegui", reason="the extra 'search' is not installed")

@@ -4,8 +4,8 @@
 
 import pytest
 
+from benchmarks.server_process import ServerProcess
 from mmv_tf.serving.servable import Servable
-from tests.serving.server_process import ServerProcess
 
 
 @pytest.fixture(scope="session")

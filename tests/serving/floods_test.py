@@ -12,9 +12,9 @@ import time
 import grpc
 import pytest
 
+from benchmarks.server_process import ServerProcess
 from mmv_tf.serving.client import RestClient
 from tests.serving import mutations
-from tests.serving.server_process import ServerProcess
 
 KEY = "a key of many letters"
 BODY = json.dumps({"signature_name": "text", "instances": ["the red square"]}).encode()

@@ -21,11 +21,11 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from benchmarks.server_process import ServerProcess
 from mmv_tf.publishing.samples import sample_input
 from mmv_tf.serving.check import largest_difference, measure_load
 from mmv_tf.serving.client import RestClient, ServerError, connect
 from tests.serving import mutations
-from tests.serving.server_process import ServerProcess
 
 # The same computation in another process and another batch.
 TOLERANCE = 1e-5

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A real server on loopback, for tests and benchmarks."""
+"""A real server on loopback; tests use it too."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import subprocess
 import sys
 from typing import Any
 
-from tests import process_memory
+from benchmarks import process_memory
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[1]
 
 
 class ServerProcess:
@@ -57,6 +57,7 @@ class ServerProcess:
         process_memory.reset_peak(self._process.pid)
 
     def alive(self) -> bool:
+        """Return whether the process runs."""
         return self._process.poll() is None
 
     def terminate(self) -> None:
