@@ -25,9 +25,10 @@ import numpy as np
 from tools import small_job
 
 _ANSWERS = pathlib.Path(__file__).with_name("network_answers.py")
-# What is not the same twice even by one checkout: times, speeds, places and versions.
+# What is not the same twice even by one checkout: times (also in the fingerprint of what was
+# prepared), speeds, places and versions.
 _VARIES = re.compile(
-    r"seconds|_ms$|speed|time|date|created|commit|version|environment|sha256|fingerprint|path"
+    r"seconds|_ms$|speed|time|date|created|commit|version|environment|fingerprint|path"
 )
 _PLACES = re.compile(r"/[^\s\"]*mmv_tf_[^/\s\"]*/")
 
@@ -93,7 +94,7 @@ def equal(first: Any, second: Any) -> bool:
 def difference(first: Any, second: Any) -> float:
     """Return the largest difference of two values; infinity where they are not numbers."""
     try:
-        return float(np.max(np.abs(np.subtract(first, second, dtype=np.float64))))
+        return float(np.nanmax(np.abs(np.subtract(first, second, dtype=np.float64))))
     except (TypeError, ValueError):
         return float("inf")
 
@@ -167,9 +168,10 @@ def read_answers(kind: str) -> Callable[[pathlib.Path], Values]:
 
 
 def read_index(folder: pathlib.Path) -> Values:
-    """Return the arrays of the search index."""
+    """Return the arrays of the search index; the ends of its segments' names are random."""
     return {
-        name: np.load(path, allow_pickle=False) for name, path in _files(folder, "index/**/*.npy")
+        re.sub(r"-\w+/", "/", name): np.load(path, allow_pickle=False)
+        for name, path in _files(folder, "index/segments/*/*.npy")
     }
 
 
@@ -184,6 +186,7 @@ THINGS: dict[str, Callable[[pathlib.Path], Values]] = {
     "scored items": read_arrays("results.items.npz"),
     "embeddings of the evaluation": read_arrays("embeddings.npz"),
     "features": read_arrays("features/*.npz"),
+    "network's fingerprint": read_json("features/description.json"),
     "deflation's report": read_json("image.json"),
     "deflated network's answers": read_answers("image"),
     "export's answers": read_answers("saved_model"),
