@@ -43,7 +43,7 @@ def write_film(
     Args:
       path: its suffix chooses the container.
       seconds, frame_rate, size, codec, gop: of the video; size is (width, height).
-      audio: "tone", "silence" or None for no sound stream.
+      audio: "tone", "silence" or None for no audio stream.
       tone_start: seconds.
       audio_rate, channels: of the sound.
       frame_times: seconds of each frame, for a variable frame rate.

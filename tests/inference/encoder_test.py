@@ -435,7 +435,7 @@ def test_wrong_input_is_refused_in_one_line(world, method, given, message):
 def test_files_of_another_kind_are_refused_in_one_line(world):
     encoder, folder = world.encoder, world.folder
     silent = refused(lambda: encoder.embed_audio([world.films[0], folder / "silent.mp4"]))
-    assert "silent.mp4: no sound stream" in silent
+    assert "silent.mp4: no audio stream" in silent
     assert "can't be decoded" in refused(lambda: encoder.embed_video([folder / "text.mp4"]))
     assert "can't be decoded" in refused(lambda: encoder.embed_image([world.films[0]]))
     assert "windows is 0" in refused(lambda: encoder.embed_video(world.films, windows=0))

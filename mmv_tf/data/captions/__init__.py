@@ -1,10 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Timed captions (narrations): reading `.vtt`, `.srt`, `.json3`, `.tsv` and `.csv` files.
+"""Timed captions in `.vtt`, `.srt`, `.json3`, `.tsv` and `.csv` files.
 
-A file that does not say plainly what it means is refused with the line that is wrong: a caption at
-the wrong time trains the network on a lie that nothing later can see. A caption that is odd in
-itself is left out and counted.
+An ambiguous file is rejected with the line at fault: captions at wrong times would corrupt training
+and nothing later could detect it. A single unusable caption is left out and counted.
 """
 
 from mmv_tf.data.captions.caption import MAX_CHARACTERS as MAX_CHARACTERS

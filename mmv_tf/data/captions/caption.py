@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Captions: cues as files hold them, labels, and those that are left out."""
+"""Captions, cues as stored in files, labels, and counts of captions left out."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 
 @dataclasses.dataclass(frozen=True)
 class Cue:
-    """What is shown for a time, as the file has it.
+    """A cue as stored in a caption file.
 
     Attributes:
       where: its line or event, for messages.
-      start, end: seconds; the end is None where the file gives none.
-      lines: of text, with mark-up.
+      start, end: seconds; the end is None if the file gives none.
+      lines: of text, with markup.
       label: its class, "" for none.
     """
 
@@ -28,13 +28,13 @@ class Cue:
     label: str = ""
 
 
-# Ours: what one caption says is far below 10,000 characters.
+# Ours: real captions are far shorter.
 MAX_CHARACTERS = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Caption:
-    """What is said, or seen, from `start` to `end` (seconds from the start of the video)."""
+    """Words about the time from `start` to `end`, in seconds from the start of the video."""
 
     start: float
     end: float
@@ -48,18 +48,18 @@ class Caption:
 def attach_labels(
     captions: Sequence[Caption], labelled: Iterable[Caption], tolerance: float = 0.05
 ) -> list[Caption]:
-    """Gives each caption the label of the one with equal text and times in a labelled list.
+    """Give each caption the label of the one with equal text and times in a labeled list.
 
     Args:
-      captions: what to label.
-      labelled: captions with labels; more than are needed is no error.
-      tolerance: by how many seconds the starts and the ends may differ (formats round times).
+      captions: the captions to label.
+      labelled: captions with labels; extra ones are ignored.
+      tolerance: seconds by which starts and ends may differ, because formats round times.
 
     Returns:
-      `captions` in their order, each with a label.
+      `captions` in the same order, each with a label.
 
     Raises:
-      ValueError: a caption has no labelled counterpart.
+      ValueError: a caption has no labeled counterpart.
     """
     by_text = collections.defaultdict(list)
     for candidate in labelled:
@@ -83,53 +83,50 @@ def attach_labels(
 
 
 def captions_of(texts: Iterable[str], start_ms: int, end_ms: int) -> tuple[Caption, ...]:
-    """Sentences about a whole span (milliseconds) as captions; white space is made plain."""
+    """Return texts about a whole span (milliseconds) as captions, with single spaces."""
     cleaned = (" ".join(text.split()) for text in texts)
     return tuple(Caption(start_ms / 1000, end_ms / 1000, text) for text in cleaned if text)
 
 
-# A caption's times, or its text, are no times or no text.
+# Reasons for leaving captions out. UNREADABLE: the times or the text can't be parsed.
 UNREADABLE = "captions_that_cannot_be_read"
-
 NO_TEXT = "captions_without_text"
-
-# Text where no caption is.
 OUTSIDE = "lines_outside_captions"
 
 
 @dataclasses.dataclass
 class LeftOut:
-    """What was left out, by reason.
+    """Counts of captions left out, by reason.
 
     Attributes:
-      counts: how many, by reason in snake case ("captions_without_length").
-      first: the first of each reason, as a message that names its line.
+      counts: number left out, by reason in snake case ("captions_without_length").
+      first: a message about the first caption left out for each reason, with its line.
     """
 
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
     first: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def add(self, reason: str, message: str, count: int = 1) -> None:
-        """Counts some more; of the first of a reason the message is kept."""
+        """Add to the count of a reason; keep the first message of each reason."""
         if count:
             self.counts[reason] = self.counts.get(reason, 0) + count
             self.first.setdefault(reason, message)
 
     @property
     def total(self) -> int:
-        """Over all reasons."""
+        """Total over all reasons."""
         return sum(self.counts.values())
 
 
 def oddity(start: float, end: float | None, text: str) -> tuple[str, str] | None:
-    """Why a caption is left out; None for one that is used.
+    """Return the reason to leave a caption out; None if it can be used.
 
     Args:
-      start, end: seconds; the end is None where it is not known.
-      text: plain.
+      start, end: seconds; the end is None if unknown.
+      text: without markup.
 
     Returns:
-      The reason in snake case, and what goes after "the caption" in a message.
+      The reason in snake case, and the words that follow "the caption" in a message.
     """
     if not text:
         return NO_TEXT, " has no text; expected words"

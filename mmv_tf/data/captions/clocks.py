@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Clock times in caption files, and what the digits after their comma mean."""
+"""Clock times in caption files, and the meaning of the digits after their decimal point."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pathlib
 import re
 from collections.abc import Callable, Sequence
 
-# Hours may be left out; SubRip has a comma before the milliseconds.
+# Hours are optional; SubRip has a comma before the milliseconds.
 CLOCK = r"(?:\d{1,9}:)?[0-5]?\d:[0-5]?\d(?:[.,]\d{1,9})?"
 _CLOCK = re.compile(r"(?:(\d{1,9}):)?([0-5]?\d):([0-5]?\d)(?:[.,](\d{1,9}))?")
-# Ours. Of 40 fractions of three digits, written with leading zeros, all lack one in 1.5 % of files.
+# Ours. In 1.5 % of files with leading zeros, none of 40 fractions of three digits has one.
 _MANY_FRACTIONS = 40
 
 
@@ -22,8 +22,8 @@ class Clock:
     """A time such as "1:02:03.5".
 
     Attributes:
-      minutes: seconds of the hours and minutes.
-      seconds: whole ones above them.
+      minutes: hours and minutes, in seconds.
+      seconds: whole seconds beyond them.
       fraction: digits after the point or comma.
     """
 
@@ -32,16 +32,16 @@ class Clock:
     fraction: str = ""
 
     def decimal(self) -> float:
-        """Seconds, with the fraction read as decimals: .5 is half a second."""
+        """Return seconds, with the fraction read as decimals: .5 is half a second."""
         return self.minutes + float(f"{self.seconds}.{self.fraction}")
 
     def unpadded(self) -> float:
-        """Seconds, with the fraction read as a number of milliseconds: .5 is 0.005 s."""
+        """Return seconds, with the fraction read as milliseconds: .5 is 0.005 s."""
         return self.minutes + self.seconds + int(self.fraction or 0) / 1000
 
 
 def parse_clock(text: str) -> Clock:
-    """Reads "1:02:03.5" or "02:03,5"; ValueError for anything else."""
+    """Parse "1:02:03.5" or "02:03,5"; raise ValueError for anything else."""
     match = _CLOCK.fullmatch(text.strip())
     if match is None:
         raise ValueError(text)
@@ -52,22 +52,25 @@ def parse_clock(text: str) -> Clock:
 def reading_of(
     path: pathlib.Path, cues: Sequence[tuple[int, Clock, Clock]]
 ) -> Callable[[Clock], float]:
-    """How a file's fractions are read: as decimals, or as milliseconds without leading zeros.
+    """Decide how to read a file's fractions: as decimals or as unpadded milliseconds.
 
-    Fractions are decimals, unless some above 0 have one or two digits and others three. Then the
-    file tells:
+    Fractions are decimals unless some nonzero ones have one or two digits and others three. Then,
+    in this order:
 
-    1. A fraction such as "05" has a leading zero: decimals.
-    2. One reading has the cues in better order (ends after starts, starts in order; else without
-       overlaps): that one.
-    3. There are 40 fractions of three digits (ours) and none begins with a zero: milliseconds.
+    1. If a fraction such as "05" has a leading zero: decimals.
+    2. If one reading puts the cues in better order (ends after starts, starts ascending; then no
+       overlaps): that reading.
+    3. If there are 40 fractions of three digits (ours) and none begins with a zero: milliseconds.
 
     Args:
       path: the file, for messages.
-      cues: line number, start and end of each cue in the file's order.
+      cues: line number, start and end of each cue, in file order.
+
+    Returns:
+      The function from a clock time to seconds.
 
     Raises:
-      ValueError: the file does not tell.
+      ValueError: none of the rules applies.
     """
     fractions = [(line, time.fraction) for line, *times in cues for time in times if time.fraction]
     lengths = {len(fraction) for _, fraction in fractions if int(fraction)}
@@ -86,14 +89,14 @@ def reading_of(
     raise ValueError(
         f"{path}, line {line}: got a time that ends in '{short}' beside others of three digits, "
         f"which may be 0.{short} s or {int(short) / 1000:g} s; expected three digits after the "
-        "point or comma; write all times so."
+        "point or comma; write all times that way."
     )
 
 
 def _disorder(
     cues: Sequence[tuple[int, Clock, Clock]], read: Callable[[Clock], float]
 ) -> tuple[int, int]:
-    """How many cues end before they start or start before the last one; how many overlap."""
+    """Count cues that end before they start or start before the previous one, and overlaps."""
     times = [(read(start), read(end)) for _, start, end in cues]
     pairs = list(itertools.pairwise(times))
     wrong = sum(end <= start for start, end in times) + sum(b[0] < a[0] for a, b in pairs)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the cues of WebVTT and SubRip."""
+"""Parsing of WebVTT and SubRip cues."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _TAG = re.compile(
     r"|(?<![^\W_])<v(?:\.[^\s<>]*)?\s[^<>]*>"  # <v Bob>, which follows no letter
     r"|<lang(?:\.[^\s<>]*)?\s+[\w-]+\s*>"
     r"|<font\s+\w+\s*=[^<>]*>"
-    r"|<(?:\d+:)?\d+:\d+[.,]\d+>"  # <00:00:01.500>, when a word is said
+    r"|<(?:\d+:)?\d+:\d+[.,]\d+>"  # <00:00:01.500>, the time of a word
     r"|\{\\[^{}]*\}",  # {\an8}, of SubStation Alpha in SubRip
     re.IGNORECASE,
 )
 
-# Of no width. YouTube's styled captions have lines of nothing else.
+# Characters without width. YouTube's styled captions have lines of nothing else.
 _UNSEEN = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff "
 
 _LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
@@ -33,10 +33,10 @@ _WORD_TIME = re.compile(r"<(?:\d+:)?\d+:\d+[.,]\d+>")
 
 
 def plain_lines(lines: Iterable[str]) -> tuple[str, ...]:
-    r"""Lines without mark-up and blank ones, with single spaces between words.
+    r"""Return the nonblank lines without markup, with single spaces between words.
 
-    Removed are the tags c, i, b, u, s, v, ruby, rt, lang and font, times of words and {\an8}; a
-    <br> is a space. Entities such as &amp; are replaced once, after that. All else is text, as in
+    Removes the tags c, i, b, u, s, v, ruby, rt, lang and font, times of words and {\an8}, and turns
+    <br> into a space. Then replaces entities such as &amp; once. Everything else is text, as in
     "a < b".
     """
     text = _TAG.sub("", _LINE_BREAK.sub(" ", "\n".join(lines)))
@@ -45,13 +45,13 @@ def plain_lines(lines: Iterable[str]) -> tuple[str, ...]:
 
 
 def has_word_times(text: str) -> bool:
-    """Whether words have times of their own, as those of automatic captions do."""
+    """Return whether words have times of their own, as in automatic captions."""
     return _WORD_TIME.search(text) is not None
 
 
 _TIMES = re.compile(rf"\s*({CLOCK})\s*-->\s*({CLOCK})(?:\s.*)?")
 
-# Meant as times, but not to be read.
+# Malformed times.
 _LIKE_TIMES = re.compile(r"\s*-?\d+\s*:\s*\d.*?(?:[-–—=]\s*>|→)\s*(?:-?\d+\s*:\s*\d|$)")
 
 _NUMBER = re.compile(r"\W*\d+\W*")
@@ -62,12 +62,12 @@ _COMMENT = re.compile(r"(NOTE|STYLE|REGION)(\s|$)")
 
 _TIMESTAMP_MAP = re.compile(r"X-TIMESTAMP-MAP\s*=(.*)")
 
-_STREAM_RATE = 90_000  # Ticks a second of MPEG-TS.
+_STREAM_RATE = 90_000  # MPEG-TS ticks per second.
 
 
 @dataclasses.dataclass
-class _Found:
-    """A cue as it stands in the file: its line with times, and those of text below it."""
+class _RawCue:
+    """A cue as it stands in the file: its line with times, and the lines of text below it."""
 
     number: int
     line: str
@@ -81,21 +81,20 @@ class _Found:
 
 
 def parse_cues(path: pathlib.Path, text: str, left_out: LeftOut, *, web: bool) -> list[Cue]:
-    """The cues of a WebVTT (`web`) or SubRip file, in its order.
+    """Return the cues of a WebVTT (`web`) or SubRip file, in file order.
 
-    A cue begins at a line with times, wherever that stands. Before it may be a line with its number
-    or name. Lines after a blank line that no times follow belong to the cue before; where there is
-    none, or a comment, they are left out and counted. A cue whose times can't be read is left out
+    A cue begins at a line with times, wherever that is. A line with its number or name may precede
+    it. Lines after a blank line that no times follow belong to the previous cue; without one, or
+    after a comment, they are left out and counted. A cue whose times can't be parsed is left out
     with its lines.
 
     Raises:
-      ValueError: a header is missing or says that times count from elsewhere than the video's
-        start; the file does not tell what its fractions mean; or joined files have times that begin
-        anew.
+      ValueError: a header is missing or says that times do not count from the start of the video;
+        the meaning of fractions is ambiguous; or the times of joined files restart.
     """
-    found: list[_Found] = []
-    parts: list[int] = []  # Of each header but the first, how many cues are before it.
-    # Some name a WebVTT file .srt.
+    found: list[_RawCue] = []
+    parts: list[int] = []  # Number of cues before each header but the first.
+    # Some WebVTT files are named .srt.
     web = web or _HEADER.match(text.lstrip()) is not None
     paragraphs = list(_paragraphs(text, web))
     first, lines = paragraphs[0]
@@ -105,16 +104,16 @@ def parse_cues(path: pathlib.Path, text: str, left_out: LeftOut, *, web: bool) -
         _check_timestamp_map(path, text)
     else:
         raise ValueError(
-            f"{path}, line {first}: got {lines[0].strip()[:80]!r}; expected 'WEBVTT', with which "
-            "every .vtt file begins; correct it or rename the file to its true type."
+            f"{path}, line {first}: got {lines[0].strip()[:80]!r}; expected 'WEBVTT', the first "
+            "line of every .vtt file; add it or rename the file to its true type."
         )
-    cue: _Found | None = None
+    cue: _RawCue | None = None
     for index, (first, lines) in enumerate(paragraphs):
         following = paragraphs[index + 1][1][0] if index + 1 < len(paragraphs) else ""
         if web and _HEADER.match(lines[0]):
             cue = None
             parts += [len(found)] if index else []
-            # Some writers leave out the blank line after the header.
+            # Some writers omit the blank line after the header.
             end = next((i for i, line in enumerate(lines) if _TIMES.fullmatch(line)), len(lines))
             first, lines = first + end, lines[end:]
         elif web and _COMMENT.match(lines[0]):
@@ -122,10 +121,10 @@ def parse_cues(path: pathlib.Path, text: str, left_out: LeftOut, *, web: bool) -
             continue
         starts = _starts(lines)
         if not starts and _is_number(lines, cue) and _starts([following]):
-            continue  # A blank line stands between a cue's number and its times.
+            continue  # A blank line separates a cue's number from its times.
         for i, line in enumerate(lines):
             if i in starts:
-                cue = _Found(first + i, line)
+                cue = _RawCue(first + i, line)
                 found.append(cue)
             elif i + 1 in starts and (_NUMBER.fullmatch(line) or (i == 0 and (web or not cue))):
                 pass  # The number or name of the next cue.
@@ -138,16 +137,16 @@ def parse_cues(path: pathlib.Path, text: str, left_out: LeftOut, *, web: bool) -
 
 
 def _starts(lines: list[str]) -> set[int]:
-    """Which lines of a paragraph begin a cue: those with times, and those meant to have them."""
+    """Return the lines of a paragraph that begin a cue: with times, valid or malformed."""
     times = {i for i, line in enumerate(lines) if _TIMES.fullmatch(line)}
     meant = {i for i, line in enumerate(lines) if _LIKE_TIMES.match(line)}
-    # Where there are no times, an arrow stands for them; inside a cue it is text.
+    # Without times, an arrow marks the start of a cue; further down it is text.
     arrows = {i for i, line in enumerate(lines[:2]) if "-->" in line}
     return times | meant or set(sorted(arrows)[:1])
 
 
 def _paragraphs(text: str, web: bool) -> Iterator[tuple[int, list[str]]]:
-    """Runs of lines that are not blank, each with the number of its first line."""
+    """Yield runs of nonblank lines, each with the number of its first line."""
     first = 0
     lines: list[str] = []
     for number, line in enumerate([*text.split("\n"), ""], start=1):
@@ -162,14 +161,14 @@ def _paragraphs(text: str, web: bool) -> Iterator[tuple[int, list[str]]]:
             lines = []
 
 
-def _is_number(lines: list[str], cue: _Found | None) -> bool:
-    """Whether a paragraph is a cue's number and nothing else, and no text of the cue before."""
+def _is_number(lines: list[str], cue: _RawCue | None) -> bool:
+    """Return whether a paragraph is only a cue's number, and not text of the previous cue."""
     number = len(lines) == 1 and _NUMBER.fullmatch(lines[0]) is not None
     return number and (cue is None or bool(cue.lines))
 
 
-def _read(path: pathlib.Path, found: list[_Found], left_out: LeftOut) -> list[Cue]:
-    """The cues that have times."""
+def _read(path: pathlib.Path, found: list[_RawCue], left_out: LeftOut) -> list[Cue]:
+    """Return the cues that have times."""
     timed = [(cue.number, cue.times) for cue in found]
     read = reading_of(path, [(number, *times) for number, times in timed if times is not None])
     cues = []
@@ -183,9 +182,9 @@ def _read(path: pathlib.Path, found: list[_Found], left_out: LeftOut) -> list[Cu
 
 
 def _joined(path: pathlib.Path, cues: list[Cue], parts: list[int]) -> list[Cue]:
-    """Cues of files that were joined, as segments of a stream are, each once.
+    """Join the cues of concatenated files, such as segments of a stream, without duplicates.
 
-    A cue that two segments share stands in both.
+    A cue that spans two segments is stored in both.
     """
     result: list[Cue] = []
     known: set[tuple[float, float | None, tuple[str, ...]]] = set()
@@ -194,9 +193,9 @@ def _joined(path: pathlib.Path, cues: list[Cue], parts: list[int]) -> list[Cue]:
         latest = max((cue.start for cue in result), default=0.0)
         if result and new and new[0].start < latest:
             raise ValueError(
-                f"{path}, {new[0].where}: after a second header 'WEBVTT' the times begin anew "
+                f"{path}, {new[0].where}: after a second header 'WEBVTT' the times restart "
                 f"({new[0].start:g} s after {latest:g} s); expected the captions of one video; "
-                "divide the file, or add the time at which that part begins."
+                "split the file, or add the start of that part to its times."
             )
         known.update((cue.start, cue.end, cue.lines) for cue in new)
         result += new
@@ -204,7 +203,7 @@ def _joined(path: pathlib.Path, cues: list[Cue], parts: list[int]) -> list[Cue]:
 
 
 def _check_timestamp_map(path: pathlib.Path, text: str) -> None:
-    """Refuses a header of HTTP Live Streaming by which times count from elsewhere than 0."""
+    """Reject an HTTP Live Streaming header that makes times count from elsewhere than 0."""
     for number, line in enumerate(text.split("\n"), start=1):
         match = _TIMESTAMP_MAP.match(line.strip())
         if match is None:
@@ -217,9 +216,9 @@ def _check_timestamp_map(path: pathlib.Path, text: str) -> None:
             offset = float("nan")
         if offset != 0:
             raise ValueError(
-                f"{path}, line {number}: got {line.strip()[:80]!r}, by which the times count from "
-                "a stream's clock; expected times from the start of the video; shift them, or "
-                "remove that line if they already do."
+                f"{path}, line {number}: got {line.strip()[:80]!r}, which makes the times count "
+                "from a stream's clock; expected times from the start of the video; shift them, "
+                "or remove that line if they already count from there."
             )
 
 

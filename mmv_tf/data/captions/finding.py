@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the caption file that belongs to a video or sound, by its name."""
+"""Finding the caption file of a video or audio file by its name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import re
 from mmv_tf.data import file_types
 from mmv_tf.data.captions.reading import SUFFIXES
 
-# ISO 639-1, with codes that were withdrawn and are still written.
+# ISO 639-1, with withdrawn codes that are still in use.
 _TWO = (
     "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv "
     "cy da de dv dz ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr "
@@ -22,7 +22,7 @@ _TWO = (
     "vi vo wa wo xh yi yo za zh zu "
 )
 
-# ISO 639-2 of the same languages, and of others that captions are offered in.
+# ISO 639-2 of the same languages, and of others in which captions are common.
 _THREE = (
     "aar abk afr aka alb amh ara arg arm asm ast ava ave aym aze bak bam baq bel ben bho bih "
     "bis bod bos bre bul bur cat ceb ces cha che chi chr chu chv ckb cmn cor cos cre cym cze "
@@ -39,19 +39,19 @@ _THREE = (
 
 _CODES = frozenset((_TWO + _THREE).split())
 
-# What some tools add: for whom the captions are, or who wrote them.
+# Suffixes that some tools add: the audience of the captions, or their origin.
 _KINDS = "forced|sdh|cc|hi|auto|default"
 
 _TAG = re.compile(rf"(?P<code>[a-z]{{2,3}})(?P<more>[-_][\w-]+)?(?:\.(?P<kind>{_KINDS}))?", re.I)
 
 
 def language_rank(text: str) -> tuple[bool, bool, bool, str] | None:
-    """The order in which captions of a language are taken; None if the text names no language.
+    """Return the sort key of captions by language; None if the text names no language.
 
-    A language is a code of ISO 639 with any subtags ("en", "pt-BR", "zh-Hans", "en-orig", "eng")
-    and perhaps one of forced, sdh, cc, hi, auto and default after a point. First comes the language
-    that is spoken ("-orig", YouTube's mark), then English, then the others by name; last are
-    captions of foreign words alone (forced).
+    A language is an ISO 639 code with any subtags ("en", "pt-BR", "zh-Hans", "en-orig", "eng"),
+    optionally followed by a point and one of forced, sdh, cc, hi, auto and default. The spoken
+    language ("-orig", YouTube's mark) comes first, then English, then the others by name; captions
+    of foreign words alone (forced) come last.
     """
     match = _TAG.fullmatch(text)
     if match is None or match["code"].lower() not in _CODES:
@@ -65,24 +65,24 @@ def language_rank(text: str) -> tuple[bool, bool, bool, str] | None:
 
 
 class CaptionFiles:
-    """The caption files of folders, each of which is listed once.
+    """Lookup of caption files; each folder is listed once.
 
-    Of the files beside a video "soup.mp4" belong to it, in the order in which one is taken:
+    A video "soup.mp4" owns these files beside it, the preferred one first:
 
-    1. "soup.vtt", by the order of `SUFFIXES`;
+    1. "soup.vtt", in the order of `SUFFIXES`;
     2. "soup.mp4.vtt", likewise;
-    3. "soup.en.vtt": with a language, by `language_rank`, then by the order of `SUFFIXES`.
+    3. "soup.en.vtt": with a language, by `language_rank`, then in the order of `SUFFIXES`.
 
-    Suffixes may have capitals; names may not differ otherwise. A file belongs to the video with the
-    longest name that fits: "soup.en.vtt" to "soup.en.mp4", if that is there.
+    Only the case of suffixes may differ. A file belongs to the video with the longest matching
+    name: "soup.en.vtt" to "soup.en.mp4", if that exists.
     """
 
     def __init__(self) -> None:
-        # Folder -> a video's name without its suffix -> names of caption files.
+        # Folder -> name of a video without its suffix -> names of caption files.
         self._folders: dict[pathlib.Path, dict[str, list[str]]] = {}
 
     def beside(self, video: pathlib.Path) -> list[pathlib.Path]:
-        """The caption files that belong to a video, the one that is taken first."""
+        """Return the caption files of a video, the preferred one first."""
         folder = video.parent
         if folder not in self._folders:
             self._list(folder)
@@ -100,7 +100,7 @@ class CaptionFiles:
             order = (SUFFIXES.index(suffix.lower()), suffix != suffix.lower(), name)
             for owner, rank in _owners(stem, media):
                 ranked.setdefault(owner, []).append(((*rank, *order), name))
-                # A video whose name fits better has it for itself.
+                # The video with the longest matching name is the only owner.
                 if owner in stems:
                     break
         self._folders[folder] = {
@@ -110,7 +110,7 @@ class CaptionFiles:
 
 
 def sidecar(video: pathlib.Path) -> pathlib.Path | None:
-    """The caption file beside a video that is taken; see `CaptionFiles`."""
+    """Return the preferred caption file beside a video; see `CaptionFiles`."""
     return next(iter(CaptionFiles().beside(video)), None)
 
 
@@ -122,7 +122,7 @@ def _files(folder: pathlib.Path) -> list[str]:
 
 
 def _owners(stem: str, media: set[str]) -> list[tuple[str, tuple[object, ...]]]:
-    """Names of videos that captions of this name may belong to, the longest first, with a rank."""
+    """Return possible video names for captions of this name, the longest first, with ranks."""
     nothing = (False, False, False, "")
     owners: list[tuple[str, tuple[object, ...]]] = [(stem, (0, *nothing))]
     if stem in media:

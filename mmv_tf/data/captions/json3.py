@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Reads YouTube's json3 captions."""
+"""Parsing of YouTube's json3 captions."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from mmv_tf.util.safe_files import parse_json
 
 
 def parse_json3(path: pathlib.Path, text: str, left_out: LeftOut) -> list[Cue]:
-    """The events that say something of {"events": [{"tStartMs", "dDurationMs", "segs"}]}.
+    """Return the events with text of {"events": [{"tStartMs", "dDurationMs", "segs"}]}.
 
-    Automatic captions roll: a phrase stays on the screen while the next one is said, and events
-    with aAppend move it up. In a file with such events a phrase ends, at the latest, where the next
-    one starts.
+    Automatic captions roll: a phrase stays on screen while the next one is spoken, and events with
+    aAppend move it up. In a file with such events, a phrase ends no later than the next one starts.
 
     Raises:
-      ValueError: it is not JSON, or has no list of events.
+      ValueError: the text is not JSON, or has no list of events.
     """
     try:
         document = parse_json(text)
@@ -56,7 +55,7 @@ def parse_json3(path: pathlib.Path, text: str, left_out: LeftOut) -> list[Cue]:
 
 
 def _words(event: dict[str, Any]) -> str:
-    """What an event says; windows and their positions say nothing."""
+    """Return the text of an event; events that place windows have none."""
     segments = event.get("segs")
     return "".join(_text(segment) for segment in segments) if segments is not None else ""
 
@@ -69,14 +68,14 @@ def _text(segment: dict[str, Any]) -> str:
 
 
 def _milliseconds(value: Any) -> float:
-    """Seconds of a number of milliseconds, also one in quotes."""
+    """Convert milliseconds, a number or a string, to seconds."""
     if isinstance(value, bool):
-        raise TypeError(f"{value} is no number")
+        raise TypeError(f"{value} is not a number")
     return float(value) / 1000
 
 
 def _cut_at_the_next(cues: list[Cue]) -> list[Cue]:
-    """Cues that end where a later one starts, at the latest."""
+    """Return the cues, each ending no later than the next start."""
     starts = sorted({cue.start for cue in cues if math.isfinite(cue.start)})
     following = dict(itertools.pairwise(starts))
     return [

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Reads caption files of all formats."""
+"""Reading of caption files in all formats."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mmv_tf.data.captions.rolling import Shown, unrolled
 from mmv_tf.data.captions.table import parse_table
 from mmv_tf.util.text_files import read_text
 
-_MAX_BYTES = 64 << 20  # Ours: an hour of speech has 60 kB.
+_MAX_BYTES = 64 << 20  # Ours: an hour of speech takes 60 kB.
 
 _PARSERS: dict[str, Callable[[pathlib.Path, str, LeftOut], list[Cue]]] = {
     ".vtt": functools.partial(parse_cues, web=True),
@@ -32,11 +32,11 @@ _MAY_ROLL = (".vtt", ".srt", ".json3")
 
 @dataclasses.dataclass(frozen=True)
 class CaptionFile:
-    """What a caption file says.
+    """Contents of a caption file.
 
     Attributes:
-      captions: by start, at least one.
-      left_out: what was left out of it, by reason.
+      captions: sorted by start, at least one.
+      left_out: counts of captions left out, by reason.
     """
 
     captions: tuple[Caption, ...]
@@ -44,32 +44,31 @@ class CaptionFile:
 
 
 def read_captions(path: str | pathlib.Path) -> list[Caption]:
-    """The captions of a file; see `read_caption_file`."""
+    """Return the captions of a file; see `read_caption_file`."""
     return list(read_caption_file(path).captions)
 
 
 def read_caption_file(path: str | pathlib.Path) -> CaptionFile:
-    """Reads a caption file; its format is found from its suffix.
+    """Read a caption file in the format of its suffix.
 
     Captions without text, without a length, with an end before the start, with times or text that
-    can't be read, before the video's start, or of more than 10,000 characters are left out and
-    counted, as are lines outside of captions. If that is more than half of the file (ours; those
-    without text don't count), the file is refused. Captions that roll are undone, see
-    `rolling.unrolled`.
+    can't be parsed, before the start of the video, or of more than 10,000 characters are left out
+    and counted, as are lines outside captions. A file with more than half left out (ours; those
+    without text don't count) is rejected. Rolling captions are unrolled, see `rolling.unrolled`.
 
     Args:
       path: a `.vtt` (WebVTT), `.srt` (SubRip) or `.json3` (YouTube) file, or a `.tsv` or `.csv`
         table with the columns start, end, caption (or text) and, optionally, label (or subject).
-        Times in a table are seconds or [hours:]minutes:seconds; see `table.parse_table` for those
-        of Whisper.
+        Times in a table are seconds or [hours:]minutes:seconds; for Whisper's see
+        `table.parse_table`.
 
     Returns:
-      Captions without mark-up and runs of white space, and counts of what was left out.
+      Captions without markup and with single spaces, and counts of those left out.
 
     Raises:
-      ValueError: the file is missing, empty or in another encoding, it is no file of its type, more
-        than half of it or all of it would be left out, or it does not say plainly what its times
-        mean. The message names the file and the line.
+      ValueError: the file is missing, empty, in an unknown encoding or not of its type, more than half
+        or all of it would be left out, or its times are ambiguous. The message names the file and
+        the line.
     """
     path = pathlib.Path(path)
     parse = _PARSERS.get(path.suffix.lower())
@@ -106,7 +105,7 @@ def read_caption_file(path: str | pathlib.Path) -> CaptionFile:
 
 
 def _usable(path: pathlib.Path, cues: list[Cue], left_out: LeftOut) -> list[Shown]:
-    """The cues with text and sound times, in plain text."""
+    """Return the cues with text and valid times, without markup."""
     shown = []
     for cue in cues:
         lines = cues_lib.plain_lines(cue.lines)

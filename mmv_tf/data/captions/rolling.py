@@ -1,10 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Undoes the rolling of automatic captions: each phrase once, from when it is first shown.
+"""Unrolling of automatic captions: each phrase once, from its first appearance.
 
-Captions roll if a new phrase is shown below the last one or the last two. A cue then carries what
-the one before it showed and adds a phrase, and between two of them there may be a cue of 10 ms that
-repeats the last phrase.
+Captions roll if a new phrase appears below the previous one or two. A cue then repeats the lines of
+the previous cue and adds a phrase; between two of them a cue of 10 ms may repeat the last phrase.
 """
 
 from __future__ import annotations
@@ -15,23 +14,23 @@ from collections.abc import Sequence
 
 from mmv_tf.data.captions import cues as cues_lib
 
-# Ours. A cue this short only repeats; YouTube's have 0.01 s.
+# Ours. A cue this short only repeats; YouTube's last 0.01 s.
 _BRIEF_SECONDS = 0.05
-# Ours. A line that is shown again after a longer pause is said again.
+# Ours. A line that reappears after a longer pause is spoken again.
 _PAUSE_SECONDS = 0.1
-# Ours. Of the cues after the first, at least this share carry the one before if captions roll.
+# Ours. In rolling captions, at least this share of cues repeats the previous one.
 _ROLLING_SHARE = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """What a cue shows.
+    """Text that a cue shows.
 
     Attributes:
       start, end: seconds.
-      lines: plain and not blank.
+      lines: nonblank, without markup.
       label: its class, "" for none.
-      marked: the lines with their mark-up.
+      marked: the lines with markup.
     """
 
     start: float
@@ -42,33 +41,33 @@ class Shown:
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """All lines as one."""
         return " ".join(self.lines)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Step:
-    """How a cue follows the one before it."""
+    """Relation of a cue to the previous one."""
 
-    carries: bool  # Whether it begins with what the one before it showed last.
+    carries: bool  # Whether it begins with the last lines of the previous cue.
     new: tuple[str, ...]
-    phrases: tuple[str, ...]  # What is on the screen.
+    phrases: tuple[str, ...]  # Lines on screen.
 
 
 def unrolled(cues: Sequence[Shown]) -> list[Shown]:
-    """The phrases of captions that roll; other captions as they are.
+    """Return the phrases of rolling captions; leave other captions as they are.
 
-    Captions roll if at least half of the cues after the first are evidence of it, and at least two
-    (one where words have times of their own; all ours). Evidence is a cue that begins with the last
-    lines of the one before and adds words, or one of at most 0.05 s that repeats them. Where a
-    converter joined the lines, those that are carried need two different words. So a "yes" that is
-    said again, a refrain that is sung again or two lines don't count.
+    Captions roll if at least half of the cues after the first, and at least two (one if words have
+    times of their own), are evidence of it; all limits are ours. Evidence is a cue that begins with
+    the last lines of the previous cue and adds words, or one of at most 0.05 s that repeats them.
+    If a converter joined the lines, the repeated ones need two different words. So a repeated
+    "yes", a refrain or two-line captions don't count.
 
     A phrase starts with the first cue that shows it and ends with the last that shows it as the
-    newest. Lines that grow or are marked word by word are one phrase, see `_grown`.
+    newest. Lines that grow or are highlighted word by word are one phrase, see `_grown`.
 
     Args:
-      cues: by start.
+      cues: sorted by start.
     """
     cues = _grown(cues)
     steps = _steps(cues)
@@ -94,11 +93,11 @@ def unrolled(cues: Sequence[Shown]) -> list[Shown]:
 
 
 def _grown(cues: Sequence[Shown]) -> list[Shown]:
-    """Captions of which the last line grows, or of which word after word is marked, each once.
+    """Merge captions whose last line grows or is highlighted word by word.
 
-    They do if at least half of the cues after the first, and at least two, are what the cue before
-    showed, two different words or more, with words added to its last line or other mark-up
-    (Whisper underlines the word that is said).
+    Applies if at least half of the cues after the first, and at least two, repeat the previous cue
+    (of two or more different words) with words added to its last line or with other markup
+    (Whisper underlines the spoken word).
     """
     grown = [
         before.end - before.start > _BRIEF_SECONDS
@@ -124,7 +123,7 @@ def _grown(cues: Sequence[Shown]) -> list[Shown]:
 
 
 def _steps(cues: Sequence[Shown]) -> list[_Step]:
-    """Each cue against what the one before it showed."""
+    """Compare each cue with the lines on screen before it."""
     steps: list[_Step] = []
     shown: tuple[str, ...] = ()
     for cue in cues:
@@ -142,13 +141,13 @@ def _steps(cues: Sequence[Shown]) -> list[_Step]:
 
 
 def _carry(phrases: tuple[str, ...], lines: tuple[str, ...]) -> _Step | None:
-    """The step if a cue begins with these phrases, be they lines of their own or not."""
+    """Return the step if a cue begins with these phrases, on lines of their own or joined."""
     count = len(phrases)
     if lines[:count] == phrases:
         return _Step(True, lines[count:], lines)
     joined = " ".join(phrases)
     if len(lines) > 1 or not f"{lines[0]} ".startswith(f"{joined} "):
         return None
-    # Some converters join a cue's lines. "No", "no no" is said so.
+    # Some converters join a cue's lines. "No", "no no" may be real speech.
     new = (lines[0][len(joined) + 1 :],) if lines[0] != joined else ()
     return _Step(len(set(joined.lower().split())) > 1, new, (*phrases, *new))

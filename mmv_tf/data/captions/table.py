@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Reads tables of captions: TSV and CSV, of people, of Whisper and of HowTo100M."""
+"""Parsing of TSV and CSV caption tables: hand-written ones, Whisper's and HowTo100M's."""
 
 from __future__ import annotations
 
@@ -15,26 +15,25 @@ from mmv_tf.util.text_files import read_cells
 
 _LABEL_COLUMNS = ("label", "subject")
 _TEXT_COLUMNS = ("caption", "text")
-# The names of the columns of times, and how many of their units make a second; None: see _unit.
+# Names of the time columns, and their units per second; None: see `_units_a_second`.
 _TIME_COLUMNS = {
     ("start", "end"): None,
     ("start_seconds", "end_seconds"): 1,
     ("start_ms", "end_ms"): 1000,
 }
-# Whisper and whisper.cpp write whole milliseconds under these names and no others.
+# Whisper and whisper.cpp write whole milliseconds in exactly these columns.
 _WHISPER = {"start", "end", "text"}
-# Ours. People say 5 to 25 characters a second. A table whose whole numbers as milliseconds give at
-# most the first rate has milliseconds; one that gives at least the second has seconds.
+# Ours. Speech has 5 to 25 characters a second. If whole numbers, read as milliseconds, give at most
+# the first rate, they are milliseconds; if they give at least the second, they are seconds.
 _FASTEST, _IMPOSSIBLE = 60.0, 500.0
-# Ours. In the middle, a caption that is said is longer than half a second, and one of a table of
-# seconds shorter than 500.
+# Ours. The median spoken caption lasts more than half a second, and less than 500 seconds.
 _SHORTEST, _LONGEST = 0.5, 500.0
-# Ours. Whole numbers above this are no seconds of a film.
+# Ours. Whole numbers above this can't be seconds of a film.
 _LAST_SECOND = 12 * 3600
 
 
 def table_seconds(text: str) -> float:
-    """Seconds of "12.5" or "0:12.5"; ValueError holding the text for anything else."""
+    """Parse "12.5" or "0:12.5" as seconds; raise ValueError with the text for anything else."""
     try:
         return float(text)
     except ValueError:
@@ -42,17 +41,17 @@ def table_seconds(text: str) -> float:
 
 
 def parse_table(path: pathlib.Path, text: str, left_out: LeftOut) -> list[Cue]:
-    """The rows of a table with a header line; rows that can't be read are left out and counted.
+    """Return the rows of a table with a header line; leave out and count unreadable rows.
 
     Times are seconds or [hours:]minutes:seconds; columns start_ms and end_ms hold milliseconds,
     start_seconds and end_seconds seconds. Whisper's tables have exactly the columns start, end and
-    text, and whole numbers. Such are milliseconds if the text can be said in them (at most 60
-    characters a second, and half a second in the middle of all captions or more than 12 hours of
-    seconds in all), and seconds if it can't by far (500 characters a second). The limits are ours.
+    text, and whole numbers. Those are milliseconds if the text can be spoken in that time: at most
+    60 characters a second, and a median length of half a second or a time over 12 hours if read as
+    seconds. They are seconds if it can't at all (500 characters a second). The limits are ours.
 
     Raises:
       ValueError: the header lacks a column; or times may be seconds or milliseconds: whole numbers
-        between those limits, or captions of which the middle one is longer than 500 s.
+        between those limits, or a median length over 500 s.
     """
     rows = read_cells(path, text)
     _, cells = next(rows)
@@ -63,7 +62,7 @@ def parse_table(path: pathlib.Path, text: str, left_out: LeftOut) -> list[Cue]:
     if text_column is None or names is None:
         raise ValueError(
             f"{path}, line 1: got the columns {', '.join(header)[:80]!r}; expected start, end, "
-            "caption and perhaps label; add a header line with these names."
+            "caption and optionally label; add a header line with these names."
         )
     units = _TIME_COLUMNS[names]
     read: Callable[[str], float] = float if units == 1000 else table_seconds
@@ -113,7 +112,7 @@ def _can_read(read: Callable[[str], float], text: str) -> bool:
 def _units_a_second(
     path: pathlib.Path, cues: list[Cue], written: list[str], header: set[str]
 ) -> int:
-    """1 for a table of seconds, 1000 for one of milliseconds."""
+    """Return 1 for a table of seconds, 1000 for one of milliseconds."""
     times = [(cue.start, cue.end) for cue in cues if cue.end is not None]
     lengths = [end - start for start, end in times if start < end < math.inf]
     if not lengths:
@@ -136,6 +135,6 @@ def _units_a_second(
             return 1
     raise ValueError(
         f"{path}, {cues[0].where}: got the times {written[0]} and {written[1]}, which may be "
-        "seconds or milliseconds; expected times that say which; name the columns start_seconds "
+        "seconds or milliseconds; expected column names that tell; name the columns start_seconds "
         "and end_seconds, or start_ms and end_ms."
     )

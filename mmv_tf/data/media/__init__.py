@@ -1,11 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Decoding of films, sounds and pictures: one sequential pass over a span, in bounded memory.
+"""Decoding of video, audio and image files in one sequential pass and bounded memory.
 
-All times are seconds on one clock: 0 is where a film's first picture is shown, or a sound file's
-first sample is heard; `timeline` says how that is found.
-Frames and samples are placed by their own timestamps, so that a stream that starts late, has gaps
-or a variable frame rate stays aligned with the other one.
+All times are seconds on one clock. 0 is the first frame of a video or the first sample of an audio
+file; `timeline` measures it.
+Frames and samples are placed by their own timestamps, so a stream that starts late, has gaps or a
+variable frame rate stays aligned with the other one.
 """
 
 from mmv_tf.data.file_types import MediaError as MediaError

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Opens films and sounds with PyAV and chooses their tracks."""
+"""Opening video and audio files with PyAV, and choosing their tracks."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ import av
 
 from mmv_tf.data.file_types import MAX_PIXELS, MediaError
 
-# Containers that hold what they show. Play lists (HLS, concat, DASH ...) name other files, which
-# whoever made the file need not be allowed to read.
+# Containers that hold their own content. Play lists (HLS, concat, DASH ...) refer to other files,
+# which the author of the file may have no permission to read.
 _FORMATS = ",".join(
     "aac ac3 aiff amr ape asf au avi caf dv eac3 flac flv gif h264 hevc ivf matroska mov mp3 "
     "mpeg mpegts mpegvideo m4v mxf ogg rm tta w64 wav wv y4m yuv4mpegpipe".split()
 )
-# Nothing but the file itself is read, whatever a container refers to; "subfile" is a part of it.
+# Only the file itself is read, whatever it refers to; "subfile" reads a part of it.
 _PROTOCOLS = "file,subfile"
-# Ours: what is this much before the start, by a clock that wraps, is after it.
+# Ours: on a clock that wraps, a time further before the start than this lies after it.
 _BEFORE_SECONDS = 3600.0
 _Track = TypeVar("_Track", av.VideoStream, av.AudioStream)
 
 
 @dataclasses.dataclass(frozen=True)
 class Slice:
-    """A part of a file that is opened as a file of its own.
+    """A byte range of a file that is opened as a file of its own.
 
     Attributes:
-      begin, end: bytes; an end of None is the file's.
-      format: FFmpeg's name of the container; None finds it from the content.
+      begin, end: bytes; None ends at the end of the file.
+      format: FFmpeg's name of the container; None detects it from the content.
     """
 
     begin: int = 0
@@ -48,7 +48,7 @@ WHOLE = Slice()
 def open_container(
     path: str | pathlib.Path, part: Slice = WHOLE
 ) -> Iterator[av.container.InputContainer]:
-    """An open file, or a part of it; FFmpeg's errors, then and later, become `MediaError`."""
+    """Open a file or a part of it; turn FFmpeg's errors, now and later, into `MediaError`."""
     path = pathlib.Path(path)
     if not path.is_file():
         raise MediaError(
@@ -68,24 +68,25 @@ def open_container(
     except av.FFmpegError as error:
         reason = (error.strerror or str(error)).strip()
         raise MediaError(
-            f"{path}: can't be decoded ({reason}); the file is damaged, cut off or no video: get a "
-            "whole copy."
+            f"{path}: can't be decoded ({reason}); the file is damaged, cut off or not a video: "
+            "get a complete copy."
         ) from error
 
 
 def video_tracks(container: av.container.InputContainer) -> list[av.VideoStream]:
-    """The tracks with moving pictures that have a decoder, the one to show first.
+    """Return the video tracks that have a decoder, the preferred one first.
 
-    A track marked as default comes before the others. Cover pictures don't count.
+    A track marked as default precedes the others. Cover images are left out.
     """
     attached = av.stream.Disposition.attached_pic
     return _by_preference(s for s in container.streams.video if not s.disposition & attached)
 
 
 def audio_tracks(container: av.container.InputContainer) -> list[av.AudioStream]:
-    """The tracks with sound that have a decoder, the one to play first: the default one.
+    """Return the audio tracks that have a decoder, the preferred one first.
 
-    Of several alike, one that is not for people with impaired sight or hearing.
+    A track marked as default precedes the others; among equals, commentary and tracks for people
+    with impaired sight or hearing come last.
     """
     return _by_preference(container.streams.audio)
 
@@ -104,28 +105,43 @@ def _by_preference(tracks: Iterable[_Track]) -> list[_Track]:
 
 
 def clock_period(container: av.container.InputContainer) -> float | None:
-    """Seconds after which a container's times begin again at 0; None if they don't.
+    """Return the seconds after which a container's clock wraps to 0; None if it does not.
 
-    MPEG's transport and program streams count a 90 kHz clock in 33 bits.
+    MPEG transport and program streams count a 90 kHz clock in 33 bits.
     """
     return 2**33 / 90_000 if container.format.name in ("mpegts", "mpeg") else None
 
 
 def unwrapped(seconds: float, period: float | None) -> float:
-    """A time relative to a film's start, for a clock that may have begun again at 0 meanwhile."""
+    """Return a time relative to the start, corrected if the clock has wrapped since."""
     if period is None or -_BEFORE_SECONDS <= seconds < period - _BEFORE_SECONDS:
         return seconds
     return (seconds + _BEFORE_SECONDS) % period - _BEFORE_SECONDS
 
 
+def has_index(
+    container: av.container.InputContainer, stream: av.VideoStream | av.AudioStream
+) -> bool:
+    """Return whether a file has a complete index of a track's packets: an unfragmented MP4."""
+    entries = stream.index_entries
+    if not (
+        container.format.name.startswith("mov")
+        and stream.duration is not None
+        and 0 < len(entries) <= stream.frames
+    ):
+        return False
+    last = entries[len(entries) - 1]
+    return last.pos + last.size <= container.size
+
+
 def check_size(stream: av.VideoStream, path: object) -> None:
-    """Refuses pictures that are too large, before any is decoded.
+    """Reject frames that are too large, before any is decoded.
 
     Raises:
-      MediaError: they are.
+      MediaError: the frames exceed `MAX_PIXELS`.
     """
     size = stream.codec_context.width * stream.codec_context.height
     if size > MAX_PIXELS:
         raise MediaError(
-            f"{path}: the picture has {size} pixels; at most {MAX_PIXELS} are decoded."
+            f"{path}: a frame has {size} pixels; at most {MAX_PIXELS} are decoded; scale it down."
         )

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""One sequential pass over a track's frames, from a given time on, in bounded memory."""
+"""Decoding of one track from a given time on, sequentially and in bounded memory."""
 
 from __future__ import annotations
 
@@ -19,21 +19,20 @@ from mmv_tf.data.media.packets import Tally, decode_packet, read_packets
 from mmv_tf.data.media.scan import Part
 
 Kind = Literal["video", "audio"]
-# Timestamps are rounded by containers (to 1 ms in Matroska); a frame that is this little late
-# still counts as being there.
+# Containers round timestamps (Matroska to 1 ms): a frame this little late still counts as present.
 TIME_TOLERANCE = 2e-3
-# Where to seek before the wanted time: containers seek by decoding time, which can be earlier than
-# presentation time, and an audio decoder needs some packets before it is right. None: the start.
+# Seconds to seek before the wanted time: containers seek by decoding time, which can be earlier
+# than presentation time, and an audio decoder needs some packets to settle. None: the start.
 _SEEK_BACK = (1.0, 10.0, None)
-# More for MPEG program streams, in which it takes a while until times are known.
+# Extra for MPEG program streams, which store a time only now and then.
 _STEADY_SECONDS = 2.0
-# Ours: pictures by which a time of an MPEG program stream may be wrong, and for how many.
+# Ours: frames by which a time of an MPEG program stream may be off, and for how many frames.
 _MOST_OFF = 3.5
 _OFF_FOR = 20
-# Decoders that can leave out frames that no other frame needs, exactly. (HEVC's notion of such a
-# frame looks at its own temporal layer only.)
+# Decoders that skip exactly the frames that no other frame needs. (HEVC's "non-reference" covers
+# a frame's own temporal layer only.)
 _CAN_LEAVE_OUT = ("h264", "mpeg4")
-# Packets to look ahead for the next frame's time; 16 is the most that H.264 reorders.
+# Packets to read ahead for the next frame's time; H.264 reorders at most 16.
 _LOOK_AHEAD = 32
 
 
@@ -45,26 +44,27 @@ def decode_from(
     wanted: Callable[[float, float], bool] | None = None,
     tally: Tally | None = None,
 ) -> Iterator[tuple[float, av.VideoFrame | av.AudioFrame, av.VideoStream | av.AudioStream]]:
-    """(time, frame, track) from at or before `start` on, if the track reaches back so far.
+    """Yield (time, frame, track) from at or before `start` on, if the track reaches back that far.
 
     Args:
       path: the file.
-      part: the part of it and its clock; times are seconds of the film's.
+      part: the part to read, with its clock; times are seconds on the film's clock.
       kind: the track, "video" or "audio".
-      start: the first time that is asked for.
-      wanted: pictures may be left out that are on screen only when it is false.
-      tally: takes note of the packets from `start` on.
+      start: the first time needed.
+      wanted: called with the times between which a frame is on screen; returns whether it is
+        needed. Others may be skipped.
+      tally: counts the packets from `start` on.
 
     Raises:
-      MediaError: the file can't be read, or the frames have no times.
+      MediaError: the file can't be read, or its frames have no timestamps.
     """
     found = True
     for back in _SEEK_BACK:
         if back is None and not found:
-            return  # The track ended before: no reason to decode all of it.
+            return  # The track ends earlier: decoding all of it would be no use.
         if back is not None and start - part.start <= back:
             back = None  # Decode from the start.
-        # Opened anew each time: not every container can be sought back to its start.
+        # Reopened each time: not every container can seek back to its start.
         with open_container(path, part.slice) as container:
             number = part.video if kind == "video" else part.audio
             stream = cast(av.VideoStream | av.AudioStream, container.streams[number])
@@ -74,18 +74,18 @@ def decode_from(
                 try:
                     container.seek(clock.stamp(start - back - more), stream=stream, backward=True)
                 except av.FFmpegError:
-                    continue  # MPEG program streams can't be sought everywhere.
+                    continue  # MPEG program streams can't seek everywhere.
             first, found = True, False
             for time, frame in _placed(container, stream, clock, start, wanted, tally):
                 found = True
                 if first and back is not None and time > start + TIME_TOLERANCE:
-                    break  # Landed too late: seek further back.
+                    break  # The seek landed too late: go further back.
                 first = False
                 yield time, frame, stream
             if clock.without_time and not found:
                 raise MediaError(
-                    f"{path}: frames have no times; copy the file into another container (ffmpeg "
-                    "-i in -c copy out.mp4)."
+                    f"{path}: frames have no timestamps; copy the file into another container "
+                    "(ffmpeg -i in -c copy out.mp4)."
                 )
             if not first or back is None:
                 return
@@ -99,9 +99,9 @@ def _placed(
     wanted: Callable[[float, float], bool] | None,
     tally: Tally | None,
 ) -> Iterator[tuple[float, av.VideoFrame | av.AudioFrame]]:
-    """Frames with their times, from where the container stands on."""
+    """Yield frames with their times, from the container's position on."""
     if isinstance(stream, av.VideoStream):
-        stream.codec_context.thread_count = 1  # Processes are what runs in parallel.
+        stream.codec_context.thread_count = 1  # Parallelism comes from processes.
     frames = _decode(container, stream, wanted, clock, start, tally)
     placed = ((time, frame) for frame in frames if (time := clock.time(frame)) is not None)
     return _steady(placed) if clock.is_steady else placed
@@ -110,12 +110,12 @@ def _placed(
 def _steady(
     frames: Iterator[tuple[float, av.VideoFrame | av.AudioFrame]],
 ) -> Iterator[tuple[float, av.VideoFrame | av.AudioFrame]]:
-    """The pictures of an MPEG program stream, each where the one before ends.
+    """Place each frame of an MPEG program stream where the previous one ends.
 
-    Such a stream stores the time of one picture in about twelve; FFmpeg guesses at the others, and
-    takes a time for the wrong picture where a header lies across two packets. A decoder gives
-    pictures in the order in which they are shown. So each follows the one before at once, unless
-    its time is off by more than three pictures, or by less in all of the last twenty.
+    Such a stream stores about one frame time in twelve. FFmpeg guesses the others, and assigns a
+    time to the wrong frame where a header spans two packets. Decoders return frames in display
+    order, so each frame follows the previous one directly, unless its time is off by more than
+    three frames, or by less in each of the last twenty.
     """
     expected, off = -math.inf, 0
     for time, frame in frames:
@@ -131,7 +131,7 @@ def _steady(
 
 
 class _Clock:
-    """Turns a track's stamps into seconds of the film's clock."""
+    """Conversion of a track's timestamps to seconds on the film's clock."""
 
     def __init__(self, stream: av.VideoStream | av.AudioStream, part: Part):
         self._base = stream.time_base
@@ -145,28 +145,28 @@ class _Clock:
 
     @property
     def by_order(self) -> bool:
-        """Whether pictures are placed by the order of decoding: others' stored times are wrong."""
+        """True if frames are placed by decoding order, because stored times are unreliable."""
         return self.is_steady or self._delay is not None
 
     def seconds(self, stamp: int) -> float:
-        """A stored time as one of the film's."""
-        # Rounded as the fraction would be, and many times quicker: this is done for each packet.
+        """Return a stored timestamp as seconds on the film's clock."""
+        # Rounds as a fraction would, but much faster: this runs for each packet.
         stored = stamp * self._base.numerator / self._base.denominator
         return unwrapped(stored - self._origin, self._period) + self._start
 
     def stamp(self, time: float) -> int:
-        """The reverse, rounded down to a stamp."""
+        """Return a time on the film's clock as a stored timestamp, rounded down."""
         return math.floor((time - self._start + self._origin) / self._base)
 
     def feed(self, packet: av.Packet) -> None:
-        """Takes note of a packet that goes into the decoder."""
+        """Record a packet that enters the decoder."""
         if self._delay is not None and packet.dts is not None:
             self._fed.append(packet.dts)
 
     def time(self, frame: av.VideoFrame | av.AudioFrame) -> float | None:
-        """When a frame is shown or heard; None if nothing tells."""
+        """Return the time at which a frame is shown or heard; None if unknown."""
         if self._delay is not None:
-            # The n-th picture belongs to the n-th packet; at the end, no more packets come.
+            # The n-th frame belongs to the n-th packet; the end brings no more packets.
             return self.seconds(self._fed.popleft()) if self._fed else None
         stamp = frame.pts if frame.pts is not None else frame.dts
         if stamp is None:
@@ -183,14 +183,14 @@ def _decode(
     start: float,
     tally: Tally | None,
 ) -> Iterator[av.VideoFrame | av.AudioFrame]:
-    """All frames from where the container stands on, but for some that are not `wanted`.
+    """Yield all frames from the container's position on, except some that are not `wanted`.
 
-    At ten frames a second of thirty, a third of a usual H.264 film need not be decoded. A frame is
-    on screen until the next one's time, which comes in one of the next packets: a packet's time of
-    decoding is no later than the time of any frame that is still to come.
+    At 10 of 30 frames per second, a third of a typical H.264 film need not be decoded. A frame is
+    on screen until the next frame's time, which one of the next packets gives: a packet's decoding
+    time is never later than the time of any frame still to come.
 
-    A packet that can't be decoded is passed over. The first ones after a seek may begin inside of a
-    frame, which is no damage: what lies before `start` is not counted.
+    Packets that can't be decoded are skipped. Packets before `start` are not counted: the first
+    ones after a seek may begin inside a frame, which is not damage.
     """
 
     def frames_of(packet: av.Packet) -> list[av.VideoFrame] | list[av.AudioFrame]:
@@ -213,14 +213,14 @@ def _decode(
     latest, started = -math.inf, False
 
     def next_stamp(stamp: int) -> int | None:
-        """The next frame's, None if that is not known yet."""
+        """Return the next frame's timestamp; None if it is not known yet."""
         place = bisect.bisect_right(stamps, stamp)
         return stamps[place] if place < len(stamps) and stamps[place] <= latest else None
 
     def decoded(packet: av.Packet) -> Iterator[av.VideoFrame | av.AudioFrame]:
         nonlocal started
         leave_out = False
-        # The first frame is also shown before its time.
+        # The first frame is also on screen before its time.
         if started and packet.pts is not None:
             after = next_stamp(packet.pts)
             leave_out = after is not None and not wanted(

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The frames of a video that are on screen at given times."""
+"""Frames of a video that are on screen at given times."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from mmv_tf.data.media.rgb import Scaler
 from mmv_tf.data.media.scan import Part
 from mmv_tf.data.media.timeline import Timeline, timeline_of
 
-# A picture is held on screen this long after the last frame's time, even if no duration is stored.
+# The last frame stays on screen this long, even if no duration is stored.
 _HOLD_SECONDS = 0.5
 _Shown = TypeVar("_Shown")
 _Convert = Callable[[av.VideoFrame, av.VideoStream, object], _Shown]
 
 
 def frame_times(start: float, end: float, frame_rate: float) -> list[float]:
-    """The regular grid start, start + 1 / frame_rate, ... below `end` (at least one time)."""
+    """Return start, start + 1 / frame_rate, ... below `end`, at least one time."""
     count = max(1, math.ceil((end - start) * frame_rate - 1e-6))
     return [start + index / frame_rate for index in range(count)]
 
@@ -42,7 +42,7 @@ def iter_frames(
     short_side: int,
     jpeg_quality: int = 90,
 ) -> Iterator[tuple[float, bytes]]:
-    """The frames shown at `frame_times(start, end, frame_rate)`; see `iter_frames_at`."""
+    """Yield the frames at `frame_times(start, end, frame_rate)`, like `iter_frames_at`."""
     return iter_frames_at(path, frame_times(start, end, frame_rate), short_side, jpeg_quality)
 
 
@@ -54,18 +54,18 @@ def iter_frames_at(
     timeline: Timeline | None = None,
     tally: Tally | None = None,
 ) -> Iterator[tuple[float, bytes]]:
-    """The frames on screen at given times, from one pass over the video.
+    """Yield the frames on screen at given times, from one pass over the video.
 
-    The frame at a time is the last one whose own time is not later, and up to half a second after
-    the last frame's end it is the last one. Times count from the first picture that is shown.
+    The frame at a time is the last one whose own time is not later; the last frame remains for up
+    to half a second after its end. Times count from the first frame.
 
     Args:
       path: the video.
-      times: seconds, rising (equal ones may repeat: the very same bytes are given again).
-      short_side: pixels that the shorter side is scaled to, up or down.
+      times: seconds, ascending. Equal times yield the very same bytes.
+      short_side: pixels to which the shorter side is scaled, up or down.
       jpeg_quality: 1 to 95.
-      timeline: the video's, if it is known; by default it is measured.
-      tally: takes note of the packets that could be decoded.
+      timeline: of the video, if known; measured by default.
+      tally: counts the packets that could be decoded.
 
     Yields:
       (time, JPEG bytes) for each of `times`.
@@ -86,14 +86,14 @@ def iter_pixels_at(
     square: bool = False,
     hold_seconds: float = _HOLD_SECONDS,
 ) -> Iterator[tuple[float, np.ndarray]]:
-    """The frames on screen at given times, as `iter_frames_at` gives them, but as pixels.
+    """Yield the frames on screen at given times as pixels.
 
     Args:
       path: the video.
-      times: seconds, rising.
-      short_side: pixels that the shorter side is scaled to.
-      square: scale the longer side to as many: the picture is squeezed.
-      hold_seconds: how long after the last frame it is still given.
+      times: seconds, ascending.
+      short_side: pixels to which the shorter side is scaled.
+      square: scale the longer side to the same size, which distorts the frame.
+      hold_seconds: seconds that the last frame stays on screen after its end.
 
     Yields:
       (time, uint8 [height, width, 3]) for each of `times`.
@@ -120,7 +120,7 @@ def _iter_shown_at(
     timeline: Timeline,
     tally: Tally | None = None,
 ) -> Iterator[tuple[float, _Shown]]:
-    """The frames on screen at given times, each converted once."""
+    """Yield the frames on screen at given times, each converted once."""
     if not times:
         return
     if not timeline.has_video:
@@ -129,7 +129,7 @@ def _iter_shown_at(
     begin = 0
     for index, part in enumerate(shown):
         is_last = index + 1 == len(shown)
-        # A piece's last picture stands until the next piece starts.
+        # The last frame of a part stays on screen until the next part starts.
         end = len(times) if is_last else bisect.bisect_left(times, part.end - TIME_TOLERANCE)
         if begin < end:
             hold = hold_seconds if is_last else math.inf
@@ -145,10 +145,10 @@ def _iter_part(
     hold_seconds: float,
     tally: Tally | None,
 ) -> Iterator[tuple[float, _Shown]]:
-    """The frames on screen at times inside one part."""
+    """Yield the frames on screen at times inside one part."""
 
     def shown_at(start: float, end: float) -> bool:
-        """Whether a frame on screen from `start` to `end` is asked for."""
+        """Return whether a frame on screen from `start` to `end` is needed."""
         first = bisect.bisect_left(times, start - TIME_TOLERANCE)
         return first < len(times) and times[first] < end - TIME_TOLERANCE
 
@@ -174,7 +174,7 @@ def _iter_part(
         converted = None
     if shown is None:
         raise MediaError(
-            f"{path}: no frame found at {times[index]:.2f} s; check that the file is whole."
+            f"{path}: no frame found at {times[index]:.2f} s; check that the file is complete."
         )
     while index < len(times) and times[index] < shown_until + hold_seconds:
         if converted is None:
@@ -184,12 +184,12 @@ def _iter_part(
     if index < len(times):
         raise MediaError(
             f"{path}: the video ends at {shown_until:.2f} s, before {times[index]:.2f} s; it is "
-            "cut off or damaged: get a whole copy."
+            "cut off or damaged: get a complete copy."
         )
 
 
 class _FrameEncoder:
-    """Makes JPEGs of frames."""
+    """Encoder of frames as JPEGs."""
 
     def __init__(self, scaler: Scaler, jpeg_quality: int, tally: Tally):
         self._scaler = scaler
@@ -197,7 +197,7 @@ class _FrameEncoder:
         self._tally = tally
 
     def encode(self, frame: av.VideoFrame, stream: av.VideoStream, path: object) -> bytes:
-        """A JPEG of `frame`, upright and with square pixels."""
+        """Return `frame` as a JPEG, upright and with square pixels."""
         buffer = io.BytesIO()
         upright = self._scaler.scale(frame, stream, path)
         self._tally.sizes.add((upright.shape[1], upright.shape[0]))

@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Finds where a file was joined from several: where the clock of all its tracks jumps.
+"""Detection of joined files by the jump in the clocks of all tracks.
 
-Recordings that were put end to end (`cat a.ts b.ts`, a recorder's pieces, chained Ogg) begin their
-times anew in the middle. Each piece is then read as a file of its own.
+Timestamps restart in the middle of a concatenated recording (`cat a.ts b.ts`, the segments of a
+recorder, chained Ogg). Each piece is then read as a file of its own.
 """
 
 from __future__ import annotations
@@ -18,38 +18,38 @@ import av
 from mmv_tf.data.file_types import MediaError
 from mmv_tf.data.media.container import clock_period
 
-# Ours. Times of decoding rise; what falls back by more than this has begun anew.
+# Ours. Decoding times rise; a clock that falls back by more than this has restarted.
 _BACK_SECONDS = 0.15
-# As the program ffmpeg's -dts_delta_threshold, and for the same containers: transport and program
-# streams are cut and joined without their times being made to fit.
+# As ffmpeg's -dts_delta_threshold, and for the same containers: transport and program streams are
+# cut and joined without adjusting their times.
 _FORWARD_SECONDS = 10.0
 _FORWARD_FORMATS = ("mpegts", "mpeg")
-# Ours: by how long one track may be behind another at a join.
+# Ours: how far one track may lag another at a join.
 _APART_SECONDS = 10.0
 _LATE_SECONDS = 0.25  # Ours.
-# What a piece of a container begins with: Matroska's EBML header, FLAC's STREAMINFO, a pack.
+# First bytes of a piece: Matroska's EBML header, FLAC's STREAMINFO, an MPEG pack, FLV's signature.
 _HEADERS = {
     "matroska": re.compile(rb"\x1a\x45\xdf\xa3(?=.{0,64}?(?:matroska|webm))", re.DOTALL),
     "flac": re.compile(rb"fLaC[\x00\x80]\x00\x00\x22"),
     "mpeg": re.compile(rb"\x00\x00\x01\xba"),
     "flv": re.compile(rb"FLV\x01"),
 }
-_HEADER_BYTES = 80  # As many as an expression looks at.
+_HEADER_BYTES = 80  # At least as many as each expression reads.
 _TS_PACKET = 188
-_FLAC_GUESS = 1 << 20  # Where a frame begins is guessed.
-_MOST_HEADER_BYTES = 64 << 20  # Ours: between the last packet of a piece and the next one's first.
+_FLAC_GUESS = 1 << 20  # FFmpeg guesses the positions of FLAC frames.
+_MOST_HEADER_BYTES = 64 << 20  # Ours: from the last packet of a piece to the first of the next.
 
 
 @dataclasses.dataclass
 class _Track:
-    """Where a track's clock stands, in units of its time base.
+    """State of a track's clock, in units of its time base.
 
     Attributes:
-      seconds: of a unit.
-      period: seconds after which its clock begins again at 0; None if it doesn't.
-      time, latest: of decoding and of presentation, the latest so far.
-      jumped: whether its clock has jumped.
-      after: seconds of packets since another track's clock has.
+      seconds: length of a unit.
+      period: seconds after which the clock wraps to 0; None if it does not.
+      time, latest: the latest decoding time and presentation time so far.
+      jumped: True once the clock has jumped.
+      after: seconds of packets since the clock of another track jumped.
     """
 
     seconds: float
@@ -60,7 +60,7 @@ class _Track:
     after: float = 0.0
 
     def jump(self, packet: av.Packet, forward: bool) -> float:
-        """By how many seconds a packet's time is off the clock, 0 if it isn't."""
+        """Return the seconds by which a packet's time jumps, 0 if it does not."""
         stamp = packet.pts if packet.pts is not None else packet.dts
         time = packet.dts if packet.dts is not None else packet.pts
         if time is None or stamp is None:
@@ -78,7 +78,7 @@ class _Track:
         return step
 
     def _step(self, stamps: int) -> float:
-        """A difference of two times in seconds, the shorter way round a clock that wraps."""
+        """Return a time difference in seconds, the shorter way around a clock that wraps."""
         seconds = stamps * self.seconds
         if self.period is None or abs(seconds) < self.period / 2:
             return seconds
@@ -86,7 +86,7 @@ class _Track:
 
 
 class JoinFinder:
-    """Looks at the packets of some tracks for the place where the clock of all of them jumps."""
+    """Detector of the place where the clocks of all tracks jump."""
 
     def __init__(
         self,
@@ -105,13 +105,13 @@ class JoinFinder:
         self._low, self._high = 0, 0
 
     def jumps(self, packet: av.Packet) -> bool:
-        """Takes the next packet; whether the clocks of all tracks have jumped."""
+        """Add the next packet; return whether the clocks of all tracks have jumped."""
         track = self._tracks[packet.stream_index]
         step = track.jump(packet, self._forward)
         if step and not self._step:
             high = packet.pos if packet.pos is not None else self._low
             if self._format == "matroska" and self._header(high) is None:
-                # Its times of decoding are FFmpeg's guesses, which fall back by themselves.
+                # Decoding times in Matroska are FFmpeg's guesses, which may fall back anywhere.
                 step = 0.0
             else:
                 self._step, self._high = step, high
@@ -137,14 +137,14 @@ class JoinFinder:
             track.jumped, track.after = False, 0.0
 
     def at_end(self) -> bool:
-        """Whether there was a join after which only some of the tracks go on."""
-        # A parser gives a track's last packet late.
+        """Return whether the file ends with a join after which only some tracks continue."""
+        # A parser returns the last packet of a track late.
         return self._step != 0.0 and all(
             t.jumped or t.after < _LATE_SECONDS for t in self._tracks.values()
         )
 
     def unread(self) -> int | None:
-        """The byte at which a file begins that FFmpeg does not read: it stops before; or None."""
+        """Return the byte where a further file begins that FFmpeg does not read; None if none."""
         size = pathlib.Path(self._path).stat().st_size
         low = self._begin + self._low + 1
         if self._format in ("flv", "matroska"):
@@ -152,41 +152,41 @@ class JoinFinder:
         return _second_mp4(self._path, self._begin, size) if self._format == "mov" else None
 
     def contradiction(self) -> str | None:
-        """What is wrong where one track's clock falls back and another's goes on; else None."""
+        """Describe a clock that falls back while others continue; None if there is none."""
         if self._step >= 0.0 or self.at_end() or all(t.jumped for t in self._tracks.values()):
             return None
         kind = next(self._kinds[index] for index, t in self._tracks.items() if t.jumped)
-        return f"the times of its {kind} fall back by {-self._step:.1f} s and others do not"
+        return f"the timestamps of its {kind} fall back by {-self._step:.1f} s and others do not"
 
     def byte(self) -> int:
-        """The byte at which the next piece begins.
+        """Return the byte where the next piece begins.
 
         Raises:
-          MediaError: there is no beginning of a container.
+          MediaError: no container begins there.
         """
         if self._format == "mpegts":
-            # What is left of the last packet before is passed over by the demuxer.
+            # The demuxer skips the rest of the previous packet.
             return self._begin + min(self._low + _TS_PACKET, max(self._high, self._low + 1))
         found = self._header(self._high)
         if found is None:
             raise MediaError(
-                f"{self._path}: its times fall back by {-self._step:.1f} s; it was joined from "
-                "several in a way that can't be read; join them anew (ffmpeg -f concat)."
+                f"{self._path}: its timestamps fall back by {-self._step:.1f} s; files were joined "
+                "in a way that can't be read; join them again (ffmpeg -f concat)."
             )
         return found
 
     def _header(self, high: int) -> int | None:
-        """Where the piece begins whose first packet is at a byte."""
+        """Return the byte where the piece begins whose first packet is at `high`."""
         low = self._begin + self._low + 1
         if self._format == "flac":
-            # Where its packets are is guessed.
+            # The positions of packets are guesses.
             low, high = self._begin + 1, high + _FLAC_GUESS
         found = list(self._headers(low, self._begin + high + _HEADER_BYTES))
-        # A program stream has a header in each of many packs: the last one is the piece's.
+        # A program stream has many packs, each with a header: the last one starts the piece.
         return found[-1 if self._format == "mpeg" else 0] if found else None
 
     def _headers(self, low: int, high: int) -> Iterator[int]:
-        """Where headers stand in a part of the file."""
+        """Yield the positions of headers in a byte range of the file."""
         header = _HEADERS.get(self._format)
         if header is None or high <= low:
             return
@@ -199,16 +199,16 @@ class JoinFinder:
 
 
 def ogg_piece_end(path: str | pathlib.Path, begin: int) -> int | None:
-    """Where the next piece of a chained Ogg file begins, by its pages alone (RFC 3533).
+    """Return the byte where the next piece of a chained Ogg file begins (RFC 3533).
 
-    A piece begins with one page for each of its tracks, marked as the first of the track.
+    A piece begins with one page for each track, marked as the track's first.
 
     Args:
       path: the file.
-      begin: the byte at which a piece begins.
+      begin: the byte where a piece begins.
 
     Returns:
-      The byte; None at the last piece, or where the file is no Ogg file.
+      The byte; None after the last piece, or if the file is not an Ogg file.
     """
     at, has_data = begin, False
     with open(path, "rb") as file:
@@ -225,7 +225,7 @@ def ogg_piece_end(path: str | pathlib.Path, begin: int) -> int | None:
 
 
 def _second_mp4(path: str | pathlib.Path, begin: int, end: int) -> int | None:
-    """Where a second MP4 file begins behind a whole one: a box of type ftyp after one of moov."""
+    """Return the byte of a second MP4 file after a complete one: an ftyp box after a moov box."""
     at, is_whole = begin, False
     with open(path, "rb") as file:
         while at + 8 <= end:

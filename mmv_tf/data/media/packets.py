@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Reads and decodes packets, going on after damaged ones and counting them."""
+"""Reading and decoding of packets; damaged ones are skipped and counted."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Iterator
 
 import av
 
-# Ours: reading is given up after so many failures in a row; each passes over some of the file.
+# Ours: consecutive failures after which reading stops; each skips some of the file.
 _MOST_READ_ERRORS = 100
 
 
 @dataclasses.dataclass
 class Tally:
-    """Which packets could be decoded.
+    """Record of the packets that could and could not be decoded.
 
     Attributes:
-      decoded, damaged: times of the packets, seconds of the film's clock.
-      disordered: times of frames left out because they lie before the frame before.
-      sizes: width and height of the pictures that were made, pixels.
+      decoded, damaged: times of the packets, seconds on the film's clock.
+      disordered: times of frames left out because they precede the previous frame.
+      sizes: width and height of the encoded frames, pixels.
     """
 
     decoded: list[float] = dataclasses.field(default_factory=list)
@@ -32,12 +32,12 @@ class Tally:
 def read_packets(
     container: av.container.InputContainer, *streams: av.VideoStream | av.AudioStream
 ) -> Iterator[av.Packet]:
-    """The packets of some streams, and an empty one of each stream at the end.
+    """Yield the packets of some streams, then an empty packet for each stream.
 
-    A place that can't be read is passed over.
+    Places that can't be read are skipped.
 
     Raises:
-      av.FFmpegError: nothing more can be read, though the file does not end.
+      av.FFmpegError: nothing more can be read before the end of the file.
     """
     failures = 0
     while True:
@@ -47,14 +47,14 @@ def read_packets(
                 yield packet
             return
         except (av.error.InvalidDataError, IndexError):
-            # The latter for packets of a track that FFmpeg finds only now.
+            # IndexError: a packet of a track that FFmpeg has found only now.
             failures += 1
             if failures > _MOST_READ_ERRORS:
                 raise
 
 
 def decode_packet(packet: av.Packet) -> list[av.VideoFrame] | list[av.AudioFrame] | None:
-    """A packet's frames; None if it is damaged."""
+    """Return the frames of a packet; None if it is damaged."""
     try:
         return packet.decode()
     except av.error.MemoryError:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What a file holds."""
+"""Measuring a media file: duration, frame size, frame rate and audio."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from mmv_tf.data.media.timeline import Timeline, timeline_of
 
 @dataclasses.dataclass(frozen=True)
 class MediaInfo:
-    """What a file holds.
+    """Contents of a media file.
 
     Attributes:
-      duration: seconds, from the first picture to the end of the last one; of a sound file, to the
-        end of the sound; 0 for an image.
-      width, height: pixels of the first picture as displayed (upright and with square pixels), 0
-        for sound.
-      frame_rate: mean frames a second, 0 if unknown.
-      has_audio: whether there is a sound that can be decoded.
-      audio_rate: samples a second, 0 without sound.
-      timeline: the clock, which decoding takes; None for an image.
+      duration: seconds from the first frame to the end of the last one, or of the audio in an audio
+        file; 0 for an image.
+      width, height: pixels of the first frame as displayed (upright, with square pixels); 0 for
+        audio.
+      frame_rate: mean frames per second, 0 if unknown.
+      has_audio: True if there is audio that can be decoded.
+      audio_rate: samples per second, 0 without audio.
+      timeline: the clock, for decoding; None for an image.
     """
 
     duration: float
@@ -37,25 +37,25 @@ class MediaInfo:
     timeline: Timeline | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, for another process."""
+        """Return plain values to send to another process."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> MediaInfo:
-        """What `to_json` gave."""
+        """Return the information from the values of `to_json`."""
         timeline = values["timeline"]
         return cls(**{**values, "timeline": timeline and Timeline.from_json(timeline)})
 
 
 def probe(path: str | pathlib.Path, kind: str = "video") -> MediaInfo:
-    """Measures what `path` holds: reads it to its end and decodes its first frame.
+    """Measure a file: read it to its end and decode its first frame.
 
     Args:
       path: the file.
-      kind: "video", "sound" (only the sound, of a video too) or "image".
+      kind: "video", "sound" (the audio of an audio or video file) or "image".
 
     Raises:
-      MediaError: it is missing, is not of the kind, or its first frame can't be decoded.
+      MediaError: the file is missing or of another kind, or its first frame can't be decoded.
     """
     if kind == "image":
         return MediaInfo(0.0, *picture_size(path), 0.0, False, 0)
@@ -64,7 +64,7 @@ def probe(path: str | pathlib.Path, kind: str = "video") -> MediaInfo:
     rate = next((part.sample_rate for part in timeline.parts if part.audio is not None), 0)
     if kind == "sound":
         if not timeline.has_audio:
-            raise MediaError(f"{path}: no sound stream found; expected one.")
+            raise MediaError(f"{path}: no audio stream found; expected one.")
         return MediaInfo(timeline.sound_end, 0, 0, 0.0, True, rate, timeline)
     if not timeline.has_video:
         raise MediaError(f"{path}: no video stream found; expected a video.")

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Converts decoded frames to RGB as a player shows them: upright, scaled, in their own colours."""
+"""Conversion of decoded frames to RGB as a player shows them: upright and scaled."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _MATRICES = {
 _RGB = 0
 _EXACT = Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
 _HD_LINES = 720
-# Ours: a picture whose sides come out this near to the film's is given the film's size, since
-# sizes of one shape differ by rounding once they are scaled.
+# Ours: a frame whose scaled sides are this close to the film's gets the film's size, since rounding
+# makes sizes of one shape differ.
 _SAME_SHAPE = 0.02
 
 
 def display_matrix(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
-    """How a stored frame is put upright: (swap the axes, then mirror left-right, top-bottom).
+    """Return how to turn a frame upright: swap the axes, then mirror left-right, top-bottom.
 
-    The matrix of the container or of the codec, to the nearest of the eight that have right angles.
+    Rounds the matrix of the container or codec to the nearest of the eight with right angles.
     """
     side = frame.side_data.get(SideData.DISPLAYMATRIX)
     data = bytes(side) if side is not None else b""
@@ -49,7 +49,7 @@ def display_matrix(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
 
 
 def display_size(frame: av.VideoFrame, stream: av.VideoStream) -> tuple[int, int]:
-    """Width and height as displayed: upright, with square pixels."""
+    """Return width and height as displayed: upright, with square pixels."""
     ratio = float(stream.sample_aspect_ratio or 1)
     width, height = max(1, round(frame.width * ratio)), frame.height
     swapped, _, _ = display_matrix(frame)
@@ -57,13 +57,13 @@ def display_size(frame: av.VideoFrame, stream: av.VideoStream) -> tuple[int, int
 
 
 class Scaler:
-    """Scales frames, upright and with square pixels; keeps FFmpeg's scaler between frames.
+    """Scaler of frames, upright and with square pixels; it keeps FFmpeg's scaler between frames.
 
     Args:
-      short_side: pixels that the shorter side is scaled to, up or down.
-      square: scale the longer side to as many: the picture is squeezed.
-      film_size: width and height of the film's first picture. One of the same shape, to within 2 %,
-        comes out in the same size.
+      short_side: pixels to which the shorter side is scaled, up or down.
+      square: scale the longer side to the same size, which distorts the frame.
+      film_size: width and height of the film's first frame. Frames of the same shape, to within
+        2 %, get the same size.
     """
 
     def __init__(
@@ -90,11 +90,10 @@ class Scaler:
         return size
 
     def scale(self, frame: av.VideoFrame, stream: av.VideoStream, path: object) -> np.ndarray:
-        """uint8 [height, width, 3].
+        """Return the frame as uint8 [height, width, 3].
 
         Raises:
-          MediaError: the picture is too long in one direction, or its colours are of a kind that
-            can't be converted.
+          MediaError: the frame is too elongated, or its color matrix is not supported.
         """
         width, height = display_size(frame, stream)
         check_aspect(width, height, path)
@@ -102,9 +101,9 @@ class Scaler:
         swapped, mirrored, flipped = display_matrix(frame)
         if swapped:
             width, height = height, width  # Scaled first, turned after.
-        # Area averaging does not alias when shrinking; when enlarging it would be blocky.
+        # Area averaging avoids aliasing when shrinking, but is blocky when enlarging.
         shrinks = width <= frame.width and height <= frame.height
-        matrix, flags = _colours(frame, path)
+        matrix, flags = _colors(frame, path)
         image = self._reformatter.reformat(
             frame,
             width=width,
@@ -122,11 +121,11 @@ class Scaler:
         return np.ascontiguousarray(image)
 
 
-def _colours(frame: av.VideoFrame, path: object) -> tuple[Colorspace, Interpolation]:
-    """The frame's colour matrix, and how exactly chroma is interpolated.
+def _colors(frame: av.VideoFrame, path: object) -> tuple[Colorspace, Interpolation]:
+    """Return the frame's color matrix and the exactness of chroma interpolation.
 
-    A matrix that is not stored is the one usual for the size. FFmpeg's quick interpolation of
-    chroma is off by up to 5 of 255; it is used for 8-bit BT.601 and BT.709 only, where that is 3.
+    The default matrix depends on the size. FFmpeg's fast interpolation of chroma is off by up to 5
+    of 255; it is used only for 8-bit BT.601 and BT.709, where the error is at most 3.
     """
     stored = int(frame.colorspace)
     components = frame.format.components
@@ -136,7 +135,7 @@ def _colours(frame: av.VideoFrame, path: object) -> tuple[Colorspace, Interpolat
     matrix = _MATRICES.get(stored)
     if matrix is None:
         raise MediaError(
-            f"{path}: the colour matrix {stored} (ITU-T H.273) can't be converted; expected "
+            f"{path}: the color matrix {stored} (ITU-T H.273) can't be converted; expected "
             "BT.601, BT.709, FCC, SMPTE 240M or BT.2020; encode it again."
         )
     usual = matrix in (Colorspace.ITU709, Colorspace.DEFAULT)

@@ -1,11 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The clock of a film, measured by reading it: where it starts, how long it is, where it is joined.
+"""Measurement of a film's clock: its start, its length and its joins.
 
-What a container says of its times is a hint at best. Start times may be negative, large, wrapped or
-different by track; lengths may be end times, guesses from a bit rate, or missing; files that were
-joined end to end begin their times anew in the middle. So the packets are read to the end, and the
-first picture is decoded.
+A container's times are hints at best. Start times may be negative, large, wrapped or different for
+each track; lengths may be end times, guesses from a bit rate, or missing; timestamps restart in the
+middle of concatenated files. So all packets are read, and the first frame is decoded.
 """
 
 from __future__ import annotations
@@ -20,27 +19,27 @@ from mmv_tf.data.media.container import WHOLE, Slice
 from mmv_tf.data.media.joins import ogg_piece_end
 from mmv_tf.data.media.scan import Part, Scan, scan
 
-# Ours. A container's word on a length is taken if packets bear it out to within this; it is exact
-# where packets are not, which may hold samples that are not played.
+# Ours. A length that the container states is used if the packets agree to within this: it is exact,
+# while packets may hold samples that are not played.
 _LENGTH_TOLERANCE = 0.1
-# Ours: a film that ends this much before the length that is written in it was cut off.
+# Ours: a film that ends this much before its stated length was cut off.
 _CUT_OFF_SECONDS = 1.0
 _MOST_PARTS = 1000  # Ours.
-# Containers in which a length is written, not guessed.
+# Containers that store a length; for others FFmpeg guesses it.
 _STATES_LENGTH = ("matroska", "avi", "flv", "mov", "flac", "asf")
 
 
 @dataclasses.dataclass(frozen=True)
 class Timeline:
-    """A film's clock: 0 is where its first picture is shown, or its first sound is heard.
+    """A film's clock: 0 is its first frame, or its first audio sample if it has no frames.
 
     Attributes:
-      parts: by time; usually one.
-      missing: seconds that the container says there are and that aren't.
-      undecodable: codecs of the tracks with sound that have no decoder or can't be decoded.
-      unread: pieces that are joined to it and can't be read, 0 or 1.
-      damaged_at_start: packets before the first picture that can't be decoded.
-      holes: seconds for which pictures are missing in an otherwise regular film.
+      parts: in order of time; usually one.
+      missing: seconds that the container states but the file lacks.
+      undecodable: codecs of the audio tracks that can't be decoded.
+      unread: number of joined pieces that can't be read, 0 or 1.
+      damaged_at_start: packets before the first frame that can't be decoded.
+      holes: seconds without frames in an otherwise regular film.
     """
 
     parts: tuple[Part, ...]
@@ -52,46 +51,46 @@ class Timeline:
 
     @property
     def has_video(self) -> bool:
-        """Whether there is a picture."""
+        """True if there are frames."""
         return any(part.video is not None for part in self.parts)
 
     @property
     def has_audio(self) -> bool:
-        """Whether there is a sound that can be decoded."""
+        """True if there is audio that can be decoded."""
         return any(part.audio is not None for part in self.parts)
 
     @property
     def length(self) -> float:
-        """Seconds of picture, or of sound where there is no picture."""
+        """Seconds of video, or of audio if there is no video."""
         return self.parts[-1].end
 
     @property
     def sound_end(self) -> float:
-        """Seconds from the start to the end of the sound."""
+        """Seconds from the start to the end of the audio."""
         return max(part.start + part.sound_end for part in self.parts)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, for another process."""
+        """Return plain values to send to another process."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Timeline:
-        """What `to_json` gave."""
+        """Return the timeline from the values of `to_json`."""
         parts = tuple(Part(**{**part, "slice": Slice(**part["slice"])}) for part in values["parts"])
         undecodable = tuple(values["undecodable"])
         return cls(**{**values, "parts": parts, "undecodable": undecodable})
 
 
 def timeline_of(path: str | pathlib.Path) -> Timeline:
-    """The clock of a film or sound; kept while the file stays as it is.
+    """Return the clock of a video or audio file; cached until the file changes.
 
     Raises:
-      MediaError: nothing in it can be decoded, or its times can't be made sense of.
+      MediaError: nothing in the file can be decoded, or its times contradict each other.
     """
     try:
         state = pathlib.Path(path).stat()
     except OSError:
-        return _measure(str(path))  # Says what is wrong.
+        return _measure(str(path))  # Raises the proper error.
     return _remembered(str(path), state.st_mtime_ns, state.st_size)
 
 
@@ -109,7 +108,7 @@ def _measure(path: str) -> Timeline:
     while rest is not None:
         if len(parts) >= _MOST_PARTS:
             raise MediaError(
-                f"{path}: its clock starts anew {_MOST_PARTS} times or more; encode it again."
+                f"{path}: its clock restarts {_MOST_PARTS} times or more; encode it again."
             )
         try:
             piece, found, rest = _next_piece(path, rest)
@@ -132,7 +131,7 @@ def _measure(path: str) -> Timeline:
 
 
 def _next_piece(path: str, rest: Slice) -> tuple[Slice, Scan, Slice | None]:
-    """The first piece of the rest of a file, what is in it, and the rest after it."""
+    """Return the first piece of the rest of a file, its scan, and the rest after it."""
     end = ogg_piece_end(path, rest.begin) if pathlib.Path(path).is_file() else None
     if end is not None:
         piece = Slice(rest.begin, end, "ogg")
@@ -140,16 +139,16 @@ def _next_piece(path: str, rest: Slice) -> tuple[Slice, Scan, Slice | None]:
     found = scan(path, rest)
     if found.join is None:
         return rest, found, None
-    # Once more, up to where the clock starts anew.
+    # Scan again, up to where the clock restarts.
     piece = dataclasses.replace(rest, end=found.join)
     after = Slice(found.join, None, found.format_name.split(",")[0])
     return piece, scan(path, piece, look_for_joins=False), after
 
 
 def _with_stated_lengths(found: Scan) -> tuple[Part, float]:
-    """The whole film with the lengths that its container states, and how many seconds are missing.
+    """Return the whole film with its container's lengths, and the number of missing seconds.
 
-    A length that the container states is taken where packets bear it out.
+    A length that the container states is used if the packets agree with it.
     """
     part = found.part
     length, sound_end = part.length, part.sound_end
@@ -164,7 +163,7 @@ def _with_stated_lengths(found: Scan) -> tuple[Part, float]:
     missing = 0.0
     if found.stated_end is not None and found.format_name.startswith(_STATES_LENGTH):
         last = max(part.length, part.sound_end)
-        # Some writers state a length, others the time at which it ends.
+        # Some writers state a length, others an end time.
         missing = min(found.stated_end, found.stated_end - part.origin) - last
         missing = missing if missing > _CUT_OFF_SECONDS else 0.0
     return dataclasses.replace(part, length=length, sound_end=sound_end), missing

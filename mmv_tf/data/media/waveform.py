@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The sound of a span as one channel."""
+"""Audio of a time span as one channel."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from mmv_tf.data.media.packets import Tally
 from mmv_tf.data.media.scan import Part
 from mmv_tf.data.media.timeline import Timeline, timeline_of
 
-# Ours. Containers round times, so samples follow each other without a gap unless a frame's time is
-# off by more than this, or by the smaller number after a damaged packet or twice in a row.
+# Ours. Containers round times, so samples follow each other without gaps unless a frame is off by
+# more than this, or by more than the smaller number after a damaged packet or twice in a row.
 _GAP_SECONDS = 0.03
 _SMALL_GAP_SECONDS = 0.01
 
@@ -32,28 +32,28 @@ def read_waveform(
     timeline: Timeline | None = None,
     tally: Tally | None = None,
 ) -> np.ndarray:
-    """The sound from `start` to `end` as one channel, the mean of all but the bass effects one.
+    """Return the audio from `start` to `end` as one channel, the mean of all but the LFE channel.
 
     Args:
-      path: the video or sound file.
-      start, end: seconds; of a video, from the first picture on.
+      path: the video or audio file.
+      start, end: seconds; in a video, from the first frame on.
       sample_rate: Hz to resample to.
-      timeline: the file's, if it is known; by default it is measured.
-      tally: takes note of the packets that could be decoded.
+      timeline: of the file, if known; measured by default.
+      tally: counts the packets that could be decoded.
 
     Returns:
-      float32 [round((end - start) * sample_rate)] in [-1, 1]; zero where there is no sound.
+      float32 [round((end - start) * sample_rate)] in [-1, 1]; zero where there is no audio.
 
     Raises:
-      MediaError: there is no sound stream, or it can't be decoded.
+      MediaError: there is no audio stream, or it can't be decoded.
     """
     timeline = timeline_of(path) if timeline is None else timeline
     if not timeline.has_audio:
-        raise MediaError(f"{path}: no sound stream found; expected one.")
+        raise MediaError(f"{path}: no audio stream found; expected one.")
     samples = np.zeros(round((end - start) * sample_rate), np.float32)
     last = timeline.parts[-1]
     for part in timeline.parts:
-        # Of joined films, each piece is heard until the next one starts.
+        # A part of a joined file is heard until the next one starts.
         until = end if part is last else min(end, part.end)
         if part.audio is None or part.start >= end or until <= start:
             continue
@@ -63,7 +63,7 @@ def read_waveform(
         into = samples[first : first + count]
         _read_part(path, part, begin, until, sample_rate, into, tally)
     if not np.isfinite(samples).all():
-        raise MediaError(f"{path}: the sound holds NaN or infinity; encode it again.")
+        raise MediaError(f"{path}: the audio holds NaN or infinity; encode it again.")
     return np.clip(samples, -1.0, 1.0)
 
 
@@ -76,7 +76,7 @@ def _read_part(
     samples: np.ndarray,
     tally: Tally | None,
 ) -> None:
-    """Fills `samples` with the sound of one part from `start` on."""
+    """Fill `samples` with the audio of one part from `start` on."""
     count = len(samples)
     resampler: av.AudioResampler | None = None
     kind: tuple[str, str, int] | None = None
@@ -95,7 +95,7 @@ def _read_part(
 
     for time, frame, _ in decode_from(path, part, "audio", start, tally=tally):
         frame = cast(av.AudioFrame, frame)
-        # Half a second beyond the end feeds the resampler's filter.
+        # Half a second past the end feeds the resampler's filter.
         if time >= end + 0.5:
             break
         frame_kind = (frame.format.name, frame.layout.name, frame.sample_rate)
@@ -112,14 +112,14 @@ def _read_part(
         ):
             if resampler is not None:
                 put(resampler.resample(None))
-            # Channels are averaged by us: FFmpeg's own down-mix of floats can exceed 1.
+            # FFmpeg's own down-mix of floats can exceed 1, so channels are averaged here.
             resampler = av.AudioResampler("fltp", frame.layout, sample_rate)
             names = [channel.name for channel in frame.layout.channels]
             heard = [i for i, name in enumerate(names) if name != "LFE" or len(names) == 1]
             kind, expected, off = frame_kind, time, 0
             position = round((time - start) * sample_rate)
         expected += frame.samples / frame.sample_rate
-        frame.pts = None  # The samples are counted here; the resampler shall not shift them.
+        frame.pts = None  # Samples are counted here; the resampler must not shift them.
         put(resampler.resample(frame))
     if resampler is not None:
         put(resampler.resample(None))

@@ -75,7 +75,7 @@ def test_lines_after_a_comment_are_no_caption(tmp_path):
             "line 2: got 'X-TIMESTAMP-MAP.*a stream's clock",
         ),
         (f"WEBVTT\nX-TIMESTAMP-MAP=what\n\n{ONE}\na\n", "line 2: got 'X-TIMESTAMP-MAP"),
-        (f"WEBVTT\n\n{TWO}\na\n\nWEBVTT\n\n{ONE}\nb\n", "line 8: .*times begin anew"),
+        (f"WEBVTT\n\n{TWO}\na\n\nWEBVTT\n\n{ONE}\nb\n", "line 8: .*times restart"),
     ],
 )
 def test_times_that_count_from_elsewhere_are_refused(tmp_path, content, message):

@@ -18,7 +18,7 @@ def test_probe(film):
 def test_no_audio(tmp_path):
     path = media_samples.write_film(tmp_path / "film.mp4", 0.5, audio=None)
     assert not media.probe(path).has_audio
-    with pytest.raises(media.MediaError, match="no sound stream"):
+    with pytest.raises(media.MediaError, match="no audio stream"):
         media.read_waveform(path, 0.0, 0.5)
 
 

@@ -123,7 +123,7 @@ def test_a_matrix_that_is_not_stored_is_the_usual_one(stream, height, matrix):
 def test_a_matrix_that_can_not_be_converted_is_named(stream):
     frame = av.VideoFrame(64, 48, "yuv420p")
     frame.colorspace = 8  # YCgCo
-    with pytest.raises(media.MediaError, match=r"film: the colour matrix 8 \(ITU-T H.273\)"):
+    with pytest.raises(media.MediaError, match=r"film: the color matrix 8 \(ITU-T H.273\)"):
         Scaler(48).scale(frame, stream, "film")
 
 

@@ -130,7 +130,9 @@ def test_a_damaged_first_picture_is_told(tmp_path):
 
 def test_times_that_are_not_there(tmp_path):
     path = clock_samples.write(tmp_path / "film.h264", 2.0, audio=None, format="h264")
-    with pytest.raises(media.MediaError, match="its frames have no times; copy it into another"):
+    with pytest.raises(
+        media.MediaError, match="its frames have no timestamps; copy it into another"
+    ):
         media.probe(path)
 
 

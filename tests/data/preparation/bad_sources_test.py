@@ -55,7 +55,7 @@ VIDEOS = {
     "rotated.mp4": (film(rotation=90), "ok", ""),
     "one pixel.mkv": (film(size=(1, 1), codec="ffv1"), "ok", ""),
     "late.ts": (film(offset=5.0), "ok", ""),
-    "no audio.mp4": (film(audio=None), "no audio", "no sound stream"),
+    "no audio.mp4": (film(audio=None), "no audio", "no audio stream"),
     "silent.mp4": (film(audio="silence"), "silent", "only silence"),
     "one sample.mp4": (film(sound_seconds=1 / 44_100), "silent", "only silence"),
     "short.mp4": (
