@@ -229,9 +229,9 @@ def steps(path: pathlib.Path) -> dict[str, float]:
             Image.fromarray(picture).save(io.BytesIO(), "JPEG", quality=quality)
 
     def everything(folder: str) -> None:
-        work = decoding.Work(f"{folder}/0.block", clips, True)
-        recipe = decoding.Recipe(_SETTINGS, {})
-        list(decoding.decode_units(str(path), "video", "", recipe, [work]))
+        work = decoding.DecodeJob(f"{folder}/0.block", clips, True)
+        options = decoding.DecodeOptions(_SETTINGS, {})
+        list(decoding.decode_units(str(path), "video", "", options, [work]))
 
     with tempfile.TemporaryDirectory() as folder:
         everything(folder)  # Imports TensorFlow.

@@ -66,9 +66,9 @@ def read_caption_file(path: str | pathlib.Path) -> CaptionFile:
       Captions without markup and with single spaces, and counts of those left out.
 
     Raises:
-      ValueError: the file is missing, empty, in an unknown encoding or not of its type, more than half
-        or all of it would be left out, or its times are ambiguous. The message names the file and
-        the line.
+      ValueError: the file is missing, empty, in an unknown encoding or not of its type, more than
+        half of it or all of it would be left out, or its times are ambiguous. The message names the
+        file and the line.
     """
     path = pathlib.Path(path)
     parse = _PARSERS.get(path.suffix.lower())

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of one record: keys, times, frames, sound and captions."""
+"""Checks of one record: keys, times, frames, audio and captions."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 
 from mmv_tf.data.integrity.jpeg import JpegProblem, read_jpeg_header
 from mmv_tf.data.integrity.rules import (
-    Checked,
+    CheckFailed,
+    CheckInput,
+    CheckResult,
     Expected,
     Features,
     Limits,
     Problem,
-    Subject,
-    Wrong,
     check_rate,
 )
 from mmv_tf.data.records import keys as keys_lib
@@ -33,8 +33,8 @@ CAPTION_TIMES = "caption times"
 TOO_MANY_CAPTIONS = "too many captions"
 
 
-def check_captions(subject: Subject) -> list[str]:
-    """Checks how many captions there are, how long, and when; notes "no captions"."""
+def check_captions(subject: CheckInput) -> list[str]:
+    """Check the number, lengths and times of captions; note "no captions"."""
     features, keys, limits = subject.features, subject.keys, subject.limits
     lists = keys.caption_lists
     captions = features.either(keys.caption, "bytes_list", lists)
@@ -43,15 +43,17 @@ def check_captions(subject: Subject) -> list[str]:
     if not captions and not len(starts):
         return ["no captions"]
     if len(captions) > limits.captions:
-        raise Wrong(
+        raise CheckFailed(
             TOO_MANY_CAPTIONS, f"{len(captions)} captions, at most {limits.captions} are read"
         )
     longest = max(map(len, captions), default=0)
     if longest > limits.caption_bytes:
-        raise Wrong(CAPTION_LENGTH, f"{longest} bytes, at most {limits.caption_bytes} are read")
+        raise CheckFailed(
+            CAPTION_LENGTH, f"{longest} bytes, at most {limits.caption_bytes} are read"
+        )
     timed = len(starts) or len(ends)
     if timed and not len(captions) == len(starts) == len(ends):
-        raise Wrong(
+        raise CheckFailed(
             CAPTION_COUNT, f"{len(captions)} captions, {len(starts)} starts, {len(ends)} ends"
         )
     if not timed:
@@ -61,11 +63,13 @@ def check_captions(subject: Subject) -> list[str]:
     for wrong, what in (
         (starts < 0, "starts before the source"),
         (ends < starts, "ends before it starts"),
-        (np.diff(starts, prepend=starts[:1]) < 0, "starts before the one before it"),
+        (np.diff(starts, prepend=starts[:1]) < 0, "starts before the previous one"),
     ):
         if wrong.any():
             index = int(np.flatnonzero(wrong)[0])
-            raise Wrong(CAPTION_TIMES, f"caption {index}, {starts[index]}-{ends[index]} us, {what}")
+            raise CheckFailed(
+                CAPTION_TIMES, f"caption {index}, {starts[index]}-{ends[index]} us, {what}"
+            )
     window = subject.expected.caption_window_seconds
     clip_start = features.number(keys_lib.CLIP_START, "int64_list")
     clip_end = features.number(keys_lib.CLIP_END, "int64_list")
@@ -75,7 +79,7 @@ def check_captions(subject: Subject) -> list[str]:
         far = (ends < clip_start - reach) | (starts > clip_end + reach)
         if far.any():
             index = int(np.flatnonzero(far)[0])
-            raise Wrong(
+            raise CheckFailed(
                 CAPTION_TIMES,
                 f"caption {index}, {starts[index]}-{ends[index]} us, is farther than {window:g} s "
                 f"from the clip, {clip_start}-{clip_end} us",
@@ -100,42 +104,42 @@ FRAME_RATE = "wrong frame rate"
 CLIP_TIMES = "clip times"
 
 
-def _sound_alone(subject: Subject) -> bool:
-    """Whether a record has no frames and need not have any."""
+def _is_audio_only(subject: CheckInput) -> bool:
+    """Return whether a record has audio but no frames, where frames are optional."""
     features, keys = subject.features, subject.keys
-    heard = features.has(keys.waveform) or features.has(keys.log_mel)
-    return not subject.expected.pictures and heard and not features.has(keys.frames)
+    has_audio = features.has(keys.waveform) or features.has(keys.log_mel)
+    return not subject.expected.all_have_frames and has_audio and not features.has(keys.frames)
 
 
-def _still(subject: Subject) -> bool:
-    """Whether a record is a single picture, which may have no length."""
+def _is_image(subject: CheckInput) -> bool:
+    """Return whether a record is a single image, which may have no length."""
     return len(subject.features.steps(subject.keys.frames, "bytes_list")) == 1
 
 
-def check_keys(subject: Subject) -> None:
-    """Checks that the features are there that every record must have, and its id."""
+def check_keys(subject: CheckInput) -> None:
+    """Check that a record has all required features and an id."""
     features, keys = subject.features, subject.keys
     missing = [key for key in keys.required if not features.has(key)]
-    if _sound_alone(subject):
+    if _is_audio_only(subject):
         missing = [key for key in missing if key != keys.frames]
     if missing:
-        raise Wrong(MISSING_KEY, f"it lacks {', '.join(missing)}")
+        raise CheckFailed(MISSING_KEY, f"{', '.join(missing)} missing")
     if keys.example_id in keys.required:
         identity = features.context(keys.example_id, "bytes_list")
         if len(identity) != 1 or not identity[0]:
-            raise Wrong(EMPTY_ID, f"{keys.example_id} is {list(identity)!r}")
+            raise CheckFailed(EMPTY_ID, f"{keys.example_id} is {list(identity)!r}")
 
 
-def check_clip(subject: Subject) -> float | None:
-    """Checks clip times, frames and rate; returns how many seconds the clip's media last."""
+def check_clip(subject: CheckInput) -> float | None:
+    """Check clip times, frames and frame rate; return the duration of the clip's media."""
     features, expected = subject.features, subject.expected
     start = features.number(keys_lib.CLIP_START, "int64_list")
     end = features.number(keys_lib.CLIP_END, "int64_list")
     if start is not None and end is not None:
-        shortest = 0 if _still(subject) else 1
+        shortest = 0 if _is_image(subject) else 1
         if not (start >= 0 and end - start >= shortest):
-            raise Wrong(CLIP_TIMES, f"the clip is from {start} to {end} microseconds")
-    if _sound_alone(subject):
+            raise CheckFailed(CLIP_TIMES, f"the clip is from {start} to {end} microseconds")
+    if _is_audio_only(subject):
         return None if start is None or end is None else (end - start) / keys_lib.MICROSECONDS
     count = _check_frames(subject)
     rate = features.number(keys_lib.FRAME_RATE, "float_list")
@@ -144,31 +148,33 @@ def check_clip(subject: Subject) -> float | None:
     return None if rate is None else count / rate
 
 
-def _check_frames(subject: Subject) -> int:
-    """Checks number, headers and sizes of the frames; returns how many there are."""
+def _check_frames(subject: CheckInput) -> int:
+    """Check the number, headers and sizes of the frames; return their number."""
     features, keys, limits = subject.features, subject.keys, subject.limits
     frames = [
         step[0] if len(step) == 1 else b"" for step in features.steps(keys.frames, "bytes_list")
     ]
     if not frames:
-        raise Wrong(NO_FRAMES, f"{keys.frames} is empty")
+        raise CheckFailed(NO_FRAMES, f"{keys.frames} is empty")
     if len(frames) > limits.frames:
-        raise Wrong(TOO_MANY_FRAMES, f"{len(frames)} frames, at most {limits.frames} are read")
+        raise CheckFailed(
+            TOO_MANY_FRAMES, f"{len(frames)} frames, at most {limits.frames} are read"
+        )
     size: tuple[int, int] | None = None
     for index, frame in enumerate(frames):
         header = read_jpeg_header(frame)
         if isinstance(header, JpegProblem):
-            raise Wrong(header.reason, f"frame {index}: {header.detail}")
+            raise CheckFailed(header.reason, f"frame {index}: {header.detail}")
         if header.height * header.width > limits.frame_pixels:
-            raise Wrong(
+            raise CheckFailed(
                 LARGE_FRAME,
                 f"frame {index} is {header.width} x {header.height}, at most "
                 f"{limits.frame_pixels} pixels are decoded",
             )
         if size is not None and size != (header.height, header.width):
-            raise Wrong(
+            raise CheckFailed(
                 MIXED_FRAMES,
-                f"frame {index} is {header.width} x {header.height}, those before are "
+                f"frame {index} is {header.width} x {header.height}, earlier ones are "
                 f"{size[1]} x {size[0]}",
             )
         size = (header.height, header.width)
@@ -188,54 +194,57 @@ SAMPLE_RATE = "wrong sample rate"
 LOG_MEL_SHAPE = "log-mel shape"
 
 
-# A sound this loud is no sound in [-1, 1]: mixing and resampling overshoot a little. Ours.
+# Ours. Mixing and resampling overshoot [-1, 1] only a little, never to this.
 _LOUDEST = 16.0
 
-# How much of the sound that the frames last must be there, and how much more may be; ours.
+# Ours. Bounds on the ratio of the audio's duration to that of the frames.
 _SHORTEST_SHARE, _LONGEST_SHARE = 0.5, 2.0
 
 
-def check_sound(subject: Subject) -> list[str]:
-    """Checks samples: number, rate, numbers that are sound; notes "no audio" and "silent"."""
+def check_audio(subject: CheckInput) -> list[str]:
+    """Check number, rate and values of audio samples; note "no audio" and "silent"."""
     features, keys, seconds = subject.features, subject.keys, subject.seconds
     arrays = features.floats(keys.waveform)
     count = sum(map(len, arrays))
     if count == 0:
         return [] if features.has(keys.log_mel) else ["no audio"]
     if count > subject.limits.samples:
-        raise Wrong(AUDIO_LENGTH, f"{count} samples, at most {subject.limits.samples} are read")
+        raise CheckFailed(
+            AUDIO_LENGTH, f"{count} samples, at most {subject.limits.samples} are read"
+        )
     waveform = np.concatenate(arrays)
     if looks_like_integers(waveform):
-        raise Wrong(
+        raise CheckFailed(
             DMVR_AUDIO,
-            "32-bit integers read as floats, as the public DMVR tool writes; prepare the data "
+            "32-bit integers stored as floats, as the public DMVR tool does; prepare the data "
             "again, or let verify_data --repair reinterpret them",
         )
     finite = np.isfinite(waveform)
     if not finite.all():
         bad = np.flatnonzero(~finite)
-        raise Wrong(AUDIO_NOT_FINITE, f"{len(bad)} samples, the first is sample {bad[0]}")
+        raise CheckFailed(AUDIO_NOT_FINITE, f"{len(bad)} samples, the first is sample {bad[0]}")
     loudest = float(np.abs(waveform).max())
     if loudest > _LOUDEST:
-        raise Wrong(AUDIO_RANGE, f"the loudest sample is {loudest:g}, expected about [-1, 1]")
+        raise CheckFailed(AUDIO_RANGE, f"the loudest sample is {loudest:g}, expected about [-1, 1]")
     rate = features.number(keys_lib.SAMPLE_RATE, "float_list")
     check_rate(SAMPLE_RATE, rate, subject.expected.sample_rate)
     rate = subject.expected.sample_rate if rate is None else rate
     if rate is not None and seconds is not None:
         share = count / (rate * seconds)
         if not _SHORTEST_SHARE <= share <= _LONGEST_SHARE:
-            raise Wrong(
-                AUDIO_LENGTH, f"{count} samples at {rate:g} Hz go with {seconds:g} s of frames"
+            raise CheckFailed(
+                AUDIO_LENGTH, f"{count} samples at {rate:g} Hz for {seconds:g} s of frames"
             )
     return ["silent"] if loudest == 0 else []
 
 
 def looks_like_integers(waveform: np.ndarray) -> bool:
-    """Whether 32-bit integer samples were stored as if they were floats (TRAPS 11).
+    """Return whether 32-bit integer samples were stored as if they were floats.
 
-    Seen as floats, quiet positive integers are denormal or tiny numbers, negative ones NaN or up to
-    1e38 in size: numbers that no sound in [-1, 1] has, side by side and in many bit patterns. Seen
-    as integers, they are a waveform: neighbours are alike.
+    The public DMVR tool does so: it decodes to s32le and reads float32. Read as floats, quiet
+    positive integers are denormal or tiny, and negative ones are NaN or as large as 1e38: values
+    that audio in [-1, 1] never mixes, in many bit patterns. Read as integers, they are a waveform,
+    in which neighbors are similar.
 
     Args:
       waveform: float32 [samples].
@@ -255,8 +264,8 @@ def looks_like_integers(waveform: np.ndarray) -> bool:
     return bool(np.abs(np.diff(integers)).mean() < np.abs(integers).mean())
 
 
-def check_log_mel(subject: Subject) -> list[str]:
-    """Checks a stored spectrogram: its shape and its numbers."""
+def check_log_mel(subject: CheckInput) -> list[str]:
+    """Check the shape and values of a stored spectrogram."""
     limits = subject.limits
     steps = subject.features.floats(subject.keys.log_mel)
     if not steps:
@@ -264,12 +273,12 @@ def check_log_mel(subject: Subject) -> list[str]:
     bins = {len(step) for step in steps}
     wanted = subject.expected.log_mel_bins
     if len(bins) != 1 or (wanted is not None and bins != {wanted}):
-        raise Wrong(LOG_MEL_SHAPE, f"its frames have {sorted(bins)} bins, expected {wanted}")
+        raise CheckFailed(LOG_MEL_SHAPE, f"its frames have {sorted(bins)} bins, expected {wanted}")
     values = np.concatenate(steps)
     if len(values) > limits.samples:
-        raise Wrong(AUDIO_LENGTH, f"{len(values)} values, at most {limits.samples} are read")
+        raise CheckFailed(AUDIO_LENGTH, f"{len(values)} values, at most {limits.samples} are read")
     if not np.isfinite(values).all():
-        raise Wrong(AUDIO_NOT_FINITE, "the stored log-mel")
+        raise CheckFailed(AUDIO_NOT_FINITE, "the stored log-mel")
     return []
 
 
@@ -278,46 +287,46 @@ NOT_EXAMPLE = "not a SequenceExample"
 LABEL_RANGE = "label out of range"
 
 
-def check_record(payload: bytes, keys: KeyMap, expected: Expected, limits: Limits) -> Checked:
-    """Looks for everything that is wrong with a record, without decoding it."""
+def check_record(payload: bytes, keys: KeyMap, expected: Expected, limits: Limits) -> CheckResult:
+    """Find all problems of a record without decoding its frames."""
     import tensorflow as tf
     from google.protobuf.message import DecodeError
 
     try:
         example = tf.train.SequenceExample.FromString(payload)
     except DecodeError as error:
-        return Checked("", (Problem(NOT_EXAMPLE, str(error) or "it can't be parsed"),))
+        return CheckResult("", (Problem(NOT_EXAMPLE, str(error) or "it can't be parsed"),))
     features = Features(example)
     if not example.context.feature and not example.feature_lists.feature_list:
-        return Checked("", (Problem(NOT_EXAMPLE, "it has no features"),))
+        return CheckResult("", (Problem(NOT_EXAMPLE, "it has no features"),))
     problems: list[Problem] = []
     notes: list[str] = []
     example_id = _example_id(features, keys)
-    subject = Subject(features, keys, expected, limits)
+    subject = CheckInput(features, keys, expected, limits)
     try:
         check_keys(subject)
         subject = dataclasses.replace(subject, seconds=check_clip(subject))
-    except Wrong as wrong:
+    except CheckFailed as wrong:
         problems.append(wrong.problem)
-    for check in (check_sound, check_log_mel, check_captions, _check_label):
+    for check in (check_audio, check_log_mel, check_captions, _check_label):
         try:
             notes += check(subject)
-        except Wrong as wrong:
+        except CheckFailed as wrong:
             problems.append(wrong.problem)
-    return Checked(example_id, tuple(problems), tuple(notes))
+    return CheckResult(example_id, tuple(problems), tuple(notes))
 
 
 def _example_id(features: Features, keys: KeyMap) -> str:
     values: Any = ()
-    with contextlib.suppress(Wrong):
+    with contextlib.suppress(CheckFailed):
         values = features.context(keys.example_id, "bytes_list") if keys.example_id else ()
     return values[0].decode(errors="replace") if len(values) else ""
 
 
-def _check_label(subject: Subject) -> list[str]:
+def _check_label(subject: CheckInput) -> list[str]:
     expected = subject.expected
     labels = subject.features.context(keys_lib.LABEL_INDEX, "int64_list")
     for label in labels:
         if label < 0 or (expected.labels is not None and label >= expected.labels):
-            raise Wrong(LABEL_RANGE, f"{label} of {expected.labels} classes")
+            raise CheckFailed(LABEL_RANGE, f"{label} of {expected.labels} classes")
     return []

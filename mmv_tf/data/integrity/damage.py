@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Policy for damaged records: stop, or leave them out and count them."""
+"""Policy for damaged records: stop, or skip and count them."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ import tensorflow as tf
 from mmv_tf.data.integrity.inspection import Finding, ShardInspection, count_by_reason
 
 POLICIES = ("stop", "skip")
-# Between these the pipeline's own messages stand inside TensorFlow's.
+# Delimiters of the pipeline's own messages inside TensorFlow's.
 MESSAGE_START, MESSAGE_END = "<<", ">>"
-# Of a message that says less than the shards themselves, if anything is found in them.
+# Start of a message that what inspection finds in the shards replaces, if it finds anything.
 UNSURE_START = "<?"
 _SHOWN = 3
 
 
 class DamagedDataError(ValueError):
-    """Records can't be read, or more of them than is allowed."""
+    """Error about damaged records, or more of them than allowed."""
 
 
 @dataclasses.dataclass(frozen=True)
 class DamageReport:
-    """How many records were written, how many are read, and why the others are not.
+    """Counts of records written and read, and the reasons why others are not read.
 
     Attributes:
       written: records that the shards should hold.
       read: records that are read.
-      findings: what is wrong; `written` is `read` plus the records of the findings.
+      findings: the problems; `written` equals `read` plus the records of the findings.
     """
 
     written: int
@@ -41,16 +41,16 @@ class DamageReport:
 
     @property
     def by_reason(self) -> dict[str, int]:
-        """Records left out, by reason: what a trainer writes to TensorBoard."""
+        """Records left out, by reason, for TensorBoard."""
         return count_by_reason(self.findings)
 
     @property
     def reported(self) -> int:
-        """Records left out."""
+        """Number of records left out."""
         return sum(finding.records for finding in self.findings)
 
     def summary(self) -> str:
-        """One line."""
+        """Return the counts as one line."""
         if not self.findings:
             return f"all {self.written} records are good"
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.by_reason.items())
@@ -58,7 +58,7 @@ class DamageReport:
 
 
 def report_of(inspections: Sequence[ShardInspection]) -> DamageReport:
-    """Adds up what was found in shards."""
+    """Add up the inspections of shards."""
     return DamageReport(
         sum(shard.written for shard in inspections),
         sum(shard.good for shard in inspections),
@@ -67,16 +67,16 @@ def report_of(inspections: Sequence[ShardInspection]) -> DamageReport:
 
 
 def enforce(report: DamageReport, policy: str, max_bad_fraction: float, where: str) -> None:
-    """Stops as the policy says.
+    """Raise an error if the policy does not allow the damage.
 
     Args:
-      report: of the records that are about to be read.
+      report: on the records about to be read.
       policy: "stop" or "skip".
       max_bad_fraction: of the records written, for "skip".
       where: the directory, for the message.
 
     Raises:
-      DamagedDataError: there is damage and the policy is to stop, or there is too much.
+      DamagedDataError: there is damage and the policy is "stop", or there is too much of it.
     """
     if policy not in POLICIES:
         raise ValueError(f"on_bad_record is {policy!r}; expected one of {', '.join(POLICIES)}.")
@@ -101,13 +101,13 @@ def enforce(report: DamageReport, policy: str, max_bad_fraction: float, where: s
 
 @contextlib.contextmanager
 def explained(diagnose: Callable[[], list[Finding]]) -> Iterator[None]:
-    """Turns TensorFlow's errors about records into one clear error that names the record.
+    """Turn TensorFlow's errors about records into one clear error that names the record.
 
     Args:
-      diagnose: looks for what is wrong with the shards; called only after an error.
+      diagnose: finds the problems of the shards; called only after an error.
 
     Raises:
-      DamagedDataError: in place of an error of the pipeline.
+      DamagedDataError: instead of an error of the pipeline.
     """
     try:
         yield
@@ -130,6 +130,6 @@ def explained(diagnose: Callable[[], list[Finding]]) -> Iterator[None]:
 
 
 def _message(start: str, error: tf.errors.OpError) -> str:
-    """The pipeline's own message with that start in an error; "" if there is none."""
+    """Return the pipeline's own message with that start in an error; "" if there is none."""
     found = re.search(f"{re.escape(start)}(.*?){MESSAGE_END}", error.message or "", re.DOTALL)
     return "" if found is None else found.group(1)

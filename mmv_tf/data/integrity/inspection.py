@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Finds damage in shards, and remembers where the good records are."""
+"""Inspection of shards: finds damage and caches the positions of good records."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ MISSING_SHARD = "missing shard"
 RECORD_COUNT = "record count"
 DUPLICATE_ID = "duplicate example id"
 UNDECODABLE = "undecodable JPEG"
-# Files looked at at once: reading overlaps with checking. Ours.
+# Ours: shards inspected at the same time, so that reading overlaps with checking.
 _THREADS = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """Something wrong.
+    """A problem found in a shard.
 
     Attributes:
       shard: name of the file.
-      offset: of the record, or of the damaged stretch, in bytes.
-      example_id: of the record, as far as it is known.
-      reason: one of a fixed set; what is counted.
-      detail: what was seen.
-      records: how many records it stands for; 0 for what costs none.
+      offset: of the record, or of the damaged bytes.
+      example_id: of the record, "" if unknown.
+      reason: one of a fixed set, by which findings are counted.
+      detail: a description.
+      records: number of records lost, which may be 0.
     """
 
     shard: str
@@ -63,14 +63,14 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True)
 class ShardInspection:
-    """What is in one shard.
+    """Contents of one shard.
 
     Attributes:
       segments: (offset, count) of the runs of good records, in order.
       chunks: the same, in runs of at most 16.
-      findings: what is wrong; with the good records they account for all that was written.
-      written: records that the shard should hold: as the manifest says, or as were found.
-      notes: how many records are silent, without captions and so on; no damage.
+      findings: the problems; with the good records they account for all records written.
+      written: records that the shard should hold, by the manifest or as found.
+      notes: counts of records that are silent, without captions and so on, which is not damage.
     """
 
     segments: tuple[tuple[int, int], ...]
@@ -81,20 +81,20 @@ class ShardInspection:
 
     @property
     def good(self) -> int:
-        """Records that can be read."""
+        """Number of records that can be read."""
         return sum(count for _, count in self.segments)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Good:
+class _GoodRecord:
     offset: int
     end: int
     identity: bytes
 
 
 @dataclasses.dataclass(frozen=True)
-class _Walked:
-    good: list[_Good]
+class _WalkedShard:
+    good: list[_GoodRecord]
     findings: list[Finding]
     notes: collections.Counter[str]
 
@@ -107,18 +107,18 @@ def inspect(
     decode: bool = False,
     on_shard: Callable[[], None] = lambda: None,
 ) -> dict[str, ShardInspection]:
-    """Looks at every byte of shards.
+    """Inspect every byte of shards.
 
     Args:
-      shards: which.
-      keys: how the records name their features.
-      expected: what the manifest says of each record.
-      limits: the largest that is accepted.
+      shards: the shards to inspect.
+      keys: names of the features in the records.
+      expected: properties that the manifest states of each record.
+      limits: upper limits on records.
       decode: also decode every frame, which takes many times as long.
-      on_shard: called as each is done.
+      on_shard: called after each shard.
 
     Returns:
-      By path, in the order given. A second record of the same id is a finding in the later one.
+      Inspections by path, in the order given. A duplicate id is a finding in the later shard.
     """
     results: dict[str, ShardInspection] = {}
     seen: dict[bytes, str] = {}
@@ -133,7 +133,7 @@ def inspect(
 def first_findings(
     shards: Sequence[ShardEntry], keys: KeyMap, expected: Expected, limits: Limits
 ) -> list[Finding]:
-    """What is wrong with the first shard, in order, that anything is wrong with."""
+    """Return the findings of the first shard, in order, that has any."""
     seen: dict[bytes, str] = {}
     for shard in shards:
         findings = _judge(shard, _walk(shard, keys, expected, limits, decode=False), seen).findings
@@ -149,11 +149,11 @@ def inspect_cached(
     limits: Limits,
     cache: pathlib.Path | None,
 ) -> dict[str, ShardInspection]:
-    """As `inspect`, unless the very same was done before: in this process or as `cache` says.
+    """Inspect shards, or reuse an inspection from this process or from `cache`.
 
     Args:
       shards, keys, expected, limits: see `inspect`.
-      cache: a file to read and to write; one that can't be written is done without.
+      cache: a file to read and write; ignored if it can't be written.
     """
     signature = _signature(shards, keys, expected, limits)
     remembered = _REMEMBERED.get(signature)
@@ -169,7 +169,7 @@ def inspect_cached(
     return remembered
 
 
-# What this process has looked at: a trainer makes several readers of the same shards.
+# Inspections of this process: a trainer creates several readers of the same shards.
 _REMEMBERED: dict[str, dict[str, ShardInspection]] = {}
 _MOST_REMEMBERED = 16
 
@@ -177,7 +177,7 @@ _MOST_REMEMBERED = 16
 def write_cache(
     path: pathlib.Path, signature: str, inspections: dict[str, ShardInspection]
 ) -> None:
-    """Keeps what an inspection found for the next program; a read-only directory goes without."""
+    """Save inspections for the next program; do nothing if the directory is read-only."""
     content = {
         "signature": signature,
         "shards": {path: dataclasses.asdict(found) for path, found in inspections.items()},
@@ -195,7 +195,7 @@ def inspect_and_remember(
     decode: bool,
     on_shard: Callable[[], None],
 ) -> dict[str, ShardInspection]:
-    """As `inspect`, always anew, and leaves what it found where `inspect_cached` looks."""
+    """Inspect shards without using the caches, and update the caches of `inspect_cached`."""
     signature = _signature(shards, keys, expected, limits)
     found = inspect(shards, keys, expected, limits, decode, on_shard)
     _REMEMBERED[signature] = found
@@ -204,7 +204,7 @@ def inspect_and_remember(
 
 
 def count_by_reason(findings: Iterable[Finding]) -> dict[str, int]:
-    """Records lost, by reason, the most frequent first."""
+    """Return the number of records lost by reason, the most frequent first."""
     counts: collections.Counter[str] = collections.Counter()
     for finding in findings:
         counts[finding.reason] += finding.records
@@ -213,8 +213,8 @@ def count_by_reason(findings: Iterable[Finding]) -> dict[str, int]:
 
 def _walk(
     shard: ShardEntry, keys: KeyMap, expected: Expected, limits: Limits, decode: bool
-) -> _Walked:
-    good: list[_Good] = []
+) -> _WalkedShard:
+    good: list[_GoodRecord] = []
     findings: list[Finding] = []
     notes: collections.Counter[str] = collections.Counter()
 
@@ -237,22 +237,22 @@ def _walk(
             before = checked.example_id or before
             notes.update(checked.notes)
             if problems:
-                # A record is counted once, for the first that is wrong with it.
+                # A record counts once, for its first problem.
                 detail = "; ".join(
                     [problems[0].detail, *(f"{p.reason}: {p.detail}" for p in problems[1:])]
                 )
                 report(item.offset, checked.example_id, problems[0].reason, detail)
             else:
-                good.append(_Good(item.offset, item.end, _identity(checked.example_id)))
+                good.append(_GoodRecord(item.offset, item.end, _identity(checked.example_id)))
     except FileNotFoundError:
-        report(0, "", MISSING_SHARD, "there is no such file")
+        report(0, "", MISSING_SHARD, "no such file")
     except OSError as error:
         report(0, "", framing.UNREADABLE, error.strerror or str(error))
-    return _Walked(good, findings, notes)
+    return _WalkedShard(good, findings, notes)
 
 
 def decode_problems(payload: bytes, keys: KeyMap) -> list[Problem]:
-    """What keeps a record's frames from being decoded whole."""
+    """Return the problem of the first frame of a record that can't be decoded, if any."""
     import tensorflow as tf
 
     example = tf.train.SequenceExample.FromString(payload)
@@ -265,11 +265,11 @@ def decode_problems(payload: bytes, keys: KeyMap) -> list[Problem]:
 
 
 def _identity(example_id: str) -> bytes:
-    """Sixteen bytes stand for an id: a hundred million of them fit in memory."""
+    """Return a 16-byte hash of an id: a hundred million of them fit in memory."""
     return hashlib.blake2b(example_id.encode(), digest_size=16).digest() if example_id else b""
 
 
-def _judge(shard: ShardEntry, walked: _Walked, seen: dict[bytes, str]) -> ShardInspection:
+def _judge(shard: ShardEntry, walked: _WalkedShard, seen: dict[bytes, str]) -> ShardInspection:
     findings = list(walked.findings)
     segments: list[list[int]] = []
     chunks: list[list[int]] = []
@@ -310,7 +310,7 @@ def _judge(shard: ShardEntry, walked: _Walked, seen: dict[bytes, str]) -> ShardI
 
 
 def _account(shard: ShardEntry, good: int, findings: list[Finding]) -> tuple[list[Finding], int]:
-    """Makes the good and the reported records add up to what the manifest says was written."""
+    """Make the good and the reported records add up to the number in the manifest."""
     stated = cast(int, shard.records)
     lost = stated - good
     whole_shard = (MISSING_SHARD, framing.EMPTY, framing.UNREADABLE)
@@ -323,15 +323,15 @@ def _account(shard: ShardEntry, good: int, findings: list[Finding]) -> tuple[lis
     unexplained = lost - sum(finding.records for finding in findings)
     if unexplained == 0:
         return findings, stated
-    stretches = [
+    ranges = [
         index
         for index, finding in enumerate(findings)
-        if finding.reason in _STRETCHES or finding.reason in whole_shard
+        if finding.reason in _DAMAGED_RANGES or finding.reason in whole_shard
     ]
-    if unexplained > 0 and stretches:
-        # A damaged stretch may have held several; the last one's end is the least certain.
-        last = findings[stretches[-1]]
-        findings[stretches[-1]] = dataclasses.replace(last, records=last.records + unexplained)
+    if unexplained > 0 and ranges:
+        # A damaged range may have held several records; the end of the last one is least certain.
+        last = findings[ranges[-1]]
+        findings[ranges[-1]] = dataclasses.replace(last, records=last.records + unexplained)
         return findings, stated
     found = good + len(findings)
     detail = f"the shard holds {found} records, the manifest says {stated}"
@@ -339,7 +339,7 @@ def _account(shard: ShardEntry, good: int, findings: list[Finding]) -> tuple[lis
     return findings, max(stated, found)
 
 
-_STRETCHES = (
+_DAMAGED_RANGES = (
     framing.LENGTH_CHECKSUM,
     framing.PAYLOAD_CHECKSUM,
     framing.TRUNCATED,
@@ -349,7 +349,7 @@ _STRETCHES = (
 def _signature(
     shards: Sequence[ShardEntry], keys: KeyMap, expected: Expected, limits: Limits
 ) -> str:
-    """Changes whenever an inspection could find something else."""
+    """Return a hash that changes whenever an inspection could have another result."""
     content: list[Any] = [
         __version__,
         dataclasses.asdict(keys),
@@ -367,13 +367,13 @@ def _signature(
 
 
 def _read_cache(path: pathlib.Path, signature: str) -> dict[str, ShardInspection] | None:
-    """What a cache says; None if it is not there, damaged or of other shards."""
+    """Return cached inspections; None if missing, damaged or of other shards."""
     try:
         content = read_checked_json(path)
     except OSError:
         return None
     except ValueError as error:
-        logger.warning("%s The shards are looked through again.", error)
+        logger.warning("%s The shards are inspected again.", error)
         return None
     try:
         if content["signature"] != signature:
@@ -389,7 +389,7 @@ def _read_cache(path: pathlib.Path, signature: str) -> dict[str, ShardInspection
             for name, entry in content["shards"].items()
         }
     except (ValueError, KeyError, TypeError):
-        return None  # Of another version.
+        return None  # Written by another version.
 
 
 def _pairs(values: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:

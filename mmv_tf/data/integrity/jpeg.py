@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Reads a JPEG's header without decoding a pixel."""
+"""Parsing of JPEG headers without decoding pixels."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ UNSUPPORTED_JPEG = "unsupported JPEG"
 
 _START, _END = b"\xff\xd8", b"\xff\xd9"
 _SCAN = 0xDA
-_QUANTISATION = 0xDB
-# Baseline, extended and progressive frames with Huffman codes: what libjpeg-turbo decodes.
+_QUANTIZATION = 0xDB
+# Baseline, extended and progressive frames with Huffman coding, which libjpeg-turbo decodes.
 _FRAMES = (0xC0, 0xC1, 0xC2)
-# Lossless, hierarchical and arithmetic ones.
+# Lossless, hierarchical and arithmetic-coded frames.
 _OTHER_FRAMES = (0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
 _WITHOUT_LENGTH = (0x01, *range(0xD0, 0xD8))
-# How far from the end the last marker may stand: some cameras pad. Ours.
+# Ours: largest distance of the last marker from the end, since some cameras pad.
 _PADDING_BYTES = 64
 _MAGIC_NUMBERS = {b"\x89PNG": "PNG", b"GIF8": "GIF", b"RIFF": "WebP", b"BM": "BMP"}
 
 
 @dataclasses.dataclass(frozen=True)
 class JpegHeader:
-    """Size in pixels and number of colour components."""
+    """Size in pixels and number of color components."""
 
     height: int
     width: int
@@ -35,19 +35,19 @@ class JpegHeader:
 
 @dataclasses.dataclass(frozen=True)
 class JpegProblem:
-    """Why a JPEG can't be decoded: one of the reasons above, and what was seen."""
+    """Reason why a JPEG can't be decoded, one of the constants above, with details."""
 
     reason: str
     detail: str
 
 
 def read_jpeg_header(data: bytes) -> JpegHeader | JpegProblem:
-    """Reads the markers before the pixels, and looks for the one after them."""
+    """Parse the markers before the pixels, and check for the one after them."""
     if data[:2] != _START:
         kinds = [kind for magic, kind in _MAGIC_NUMBERS.items() if data.startswith(magic)]
         return JpegProblem(NOT_JPEG, f"it is a {kinds[0]}" if kinds else "its kind is unknown")
     header: JpegHeader | None = None
-    quantised = False
+    quantized = False
     place = 2
     while True:
         while data[place : place + 2] == b"\xff\xff":
@@ -76,12 +76,12 @@ def read_jpeg_header(data: bytes) -> JpegHeader | JpegProblem:
             if height == 0 or width == 0:
                 return JpegProblem(UNSUPPORTED_JPEG, f"its size is {width} x {height}")
             header = JpegHeader(height, width, components)
-        quantised |= kind == _QUANTISATION
+        quantized |= kind == _QUANTIZATION
         place += 2 + length
         if kind == _SCAN:
             break
-    if header is None or not quantised:
-        return JpegProblem(NOT_JPEG, "its header lacks the size or the quantisation table")
+    if header is None or not quantized:
+        return JpegProblem(NOT_JPEG, "its header lacks the size or the quantization table")
     if data.rfind(_END, max(place, len(data) - _PADDING_BYTES)) < 0:
         return JpegProblem(TRUNCATED_JPEG, f"no end after {len(data)} bytes")
     return header

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Requirements for records, and a record's features as a check sees them."""
+"""Requirements for records, and access to a record's features."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-_TOLERANCE = 1e-3  # Of rates; ours.
+_TOLERANCE = 1e-3  # Ours; relative, of rates.
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """The largest that is read of a record; all ours, far above what real clips need.
+    """Upper limits on records; all ours, far above the needs of real clips.
 
     Attributes:
       record_bytes: of a whole record.
@@ -41,14 +41,14 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True)
 class Expected:
-    """What the manifest says of all records; None where nothing is known.
+    """Properties that the manifest states of all records; None if unknown.
 
     Attributes:
       frame_rate, sample_rate: in Hz.
       labels: number of classes.
-      caption_window_seconds: how far from its clip a caption may be.
+      caption_window_seconds: largest distance of a caption from its clip.
       log_mel_bins: of a stored log-mel.
-      pictures: whether every record has frames; otherwise some are of sound alone.
+      all_have_frames: False if some records hold audio alone.
     """
 
     frame_rate: float | None = None
@@ -56,25 +56,25 @@ class Expected:
     labels: int | None = None
     caption_window_seconds: float | None = None
     log_mel_bins: int | None = None
-    pictures: bool = True
+    all_have_frames: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """A reason, which is a constant of the module that looks for it, and what was seen."""
+    """A problem of a record: its kind, a constant of the module that checks it, and details."""
 
     reason: str
     detail: str
 
 
 @dataclasses.dataclass(frozen=True)
-class Checked:
-    """What a check of a record gave.
+class CheckResult:
+    """Result of checking a record.
 
     Attributes:
-      example_id: "" where the record does not say.
+      example_id: "" if the record has none.
       problems: none if the record is good.
-      notes: what is unusual and no damage, such as "silent".
+      notes: unusual properties that are not damage, such as "silent".
     """
 
     example_id: str
@@ -82,8 +82,8 @@ class Checked:
     notes: tuple[str, ...] = ()
 
 
-class Wrong(Exception):
-    """Carries a problem out of a check."""
+class CheckFailed(Exception):
+    """Exception by which a check reports a problem."""
 
     def __init__(self, reason: str, detail: str):
         super().__init__(reason)
@@ -91,39 +91,39 @@ class Wrong(Exception):
 
 
 def check_rate(reason: str, found: float | None, expected: float | None) -> None:
-    """Raises `Wrong` for a rate in Hz that is none, or not the manifest's."""
+    """Raise `CheckFailed` for a rate in Hz that is invalid or differs from the manifest's."""
     if found is not None and not (np.isfinite(found) and found > 0):
-        raise Wrong(reason, f"it is {found:g} Hz")
+        raise CheckFailed(reason, f"it is {found:g} Hz")
     if None not in (found, expected) and abs(found / expected - 1) > _TOLERANCE:  # type: ignore[operator]
-        raise Wrong(reason, f"it is {found:g} Hz, the manifest says {expected:g}")
+        raise CheckFailed(reason, f"it is {found:g} Hz, the manifest says {expected:g}")
 
 
 WRONG_TYPE = "wrong type"
 
 
 class Features:
-    """A parsed record's features, by name and type."""
+    """Features of a parsed record, by name and type."""
 
     def __init__(self, example: tf.train.SequenceExample):
         self._context = example.context.feature
         self._lists = example.feature_lists.feature_list
 
     def has(self, key: str) -> bool:
-        """Whether there is a feature of that name, if an empty one."""
+        """Return whether there is a feature of that name, even an empty one."""
         return key in self._context or key in self._lists
 
     def context(self, key: str, kind: str) -> Any:
-        """Values of a context feature; empty if it is not there."""
+        """Return the values of a context feature; empty if it is missing."""
         return _values(self._context[key], key, kind) if key in self._context else ()
 
     def steps(self, key: str, kind: str) -> list[Any]:
-        """Values of each entry of a feature list; empty if it is not there."""
+        """Return the values of each entry of a feature list; empty if it is missing."""
         if key not in self._lists:
             return []
         return [_values(step, key, kind) for step in self._lists[key].feature]
 
     def floats(self, key: str) -> list[np.ndarray]:
-        """As `steps`, of floats, as arrays."""
+        """Return the entries of a feature list of floats as arrays."""
         if key not in self._lists:
             return []
         arrays = []
@@ -133,16 +133,16 @@ class Features:
         return arrays
 
     def either(self, key: str, kind: str, lists: bool) -> list[Any]:
-        """All values of a feature that is a list or in the context."""
+        """Return all values of a feature list (`lists`) or a context feature."""
         if lists:
             return [value for step in self.steps(key, kind) for value in step]
         return list(self.context(key, kind))
 
     def number(self, key: str, kind: str) -> float | None:
-        """The only value of a context feature; None if it is not there."""
+        """Return the only value of a context feature; None if it is missing."""
         values = self.context(key, kind)
         if len(values) > 1:
-            raise Wrong(WRONG_TYPE, f"{key} has {len(values)} values, expected one")
+            raise CheckFailed(WRONG_TYPE, f"{key} has {len(values)} values, expected one")
         return values[0] if len(values) else None
 
 
@@ -151,14 +151,14 @@ def _values(feature: Any, key: str, kind: str) -> Any:
     if found is None:
         return ()
     if found != kind:
-        raise Wrong(WRONG_TYPE, f"{key} is a {found}, expected a {kind}")
+        raise CheckFailed(WRONG_TYPE, f"{key} is a {found}, expected a {kind}")
     return getattr(feature, kind).value
 
 
 def packed_floats(serialized: bytes) -> np.ndarray:
-    """The floats of a serialised FloatList, which is always written packed: tag, size, values.
+    """Return the floats of a serialized FloatList, which is always packed: tag, size, values.
 
-    Reading 150,000 of them one by one would take most of the time of a check.
+    Reading 150,000 values one by one would take most of the time of a check.
     """
     if not serialized:
         return np.zeros(0, np.float32)
@@ -169,15 +169,15 @@ def packed_floats(serialized: bytes) -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True)
-class Subject:
-    """What every check is given.
+class CheckInput:
+    """Input of every check.
 
     Attributes:
-      features: the record's.
-      keys: what they are called.
-      expected: of all records of the data set.
-      limits: the largest that is read.
-      seconds: how long the clip's media last; None if that is not known, or not yet.
+      features: of the record.
+      keys: names of the features.
+      expected: properties of all records of the data set.
+      limits: upper limits.
+      seconds: duration of the clip's media; None if unknown.
     """
 
     features: Features

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Verifies a directory of shards against its manifest, and writes clean ones beside it."""
+"""Verification of a directory of shards against its manifest, and repair into a new one."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _ADVICE = "Run it with --repair, prepare the data again, or read it with on_bad_
 
 @dataclasses.dataclass(frozen=True)
 class Verification:
-    """What a directory's shards hold.
+    """Result of verifying a directory.
 
     Attributes:
-      directory: verified.
-      report: records written and good, and all findings.
-      splits: records by split, written and good.
-      notes: what is unusual and no damage, by kind: records without audio and so on.
-      shards: how many files were looked at.
+      directory: the directory.
+      report: numbers of records written and good, and all findings.
+      splits: numbers of records written and good, by split.
+      notes: counts of unusual records that are not damaged (without audio and so on), by kind.
+      shards: number of files verified.
     """
 
     directory: str
@@ -48,11 +48,11 @@ class Verification:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing at all is wrong."""
+        """True if there are no findings."""
         return not self.report.findings
 
     def to_json(self) -> dict[str, Any]:
-        """For `write_json`."""
+        """Return plain values for `write_json`."""
         return {
             "directory": self.directory,
             "clean": self.clean,
@@ -77,18 +77,18 @@ def verify(
     decode: bool = False,
     checksums: bool = True,
 ) -> Verification:
-    """Looks at every byte of every shard.
+    """Verify every byte of every shard.
 
     Args:
-      directory: with a manifest, or (for `keys` of others) without.
-      keys: how the records name their features.
-      pattern: of the shards' names, where there is no manifest.
-      limits: the largest records, frames and so on that are accepted.
+      directory: with a manifest, or without one for `keys` of other tools.
+      keys: names of the features in the records.
+      pattern: of the names of shards, if there is no manifest.
+      limits: upper limits on records.
       decode: also decode every frame.
-      checksums: also compare each shard's SHA-256 with the manifest's.
+      checksums: also compare the SHA-256 of each shard with the manifest's.
 
     Raises:
-      ValueError: there is no directory or no manifest, or nothing to verify.
+      ValueError: the directory or its manifest is missing, or there is nothing to verify.
     """
     directory = pathlib.Path(directory)
     limits = Limits() if limits is None else limits
@@ -111,11 +111,11 @@ def verify(
     splits: dict[str, dict[str, int]] = {}
     notes: collections.Counter[str] = collections.Counter()
     for entry in entries:
-        looked = found[str(entry.path)]
+        inspected = found[str(entry.path)]
         counts = splits.setdefault(entry.split or "all", {"written": 0, "good": 0})
-        counts["written"] += looked.written
-        counts["good"] += looked.good
-        notes.update(looked.notes)
+        counts["written"] += inspected.written
+        counts["good"] += inspected.good
+        notes.update(inspected.notes)
     return Verification(
         str(directory),
         dataclasses.replace(report, findings=tuple(findings)),
@@ -133,24 +133,24 @@ def repair(
     limits: Limits | None = None,
     decode: bool = False,
 ) -> Verification:
-    """Writes the good records to new shards of the same names, with a manifest that is true.
+    """Write the good records to new shards of the same names, with a correct manifest.
 
-    Sound that was stored as integers read as floats is put right (TRAPS 11); other damage is left
-    out. The old shards stay as they are.
+    Audio that was stored as integers read as floats is reinterpreted; other damaged records are
+    left out. The old shards stay unchanged.
 
     Args:
       directory, keys, pattern, limits, decode: see `verify`.
       output: a folder that does not exist yet.
 
     Returns:
-      What `verify` says of the new shards.
+      The verification of the new shards.
 
     Raises:
-      ValueError: `output` is there already, or no good record is left.
+      ValueError: `output` exists already, or no good record is left.
     """
     directory, output = pathlib.Path(directory), pathlib.Path(output)
     if output.exists():
-        raise ValueError(f"{output}: is there already; expected a new folder; remove it first.")
+        raise ValueError(f"{output}: exists already; expected a new folder; remove it first.")
     limits = Limits() if limits is None else limits
     manifest = writer.read_manifest(directory) if keys is MMV else None
     entries = _entries(directory, manifest, pattern)
@@ -189,7 +189,7 @@ def repair(
                         count += 1
                 progress.update()
                 if not count:
-                    path.unlink()  # A shard without records is damage itself.
+                    path.unlink()  # A shard without records would count as damaged.
                     continue
                 written.setdefault(entry.split, []).append(writer_entry(path, count))
         if not written:
@@ -200,7 +200,7 @@ def repair(
 
 
 def writer_entry(path: pathlib.Path, records: int) -> dict[str, Any]:
-    """A shard as manifests list it."""
+    """Return the manifest entry of a shard."""
     return {
         "file": path.name,
         "records": records,
@@ -210,7 +210,7 @@ def writer_entry(path: pathlib.Path, records: int) -> dict[str, Any]:
 
 
 def reinterpret_audio(payload: bytes, keys: KeyMap) -> bytes:
-    """A record whose samples are 32-bit integers read as floats, put right."""
+    """Correct a record whose samples are 32-bit integers stored as floats."""
     import tensorflow as tf
 
     example = tf.train.SequenceExample.FromString(payload)
@@ -222,12 +222,12 @@ def reinterpret_audio(payload: bytes, keys: KeyMap) -> bytes:
 
 
 def format_verification(verification: Verification, most: int = 50) -> str:
-    """A table of findings by shard, offset and example, and the counts."""
+    """Format findings as a table by shard, offset and example, followed by the counts."""
     report = verification.report
     lines = []
     if report.findings:
         width = max(len("shard"), *(len(finding.shard) for finding in report.findings))
-        lines.append(f"{'shard':<{width}} {'byte':>12} {'records':>8}  what, where")
+        lines.append(f"{'shard':<{width}} {'byte':>12} {'records':>8}  problem")
         for finding in report.findings[:most]:
             example = f" [{finding.example_id}]" if finding.example_id else ""
             lines.append(
@@ -240,7 +240,7 @@ def format_verification(verification: Verification, most: int = 50) -> str:
     for split, counts in verification.splits.items():
         lines.append(f"{split}: {counts['good']} of {counts['written']} records are good")
     for note, count in sorted(verification.notes.items()):
-        lines.append(f"{note}: {count} records (no damage)")
+        lines.append(f"{note}: {count} records (not damaged)")
     if verification.clean:
         lines.append(f"{verification.directory}: clean")
     else:
@@ -265,7 +265,7 @@ def _against_manifest(
     entries: list[shards.ShardEntry],
     checksums: bool,
 ) -> list[Finding]:
-    """What the files' names, sizes and checksums and the manifest's sums say."""
+    """Compare the files' names, sizes and checksums, and counts, with the manifest."""
     findings = []
 
     def add(shard: str, reason: str, detail: str) -> None:
@@ -273,12 +273,12 @@ def _against_manifest(
 
     for entry in entries:
         if not entry.path.is_file():
-            continue  # The inspection has said so.
+            continue  # The inspection reports it.
         size = entry.path.stat().st_size
         if entry.bytes is not None and size != entry.bytes:
             add(entry.name, SIZE, f"it has {size} bytes, the manifest says {entry.bytes}")
         elif checksums and entry.sha256 and files.file_sha256(entry.path) != entry.sha256:
-            add(entry.name, CHECKSUM, "the file's is not the manifest's")
+            add(entry.name, CHECKSUM, "the file's differs from the manifest's")
     listed = {entry.name for entry in entries}
     for path in sorted(directory.glob("*.tfrecord*")):
         if path.name not in listed and not path.name.startswith("."):
@@ -295,7 +295,7 @@ def _against_manifest(
 
 
 def _modalities(payload: bytes, keys: KeyMap) -> dict[str, int]:
-    """What a record counts for in a manifest, beside itself."""
+    """Return a record's contribution to the counts by modality in a manifest."""
     import tensorflow as tf
 
     lists = tf.train.SequenceExample.FromString(payload).feature_lists.feature_list
@@ -316,8 +316,8 @@ def _new_manifest(
         count = sum(entry["records"] for entry in entries)
         counts = {"num_examples": count, **modalities.get(split, {})}
         splits[split] = {**content, **counts, "shards": entries}
-        # Neighbours keep the same captions, so how many are left is not seen from records.
+        # Neighbors share captions, so the records do not tell how many are left.
         splits[split].pop("num_captions", None)
-    # Without the fingerprint, by which prepare_data would take the data for its own, whole.
+    # Drop the fingerprint, by which prepare_data would recognize the data as its own and complete.
     kept = {key: value for key, value in manifest.items() if key != "fingerprint"}
     return {**kept, "splits": splits, "repaired": True}

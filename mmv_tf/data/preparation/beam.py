@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The same steps as Apache Beam pipelines, for clusters (and the DirectRunner).
+"""Preparation steps as Apache Beam pipelines, for clusters and the DirectRunner.
 
-Each step (looking at the sources, decoding, writing shards) is one pipeline: its tasks, reshuffled,
-each done by a child process with a deadline as on one machine. What the tasks write, and their
-results, go to the work folder: all workers must see the output folder under the same path.
+Each step (probing, decoding, writing shards) is one pipeline over its reshuffled tasks. As on one
+machine, a child process with a deadline does each task. Tasks write to the work folder, so all
+workers must see the output folder under the same path.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mmv_tf.util.worker_pool import Failure, Task, WorkerPool
 
 
 def check_installed() -> None:
-    """Raises a ValueError that says how to install Beam if it is not there."""
+    """Raise a ValueError that tells how to install Beam if it is missing."""
     if importlib.util.find_spec("apache_beam") is None:
         raise ValueError(
             "--runner=beam needs Apache Beam, which is an extra: pip install 'mmv_tf[beam]'."
@@ -30,13 +30,13 @@ def check_installed() -> None:
 
 
 class BeamRunner:
-    """Runs tasks in pipelines.
+    """Runner of tasks in Beam pipelines.
 
     Args:
-      folder: for results; seen by all workers under this path.
+      folder: for results; all workers must see it under this path.
       deadline_seconds: longest time for one part of a task.
-      options: of the pipeline, such as "--runner=FlinkRunner" and that runner's own flags.
-      processes: how many tasks the DirectRunner does at once, unless `options` say.
+      options: of the pipeline, such as "--runner=FlinkRunner" and the flags of that runner.
+      processes: parallel tasks of the DirectRunner, unless `options` set it.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class BeamRunner:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Any, Any | Failure]]:
-        """See `Runner.run`; nothing is yielded before the pipeline has ended."""
+        """Run tasks like `Runner.run`; yield nothing before the pipeline has ended."""
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -92,11 +92,11 @@ class BeamRunner:
 
 
 def _make_do_fn(folder: str, deadline_seconds: float) -> Any:
-    """The transform; made in a function since its base class is Beam's."""
+    """Return the transform; its base class needs Beam, so it is defined in a function."""
     import apache_beam as beam
 
     class DoTask(beam.DoFn):
-        """Does tasks in a child process of its own and writes what came of them."""
+        """Transform that runs tasks in its own child process and writes their outcomes."""
 
         def __init__(self, folder: str, deadline_seconds: float):
             self._folder = folder

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Cuts sources into clips, groups them in units, and divides their time among the splits."""
+"""Cutting of sources into clips, their grouping into units, and the assignment of splits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from mmv_tf.data import captions as captions_lib
 from mmv_tf.data import media
 from mmv_tf.data.preparation import splits
-from mmv_tf.data.preparation.plan import Looked, Plan, PlannedClip, Unit
+from mmv_tf.data.preparation.plan import Plan, PlannedClip, ProbedSource, Unit
 from mmv_tf.data.preparation.report import TOO_LONG
 from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.sources import IMAGE, TFDS, TRIMMED_SECONDS, Source
@@ -21,7 +21,7 @@ from mmv_tf.data.records import writer
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """A clip in milliseconds from its source's start, and what the cut knows of it."""
+    """A clip in milliseconds from the start of its source, with properties known from cutting."""
 
     start_ms: int
     end_ms: int
@@ -37,7 +37,7 @@ def caption_spans(
     settings: Settings,
     dropped: collections.Counter[str],
 ) -> list[Span]:
-    """A clip for each caption of a block, widened where it is short, inside the block."""
+    """Return a clip for each caption of a block; widen short ones inside the block."""
     low, high = round(block.start * 1000), round(block.end * 1000)
     context, shortest = round(settings.context_seconds * 1000), settings.min_clip_seconds * 1000
     spans: dict[tuple[int, int], Span] = {}
@@ -46,7 +46,7 @@ def caption_spans(
         end = min(high, round(caption.end * 1000) + context)
         lacking = math.ceil(shortest) - (end - start)
         if lacking > 0:
-            # As even as the block's borders allow.
+            # Widen both sides equally, as far as the block allows.
             start = max(low, start - lacking // 2)
             end = min(high, start + math.ceil(shortest))
             start = max(low, end - math.ceil(shortest))
@@ -65,9 +65,9 @@ def caption_spans(
 def window_spans(
     block: splits.Block, captions: Sequence[captions_lib.Caption], settings: Settings
 ) -> list[Span]:
-    """The windows in a block.
+    """Return the windows in a block.
 
-    A window's label is that of the caption which covers most of it, if that is at least half.
+    A window gets the label of the caption that covers most of it, if that is at least half.
     """
     low, high = round(block.start * 1000), round(block.end * 1000)
     length, stride = settings.window_seconds * 1000, settings.stride_seconds * 1000
@@ -86,7 +86,7 @@ def window_spans(
 
 
 def listed_spans(source: Source, duration: float, dropped: collections.Counter[str]) -> list[Span]:
-    """The clips that a source lists, or one of its whole length (zero for an image)."""
+    """Return the clips that a source lists, or one of its whole length (zero for an image)."""
     film_end = math.floor(duration * 1000)
     still = source.kind in (IMAGE, TFDS)
     if source.clips is None:
@@ -105,7 +105,7 @@ def listed_spans(source: Source, duration: float, dropped: collections.Counter[s
             dropped["clips_past_the_end"] += 1
             continue
         if clip.end is not None and not clip.may_be_trimmed and not still:
-            # Lists round to a second; what goes beyond that is told.
+            # Lists round to seconds; only excess beyond that is counted.
             dropped["clip_seconds_past_the_end"] += max(0, (round(clip.end * 1000) - end) // 1000)
         key = (start, end, clip.example_id)
         if key in spans:
@@ -126,28 +126,28 @@ def listed_spans(source: Source, duration: float, dropped: collections.Counter[s
     return list(spans.values())
 
 
-JPEG_BYTES_A_PIXEL = 0.6  # Ours: at quality 90; film has about 0.45.
+JPEG_BYTES_A_PIXEL = 0.6  # Ours: at quality 90; real films need about 0.45.
 
-# Ours. A record is in memory a few times while it is made, and a worker shall stay below 1 GiB.
+# Ours. Writing holds a record in memory a few times, and a worker must stay below 1 GiB.
 MAX_RECORD_BYTES = 64 << 20
 
-# Ours: what is decoded at a time and held in memory, unless one clip alone is longer.
+# Ours: media decoded at a time and held in memory, unless a single clip is longer.
 _UNIT_SECONDS = 30.0
 
 
 def add_clips(
-    looked: Looked,
+    probed: ProbedSource,
     block: splits.Block,
     spans: Sequence[Span],
     captions: Sequence[captions_lib.Caption],
     settings: Settings,
     plan: Plan,
 ) -> list[PlannedClip]:
-    """Adds the clips of one block, grouped in units, and returns them."""
-    source, report = looked.source, plan.reports[looked.row]
+    """Add the clips of one block to the plan, grouped in units, and return them."""
+    source, report = probed.source, plan.reports[probed.row]
     clips = []
     for span in spans:
-        if _record_bytes(span, looked.info, settings) > MAX_RECORD_BYTES:
+        if _record_bytes(span, probed.info, settings) > MAX_RECORD_BYTES:
             plan.dropped["clips_too_long"] += 1
             report.fail(
                 TOO_LONG,
@@ -166,7 +166,7 @@ def add_clips(
         )
         window = settings.caption_window_seconds
         if span.split is not None and source.split is None:
-            # Another clip of the film may be in another split: no caption reaches over.
+            # Another clip of the film may be in another split, so clips must not share captions.
             window = 0.0
         near = {
             *writer.captions_around(clip, captions, window),
@@ -176,13 +176,13 @@ def add_clips(
         clips.append(PlannedClip(clip, ordered, span.own))
     clips.sort(key=lambda clip: (clip.span.start_ms, clip.span.end_ms))
     for group in _groups(clips):
-        plan.units.append(Unit(len(plan.units), source, looked.info, looked.row, tuple(group)))
+        plan.units.append(Unit(len(plan.units), source, probed.info, probed.row, tuple(group)))
     report.clips += len(clips)
     return clips
 
 
 def _groups(clips: Sequence[PlannedClip]) -> Iterator[list[PlannedClip]]:
-    """Runs of clips that are decoded together."""
+    """Yield runs of clips that are decoded together."""
     group: list[PlannedClip] = []
     for clip in clips:
         if group and clip.span.end_ms - group[0].span.start_ms > _UNIT_SECONDS * 1000:
@@ -194,13 +194,13 @@ def _groups(clips: Sequence[PlannedClip]) -> Iterator[list[PlannedClip]]:
 
 
 def _record_bytes(span: Span, info: media.MediaInfo, settings: Settings) -> float:
-    """About how large a clip's record becomes."""
+    """Estimate the size of a clip's record."""
     seconds = (span.end_ms - span.start_ms) / 1000
     return seconds * bytes_a_second(info, settings)
 
 
 def bytes_a_second(info: media.MediaInfo, settings: Settings) -> float:
-    """About how much is stored of a second of a source."""
+    """Estimate the bytes stored for a second of a source."""
     rate = 0.0
     if info.width and info.height:
         aspect = max(info.width, info.height) / min(info.width, info.height)
@@ -212,27 +212,32 @@ def bytes_a_second(info: media.MediaInfo, settings: Settings) -> float:
 
 
 @dataclasses.dataclass
-class Dealer:
-    """Deals the splits of a pattern out, in turn, to blocks of films or to whole sources."""
+class SplitCycle:
+    """Assignment of the splits of a pattern, in turn, to blocks of films or whole sources.
+
+    Attributes:
+      pattern: names of splits.
+      count: number of blocks and sources that have a split.
+    """
 
     pattern: tuple[str, ...]
-    dealt: int = 0
+    count: int = 0
 
     def next(self) -> str:
-        """The split of the next whole source."""
-        self.dealt += 1
-        return self.pattern[(self.dealt - 1) % len(self.pattern)]
+        """Return the split of the next whole source."""
+        self.count += 1
+        return self.pattern[(self.count - 1) % len(self.pattern)]
 
 
 def plan_source(
-    looked: Looked,
+    probed: ProbedSource,
     captions: list[captions_lib.Caption],
     settings: Settings,
-    dealer: Dealer,
+    cycle: SplitCycle,
     plan: Plan,
 ) -> None:
-    """Adds a source's clips to the plan."""
-    source, duration = looked.source, looked.info.duration
+    """Add a source's clips to the plan."""
+    source, duration = probed.source, probed.info.duration
     still = source.kind in (IMAGE, TFDS)
     if duration < 0.001 and not still:
         return
@@ -244,15 +249,15 @@ def plan_source(
     ]
     plan.dropped["captions_past_the_end"] += len(captions) - len(inside)
     if settings.cut == "list" or still:
-        _plan_listed(looked, inside, settings, dealer, plan)
+        _plan_listed(probed, inside, settings, cycle, plan)
         return
     if source.clips is not None and any(c.start or c.end is not None for c in source.clips):
         raise ValueError(
-            f"{source.path}: the list gives times for it and the cut is by {settings.cut}; use "
+            f"{source.path}: the list gives times, but the cut is by {settings.cut}; use "
             "--cut=list, or leave the times out."
         )
     held = 0
-    for block in _blocks(source, film_end, inside, settings, dealer):
+    for block in _blocks(source, film_end, inside, settings, cycle):
         own = splits.held_captions(block, inside)
         held += len(own)
         cut_by_caption = settings.cut == "caption"
@@ -261,7 +266,7 @@ def plan_source(
             if cut_by_caption
             else window_spans(block, own, settings)
         )
-        if add_clips(looked, block, spans, own, settings, plan):
+        if add_clips(probed, block, spans, own, settings, plan):
             plan.captions[block.split] += len(own)
             plan.blocks.append({"media_id": source.media_id, **dataclasses.asdict(block)})
     plan.dropped["captions_across_borders"] += len(inside) - held
@@ -272,36 +277,36 @@ def _blocks(
     film_end: float,
     captions: Sequence[captions_lib.Caption],
     settings: Settings,
-    dealer: Dealer,
+    cycle: SplitCycle,
 ) -> list[splits.Block]:
-    """The pieces of a film that are each in one split; their indices count over all films."""
-    first = dealer.dealt
+    """Return the blocks of a film, each in one split, with indices that count over all films."""
+    first = cycle.count
     split = source.split or (source.clips[0].split if source.clips else None)
     if split is not None or len(set(settings.split_pattern)) == 1:
-        dealer.dealt += 1
+        cycle.count += 1
         return [splits.Block(first, 0.0, film_end, split or settings.split_pattern[0])]
     blocks = splits.time_blocks(
         film_end, settings.block_seconds, settings.split_pattern, captions, first
     )
-    dealer.dealt += len(blocks)
+    cycle.count += len(blocks)
     return [dataclasses.replace(block, index=first + block.index) for block in blocks]
 
 
 def _plan_listed(
-    looked: Looked,
+    probed: ProbedSource,
     captions: Sequence[captions_lib.Caption],
     settings: Settings,
-    dealer: Dealer,
+    cycle: SplitCycle,
     plan: Plan,
 ) -> None:
-    """Adds the clips that a source lists. Their splits are the list's, or one for the source."""
-    source = looked.source
-    spans = listed_spans(source, looked.info.duration, plan.dropped)
+    """Add the clips that a source lists, in the splits of the list or one for the source."""
+    source = probed.source
+    spans = listed_spans(source, probed.info.duration, plan.dropped)
     fallback = source.split
     if fallback is None and any(span.split is None for span in spans):
-        fallback = dealer.next()
+        fallback = cycle.next()
     for split in dict.fromkeys(span.split or fallback or "" for span in spans):
         own = [span for span in spans if (span.split or fallback) == split]
-        block = splits.Block(dealer.dealt, 0.0, looked.info.duration, split)
-        clips = add_clips(looked, block, own, captions, settings, plan)
+        block = splits.Block(cycle.count, 0.0, probed.info.duration, split)
+        clips = add_clips(probed, block, own, captions, settings, plan)
         plan.captions[split] += len({caption for clip in clips for caption in clip.near})

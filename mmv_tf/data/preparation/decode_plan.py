@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Decodes the units of a plan that are not decoded yet, and reports what failed."""
+"""Decoding of the units of a plan that are not decoded yet, with a report of failures."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Any
 from mmv_tf.data.preparation.decoding import (
     CHANGING_SIZE,
     MOST_DAMAGED_SHARE,
-    Recipe,
-    Work,
+    DecodeJob,
+    DecodeOptions,
     decode_units,
 )
 from mmv_tf.data.preparation.plan import Plan, Unit
@@ -29,26 +29,26 @@ from mmv_tf.util.worker_pool import CORRUPT, Failure, Runner, Task
 logger = logging.getLogger(__name__)
 
 _SILENCE = 1e-4  # Ours: -80 dB of full scale.
-# Ours. Neighbouring units are decoded in one pass, which saves the way from the key frame before
-# each; more would leave cores without work at the end of a lone film. It may not depend on the
-# number of processes: what is decoded shall not either.
+# Ours. Adjacent units are decoded in one pass, which saves decoding from the previous key frame for
+# each; a longer task would leave cores idle at the end of a single film. It must not depend on the
+# number of processes, because the decoded data must not.
 _TASK_SECONDS = 120.0
 
 
-def decode(plan: Plan, recipe: Recipe, runner: Runner, work: pathlib.Path) -> None:
-    """Decodes the units that are not there yet and notes in the reports what failed."""
+def decode(plan: Plan, options: DecodeOptions, runner: Runner, work: pathlib.Path) -> None:
+    """Decode the units that are not decoded yet, and record failures in the reports."""
     outcomes: dict[int, dict[str, Any] | Failure] = {**_decoded_before(plan, work)}
     todo = [unit for unit in plan.units if unit.index not in outcomes]
     total = sum(round(unit.seconds) for unit in plan.units)
     before = total - sum(round(unit.seconds) for unit in todo)
-    tasks = [_task(run, recipe, work) for run in _runs(todo)]
-    with Progress(total, "decoding", "seconds of film", initial=before) as shown:
+    tasks = [_task(run, options, work) for run in _runs(todo)]
+    with Progress(total, "decoding", "seconds of media", initial=before) as shown:
         for unit, outcome in runner.run(tasks):
             shown.update(round(unit.seconds))
             if isinstance(outcome, Failure) and len(plan.reports) == 1 and len(plan.units) == 1:
                 raise ValueError(outcome.reason)
             outcomes[unit.index] = outcome
-    _report(plan, outcomes, recipe.settings)
+    _report(plan, outcomes, options.settings)
     if not plan.units:
         raise ValueError(
             f"None of the {len(plan.reports)} sources could be decoded; the first: "
@@ -57,19 +57,19 @@ def decode(plan: Plan, recipe: Recipe, runner: Runner, work: pathlib.Path) -> No
 
 
 def _decoded_before(plan: Plan, work: pathlib.Path) -> dict[int, dict[str, Any]]:
-    """Summaries of the units that an interrupted run decoded; says how many are damaged."""
+    """Return the summaries of units that an interrupted run decoded; warn about damaged ones."""
     there = [unit for unit in plan.units if unit.path(work).exists()]
     if not there:
         return {}
     found: dict[int, dict[str, Any]] = {}
-    with Progress(len(there), "checking what is decoded", "pieces") as shown:
+    with Progress(len(there), "checking decoded units", "units") as shown:
         for unit in there:
             with contextlib.suppress(DamagedBlockError):
                 found[unit.index] = check_block(unit.path(work))
             shown.update()
     if len(found) < len(there):
         logger.warning(
-            "%s: %d of %d decoded pieces are damaged, or of an earlier version; they are decoded "
+            "%s: %d of %d decoded units are damaged, or of an earlier version; they are decoded "
             "again.",
             work,
             len(there) - len(found),
@@ -79,7 +79,7 @@ def _decoded_before(plan: Plan, work: pathlib.Path) -> dict[int, dict[str, Any]]
 
 
 def _report(plan: Plan, outcomes: dict[int, dict[str, Any] | Failure], settings: Settings) -> None:
-    """Notes what became of the units, and takes out of the plan what was left out."""
+    """Record the outcomes of units in the reports, and remove left-out clips from the plan."""
     by_row: dict[int, list[Unit]] = collections.defaultdict(list)
     for unit in plan.units:
         by_row[unit.row].append(unit)
@@ -108,19 +108,19 @@ def _report(plan: Plan, outcomes: dict[int, dict[str, Any] | Failure], settings:
         if failures:
             _note_failures(report, [failure for _, failure in failures], clips)
         elif not report.clips:
-            report.fail(TOO_SHORT, "the picture's size changes in each of its clips")
+            report.fail(TOO_SHORT, "the frame size changes in each of its clips")
         elif (
             report.status == OK
             and units[0].info.has_audio
             and peak < _SILENCE
             and settings.sound != "none"
         ):
-            report.fail(SILENT, "the sound stream holds only silence")
+            report.fail(SILENT, "the audio stream holds only silence")
     plan.units = kept
 
 
 def _note_failures(report: SourceReport, failures: Sequence[Failure], clips: int) -> None:
-    """What is said of a source that gave not all of its clips; `clips` is how many it should."""
+    """Record in the report of a source that some of its `clips` clips failed."""
     reason = f"{len(failures)} blocks lost, first: {failures[0].reason}"
     few = clips - report.clips <= MOST_DAMAGED_SHARE * clips
     if few and failures[0].status == CORRUPT:
@@ -130,7 +130,7 @@ def _note_failures(report: SourceReport, failures: Sequence[Failure], clips: int
 
 
 def _runs(units: Sequence[Unit]) -> Iterator[list[Unit]]:
-    """Neighbouring units of one source, to be decoded in one pass."""
+    """Yield runs of adjacent units of one source, to decode in one pass."""
     run: list[Unit] = []
     for unit in units:
         together = (
@@ -147,11 +147,11 @@ def _runs(units: Sequence[Unit]) -> Iterator[list[Unit]]:
         yield run
 
 
-def _task(units: Sequence[Unit], recipe: Recipe, work: pathlib.Path) -> Task:
+def _task(units: Sequence[Unit], options: DecodeOptions, work: pathlib.Path) -> Task:
     source = units[0].source
     parts = tuple(
-        (unit, Work(str(unit.path(work)), unit.clips, unit.info.has_audio)) for unit in units
+        (unit, DecodeJob(str(unit.path(work)), unit.clips, unit.info.has_audio)) for unit in units
     )
     timeline = units[0].info.timeline
-    arguments = (str(source.path), source.kind, source.selection, timeline, recipe)
+    arguments = (str(source.path), source.kind, source.selection, timeline, options)
     return Task(decode_units, str(source.path), arguments, parts)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""From a source's clips to their records: what child processes do."""
+"""Decoding of a source's clips into records, in child processes."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.sources import IMAGE, SOUND, TFDS
 from mmv_tf.data.records import writer
 
-# Ours: a piece of which more packets than this share can't be decoded is left out.
+# Ours: a unit is left out if more than this share of its packets can't be decoded.
 MOST_DAMAGED_SHARE = 0.1
-# Why clips are left out.
+# Reason for leaving clips out.
 CHANGING_SIZE = "clips_of_changing_size"
 
 # The class of a layer [1, samples] -> [1, frames, bins, 1] with `step` and `sample_rate`, and its
-# arguments. Handed in: data does not depend on layers.
+# arguments. Callers pass it in, because data does not depend on layers.
 LogMelSpec = tuple[Callable[..., Any], tuple[tuple[str, Any], ...]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Work:
-    """What a child needs to know of one unit.
+class DecodeJob:
+    """One unit for a child process to decode.
 
     Attributes:
       target: the block file to write.
-      clips: by start.
-      has_audio: whether there is a sound to read.
+      clips: sorted by start.
+      has_audio: True if there is audio to read.
     """
 
     target: str
@@ -50,13 +50,13 @@ class Work:
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
-    """What all units share.
+class DecodeOptions:
+    """Options that all units share.
 
     Attributes:
       settings: rates and sizes.
-      labels: class ids.
-      log_mel: makes the layer that computes spectrograms, for `settings.sound` "log_mel".
+      labels: class ids by name.
+      log_mel: the layer that computes spectrograms, for `settings.sound` "log_mel".
     """
 
     settings: Settings
@@ -69,50 +69,50 @@ def decode_units(
     kind: str,
     selection: str,
     timeline: media.Timeline | None,
-    recipe: Recipe,
-    units: Sequence[Work],
+    options: DecodeOptions,
+    units: Sequence[DecodeJob],
 ) -> Iterator[dict[str, Any]]:
-    """Decodes units of one source into their block files: one pass for the pictures.
+    """Decode units of one source into their block files, with one pass over the video.
 
     Args:
       path: of the source.
       kind: of the source.
       selection: see `Source.selection`.
-      timeline: of a film or a sound.
-      recipe: what to make.
-      units: by start.
+      timeline: of a video or audio file.
+      options: shared by all units.
+      units: sorted by start.
 
     Yields:
-      For each unit {"peak": the loudest sample's magnitude, "damage": for each kind the times of
-      the packets or frames that were passed over, in milliseconds, "left_out": the indices of the
-      clips that were left out because the picture's size changes in them}.
+      For each unit {"peak": the magnitude of the loudest sample, "damage": by kind, the times of
+      packets or frames that were skipped, in milliseconds, "left_out": the indices of the clips
+      that were left out because the frame size changes in them}.
 
     Raises:
-      MediaError: a unit can't be decoded, or more than 10 % of its packets; those before it were
+      MediaError: a unit, or more than 10 % of its packets, can't be decoded. Earlier units were
         yielded.
     """
-    settings = recipe.settings
+    settings = options.settings
     if kind == IMAGE:
         for unit in units:
             frame, height, width = encode_image(path, settings.short_side, settings.jpeg_quality)
-            pictures = _Pictures([frame], height, width)
-            yield _write(unit, recipe, _Shown([pictures] * len(unit.clips)), path)
+            image = _ClipFrames([frame], height, width)
+            yield _write(unit, options, _UnitFrames([image] * len(unit.clips)), path)
     elif kind == TFDS:
         for unit in units:
-            shown = _Shown(_tfds_pictures(path, selection, unit, settings))
-            yield _write(unit, recipe, shown, path)
+            shown = _UnitFrames(_tfds_frames(path, selection, unit, settings))
+            yield _write(unit, options, shown, path)
     elif kind == SOUND:
         for unit in units:
-            shown = _Shown([_Pictures([], 0, 0)] * len(unit.clips))
-            yield _write(unit, recipe, shown, path, timeline)
+            shown = _UnitFrames([_ClipFrames([], 0, 0)] * len(unit.clips))
+            yield _write(unit, options, shown, path, timeline)
     else:
-        for unit, shown in _film_pictures(path, timeline, units, settings):
-            yield _write(unit, recipe, shown, path, timeline)
+        for unit, shown in _film_frames(path, timeline, units, settings):
+            yield _write(unit, options, shown, path, timeline)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Pictures:
-    """A clip's frames."""
+class _ClipFrames:
+    """Frames of one clip as JPEGs, with their size in pixels."""
 
     frames: list[bytes]
     height: int
@@ -120,23 +120,23 @@ class _Pictures:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Shown:
-    """What is seen in a unit.
+class _UnitFrames:
+    """Frames of one unit.
 
     Attributes:
-      pictures: of each clip; None of one in which the picture's size changes.
-      damaged, disordered: times of packets and of frames that were passed over, seconds.
+      clips: frames of each clip; None for a clip in which the frame size changes.
+      damaged, disordered: times of packets and of frames that were skipped, seconds.
     """
 
-    pictures: Sequence[_Pictures | None]
+    clips: Sequence[_ClipFrames | None]
     damaged: Sequence[float] = ()
     disordered: Sequence[float] = ()
 
 
-class _FilmUnit:
-    """Collects the frames of a unit while the film goes by."""
+class _FrameCollector:
+    """Collector of the frames of a unit during the pass over the film."""
 
-    def __init__(self, unit: Work, frame_rate: float):
+    def __init__(self, unit: DecodeJob, frame_rate: float):
         self.unit = unit
         self._grids = [
             media.frame_times(clip.span.start_ms / 1000, clip.span.end_ms / 1000, frame_rate)
@@ -146,24 +146,26 @@ class _FilmUnit:
         self._frames: dict[float, bytes] = {}
 
     def take(self, time: float, jpeg: bytes) -> None:
-        """Keeps a frame; those at times that no clip of the unit asks for do no harm."""
+        """Keep a frame; frames at times that no clip needs do no harm."""
         self._frames[time] = jpeg
 
-    def pictures(self, one_size: tuple[int, int] | None) -> list[_Pictures | None]:
-        """Each clip's frames.
+    def clip_frames(self, one_size: tuple[int, int] | None) -> list[_ClipFrames | None]:
+        """Return the frames of each clip, None if their size changes.
 
         Args:
-          one_size: width and height of all pictures; None looks at each.
+          one_size: width and height of all frames; None reads it from each.
         """
         return [self._of_clip(grid, one_size) for grid in self._grids]
 
-    def _of_clip(self, grid: Sequence[float], one_size: tuple[int, int] | None) -> _Pictures | None:
+    def _of_clip(
+        self, grid: Sequence[float], one_size: tuple[int, int] | None
+    ) -> _ClipFrames | None:
         frames = [self._frames[time] for time in grid]
         sizes = {one_size} if one_size is not None else {_jpeg_size(frame) for frame in frames}
         if len(sizes) > 1:
             return None
         width, height = sizes.pop()
-        return _Pictures(frames, height, width)
+        return _ClipFrames(frames, height, width)
 
 
 def _jpeg_size(jpeg: bytes) -> tuple[int, int]:
@@ -171,13 +173,13 @@ def _jpeg_size(jpeg: bytes) -> tuple[int, int]:
         return image.size
 
 
-def _film_pictures(
-    path: str, timeline: media.Timeline | None, units: Sequence[Work], settings: Settings
-) -> Iterator[tuple[Work, _Shown]]:
-    """Each unit with what is seen in it, from one pass over the film."""
-    waiting = collections.deque(_FilmUnit(unit, settings.frame_rate) for unit in units)
+def _film_frames(
+    path: str, timeline: media.Timeline | None, units: Sequence[DecodeJob], settings: Settings
+) -> Iterator[tuple[DecodeJob, _UnitFrames]]:
+    """Yield each unit with its frames, from one pass over the film."""
+    waiting = collections.deque(_FrameCollector(unit, settings.frame_rate) for unit in units)
     times = sorted({time for unit in waiting for time in unit.times})
-    current: collections.deque[_FilmUnit] = collections.deque()
+    current: collections.deque[_FrameCollector] = collections.deque()
     tally = media.Tally()
     frames = media.iter_frames_at(
         path, times, settings.short_side, settings.jpeg_quality, timeline, tally
@@ -190,17 +192,17 @@ def _film_pictures(
         while current and current[0].times[-1] <= time:
             done = current.popleft()
             start, end = done.times[0], done.times[-1]
-            damaged = _damage(tally, start, end, "picture", path)
+            damaged = _damage(tally, start, end, "video", path)
             disordered = [t for t in tally.disordered if start <= t <= end]
             one_size = next(iter(tally.sizes)) if len(tally.sizes) == 1 else None
-            yield done.unit, _Shown(done.pictures(one_size), damaged, disordered)
+            yield done.unit, _UnitFrames(done.clip_frames(one_size), damaged, disordered)
 
 
 def _damage(tally: media.Tally, start: float, end: float, what: str, path: str) -> list[float]:
-    """Times of the packets in a span that could not be decoded.
+    """Return the times of the packets in a span that could not be decoded.
 
     Raises:
-      MediaError: they are more than 10 %.
+      MediaError: they are more than 10 % of the packets.
     """
     damaged = [time for time in tally.damaged if start <= time <= end]
     if not damaged:
@@ -209,20 +211,20 @@ def _damage(tally: media.Tally, start: float, end: float, what: str, path: str) 
     if len(damaged) > MOST_DAMAGED_SHARE * (len(damaged) + decoded):
         raise media.MediaError(
             f"{path}: {len(damaged)} of {len(damaged) + decoded} packets of {what} between "
-            f"{start:.1f} and {end:.1f} s can't be decoded; get a whole copy."
+            f"{start:.1f} and {end:.1f} s can't be decoded; get a complete copy."
         )
     return damaged
 
 
 def _write(
-    unit: Work,
-    recipe: Recipe,
-    shown: _Shown,
+    unit: DecodeJob,
+    options: DecodeOptions,
+    shown: _UnitFrames,
     path: str,
     timeline: media.Timeline | None = None,
 ) -> dict[str, Any]:
-    """Writes the block file of a unit and returns its summary."""
-    settings = recipe.settings
+    """Write the block file of a unit and return its summary."""
+    settings = options.settings
     waveform: np.ndarray | None = None
     low = min(clip.span.start_ms for clip in unit.clips)
     unheard: list[float] = []
@@ -230,33 +232,33 @@ def _write(
         start, end = low / 1000, max(clip.span.end_ms for clip in unit.clips) / 1000
         tally = media.Tally()
         waveform = media.read_waveform(path, start, end, settings.sample_rate, timeline, tally)
-        unheard = _damage(tally, start, end, "sound", path)
+        unheard = _damage(tally, start, end, "audio", path)
     peak = float(np.abs(waveform).max(initial=0.0)) if waveform is not None else 0.0
-    log_mel = _log_mel(recipe.log_mel) if settings.sound == "log_mel" and recipe.log_mel else None
+    log_mel = _log_mel(options.log_mel) if settings.sound == "log_mel" and options.log_mel else None
 
     def records() -> Iterator[bytes]:
-        for clip, pictures in zip(unit.clips, shown.pictures, strict=True):
-            if pictures is None:
+        for clip, frames in zip(unit.clips, shown.clips, strict=True):
+            if frames is None:
                 continue
-            sound = None
+            audio = None
             if waveform is not None:
                 first = round((clip.span.start_ms - low) * settings.sample_rate / 1000)
                 count = round((clip.span.end_ms - clip.span.start_ms) * settings.sample_rate / 1000)
-                sound = waveform[first : first + count]
-                # Rounding of both ends can ask for one sample more than the span has.
-                sound = np.pad(sound, (0, count - len(sound)))
+                audio = waveform[first : first + count]
+                # Rounding both ends can give one sample more than the span has.
+                audio = np.pad(audio, (0, count - len(audio)))
             spectrogram, rate = None, 0.0
-            if sound is not None and log_mel is not None:
-                spectrogram = np.asarray(log_mel(sound[np.newaxis]))[0, :, :, 0]
-                rate, sound = log_mel.sample_rate / log_mel.step, None
+            if audio is not None and log_mel is not None:
+                spectrogram = np.asarray(log_mel(audio[np.newaxis]))[0, :, :, 0]
+                rate, audio = log_mel.sample_rate / log_mel.step, None
             decoded = writer.ClipMedia(
-                pictures.frames, pictures.height, pictures.width, sound, spectrogram, rate
+                frames.frames, frames.height, frames.width, audio, spectrogram, rate
             )
             example = writer.sequence_example(
                 clip.span,
                 decoded,
                 clip.near,
-                recipe.labels,
+                options.labels,
                 settings.frame_rate,
                 settings.sample_rate,
                 clip.own,
@@ -273,7 +275,7 @@ def _write(
         "damage": {
             name: [round(t * 1000) for t in found] for name, found in times.items() if found
         },
-        "left_out": [index for index, one in enumerate(shown.pictures) if one is None],
+        "left_out": [index for index, one in enumerate(shown.clips) if one is None],
     }
     write_block(pathlib.Path(unit.target), records(), summary)
     return summary
@@ -281,28 +283,28 @@ def _write(
 
 @functools.cache
 def _log_mel(spec: LogMelSpec) -> Any:
-    """The layer, made once a process."""
+    """Return the layer, created once per process."""
     layer, arguments = spec
     return layer(**dict(arguments))
 
 
-def _tfds_pictures(
-    data_dir: str, selection: str, unit: Work, settings: Settings
-) -> list[_Pictures]:
-    """The pictures of a slice of a data set of TensorFlow Datasets, in its order."""
+def _tfds_frames(
+    data_dir: str, selection: str, unit: DecodeJob, settings: Settings
+) -> list[_ClipFrames]:
+    """Return the images of a slice of a data set of TensorFlow Datasets, in its order."""
     from mmv_tf.data.datasets import tfds_images
 
-    pictures = []
+    images = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TensorFlow Datasets' own, of its dependencies.
+        warnings.simplefilter("ignore")  # From the dependencies of TensorFlow Datasets.
         for image in tfds_images.read_images(data_dir, selection):
             frame, height, width = encode_image(
                 image, settings.short_side, settings.jpeg_quality, name=selection
             )
-            pictures.append(_Pictures([frame], height, width))
-    if len(pictures) != len(unit.clips):
+            images.append(_ClipFrames([frame], height, width))
+    if len(images) != len(unit.clips):
         raise media.MediaError(
-            f"{selection}: got {len(pictures)} pictures; expected {len(unit.clips)}; prepare the "
+            f"{selection}: got {len(images)} images; expected {len(unit.clips)}; prepare the "
             "data set of TensorFlow Datasets again."
         )
-    return pictures
+    return images

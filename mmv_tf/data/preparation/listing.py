@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Lists of clips that users write: a CSV, TSV or JSONL file with a row for each."""
+"""Users' lists of clips: a CSV, TSV or JSONL file with a row per clip."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from mmv_tf.util.text_files import printable_name, read_cells, well_formed
 
 COLUMNS = ("path", "start", "end", "label", "split", "captions", "example_id", "text")
 SUFFIXES = (".csv", ".tsv", ".jsonl")
-_MAX_BYTES = 2 << 30  # Ours; a row takes about a kilobyte of memory for a hundred bytes of text.
+_MAX_BYTES = 2 << 30  # Ours; a row of a hundred bytes takes about a kilobyte of memory.
 
 
 def read_listing(path: str | pathlib.Path) -> list[Source]:
-    """Reads a list of clips.
+    """Read a list of clips.
 
     The columns (JSONL: keys) are `path` and, each optional, `start` and `end` (seconds or
-    hours:minutes:seconds; empty: the file's start and end), `label` (JSONL: also several in a
-    list), `split`, `captions` (the file with them; empty: the one beside the video, if any),
-    `example_id`, and `text`, a sentence about the clip. Paths are relative to the list's folder.
-    The rows of one file make one source. In a TSV there is no quoting: '"' is a letter.
+    hours:minutes:seconds; empty: the start and end of the file), `label` (JSONL: a list is possible
+    too), `split`, `captions` (a caption file; empty: the one beside the video, if any),
+    `example_id`, and `text`, a narration of the clip. Paths are relative to the list's folder. The
+    rows of one file form one source. TSV has no quoting: '"' is a character.
 
     Raises:
-      ValueError: the list can't be read, or a row is wrong; the message names the line.
+      ValueError: the list can't be read, or a row is invalid; the message names the line.
     """
     path = pathlib.Path(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -53,18 +53,18 @@ def read_listing(path: str | pathlib.Path) -> list[Source]:
             )
         file = row.get("path")
         if not isinstance(file, str) or not file.strip():
-            raise ValueError(f"{path}, {where}: there is no path; every row needs one.")
+            raise ValueError(f"{path}, {where}: got no path; every row needs one; correct it.")
         example_id = _text(row, "example_id", path, where)
         if example_id in ids:
             raise ValueError(
-                f"{path}, {where}: the example id {example_id!r} is that of {ids[example_id]} too; "
-                "give every row its own, or leave the column out."
+                f"{path}, {where}: the example id {example_id!r} is also that of "
+                f"{ids[example_id]}; give every row its own, or leave the column out."
             )
         if example_id:
             ids[example_id] = where
         rows[file.strip()].append((where, row))
     if not rows:
-        raise ValueError(f"{path}: the list has no rows; expected one a clip.")
+        raise ValueError(f"{path}: the list has no rows; expected one per clip.")
     known = captions_lib.CaptionFiles()
     sources = [_source(path, file, own, known) for file, own in rows.items()]
     check_unique(sources, path)
@@ -77,7 +77,7 @@ def _source(
     rows: list[tuple[str, dict[str, Any]]],
     known: captions_lib.CaptionFiles,
 ) -> Source:
-    """The source that the rows of one file make."""
+    """Return the source of the rows of one file."""
     target = listing.parent / file
     captions: set[str | None] = {_text(row, "captions", listing, where) for where, row in rows}
     captions.discard(None)
@@ -105,7 +105,7 @@ def _source(
 
 
 def _one_split(listing: pathlib.Path, rows: list[tuple[str, dict[str, Any]]]) -> str | None:
-    """The split of a file whose rows all name the same one."""
+    """Return the split of a file if all its rows have the same one, else None."""
     splits = {_text(row, "split", listing, where) for where, row in rows}
     return next(iter(splits)) if len(splits) == 1 else None
 
@@ -129,8 +129,8 @@ def _clip(listing: pathlib.Path, where: str, row: dict[str, Any]) -> ListedClip:
     text = _text(row, "text", listing, where)
     if text and len(text) > captions_lib.MAX_CHARACTERS:
         raise ValueError(
-            f"{listing}, {where}: the text has {len(text)} characters; at most "
-            f"{captions_lib.MAX_CHARACTERS} are taken."
+            f"{listing}, {where}: the text has {len(text)} characters; expected at most "
+            f"{captions_lib.MAX_CHARACTERS}; shorten it."
         )
     return ListedClip(
         start=start,
@@ -143,7 +143,7 @@ def _clip(listing: pathlib.Path, where: str, row: dict[str, Any]) -> ListedClip:
 
 
 def _rows(path: pathlib.Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(line, row) of each row; of a table's rows, empty cells are left out."""
+    """Yield (line, row) for each row; a table's empty cells are left out."""
     if path.suffix.lower() == ".jsonl":
         for number, line in enumerate(text.split("\n"), start=1):
             if not line.strip():
@@ -152,7 +152,7 @@ def _rows(path: pathlib.Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]
                 row = parse_json(line)
             except ValueError as error:
                 raise ValueError(
-                    f"{path}, line {number}: {error}; expected an object a line."
+                    f"{path}, line {number}: {error}; expected an object per line."
                 ) from None
             if not isinstance(row, dict):
                 raise ValueError(f"{path}, line {number}: expected an object with a path.")
@@ -163,7 +163,7 @@ def _rows(path: pathlib.Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]
     if "path" not in header or len(set(header)) != len(header):
         raise ValueError(
             f"{path}, line 1: got the columns {', '.join(header)[:80]!r}; expected path and "
-            f"perhaps {', '.join(COLUMNS[1:])}, each once."
+            f"optionally {', '.join(COLUMNS[1:])}, each once."
         )
     for number, cells in rows:
         if len(cells) != len(header):
@@ -181,7 +181,7 @@ def _text(row: dict[str, Any], name: str, path: pathlib.Path, where: str) -> str
         return None
     if not isinstance(value, str):
         raise ValueError(f"{path}, {where}: got {name} {value!r}; expected text.")
-    # A file's name may be any bytes, all else is text.
+    # A file name may be any bytes; other values are text.
     return value if name == "captions" else well_formed(value)
 
 

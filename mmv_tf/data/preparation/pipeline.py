@@ -1,11 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""From sources to a directory of shards: plan, decode, write, publish.
+"""Preparation of sources as a directory of shards: plan, decode, write, publish.
 
-Decoding runs in child processes with a deadline each. What a child finished is a file in
-`OUTPUT/.partial/FINGERPRINT/`; the fingerprint covers all that the shards depend on, so after an
-interruption the same command goes on from there. What is decoded and where it goes does not depend
-on who does it: the shards are the same bytes however often the run was killed.
+Decoding runs in child processes, each with a deadline. They store finished units in
+`OUTPUT/.partial/FINGERPRINT/`. The fingerprint covers everything that the shards depend on, so the
+same command resumes an interrupted run. The shards have the same bytes however often the run was
+interrupted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mmv_tf import version
 from mmv_tf.data.preparation.beam import BeamRunner
 from mmv_tf.data.preparation.cutting import bytes_a_second
 from mmv_tf.data.preparation.decode_plan import decode
-from mmv_tf.data.preparation.decoding import LogMelSpec, Recipe
+from mmv_tf.data.preparation.decoding import DecodeOptions, LogMelSpec
 from mmv_tf.data.preparation.plan import Plan
 from mmv_tf.data.preparation.planning import plan_clips
 from mmv_tf.data.preparation.publication import SHARD_NAME, publish
@@ -36,19 +36,19 @@ from mmv_tf.util.worker_pool import WorkerPool
 
 PARTIAL = ".partial"
 _LOCK = "lock"
-# Raised when other clips are made of the same files and settings, as of files once read wrongly.
+# Increment when the same files and settings give other clips, for example after a decoding fix.
 _READING_VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class Execution:
-    """Who does the work; nothing of this changes what is made.
+    """Execution settings, which do not affect the result.
 
     Attributes:
-      processes: how many decode at the same time.
-      deadline_seconds: longest time that one piece of a film may take.
-      beam: whether Apache Beam runs the steps instead of child processes of this one.
-      beam_options: of the pipelines.
+      processes: number of parallel processes.
+      deadline_seconds: longest time for one unit.
+      beam: True to run the steps with Apache Beam instead of child processes.
+      beam_options: of the Beam pipelines.
     """
 
     processes: int = 1
@@ -57,7 +57,7 @@ class Execution:
     beam_options: tuple[str, ...] = ()
 
     def runner(self, work: pathlib.Path) -> WorkerPool | BeamRunner:
-        """A context manager that runs tasks."""
+        """Return a context manager that runs tasks."""
         if self.beam:
             return BeamRunner(
                 work / "results", self.deadline_seconds, self.beam_options, self.processes
@@ -67,11 +67,11 @@ class Execution:
 
 @dataclasses.dataclass(frozen=True)
 class DataSetFacts:
-    """What a named data set says of itself, for the manifest.
+    """Properties of a named data set, for the manifest.
 
     Attributes:
-      name: of the data set, "" for sources of the user's.
-      class_names: in its own order, which gives the ids; None sorts the labels found.
+      name: of the data set, "" for the user's own sources.
+      class_names: in the data set's order, which gives the ids; None sorts the labels found.
       folds: see `Collection.folds`.
     """
 
@@ -93,27 +93,27 @@ def prepare(
     execution: Execution | None = None,
     passed_over: Mapping[str, int] | None = None,
 ) -> tuple[dict[str, Any], bool]:
-    """Writes the shards and the manifest of a data set.
+    """Write the shards and the manifest of a data set.
 
-    A single source that can't be used is an error; of several, it is a row in the manifest's
-    "sources", and only if nothing is left it is an error.
+    An unusable source is an error if it is the only one. Otherwise it is a row in the manifest's
+    "sources", and an error only if no source is usable.
 
     Args:
-      sources: of `find_sources`, `read_listing` or a named data set.
-      output: directory to write to; made if it is not there.
-      settings: what to make.
+      sources: from `find_sources`, `read_listing` or a named data set.
+      output: directory to write to; created if missing.
+      settings: contents of the shards.
       labels: a list of captions with labels (see `captions.attach_labels`) for all sources.
       processes, deadline_seconds: of the default `execution`.
-      overwrite: replace data of other settings that `output` holds.
-      facts: what the data set says of itself.
+      overwrite: replace data of other settings in `output`.
+      facts: properties of the data set.
       log_mel: for settings.sound "log_mel": the class of the layer that computes it (such as
         `layers.LogMel`) and its arguments.
-      execution: who does the work.
-      passed_over: of `sources.find`, for the manifest and the report; the shards don't depend on
+      execution: execution settings.
+      passed_over: from `sources.find`, for the manifest and the report; the shards don't depend on
         it.
 
     Returns:
-      The manifest, and whether the data was already there.
+      The manifest, and whether the data existed already.
 
     Raises:
       ValueError: an input can't be used, or `output` holds something else.
@@ -124,7 +124,7 @@ def prepare(
     if execution is None:
         execution = Execution(processes, deadline_seconds)
     if (settings.sound == "log_mel") != (log_mel is not None):
-        raise ValueError('sound="log_mel" and the layer that computes it come together.')
+        raise ValueError('Give sound="log_mel" and the layer that computes it together.')
     fingerprint = _fingerprint(sources, settings, labels, facts, log_mel)
     done = _prepared(output, fingerprint, settings, overwrite)
     if done is not None:
@@ -144,8 +144,7 @@ def prepare(
         with _removed_if_empty(work), execution.runner(work) as runner:
             plan = plan_clips(sources, settings, labels, facts.class_names, runner)
             _check_space(plan, settings, output, work)
-            recipe = Recipe(settings, plan.labels, log_mel)
-            decode(plan, recipe, runner, work)
+            decode(plan, DecodeOptions(settings, plan.labels, log_mel), runner, work)
             extra = {
                 "fingerprint": fingerprint,
                 "data_set": facts.name,
@@ -160,12 +159,12 @@ def prepare(
 
 
 def _check_space(plan: Plan, settings: Settings, output: pathlib.Path, work: pathlib.Path) -> None:
-    """Stops before the work if the disk can't hold its result."""
+    """Raise an error if the disk can't hold the result."""
     need = 0.0
     for unit in plan.units:
         stored = sum(clip.span.end_ms - clip.span.start_ms for clip in unit.clips) / 1000
         size = stored * bytes_a_second(unit.info, settings)
-        # Once in the work folder (unless it is there already), once in the shards.
+        # Once in the work folder (unless already there), once in the shards.
         need += size if unit.path(work).exists() else 2 * size
     free = shutil.disk_usage(output).free
     if free < need:
@@ -182,7 +181,7 @@ def _fingerprint(
     facts: DataSetFacts,
     log_mel: LogMelSpec | None,
 ) -> str:
-    """A hash of all that the shards depend on; videos count by size and time of change."""
+    """Return a hash of all that the shards depend on; of media files, size and change time."""
     digest = hashlib.sha256()
 
     def add(value: Any) -> None:
@@ -193,14 +192,14 @@ def _fingerprint(
     add([_content_sha256(labels), dataclasses.asdict(facts)])
     add(None if log_mel is None else [log_mel[0].__name__, log_mel[1]])
     for source in sources:
-        # Another caption file that is passed over changes nothing.
+        # Unused caption files change nothing.
         add({k: v for k, v in dataclasses.asdict(source).items() if k != "left_out"})
         add([_state(source), _content_sha256(source.captions)])
     return digest.hexdigest()[:16]
 
 
 def _state(source: Source) -> list[Any] | None:
-    """What tells a changed file; None for one that is not there."""
+    """Return the properties that identify a file's content; None if it is missing."""
     try:
         stat = source.path.stat()
     except OSError:
@@ -211,7 +210,7 @@ def _state(source: Source) -> list[Any] | None:
 
 
 def _content_sha256(path: str | pathlib.Path | None) -> str | None:
-    """Of a caption file; a missing one is complained of where it is read."""
+    """Hash a caption file; None if missing, which is an error where it is read."""
     if path is None or not pathlib.Path(path).is_file():
         return None
     return files.file_sha256(pathlib.Path(path))
@@ -220,10 +219,10 @@ def _content_sha256(path: str | pathlib.Path | None) -> str | None:
 def _prepared(
     output: pathlib.Path, fingerprint: str, settings: Settings, overwrite: bool
 ) -> dict[str, Any] | None:
-    """The manifest if the very data is there already; None if there is work to do.
+    """Return the manifest if the same data exists already; None if there is work to do.
 
     Raises:
-      ValueError: something else is there and may not be overwritten.
+      ValueError: `output` holds something else that may not be overwritten.
     """
     if output.exists() and not output.is_dir():
         raise ValueError(f"{output}: is a file; expected a folder to write to; choose another.")
@@ -245,7 +244,7 @@ def _prepared(
         try:
             writer.check_shards(output, manifest)
         except ValueError:
-            return None  # Lost or cut-off shards: made again.
+            return None  # Shards are lost or cut off: write them again.
         return manifest
     if overwrite:
         return None
@@ -263,7 +262,7 @@ def _prepared(
 
 @contextlib.contextmanager
 def _removed_if_empty(folder: pathlib.Path) -> Iterator[None]:
-    """Removes a folder at the end, however that comes, if nothing is in it."""
+    """Remove a folder at the end, also after an error, if it is empty."""
     try:
         yield
     finally:
@@ -273,9 +272,9 @@ def _removed_if_empty(folder: pathlib.Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _tidied(partial: pathlib.Path, is_new: bool) -> Iterator[None]:
-    """Removes the lock that it is called with and its folder, if nothing else is in there.
+    """Remove the lock and its folder at the end, if the folder holds nothing else.
 
-    The folder above goes too, if it is new and empty.
+    Also remove the parent folder if it is new and empty.
     """
     try:
         yield
@@ -290,14 +289,14 @@ def _tidied(partial: pathlib.Path, is_new: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _no_space_explained(output: pathlib.Path) -> Iterator[None]:
-    """Turns a full disk, as Python and as TensorFlow tell it, into one clear error."""
+    """Turn Python's and TensorFlow's errors about a full disk into one clear error."""
     try:
         yield
     except Exception as error:
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         if full or "No space left on device" in str(error):
             raise ValueError(
-                f"{output}: the disk is full; free some space and run the same command again, it "
-                "goes on from where it stopped."
+                f"{output}: the disk is full; free some space and run the same command again; it "
+                "resumes."
             ) from error
         raise

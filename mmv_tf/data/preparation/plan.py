@@ -17,8 +17,8 @@ from mmv_tf.data.records import writer
 
 
 @dataclasses.dataclass(frozen=True)
-class Looked:
-    """A source that was looked at."""
+class ProbedSource:
+    """A source with its row in the report and the result of probing it."""
 
     source: Source
     row: int
@@ -27,7 +27,7 @@ class Looked:
 
 @dataclasses.dataclass(frozen=True)
 class PlannedClip:
-    """A clip, the captions stored with it and those of them that are about it alone."""
+    """A clip, the captions stored with it (`near`), and those that describe it alone (`own`)."""
 
     span: writer.ClipSpan
     near: tuple[captions_lib.Caption, ...]
@@ -36,13 +36,13 @@ class PlannedClip:
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
-    """Clips of one source that lie close together: what is decoded into one file.
+    """Clips of one source that are close in time and decoded into one file.
 
     Attributes:
       index: among all units.
-      source, info: where they come from.
-      row: the source's row in the report.
-      clips: by start.
+      source, info: their source.
+      row: the row of the source in the report.
+      clips: sorted by start.
     """
 
     index: int
@@ -53,27 +53,27 @@ class Unit:
 
     @property
     def seconds(self) -> float:
-        """How much of the film is decoded; a picture counts as a second."""
+        """Seconds to decode; an image counts as one second."""
         clips = [clip.span for clip in self.clips]
         span = max(c.end_ms for c in clips) - min(c.start_ms for c in clips)
         return span / 1000 or float(len(clips))
 
     def path(self, work: pathlib.Path) -> pathlib.Path:
-        """The file for what is decoded of it."""
+        """Return the path of its block file."""
         return work / "blocks" / f"{self.index // 1000:05d}" / f"{self.index:08d}.block"
 
 
 @dataclasses.dataclass
 class Plan:
-    """All that there is to decode.
+    """All units to decode.
 
     Attributes:
       reports: a row for each source.
-      units: in order of the sources and of time.
-      blocks: the pieces of the films that were dealt out to splits, for the manifest.
-      captions: how many captions each split holds.
+      units: in the order of sources and of time.
+      blocks: blocks of films with their splits, for the manifest.
+      captions: number of captions by split.
       labels: class ids by name.
-      dropped: what was left out, by reason.
+      dropped: counts of clips and captions left out, by reason.
     """
 
     reports: list[SourceReport]

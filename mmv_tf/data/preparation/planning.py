@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Plans the clips: probes sources, assigns splits and cuts into clips."""
+"""Planning of clips: probes sources, assigns splits and cuts into clips."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from mmv_tf.data import captions as captions_lib
 from mmv_tf.data import media
-from mmv_tf.data.preparation.cutting import Dealer, plan_source
+from mmv_tf.data.preparation.cutting import SplitCycle, plan_source
 from mmv_tf.data.preparation.decoding import MOST_DAMAGED_SHARE
-from mmv_tf.data.preparation.plan import Looked, Plan
+from mmv_tf.data.preparation.plan import Plan, ProbedSource
 from mmv_tf.data.preparation.probing import probe_all
 from mmv_tf.data.preparation.report import NO_AUDIO, NO_CAPTIONS, OK, TOO_SHORT, SourceReport
 from mmv_tf.data.preparation.settings import Settings
@@ -28,23 +28,23 @@ def plan_clips(
     class_names: Sequence[str] | None,
     runner: Runner,
 ) -> Plan:
-    """Looks at every source and lays out its clips.
+    """Probe all sources and plan their clips.
 
     Args:
-      sources: what to cut.
-      settings: how.
+      sources: the sources to cut.
+      settings: how to cut them.
       labels_file: a list of captions with labels for all sources.
-      class_names: the classes in the data set's own order; None sorts them.
-      runner: what looks into the files.
+      class_names: the classes in the data set's order; None sorts them.
+      runner: runs the probing tasks.
 
     Raises:
-      ValueError: nothing can be used, or the only source can't.
+      ValueError: no source, or not the only source, can be used.
     """
     reports = [SourceReport(source.media_id, str(source.path)) for source in sources]
     plan = Plan(reports, [], [], collections.Counter(), {}, collections.Counter())
     labelled = _read_labels(labels_file, plan) if labels_file is not None else None
     infos = probe_all(sources, reports, runner)
-    dealer = Dealer(settings.split_pattern)
+    cycle = SplitCycle(settings.split_pattern)
     for row, (source, report) in enumerate(zip(sources, reports, strict=True)):
         if row not in infos:
             _stop_if_only(sources, report)
@@ -65,7 +65,7 @@ def plan_clips(
             report.fail(NO_CAPTIONS, next(iter(source.left_out.first.values()), lacking))
             _stop_if_only(sources, report)
             continue
-        plan_source(Looked(source, row, infos[row]), captions, settings, dealer, plan)
+        plan_source(ProbedSource(source, row, infos[row]), captions, settings, cycle, plan)
         if not report.clips:
             if report.status == OK:
                 report.fail(
@@ -75,7 +75,7 @@ def plan_clips(
         elif source.kind == VIDEO and not infos[row].has_audio and settings.sound != "none":
             report.fail(NO_AUDIO, _why_no_audio(infos[row]))
         elif not captions and settings.cut != "list":
-            report.fail(NO_CAPTIONS, "there is no caption file")
+            report.fail(NO_CAPTIONS, "no caption file found")
     if not plan.units:
         raise ValueError(
             f"None of the {len(sources)} sources gives a clip; the first: {reports[0].path}: "
@@ -87,7 +87,7 @@ def plan_clips(
 
 
 def _note_losses(source: Source, info: media.MediaInfo, report: SourceReport) -> None:
-    """What of a film or sound can't be read."""
+    """Record the parts of a video or audio file that can't be read."""
     timeline = info.timeline
     if timeline is None:
         return
@@ -98,7 +98,7 @@ def _note_losses(source: Source, info: media.MediaInfo, report: SourceReport) ->
             report.fail(
                 CORRUPT,
                 f"{source.path}: is {info.duration:.2f} s long and should be {whole:.2f} s; it is "
-                "cut off: get a whole copy",
+                "cut off: get a complete copy",
             )
     report.leave_out("pieces_not_read", timeline.unread)
     report.leave_out("packets_of_picture_not_decoded", timeline.damaged_at_start)
@@ -113,12 +113,12 @@ def _note_losses(source: Source, info: media.MediaInfo, report: SourceReport) ->
 def _why_no_audio(info: media.MediaInfo) -> str:
     undecodable = info.timeline.undecodable if info.timeline is not None else ()
     if undecodable:
-        return f"its sound can't be decoded ({', '.join(undecodable)})"
-    return "there is no sound stream"
+        return f"its audio can't be decoded ({', '.join(undecodable)})"
+    return "no audio stream found"
 
 
 def _read_labels(path: str | pathlib.Path, plan: Plan) -> tuple[captions_lib.Caption, ...]:
-    """The captions of a list of labels; what of it is left out is counted for all sources."""
+    """Return the captions of a list of labels; count those left out for all sources."""
     labels = captions_lib.read_caption_file(path)
     for reason, count in labels.left_out.counts.items():
         plan.dropped[f"{reason}_in_the_labels"] += count
@@ -128,9 +128,9 @@ def _read_labels(path: str | pathlib.Path, plan: Plan) -> tuple[captions_lib.Cap
 def _read_captions(
     source: Source, labelled: Sequence[captions_lib.Caption] | None, report: SourceReport
 ) -> list[captions_lib.Caption]:
-    """A source's captions by start, labelled if there is a list of labels.
+    """Return a source's captions by start, labeled if there is a list of labels.
 
-    What is left out of them is counted in its report.
+    Captions left out are counted in its report.
     """
     captions = sorted(source.narrations, key=lambda caption: (caption.start, caption.end))
     for reason, count in source.left_out.counts.items():
@@ -149,13 +149,13 @@ def _read_captions(
 
 
 def _stop_if_only(sources: Sequence[Source], report: SourceReport) -> None:
-    """A lone film that fails is what the user has to hear about."""
+    """Raise the failure of a source as an error if it is the only source."""
     if len(sources) == 1:
         raise ValueError(report.reason)
 
 
 def _class_ids(plan: Plan, class_names: Sequence[str] | None) -> dict[str, int]:
-    """Class ids: the data set's own, or those of the sorted names."""
+    """Return class ids by name: those of the data set, or those of the sorted names."""
     found = {name for unit in plan.units for clip in unit.clips for name in clip.span.labels}
     if class_names is None:
         return writer.class_ids(found)
@@ -164,20 +164,20 @@ def _class_ids(plan: Plan, class_names: Sequence[str] | None) -> dict[str, int]:
     if unknown:
         raise ValueError(
             f"The label {unknown[0]!r} is none of the data set's {len(ids)} classes; check that "
-            "the lists and the class file are of the same release."
+            "the lists and the class file belong to the same release."
         )
     return ids
 
 
 def _check_ids(plan: Plan) -> None:
-    """Example ids are what records are told apart by."""
+    """Check that example ids are unique, since they identify records."""
     seen: dict[str, str] = {}
     for unit in plan.units:
         for clip in unit.clips:
             example_id = clip.span.example_id
             if example_id in seen:
                 raise ValueError(
-                    f"The example id {example_id!r} stands for a clip of {seen[example_id]} and "
+                    f"The example id {example_id!r} belongs to a clip of {seen[example_id]} and "
                     f"one of {unit.source.path}; give each clip its own."
                 )
             seen[example_id] = str(unit.source.path)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Probes each source's duration, frame size and audio track."""
+"""Probing of the duration, frame size and audio track of each source."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PROBES_A_TASK = 16
 def probe_all(
     sources: Sequence[Source], reports: Sequence[SourceReport], runner: Runner
 ) -> dict[int, media.MediaInfo]:
-    """What the files hold, by row; what could not be looked at is noted in its report."""
+    """Return the results of probing by row; record failures in the reports."""
     infos: dict[int, media.MediaInfo] = {}
     parts = []
     for row, source in enumerate(sources):
@@ -34,7 +34,7 @@ def probe_all(
         Task(_probe, group[0][1][0], (), tuple(group), tuple(path for _, (path, _) in group))
         for group in groups
     ]
-    with Progress(len(parts), "looking at the sources", "files") as shown:
+    with Progress(len(parts), "probing sources", "files") as shown:
         for row, outcome in runner.run(tasks):
             shown.update()
             if isinstance(outcome, Failure):
@@ -45,13 +45,13 @@ def probe_all(
 
 
 def _probe(values: Iterable[tuple[str, str]]) -> Iterator[dict[str, Any]]:
-    """A child's task: what files hold."""
+    """Probe files, as the task of a child process."""
     for path, kind in values:
         try:
             info = media.probe(path, kind)
         except (media.MediaError, OSError):
             raise
         except Exception as error:
-            # FFmpeg's bindings raise all sorts of things; the task has the name of another file.
+            # FFmpeg's bindings raise many kinds of errors; name this file, not the task's first.
             raise media.MediaError(f"{path}: raised {error!r}; check the file.") from error
         yield info.to_json()

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Merges block files into shards and renames them into place atomically."""
+"""Merging of block files into shards, and their atomic renaming into place."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _MAX_INDEX_BYTES = 64 << 20
 
 
 class DamagedBlockError(MediaError):
-    """A block is not as it was written."""
+    """Error about a damaged block file."""
 
 
 def write_block(path: pathlib.Path, records: Iterable[bytes], summary: dict[str, Any]) -> None:
-    """Writes the records of a block; `summary` is kept with them (and may be filled meanwhile)."""
+    """Write a block file of records and `summary`, which may be filled during iteration."""
     with files.replacing(path, sync=False) as temporary, open(temporary, "wb") as file:
         offsets, checksums = [0], []
         for record in records:
@@ -51,10 +51,10 @@ def write_block(path: pathlib.Path, records: Iterable[bytes], summary: dict[str,
 
 
 def read_index(path: pathlib.Path) -> dict[str, Any]:
-    """A block's summary, "offsets", where its records begin and end, and their "crc32c".
+    """Read a block's summary, the "offsets" of its records' borders, and their "crc32c".
 
     Raises:
-      DamagedBlockError: the index is damaged, or the file cut off.
+      DamagedBlockError: the index is damaged, or the file is cut off.
       OSError: the file can't be read.
     """
     with open(path, "rb") as file:
@@ -62,7 +62,7 @@ def read_index(path: pathlib.Path) -> dict[str, Any]:
 
 
 def check_block(path: pathlib.Path) -> dict[str, Any]:
-    """As `read_index`, and compares every record with its checksum."""
+    """Read the index of a block and compare every record with its checksum."""
     with open(path, "rb") as file:
         index = _read_index(file, path)
         file.seek(0)
@@ -73,7 +73,7 @@ def check_block(path: pathlib.Path) -> dict[str, Any]:
 
 
 def read_record(path: pathlib.Path, start: int, end: int, crc: int) -> bytes:
-    """One record of a block.
+    """Read one record of a block.
 
     Raises:
       DamagedBlockError: the record is damaged.
@@ -113,7 +113,7 @@ def _number(value: int) -> bytes:
 
 def _damaged(path: pathlib.Path) -> DamagedBlockError:
     return DamagedBlockError(
-        f"{path}: is not as it was written; run the same command again, which decodes it again"
+        f"{path}: is damaged; run the same command again, which decodes it again"
     )
 
 
@@ -125,7 +125,7 @@ SHARD_NAME = re.compile(r".+-\d{5}-of-\d{5}\.tfrecord")
 
 @dataclasses.dataclass(frozen=True)
 class _Record:
-    """Where a record is before it is in a shard."""
+    """Position of a record in a block file."""
 
     path: str
     start: int
@@ -140,7 +140,7 @@ class _Shard:
     split: str
     path: str
     records: tuple[_Record, ...]
-    key: str  # A hash of the example ids: whether one that is there is this one.
+    key: str  # Hash of the example ids, which identifies a shard written earlier.
 
 
 def publish(
@@ -151,15 +151,15 @@ def publish(
     extra: dict[str, Any],
     runner: Runner,
 ) -> dict[str, Any]:
-    """Writes the shards in the work folder, moves them out when all are whole; the manifest.
+    """Write all shards in the work folder, move them to the output and write the manifest.
 
     Args:
-      plan: what was decoded.
-      settings: what was made.
-      output: where the shards go.
-      work: where the block files are.
+      plan: the decoded units.
+      settings: contents of the shards.
+      output: folder for the shards.
+      work: folder of the block files.
       extra: further entries of the manifest.
-      runner: what writes the shards.
+      runner: runs the writing tasks.
 
     Returns:
       The manifest.
@@ -169,7 +169,7 @@ def publish(
     files.remove_unfinished(staging)
     shards = _assign(plan, settings, staging, work)
     entries = _write_all(shards, runner)
-    # From here to the new manifest the directory has none, so no reader takes a mixture for whole.
+    # Until the new manifest is written there is none, so no reader can read a mixture of shards.
     (output / writer.MANIFEST).unlink(missing_ok=True)
     expected = {pathlib.Path(shard.path).name for shard in shards}
     for old in output.iterdir():
@@ -177,7 +177,7 @@ def publish(
             old.unlink()
     for shard in shards:
         path = pathlib.Path(shard.path)
-        if path.exists():  # Else moved before an interruption.
+        if path.exists():  # Otherwise it was moved before an interruption.
             files.put_in_place(path, output / path.name)
     by_split = {}
     for split in _splits(plan, settings):
@@ -206,12 +206,12 @@ def publish(
 
 
 def _row(report: SourceReport) -> dict[str, Any]:
-    """A row of the manifest; file names in a reason may be no UTF-8."""
+    """Return a row of the manifest; file names in a reason may not be UTF-8."""
     return {**dataclasses.asdict(report), "reason": printable_name(report.reason)}
 
 
 def _dropped(plan: Plan) -> dict[str, int]:
-    """What was left out of all sources together, by reason."""
+    """Return the counts of what was left out of all sources, by reason."""
     total = plan.dropped.copy()
     for report in plan.reports:
         total.update(report.left_out)
@@ -219,7 +219,7 @@ def _dropped(plan: Plan) -> dict[str, int]:
 
 
 def _splits(plan: Plan, settings: Settings) -> list[str]:
-    """The splits in order: those of the pattern if they are used, then the others by name."""
+    """Return the splits in the order of the pattern if they are all in it, else by name."""
     used = {clip.span.split for unit in plan.units for clip in unit.clips}
     if used <= set(settings.split_pattern):
         return list(dict.fromkeys(settings.split_pattern))
@@ -227,7 +227,7 @@ def _splits(plan: Plan, settings: Settings) -> list[str]:
 
 
 def _modalities(plan: Plan, split: str, settings: Settings) -> dict[str, int]:
-    """How many of a split's clips have pictures, and how many sound."""
+    """Count the clips of a split with frames and with audio."""
     counts = {"num_with_video": 0, "num_with_audio": 0}
     for unit in plan.units:
         own = sum(clip.span.split == split for clip in unit.clips)
@@ -240,7 +240,7 @@ def _modalities(plan: Plan, split: str, settings: Settings) -> dict[str, int]:
 def _assign(
     plan: Plan, settings: Settings, staging: pathlib.Path, work: pathlib.Path
 ) -> list[_Shard]:
-    """Which records each shard holds."""
+    """Assign the records to shards."""
     where: dict[str, _Record] = {}
     by_split: dict[str, list[writer.ClipSpan]] = collections.defaultdict(list)
     for unit in plan.units:
@@ -264,7 +264,7 @@ def _assign(
 
 
 def _write_all(shards: Sequence[_Shard], runner: Runner) -> dict[str, dict[str, Any]]:
-    """Writes the shards that are not there yet; their entries in the manifest, by path."""
+    """Write the shards that are missing; return the manifest entries of all, by path."""
     entries: dict[str, dict[str, Any]] = {}
     todo = []
     for shard in shards:
@@ -286,7 +286,7 @@ def _write_all(shards: Sequence[_Shard], runner: Runner) -> dict[str, dict[str, 
 
 
 def _write_shards(shards: Sequence[_Shard]) -> Iterator[dict[str, Any]]:
-    """A child's task: writes a shard and, last, the note that it is whole."""
+    """Write shards, each followed by a note that it is complete, as a child's task."""
     for shard in shards:
         path = pathlib.Path(shard.path)
         records = (read_record(pathlib.Path(r.path), r.start, r.end, r.crc) for r in shard.records)
@@ -296,16 +296,16 @@ def _write_shards(shards: Sequence[_Shard]) -> Iterator[dict[str, Any]]:
 
 
 def _staged(shard: _Shard) -> dict[str, Any] | None:
-    """The entry of a shard that an interrupted run wrote, whether it was moved out or not."""
+    """Return the entry of a shard that an interrupted run wrote, moved or not; None if none."""
     path = pathlib.Path(shard.path)
     try:
         note = read_checked_json(path.with_suffix(".json"))
         if note["key"] != shard.key:
             return None
-        # The output folder is two above the staging one's parent: OUTPUT/.partial/KEY/shards.
+        # The staging folder is OUTPUT/.partial/KEY/shards.
         moved = path.parents[3] / path.name
         if files.file_sha256(path if path.exists() else moved) != note["entry"]["sha256"]:
-            raise ValueError(f"{path}: its SHA-256 is not that of what was written.")
+            raise ValueError(f"{path}: its SHA-256 differs from that of the written file.")
     except OSError:
         return None
     except ValueError as error:

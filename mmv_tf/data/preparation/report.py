@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What became of the sources: a row for each, as a table for people and in the manifest."""
+"""Report on the sources, a row for each, as a table for people and in the manifest."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from mmv_tf.util.text_files import printable_name
 OK, NO_AUDIO, SILENT, NO_CAPTIONS = "ok", "no audio", "silent", "no captions"
 TOO_SHORT, TOO_LONG, MISSING = "too short", "too long", "missing"
 
-# Ours: of a large data set, the table shows only what needs a look.
+# Ours: for larger data sets, the table shows only sources with problems.
 _ALL_ROWS = 50
 
 
 @dataclasses.dataclass
 class SourceReport:
-    """What became of a source: one row of the report.
+    """Outcome of a source: one row of the report.
 
     Attributes:
       media_id, path: the source.
       status: one of those above, or the worker pool's `CORRUPT` or `TIMEOUT`.
       reason: why the status is not OK.
       seconds: length.
-      clips: how many it gave.
-      left_out: counts of what was left out of it, by reason ("captions_without_length").
-      first_left_out: where the first of each reason is, and what is odd about it, in short.
+      clips: number of clips.
+      left_out: counts of parts left out, by reason ("captions_without_length").
+      first_left_out: a short message about the first part left out for each reason.
     """
 
     media_id: str
@@ -45,17 +45,17 @@ class SourceReport:
         self.path = printable_name(self.path)
 
     def fail(self, status: str, reason: str) -> None:
-        """Notes what went wrong, keeping the first reason."""
+        """Record a failure, keeping the first reason."""
         if not self.reason:
             self.status, self.reason = status, printable_name(reason)
 
     def leave_out(self, reason: str, count: int = 1, first: str = "") -> None:
-        """Counts parts of the source that were left out.
+        """Count parts of the source that were left out.
 
         Args:
           reason: in snake case, see `left_out`.
-          count: how many more.
-          first: a message about the first of them; up to its first "; " it is shown.
+          count: number of further parts.
+          first: a message about the first of them, which is kept up to its first "; ".
         """
         if count:
             self.left_out[reason] = self.left_out.get(reason, 0) + count
@@ -64,12 +64,11 @@ class SourceReport:
 
 
 def format_report(manifest: dict[str, Any], all_rows: bool = False) -> str:
-    """A table of the sources and the counts by split.
+    """Format the sources as a table, followed by the counts by split.
 
     Args:
-      manifest: of `prepare`.
-      all_rows: of more than 50 sources, show also those without trouble and more than 50 of the
-        others.
+      manifest: from `prepare`.
+      all_rows: show all sources; by default, of more than 50 only the first 50 with problems.
     """
     shown = manifest["sources"]
     if len(shown) > _ALL_ROWS and not all_rows:
@@ -95,7 +94,7 @@ def format_report(manifest: dict[str, Any], all_rows: bool = False) -> str:
 
 
 def format_dropped(dropped: dict[str, int]) -> str:
-    """Counts by reason as one line; empty without any."""
+    """Format counts by reason as one line; empty if there are none."""
     return ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in dropped.items() if n)
 
 
@@ -108,7 +107,7 @@ def _printable(text: str) -> str:
 
 
 def _left_out(source: dict[str, Any]) -> str:
-    """What was left out of a source, with where the first of each reason is."""
+    """Format the counts of parts left out of a source, with the first of each reason."""
     first = source.get("first_left_out", {})
     parts = (
         format_dropped({name: count}) + (f" (first: {first[name]})" if name in first else "")
@@ -118,11 +117,11 @@ def _left_out(source: dict[str, Any]) -> str:
 
 
 def _table(sources: list[dict[str, Any]]) -> list[str]:
-    """Rows in columns."""
+    """Format rows as aligned columns."""
     rows = [("source", "status", "seconds", "clips", "reason")]
     for source in sources:
         seconds, clips = f"{source['seconds']:.1f}", str(source["clips"])
-        # A file's name may hold a line break, which would break the table.
+        # A file name may contain a line break, which would break the table.
         name, reason = (_printable(source[key]) for key in ("media_id", "reason"))
         left_out = _left_out(source)
         reason = "; ".join(filter(None, (reason, left_out and f"left out: {left_out}")))

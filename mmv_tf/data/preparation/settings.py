@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What is made of the sources: rates, sizes, how they are cut, how they are dealt out."""
+"""Settings of preparation: rates, sizes, cutting and splits."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ SOUNDS = ("waveform", "log_mel", "none")
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """All that decides what is in the shards, besides the sources.
+    """Everything besides the sources that determines the shards.
 
     Attributes:
-      frame_rate: frames a second that are stored.
-      short_side: pixels of a stored frame's shorter side.
+      frame_rate: stored frames per second.
+      short_side: pixels of the shorter side of a stored frame.
       jpeg_quality: 1 to 95.
-      sample_rate: of the stored sound, in Hz.
+      sample_rate: of the stored audio, in Hz.
       sound: "waveform", "log_mel" (a spectrogram instead) or "none".
       cut: "caption" (a clip for each caption), "window" (a clip every `stride_seconds`) or "list"
-        (the clips that the sources list, or the whole of one that lists none).
-      context_seconds: cut by caption: what is added on each side, inside the block.
-      min_clip_seconds: cut by caption: shorter clips are widened, inside the block.
-      window_seconds, stride_seconds: cut by window: length of a clip, and from one to the next.
-      block_seconds: about how long the blocks are that are dealt out to the splits.
-      split_pattern: the splits, dealt out cyclically to the blocks of sources without a split of
+        (the clips that the sources list, or the whole source if it lists none).
+      context_seconds: time added on each side of a caption, inside the block.
+      min_clip_seconds: shorter clips around captions are widened, inside the block.
+      window_seconds, stride_seconds: length of a window, and distance between windows' starts.
+      block_seconds: approximate length of the blocks that are assigned to splits.
+      split_pattern: the splits, assigned cyclically to the blocks of sources without a split of
         their own; with a single name, films are not divided.
-      caption_window_seconds: captions within this of a clip are stored with it.
-      num_shards: of each split, fewer if it has fewer clips.
+      caption_window_seconds: captions within this distance of a clip are stored with it.
+      num_shards: for each split, fewer if it has fewer clips.
     """
 
     frame_rate: float = 10.0
@@ -74,7 +74,7 @@ class Settings:
 
 
 def check_split(name: str, where: str) -> None:
-    """Raises a ValueError for a split's name that can't begin a file's name."""
+    """Raise a ValueError for a split name that can't begin a file name."""
     if not re.fullmatch(r"[A-Za-z0-9_]+", name):
         raise ValueError(
             f"{where}: got the split {name!r}; expected a name of letters, digits and _ such as "

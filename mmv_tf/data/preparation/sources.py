@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What is prepared: sources (a video, a sound, an image each) and what is known of them before."""
+"""Sources of clips (video, audio and image files) and their known properties."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from mmv_tf.data.file_types import SUFFIXES as SUFFIXES
 from mmv_tf.data.file_types import VIDEO as VIDEO
 from mmv_tf.util.text_files import printable_name
 
-TFDS = "tensorflow_datasets"  # Pictures of a data set that TensorFlow Datasets holds.
-# What `Found.passed_over` calls caption files that belong to no source; others by their suffix.
+TFDS = "tensorflow_datasets"  # Images of a data set of TensorFlow Datasets.
+# Key in `Found.passed_over` for caption files without a source; others count by suffix.
 CAPTIONS_ALONE = "caption files of no source"
-# Ours. A tool that trims at key frames leaves more than was asked for.
+# Ours. Tools that trim at key frames leave more than requested.
 TRIMMED_SECONDS = 1.5
-_TABLES = (".csv", ".tsv")  # They may hold anything.
+_TABLES = (".csv", ".tsv")  # May hold anything.
 
 
 @dataclasses.dataclass(frozen=True)
 class ListedClip:
-    """A clip that a list names.
+    """A clip named by a list.
 
     Attributes:
-      start: seconds from the source's start.
-      end: seconds; None is the source's end.
+      start: seconds from the start of the source.
+      end: seconds; None is the end of the source.
       labels: names of its classes.
-      texts: sentences about this very clip.
-      split: the split it is in; None is its source's.
-      example_id: its id; None makes one of the source and the time.
-      may_be_trimmed: the times are those of a longer original. A source that is no longer than the
-        clip (and a second and a half more, since tools cut at key frames) is taken as the clip.
+      texts: narrations of this clip.
+      split: its split; None is that of its source.
+      example_id: its id; None makes one from the source and the time.
+      may_be_trimmed: True if the times refer to a longer original. A source not longer than the
+        clip (plus a second and a half, since tools cut at key frames) then is the clip.
     """
 
     start: float = 0.0
@@ -51,19 +51,19 @@ class ListedClip:
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A file to take clips from, or several pictures that are read together.
+    """A file that holds clips, or several images that are read together.
 
     Attributes:
       media_id: its name, unique in a data set.
       path: the file.
-      captions: the file with its captions, if it has one.
-      kind: VIDEO (its sound too), SOUND (of a video too), IMAGE or TFDS.
-      selection: of a TFDS source, which pictures: "name:split[from:to]"; the path is its data_dir.
-      left_out: what is known to be left out of it before its captions are read.
-      split: of all that is in it; None deals its parts out by the settings' pattern.
-      labels: classes of all that is in it.
-      narrations: its captions where they are no file of their own.
-      clips: what a list says of it; None is the whole of it.
+      captions: its caption file, if any.
+      kind: VIDEO (with its audio), SOUND (the audio of an audio or video file), IMAGE or TFDS.
+      split: of the whole source; None assigns its blocks by the settings' pattern.
+      labels: classes of the whole source.
+      narrations: its captions, if they are not in a file of their own.
+      clips: its clips in a list; None is the whole source.
+      selection: of a TFDS source, its images: "name:split[from:to]"; the path is its data_dir.
+      left_out: counts of what is left out before its captions are read.
     """
 
     media_id: str
@@ -80,12 +80,12 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What is in a folder.
+    """Contents of a folder.
 
     Attributes:
       sources: sorted by media id.
-      passed_over: how many files are no source and no source's captions, by suffix (".txt"), or
-        CAPTIONS_ALONE.
+      passed_over: counts of files that are neither sources nor their captions, by suffix (".txt")
+        or CAPTIONS_ALONE.
     """
 
     sources: tuple[Source, ...]
@@ -94,15 +94,15 @@ class Found:
 
 @dataclasses.dataclass(frozen=True)
 class Collection:
-    """A data set read as it was published: its sources and what holds for all of them.
+    """A published data set: its sources and their common properties.
 
     Attributes:
       name: of the data set.
-      sources: what is in it, also what is listed and has no file.
-      cut: how its sources are cut, unless the user says otherwise.
+      sources: all listed sources, also those without a file.
+      cut: default cut of its sources.
       labels: its classes in its own order, which gives the ids; None sorts the names.
-      folds: for each of its official divisions, the splits of each part joined by "+", as readers
-        take them: {"1": {"train": "fold2+fold3", "test": "fold1"}}.
+      folds: for each of its official folds, the splits of each part joined by "+", in the form
+        that readers accept: {"1": {"train": "fold2+fold3", "test": "fold1"}}.
     """
 
     name: str
@@ -117,7 +117,7 @@ def find_sources(
     captions: str | pathlib.Path | None = None,
     kind: str = VIDEO,
 ) -> list[Source]:
-    r"""The sources that a path stands for; see `find`."""
+    """Return the sources at a path; see `find`."""
     return list(find(videos, captions, kind).sources)
 
 
@@ -126,20 +126,20 @@ def find(
     captions: str | pathlib.Path | None = None,
     kind: str = VIDEO,
 ) -> Found:
-    r"""Return the sources that a path stands for, and what else is there.
+    r"""Return the sources at a path, and counts of other files.
 
     Args:
       videos: a file, or a folder: every file of the kind in it and below, each with the caption
-        file beside it that `captions.CaptionFiles` takes.
+        file beside it that `captions.CaptionFiles` prefers.
       captions: of a single file; by default the one beside it, if any.
       kind: VIDEO, SOUND or IMAGE.
 
     Returns:
-      The sources, whose media id is the path inside the folder without its suffix (bytes that are
-      no UTF-8 escaped, as in "caf\xe9"), and counts of the files that are passed over.
+      The sources, with the path inside the folder without its suffix as media id (bytes that are
+      not UTF-8 escaped, as in "caf\xe9"), and counts of the files passed over.
 
     Raises:
-      ValueError: nothing is there, a media id is not unique, or `captions` came with a folder.
+      ValueError: no file is found, a media id is not unique, or `captions` is given for a folder.
     """
     videos = pathlib.Path(videos)
     known = captions_lib.CaptionFiles()
@@ -151,7 +151,7 @@ def find(
                 "video's captions beside it under the same name."
             )
         everything = sorted(videos.rglob("*"))
-        # A folder named like a video is kept: the report says what is wrong with it.
+        # A folder named like a video is kept, so that the report mentions it.
         paths = [path for path in everything if path.suffix.lower() in SUFFIXES[kind]]
         if not paths:
             raise ValueError(
@@ -188,11 +188,11 @@ def _source(
 def captions_beside(
     path: pathlib.Path, known: captions_lib.CaptionFiles
 ) -> tuple[pathlib.Path | None, captions_lib.LeftOut]:
-    """The caption file of a source that is taken, and a count of those that could be as well."""
+    """Return the preferred caption file of a source, and a count of the others."""
     left_out = captions_lib.LeftOut()
     found = known.beside(path)
     if len(found) > 1:
-        message = f"{found[0].name} is taken, not {found[1].name}"
+        message = f"{found[0].name} is used, not {found[1].name}"
         left_out.add("caption_files_passed_over", printable_name(message), len(found) - 1)
     return next(iter(found), None), left_out
 
@@ -205,19 +205,19 @@ def _passed_over_as(path: pathlib.Path) -> str:
 
 
 def kind_of(path: pathlib.Path) -> str:
-    """The kind that a file's suffix says; VIDEO for one that says nothing."""
+    """Return the kind of a file by its suffix; VIDEO if unknown."""
     return file_types.kind_of(path) or VIDEO
 
 
 def check_unique(sources: Sequence[Source], where: object) -> None:
-    """Raises a ValueError if two sources have the same media id."""
+    """Raise a ValueError if two sources have the same media id."""
     by_id: dict[str, list[str]] = collections.defaultdict(list)
     for source in sources:
         by_id[source.media_id].append(source.path.name)
     for media_id, names in by_id.items():
         if len(names) > 1:
             raise ValueError(
-                f"{where}: {len(names)} files have the name {media_id!r} but for the suffix "
+                f"{where}: {len(names)} files have the name {media_id!r} except for the suffix "
                 f"({printable_name(', '.join(sorted(names)[:4]))}), which would give their clips "
                 "the same ids; rename all but one, or move them away."
             )

@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Splitting one film into training and held-out parts by blocks of time.
+"""Splitting of one film into training and held-out parts by blocks of time.
 
-Neighbouring seconds of a film look and sound alike: clips drawn at random would put near copies of
-the training clips into the test. So the film is cut into blocks, and a block with all that is in it
-belongs to one split.
+Adjacent seconds of a film look and sound alike: randomly chosen clips would put near copies of
+training clips into the test set. So the film is cut into blocks, and each block belongs to one
+split as a whole.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from collections.abc import Sequence
 
 from mmv_tf.data import captions as captions_lib
 
-# How far a border may move, as a share of a block: no further, or it could pass the next one.
+# Limit on moving a border, as a share of a block, so that it can't pass the next one.
 _REACH = 0.5
-# In a long pause the border stays this far from the captions and otherwise where it was.
+# In a long pause, the border only keeps this distance from the captions.
 _MARGIN_SECONDS = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A span of a film, [start, end) in seconds (whole milliseconds), and the split it is in."""
+    """A span of a film, [start, end) in seconds (whole milliseconds), and its split."""
 
     index: int
     start: float
@@ -31,7 +31,7 @@ class Block:
     split: str
 
     def holds(self, start: float, end: float) -> bool:
-        """Whether the span from `start` to `end` lies wholly inside."""
+        """Return whether the span from `start` to `end` lies inside."""
         return self.start <= start and end <= self.end
 
 
@@ -42,19 +42,19 @@ def time_blocks(
     captions: Sequence[captions_lib.Caption] = (),
     first: int = 0,
 ) -> list[Block]:
-    """Cuts a film into blocks whose borders lie, where possible, between captions.
+    """Cut a film into blocks with borders between captions, where possible.
 
-    Each border of an even division is moved to the middle of the nearest gap between captions (in a
-    gap longer than a second only as far as needed to be half a second from either caption), by at
-    most half a block. Where captions leave no gap so near, the border stays and the captions
-    across it belong to no block: see `held_captions`.
+    Each border of an even division moves to the middle of the nearest gap between captions (in a
+    gap longer than a second, only until it is half a second from either caption), by at most half a
+    block. Without a gap that near, the border stays, and captions across it belong to no block: see
+    `held_captions`.
 
     Args:
       duration: of the film in seconds.
-      block_seconds: about how long a block shall be.
-      pattern: names of splits, dealt out to the blocks in turn, cyclically.
+      block_seconds: approximate length of a block.
+      pattern: names of splits, assigned to the blocks cyclically.
       captions: of the film, in any order.
-      first: where in the pattern to begin, for the second and later films of a collection.
+      first: start in the pattern, for the second and later films of a collection.
 
     Returns:
       The blocks in order; together they cover [0, duration) without overlap.
@@ -96,12 +96,12 @@ def time_blocks(
 def held_captions(
     block: Block, captions: Sequence[captions_lib.Caption]
 ) -> list[captions_lib.Caption]:
-    """The captions that lie wholly inside a block."""
+    """Return the captions that lie entirely inside a block."""
     return [caption for caption in captions if block.holds(caption.start, caption.end)]
 
 
 def _gaps(captions: Sequence[captions_lib.Caption], duration: float) -> list[tuple[float, float]]:
-    """The spans in which no caption is."""
+    """Return the spans without captions."""
     gaps, covered = [], 0.0
     for caption in sorted(captions, key=lambda caption: caption.start):
         if caption.start >= covered:
@@ -113,7 +113,7 @@ def _gaps(captions: Sequence[captions_lib.Caption], duration: float) -> list[tup
 
 
 def _point_in(gap: tuple[float, float], wanted: float) -> float:
-    """The point of a gap nearest to `wanted` that keeps away from its ends."""
+    """Return the point of a gap nearest to `wanted` that keeps a margin from its ends."""
     start, end = gap
     margin = min((end - start) / 2, _MARGIN_SECONDS)
     return min(max(wanted, start + margin), end - margin)

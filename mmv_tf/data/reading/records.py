@@ -74,7 +74,7 @@ class Records:
     @property
     def pictures(self) -> bool:
         """Whether every record has frames; otherwise some are of sound alone."""
-        return self.config.records != "mmv" or expected_of(self.manifest).pictures
+        return self.config.records != "mmv" or expected_of(self.manifest).all_have_frames
 
     def splits(self) -> list[str]:
         """Splits named by `config.split`, which joins several with "+"."""

@@ -1,3 +1,3 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Records on disk: their keys, framing, shards and manifest."""
+"""Records on disk: keys, framing, shards and the manifest."""

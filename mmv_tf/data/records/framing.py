@@ -1,11 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Walks a TFRecord file record by record, past any damage.
+"""Reading of TFRecord files record by record, past any damage.
 
 A record is its length (8 bytes, little-endian), the length's checksum (4), the payload and the
 payload's checksum (4). A checksum is CRC-32C, rotated and offset, so that a file inside a file does
-not look sound by chance. TensorFlow's reader gives up a whole file at its first wrong byte; here
-the next good record is looked for instead.
+not look valid by chance. TensorFlow's reader abandons a file at its first wrong byte; this one
+continues with the next good record.
 """
 
 from __future__ import annotations
@@ -35,27 +35,27 @@ TRUNCATED = "truncated"
 UNREADABLE = "unreadable file"
 
 _MASK_DELTA = 0xA282EAD8
-# Of the search for the next record; ours.
+# Ours: bytes read at a time in the search for the next record.
 _SEARCH_BYTES = 1 << 20
 _READ_AHEAD_BYTES = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """A whole record: where its header starts, and its payload."""
+    """A complete record: the offset of its header, and its payload."""
 
     offset: int
     payload: bytes
 
     @property
     def end(self) -> int:
-        """Where the next record starts."""
+        """Offset of the next record."""
         return self.offset + HEADER_BYTES + len(self.payload) + FOOTER_BYTES
 
 
 @dataclasses.dataclass(frozen=True)
 class Gap:
-    """A stretch of bytes, [offset, end), that holds at least one damaged record."""
+    """A range of bytes, [offset, end), with at least one damaged record."""
 
     offset: int
     end: int
@@ -64,23 +64,23 @@ class Gap:
 
 
 def masked_crc(data: bytes) -> int:
-    """The checksum that TFRecords hold of `data`."""
+    """Return the checksum of `data` that TFRecords hold."""
     crc = google_crc32c.value(data)
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
 
 
 def framed(payload: bytes) -> bytes:
-    """A record as it stands in a file."""
+    """Return a payload as a record in a file."""
     length = struct.pack("<Q", len(payload))
     return b"".join((length, _packed_crc(length), payload, _packed_crc(payload)))
 
 
 def walk(path: str | os.PathLike[str], max_record_bytes: int) -> Iterator[Record | Gap]:
-    """Yields what a TFRecord file holds from its first byte to its last.
+    """Yield the records and gaps of a TFRecord file, from its first byte to its last.
 
     Args:
       path: an uncompressed TFRecord file.
-      max_record_bytes: larger records are gaps, and are not read into memory.
+      max_record_bytes: larger records become gaps, and are not read into memory.
 
     Raises:
       OSError: the file can't be read.
@@ -106,14 +106,14 @@ def walk(path: str | os.PathLike[str], max_record_bytes: int) -> Iterator[Record
 
 
 def chunk_offsets(path: str | os.PathLike[str], records: int) -> tuple[int, ...] | None:
-    """Where every so many-th record of a file begins, by its headers alone.
+    """Return the offset of every `records`-th record of a file, from its headers alone.
 
     Args:
       path: an uncompressed TFRecord file.
-      records: from one to the next.
+      records: number of records per chunk.
 
     Returns:
-      Bytes, or None if the file can't be read or a header is damaged.
+      Offsets in bytes; None if the file can't be read or a header is damaged.
     """
     found, offset, number = [], 0, 0
     try:
@@ -138,7 +138,7 @@ def _packed_crc(data: bytes) -> bytes:
 
 
 def _read_length(file: BinaryIO, offset: int) -> int | None:
-    """The length that a header gives, None if there is no sound header."""
+    """Return the length in a header; None if there is no valid header."""
     file.seek(offset)
     header = file.read(HEADER_BYTES)
     if len(header) < HEADER_BYTES or _packed_crc(header[:8]) != header[8:]:
@@ -147,7 +147,7 @@ def _read_length(file: BinaryIO, offset: int) -> int | None:
 
 
 def _read_record(file: BinaryIO, offset: int, size: int, max_bytes: int) -> Record | Gap:
-    """The record at `offset`; of a gap, `end` is where its length says, or its offset."""
+    """Return the record at `offset`, or a gap that ends where its length says or at its offset."""
 
     def gap(reason: str, detail: str, end: int = offset) -> Gap:
         return Gap(offset, end, reason, detail)
@@ -173,9 +173,9 @@ def _read_record(file: BinaryIO, offset: int, size: int, max_bytes: int) -> Reco
 
 
 def _next_header(file: BinaryIO, gap: Gap, size: int, max_bytes: int) -> int:
-    """Where the first sound header after a gap's start is; the file's size if there is none."""
+    """Return the offset of the first valid header after a gap's start; the size if none."""
     if gap.end > gap.offset and (gap.end == size or _read_length(file, gap.end) is not None):
-        return gap.end  # The length was right, only the payload is not.
+        return gap.end  # The length is right; only the payload is damaged.
     start = gap.offset + 1
     while start + HEADER_BYTES + FOOTER_BYTES <= size:
         file.seek(start)
@@ -188,19 +188,19 @@ def _next_header(file: BinaryIO, gap: Gap, size: int, max_bytes: int) -> int:
 
 
 def _find_header(piece: bytes, max_bytes: int) -> int | None:
-    """Index of the first sound header of a record of at most `max_bytes`."""
+    """Return the index of the first valid header of a record of at most `max_bytes`."""
     if len(piece) < HEADER_BYTES:
         return None
     data = np.frombuffer(piece, np.uint8)
     count = len(data) - HEADER_BYTES + 1
     windows = np.lib.stride_tricks.sliding_window_view(data, HEADER_BYTES)
-    # Lengths stay far below 2^32, so four bytes of a header are zero: few places are left.
+    # Lengths are far below 2^32, so four bytes of a header are zero: few candidates are left.
     high = data[4 : 4 + count] | data[5 : 5 + count] | data[6 : 6 + count] | data[7 : 7 + count]
     places = np.flatnonzero(high == 0)
     heads = windows[places]
-    sound = _masked_crc_of_lengths(heads[:, :4]) == _little_endian(heads[:, 8:])
-    sound &= _little_endian(heads[:, :4]) <= max_bytes
-    found = places[sound]
+    valid = _masked_crc_of_lengths(heads[:, :4]) == _little_endian(heads[:, 8:])
+    valid &= _little_endian(heads[:, :4]) <= max_bytes
+    found = places[valid]
     return int(found[0]) if len(found) else None
 
 
@@ -210,7 +210,7 @@ def _little_endian(four_bytes: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _length_tables() -> tuple[int, np.ndarray]:
-    """CRC-32C is affine: of 8 bytes it is that of zeros xor one term [4, 256] a byte."""
+    """Return tables of the CRC of 8 bytes: that of zeros, xor one term [4, 256] for each byte."""
     zero = google_crc32c.value(bytes(8))
     tables = np.zeros((4, 256), np.uint32)
     for place in range(4):
@@ -222,7 +222,7 @@ def _length_tables() -> tuple[int, np.ndarray]:
 
 
 def _masked_crc_of_lengths(low_bytes: np.ndarray) -> np.ndarray:
-    """`masked_crc` of N lengths below 2^32, given by their low bytes [N, 4]."""
+    """Return `masked_crc` of N lengths below 2^32, given by their low bytes [N, 4]."""
     zero, tables = _length_tables()
     crc = np.full(len(low_bytes), zero, np.uint32)
     for place in range(4):

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Names of the features in records: ours, those of the DMVR tools, and MediaSequence's."""
+"""Names of the features in records: ours, DMVR's and MediaSequence's."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ MICROSECONDS = 1e6  # In a second.
 
 
 # Context (one value, or one list, for the whole clip).
-MEDIA_ID = "clip/media_id"  # bytes: which source video
+MEDIA_ID = "clip/media_id"  # bytes: the source video
 
-EXAMPLE_ID = "clip/example_id"  # bytes: unique over the data set
+EXAMPLE_ID = "clip/example_id"  # bytes: unique in the data set
 
 CLIP_START = "clip/start/timestamp"  # int64
 
@@ -22,7 +22,7 @@ LABEL_INDEX = "clip/label/index"  # int64 list
 
 LABEL_STRING = "clip/label/string"  # bytes list (MediaSequence)
 
-LABEL_TEXT = "clip/label/text"  # bytes list: DMVR's name for the same; read only
+LABEL_TEXT = "clip/label/text"  # bytes list: the same in DMVR; only read
 
 FRAME_RATE = "image/frame_rate"  # float
 
@@ -38,36 +38,36 @@ CAPTION_START = "caption/start/timestamp"  # int64 list, as long as CAPTION
 
 CAPTION_END = "caption/end/timestamp"  # int64 list, as long as CAPTION
 
-CAPTION_OWN = "caption/own"  # int64 list, as long as CAPTION: 1 if it is about this very clip
+CAPTION_OWN = "caption/own"  # int64 list, as long as CAPTION: 1 if it describes this clip
 
-LOG_MEL_RATE = "MELSPEC/feature/rate"  # float: spectrogram frames a second
+LOG_MEL_RATE = "MELSPEC/feature/rate"  # float: spectrogram frames per second
 
 
-# Feature lists (one entry a step).
-FRAMES = "image/encoded"  # bytes: a JPEG a frame
+# Feature lists (one entry per step).
+FRAMES = "image/encoded"  # bytes: a JPEG per frame
 
 FRAME_TIMES = "image/timestamp"  # int64
 
 WAVEFORM = "WAVEFORM/feature/floats"  # one entry holding all samples, floats in [-1, 1]
 
-LOG_MEL = "MELSPEC/feature/floats"  # one entry a spectrogram frame
+LOG_MEL = "MELSPEC/feature/floats"  # one entry per spectrogram frame
 
 
 @dataclasses.dataclass(frozen=True)
 class KeyMap:
-    """Names of features.
+    """Names of the features in a format of records.
 
     Attributes:
-      name: of the map.
-      example_id: context feature with an id, or "" where records have none.
+      name: of the format.
+      example_id: context feature with an id; "" if records have none.
       media_id: context feature that names the source.
-      frames: feature list, a JPEG a frame.
-      waveform: feature list of floats, all of whose entries are one waveform.
-      log_mel: feature list, a spectrogram frame an entry.
-      caption, caption_start, caption_end: narrations and their times in microseconds.
-      caption_lists: whether those three are feature lists; otherwise they are context features.
-      caption_duration: `caption_end` holds durations.
       required: features that every record must have.
+      frames: feature list, a JPEG per frame.
+      waveform: feature list of floats; its entries together are one waveform.
+      log_mel: feature list, a spectrogram frame per entry.
+      caption, caption_start, caption_end: narrations and their times in microseconds.
+      caption_lists: True if those three are feature lists, False if context features.
+      caption_duration: True if `caption_end` holds durations.
     """
 
     name: str
@@ -96,7 +96,7 @@ MMV = KeyMap(
     ),
 )
 
-# As DMVR's examples/generate_from_file.py writes: one caption without times, no id, no rates.
+# As written by DMVR's examples/generate_from_file.py: one caption without times, no id, no rates.
 DMVR = KeyMap(
     name="dmvr",
     example_id="",
@@ -104,7 +104,7 @@ DMVR = KeyMap(
     required=(FRAMES,),
 )
 
-# As MediaPipe's mediasequence/media_sequence.h names them; text is a list with durations.
+# As named in MediaPipe's mediasequence/media_sequence.h; text is a list with durations.
 MEDIA_SEQUENCE = KeyMap(
     name="mediasequence",
     example_id="example/id",
@@ -121,10 +121,10 @@ KEY_MAPS = {key_map.name: key_map for key_map in (MMV, DMVR, MEDIA_SEQUENCE)}
 
 
 def key_map(name: str) -> KeyMap:
-    """The map of a name.
+    """Return the map of a name.
 
     Raises:
-      ValueError: there is none of that name.
+      ValueError: the name is unknown.
     """
     if name not in KEY_MAPS:
         raise ValueError(f"records is {name!r}; expected one of {', '.join(KEY_MAPS)}.")

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The shards of a directory: listed by its manifest, or found by a pattern."""
+"""Shards of a directory, from its manifest or by a pattern."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 from mmv_tf.data.integrity.rules import Expected
 
-# Records that follow one another and are read in one go; ours. Their order is drawn anew in each
-# epoch, however few the shards are; 16 records of a second or two are some megabytes.
+# Ours: consecutive records that are read at once. Each epoch shuffles the chunks, so that few
+# shards still mix well; 16 records of a second or two are a few megabytes.
 CHUNK_RECORDS = 16
 
 
@@ -22,9 +22,9 @@ class ShardEntry:
 
     Attributes:
       path: of the file.
-      split: that it belongs to; "" for records without a manifest.
-      records, bytes, sha256: as the manifest has them; None without a manifest.
-      offsets: bytes at which every 16th record begins; empty where no manifest says.
+      split: the split that it belongs to; "" without a manifest.
+      records, bytes, sha256: as in the manifest; None without one.
+      offsets: of every 16th record, in bytes; empty if no manifest gives them.
     """
 
     path: pathlib.Path
@@ -36,12 +36,12 @@ class ShardEntry:
 
     @property
     def name(self) -> str:
-        """The file's name."""
+        """Name of the file."""
         return self.path.name
 
 
 def listed_shards(directory: pathlib.Path, manifest: Mapping[str, Any]) -> list[ShardEntry]:
-    """The shards of all splits of a manifest."""
+    """Return the shards of all splits of a manifest."""
     return [
         ShardEntry(
             directory / shard["file"],
@@ -57,23 +57,23 @@ def listed_shards(directory: pathlib.Path, manifest: Mapping[str, Any]) -> list[
 
 
 def found_shards(directory: pathlib.Path, pattern: str) -> list[ShardEntry]:
-    """Files of a directory without a manifest, in order of name.
+    """Return the shards of a directory without a manifest, in order of name.
 
     Raises:
-      ValueError: there is no such directory, or nothing in it matches.
+      ValueError: the directory does not exist, or no file in it matches.
     """
     if not directory.is_dir():
         raise ValueError(f"{directory}: no such directory; expected one with TFRecord shards.")
     paths = sorted(path for path in directory.glob(pattern) if not path.name.startswith("."))
     if not paths:
         raise ValueError(
-            f"{directory}: no file matches {pattern!r}; set the pattern of the shards' names."
+            f"{directory}: no file matches {pattern!r}; expected shards; set their name pattern."
         )
     return [ShardEntry(path) for path in paths]
 
 
 def expected_of(manifest: Mapping[str, Any] | None) -> Expected:
-    """What a manifest says of every record."""
+    """Return the properties that a manifest states of every record."""
     if manifest is None:
         return Expected()
     log_mel = manifest.get("log_mel") or {}
@@ -83,7 +83,7 @@ def expected_of(manifest: Mapping[str, Any] | None) -> Expected:
         labels=len(manifest["labels"]) if manifest.get("labels") else None,
         caption_window_seconds=manifest.get("settings", {}).get("caption_window_seconds"),
         log_mel_bins=log_mel.get("mel_bins"),
-        pictures=all(
+        all_have_frames=all(
             split.get("num_with_video", split["num_examples"]) == split["num_examples"]
             for split in manifest.get("splits", {}).values()
         ),

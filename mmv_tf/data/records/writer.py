@@ -1,11 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Writing clips as TFRecord shards of `tf.train.SequenceExample`, and their `manifest.json`.
+"""Writing of clips as TFRecord shards of `tf.train.SequenceExample`, and of `manifest.json`.
 
 The same clips give the same bytes: ids come from the source and the time (or a list), the order and
-the shard of an example from a hash of its id. The manifest is written last, so a directory that has
-one is whole. TensorFlow is imported at the first example, not with this module: a program that only
-reads a manifest starts fast.
+the shard of an example from a hash of its id. The manifest is written last, so a directory with one
+is complete. TensorFlow is imported at the first example, not with this module, so that a program
+that only reads a manifest starts fast.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 MANIFEST = "manifest.json"
-# Raised when a reader of an older manifest would misread a newer one.
+# Increment when a reader of older manifests would misread a newer one.
 FORMAT_VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
 class ClipSpan:
-    """Where a clip comes from.
+    """Origin of a clip.
 
     Attributes:
       media_id: the source.
-      start_ms, end_ms: milliseconds from the source's start.
+      start_ms, end_ms: milliseconds from the start of the source.
       block: index of its block among all blocks of all sources.
-      split: the split that the block is in.
-      labels: names of its classes, if it has any.
-      given_id: the example's id where a list gives one.
+      split: the split of the block.
+      labels: names of its classes, if any.
+      given_id: the example's id, if a list gives one.
     """
 
     media_id: str
@@ -58,7 +58,7 @@ class ClipSpan:
 
     @property
     def example_id(self) -> str:
-        """Unique over the data set and the same in every run."""
+        """Id that is unique in the data set and the same in every run."""
         if self.given_id is not None:
             return self.given_id
         return f"{self.media_id}_{self.start_ms:09d}_{self.end_ms:09d}"
@@ -66,14 +66,14 @@ class ClipSpan:
 
 @dataclasses.dataclass(frozen=True)
 class ClipMedia:
-    """What was decoded of a clip.
+    """Decoded media of a clip.
 
     Attributes:
-      frames: JPEGs at a regular rate from the clip's start on; none of a source of sound alone.
-      height, width: of the frames in pixels.
-      waveform: float32 [samples] in [-1, 1], or None where the source has no sound.
+      frames: JPEGs at a regular rate from the start of the clip; empty for an audio source.
+      height, width: of the frames, in pixels.
+      waveform: float32 [samples] in [-1, 1]; None if the source has no audio.
       log_mel: float32 [frames, bins] stored instead of the waveform, or None.
-      log_mel_rate: frames a second of `log_mel`.
+      log_mel_rate: frames per second of `log_mel`.
     """
 
     frames: Sequence[bytes]
@@ -85,19 +85,19 @@ class ClipMedia:
 
 
 def class_ids(labels: Iterable[str]) -> dict[str, int]:
-    """Numbers the distinct labels in sorted order, so that ids do not change between runs."""
+    """Number the distinct labels in sorted order, so that ids do not change between runs."""
     return {name: index for index, name in enumerate(sorted({name for name in labels if name}))}
 
 
 def captions_around(
     clip: ClipSpan, captions: Sequence[captions_lib.Caption], window_seconds: float
 ) -> list[captions_lib.Caption]:
-    """The captions stored with a clip: those within `window_seconds` of it, sorted by start.
+    """Return the captions within `window_seconds` of a clip, sorted by start.
 
     Args:
       clip: the clip.
-      captions: those of the clip's own block; another block's may belong to another split.
-      window_seconds: how long before and after the clip a caption may reach into.
+      captions: of the clip's own block; other blocks may belong to another split.
+      window_seconds: largest distance before and after the clip.
     """
     start, end = clip.start_ms / 1000 - window_seconds, clip.end_ms / 1000 + window_seconds
     near = [caption for caption in captions if caption.end > start and caption.start < end]
@@ -113,25 +113,25 @@ def sequence_example(
     sample_rate: int,
     own: Sequence[captions_lib.Caption] = (),
 ) -> tf.train.SequenceExample:
-    """One clip as a record with the keys in `record_keys`.
+    """Return one clip as a record with the features of `keys`.
 
     Args:
-      clip: where it comes from.
-      media: its frames and sound.
-      captions: the narrations in and around it, by start.
+      clip: its origin.
+      media: its frames and audio.
+      captions: the narrations in and around it, sorted by start.
       labels: class ids by name.
       frame_rate: of the frames, in Hz.
       sample_rate: of the waveform, in Hz.
-      own: those of `captions` that the clip was cut by, or that a list gives for it.
+      own: the members of `captions` by which the clip was cut, or that a list gives for it.
 
     Raises:
-      ValueError: the clip has neither frames nor sound.
+      ValueError: the clip has neither frames nor audio.
     """
     import tensorflow as tf
 
     if not media.frames and media.waveform is None and media.log_mel is None:
         raise ValueError(
-            f"The clip {clip.example_id} has neither frames nor sound; expected at least one."
+            f"The clip {clip.example_id} has neither frames nor audio; expected at least one."
         )
     train = tf.train
 
@@ -187,10 +187,10 @@ def sequence_example(
 def assign_shards(
     clips: Iterable[ClipSpan], num_shards: int, seed: int = 0
 ) -> list[list[ClipSpan]]:
-    """Deals the clips of one split out to shards, shuffled by a hash of their ids.
+    """Distribute the clips of one split over shards, shuffled by a hash of their ids.
 
-    Neighbours in time end up apart, so a reader's shuffle buffer can be small. There are no empty
-    shards: with fewer clips than `num_shards`, there are as many shards as clips.
+    Neighbors in time end up apart, so a reader's shuffle buffer can be small. No shard is empty:
+    with fewer clips than `num_shards`, there are as many shards as clips.
     """
 
     def order(clip: ClipSpan) -> bytes:
@@ -202,15 +202,15 @@ def assign_shards(
 
 
 def shard_name(split: str, index: int, count: int) -> str:
-    """The file name of shard `index` of `count`."""
+    """Return the file name of shard `index` of `count`."""
     return f"{split}-{index:05d}-of-{count:05d}.tfrecord"
 
 
 def write_shard(path: pathlib.Path, records: Iterable[bytes]) -> dict[str, Any]:
-    """Writes a shard of serialised examples; it has its name only when it is whole.
+    """Write a shard of serialized examples atomically.
 
     Returns:
-      For the manifest: file, records, bytes, sha256, and the offsets of every 16th record.
+      The manifest entry: file, records, bytes, sha256, and the offsets of every 16th record.
     """
     import tensorflow as tf
 
@@ -233,7 +233,7 @@ def write_shard(path: pathlib.Path, records: Iterable[bytes]) -> dict[str, Any]:
 
 
 def write_manifest(directory: pathlib.Path, manifest: dict[str, Any]) -> None:
-    """Writes `manifest.json`, whole or not at all, adding the format and tool version."""
+    """Write `manifest.json` atomically, adding the versions of the format and the tool."""
     content = {
         "format_version": FORMAT_VERSION,
         "tool": "mmv_tf.prepare_data",
@@ -245,7 +245,7 @@ def write_manifest(directory: pathlib.Path, manifest: dict[str, Any]) -> None:
 
 
 def read_manifest(directory: str | pathlib.Path) -> dict[str, Any]:
-    """The manifest of a directory of shards.
+    """Read the manifest of a directory of shards.
 
     Returns:
       A dict with, among others, "frame_rate" and "sample_rate" (Hz), "short_side" (pixels),
@@ -253,7 +253,7 @@ def read_manifest(directory: str | pathlib.Path) -> dict[str, Any]:
       dicts with "file", "records", "bytes" and "sha256".
 
     Raises:
-      ValueError: there is none, or it is not one that this version reads.
+      ValueError: the manifest is missing, or this version can't read it.
     """
     path = pathlib.Path(directory) / MANIFEST
     try:
@@ -261,13 +261,13 @@ def read_manifest(directory: str | pathlib.Path) -> dict[str, Any]:
     except FileNotFoundError:
         if any(path.parent.glob("*.tfrecord*")):
             raise ValueError(
-                f"{path}: no such file, but there are shards; for records of other tools say which "
-                "(records=dmvr or records=mediasequence), otherwise run "
+                f"{path}: no such file, but there are shards; for records of other tools set "
+                "records=dmvr or records=mediasequence, otherwise run "
                 "'python -m binaries.prepare_data' again as before."
             ) from None
         raise ValueError(
             f"{path}: no such file; expected a directory of prepared data; make it with "
-            "'python -m binaries.prepare_data' (an interrupted run goes on with the same command)."
+            "'python -m binaries.prepare_data' (the same command resumes an interrupted run)."
         ) from None
     except OSError as error:
         raise ValueError(f"{path}: can't be read ({error.strerror}); check the path.") from error
@@ -296,15 +296,15 @@ def read_manifest(directory: str | pathlib.Path) -> dict[str, Any]:
 def check_shards(
     directory: str | pathlib.Path, manifest: dict[str, Any], checksums: bool = False
 ) -> None:
-    """Checks that the manifest's shards are there and whole.
+    """Check that the shards of a manifest exist and are complete.
 
     Args:
-      directory: where they are.
-      manifest: of `read_manifest`.
-      checksums: also compares SHA-256, which reads every byte; otherwise only sizes.
+      directory: the directory of the shards.
+      manifest: as returned by `read_manifest`.
+      checksums: also compare SHA-256, which reads every byte, instead of only sizes.
 
     Raises:
-      ValueError: one is missing or differs.
+      ValueError: a shard is missing or differs.
     """
     advice = "prepare the data again with --overwrite, or restore the file"
     for split in manifest["splits"].values():
@@ -366,9 +366,9 @@ _MANIFEST_FORM = {
 
 
 def _packed_floats(values: np.ndarray) -> bytes:
-    """A serialised FloatList: the tag of a packed field 1, its size as a varint, the floats.
+    """Return a serialized FloatList: the tag of a packed field 1, its size as a varint, the floats.
 
-    Handing protobuf 200,000 Python floats takes 100 times as long, most of the time of writing.
+    Giving protobuf 200,000 Python floats takes 100 times as long, most of the time of writing.
     """
     data = np.ascontiguousarray(values, "<f4").tobytes()
     size, remaining = bytearray(), len(data)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmv_tf.data.integrity.rules import WRONG_TYPE, Features, Wrong, packed_floats
+from mmv_tf.data.integrity.rules import WRONG_TYPE, CheckFailed, Features, packed_floats
 
 
 @pytest.mark.parametrize("count", [0, 1, 31, 32, 4_095, 4_096, 70_000])
@@ -38,7 +38,7 @@ def test_features_by_name_and_type(features):
 
 @pytest.mark.parametrize(("key", "kind"), [("one", "bytes_list"), ("two", "int64_list")])
 def test_a_value_of_another_type_or_number_is_told(features, key, kind):
-    with pytest.raises(Wrong) as wrong:
+    with pytest.raises(CheckFailed) as wrong:
         features.number(key, kind)
     assert wrong.value.problem.reason == WRONG_TYPE
     assert wrong.value.problem.detail.startswith(f"{key} ")

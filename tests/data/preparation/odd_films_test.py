@@ -64,7 +64,7 @@ def test_a_piece_with_much_damage_is_left_out(tmp_path, prepare, monkeypatch):
     found = row(prepare(), "film")
     assert (found["status"], found["clips"]) == ("corrupt", 2)
     assert found["left_out"]["clips_not_decoded"] == 1
-    assert "packets of sound between 0.2 and 1.7 s can't be decoded" in found["reason"]
+    assert "packets of audio between 0.2 and 1.7 s can't be decoded" in found["reason"]
 
 
 def test_few_clips_lost_leave_a_film_ok(tmp_path, prepare, monkeypatch):
@@ -136,7 +136,7 @@ def test_sound_without_a_decoder(tmp_path, prepare):
     without_decoder(clock_samples.write(tmp_path / "film.mp4"), {0})
     found = row(prepare(), "film")
     assert (found["status"], found["clips"]) == ("no audio", 3)
-    assert found["reason"] == "its sound can't be decoded (unknown codec)"
+    assert found["reason"] == "its audio can't be decoded (unknown codec)"
 
 
 def test_sound_of_which_one_track_has_no_decoder(tmp_path, prepare):

@@ -40,7 +40,7 @@ def test_duplicate_example_ids_are_an_error(tmp_path, in_process):
         preparation.Source(name, tmp_path / f"{name}.mp4", split="train", clips=(clip,))
         for name in ("a", "b")
     ]
-    with pytest.raises(ValueError, match=r"id 'same' stands for a clip of .*a.mp4 and one of .*b"):
+    with pytest.raises(ValueError, match=r"id 'same' belongs to a clip of .*a.mp4 and one of .*b"):
         prepare_sources(sources, tmp_path / "data", cut="list")
 
 
@@ -76,7 +76,7 @@ def test_what_is_left_out_is_counted_and_its_place_told(film, tmp_path, in_proce
     assert rows["a"]["left_out"] == {"caption_files_passed_over": 1, "captions_without_length": 2}
     assert rows["b"]["left_out"] == {}
     report = preparation.format_report(manifest)
-    assert "1 caption files passed over (first: a.en.vtt is taken, not a.de.vtt)" in report
+    assert "1 caption files passed over (first: a.en.vtt is used, not a.de.vtt)" in report
     assert "(first: a.en.vtt, line 6: the caption ends at 0.7 s and starts at 0.7 s)" in report
     assert "files passed over: 1 .jpg, 1 .json, 1 caption files of no source" in report
     assert manifest["passed_over"] == found.passed_over

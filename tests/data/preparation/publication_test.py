@@ -32,7 +32,7 @@ def test_a_changed_bit_is_found_wherever_it_is(tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(DamagedBlockError):
             publication.check_block(path)
-    with pytest.raises(DamagedBlockError, match=r"0\.block: is not as it was written; run"):
+    with pytest.raises(DamagedBlockError, match=r"0\.block: is damaged; run"):
         publication.read_record(path, 0, 6, 1)
 
 

@@ -35,7 +35,7 @@ def test_captions_by_language(tmp_path):
         assert source.captions == tmp_path / "soup.EN-us.SRT"
         assert source.left_out.counts == {"caption_files_passed_over": 1}
         (message,) = source.left_out.first.values()
-        assert message == "soup.EN-us.SRT is taken, not soup.de.vtt"
+        assert message == "soup.EN-us.SRT is used, not soup.de.vtt"
 
 
 def test_files_passed_over_are_counted(tmp_path):

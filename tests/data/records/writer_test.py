@@ -72,7 +72,7 @@ def test_what_a_clip_lacks_has_no_key():
     assert keys.LABEL_STRING not in record.context.feature
     assert keys.SAMPLE_RATE not in record.context.feature
     assert keys.WAVEFORM not in record.feature_lists.feature_list
-    with pytest.raises(ValueError, match="neither frames nor sound"):
+    with pytest.raises(ValueError, match="neither frames nor audio"):
         writer.sequence_example(clip, writer.ClipMedia([], 1, 1, None), [], {}, 1.0, 1)
 
 
