@@ -231,7 +231,7 @@ def steps(path: pathlib.Path) -> dict[str, float]:
     def everything(folder: str) -> None:
         work = decoding.DecodeJob(f"{folder}/0.block", clips, True)
         options = decoding.DecodeOptions(_SETTINGS, {})
-        list(decoding.decode_units(str(path), "video", "", options, [work]))
+        list(decoding.decode_units(str(path), "video", "", None, options, [work]))
 
     with tempfile.TemporaryDirectory() as folder:
         everything(folder)  # Imports TensorFlow.

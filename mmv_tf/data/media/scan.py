@@ -228,7 +228,7 @@ def _summary(
     join: int | None,
     undecodable: tuple[str, ...],
 ) -> Scan:
-    shown = cast(_Seen, video if video is not None else audio)
+    shown = cast(TrackTimes, video if video is not None else audio)
     delay = video.delay if video is not None and video.by_order else None
     start = _start(container, shown)
     period = clock_period(container)

@@ -78,7 +78,7 @@ def test_names_and_texts_that_are_no_utf8(tmp_path):
         ("path,begin\na.mp4,1\n", "line 2: got the column 'begin'"),
         ("file\na.mp4\n", "line 1: got the columns 'file'"),
         ("path,start\na.mp4\n", "line 2: got 1 columns"),
-        ("path,start\n,1\n", "line 2: there is no path"),
+        ("path,start\n,1\n", "line 2: got no path"),
         ("path,start\na.mp4,-1\n", "line 2: got the time '-1'"),
         ("path,start\na.mp4,soon\n", "line 2: got the time 'soon'"),
         ("path,start,end\na.mp4,2,1\n", "line 2: the clip ends at 1 s and starts at 2 s"),

@@ -269,7 +269,7 @@ def test_spectrograms_instead_of_samples(film, tmp_path, in_process):
 
     arguments = (("sample_rate", 8_000), ("window", 512), ("step", 256), ("upper_hz", 3_800.0))
     settings = dataclasses.replace(SETTINGS, sound="log_mel")
-    with pytest.raises(ValueError, match="come together"):
+    with pytest.raises(ValueError, match="the layer that computes it together"):
         prepare(film, tmp_path / "mel", settings)
     manifest, _ = prepare(film, tmp_path / "mel", settings, log_mel=(LogMel, arguments))
     prepare(film, tmp_path / "wave")
@@ -322,5 +322,5 @@ def test_pictures_of_tensorflow_datasets(tmp_path, in_process, monkeypatch):
         assert media_samples.decode(frame.bytes_list.value[0]).shape[:2] == sizes[name]
     assert sizes == {b"a": (24, 32), b"b": (48, 24)}
     monkeypatch.setattr(tfds_images, "read_images", lambda *arguments: iter(images[:1]))
-    with pytest.raises(ValueError, match="got 1 pictures; expected 2"):
+    with pytest.raises(ValueError, match="got 1 images; expected 2"):
         preparation.prepare([source], tmp_path / "other", settings)
