@@ -236,7 +236,7 @@ def _steps(files: list[str], config: ml_collections.ConfigDict) -> dict[str, flo
         lambda pixels: tf.image.resize(pixels, [config.size, config.size]), reduce_retracing=True
     )
     flip = tf.function(augmentation.flip, reduce_retracing=True)
-    colour = tf.function(lambda clip, seed: augmentation.jitter_colour(clip, seed, scale=255.0))
+    colour = tf.function(lambda clip, seed: augmentation.jitter_color(clip, seed, scale=255.0))
     pixels = [decode(crop) for crop in crops]
     resized = [resize(clip) for clip in pixels]
     taken = {

@@ -22,7 +22,7 @@ from PIL import Image
 from mmv_tf import pretrained
 from mmv_tf.data import captions
 from mmv_tf.data.datasets import read_data_set
-from mmv_tf.data.images import image_pixels, picture_size
+from mmv_tf.data.images import image_pixels, image_size
 from mmv_tf.data.preparation.listing import read_listing
 from mmv_tf.data.preparation.report import format_report
 from mmv_tf.data.records import shards, writer
@@ -210,7 +210,7 @@ def pictures(folder, seed):
     Image.fromarray(pixels).save(buffer, kind)
 
     def read(path):
-        width, height = picture_size(path)
+        width, height = image_size(path)
         assert min(width, height) > 0
         assert image_pixels(path, 32).shape[2] == 3
 
@@ -376,7 +376,7 @@ def test_no_file_waits_for_a_pipe(tmp_path, seeds):
         "a.keras": load_keras_file,
         "a.pkl": read_arrays,
         "a.pth": read_state_dict,
-        "a.png": picture_size,
+        "a.png": image_size,
         "a.vtt": captions.read_caption_file,
         "a.csv": read_listing,
         "a.npz": read_npz,

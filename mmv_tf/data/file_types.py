@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Media files by suffix, and limits on what is decoded."""
+"""Media file types by suffix, and limits on the size of frames and images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _USUAL = {
     IMAGE: (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"),
 }
 
-# Further names of what `media.container` and `pictures` open.
+# Further suffixes of files that `media.container` and `images` open.
 _OTHER = {
     VIDEO: (
         *(".3g2", ".3gp", ".asf", ".divx", ".dv", ".f4v", ".h264", ".hevc", ".ivf", ".m1v", ".m2p"),
@@ -30,36 +30,38 @@ _OTHER = {
     IMAGE: (".ppm", ".tif", ".tiff"),
 }
 
-# In lower case; a file's suffix may have capitals.
+# In lower case; suffixes of files may have capitals.
 SUFFIXES = {kind: (*_USUAL[kind], *_OTHER[kind]) for kind in _USUAL}
 
 
 def kind_of(name: str | os.PathLike[str]) -> str | None:
-    """VIDEO, SOUND or IMAGE, by a file's suffix; None for any other suffix."""
+    """Return VIDEO, SOUND or IMAGE, by a file's suffix; None for other suffixes."""
     suffix = os.path.splitext(name)[1].lower()
     return next((kind for kind, known in SUFFIXES.items() if suffix in known), None)
 
 
 def is_usual(name: str | os.PathLike[str]) -> bool:
-    """Whether a suffix is a usual one: of two files with one name, such a one is taken first."""
+    """Return whether a suffix is a usual one, which is preferred among files of equal name."""
     suffix = os.path.splitext(name)[1].lower()
     return any(suffix in known for known in _USUAL.values())
 
 
-# Ours: of a decoded picture, and of its longer side to its shorter one.
-MAX_PIXELS = 8192 * 8192
-
-_MAX_ASPECT = 16
+MAX_PIXELS = 8192 * 8192  # Ours: of a decoded frame or image.
+_MAX_ASPECT = 16  # Ours: ratio of the longer side to the shorter one.
 
 
 class MediaError(TaskError):
-    """A video or its sound can't be decoded; the message is one line that names the file."""
+    """Error about media that can't be decoded; the message is one line that names the file."""
 
 
 def check_aspect(width: int, height: int, path: object) -> None:
-    """Scaling the short side up must not make the long one endless."""
+    """Reject very elongated frames and images, whose long side scaling could make too large.
+
+    Raises:
+      MediaError: the ratio of the sides is too large.
+    """
     if max(width, height) > _MAX_ASPECT * min(width, height):
         raise MediaError(
-            f"{path}: the picture is {width} x {height}; expected sides within a ratio of "
+            f"{path}: the image is {width} x {height}; expected sides within a ratio of "
             f"{_MAX_ASPECT}; crop it."
         )

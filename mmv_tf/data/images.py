@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Decoding of pictures that are no film, with Pillow: always upright, always 8-bit RGB.
+"""Decoding of images with Pillow as upright 8-bit RGB.
 
-A picture's size is checked in its header before anything is decoded. The content tells the format,
-not the name, so only formats are tried whose decoders start no program and open no other file.
+An image's size is checked in its header before decoding. The content determines the format, not the
+name, so only formats are allowed whose decoders start no program and open no other file.
 """
 
 from __future__ import annotations
@@ -23,59 +23,58 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from mmv_tf.data.file_types import MAX_PIXELS, MediaError, check_aspect
 from mmv_tf.util.files import check_regular
 
-# A file, or what is in one.
+# A file, or the content of one.
 Source: TypeAlias = str | pathlib.Path | bytes
 
-# All of Pillow's that only decode pixels. Not EPS, which is a program that Ghostscript runs; IPTC,
-# which holds a picture of any format, EPS too; FITS, which unpacks gzip of any size; WMF, BUFR,
-# GRIB and HDF5, which other libraries decode; MPEG, which nothing decodes. A phone's MPO is opened
-# as the JPEG that it begins with.
+# Pillow's formats that only decode pixels. Excluded are EPS, a program that Ghostscript runs; IPTC,
+# which may contain EPS; FITS, which unpacks gzip of any size; WMF, BUFR, GRIB and HDF5, which other
+# libraries decode; and MPEG, which has no decoder. A phone's MPO opens as the JPEG at its start.
 _FORMATS = frozenset(
     "AVIF BLP BMP CUR DCX DDS DIB FLI FTEX GBR GIF ICNS ICO IM IMT JPEG JPEG2000 MCIDAS MSP PCD "
     "PCX PIXAR PNG PPM PSD QOI SGI SPIDER SUN TGA TIFF WEBP XBM XPM XVTHUMB".split()
 )
 
-# A JPEG is decoded at a fraction of its size that is at least this many times the wanted one, which
-# can't be seen after scaling (Pillow's own thumbnails do the same).
+# A JPEG is decoded at a reduced size at least this many times the requested one, which is invisible
+# after scaling (Pillow's thumbnails do the same).
 _REDUCING_GAP = 2
 _ORIENTATION = 0x0112
-_LYING = (5, 6, 7, 8)  # orientations that swap height and width
-# What Pillow's decoders raise for damaged files.
+_LYING = (5, 6, 7, 8)  # Orientations that swap height and width.
+# Errors of Pillow's decoders for damaged files.
 _DAMAGE = (
     *(OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, struct.error),
     *(AttributeError, OverflowError, ZeroDivisionError, MemoryError, RuntimeError),
 )
 
 
-def picture_size(source: Source, name: str | None = None) -> tuple[int, int]:
-    """Width and height as displayed, from the header alone.
+def image_size(source: Source, name: str | None = None) -> tuple[int, int]:
+    """Return width and height as displayed, from the header alone.
 
     Raises:
-      MediaError: it is missing, no picture, or too large.
+      MediaError: the file is missing, not an image, or too large.
     """
-    with _open(source, _name(source, name)) as picture:
-        width, height = picture.size
-        # Of a TIFF Pillow gives the size as displayed.
-        lying = picture.format != "TIFF" and _orientation(picture) in _LYING
+    with _open(source, _name(source, name)) as image:
+        width, height = image.size
+        # For TIFF, Pillow returns the size as displayed.
+        lying = image.format != "TIFF" and _orientation(image) in _LYING
         return (height, width) if lying else (width, height)
 
 
 def image_pixels(
     source: Source, short_side: int, square: bool = False, name: str | None = None
 ) -> np.ndarray:
-    """A whole picture as pixels, uint8 [height, width, 3].
+    """Return a whole image as pixels, uint8 [height, width, 3].
 
-    It is turned upright as its EXIF data say. Gray, palette, CMYK and 16-bit pictures become 8-bit
-    RGB; what is transparent lies over white; an animation shows its first frame.
+    EXIF data turn it upright. Gray, palette, CMYK and 16-bit images become 8-bit RGB; transparent
+    ones are put on white; an animation gives its first frame.
 
     Args:
-      source: a file, or what is in one.
-      short_side: pixels that the shorter side is scaled to, up or down.
-      square: scale the longer side to as many pixels: the picture is squeezed.
-      name: what messages call the picture where `source` is no path.
+      source: a file, or the content of one.
+      short_side: pixels to which the shorter side is scaled, up or down.
+      square: scale the longer side to the same size, which distorts the image.
+      name: name of the image in messages, if `source` is not a path.
 
     Raises:
-      MediaError: it can't be decoded, or it is too large or too long in one direction.
+      MediaError: the image can't be decoded, is too large or too elongated.
     """
     return np.asarray(_whole(source, short_side, square, name))
 
@@ -83,32 +82,35 @@ def image_pixels(
 def encode_image(
     source: Source, short_side: int, jpeg_quality: int = 90, name: str | None = None
 ) -> tuple[bytes, int, int]:
-    """`image_pixels` as a JPEG of a quality from 1 to 95.
+    """Encode `image_pixels` as a JPEG of a quality from 1 to 95.
 
     Returns:
       JPEG bytes, height, width.
     """
-    picture = _whole(source, short_side, False, name)
+    image = _whole(source, short_side, False, name)
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=jpeg_quality)
-    return buffer.getvalue(), picture.height, picture.width
+    image.save(buffer, "JPEG", quality=jpeg_quality)
+    return buffer.getvalue(), image.height, image.width
 
 
 def center_crop(source: Source, short_side: int, size: int, name: str | None = None) -> np.ndarray:
-    """The middle of a picture, uint8 [size, size, 3]; see `image_pixels`.
+    """Return the center of an image, uint8 [size, size, 3]; see `image_pixels`.
 
-    However long the picture is in one direction, no more than the middle is scaled.
+    Only the center is scaled, however elongated the image is.
 
     Args:
       source, short_side, name: see `image_pixels`.
-      size: of the middle that is cut out once the shorter side has `short_side` pixels.
+      size: of the center crop after scaling the shorter side to `short_side` pixels.
 
     Raises:
-      MediaError: it can't be decoded or is too large.
-      ValueError: if `size` is more than `short_side`.
+      MediaError: the image can't be decoded or is too large.
+      ValueError: `size` is more than `short_side`.
     """
     if size > short_side:
-        raise ValueError(f"A short side of {short_side} has no crop of {size} pixels.")
+        raise ValueError(
+            f"The crop has {size} pixels; expected at most those of the short side, {short_side}; "
+            "make it smaller."
+        )
     upright, _ = _upright(source, short_side, _name(source, name))
     half = min(upright.size) * size / short_side / 2
     middle = [side / 2 for side in upright.size]
@@ -131,77 +133,77 @@ def _upright(
     name: str,
     check: Callable[[int, int, object], None] = lambda width, height, name: None,
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """8-bit RGB, decoded no larger than scaling to `short_side` calls for; and its full size."""
-    with _open(source, name) as picture:
-        width, height = picture.size
+    """Return 8-bit RGB, decoded only as large as scaling to `short_side` needs, and full size."""
+    with _open(source, name) as image:
+        width, height = image.size
         check(width, height, name)
         try:
             least = _REDUCING_GAP * short_side
-            picture.draft(None, (least, least))
-            picture.load()
-            lying = _orientation(picture) in _LYING  # some formats tell only at their end
-            with contextlib.suppress(*_DAMAGE):  # damaged EXIF data do no harm to the pixels
-                picture = ImageOps.exif_transpose(picture)
-            return _as_rgb(picture), (height, width) if lying else (width, height)
+            image.draft(None, (least, least))
+            image.load()
+            lying = _orientation(image) in _LYING  # Some formats store it at their end.
+            with contextlib.suppress(*_DAMAGE):  # Damaged EXIF data do not affect the pixels.
+                image = ImageOps.exif_transpose(image)
+            return _as_rgb(image), (height, width) if lying else (width, height)
         except _DAMAGE as error:
             raise MediaError(
-                f"{name}: can't be decoded ({_line(error)}); get a whole copy."
+                f"{name}: can't be decoded ({_line(error)}); get a complete copy."
             ) from error
 
 
-def _as_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I") or picture.mode == "F":
-        # 16 bits and more; Pillow's own conversion would cut values at 255.
-        values = np.nan_to_num(np.asarray(picture, np.float64))
-        top = 65535.0 if picture.mode != "F" else max(float(values.max()), 1e-12)
-        picture = Image.fromarray((255 * values / top).clip(0, 255).astype(np.uint8))
-    if "A" in picture.getbands() or "a" in picture.getbands() or "transparency" in picture.info:
-        layer = picture.convert("RGBA")
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        # 16 bits and more; Pillow's own conversion would clip values at 255.
+        values = np.nan_to_num(np.asarray(image, np.float64))
+        top = 65535.0 if image.mode != "F" else max(float(values.max()), 1e-12)
+        image = Image.fromarray((255 * values / top).clip(0, 255).astype(np.uint8))
+    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
+        layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
-        picture = Image.alpha_composite(white, layer)
-    return picture.convert("RGB")
+        image = Image.alpha_composite(white, layer)
+    return image.convert("RGB")
 
 
 @contextlib.contextmanager
 def _open(source: Source, name: str) -> Iterator[Image.Image]:
-    """An open picture, of which only the header is read; its size is checked."""
+    """Open an image, read only its header, and check its size."""
     with warnings.catch_warnings():
-        # Of sizes, whose limit is ours, and of damaged EXIF data.
+        # Warnings about sizes, which have our own limit, and about damaged EXIF data.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         try:
             if not isinstance(source, bytes):
                 check_regular(source)
             file = io.BytesIO(source) if isinstance(source, bytes) else source
-            picture = Image.open(file, formats=_formats())
+            image = Image.open(file, formats=_formats())
         except FileNotFoundError as error:
             raise MediaError(f"{name}: no such file; expected an image.") from error
         except (*_DAMAGE, Image.DecompressionBombError) as error:
             reason = _line(error)
             if isinstance(error, UnidentifiedImageError):
-                reason = "no image of a format that is read"
+                reason = "no image of a supported format"
             raise MediaError(
                 f"{name}: can't be decoded ({reason}); expected an image: JPEG, PNG, GIF, WebP, "
                 "AVIF, BMP, TIFF or PPM."
             ) from error
-        with picture:
-            if picture.width * picture.height > MAX_PIXELS:
+        with image:
+            if image.width * image.height > MAX_PIXELS:
                 raise MediaError(
-                    f"{name}: the picture has {picture.width} x {picture.height} pixels; at most "
-                    f"{MAX_PIXELS} are decoded."
+                    f"{name}: the image has {image.width} x {image.height} pixels; at most "
+                    f"{MAX_PIXELS} are decoded; scale it down."
                 )
-            yield picture
+            yield image
 
 
 @functools.cache
 def _formats() -> list[str]:
-    """Those of `_FORMATS` that this Pillow has, in its own order."""
+    """Return those of `_FORMATS` that this Pillow has, in its own order."""
     Image.init()
     return [name for name in Image.ID if name in _FORMATS]
 
 
-def _orientation(picture: Image.Image) -> int:
+def _orientation(image: Image.Image) -> int:
     try:
-        return int(picture.getexif().get(_ORIENTATION, 1))
+        return int(image.getexif().get(_ORIENTATION, 1))
     except _DAMAGE:
         return 1
 
@@ -209,7 +211,7 @@ def _orientation(picture: Image.Image) -> int:
 def _name(source: Source, name: str | None) -> str:
     if name is not None:
         return name
-    return "the picture" if isinstance(source, bytes) else str(source)
+    return "the image" if isinstance(source, bytes) else str(source)
 
 
 def _line(error: BaseException) -> str:

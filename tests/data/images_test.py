@@ -81,7 +81,7 @@ def test_turned_pictures_stand_upright(form, tmp_path):
     assert corners(images.center_crop(data, 32, 32)) == wanted
     whole = images.image_pixels(data, 16)
     assert whole.shape == (16, 32, 3) and corners(whole) == wanted
-    assert images.picture_size(data) == (64, 32)
+    assert images.image_size(data) == (64, 32)
     (tmp_path / "a").write_bytes(data)
     info = media.probe(tmp_path / "a", "image")
     assert (info.width, info.height) == (64, 32)
@@ -137,7 +137,7 @@ def test_headers_that_promise_too_much(tmp_path):
     bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"0"))
     Image.new("1", (9000, 9000)).save(tmp_path / "b.png")
     for source, message in ((bomb, "decoded"), (tmp_path / "b.png", "9000 x 9000 pixels; at most")):
-        for read in (images.picture_size, lambda x: images.center_crop(x, 8, 8)):
+        for read in (images.image_size, lambda x: images.center_crop(x, 8, 8)):
             with pytest.raises(media.MediaError, match=message):
                 read(source)
 
@@ -219,7 +219,7 @@ def test_no_picture_starts_a_program(content, name, tmp_path, ghostscript):
     path = tmp_path / name
     path.write_bytes(content)
     for source in (path, content):
-        for read in (images.picture_size, lambda x: images.center_crop(x, 8, 8)):
+        for read in (images.image_size, lambda x: images.center_crop(x, 8, 8)):
             with pytest.raises(media.MediaError, match="expected an image: JPEG, PNG") as error:
                 read(source)
             assert isinstance(source, bytes) or name in str(error.value)

@@ -9,7 +9,7 @@ import pathlib
 from typing import Any
 
 from mmv_tf.data.file_types import MediaError
-from mmv_tf.data.images import picture_size
+from mmv_tf.data.images import image_size
 from mmv_tf.data.media.timeline import Timeline, timeline_of
 
 
@@ -58,7 +58,7 @@ def probe(path: str | pathlib.Path, kind: str = "video") -> MediaInfo:
       MediaError: the file is missing or of another kind, or its first frame can't be decoded.
     """
     if kind == "image":
-        return MediaInfo(0.0, *picture_size(path), 0.0, False, 0)
+        return MediaInfo(0.0, *image_size(path), 0.0, False, 0)
     timeline = timeline_of(path)
     first = timeline.parts[0]
     rate = next((part.sample_rate for part in timeline.parts if part.audio is not None), 0)

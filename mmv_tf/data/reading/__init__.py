@@ -1,3 +1,3 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Records to batches."""
+"""Reading of records as batches."""

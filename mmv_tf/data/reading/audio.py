@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Cuts the sound of a window from a waveform or a stored log-mel, and resamples it."""
+"""Cutting of a window's audio from a waveform or a stored log-mel, and resampling."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import math
 
 import tensorflow as tf
 
-# Around a window that is resampled, so that what the Fourier transform wraps round is cut off
-# again; ours.
+# Ours: margin around a resampled window, whose ends the Fourier transform distorts.
 _MARGIN_SECONDS = 0.02
 
 
 def cut(values: tf.Tensor, starts: tf.Tensor, length: int) -> tf.Tensor:
-    """Windows of an array; past its ends there are zeros.
+    """Cut windows from an array, padded with zeros.
 
     Args:
       values: [N, ...].
@@ -37,15 +36,15 @@ def cut(values: tf.Tensor, starts: tf.Tensor, length: int) -> tf.Tensor:
 
 
 def loop(values: tf.Tensor, period: tf.Tensor, length: int) -> tf.Tensor:
-    """An array that begins again after a period, as a looped film's sound does.
+    """Repeat an array with a period, like the audio of a looped clip.
 
     Args:
-      values: [N, ...]; zeros fill the period where it is longer.
+      values: [N, ...]; zeros fill a longer period.
       period: int scalar, above 0.
-      length: of the result, at least.
+      length: minimum length of the result.
 
     Returns:
-      [M, ...] with M >= length, a multiple of the period; nothing where there is nothing.
+      [M, ...] with M >= length, a multiple of the period; empty if `values` is empty.
     """
     rest = [[0, 0]] * (values.shape.rank - 1)
     there = tf.shape(values)[0]
@@ -57,13 +56,13 @@ def loop(values: tf.Tensor, period: tf.Tensor, length: int) -> tf.Tensor:
 def cut_waveform(
     waveform: tf.Tensor, start_seconds: tf.Tensor, seconds: float, stored_rate: int, rate: int
 ) -> tf.Tensor:
-    """Windows of a waveform at the rate asked for.
+    """Cut windows from a waveform, at the requested rate.
 
     Args:
       waveform: float32 [N] at `stored_rate`.
       start_seconds: float32 [W].
       seconds: of a window.
-      stored_rate, rate: in Hz; where they differ the sound is resampled, see `resample`.
+      stored_rate, rate: in Hz; if they differ the audio is resampled, see `resample`.
 
     Returns:
       float32 [W, round(seconds * rate)].
@@ -72,7 +71,7 @@ def cut_waveform(
     if stored_rate == rate:
         return cut(waveform, tf.cast(tf.round(start_seconds * rate), tf.int32), length)
     divisor = math.gcd(stored_rate, rate)
-    # The least stretch that both rates divide into whole samples.
+    # The shortest span that has a whole number of samples at both rates.
     unit, new_unit = stored_rate // divisor, rate // divisor
     margin = max(1, math.ceil(_MARGIN_SECONDS * divisor))
     units = math.ceil(length / new_unit) + 2 * margin
@@ -82,18 +81,18 @@ def cut_waveform(
 
 
 def resample(windows: tf.Tensor, length: int) -> tf.Tensor:
-    """Resamples by the Fourier transform: exact for what both rates can hold, the rest goes.
+    """Resample by the Fourier transform: keep exactly the frequencies that both rates can hold.
 
     Args:
-      windows: float32 [W, N]; each is taken to repeat for ever, so cut the ends off.
+      windows: float32 [W, N]; each is treated as periodic, so discard the ends.
       length: samples of the result.
 
     Returns:
-      float32 [W, length], the same stretch of time.
+      float32 [W, length], the same time span.
     """
     old = windows.shape[-1]
     spectrum = tf.signal.rfft(windows)
-    # Bins that both hold, without the highest of an even length, which has no phase.
+    # Bins that both lengths have, without the highest of an even length, which has no phase.
     kept = (min(old, length) - 1) // 2 + 1
     spectrum = tf.pad(spectrum[:, :kept], [[0, 0], [0, length // 2 + 1 - kept]])
     result = tf.signal.irfft(spectrum, [length]) * (length / old)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Random changes to clips and sounds in training, the same for all frames of a clip."""
+"""Random augmentation of video, audio and text in training, equal for all frames of a clip."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ import math
 import numpy as np
 import tensorflow as tf
 
-# PAPER section 3: the short side is resized to 224 and 200 x 200 is cropped.
+# MMV (Alayrac et al., 2020) crops 200 x 200; a short side of 224 is the default of DMVR
+# (google-deepmind/dmvr).
 CROP_SHARE = 200 / 224
-# PAPER section 3.
+# Probabilities from DMVR; color ranges from VATT (Akbari et al., 2021), which follows MMV.
 _JITTER_CHANCE = 0.8
-_COLOUR_CHANCE = 0.8
+_COLOR_CHANCE = 0.8
 _BRIGHTNESS = 32 / 255
 _SATURATION = 0.4
 _CONTRAST = 0.4
 _HUE = 0.2
 
-# ITU-R BT.601: how bright red, green and blue look, and the two axes of colour (YIQ).
+# ITU-R BT.601: the luma of red, green and blue, and the two axes of color (YIQ).
 _TO_YIQ = np.array(
     [[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]], np.float32
 )
 _FROM_YIQ = np.linalg.inv(_TO_YIQ).astype(np.float32)
-# Every so many rows and columns are looked at for a clip's mean colour; ours.
+# Ours: step between the rows and columns from which a clip's mean color is computed.
 MEAN_STEP = 8
-# See `colour_change`.
-NO_COLOUR_CHANGE = np.eye(3, 5, dtype=np.float32) + np.eye(1, 5, 4, dtype=np.float32)
+# See `color_change`.
+NO_COLOR_CHANGE = np.eye(3, 5, dtype=np.float32) + np.eye(1, 5, 4, dtype=np.float32)
 
 
 def crop_window(
@@ -37,21 +38,21 @@ def crop_window(
     jitter: float,
     square: bool = True,
 ) -> tf.Tensor:
-    """The window of the stored frame that is decoded and resized to the network's size.
+    """Return the window of a stored frame to decode and resize to the model's size.
 
-    Training (PAPER section 3): with probability 0.8 the frame's height and width are scaled by
-    independent factors from U(1 - jitter, 1 + jitter), jitter 0.2 in the paper; then the short side
-    is resized to 224 and 200 x 200 are cropped at a random place. As the resizing undoes what the
-    factors have in common, they change a window's shape more than its size. Here the same is said
-    of the stored frame's pixels, to the nearest one, so that nothing outside the window is decoded
-    or resized. Evaluation: the middle, and no jitter.
+    Training, as in DMVR: with probability 0.8, height and width are scaled by independent factors
+    from U(1 - jitter, 1 + jitter), by default with jitter 0.2; then the short side is resized to
+    224 and 200 x 200 are cropped at a random place. Resizing cancels the common part of the
+    factors, so they change a window's shape more than its size. This function computes the
+    equivalent window of the stored frame, to the nearest pixel, so that nothing outside it is
+    decoded or resized. Evaluation: a central window without jitter.
 
     Args:
       height, width: int scalars, of the stored frame.
       seed: int [2], or None for evaluation.
       jitter: see above.
-      square: crop a square, as the paper does. Otherwise `CROP_SHARE` of the height and of the
-        width is cropped, over the factors, so that a wide frame is seen whole, if squeezed.
+      square: crop a square, as MMV does. Otherwise crop `CROP_SHARE` of the height and of the
+        width, divided by the factors, which shows a wide frame entirely but distorted.
 
     Returns:
       int32 [top, left, height, width].
@@ -72,10 +73,10 @@ def crop_window(
 
 
 def flip(frames: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Mirrors a clip [T, H, W, 3] left to right, or not, with equal chance."""
+    """Mirror a clip [T, H, W, 3] left to right with probability 0.5."""
 
     def reverse() -> tf.Tensor:
-        # TensorFlow has a kernel for [rows, columns, 3] that is four times as fast.
+        # TensorFlow's kernel for [rows, columns, 3] is four times as fast.
         rows = tf.reshape(frames, [-1, tf.shape(frames)[2], 3])
         return tf.reshape(tf.reverse(rows, axis=[1]), tf.shape(frames))
 
@@ -83,34 +84,34 @@ def flip(frames: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def is_mirrored(seed: tf.Tensor) -> tf.Tensor:
-    """Whether `flip` mirrors with this seed, int [2]: a boolean scalar."""
+    """Return whether `flip` mirrors with this seed, int [2], as a boolean scalar."""
     return tf.random.stateless_uniform([], seed) < 0.5
 
 
-def jitter_colour(
+def jitter_color(
     frames: tf.Tensor, seed: tf.Tensor, strength: float = 1.0, scale: float = 1.0
 ) -> tf.Tensor:
-    """Changes brightness, saturation, contrast and hue of a clip with probability 0.8.
+    """Change brightness, saturation, contrast and hue of a clip with probability 0.8.
 
-    Ranges at strength 1 (PAPER section 3): brightness 32/255, saturation and contrast 0.6-1.4, hue
-    0.2 of a turn; the result is clipped to [0, 1].
+    Ranges at strength 1 (VATT, Akbari et al., 2021, which follows MMV): brightness 32/255,
+    saturation and contrast 0.6-1.4, hue 0.2 of a turn. The result is clipped to [0, 1].
 
-    All four are one affine map of a pixel, so one pass over the clip does them: saturation mixes
-    with the pixel's luma, contrast with the clip's mean colour (of every eighth row and column),
-    hue turns the colour axes of YIQ. TensorFlow's own functions go through HSV and take five passes
-    and several times as long; what they do is alike and not the same.
+    All four form one affine map of a pixel, so one pass over the clip suffices: saturation mixes
+    with the pixel's luma, contrast with the clip's mean color (of every eighth row and column), and
+    hue rotates the color axes of YIQ. TensorFlow's own functions convert to HSV and take five
+    passes and several times as long, with similar but different results.
 
     Args:
       frames: float [T, H, W, 3] in [0, scale].
       seed: int [2].
       strength: scales all ranges.
-      scale: what stands for 1; the frames are divided by it on the way.
+      scale: largest value of the input; the result is divided by it.
     """
-    change_seed, chosen = _colour_draws(seed)
+    change_seed, chosen = _color_draws(seed)
 
     def changed() -> tf.Tensor:
         mean = tf.reduce_mean(frames[:, ::MEAN_STEP, ::MEAN_STEP], axis=[0, 1, 2]) / scale
-        matrix, offset = colour_map(change_seed, mean, strength)
+        matrix, offset = color_map(change_seed, mean, strength)
         kernel = tf.transpose(matrix)[tf.newaxis, tf.newaxis] / scale
         mapped = tf.nn.bias_add(tf.nn.conv2d(frames, kernel, 1, "VALID"), offset)
         return tf.raw_ops.ClipByValue(t=mapped, clip_value_min=0.0, clip_value_max=1.0)
@@ -118,48 +119,48 @@ def jitter_colour(
     return tf.cond(chosen, changed, lambda: frames / scale)
 
 
-def colour_change(seed: tf.Tensor, strength: float = 1.0) -> tf.Tensor:
-    """What `jitter_colour` draws with this seed, for who changes the pixels elsewhere.
+def color_change(seed: tf.Tensor, strength: float = 1.0) -> tf.Tensor:
+    """Return the color change that `jitter_color` draws with this seed.
 
     Args:
-      seed, strength: see `jitter_colour`.
+      seed, strength: see `jitter_color`.
 
     Returns:
       float [3, 5]: columns 0 to 2 are `turn`, column 3 is `brightness` and column 4 `contrast` (the
-      same in all rows). A pixel p of a clip with mean colour m becomes
-      contrast * turn @ p + turn @ (brightness + (1 - contrast) * m), clipped to [0, 1]. Where
-      nothing shall change it is the identity, 0 and 1.
+      same in all rows). A pixel p of a clip with mean color m becomes
+      contrast * turn @ p + turn @ (brightness + (1 - contrast) * m), clipped to [0, 1]. Without a
+      change these are the identity, 0 and 1.
     """
-    change_seed, chosen = _colour_draws(seed)
-    turn, brightness, contrast = _drawn_colour(change_seed, strength)
+    change_seed, chosen = _color_draws(seed)
+    turn, brightness, contrast = _drawn_color(change_seed, strength)
     drawn = tf.concat([turn, tf.fill([3, 1], brightness), tf.fill([3, 1], contrast)], axis=1)
-    return tf.where(chosen, drawn, tf.constant(NO_COLOUR_CHANGE))
+    return tf.where(chosen, drawn, tf.constant(NO_COLOR_CHANGE))
 
 
-def _colour_draws(seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The seed of a change of colours, and whether there is one."""
+def _color_draws(seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the seed of a color change, and whether there is one."""
     seeds = tf.random.split(seed, 2)
-    return seeds[0], tf.random.stateless_uniform([], seeds[1]) < _COLOUR_CHANCE
+    return seeds[0], tf.random.stateless_uniform([], seeds[1]) < _COLOR_CHANCE
 
 
-def colour_map(seed: tf.Tensor, mean: tf.Tensor, strength: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """A random change of colours: pixel -> matrix @ pixel + offset.
+def color_map(seed: tf.Tensor, mean: tf.Tensor, strength: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return a random color change: pixel -> matrix @ pixel + offset.
 
     Args:
       seed: int [2].
-      mean: float [3], the clip's mean colour in [0, 1], which contrast leaves as it is.
-      strength: see `jitter_colour`.
+      mean: float [3], the clip's mean color in [0, 1], which contrast leaves unchanged.
+      strength: see `jitter_color`.
 
     Returns:
-      Matrix [3, 3] and offset [3]: first brightness, then saturation, contrast, hue.
+      Matrix [3, 3] and offset [3]: brightness, then saturation, contrast and hue.
     """
-    colour, brightness, contrast = _drawn_colour(seed, strength)
-    offset = tf.linalg.matvec(colour, brightness + (1.0 - contrast) * mean)
-    return contrast * colour, offset
+    color, brightness, contrast = _drawn_color(seed, strength)
+    offset = tf.linalg.matvec(color, brightness + (1.0 - contrast) * mean)
+    return contrast * color, offset
 
 
-def _drawn_colour(seed: tf.Tensor, strength: float) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Saturation and hue as one matrix [3, 3]; brightness; contrast."""
+def _drawn_color(seed: tf.Tensor, strength: float) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return saturation and hue as one matrix [3, 3], brightness and contrast."""
     draws = strength * (2.0 * tf.random.stateless_uniform([4], seed) - 1.0)
     brightness = _BRIGHTNESS * draws[0]
     saturation, contrast = 1.0 + _SATURATION * draws[1], 1.0 + _CONTRAST * draws[2]
@@ -168,16 +169,16 @@ def _drawn_colour(seed: tf.Tensor, strength: float) -> tuple[tf.Tensor, tf.Tenso
     saturate = saturation * tf.eye(3) + (1.0 - saturation) * luma
     cos, sin = tf.cos(turn), tf.sin(turn)
     turned = tf.reshape(tf.stack([1.0, 0.0, 0.0, 0.0, cos, -sin, 0.0, sin, cos]), [3, 3])
-    colour = tf.constant(_FROM_YIQ) @ turned @ tf.constant(_TO_YIQ) @ saturate
-    return colour, brightness, contrast
+    color = tf.constant(_FROM_YIQ) @ turned @ tf.constant(_TO_YIQ) @ saturate
+    return color, brightness, contrast
 
 
 def mask_log_mel(log_mel: tf.Tensor, seed: tf.Tensor, share: float) -> tf.Tensor:
-    """Covers a random band of frequencies and a random stretch of time with the spectrogram's mean.
+    """Replace a random band of frequencies and a random span of time by the spectrogram's mean.
 
-    As in SpecAugment (Park et al., arXiv 1904.08779); MMV does not say that it does so. The two
-    widths are uniform from nothing to `share` of the bins and of the frames. Not tensorflow-io's
-    `freq_mask` and `time_mask`, which take no seed.
+    As in SpecAugment (Park et al., arXiv 1904.08779); MMV does not mention it. Both widths are
+    uniform between zero and `share` of the bins and of the frames. tensorflow-io's `freq_mask` and
+    `time_mask` take no seed.
 
     Args:
       log_mel: float [frames, mel_bins, 1].
@@ -197,16 +198,16 @@ def mask_log_mel(log_mel: tf.Tensor, seed: tf.Tensor, share: float) -> tf.Tensor
 
 
 def jitter_log_mel(log_mel: tf.Tensor, seed: tf.Tensor, gain: float, noise: float) -> tf.Tensor:
-    """Makes a sound louder or softer, and noisy; MMV does not say that it does so.
+    """Add a random gain and noise to a spectrogram; MMV does not mention it.
 
-    VATT, which follows MMV, adds noise to the waveform (PAPER section 1); here it is added where
-    the network listens, at the same strength in every band.
+    VATT's code (google-research, vatt/) adds noise to the waveform; here noise is added to the
+    model's input, with the same strength in every band.
 
     Args:
       log_mel: float [frames, mel_bins, 1], logarithms.
       seed: int [2].
       gain: one number from U(-gain, gain) is added to the whole spectrogram.
-      noise: standard deviation of what is added to each of its values.
+      noise: standard deviation of the noise added to each value.
     """
     gain_seed, noise_seed = tf.unstack(tf.random.split(seed, 2))
     louder = tf.random.stateless_uniform([], gain_seed, -gain, gain)
@@ -214,15 +215,15 @@ def jitter_log_mel(log_mel: tf.Tensor, seed: tf.Tensor, gain: float, noise: floa
 
 
 def drop_words(ids: tf.Tensor, seed: tf.Tensor, share: float, padding_id: int = 0) -> tf.Tensor:
-    """Replaces words by padding, each with probability `share`, but never all of a sentence's.
+    """Replace words by padding, each with probability `share`, but never all of a narration.
 
-    Ours. It keeps a small text tower from leaning on one word of each sentence.
+    Ours. It keeps a small text backbone from relying on one word of each narration.
 
     Args:
       ids: int32 [..., words].
       seed: int [2].
       share: in [0, 1).
-      padding_id: of padding.
+      padding_id: id of padding.
     """
     kept = (tf.random.stateless_uniform(tf.shape(ids), seed) >= share) & (ids != padding_id)
     emptied = ~tf.reduce_any(kept, axis=-1, keepdims=True)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""One record to one example: parse, sample, decode, preprocess."""
+"""Conversion of one record to one example: parse, sample, decode, preprocess."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Seeds = list[tf.Tensor | None]
 
 
 class Examples:
-    """Makes examples of records.
+    """Conversion of records to examples.
 
     Args:
       config: see `default_config`.
-      records: where they are from.
+      records: their source.
       log_mel: see `Reader`.
 
     Raises:
-      ValueError: the records' rates are not those asked for, their log-mel was made otherwise, or
-        `config.pixels` or `config.short_clips` is none of those there are.
+      ValueError: the records' rates or log-mel settings differ from the requested ones, or
+        `config.pixels` or `config.short_clips` has an unknown value.
     """
 
     def __init__(self, config: ml_collections.ConfigDict, records: Records, log_mel: LogMel | None):
@@ -57,46 +57,46 @@ class Examples:
     def training(
         self, shard: tf.Tensor, number: tf.Tensor, record: tf.Tensor, epoch_key: tf.Tensor
     ) -> Example:
-        """One random, augmented window of a record, with a "seed" for what its batch draws.
+        """Return one random, augmented window of a record, with a "seed" for postprocessing.
 
         Args:
-          shard, number: the shard's name and the record's place among its good ones.
+          shard, number: the shard's name and the record's index among its good ones.
           record: its bytes.
-          epoch_key: of the seed and epoch, int32 [2].
+          epoch_key: key of the seed and epoch, int32 [2].
         """
         parsed = self._parse(shard, number, record)
         identity = tf.strings.to_hash_bucket_fast(parsed["example_id"], 2**31 - 1)
         seeds = tf.unstack(tf.random.split(tf.random.fold_in(epoch_key, identity), 6))
         example = self._windows(parsed, shard, 1, seeds)
-        # What is heard and read is augmented when the batch is there.
+        # Audio and text are augmented in batches.
         example["seed"] = tf.stack(seeds[4:])[tf.newaxis]
         return {name: value[0] for name, value in example.items()}
 
     def evaluation(self, shard: tf.Tensor, number: tf.Tensor, record: tf.Tensor) -> Example:
-        """A record's `config.windows`, spread evenly, with central crops; see `training`."""
+        """Return `config.windows` evenly spread windows of a record, with central crops."""
         parsed = self._parse(shard, number, record)
         return self._windows(parsed, shard, self.config.windows, [None] * 6)
 
     def _parse(
         self, shard: tf.Tensor, number: tf.Tensor, record: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """What a record holds, checked if nobody has looked through the shard."""
+        """Parse a record, with checks if the shard was not inspected."""
         records = self.records
         fallback = tf.strings.join([shard, tf.strings.as_string(number)], separator=":")
         parsed = parsing.parse_record(record, fallback, records.keys, records.manifest["labels"])
         if not records.inspected:
-            parsing.check_parsed(parsed, shard, records.limits, records.pictures)
+            parsing.check_parsed(parsed, shard, records.limits, records.all_have_frames)
         return parsed
 
     def _windows(
         self, parsed: dict[str, tf.Tensor], shard: tf.Tensor, windows: int, seeds: Seeds
     ) -> Example:
-        """Windows of all modalities at the same moments; the seeds are None in evaluation."""
+        """Return windows of all modalities at the same times; the seeds are None in evaluation."""
         config, training = self.config, seeds[0] is not None
         shown = tf.shape(parsed["frames"])[0]
         stored = self._moments(parsed)
         span = int((config.num_frames - 1) * self._stride + 0.5) + 1
-        # The one offset in time that video, sound and narrations share.
+        # Video, audio and narrations share one offset in time.
         starts = sampling.window_starts(stored, span, windows, seeds[0])
         start_seconds = tf.cast(starts, tf.float32) / self._rate
         lasts = tf.cast(stored, tf.float32) / self._rate
@@ -105,13 +105,13 @@ class Examples:
         indices = sampling.frame_indices(starts, config.num_frames, self._stride, stored, loop)
         indices = tf.reshape(indices, [windows * config.num_frames])
 
-        def pictures() -> Example:
+        def decoded() -> Example:
             encoded = tf.gather(parsed["frames"], indices)
             if not self.records.inspected:
                 parsing.check_frames(encoded, parsed["example_id"], shard, self.records.limits)
             if config.pixels == OPENCV:
-                return self._plan(encoded, shard, windows, self._picture_seeds(seeds))
-            return {"video": self._video(encoded, windows, self._picture_seeds(seeds))}
+                return self._plan(encoded, shard, windows, self._frame_seeds(seeds))
+            return {"video": self._video(encoded, windows, self._frame_seeds(seeds))}
 
         def nothing() -> Example:
             if config.pixels == OPENCV:
@@ -119,7 +119,7 @@ class Examples:
             return {"video": tf.zeros([windows, config.num_frames, config.size, config.size, 3])}
 
         end = parsed["clip_start"] + parsed["duration"]
-        seen = pictures() if self.records.pictures else tf.cond(shown > 0, pictures, nothing)
+        seen = decoded() if self.records.all_have_frames else tf.cond(shown > 0, decoded, nothing)
         example = seen | {
             "valid/video": tf.fill([windows], shown > 0),
             "example_id": tf.fill([windows], parsed["example_id"]),
@@ -129,7 +129,7 @@ class Examples:
         }
         if self.log_mel is not None:
             if loop:
-                # Only where the pictures do: a window's sound may reach just past a longer clip.
+                # Only if the frames loop: a window's audio may reach just past a longer clip.
                 parsed = tf.cond(
                     stored < span, lambda: self._looped(parsed, lasts), lambda: dict(parsed)
                 )
@@ -137,61 +137,61 @@ class Examples:
         return example | self._candidates(parsed, start_seconds, training)
 
     def _moments(self, parsed: dict[str, tf.Tensor]) -> tf.Tensor:
-        """How many frames there are, or would be: sound alone has moments all the same."""
+        """Return the number of frames, for audio alone the number that its duration would have."""
         shown = tf.shape(parsed["frames"])[0]
-        if self.records.pictures:
+        if self.records.all_have_frames:
             return shown
         moments = tf.cast(tf.round(parsed["duration"] * self._rate), tf.int32)
         return tf.where(shown > 0, shown, tf.maximum(moments, 1))
 
-    def _picture_seeds(self, seeds: Seeds) -> Seeds:
-        """Those of the window, the flip and the colours; None for what shall not change."""
-        crop_seed, flip_seed, colour_seed = seeds[1:4]
+    def _frame_seeds(self, seeds: Seeds) -> Seeds:
+        """Return the seeds of the crop, the flip and the colors; None disables a change."""
+        crop_seed, flip_seed, color_seed = seeds[1:4]
         return [
             crop_seed,
             flip_seed if self.config.flip else None,
-            colour_seed if self.config.colour > 0 else None,
+            color_seed if self.config.colour > 0 else None,
         ]
 
     def _video(self, encoded: tf.Tensor, windows: int, seeds: Seeds) -> tf.Tensor:
-        """Frames [windows * T] of JPEGs -> [windows, T, size, size, 3]."""
+        """Decode JPEGs [windows * T] to frames [windows, T, size, size, 3]."""
         config = self.config
-        crop_seed, flip_seed, colour_seed = seeds
+        crop_seed, flip_seed, color_seed = seeds
         _, crop = self._shape_and_crop(encoded[0], crop_seed)
         pixels = pixels_lib.decode_window(encoded, crop)
         if flip_seed is not None:
             pixels = augmentation.flip(pixels, flip_seed)
         # From bytes to floats in [0, 255], bilinear.
         video = tf.image.resize(pixels, [config.size, config.size])
-        if colour_seed is not None:
-            video = augmentation.jitter_colour(video, colour_seed, config.colour, scale=255.0)
+        if color_seed is not None:
+            video = augmentation.jitter_color(video, color_seed, config.colour, scale=255.0)
         else:
             video /= 255.0
         return tf.reshape(video, [windows, config.num_frames, config.size, config.size, 3])
 
     def _plan(self, encoded: tf.Tensor, shard: tf.Tensor, windows: int, seeds: Seeds) -> Example:
-        """The same draws as `_video`'s, for `pixel_plans` to make the pixels of a batch."""
+        """Draw like `_video`, and return the `Plan` from which a batch is decoded later."""
         config = self.config
-        crop_seed, flip_seed, colour_seed = seeds
+        crop_seed, flip_seed, color_seed = seeds
         shape, crop = self._shape_and_crop(encoded[0], crop_seed)
-        mirrored, colour = tf.constant(False), tf.constant(augmentation.NO_COLOUR_CHANGE)
+        mirrored, color = tf.constant(False), tf.constant(augmentation.NO_COLOR_CHANGE)
         if flip_seed is not None:
             mirrored = augmentation.is_mirrored(flip_seed)
-        if colour_seed is not None:
-            colour = augmentation.colour_change(colour_seed, config.colour)
+        if color_seed is not None:
+            color = augmentation.color_change(color_seed, config.colour)
         return {
             Plan.FRAMES: tf.reshape(encoded, [windows, config.num_frames]),
             Plan.SHAPE: tf.tile(shape[tf.newaxis], [windows, 1]),
             Plan.CROP: tf.tile(crop[tf.newaxis], [windows, 1]),
             Plan.MIRRORED: tf.fill([windows], mirrored),
-            Plan.COLOUR: tf.tile(colour[tf.newaxis], [windows, 1, 1]),
+            Plan.COLOR: tf.tile(color[tf.newaxis], [windows, 1, 1]),
             Plan.SHARD: tf.fill([windows], shard),
         }
 
     def _shape_and_crop(
         self, encoded: tf.Tensor, seed: tf.Tensor | None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Height and width of a clip's frames, of which one is given, and their window."""
+        """Return height and width of a clip's frames, from one of them, and their crop window."""
         config = self.config
         shape = tf.io.extract_jpeg_shape(encoded)
         crop = augmentation.crop_window(
@@ -200,9 +200,9 @@ class Examples:
         return shape[:2], crop
 
     def _looped(self, parsed: dict[str, tf.Tensor], seconds: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The sound of a clip that is shorter than its window, begun again with the pictures."""
+        """Loop the audio of a clip shorter than its window together with the frames."""
         config, log_mel = self.config, cast(LogMel, self.log_mel)
-        # A tenth more than a window, for what resampling needs around it.
+        # A tenth more than a window, for the margins of resampling.
         shown = 1.1 * config.num_frames / config.frame_rate + 0.1
         if self._stored_log_mel is not None:
             key, rate = "log_mel", log_mel.sample_rate / log_mel.step
@@ -214,7 +214,7 @@ class Examples:
     def _audio(
         self, parsed: dict[str, tf.Tensor], start_seconds: tf.Tensor, shard: tf.Tensor
     ) -> Example:
-        """A window's waveform, or its log-mel where that is what is stored."""
+        """Return the waveforms of windows, or their log-mels if those are stored."""
         config, log_mel = self.config, cast(LogMel, self.log_mel)
         seconds = config.num_frames / config.frame_rate
         windows = tf.shape(start_seconds)[0]
@@ -244,9 +244,10 @@ class Examples:
     def _candidates(
         self, parsed: dict[str, tf.Tensor], start_seconds: tf.Tensor, training: bool
     ) -> Example:
-        """The narrations nearest to the windows; in evaluation, the clip's own.
+        """Return the narrations nearest to the windows; in evaluation, the clip's own.
 
-        Of several that are its own, or of all where none is, it is the one nearest to its middle.
+        Of several own narrations, or of all if there is none, evaluation takes the one nearest to
+        the middle of the clip.
         """
         config = self.config
         windows = tf.shape(start_seconds)[0]
@@ -254,7 +255,7 @@ class Examples:
             middles = start_seconds + config.num_frames / config.frame_rate / 2
             count = config.candidates
         else:
-            # One narration for the clip, whichever window is looked at.
+            # One narration for the clip, the same for all windows.
             middles, count = tf.fill([windows], parsed["duration"] / 2), 1
         indices, found = sampling.nearest_candidates(
             middles,

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Several data sets in one batch, each with its exact share of every stretch of examples."""
+"""Mixing of several data sets in one batch, with exact shares in any range of examples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import ml_collections
 import numpy as np
 import tensorflow as tf
 
-# What an entry of `config.mixture` may hold besides settings of the reader.
+# Keys of an entry of `config.mixture` besides settings of the reader.
 _WEIGHT, _EVALUATE_SPLIT = "weight", "evaluate_split"
 
 
@@ -24,7 +24,7 @@ class Part:
     Attributes:
       config: settings of its reader, locked.
       weight: its share of the training examples, above 0.
-      evaluate_split: the split that is evaluated while training; "" for none of its own.
+      evaluate_split: the split to evaluate during training; "" for none.
     """
 
     config: ml_collections.ConfigDict
@@ -33,7 +33,7 @@ class Part:
 
 
 def parts_of(config: ml_collections.ConfigDict) -> list[Part]:
-    """The data sets that a configuration trains on.
+    """Return the data sets that a configuration trains on.
 
     Args:
       config: see `default_config`. Entries of `config.mixture` are dicts: settings of the reader
@@ -41,7 +41,7 @@ def parts_of(config: ml_collections.ConfigDict) -> list[Part]:
         data set's share of the examples; and "evaluate_split", see `evaluated_parts`.
 
     Raises:
-      ValueError: for a setting that there is none of, or a weight that is not positive.
+      ValueError: a setting is unknown, or a weight is not positive.
     """
     entries: tuple[Any, ...] = tuple(config.get("mixture", ())) or ({},)
     parts = []
@@ -69,11 +69,11 @@ def parts_of(config: ml_collections.ConfigDict) -> list[Part]:
 def evaluated_parts(
     config: ml_collections.ConfigDict, split: str
 ) -> dict[str, ml_collections.ConfigDict]:
-    """What is evaluated while training: settings of readers by name, in the mixture's order.
+    """Return the readers' settings for evaluation during training, by name.
 
-    Those are the entries of the mixture that have an "evaluate_split". If none has, it is the first
-    data set, with `split`. The first one's name is ""; the others are named by their folders, with
-    a number where two folders have the same name.
+    These are the entries of the mixture with an "evaluate_split", in order, or the first data set
+    with `split` if no entry has one. The first one's name is ""; the others are named by their
+    folders, with a number if two folders have the same name.
     """
     parts = parts_of(config)
     if not any(part.evaluate_split for part in parts):
@@ -92,7 +92,7 @@ def evaluated_parts(
 
 
 def counts_before(number: int, weights: Sequence[float]) -> list[int]:
-    """How many of the first `number` examples come from each source."""
+    """Return how many of the first `number` examples come from each source."""
     counts, left, weight_left = [], number, float(sum(weights))
     for weight in weights[:-1]:
         count = int(np.floor(left * (weight / weight_left) + 0.5))
@@ -102,7 +102,7 @@ def counts_before(number: int, weights: Sequence[float]) -> list[int]:
 
 
 def choices(start: int, weights: Sequence[float]) -> tf.data.Dataset:
-    """The sources, int64, of examples `start`, `start` + 1 and so on; see `counts_before`."""
+    """Return the sources, int64, of examples from `start` on, according to `counts_before`."""
 
     def source(number: tf.Tensor) -> tf.Tensor:
         chosen, weight_left = tf.constant(len(weights) - 1, tf.int64), float(sum(weights))
@@ -112,7 +112,7 @@ def choices(start: int, weights: Sequence[float]) -> tf.data.Dataset:
             own = tf.floor(before * share + 0.5), tf.floor(after * share + 0.5)
             taken = (own[1] > own[0]) & (after > before)
             chosen = tf.where(taken, tf.minimum(chosen, index), chosen)
-            # Once taken, the sources after it stand still.
+            # Once a source is chosen, later sources keep their position.
             before, after = before - own[0], after - own[1]
             weight_left -= weight
         return chosen
@@ -123,12 +123,12 @@ def choices(start: int, weights: Sequence[float]) -> tf.data.Dataset:
 def mix(
     datasets: Sequence[tf.data.Dataset], weights: Sequence[float], start: int
 ) -> tf.data.Dataset:
-    """One dataset of several endless ones of the same structure.
+    """Mix several endless datasets of the same structure.
 
     Args:
-      datasets: of examples, each already at `counts_before(start, weights)`.
+      datasets: of examples, each positioned at `counts_before(start, weights)`.
       weights: above 0; only their proportions matter.
-      start: how many examples the mixture has given before.
+      start: number of examples that the mixture has yielded before.
     """
     return tf.data.Dataset.choose_from_datasets(
         list(datasets), choices(start, weights), stop_on_empty_dataset=False
@@ -138,9 +138,9 @@ def mix(
 def mix_batches(
     datasets: Sequence[tf.data.Dataset], weights: Sequence[float], batch_size: int
 ) -> tf.data.Dataset:
-    """Batches with the same number of examples of each source, for the tf.data service.
+    """Return batches with fixed numbers of examples of each source, for the tf.data service.
 
-    The service deals out what datasets start from, so nothing may count examples.
+    The service distributes the elements that datasets start from, so nothing may count examples.
 
     Raises:
       ValueError: a source's share of a batch is less than half an example.

@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Datasets of good records, in order or shuffled, dealt out to workers.
+"""Datasets of good records, in order or shuffled, distributed over workers.
 
-Each element is (shard's name, the record's place among the shard's good ones, its bytes); endless
-ones add the epoch. Orders follow from (seed, epoch) alone.
+Each element is (name of the shard, index of the record among the shard's good ones, its bytes);
+endless datasets add the epoch. The order depends on (seed, epoch) alone.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import tensorflow as tf
 
 from mmv_tf.data.reading.records import Records
 
-# Records are read in large pieces; ours, far above a record and far below memory.
+# Ours: bytes per read, far above the size of a record and far below the memory.
 _READ_BUFFER_BYTES = 4 << 20
-# Chunks whose records are mixed; ours.
+# Ours: chunks whose records are mixed.
 _CHUNKS_AT_ONCE = 16
-# Second half of the random keys, so that order and augmentation draw apart.
+# Second half of the random keys, so that order and augmentation are independent.
 _ORDER_KEY = 1
 
 
 def in_order(records: Records) -> tf.data.Dataset:
-    """The split's records once, shard by shard."""
+    """Return the split's records once, shard by shard."""
     chunks = _Chunks(records, whole_shards=True)
     return tf.data.Dataset.range(len(chunks.counts)).flat_map(chunks.read)
 
@@ -30,14 +30,14 @@ def in_order(records: Records) -> tf.data.Dataset:
 def epochs(
     records: Records, seed: int, start: int = 0, worker: int = 0, workers: int = 1
 ) -> tf.data.Dataset:
-    """Endless shuffled records of one worker, from its record number `start` on.
+    """Return endless shuffled records of one worker, from its record number `start` on.
 
-    In each epoch the chunks of all shards are put in a new order, and each worker takes its share
-    of the records in it, to within one as many as the others: a chunk on the border is read by two
-    workers. So every record comes once an epoch, whatever the shards and the workers.
+    Each epoch puts the chunks of all shards in a new order, and each worker reads an equal share of
+    the records in that order, to within one record: two workers read a chunk on the border. So
+    every record occurs once an epoch, whatever the number of shards and workers.
 
     Raises:
-      ValueError: the worker has none.
+      ValueError: the worker has no records.
     """
     if not 0 <= worker < workers:
         raise ValueError(f"This is worker {worker} of {workers}; expected 0 to {workers - 1}.")
@@ -69,10 +69,10 @@ def epochs(
 
 
 def visits(records: Records, seed: int) -> tf.data.Dataset:
-    """As `epochs`, in a form that the tf.data service can deal out.
+    """Return endless shuffled records in a form that the tf.data service can distribute.
 
-    The service's workers take visits to chunks from one endless range, so that together they see
-    every record once an epoch, in an order that depends on who is faster.
+    The service's workers take visits to chunks from one endless range, so that together they read
+    every record once an epoch, in an order that depends on their speed.
 
     Raises:
       ValueError: there are no records.
@@ -89,7 +89,7 @@ def visits(records: Records, seed: int) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(tf.range(number_of), seed=key)
         return chunks.read(order[place]).map(lambda *record: (*record, epoch))
 
-    # No more at once than there are chunks, or one record would come several times in a row.
+    # Not more at once than there are chunks, or a record would repeat several times in a row.
     mixed = tf.data.Dataset.range(tf.int64.max).interleave(
         visit, cycle_length=min(_CHUNKS_AT_ONCE, number_of)
     )
@@ -103,10 +103,10 @@ def _no_examples(records: Records, whose: str = "") -> ValueError:
 
 
 class _Chunks:
-    """The good records of a split in short stretches, each of which is read in one go.
+    """Good records of a split in chunks, each of which is read at once.
 
     Attributes:
-      counts: records of each.
+      counts: number of records in each chunk.
     """
 
     def __init__(self, records: Records, whole_shards: bool = False):
@@ -116,7 +116,7 @@ class _Chunks:
         for index, shard in enumerate(self._shards):
             number = 0
             for offset, count in (records.segments if whole_shards else records.chunks)(shard):
-                # A shard that nobody looked through is read to its end, to see that it ends there.
+                # A shard that was not inspected is read to its end, to check that it ends there.
                 to_the_end = not records.inspected and number + count == records.count(shard)
                 rows.append((index, offset, -1 if to_the_end else count, number))
                 self.counts.append(count)
@@ -126,7 +126,7 @@ class _Chunks:
         self._files = tf.constant([str(shard.path) for shard in self._shards], tf.string)
 
     def read(self, index: tf.Tensor) -> tf.data.Dataset:
-        """The records of a chunk: (shard's name, place among the shard's good ones, bytes)."""
+        """Return a chunk's records: (shard's name, index among its good ones, bytes)."""
         shard, first = self._rows[index, 0], self._rows[index, 3]
         # In a `flat_map` of its own: TensorFlow can't copy a dataset that starts inside a file.
         found = tf.data.Dataset.from_tensors(index).flat_map(self._payloads).enumerate()
@@ -142,13 +142,13 @@ class _Chunks:
             byte_offsets=row[1:2],
         )
         dataset = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
-        # A shard that holds fewer or more than is known of it is an error and no silent loss.
+        # A shard with fewer or more records than expected is an error, not a silent loss.
         count = tf.constant(self.counts, tf.int64)[index]
         return dataset.take(row[2]).apply(tf.data.experimental.assert_cardinality(count))
 
 
 def _shuffled(records: tf.data.Dataset, buffer: int, key: tf.Tensor) -> tf.data.Dataset:
-    """`Dataset.shuffle` by a key of the graph, not by TensorFlow's global seed."""
+    """Shuffle like `Dataset.shuffle`, by a key tensor instead of TensorFlow's global seed."""
     spec = records.element_spec
     flat = tf.nest.flatten(spec)
     seeds = tf.cast(tf.random.stateless_uniform([2], key, 1, 2**31 - 1, tf.int32), tf.int64)

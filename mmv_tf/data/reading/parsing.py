@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Parses a record's bytes to tensors, by a key map, with checks in the graph."""
+"""Parsing of a record's bytes to tensors, by a key map, with checks in the graph."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from mmv_tf.data.records.keys import KeyMap
 def parse_record(
     record: tf.Tensor, fallback_id: tf.Tensor, keys: KeyMap, labels: Sequence[str]
 ) -> dict[str, tf.Tensor]:
-    """Parses a serialised `SequenceExample`.
+    """Parse a serialized `SequenceExample`.
 
     Args:
       record: string scalar.
-      fallback_id: string scalar, for records that have no id.
+      fallback_id: string scalar, for records without an id.
       keys: names of the features.
-      labels: class names, for records that name a class and don't number it.
+      labels: class names, for records with the name of a class but no number.
 
     Returns:
       "example_id"; "frames" string [T]; "waveform" float [N]; "log_mel" float [frames, bins];
       "label" int32, -1 for none; "caption" string [C] with "caption_start" and "caption_end", float
-      seconds from the clip's start on (without times, the whole clip), and "caption_own", whether
-      it is about this very clip (false where the record does not say); "clip_start" and "duration"
-      in seconds ("duration" 0 where the record does not say).
+      seconds from the start of the clip (without times, the whole clip), and "caption_own", true if
+      it describes this clip (false if unknown); "clip_start" and "duration" in seconds ("duration"
+      0 if unknown).
     """
     variable = tf.io.VarLenFeature
     context_features = {
@@ -42,7 +42,7 @@ def parse_record(
         keys_lib.CAPTION_OWN: variable(tf.int64),
     }
     list_features = {
-        # Records of sound alone have none; `check_parsed` tells where there should be some.
+        # Records of audio alone have no frames; `check_parsed` checks where they are required.
         keys.frames: tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True),
         keys.waveform: variable(tf.float32),
         keys.log_mel: variable(tf.float32),
@@ -94,19 +94,19 @@ def parse_record(
 
 
 def _or_fill(times: tf.Tensor, value: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    """Times as they are, or `value` for each caption where there are none."""
+    """Return times unchanged, or `value` for each caption if there are none."""
     return tf.cond(tf.shape(times)[0] > 0, lambda: times, lambda: tf.fill(count, value))
 
 
 def _label(indices: tf.Tensor, names: tf.Tensor, labels: Sequence[str]) -> tf.Tensor:
-    """The first class, by its number or else by its name; -1 for none."""
+    """Return the first class, by its number or else by its name; -1 for none."""
     known = tf.constant(list(labels), tf.string)
     places = tf.where(tf.reduce_any(known[tf.newaxis] == names[:, tf.newaxis], axis=0))[:, 0]
     return tf.cast(tf.concat([indices, places, [-1]], axis=0)[0], tf.int32)
 
 
 def require(condition: tf.Tensor, example_id: tf.Tensor, shard: tf.Tensor, what: str) -> None:
-    """Stops the pipeline with a message that `damage.explained` finds."""
+    """Stop the pipeline unless `condition` holds, with a message that `damage.explained` finds."""
     message = tf.strings.join(
         [MESSAGE_START, shard, ", example ", example_id, ": ", what, MESSAGE_END]
     )
@@ -114,19 +114,18 @@ def require(condition: tf.Tensor, example_id: tf.Tensor, shard: tf.Tensor, what:
 
 
 def check_parsed(
-    parsed: dict[str, tf.Tensor], shard: tf.Tensor, limits: Limits, pictures: bool
+    parsed: dict[str, tf.Tensor], shard: tf.Tensor, limits: Limits, needs_frames: bool
 ) -> None:
-    """Checks what costs next to nothing, before anything is decoded.
+    """Check a record of a shard that was not inspected, at almost no cost, before decoding.
 
-    For shards that were not inspected; `record_checks` finds more. Without `pictures`, a record
-    may have sound alone.
+    `integrity.checks` finds more. Without `needs_frames`, a record may hold audio alone.
     """
     identity = parsed["example_id"]
     frames = tf.shape(parsed["frames"])[0]
     longest = tf.reduce_max(tf.concat([tf.strings.length(parsed["caption"]), [0]], axis=0))
     samples = tf.size(parsed["waveform"]) + tf.size(parsed["log_mel"])
     for condition, what in (
-        (frames > 0 if pictures else (frames > 0) | (samples > 0), "no frames"),
+        (frames > 0 if needs_frames else (frames > 0) | (samples > 0), "no frames"),
         (frames <= limits.frames, f"too many frames, at most {limits.frames} are read"),
         (longest <= limits.caption_bytes, f"caption too long, at most {limits.caption_bytes}"),
         (tf.size(parsed["caption"]) <= limits.captions, "too many captions"),
@@ -143,7 +142,7 @@ def check_parsed(
 def check_frames(
     encoded: tf.Tensor, example_id: tf.Tensor, shard: tf.Tensor, limits: Limits
 ) -> None:
-    """Checks JPEGs, string [N], by their first and last bytes and the size that they declare."""
+    """Check JPEGs, string [N], by their first and last bytes and their declared size."""
     starts = tf.strings.substr(encoded, 0, 2) == b"\xff\xd8"
     require(tf.reduce_all(starts), example_id, shard, "a frame is not a JPEG")
     lengths = tf.strings.length(encoded)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""`make_dataset`: from settings to the batches that a trainer takes, of one data set or several."""
+"""Input pipelines from settings to a trainer's batches, of one data set or several."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mmv_tf.data.reading.settings import OPENCV, Example, LogMel, Tokenizer
 
 
 class Input:
-    """The data of a configuration: one reader, or several whose examples are mixed.
+    """Data of a configuration: one reader, or several whose examples are mixed.
 
     Args:
       config: see `default_config`, and `parts_of` for `config.mixture`.
@@ -30,7 +30,7 @@ class Input:
       weights: of the mixture.
 
     Raises:
-      ValueError: for settings that are none, or records that the network can't take.
+      ValueError: settings are invalid, or the records don't fit the model.
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class Input:
         self._check_pixels()
 
     def num_examples(self) -> int:
-        """Examples of all data sets together."""
+        """Return the number of examples of all data sets."""
         return sum(reader.num_examples() for reader in self.readers)
 
     def damage(self) -> DamageReport:
-        """What is left out of all data sets; see `Reader.damage`."""
+        """Return the records left out of all data sets; see `Reader.damage`."""
         reports = [reader.damage() for reader in self.readers]
         return DamageReport(
             sum(report.written for report in reports),
@@ -62,7 +62,7 @@ class Input:
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:
-        """See `Reader.explained`."""
+        """Explain errors of all readers' datasets; see `Reader.explained`."""
         with contextlib.ExitStack() as stack:
             for reader in self.readers:
                 stack.enter_context(reader.explained())
@@ -76,9 +76,9 @@ class Input:
         workers: int = 1,
         batch_size: int | None = None,
     ) -> tf.data.Dataset:
-        """Endless shuffled, augmented batches; see `Reader.train`.
+        """Return endless shuffled, augmented batches; see `Reader.train`.
 
-        With several data sets, "source" says which each example is from (int32, in their order).
+        With several data sets, "source" is the index of each example's data set, int32.
         """
         size = self.config.batch_size if batch_size is None else batch_size
         if self.config.get("service", ""):
@@ -96,10 +96,10 @@ class Input:
     def evaluate(
         self, pad: bool = False, worker: int = 0, workers: int = 1, batch_size: int | None = None
     ) -> tf.data.Dataset:
-        """Every example once; see `Reader.evaluate`.
+        """Return every example once; see `Reader.evaluate`.
 
         Raises:
-          ValueError: there are several data sets, which are evaluated one by one.
+          ValueError: there are several data sets, which must be evaluated one by one.
         """
         if len(self.readers) != 1:
             raise ValueError(
@@ -109,7 +109,7 @@ class Input:
         return self.readers[0].evaluate(pad, worker, workers, batch_size)
 
     def _check_pixels(self) -> None:
-        """Whether the pixels of all data sets can be made in one place, and where it is."""
+        """Check that all data sets have the same `pixels`, and that the service supports it."""
         pixels = {reader.config.pixels for reader in self.readers}
         if len(pixels) > 1:
             raise ValueError(
@@ -124,7 +124,7 @@ class Input:
             )
 
     def _alike(self, parts: list[tf.data.Dataset]) -> list[tf.data.Dataset]:
-        """Gives the data sets one structure, and each example its source."""
+        """Give the data sets one structure, and each example its source."""
         stored = any("audio" in part.element_spec for part in parts)
 
         def named(index: int, reader: Reader, part: tf.data.Dataset) -> tf.data.Dataset:
@@ -143,13 +143,13 @@ class Input:
         ]
 
     def _from_service(self, seed: int, batch_size: int) -> tf.data.Dataset:
-        """Batches that a tf.data service's workers read, in whatever order they come."""
+        """Return batches that the workers of a tf.data service read, in any order."""
         parts = [reader.service_examples(seed) for reader in self.readers]
         if len(parts) == 1:
             batches = parts[0].batch(batch_size, drop_remainder=True)
         else:
             batches = mixing.mix_batches(self._alike(parts), self.weights, batch_size)
-        # The spectrogram and the words stay here: the vocabulary is a resource of this process.
+        # Spectrograms and words are computed here: the vocabulary is a resource of this process.
         batches = batches.apply(
             tf.data.experimental.service.distribute(
                 processing_mode=tf.data.experimental.service.ShardingPolicy.DYNAMIC,
@@ -174,14 +174,14 @@ def make_dataset(
     batch_size: int | None = None,
     pad: bool = False,
 ) -> tf.data.Dataset:
-    """Batches of a configuration, as the trainer takes them.
+    """Return the batches of a configuration.
 
     Args:
       config: see `default_config` and `Input`.
-      tokenizer, log_mel: of the network; without them there is no "text" or no "audio".
+      tokenizer, log_mel: of the model; without them there is no "text" or no "audio".
       training: endless shuffled and augmented batches; otherwise every example once, in order.
       seed: of order and augmentation.
-      start: examples of this worker to leave out first.
+      start: number of examples of this worker to skip.
       worker, workers: this worker's index and their number.
       batch_size: of this worker; by default `config.batch_size`.
       pad: evaluation only: fill the last batch; see `Reader.evaluate`.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Decodes and crops a clip's frames: in TensorFlow's graph, or by OpenCV on a thread pool."""
+"""Decoding and cropping of a clip's frames in TensorFlow's graph, or by OpenCV on threads."""
 
 from __future__ import annotations
 
@@ -21,21 +21,20 @@ from mmv_tf.data.integrity.damage import MESSAGE_END, UNSURE_START
 from mmv_tf.data.reading import augmentation
 from mmv_tf.data.reading.settings import Example
 
-# Above this many frames a loop takes the place of one node a frame: a graph's size has its price.
+# Above this number of frames a loop replaces one node per frame, to limit the size of the graph.
 _MOST_UNROLLED = 160
 
-# Columns of the blocks that most JPEGs are made of; of others (4:4:4: 8) it is a multiple.
+# Width of the blocks of most JPEGs, and a multiple of the width of others (4:4:4: 8).
 _BLOCK = 16
 
 
 def decode_window(encoded: tf.Tensor, crop: tf.Tensor) -> tf.Tensor:
-    """Decodes one window of frames of equal size.
+    """Decode one window of frames of equal size.
 
-    One node a frame instead of a loop saves a tenth of the time. Colours are upsampled smoothly:
-    libjpeg-turbo's smooth way takes a fifth less time than repeating them, which it does not do
-    with vector instructions. A window that begins inside a block is decoded from the block's first
-    column on, and cut: left to TensorFlow, which copies each row from a buffer then, decoding was
-    measured to take up to 40 % longer.
+    One node per frame instead of a loop saves a tenth of the time. Chroma is upsampled smoothly,
+    which takes libjpeg-turbo a fifth less time than repeating it without vector instructions. A
+    window that begins inside a block is decoded from the block's first column on and then cut,
+    because TensorFlow would copy each row from a buffer, which takes up to 40 % longer.
 
     Args:
       encoded: string [N], JPEGs; N is known when the graph is made.
@@ -61,10 +60,10 @@ _NEEDED = {"simplejpeg": "simplejpeg", "cv2": "opencv-python-headless"}
 
 
 def check_installed() -> None:
-    """Imports what is needed.
+    """Check that the packages for OpenCV decoding are installed.
 
     Raises:
-      ValueError: it is not installed.
+      ValueError: a package is missing.
     """
     missing = []
     for module, package in _NEEDED.items():
@@ -84,32 +83,32 @@ def clip_pixels(
     shape: np.ndarray,
     crop: np.ndarray,
     mirrored: bool,
-    colour: np.ndarray,
+    color: np.ndarray,
     result: np.ndarray,
 ) -> None:
-    """Makes one clip's pixels.
+    """Decode one clip to pixels.
 
     Args:
-      encoded, shape, crop, mirrored, colour: see `pixel_plans.Plan`.
-      result: float32 [T, size, size, 3], contiguous; it is filled.
+      encoded, shape, crop, mirrored, color: see `Plan`.
+      result: float32 [T, size, size, 3], contiguous, to fill.
 
     Raises:
       ValueError: a frame can't be decoded, or has another shape.
     """
     import cv2
 
-    # The resized bytes lie in the last quarter of the floats' own memory, so that no more is
-    # touched: the floats of a frame end where the bytes of the next one begin, or before.
+    # The resized bytes use the last quarter of the floats' memory, to save memory accesses. The
+    # floats of a frame end no later than where the bytes of the next frame begin.
     resized = result.reshape(-1).view(np.uint8)[-result.size :].reshape(result.shape)
     _resize_windows(encoded, shape, crop, resized)
-    change = _change_of_bytes(colour, resized, mirrored)
+    change = _change_of_bytes(color, resized, mirrored)
     changed, turned = np.empty_like(resized[0]), np.empty_like(resized[0])
     for frame, floats in zip(resized, result, strict=True):
         if change is not None:
             frame = cv2.transform(frame, change, dst=changed)
         if mirrored:
             frame = cv2.flip(frame, 1, dst=turned)
-        # Converting while multiplying takes NumPy half as long again as one after the other.
+        # In one step, NumPy's conversion and multiplication take 50 % longer.
         np.copyto(floats, frame)
         np.multiply(floats, np.float32(1 / 255), out=floats)
 
@@ -117,7 +116,7 @@ def clip_pixels(
 def _resize_windows(
     encoded: np.ndarray, shape: np.ndarray, crop: np.ndarray, resized: np.ndarray
 ) -> None:
-    """Decodes every frame and resizes its window, bilinear, into `resized`, uint8 [T, H, W, 3]."""
+    """Decode all frames and resize their windows into `resized`, uint8 [T, H, W, 3], bilinear."""
     import cv2
     import simplejpeg
 
@@ -126,8 +125,8 @@ def _resize_windows(
     decoded = np.empty((*shape, 3), np.uint8)
     for number, jpeg in enumerate(encoded):
         try:
-            # The inverse DCT that TensorFlow uses if nothing is said: the bytes are the same. A
-            # larger frame does not fit, which is an error before anything is decoded.
+            # TensorFlow's default inverse DCT, which gives the same bytes. A larger frame does not
+            # fit, which is an error before anything is decoded.
             frame = simplejpeg.decode_jpeg(jpeg, "RGB", fastdct=True, buffer=decoded)
         except ValueError:
             window = _window_by_tensorflow(jpeg, crop, number)
@@ -142,10 +141,10 @@ def _resize_windows(
 
 
 def _window_by_tensorflow(jpeg: bytes, crop: np.ndarray, number: int) -> np.ndarray:
-    """A window of a JPEG that libjpeg-turbo complains of.
+    """Decode a window of a JPEG that simplejpeg rejects.
 
-    TensorFlow takes some of them, such as those with a few bytes too many. What is damage must not
-    depend on who makes the pixels.
+    TensorFlow accepts some of those, such as files with a few extra bytes. Both decoders must
+    reject the same files.
     """
     try:
         return decode_window(tf.constant([jpeg]), tf.constant(crop))[0].numpy()
@@ -153,23 +152,23 @@ def _window_by_tensorflow(jpeg: bytes, crop: np.ndarray, number: int) -> np.ndar
         raise ValueError(f"frame {number} can't be decoded") from error
 
 
-def _change_of_bytes(colour: np.ndarray, clip: np.ndarray, mirrored: bool) -> np.ndarray | None:
-    """A change of colours as float32 [3, 4] from bytes to bytes; None if it changes nothing.
+def _change_of_bytes(color: np.ndarray, clip: np.ndarray, mirrored: bool) -> np.ndarray | None:
+    """Return a color change as float32 [3, 4] from bytes to bytes; None if it changes nothing.
 
     Args:
-      colour: see `pixel_plans.Plan`.
-      clip: uint8 [T, H, W, 3], not yet mirrored; of its mean colour, those pixels are looked at
-        that `augmentation.jitter_colour` looks at once it is.
-      mirrored: see `pixel_plans.Plan`.
+      color: see `Plan`.
+      clip: uint8 [T, H, W, 3], not yet mirrored. Its mean color comes from the same pixels as in
+        `augmentation.jitter_color`, which runs on the mirrored clip.
+      mirrored: see `Plan`.
     """
     import cv2
 
-    if np.array_equal(colour, augmentation.NO_COLOUR_CHANGE):
+    if np.array_equal(color, augmentation.NO_COLOR_CHANGE):
         return None
     step = augmentation.MEAN_STEP
     seen = clip[:, ::step, :: -step if mirrored else step]
     mean = np.array(cv2.mean(np.ascontiguousarray(seen).reshape(-1, 1, 3))[:3])
-    turn, brightness, contrast = colour[:, :3].astype(float), colour[0, 3], colour[0, 4]
+    turn, brightness, contrast = color[:, :3].astype(float), color[0, 3], color[0, 4]
     offset = turn @ (255 * brightness + (1 - contrast) * mean)
     return np.concatenate([contrast * turn, offset[:, np.newaxis]], axis=1).astype(np.float32)
 
@@ -177,43 +176,44 @@ def _change_of_bytes(colour: np.ndarray, clip: np.ndarray, mirrored: bool) -> np
 Place: TypeAlias = tuple[int, ...]
 
 
-# TensorFlow takes an array over without copying it if it begins at a multiple of so many bytes.
+# TensorFlow uses an array without copying it if its address is a multiple of this.
 _ALIGNMENT = 64
 
 
 class Memory:
-    """Memory for results, which is used again once TensorFlow has let go of it.
+    """Pool of memory for results, reused once TensorFlow has released it.
 
-    Fresh memory costs a tenth of the whole: the kernel fills it with zeros.
+    New memory costs a tenth of the time, because the kernel fills it with zeros.
     """
 
     def __init__(self) -> None:
         self._free: list[np.ndarray] = []
 
     def array(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Float32 of any values, for a `tf.numpy_function` to return."""
+        """Return an uninitialized float32 array, for the result of a `tf.numpy_function`."""
         count = int(np.prod(shape))
         memory = self._free.pop() if self._free else _aligned(count)
-        if memory.size != count:  # A last, smaller batch; it won't come back soon.
+        if memory.size != count:  # A last, smaller batch, which is rare.
             memory = _aligned(count)
         lent = memory.reshape(shape)
-        # TensorFlow holds this very array for as long as there is a tensor of it.
+        # TensorFlow keeps a reference to this array as long as its tensor exists.
         weakref.finalize(lent, self._free.append, memory).atexit = False
         return lent
 
 
 def _aligned(count: int) -> np.ndarray:
-    """Float32 [count] that TensorFlow takes over without copying."""
+    """Return a float32 array [count] that TensorFlow uses without copying."""
     memory = np.empty(4 * count + _ALIGNMENT, np.uint8)
     skipped = -memory.ctypes.data % _ALIGNMENT
     return memory[skipped : skipped + 4 * count].view(np.float32)
 
 
 def on_all_cores(make: Callable[[Place], None], places: Sequence[Place]) -> bool:
-    """Calls `make` for each place and raises what one of the calls raised.
+    """Call `make` for each place on a thread pool, and raise the error of a failed call.
 
-    False if that can't be, since Python is about to end: TensorFlow reads ahead until the very end,
-    for nobody to see, and an error would be written to the terminal.
+    Returns:
+      False if Python is exiting: TensorFlow reads ahead until the end, and an error would appear on
+      the terminal.
     """
     try:
         pending = [_threads().submit(make, place) for place in places]
@@ -226,66 +226,66 @@ def on_all_cores(make: Callable[[Place], None], places: Sequence[Place]) -> bool
 
 @functools.cache
 def _threads() -> concurrent.futures.ThreadPoolExecutor:
-    """One pool for the process; what it is given should not hold Python's lock for long."""
+    """Return the pool of the process; its functions should not hold Python's lock for long."""
     atexit.register(_end_iterators)
     return concurrent.futures.ThreadPoolExecutor(os.cpu_count(), "mmv_tf")
 
 
 def _end_iterators() -> None:
-    """Ends all iterators of datasets, and waits for the calls that are under way.
+    """End all iterators of datasets, and wait for pending calls.
 
-    Left to the end of Python itself, a thread of TensorFlow's that is in Python then is killed, and
-    TensorFlow, which waits for it, aborts or hangs: seen in half of the programs that ended while
-    an iterator read ahead. To wait until none calls for a moment did not suffice.
+    Otherwise Python, at exit, kills TensorFlow's threads that run Python code, and TensorFlow,
+    which waits for them, aborts or hangs. This happened in half of the programs that ended while an
+    iterator read ahead. Waiting for a moment without calls was not enough.
     """
     for thing in gc.get_objects():
         if issubclass(type(thing), tf.data.Iterator):
-            # There is no public way; it is what happens when the iterator itself goes.
+            # There is no public way; deleting the iterator does the same.
             thing._iterator_resource = None
     gc.collect()
 
 
 class Plan:
-    """Keys of an example that say how its pixels are made; "video" takes their place.
+    """Keys of an example that describe how to compute its pixels; "video" replaces them.
 
     FRAMES: string [T], JPEGs.
     SHAPE: int32 [2], height and width of every frame.
-    CROP: int32 [4], the window of them that is shown: [top, left, height, width].
+    CROP: int32 [4], the window to decode: [top, left, height, width].
     MIRRORED: bool.
-    COLOUR: float32 [3, 5], see `augmentation.colour_change`.
-    SHARD: string, where the record is from.
+    COLOR: float32 [3, 5], see `augmentation.color_change`.
+    SHARD: string, the record's shard.
     """
 
     FRAMES, SHAPE, CROP, MIRRORED = "frames", "shape", "crop", "mirrored"
-    COLOUR, SHARD = "colour", "shard"
-    KEYS = (FRAMES, SHAPE, CROP, MIRRORED, COLOUR, SHARD)
+    COLOR, SHARD = "color", "shard"
+    KEYS = (FRAMES, SHAPE, CROP, MIRRORED, COLOR, SHARD)
 
 
 def no_plan(windows: int, num_frames: int) -> Example:
-    """What stands for the plans [windows, ...] of a clip without pictures."""
+    """Return placeholder plans [windows, ...] for a clip without frames."""
     return {
         Plan.FRAMES: tf.fill([windows, num_frames], ""),
         Plan.SHAPE: tf.zeros([windows, 2], tf.int32),
         Plan.CROP: tf.zeros([windows, 4], tf.int32),
         Plan.MIRRORED: tf.zeros([windows], tf.bool),
-        Plan.COLOUR: tf.zeros([windows, 3, 5]),
+        Plan.COLOR: tf.zeros([windows, 3, 5]),
         Plan.SHARD: tf.fill([windows], ""),
     }
 
 
 def make_video(batch: Example, size: int) -> Example:
-    """Replaces a batch's plans by "video", float32 [..., T, size, size, 3] in [0, 1].
+    """Replace a batch's plans by "video", float32 [..., T, size, size, 3] in [0, 1].
 
     Args:
       batch: of examples with the keys of `Plan`, "valid/video" and "example_id"; leading dimensions
-        [B] or [B, windows]. Where "valid/video" is false, the pixels are zeros.
-      size: rows and columns of pixels.
+        [B] or [B, windows]. If "valid/video" is false, the pixels are zeros.
+      size: height and width in pixels.
     """
     batch = dict(batch)
     plans = [batch.pop(key) for key in Plan.KEYS]
     encoded = plans[0]
     make = functools.partial(batch_pixels, size=size, memory=Memory())
-    # The same plans give the same pixels: with a state, iterators could not be saved.
+    # The function is stateless: the same plans give the same pixels, and iterators can be saved.
     video = tf.numpy_function(
         make, [*plans, batch["valid/video"], batch["example_id"]], tf.float32, stateful=False
     )
@@ -298,7 +298,7 @@ def batch_pixels(
     shape: np.ndarray,
     crop: np.ndarray,
     mirrored: np.ndarray,
-    colour: np.ndarray,
+    color: np.ndarray,
     shard: np.ndarray,
     valid: np.ndarray,
     example_id: np.ndarray,
@@ -306,10 +306,11 @@ def batch_pixels(
     size: int,
     memory: Memory,
 ) -> np.ndarray:
-    """The pixels of a batch of plans, made on all cores; see `make_video`.
+    """Return the pixels of a batch of plans, decoded on all cores; see `make_video`.
 
     Raises:
-      ValueError: a clip can't be decoded. It says which, in a form that `damage.explained` finds.
+      ValueError: a clip can't be decoded. The message names it in a form that `damage.explained`
+        finds.
     """
     result = memory.array((*encoded.shape, size, size, 3))
 
@@ -317,7 +318,7 @@ def batch_pixels(
         if not valid[place]:
             result[place] = 0.0
             return
-        clip = encoded[place], shape[place], crop[place], mirrored[place], colour[place]
+        clip = encoded[place], shape[place], crop[place], mirrored[place], color[place]
         try:
             clip_pixels(*clip, result[place])
         except ValueError as error:

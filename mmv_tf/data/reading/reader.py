@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Records to batches: parse -> sample -> decode -> preprocess -> batch -> postprocess."""
+"""Reader of records as batches: parse, sample, decode, preprocess, batch, postprocess."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mmv_tf.data.records.shards import ShardEntry
 
 
 class Postprocessing:
-    """The last phase of reading; call it with a batch.
+    """Last phase of reading, called with a batch.
 
     Args:
       config: see `default_config`.
@@ -42,11 +42,10 @@ class Postprocessing:
         self.log_mel = log_mel
 
     def __call__(self, batch: Example) -> Example:
-        """A batch of examples to what networks take.
+        """Convert a batch of examples to the input of models.
 
         Args:
-          batch: of examples as `Examples` makes them; leading dimensions [B] or
-            [B, windows].
+          batch: of examples from `Examples`; leading dimensions [B] or [B, windows].
         """
         batch = dict(batch)
         seeds = batch.pop("seed", None)
@@ -59,20 +58,20 @@ class Postprocessing:
             audio = tf.reshape(flat, tf.concat([leading, tf.shape(flat)[1:]], axis=0))
             batch["audio"] = tf.ensure_shape(audio, [*waveform.shape[:-1], *flat.shape[1:]])
         if "audio" in batch and seeds is not None:
-            batch["audio"] = self._augment_sounds(batch["audio"], seeds[:, 0])
+            batch["audio"] = self._augment_audio(batch["audio"], seeds[:, 0])
         if "candidates" in batch:
             candidates = batch.pop("candidates")
             batch["caption"] = candidates[..., 0]
             if self.tokenizer is not None:
                 batch["text"] = self.tokenizer(candidates)
-                # A narration of nothing but unknown or stop words says nothing.
+                # A narration of only unknown words or stop words is invalid.
                 batch["valid/text"] &= tf.reduce_any(batch["text"] != self._padding_id, axis=-1)
                 if seeds is not None:
                     batch["text"] = self._augment_words(batch["text"], seeds[:, 1])
         return batch
 
-    def _augment_sounds(self, log_mels: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        """Each spectrogram of [B, ...] by its own seed of [B, 2]."""
+    def _augment_audio(self, log_mels: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        """Augment each spectrogram of [B, ...] by its own seed of [B, 2]."""
         config = self.config
         jitters = config.audio_gain > 0 or config.audio_noise > 0
         if not (jitters or config.audio_mask > 0):
@@ -92,7 +91,7 @@ class Postprocessing:
         return tf.map_fn(lambda pair: augment(*pair), (log_mels, seeds), fn_output_signature=spec)
 
     def _augment_words(self, ids: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        """Each example's candidates of [B, P, words] by its own seed of [B, 2]."""
+        """Augment the candidates of each example, [B, P, words], by its own seed of [B, 2]."""
         share = self.config.word_dropout
         if not share > 0:
             return ids
@@ -104,28 +103,28 @@ class Postprocessing:
         )
 
 
-# Second half of the random keys, so that order and augmentation draw apart.
+# Second half of the random keys, so that order and augmentation are independent.
 _EXAMPLE_KEY = 2
 
 
 class Reader:
-    """Reads the shards of a directory.
+    """Reader of the shards of a directory.
 
     Args:
       config: as `default_config`.
-      tokenizer: turns narrations into word ids; without it there is no "text".
-      log_mel: turns waveforms into the audio tower's input; without it there is no "audio". A
-        log-mel that is stored is taken as it is, if it was made with the same settings.
-      limits: what a record may have; more is damage.
+      tokenizer: converts narrations to word ids; without it there is no "text".
+      log_mel: converts waveforms to the input of the audio backbone; without it there is no
+        "audio". A stored log-mel is used unchanged, if it was made with the same settings.
+      limits: upper limits on records; anything above is damage.
 
     Examples are dicts: "video" float32 [T, size, size, 3] in [0, 1]; "audio" float32 [frames,
-    mel_bins, 1] of the same moment; "text" int32 [P, words], the narrations nearest in time;
+    mel_bins, 1] of the same time; "text" int32 [P, words], the narrations nearest in time;
     "valid/video", "valid/audio" booleans and "valid/text" [P]; "label" int32 (-1 for none);
     "example_id" string; "clip_start" and "clip_end" in seconds of the source; "caption", the
-    nearest narration itself.
+    nearest narration as text.
 
     Raises:
-      ValueError: the directory is not one of records, or their rates are not the network's.
+      ValueError: the directory holds no records, or their rates are not the model's.
     """
 
     def __init__(
@@ -145,41 +144,41 @@ class Reader:
 
     @property
     def directory(self) -> pathlib.Path:
-        """Where the shards are."""
+        """Directory of the shards."""
         return self._records.directory
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """The data's `manifest.json`; for records of others, what the settings say."""
+        """Manifest of the data; for records of other tools, values from the settings."""
         return self._records.manifest
 
     def splits(self) -> list[str]:
-        """Splits named by `config.split`, which joins several with "+"."""
+        """Return the splits named by `config.split`, which joins several with "+"."""
         return self._records.splits()
 
     def shards(self) -> list[ShardEntry]:
-        """The split's shards; for records of others, all that match `config.files`."""
+        """Return the split's shards; for records of other tools, all that match `config.files`."""
         return self._records.shards()
 
     def files(self) -> list[str]:
-        """Paths of the split's shards."""
+        """Return the paths of the split's shards."""
         return [str(shard.path) for shard in self.shards()]
 
     def num_examples(self) -> int:
-        """Examples in the split that are read: damaged ones are not counted."""
+        """Return the number of examples in the split, without damaged ones."""
         return self._records.num_good()
 
     def damage(self) -> DamageReport:
-        """Which of the split's records are left out and why; all are good if nobody looked.
+        """Return the split's records that are left out and why; none without inspection.
 
         Raises:
-          DamagedDataError: there is damage, and `config.on_bad_record` is to stop, or there is more
+          DamagedDataError: there is damage and `config.on_bad_record` is "stop", or there is more
             than `config.max_bad_fraction`.
         """
         return self._records.damage()
 
     def explained(self) -> contextlib.AbstractContextManager[None]:
-        """Inside, errors of the datasets are `DamagedDataError`s that name shard and record."""
+        """Turn errors of the datasets into `DamagedDataError`s that name shard and record."""
         return self._records.explained()
 
     def train(
@@ -190,12 +189,12 @@ class Reader:
         workers: int = 1,
         batch_size: int | None = None,
     ) -> tf.data.Dataset:
-        """Endless shuffled and augmented batches.
+        """Return endless shuffled and augmented batches.
 
         Args:
           seed: of order and augmentation.
-          start: number of examples (of this worker) to leave out first, as a run does that goes on;
-            they are read but not decoded.
+          start: number of examples of this worker to skip, when a run resumes; they are read but
+            not decoded.
           worker, workers: this worker's index and their number; each takes an equal share of every
             epoch's records.
           batch_size: of this worker; by default `config.batch_size`.
@@ -209,15 +208,15 @@ class Reader:
     def evaluate(
         self, pad: bool = False, worker: int = 0, workers: int = 1, batch_size: int | None = None
     ) -> tf.data.Dataset:
-        """Every example once and in order: batches [B, windows, ...], the last one smaller.
+        """Return every example once, in order: batches [B, windows, ...], the last one smaller.
 
         Windows are spread evenly, crops are central and nothing is augmented. "text" is [B, 1,
         words]: the clip's own narration, see docs/reading.md, and "caption" is that narration.
 
         Args:
-          pad: fill the last batch, and give all workers as many batches, with rows in which every
-            "valid/..." is false and "example_id" is empty; "valid/example" tells them from others.
-          worker, workers: this worker's index and their number; records are dealt out in turn.
+          pad: fill the last batch, and give all workers the same number of batches, with rows in
+            which all "valid/..." are false and "example_id" is empty; "valid/example" marks others.
+          worker, workers: this worker's index and their number; records are distributed in turn.
           batch_size: of this worker; by default `config.batch_size`.
         """
         size = self.config.batch_size if batch_size is None else batch_size
@@ -234,25 +233,25 @@ class Reader:
     def training_examples(
         self, seed: int, start: int = 0, worker: int = 0, workers: int = 1
     ) -> tf.data.Dataset:
-        """Endless examples as they are before they are batched; see `train`."""
+        """Return endless examples before batching; see `train`."""
         self.damage()
         records = ordering.epochs(self._records, seed, start, worker, workers)
         return _decoded(records, self._training_example(seed))
 
     def service_examples(self, seed: int) -> tf.data.Dataset:
-        """As `training_examples`, in a form that the tf.data service can deal out."""
+        """Return endless examples in a form that the tf.data service can distribute."""
         self.damage()
         return _decoded(ordering.visits(self._records, seed), self._training_example(seed))
 
     def batches(
         self, examples: tf.data.Dataset, batch_size: int, drop_remainder: bool = True
     ) -> tf.data.Dataset:
-        """Batches examples and does what is best done for a whole batch."""
+        """Batch examples and postprocess the batches."""
         dataset = examples.batch(batch_size, drop_remainder)
         return dataset.map(self.postprocess, num_parallel_calls=2, deterministic=True).prefetch(2)
 
     def postprocess(self, batch: Example) -> Example:
-        """A batch of `training_examples` to what networks take; see `Postprocessing`."""
+        """Convert a batch of `training_examples` to the input of models; see `Postprocessing`."""
         return self._postprocessing(batch)
 
     def _training_example(self, seed: int) -> Callable[..., Example]:
@@ -267,16 +266,16 @@ class Reader:
 
 
 def _decoded(records: tf.data.Dataset, example: Callable[..., Any]) -> tf.data.Dataset:
-    """Applies `example` to all records, in order, on all cores."""
+    """Apply `example` to all records, in order, on all cores."""
     options = tf.data.Options()
-    # Its thread sleeps for up to a minute at a time, and an iterator's end waits for it.
+    # The autotune thread sleeps for up to a minute, and the end of an iterator waits for it.
     options.autotune.enabled = False
     dataset = records.map(example, num_parallel_calls=os.cpu_count() or 1, deterministic=True)
     return dataset.with_options(options)
 
 
 def _blanks(spec: Any) -> tf.data.Dataset:
-    """Endless rows of zeros, false and empty strings of a dataset's shapes."""
+    """Return endless rows of zeros, false and empty strings in the shapes of `spec`."""
 
     def blank(part: tf.TensorSpec) -> tf.Tensor:
         return (

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The good records of a directory's split."""
+"""Good records of a split in a directory."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ from mmv_tf.data.records.shards import (
 from mmv_tf.data.records.writer import check_shards, read_manifest
 
 _INSPECT = ("auto", "always", "never")
-# With inspect="auto", shards of up to so much are looked through before they are read: a second or
-# two, once. Ours.
+# Ours: with inspect="auto", shards of up to this size in all are inspected before they are read,
+# which takes a second or two, once.
 _AUTO_INSPECT_BYTES = 1 << 30
-# Ours: of fewer shards the order alone is no shuffle.
+# Ours: with fewer shards, their order alone does not shuffle enough.
 _FEW_SHARDS = 256
-# Ours: what a graph holds of them.
+# Ours: limit on the chunks that a graph holds.
 _MOST_CHUNKS = 1 << 16
 
 
 class Records:
-    """The records of a split, ours or others'.
+    """Records of a split, ours or those of other tools.
 
     Args:
       config: as `default_config`.
-      limits: what a record may have.
-      sample_rate: of the sound in records of others, if the settings don't say; None if no sound
-        is read.
+      limits: upper limits on records.
+      sample_rate: of the audio in records of other tools, unless set by the settings; None if no
+        audio is read.
 
     Raises:
-      ValueError: `config.records` or `config.inspect` is none of those there are.
+      ValueError: `config.records` or `config.inspect` has an unknown value.
     """
 
     def __init__(self, config: ml_collections.ConfigDict, limits: Limits, sample_rate: int | None):
@@ -57,12 +57,12 @@ class Records:
 
     @property
     def directory(self) -> pathlib.Path:
-        """Where the shards are."""
+        """Directory of the shards."""
         return pathlib.Path(self.config.directory)
 
     @functools.cached_property
     def manifest(self) -> dict[str, Any]:
-        """The data's `manifest.json`; for records of others, what the settings say."""
+        """Manifest of the data; for records of other tools, values from the settings."""
         if self.config.records == "mmv":
             return read_manifest(self.directory)
         return {
@@ -72,12 +72,12 @@ class Records:
         }
 
     @property
-    def pictures(self) -> bool:
-        """Whether every record has frames; otherwise some are of sound alone."""
+    def all_have_frames(self) -> bool:
+        """True if every record has frames, False if some hold audio alone."""
         return self.config.records != "mmv" or expected_of(self.manifest).all_have_frames
 
     def splits(self) -> list[str]:
-        """Splits named by `config.split`, which joins several with "+"."""
+        """Return the splits named by `config.split`, which joins several with "+"."""
         names: list[str] = self.config.split.split("+")
         have = self.manifest["splits"]
         for name in names:
@@ -86,39 +86,39 @@ class Records:
         return names
 
     def shards(self) -> list[ShardEntry]:
-        """The split's shards; for records of others, all that match `config.files`."""
+        """Return the split's shards; for records of other tools, all that match `config.files`."""
         if self.config.records != "mmv":
             return self._all_shards
         names = self.splits()
         return [shard for name in names for shard in self._all_shards if shard.split == name]
 
     def filled_shards(self) -> list[ShardEntry]:
-        """The split's shards that have good records."""
+        """Return the split's shards that have good records."""
         return [shard for shard in self.shards() if self.count(shard)]
 
     def num_good(self) -> int:
-        """Good records of the split; all, if nobody looked."""
+        """Return the number of good records of the split; all without inspection."""
         if self.inspected:
             return self.damage().read
         return sum(shard.records or 0 for shard in self.shards())
 
     def count(self, shard: ShardEntry) -> int:
-        """Good records of a shard; all, if nobody looked."""
+        """Return the number of good records of a shard; all without inspection."""
         if self._inspections is not None:
             return self._inspections[str(shard.path)].good
         return shard.records or 0
 
     def segments(self, shard: ShardEntry) -> tuple[tuple[int, int], ...]:
-        """Stretches of good records as (byte to start at, number of records)."""
+        """Return the runs of good records as (offset in bytes, number of records)."""
         if self._inspections is None:
             return ((0, self.count(shard)),)
         return self._inspections[str(shard.path)].segments
 
     def chunks(self, shard: ShardEntry) -> tuple[tuple[int, int], ...]:
-        """Stretches of at most some 16 good records, as `segments`.
+        """Return runs of about 16 good records at most, in the form of `segments`.
 
-        Of a shard that nobody looked through and of which the manifest does not say where its
-        records begin, its headers are read, if the split's shards are few; else it is one stretch.
+        Without inspection and without offsets in the manifest, the headers of the shard are read if
+        the split has few shards; otherwise the shard is one run.
         """
         if self._inspections is not None:
             return self._inspections[str(shard.path)].chunks
@@ -127,7 +127,7 @@ class Records:
             offsets = framing.chunk_offsets(shard.path, CHUNK_RECORDS) or ()
         if len(offsets) != -(-count // CHUNK_RECORDS) or offsets[0] != 0:
             return self.segments(shard)
-        # So many at a time that the split has not too many chunks.
+        # Merge chunks if the split has too many.
         step = -(-sum(s.records or 0 for s in self.shards()) // (CHUNK_RECORDS * _MOST_CHUNKS))
         starts = range(0, count, step * CHUNK_RECORDS)
         return tuple(
@@ -137,11 +137,11 @@ class Records:
 
     @property
     def inspected(self) -> bool:
-        """Whether the shards were looked through; the first call may do it, which takes time."""
+        """True if the shards are inspected; the first call may inspect them, which takes time."""
         return self._inspections is not None
 
     def damage(self) -> damage.DamageReport:
-        """See `Reader.damage`."""
+        """Return the split's damage; see `Reader.damage`."""
         if self._inspections is None:
             check_shards(self.directory, self.manifest)
             count = sum(shard.records or 0 for shard in self.shards())
@@ -154,7 +154,7 @@ class Records:
         return report
 
     def explained(self) -> contextlib.AbstractContextManager[None]:
-        """See `Reader.explained`."""
+        """Explain errors of the datasets; see `Reader.explained`."""
         return damage.explained(
             lambda: inspection.first_findings(
                 self.shards(), self.keys, expected_of(self.manifest), self.limits
@@ -169,7 +169,7 @@ class Records:
 
     @functools.cached_property
     def _inspections(self) -> dict[str, inspection.ShardInspection] | None:
-        """What was found in all of the directory's shards; None if nobody looks."""
+        """Inspections of all shards of the directory; None without inspection."""
         config, shards = self.config, self._all_shards
         skip = config.on_bad_record == "skip"
         if not skip and config.records == "mmv":

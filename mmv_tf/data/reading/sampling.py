@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Draws the moment of a clip that an example shows: one offset for all modalities."""
+"""Sampling of the time window of an example: one offset for all modalities."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import tensorflow as tf
 def window_starts(
     stored_frames: tf.Tensor, span: int, windows: int, seed: tf.Tensor | None
 ) -> tf.Tensor:
-    """First frames of the windows to take from a clip.
+    """Return the first frames of windows of a clip.
 
     Args:
-      stored_frames: int scalar, frames that the clip has.
+      stored_frames: int scalar, number of frames of the clip.
       span: frames from a window's first to just after its last.
-      windows: how many.
-      seed: int [2] for windows drawn at random and uniformly; None for windows spread evenly from
-        the clip's first frame to its last (one window: the middle).
+      windows: number of windows.
+      seed: int [2] for uniformly random windows; None for windows spread evenly from the clip's
+        first frame to its last (a single window: the middle).
 
     Returns:
       int32 [windows]. A clip shorter than `span` gives zeros; see `frame_indices`.
@@ -38,15 +38,15 @@ def frame_indices(
     stored_frames: tf.Tensor,
     loop: bool = False,
 ) -> tf.Tensor:
-    """Which stored frames windows show.
+    """Return the indices of the stored frames of windows.
 
     Args:
       start: int32 [...], first frames.
       num_frames: of a window.
-      stride: stored frames from one frame to the next. One that is not whole takes the stored
-        frame nearest in time, halfway the later one.
-      stored_frames: int scalar, how many there are.
-      loop: past the last one the first one follows; if not, the last one repeats.
+      stride: stored frames from one frame to the next. A fractional stride takes the nearest stored
+        frame, at the midpoint the later one.
+      stored_frames: int scalar, number of stored frames.
+      loop: continue with the first frame after the last; otherwise the last one repeats.
 
     Returns:
       int32 [..., num_frames].
@@ -57,28 +57,28 @@ def frame_indices(
 
 
 def nearest_candidates(
-    centre: tf.Tensor,
+    center: tf.Tensor,
     starts: tf.Tensor,
     ends: tf.Tensor,
     candidates: int,
     first: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The narrations nearest in time to moments: MIL-NCE's candidates (PAPER section 2).
+    """Return the narrations nearest in time: the candidates of MIL-NCE (Miech et al., 2020).
 
-    The distance is to the narration's middle; of equally near ones the earlier comes first.
+    The distance is that to the narration's middle; the earlier of equally near ones comes first.
 
     Args:
-      centre: float [...], seconds.
+      center: float [...], seconds.
       starts, ends: float [N], seconds, in order of start.
-      candidates: how many to return, P.
-      first: bool [N], narrations that come before the others, however far they are.
+      candidates: number of narrations to return, P.
+      first: bool [N], narrations that precede the others at any distance.
 
     Returns:
-      Indices int32 [..., P], nearest first, and booleans [..., P]: false where there are fewer
-      than P, and then the index is 0.
+      Indices int32 [..., P], nearest first, and booleans [..., P]: false, with index 0, if there
+      are fewer than P.
     """
     count = tf.shape(starts)[0]
-    distance = tf.abs((starts + ends) / 2 - centre[..., tf.newaxis])
+    distance = tf.abs((starts + ends) / 2 - center[..., tf.newaxis])
     found = tf.minimum(count, candidates)
     if first is not None:
         largest = tf.reduce_max(distance, axis=-1, keepdims=True)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The reader's settings, and checks that records have the rates a network takes."""
+"""Settings of the reader, and checks that records have the rates of a model."""
 
 from __future__ import annotations
 
@@ -17,67 +17,67 @@ Tokenizer = Callable[[tf.Tensor], tf.Tensor]
 
 
 class LogMel(Protocol):
-    """What the reader asks of `mmv_tf.layers.LogMel`."""
+    """Interface of `mmv_tf.layers.LogMel` that the reader needs."""
 
     sample_rate: int
     step: int
     mel_bins: int
 
     def __call__(self, waveform: tf.Tensor) -> tf.Tensor:
-        """[N, samples] -> [N, frames, mel_bins, 1]."""
+        """Convert waveforms [N, samples] to spectrograms [N, frames, mel_bins, 1]."""
 
     def get_config(self) -> dict[str, Any]:
-        """Settings of the spectrogram."""
+        """Return the settings of the spectrogram."""
 
 
 def stride(stored: float, wanted: float) -> float:
-    """Stored frames from one frame to the next; an int where it is whole.
+    """Return the stored frames from one frame to the next, as an int if it is whole.
 
     Args:
-      stored, wanted: frames a second.
+      stored, wanted: frames per second.
     """
     ratio = stored / wanted
     return round(ratio) if abs(ratio - round(ratio)) < 1e-6 else ratio
 
 
 def check_frame_rate(stored: float, wanted: float) -> None:
-    """Refuses frames that are not among the stored ones.
+    """Reject a frame rate that is not a whole fraction of the stored one.
 
     Raises:
-      ValueError: `wanted` is no whole part of `stored`.
+      ValueError: `stored` is not a multiple of `wanted`.
     """
     step = stride(stored, wanted)
     if not (isinstance(step, int) and step >= 1):
         raise ValueError(
-            f"The records have {stored:g} frames a second, {wanted:g} are asked for; take "
-            f"{stored:g} or a whole part of it (data.frame_rate), prepare the data again, or "
+            f"The records have {stored:g} frames a second, expected a multiple of {wanted:g}; set "
+            f"data.frame_rate to {stored:g} or a whole fraction of it, prepare the data again, or "
             "set data.resample, which takes the nearest frames."
         )
 
 
 def check_sample_rate(stored: float, wanted: float) -> None:
-    """Refuses sound of another rate.
+    """Reject audio of another rate.
 
     Raises:
       ValueError: the rates, in Hz, differ.
     """
     if stored != wanted:
         raise ValueError(
-            f"The records' sound has {stored} samples a second, the network takes {wanted}; "
+            f"The records' audio has {stored} samples a second, the model expects {wanted}; "
             f"prepare the data with --sample_rate={wanted}, or set data.resample."
         )
 
 
 def check_log_mel(stored: Mapping[str, Any], log_mel: LogMel, directory: pathlib.Path) -> None:
-    """Refuses spectrograms made with other settings than the network's.
+    """Reject spectrograms with other settings than the model's.
 
     Args:
-      stored: settings that the records' log-mel was made with.
-      log_mel: the network's layer.
+      stored: settings of the records' log-mel.
+      log_mel: the model's layer.
       directory: of the records, for the message.
 
     Raises:
-      ValueError: they differ.
+      ValueError: the settings differ.
     """
     own = log_mel.get_config()
     differing = [
@@ -88,68 +88,69 @@ def check_log_mel(stored: Mapping[str, Any], log_mel: LogMel, directory: pathlib
     if differing:
         raise ValueError(
             f"{directory}: the records' log-mel was made with {', '.join(differing)}; give the "
-            "network the same settings, or prepare the data again."
+            "model the same settings, or prepare the data again."
         )
 
 
-# Who makes the pixels of frames, see docs/reading.md.
+# Decoders of frames, see docs/reading.md.
 TENSORFLOW, OPENCV = "tensorflow", "opencv"
 
 PIXELS = (TENSORFLOW, OPENCV)
 
-# What fills a window that is longer than its clip, see docs/reading.md.
+# Ways to fill a window that is longer than its clip, see docs/reading.md.
 HOLD, LOOP = "hold", "loop"
 
 SHORT_CLIPS = (HOLD, LOOP)
 
 
 def default_config() -> ml_collections.ConfigDict:
-    """Settings of the reader; the comments say where the defaults come from."""
+    """Return the settings of the reader; comments give the sources of the defaults."""
     return ml_collections.ConfigDict(
         {
             "directory": "",
             "split": "train",
-            # Several data sets in one batch, see `make_dataset`; then "directory" is not used.
+            # Several data sets in one batch, see `mixing.parts_of`; "directory" is unused then.
             "mixture": (),
-            # PAPER section 3: 32 frames at 10 a second, 200 x 200 pixels, in training.
+            # MMV (Alayrac et al., 2020): 32 frames at 10 a second, 200 x 200 pixels, in training.
             "num_frames": 32,
             "frame_rate": 10.0,
             "size": 200,
-            # False: wide frames are squeezed instead of cut at the sides.
+            # False: wide frames are distorted instead of cut at the sides.
             "square_crop": True,
-            # PAPER section 2: MIL-NCE draws 5 candidate narrations.
+            # VATT (Akbari et al., 2021), which follows MMV: 5 candidate narrations for MIL-NCE.
             "candidates": 5,
             "batch_size": 8,
             # A window longer than its clip: "hold" repeats the last frame, in silence; "loop"
-            # begins the clip again, picture and sound, as MMV's released evaluation does.
+            # repeats the clip with its audio, as the released code (deepmind/deepmind-research,
+            # mmv/) does in evaluation.
             "short_clips": HOLD,
-            # "opencv" is faster: it needs mmv_tf[fast], and this process to read.
+            # "opencv" is faster, but needs mmv_tf[fast] and reading in this process.
             "pixels": TENSORFLOW,
-            # Evaluation: windows spread evenly over a clip (PAPER section 5: 4).
+            # Evaluation: windows spread evenly over a clip; VATT, appendix A.3.3, has 4.
             "windows": 1,
             # Training only.
             "scale_jitter": 0.2,
             "flip": True,
             "colour": 1.0,
-            # The share of a spectrogram's frames and of its bins that may be masked; ours.
+            # Ours: largest masked share of a spectrogram's frames and of its bins.
             "audio_mask": 0.0,
-            # See `augmentation.jitter_log_mel` and `augmentation.drop_words`; ours.
+            # Ours: see `augmentation.jitter_log_mel` and `augmentation.drop_words`.
             "audio_gain": 0.0,
             "audio_noise": 0.0,
             "word_dropout": 0.0,
-            # Ours: how many records are held to be shuffled; chunks of 16 are shuffled first.
+            # Ours: size of the shuffle buffer in records; chunks of 16 are shuffled before.
             "shuffle_buffer": 1024,
-            # Records of other rates are resampled instead of refused.
+            # Resample records of other rates instead of rejecting them.
             "resample": False,
-            # "stop" or "skip": leave damaged records out and count them, see `Reader.damage`.
+            # "stop", or "skip" to leave damaged records out and count them; see `Reader.damage`.
             "on_bad_record": "stop",
-            # Of the records written; with more of them damaged, "skip" stops too. Ours.
+            # Ours: share of damaged records above which "skip" stops too.
             "max_bad_fraction": 0.01,
-            # Whether shards are looked through first: "always", "never", or "auto": if they are
-            # small, or damaged records shall be skipped.
+            # Inspect shards before reading: "always", "never", or "auto": if they are small, or if
+            # damaged records are skipped.
             "inspect": "auto",
-            # Who wrote the records: "mmv", "dmvr" or "mediasequence"; the last two have no
-            # manifest, so the files and rates must be told.
+            # Format of the records: "mmv", "dmvr" or "mediasequence"; the last two have no
+            # manifest, so set the files and rates.
             "records": "mmv",
             "files": "*.tfrecord*",
             "stored_frame_rate": 0.0,
@@ -160,28 +161,28 @@ def default_config() -> ml_collections.ConfigDict:
     )
 
 
-# What a network's metadata keep of these settings, so that it is shown later what it learnt from.
+# Settings kept in a model's metadata, so that it later gets the kind of input it learned from.
 METADATA_KEYS = ("num_frames", "frame_rate", "size", "square_crop")
 
 
 def config_for_network(
     metadata: Mapping[str, Any], directory: str, split: str, **settings: Any
 ) -> ml_collections.ConfigDict:
-    """Settings that read a split as a network was trained to see it.
+    """Return settings that read a split in the form in which a model was trained.
 
     Args:
-      metadata: of the network.
-      directory, split: what to read.
-      settings: other entries of `default_config`; they go before the metadata.
+      metadata: of the model.
+      directory, split: the data to read.
+      settings: other entries of `default_config`, which override the metadata.
 
     Raises:
-      ValueError: if the metadata don't say all that is needed.
+      ValueError: the metadata are incomplete.
     """
     missing = [key for key in METADATA_KEYS if key not in metadata]
     if missing:
         raise ValueError(
-            f"The network's metadata lack {', '.join(missing)}, so it can't be told how to read "
-            "videos for it; set them in model.metadata."
+            f"The model's metadata lack {', '.join(missing)}, which reading videos for it needs; "
+            "set them in model.metadata."
         )
     config = default_config()
     config.update({key: metadata[key] for key in METADATA_KEYS})

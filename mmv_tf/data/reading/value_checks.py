@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of a network's inputs: dtype, NaN and range."""
+"""Checks of a model's inputs: dtype, NaN and range."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-# Values may pass a bound by as much as rounding makes of it; ours.
+# Ours: tolerance for rounding at the bounds of a range.
 RANGE_TOLERANCE = 1e-3
-# Ours: how far resizing with a bicubic or Lanczos kernel overshoots the range of its input.
+# Ours: overshoot of resizing with a bicubic or Lanczos kernel, beyond the range of its input.
 OVERSHOOT = 0.1
-_NAMED = 5  # items that a message names; ours
+_NAMED = 5  # Ours: items that a message names.
 
 
 def check_windows(modality: str, windows: np.ndarray) -> None:
-    """Checks windows as `evaluation.views` reads them, before a network sees them.
+    """Check windows from `evaluation.views` before they reach a model.
 
     Args:
-      modality: "video", "image" or "audio"; anything else passes.
+      modality: "video", "image" or "audio"; others pass.
       windows: pixels, uint8; or waveforms, floats in [-1, 1].
 
     Raises:
-      ValueError: for another dtype, values that are not finite, or out of range.
+      ValueError: the dtype is wrong, or values are not finite or out of range.
     """
     if modality in ("video", "image"):
         if windows.dtype != np.uint8:
             raise ValueError(
                 f"The {modality} is {windows.dtype}{_reach(windows)}; expected uint8 from 0 to "
-                "255; multiply colours from 0 to 1 by 255 and round them."
+                "255; multiply colors from 0 to 1 by 255 and round them."
             )
     elif modality == "audio":
         hint = "expected floats from -1 to 1; divide 16-bit samples by 32768."
@@ -40,7 +40,7 @@ def check_windows(modality: str, windows: np.ndarray) -> None:
         if not np.isfinite(largest):
             raise ValueError(
                 "The audio holds values that are not finite (NaN or infinity); expected floats "
-                "from -1 to 1; look for them with np.isfinite."
+                "from -1 to 1; find them with np.isfinite."
             )
         if largest > 1 + RANGE_TOLERANCE:
             raise ValueError(f"The audio's values reach {largest:g}; {hint}")
@@ -53,7 +53,7 @@ def _reach(values: np.ndarray) -> str:
 
 
 def faulty_rows(modality: str, values: tf.Tensor) -> tf.Tensor:
-    """Which rows of a network's input are not what it was made for; in a traced function too.
+    """Return which rows of a model's input are invalid; works in traced functions too.
 
     Args:
       modality: "video" ([0, 1], with `OVERSHOOT`), "audio" (finite) or "text", which passes.
@@ -75,14 +75,14 @@ def faulty_rows(modality: str, values: tf.Tensor) -> tf.Tensor:
 
 
 def refuse_faulty(modality: str, faulty: np.ndarray, names: Sequence[str]) -> None:
-    """Raises a ValueError that counts and names the rows that `faulty_rows` found, if any."""
+    """Raise a ValueError that counts and names the rows that `faulty_rows` found, if any."""
     found = [name for name, wrong in zip(names, faulty, strict=True) if wrong]
     if not found:
         return
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     expected = "finite values from 0 to 1" if modality == "video" else "finite values"
     raise ValueError(
-        f"The {modality} of {len(found)} of {len(names)} clips is not what the network takes "
+        f"The {modality} of {len(found)} of {len(names)} clips is invalid "
         f"(expected {expected}): {', '.join(found[:_NAMED])}{more}. Check the data with "
         "binaries.verify_data."
     )

@@ -40,7 +40,7 @@ def test_a_frame_of_one_pixel_is_cropped_to_itself():
     np.testing.assert_array_equal(crop, [0, 0, 1, 1])
 
 
-def _naive_colours(pixels, draws, mean):
+def _naive_colors(pixels, draws, mean):
     """One pixel at a time, one change after the other."""
     brightness, saturation, contrast, hue = draws
     result = np.empty_like(pixels)
@@ -60,7 +60,7 @@ def _naive_colours(pixels, draws, mean):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_colours_change_as_one_by_one(seed):
+def test_colors_change_as_one_by_one(seed):
     frames = np.random.default_rng(seed).uniform(size=(5, 9, 16, 3)).astype(np.float32)
     while True:
         key = tf.constant([5, seed])
@@ -73,23 +73,23 @@ def test_colours_change_as_one_by_one(seed):
     # Of every eighth row and column.
     looked_at = [frames[t, y, x] for t in range(5) for y in (0, 8) for x in (0, 8)]
     mean = np.mean(looked_at, axis=0)
-    expected = _naive_colours(frames.reshape(-1, 3), draws, mean).reshape(frames.shape)
-    found = augmentation.jitter_colour(frames * 255, key, scale=255.0)
+    expected = _naive_colors(frames.reshape(-1, 3), draws, mean).reshape(frames.shape)
+    found = augmentation.jitter_color(frames * 255, key, scale=255.0)
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
-def test_hue_turns_colours_and_leaves_greys():
-    matrix, offset = augmentation.colour_map(tf.constant([1, 2]), tf.zeros(3), strength=0.0)
+def test_hue_turns_colors_and_leaves_grays():
+    matrix, offset = augmentation.color_map(tf.constant([1, 2]), tf.zeros(3), strength=0.0)
     np.testing.assert_allclose(matrix, np.eye(3), atol=1e-5)
     np.testing.assert_allclose(offset, np.zeros(3), atol=1e-6)
     frames = np.full((1, 8, 8, 3), 0.5, np.float32)
     for number in range(5):
-        found = augmentation.jitter_colour(frames, tf.constant([0, number])).numpy()
+        found = augmentation.jitter_color(frames, tf.constant([0, number])).numpy()
         np.testing.assert_allclose(found, np.broadcast_to(found[..., :1], found.shape), atol=1e-5)
 
 
-def test_colours_stay_near_those_of_an_hsv_jitter():
-    # Turning hue alone, in YIQ and in HSV, moves a colour's hue alike to about a twelfth of a turn.
+def test_colors_stay_near_those_of_an_hsv_jitter():
+    # Turning hue alone, in YIQ and in HSV, moves a color's hue alike to about a twelfth of a turn.
     yiq = augmentation._TO_YIQ.astype(float)
     for red, green, blue in np.random.default_rng(0).uniform(0.2, 0.8, (50, 3)):
         angle = 2 * np.pi * 0.1

@@ -12,7 +12,7 @@ from tests import records
 HEIGHT, WIDTH, SIZE = 48, 64, 40
 # Of 255: half a byte of rounding, and what OpenCV's fixed-point numbers add (0.76 was seen).
 RESIZED = 0.8
-# Likewise of a change of colours, whose matrix has ten bits behind the point.
+# Likewise of a change of colors, whose matrix has ten bits behind the point.
 ROUNDED = 0.8
 
 
@@ -28,39 +28,39 @@ def bilinear(window, size):
     return window
 
 
-def expected_clip(jpegs, crop, mirrored, colour):
+def expected_clip(jpegs, crop, mirrored, color):
     """In float64, never rounded; in [0, 255]."""
     top, left, height, width = crop
     whole = [tf.io.decode_jpeg(jpeg, channels=3).numpy().astype(float) for jpeg in jpegs]
     clip = np.stack([bilinear(one[top : top + height, left : left + width], SIZE) for one in whole])
     clip = clip[:, :, ::-1] if mirrored else clip
-    turn, brightness, contrast = colour[:, :3], colour[0, 3], colour[0, 4]
+    turn, brightness, contrast = color[:, :3], color[0, 3], color[0, 4]
     brighter = clip + 255 * brightness
     mean = brighter[:, ::8, ::8].mean(axis=(0, 1, 2))
     mixed = contrast * brighter + (1 - contrast) * mean
     return np.clip(mixed @ turn.T, 0, 255)
 
 
-def colour_of(seed):
-    return augmentation.colour_change(tf.constant([3, seed])).numpy()
+def color_of(seed):
+    return augmentation.color_change(tf.constant([3, seed])).numpy()
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("crop", [(5, 7, 40, 37), (0, 0, 48, 64), (20, 30, 11, 9)])
 @pytest.mark.parametrize("seed", [None, 1, 3, 5])
-def test_a_clip_is_cut_resized_mirrored_and_recoloured(mirrored, crop, seed):
+def test_a_clip_is_cut_resized_mirrored_and_recolored(mirrored, crop, seed):
     jpegs = [records.jpeg(40 + 50 * n, HEIGHT, WIDTH, noise=35) for n in range(4)]
-    colour = augmentation.NO_COLOUR_CHANGE if seed is None else colour_of(seed)
+    color = augmentation.NO_COLOR_CHANGE if seed is None else color_of(seed)
     found = np.full((4, SIZE, SIZE, 3), np.nan, np.float32)
     shape = np.array([HEIGHT, WIDTH], np.int32)
-    plan = np.array(jpegs, object), shape, np.array(crop, np.int32), mirrored, colour
+    plan = np.array(jpegs, object), shape, np.array(crop, np.int32), mirrored, color
     pixels.clip_pixels(*plan, found)
     assert found.min() >= 0 and found.max() <= 1
     np.testing.assert_allclose(255 * found, np.round(255 * found), atol=1e-4)
-    expected = expected_clip(jpegs, crop, mirrored, colour)
+    expected = expected_clip(jpegs, crop, mirrored, color)
     difference = np.abs(255 * found - expected).max(axis=(0, 1, 2))
-    # What a byte is wrong by is multiplied by the change of colours, and the result is rounded.
-    gain = np.abs(colour[0, 4] * colour[:, :3]).sum(axis=1)
+    # What a byte is wrong by is multiplied by the change of colors, and the result is rounded.
+    gain = np.abs(color[0, 4] * color[:, :3]).sum(axis=1)
     bound = RESIZED if seed is None else RESIZED * gain + ROUNDED
     assert (difference <= bound).all(), (difference, bound)
 
@@ -70,4 +70,4 @@ def test_a_frame_of_another_size_is_told():
     plan = frames, np.array([24, 32]), np.array([0, 0, 20, 20]), False
     result = np.zeros((2, 8, 8, 3), np.float32)
     with pytest.raises(ValueError, match="frame 1 is 32 x 20, the first is 32 x 24"):
-        pixels.clip_pixels(*plan, augmentation.NO_COLOUR_CHANGE, result)
+        pixels.clip_pixels(*plan, augmentation.NO_COLOR_CHANGE, result)

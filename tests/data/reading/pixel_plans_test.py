@@ -46,7 +46,7 @@ def data(tmp_path_factory):
     [
         ({"colour": 0.0, "flip": False}, RESIZED),
         ({"colour": 0.0}, RESIZED),
-        ({}, 5 * RESIZED + 1),  # The strongest change of colours multiplies by less than 5.
+        ({}, 5 * RESIZED + 1),  # The strongest change of colors multiplies by less than 5.
         ({"square_crop": False, "windows": 2}, 5 * RESIZED + 1),
     ],
 )
@@ -58,7 +58,7 @@ def test_both_ways_give_the_same_batches(data, settings, bound):
         assert expected["video"].shape == found["video"].shape
         assert found["video"].dtype == tf.float32
         difference = 255 * np.abs(expected["video"].numpy() - found["video"].numpy())
-        # TensorFlow smooths a window's border without the colours outside of it.
+        # TensorFlow smooths a window's border without the colors outside of it.
         assert difference[..., 2:-2, 2:-2, :].max() <= bound
         assert difference.mean() < 0.6
 

@@ -21,7 +21,7 @@ def test_the_manifest_s_shards_and_their_counts(data):
     found = opened(data)
     assert [shard.path for shard in found.shards()] == [data.path(0), data.path(1)]
     assert [found.count(shard) for shard in found.shards()] == [3, 2]
-    assert found.num_good() == 5 and found.pictures
+    assert found.num_good() == 5 and found.all_have_frames
     assert found.damage().summary() == "all 5 records are good"
 
 
