@@ -1,17 +1,16 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""AudioSet: ten seconds of a YouTube video each, with any number of 527 audio classes.
+"""AudioSet: ten-second clips of YouTube videos, each with any number of 527 audio classes.
 
 As published: `balanced_train_segments.csv`, `unbalanced_train_segments.csv` and
-`eval_segments.csv`, three lines of comment and then lines such as
+`eval_segments.csv`, three comment lines followed by lines such as
 
     -0RWZT-miFs, 420.000, 430.000, "/m/03v3yw,/m/0k4j"
 
-with `class_labels_indices.csv` (index, mid, display_name), which gives the class ids, or, without
-it, `ontology.json`, whose names are sorted by mid. The media may be whole videos (ID.mp4), or
-trimmed: ID_START.mp4 or ID_START_END.mp4 with times in whole seconds, in seconds with decimals or
-in milliseconds, and an optional "Y" before the ID. A list in a folder without media of its own
-gives rows that are missing.
+with `class_labels_indices.csv` (index, mid, display_name), which gives the class ids, or else
+`ontology.json`, whose names are sorted by mid. Media are whole videos (ID.mp4), or trimmed ones:
+ID_START.mp4 or ID_START_END.mp4 with times in whole seconds, in decimal seconds or in milliseconds,
+and an optional "Y" before the ID. Listed clips without media are reported as missing.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ def _entry(path: pathlib.Path, where: str, line: str, split: str, names: dict[st
     unknown = [mid for mid in mids if mid not in names]
     if unknown:
         raise ValueError(
-            f"{path}, {where}: the class {unknown[0]!r} is not in the class list; take both of "
+            f"{path}, {where}: the class {unknown[0]!r} is not in the class list; use both from "
             "the same release."
         )
     trimmed = _trimmed_names(youtube_id, start, end)
@@ -78,7 +77,7 @@ def _entry(path: pathlib.Path, where: str, line: str, split: str, names: dict[st
 
 
 def _trimmed_names(youtube_id: str, start: float, end: float) -> tuple[str, ...]:
-    """Return what the usual download tools call a trimmed file, without its suffix."""
+    """Return the names that common download tools give a trimmed file, without suffix."""
     return tuple(
         f"{prefix}{youtube_id}_{times}"
         for prefix in ("", "Y")

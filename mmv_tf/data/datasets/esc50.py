@@ -1,11 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""ESC-50 and ESC-10: five seconds of environmental audio each, in five official folds.
+"""ESC-50 and ESC-10: five-second clips of environmental audio, in five official folds.
 
 As published: `audio/FOLD-CLIP-TAKE-TARGET.wav` with `meta/esc50.csv` (filename, fold, target,
-category, esc10, src_file, take). Without the table, the fold is the first number of a file's name
-and the class is its folder, such as "001 - Dog bark", whose number gives the order: the layout of
-the first ESC-10 release.
+category, esc10, src_file, take). Without the table, as in the first ESC-10 release, the fold is the
+first number in a file's name, and the class is its folder, such as "001 - Dog bark", whose number
+gives the order.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _COLUMNS = ("filename", "fold", "target", "category")
 @DATA_SETS.register("esc10")
 @DATA_SETS.register("esc50")
 def read(folder: Folder) -> Published:
-    """Read ESC-50 or its part ESC-10; a division is named by the fold that is tested on."""
+    """Read ESC-50 or its subset ESC-10; a division is named after its test fold."""
     table = folder.find_in_folder(("meta/esc50.csv",))
     if table is None:
         entries, labels = _from_folders(folder.directory)
@@ -36,7 +36,7 @@ def read(folder: Folder) -> Published:
         classes = tuple(sorted(labels))
     if not entries:
         raise ValueError(
-            f"{folder.directory}: no sound found; expected meta/esc50.csv and audio/, or folders "
+            f"{folder.directory}: no audio found; expected meta/esc50.csv and audio/, or folders "
             "such as '001 - Dog bark' with 1-100032-A.ogg."
         )
     return Published(tuple(entries), classes, labels, leave_one_out(entries), True, (SOUND,))
@@ -57,12 +57,12 @@ def _from_table(path: pathlib.Path, only_esc10: bool) -> tuple[list[Entry], tupl
 def _from_folders(directory: pathlib.Path) -> tuple[list[Entry], tuple[str, ...]]:
     """Return entries and classes by the names of folders and files."""
     entries, labels = [], {}
-    for path in sorted(_sounds(directory)):
+    for path in sorted(_audio_files(directory)):
         fold = re.match(r"(\d+)-", path.name)
         if fold is None:
             raise ValueError(
-                f"{path}: the name does not start with its fold's number and a dash, as ESC's "
-                "do (1-100032-A.ogg)."
+                f"{path}: the name does not start with the number of a fold and a dash; expected a "
+                "name such as 1-100032-A.ogg."
             )
         label = printable_name(re.sub(r"^\d+ - (?=.)", "", path.parent.name))
         labels[path.parent.name] = label
@@ -70,13 +70,13 @@ def _from_folders(directory: pathlib.Path) -> tuple[list[Entry], tuple[str, ...]
         entries.append(_entry(file, fold[1], label))
     if len(labels) == 1:
         raise ValueError(
-            f"{directory}: all sounds are in the folder {next(iter(labels))!r}; expected "
+            f"{directory}: all files are in the folder {next(iter(labels))!r}; expected "
             "meta/esc50.csv, or a folder for each class."
         )
     return entries, tuple(dict.fromkeys(labels[name] for name in sorted(labels)))
 
 
-def _sounds(directory: pathlib.Path) -> Iterable[pathlib.Path]:
+def _audio_files(directory: pathlib.Path) -> Iterable[pathlib.Path]:
     return (
         path
         for path in directory.rglob("*")

@@ -2,17 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """HowTo100M: narrated instructional videos, cut by their narrations.
 
-As published: `raw_caption.json` (or the processed `caption.json`), one object with, for each video
-id, lists "start", "end" and "text"; or a folder `captions` with ID.csv (start, end, text) for each
-video. `HowTo100M_v1.csv`, if it is there, says which ids belong to the data set. Videos are
-ID.mp4, .webm or another kind, in any folder below. The narrations are speech recognition: lines
-overlap, repeat each other and may run past the end; those of no length or no text are left out and
-counted, as is a video's list that is not whole.
+As published: `raw_caption.json` (or the processed `caption.json`), one object with lists "start",
+"end" and "text" for each video id; or a folder `captions` with ID.csv (start, end, text) for each
+video. `HowTo100M_v1.csv`, if present, lists the ids of the data set. Videos are ID.mp4, .webm or
+another type, in any folder below. The narrations come from speech recognition: lines overlap,
+repeat each other and may extend past the end. Those without length or text are left out and
+counted, and so are incomplete lists of a video.
 
-The data set was published whole, without held-out videos. About one video in `VALIDATION_ONE_IN` is
-the split "validation", the others are "train": a video whose id's SHA-256, its first 8 bytes read
-as a big-endian number, is a multiple of that. So a video's split depends on its id alone, not on
-which other videos are there, and clips of one video are never in both.
+The data set has no published held-out videos. About one video in `VALIDATION_ONE_IN` forms the
+split "validation", the others "train": those whose SHA-256 of the id, its first 8 bytes read as a
+big-endian number, is a multiple of it. So a video's split depends on its id alone, and clips of one
+video are never in both.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ VALIDATION_ONE_IN = 1000
 
 
 def split_of(video_id: str, one_in: int = VALIDATION_ONE_IN) -> str:
-    """The split that a video belongs to, "train" or "validation"; the module states the rule.
+    """Return the split of a video, "train" or "validation", by the rule of the module.
 
     Args:
       video_id: the file's name without its suffix.
-      one_in: about one video in so many is held out; 0 holds none out.
+      one_in: one video in about this number is held out; 0 holds out none.
     """
     if not one_in:
         return "train"
@@ -52,7 +52,7 @@ def split_of(video_id: str, one_in: int = VALIDATION_ONE_IN) -> str:
 
 @DATA_SETS.register("howto100m")
 def read(folder: Folder) -> Collection:
-    """Read the data set from the folder that holds its captions and videos."""
+    """Read the data set from the folder of its captions and videos."""
     directory, validation_one_in = folder.directory, folder.validation_one_in
     if validation_one_in is None:
         validation_one_in = VALIDATION_ONE_IN
@@ -101,16 +101,16 @@ def read(folder: Folder) -> Collection:
 
 
 def iterate_object(path: pathlib.Path) -> Iterator[tuple[str, Any]]:
-    """(key, value) of a JSON file that is one object, a value at a time.
+    """Yield (key, value) of a JSON file that is one object, a value at a time.
 
-    `raw_caption.json` has gigabytes; read whole it would take ten times that.
+    `raw_caption.json` has gigabytes, and would take ten times that in memory.
 
     Raises:
-      ValueError: the file is no object, or is cut off.
+      ValueError: the file is not an object, or is cut off.
     """
     decoder = json.JSONDecoder()
-    wrong = f"{path}: not a whole JSON object; download the captions again."
-    # "surrogateescape": bytes that are no UTF-8 spoil one text, not a file of gigabytes.
+    wrong = f"{path}: not a complete JSON object; download the captions again."
+    # "surrogateescape": bytes that are not UTF-8 affect one text, not the whole file.
     with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
         text = file.read(_READ_CHARACTERS).lstrip()
         if not text.startswith("{"):
@@ -128,7 +128,7 @@ def iterate_object(path: pathlib.Path) -> Iterator[tuple[str, Any]]:
                 value, at = decoder.raw_decode(rest[1:].lstrip())
                 rest = rest[1:].lstrip()[at:].lstrip()
                 if not rest:
-                    # A number could go on.
+                    # A number may continue.
                     raise json.JSONDecodeError("more is needed", text, len(text))
                 text = rest
             except json.JSONDecodeError:
@@ -143,7 +143,7 @@ def iterate_object(path: pathlib.Path) -> Iterator[tuple[str, Any]]:
 def _narrations(
     path: pathlib.Path, key: str, value: Any
 ) -> tuple[tuple[captions_lib.Caption, ...], captions_lib.LeftOut]:
-    """A video's narrations, and what of them is left out."""
+    """Return a video's narrations, and the counts of those left out."""
     left_out = captions_lib.LeftOut()
     found = [value.get(name) if isinstance(value, dict) else None for name in _LISTS]
     lists = [rows for rows in found if isinstance(rows, list)]

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Folders train/CLASS and val/CLASS (or test/CLASS) of images, as ImageNet is laid out."""
+"""Folders train/CLASS and val/CLASS (or test/CLASS) of images, like ImageNet's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TESTED = ("val", "validation", "test")
 
 @DATA_SETS.register("image_folder")
 def read(folder: Folder) -> Published:
-    """Read the folders; the first of val, validation and test that is there is tested on."""
+    """Read the folders; the first existing one of val, validation and test is the test set."""
     directory = folder.directory
     tested = next((name for name in _TESTED if name in folder.subfolders), None)
     if "train" not in folder.subfolders or tested is None:

@@ -1,12 +1,12 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Kinetics-400, -600 and -700: ten seconds of an action out of a YouTube video each.
+"""Kinetics-400, -600 and -700: ten-second clips of actions from YouTube videos.
 
 As published: lists `train.csv`, `validate.csv` (or `val.csv`), `test.csv`, also with a prefix such
 as `kinetics_400_` and in `annotations/`, with the columns label, youtube_id, time_start, time_end,
-split (and is_cc in some releases; the public test lists have no label). The videos may lie in
-class folders or not, whole (ID.mp4) or trimmed as the usual download tools name them
-(ID_000012_000022.mp4). Many are gone from YouTube: the report counts them as missing.
+split (and is_cc in some releases; the public test lists have no label). Videos are in class folders
+or not, whole (ID.mp4) or trimmed, with the names that common download tools give them
+(ID_000012_000022.mp4). The report counts those no longer on YouTube as missing.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ def read(folder: Folder) -> Published:
     if len(labels) > _CLASSES[folder.name]:
         raise ValueError(
             f"{folder.directory}: the lists name {len(labels)} classes; {folder.name} has "
-            f"{_CLASSES[folder.name]}; choose the data set that the lists are of."
+            f"{_CLASSES[folder.name]}; choose the data set of these lists."
         )
-    # The published order is the alphabet's. Part of the lists still gives consistent ids as long
-    # as it has every class.
+    # The published order is alphabetical. Some of the lists give the same ids if they have all
+    # classes.
     return Published(tuple(entries.values()), divisions=_DIVISIONS)
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Published data sets as their readers return them: entries, classes and divisions."""
+"""Results of reading published data sets: entries, classes and divisions."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ TRAIN, TEST = "train", "test"
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One line of a published list: a clip, its file and what is known of it.
+    """One line of a published list: a clip, its file and its annotations.
 
     Attributes:
       entry_id: the clip's name in evaluations.
       files: possible names of its file: a path inside the data set's folder, or a name with or
         without suffix. Missing files are reported under the first.
-      split: the split it is in; "" for none.
-      fold: the division that the line belongs to, where divisions overlap. A file has a line in
-        each, and `split` is its part there: TRAIN, TEST or "".
+      split: its split; "" for none.
+      fold: the division of the line, if divisions overlap. A file has a line in each, and `split`
+        is its part there: TRAIN, TEST or "".
       source_id: the file's name in shards; "" for `entry_id`.
       labels: names of its classes.
-      ignored: names of classes that it counts for neither way.
-      group: entries of one group (a video, a recording) are no independent samples.
+      ignored: names of classes for which it counts neither as positive nor as negative.
+      group: entries of one group (a video, a recording) are not independent samples.
       texts: sentences about it.
-      start, end: seconds of the file; None for all of it.
+      start, end: seconds of the file; None for the whole file.
       trimmed: those of `files` that hold nothing but the clip. With one of them or more, a file of
         another name that is no longer than the clip is taken as the clip too.
       example_id: the clip's name in shards; None makes one of the source and the time.
@@ -65,12 +65,12 @@ class Published:
     """A data set read from its published lists.
 
     Attributes:
-      entries: in the lists' order.
+      entries: in the order of the lists.
       classes: names by class index; None sorts the names that occur.
-      labels: names by the class ids that shards store, where these are others; None for `classes`.
-      divisions: name -> the splits that are trained and tested on. Empty where entries have a
-        `fold`: each fold is a division.
-      lists_divisions: say in the manifest which splits make up each division.
+      labels: names by the class ids in shards, if those differ; None for `classes`.
+      divisions: splits for training and testing, by name. Empty if entries have a `fold`: each fold
+        is a division.
+      lists_divisions: list the splits of each division in the manifest.
       kinds: of files, the usual one first.
     """
 
@@ -84,13 +84,13 @@ class Published:
 
 @dataclasses.dataclass(frozen=True)
 class Folder:
-    """The folder that a reader reads.
+    """Folder of a data set, as the input of a reader.
 
     Attributes:
-      directory: holds the data set, laid out as it was published.
+      directory: of the data set, with its published layout.
       name: of the data set.
-      lists: the file or folder of lists, where they are not in `directory`.
-      division: the only one that is asked for; "" for everything.
+      lists: the file or folder of lists, if they are not in `directory`.
+      division: the only one to read; "" for everything.
       validation_one_in: see `registry.read_data_set`.
     """
 
@@ -101,32 +101,32 @@ class Folder:
     validation_one_in: int | None = None
 
     def find(self, names: Collection[str], what: str) -> pathlib.Path:
-        """Return the first of several possible places of lists that is there.
+        """Return the first existing one of several places of lists.
 
         Raises:
-          ValueError: none is; the message calls it `what`.
+          ValueError: none exists; the message calls it `what`.
         """
         if self.lists is None:
             try:
                 return tables.find_file(self.directory, tuple(names), what)
             except ValueError as error:
-                hint = " Give the lists' own place by --lists." if self.division else ""
+                hint = " Give the place of the lists by --lists." if self.division else ""
                 raise ValueError(f"{error}{hint}") from None
         return next((self.lists / name for name in names if (self.lists / name).exists()),
                     self.lists)  # fmt: skip
 
     def find_in_folder(self, names: Collection[str]) -> pathlib.Path | None:
-        """Return the first of several files in the folder of lists that is there, if any."""
+        """Return the first existing one of several files in the folder of lists, if any."""
         base = self.lists or self.directory
         if base.is_file():
             return base
         return next((base / name for name in names if (base / name).is_file()), None)
 
     def wants(self, split: str, divisions: Mapping[str, Division]) -> bool:
-        """Return whether a split belongs to the division that is asked for.
+        """Return whether a split belongs to the requested division.
 
         Raises:
-          ValueError: there is no such division.
+          ValueError: the division is unknown.
         """
         if not self.division:
             return True
@@ -145,7 +145,7 @@ def find_division(name: str, division: str, divisions: Mapping[str, Division]) -
     """Return a division of a data set.
 
     Raises:
-      ValueError: there is none of this name.
+      ValueError: the division is unknown.
     """
     if division not in divisions:
         raise ValueError(
@@ -155,7 +155,7 @@ def find_division(name: str, division: str, divisions: Mapping[str, Division]) -
 
 
 def leave_one_out(entries: Iterable[Entry]) -> dict[str, Division]:
-    """Return a division for each fold, which is tested on; splits are called fold1, fold2, ..."""
+    """Return a division for each fold as the test set; splits are called fold1, fold2, ..."""
     splits = sorted({entry.split for entry in entries})
     return {
         split.removeprefix("fold"): Division(

@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The data sets that are known by name.
+"""Registry of data sets by name.
 
-A data set is one module beside this one: a function that reads a `Folder` and is registered by
-`@DATA_SETS.register(NAME)`. Preparation and evaluation both take what it returns.
+A data set is one module in this package: a function that reads a `Folder` and is registered by
+`@DATA_SETS.register(NAME)`. Both preparation and evaluation use its result.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mmv_tf.util.registry import Registry
 DATA_SETS: Registry[Callable[[Folder], Published | Collection]] = Registry(
     "data set", package=__package__
 )
-# Data sets that were published without held-out parts; their readers take `validation_one_in`.
+# Data sets published without held-out parts; their readers use `validation_one_in`.
 WITHOUT_HELD_OUT = ("howto100m",)
 
 
@@ -38,16 +38,16 @@ def read_published(
 
     Args:
       name: of the data set.
-      directory: the folder that holds it.
-      lists: the file or folder of lists, where they are not in `directory`.
-      division: the one that is wanted; lists of others may be left unread.
+      directory: its folder.
+      lists: the file or folder of lists, if they are not in `directory`.
+      division: the one to read; lists of others may be skipped.
 
     Raises:
       ValueError: the name or the folder is wrong, a list can't be read, or the data set has no
-        lists that evaluations can use.
+        lists for evaluation.
     """
     if lists is not None and not lists.exists():
-        raise ValueError(f"There is no list at {lists}.")
+        raise ValueError(f"There is no list at {lists}; check --lists.")
     found = DATA_SETS.get(name)(Folder(directory, name, lists, division))
     if isinstance(found, Published):
         return found
@@ -61,18 +61,18 @@ def read_data_set(
 
     Args:
       name: of the data set.
-      directory: the folder that holds it, laid out as it was published.
-      validation_one_in: of a data set in `WITHOUT_HELD_OUT`: about one video in so many is the
-        split "validation" (0: none); None is that data set's default.
+      directory: its folder, with the published layout.
+      validation_one_in: for a data set in `WITHOUT_HELD_OUT`: about one video in this number is in
+        the split "validation" (0: none); None is the default of the data set.
 
     Raises:
-      ValueError: the name or the folder is wrong, a list can't be read, or the data set has splits
-        of its own and `validation_one_in` was given.
+      ValueError: the name or the folder is wrong, a list can't be read, or `validation_one_in` is
+        given for a data set with published splits.
     """
     read = DATA_SETS.get(name)
     directory = pathlib.Path(directory)
     if not directory.is_dir():
-        raise ValueError(f"{directory}: no such folder; give the one that holds the data set.")
+        raise ValueError(f"{directory}: no such folder; give the folder of the data set.")
     if validation_one_in is not None and name not in WITHOUT_HELD_OUT:
         raise ValueError(
             f"{name} has published splits, so validation_one_in={validation_one_in} can't "
@@ -86,7 +86,7 @@ def read_data_set(
 
 
 def _collection(name: str, published: Published, directory: pathlib.Path) -> Collection:
-    """Return the sources of a data set, a source for each file."""
+    """Return the sources of a data set, one for each file."""
     files = MediaFiles(directory, published.kinds)
     folds: dict[str, dict[str, str]] = {}
     if any(entry.fold for entry in published.entries):
@@ -109,7 +109,7 @@ Groups = list[tuple[str, list[Entry]]]  # (split, entries) of each source
 
 
 def _by_file(entries: Iterable[Entry]) -> tuple[Groups, dict[str, dict[str, str]]]:
-    """Group entries of overlapping divisions; return the divisions as unions of splits too."""
+    """Group entries of overlapping divisions, and return the divisions as unions of splits."""
     first: dict[str, Entry] = {}
     memberships: dict[str, dict[str, str]] = {}
     for entry in entries:
@@ -132,7 +132,7 @@ def _by_clip(entries: Iterable[Entry]) -> Groups:
 
 
 class MediaFiles:
-    """The media files of a data set's folder.
+    """Media files in a data set's folder.
 
     Args:
       directory: the folder.

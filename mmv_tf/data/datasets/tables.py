@@ -13,7 +13,7 @@ from mmv_tf.data import captions as captions_lib
 from mmv_tf.data import file_types
 from mmv_tf.util.text_files import read_cells
 
-_MAX_BYTES = 2 << 30  # Ours. AudioSet's largest list has 0.1 GB.
+_MAX_BYTES = 2 << 30  # Ours; AudioSet's largest list has 0.1 GB.
 
 
 def read_rows(path: pathlib.Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -21,10 +21,10 @@ def read_rows(path: pathlib.Path, columns: Sequence[str]) -> Iterator[tuple[str,
 
     Args:
       path: the table.
-      columns: those that it must have and that each row must fill.
+      columns: required columns, in which no cell may be empty.
 
     Raises:
-      ValueError: a column is missing, or a row has too few or too many, or lacks a value.
+      ValueError: a column is missing, or a row has too few or too many cells, or lacks a value.
     """
     rows = read_cells(path, captions_lib.read_text(path, _MAX_BYTES))
     header = [name.strip() for name in next(rows, (1, [""]))[1]]
@@ -32,49 +32,49 @@ def read_rows(path: pathlib.Path, columns: Sequence[str]) -> Iterator[tuple[str,
     if missing:
         raise ValueError(
             f"{path}, line 1: lacks the column {missing[0]!r}; got {', '.join(header)[:80]!r}; "
-            "take the list as it was published."
+            "use the list as it was published."
         )
     for line, cells in rows:
         where = f"line {line}"
         if len(cells) != len(header):
             raise ValueError(
                 f"{path}, {where}: got {len(cells)} columns; expected the header's {len(header)}; "
-                "take the list as it was published."
+                "use the list as it was published."
             )
         row = dict(zip(header, cells, strict=True))
         empty = [name for name in columns if not row[name].strip()]
         if empty:
             raise ValueError(
-                f"{path}, {where}: has no {empty[0]!r}; take the list as it was published."
+                f"{path}, {where}: has no {empty[0]!r}; use the list as it was published."
             )
         yield where, row
 
 
 def read_lines(path: pathlib.Path) -> Iterator[tuple[str, str]]:
-    """(line number, line) of a text file, without blank lines."""
+    """Yield (line number, line) of a text file, without blank lines."""
     for number, line in enumerate(captions_lib.read_text(path, _MAX_BYTES).split("\n"), start=1):
         if line.strip():
             yield f"line {number}", line.strip()
 
 
 def number(text: str, path: pathlib.Path, where: str) -> float:
-    """A number of a table; ValueError with the place for anything else."""
+    """Parse a number of a table; raise ValueError with its place for anything else."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
         raise ValueError(
-            f"{path}, {where}: got {text!r}; expected a number; take the list as it was published."
+            f"{path}, {where}: got {text!r}; expected a number; use the list as it was published."
         )
     return value
 
 
 def find_file(directory: pathlib.Path, names: Sequence[str], what: str) -> pathlib.Path:
-    """The first of several possible places that is there.
+    """Return the first existing one of several files or folders.
 
     Raises:
-      ValueError: none is.
+      ValueError: none exists.
     """
     for name in names:
         if (directory / name).exists():
@@ -83,10 +83,10 @@ def find_file(directory: pathlib.Path, names: Sequence[str], what: str) -> pathl
 
 
 def files_by_stem(directory: pathlib.Path, known: Collection[str]) -> dict[str, pathlib.Path]:
-    """All media files in a folder and below, by name without suffix.
+    """Return all media files in a folder and below, by name without suffix.
 
-    Where two have the same, one with a usual suffix counts before others (`suffixes.is_usual`),
-    then the one that comes first by path.
+    Of files with the same name, those with a usual suffix (`file_types.is_usual`) come before
+    others, then the first by path is used.
     """
     found: dict[str, pathlib.Path] = {}
     unusual: dict[str, pathlib.Path] = {}
@@ -103,16 +103,16 @@ def files_by_stem(directory: pathlib.Path, known: Collection[str]) -> dict[str, 
 def parts_and_folds(
     memberships: Mapping[str, Mapping[str, str]],
 ) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-    """Divides items so that each of several official divisions is a union of splits.
+    """Divide items so that each of several official divisions is a union of splits.
 
-    A data set with three train/test lists would otherwise have to be stored three times.
+    Otherwise a data set with three train/test lists would have to be stored three times.
 
     Args:
-      memberships: for each item, its part ("train", "test") in each fold where it has one.
+      memberships: for each item, its part ("train", "test") by fold.
 
     Returns:
-      The split of each item, named by its parts such as "test1_train2_train3", and for each fold
-      and part the splits joined by "+".
+      The split of each item, named after its parts, such as "test1_train2_train3", and for each
+      fold and part the splits joined by "+".
     """
     split_of = {
         item: "_".join(f"{part}{fold}" for fold, part in sorted(parts.items())) or "unused"

@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""VOC2007 and ImageNet through TensorFlow Datasets: one picture an example.
+"""VOC2007 and ImageNet through TensorFlow Datasets, one image per example.
 
-TensorFlow Datasets is an extra. It downloads VOC2007 itself; ImageNet's archives have to be put in
-its `downloads/manual` folder, as its own documentation says. Pictures are read as they are stored
-and only then decoded, so nothing is decoded twice.
+TensorFlow Datasets is an extra. It downloads VOC2007 itself; put ImageNet's archives in its folder
+`downloads/manual`, as its documentation says. Images are read in their stored form and decoded
+later, so nothing is decoded twice.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mmv_tf.data.preparation.sources import TFDS, Collection, ListedClip, Source
 
 # Their names in TensorFlow Datasets.
 NAMES = {"voc2007": "voc/2007", "imagenet2012": "imagenet2012"}
-_IMAGES_A_SOURCE = 500  # Ours: what one task decodes.
+_IMAGES_A_SOURCE = 500  # Ours: images that one task decodes.
 
 
 @DATA_SETS.register("imagenet2012")
@@ -31,14 +31,14 @@ def read_imagenet(folder: Folder) -> Collection:
 
 
 def read(directory: pathlib.Path, name: str) -> Collection:
-    """Lists the pictures, with their classes, of a data set in a `data_dir` folder.
+    """List the images, with their classes, of a data set in a `data_dir` folder.
 
     Args:
       directory: TensorFlow Datasets' `data_dir`.
       name: a key of `NAMES`.
 
     Raises:
-      ValueError: TensorFlow Datasets is not installed, or the data set can't be had.
+      ValueError: TensorFlow Datasets is not installed, or can't provide the data set.
     """
     builder = _builder(NAMES[name], directory)
     try:
@@ -75,7 +75,7 @@ def read(directory: pathlib.Path, name: str) -> Collection:
 
 
 def read_images(data_dir: str, selection: str) -> Iterator[bytes]:
-    """The stored pictures of "name:split[from:to]", in order."""
+    """Yield the stored images of "name:split[from:to]", in order."""
     match = re.fullmatch(r"(.+):([^:\[]+\[\d+:\d+\])", selection)
     if match is None:
         raise ValueError(f"{selection!r} is not of the form name:split[from:to].")
@@ -93,7 +93,7 @@ def read_images(data_dir: str, selection: str) -> Iterator[bytes]:
 
 
 def _facts(builder: Any, split: str, feature: str) -> Iterator[tuple[str, list[int]]]:
-    """(file name, class indices) of each picture, in order, without decoding pictures."""
+    """Yield (file name, class indices) of each image, in order, without decoding."""
     tfds = _tfds()
     dataset = builder.as_dataset(
         split=split,
@@ -105,7 +105,7 @@ def _facts(builder: Any, split: str, feature: str) -> Iterator[tuple[str, list[i
     for example in dataset.as_numpy_iterator():
         indices = example[feature]
         listed = [int(index) for index in indices] if indices.ndim else [int(indices)]
-        # -1 stands for a class that is held back (ImageNet's test pictures).
+        # -1 marks an unpublished class (ImageNet's test images).
         yield (
             pathlib.PurePosixPath(example[file_key].decode()).stem,
             [index for index in dict.fromkeys(listed) if index >= 0],

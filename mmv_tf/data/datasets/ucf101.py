@@ -4,8 +4,8 @@
 
 As published: the folder `UCF-101/CLASS/v_CLASS_gNN_cNN.avi` (class folders in `videos` or in the
 folder itself are found too) and `ucfTrainTestlist/` with `classInd.txt` ("1 ApplyEyeMakeup"),
-`trainlist01.txt` ("CLASS/FILE.avi 1") and `testlist01.txt` ("CLASS/FILE.avi") to 03. Clips of one
-gNN come from one film.
+`trainlist01.txt` ("CLASS/FILE.avi 1") and `testlist01.txt` ("CLASS/FILE.avi") to 03. Clips with the
+same gNN come from one video.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def read(folder: Folder) -> Published:
     lists = folder.find(("ucfTrainTestlist", "splits"), "folder of lists")
     classes = _classes(lists / "classInd.txt")
     entries = []
-    # Training comes first.
+    # Training lists come first.
     for path in sorted(lists.glob("t*list*.txt"), key=lambda path: path.stem, reverse=True):
         match = re.fullmatch(r"(train|test)list(\d+)", path.stem)
         if match is None:
@@ -36,7 +36,7 @@ def read(folder: Folder) -> Published:
             if label not in classes:
                 raise ValueError(
                     f"{path}, {where}: got {line!r}; expected CLASS/FILE with a class of "
-                    "classInd.txt; take the list as it was published."
+                    "classInd.txt; use the list as it was published."
                 )
             stem = pathlib.PurePosixPath(name).stem
             entries.append(
@@ -55,7 +55,7 @@ def read(folder: Folder) -> Published:
 
 
 def _classes(path: pathlib.Path) -> tuple[str, ...]:
-    """Return names by the published number, which begins at 1; indices begin at 0."""
+    """Return names in order of the published numbers, which start at 1; indices start at 0."""
     pairs = []
     for where, line in tables.read_lines(path):
         number, _, name = line.replace("\t", " ").partition(" ")

@@ -3,8 +3,8 @@
 """PASCAL VOC 2007: images with any of 20 classes.
 
 As published: ImageSets/Main/CLASS_trainval.txt and CLASS_test.txt, and JPEGImages, also in
-`VOC2007/` or `VOCdevkit/VOC2007/`. 1 says that the class is there, -1 that it is not, 0 that it is
-there but difficult, which counts neither way. A folder without these lists is a `data_dir` of
+`VOC2007/` or `VOCdevkit/VOC2007/`. 1 means that the class is present, -1 that it is not, 0 that it
+is present but difficult, which counts neither way. A folder without these lists is a `data_dir` of
 TensorFlow Datasets.
 """
 

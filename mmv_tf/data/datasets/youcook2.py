@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """YouCook2: steps of cooking videos, each with a sentence.
 
-The lists are tables end, start, task, text, video_id, named by their split:
-`validation_youcook.csv` and, if it is there, `train_youcook.csv` (or `validation.csv`,
-`train.csv`). Videos are ID.mp4 or another kind, in any folder below, whole. A step may be listed
-twice with different sentences.
+The lists are tables end, start, task, text, video_id, named after their split:
+`validation_youcook.csv` and, optionally, `train_youcook.csv` (or `validation.csv`, `train.csv`).
+Videos are whole, ID.mp4 or another type, in any folder below. A step may be listed twice with
+different sentences.
 """
 
 from __future__ import annotations

@@ -38,5 +38,5 @@ def test_folders(tmp_path):
         "3-1-A": ("fold3", "Rain"),
     }
     assert collection.folds["3"] == {"train": "fold1+fold2", "test": "fold3"}
-    with pytest.raises(ValueError, match="no sound found"):
+    with pytest.raises(ValueError, match="no audio found"):
         read_data_set("esc10", tmp_path / "other")

@@ -65,7 +65,7 @@ def test_objects_are_read_in_pieces(tmp_path, monkeypatch, size):
 def test_what_is_no_whole_object(tmp_path, text):
     path = tmp_path / "a.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match="not a whole JSON object"):
+    with pytest.raises(ValueError, match="not a complete JSON object"):
         list(howto100m.iterate_object(path))
 
 
