@@ -83,7 +83,10 @@ def test_names_and_texts_that_are_no_utf8(tmp_path):
         ("path,start\na.mp4,soon\n", "line 2: got the time 'soon'"),
         ("path,start,end\na.mp4,2,1\n", "line 2: the clip ends at 1 s and starts at 2 s"),
         ("path,split\na.mp4,a/b\n", "line 2: got the split 'a/b'"),
-        ("path,example_id\na.mp4,1\nb.mp4,1\n", "line 3: the example id '1' is that of line 2"),
+        (
+            "path,example_id\na.mp4,1\nb.mp4,1\n",
+            "line 3: the example id '1' is also that of line 2",
+        ),
         ("path,captions\na.mp4,1.vtt\na.mp4,2.vtt\n", "has the caption files 1.vtt, 2.vtt"),
         ("path\na.mp4\na.mkv\n", "2 files have the name 'a'"),
         ("path\n", "has no rows"),

@@ -149,11 +149,11 @@ def flip(path, place):
 @pytest.mark.parametrize(
     ("files", "place", "said"),
     [
-        (".partial/*/blocks/*/*.block", 0.5, "1 of 2 decoded pieces are damaged"),  # a record
-        (".partial/*/blocks/*/*.block", 0.999, "1 of 2 decoded pieces are damaged"),  # its index
-        (".partial/*/shards/*.tfrecord", 0.5, "its SHA-256 is not that of what was written"),
+        (".partial/*/blocks/*/*.block", 0.5, "1 of 2 decoded units are damaged"),  # a record
+        (".partial/*/blocks/*/*.block", 0.999, "1 of 2 decoded units are damaged"),  # its index
+        (".partial/*/shards/*.tfrecord", 0.5, "its SHA-256 differs from that of the written file"),
         (".partial/*/shards/*.json", 0.3, "its checksum is missing or wrong"),
-        ("*.tfrecord", 0.5, "its SHA-256 is not that of what was written"),
+        ("*.tfrecord", 0.5, "its SHA-256 differs from that of the written file"),
     ],
 )
 def test_damage_to_what_an_interrupted_run_left_is_told_and_mended(
