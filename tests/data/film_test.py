@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Half a minute of the quickstart's film, where `make quickstart` has fetched it."""
+"""Half a minute of the quickstart's film, if `make quickstart` has fetched it."""
 
 import itertools
 import pathlib
@@ -21,7 +21,7 @@ START, SECONDS = 120.0, 36.0
 
 
 def cut(film, start, seconds, target):
-    """Copies packets, not pictures, from the key frame before `start`; returns where that is."""
+    """Copy packets without decoding, from the key frame before `start`; return its time."""
     with av.open(str(film)) as source, av.open(str(target), "w") as copy:
         streams = {s.index: copy.add_stream_from_template(s) for s in source.streams}
         source.seek(int(start * av.time_base))
@@ -75,7 +75,7 @@ def test_a_piece_of_the_film_becomes_shards_and_batches(piece, tmp_path):
     for batch in itertools.islice(reader.train(seed=0), 2):
         assert batch["video"].shape == (3, 8, 48, 48, 3)
         assert batch["valid/video"].numpy().all() and batch["valid/audio"].numpy().all()
-        # A film's pictures: neither dark nor flat, and they move.
+        # Frames of a film: neither dark nor flat, and moving.
         assert 0.1 < batch["video"].numpy().mean() < 0.9
         assert batch["video"].numpy().std(axis=(2, 3)).min() > 0.02
         assert abs(batch["video"][:, 1:] - batch["video"][:, :-1]).numpy().mean() > 1e-3

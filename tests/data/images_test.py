@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures as people have them: every mode, turned, cut off, damaged, or promising too much."""
+"""Images in every mode, turned, cut off, damaged, or with a header of a huge size."""
 
 import io
 import os
@@ -52,7 +52,7 @@ def level(picture, form="PNG", **arguments):
 def test_every_mode_becomes_rgb():
     assert level(Image.new("L", (9, 9), 100)) == [100] * 3
     assert level(Image.new("1", (9, 9), 1)) == [255] * 3
-    assert level(Image.new("LA", (9, 9), (0, 128))) == [127] * 3  # half transparent, over white
+    assert level(Image.new("LA", (9, 9), (0, 128))) == [127] * 3  # half transparent, on white
     assert level(Image.new("RGBA", (9, 9), (0, 0, 0, 0))) == [255] * 3
     assert level(Image.new("CMYK", (9, 9), (0, 0, 0, 0)), "TIFF") == [255] * 3
     assert level(Image.new("CMYK", (9, 9), (255, 0, 0, 0)), "JPEG")[0] < 10
@@ -73,7 +73,7 @@ def test_an_animation_shows_its_first_frame():
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_turned_pictures_stand_upright(form, tmp_path):
-    # A picture twice as wide as high, stored as a camera does that was held on its side.
+    # An image twice as wide as high, stored as by a camera held on its side.
     upright = quadrants(64, 32)
     stored = upright.transpose(Image.Transpose.ROTATE_90)
     data = encoded(stored, form, exif=turned(6))
@@ -113,7 +113,7 @@ def test_the_middle_is_where_scaling_by_hand_puts_it():
     by_hand = np.asarray(picture.resize((60, 80), Image.Resampling.BICUBIC))[16:64, 6:54]
     found = images.center_crop(encoded(picture), 60, 48)
     assert np.abs(found.astype(int) - by_hand).max() <= 3
-    # A large JPEG is decoded at a fraction of its size; that can't be seen.
+    # A large JPEG is decoded at a reduced size, invisibly.
     found = images.center_crop(encoded(picture, "JPEG", quality=98, subsampling=0), 60, 48)
     assert np.abs(found.astype(int) - by_hand).mean() < 1.5
     with pytest.raises(ValueError, match="no crop of 61"):
@@ -175,14 +175,14 @@ def test_damaged_files_are_read_or_refused_in_one_line(form):
 
 @pytest.fixture
 def ghostscript(tmp_path, monkeypatch):
-    """A `gs` first on the path that leaves a file; gives that file's path."""
+    """Put a `gs` that creates a file first on the path; return the file's path."""
     folder, marker = tmp_path / "bin", tmp_path / "started"
     folder.mkdir()
     program = folder / "gs"
     program.write_text(f"#!/bin/sh\ntouch '{marker}'\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
-    # Pillow looks for it once a process.
+    # Pillow searches for it once per process.
     monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
     return marker
 
@@ -193,7 +193,7 @@ BINARY_EPS = struct.pack("<4sIIIIII", b"\xc5\xd0\xd3\xc6", 32, len(POSTSCRIPT), 
 
 
 def iptc(content):
-    """A picture in IPTC's records, which Pillow writes out and opens anew, whatever it is."""
+    """An image in IPTC records, which Pillow extracts and opens again in any format."""
 
     def record(number, data):
         return struct.pack(">BBBH", 0x1C, number >> 8, number & 255, len(data)) + data

@@ -10,7 +10,7 @@ PATH = pathlib.Path("a.srt")
 
 
 def read(*times):
-    """All times of cues "start end", in seconds."""
+    """Return all times of cues "start end", in seconds."""
     cues = [(i, *map(parse_clock, cue.split())) for i, cue in enumerate(times)]
     reading = reading_of(PATH, cues)
     return [reading(time) for _, *pair in cues for time in pair]

@@ -22,7 +22,7 @@ def texts(tmp_path, content, name="a.srt"):
         (f"1\r{ONE}\ra\r\r2\r{TWO}\rb", ["a", "b"]),
         (f"{ONE}\na\n{TWO}\nb\n", ["a", "b"]),  # Without numbers and blank lines.
         (f"1\n{ONE}\na\n2\n{TWO}\nb\n", ["a", "b"]),
-        (f"1\n{ONE}\n10\n\n2\n{TWO}\n9\n\n8\n", ["10", "9 8"]),  # Numbers that are text.
+        (f"1\n{ONE}\n10\n\n2\n{TWO}\n9\n\n8\n", ["10", "9 8"]),  # Numbers as text.
         (
             f"1\n{ONE.replace(' ', '')} X1:40 X2:600 Y1:20 Y2:50\n9:30 -> b --> c\n",
             ["9:30 -> b --> c"],
@@ -50,7 +50,7 @@ def test_subrip_as_it_is_written(tmp_path, content, expected):
             f"{ONE}\na\n\nSTYLE\n::cue {{}}\n\nREGION\nid:x\n\nNOTE\n\nname\n{TWO}\nb\n",
             ["a", "b"],
         ),
-        # Segments of a stream: the cue that both show is one.
+        # Segments of a stream: a cue in both counts once.
         (f"WEBVTT\n\n{ONE}\na\n\ufeffWEBVTT\n\n{ONE}\na\n\n{TWO}\nb\n", ["a", "b"]),
     ],
 )

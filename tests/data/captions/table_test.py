@@ -57,7 +57,7 @@ def test_units(tmp_path, header, row, expected):
 @pytest.mark.parametrize(
     ("header", "row"),
     [
-        (("start", "end", "text"), (0, 300, "landscape")),  # Of a slow table, or Whisper's.
+        (("start", "end", "text"), (0, 300, "landscape")),  # A table of slow speech, or Whisper's.
         (("start", "end", "text"), (0, 30, "you")),
         (("start", "end", "caption"), (0, 2500, "stir the soup")),
         (("start", "end", "text"), ("0.0", "2500.0", "stir the soup")),

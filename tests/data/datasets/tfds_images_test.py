@@ -26,11 +26,11 @@ def jpeg(number):
 
 
 class Features(dict):
-    """Stands for FeaturesDict."""
+    """Stand-in for FeaturesDict."""
 
 
 class Builder:
-    """A data set of five pictures in each of two splits."""
+    """A data set of five images in each of two splits."""
 
     def __init__(self, name):
         self.name = name
@@ -88,7 +88,7 @@ def test_voc(stand_in, tmp_path):
 
 def test_imagenet(stand_in, tmp_path, monkeypatch):
     clips = read_data_set("imagenet2012", tmp_path).sources[0].clips
-    # The first picture's class is held back.
+    # The class of the first image is unpublished.
     assert [clip.labels for clip in clips] == [(), ("aeroplane",), ("bicycle",)]
     monkeypatch.setattr(Builder, "broken", True)
     with pytest.raises(ValueError, match=r"can't prepare imagenet2012 .Manual directory does not"):

@@ -22,7 +22,7 @@ def directory(tmp_path):
 
 def test_lists(directory):
     collection = read_data_set("ucf101", directory)
-    # The published numbers, not the alphabet.
+    # In order of the published numbers, not of the alphabet.
     assert collection.labels == ("ApplyEyeMakeup", "YoYo", "Archery")
     assert {s.media_id: (s.split, s.labels) for s in collection.sources} == {
         "v_ApplyEyeMakeup_g08_c01": ("train1", ("ApplyEyeMakeup",)),

@@ -12,7 +12,7 @@ from tests.records import speech_like
 def test_integers_read_as_floats_are_told_from_sound(level, bits):
     sound = speech_like(level=level)
     integers = np.round(sound.astype(np.float64) * (2**31 - 1)).astype("<i4")
-    if bits == 16:  # FFmpeg shifts 16-bit sound up.
+    if bits == 16:  # FFmpeg shifts 16-bit samples up.
         integers = integers >> 16 << 16
     assert looks_like_integers(integers.view("<f4"))
     assert not looks_like_integers(sound)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The damage matrix: every kind stops by default, is counted when skipped, and nothing is lost."""
+"""The damage matrix: each kind stops by default, is counted when skipped, and loses no others."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def png(height, width):
 
 
 def png_bomb(side=60_000):
-    """A few hundred kilobytes that decode to ten gigabytes."""
+    """A JPEG of a few hundred kilobytes that decodes to ten gigabytes."""
 
     def chunk(kind, body):
         return (
@@ -99,7 +99,7 @@ def png_bomb(side=60_000):
 
 
 def jpeg_bomb():
-    """A small JPEG whose header says 65,000 x 65,000."""
+    """A small JPEG with a declared size of 65,000 x 65,000."""
     data = bytearray(records.jpeg(9))
     place = data.index(b"\xff\xc0")
     data[place + 5 : place + 9] = struct.pack(">HH", 65_000, 65_000)
@@ -113,12 +113,12 @@ def arithmetic_jpeg():
 
 
 def dmvr_audio(samples):
-    """32-bit integers read as floats."""
+    """Return 32-bit integers read as floats."""
     return (samples * 0.2 * 2**31).astype("<i4").view("<f4")
 
 
 def caption_times(key, *seconds):
-    """From the clip's start on."""
+    """Set caption times, from the start of the clip."""
 
     def edit(example):
         start = context(example, keys.CLIP_START).int64_list.value[0]
@@ -271,7 +271,7 @@ def claim(data, records_of_first):
     data.write_manifest(splits=manifest["splits"])
 
 
-# Files, changed behind the manifest's back: name -> (change, reason, records lost).
+# Files changed without the manifest: name -> (change, reason, records lost).
 FILES = {
     "flipped payload byte": (
         lambda d: d.patch(0, flip(d.offset(0, 1) + 500)), "payload checksum", 1,
@@ -335,7 +335,7 @@ def read_ids(source):
 
 
 def check(data, reason, lost):
-    """It stops by default; where damage is skipped and where it is verified, nothing is lost."""
+    """Damage stops by default; skipping and verification account for all records."""
     with pytest.raises(DamagedDataError, match=reason) as stopped:
         reader(data).train(seed=0)
     assert data.path(0).name in str(stopped.value)
@@ -429,7 +429,7 @@ def test_what_is_unusual_is_no_damage(data, name, edit):
     assert len(read_ids(source)) == 8
 
 
-# The same without looking first: the pipeline stops, and the error says where.
+# Without inspection, the pipeline stops with an error that names the place.
 @pytest.mark.parametrize("pixels", PIXELS)
 @pytest.mark.parametrize(
     "kind",
@@ -451,7 +451,7 @@ def test_an_uninspected_file_stops_the_pipeline(data, kind):
     source = opened(data, inspect="never")
 
     def read():
-        source.damage()  # Compares sizes, if nothing else.
+        source.damage()  # At least sizes are compared.
         return list(ordering.epochs(source, seed=0).take(9))
 
     with pytest.raises(ValueError, match=data.path(0).name) as stopped, source.explained():
@@ -468,7 +468,7 @@ def test_an_uninspected_shard_of_another_count_stops_the_pipeline(data, claimed)
 
 
 def test_the_matrix_is_whole():
-    """Every reason that there is is provoked, so none can break unseen."""
+    """Every reason occurs in a test."""
     provoked = {reason for _, reason in EDITS.values()} | {r for _, r, _ in FILES.values()}
     assert len(EDITS) + len(FILES) >= 60
     reasons = {
@@ -480,7 +480,9 @@ def test_the_matrix_is_whole():
         for name, value in vars(module).items()
         if name.isupper() and not name.startswith("_") and isinstance(value, str)
     } - {inspection.CACHE_FILE}
-    assert reasons - provoked == {inspection.UNDECODABLE}  # Only decoding shows it: verifier_test.
+    assert reasons - provoked == {
+        inspection.UNDECODABLE
+    }  # Only decoding finds it: see verification_test.
 
 
 def test_a_shard_of_another_size_is_seen_without_looking(data):

@@ -79,7 +79,7 @@ def test_repair_keeps_the_good_records_and_tells_the_truth(data, tmp_path):
     split = json.loads((tmp_path / "clean" / "manifest.json").read_text())["splits"]["train"]
     del split["shards"]
     assert split == {"num_examples": 6, "num_with_video": 6, "num_with_audio": 6}
-    assert verification.verify(data.directory).report.read == 6  # the old ones are as they were
+    assert verification.verify(data.directory).report.read == 6  # the old ones are unchanged
     read = Reader(data.config(directory=str(tmp_path / "clean")), None, None)
     assert sum(len(batch["label"]) for batch in read.evaluate()) == read.num_examples() == 6
     with pytest.raises(ValueError, match="exists already"):
@@ -121,5 +121,5 @@ def test_records_of_dmvr_are_verified_and_their_sound_put_right(tmp_path):
     payloads = list(tf.data.TFRecordDataset(str(tmp_path / "clean" / path.name)))
     step = tf.train.SequenceExample.FromString(payloads[1].numpy()).feature_lists
     (feature,) = step.feature_list[keys.WAVEFORM].feature
-    # Samples whose integer was a signalling NaN may have lost one bit on their way.
+    # Samples whose integer was a signaling NaN may have lost one bit.
     assert np.mean(np.abs(np.array(feature.float_list.value) - sound) < 3e-3) > 0.99

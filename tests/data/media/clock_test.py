@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures, sound and length of films agree, whatever the container says of their times.
+"""Frames, audio and length of films agree, whatever times the container states.
 
-Each film's pictures show their numbers and its sound clicks at whole seconds: they are to be within
-a picture and 15 ms of where they belong, from the film's start and after seeks.
+Each film's frames show their numbers and its audio clicks at whole seconds: they must be within one
+frame and 15 ms of their right times, from the start of the film and after seeks.
 """
 
 import fractions
@@ -110,13 +110,13 @@ def test_grid(tmp_path, suffix, offset):
 
 
 def test_packed_b_frames(tmp_path):
-    """XviD's AVI holds a P and a B picture in one chunk, then an empty one: UCF101 and HMDB51."""
+    """XviD's AVI has a P and a B frame in one chunk, then an empty one, as in UCF101 and HMDB51."""
     path = clock_samples.write_packed_avi(tmp_path / "packed.avi")
     assert not clock_samples.misplaced(path)
     assert not clock_samples.misplaced(path, spans=[(t / 10, t / 10 + 0.3) for t in range(0, 36)])
 
 
 def test_avi_without_b_frames_and_few_pictures_a_second(tmp_path):
-    """FFmpeg guesses each picture a picture late."""
+    """FFmpeg guesses each frame one frame late."""
     path = clock_samples.write(tmp_path / "slow.avi", 6.0, 5, audio="pcm_s16le", b_frames=0)
     assert not clock_samples.misplaced(path, (6.0,), 5.0, spans=[(0.0, 5.8), (3.1, 4.2)])

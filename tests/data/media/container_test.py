@@ -24,7 +24,7 @@ def test_damage(film, tmp_path):
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 def test_play_lists_are_no_videos(film, tmp_path, suffix):
-    """They would read other files, which whoever wrote them need not be allowed to see."""
+    """Play lists would read other files, for which their author may have no permission."""
     lists = {
         "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:2,\nother.mp4\n#EXT-X-ENDLIST\n",
         "concat": "ffconcat version 1.0\nfile other.mp4\n",
@@ -48,7 +48,7 @@ def test_the_default_track_is_played(tmp_path, suffix, default, played):
 
 def test_a_film_with_a_name_that_is_no_text(tmp_path):
     path = clock_samples.write(tmp_path / "film.mp4", 1.0)
-    odd = path.rename(tmp_path / "caf\udce9.mp4")  # A byte that is not UTF-8, as Python has it.
+    odd = path.rename(tmp_path / "caf\udce9.mp4")  # A byte that is not UTF-8, in Python's form.
     assert media.probe(odd).duration == pytest.approx(1.0)
     assert len(list(media.iter_pixels_at(odd, [0.5], 48))) == 1
 

@@ -64,7 +64,7 @@ def test_short_side(tmp_path, size, short_side, expected):
 
 
 def test_rotation(tmp_path):
-    # A player turns it a quarter counter-clockwise: the black upper left comes to the lower left.
+    # A player turns it counterclockwise: the black upper left moves to the lower left.
     path = media_samples.write_film(tmp_path / "film.mp4", 0.5, rotation=90)
     info = media.probe(path)
     assert (info.width, info.height) == (48, 64)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Files that were put end to end: each piece goes on where the one before ended."""
+"""Concatenated files: each piece continues where the previous one ends."""
 
 import pytest
 
@@ -14,7 +14,7 @@ SPANS = [(0.0, 0.4), (1.7, 2.4), (2.9, 3.4), (5.2, 5.8)]
 
 
 def joined(folder, suffix, *films):
-    """The files of some films, one after the other; each is (seconds, arguments)."""
+    """Concatenate the files of films; each is (seconds, arguments)."""
     pieces = []
     for index, (seconds, film) in enumerate(films):
         piece = clock_samples.write(folder / f"{index}.{suffix}", seconds, **film)
@@ -76,7 +76,7 @@ def test_a_piece_that_is_damaged_is_told(tmp_path):
     path = joined(tmp_path, "mkv", (2.0, {}), (2.0, {}))
     first = (tmp_path / "0.mkv").stat().st_size
     path.write_bytes(path.read_bytes()[:first] + b"FLV" + bytes(100))
-    assert media.probe(path).timeline.unread == 0  # Nothing that begins as a film does.
+    assert media.probe(path).timeline.unread == 0  # Nothing with the start of a film.
     whole = joined(tmp_path, "mp4", (2.0, {}), (2.0, {}))
     first = (tmp_path / "0.mp4").stat().st_size
     whole.write_bytes(whole.read_bytes()[: first + 200])
@@ -126,7 +126,10 @@ def test_a_piece_with_a_sound_that_the_piece_before_has_not(tmp_path):
 
 
 def test_a_piece_without_the_sound_that_the_piece_before_has(tmp_path):
-    for audio in ("aac", "ac3"):  # A parser gives AC-3's last frame after the next piece began.
+    for audio in (
+        "aac",
+        "ac3",
+    ):  # A parser returns AC-3's last frame after the start of the next piece.
         path = joined(tmp_path, "ts", (3.0, TS | {"audio": audio}), (3.0, TS | {"audio": None}))
         assert not clock_samples.misplaced(path, (3.0, 3.0), spans=SPANS[:2])
         assert media.probe(path).duration == pytest.approx(6.0, abs=0.1)

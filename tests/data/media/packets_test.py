@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Packets that can't be decoded are passed over and counted; decoding goes on after them."""
+"""Packets that can't be decoded are skipped and counted; decoding continues after them."""
 
 import av
 import numpy as np
@@ -11,7 +11,7 @@ from tests import clock_samples
 
 
 def damage(path, kind, chosen):
-    """Overwrites the packets of a track whose time is `chosen`; how many they are."""
+    """Overwrite the packets of a track with `chosen` times; return their number."""
     data = bytearray(path.read_bytes())
     with av.open(str(path)) as container:
         stream = getattr(container.streams, kind)[0]
@@ -61,7 +61,7 @@ def test_what_lies_before_the_wanted_time_is_not_counted(tmp_path):
 
 
 def test_the_first_packet_after_a_seek_begins_inside_a_frame(tmp_path):
-    """MPEG program streams; players pass it over."""
+    """MPEG program streams; players skip it."""
     path = clock_samples.write(
         tmp_path / "film.mpg", 12.0, video="mpeg2video", audio="ac3", format="mpeg"
     )

@@ -12,7 +12,7 @@ from mmv_tf.data import media
 from mmv_tf.data.media.rgb import Scaler
 from tests import clock_samples
 
-# How a player shows a stored picture, by the matrix (a, b, c, d): (x, y) is shown at
+# Display of a stored frame with the matrix (a, b, c, d): (x, y) is shown at
 # (a x + c y, b x + d y).
 SHOWN = {
     (1, 0, 0, 1): lambda x: x,
@@ -57,7 +57,7 @@ LUMA = {
 
 
 def to_yuv(rgb, matrix, full, bits):
-    """Stored values of a colour in [0, 1]."""
+    """Return the stored values of a color in [0, 1]."""
     kr, kb = LUMA[matrix]
     y = kr * rgb[0] + (1 - kr - kb) * rgb[1] + kb * rgb[2]
     u, v = (rgb[2] - y) / (2 * (1 - kb)), (rgb[0] - y) / (2 * (1 - kr))
@@ -70,7 +70,7 @@ def to_yuv(rgb, matrix, full, bits):
 
 
 def to_rgb(stored, matrix, full, bits):
-    """The colour, 0 to 255, of stored values: ITU-T H.273, equations 38 to 43."""
+    """Return the color, 0 to 255, of stored values: ITU-T H.273, equations 38 to 43."""
     kr, kb = LUMA[matrix]
     step, middle = 2 ** (bits - 8), 2 ** (bits - 1)
     if full:
@@ -96,7 +96,7 @@ def test_colours(stream, format, bits, matrix, full):
             kind = np.uint16 if bits > 8 else np.uint8
             plane.update(np.full(plane.buffer_size // kind().nbytes, value, kind).tobytes())
         pixels = Scaler(48).scale(frame, stream, "film")
-        # FFmpeg's quick interpolation of chroma, kept for the usual matrices, is less exact.
+        # FFmpeg's fast interpolation of chroma, used for common matrices, is less exact.
         near = 3.2 if bits == 8 and matrix in (1, 2, 5, 6) else 1.2
         right = to_rgb(stored, matrix, full, bits)
         assert np.abs(pixels[24, 32] - right).max() <= near, (pixels[24, 32], right)
@@ -104,7 +104,7 @@ def test_colours(stream, format, bits, matrix, full):
 
 @pytest.fixture(scope="module")
 def stream(tmp_path_factory):
-    """A track, for its pixels' shape: they are square."""
+    """A track with square pixels."""
     path = clock_samples.write(tmp_path_factory.mktemp("track") / "a.mp4", 0.2, audio=None)
     with av.open(str(path)) as container:
         yield container.streams.video[0]
@@ -138,7 +138,7 @@ def test_formats(stream, format):
 
 
 def write_of_sizes(path, sizes, seconds=1.0):
-    """A film in which the picture's size changes, as VP8 lets it."""
+    """A film with changing frame sizes, which VP8 allows."""
     base = fractions.Fraction(1, 25)
     with av.open(str(path), "w") as container:
         track = container.add_stream("libvpx", rate=25)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What tests of decoding measure in a generated film."""
+"""Measurements of generated films for tests of decoding."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from tests import media_samples
 
 
 def numbers(path, *arguments):
-    """(time, frame's number) of the frames; see `media.iter_frames`."""
+    """Return (time, frame number) of the frames; see `media.iter_frames`."""
     return [
         (round(time, 4), media_samples.frame_number(jpeg))
         for time, jpeg in media.iter_frames(path, *arguments)
@@ -17,5 +17,5 @@ def numbers(path, *arguments):
 
 
 def onset(waveform, rate):
-    """Seconds at which the tone starts."""
+    """Return the second at which the tone starts."""
     return np.flatnonzero(np.abs(waveform) > 0.1)[0] / rate

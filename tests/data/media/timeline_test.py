@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Lengths are measured where they are guessed, and what is missing is told."""
+"""Guessed lengths are measured, and missing parts are reported."""
 
 import json
 
@@ -14,7 +14,7 @@ from tests.data.media.packets_test import damage
 
 
 def quiet_then_loud(path, codec, format=None, options=None):
-    """20 s of sound of which the first fifth needs few bits: lengths by bit rate are far off."""
+    """20 s of audio of which the first fifth needs few bits: lengths by bit rate are far off."""
     import numpy as np
 
     loud = np.random.default_rng(0).uniform(-0.5, 0.5, 20 * clock_samples.RATE)
@@ -44,7 +44,7 @@ def test_sound(tmp_path, name, codec, format, options):
 
 
 def test_sound_that_was_piped(tmp_path):
-    """Who writes FLAC to a pipe can't go back and write how long it is."""
+    """Writers of FLAC to a pipe can't go back to store the length."""
     path = clock_samples.write(tmp_path / "piped.flac", 5.0, video=None, audio="flac")
     data = bytearray(path.read_bytes())
     data[21] &= 0xF0  # METADATA_BLOCK_STREAMINFO (RFC 9639, 8.2): 36 bits of total samples.
@@ -69,7 +69,7 @@ def test_a_film_is_as_long_as_its_picture(tmp_path, suffix, sound_seconds):
 
 
 def test_a_stated_length_is_kept_to_the_last_digit(tmp_path):
-    """Sounds of no fault are cut where earlier versions cut them."""
+    """Intact audio files are cut at the same places as by earlier versions."""
     path = clock_samples.write(tmp_path / "film.mp4", 4.0, sound_seconds=3.001)
     with av.open(str(path)) as container:
         video, sound = container.streams.video[0], container.streams.audio[0]
@@ -146,7 +146,7 @@ def test_an_index_of_more_than_the_file_holds(tmp_path):
 
 
 def test_other_tracks_come_first(tmp_path):
-    """Subtitles, say: PyAV's empty packets at the end say that they are of track 0."""
+    """Other tracks, such as subtitles: PyAV's empty packets at the end claim to be of track 0."""
     path = tmp_path / "film.mkv"
     clock_samples.write(path, 3.0, sounds=2, default=1)
     data = path.read_bytes()

@@ -42,7 +42,7 @@ def test_timestamps_that_start_late_are_no_time_of_the_film(tmp_path):
     path = media_samples.write_film(tmp_path / "film.ts", 2.5, offset=5.0)
     assert media.probe(path).duration == pytest.approx(2.5, abs=0.1)
     frames = dict(numbers(path, 1.05, 1.35, 10, 48))
-    # The sound's run-in may begin a little before the picture.
+    # The audio's run-in may begin a little before the first frame.
     assert frames[1.05] in (24, 25)
     waveform = media.read_waveform(path, 0.0, 2.0, 48_000)
     assert onset(waveform, 48_000) == pytest.approx(1.0, abs=0.03)
@@ -50,7 +50,7 @@ def test_timestamps_that_start_late_are_no_time_of_the_film(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "ts", "mov"])
 def test_picture_and_sound_keep_together(tmp_path, suffix):
-    # Some containers begin with the sound encoder's run-in and move all times by that.
+    # Some containers begin with the audio encoder's run-in and shift all times by it.
     path = media_samples.write_film(tmp_path / f"film.{suffix}", 2.5, tone_start=1.0)
     time = onset(media.read_waveform(path, 0.5, 2.0, 48_000), 48_000) + 0.5
     assert time == pytest.approx(1.0, abs=0.03)

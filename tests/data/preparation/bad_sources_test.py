@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Bad sources of every kind: each is one row of the report, and none a hang or a silent loss."""
+"""Bad sources of every kind: each is a row of the report, not a hang or a silent loss."""
 
 import shutil
 
@@ -166,7 +166,7 @@ def test_damage_inside_a_film_costs_the_pieces_that_it_is_in(tmp_path, in_proces
     )
     whole, damaged = manifest["sources"]
     clips = damaged["clips"] + manifest["dropped"].get("clips_not_decoded", 0)
-    # FFmpeg conceals what it can; what it can't is told.
+    # FFmpeg conceals some damage; the rest is reported.
     assert clips == whole["clips"]
     assert damaged["clips"] >= 3
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The pipelines on Beam's DirectRunner."""
+"""Pipelines on Beam's DirectRunner."""
 
 import shutil
 import sys

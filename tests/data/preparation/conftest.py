@@ -9,7 +9,7 @@ from tests.data.preparation.samples import CUES
 
 
 def run_here(self, listed):
-    """Tasks in this process, by the rules of a pool: starting a child takes seconds."""
+    """Runner of tasks in this process like in a pool: starting a child takes seconds."""
     for task in listed:
         while task.parts:
             done = 0
@@ -25,7 +25,7 @@ def run_here(self, listed):
 
 @pytest.fixture
 def in_process(monkeypatch):
-    """Runs children's tasks in this process."""
+    """Run children's tasks in this process."""
     monkeypatch.setattr(worker_pool.WorkerPool, "run", run_here)
 
 

@@ -70,7 +70,7 @@ def test_a_trimmed_file_is_the_clip():
     clip = (ListedClip(30.0, 40.0, may_be_trimmed=True),)
     assert [(s.start_ms, s.end_ms) for s in listed(clip, 10.4)[0]] == [(0, 10_400)]
     assert [(s.start_ms, s.end_ms) for s in listed(clip, 200.0)[0]] == [(30_000, 40_000)]
-    # A whole video that ends early is no trimmed one.
+    # A whole video that ends early is not a trimmed one.
     assert [(s.start_ms, s.end_ms) for s in listed(clip, 36.0)[0]] == [(30_000, 36_000)]
     whole = listed(None, 2.0)[0]
     assert [(s.start_ms, s.end_ms) for s in whole] == [(0, 2000)]

@@ -16,7 +16,7 @@ SETTINGS = preparation.Settings(
 
 @dataclasses.dataclass(frozen=True)
 class InPool(preparation.Execution):
-    """Runs tasks in a pool that stays, so that its child can be looked at."""
+    """Runner of tasks in a pool that stays, so that its child can be inspected."""
 
     pool: WorkerPool | None = None
 
@@ -26,7 +26,7 @@ class InPool(preparation.Execution):
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_film(tmp_path):
-    """Of a film five times as long, a child holds no more at a time."""
+    """A child needs no more memory for a film five times as long."""
     sizes, peaks = [], []
     with WorkerPool(1, 120.0) as pool:
         for name, seconds in (("short", 40.0), ("long", 200.0)):
@@ -43,6 +43,6 @@ def test_memory_does_not_grow_with_the_film(tmp_path):
             sizes.append(shard["bytes"])
             peaks.append(pool.peak_bytes())
     assert sizes[1] > 4 * sizes[0]
-    # All of it held at once, in any form, would be at least that much more. 1 MB was measured.
+    # Holding all frames, in any form, would take at least that much more. 1 MB was measured.
     assert peaks[1] - peaks[0] < (sizes[1] - sizes[0]) / 3
     assert 0 < peaks[1] < 1 << 30

@@ -51,7 +51,7 @@ def test_listed_clips(film, tmp_path, in_process):
     assert manifest["labels"] == ["jump"]
     (train,), (test,) = (records(tmp_path / "data", split) for split in ("train", "test"))
     context = train.context.feature
-    # Of the film's captions only what touches the clip: the rest may be in the test.
+    # Only the film's captions that touch the clip: the rest may be in the test split.
     texts = dict(
         zip(
             context[keys.CAPTION].bytes_list.value,

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Films that are odd or damaged in part: what is right of them is used, the rest is counted."""
+"""Films that are odd or partly damaged: good parts are used, the rest is counted."""
 
 import io
 
@@ -25,7 +25,7 @@ CUES = [(0.2, 1.7, "first"), (1.8, 3.2, "second"), (3.3, 3.9, "third")]
 
 @pytest.fixture
 def prepare(tmp_path, in_process):
-    """Prepares one or more films that lie in a folder with an ordinary one; the manifest."""
+    """Prepare one or more films in a folder with an ordinary one; return the manifest."""
 
     def run(cues=CUES):
         films = [path for path in tmp_path.iterdir() if path.suffix != ".vtt"]
@@ -120,7 +120,7 @@ def test_a_film_that_was_cut_off_is_told(tmp_path, prepare, share, status):
 
 
 def without_decoder(path, which):
-    """Gives some of an MP4's tracks of sound a codec that FFmpeg doesn't know."""
+    """Give some audio tracks of an MP4 a codec that FFmpeg doesn't know."""
     data = bytearray(path.read_bytes())
     at = 0
     for index in range(max(which) + 1):

@@ -37,7 +37,7 @@ def test_clips_of_captions(film, tmp_path, in_process):
     assert context[keys.CLIP_START].int64_list.value == [1_600_000]
     assert context[keys.CLIP_END].int64_list.value == [2_300_000]
     assert context[keys.LABEL_INDEX].int64_list.value == [0]
-    # Those of its own block only, although the window reaches further.
+    # Only those of its own block, although the window extends further.
     assert context[keys.CAPTION].bytes_list.value == [b"two", b"three"]
     shown = [
         media_samples.frame_number(step.bytes_list.value[0]) for step in lists[keys.FRAMES].feature
@@ -52,7 +52,7 @@ def test_clips_of_captions(film, tmp_path, in_process):
 def test_second_run_has_nothing_to_do(film, tmp_path, in_process, monkeypatch):
     prepare(film, tmp_path)
     before = contents(tmp_path)
-    monkeypatch.setattr(pipeline, "plan_clips", None)  # Would be called for any work.
+    monkeypatch.setattr(pipeline, "plan_clips", None)  # Any work would call it.
     assert prepare(film, tmp_path)[1]
     assert contents(tmp_path) == before
 
@@ -86,7 +86,7 @@ def test_shards_of_unknown_origin_are_not_replaced(film, tmp_path, in_process):
 
 
 class KilledError(BaseException):
-    """Stands for a kill: no `except Exception` sees it."""
+    """Stand-in for a kill, which no `except Exception` catches."""
 
 
 # Killed while decoding, while writing shards, between moving two of them, before the manifest.

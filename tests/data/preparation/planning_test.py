@@ -83,7 +83,7 @@ def test_what_is_left_out_is_counted_and_its_place_told(film, tmp_path, in_proce
     dropped = preparation.format_dropped(manifest["dropped"])
     assert "2 captions without length" in dropped
     assert "3 files passed over" in dropped
-    # What else lies there changes nothing of the shards: they are not made again.
+    # Other files do not affect the shards, which are not written again.
     (tmp_path / "a.fr.vtt").touch()
     again = preparation.find(tmp_path)
     assert again.sources != found.sources

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A film with captions, prepared small, and what is in its shards."""
+"""A small prepared film with captions, and the contents of its shards."""
 
 from mmv_tf.data import preparation
 from mmv_tf.data.records import keys, writer
@@ -27,7 +27,7 @@ def prepare_sources(sources, output, **settings):
 
 
 def records(directory, split):
-    # Not above: the pool's children import this file too, and TensorFlow takes seconds.
+    # Imported here, because the pool's children import this file and TensorFlow takes seconds.
     import tensorflow as tf
 
     manifest = writer.read_manifest(directory)

@@ -18,7 +18,7 @@ def borders(blocks):
 def test_borders_move_to_the_middle_of_the_nearest_gap():
     captions = [Caption(0.5, 8.0, "a"), Caption(8.2, 12.0, "b"), Caption(12.1, 29.0, "c")]
     blocks = splits.time_blocks(30.0, 10.0, PATTERN, captions)
-    # 10 is nearest to the gap at 8.1; none is within half a block of 20: the border stays.
+    # The gap at 8.1 is nearest to 10; none is within half a block of 20, so that border stays.
     assert borders(blocks) == [8.1, 20.0]
     assert [block.split for block in blocks] == ["train", "train", "test"]
     assert splits.held_captions(blocks[0], captions) == captions[:1]

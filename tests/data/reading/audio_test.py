@@ -28,7 +28,7 @@ def test_resampling_keeps_tones_and_drops_what_the_new_rate_can_not_hold(stored,
         return sum(np.sin(2 * np.pi * f * times + f) for f in frequencies).astype(np.float32)
 
     audible, lost = [440.0, 3000.0, 7000.0], [11_000.0] if rate == 16_000 else []
-    # The window is inside the sound, as most are: at its very ends a filter rings.
+    # The window is inside the audio, since the filter rings at the ends.
     found = audio.cut_waveform(
         tf.constant(tones(stored, audible + lost)), tf.constant([0.25]), 0.5, stored, rate
     ).numpy()[0]

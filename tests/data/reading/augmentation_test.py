@@ -28,7 +28,7 @@ def test_crops_are_those_of_a_jittered_frame_resized_to_224_and_cut_to_200():
         assert top >= 0 and top + rows <= height and left >= 0 and left + columns <= width
         draws = tf.random.stateless_uniform([5], seed).numpy()
         a, b = 1 + 0.2 * (2 * draws[:2] - 1) if draws[2] < 0.8 else (1.0, 1.0)
-        scale = 224 / min(a * height, b * width)  # PAPER section 3: the short side to 224
+        scale = 224 / min(a * height, b * width)  # the short side to 224
         assert rows == pytest.approx(200 / (a * scale), abs=0.51)
         assert columns == pytest.approx(200 / (b * scale), abs=0.51)
         plain += (rows, columns) == (229, 229)
@@ -41,7 +41,7 @@ def test_a_frame_of_one_pixel_is_cropped_to_itself():
 
 
 def _naive_colors(pixels, draws, mean):
-    """One pixel at a time, one change after the other."""
+    """Change one pixel at a time, one change after the other."""
     brightness, saturation, contrast, hue = draws
     result = np.empty_like(pixels)
     mean = mean + brightness
@@ -70,7 +70,7 @@ def test_colors_change_as_one_by_one(seed):
         seed += 10
     u = 2 * tf.random.stateless_uniform([4], seeds[0]).numpy() - 1
     draws = (32 / 255 * u[0], 1 + 0.4 * u[1], 1 + 0.4 * u[2], 0.2 * u[3])
-    # Of every eighth row and column.
+    # The mean of every eighth row and column.
     looked_at = [frames[t, y, x] for t in range(5) for y in (0, 8) for x in (0, 8)]
     mean = np.mean(looked_at, axis=0)
     expected = _naive_colors(frames.reshape(-1, 3), draws, mean).reshape(frames.shape)
@@ -89,7 +89,7 @@ def test_hue_turns_colors_and_leaves_grays():
 
 
 def test_colors_stay_near_those_of_an_hsv_jitter():
-    # Turning hue alone, in YIQ and in HSV, moves a color's hue alike to about a twelfth of a turn.
+    # Changing hue alone in YIQ and in HSV agrees to about a twelfth of a turn.
     yiq = augmentation._TO_YIQ.astype(float)
     for red, green, blue in np.random.default_rng(0).uniform(0.2, 0.8, (50, 3)):
         angle = 2 * np.pi * 0.1
@@ -140,6 +140,6 @@ def test_dropped_words_become_padding_but_some_word_stays():
     dropped = augmentation.drop_words(tf.constant(ids), tf.constant([0, 7]), share=0.4).numpy()
     assert ((dropped == ids) | (dropped == 0)).all()
     assert (dropped != 0).any(axis=-1).all()
-    # The share, but for sentences that would be empty: 0.4 ** 4 of the first, all of the second.
+    # The share, except for texts that would be empty: 0.4 ** 4 of the first, all of the second.
     assert 0.3 < (dropped[:, 0, :4] == 0).mean() < 0.45
     np.testing.assert_array_equal(dropped[:, 1], ids[:, 1])

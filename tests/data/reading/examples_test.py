@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What an example shows, says and sounds like is of one moment."""
+"""Video, audio and text of an example have the same time."""
 
 import types
 
@@ -12,19 +12,19 @@ from mmv_tf.data.records import writer
 from mmv_tf.layers import LogMel
 from tests import records
 
-SECONDS, GREY_STEP = 6.0, 8
+SECONDS, GRAY_STEP = 6.0, 8
 LOG_MEL = types.SimpleNamespace(sample_rate=records.SAMPLE_RATE)
 
 
 def clock_data(directory, own=()):
-    """Clips whose greys, samples and narrations each say how late it is.
+    """Write clips whose grays, samples and narrations each encode the time.
 
     Args:
-      directory: where to write.
-      own: which of its narrations, by number, are about the very clip.
+      directory: to write to.
+      own: numbers of the narrations that describe this clip.
     """
     count = round(SECONDS * records.FRAME_RATE)
-    frames = [records.jpeg(GREY_STEP * index, noise=0) for index in range(count)]
+    frames = [records.jpeg(GRAY_STEP * index, noise=0) for index in range(count)]
     times = np.arange(round(SECONDS * records.SAMPLE_RATE)) / records.SAMPLE_RATE
     waveform = (times / SECONDS).astype(np.float32)
     payloads = []
@@ -56,9 +56,9 @@ def settings(clock, **changes):
 
 
 def moments(example):
-    """When the example's first frame and sample are, and its narrations' middles, in seconds."""
+    """Return the times of the first frame and sample, and the middles of narrations, in seconds."""
     greys = 255 * example["video"].mean(axis=(-1, -2, -3))
-    shown = greys / GREY_STEP / records.FRAME_RATE
+    shown = greys / GRAY_STEP / records.FRAME_RATE
     heard = example["waveform"] * SECONDS
     return shown, heard, example["candidates"].astype(float)
 
@@ -75,7 +75,7 @@ def test_training_shows_says_and_sounds_of_one_random_moment(clock, frame_rate):
         assert example["valid/text"].all()
         middle = heard[0] + 4 / frame_rate / 2
         nearest = sorted(np.arange(SECONDS) + 0.45, key=lambda time: abs(time - middle))[:2]
-        # Two that are equally near, to the rounding of the sound, may change places.
+        # Two that are equally near, up to rounding, may change places.
         assert abs(said - middle) == pytest.approx(abs(np.array(nearest) - middle), abs=0.01)
         seen.add(round(heard[0] * records.FRAME_RATE))
     assert len(seen) > 6
@@ -86,12 +86,12 @@ def test_evaluation_spreads_windows_and_takes_the_narration_nearest_the_middle(c
     (batch, *_) = reader.evaluate()
     assert batch["caption"].numpy()[0, 0] in (b"2.45", b"3.45")
     greys = 255 * batch["video"].numpy()[0].mean(axis=(-1, -2, -3))
-    first = np.round(greys[:, 0] / GREY_STEP).astype(int)
+    first = np.round(greys[:, 0] / GRAY_STEP).astype(int)
     np.testing.assert_array_equal(first, [0, 13, 26])
 
 
 def test_evaluation_asks_with_the_clip_s_own_narration(tmp_path):
-    """Another clip's may be nearer to its middle."""
+    """A narration of another clip may be nearer to the middle."""
     for own, right in (((0,), b"0.45"), ((5, 0), b"5.45"), ((1, 4, 5), b"4.45")):
         directory = tmp_path / right.decode()
         directory.mkdir()
@@ -139,7 +139,7 @@ def test_a_stored_log_mel_is_looped_with_the_pictures(tmp_path):
     settings_of = {"sample_rate": records.SAMPLE_RATE, "window": 64, "step": 32, "mel_bins": 2}
     log_mel = LogMel(**settings_of, lower_hz=20.0, upper_hz=400.0)
     rate = records.SAMPLE_RATE / 32  # 25 frames a second, 15 in the 0.6 s of three pictures
-    frames = [records.jpeg(GREY_STEP * index, noise=0) for index in range(3)]
+    frames = [records.jpeg(GRAY_STEP * index, noise=0) for index in range(3)]
     stored = np.repeat(np.arange(15, dtype=np.float32)[:, np.newaxis], 2, axis=1)
     media = writer.ClipMedia(frames, records.HEIGHT, records.WIDTH, None, stored, rate)
     span = writer.ClipSpan("film", 0, 600, 0, "x")

@@ -11,7 +11,7 @@ from tests import records
 @pytest.mark.parametrize("left", [0, 1, 16, 23])
 @pytest.mark.parametrize("count", [3, 170])
 def test_a_window_is_that_of_the_whole_frames(left, count):
-    """The border's colors are smoothed without what is outside of the window."""
+    """Colors at the border are smoothed without pixels outside the window."""
     encoded = tf.constant([records.jpeg(5 * n % 200, 48, 64) for n in range(3)])
     encoded = tf.gather(encoded, tf.range(count) % 3)
     encoded = tf.ensure_shape(encoded, [count])

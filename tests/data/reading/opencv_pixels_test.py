@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A clip's pixels against NumPy's, to within what it costs to calculate with bytes."""
+"""A clip's pixels agree with NumPy's, up to the rounding of bytes."""
 
 import numpy as np
 import pytest
@@ -10,14 +10,14 @@ from mmv_tf.data.reading import augmentation, pixels
 from tests import records
 
 HEIGHT, WIDTH, SIZE = 48, 64, 40
-# Of 255: half a byte of rounding, and what OpenCV's fixed-point numbers add (0.76 was seen).
+# Of 255: half a byte of rounding, and OpenCV's fixed-point error (0.76 was measured).
 RESIZED = 0.8
-# Likewise of a change of colors, whose matrix has ten bits behind the point.
+# Likewise for a color change, whose matrix has ten fractional bits.
 ROUNDED = 0.8
 
 
 def bilinear(window, size):
-    """Half-pixel centres, no smoothing, one row and column after the other."""
+    """Resize with half-pixel centers and no smoothing, one row and column after the other."""
     for axis in (0, 1):
         length = window.shape[axis]
         place = np.clip((np.arange(size) + 0.5) * length / size - 0.5, 0, length - 1)
@@ -29,7 +29,7 @@ def bilinear(window, size):
 
 
 def expected_clip(jpegs, crop, mirrored, color):
-    """In float64, never rounded; in [0, 255]."""
+    """Return the clip in float64, never rounded, in [0, 255]."""
     top, left, height, width = crop
     whole = [tf.io.decode_jpeg(jpeg, channels=3).numpy().astype(float) for jpeg in jpegs]
     clip = np.stack([bilinear(one[top : top + height, left : left + width], SIZE) for one in whole])
@@ -59,7 +59,7 @@ def test_a_clip_is_cut_resized_mirrored_and_recolored(mirrored, crop, seed):
     np.testing.assert_allclose(255 * found, np.round(255 * found), atol=1e-4)
     expected = expected_clip(jpegs, crop, mirrored, color)
     difference = np.abs(255 * found - expected).max(axis=(0, 1, 2))
-    # What a byte is wrong by is multiplied by the change of colors, and the result is rounded.
+    # The color change multiplies the error of a byte, and the result is rounded.
     gain = np.abs(color[0, 4] * color[:, :3]).sum(axis=1)
     bound = RESIZED if seed is None else RESIZED * gain + ROUNDED
     assert (difference <= bound).all(), (difference, bound)

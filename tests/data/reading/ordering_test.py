@@ -53,7 +53,7 @@ def test_a_run_goes_on_at_the_very_record(data, start):
 
 @pytest.mark.parametrize("workers", [2, 3, 5])
 def test_workers_share_the_records(data, workers):
-    """Each record comes once an epoch, and to within one as many to each worker."""
+    """Each record occurs once an epoch; workers' numbers differ by at most one."""
     epochs = [[], []]
     for worker in range(workers):
         count = {2: (4, 4), 3: (3, 3, 2), 5: (2, 2, 1, 2, 1)}[workers][worker]
@@ -91,7 +91,7 @@ def many(tmp_path_factory):
 
 
 def orders(data, worker=0, workers=1, **settings):
-    """Places of the examples in two epochs, and how often each came: [2, N]."""
+    """Return positions of examples in two epochs, and their counts, [2, N]."""
     ids = {payload: place for place, payload in enumerate(everything(data))}
     total = len(ids)
     count = -(-total // workers)
@@ -101,7 +101,7 @@ def orders(data, worker=0, workers=1, **settings):
 
 @pytest.mark.parametrize("inspect", ["always", "never"])
 def test_few_shards_are_shuffled_as_well_as_many(many, inspect):
-    """One epoch's order tells nothing of the next, and the same records don't meet again."""
+    """Epochs have independent orders, and batches other combinations of records."""
     first, second = orders(many, shuffle_buffer=512, inspect=inspect)
     total = len(first)
     assert sorted(first) == sorted(second) == list(range(total))
@@ -110,7 +110,7 @@ def test_few_shards_are_shuffled_as_well_as_many(many, inspect):
     batch = 20
     together = [place // batch for place in places]
     pairs = total * (batch - 1) / 2
-    # Pairs that are in one batch in both epochs, as a multiple of chance.
+    # Pairs in one batch in both epochs, as a multiple of chance.
     both = np.unique(np.stack(together), axis=1, return_counts=True)[1]
     meetings = (both * (both - 1) / 2).sum()
     assert meetings / (pairs * (batch - 1) / (total - 1)) < 1.5
@@ -135,7 +135,7 @@ def test_the_manifest_says_where_chunks_begin(tmp_path):
 
 
 def test_a_service_s_worker_does_not_repeat_itself(tmp_path):
-    """One shard, unshuffled: an epoch comes whole before the next."""
+    """One unshuffled shard: an epoch ends before the next begins."""
     data = records.write(tmp_path, (4,))
     found = payloads(ordering.visits(opened(data, shuffle_buffer=1), 0), 8)
     assert found[:4] == found[4:] == data.shards[0]

@@ -33,7 +33,7 @@ def narrated(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def silent(tmp_path_factory):
-    """Another data set: no narrations, and half of it without sound."""
+    """Another data set, without narrations, half of it without audio."""
     data = records.write(tmp_path_factory.mktemp("silent"), (4,), media_id="other")
 
     def strip(example, sound):
@@ -83,7 +83,7 @@ def test_a_mixture_has_its_shares_and_masks_and_goes_on_where_it_was(
     batches = take(iterator, 3)
     saved = checkpoint.write(str(narrated.directory / "iterator"))
     after = take(iterator, 3)
-    # An iterator of another process: made anew, and restored.
+    # An iterator as in another process: created again and restored.
     restored = iter(make_dataset(config, tokenizer, log_mel, seed=1))
     tf.train.Checkpoint(iterator=restored).read(saved)
     for expected, found in zip(after, take(restored, 3), strict=True):
@@ -162,12 +162,12 @@ def test_the_service_reads_every_record_of_a_mixture(narrated, silent, tokenizer
         assert batch["text"].shape == (4, 2, 4) and batch["audio"].shape == (4, 10, 8, 1)
         for identity in batch["example_id"]:
             seen[identity] = seen.get(identity, 0) + 1
-    # 15 epochs of the first and 10 of the second: all were seen, none far more often.
+    # 15 epochs of the first and 10 of the second: all occur, none much more often.
     assert len(seen) == 12 and max(seen.values()) <= 30
 
 
 def foreign(path, edit):
-    """A shard with only the features that the other tools write."""
+    """Write a shard with only the features of other tools."""
     path.parent.mkdir()
     with tf.io.TFRecordWriter(str(path)) as file:
         for number in range(3):

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Batches of either way of making pixels: what they show, and what is done about damage."""
+"""Batches of both decoders: their pixels, and the handling of damage."""
 
 import collections
 import sys
@@ -20,7 +20,7 @@ RESIZED = 0.8
 
 
 def both(data, **settings):
-    """The same batches with either way of making pixels."""
+    """Return the same batches from both decoders."""
     found = []
     for pixels in PIXELS:
         reader = Reader(data.config(pixels=pixels, size=SIZE, **settings), None, None)
@@ -30,7 +30,7 @@ def both(data, **settings):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Large enough for the borders to be few."""
+    """Frames large enough to have few border pixels."""
     data = records.write(tmp_path_factory.mktemp("data"))
     for shard in (0, 1):
         for number in range(4):
@@ -58,7 +58,7 @@ def test_both_ways_give_the_same_batches(data, settings, bound):
         assert expected["video"].shape == found["video"].shape
         assert found["video"].dtype == tf.float32
         difference = 255 * np.abs(expected["video"].numpy() - found["video"].numpy())
-        # TensorFlow smooths a window's border without the colors outside of it.
+        # TensorFlow smooths the border of a window without the colors outside.
         assert difference[..., 2:-2, 2:-2, :].max() <= bound
         assert difference.mean() < 0.6
 

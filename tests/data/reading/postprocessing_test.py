@@ -37,7 +37,7 @@ def test_waveforms_become_log_mels_and_narrations_ids(log_mel, leading):
     np.testing.assert_array_equal(done["audio"], flat.reshape(*leading, *flat.shape[1:]))
     np.testing.assert_array_equal(np.unique(done["caption"]), [b"stir soup"])
     assert done["text"].shape == (*leading, 3, 3)
-    # Nothing but a stop word says nothing, nor does a narration that is not there.
+    # A narration of only a stop word is invalid, and so is a missing one.
     np.testing.assert_array_equal(
         done["valid/text"], np.broadcast_to([True, False, False], (*leading, 3))
     )

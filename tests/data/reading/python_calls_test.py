@@ -17,7 +17,7 @@ def data(tmp_path_factory):
 
 
 def test_a_batch_is_not_overwritten_while_it_is_held(data):
-    """Its memory is used again once it is let go, and TensorFlow does not copy it."""
+    """Memory is reused once it is released, and TensorFlow does not copy it."""
     made = []
     whole = pixels._aligned
 
