@@ -33,7 +33,7 @@ from mmv_tf.evaluation import (
 from mmv_tf.evaluation.report import format_benchmark, format_comparison, format_results
 from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.training import load_model
-from mmv_tf.training.run_folder import NETWORK_FILE
+from mmv_tf.training.run_folder import initial_file
 from mmv_tf.util import command_line
 from mmv_tf.util import files as files_lib
 from mmv_tf.util.configuration import write_json
@@ -108,7 +108,7 @@ def _protocol() -> None:
     if _CHANGES.value:
         raise command_line.UsageError(f"{_PROTOCOL.value} has no settings to change.")
     model = network_flags().open_model()
-    before = pathlib.Path(_MODEL.value) / NETWORK_FILE
+    before = initial_file(_MODEL.value)
     untrained = load_model(before) if before.exists() else None
     evaluation = run_protocol(PROTOCOLS[_PROTOCOL.value], model, _DATA.value, untrained)
     evaluation = evaluation.led_by(model=_MODEL.value, data=_DATA.value)

@@ -55,7 +55,7 @@ def seeds(tmp_path_factory):
     """A whole example of each kind in one folder."""
     folder = tmp_path_factory.mktemp("whole")
     keras.utils.set_random_seed(0)
-    small_world.tiny_model().save(folder / "network.keras")
+    small_world.tiny_model().save(folder / "initial.keras")
     (folder / "network.pkl").write_bytes(gzip.decompress(checkpoints.COMMITTED.read_bytes()))
     state = mil_nce_checkpoints.small_state()
     for form in mil_nce_checkpoints.FORMATS:
@@ -98,7 +98,7 @@ def change_member(name, content, seed):
 
 
 def networks(folder, seed):
-    data = mutations.damaged_zip((folder / "network.keras").read_bytes(), seed, change_member)
+    data = mutations.damaged_zip((folder / "initial.keras").read_bytes(), seed, change_member)
     return "a.keras", data, read_network
 
 

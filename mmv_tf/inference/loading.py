@@ -21,7 +21,7 @@ from mmv_tf.inference.graph_network import GraphNetwork
 from mmv_tf.inference.module_network import ModuleNetwork, is_module
 from mmv_tf.inference.network import Network, Settings
 from mmv_tf.training import checkpoints, load_model
-from mmv_tf.training.run_folder import MODEL_FILE, NETWORK_FILE
+from mmv_tf.training.run_folder import MODEL_FILE, initial_file
 
 Path = str | os.PathLike[str]
 # Endings of files of word vectors, as opposed to lists of words.
@@ -201,8 +201,8 @@ def _check_place(path: pathlib.Path) -> None:
             raise ValueError(f"{path} is no .keras file, or is cut short; get a whole copy.")
         if path.suffix != ".keras":
             raise ValueError(f"{path} is a file of Keras; let its name end in .keras.")
-    elif path.parent.name != checkpoints.FOLDER and not any(
-        (path / name).exists() for name in (MODEL_FILE, NETWORK_FILE)
+    elif path.parent.name != checkpoints.FOLDER and not (
+        (path / MODEL_FILE).exists() or initial_file(path).exists()
     ):
         raise ValueError(f"{path} holds no network; give {_EXPECTED}.")
 

@@ -51,7 +51,7 @@ def run(
     Args:
       config: see `configs/`.
       directory: the run's folder. It gets the settings (config.json), what tells the data from
-        others (data.json), the untrained network (network.keras), checkpoints, TensorBoard scalars
+        others (data.json), the untrained network (initial.keras), checkpoints, TensorBoard scalars
         and at the end model.keras. If it holds an unfinished run of the same settings and data,
         that goes on; a finished one is left as it is. Several workers share it; it is locked
         against other runs.
@@ -131,7 +131,7 @@ def _train(
 
 def _check_words(config: ml_collections.ConfigDict, directory: pathlib.Path) -> None:
     """Whether there will be words to read narrations with."""
-    if (directory / run_folder.NETWORK_FILE).exists():
+    if run_folder.initial_file(directory).exists():
         return  # They are in it.
     if config.word_vectors:
         if not pathlib.Path(config.word_vectors).is_file():
@@ -174,7 +174,7 @@ def _make_model(
     config: ml_collections.ConfigDict, directory: pathlib.Path, strategy: tf.distribute.Strategy
 ) -> EmbeddingGraph:
     """The run's network: the folder's, or a new one, which the first worker writes there."""
-    network = directory / run_folder.NETWORK_FILE
+    network = run_folder.initial_file(directory)
     worker, _ = worker_and_workers(strategy)
     exists = workers_lib.gather_texts(strategy, "yes" if network.exists() else "")[0]
     if exists:

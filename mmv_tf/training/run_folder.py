@@ -20,7 +20,8 @@ from mmv_tf.util import files
 from mmv_tf.util.configuration import differences, read_json, write_json
 from mmv_tf.util.keras_files import load_keras_file
 
-NETWORK_FILE = "network.keras"  # architecture and vocabulary, written when the run starts
+INITIAL_FILE = "initial.keras"  # architecture and vocabulary, written when the run starts
+_FORMER_INITIAL_FILE = "network.keras"  # its name in runs of before 2026-12
 MODEL_FILE = "model.keras"  # the trained network, written when the run ends
 CONFIG_FILE = "config.json"
 
@@ -89,13 +90,24 @@ def _read_model(path: pathlib.Path) -> keras.Model:
     return load_keras_file(path)
 
 
+def initial_file(directory: str | os.PathLike[str]) -> pathlib.Path:
+    """Return the path of a run's untrained model, whether it exists or not.
+
+    It is the file's former name where only that is there.
+    """
+    former = pathlib.Path(directory) / _FORMER_INITIAL_FILE
+    path = former.with_name(INITIAL_FILE)
+    return former if former.exists() and not path.exists() else path
+
+
 def _untrained(directory: pathlib.Path) -> keras.Model:
-    if not (directory / NETWORK_FILE).exists():
+    path = initial_file(directory)
+    if not path.exists():
         raise ValueError(
             f"{directory} is not the folder of a training run: it has neither {MODEL_FILE} nor "
-            f"{NETWORK_FILE}."
+            f"{INITIAL_FILE}."
         )
-    return _read_model(directory / NETWORK_FILE)
+    return _read_model(path)
 
 
 def _restore_model(model: keras.Model, path: pathlib.Path) -> None:

@@ -21,7 +21,7 @@ from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import GraphNetwork, ModuleNetwork, as_encoder, load_encoder, open_model
 from mmv_tf.training import checkpoints as checkpoints_lib
 from mmv_tf.training.checkpoints import CheckpointStore
-from mmv_tf.training.run_folder import MODEL_FILE, NETWORK_FILE, make_checkpoint
+from mmv_tf.training.run_folder import INITIAL_FILE, MODEL_FILE, make_checkpoint
 from tests import modules, small_world
 from tests.pretrained import checkpoints, mil_nce_checkpoints
 
@@ -105,7 +105,7 @@ def test_a_deflated_network(folder):
 def test_a_run_and_a_checkpoint_of_it(folder, model, tmp_path):
     untrained = small_model()
     untrained.video.weights[0].assign_add(tf.ones_like(untrained.video.weights[0].value))
-    untrained.save(tmp_path / NETWORK_FILE)
+    untrained.save(tmp_path / INITIAL_FILE)
     store = CheckpointStore(tmp_path)
     refused(lambda: load_encoder(tmp_path), "holds no checkpoint yet; train for some steps")
     store.save(5, make_checkpoint(model))

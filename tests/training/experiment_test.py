@@ -12,7 +12,7 @@ from mmv_tf import training
 from mmv_tf.data.records.writer import read_manifest
 from mmv_tf.training import experiment
 from mmv_tf.training.logging import Watcher
-from mmv_tf.training.run_folder import MODEL_FILE, NETWORK_FILE
+from mmv_tf.training.run_folder import INITIAL_FILE, MODEL_FILE
 from mmv_tf.util import locks
 from mmv_tf.util.configuration import write_json
 from tests import small_run, small_world
@@ -49,12 +49,22 @@ def test_a_run_trains_saves_and_loads(config, whole):
     assert np.isfinite(metrics["loss"])
     assert metrics["pairs/va"] == 4
     assert json.loads((run / "config.json").read_text())["training"]["steps"] == 6
-    model, untrained = training.load_model(run), training.load_model(run / NETWORK_FILE)
+    model, untrained = training.load_model(run), training.load_model(run / INITIAL_FILE)
     assert model.metadata["num_frames"] == 4
     for tower in ("video", "audio"):
         assert any(changed(getattr(untrained, tower), getattr(model, tower)))
     assert not any(changed(untrained.text.embedding, model.text.embedding))
     assert experiment.run(config, run) == {}, "a finished run is left as it is"
+
+
+def test_a_run_under_the_former_name_of_its_untrained_model_is_read(whole, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(whole[0], run)
+    (run / "model.keras").unlink()
+    expected = training.load_model(run).weights
+    (run / INITIAL_FILE).rename(run / "network.keras")
+    for weight, one in zip(training.load_model(run).weights, expected, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), one.numpy())
 
 
 @pytest.mark.slow  # a quick one kills a process: processes_test
