@@ -188,9 +188,11 @@ def test_a_torch_file_of_mil_nce(folder, tmp_path):
     words = mil_nce_checkpoints.WORDS
     again = load_encoder(folder / "mil_nce.pth", vocabulary=words)
     assert again.fingerprint == encoder.fingerprint
-    np.testing.assert_array_equal(
+    # Two functions: on some processors the last bit differs.
+    np.testing.assert_allclose(
         encoder.embed_text("onion")["vt"],
         encoder.embed_text([[1 + words.index("onion")] + 19 * [0]])["vt"],
+        rtol=1e-6,
     )
     assert load_encoder(folder / "mil_nce.pth").accepts == ("video", "image")
     # Its words are found where they lie beside it.
