@@ -32,7 +32,7 @@ from benchmarks.measure import print_result
 from mmv_tf.data import Reader, default_config
 from mmv_tf.data.reading import augmentation
 from mmv_tf.data.reading import pixels as pixels_lib
-from mmv_tf.data.records import keys, writer
+from mmv_tf.data.records import keys, manifests, shard_writer
 
 _CLIPS = flags.DEFINE_integer("num_clips", 24, "Different clips in the shards.", lower_bound=4)
 _READ = flags.DEFINE_integer("read", 48, "Clips read in a measurement.", lower_bound=4)
@@ -123,7 +123,7 @@ def _write_shards(directory: pathlib.Path) -> float:
     falloff = np.maximum(np.hypot(rows, columns), 1 / 512) ** -1.6
     sizes: list[int] = []
 
-    def example(clip: writer.ClipSpan) -> tf.train.SequenceExample:
+    def example(clip: shard_writer.ClipSpan) -> tf.train.SequenceExample:
         spectrum = rng.normal(size=(3, 512, 257)) + 1j * rng.normal(size=(3, 512, 257))
         texture = np.fft.irfft2(spectrum * falloff, axes=(1, 2))
         grey = texture[:1] / texture[0].std()
@@ -137,18 +137,19 @@ def _write_shards(directory: pathlib.Path) -> float:
             Image.fromarray(window).save(data, "JPEG", quality=_QUALITY.value)
             jpegs.append(data.getvalue())
             sizes.append(len(jpegs[-1]))
-        media = writer.ClipMedia(jpegs, _HEIGHT, _WIDTH, None)
-        return writer.sequence_example(clip, media, [], {}, _RATE, 48_000)
+        media = shard_writer.ClipMedia(jpegs, _HEIGHT, _WIDTH, None)
+        return shard_writer.sequence_example(clip, media, [], {}, _RATE, 48_000)
 
     clips = [
-        writer.ClipSpan("film", 4000 * n, 4000 * n + 4000, 0, "train") for n in range(_CLIPS.value)
+        shard_writer.ClipSpan("film", 4000 * n, 4000 * n + 4000, 0, "train")
+        for n in range(_CLIPS.value)
     ]
     entries = []
     for number, own in enumerate((clips[::2], clips[1::2])):
-        path = directory / writer.shard_name("train", number, 2)
+        path = directory / shard_writer.shard_name("train", number, 2)
         records = (example(clip).SerializeToString() for clip in own)
-        entries.append(writer.write_shard(path, records))
-    writer.write_manifest(
+        entries.append(shard_writer.write_shard(path, records))
+    manifests.write_manifest(
         directory,
         {
             "frame_rate": _RATE,

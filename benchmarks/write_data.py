@@ -35,7 +35,7 @@ from PIL import Image
 from benchmarks.measure import print_result
 from mmv_tf.data import media, preparation
 from mmv_tf.data.preparation import decoding, plan
-from mmv_tf.data.records.writer import ClipSpan
+from mmv_tf.data.records.shard_writer import ClipSpan
 from mmv_tf.util.worker_pool import Failure, Task, WorkerPool
 
 _FILMS = flags.DEFINE_integer("num_videos", 8, "How many different films.", lower_bound=1)

@@ -25,7 +25,7 @@ from mmv_tf.data.datasets import read_data_set
 from mmv_tf.data.images import image_pixels, image_size
 from mmv_tf.data.preparation.listing import read_listing
 from mmv_tf.data.preparation.report import format_report
-from mmv_tf.data.records import shards, writer
+from mmv_tf.data.records import manifests, shard_writer
 from mmv_tf.evaluation import listing as evaluation_listing
 from mmv_tf.evaluation import results
 from mmv_tf.evaluation.feature_store import FeatureStore
@@ -66,7 +66,9 @@ def seeds(tmp_path_factory):
 
 def write_shards(folder):
     folder.mkdir()
-    shard = writer.write_shard(folder / writer.shard_name("train", 0, 1), [b"one", b"two"])
+    shard = shard_writer.write_shard(
+        folder / shard_writer.shard_name("train", 0, 1), [b"one", b"two"]
+    )
     source = {"media_id": "a", "status": "ok", "reason": "", "seconds": 2.0, "clips": 2}
     manifest = {
         "frame_rate": 5.0, "sample_rate": 16_000, "short_side": 32, "labels": ["x"],
@@ -75,7 +77,7 @@ def write_shards(folder):
         "blocks": [{"media_id": "a", "start": 0.0}], "dropped": {}, "passed_over": {"a": 1},
         "settings": {"caption_window_seconds": 2.0}, "log_mel": None,
     }  # fmt: skip
-    writer.write_manifest(folder, manifest)
+    manifests.write_manifest(folder, manifest)
 
 
 def read_network(path):
@@ -111,14 +113,14 @@ def pickles(folder, seed):
 
 
 def read_shards(path):
-    manifest = writer.read_manifest(path.parent)
-    shards.listed_shards(path.parent, manifest)
-    shards.expected_of(manifest)
+    manifest = manifests.read_manifest(path.parent)
+    manifests.listed_shards(path.parent, manifest)
+    manifests.expected_of(manifest)
     format_report(manifest) if "sources" in manifest else None
-    writer.check_shards(path.parent, manifest)
+    manifests.check_shards(path.parent, manifest)
 
 
-def manifests(folder, seed):
+def damaged_manifests(folder, seed):
     data = (folder / "shards" / "manifest.json").read_bytes()
     return "manifest.json", mutations.damaged_json(data, seed), read_shards
 
@@ -319,7 +321,7 @@ def contracts(folder, seed):
 KINDS = {
     function.__name__: function
     for function in (
-        *(networks, pickles, manifests, caption_files, lists, pictures, feature_stores, indexes),
+        *(networks, pickles, damaged_manifests, caption_files, lists, pictures, feature_stores, indexes),
         *(result_files, contracts),
     )
 }
@@ -371,7 +373,7 @@ def test_no_file_waits_for_a_pipe(tmp_path, seeds):
     shard.unlink()
     os.mkfifo(shard)
     with pytest.raises(ValueError, match=r"tfrecord: Is a pipe; expected a file"):
-        writer.check_shards(folder, writer.read_manifest(folder))
+        manifests.check_shards(folder, manifests.read_manifest(folder))
     readers = {
         "a.keras": load_keras_file,
         "a.pkl": read_arrays,

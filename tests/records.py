@@ -17,7 +17,7 @@ import tensorflow as tf
 from PIL import Image
 
 from mmv_tf.data import captions, default_config
-from mmv_tf.data.records import framing, writer
+from mmv_tf.data.records import framing, manifests, shard_writer
 from mmv_tf.util import files
 
 FRAME_RATE, SAMPLE_RATE, FRAMES = 5.0, 800, 6
@@ -42,7 +42,7 @@ def jpeg(
 def example(number: int, media_id: str = "film") -> tf.train.SequenceExample:
     """A good record: 1.2 s of frames, a tone, three captions and a label."""
     start = 2000 * number
-    clip = writer.ClipSpan(media_id, start, start + 1200, 0, "train", (LABELS[number % 2],))
+    clip = shard_writer.ClipSpan(media_id, start, start + 1200, 0, "train", (LABELS[number % 2],))
     times = np.arange(round(1.2 * SAMPLE_RATE)) / SAMPLE_RATE
     waveform = (0.5 * np.sin(2 * np.pi * 47 * times)).astype(np.float32)
     frames = [jpeg(20 + 10 * (number % 8) + 3 * index) for index in range(FRAMES)]
@@ -52,9 +52,9 @@ def example(number: int, media_id: str = "film") -> tf.train.SequenceExample:
         )
         for n in range(3)
     ]
-    return writer.sequence_example(
+    return shard_writer.sequence_example(
         clip,
-        writer.ClipMedia(frames, HEIGHT, WIDTH, waveform),
+        shard_writer.ClipMedia(frames, HEIGHT, WIDTH, waveform),
         said,
         {name: index for index, name in enumerate(LABELS)},
         FRAME_RATE,
@@ -115,7 +115,7 @@ class Data:
             "blocks": [],
             **changes,
         }
-        writer.write_manifest(self.directory, manifest)
+        manifests.write_manifest(self.directory, manifest)
 
     def add_to_split(self, **entries: Any) -> None:
         """Writes the manifest with more of what it says of the split."""
@@ -124,7 +124,7 @@ class Data:
         self.write_manifest(splits=splits)
 
     def manifest(self) -> dict[str, Any]:
-        return json.loads((self.directory / writer.MANIFEST).read_text())
+        return json.loads((self.directory / manifests.MANIFEST).read_text())
 
     def change(self, shard: int, record: int, edit: Callable[[Any], Any]) -> None:
         """Edits a record (in place, or to the bytes returned) and writes all anew."""

@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from mmv_tf.data.media import iter_frames_at
-from mmv_tf.data.records.writer import read_manifest
+from mmv_tf.data.records.manifests import read_manifest
 from mmv_tf.evaluation.retrieval import normalize
 from mmv_tf.search.store import open_index
 from mmv_tf.util.configuration import write_json

@@ -16,7 +16,7 @@ from typing import Any
 import ml_collections
 
 from mmv_tf.data.reading.mixing import parts_of
-from mmv_tf.data.records.writer import read_manifest
+from mmv_tf.data.records.manifests import read_manifest
 from mmv_tf.losses import PAIRS
 
 # What a manifest counts of a split's clips, by modality, and what a message calls it.

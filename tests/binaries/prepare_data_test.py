@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from mmv_tf.data import Reader, preparation
-from mmv_tf.data.records import writer
+from mmv_tf.data.records import manifests
 from tests import media_samples, programs, small_world
 
 CUES = [(i * 1.0, i * 1.0 + 0.9, f"caption {i}") for i in range(8)]
@@ -68,7 +68,7 @@ def interrupt(film, output, ending, count):
     os.killpg(process.pid, ending)
     _, errors = process.communicate()
     assert "Traceback" not in errors
-    assert not (output / writer.MANIFEST).exists()
+    assert not (output / manifests.MANIFEST).exists()
     assert not list(output.glob("*.tfrecord"))
     return process.returncode, errors
 

@@ -10,7 +10,7 @@ import pytest
 
 from mmv_tf.data import Reader, captions, default_config, preparation
 from mmv_tf.data.integrity import verification
-from mmv_tf.data.records import writer
+from mmv_tf.data.records import manifests
 from mmv_tf.layers import LogMel, WordTokenizer
 from tests import media_samples
 
@@ -63,7 +63,7 @@ def test_a_piece_of_the_film_becomes_shards_and_batches(piece, tmp_path):
         short_side=64, block_seconds=12.0, split_pattern=("train", "test"), num_shards=1
     )
     manifest, _ = preparation.prepare(preparation.find_sources(folder), tmp_path, settings)
-    assert manifest == writer.read_manifest(tmp_path)
+    assert manifest == manifests.read_manifest(tmp_path)
     clips = {name: split["num_examples"] for name, split in manifest["splits"].items()}
     assert sum(clips.values()) + manifest["dropped"].get("captions_across_borders", 0) == cues
     assert verification.verify(tmp_path).clean

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmv_tf import training
-from mmv_tf.data.records.writer import read_manifest
+from mmv_tf.data.records.manifests import read_manifest
 from mmv_tf.training import experiment
 from mmv_tf.training.logging import Watcher
 from mmv_tf.training.run_folder import INITIAL_FILE, MODEL_FILE

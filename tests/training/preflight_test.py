@@ -7,7 +7,7 @@ import pytest
 
 from mmv_tf import training
 from mmv_tf.data import default_config
-from mmv_tf.data.records import writer
+from mmv_tf.data.records import manifests
 from mmv_tf.evaluation.held_out import HeldOutRetrieval
 from mmv_tf.training import experiment, preflight
 from mmv_tf.training.trainer import Trainer
@@ -35,7 +35,7 @@ def write(directory, **splits):
         "frame_rate": 10.0, "sample_rate": 48_000, "short_side": 256, "labels": [],
         "settings": {}, "splits": entries,
     }  # fmt: skip
-    writer.write_manifest(directory, manifest)
+    manifests.write_manifest(directory, manifest)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mmv_tf.data import Reader, default_config
-from mmv_tf.data.records.writer import read_manifest
+from mmv_tf.data.records.manifests import read_manifest
 from mmv_tf.training.run_data import RunData
 from mmv_tf.util.configuration import write_json
 from tests import records

@@ -21,7 +21,7 @@ from mmv_tf.data.integrity.checks import check_record
 from mmv_tf.data.integrity.rules import Expected, Limits, Problem
 from mmv_tf.data.records import framing
 from mmv_tf.data.records.keys import KeyMap
-from mmv_tf.data.records.shards import CHUNK_RECORDS, ShardEntry
+from mmv_tf.data.records.manifests import CHUNK_RECORDS, ShardEntry
 from mmv_tf.util.configuration import read_checked_json, write_checked_json
 from mmv_tf.version import __version__
 

@@ -16,7 +16,7 @@ from mmv_tf.data.integrity import damage, inspection
 from mmv_tf.data.integrity.checks import DMVR_AUDIO, check_record
 from mmv_tf.data.integrity.inspection import Finding
 from mmv_tf.data.integrity.rules import Limits, packed_floats
-from mmv_tf.data.records import framing, shards, writer
+from mmv_tf.data.records import framing, manifests
 from mmv_tf.data.records.keys import MMV, KeyMap
 from mmv_tf.util import files
 from mmv_tf.util.progress import Progress
@@ -92,13 +92,13 @@ def verify(
     """
     directory = pathlib.Path(directory)
     limits = Limits() if limits is None else limits
-    manifest = writer.read_manifest(directory) if keys is MMV else None
+    manifest = manifests.read_manifest(directory) if keys is MMV else None
     entries = _entries(directory, manifest, pattern)
     with Progress(len(entries), "verify", "shards") as progress:
         found = inspection.inspect_and_remember(
             entries,
             keys,
-            shards.expected_of(manifest),
+            manifests.expected_of(manifest),
             limits,
             directory / inspection.CACHE_FILE,
             decode,
@@ -152,14 +152,14 @@ def repair(
     if output.exists():
         raise ValueError(f"{output}: exists already; expected a new folder; remove it first.")
     limits = Limits() if limits is None else limits
-    manifest = writer.read_manifest(directory) if keys is MMV else None
+    manifest = manifests.read_manifest(directory) if keys is MMV else None
     entries = _entries(directory, manifest, pattern)
-    expected = shards.expected_of(manifest)
+    expected = manifests.expected_of(manifest)
     seen: set[str] = set()
     written: dict[str, list[dict[str, Any]]] = {}
     modalities: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
 
-    def good_records(entry: shards.ShardEntry) -> Iterator[bytes]:
+    def good_records(entry: manifests.ShardEntry) -> Iterator[bytes]:
         if not entry.path.is_file():
             return
         for item in framing.walk(entry.path, limits.record_bytes):
@@ -195,7 +195,7 @@ def repair(
         if not written:
             raise ValueError(f"{directory}: no good record is left; prepare the data again.")
         if manifest is not None:
-            writer.write_manifest(temporary, _new_manifest(manifest, written, modalities))
+            manifests.write_manifest(temporary, _new_manifest(manifest, written, modalities))
     return verify(output, keys, pattern, limits, decode)
 
 
@@ -253,16 +253,16 @@ def format_verification(verification: Verification, most: int = 50) -> str:
 
 def _entries(
     directory: pathlib.Path, manifest: Mapping[str, Any] | None, pattern: str
-) -> list[shards.ShardEntry]:
+) -> list[manifests.ShardEntry]:
     if manifest is None:
-        return shards.found_shards(directory, pattern)
-    return shards.listed_shards(directory, manifest)
+        return manifests.found_shards(directory, pattern)
+    return manifests.listed_shards(directory, manifest)
 
 
 def _against_manifest(
     directory: pathlib.Path,
     manifest: Mapping[str, Any],
-    entries: list[shards.ShardEntry],
+    entries: list[manifests.ShardEntry],
     checksums: bool,
 ) -> list[Finding]:
     """Compare the files' names, sizes and checksums, and counts, with the manifest."""
@@ -287,7 +287,7 @@ def _against_manifest(
         count = sum(shard["records"] for shard in content["shards"])
         if count != content["num_examples"]:
             add(
-                writer.MANIFEST,
+                manifests.MANIFEST,
                 SPLIT_COUNT,
                 f"split {split} has {content['num_examples']} examples, its shards {count}",
             )

@@ -16,7 +16,7 @@ from mmv_tf.data.preparation.plan import Plan, PlannedClip, ProbedSource, Unit
 from mmv_tf.data.preparation.report import TOO_LONG
 from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.sources import IMAGE, TFDS, TRIMMED_SECONDS, Source
-from mmv_tf.data.records import writer
+from mmv_tf.data.records import shard_writer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +155,7 @@ def add_clips(
                 f"{MAX_RECORD_BYTES >> 20} MB; cut by window, or list shorter clips",
             )
             continue
-        clip = writer.ClipSpan(
+        clip = shard_writer.ClipSpan(
             media_id=source.media_id,
             start_ms=span.start_ms,
             end_ms=span.end_ms,
@@ -169,7 +169,7 @@ def add_clips(
             # Another clip of the film may be in another split, so clips must not share captions.
             window = 0.0
         near = {
-            *writer.captions_around(clip, captions, window),
+            *shard_writer.captions_around(clip, captions, window),
             *span.own,
         }
         ordered = tuple(sorted(near, key=lambda c: (c.start, c.end, c.text)))

@@ -22,7 +22,7 @@ from mmv_tf.data.preparation.plan import PlannedClip
 from mmv_tf.data.preparation.publication import write_block
 from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.sources import IMAGE, SOUND, TFDS
-from mmv_tf.data.records import writer
+from mmv_tf.data.records import shard_writer
 
 # Ours: a unit is left out if more than this share of its packets can't be decoded.
 MOST_DAMAGED_SHARE = 0.1
@@ -251,10 +251,10 @@ def _write(
             if audio is not None and log_mel is not None:
                 spectrogram = np.asarray(log_mel(audio[np.newaxis]))[0, :, :, 0]
                 rate, audio = log_mel.sample_rate / log_mel.step, None
-            decoded = writer.ClipMedia(
+            decoded = shard_writer.ClipMedia(
                 frames.frames, frames.height, frames.width, audio, spectrogram, rate
             )
-            example = writer.sequence_example(
+            example = shard_writer.sequence_example(
                 clip.span,
                 decoded,
                 clip.near,

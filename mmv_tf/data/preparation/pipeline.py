@@ -30,7 +30,7 @@ from mmv_tf.data.preparation.planning import plan_clips
 from mmv_tf.data.preparation.publication import SHARD_NAME, publish
 from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.sources import TFDS, Source
-from mmv_tf.data.records import writer
+from mmv_tf.data.records import manifests
 from mmv_tf.util import files, locks
 from mmv_tf.util.worker_pool import WorkerPool
 
@@ -187,7 +187,7 @@ def _fingerprint(
     def add(value: Any) -> None:
         digest.update(json.dumps(value, default=str, sort_keys=True).encode() + b"\n")
 
-    versions = [version.__version__, writer.FORMAT_VERSION, _READING_VERSION]
+    versions = [version.__version__, manifests.FORMAT_VERSION, _READING_VERSION]
     add([*versions, dataclasses.asdict(settings)])
     add([_content_sha256(labels), dataclasses.asdict(facts)])
     add(None if log_mel is None else [log_mel[0].__name__, log_mel[1]])
@@ -226,7 +226,7 @@ def _prepared(
     """
     if output.exists() and not output.is_dir():
         raise ValueError(f"{output}: is a file; expected a folder to write to; choose another.")
-    if not (output / writer.MANIFEST).exists():
+    if not (output / manifests.MANIFEST).exists():
         shards = output.is_dir() and any(SHARD_NAME.fullmatch(p.name) for p in output.iterdir())
         if shards and not (output / PARTIAL).exists() and not overwrite:
             raise ValueError(
@@ -235,14 +235,14 @@ def _prepared(
             )
         return None
     try:
-        manifest = writer.read_manifest(output)
+        manifest = manifests.read_manifest(output)
     except ValueError:
         if overwrite:
             return None
         raise
     if manifest.get("fingerprint") == fingerprint:
         try:
-            writer.check_shards(output, manifest)
+            manifests.check_shards(output, manifest)
         except ValueError:
             return None  # Shards are lost or cut off: write them again.
         return manifest

@@ -13,7 +13,7 @@ from mmv_tf.data import captions as captions_lib
 from mmv_tf.data import media
 from mmv_tf.data.preparation.report import SourceReport
 from mmv_tf.data.preparation.sources import Source
-from mmv_tf.data.records import writer
+from mmv_tf.data.records import shard_writer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class ProbedSource:
 class PlannedClip:
     """A clip, the captions stored with it (`near`), and those that describe it alone (`own`)."""
 
-    span: writer.ClipSpan
+    span: shard_writer.ClipSpan
     near: tuple[captions_lib.Caption, ...]
     own: tuple[captions_lib.Caption, ...]
 

@@ -17,7 +17,7 @@ from mmv_tf.data.preparation.probing import probe_all
 from mmv_tf.data.preparation.report import NO_AUDIO, NO_CAPTIONS, OK, TOO_SHORT, SourceReport
 from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.sources import VIDEO, Source
-from mmv_tf.data.records import writer
+from mmv_tf.data.records import shard_writer
 from mmv_tf.util.worker_pool import CORRUPT, Runner
 
 
@@ -158,7 +158,7 @@ def _class_ids(plan: Plan, class_names: Sequence[str] | None) -> dict[str, int]:
     """Return class ids by name: those of the data set, or those of the sorted names."""
     found = {name for unit in plan.units for clip in unit.clips for name in clip.span.labels}
     if class_names is None:
-        return writer.class_ids(found)
+        return shard_writer.class_ids(found)
     ids = {name: index for index, name in enumerate(class_names)}
     unknown = sorted(found - set(ids))
     if unknown:

@@ -20,7 +20,7 @@ from mmv_tf.data.file_types import MediaError
 from mmv_tf.data.preparation.plan import Plan
 from mmv_tf.data.preparation.report import SourceReport
 from mmv_tf.data.preparation.settings import Settings
-from mmv_tf.data.records import writer
+from mmv_tf.data.records import manifests, shard_writer
 from mmv_tf.util import files
 from mmv_tf.util.configuration import read_checked_json, write_checked_json
 from mmv_tf.util.progress import Progress
@@ -170,7 +170,7 @@ def publish(
     shards = _assign(plan, settings, staging, work)
     entries = _write_all(shards, runner)
     # Until the new manifest is written there is none, so no reader can read a mixture of shards.
-    (output / writer.MANIFEST).unlink(missing_ok=True)
+    (output / manifests.MANIFEST).unlink(missing_ok=True)
     expected = {pathlib.Path(shard.path).name for shard in shards}
     for old in output.iterdir():
         if SHARD_NAME.fullmatch(old.name) and old.name not in expected:
@@ -201,8 +201,8 @@ def publish(
         "settings": dataclasses.asdict(settings),
         **extra,
     }
-    writer.write_manifest(output, manifest)
-    return writer.read_manifest(output)
+    manifests.write_manifest(output, manifest)
+    return manifests.read_manifest(output)
 
 
 def _row(report: SourceReport) -> dict[str, Any]:
@@ -242,7 +242,7 @@ def _assign(
 ) -> list[_Shard]:
     """Assign the records to shards."""
     where: dict[str, _Record] = {}
-    by_split: dict[str, list[writer.ClipSpan]] = collections.defaultdict(list)
+    by_split: dict[str, list[shard_writer.ClipSpan]] = collections.defaultdict(list)
     for unit in plan.units:
         path = unit.path(work)
         index = read_index(path)
@@ -254,9 +254,9 @@ def _assign(
             by_split[clip.span.split].append(clip.span)
     shards = []
     for split in _splits(plan, settings):
-        assigned = writer.assign_shards(by_split[split], settings.num_shards)
+        assigned = shard_writer.assign_shards(by_split[split], settings.num_shards)
         for number, clips in enumerate(assigned):
-            path = staging / writer.shard_name(split, number, len(assigned))
+            path = staging / shard_writer.shard_name(split, number, len(assigned))
             ids = [clip.example_id for clip in clips]
             key = hashlib.sha256(json.dumps(ids).encode()).hexdigest()
             shards.append(_Shard(split, str(path), tuple(where[i] for i in ids), key))
@@ -290,7 +290,7 @@ def _write_shards(shards: Sequence[_Shard]) -> Iterator[dict[str, Any]]:
     for shard in shards:
         path = pathlib.Path(shard.path)
         records = (read_record(pathlib.Path(r.path), r.start, r.end, r.crc) for r in shard.records)
-        entry = writer.write_shard(path, records)
+        entry = shard_writer.write_shard(path, records)
         write_checked_json({"key": shard.key, "entry": entry}, path.with_suffix(".json"))
         yield entry
 

@@ -19,7 +19,7 @@ from mmv_tf.data.reading import augmentation, ordering, pixels
 from mmv_tf.data.reading.examples import Examples
 from mmv_tf.data.reading.records import Records
 from mmv_tf.data.reading.settings import Example, LogMel, Tokenizer
-from mmv_tf.data.records.shards import ShardEntry
+from mmv_tf.data.records.manifests import ShardEntry
 
 
 class Postprocessing:

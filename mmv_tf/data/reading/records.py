@@ -15,14 +15,15 @@ from mmv_tf.data.integrity import damage, inspection
 from mmv_tf.data.integrity.rules import Limits
 from mmv_tf.data.records import framing
 from mmv_tf.data.records.keys import KeyMap, key_map
-from mmv_tf.data.records.shards import (
+from mmv_tf.data.records.manifests import (
     CHUNK_RECORDS,
     ShardEntry,
+    check_shards,
     expected_of,
     found_shards,
     listed_shards,
+    read_manifest,
 )
-from mmv_tf.data.records.writer import check_shards, read_manifest
 
 _INSPECT = ("auto", "always", "never")
 # Ours: with inspect="auto", shards of up to this size in all are inspected before they are read,

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mmv_tf.data import preparation
 from mmv_tf.data.preparation import decoding, pipeline, publication
-from mmv_tf.data.records import keys, writer
+from mmv_tf.data.records import keys, manifests, shard_writer
 from mmv_tf.util import locks
 from tests import media_samples
 from tests.data.preparation.samples import CUES, SETTINGS, contents, prepare, records
@@ -96,7 +96,7 @@ class KilledError(BaseException):
         (decoding, "write_block", 1),
         (publication, "read_record", 2),
         (os, "replace", 12),
-        (writer, "write_manifest", 0),
+        (manifests, "write_manifest", 0),
     ],
 )
 def test_resumes_to_the_same_bytes(film, tmp_path, in_process, monkeypatch, owner, name, calls):
@@ -253,7 +253,7 @@ def test_full_disk_is_one_clear_error(film, tmp_path, in_process, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(writer, "write_shard", full)
+    monkeypatch.setattr(shard_writer, "write_shard", full)
     with pytest.raises(ValueError, match="the disk is full; free some space"):
         prepare(film, tmp_path)
 

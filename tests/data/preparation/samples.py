@@ -3,7 +3,7 @@
 """A small prepared film with captions, and the contents of its shards."""
 
 from mmv_tf.data import preparation
-from mmv_tf.data.records import keys, writer
+from mmv_tf.data.records import keys, manifests
 
 SETTINGS = preparation.Settings(
     frame_rate=10.0,
@@ -30,8 +30,8 @@ def records(directory, split):
     # Imported here, because the pool's children import this file and TensorFlow takes seconds.
     import tensorflow as tf
 
-    manifest = writer.read_manifest(directory)
-    writer.check_shards(directory, manifest, checksums=True)
+    manifest = manifests.read_manifest(directory)
+    manifests.check_shards(directory, manifest, checksums=True)
     paths = [str(directory / shard["file"]) for shard in manifest["splits"][split]["shards"]]
     found = [
         tf.train.SequenceExample.FromString(record.numpy())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmv_tf.data import Reader, captions
-from mmv_tf.data.records import writer
+from mmv_tf.data.records import shard_writer
 from mmv_tf.layers import LogMel
 from tests import records
 
@@ -34,11 +34,13 @@ def clock_data(directory, own=()):
             captions.Caption(start + n, start + n + 0.9, f"{n + 0.45:.2f}")
             for n in range(int(SECONDS))
         ]
-        span = writer.ClipSpan("film", round(1000 * start), round(1000 * (start + SECONDS)), 0, "x")
-        media = writer.ClipMedia(frames, records.HEIGHT, records.WIDTH, waveform)
+        span = shard_writer.ClipSpan(
+            "film", round(1000 * start), round(1000 * (start + SECONDS)), 0, "x"
+        )
+        media = shard_writer.ClipMedia(frames, records.HEIGHT, records.WIDTH, waveform)
         rates = records.FRAME_RATE, records.SAMPLE_RATE
         chosen = [said[index] for index in own]
-        example = writer.sequence_example(span, media, said, {}, *rates, chosen)
+        example = shard_writer.sequence_example(span, media, said, {}, *rates, chosen)
         payloads.append(example.SerializeToString(deterministic=True))
     data = records.Data(directory, [payloads])
     data.write()
@@ -141,9 +143,11 @@ def test_a_stored_log_mel_is_looped_with_the_pictures(tmp_path):
     rate = records.SAMPLE_RATE / 32  # 25 frames a second, 15 in the 0.6 s of three pictures
     frames = [records.jpeg(GRAY_STEP * index, noise=0) for index in range(3)]
     stored = np.repeat(np.arange(15, dtype=np.float32)[:, np.newaxis], 2, axis=1)
-    media = writer.ClipMedia(frames, records.HEIGHT, records.WIDTH, None, stored, rate)
-    span = writer.ClipSpan("film", 0, 600, 0, "x")
-    example = writer.sequence_example(span, media, [], {}, records.FRAME_RATE, records.SAMPLE_RATE)
+    media = shard_writer.ClipMedia(frames, records.HEIGHT, records.WIDTH, None, stored, rate)
+    span = shard_writer.ClipSpan("film", 0, 600, 0, "x")
+    example = shard_writer.sequence_example(
+        span, media, [], {}, records.FRAME_RATE, records.SAMPLE_RATE
+    )
     data = records.Data(tmp_path, [[example.SerializeToString(deterministic=True)]])
     data.write()
     data.write_manifest(log_mel=log_mel.get_config())

@@ -7,7 +7,7 @@ import tensorflow as tf
 from mmv_tf.data.integrity.rules import Limits
 from mmv_tf.data.reading import ordering
 from mmv_tf.data.reading.records import Records
-from mmv_tf.data.records import framing, keys, writer
+from mmv_tf.data.records import framing, keys, shard_writer
 from tests import records
 
 
@@ -126,7 +126,7 @@ def test_three_workers_on_two_shards_see_each_record_equally_often(many):
 
 def test_the_manifest_says_where_chunks_begin(tmp_path):
     path = tmp_path / "train-00000-of-00001.tfrecord"
-    entry = writer.write_shard(path, [bytes([n]) * (n + 1) for n in range(40)])
+    entry = shard_writer.write_shard(path, [bytes([n]) * (n + 1) for n in range(40)])
     assert tuple(entry["offsets"]) == framing.chunk_offsets(path, 16)
     assert len(entry["offsets"]) == 3
     data = path.read_bytes()

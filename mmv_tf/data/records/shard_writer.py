@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Writing of clips as TFRecord shards of `tf.train.SequenceExample`, and of `manifest.json`.
+"""Writes clips as TFRecord shards of `tf.train.SequenceExample`.
 
 The same clips give the same bytes: ids come from the source and the time (or a list), the order and
 the shard of an example from a hash of its id. The manifest is written last, so a directory with one
@@ -12,27 +12,20 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmv_tf import version
 from mmv_tf.data import captions as captions_lib
 from mmv_tf.data.records import framing, keys
-from mmv_tf.data.records.shards import CHUNK_RECORDS
+from mmv_tf.data.records.manifests import CHUNK_RECORDS
 from mmv_tf.util import files
-from mmv_tf.util.files import check_regular, file_sha256
-from mmv_tf.util.safe_files import NUMBER, Count, Name, Positive, check_form, read_json
+from mmv_tf.util.files import file_sha256
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-MANIFEST = "manifest.json"
-# Increment when a reader of older manifests would misread a newer one.
-FORMAT_VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,139 +223,6 @@ def write_shard(path: pathlib.Path, records: Iterable[bytes]) -> dict[str, Any]:
         "sha256": file_sha256(path),
         "offsets": offsets,
     }
-
-
-def write_manifest(directory: pathlib.Path, manifest: dict[str, Any]) -> None:
-    """Write `manifest.json` atomically, adding the versions of the format and the tool."""
-    content = {
-        "format_version": FORMAT_VERSION,
-        "tool": "mmv_tf.prepare_data",
-        "tool_version": version.__version__,
-        **manifest,
-    }
-    text = json.dumps(content, indent=1, ensure_ascii=False)
-    files.write_text(text + "\n", directory / MANIFEST)
-
-
-def read_manifest(directory: str | pathlib.Path) -> dict[str, Any]:
-    """Read the manifest of a directory of shards.
-
-    Returns:
-      A dict with, among others, "frame_rate" and "sample_rate" (Hz), "short_side" (pixels),
-      "labels" (names by class id) and "splits": by name, "num_examples" and "shards", a list of
-      dicts with "file", "records", "bytes" and "sha256".
-
-    Raises:
-      ValueError: the manifest is missing, or this version can't read it.
-    """
-    path = pathlib.Path(directory) / MANIFEST
-    try:
-        content = read_json(path)
-    except FileNotFoundError:
-        if any(path.parent.glob("*.tfrecord*")):
-            raise ValueError(
-                f"{path}: no such file, but there are shards; for records of other tools set "
-                "records=dmvr or records=mediasequence, otherwise run "
-                "'python -m binaries.prepare_data' again as before."
-            ) from None
-        raise ValueError(
-            f"{path}: no such file; expected a directory of prepared data; make it with "
-            "'python -m binaries.prepare_data' (the same command resumes an interrupted run)."
-        ) from None
-    except OSError as error:
-        raise ValueError(f"{path}: can't be read ({error.strerror}); check the path.") from error
-    except ValueError as error:
-        raise ValueError(f"{error}; prepare the data again with --overwrite.") from None
-    if not isinstance(content, dict) or content.get("format_version") != FORMAT_VERSION:
-        found = content.get("format_version") if isinstance(content, dict) else None
-        raise ValueError(
-            f"{path}: its format version is {found!r}, this program reads {FORMAT_VERSION}; "
-            "prepare the data again with --overwrite, or use the version that wrote it."
-        )
-    missing = [key for key in _MANIFEST_KEYS if key not in content]
-    if missing:
-        raise ValueError(
-            f"{path}: lacks {', '.join(missing)}; prepare the data again with --overwrite."
-        )
-    try:
-        check_form(content, _MANIFEST_FORM)
-    except ValueError as error:
-        raise ValueError(
-            f"{path}: {error}; prepare the data again with --overwrite, or restore the file."
-        ) from None
-    return content
-
-
-def check_shards(
-    directory: str | pathlib.Path, manifest: dict[str, Any], checksums: bool = False
-) -> None:
-    """Check that the shards of a manifest exist and are complete.
-
-    Args:
-      directory: the directory of the shards.
-      manifest: as returned by `read_manifest`.
-      checksums: also compare SHA-256, which reads every byte, instead of only sizes.
-
-    Raises:
-      ValueError: a shard is missing or differs.
-    """
-    advice = "prepare the data again with --overwrite, or restore the file"
-    for split in manifest["splits"].values():
-        for shard in split["shards"]:
-            path = pathlib.Path(directory) / shard["file"]
-            try:
-                size = check_regular(path)
-            except OSError as error:
-                raise ValueError(
-                    f"{path}: {error.strerror}, but the manifest lists it; {advice}."
-                ) from error
-            if size != shard["bytes"]:
-                raise ValueError(
-                    f"{path}: has {size} bytes, the manifest says {shard['bytes']}; {advice}."
-                )
-            if checksums and file_sha256(path) != shard["sha256"]:
-                raise ValueError(f"{path}: its SHA-256 is not the manifest's; {advice}.")
-
-
-_MANIFEST_KEYS = ("frame_rate", "sample_rate", "short_side", "labels", "splits", "settings")
-SHARD_FORM = {
-    "file": Name,
-    "records": Count,
-    "bytes": Count,
-    "sha256?": (str, None),
-    "offsets?": [Count],
-}
-_MANIFEST_FORM = {
-    "frame_rate": (Positive, None),
-    "sample_rate": (Positive, None),
-    "short_side": (Count, None),
-    "labels": ([str], None),
-    "log_mel?": ({"mel_bins?": Count}, None),
-    "splits": {
-        str: {
-            "num_examples": Count,
-            "num_captions?": Count,
-            "num_with_video?": Count,
-            "shards": [SHARD_FORM],
-        }
-    },
-    "settings": {"caption_window_seconds?": (*NUMBER, None)},
-    "sources?": [
-        {
-            "media_id": str,
-            "status": str,
-            "reason": str,
-            "seconds": NUMBER,
-            "clips": Count,
-            "left_out?": {str: Count},
-            "first_left_out?": {str: str},
-        }
-    ],
-    "blocks?": [{"start?": NUMBER}],
-    "dropped?": {str: Count},
-    "passed_over?": ({str: Count}, None),
-    "fingerprint?": (str, None),
-}
 
 
 def _packed_floats(values: np.ndarray) -> bytes:

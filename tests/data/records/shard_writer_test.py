@@ -8,19 +8,19 @@ import tensorflow as tf
 
 from mmv_tf import version
 from mmv_tf.data.captions import Caption
-from mmv_tf.data.records import keys, writer
+from mmv_tf.data.records import keys, manifests, shard_writer
 
-CLIP = writer.ClipSpan("film é", 1_500, 2_500, 0, "train", ("bird",))
+CLIP = shard_writer.ClipSpan("film é", 1_500, 2_500, 0, "train", ("bird",))
 CAPTIONS = [Caption(1.0, 2.0, "one é"), Caption(2.0, 3.25, "two")]
 
 
 def media(waveform=True):
     samples = np.linspace(-1, 1, 16_000, dtype=np.float32) if waveform else None
-    return writer.ClipMedia([b"jpeg0", b"jpeg1", b"jpeg2"], 48, 64, samples)
+    return shard_writer.ClipMedia([b"jpeg0", b"jpeg1", b"jpeg2"], 48, 64, samples)
 
 
 def example(clip=CLIP, waveform=True):
-    return writer.sequence_example(
+    return shard_writer.sequence_example(
         clip, media(waveform), CAPTIONS, {"bird": 3}, 3.0, 16_000, own=CAPTIONS[1:]
     )
 
@@ -58,34 +58,34 @@ def test_record_has_every_key():
 @pytest.mark.parametrize("samples", [0, 1, 31, 32, 5_000, 600_000])
 def test_waveform_of_any_length_is_a_valid_message(samples):
     waveform = np.arange(samples, dtype=np.float32)
-    clip = writer.ClipMedia([b"x"], 1, 1, waveform)
-    record = writer.sequence_example(CLIP, clip, [], {"bird": 0}, 1.0, 1)
+    clip = shard_writer.ClipMedia([b"x"], 1, 1, waveform)
+    record = shard_writer.sequence_example(CLIP, clip, [], {"bird": 0}, 1.0, 1)
     parsed = tf.train.SequenceExample.FromString(record.SerializeToString())
     (step,) = parsed.feature_lists.feature_list[keys.WAVEFORM].feature
     np.testing.assert_array_equal(step.float_list.value, waveform)
 
 
 def test_what_a_clip_lacks_has_no_key():
-    clip = writer.ClipSpan("film", 0, 1_000, 0, "train")
+    clip = shard_writer.ClipSpan("film", 0, 1_000, 0, "train")
     record = example(clip, waveform=False)
     assert keys.LABEL_INDEX not in record.context.feature
     assert keys.LABEL_STRING not in record.context.feature
     assert keys.SAMPLE_RATE not in record.context.feature
     assert keys.WAVEFORM not in record.feature_lists.feature_list
     with pytest.raises(ValueError, match="neither frames nor audio"):
-        writer.sequence_example(clip, writer.ClipMedia([], 1, 1, None), [], {}, 1.0, 1)
+        shard_writer.sequence_example(clip, shard_writer.ClipMedia([], 1, 1, None), [], {}, 1.0, 1)
 
 
 def test_sound_alone_and_log_mel():
-    clip = writer.ClipSpan("rain", 0, 1_000, 0, "train", given_id="r1")
-    sound = writer.ClipMedia([], 0, 0, np.zeros(8, np.float32))
-    record = writer.sequence_example(clip, sound, [], {}, 10.0, 8)
+    clip = shard_writer.ClipSpan("rain", 0, 1_000, 0, "train", given_id="r1")
+    sound = shard_writer.ClipMedia([], 0, 0, np.zeros(8, np.float32))
+    record = shard_writer.sequence_example(clip, sound, [], {}, 10.0, 8)
     assert keys.HEIGHT not in record.context.feature
     assert keys.FRAMES not in record.feature_lists.feature_list
     assert record.context.feature[keys.EXAMPLE_ID].bytes_list.value == [b"r1"]
     spectrogram = np.arange(6, dtype=np.float32).reshape(3, 2)
-    log_mel = writer.ClipMedia([], 0, 0, None, spectrogram, 46.875)
-    record = writer.sequence_example(clip, log_mel, [], {}, 10.0, 48_000)
+    log_mel = shard_writer.ClipMedia([], 0, 0, None, spectrogram, 46.875)
+    record = shard_writer.sequence_example(clip, log_mel, [], {}, 10.0, 48_000)
     steps = record.feature_lists.feature_list[keys.LOG_MEL].feature
     np.testing.assert_array_equal([step.float_list.value for step in steps], spectrogram)
     assert list(record.context.feature[keys.LOG_MEL_RATE].float_list.value) == [46.875]
@@ -99,24 +99,24 @@ def test_captions_around():
         Caption(0.0, 1.1, "reaches in"),
         Caption(11.0, 12.0, "starts where it ends"),
     ]
-    clip = writer.ClipSpan("film", 4_000, 8_000, 0, "train")
-    near = writer.captions_around(clip, captions, 3.0)
+    clip = shard_writer.ClipSpan("film", 4_000, 8_000, 0, "train")
+    near = shard_writer.captions_around(clip, captions, 3.0)
     assert [caption.text for caption in near] == ["reaches in", "later"]
 
 
 def test_class_ids_are_sorted():
-    assert writer.class_ids(["b", "a", "b", ""]) == {"a": 0, "b": 1}
+    assert shard_writer.class_ids(["b", "a", "b", ""]) == {"a": 0, "b": 1}
 
 
 def test_shards_are_the_same_for_any_order_and_none_is_empty():
-    clips = [writer.ClipSpan("film", i, i + 1, 0, "train") for i in range(10)]
-    shards = writer.assign_shards(clips, 4)
-    assert shards == writer.assign_shards(reversed(clips), 4)
-    assert shards != writer.assign_shards(clips, 4, seed=1)
+    clips = [shard_writer.ClipSpan("film", i, i + 1, 0, "train") for i in range(10)]
+    shards = shard_writer.assign_shards(clips, 4)
+    assert shards == shard_writer.assign_shards(reversed(clips), 4)
+    assert shards != shard_writer.assign_shards(clips, 4, seed=1)
     assert [len(shard) for shard in shards] == [3, 3, 2, 2]
     assert sorted((c for s in shards for c in s), key=lambda c: c.start_ms) == clips
-    assert [len(shard) for shard in writer.assign_shards(clips[:2], 4)] == [1, 1]
-    assert writer.assign_shards([], 4) == []
+    assert [len(shard) for shard in shard_writer.assign_shards(clips[:2], 4)] == [1, 1]
+    assert shard_writer.assign_shards([], 4) == []
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def data(tmp_path):
     """A directory with one split of two shards."""
     record = example().SerializeToString()
     entries = [
-        writer.write_shard(tmp_path / writer.shard_name("train", index, 2), [record])
+        shard_writer.write_shard(tmp_path / shard_writer.shard_name("train", index, 2), [record])
         for index in range(2)
     ]
     content = {
@@ -135,13 +135,13 @@ def data(tmp_path):
         "splits": {"train": {"num_examples": 2, "shards": entries}},
         "settings": {},
     }
-    writer.write_manifest(tmp_path, content)
+    manifests.write_manifest(tmp_path, content)
     return tmp_path
 
 
 def test_shards_and_manifest(data):
-    manifest = writer.read_manifest(data)
-    assert manifest["format_version"] == writer.FORMAT_VERSION
+    manifest = manifests.read_manifest(data)
+    assert manifest["format_version"] == manifests.FORMAT_VERSION
     assert manifest["tool_version"] == version.__version__
     shards = manifest["splits"]["train"]["shards"]
     assert [shard["file"] for shard in shards] == [
@@ -155,7 +155,7 @@ def test_shards_and_manifest(data):
         "manifest.json",
         *(shard["file"] for shard in shards),
     }
-    writer.check_shards(data, manifest, checksums=True)
+    manifests.check_shards(data, manifest, checksums=True)
 
 
 def test_nothing_is_left_of_a_shard_that_failed(tmp_path):
@@ -164,25 +164,25 @@ def test_nothing_is_left_of_a_shard_that_failed(tmp_path):
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        writer.write_shard(tmp_path / "train-00000-of-00001.tfrecord", fails())
+        shard_writer.write_shard(tmp_path / "train-00000-of-00001.tfrecord", fails())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_damaged_shards_are_found(data):
-    manifest = writer.read_manifest(data)
+    manifest = manifests.read_manifest(data)
     path = data / "train-00001-of-00002.tfrecord"
     content = bytearray(path.read_bytes())
     content[100] ^= 1
     path.write_bytes(content)
-    writer.check_shards(data, manifest)
+    manifests.check_shards(data, manifest)
     with pytest.raises(ValueError, match="its SHA-256 is not"):
-        writer.check_shards(data, manifest, checksums=True)
+        manifests.check_shards(data, manifest, checksums=True)
     path.write_bytes(content[:-1])
     with pytest.raises(ValueError, match="bytes, the manifest says"):
-        writer.check_shards(data, manifest)
+        manifests.check_shards(data, manifest)
     path.unlink()
     with pytest.raises(ValueError, match="No such file"):
-        writer.check_shards(data, manifest)
+        manifests.check_shards(data, manifest)
 
 
 def test_manifest_that_can_t_be_read(data):
@@ -197,9 +197,9 @@ def test_manifest_that_can_t_be_read(data):
     for message, content in cases.items():
         path.write_text(content)
         with pytest.raises(ValueError, match=message):
-            writer.read_manifest(data)
+            manifests.read_manifest(data)
     path.unlink()
     with pytest.raises(ValueError, match=r"but there are shards; .*records=dmvr"):
-        writer.read_manifest(data)
+        manifests.read_manifest(data)
     with pytest.raises(ValueError, match=r"make it with 'python -m binaries.prepare_data'"):
-        writer.read_manifest(data / "nothing")
+        manifests.read_manifest(data / "nothing")
