@@ -80,7 +80,7 @@ def run_program(command: Sequence[str], limit: float) -> dict[str, Any]:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Interrupts a program as Ctrl-C would, and kills what is left of its session."""
+    """Interrupt a program as Ctrl-C would, and kill what is left of its session."""
     if process.poll() is None:
         _signal(process, signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):

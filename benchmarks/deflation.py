@@ -51,7 +51,7 @@ def _make_network(name: str) -> Any:
     model = create_model(preset_config(name))
     generator = np.random.default_rng(0)
     for variable in model.variables:
-        # Zeros would be optimised away.
+        # Zeros would be optimized away.
         if variable.name == "beta":
             variable.assign(generator.normal(0, 0.3, variable.shape))
     return model

@@ -49,7 +49,7 @@ Features = Callable[[tf.Tensor], tf.Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class Pictures:
-    """Labelled pictures of one size.
+    """Labeled pictures of one size.
 
     Attributes:
       name: of the set.
@@ -63,7 +63,7 @@ class Pictures:
 
 
 def read_pictures(path: str) -> Pictures:
-    """Reads a set from an .npz file.
+    """Read a set from an .npz file.
 
     Raises:
       ValueError: if the arrays are not there or have another form.
@@ -90,7 +90,7 @@ def extract(features: Features, images: np.ndarray) -> np.ndarray:
 
 
 def share_right(features: np.ndarray, labels: np.ndarray, repeats: int) -> np.ndarray:
-    """How often each picture's class is found when it is not learnt from, float [N] in [0, 1]."""
+    """How often each picture's class is found when it is not learned from, float [N] in [0, 1]."""
     right = np.zeros(len(labels))
     for repeat in range(repeats):
         half = np.random.default_rng(repeat).permutation(len(labels)) % 2 == 0
@@ -136,7 +136,7 @@ def compare(
 
 
 def main(argv: list[str]) -> None:
-    """Reads the flags, compares, prints."""
+    """Read the flags, compares, prints."""
     del argv
     model = load_model(_MODEL.value)
     num_frames = model.metadata["num_frames"]

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A small audio tower from scratch on the real ESC-10: frozen and random, and fine-tuned.
+"""A small audio backbone from scratch on the real ESC-10: frozen and random, and fine-tuned.
 
   python -m benchmarks.esc10 --data=ESC-10 --output=FOLDER [--protocols=esc10_fine_tune]
 
@@ -29,7 +29,7 @@ _PROTOCOLS = flags.DEFINE_list("protocols", ["esc10_linear", "esc10_fine_tune"],
 
 
 def make_network() -> EmbeddingGraph:
-    """A graph with a ResNet-18 of half width for sound; its video tower is not used."""
+    """A graph with a ResNet-18 of half width for sound; its video backbone is not used."""
     keras.utils.set_random_seed(0)
     config = {
         "graph": {"name": "fac", "fine_dim": 16, "coarse_dim": 8, "hidden_dim": 16},
@@ -41,7 +41,7 @@ def make_network() -> EmbeddingGraph:
 
 
 def main(argv: list[str]) -> None:
-    """Runs the protocols; writes their results and prints what they took."""
+    """Run the protocols; write their results and print what they took."""
     del argv
     output = pathlib.Path(_OUTPUT.value)
     for name in _PROTOCOLS.value:

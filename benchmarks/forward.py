@@ -8,8 +8,8 @@
 What is run in turn:
 
   ours          the "video" signature of a SavedModel on the disk, batch norms folded, as a user
-                calls it: checks, tower and heads
-  convolutions  the tower's convolutions and matrix products and nothing else
+                calls it: checks, backbone and heads
+  convolutions  the backbone's convolutions and matrix products and nothing else
   keras         S3D-G of stock Keras layers, unfolded, in a tf.function
   torch         the same network in PyTorch, folded, in the fastest of contiguous and channels last,
                 eager and compiled
@@ -47,7 +47,7 @@ _THREADS = flags.DEFINE_integer("threads", 0, "Of each program; 0 for one a core
 _TORCH = flags.DEFINE_string("torch_python", "", "A Python that has torch and numpy.")
 _COMPILED = flags.DEFINE_bool("compiled", True, "Try torch.compile too; it takes a minute or two.")
 
-_SPREAD = 0.3  # of what batch norms add: zeros would be optimised away
+_SPREAD = 0.3  # of what batch norms add: zeros would be optimized away
 
 
 def make_network() -> Any:
@@ -83,7 +83,7 @@ def exported(model: Any, folder: str, clips: tf.Tensor) -> Callable[[], Any]:
 
 
 def bare_convolutions(tower: Any, clips: tf.Tensor) -> Callable[[], Any]:
-    """The tower's convolutions and matrix products at their shapes, one after the other."""
+    """The backbone's convolutions and matrix products at their shapes, one after the other."""
     traced = tf.function(lambda x: tower(x, training=False), autograph=False)
     graph = traced.get_concrete_function(clips).graph
     inputs: dict[Any, tf.Variable] = {}

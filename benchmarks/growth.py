@@ -1,12 +1,12 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""How the cost of S3D-G grows with clips, frames, size and processes: forward passes and steps.
+"""Measures how the cost of S3D-G grows with clips, frames, size and processes.
 
   python -m benchmarks.growth
 
-Forward passes are those of the folded tower; all sizes take their runs in turn. Training steps are
-`benchmarks.train_step`'s, a process for each size. With several processes each has a thread and
-passes clips forward on its own, all at the same time. Prints one line of JSON.
+Forward passes use the folded backbone; all sizes take their runs in turn. Training steps are
+those of `benchmarks.train_step`, in a process for each size. Of several processes, each has a
+thread and runs clips forward on its own, all at the same time. Prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TINY = [(1, 2, 32), (2, 2, 32)]
 
 
 def make_forward() -> Any:
-    """The tower, folded; takes clips of any size."""
+    """The backbone, folded; takes clips of any size."""
     tower = backbones.S3D(stem="space_to_depth")
     tower.build()
     weights = ServingWeights([tower], fold=True, dtype="float32")

@@ -90,7 +90,7 @@ def _batches(generator: np.random.Generator) -> np.ndarray:
 
 
 def main(argv: list[str]) -> None:
-    """Simulates and prints."""
+    """Simulate and prints."""
     del argv
     reading = _CLIPS.value * _CORE_SECONDS.value / _READERS.value
     rows = []

@@ -89,7 +89,7 @@ def print_result(
     threads: int = 0,
     **figures: Any,
 ) -> None:
-    """Prints a benchmark's one line.
+    """Print a benchmark's one line.
 
     Args:
       benchmark: its name.

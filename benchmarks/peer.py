@@ -106,7 +106,7 @@ def fastest(
     variants: Sequence[Mapping[str, Any]],
     limit: int = LIMIT,
 ) -> tuple[Peer, dict[str, Any]]:
-    """Starts every variant, takes trials of them in turn, and keeps the fastest.
+    """Start every variant, take trials of them in turn, and keep the fastest.
 
     Returns:
       The peer; by the name of each variant its seconds, or in words why there are none.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Makes sets of labelled pictures for `benchmarks.deflation_probe` of packages that hold some.
+"""Makes sets of labeled pictures for `benchmarks.deflation_probe` of packages that hold some.
 
   python -m benchmarks.picture_sets --idx=t10k-images-idx3-ubyte.gz --output=clothes.npz
   python -m benchmarks.picture_sets --digits=package/src/digits --output=digits.npz
@@ -39,7 +39,7 @@ Labelled = tuple[list[np.ndarray], list[int]]
 
 
 def main(argv: list[str]) -> None:
-    """Reads the flags, reads pictures, writes the set in a seeded order."""
+    """Read the flags, read pictures, write the set in a seeded order."""
     del argv
     sources = {"--idx": _IDX.value, "--digits": _DIGITS.value, "--images": _FOLDERS.value}
     given = [name for name, value in sources.items() if value is not None]

@@ -6,7 +6,7 @@
 
 "ours" is reading as the settings are by default, "opencv" with data.pixels=opencv. All read the
 same shards in turn, in one process, and are judged by the processor time of all its threads.
-"plain" decodes every frame of the window whole, resizes, then crops, flips and changes colours one
+"plain" decodes every frame of the window whole, resizes, then crops, flips and changes colors one
 after the other with TensorFlow's own functions, as the phases of DMVR do. "pixels" does nothing but
 decode those frames with libjpeg-turbo, already in memory. Prints one line of JSON: clips a
 core-second of each, the ratios, and what a clip's time of "ours" goes into.
@@ -108,7 +108,7 @@ def _run(dataset: tf.data.Dataset, batch: int) -> Callable[[], float]:
 
 
 def _settle() -> None:
-    """Waits until the threads that read ahead have filled their buffers."""
+    """Wait until the threads that read ahead have filled their buffers."""
     for _ in range(20):
         before = time.process_time()
         time.sleep(0.05)
@@ -206,7 +206,7 @@ def _plain(files: list[str], config: ml_collections.ConfigDict) -> tf.data.Datas
 
 
 def _pixels(files: list[str], config: ml_collections.ConfigDict) -> tf.data.Dataset:
-    """Decodes whole frames that are in memory, and looks at nothing."""
+    """Decode whole frames that are in memory, and look at nothing."""
     windows = list(tf.data.TFRecordDataset(files).map(lambda record: _window(record, config)))
     dataset = tf.data.Dataset.from_tensor_slices(tf.stack(windows)).repeat()
 

@@ -11,7 +11,7 @@ indexing are done in turn, in one process; CPU seconds are compared.
 
 Queries are timed from the vector to the moments, on the memory-mapped index, against the matrix
 product alone. The vectors lie in clusters, as those of videos do, whose windows are alike: 2,000
-centres with noise around them. Where it is as long as they are (--spread=1), two of a cluster have
+centers with noise around them. Where it is as long as they are (--spread=1), two of a cluster have
 a cosine of a half, with twice the length a fifth, and with three times a tenth, which is hardly a
 cluster. Queries are rows with noise of half their length, none of them one that FAISS's settings
 were chosen by.

@@ -48,7 +48,7 @@ _BAD_SHARE = 20  # one request in so many is wrong
 
 
 def main(argv: list[str]) -> None:
-    """Runs the parts, prints one line of JSON, and writes."""
+    """Run the parts, print one line of JSON, and writes."""
     del argv
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as directory:
@@ -98,7 +98,7 @@ def make_requests(servable: Servable) -> dict[str, list[Inputs]]:
 
 
 def measure_batching(folder: pathlib.Path, servable: Servable) -> dict[str, Any]:
-    """Requests a second of 32 gRPC clients, with batches and without, in turn."""
+    """Request a second of 32 gRPC clients, with batches and without, in turn."""
     requests = make_requests(servable)
     rates: dict[str, dict[bool, list[float]]] = {name: {} for name in ("text", "image")}
     for batching in (False, True) * 2:
@@ -238,7 +238,7 @@ def bad_requests(requests: dict[str, list[Inputs]]) -> Iterator[tuple[str, Input
 
 
 def run_threads(work: Any, count: int) -> None:
-    """Runs a function in threads; the first error of one is raised here."""
+    """Run a function in threads; the first error of one is raised here."""
     errors: list[BaseException] = []
 
     def guarded() -> None:

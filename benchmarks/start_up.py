@@ -29,7 +29,7 @@ print(json.dumps([time.perf_counter() - wall, time.process_time() - cpu]))
 
 
 def imported(module: str) -> Times:
-    """Imports it in a new process."""
+    """Import it in a new process."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-c", _PROGRAM.format(module=module)]
     output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)

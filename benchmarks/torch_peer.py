@@ -65,7 +65,7 @@ def in_layout(network, clips, layout):
 
 
 def main():
-    """Serves runs."""
+    """Serve runs."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--network", default="s3dg", choices=_NETWORKS)
     parser.add_argument("--work", default="step", choices=["step", "forward"])

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A training step of the S3D-G video tower, of a whole FAC network, and of PyTorch's S3D-G.
+"""A training step of the S3D-G video backbone, of a whole FAC network, and of PyTorch's S3D-G.
 
   python -m benchmarks.train_step --torch_python=PATH            # a Python that has torch and numpy
   python -m benchmarks.train_step --dtype=bfloat16 --torch_python=PATH
@@ -56,7 +56,7 @@ class SGD(keras.optimizers.SGD):
 
 
 def tower_step() -> tuple[Callable[[], Any], int]:
-    """A step of the video tower; and its number of weights."""
+    """A step of the video backbone; and its number of weights."""
     model = backbones.S3D(stem="space_to_depth", dtype=_policy(), bfloat16_from="Conv2d_1a_7x7")
     model.build()
     weights = [variable.value for variable in model.trainable_variables]

@@ -84,7 +84,7 @@ def _small(local: int) -> tuple[EmbeddingGraph, tf.data.Dataset]:
     config.model.video.width = config.model.audio.width = 0.25
     config.world.size = 64
     comparison = Comparison(config)
-    # A few clips over and over: this is not about what is learnt.
+    # A few clips over and over: this is not about what is learned.
     pool = narrated_world.make_pool(comparison.world(), np.arange(4 * _BATCH.value))
     return comparison.model("fac"), pool.train(0, local, 0, 5).take(2)
 
@@ -115,7 +115,7 @@ def train() -> dict[str, float]:
 
 
 def _measured(trainer: Trainer, dataset: tf.data.Dataset) -> dict[str, float]:
-    """Times each step of the loop and, alone in a process, a bare step after each."""
+    """Time each step of the loop and, alone in a process, a bare step after each."""
     loops: list[float] = []
     bare: list[float] = []
     processor: list[float] = []

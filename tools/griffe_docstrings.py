@@ -54,7 +54,7 @@ def split_shared(docstring: str) -> str:
 
 
 def _entry(lines: list[str], indent: int) -> tuple[list[str], list[str]] | None:
-    """Takes the next entry of a section off the lines: its names and its text, line by line."""
+    """Take the next entry of a section off the lines: its names and its text, line by line."""
     first = _ENTRY.match(lines[0])
     if first is None or len(first[1]) <= indent:
         return None

@@ -29,7 +29,7 @@ _TOP = 5
 
 
 def ask(saved_model: str, embeddings: str, sentences: list[str]) -> dict[str, Any]:
-    """Loads the network, checks its signatures and ranks the film's clips for each sentence."""
+    """Load the network, check its signatures and rank the film's clips for each sentence."""
     started = time.perf_counter()
     signatures = tf.saved_model.load(saved_model).signatures
     load_seconds = time.perf_counter() - started

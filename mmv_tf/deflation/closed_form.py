@@ -20,7 +20,7 @@ _ROUNDS = 8
 def fit_closed_form(
     network: Any, pairs: Sequence[NormPair], maps: Mapping[str, np.ndarray], images: np.ndarray
 ) -> None:
-    """Fits the batch norms in place.
+    """Fit the batch norms in place.
 
     For each channel the gamma and beta are those with which the activated output is nearest, in
     least squares over images and places, to the mean over time of the original's on static clips:

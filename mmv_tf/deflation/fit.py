@@ -50,7 +50,7 @@ def fit_deflated(
     pointwise_epochs: int = 0,
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> dict[str, Any]:
-    """Trains gamma and beta of the batch norms, and unless asked nothing else, in place.
+    """Train gamma and beta of the batch norms, and unless asked nothing else, in place.
 
     Two stages. First a closed form of ours: each batch norm in turn gets the gamma and beta that
     bring its activated output nearest to the original's on static clips (`fit_closed_form`). Then
@@ -211,7 +211,7 @@ def as_array(images: Images) -> np.ndarray:
 def _improve(
     variables: _Variables, change: Callable[[], None], distance: Callable[[], float]
 ) -> bool:
-    """Makes a change, and takes it back if the distance is no less for it."""
+    """Make a change, and take it back if the distance is no less for it."""
     old = [variable.numpy() for variable in variables]
     before = distance()
     change()

@@ -110,7 +110,7 @@ def main_output(outputs: Any) -> tf.Tensor:
 
 
 def load_image_model(path: str | os.PathLike[str]) -> ImageEncoder:
-    """Reads the `.keras` file of a deflated network.
+    """Read the `.keras` file of a deflated network.
 
     Raises:
       ValueError: if the file is not there or holds something else.

@@ -97,7 +97,7 @@ def sample_frames(
     return np.concatenate([batch.reshape(-1, *batch.shape[3:]) for batch in batches])
 
 
-# Ours, for `altered`: how likely a copy is grey, inverted or has a margin; the least share of a
+# Ours, for `altered`: how likely a copy is gray, inverted or has a margin; the least share of a
 # side that it keeps; factors of the contrast; means of the brightness.
 _RARE = 0.3
 _LEAST_SIDE = 0.4
@@ -108,9 +108,9 @@ _BRIGHTNESS = (0.1, 0.9)
 def altered(images: np.ndarray, seed: int = 0) -> np.ndarray:
     """A strongly altered copy of each image, for a fit that has to hold for other pictures too.
 
-    Frames of a film have its colours and its composition only. Copies are enlarged parts, flipped
-    half of the time, with their colours exchanged, with more or less contrast, brighter or darker;
-    some are grey, inverted or small on even ground.
+    Frames of a film have its colors and its composition only. Copies are enlarged parts, flipped
+    half of the time, with their colors exchanged, with more or less contrast, brighter or darker;
+    some are gray, inverted or small on even ground.
 
     Args:
       images: float32 [N, H, W, 3] in [0, 1].

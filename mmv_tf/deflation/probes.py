@@ -107,7 +107,7 @@ def ask_original(
     batch_size: int,
     num_maps: int,
 ) -> Original:
-    """Runs the video network over static clips of all images."""
+    """Run the video network over static clips of all images."""
     is_graph = isinstance(model, EmbeddingGraph)
 
     def run(batch: tf.Tensor) -> tf.Tensor:
@@ -160,7 +160,7 @@ Answers: TypeAlias = tuple[np.ndarray, dict[str, np.ndarray]]
 def image_probe(
     encoder: ImageEncoder, names: Sequence[str]
 ) -> Callable[[np.ndarray, int], Answers]:
-    """Makes a function that runs the image network; it is traced once and sees later weights.
+    """Make a function that runs the image network; it is traced once and sees later weights.
 
     Args:
       encoder: the network.

@@ -23,7 +23,7 @@ class DeflationError(ValueError):
 
 
 def register_rule(*classes: type) -> Callable[[_R], _R]:
-    """Makes a function the rule for layers of `classes` and of their subclasses without their own.
+    """Make a function the rule for layers of `classes` and of their subclasses without their own.
 
     A rule is called as `rule(walk, layer, *inputs, **call_arguments)` with symbolic tensors that
     have no time axis ([B, H, W, C] where the layer would get [B, T, H, W, C]; see
@@ -77,7 +77,7 @@ class Walk:
         self._frames: dict[int, tuple[Any, int]] = {}
 
     def __call__(self, layer: Any, *inputs: Any, name: str | None = None, **arguments: Any) -> Any:
-        """Deflates a layer on inputs without time; the outputs that its rule returns.
+        """Deflate a layer on inputs without time; the outputs that its rule returns.
 
         Args:
           layer: any layer, model or Keras operation.
@@ -115,7 +115,7 @@ class Walk:
         frames: int | None = None,
         part: str = "",
     ) -> Any:
-        """Calls a new layer of the image network; the original's current layer is its origin.
+        """Call a new layer of the image network; the original's current layer is its origin.
 
         Where the original uses a layer twice, so does the image network: the first `layer` that was
         given for it is called again.
@@ -147,7 +147,7 @@ class Walk:
         return self.mark(outputs, timed, frames)
 
     def copy(self, *inputs: Any, has_time: bool | None = None, **changes: Any) -> Any:
-        """Adds a copy of the current layer, weights too; `changes` are to its configuration."""
+        """Add a copy of the current layer, weights too; `changes` are to its configuration."""
         layer = self._path[-1][0]
         config = {**layer.get_config(), **changes}
         config.pop("name", None)
@@ -156,7 +156,7 @@ class Walk:
         return self.add(new, *inputs, weights=weights, has_time=has_time)
 
     def mark(self, outputs: Any, has_time: bool, frames: int | None = None) -> Any:
-        """Says of tensors whether the original's have a time axis, and how long; returns them."""
+        """Say of tensors whether the original's have a time axis, and how long; return them."""
         for tensor in _tensors(outputs):
             if frames is not None:
                 self._frames[id(tensor)] = (tensor, frames)

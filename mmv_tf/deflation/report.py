@@ -74,7 +74,7 @@ def _left(report: dict[str, Any], stage: str) -> float:
 
 
 def plot_report(report: dict[str, Any], path: str | os.PathLike[str]) -> None:
-    """Draws the relative error of each layer and of the representation, stage by stage.
+    """Draw the relative error of each layer and of the representation, stage by stage.
 
     Args:
       report: of `fit_deflated`.

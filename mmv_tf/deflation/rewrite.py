@@ -27,7 +27,7 @@ _KEPT_METADATA = ("size", "square_crop", "input_range", "licence", "source", "sh
 
 
 def deflate(model: Any, num_frames: int | None = None) -> ImageEncoder:
-    """Builds the image encoder of a video network, before any fit.
+    """Build the image encoder of a video network, before any fit.
 
     Args:
       model: an `EmbeddingGraph`, one of its video backbones, or any Keras network (functional,

@@ -20,12 +20,12 @@ _LINEAR = (keras.layers.Conv2D, keras.layers.Dense)
 
 
 def fold_linear(network: keras.Model) -> keras.Model:
-    """Puts channel orders into the kernels behind them, and 1x1 convolutions into those before."""
+    """Put channel orders into the kernels behind them, and 1x1 convolutions into those before."""
     return _fold_pairs(_fold_permutations(network), _point_into_kernel, _is_point)
 
 
 def fold_norms(network: keras.Model) -> keras.Model:
-    """Puts batch norms, as they are at inference, into the convolutions and dense layers before.
+    """Put batch norms, as they are at inference, into the convolutions and dense layers before.
 
     A batch norm behind anything else (the sum of a residual block) stays.
     """
@@ -33,7 +33,7 @@ def fold_norms(network: keras.Model) -> keras.Model:
 
 
 def speed_up_convolutions(network: keras.Model) -> keras.Model:
-    """Lets 3x3 convolutions be done by `WinogradConvolution` where that is faster."""
+    """Let 3x3 convolutions be done by `WinogradConvolution` where that is faster."""
     graph = Graph(network)
     found = {
         id(layer)
@@ -50,7 +50,7 @@ def speed_up_convolutions(network: keras.Model) -> keras.Model:
 def _fold_pairs(
     network: keras.Model, fold: Callable[..., Any], is_second: Callable[[Any], bool]
 ) -> keras.Model:
-    """Replaces (linear layer, second) by one layer wherever the first feeds the second only."""
+    """Replace (linear layer, second) by one layer wherever the first feeds the second only."""
     graph = Graph(network)
     once, takers = graph.called_once, graph.consumers()
     seconds: dict[int, Any] = {}

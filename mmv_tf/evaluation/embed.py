@@ -13,7 +13,7 @@ from mmv_tf.data import Reader
 from mmv_tf.data.reading.value_checks import faulty_rows, refuse_faulty
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import GraphNetwork
-from mmv_tf.inference.network import KINDS_OF_TOWERS
+from mmv_tf.inference.network import BACKBONE_KINDS
 from mmv_tf.util.progress import Progress
 
 # What the reader says of each window though it holds for the whole clip.
@@ -60,7 +60,7 @@ class ClipEmbedder:
         """Means over windows: [B, windows, ...] -> MODALITY/NAME [B, dim]."""
         count, each = windows.shape[:2]
         flat = tf.reshape(windows, [count * each, *windows.shape[2:]])
-        features = self._network.run(KINDS_OF_TOWERS[modality], flat)
+        features = self._network.run(BACKBONE_KINDS[modality], flat)
         features.pop("last_conv", None)
         return {
             f"{modality}/{name}": value.reshape(count, each, -1).mean(axis=1)

@@ -16,7 +16,7 @@ from mmv_tf.data.reading.value_checks import faulty_rows, refuse_faulty
 from mmv_tf.evaluation.retrieval import rank_metrics, ranks
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import GraphNetwork
-from mmv_tf.inference.network import KINDS_OF_TOWERS, REPRESENTATIONS
+from mmv_tf.inference.network import BACKBONE_KINDS, REPRESENTATIONS
 
 # How the records are read, which is the same in training.
 _READING = (
@@ -144,7 +144,7 @@ class HeldOutRetrieval:
         return {
             f"{modality}/{space}": value
             for modality, values in inputs.items()
-            for space, value in self._network.run(KINDS_OF_TOWERS[modality], values).items()
+            for space, value in self._network.run(BACKBONE_KINDS[modality], values).items()
             if space not in REPRESENTATIONS
         }
 

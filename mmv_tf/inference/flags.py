@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Flags that say which network a program opens, and how."""
+"""Flags that choose the model of a program."""
 
 from __future__ import annotations
 
@@ -17,41 +17,41 @@ from mmv_tf.inference.network import SETTINGS
 from mmv_tf.util.command_line import UsageError, define_overrides
 from mmv_tf.util.configuration import override
 
-# What is defined here is of the program that asks for it, whose --help shows it.
+# Flags belong to the program that defines them through here, so that its --help shows them.
 flags.disclaim_key_flags()
 
 
 @dataclasses.dataclass(frozen=True)
 class NetworkFlags:
-    """Values of the flags, once they are parsed.
+    """Values of the parsed flags.
 
     Attributes:
       model: a path, or a published network's name.
-      options: arguments of `mmv_tf.load_encoder` that were given.
+      options: the arguments given for `mmv_tf.load_encoder`.
     """
 
     model: str
     options: dict[str, Any]
 
     def load_encoder(self) -> Any:
-        """Opens the network; see `mmv_tf.load_encoder`."""
+        """Open the model; see `mmv_tf.load_encoder`."""
         from mmv_tf.inference.loading import load_encoder
 
         return load_encoder(self.model, **self.options)
 
     def open_model(self) -> Any:
-        """Opens the network as a Keras model; see `mmv_tf.inference.open_model`.
+        """Open the model as a Keras model; see `mmv_tf.inference.open_model`.
 
         Raises:
-          ValueError: as of that; or it is a deflated network.
+          ValueError: the errors of `open_model`; or it is a deflated model.
         """
         if "image_model" in self.options:
-            raise UsageError("--image_model does not go with this.")
+            raise UsageError("--image_model can't be used here.")
         model, _ = self.open_models()
         return model
 
     def open_models(self) -> tuple[Any, Any]:
-        """Opens the network and its deflated one, None without --image_model, as Keras models.
+        """Open the model and its deflated one (None without --image_model) as Keras models.
 
         Raises:
           ValueError: see `open_model`.
@@ -61,14 +61,14 @@ class NetworkFlags:
         from mmv_tf.inference.loading import open_model
 
         if "settings" in self.options:
-            raise UsageError("--settings does not go with this.")
+            raise UsageError("--settings can't be used here.")
         options = dict(self.options)
         image_path = options.pop("image_model", None)
         model = open_model(self.model, **options)
         if isinstance(model, ImageEncoder):
             raise ValueError(
                 f"{self.model} is a deflated network, of images alone; give the network that it "
-                "was made of."
+                "was made from."
             )
         image_model = None if image_path is None else load_image_model(image_path)
         if image_model is not None and "dtype" in options:
@@ -82,12 +82,12 @@ def define_network_flags(
     settings: bool = True,
     values: flags.FlagValues = flags.FLAGS,
 ) -> flags.FlagHolder[str | None]:
-    """Defines --model, --dtype, --vocabulary and, where wanted, --image_model and --settings.
+    """Define --model, --dtype, --vocabulary and, if asked for, --image_model and --settings.
 
     Args:
       required: whether the program needs --model.
-      image_model, settings: whether there are such flags.
-      values: where they are defined.
+      image_model, settings: whether to define these flags.
+      values: where to define them.
 
     Returns:
       The flag --model.
@@ -104,34 +104,34 @@ def define_network_flags(
         "dtype",
         None,
         DTYPES,
-        "Compute in this precision; as saved if not said.",
+        "Compute in this precision; by default as saved.",
         flag_values=values,
     )
     flags.DEFINE_string(
         "vocabulary",
         None,
         "For a released checkpoint: its words, a file with a word a line, the word vectors that "
-        "its table was made of (.bin, .vec, .gz), or its TF-Hub module's folder.",
+        "its table was made from (.bin, .vec, .gz), or its TF-Hub module's folder.",
         flag_values=values,
     )
     if image_model:
         flags.DEFINE_string(
-            "image_model", None, "Its deflated network, which embeds images.", flag_values=values
+            "image_model", None, "The deflated model, which embeds images.", flag_values=values
         )
     if settings:
         define_overrides(
             "settings",
-            f"How the network sees and hears, where it does not tell: {', '.join(SETTINGS)}.",
+            f"Video and audio settings that the model lacks: {', '.join(SETTINGS)}.",
             values,
         )
     return model
 
 
 def network_flags(values: flags.FlagValues = flags.FLAGS) -> NetworkFlags:
-    """The values of what `define_network_flags` defined.
+    """Return the values of the flags that `define_network_flags` defined.
 
     Raises:
-      UsageError: an unknown setting, or a wrong value.
+      UsageError: a setting is unknown or its value wrong.
     """
     options = {
         name: values[name].value
@@ -140,7 +140,7 @@ def network_flags(values: flags.FlagValues = flags.FLAGS) -> NetworkFlags:
     }
     for name in ("vocabulary", "image_model"):
         if name in options:
-            # An index keeps it, for queries from other folders.
+            # Absolute: an index keeps it, for queries from other folders.
             options[name] = os.path.abspath(options[name])
     settings = _read_settings(values["settings."].value) if "settings." in values else {}
     if settings:

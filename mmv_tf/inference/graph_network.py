@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Our own networks, deflated ones included, behind the interface of `Network`."""
+"""Models of mmv_tf, deflated ones included, behind the interface of `Network`."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from mmv_tf.inference.network import (
 
 
 class GraphNetwork(Network):
-    """An `EmbeddingGraph`, an `ImageEncoder`, or both: a network and what deflation made of it.
+    """An `EmbeddingGraph`, an `ImageEncoder`, or both: a model and its deflated one.
 
     Args:
-      model: the network, if there is one.
-      image_model: the deflated network, if there is one.
+      model: the model, if there is one.
+      image_model: the deflated model, if there is one.
 
     Attributes:
       model, image_model: as given.
@@ -87,13 +87,13 @@ class GraphNetwork(Network):
         super().check_modality(modality)
 
     def check_input(self, kind: str) -> None:
-        """See `Network.check_input`: sounds need log-mel settings, sentences a tokenizer."""
+        """Check an input as `Network` does; audio needs log-mel settings, sentences a tokenizer."""
         if kind == TEXT and self.model is not None:
             self.model.sentence_tokenizer()
         super().check_input(kind)
         if kind == AUDIO and _network(self.model).log_mel is None:
             raise ValueError(
-                "The network has no log-mel settings to turn sounds into its input; give log-mels "
+                "The network has no log-mel settings to turn audio into its input; give log-mels "
                 "as arrays."
             )
 
@@ -117,10 +117,10 @@ class GraphNetwork(Network):
     def run(
         self, kind: str, inputs: np.ndarray | tf.Tensor, batch_size: int | None = None
     ) -> dict[str, np.ndarray]:
-        """Features of any number of inputs, see `Network.run`.
+        """Return the features of any number of inputs, see `Network.run`.
 
         Raises:
-          ValueError: also for word ids that are no rows of the word table.
+          ValueError: also if word ids are not rows of the word table.
         """
         if kind == WORD_IDS:
             self.check_input(kind)
@@ -149,13 +149,13 @@ class GraphNetwork(Network):
 
 
 def model_hash(model: keras.Model) -> str:
-    """SHA-256 of all that a network computes with: settings, weights, vocabulary."""
+    """Return the SHA-256 of all that a model computes with: settings, weights, vocabulary."""
     digest = hashlib.sha256()
-    # Not by `copy.deepcopy`: containers that Keras tracks hold the whole network.
+    # Not by `copy.deepcopy`: containers that Keras tracks hold the whole model.
     config = json.loads(json.dumps(model.get_config(), default=str))
     config.pop("name", None)
     for name in ("log_mel", "tokenizer"):
-        # Counted by Keras, and there once the layer has been called: neither says anything.
+        # Keras counts names and sets these once a layer has been called: they carry no information.
         if isinstance(config.get(name), dict):
             config[name].pop("build_config", None)
             config[name].get("config", {}).pop("name", None)
@@ -174,7 +174,7 @@ def model_hash(model: keras.Model) -> str:
 
 
 def _checked_ids(ids: Any, rows: int) -> np.ndarray:
-    """Word ids as int32; `rows` of the word table, 0 if not known."""
+    """Return word ids as int32; `rows` is the word table's size, 0 if unknown."""
     ids = np.asarray(ids)
     least, most = (ids.min(), ids.max()) if ids.size else (0, 0)
     if least < 0 or (rows and most >= rows):
@@ -186,7 +186,7 @@ def _checked_ids(ids: Any, rows: int) -> np.ndarray:
 
 
 def _audio_features(model: Any, log_mel: tf.Tensor) -> dict[str, tf.Tensor]:
-    """All features of [B, frames, bins, 1]; "last_conv" is averaged over time and frequency."""
+    """Return all features of [B, frames, bins, 1]; "last_conv" is averaged over both axes."""
     endpoints = model.audio(log_mel, training=False, return_endpoints=True)
     features = endpoints["embedding"]
     found = {
@@ -198,7 +198,7 @@ def _audio_features(model: Any, log_mel: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def _order(model: EmbeddingGraph | None, names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names with spaces finest first, where there is a video network to know that from."""
+    """Return the names with spaces finest first, if a video model tells their order."""
     spaces = ("va", "vt", "vat") if model is None else model.spaces(VIDEO)
     place = {name: index for index, name in enumerate(("before_head", *spaces))}
     return tuple(sorted(names, key=lambda name: place.get(name, len(place))))
@@ -206,5 +206,5 @@ def _order(model: EmbeddingGraph | None, names: tuple[str, ...]) -> tuple[str, .
 
 def _network(model: Any) -> Any:
     if model is None:
-        raise ValueError("This is a network of images alone; give the video network for this.")
+        raise ValueError("This is an image model; give the video model.")
     return model

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Opens a network of any kind as an encoder."""
+"""Opens a model of any kind as an encoder."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from mmv_tf import pretrained
 from mmv_tf.deflation import ImageEncoder, load_image_model
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.graphs.precision import check_dtype, in_precision
-from mmv_tf.inference.encoder import Encoder, with_settings
+from mmv_tf.inference.encoder import Encoder
 from mmv_tf.inference.graph_network import GraphNetwork
 from mmv_tf.inference.module_network import ModuleNetwork, is_module
-from mmv_tf.inference.network import Network, Settings
+from mmv_tf.inference.network import Network, Settings, with_settings
 from mmv_tf.training import checkpoints, load_model
 from mmv_tf.training.run_folder import MODEL_FILE, initial_file
 
 Path = str | os.PathLike[str]
-# Endings of files of word vectors, as opposed to lists of words.
+# Endings of files of word vectors; other files are lists of words.
 _VECTORS = (".bin", ".gz", ".vec")
 # First bytes of pickles (of protocols 2 to 5, 0 and 1) and of zip archives.
 _RELEASED = (b"\x80", b"(", b"}", b"P")
@@ -41,33 +41,33 @@ def load_encoder(
     image_model: Path | ImageEncoder | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> Encoder:
-    """Opens a network of any kind, ready to embed files, arrays and sentences.
+    """Open a model of any kind, ready to embed files, arrays and sentences.
 
     Args:
-      source: a `.keras` file, deflated networks included; the folder of a training run, or of one
-        checkpoint in it; an exported SavedModel; the folder of a TF-Hub module with the signatures
+      source: a `.keras` file, deflated models included; the folder of a training run, or of one of
+        its checkpoints; an exported SavedModel; the folder of a TF-Hub module with the signatures
         of MMV or MIL-NCE; a released MMV pickle or MIL-NCE `.pth`; or a name of
         `mmv_tf.pretrained.registry()`, whose file is downloaded once.
-      dtype: compute in another precision than the network was saved in: "mixed_bfloat16",
-        "bfloat16", "mixed_float16" or "float32". Modules compute as they were published.
+      dtype: precision to compute in, if not the saved one: "mixed_bfloat16", "bfloat16",
+        "mixed_float16" or "float32". Modules compute as they were published.
       vocabulary: for a released file, the words of its table: a list, a file with a word a line, or
         the folder of its TF-Hub module; for an MMV pickle also the word vectors that the table was
-        made of (`.bin`, `.vec` or `.gz`); for MIL-NCE `s3d_dict.npy`, which is found where it lies
-        beside the file.
-      image_model: the deflated network to embed images with, a `.keras` file.
-      settings: how the network sees and hears, where it does not tell or something else is wanted:
+          made from (`.bin`, `.vec` or `.gz`); for MIL-NCE `s3d_dict.npy`, which is found beside the
+          file.
+      image_model: the deflated model to embed images with, a `.keras` file.
+      settings: video and audio settings that the model lacks, or that replace its own:
         "num_frames", "frame_rate", "size", "square_crop", "sample_rate".
 
     Raises:
-      ValueError: there is no network at `source`, or it can't be used so; the message says what to
-        do.
+      ValueError: there is no model at `source`, or the arguments don't fit it; the message says
+        what to do.
 
     Example:
     >>> encoder = mmv_tf.load_encoder("runs/my_run")  # doctest: +SKIP
     >>> videos = encoder.embed_video(["a.mp4", "b.mp4"])  # doctest: +SKIP
     >>> encoder.similarity(encoder.embed_text(["a dog runs"]), videos)  # doctest: +SKIP
     """
-    # Before anything is read, which may take minutes.
+    # Before reading anything, which may take minutes.
     with_settings(Settings(), settings)
     if dtype is not None:
         check_dtype(dtype)
@@ -93,7 +93,7 @@ def load_encoder(
 
 
 def as_encoder(model: Encoder | EmbeddingGraph | ImageEncoder) -> Encoder:
-    """An encoder as it is, or one of a Keras model."""
+    """Return an encoder as it is, or one of a Keras model."""
     if isinstance(model, Encoder):
         return model
     if isinstance(model, ImageEncoder):
@@ -104,16 +104,16 @@ def as_encoder(model: Encoder | EmbeddingGraph | ImageEncoder) -> Encoder:
 def open_model(
     source: Path, *, dtype: str | None = None, vocabulary: Path | Sequence[str] | None = None
 ) -> EmbeddingGraph | ImageEncoder:
-    """Opens a network whose weights are at hand, as a Keras model; see `load_encoder`.
+    """Open a model whose weights are local, as a Keras model; see `load_encoder`.
 
     Raises:
-      ValueError: as `load_encoder`; or the source is a SavedModel, which has no Keras model.
+      ValueError: as for `load_encoder`; or the source is a SavedModel, which has no Keras model.
     """
     path = find_network(source)
     if is_module(path):
         raise ValueError(
             f"{path} is a SavedModel, which can embed but not be changed; give the network that it "
-            "was made of: a .keras file, a training run or a released checkpoint."
+            "was made from: a .keras file, a training run or a released checkpoint."
         )
     if path.is_file() and not _is_keras_file(path):
         model = _imported(path, vocabulary)
@@ -127,10 +127,10 @@ def open_model(
 
 
 def find_network(source: Path) -> pathlib.Path:
-    """The file or folder that a path or a published name stands for.
+    """Return the file or folder that a path or a published name stands for.
 
     Raises:
-      ValueError: there is nothing there, and it is no published name.
+      ValueError: it does not exist and is not a published name.
     """
     path = pretrained.local_path(source)
     if not path.exists() or not os.fspath(source):
@@ -142,7 +142,7 @@ def find_network(source: Path) -> pathlib.Path:
 
 
 def _check_rate(told: Settings, settings: Mapping[str, Any] | None) -> None:
-    """Refuses sounds at another rate than the network's log-mels are made of."""
+    """Refuse audio at another rate than that of the model's log-mels."""
     rate = (settings or {}).get("sample_rate")
     if rate is not None and rate != told.sample_rate:
         heard = f"is for {told.sample_rate} Hz" if told.sample_rate else "takes no sounds"
@@ -169,7 +169,7 @@ def _module(
 
 
 def _imported(path: pathlib.Path, vocabulary: Any) -> EmbeddingGraph:
-    """A released file's network."""
+    """Return the model of a released file."""
     with open(path, "rb") as file:
         begin = file.read(1)
     if begin not in _RELEASED:
@@ -184,7 +184,7 @@ def _imported(path: pathlib.Path, vocabulary: Any) -> EmbeddingGraph:
 
 
 def _is_keras_file(path: pathlib.Path) -> bool:
-    """Whether a file is to be read by Keras: what it holds counts, then its name."""
+    """Return whether Keras can read a file, by its contents, then by its name."""
     if path.suffix == ".keras":
         return True
     try:
@@ -195,10 +195,10 @@ def _is_keras_file(path: pathlib.Path) -> bool:
 
 
 def _check_place(path: pathlib.Path) -> None:
-    """Refuses what is neither a file of Keras nor the folder of a run or a checkpoint."""
+    """Refuse anything but a file of Keras or the folder of a run or a checkpoint."""
     if path.is_file():
         if not zipfile.is_zipfile(path):
-            raise ValueError(f"{path} is no .keras file, or is cut short; get a whole copy.")
+            raise ValueError(f"{path} is not a .keras file, or is cut short; get a whole copy.")
         if path.suffix != ".keras":
             raise ValueError(f"{path} is a file of Keras; let its name end in .keras.")
     elif path.parent.name != checkpoints.FOLDER and not (

@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Holds an imported network against its TF-Hub module, and finds how that cleans sentences.
+"""Compares an imported model with its TF-Hub module, and finds how that cleans sentences.
 
-Both embed the same clip, sounds and sentences. How a module turns a sentence into word ids is in
-its graph and nowhere written down, so rules are tried: which rows pad and stand for unknown words,
-case, punctuation, stop words. The tokenizer that agrees best is kept.
+Both embed the same clip, audio and sentences. Only a module's graph tells how it turns a sentence
+into word ids, so rules are tried: rows of padding and of unknown words, case, punctuation, stop
+words. The tokenizer that agrees best is kept.
 """
 
 from __future__ import annotations
@@ -30,34 +30,34 @@ from mmv_tf.pretrained.table_words import is_special, spoken_forms
 
 logger = logging.getLogger(__name__)
 
-# Ours: the same function in another order of additions stays far below it.
+# Ours: another order of additions in the same function stays far below it.
 TOLERANCE = 1e-3
 _SEED = 0
 _UNKNOWN = "zqxjvkw"
-# Ours: rows that may pad or stand for unknown words, of those that no word has.
+# Ours: rows without a word to try as those of padding and unknown words.
 _MOST_SPECIAL_ROWS = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """The greatest difference of a feature, and the root mean square of the module's values."""
+    """Greatest difference of a feature, and the root mean square of the module's values."""
 
     greatest: float
     rms: float
 
     @property
     def agrees(self) -> bool:
-        """Whether the difference is rounding."""
+        """True if the difference is rounding."""
         return self.greatest <= TOLERANCE * self.rms
 
 
 @dataclasses.dataclass(frozen=True)
 class ModuleCheck:
-    """The result of a comparison.
+    """Result of a comparison.
 
     Attributes:
       differences: "MODALITY/FEATURE" -> `Difference`.
-      rules: of the tokenizer that agrees best; None where none was looked for.
+      rules: those of the tokenizer that agrees best; None without a search.
     """
 
     differences: Mapping[str, Difference]
@@ -65,11 +65,11 @@ class ModuleCheck:
 
     @property
     def agrees(self) -> bool:
-        """Whether all differences are rounding."""
+        """True if all differences are rounding."""
         return all(difference.agrees for difference in self.differences.values())
 
     def summary(self) -> dict[str, Any]:
-        """The result as plain values; long lists of stop words are counted."""
+        """Return the result as plain values, with counts for long lists of stop words."""
         rules = None if self.rules is None else dict(self.rules)
         if rules is not None and len(rules["stop_words"]) > _MOST_SPECIAL_ROWS:
             rules["stop_words"] = f"{len(rules['stop_words'])} words"
@@ -81,15 +81,15 @@ class ModuleCheck:
 
 
 def check_against_module(model: EmbeddingGraph, path: str | os.PathLike[str]) -> ModuleCheck:
-    """Compares an imported network with its module; gives it the tokenizer that agrees best.
+    """Compare an imported model with its module and give it the tokenizer that agrees best.
 
     Args:
-      model: the network. Its tokenizer is replaced, but for a `MilNceTokenizer`, whose rules are
-        known. Words come from the module, or where that doesn't tell them from the tokenizer.
+      model: the model. Its tokenizer is replaced, except a `MilNceTokenizer`, whose rules are
+        known. Words come from the module, or from the tokenizer if the module has none.
       path: the module's folder.
 
     Raises:
-      ValueError: the module can't be read, or has no modality in common with the network.
+      ValueError: the module can't be read, or has no modality in common with the model.
     """
     module, network = ModuleNetwork(path), GraphNetwork(model)
     common = [name for name in module.modalities if name in network.modalities]
@@ -122,7 +122,7 @@ def _check_dims(modality: str, ours: Mapping[str, int], modules: Mapping[str, in
 
 
 def _inputs(module: Network, sentences: Sequence[str] | None) -> dict[str, Any]:
-    """The clip, sounds and sentences, the same in each run."""
+    """Return the clip, audio and sentences, the same in each run."""
     generator = np.random.default_rng(_SEED)
     settings = module.settings
     frames, size = settings.num_frames or 32, settings.size or 200
@@ -143,14 +143,14 @@ def _inputs(module: Network, sentences: Sequence[str] | None) -> dict[str, Any]:
     return inputs
 
 
-# Sentences and the rules that they tell apart.
+# Sentences, and the rules that they tell apart.
 
 
 def _sentences(words: Sequence[str], silent: Sequence[str]) -> list[str]:
-    """Sentences that the rules clean differently, each with a word that all of them know.
+    """Return sentences that the rules clean differently, each with a word that all of them know.
 
     Args:
-      words: of the table.
+      words: the table's words.
       silent: words that may be stop words.
     """
     generator = np.random.default_rng(_SEED)
@@ -186,10 +186,10 @@ def _sentences(words: Sequence[str], silent: Sequence[str]) -> list[str]:
 
 @dataclasses.dataclass(frozen=True)
 class _Rules:
-    """A way to clean sentences.
+    """Way to clean sentences.
 
     Attributes:
-      shift: what is added to the module's ids.
+      shift: number to add to the module's ids.
       unknown_id: the row of unknown words; None to leave them out.
       stop_words: a name in the candidates' lists.
       spoken: whether words also answer to the form that `WordTokenizer` gives them.
@@ -209,9 +209,9 @@ class _Candidates:
 
     Args:
       words: word -> id.
-      rows: of the table.
-      max_words: of a sentence.
-      silent: words that alone say nothing to the module.
+      rows: number of rows of the table.
+      max_words: number of words of a sentence.
+      silent: words that alone do not change the module's embedding.
     """
 
     def __init__(self, words: Mapping[str, int], rows: int, max_words: int, silent: Sequence[str]):
@@ -223,7 +223,7 @@ class _Candidates:
         self.shifts = range(-min(self.words.values()), rows - max(self.words.values()))
 
     def axes(self) -> dict[str, Any]:
-        """Rules -> the values to try, in the order to settle them in."""
+        """Return rules -> the values to try, in the order to settle them in."""
         return {
             "shift": sorted(self.shifts, key=abs),
             "padding_id": [0, *self._free_rows()],
@@ -235,13 +235,13 @@ class _Candidates:
         }
 
     def _free_rows(self) -> list[int]:
-        """Rows that no word has under one of the shifts, the first of them."""
+        """Return the first rows that have no word under one of the shifts."""
         ids = set(self.words.values())
         rows = {row for shift in self.shifts for row in range(self._rows) if row - shift not in ids}
         return sorted(rows)[:_MOST_SPECIAL_ROWS] + sorted(rows)[_MOST_SPECIAL_ROWS:][-1:]
 
     def make(self, rules: _Rules) -> WordTokenizer | None:
-        """The tokenizer; None where unknown words would get a word's row."""
+        """Return the tokenizer; None if unknown words would get a word's row."""
         words = {**self.words, **(self._spoken if rules.spoken else {})}
         ids = [row + rules.shift for row in words.values()]
         if rules.unknown_id in ids:
@@ -260,7 +260,7 @@ class _Candidates:
 
 
 def _sayable(words: Sequence[str], cleaning: Mapping[str, Any]) -> list[str]:
-    """Those that a cleaned sentence can hold."""
+    """Return the words that a cleaned sentence can hold."""
     if not words:
         return []
     split = WordTokenizer(["unused"], **cleaning).split(tf.constant(words)).to_list()
@@ -270,10 +270,10 @@ def _sayable(words: Sequence[str], cleaning: Mapping[str, Any]) -> list[str]:
 def _give_tokenizer(
     model: Any, module: ModuleNetwork
 ) -> tuple[dict[str, Any] | None, list[str] | None]:
-    """Gives a network the tokenizer under which it embeds sentences as the module does.
+    """Give a model the tokenizer under which it embeds sentences as the module does.
 
     Returns:
-      Its rules, None of one that stays; and the sentences, None if the words are not known.
+      Its rules, None for one that stays; and the sentences, None if the words are not known.
     """
     if isinstance(model.tokenizer, MilNceTokenizer):
         return None, _sentences([str(word) for word in model.tokenizer.vocabulary], ())
@@ -299,7 +299,7 @@ def _give_tokenizer(
 
 
 def _silent(words: Sequence[str], module: ModuleNetwork) -> list[str]:
-    """Words that alone say nothing to the module; none where that is so of all."""
+    """Return words that alone do not change the module's embedding; none if all are such."""
     silent = [
         word for word, known in zip(words, module.known(words).tolist(), strict=True) if not known
     ]
@@ -307,9 +307,9 @@ def _silent(words: Sequence[str], module: ModuleNetwork) -> list[str]:
 
 
 class _Score:
-    """Mean distance of a network's embeddings of sentences from a module's, by the rules.
+    """Mean distance of a model's embeddings of sentences from a module's, by the rules.
 
-    Distances are shares of the module's embedding's length, 1 at most.
+    Distances are fractions of the length of the module's embedding, at most 1.
     """
 
     def __init__(
@@ -342,13 +342,13 @@ class _Score:
 
 
 def _search(axes: Mapping[str, Sequence[Any]], score: Callable[[_Rules], float]) -> _Rules:
-    """The best rules: first the rows together, then a rule after the other, till none is better."""
+    """Return the best rules: first the rows jointly, then rule by rule until none improves."""
     rows = itertools.product(axes["shift"], axes["padding_id"])
     best = min((_Rules(shift=shift, padding_id=row) for shift, row in rows), key=score)
     for _ in range(3):
         before = best
         for name, values in axes.items():
-            # The present value first: of equals the first is kept.
+            # The present value first: the first of equals is kept.
             tried = [getattr(best, name), *values]
             best = min((dataclasses.replace(best, **{name: value}) for value in tried), key=score)
         if best == before:
@@ -357,7 +357,7 @@ def _search(axes: Mapping[str, Sequence[Any]], score: Callable[[_Rules], float])
 
 
 def _word_sources(model: Any, module: ModuleNetwork) -> list[Mapping[str, int]]:
-    """Word -> id, from the module and from the tokenizer, where these tell."""
+    """Return word -> id from the module and from the tokenizer, where available."""
     sources: list[Mapping[str, int]] = []
     try:
         words = words_of_module(module.path)

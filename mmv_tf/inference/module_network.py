@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """TF-Hub modules and exported SavedModels behind the interface of `Network`.
 
-Modules with the signatures of deepmind/mmv (video, audio, text -> before_head, last_conv, va, vat)
-or deepmind/mil-nce (video, text -> mixed_5c, video_embedding, text_embedding), in the TF1 format of
-TF-Hub or as TF2 SavedModels, and what `mmv_tf.export` writes.
+Reads modules with the signatures of deepmind/mmv (video, audio, text -> before_head, last_conv, va,
+vat) or deepmind/mil-nce (video, text -> mixed_5c, video_embedding, text_embedding), in the TF1
+format of TF-Hub or as TF2 SavedModels, and the exports of `mmv_tf.export`.
 """
 
 from __future__ import annotations
@@ -37,29 +37,29 @@ _FEATURES = {
     "text_embedding": "vt",
     "vat": "vat",
 }
-# Words that no vocabulary holds, and more of them than a sentence keeps.
+# Words in no vocabulary, and more of them than a sentence keeps.
 _NO_WORDS = ("", "zqxjvkw", " ".join(["zqxjvkw"] * 64))
-# Ours: rounding differs with the batch size, by far less than this share of the largest value.
+# Ours: rounding differs with the batch size, by far less than this fraction of the largest value.
 _SAME = 1e-5
-# Lines of TensorFlow's messages that say where in a graph something failed, and not what.
+# Lines of TensorFlow's messages that locate a failure in a graph without explaining it.
 _PLACE = re.compile(r"Graph execution error|Detected at node|Stack trace for op|\s*File \"")
 _ASSERTION = re.compile(r"assertion failed: (.*)")
 
 
 def is_module(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is a folder with a SavedModel, or with numbered versions of one."""
+    """Return whether a path is a folder with a SavedModel, or with numbered versions of one."""
     return saved_model_file.find_saved_model(path) is not None
 
 
 class ModuleNetwork(Network):
-    """A SavedModel with a signature for each modality.
+    """SavedModel with a signature for each modality.
 
-    How it sees and hears comes from the arguments, the sizes that its graph fixes, the input
-    contract of `mmv_tf.export`, and for the published modules from a table; what none of them tells
-    is None. TensorFlow runs what the graph says, so load only modules that you trust.
+    Its settings come from the arguments, the sizes that its graph fixes, the input contract of
+    `mmv_tf.export`, and for the published modules from a table; others are None. TensorFlow runs
+    the code in the graph, so load only modules that you trust.
 
     Args:
-      path: the module's folder, or one of numbered versions, of which the newest is taken.
+      path: the module's folder, or a folder of numbered versions, of which the newest is taken.
       num_frames, frame_rate, size, square_crop, sample_rate: replace those of `settings`.
 
     Attributes:
@@ -111,12 +111,12 @@ class ModuleNetwork(Network):
         self._fingerprint: str | None = None
 
     def dims(self, modality: str) -> dict[str, int]:
-        """Size of each feature of a modality, see `Network.dims`."""
+        """Return the size of each feature of a modality, see `Network.dims`."""
         self.check_modality(modality)
         return dict(self._dims[modality])
 
     def compute(self, kind: str, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Features of a batch, see `Network.compute`; maps are averaged over their positions."""
+        """Return the features of a batch, see `Network.compute`; maps are averaged."""
         if kind not in _MODALITIES:
             raise ValueError(
                 f"A module takes whole sentences and waveforms, not {kind}; give these, or load "
@@ -128,7 +128,7 @@ class ModuleNetwork(Network):
     def run(
         self, kind: str, inputs: np.ndarray | tf.Tensor, batch_size: int | None = None
     ) -> dict[str, np.ndarray]:
-        """Features of any number of inputs, see `Network.run`.
+        """Return the features of any number of inputs, see `Network.run`.
 
         Raises:
           ValueError: also if the module's own checks refuse an input.
@@ -139,10 +139,10 @@ class ModuleNetwork(Network):
             raise ValueError(f"{self.path} can't embed this {kind}: {_reason(error)}") from error
 
     def known(self, sentences: Sequence[str]) -> np.ndarray:
-        """Whether each sentence holds a word that the network knows, booleans [N].
+        """Return whether each sentence has a word that the model knows, booleans [N].
 
-        Sentences without one get the embedding of an empty sentence, or of unknown words alone; or
-        the module's checks refuse them.
+        Other sentences get the embedding of an empty sentence or of unknown words alone, or the
+        module's checks refuse them.
         """
         self.check_input(TEXT)
         unknown = [row for row in self._embedded(_NO_WORDS) if row is not None]
@@ -157,7 +157,7 @@ class ModuleNetwork(Network):
         return np.array(found, bool)
 
     def description(self) -> dict[str, Any]:
-        """Class and name of the folder; a module does not tell the count of its parameters."""
+        """Class and name of the folder; a module does not tell its number of parameters."""
         return {"class": type(self).__name__, "module": self.path.name}
 
     @property
@@ -174,7 +174,7 @@ class ModuleNetwork(Network):
         return self._fingerprint
 
     def _embedded(self, sentences: Sequence[str]) -> list[np.ndarray | None]:
-        """An embedding for each sentence, None where the module's checks find no known word."""
+        """Return an embedding for each sentence, None where the module finds no known word."""
         space = self.spaces(TEXT)[-1]
         try:
             return list(super().run(TEXT, np.array(sentences, object))[space])
@@ -205,7 +205,7 @@ class ModuleNetwork(Network):
         return dataclasses.replace(told, **{**fixed, **given})
 
     def _fixed_sizes(self) -> dict[str, int]:
-        """Frames and pixels of a clip, where the graph takes no others."""
+        """Return frames and pixels of a clip, if the graph fixes them."""
         if VIDEO not in self._signatures:
             return {}
         shape = self._signatures[VIDEO].spec.shape
@@ -217,11 +217,11 @@ class ModuleNetwork(Network):
 
 
 class _Signature:
-    """A function of a module that takes one tensor.
+    """Function of a module that takes one tensor.
 
     Args:
       modality: its name.
-      function: the module's.
+      function: the module's function.
 
     Attributes:
       spec: of the input.
@@ -254,7 +254,7 @@ class _Signature:
             )
 
     def __call__(self, inputs: tf.Tensor, dims: Mapping[str, int]) -> dict[str, tf.Tensor]:
-        """Features [B, dim] of a batch of any size."""
+        """Return features [B, dim] of a batch of any size."""
         if not self.spec.shape[1:].is_compatible_with(inputs.shape[1:]):
             raise ValueError(
                 f"The module takes {self.modality} of shape {list(self.spec.shape)}, got "
@@ -278,7 +278,7 @@ class _Signature:
         return {name: tf.reshape(value, [-1, dims[name]])[:count] for name, value in found.items()}
 
     def find_dims(self, settings: Settings) -> dict[str, int]:
-        """Sizes of the features; where the graph doesn't tell them, it is run on a small input."""
+        """Return sizes of the features; if the graph doesn't tell them, run it on a small input."""
         static = self.static_dims()
         if None in static.values():
             found = self._run_on_small_input(settings)
@@ -286,7 +286,7 @@ class _Signature:
         return {feature: static[name] or 0 for feature, name in self.outputs.items()}
 
     def static_dims(self) -> dict[str, int | None]:
-        """Outputs -> sizes of their last axes, None where the graph doesn't tell them."""
+        """Return outputs -> sizes of their last axes, None where the graph doesn't tell them."""
         shapes = {
             name: self._function.structured_outputs[name].shape for name in self.outputs.values()
         }
@@ -314,14 +314,14 @@ class _Signature:
             )
             try:
                 return self._function(**{self._key: inputs})
-            # What too small an input leads to depends on the operation.
+            # The error for an input that is too small depends on the operation.
             except (tf.errors.OpError, ValueError) as failure:
                 error = failure
         raise ValueError(f"The module can't run its signature {self.modality}: {_reason(error)}")
 
 
 def _small_shapes(modality: str, settings: Settings) -> list[list[int]]:
-    """Shapes of inputs to try, the cheapest first."""
+    """Return shapes of inputs to try, the cheapest first."""
     frames, size = settings.num_frames or 32, settings.size or 224
     rate = settings.sample_rate or 48_000
     return {
@@ -339,17 +339,17 @@ def _load(folder: pathlib.Path, tags: list[str] | None) -> Any:
     logger.setLevel("ERROR")
     try:
         return tf.saved_model.load(str(folder), tags=tags)
-    # Whatever TensorFlow meets in a damaged folder.
+    # Any error that TensorFlow raises on a damaged folder.
     except Exception as error:
         raise ValueError(
-            f"{folder} can't be loaded ({_reason(error)}); get the module anew."
+            f"{folder} can't be loaded ({_reason(error)}); get the module again."
         ) from error
     finally:
         logger.setLevel(level)
 
 
 def _reason(error: Exception | None) -> str:
-    """An error of TensorFlow in one line."""
+    """Return an error of TensorFlow in one line."""
     text = str(error).strip()
     assertion = _ASSERTION.search(text)
     if assertion:

@@ -15,7 +15,7 @@ from mmv_tf.publishing import read_contract
 
 @dataclasses.dataclass(frozen=True)
 class _Published:
-    """A published family of modules: dimensions of its video outputs, and how it was trained."""
+    """Published family of modules: sizes of its video outputs, and its training."""
 
     dims: Mapping[str, tuple[int, ...]]
     settings: Settings
@@ -35,7 +35,7 @@ _PUBLISHED = (
 
 
 def published_settings(dims: Mapping[str, int | None]) -> Settings:
-    """Settings of the published module whose video outputs these are; unknown of all others.
+    """Return the settings of the published module with these video outputs; else unknown ones.
 
     Args:
       dims: the module's outputs for video -> their sizes, None where its graph doesn't tell.
@@ -49,7 +49,7 @@ def published_settings(dims: Mapping[str, int | None]) -> Settings:
 
 
 def contract_settings(folder: pathlib.Path) -> Settings | None:
-    """What an exported network tells of its settings; None without an input contract.
+    """Return the settings in an exported model's input contract; None without a contract.
 
     Raises:
       ValueError: the contract is damaged.

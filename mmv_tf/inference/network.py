@@ -1,36 +1,36 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""One interface to the networks that embed media, and the one place that runs them in batches."""
+"""Common interface of models that embed media, which runs them in batches."""
 
 from __future__ import annotations
 
 import abc
 import dataclasses
+import numbers
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-# Kinds of input. LOG_MEL and WORD_IDS are what the towers themselves take, AUDIO and TEXT what
-# users have.
+# Kinds of input. The backbones take LOG_MEL and WORD_IDS, users have AUDIO and TEXT.
 VIDEO, IMAGE, AUDIO, TEXT, LOG_MEL, WORD_IDS = KINDS = (
     "video", "image", "audio", "text", "log_mel", "word_ids",
 )  # fmt: skip
-# Features that are not a space in which modalities are compared.
+# Features that are not a space for comparing modalities.
 REPRESENTATIONS = ("before_head", "last_conv")
-# Of an encoder's result: what its rows are of.
+# Origin of the rows of an encoder's result.
 ITEM, START, END = "item", "start", "end"
 NOT_SPACES = (*REPRESENTATIONS, ITEM, START, END)
 MODALITY_OF = {LOG_MEL: AUDIO, WORD_IDS: TEXT}
-# What the towers take of each modality.
-KINDS_OF_TOWERS = {VIDEO: VIDEO, AUDIO: LOG_MEL, TEXT: WORD_IDS}
+# Modality -> kind of input of its backbone.
+BACKBONE_KINDS = {VIDEO: VIDEO, AUDIO: LOG_MEL, TEXT: WORD_IDS}
 
-# Ours: inputs of one call. Smaller rests are cut into powers of two, so that a runtime that
-# prepares kernels by batch size meets few of them, and nothing is computed for padding.
+# Ours: inputs of one call. A smaller rest is cut into powers of two: nothing is spent on padding,
+# and a runtime that prepares kernels by batch size sees few sizes.
 BATCH = 16
 _BATCH_TEXT = 256  # ours
-# Ours: frame sizes or lengths of one kind with a trace of their own; more share a general one.
+# Ours: frame sizes or lengths of one kind with a trace of their own; others share a general one.
 _MOST_SHAPES = 4
 _FREE: dict[str, list[int | None]] = {
     VIDEO: [None, None, None, None, 3],
@@ -44,14 +44,14 @@ _FREE: dict[str, list[int | None]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How a network was trained to see and hear; None for what it does not tell.
+    """Video and audio settings of a model's training; None if unknown.
 
     Attributes:
-      num_frames: in a clip.
-      frame_rate: of a clip, Hz.
+      num_frames: frames in a clip.
+      frame_rate: frame rate of a clip, Hz.
       size: height and width of a frame, pixels.
-      square_crop: cut wide frames at the sides instead of squeezing them.
-      sample_rate: of waveforms, Hz; None without an audio tower.
+      square_crop: crop wide frames at the sides instead of squeezing them.
+      sample_rate: sample rate of waveforms, Hz; None without an audio backbone.
     """
 
     num_frames: int | None = None
@@ -61,7 +61,7 @@ class Settings:
     sample_rate: int | None = None
 
 
-# Name -> kind of its values.
+# Name -> type of its values.
 SETTINGS: dict[str, type] = {
     "num_frames": int,
     "frame_rate": float,
@@ -71,11 +71,32 @@ SETTINGS: dict[str, type] = {
 }
 
 
+def with_settings(settings: Settings, changes: Mapping[str, Any] | None) -> Settings:
+    """Return settings with some replaced.
+
+    Raises:
+      ValueError: a name is unknown or a value wrong.
+    """
+    changes = dict(changes or {})
+    for name, value in changes.items():
+        if name not in SETTINGS:
+            raise ValueError(f"There is no setting {name!r}; they are {', '.join(SETTINGS)}.")
+        kind = SETTINGS[name]
+        right = isinstance(value, bool) == (kind is bool) and isinstance(value, numbers.Real)
+        if not right or (kind is not bool and not value > 0) or kind(value) != value:
+            expected = {bool: "True or False", int: "a whole number above 0"}.get(
+                kind, "a number above 0"
+            )
+            raise ValueError(f"The setting {name} is {value!r}; expected {expected}.")
+        changes[name] = kind(value)
+    return dataclasses.replace(settings, **changes)
+
+
 class Network(abc.ABC):
-    """A trained network: modalities, spaces, and a function from inputs to embeddings.
+    """Trained model: modalities, spaces, and a function from inputs to embeddings.
 
     Attributes:
-      modalities: those it takes, of "video", "image", "audio" and "text".
+      modalities: its modalities, of "video", "image", "audio" and "text".
       settings: see `Settings`.
     """
 
@@ -89,12 +110,12 @@ class Network(abc.ABC):
     def dims(self, modality: str) -> dict[str, int]:
         """Return the size of each feature of a modality.
 
-        They are "before_head", "last_conv" where there is one, and the spaces, finest first.
+        Features are "before_head", "last_conv" if there is one, and the spaces, finest first.
         """
 
     @abc.abstractmethod
     def compute(self, kind: str, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Features of a batch, float32 [B, dim] each; may be traced.
+        """Return the features of a batch, float32 [B, dim] each; may be traced.
 
         Args:
           kind: one of `KINDS`.
@@ -103,31 +124,31 @@ class Network(abc.ABC):
             [B, frames, bins, 1], word_ids int32 [B, words].
 
         Raises:
-          ValueError: if the network takes no such input.
+          ValueError: the model takes no such input.
         """
 
     @abc.abstractmethod
     def known(self, sentences: Sequence[str]) -> np.ndarray:
-        """Whether each sentence holds a word that the network knows, booleans [N].
+        """Return whether each sentence has a word that the model knows, booleans [N].
 
-        A network that does not tell says so of all of them.
+        By default True for all of them.
         """
 
     @property
     @abc.abstractmethod
     def fingerprint(self) -> str:
-        """Hexadecimal SHA-256 of all that the network computes with."""
+        """Hexadecimal SHA-256 of all that the model computes with."""
 
     @abc.abstractmethod
     def description(self) -> dict[str, Any]:
-        """Its class and the count of its parameters, for files of results."""
+        """Class and number of parameters, for files of results."""
 
     def spaces(self, modality: str) -> tuple[str, ...]:
-        """The spaces that a modality reaches, finest first."""
+        """Return the spaces that a modality reaches, finest first."""
         return tuple(name for name in self.dims(modality) if name not in REPRESENTATIONS)
 
     def check_input(self, kind: str) -> None:
-        """Checks that the network takes a kind of input.
+        """Check that the model takes a kind of input.
 
         Raises:
           ValueError: it does not; the message says what it takes, or what is missing.
@@ -135,7 +156,7 @@ class Network(abc.ABC):
         self.check_modality(MODALITY_OF.get(kind, kind))
 
     def check_modality(self, modality: str) -> None:
-        """Checks that the network embeds a modality, if only given what its tower takes.
+        """Check that the model embeds a modality, given the input of its backbone.
 
         Raises:
           ValueError: it does not; the message says what it takes.
@@ -147,7 +168,7 @@ class Network(abc.ABC):
             )
 
     def common_space(self, first: str, second: str) -> str:
-        """The space in which two modalities are compared, the finer one where there are two.
+        """Return the finest space in which two modalities can be compared.
 
         Raises:
           ValueError: there is none.
@@ -163,15 +184,15 @@ class Network(abc.ABC):
     def run(
         self, kind: str, inputs: np.ndarray | tf.Tensor, batch_size: int | None = None
     ) -> dict[str, np.ndarray]:
-        """Features of any number of inputs, float32 [N, dim] each.
+        """Return the features of any number of inputs, float32 [N, dim] each.
 
         Args:
           kind: one of `KINDS`.
           inputs: as `compute` takes them; pixels may be uint8 from 0 to 255.
-          batch_size: inputs of one call at most.
+          batch_size: greatest number of inputs in one call.
 
         Raises:
-          ValueError: the network takes no such input, or a feature is not finite.
+          ValueError: the model takes no such input, or a feature is not finite.
         """
         self.check_input(kind)
         most = batch_size or (_BATCH_TEXT if kind in (TEXT, WORD_IDS) else BATCH)
@@ -195,7 +216,7 @@ class Network(abc.ABC):
         return found
 
     def _function(self, kind: str, dtype: tf.DType, shape: tuple[int | None, ...]) -> Any:
-        """Traced once for a size of frames or sounds, whatever the batch size."""
+        """Return a function traced once for a size of frames or length of audio."""
         if kind == AUDIO:
             shape = (None,)
         traced = [one for one in self._functions if one[0] == kind]
@@ -215,7 +236,7 @@ class Network(abc.ABC):
 
 
 def pieces(count: int, most: int) -> Iterator[slice]:
-    """Slices of at most `most` rows; the rest in powers of two, large ones first."""
+    """Yield slices of at most `most` rows; the rest in powers of two, large ones first."""
     start = 0
     while start < count:
         size = most if count - start >= most else 1 << ((count - start).bit_length() - 1)
@@ -224,7 +245,7 @@ def pieces(count: int, most: int) -> Iterator[slice]:
 
 
 def similarity(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Cosines between two results of an encoder, in the finest space that both have.
+    """Return cosines between two results of an encoder, in the finest space that both have.
 
     Args:
       first, second: space -> float [N, D] and [M, D].
@@ -249,12 +270,12 @@ def similarity(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors [..., D] of length 1, float32; zero vectors stay zero."""
+    """Return vectors [..., D] of length 1, float32; zero vectors stay zero."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return (vectors / np.maximum(length, 1e-12)).astype(np.float32)
 
 
 def _as_text(sentences: Any) -> np.ndarray:
-    """Strings as UTF-8 in an array that TensorFlow takes."""
+    """Return strings as UTF-8 in an array that TensorFlow takes."""
     encode = [text if isinstance(text, bytes) else str(text).encode() for text in sentences]
     return np.array(encode, object)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Decodes windows of videos, sounds and pictures as a network sees them."""
+"""Decodes windows of video, audio and images into a model's input."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from mmv_tf.inference.windows import Windows
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """Some windows of a video, with the frames and samples that they share.
+    """Windows of a video with the frames and samples that they share.
 
     Attributes:
-      starts: of each window, as frames of the grid.
+      starts: the windows' starts, as frames of the grid.
       frames: uint8 [F, size, size, 3], those of the grid from the first start on.
-      sound: float32 [samples] from the first start's time on; None without sound.
+      sound: float32 [samples] from the first start's time on; None without audio.
     """
 
     starts: tuple[int, ...]
@@ -31,14 +31,14 @@ class Block:
     sound: np.ndarray | None
 
     def clips(self, windows: Windows) -> np.ndarray:
-        """uint8 [W, T, size, size, 3]."""
+        """Return uint8 [W, T, size, size, 3]."""
         first = self.starts[0]
         return np.stack(
             [self.frames[s - first : s - first + windows.num_frames] for s in self.starts]
         )
 
     def sounds(self, windows: Windows) -> np.ndarray | None:
-        """float32 [W, samples], or None."""
+        """Return float32 [W, samples], or None."""
         if self.sound is None:
             return None
         scale = windows.sample_rate / windows.frame_rate
@@ -47,7 +47,7 @@ class Block:
 
 
 def probe_videos(paths: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """What each file holds, as `media.MediaInfo` has it."""
+    """Yield what each file holds, as `media.MediaInfo` has it."""
     for path in paths:
         yield media.probe(path).to_json()
 
@@ -55,16 +55,16 @@ def probe_videos(paths: Sequence[str]) -> Iterator[dict[str, Any]]:
 def decode_blocks(
     path: str, windows: Windows, has_audio: bool, parts: Sequence[Sequence[int]]
 ) -> Iterator[Block]:
-    """Decodes a video once, in order.
+    """Decode a video once, in order.
 
     Args:
       path: the file.
-      windows: how they are cut.
-      has_audio: whether its sound is wanted.
-      parts: the starts of each block's windows, rising from block to block.
+      windows: settings to cut windows by.
+      has_audio: whether to decode the audio.
+      parts: the starts of each block's windows, ascending from block to block.
 
     Yields:
-      A `Block` a part.
+      A `Block` for each part.
 
     Raises:
       MediaError: the file can't be decoded.
@@ -75,7 +75,7 @@ def decode_blocks(
     pictures = media.iter_pixels_at(
         path, times, side, not windows.square_crop, max(1.0, windows.seconds)
     )
-    kept: list[np.ndarray] = []  # The grid's frames from `first` on.
+    kept: list[np.ndarray] = []  # the grid's frames from `first` on
     for starts in parts:
         del kept[: starts[0] - first]
         first = starts[0]
@@ -85,7 +85,7 @@ def decode_blocks(
         sound = None
         if has_audio:
             begin = first / windows.frame_rate
-            # A sample more than the sum of the roundings can ask for.
+            # One more sample than the accumulated rounding can need.
             end = begin + wanted / windows.frame_rate + 1 / windows.sample_rate
             sound = media.read_waveform(path, begin, end, windows.sample_rate)
         yield Block(tuple(starts), np.stack(kept[:wanted]), sound)
@@ -98,13 +98,13 @@ def span_clips(
     end: float | None = None,
     most: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Windows at even distances over a span of a video.
+    """Return windows at even distances over a span of a video.
 
     Args:
       path: the file.
-      windows: how they are cut; `Windows.spread` says where.
-      start, end: of the span, seconds; None for the end of the video.
-      most: windows; None for no limit.
+      windows: settings to cut windows by; `Windows.spread` gives the starts.
+      start, end: the span, seconds; None for the end of the video.
+      most: greatest number of windows; None for no limit.
 
     Returns:
       uint8 [W, T, size, size, 3], and their starts in seconds, [W].
@@ -134,7 +134,7 @@ def span_sounds(
     end: float | None = None,
     most: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Windows at even distances over a span of a sound; see `span_clips`.
+    """Return windows at even distances over a span of audio; see `span_clips`.
 
     Returns:
       float32 [W, samples] in [-1, 1], and their starts in seconds, [W].
@@ -152,18 +152,18 @@ def span_sounds(
 
 
 def _end(path: str, start: float, end: float | None, duration: float) -> float:
-    """The end of a span, inside the file."""
+    """Return the end of a span, inside the file."""
     end = duration if end is None else min(end, duration)
     if start >= end:
         raise media.MediaError(
-            f"{path}: is {duration:.2f} s long; expected a span inside of it, got one from "
+            f"{path}: is {duration:.2f} s long; expected a span inside it, got one from "
             f"{start:g} s."
         )
     return end
 
 
 def picture(source: str | bytes, windows: Windows, name: str) -> np.ndarray:
-    """The middle of a picture: uint8 [size, size, 3].
+    """Return the middle of an image, uint8 [size, size, 3].
 
     Raises:
       MediaError: it can't be decoded.
@@ -173,6 +173,6 @@ def picture(source: str | bytes, windows: Windows, name: str) -> np.ndarray:
 
 
 def _middle(picture: np.ndarray, size: int) -> np.ndarray:
-    """[height, width, 3] -> [size, size, 3]."""
+    """Crop [height, width, 3] to [size, size, 3]."""
     top, left = ((side - size) // 2 for side in picture.shape[:2])
     return picture[top : top + size, left : left + size]

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Windows: the pieces of a video or sound that a network sees at once."""
+"""Windows: the pieces of video or audio that a model takes at once."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _TOLERANCE = 1e-3
 
 @dataclasses.dataclass(frozen=True)
 class Windows:
-    """How windows are cut; what a network was trained to see, and how far one is from the next.
+    """Settings for cutting windows: their format, and the step from one to the next.
 
-    Frames lie on one grid over the video, so that windows which overlap share their frames and no
-    frame is decoded twice.
+    Frames lie on one grid over the video, so overlapping windows share frames and no frame is
+    decoded twice.
 
     Attributes:
-      num_frames: in a window.
-      frame_rate: of the grid, in Hz.
-      size: of a frame's sides, pixels.
-      square_crop: cut wide frames at the sides instead of squeezing them.
-      step_frames: of the grid, from one window's start to the next one's.
-      sample_rate: of the sound, in Hz; 0 for a network without sound.
+      num_frames: frames in a window.
+      frame_rate: frame rate of the grid, in Hz.
+      size: side of a frame in pixels.
+      square_crop: crop wide frames at the sides instead of squeezing them.
+      step_frames: frames of the grid from one window's start to the next one's.
+      sample_rate: sample rate of the audio, in Hz; 0 for a model without audio.
     """
 
     num_frames: int
@@ -40,27 +40,27 @@ class Windows:
         if not 1 <= self.step_frames <= self.num_frames:
             raise ValueError(
                 f"Windows of {self.num_frames} frames start every {self.step_frames}; expected 1 "
-                "to as many frames, or parts of the video would not be seen."
+                "to as many frames, or the windows would skip parts of the video."
             )
 
     @property
     def seconds(self) -> float:
-        """Of a window."""
+        """Duration of a window."""
         return self.num_frames / self.frame_rate
 
     @property
     def samples(self) -> int:
-        """Of a window's sound."""
+        """Number of audio samples in a window."""
         return round(self.seconds * self.sample_rate)
 
     def starts(self, duration: float) -> list[int]:
-        """Where the windows of a video start, as frames of the grid.
+        """Return the starts of a video's windows, as frames of the grid.
 
-        Every step one, and a last one that reaches the end; a video that is shorter than a window
-        has one, which holds its last frame.
+        They are a step apart, and a last one reaches the end; a video shorter than a window has one
+        window, filled with its last frame.
 
         Args:
-          duration: of the video, seconds.
+          duration: the video's duration, seconds.
         """
         last = math.floor((duration + _TOLERANCE) * self.frame_rate) - self.num_frames
         starts = list(range(0, max(last, 0) + 1, self.step_frames))
@@ -69,14 +69,14 @@ class Windows:
         return starts
 
     def spread(self, start: float, end: float, most: int | None = None) -> np.ndarray:
-        """Starts of windows at even distances from the start of a span to its end, seconds [W].
+        """Return starts of windows at even distances over a span, seconds [W].
 
-        They are a step or more apart. A single one lies in the middle; a span that is shorter than
+        They are at least a step apart. A single one lies in the middle; a span that is shorter than
         a window has one, which starts with it.
 
         Args:
-          start, end: of the span, seconds.
-          most: windows; None for as many as a step apart.
+          start, end: the span, seconds.
+          most: greatest number of windows; None for as many as fit a step apart.
         """
         room = end - start - self.seconds
         if room <= 0:

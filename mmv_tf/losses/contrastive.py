@@ -43,7 +43,7 @@ def mil_nce(
     """MIL-NCE between videos and their candidate narrations (PAPER section 2).
 
     Args:
-      video: float [B, D], any length; normalised inside.
+      video: float [B, D], any length; normalized inside.
       text: float [B, P, D], the P candidates of each row.
       temperature: divides the cosines; 0.07 in the paper.
       valid: optional [B] booleans; other rows are neither scored nor used as negatives.
@@ -161,7 +161,7 @@ def loss_sum_and_count(
     negatives = gather(tf.cast(video_valid, tf.float32)) if textless_negatives else all_valid
 
     def masked(values: tf.Tensor) -> tf.Tensor:
-        """Leaves the candidates out that do not count, [b, P]."""
+        """Leave the candidates out that do not count, [b, P]."""
         return tf.where(candidate_valid, values, MASKED)
 
     # My videos against everyone's narrations, [b]; my narrations against everyone's videos, [b, P].

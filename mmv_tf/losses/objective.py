@@ -62,7 +62,7 @@ class Objective:
         valid: Mapping[str, Any],
         gather: Gather | None = None,
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor], dict[str, tf.Tensor]]:
-        """Computes the loss.
+        """Compute the loss.
 
         Args:
           embeddings: "va/video" [B, D], "vt/text" [B, P, D] ...: for each pair, both members in the

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What the importers of checkpoints share."""
+"""Checks that the importers of checkpoints share."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 
 
 def checked_values(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A float32 copy of an array of a checkpoint.
+    """Return a float32 copy of an array of a checkpoint.
 
     Args:
-      name: what an error calls it.
-      array: as read; floats of any size and byte order.
-      shape: that it has to have.
+      name: its name in errors.
+      array: the array as read; floats of any size and byte order.
+      shape: the expected shape.
 
     Raises:
-      ValueError: it has another shape or kind, or values that are not finite.
+      ValueError: the shape or dtype is another, or a value is not finite.
     """
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}; expected {shape}.")
@@ -31,7 +31,7 @@ def checked_values(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.n
 
 
 def some(names: Iterable[object], limit: int = 5) -> str:
-    """The first names of many, for an error."""
+    """Return the first of many names as text for an error."""
     listed = [repr(name) for name in names]
     more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
     return (", ".join(listed[:limit]) or "nothing") + more

@@ -4,7 +4,7 @@
 
 Bytes go to a `.part` file. Beside it, `.part.json` keeps the address, the size and the server's
 validator (a strong ETag, else Last-Modified), so that the next attempt asks for the rest only and
-begins anew when the file on the server has changed. Callers hold a lock: one process a file.
+begins again when the file on the server has changed. Callers hold a lock: one process a file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from mmv_tf.util.progress import Progress
 from mmv_tf.util.safe_files import read_json
 from mmv_tf.version import __version__
 
-# Pauses before the next attempt, in seconds; an attempt that brought bytes begins the row again.
+# Pauses before the next attempt, in seconds; an attempt that brings bytes starts over.
 PAUSES = (1.0, 2.0, 4.0)
 # Longest wait for the next bytes.
 TIMEOUT_SECONDS = 30.0
@@ -40,7 +40,7 @@ TIMEOUT_SECONDS = 30.0
 _TRANSIENT_STATUS = (408, 425, 429, 500, 502, 503, 504)
 _CHUNK_BYTES = 1 << 18
 _MEGABYTE = 1_000_000
-# Left free on the disk besides the file.
+# Space to leave free on the disk besides the file.
 _MARGIN_BYTES = 16 * _MEGABYTE
 
 
@@ -70,16 +70,16 @@ class Source:
         return host_of(self.address)
 
     def error(self, problem: str) -> FetchError:
-        """An error whose one line ends with the remedy."""
+        """Return an error whose one line ends with the remedy."""
         return FetchError(f"{self.title}: {problem}; {self.remedy}.")
 
 
 @dataclasses.dataclass(frozen=True)
 class _State:
-    """What is known of a file that is partly here.
+    """State of a partial download.
 
     Attributes:
-      address: where it is from.
+      address: its address.
       total: its size in bytes.
       validator: value for the header If-Range, None if the server gave none.
       crc32c: of the whole file in base64, where the server states it (Google's does).
@@ -92,7 +92,7 @@ class _State:
 
 
 def download(source: Source, part: pathlib.Path) -> None:
-    """Downloads a file to `part`, resuming what is there; the bytes are on the disk at the end.
+    """Download a file to `part`, resuming what is there; the bytes are on the disk at the end.
 
     Args:
       source: the file.
@@ -123,14 +123,14 @@ def download(source: Source, part: pathlib.Path) -> None:
 
 
 def remove_part(part: pathlib.Path) -> None:
-    """Removes a partial file and its state."""
+    """Remove a partial file and its state."""
     # The bytes first: a state without them is harmless.
     part.unlink(missing_ok=True)
     _state_path(part).unlink(missing_ok=True)
 
 
 def _attempt(opener: urllib.request.OpenerDirector, source: Source, part: pathlib.Path) -> _State:
-    """Asks once for what is missing, and writes it."""
+    """Request what is missing and write it."""
     state = _read_state(part, source.address)
     start = _size(part) if state is not None else 0
     if state is not None and start == state.total:
@@ -159,7 +159,7 @@ def _ask(
     source: Source,
     part: pathlib.Path,
 ) -> Any:
-    """Opens the address: an HTTP response of status 2xx."""
+    """Open the address and return an HTTP response of status 2xx."""
     try:
         return opener.open(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
@@ -182,7 +182,7 @@ def _ask(
 
 
 def _check_content(response: Any, source: Source) -> None:
-    """Refuses the login pages of networks, and bytes that are not the file's own."""
+    """Refuse login pages of networks, and bytes with a content encoding."""
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding != "identity" or response.headers.get_content_type() == "text/html":
         kind = "a web page" if encoding == "identity" else f"{encoding} content"
@@ -195,12 +195,12 @@ def _check_content(response: Any, source: Source) -> None:
 def _first_byte(
     response: Any, source: Source, part: pathlib.Path, start: int, state: _State | None
 ) -> int:
-    """The offset in the file that a response begins at."""
+    """Return the offset in the file that a response begins at."""
     if response.status == 200:
         return 0  # the server has no ranges, or another file than before
     if response.status != 206:
         raise source.error(f"{source.address} answered {response.status} {response.reason}")
-    # Servers that ignore If-Range are met as well.
+    # Some servers ignore If-Range.
     same = (
         state is not None
         and _range_of(response.headers) == (start, state.total)
@@ -213,7 +213,7 @@ def _first_byte(
 
 
 def _described(response: Any, source: Source, start: int) -> _State:
-    """The file's state by a response's headers, checked against the expected size."""
+    """Return the file's state by a response's headers, checked against the expected size."""
     if start:
         found = _range_of(response.headers)
         total = found[1] if found else None
@@ -232,7 +232,7 @@ def _described(response: Any, source: Source, start: int) -> _State:
 
 
 def _receive(response: Any, source: Source, part: pathlib.Path, start: int, total: int) -> None:
-    """Writes a response's body from offset `start` on, never past the file's size."""
+    """Write a response's body from offset `start` on, never past the file's size."""
     done = start
     shown_title, shown_start = f"fetch {source.title}", start // _MEGABYTE
     with (
@@ -248,7 +248,7 @@ def _receive(response: Any, source: Source, part: pathlib.Path, start: int, tota
             _write(file, chunk)
             done += len(chunk)
             shown.update(done // _MEGABYTE - shown.done)
-        # Where the server stated no length, it may have more.
+        # A server that states no length may send more.
         if response.length is None and _read(response, 1):
             remove_part(part)
             raise source.error(
@@ -274,20 +274,20 @@ def _write(file: IO[bytes], chunk: bytes) -> None:
 
 
 def _range_of(headers: Message) -> tuple[int, int] | None:
-    """First byte and whole size in a header such as `Content-Range: bytes 200-999/1000`."""
+    """Return the first byte and whole size in a header like `Content-Range: bytes 200-999/1000`."""
     found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", headers.get("Content-Range", "").strip())
     return (int(found[1]), int(found[2])) if found else None
 
 
 def _validator(headers: Message) -> str | None:
     etag = headers.get("ETag")
-    if etag is not None and etag.startswith('"'):  # weak ones (W/"...") don't vouch for bytes
+    if etag is not None and etag.startswith('"'):  # a weak one (W/"...") allows other bytes
         return etag
     return headers.get("Last-Modified")
 
 
 def _stated_crc32c(headers: Message) -> str | None:
-    """The value in headers such as `x-goog-hash: crc32c=n03x6A==,md5=...`."""
+    """Return the value in headers such as `x-goog-hash: crc32c=n03x6A==,md5=...`."""
     for line in headers.get_all("x-goog-hash", []):
         for entry in line.split(","):
             name, _, value = entry.strip().partition("=")
@@ -315,7 +315,7 @@ def _check_space(source: Source, part: pathlib.Path, missing: int) -> None:
     free = shutil.disk_usage(part.parent).free
     if free < missing + _MARGIN_BYTES:
         raise FetchError(
-            f"{source.title}: {missing / _MEGABYTE:,.0f} MB are to come and {part.parent} has "
+            f"{source.title}: {missing / _MEGABYTE:,.0f} MB are missing and {part.parent} has "
             f"{free / _MEGABYTE:,.0f} MB free. Free some, or set MMV_TF_CACHE to a folder on "
             "another disk."
         )
@@ -326,7 +326,7 @@ def _state_path(part: pathlib.Path) -> pathlib.Path:
 
 
 def _read_state(part: pathlib.Path, address: str) -> _State | None:
-    """The state of `part`; None, with both removed, if nothing can be resumed."""
+    """Return the state of `part`; None, with both removed, if nothing can be resumed."""
     with contextlib.suppress(OSError, ValueError, TypeError):
         state = _State(**read_json(_state_path(part)))
         if part.is_file() and state.address == address and _size(part) <= state.total:

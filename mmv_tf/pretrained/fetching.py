@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Published weights as local files: downloaded once into a cache, checked ever after.
+"""Download published weights into a local cache, once, and check them on every use.
 
 The cache is `$MMV_TF_CACHE`, by default `~/.cache/mmv_tf`, with a folder for each name:
 
@@ -38,7 +38,7 @@ _MODULE_RECORD = "module.record.json"
 
 
 def cache_folder(cache: str | os.PathLike[str] | None = None) -> pathlib.Path:
-    """Gets the folder of downloads: `cache`, else `$MMV_TF_CACHE`, else `~/.cache/mmv_tf`."""
+    """Return the folder of downloads: `cache`, else `$MMV_TF_CACHE`, else `~/.cache/mmv_tf`."""
     chosen = cache if cache is not None else os.environ.get(CACHE_VARIABLE)
     return pathlib.Path(chosen or "~/.cache/mmv_tf").expanduser()
 
@@ -46,7 +46,7 @@ def cache_folder(cache: str | os.PathLike[str] | None = None) -> pathlib.Path:
 def fetch(
     name: str, cache: str | os.PathLike[str] | None = None, *, address: str | None = None
 ) -> pathlib.Path:
-    """Gets published weights as a local file, downloading them the first time.
+    """Return published weights as a local file, downloading them the first time.
 
     Later calls need no network. They check the file against the sha256 of the first download; it is
     hashed again only if its size or modification time has changed (a second a gigabyte).
@@ -84,19 +84,19 @@ def fetch(
 def local_path(
     source: str | os.PathLike[str], cache: str | os.PathLike[str] | None = None
 ) -> pathlib.Path:
-    """Gets the path of weights given by a path or by a name in `registry()`.
+    """Return the path of weights given by a path or by a name in `registry()`.
 
-    A file or folder that is there goes before a published name.
+    An existing file or folder takes precedence over a published name.
 
     Args:
       source: a path or a name.
       cache: see `fetch`.
 
     Returns:
-      A path. It may lead nowhere, which is for the reader to report.
+      A path. It may not exist; the reader reports that.
 
     Raises:
-      ValueError: `source` is neither and resembles a published name; and as of `fetch`.
+      ValueError: `source` is neither and resembles a published name; and the errors of `fetch`.
     """
     path, name = pathlib.Path(source), os.fspath(source)
     if path.exists():
@@ -130,7 +130,7 @@ def _fetch_file(entry: Published, directory: pathlib.Path, address: str | None) 
             f"{path} has {size:,} bytes; expected {entry.size_bytes:,}: it is cut short, or "
             "another file. Copy it again, or delete it."
         )
-    # Without write access it is not recorded.
+    # Without write access there is no record.
     with contextlib.suppress(OSError):
         records.write_record(records.make_record(_BY_HAND, directory, [file_name]), record_path)
     return path
@@ -139,7 +139,7 @@ def _fetch_file(entry: Published, directory: pathlib.Path, address: str | None) 
 def _download_file(
     entry: Published, path: pathlib.Path, record_path: pathlib.Path, address: str | None
 ) -> None:
-    """Downloads, compares with the first download, and renames; under the lock."""
+    """Download under the lock, compare with the first download, and rename."""
     remedy = f"place the file by hand as {path}"
     if address is None:
         raise FetchError(f"{entry.name}: {entry.notes}; get a copy and {remedy}.")
@@ -193,7 +193,7 @@ def _fetch_module(entry: Published, handle: str, directory: pathlib.Path) -> pat
 
 
 def _known_module(directory: pathlib.Path, record_path: pathlib.Path) -> pathlib.Path | None:
-    """The folder of a module that was fetched or placed before; None if there is none."""
+    """Return the folder of a module fetched or placed before; None if there is none."""
     record = records.read_record(record_path)
     if record is not None and os.path.isdir(record.root):
         if os.path.isfile(os.path.join(record.root, _MODULE_FILE)):
@@ -203,7 +203,7 @@ def _known_module(directory: pathlib.Path, record_path: pathlib.Path) -> pathlib
         made = records.make_record(_BY_HAND, directory, _files_below(directory))
         if record is not None:
             records.check_same_content(made, record, record_path)
-        # Without write access it is not recorded.
+        # Without write access there is no record.
         with contextlib.suppress(OSError):
             records.write_record(made, record_path)
         return directory
@@ -230,14 +230,14 @@ def _download_module(entry: Published, handle: str, directory: pathlib.Path) -> 
         ) from error
     if not (root / _MODULE_FILE).is_file():
         raise FetchError(
-            f"{entry.name}: {root} holds no {_MODULE_FILE}, so it is no whole module. Delete it "
+            f"{entry.name}: {root} holds no {_MODULE_FILE}, so it is incomplete. Delete it "
             f"and run the same command again; or {remedy}."
         )
     return root
 
 
 def _files_below(root: pathlib.Path) -> list[str]:
-    """Files of a module, without those that this program keeps beside them."""
+    """Return the files of a module, without those that this program keeps beside them."""
     paths = (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
     return [path for path in paths if path not in (_LOCK, _MODULE_RECORD)]
 
@@ -247,7 +247,7 @@ def _files_below(root: pathlib.Path) -> list[str]:
 
 @contextlib.contextmanager
 def _locked(directory: pathlib.Path, entry: Published) -> Iterator[None]:
-    """Holds a name's lock, which a killed process leaves at once; says so when it has to wait."""
+    """Hold a name's lock, which the death of the process frees; print a note before waiting."""
     directory.mkdir(parents=True, exist_ok=True)
     with open(directory / _LOCK, "ab") as file:
         try:
@@ -260,7 +260,7 @@ def _locked(directory: pathlib.Path, entry: Published) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _explained(entry: Published, directory: pathlib.Path) -> Iterator[None]:
-    """Turns the disk's errors into a FetchError."""
+    """Turn the disk's errors into a FetchError."""
     try:
         yield
     except OSError as error:
@@ -268,7 +268,7 @@ def _explained(entry: Published, directory: pathlib.Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             hint = "Free some space and run the same command again, which resumes"
         else:
-            hint = "Mend that and run the same command again"
+            hint = "Fix that and run the same command again"
         raise FetchError(
             f"{entry.name}: {error.filename or directory}: {reason}. {hint}; or set "
             f"{CACHE_VARIABLE} to another folder."
@@ -283,5 +283,5 @@ def _announce(entry: Published, address: str, target: str) -> None:
 
 
 def _say(message: str) -> None:
-    # Where Progress prints, whatever the level of logging: a license is to be seen.
+    # Printed as progress is, whatever the level of logging: everybody sees the license.
     print(message, file=sys.stderr, flush=True)

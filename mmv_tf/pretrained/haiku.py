@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The released JAX/Haiku checkpoints, as networks of this project."""
+"""Importer of the released JAX/Haiku checkpoints."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import ml_collections
 import numpy as np
 
 from mmv_tf import backbones, graphs
-from mmv_tf.layers import BatchNorm, Conv3DUnit, InceptionBlock, LogMel, ProjectionHead
+from mmv_tf.layers import BatchNorm, Conv3DUnit, InceptionBlock, ProjectionHead
 from mmv_tf.pretrained.checks import checked_values, some
+from mmv_tf.pretrained.haiku_architecture import HEADS, Tree, find_architecture
 from mmv_tf.pretrained.module_words import words_of_module
 from mmv_tf.pretrained.pickle_reader import forget_pages, read_arrays
 from mmv_tf.pretrained.presets import create_model
@@ -31,24 +31,18 @@ from mmv_tf.util.keras_files import bounded_by
 
 logger = logging.getLogger(__name__)
 
-Tree = Mapping[str, Mapping[str, np.ndarray]]
-
 SOURCE = "https://github.com/google-deepmind/deepmind-research/tree/master/mmv"
 LICENCE = "CC BY-NC 4.0"
-# Heads that the released FAC networks created and never used (PAPER section 1).
+# Heads that the released FAC networks created and never used (deepmind-research, mmv/).
 UNUSED_HEADS = ("audio2txt_embd", "txt2audio_embd")
-# Of an exponential moving average, evaluation reads "average" alone.
+# Parts of an exponential moving average; evaluation reads only "average".
 _UNUSED_STATE = ("hidden", "counter")
 _NORM = "__cross_replica_batch_norm"
-_HEADS = "~_get_pair_embedding_heads"
-# Residual blocks in each group -> depth, for bottleneck and for basic blocks.
-_BOTTLENECK_DEPTHS = {(3, 4, 6, 3): 50, (3, 4, 23, 3): 101}
-_BASIC_DEPTHS = {(2, 2, 2, 2): 18, (3, 4, 6, 3): 34}
 
 
 @dataclasses.dataclass(frozen=True)
 class _Entry:
-    """One array of a checkpoint, and the variable that it fills."""
+    """Array of a checkpoint and the variable that it fills."""
 
     section: str
     module: str
@@ -68,37 +62,37 @@ def import_haiku_checkpoint(
     word_vectors: str | os.PathLike[str] | None = None,
     first_word_id: int = 0,
 ) -> graphs.FineAndCoarse:
-    """Builds the network whose weights a released MMV pickle holds.
+    """Build the model of a released MMV pickle, with its weights.
 
-    The file is read without being unpickled (`pickle_reader`). Which network it is comes from its
-    arrays: S3D-G or TSM-ResNet, its stem, depth and width, the audio network's depth and width, and
-    the sizes of words and spaces. Every array is used, but for those that evaluation never reads:
-    the heads `UNUSED_HEADS` and each moving average's "hidden" and "counter".
+    The file is read without being unpickled (`pickle_reader`). The arrays tell the architecture:
+    S3D-G or TSM-ResNet, its stem, depth and width, the audio backbone's depth and width, and the
+    sizes of words and spaces. Every array is used, except those that evaluation never reads: the
+    heads `UNUSED_HEADS` and each moving average's "hidden" and "counter".
 
-    Whether a ReLU stands before the coarse map (`fac_relu`) leaves no trace in the arrays: the
-    released networks have it, so that is what is built.
+    The arrays don't tell whether a ReLU precedes the coarse map (`fac_relu`). The released models
+    have it, so it is built.
 
-    The words of its word table were never released. Without `vocabulary` or `word_vectors` the
-    network has no tokenizer and takes word ids, but no sentences.
+    The words of the word table were never released. Without `vocabulary` or `word_vectors` the
+    model has no tokenizer: it takes word ids but no sentences.
 
     Args:
-      path: of the pickle.
+      path: the pickle.
       vocabulary: the words in the order of the table's rows, or a file of them, one a line, or the
-        folder of the network's TF-Hub module, which holds them with their rows. `<pad>` and `<unk>`
+        folder of the model's TF-Hub module, which holds them with their rows. `<pad>` and `<unk>`
         (or `[PAD]`, `[UNK]`) name the rows of padding and of unknown words.
-      word_vectors: the file of word vectors that the table was made of, Google News word2vec for
-        the released networks; it tells each row's word (see `mmv_tf.pretrained.word_rows`).
+      word_vectors: the file of word vectors that the table was made from, Google News word2vec for
+        the released models; it gives each row's word (see `mmv_tf.pretrained.word_rows`).
       first_word_id: the row of the vocabulary's first word; 0 for a module's own rows.
 
     Returns:
-      A `FineAndCoarse` network, float32. Its `metadata` tells the input's range and rates, the
-      source and licence of the weights, the file's sha256, what was left unused and how many rows
-      have words.
+      A float32 `FineAndCoarse` model. Its `metadata` holds the input's range and rates, source and
+      license of the weights, the file's sha256, the unused arrays and the number of rows with
+      words.
 
     Raises:
-      ValueError: the file isn't a plain pickle of arrays, or an array is missing, left over, of
-        another shape or kind, or not finite; the message names it. Or the words are not the
-        table's: see `words_from_list` and `words_from_vectors` in `mmv_tf.pretrained`.
+      ValueError: the file isn't a plain pickle of arrays; an array is missing, left over, not
+        finite or of another shape or dtype (the message names it); or the words don't fit the
+        table, see `words_from_list` and `words_from_vectors` in `mmv_tf.pretrained`.
       OSError: the file can't be read.
 
     Example:
@@ -127,12 +121,12 @@ def import_haiku_checkpoint(
         words = vocabulary
     if word_vectors is not None:
         with open_word_vectors(word_vectors):
-            pass  # What is wrong from its first line on is told before anything is imported.
+            pass  # Fail on an unreadable file before the import.
     tree = read_arrays(path)
     try:
         root = _check_form(tree)
         with bounded_by(path):
-            model = create_model(_find_architecture(tree["params"], root))
+            model = create_model(find_architecture(tree["params"], root))
         entries = list(_model_entries(model, root))
         unused = _check_arrays(tree, entries, root)
         for entry in entries:
@@ -162,7 +156,7 @@ def _give_words(
     word_vectors: str | os.PathLike[str] | None,
     first_word_id: int,
 ) -> None:
-    """Gives the network a tokenizer of the words that it can have."""
+    """Give the model a tokenizer if its words are known."""
     max_words = model.metadata["max_words"]
     table = model.text.embedding.embeddings.numpy()
     if isinstance(vocabulary, Mapping):
@@ -186,7 +180,7 @@ def _give_words(
 
 
 def _check_form(tree: Any) -> str:
-    """The name of the root module."""
+    """Check the tree's form and return the name of the root module."""
     if set(tree) != {"params", "state"}:
         raise ValueError(f"its entries are {some(tree)}; expected 'params' and 'state'.")
     for section in ("params", "state"):
@@ -202,117 +196,10 @@ def _check_form(tree: Any) -> str:
     return roots[0]
 
 
-# From the arrays to the architecture.
-
-
-def _find_architecture(params: Tree, root: str) -> ml_collections.ConfigDict:
-    heads = f"{root}/{_HEADS}"
-    words = _shape(params, f"{root}/text_module/~/embed", "embeddings", 2)
-    log_mel = LogMel()
-    return ml_collections.ConfigDict(
-        {
-            "graph": {
-                "name": "fac",
-                "fine_dim": _shape(params, f"{heads}/vid2audio_embd/final_projection", "w", 2)[-1],
-                "coarse_dim": _shape(params, f"{heads}/vis_embd/final_projection", "w", 2)[-1],
-                "hidden_dim": _shape(
-                    params, f"{heads}/vid2audio_embd/final_projection_inner", "w", 2
-                )[-1],
-                "variant": "fac_relu",
-            },
-            "video": _video_architecture(params, root),
-            "audio": _audio_architecture(params, root),
-            "text": {
-                "vocabulary_size": words[0],
-                "embedding_dim": words[1],
-                "dim": _shape(params, f"{root}/text_module/~/text_conv1", "w", 3)[-1],
-            },
-            "log_mel": {},
-            "metadata": {
-                "input_range": [0.0, 1.0],
-                # PAPER section 3: crops of 200 x 200.
-                "size": 200,
-                "square_crop": True,
-                # PAPER section 3.
-                "frame_rate": 10.0,
-                "num_frames": 32,
-                "sample_rate": log_mel.sample_rate,
-                # Our reading of PAPER section 1: the compression that MMV used is not known.
-                "log_mel": {
-                    name: getattr(log_mel, name)
-                    for name in (
-                        "window",
-                        "step",
-                        "mel_bins",
-                        "lower_hz",
-                        "upper_hz",
-                        "compression",
-                    )
-                },
-                "max_words": 16,
-            },
-        }
-    )
-
-
-def _video_architecture(params: Tree, root: str) -> dict[str, Any]:
-    visual = f"{root}/visual_module/~"
-    found = sorted({name[len(visual) + 1 :].split("/")[0] for name in params if visual in name})
-    if found == ["S3D"]:
-        stem = _shape(params, f"{visual}/S3D/Conv2d_1a_7x7/~/conv3_d", "w", 5)
-        names = {name[len(visual) + 1 :].split("/")[1] for name in params if visual in name}
-        blocks = tuple(sum(name.startswith(f"Mixed_{stage}") for name in names) for stage in "345")
-        kinds: dict[tuple[int, ...], str] = {(7, 7, 7, 3): "rgb", (2, 4, 4, 24): "space_to_depth"}
-        if stem[:-1] not in kinds:
-            raise ValueError(f"the stem's kernel has shape {stem}; expected one of {list(kinds)}.")
-        return {
-            "backbone": "s3d",
-            "stem": kinds[stem[:-1]],
-            "width": stem[-1] / 64,
-            "blocks": blocks,
-        }
-    if found == ["TSMResNetV2"]:
-        stem = _shape(params, f"{visual}/TSMResNetV2/tsm_resnet_stem", "w", 4)
-        depth = _depth(params, f"{visual}/TSMResNetV2/tsm_resnet_unit_", "conv_2")
-        return {"backbone": "tsm_resnet", "depth": depth, "width": stem[-1] / 64}
-    raise ValueError(f"its visual module holds {some(found)}; expected 'S3D' or 'TSMResNetV2'.")
-
-
-def _audio_architecture(params: Tree, root: str) -> dict[str, Any]:
-    network = f"{root}/audio_module/~/res_net_v2/~"
-    stem = _shape(params, f"{network}/initial_conv", "w", 4)
-    depth = _depth(params, f"{network}/block_group_", "~/conv_2")
-    return {"depth": depth, "width": stem[-1] / 64}
-
-
-def _depth(params: Tree, prefix: str, last_convolution: str) -> int:
-    counts = tuple(
-        len({name.split("/block_")[-1].split("/")[0] for name in params if name.startswith(group)})
-        for group in (f"{prefix}{index}/" for index in range(4))
-    )
-    bottleneck = f"{prefix}0/block_0/{last_convolution}" in params
-    depths = _BOTTLENECK_DEPTHS if bottleneck else _BASIC_DEPTHS
-    if counts not in depths:
-        raise ValueError(
-            f"{prefix}0 to 3 have {counts} blocks (missing or left over ones count); expected one "
-            f"of {sorted(depths)}."
-        )
-    return depths[counts]
-
-
-def _shape(params: Tree, module: str, name: str, rank: int) -> tuple[int, ...]:
-    if name not in params.get(module, {}):
-        raise ValueError(f"params {module}/{name} is missing.")
-    shape = params[module][name].shape
-    if len(shape) != rank:
-        raise ValueError(f"params {module}/{name} has shape {shape}; expected {rank} axes.")
-    return shape
-
-
 # From the network to the names and shapes of its arrays in a checkpoint.
 
 
-# `Any`: as far as types say, a graph may lack the towers that the released ones all have.
+# `Any`: the type allows graphs without backbones that every released one has.
 def _model_entries(model: Any, root: str) -> Iterator[_Entry]:
     if isinstance(model.video, backbones.S3D):
         yield from _s3d_entries(model.video, f"{root}/visual_module/~/S3D")
@@ -342,7 +229,7 @@ def _model_entries(model: Any, root: str) -> Iterator[_Entry]:
         shape = tuple(variable.shape)
         shape = (1, *shape) if name == "w" else shape
         yield _Entry("params", f"{words}/text_conv1", name, shape, variable)
-    heads = f"{root}/{_HEADS}"
+    heads = f"{root}/{HEADS}"
     for name, head in {
         "vid2audio_embd": model.video_to_fine,
         "vis_embd": model.fine_to_coarse,
@@ -424,7 +311,7 @@ def _norm_entries(norm: BatchNorm, path: str, index: int, rank: int) -> Iterator
 
 
 def _suffix(index: int) -> str:
-    """Haiku numbers the second module of a name and those after it."""
+    """Return the number that Haiku gives to repeated module names, none for the first."""
     return f"_{index}" if index else ""
 
 
@@ -432,10 +319,10 @@ def _suffix(index: int) -> str:
 
 
 def _check_arrays(tree: Mapping[str, Tree], entries: list[_Entry], root: str) -> list[str]:
-    """Compares the names on both sides; the arrays that are knowingly unused."""
+    """Compare the names on both sides and return the arrays that are deliberately unused."""
     expected = {entry.key for entry in entries}
     averages = {entry.module for entry in entries if entry.section == "state"}
-    unused_heads = tuple(f"{root}/{_HEADS}/{head}/" for head in UNUSED_HEADS)
+    unused_heads = tuple(f"{root}/{HEADS}/{head}/" for head in UNUSED_HEADS)
     found, unused = set(), []
     for section, modules in tree.items():
         for module, arrays in modules.items():

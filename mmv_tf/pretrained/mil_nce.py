@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""MIL-NCE's text-video network for PyTorch, S3D-G trained on HowTo100M, as one of this project.
+"""Importer of MIL-NCE's text-video model for PyTorch: S3D-G trained on HowTo100M.
 
 Miech et al., "End-to-End Learning of Visual Representations from Uncurated Instructional Videos",
 CVPR 2020 (arXiv 1912.06430); names and shapes of https://github.com/antoine77340/S3D_HowTo100M.
@@ -32,25 +32,25 @@ LICENCE = "none stated for the weights (code: Apache-2.0)"
 DICTIONARY = "s3d_dict.npy"
 MAX_WORDS = 16
 
-# Batches that a norm has seen: PyTorch uses it where there is no momentum, which is not so here.
+# Number of batches a norm has seen; PyTorch uses it only for norms without momentum.
 _UNUSED = ".num_batches_tracked"
 # [out, in, time, height, width] -> [time, height, width, in, out]; [out, in] -> [in, out].
 _CONVOLUTION, _LINEAR = (2, 3, 4, 1, 0), (1, 0)
 _UNITS = {"Conv2d_1a_7x7": "conv1", "Conv2d_2b_1x1": "conv_2b", "Conv2d_2c_3x3": "conv_2c"}
 _STAGES = {"3": "bc", "4": "bcdef", "5": "bc"}
-# Kernel and channels of the stem -> ours.
+# Kernel and channels of the stem -> our name of the stem.
 _STEMS: dict[tuple[int, ...], str] = {(24, 2, 4, 4): "space_to_depth", (3, 3, 7, 7): "rgb_4x8x8"}
 
 
 @dataclasses.dataclass(frozen=True)
 class _Entry:
-    """One array of a checkpoint, and the variable that it fills.
+    """Array of a checkpoint and the variable that it fills.
 
     Attributes:
-      name: of the array.
-      variable: of ours.
-      axes: the array's, in the variable's order.
-      zeros: how many the variable has behind the array's values, along each of its axes.
+      name: the array's name.
+      variable: our variable.
+      axes: the array's axes in the variable's order.
+      zeros: zeros to append to the array's values along each axis of the variable.
     """
 
     name: str
@@ -60,13 +60,13 @@ class _Entry:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the array."""
+        """Shape of the array."""
         zeros = self.zeros or (0,) * len(self.axes)
         ours = [size - more for size, more in zip(self.variable.shape, zeros, strict=True)]
         return tuple(ours[self.axes.index(axis)] for axis in range(len(ours)))
 
     def fill(self, array: np.ndarray) -> None:
-        """Assigns the array, which is checked first."""
+        """Check the array and assign it."""
         values = checked_values(self.name, array, self.shape).transpose(self.axes)
         if self.zeros:
             values = np.pad(values, [(0, more) for more in self.zeros])
@@ -78,26 +78,26 @@ def import_mil_nce_checkpoint(
     *,
     dictionary: str | os.PathLike[str] | Sequence[str] | None = None,
 ) -> graphs.Disjoint:
-    """Builds the network whose weights a checkpoint of MIL-NCE's S3D-G for PyTorch holds.
+    """Build the model of a checkpoint of MIL-NCE's S3D-G for PyTorch, with its weights.
 
     The file is read without torch and without being unpickled (`torch_reader`), in either of
     torch's formats: the released `s3d_howto100m.pth`, or what the training code saves
     ({"state_dict": {"module....": ...}, "optimizer": ..., ...}). Stem, width and the sizes of words
     and spaces come from the arrays. Video and text reach one space, "vt", each by one linear map;
-    vectors are not normalised, and MIL-NCE was trained with their plain dot product.
+    vectors are not normalized, and MIL-NCE was trained with their plain dot product.
 
     Args:
-      path: of the checkpoint.
-      dictionary: the words, in the order of their rows in the table (row 0 is padding's): a list,
-        or the path of a file, see `read_words`. None: `s3d_dict.npy` beside the checkpoint; where
-        there is none, the network has no tokenizer and takes word ids only.
+      path: the checkpoint.
+      dictionary: the words in the order of their rows in the table (row 0 is padding): a list, or
+        the path of a file, see `read_words`. None: `s3d_dict.npy` beside the checkpoint; without
+        that file the model has no tokenizer and takes word ids only.
 
     Returns:
-      A float32 network with the tokenizer `MilNceTokenizer`. Its `metadata` tells the input's range
-      and rates, source and licence of the weights, the file's sha256 and what was left unused.
+      A float32 model with the tokenizer `MilNceTokenizer`. Its `metadata` holds the input's range
+      and rates, source and license of the weights, the file's sha256 and the unused arrays.
 
     Raises:
-      ValueError: a file is not what is expected, or damaged, or the words don't fit the table; the
+      ValueError: a file is damaged or of another kind, or the words don't fit the table; the
         message says what was found and what to do. Nothing is executed.
       OSError: a file can't be read.
 
@@ -115,7 +115,7 @@ def import_mil_nce_checkpoint(
         _check_channels(state, video, arguments)
     except ValueError as error:
         raise ValueError(_not_released(name, error)) from error
-    # Before a network is made, which takes seconds.
+    # Before the model is made, which takes seconds.
     tokenizer = _make_tokenizer(path, dictionary, arguments["text"]["vocabulary_size"] - 1)
     try:
         with bounded_by(path):
@@ -137,7 +137,7 @@ def import_mil_nce_checkpoint(
     model.metadata.update(
         {
             "input_range": [0.0, 1.0],
-            # As it was trained: clips of 32 frames at 10 a second, 200 x 200.
+            # The clips of its training: 32 frames at 10 a second, 200 x 200.
             "num_frames": 32,
             "frame_rate": 10.0,
             "size": 200,
@@ -177,7 +177,7 @@ def _make_tokenizer(
 
 
 def _find_architecture(state: State) -> dict[str, Any]:
-    """Arguments of the towers and the space's size, from the arrays' names and shapes."""
+    """Return the arguments of the backbones and the space's size, from the arrays' shapes."""
     stem = _shape(state, "conv1.conv1.weight", 5)
     if stem[1:] not in _STEMS:
         raise ValueError(
@@ -194,7 +194,7 @@ def _find_architecture(state: State) -> dict[str, Any]:
         )
     rows, embedding_dim = _shape(state, "text_module.word_embd.weight", 2)
     if rows < 2:
-        raise ValueError(f"its table of words has {rows} rows; expected padding's and some words'.")
+        raise ValueError(f"its table of words has {rows} rows; expected 2 or more (row 0 pads).")
     return {
         "video": {
             "stem": _STEMS[stem[1:]],
@@ -212,7 +212,7 @@ def _find_architecture(state: State) -> dict[str, Any]:
 
 
 def _check_channels(state: State, video: backbones.S3D, arguments: Mapping[str, Any]) -> None:
-    """Checks that the larger arrays fit each other, before a network of their sizes is made."""
+    """Check that the larger arrays fit each other, before a model of their sizes is made."""
     channels = _shape(state, "conv1.conv1.weight", 5)[1]
     kernels: dict[str, tuple[int, int]] = {}
     for name, layer in zip(video.layer_names, video.sequence, strict=True):
@@ -250,7 +250,7 @@ def _shape(state: State, name: str, rank: int) -> tuple[int, ...]:
 
 
 def _check_names(state: State, expected: set[str]) -> list[str]:
-    """Compares the names on both sides; the arrays that are knowingly unused."""
+    """Compare the names on both sides and return the arrays that are deliberately unused."""
     norms = {name.removesuffix(".running_mean") for name in expected if "running_mean" in name}
     unused = sorted(f"{norm}{_UNUSED}" for norm in norms if f"{norm}{_UNUSED}" in state)
     problems = []
@@ -269,7 +269,7 @@ def _check_names(state: State, expected: set[str]) -> list[str]:
 # From the network to the names of its arrays in a checkpoint.
 
 
-# `Any`: as far as types say, a graph may lack the towers that this one has.
+# `Any`: the type allows graphs without the backbones that this one has.
 def _model_entries(model: Any) -> Iterator[_Entry]:
     for name, layer in zip(model.video.layer_names, model.video.sequence, strict=True):
         if isinstance(layer, Conv3DUnit):
@@ -298,7 +298,7 @@ def _branches(block: InceptionBlock) -> dict[str, Conv3DUnit]:
 
 def _unit_entries(unit: Conv3DUnit, path: str, gate: str) -> Iterator[_Entry]:
     for index, (convolution, norm) in enumerate(zip(unit.convolutions, unit.norms, strict=True), 1):
-        # The RGB stem: a tap behind the others puts SAME padding where the reference pads.
+        # The RGB stem: a zero tap at the end makes SAME padding equal the reference's padding.
         zeros = (1, 1, 1, 0, 0) if convolution.kernel_size == (4, 8, 8) else ()
         yield _Entry(f"{path}.conv{index}.weight", convolution.kernel, _CONVOLUTION, zeros)
         yield _Entry(f"{path}.bn{index}.weight", norm.gamma)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the words of a TF-Hub module: the table that its graph looks words up in.
+"""Finds the words of a TF-Hub module in the lookup table of its graph.
 
 The files are read and nothing in them is executed. Tables may be initialized from an asset file,
 from string constants (also inside of functions, as TF2 saves them), or restored from the variables.
@@ -28,7 +28,7 @@ _FROM_TENSORS = (
 )  # fmt: skip
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _SAME = ("Identity", "StopGradient", "Snapshot", "EnsureShape", "PlaceholderWithDefault", "Cast")
-# Operations that put a table's constants together.
+# Operations that assemble a table's constants.
 _COMPUTED: dict[str, Callable[..., Any]] = {
     "Size": np.size,
     "Range": np.arange,
@@ -39,9 +39,9 @@ _COMPUTED: dict[str, Callable[..., Any]] = {
     "Add": np.add,
     "AddV2": np.add,
 }
-# Of TensorFlow's text files: what a column's number means below 0.
+# Column numbers below 0 in TensorFlow's text file initializer.
 _WHOLE_LINE, _LINE_NUMBER = -2, -1
-# Ours: more than any vocabulary has; how deep functions call each other; how many calls.
+# Ours: more bytes than any vocabulary has; depth of nested calls; number of calls.
 _MAX_BYTES = 1 << 28
 _MAX_WORDS = 1 << 26
 _MAX_DEPTH = 100
@@ -57,8 +57,8 @@ class _Scope:
     """A graph, or a function's body with the tensors that it is called with.
 
     Attributes:
-      nodes: by name.
-      arguments: name -> the caller's scope and tensor.
+      nodes: the nodes by name.
+      arguments: argument name -> the caller's scope and tensor.
     """
 
     nodes: Mapping[str, node_def_pb2.NodeDef]
@@ -66,17 +66,17 @@ class _Scope:
 
 
 def words_of_module(directory: str | os.PathLike[str]) -> dict[str, int]:
-    """Reads the words that a module knows; where it has several tables, those of the largest.
+    """Read the words that a module knows; of several tables, those of the largest.
 
     Args:
-      directory: of a SavedModel, in the TF1 format of TF-Hub or TF2's.
+      directory: a SavedModel, in the TF1 format of TF-Hub or in TF2's.
 
     Returns:
-      Word -> id, by rising ids.
+      Word -> id, in the order of ids.
 
     Raises:
-      ValueError: there is no SavedModel or no table of words in it, or a word is empty, stands
-        twice or is no UTF-8 text.
+      ValueError: there is no SavedModel, it has no table of words, or a word is empty, a
+        duplicate or not UTF-8 text.
     """
     saved = saved_model_file.read_saved_model(directory)
     folder = saved_model_file.find_saved_model(directory) or pathlib.Path(directory)
@@ -92,7 +92,7 @@ def words_of_module(directory: str | os.PathLike[str]) -> dict[str, int]:
 
 
 class _GraphTables:
-    """The tables that a graph initializes."""
+    """Lookup tables that a graph initializes."""
 
     def __init__(self, folder: pathlib.Path, graph: meta_graph_pb2.MetaGraphDef):
         self._folder = folder
@@ -104,7 +104,7 @@ class _GraphTables:
         self._initializing: dict[str, bool] = {}
 
     def tables(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Keys and ids of each table with words that are known; first of those word -> id."""
+        """Yield the keys and ids of each table whose words are known; tables word -> id first."""
         reversed_tables = []
         for scope, node in self._initializers():
             inputs = _inputs(node)[1:]
@@ -142,13 +142,11 @@ class _GraphTables:
                     waiting.append(_Scope(body, dict(zip(names, inputs, strict=False))))
 
     def _initializes(self, name: str, depth: int) -> bool:
-        """Whether a function initializes a table, or calls one that does."""
+        """Return whether a function initializes a table, or calls one that does."""
         if name not in self._functions or depth > _MAX_DEPTH:
             return False
         if name not in self._initializing:
-            self._initializing[name] = (
-                False  # While it is looked at: functions may call themselves.
-            )
+            self._initializing[name] = False  # During the search: functions may call themselves.
             self._initializing[name] = any(
                 node.op in _FROM_FILE + _FROM_TENSORS or self._initializes(_called(node), depth + 1)
                 for node in self._functions[name].node_def
@@ -156,7 +154,7 @@ class _GraphTables:
         return self._initializing[name]
 
     def _node(self, scope: _Scope, tensor: str) -> tuple[_Scope, node_def_pb2.NodeDef]:
-        """The node that makes a tensor, in this scope or a caller's."""
+        """Return the node that makes a tensor, in this scope or a caller's."""
         for _ in range(_MAX_DEPTH):
             name = tensor.split(":")[0]
             if name in scope.nodes:
@@ -188,7 +186,7 @@ class _GraphTables:
     def _computed(self, tensor: str, function: Callable[..., Any], *values: Any) -> np.ndarray:
         try:
             return np.asarray(function(*values))
-        # Of a damaged graph: shapes and types that don't fit.
+        # Shapes and types of a damaged graph don't fit.
         except (ValueError, TypeError, IndexError) as error:
             raise _UnresolvedError(tensor) from error
 
@@ -198,7 +196,7 @@ class _GraphTables:
         path = saved_model_file.asset_path(self._folder, self._asset(scope, node.input[1]))
         if path.stat().st_size > _MAX_BYTES:
             raise ValueError(f"{path} has {path.stat().st_size} bytes; expected a list of words.")
-        # As TensorFlow reads it, to which a carriage return is nothing.
+        # TensorFlow ignores carriage returns too.
         data = path.read_bytes().replace(b"\r", b"")
         lines = data.removesuffix(b"\n").split(b"\n")[int(node.attr["offset"].i) :]
         count = int(node.attr["vocab_size"].i)
@@ -211,7 +209,7 @@ class _GraphTables:
         return keys, values
 
     def _asset(self, scope: _Scope, tensor: str) -> str:
-        """The name of the file whose path a tensor holds."""
+        """Return the name of the file whose path a tensor holds."""
         scope, node = self._node(scope, tensor)
         for _ in range(_MAX_DEPTH):
             if scope is self._root and f"{node.name}:0" in self._assets:
@@ -235,17 +233,17 @@ class _GraphTables:
 
 
 def _inputs(node: node_def_pb2.NodeDef) -> list[str]:
-    """The tensors that a node takes."""
+    """Return the tensors that a node takes."""
     return [name for name in node.input if not name.startswith("^")]
 
 
 def _called(node: node_def_pb2.NodeDef) -> str:
-    """The name of the function that a node calls, if it calls one."""
+    """Return the name of the function that a node calls, "" if none."""
     return node.attr["f"].func.name if node.op in _CALLS else node.op
 
 
 def _column(lines: list[bytes], index: int, delimiter: bytes, path: pathlib.Path) -> np.ndarray:
-    """A column of a text file: bytes, or integers where all are."""
+    """Return a column of a text file: integers if all of them are, else bytes."""
     if index == _LINE_NUMBER:
         return np.arange(len(lines))
     if index == _WHOLE_LINE:
@@ -253,7 +251,7 @@ def _column(lines: list[bytes], index: int, delimiter: bytes, path: pathlib.Path
     try:
         found = [line.split(delimiter)[index] for line in lines]
     except IndexError as error:
-        raise ValueError(f"{path} lacks column {index} in a line; get the module anew.") from error
+        raise ValueError(f"{path} lacks column {index} in a line; get the module again.") from error
     try:
         return np.array([int(text) for text in found])
     except (ValueError, OverflowError):
@@ -261,7 +259,7 @@ def _column(lines: list[bytes], index: int, delimiter: bytes, path: pathlib.Path
 
 
 def _restored_tables(folder: pathlib.Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Tables whose words stand with the variables: those that can be changed after training."""
+    """Yield tables whose words are stored with the variables: those that training can change."""
     path = folder / "variables" / "variables"
     if not path.with_suffix(".index").is_file():
         return
@@ -274,14 +272,14 @@ def _restored_tables(folder: pathlib.Path) -> Iterator[tuple[np.ndarray, np.ndar
                 table = reader.get_tensor(name), reader.get_tensor(values)
                 if _is_table(*table):
                     yield table
-    # A damaged file is a TensorFlow error of one kind or another, and a RuntimeError in Python's.
+    # A damaged file raises one of TensorFlow's errors, or a RuntimeError from its Python code.
     except (tf.errors.OpError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"{path}.index is damaged ({reason}); get the module anew.") from error
+        raise ValueError(f"{path}.index is damaged ({reason}); get the module again.") from error
 
 
 def _is_table(words: np.ndarray, ids: np.ndarray) -> bool:
-    """Whether there are words and as many integers."""
+    """Return whether these are words and equally many integers."""
     return words.dtype.kind in "OS" and ids.dtype.kind in "iu" and 0 < len(words) == len(ids)
 
 
@@ -293,8 +291,8 @@ def _checked(words: np.ndarray, ids: np.ndarray, where: str) -> dict[str, int]:
             word = data.decode("utf-8")
         except UnicodeDecodeError as error:
             raise ValueError(
-                f"{where}: word {number} is {data!r}, which is no UTF-8 text ({error.reason}); use "
-                "another module."
+                f"{where}: word {number} is {data!r}, which is not UTF-8 text ({error.reason}); "
+                "use another module."
             ) from error
         if not word.strip():
             raise ValueError(f"{where}: word {number} is empty; use another module.")

@@ -2,20 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs a pickle's program without importing or calling what it names.
 
-A pickle is a program for a small stack machine, and Python's own machine imports and calls whatever
-the program names. This one knows no import and no call: a name is looked up in a table of a few
-constructors of arrays and mappings (`pickle_names`), each of them a function of ours, and any other
-name, opcode or combination is refused. What keeps that true:
+A pickle is a program for a small stack machine. Python's own machine imports and calls whatever the
+program names. This one has no import and no call: it looks a name up in a table of a few
+constructors of arrays and mappings (`pickle_names`), each of them a function of ours, and refuses
+any other name, opcode or combination. What keeps that true:
 
 - Values are None, booleans, numbers, strings, views of the file, tuples, lists, dicts, and the
-  stand-ins of `pickle_names`. No object of a library but `numpy.ndarray` is ever made, and that
-  from a checked dtype and shape over bytes that are there.
+  stand-ins of `pickle_names`. The only library object ever made is `numpy.ndarray`, from a checked
+  dtype and shape over bytes that exist.
 - Payloads are views of the memory-mapped file: a declared size is compared with the file's before
   anything is read, and no array is copied here.
 - The number of steps is bounded, so a small or a large file of tiny instructions can't fill memory.
 
-An allow-list in `pickle.Unpickler.find_class` would be shorter and stop calls too, but not what a
-file can do to memory: of 7 bytes that store a value under number 2**27, it makes a table of 2 GB.
+An allow-list in `pickle.Unpickler.find_class` would be shorter and stop calls too, but not memory
+attacks: from 7 bytes that store a value under number 2**27, it makes a table of 2 GB.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from mmv_tf.pretrained.pickle_names import Dialect, LongText, RefusedError
 
 # Ours. A released checkpoint takes some 60,000 steps; a million tiny objects are about 100 MB.
 MAX_STEPS = 1_000_000
-# Longer texts are array bytes written by protocols 0-2, and are decoded piece by piece.
+# Longer texts are array bytes written by protocols 0-2; they are decoded piece by piece.
 _LONG_TEXT = 1024
 _OPCODES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
 
@@ -42,8 +42,8 @@ class Machine:
 
     Args:
       mapped: the file.
-      dialect: what it may hold.
-      position, end: of the pickle in it.
+      dialect: what the file may contain.
+      position, end: limits of the pickle in the file.
     """
 
     def __init__(self, mapped: mmap.mmap, dialect: Dialect, position: int = 0, end: int = 0):
@@ -52,8 +52,8 @@ class Machine:
         self.data = memoryview(mapped)
         self.position = position
         self.end = end or len(mapped)
-        # Bytes that `_codecs.encode` may still produce: no text can become more than its own size,
-        # but a program could ask for the same one again and again.
+        # Bytes that `_codecs.encode` may still produce: a text can't become more than its own size,
+        # but a program could encode the same one again and again.
         self.text_budget = self.end - position
         self._begin()
 
@@ -65,11 +65,11 @@ class Machine:
 
     @property
     def names(self) -> Mapping[str, Callable[..., Any] | None]:
-        """Those that the program may use."""
+        """Names that the program may use."""
         return self.dialect.names
 
     def run(self) -> Any:
-        """Carries out the program at `position`; its result. The next may begin behind it."""
+        """Run the program at `position` and return its result. The next may begin behind it."""
         self._begin()
         for _ in range(MAX_STEPS):
             self.start = self.position
@@ -90,7 +90,7 @@ class Machine:
     # Reading.
 
     def take(self, count: int) -> memoryview:
-        """The next `count` bytes."""
+        """Return the next `count` bytes."""
         left = self.end - self.position
         if count > left:
             raise RefusedError(
@@ -101,11 +101,11 @@ class Machine:
         return view
 
     def number(self, code: str) -> Any:
-        """The next number, in the code of `struct`."""
+        """Return the next number, in the code of `struct`."""
         return struct.unpack(code, self.take(struct.calcsize(code)))[0]
 
     def line(self, limit: int = 4096) -> bytes:
-        """The next line (protocols 0 and 1), without its end."""
+        """Return the next line (protocols 0 and 1), without its end."""
         end = self.mapped.find(b"\n", self.position, min(self.position + limit + 1, self.end))
         if end < 0:
             raise RefusedError(f"a line does not end within {limit} bytes")
@@ -116,18 +116,18 @@ class Machine:
     # The stack.
 
     def push(self, value: Any) -> None:
-        """Puts a value on top."""
+        """Push a value."""
         self.stack.append(value)
 
     def since_mark(self) -> list[Any]:
-        """Takes everything above the topmost mark."""
+        """Pop everything above the topmost mark."""
         if not self.marks:
             raise RefusedError("the pickle takes a list that it did not begin")
         values, self.stack = self.stack, self.marks.pop()
         return values
 
     def top(self, kind: type, what: str) -> Any:
-        """The topmost value, which has to be of a kind."""
+        """Return the topmost value, which must be of type `kind`."""
         if type(self.stack[-1]) is not kind:
             raise RefusedError(f"{what} of {pickle_names.describe(self.stack[-1])} is refused")
         return self.stack[-1]
@@ -181,7 +181,7 @@ class Machine:
         self.memo[self.number("<I")] = self.stack[-1]
 
     def recall(self, index: int) -> None:
-        """Puts a remembered value on top."""
+        """Push a stored value."""
         if index not in self.memo:
             raise RefusedError(f"the pickle recalls value {index}, which it never stored")
         self.push(self.memo[index])
@@ -208,7 +208,7 @@ class Machine:
 
     def _op_int(self) -> None:
         line = self.line(40)
-        # Protocol 0 writes booleans so.
+        # Protocol 0 writes booleans this way.
         self.push({b"00": False, b"01": True}.get(line))
         if self.stack[-1] is None:
             self.stack[-1] = _whole_number(line)
@@ -241,12 +241,12 @@ class Machine:
         self.push(self.number(">d"))
 
     def text(self, size: int) -> None:
-        """A string of `size` bytes."""
+        """Push a string of `size` bytes."""
         view = self.take(size)
         self.push(LongText(view) if size > _LONG_TEXT else self.checked(str(view, "utf-8")))
 
     def checked(self, text: str) -> str:
-        """A string that holds no character that the dialect has not."""
+        """Return a string after checking its characters against the dialect's limit."""
         if max(text, default="") > self.dialect.largest_character:
             raise RefusedError("a text beyond Latin-1 is refused")
         return text
@@ -285,7 +285,7 @@ class Machine:
         self.push(tuple(self.since_mark()))
 
     def last(self, count: int) -> None:
-        """A tuple of the topmost values."""
+        """Push a tuple of the topmost values."""
         if len(self.stack) < count:
             raise RefusedError("the pickle takes more values than it has made")
         self.stack[-count:] = [tuple(self.stack[-count:])]
@@ -330,7 +330,7 @@ class Machine:
         self.set(values, "SETITEMS")
 
     def set(self, values: Any, what: str) -> None:
-        """Adds keys and values, in turn, to the topmost dict."""
+        """Add keys and values, in turn, to the topmost dict."""
         target = self.top(dict, what)
         if len(values) % 2:
             raise RefusedError("a dict has a key without a value")
@@ -343,7 +343,7 @@ class Machine:
                 raise RefusedError(f"the key {key!r} stands twice in one dict")
             target[key] = value
 
-    # Names, and what would be calls.
+    # Names, and instructions that would be calls.
 
     def _op_stack_global(self) -> None:
         name, module = self.stack.pop(), self.stack.pop()

@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What a pickle may name, and what stands for it: see `pickle_machine`.
+"""Names that a pickle may use and their stand-ins, for `pickle_machine`.
 
-Every allowed name maps to a function of this file. Each checks the type of each argument, and no
-array is made before its declared size has been compared with the bytes that are there.
+Every allowed name maps to a function of this file. Each checks the type of each argument, and
+compares an array's declared size with the available bytes before making the array.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _DTYPE = re.compile(r"[<>=|]?(f[248]|[iu][1248]|b1)")
 
 @dataclasses.dataclass(frozen=True)
 class Dialect:
-    """What a kind of file may hold.
+    """Contents that a kind of file may have.
 
     Attributes:
-      names: every name that it may use, and what builds what calling it would, or None.
-      holds: what is read, in the words of an error.
-      key_types: of dicts.
+      names: every name that it may use -> the function that builds what calling it would, or None.
+      holds: the contents, in the words of an error.
+      key_types: types of dict keys.
       largest_character: of strings; one beyond Latin-1 makes Python take 4 bytes for each.
-      load: gives the value of a persistent id; None: such ids are refused.
+      load: returns the value of a persistent id; None refuses such ids.
       ignored: attributes of mappings that change nothing.
     """
 
@@ -42,13 +42,13 @@ class Dialect:
 
 
 class Budget(Protocol):
-    """What a constructor sees of the machine that runs it."""
+    """Part of the machine that constructors use."""
 
     text_budget: int
 
     @property
     def names(self) -> Mapping[str, Callable[..., Any] | None]:
-        """Every name that its program may use."""
+        """Names that the program may use."""
 
 
 class RefusedError(ValueError):
@@ -56,7 +56,7 @@ class RefusedError(ValueError):
 
 
 class Name:
-    """Stands for an allowed global. `make` builds what calling it would, or is None."""
+    """Stand-in for an allowed global. `make` builds what calling it would, or is None."""
 
     def __init__(self, name: str, make: Callable[..., Any] | None):
         self.name = name
@@ -64,21 +64,21 @@ class Name:
 
 
 class Module:
-    """Stands for a module that dill names; only `dill._get_attr` takes it."""
+    """Stand-in for a module that dill names; only `dill._get_attr` takes it."""
 
     def __init__(self, name: str):
         self.name = name
 
 
 class Dtype:
-    """Stands for a numpy dtype; BUILD may set its byte order."""
+    """Stand-in for a numpy dtype; BUILD may set its byte order."""
 
     def __init__(self, dtype: np.dtype):
         self.dtype = dtype
 
 
 class Array:
-    """Stands for an array whose contents come later, with BUILD."""
+    """Stand-in for an array whose contents come later, with BUILD."""
 
     array: np.ndarray | None = None
     words: list[str] | None = None
@@ -92,7 +92,7 @@ class LongText:
 
 
 def describe(value: Any) -> str:
-    """What an error calls a value."""
+    """Return the name of a value in errors."""
     if type(value) is Name:
         return value.name
     kinds = {
@@ -107,7 +107,7 @@ def describe(value: Any) -> str:
 
 
 def find(budget: Budget, module: str, name: str) -> Name:
-    """The stand-in of an allowed name; any other is refused."""
+    """Return the stand-in of an allowed name; refuse any other."""
     full = f"{module}.{name}"
     if full not in budget.names:
         raise RefusedError(f"the pickle names {short(full)}, which is refused")
@@ -115,7 +115,7 @@ def find(budget: Budget, module: str, name: str) -> Name:
 
 
 def call(budget: Budget, function: Name, arguments: Any) -> Any:
-    """Builds what calling an allowed name (with a `make`) would build."""
+    """Build what calling an allowed name (with a `make`) would build."""
     make = cast(Callable[..., Any], function.make)
     try:
         return make(budget, *arguments)
@@ -126,7 +126,7 @@ def call(budget: Budget, function: Name, arguments: Any) -> Any:
         ) from error
 
 
-# Constructors: what the allowed names would build. Each one checks the types of its arguments.
+# Constructors: they build what the allowed names would, and check the types of their arguments.
 
 
 def _reconstruct(budget: Budget, kind: Any, shape: Any, code: Any) -> Array:
@@ -188,7 +188,7 @@ def _no_bytes(budget: Budget) -> memoryview:
 def _mapping(budget: Budget, *contents: Any) -> Any:
     if not contents:
         return {}
-    # The dict itself, not a copy: a program could ask for copies of a large one again and again.
+    # Not a copy: a program could ask for copies of a large dict again and again.
     if len(contents) == 1 and type(contents[0]) is dict:
         return contents[0]
     raise RefusedError("a mapping of anything but a dict is refused")
@@ -234,7 +234,7 @@ def _rebuild(budget: Budget, make: Any, arguments: Any) -> Array:
 
 
 def fill(target: Array, state: Any) -> None:
-    """Gives an array the contents that numpy's `__setstate__` would."""
+    """Give an array the contents that numpy's `__setstate__` would."""
     if type(state) is not tuple or len(state) != 5:
         raise RefusedError("an array with a state of another form than numpy's is refused")
     _, shape, dtype, fortran, data = state
@@ -247,7 +247,7 @@ def fill(target: Array, state: Any) -> None:
 
 
 def set_byte_order(target: Dtype, state: Any) -> None:
-    """Gives a dtype the byte order in what numpy's `__setstate__` takes."""
+    """Give a dtype the byte order in what numpy's `__setstate__` takes."""
     if (
         type(state) is not tuple
         or len(state) < 5
@@ -295,7 +295,7 @@ def _make_array(data: Any, dtype: Any, shape: Any, fortran: bool) -> np.ndarray:
 
 
 def short(value: Any) -> str:
-    """What an error says of a value that a file holds, in 80 characters at most."""
+    """Return a value of a file as text for an error, in 80 characters at most."""
     # A tuple could hold deeply nested values, whose repr would fail.
     plain = isinstance(value, str | int | float | bool | None) or (
         type(value) is tuple and all(type(item) is int for item in value)
@@ -313,10 +313,10 @@ _ARRAY_MODULES = (
 _DILL_MODULES = ("dill._dill", "dill.dill")
 _HAIKU_MODULES = ("haiku._src.data_structures", "haiku.data_structures")
 
-# Modules that dill's `_import_module` may name, for `_get_attr` to take a name of this table from.
+# Modules that dill's `_import_module` may name, for `_get_attr` on a name of this table.
 _MODULES = frozenset({"numpy", *_ARRAY_MODULES})
 
-# Arrays of NumPy and mappings of Python, as any kind of file holds them.
+# Arrays of NumPy and mappings of Python, common to all kinds of files.
 ARRAYS: dict[str, Callable[..., Any] | None] = {
     "numpy.ndarray": None,
     "numpy.dtype": _dtype,
@@ -341,7 +341,7 @@ WORDS: dict[str, Callable[..., Any] | None] = {
     **{f"{module}._reconstruct": _reconstruct for module in _ARRAY_MODULES},
 }
 
-# Those of dill, Haiku and jax.
+# Names of dill, Haiku and jax.
 FLAVOURS: dict[str, Callable[..., Any] | None] = {
     **{
         f"{module}.{name}": _mapping

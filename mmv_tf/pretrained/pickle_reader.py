@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Reads pickles of nested dicts of arrays without unpickling them: see `pickle_machine`."""
+"""Reads pickles of nested dicts of arrays without unpickling them, by `pickle_machine`."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ _ARRAYS = Dialect({**pickle_names.ARRAYS, **pickle_names.FLAVOURS}, "plain dicts
 
 
 def read_arrays(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads a pickle of (nested) dicts of arrays, safely.
+    """Read a pickle of (nested) dicts of arrays, safely.
 
-    Written by any of `pickle` (protocols 0-5), `dill`, NumPy 1 and 2, with arrays of NumPy or jax
-    and mappings of Python or Haiku. None of dill, jax and Haiku has to be installed.
+    The file may be written by `pickle` (protocols 0-5) or `dill`, with NumPy 1 or 2, and hold
+    arrays of NumPy or jax and mappings of Python or Haiku. None of dill, jax and Haiku need be
+    installed.
 
     Args:
-      path: of the file.
+      path: the file.
 
     Returns:
-      The outermost dict. Its leaves are read-only arrays over the mapped file, so keep a copy of
-      what has to outlive a change of it.
+      The outermost dict. Its leaves are read-only arrays over the mapped file: copy those that must
+      outlive a change of it.
 
     Raises:
-      RefusedError: a ValueError that says what stands in the file and where.
+      RefusedError: a ValueError that names what was found, and where.
       OSError: the file can't be read.
     """
     data = map_file(path, "a pickled checkpoint")
@@ -57,17 +58,17 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def forget_pages(array: np.ndarray) -> None:
-    """Lets go of the memory of a mapped file; it is read again where an array still needs it."""
+    """Free the memory of a mapped file's pages; the file is read again where an array needs it."""
     base: Any = array
     while isinstance(base, np.ndarray):
         base = base.base
-    # Linux and macOS; elsewhere the system has to see to it.
+    # Linux and macOS; other systems manage it themselves.
     if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         base.madvise(mmap.MADV_DONTNEED)
 
 
 def map_file(path: str | os.PathLike[str], holds: str) -> mmap.mmap:
-    """Maps a file into memory, to be read only.
+    """Map a file into memory, to be read only.
 
     Raises:
       RefusedError: it is empty; the message says what it should hold.
@@ -81,7 +82,7 @@ def map_file(path: str | os.PathLike[str], holds: str) -> mmap.mmap:
 
 @contextlib.contextmanager
 def explained(path: str | os.PathLike[str], machine: Machine, where: str = "") -> Iterator[None]:
-    """Within it, what a program does wrong is a RefusedError that names the file and the place."""
+    """Turn a program's errors into a RefusedError that names the file and the place."""
     try:
         yield
     except (ValueError, IndexError, OverflowError, struct.error) as error:
@@ -93,7 +94,7 @@ def explained(path: str | os.PathLike[str], machine: Machine, where: str = "") -
 
 
 def _finish(value: Any) -> Any:
-    """The dicts, with arrays for their stand-ins."""
+    """Return the dicts with arrays for their stand-ins."""
     entries = 0
 
     def finish(value: Any, depth: int) -> Any:

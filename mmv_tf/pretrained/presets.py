@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Networks from a configuration or by name."""
+"""Models from a configuration or by name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from mmv_tf.pretrained.published import registry
 
 logger = logging.getLogger(__name__)
 
-# The released video backbones (PAPER section 1): the S3D-G weights use the space-to-depth stem.
+# The released video backbones; the S3D-G weights use the space-to-depth stem
+# (deepmind-research, mmv/).
 _RELEASED_VIDEO: dict[str, dict[str, Any]] = {
     "s3d": {"backbone": "s3d", "stem": "space_to_depth"},
     "tsm50": {"backbone": "tsm_resnet", "depth": 50, "width": 1},
@@ -37,14 +38,14 @@ PRESETS = tuple(f"{video}_{graph}" for video in _RELEASED_VIDEO for graph in GRA
 
 
 def preset_config(name: str) -> ml_collections.ConfigDict:
-    """The configuration of a preset, to change before `create_model`.
+    """Return the configuration of a preset, to change before `create_model`.
 
     Args:
-      name: "s3d_fac", "tsm50_fac", "tsm50x2_fac" (the released networks) or the same with
-        "_shared" or "_disjoint".
+      name: "s3d_fac", "tsm50_fac", "tsm50x2_fac" (the released models), or the same with "_shared"
+        or "_disjoint".
 
     Raises:
-      ValueError: for another name.
+      ValueError: the name is unknown.
     """
     if name not in PRESETS:
         near = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.0)[0]
@@ -54,11 +55,12 @@ def preset_config(name: str) -> ml_collections.ConfigDict:
         {
             "graph": {"name": graph},
             "video": _RELEASED_VIDEO[video],
-            # ResNet-50 and 65,536 words of 300-d word2vec to 2048: PAPER section 1.
+            # ResNet-50 and 65,536 words of 300-d word2vec to 2048 (MMV, Alayrac et al., 2020; its
+            # released code).
             "audio": {"depth": 50},
             "text": {"vocabulary_size": 65_536, "embedding_dim": 300, "dim": 2048},
             "log_mel": {},
-            # PAPER section 3: clips of 32 frames at 10 a second, 200 x 200; 48 kHz.
+            # Clips of 32 frames at 10 a second, 200 x 200; 48 kHz (TF-Hub model card deepmind/mmv).
             "metadata": {
                 "input_range": [0.0, 1.0],
                 "frame_rate": 10.0,
@@ -77,23 +79,24 @@ def create_model(
     vocabulary: Sequence[str] | None = None,
     word_vectors: np.ndarray | None = None,
 ) -> graphs.EmbeddingGraph:
-    """Builds a network with random weights; a preset's name does not load the released ones.
+    """Build a model with random weights, even for the name of a preset.
 
-    Released weights are read by `import_haiku_checkpoint(fetch("mmv_s3d"))`, see `registry`.
+    `import_haiku_checkpoint(fetch("mmv_s3d"))` reads released weights, see `registry`.
+
 
     Args:
       config: a preset's name, or a config with the entries that `preset_config` shows: "graph"
         ({"name": "fac" | "shared" | "disjoint", and arguments of that class}), "video"
         ({"backbone": "s3d" | "tsm_resnet", and its arguments}), "audio" (arguments of `ResNet`),
         "text" (arguments of `Sentence`, and "max_words"), "log_mel" (arguments of `LogMel`),
-        "metadata" and "dtype" (a Keras dtype policy). Leave "audio" or "text" out for a network
+        "metadata" and "dtype" (a Keras dtype policy). Leave "audio" or "text" out for a model
         without it.
-      vocabulary: words of the text tower, most frequent first; gives the network a tokenizer, and
+      vocabulary: words of the text backbone, most frequent first; gives the model a tokenizer and
         sets the table's size.
       word_vectors: float [len(vocabulary), dim], one vector a word; they fill the table.
 
     Raises:
-      ValueError: for an unknown name or entry (the nearest is named) or a value that does not fit.
+      ValueError: a name or entry is unknown (the nearest is named) or a value does not fit.
     """
     try:
         model = _create(_read_config(config), vocabulary, word_vectors)
@@ -201,7 +204,7 @@ def _read_text(
 
 
 def _read_metadata(config: ml_collections.ConfigDict) -> dict[str, Any]:
-    # Plain values all the way down: a nested ConfigDict could not be saved.
+    # Plain values at every depth: a nested ConfigDict could not be saved.
     metadata = ml_collections.ConfigDict(config.get("metadata") or {}).to_dict()
     try:
         json.dumps(metadata)
@@ -213,7 +216,7 @@ def _read_metadata(config: ml_collections.ConfigDict) -> dict[str, Any]:
 def _check_entries(
     section: dict[str, Any], cls: type, name: str, withheld: Collection[str] = ()
 ) -> None:
-    """Compare a section's entries with the arguments of the class, those of its bases included."""
+    """Compare a section's entries with the arguments of the class and its bases."""
     arguments: set[str] = set()
     for base in cls.__mro__:
         if issubclass(base, keras.layers.Layer) and not base.__module__.startswith("keras."):

@@ -39,10 +39,10 @@ class Published:
 
     Attributes:
       name: key in `registry()`; programs take it in place of a path.
-      title: network and training data, for messages.
+      title: model and training data, for messages.
       format: "haiku_pickle", "torch" or "tf1_hub_module".
       graph: "FAC" or "Disjoint", see `mmv_tf.graphs`.
-      outputs: modality -> space or "before_head" -> size of its vectors, None where not known.
+      outputs: modality -> space or "before_head" -> size of its vectors, None if not known.
       address: https address of the file; None for modules and where no address works any more.
       kaggle: handle of a module on Kaggle Models.
       file_name: name of the file as published; None for modules, which are folders.
@@ -51,10 +51,10 @@ class Published:
       code_license: of the code published with the weights, None if it is not known.
       num_frames, frame_rate, frame_size: clips in training: frames, frames a second (None if it is
         not known), height and width in pixels.
-      sample_rate: of the waveform in Hz, None for a network without audio.
-      needs: what has to be given besides the weights; empty if nothing.
+      sample_rate: of waveforms in Hz, None for a model without audio.
+      needs: what a user must give besides the weights; empty if nothing.
       companions: files that belong beside the weights.
-      preset: the name that `create_model` has for the same network with random weights.
+      preset: the name of the same model, with random weights, for `create_model`.
       notes: anything else to know before downloading.
     """
 
@@ -85,14 +85,14 @@ class Published:
 
     @property
     def page(self) -> str | None:
-        """An address to open in a browser; None where none works any more."""
+        """Address to open in a browser; None where none works any more."""
         if self.kaggle is not None:
             return f"https://www.kaggle.com/models/{self.kaggle}"
         return self.address
 
 
 def _fac(representation: int, others: Mapping[str, int | None]) -> dict[str, dict[str, int | None]]:
-    """Outputs of MMV's FAC networks; `others` of audio and text, where modules give spaces only."""
+    """Return the outputs of MMV's FAC models; `others` of audio and text (modules give spaces)."""
     return {
         "video": {"before_head": representation, "va": 512, "vat": 256},
         "audio": {**others, "va": 512, "vat": 256},
@@ -177,7 +177,7 @@ _PUBLISHED = (
 
 
 def registry() -> dict[str, Published]:
-    """Published weights by name.
+    """Return the published weights by name.
 
     >>> from mmv_tf import pretrained
     >>> pretrained.registry()["mmv_s3d"].license
@@ -187,18 +187,18 @@ def registry() -> dict[str, Published]:
 
 
 def is_published(name: str) -> bool:
-    """Tells whether `name` is in the registry."""
+    """Return whether `name` is in the registry."""
     return name in registry()
 
 
 def nearest_published(name: str) -> str | None:
-    """Finds the name in the registry that `name` was most likely meant to be, None if none."""
+    """Return the name in the registry that `name` was most likely meant to be, None if none."""
     near = difflib.get_close_matches(name, list(registry()), n=1, cutoff=0.7)
     return near[0] if near else None
 
 
 def find_published(name: str) -> Published:
-    """Gets an entry of the registry.
+    """Return an entry of the registry.
 
     Raises:
       ValueError: the name is not in it; the nearest one is named.
@@ -212,7 +212,7 @@ def find_published(name: str) -> Published:
 
 
 def registry_table() -> str:
-    """Renders the registry as a Markdown table, which docs/checkpoints.md holds."""
+    """Render the registry as a Markdown table, which docs/checkpoints.md holds."""
     header = (
         "name",
         "network, training data",

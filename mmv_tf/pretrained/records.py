@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Records of fetched files: their sha256 at the first download, checked on every later use.
 
-Hashing takes about a second a gigabyte. So a record holds size and modification time too, and a
-file is hashed again only when one of them differs.
+Hashing takes about a second a gigabyte, so a record holds size and modification time too, and a
+file is hashed again only if one of them differs.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ def make_record(source: str, root: pathlib.Path, names: Iterable[str]) -> Record
 
 
 def read_record(path: pathlib.Path) -> Record | None:
-    """Reads a record; None if there is none.
+    """Read a record; None if there is none.
 
     Raises:
-      FetchError: the file is no record.
+      FetchError: the file is not a record.
     """
     try:
         content = read_json(path)
@@ -69,21 +69,21 @@ def read_record(path: pathlib.Path) -> Record | None:
         return None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise FetchError(
-            f"{path} is damaged: it should hold the sha256 of what was downloaded. Delete it; the "
-            "files are then recorded anew."
+            f"{path} is damaged: expected the sha256 of what was downloaded. Delete it; the "
+            "files are then recorded again."
         ) from error
 
 
 def write_record(record: Record, path: pathlib.Path) -> None:
-    """Writes a record whole or not at all."""
+    """Write a record atomically."""
     files_lib.write_text(json.dumps(dataclasses.asdict(record), indent=1), path)
 
 
 def check_files(record: Record, path: pathlib.Path) -> None:
-    """Checks that files are those of their record.
+    """Check that files are those of their record.
 
     Args:
-      record: as read from `path`; the modification times in it are brought up to date.
+      record: the record at `path`; its modification times are updated.
 
     Raises:
       FetchError: a file is missing or has changed.
@@ -93,7 +93,7 @@ def check_files(record: Record, path: pathlib.Path) -> None:
     for name, stamp in record.files.items():
         file = root / name
         if not file.is_file():
-            raise FetchError(f"{file} is missing. Delete {root} to download it anew.")
+            raise FetchError(f"{file} is missing. Delete {root} to download it again.")
         status = file.stat()
         if (status.st_size, status.st_mtime_ns) == (stamp.size, stamp.mtime_ns):
             found[name] = stamp
@@ -102,7 +102,7 @@ def check_files(record: Record, path: pathlib.Path) -> None:
         if found[name].sha256 != stamp.sha256:
             raise FetchError(
                 f"{file} has changed since it was first used (sha256 {found[name].sha256[:12]}..., "
-                f"not {stamp.sha256[:12]}...). Delete it to download it anew, or delete {path} to "
+                f"not {stamp.sha256[:12]}...). Delete it to download it again, or delete {path} to "
                 "keep it as it is now."
             )
     if found != record.files:
@@ -112,11 +112,11 @@ def check_files(record: Record, path: pathlib.Path) -> None:
 
 
 def check_same_content(record: Record, first: Record, path: pathlib.Path) -> None:
-    """Checks that a new download has the bytes of the first one.
+    """Check that a new download has the bytes of the first one.
 
     Args:
-      record: of the new download.
-      first: of the first one, as read from `path`.
+      record: the new download's.
+      first: the first one's, as read from `path`.
 
     Raises:
       FetchError: a file is another one, missing or new.
@@ -133,5 +133,5 @@ def check_same_content(record: Record, first: Record, path: pathlib.Path) -> Non
 
 
 def _stamp(path: pathlib.Path) -> Stamp:
-    status = path.stat()  # before hashing: a change meanwhile shows the next time
+    status = path.stat()  # before hashing: a change during it shows the next time
     return Stamp(status.st_size, status.st_mtime_ns, file_sha256(path))

@@ -12,12 +12,12 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 SAVED_MODEL_FILE = "saved_model.pb"
-# Ours: far more than the graph of a published network; its weights stand in files of their own.
+# Ours: far more than the graph of a published network; its weights are in other files.
 _MAX_BYTES = 1 << 30
 
 
 def find_saved_model(path: str | os.PathLike[str]) -> pathlib.Path | None:
-    """The folder of a SavedModel: `path`, or the newest of the numbered versions in it.
+    """Return the folder of a SavedModel: `path`, or the newest of the numbered versions in it.
 
     Returns:
       None if there is none.
@@ -34,11 +34,11 @@ def find_saved_model(path: str | os.PathLike[str]) -> pathlib.Path | None:
 
 
 def read_saved_model(directory: str | os.PathLike[str]) -> saved_model_pb2.SavedModel:
-    """Reads the graphs of a SavedModel; nothing is executed.
+    """Read the graphs of a SavedModel; nothing is executed.
 
     Raises:
-      ValueError: there is no SavedModel, it is damaged or too large, or an asset of it lies outside
-        of the folder.
+      ValueError: there is no SavedModel, it is damaged or too large, or one of its assets lies
+        outside the folder.
     """
     folder = find_saved_model(directory)
     if folder is None:
@@ -54,10 +54,10 @@ def read_saved_model(directory: str | os.PathLike[str]) -> saved_model_pb2.Saved
         saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     except (DecodeError, OSError) as error:
         raise ValueError(
-            f"{path} is damaged or no SavedModel ({error}); get the module anew."
+            f"{path} is damaged or not a SavedModel ({error}); get the module again."
         ) from error
     if not saved.meta_graphs:
-        raise ValueError(f"{path} holds no graph; get the module anew.")
+        raise ValueError(f"{path} holds no graph; get the module again.")
     for graph in saved.meta_graphs:
         for name in assets(graph).values():
             asset_path(folder, name)
@@ -65,7 +65,7 @@ def read_saved_model(directory: str | os.PathLike[str]) -> saved_model_pb2.Saved
 
 
 def inference_graph(saved: saved_model_pb2.SavedModel) -> meta_graph_pb2.MetaGraphDef:
-    """The graph to embed with, of those that a SavedModel holds.
+    """Return the graph of a SavedModel to embed with.
 
     A TF1 module of TF-Hub has one without tags, and one with the tag "train", whose batch norms use
     the batch's own statistics.
@@ -79,18 +79,18 @@ def inference_graph(saved: saved_model_pb2.SavedModel) -> meta_graph_pb2.MetaGra
             'The SavedModel holds no graph but one for training (tags {"train"}); get the module '
             "with its graph for inference."
         )
-    # No tags before "serve", and that before "serve" with "tpu" or "gpu".
+    # Prefer no tags to "serve", and "serve" to "serve" with "tpu" or "gpu".
     return min(found, key=lambda graph: len(set(graph.meta_info_def.tags)))
 
 
 def load_tags(saved: saved_model_pb2.SavedModel) -> list[str] | None:
-    """The tags under which `tf.saved_model.load` finds the graph of `inference_graph`."""
+    """Return the tags that `tf.saved_model.load` needs for the graph of `inference_graph`."""
     graph = inference_graph(saved)
     return None if len(saved.meta_graphs) == 1 else list(graph.meta_info_def.tags)
 
 
 def assets(graph: meta_graph_pb2.MetaGraphDef) -> dict[str, str]:
-    """Tensor -> the name of the asset file whose path it holds."""
+    """Return tensor -> the name of the asset file whose path it holds."""
     found = list(graph.asset_file_def)
     # TF1's builder puts them here.
     for packed in graph.collection_def[tf.saved_model.ASSETS_KEY].any_list.value:
@@ -101,7 +101,7 @@ def assets(graph: meta_graph_pb2.MetaGraphDef) -> dict[str, str]:
 
 
 def asset_path(folder: pathlib.Path, name: str) -> pathlib.Path:
-    """The file of an asset.
+    """Return the file of an asset.
 
     Raises:
       ValueError: its name leads out of the folder of assets, or there is no such file.
@@ -113,5 +113,5 @@ def asset_path(folder: pathlib.Path, name: str) -> pathlib.Path:
         )
     path = folder / "assets" / relative
     if not path.is_file():
-        raise ValueError(f"{folder} lacks its asset {name!r}; get the module anew.")
+        raise ValueError(f"{folder} lacks its asset {name!r}; get the module again.")
     return path

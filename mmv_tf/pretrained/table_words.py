@@ -1,16 +1,16 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Gives an imported table of word vectors its words: from a list, or from the vectors' own file.
+"""Finds the words of an imported table of word vectors: from a list, or from the vectors' file.
 
 The result is a tokenizer whose ids are the table's rows, so the table stays as it is.
 
-Rows that are no word's: padding takes the row that the words name `<pad>` or `[PAD]`, else row 0 if
-the list begins behind it, else the first row of zeros without a word, else row 0, as the zeros of
-an id array do. If that row is a word's, a sentence of this word alone counts as unknown.
+Padding takes the row named `<pad>` or `[PAD]`, else row 0 if the list begins behind it, else the
+first row of zeros without a word, else row 0, as the zeros of an id array do. If that row belongs
+to a word, a sentence of this word alone counts as unknown.
 
 Unknown words take the row named `<unk>` or `[UNK]`, else a second row of zeros, else row 1 if a
 list begins behind it, else the vector that most of the rows without a word hold; there may be none.
-Sentences leave unknown words out all the same: the id is for `WordTokenizer`'s `keep_unknown`.
+Sentences drop unknown words anyway: the id is for `WordTokenizer`'s `keep_unknown`.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ _UNKNOWN_NAMES = ("<unk>", "[unk]")
 # Ours: far more than a word list has.
 _MAX_LIST_BYTES = 256 * 2**20
 _SHOWN = 16
-# Rows without a word where all words have ids: padding's and unknown words'.
+# Rows without a word where all words have ids: those of padding and unknown words.
 _MOST_WORDLESS = 2
 
 
 def read_vocabulary(path: str | os.PathLike[str]) -> list[str]:
-    """Reads a list of words, one a line.
+    """Read a list of words, one a line.
 
-    The file is UTF-8 (or has a byte order mark that says otherwise). Spaces and tabs around a word
-    fall away.
+    The file is UTF-8, or has a byte order mark of another encoding. Spaces and tabs around a word
+    are stripped.
 
     Raises:
-      ValueError: the file can't be read, holds no word, an empty line or a word twice, or is in
+      ValueError: the file can't be read, holds no word, an empty line or a duplicate, or is in
         another encoding; the message names the line.
     """
     name = os.fspath(path)
@@ -58,20 +58,20 @@ def read_vocabulary(path: str | os.PathLike[str]) -> list[str]:
 def words_from_list(
     table: np.ndarray, words: Sequence[str], first_word_id: int = 0, max_words: int = 16
 ) -> tuple[WordTokenizer, dict[str, Any]]:
-    """Makes the tokenizer of a table whose rows' words are known.
+    """Make the tokenizer of a table whose words are known.
 
     Args:
       table: float32 [rows, dims].
-      words: of the rows from `first_word_id` on, in their order; at most as many as there are.
+      words: words of the rows from `first_word_id` on, in order; at most as many as these rows.
       first_word_id: the first word's row.
       max_words: see `WordTokenizer`.
 
     Returns:
-      The tokenizer, and what was found, as plain values.
+      The tokenizer, and the findings as plain values.
 
     Raises:
-      ValueError: a word is empty, stands twice or holds the end of a line; or there are more words
-        than rows.
+      ValueError: a word is empty, a duplicate or has a line break; or there are more words than
+        rows.
     """
     words = _checked_list(words, "word")
     rows = len(table)
@@ -98,18 +98,18 @@ def words_from_list(
 def words_from_ids(
     table: np.ndarray, words: Mapping[str, int], max_words: int = 16
 ) -> tuple[WordTokenizer, dict[str, Any]]:
-    """Makes the tokenizer of a table whose words have ids, as those of a module have.
+    """Make the tokenizer of a table whose words have ids, such as a module's.
 
     Args:
       table: float32 [rows, dims].
-      words: word -> row. At most two rows may lack a word: padding's and unknown words'.
+      words: word -> row. At most two rows may lack a word: those of padding and unknown words.
       max_words: see `WordTokenizer`.
 
     Returns:
-      The tokenizer, and what was found, as plain values.
+      The tokenizer, and the findings as plain values.
 
     Raises:
-      ValueError: the ids are not the table's rows, or a word is empty or holds the end of a line.
+      ValueError: the ids are not the table's rows, or a word is empty or has a line break.
     """
     _checked_list(list(words), "word")
     rows, ids = len(table), set(words.values())
@@ -130,17 +130,17 @@ def words_from_ids(
 def words_from_vectors(
     table: np.ndarray, path: str | os.PathLike[str], max_words: int = 16
 ) -> tuple[WordTokenizer, dict[str, Any]]:
-    """Makes the tokenizer of a table by the file of word vectors that it was made of.
+    """Make the tokenizer of a table by the file of word vectors that it was made from.
 
-    See `find_row_words` for which word a row gets.
+    `find_row_words` documents which word a row gets.
 
     Args:
       table: float32 [rows, dims].
-      path: of a file that `load_word_vectors` reads, of any size.
+      path: a file that `load_word_vectors` reads, of any size.
       max_words: see `WordTokenizer`.
 
     Returns:
-      The tokenizer, and what was found, as plain values: rows "matched" and how, rows "unmatched",
+      The tokenizer, and the findings as plain values: rows "matched" and how, rows "unmatched",
       those of zeros among them, and some of these with what they hold.
 
     Raises:
@@ -198,12 +198,12 @@ def _tokenizer(
     repeated: Sequence[int],
     max_words: int,
 ) -> WordTokenizer:
-    """The tokenizer of rows that have names.
+    """Make the tokenizer of named rows.
 
     Args:
       named: words and special names -> rows.
       zeros: rows of zeros.
-      leading: rows before those of a list: those of padding and of unknown words, as far as there.
+      leading: rows before a list's first word: those of padding and unknown words, if there.
       repeated: a row of the most common vector among those without a word, or nothing.
       max_words: see `WordTokenizer`.
     """
@@ -247,15 +247,15 @@ def _tokenizer(
 
 
 def is_special(word: str) -> bool:
-    """Whether a word names the row of padding or of unknown words."""
+    """Return whether a word names the row of padding or of unknown words."""
     return word.casefold() in (*_PADDING_NAMES, *_UNKNOWN_NAMES)
 
 
 def spoken_forms(words: Mapping[str, int]) -> dict[str, int]:
-    """Forms in which sentences say words that the tokenizer writes differently -> rows.
+    """Return spoken forms of words that the tokenizer writes differently -> rows.
 
-    Sentences are lower-cased and lose apostrophes, so "Paris" and "don't" could not be said. Where
-    no word has the form itself, the first word that it stands for lends it its row.
+    Sentences are lower-cased and lose apostrophes, so "Paris" and "don't" could not occur. If no
+    word has the form itself, the first word that it stands for lends it its row.
     """
     listed = list(words)
     tokenizer = WordTokenizer(listed)

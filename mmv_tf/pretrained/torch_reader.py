@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads the state dict of a file that `torch.save` wrote, without torch and without unpickling.
 
-Such a file is a pickle of tensors, and the bytes of their storages outside of it. Of two forms:
+Such a file is a pickle of tensors, and the bytes of their storages outside of it, in two forms:
 
 - Up to torch 1.5: a stream of pickles (a magic number, a version, the machine's properties, the
   object, the keys of its storages), and then each storage: its length and its bytes.
@@ -37,9 +37,9 @@ _HOLDS = "state dicts of torch"
 _MAGIC = 0x1950A86A20F9469CFC6C
 _VERSION = 1001
 _ZIP = b"PK\x03\x04"
-# Of a zip's local header: its fixed part, and where the lengths of its name and extra field stand.
+# A zip's local header: size of its fixed part, and offset of the lengths of name and extra field.
 _LOCAL_SIZE, _LOCAL_LENGTHS = 30, 26
-# Ours: a table of contents of some 15,000 files; that of a training checkpoint takes 0.2 MB.
+# Ours: a table of contents of some 15,000 files; a training checkpoint's takes 0.2 MB.
 _MAX_CONTENTS = 1 << 20
 _CODES = {"Double": "<f8", "Float": "<f4", "Half": "<f2", "Long": "<i8", "Int": "<i4"}
 _CODES.update({"Short": "<i2", "Char": "|i1", "Byte": "|u1", "Bool": "|b1"})
@@ -47,7 +47,7 @@ _STORAGES = {f"torch.{name}Storage": np.dtype(code) for name, code in _CODES.ite
 
 
 def is_torch_file(path: str | os.PathLike[str]) -> bool:
-    """Tells from a file's first bytes whether `torch.save` wrote it (a zip may be another's too).
+    """Return whether `torch.save` wrote a file, by its first bytes (any zip counts).
 
     Raises:
       OSError: the file can't be read.
@@ -60,20 +60,20 @@ def is_torch_file(path: str | os.PathLike[str]) -> bool:
 
 
 def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Reads the arrays of a torch state dict, safely.
+    """Read the arrays of a torch state dict, safely.
 
-    The file holds the state dict itself, or a dict with an entry "state_dict" (what stands beside
-    it is left unread). Where all names begin with "module.", as of a network that was trained on
-    several devices, that falls away.
+    The file holds the state dict itself, or a dict with an entry "state_dict" (its other entries
+    are ignored). If all names begin with "module.", as after training on several devices, that
+    prefix is removed.
 
     Args:
-      path: of the file.
+      path: the file.
 
     Returns:
       Name -> a read-only array over the mapped file, in the file's order.
 
     Raises:
-      RefusedError: a ValueError that says what stands in the file and where.
+      RefusedError: a ValueError that names what was found, and where.
       OSError: the file can't be read.
     """
     data = map_file(path, "a checkpoint that torch.save wrote")
@@ -105,11 +105,11 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     return arrays
 
 
-# What stands for torch's objects.
+# Stand-ins for torch's objects.
 
 
 class _Storage:
-    """Numbers that lie elsewhere in the file."""
+    """Numbers elsewhere in the file."""
 
     noun = "a storage"
 
@@ -146,13 +146,13 @@ def _rebuild_tensor(
             raise RefusedError(f"a tensor with {short(numbers)} as its place is refused")
     if len(shape) != len(strides) or len(shape) > 32:
         raise RefusedError(f"a tensor of shape {short(shape)}, strides {short(strides)} is refused")
-    # Where there is one place only, no step is taken.
+    # An axis of size 1 takes no step.
     strides = tuple(stride if n > 1 else 1 for n, stride in zip(shape, strides, strict=True))
     tensor = _Tensor(storage, offset, shape, strides)
     last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
     if tensor.count and (last >= storage.count or tensor.count > storage.count):
         raise RefusedError(
-            f"a tensor of shape {short(shape)} at {offset} is not inside of its storage of "
+            f"a tensor of shape {short(shape)} at {offset} is not inside its storage of "
             f"{storage.count} numbers"
         )
     return tensor
@@ -177,7 +177,7 @@ _NAMES: dict[str, Callable[..., Any] | None] = {
 
 
 class _Reader:
-    """What both forms share: the object in `root`, and arrays of its tensors."""
+    """Common part of both forms: the object in `root`, and arrays of its tensors."""
 
     root: Any
 
@@ -195,7 +195,7 @@ class _Reader:
         )
 
     def load(self, identity: Any) -> _Storage:
-        """The storage of a persistent id ("storage", type, key, device, count[, view])."""
+        """Return the storage of a persistent id ("storage", type, key, device, count[, view])."""
         if (
             type(identity) is not tuple
             or len(identity) not in (5, 6)
@@ -220,11 +220,11 @@ class _Reader:
         return storage
 
     def place(self, storage: _Storage) -> int:
-        """Where in the file a storage begins; it has been found to be as long as declared."""
+        """Return a storage's offset in the file, once its length is checked."""
         raise NotImplementedError
 
     def array(self, name: str, tensor: _Tensor) -> np.ndarray:
-        """A read-only view of the file."""
+        """Return a read-only view of the file."""
         dtype = tensor.storage.dtype
         try:
             array: np.ndarray = np.ndarray(
@@ -241,7 +241,7 @@ class _Reader:
 
 
 class _Stream(_Reader):
-    """Up to torch 1.5."""
+    """Form up to torch 1.5."""
 
     def __init__(self, path: str | os.PathLike[str], data: mmap.mmap):
         super().__init__(path, data)
@@ -285,7 +285,7 @@ class _Stream(_Reader):
 
 
 class _Zip(_Reader):
-    """From torch 1.6."""
+    """Form from torch 1.6 on."""
 
     def __init__(self, path: str | os.PathLike[str], data: mmap.mmap):
         super().__init__(path, data)
@@ -297,7 +297,7 @@ class _Zip(_Reader):
                 "one, as torch.save writes it (a .keras file is read with `mmv_tf.load_model`)."
             )
         self.folder = pickles[0].removesuffix("data.pkl")
-        if f"{self.folder}byteorder" in self.files:  # later versions of torch say which it is
+        if f"{self.folder}byteorder" in self.files:  # only later versions of torch write it
             start, end = self._entry("byteorder")
             if data[start : min(end, start + 16)] != b"little":
                 raise RefusedError(
@@ -319,12 +319,12 @@ class _Zip(_Reader):
             struct.error,
         ) as error:
             raise RefusedError(
-                f"{self.path} is no whole zip archive ({error}): it is cut short or damaged; get "
-                "it anew."
+                f"{self.path} is not a whole zip archive ({error}): it is cut short or damaged; "
+                "get it again."
             ) from error
 
     def _entry(self, name: str) -> tuple[int, int]:
-        """Where a file beside the storages begins and ends."""
+        """Return the beginning and end of a file beside the storages."""
         try:
             start, size = self._find(f"{self.folder}{name}")
         except RefusedError as error:
@@ -332,12 +332,12 @@ class _Zip(_Reader):
         return start, start + size
 
     def _find(self, name: str) -> tuple[int, int]:
-        """Where an entry's bytes begin, and how many they are."""
+        """Return the offset and number of an entry's bytes."""
         info = self.files[name]
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
             raise RefusedError(
                 f"{short(name)} is compressed ({info.compress_size} bytes for {info.file_size}) or "
-                "encrypted, which torch.save does not do; load it with torch and save it anew"
+                "encrypted, which torch.save does not do; load it with torch and save it again"
             )
         header = self.data[info.header_offset : info.header_offset + _LOCAL_SIZE]
         if len(header) < _LOCAL_SIZE or not header.startswith(_ZIP):
@@ -366,7 +366,7 @@ class _Zip(_Reader):
 
 
 class _Bounded(io.RawIOBase):
-    """A mapped file for `zipfile`, which would read a table of contents of any size at once."""
+    """Mapped file for `zipfile`, which would read a table of contents of any size at once."""
 
     def __init__(self, data: mmap.mmap):
         super().__init__()

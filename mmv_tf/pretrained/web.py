@@ -12,11 +12,11 @@ from mmv_tf.util import addresses
 
 
 class FetchError(ValueError):
-    """Weights are not to be had, or not what they should be; one line that says what to do."""
+    """Weights are unavailable or not as expected; one line that says what to do."""
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, but never to plain http and never from the net to this machine."""
+    """Redirect handler that refuses plain http, and redirects from the net to this machine."""
 
     def __init__(self, local: bool):
         self._local = local
@@ -24,22 +24,22 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
-        """Checks the new address before it is asked."""
+        """Check the new address before the request."""
         check_address(newurl, f"{host_of(req.full_url)} redirects to ", self._local)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def make_opener(address: str) -> urllib.request.OpenerDirector:
-    """Makes an opener that follows allowed redirects, and the proxy settings of the environment."""
+    """Make an opener that follows allowed redirects and the proxy settings of the environment."""
     local = _is_local(address)
     handlers: list[urllib.request.BaseHandler] = [_Redirects(local)]
-    if local:  # a proxy's loopback is another machine
+    if local:  # a proxy's loopback address is another machine
         handlers.append(urllib.request.ProxyHandler({}))
     return urllib.request.build_opener(*handlers)
 
 
 def check_address(address: str, where: str = "", local: bool = True) -> None:
-    """Refuses plain http.
+    """Refuse plain http.
 
     Args:
       address: any text.
@@ -56,18 +56,18 @@ def check_address(address: str, where: str = "", local: bool = True) -> None:
         secure = False
     if not secure and not (local and _is_local(address)):
         raise FetchError(
-            f"{where}{address!r}: that is no https address; get the file in another way and place "
+            f"{where}{address!r}: not an https address; get the file in another way and place "
             "it by hand."
         )
 
 
 def host_of(address: str) -> str:
-    """Gets the server's name, and its port if one is given."""
+    """Return the server's name, with its port if one is given."""
     return urllib.parse.urlsplit(address).netloc.rpartition("@")[2]
 
 
 def describe(reason: object) -> str:
-    """Puts a network error into words, without its number."""
+    """Return a network error in words, without its number."""
     text = reason.strerror if isinstance(reason, OSError) and reason.strerror else str(reason)
     return " ".join(text.split()) or type(reason).__name__
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Word lists as NumPy and text files hold them; objects in them are never unpickled."""
+"""Word lists in NumPy and text files; objects in them are never unpickled."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from mmv_tf.pretrained.pickle_reader import explained
 from mmv_tf.util.files import check_regular
 
 _WORDS = Dialect(pickle_names.WORDS, "words", largest_character="\U0010ffff")
-# Of Unicode.
+# The last character of Unicode.
 _LAST_CHARACTER = 0x10FFFF
 # Ours: more than any vocabulary has.
 _MAX_BYTES = 1 << 28
 
 
 def read_words(path: str | os.PathLike[str]) -> list[str]:
-    """Reads a list of words.
+    """Read a list of words.
 
     Args:
-      path: of a `.npy` file with an array [words] of strings (NumPy's, or Python's as objects:
-        `pickle_machine` reads these), or of a UTF-8 text with one word a line.
+      path: a `.npy` file with an array [words] of strings (NumPy's, or Python's as objects:
+        `pickle_machine` reads these), or a UTF-8 text with one word a line.
 
     Raises:
-      ValueError: the file holds something else, or is damaged; the message says what.
+      ValueError: the file holds something else or is damaged.
       OSError: the file can't be read.
     """
     name = os.fspath(path)
@@ -48,26 +48,26 @@ def read_words(path: str | os.PathLike[str]) -> list[str]:
         file.seek(0)
         data = file.read()
     try:
-        # Not str.splitlines: U+0085 and its like are words of some lists.
+        # Not str.splitlines: some lists hold U+0085 and similar characters as words.
         return data.decode("utf-8").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{name} is no UTF-8 text ({error.reason} at byte {error.start}); save the words as "
+            f"{name} is not UTF-8 text ({error.reason} at byte {error.start}); save the words as "
             "UTF-8, one a line, or as an array of strings with numpy.save."
         ) from error
 
 
 def check_words(words: Sequence[str], expected: int, what: str) -> None:
-    """Checks that words can be the rows of a table.
+    """Check that words can be the rows of a table.
 
     Args:
       words: the list.
-      expected: how many rows the table has for them.
-      what: what an error calls the list.
+      expected: number of rows that the table has for them.
+      what: the list's name in errors.
 
     Raises:
-      ValueError: there are more or fewer, or one is empty, stands twice, holds the end of a line
-        or is no text.
+      ValueError: there are more or fewer, or one is empty, a duplicate, has a line break or is not
+        text.
     """
     if len(words) != expected:
         raise ValueError(
@@ -82,8 +82,8 @@ def check_words(words: Sequence[str], expected: int, what: str) -> None:
             word.encode("utf-8")
         except UnicodeEncodeError as error:
             raise ValueError(
-                f"{what}: word {index} is {word!r}, which is no UTF-8 text ({error.reason}); get "
-                "the list anew."
+                f"{what}: word {index} is {word!r}, which is not UTF-8 text ({error.reason}); get "
+                "the list again."
             ) from error
         if not word.strip(" \t\r\n"):
             raise ValueError(f"{what}: word {index} is empty; each row of the table is a word's.")
@@ -114,20 +114,20 @@ def _read_npy(name: str, file: BinaryIO) -> list[str]:
             return _run(name, file, shape[0])
         # Mapped, so that a file that declares more than it holds is refused without memory.
         words = np.load(name, mmap_mode="r", allow_pickle=False)
-        # NumPy has 4 bytes for a character, and makes strings of them without a look.
+        # NumPy has 4 bytes for a character and does not validate them.
         if words.view(f"{dtype.str[0]}u4").max(initial=0) > _LAST_CHARACTER:
-            raise ValueError("characters in it that are none of Unicode's")
+            raise ValueError("characters in it that are not Unicode")
         return words.tolist()
     except RefusedError:
         raise
     except (ValueError, EOFError, KeyError, SyntaxError, TypeError, OverflowError) as error:
         raise ValueError(
-            f"{name} is no whole .npy file of words ({error}); get it anew."
+            f"{name} is not a whole .npy file of words ({error}); get it again."
         ) from error
 
 
 def _run(name: str, file: BinaryIO, count: int) -> list[str]:
-    """The words of an array of objects, which is a pickle behind the header."""
+    """Return the words of an array of objects, which is a pickle behind the header."""
     data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     machine = Machine(data, _WORDS, file.tell())
     with explained(name, machine):

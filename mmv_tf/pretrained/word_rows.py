@@ -1,12 +1,12 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Finds which word each row of a table of word vectors belongs to.
+"""Finds the word of each row of a table of word vectors.
 
-A network's table is a selection of the vectors of a published file (Google News word2vec, say), in
-an order of its own. The file is read once, in blocks, so memory does not grow with it. Rows and
+A model's table is a selection of the vectors of a published file (Google News word2vec, say) in
+another order. The file is read once, in blocks, so memory does not grow with it. Rows and
 vectors are compared by direction: unit vectors, projected onto the few axes along which the rows
-differ most, are looked up in a k-d tree. A projection never lengthens a distance, so no pair within
-reach is missed; the few that it brings too near are told apart by their full cosine.
+differ most, are looked up in a k-d tree. A projection never lengthens a distance, so no match is
+missed; their full cosine tells apart the few that it brings too near.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from mmv_tf.util.progress import Progress
 
 # Ours: all three, and the number of axes.
 NEAREST = 0.9999
-# Rounding each number to bfloat16 changes it by at most a share of 2^-8: then 1 - cosine is at most
-# 2^-17, or 7.6e-6. float16 and float32 stay far below.
+# Rounding a number to bfloat16 changes it by at most 2^-8 of it: then 1 - cosine is at most 2^-17,
+# or 7.6e-6. float16 and float32 stay far below.
 SAME_DIRECTION = 1 - 8e-6
 LEAST_SHARE = 0.95
 _AXES = 8
 # Twice the largest distance that float32's rounding adds.
 _SLACK = 1e-5
-# Vectors are looked up so many at a time; ours.
+# Vectors are looked up in blocks of this size; ours.
 _LOOKED_UP = 4096
 _MOST_PAIRS = 4_000_000
 _KINDS = ("nearest", "same direction", "equal")
@@ -40,16 +40,16 @@ _KINDS = ("nearest", "same direction", "equal")
 
 @dataclasses.dataclass(frozen=True)
 class RowWords:
-    """What is known of a table's rows.
+    """Words found for a table's rows.
 
     Attributes:
-      rows: each word's row, words in the order of their rows, and of the file within a row.
-      counts: matched rows by how they match: "equal" (all bytes), "same direction" (another length,
+      rows: word -> row, in the order of the rows, then of the file.
+      counts: number of matched rows by kind: "equal" (all bytes), "same direction" (another length,
         or rounded) and "nearest" (cosine of at least `NEAREST`).
       zeros: rows of zeros.
       unmatched: other rows without a word.
-      repeated: unmatched rows that hold the most common vector among these; empty if none stands
-        twice.
+      repeated: unmatched rows that hold the most common vector among these; empty if no vector is
+        repeated.
     """
 
     rows: dict[str, int]
@@ -60,22 +60,21 @@ class RowWords:
 
 
 def find_row_words(table: np.ndarray, path: str | os.PathLike[str]) -> RowWords:
-    """Names the rows of a table by a file of word vectors.
+    """Find the words of a table's rows by a file of word vectors.
 
     A row takes the word whose vector has equal bytes, else one of equal direction, else the nearest
-    with a cosine of at least `NEAREST`. Words with one and the same vector share its row, the first
-    of the file (the most frequent one) before the others. A word that fits several rows (copies of
-    a row) has the best of them, of equally good ones the first; the others count as matched. Where
-    the file holds a word twice, the first vector that fits a row counts. Rows of zeros have no
-    direction: they are never a word's.
+    with a cosine of at least `NEAREST`. Words with the same vector share its row, in the file's
+    order (most frequent first). A word that fits several rows (copies of a row) takes the best, the
+    first if equally good; the others count as matched. If the file holds a word twice, the first
+    vector that fits a row counts. Rows of zeros have no direction and no word.
 
     Args:
       table: float32 [rows, dims], finite.
-      path: of a file that `load_word_vectors` reads.
+      path: a file that `load_word_vectors` reads.
 
     Raises:
       ValueError: the file is damaged or holds vectors of another size, or fewer than `LEAST_SHARE`
-        of the rows are a word's or zeros; the message says what was found.
+        of the rows have a word or are zeros.
       OSError: the file can't be read.
     """
     name = os.fspath(path)
@@ -83,7 +82,7 @@ def find_row_words(table: np.ndarray, path: str | os.PathLike[str]) -> RowWords:
         if file.dims != table.shape[1]:
             raise ValueError(
                 f"{name} holds vectors of {file.dims} numbers and the network's word table "
-                f"{list(table.shape)}; give the file that the table was made of, with "
+                f"{list(table.shape)}; give the file that the table was made from, with "
                 f"{table.shape[1]} numbers a word."
             )
         matcher = _Matcher(table)
@@ -111,13 +110,13 @@ def _refusal(found: RowWords, rows: int, name: str, words: int) -> str:
     return (
         f"{name} names {matched} of the table's {rows} rows ({100 * matched / rows:.1f} %, "
         f"{len(found.zeros)} more are zeros{repeated}) among its {words} words; expected at least "
-        f"{LEAST_SHARE:.0%}, as of the file that the table was made of. Give that file, or the "
+        f"{LEAST_SHARE:.0%}, as from the file that the table was made from. Give that file, or the "
         "words in the rows' order with --vocabulary."
     )
 
 
 class _Matcher:
-    """Rows of a table, and the best words for each so far.
+    """Rows of a table with the best words for each so far.
 
     Equal rows are looked up once, as one group.
     """
@@ -126,7 +125,7 @@ class _Matcher:
         self._table = np.ascontiguousarray(table, np.float32)
         there = self._table.any(axis=1)
         self.zeros = np.flatnonzero(~there).tolist()
-        # By a hash of their bytes, which take less memory.
+        # Grouped by a hash of their bytes, which take less memory.
         groups: dict[bytes, list[int]] = {}
         for row in np.flatnonzero(there).tolist():
             key = hashlib.blake2b(self._table[row].tobytes()).digest()
@@ -139,20 +138,20 @@ class _Matcher:
             self._units[some] = _unit(self._table[self._first[some]])
         self._axes = _axes(self._units)
         self._tree = scipy.spatial.cKDTree(self._project(self._units)) if self._members else None
-        # How well the best words match, and these words with their cosines.
+        # Kind of the best match, and the words of this kind with their cosines.
         self._kinds = [-1] * len(self._members)
         self._words: list[list[tuple[str, float]]] = [[] for _ in self._members]
 
     @property
     def matched(self) -> int:
-        """Groups with a word."""
+        """Number of groups with a word."""
         return sum(kind >= 0 for kind in self._kinds)
 
     def add(self, words: list[str], vectors: np.ndarray, name: str) -> None:
-        """Compares some words of a file with all rows.
+        """Compare some words of a file with all rows.
 
         Raises:
-          ValueError: the vectors and rows are so alike that they can't be told apart.
+          ValueError: the vectors and rows are too similar to tell apart.
         """
         if self._tree is None:
             return
@@ -174,7 +173,7 @@ class _Matcher:
         lists = self._tree.query_ball_point(points[near], reach)
         groups = np.concatenate([np.asarray(one, np.int64) for one in lists])
         indices = np.repeat(near, counts)
-        # Equal bytes are compared as integers: -0.0 is another byte string than 0.0.
+        # Equal bytes are compared as integers: -0.0 and 0.0 differ.
         for start in range(0, len(groups), _LOOKED_UP):
             group, index = groups[start : start + _LOOKED_UP], indices[start : start + _LOOKED_UP]
             cosines = np.einsum(
@@ -198,7 +197,7 @@ class _Matcher:
             taken.append((word, cosine))
 
     def result(self) -> RowWords:
-        """What was found, when all words have been added."""
+        """Return the findings after all words have been added."""
         best: dict[str, tuple[float, float, int]] = {}
         counts: collections.Counter[int] = collections.Counter()
         unmatched: list[int] = []
@@ -209,10 +208,10 @@ class _Matcher:
                 unmatched += rows
                 repeated = max(repeated, rows if len(rows) > 1 else [], key=len)
             for word, cosine in words:
-                # Of a word's rows the best, and then the first. Equal bytes have a cosine of 1.
+                # The best of a word's rows, then the first. Equal bytes have a cosine of 1.
                 quality = (kind, 1.0 if kind == 2 else cosine, -rows[0])
                 best[word] = max(quality, best.get(word, quality))
-        # Stable: within a row the file's order stays.
+        # Stable: the file's order within a row.
         rows_of = {word: -int(quality[2]) for word, quality in best.items()}
         return RowWords(
             rows=dict(sorted(rows_of.items(), key=lambda pair: pair[1])),
@@ -227,14 +226,14 @@ class _Matcher:
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    """float32 [n, dims] of unit length; zeros stay zeros. Computed in float64, for any scale."""
+    """Return float32 [n, dims] of unit length, computed in float64 for any scale; zeros stay."""
     norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
     norms[norms == 0] = 1
     return (vectors / norms[:, np.newaxis]).astype(np.float32)
 
 
 def _axes(units: np.ndarray) -> np.ndarray:
-    """Orthonormal axes [dims, `_AXES` or dims] along which some unit vectors differ most."""
+    """Return orthonormal axes [dims, `_AXES` or dims] along which unit vectors differ most."""
     if not len(units):
         return np.zeros((units.shape[1], 1), np.float32)
     mean = units.mean(axis=0, dtype=np.float64)

@@ -20,7 +20,7 @@ from mmv_tf.util.files import check_regular
 _MAX_DIM = 10_000
 _MAX_WORD_BYTES = 4_096
 _MAX_LINE_BYTES = _MAX_WORD_BYTES + 64 * _MAX_DIM
-# Ours: what is read at once, and so about the memory that a block of vectors takes.
+# Ours: bytes to read at once, about the memory of a block of vectors.
 _BLOCK_BYTES = 8 * 2**20
 _GZIP = b"\x1f\x8b"
 # The most that DEFLATE can make of a byte (zlib's documentation: 1032).
@@ -34,8 +34,8 @@ class WordVectors:
     """An open file of word vectors.
 
     Attributes:
-      count: how many the file declares; None if it doesn't (GloVe's text).
-      dims: numbers of a vector.
+      count: number of vectors that the file declares; None if it doesn't (GloVe's text).
+      dims: length of a vector.
       blocks: words and their float32 vectors [n, dims], some MiB at a time, in the file's order.
     """
 
@@ -47,22 +47,22 @@ class WordVectors:
 def load_word_vectors(
     path: str | os.PathLike[str], limit: int | None = None
 ) -> tuple[list[str], np.ndarray]:
-    """Reads words and their vectors.
+    """Read words and their vectors.
 
-    The format is found from the file: word2vec's text or binary format (a first line "words dims"),
-    GloVe's text (no such line), each also compressed by gzip, or a `.npy` array [words, dims] with
-    a `.txt` of the same name beside it that holds one word a line. The arrays of a `.npy` are never
-    unpickled.
+    The format follows from the contents: word2vec's text or binary format (a first line "words
+    dims"), GloVe's text (no such line), each optionally compressed by gzip; or a `.npy` array
+    [words, dims] with a `.txt` of the same name beside it that holds one word a line. Objects in a
+    `.npy` are never unpickled.
 
     Args:
-      path: of the file.
-      limit: read only the first words, in these files the most frequent ones.
+      path: the file.
+      limit: read only the first words, the most frequent ones in these files.
 
     Returns:
-      The words, and float32 vectors [words, dims]. A word that stands twice keeps its first vector.
+      The words, and float32 vectors [words, dims]. A duplicate word keeps its first vector.
 
     Raises:
-      ValueError: the file is damaged, cut short, or of no known format; the message says where.
+      ValueError: the file is damaged, cut short or of an unknown format; the message says where.
       OSError: the file can't be read.
 
     Example:
@@ -78,7 +78,7 @@ def load_word_vectors(
             parts.append(block)
     vectors = np.empty((len(words), parts[0].shape[1]), np.float32)
     end = len(words)
-    while parts:  # Each is let go once it is copied, so that the vectors are never held twice.
+    while parts:  # Each is freed once copied: never hold all vectors twice.
         part = parts.pop()
         vectors[end - len(part) : end] = part
         end -= len(part)
@@ -94,15 +94,15 @@ def load_word_vectors(
 def open_word_vectors(
     path: str | os.PathLike[str], limit: int | None = None
 ) -> Iterator[WordVectors]:
-    """Opens a file of word vectors to be read in blocks, however large it is.
+    """Open a file of word vectors for reading in blocks, however large it is.
 
     Args:
-      path: of a file of any format that `load_word_vectors` reads.
+      path: a file of any format that `load_word_vectors` reads.
       limit: end after the first words.
 
     Raises:
-      ValueError: what the file declares can't be; while blocks are read, that it is damaged or cut
-        short.
+      ValueError: what the file declares is impossible; or, while blocks are read, it is damaged or
+        cut short.
       OSError: the file can't be read.
     """
     name = os.fspath(path)
@@ -159,11 +159,11 @@ def _npy_blocks(name: str, limit: int | None) -> WordVectors:
     check_regular(list_name)
     try:
         with open(list_name, encoding="utf-8") as file:
-            # Not str.splitlines: U+0085 and its like are words of GloVe.
+            # Not str.splitlines: GloVe has U+0085 and similar characters as words.
             words = file.read().removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{list_name} is no UTF-8 text ({error.reason}); save the words as UTF-8, one a line."
+            f"{list_name} is not UTF-8 text ({error.reason}); save the words as UTF-8, one a line."
         ) from error
     if len(words) != len(table):
         raise ValueError(
@@ -186,7 +186,7 @@ def _npy_blocks(name: str, limit: int | None) -> WordVectors:
 def _word2vec_or_glove_blocks(
     file: BinaryIO, name: str, size: int, limit: int | None
 ) -> WordVectors:
-    """Blocks of a text or binary file that holds at most `size` bytes."""
+    """Return the blocks of a text or binary file of at most `size` bytes."""
     start = file.readline(_MAX_LINE_BYTES)
     header = _header(start)
     if header is None:
@@ -203,7 +203,7 @@ def _word2vec_or_glove_blocks(
         raise ValueError(f"{name} declares vectors of {dims} numbers; expected 1 to {_MAX_DIM}.")
     if count < 1:
         raise ValueError(f"{name} declares {count} words; expected at least one.")
-    # A word of a letter and a space, and for each number at least a digit and a space, or 4 bytes.
+    # At least a letter and a space for a word, and a digit and a space, or 4 bytes, for a number.
     if count * (2 + 2 * dims) > size:
         raise ValueError(
             f"{name} declares {count} vectors of {dims} numbers, more than its {size} bytes can "
@@ -227,7 +227,7 @@ def _header(line: bytes) -> tuple[int, int] | None:
 
 
 def _looks_binary(file: BinaryIO, dims: int) -> bool:
-    """Whether what follows the header is not a line of a word and `dims` numbers."""
+    """Return whether a line of a word and `dims` numbers does not follow the header."""
     position = file.tell()
     line = file.readline(_MAX_LINE_BYTES)
     file.seek(position)
@@ -264,14 +264,14 @@ def _binary_blocks(
                 yield words, _joined(parts, dims)
                 words, parts = [], []
             buffer, position = buffer[position:] + more, 0
-        # Some writers end each vector with a newline, which then stands before the next word.
+        # Some writers end each vector with a newline, which then precedes the next word.
         words.append(_decode(buffer[position:space].lstrip(b"\n")))
         parts.append(buffer[space + 1 : end])
         position = end
     if words:
         yield words, _joined(parts, dims)
     if limit is None and (buffer[position:] + file.read(2)).strip(b"\n"):
-        raise ValueError(f"{name} declares {count} words of {dims} numbers and goes on after them.")
+        raise ValueError(f"{name} declares {count} words of {dims} numbers and more after them.")
 
 
 def _joined(parts: list[bytes], dims: int) -> np.ndarray:
@@ -293,7 +293,7 @@ def _text_blocks(
             raise ValueError(f"{name}: line {done + 1} is too long for a word vector.")
         fields = line.rstrip().split(b" ")
         try:
-            # GloVe's 840B table has words with spaces in them: numbers are counted from the end.
+            # GloVe's 840B table has words with spaces: count the numbers from the end.
             row = np.array([float(field) for field in fields[-dims:]], np.float32)
         except ValueError as error:
             raise ValueError(f"{name}: word {done + 1}: {error}") from error
@@ -312,9 +312,9 @@ def _text_blocks(
     if count is not None and done < wanted:
         raise ValueError(f"{name} declares {count} words and ends after {done}.")
     if count is not None and limit is None and file.readline(_MAX_LINE_BYTES).strip():
-        raise ValueError(f"{name} declares {count} words of {dims} numbers and goes on after them.")
+        raise ValueError(f"{name} declares {count} words of {dims} numbers and more after them.")
 
 
 def _decode(word: bytes) -> str:
-    # The Google News table has a few words that are no UTF-8; they can't match any text.
+    # The Google News table has a few words that are not UTF-8; they can't match any text.
     return word.decode("utf-8", errors="backslashreplace")

@@ -56,7 +56,7 @@ _FORM = {
 
 
 def read_contract(folder: pathlib.Path) -> dict[str, Any] | None:
-    """Reads the contract of an exported network; None if its folder has none.
+    """Read the contract of an exported network; None if its folder has none.
 
     Raises:
       ValueError: it is damaged.
@@ -86,9 +86,9 @@ def make_contract(
     Args:
       signatures: name -> concrete function.
       metadata: the network's own.
-      sample_rate: of its waveforms, in Hz; None without an audio tower.
+      sample_rate: of its waveforms, in Hz; None without an audio backbone.
       jpeg_size: pixels a side of a decoded frame.
-      sentence: an example with a word that the network knows; None without a text tower.
+      sentence: an example with a word that the network knows; None without a text backbone.
 
     Returns:
       {"version": 1, "trained_at": metadata about clips, "signatures": {name: {"input": {"name",

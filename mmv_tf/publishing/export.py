@@ -27,14 +27,14 @@ SUMS_FILE = "SHA256SUMS"
 
 
 def write_checksums(directory: str | os.PathLike[str]) -> None:
-    """Writes the sums of all files of a folder, the folders inside too, to `SHA256SUMS`."""
+    """Write the sums of all files of a folder, the folders inside too, to `SHA256SUMS`."""
     root = pathlib.Path(directory)
     lines = [f"{file_sha256(root / name)}  {name}" for name in _files(root)]
     (root / SUMS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def verify_checksums(directory: str | os.PathLike[str]) -> None:
-    """Holds a folder against its `SHA256SUMS`.
+    """Hold a folder against its `SHA256SUMS`.
 
     Raises:
       ValueError: if there are no sums, or a file is missing, changed, or not listed.
@@ -88,7 +88,7 @@ def export(
     version: int | None = None,
     model_name: str = "mmv",
 ) -> list[str]:
-    """Writes a folder with a SavedModel that loads with TensorFlow alone.
+    """Write a folder with a SavedModel that loads with TensorFlow alone.
 
     Beside the SavedModel's own files stand `model_card.md`, `example.py`, `SHA256SUMS` and, under
     `assets.extra`, the input contract and TensorFlow Serving's warm-up requests.

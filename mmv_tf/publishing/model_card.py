@@ -30,7 +30,7 @@ class CardDetails:
     Args:
       name: the network's name.
       data: what it was trained on.
-      licence: of the weights.
+      license: of the weights.
       results: files that `binaries.evaluate` wrote.
     """
 

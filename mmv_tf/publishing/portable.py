@@ -45,7 +45,7 @@ def write_portable(
     image_model: ImageEncoder | None = None,
     shape: Sequence[int] | None = None,
 ) -> dict[str, float]:
-    """Writes one encoder in another format.
+    """Write one encoder in another format.
 
     Args:
       model: the network.

@@ -76,7 +76,7 @@ WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 def write_warmup(
     path: str | os.PathLike[str], model_name: str, contract: Mapping[str, Any]
 ) -> None:
-    """Writes a TFRecord of `PredictionLog` protos, one request for each signature.
+    """Write a TFRecord of `PredictionLog` protos, one request for each signature.
 
     Args:
       path: the file.

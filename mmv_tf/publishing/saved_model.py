@@ -67,21 +67,21 @@ def decode_clips(frames: tf.Tensor, size: int, square: bool) -> tf.Tensor:
 
 SIGNATURES = ("video", "audio", "text", "image", "video_jpeg")
 
-# Not embeddings: maps and representations, which are never normalised.
+# Not embeddings: maps and representations, which are never normalized.
 FEATURES = ("before_head", "last_conv")
 
 
 class Publication(tf.train.Checkpoint):
     """What is saved: callable, fine-tunable, with one signature a modality.
 
-    Signatures (all sizes but the colours free): "video" float32 [B, T, H, W, 3] in [0, 1] ->
+    Signatures (all sizes but the colors free): "video" float32 [B, T, H, W, 3] in [0, 1] ->
     before_head, va, vat; "audio" float32 [B, samples], a waveform in [-1, 1] at the network's
     sample rate -> last_conv (the map before pooling), va, vat; "text" string [B], whole sentences
     -> vat; "image" float32 [B, H, W, 3] in [0, 1] -> before_head, va, vat; and, if asked for,
     "video_jpeg" string [B, T], JPEG frames -> as "video". Spaces are those of the network's graph.
 
     Calling the module with a clip gives the dict of its "video" signature, with an optional
-    `training` argument, as TensorFlow's reusable SavedModels have it. Without a video tower it
+    `training` argument, as TensorFlow's reusable SavedModels have it. Without a video backbone it
     takes what the first of its signatures takes. Where `options` make it one for inference only,
     `training` has to be False and there are no trainable variables.
 
@@ -103,7 +103,7 @@ class Publication(tf.train.Checkpoint):
         super().__init__()
         self.options = options = options or ExportOptions()
         modalities = choose_modalities(model, image_model, options)
-        # In a function, out of TensorFlow's sight: what is tracked is saved, all towers of it.
+        # In a function, out of TensorFlow's sight: what is tracked is saved, all backbones of it.
         self._networks = lambda: (model, image_model)
         self.jpeg_size = _jpeg_size(model, options) if options.video_jpeg else 0
         layers = _layers(model, image_model, modalities)
@@ -130,7 +130,7 @@ class Publication(tf.train.Checkpoint):
         return self.apply(self.modalities[0], inputs, training)
 
     def trace_call(self) -> None:
-        """Traces `__call__`, in both modes where there are two, so that it is saved."""
+        """Trace `__call__`, in both modes where there are two, so that it is saved."""
         spec = INPUTS[self.modalities[0]]
         for training in (False, True) if self.options.trainable else (False,):
             self.__call__.get_concrete_function(spec, training=training)
@@ -207,7 +207,7 @@ def choose_modalities(
 
     Raises:
       ValueError: if one is asked for that there is not, or lacks what turns raw input into its
-        tower's.
+        backbone's.
     """
     there = (*model.modalities, *(("image",) if image_model is not None else ()))
     chosen = there if options.modalities is None else options.modalities
@@ -241,7 +241,7 @@ def _jpeg_size(model: EmbeddingGraph, options: ExportOptions) -> int:
 def _layers(
     model: EmbeddingGraph, image_model: ImageEncoder | None, modalities: tuple[str, ...]
 ) -> list[keras.layers.Layer]:
-    """Towers and heads of some modalities."""
+    """Backbones and heads of some modalities."""
     layers: list[keras.layers.Layer] = []
     for name in modalities:
         if name == "image":

@@ -94,7 +94,7 @@ def _fold(
     before: keras.layers.Layer | None,
     values: dict[int, tuple[keras.Variable, np.ndarray]],
 ) -> Callable[..., tf.Tensor]:
-    """Changes `values` so that `norm` may call what is returned instead."""
+    """Change `values` so that `norm` may call what is returned instead."""
 
     def take(weight: keras.Variable) -> np.ndarray:
         return values[id(weight)][1].astype(np.float64)

@@ -72,7 +72,7 @@ class Batcher:
         return self._count
 
     def start(self) -> None:
-        """Begins to take requests; inside the event loop."""
+        """Begin to take requests; inside the event loop."""
         self._workers = [asyncio.create_task(self._work()) for _ in range(self._settings.executors)]
 
     async def stop(self) -> None:
@@ -90,7 +90,7 @@ class Batcher:
     async def submit(
         self, signature: str, inputs: Arrays, rows: int, size: int, deadline: float
     ) -> dict[str, np.ndarray]:
-        """Waits for the network's answer.
+        """Wait for the network's answer.
 
         Args:
           signature: which function.
@@ -201,7 +201,7 @@ class Batcher:
         return answers
 
     def _run_slices(self, signature: str, inputs: Arrays, rows: int) -> dict[str, np.ndarray]:
-        """Runs the network on pieces that are no longer than a batch may be."""
+        """Run the network on pieces that are no longer than a batch may be."""
         most = self._settings.max_batch_rows
         if rows <= most:
             return self._run(signature, inputs)

@@ -125,7 +125,7 @@ def measure_load(
     clients: int,
     total: int,
 ) -> Load:
-    """Sends `total` requests in all from `clients` threads, each its next as soon as it can.
+    """Send `total` requests in all from `clients` threads, each its next as soon as it can.
 
     Args:
       make_client: called in each thread.

@@ -35,7 +35,7 @@ class Client(Protocol):
     """What both clients can do. Each is for one thread at a time."""
 
     def predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Asks for a prediction.
+        """Ask for a prediction.
 
         Raises:
           ServerError: if the server refuses.

@@ -98,7 +98,7 @@ def make_grpc_server(service: Service) -> grpc.aio.Server:
 def _guarded(
     service: Service, method: Method, uploads: Uploads
 ) -> Callable[[Any, Any], Awaitable[Any]]:
-    """Checks the key, turns errors into gRPC's, and counts."""
+    """Check the key, turn errors into gRPC's, and counts."""
 
     async def handle(messages: Any, context: Any) -> Any:
         del messages  # a generator that would keep the first message: it is never read to its end

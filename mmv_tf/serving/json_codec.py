@@ -59,7 +59,7 @@ def estimate_bytes(body: bytes | bytearray) -> int:
 def parse_request(
     body: bytes | bytearray, signatures: Mapping[str, Signature], settings: ServerSettings
 ) -> PredictRequest:
-    """Reads the body of a request.
+    """Read the body of a request.
 
     Raises:
       RequestError: 400 for what is not such a request, 413 for one that unfolds to too much.

@@ -31,7 +31,7 @@ class Reservation:
         self.size = 0
 
     def set(self, size: int) -> None:
-        """Changes the share.
+        """Change the share.
 
         Raises:
           RequestError: 503 at once, if the others leave too little.

@@ -46,17 +46,17 @@ class Metrics:
         )
 
     def request(self, protocol: str, signature: str, status: int, seconds: float) -> None:
-        """Counts an answered request; `status` is HTTP's for gRPC too."""
+        """Count an answered request; `status` is HTTP's for gRPC too."""
         self._requests.labels(protocol, signature, str(status)).inc()
         self._latency.labels(protocol, signature).observe(seconds)
 
     def batch(self, signature: str, rows: int, seconds: float) -> None:
-        """Counts a call of the network."""
+        """Count a call of the network."""
         self._batches.labels(signature).observe(rows)
         self._batch_seconds.labels(signature).observe(seconds)
 
     def watch(self, name: str, description: str, value: Callable[[], float]) -> None:
-        """Shows a value as it is when it is asked for."""
+        """Show a value as it is when it is asked for."""
         gauge = prometheus_client.Gauge(f"mmv_{name}", description, registry=self.registry)
         gauge.set_function(value)
 

@@ -231,7 +231,7 @@ def refusal(error: RequestError) -> Response:
 
 
 async def _respond(response: Response, request: Request, receiver: _Receiver, send: Send) -> None:
-    """Sends a response; where the body was not read to its end, the connection ends with it."""
+    """Send a response; where the body was not read to its end, the connection ends with it."""
     early = response.status_code >= BAD_REQUEST and not _is_read(request, receiver)
     if not early:
         await response(request.scope, request.receive, send)

@@ -85,7 +85,7 @@ class Servable:
         return read_contract(self.path) or {"trained_at": {}, "signatures": {}}
 
     def run(self, signature: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
-        """Calls a signature; may be done from several threads."""
+        """Call a signature; may be done from several threads."""
         tensors = {
             name: tf.constant(value, self.signatures[signature].inputs[name].dtype)
             for name, value in inputs.items()
@@ -93,7 +93,7 @@ class Servable:
         return {key: value.numpy() for key, value in self._functions[signature](**tensors).items()}
 
     def warm_up(self) -> int:
-        """Runs the requests in the folder; says how many there were.
+        """Run the requests in the folder; say how many there were.
 
         Raises:
           ValueError: if the network can't answer one.

@@ -46,7 +46,7 @@ class _Uvicorn(uvicorn.Server):
 
 
 def run(settings: ServerSettings, announce: Callable[[str], None] = print) -> None:
-    """Serves until SIGTERM or SIGINT, then answers what it has taken and returns.
+    """Serve until SIGTERM or SIGINT, then answers what it has taken and returns.
 
     Args:
       settings: how.
@@ -136,7 +136,7 @@ def _refuse(status: int, text: str) -> Response:
 async def _stop(
     service: Service, rest: _Uvicorn, serving: asyncio.Task[None], grpc_server: Any
 ) -> None:
-    """Refuses what is new, answers what was taken, closes."""
+    """Refuse what is new, answer what was taken, closes."""
     await service.stop()
     rest.should_exit = True
     if grpc_server is not None:

@@ -81,7 +81,7 @@ class Service:
         return self._batcher.waiting if self._batcher else 0
 
     async def load(self) -> None:
-        """Loads the network and runs its warm-up requests.
+        """Load the network and run its warm-up requests.
 
         Raises:
           ValueError: if there is none.
@@ -98,7 +98,7 @@ class Service:
         self.state = AVAILABLE
 
     async def stop(self) -> None:
-        """Takes no more requests, waits for those at work, and ends."""
+        """Take no more requests, wait for those at work, and ends."""
         self.state = UNLOADING
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), self.settings.stop_timeout)
@@ -106,7 +106,7 @@ class Service:
             await self._batcher.stop()
 
     def check_key(self, given: str | None) -> None:
-        """Raises a `RequestError` 401 unless the API key is right, or none is asked for."""
+        """Raise a `RequestError` 401 unless the API key is right, or none is asked for."""
         wanted = self.settings.api_key
         if wanted is None:
             return
@@ -117,7 +117,7 @@ class Service:
             )
 
     def check_model(self, name: str, version: int | None = None, label: str | None = None) -> None:
-        """Raises a `RequestError` 404 unless this is the network that is served."""
+        """Raise a `RequestError` 404 unless this is the network that is served."""
         if name != self.settings.model_name:
             raise RequestError(
                 NOT_FOUND,
@@ -141,14 +141,14 @@ class Service:
         return None
 
     def check_free(self) -> None:
-        """Raises a `RequestError` 503 if a request that came now would not be taken."""
+        """Raise a `RequestError` 503 if a request that came now would not be taken."""
         reason = self.refuses()
         if reason is not None:
             raise RequestError(UNAVAILABLE, reason)
 
     @contextlib.asynccontextmanager
     async def admitted(self) -> AsyncIterator[float]:
-        """Counts a request as being at work; gives its deadline.
+        """Count a request as being at work; give its deadline.
 
         Raises:
           RequestError: 503 at once if there are too many, or none are taken.
@@ -164,7 +164,7 @@ class Service:
                 self._idle.set()
 
     async def read(self, size: int, read: Callable[[], _T]) -> _T:
-        """Runs a function that unfolds or folds up `size` bytes."""
+        """Run a function that unfolds or folds up `size` bytes."""
         if size <= _SMALL_BYTES:
             return read()
         async with self._reading:
@@ -173,7 +173,7 @@ class Service:
     async def predict(
         self, signature: Signature, inputs: dict[str, np.ndarray], deadline: float
     ) -> dict[str, np.ndarray]:
-        """Checks tensors and has the network run on them.
+        """Check tensors and have the network run on them.
 
         Raises:
           RequestError: if they are wrong, the queue is full, or time is up.

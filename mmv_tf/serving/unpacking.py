@@ -66,7 +66,7 @@ class GzipReader:
             yield piece
 
     def finish(self) -> None:
-        """Raises a `RequestError` 400 unless the body ended where a member of the gzip ends."""
+        """Raise a `RequestError` 400 unless the body ended where a member of the gzip ends."""
         if self._begun or not self._ended:
             raise bad_request(
                 "The body's Content-Encoding is gzip, but the gzip is cut short; send all of it."

@@ -31,7 +31,7 @@ class Uploads:
 
     @contextlib.asynccontextmanager
     async def arriving(self) -> AsyncIterator[Upload]:
-        """Counts an upload while its block reads it.
+        """Count an upload while its block reads it.
 
         Raises:
           RequestError: 408 if it takes too long, 503 if there is no room or it was cut for others.
@@ -49,7 +49,7 @@ class Uploads:
                 upload.gone.set()
 
     async def hold(self, share: Reservation, size: int, own: Upload | None = None) -> None:
-        """Counts what a request holds; where memory is short, slower uploads than its own are cut.
+        """Count what a request holds; where memory is short, slower uploads than its own are cut.
 
         Raises:
           RequestError: 503 if that is not enough.
@@ -127,6 +127,6 @@ class Upload:
         self.gone = asyncio.Event()
 
     def end(self) -> None:
-        """Cuts it: its block raises."""
+        """Cut it: its block raises."""
         self.cut = True
         self.clock.reschedule(self.started)

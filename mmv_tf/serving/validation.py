@@ -23,7 +23,7 @@ from mmv_tf.serving.settings import ServerSettings
 
 
 def check_names(signature: Signature, names: Sequence[str]) -> None:
-    """Raises a `RequestError` unless these are the signature's inputs."""
+    """Raise a `RequestError` unless these are the signature's inputs."""
     if sorted(names) != sorted(signature.inputs):
         raise bad_request(
             f"Signature {signature.name!r} takes the inputs {sorted(signature.inputs)}, got "
@@ -32,7 +32,7 @@ def check_names(signature: Signature, names: Sequence[str]) -> None:
 
 
 def check_shape(name: str, info: TensorInfo, shape: Sequence[int], settings: ServerSettings) -> int:
-    """Holds a shape against the declared one and the limits, before there is a tensor.
+    """Hold a shape against the declared one and the limits, before there is a tensor.
 
     Returns:
       The bytes that the tensor counts for.
@@ -73,7 +73,7 @@ def check_shape(name: str, info: TensorInfo, shape: Sequence[int], settings: Ser
 def check_inputs(
     signature: Signature, inputs: Mapping[str, np.ndarray], settings: ServerSettings
 ) -> tuple[int, int]:
-    """Holds tensors against a signature and its contract.
+    """Check tensors against a signature and its contract.
 
     Returns:
       The number of rows, which is the same for all, and the bytes that the tensors count for.

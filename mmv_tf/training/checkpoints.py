@@ -114,7 +114,7 @@ class CheckpointStore:
         own: tf.train.Checkpoint | None = None,
         metrics: Mapping[str, float] | None = None,
     ) -> pathlib.Path:
-        """Writes a checkpoint and removes those that need not stay.
+        """Write a checkpoint and remove those that need not stay.
 
         Args:
           step: its number.
@@ -163,7 +163,7 @@ class CheckpointStore:
     def restore(
         self, shared: tf.train.Checkpoint, own: tf.train.Checkpoint | None = None
     ) -> Restored | None:
-        """Restores the newest checkpoint that can be read; says so when it isn't the newest.
+        """Restore the newest checkpoint that can be read; say so when it isn't the newest.
 
         Returns:
           None if there is no checkpoint.
@@ -209,7 +209,7 @@ def read_manifest(path: pathlib.Path) -> dict[str, Any]:
 
 
 def check(path: pathlib.Path) -> dict[str, Any]:
-    """Compares a checkpoint's files with its manifest, and returns that.
+    """Compare a checkpoint's files with its manifest, and return that.
 
     Raises:
       BrokenCheckpointError: for a file that is missing, cut short or changed.
@@ -226,7 +226,7 @@ def check(path: pathlib.Path) -> dict[str, Any]:
 
 
 def read_weights(checkpoint: tf.train.Checkpoint, path: pathlib.Path) -> None:
-    """Restores what all workers have alike, or a part of it, from a checkpoint's folder.
+    """Restore what all workers have alike, or a part of it, from a checkpoint's folder.
 
     Raises:
       BrokenCheckpointError: see `check`; also if it does not hold what is asked for.

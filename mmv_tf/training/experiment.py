@@ -46,7 +46,7 @@ def run(
     directory: pathlib.Path,
     evaluate: Evaluate | None = None,
 ) -> dict[str, float]:
-    """Trains the network that a configuration describes.
+    """Train the network that a configuration describes.
 
     Args:
       config: see `configs/`.
@@ -98,7 +98,7 @@ def _train(
     settings: dict[str, Any],
     evaluate: Evaluate | None,
 ) -> dict[str, float]:
-    """Trains in a folder that has been prepared; see `run`."""
+    """Train in a folder that has been prepared; see `run`."""
     worker, workers = worker_and_workers(strategy)
     with strategy.scope():
         model = _make_model(config, directory, strategy)
@@ -152,7 +152,7 @@ def _prepare_folder(
     directory: pathlib.Path,
     locks: contextlib.ExitStack,
 ) -> str:
-    """Locks the folder and compares the run in it, or begins one; for the first worker.
+    """Lock the folder and compare the run in it, or begins one; for the first worker.
 
     Returns:
       What is wrong, for all workers to hear, or that all is done.

@@ -28,9 +28,9 @@ def embed_batch(
     training: bool,
     fixed_shapes: bool = False,
 ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
-    """Embeds a batch for an objective.
+    """Embed a batch for an objective.
 
-    Rows that lack a modality don't pass its tower: they cost nothing, no batch norm sees them, and
+    Rows without a modality skip its backbone: they cost nothing, no batch norm sees them, and
     those keep their quick kernel, which takes no mask. Their embeddings are zero. If no row has
     it, the first one does pass, and changes no statistic either.
 

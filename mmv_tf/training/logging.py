@@ -76,18 +76,18 @@ class Watcher:
         self.means: dict[str, float] = {}
 
     def hparams(self, settings: Mapping[str, Any]) -> None:
-        """Writes a run's settings for TensorBoard's HParams page: nested dicts of plain values."""
+        """Write a run's settings for TensorBoard's HParams page: nested dicts of plain values."""
         with self._writer.as_default(step=0):
             hparams_api.hparams(dict(_flat(settings)))
 
     def before_step(self, step: int) -> None:
-        """Starts the profile where it was asked for; `step` counts from 1."""
+        """Start the profile where it was asked for; `step` counts from 1."""
         if self._shown and self._profile[1] and step == self._profile[0]:
             tf.profiler.experimental.start(str(self._directory))
             self._profiling = True
 
     def after_step(self, step: int, values: Mapping[str, float], waited: float) -> None:
-        """Takes a step's values and the seconds for which it waited for its batch."""
+        """Take a step's values and the seconds for which it waited for its batch."""
         if self._profiling and step >= self._profile[1]:
             self._stop_profile()
         self._window.append(dict(values))
@@ -106,11 +106,11 @@ class Watcher:
         self._window, self._waits, self._since = [], [], time.monotonic()
 
     def pause(self, seconds: float) -> None:
-        """Leaves time spent on something else, such as evaluation, out of the speed."""
+        """Leave time spent on something else, such as evaluation, out of the speed."""
         self._since += seconds
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Writes numbers for TensorBoard."""
+        """Write numbers for TensorBoard."""
         with self._writer.as_default():
             for name, value in scalars.items():
                 tf.summary.scalar(name, value, step)

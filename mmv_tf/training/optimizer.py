@@ -157,7 +157,7 @@ class LARS(keras.optimizers.Optimizer):
         self.trust = trust
 
     def build(self, variables: list[Any]) -> None:
-        """Creates one velocity for each variable."""
+        """Create one velocity for each variable."""
         if self.built:
             return
         super().build(variables)
@@ -214,7 +214,7 @@ class WeightAverages:
         ]
 
     def update(self, step: tf.Tensor) -> None:
-        """Takes the weights in after `step` steps; called in replica context."""
+        """Take the weights in after `step` steps; called in replica context."""
         step = tf.cast(step, tf.float32)
         decay = tf.minimum(self._decay, (1.0 + step) / (10.0 + step))
         for average, weight in zip(self.variables, self._weights, strict=True):
@@ -233,7 +233,7 @@ class WeightAverages:
                 variable.assign(weight)
 
     def put_in_place(self) -> None:
-        """Gives the network the averages for good."""
+        """Give the network the averages for good."""
         for variable, average in zip(self._weights, self.variables, strict=True):
             variable.assign(average.numpy())
 

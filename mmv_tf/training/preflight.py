@@ -38,7 +38,7 @@ def check(
     config: ml_collections.ConfigDict,
     evaluated: Sequence[ml_collections.ConfigDict] = (),
 ) -> None:
-    """Checks what can be known of a run before it starts.
+    """Check what can be known of a run before it starts.
 
     Args:
       config: the run's; see `configs/`.
@@ -77,7 +77,7 @@ class _Looked:
 
 
 def _look(config: ml_collections.ConfigDict, setting: str, least: int) -> _Looked:
-    """Looks at the splits of one reader.
+    """Look at the splits of one reader.
 
     Args:
       config: the reader's.

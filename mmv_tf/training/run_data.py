@@ -36,7 +36,7 @@ class RunData:
         self._places = {n: reader.directory for n, reader in zip(names, readers, strict=True)}
 
     def check(self, directory: pathlib.Path) -> None:
-        """Compares the data with those that a run was started on.
+        """Compare the data with those that a run was started on.
 
         A run of a version that kept nothing of its data passes.
 
@@ -55,7 +55,7 @@ class RunData:
             )
 
     def save(self, directory: pathlib.Path) -> None:
-        """Keeps the description in a run's folder, if there is none yet."""
+        """Keep the description in a run's folder, if there is none yet."""
         path = directory / FILE
         if not path.exists():
             write_json(self.described, path)

@@ -25,7 +25,7 @@ _FORMER_INITIAL_FILE = "network.keras"  # its name in runs of before 2026-12
 MODEL_FILE = "model.keras"  # the trained network, written when the run ends
 CONFIG_FILE = "config.json"
 
-# Settings that don't change what is learnt; a run goes on when they are others.
+# Settings that don't change what is learned; a run goes on when they are others.
 _MAY_CHANGE = (
     "data.inspect",
     "data.max_bad_fraction",
@@ -45,7 +45,7 @@ _MAY_CHANGE = (
 
 
 def save_model(model: keras.Model, path: str | os.PathLike[str]) -> None:
-    """Writes a `.keras` file whole or not at all."""
+    """Write a `.keras` file whole or not at all."""
     target = pathlib.Path(path)
     if target.suffix != ".keras":
         raise ValueError(f"{target} does not end in .keras.")
@@ -54,7 +54,7 @@ def save_model(model: keras.Model, path: str | os.PathLike[str]) -> None:
 
 
 def load_model(path: str | os.PathLike[str], dtype: str | None = None) -> keras.Model:
-    """Reads a network.
+    """Read a network.
 
     Args:
       path: a `.keras` file that `model.save(path)` wrote; the folder of a training run: its
@@ -134,15 +134,15 @@ def make_checkpoint(model: keras.Model, **others: Any) -> tf.train.Checkpoint:
 
 
 def save_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> None:
-    """Writes a run's settings."""
+    """Write a run's settings."""
     write_json(json.loads(config.to_json()), directory / CONFIG_FILE)
 
 
 def check_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> None:
-    """Compares settings with those of the run that a folder holds, if it holds one.
+    """Compare settings with those of the run that a folder holds, if it holds one.
 
     Raises:
-      ValueError: they differ in what is learnt.
+      ValueError: they differ in what is learned.
     """
     path = directory / CONFIG_FILE
     if not path.exists():

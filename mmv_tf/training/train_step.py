@@ -119,7 +119,7 @@ class TrainStep:
         self._compiled = compiled
 
     def __call__(self, batch: Batch, flags: tf.Tensor) -> tf.Tensor:
-        """Takes a step.
+        """Take a step.
 
         Args:
           batch: one of this worker, for each of its replicas; see `needed_entries`.

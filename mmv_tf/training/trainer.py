@@ -154,7 +154,7 @@ class Trainer:
         skipped: Callable[[], Mapping[str, int]] | None = None,
         save_iterator: bool = True,
     ) -> dict[str, float]:
-        """Trains to the last step, from the newest checkpoint if there is one.
+        """Train to the last step, from the newest checkpoint if there is one.
 
         Args:
           make_dataset: number of examples that this worker has already seen (and where there are
@@ -248,7 +248,7 @@ class Trainer:
     def _start(
         self, make_dataset: MakeDataset, local: int, save_iterator: bool
     ) -> tuple[int, Iterator[Batch], tf.train.Checkpoint]:
-        """Restores what there is; the iterator goes on with the very next example."""
+        """Restore what there is; the iterator goes on with the very next example."""
 
         def begin(seen: int) -> tuple[Iterator[Batch], tf.train.Checkpoint]:
             place = () if self.workers == 1 else (self.worker, self.workers)
@@ -303,7 +303,7 @@ class Trainer:
         return named, stopping > 0, saving > 0
 
     def _for_replicas(self, batch: Batch) -> Batch:
-        """Gives each of this worker's replicas its rows."""
+        """Give each of this worker's replicas its rows."""
         count = self.strategy.num_replicas_in_sync // self.workers
         if count == 1:
             return batch
@@ -317,7 +317,7 @@ class Trainer:
         return {name: rows(tensor) for name, tensor in batch.items()}
 
     def _checked(self, values: dict[str, float], batch: Batch, step: int) -> dict[str, float]:
-        """Counts a step that was not finite, or stops the run."""
+        """Count a step that was not finite, or stops the run."""
         finite = values.pop("finite") > 0
         wrong = [name for name, value in values.items() if not math.isfinite(value)]
         if finite:
@@ -355,7 +355,7 @@ class Trainer:
     def _evaluate(
         self, step: int, evaluate: Evaluate, watcher: Watcher, stop: StopSignals
     ) -> float:
-        """Evaluates the weights, or their averages; returns the seconds it took."""
+        """Evaluate the weights, or their averages; return the seconds it took."""
         started = time.monotonic()
         averages = self.train_step.averages
         if averages is None:

@@ -122,7 +122,7 @@ class WorkerLostError(ValueError):
 
 @contextlib.contextmanager
 def losses_explained(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Turns TensorFlow's errors about other workers into one clear error.
+    """Turn TensorFlow's errors about other workers into one clear error.
 
     Raises:
       WorkerLostError: another worker was killed, or has not answered for ten seconds, which is
@@ -174,13 +174,13 @@ def gather_texts(strategy: tf.distribute.Strategy, text: str) -> list[str]:
 
 
 def barrier(strategy: tf.distribute.Strategy) -> None:
-    """Returns when all workers have come here."""
+    """Return when all workers have come here."""
     if worker_and_workers(strategy)[1] > 1:
         _gather(strategy, np.zeros([1], np.int32))
 
 
 def require_the_same(strategy: tf.distribute.Strategy, what: dict[str, Any]) -> None:
-    """Compares what the workers were started with.
+    """Compare what the workers were started with.
 
     Args:
       strategy: theirs.

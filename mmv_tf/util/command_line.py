@@ -133,7 +133,7 @@ def gather_overrides(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS
 
 
 def run(main: Callable[[list[str]], int | None], argv: Sequence[str] | None = None) -> None:
-    """Parses the flags, calls `main` and exits with the status given in the module's docstring.
+    """Parse the flags, call `main` and exit with the status given in the module's docstring.
 
     Args:
       main: takes [program name] and returns the exit status, None for 0.
@@ -202,7 +202,7 @@ def nearest(name: str, choices: Sequence[str]) -> str | None:
 
 
 def _parse(argv: list[str]) -> list[str]:
-    """Parses flags; --help and mistakes end the program here."""
+    """Parse flags; --help and mistakes end the program here."""
     arguments = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
     if any(argument in _HELP_FLAGS for argument in arguments):
         app.usage(shorthelp=True, writeto_stdout=True)
@@ -244,7 +244,7 @@ def _wrong_usage(message: str) -> int:
 
 
 def _complain(error: BaseException, status: int) -> int:
-    """Prints an error in one line, and its traceback if that was asked for."""
+    """Print an error in one line, and its traceback if that was asked for."""
     if flags.FLAGS.is_parsed() and flags.FLAGS.traceback:
         logging.exception("The error's traceback:")
     if isinstance(error, KeyboardInterrupt):

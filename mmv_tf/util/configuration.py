@@ -166,7 +166,7 @@ def read_json(path: str | os.PathLike[str], form: safe_files.Form = _ANY) -> Any
 
 
 def write_json(value: Any, path: str | os.PathLike[str]) -> None:
-    """Writes JSON whole or not at all; NumPy's numbers are taken too."""
+    """Write JSON whole or not at all; NumPy's numbers are taken too."""
     files.write_text(_dumps(value) + "\n", path)
 
 

@@ -27,7 +27,7 @@ _KINDS = {
 
 
 def check_regular(path: str | os.PathLike[str]) -> int:
-    """Returns a file's size in bytes.
+    """Return a file's size in bytes.
 
     Raises:
       OSError: it is not there, links to itself, or is a folder, a pipe, a device or a socket.
@@ -41,7 +41,7 @@ def check_regular(path: str | os.PathLike[str]) -> int:
 
 
 def read_regular(path: str | os.PathLike[str], max_bytes: int) -> bytes:
-    """Returns what is in a file.
+    """Return what is in a file.
 
     Raises:
       ValueError: it has more than `max_bytes`.
@@ -100,13 +100,13 @@ def replacing(path: str | os.PathLike[str], sync: bool = True) -> Iterator[pathl
 
 
 def write_text(text: str, path: str | os.PathLike[str]) -> None:
-    """Writes a UTF-8 file whole or not at all."""
+    """Write a UTF-8 file whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Finds out before long work whether `path` can be written at its end.
+    """Find out before long work whether `path` can be written at its end.
 
     Its folder is made if it is not there.
 
@@ -128,7 +128,7 @@ def _beside(target: pathlib.Path) -> pathlib.Path:
 
 
 def remove_unfinished(folder: str | os.PathLike[str]) -> None:
-    """Removes what killed programs left unfinished in a folder; no other may be writing there."""
+    """Remove what killed programs left unfinished in a folder; no other may be writing there."""
     for stray in pathlib.Path(folder).glob(f".*{MARK}*"):
         if stray.is_dir():
             shutil.rmtree(stray, ignore_errors=True)

@@ -44,7 +44,7 @@ _MEGABYTE = 1e6
 
 
 def load_keras_file(path: str | os.PathLike[str]) -> keras.Model:
-    """Reads a network.
+    """Read a network.
 
     Raises:
       ValueError: the file is damaged, or no network that this program knows, or declares one that
@@ -129,7 +129,7 @@ def _room(path: str | os.PathLike[str]) -> float:
 
 
 def _check_archive(path: str | os.PathLike[str]) -> None:
-    """Compares the file with its own sums, and its parts with what they may be.
+    """Compare the file with its own sums, and its parts with what they may be.
 
     Raises:
       ValueError: they differ.
@@ -151,7 +151,7 @@ def _check_archive(path: str | os.PathLike[str]) -> None:
 
 
 def _check_names(names: list[str]) -> None:
-    """Refuses names that Keras doesn't write: unpacking them fails and leaves a folder behind."""
+    """Refuse names that Keras doesn't write: unpacking them fails and leave a folder behind."""
     there = set(names)
     if len(there) < len(names):
         raise ValueError("it holds two files of one name")
@@ -164,7 +164,7 @@ def _check_names(names: list[str]) -> None:
 
 
 def _check_weights(file: h5py.File, size: int) -> None:
-    """Refuses arrays that are not in the file: in other files, or of declared sizes alone."""
+    """Refuse arrays that are not in the file: in other files, or of declared sizes alone."""
     total = entries = 0
     groups, seen = [file], {file}
     while groups:

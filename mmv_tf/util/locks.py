@@ -23,7 +23,7 @@ _MAX_HOLDER = 128  # Characters: a number and a machine's name.
 
 @contextlib.contextmanager
 def held(path: pathlib.Path, where: object, doing: str) -> Iterator[None]:
-    """Holds a lock file, which stays; its folder is made if it is not there.
+    """Hold a lock file, which stays; its folder is made if it is not there.
 
     Where the file system has no locks, a warning says so and nothing is locked.
 

@@ -65,7 +65,7 @@ class Progress:
             )
 
     def update(self, n: int = 1, **scalars: Any) -> None:
-        """Adds `n` units done; `scalars` (losses, counts) are shown behind the numbers."""
+        """Add `n` units done; `scalars` (losses, counts) are shown behind the numbers."""
         self.done += n
         self._scalars.update(scalars)
         if self._bar is not None:
@@ -77,14 +77,14 @@ class Progress:
             self._print_line()
 
     def write(self, message: str) -> None:
-        """Prints a line without breaking the bar."""
+        """Print a line without breaking the bar."""
         if self._bar is not None:
             self._bar.write(message, file=self._file)
         else:
             print(message, file=self._file, flush=True)
 
     def close(self) -> None:
-        """Draws the last state. Calling it again does nothing."""
+        """Draw the last state. Calling it again does nothing."""
         if self._closed:
             return
         self._closed = True
@@ -126,7 +126,7 @@ class Progress:
 def progress(
     work: Iterable[_T], description: str, unit: str = "items", total: int | None = None
 ) -> Iterator[_T]:
-    """Yields the items of `work` and shows how far that is.
+    """Yield the items of `work` and show the progress.
 
     Args:
       work: what to go through.

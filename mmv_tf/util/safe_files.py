@@ -46,7 +46,7 @@ class Name:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parses JSON.
+    """Parse JSON.
 
     Args:
       text: also bytes in UTF-8.
@@ -71,7 +71,7 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def read_json(path: str | os.PathLike[str], form: Form = object, max_bytes: int = MAX_BYTES) -> Any:
-    """Reads a file of JSON and checks its form.
+    """Read a file of JSON and check its form.
 
     Args:
       path: of the file.
@@ -92,7 +92,7 @@ def read_json(path: str | os.PathLike[str], form: Form = object, max_bytes: int 
 
 
 def check_form(value: Any, form: Form, where: str = "") -> None:
-    """Compares a value read from JSON with the form that it should have.
+    """Compare a value read from JSON with the form that it should have.
 
     Entries that the form does not name may be anything.
 
@@ -171,7 +171,7 @@ def _integer(digits: str) -> int:
 
 
 def _check_depth(value: Any) -> None:
-    """Goes level by level: a recursion would meet the very limit that it is to guard."""
+    """Go level by level: a recursion would meet the very limit that it is to guard."""
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(MAX_DEPTH):
         level = [
@@ -213,7 +213,7 @@ def map_npy(path: str | os.PathLike[str]) -> np.ndarray:
 def read_npz(
     path: str | os.PathLike[str], names: Sequence[str] | None = None
 ) -> dict[str, np.ndarray]:
-    """Returns arrays of a file by name; nothing is unpickled.
+    """Return arrays of a file by name; nothing is unpickled.
 
     Args:
       path: of the file.

@@ -66,7 +66,7 @@ class Runner(Protocol):
     """Runs tasks somewhere."""
 
     def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Any, Any | Failure]]:
-        """Yields (key, result or `Failure`) of every part, in any order.
+        """Yield (key, result or `Failure`) of every part, in any order.
 
         A part that fails, hangs or brings its process down costs that part only.
 
@@ -134,7 +134,7 @@ def _end_with_parent() -> None:
 
 
 def _kill_group(leader: int) -> None:
-    """Kills a child and what it started; nothing is done if none of them is left."""
+    """Kill a child and what it started; nothing is done if none of them is left."""
     with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: all are zombies
         os.killpg(leader, signal.SIGKILL)
 
@@ -168,7 +168,7 @@ class _Worker:
         self.until = time.monotonic() + _START_SECONDS
 
     def give(self, task: Task, deadline_seconds: float) -> None:
-        """Sends a task, without the keys."""
+        """Send a task, without the keys."""
         self.task, self.done = task, 0
         self.until = time.monotonic() + deadline_seconds
         parts = tuple((None, value) for _, value in task.parts)
@@ -176,7 +176,7 @@ class _Worker:
             self.connection.send(Task(task.function, task.name, task.arguments, parts))
 
     def end(self) -> None:
-        """Kills the child, at whatever it is, and all that it started."""
+        """Kill the child, at whatever it is, and all that it started."""
         self.process.kill()
         if self.process.pid is not None:
             _kill_group(self.process.pid)

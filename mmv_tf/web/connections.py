@@ -68,17 +68,17 @@ class Connections:
         return Protocol
 
     def add(self, connection: _Protocol) -> None:
-        """Takes a new connection and, if there are too many, closes the one that waited longest."""
+        """Take a new connection and, if there are too many, close the one that waited longest."""
         self._open.add(connection)
         if len(self._open) > self.most and not self._close_longest_waiting():
             connection.refuse()  # all others are being answered
 
     def discard(self, connection: _Protocol) -> None:
-        """Forgets a connection that was closed or has become a WebSocket."""
+        """Forget a connection that was closed or has become a WebSocket."""
         self._open.discard(connection)
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Makes a shortage of file descriptors cost waiting connections, and one line of the log.
+        """Make a shortage of file descriptors cost waiting connections, and one line of the log.
 
         The event loop stops accepting for a second by itself, but it reports each attempt, hundreds
         at a time. So of errors of one kind it logs one a minute.
@@ -144,28 +144,28 @@ class _Protocol(H11Protocol):
     _unsent = 0
 
     def connection_made(self, transport: Any) -> None:
-        """Counts the connection and starts the clock."""
+        """Count the connection and start the clock."""
         super().connection_made(transport)
         self._expect_head()
         self.book.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Stops the clock."""
+        """Stop the clock."""
         self._forget()
         super().connection_lost(error)
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        """Leaves the connection to the WebSocket's protocol."""
+        """Leave the connection to the WebSocket's protocol."""
         self._forget()
         super().handle_websocket_upgrade(event)
 
     def on_response_complete(self) -> None:
-        """Starts the clock for the next head."""
+        """Start the clock for the next head."""
         self._expect_head()
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answers what is no HTTP; 431 for a head without an end."""
+        """Answer what is no HTTP; 431 for a head without an end."""
         if len(self.conn.trailing_data[0]) > MAX_HEAD_BYTES:
             self._answer(431, f"The request's head is longer than {MAX_HEAD_BYTES} bytes.")
         else:
@@ -178,7 +178,7 @@ class _Protocol(H11Protocol):
         return not at_work or self.cycle.more_body or self.flow.write_paused
 
     def refuse(self) -> None:
-        """Closes the connection for another; a request that has begun gets 503."""
+        """Close the connection for another; a request that has begun gets 503."""
         self._forget()
         if self.cycle is not None and not self.cycle.response_started:
             self._answer(503, "The server has too many connections, and this one was slow.")
@@ -188,7 +188,7 @@ class _Protocol(H11Protocol):
         self._end()
 
     def _answer(self, status: int, text: str) -> None:
-        """Writes a whole response, if none has begun."""
+        """Write a whole response, if none has begun."""
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             return
         body = f"{text}\n".encode()
@@ -223,7 +223,7 @@ class _Protocol(H11Protocol):
             self._end()
 
     def _end(self) -> None:
-        """Closes the connection, without waiting for a client that does not read."""
+        """Close the connection, without waiting for a client that does not read."""
         if self.transport.get_write_buffer_size():
             self.transport.abort()
         else:

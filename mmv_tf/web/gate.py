@@ -51,7 +51,7 @@ class Gate:
         self._sockets = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes one request or connection on, or refuses it."""
+        """Pass one request or connection on, or refuses it."""
         if scope["type"] == "http":
             await self._pass_request(scope, receive, send)
         elif scope["type"] == "websocket":

@@ -31,7 +31,7 @@ _IMAGES = flags.DEFINE_bool("deflate", False, "Then deflate networks and probe s
 
 
 def main(argv: list[str]) -> int:
-    """Reads the flags, compares, prints and writes."""
+    """Read the flags, compares, print and writes."""
     del argv
     logging.getLogger("mmv_tf").setLevel(logging.INFO)
     config = _load_config([])

@@ -57,7 +57,7 @@ class Comparison:
                 )
 
     def world(self) -> narrated_world.NarratedWorld:
-        """The world that is learnt from, with the networks' preprocessing."""
+        """The world that is learned from, with the networks' preprocessing."""
         model = self.config.model
         tokenizer = WordTokenizer(narrated_world.vocabulary(), model.text.max_words)
         return narrated_world.NarratedWorld(self.config.world, tokenizer, LogMel(**model.log_mel))
@@ -90,7 +90,7 @@ class Comparison:
         return create_model(settings, words, vectors)
 
     def train(self, name: str, seed: int, pool: narrated_world.Pool) -> EmbeddingGraph:
-        """Trains a variant from new weights; one without weights stays as it is."""
+        """Train a variant from new weights; one without weights stays as it is."""
         config, variant = self.config, self.config.variants[name]
         keras.utils.set_random_seed(seed)
         strategy = make_strategy(config.strategy)
@@ -116,7 +116,7 @@ def run(
     directory: pathlib.Path,
     on_scored: Callable[[str, int, dict[str, Any]], None] = lambda name, seed, scores: None,
 ) -> dict[str, Any]:
-    """Trains and scores every variant with every seed, all variants of one seed after the other.
+    """Train and score every variant with every seed, all variants of one seed after the other.
 
     Args:
       config: as in projects/narrated_world/config.py.

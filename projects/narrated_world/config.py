@@ -32,7 +32,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.seeds = (0, 1, 2, 3, 4)
     config.pool_clips = 12288  # all networks learn from the same ones
 
-    # The table's columns. A weight of 0 leaves the pair out, and with it the tower that only it
+    # The table's columns. A weight of 0 leaves the pair out, and with it the backbone that only it
     # needs; with both at 0 nothing is trained. VA and VT have one space, so that it does not matter
     # which graph they are called (PAPER Table 1a).
     def variant(

@@ -26,7 +26,7 @@ _CHANGES = command_line.define_overrides(
 
 
 def main(argv: list[str]) -> None:
-    """Reads the flags, evaluates, prints and writes."""
+    """Read the flags, evaluates, print and writes."""
     del argv
     protocol = changed(NARRATED_WORLD, _CHANGES.value)
     outcome = run_world_protocol(protocol, network_flags().open_model(), _CHANGES.value)

@@ -3,7 +3,7 @@
 """Deflated networks on the narrated world: what a linear probe reads off single frames.
 
 As the paper's Table 3, for networks that a comparison has trained: each is deflated and fitted, and
-the same probe is learnt on features of frames from the naive and the fitted image network, and from
+the same probe is learned on features of frames from the naive and the fitted image network, and from
 the video network on static clips of them (the inflated input).
 """
 
@@ -102,7 +102,7 @@ class Questions:
 
 
 def make_questions(config: ml_collections.ConfigDict) -> Questions:
-    """Generates them.
+    """Generate them.
 
     Args:
       config: of a comparison, as in projects/narrated_world/config.py.
@@ -125,7 +125,7 @@ def make_questions(config: ml_collections.ConfigDict) -> Questions:
 def score(
     model: EmbeddingGraph, questions: Questions, config: ml_collections.ConfigDict
 ) -> dict[str, Any]:
-    """Deflates, fits and probes one network.
+    """Deflate, fit and probe one network.
 
     Args:
       model: the network.
@@ -180,7 +180,7 @@ def run(
     directory: pathlib.Path,
     on_scored: Callable[[str, int, dict[str, Any]], None] = lambda name, seed, scores: None,
 ) -> dict[str, Any]:
-    """Scores the networks of a comparison that is done.
+    """Score the networks of a comparison that is done.
 
     Args:
       config: of the comparison; `config.images` says which variants, all seeds of each.

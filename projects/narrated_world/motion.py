@@ -30,7 +30,7 @@ class Track:
     """An object's course, float32 arrays over T moments.
 
     Attributes:
-      x, y: of its centre, in half frames; right and up are positive.
+      x, y: of its center, in half frames; right and up are positive.
       scale: factor on its radius.
       angle: in turns, counter-clockwise.
       contour: in [-1, 1], what the pitch follows: the height (for sliding, the place between left

@@ -65,7 +65,7 @@ class Pool:
 
 
 def make_pool(world: NarratedWorld, index: np.ndarray, coarse: np.ndarray | None = None) -> Pool:
-    """Generates clips on all cores.
+    """Generate clips on all cores.
 
     Args:
       world: with a tokenizer and a log-mel for what the pool shall hold.

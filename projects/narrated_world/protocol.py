@@ -67,7 +67,7 @@ NARRATED_WORLD = WorldProtocol(
 def run_world_protocol(
     protocol: WorldProtocol, model: EmbeddingGraph, changed: Sequence[str] = ()
 ) -> Outcome:
-    """Scores a network.
+    """Score a network.
 
     Args:
       protocol: what to do.

@@ -4,7 +4,7 @@
 
 The world is an endless film. Clip `index` is its two seconds number `index`; eight clips in a row
 are an episode. In each clip one object moves, and turns as it moves. Three facts about it are
-coarse, and are what narrators speak of: shape, colour and kind of motion. The rest is fine, is
+coarse, and are what narrators speak of: shape, color and kind of motion. The rest is fine, is
 never spoken of, and is heard in the sound's detail (see `sound`). A coarse fact stays from one clip
 to the next with probability `persistence`, as things do in real videos.
 
@@ -48,13 +48,13 @@ class Scenes:
     Attributes:
       seed: of the world.
       index: the clips' numbers, int64.
-      shape, colour, motion: coarse facts, indices into SHAPES, COLOURS, MOTIONS.
+      shape, color, motion: coarse facts, indices into SHAPES, COLOURS, MOTIONS.
       radius: of the object, in half frames.
       speed: cycles of the motion a second.
       phase: where in its cycle the motion is when the clip begins, in [0, 1).
       spin: turns a second, counter-clockwise if positive.
       angle: of the object when the clip begins, in turns.
-      centre: [N, 2] in [-1, 1], where the object's path lies within the room that it leaves.
+      center: [N, 2] in [-1, 1], where the object's path lies within the room that it leaves.
       part: index into PARTS.
     """
 
@@ -106,7 +106,7 @@ def draw(
       index: int [N], from 0 up; any order, repeats allowed.
       persistence: probability that a coarse fact stays from one clip to the next.
       part_shares: of PARTS.
-      coarse: optional int [N, 3], shapes, colours and motions to take instead of drawn ones, for
+      coarse: optional int [N, 3], shapes, colors and motions to take instead of drawn ones, for
         galleries in which every combination is there once.
 
     Raises:
@@ -145,7 +145,7 @@ def draw(
 
 
 def episode_coarse(seed: int, episode: np.ndarray, persistence: float) -> np.ndarray:
-    """Coarse facts of whole episodes: int64 [N, EPISODE_CLIPS, 3] (shape, colour, motion)."""
+    """Coarse facts of whole episodes: int64 [N, EPISODE_CLIPS, 3] (shape, color, motion)."""
     if not 0.0 <= persistence <= 1.0:
         raise ValueError(f"persistence is {persistence}; it is a probability.")
     moments = np.arange(EPISODE_CLIPS)

@@ -15,14 +15,14 @@ from mmv_tf.evaluation.linear_probe import factor_probe
 from mmv_tf.evaluation.retrieval import normalize, ranks
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import GraphNetwork
-from mmv_tf.inference.network import KINDS_OF_TOWERS
+from mmv_tf.inference.network import BACKBONE_KINDS
 from projects import narrated_world
 
 DIRECTIONS = (("text", "video"), ("video", "audio"), ("audio", "text"))
 # Video to audio among clips that agree in all coarse facts.
 SAME_COARSE = "video -> audio, same coarse facts"
 # Among all galleries at once. An answer is right if it shares the facts below with the query: all
-# that sentences name, and that sound tells (colour is not heard). A sound is right for its own clip
+# that sentences name, and that sound tells (color is not heard). A sound is right for its own clip
 # only, whose fine facts are seen and heard.
 LARGE_GALLERY = "large gallery"
 _TOLD = {
@@ -70,7 +70,7 @@ class Questions:
 def make_questions(
     config: ml_collections.ConfigDict, world: narrated_world.NarratedWorld
 ) -> Questions:
-    """Generates them.
+    """Generate them.
 
     Args:
       config: see `default_config`.
@@ -108,7 +108,7 @@ def make_questions(
 
 
 def embed_pool(model: EmbeddingGraph, pool: narrated_world.Pool) -> dict[str, np.ndarray]:
-    """Embeds clips with one narration each.
+    """Embed clips with one narration each.
 
     Returns:
       "MODALITY/before_head" and "MODALITY/SPACE" -> float32 [N, dim].
@@ -119,7 +119,7 @@ def embed_pool(model: EmbeddingGraph, pool: narrated_world.Pool) -> dict[str, np
         batch = pool.batch(np.arange(start, min(start + _CHUNK, len(pool))))
         for modality in model.modalities:
             inputs = batch[modality][:, 0] if modality == "text" else batch[modality]
-            for name, value in network.run(KINDS_OF_TOWERS[modality], inputs, _CHUNK).items():
+            for name, value in network.run(BACKBONE_KINDS[modality], inputs, _CHUNK).items():
                 parts.setdefault(f"{modality}/{name}", []).append(value)
     return {
         name: np.concatenate(values)
@@ -221,7 +221,7 @@ def probe(
 
 
 def score(model: EmbeddingGraph, questions: Questions) -> dict[str, Any]:
-    """Scores a network.
+    """Score a network.
 
     Returns:
       "retrieval": direction -> {"R@k": mean over galleries}, see `retrieve`; "probe": see `probe`.

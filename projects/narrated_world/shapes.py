@@ -13,7 +13,7 @@ from projects.narrated_world.scenes import SHAPES
 # A table spans [-EXTENT, EXTENT] in both directions, in radii of the object.
 EXTENT = 1.3
 CELLS = 96
-# A dark dot off the centre shows how the object is turned, whatever its symmetry.
+# A dark dot off the center shows how the object is turned, whatever its symmetry.
 _DOT_CENTRE, _DOT_RADIUS = (0.55, 0.0), 0.22
 
 

@@ -9,7 +9,7 @@
 | place in the motion's cycle (speed, phase) | the pitch's rise and fall; of pulsing: loudness |
 | strikes against a wall, the floor, the ceiling | clicks |
 | turning (its amount) | tremolo, `TREMOLO_PER_TURN` beats a turn |
-| colour, direction of turning, place of a pulsing object | nothing |
+| color, direction of turning, place of a pulsing object | nothing |
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ def images_markdown(results: Mapping[str, Any], titles: Mapping[str, str]) -> st
 
 
 def _fits(runs: Mapping[str, Any], stage: str) -> list[Mapping[str, Any]]:
-    """Reports of the fit that have a stage."""
+    """Report of the fit that have a stage."""
     return [run["fit"] for run in runs.values() if stage in run["fit"]]
 
 

@@ -52,7 +52,7 @@ def _shuffled(seed: int, piece: int, count: int) -> np.ndarray:
 
 
 def shuffled_positions(seed: int, positions: np.ndarray, count: int) -> np.ndarray:
-    """Maps each piece of `count` successive numbers onto itself in random order.
+    """Map each piece of `count` successive numbers onto itself in random order.
 
     Args:
       seed: of the order.
@@ -100,7 +100,7 @@ class NarratedWorld:
     Args:
       config: see `default_config`.
       tokenizer: turns narrations into word ids; without it there is no "text".
-      log_mel: turns waveforms into the audio tower's input; without it there is no "audio".
+      log_mel: turns waveforms into the audio backbone's input; without it there is no "audio".
 
     Batches are those of `Reader` with the factors' labels beside: "video" float32 [B, T, size,
     size, 3] in [0, 1]; "audio" float32 [B, frames, mel_bins, 1]; "text" int32 [B, P, words];
@@ -141,7 +141,7 @@ class NarratedWorld:
         return scenes.draw(self.config.seed, index, self.config.persistence, parts, coarse)
 
     def clips(self, index: np.ndarray, coarse: np.ndarray | None = None) -> Clips:
-        """Generates clips.
+        """Generate clips.
 
         Args:
           index: int [N], their numbers from 0 up, in any order.

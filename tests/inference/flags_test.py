@@ -69,11 +69,11 @@ def test_wrong_settings_are_wrong_usage(setting, message):
 
 
 def test_programs_that_need_a_keras_model_take_no_settings():
-    with pytest.raises(UsageError, match="--settings does not go with this"):
+    with pytest.raises(UsageError, match="--settings can't be used here"):
         parse("--model=m", "--settings.size=3").open_model()
-    with pytest.raises(UsageError, match="--settings does not go with this"):
+    with pytest.raises(UsageError, match="--settings can't be used here"):
         parse("--model=m", "--settings.size=3").open_models()
-    with pytest.raises(UsageError, match="--image_model does not go with this"):
+    with pytest.raises(UsageError, match="--image_model can't be used here"):
         parse("--model=m", "--image_model=i.keras", image_model=True).open_model()
 
 

@@ -182,8 +182,8 @@ def damage_assets(folder):
     ("damage", "message"),
     [
         (damage_nothing, "holds no saved_model.pb"),
-        (damage_graph, "is damaged or no SavedModel"),
-        (damage_end, "is damaged or no SavedModel"),
+        (damage_graph, "is damaged or not a SavedModel"),
+        (damage_end, "is damaged or not a SavedModel"),
         (damage_variables, "can't be loaded"),
         (damage_assets, "lacks its asset 'words.txt'"),
     ],

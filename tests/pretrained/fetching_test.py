@@ -200,8 +200,8 @@ def test_parts_of_another_address_are_not_resumed(server, tmp_path):
         (NAME, Answer(headers={"Content-Encoding": "gzip"}), "gzip content in place"),
         (NAME, Answer(length=None), "does not say how long"),
         (SIZED, Answer(length="500000"), "has 500,000 bytes; expected 400,000"),
-        (NAME, Answer(location="http://example.invalid/a"), "no https address"),
-        (NAME, Answer(location="ftp://127.0.0.1/a"), "no https address"),
+        (NAME, Answer(location="http://example.invalid/a"), "not an https address"),
+        (NAME, Answer(location="ftp://127.0.0.1/a"), "not an https address"),
         (NAME, Answer(headers={"x-goog-hash": "crc32c=AAAAAA=="}), "arrived damaged"),
     ],
     ids=lambda value: "" if isinstance(value, Answer) else value,
@@ -239,7 +239,7 @@ def test_redirects_on_this_machine_are_followed_with_the_range(server, tmp_path)
     ["http://example.com/a", "file:///etc/passwd", "https://", "weights.pkl", "https://[::1", ""],
 )
 def test_only_https_is_taken(address):
-    assert "no https address" in error_of(lambda: web.check_address(address))
+    assert "not an https address" in error_of(lambda: web.check_address(address))
 
 
 def test_the_net_does_not_lead_to_this_machine():
@@ -364,7 +364,7 @@ def test_a_file_changed_at_its_name_is_refused(server, tmp_path):
     path = fetch(NAME, tmp_path)
     path.write_bytes(OTHER)
     message = error_of(lambda: fetch(NAME, tmp_path))
-    assert "has changed since" in message and "Delete it to download it anew" in message
+    assert "has changed since" in message and "Delete it to download it again" in message
     (path.parent / f"{FILE}.record.json").unlink()  # as the message says
     assert fetch(NAME, tmp_path) == path
     path.write_bytes(CONTENT)

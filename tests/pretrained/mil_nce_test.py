@@ -214,7 +214,7 @@ def test_the_dictionary_beside_the_checkpoint_is_read(imported, tmp_path):
         (WORDS[:-1], f"has {len(WORDS) - 1} words, and the checkpoint's table has rows for"),
         ([*WORDS[:-1], "open"], "are both 'open'"),
         ([*WORDS[:-1], ""], f"word {len(WORDS) - 1} is empty"),
-        ([*WORDS[:-1], "\ud800"], "no UTF-8 text"),
+        ([*WORDS[:-1], "\ud800"], "not UTF-8 text"),
     ],
 )
 def test_a_dictionary_that_does_not_fit(words, message, imported, tmp_path):

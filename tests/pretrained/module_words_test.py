@@ -59,7 +59,7 @@ def test_a_table_from_ids_to_words_will_do(tmp_path):
     [
         (("red", "", "grey"), "word 1 is empty"),
         (("red", "grey", "red"), "words 0 and 2 are both 'red'"),
-        (("red", b"gr\xe9y", "blue"), "word 1 is .* no UTF-8 text"),
+        (("red", b"gr\xe9y", "blue"), "word 1 is .* not UTF-8 text"),
     ],
 )
 def test_words_that_can_not_be_are_named(words, message, tmp_path):

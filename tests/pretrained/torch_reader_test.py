@@ -161,10 +161,10 @@ def test_an_archive_whose_storage_is_shorter_than_declared(file):
 @pytest.mark.parametrize(
     ("offset", "shape", "strides", "message"),
     [
-        (0, (3, 3), (3, 1), "not inside of its storage of 8 numbers"),
-        (6, (3,), (1,), "not inside of its storage"),
-        (0, (10**6, 10**6), (0, 0), "not inside of its storage"),
-        (0, (2, 2), (10**18, 1), "not inside of its storage"),
+        (0, (3, 3), (3, 1), "not inside its storage of 8 numbers"),
+        (6, (3,), (1,), "not inside its storage"),
+        (0, (10**6, 10**6), (0, 0), "not inside its storage"),
+        (0, (2, 2), (10**18, 1), "not inside its storage"),
         (0, (-1,), (1,), "its place is refused"),
         (-4, (1,), (1,), "its place is refused"),
         (0, (2,), (-1,), "its place is refused"),
@@ -236,7 +236,7 @@ def test_a_zip_bomb(file):
     assert len(buffer.getvalue()) < 1 << 20
     refused(file(buffer.getvalue()), r"is compressed \(\d+ bytes for 268435456\)")
     data = FORMATS["archive"](tensors(STATE), compression=zipfile.ZIP_DEFLATED)
-    refused(file(data), "load it with torch and save it anew")
+    refused(file(data), "load it with torch and save it again")
 
 
 def test_an_archive_of_very_many_files(file):

@@ -91,16 +91,16 @@ def test_damaged_files(tmp_path):
     whole = path.read_bytes()
     for length in (8, 40, len(whole) - 1):
         path.write_bytes(whole[:length])
-        refused(path, "is no whole .npy file")
+        refused(path, "is not a whole .npy file")
     path.write_bytes(whole.replace(b"(4,)", b"(9999999999,)").replace(b" " * 9 + b"\n", b"\n"))
-    refused(path, "is no whole .npy file")
+    refused(path, "is not a whole .npy file")
     # Beyond Unicode's last character.
     path.write_bytes(whole[:-4] + b"\xff\xff\xff\x7f")
-    refused(path, "is no whole .npy file")
+    refused(path, "is not a whole .npy file")
     path.write_bytes(b"")
     refused(path, "has 0 bytes")
     path.write_bytes("café".encode("latin-1"))
-    refused(path, "is no UTF-8 text .*save the words as UTF-8")
+    refused(path, "is not UTF-8 text .*save the words as UTF-8")
 
 
 def test_words_that_fit_a_table():
@@ -114,7 +114,7 @@ def test_words_that_fit_a_table():
         (["a", "b", "a"], "list: words 0 and 2 are both 'a'"),
         (["a", "", "b"], "list: word 1 is empty"),
         (["a", " ", "b"], "list: word 1 is empty"),
-        (["a", "b", "\ud800"], r"list: word 2 is '\\ud800', which is no UTF-8 text"),
+        (["a", "b", "\ud800"], r"list: word 2 is '\\ud800', which is not UTF-8 text"),
         (["a", "b", b"c"], "list: word 2 is a bytes; expected text"),
         (["a", "b\nc", "d"], "list: word 1 is .* holds the end of a line"),
     ],

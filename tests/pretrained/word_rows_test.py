@@ -201,7 +201,7 @@ DAMAGE = {
         lambda data: gzip.compress(data.replace(b"50 25", b"99999999999 25")),
         "more than its",
     ),
-    "too few words": (lambda data: data.replace(b"50 25", b"40 25"), "goes on after them"),
+    "too few words": (lambda data: data.replace(b"50 25", b"40 25"), "and more after them"),
     "more numbers": (lambda data: data.replace(b"50 25", b"50 26"), "vectors of 26 numbers"),
     "no words": (lambda data: b"0 25\n", "declares 0 words"),
     "not finite": (

@@ -89,7 +89,7 @@ def test_odd_words_are_words(name, tmp_path, monkeypatch):
 def test_a_word_list_in_another_encoding_is_named(tmp_path):
     path = write(tmp_path, "vectors.npy", npy(VECTORS))
     path.with_suffix(".txt").write_bytes("a\nb\ncafé\nd\n".encode("latin-1"))
-    with pytest.raises(ValueError, match=r"vectors\.txt is no UTF-8 text"):
+    with pytest.raises(ValueError, match=r"vectors\.txt is not UTF-8 text"):
         load_word_vectors(path)
 
 
