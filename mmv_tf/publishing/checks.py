@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What a checked signature asks of its input, as operations in the graph."""
+"""Checks of a signature's input, as operations in the graph."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import tensorflow as tf
 
 from mmv_tf.data.reading.value_checks import RANGE_TOLERANCE as RANGE_TOLERANCE
 
-MIN_SIDE = 32  # pixels; the smallest that the backbones take
+MIN_SIDE = 32  # pixels; the smallest input of the backbones
 MAX_TEXT_BYTES = 10_000  # of one sentence; ours, far above any caption
 
 
 def checked(name: str, tensor: tf.Tensor) -> tf.Tensor:
-    """The same tensor, behind assertions that fail with an InvalidArgumentError.
+    """Return the tensor behind assertions that fail with an InvalidArgumentError.
 
     Args:
       name: the signature: "video", "image", "audio", "text" or "video_jpeg".
       tensor: its input.
     """
-    # A SavedModel's signature takes any shape, whatever it declares, if it is called by position.
+    # Called by position, a SavedModel's signature takes any shape, whatever it declares.
     tensor = tf.ensure_shape(tensor, tensor.shape, name=f"shape_of_{name}")
     with tf.control_dependencies(_CHECKS[name](name, tensor)):
         return tf.identity(tensor)
@@ -59,7 +59,7 @@ def _check_range(
     inside = (least >= low - RANGE_TOLERANCE) & (most <= high + RANGE_TOLERANCE)
     return [
         tf.debugging.Assert(finite, [f"{name} holds values that aren't finite (NaN, infinity)."]),
-        # An empty tensor has no least value; its shape is another check's matter.
+        # An empty tensor has no least value; another check refuses its shape.
         tf.debugging.Assert(
             inside | ~finite | (tf.size(tensor) == 0),
             [
@@ -86,7 +86,7 @@ def _check_text(name: str, text: tf.Tensor) -> list[tf.Operation]:
 
 
 def known_words(name: str, text: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
-    """Sentences, behind an assertion that each holds a known word.
+    """Return sentences behind an assertion that each holds a known word.
 
     Args:
       name: the signature.
@@ -96,7 +96,7 @@ def known_words(name: str, text: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
     check = tf.debugging.Assert(
         tf.reduce_all(known),
         [
-            f"{name} holds sentences without a word that the network knows, which would all get "
+            f"{name} holds sentences without a word that the model knows, which would all get "
             "the same embedding; use other words (small words don't count). The rows are",
             tf.where(~known)[:, 0],
             "with",

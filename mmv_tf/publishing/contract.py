@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What each signature takes and gives, in a file that programs read: the input contract."""
+"""Input contract: each signature's inputs and outputs, in a file that programs read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmv_tf.publishing.saved_model import INPUTS, MAX_PIXELS
 from mmv_tf.util.files import read_regular
 from mmv_tf.util.safe_files import NUMBER, Count, Positive, check_form, parse_json
 
-# Within the SavedModel, where TensorFlow Serving too looks for files beside the graph.
+# In the SavedModel, where TensorFlow Serving too expects files beside the graph.
 CONTRACT_FILE = "assets.extra/input_contract.json"
 _SIDE = checks.MIN_SIDE
 _LIMITS: dict[str, dict[str, Any]] = {
@@ -56,7 +56,7 @@ _FORM = {
 
 
 def read_contract(folder: pathlib.Path) -> dict[str, Any] | None:
-    """Read the contract of an exported network; None if its folder has none.
+    """Read the contract of an exported model; None if its folder has none.
 
     Raises:
       ValueError: it is damaged.
@@ -68,9 +68,9 @@ def read_contract(folder: pathlib.Path) -> dict[str, Any] | None:
         contract = parse_json(read_regular(path, _MAX_BYTES))
         check_form(contract, _FORM)
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is no input contract ({error}); export the network again.") from (
-            error
-        )
+        raise ValueError(
+            f"{path} is not an input contract ({error}); export the model again."
+        ) from (error)
     return contract
 
 
@@ -81,14 +81,14 @@ def make_contract(
     jpeg_size: int,
     sentence: str | None = None,
 ) -> dict[str, Any]:
-    """The contract of an exported network.
+    """Return the contract of an exported model.
 
     Args:
       signatures: name -> concrete function.
-      metadata: the network's own.
-      sample_rate: of its waveforms, in Hz; None without an audio backbone.
-      jpeg_size: pixels a side of a decoded frame.
-      sentence: an example with a word that the network knows; None without a text backbone.
+      metadata: the model's metadata.
+      sample_rate: sample rate of its waveforms, in Hz; None without an audio backbone.
+      jpeg_size: side of a decoded frame in pixels.
+      sentence: an example with a word that the model knows; None without a text backbone.
 
     Returns:
       {"version": 1, "trained_at": metadata about clips, "signatures": {name: {"input": {"name",
@@ -119,7 +119,7 @@ def make_contract(
                 for key, value in sorted(function.structured_outputs.items())
             },
         }
-    metadata = checked_metadata(metadata)  # which may have been changed since it was loaded
+    metadata = checked_metadata(metadata)  # it may have changed since loading
     trained_at = {
         key: metadata[key]
         for key in ("num_frames", "frame_rate", "size", "square_crop")

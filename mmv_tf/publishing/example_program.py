@@ -1,13 +1,13 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The example that goes with a published network: a program that needs TensorFlow alone."""
+"""Example program of a published model, which needs only TensorFlow and NumPy."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-_HEAD = '''"""How to use this network. Needs TensorFlow and NumPy, nothing else.
+_HEAD = '''"""Uses this model. Needs TensorFlow and NumPy, nothing else.
 
   python example.py
 """
@@ -30,7 +30,7 @@ for name, value in video.items():
     print("video", name, value.shape)
 """,
     "audio": """
-# Sound: a mono waveform [batch, samples] in [-1, 1] at {sample_rate!r} Hz.
+# Audio: a mono waveform [batch, samples] in [-1, 1] at {sample_rate!r} Hz.
 seconds = np.arange({samples!r}) / {sample_rate!r}
 waveform = tf.constant(0.5 * np.sin(2 * np.pi * 440 * seconds)[np.newaxis], tf.float32)
 audio = module.signatures["audio"](waveform)
@@ -68,7 +68,7 @@ print("similarity of sentences and clips:", tf.matmul(queries, videos, transpose
 
 
 def write_example(contract: Mapping[str, Any]) -> str:
-    """The program's text, for the signatures that there are.
+    """Return the program's text for the available signatures.
 
     Args:
       contract: see `make_contract`.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Exports a network: the SavedModel and what goes with it, ready to publish and to serve."""
+"""Exports a model: the SavedModel and the files beside it, ready to publish and to serve."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ SUMS_FILE = "SHA256SUMS"
 
 
 def write_checksums(directory: str | os.PathLike[str]) -> None:
-    """Write the sums of all files of a folder, the folders inside too, to `SHA256SUMS`."""
+    """Write the SHA-256 sums of all files of a folder, at any depth, to `SHA256SUMS`."""
     root = pathlib.Path(directory)
     lines = [f"{file_sha256(root / name)}  {name}" for name in _files(root)]
     (root / SUMS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def verify_checksums(directory: str | os.PathLike[str]) -> None:
-    """Hold a folder against its `SHA256SUMS`.
+    """Check a folder against its `SHA256SUMS`.
 
     Raises:
-      ValueError: if there are no sums, or a file is missing, changed, or not listed.
+      ValueError: there are no sums, or a file is missing, changed or not listed.
     """
     root = pathlib.Path(directory)
     path = root / SUMS_FILE
@@ -90,26 +90,26 @@ def export(
 ) -> list[str]:
     """Write a folder with a SavedModel that loads with TensorFlow alone.
 
-    Beside the SavedModel's own files stand `model_card.md`, `example.py`, `SHA256SUMS` and, under
-    `assets.extra`, the input contract and TensorFlow Serving's warm-up requests.
+    Besides the SavedModel's own files it holds `model_card.md`, `example.py`, `SHA256SUMS` and,
+    under `assets.extra`, the input contract and TensorFlow Serving's warm-up requests.
 
     Args:
-      model: the network.
-      directory: where to; written whole or not at all.
-      image_model: its deflated network, for the "image" signature.
-      overwrite: replace a SavedModel that is there.
+      model: the model.
+      directory: folder to write, atomically.
+      image_model: its deflated model, for the "image" signature.
+      overwrite: replace an existing SavedModel.
       options: see `ExportOptions`.
       details: for the model card.
-      version: write to the folder of this number within `directory`, as TensorFlow Serving wants
-        it, and a `models.config` beside it; other versions there stay.
-      model_name: under which it is served.
+      version: write to the folder of this number within `directory`, as TensorFlow Serving expects,
+        with a `models.config` beside it; other versions there stay.
+      model_name: name to serve the model under.
 
     Returns:
       The names of the signatures.
 
     Raises:
-      ValueError: if there is something else, or a SavedModel that is not to be replaced; or if the
-        network lacks what a signature needs.
+      ValueError: the folder exists and is not a SavedModel to replace, or the model lacks what a
+        signature needs.
     """
     if version is not None and version < 1:
         raise ValueError(f"version is {version}; TensorFlow Serving's versions start at 1.")

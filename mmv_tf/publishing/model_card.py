@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The model card: what the network is, what it was trained on, and what it is not for."""
+"""Model card: a model's architecture, training data, input, results and limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mmv_tf.publishing.options import ExportOptions
 from mmv_tf.util.safe_files import read_json
 from mmv_tf.version import __version__
 
-_UNSTATED = "Not stated by whoever exported this network."
+_UNSTATED = "Not stated by whoever exported this model."
 # Parts of a results file that are not results.
 _NOT_METRICS = (
     *("protocol", "environment", "clips", "model", "data", "labels", "model_sha256", "paths"),
@@ -25,12 +25,12 @@ _NOT_METRICS = (
 
 @dataclasses.dataclass(frozen=True)
 class CardDetails:
-    """What only the person who publishes a network knows.
+    """Details that only the person who publishes a model knows.
 
     Args:
-      name: the network's name.
-      data: what it was trained on.
-      license: of the weights.
+      name: the model's name.
+      data: its training data.
+      licence: license of the weights.
       results: files that `binaries.evaluate` wrote.
     """
 
@@ -46,16 +46,16 @@ def write_card(
     options: ExportOptions,
     details: CardDetails,
 ) -> str:
-    """The card in Markdown.
+    """Return the card in Markdown.
 
     Args:
-      model: the network.
+      model: the model.
       contract: see `make_contract`.
-      options: how it was exported.
-      details: what can't be read off the network.
+      options: options of the export.
+      details: facts that the model does not contain.
 
     Raises:
-      ValueError: if a results file isn't one.
+      ValueError: a results file isn't one.
     """
     data = details.data or _literal(model.metadata.get("data") or "") or _UNSTATED
     licence = details.licence or _literal(model.metadata.get("licence") or "") or _UNSTATED
@@ -63,7 +63,7 @@ def write_card(
         f"# {details.name}": _INTRODUCTION,
         "## Architecture": _architecture(model, options),
         "## Training data": data,
-        "## Licence of the weights": licence,
+        "## License of the weights": licence,
         "## Input contract": _input_contract(contract),
         "## Results": "\n".join(_results(details.results)),
         "## Limits": _LIMITS,
@@ -72,26 +72,26 @@ def write_card(
 
 
 _INTRODUCTION = f"""A MultiModal Versatile network (Alayrac et al., NeurIPS 2020, arXiv
-2006.16228) that puts video, sound and text into spaces where they can be compared. Exported by
+2006.16228) that puts video, audio and text into spaces where they can be compared. Exported by
 mmv_tf {__version__}; it loads with TensorFlow alone, see `example.py`. The files' SHA-256 sums
 are in `SHA256SUMS`."""
 
-_LIMITS = """- Embeddings say what is alike in the data that the network was trained on, gaps and
+_LIMITS = """- Embeddings show what is alike in the model's training data, gaps and
   biases included; they are no evidence about a person, and not for identifying or judging one.
 - English words of the vocabulary only; other words are left out, and word order plays no part. A
   sentence with no known word gives the same embedding as any other such.
-- Clips, images and sounds unlike those of the training data (other frame rates, sample rates,
+- Clips, images and audio unlike those of the training data (other frame rates, sample rates,
   sizes) are embedded without a warning, and worse.
 - The results above hold for the protocols they name and the data they were measured on."""
 
 
 def _literal(text: str) -> str:
-    """Text of a file's as one line that Markdown shows as it is, without links, tags or tables."""
+    """Return a file's text as one line that Markdown shows literally, without links or tables."""
     return re.sub(r"([\\`*_\[\]<#|!&~])", r"\\\1", " ".join(str(text).split()))
 
 
 def _code(text: str) -> str:
-    """A name of a file's in a code span, within a table too."""
+    """Return a file's name in a code span, within a table too."""
     return f"`{' '.join(str(text).split()).replace('`', '').replace('|', '')}`"
 
 
@@ -112,7 +112,7 @@ def _architecture(model: EmbeddingGraph, options: ExportOptions) -> str:
     if options.normalized:
         lines.append("- Embeddings have unit length: a dot product is a cosine")
     else:
-        lines.append("- Embeddings are not normalised: divide by their length for cosines")
+        lines.append("- Embeddings are not normalized: divide by their length for cosines")
     if options.checked:
         lines.append("- Signatures refuse wrong input with an error that says why")
     return "\n".join(lines)
@@ -158,7 +158,7 @@ def _results(paths: Sequence[str | os.PathLike[str]]) -> Iterator[str]:
 
 
 def _numbers(value: Any, path: str = "") -> Iterator[tuple[str, float]]:
-    """All numbers in nested dicts, with the keys that lead to them."""
+    """Yield all numbers in nested dicts, with the keys that lead to them."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             if key not in _NOT_METRICS:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What may be chosen about a published network."""
+"""Options of an exported model."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ WEIGHT_TYPES = ("float32", "bfloat16", "float16")
 
 @dataclasses.dataclass(frozen=True)
 class ExportOptions:
-    """How a network is exported; the defaults are the TF-Hub MMV models' form.
+    """Options of an export; the defaults are those of the TF-Hub MMV models.
 
     Args:
-      modalities: which of "video", "audio", "text" and "image" get a signature; the weights of the
-        others are left out. None: all that the network has.
-      fold_batch_norms: for serving: each batch norm goes into the convolution or linear map before
-        it, or becomes one multiplication and addition. Such an export can't be fine-tuned.
+      modalities: those of "video", "audio", "text" and "image" that get a signature; the weights of
+        others are left out. None: all of the model's.
+      fold_batch_norms: for serving: merge each batch norm into the convolution or linear map before
+        it, or into one multiplication and addition. Such an export can't be fine-tuned.
       weights: "float32", or "bfloat16" or "float16" to halve the files: kernels and tables are
-        stored so. Layers that compute in this type take them as they are, which is quickest; others
+        stored in that type. Layers that compute in it use them directly, which is fastest; others
         compute with them in float32. Such an export can't be fine-tuned.
       video_jpeg: add the signature "video_jpeg", which takes JPEG frames as bytes.
-      jpeg_size: height and width that its frames are cut and resized to; None: those that the
-        network was trained at (its metadata's "size").
+      jpeg_size: height and width to crop and resize its frames to; None: those of the model's
+        training (its metadata's "size").
       normalized: embeddings (va, vat, ...; not before_head and last_conv) have unit length, so
         that a dot product is a cosine.
-      checked: the signatures refuse what the network was not made for (not finite, out of range,
-        too small, text that is empty or holds no known word) with an InvalidArgumentError that
-        says so. Unchecked, NaN may come out as finite numbers. `binaries.export` checks by default.
+      checked: the signatures refuse unsuitable input (not finite, out of range, too small, text
+        that is empty or holds no known word) with an InvalidArgumentError that says so. Unchecked,
+        NaN may come out as finite numbers. `binaries.export` checks by default.
 
     Raises:
-      ValueError: for an unknown modality or type.
+      ValueError: a modality or type is unknown.
     """
 
     modalities: tuple[str, ...] | None = None
@@ -54,5 +54,5 @@ class ExportOptions:
 
     @property
     def trainable(self) -> bool:
-        """Whether what is exported can be fine-tuned."""
+        """True if the export can be fine-tuned."""
         return not self.fold_batch_norms and self.weights == "float32"

@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Encoders for programs without TensorFlow: LiteRT (TensorFlow Lite) and ONNX, as extras.
+"""Exports to LiteRT (TensorFlow Lite) and ONNX, for programs without TensorFlow, as extras.
 
-Both are made of one signature at a fixed size, with batch norms folded, and are run once against
-the network before they are written.
+Both are made from one signature at a fixed size, with batch norms folded, and are compared with
+the model before they are written.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from mmv_tf.util import files
 from mmv_tf.util.keras_networks import all_layers, replaced_calls
 
 FORMATS = ("litert", "onnx")
-# Those that work on floats alone: sentences and waveforms need operations that neither format has.
+# Floats only: sentences and waveforms need operations that neither format has.
 ENCODERS = ("video", "image")
 SUFFIXES = {"litert": ".tflite", "onnx": ".onnx"}
-_OPSET = 17  # ONNX's; ours, new enough for all that the networks use
+_OPSET = 17  # of ONNX; ours, new enough for all operations of the models
 
 Outputs = dict[str, np.ndarray]
 
@@ -48,18 +48,18 @@ def write_portable(
     """Write one encoder in another format.
 
     Args:
-      model: the network.
+      model: the model.
       path: the file; .tflite or .onnx.
       name: "video" or "image".
       kind: "litert", or "onnx", which needs the extra "onnx".
-      image_model: its deflated network, for "image".
-      shape: of the input, batch included; None: one clip or image as trained on.
+      image_model: its deflated model, for "image".
+      shape: shape of the input, batch included; None: one clip or image of the training's size.
 
     Returns:
-      Output -> the largest difference from the network on noise, as a share of its size.
+      Output -> the largest difference from the model on noise, relative to the output's size.
 
     Raises:
-      ValueError: if the format's tools are missing, or can't take the network.
+      ValueError: the format's tools are missing, or can't convert the model.
     """
     if name not in ENCODERS or kind not in FORMATS:
         raise ValueError(f"Got {name!r} as {kind!r}; use one of {ENCODERS} as one of {FORMATS}.")
@@ -76,7 +76,7 @@ def write_portable(
     expected = {key: value.numpy() for key, value in function(tf.constant(inputs)).items()}
     convert = _to_litert if kind == "litert" else _to_onnx
     with _two_dimensional(model.video if name == "video" else image_model):
-        # Traced anew, so that these steps are in it and the expected outputs are without them.
+        # Traced again, to have these steps in it but not in the expected outputs.
         function = tf.function(
             lambda inputs: publication.apply(name, inputs), autograph=False, input_signature=[spec]
         )
@@ -93,11 +93,11 @@ def write_portable(
 
 @contextlib.contextmanager
 def _two_dimensional(network: Any) -> Iterator[None]:
-    """Within it, layers do in 2-D steps what LiteRT can't do in 3-D: pooling, space-to-depth."""
+    """Replace 3-D steps that LiteRT lacks (pooling, space-to-depth) by 2-D ones in the block."""
     calls: list[tuple[Any, Callable[..., tf.Tensor]]] = []
     for layer in all_layers([network]):
         if isinstance(layer, keras.layers.MaxPooling3D) and not isinstance(layer, MaxPool):
-            # Keras' own, in a backbone of the user's; `MaxPool` does so anyway.
+            # Keras' own, in a backbone of the user's; `MaxPool` does this anyway.
             form = {"pool_size": layer.pool_size, "strides": layer.strides}
             calls.append((layer, functools.partial(max_pool, **form, padding=layer.padding)))
         elif isinstance(layer, SpaceToDepth):
@@ -107,7 +107,7 @@ def _two_dimensional(network: Any) -> Iterator[None]:
 
 
 def _space_to_depth(inputs: tf.Tensor) -> tf.Tensor:
-    """As `SpaceToDepth`, with a transposition of six axes and not of eight."""
+    """Apply `SpaceToDepth` with a transposition of six axes instead of eight."""
     paddings = [[0, 0], *([0, size % 2] for size in inputs.shape[1:4]), [0, 0]]
     x = tf.pad(inputs, paddings, mode="SYMMETRIC")
     batch, frames, height, width, channels = x.shape
@@ -123,7 +123,7 @@ def _shape(model: EmbeddingGraph, name: str, shape: Sequence[int] | None) -> lis
         return list(shape)
     size, frames = model.metadata.get("size"), model.metadata.get("num_frames")
     if not size or not frames:
-        raise ValueError("The network doesn't say what it was trained at; give a shape.")
+        raise ValueError("The network doesn't tell the sizes of its training; give a shape.")
     return [1, size, size, 3] if name == "image" else [1, frames, size, size, 3]
 
 

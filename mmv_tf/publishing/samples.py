@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A small, valid input for each signature, and warm-up requests made of them."""
+"""Small, valid inputs for each signature, and warm-up requests made of them."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from PIL import Image
 
 from mmv_tf.layers import WordTokenizer
 
-# Sizes where a network doesn't say what it was trained at (PAPER section 3).
+# Sizes where a model doesn't tell those of its training (MMV, Alayrac et al., 2020).
 _DEFAULTS = {"num_frames": 32, "frame_rate": 10.0, "size": 200}
 
 _SENTENCE = "a person plays the guitar"
 
-_WORDS = 1000  # of a vocabulary that are tried for an example; ours
+_WORDS = 1000  # of a vocabulary, to try for an example; ours
 
 
 def sample_input(name: str, contract: Mapping[str, Any], seed: int = 0) -> np.ndarray:
-    """A batch of one, at the sizes that the network was trained at.
+    """Return a batch of one, at the sizes of the model's training.
 
     Args:
       name: a signature.
       contract: see `make_contract`.
-      seed: of the noise.
+      seed: seed of the noise.
 
     Returns:
       float32, or an array of bytes objects.
@@ -55,7 +55,7 @@ def sample_input(name: str, contract: Mapping[str, Any], seed: int = 0) -> np.nd
 
 
 def sample_sentence(tokenizer: WordTokenizer) -> str:
-    """A sentence with a word that the network knows, as checked signatures want it."""
+    """Return a sentence with a word that the model knows, for checked signatures."""
     words = [word for word in tokenizer.vocabulary[:_WORDS] if word.isalpha()]
     candidates = [_SENTENCE, *words]
     known = tokenizer.knows(tokenizer(candidates)).numpy()
@@ -63,13 +63,13 @@ def sample_sentence(tokenizer: WordTokenizer) -> str:
 
 
 def encode_jpeg(pixels: np.ndarray, quality: int = 85) -> bytes:
-    """uint8 [H, W, 3] -> the bytes of a JPEG file."""
+    """Encode uint8 [H, W, 3] as the bytes of a JPEG file."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
 
 
-# Where TensorFlow Serving looks, within the SavedModel's folder.
+# Where TensorFlow Serving expects it, within the SavedModel's folder.
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 
 
@@ -80,11 +80,11 @@ def write_warmup(
 
     Args:
       path: the file.
-      model_name: under which the network is served.
+      model_name: the model's name in the server.
       contract: see `make_contract`.
 
     Raises:
-      ValueError: if tensorflow-serving-api, of the extra "serve", is not installed.
+      ValueError: tensorflow-serving-api, of the extra "serve", is not installed.
     """
     try:
         from tensorflow_serving.apis import prediction_log_pb2
@@ -103,7 +103,7 @@ def write_warmup(
 
 
 def read_warmup(path: str | os.PathLike[str]) -> Iterator[Any]:
-    """The `PredictRequest` protos of such a file."""
+    """Yield the `PredictRequest` protos of such a file."""
     from tensorflow_serving.apis import prediction_log_pb2
 
     for record in tf.data.TFRecordDataset([os.fspath(path)]).as_numpy_iterator():

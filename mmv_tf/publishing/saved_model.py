@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""JPEG frames to pixels, in the graph: what the signature "video_jpeg" begins with."""
+"""SavedModel with a signature for each modality, and JPEG frames decoded in the graph."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ MAX_PIXELS = 4096 * 4096
 
 
 def decode_clips(frames: tf.Tensor, size: int, square: bool) -> tf.Tensor:
-    """JPEG frames, string [B, T], -> float32 [B, T, size, size, 3] in [0, 1].
+    """Decode JPEG frames, string [B, T], to float32 [B, T, size, size, 3] in [0, 1].
 
-    A frame of exactly `size` x `size` pixels is taken as it is. Another is cut and resized as the
-    reader does for evaluation (`augmentation.crop_window`), each frame by itself.
+    A frame of exactly `size` x `size` pixels is kept. Others are cropped and resized as the reader
+    does for evaluation (`augmentation.crop_window`), each frame by itself.
 
     Args:
       frames: the files' bytes.
-      size: pixels a side.
+      size: side in pixels.
       square: see `augmentation.crop_window`.
 
     Raises:
-      InvalidArgumentError: when run: a frame is no JPEG, is broken, or has too many pixels.
+      InvalidArgumentError: when run: a frame is not a JPEG, is broken, or has too many pixels.
     """
 
     def decode(frame: tf.Tensor) -> tf.Tensor:
-        shape = tf.io.extract_jpeg_shape(frame)  # fails on what is not a JPEG
+        shape = tf.io.extract_jpeg_shape(frame)  # fails unless it is a JPEG
         height, width = shape[0], shape[1]
         fits = tf.cast(height, tf.int64) * tf.cast(width, tf.int64) <= MAX_PIXELS
         big = tf.debugging.Assert(
@@ -72,7 +72,7 @@ FEATURES = ("before_head", "last_conv")
 
 
 class Publication(tf.train.Checkpoint):
-    """What is saved: callable, fine-tunable, with one signature a modality.
+    """Object to save: callable, fine-tunable, with one signature for each modality.
 
     Signatures (all sizes but the colors free): "video" float32 [B, T, H, W, 3] in [0, 1] ->
     before_head, va, vat; "audio" float32 [B, samples], a waveform in [-1, 1] at the network's
@@ -80,18 +80,18 @@ class Publication(tf.train.Checkpoint):
     -> vat; "image" float32 [B, H, W, 3] in [0, 1] -> before_head, va, vat; and, if asked for,
     "video_jpeg" string [B, T], JPEG frames -> as "video". Spaces are those of the network's graph.
 
-    Calling the module with a clip gives the dict of its "video" signature, with an optional
+    Calling the module with a clip returns the dict of its "video" signature, with an optional
     `training` argument, as TensorFlow's reusable SavedModels have it. Without a video backbone it
-    takes what the first of its signatures takes. Where `options` make it one for inference only,
-    `training` has to be False and there are no trainable variables.
+    takes the input of the first of its signatures. If `options` make it one for inference only,
+    `training` must be False and there are no trainable variables.
 
     Args:
-      model: the network.
-      image_model: its deflated network, for "image".
+      model: the model.
+      image_model: its deflated model, for "image".
       options: see `ExportOptions`.
 
     Raises:
-      ValueError: if the network lacks what a signature needs.
+      ValueError: the model lacks what a signature needs.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Publication(tf.train.Checkpoint):
         super().__init__()
         self.options = options = options or ExportOptions()
         modalities = choose_modalities(model, image_model, options)
-        # In a function, out of TensorFlow's sight: what is tracked is saved, all backbones of it.
+        # In a function, hidden from TensorFlow: tracked objects are saved, with all their backbones.
         self._networks = lambda: (model, image_model)
         self.jpeg_size = _jpeg_size(model, options) if options.video_jpeg else 0
         layers = _layers(model, image_model, modalities)
@@ -111,7 +111,7 @@ class Publication(tf.train.Checkpoint):
         if options.trainable:
             variables = list({id(v): v for layer in layers for v in layer.variables}.values())
             trainable = {id(v) for v in model.trainable_variables}
-            # What `hub.KerasLayer` and other users of reusable SavedModels look for.
+            # Attributes that `hub.KerasLayer` and other users of reusable SavedModels need.
             self.variables = [v.value for v in variables]
             self.trainable_variables = [v.value for v in variables if id(v) in trainable]
         else:
@@ -126,17 +126,17 @@ class Publication(tf.train.Checkpoint):
 
     @tf.function(autograph=False)
     def __call__(self, inputs: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
-        """A clip's representation and embeddings."""
+        """Return a clip's representation and embeddings."""
         return self.apply(self.modalities[0], inputs, training)
 
     def trace_call(self) -> None:
-        """Trace `__call__`, in both modes where there are two, so that it is saved."""
+        """Trace `__call__`, in both modes if there are two, so that it is saved."""
         spec = INPUTS[self.modalities[0]]
         for training in (False, True) if self.options.trainable else (False,):
             self.__call__.get_concrete_function(spec, training=training)
 
     def make_signatures(self) -> dict[str, Any]:
-        """Name -> function, for each modality that there is."""
+        """Return name -> function for each available modality."""
         names = [*self.modalities, *(["video_jpeg"] if self.options.video_jpeg else [])]
         return {name: self._make_signature(name) for name in names}
 
@@ -148,7 +148,7 @@ class Publication(tf.train.Checkpoint):
         return tf.function(signature, autograph=False, input_signature=[INPUTS[name]])
 
     def apply(self, name: str, inputs: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
-        """What a signature computes; to be traced."""
+        """Compute a signature's outputs; to be traced."""
         # Augmentation may leave the range, so training is not checked.
         if self.options.checked and not training:
             inputs = checked(name, inputs)
@@ -193,7 +193,7 @@ INPUTS = {
 
 
 def audio_outputs(model: Any, log_mel: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
-    """Log-mel [B, frames, mel_bins, 1] -> "last_conv" [B, h, w, d] and the embeddings."""
+    """Return "last_conv" [B, h, w, d] and the embeddings of log-mels [B, frames, mel_bins, 1]."""
     endpoints = model.audio(log_mel, training=training, return_endpoints=True)
     spaces = model.project("audio", endpoints["embedding"], training=training, valid=None)
     outputs = {"last_conv": endpoints["last_conv"], **spaces}
@@ -203,10 +203,10 @@ def audio_outputs(model: Any, log_mel: tf.Tensor, training: bool = False) -> dic
 def choose_modalities(
     model: EmbeddingGraph, image_model: ImageEncoder | None, options: ExportOptions
 ) -> tuple[str, ...]:
-    """The modalities that get a signature, in order.
+    """Return the modalities that get a signature, in order.
 
     Raises:
-      ValueError: if one is asked for that there is not, or lacks what turns raw input into its
+      ValueError: a requested one is missing, or lacks the step from raw input to its
         backbone's.
     """
     there = (*model.modalities, *(("image",) if image_model is not None else ()))
@@ -216,16 +216,16 @@ def choose_modalities(
             hint = " Give its deflated network too." if name == "image" else ""
             raise ValueError(f"There is no {name!r} here, only {there}.{hint}")
     if "audio" in chosen and model.log_mel is None:
-        raise ValueError("The network has an audio tower but no log-mel settings.")
+        raise ValueError("The network has an audio backbone but no log-mel settings.")
     if "text" in chosen and model.tokenizer is None:
         others = " ".join(f"--modality={name}" for name in chosen if name != "text")
         raise ValueError(
-            "The network has a text tower but no vocabulary, so it can't take sentences: export it "
+            "The network has a text backbone but no vocabulary, so it can't take sentences: export it "
             f"without text ({others}), or import its checkpoint again with --word_vectors or "
             "--vocabulary (binaries.import_checkpoint)."
         )
     if options.video_jpeg and "video" not in chosen:
-        raise ValueError("video_jpeg needs the video tower; add video to the modalities.")
+        raise ValueError("video_jpeg needs the video backbone; add video to the modalities.")
     return tuple(name for name in SIGNATURES if name in chosen)
 
 
@@ -233,7 +233,7 @@ def _jpeg_size(model: EmbeddingGraph, options: ExportOptions) -> int:
     size = options.jpeg_size or model.metadata.get("size")
     if not size:
         raise ValueError(
-            "The network doesn't say at what size it was trained; give jpeg_size for video_jpeg."
+            "The network doesn't tell the size of its training; give jpeg_size for video_jpeg."
         )
     return int(size)
 
@@ -241,7 +241,7 @@ def _jpeg_size(model: EmbeddingGraph, options: ExportOptions) -> int:
 def _layers(
     model: EmbeddingGraph, image_model: ImageEncoder | None, modalities: tuple[str, ...]
 ) -> list[keras.layers.Layer]:
-    """Backbones and heads of some modalities."""
+    """Return the backbones and heads of some modalities."""
     layers: list[keras.layers.Layer] = []
     for name in modalities:
         if name == "image":

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A network's weights made ready for serving: batch norms folded away, kernels in fewer bits."""
+"""Weights prepared for serving: batch norms folded, kernels in fewer bits."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from mmv_tf.util.keras_networks import all_layers, replaced_calls
 
 
 class ServingWeights:
-    """Variables that stand in for a network's own while its functions are traced.
+    """Variables that replace a model's own while its functions are traced.
 
-    The network is left as it is: within `scope` its layers see these variables, and folded batch
-    norms do what is left of them.
+    The model stays unchanged: within `scope` its layers see these variables, and folded batch
+    norms do only the rest of their work.
 
     Args:
-      layers: what is traced later, built. Their weights may be shared.
-      fold: fold batch norms, by their moving statistics. With s = gamma / sqrt(variance + epsilon),
+      layers: the built layers that are traced later. They may share weights.
+      fold: fold batch norms, with their moving statistics. With s = gamma / sqrt(variance + epsilon),
         norm(kernel x + bias) = (s kernel) x + (s (bias - mean) + beta).
-      dtype: that kernels and tables (two axes and more) are stored in.
+      dtype: type to store kernels and tables (two axes and more) in.
 
     Attributes:
-      variables: those that the traced functions read, none trainable.
+      variables: the variables that the traced functions read, none trainable.
     """
 
     def __init__(self, layers: Iterable[keras.layers.Layer], fold: bool, dtype: str):
@@ -50,7 +50,7 @@ class ServingWeights:
             for norm in parts:
                 if isinstance(norm, BatchNorm):
                     self._calls.append((norm, _fold(norm, before.get(norm), values)))
-        # Rows are looked up in a table before they are cast, so that most of it is not.
+        # Rows are looked up in a table before the cast, so that only those are cast.
         tables = {id(part.embeddings) for part in parts if isinstance(part, keras.layers.Embedding)}
         self._mapping: list[tuple[keras.Variable, tf.Variable, bool]] = []
         for key, (weight, value) in values.items():
@@ -64,7 +64,7 @@ class ServingWeights:
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
-        """Within it the network computes with these variables; calls are for inference."""
+        """Make the model compute with these variables within the block; calls are for inference."""
         scope = keras.StatelessScope()
         for weight, variable, as_stored in self._mapping:
             # Not as the scope's argument, which would be cast to the weight's own type.
@@ -75,7 +75,7 @@ class ServingWeights:
 
 
 def _pairs(parts: Iterable[keras.layers.Layer]) -> Iterator[tuple[BatchNorm, keras.layers.Layer]]:
-    """Each batch norm that comes right after a convolution or linear map, with that layer."""
+    """Yield each batch norm that directly follows a convolution or linear map, with that layer."""
     for part in parts:
         if isinstance(part, Conv3DUnit):
             yield from zip(part.norms, part.convolutions, strict=True)
@@ -94,7 +94,7 @@ def _fold(
     before: keras.layers.Layer | None,
     values: dict[int, tuple[keras.Variable, np.ndarray]],
 ) -> Callable[..., tf.Tensor]:
-    """Change `values` so that `norm` may call what is returned instead."""
+    """Change `values` so that the returned function may replace the call of `norm`."""
 
     def take(weight: keras.Variable) -> np.ndarray:
         return values[id(weight)][1].astype(np.float64)
@@ -134,8 +134,8 @@ def _shift(norm: BatchNorm, inputs: tf.Tensor, **kwargs: Any) -> tf.Tensor:
 def _finish(
     norm: BatchNorm, outputs: tf.Tensor, training: bool = False, valid: Any = None
 ) -> tf.Tensor:
-    """Do what is left of `BatchNorm.call`."""
+    """Do the rest of `BatchNorm.call`."""
     del valid
     if training:
-        raise ValueError("A network with folded batch norms can't be trained; export it unfolded.")
+        raise ValueError("A model with folded batch norms can't be trained; export it unfolded.")
     return norm.activate(outputs)

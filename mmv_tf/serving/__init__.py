@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A server of exported networks, of the extra `mmv_tf[serve]`."""
+"""Server of exported models, in the extra `mmv_tf[serve]`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from mmv_tf.serving.settings import ServerSettings as ServerSettings
 
 
 def serve(settings: ServerSettings, announce: Callable[[str], None] = print) -> None:
-    """Serve until SIGTERM or SIGINT, then answer what has been taken and return.
+    """Serve until SIGTERM or SIGINT, then answer the accepted requests and return.
 
     Args:
-      settings: the network, the ports and the limits.
-      announce: is told in a line when the server is ready, with its addresses.
+      settings: the model, the ports and the limits.
+      announce: called with a line that has the server's addresses, once it is ready.
 
     Raises:
-      ValueError: the network can't be loaded.
+      ValueError: the model can't be loaded.
       OSError: a port is taken.
     """
     # At first use: the settings alone need none of the server's libraries.

@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Dynamic batching: requests that wait at the same time share a call of the network.
+"""Dynamic batching: requests that wait at the same time share a call of the model.
 
-TensorFlow's own batching operation is not used: there, one request that the graph refuses fails all
-of its batch, and clips of different lengths can't wait in one queue.
+TensorFlow's own batching operation is not used: there, one request that the graph refuses fails its
+whole batch, and clips of different lengths can't wait in one queue.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from mmv_tf.serving.metrics import Metrics
 from mmv_tf.serving.settings import ServerSettings
 
 Arrays = Mapping[str, np.ndarray]
-# Requests that may share a call: the signature, and each input's name and shape but for the rows.
+# Requests with one key may share a call: signature, and each input's name and shape without rows.
 Key = tuple[str, tuple[tuple[str, tuple[int, ...]], ...]]
 
 
 @dataclasses.dataclass
 class _Waiting:
-    """A request in the queue."""
+    """Request in the queue."""
 
     inputs: Arrays
     rows: int
@@ -39,16 +39,16 @@ class _Waiting:
 
 
 class Batcher:
-    """A bounded queue before a function that takes batches. For one event loop.
+    """Bounded queue before a function that takes batches, for one event loop.
 
-    As soon as one of `executors` threads is free it takes the oldest request and all that may share
-    its call, up to the batch's limits. If the graph refuses a batch, its halves are tried by
-    themselves, down to the request that is to blame: no other fails with it.
+    Each of `executors` threads, when free, takes the oldest request and all that may share its
+    call, up to the batch's limits. If the graph refuses a batch, its halves run separately, down to
+    the faulty request: no other fails with it.
 
     Args:
       run: (signature, inputs) -> outputs, called in threads.
       settings: the limits.
-      metrics: where batches are counted.
+      metrics: counts the batches.
     """
 
     def __init__(
@@ -68,15 +68,15 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """Requests in the queue."""
+        """Number of requests in the queue."""
         return self._count
 
     def start(self) -> None:
-        """Begin to take requests; inside the event loop."""
+        """Start to accept requests; call it inside the event loop."""
         self._workers = [asyncio.create_task(self._work()) for _ in range(self._settings.executors)]
 
     async def stop(self) -> None:
-        """Ends the threads; requests that still wait get 503."""
+        """End the threads; requests that still wait get 503."""
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
@@ -90,18 +90,18 @@ class Batcher:
     async def submit(
         self, signature: str, inputs: Arrays, rows: int, size: int, deadline: float
     ) -> dict[str, np.ndarray]:
-        """Wait for the network's answer.
+        """Wait for the model's answer.
 
         Args:
-          signature: which function.
-          inputs: arrays [rows, ...] by name, checked.
-          rows: how many.
-          size: bytes that they count for.
+          signature: the function to call.
+          inputs: checked arrays [rows, ...] by name.
+          rows: number of rows.
+          size: bytes to count for the inputs.
           deadline: on `time.monotonic`'s clock.
 
         Raises:
-          RequestError: 503 at once if the queue is full, 504 past the deadline, or what the network
-            says.
+          RequestError: 503 at once if the queue is full, 504 past the deadline, or the model's
+            error.
         """
         if self._count >= self._settings.max_queue:
             raise RequestError(
@@ -119,7 +119,7 @@ class Batcher:
         except TimeoutError:
             raise RequestError(TIMEOUT, "The request waited too long for the network.") from None
         finally:
-            # An error has this frame in its traceback: it would keep the inputs, and itself.
+            # An error's traceback has this frame: it would keep the inputs, and itself.
             del item, future
 
     async def _work(self) -> None:
@@ -137,7 +137,7 @@ class Batcher:
             answers = await loop.run_in_executor(self._threads, self._call, signature, batch)
             self._metrics.batch(signature, sum(i.rows for i in batch), time.monotonic() - started)
             for item, answer in zip(batch, answers, strict=True):
-                if item.future.done():  # its client has gone, or its time is over
+                if item.future.done():  # its client disconnected, or its time is over
                     continue
                 if isinstance(answer, RequestError):
                     item.future.set_exception(answer)
@@ -145,14 +145,14 @@ class Batcher:
                     item.future.set_result(answer)
 
     async def _wait_for_company(self) -> None:
-        """Until the oldest request has waited `batch_wait`; under load it has by then."""
+        """Wait until the oldest request has waited `batch_wait`; under load it has by then."""
         oldest = min((queue[0].arrived for queue in self._queues.values()), default=0.0)
         delay = oldest + self._settings.batch_wait - time.monotonic()
         if delay > 0:
             await asyncio.sleep(delay)
 
     def _take(self) -> tuple[str, list[_Waiting]] | None:
-        """The oldest request and those that may go with it, out of the queue."""
+        """Remove the oldest request and those that may share its call from the queue."""
         if not self._queues:
             return None
         key = min(self._queues, key=lambda key: self._queues[key][0].arrived)
@@ -183,7 +183,7 @@ class Batcher:
     def _call(
         self, signature: str, batch: Sequence[_Waiting]
     ) -> list[dict[str, np.ndarray] | RequestError]:
-        """An answer for each request; in a thread."""
+        """Return an answer for each request; runs in a thread."""
         try:
             joined = _join([item.inputs for item in batch])
             outputs = self._run_slices(signature, joined, sum(item.rows for item in batch))
@@ -201,7 +201,7 @@ class Batcher:
         return answers
 
     def _run_slices(self, signature: str, inputs: Arrays, rows: int) -> dict[str, np.ndarray]:
-        """Run the network on pieces that are no longer than a batch may be."""
+        """Run the model on pieces within the batch's limits."""
         most = self._settings.max_batch_rows
         if rows <= most:
             return self._run(signature, inputs)

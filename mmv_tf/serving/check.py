@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Compares a server's answers with the network's, and measures its speed."""
+"""Checks a server's answers against the model, and measures its speed."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def cut_clips(
     count: int,
     sentences: Sequence[str],
 ) -> dict[str, list[Inputs]]:
-    """Requests of one row for every signature, from a film and sentences.
+    """Return requests of one row for every signature, from a video and sentences.
 
     Args:
-      film: a video file with sound.
-      contract: the network's; see `mmv_tf.publishing`.
-      count: clips, spread evenly.
+      film: a video file with audio.
+      contract: the model's contract; see `mmv_tf.publishing`.
+      count: number of clips, spread evenly.
       sentences: one text request each.
 
     Raises:
-      ValueError: if the film can't be read or is too short.
+      ValueError: the video can't be read or is too short.
     """
     trained_at = contract["trained_at"]
     if not {"num_frames", "frame_rate", "size"} <= set(trained_at):
@@ -76,10 +76,10 @@ def cut_clips(
 def largest_difference(
     client: Client, local: Servable, signature: str, requests: Sequence[Inputs]
 ) -> float:
-    """How far the server's answers are from the local network's, as a share of their size.
+    """Return the difference between server and local model, relative to the largest value.
 
     Raises:
-      ValueError: if the server lacks an output, or gives one of another shape.
+      ValueError: the server lacks an output, or returns one of another shape.
     """
     worst = 0.0
     for inputs in requests:
@@ -94,7 +94,7 @@ def largest_difference(
                 raise ValueError(
                     f"{signature}'s {name} has shape {found[name].shape}; expected {value.shape}."
                 )
-            # An embedding may be all zeros: a sentence with no known word, before training.
+            # An embedding may be all zeros: a sentence without a known word, before training.
             size = max(float(np.abs(value).max()), _SMALLEST)
             worst = max(worst, float(np.abs(found[name] - value).max()) / size)
     return worst
@@ -102,12 +102,12 @@ def largest_difference(
 
 @dataclasses.dataclass(frozen=True)
 class Load:
-    """What a number of clients saw.
+    """Measurements of some clients.
 
     Attributes:
-      clients: how many at once.
-      requests: that were answered.
-      refused: by status: those that were not.
+      clients: number of clients at once.
+      requests: number of answered requests.
+      refused: number of refused requests by status.
       per_second: answered requests a second.
       milliseconds: percentile ("p50", "p90", "p99", "max") -> latency.
     """
@@ -125,11 +125,11 @@ def measure_load(
     clients: int,
     total: int,
 ) -> Load:
-    """Send `total` requests in all from `clients` threads, each its next as soon as it can.
+    """Send `total` requests from `clients` threads, each its next as soon as it can.
 
     Args:
       make_client: called in each thread.
-      requests: (signature, inputs), gone through in turn.
+      requests: (signature, inputs), sent in turn.
       clients: threads.
       total: requests.
     """
@@ -176,7 +176,7 @@ def measure_load(
 
 
 def percentiles(seconds: Sequence[float]) -> dict[str, float]:
-    """Latencies in milliseconds; empty if there are none."""
+    """Return latencies in milliseconds; empty if there are none."""
     if len(seconds) == 0:
         return {}
     values = 1000 * np.percentile(seconds, [50, 90, 99, 100])
@@ -190,21 +190,22 @@ def check_server(
     clients: Sequence[int],
     requests_each: int,
 ) -> dict[str, Any]:
-    """Correctness of every signature, then its speed for each number of clients.
+    """Check every signature, then measure its speed for each number of clients.
 
     Args:
-      make_client: a new connection.
-      local: the same network, loaded here.
+      make_client: opens a new connection.
+      local: the same model, loaded here.
       requests: signature -> requests of one row.
-      clients: how many at once, in turn.
-      requests_each: requests that each client sends.
+      clients: numbers of clients to measure in turn.
+      requests_each: number of requests that each client sends.
 
     Returns:
-      {"signatures": {name: {"difference": share, "load": [`Load` as a dict]}}}; for a signature
-      whose requests are too large for the server, such as clips as JSON, {"too_large": its words}.
+      {"signatures": {name: {"difference": fraction, "load": [`Load` as a dict]}}}; for a
+      signature whose requests are too large for the server, such as clips as JSON, {"too_large":
+      message}.
 
     Raises:
-      ValueError: if the server refuses a request for another reason, or answers in another form.
+      ValueError: the server refuses a request for another reason, or answers in another form.
     """
     names = [name for name in local.signatures if requests.get(name)]
     report: dict[str, Any] = {}
@@ -232,14 +233,14 @@ def check_server(
 
 
 def format_report(report: dict[str, Any]) -> str:
-    """A table: a row for each signature and number of clients."""
+    """Return a table with a row for each signature and number of clients."""
     lines = [
         f"{'signature':<12}{'difference':>11}{'clients':>9}{'per s':>9}{'p50 ms':>9}{'p90':>9}"
         f"{'p99':>9}  refused"
     ]
     for name, result in report["signatures"].items():
         if "too_large" in result:
-            lines.append(f"{name:<12}not asked further: {result['too_large']}")
+            lines.append(f"{name:<12}not measured: {result['too_large']}")
             continue
         for load in result["load"]:
             latency = "".join(

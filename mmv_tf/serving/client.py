@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Clients of a server that speaks TensorFlow Serving's interfaces: ours, or TensorFlow Serving."""
+"""Clients of servers with TensorFlow Serving's interfaces: ours and TensorFlow Serving."""
 
 from __future__ import annotations
 
@@ -32,44 +32,44 @@ class ServerError(Exception):
 
 
 class Client(Protocol):
-    """What both clients can do. Each is for one thread at a time."""
+    """Interface of both clients. Each is for one thread at a time."""
 
     def predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Ask for a prediction.
+        """Request a prediction.
 
         Raises:
-          ServerError: if the server refuses.
-          OSError: if it can't be reached.
+          ServerError: the server refuses.
+          OSError: it can't be reached.
         """
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Close the connection."""
 
 
 def connect(
     address: str, model_name: str, api_key: str | None = None, timeout: float = 60.0
 ) -> Client:
-    """A client for an address: http://HOST:PORT for REST, grpc://HOST:PORT for gRPC.
+    """Return a client for an address: http://HOST:PORT for REST, grpc://HOST:PORT for gRPC.
 
     Raises:
-      ValueError: for another address.
+      ValueError: the address is neither.
     """
     parts = urllib.parse.urlsplit(address)
     if parts.scheme == "http" and parts.hostname and parts.port:
         return RestClient(parts.hostname, parts.port, model_name, api_key, timeout)
     if parts.scheme == "grpc" and parts.netloc:
         return GrpcClient(parts.netloc, model_name, api_key, timeout)
-    raise ValueError(f"{address!r} is no address; use http://HOST:PORT or grpc://HOST:PORT.")
+    raise ValueError(f"{address!r} is not an address; use http://HOST:PORT or grpc://HOST:PORT.")
 
 
 class RestClient:
-    """REST over one connection that is kept.
+    """REST over one persistent connection.
 
     Args:
       host, port: the server's.
-      model_name: the network's.
-      api_key: if it asks for one.
-      timeout: seconds for an answer.
+      model_name: the model's name.
+      api_key: key to send, if the server needs one.
+      timeout: seconds to wait for an answer.
     """
 
     def __init__(
@@ -94,12 +94,12 @@ class RestClient:
             raise ServerError(status, answer.get("error", ""))
         outputs = answer["outputs"]
         if not isinstance(outputs, dict):
-            outputs = {"": outputs}  # the interface leaves the name of an only output out
+            outputs = {"": outputs}  # the interface omits the name of a single output
         return {name: np.asarray(value, np.float32) for name, value in outputs.items()}
 
     def request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
-        """Any request; gives the status and the body."""
-        # A server may close a connection that was idle; that shows only when it is used again.
+        """Send any request and return the status and the body."""
+        # The server may have closed an idle connection; that shows only at its next use.
         reused = self._connection.sock is not None
         try:
             return self._send(method, path, body)
@@ -129,7 +129,7 @@ class GrpcClient:
 
     Args:
       address: HOST:PORT.
-      model_name, api_key, timeout: as of `RestClient`.
+      model_name, api_key, timeout: as for `RestClient`.
     """
 
     def __init__(

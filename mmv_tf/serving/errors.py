@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A request that is refused, and how each protocol says so."""
+"""Refused requests, and their form in each protocol."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FAILED = 500
 UNAVAILABLE = 503
 TIMEOUT = 504
 
-# Names of gRPC's status codes; TensorFlow Serving answers with these.
+# Status -> name of the gRPC code that TensorFlow Serving answers with.
 GRPC_CODES = {
     BAD_REQUEST: "INVALID_ARGUMENT",
     UNAUTHORIZED: "UNAUTHENTICATED",
@@ -34,11 +34,11 @@ _MAX_MESSAGE = 500  # characters: a message quotes the request, which may be lon
 
 
 class RequestError(Exception):
-    """A request that gets no prediction.
+    """Request that gets no prediction.
 
     Args:
-      status: of HTTP.
-      message: for the client: what was got, what was expected.
+      status: HTTP status.
+      message: text for the client: what was got, what was expected.
     """
 
     def __init__(self, status: int, message: str):
@@ -48,12 +48,12 @@ class RequestError(Exception):
 
 
 def bad_request(message: str) -> RequestError:
-    """The client's mistake."""
+    """Return an error for a mistake of the client."""
     return RequestError(BAD_REQUEST, message)
 
 
 def from_tensorflow(error: Exception) -> RequestError:
-    """What an error of the graph means for the request that ran into it."""
+    """Return the error of a request for an error that the graph raised."""
     if isinstance(error, tf.errors.InvalidArgumentError | tf.errors.OutOfRangeError):
         return bad_request(f"The network refused the input: {_first_words(str(error))}")
     if isinstance(error, tf.errors.ResourceExhaustedError | MemoryError):
@@ -62,7 +62,7 @@ def from_tensorflow(error: Exception) -> RequestError:
 
 
 def _first_words(text: str) -> str:
-    """The message itself, without what TensorFlow puts around it."""
+    """Return the message itself, without TensorFlow's additions."""
     found = re.search(r"assertion failed: (.*)", text)
     if found:
         return found.group(1)

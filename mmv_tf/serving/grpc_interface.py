@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """TensorFlow Serving's gRPC interface: PredictionService and ModelService.
 
-Methods are declared for a stream of messages, of which the first is read: the same over the wire,
-but gRPC then receives a message only when it is asked for, after the key was checked and when there
-is room. Messages are taken as bytes and unfolded here, one large one at a time: a proto may take
-many times its size, and gRPC would unfold all at once.
+Methods are declared for a stream of messages, of which only the first is read. That is the same
+over the wire, but lets gRPC receive a message only after the key was checked and if there is room.
+Messages are taken as bytes and parsed here, one large one at a time: a proto may take many times
+its size, and gRPC would parse all at once.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ from mmv_tf.serving.validation import held_bytes
 
 logger = logging.getLogger(__name__)
 
-_OK = 200  # what a success is counted as
-# Messages that arrive at once. Ours: a large one keeps a core busy, so more would gain nothing.
+_OK = 200  # status of a success in the metrics
+# Concurrent uploads. Ours: a large one keeps a core busy, so more would gain nothing.
 _UPLOADS = 4
-# Of a message that nobody has read yet, gRPC's receive window: what a client without a key can make
-# the server hold for each request. Ours.
+# gRPC's receive window for a message that is not read yet: the bytes that a client without a key
+# can make the server hold for each request. Ours.
 _WINDOW_BYTES = 1 << 14
-_IDLE_MS = 60_000  # for a connection without requests; clients connect again by themselves; ours
+_IDLE_MS = 60_000  # of a connection without requests; clients reconnect by themselves; ours
 Read = Callable[[], Awaitable[bytes]]
 Method = Callable[[Read], Awaitable[tuple[Message, str]]]
 
 
 def make_grpc_server(service: Service) -> grpc.aio.Server:
-    """The server, without a port yet.
+    """Return the server, without a port yet.
 
     Args:
-      service: what answers.
+      service: answers the requests.
     """
     settings = service.settings
-    # More than are taken, so that those too many get our answer and not gRPC's.
+    # More than are accepted, so that the excess gets our answer and not gRPC's.
     most = 4 * settings.max_active + 16
     server = grpc.aio.server(
         maximum_concurrent_rpcs=most,
@@ -98,10 +98,10 @@ def make_grpc_server(service: Service) -> grpc.aio.Server:
 def _guarded(
     service: Service, method: Method, uploads: Uploads
 ) -> Callable[[Any, Any], Awaitable[Any]]:
-    """Check the key, turn errors into gRPC's, and counts."""
+    """Check the key, turn errors into gRPC's, and count."""
 
     async def handle(messages: Any, context: Any) -> Any:
-        del messages  # a generator that would keep the first message: it is never read to its end
+        del messages  # this generator, never read to its end, would keep the message
         started = time.monotonic()
         label, status, message = metrics.UNKNOWN, _OK, ""
         response = None
@@ -123,7 +123,7 @@ def _guarded(
 
 
 async def _read(context: Any, uploads: Uploads) -> bytes:
-    """The request's message.
+    """Return the request's message.
 
     Raises:
       RequestError: 400 without one, 408 or 503 if it does not come in time.
@@ -142,14 +142,14 @@ def _key(context: Any) -> str | None:
 
 
 class _Methods:
-    """What the interface can be asked for."""
+    """Methods of the interface."""
 
     def __init__(self, service: Service):
         self._service = service
 
     async def predict(self, read: Read) -> tuple[Message, str]:
         service = self._service
-        service.check_free()  # before a message comes in vain
+        service.check_free()  # before receiving a message
         data = await read()
         with service.memory.reserve() as share:
             await service.uploads.hold(share, len(data))

@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""TensorFlow Serving's REST format: JSON to tensors and back.
+"""TensorFlow Serving's REST format: converts JSON to tensors and back.
 
 A request is {"signature_name": NAME, "instances": [...]} with one entry a row, or the same with
-"inputs" and whole tensors. Bytes are {"b64": "..."}. The answer to the one is
-{"predictions": [...]}, to the other {"outputs": ...}.
+"inputs" and whole tensors. Bytes are {"b64": "..."}. The first is answered with
+{"predictions": [...]}, the second with {"outputs": ...}.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from mmv_tf.serving.servable import Signature, TensorInfo
 from mmv_tf.serving.settings import ServerSettings
 from mmv_tf.serving.validation import check_names, check_shape
 
-# What Python's objects take, in bytes: a list, a dict, a number in one; a string's two quotes.
+# Bytes of Python's objects: a list, a dict, a number in one; a string's two quotes.
 _LIST_BYTES, _DICT_BYTES, _ITEM_BYTES, _QUOTE_BYTES = 96, 320, 36, 16
 DEFAULT_SIGNATURE = "serving_default"
 
 
 @dataclasses.dataclass(frozen=True)
 class PredictRequest:
-    """A request for a prediction, parsed.
+    """Parsed request for a prediction.
 
     Attributes:
-      signature: that it asks for.
+      signature: the requested signature.
       inputs: tensors by name.
-      by_row: it came as "instances", and is answered so.
+      by_row: the request has "instances", and so has the answer.
     """
 
     signature: Signature
@@ -46,7 +46,7 @@ class PredictRequest:
 
 
 def estimate_bytes(body: bytes | bytearray) -> int:
-    """What parsing a body may take, told by its brackets, commas and quotes."""
+    """Return the bytes that parsing a body may take, by its brackets, commas and quotes."""
     return (
         len(body) * 2
         + body.count(b"[") * _LIST_BYTES
@@ -59,10 +59,10 @@ def estimate_bytes(body: bytes | bytearray) -> int:
 def parse_request(
     body: bytes | bytearray, signatures: Mapping[str, Signature], settings: ServerSettings
 ) -> PredictRequest:
-    """Read the body of a request.
+    """Parse the body of a request.
 
     Raises:
-      RequestError: 400 for what is not such a request, 413 for one that unfolds to too much.
+      RequestError: 400 if the body is not a valid request, 413 if it expands to too much.
     """
     estimate = estimate_bytes(body)
     if estimate > settings.max_json_bytes:
@@ -100,7 +100,7 @@ def parse_request(
 
 
 def _columns(signature: Signature, inputs: Any) -> dict[str, Any]:
-    """Whole tensors by name; the name may be left out where there is one input."""
+    """Return whole tensors by name; a single input may lack its name."""
     if isinstance(inputs, dict) and "b64" not in inputs:
         check_names(signature, list(inputs))
         return inputs
@@ -129,10 +129,10 @@ def _only_input(signature: Signature, what: str) -> str:
 
 
 def to_array(name: str, info: TensorInfo, value: Any, settings: ServerSettings) -> np.ndarray:
-    """Nested lists -> an array of the declared rank and type.
+    """Convert nested lists to an array of the declared rank and type.
 
     Raises:
-      RequestError: for ragged or wrong nesting, a wrong type, or too much of it.
+      RequestError: the nesting is ragged or wrong, a type is wrong, or it is too large.
     """
     shape: list[int] = []
     level = [value]
@@ -163,7 +163,7 @@ def _numbers(name: str, values: list[Any], info: TensorInfo) -> np.ndarray:
     if wrong:
         raise bad_request(f"Input {name!r} must hold {info.dtype.name} numbers, got {wrong}.")
     try:
-        with np.errstate(over="ignore"):  # infinities are refused with a message of their own
+        with np.errstate(over="ignore"):  # infinities get a message of their own
             return np.fromiter(values, info.dtype.as_numpy_dtype, len(values))
     except OverflowError:
         raise bad_request(f"Input {name!r} holds a number beyond {info.dtype.name}.") from None
@@ -190,7 +190,7 @@ def _strings(name: str, values: list[Any]) -> np.ndarray:
 
 
 def format_response(outputs: Mapping[str, np.ndarray], by_row: bool) -> bytes:
-    """A prediction's body, in the form of its request."""
+    """Return a prediction's body, in the form of its request."""
     if by_row:
         if len(outputs) == 1:
             (rows,) = (_listed(value) for value in outputs.values())
@@ -205,7 +205,7 @@ def format_response(outputs: Mapping[str, np.ndarray], by_row: bool) -> bytes:
 
 
 def _listed(value: np.ndarray) -> list[Any]:
-    """Nested lists; bytes become base64 as they came."""
+    """Return nested lists, with bytes as base64."""
     if value.dtype == object:
         flat = [{"b64": base64.b64encode(item).decode()} for item in value.flat]
         return np.array(flat, dtype=object).reshape(value.shape).tolist()

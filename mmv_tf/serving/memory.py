@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A count of the bytes that requests hold, so that many together can't fill the machine."""
+"""Count of the bytes that requests hold, so that many together can't fill the machine."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from mmv_tf.serving.errors import UNAVAILABLE, RequestError
 
 
 class MemoryBudget:
-    """Bytes that all requests share. For one event loop, not for threads.
+    """Bytes that all requests share, for one event loop, not for threads.
 
     Args:
-      total: how many there are.
+      total: number of bytes.
     """
 
     def __init__(self, total: int):
@@ -19,12 +19,12 @@ class MemoryBudget:
         self.used = 0
 
     def reserve(self) -> Reservation:
-        """A new, empty share; use it as a context manager."""
+        """Return a new, empty share; use it as a context manager."""
         return Reservation(self)
 
 
 class Reservation:
-    """One request's share of a `MemoryBudget`; given back when its block ends."""
+    """Share of one request in a `MemoryBudget`; freed when its block ends."""
 
     def __init__(self, budget: MemoryBudget):
         self._budget = budget

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What a server counts, for Prometheus."""
+"""Counters of the server for Prometheus."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import prometheus_client
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
 MEDIA_TYPE = prometheus_client.CONTENT_TYPE_LATEST
-# In place of a signature that there is not: labels from requests would fill the memory.
+# Label of unknown signatures: labels from requests would fill the memory.
 UNKNOWN = "unknown"
 
 
@@ -51,15 +51,15 @@ class Metrics:
         self._latency.labels(protocol, signature).observe(seconds)
 
     def batch(self, signature: str, rows: int, seconds: float) -> None:
-        """Count a call of the network."""
+        """Count a call of the model."""
         self._batches.labels(signature).observe(rows)
         self._batch_seconds.labels(signature).observe(seconds)
 
     def watch(self, name: str, description: str, value: Callable[[], float]) -> None:
-        """Show a value as it is when it is asked for."""
+        """Show a value that is read at each request for metrics."""
         gauge = prometheus_client.Gauge(f"mmv_{name}", description, registry=self.registry)
         gauge.set_function(value)
 
     def render(self) -> bytes:
-        """The text that Prometheus reads."""
+        """Return the text that Prometheus reads."""
         return prometheus_client.generate_latest(self.registry)

@@ -50,13 +50,13 @@ _PATH = re.compile(
     r"/v1/models/(?P<name>[^/:]+)(/versions/(?P<version>\d{1,18})|/labels/(?P<label>[^/:]+))?"
     r"(?P<rest>/metadata|:\w+)?"
 )
-# After an early refusal, how long the rest of a body is read and thrown away: a client that is
-# still sending would otherwise see a broken connection and not the answer. Ours.
+# After an early refusal, seconds to read and discard the rest of a body: a client that is still
+# sending would otherwise see a broken connection instead of the answer. Ours.
 _LINGER_SECONDS = 5.0
 
 
 class _Receiver:
-    """A request's messages, and whether the last of them has come."""
+    """Messages of a request, and whether the last one has arrived."""
 
     def __init__(self, receive: Receive):
         self._receive = receive
@@ -69,17 +69,17 @@ class _Receiver:
 
 
 class RestInterface:
-    """The application.
+    """The ASGI application.
 
     Args:
-      service: what answers.
+      service: answers the requests.
     """
 
     def __init__(self, service: Service):
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, as ASGI has it."""
+        """Handle one ASGI request."""
         if scope["type"] != "http":
             return
         started = time.monotonic()
@@ -101,7 +101,7 @@ class RestInterface:
         await _respond(response, request, receiver, send)
 
     async def _route(self, request: Request) -> tuple[Response, str]:
-        """The response, and the signature it is counted under."""
+        """Return the response, and the signature to count it under."""
         path, method = request.url.path, request.method
         if path == "/healthz" and method in ("GET", "HEAD"):
             return PlainTextResponse("ok\n"), metrics.UNKNOWN
@@ -129,7 +129,7 @@ class RestInterface:
 
     async def _predict(self, request: Request) -> tuple[Response, str]:
         service = self._service
-        service.check_free()  # before a body comes in vain
+        service.check_free()  # before receiving a body
         with service.memory.reserve() as share:
             body = await read_body(request, share, service.uploads, service.settings)
             async with service.admitted() as deadline:
@@ -137,7 +137,7 @@ class RestInterface:
                     parse_request, body, service.servable.signatures, service.settings
                 )
                 parsed = await service.read(len(body), read)
-                del body, read  # the tensors are enough from here on
+                del body, read  # only the tensors are needed from here on
                 await service.uploads.hold(share, held_bytes(parsed.inputs))
                 name = parsed.signature.name
                 try:
@@ -180,9 +180,9 @@ class RestInterface:
 async def read_body(
     request: Request, share: Reservation, uploads: Uploads, settings: ServerSettings
 ) -> bytearray:
-    """The whole body, if it comes in time and isn't too large; counted as it comes.
+    """Read the whole body within the limits of time and size, counting it as it arrives.
 
-    A gzip body is unpacked on the way, and counts and is limited as what it unpacks to.
+    A gzip body is unpacked during that; the limits are for the unpacked size.
 
     Raises:
       RequestError: 400, 408, 413, 415, or 503 if other requests hold the memory.
@@ -196,7 +196,7 @@ async def read_body(
     received = 0
     async with uploads.arriving() as upload:
         async for chunk in request.stream():
-            received += len(chunk)  # a gzip without content may go on for ever
+            received += len(chunk)  # a gzip without content may be endless
             for piece in reader.unpack(chunk) if reader else (chunk,):
                 if max(received, len(body) + len(piece)) > most:
                     raise _too_large(most, packed=reader is not None)
@@ -218,20 +218,20 @@ def _too_large(most: int, packed: bool) -> RequestError:
 
 
 def _key(request: Request) -> str | None:
-    """The API key that a request brings."""
+    """Return the API key of a request."""
     kind, _, key = request.headers.get("authorization", "").partition(" ")
     return key.strip() if kind.lower() == "bearer" else request.headers.get("x-api-key")
 
 
 def refusal(error: RequestError) -> Response:
-    """The answer to a request that is refused."""
+    """Return the answer to a refused request."""
     content = json.dumps({"error": error.message}).encode()
     headers = {"Accept-Encoding": ACCEPTED} if error.status == UNSUPPORTED else None
     return Response(content, error.status, headers, media_type="application/json")
 
 
 async def _respond(response: Response, request: Request, receiver: _Receiver, send: Send) -> None:
-    """Send a response; where the body was not read to its end, the connection ends with it."""
+    """Send a response; close the connection if the body was not read to its end."""
     early = response.status_code >= BAD_REQUEST and not _is_read(request, receiver)
     if not early:
         await response(request.scope, request.receive, send)
@@ -255,7 +255,7 @@ async def _respond(response: Response, request: Request, receiver: _Receiver, se
 
 
 def _is_read(request: Request, receiver: _Receiver) -> bool:
-    """Whether nothing more of a request's body can come."""
+    """Return whether nothing more of a request's body can arrive."""
     if receiver.ended:
         return True
     headers = request.headers

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A SavedModel that is served: its version, its signatures, and calls of them."""
+"""Served SavedModel: its version, its signatures, and calls of them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Arrays = dict[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class TensorInfo:
-    """An input or output of a signature.
+    """Input or output of a signature.
 
     Attributes:
-      dtype: of TensorFlow.
-      shape: None where any size will do.
-      limits: what the input contract says more; empty where there is none.
+      dtype: TensorFlow's type.
+      shape: None for an axis of any size.
+      limits: limits from the input contract; empty if there is none.
     """
 
     dtype: tf.DType
@@ -36,7 +36,7 @@ class TensorInfo:
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
-    """A function that can be asked for."""
+    """Function that clients can call."""
 
     name: str
     inputs: Mapping[str, TensorInfo]
@@ -44,22 +44,22 @@ class Signature:
 
 
 class Servable:
-    """A loaded version of a network.
+    """Loaded version of a model.
 
-    Any SavedModel with named signatures will do whose tensors have the batch as first axis; those
-    that `mmv_tf.publishing` wrote bring an input contract, which requests are held against.
+    Any SavedModel will do whose signatures are named and have the batch as first axis; those
+    that `mmv_tf.publishing` writes have an input contract, which requests are checked against.
 
     Args:
       path: a folder of numbered versions, of which the newest is taken, or a SavedModel.
 
     Attributes:
-      version: its number; 1 where the folder has none.
+      version: its number; 1 if the folder has none.
       signatures: name -> `Signature`.
-      contract: see `mmv_tf.publishing`; without entries where the folder has none.
+      contract: see `mmv_tf.publishing`; empty if the folder has none.
       signature_defs: the SavedModel's own protos, by name.
 
     Raises:
-      ValueError: if there is no SavedModel, or it can't be loaded.
+      ValueError: there is no SavedModel, or it can't be loaded.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
@@ -85,7 +85,7 @@ class Servable:
         return read_contract(self.path) or {"trained_at": {}, "signatures": {}}
 
     def run(self, signature: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
-        """Call a signature; may be done from several threads."""
+        """Call a signature; thread-safe."""
         tensors = {
             name: tf.constant(value, self.signatures[signature].inputs[name].dtype)
             for name, value in inputs.items()
@@ -93,10 +93,10 @@ class Servable:
         return {key: value.numpy() for key, value in self._functions[signature](**tensors).items()}
 
     def warm_up(self) -> int:
-        """Run the requests in the folder; say how many there were.
+        """Run the folder's warm-up requests and return their number.
 
         Raises:
-          ValueError: if the network can't answer one.
+          ValueError: the model can't answer one.
         """
         path = self.path / WARMUP_FILE
         if not path.is_file():
@@ -114,10 +114,10 @@ class Servable:
 
 
 def find_version(path: str | os.PathLike[str]) -> tuple[pathlib.Path, int]:
-    """The SavedModel to serve, and its version.
+    """Return the SavedModel to serve, and its version.
 
     Raises:
-      ValueError: if there is none.
+      ValueError: there is none.
     """
     root = pathlib.Path(path).absolute()
     if (root / "saved_model.pb").is_file():

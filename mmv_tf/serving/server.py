@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The server: both interfaces on one event loop, from the first port to the last answer."""
+"""Server with both interfaces on one event loop, from start to shutdown."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from mmv_tf.web.connections import MAX_HEAD_BYTES, Connections
 from mmv_tf.web.descriptors import connections_within
 from mmv_tf.web.gate import Gate
 
-# Warnings of Uvicorn's that any client can have repeated: about offers of another protocol, such
-# as Java's clients make, and about what is no HTTP, which gets 400.
+# Uvicorn's warnings that any client can cause repeatedly: offers of another protocol, such as Java
+# clients make, and input that is not HTTP, which gets 400.
 _CLIENTS_DOING = (
     "Unsupported upgrade request.",
     "No supported WebSocket library detected.",
@@ -37,30 +37,30 @@ _CLIENTS_DOING = (
 
 
 class _Uvicorn(uvicorn.Server):
-    """Leaves the process's signals to us: gRPC and the queue have to stop too."""
+    """Uvicorn's server without its signal handlers: gRPC and the queue have to stop too."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Nothing to capture."""
+        """Leave the signals alone."""
         yield
 
 
 def run(settings: ServerSettings, announce: Callable[[str], None] = print) -> None:
-    """Serve until SIGTERM or SIGINT, then answers what it has taken and returns.
+    """Serve until SIGTERM or SIGINT, then answer the accepted requests and return.
 
     Args:
-      settings: how.
-      announce: told in a line when the server is ready, with its addresses.
+      settings: the server's settings.
+      announce: called with a line that has the server's addresses, once it is ready.
 
     Raises:
-      ValueError: if the network can't be loaded.
-      OSError: if a port is taken.
+      ValueError: the model can't be loaded.
+      OSError: a port is taken.
     """
     asyncio.run(_serve(settings, announce))
 
 
 async def _serve(settings: ServerSettings, announce: Callable[[str], None]) -> None:
-    room = connections_within(settings.max_connections, each=2)  # of REST, and of gRPC
+    room = connections_within(settings.max_connections, each=2)  # one of REST and one of gRPC
     settings = dataclasses.replace(settings, max_connections=room)
     service = Service(settings)
     connections = Connections(room, settings.body_timeout)
@@ -96,7 +96,7 @@ async def _serve(settings: ServerSettings, announce: Callable[[str], None]) -> N
     connections.watch(loop)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    # Health is answered while the network loads.
+    # Health checks are answered while the model loads.
     serving = asyncio.create_task(rest.serve(sockets=[listener]))
     if grpc_server is not None:
         await grpc_server.start()
@@ -116,7 +116,7 @@ async def _serve(settings: ServerSettings, announce: Callable[[str], None]) -> N
 
 
 def _application(service: Service) -> ASGIApp:
-    """REST behind what keeps other sites' pages out."""
+    """Return REST behind the protection from other sites' pages."""
     settings = service.settings
     application: ASGIApp = RestInterface(service)
     if settings.allowed_origins:
@@ -136,7 +136,7 @@ def _refuse(status: int, text: str) -> Response:
 async def _stop(
     service: Service, rest: _Uvicorn, serving: asyncio.Task[None], grpc_server: Any
 ) -> None:
-    """Refuse what is new, answer what was taken, closes."""
+    """Refuse new requests, answer accepted ones, close."""
     await service.stop()
     rest.should_exit = True
     if grpc_server is not None:
@@ -146,8 +146,8 @@ async def _stop(
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol said: else asyncio leaves Nagle's algorithm on, and each answer over a kept
-    # connection waits 40 ms for the client's acknowledgement of its head.
+    # With an explicit protocol: else asyncio leaves Nagle's algorithm on, and each answer over a
+    # kept connection waits 40 ms for the client's acknowledgement of its head.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

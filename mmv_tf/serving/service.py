@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What both protocols share: the network, its state, and the way of a request through it."""
+"""Common part of both protocols: the model, its state, and the path of a request through it."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from mmv_tf.serving.uploads import Uploads
 from mmv_tf.serving.validation import check_inputs, held_bytes
 
 _T = TypeVar("_T")
-# Requests above this are read in a thread, so that others are answered meanwhile; ours.
+# Larger requests are parsed in a thread, so that others are answered in the meantime; ours.
 _SMALL_BYTES = 64 << 10
-# TensorFlow Serving's names of what a version is at.
+# TensorFlow Serving's names of a version's states.
 LOADING, AVAILABLE, UNLOADING = "LOADING", "AVAILABLE", "UNLOADING"
 
 
 class Service:
-    """A network under a name. For one event loop.
+    """Named model, for one event loop.
 
     Args:
-      settings: how it is run.
+      settings: the server's settings.
 
     Attributes:
-      state: LOADING, AVAILABLE or UNLOADING; predictions are made in the second.
-      metrics: what was counted.
-      memory: what requests hold.
+      state: LOADING, AVAILABLE or UNLOADING; only AVAILABLE allows predictions.
+      metrics: the counters.
+      memory: bytes that requests hold.
       uploads: the bodies that are arriving over HTTP.
     """
 
@@ -53,7 +53,7 @@ class Service:
         self._active = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        # One large request is unfolded at a time: what that takes is not in the budget.
+        # One large request is parsed at a time: the memory for that is not in the budget.
         self._reading = asyncio.Lock()
         self.metrics.watch("requests_active", "Requests at work.", lambda: self._active)
         self.metrics.watch("requests_waiting", "Requests in the queue.", lambda: self.waiting)
@@ -61,7 +61,7 @@ class Service:
 
     @property
     def servable(self) -> Servable:
-        """The network.
+        """The model.
 
         Raises:
           RequestError: 503 while it loads.
@@ -72,19 +72,19 @@ class Service:
 
     @property
     def version(self) -> int:
-        """Of the network; 0 while it loads."""
+        """Version of the model; 0 while it loads."""
         return self._servable.version if self._servable else 0
 
     @property
     def waiting(self) -> int:
-        """Requests in the queue."""
+        """Number of requests in the queue."""
         return self._batcher.waiting if self._batcher else 0
 
     async def load(self) -> None:
-        """Load the network and run its warm-up requests.
+        """Load the model and run its warm-up requests.
 
         Raises:
-          ValueError: if there is none.
+          ValueError: there is none.
         """
 
         def load() -> Servable:
@@ -98,7 +98,7 @@ class Service:
         self.state = AVAILABLE
 
     async def stop(self) -> None:
-        """Take no more requests, wait for those at work, and ends."""
+        """Refuse new requests, wait for the active ones, and end."""
         self.state = UNLOADING
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), self.settings.stop_timeout)
@@ -106,18 +106,18 @@ class Service:
             await self._batcher.stop()
 
     def check_key(self, given: str | None) -> None:
-        """Raise a `RequestError` 401 unless the API key is right, or none is asked for."""
+        """Raise a `RequestError` 401 unless the API key is right, or none is needed."""
         wanted = self.settings.api_key
         if wanted is None:
             return
-        # In constant time, and of bytes: strings with other letters can't be compared so.
+        # In constant time, and of bytes: it can't compare strings with non-ASCII letters.
         if given is None or not hmac.compare_digest(given.encode(), wanted.encode()):
             raise RequestError(
                 UNAUTHORIZED, "This server asks for an API key: Authorization: Bearer KEY."
             )
 
     def check_model(self, name: str, version: int | None = None, label: str | None = None) -> None:
-        """Raise a `RequestError` 404 unless this is the network that is served."""
+        """Raise a `RequestError` 404 unless this is the served model."""
         if name != self.settings.model_name:
             raise RequestError(
                 NOT_FOUND,
@@ -131,7 +131,7 @@ class Service:
             )
 
     def refuses(self) -> str | None:
-        """The reason, if a request that came now would not be taken."""
+        """Return why a new request would be refused; None if it would not."""
         if self.state != AVAILABLE:
             return f"The network is not available: {self.state.lower()}."
         if self._active >= self.settings.max_active or self.waiting >= self.settings.max_queue:
@@ -141,17 +141,17 @@ class Service:
         return None
 
     def check_free(self) -> None:
-        """Raise a `RequestError` 503 if a request that came now would not be taken."""
+        """Raise a `RequestError` 503 if a new request would be refused."""
         reason = self.refuses()
         if reason is not None:
             raise RequestError(UNAVAILABLE, reason)
 
     @contextlib.asynccontextmanager
     async def admitted(self) -> AsyncIterator[float]:
-        """Count a request as being at work; give its deadline.
+        """Count a request as active and yield its deadline.
 
         Raises:
-          RequestError: 503 at once if there are too many, or none are taken.
+          RequestError: 503 at once if there are too many, or none are accepted.
         """
         self.check_free()
         self._active += 1
@@ -164,7 +164,7 @@ class Service:
                 self._idle.set()
 
     async def read(self, size: int, read: Callable[[], _T]) -> _T:
-        """Run a function that unfolds or folds up `size` bytes."""
+        """Run a function that parses or formats `size` bytes."""
         if size <= _SMALL_BYTES:
             return read()
         async with self._reading:
@@ -173,10 +173,10 @@ class Service:
     async def predict(
         self, signature: Signature, inputs: dict[str, np.ndarray], deadline: float
     ) -> dict[str, np.ndarray]:
-        """Check tensors and have the network run on them.
+        """Check tensors and run the model on them.
 
         Raises:
-          RequestError: if they are wrong, the queue is full, or time is up.
+          RequestError: they are wrong, the queue is full, or time is up.
         """
         batcher: Any = self._batcher
         rows, size = await self.read(

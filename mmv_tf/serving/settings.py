@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""How a server is run: addresses, limits, time-outs. All defaults are ours."""
+"""Settings of a server: addresses, limits, time-outs. All defaults are ours."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from collections.abc import Sequence
 from mmv_tf.util.addresses import is_loopback, local_names
 
 MEBIBYTE = 1 << 20
-# Never taken by predictions. Ours: more than probes of health need.
+# Reserved for health checks. Ours: more than they need.
 _HEALTH_CONNECTIONS = 16
 
 
 @dataclasses.dataclass(frozen=True)
 class ServerSettings:
-    """What a server may be told.
+    """Settings of a server.
 
     Args:
       model_base_path: a folder of numbered versions, of which the newest is served, or one
         SavedModel.
-      model_name: in addresses and requests.
+      model_name: name in addresses and requests.
       host: address to listen on. Any but a loopback one needs an API key.
-      rest_port, grpc_port: 0 for any that is free; the gRPC one may be None for no gRPC.
-      api_key: asked of every request but those for health; None for none.
+      rest_port, grpc_port: 0 for any free port; None as the gRPC port for no gRPC.
+      api_key: required of every request except health checks; None for no key.
       batching: put waiting requests of the same shape together.
-      max_batch_rows, max_batch_bytes: of one call of the network; a request of more rows is run in
+      max_batch_rows, max_batch_bytes: limits of one call of the model; a request of more rows takes
         several calls.
-      batch_wait: seconds that a request waits for company while the network is idle.
-      executors: calls of the network at once.
+      batch_wait: seconds that a request waits for others while the model is idle.
+      executors: concurrent calls of the model.
       max_queue: requests that may wait; the next one gets 503 at once.
-      max_connections: of HTTP at once, and as many of gRPC; fewer where there are too few file
-        descriptors. Where there are more, the ones that wait for their clients longest are closed.
-      allowed_hosts: names that the server is asked for by besides this machine's own. On a loopback
-        address all others are refused: a site may have its name point here.
-      allowed_origins: of sites whose pages may ask, such as "https://example.org".
-      max_body_bytes: of an HTTP request.
-      max_message_bytes: of a gRPC request. Lower: a proto may unfold to 24 times its size.
-      max_json_bytes: that a parsed JSON request may take, as its punctuation tells.
-      max_input_bytes: of one request's tensors; a JPEG frame counts as it will be when decoded.
-      max_rows: of one request.
-      memory_bytes: of all requests at once, bodies and tensors.
+      max_connections: concurrent HTTP connections, and as many of gRPC; fewer if there are too
+        few file descriptors. Beyond that, the ones that wait longest for their clients are closed.
+      allowed_hosts: host names to serve besides this machine's own. On a loopback address all others
+        are refused: a site may point its name here.
+      allowed_origins: sites whose pages may send requests, such as "https://example.org".
+      max_body_bytes: size of an HTTP request.
+      max_message_bytes: size of a gRPC request. Lower: a proto may expand to 24 times its size.
+      max_json_bytes: bytes that a parsed JSON request may take, estimated by its punctuation.
+      max_input_bytes: size of one request's tensors; a JPEG frame counts with its decoded size.
+      max_rows: rows of one request.
+      memory_bytes: bytes of all requests together, bodies and tensors.
       body_timeout: seconds for a request's head and body to arrive.
-      request_timeout: seconds for a request in all.
-      stop_timeout: seconds that SIGTERM leaves for the requests at work.
+      request_timeout: seconds for a whole request.
+      stop_timeout: seconds that SIGTERM leaves for the active requests.
 
-    Raises:
-      ValueError: if values don't fit each other.
+      Raises:
+        ValueError: values don't fit each other.
     """
 
     model_base_path: str | os.PathLike[str]
@@ -102,26 +102,26 @@ class ServerSettings:
         for origin in self.allowed_origins:
             if not re.fullmatch(r"https?://[^/\s]+", origin):
                 raise ValueError(
-                    f"{origin!r} is no origin; expected one such as https://example.org, without "
-                    "a path."
+                    f"{origin!r} is not an origin; expected one like https://example.org, without a "
+                    "path."
                 )
         if self.max_body_bytes > self.memory_bytes or self.max_input_bytes > self.memory_bytes:
             raise ValueError("One request's limits are above memory_bytes, that of all together.")
 
     @property
     def max_active(self) -> int:
-        """Requests at work: those that wait, and those in a batch; health has connections left."""
+        """Limit of waiting and running requests; it leaves connections for health checks."""
         most = self.max_queue + self.executors * self.max_batch_rows
         return min(most, max(1, self.max_connections - _HEALTH_CONNECTIONS))
 
     @property
     def hosts(self) -> tuple[str, ...] | None:
-        """Names that REST is asked for by; None for any, which then need the API key."""
+        """Host names that REST serves; None for any, which then need the API key."""
         if not self.is_loopback and not self.allowed_hosts:
             return None
         return (*local_names(self.host), *(name.lower() for name in self.allowed_hosts))
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine reaches the server."""
+        """True if only this machine can reach the server."""
         return is_loopback(self.host)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""gRPC's format: `PredictRequest` protos to tensors and back."""
+"""gRPC's format: converts `PredictRequest` protos to tensors and back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mmv_tf.serving.servable import Signature, TensorInfo
 from mmv_tf.serving.settings import ServerSettings
 from mmv_tf.serving.validation import check_names, check_shape
 
-# What to read of a proto, by type.
+# Field of a proto that holds the values, by type.
 _FIELDS = {
     tf.float32: "float_val",
     tf.float64: "double_val",
@@ -28,7 +28,7 @@ _FIELDS = {
 
 
 def decode(message: Any, data: bytes) -> Any:
-    """Bytes -> a proto of the class of `message`.
+    """Parse bytes as a proto of the class of `message`.
 
     Raises:
       RequestError: 400 if they are something else.
@@ -43,10 +43,10 @@ def decode(message: Any, data: bytes) -> Any:
 def to_arrays(
     request: predict_pb2.PredictRequest, signature: Signature, settings: ServerSettings
 ) -> dict[str, np.ndarray]:
-    """The request's tensors by name.
+    """Return the request's tensors by name.
 
     Raises:
-      RequestError: for wrong names, types and shapes, and for shapes that the values don't fill.
+      RequestError: names, types or shapes are wrong, or the values don't fill a shape.
     """
     check_names(signature, list(request.inputs))
     return {
@@ -63,7 +63,7 @@ def _to_array(name: str, info: TensorInfo, proto: Any, settings: ServerSettings)
     if proto.tensor_shape.unknown_rank:
         raise bad_request(f"Input {name!r} has no shape.")
     shape = [dimension.size for dimension in proto.tensor_shape.dim]
-    # A shape of a few bytes may claim any size: it is checked before it is believed.
+    # A shape of a few bytes may claim any size: check it first.
     check_shape(name, info, shape, settings)
     count = int(np.prod(shape, dtype=np.int64))
     field = _FIELDS.get(info.dtype)
@@ -87,7 +87,7 @@ def _to_array(name: str, info: TensorInfo, proto: Any, settings: ServerSettings)
 def to_response(
     outputs: Mapping[str, np.ndarray], wanted: list[str], spec: Mapping[str, Any]
 ) -> predict_pb2.PredictResponse:
-    """The answer: outputs asked for (all, if none are), and which network gave them.
+    """Return the answer with the requested outputs (all by default) and the model's identity.
 
     Args:
       outputs: arrays by name.
@@ -95,7 +95,7 @@ def to_response(
       spec: "name", "signature_name" and "version".
 
     Raises:
-      RequestError: if an output is asked for that there is not.
+      RequestError: a requested output does not exist.
     """
     unknown = sorted(set(wanted) - set(outputs))
     if unknown:

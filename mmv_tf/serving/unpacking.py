@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from mmv_tf.serving.errors import UNSUPPORTED, RequestError, bad_request
 
-# Sent with a refusal, as RFC 9110 asks: the encodings that are taken.
+# Accepted encodings, sent with a refusal as RFC 9110 asks.
 ACCEPTED = "gzip, identity"
 # Bytes of one step, a fraction of a millisecond: other requests are answered between steps. Ours.
 _STEP_BYTES = 1 << 18
@@ -17,13 +17,13 @@ _GZIP = zlib.MAX_WBITS | 16  # as zlib numbers it
 
 
 def is_gzip(encodings: Sequence[str]) -> bool:
-    """Whether a body comes packed.
+    """Return whether a body is compressed.
 
     Args:
       encodings: the values of a request's Content-Encoding headers.
 
     Raises:
-      RequestError: 415 for any encoding but gzip (once) and identity.
+      RequestError: 415 for any encoding except gzip (once) and identity.
     """
     names = [name.strip().lower() for value in encodings for name in value.split(",")]
     names = [name for name in names if name not in ("", "identity")]
@@ -36,18 +36,18 @@ def is_gzip(encodings: Sequence[str]) -> bool:
 
 
 class GzipReader:
-    """Unpacks one gzip body, which may have several members, from the chunks that it comes in."""
+    """Decompressor of one gzip body, which may have several members, from its chunks."""
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(_GZIP)
-        self._begun = False  # the member
-        self._ended = False  # a member at least
+        self._begun = False  # the current member
+        self._ended = False  # at least one member
 
     def unpack(self, chunk: bytes) -> Iterator[bytes]:
-        """What the next chunk unpacks to, in pieces of a limited size; some are empty.
+        """Yield the unpacked content of the next chunk in pieces of a limited size; some are empty.
 
         Raises:
-          RequestError: 400 if it is no gzip, or damaged.
+          RequestError: 400 if it is not gzip, or damaged.
         """
         while chunk:
             self._begun = True
@@ -66,7 +66,7 @@ class GzipReader:
             yield piece
 
     def finish(self) -> None:
-        """Raise a `RequestError` 400 unless the body ended where a member of the gzip ends."""
+        """Raise a `RequestError` 400 unless the body ended at the end of a gzip member."""
         if self._begun or not self._ended:
             raise bad_request(
                 "The body's Content-Encoding is gzip, but the gzip is cut short; send all of it."

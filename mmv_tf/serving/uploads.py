@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Requests that are arriving: where room is short, the slowest is cut for the others."""
+"""Arriving requests: when room is short, the slowest is cut off for the others."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from collections.abc import AsyncIterator
 from mmv_tf.serving.errors import BODY_TIMEOUT, UNAVAILABLE, RequestError
 from mmv_tf.serving.memory import Reservation
 
-# An upload may take so many seconds undisturbed, and one that finds no room waits as long. Ours:
-# a body of 64 MiB takes a tenth of that on this machine.
+# Seconds of an upload before it may be cut off, and of the wait of one that finds no room. Ours: a
+# body of 64 MiB takes a tenth of that on this machine.
 _PATIENCE = 1.0
 
 
 class Uploads:
-    """Uploads that share what room there is. For one event loop.
+    """Uploads that share the available room, for one event loop.
 
     Args:
       timeout: seconds for an upload.
-      most: uploads at once; None where what they hold is counted as it comes, see `hold`.
+      most: concurrent uploads; None if their bytes are counted instead, see `hold`.
     """
 
     def __init__(self, timeout: float, most: int | None = None):
@@ -34,7 +34,7 @@ class Uploads:
         """Count an upload while its block reads it.
 
         Raises:
-          RequestError: 408 if it takes too long, 503 if there is no room or it was cut for others.
+          RequestError: 408 if it takes too long, 503 if there is no room or it was cut off.
         """
         async with self._place():
             upload = Upload()
@@ -49,7 +49,7 @@ class Uploads:
                 upload.gone.set()
 
     async def hold(self, share: Reservation, size: int, own: Upload | None = None) -> None:
-        """Count what a request holds; where memory is short, slower uploads than its own are cut.
+        """Count the bytes of a request; if memory is short, cut off slower uploads than its own.
 
         Raises:
           RequestError: 503 if that is not enough.
@@ -66,7 +66,7 @@ class Uploads:
 
     @contextlib.asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
-        """One of the places, if their number is limited."""
+        """Wait for one of the places, if their number is limited."""
         if self._places is None:
             yield
             return
@@ -100,7 +100,7 @@ class Uploads:
         )
 
     def _end_slowest(self, own: Upload | None = None) -> Upload | None:
-        """Ends the upload that has taken longest, if it has had its time."""
+        """End the upload that has taken longest, if it has had its time."""
         slowest = next((upload for upload in self._open if not upload.cut), None)
         now = asyncio.get_running_loop().time()
         if slowest is None or slowest is own or now < slowest.started + _PATIENCE:
@@ -110,12 +110,12 @@ class Uploads:
 
 
 class Upload:
-    """One upload.
+    """Upload of one request.
 
     Attributes:
-      started: when, on the event loop's clock.
-      clock: what ends it.
-      cut: it was ended for others.
+      started: its start on the event loop's clock.
+      clock: the timer that ends it.
+      cut: whether it was ended for others.
       gone: set at its end.
     """
 
@@ -127,6 +127,6 @@ class Upload:
         self.gone = asyncio.Event()
 
     def end(self) -> None:
-        """Cut it: its block raises."""
+        """Cut it off: its block raises."""
         self.cut = True
         self.clock.reschedule(self.started)

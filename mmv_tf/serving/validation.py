@@ -1,8 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a request's tensors are what a signature takes, told before the network runs.
+"""Checks of a request's tensors against a signature, before the model runs.
 
-What is caught here can't fail the other requests of a batch.
+An error found here can't fail the other requests of a batch.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def check_names(signature: Signature, names: Sequence[str]) -> None:
 
 
 def check_shape(name: str, info: TensorInfo, shape: Sequence[int], settings: ServerSettings) -> int:
-    """Hold a shape against the declared one and the limits, before there is a tensor.
+    """Check a shape against the declared one and the limits, before there is a tensor.
 
     Returns:
       The bytes that the tensor counts for.
@@ -97,7 +97,7 @@ def check_inputs(
 
 
 def held_bytes(inputs: Mapping[str, np.ndarray]) -> int:
-    """What tensors hold in memory, strings included."""
+    """Return the bytes that tensors hold in memory, strings included."""
     return sum(
         sum(map(len, value.flat)) if value.dtype == object else value.nbytes
         for value in inputs.values()
@@ -106,7 +106,7 @@ def held_bytes(inputs: Mapping[str, np.ndarray]) -> int:
 
 def _check_range(name: str, limits: Mapping[str, Any], value: np.ndarray) -> None:
     least, most = float(value.min()), float(value.max())
-    if not (math.isfinite(least) and math.isfinite(most)):  # min and max hand NaN on
+    if not (math.isfinite(least) and math.isfinite(most)):  # min and max propagate NaN
         raise bad_request(f"Input {name!r} holds values that are not finite (NaN, infinity).")
     low, high = limits.get("minimum"), limits.get("maximum")
     if low is None or high is None:
@@ -131,13 +131,13 @@ def _check_strings(name: str, limits: Mapping[str, Any], value: np.ndarray) -> N
 
 
 def _check_jpeg(name: str, data: bytes, most_pixels: int | None) -> None:
-    """By the header; nothing is decoded."""
+    """Check a JPEG by its header, without decoding."""
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
             width, height = image.size
     except Image.DecompressionBombError:
         raise bad_request(f"Input {name!r} holds a JPEG of too many pixels.") from None
-    except Exception as error:  # Pillow raises many kinds over a broken header
+    except Exception as error:  # Pillow raises many types on a broken header
         raise bad_request(f"Input {name!r} holds bytes that are not a JPEG file.") from error
     if most_pixels is not None and width * height > most_pixels:
         raise bad_request(

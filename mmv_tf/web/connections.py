@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Bounds a server's HTTP connections: how many, how long a silent one is kept, how long a head is.
+"""Limits a server's HTTP connections: their number, their idle time and the length of a head.
 
-A new connection is always taken. Where there are too many, the one that has kept the server
-waiting longest is closed for it, so idle and slow clients lose first and health is answered.
+A new connection is always accepted. If there are too many, the one that has kept the server waiting
+longest is closed, so idle and slow clients lose first and health checks are answered.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ logger = logging.getLogger(__name__)
 # Bytes of a request's line and headers. Ours: long tokens and cookies fit, and 1,024 connections
 # hold 64 MiB at most while their heads arrive.
 MAX_HEAD_BYTES = 1 << 16
-# Closed at once where descriptors have run out: more than a handful of new clients wait by then,
-# and each failed attempt to accept one costs a second. Ours.
+# Connections closed at once when descriptors run out: more than a handful of new clients wait by
+# then, and each failed attempt to accept one costs a second. Ours.
 _CLOSED_WHEN_EXHAUSTED = 16
-# Between two lines of the log about the same. Ours.
+# Between two log lines about the same problem. Ours.
 _LOG_SECONDS = 60.0
 
 
 class Connections:
-    """The open connections of one server. For one event loop.
+    """Open connections of one server, for one event loop.
 
     Args:
-      most: connections at once.
-      head_timeout: seconds for a request's head to arrive: the first after the connection was made,
-        every other after the answer to the one before.
+      most: number of connections at once.
+      head_timeout: seconds for a request's head to arrive: the first after the connection, each
+        other after the previous answer.
     """
 
     def __init__(self, most: int, head_timeout: float):
@@ -53,14 +53,14 @@ class Connections:
 
     @property
     def backlog(self) -> int:
-        """Uvicorn's setting of that name: new connections that are accepted in one go.
+        """Number of new connections to accept in one go, for Uvicorn's setting of that name.
 
-        Few enough for those too many to be closed before there are no descriptors left.
+        Small enough to close the excess before descriptors run out.
         """
         return max(16, self.most // 2)
 
     def protocol(self) -> type[asyncio.Protocol]:
-        """Uvicorn's HTTP protocol within these bounds, for its setting `http`."""
+        """Return Uvicorn's HTTP protocol within these bounds, for its setting `http`."""
 
         class Protocol(_Protocol):
             book = self
@@ -68,7 +68,7 @@ class Connections:
         return Protocol
 
     def add(self, connection: _Protocol) -> None:
-        """Take a new connection and, if there are too many, close the one that waited longest."""
+        """Add a new connection and, if there are too many, close the one that waited longest."""
         self._open.add(connection)
         if len(self._open) > self.most and not self._close_longest_waiting():
             connection.refuse()  # all others are being answered
@@ -78,10 +78,10 @@ class Connections:
         self._open.discard(connection)
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Make a shortage of file descriptors cost waiting connections, and one line of the log.
+        """Close waiting connections when file descriptors run out, and log that in one line.
 
-        The event loop stops accepting for a second by itself, but it reports each attempt, hundreds
-        at a time. So of errors of one kind it logs one a minute.
+        The event loop stops accepting for a second by itself, but reports each of hundreds of
+        attempts. So only one error of a kind is logged a minute.
         """
         usual = loop.get_exception_handler()
 
@@ -100,7 +100,7 @@ class Connections:
 
     def _make_room(self, now: float) -> None:
         if now < self._made_room + 0.5:
-            return  # the same attempt: the loop reports it once for each place in its queue
+            return  # the same attempt: reported once for each place in the queue
         self._made_room = now
         closed = sum(self._close_longest_waiting() for _ in range(_CLOSED_WHEN_EXHAUSTED))
         if self._is_news("no descriptors"):
@@ -112,7 +112,7 @@ class Connections:
             )
 
     def _is_news(self, kind: str) -> bool:
-        """Tell whether nothing of this kind has been logged for a while."""
+        """Return whether nothing of this kind has been logged for a while."""
         now = time.monotonic()
         if now < self._logged.get(kind, -math.inf) + _LOG_SECONDS:
             return False
@@ -128,14 +128,14 @@ class Connections:
 
 
 class _Protocol(H11Protocol):
-    """One connection.
+    """Protocol of one connection.
 
-    It is the protocol with h11. httptools, which Uvicorn prefers, does not limit a head, and drops
-    the body of a request that offers another protocol (`Upgrade: h2c`).
+    It uses h11. httptools, which Uvicorn prefers, does not limit a head, and drops the body of a
+    request that offers another protocol (`Upgrade: h2c`).
 
     Attributes:
       book: all connections of the server.
-      since: when the client was last given an answer, or came.
+      since: time of the last answer to the client, or of its connection.
     """
 
     book: Connections
@@ -165,7 +165,7 @@ class _Protocol(H11Protocol):
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP; 431 for a head without an end."""
+        """Answer input that is not HTTP; 431 for a head without an end."""
         if len(self.conn.trailing_data[0]) > MAX_HEAD_BYTES:
             self._answer(431, f"The request's head is longer than {MAX_HEAD_BYTES} bytes.")
         else:
@@ -173,12 +173,12 @@ class _Protocol(H11Protocol):
         self.transport.close()
 
     def is_waiting(self) -> bool:
-        """Tell whether the client is to act: to send a request, or to read an answer."""
+        """Return whether the server waits for the client to send a request or read an answer."""
         at_work = self.cycle is not None and not self.cycle.response_complete
         return not at_work or self.cycle.more_body or self.flow.write_paused
 
     def refuse(self) -> None:
-        """Close the connection for another; a request that has begun gets 503."""
+        """Close the connection in favor of another; a request that has begun gets 503."""
         self._forget()
         if self.cycle is not None and not self.cycle.response_started:
             self._answer(503, "The server has too many connections, and this one was slow.")
@@ -207,7 +207,7 @@ class _Protocol(H11Protocol):
             self.transport.write(self.conn.send(event) or b"")
 
     def _expect_head(self) -> None:
-        """(Re)starts the clock, unless another request begins until it rings."""
+        """(Re)start the clock, unless another request begins before it rings."""
         self._stop_clock()
         self.since = self.loop.time()
         self._unsent = self.transport.get_write_buffer_size()

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""File descriptors: how many connections a process has room for."""
+"""File descriptors: the number of connections that a process has room for."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import errno
 import os
 import resource
 
-# Kept for all but connections: files that are read, pipes to child processes, libraries. Ours.
+# For everything but connections: open files, pipes to child processes, libraries. Ours.
 _RESERVE = 64
-_LEAST = 8  # connections without which a server is of no use; ours
+_LEAST = 8  # fewer connections make a server useless; ours
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 def connections_within(wanted: int, each: int = 1) -> int:
-    """The number of connections that there are descriptors for, raising the soft limit if need be.
+    """Return the number of connections that there are descriptors for, raising the soft limit.
 
     Args:
       wanted: connections.
-      each: descriptors that one takes: its own, and those of what it may ask for.
+      each: descriptors of a connection, with those of its requests.
 
     Returns:
       At most `wanted`.
@@ -46,5 +46,5 @@ def connections_within(wanted: int, each: int = 1) -> int:
 
 
 def is_exhausted(error: object) -> bool:
-    """Tell whether an error says that the system has no room for another connection."""
+    """Return whether an error means that the system has no room for another connection."""
     return isinstance(error, OSError) and error.errno in _EXHAUSTED

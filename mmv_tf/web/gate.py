@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Refuses requests that other sites' pages make a browser send, and heads that are too long.
 
-A page of another site can make a browser send requests to this machine, and a name that it owns
-can be pointed at 127.0.0.1. So requests are answered only under the server's own names, and not
-when a browser says that another site's page asks. Programs say no such thing and are not affected.
+A page of another site can make a browser send requests to this machine, and a name that it owns can
+be pointed at 127.0.0.1. So requests are answered only under the server's own names, and not if the
+browser says that another site's page sent them. Programs send no such header and are not affected.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mmv_tf.web.connections import MAX_HEAD_BYTES
 
-# Of a request. As many as other servers take (Apache, Python's own client).
+# Headers of a request; the limit of other servers (Apache, Python's own client).
 MAX_HEADERS = 100
-# Open at once. A page has one; the rest of the connections stays for requests. Ours.
+# Open at once. A page has one; other connections remain for requests. Ours.
 _MAX_WEB_SOCKETS = 128
 _PORTS = {"http": 80, "https": 443}
 
 
 class Gate:
-    """Lets requests pass that are meant for the server; for HTTP and WebSockets.
+    """Filter of HTTP and WebSocket requests that are not meant for the server.
 
     Args:
       app: the server's application.
-      hosts: names that it may be asked for by, without the port; None for any.
-      origins: of other sites whose pages may ask, such as "https://example.org".
-      refusal: makes the answer to what is refused, from its status and a line that says why.
+      hosts: names that it may be addressed by, without the port; None for any.
+      origins: other sites whose pages may send requests, such as "https://example.org".
+      refusal: makes the answer to a refused request, from its status and a line with the reason.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Gate:
         self._sockets = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request or connection on, or refuses it."""
+        """Pass one request or connection on, or refuse it."""
         if scope["type"] == "http":
             await self._pass_request(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -65,7 +65,7 @@ class Gate:
 
         async def headed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                # Browsers go by it where they don't say whose page asks: not on this machine.
+                # Browsers use it where they don't name the origin: not on this machine.
                 MutableHeaders(scope=message)["Cross-Origin-Resource-Policy"] = policy
             await send(message)
 
@@ -88,20 +88,20 @@ class Gate:
             self._sockets -= 1
 
     def _refused(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
-        """The status and the reason, if a request does not pass."""
+        """Return the status and the reason if a request does not pass."""
         if len(headers.raw) > MAX_HEADERS:
             return 431, f"The request has {len(headers.raw)} headers; at most {MAX_HEADERS} pass."
         if sum(len(name) + len(value) for name, value in headers.raw) > MAX_HEAD_BYTES:
             return 431, f"The request's head is longer than {MAX_HEAD_BYTES} bytes."
         host = headers.get("host")
         if host is not None and self._hosts is not None and _split(host)[0] not in self._hosts:
-            return 403, f"This server is not asked for by the name {host[:100]!r}."
+            return 403, f"This server does not answer to the name {host[:100]!r}."
         if not self._is_own_page(scope, headers, host or ""):
-            return 403, "Pages of other sites may not ask this server."
+            return 403, "Pages of other sites may not use this server."
         return None
 
     def _is_own_page(self, scope: Scope, headers: Headers, host: str) -> bool:
-        """Tell whether no browser asks, or for a page of the server's or an allowed one."""
+        """Return whether a program, the server's own page or an allowed site sent a request."""
         origin = headers.get("origin")
         if self._is_allowed(origin):
             return True
@@ -109,7 +109,7 @@ class Gate:
             return False
         if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
             return True
-        # A link that somebody followed: what it leads to is shown to them, not to the other page.
+        # A followed link: the user sees what it leads to, the other page doesn't.
         followed = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")
         return scope.get("method") == "GET" and followed == ("navigate", "document")
 
@@ -126,6 +126,6 @@ class Gate:
 
 
 def _split(host: str) -> tuple[str, int | None]:
-    """The name in lower case, and the port."""
+    """Return the name in lower case, and the port."""
     name, colon, port = host.lower().rpartition(":")
     return (name, int(port)) if colon and port.isdecimal() else (host.lower(), None)

@@ -97,7 +97,7 @@ class Refusing:
 def test_what_is_too_large_for_a_server_is_listed(servable, clips, status):
     report = check_server(lambda: Refusing(status), servable, {"text": clips["text"]}, [1], 1)
     assert report == {"signatures": {"text": {"too_large": f"{status}: no."}}}
-    assert f"not asked further: {status}: no." in format_report(report)
+    assert f"not measured: {status}: no." in format_report(report)
 
 
 def test_another_refusal_ends_the_check(servable, clips):
@@ -107,7 +107,7 @@ def test_another_refusal_ends_the_check(servable, clips):
 
 def test_addresses_and_percentiles():
     for address in ("127.0.0.1:80", "https://a:1", "http://nowhere", "grpc://"):
-        with pytest.raises(ValueError, match="no address"):
+        with pytest.raises(ValueError, match="not an address"):
             connect(address, "tiny")
     assert percentiles([]) == {}
     times = percentiles(np.arange(101) / 1000)
