@@ -70,7 +70,7 @@ def read_contract(folder: pathlib.Path) -> dict[str, Any] | None:
     except (OSError, ValueError) as error:
         raise ValueError(
             f"{path} is not an input contract ({error}); export the model again."
-        ) from (error)
+        ) from error
     return contract
 
 

@@ -103,7 +103,7 @@ class Publication(tf.train.Checkpoint):
         super().__init__()
         self.options = options = options or ExportOptions()
         modalities = choose_modalities(model, image_model, options)
-        # In a function, hidden from TensorFlow: tracked objects are saved, with all their backbones.
+        # In a function, hidden from TensorFlow, which saves tracked objects with all backbones.
         self._networks = lambda: (model, image_model)
         self.jpeg_size = _jpeg_size(model, options) if options.video_jpeg else 0
         layers = _layers(model, image_model, modalities)
@@ -220,8 +220,8 @@ def choose_modalities(
     if "text" in chosen and model.tokenizer is None:
         others = " ".join(f"--modality={name}" for name in chosen if name != "text")
         raise ValueError(
-            "The network has a text backbone but no vocabulary, so it can't take sentences: export it "
-            f"without text ({others}), or import its checkpoint again with --word_vectors or "
+            "The network has a text backbone but no vocabulary, so it can't take sentences: export "
+            f"it without text ({others}), or import its checkpoint again with --word_vectors or "
             "--vocabulary (binaries.import_checkpoint)."
         )
     if options.video_jpeg and "video" not in chosen:

@@ -25,8 +25,8 @@ class ServingWeights:
 
     Args:
       layers: the built layers that are traced later. They may share weights.
-      fold: fold batch norms, with their moving statistics. With s = gamma / sqrt(variance + epsilon),
-        norm(kernel x + bias) = (s kernel) x + (s (bias - mean) + beta).
+      fold: fold batch norms with their moving statistics. With s = gamma / sqrt(variance +
+        epsilon), norm(kernel x + bias) = (s kernel) x + (s (bias - mean) + beta).
       dtype: type to store kernels and tables (two axes and more) in.
 
     Attributes:

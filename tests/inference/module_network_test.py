@@ -121,7 +121,7 @@ def test_an_exported_network_tells_its_settings(tmp_path):
     told = json.loads(contract.read_text())
     told["trained_at"]["size"] = "large"
     contract.write_text(json.dumps(told))
-    with pytest.raises(ValueError, match=r"no input contract \(trained_at.size is .large."):
+    with pytest.raises(ValueError, match=r"not an input contract \(trained_at.size is .large."):
         ModuleNetwork(tmp_path)
 
 
