@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The fit's first stage: each batch norm in turn gets the best gamma and beta, in closed form."""
+"""First stage of the fit: the best gamma and beta of each batch norm in turn, in closed form."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import tensorflow as tf
 from mmv_tf.deflation.probes import NormPair, at_places
 from mmv_tf.util.keras_networks import replaced_calls
 
-# Ours. Which inputs pass a ReLU changes with gamma and beta, so the least squares are repeated.
+# Ours. The inputs that pass a ReLU change with gamma and beta, so the least squares are repeated.
 _ROUNDS = 8
 
 
@@ -22,15 +22,15 @@ def fit_closed_form(
 ) -> None:
     """Fit the batch norms in place.
 
-    For each channel the gamma and beta are those with which the activated output is nearest, in
-    least squares over images and places, to the mean over time of the original's on static clips:
-    a following linear layer that averages over time later sees nothing else of it. One pass through
-    the network fits all in turn: each one is fitted on inputs that come from fitted layers.
+    The gamma and beta of each channel bring the activated output nearest, in least squares over
+    images and places, to the mean over time of the original's output on static clips: a following
+    linear layer that averages over time later depends on nothing else. One pass through the network
+    fits all in turn, so each one is fitted on inputs from fitted layers.
 
     Args:
-      network: the image network, a functional Keras model.
+      network: the image model, a functional Keras model.
       pairs: its batch norms.
-      maps: as in `Original`, for `images`.
+      maps: those of `Original`, for `images`.
       images: float32 [n, H, W, C].
     """
 
@@ -40,7 +40,7 @@ def fit_closed_form(
 
         def wrapped(inputs: tf.Tensor, *args: Any, **kwargs: Any) -> Any:
             nonlocal pending
-            if pending:  # a layer that is used twice is fitted where it is first used
+            if pending:  # a layer that is used twice is fitted at its first use
                 pending = False
                 _fit_one(pair, at_places(tf.cast(inputs, tf.float32)), maps[pair.name])
             return call(inputs, *args, **kwargs)
@@ -65,7 +65,7 @@ def _fit_one(pair: NormPair, inputs: tf.Tensor, targets: np.ndarray) -> None:
     elif pair.activation is None:
         gamma, beta = (part.numpy() for part in _line(normalised, y, tf.ones_like(y), start))
     else:
-        return  # no closed form through another activation; the next stage trains it
+        return  # other activations have no closed form; the next stage trains it
     norm.gamma.assign(gamma)
     norm.beta.assign(beta)
 
@@ -73,13 +73,13 @@ def _fit_one(pair: NormPair, inputs: tf.Tensor, targets: np.ndarray) -> None:
 def rectified_least_squares(
     x: tf.Tensor, y: tf.Tensor, start: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Per channel the g, b that make sum (relu(g x + b) - y)^2 small, and never more than `start`.
+    """Return the g, b that minimize sum (relu(g x + b) - y)^2 per channel, or `start` if better.
 
-    Repeats least squares over the points that are let through, and keeps each channel's best.
+    Repeats least squares over the points that pass the ReLU, and keeps each channel's best.
 
     Args:
       x, y: float32 [N, C].
-      start: g and b to begin with, [C] each.
+      start: initial g and b, [C] each.
 
     Returns:
       g and b, float32 [C].
@@ -114,7 +114,7 @@ def _rectified_rounds(
 def _line(
     x: tf.Tensor, y: tf.Tensor, weights: tf.Tensor, otherwise: tuple[Any, Any]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Weighted least squares of y on x, per column; `otherwise` where x does not vary."""
+    """Return the weighted least squares of y on x per column; `otherwise` where x is constant."""
     count = tf.reduce_sum(weights, 0)
     divisor = tf.maximum(count, 1.0)
     mean_x = tf.reduce_sum(weights * x, 0) / divisor

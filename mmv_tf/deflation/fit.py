@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Fits a deflated network's batch norms so that it answers like the original on static clips."""
+"""Fits a deflated model's batch norms to the original's output on static clips."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from mmv_tf.deflation.rewrite import deflate
 Images: TypeAlias = Any
 _Variables: TypeAlias = Sequence[keras.Variable]
 
-# Ours. A fit on fewer says nothing, and memory is what limits the closed form: it holds all
-# feature maps of this many pixels at once.
+# Ours. A fit on fewer is meaningless. Memory limits the closed form: it holds all feature maps of
+# this many pixels at once.
 _LEAST_IMAGES = 10
 _CLOSED_FORM_PIXELS = 64 * 128 * 128
-# Ours. Kernels have more terms in a sum than gamma and beta, so that the same step does more.
+# Ours. Kernels have more terms in a sum than gamma and beta, so the same step has more effect.
 _POINTWISE_RATE = 1 / 3
 
 
@@ -50,39 +50,38 @@ def fit_deflated(
     pointwise_epochs: int = 0,
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> dict[str, Any]:
-    """Train gamma and beta of the batch norms, and unless asked nothing else, in place.
+    """Train gamma and beta of the batch norms, and by default nothing else, in place.
 
-    Two stages. First a closed form of ours: each batch norm in turn gets the gamma and beta that
-    bring its activated output nearest to the original's on static clips (`fit_closed_form`). Then
-    the paper's (PAPER section 4): Adam on the L1 distance of the representations. Moving means and
-    variances stay as they are. What a stage did is kept if it brings the representations of images
-    it saw nearer to the original's. Step size, epochs and batch are ours; the paper's are not
-    known. The original is run once on each image.
+    There are two stages. First a closed form of ours: each batch norm in turn gets the gamma and
+    beta that bring its activated output nearest to the original's on static clips
+    (`fit_closed_form`). Then the method of MMV (Alayrac et al., 2020): Adam on the L1 distance of
+    the representations. Moving means and variances do not change. A stage is undone unless it
+    brings the representations of the training images nearer to the original's. Step size, epochs
+    and batch size are ours; the paper's are not published. The original runs once on each image.
 
-    A third stage, which is ours and only there if asked for, goes beyond what the paper trains:
-    the kernels of 1x1 convolutions too, with the same loss.
+    An optional third stage, ours, also trains the kernels of 1x1 convolutions with the same loss.
 
     Args:
-      model: the original network: what `deflate` was given.
+      model: the original model: the argument of `deflate`.
       image_model: `deflate(model)`, or that with `num_frames`.
-      images: float32 [N, H, W, C], for MMV's networks RGB in [0, 1], or a dataset of (batches of)
+      images: float32 [N, H, W, C], for MMV's models RGB in [0, 1], or a dataset of (batches of)
         such images of one size.
       held_out: images to measure the agreement on; a fifth of `images` if None.
-      num_frames: length of the static clips; the original's training length is right.
-      epochs, batch_size, learning_rate, seed: of the second stage.
-      pointwise_epochs: of the third stage; it has a third of the learning rate.
-      on_stage: called with "start", "closed_form", "fitted" and, if it is asked for, "pointwise"
-        when `image_model` has got there.
+      num_frames: length of the static clips; use the original's training length.
+      epochs, batch_size, learning_rate, seed: settings of the second stage.
+      pointwise_epochs: epochs of the third stage; it has a third of the learning rate.
+      on_stage: called with "start", "closed_form", "fitted" and, if requested, "pointwise" when
+        `image_model` has reached that stage.
 
     Returns:
       Agreement on the held-out images, as from `agreement`: "naive" of `deflate(model)`, "start" of
-      `image_model` as given, "closed_form", "fitted" and, if asked for, "pointwise" after the
-      stages; "layers": [{"name", and for each stage the same of a batch norm's activated output,
-      its mean over time}]; "kept": [stages that brought the representations nearer]; "images",
-      "held_out", "num_frames": counts; "seconds": {"original", and the stages that ran}.
+      the given `image_model`, "closed_form", "fitted" and, if requested, "pointwise" after the
+      stages; "layers": [{"name", and for each stage the agreement of a batch norm's activated
+      output, its mean over time}]; "kept": [stages that brought the representations nearer];
+      "images", "held_out", "num_frames": counts; "seconds": {"original", and the stages that ran}.
 
     Raises:
-      ValueError: for images of another form, or fewer than 10; or if the two networks don't belong
+      ValueError: the images have another form or are fewer than 10, or the two models don't belong
         together.
     """
     pairs = norm_pairs(model, image_model)
@@ -182,10 +181,10 @@ def _check_sizes(train: np.ndarray, test: np.ndarray, image_model: ImageEncoder)
 
 
 def as_array(images: Images) -> np.ndarray:
-    """Any form of images as float32 [N, H, W, C].
+    """Convert any form of images to float32 [N, H, W, C].
 
     Raises:
-      ValueError: for another form, several sizes, or values out of [0, 1].
+      ValueError: the form is another, there are several sizes, or values out of [0, 1].
     """
     if isinstance(images, tf.data.Dataset):
         parts = [np.asarray(element) for element in images]
@@ -211,11 +210,11 @@ def as_array(images: Images) -> np.ndarray:
 def _improve(
     variables: _Variables, change: Callable[[], None], distance: Callable[[], float]
 ) -> bool:
-    """Make a change, and take it back if the distance is no less for it."""
+    """Make a change, and undo it unless it reduces the distance."""
     old = [variable.numpy() for variable in variables]
     before = distance()
     change()
-    # Written so that a distance that is not a number is taken back, too.
+    # Written so that a distance that is not a number is undone, too.
     if distance() < before:
         return True
     for variable, value in zip(variables, old, strict=True):
@@ -226,7 +225,7 @@ def _improve(
 def _agreements(
     answers: Answers, targets: Original
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """Agreement of the representations, and of each batch norm's activated output."""
+    """Return the agreement of the representations, and of each batch norm's activated output."""
     features, maps = answers
     by_layer = {
         name: _map_agreement(maps[name][: len(target)], target)
@@ -236,5 +235,5 @@ def _agreements(
 
 
 def _map_agreement(values: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """Of [n, places, C]: all places and channels of an image are one vector."""
+    """Return the agreement of [n, places, C]: an image's places and channels are one vector."""
     return agreement(values.reshape(len(values), -1), targets.reshape(len(targets), -1))

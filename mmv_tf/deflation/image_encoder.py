@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The network that deflation makes: images into the spaces of the video network."""
+"""Deflated model: embeds images in the spaces of the video model."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from mmv_tf.util.keras_files import load_keras_file
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class ImageEncoder(keras.Model):
-    """float images [B, H, W, C], for MMV's networks RGB in [0, 1] -> what the video network gives.
+    """Model from float images [B, H, W, C] (RGB in [0, 1] for MMV) to the video model's outputs.
 
-    Of an embedding graph that is {"before_head": [B, d], space: [B, dim], ...}, all float32.
+    For an embedding graph, these are {"before_head": [B, d], space: [B, dim], ...}, all float32.
 
     Args:
       network: a functional Keras network with one input; made by `mmv_tf.deflate`.
-      metadata: plain values saved with the model: where it comes from, its licence, ...
+      metadata: plain values saved with the model: source, license, ...
     """
 
     def __init__(
@@ -38,14 +38,14 @@ class ImageEncoder(keras.Model):
         self.built = True
 
     def build(self, input_shape: Any = None) -> None:
-        """The constructor has done it."""
+        """Do nothing: the constructor builds the model."""
         self.built = True
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> Any:
-        """See the class. There is no training mode: batch norms keep their statistics.
+        """Apply the model. There is no training mode: batch norms keep their statistics.
 
         Raises:
-          ValueError: for anything but float images of the right rank and channels.
+          ValueError: the inputs are not float images of the right rank and channels.
         """
         inputs = tf.convert_to_tensor(inputs)
         expected = self.network.input.shape
@@ -60,17 +60,17 @@ class ImageEncoder(keras.Model):
         return keras.tree.map_structure(lambda value: tf.cast(value, tf.float32), outputs)
 
     def features(self, inputs: tf.Tensor) -> tf.Tensor:
-        """The representation [B, d]: "before_head", or the one output of a network without."""
+        """Return the representation [B, d]: "before_head", or the only output."""
         return main_output(self(inputs))
 
     def folded(self, winograd: bool = True) -> ImageEncoder:
-        """A new encoder, for inference: batch norms are part of the layers before them.
+        """Return a new encoder for inference: batch norms are merged into the layers before them.
 
-        Same outputs to rounding, fewer operations. It can't be fitted any more.
+        Outputs are the same to rounding, with fewer operations. It can't be fitted any more.
 
         Args:
-          winograd: let `WinogradConvolution` do some 3x3 convolutions. Faster on processors; for
-            GPUs and other runtimes, which have such methods of their own, leave it out.
+          winograd: use `WinogradConvolution` for some 3x3 convolutions. Faster on CPUs; leave it
+            out for GPUs and other runtimes, which have such methods of their own.
         """
         network = fold_norms(self.network)
         if winograd:
@@ -78,13 +78,13 @@ class ImageEncoder(keras.Model):
         return ImageEncoder(network, {**self.metadata, "folded": True})
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments; weights are saved apart."""
+        """Return the constructor arguments; weights are saved apart."""
         network = keras.saving.serialize_keras_object(self.network)
         return {**super().get_config(), "network": network, "metadata": self.metadata}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> ImageEncoder:
-        """The reverse of `get_config`."""
+        """Create an encoder from the result of `get_config`."""
         config = dict(config)
         config["network"] = keras.saving.deserialize_keras_object(
             config["network"], custom_objects=custom_objects
@@ -93,10 +93,10 @@ class ImageEncoder(keras.Model):
 
 
 def main_output(outputs: Any) -> tf.Tensor:
-    """The representation among a network's outputs.
+    """Return the representation among a model's outputs.
 
     Raises:
-      ValueError: if there are several and none is called "before_head".
+      ValueError: there are several and none is called "before_head".
     """
     if isinstance(outputs, Mapping) and "before_head" in outputs:
         return outputs["before_head"]
@@ -110,16 +110,16 @@ def main_output(outputs: Any) -> tf.Tensor:
 
 
 def load_image_model(path: str | os.PathLike[str]) -> ImageEncoder:
-    """Read the `.keras` file of a deflated network.
+    """Read the `.keras` file of a deflated model.
 
     Raises:
-      ValueError: if the file is not there or holds something else.
+      ValueError: the file does not exist or holds something else.
     """
     if not os.path.isfile(path):
         raise ValueError(f"There is no deflated network at {path}; make one with binaries.deflate.")
     if not zipfile.is_zipfile(path):
         raise ValueError(
-            f"{path} is no .keras file, or is cut short; make one with binaries.deflate."
+            f"{path} is not a .keras file, or is cut short; make one with binaries.deflate."
         )
     model = load_keras_file(path)
     if not isinstance(model, ImageEncoder):

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Images to fit a deflated network on: a folder of pictures, TFRecords, or frames of clips."""
+"""Images to fit a deflated model on: a folder of images, TFRecords, or frames of clips."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.util.progress import progress
 
 _RECORD_SUFFIXES = (".tfrecord", ".tfrecords")
-# Ours: frames of one video say much the same.
+# Ours: frames of one video are similar.
 _FRAMES_PER_RECORD = 4
 _SHOWN = 3
 
 
 def load_images(directory: str | pathlib.Path, size: int, count: int, seed: int = 0) -> np.ndarray:
-    """Pictures of a folder and the folders in it, or frames of the TFRecords there.
+    """Read images from a folder, at any depth, or frames from the TFRecords there.
 
-    Pictures are decoded as `pictures.image_pixels` does (upright, RGB), scaled up or down so that
-    the shorter side is `size`, and cropped in the middle. Files that can't be read are left out,
-    with a line on standard error that counts and names them. If there are fewer than `count`, all
-    are taken.
+    Images are decoded by `image_pixels` (upright, RGB), scaled so that the shorter side is `size`,
+    and center-cropped. Files that can't be read are skipped, and a line on standard error counts
+    and names them. If there are fewer than `count`, all are returned.
+
 
     Args:
       directory: the folder.
-      size: pixels.
-      count: how many images, drawn from all files.
-      seed: of the draw.
+      size: side in pixels.
+      count: number of images to draw from all files.
+      seed: seed of the draw.
 
     Returns:
       float32 [at most count, size, size, 3] in [0, 1].
 
     Raises:
-      ValueError: if there is no folder, no picture in it, or none that can be read.
+      ValueError: the folder does not exist, has no image, or none that can be read.
     """
     directory = pathlib.Path(directory)
     if not directory.is_dir():
@@ -76,12 +76,12 @@ def load_images(directory: str | pathlib.Path, size: int, count: int, seed: int 
 def sample_frames(
     model: EmbeddingGraph, directory: str, split: str, frames_per_clip: int
 ) -> np.ndarray:
-    """Frames spread evenly over each clip of a split, cropped as the network was trained to see.
+    """Return frames spread evenly over each clip of a split, cropped as in the model's training.
 
     Args:
-      model: its metadata say the size.
+      model: its metadata has the size.
       directory, split: the data, as `prepare_data` writes them.
-      frames_per_clip: how many of each clip.
+      frames_per_clip: number of frames from each clip.
 
     Returns:
       float32 [clips * frames_per_clip, size, size, 3] in [0, 1].
@@ -93,12 +93,12 @@ def sample_frames(
     with reader.explained():
         batches = [batch["video"].numpy() for batch in reader.evaluate()]
     if not batches:
-        raise ValueError(f"Split {split!r} of {directory} has no clips to take frames of.")
+        raise ValueError(f"Split {split!r} of {directory} has no clips to take frames from.")
     return np.concatenate([batch.reshape(-1, *batch.shape[3:]) for batch in batches])
 
 
-# Ours, for `altered`: how likely a copy is gray, inverted or has a margin; the least share of a
-# side that it keeps; factors of the contrast; means of the brightness.
+# Ours, for `altered`: probability that a copy is gray, inverted or has a margin; the least fraction
+# of a side that it keeps; factors of the contrast; means of the brightness.
 _RARE = 0.3
 _LEAST_SIDE = 0.4
 _CONTRAST = (0.5, 2.5)
@@ -106,15 +106,15 @@ _BRIGHTNESS = (0.1, 0.9)
 
 
 def altered(images: np.ndarray, seed: int = 0) -> np.ndarray:
-    """A strongly altered copy of each image, for a fit that has to hold for other pictures too.
+    """Return a strongly altered copy of each image, to fit for other kinds of images too.
 
-    Frames of a film have its colors and its composition only. Copies are enlarged parts, flipped
-    half of the time, with their colors exchanged, with more or less contrast, brighter or darker;
-    some are gray, inverted or small on even ground.
+    Frames of a video share its colors and composition. Copies are enlarged parts, half of them
+    flipped, with colors exchanged, with more or less contrast, brighter or darker; some are gray,
+    inverted or small on a plain background.
 
     Args:
       images: float32 [N, H, W, 3] in [0, 1].
-      seed: of what is done to which.
+      seed: seed of the alterations.
 
     Returns:
       float32 [N, H, W, 3] in [0, 1].
@@ -151,7 +151,7 @@ def altered(images: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def _is_record(path: pathlib.Path) -> bool:
-    """By name: x.tfrecord, or a shard x.tfrecord-00000-of-00010."""
+    """Return whether it has a record's name: x.tfrecord, or a shard x.tfrecord-00000-of-00010."""
     return any(suffix in path.name for suffix in _RECORD_SUFFIXES)
 
 
@@ -162,7 +162,7 @@ def _report_refused(refused: Sequence[str], where: pathlib.Path) -> None:
 
 
 def _as_floats(images: Sequence[np.ndarray]) -> np.ndarray:
-    """uint8 images as one float32 array in [0, 1]; bytes were held as long as they do."""
+    """Convert uint8 images to one float32 array in [0, 1]; bytes save memory until then."""
     floats = np.empty([len(images), *images[0].shape], np.float32)
     for index, image in enumerate(images):
         np.divide(image, 255, out=floats[index], dtype=np.float32)
@@ -170,7 +170,7 @@ def _as_floats(images: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _from_records(files: Sequence[pathlib.Path], size: int, count: int, seed: int) -> np.ndarray:
-    """Frames (`image/encoded`) of SequenceExamples, or the picture of Examples."""
+    """Return frames (`image/encoded`) of SequenceExamples, or the image of Examples."""
     images: list[np.ndarray] = []
     refused: list[str] = []
     order = np.random.default_rng(seed).permutation(len(files))
@@ -194,7 +194,7 @@ def _from_records(files: Sequence[pathlib.Path], size: int, count: int, seed: in
 
 def _encoded_frames(path: pathlib.Path) -> Iterator[bytes]:
     for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-        # An Example is, on the wire, a SequenceExample with a context alone.
+        # On the wire, an Example is a SequenceExample with only a context.
         example = tf.train.SequenceExample.FromString(record)
         frames = example.feature_lists.feature_list[keys.FRAMES].feature
         if frames:

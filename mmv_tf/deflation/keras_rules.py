@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Rules for Keras' own layers, networks and operations."""
+"""Rules for Keras' own layers, models and operations."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _BY_FRAME = (
     layers.AveragePooling2D,
     layers.ZeroPadding2D,
 )
-# Operations of functional networks (x + y, keras.ops.relu(x)), by the name of their class.
+# Operations of functional models (x + y, keras.ops.relu(x)), by the name of their class.
 _POINTWISE_OPERATIONS = {
     "Absolute",
     "Add",
@@ -74,7 +74,7 @@ _POINTWISE_OPERATIONS = {
     "Tanh",
     "TrueDivide",
 }
-# Of several equal frames each of these is the frame.
+# For several equal frames, each of these is the frame.
 _MEANS = {"Mean": keras.ops.mean, "Max": keras.ops.max, "Min": keras.ops.min}
 
 
@@ -103,7 +103,7 @@ def _pointwise(walk: Walk, layer: Any, *inputs: Any) -> Any:
 
 @register_rule(*_BY_FRAME)
 def _by_frame(walk: Walk, layer: Any, inputs: Any) -> Any:
-    """Two-dimensional layers take frames as a batch of images; one image is one of them."""
+    """Apply a 2-D layer to the image: it takes frames as a batch of images, and one is enough."""
     return walk.copy(inputs)
 
 
@@ -117,7 +117,7 @@ def _channel_axis(walk: Walk, layer: Any, inputs: Any) -> Any:
     axis = layer.axis
     for one in axis if isinstance(axis, list | tuple) else [axis]:
         if one not in (-1, len(inputs.shape) - (0 if walk.has_time(inputs) else 1)):
-            walk.refuse(f"it normalises over axis {axis}; only the last, the channels, is known")
+            walk.refuse(f"it normalizes over axis {axis}; only the last, the channels, is known")
     return walk.copy(inputs, axis=[-1] if isinstance(axis, list | tuple) else -1)
 
 
@@ -150,7 +150,7 @@ def _convolution(walk: Walk, layer: Any, inputs: Any) -> Any:
     span = layer.dilation_rate[0] * (time - 1) + 1
     over_time = (span, layer.strides[0], layer.padding)
     taps = tap_weights(walk.frames(inputs), *over_time)[:: layer.dilation_rate[0]]
-    # In float64, so that no digit is lost to the order of the sum.
+    # In float64, so that the order of the sum does not lose digits.
     summed = np.tensordot(taps, kernel.astype(np.float64), axes=1).astype(kernel.dtype)
     frames = frames_after(walk.frames(inputs), *over_time)
     return walk.add(new, inputs, weights=[summed, *bias], frames=frames)
@@ -214,7 +214,7 @@ def _up_sampling(walk: Walk, layer: Any, inputs: Any) -> Any:
 
 @register_rule(layers.TimeDistributed)
 def _time_distributed(walk: Walk, layer: Any, inputs: Any) -> Any:
-    """What is done to each frame is done to the image."""
+    """Apply the layer of each frame to the image."""
     inner = layer.layer
     config = {key: value for key, value in inner.get_config().items() if key != "name"}
     new = type(inner).from_config(config)
@@ -229,7 +229,7 @@ def _reshape(walk: Walk, layer: Any, inputs: Any) -> Any:
     shape = tuple(layer.target_shape)
     if not walk.has_time(inputs):
         if shape[:3] == (1, 1, 1) and len(shape) == 4:
-            # Back to a map of one place, as squeeze-and-excite does.
+            # Back to a map of one place, as in squeeze-and-excite.
             new = layers.Reshape(shape[1:], dtype=layer.dtype_policy)
             return walk.add(new, inputs, has_time=True)
         return walk.copy(inputs, has_time=False)
@@ -248,7 +248,7 @@ def _flatten(walk: Walk, layer: Any, inputs: Any) -> Any:
 
 @register_rule(keras.Operation)
 def _operation(walk: Walk, operation: Any, *inputs: Any, **arguments: Any) -> Any:
-    """An operation of a functional network that is no layer."""
+    """Deflate an operation of a functional model that is not a layer."""
     kind = type(operation).__name__
     tensors = [x for x in inputs if isinstance(x, keras.KerasTensor)]
     if all(not walk.has_time(x) for x in tensors):
@@ -270,7 +270,7 @@ def _operation(walk: Walk, operation: Any, *inputs: Any, **arguments: Any) -> An
 
 
 def _again(operation: Any) -> Any:
-    """The same operation as a new object, so that the user's network does not change."""
+    """Return the operation as a new object, so that the user's model does not change."""
     return type(operation).from_config(operation.get_config())
 
 
@@ -280,14 +280,14 @@ def _channels_last(walk: Walk, layer: Any) -> None:
 
 
 def _same_kind(walk: Walk, inputs: Any) -> None:
-    """Frames may be joined with values of the whole clip only if these still have a time axis."""
+    """Refuse to join frames with values of the whole clip without a time axis."""
     timed = {walk.has_time(x) for x in keras.tree.flatten(inputs) if hasattr(x, "shape")}
     if len(timed) > 1:
-        walk.refuse("it joins frames with a tensor whose time axis is gone; reshape that first")
+        walk.refuse("it joins frames with a tensor without a time axis; reshape that first")
 
 
 def _moved_axis(walk: Walk, axis: int, tensor: Any) -> int:
-    """The axis of the image's tensor that stands for the video's."""
+    """Return the axis of the image's tensor that stands for the video's."""
     if not walk.has_time(tensor):
         return axis
     rank = len(tensor.shape) + 1

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The fit's later stages: gradient descent on the L1 distance."""
+"""Later stages of the fit: gradient descent on the L1 distance."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from mmv_tf.util.progress import Progress
 
 
 def norm_variables(pairs: Sequence[NormPair]) -> list[keras.Variable]:
-    """Gamma and beta of batch norms, what the paper trains."""
+    """Return gamma and beta of batch norms, the variables that MMV trains."""
     norms = {id(pair.image): pair.image for pair in pairs}.values()
     return [v for norm in norms for v in (norm.gamma, norm.beta) if v is not None]
 
 
 def pointwise_kernels(network: keras.Model) -> list[keras.Variable]:
-    """Kernels and biases of the 1x1 convolutions that the representation depends on (ours).
+    """Return kernels and biases of the 1x1 convolutions that the representation depends on (ours).
 
-    In a deflated separable network they are what was a convolution over time, besides those that
-    mixed channels from the start.
+    In a deflated separable network these include the former convolutions over time.
     """
     features = keras.Model(network.input, main_output(network.output))
     return [
@@ -47,14 +46,14 @@ def fit_l1(
     seed: int,
     what: str,
 ) -> None:
-    """Adam, its rate falling by a cosine, on batches drawn without repeats within a pass.
+    """Train with Adam and a cosine schedule, on batches drawn without repeats within a pass.
 
     Args:
-      network: the image network.
-      variables: what changes of it, see `norm_variables` and `pointwise_kernels`.
+      network: the image model.
+      variables: the variables to train, see `norm_variables` and `pointwise_kernels`.
       images, targets: float32 [N, H, W, C] and the original's representations [N, d].
-      steps, batch_size, learning_rate, seed: of the training.
-      what: is trained, for the progress bar.
+      steps, batch_size, learning_rate, seed: settings of the training.
+      what: name of the trained variables, for the progress bar.
     """
     batch_size = min(batch_size, len(images))
     if steps == 0:

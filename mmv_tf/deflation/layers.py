@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The two layers that a deflated network may hold besides Keras' own and those of the original."""
+"""The two layers of a deflated model that neither Keras nor the original has."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mmv_tf.layers.base import Layer
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class ChannelPermutation(Layer):
-    """Output channel i is `scale[i]` times input channel `order[i]`.
+    """Layer whose output channel i is `scale[i]` times input channel `order[i]`.
 
-    That is what a shift in time does to equal frames. Where only convolutions and dense layers
+    It is the effect of a shift in time on equal frames. Where only convolutions and dense layers
     follow, `deflate` folds it into their kernels.
 
     Args:
-      order: of the input channels.
-      scale: of each output channel; all 1 by default.
+      order: order of the input channels.
+      scale: factor of each output channel; all 1 by default.
     """
 
     def __init__(self, order: Sequence[int], scale: Sequence[float] | None = None, **kwargs: Any):
@@ -33,12 +33,12 @@ class ChannelPermutation(Layer):
         self.scale = tuple(scale) if scale is not None else (1.0,) * len(self.order)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """[..., C] -> [..., C]."""
+        """Apply the layer to [..., C] and return [..., C]."""
         moved = tf.gather(inputs, tf.constant(self.order, tf.int32), axis=-1)
         return moved * tf.constant(self.scale, moved.dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The shape does not change."""
+        """Return the input's shape."""
         return tuple(input_shape)
 
     def get_config(self) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class ChannelPermutation(Layer):
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class EvenSize(Layer):
-    """Makes height and width even by repeating the last row or column, then pads with zeros.
+    """Layer that repeats the last row or column to make sizes even, then pads with zeros.
 
     With it, a convolution over space-to-depth pixels is one ordinary strided convolution.
 
@@ -61,7 +61,7 @@ class EvenSize(Layer):
         self.padding = tuple((int(before), int(after)) for before, after in padding)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """[B, H, W, C] -> [B, H', W', C]."""
+        """Apply the layer to [B, H, W, C] and return [B, H', W', C]."""
         odd = tf.shape(inputs)[1:3] % 2
         # SYMMETRIC padding by one repeats the border value.
         repeats = tf.pad(tf.stack([tf.zeros_like(odd), odd], axis=1), [[1, 1], [0, 0]])
@@ -71,7 +71,7 @@ class EvenSize(Layer):
         return outputs
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Sizes rounded up to even ones, and the padding."""
+        """Return the shape with sizes rounded up to even ones, and the padding."""
         batch, *sizes, channels = input_shape
         padded = [
             None if size is None else size + size % 2 + sum(pads)

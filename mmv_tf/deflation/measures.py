@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Measures a deflated network: agreement with the original, speed and memory."""
+"""Measures of a deflated model: agreement with the original, speed and memory."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from mmv_tf.graphs import EmbeddingGraph
 
 
 def peak_memory(run: Callable[[tf.Tensor], Any], inputs: tf.Tensor) -> int | None:
-    """Bytes that TensorFlow's allocator hands out at most during a call, beyond those before it.
+    """Return the peak of bytes that TensorFlow's allocator adds during a call.
 
-    That is what the pass computes and its scratch space: weights and inputs are there before. The
-    process's resident memory says less: the allocator keeps what it once had for later use.
+    It covers the results and scratch space of the pass: weights and inputs exist before. The
+    process's resident memory is less accurate: the allocator keeps freed memory for later use.
 
     Args:
       run: a traced function; it is called twice, since the first call may set things up.
-      inputs: its argument; tells the device.
+      inputs: its argument; gives the device.
 
     Returns:
       The bytes, or None where the device's allocator does not count.
@@ -48,25 +48,25 @@ def measure_speed(
     num_frames: int,
     rounds: int = 20,
 ) -> dict[str, float]:
-    """Medians of interleaved runs on the same images.
+    """Return medians of interleaved runs on the same images.
 
-    In a round the clips are run once and the images as often as, by their multiplications, takes
-    half that time, after one run that does not count: weights that the clips drove out of the cache
-    are back in it. A whole round before the others does not count either.
+    A round runs the clips once, then the images once without timing, to bring back weights that the
+    clips drove out of the cache, and then for half the clips' time, estimated by multiplications. A
+    first whole round does not count either.
 
     Args:
       model, image_model: the pair.
       images: float32 [B, H, W, C].
-      num_frames: of the static clips.
-      rounds: runs of each.
+      num_frames: length of the static clips.
+      rounds: number of runs of each.
 
     Returns:
       "image_seconds", "clip_seconds", "ratio" (of the two); "image_cpu_seconds",
-      "clip_cpu_seconds", "cpu_ratio" the same in this process' processor time, which other
-      programs on the machine disturb less; "image_multiplications", "clip_multiplications" (of
-      convolutions and matrix products), "multiplications_ratio"; "image_bytes", "clip_bytes",
-      "bytes_ratio" of what a pass has in memory at most besides weights and inputs (see
-      `peak_memory`; left out where that can't be told); "num_frames", "batch".
+      "clip_cpu_seconds", "cpu_ratio" the same in CPU time of this process, which other programs
+      affect less; "image_multiplications", "clip_multiplications" (in convolutions and matrix
+      products), "multiplications_ratio"; "image_bytes", "clip_bytes", "bytes_ratio": peak memory of
+      a pass besides weights and inputs (see `peak_memory`; omitted if unknown); "num_frames",
+      "batch".
     """
     clips = static_clips(tf.constant(images), num_frames)
     inputs = tf.constant(images)
@@ -98,12 +98,12 @@ def measure_speed(
 
 
 def count_multiplications(function: Any) -> int:
-    """Multiplications in the convolutions and matrix products of a concrete function.
+    """Count multiplications in the convolutions and matrix products of a concrete function.
 
-    Padding is multiplied with too, as in TensorFlow's kernels.
+    Multiplications with padding count, as in TensorFlow's kernels.
 
     Raises:
-      ValueError: if a size is not known, or a part is hidden in a function of its own.
+      ValueError: a size is not known, or a part is hidden in a function of its own.
     """
     total = 0
     for operation in function.graph.get_operations():
@@ -126,7 +126,7 @@ def count_multiplications(function: Any) -> int:
 
 
 def _seconds(run: Any, inputs: tf.Tensor, repeats: int) -> tuple[float, float]:
-    """Wall and processor time of one run."""
+    """Return wall and CPU time of one run."""
     wall, cpu = time.perf_counter(), time.process_time()
     for _ in range(repeats):
         keras.tree.flatten(run(inputs))[0].numpy()
@@ -140,17 +140,17 @@ def _call(model: Any, clips: tf.Tensor) -> Any:
 
 
 def static_clips(images: tf.Tensor, num_frames: int) -> tf.Tensor:
-    """[B, H, W, C] -> [B, T, H, W, C], every frame the image."""
+    """Repeat images [B, H, W, C] as static clips [B, T, H, W, C]."""
     return tf.repeat(images[:, tf.newaxis], num_frames, axis=1)
 
 
 def static_features(model: Any, images: tf.Tensor, num_frames: int) -> tf.Tensor:
-    """A video network's `before_head` of static clips of images [B, H, W, C], [B, d]."""
+    """Return a video model's `before_head` [B, d] of static clips of images [B, H, W, C]."""
     return model({"video": static_clips(images, num_frames)})["video"]["before_head"]
 
 
 def agreement(features: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """How near features are to targets, both float [N, d].
+    """Return how near features are to targets, both float [N, d].
 
     Returns:
       "l1" (mean absolute difference), "cosine" (mean over rows), "relative_error" (norm of the

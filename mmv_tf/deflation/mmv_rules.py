@@ -25,7 +25,7 @@ from mmv_tf.layers import (
 
 @register_rule(BatchNorm)
 def _batch_norm(walk: Walk, layer: Any, inputs: Any, activate: bool = True) -> Any:
-    """The norm, and its activation as a layer of its own, so that the norm can be folded."""
+    """Deflate the norm, with its activation as a layer of its own, so that it can be folded."""
     x = walk.copy(inputs, activation=None)
     if layer.activation is None or not activate:
         return x
@@ -34,7 +34,7 @@ def _batch_norm(walk: Walk, layer: Any, inputs: Any, activate: bool = True) -> A
 
 @register_rule(SelfGating)
 def _self_gating(walk: Walk, layer: Any, inputs: Any) -> Any:
-    """The mean over time and space of equal frames is the mean over space."""
+    """Deflate the gating: the mean over time and space of equal frames is that over space."""
     walk.temporal = True
     policy = layer.dtype_policy
     mean = walk.add(
@@ -80,7 +80,7 @@ def _s3d(walk: Walk, layer: Any, inputs: Any) -> Any:
 
 
 class _SpaceToDepthStem:
-    """A unit whose convolution is over 2x2x2 pixels laid into channels."""
+    """Unit whose convolution is over 2x2x2 pixels laid into channels."""
 
     def __init__(self, unit: Conv3DUnit):
         self.unit = unit
@@ -90,7 +90,7 @@ class _SpaceToDepthStem:
 
 @register_rule(_SpaceToDepthStem)
 def _space_to_depth_stem(walk: Walk, stem: Any, inputs: Any) -> Any:
-    """One strided convolution on pixels.
+    """Replace the stem by one strided convolution on pixels.
 
     A kernel [k_t, k, k, (2, 2, 2, C), F] over space-to-depth pixels is a kernel [2k, 2k, C, F] with
     stride 2 over pixels, summed over k_t and over the pairs of frames. SAME padding of the former,
@@ -132,7 +132,7 @@ def _space_to_depth_stem(walk: Walk, stem: Any, inputs: Any) -> Any:
 
 @register_rule(TemporalShift)
 def _shift(walk: Walk, layer: Any, inputs: Any, num_frames: Any = None) -> Any:
-    """Frames beside each other are equal, so a shift only leaves its order of channels."""
+    """Deflate a shift: neighboring frames are equal, so only its order of channels remains."""
     channels = inputs.shape[-1]
     shifted = int(channels * layer.fraction)
     if not shifted:
@@ -178,7 +178,7 @@ def _tsm(walk: Walk, layer: Any, inputs: Any) -> Any:
 
 @register_rule(ProjectionHead)
 def _projection_head(walk: Walk, layer: Any, inputs: Any) -> Any:
-    """Its parts one by one, so that batch norms in it can be folded."""
+    """Deflate its parts one by one, so that batch norms in it can be folded."""
 
     def relu(x: Any, part: str) -> Any:
         return walk.add(layers.ReLU(dtype=layer.dtype_policy), x, part=part)

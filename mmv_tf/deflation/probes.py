@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Pairs each batch norm of an image network with the original's, and reads what they put out."""
+"""Pairs each batch norm of an image model with the original's, and reads their outputs."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.util.keras_networks import Graph, replaced_calls
 from mmv_tf.util.progress import Progress
 
-# Ours: places of a feature map that a layer is fitted and compared on, at most, for each image.
-# Neighbouring places say nearly the same.
+# Ours: greatest number of places of a feature map to fit and compare a layer on, for each image.
+# Neighboring places are similar.
 _PLACES = 256
 
 
 @dataclasses.dataclass(frozen=True)
 class NormPair:
-    """A batch norm of the image network and the one that it stands for.
+    """Batch norm of the image model and the one that it stands for.
 
     Attributes:
-      name: of the image network's layer.
+      name: name of the image model's layer.
       image, original: the layers.
-      activation: what follows, and alone takes, the batch norm's output, or None.
-      rectified: whether that is a ReLU.
+      activation: the activation that alone takes the batch norm's output, or None.
+      rectified: whether it is a ReLU.
     """
 
     name: str
@@ -43,15 +43,15 @@ class NormPair:
     rectified: bool
 
     def activate(self, values: tf.Tensor) -> tf.Tensor:
-        """What the following layers see of a batch norm's output."""
+        """Return the input of the following layers for a batch norm's output."""
         return values if self.activation is None else self.activation(values)
 
 
 def norm_pairs(model: Any, image_model: ImageEncoder) -> list[NormPair]:
-    """The batch norms that the representation depends on, in the order of computation.
+    """Return the batch norms that the representation depends on, in the order of computation.
 
     Raises:
-      ValueError: if `image_model` was not made of `model`, its batch norms are folded, or it has
+      ValueError: `image_model` was not made from `model`, its batch norms are folded, or it has
         none.
     """
     if image_model.metadata.get("folded"):
@@ -70,7 +70,7 @@ def norm_pairs(model: Any, image_model: ImageEncoder) -> list[NormPair]:
         if layer.name not in origins:
             raise ValueError(
                 f"The image encoder's batch norm {layer.name} has no counterpart in the video "
-                "network; give the network that it was made of."
+                "network; give the network that it was made from."
             )
         activation = _activation(after.get(layer.name, []))
         rectified = (
@@ -87,11 +87,11 @@ def norm_pairs(model: Any, image_model: ImageEncoder) -> list[NormPair]:
 
 @dataclasses.dataclass
 class Original:
-    """What the original says of images as static clips; computed once.
+    """Outputs of the original for images as static clips; computed once.
 
     Attributes:
       features: float32 [N, d].
-      maps: name of a batch norm -> float32 [n, places, C]: the mean over time of its activated
+      maps: batch norm's name -> float32 [n, places, C]: the mean over time of its activated
         output, for the first n images.
     """
 
@@ -107,7 +107,7 @@ def ask_original(
     batch_size: int,
     num_maps: int,
 ) -> Original:
-    """Run the video network over static clips of all images."""
+    """Run the video model over static clips of all images."""
     is_graph = isinstance(model, EmbeddingGraph)
 
     def run(batch: tf.Tensor) -> tf.Tensor:
@@ -160,15 +160,15 @@ Answers: TypeAlias = tuple[np.ndarray, dict[str, np.ndarray]]
 def image_probe(
     encoder: ImageEncoder, names: Sequence[str]
 ) -> Callable[[np.ndarray, int], Answers]:
-    """Make a function that runs the image network; it is traced once and sees later weights.
+    """Return a function that runs the image model; it is traced once and sees later weights.
 
     Args:
-      encoder: the network.
-      names: of batch norms in it.
+      encoder: the model.
+      names: names of its batch norms.
 
     Returns:
-      (images float32 [N, H, W, C], batch size) -> representations [N, d], and of each name the
-      activated output float32 [N, places, C] at the places that `Original.maps` has.
+      (images float32 [N, H, W, C], batch size) -> representations [N, d], and for each name the
+      activated output float32 [N, places, C] at the places of `Original.maps`.
     """
     network = encoder.network
     after = Graph(network).consumers()
@@ -194,7 +194,7 @@ def image_probe(
 
 
 def _activation(following: Sequence[Any]) -> Any:
-    """The activation that alone takes a layer's output, None if there is none."""
+    """Return the activation that alone takes a layer's output, None if there is none."""
     if len(following) == 1 and isinstance(
         following[0], keras.layers.ReLU | keras.layers.Activation
     ):
@@ -203,7 +203,7 @@ def _activation(following: Sequence[Any]) -> Any:
 
 
 def _time_mean(values: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
-    """[B, T, ..., C] or [B * T, ..., C] -> [B, ..., C]."""
+    """Average [B, T, ..., C] or [B * T, ..., C] over time to [B, ..., C]."""
     if values.shape.rank == 5:
         return tf.reduce_mean(values, 1)
     frames = tf.reshape(values, tf.concat([[batch, -1], tf.shape(values)[1:]], axis=0))
@@ -213,12 +213,12 @@ def _time_mean(values: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
 
 
 def at_places(values: tf.Tensor) -> tf.Tensor:
-    """[B, h, w, C] -> [B, places, C], an even choice where there are too many."""
+    """Choose places evenly, at most `_PLACES`: [B, h, w, C] -> [B, places, C]."""
     batch, channels = tf.shape(values)[0], values.shape[-1]
     flat = tf.reshape(values, [batch, -1, channels])
     count = tf.shape(flat)[1]
     wanted = tf.minimum(count, _PLACES)
-    # Steps of a fraction of a place, so that the choice is not a column of the map.
+    # Fractional steps, so that the choice is not a column of the map.
     chosen = tf.cast(
         tf.floor(
             tf.range(tf.cast(wanted, tf.float64), dtype=tf.float64)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The walk through a video network that builds its image network, and the rules it follows."""
+"""Walk through a video model that builds its image model, and the registry of its rules."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, NoReturn, TypeAlias, TypeVar
 import keras
 import numpy as np
 
-# rule(walk, layer, inputs) -> outputs. `inputs` are what the layer would get, without their time
-# axis; so is what it returns.
+# rule(walk, layer, inputs) -> outputs. `inputs` are those of the layer without their time axis, and
+# so are the outputs.
 Rule: TypeAlias = Callable[..., Any]
 _R = TypeVar("_R", bound=Rule)
 
@@ -19,22 +19,22 @@ _RULES: dict[type, Rule] = {}
 
 
 class DeflationError(ValueError):
-    """A layer can't be deflated; the message names it and says why."""
+    """A layer can't be deflated; the message names it and gives the reason."""
 
 
 def register_rule(*classes: type) -> Callable[[_R], _R]:
-    """Make a function the rule for layers of `classes` and of their subclasses without their own.
+    """Make a function the rule for `classes` and for subclasses without a rule of their own.
 
-    A rule is called as `rule(walk, layer, *inputs, **call_arguments)` with symbolic tensors that
-    have no time axis ([B, H, W, C] where the layer would get [B, T, H, W, C]; see
-    `Walk.has_time`). It returns the tensors that stand for the layer's outputs on a clip of equal
-    frames. Inside it, `walk(inner, tensor)` deflates a layer that this one holds, and
-    `walk.add(new, tensor)` puts a new layer into the image network.
-
-    Example:
-    >>> @register_rule(MyTemporalMean)
-    ... def _(walk, layer, inputs):
-    ...     return inputs  # the mean of equal frames is the frame
+        A rule is called as `rule(walk, layer, *inputs, **call_arguments)` with symbolic tensors
+        that have no time axis ([B, H, W, C] where the layer would get [B, T, H, W, C]; see
+        `Walk.has_time`). It returns the tensors that stand for the layer's outputs on a clip of
+        equal frames. Inside it, `walk(inner, tensor)` deflates a layer that this one holds, and
+        `walk.add(new, tensor)` puts a new layer into the image network.
+    `walk.add(new, tensor)` adds a new layer to the image model.
+        Example:
+        >>> @register_rule(MyTemporalMean)
+        ... def _(walk, layer, inputs):
+        ...     return inputs  # the mean of equal frames is the frame
     """
 
     def register(rule: _R) -> _R:
@@ -46,25 +46,24 @@ def register_rule(*classes: type) -> Callable[[_R], _R]:
 
 
 def find_rule(layer: Any) -> Rule | None:
-    """The rule of the nearest class among a layer's own and its bases, None if there is none."""
+    """Return the rule of the nearest class among a layer's own and its bases, None if none."""
     for cls in type(layer).__mro__:
         if cls in _RULES:
             return _RULES[cls]
         if cls is keras.layers.Layer:
-            break  # what is above stands for operations that are no layers
+            break  # the classes above are for operations that are not layers
     return None
 
 
 class Walk:
-    """One walk through a video network.
+    """Walk through a video model.
 
     Args:
-      num_frames: T of the clips, if kernels are to be summed as over a clip with ends (see
-        `deflate`); None for clips without.
-
+      num_frames: T of the clips, to sum kernels as over a clip with ends (see `deflate`); None for
+        clips without ends.
     Attributes:
-      temporal: whether anything that mixes frames was met.
-      origins: name of a layer in the image network -> the original's layer that it stands for.
+      temporal: whether a layer so far mixes frames.
+      origins: name of a layer in the image model -> the original's layer that it stands for.
     """
 
     def __init__(self, num_frames: int | None = None) -> None:
@@ -77,18 +76,18 @@ class Walk:
         self._frames: dict[int, tuple[Any, int]] = {}
 
     def __call__(self, layer: Any, *inputs: Any, name: str | None = None, **arguments: Any) -> Any:
-        """Deflate a layer on inputs without time; the outputs that its rule returns.
+        """Deflate a layer on inputs without time and return the outputs of its rule.
 
         Args:
           layer: any layer, model or Keras operation.
           inputs: symbolic tensors.
-          name: of the layer within the one that holds it; by default the attribute's name there.
+          name: name of the layer in the one that holds it; by default the attribute's name there.
           arguments: the layer's call arguments.
 
         Raises:
           DeflationError: there is no rule, or the rule refuses.
         """
-        # The image network runs as the original does at inference.
+        # The image model runs as the original does at inference.
         for ignored in ("training", "mask", "valid"):
             arguments.pop(ignored, None)
         self._path.append((layer, self._local_name(layer) if name is None else name))
@@ -115,18 +114,18 @@ class Walk:
         frames: int | None = None,
         part: str = "",
     ) -> Any:
-        """Call a new layer of the image network; the original's current layer is its origin.
+        """Call a new layer of the image model; the original's current layer is its origin.
 
-        Where the original uses a layer twice, so does the image network: the first `layer` that was
-        given for it is called again.
+        If the original uses a layer twice, so does the image model: the first `layer` given for it
+        is called again.
 
         Args:
-          layer: new; its name is changed to the original's path.
-          inputs: as for `layer`'s call.
-          weights: to set, in the order of `layer.weights`.
+          layer: a new layer; its name is changed to the original's path.
+          inputs: inputs of `layer`'s call.
+          weights: weights to set, in the order of `layer.weights`.
           has_time: whether the output stands for one with a time axis; by default if an input does.
-          frames: how many the output stands for; by default as many as the first input.
-          part: tells several new layers of one original apart.
+          frames: number of frames that the output stands for; by default that of the first input.
+          part: distinguishes several new layers of one original.
         """
         origin = self._path[-1][0] if self._path else None
         key = (id(origin), part)
@@ -147,7 +146,7 @@ class Walk:
         return self.mark(outputs, timed, frames)
 
     def copy(self, *inputs: Any, has_time: bool | None = None, **changes: Any) -> Any:
-        """Add a copy of the current layer, weights too; `changes` are to its configuration."""
+        """Add a copy of the current layer with its weights; `changes` replace its arguments."""
         layer = self._path[-1][0]
         config = {**layer.get_config(), **changes}
         config.pop("name", None)
@@ -156,7 +155,7 @@ class Walk:
         return self.add(new, *inputs, weights=weights, has_time=has_time)
 
     def mark(self, outputs: Any, has_time: bool, frames: int | None = None) -> Any:
-        """Say of tensors whether the original's have a time axis, and how long; return them."""
+        """Set whether the original's tensors have a time axis, and its length; return them."""
         for tensor in _tensors(outputs):
             if frames is not None:
                 self._frames[id(tensor)] = (tensor, frames)
@@ -167,11 +166,11 @@ class Walk:
         return outputs
 
     def has_time(self, tensor: Any) -> bool:
-        """Whether the original's tensor has a time axis, which this one lacks."""
+        """Return whether the original's tensor has a time axis, which this one lacks."""
         return id(tensor) not in self._timeless
 
     def frames(self, tensor: Any) -> int | None:
-        """How many frames the original's tensor has; None if `num_frames` is."""
+        """Return how many frames the original's tensor has; None if `num_frames` is None."""
         return self._frames.get(id(tensor), (None, self.num_frames))[1]
 
     def refuse(self, reason: str) -> NoReturn:
@@ -181,7 +180,7 @@ class Walk:
         raise DeflationError(f"Can't deflate {path} ({type(layer).__name__}): {reason}.")
 
     def new_name(self, part: str = "") -> str:
-        """The current path as a layer's name, unique in this walk."""
+        """Return the current path as a layer's name, unique in this walk."""
         steps = [name for _, name in self._path if name] + ([part] if part else [])
         base = name = ".".join(steps) or "layer"
         number = 1
@@ -206,23 +205,23 @@ class Walk:
 
 
 def _copy_timeless(walk: Walk, layer: Any, *inputs: Any, **arguments: Any) -> Any:
-    """Once time is gone, any layer stays as it is."""
+    """Copy a layer: without time, any layer stays the same."""
     if not isinstance(layer, keras.layers.Layer):
         return walk.mark(layer(*inputs, **arguments), has_time=False)
     if arguments:
-        walk.refuse(f"its call has arguments that can't be carried over: {sorted(arguments)}")
+        walk.refuse(f"its call has arguments that can't be copied: {sorted(arguments)}")
     return walk.copy(*inputs, has_time=False)
 
 
 def frames_after(frames: int | None, size: int, stride: int, padding: str) -> int | None:
-    """How many frames a convolution or pooling over time gives."""
+    """Return how many frames a convolution or pooling over time outputs."""
     if frames is None:
         return None
     return -(-frames // stride) if padding == "same" else (frames - size) // stride + 1
 
 
 def tap_weights(frames: int | None, size: int, stride: int, padding: str) -> np.ndarray:
-    """[size]: for each tap in time, the share of outputs for which it meets a frame, not padding.
+    """Return [size]: for each tap in time, the fraction of outputs that it reads a frame for.
 
     With SAME padding of a clip of equal frames, the mean over time of a convolution is the image
     convolved with the filter's sum over time, weighted so.

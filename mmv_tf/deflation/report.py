@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The report of a deflation: as text, and as a picture."""
+"""Report of a deflation, as text and as a plot."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COLOURS = {
 
 
 def stages(report: dict[str, Any]) -> list[str]:
-    """The stages to show; the start only where it is not the naive one."""
+    """Return the stages to show; the start only if it is not the naive one."""
     return [
         name
         for name in STAGES
@@ -33,7 +33,7 @@ def stages(report: dict[str, Any]) -> list[str]:
 
 
 def format_report(report: dict[str, Any]) -> str:
-    """The table of agreement on held-out images, speed and time, as text."""
+    """Return the table of agreement on held-out images, speed and time, as text."""
     lines = [f"{'agreement on static clips':<28}{'L1':>10}{'cosine':>10}{'rel. error':>12}"]
     for stage in stages(report):
         values = report[stage]
@@ -74,10 +74,10 @@ def _left(report: dict[str, Any], stage: str) -> float:
 
 
 def plot_report(report: dict[str, Any], path: str | os.PathLike[str]) -> None:
-    """Draw the relative error of each layer and of the representation, stage by stage.
+    """Plot the relative error of each layer and of the representation, stage by stage.
 
     Args:
-      report: of `fit_deflated`.
+      report: the result of `fit_deflated`.
       path: a .png file.
     """
     layers = report["layers"]

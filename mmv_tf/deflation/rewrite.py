@@ -1,11 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Deflation: a video network becomes an image network of the same weights (PAPER section 4).
+"""Deflation: turns a video model into an image model (MMV, Alayrac et al., 2020).
 
-On a clip whose frames are all the same image, a convolution over time gives, away from the clip's
-ends, the image convolved with the filter's sum over time. So every filter is summed over time;
+On a clip whose frames are all the same image, away from the clip's ends, a convolution over time
+gives the image convolved with the filter's sum over time. So every filter is summed over time;
 max-pooling over equal frames does nothing; gating's mean loses time; and the temporal shift only
-reorders channels. At the clip's ends zero padding spoils the equality: `fit_deflated` mends that.
+reorders channels. Zero padding at the clip's ends breaks the equality: `fit_deflated` repairs that.
 """
 
 from __future__ import annotations
@@ -22,34 +22,35 @@ from mmv_tf.deflation.registry import DeflationError, Walk
 from mmv_tf.deflation.simplify import fold_linear
 from mmv_tf.graphs import EmbeddingGraph
 
-# Of the video network's metadata, what also holds for its image network.
+# Metadata of the video model that also holds for its image model.
 _KEPT_METADATA = ("size", "square_crop", "input_range", "licence", "source", "sha256", "num_frames")
 
 
 def deflate(model: Any, num_frames: int | None = None) -> ImageEncoder:
-    """Build the image encoder of a video network, before any fit.
+    """Build the image encoder of a video model, before any fit.
 
     Args:
-      model: an `EmbeddingGraph`, one of its video backbones, or any Keras network (functional,
+      model: an `EmbeddingGraph`, one of its video backbones, or any Keras model (functional,
         sequential, or of a class with a rule) on clips [B, T, H, W, C]. It is not changed.
-      num_frames: None sums filters over time, as the paper does. With T each tap counts by the
-        share of a clip's T frames at which it meets a frame and not padding (ours): the mean over
-        time of each convolution on a clip of equal frames is then right, where without it the
-        clip's ends are left to the fit.
+      num_frames: None sums filters over time, as the paper does. With T, each tap is weighted by
+        the fraction of a clip's T frames at which it reads a frame and not padding (ours): then the
+        mean over time of each convolution on a clip of equal frames is right, while without it the
+        fit has to repair the clip's ends.
 
     Returns:
-      A Keras model on images float [B, H, W, C]. Of an embedding graph it gives {"before_head":
-      [B, d], space: [B, dim], ...}; of another network what that gives. Its weights are copies.
+      A Keras model on float images [B, H, W, C]. For an embedding graph it returns {"before_head":
+      [B, d], space: [B, dim], ...}; for another model, that model's outputs. Its weights are
+      copies.
 
     Raises:
-      DeflationError: a `ValueError` that names the layer that can't be deflated, and why; or if
-        nothing in the network mixes frames, or it takes images already.
+      DeflationError: a layer can't be deflated (the message names it and gives the reason), no
+        layer mixes frames, or the model takes images already. It is a `ValueError`.
     """
     return walk_network(model, num_frames)[0]
 
 
 def walk_network(model: Any, num_frames: int | None = None) -> tuple[ImageEncoder, dict[str, Any]]:
-    """`deflate`, and which of the original's layers each of the image network's stands for."""
+    """Deflate, and return the original's layer that each of the image model's stands for."""
     if isinstance(model, ImageEncoder):
         raise DeflationError("This is an image encoder: it is deflated already.")
     if not isinstance(model, keras.layers.Layer):
@@ -78,7 +79,7 @@ def walk_network(model: Any, num_frames: int | None = None) -> tuple[ImageEncode
 
 
 def _image_shape(model: Any) -> tuple[int | None, ...]:
-    """[H, W, C] of what a network takes, less time; free sizes for our own, which take any."""
+    """Return [H, W, C] of a model's input without time; free sizes for models of mmv_tf."""
     try:
         shape = model.input_shape
     except (AttributeError, ValueError):

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Joins linear layers of an image network that nothing stands between. No output changes."""
+"""Joins successive linear layers of an image model. No output changes."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _LINEAR = (keras.layers.Conv2D, keras.layers.Dense)
 
 
 def fold_linear(network: keras.Model) -> keras.Model:
-    """Put channel orders into the kernels behind them, and 1x1 convolutions into those before."""
+    """Fold channel orders into the following kernels, and 1x1 convolutions into the previous."""
     return _fold_pairs(_fold_permutations(network), _point_into_kernel, _is_point)
 
 
 def fold_norms(network: keras.Model) -> keras.Model:
-    """Put batch norms, as they are at inference, into the convolutions and dense layers before.
+    """Fold batch norms at inference into the convolutions and dense layers before them.
 
-    A batch norm behind anything else (the sum of a residual block) stays.
+    A batch norm after anything else (the sum of a residual block) remains.
     """
     return _fold_pairs(network, _norm_into_kernel, lambda layer: isinstance(layer, NORMS))
 
 
 def speed_up_convolutions(network: keras.Model) -> keras.Model:
-    """Let 3x3 convolutions be done by `WinogradConvolution` where that is faster."""
+    """Replace 3x3 convolutions by `WinogradConvolution` where that is faster."""
     graph = Graph(network)
     found = {
         id(layer)
@@ -50,7 +50,7 @@ def speed_up_convolutions(network: keras.Model) -> keras.Model:
 def _fold_pairs(
     network: keras.Model, fold: Callable[..., Any], is_second: Callable[[Any], bool]
 ) -> keras.Model:
-    """Replace (linear layer, second) by one layer wherever the first feeds the second only."""
+    """Replace (linear layer, second) by one layer if the first feeds only the second."""
     graph = Graph(network)
     once, takers = graph.called_once, graph.consumers()
     seconds: dict[int, Any] = {}
@@ -152,7 +152,7 @@ def _norm_into_kernel(first: Any, norm: Any) -> Any:
 
 
 def norm_map(norm: Any) -> tuple[np.ndarray, np.ndarray]:
-    """(scale, offset), float64 [C]: what a batch norm does to its input at inference."""
+    """Return (scale, offset), float64 [C], of a batch norm at inference."""
     mean = norm.moving_mean.numpy().astype(np.float64)
     variance = norm.moving_variance.numpy().astype(np.float64)
     scale = 1.0 / np.sqrt(variance + norm.epsilon)
@@ -165,9 +165,9 @@ def norm_map(norm: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _like(layer: Any, weights: list[np.ndarray], **changes: Any) -> Any:
-    """A new layer with some arguments changed and given weights, under the same name."""
+    """Return a new layer of the same name, with some arguments changed and given weights."""
     new = type(layer).from_config({**layer.get_config(), **changes})
-    # The first kernel's shape says how many channels come in.
+    # The first kernel's shape gives the number of input channels.
     lead = (None,) * (3 if isinstance(layer, keras.layers.Conv2D) else 1)
     new.build((*lead, weights[0].shape[-2] * getattr(layer, "groups", 1)))
     new.set_weights([weight.astype(np.float32) for weight in weights])
@@ -175,10 +175,10 @@ def _like(layer: Any, weights: list[np.ndarray], **changes: Any) -> Any:
 
 
 def _rewritten(network: keras.Model, graph: Graph, call: Callable[..., Any]) -> keras.Model:
-    """A new network in which `call(layer, *inputs)` says what becomes of each layer.
+    """Return a new model in which `call(layer, *inputs)` replaces each layer.
 
-    `call` returns None for a layer that stays, which is then copied: a layer that is part of two
-    networks would have two inputs and outputs.
+    If `call` returns None the layer is copied: a layer that is part of two models would have two
+    inputs and outputs.
     """
     copies: dict[int, Any] = {}
 
@@ -195,7 +195,7 @@ def _rewritten(network: keras.Model, graph: Graph, call: Callable[..., Any]) -> 
 
 
 def copy_layer(layer: Any) -> Any:
-    """A new layer or operation of the same configuration, name and weights."""
+    """Return a new layer or operation of the same configuration, name and weights."""
     new = type(layer).from_config(layer.get_config())
     if getattr(layer, "weights", None):
         shapes = [tuple(x.shape) for x in keras.tree.flatten(layer.input)]

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """3x3 convolutions with a quarter of the multiplications, for inference (Lavin and Gray, 2015).
 
-arXiv 1509.09308, F(4 x 4, 3 x 3): pieces of 6 x 6 pixels and the kernel are mapped to where their
-convolution is a product of 36 numbers, and 4 x 4 pixels of the output are mapped back.
+arXiv 1509.09308, F(4 x 4, 3 x 3): tiles of 6 x 6 pixels and the kernel are transformed so that
+their convolution is a product of 36 numbers, and 4 x 4 pixels of the output are transformed back.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ _PRODUCTS = np.array(
     [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]],
     np.float32,
 )
-# Ours, of what was measured on one core: with fewer channels mapping the pixels, and on smaller
-# maps mapping the kernel, takes longer than it saves.
+# Ours, measured on one core: with fewer channels transforming the pixels, and on smaller maps
+# transforming the kernel, takes longer than it saves.
 _LEAST_CHANNELS = 64
 _LEAST_PIXELS = 28 * 28
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class WinogradConvolution(keras.layers.Conv2D):
-    """A 3x3 convolution with stride 1 and zero padding that is quicker on large maps.
+    """3x3 convolution with stride 1 and zero padding that is faster on large maps.
 
-    What it gives differs from Keras' convolution by rounding, in float32 by some 5e-6 of the
-    largest output. Small maps, and those of a size that is not known when the layer is called, are
-    convolved directly.
+    Its output differs from Keras' convolution by rounding, in float32 by some 5e-6 of the largest
+    output. Maps that are small, or whose size is not known when the layer is called, are convolved
+    directly.
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """[B, H, W, C] -> [B, H, W, filters]."""
+        """Apply the layer to [B, H, W, C] and return [B, H, W, filters]."""
         height, width = inputs.shape[1:3]
         if None in (height, width) or height * width < _LEAST_PIXELS:
             return super().call(inputs)
@@ -58,7 +58,7 @@ class WinogradConvolution(keras.layers.Conv2D):
 
 
 def suits(layer: Any) -> bool:
-    """Whether a layer is a convolution that is worth replacing by this one."""
+    """Return whether a layer is a convolution that is worth replacing by this one."""
     if not isinstance(layer, keras.layers.Conv2D) or layer.compute_dtype != "float32":
         return False
     form = (layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding, layer.groups)
@@ -70,7 +70,7 @@ def suits(layer: Any) -> bool:
 
 
 def of_convolution(layer: keras.layers.Conv2D) -> WinogradConvolution:
-    """The layer that does what a 3x3 convolution does, with copies of its weights."""
+    """Return the layer that replaces a 3x3 convolution, with copies of its weights."""
     new = WinogradConvolution.from_config(layer.get_config())
     new.build((None, None, None, layer.kernel.shape[2]))
     new.set_weights(layer.get_weights())
@@ -78,11 +78,11 @@ def of_convolution(layer: keras.layers.Conv2D) -> WinogradConvolution:
 
 
 def _convolve(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """[B, H, W, C], [3, 3, C, F] -> [B, H, W, F]; H and W are known."""
+    """Convolve [B, H, W, C] with [3, 3, C, F] to [B, H, W, F]; H and W are known."""
     height, width, channels = inputs.shape[1:]
     batch = tf.shape(inputs)[0] if inputs.shape[0] is None else inputs.shape[0]
     filters = kernel.shape[-1]
-    rows, columns = -(-height // 4), -(-width // 4)  # of pieces
+    rows, columns = -(-height // 4), -(-width // 4)  # of tiles
     after = 4 * rows + 3 - height, 4 * columns + 3 - width
     x = tf.pad(inputs, [(0, 0), (1, after[0]), (1, after[1]), (0, 0)])
     x = tf.reshape(x, [batch, rows + 1, 4, (columns + 1) * 4 * channels])
@@ -91,7 +91,7 @@ def _convolve(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     x = tf.reshape(x, [batch * rows, 6, columns, 6, channels])
     x = tf.reshape(tf.transpose(x, [1, 3, 0, 2, 4]), [6, 6, batch * rows * columns * channels])
     x = tf.reshape(tf.matmul(_PIXELS, x), [36, batch * rows * columns, channels])
-    with tf.control_dependencies([x]):  # else all layers' kernels are mapped, and kept, at first
+    with tf.control_dependencies([x]):  # else all kernels are transformed first, and kept
         taps = tf.matmul(np.kron(_TAPS, _TAPS), tf.reshape(kernel, [9, channels * filters]))
     x = tf.matmul(x, tf.reshape(taps, [36, channels, filters]))
     x = tf.reshape(x, [36, batch * rows * columns * filters])
@@ -101,5 +101,5 @@ def _convolve(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 
 def _overlapping(pieces: tf.Tensor) -> tf.Tensor:
-    """[n, pieces + 1, 4, ...] -> [n, pieces, 6, ...]: each with the first two of the next."""
+    """Give each tile the first two of the next: [n, pieces + 1, 4, ...] -> [n, pieces, 6, ...]."""
     return tf.concat([pieces[:, :-1], pieces[:, 1:, :2]], axis=2)

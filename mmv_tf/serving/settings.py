@@ -35,8 +35,8 @@ class ServerSettings:
       max_queue: requests that may wait; the next one gets 503 at once.
       max_connections: concurrent HTTP connections, and as many of gRPC; fewer if there are too
         few file descriptors. Beyond that, the ones that wait longest for their clients are closed.
-      allowed_hosts: host names to serve besides this machine's own. On a loopback address all others
-        are refused: a site may point its name here.
+      allowed_hosts: host names to serve besides this machine's own. On a loopback address all
+        others are refused: a site may point its name here.
       allowed_origins: sites whose pages may send requests, such as "https://example.org".
       max_body_bytes: size of an HTTP request.
       max_message_bytes: size of a gRPC request. Lower: a proto may expand to 24 times its size.
@@ -48,8 +48,8 @@ class ServerSettings:
       request_timeout: seconds for a whole request.
       stop_timeout: seconds that SIGTERM leaves for the active requests.
 
-      Raises:
-        ValueError: values don't fit each other.
+    Raises:
+      ValueError: values don't fit each other.
     """
 
     model_base_path: str | os.PathLike[str]
@@ -102,8 +102,8 @@ class ServerSettings:
         for origin in self.allowed_origins:
             if not re.fullmatch(r"https?://[^/\s]+", origin):
                 raise ValueError(
-                    f"{origin!r} is not an origin; expected one like https://example.org, without a "
-                    "path."
+                    f"{origin!r} is not an origin; expected one like https://example.org, without "
+                    "a path."
                 )
         if self.max_body_bytes > self.memory_bytes or self.max_input_bytes > self.memory_bytes:
             raise ValueError("One request's limits are above memory_bytes, that of all together.")

@@ -151,6 +151,6 @@ def test_altered_copies_are_images_of_many_kinds():
     slope = (copies[:, 16, 20:, :] - copies[:, 16, :12, :].mean(axis=1, keepdims=True)).sum((1, 2))
     assert 0.2 < (slope > 0).mean() < 0.8, "flipped or inverted ones"
     edges = copies[:, :2].reshape(200, -1, 3)
-    assert 0.15 < (np.ptp(edges, axis=1).max(axis=1) < 1e-6).mean() < 0.5, "on even ground"
+    assert 0.15 < (np.ptp(edges, axis=1).max(axis=1) < 1e-6).mean() < 0.5, "on a plain background"
     one = generator.random((1, 24, 40, 3), np.float32)
     assert altered(one).shape == one.shape

@@ -263,7 +263,7 @@ def test_other_settings(folder):
 def test_what_does_not_go_together_is_refused(folder):
     small = folder / "mil_nce.pth"
     for options, message in (
-        ({"image_model": folder / "mmv.pkl"}, "is no .keras file"),
+        ({"image_model": folder / "mmv.pkl"}, "is not a .keras file"),
         ({"image_model": "/nothing"}, "no deflated network"),
         ({"image_model": folder / "model.keras"}, "holds a FineAndCoarse, not a deflated network"),
         ({"vocabulary": "/nothing.txt"}, "nothing.txt"),
@@ -302,8 +302,8 @@ def write_foreign(folder):
         "empty": "holds no network; give a .keras file",
         "pictures": "holds no network; give a .keras file",
         "papers.zip": "is a zip archive with 0 entries NAME/data.pkl; expected one",
-        "notes.keras": "is no .keras file, or is cut short",
-        "cut.keras": "is no .keras file, or is cut short",
+        "notes.keras": "is not a .keras file, or is cut short",
+        "cut.keras": "is not a .keras file, or is cut short",
         "list.pkl": "a list in the place of an array or a dict is refused",
         "arrays.pkl": "is not a released MMV checkpoint",
         "other.keras": "holds a Sequential; expected a network of mmv_tf",
