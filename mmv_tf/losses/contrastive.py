@@ -7,10 +7,11 @@ For row i with video v_i and candidate narrations y_i,1..P (P = 1 for video-audi
     loss_i = LSE({sim(v_i, y_j,k)} for all j, k; {sim(v_j, y_i,k)} for all j, k)
              - LSE({sim(v_i, y_i,k)} for all k),    sim(v, y) = v . y / temperature,
 
-with unit vectors and LSE the log of the sum of exponentials. Both directions stand in ONE
-denominator and the positive pairs stand in it twice, so that the least possible loss is log 2: it
-is not the mean of two cross-entropies (PAPER section 2, "exact batch form"). That other form, as of
-CLIP, is an option (`symmetric`), with the least possible loss 0:
+with unit vectors and LSE the log of the sum of exponentials. Both directions are in ONE
+denominator, and the positive pairs are in it twice, so the minimum of the loss is log 2: it is not
+the mean of two cross-entropies. This batch form is that of the losses of MIL-NCE (Miech et al.,
+2020) and of VATT's code, which cites MMV. The mean of two cross-entropies, as in CLIP, is an option
+(`symmetric`); its minimum is 0:
 
     loss_i = mean of LSE({sim(v_i, y_j,k)} for all j, k) and LSE({sim(v_j, y_i,k)} for all j, k)
              - LSE({sim(v_i, y_i,k)} for all k).
@@ -40,30 +41,29 @@ def mil_nce(
     chunk_rows: int = 0,
     textless_negatives: bool = False,
 ) -> tf.Tensor:
-    """MIL-NCE between videos and their candidate narrations (PAPER section 2).
+    """Return MIL-NCE between videos and their candidate narrations (Alayrac et al., 2020).
 
     Args:
-      video: float [B, D], any length; normalized inside.
+      video: float [B, D], of any length; normalized inside.
       text: float [B, P, D], the P candidates of each row.
       temperature: divides the cosines; 0.07 in the paper.
       valid: optional [B] booleans; other rows are neither scored nor used as negatives.
       candidate_valid: optional [B, P] booleans; a row without a valid candidate is not valid.
       gather: concatenates a [b, ...] tensor over replicas in the replicas' order. With it the
-        negatives are the global batch's, and the result is this replica's share of the global
-        mean: the shares add up to it.
+        negatives are those of the global batch, and the result is this replica's share of the
+        global mean: the shares sum up to it.
       symmetric: the mean of two cross-entropies instead of one denominator for both directions.
       chunk_rows: compute the similarities of this many rows at a time, forward and backward, and
         keep none of them; 0 computes all at once.
-      textless_negatives: valid videos without a valid candidate are not scored, but stand among
-        the negatives of other rows' narrations, the sum over sim(v_j, y_i,k). VATT, which follows
-        MMV, masks the missing narrations only, so there they do; MMV's paper does not say. False
-        leaves them out.
+      textless_negatives: valid videos without a valid candidate are not scored, but are negatives
+        of other rows' narrations, in the sum over sim(v_j, y_i,k). They are in VATT, which follows
+        MMV and masks only the missing narrations; MMV's paper does not say. False leaves them out.
 
     Returns:
       The mean over valid rows, a float32 scalar; 0 if there is none.
 
     Raises:
-      ValueError: for shapes that do not fit or a temperature that is not positive.
+      ValueError: shapes do not fit or the temperature is not positive.
     """
     total, count = loss_sum_and_count(
         video,
@@ -88,11 +88,11 @@ def nce(
     symmetric: bool = False,
     chunk_rows: int = 0,
 ) -> tf.Tensor:
-    """NCE between two modalities: `mil_nce` with one candidate a row.
+    """Return NCE between two modalities: `mil_nce` with one candidate a row.
 
     Args:
       a, b: float [B, D]; row i of one belongs to row i of the other.
-      temperature, valid, gather, symmetric, chunk_rows: as of `mil_nce`.
+      temperature, valid, gather, symmetric, chunk_rows: as for `mil_nce`.
 
     Returns:
       The mean over valid rows, a float32 scalar; 0 if there is none.
@@ -122,9 +122,9 @@ def loss_sum_and_count(
     chunk_rows: int = 0,
     textless_negatives: bool = False,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Sum of the loss over this replica's valid rows, and the number of valid rows of all replicas.
+    """Return the loss summed over this replica's valid rows, and all replicas' number of them.
 
-    Per replica the similarities take O(local batch x global batch x P), or with `chunk_rows`
+    On a replica the similarities take O(local batch x global batch x P), or with `chunk_rows`
     O(chunk_rows x global batch x P).
     """
     video = tf.convert_to_tensor(video)
@@ -161,7 +161,7 @@ def loss_sum_and_count(
     negatives = gather(tf.cast(video_valid, tf.float32)) if textless_negatives else all_valid
 
     def masked(values: tf.Tensor) -> tf.Tensor:
-        """Leave the candidates out that do not count, [b, P]."""
+        """Mask the candidates that do not count, [b, P]."""
         return tf.where(candidate_valid, values, MASKED)
 
     # My videos against everyone's narrations, [b]; my narrations against everyone's videos, [b, P].

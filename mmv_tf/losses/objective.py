@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The training objective: weighted losses over pairs of modalities, missing rows left out."""
+"""Training objective: weighted losses over pairs of modalities, without missing rows."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import tensorflow as tf
 
 from mmv_tf.losses.contrastive import Gather, loss_sum_and_count
 
-# The pairs by their names in configs and logs.
+# Pairs by their names in configs and logs.
 PAIRS = {"va": ("video", "audio"), "vt": ("video", "text"), "at": ("audio", "text")}
 
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """L = sum over pairs of weight * loss (PAPER section 2).
+    """L = sum over pairs of weight * loss (MMV, Alayrac et al., 2020).
 
     Attributes:
       weights: pair -> weight. MMV weights video-audio and video-text 1:1 on HowTo100M with
         AudioSet (10:1 on HowTo100M alone, presumably 10 for video-text); FAC has no audio-text
         term.
-      temperature: of every pair; 0.07 in the paper.
+      temperature: temperature of every pair; 0.07 in the paper.
       symmetric, chunk_rows: see `mil_nce`.
-      textless_negatives: in the pairs with text, see `mil_nce`.
+      textless_negatives: for the pairs with text, see `mil_nce`.
 
     Raises:
-      ValueError: for an unknown pair, or if no weight is positive.
+      ValueError: a pair is unknown, or no weight is positive.
     """
 
     weights: Mapping[str, float]
@@ -47,12 +47,12 @@ class Objective:
 
     @property
     def pairs(self) -> tuple[str, ...]:
-        """The pairs with a positive weight."""
+        """Pairs with a positive weight."""
         return tuple(pair for pair in PAIRS if self.weights.get(pair, 0.0) > 0)
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """The modalities that the pairs need."""
+        """Modalities that the pairs need."""
         needed = {modality for pair in self.pairs for modality in PAIRS[pair]}
         return tuple(sorted(needed, key=("video", "audio", "text").index))
 
@@ -71,7 +71,7 @@ class Objective:
           gather: see `mil_nce`.
 
         Returns:
-          This replica's share of the weighted sum, of each pair's loss, and (not a share) each
+          This replica's share of the weighted sum and of each pair's loss, and (not a share) each
           pair's number of valid rows over all replicas.
         """
         total = tf.zeros([])

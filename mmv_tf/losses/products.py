@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The log of a sum of exponentials of dot products, without keeping the products."""
+"""Log of a sum of exponentials of dot products, without storing the products."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def log_sum_exp_of_products(
     temperature: float,
     chunk_rows: int = 0,
 ) -> tf.Tensor:
-    """LSE over j of left_i . right_j / temperature, over the columns j that count.
+    """Return LSE over j of left_i . right_j / temperature, over the columns j that count.
 
-    Both passes go through `left` in pieces of `chunk_rows`; the backward pass computes each piece's
-    products again instead of keeping them. So they take O(chunk_rows * M) at any time, for half as
-    much arithmetic again as keeping all N * M of them.
+    Both passes go through `left` in pieces of `chunk_rows`; the backward pass recomputes each
+    piece's products instead of storing them. So they take O(chunk_rows * M) memory, for half again
+    as much arithmetic as with all N * M of them stored.
 
     Args:
       left: float32 [N, D].
@@ -46,7 +46,7 @@ def log_sum_exp_of_products(
     @tf.custom_gradient
     def in_chunks(left: tf.Tensor, right: tf.Tensor, columns: tf.Tensor) -> Any:
         rows, dim = tf.shape(left)[0], left.shape[-1]
-        # The last piece is filled up with zeros, which are finite and dropped again.
+        # The last piece is padded with zeros, which are finite and dropped again.
         pieces = tf.reshape(_pad_rows(left, chunk_rows), [-1, chunk_rows, dim])
 
         def forward(piece: tf.Tensor) -> tf.Tensor:

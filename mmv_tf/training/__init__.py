@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
 from mmv_tf.training.experiment import run as run
+from mmv_tf.training.finite_check import NotFiniteError as NotFiniteError
 from mmv_tf.training.optimizer import default_config as default_optimizer_config
 from mmv_tf.training.run_folder import load_model as load_model
 from mmv_tf.training.run_folder import save_model as save_model
-from mmv_tf.training.trainer import NotFiniteError as NotFiniteError
 from mmv_tf.training.trainer import Preempted as Preempted
 from mmv_tf.training.trainer import Trainer as Trainer
 from mmv_tf.training.trainer import default_config as default_config

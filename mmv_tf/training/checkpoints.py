@@ -27,22 +27,22 @@ _FORM = {
     "metrics": {},
     "files": {str: {"bytes": Count, "sha256": str}},
 }
-_SHARED = "state"  # what all workers have alike, written by the first
+_SHARED = "state"  # common to all workers, written by the first
 
 
 class BrokenCheckpointError(ValueError):
-    """A checkpoint's files are not those that were written."""
+    """A checkpoint's files are not as written."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Restored:
-    """What was restored.
+    """Result of a restoration.
 
     Attributes:
       path: the checkpoint's folder.
       step: its step.
-      own: whether this worker's own part was restored too; it is not if the checkpoint was written
-        by another number of workers.
+      own: whether this worker's own part was restored too; it is not if another number of workers
+        wrote the checkpoint.
     """
 
     path: pathlib.Path
@@ -51,22 +51,23 @@ class Restored:
 
 
 class CheckpointStore:
-    """A run's checkpoints, "checkpoints/step-00000120" and so on.
+    """Checkpoints of a run, "checkpoints/step-00000120" and so on.
 
     A checkpoint is written under another name and renamed when it is complete and on the disk, so
-    that being killed at any moment leaves the ones before as they were. `checkpoint.json` in it
-    holds the step, metrics, and size and SHA-256 of each file, which are checked on reading.
+    that a kill at any moment leaves the previous ones intact. Its `checkpoint.json` holds the step,
+    metrics, and size and SHA-256 of each file, which are checked on reading.
 
     Args:
       directory: the run's folder.
-      keep: how many of the newest stay.
-      best_metric, best_is: the checkpoint whose metric is "least" or "most" stays as well. Those
-        without that metric don't take part.
-      worker, workers: this process and the number of those that write a checkpoint together.
+      keep: number of the newest to keep.
+      best_metric, best_is: also keep the checkpoint whose metric is "least" or "most", of those
+        with that metric.
+      worker, workers: index of this process, and number of processes that write a checkpoint
+        together.
       barrier: returns when all workers have called it.
 
     Raises:
-      ValueError: for another `best_is`, or `keep` under 1.
+      ValueError: `best_is` is another, or `keep` is under 1.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class CheckpointStore:
         if best_is not in ("least", "most"):
             raise ValueError(f"best_is is {best_is!r}; use 'least' or 'most'.")
         if keep < 1:
-            raise ValueError(f"keep is {keep}; at least one checkpoint has to stay.")
+            raise ValueError(f"keep is {keep}; expected 1 or more.")
         self.directory = directory / FOLDER
         self._keep = keep
         self._best_metric = best_metric
@@ -92,11 +93,11 @@ class CheckpointStore:
         self._barrier = barrier
 
     def paths(self) -> list[pathlib.Path]:
-        """The checkpoints, oldest first, whether or not they can be read."""
+        """Return the checkpoints, oldest first, readable or not."""
         return sorted(path for path in self.directory.glob("step-*") if path.is_dir())
 
     def best(self) -> pathlib.Path | None:
-        """The checkpoint with the best metric, the newest of equals; None if none has it."""
+        """Return the checkpoint with the best metric, the newest of equals; None if none has it."""
         found = []
         for path in self.paths():
             try:
@@ -114,19 +115,19 @@ class CheckpointStore:
         own: tf.train.Checkpoint | None = None,
         metrics: Mapping[str, float] | None = None,
     ) -> pathlib.Path:
-        """Write a checkpoint and remove those that need not stay.
+        """Write a checkpoint and remove those that are no longer needed.
 
         Args:
           step: its number.
-          shared: what all workers have alike.
-          own: what each worker has for itself, such as its place in the data.
-          metrics: numbers to keep with it.
+          shared: the part that is common to all workers.
+          own: each worker's own part, such as its place in the data.
+          metrics: numbers to store with it.
         """
         path = self.directory / f"step-{step:08d}"
         partial = self.directory / f".{path.name}.partial"
         if self._worker == 0:
             self.directory.mkdir(parents=True, exist_ok=True)
-            for left in self.directory.glob(".step-*.partial"):  # by a killed process
+            for left in self.directory.glob(".step-*.partial"):  # from a killed process
                 shutil.rmtree(left)
             partial.mkdir()
         self._barrier()
@@ -152,7 +153,7 @@ class CheckpointStore:
         (partial / _MANIFEST).write_text(text, encoding="utf-8")
         files_lib.flush(partial / _MANIFEST)
         files_lib.flush(partial)
-        if path.exists():  # a broken one, which was passed over when the run went on
+        if path.exists():  # a broken one that was skipped on resuming
             shutil.rmtree(path)
         files_lib.put_in_place(partial, path)
         best = self.best()
@@ -163,13 +164,13 @@ class CheckpointStore:
     def restore(
         self, shared: tf.train.Checkpoint, own: tf.train.Checkpoint | None = None
     ) -> Restored | None:
-        """Restore the newest checkpoint that can be read; say so when it isn't the newest.
+        """Restore the newest readable checkpoint; warn if it isn't the newest.
 
         Returns:
           None if there is no checkpoint.
 
         Raises:
-          ValueError: if there are some and none can be read.
+          ValueError: there are some and none can be read.
         """
         paths = self.paths()
         for path in reversed(paths):
@@ -197,10 +198,10 @@ class CheckpointStore:
 
 
 def read_manifest(path: pathlib.Path) -> dict[str, Any]:
-    """A checkpoint's `checkpoint.json`.
+    """Return a checkpoint's `checkpoint.json`.
 
     Raises:
-      BrokenCheckpointError: if it isn't one.
+      BrokenCheckpointError: it is damaged.
     """
     try:
         return read_json(path / _MANIFEST, _FORM)
@@ -209,10 +210,10 @@ def read_manifest(path: pathlib.Path) -> dict[str, Any]:
 
 
 def check(path: pathlib.Path) -> dict[str, Any]:
-    """Compare a checkpoint's files with its manifest, and return that.
+    """Compare a checkpoint's files with its manifest, and return the manifest.
 
     Raises:
-      BrokenCheckpointError: for a file that is missing, cut short or changed.
+      BrokenCheckpointError: a file is missing, cut short or changed.
     """
     manifest = read_manifest(path)
     for name, entry in manifest["files"].items():
@@ -226,10 +227,10 @@ def check(path: pathlib.Path) -> dict[str, Any]:
 
 
 def read_weights(checkpoint: tf.train.Checkpoint, path: pathlib.Path) -> None:
-    """Restore what all workers have alike, or a part of it, from a checkpoint's folder.
+    """Restore the common part, or some of it, from a checkpoint's folder.
 
     Raises:
-      BrokenCheckpointError: see `check`; also if it does not hold what is asked for.
+      BrokenCheckpointError: see `check`; also if it lacks a requested part.
     """
     check(path)
     _read(checkpoint, path / _SHARED)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A whole training run from a configuration: network, data, loop, model file."""
+"""Training run from a configuration: model, data, loop, model file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 def _with_metadata(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-    """The network's settings with what it was trained on, which evaluation and export read."""
+    """Return the model's settings with those of the data, which evaluation and export read."""
     model = ml_collections.ConfigDict(config.model.to_dict())
     model.metadata = {
         **config.model.get("metadata", ml_collections.ConfigDict()).to_dict(),
@@ -46,15 +46,14 @@ def run(
     directory: pathlib.Path,
     evaluate: Evaluate | None = None,
 ) -> dict[str, float]:
-    """Train the network that a configuration describes.
+    """Train the model that a configuration describes.
 
     Args:
       config: see `configs/`.
-      directory: the run's folder. It gets the settings (config.json), what tells the data from
-        others (data.json), the untrained network (initial.keras), checkpoints, TensorBoard scalars
-        and at the end model.keras. If it holds an unfinished run of the same settings and data,
-        that goes on; a finished one is left as it is. Several workers share it; it is locked
-        against other runs.
+      directory: the run's folder. It gets the settings (config.json), a digest of the data
+        (data.json), the untrained model (initial.keras), checkpoints, TensorBoard scalars and at
+        the end model.keras. An unfinished run of the same settings and data resumes; a finished one
+        is left as it is. Several workers share the folder; it is locked against other runs.
       evaluate: see `Trainer.run`. If it has an attribute `parts`, as `HeldOutRetrieval` has, the
         data that it reads are checked before the run starts.
 
@@ -62,11 +61,11 @@ def run(
       The metrics of the last steps; empty if the run was finished already.
 
     Raises:
-      ValueError: for settings that do not fit together, the data or the folder.
-      WorkerLostError: another worker is gone.
+      ValueError: the settings do not fit together, to the data or to the folder.
+      WorkerLostError: another worker died.
       Preempted: see `Trainer.run`.
     """
-    # Before anything is written that a next run, with what was wrong put right, would meet.
+    # Validate before writing anything, so that a corrected run finds an empty folder.
     evaluates = evaluate is not None and config.training.evaluate_every_steps > 0
     evaluated: dict[str, Any] = getattr(evaluate, "parts", {}) if evaluates else {}
     preflight.check(config, tuple(evaluated.values()))
@@ -98,7 +97,7 @@ def _train(
     settings: dict[str, Any],
     evaluate: Evaluate | None,
 ) -> dict[str, float]:
-    """Train in a folder that has been prepared; see `run`."""
+    """Train in a prepared folder; see `run`."""
     worker, workers = worker_and_workers(strategy)
     with strategy.scope():
         model = _make_model(config, directory, strategy)
@@ -130,9 +129,9 @@ def _train(
 
 
 def _check_words(config: ml_collections.ConfigDict, directory: pathlib.Path) -> None:
-    """Whether there will be words to read narrations with."""
+    """Check that there are words to read narrations with."""
     if run_folder.initial_file(directory).exists():
-        return  # They are in it.
+        return  # the model has them
     if config.word_vectors:
         if not pathlib.Path(config.word_vectors).is_file():
             raise ValueError(
@@ -152,10 +151,10 @@ def _prepare_folder(
     directory: pathlib.Path,
     locks: contextlib.ExitStack,
 ) -> str:
-    """Lock the folder and compare the run in it, or begins one; for the first worker.
+    """Lock the folder and compare the run in it, or begin one; for the first worker.
 
     Returns:
-      What is wrong, for all workers to hear, or that all is done.
+      Errors, for all workers, or that the run is finished.
     """
     try:
         locks.enter_context(locks_lib.held(directory / _LOCK, directory, "training there"))
@@ -173,7 +172,7 @@ def _prepare_folder(
 def _make_model(
     config: ml_collections.ConfigDict, directory: pathlib.Path, strategy: tf.distribute.Strategy
 ) -> EmbeddingGraph:
-    """The run's network: the folder's, or a new one, which the first worker writes there."""
+    """Return the run's model: the folder's, or a new one, which the first worker writes there."""
     network = run_folder.initial_file(directory)
     worker, _ = worker_and_workers(strategy)
     exists = workers_lib.gather_texts(strategy, "yes" if network.exists() else "")[0]
@@ -188,6 +187,6 @@ def _make_model(
     if worker == 0:
         run_folder.save_model(model, network)
     workers_lib.barrier(strategy)
-    # Read back even now: checkpoints go by the order of the weights, which a network that was read
-    # need not have in common with one that was made.
+    # Read back even now: checkpoints follow the order of the weights, which can differ between a
+    # model that was read and one that was made.
     return run_folder.load_model(network)

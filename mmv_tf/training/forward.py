@@ -13,7 +13,7 @@ Batch = dict[str, tf.Tensor]
 
 
 def needed_entries(batch: Batch, objective: Objective) -> Batch:
-    """The entries of a batch that training takes; names and captions are left out."""
+    """Return the entries of a batch that training uses; names and captions are left out."""
     return {
         key: batch[key]
         for modality in objective.modalities
@@ -30,17 +30,17 @@ def embed_batch(
 ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
     """Embed a batch for an objective.
 
-    Rows without a modality skip its backbone: they cost nothing, no batch norm sees them, and
-    those keep their quick kernel, which takes no mask. Their embeddings are zero. If no row has
-    it, the first one does pass, and changes no statistic either.
+    Rows without a modality skip its backbone: they cost nothing, batch norm never sees them and
+    keeps its fast kernel, which takes no mask. Their embeddings are zero. If no row has the
+    modality, the first one passes, without changing statistics.
 
     Args:
-      model: the network.
-      objective: says which pairs, so which modalities and spaces.
+      model: the model.
+      objective: its pairs determine the modalities and spaces.
       batch: see `Reader`; "text" is [B, P, words].
       training: as in `BatchNorm`.
-      fixed_shapes: every row passes, and the batch norms are told which count; for XLA, which
-        needs to know all sizes beforehand.
+      fixed_shapes: pass every row, with a mask for the batch norms; for XLA, which needs static
+        shapes.
 
     Returns:
       Embeddings "PAIR/MODALITY" and validity by modality, as `Objective` takes them.
@@ -73,7 +73,7 @@ def embed_batch(
 
 
 def _present(valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Which rows are there, [n], at least one; and whether they count."""
+    """Return the indices of the valid rows, [n], at least one; and whether they count."""
     counts = tf.reduce_any(valid)
     first = tf.range(tf.size(valid)) == 0
     return tf.where(valid | (first & ~counts))[:, 0], counts

@@ -21,26 +21,26 @@ FOLDER = "tensorboard"
 
 
 class _Nowhere(io.StringIO):
-    """A file that keeps nothing."""
+    """File that discards everything."""
 
     def write(self, text: str) -> int:
         return len(text)
 
 
 class Watcher:
-    """Collects each step's values and shows their means; use it as a context manager.
+    """Collector that shows the means of the steps' values; use it as a context manager.
 
     Args:
       directory: the run's folder; TensorBoard's files go into "tensorboard" in it.
-      steps: of the whole run.
-      start: the step at which this process goes on.
+      steps: number of steps of the whole run.
+      start: number of steps done before this process.
       batch_size: clips a step.
       log_every: steps between two points in TensorBoard.
-      profile: (first, last) step of which a profile is made, counted from 1; last 0 for none.
-      shown: whether this process shows anything; of several workers, the first does.
+      profile: (first, last) step to profile, counted from 1; last 0 for none.
+      shown: whether this process shows anything; of several workers, only the first does.
 
     Raises:
-      ValueError: for a profile that ends before it begins.
+      ValueError: a profile ends before it begins.
     """
 
     def __init__(
@@ -81,13 +81,13 @@ class Watcher:
             hparams_api.hparams(dict(_flat(settings)))
 
     def before_step(self, step: int) -> None:
-        """Start the profile where it was asked for; `step` counts from 1."""
+        """Start the profile at its first step; `step` counts from 1."""
         if self._shown and self._profile[1] and step == self._profile[0]:
             tf.profiler.experimental.start(str(self._directory))
             self._profiling = True
 
     def after_step(self, step: int, values: Mapping[str, float], waited: float) -> None:
-        """Take a step's values and the seconds for which it waited for its batch."""
+        """Record a step's values and the seconds that it waited for its batch."""
         if self._profiling and step >= self._profile[1]:
             self._stop_profile()
         self._window.append(dict(values))
@@ -106,7 +106,7 @@ class Watcher:
         self._window, self._waits, self._since = [], [], time.monotonic()
 
     def pause(self, seconds: float) -> None:
-        """Leave time spent on something else, such as evaluation, out of the speed."""
+        """Exclude time spent on something else, such as evaluation, from the speed."""
         self._since += seconds
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
@@ -135,7 +135,7 @@ class Watcher:
 
 
 def _means(window: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Means of what is finite; a step that was left out takes no part."""
+    """Return means of the finite values, without skipped steps."""
     means = {}
     for name in window[-1]:
         values = np.array([values[name] for values in window])

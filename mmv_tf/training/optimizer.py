@@ -22,9 +22,9 @@ _NOT_DECAYED = ("bias", "gamma", "beta")
 
 
 class LossScale:
-    """What the loss is multiplied by before differentiation.
+    """Factor of the loss before differentiation.
 
-    Halved when a gradient overflows, which drops that step; doubled after 2000 steps without.
+    Halved when a gradient overflows, which skips that step; doubled after 2000 steps without.
 
     Args:
       initial: the first scale.
@@ -38,11 +38,11 @@ class LossScale:
         self.variables = [self.scale, self.good_steps]
 
     def update(self, finite: tf.Tensor) -> None:
-        """Called once a step, in replica context."""
+        """Update the scale after a step, in replica context."""
         scale, good = tf.convert_to_tensor(self.scale), tf.convert_to_tensor(self.good_steps)
         grow = good + 1 >= self._growth_steps
         higher = tf.where(grow, scale * 2.0, scale)
-        # A doubling beyond float32's range would never come back.
+        # A doubling beyond float32's range would be permanent.
         higher = tf.where(tf.math.is_finite(higher), higher, scale)
         self.scale.assign(tf.where(finite, higher, tf.maximum(scale / 2.0, 1.0)))
         self.good_steps.assign(tf.where(finite & ~grow, good + 1, 0))
@@ -61,14 +61,14 @@ def _variable(value: float, dtype: tf.DType) -> tf.Variable:
 class Adam(keras.optimizers.Optimizer):
     """Adam and AdamW by TensorFlow's kernel: one operation a variable.
 
-    Keras' Adam takes a dozen, each a pass over memory or a scalar's scheduling: 127 ms of processor
+    Keras' Adam takes a dozen, each a pass over memory or the scheduling of a scalar: 127 ms of CPU
     time for 470 variables of 36 M numbers, where this takes 51. The state is the same, so
     checkpoints serve both; the numbers differ in the last bits.
 
     Args:
       learning_rate: a number or a schedule.
       beta_1, beta_2, epsilon: as Keras' Adam has them.
-      decay: decoupled weight decay, a share of the learning rate (Loshchilov and Hutter, 2019).
+      decay: decoupled weight decay, relative to the learning rate (Loshchilov and Hutter, 2019).
         Biases and the scales and offsets of batch norm are left out.
     """
 
@@ -132,13 +132,13 @@ class LARS(keras.optimizers.Optimizer):
         v <- momentum * v + learning_rate * trust * |w| / (|g| + decay * |w|) * g'
         w <- w - v
 
-    Vectors and scalars (biases, and the scales and offsets of batch norm) are left out of decay and
-    scaling and get plain momentum, as is usual.
+    Vectors and scalars (biases, and the scales and offsets of batch norm) get plain momentum,
+    without decay and scaling, as is usual.
 
     Args:
       learning_rate: a number or a schedule.
       momentum: in [0, 1).
-      decay: of weights; part of the gradient, not apart from it as in AdamW.
+      decay: of weights; part of the gradient, unlike AdamW's.
       trust: the coefficient of the scaling, "eta" in the paper.
     """
 
@@ -164,7 +164,7 @@ class LARS(keras.optimizers.Optimizer):
         self.velocities = self.add_optimizer_variables(variables, "velocity")
 
     def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: Any) -> None:
-        """One variable's update."""
+        """Apply one step to a variable."""
         velocity = self.velocities[self._get_variable_index(variable)]
         rate = tf.cast(learning_rate, variable.dtype)
         gradient = tf.cast(gradient, variable.dtype)
@@ -185,17 +185,17 @@ class LARS(keras.optimizers.Optimizer):
 
 
 class WeightAverages:
-    """averages <- decay * averages + (1 - decay) * weights, after each step.
+    """Exponential moving averages of weights.
 
-    The decay rises to its value as (1 + steps) / (10 + steps), so that the random first weights
-    are soon forgotten.
+    averages <- decay * averages + (1 - decay) * weights, after each step. The decay rises to its
+    value as (1 + steps) / (10 + steps), so that the random initial weights are soon forgotten.
 
     Args:
       weights: trainable variables.
       decay: in (0, 1), such as 0.999.
 
     Raises:
-      ValueError: for another decay.
+      ValueError: the decay is another.
     """
 
     def __init__(self, weights: Sequence[tf.Variable], decay: float):
@@ -214,7 +214,7 @@ class WeightAverages:
         ]
 
     def update(self, step: tf.Tensor) -> None:
-        """Take the weights in after `step` steps; called in replica context."""
+        """Add the weights after `step` steps to the averages; called in replica context."""
         step = tf.cast(step, tf.float32)
         decay = tf.minimum(self._decay, (1.0 + step) / (10.0 + step))
         for average, weight in zip(self.variables, self._weights, strict=True):
@@ -223,7 +223,7 @@ class WeightAverages:
 
     @contextlib.contextmanager
     def in_place_of_weights(self) -> Iterator[None]:
-        """Inside, the network has the averages; afterwards its weights again."""
+        """Give the model the averages within the block, and its weights back after it."""
         weights = [weight.numpy() for weight in self._weights]
         self.put_in_place()
         try:
@@ -233,7 +233,7 @@ class WeightAverages:
                 variable.assign(weight)
 
     def put_in_place(self) -> None:
-        """Give the network the averages for good."""
+        """Give the model the averages permanently."""
         for variable, average in zip(self._weights, self.variables, strict=True):
             variable.assign(average.numpy())
 
@@ -244,12 +244,12 @@ OPTIMIZERS = ("adam", "adamw", "lars")
 def apply_summed(
     optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor], variables: Sequence[Any]
 ) -> None:
-    """Take a step of gradients that are summed over the replicas already.
+    """Apply gradients that are already summed over the replicas.
 
     `optimizer.apply` would sum them once more. Call in replica context.
 
     Args:
-      optimizer: built; its `update_step` is what is used of it.
+      optimizer: a built optimizer, of which only `update_step` is used.
       gradients: one for each of `variables`, the same on all replicas.
       variables: `keras.Variable`s, trainable.
     """
@@ -271,7 +271,7 @@ def apply_summed(
 
 
 def check_optimizer(optimizer: keras.optimizers.Optimizer) -> None:
-    """Refuse settings that `apply_summed` would pass over.
+    """Refuse settings that `apply_summed` would ignore.
 
     Raises:
       ValueError: the optimizer decays weights, clips gradients, averages weights or accumulates
@@ -288,10 +288,10 @@ def check_optimizer(optimizer: keras.optimizers.Optimizer) -> None:
 
 
 def default_config() -> ml_collections.ConfigDict:
-    """Settings; the comments say where the defaults come from."""
+    """Return the default settings; comments give the sources of the values."""
     return ml_collections.ConfigDict(
         {
-            # PAPER section 3: Adam, 0.002, 5,000 steps of warm-up, half a cosine period.
+            # MMV (Alayrac et al., 2020): Adam, 0.002, 5,000 steps of warm-up, half a cosine period.
             # Weight decay makes "adam" AdamW; "adamw" is another name of the same.
             "name": "adam",
             "learning_rate": 2e-3,
@@ -302,7 +302,7 @@ def default_config() -> ml_collections.ConfigDict:
             "beta_2": 0.999,
             "epsilon": 1e-7,
             "clip_norm": 0.0,
-            # LARS only; its paper's.
+            # LARS only; the values of its paper.
             "momentum": 0.9,
             "trust": 1e-3,
         }
@@ -312,7 +312,7 @@ def default_config() -> ml_collections.ConfigDict:
 def make_schedule(
     config: ml_collections.ConfigDict, steps: int
 ) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Linear warm-up from 0 to `learning_rate`, then half a cosine down to 0 at `steps`."""
+    """Return a schedule: linear warm-up to `learning_rate`, then half a cosine to 0 at `steps`."""
     warmup = min(config.warmup_steps, steps - 1)
     return keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0 if warmup else config.learning_rate,
@@ -323,16 +323,16 @@ def make_schedule(
 
 
 def make_optimizer(config: ml_collections.ConfigDict, steps: int) -> keras.optimizers.Optimizer:
-    """Adam, AdamW or LARS; weight decay leaves out biases and batch norm.
+    """Return Adam, AdamW or LARS; weight decay leaves out biases and batch norm.
 
-    Clipping is not the optimizer's: it would clip each replica's gradient before they are added up.
+    The optimizer does not clip: it would clip each replica's gradient before the sum.
 
     Args:
       config: see `default_config`.
-      steps: where the learning rate ends.
+      steps: step at which the learning rate reaches 0.
 
     Raises:
-      ValueError: for another name.
+      ValueError: the name is another.
     """
     if config.name not in OPTIMIZERS:
         raise ValueError(f"optimizer.name is {config.name!r}; use one of {OPTIMIZERS}.")

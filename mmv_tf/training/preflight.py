@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks before a run starts: directories, manifests, splits, modalities and pairs.
 
-A split that is missed at the first evaluation costs the hours before it. Only the manifests are
-read here, so this takes no time. All problems are named in one error.
+Without them, a missing split would show at the first evaluation, after hours. Only manifests are
+read here, so this takes no time. One error names all problems.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mmv_tf.data.reading.mixing import parts_of
 from mmv_tf.data.records.manifests import read_manifest
 from mmv_tf.losses import PAIRS
 
-# What a manifest counts of a split's clips, by modality, and what a message calls it.
+# Key of a manifest's counts of a split's clips by modality, and its name in messages.
 _COUNTS = {
     "video": ("num_with_video", "pictures"),
     "audio": ("num_with_audio", "sound"),
@@ -30,7 +30,7 @@ AUDIO_TEXT = (
     "map into the space of text in inference mode, with statistics that it takes no part in; set "
     "model.graph.audio_text=True, or the weight to 0"
 )
-# One clip is always ranked first.
+# A single clip is always ranked first.
 _LEAST_EVALUATED = 2
 
 
@@ -42,10 +42,10 @@ def check(
 
     Args:
       config: the run's; see `configs/`.
-      evaluated: settings of the readers that are evaluated while training.
+      evaluated: settings of the readers for evaluation during training.
 
     Raises:
-      ValueError: something is missing; the message names everything that is.
+      ValueError: something is missing; the message names all of it.
     """
     weights = config.training.weights
     pairs = [pair for pair in PAIRS if weights.get(pair, 0.0) > 0]
@@ -68,7 +68,7 @@ def check(
 
 @dataclasses.dataclass
 class _Looked:
-    """What a data set's manifest says of the splits that are read; None: nothing."""
+    """Contents of a data set's manifest for the splits that are read; None without a manifest."""
 
     directory: str
     splits: str
@@ -77,12 +77,12 @@ class _Looked:
 
 
 def _look(config: ml_collections.ConfigDict, setting: str, least: int) -> _Looked:
-    """Look at the splits of one reader.
+    """Check the splits of one reader.
 
     Args:
-      config: the reader's.
-      setting: how to choose another split.
-      least: clips that are needed.
+      config: the reader's settings.
+      setting: the setting that chooses another split, for messages.
+      least: required number of clips.
     """
     looked = _Looked(config.directory, config.split, [])
     if config.records != "mmv":
@@ -122,13 +122,13 @@ def _look(config: ml_collections.ConfigDict, setting: str, least: int) -> _Looke
 
 
 def _total(counts: Sequence[int | None]) -> int | None:
-    """Their sum; None if one is unknown, as in manifests of older versions."""
+    """Return the sum; None if one is unknown, as in manifests of older versions."""
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
 
 
 def _missing_modalities(found: Sequence[_Looked], needed: set[str]) -> list[str]:
-    """Modalities that no clip has, so that a pair would never count."""
+    """Return errors for modalities that no clip has, so that a pair would never count."""
     problems = []
     for modality, (_, name) in _COUNTS.items():
         totals = [looked.counts.get(modality) for looked in found]
@@ -143,7 +143,7 @@ def _missing_modalities(found: Sequence[_Looked], needed: set[str]) -> list[str]
 
 
 def _network_problems(model: ml_collections.ConfigDict, pairs: Sequence[str]) -> list[str]:
-    """Pairs that the network can't be trained on."""
+    """Return errors for pairs that the model can't be trained on."""
     problems = []
     for pair in pairs:
         lacking = [name for name in PAIRS[pair] if name != "video" and model.get(name) is None]

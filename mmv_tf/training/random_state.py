@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The state of the random generators, for checkpoints, and runs that repeat bit for bit."""
+"""State of the random generators for checkpoints, and seeds for deterministic runs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import tensorflow as tf
 
 
 class RandomState(tf.train.experimental.PythonState):
-    """The generators of Python and NumPy, as something that `tf.train.Checkpoint` takes.
+    """State of the generators of Python and NumPy, for `tf.train.Checkpoint`.
 
-    Batches and augmentation draw from none of them but from the seed and the example (see
-    `Reader.train`); they are kept for what a user's own data set or callback may draw.
+    Batches and augmentation depend only on the seed and the example (see `Reader.train`); the state
+    is for a user's own data set or callback.
     """
 
     def serialize(self) -> str:
-        """JSON, since nothing here is ever unpickled."""
+        """Return JSON, since nothing here is ever unpickled."""
         version, words, gauss = random.getstate()
         kind, keys, position, has_gauss, cached = np.random.get_state()
         return json.dumps(
@@ -31,7 +31,7 @@ class RandomState(tf.train.experimental.PythonState):
         )
 
     def deserialize(self, string_value: str | bytes) -> None:
-        """The reverse of `serialize`."""
+        """Set the state from the result of `serialize`."""
         state = json.loads(string_value)
         version, words, gauss = state["python"]
         random.setstate((version, tuple(words), gauss))
@@ -40,7 +40,7 @@ class RandomState(tf.train.experimental.PythonState):
 
 
 def random_states() -> dict[str, object]:
-    """What of the process' random generators goes into a checkpoint, by name."""
+    """Return the states of the process' random generators for a checkpoint, by name."""
     return {
         "random": RandomState(),
         "generator": tf.random.get_global_generator(),
@@ -48,7 +48,7 @@ def random_states() -> dict[str, object]:
 
 
 def seed_everything(seed: int, deterministic: bool) -> None:
-    """Seeds all generators and, if asked to, has TensorFlow repeat its arithmetic bit for bit."""
+    """Seed all generators and, if requested, make TensorFlow deterministic."""
     keras.utils.set_random_seed(seed)
     tf.random.set_global_generator(tf.random.Generator.from_seed(seed))
     if deterministic:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The data of a training run: its folder keeps a digest, so that the run resumes on no others."""
+"""Digest of a training run's data in its folder: the run resumes only on the same data."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from mmv_tf.data import Reader
 from mmv_tf.util.configuration import differences, read_json, write_json
 
 FILE = "data.json"
-# Of a SHA-256, in hexadecimal: enough to tell data apart, and short enough to read.
+# Hexadecimal digits of a SHA-256: enough to tell data apart, and short enough to read.
 _DIGITS = 16
 
 
 class RunData:
-    """The shards that a run trains on; where they lie plays no part.
+    """Shards that a run trains on, wherever they lie.
 
     Args:
-      readers: of the run's data sets, in the configuration's order.
+      readers: readers of the run's data sets, in the configuration's order.
 
     Attributes:
       described: for JSON, "data set 1" and so on -> {"frame_rate", "sample_rate", "splits": {name:
-        {"shards", "records", "sha256"}}}. Of records without a manifest, names and sizes are what
-        is known.
+        {"shards", "records", "sha256"}}}. Without a manifest, only names and sizes of records are
+        known.
     """
 
     def __init__(self, readers: Sequence[Reader]):
@@ -38,10 +38,10 @@ class RunData:
     def check(self, directory: pathlib.Path) -> None:
         """Compare the data with those that a run was started on.
 
-        A run of a version that kept nothing of its data passes.
+        A run of an older version, without a description of its data, passes.
 
         Raises:
-          ValueError: they differ; the message names the folder of the data and what differs in it.
+          ValueError: they differ; the message names the folder of the data and the difference.
         """
         path = directory / FILE
         different = differences(read_json(path), self.described) if path.exists() else []
@@ -51,11 +51,11 @@ class RunData:
             raise ValueError(
                 f"{self._places.get(name, name)}: {entry} is {new!r}, but was {old!r} in the data "
                 f"that the run in {directory} was started on; give it those data, choose another "
-                f"folder for the run, or remove {path} to go on with these."
+                f"folder for the run, or remove {path} to continue with these."
             )
 
     def save(self, directory: pathlib.Path) -> None:
-        """Keep the description in a run's folder, if there is none yet."""
+        """Write the description to a run's folder, unless it has one."""
         path = directory / FILE
         if not path.exists():
             write_json(self.described, path)

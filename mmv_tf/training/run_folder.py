@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A training run's folder: its network, its settings and its checkpoints."""
+"""Folder of a training run: its model, settings and checkpoints."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FORMER_INITIAL_FILE = "network.keras"  # its name in runs of before 2026-12
 MODEL_FILE = "model.keras"  # the trained network, written when the run ends
 CONFIG_FILE = "config.json"
 
-# Settings that don't change what is learned; a run goes on when they are others.
+# Settings that don't change the trained model; they may change on resuming.
 _MAY_CHANGE = (
     "data.inspect",
     "data.max_bad_fraction",
@@ -45,7 +45,7 @@ _MAY_CHANGE = (
 
 
 def save_model(model: keras.Model, path: str | os.PathLike[str]) -> None:
-    """Write a `.keras` file whole or not at all."""
+    """Write a `.keras` file atomically."""
     target = pathlib.Path(path)
     if target.suffix != ".keras":
         raise ValueError(f"{target} does not end in .keras.")
@@ -54,18 +54,17 @@ def save_model(model: keras.Model, path: str | os.PathLike[str]) -> None:
 
 
 def load_model(path: str | os.PathLike[str], dtype: str | None = None) -> keras.Model:
-    """Read a network.
+    """Read a model.
 
     Args:
-      path: a `.keras` file that `model.save(path)` wrote; the folder of a training run: its
-        finished model, or else its newest good checkpoint; or the folder of one checkpoint in it.
-      dtype: compute in another precision than the network was saved in, one of
-        `mmv_tf.graphs.precision.DTYPES`.
+      path: a `.keras` file that `model.save(path)` wrote; the folder of a training run, for its
+        finished model or else its newest good checkpoint; or the folder of one of its checkpoints.
+      dtype: precision to compute in, if not the saved one; one of `mmv_tf.graphs.precision.DTYPES`.
 
-    Where a run averages its weights, the averages are what is loaded.
+    If a run averages its weights, the averages are loaded.
 
     Raises:
-      ValueError: if there is no network, the file is not one, or there is no such dtype.
+      ValueError: there is no model, the file is not one, or the dtype does not exist.
     """
     model = _read_model(pathlib.Path(path))
     return model if dtype is None else in_precision(model, dtype)
@@ -111,7 +110,7 @@ def _untrained(directory: pathlib.Path) -> keras.Model:
 
 
 def _restore_model(model: keras.Model, path: pathlib.Path) -> None:
-    """All weights from a checkpoint, and their averages over those if it has some."""
+    """Restore all weights from a checkpoint, then their averages if it has some."""
     checkpoints.read_weights(make_checkpoint(model), path)
     names = tf.train.load_checkpoint(str(path / "state")).get_variable_to_shape_map()
     if any(name.startswith("averages/") for name in names):
@@ -120,15 +119,15 @@ def _restore_model(model: keras.Model, path: pathlib.Path) -> None:
 
 
 def variables_of(owner: Any) -> list[tf.Variable]:
-    """The TensorFlow variables of a Keras model or optimizer, in order of creation."""
+    """Return the TensorFlow variables of a Keras model or optimizer, in order of creation."""
     return [variable.value for variable in owner.variables]
 
 
 def make_checkpoint(model: keras.Model, **others: Any) -> tf.train.Checkpoint:
-    """A checkpoint of a network and of other trackable things.
+    """Return a checkpoint of a model and other trackable objects.
 
     The weights are listed: `tf.train.Checkpoint(model=model)` does not follow Keras 3's lists of
-    layers, and silently leaves out what is in them.
+    layers, and silently omits their contents.
     """
     return tf.train.Checkpoint(weights=variables_of(model), **others)
 
@@ -139,10 +138,10 @@ def save_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> N
 
 
 def check_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> None:
-    """Compare settings with those of the run that a folder holds, if it holds one.
+    """Compare settings with those of the run in a folder, if there is one.
 
     Raises:
-      ValueError: they differ in what is learned.
+      ValueError: they differ in more than what may change on resuming.
     """
     path = directory / CONFIG_FILE
     if not path.exists():
@@ -158,7 +157,7 @@ def check_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> 
 
 
 def without_places(settings: dict[str, Any]) -> dict[str, Any]:
-    """A run's settings as JSON, without where its data lie, which may change."""
+    """Return a run's settings as JSON, without the places of its data, which may change."""
     data = settings.get("data", {})
     mixture = [{**entry, "directory": ""} for entry in data.get("mixture") or ()]
     return {**settings, "data": {**data, "directory": "", "mixture": mixture}}

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Being asked to stop."""
+"""SIGTERM and SIGINT handling."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class StopSignals:
-    """Turns SIGTERM and Ctrl-C into a request, which training answers after the running step.
+    """Turn SIGTERM and Ctrl-C into a request, which training answers after the current step.
 
     A second Ctrl-C interrupts at once. Use it as a context manager.
     """
@@ -22,7 +22,7 @@ class StopSignals:
         for number in (signal.SIGTERM, signal.SIGINT):
             try:
                 self._previous[number] = signal.signal(number, self._request)
-            except ValueError:  # not in the main thread: then the caller handles signals
+            except ValueError:  # not in the main thread: the caller handles signals
                 break
         return self
 

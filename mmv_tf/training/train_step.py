@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""One step of training: the global batch's gradient, clipped, applied if it is finite."""
+"""Training step: the global batch's gradient, clipped, applied if it is finite."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from mmv_tf.training.optimizer import (
 )
 from mmv_tf.training.run_folder import variables_of
 
-# Gradients are exchanged in packs of this size, ours. TensorFlow's default is one pack: 143 MB (the
-# S3D-G FAC network's) between two processes of a core each then took 1.3 s; in packs of 0.5 to 4 MB
+# Gradients are exchanged in packs of this size, ours. In TensorFlow's default of one pack, 143 MB
+# (of the S3D-G FAC model) between two processes of a core each took 1.3 s; in packs of 0.5 to 4 MB
 # 0.31 s, of 16 MB 0.44 s.
 _PACK_BYTES = 4 << 20
 
@@ -35,11 +35,11 @@ _Sums = tuple[list[tf.Tensor], tf.Tensor]
 
 
 class TrainStep:
-    """Computes a batch's gradient and applies it.
+    """Computation and application of a batch's gradient.
 
-    The batch may be taken in pieces, so that it need not fit into memory at once:
-      - `accumulate` pieces are small batches of their own: the gradient is the mean of theirs, and
-        each piece's negatives come from that piece;
+    The batch may be split into pieces, so that it need not fit into memory at once:
+      - `accumulate` pieces are separate small batches: the gradient is the mean of theirs, and each
+        piece has only its own negatives;
       - `gradient_cache` pieces (Gao et al., arXiv 2101.06983) are embedded one after the other, the
         loss is that of the whole batch, and its gradient goes back through the pieces, which are
         embedded once more for that. Batch norm still takes its statistics from a piece.
@@ -48,12 +48,12 @@ class TrainStep:
 
     Args:
       model, objective, optimizer: the optimizer is built.
-      strategy: that they were made under.
+      strategy: the strategy that they were made under.
       training: settings, see `default_config` of the trainer.
-      clip_norm: the greatest norm of the whole, all-reduced gradient; 0 for no limit.
+      clip_norm: greatest norm of the whole, all-reduced gradient; 0 for no limit.
 
     Raises:
-      ValueError: for settings that don't go together.
+      ValueError: settings don't go together.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class TrainStep:
         check_optimizer(optimizer)
         replicas = strategy.num_replicas_in_sync
         if training.accumulate < 1 or training.gradient_cache < 1:
-            raise ValueError("training.accumulate and training.gradient_cache count pieces; >= 1.")
+            raise ValueError("training.accumulate and training.gradient_cache must be 1 or more.")
         if training.accumulate > 1 and training.gradient_cache > 1:
             raise ValueError(
                 "Use one of training.accumulate and training.gradient_cache, not both."
@@ -101,12 +101,12 @@ class TrainStep:
                 weights = [variable.value for variable in model.trainable_variables]
                 self.averages = WeightAverages(weights, training.average_decay)
             self.loss_scale = LossScale() if model.compute_dtype == "float16" else None
-        # A bad batch must not reach the batch norms' moving statistics if training goes on.
+        # If training continues, a bad batch must not reach the batch norms' moving statistics.
         self._undoes = training.nonfinite_limit > 1 or self.loss_scale is not None
         pairs = objective.pairs
         self.sum_names = ["loss", *(f"loss/{p}" for p in pairs), *(f"pairs/{p}" for p in pairs)]
         self.names = [*self.sum_names, "gradient_norm", "learning_rate", "loss_scale", "finite"]
-        # Nothing here needs AutoGraph, which takes longer than all the rest of the tracing.
+        # Nothing here needs AutoGraph, which takes longer than the rest of the tracing.
         self._replica_gradients = self._gradients
         if training.jit_compile:
             self._replica_gradients = tf.function(
@@ -119,14 +119,14 @@ class TrainStep:
         self._compiled = compiled
 
     def __call__(self, batch: Batch, flags: tf.Tensor) -> tf.Tensor:
-        """Take a step.
+        """Run a step.
 
         Args:
-          batch: one of this worker, for each of its replicas; see `needed_entries`.
-          flags: float32 vector; comes back added up over the workers.
+          batch: this worker's batch, split for its replicas; see `needed_entries`.
+          flags: float32 vector, summed over the workers.
 
         Returns:
-          float32 vector: the values of `names`, those of the global batch, and the flags.
+          float32 vector: the values of `names` for the global batch, and the flags.
         """
         call = self._compiled
         if self._pieces == 1:
@@ -145,7 +145,7 @@ class TrainStep:
 
     @property
     def variables(self) -> dict[str, list[tf.Variable]]:
-        """What a checkpoint of training holds besides the weights."""
+        """Variables of training, besides the weights, for a checkpoint."""
         found = {"optimizer": variables_of(self.optimizer), "step": [self.step]}
         if self.averages is not None:
             found["averages"] = self.averages.variables
@@ -179,7 +179,7 @@ class TrainStep:
             before = self._read_moving()
             found, _ = self._embed_batch(self._piece(batch, index))
             with tf.control_dependencies(list(found.values())):
-                # The pass that counts is the one with gradients.
+                # The second pass, with gradients, updates the statistics.
                 self._write_moving(before)
             return found
 
@@ -249,7 +249,7 @@ class TrainStep:
     def _objective(
         self, embeddings: dict[str, tf.Tensor], valid: dict[str, tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The loss to differentiate, and this replica's share of `sum_names`."""
+        """Return the loss to differentiate, and this replica's share of `sum_names`."""
         loss, terms, counts = self.objective(embeddings, valid, rows_of_all_replicas)
         # The counts are those of all replicas already.
         shares = [count / self._replicas for count in counts.values()]
@@ -278,7 +278,7 @@ class TrainStep:
     def _reduce(
         self, gradients: list[tf.Tensor], sums: tf.Tensor, flags: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """The true gradient, the sum over replicas, and the step's values."""
+        """Return the unscaled gradient, summed over replicas, and the step's values."""
         sums = tf.concat([sums, flags], axis=0)
         if self._replicas > 1:
             context = tf.distribute.get_replica_context()
@@ -319,7 +319,7 @@ class TrainStep:
 
     @property
     def _moving(self) -> list[tf.Variable]:
-        """The batch norms' statistics; frozen word vectors don't change by themselves."""
+        """Return the batch norms' statistics; frozen word vectors don't change by themselves."""
         return [
             variable.value
             for variable in self.model.non_trainable_variables

@@ -5,14 +5,12 @@
 from __future__ import annotations
 
 import logging
-import math
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import ml_collections
-import numpy as np
 import tensorflow as tf
 
 from mmv_tf.graphs import EmbeddingGraph
@@ -20,6 +18,7 @@ from mmv_tf.losses import PAIRS, Objective
 from mmv_tf.training import optimizer as optimizer_lib
 from mmv_tf.training import preflight, run_folder, workers
 from mmv_tf.training.checkpoints import CheckpointStore
+from mmv_tf.training.finite_check import FiniteCheck
 from mmv_tf.training.forward import Batch, needed_entries
 from mmv_tf.training.logging import Watcher
 from mmv_tf.training.random_state import random_states
@@ -29,61 +28,58 @@ from mmv_tf.training.workers import worker_and_workers
 
 logger = logging.getLogger(__name__)
 
-# (examples of this worker already seen[, worker, workers]) -> endless batches of this worker. The
-# last two are given where there are several workers.
+# (examples that this worker has seen[, worker, workers]) -> endless batches of this worker. The
+# last two are given if there are several workers.
 MakeDataset = Callable[..., tf.data.Dataset]
-# (network, whether to give up) -> metrics, or None if it gave up.
+# (model, function that returns whether to give up) -> metrics, or None if it gave up.
 Evaluate = Callable[[EmbeddingGraph, Callable[[], bool]], dict[str, float] | None]
-
-_NAMED_EXAMPLES = 20
 
 
 class Preempted(Exception):
-    """Training was asked to stop; it has written a checkpoint and can go on from it."""
-
-
-class NotFiniteError(ValueError):
-    """A loss or a gradient is infinite or not a number."""
+    """Training was asked to stop; it has written a checkpoint to resume from."""
 
 
 def default_config() -> ml_collections.ConfigDict:
-    """Settings of the loop; all are ours but those with a source."""
+    """Return the default settings of the loop, ours unless a comment gives a source."""
     return ml_collections.ConfigDict(
         {
             "steps": 1000,
             # The objective; see `losses.mil_nce`.
-            "weights": {"va": 1.0, "vt": 1.0},  # PAPER section 2: 1:1 on HowTo100M + AudioSet
-            "temperature": 0.07,  # PAPER section 2
+            "weights": {
+                "va": 1.0,
+                "vt": 1.0,
+            },  # MMV, on HowTo100M with AudioSet
+            "temperature": 0.07,  # MMV (Alayrac et al., 2020)
             "symmetric": False,
             "loss_chunk_rows": 0,
-            # Videos and sounds without narration are negatives of others' narrations, as in VATT.
+            # Video and audio without narration are negatives of others' narrations, as in VATT.
             "textless_negatives": False,
-            # The batch in pieces; see `TrainStep`.
+            # Pieces of the batch; see `TrainStep`.
             "accumulate": 1,
             "gradient_cache": 1,
             # The decay of the averages of the weights, such as 0.999; 0 for no averages.
             "average_decay": 0.0,
             "jit_compile": False,
-            # Batch norm by the global batch's statistics. If not, by those of each replica's rows:
-            # quicker where replicas are far from each other, noisier, and no longer the same
-            # whatever their number. The moving statistics are the global batch's in any case.
+            # Batch norm uses the global batch's statistics, else those of each replica's rows:
+            # faster between distant replicas, noisier, and dependent on their number. The moving
+            # statistics are always the global batch's.
             "common_batch_statistics": True,
-            # Repeats bit for bit on the same machine; slower.
+            # Bit-for-bit repeatable on the same machine; slower.
             "deterministic": False,
-            # Steps in a row whose loss or gradient is not finite, until the run stops.
+            # Number of successive steps that are not finite until the run stops.
             "nonfinite_limit": 1,
             "log_every": 10,
-            # A profile of the steps from first to last for TensorBoard; (0, 0) for none.
+            # First and last step to profile for TensorBoard; (0, 0) for none.
             "profile": (0, 0),
             "checkpoint_every_seconds": 60.0,
-            "checkpoint_every_steps": 0,  # besides; 0 for none
-            # The place in the data too: exact and at once, for the size of the shuffle buffer. If
-            # not, a run that goes on reads past the examples seen: as exact, but it takes time.
+            "checkpoint_every_steps": 0,  # in addition; 0 for none
+            # Store the place in the data, at the cost of the size of the shuffle buffer. If not, a
+            # resumed run reads past the examples seen: equally exact, but slower.
             "save_iterator": True,
             "keep_checkpoints": 2,
             "best_metric": "loss",
             "best_is": "least",
-            # Retrieval among clips of another split while training; 0 steps for none.
+            # Retrieval among clips of another split during training; 0 steps for none.
             "evaluate_every_steps": 0,
             "evaluate_split": "validation",
             "evaluate_clips": 256,
@@ -92,15 +88,15 @@ def default_config() -> ml_collections.ConfigDict:
 
 
 class Trainer:
-    """Trains an embedding graph under a `tf.distribute` strategy.
+    """Training loop of an embedding graph under a `tf.distribute` strategy.
 
     Args:
-      model: made under `strategy.scope()`.
+      model: the model, made under `strategy.scope()`.
       strategy: see `make_strategy`.
       training: settings, see `default_config`.
-      optimizer: settings, see `optimization.default_config`.
-      directory: the run's folder; checkpoints and TensorBoard scalars go there. A folder with
-        checkpoints is gone on with. Several workers share it.
+      optimizer: settings, see `optimizer.default_config`.
+      directory: the run's folder; checkpoints and TensorBoard scalars go there. Training resumes
+        from its checkpoints. Several workers share it.
     """
 
     def __init__(
@@ -140,9 +136,9 @@ class Trainer:
             self.workers,
             lambda: workers.barrier(strategy),
         )
-        self._nonfinite_in_a_row = 0
-        self._nonfinite_steps = 0
-        self._overflows = 0
+        self._finite_check = FiniteCheck(
+            self.objective, training.nonfinite_limit, self.train_step.loss_scale is not None
+        )
         self._held_out: dict[str, float] = {}
 
     def run(
@@ -160,12 +156,12 @@ class Trainer:
           make_dataset: number of examples that this worker has already seen (and where there are
             several workers, this worker's index and their number) -> a dataset of its batches, of
             batch_size / workers examples; see `Reader.train`.
-          batch_size: of the global batch.
+          batch_size: size of the global batch.
           evaluate: called every `evaluate_every_steps` by the first worker.
           hparams: settings to show in TensorBoard.
-          skipped: how many records have been left out so far, by reason.
-          save_iterator: keep the place in the data in checkpoints. If false, a run goes on in a
-            dataset made with the number of examples seen.
+          skipped: returns the number of records skipped so far, by reason.
+          save_iterator: store the place in the data in checkpoints. If false, a resumed run makes
+            its dataset with the number of examples seen.
 
         Returns:
           The losses and other values of the last steps, averaged over `log_every`; empty if there
@@ -173,9 +169,9 @@ class Trainer:
 
         Raises:
           Preempted: on SIGTERM or Ctrl-C, after a checkpoint has been written.
-          NotFiniteError: if losses or gradients are not finite; nothing of it is saved.
-          WorkerLostError: if another worker is gone.
-          ValueError: for sizes that do not fit, or data that end.
+          NotFiniteError: losses or gradients are not finite; that step is not saved.
+          WorkerLostError: another worker died.
+          ValueError: sizes do not fit, or the data end.
         """
         local = self._local_batch_size(batch_size)
         with StopSignals() as stop, workers.losses_explained(self.strategy):
@@ -213,13 +209,13 @@ class Trainer:
                 due = self._is_due(step, saved_at)
                 watcher.before_step(step)
                 values, stopping, due = self._take(batch, stop.requested, due)
-                values = self._checked(values, batch, step)
+                values = self._finite_check(values, batch, step)
                 if skipped is not None:
                     values |= {f"skipped/{reason}": n for reason, n in skipped().items()}
                 watcher.after_step(step, values, waited)
                 if evaluate is not None and self._evaluates(step, stopping):
                     watcher.pause(self._evaluate(step, evaluate, watcher, stop))
-                    # Nobody else has to be asked: stop here and not after one more step.
+                    # A single worker can stop here instead of after one more step.
                     stopping = stop.requested and self.workers == 1
                 if due or stopping or step == config.steps:
                     started = time.monotonic()
@@ -227,7 +223,7 @@ class Trainer:
                     saved_at = time.monotonic()
                     watcher.pause(saved_at - started)
                 if stopping and step < config.steps:
-                    raise Preempted(f"Stopped at step {step}; the same command goes on from it.")
+                    raise Preempted(f"Stopped at step {step}; the same command resumes from it.")
             means = watcher.means
         if self.train_step.averages is not None:
             self.train_step.averages.put_in_place()
@@ -248,7 +244,7 @@ class Trainer:
     def _start(
         self, make_dataset: MakeDataset, local: int, save_iterator: bool
     ) -> tuple[int, Iterator[Batch], tf.train.Checkpoint]:
-        """Restore what there is; the iterator goes on with the very next example."""
+        """Restore the newest checkpoint, if any; the iterator continues with the next example."""
 
         def begin(seen: int) -> tuple[Iterator[Batch], tf.train.Checkpoint]:
             place = () if self.workers == 1 else (self.worker, self.workers)
@@ -259,18 +255,18 @@ class Trainer:
         batches, own = begin(0)
         restored = self.store.restore(self.shared, own)
         if restored is None:
-            # A first one, so that it shows now and not after hours if that can't be done.
+            # Save at step 0 to fail early if saving is impossible.
             self.store.save(0, self.shared, own)
             return 0, batches, own
         if not (restored.own and save_iterator):
             if save_iterator:
                 logger.warning(
-                    "Checkpoint %s was written by another number of workers; each goes on in its "
-                    "data where it would be by now.",
+                    "Checkpoint %s was written by another number of workers; each continues in "
+                    "its data where it would be by now.",
                     restored.path,
                 )
             batches, own = begin(restored.step * local)
-        logger.info("Going on from step %d of %d.", restored.step, self.config.steps)
+        logger.info("Resuming from step %d of %d.", restored.step, self.config.steps)
         return restored.step, batches, own
 
     # ---- A step ---------------------------------------------------------------------------------
@@ -293,7 +289,7 @@ class Trainer:
         return time.monotonic() - saved_at > self.config.checkpoint_every_seconds
 
     def _take(self, batch: Batch, stop: bool, due: bool) -> tuple[dict[str, float], bool, bool]:
-        """A step's values, and whether any worker is to stop and the first wants a checkpoint."""
+        """Run a step; return its values, whether to stop, and whether to save a checkpoint."""
         flags = tf.constant([float(stop), float(due)])
         needed = self._for_replicas(needed_entries(batch, self.objective))
         vector = self.train_step(needed, flags).numpy().tolist()
@@ -316,35 +312,7 @@ class Trainer:
 
         return {name: rows(tensor) for name, tensor in batch.items()}
 
-    def _checked(self, values: dict[str, float], batch: Batch, step: int) -> dict[str, float]:
-        """Count a step that was not finite, or stops the run."""
-        finite = values.pop("finite") > 0
-        wrong = [name for name, value in values.items() if not math.isfinite(value)]
-        if finite:
-            self._nonfinite_in_a_row = 0
-        elif wrong == ["gradient_norm"] and values["loss_scale"] > 1:
-            # What dynamic loss scaling is about: the step was left out and the scale halved.
-            self._overflows += 1
-        else:
-            self._nonfinite_steps += 1
-            self._nonfinite_in_a_row += 1
-            message = (
-                f"{', '.join(wrong)} not finite at step {step}; {_suspects(batch, self.objective)}."
-            )
-            if self._nonfinite_in_a_row >= self.config.nonfinite_limit:
-                raise NotFiniteError(
-                    f"{message} Nothing of this step was saved; lower the learning rate or look "
-                    "at these examples, and start again from the last checkpoint."
-                )
-            logger.warning("%s The step was left out.", message)
-        if self.train_step.loss_scale is None:
-            del values["loss_scale"]
-        else:
-            values["loss_scale_overflows"] = self._overflows
-        values["nonfinite_steps"] = self._nonfinite_steps
-        return values
-
-    # ---- Now and then ---------------------------------------------------------------------------
+    # ---- Evaluation ---------------------------------------------------------------------------
 
     def _evaluates(self, step: int, stopping: bool) -> bool:
         every = self.config.evaluate_every_steps
@@ -370,7 +338,7 @@ class Trainer:
 
 
 def _check_pairs(model: EmbeddingGraph, objective: Objective) -> None:
-    """Whether the network compares the pairs, and trains what it compares them with.
+    """Check that the model compares the pairs, and trains the heads for that.
 
     Raises:
       ValueError: it does not.
@@ -379,31 +347,3 @@ def _check_pairs(model: EmbeddingGraph, objective: Objective) -> None:
         space = model.common_space(*PAIRS[pair])
         if not all(model.trains_head(modality, space) for modality in PAIRS[pair]):
             raise ValueError(f"{preflight.AUDIO_TEXT}.")
-
-
-def _suspects(batch: Batch, objective: Objective) -> str:
-    """The examples whose input is not finite; if there are none, all of the batch."""
-    names = (
-        [
-            name.decode(errors="replace") if isinstance(name, bytes) else str(name)
-            for name in np.asarray(batch["example_id"]).tolist()
-        ]
-        if "example_id" in batch
-        else []
-    )
-    for modality in objective.modalities:
-        values = np.asarray(batch[modality])
-        if not np.issubdtype(values.dtype, np.floating):
-            continue
-        bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
-        if bad.any():
-            return f"the {modality} is not finite in examples: {_listed(names, bad)}"
-    return f"examples: {_listed(names, np.ones(len(names), bool))}"
-
-
-def _listed(names: list[str], chosen: np.ndarray) -> str:
-    found = [name for name, is_chosen in zip(names, chosen, strict=False) if is_chosen]
-    if not found:
-        return "not named by this data set"
-    more = len(found) - _NAMED_EXAMPLES
-    return ", ".join(found[:_NAMED_EXAMPLES]) + (f" and {more} more" if more > 0 else "")

@@ -24,16 +24,16 @@ STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
 
 
 def make_strategy(name: str) -> tf.distribute.Strategy:
-    """A `tf.distribute` strategy by its name.
+    """Return a `tf.distribute` strategy by its name.
 
     Args:
-      name: "one_device" (the first accelerator, else the processor); "mirrored" (every accelerator
-        of this machine); "multi_worker" (every accelerator of several machines, each running this
-        program; who they are is read from TF_CONFIG, or else from SLURM's variables); "tpu" (the
-        one that TPU_NAME names, or this machine's).
+      name: "one_device" (the first accelerator, else the CPU); "mirrored" (every accelerator of
+        this machine); "multi_worker" (every accelerator of several machines, each running this
+        program, which TF_CONFIG or else SLURM's variables list); "tpu" (the one that TPU_NAME
+        names, or this machine's).
 
     Raises:
-      ValueError: for another name, or if the machines or the TPU can't be found.
+      ValueError: the name is another, or the machines or the TPU can't be found.
     """
     if name == "one_device":
         device = "/gpu:0" if tf.config.list_physical_devices("GPU") else "/cpu:0"
@@ -66,17 +66,17 @@ _PLENTY = 1 << 16
 
 
 def find_cluster() -> Any:
-    """The resolver that knows the workers and which of them this is.
+    """Return the resolver that knows the workers and the index of this one.
 
     Raises:
-      ValueError: if the environment says neither.
+      ValueError: the environment has neither.
     """
     if os.environ.get("TF_CONFIG"):
         return tf.distribute.cluster_resolver.TFConfigClusterResolver()
     if "SLURM_STEP_NODELIST" in os.environ:
         if tf.config.list_physical_devices("GPU"):
             return tf.distribute.cluster_resolver.SlurmClusterResolver()
-        # It deals out accelerators to tasks, and without any it would find no task.
+        # It assigns accelerators to tasks, and without any it would find no task.
         return tf.distribute.cluster_resolver.SlurmClusterResolver(
             gpus_per_node=_PLENTY, gpus_per_task=1, auto_set_gpu=False
         )
@@ -95,15 +95,15 @@ def _tpu_strategy() -> tf.distribute.Strategy:
     except (tf.errors.OpError, ValueError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise ValueError(
-            f"The TPU {name!r} can't be used ({first_line}); TPU_NAME says which to use."
+            f"The TPU {name!r} can't be used ({first_line}); TPU_NAME selects it."
         ) from error
     return tf.distribute.TPUStrategy(resolver)
 
 
 def worker_and_workers(strategy: tf.distribute.Strategy) -> tuple[int, int]:
-    """The index of this process among those that train together, and their number.
+    """Return the index of this process among those that train together, and their number.
 
-    Worker 0 is the chief: it writes what is written once.
+    Worker 0 is the chief: it writes what is written only once.
     """
     resolver = strategy.cluster_resolver
     if resolver is None or not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
@@ -117,7 +117,7 @@ def worker_and_workers(strategy: tf.distribute.Strategy) -> tuple[int, int]:
 
 
 class WorkerLostError(ValueError):
-    """Another worker is gone, so that this one can't go on."""
+    """Another worker died, so this one can't continue."""
 
 
 @contextlib.contextmanager
@@ -125,7 +125,7 @@ def losses_explained(strategy: tf.distribute.Strategy) -> Iterator[None]:
     """Turn TensorFlow's errors about other workers into one clear error.
 
     Raises:
-      WorkerLostError: another worker was killed, or has not answered for ten seconds, which is
+      WorkerLostError: another worker was killed, or has not answered for ten seconds,
         TensorFlow's limit.
     """
     try:
@@ -139,23 +139,23 @@ def losses_explained(strategy: tf.distribute.Strategy) -> Iterator[None]:
             raise
         raise WorkerLostError(
             f"{_lost_worker(strategy, error.message or '')} no longer answers. Start all workers "
-            "again; they go on from the last checkpoint."
+            "again; they resume from the last checkpoint."
         ) from error
 
 
 def _lost_worker(strategy: tf.distribute.Strategy, message: str) -> str:
-    """The worker that an error is about, if it names one besides this."""
+    """Return the worker that an error is about, if it names one besides this."""
     chiefs = len(strategy.cluster_resolver.cluster_spec().as_dict().get("chief", ()))
     named = re.findall(r"/job:(chief|worker)/(?:replica:\d+/)?task:(\d+)", message)
     numbers = {int(task) + (chiefs if job == "worker" else 0) for job, task in named}
     numbers -= {worker_and_workers(strategy)[0]}
     if not numbers and "CoordinationService/Heartbeat" in message:
-        return "Worker 0"  # It coordinates.
+        return "Worker 0"  # the coordinator
     return f"Worker {numbers.pop()}" if len(numbers) == 1 else "Another worker"
 
 
 def gather_texts(strategy: tf.distribute.Strategy, text: str) -> list[str]:
-    """Every worker's text, in the workers' order; all get the same list."""
+    """Return every worker's text, in the workers' order; all get the same list."""
     _, workers = worker_and_workers(strategy)
     if workers == 1:
         return [text]
@@ -174,7 +174,7 @@ def gather_texts(strategy: tf.distribute.Strategy, text: str) -> list[str]:
 
 
 def barrier(strategy: tf.distribute.Strategy) -> None:
-    """Return when all workers have come here."""
+    """Return when all workers have called this."""
     if worker_and_workers(strategy)[1] > 1:
         _gather(strategy, np.zeros([1], np.int32))
 
@@ -183,7 +183,7 @@ def require_the_same(strategy: tf.distribute.Strategy, what: dict[str, Any]) -> 
     """Compare what the workers were started with.
 
     Args:
-      strategy: theirs.
+      strategy: the workers' strategy.
       what: settings and digests, as JSON takes them.
 
     Raises:
@@ -201,7 +201,7 @@ def require_the_same(strategy: tf.distribute.Strategy, what: dict[str, Any]) -> 
 
 
 def _gather(strategy: tf.distribute.Strategy, row: np.ndarray) -> np.ndarray:
-    """[n] of each replica -> [replicas, n]."""
+    """Gather [n] of each replica to [replicas, n]."""
 
     @tf.function(autograph=False)
     def gather(value: tf.Tensor) -> tf.Tensor:
