@@ -31,7 +31,8 @@ def register_rule(*classes: type) -> Callable[[_R], _R]:
         equal frames. Inside it, `walk(inner, tensor)` deflates a layer that this one holds, and
         `walk.add(new, tensor)` puts a new layer into the image network.
     `walk.add(new, tensor)` adds a new layer to the image model.
-        Example:
+
+    Example:
         >>> @register_rule(MyTemporalMean)
         ... def _(walk, layer, inputs):
         ...     return inputs  # the mean of equal frames is the frame
@@ -61,6 +62,7 @@ class Walk:
     Args:
       num_frames: T of the clips, to sum kernels as over a clip with ends (see `deflate`); None for
         clips without ends.
+
     Attributes:
       temporal: whether a layer so far mixes frames.
       origins: name of a layer in the image model -> the original's layer that it stands for.
