@@ -8,7 +8,7 @@ import ipaddress
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a server that listens on this name or address is reached from this machine only."""
+    """Return whether only this machine reaches a server that listens on this name or address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -16,5 +16,5 @@ def is_loopback(host: str) -> bool:
 
 
 def local_names(host: str) -> tuple[str, ...]:
-    """Names that this machine has for itself, and the address that a server listens on."""
+    """Return this machine's names for itself, and the address that a server listens on."""
     return ("127.0.0.1", "localhost", "[::1]", host.lower(), f"[{host.lower()}]")

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Flags, errors and exit statuses that all programs share."""
+"""Flags, errors and exit statuses common to all programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from absl import app, flags, logging
 if TYPE_CHECKING:
     import ml_collections
 
-# What is defined here is of the program that asks for it, whose --help shows it.
+# Flags belong to the program that defines them through here, so that its --help shows them.
 flags.disclaim_key_flags()
 
 FAILED = 1
@@ -28,12 +28,12 @@ INTERRUPTED = 130
 
 _NO_SPACE = os.strerror(errno.ENOSPC)
 
-# What absl says of a required flag that was not given.
+# absl's message for a missing required flag.
 _REQUIRED = re.compile(r"Flag (--\w+) must have a value other than None")
 _HELP_FLAGS = ("-h", "-help", "--help", "-helpshort", "--helpshort", "-?", "--?")
 
-# Former names of flags -> those that replaced them; a program has one of these. A name that ends in
-# a dot is of `define_overrides`.
+# Former names of flags -> their replacements; a program has one of these. A name that ends in a dot
+# is of `define_overrides`.
 RENAMED = {
     "batch": ("batch_size",),
     "clips": ("num_clips", "batch_size", "host_batch_size"),
@@ -67,7 +67,7 @@ RENAMED = {
 
 
 class UsageError(ValueError):
-    """Flags that are each right but wrong together; ends the program with status 2."""
+    """Flags that are valid alone but not together; ends the program with status 2."""
 
 
 def define_config(
@@ -76,12 +76,12 @@ def define_config(
     """Define --config=FILE or FILE:ARG, whose entries --config.section.key=value changes.
 
     Args:
-      default: the file if the flag is not given; if None it has to be.
+      default: the file if the flag is not given; None if the flag is required.
 
     Returns:
-      A function that reads the configuration, once the flags are parsed. It takes overrides
-      "section.key=value" that come before those of the command line. It raises a `UsageError` for
-      an unknown file or entry, which names the nearest entry.
+      A function that reads the configuration after the flags are parsed. It takes overrides
+      "section.key=value" that precede those of the command line. It raises a `UsageError` for an
+      unknown file or entry, which names the nearest entry.
     """
     path = flags.DEFINE_string(
         "config",
@@ -92,7 +92,7 @@ def define_config(
     overrides = define_overrides("config", "Change an entry of the configuration.")
 
     def load(more: Sequence[str] = ()) -> ml_collections.ConfigDict:
-        # Here, so that this module needs nothing of the package, whose import takes time.
+        # Imported here, so that this module needs nothing of the package, whose import takes time.
         from mmv_tf.util.configuration import load_config
 
         try:
@@ -106,10 +106,10 @@ def define_config(
 def define_overrides(
     name: str, help_string: str, values: flags.FlagValues = flags.FLAGS
 ) -> flags.FlagHolder[list[str]]:
-    """Define --NAME.section.key=value, which may be given again; see `configuration.override`.
+    """Define --NAME.section.key=value, which may be repeated; see `configuration.override`.
 
     Returns:
-      The flag, whose value is "section.key=value" for each.
+      The flag, whose value is a list of "section.key=value".
     """
     return flags.DEFINE_multi_string(
         f"{name}.", [], f"--{name}.KEY=VALUE: {help_string}", flag_values=values
@@ -144,7 +144,7 @@ def run(main: Callable[[list[str]], int | None], argv: Sequence[str] | None = No
 
     def guarded(arguments: list[str]) -> int:
         if not flags.FLAGS["verbosity"].present:
-            logging.set_verbosity(logging.WARNING)  # else TensorFlow's notes come through
+            logging.set_verbosity(logging.WARNING)  # hides TensorFlow's notes
         try:
             return main(arguments) or 0
         except UsageError as error:
@@ -170,11 +170,11 @@ def run_commands(
     commands: Mapping[str, tuple[Callable[[], None], Callable[[list[str]], int | None]]],
     argv: Sequence[str] | None = None,
 ) -> None:
-    """`run` for a program with sub-commands: `PROGRAM COMMAND --flag=value ...`.
+    """Run a program with sub-commands: `PROGRAM COMMAND --flag=value ...`.
 
     Args:
-      commands: name -> a function that defines the command's flags, so that those of another one
-        are unknown, and its main. What the first's docstring says is shown as help.
+      commands: name -> its main, and a function that defines the command's flags, so that other
+        commands' flags are unknown. The function's docstring is shown as help.
       argv: see `run`.
     """
     argv = list(sys.argv if argv is None else argv)
@@ -196,7 +196,7 @@ def run_commands(
 
 
 def nearest(name: str, choices: Sequence[str]) -> str | None:
-    """The one of `choices` that `name` was most likely meant to be, None if none is like it."""
+    """Return the one of `choices` that `name` was most likely meant to be, None if none is near."""
     matches = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     return matches[0] if matches else None
 
@@ -225,7 +225,7 @@ def _parse(argv: list[str]) -> list[str]:
 
 
 def _unknown(name: str) -> str:
-    """Say what to write instead of a flag that there is not."""
+    """Return what to write instead of an unknown flag."""
     # "--no" before a flag's name turns a boolean off.
     former = name if name in RENAMED else name.removeprefix("no")
     for new in RENAMED.get(former, ()):
@@ -244,7 +244,7 @@ def _wrong_usage(message: str) -> int:
 
 
 def _complain(error: BaseException, status: int) -> int:
-    """Print an error in one line, and its traceback if that was asked for."""
+    """Print an error in one line, and its traceback if requested."""
     if flags.FLAGS.is_parsed() and flags.FLAGS.traceback:
         logging.exception("The error's traceback:")
     if isinstance(error, KeyboardInterrupt):
@@ -256,7 +256,7 @@ def _complain(error: BaseException, status: int) -> int:
 
 
 def _describe(error: BaseException) -> str:
-    """One line; of an operating system's error, the file and the reason without its number."""
+    """Return one line; for an error of the operating system, its file and reason."""
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename is not None else ""
         full = "; free some and run the same command again." if error.errno == errno.ENOSPC else ""

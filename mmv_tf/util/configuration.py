@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Configurations from files and the command line, and results to files."""
+"""Configurations from files and the command line, and JSON files of results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mmv_tf.util.files import read_regular
 
 
 def load_config(path: str, overrides: Sequence[str] = ()) -> ml_collections.ConfigDict:
-    """Read a configuration file and change entries of it.
+    """Read a configuration file and change some entries.
 
     Args:
       path: a Python file with `get_config(arg)`, or "FILE:ARG".
@@ -35,7 +35,7 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> ml_collections.Conf
       A locked ConfigDict.
 
     Raises:
-      ValueError: there is no such file, or see `override`.
+      ValueError: the file does not exist, or as for `override`.
     """
     file, _, arg = path.partition(":")
     if not os.path.isfile(file):
@@ -51,7 +51,7 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> ml_collections.Conf
 
 
 def choose(arg: str, choices: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Read the argument of a configuration file: words, separated by commas.
+    """Parse the argument of a configuration file: words, separated by commas.
 
     Args:
       arg: at most one word of each kind, in any order, such as "tsm50,runlocal".
@@ -81,12 +81,12 @@ def override(
 
     Args:
       config: the configuration.
-      settings: "section.key=value"; `ml_collections.config_flags` reads the value as the type that
-        the entry has.
-      flag: the name of the flag that changes it, for errors: --FLAG.section.key=value.
+      settings: "section.key=value"; `ml_collections.config_flags` parses the value as the entry's
+        type.
+      flag: name of the flag for errors: --FLAG.section.key=value.
 
     Raises:
-      UsageError: an unknown entry (the nearest is named), or a value of another type.
+      UsageError: an entry is unknown (the nearest is named), or a value has another type.
     """
     for setting in settings:
         key, equals, text = setting.partition("=")
@@ -140,7 +140,7 @@ _ANY: safe_files.Form = {}  # any dict
 
 
 def differences(old: Any, new: Any, key: str = "") -> list[tuple[str, Any, Any]]:
-    """Where two nested dicts differ: (dotted key, the one's value, the other's), None if absent."""
+    """Return differences of two nested dicts: (dotted key, old, new), with None if absent."""
     if not (isinstance(old, dict) and isinstance(new, dict)):
         return [] if old == new else [(key, old, new)]
     found = []
@@ -150,11 +150,11 @@ def differences(old: Any, new: Any, key: str = "") -> list[tuple[str, Any, Any]]
 
 
 def read_json(path: str | os.PathLike[str], form: safe_files.Form = _ANY) -> Any:
-    """A dict that `write_json` wrote.
+    """Read a dict that `write_json` wrote.
 
     Args:
-      path: of the file.
-      form: see `safe_json.check_form`.
+      path: the file.
+      form: see `safe_files.check_form`.
 
     Raises:
       ValueError: the file holds something else.
@@ -166,19 +166,19 @@ def read_json(path: str | os.PathLike[str], form: safe_files.Form = _ANY) -> Any
 
 
 def write_json(value: Any, path: str | os.PathLike[str]) -> None:
-    """Write JSON whole or not at all; NumPy's numbers are taken too."""
+    """Write JSON atomically; NumPy's numbers are allowed."""
     files.write_text(_dumps(value) + "\n", path)
 
 
 def write_checked_json(value: Any, path: str | os.PathLike[str]) -> None:
-    """As `write_json`, with a checksum of the value; for what a later run relies on."""
+    """Write JSON with a checksum of the value, for files that a later run relies on."""
     body = _dumps(value)
     crc = google_crc32c.value(body.encode())
     files.write_text(f'{{"crc32c": {crc}, "content":\n{body}\n}}\n', path)
 
 
 def read_checked_json(path: str | os.PathLike[str]) -> Any:
-    """A value that `write_checked_json` wrote.
+    """Read a value that `write_checked_json` wrote.
 
     Raises:
       FileNotFoundError: there is none.

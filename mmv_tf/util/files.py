@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Files: written whole or not at all, waited for, hashed, and read only if they are regular."""
+"""Files: atomic writes, checks, hashes, and reads of regular files only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import google_crc32c
 
-_CHUNK = 1 << 24  # Bytes that are summed up at once.
+_CHUNK = 1 << 24  # bytes to hash at once
 _KINDS = {
     stat.S_IFDIR: "Is a directory",
     stat.S_IFIFO: "Is a pipe",
@@ -30,7 +30,7 @@ def check_regular(path: str | os.PathLike[str]) -> int:
     """Return a file's size in bytes.
 
     Raises:
-      OSError: it is not there, links to itself, or is a folder, a pipe, a device or a socket.
+      OSError: it does not exist, links to itself, or is a folder, a pipe, a device or a socket.
     """
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
@@ -41,44 +41,44 @@ def check_regular(path: str | os.PathLike[str]) -> int:
 
 
 def read_regular(path: str | os.PathLike[str], max_bytes: int) -> bytes:
-    """Return what is in a file.
+    """Return the content of a file.
 
     Raises:
       ValueError: it has more than `max_bytes`.
-      OSError: it can't be read, or is no regular file.
+      OSError: it can't be read, or is not a regular file.
     """
     size = check_regular(path)
     if size > max_bytes:
         raise ValueError(
             f"{os.fspath(path)}: the file has {size} bytes; at most {max_bytes} are read; check "
-            "that it is what you meant."
+            "that it is the right file."
         )
     return pathlib.Path(path).read_bytes()
 
 
-# In the name of everything unfinished: what a killed program leaves behind can be told by it.
+# In the name of every unfinished file, to recognize what a killed program left behind.
 MARK = ".partial-"
 
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str], sync: bool = True) -> Iterator[pathlib.Path]:
-    """A temporary name to write a file or a folder to; it becomes `path` when the block ends.
+    """Yield a temporary name for a file or a folder, which becomes `path` after the block.
 
-    If the block raises, what was written is removed and `path` stays as it was. A file's bytes are
-    on the disk before its name says that they are. A folder takes the place of nothing or of an
-    empty folder; replacing a full one can't be done in one step and is the caller's to do.
+    If the block raises, its output is removed and `path` stays as it was. A file's bytes are on the
+    disk before it gets its name. A folder replaces nothing or an empty folder; replacing a full one
+    can't be atomic and is left to the caller.
 
     Example:
         with files.replacing("model.keras") as temporary:
             model.save(temporary)
 
     Args:
-      path: the target. Its folder is made if it is not there.
-      sync: wait until a file is on the disk before renaming it. Without, a power cut can leave an
-        incomplete one under its name; only for files that carry a check of their own.
+      path: the target. Its folder is created if missing.
+      sync: wait until a file is on the disk before renaming it. Otherwise a power cut can leave an
+        incomplete one under its name; False is only for files with a check of their own.
 
     Yields:
-      A path in the same folder with the same suffix (some writers go by it), with nothing there.
+      A path in the same folder with the same suffix (some writers use it), where nothing exists.
 
     Raises:
       FileNotFoundError: the block wrote nothing.
@@ -100,15 +100,15 @@ def replacing(path: str | os.PathLike[str], sync: bool = True) -> Iterator[pathl
 
 
 def write_text(text: str, path: str | os.PathLike[str]) -> None:
-    """Write a UTF-8 file whole or not at all."""
+    """Write a UTF-8 file atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Find out before long work whether `path` can be written at its end.
+    """Check, before long work, that `path` can be written at its end.
 
-    Its folder is made if it is not there.
+    Its folder is created if missing.
 
     Raises:
       OSError: it can't be written, or is a folder.
@@ -123,12 +123,12 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
 
 def _beside(target: pathlib.Path) -> pathlib.Path:
-    """Return the name to write under until `target` is whole; `remove_unfinished` knows it."""
+    """Return the temporary name for `target`; `remove_unfinished` recognizes it."""
     return target.with_name(f".{target.stem}{MARK}{os.getpid()}{target.suffix}")
 
 
 def remove_unfinished(folder: str | os.PathLike[str]) -> None:
-    """Remove what killed programs left unfinished in a folder; no other may be writing there."""
+    """Remove files of killed programs from a folder, in which no other program may be writing."""
     for stray in pathlib.Path(folder).glob(f".*{MARK}*"):
         if stray.is_dir():
             shutil.rmtree(stray, ignore_errors=True)
@@ -137,7 +137,7 @@ def remove_unfinished(folder: str | os.PathLike[str]) -> None:
 
 
 def put_in_place(finished: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
-    """Give a finished file or folder its name in one step, and wait for the name to be on disk."""
+    """Rename a finished file or folder atomically, and wait until the name is on the disk."""
     os.replace(finished, target)
     flush(pathlib.Path(target).parent)
 
@@ -164,11 +164,11 @@ def check_content(
     sha256: str | None = None,
     crc32c: int | None = None,
 ) -> None:
-    """Compare a file with what is known of it.
+    """Compare a file with its known size and checksum.
 
     Raises:
-      ValueError: it is not what was written.
-      OSError: it can't be read, or is no regular file.
+      ValueError: it differs.
+      OSError: it can't be read, or is not a regular file.
     """
     found, name = check_regular(path), os.path.basename(path)
     if size is not None and found != size:
@@ -176,7 +176,7 @@ def check_content(
     if (sha256 is not None and file_sha256(path) != sha256) or (
         crc32c is not None and file_crc32c(path) != crc32c
     ):
-        raise ValueError(f"{name} is not what was written")
+        raise ValueError(f"{name} is not as written")
 
 
 def flush(target: str | os.PathLike[str] | IO[Any]) -> None:

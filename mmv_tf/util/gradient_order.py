@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Adds up the gradients of a tensor's uses in a fixed order."""
+"""Sums the gradients of a tensor's uses in a fixed order."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import tensorflow as tf
 
 
 def copies(tensor: tf.Tensor, count: int) -> list[tf.Tensor]:
-    """A tensor for each of its uses, so that a run can repeat bit for bit.
+    """Return a tensor for each use, so that a run can repeat bit for bit.
 
-    Three or more gradients of one tensor meet in TensorFlow's AddN, whose order depends on which of
-    their buffers is free first, with op determinism too; and floats added in another order give
-    another last digit. Here they are added two at a time. (Outside deterministic mode TensorFlow's
-    arithmetic optimizer makes one AddN of these sums again, which is faster.)
+    TensorFlow's AddN sums three or more gradients of one tensor in the order in which buffers get
+    free, even with op determinism, and the order of floats changes the last digit. Here they are
+    summed two at a time. (Outside deterministic mode TensorFlow's arithmetic optimizer turns these
+    sums into one AddN again, which is faster.)
 
     Args:
       tensor: any float tensor.
-      count: how often it is used.
+      count: number of its uses.
 
     Returns:
       `count` tensors equal to it.

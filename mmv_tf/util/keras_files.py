@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Reads `.keras` files that may be damaged or a stranger's.
+"""Reads `.keras` files that may be damaged or untrusted.
 
-Keras executes nothing of such a file (its safe mode). What is added here: the file is compared with
-its own sums before Keras sees it, its settings are read within limits, and it can't declare a
-network that is larger than the file itself.
+Keras executes nothing in such a file (its safe mode). In addition, the file is compared with its
+own checksums before Keras reads it, its settings are read within limits, and it can't declare a
+model that is larger than the file itself.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5
 _ASSETS = "assets"
 # Ours: the settings of a deflated ResNet have 1 MB.
 _MAX_CONFIG_BYTES = 64 << 20
-# Ours. A file holds all its network's weights, float16 ones at half their size in memory, and a zip
-# that somebody packed again is some 10 % smaller. The free part is for untrained heads.
+# Ours. A file holds all its model's weights, float16 ones at half their size in memory, and a zip
+# that was packed again is some 10 % smaller. The constant part is for untrained heads.
 _ROOM_FACTOR, _ROOM_BYTES = 4, 64 << 20
-# More of it, in MB, for a network that its file does not hold.
+# Additional MB, for a model that its file does not hold.
 ROOM_VARIABLE = "MMV_TF_EXTRA_NETWORK_MB"
-# Ours: the largest of MMV's networks has 1,200.
+# Ours: the largest of MMV's models has 1,200.
 _MAX_VARIABLES = 20_000
 # Ours: an array has a few groups above it.
 _MAX_ENTRIES = 5 * _MAX_VARIABLES
@@ -44,21 +44,21 @@ _MEGABYTE = 1e6
 
 
 def load_keras_file(path: str | os.PathLike[str]) -> keras.Model:
-    """Read a network.
+    """Read a model.
 
     Raises:
-      ValueError: the file is damaged, or no network that this program knows, or declares one that
-        is larger than itself.
-      OSError: it is not there or can't be read.
+      ValueError: the file is damaged, not a model of mmv_tf, or declares one that is larger than
+        the file.
+      OSError: it does not exist or can't be read.
     """
     check_regular(path)
     with open(path, "rb"):
-        pass  # What the system refuses is no damage.
+        pass  # raises the system's errors, which are not damage
     try:
         _check_archive(path)
-        # All values come from the file: one that lacks any is refused.
+        # All values come from the file: a file without some is refused.
         with bounded_by(path, blank=True), warnings.catch_warnings():
-            # Keras only warns where a file lacks a list of layers, and leaves these as they begin.
+            # Keras only warns if a file lacks a list of layers, and leaves these uninitialized.
             warnings.filterwarnings("error", category=UserWarning, module=r"keras\.")
             return keras.saving.load_model(path, compile=False, safe_mode=True)
     # Damage shows as nearly any error of zipfile, h5py, Keras and the constructors of layers.
@@ -71,17 +71,17 @@ def load_keras_file(path: str | os.PathLike[str]) -> keras.Model:
 
 @contextlib.contextmanager
 def bounded_by(path: str | os.PathLike[str], *, blank: bool = False) -> Iterator[None]:
-    """Within it, no more variables are created than a file has room for.
+    """Allow no more variables in the block than a file has room for.
 
     Args:
       path: the file.
-      blank: begin variables at zero instead of drawing their first values, which takes a third of
-        the time that it takes to read a network.
+      blank: initialize variables with zeros, which saves a third of the time to read a model.
+
 
     Raises:
-      ValueError: the network takes more than 4 times the file's size, 64 MiB, and as many megabytes
-        as the environment variable `ROOM_VARIABLE` says, or has more than 20,000 variables; nothing
-        of that was allocated.
+      ValueError: the model takes more than 4 times the file's size, 64 MiB, and the megabytes in
+        the environment variable `ROOM_VARIABLE`, or has more than 20,000 variables; nothing of that
+        was allocated.
     """
     room = _room(path)
     total = count = 0
@@ -108,9 +108,9 @@ def bounded_by(path: str | os.PathLike[str], *, blank: bool = False) -> Iterator
 
 
 def _form_of(value: Any, dtype: Any, scratch: tf.Graph) -> tuple[tuple[int, ...], tf.DType]:
-    """Shape and dtype of a variable with this first value, which is not computed."""
+    """Return shape and dtype of a variable with this first value, without computing it."""
     if inspect.isfunction(value):
-        # Keras' own variable, whose shape takes no time; without it, a graph tells the shape.
+        # Keras' own variable gives its shape at once; without it, a graph does.
         declared = inspect.getclosurevars(value).nonlocals.get("self")
         if isinstance(declared, keras.Variable):
             return tuple(declared.shape), tf.as_dtype(dtype or declared.dtype)
@@ -121,7 +121,7 @@ def _form_of(value: Any, dtype: Any, scratch: tf.Graph) -> tuple[tuple[int, ...]
 
 
 def _room(path: str | os.PathLike[str]) -> float:
-    """Bytes of the largest network that a file may declare."""
+    """Return the bytes of the largest model that a file may declare."""
     given = os.environ.get(ROOM_VARIABLE, "0")
     if not given.isdecimal():
         raise ValueError(f"{ROOM_VARIABLE} is {given!r}; expected a whole number of megabytes")
@@ -129,10 +129,10 @@ def _room(path: str | os.PathLike[str]) -> float:
 
 
 def _check_archive(path: str | os.PathLike[str]) -> None:
-    """Compare the file with its own sums, and its parts with what they may be.
+    """Check the file's checksums, and its parts.
 
     Raises:
-      ValueError: they differ.
+      ValueError: one is wrong.
     """
     with zipfile.ZipFile(path) as archive:
         if sum(member.file_size for member in archive.infolist()) > _room(path):
@@ -143,15 +143,15 @@ def _check_archive(path: str | os.PathLike[str]) -> None:
         parse_json(archive.read(_CONFIG))
         for name in archive.namelist():
             if name.startswith(_ASSETS):
-                archive.read(name)  # zipfile compares sums.
+                archive.read(name)  # zipfile compares checksums
         member = archive.getinfo(_WEIGHTS)
-        # From memory, as Keras does: h5py jumps to and fro, for which zipfile reads anew.
+        # From memory, as Keras does: h5py seeks often, and zipfile reads again at each seek.
         with h5py.File(io.BytesIO(archive.read(member)), "r") as file:
             _check_weights(file, member.file_size)
 
 
 def _check_names(names: list[str]) -> None:
-    """Refuse names that Keras doesn't write: unpacking them fails and leave a folder behind."""
+    """Refuse names that Keras doesn't write: unpacking them fails and leaves a folder behind."""
     there = set(names)
     if len(there) < len(names):
         raise ValueError("it holds two files of one name")
@@ -164,7 +164,7 @@ def _check_names(names: list[str]) -> None:
 
 
 def _check_weights(file: h5py.File, size: int) -> None:
-    """Refuse arrays that are not in the file: in other files, or of declared sizes alone."""
+    """Refuse arrays that are not in the file: in other files, or of declared sizes only."""
     total = entries = 0
     groups, seen = [file], {file}
     while groups:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the graph of a functional Keras network, and replaces what its layers compute."""
+"""Reads the graph of a functional Keras model, and replaces the calls of its layers."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import keras
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """One call of a layer or operation within a network.
+    """Call of a layer or operation within a model.
 
     Attributes:
-      layer: the network's own layer or operation.
-      args, kwargs: arguments, tensors among them being those of a `Graph`.
+      layer: the model's own layer or operation.
+      args, kwargs: arguments; their tensors are those of a `Graph`.
       outputs: a tensor or a structure of them, of the same `Graph`.
     """
 
@@ -29,18 +29,18 @@ class Call:
 
     @property
     def inputs(self) -> list[Any]:
-        """All tensors among the arguments."""
+        """Return all tensors among the arguments."""
         return _tensors((self.args, self.kwargs))
 
 
 class Graph:
-    """The calls of a functional network, in an order in which they can be made.
+    """Calls of a functional model, in an order of computation.
 
     Args:
-      network: a functional `keras.Model`; it is left as it is.
+      network: a functional `keras.Model`; it is not changed.
 
     Raises:
-      ValueError: the network is a subclassed one, whose calls can't be read.
+      ValueError: it is a subclassed model, whose calls can't be read.
     """
 
     def __init__(self, network: keras.Model):
@@ -57,14 +57,14 @@ class Graph:
         self.inputs, self.outputs = copy.input, copy.output
 
     def called_once(self, layer: Any) -> bool:
-        """Whether the network calls the layer at one place only."""
+        """Return whether the model calls the layer at one place only."""
         return sum(call.layer is layer for call in self.calls) == 1
 
     def consumers(self) -> dict[str, list[Any]]:
-        """Layer name -> the layers that take its output.
+        """Return layer name -> the layers that take its output.
 
-        The network's own outputs count as one more layer, None. Layers that are called more than
-        once, and layers with several outputs, are left out as keys.
+        The model's own outputs count as one more layer, None. Layers with several calls or outputs
+        are omitted as keys.
         """
         makers = {
             id(call.outputs): call.layer.name for call in self.calls if self.called_once(call.layer)
@@ -78,14 +78,14 @@ class Graph:
         return found
 
     def replay(self, inputs: Any, call: Callable[..., Any]) -> Any:
-        """Make all calls anew by `call(layer, *args, **kwargs)`.
+        """Repeat all calls by `call(layer, *args, **kwargs)`.
 
         Args:
-          inputs: in place of the network's inputs, of the same structure or flat.
+          inputs: replacement of the model's inputs, of the same structure or flat.
           call: gets the values that earlier calls returned.
 
         Returns:
-          What stands for the network's outputs, in their structure.
+          The replacement of the model's outputs, in their structure.
         """
         flat = zip(keras.tree.flatten(self.inputs), keras.tree.flatten(inputs), strict=True)
         values = {id(tensor): value for tensor, value in flat}
@@ -102,14 +102,14 @@ class Graph:
 
 
 class _StandIn(keras.Operation):
-    """Takes the place of a layer in a graph that only records calls."""
+    """Replacement of a layer in a graph that only records calls."""
 
     def __init__(self, layer: Any):
         super().__init__()
         self._layer = layer
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        """The layer's outputs of its first call."""
+        """Return the outputs of the layer's first call."""
         return keras.tree.map_structure(
             lambda tensor: keras.KerasTensor(tensor.shape, tensor.dtype), self._layer.output
         )
@@ -121,7 +121,7 @@ def _tensors(structure: Any) -> list[Any]:
 
 
 def all_layers(layers: Iterable[keras.layers.Layer]) -> list[keras.layers.Layer]:
-    """All layers within layers, themselves included: outer ones first, each once.
+    """Return all layers within layers, and these themselves: outer ones first, each once.
 
     Keras has no public way; its own backbones in keras-hub use the same method.
     """
@@ -131,14 +131,14 @@ def all_layers(layers: Iterable[keras.layers.Layer]) -> list[keras.layers.Layer]
 
 @contextlib.contextmanager
 def replaced_calls(calls: Iterable[tuple[Any, Callable[..., Any]]]) -> Iterator[None]:
-    """Let layers compute something else inside the block.
+    """Replace the calls of layers inside the block.
 
     Args:
-      calls: pairs of a layer and what takes the place of its `call`.
+      calls: pairs of a layer and the replacement of its `call`.
     """
     with contextlib.ExitStack() as stack:
         for layer, call in calls:
-            # Keras would track what is set on a layer.
+            # Keras would track an attribute that is set on a layer.
             object.__setattr__(layer, "call", call)
             stack.callback(object.__delattr__, layer, "call")
         yield

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Locks on folders: one program at a time writes, and a killed one's lock is gone with it."""
+"""Locks on folders: one program at a time writes, and the end of a process frees its lock."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from typing import TextIO
 
 logger = logging.getLogger(__name__)
 
-# File systems without locks, as some clusters' are mounted.
+# Errors of file systems without locks, as some clusters have.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
-_MAX_HOLDER = 128  # Characters: a number and a machine's name.
+_MAX_HOLDER = 128  # characters: a number and a machine's name
 
 
 @contextlib.contextmanager
 def held(path: pathlib.Path, where: object, doing: str) -> Iterator[None]:
-    """Hold a lock file, which stays; its folder is made if it is not there.
+    """Hold a lock file during the block; the file stays, and its folder is created if missing.
 
-    Where the file system has no locks, a warning says so and nothing is locked.
+    If the file system has no locks, a warning says so and nothing is locked.
 
     Args:
       path: the file.
-      where: what is locked, for the message.
-      doing: what its holder does, for the message, such as "writing this index".
+      where: the locked folder or file, for the message.
+      doing: the holder's work, for the message, such as "writing this index".
 
     Raises:
       ValueError: another program holds it.
@@ -43,7 +43,7 @@ def held(path: pathlib.Path, where: object, doing: str) -> Iterator[None]:
 
 
 def _locked(path: pathlib.Path, where: object, doing: str) -> TextIO:
-    """The file, open and locked."""
+    """Return the file, open and locked."""
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = open(path, "a+", encoding="utf-8", errors="replace")  # noqa: SIM115

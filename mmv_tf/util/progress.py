@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Progress of long work: a bar on a terminal, now and then a plain line in a log."""
+"""Progress of long work: a bar on a terminal, occasional plain lines in a log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LINE_SECONDS = 10.0
 
 
 class Progress:
-    """Counts work done, with its rate and the time left; use it as a context manager.
+    """Counter of work done, with its rate and the time left; use it as a context manager.
 
     On a terminal it draws a tqdm bar. Elsewhere (a log, a pipe) it prints a line at most every ten
     seconds and one at the end, such as
@@ -25,13 +25,13 @@ class Progress:
         train: 120/600 steps (20%), 2.1 steps/s, 3:48 left, loss=4.21
 
     Args:
-      total: how many units there are, None if that is not known.
-      description: what is being done, in a word or two.
-      unit: what is counted, in the plural.
-      initial: units done before, in an earlier run that this one goes on from. They count as done
+      total: number of units, None if unknown.
+      description: name of the work, in a word or two.
+      unit: name of the units, in the plural.
+      initial: units done in an earlier run that this one resumes. They count as done
         and not towards the rate.
-      file: where to write; the default is standard error as it is when the object is made.
-      line_seconds: the least time between two plain lines.
+      file: file to write to; by default the current standard error.
+      line_seconds: shortest time between two plain lines.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Progress:
             )
 
     def update(self, n: int = 1, **scalars: Any) -> None:
-        """Add `n` units done; `scalars` (losses, counts) are shown behind the numbers."""
+        """Add `n` finished units; `scalars` (losses, counts) are shown after the numbers."""
         self.done += n
         self._scalars.update(scalars)
         if self._bar is not None:
@@ -129,9 +129,9 @@ def progress(
     """Yield the items of `work` and show the progress.
 
     Args:
-      work: what to go through.
+      work: the items.
       description, unit: see `Progress`.
-      total: how many items there are; by default `len(work)` where it has one.
+      total: number of items; by default `len(work)` if it has one.
     """
     if total is None and isinstance(work, Sized):
         total = len(work)
@@ -142,7 +142,7 @@ def progress(
 
 
 def _format_scalar(value: Any) -> str:
-    """Numbers to four digits; everything else as it is."""
+    """Format numbers to four digits; leave everything else as it is."""
     try:
         return str(value) if isinstance(value, int | str) else f"{float(value):.4g}"
     except (TypeError, ValueError):
@@ -150,7 +150,7 @@ def _format_scalar(value: Any) -> str:
 
 
 def _format_time(seconds: float) -> str:
-    """1:02:03 or 2:03."""
+    """Format seconds as 1:02:03 or 2:03."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -20,8 +20,8 @@ class Registry(Generic[_T]):
     Args:
       kind: noun for messages, such as "backbone".
       package: name of the package whose modules register the parts. They are imported before the
-        first look-up, so that a new module needs no mention elsewhere. None: whoever registers
-        is imported by other means.
+        first look-up, so that a new module needs no mention elsewhere. None: the modules are
+        imported by other means.
 
     Example:
     >>> COLORS = Registry("color")
@@ -41,7 +41,7 @@ class Registry(Generic[_T]):
     def register(self, name: str) -> Callable[[_Entry], _Entry]:
         """Return a decorator that gives a part this name and returns the part.
 
-        A part that is defined again, as in a notebook's cell, replaces the one before.
+        A part that is defined again, as in a notebook's cell, replaces the previous one.
 
         Raises:
           ValueError: another part has the name.
@@ -59,8 +59,8 @@ class Registry(Generic[_T]):
         """Return the part of this name.
 
         Args:
-          name: as it was registered.
-          where: the setting or flag that the name is from, for the message.
+          name: the registered name.
+          where: the setting or flag that the name comes from, for the message.
 
         Raises:
           ValueError: there is none; the message names the nearest and all known names.
@@ -78,11 +78,11 @@ class Registry(Generic[_T]):
         return tuple(sorted(self._entries))
 
     def __getitem__(self, name: str) -> _T:
-        """Return the part of this name, as `get`."""
+        """Return the part of this name, as `get` does."""
         return self.get(name)
 
     def __contains__(self, name: object) -> bool:
-        """Whether a part has this name."""
+        """Return whether a part has this name."""
         return name in self.names()
 
     def __iter__(self) -> Iterator[str]:
@@ -98,6 +98,6 @@ class Registry(Generic[_T]):
 
 
 def _origin(entry: object) -> object:
-    """Return where a part is defined, or the part itself where that is not known."""
+    """Return where a part is defined, or the part itself if that is not known."""
     name = getattr(entry, "__qualname__", None)
     return entry if name is None else (getattr(entry, "__module__", None), name)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Reads JSON and npz files of strangers within limits."""
+"""Reads untrusted JSON, npy and npz files within limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from mmv_tf.util.files import check_regular, read_regular
 
-# Ours. Networks nest the deepest of our files, some 30 levels; 200 stay far below Python's 1000.
+# Ours. Models nest deepest, some 30 levels; 200 stay far below Python's 1000.
 MAX_DEPTH = 200
 
 # Ours. A 64-bit integer has at most 20 digits; floats hold numbers up to 308.
@@ -25,31 +25,31 @@ MAX_DIGITS = 300
 MAX_BYTES = 1 << 30
 
 
-# What a value may be, for `check_form`: a type, a tuple of forms of which one has to fit, a list
-# with the form of its items, a dict with the forms of its entries ("name?" may be missing), or a
-# dict with the one key `str` and the form of all its entries.
+# Allowed values for `check_form`: a type, a tuple of alternative forms, a list with the form of its
+# items, a dict with the forms of its entries ("name?" may be missing), or a dict with the one key
+# `str` and the form of all its entries.
 Form = Any
 
 NUMBER = (int, float)
 
 
 class Count:
-    """The form of whole numbers from 0 to 2^63 - 1."""
+    """Form of whole numbers from 0 to 2^63 - 1."""
 
 
 class Positive:
-    """The form of finite numbers above 0."""
+    """Form of finite numbers above 0."""
 
 
 class Name:
-    """The form of names of files without a folder."""
+    """Form of names of files without a folder."""
 
 
 def parse_json(text: str | bytes) -> Any:
     """Parse JSON.
 
     Args:
-      text: also bytes in UTF-8.
+      text: text, or bytes in UTF-8.
 
     Raises:
       ValueError: it is not JSON, is nested more than `MAX_DEPTH` deep, or holds an integer of more
@@ -71,16 +71,16 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def read_json(path: str | os.PathLike[str], form: Form = object, max_bytes: int = MAX_BYTES) -> Any:
-    """Read a file of JSON and check its form.
+    """Read a JSON file and check its form.
 
     Args:
-      path: of the file.
+      path: the file.
       form: see `check_form`.
-      max_bytes: a larger file is not read.
+      max_bytes: largest size to read.
 
     Raises:
       ValueError: it is not JSON, too large, or of another form; the message names the file.
-      OSError: it is not there or can't be read.
+      OSError: it does not exist or can't be read.
     """
     data = read_regular(path, max_bytes)
     try:
@@ -92,12 +92,12 @@ def read_json(path: str | os.PathLike[str], form: Form = object, max_bytes: int 
 
 
 def check_form(value: Any, form: Form, where: str = "") -> None:
-    """Compare a value read from JSON with the form that it should have.
+    """Compare a value read from JSON with its expected form.
 
-    Entries that the form does not name may be anything.
+    Entries that the form does not name may have any value.
 
     Raises:
-      ValueError: it differs; the message says where, what is there and what was expected.
+      ValueError: it differs; the message names the place, the value and the expected form.
     """
     if isinstance(form, list):
         _expect(value, list, where)
@@ -159,7 +159,7 @@ _TITLES: dict[Any, str] = {
 
 
 def _shown(value: Any) -> str:
-    """A few characters of a value."""
+    """Return a few characters of a value."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:60]}..."
 
@@ -171,7 +171,7 @@ def _integer(digits: str) -> int:
 
 
 def _check_depth(value: Any) -> None:
-    """Go level by level: a recursion would meet the very limit that it is to guard."""
+    """Check the depth level by level: a recursion would reach the limit that this protects."""
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(MAX_DEPTH):
         level = [
@@ -189,25 +189,25 @@ def _too_deep() -> str:
     return f"nested more than {MAX_DEPTH} deep"
 
 
-# Ours. Compressed scores take a tenth of their size; zip's best is a thousandth, which a bomb uses.
+# Ours. Compressed scores take a tenth of their size; a zip bomb uses zip's best, a thousandth.
 _MAX_EXPANSION = 100
 
 _FREE_BYTES = 64 << 20
 
 
 def map_npy(path: str | os.PathLike[str]) -> np.ndarray:
-    """Map an array's file: only what is read takes memory.
+    """Map an array's file into memory, so that only the parts that are read take memory.
 
     Raises:
       ValueError: it is damaged.
-      OSError: it is no regular file.
+      OSError: it is not a regular file.
     """
     check_regular(path)
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     # NumPy evaluates the header: SyntaxError, TypeError, TokenError, OverflowError, ...
     except Exception as error:
-        raise ValueError(f"{os.fspath(path)} is no whole .npy file ({error})") from error
+        raise ValueError(f"{os.fspath(path)} is not a whole .npy file ({error})") from error
 
 
 def read_npz(
@@ -216,16 +216,16 @@ def read_npz(
     """Return arrays of a file by name; nothing is unpickled.
 
     Args:
-      path: of the file.
-      names: of the arrays that are wanted; None for all.
+      path: the file.
+      names: names of the arrays to read; None for all.
 
     Raises:
       ValueError: the file is damaged, lacks an array, or unpacks to over 100 times its size.
-      OSError: it is not there or can't be read.
+      OSError: it does not exist or can't be read.
     """
     room = _MAX_EXPANSION * check_regular(path) + _FREE_BYTES
     with open(path, "rb"):
-        pass  # What the system refuses is no damage.
+        pass  # raises the system's errors, which are not damage
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(member.file_size for member in archive.infolist()) > room:
@@ -233,8 +233,8 @@ def read_npz(
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in (file.files if names is None else names)}
         if not all(isinstance(array, np.ndarray) for array in arrays.values()):
-            raise ValueError("it holds something else than arrays")
+            raise ValueError("it holds more than arrays")
         return arrays
-    # zipfile and NumPy raise what they meet: OSError, zlib.error, NotImplementedError, ...
+    # zipfile and NumPy raise many types: OSError, zlib.error, NotImplementedError, ...
     except Exception as error:
-        raise ValueError(f"{os.fspath(path)}: is no whole .npz file ({error})") from error
+        raise ValueError(f"{os.fspath(path)}: is not a whole .npz file ({error})") from error

@@ -16,7 +16,7 @@ from mmv_tf.util.files import read_regular
 
 _BYTE_ORDER_MARKS = (
     (b"\xef\xbb\xbf", "utf-8"),
-    (b"\xff\xfe\x00\x00", "utf-32-le"),  # Before UTF-16's, with which it begins.
+    (b"\xff\xfe\x00\x00", "utf-32-le"),  # before UTF-16's, with which it begins
     (b"\x00\x00\xfe\xff", "utf-32-be"),
     (b"\xff\xfe", "utf-16-le"),
     (b"\xfe\xff", "utf-16-be"),
@@ -29,12 +29,12 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def read_text(path: pathlib.Path, max_bytes: int) -> str:
-    r"""A file's text with "\n" line ends.
+    r"""Read a file's text with "\n" line ends.
 
-    The text is UTF-8, or what the byte order mark at its start says (UTF-16, UTF-32). Byte order
-    marks are removed, also at the start of later lines, where files were joined. Lines end in "\n"
-    or "\r\n"; a lone "\r" ends a line only in a file without "\n" and is a space in others. No
-    other character ends a line (U+2028 and U+0085 are letters here). Zero bytes become spaces.
+    The text is UTF-8, or as the byte order mark at its start says (UTF-16, UTF-32). Byte order
+    marks are removed, also at the start of later lines, for joined files. Lines end in "\n" or
+    "\r\n"; a lone "\r" ends a line only in a file without "\n" and is a space in others. No other
+    character ends a line (U+2028 and U+0085 are letters here). Zero bytes become spaces.
 
     Raises:
       ValueError: the file is missing, too large or in another encoding.
@@ -66,10 +66,10 @@ def read_text(path: pathlib.Path, max_bytes: int) -> str:
 
 
 def well_formed(text: str) -> str:
-    r"""Text that can be written as UTF-8.
+    r"""Return text that can be written as UTF-8.
 
-    The halves of a character that JSON may write ("\ud83d\ude00") are united; U+FFFD stands for a
-    half that is alone.
+    Surrogate halves as JSON may write them ("\ud83d\ude00") are joined; U+FFFD replaces a single
+    half.
     """
     if not _SURROGATE.search(text):
         return text
@@ -77,19 +77,19 @@ def well_formed(text: str) -> str:
 
 
 def read_cells(path: pathlib.Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    r"""(number of its first line, cells) of each row that is not blank.
+    r"""Yield (number of its first line, cells) for each row that is not blank.
 
-    In a `.tsv` a row is a line and there is no quoting: '"' is a letter. In any other file cells
-    are separated by commas and may stand in double quotes, which then may hold commas, line ends
-    and doubled quotes.
+    In a `.tsv` a row is a line without quoting: '"' is a letter. In any other file cells are
+    separated by commas and may be in double quotes, which then may hold commas, line ends and
+    doubled quotes.
 
     Args:
       path: the file, for its suffix and for messages.
-      text: what is in it, of `text_files.read_text`.
+      text: its content, from `read_text`.
 
     Raises:
       ValueError: a quote is not closed, or something follows a closed one; the message names the
-        line where it was opened.
+        line of its beginning.
     """
     if path.suffix.lower() == ".tsv":
         for number, line in enumerate(io.StringIO(text), start=1):
@@ -118,7 +118,7 @@ def read_cells(path: pathlib.Path, text: str) -> Iterator[tuple[int, list[str]]]
 
 
 def _last_opened(text: str, first: int, last: int) -> int | None:
-    """The line where the last quoted cell begins, of a row from line `first` to `last`."""
+    """Return the line where the last quoted cell begins, in a row from line `first` to `last`."""
     opened, quoted, at_start = None, False, True
     lines = itertools.islice(io.StringIO(text), first - 1, last)
     for number, line in enumerate(lines, start=first):
@@ -133,13 +133,13 @@ def _last_opened(text: str, first: int, last: int) -> int | None:
 
 
 def printable_name(name: str | os.PathLike[str]) -> str:
-    r"""A file's name as UTF-8 text: bytes that are no UTF-8 are written as in "caf\xe9".
+    r"""Return a file's name as UTF-8 text, with other bytes written as in "caf\xe9".
 
-    On Linux a name may be any bytes; Python keeps such ones as lone surrogates, which neither JSON
-    nor a terminal takes.
+    On Linux a name may be any bytes; Python represents such bytes as lone surrogates, which neither
+    JSON nor a terminal accepts.
     """
     text = os.fspath(name)
     try:
         return os.fsencode(text).decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:  # A surrogate that stands for no byte, of a list in JSON.
+    except UnicodeEncodeError:  # a surrogate from JSON that stands for no byte
         return text.encode("utf-8", "backslashreplace").decode("utf-8")

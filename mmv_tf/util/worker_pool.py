@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Child processes that do tasks, with a deadline for each part."""
+"""Child processes that run tasks, with a deadline for each part."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ CORRUPT, TIMEOUT = "corrupt", "timeout"
 
 
 class TaskError(ValueError):
-    """A file is at fault; the message is one line that names it."""
+    """A file is faulty; the message is one line that names it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """Why a part of a task gave nothing: a source's status and a line for the user."""
+    """Reason why a part of a task gave nothing: a source's status and a line for the user."""
 
     status: str
     reason: str
@@ -38,12 +38,12 @@ class Task:
     """Work on one file.
 
     Attributes:
-      function: of a module, so that a child can import it; called with `arguments` and the list of
-        the parts' values, it yields a result for each, in order. A result is plain JSON.
-      name: what messages call it: the file.
-      arguments: what all parts share.
-      parts: (key, value) of each; the key says whose result it is and stays with the parent.
-      part_names: what messages call each part, where it is of a file of its own.
+      function: function of a module, so that a child can import it; called with `arguments` and the
+        list of the parts' values, it yields a result for each, in order. A result is plain JSON.
+      name: name in messages: the file.
+      arguments: common to all parts.
+      parts: (key, value) of each; the key identifies the result and stays in the parent.
+      part_names: name of each part in messages, for parts with files of their own.
     """
 
     function: Callable[..., Iterator[Any]]
@@ -53,22 +53,22 @@ class Task:
     part_names: tuple[str, ...] = ()
 
     def from_part(self, index: int) -> Task:
-        """What is left of the task from a part on."""
+        """Return the rest of the task from a part on."""
         names = self.part_names[index:]
         return dataclasses.replace(self, parts=self.parts[index:], part_names=names)
 
     def name_of(self, index: int) -> str:
-        """What messages call a part."""
+        """Return the name of a part in messages."""
         return self.part_names[index] if self.part_names else self.name
 
 
 class Runner(Protocol):
-    """Runs tasks somewhere."""
+    """Runner of tasks, wherever."""
 
     def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Any, Any | Failure]]:
         """Yield (key, result or `Failure`) of every part, in any order.
 
-        A part that fails, hangs or brings its process down costs that part only.
+        A part that fails, hangs or kills its process loses only its own result.
 
         Raises:
           OSError: the disk can't be written.
@@ -77,16 +77,16 @@ class Runner(Protocol):
 
 
 def fail_rest(parts: Sequence[tuple[Any, Any]], failure: Failure) -> Iterator[tuple[Any, Failure]]:
-    """The same failure for each of several parts."""
+    """Yield the same failure for each of several parts."""
     for key, _ in parts:
         yield key, failure
 
 
-_START_SECONDS = 600.0  # For a child process to come up; seconds unless the machine is overloaded.
+_START_SECONDS = 600.0  # for a child process to start; a few unless the machine is overloaded
 
 
 def _serve(connection: multiprocessing.connection.Connection) -> None:
-    """A child process: does tasks until its parent is gone, then ends with all that it started."""
+    """Run tasks in a child process until its parent ends, then end with all that it started."""
     os.setsid()
     # A child that hangs in a task would not notice that its parent was killed.
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -112,12 +112,12 @@ def _do_tasks(connection: multiprocessing.connection.Connection) -> None:
         except (BrokenPipeError, ConnectionResetError):
             return
         except OSError as error:
-            failure = error  # The disk's, not the film's: it stops the run.
+            failure = error  # of the disk, not the video: it stops the run
         except Exception as error:
             if "No space left" in str(error):
-                failure = OSError(28, "No space left on device")  # TensorFlow has its own error.
+                failure = OSError(28, "No space left on device")  # TensorFlow has its own error
             else:
-                # FFmpeg's bindings raise all sorts of things on strange files.
+                # FFmpeg's bindings raise many types on strange files.
                 failure = Failure(CORRUPT, f"{task.name}: raised {error!r}; check the file")
         if failure is not None:
             try:
@@ -134,27 +134,27 @@ def _end_with_parent() -> None:
 
 
 def _kill_group(leader: int) -> None:
-    """Kill a child and what it started; nothing is done if none of them is left."""
+    """Kill a child and the processes that it started, if any is left."""
     with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: all are zombies
         os.killpg(leader, signal.SIGKILL)
 
 
 class _Worker:
-    """A child process and what it is doing."""
+    """Child process with its current task."""
 
     def __init__(self) -> None:
         # Forked from a server that has only imported what children need: forked from the program,
-        # they would lack threads that TensorFlow and FFmpeg count on; spawned, each would import
-        # TensorFlow anew, which takes seconds of a core whenever a child is replaced.
+        # they would lack threads that TensorFlow and FFmpeg rely on; spawned, each would import
+        # TensorFlow again, which takes seconds of a core whenever a child is replaced.
         context = multiprocessing.get_context("forkserver")
-        # Counts before the first child only. The programs' package, if it is there, comes first:
-        # it loads TensorFlow without its notes.
+        # Takes effect before the first child only. The programs' package, if it exists, comes
+        # first: it loads TensorFlow without its notes.
         context.set_forkserver_preload(["binaries", "mmv_tf", __name__])
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
         # Ctrl-C goes to the whole group. The server and its children inherit the blocked signal, so
-        # that they do not print tracebacks of their own; the parent ends its children itself. The
-        # tracker comes first since starting it unblocks the signal.
+        # that they print no tracebacks; the parent ends its children itself. The tracker comes
+        # first since starting it unblocks the signal.
         resource_tracker.ensure_running()
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -164,7 +164,7 @@ class _Worker:
         theirs.close()
         self.ready = False
         self.task: Task | None = None
-        self.done = 0  # Parts of the task.
+        self.done = 0  # number of finished parts
         self.until = time.monotonic() + _START_SECONDS
 
     def give(self, task: Task, deadline_seconds: float) -> None:
@@ -172,11 +172,11 @@ class _Worker:
         self.task, self.done = task, 0
         self.until = time.monotonic() + deadline_seconds
         parts = tuple((None, value) for _, value in task.parts)
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # Noticed when reading.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # noticed when reading
             self.connection.send(Task(task.function, task.name, task.arguments, parts))
 
     def end(self) -> None:
-        """Kill the child, at whatever it is, and all that it started."""
+        """Kill the child, whatever it does, and all that it started."""
         self.process.kill()
         if self.process.pid is not None:
             _kill_group(self.process.pid)
@@ -185,10 +185,10 @@ class _Worker:
 
 
 class WorkerPool:
-    """Runs tasks in child processes on this machine; a context manager that ends them.
+    """Runner of tasks in child processes on this machine; a context manager that ends them.
 
     Args:
-      processes: how many.
+      processes: number of processes.
       deadline_seconds: longest time for one part of a task.
     """
 
@@ -209,20 +209,20 @@ class WorkerPool:
         self.close()
 
     def close(self) -> None:
-        """Ends the children."""
+        """End the children."""
         for worker in self._workers:
             worker.end()
         self._workers.clear()
 
     def peak_bytes(self) -> int:
-        """Largest resident memory that a child has had, on Linux; with what it shares."""
+        """Return the largest resident memory of a child so far, shared pages included, on Linux."""
         files = [pathlib.Path(f"/proc/{worker.process.pid}/status") for worker in self._workers]
         lines = [line for file in files for line in file.read_text().splitlines()]
         peaks = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")]
         return max(peaks, default=0)
 
     def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Any, Any | Failure]]:
-        """See `Runner.run`.
+        """Run tasks, see `Runner.run`.
 
         Raises:
           OSError: a child could not read or write a file, for example on a full disk.
@@ -257,7 +257,7 @@ class WorkerPool:
     def _hear(
         self, worker: _Worker, heard: bool, waiting: collections.deque[Task]
     ) -> tuple[Any, Any | Failure] | None:
-        """What came of a worker's part; a worker that hung or died is removed."""
+        """Return the result of a worker's part; remove a worker that hung or died."""
         alive = False
         if heard:
             try:
@@ -277,7 +277,7 @@ class WorkerPool:
         if isinstance(result, OSError):
             raise result
         if alive and not worker.ready:
-            worker.ready = True  # It has come up.
+            worker.ready = True  # it has started
             return None
         task, index = worker.task, worker.done
         if not alive:
@@ -286,7 +286,7 @@ class WorkerPool:
             if task is None:
                 how = f"in {_START_SECONDS:g} s" if result.status == TIMEOUT else result.reason
                 raise ChildProcessError(
-                    f"A decoding process did not come up ({how}): the machine is overloaded or out "
+                    f"A decoding process did not start ({how}): the machine is overloaded or out "
                     "of memory; run the same command again, perhaps with fewer --processes."
                 )
             result = Failure(result.status, f"{task.name_of(index)}: {result.reason}")

@@ -101,8 +101,8 @@ def test_killed_stopped_and_paused_they_end_as_if_nothing_had_happened(whole, pr
         statuses[victim] = STOPPED
         lines = run.end(*statuses)
         assert lines[1 - victim] == (
-            f"error: Worker {victim} no longer answers. Start all workers again; they go on from "
-            "the last checkpoint."
+            f"error: Worker {victim} no longer answers. Start all workers again; they resume "
+            "from the last checkpoint."
         )
     run.start()
     run.wait_for(8)
