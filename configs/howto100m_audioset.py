@@ -1,14 +1,14 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The paper's pre-training on HowTo100M and AudioSet, and its ablations.
+"""Pre-training of MMV on HowTo100M and AudioSet, and its ablations.
 
     --config=configs/howto100m_audioset.py:tsm50x2           Table 2's networks: s3d, tsm50, tsm50x2
     --config=configs/howto100m_audioset.py:s3d,shared,16f    Table 1 (b): shared, disjoint, fac
     --config=configs/howto100m_audioset.py:s3d,va,ht,16f     Table 1 (a): va, vt, vat on HowTo100M
 
-Words after the colon, in any order, each with a default: the video network (s3d), the graph (fac),
-the modalities (vat), the data (ht_as; ht for HowTo100M alone) and the frames a clip (32f; 16f as in
-Table 1). "runlocal" shrinks all of it to a few steps on a laptop.
+Words after the colon, in any order, each with a default: the video backbone (s3d), the graph (fac),
+the modalities (vat), the data (ht_as; ht for HowTo100M alone) and the frames in a clip (32f; 16f as
+in Table 1). "runlocal" shrinks all of it to a few steps on a laptop.
 
 The data sets are two folders of shards with weights, the entry data.mixture; word vectors are the
 entry word_vectors. Numbers without a source are ours: they were not published.
@@ -32,25 +32,25 @@ _CHOICES = {
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
-    """The configuration.
+    """Return the configuration.
 
     Args:
-      arg: see above, such as "tsm50" or "s3d,disjoint,16f,runlocal".
+      arg: words as above, such as "tsm50" or "s3d,disjoint,16f,runlocal".
 
     Raises:
-      ValueError: for another word, or two of one kind.
+      ValueError: a word is unknown, or two are of one kind.
     """
     chosen = choose(arg, _CHOICES)
     graph = chosen["graph"]
     if chosen["modalities"] != "vat" and graph == "fac":
-        graph = "disjoint"  # two modalities meet in one space, whatever the graph is called
+        graph = "disjoint"  # two modalities have one space in any graph
     config = ml_collections.ConfigDict()
     config.seed = 0
     config.strategy = "multi_worker"
-    config.word_vectors = ""  # PAPER section 1: word2vec of Google News, 65,536 words of 300
+    config.word_vectors = ""  # Google News word2vec: 65,536 words of 300 numbers
     config.unit_word_vectors = False
 
-    # PAPER section 1: the released networks, audio ResNet-50 and 2048-d words among them.
+    # The released models, with audio ResNet-50 and 2048-d words (deepmind-research, mmv/).
     config.model = pretrained.preset_config(f"{chosen['video']}_{graph}")
     config.model.dtype = "mixed_bfloat16"
     if chosen["modalities"] == "va":
@@ -58,26 +58,25 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if chosen["modalities"] == "vt":
         del config.model.audio
 
-    config.data = data.default_config()  # PAPER section 3: 32 frames at 10 a second, 200 x 200
+    config.data = data.default_config()  # MMV: 32 frames at 10 a second, 200 x 200
     config.data.num_frames = int(chosen["frames"].removesuffix("f"))
-    config.data.batch_size = 4096  # PAPER section 3
-    # PAPER section 2: both in each batch; the ratio was not published, and the follow-up work
-    # draws from both alike.
-    # The paper trains on AudioSet's training part, which is published in two lists. Its "eval" is
-    # what the protocol audioset_mlp tests on, so it is not looked at here; an entry
-    # "evaluate_split": "eval" would.
+    config.data.batch_size = 4096  # VATT (Akbari et al., 2021), Table 4
+    # Both in each batch, as in MMV; the ratio was not published, and VATT's code (Akbari et al.,
+    # 2021) draws equally from both. The paper trains on AudioSet's training part, which is
+    # published in two lists. Its "eval" is the test set of the protocol audioset_mlp, so it is not
+    # used here; an entry "evaluate_split": "eval" would use it.
     splits = {"howto100m": "train", "audioset": "unbalanced_train+balanced_train"}
     sets = ["howto100m", "audioset"] if chosen["data"] == "ht_as" else ["howto100m"]
     config.data.mixture = tuple(
         {"directory": f"data/{name}", "split": splits[name], "weight": 1.0} for name in sets
     )
-    config.data.short_clips = "loop"  # as in the released evaluation
+    config.data.short_clips = "loop"  # as in the released evaluation code
 
-    config.optimizer = training.default_optimizer_config()  # PAPER section 3: Adam, 0.002, 5,000
+    config.optimizer = training.default_optimizer_config()  # MMV: Adam, 0.002, 5,000
 
     config.training = training.default_config()
-    config.training.steps = 500_000  # PAPER section 3, derived: about 8 epochs
-    # PAPER section 2: 1:1 on HowTo100M with AudioSet, 10:1 on HowTo100M alone.
+    config.training.steps = 500_000  # ours, after VATT: about 8 epochs
+    # MMV: 1:1 on HowTo100M with AudioSet, 10:1 on HowTo100M alone.
     text_weight = 1.0 if chosen["data"] == "ht_as" else 10.0
     config.training.weights = {
         "va": 0.0 if chosen["modalities"] == "vt" else 1.0,
@@ -88,7 +87,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.training.checkpoint_every_seconds = 900.0
     config.training.save_iterator = False  # 1,024 clips for each worker would be gigabytes
     config.training.keep_checkpoints = 3
-    # Retrieval among HowTo100M's held-out videos, the first data set's; see docs/data.md.
+    # Retrieval among held-out videos of the first data set, HowTo100M; see docs/data.md.
     config.training.evaluate_every_steps = 5000
     config.training.evaluate_split = "validation"
     if chosen["size"] == "runlocal":

@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The quickstart: a small FAC network on one ten-minute film, in minutes on two cores.
+"""Quickstart: a small FAC model on one ten-minute video, in minutes on two cores.
 
-All numbers here are ours. They were chosen by cross-validation inside the film's training part;
-docs/quickstart.md tells how, and what its test blocks had been used for by then.
+All numbers here are ours. They were chosen by cross-validation inside the video's training part;
+docs/quickstart.md tells how, and how its test blocks had been used before.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from mmv_tf.util.configuration import choose
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
-    """The configuration.
+    """Return the configuration.
 
     Args:
-      arg: "runlocal": a few steps of a tiny network, to see that everything runs.
+      arg: "runlocal": a few steps of a tiny model, to check that everything runs.
     """
     small = choose(arg, {"size": ("full", "runlocal")})["size"] == "runlocal"
     config = ml_collections.ConfigDict()
     config.seed = 0
     config.strategy = "one_device"
     config.word_vectors = ""  # a file that `load_word_vectors` reads; the program sets it
-    config.unit_word_vectors = True  # GloVe's lengths say how common a word is
+    config.unit_word_vectors = True  # GloVe's lengths reflect how common a word is
 
     config.model = ml_collections.ConfigDict(
         {
@@ -60,7 +60,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.training = training.default_config()
     config.training.steps = 300
     config.training.average_decay = 0.98
-    config.training.temperature = 0.2  # the paper's 0.07 learns these few clips by heart
+    config.training.temperature = 0.2  # the paper's 0.07 overfits these few clips
     config.training.checkpoint_every_seconds = 30.0
 
     if small:

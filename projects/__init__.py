@@ -1,3 +1,3 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Studies that use the library and are no part of it."""
+"""Studies that use the library and are not part of it."""

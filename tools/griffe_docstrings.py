@@ -3,8 +3,8 @@
 """Teach the API reference two habits of this project (see mkdocs.yml).
 
 In a docstring "a, b: what both are" describes two arguments at once; Griffe, which reads them,
-takes it for an argument of that name. And a folder's `__init__` says by `import A as A` what is
-public, as type checkers have it; Griffe asks for `__all__`.
+takes it for an argument of that name. And a folder's `__init__` marks public names by `import A as
+A`, as type checkers expect; Griffe needs `__all__`.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ _ENTRY = re.compile(r"^( *)(\w+(?:, \w+)*): ?(.*)$")
 
 
 class HouseStyle(griffe.Extension):
-    """Gives each of several arguments the description that they share, and exports re-exports."""
+    """Griffe extension that splits shared descriptions of arguments, and exports re-exports."""
 
     def on_object(self, *, obj: Any, **kwargs: Any) -> None:
-        """Called for everything that has a docstring once it is loaded."""
+        """Handle an object that has a docstring once it is loaded."""
         del kwargs
         if obj.docstring:
             obj.docstring.value = split_shared(obj.docstring.value)
 
     def on_module(self, *, mod: griffe.Module, **kwargs: Any) -> None:
-        """Called for every module once its members are known."""
+        """Handle a module once its members are known."""
         del kwargs
         if mod.is_init_module and mod.exports is None:
             mod.exports = [
@@ -39,7 +39,7 @@ class HouseStyle(griffe.Extension):
 
 
 def split_shared(docstring: str) -> str:
-    """A docstring in which every argument has an entry of its own."""
+    """Return a docstring in which every argument has an entry of its own."""
     found: list[str] = []
     lines = docstring.splitlines()
     while lines:
@@ -54,7 +54,7 @@ def split_shared(docstring: str) -> str:
 
 
 def _entry(lines: list[str], indent: int) -> tuple[list[str], list[str]] | None:
-    """Take the next entry of a section off the lines: its names and its text, line by line."""
+    """Remove the next entry of a section from the lines; return its names and text by line."""
     first = _ENTRY.match(lines[0])
     if first is None or len(first[1]) <= indent:
         return None

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Prints what an extra of setup.py asks for, without what the project itself does: `make lock`."""
+"""Prints the requirements of an extra of setup.py that the project itself lacks: `make lock`."""
 
 import importlib.metadata
 import sys

@@ -5,11 +5,11 @@
   python -m projects.narrated_world --output=runs/narrated_world
 
 Trains every variant of the configuration with every seed, scores it and prints one table; writes
-results.json, table.md and the networks. `--config.section.key=value` changes an entry of the
-configuration, as often as wanted; its argument ":validation" scores on the world for choosing
-settings, ":runlocal" is tiny. Interrupted, the same command goes on from where it was.
-With --deflate it then deflates some of the networks and probes them on single frames: a second
-table, in images.json and images.md.
+results.json, table.md and the models. `--config.section.key=value` changes an entry of the
+configuration and may be repeated; its argument ":validation" scores on the world for choosing
+settings, ":runlocal" is tiny. After an interruption the same command resumes. With --deflate it
+then deflates some of the models and probes them on single frames: a second table, in images.json
+and images.md.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from projects.narrated_world import images as images_lib
 
 _load_config = command_line.define_config(default="projects/narrated_world/config.py")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the results.", required=True)
-_IMAGES = flags.DEFINE_bool("deflate", False, "Then deflate networks and probe single frames.")
+_IMAGES = flags.DEFINE_bool("deflate", False, "Then deflate models and probe single frames.")
 
 
 def main(argv: list[str]) -> int:
-    """Read the flags, compares, print and writes."""
+    """Run the comparison and write its tables."""
     del argv
     logging.getLogger("mmv_tf").setLevel(logging.INFO)
     config = _load_config([])
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
     try:
         results = comparison.run(config, output, _report)
     except Preempted:
-        print("Stopped; the same command goes on with the run that was interrupted.")
+        print("Stopped; the same command resumes the interrupted run.")
         return command_line.PREEMPTED
     table = tables.markdown(results)
     if "fac" in results["runs"] and len(results["runs"]) > 1:
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
     files.write_text(table + "\n", output / "table.md")
     print(table)
     minutes = comparison.seconds(results) / 60
-    print(f"The networks took {minutes:.1f} minutes; results are in {output}.")
+    print(f"The models took {minutes:.1f} minutes; results are in {output}.")
     if _IMAGES.value:
         images = images_lib.run(config, output, _report_images)
         titles = {name: variant.title for name, variant in config.variants.items()}

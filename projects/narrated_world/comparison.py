@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Trains and scores networks that differ in one thing each, on the narrated world."""
+"""Trains and scores models that differ in one thing each, on the narrated world."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ MODELS_FOLDER = "models"
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """A comparison as projects/narrated_world/config.py declares it.
+    """Comparison as projects/narrated_world/config.py declares it.
 
     Raises:
-      ValueError: for a variant to run that is not declared, or more candidates than clips have.
+      ValueError: a variant to run is not declared, or has more candidates than clips have.
     """
 
     config: ml_collections.ConfigDict
@@ -57,17 +57,17 @@ class Comparison:
                 )
 
     def world(self) -> narrated_world.NarratedWorld:
-        """The world that is learned from, with the networks' preprocessing."""
+        """Return the training world, with the models' preprocessing."""
         model = self.config.model
         tokenizer = WordTokenizer(narrated_world.vocabulary(), model.text.max_words)
         return narrated_world.NarratedWorld(self.config.world, tokenizer, LogMel(**model.log_mel))
 
     def pool(self, world: narrated_world.NarratedWorld) -> narrated_world.Pool:
-        """The clips that all networks learn from."""
+        """Return the training clips of all models."""
         return narrated_world.make_pool(world, np.arange(self.config.pool_clips))
 
     def model(self, name: str) -> EmbeddingGraph:
-        """A variant's new network."""
+        """Return a variant's new model."""
         variant = self.config.variants[name]
         settings = ml_collections.ConfigDict(self.config.model.to_dict())
         settings.graph = self.config.graphs[variant.graph]
@@ -120,17 +120,17 @@ def run(
 
     Args:
       config: as in projects/narrated_world/config.py.
-      directory: gets results.json after each network, and the networks in models/. What is in it
-        already is not done again; with another `config.scoring` its networks are only scored again.
-      on_scored: called with variant, seed and scores after each network.
+      directory: gets results.json after each model, and the models in models/. What is in it
+        already is not done again; with another `config.scoring` its models are only scored again.
+      on_scored: called with variant, seed and scores after each model.
 
     Returns:
-      What results.json holds: "config"; "chance"; "trained": variant -> seed -> seconds that it
-      took; "runs": variant -> seed -> scores (see `narrated_world.score`), with "seconds" of
+      The contents of results.json: "config"; "chance"; "trained": variant -> seed -> seconds of
+      training; "runs": variant -> seed -> scores (see `narrated_world.score`), with "seconds" of
       scoring; "environment".
 
     Raises:
-      ValueError: for settings that do not fit together, or a folder with other ones.
+      ValueError: settings do not fit together, or the folder has other ones.
     """
     comparison = Comparison(config)
     directory.mkdir(parents=True, exist_ok=True)
@@ -150,7 +150,7 @@ def run(
         scores = scoring.score(model, questions)
         scores["seconds"] = time.monotonic() - begun
         results["runs"].setdefault(name, {})[str(seed)] = scores
-        # In the table's order, whatever was run first.
+        # In the table's order, whatever ran first.
         order = [*config.run, *(other for other in results["runs"] if other not in config.run)]
         results["runs"] = {key: results["runs"][key] for key in order if key in results["runs"]}
         write_json(results, directory / RESULTS_FILE)
@@ -159,7 +159,7 @@ def run(
 
 
 def seconds(results: Mapping[str, Any]) -> float:
-    """How long the networks of a comparison took to train and to score."""
+    """Return the seconds that training and scoring the models of a comparison took."""
     trained = sum(sum(runs.values()) for runs in results["trained"].values())
     scored = sum(run["seconds"] for runs in results["runs"].values() for run in runs.values())
     return trained + scored
@@ -173,7 +173,7 @@ def _trained(
     pool: narrated_world.Pool,
     results: dict[str, Any],
 ) -> EmbeddingGraph:
-    """A network that the results know as trained, or one that is trained and noted there."""
+    """Return a model that the results list as trained, or train one and list it there."""
     path = model_path(directory, name, seed)
     if str(seed) in results["trained"].get(name, {}) and path.exists():
         return load_model(path)
@@ -186,7 +186,7 @@ def _trained(
 
 
 def model_path(directory: pathlib.Path, name: str, seed: int) -> pathlib.Path:
-    """Where a comparison keeps a trained network; its folder is made."""
+    """Return the path of a comparison's trained model; its folder is created."""
     path = directory / MODELS_FOLDER / f"{name}_{seed}.keras"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
@@ -195,7 +195,7 @@ def model_path(directory: pathlib.Path, name: str, seed: int) -> pathlib.Path:
 def trained_model(
     config: ml_collections.ConfigDict, directory: pathlib.Path, name: str = "fac", seed: int = 0
 ) -> pathlib.Path:
-    """A small trained network for later parts to work on: trains it unless it is there.
+    """Return a small trained model for later parts to use; train it if it is missing.
 
     Returns:
       The path of its `.keras` file.
@@ -208,9 +208,9 @@ def trained_model(
 
 
 def _begin(config: ml_collections.ConfigDict, path: pathlib.Path) -> dict[str, Any]:
-    """Results without runs, or those that are there already."""
+    """Return results without runs, or the existing ones."""
     settings = json.loads(config.to_json())
-    # Which runs are done, and what is done with the networks later, may change from call to call.
+    # The runs, and the later use of the models, may change from call to call.
     for choice in ("run", "seeds", "images"):
         settings.pop(choice)
     if path.exists():
@@ -246,5 +246,5 @@ def _begin(config: ml_collections.ConfigDict, path: pathlib.Path) -> dict[str, A
 
 
 def _training(settings: Any) -> Any:
-    """The settings that networks depend on."""
+    """Return the settings that models depend on."""
     return {**settings, "scoring": None} if isinstance(settings, dict) else settings

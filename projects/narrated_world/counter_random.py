@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Random numbers that depend on nothing but their coordinates, for whole arrays at once.
+"""Random numbers that depend only on their coordinates, for whole arrays at once.
 
 A generator with a state would make a clip depend on those drawn before it. Here a number is a hash
 of (seed, name of the quantity, index, ...): the same in any order, batch, process or run. The hash
-is the finaliser of splitmix64 (Steele, Lea and Flood, OOPSLA 2014), applied once a coordinate.
+is the finalizer of splitmix64 (Steele, Lea and Flood, OOPSLA 2014), applied once a coordinate.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
-# Samples of white noise that clips cut their noise from; ours, 4 MiB.
+# Number of samples of the white noise that clips take slices of; ours, 4 MiB.
 _NOISE_SAMPLES = 1 << 20
 
 
@@ -28,16 +28,16 @@ def _mix(values: np.ndarray) -> np.ndarray:
 
 
 def bits(seed: int, name: str, *coordinates: np.ndarray | int) -> np.ndarray:
-    """uint64 hashes of (seed, name, coordinates), of the coordinates' broadcast shape.
+    """Return uint64 hashes of (seed, name, coordinates), of the coordinates' broadcast shape.
 
     Args:
       seed: any integer.
-      name: of the quantity that is drawn; different names give independent numbers.
+      name: name of the drawn quantity; different names give independent numbers.
       coordinates: integers.
     """
     digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
     key = np.array(int.from_bytes(digest[:8], "little"), np.uint64)
-    with np.errstate(over="ignore"):  # Wrapping around is what is wanted.
+    with np.errstate(over="ignore"):  # wrapping around is intended
         for coordinate in coordinates:
             step = np.asarray(coordinate).astype(np.int64).astype(np.uint64)
             key = _mix((key ^ step) + _GOLDEN)
@@ -47,23 +47,23 @@ def bits(seed: int, name: str, *coordinates: np.ndarray | int) -> np.ndarray:
 def uniform(
     seed: int, name: str, *coordinates: np.ndarray | int, low: float = 0.0, high: float = 1.0
 ) -> np.ndarray:
-    """float64 numbers from [low, high); see `bits`."""
+    """Return float64 numbers from [low, high); see `bits`."""
     unit = (bits(seed, name, *coordinates) >> np.uint64(11)).astype(np.float64) * 2.0**-53
     return low + (high - low) * unit
 
 
 def integers(seed: int, name: str, *coordinates: np.ndarray | int, count: int) -> np.ndarray:
-    """int64 numbers from 0 to count - 1; see `bits`."""
+    """Return int64 numbers from 0 to count - 1; see `bits`."""
     return (uniform(seed, name, *coordinates) * count).astype(np.int64)
 
 
 def choices(
     seed: int, name: str, *coordinates: np.ndarray | int, shares: Sequence[float]
 ) -> np.ndarray:
-    """int64 numbers from 0 to len(shares) - 1, number i with the probability shares[i].
+    """Return int64 numbers from 0 to len(shares) - 1, number i with the probability shares[i].
 
     Raises:
-      ValueError: if the shares are negative or don't add up to 1.
+      ValueError: the shares are negative or don't sum up to 1.
     """
     if min(shares) < 0 or abs(sum(shares) - 1.0) > 1e-6:
         raise ValueError(f"The shares {tuple(shares)} must be from 0 to 1 and add up to 1.")
@@ -72,7 +72,7 @@ def choices(
 
 
 class NoisePool:
-    """White noise by the slice: standard normal float32, the same in every world.
+    """Slices of white noise: standard normal float32, the same in every world.
 
     A clip's own noise would cost more than the clip; a slice at a random place of one pool looks
     and sounds the same and costs nothing.
@@ -82,10 +82,10 @@ class NoisePool:
         self._samples = np.random.default_rng(0).standard_normal(_NOISE_SAMPLES, np.float32)
 
     def slice(self, place: int, count: int) -> np.ndarray:
-        """A read-only view of `count` samples; `place` is any integer.
+        """Return a read-only view of `count` samples; `place` is any integer.
 
         Raises:
-          ValueError: for more samples than the pool has.
+          ValueError: there are not so many samples in the pool.
         """
         if count > _NOISE_SAMPLES:
             raise ValueError(f"The pool has {_NOISE_SAMPLES} samples, {count} are asked for.")

@@ -1,11 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Scores a network on the narrated world, whose clips are generated: no data are needed.
+"""Scores a model on the narrated world, whose clips are generated: no data are needed.
 
   python -m projects.narrated_world.evaluate --model=RUN --output=results.json
 
-Prints a table and writes the results as JSON; beside it, in OUTPUT.items.npz, what each item
-scored. `python -m binaries.evaluate --compare` tells whether two such results differ.
+Prints a table and writes the results as JSON, with the score of each item in OUTPUT.items.npz
+beside it. `python -m binaries.evaluate --compare` tells whether two such results differ.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CHANGES = command_line.define_overrides(
 
 
 def main(argv: list[str]) -> None:
-    """Read the flags, evaluates, print and writes."""
+    """Score the model and write the results."""
     del argv
     protocol = changed(NARRATED_WORLD, _CHANGES.value)
     outcome = run_world_protocol(protocol, network_flags().open_model(), _CHANGES.value)

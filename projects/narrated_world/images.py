@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Deflated networks on the narrated world: what a linear probe reads off single frames.
+"""Deflated models on the narrated world: accuracy of linear probes on single frames.
 
-As the paper's Table 3, for networks that a comparison has trained: each is deflated and fitted, and
-the same probe is learned on features of frames from the naive and the fitted image network, and from
-the video network on static clips of them (the inflated input).
+Follows Table 3 of MMV (Alayrac et al., 2020), for the models that a comparison has trained: each is
+deflated and fitted, and the same probe learns from features of frames of the naive and the fitted
+image model, and of the video model on static clips of them (the inflated input).
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from projects.narrated_world.comparison import MODELS_FOLDER
 RESULTS_FILE = "images.json"
 CLIP = "clip"
 STAGES = ("start", "closed_form", "fitted", "pointwise")
-_CHUNK = 128  # images embedded at once; ours
+_CHUNK = 128  # images to embed at once; ours
 
 
 def default_config() -> ml_collections.ConfigDict:
-    """Settings; all are ours."""
+    """Return the settings; all are ours."""
     return ml_collections.ConfigDict(
         {
             "variants": ("fac", "disjoint", "shared"),
@@ -69,13 +69,13 @@ class Frames:
 def make_frames(
     world: narrated_world.NarratedWorld, index: np.ndarray, coarse: np.ndarray | None = None
 ) -> Frames:
-    """A frame of each clip, drawn at random by the world's seed.
+    """Return a frame of each clip, drawn at random by the world's seed.
 
     Args:
-      world: says seed and size.
-      index: of the clips, int [N].
-      coarse: their coarse facts, int [N, 3]; by default as drawn for that index. Given or not, all
-        of the clips have pictures.
+      world: gives seed and size.
+      index: numbers of the clips, int [N].
+      coarse: their coarse facts, int [N, 3]; by default as drawn for that index. In any case all of
+        the clips have video.
     """
     if coarse is None:
         drawn = world.scenes(index)
@@ -94,7 +94,7 @@ def make_frames(
 
 @dataclasses.dataclass(frozen=True)
 class Questions:
-    """The frames that networks are fitted on, and that probes learn from and are tested on."""
+    """Frames that models are fitted on, and that probes learn from and are tested on."""
 
     fit: Frames
     probe: Frames
@@ -102,10 +102,10 @@ class Questions:
 
 
 def make_questions(config: ml_collections.ConfigDict) -> Questions:
-    """Generate them.
+    """Generate the frames.
 
     Args:
-      config: of a comparison, as in projects/narrated_world/config.py.
+      config: a comparison's, as in projects/narrated_world/config.py.
     """
 
     def seeded(seed: int) -> narrated_world.NarratedWorld:
@@ -128,7 +128,7 @@ def score(
     """Deflate, fit and probe one network.
 
     Args:
-      model: the network.
+      model: the model.
       questions: see `make_questions`.
       config: see `default_config`.
 
@@ -180,20 +180,20 @@ def run(
     directory: pathlib.Path,
     on_scored: Callable[[str, int, dict[str, Any]], None] = lambda name, seed, scores: None,
 ) -> dict[str, Any]:
-    """Score the networks of a comparison that is done.
+    """Score the models of a finished comparison.
 
     Args:
-      config: of the comparison; `config.images` says which variants, all seeds of each.
-      directory: of the comparison; gets images.json after each network. What is in it already, of
+      config: the comparison's; `config.images` lists the variants, of which all seeds are scored.
+      directory: the comparison's; gets images.json after each model. What is in it already, with
         the same settings, is not done again.
       on_scored: called with variant, seed and scores after each.
 
     Returns:
-      What images.json holds: "config"; "chance": factor -> share; "runs": variant -> seed ->
+      The contents of images.json: "config"; "chance": factor -> share; "runs": variant -> seed ->
       scores (see `score`), with "seconds".
 
     Raises:
-      ValueError: if a network is not there, or the file holds other settings.
+      ValueError: a model does not exist, or the file holds other settings.
     """
     path = directory / RESULTS_FILE
     settings = json.loads(config.images.to_json())

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""How objects move: one description that both the picture and the sound are made from."""
+"""Motion of objects: one description that both video and audio are made from."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from projects.narrated_world.scenes import MOTIONS, Scenes
 
 # Half frames left free at the border.
 _MARGIN = 0.04
-# How much a pulsing object grows and shrinks.
+# Amplitude of a pulsing object's size.
 _PULSE = 0.4
-# The places in a cycle at which a motion strikes something (a wall, the floor, the ceiling).
+# Places in a cycle at which an object strikes something (a wall, the floor, the ceiling).
 _STRIKES: dict[str, tuple[float, ...]] = {
     "slides": (0.0, 0.5),
     "bounces": (0.0,),
@@ -27,13 +27,13 @@ _STRIKES: dict[str, tuple[float, ...]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Track:
-    """An object's course, float32 arrays over T moments.
+    """Course of an object, float32 arrays over T moments.
 
     Attributes:
-      x, y: of its center, in half frames; right and up are positive.
+      x, y: its center, in half frames; right and up are positive.
       scale: factor on its radius.
       angle: in turns, counter-clockwise.
-      contour: in [-1, 1], what the pitch follows: the height (for sliding, the place between left
+      contour: in [-1, 1], the contour of the pitch: the height (for sliding, the place between left
         and right).
     """
 
@@ -45,11 +45,11 @@ class Track:
 
 
 def track(scenes: Scenes, clip: int, seconds: np.ndarray) -> Track:
-    """The course of one clip's object.
+    """Return the course of one clip's object.
 
     Args:
       scenes: the scenes.
-      clip: which of them.
+      clip: index of the clip.
       seconds: [T], from the clip's beginning on.
     """
     radius = float(scenes.radius[clip])
@@ -72,7 +72,7 @@ def track(scenes: Scenes, clip: int, seconds: np.ndarray) -> Track:
         x, y = room * np.cos(2.0 * np.pi * cycles), room * contour
     elif name == "pulses":
         scale = 1.0 + _PULSE * np.sin(2.0 * np.pi * cycles)
-        # Even at its largest it stays inside.
+        # It stays inside even at its largest size.
         inside = max(0.0, 1.0 - _MARGIN - (1.0 + _PULSE) * radius) / room
         x, y = inside * x, inside * y
     else:
@@ -83,7 +83,7 @@ def track(scenes: Scenes, clip: int, seconds: np.ndarray) -> Track:
 
 
 def strikes(scenes: Scenes, clip: int, duration: float) -> np.ndarray:
-    """Seconds within [0, duration) at which one clip's object strikes something, rising."""
+    """Return seconds in [0, duration) when a clip's object strikes something, ascending."""
     phase, speed = scenes.phase[clip], scenes.speed[clip]
     times = [
         (cycle + place - phase) / speed

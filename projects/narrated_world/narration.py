@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What is said: coarse facts only, in varied words, and often about another moment.
+"""Narrations: coarse facts only, in varied words, and often about another moment.
 
-Two narrations belong to each clip's two seconds. Each speaks of that clip, of the one before, of
-the one after, or of nothing that is seen; the shares are a setting. Those about another moment say
-so half of the time ("we just saw ..."), as people do. A narration names one to three coarse facts.
+Each clip of two seconds has two narrations. Each is about that clip, the previous one, the next
+one, or nothing visible; the shares are a setting. Half of those about another moment say so ("we
+just saw ..."), as people do. A narration names one to three coarse facts.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 from projects.narrated_world import counter_random
 from projects.narrated_world.scenes import COLOURS, EPISODE_CLIPS, MOTIONS, SHAPES, episode_coarse
 
-# What a narration is about.
+# Topics of a narration.
 ABOUT = ("this", "before", "after", "nothing")
 THIS, BEFORE, AFTER, NOTHING = range(len(ABOUT))
 CLIP_NARRATIONS = 2
-# Seconds: a narration begins at a random place of its half of the clip and lasts so long.
+# Duration in seconds; a narration begins at a random place in its half of the clip.
 NARRATION_SECONDS = 0.4
 
 _SHAPE_WORDS = {
@@ -47,7 +47,7 @@ _MOTION_WORDS = {
     "falls": ("falling", "dropping down", "sinking to the bottom"),
     "rises": ("rising", "floating upwards", "climbing to the top"),
 }
-# All name three facts; queries are made from these.
+# These name all three facts; queries are made from them.
 _WHOLE = (
     "a {colour} {shape} {motion}",
     "look at the {colour} {shape}, it is {motion}",
@@ -80,7 +80,7 @@ _FILLERS = (
 
 
 def vocabulary() -> list[str]:
-    """All words that can be said, sorted; the tokenizer drops stop words."""
+    """Return all words of narrations, sorted; the tokenizer drops stop words."""
     texts = [*_WHOLE, *_PARTIAL, *_FILLERS]
     texts += [cue for cues in _CUES.values() for cue in cues]
     for words in (_SHAPE_WORDS, _COLOUR_WORDS, _MOTION_WORDS):
@@ -90,9 +90,9 @@ def vocabulary() -> list[str]:
 
 
 def word_vectors(dim: int) -> np.ndarray:
-    """Random unit vectors of `vocabulary`, the same in every world: float32 [words, dim].
+    """Return random unit vectors of `vocabulary`, the same in every world: float32 [words, dim].
 
-    They know nothing of synonyms: a network has to learn from the clips that a ball is a disc.
+    They carry no synonyms: a model has to learn from the clips that a ball is a disc.
     """
     shape = (len(vocabulary()), dim)
     vectors = np.random.default_rng(0).normal(size=shape).astype(np.float32)
@@ -100,10 +100,10 @@ def word_vectors(dim: int) -> np.ndarray:
 
 
 class Narrator:
-    """Speaks for the clips of one world.
+    """Narrator of one world's clips.
 
     Args:
-      seed: of the world.
+      seed: the world's seed.
       persistence: see `scenes.draw`.
       about_shares: probabilities of ABOUT.
       clip_seconds: duration of a clip.
@@ -122,7 +122,7 @@ class Narrator:
         self.clip_seconds = clip_seconds
 
     def times(self, index: np.ndarray) -> np.ndarray:
-        """Beginnings of the narrations within clips, in seconds: float64 [N, CLIP_NARRATIONS]."""
+        """Return starts of the narrations within clips, in seconds: float64 [N, CLIP_NARRATIONS]."""
         slots = np.arange(CLIP_NARRATIONS)
         half = self.clip_seconds / CLIP_NARRATIONS
         room = max(half - NARRATION_SECONDS, 0.0)
@@ -130,9 +130,9 @@ class Narrator:
         return slots * half + room * drawn
 
     def about(self, index: np.ndarray) -> np.ndarray:
-        """What the narrations are about: int64 [N, CLIP_NARRATIONS], indices into ABOUT.
+        """Return topics of the narrations: int64 [N, CLIP_NARRATIONS], indices into ABOUT.
 
-        At an episode's ends there is no clip before or after; such a narration says nothing.
+        At an episode's ends there is no clip before or after; such a narration is about nothing.
         """
         slots = np.arange(CLIP_NARRATIONS)
         about = counter_random.choices(
@@ -145,7 +145,7 @@ class Narrator:
         return np.where(missing, NOTHING, about)
 
     def say(self, index: np.ndarray) -> list[list[str]]:
-        """The narrations of N clips, `CLIP_NARRATIONS` each."""
+        """Return the narrations of N clips, `CLIP_NARRATIONS` each."""
         index = np.asarray(index, np.int64)
         about = self.about(index)
         coarse = episode_coarse(self.seed, index // EPISODE_CLIPS, self.persistence)
@@ -162,16 +162,16 @@ class Narrator:
     def candidates(
         self, index: np.ndarray, count: int
     ) -> tuple[list[list[str]], np.ndarray, np.ndarray]:
-        """The `count` narrations nearest to each clip's middle, nearest first.
+        """Return the `count` narrations nearest to each clip's middle, nearest first.
 
-        The rule is that of `sampling.nearest_candidates`; the film around the clip is its episode.
+        The rule is that of `sampling.nearest_candidates`, with the episode as the video.
 
         Returns:
-          Texts [N][count] ("" where the episode has no more); booleans [N, count], which are there;
-          and booleans [N, count], which are about this very clip.
+          Texts [N][count] ("" where the episode has no more); booleans [N, count], True for existing ones;
+          and booleans [N, count], True for narrations about this very clip.
         """
         index = np.asarray(index, np.int64)
-        # Enough clips to either side that none outside can be nearer.
+        # Enough clips on either side that none outside can be nearer.
         reach = -(-count // CLIP_NARRATIONS)
         around = index[:, None] + np.arange(-reach, reach + 1)
         inside = around // EPISODE_CLIPS == (index // EPISODE_CLIPS)[:, None]
@@ -202,10 +202,10 @@ class Narrator:
 
 
 def queries(seed: int, index: np.ndarray, coarse: np.ndarray) -> list[str]:
-    """Sentences that name all three coarse facts of N clips, for retrieval.
+    """Return sentences that name all three coarse facts of N clips, for retrieval.
 
     Args:
-      seed, index: what the words are drawn from.
+      seed, index: the coordinates of the random words.
       coarse: int [N, 3].
     """
     drawn = counter_random.bits(seed, "query", np.asarray(index, np.int64))
@@ -216,7 +216,7 @@ def queries(seed: int, index: np.ndarray, coarse: np.ndarray) -> list[str]:
 
 
 def _sentence(about: int, facts: np.ndarray, bits: int) -> str:
-    """A narration; the digits of `bits` in mixed bases decide on its words."""
+    """Return a narration; the digits of `bits` in mixed bases choose its words."""
     if about == NOTHING:
         return _FILLERS[bits % len(_FILLERS)]
     bits, whole = divmod(bits, 2)

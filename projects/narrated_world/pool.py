@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A number of clips kept in memory, for many short runs on the same ones."""
+"""Clips kept in memory, for many short runs on the same ones."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import tensorflow as tf
 from mmv_tf.util.progress import Progress
 from projects.narrated_world.world import NarratedWorld, shuffled_positions
 
-_CHUNK = 128  # clips generated at once; ours
+_CHUNK = 128  # clips to generate at once; ours
 
 
 @dataclasses.dataclass(frozen=True)
 class Pool:
-    """Batches' arrays over N clips; "video" is kept as uint8 and the log-mel as float16."""
+    """Arrays of a batch over N clips; "video" is stored as uint8 and the log-mel as float16."""
 
     arrays: dict[str, np.ndarray]
 
@@ -27,18 +27,18 @@ class Pool:
         return len(self.arrays["video"])
 
     def batch(self, index: np.ndarray) -> dict[str, tf.Tensor]:
-        """Some of the clips as a batch of `NarratedWorld`."""
+        """Return some of the clips as a batch of `NarratedWorld`."""
         return _unpack({name: tf.constant(value[index]) for name, value in self.arrays.items()})
 
     def train(
         self, seed: int, batch_size: int, start: int = 0, candidates: int | None = None
     ) -> tf.data.Dataset:
-        """Endless batches, every clip once an epoch.
+        """Return endless batches with every clip once an epoch.
 
         Args:
-          seed: of the order.
-          batch_size: of a batch.
-          start: number of examples to leave out first.
+          seed: seed of the order.
+          batch_size: clips in a batch.
+          start: number of examples to skip first.
           candidates: keep only this many narrations, the nearest ones.
         """
         arrays = dict(self.arrays)
@@ -68,8 +68,8 @@ def make_pool(world: NarratedWorld, index: np.ndarray, coarse: np.ndarray | None
     """Generate clips on all cores.
 
     Args:
-      world: with a tokenizer and a log-mel for what the pool shall hold.
-      index, coarse: as of `NarratedWorld.clips`.
+      world: a world, with a tokenizer and a log-mel if the pool should have text and audio.
+      index, coarse: as for `NarratedWorld.clips`.
     """
     index = np.asarray(index, np.int64)
     pieces = [slice(at, at + _CHUNK) for at in range(0, len(index), _CHUNK)]

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The narrated world as a protocol: its clips are generated, so it needs no data."""
+"""Evaluation protocol on the narrated world: its clips are generated, so it needs no data."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ from projects.narrated_world import scoring as scoring
 
 @dataclasses.dataclass(frozen=True)
 class WorldProtocol:
-    """Settings of the questions about the narrated world.
+    """Settings of the protocol.
 
     Attributes:
-      name, version: together they say what a number means; the version rises with every change.
-      seed, probe_seed: of the worlds that are asked about and that linear probes learn from; the
-        comparison of graphs trains on seed 0 and chooses settings on seed 1.
-      galleries: each with every combination of coarse facts once; retrieval is within one.
-      groups, group_clips: of clips that agree in their coarse facts.
-      probe_clips: that linear probes learn from.
+      name, version: together they identify the meaning of a number; the version rises with every
+        change.
+      seed, probe_seed: seeds of the worlds of the test clips and of the linear probes' training
+        clips; the comparison of graphs trains on seed 0 and chooses settings on seed 1.
+      galleries: number of galleries, each with every combination of coarse facts once; retrieval is
+        within one.
+      groups, group_clips: number and size of groups of clips that agree in their coarse facts.
+      probe_clips: number of clips that linear probes learn from.
       metric: the headline, of text -> video.
       tie_rule: how equal scores count.
-      sources: choice -> where it comes from.
+      sources: choice -> its source.
     """
 
     name: str
@@ -46,7 +48,7 @@ class WorldProtocol:
     tie_rule: str = "ties count against"
 
     def scoring_config(self) -> ml_collections.ConfigDict:
-        """Return what `scoring.make_questions` takes."""
+        """Return the config for `scoring.make_questions`."""
         config = scoring.default_config()
         return ml_collections.ConfigDict({name: getattr(self, name) for name in config})
 
@@ -58,8 +60,8 @@ NARRATED_WORLD = WorldProtocol(
     metric="R@10",
     sources={
         "data": "ours: a generated world, see docs/narrated_world.md",
-        "views": "ours: one window, as large and as long as the network was trained on",
-        "classifier": "ours: ridge regression on standardised features for each factor",
+        "views": "ours: one window, of the training's size and length",
+        "classifier": "ours: ridge regression on standardized features for each factor",
     },
 )
 
@@ -67,16 +69,15 @@ NARRATED_WORLD = WorldProtocol(
 def run_world_protocol(
     protocol: WorldProtocol, model: EmbeddingGraph, changed: Sequence[str] = ()
 ) -> Outcome:
-    """Score a network.
+    """Score a model.
 
     Args:
-      protocol: what to do.
-      model: the network; its metadata say what it is shown.
-      changed: what was changed in the protocol, for the results.
+      protocol: the protocol.
+      model: the model; its metadata give size and rates.
+      changed: the changed entries of the protocol, for the results.
 
     Raises:
-      ValueError: if the network does not say what it was trained on, or has an embedding that is
-        constant or not finite.
+      ValueError: the model lacks metadata, or has an embedding that is constant or not finite.
     """
     questions = scoring.make_questions(protocol.scoring_config(), _world(model))
     galleries = scoring.embed_pool(model, questions.galleries)
@@ -124,7 +125,7 @@ def run_world_protocol(
 
 
 def _world(model: EmbeddingGraph) -> narrated_world.NarratedWorld:
-    """The world as the network sees and hears it."""
+    """Return the world in the model's size and rates."""
     config = narrated_world.default_config()
     for name in ("size", "num_frames", "frame_rate"):
         if not model.metadata.get(name):

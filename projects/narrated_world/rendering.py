@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What is seen: clips of one antialiased object on an uneven, noisy ground."""
+"""Video of the narrated world: clips of one antialiased object on an uneven, noisy background."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ _PAINT = np.array(
     ],
     np.float32,
 )
-# Nuisances that nothing is said or heard of: paint is off by so much, the ground is so bright, so
-# tinted and so uneven, the light varies and the camera is noisy. In units of full brightness; ours.
+# Nuisances without effect on narration or audio: deviations of the paint, brightness, tint and
+# unevenness of the background, variation of the light, noise of the camera. In units of full
+# brightness; ours.
 _PAINT_SPREAD = 0.08
 _GROUND = (0.1, 0.45)
 _TINT = 0.06
@@ -34,12 +35,12 @@ _DOT_SHADE = 0.25
 
 
 class Renderer:
-    """Renders scenes as clips.
+    """Renderer of scenes as clips.
 
     Args:
       size: height and width in pixels.
       num_frames: frames in a clip.
-      frame_rate: in Hz.
+      frame_rate: frame rate in Hz.
     """
 
     def __init__(self, size: int, num_frames: int, frame_rate: float):
@@ -47,13 +48,13 @@ class Renderer:
         self.num_frames = num_frames
         self.frame_rate = frame_rate
         places = (np.arange(size, dtype=np.float32) + 0.5) / size * 2.0 - 1.0
-        # Pixels' places in half frames: x rises to the right, y upwards.
+        # Places of the pixels in half frames: x rises to the right, y upwards.
         self._x = places[np.newaxis, np.newaxis, :]
         self._y = -places[np.newaxis, :, np.newaxis]
         self._noise = counter_random.NoisePool()
 
     def __call__(self, scenes: Scenes) -> np.ndarray:
-        """Clips of N scenes: uint8 [N, num_frames, size, size, 3]."""
+        """Render N scenes as clips: uint8 [N, num_frames, size, size, 3]."""
         count = len(scenes)
         clips = np.empty((count, self.num_frames, self.size, self.size, 3), np.uint8)
         paint, ground, light, places = self._nuisances(scenes)
@@ -62,7 +63,7 @@ class Renderer:
         return clips
 
     def _nuisances(self, scenes: Scenes) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Paint [N, 3], grounds [N, size, size, 3], light [N], places in the noise [N]."""
+        """Return paint [N, 3], background [N, size, size, 3], light [N], place in the noise [N]."""
 
         def draw(name: str, columns: int, low: float, high: float) -> np.ndarray:
             drawn = counter_random.uniform(
@@ -124,7 +125,7 @@ class Renderer:
 
 
 def _coverage(distance: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """Share of a pixel that lies inside an outline, in place."""
+    """Return the fraction of a pixel inside an outline, in place."""
     distance *= -pixels
     distance += 0.5
     return np.clip(distance, 0.0, 1.0, out=distance)

@@ -1,12 +1,12 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What happens in the narrated world: its facts, coarse and fine, and how they are drawn.
+"""Scenes of the narrated world: its facts, coarse and fine, and their random draw.
 
-The world is an endless film. Clip `index` is its two seconds number `index`; eight clips in a row
+The world is an endless video. Clip `index` is its two seconds number `index`; eight clips in a row
 are an episode. In each clip one object moves, and turns as it moves. Three facts about it are
-coarse, and are what narrators speak of: shape, color and kind of motion. The rest is fine, is
-never spoken of, and is heard in the sound's detail (see `sound`). A coarse fact stays from one clip
-to the next with probability `persistence`, as things do in real videos.
+coarse, and narrators name them: shape, color and kind of motion. The others are fine: never named,
+but audible in the details of the audio (see `sound`). A coarse fact stays the same from one clip to
+the next with probability `persistence`, as things do in real videos.
 
 All numbers here are ours.
 """
@@ -24,16 +24,16 @@ COLOURS = ("red", "green", "blue", "yellow", "pink", "white")
 MOTIONS = ("slides", "bounces", "circles", "pulses", "falls", "rises")
 # Coarse factors: number of classes, all equally likely.
 COARSE = {"shape": len(SHAPES), "colour": len(COLOURS), "motion": len(MOTIONS)}
-# Fine factors are continuous; as labels they are cut into bins that are equally likely.
+# Fine factors are continuous; as labels they are cut into equally likely bins.
 FINE_BINS = 4
 FINE = dict.fromkeys(("size", "speed", "phase", "spin"), FINE_BINS)
 CHANCE = {name: 1 / count for name, count in {**COARSE, **FINE}.items()}
 EPISODE_CLIPS = 8
-# What a clip has: everything; sound and picture only; sound and narrations only.
+# Parts of a clip: everything; only video and audio; only audio and narrations.
 PARTS = ("whole", "no_text", "audio_only")
 WHOLE, NO_TEXT, AUDIO_ONLY = range(len(PARTS))
 
-# Of the object, in half frames: large enough for its shape to be told in 32 pixels.
+# Radius of the object, in half frames: large enough to tell its shape in 32 pixels.
 _RADIUS = (0.28, 0.46)
 # Cycles of the motion a second: at 4 frames a second a fall still differs from a rise.
 _SPEED = (0.4, 1.1)
@@ -43,18 +43,18 @@ _SPIN = (0.15, 1.2)
 
 @dataclasses.dataclass(frozen=True)
 class Scenes:
-    """The facts of N clips, arrays of length N.
+    """Facts of N clips, arrays of length N.
 
     Attributes:
-      seed: of the world.
+      seed: the world's seed.
       index: the clips' numbers, int64.
-      shape, color, motion: coarse facts, indices into SHAPES, COLOURS, MOTIONS.
-      radius: of the object, in half frames.
+      shape, colour, motion: coarse facts, indices into SHAPES, COLOURS, MOTIONS.
+      radius: radius of the object, in half frames.
       speed: cycles of the motion a second.
-      phase: where in its cycle the motion is when the clip begins, in [0, 1).
+      phase: phase of the motion when the clip begins, in [0, 1).
       spin: turns a second, counter-clockwise if positive.
-      angle: of the object when the clip begins, in turns.
-      center: [N, 2] in [-1, 1], where the object's path lies within the room that it leaves.
+      angle: angle of the object when the clip begins, in turns.
+      centre: [N, 2] in [-1, 1], place of the object's path in the frame's free room.
       part: index into PARTS.
     """
 
@@ -75,10 +75,10 @@ class Scenes:
         return len(self.index)
 
     def factors(self) -> dict[str, np.ndarray]:
-        """int32 labels [N] by factor, from 0 to COARSE[name] - 1 or FINE[name] - 1.
+        """Return int32 labels [N] by factor, from 0 to COARSE[name] - 1 or FINE[name] - 1.
 
-        "size", "speed" and "spin" (its amount, not its direction, which no sound tells) rise from
-        bin to bin; "phase" is the quarter of the cycle in which the clip begins.
+        "size", "speed" and "spin" (its amount; its direction is not audible) rise from bin to bin;
+        "phase" is the quarter of the cycle in which the clip begins.
         """
         labels = {
             "shape": self.shape,
@@ -99,18 +99,18 @@ def draw(
     part_shares: tuple[float, float, float],
     coarse: np.ndarray | None = None,
 ) -> Scenes:
-    """The scenes of some clips.
+    """Draw the scenes of some clips.
 
     Args:
-      seed: of the world.
+      seed: the world's seed.
       index: int [N], from 0 up; any order, repeats allowed.
-      persistence: probability that a coarse fact stays from one clip to the next.
-      part_shares: of PARTS.
-      coarse: optional int [N, 3], shapes, colors and motions to take instead of drawn ones, for
-        galleries in which every combination is there once.
+      persistence: probability that a coarse fact stays the same from one clip to the next.
+      part_shares: shares of PARTS.
+      coarse: optional int [N, 3], shapes, colors and motions instead of drawn ones, for galleries
+        with every combination once.
 
     Raises:
-      ValueError: for a negative index, or a probability outside [0, 1].
+      ValueError: an index is negative, or a probability outside [0, 1].
     """
     index = np.asarray(index, np.int64)
     if index.ndim != 1 or (index < 0).any():
@@ -122,7 +122,7 @@ def draw(
     coarse = np.asarray(coarse, np.int64)
 
     def between(name: str, limits: tuple[float, float]) -> np.ndarray:
-        """Uniform in the logarithm."""
+        """Draw uniformly in the logarithm."""
         low, high = np.log(limits)
         return np.exp(counter_random.uniform(seed, name, index, low=low, high=high))
 
@@ -145,7 +145,7 @@ def draw(
 
 
 def episode_coarse(seed: int, episode: np.ndarray, persistence: float) -> np.ndarray:
-    """Coarse facts of whole episodes: int64 [N, EPISODE_CLIPS, 3] (shape, color, motion)."""
+    """Return coarse facts of episodes: int64 [N, EPISODE_CLIPS, 3] (shape, color, motion)."""
     if not 0.0 <= persistence <= 1.0:
         raise ValueError(f"persistence is {persistence}; it is a probability.")
     moments = np.arange(EPISODE_CLIPS)

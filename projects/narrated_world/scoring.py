@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Scores a network on the narrated world: retrieval between modalities, probes of every factor."""
+"""Scores a model on the narrated world: retrieval between modalities, probes of every factor."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from projects import narrated_world
 DIRECTIONS = (("text", "video"), ("video", "audio"), ("audio", "text"))
 # Video to audio among clips that agree in all coarse facts.
 SAME_COARSE = "video -> audio, same coarse facts"
-# Among all galleries at once. An answer is right if it shares the facts below with the query: all
-# that sentences name, and that sound tells (color is not heard). A sound is right for its own clip
-# only, whose fine facts are seen and heard.
+# Among all galleries at once. A result is right if it shares the relevant facts with the query: all
+# that sentences name, and all that is audible (color is not). Audio is right only for its own clip,
+# whose fine facts are visible and audible.
 LARGE_GALLERY = "large gallery"
 _TOLD = {
     ("text", "video"): ("shape", "colour", "motion"),
     ("audio", "text"): ("shape", "motion"),
 }
 RECALLS = (1, 10)
-_CHUNK = 128  # clips embedded at once; ours
+_CHUNK = 128  # clips to embed at once; ours
 
 
 def default_config() -> ml_collections.ConfigDict:
-    """Settings of the scoring; all are ours."""
+    """Return the settings of the scoring; all are ours."""
     return ml_collections.ConfigDict(
         {
-            "seed": 2,  # of the world that is asked about; 1 is for choosing settings
+            "seed": 2,  # of the test world; 1 is for choosing settings
             "probe_seed": 3,  # of the world that linear probes learn from
             "galleries": 10,  # each with all 216 combinations of coarse facts once
             "groups": 36,  # of clips that agree in their coarse facts
@@ -49,15 +49,16 @@ def default_config() -> ml_collections.ConfigDict:
 
 @dataclasses.dataclass(frozen=True)
 class Questions:
-    """The clips that networks are scored on, the same for all of them.
+    """Clips for scoring, the same for all models.
 
     Attributes:
       galleries: clips of which each successive `gallery_clips` have every combination of coarse
         facts once. "text" is one sentence a clip that names its three facts.
-      gallery_clips: in a gallery.
+      gallery_clips: number of clips in a gallery.
       groups: clips of which each successive `group_clips` agree in their coarse facts.
-      group_clips: in a group.
-      probe: clips as they come, to fit linear probes on; they are tested on the galleries.
+      group_clips: number of clips in a group.
+      probe: unselected clips to fit linear probes on; they are tested on the galleries.
+
     """
 
     galleries: narrated_world.Pool
@@ -70,14 +71,14 @@ class Questions:
 def make_questions(
     config: ml_collections.ConfigDict, world: narrated_world.NarratedWorld
 ) -> Questions:
-    """Generate them.
+    """Generate the clips.
 
     Args:
       config: see `default_config`.
-      world: that networks are trained on, with a tokenizer and a log-mel.
+      world: the training world, with a tokenizer and a log-mel.
 
     Raises:
-      ValueError: if the seeds are not all different from that world's.
+      ValueError: a seed is that of the training world.
     """
 
     def seeded(seed: int) -> narrated_world.NarratedWorld:
@@ -94,11 +95,11 @@ def make_questions(
     asked = seeded(config.seed)
     coarse = np.tile(combinations, (config.galleries, 1))
     galleries = narrated_world.make_pool(asked, np.arange(len(coarse)), coarse)
-    # Evenly spread over the combinations; other clips than the galleries'.
+    # Evenly spread over the combinations; other clips than those of the galleries.
     chosen = combinations[np.arange(config.groups) * len(combinations) // config.groups]
     index = len(coarse) + np.arange(config.groups * config.group_clips)
     groups = narrated_world.make_pool(asked, index, np.repeat(chosen, config.group_clips, axis=0))
-    # All of them with pictures: a given combination makes a clip whole.
+    # All with video: a given combination makes a clip whole.
     learnt = seeded(config.probe_seed)
     index = np.arange(config.probe_clips)
     drawn = learnt.scenes(index)
@@ -129,7 +130,7 @@ def embed_pool(model: EmbeddingGraph, pool: narrated_world.Pool) -> dict[str, np
 
 
 def chance(config: ml_collections.ConfigDict) -> dict[str, Any]:
-    """What a network that knows nothing scores, in the form of `score`."""
+    """Return the scores of a random model, in the form of `score`."""
     combinations = narrated_world.all_combinations()
     labels = dict(zip(narrated_world.COARSE, combinations.T, strict=True))
 
@@ -148,20 +149,20 @@ def chance(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 
 def chance_of_recall(k: int, among: int, right: int = 1) -> float:
-    """How likely one of the first k of `among` items in random order is one of the right ones."""
+    """Return the probability that one of the first k of `among` random items is right."""
     k = min(k, among)
     return 1 - math.comb(among - right, k) / math.comb(among, k)
 
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What was retrieved in one direction.
+    """Results of retrieval in one direction.
 
     Attributes:
-      space: in which the two modalities were compared.
-      ranks: int [N], of each query's first right clip.
-      among: how many clips each was looked for among.
-      right: how many of them were right.
+      space: space that the two modalities are compared in.
+      ranks: int [N], rank of each query's first right clip.
+      among: number of clips to choose from.
+      right: number of right clips among them.
     """
 
     space: str
@@ -178,7 +179,7 @@ class Found:
 def retrieve(
     model: EmbeddingGraph, questions: Questions, galleries: dict[str, np.ndarray]
 ) -> dict[str, Found]:
-    """Ranks by direction, without directions whose modalities share no space.
+    """Return ranks by direction, without directions whose modalities share no space.
 
     Args:
       model: the network.
@@ -210,7 +211,7 @@ def retrieve(
 def probe(
     model: EmbeddingGraph, questions: Questions, galleries: dict[str, np.ndarray]
 ) -> dict[str, dict[str, float]]:
-    """Accuracies of linear probes, "MODALITY/before_head" or "MODALITY/SPACE" -> factor."""
+    """Return accuracies of linear probes, "MODALITY/before_head" or "MODALITY/SPACE" -> factor."""
     learnt = embed_pool(model, questions.probe)
     labels = _labels(questions.probe)
     return {
@@ -221,7 +222,7 @@ def probe(
 
 
 def score(model: EmbeddingGraph, questions: Questions) -> dict[str, Any]:
-    """Score a network.
+    """Score a model.
 
     Returns:
       "retrieval": direction -> {"R@k": mean over galleries}, see `retrieve`; "probe": see `probe`.
@@ -234,19 +235,19 @@ def score(model: EmbeddingGraph, questions: Questions) -> dict[str, Any]:
 
 
 def recalls(found: np.ndarray) -> dict[str, float]:
-    """The share of ranks up to k, as "R@k"."""
+    """Return the share of ranks up to k, as "R@k"."""
     return {f"R@{k}": float((found <= k).mean()) for k in RECALLS}
 
 
 def ranks_within(queries: np.ndarray, items: np.ndarray, clips: int) -> np.ndarray:
-    """Ranks among each successive `clips` rows, int [N].
+    """Return ranks among each successive `clips` rows, int [N].
 
     Args:
       queries, items: float [N, D], N a multiple of `clips`; item i is right for query i.
-      clips: among how many an item is looked for.
+      clips: number of items to rank.
 
     Raises:
-      ValueError: for an N that is no multiple, or embeddings that `ranks` refuses.
+      ValueError: N is not a multiple, or `ranks` refuses the embeddings.
     """
     if len(queries) % clips:
         raise ValueError(f"{len(queries)} queries are not a multiple of {clips}.")
@@ -259,11 +260,11 @@ def ranks_within(queries: np.ndarray, items: np.ndarray, clips: int) -> np.ndarr
 
 
 def first_ranks(queries: np.ndarray, items: np.ndarray, kinds: np.ndarray) -> np.ndarray:
-    """Rank of the first item that is of the query's kind, ties counted against it, int [N].
+    """Return the rank of the first item of the query's kind, ties counted against it, int [N].
 
     Args:
       queries, items: float [N, D].
-      kinds: [N], of query i and of item i.
+      kinds: [N], kinds of query i and of item i.
     """
     queries, items = normalize(queries, "query"), normalize(items, "item")
     similarity = queries.astype(np.float64) @ items.T.astype(np.float64)
@@ -281,7 +282,7 @@ def _large(query: str, item: str) -> str:
 
 
 def _told(pair: tuple[str, str], labels: dict[str, np.ndarray]) -> np.ndarray:
-    """One number for each combination of the facts that a pair of modalities both tell, [N]."""
+    """Return one number for each combination of facts that both modalities of a pair tell, [N]."""
     facts = np.stack([labels[fact] for fact in _TOLD[pair]], axis=1)
     return np.unique(facts, axis=0, return_inverse=True)[1].reshape(-1)
 

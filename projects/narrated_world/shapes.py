@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The outlines of the narrated world's objects, as tables of signed distances."""
+"""Outlines of the narrated world's objects, as tables of signed distances."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from projects.narrated_world.scenes import SHAPES
 # A table spans [-EXTENT, EXTENT] in both directions, in radii of the object.
 EXTENT = 1.3
 CELLS = 96
-# A dark dot off the center shows how the object is turned, whatever its symmetry.
+# A dark dot off the center shows the object's angle, whatever its symmetry.
 _DOT_CENTRE, _DOT_RADIUS = (0.55, 0.0), 0.22
 
 
 @functools.cache
 def distance_table(shape: int) -> np.ndarray:
-    """Signed distances to a shape's outline, negative inside, in radii: float32 [CELLS * CELLS].
+    """Return signed distances to a shape's outline, in radii: float32 [CELLS * CELLS].
 
-    Rows are the object's own y, columns its own x, both rising; row-major.
+    They are negative inside. Rows are the object's own y, columns its own x, both ascending.
     """
     x, y = _grid()
     name = SHAPES[shape]
@@ -36,7 +36,7 @@ def distance_table(shape: int) -> np.ndarray:
 
 @functools.cache
 def dot_table() -> np.ndarray:
-    """The same of the dark dot, which all shapes have."""
+    """Return signed distances to the dark dot, which all shapes have."""
     x, y = _grid()
     return _frozen(np.hypot(x - _DOT_CENTRE[0], y - _DOT_CENTRE[1]) - _DOT_RADIUS)
 
@@ -54,7 +54,7 @@ def _grid() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _regular(corners: int, radii: tuple[float, ...]) -> np.ndarray:
-    """Corners [N, 2] at equal angles, the first to the right, their radii taken in turn."""
+    """Return corners [N, 2] at equal angles, the first to the right, with cyclic radii."""
     angles = 2 * np.pi * np.arange(corners) / corners
     lengths = np.resize(radii, corners)
     return np.stack([lengths * np.cos(angles), lengths * np.sin(angles)], axis=1)
@@ -83,7 +83,7 @@ _CORNERS = {
 
 
 def _polygon_distance(corners: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Signed distance of points to a polygon."""
+    """Return the signed distance of points to a polygon."""
     points = np.stack([x, y], axis=-1)
     nearest = np.full(x.shape, np.inf)
     inside = np.zeros(x.shape, bool)

@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What is heard: a tone whose fine detail follows the motion's fine detail.
+"""Audio of the narrated world: a tone whose details follow the details of the motion.
 
-| seen | heard |
+| visible | audible |
 |---|---|
-| shape | timbre: which harmonics the tone has |
+| shape | timbre: the tone's harmonics |
 | size | pitch: the smaller, the higher |
 | place in the motion's cycle (speed, phase) | the pitch's rise and fall; of pulsing: loudness |
 | strikes against a wall, the floor, the ceiling | clicks |
@@ -23,7 +23,7 @@ from projects.narrated_world.motion import strikes, track
 from projects.narrated_world.scenes import MOTIONS, SHAPES, Scenes
 
 TREMOLO_PER_TURN = 6
-# Amplitudes of the harmonics from the first on, by shape; ours, chosen to be told apart.
+# Amplitudes of the harmonics from the first on, by shape; ours, chosen to be distinguishable.
 _HARMONICS = {
     "disc": (1.0,),
     "square": (1.0, 0.0, 0.6, 0.0, 0.4),
@@ -32,11 +32,11 @@ _HARMONICS = {
     "cross": (0.9, 0.5, 0.5, 0.5),
     "ring": (0.4, 0.0, 1.0, 0.0, 0.0, 0.6),
 }
-# Hertz of an object of radius 0.46, and how fast pitch falls with size; ours. With the contour's
-# octaves and the sixth harmonic that stays below the log-mel's upper edge of 7,600 Hz.
+# Frequency of an object of radius 0.46 in Hz, and exponent of pitch by size; ours. With the
+# contour's octaves, the sixth harmonic stays below the log-mel's upper edge of 7,600 Hz.
 _BASE_HZ, _BASE_RADIUS, _PITCH_POWER = 240.0, 0.46, 2.0
 _CONTOUR_OCTAVES = 0.75
-# Of a tone's amplitude; ours.
+# Fraction of a tone's amplitude; ours.
 _TREMOLO_DEPTH = 0.9
 _TONE = 0.25
 # A click: seconds, the time in which it falls to 1/e, amplitude; ours.
@@ -44,20 +44,20 @@ _CLICK_SECONDS, _CLICK_DECAY, _CLICK = 0.12, 0.025, 0.35
 # Nuisances: loudness and hiss, uniform in the logarithm; ours.
 _LOUDNESS = (0.5, 1.0)
 _HISS = (0.002, 0.02)
-# The course is computed so often a second, and interpolated between.
+# Rate of the computed course, with interpolation between.
 _CONTROL_HZ = 250
 _CYCLE_SAMPLES = 2048
 
 
 class Synthesizer:
-    """Makes the sound of scenes.
+    """Synthesizer of the scenes' audio.
 
     Args:
-      sample_rate: in Hz, a multiple of 250.
-      seconds: of a clip; a multiple of 1/250.
+      sample_rate: sample rate in Hz, a multiple of 250.
+      seconds: duration of a clip; a multiple of 1/250.
 
     Raises:
-      ValueError: for a rate that is none, or below 16,000 Hz, where the tones would alias.
+      ValueError: the rate is not a multiple, or below 16,000 Hz, where the tones would alias.
     """
 
     def __init__(self, sample_rate: int, seconds: float):
@@ -78,7 +78,7 @@ class Synthesizer:
         self._click = (_CLICK * decay * np.clip(self._noise.slice(0, length), -2, 2)).astype("f4")
 
     def __call__(self, scenes: Scenes) -> np.ndarray:
-        """Waveforms of N scenes: float32 [N, samples] in [-1, 1]."""
+        """Return waveforms of N scenes: float32 [N, samples] in [-1, 1]."""
         waveforms = np.empty((len(scenes), self.samples), np.float32)
         loudness = self._levels(scenes, "loudness", _LOUDNESS)
         hiss = self._levels(scenes, "hiss", _HISS)
@@ -126,11 +126,11 @@ class Synthesizer:
 
 @functools.cache
 def _wavetable(shape: int) -> np.ndarray:
-    """One cycle of a shape's tone with a root mean square of 1: float32 [_CYCLE_SAMPLES]."""
+    """Return one cycle of a shape's tone with a root mean square of 1: float32."""
     cycle = np.arange(_CYCLE_SAMPLES) / _CYCLE_SAMPLES
     wave = np.zeros(_CYCLE_SAMPLES)
     for number, amplitude in enumerate(_HARMONICS[SHAPES[shape]], 1):
-        # Quadratic phases keep the crest low; the ear and the log-mel don't hear them.
+        # Quadratic phases keep the crest factor low; they are inaudible.
         wave += amplitude * np.sin(2 * np.pi * number * cycle + number * number)
     wave /= np.sqrt(np.mean(np.square(wave)))
     table = wave.astype(np.float32)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The narrated world's tables: of networks on clips, and of deflated ones on single frames."""
+"""Tables of the narrated world: of models on clips, and of deflated ones on single frames."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _Measure = Callable[[Mapping[str, Any]], float | None]
 
 
 def rows(results: Mapping[str, Any]) -> list[tuple[str, float | None, dict[str, list[float]]]]:
-    """The table's numbers.
+    """Return the table's numbers.
 
     Args:
-      results: of `world_comparison.run`.
+      results: the results of `comparison.run`.
 
     Returns:
       (measure, chance, variant -> its value for each seed, in [0, 1]) for each row; a variant that
@@ -39,7 +39,7 @@ def rows(results: Mapping[str, Any]) -> list[tuple[str, float | None, dict[str, 
 
 
 def markdown(results: Mapping[str, Any]) -> str:
-    """The table as Markdown: mean over the seeds and its 95 % interval (t), in percent."""
+    """Return the table in Markdown: mean over the seeds and its 95 % interval (t), in percent."""
     names = list(results["runs"])
     titles = [results["config"]["variants"][name]["title"] for name in names]
     lines = [
@@ -54,14 +54,14 @@ def markdown(results: Mapping[str, Any]) -> str:
 
 
 def differences_markdown(results: Mapping[str, Any], to: str = "fac") -> str:
-    """How much better other variants are than one, with 95 % intervals (t), in points.
+    """Return other variants' gains over one, with 95 % intervals (t), in points.
 
-    Networks of one seed learn from the same clips in the same order, so that differences are taken
-    seed by seed: their spread is less than the networks'.
+    Models of one seed learn from the same clips in the same order, so differences are taken seed by
+    seed: their spread is less than the models'.
 
     Args:
-      results: of `world_comparison.run`.
-      to: the variant that others are compared with.
+      results: the results of `comparison.run`.
+      to: the variant to compare others with.
     """
     titles = {name: results["config"]["variants"][name]["title"] for name in results["runs"]}
     others = [name for name in results["runs"] if name != to]
@@ -82,7 +82,7 @@ def differences_markdown(results: Mapping[str, Any], to: str = "fac") -> str:
     return "\n".join(lines)
 
 
-# What is read off single frames; the other facts can't be.
+# Facts that single frames show.
 _SEEN_IN_FRAMES = ("shape", "colour", "size", "motion")
 _IMAGE_ROWS = {
     "start": "naive deflation",
@@ -94,11 +94,11 @@ _IMAGE_ROWS = {
 
 
 def images_markdown(results: Mapping[str, Any], titles: Mapping[str, str]) -> str:
-    """The table of deflated networks: mean over the seeds and its 95 % interval, in percent.
+    """Return the table of deflated models: mean over the seeds and its 95 % interval, in percent.
 
     Args:
-      results: of `world_images.run`.
-      titles: variant -> what it is called.
+      results: the results of `images.run`.
+      titles: variant -> its title.
     """
     columns = ["left", "100 x cosine", *_SEEN_IN_FRAMES, "their mean"]
     chances = [results["chance"][factor] for factor in _SEEN_IN_FRAMES]
@@ -127,12 +127,12 @@ def images_markdown(results: Mapping[str, Any], titles: Mapping[str, str]) -> st
 
 
 def _fits(runs: Mapping[str, Any], stage: str) -> list[Mapping[str, Any]]:
-    """Report of the fit that have a stage."""
+    """Return the reports of fits that have a stage."""
     return [run["fit"] for run in runs.values() if stage in run["fit"]]
 
 
 def _cell(values: list[float] | None, sign: str = "") -> str:
-    """Mean ± half the 95 % interval of the mean (t), in percent."""
+    """Return mean ± half the 95 % interval of the mean (t), in percent."""
     if not values:
         return _MISSING
     percent = 100 * np.asarray(values)
@@ -143,7 +143,7 @@ def _cell(values: list[float] | None, sign: str = "") -> str:
 
 
 def _measures(chance: Mapping[str, Any]) -> list[tuple[str, float | None, _Measure]]:
-    """(label, chance, how to read it off a run's scores)."""
+    """Return (label, chance, function that reads the measure from a run's scores)."""
     measures: list[tuple[str, float | None, _Measure]] = []
     for direction, recalls in chance["retrieval"].items():
         for recall, value in recalls.items():

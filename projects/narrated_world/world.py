@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The narrated world as a data set: unlimited clips, the same for the same seed and number."""
+"""Narrated world as a data set: unlimited clips, the same for the same seed and number."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from projects.narrated_world import counter_random, narration, scenes
 from projects.narrated_world.rendering import Renderer
 from projects.narrated_world.sound import Synthesizer
 
-# Clip numbers are shuffled within pieces of this many, all of them whole episodes; ours.
+# Clip numbers are shuffled within pieces of this size, of whole episodes; ours.
 _PIECE = 4096
 _WHOLE_PART = (1.0, 0.0, 0.0)
 
 
 def default_config() -> ml_collections.ConfigDict:
-    """Settings of the world; all are ours."""
+    """Return the settings of the world; all are ours unless a comment gives a source."""
     return ml_collections.ConfigDict(
         {
             "seed": 0,
@@ -34,12 +34,12 @@ def default_config() -> ml_collections.ConfigDict:
             "num_frames": 8,
             "frame_rate": 4.0,
             "sample_rate": 16_000,
-            "candidates": 5,  # PAPER section 2
+            "candidates": 5,  # VATT (Akbari et al., 2021)
             "batch_size": 64,
             "persistence": 0.5,
-            # A narration is about this clip, the one before, the one after, nothing seen.
+            # Narrations about this clip, the previous one, the next one, nothing visible.
             "about_shares": (0.45, 0.2, 0.15, 0.2),
-            # Clips with everything, without narrations, without pictures.
+            # Clips with everything, without narrations, without video.
             "part_shares": (0.7, 0.2, 0.1),
         }
     )
@@ -47,7 +47,7 @@ def default_config() -> ml_collections.ConfigDict:
 
 @functools.lru_cache(maxsize=16)
 def _shuffled(seed: int, piece: int, count: int) -> np.ndarray:
-    """A permutation of range(count) that depends on (seed, piece) alone."""
+    """Return a permutation of range(count) that depends only on (seed, piece)."""
     return np.argsort(counter_random.bits(seed, "order", piece, np.arange(count)), kind="stable")
 
 
@@ -55,9 +55,9 @@ def shuffled_positions(seed: int, positions: np.ndarray, count: int) -> np.ndarr
     """Map each piece of `count` successive numbers onto itself in random order.
 
     Args:
-      seed: of the order.
+      seed: seed of the order.
       positions: int [N], from 0 up.
-      count: of a piece.
+      count: size of a piece.
     """
     pieces, places = np.divmod(np.asarray(positions, np.int64), count)
     result = np.empty_like(pieces)
@@ -69,14 +69,14 @@ def shuffled_positions(seed: int, positions: np.ndarray, count: int) -> np.ndarr
 
 @dataclasses.dataclass(frozen=True)
 class Clips:
-    """N clips as they come from the world, before any network's preprocessing.
+    """Raw clips of the world, before any model's preprocessing.
 
     Attributes:
       scenes: the facts behind them.
-      video: uint8 [N, num_frames, size, size, 3]; zeros where there is no picture.
+      video: uint8 [N, num_frames, size, size, 3]; zeros if there is no video.
       waveform: float32 [N, samples] in [-1, 1].
-      narrations: [N][P] texts, nearest first; "" where there is none.
-      right: booleans [N, P], the narrations that are about this very clip.
+      narrations: [N][P] texts, nearest first; "" for a missing one.
+      right: booleans [N, P], True for narrations about this very clip.
     """
 
     scenes: scenes.Scenes
@@ -90,25 +90,25 @@ class Clips:
         return self.scenes.factors()
 
     def example_ids(self) -> list[str]:
-        """Unique over all worlds."""
+        """Return ids that are unique over all worlds."""
         return [f"narrated_world_{self.scenes.seed}_{index:09d}" for index in self.scenes.index]
 
 
 class NarratedWorld:
-    """Clips in which what is seen, heard and said go together; see `scenes`, `sound`, `narration`.
+    """Clips with consistent video, audio and narrations; see `scenes`, `sound`, `narration`.
 
     Args:
       config: see `default_config`.
       tokenizer: turns narrations into word ids; without it there is no "text".
       log_mel: turns waveforms into the audio backbone's input; without it there is no "audio".
 
-    Batches are those of `Reader` with the factors' labels beside: "video" float32 [B, T, size,
+    Batches are those of `Reader` with the factors' labels: "video" float32 [B, T, size,
     size, 3] in [0, 1]; "audio" float32 [B, frames, mel_bins, 1]; "text" int32 [B, P, words];
     "valid/video", "valid/audio" booleans [B] and "valid/text" [B, P]; "factors/NAME" int32 [B];
     "label" (the kind of motion) int32 [B]; "example_id" string [B].
 
     Raises:
-      ValueError: for sizes that are not positive, or a sample rate that is not the network's.
+      ValueError: a size is not positive, or the sample rate is not the model's.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class NarratedWorld:
         )
 
     def scenes(self, index: np.ndarray, coarse: np.ndarray | None = None) -> scenes.Scenes:
-        """The facts of some clips; with `coarse` [N, 3] given ones, and then no part is missing."""
+        """Return the facts of some clips; with given `coarse` [N, 3], no part is missing."""
         parts = tuple(self.config.part_shares) if coarse is None else _WHOLE_PART
         return scenes.draw(self.config.seed, index, self.config.persistence, parts, coarse)
 
@@ -144,7 +144,7 @@ class NarratedWorld:
         """Generate clips.
 
         Args:
-          index: int [N], their numbers from 0 up, in any order.
+          index: int [N], numbers of the clips from 0 up, in any order.
           coarse: optional int [N, 3], see `scenes.draw`. Then each clip has one narration, which
             names its three coarse facts.
         """
@@ -162,11 +162,11 @@ class NarratedWorld:
         return Clips(drawn, video, waveform, texts, right & ~silent[:, None])
 
     def train(self, seed: int, start: int = 0) -> tf.data.Dataset:
-        """Endless batches of ever new clips, in shuffled order.
+        """Return endless batches of ever new clips, in shuffled order.
 
         Args:
-          seed: of the order; the clips are the world's.
-          start: number of examples to leave out first, as a run does that goes on.
+          seed: seed of the order; the clips depend on the world's.
+          start: number of examples to skip first, for a resumed run.
         """
         size = self.config.batch_size
         positions = tf.data.Dataset.range(start, np.iinfo(np.int64).max - size)
@@ -177,11 +177,11 @@ class NarratedWorld:
         return self._dataset(positions.batch(size, drop_remainder=True), indices)
 
     def evaluate(self, count: int) -> tf.data.Dataset:
-        """Clips 0 to count - 1 in order, in batches of which the last may be smaller."""
+        """Return clips 0 to count - 1 in order, in batches of which the last may be smaller."""
         return self._dataset(tf.data.Dataset.range(count).batch(self.config.batch_size))
 
     def batch(self, index: np.ndarray, coarse: np.ndarray | None = None) -> dict[str, tf.Tensor]:
-        """The batch of some clips, at once; arguments as of `clips`."""
+        """Return the batch of some clips, at once; arguments as for `clips`."""
         clips = self.clips(index, coarse)
         return self._preprocess(self._arrays(clips))
 
@@ -199,7 +199,7 @@ class NarratedWorld:
 
         def arrays(batch: tf.Tensor) -> dict[str, tf.Tensor]:
             types = [tf.as_dtype(example[name].dtype) for name in names]
-            # Its result depends on its argument alone, which lets a checkpoint hold the iterator.
+            # Its result depends only on its argument, so a checkpoint can hold the iterator.
             values = tf.numpy_function(generate, [batch], types, stateful=False)
             rows = batch.shape[0]
             for name, value in zip(names, values, strict=True):
@@ -214,7 +214,7 @@ class NarratedWorld:
         return dataset.with_options(options).prefetch(2)
 
     def _arrays(self, clips: Clips) -> dict[str, np.ndarray]:
-        """A batch as NumPy arrays, before log-mel and tokenizer."""
+        """Return a batch as NumPy arrays, before log-mel and tokenizer."""
         drawn = clips.scenes
         labels = clips.factors()
         arrays = {
@@ -242,6 +242,6 @@ class NarratedWorld:
 
 
 def all_combinations() -> np.ndarray:
-    """Every combination of coarse facts once: int64 [216, 3], in order."""
+    """Return every combination of coarse facts once: int64 [216, 3], in order."""
     counts = [range(count) for count in scenes.COARSE.values()]
     return np.array(list(itertools.product(*counts)), np.int64)
