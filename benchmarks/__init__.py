@@ -1,5 +1,5 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that measure: `make benchmark`, or `python -m benchmarks.NAME --help`."""
+"""Benchmarks: `make benchmark`, or `python -m benchmarks.NAME --help`."""
 
 import binaries  # noqa: F401 - hushes TensorFlow's start-up notes, which would hide what we say

@@ -4,11 +4,11 @@
 
   python -m benchmarks                               # all of them, an hour or so
   python -m benchmarks --only=forward --only=growth --torch_python=PATH
-  python -m benchmarks --norun                       # the page anew from the figures that are there
+  python -m benchmarks --norun                       # the page again, from the stored figures
 
-Each program is a process of its own. Its line of JSON goes to benchmarks/results.json, where those
-of programs that are not run stay. A program that fails is told of and the others go on; the exit
-status is then 1. After Ctrl-C the page has what was measured until then, and the status is 130.
+Each program is a process of its own. Its line of JSON goes to benchmarks/results.json; lines of
+programs that are not run stay there. The failure of a program is reported, the others run, and the
+exit status is 1. After Ctrl-C the page has the results so far, and the status is 130.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from benchmarks.peer import find_torch
 from benchmarks.performance_page import make_page, summary
 from mmv_tf.util import command_line, files
 
-_ONLY = flags.DEFINE_multi_enum("only", [], list(RUNS), "What to run; may be given again.")
+_ONLY = flags.DEFINE_multi_enum("only", [], list(RUNS), "Programs to run; may be repeated.")
 _TORCH = flags.DEFINE_string(
     "torch_python", "", "A Python that has torch and numpy; by default .venv-torch's."
 )
 _RESULTS = flags.DEFINE_string("output", str(RESULTS), "Results (JSON).")
-_RUN = flags.DEFINE_bool("run", True, "Run programs; without it the page is made anew.")
+_RUN = flags.DEFINE_bool("run", True, "Run programs; otherwise only write the page.")
 _PAGE = flags.DEFINE_string("page", str(PAGE), "The page to write.")
 
 
 def main(argv: list[str]) -> int:
-    """Runs, writes, and says what came of it."""
+    """Run the programs, write the page and report."""
     del argv
     results = pathlib.Path(_RESULTS.value)
-    read_results(results)  # A broken file is told of now, and not after half an hour.
+    read_results(results)  # fails on a broken file now and not after half an hour
     wanted = (_ONLY.value or RUNS) if _RUN.value else ()
     runs = {name: run for name, run in RUNS.items() if name in wanted}
     try:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Runs benchmark programs, each a process of its own, and keeps their lines of JSON."""
+"""Runs benchmark programs, each a process of its own, and stores their lines of JSON."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from typing import Any
 from benchmarks.peer import INSTALL_HINT
 from mmv_tf.util.configuration import write_json
 
-# Seconds that an interrupted program has to remove what it left on the disk.
+# Seconds that an interrupted program has to remove its files.
 _GRACE = 10.0
-# With a core taken PyTorch's steps were up to 25 times slower, ours twice.
+# Share of busy cores to warn of: with a core taken, PyTorch's steps were up to 25 times slower,
+# ours twice.
 BUSY = 0.15
 ROOT = pathlib.Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results.json"
@@ -30,12 +31,12 @@ PAGE = ROOT / "docs" / "performance.md"
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A benchmark program with its options.
+    """Benchmark program with its options.
 
     Args:
-      module: of `benchmarks`.
-      options: of its command line.
-      torch: it has PyTorch as a peer, and takes --torch_python.
+      module: name of a module of `benchmarks`.
+      options: options of its command line.
+      torch: whether it compares with PyTorch, and takes --torch_python.
       limit: seconds after which it counts as hung.
     """
 
@@ -45,7 +46,7 @@ class Run:
     limit: float = 1200.0
 
     def command(self, torch_python: str = "") -> list[str]:
-        """What is run."""
+        """Return the command line."""
         peer = [f"--torch_python={torch_python}"] if self.torch and torch_python else []
         return [sys.executable, "-m", f"benchmarks.{self.module}", *self.options, *peer]
 
@@ -55,12 +56,12 @@ class RunError(Exception):
 
 
 def run_program(command: Sequence[str], limit: float) -> dict[str, Any]:
-    """The line of JSON that a benchmark prints last; its other words go to the terminal.
+    """Return the line of JSON that a benchmark prints last; its other output goes to the terminal.
 
-    It has a session of its own. Whatever ends this call ends all of its processes.
+    It has a session of its own. However this call ends, it ends all of its processes.
 
     Raises:
-      RunError: if it fails, takes too long or prints no such line.
+      RunError: it fails, takes too long or prints no such line.
     """
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -80,7 +81,7 @@ def run_program(command: Sequence[str], limit: float) -> dict[str, Any]:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Interrupt a program as Ctrl-C would, and kill what is left of its session."""
+    """Interrupt a program as Ctrl-C would, and kill the rest of its session."""
     if process.poll() is None:
         _signal(process, signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -96,17 +97,17 @@ def _signal(process: subprocess.Popen[str], number: int) -> None:
 def collect(
     runs: Mapping[str, Run], results: pathlib.Path, torch_python: str = ""
 ) -> dict[str, str]:
-    """Runs them one after the other; adds each one's result to a file as soon as it is there.
+    """Run them one after the other; add each result to a file as soon as it exists.
 
-    A run that fails leaves what an earlier one gave, and the others go on.
+    A run that fails keeps the result of an earlier one, and the others still run.
 
     Args:
-      runs: by name.
-      results: JSON, name -> result; made if it is not there.
-      torch_python: has PyTorch; "" for none.
+      runs: programs by name.
+      results: JSON file, name -> result; created if missing.
+      torch_python: a Python that has PyTorch; "" for none.
 
     Returns:
-      Name -> what went wrong, of those that failed.
+      Name -> error, for those that failed.
     """
     failed: dict[str, str] = {}
     if not torch_python and any(run.torch for run in runs.values()):
@@ -133,7 +134,7 @@ def collect(
 
 
 def busy_share(seconds: float = 1.0) -> float:
-    """Share of all cores that other programs take now; 0 where the system doesn't tell."""
+    """Return the share of all cores that other programs use now; 0 if the system doesn't tell."""
 
     def ticks() -> tuple[int, int]:
         try:
@@ -150,22 +151,22 @@ def busy_share(seconds: float = 1.0) -> float:
 
 
 def read_results(path: pathlib.Path) -> dict[str, Any]:
-    """What is there so far; nothing if there is no such file.
+    """Return the results so far; empty if there is no such file.
 
     Raises:
-      ValueError: if it is not a file of results.
+      ValueError: it is not a file of results.
     """
     if not path.exists():
         return {}
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is no file of results; remove it.") from error
+        raise ValueError(f"{path} is not a file of results; remove it.") from error
     if not isinstance(found, dict):
-        raise ValueError(f"{path} is no file of results; remove it.")
+        raise ValueError(f"{path} is not a file of results; remove it.")
     return found
 
 
 def say(text: str) -> None:
-    """Progress, apart from the results."""
+    """Print progress, apart from the results."""
     print(text, file=sys.stderr, flush=True)

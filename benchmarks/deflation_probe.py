@@ -1,13 +1,13 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What a linear probe sees of an image encoder, beside the video network on static clips.
+"""Probes an image encoder, beside the video model on static clips.
 
   python -m benchmarks.deflation_probe --model=runs/quickstart/run \
     --image_model=runs/quickstart/image_encoder.keras --image_set=clothes.npz --image_set=digits.npz
 
-The paper's claim for deflation (MMV, Table 3): a probe on the fitted encoder does as well as one on
-clips of one repeated picture. Each picture is asked about in several two-fold
-cross-validations, and networks are compared picture by picture. `benchmarks.picture_sets` makes the
+The paper's claim for deflation (MMV, Alayrac et al., 2020, Table 3): a probe on the fitted encoder
+does as well as one on clips of one repeated image. Each image is tested in several two-fold
+cross-validations, and models are compared image by image. `benchmarks.picture_sets` makes the
 files.
 """
 
@@ -31,12 +31,12 @@ _MODEL = flags.DEFINE_string(
     "model", None, "The video network: a .keras file or a run's folder.", required=True
 )
 _ENCODERS = flags.DEFINE_multi_string(
-    "image_model", [], "Image encoders made of it; may be repeated."
+    "image_model", [], "Image encoders made from it; may be repeated."
 )
 _PICTURES = flags.DEFINE_multi_string(
     "image_set",
     None,
-    "A set of pictures: .npz with uint8 images [N, H, W, 3] and labels [N].",
+    "A set of images: .npz with uint8 images [N, H, W, 3] and labels [N].",
     required=True,
 )
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Cross-validations with other halves.", lower_bound=1)
@@ -49,10 +49,10 @@ Features = Callable[[tf.Tensor], tf.Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class Pictures:
-    """Labeled pictures of one size.
+    """Labeled images of one size.
 
     Attributes:
-      name: of the set.
+      name: name of the set.
       images: uint8 [N, H, W, 3].
       labels: int [N].
     """
@@ -66,7 +66,7 @@ def read_pictures(path: str) -> Pictures:
     """Read a set from an .npz file.
 
     Raises:
-      ValueError: if the arrays are not there or have another form.
+      ValueError: the arrays are missing or have another form.
     """
     with np.load(path, allow_pickle=False) as file:
         if not {"images", "labels"} <= set(file.files):
@@ -81,7 +81,7 @@ def read_pictures(path: str) -> Pictures:
 
 
 def extract(features: Features, images: np.ndarray) -> np.ndarray:
-    """Features of pictures, float32 [N, D]."""
+    """Return features of images, float32 [N, D]."""
     parts = [
         features(tf.constant(images[start : start + _BATCH].astype(np.float32) / 255)).numpy()
         for start in range(0, len(images), _BATCH)
@@ -90,7 +90,7 @@ def extract(features: Features, images: np.ndarray) -> np.ndarray:
 
 
 def share_right(features: np.ndarray, labels: np.ndarray, repeats: int) -> np.ndarray:
-    """How often each picture's class is found when it is not learned from, float [N] in [0, 1]."""
+    """Return how often each image's class is found by probes that did not train on it, [N]."""
     right = np.zeros(len(labels))
     for repeat in range(repeats):
         half = np.random.default_rng(repeat).permutation(len(labels)) % 2 == 0
@@ -102,7 +102,7 @@ def share_right(features: np.ndarray, labels: np.ndarray, repeats: int) -> np.nd
 
 
 def difference(share: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
-    """Mean difference and half of its 95 % interval over pictures, in points."""
+    """Return the mean difference and half of its 95 % interval over images, in points."""
     values = 100 * (share - reference)
     return float(values.mean()), float(_NORMAL * values.std(ddof=1) / np.sqrt(len(values)))
 
@@ -110,13 +110,13 @@ def difference(share: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
 def compare(
     pictures: Pictures, reference: Features, others: dict[str, Features], repeats: int
 ) -> list[str]:
-    """A line of the table for each network.
+    """Return a line of the table for each model.
 
     Args:
-      pictures: to learn from and to ask about.
-      reference: the video network on static clips.
-      others: name -> image features, compared with the reference picture by picture.
-      repeats: how many times pictures are halved.
+      pictures: images to train probes and to test them on.
+      reference: the video model on static clips.
+      others: name -> image features, compared with the reference image by image.
+      repeats: number of random halvings.
     """
     targets = extract(reference, pictures.images)
     right = share_right(targets, pictures.labels, repeats)
@@ -136,7 +136,7 @@ def compare(
 
 
 def main(argv: list[str]) -> None:
-    """Read the flags, compares, prints."""
+    """Measure and print."""
     del argv
     model = load_model(_MODEL.value)
     num_frames = model.metadata["num_frames"]
@@ -147,7 +147,7 @@ def main(argv: list[str]) -> None:
     def clip(images: tf.Tensor) -> tf.Tensor:
         return static_features(model, images, num_frames)
 
-    print("| pictures (how many, largest class %) | features | right % | points | L1 % |")
+    print("| images (number, largest class %) | features | right % | points | L1 % |")
     print("|---|---|---|---|---|")
     for path in _PICTURES.value:
         for line in compare(read_pictures(path), _compiled(clip), others, _REPEATS.value):

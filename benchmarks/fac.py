@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The paper's S3D-G FAC network and a batch for it, as the benchmarks of training take them."""
+"""The paper's S3D-G FAC model and a batch for it, for the benchmarks of training."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import tensorflow as tf
 
 from mmv_tf.pretrained import preset_config
 
-# PAPER section 1: 3.2 s of sound are 150 frames of 80 bins; 5 candidates of 16 words.
+# Log-mels of 3.2 s in 150 frames of 80 bins, as in VATT's code (Akbari et al., 2021).
 _SOUND = (150, 80, 1)
 _CANDIDATES, _WORDS = 5, 16
 
 
 def fac_config(dtype: str = "float32") -> ml_collections.ConfigDict:
-    """For `create_model`; under "mixed_bfloat16" everything from the stems on computes in it."""
+    """Return a config for `create_model`; "mixed_bfloat16" applies from the stems on."""
     config = preset_config("s3d_fac")
     config.dtype = dtype
     config.video.bfloat16_from, config.audio.bfloat16_from = "Conv2d_1a_7x7", "stem"
@@ -25,7 +25,7 @@ def fac_config(dtype: str = "float32") -> ml_collections.ConfigDict:
 
 
 def fac_batch(shape: Sequence[int]) -> dict[str, tf.Tensor]:
-    """Random clips of a shape [B, T, H, W, 3], with sounds and narrations, none missing."""
+    """Return random clips of a shape [B, T, H, W, 3], with audio and narrations, none missing."""
     clips = shape[0]
     return {
         "video": tf.random.stateless_uniform(shape, [0, 0]),

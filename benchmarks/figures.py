@@ -1,8 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What `make benchmark` runs, the figures that come of it, what was wanted, and what bounds them.
+"""Runs of `make benchmark`, their figures, the targets, and what limits the figures.
 
-The only place where such words stand; docs/performance.md is made of them and of the numbers.
+Only this module has such texts; docs/performance.md is made from them and from the numbers.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ RUNS: dict[str, Run] = {
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """A line of the table.
+    """Line of the table.
 
     Args:
-      what: in words.
-      run: the name of the run that it comes from.
-      value: takes it from that run's result; a KeyError where it is not there (no peer).
-      bound: what bounds it; where it is missed, also what was tried.
-      at_least, at_most: what is wanted; neither where nothing was promised.
-      unit: behind the number.
+      what: description in words.
+      run: name of the run that it comes from.
+      value: function from that run's result; raises KeyError if it is missing (no peer).
+      bound: what limits it; where the target is missed, also what was tried.
+      at_least, at_most: the target; neither if there is none.
+      unit: unit behind the number.
     """
 
     what: str
@@ -66,7 +66,7 @@ class Figure:
     unit: str = "x"
 
     def met(self, value: float) -> bool:
-        """Whether a value is as wanted."""
+        """Return whether a value reaches the target."""
         enough = self.at_least is None or value >= self.at_least
         return enough and (self.at_most is None or value <= self.at_most)
 

@@ -20,12 +20,12 @@ CENTRES = 2_000
 def generated_index(
     directory: pathlib.Path, windows: int, dim: int, spread: float = 1.0
 ) -> store.Index:
-    """An index of one matrix, `MATRIX`, a thousand windows a video; or the one that is there.
+    """Make an index of one matrix, `MATRIX`, a thousand windows a video, or open an existing one.
 
     Args:
-      directory: of the index.
-      windows: rows, rounded down to thousands.
-      dim: of the vectors.
+      directory: folder of the index.
+      windows: number of rows, rounded down to thousands.
+      dim: size of the vectors.
       spread: length of the noise around a center.
     """
     count = windows // PER_VIDEO * PER_VIDEO

@@ -25,16 +25,16 @@ from mmv_tf import backbones
 from mmv_tf.publishing.serving_weights import ServingWeights
 
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Measured.", lower_bound=1)
-_SMALL = flags.DEFINE_bool("small", False, "Tiny sizes, to see that it works.")
+_SMALL = flags.DEFINE_bool("small", False, "Tiny sizes, to check that it works.")
 
-# Clips, frames, height and width; the first is what the others are compared with.
+# Clips, frames, height and width; the others are compared with the first.
 _FORWARD = [(1, 32, 224), (2, 32, 224), (4, 32, 224), (1, 16, 224), (1, 64, 224), (1, 32, 112)]
 _STEPS = [(4, 16, 112), (8, 16, 112), (16, 16, 112), (4, 32, 112), (4, 16, 224)]
 _TINY = [(1, 2, 32), (2, 2, 32)]
 
 
 def make_forward() -> Any:
-    """The backbone, folded; takes clips of any size."""
+    """Return the backbone, folded; it takes clips of any size."""
     tower = backbones.S3D(stem="space_to_depth")
     tower.build()
     weights = ServingWeights([tower], fold=True, dtype="float32")
@@ -48,7 +48,7 @@ def make_forward() -> Any:
 
 
 def forward_passes(sizes: list[tuple[int, int, int]]) -> list[dict[str, Any]]:
-    """One row a size."""
+    """Measure a row for each size."""
     run = make_forward()
     clips = {size: tf.zeros([size[0], size[1], size[2], size[2], 3]) for size in sizes}
     runs = {str(size): lambda size=size: run(clips[size]).numpy() for size in sizes}
@@ -57,7 +57,7 @@ def forward_passes(sizes: list[tuple[int, int, int]]) -> list[dict[str, Any]]:
 
 
 def steps(sizes: list[tuple[int, int, int]]) -> list[dict[str, Any]]:
-    """One row a size."""
+    """Measure a row for each size."""
     rows = []
     for count, frames, size in sizes:
         sizes_of = (f"--batch_size={count}", f"--num_frames={frames}", f"--size={size}")
@@ -71,7 +71,7 @@ def steps(sizes: list[tuple[int, int, int]]) -> list[dict[str, Any]]:
 
 def _row(size: tuple[int, int, int], seconds: float, cpu_seconds: float) -> dict[str, Any]:
     count, frames, pixels = size
-    # Of what a network sees: 1 for a clip of 32 x 224 x 224.
+    # Input of the model: 1 for a clip of 32 x 224 x 224.
     work = count * frames * pixels**2 / (32 * 224**2)
     return {
         "clips": count,
@@ -85,7 +85,7 @@ def _row(size: tuple[int, int, int], seconds: float, cpu_seconds: float) -> dict
 
 
 def processes(size: tuple[int, int, int]) -> list[dict[str, Any]]:
-    """One process with all cores, and one a core with a thread each."""
+    """Measure one process with all cores, and one a core with a thread each."""
     cores = len(os.sched_getaffinity(0))
     rows = []
     for count in dict.fromkeys((1, cores)):
@@ -115,7 +115,7 @@ def _work(barrier: Any, queue: Any, threads: int, size: tuple[int, int, int], ro
 
 
 def main(argv: list[str]) -> None:
-    """Measures and prints."""
+    """Measure and print."""
     del argv
     forward, trained = (_TINY, [(2, 2, 32)]) if _SMALL.value else (_FORWARD, _STEPS)
     print_result(

@@ -4,9 +4,9 @@
 
   python -m benchmarks.inference
 
-Three things, each beside its peer in turn: clips in each precision; a query by a picture file
-beside one pass of a clip; a query by a sentence on an index of 100,000 windows. Weights are random,
-which changes no time.
+Measures three things, each beside its peer in turn: clips in each precision; a query by an image
+file beside one pass of a clip; a query by a sentence on an index of 100,000 windows. Weights are
+random, which does not affect the time.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from mmv_tf.search import Embedder
 from mmv_tf.search.queries import IMAGE, TEXT, Query, embed_query
 from mmv_tf.search.searcher import Asked, View
 
-_ROUNDS = flags.DEFINE_integer("rounds", 7, "Of all that is compared, in turn.", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 7, "Rounds of all runs, in turn.", lower_bound=1)
 _CLIPS = flags.DEFINE_integer("batch_size", 4, "Clips at once.", lower_bound=1)
 _PRECISIONS = ("mixed_bfloat16", "bfloat16")
 _WINDOWS = 100_000  # in the index
-_DIM = 256  # of the space that sentences are compared in (MMV, Figure 1)
+_DIM = 256  # of the coarse space (MMV, Alayrac et al., 2020)
 
 
 def main(argv: list[str]) -> None:
-    """Measures and prints."""
+    """Measure and print."""
     del argv
     words = [f"word{index}" for index in range(65_534)]
     model = create_model("s3d_fac", words)
@@ -69,7 +69,7 @@ def main(argv: list[str]) -> None:
 
 
 def _queries(embedder: Embedder, clip: np.ndarray, folder: pathlib.Path) -> dict[str, Times]:
-    """Queries as a program that has started answers them."""
+    """Time queries as a running program answers them."""
     picture = folder / "picture.png"
     picture.write_bytes(tf.io.encode_png(clip[0, 0]).numpy())
     view = View(generated_index(folder / "index", _WINDOWS, _DIM), 1)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What the benchmarks share: interleaved runs, their medians, and the line of JSON they print."""
+"""Common part of the benchmarks: interleaved runs, their medians, and the line of JSON."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from typing import Any, NamedTuple
 
 
 class Times(NamedTuple):
-    """Of one run, or medians of several."""
+    """Wall and CPU seconds of one run, or medians of several."""
 
     seconds: float
     cpu_seconds: float
 
 
 def timed(run: Callable[[], Any]) -> Times:
-    """Runs once; the processor's seconds are those of all threads of this process.
+    """Run once and return the seconds; CPU seconds are those of all threads of this process.
 
-    A run that measures itself, because it is another process's, returns its own `Times`.
+    A run in another process measures itself and returns its own `Times`.
     """
     wall, cpu = time.perf_counter(), time.process_time()
     found = run()
@@ -36,11 +36,11 @@ def timed(run: Callable[[], Any]) -> Times:
 def interleaved(
     runs: Mapping[str, Callable[[], Any]], rounds: int, warm: int = 1
 ) -> dict[str, Times]:
-    """Medians of runs taken in turn, so that what disturbs the machine disturbs all of them.
+    """Return medians of runs taken in turn, so that a disturbance affects all of them.
 
     Args:
-      runs: name -> what is run once a round.
-      rounds: that count.
+      runs: name -> function to run once a round.
+      rounds: number of rounds that count.
       warm: rounds before them, which trace and fill caches.
     """
     found: dict[str, list[Times]] = {name: [] for name in runs}
@@ -53,21 +53,21 @@ def interleaved(
 
 
 def median(times: list[Times]) -> Times:
-    """Of the seconds, and of the processor's."""
+    """Return the medians of wall and of CPU seconds."""
     return Times(*(statistics.median(values) for values in zip(*times, strict=True)))
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has had so far.
+    """Return the peak memory of this process.
 
-    Linux' count for the program itself: that of `getrusage` starts from what its parent had.
+    It is Linux' count for the program itself: that of `getrusage` starts from its parent's.
     """
     status = pathlib.Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM"))
 
 
 def machine() -> dict[str, Any]:
-    """What it was measured on."""
+    """Return a description of this machine."""
     name = platform.processor() or platform.machine()
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -93,10 +93,10 @@ def print_result(
 
     Args:
       benchmark: its name.
-      inputs: sizes, types and what else was chosen.
-      times: medians by what was run.
-      threads: that it was held to; 0 for as many as there are cores.
-      figures: what was found, by name.
+      inputs: sizes, types and other settings.
+      times: medians by run.
+      threads: limit of threads; 0 for the number of cores.
+      figures: results by name.
     """
     result: dict[str, Any] = {"benchmark": benchmark, "inputs": dict(inputs)}
     if times:
@@ -107,5 +107,5 @@ def print_result(
 
 
 def rounded(value: float, digits: int = 4) -> float:
-    """To so many digits that count."""
+    """Round to some significant digits."""
     return float(f"{value:.{digits}g}")

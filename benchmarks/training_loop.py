@@ -1,21 +1,24 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What the training loop costs beside its steps, and how it does with two processes.
+"""Measures the training loop's cost beside its steps, and its speed with two processes.
 
   python -m benchmarks.training_loop                       # overhead, determinism, two processes
   python -m benchmarks.training_loop --data=DIR --word_vectors=FILE   # a real run's input too
   python -m benchmarks.training_loop --architecture=s3d --batch_size=8 --steps=5 --only=plain
 
-Trains a FAC network on clips that are in memory: a small one (S3D-G at a quarter of the width on
-8 x 64 x 64, ResNet-18 at a quarter), or the paper's S3D-G network on 16 x 112 x 112. Each run is a
-process of its own. Prints one line of JSON:
+Trains a FAC model on clips in memory: a small one (S3D-G at a quarter of the width on 8 x 64 x 64,
+ResNet-18 at a quarter), or the paper's S3D-G model on 16 x 112 x 112. Each run is a process of its
+own. Prints one line of JSON:
 
-  overhead         the loop's own share of a step: time between the ends of two steps less that of
-                   the bare step, which is taken in turn with it, over the bare step
-  deterministic    processor time of a step in deterministic mode over that without
-  two_processes    clips a second of two processes under MultiWorkerMirrored with a core each, over
-                   those of one process with two cores and the same global batch
-  input_wait       share of time that a run of configs/quickstart.py waits for its input, once warm
+    overhead         the loop's own share of a step: time between the ends of two steps minus that
+    of
+                     the bare step, which is taken in turn with it, over the bare step
+    deterministic    CPU time of a step in deterministic mode over that without
+    two_processes    clips a second of two processes under MultiWorkerMirrored with a core each,
+    over
+                     those of one process with two cores and the same global batch
+    input_wait       share of time that a run of configs/quickstart.py waits for its input, once
+    warm
 """
 
 from __future__ import annotations
@@ -51,8 +54,8 @@ from projects.narrated_world.comparison import Comparison
 
 _STEPS = flags.DEFINE_integer("steps", 20, "Steps measured of each run.", lower_bound=2)
 _BATCH = flags.DEFINE_integer("batch_size", 16, "Clips in the global batch.", lower_bound=2)
-_ROUNDS = flags.DEFINE_integer("rounds", 1, "Times that each run is measured.", lower_bound=1)
-_NETWORK = flags.DEFINE_enum("architecture", "small", ["small", "s3d"], "What is trained.")
+_ROUNDS = flags.DEFINE_integer("rounds", 1, "Measurements of each run.", lower_bound=1)
+_NETWORK = flags.DEFINE_enum("architecture", "small", ["small", "s3d"], "Model to train.")
 _RUNS = flags.DEFINE_multi_enum(
     "only", ["plain", "deterministic", "two"], ["plain", "deterministic", "two"], "Which runs."
 )
@@ -61,9 +64,9 @@ _COMMON = flags.DEFINE_bool(
 )
 _DATA = flags.DEFINE_string("data", "", "Shards for a real run, such as the quickstart's.")
 _WORDS = flags.DEFINE_string("word_vectors", "", "Word vectors for it.")
-# Of the child processes.
-_RUN = flags.DEFINE_string("child", "", "Not for users: the run that this process is.")
-_CORE = flags.DEFINE_integer("core", -1, "Not for users: the core that it has; -1 for all.")
+# Flags of the child processes.
+_RUN = flags.DEFINE_string("child", "", "Not for users: this process's run.")
+_CORE = flags.DEFINE_integer("core", -1, "Not for users: its core; -1 for all.")
 
 _WARM = 3  # steps until TensorFlow has traced and chosen its kernels
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -79,33 +82,33 @@ def _training() -> ml_collections.ConfigDict:
 
 
 def _small(local: int) -> tuple[EmbeddingGraph, tf.data.Dataset]:
-    """A network, and batches of so many clips for it."""
+    """Return a model, and batches of `local` clips for it."""
     config = load_config(str(_ROOT / "projects/narrated_world/config.py")).unlock()
     config.model.video.width = config.model.audio.width = 0.25
     config.world.size = 64
     comparison = Comparison(config)
-    # A few clips over and over: this is not about what is learned.
+    # A few clips again and again: what is learned does not matter.
     pool = narrated_world.make_pool(comparison.world(), np.arange(4 * _BATCH.value))
     return comparison.model("fac"), pool.train(0, local, 0, 5).take(2)
 
 
 def _s3d(local: int) -> tuple[EmbeddingGraph, tf.data.Dataset]:
-    """The same of the paper's."""
+    """Return the same for the paper's model."""
     batch = fac_batch([local, 16, 112, 112, 3])
     return create_model(fac_config()), tf.data.Dataset.from_tensors(batch)
 
 
 def train() -> dict[str, float]:
-    """One run, on clips in memory, in this process."""
+    """Run training once on clips in memory, in this process."""
     config = _training()
     several = "TF_CONFIG" in os.environ
     strategy = training.make_strategy("multi_worker" if several else "one_device")
     seed_everything(0, config.deterministic)
-    # Both workers see the same clips; what counts is how many.
+    # Both workers read the same clips; only their number matters.
     local = _BATCH.value // strategy.num_replicas_in_sync
     with strategy.scope():
         model, dataset = {"small": _small, "s3d": _s3d}[_NETWORK.value](local)
-    # Kept, so that making batches takes nothing from the steps.
+    # Cached, so that making batches takes nothing from the steps.
     dataset = dataset.cache().repeat()
     with tempfile.TemporaryDirectory() as directory:
         shared = pathlib.Path(os.environ.get("MMV_TF_BENCHMARK_FOLDER", directory))
@@ -126,7 +129,7 @@ def _measured(trainer: Trainer, dataset: tf.data.Dataset) -> dict[str, float]:
         last.update(batch=batch, flags=flags_)
         return take(batch, flags_)
 
-    # Past the loop, which takes steps as it always does.
+    # The loop takes its steps through this wrapper.
     trainer.train_step = _Recorder(trainer.train_step, watched)  # type: ignore[assignment]
 
     def after_each() -> dict[str, int]:
@@ -158,7 +161,7 @@ def _measured(trainer: Trainer, dataset: tf.data.Dataset) -> dict[str, float]:
 
 
 class _Recorder:
-    """A train step that is called another way."""
+    """Train step with a replaced call."""
 
     def __init__(self, step: Any, call: Any):
         self._step, self._call = step, call
@@ -171,7 +174,7 @@ class _Recorder:
 
 
 def real_run() -> dict[str, float]:
-    """The share of time that a run of the quickstart's configuration waits for its input."""
+    """Return the share of time that a run of the quickstart's configuration waits for its input."""
     config = load_config(str(_ROOT / "configs/quickstart.py")).unlock()
     config.data.directory, config.word_vectors = _DATA.value, _WORDS.value
     config.training.steps = _WARM + _STEPS.value
@@ -230,7 +233,7 @@ def _two_processes() -> dict[str, float]:
 
 
 def main(argv: list[str]) -> None:
-    """Measures and prints."""
+    """Measure and print."""
     del argv
     if _RUN.value:
         if _CORE.value >= 0:

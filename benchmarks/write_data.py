@@ -1,17 +1,16 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Speed of writing shards against PyAV decoding alone, in one process tree.
+"""Measures writing shards against PyAV decoding alone, in one process tree.
 
   python -m benchmarks.write_data
   python -m benchmarks.write_data --num_videos=8 --seconds=60
   python -m benchmarks.write_data --num_videos=4 --seconds=20 --width=1280 --height=720
 
-Makes films (by default 340 x 256; 30 frames a second, H.264, with stereo AAC sound), then in turn,
-with the same warm child processes, decodes all of their frames and sound with PyAV and nothing
-else, and prepares them. Decoding is measured twice: to what the codec gives ("codec": YUV pictures
-that nobody looks at) and to arrays ("arrays": RGB pictures and float samples, as a program has
-them that decodes with PyAV). Prints one line of JSON, also with what a second of film costs step by
-step.
+Makes videos (by default 340 x 256; 30 frames a second, H.264, with stereo AAC audio), then in turn,
+with the same warm child processes, decodes all of their frames and audio with PyAV and nothing
+else, and prepares them. Decoding is measured twice: to the codec's output ("codec": YUV frames,
+discarded) and to arrays ("arrays": RGB frames and float samples, as in a program that decodes with
+PyAV). Prints one line of JSON, with the cost of a second of video step by step.
 """
 
 from __future__ import annotations
@@ -38,20 +37,20 @@ from mmv_tf.data.preparation import decoding, plan
 from mmv_tf.data.records.shard_writer import ClipSpan
 from mmv_tf.util.worker_pool import Failure, Task, WorkerPool
 
-_FILMS = flags.DEFINE_integer("num_videos", 8, "How many different films.", lower_bound=1)
-_SECONDS = flags.DEFINE_float("seconds", 30.0, "Length of a film.", lower_bound=5.0)
-_WIDTH = flags.DEFINE_integer("width", 340, "Of a film, in pixels; even.", lower_bound=128)
-_HEIGHT = flags.DEFINE_integer("height", 256, "Of a film, in pixels; even.", lower_bound=180)
+_FILMS = flags.DEFINE_integer("num_videos", 8, "Number of different videos.", lower_bound=1)
+_SECONDS = flags.DEFINE_float("seconds", 30.0, "Length of a video.", lower_bound=5.0)
+_WIDTH = flags.DEFINE_integer("width", 340, "Width of a video in pixels; even.", lower_bound=128)
+_HEIGHT = flags.DEFINE_integer("height", 256, "Height of a video in pixels; even.", lower_bound=180)
 _REPEATS = flags.DEFINE_integer("rounds", 3, "Measurements of each kind.", lower_bound=1)
 _PROCESSES = flags.DEFINE_integer("processes", None, "Child processes; by default one a core.")
-_FOLDER = flags.DEFINE_string("work_dir", None, "Where to work; by default a temporary folder.")
+_FOLDER = flags.DEFINE_string("work_dir", None, "Working folder; by default a temporary one.")
 
 _RATE = 30
 _SETTINGS = preparation.Settings(cut="window")
 
 
 def main(argv: list[str]) -> None:
-    """Measures and prints."""
+    """Measure and print."""
     del argv
     processes = _PROCESSES.value or len(os.sched_getaffinity(0))
     with contextlib.ExitStack() as stack:
@@ -89,11 +88,11 @@ def main(argv: list[str]) -> None:
         )
 
 
-# ---- The films -----------------------------------------------------------------------------------
+# ---- Videos --------------------------------------------------------------------------------------
 
 
 def write_film(path: pathlib.Path, seconds: float, seed: int) -> None:
-    """Scenes of five seconds: a textured background that drifts, an object, sensor noise."""
+    """Write scenes of five seconds: a textured background that drifts, an object, sensor noise."""
     generator = np.random.default_rng(seed)
     width, height = _WIDTH.value, _HEIGHT.value
     noise = generator.normal(0, 4, (16, height, width, 1)).astype(np.int16)
@@ -123,7 +122,7 @@ def write_film(path: pathlib.Path, seconds: float, seed: int) -> None:
 
 
 def _texture(generator: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """int16 [height, width, 3]: noise at all scales, the coarser the stronger, like photographs."""
+    """Return int16 [height, width, 3]: noise at all scales, coarse ones stronger, as in photos."""
     total = np.zeros((height, width, 3), np.float32)
     for cell in (2, 4, 8, 16, 32, 64):
         coarse = generator.integers(0, 256, (height // cell + 1, width // cell + 1, 3), np.uint8)
@@ -137,10 +136,10 @@ def _texture(generator: np.random.Generator, height: int, width: int) -> np.ndar
 
 
 class _Warm(preparation.Execution):
-    """Runs tasks in a pool that is there before and after."""
+    """Execution of tasks in a pool that exists before and after."""
 
     def runner(self, work: pathlib.Path) -> Any:
-        """The pool, which is not ended."""
+        """Return the pool, which is not ended."""
         del work
         return contextlib.nullcontext(_warm[0])
 
@@ -151,7 +150,7 @@ _warm: list[WorkerPool] = []
 def measure(
     paths: Sequence[pathlib.Path], folder: pathlib.Path, pool: WorkerPool, processes: int
 ) -> dict[str, list[float]]:
-    """Seconds of each repeat: "codec", "arrays", "write", in turn."""
+    """Return seconds of each repeat: "codec", "arrays", "write", in turn."""
     _warm[:] = [pool]
     warm_up = [Task(decode, "warm-up", (str(paths[0]), True), ((n, 0),)) for n in range(processes)]
     _finish(pool, warm_up)
@@ -177,7 +176,7 @@ def measure(
 
 
 def decode(path: str, arrays: bool, parts: Sequence[Any]) -> Iterator[int]:
-    """A child's task: decodes a film with PyAV, nothing left out, and counts."""
+    """Decode a video whole with PyAV, as a child's task, and count."""
     for _ in parts:
         count = 0
         for kind in ("video", "audio"):
@@ -209,7 +208,7 @@ def _timed(work: Callable[[], Any]) -> float:
 
 
 def steps(path: pathlib.Path) -> dict[str, float]:
-    """Milliseconds of one core that each step takes for a second of film, in this process."""
+    """Return milliseconds of one core for each step on a second of video, in this process."""
     seconds = _SECONDS.value
     clips = tuple(
         plan.PlannedClip(ClipSpan("film", n * 3200, (n + 1) * 3200, 0, "train"), (), ())
@@ -234,7 +233,7 @@ def steps(path: pathlib.Path) -> dict[str, float]:
         list(decoding.decode_units(str(path), "video", "", None, options, [work]))
 
     with tempfile.TemporaryDirectory() as folder:
-        everything(folder)  # Imports TensorFlow.
+        everything(folder)  # imports TensorFlow
         jpeg = _timed(encode_jpegs)
         pictures_time = _timed(frames)
         sound = _timed(lambda: media.read_waveform(path, 0.0, end))

@@ -122,7 +122,7 @@ class Narrator:
         self.clip_seconds = clip_seconds
 
     def times(self, index: np.ndarray) -> np.ndarray:
-        """Return starts of the narrations within clips, in seconds: float64 [N, CLIP_NARRATIONS]."""
+        """Return starts of the narrations in their clips, seconds [N, CLIP_NARRATIONS]."""
         slots = np.arange(CLIP_NARRATIONS)
         half = self.clip_seconds / CLIP_NARRATIONS
         room = max(half - NARRATION_SECONDS, 0.0)
@@ -167,8 +167,8 @@ class Narrator:
         The rule is that of `sampling.nearest_candidates`, with the episode as the video.
 
         Returns:
-          Texts [N][count] ("" where the episode has no more); booleans [N, count], True for existing ones;
-          and booleans [N, count], True for narrations about this very clip.
+          Texts [N][count], "" where the episode has no more; booleans [N, count], True for existing
+          ones; and booleans [N, count], True for narrations about this very clip.
         """
         index = np.asarray(index, np.int64)
         # Enough clips on either side that none outside can be nearer.

@@ -58,7 +58,6 @@ class Questions:
       groups: clips of which each successive `group_clips` agree in their coarse facts.
       group_clips: number of clips in a group.
       probe: unselected clips to fit linear probes on; they are tested on the galleries.
-
     """
 
     galleries: narrated_world.Pool
