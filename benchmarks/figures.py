@@ -134,7 +134,7 @@ FIGURES = [
         at_least=1.15,
     ),
     Figure(
-        "a step of the whole FAC network over the tower's, seconds",
+        "a step of the whole FAC model over the backbone's, seconds",
         "train_step",
         lambda r: r["fac_over_tower"],
         "by a profile of a float32 step on a busy machine (1,062 against 817 ms), in time of all "
@@ -178,7 +178,7 @@ FIGURES = [
         "reading training clips over a plain tf.data pipeline",
         "read_data",
         lambda r: r["ours_over_plain"],
-        "of 26 ms a clip (of one core) decoding takes 9.7, colour 6.8, resizing 5.8, batching "
+        "of 26 ms a clip (of one core) decoding takes 9.7, color 6.8, resizing 5.8, batching "
         "2.3, flipping 1.1, parsing 1.0; the plain pipeline decodes and resizes whole frames",
         at_least=1.5,
     ),
@@ -195,7 +195,7 @@ FIGURES = [
         "reading with data.pixels=opencv over the plain tf.data pipeline",
         "read_data",
         lambda r: r["opencv_over_plain"],
-        "decoding, 8.6 of some 14.7 ms a clip; resizing takes 2.2, parsing 1.0, floats 0.8, colour "
+        "decoding, 8.6 of some 14.7 ms a clip; resizing takes 2.2, parsing 1.0, floats 0.8, color "
         "0.5, flipping 0.2",
         at_least=1.5,
     ),
@@ -208,10 +208,10 @@ FIGURES = [
         at_most=1.5,
     ),
     Figure(
-        "writing shards over decoding the films to arrays with PyAV",
+        "writing shards over decoding the videos to arrays with PyAV",
         "write_data",
         lambda r: r["write_over_arrays"],
-        "of 16 ms for a second of film decoding and scaling take 9.4, JPEG 3.2, sound 2.2, "
+        "of 16 ms for a second of video decoding and scaling take 9.4, JPEG 3.2, audio 2.2, "
         "records 1.0",
         at_least=0.9,
     ),
@@ -219,7 +219,7 @@ FIGURES = [
         "generated clips a core-second, narrated world",
         "narrated_world",
         lambda r: r["clips_per_core_second"],
-        "not profiled; a guess: NumPy's passes over pictures and sound",
+        "not profiled; a guess: NumPy's passes over video and audio",
         unit="",
     ),
     Figure(
@@ -238,10 +238,10 @@ FIGURES = [
         unit=" s",
     ),
     Figure(
-        "indexing a film over decoding and forward pass alone, processor time",
+        "indexing a video over decoding and forward pass alone, processor time",
         "search_index",
         lambda r: r["ratio_cpu"],
-        "decoding: 15.3 of 17.5 s for a real film of ten minutes",
+        "decoding: 15.3 of 17.5 s for a real video of ten minutes",
         at_most=1.25,
     ),
     Figure(
@@ -261,17 +261,17 @@ FIGURES = [
         "AVX512-BF16 multiplies twice as fast as float32 at best; not profiled",
     ),
     Figure(
-        "a query by a picture over one pass of a clip, S3D-G, seconds",
+        "a query by an image over one pass of a clip, S3D-G, seconds",
         "inference",
         lambda r: r["picture_to_pass"],
-        "the pass; a picture that no deflated network embeds is a clip that stands still",
+        "the pass; without a deflated model an image is embedded as a static clip",
         at_most=1.5,
     ),
     Figure(
         "a query by a sentence, S3D-G, 100,000 windows",
         "inference",
         lambda r: 1000 * r["sentence_seconds"],
-        "not profiled; a guess: half each for the word tower and for reading 100 MB of vectors",
+        "not profiled; a guess: half each for the text backbone and for reading 100 MB of vectors",
         at_most=1000.0,
         unit=" ms",
     ),
@@ -293,7 +293,7 @@ FIGURES = [
         "FAISS on them (clustered vectors)",
         "search_query",
         lambda r: r["milliseconds"]["faiss_ten_best"]["median"],
-        "how many clusters a query looks at, which the indexer chooses for the recall wanted",
+        "how many clusters a query reads, which the indexer chooses for the wanted recall",
         unit=" ms",
     ),
     Figure(
@@ -324,7 +324,7 @@ FIGURES = [
         "training_loop",
         lambda r: 100 * r["overhead"],
         "not profiled; a guess: bookkeeping of metrics. Four runs with steps of 0.08 s gave 1.7, "
-        "1.8, 2.2 and 3.5 %, one with 0.19 s 1.1 %; what is below none is noise",
+        "1.8, 2.2 and 3.5 %, one with 0.19 s 1.1 %; values below zero are noise",
         at_most=2.0,
         unit=" %",
     ),
@@ -346,8 +346,8 @@ FIGURES = [
         "two training processes with a core each over one with two, S3D-G FAC",
         "training_loop_s3d",
         lambda r: r["two_processes"],
-        "by a profile 28 % of a process's time is talk: 143 MB of gradients through gRPC, 0.3 s, "
-        "and 256 exchanges of batch norm. Kept: gradients in packs, moments by one gather that "
+        "by a profile 28 % of a process's time is communication: 143 MB of gradients through gRPC, "
+        "0.3 s, and 256 exchanges of batch norm. Kept: gradients in packs, moments by one gather that "
         "waits for no other, Adam in one pass. Tried without gain: other malloc settings (1 %)",
         at_least=0.8,
     ),
