@@ -347,8 +347,8 @@ FIGURES = [
         "training_loop_s3d",
         lambda r: r["two_processes"],
         "by a profile 28 % of a process's time is communication: 143 MB of gradients through gRPC, "
-        "0.3 s, and 256 exchanges of batch norm. Kept: gradients in packs, moments by one gather that "
-        "waits for no other, Adam in one pass. Tried without gain: other malloc settings (1 %)",
+        "0.3 s, and 256 exchanges of batch norm. Kept: gradients in packs, moments by one gather "
+        "without waiting, Adam in one pass. Tried without gain: other malloc settings (1 %)",
         at_least=0.8,
     ),
     Figure(

@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The whole of MMV on one film: prepare, train, evaluate, deflate, export, report.
+"""Runs all of MMV on one video: prepare, train, evaluate, deflate, export, report.
 
   python -m examples.quickstart [--video=PATH]      (or: make quickstart [FILM=PATH])
 
-Interrupted or killed, the same command goes on from where it was.
+After an interruption the same command resumes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CAPTIONS = HERE / "bbb_narration.vtt"
 LABELS = HERE / "bbb_narration.tsv"
 CONFIG = str(ROOT / "configs" / "quickstart.py")
 
-# Ours: blocks about as long as a scene of this film. One in five is held out, and one is for
+# Ours: blocks about as long as a scene of this video. One in five is held out, and one is for
 # choosing settings. docs/quickstart.md tells how they were chosen.
 BLOCK_SECONDS = 12
 SPLIT_PATTERN = "train,train,test,train,validation"
@@ -39,22 +39,22 @@ SENTENCES = (
 )
 
 _FILM = flags.DEFINE_string("video", None, "Your copy of the film, instead of a download.")
-_WORK = flags.DEFINE_string("work_dir", "runs/quickstart", "Where everything goes.")
-_CONFIG = flags.DEFINE_string("config", CONFIG, "Of the training; :runlocal makes it tiny.")
+_WORK = flags.DEFINE_string("work_dir", "runs/quickstart", "Folder of all results.")
+_CONFIG = flags.DEFINE_string("config", CONFIG, "Training config; :runlocal makes it tiny.")
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What the quickstart is made of; the defaults are its own, tests take other ones.
+    """Settings of the quickstart; tests replace the defaults.
 
     Attributes:
-      work: where everything goes.
+      work: folder of all results.
       film, captions, labels: the narrated film.
       vectors: word vectors.
-      config: of the training.
+      config: configuration of the training.
       short_side: pixels of a stored frame's shorter side.
-      block_seconds, split_pattern: how the film is split.
-      sentences: asked of the exported network.
+      block_seconds, split_pattern: how to split the film.
+      sentences: queries for the exported model.
     """
 
     work: pathlib.Path
@@ -82,7 +82,7 @@ def main(argv: list[str]) -> int:
     try:
         record = run_steps(make_steps(job), work / "steps.json")
     except Stopped as stopped:
-        print(f"Stopped in {stopped}; the same command goes on from there.", file=sys.stderr)
+        print(f"Stopped in {stopped}; the same command resumes there.", file=sys.stderr)
         return command_line.INTERRUPTED
     results = report.write(work, film, record)
     print(report.summary(results))
@@ -93,7 +93,7 @@ def main(argv: list[str]) -> int:
 
 
 def make_steps(job: Job) -> list[Step]:
-    """The commands that a user would give by hand, in order."""
+    """Return the commands that a user would run by hand, in order."""
     work = job.work
     data, run = work / "data", work / "run"
     evaluation, embeddings = work / "evaluation.json", work / "embeddings.npz"

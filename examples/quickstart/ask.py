@@ -1,11 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Asks an exported network for moments of the film, with TensorFlow and without mmv_tf.
+"""Finds moments of the film with an exported model, with TensorFlow and without mmv_tf.
 
   python examples/quickstart/ask.py SAVED_MODEL EMBEDDINGS.npz OUTPUT.json "a sentence" ...
 
-It stands for a user's own program: importing mmv_tf is made impossible first. All signatures are
-run, and their answers are held against those of the Keras network where these are stored.
+It stands for a user's own program: importing mmv_tf is made impossible first. All signatures run,
+and their outputs are compared with those of the Keras model where these are stored.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TOP = 5
 
 
 def ask(saved_model: str, embeddings: str, sentences: list[str]) -> dict[str, Any]:
-    """Load the network, check its signatures and rank the film's clips for each sentence."""
+    """Load the model, check its signatures and rank the film's clips for each sentence."""
     started = time.perf_counter()
     signatures = tf.saved_model.load(saved_model).signatures
     load_seconds = time.perf_counter() - started

