@@ -96,7 +96,7 @@ def known_words(name: str, text: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
     check = tf.debugging.Assert(
         tf.reduce_all(known),
         [
-            f"{name} holds sentences without a word that the model knows, which would all get "
+            f"{name} holds sentences without a word that the network knows, which would all get "
             "the same embedding; use other words (small words don't count). The rows are",
             tf.where(~known)[:, 0],
             "with",

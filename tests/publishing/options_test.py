@@ -149,7 +149,7 @@ def test_checked_signatures_say_what_is_wrong(published):
         ("audio", SOUND[:, :0], "no samples"),
         ("text", np.array(["red", " \t"]), "empty sentence"),
         ("text", np.array(["red " * 5000]), "10000 bytes"),
-        ("text", np.array(["red", "quo vadis", "was it"]), "without a word that the model knows"),
+        ("text", np.array(["red", "quo vadis", "was it"]), "without a word that the network knows"),
     ):
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):
             signatures[name](tf.constant(value))
