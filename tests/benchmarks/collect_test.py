@@ -79,7 +79,7 @@ def test_verdicts():
 def test_results_that_are_none_are_refused(tmp_path):
     path = tmp_path / "results.json"
     path.write_text("{")
-    with pytest.raises(ValueError, match="no file of results"):
+    with pytest.raises(ValueError, match="not a file of results"):
         read_results(path)
 
 
