@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A real server on loopback; tests use it too."""
+"""Real server on loopback, for benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 
 class ServerProcess:
-    """`binaries.serve` in a process of its own, on free ports; use it as a context manager.
+    """Process of `binaries.serve` on free ports; use it as a context manager.
 
     Attributes:
       rest, grpc: its ports.
@@ -45,15 +45,15 @@ class ServerProcess:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """Id of the process."""
         return self._process.pid
 
     def memory(self, field: str = "VmRSS") -> float:
-        """MiB in use now, or with "VmHWM" at most."""
+        """Return the MiB in use now, or at the peak for "VmHWM"."""
         return process_memory.mebibytes(field, self._process.pid)
 
     def reset_peak(self) -> None:
-        """Makes "VmHWM" start again from what is in use."""
+        """Restart "VmHWM" from the memory in use."""
         process_memory.reset_peak(self._process.pid)
 
     def alive(self) -> bool:

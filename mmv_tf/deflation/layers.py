@@ -42,7 +42,7 @@ class ChannelPermutation(Layer):
         return tuple(input_shape)
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+        """Return the constructor arguments."""
         return {**super().get_config(), "order": self.order, "scale": self.scale}
 
 
@@ -80,5 +80,5 @@ class EvenSize(Layer):
         return (batch, *padded, channels)
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+        """Return the constructor arguments."""
         return {**super().get_config(), "padding": self.padding}

@@ -62,7 +62,7 @@ class GraphNetwork(Network):
         )
 
     def dims(self, modality: str) -> dict[str, int]:
-        """See `Network.dims`."""
+        """Return the size of each feature of a modality, see `Network.dims`."""
         self.check_modality(modality)
         if modality == IMAGE:
             outputs = _network(self.image_model).network.output
@@ -78,7 +78,7 @@ class GraphNetwork(Network):
         return found | {space: head.dim for space, head, _ in model.chain(modality)}
 
     def check_modality(self, modality: str) -> None:
-        """See `Network.check_modality`."""
+        """Check that the model embeds a modality, see `Network.check_modality`."""
         if modality == IMAGE and self.image_model is None:
             raise ValueError(
                 f"The network takes {', '.join(self.modalities)}, not image; deflate the network "
@@ -98,7 +98,7 @@ class GraphNetwork(Network):
             )
 
     def compute(self, kind: str, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        """See `Network.compute`."""
+        """Return the features of a batch, see `Network.compute`."""
         self.check_input(kind)
         if kind == IMAGE:
             image_model: Any = self.image_model
@@ -128,19 +128,19 @@ class GraphNetwork(Network):
         return super().run(kind, inputs, batch_size)
 
     def known(self, sentences: Sequence[str]) -> np.ndarray:
-        """See `Network.known`."""
+        """Return whether each sentence has a known word, see `Network.known`."""
         self.check_input(TEXT)
         tokenizer = _network(self.model).tokenizer
         return tokenizer.knows(tokenizer(list(sentences))).numpy()
 
     def description(self) -> dict[str, Any]:
-        """See `Network.description`."""
+        """Return class and number of parameters, see `Network.description`."""
         model: Any = self.image_model if self.model is None else self.model
         return {"class": type(model).__name__, "parameters": int(model.count_params())}
 
     @property
     def fingerprint(self) -> str:
-        """See `Network.fingerprint`."""
+        """Hexadecimal SHA-256 of all that the model computes with."""
         models = [model for model in (self.model, self.image_model) if model is not None]
         hashes = [model_hash(model) for model in models]
         return (

@@ -278,7 +278,7 @@ class _Stream(_Reader):
         return places
 
     def place(self, storage: _Storage) -> int:
-        """See `_Reader`."""
+        """Return a storage's offset in the file, once its length is checked."""
         if storage.key not in self.places:
             raise RefusedError(f"storage {short(storage.key)} is not in the file; it is cut short")
         return self.places[storage.key]
@@ -352,7 +352,7 @@ class _Zip(_Reader):
         return start, info.file_size
 
     def place(self, storage: _Storage) -> int:
-        """See `_Reader`."""
+        """Return a storage's offset in the file, once its length is checked."""
         name = f"{self.folder}data/{storage.key}"
         if name not in self.files:
             raise RefusedError(f"storage {short(storage.key)} is not in the archive")

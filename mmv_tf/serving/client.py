@@ -85,7 +85,7 @@ class RestClient:
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
 
     def predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """See `Client`."""
+        """Request a prediction, see `Client`."""
         columns = {name: _listed(np.asarray(value)) for name, value in inputs.items()}
         body = json.dumps({"signature_name": signature, "inputs": columns}).encode()
         status, content = self.request("POST", f"{self._path}:predict", body)
@@ -120,7 +120,7 @@ class RestClient:
             raise
 
     def close(self) -> None:
-        """See `Client`."""
+        """Close the connection."""
         self._connection.close()
 
 
@@ -149,7 +149,7 @@ class GrpcClient:
         self._metadata = [("authorization", f"Bearer {api_key}")] if api_key else []
 
     def predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """See `Client`."""
+        """Request a prediction, see `Client`."""
         request = predict_pb2.PredictRequest()
         request.model_spec.name = self._name
         request.model_spec.signature_name = signature
@@ -163,7 +163,7 @@ class GrpcClient:
         return {name: tf.make_ndarray(proto) for name, proto in answer.outputs.items()}
 
     def close(self) -> None:
-        """See `Client`."""
+        """Close the connection."""
         self._channel.close()
 
 

@@ -119,7 +119,7 @@ class Adam(keras.optimizers.Optimizer):
         )
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+        """Return the constructor arguments."""
         own = {name: getattr(self, name) for name in ("beta_1", "beta_2", "epsilon", "decay")}
         return {**super().get_config(), **own}
 
@@ -179,7 +179,7 @@ class LARS(keras.optimizers.Optimizer):
         self.assign_sub(variable, step)
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+        """Return the constructor arguments."""
         own = {"momentum": self.momentum, "decay": self.decay, "trust": self.trust}
         return {**super().get_config(), **own}
 

@@ -86,7 +86,7 @@ class Clips:
     right: np.ndarray
 
     def factors(self) -> dict[str, np.ndarray]:
-        """See `Scenes.factors`."""
+        """Return the labels by factor, see `Scenes.factors`."""
         return self.scenes.factors()
 
     def example_ids(self) -> list[str]:
