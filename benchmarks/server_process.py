@@ -61,11 +61,11 @@ class ServerProcess:
         return self._process.poll() is None
 
     def terminate(self) -> None:
-        """SIGTERM, without waiting."""
+        """Send SIGTERM, without waiting."""
         self._process.send_signal(signal.SIGTERM)
 
     def stop(self) -> int:
-        """SIGTERM; gives the exit status."""
+        """Send SIGTERM, wait and return the exit status."""
         if self.alive():
             self.terminate()
         try:
