@@ -60,7 +60,7 @@ def test_a_child_that_does_not_start_is_told(monkeypatch):
     monkeypatch.setattr(worker_pool, "_serve", never_ready)
     monkeypatch.setattr(worker_pool, "_START_SECONDS", 0.2)
     with (
-        pytest.raises(ChildProcessError, match=r"did not come up .in 0.2 s.: the machine"),
+        pytest.raises(ChildProcessError, match=r"did not start .in 0.2 s.: the machine"),
         WorkerPool(1, 9.0) as pool,
     ):
         list(pool.run([Task(behave, "f", ("f-",), ((0, "fine"),))]))
