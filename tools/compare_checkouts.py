@@ -1,12 +1,12 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Compares what two checkouts make of the same small data, by their own programs.
+"""Compares the results of two checkouts on the same small data, by their own programs.
 
   python -m tools.compare_checkouts FIRST SECOND [--work=DIR]
 
 Both prepare, train (deterministically), evaluate, embed, deflate, export, index and search, see
-tools/small_job.py. A line is printed for each thing that comes of it: "equal", or "differs" with
-the largest difference. The exit status is 1 if anything differs. --work=DIR keeps the files.
+tools/small_job.py. Prints a line for each result: "equal", or "differs" with the largest
+difference. The exit status is 1 if anything differs. --work=DIR keeps the files.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ import numpy as np
 from tools import small_job
 
 _ANSWERS = pathlib.Path(__file__).with_name("network_answers.py")
-# What is not the same twice even by one checkout: times (also in the fingerprint of what was
-# prepared), speeds, places and versions.
+# Values that vary between runs of one checkout: times (also in the fingerprint of the data),
+# speeds, places and versions.
 _VARIES = re.compile(
     r"seconds|_ms$|speed|time|date|created|commit|version|environment|fingerprint|path"
 )
@@ -36,7 +36,7 @@ Values = dict[str, Any]
 
 
 def main() -> int:
-    """Run both and compare; returns the exit status."""
+    """Run both, compare, and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("first", type=pathlib.Path)
     parser.add_argument("second", type=pathlib.Path)
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def run(checkout: pathlib.Path, folder: pathlib.Path) -> None:
-    """Run the job and collect what its networks answer; what is there already is kept."""
+    """Run the job and collect its models' outputs; existing ones are kept."""
     if (folder / "answers.npz").exists():
         return
     small_job.run(checkout, folder)
@@ -60,7 +60,7 @@ def run(checkout: pathlib.Path, folder: pathlib.Path) -> None:
 
 
 def report(name: str, first: Values, second: Values) -> bool:
-    """Print whether a thing is equal in both; returns that."""
+    """Print whether a result is equal in both, and return that."""
     missing = sorted(first.keys() ^ second.keys())
     differing = {
         key: difference(first[key], second[key])
@@ -160,7 +160,7 @@ def read_checkpoints(folder: pathlib.Path) -> Values:
 
 
 def read_answers(kind: str) -> Callable[[pathlib.Path], Values]:
-    """Return a reader of what a network answered."""
+    """Return a reader of a model's outputs."""
     read = read_arrays("answers.npz")
     return lambda folder: {
         k: v for k, v in read(folder).items() if k.startswith(f"answers.npz/{kind}/")

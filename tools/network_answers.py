@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What networks on disk answer to fixed inputs, for comparing versions.
+"""Writes the outputs of models on disk for fixed inputs, to compare versions.
 
 As a program, `python tools/network_answers.py FOLDER`, it writes `answers.npz` there, with the
-modules of PYTHONPATH; `--make` first adds networks of the other graphs. It uses only names that
-every version has.
+modules of PYTHONPATH; `--make` first adds models of the other graphs. It uses only names that every
+version has.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def inputs() -> dict[str, np.ndarray]:
 
 
 def make_networks(folder: pathlib.Path) -> None:
-    """Write a Shared network without text and a Disjoint one without audio, by other backbones."""
+    """Write a Shared model without text and a Disjoint one without audio, with other backbones."""
     section = {"metadata": {"num_frames": 4, "frame_rate": 5.0, "size": 32}, "dtype": "float32"}
     log_mel = {"sample_rate": 8_000, "window": 256, "step": 128, "mel_bins": 16, "upper_hz": 3500.0}
     made = {
@@ -65,7 +65,7 @@ def make_networks(folder: pathlib.Path) -> None:
 
 
 def _stir(model: Any) -> None:
-    """Give all weights values that a trained network might have."""
+    """Give all weights values that a trained model might have."""
     random = np.random.default_rng(1)
     for weight in model.weights:
         if "variance" in weight.name or "gamma" in weight.name:
@@ -93,7 +93,7 @@ def answers(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _signature_answers(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """Needs nothing of `mmv_tf`."""
+    """Return the outputs of a SavedModel; needs nothing of `mmv_tf`."""
     loaded = tf.saved_model.load(str(path))
     given = inputs()
     values = {
@@ -119,7 +119,7 @@ def _flat(outputs: Any) -> dict[str, np.ndarray]:
 
 
 def all_answers(folder: pathlib.Path) -> dict[str, np.ndarray]:
-    """Return the outputs of every network in a folder, as "NAME/MODALITY/SPACE"."""
+    """Return the outputs of every model in a folder, as "NAME/MODALITY/SPACE"."""
     paths = [path for path in sorted(folder.iterdir()) if path.suffix == ".keras"]
     paths += [folder / name for name in ("run", "saved_model") if (folder / name).is_dir()]
     return {f"{path.stem}/{name}": value for path in paths for name, value in answers(path).items()}

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The training configuration of tools/small_job.py: four deterministic steps of a tiny network."""
+"""Training configuration of tools/small_job.py: four deterministic steps of a tiny model."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The whole job on sixteen generated seconds, by the programs of any checkout.
+"""Runs the whole job on sixteen generated seconds, with the programs of any checkout.
 
-What it does is the same for every version, so that versions can be compared and old files kept:
+The job is the same for every version, to compare versions and to keep old files:
 tools/compare_checkouts.py and tools/write_artifacts.py. It imports nothing of the package.
 """
 
@@ -52,7 +52,7 @@ def write_media(folder: pathlib.Path) -> None:
 
 
 def _write_film(path: pathlib.Path, with_audio: bool) -> None:
-    """A square that moves over gray; a tone that rises each second."""
+    """Write a square that moves over gray, and a tone that rises each second."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("mpeg4", rate=_FRAME_RATE)
         video.width, video.height, video.pix_fmt, video.bit_rate = 48, 36, "yuv420p", 200_000
@@ -146,10 +146,10 @@ def steps() -> dict[str, list[str]]:
 
 
 def run(checkout: pathlib.Path, work: pathlib.Path) -> None:
-    """Run the job in an empty folder by a checkout's programs; `work`/printed has what they print.
+    """Run the job in an empty folder by a checkout's programs; `work`/printed has their output.
 
     Raises:
-      JobError: a program failed; the message ends with what it printed.
+      JobError: a program failed; the message ends with its output.
     """
     write_media(work / "media")
     (work / "printed").mkdir()
@@ -159,13 +159,13 @@ def run(checkout: pathlib.Path, work: pathlib.Path) -> None:
 
 
 def run_program(checkout: pathlib.Path, work: pathlib.Path, command: Sequence[str]) -> str:
-    """Return what `binaries.NAME ARGUMENTS` of a checkout prints to its standard output."""
+    """Return the standard output of `binaries.NAME ARGUMENTS` of a checkout."""
     program, *arguments = command
     return run_python(checkout, work, ["-m", f"binaries.{program}", *arguments])
 
 
 def run_python(checkout: pathlib.Path, work: pathlib.Path, arguments: Sequence[str]) -> str:
-    """Run Python in a folder with a checkout's modules, without a GPU; return what it prints.
+    """Run Python in a folder with a checkout's modules, without a GPU; return its output.
 
     Raises:
       JobError: it failed.

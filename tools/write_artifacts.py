@@ -4,9 +4,8 @@
 
   python -m tools.write_artifacts CHECKOUT tests/compatibility/v0_1.tar.xz
 
-CHECKOUT is a working tree of the version to keep; `written.json` in the archive says which commit
-it was. The files are of the tiny network and data of tools/small_job.py, with what the networks
-answered.
+CHECKOUT is a working tree of the version to keep; `written.json` in the archive has its commit. The
+files are of the tiny model and data of tools/small_job.py, with the models' outputs.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ import tempfile
 from tools import small_job
 
 _ANSWERS = pathlib.Path(__file__).with_name("network_answers.py")
-# From the job's folder -> where it is kept.
+# Path in the job's folder -> path in the archive.
 _KEPT = {
     "data": "data",
     "silent": "silent",
@@ -36,7 +35,7 @@ _KEPT = {
     "image.json": "image.json",
     "run/model.keras": "fac.keras",
     "printed/query.txt": "query.json",
-    # The run as it was halfway, so that it resumes.
+    # The run at half of its steps, to test resuming.
     "run/network.keras": "run/network.keras",
     "run/config.json": "run/config.json",
     "run/data.json": "run/data.json",
@@ -45,7 +44,7 @@ _KEPT = {
 
 
 def write(checkout: pathlib.Path, archive: pathlib.Path) -> None:
-    """Run the job by a checkout and keep its files."""
+    """Run the job by a checkout and archive its files."""
     with tempfile.TemporaryDirectory(prefix="mmv_tf_") as temporary:
         work, kept = pathlib.Path(temporary, "work"), pathlib.Path(temporary, "kept")
         small_job.run(checkout, work)
@@ -66,7 +65,7 @@ def _commit(checkout: pathlib.Path) -> str:
 
 
 def _anonymous(info: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Leave out who wrote a file and when."""
+    """Remove owner and time of a file."""
     info.uid = info.gid = info.mtime = 0
     info.uname = info.gname = ""
     return info

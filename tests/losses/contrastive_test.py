@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The losses against a naive NumPy oracle written from PAPER section 2."""
+"""The losses against a naive NumPy oracle written from MMV (Alayrac et al., 2020)."""
 
 import subprocess
 import sys
