@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs: `python -m binaries.NAME --help`.
 
-This package is imported before any program in it, so it is where TensorFlow is imported without its
-start-up notes (ten harmless lines before the program's first own line), and where Keras' settings
-become those of the project, whatever the user has for other work.
+This package is imported before any program in it. It imports TensorFlow without its start-up notes
+(ten harmless lines before the program's own first line) and replaces the user's Keras settings by
+those of the project.
 """
 
 import contextlib
@@ -14,29 +14,29 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-# Keras reads these when it is imported, and ~/.keras/keras.json unless KERAS_HOME is another place.
+# On import, Keras reads these and ~/.keras/keras.json, or the file in KERAS_HOME.
 for _name in [name for name in os.environ if name.startswith("KERAS_")]:
     del os.environ[_name]
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["KERAS_HOME"] = os.devnull  # nothing can be read or written there
 
-# From here on it logs errors and warnings of its C++ parts only.
+# TensorFlow's C++ code then logs errors only.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-# TensorFlow 2.21 prints these while it is loaded whatever the level: its logging is set up later.
+# TensorFlow 2.21 prints these while it loads, at any level: its logging is set up later.
 _NOTE = re.compile(
     rb"WARNING: All log messages before absl::Init|[IW]0000 |To enable the following"
 )
-# An error only where there is an NVIDIA driver.
+# This is an error only where there is an NVIDIA driver.
 _NO_GPU = re.compile(rb"E0000 .*failed call to cuInit")
 
 
 @contextlib.contextmanager
 def _without_notes() -> Iterator[None]:
-    """Take TensorFlow's start-up notes out of standard error.
+    """Remove TensorFlow's start-up notes from standard error.
 
-    C++ writes them to the file descriptor, out of reach of `sys.stderr`. What else appears inside
-    is passed on at the end.
+    C++ writes them to the file descriptor, out of reach of `sys.stderr`. All other output is passed
+    on at the end.
     """
     with tempfile.TemporaryFile() as caught:
         sys.stderr.flush()
@@ -59,5 +59,5 @@ if "tensorflow" not in sys.modules and sys.stderr is not None:
     with _without_notes():
         import tensorflow
 
-        # Looks for a GPU, with one more note where there is none.
+        # This prints one more note where there is no GPU.
         tensorflow.config.list_physical_devices("GPU")

@@ -1,13 +1,13 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Makes an image encoder of a trained video network and fits its batch norms.
+"""Make an image encoder from a trained video model and fit its batch norms.
 
   python -m binaries.deflate --model=RUN --data=DIR --output=image_encoder.keras
   python -m binaries.deflate --model=RUN --images=DIR --output=image_encoder.keras
 
-The images are single frames of the data's training clips and altered copies of them, with the
-agreement measured on frames of its test clips; or those of a folder of pictures or TFRecords, a
-fifth of which is held out. Writes the encoder and, beside it, a report as JSON and PNG.
+With --data, the encoder is fitted on single frames of training clips and altered copies of them,
+and its agreement is measured on frames of test clips. With --images, it is fitted on images or
+TFRecords, a fifth of which is held out. Writes the encoder, and a report as JSON and PNG beside it.
 """
 
 from __future__ import annotations
@@ -34,49 +34,47 @@ from mmv_tf.util import command_line, files
 from mmv_tf.util.configuration import write_json
 
 define_network_flags(settings=False)
-_DATA = flags.DEFINE_string("data", None, "Folder of prepare_data's shards, whose frames to take.")
-_IMAGES = flags.DEFINE_string("images", None, "Instead: a folder of pictures, or of TFRecords.")
-_OUTPUT = flags.DEFINE_string("output", None, "The image encoder, a .keras file.", required=True)
-_TRAIN_SPLIT = flags.DEFINE_string("train_split", "train", "Of --data: frames to fit on.")
-_TEST_SPLIT = flags.DEFINE_string("test_split", "test", "Of --data: frames to measure on.")
-_FRAMES_PER_CLIP = flags.DEFINE_integer("frames_per_clip", 4, "Images of a clip.", lower_bound=1)
+_DATA = flags.DEFINE_string("data", None, "Folder of shards to take frames from.")
+_IMAGES = flags.DEFINE_string("images", None, "Instead of --data: a folder of images or TFRecords.")
+_OUTPUT = flags.DEFINE_string("output", None, "The .keras file to write.", required=True)
+_TRAIN_SPLIT = flags.DEFINE_string("train_split", "train", "Split of --data to fit on.")
+_TEST_SPLIT = flags.DEFINE_string("test_split", "test", "Split of --data to measure on.")
+_FRAMES_PER_CLIP = flags.DEFINE_integer("frames_per_clip", 4, "Frames per clip.", lower_bound=1)
 _ALTERED = flags.DEFINE_bool(
     "altered",
     True,
-    "Of --data: fit on a strongly altered copy of each frame too, so that the encoder holds for "
-    "other pictures.",
+    "With --data, also fit on a strongly altered copy of each frame, for images unlike the frames.",
 )
 _NUM_IMAGES = flags.DEFINE_integer(
-    "num_images", 256, "Images of --images, at most; all if there are fewer.", lower_bound=10
+    "num_images", 256, "Most images to take from --images.", lower_bound=10
 )
 _SIZE = flags.DEFINE_integer(
-    "size", None, "Of --images, in pixels; by default the network's training size.", lower_bound=32
+    "size", None, "Size of --images in pixels; default: the training size.", lower_bound=32
 )
 _NUM_FRAMES = flags.DEFINE_integer(
-    "num_frames", None, "Of the static clips; by default as in training.", lower_bound=1
+    "num_frames", None, "Frames of a static clip; default: as in training.", lower_bound=1
 )
 _CLIP_ENDS = flags.DEFINE_bool(
     "clip_ends",
     False,
-    "Count the padding at a clip's ends when filters are summed over time, instead of leaving it "
-    "to the fit alone, as the paper does.",
+    "Account for the padding at a clip's ends when summing filters over time; the paper does not.",
 )
 _EPOCHS = flags.DEFINE_integer("epochs", 20, "Passes over the images.", lower_bound=0)
-_LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-2, "Of Adam.", lower_bound=0.0)
+_LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-2, "Adam's learning rate.", lower_bound=0.0)
 _POINTWISE_EPOCHS = flags.DEFINE_integer(
     "pointwise_epochs",
     0,
-    "Then as many passes that train the kernels of 1x1 convolutions too, which the paper does not.",
+    "Further passes that also train the kernels of 1x1 convolutions; the paper has none.",
     lower_bound=0,
 )
-_SEED = flags.DEFINE_integer("seed", 0, "Of the choice and order of images.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed for the choice and order of images.")
 _FOLD = flags.DEFINE_bool(
-    "fold_batch_norms", False, "Write the encoder with its batch norms folded, for inference."
+    "fold_batch_norms", False, "Fold batch norms into the convolutions, for inference."
 )
 
 
 def main(argv: list[str]) -> None:
-    """Reads the flags, deflates, fits, writes."""
+    """Deflate the model, fit the encoder, and write it with its report."""
     del argv
     output = pathlib.Path(_OUTPUT.value)
     if output.suffix != ".keras":
@@ -119,13 +117,13 @@ def _read_images(model: EmbeddingGraph) -> tuple[np.ndarray, np.ndarray | None]:
     size = _SIZE.value or _metadata(model, "size")
     images = load_images(_IMAGES.value, size, _NUM_IMAGES.value, _SEED.value)
     if len(images) < _NUM_IMAGES.value:
-        print(f"{len(images)} images are there, {_NUM_IMAGES.value} were asked for; taking these.")
+        print(f"Using all {len(images)} images; --num_images is {_NUM_IMAGES.value}.")
     return images, None
 
 
 def _metadata(model: EmbeddingGraph, name: str) -> int:
     if name not in model.metadata:
-        raise command_line.UsageError(f"The network's metadata lack its {name}; give --{name}.")
+        raise command_line.UsageError(f"The model's metadata lack the {name}; give --{name}.")
     return model.metadata[name]
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Writes a network's features of videos, sounds, images or sentences.
+"""Compute a model's features of videos, audio, images or sentences.
 
   python -m binaries.embed --model=RUN --videos=DIR --output=FEATURES
   python -m binaries.embed --model=RUN --audio=DIR --names=va,vat --output=FEATURES
@@ -8,10 +8,10 @@
   python -m binaries.embed --model=RUN --sentences=FILE.txt --names=vat --output=FEATURES
 
 The output is a folder of parts with up to --part_items items each: part-00000.npz with "id" (the
-path inside the folder, or the sentence), "windows" (rows of each item) and each feature float32
-[rows, dim]; in Parquet a row a window. The same command goes on after an interruption, and does
-only what is new or changed. Exit status 1 if anything could not be read, or if a sentence holds no
-word that the network knows (see --allow_missing); such sentences are left out.
+path inside the folder, or the sentence), "windows" (rows of each item) and each feature as float32
+[rows, dim]. Parquet has one row per window. Repeat the command to resume after an interruption, or
+to add new and changed items. The exit status is 1 if an item can't be read or a sentence has no
+word that the model knows (see --allow_missing); such sentences are left out.
 """
 
 from __future__ import annotations
@@ -42,46 +42,46 @@ from mmv_tf.util.text_files import printable_name
 
 define_network_flags(image_model=True)
 _VIDEOS = flags.DEFINE_string("videos", None, "A folder of videos, or one video.")
-_SOUNDS = flags.DEFINE_string(
+_AUDIO = flags.DEFINE_string(
     "audio", None, "A folder of audio files (or videos with audio), or one."
 )
 _IMAGES = flags.DEFINE_string("images", None, "A folder of images, or one.")
-_SENTENCES = flags.DEFINE_string("sentences", None, "A UTF-8 text file, a sentence a line.")
-_OUTPUT = flags.DEFINE_string("output", None, "Folder of the features.", required=True)
-_FORMAT = flags.DEFINE_enum("format", "npz", FORMATS, "Of the parts; parquet needs pyarrow.")
+_SENTENCES = flags.DEFINE_string("sentences", None, "A UTF-8 text file with one sentence per line.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder for the features.", required=True)
+_FORMAT = flags.DEFINE_enum("format", "npz", FORMATS, "File format; parquet needs pyarrow.")
 _NAMES = flags.DEFINE_list(
-    "names", ["before_head"], "Features: before_head, spaces such as va or vat; sounds: last_conv."
+    "names", ["before_head"], "Features: before_head, va, vat, or (audio only) last_conv."
 )
-_WINDOWS = flags.DEFINE_integer("windows", 1, "Clips of each video or sound.", lower_bound=1)
-_FRAMES = flags.DEFINE_integer("num_frames", None, "Of a clip; by default as in training.")
-_FRAME_RATE = flags.DEFINE_float("frame_rate", None, "Frames a second; by default as in training.")
-_SIZE = flags.DEFINE_integer("size", None, "Pixels of the crop; by default as in training.")
+_WINDOWS = flags.DEFINE_integer("windows", 1, "Windows per video or audio file.", lower_bound=1)
+_FRAMES = flags.DEFINE_integer("num_frames", None, "Frames per window; default: as in training.")
+_FRAME_RATE = flags.DEFINE_float("frame_rate", None, "Frames per second; default: as in training.")
+_SIZE = flags.DEFINE_integer("size", None, "Crop size in pixels; default: as in training.")
 _SECONDS = flags.DEFINE_float(
-    "window_seconds", None, "Of an audio window; by default a clip's length."
+    "window_seconds", None, "Length of an audio window; default: that of a video window."
 )
-_PART_ITEMS = flags.DEFINE_integer("part_items", 1024, "Items of a part.", lower_bound=1)
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Windows at once.", lower_bound=1)
+_PART_ITEMS = flags.DEFINE_integer("part_items", 1024, "Items per output file.", lower_bound=1)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Windows per batch.", lower_bound=1)
 _ALLOW_MISSING = flags.DEFINE_integer(
     "allow_missing",
     0,
-    "Files that may be unreadable, or sentences without a known word.",
+    "Number of unreadable files or sentences without a known word to tolerate.",
     lower_bound=0,
 )
 
-# Of the size that an image network without metadata is shown; PAPER section 3: 200.
+# Crop for an image model without metadata; MMV (Alayrac et al., 2020) is trained at 200 pixels.
 _IMAGE_SIZE = 200
-# Ours: the short side against the crop, as the reader's central crop of 200 out of 224.
+# Ours: the ratio of the short side to the crop, as in the data reader's 200 pixels out of 224.
 _MARGIN = 224 / 200
 
 
 def main(argv: list[str]) -> None:
-    """Reads the flags, embeds what is not there yet, and says what is."""
+    """Compute and write the features that are missing."""
     del argv
     given = {
         modality: flag.value
         for modality, flag in (
             ("video", _VIDEOS),
-            ("audio", _SOUNDS),
+            ("audio", _AUDIO),
             ("image", _IMAGES),
             ("text", _SENTENCES),
         )
@@ -103,7 +103,7 @@ def main(argv: list[str]) -> None:
     }
     output = pathlib.Path(_OUTPUT.value)
     shown = printable_name(output)
-    # All that can be read is embedded, however much can't be.
+    # Failures are counted at the end, after everything readable has been embedded.
     failures = Failures(allowed=sys.maxsize)
     if modality == "text":
         store = _store(output, description)
@@ -111,7 +111,7 @@ def main(argv: list[str]) -> None:
     else:
         views = _views(modality, encoder.settings)
         description["views"] = dataclasses.asdict(views)
-        # Looked for before the folder is made.
+        # Fails before the output folder is created.
         paths = _find(pathlib.Path(source), modality)
         store = _store(output, description)
         count = _embed_files(extractor, paths, views, store, failures)
@@ -127,7 +127,7 @@ def _store(output: pathlib.Path, description: dict[str, Any]) -> FeatureStore:
 
 
 def _views(modality: str, settings: Settings) -> Views:
-    """What the flags ask for, and else what the network was trained on."""
+    """Return the views given by the flags, and otherwise those of the model's training."""
     size = _SIZE.value or settings.size or _IMAGE_SIZE
     short_side = round(size * _MARGIN)
     if modality == "image":
@@ -142,7 +142,7 @@ def _views(modality: str, settings: Settings) -> Views:
         return AudioViews(_WINDOWS.value, seconds)
     if not frames or not rate or frames < 1 or not rate > 0:
         raise command_line.UsageError(
-            "The network does not say how long its clips are; give --num_frames and --frame_rate."
+            "The model does not say how long its clips are; give --num_frames and --frame_rate."
         )
     if modality == "audio":
         return AudioViews(_WINDOWS.value, frames / rate)
@@ -150,7 +150,7 @@ def _views(modality: str, settings: Settings) -> Views:
 
 
 def _find(source: pathlib.Path, modality: str) -> dict[str, pathlib.Path]:
-    """Paths by id."""
+    """Return the paths of the media by id."""
     known = suffixes_lib.SUFFIXES
     suffixes = {
         "video": known[suffixes_lib.VIDEO],
@@ -167,7 +167,7 @@ def _find(source: pathlib.Path, modality: str) -> dict[str, pathlib.Path]:
         if path.is_file() and path.suffix.lower() in suffixes
     }
     if not paths:
-        raise ValueError(f"{source} holds no file ending in {', '.join(suffixes)}.")
+        raise ValueError(f"{source} has no file ending in {', '.join(suffixes)}.")
     return paths
 
 
@@ -189,26 +189,26 @@ def _embed_files(
 
 
 def _sentences(path: pathlib.Path) -> list[str]:
-    """The distinct lines that hold something, in order."""
+    """Return the distinct non-empty lines, in order."""
     try:
-        # Not str.splitlines, which also splits at characters that sentences hold, U+2028 say.
+        # str.splitlines would also split at U+2028 and others, which sentences may contain.
         check_regular(path)
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no UTF-8 text ({error.reason}).") from error
+        raise ValueError(f"{path} is not UTF-8 text ({error.reason}).") from error
     found = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if not found:
-        raise ValueError(f"{path} holds no sentence.")
+        raise ValueError(f"{path} has no sentence.")
     return found
 
 
 def _embed_sentences(
     extractor: Extractor, sentences: Sequence[str], store: FeatureStore, failures: Failures
 ) -> int:
-    """Those without a known word are left out: they would all get the same embedding."""
+    """Embed sentences, except those without a known word, which would all be embedded alike."""
     known = extractor.known(sentences)
     for text in (text for text, there in zip(sentences, known, strict=True) if not there):
-        failures.unreadable[text] = f"{text!r} holds no word that the network knows"
+        failures.unreadable[text] = f"{text!r} has no word that the model knows"
     sentences = [text for text, there in zip(sentences, known, strict=True) if there]
     todo = [text for text in sentences if not store.has(text, _version(text))]
     done = len(sentences) - len(todo)

@@ -1,13 +1,13 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Scores a network by a declared protocol, or tells whether two runs differ.
+"""Evaluate a model by a declared protocol, or test whether two results differ.
 
   python -m binaries.evaluate --protocol=narrated_film --model=RUN --data=DIR --output=results.json
   python -m binaries.evaluate --protocol=hmdb51_linear --model=RUN --data=HMDB51 --output=a.json
   python -m binaries.evaluate --compare a.json b.json
 
-Prints a table and writes the results as JSON; beside it, in OUTPUT.items.npz, what each item
-scored. The protocols are listed in docs/evaluation.md.
+Prints a table, writes the results as JSON and each item's score to OUTPUT.items.npz. The protocols
+are listed in docs/evaluation.md.
 """
 
 from __future__ import annotations
@@ -38,53 +38,53 @@ from mmv_tf.util import command_line
 from mmv_tf.util import files as files_lib
 from mmv_tf.util.configuration import write_json
 
-# The name of earlier versions.
+# A protocol of earlier versions.
 _MOVED = "narrated_world"
 _PROTOCOL = flags.DEFINE_enum(
     "protocol",
     None,
     sorted([*PROTOCOLS, *BENCHMARKS, _MOVED]),
-    "What is scored, and how.",
+    "The evaluation protocol.",
 )
 _MODEL = define_network_flags(required=False, image_model=True)
 _DATA = flags.DEFINE_string(
     "data",
     None,
-    "Folder of the media; for narrated_film of the shards.",
+    "Folder of the media; for narrated_film, of the shards.",
 )
 _LISTS = flags.DEFINE_string(
-    "lists", None, "The published lists (a file or folder), if they are not in --data."
+    "lists", None, "File or folder of the published lists; default: --data."
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Results file (JSON).")
 _FEATURES = flags.DEFINE_string(
-    "features", None, "Folder of cached features; by default `features` beside --output."
+    "features", None, "Folder for cached features; default: `features` beside --output."
 )
 _ALLOW_MISSING = flags.DEFINE_integer(
-    "allow_missing", 0, "Listed items that may be missing or unreadable.", lower_bound=0
+    "allow_missing", 0, "Number of missing or unreadable items to tolerate.", lower_bound=0
 )
 _C = flags.DEFINE_string(
-    "C", "chosen", "Of a linear SVM: chosen (on held-out training videos), published, or a number."
+    "C", "chosen", "C of a linear SVM: chosen (on held-out videos), published, or a number."
 )
 _CHANGES = command_line.define_overrides(
-    "protocol", "Change the protocol for a trial, such as test_views.windows=4; results say so."
+    "protocol", "Change a setting of the protocol; the results record it."
 )
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Windows at once.", lower_bound=1)
-_SEED = flags.DEFINE_integer("seed", 0, "Of random views, order and weights.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Windows per batch.", lower_bound=1)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed for views, order and initial weights.")
 _EMBEDDINGS = flags.DEFINE_string(
-    "embeddings", None, "narrated_film: also writes all embeddings to this .npz."
+    "embeddings", None, "With narrated_film, an .npz file to write all embeddings to."
 )
-_COMPARE = flags.DEFINE_list("compare", None, "Two results files of one protocol.")
+_COMPARE = flags.DEFINE_list("compare", None, "Two results files of the same protocol to compare.")
 
 
 def main(argv: list[str]) -> None:
-    """Reads the flags, evaluates or compares, prints and writes."""
+    """Evaluate a model or compare two results."""
     del argv
     if _COMPARE.value is not None:
         _compare(_COMPARE.value)
         return
     if _PROTOCOL.value == _MOVED:
         raise command_line.UsageError(
-            "narrated_world is a study of its own now: python -m projects.narrated_world.evaluate "
+            "narrated_world is now a separate project: python -m projects.narrated_world.evaluate "
             "--model=RUN --output=results.json."
         )
     for flag in (_PROTOCOL, _MODEL, _DATA, _OUTPUT):
@@ -100,7 +100,7 @@ def main(argv: list[str]) -> None:
 def _refuse(*given: flags.FlagHolder) -> None:
     for flag in given:
         if flag.value:
-            raise command_line.UsageError(f"--{flag.name} does not go with {_PROTOCOL.value}.")
+            raise command_line.UsageError(f"--{flag.name} can't be used with {_PROTOCOL.value}.")
 
 
 def _protocol() -> None:
@@ -121,7 +121,7 @@ def _protocol() -> None:
 def _benchmark() -> None:
     if _EMBEDDINGS.value:
         raise command_line.UsageError(
-            "--embeddings goes with narrated_film only; features are cached in --features, or "
+            "--embeddings is for narrated_film only; features are cached in --features, or "
             "written by binaries.embed."
         )
     output = pathlib.Path(_OUTPUT.value)
@@ -168,7 +168,7 @@ def _compare(paths: Sequence[str]) -> None:
 
 
 def write_embeddings(evaluation: Evaluation, path: str) -> None:
-    """All clips of both splits, test clips marked, as arrays in an .npz."""
+    """Write the embeddings of all clips of both splits to an .npz file, test clips marked."""
     train, test = evaluation.train, evaluation.test
     arrays: dict[str, Any] = {
         key: np.concatenate([train.features[key], test.features[key]]) for key in train.features
@@ -181,7 +181,7 @@ def write_embeddings(evaluation: Evaluation, path: str) -> None:
 
 
 def arguments(argv: Sequence[str]) -> list[str]:
-    """Lets `--compare a.json b.json` be written with a space, as two files usually are."""
+    """Allow `--compare a.json b.json` with a space between the files."""
     arguments = list(argv)
     for flag in ("--compare", "-compare"):
         if flag in arguments:

@@ -1,23 +1,23 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-r"""Turns a released checkpoint into a `.keras` file: MMV's (JAX/Haiku) or MIL-NCE's S3D (PyTorch).
+r"""Convert a released checkpoint of MMV (JAX/Haiku) or MIL-NCE's S3D (PyTorch) to a `.keras` file.
 
-Which it is, is found from the file, which is read without being executed. In place of a path,
---checkpoint takes a name of docs/checkpoints.md: it is downloaded once, and read from the cache
-($MMV_TF_CACHE, ~/.cache/mmv_tf) from then on. Examples:
+The format is detected from the content, and no code in the file is executed. --checkpoint takes a
+path, or a name from docs/checkpoints.md that is downloaded once and then read from the cache
+($MMV_TF_CACHE, ~/.cache/mmv_tf). Examples:
 
   python -m binaries.import_checkpoint --checkpoint=mmv_s3d --output=mmv_s3d.keras
   python -m binaries.import_checkpoint --checkpoint=mmv_s3d.pkl --output=mmv_s3d.keras
   python -m binaries.import_checkpoint --checkpoint=s3d_howto100m.pth --vocabulary=s3d_dict.npy \
     --output=mil_nce.keras
 
-MMV's checkpoints hold word vectors and not their words, so the network takes no sentences
-until it is given these: by the file that the vectors were taken from, or by a list.
+MMV's checkpoints contain word vectors but no words. To embed sentences, give the words as a list,
+or as the file from which the vectors were taken:
 
   python -m binaries.import_checkpoint --checkpoint=mmv_s3d.pkl --output=mmv_s3d.keras \
     --word_vectors=GoogleNews-vectors-negative300.bin.gz
 
-With the network's TF-Hub module at hand, both are compared, and sentences are cleaned as there:
+Given the TF-Hub module of the same model, the program compares both, and cleans sentences alike:
 
   python -m binaries.import_checkpoint --checkpoint=mmv_s3d.pkl --output=mmv_s3d.keras \
     --check_against=modules/mmv_s3d
@@ -36,31 +36,27 @@ from mmv_tf.util import command_line, files
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
     None,
-    "The pickle or torch file to read, or the name of published weights.",
+    "A pickle or torch file, or the name of published weights.",
     required=True,
 )
-_OUTPUT = flags.DEFINE_string(
-    "output", None, "The .keras file to write; one that exists is replaced.", required=True
-)
+_OUTPUT = flags.DEFINE_string("output", None, "The .keras file to write or replace.", required=True)
 _WORD_VECTORS = flags.DEFINE_string(
-    "word_vectors", None, "The file that the word vectors were taken from (word2vec, GloVe; .gz)."
+    "word_vectors", None, "File from which the word vectors were taken (word2vec, GloVe; .gz)."
 )
 _VOCABULARY = flags.DEFINE_string(
     "vocabulary",
     None,
-    "The words in the order of the word table's rows: a text with one a line; for MMV also the "
-    "folder of the network's TF-Hub module, for MIL-NCE a .npy array (by default s3d_dict.npy "
-    "beside the checkpoint). Without words the network takes word ids, not sentences.",
+    "Words in the order of the word table: a text file with one per line, for MMV also the folder "
+    "of its TF-Hub module, for MIL-NCE a .npy array (default: s3d_dict.npy beside the checkpoint).",
 )
 _FIRST_WORD_ID = flags.DEFINE_integer(
-    "first_word_id", 0, "The row of the vocabulary's first word.", lower_bound=0
+    "first_word_id", 0, "Row of the vocabulary's first word.", lower_bound=0
 )
 _CHECK_AGAINST = flags.DEFINE_string(
     "check_against",
     None,
-    "The folder of the network's TF-Hub module: both embed the same clip, sounds and sentences, "
-    "the rules that clean sentences are chosen so that they agree, and the greatest difference of "
-    "each output is printed. Without --vocabulary and --word_vectors the words come from it too.",
+    "Folder of the model's TF-Hub module, to compare outputs with, to choose the rules that clean "
+    "sentences by, and to take the words from without --vocabulary and --word_vectors.",
 )
 
 
@@ -70,11 +66,11 @@ def _is_keras_file(path: str | None) -> bool:
 
 
 def _find(checkpoint: str) -> str:
-    """The path of a file or of published weights; modules are refused before their download."""
+    """Return the path of a file or of published weights; reject modules before downloading them."""
     entry = pretrained.registry().get(checkpoint)
     if entry and entry.format == "tf1_hub_module" and not os.path.exists(checkpoint):
         raise ValueError(
-            f"{checkpoint} is a TF-Hub module, which does not become a .keras file; give a pickle "
+            f"{checkpoint} is a TF-Hub module, which can't become a .keras file; give a pickle "
             "or a torch file, or the name of one (docs/checkpoints.md)."
         )
     return str(pretrained.local_path(checkpoint))
@@ -97,19 +93,19 @@ def _import(path: str) -> EmbeddingGraph:
 
 
 def _vocabulary() -> str | None:
-    """The file or folder of the words, if there is one."""
+    """Return the file or folder of the words, if there is one."""
     module = _CHECK_AGAINST.value
     if _VOCABULARY.value is not None or _WORD_VECTORS.value is not None or module is None:
         return _VOCABULARY.value
     try:
         pretrained.words_of_module(module)
     except ValueError:
-        return None  # The comparison says why, and goes on without sentences.
+        return None  # The comparison gives the reason, and skips sentences.
     return module
 
 
 def _check(model: EmbeddingGraph) -> inference.ModuleCheck | None:
-    """Compares with the module, and notes the result in the network's metadata."""
+    """Compare with the module, and record the result in the model's metadata."""
     if _CHECK_AGAINST.value is None:
         return None
     check = inference.check_against_module(model, _CHECK_AGAINST.value)
@@ -118,12 +114,12 @@ def _check(model: EmbeddingGraph) -> inference.ModuleCheck | None:
 
 
 def main(argv: list[str]) -> None:
-    """Imports, saves, and prints what was imported as JSON."""
+    """Import the checkpoint, save the model, and print a summary as JSON."""
     del argv
     if _WORD_VECTORS.value is not None and _VOCABULARY.value is not None:
         raise command_line.UsageError("Give one of --word_vectors and --vocabulary, got both.")
     if _FIRST_WORD_ID.value and _VOCABULARY.value is None:
-        raise command_line.UsageError("--first_word_id is of a --vocabulary; give that too.")
+        raise command_line.UsageError("--first_word_id needs --vocabulary; give that too.")
     model = _import(_find(_CHECKPOINT.value))
     check = _check(model)
     with files.replacing(_OUTPUT.value) as temporary:
@@ -146,7 +142,7 @@ def main(argv: list[str]) -> None:
         )
         raise ValueError(
             f"{_OUTPUT.value} was written and differs from {_CHECK_AGAINST.value}: {apart}. "
-            "Sentences may lack their words or rules; other outputs are another network's."
+            "Sentences may lack their words or rules; other outputs belong to another model."
         )
 
 

@@ -1,19 +1,19 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-r"""Makes training data from videos: TFRecord shards and a manifest.json.
+r"""Prepare training data from videos: TFRecord shards and a manifest.json.
 
   python -m binaries.prepare_data --videos=film.mp4 --captions=film.vtt --output=data \
     --split_pattern=train,train,test,train,validation
 
-cuts a film into clips with their frames, sound and captions. The film is split by blocks of time:
-no caption or clip is in two splits. What to prepare is one of
+cuts a film into clips with frames, audio and captions. The film is split by blocks of time, so that
+no caption or clip is in two splits. The sources are one of
 
   --videos    a video, or a folder of videos with captions (.vtt, .srt, .json3) beside them
-  --list      a table (.csv, .tsv, .jsonl) with the columns path and, each optional, start, end,
+  --list      a table (.csv, .tsv, .jsonl) with the column path and the optional columns start, end,
               label, split, captions, example_id, text
-  --dataset   a published data set by name, laid out in --data as its authors publish it
+  --dataset   the name of a published data set, laid out in --data as published
 
-Interrupted, the same command goes on from where it was. docs/data.md is the guide.
+Repeat the command to resume after an interruption. See docs/data.md.
 """
 
 from __future__ import annotations
@@ -36,113 +36,105 @@ _MEDIA_KINDS = {"video": VIDEO, "audio": SOUND, "image": IMAGE}
 _VIDEOS = flags.DEFINE_string(
     "videos", None, "A video, or a folder of videos with captions of the same name beside each."
 )
-_MEDIA = flags.DEFINE_enum(
-    "media", "video", _MEDIA_KINDS, "Which files of the --videos folder are taken."
-)
+_MEDIA = flags.DEFINE_enum("media", "video", _MEDIA_KINDS, "Kind of files to take from --videos.")
 _CAPTIONS = flags.DEFINE_string(
     "captions", None, "Captions of a single video: .vtt, .srt, .json3, .tsv or .csv."
 )
 _LIST = flags.DEFINE_string(
-    "list", None, "Instead of --videos: a .csv, .tsv or .jsonl with a row for each clip or file."
+    "list", None, "Instead of --videos: a .csv, .tsv or .jsonl with one row per clip or file."
 )
 _DATASET = flags.DEFINE_enum(
     "dataset", None, list(DATA_SETS.names()), "Instead of --videos: a published data set."
 )
-_DIRECTORY = flags.DEFINE_string(
-    "data", None, "Of the --dataset: the folder with its lists and media."
-)
+_DIRECTORY = flags.DEFINE_string("data", None, "Folder with the lists and media of --dataset.")
 _VALIDATION_ONE_IN = flags.DEFINE_integer(
     "validation_one_in",
     None,
-    "Of --dataset=howto100m, which has no held-out videos of its own: about one video in so many "
-    "(1000 by default; 0: none), chosen by a hash of its id, is the split validation.",
+    "With --dataset=howto100m, put one video in N into validation; default: 1000; 0: none.",
     lower_bound=0,
 )
 _LABELS = flags.DEFINE_string(
-    "labels", None, "A .tsv with start, end, label (or subject), caption: gives captions labels."
+    "labels", None, "A .tsv with start, end, label (or subject), caption, to label captions by."
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to write to.", required=True)
-_FRAME_RATE = flags.DEFINE_float("frame_rate", _DEFAULTS.frame_rate, "Stored frames a second.")
+_FRAME_RATE = flags.DEFINE_float("frame_rate", _DEFAULTS.frame_rate, "Stored frames per second.")
 _SHORT_SIDE = flags.DEFINE_integer(
-    "short_side", _DEFAULTS.short_side, "Pixels of a stored frame's shorter side."
+    "short_side", _DEFAULTS.short_side, "Shorter side of stored frames in pixels."
 )
-_JPEG_QUALITY = flags.DEFINE_integer("jpeg_quality", _DEFAULTS.jpeg_quality, "1 to 95.")
+_JPEG_QUALITY = flags.DEFINE_integer("jpeg_quality", _DEFAULTS.jpeg_quality, "Quality, 1 to 95.")
 _SAMPLE_RATE = flags.DEFINE_integer(
-    "sample_rate", _DEFAULTS.sample_rate, "Of the stored audio, in Hz."
+    "sample_rate", _DEFAULTS.sample_rate, "Sample rate of stored audio in Hz."
 )
-_SOUND = flags.DEFINE_enum(
+_AUDIO_FORMAT = flags.DEFINE_enum(
     "audio_format",
     _DEFAULTS.sound,
     preparation.SOUNDS,
-    "What is stored of the audio: samples, a log-mel spectrogram with MMV's settings, or nothing.",
+    "Form of stored audio: samples, a log-mel spectrogram with MMV's settings, or none.",
 )
 _CUT = flags.DEFINE_enum(
     "cut",
     None,
     preparation.CUTS,
-    "A clip for each caption, for each window of time, or those that are listed (whole files where "
-    "none are). By default what suits: caption for --videos, list for --list and most data sets.",
+    "Cut a clip per caption, per window of time, or as listed (else whole files); default: caption "
+    "for --videos, list for --list and most data sets.",
 )
 _CONTEXT_SECONDS = flags.DEFINE_float(
-    "context_seconds", _DEFAULTS.context_seconds, "Added to both ends of a caption's clip."
+    "context_seconds", _DEFAULTS.context_seconds, "Seconds added to both ends of a caption's clip."
 )
 _MIN_CLIP_SECONDS = flags.DEFINE_float(
-    "min_clip_seconds", _DEFAULTS.min_clip_seconds, "Shorter clips of captions are widened to it."
+    "min_clip_seconds", _DEFAULTS.min_clip_seconds, "Least length of a caption's clip."
 )
 _WINDOW_SECONDS = flags.DEFINE_float(
     "window_seconds", _DEFAULTS.window_seconds, "Length of a window."
 )
 _STRIDE_SECONDS = flags.DEFINE_float(
-    "stride_seconds", _DEFAULTS.stride_seconds, "From one window's start to the next one's."
+    "stride_seconds", _DEFAULTS.stride_seconds, "Seconds between the starts of windows."
 )
 _BLOCK_SECONDS = flags.DEFINE_float(
-    "block_seconds", _DEFAULTS.block_seconds, "About how long the blocks are that are split."
+    "block_seconds", _DEFAULTS.block_seconds, "Approximate length of the blocks that are split."
 )
 _SPLIT_PATTERN = flags.DEFINE_list(
-    "split_pattern", list(_DEFAULTS.split_pattern), "Splits, dealt out to the blocks in turn."
+    "split_pattern", list(_DEFAULTS.split_pattern), "Splits, assigned to the blocks in turn."
 )
 _CAPTION_WINDOW_SECONDS = flags.DEFINE_float(
     "caption_window_seconds",
     _DEFAULTS.caption_window_seconds,
-    "Captions of the same block within this of a clip are stored with it.",
+    "Store captions of the same block up to this many seconds from a clip with it.",
 )
-_NUM_SHARDS = flags.DEFINE_integer("num_shards", _DEFAULTS.num_shards, "Files of each split.")
+_NUM_SHARDS = flags.DEFINE_integer("num_shards", _DEFAULTS.num_shards, "Shards per split.")
 _PROCESSES = flags.DEFINE_integer(
-    "processes", None, "How many files are decoded at once; by default one a core."
+    "processes", None, "Number of decoding processes; default: one per core."
 )
 _DEADLINE_SECONDS = flags.DEFINE_float(
-    "deadline_seconds", 300.0, "A piece that takes longer to decode is given up and reported."
+    "deadline_seconds", 300.0, "Most seconds for decoding one piece, which is else skipped."
 )
 _RUNNER = flags.DEFINE_enum(
     "runner",
     "local",
     ("local", "beam"),
-    "Processes of this machine, or Apache Beam (an extra), whose workers must all see the sources "
-    "and the output folder under the same paths.",
+    "Local processes, or Apache Beam (an extra), whose workers must all see the same paths.",
 )
 _BEAM_OPTION = flags.DEFINE_multi_string(
     "beam_option",
     [],
-    "With --runner=beam, an option of the pipeline, such as --beam_option=--runner=FlinkRunner; "
-    "may be repeated. By default Beam's DirectRunner on --processes threads.",
+    "With --runner=beam, a pipeline option such as --beam_option=--runner=FlinkRunner; repeat for "
+    "more. Default: the DirectRunner on --processes threads.",
 )
 _ALL_ROWS = flags.DEFINE_bool(
-    "all_rows", False, "Of more than 50 sources, print every row and not only those with trouble."
+    "all_rows", False, "Print every row for more than 50 sources too, not only failures."
 )
-_OVERWRITE = flags.DEFINE_bool(
-    "overwrite", False, "Replace data of other settings that the output folder holds."
-)
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing data of other settings.")
 
 
 def main(argv: list[str]) -> None:
-    """See the module."""
+    """Prepare the data and print a report."""
     del argv
     _check_flags()
     sources, cut, facts, passed_over = _sources()
     settings = _settings(cut)
     log_mel = None
     if settings.sound == "log_mel":
-        # Only here: it takes seconds to import.
+        # Imported here because it takes seconds.
         from mmv_tf.layers import LogMel
 
         log_mel = (LogMel, (("sample_rate", settings.sample_rate),))
@@ -175,18 +167,18 @@ def main(argv: list[str]) -> None:
 
 
 def _check_flags() -> None:
-    """Flags that need or exclude each other."""
+    """Check flags that need or exclude each other."""
     given = [flag.name for flag in (_VIDEOS, _LIST, _DATASET) if flag.value]
     if not given:
         raise command_line.UsageError("--videos is missing (or --list, or --dataset); see --help.")
     if len(given) > 1:
         raise command_line.UsageError(f"--{given[0]} and --{given[1]} exclude each other.")
     if bool(_DATASET.value) != bool(_DIRECTORY.value):
-        raise command_line.UsageError("--dataset and --data come together.")
+        raise command_line.UsageError("--dataset and --data need each other.")
     if _VALIDATION_ONE_IN.value is not None and _DATASET.value not in WITHOUT_HELD_OUT:
         raise command_line.UsageError(
             f"--validation_one_in is for --dataset={' or '.join(WITHOUT_HELD_OUT)}; other data "
-            "sets have published splits, and films of your own --split_pattern."
+            "sets have published splits, and your own films --split_pattern."
         )
     if _CAPTIONS.value and not _VIDEOS.value:
         raise command_line.UsageError("--captions is for --videos; a list has a column for them.")
@@ -197,7 +189,7 @@ def _check_flags() -> None:
 def _sources() -> tuple[
     Sequence[preparation.Source], str, preparation.DataSetFacts, Mapping[str, int]
 ]:
-    """What to prepare, the cut that suits it, what a data set says of itself; files passed over."""
+    """Return the sources, their default cut, facts on the data set, and skipped files."""
     if _LIST.value:
         return preparation.read_listing(_LIST.value), "list", preparation.DataSetFacts(), {}
     if _DATASET.value:
@@ -211,14 +203,14 @@ def _sources() -> tuple[
 
 
 def _settings(cut: str) -> preparation.Settings:
-    """The flags' settings; a wrong one is a wrong usage."""
+    """Return the settings given by the flags; an invalid one is a `UsageError`."""
     try:
         return preparation.Settings(
             frame_rate=_FRAME_RATE.value,
             short_side=_SHORT_SIDE.value,
             jpeg_quality=_JPEG_QUALITY.value,
             sample_rate=_SAMPLE_RATE.value,
-            sound=_SOUND.value,
+            sound=_AUDIO_FORMAT.value,
             cut=cut if _CUT.value is None else _CUT.value,
             context_seconds=_CONTEXT_SECONDS.value,
             min_clip_seconds=_MIN_CLIP_SECONDS.value,

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Finds moments in your own videos.
+"""Find moments in your own videos.
 
   python -m binaries.search index --videos=DIR --model=RUN --index=INDEX
   python -m binaries.search query --index=INDEX --text="a rabbit smells flowers"
@@ -29,39 +29,35 @@ _ORDER = ("text", "audio", "image", "video")
 
 
 def define_index() -> None:
-    """Embeds the videos of a folder; run again, it adds what is new and forgets what is gone."""
+    """Index the videos of a folder, or update the index of a folder that changed."""
     flags.DEFINE_string("videos", None, "A folder of videos, or one file.", required=True)
     define_network_flags(image_model=True)
     flags.DEFINE_string("index", None, "Folder of the index.", required=True)
-    flags.DEFINE_string("captions", None, "Captions of one file, if they don't lie beside it.")
-    flags.DEFINE_float(
-        "step_seconds", None, "From one window to the next; half a window if not said."
-    )
+    flags.DEFINE_string("captions", None, "Captions of a single video; default: beside it.")
+    flags.DEFINE_float("step_seconds", None, "Seconds between windows; default: half a window.")
     flags.DEFINE_integer(
-        "processes", None, "That decode; half of the cores if not said, 0: in this one."
+        "processes", None, "Number of decoding processes; 0: none; default: half of the cores."
     )
-    flags.DEFINE_float("deadline_seconds", 120.0, "For decoding a block of windows.")
-    flags.DEFINE_integer("faiss_above", 300_000, "Windows from which on FAISS is used; -1: never.")
-    flags.DEFINE_bool(
-        "overwrite", False, "Begin anew if the index is of another network or folder."
-    )
-    flags.DEFINE_bool("retry", False, "Try files again that could not be read before.")
+    flags.DEFINE_float("deadline_seconds", 120.0, "Most seconds for decoding a block of windows.")
+    flags.DEFINE_integer("faiss_above", 300_000, "Least windows for using FAISS; -1: never.")
+    flags.DEFINE_bool("overwrite", False, "Replace an index of another model or folder.")
+    flags.DEFINE_bool("retry", False, "Retry files that could not be read before.")
     flags.DEFINE_bool("json", False, "Print the report as JSON.")
 
 
 def index(argv: list[str]) -> int | None:
-    """Reads the flags and brings the index up to date."""
+    """Update the index."""
     del argv
     from mmv_tf.search.embedder import Embedder
     from mmv_tf.search.files import find_videos
     from mmv_tf.search.indexing import Options, update_index
 
     terminated = _stop_on_sigterm()
-    find_videos(FLAGS.videos, FLAGS.captions)  # Before the network is loaded, which takes long.
+    find_videos(FLAGS.videos, FLAGS.captions)  # Before the model is loaded, which takes long.
     network = network_flags()
     embedder = Embedder.load(network.model, **network.options)
     if "text" not in embedder.accepts:
-        # Now, and not at the first query, when hours have been spent.
+        # Report this before hours of indexing, not at the first query.
         print(f"note: {embedder.encoder.refusal('text')}", file=sys.stderr)
     if FLAGS.step_seconds is not None:
         embedder = embedder.with_step(FLAGS.step_seconds)
@@ -78,14 +74,14 @@ def index(argv: list[str]) -> int | None:
             FLAGS.videos, FLAGS.index, embedder, FLAGS.captions, Options(**values)
         )
     except KeyboardInterrupt:
-        print("Stopped; the same command goes on from the videos that are done.", file=sys.stderr)
+        print("Stopped; repeat the command to resume.", file=sys.stderr)
         return command_line.PREEMPTED if terminated else command_line.INTERRUPTED
     if FLAGS.json:
         print(json.dumps(vars(report), indent=1))
         return None
     print(
         f"{report.windows} windows; videos: {len(report.added)} new, {len(report.changed)} "
-        f"changed, {len(report.removed)} gone, {len(report.unchanged)} as before, "
+        f"changed, {len(report.removed)} removed, {len(report.unchanged)} unchanged, "
         f"{len(report.skipped)} skipped."
     )
     for note in report.notes:
@@ -103,27 +99,27 @@ def index(argv: list[str]) -> int | None:
 
 
 def define_query() -> None:
-    """Prints the best moments for a sentence, sound, picture or clip, or for several together."""
+    """Print the best moments for one or more sentences, audio files, images and clips."""
     flags.DEFINE_string("index", None, "Folder of the index.", required=True)
-    flags.DEFINE_multi_string("text", [], "A sentence.")
-    flags.DEFINE_multi_string("audio", [], "Audio, FILE or FILE@start-end.")
-    flags.DEFINE_multi_string("image", [], "A picture.")
-    flags.DEFINE_multi_string("video", [], "A clip, FILE or FILE@start-end.")
+    flags.DEFINE_multi_string("text", [], "A sentence to search for.")
+    flags.DEFINE_multi_string("audio", [], "Audio to search for, FILE or FILE@start-end.")
+    flags.DEFINE_multi_string("image", [], "An image to search for.")
+    flags.DEFINE_multi_string("video", [], "A clip to search for, FILE or FILE@start-end.")
     flags.DEFINE_list(
         "query_weights",
         [],
-        "Of several queries: first those of --text, then --audio, --image, --video; negative: away "
-        "from it. All 1 if not said.",
+        "Weights of the queries in the order --text, --audio, --image, --video; a negative weight "
+        "avoids a query; default: all 1.",
     )
-    flags.DEFINE_enum("within", "video", ["video", "audio"], "What of the videos is searched.")
-    flags.DEFINE_integer("limit", 10, "Moments.", lower_bound=1)
+    flags.DEFINE_enum("within", "video", ["video", "audio"], "Modality of the videos to search.")
+    flags.DEFINE_integer("limit", 10, "Most moments to print.", lower_bound=1)
     flags.DEFINE_bool("exact", False, "Never use FAISS.")
     flags.DEFINE_bool("json", False, "Print JSON.")
-    flags.DEFINE_string("model", None, "The network, if it is not where it was.")
+    flags.DEFINE_string("model", None, "The model; default: that of the index.")
 
 
 def query(argv: list[str]) -> None:
-    """Reads the flags, searches and prints."""
+    """Search and print the results."""
     del argv
     from mmv_tf.search.embedder import SOUND, VISION
     from mmv_tf.search.queries import Query
@@ -171,21 +167,21 @@ def query(argv: list[str]) -> None:
 
 
 def define_serve() -> None:
-    """Serves the search page, on this machine only unless told otherwise."""
+    """Serve the search page, by default on this machine only."""
     flags.DEFINE_string("index", None, "Folder of the index.", required=True)
-    flags.DEFINE_string("model", None, "The network, if it is not where it was.")
+    flags.DEFINE_string("model", None, "The model; default: that of the index.")
     flags.DEFINE_string("host", "127.0.0.1", "Address to listen on.")
     flags.DEFINE_integer("http_port", 8600, "HTTP port; 0: any free one.")
-    flags.DEFINE_integer("max_upload_mb", 64, "Largest picture, sound or clip to search for.")
-    flags.DEFINE_integer("limit", 12, "Moments shown.", lower_bound=1)
-    flags.DEFINE_integer("max_connections", 512, "Connections at once; a video that plays has one.")
-    flags.DEFINE_float("deadline_seconds", 30.0, "For decoding an upload or a thumbnail.")
-    flags.DEFINE_float("body_timeout", 120.0, "Seconds for an upload to arrive.")
-    flags.DEFINE_bool("everybody", False, "Allow a --host that others reach: they see the videos.")
+    flags.DEFINE_integer("max_upload_mb", 64, "Largest upload to search for, in MiB.")
+    flags.DEFINE_integer("limit", 12, "Most moments to show.", lower_bound=1)
+    flags.DEFINE_integer("max_connections", 512, "Most connections; a playing video uses one.")
+    flags.DEFINE_float("deadline_seconds", 30.0, "Most seconds for decoding an image or upload.")
+    flags.DEFINE_float("body_timeout", 120.0, "Most seconds for receiving an upload.")
+    flags.DEFINE_bool("everybody", False, "Allow a --host that others can reach and see videos on.")
 
 
 def serve(argv: list[str]) -> None:
-    """Reads the flags and serves."""
+    """Serve the page."""
     del argv
     from mmv_tf.search.page_settings import MEBIBYTE, PageSettings
     from mmv_tf.search.searcher import Searcher
@@ -209,7 +205,7 @@ def serve(argv: list[str]) -> None:
 
 
 def _stop_on_sigterm() -> list[int]:
-    """Makes SIGTERM end the work as Ctrl-C does; the list tells which it was."""
+    """Make SIGTERM act like Ctrl-C; the returned list holds the signal after SIGTERM."""
     seen: list[int] = []
 
     def stop(number: int, frame: Any) -> None:

@@ -1,14 +1,14 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Serves an exported network with TensorFlow Serving's REST and gRPC interfaces.
+"""Serve an exported model by TensorFlow Serving's REST and gRPC interfaces.
 
   python -m binaries.export --model=RUN --output=DIR --version=1 --checked --fold_batch_norms
   python -m binaries.serve --saved_model=DIR --model_name=mmv
   python -m binaries.serve --model=mmv_s3d.keras --dtype=bfloat16
 
-The second form exports the network first, to a temporary folder, which takes a minute or so.
-It listens on this machine only unless there is an API key, in a file or in MMV_API_KEY. SIGTERM
-lets it answer what it has taken and end. See docs/serving.md.
+The second form first exports the model to a temporary folder, which takes about a minute. Without
+an API key (a file or MMV_API_KEY) the server accepts local addresses only. On SIGTERM it answers
+the requests it has accepted and stops. See docs/serving.md.
 """
 
 from __future__ import annotations
@@ -29,35 +29,33 @@ _PATH = flags.DEFINE_string(
     "saved_model", None, "A folder of numbered versions, or one SavedModel."
 )
 _MODEL = define_network_flags(required=False, image_model=True, settings=False)
-_NAME = flags.DEFINE_string("model_name", _Defaults.model_name, "The network's name in requests.")
+_NAME = flags.DEFINE_string("model_name", _Defaults.model_name, "Name of the model in requests.")
 _HOST = flags.DEFINE_string("host", _Defaults.host, "Address to listen on.")
 _REST = flags.DEFINE_integer("http_port", _Defaults.rest_port, "HTTP port; 0: any free one.")
 _GRPC = flags.DEFINE_integer("grpc_port", _Defaults.grpc_port, "gRPC port; 0: any free, -1: none.")
 _KEY = flags.DEFINE_string(
-    "api_key_file", None, "A file with the API key; without it, MMV_API_KEY is asked."
+    "api_key_file", None, "A file with the API key; default: the variable MMV_API_KEY."
 )
-_BATCHING = flags.DEFINE_bool("batching", True, "Put waiting requests together.")
-_ROWS = flags.DEFINE_integer("max_batch_rows", _Defaults.max_batch_rows, "Rows in a batch.")
+_BATCHING = flags.DEFINE_bool("batching", True, "Combine waiting requests.")
+_ROWS = flags.DEFINE_integer("max_batch_rows", _Defaults.max_batch_rows, "Most rows per batch.")
 _BATCH_MB = flags.DEFINE_integer(
-    "max_batch_mb", _Defaults.max_batch_bytes // _MB, "Input of a batch, in MiB."
+    "max_batch_mb", _Defaults.max_batch_bytes // _MB, "Largest input of a batch, in MiB."
 )
 _WAIT = flags.DEFINE_float(
     "batch_wait_ms",
     _Defaults.batch_wait * 1000,
-    "How long an idle network waits for more.",
+    "Milliseconds that an idle model waits for more requests.",
 )
-_EXECUTORS = flags.DEFINE_integer("executors", _Defaults.executors, "Batches at once.")
+_EXECUTORS = flags.DEFINE_integer("executors", _Defaults.executors, "Batches computed at once.")
 _QUEUE = flags.DEFINE_integer(
-    "max_queue", _Defaults.max_queue, "Requests that may wait; the next gets 503 at once."
+    "max_queue", _Defaults.max_queue, "Most waiting requests; further ones get status 503."
 )
 _CONNECTIONS = flags.DEFINE_integer(
-    "max_connections", _Defaults.max_connections, "Of HTTP, and of gRPC."
+    "max_connections", _Defaults.max_connections, "Most connections, each for HTTP and gRPC."
 )
-_HOSTS = flags.DEFINE_list(
-    "allowed_hosts", [], "Names that the server is asked for by, besides this machine's own."
-)
+_HOSTS = flags.DEFINE_list("allowed_hosts", [], "Accepted host names besides this machine's own.")
 _ORIGINS = flags.DEFINE_list(
-    "allowed_origins", [], "Sites whose pages may ask, such as https://example.org."
+    "allowed_origins", [], "Sites whose pages may send requests, such as https://example.org."
 )
 _BODY_MB = flags.DEFINE_integer(
     "max_body_mb", _Defaults.max_body_bytes // _MB, "Largest HTTP body, in MiB."
@@ -68,23 +66,23 @@ _MESSAGE_MB = flags.DEFINE_integer(
 _INPUT_MB = flags.DEFINE_integer(
     "max_input_mb", _Defaults.max_input_bytes // _MB, "Largest input of one request, in MiB."
 )
-_MAX_ROWS = flags.DEFINE_integer("max_rows", _Defaults.max_rows, "Rows of one request.")
+_MAX_ROWS = flags.DEFINE_integer("max_rows", _Defaults.max_rows, "Most rows per request.")
 _MEMORY_MB = flags.DEFINE_integer(
-    "memory_mb", _Defaults.memory_bytes // _MB, "Memory of all requests at once, in MiB."
+    "memory_mb", _Defaults.memory_bytes // _MB, "Most memory for all requests, in MiB."
 )
 _BODY_SECONDS = flags.DEFINE_float(
-    "body_timeout", _Defaults.body_timeout, "Seconds for a request to arrive."
+    "body_timeout", _Defaults.body_timeout, "Most seconds for receiving a request."
 )
 _REQUEST_SECONDS = flags.DEFINE_float(
-    "request_timeout", _Defaults.request_timeout, "Seconds for an answer."
+    "request_timeout", _Defaults.request_timeout, "Most seconds for an answer."
 )
 _STOP_SECONDS = flags.DEFINE_float(
-    "stop_timeout", _Defaults.stop_timeout, "Seconds for the requests at work after SIGTERM."
+    "stop_timeout", _Defaults.stop_timeout, "Most seconds for open requests after SIGTERM."
 )
 
 
 def main(argv: list[str]) -> None:
-    """Reads the flags and serves."""
+    """Serve the model."""
     del argv
     try:
         from mmv_tf.serving.server import run
@@ -102,7 +100,7 @@ def main(argv: list[str]) -> None:
 
 
 def _export(folder: str) -> None:
-    """Exports the network of --model, as far as it can take raw input."""
+    """Export --model with the modalities for which it takes raw input."""
     from mmv_tf.publishing import ExportOptions, export
 
     network = network_flags()
@@ -110,7 +108,7 @@ def _export(folder: str) -> None:
     modalities = [*model.modalities, *([] if image_model is None else ["image"])]
     if "text" in modalities and model.tokenizer is None:
         modalities.remove("text")
-        print("No text is served: the network has no words; see --vocabulary.", flush=True)
+        print("Text is not served: the model has no words; see --vocabulary.", flush=True)
     options = ExportOptions(modalities=tuple(modalities), fold_batch_norms=True)
     print(f"Exporting {network.model}.", flush=True)
     export(model, folder, image_model, options=options, version=1, model_name=_NAME.value)
@@ -145,7 +143,7 @@ def _settings(folder: str) -> _Defaults:
 
 
 def read_key(path: str | None) -> str | None:
-    """The API key; never a flag's value, which every user of the machine could read."""
+    """Return the API key. It is no flag's value, which every user of the machine could read."""
     if path is None:
         return os.environ.get("MMV_API_KEY") or None
     key = pathlib.Path(path).read_text(encoding="utf-8").strip()

@@ -1,12 +1,13 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Drives a server with clips of a film: compares its answers and measures its speed.
+"""Check a server's answers to clips of a video, and measure its speed.
 
   python -m binaries.serve_check --server=http://127.0.0.1:8501 --saved_model=DIR --video=film.mp4 \
     --output=check.json
 
-The server may be binaries.serve or TensorFlow Serving; grpc://127.0.0.1:8500 asks over gRPC.
-Answers are held against the SavedModel, run here. Without a film the inputs are noise.
+The server may be binaries.serve or TensorFlow Serving; for gRPC, give grpc://127.0.0.1:8500.
+Answers are compared with those of the SavedModel, which runs locally. Without a video the inputs
+are noise.
 """
 
 from __future__ import annotations
@@ -21,29 +22,29 @@ from mmv_tf.util import command_line
 from mmv_tf.util.configuration import write_json
 
 _SERVER = flags.DEFINE_string(
-    "server", None, "http://HOST:PORT or grpc://HOST:PORT.", required=True
+    "server", None, "Address, http://HOST:PORT or grpc://HOST:PORT.", required=True
 )
-_NAME = flags.DEFINE_string("model_name", "mmv", "The network's name there.")
+_NAME = flags.DEFINE_string("model_name", "mmv", "Name of the model on the server.")
 _SAVED_MODEL = flags.DEFINE_string(
-    "saved_model", None, "The same network's folder, to run here.", required=True
+    "saved_model", None, "Folder of the same model, to run locally.", required=True
 )
-_FILM = flags.DEFINE_string("video", None, "A video file with sound to cut clips from.")
-_CLIPS = flags.DEFINE_integer("num_clips", 4, "How many.", lower_bound=1)
+_FILM = flags.DEFINE_string("video", None, "A video with audio to cut clips from.")
+_CLIPS = flags.DEFINE_integer("num_clips", 4, "Number of clips.", lower_bound=1)
 _SENTENCES = flags.DEFINE_multi_string(
     "text",
     [],
-    "A sentence to send; may be given again. By default one with a word that the network knows.",
+    "A sentence to send; repeat for more. Default: one with a word that the model knows.",
 )
-_CLIENTS = flags.DEFINE_multi_integer("clients", [1, 2, 4, 8], "Clients at once; again for more.")
-_REQUESTS = flags.DEFINE_integer("requests", 20, "Requests that each client sends.", lower_bound=1)
+_CLIENTS = flags.DEFINE_multi_integer("clients", [1, 2, 4, 8], "Parallel clients; repeat for more.")
+_REQUESTS = flags.DEFINE_integer("requests", 20, "Requests per client.", lower_bound=1)
 _TOLERANCE = flags.DEFINE_float("tolerance", 1e-4, "Largest difference that counts as equal.")
 _OUTPUT = flags.DEFINE_string("output", None, "Results file (JSON).")
 
 
 def main(argv: list[str]) -> int:
-    """Reads the flags, drives the server, prints and writes."""
+    """Check the server, and print and write the results."""
     del argv
-    # Here, for --help to come without TensorFlow Serving's API.
+    # Imported here so that --help works without TensorFlow Serving's API.
     from mmv_tf.serving.check import check_server, cut_clips, format_report
     from mmv_tf.serving.client import connect
     from mmv_tf.serving.servable import Servable
@@ -76,8 +77,8 @@ def main(argv: list[str]) -> int:
     ]
     if wrong:
         raise ValueError(
-            f"The server's answers for {', '.join(wrong)} are not those of {_SAVED_MODEL.value}; "
-            "does it serve the same version?"
+            f"The server's answers for {', '.join(wrong)} differ from those of "
+            f"{_SAVED_MODEL.value}; does it serve the same version?"
         )
     return 0
 

@@ -1,13 +1,13 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Trains a network on shards that prepare_data wrote.
+"""Train a model on the shards of prepare_data.
 
   python -m binaries.train --config=configs/quickstart.py --data=DIR --output=RUN
 
-`--config.section.key=value` changes an entry of the configuration, as often as wanted. A run that
-was interrupted or killed goes on when the same command is given again. On several machines, start
-the same command with --strategy=multi_worker on each, under SLURM or with TF_CONFIG set, and with
-one folder for --output that all of them see.
+`--config.section.key=value` changes an entry of the configuration and can be repeated. Repeat the
+command to resume a run that was interrupted or killed. For several machines, start the same command
+with --strategy=multi_worker on each, under SLURM or with TF_CONFIG set, and with a shared folder
+for --output.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _load_config = command_line.define_config()
 _DATA = flags.DEFINE_string("data", "", "Folder of the shards (the entry data.directory).")
 _WORD_VECTORS = flags.DEFINE_string("word_vectors", "", "Word vectors (the entry word_vectors).")
 _STRATEGY = flags.DEFINE_enum(
-    "strategy", None, STRATEGIES, "Where to train (the entry strategy; the config says by default)."
+    "strategy", None, STRATEGIES, "Distribution strategy (the entry strategy)."
 )
-_OUTPUT = flags.DEFINE_string("output", None, "The run's folder.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder of the run.", required=True)
 
 
 def main(argv: list[str]) -> int:
-    """Reads the flags and trains."""
+    """Train the model."""
     del argv
-    # Our own notes only; TensorFlow's would bury them.
+    # Not TensorFlow's notes, which would hide ours.
     logging.getLogger("mmv_tf").setLevel(logging.INFO)
     entries = {
         "data.directory": _DATA.value,
@@ -56,8 +56,8 @@ def main(argv: list[str]) -> int:
     if metrics:
         print(", ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
     else:
-        print("This run is finished already.")
-    print(f"The network is in {output}.")
+        print("This run is already finished.")
+    print(f"The model is in {output}.")
     return 0
 
 

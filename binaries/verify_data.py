@@ -1,11 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Verifies prepared data: every byte of every shard, and what the records hold.
+"""Verify prepared data: every byte of every shard, and the content of the records.
 
   python -m binaries.verify_data --data=DIR
 
-Prints what is wrong by shard, byte and example, and ends with status 0 if nothing is and 1
-otherwise. --repair writes the good records to clean shards in DIR/repaired (or --repaired).
+Prints each fault with its shard, byte and example. The exit status is 0 without faults and 1 with
+any. --repair writes the good records to clean shards in DIR/repaired (or --repaired).
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ _LIMITS = Limits()
 
 _DATA = flags.DEFINE_string("data", None, "Folder of the shards.", required=True)
 _RECORDS = flags.DEFINE_enum(
-    "records", "mmv", sorted(KEY_MAPS), "Who wrote them; without a manifest if not mmv."
+    "records", "mmv", sorted(KEY_MAPS), "Format of the records; only mmv has a manifest."
 )
-_FILES = flags.DEFINE_string("files", "*.tfrecord*", "Names of shards without a manifest.")
-_DECODE = flags.DEFINE_bool("decode", False, "Also decode every frame; takes much longer.")
-_CHECKSUMS = flags.DEFINE_bool("checksums", True, "Also compare SHA-256 with the manifest's.")
-_OUTPUT = flags.DEFINE_string("output", None, "Also writes what was found to this file (JSON).")
-_REPAIR = flags.DEFINE_bool("repair", False, "Write clean shards beside the old ones.")
-_REPAIRED = flags.DEFINE_string("repaired", None, "Where to; by default DATA/repaired.")
+_FILES = flags.DEFINE_string("files", "*.tfrecord*", "Glob pattern of shards without a manifest.")
+_DECODE = flags.DEFINE_bool("decode", False, "Also decode every frame, which is slow.")
+_CHECKSUMS = flags.DEFINE_bool("checksums", True, "Also compare the manifest's SHA-256 sums.")
+_OUTPUT = flags.DEFINE_string("output", None, "Results file (JSON).")
+_REPAIR = flags.DEFINE_bool("repair", False, "Write clean shards.")
+_REPAIRED = flags.DEFINE_string("repaired", None, "Folder of clean shards; default: DATA/repaired.")
 _MAX_FRAME_PIXELS = flags.DEFINE_integer(
-    "max_frame_pixels", _LIMITS.frame_pixels, "Larger frames are damage."
+    "max_frame_pixels", _LIMITS.frame_pixels, "Most pixels of an undamaged frame."
 )
 _MAX_CAPTION_BYTES = flags.DEFINE_integer(
-    "max_caption_bytes", _LIMITS.caption_bytes, "Longer captions are damage."
+    "max_caption_bytes", _LIMITS.caption_bytes, "Most bytes of an undamaged caption."
 )
 _MAX_RECORD_BYTES = flags.DEFINE_integer(
-    "max_record_bytes", _LIMITS.record_bytes, "Larger records are damage, and are not read."
+    "max_record_bytes", _LIMITS.record_bytes, "Most bytes of a record; larger ones are not read."
 )
 
 
 def main(argv: list[str]) -> int:
-    """See the module."""
+    """Verify the data, and repair it if requested."""
     del argv
     if _REPAIRED.value and not _REPAIR.value:
-        raise command_line.UsageError("--repaired goes with --repair; see --help.")
+        raise command_line.UsageError("--repaired needs --repair; see --help.")
     limits = Limits(
         record_bytes=_MAX_RECORD_BYTES.value,
         frame_pixels=_MAX_FRAME_PIXELS.value,
@@ -66,7 +66,7 @@ def main(argv: list[str]) -> int:
         print(f"{target}: {clean.report.read} records in {clean.shards} clean shards.")
     if _OUTPUT.value:
         write_json(content, _OUTPUT.value)
-        print(f"What was found is in {_OUTPUT.value}.")
+        print(f"Results are in {_OUTPUT.value}.")
     return 0 if found.clean else command_line.FAILED
 
 

@@ -33,7 +33,7 @@ def test_a_folder_of_pictures_gives_an_encoder_and_its_report(tiny_model, pictur
         "--fold_batch_norms",
     )
     assert done.returncode == 0, done.stderr
-    assert "14 images are there, 20 were asked for" in done.stdout
+    assert "Using all 14 images; --num_images is 20" in done.stdout
     report = json.loads(output.with_suffix(".json").read_text())
     assert (report["images"], report["held_out"]) == (12, 2)
     assert report["speed"]["num_frames"] == report["num_frames"] == 4

@@ -50,7 +50,7 @@ def test_sentences_for_a_network_without_words_are_one_error(run, folder, tmp_pa
     done = run(f"--sentences={folder / 'lines.txt'}", "--names=vat", model="wordless.keras")
     assert done.status == 1
     (line,) = done.stderr.strip().splitlines()
-    assert line.startswith("error: This network takes no sentences: it has a table")
+    assert line.startswith("error: This model takes no sentences: it has a table")
     assert not list(tmp_path.iterdir())
 
 
@@ -96,7 +96,7 @@ def test_sentences_without_a_known_word_are_told_and_left_out(run, tmp_path):
     path.write_text("a red square\nquo vadis\nwas it\n")
     done = run(f"--sentences={path}", "--names=vat")
     assert done.status == 1
-    assert "can't be read: 'quo vadis' holds no word that the network knows" in done.stdout
+    assert "can't be read: 'quo vadis' has no word that the model knows" in done.stdout
     assert "2 of the listed items can't be scored and 0 are allowed" in done.stderr
     assert read(tmp_path)["id"].tolist() == ["a red square"]
     assert run(f"--sentences={path}", "--names=vat", "--allow_missing=2").status == 0
@@ -158,10 +158,10 @@ def test_unreadable_files_are_told_and_fail_unless_allowed(run, folder, tmp_path
     ("arguments", "status", "message"),
     [
         ([], 2, "got 0"),
-        (["--videos={}/images"], 1, "holds no file ending in .avi"),
+        (["--videos={}/images"], 1, "has no file ending in .avi"),
         (["--videos={}/videos", "--names=last_conv"], 1, "video has no 'last_conv'"),
         (["--audio={}/sounds", "--window_seconds=-1"], 2, "--window_seconds is -1.0"),
-        (["--sentences={}/model.keras"], 1, "no UTF-8 text"),
+        (["--sentences={}/model.keras"], 1, "not UTF-8 text"),
     ],
 )
 def test_mistakes_are_told(run, folder, tmp_path, arguments, status, message):

@@ -157,7 +157,7 @@ def test_takes_the_name_of_published_weights(checkpoint, tmp_path, monkeypatch):
     ("name", "message"),
     [
         ("mmv_s3", "did you mean 'mmv_s3d'?"),
-        ("hub_mmv_s3d", "is a TF-Hub module, which does not become a .keras file"),
+        ("hub_mmv_s3d", "is a TF-Hub module, which can't become a .keras file"),
         ("none.pkl", "none.pkl: No such file"),
     ],
 )
@@ -181,7 +181,7 @@ def test_a_name_that_does_not_do_is_one_line(name, message, tmp_path):
         ),
         (
             ["--checkpoint=a", "--output=a.keras", "--first_word_id=2"],
-            "--first_word_id is of a --vocabulary",
+            "--first_word_id needs --vocabulary",
         ),
         (["--checkpiont=a.pkl", "--output=a.keras"], "did you mean --checkpoint?"),
     ],

@@ -153,7 +153,7 @@ def test_pictures_are_prepared_verified_and_read(tmp_path):
         (None, ("--frame_rate=0",), 2, "error: frame_rate is 0.0; it must be above 0."),
         ("", (), 2, "error: --videos is missing"),
         (None, ("--list=a.csv",), 2, "error: --videos and --list exclude each other"),
-        ("", ("--dataset=ucf101",), 2, "error: --dataset and --data come together"),
+        ("", ("--dataset=ucf101",), 2, "error: --dataset and --data need each other"),
         (None, ("--validation_one_in=9",), 2, "error: --validation_one_in is for --dataset=howto"),
         (None, ("--beam_option=--x",), 2, "error: --beam_option needs --runner=beam"),
     ],

@@ -26,7 +26,7 @@ pytest.importorskip("faiss", reason="the extra 'search' is not installed")
         (("query", "--index=x", "--text=a", "--query_weights=b"), 2, "expected numbers"),
         (("query", "--index=/nothing", "--text=a"), 1, "make one: python -m binaries.search"),
         (("query", "--index=x", "--text="), 1, "A sentence has 1 to"),
-        (("serve", "--index=x", "--host=0.0.0.0"), 1, "everybody who reaches this machine"),
+        (("serve", "--index=x", "--host=0.0.0.0"), 1, "everybody who can reach this machine"),
         (("serve", "--index=x", "--text=a"), 2, "unknown flag --text"),
     ],
 )
@@ -68,7 +68,7 @@ def test_index_and_query_as_a_user_does(library, tmp_path):  # noqa: F811
     flags = (f"--videos={library.videos}", f"--model={library.model}", f"--index={tmp_path / 'i'}")
     done = programs.run("search", "index", *flags)
     assert done.returncode == 0, done.stderr
-    assert "videos: 3 new, 0 changed, 0 gone, 0 as before, 1 skipped" in done.stdout
+    assert "videos: 3 new, 0 changed, 0 removed, 0 unchanged, 1 skipped" in done.stdout
     assert "skipped damaged.mp4: can't be decoded" in done.stdout
     again = programs.run("search", "index", *flags, "--json")
     assert len(json.loads(again.stdout)["unchanged"]) == 3
