@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""ResNet v2 over images or spectrograms: MMV's audio backbone and the trunk of its TSM networks."""
+"""ResNet v2 for images or spectrograms: MMV's audio backbone and the trunk of TSM-ResNet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmv_tf.backbones.base import Backbone
 from mmv_tf.layers import BatchNorm, ResidualBlock
 from mmv_tf.layers.base import check_sizes, check_width, policies_from, scale_channels
 
-# Residual blocks in each of the four groups.
+# Number of residual blocks in the four groups.
 _DEPTHS = {
     18: (2, 2, 2, 2),
     34: (3, 4, 6, 3),
@@ -27,25 +27,23 @@ _STRIDES = (1, 2, 2, 2)
 class ResNet(Backbone):
     """[B, H, W, C] -> [B, d], d = 512 (depth 18, 34) or 2048 (50, 101), times the width.
 
-    Stem: 7x7 convolution with stride 2 and 3x3 max-pool with stride 2, no batch norm. Blocks are
-    pre-activated; batch norm and ReLU stand before the final mean (PAPER section 1; released code
-    mmv/models/resnet.py).
+    The stem is a 7x7 convolution with stride 2 and a 3x3 max-pool with stride 2, without batch
+    norm. Blocks are pre-activated; batch norm and ReLU precede the final mean, as in the released
+    code (deepmind/deepmind-research, mmv/models/resnet.py).
 
     Args:
       depth: 18, 34 (basic blocks), 50 or 101 (bottleneck blocks).
-      width: multiplies all channel counts.
-      channels: of the input: 1 for a log-mel spectrogram, 3 for images.
-      shift_fraction: of the `TemporalShift` in each block; 0 for none.
+      width: multiplier of all channel counts.
+      channels: channels of the input: 1 for a log-mel spectrogram, 3 for images.
+      shift_fraction: fraction of the `TemporalShift` in each block; 0 for none.
       bfloat16_from: under the "mixed_bfloat16" policy, the first part that computes in bfloat16,
-        "stem" or "group_G_block_B"; those before it compute in float32. What the default gives and
-        costs: `mmv_tf.layers.base`.
+        "stem" or "group_G_block_B"; the parts before it compute in float32.
 
     Call arguments:
       inputs: float [B, H, W, channels]. A spectrogram is [B, frames, mel_bins, 1].
-      training, valid: as in `BatchNorm`.
-      return_endpoints: return a dict of every endpoint by its name, in order. "last_conv" is taken
-        before the final batch norm and ReLU, as in the released audio network; the last one is
-        "embedding".
+      training, valid: see `BatchNorm`.
+      return_endpoints: return a dict of all endpoints by name, in order; the last is "embedding".
+        "last_conv" precedes the final batch norm and ReLU, as in the released audio backbone.
 
     Example:
     >>> ResNet(depth=18, width=0.25, channels=1)(tf.zeros([2, 150, 80, 1])).shape
@@ -61,7 +59,7 @@ class ResNet(Backbone):
         bfloat16_from: str = "group_1_block_1",
         **kwargs: Any,
     ):
-        # Inputs reach the stem as they are: it may compute in float32 where the rest does not.
+        # No autocast: the stem may compute in float32 and the rest in bfloat16.
         super().__init__(**{**kwargs, "autocast": False})
         if depth not in _DEPTHS:
             raise ValueError(f"depth is {depth}; use one of {sorted(_DEPTHS)}.")
@@ -99,7 +97,7 @@ class ResNet(Backbone):
                     ResidualBlock(
                         filters,
                         strides=strides if block == 0 else 1,
-                        # Narrow networks keep their least number of channels where they stride.
+                        # In narrow ResNets, strided blocks may keep the least channel count.
                         projection=block == 0 and (filters != incoming or strides > 1),
                         bottleneck=bottleneck,
                         shift_fraction=shift_fraction,
@@ -112,7 +110,7 @@ class ResNet(Backbone):
         self.final_norm = BatchNorm(activation="relu", dtype=self.dtype_policy)
 
     def build(self, input_shape: Any = None) -> None:
-        """Creates all weights; no size has to be known."""
+        """Create the variables; no size has to be known."""
         self.stem_convolution.build((None, None, None, self.channels))
         incoming = self.stem_filters
         for blocks in self.groups:
@@ -129,7 +127,7 @@ class ResNet(Backbone):
         valid: Any = None,
         return_endpoints: bool = False,
     ) -> Any:
-        """See the class."""
+        """Apply the layer to the inputs."""
         endpoints = self._trunk(inputs, training, valid)
         endpoints["last_conv"] = endpoints["group_3"]
         x = self.final_norm(endpoints["last_conv"], training=training, valid=valid)
@@ -148,7 +146,7 @@ class ResNet(Backbone):
         return endpoints
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+        """Return the constructor arguments."""
         return {
             **super().get_config(),
             "depth": self.depth,

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""S3D-G, the separable, gated Inception network for video (Xie et al., arXiv 1712.04851)."""
+"""S3D-G, a separable, gated Inception network for video (Xie et al., arXiv 1712.04851)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from mmv_tf.backbones.base import VIDEO_BACKBONES, Backbone
 from mmv_tf.layers import Conv3DUnit, InceptionBlock, MaxPool, SpaceToDepth
 from mmv_tf.layers.base import check_width, policies_from, scale_channels
 
-# Channel counts of the full-width network, as released (deepmind-research mmv/models/s3d.py):
-# branch 0; branch 1 reduce, branch 1; branch 2 reduce, branch 2; branch 3.
+# Channel counts at full width in the released code (deepmind/deepmind-research,
+# mmv/models/s3d.py): branch 0; branch 1 reduce, branch 1; branch 2 reduce, branch 2; branch 3.
 _INCEPTION_FILTERS = {
     "Mixed_3b": (64, 96, 128, 16, 32, 32),
     "Mixed_3c": (128, 128, 192, 32, 96, 64),
@@ -62,31 +62,28 @@ _STAGE_POOLS: dict[int, tuple[str, ...]] = {3: (), 4: ("MaxPool_4a_3x3",), 5: ("
 class S3D(Backbone):
     """Clips [B, T, H, W, 3] in [0, 1] -> representations [B, d], d = 1024 at full width.
 
-    Temporal convolutions and gating start at `Conv2d_2c_3x3`; the last feature map is averaged
-    over time and space (PAPER section 1).
+    Temporal convolutions and gating start at `Conv2d_2c_3x3`, and the last feature map is averaged
+    over time and space, as in the released code.
 
     Args:
-      stem: "rgb" (a 7x7x7 convolution with stride 2); "rgb_4x8x8", which holds a 3x7x7 one whose
-        windows are centred (one tap more, of zeros, puts TensorFlow's SAME padding where padding by
-        1, 3 and 3 on both sides would be, at any size); or "space_to_depth" (2x2x2 pixels become 24
-        channels, then a 2x4x4 convolution), which the released weights use. The input is always
-        RGB. (The last is also one 4x8x8 convolution over RGB; on 2 cores, for a clip of 32 frames
-        of 224 x 224, that took 97 ms against 97 in float32 and 62 against 48 in bfloat16, so it is
-        not offered.)
-      width: multiplies all channel counts; 1 is the paper's.
-      blocks: how many Inception blocks stages 3, 4 and 5 have; (2, 5, 2) is the paper's. With
-        fewer, the first ones of a stage are left out.
+      stem: "rgb" (a 7x7x7 convolution with stride 2); "rgb_4x8x8" (a 3x7x7 convolution padded by 1,
+        3 and 3 on both sides, which one more tap of zeros turns into SAME padding at any size); or
+        "space_to_depth" (2x2x2 pixels become 24 channels, then a 2x4x4 convolution), the stem of
+        the released weights. The input is always RGB. The last stem could also be a 4x8x8
+        convolution over RGB, but that is slower in bfloat16 (62 ms, not 48, for a clip of 32 frames
+        of 224 x 224 on 2 cores; 97 ms each in float32).
+      width: multiplier of all channel counts; 1 in the paper.
+      blocks: number of Inception blocks in stages 3, 4 and 5; (2, 5, 2) in the paper. With fewer,
+        the first ones of a stage are left out.
       bfloat16_from: under the "mixed_bfloat16" policy, the name of the first layer that computes in
-        bfloat16; those before it compute in float32. What the default gives and costs:
-        `mmv_tf.layers.base`.
-      pool_padding: of the strided max-pools, see `MaxPool`: "same", or "zeros_after", which
-        MIL-NCE's network for PyTorch uses. They differ at odd sizes only.
+        bfloat16; the layers before it compute in float32.
+      pool_padding: padding of the strided max-pools, see `MaxPool`: "same", or "zeros_after" as in
+        MIL-NCE's S3D for PyTorch. They differ at odd sizes only.
 
     Call arguments:
       inputs: float [B, T, H, W, 3]; any T >= 1 and H, W >= 32.
-      training, valid: as in `BatchNorm`.
-      return_endpoints: return a dict of every endpoint by its name, in order, the last being
-        "embedding".
+      training, valid: see `BatchNorm`.
+      return_endpoints: return a dict of all endpoints by name, in order; the last is "embedding".
 
     Example:
     >>> S3D(width=0.125)(tf.zeros([1, 4, 32, 32, 3])).shape
@@ -102,7 +99,7 @@ class S3D(Backbone):
         pool_padding: str = "same",
         **kwargs: Any,
     ):
-        # Clips reach the stem as they are: it may compute in float32 where the rest does not.
+        # No autocast: the stem may compute in float32 and the rest in bfloat16.
         super().__init__(**{**kwargs, "autocast": False})
         if stem not in STEMS:
             raise ValueError(f"stem is {stem!r}; use one of {STEMS}.")
@@ -111,7 +108,7 @@ class S3D(Backbone):
             1 <= count <= len(names) for count, names in zip(blocks, _STAGES.values(), strict=True)
         ):
             raise ValueError(
-                f"blocks is {tuple(blocks)}; it takes three numbers from 1 to 2, 5 and 2."
+                f"blocks is {tuple(blocks)}; expected three numbers from 1 to 2, 5 and 2."
             )
         self.stem = stem
         self.width = width
@@ -151,7 +148,7 @@ class S3D(Backbone):
         return Conv3DUnit(filters, kernel, strides, **common)
 
     def build(self, input_shape: Any = None) -> None:
-        """Creates all weights; no size but the three colours has to be known."""
+        """Create the variables; no size has to be known, except the three channels."""
         lead = (None,) * 4
         channels: Any = 3
         if self.space_to_depth is not None:
@@ -171,7 +168,7 @@ class S3D(Backbone):
         valid: Any = None,
         return_endpoints: bool = False,
     ) -> Any:
-        """See the class."""
+        """Apply the layer to the inputs."""
         x = inputs if self.space_to_depth is None else self.space_to_depth(inputs)
         endpoints = {}
         for name, layer in zip(self.layer_names, self.sequence, strict=True):
@@ -184,7 +181,7 @@ class S3D(Backbone):
         return endpoints if return_endpoints else endpoints["embedding"]
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+        """Return the constructor arguments."""
         return {
             **super().get_config(),
             "stem": self.stem,
@@ -196,7 +193,7 @@ class S3D(Backbone):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> S3D:
-        """The reverse of `get_config`."""
-        # Older files hold an argument that is no more; it was False in all of them.
+        """Create an instance from the result of `get_config`."""
+        # Drop an argument of old configurations, which was always False.
         known = {key: value for key, value in config.items() if key != "deflated"}
         return super().from_config(known)

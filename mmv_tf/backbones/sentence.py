@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The word tower: word vectors, a linear map per word, ReLU, and the maximum over words."""
+"""Text backbone: word vectors, a linear map per word, ReLU, and the maximum over words."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from mmv_tf.layers.base import check_sizes, float32_policy
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class Sentence(Backbone):
-    """Word ids [B, words] -> [B, dim] (PAPER section 1: 300-d word2vec, dim 2048, 16 words).
+    """Word ids [B, words] -> representations [B, dim].
+
+    MMV (Alayrac et al., 2020) has 300-d word2vec vectors, dim 2048 and 16 words. Word vectors start
+    at random; `set_embeddings` sets trained ones.
 
     Args:
       vocabulary_size: rows of the embedding table; id 0 is padding.
       embedding_dim: size of a word vector.
       dim: size of the representation.
-      trainable_embedding: train the word vectors too; MMV keeps them fixed.
-      mask_padding: leave padding out of the maximum. The released networks do not: the vector of
-        id 0 takes part there.
-
-    Word vectors start at random; `set_embeddings` fills in trained ones.
+      trainable_embedding: train the word vectors, which are frozen in MMV.
+      mask_padding: exclude padding from the maximum. In the released models the vector of id 0 is
+        included.
     """
 
     def __init__(
@@ -50,26 +51,26 @@ class Sentence(Backbone):
             vocabulary_size,
             embedding_dim,
             trainable=trainable_embedding,
-            # Only what is looked up is cast, by the linear map, and not the whole table each time.
+            # The linear map casts the vectors it gets, which is cheaper than casting the table.
             dtype=float32_policy(self.dtype_policy),
             name="embedding",
         )
         self.projection = keras.layers.Dense(dim, dtype=self.dtype_policy, name="projection")
 
     def build(self, input_shape: Any = None) -> None:
-        """Creates the table and the linear map."""
+        """Create the variables."""
         self.embedding.build()
         self.projection.build((None, None, self.embedding_dim))
         self.built = True
 
     def set_embeddings(self, vectors: np.ndarray) -> None:
-        """Fills the table.
+        """Set the word vectors.
 
         Args:
           vectors: float [vocabulary_size, embedding_dim].
 
         Raises:
-          ValueError: for another shape, or values that are not finite.
+          ValueError: the shape is another, or values are not finite.
         """
         expected = (self.vocabulary_size, self.embedding_dim)
         if vectors.shape != expected:
@@ -79,23 +80,22 @@ class Sentence(Backbone):
         self.embedding.embeddings.assign(vectors)
 
     def call(self, inputs: tf.Tensor, training: bool = False, valid: Any = None) -> tf.Tensor:
-        """See the class. No batch statistic is taken, so `valid` changes nothing."""
+        """Apply the backbone to the inputs; without batch statistics, `valid` has no effect."""
         vectors = self.embedding(inputs)
         if not self.trainable_embedding:
             vectors = tf.stop_gradient(vectors)
         words = tf.nn.relu(self.projection(vectors))
         if self.mask_padding:
-            # After the ReLU nothing is below zero, so zeros leave the maximum alone, and a
-            # sentence of nothing but padding is all zeros.
+            # Zeros do not change a maximum after a ReLU. A sentence of padding becomes all zeros.
             words *= tf.cast(inputs != 0, words.dtype)[..., tf.newaxis]
         return tf.reduce_max(words, axis=-2)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """[B, dim]."""
+        """Return [B, dim]."""
         return (*input_shape[:-1], self.dim)
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+        """Return the constructor arguments."""
         return {
             **super().get_config(),
             "vocabulary_size": self.vocabulary_size,

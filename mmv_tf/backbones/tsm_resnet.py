@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""TSM-ResNet: a ResNet v2 over frames whose channels are shifted in time."""
+"""TSM-ResNet: a ResNet v2 over frames with channels shifted in time."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from mmv_tf.backbones.resnet import ResNet
 class TSMResNet(ResNet):
     """Clips [B, T, H, W, 3] in [0, 1] -> [B, d], d = 2048 for depth 50 and width 1.
 
-    Frames pass through a `ResNet` whose blocks shift channels between neighbouring frames (Lin et
-    al., arXiv 1811.08383); the features are averaged over time and space (PAPER section 1). Images
-    [B, H, W, 3] pass as clips of one frame.
+    A `ResNet` processes each frame; its blocks shift channels between neighboring frames (Lin et
+    al., arXiv 1811.08383). The features are averaged over time and space, as in the released code.
+    Images [B, H, W, 3] are clips of one frame.
 
     Args:
-      depth: 50 or 101 for the paper's bottleneck networks; 18 or 34 also work.
-      width: multiplies all channel counts; 2 is the paper's "x2".
+      depth: 18, 34 (basic blocks), 50 (as in the paper) or 101 (bottleneck blocks).
+      width: multiplier of all channel counts; 2 for the paper's "x2".
       shift_fraction: share of channels shifted each way.
 
-    Call arguments: as of `ResNet`. Endpoints keep frames in the batch axis ([B * T, h, w, c]) and
-    "last_conv" is taken after the final batch norm and ReLU, as in the released network.
+    Call arguments are those of `ResNet`. Endpoints have frames in the batch axis ([B * T, h, w,
+    c]), and "last_conv" follows the final batch norm and ReLU, as in the released code.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class TSMResNet(ResNet):
         valid: Any = None,
         return_endpoints: bool = False,
     ) -> Any:
-        """See the class."""
+        """Apply the layer to the inputs."""
         if inputs.shape.rank == 4:
             inputs = inputs[:, tf.newaxis]
         num_frames = tf.shape(inputs)[1]

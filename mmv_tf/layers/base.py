@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The base of all layers: dtypes, precision, and checks of constructor arguments."""
+"""Base class of the layers, their precision, and checks of constructor arguments."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import keras
 
 
 class Layer(keras.layers.Layer):
-    """A Keras layer that computes in float32 unless it or the program is told another dtype.
+    """A Keras layer that computes in float32 by default.
 
-    Without `dtype` it follows the policy that the program set by `keras.config.set_dtype_policy`;
-    `floatx` does not count.
+    Without `dtype` it follows the policy set by `keras.config.set_dtype_policy`, and ignores
+    `floatx`.
     """
 
     def __init__(self, **kwargs: Any):
@@ -23,7 +23,7 @@ class Layer(keras.layers.Layer):
 
 
 def with_dtype(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """A layer's or model's arguments, with the dtype that `Layer` describes."""
+    """Return a layer's or model's arguments with the dtype that `Layer` describes."""
     dtype = arguments.get("dtype")
     if dtype is None:
         policy = keras.config.dtype_policy()
@@ -32,28 +32,28 @@ def with_dtype(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_sizes(**sizes: object) -> None:
-    """Raises a ValueError that names the first value which is not a positive whole number."""
+    """Raise a ValueError for the first value that is not a positive integer."""
     for name, size in sizes.items():
         whole = isinstance(size, numbers.Integral) and not isinstance(size, bool)
         if not whole or size < 1:  # type: ignore[operator]
-            raise ValueError(f"{name} is {size!r}; expected a positive whole number.")
+            raise ValueError(f"{name} is {size!r}; expected a positive integer.")
 
 
 def check_width(width: object) -> None:
-    """Raises a ValueError unless the multiplier of channel counts is a positive, finite number."""
+    """Raise a ValueError unless a multiplier of channel counts is a positive, finite number."""
     if isinstance(width, bool) or not isinstance(width, float | int) or not 0 < width < 1e3:
         raise ValueError(f"width is {width!r}; expected a positive number, 1 for the paper's.")
 
 
 def scale_channels(channels: int, width: float) -> int:
-    """`channels * width`, to the nearest multiple of 4 and at least 4."""
+    """Return `channels * width`, rounded to a multiple of 4 and at least 4."""
     return max(4, 4 * round(channels * width / 4))
 
 
 def float32_policy(policy: keras.DTypePolicy) -> keras.DTypePolicy:
-    """The policy of a part that a mixed policy leaves in the dtype of its variables.
+    """Return the policy that computes in the dtype of the variables.
 
-    "mixed_bfloat16" gives "float32"; "float32" and "bfloat16", which are not mixed, stay.
+    "mixed_bfloat16" becomes "float32"; "float32" and "bfloat16", which are not mixed, stay.
     """
     return keras.DTypePolicy(policy.variable_dtype)
 
@@ -61,10 +61,10 @@ def float32_policy(policy: keras.DTypePolicy) -> keras.DTypePolicy:
 def policies_from(
     policy: keras.DTypePolicy, names: Sequence[str], first: str
 ) -> dict[str, keras.DTypePolicy]:
-    """The policy of each part, by name, in order: float32 before the part `first`.
+    """Return the policy of each part by name, in order; float32 before the part `first`.
 
     Raises:
-      ValueError: if there is no part of that name.
+      ValueError: there is no part of that name.
     """
     if first not in names:
         raise ValueError(f"bfloat16_from is {first!r}; use one of {tuple(names)}.")

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Batch normalisation that is synchronised across replicas and can leave rows out."""
+"""Batch normalization that is synchronized across replicas and can exclude rows."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from mmv_tf.layers.replicas import of_each_replica, sum_over_replicas
 
 
 class _Pending(threading.local):
-    """Moments that wait for their exchange, while `each_replica_by_itself` is entered.
+    """Moments to exchange at the end of `each_replica_by_itself`.
 
-    A thread's own, since `tf.distribute` traces each replica in a thread.
+    They are local to a thread, since `tf.distribute` traces each replica in its own thread.
     """
 
     moments: list[tuple[BatchNorm, tf.Tensor]] | None = None
@@ -32,10 +32,10 @@ _pending = _Pending()
 
 @contextlib.contextmanager
 def each_replica_by_itself() -> Iterator[None]:
-    """Within it, each replica of a model in training is normalised by its own rows' moments.
+    """Normalize each replica by the moments of its own rows, in training, within this context.
 
-    That saves two exchanges between the replicas a layer. The moving statistics still follow the
-    global batch's, which all layers exchange at once on leaving. Enter it in replica context.
+    This saves two exchanges between replicas per layer. The moving statistics still follow the
+    global batch: on exit, one exchange serves all layers. Enter it in replica context.
     """
     _pending.moments = []
     try:
@@ -56,31 +56,30 @@ def _update_together(moments: list[tuple[BatchNorm, tf.Tensor]]) -> None:
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class BatchNorm(Layer):
-    """Normalises each channel by statistics of the whole, global batch.
+    """Normalize each channel by statistics of the global batch.
 
-    Keras' own layer is not used for three reasons, each with a test here: unsynchronised it keeps
-    only the first replica's moving statistics; given a mask it silently stops synchronising; and on
-    5-D input it is several times slower than the fused kernel, which this layer reaches by folding
-    all axes but the last into a 4-D shape.
+    There are three reasons not to use Keras' layer, each with a test here: unsynchronized, it keeps
+    only the first replica's moving statistics; with a mask, it silently stops synchronizing; and on
+    5-D input it is several times slower than the fused kernel, which this layer uses by reshaping
+    inputs to 4-D.
 
-    In training the batch's own (biased) mean and variance normalise, and the moving ones follow as
-    `moving = momentum * moving + (1 - momentum) * batch`. Defaults are the released MMV networks'
-    (decay 0.9, epsilon 1e-5).
+    In training, the batch's (biased) mean and variance normalize, and the moving statistics follow:
+    `moving = momentum * moving + (1 - momentum) * batch`. The defaults are those of the released
+    MMV models (decay 0.9, epsilon 1e-5).
 
     Args:
       momentum: weight of the old moving statistics at each update, in [0, 1].
       epsilon: added to the variance.
-      activation: applied to the outputs: None, or "relu". TensorFlow computes a batch norm and its
-        ReLU in one pass, which it can't where something stands between them, if only a change of
-        shape.
+      activation: applied to the outputs: None or "relu". TensorFlow computes a batch norm and its
+        ReLU in one pass, unless an operation, even a reshape, separates them.
 
     Call arguments:
       inputs: [B, ..., C], any rank from 2 up.
       training: use and update batch statistics.
       valid: optional [B] booleans (or 0/1 numbers), or one for the whole batch. Rows where it is
-        false take no part in any statistic; with a loss that leaves them out, every gradient is the
-        one of the batch without them. A batch with no valid row leaves the moving statistics as
-        they are.
+        false are excluded from all statistics; with a loss that excludes them, every gradient
+        equals that of the batch without them. A batch without valid rows does not change the moving
+        statistics.
 
     Example:
     >>> layer = BatchNorm()
@@ -105,7 +104,7 @@ class BatchNorm(Layer):
         self.activation = activation
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Creates gamma, beta and the moving statistics, all float32."""
+        """Create gamma, beta and the moving statistics, all float32."""
         channels = input_shape[-1]
         if channels is None:
             raise ValueError(f"BatchNorm needs a known channel count, got shape {input_shape}.")
@@ -118,7 +117,7 @@ class BatchNorm(Layer):
                 trainable=trainable,
                 dtype="float32",
                 autocast=False,
-                # Every replica computes the same value, so any one of them will do.
+                # Every replica computes the same value.
                 aggregation="mean" if trainable else "only_first_replica",
             )
 
@@ -129,7 +128,7 @@ class BatchNorm(Layer):
         self.built = True
 
     def call(self, inputs: tf.Tensor, training: bool = False, valid: Any = None) -> tf.Tensor:
-        """See the class."""
+        """Apply the layer to the inputs."""
         gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
         if not training:
             mean = tf.convert_to_tensor(self.moving_mean)
@@ -163,7 +162,7 @@ class BatchNorm(Layer):
         return outputs if self.activation is None else tf.nn.relu(outputs)
 
     def update(self, mean: tf.Tensor, variance: tf.Tensor, count: tf.Tensor) -> None:
-        """Has the moving statistics follow a batch's, unless that has no values."""
+        """Update the moving statistics by those of a batch, unless it has no values."""
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
             old = tf.convert_to_tensor(moving)
             batch = tf.stop_gradient(batch)
@@ -171,14 +170,14 @@ class BatchNorm(Layer):
             moving.assign(tf.where(count > 0, new, old))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The shape does not change."""
+        """Return the shape of the inputs."""
         return tuple(input_shape)
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments; the activation if there is one.
+        """Return the constructor arguments, but no activation of None.
 
-        So the configurations, and with them the fingerprints, of networks that were saved before
-        there was one stay as they are.
+        This keeps the configurations, and hence the fingerprints, of models that were saved before
+        the argument existed.
         """
         config = {**super().get_config(), "momentum": self.momentum, "epsilon": self.epsilon}
         return config if self.activation is None else {**config, "activation": self.activation}
@@ -192,10 +191,10 @@ def _fused(
     mean: tf.Tensor | None = None,
     variance: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Normalises in one pass, by the given moments or by the inputs' own.
+    """Normalize in one pass, by the given moments or by those of the inputs.
 
     Returns:
-      The outputs, and the mean and biased variance that were used.
+      The outputs, and the mean and biased variance used.
     """
     folded = tf.reshape(inputs, _image_shape(inputs))
     given = mean is not None
@@ -203,42 +202,42 @@ def _fused(
         folded, gamma, beta, mean, variance, epsilon=epsilon, is_training=not given
     )
     if not given:
-        # The kernel reports the unbiased variance; the released networks keep the biased one.
+        # The kernel returns the unbiased variance; the released models keep the biased one.
         count = _count(inputs)
         variance *= (count - 1.0) / tf.maximum(count, 1.0)
     return tf.reshape(outputs, known_sizes(inputs)), mean, variance
 
 
 def _image_shape(inputs: tf.Tensor) -> list[int]:
-    """An image a row, where its size is known: the kernel deals out rows to the cores."""
+    """Return a 4-D shape, with one row per image if its size is known: rows run in parallel."""
     sizes = inputs.shape[1:-1].as_list()[-2:]
     rows = [1, -1] if None in sizes else [-1, math.prod(sizes)]
     return [*rows, 1, inputs.shape[-1]]
 
 
 def _count(inputs: tf.Tensor, valid: tf.Tensor | None = None) -> tf.Tensor:
-    """Values of each channel, as float32; none if the one flag for all says that none counts."""
+    """Return the number of values per channel as float32; 0 if the scalar `valid` is false."""
     count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
     return count if valid is None else tf.where(valid, count, 0.0)
 
 
 def _own_moments(inputs: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:
-    """Count, mean and biased variance of this replica's valid rows, [3, C]."""
+    """Return count, mean and biased variance of this replica's valid rows, [3, C]."""
     whole = valid is None or valid.shape.rank == 0
     own = inputs if whole else tf.boolean_mask(inputs, valid)
     ones, zeros = tf.ones(inputs.shape[-1]), tf.zeros(inputs.shape[-1])
-    # One flag for all rows: what doesn't count need not be copied away.
+    # A scalar `valid` needs no copy of the valid rows.
     count = _count(own, valid if whole else None)
     _, mean, variance = _fused(own, ones, zeros, 0.0)
-    # Of no values at all the kernel makes NaN.
+    # The kernel returns NaN without values.
     mean, variance = (tf.where(count > 0, moment, 0.0) for moment in (mean, variance))
     return tf.stack([count * ones, mean, variance])
 
 
 def _pooled(moments: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """[replicas, 3, C] -> mean, biased variance and count of all rows together.
+    """Return mean, biased variance and count of all rows from [replicas, 3, C].
 
-    From each replica's own mean and variance, not from sums of squares, which lose digits.
+    They come from each replica's mean and variance, since sums of squares lose digits.
     """
     counts, means, variances = tf.unstack(moments, axis=1)
     total = tf.reduce_sum(counts, axis=0)
@@ -257,7 +256,7 @@ def _normalize_by_moments(
     valid: tf.Tensor | None,
     alone: bool,
 ) -> tf.Tensor:
-    """With the gradient that goes through the moments; those of all replicas in one exchange."""
+    """Normalize with a gradient through the moments, exchanged once between replicas."""
     mean, variance, count = moments
 
     @tf.custom_gradient
@@ -275,14 +274,14 @@ def _normalize_by_moments(
                 is_training=False,
             )
             direct = tf.reshape(direct, known_sizes(inputs))
-            # The loss's gradient by each replica's gamma and beta, summed, says all about how the
-            # moments act on it: their part is linear in the normalised inputs.
+            # The gradients by each replica's gamma and beta, summed, suffice for the part of the
+            # moments, which is linear in the normalized inputs.
             sums = tf.stack([by_gamma, by_beta])
             sums = sums if alone else sum_over_replicas(sums)
             slope, offset = tf.unstack(
                 sums * gamma * tf.math.rsqrt(variance + epsilon) / tf.maximum(count, 1.0)
             )
-            # Rows that are not valid have no part in the moments.
+            # Invalid rows do not affect the moments.
             if valid is not None and valid.shape.rank == 0:
                 slope, offset = (tf.where(valid, factor, 0.0) for factor in (slope, offset))
             through, *_ = _fused(inputs, slope, offset, epsilon, mean, variance)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""S3D-G's building unit: convolution, batch norm and ReLU, whole or separable, with a gate."""
+"""Building block of S3D-G: convolution, batch norm and ReLU, optionally separable and gated."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Shape = tuple[int | None, ...]
 
 
 def same_padding_shape(shape: Shape, strides: Sequence[int], channels: int) -> Shape:
-    """Output shape of a SAME-padded, strided operation over the middle axes of `shape`."""
+    """Return the output shape of a SAME-padded, strided operation over the middle axes."""
     middle = [
         None if size is None else -(-size // stride)
         for size, stride in zip(shape[1:-1], strides, strict=True)
@@ -32,8 +32,8 @@ class Conv3DUnit(Layer):
     """(Convolution -> batch norm -> ReLU) once, or twice when separable, then an optional gate.
 
     A separable unit convolves in space with [1, k, k] and then in time with [k_t, 1, 1], each
-    followed by its own batch norm and ReLU; convolutions have no bias and pad SAME (the released
-    S3D-G, PAPER section 1).
+    followed by its own batch norm and ReLU. Convolutions have no bias and SAME padding, as in the
+    released code (deepmind/deepmind-research, mmv/models/s3d.py).
 
     Args:
       filters: output channels.
@@ -93,7 +93,7 @@ class Conv3DUnit(Layer):
         return keras.layers.Conv3D(self.filters, tuple(kernel), tuple(strides), **common)
 
     def build(self, input_shape: Shape) -> None:
-        """Creates the children's weights; only the channel count has to be known."""
+        """Create the variables; only the channel count has to be known."""
         shape: Shape = (None,) * 4 + (input_shape[-1],)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             convolution.build(shape)
@@ -104,7 +104,7 @@ class Conv3DUnit(Layer):
         self.built = True
 
     def call(self, inputs: tf.Tensor, training: bool = False, valid: Any = None) -> tf.Tensor:
-        """See the class; `valid` as in `BatchNorm`."""
+        """Apply the layer to the inputs; see `BatchNorm` for `valid`."""
         x = inputs
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             kernel = tf.convert_to_tensor(convolution.kernel)
@@ -113,11 +113,11 @@ class Conv3DUnit(Layer):
         return x if self.gate is None else self.gate(x)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """SAME padding: sizes divided by the strides, rounded up."""
+        """Return the shape with sizes divided by the strides, rounded up."""
         return same_padding_shape(input_shape, self.strides, self.filters)
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+        """Return the constructor arguments."""
         return {
             **super().get_config(),
             "filters": self.filters,

@@ -1,20 +1,20 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Convolutions over space and time, each by the quickest of TensorFlow's kernels for its shape.
+"""Convolutions over space and time, each by TensorFlow's fastest kernel for its shape.
 
-The results are `tf.nn.conv3d`'s and `tf.nn.conv2d`'s, with SAME padding. On 2 cores (AMX,
-AVX512-BF16), for all convolutions of a kind in an S3D-G step on [4, 16, 112, 112, 3], the backward
-pass took, in milliseconds of processor time,
+The results equal those of `tf.nn.conv3d` and `tf.nn.conv2d` with SAME padding. On 2 cores (AMX,
+AVX512-BF16), the backward pass of all convolutions of a kind in an S3D-G step on
+[4, 16, 112, 112, 3] took, in milliseconds of CPU time,
 
                                      float32          bfloat16
     1 x 1 x 1 as a matrix product    57.5 -> 50.0     39.5 -> 22.2
     k x 1 x 1, kernel's gradient
       as matrix products             137.0 -> 123.6   46.0 -> 37.7
 
-and the forward passes are alike. At inference 1 x 1 x 1 kernels are convolutions nevertheless:
-TensorFlow fuses those with the bias and ReLU behind them, and a matrix product only if no reshape
-stands between. Exported S3D-G took 11 % less time so in bfloat16, 2 % in float32. Spatial kernels
-gain nothing from 2-D convolutions.
+and the forward passes take the same time. At inference, 1 x 1 x 1 kernels are still convolutions:
+TensorFlow fuses these with the following bias and ReLU, but a matrix product only without a reshape
+between them. This saved 11 % of the time of exported S3D-G in bfloat16 and 2 % in float32. 2-D
+convolutions are no faster for spatial kernels.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ import tensorflow as tf
 def convolve(
     inputs: tf.Tensor, kernel: tf.Tensor, strides: Sequence[int], training: bool = False
 ) -> tf.Tensor:
-    """SAME convolution without bias.
+    """Convolve with SAME padding and without bias.
 
     Args:
       inputs: [B, H, W, C] or [B, T, H, W, C].
       kernel: [k, k, C, filters] or [k_t, k, k, C, filters].
       strides: (height, width) or (time, height, width).
-      training: choose the kernel for a quick backward pass; the results are the same.
+      training: choose the kernel with the fastest backward pass; the results are the same.
 
     Returns:
       [B, H', W', filters] or [B, T', H', W', filters].
@@ -52,9 +52,9 @@ def convolve(
 
 
 def known_sizes(tensor: tf.Tensor) -> list[Any]:
-    """A tensor's shape to reshape to: of plain numbers, -1 for a size unknown, where that will do.
+    """Return a shape to reshape to: integers and one -1 if possible, else a computed shape.
 
-    Shapes that are computed take a handful of operations each, of which a network has thousands.
+    Each computed shape takes several operations, and a model would have thousands of them.
     """
     sizes = tensor.shape.as_list()
     if sizes.count(None) <= 1:
@@ -71,7 +71,7 @@ def _pointwise(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 @tf.custom_gradient
 def _temporal(inputs: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Any]:
-    """Over time alone, with an odd kernel."""
+    """Convolve over time only, with an odd kernel."""
     strides = [1] * 5
     taps, *_, channels, filters = kernel.shape
     centre = taps // 2
@@ -87,7 +87,7 @@ def _temporal(inputs: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Any]:
         frames = tf.shape(inputs)[1]
 
         def tap(index: int) -> tf.Tensor:
-            """Met frame t + index - centre of the inputs for frame t of the outputs."""
+            """Return the gradient of one tap: output frame t reads input t + index - center."""
             offset = tf.minimum(abs(index - centre), frames)
             early, late = slice(0, frames - offset), slice(offset, frames)
             met, for_ = inputs, upstream

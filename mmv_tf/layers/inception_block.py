@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The four-branch Inception block of S3D-G."""
+"""Four-branch Inception block of S3D-G."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from mmv_tf.util.gradient_order import copies
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class InceptionBlock(Layer):
-    """Concatenates four branches: 1x1; 1x1 -> 3x3; 1x1 -> 3x3; max-pool -> 1x1.
+    """Concatenate four branches: 1x1; 1x1 -> 3x3; 1x1 -> 3x3; max-pool -> 1x1.
 
     Args:
       filters: six channel counts: branch 0; branch 1 reduce, branch 1; branch 2 reduce, branch 2;
         branch 3.
-      temporal_kernel_size: of the separable 3x3 convolutions.
+      temporal_kernel_size: temporal size of the separable 3x3 convolutions.
       gating: gate the last unit of each branch.
     """
 
@@ -60,7 +60,7 @@ class InceptionBlock(Layer):
         self.branch_3 = unit(filters[5], point, True)
 
     def build(self, input_shape: Shape) -> None:
-        """Creates the children's weights."""
+        """Create the variables."""
         lead = tuple(input_shape[:-1])
         for unit in (self.branch_0, self.branch_1_reduce, self.branch_2_reduce, self.branch_3):
             unit.build(input_shape)
@@ -69,7 +69,7 @@ class InceptionBlock(Layer):
         self.built = True
 
     def call(self, inputs: tf.Tensor, training: bool = False, valid: Any = None) -> tf.Tensor:
-        """See the class; `valid` as in `BatchNorm`."""
+        """Apply the layer to the inputs; see `BatchNorm` for `valid`."""
         mode: dict[str, Any] = {"training": training, "valid": valid}
         for_0, for_1, for_2, for_3 = copies(inputs, 4)
         branches = [
@@ -82,15 +82,15 @@ class InceptionBlock(Layer):
 
     @property
     def output_channels(self) -> int:
-        """Channels after concatenation."""
+        """Number of channels after concatenation."""
         return self.filters[0] + self.filters[2] + self.filters[4] + self.filters[5]
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Only the channel count changes."""
+        """Return the shape with another channel count."""
         return same_padding_shape(input_shape, (1,) * (len(input_shape) - 2), self.output_channels)
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+        """Return the constructor arguments."""
         return {
             **super().get_config(),
             "filters": self.filters,

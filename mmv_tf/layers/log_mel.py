@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Log-mel spectrogram of a waveform, in the graph."""
+"""Log-mel spectrogram of a waveform, computed in the graph."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ import tensorflow as tf
 
 from mmv_tf.layers.base import Layer, check_sizes
 
-_MOST = 1_000_000  # ours: no microphone has such a rate
+_MOST = 1_000_000  # Ours: no microphone has such a rate.
 _COMPRESSIONS = ("log1p_10000", "log_1e-6")
 
 
 @functools.cache
 def _tfio_audio() -> types.ModuleType:
-    """tensorflow-io's audio functions.
+    """Return tensorflow-io's audio functions.
 
-    Imported at first use: only its Python functions are wanted, and the import warns, harmlessly
-    here, that its native library does not load under a current TensorFlow. Just those are hushed.
+    They are pure Python. The import warns that the native library does not load under a current
+    TensorFlow, which is harmless here; only these warnings are hidden.
     """
     logger = logging.getLogger()
     hush = lambda record: "unable to load" not in record.getMessage()  # noqa: E731
@@ -46,10 +46,11 @@ def _tfio_audio() -> types.ModuleType:
 class LogMel(Layer):
     """[B, samples] waveform in [-1, 1] -> [B, frames, mel_bins, 1], frames = ceil(samples / step).
 
-    Magnitude (not power) short-time Fourier transform with a periodic Hann window, padded at the
-    end; mel filters; log. Window 2048 and step 1024 at 48 kHz with 80 bins are MMV's (PAPER
-    section 1). The mel edges (80-7600 Hz) come from closely related releases. The compression that
-    MMV used is not known; `log(1 + 10000 mel)` is our default (two of the three related releases).
+    It is a magnitude (not power) short-time Fourier transform with a periodic Hann window, padded
+    at the end, followed by mel filters and a logarithm. MMV (Alayrac et al., 2020) has 80 bins; the
+    window of 2048 and the step of 1024 samples at 48 kHz are those of VATT (Akbari et al., 2021),
+    which follows it. The mel edges (80-7600 Hz) are those of DMVR, VATT and BRAVE. MMV's
+    compression is not published; the default, `log(1 + 10000 mel)`, is that of VATT and BRAVE.
 
     Args:
       sample_rate: in Hz.
@@ -71,21 +72,21 @@ class LogMel(Layer):
         compression: str = "log1p_10000",
         **kwargs: Any,
     ):
-        # Spectra need float32 whatever the network computes in.
+        # Spectra need float32, even in a model that computes in bfloat16.
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         if compression not in _COMPRESSIONS:
             raise ValueError(f"compression is {compression!r}; use one of {_COMPRESSIONS}.")
         if not 0 <= lower_hz < upper_hz <= sample_rate / 2:
             raise ValueError(
-                f"The mel edges {lower_hz}-{upper_hz} Hz must rise and stay below half the sample "
+                f"The mel edges {lower_hz}-{upper_hz} Hz must rise and be below half the sample "
                 f"rate of {sample_rate} Hz."
             )
         sizes = dict(sample_rate=sample_rate, window=window, step=step, mel_bins=mel_bins)
         check_sizes(**sizes)
         for name, size in sizes.items():
             if size > _MOST:
-                raise ValueError(f"{name} is {size}; at most {_MOST} is taken.")
+                raise ValueError(f"{name} is {size}; expected at most {_MOST}.")
         self.sample_rate = sample_rate
         self.window = window
         self.step = step
@@ -95,11 +96,11 @@ class LogMel(Layer):
         self.compression = compression
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Nothing to create."""
+        """Create nothing."""
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """See the class."""
+        """Apply the layer to the inputs."""
         audio = _tfio_audio()
         waveform = tf.cast(inputs, tf.float32)
         magnitude = audio.spectrogram(waveform, self.window, self.window, self.step)
@@ -113,13 +114,13 @@ class LogMel(Layer):
         return log_mel[..., tf.newaxis]
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """[B, frames, mel_bins, 1]."""
+        """Return [B, frames, mel_bins, 1]."""
         samples = input_shape[-1]
         frames = None if samples is None else math.ceil(samples / self.step)
         return (*input_shape[:-1], frames, self.mel_bins, 1)
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+        """Return the constructor arguments."""
         return {
             **super().get_config(),
             "sample_rate": self.sample_rate,

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Max-pooling over time and space in two steps, whose gradient is right on every build."""
+"""Max-pooling over space, then time, with a correct gradient on every build of TensorFlow."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ PADDINGS = ("valid", "same", "zeros_after")
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class MaxPool(keras.layers.MaxPooling3D):
-    """Max-pooling over (time, height, width), as `keras.layers.MaxPooling3D` with another gradient.
+    """Max-pooling over (time, height, width): `keras.layers.MaxPooling3D` with another gradient.
 
-    The outputs are the same to the bit. The gradient of a window goes to the first of its largest
-    values, in the order of time, rows and columns, so that it never grows. TensorFlow's
-    `MaxPool3DGrad` without oneDNN (eager tapes, TF_ENABLE_ONEDNN_OPTS=0, builds without it) gives
-    each of them all of it; after a ReLU, where zeros are equal, that is the rule and no exception.
+    The outputs are equal to the bit. The gradient of a window goes to the first of its largest
+    values, in the order of time, rows and columns. Without oneDNN (eager tapes,
+    TF_ENABLE_ONEDNN_OPTS=0, builds without it), TensorFlow's `MaxPool3DGrad` gives the whole
+    gradient to each of them, which multiplies it; after a ReLU, ties of zeros are common.
 
     Args:
       pool_size: frames, rows and columns of a window; or one number for all.
-      strides: from one window to the next; None: `pool_size`.
-      padding: "valid"; "same", in which padding never wins; or "zeros_after": windows begin at the
-        first frame, row and column, and what they lack at the end is zeros that take part. After a
+      strides: steps between windows; None: `pool_size`.
+      padding: "valid"; "same", where padding is never the maximum; or "zeros_after": windows begin
+        at the first frame, row and column, and are padded at the end by zeros, which count. After a
         ReLU, with stride 2, the last two differ at odd sizes only.
 
     Example:
@@ -43,19 +43,19 @@ class MaxPool(keras.layers.MaxPooling3D):
         padding: str = "valid",
         **kwargs: Any,
     ):
-        # Not that of a user's keras.json.
+        # Ignores the data format of a user's keras.json.
         layout = kwargs.pop("data_format", None) or "channels_last"
         if layout != "channels_last":
             raise ValueError(f"data_format is {layout!r}; MaxPool takes 'channels_last' only.")
         if padding not in PADDINGS:
             raise ValueError(f"padding is {padding!r}; use one of {PADDINGS}.")
-        # Keras knows the first two; the third gives sizes as "same" does.
+        # Keras has the first two; the third has the output sizes of "same".
         known = "same" if padding == "zeros_after" else padding
         super().__init__(pool_size, strides, known, layout, **with_dtype(kwargs))
         self.zeros_after = padding == "zeros_after"
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """[B, T, H, W, C] -> [B, T', H', W', C]."""
+        """Pool [B, T, H, W, C] to [B, T', H', W', C]."""
         x, padding = inputs, self.padding
         if self.zeros_after:
             ends = [[0, size - 1] for size in self.pool_size]
@@ -63,7 +63,7 @@ class MaxPool(keras.layers.MaxPooling3D):
         return max_pool(x, self.pool_size, self.strides, padding)
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+        """Return the constructor arguments."""
         config = super().get_config()
         return {**config, "padding": "zeros_after"} if self.zeros_after else config
 
@@ -71,16 +71,15 @@ class MaxPool(keras.layers.MaxPooling3D):
 def max_pool(
     inputs: tf.Tensor, pool_size: Sequence[int], strides: Sequence[int], padding: str
 ) -> tf.Tensor:
-    """Max-pools over space in each frame, then over time at each place; see `MaxPool`.
+    """Max-pool over space in each frame, then over time at each place; see `MaxPool`.
 
-    2-D pools send a gradient to one value in all builds. The first frame whose own maximum is the
-    window's, and the first place in it, are the first in the window too: no tie is decided
-    otherwise than in one step.
+    2-D pools send the gradient to one value in all builds. Ties are decided as in one step: the
+    first frame with the window's maximum, and the first place in it, are also first in the window.
 
     Args:
       inputs: [B, T, H, W, C].
       pool_size, strides: over time, height and width.
-      padding: "valid" or "same"; in any case of letters.
+      padding: "valid" or "same", in lower or upper case.
     """
     (time, *space), (time_stride, *space_strides) = pool_size, strides
     x, padding = inputs, padding.upper()
@@ -99,7 +98,7 @@ def max_pool(
 
 
 def _sizes(tensor: tf.Tensor) -> list[Any]:
-    """A tensor's shape, of plain numbers where it is known."""
+    """Return a tensor's shape, as integers where it is known."""
     sizes = tensor.shape.as_list()
     if None not in sizes:
         return sizes

@@ -17,17 +17,18 @@ Shape = tuple[int | None, ...]
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class ProjectionHead(Layer):
-    """A linear map, or a perceptron with one hidden layer, into a space (PAPER section 1).
+    """A linear map, or a perceptron with one hidden layer, into a space.
 
-    The released FAC heads are: video -> va `ProjectionHead(512, hidden=512, output_norm=True)`;
+    The heads of the released fine-and-coarse model (deepmind/deepmind-research, mmv/config.py) are
+    video -> va `ProjectionHead(512, hidden=512, output_norm=True)`;
     va -> vat `ProjectionHead(256, activation="relu", output_norm=True)`; audio -> va
     `ProjectionHead(512)`; text -> vat `ProjectionHead(256)`.
 
     Args:
       dim: size of the space.
       hidden: width of the hidden layer (Linear -> batch norm -> ReLU), or None for none.
-      activation: applied to the input: None, "relu" or "bnrelu" (batch norm, then ReLU): the
-        `fac`, `fac_relu` and `fac_bnrelu` variants of the coarse map.
+      activation: applied to the input: None, "relu" or "bnrelu" (batch norm, then ReLU), the
+        variants `fac`, `fac_relu` and `fac_bnrelu` of the coarse map.
       output_norm: end with a batch norm. With a hidden layer the last linear map then has no bias.
     """
 
@@ -60,7 +61,7 @@ class ProjectionHead(Layer):
         self.output_batch_norm = norm(output_norm)
 
     def build(self, input_shape: Shape) -> None:
-        """Creates the children's weights."""
+        """Create the variables."""
         shape: Shape = (None, input_shape[-1])
         if self.input_batch_norm is not None:
             self.input_batch_norm.build(shape)
@@ -74,7 +75,7 @@ class ProjectionHead(Layer):
         self.built = True
 
     def call(self, inputs: tf.Tensor, training: bool = False, valid: Any = None) -> tf.Tensor:
-        """[B, d] -> [B, dim], not normalised to unit length; `valid` as in `BatchNorm`."""
+        """Project [B, d] to [B, dim], not of unit length; see `BatchNorm` for `valid`."""
         mode: dict[str, Any] = {"training": training, "valid": valid}
         x = inputs
         if self.input_batch_norm is not None:
@@ -89,11 +90,11 @@ class ProjectionHead(Layer):
         return x
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """[B, dim]."""
+        """Return [B, dim]."""
         return (*input_shape[:-1], self.dim)
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+        """Return the constructor arguments."""
         return {
             **super().get_config(),
             "dim": self.dim,

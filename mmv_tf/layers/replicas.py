@@ -9,28 +9,28 @@ import weakref
 
 import tensorflow as tf
 
-# A group of our own, so that our keys are not the strategy's; it counts its groups from 1.
+# A separate group, so that the keys differ from those of the strategy, whose groups start at 1.
 _GROUP = 1 << 20
-# More exchanges of one size than any function has.
+# More than the exchanges of one size in any function.
 _PER_SIZE = 1 << 12
 
-# Exchanges so far in a function that is being traced, by the number of their values.
+# Number of exchanges so far in each traced function, by size.
 _counts: weakref.WeakKeyDictionary[tf.Graph, collections.Counter[int]] = weakref.WeakKeyDictionary()
 
 
 def of_each_replica(tensor: tf.Tensor) -> tf.Tensor:
-    """[...] of this replica -> [replicas, ...] of all, in order; no gradient passes.
+    """Gather [...] of each replica as [replicas, ...], in order, without a gradient.
 
     Args:
-      tensor: float32, of known shape, the same for all replicas.
+      tensor: float32, of known shape, equal on all replicas.
     """
     replicas = _replicas()
     if replicas == 1:
         return tensor[tf.newaxis]
     if _one_replica_a_process():
         return _gathered(tensor, replicas)
-    # As a sum in which each replica fills its own row: that is one exchange, where `all_gather`
-    # takes two, since it asks for sizes first.
+    # A sum in which each replica fills its own row takes one exchange. `all_gather` takes two,
+    # since it exchanges sizes first.
     context = tf.distribute.get_replica_context()
     own = tf.range(replicas) == context.replica_id_in_sync_group
     rows = tf.where(tf.reshape(own, [-1] + [1] * tensor.shape.rank), tensor, tf.zeros_like(tensor))
@@ -39,7 +39,7 @@ def of_each_replica(tensor: tf.Tensor) -> tf.Tensor:
 
 
 def sum_over_replicas(tensor: tf.Tensor) -> tf.Tensor:
-    """The sum over the replicas, the same on each to the bit; arguments as above."""
+    """Return the sum over the replicas, equal on each to the bit; see `of_each_replica`."""
     if _replicas() == 1:
         return tensor
     if _one_replica_a_process():
@@ -48,9 +48,9 @@ def sum_over_replicas(tensor: tf.Tensor) -> tf.Tensor:
 
 
 def rows_of_all_replicas(tensor: tf.Tensor) -> tf.Tensor:
-    """[b, ...] of this replica -> [replicas * b, ...] of all, in order.
+    """Gather [b, ...] of each replica as [replicas * b, ...], in order.
 
-    The gradient of a replica's rows is the sum of all replicas', as `all_gather` has it.
+    The gradient of a replica's rows is the sum over all replicas, as for `all_gather`.
     """
     replicas = _replicas()
     if replicas == 1:
@@ -72,14 +72,14 @@ def rows_of_all_replicas(tensor: tf.Tensor) -> tf.Tensor:
 
 
 def _replicas() -> int:
-    """How many replicas there are to talk to; 1 outside of all of them, too."""
+    """Return the number of replicas; 1 outside of a replica context."""
     if tf.distribute.get_replica_context() is None:
         return 1
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _one_replica_a_process() -> bool:
-    """Whether this function's replicas are processes on CPUs, whose exchanges need no order."""
+    """Return whether each replica is a CPU process, whose exchanges need no order."""
     strategy = tf.distribute.get_strategy()
     return (
         isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
@@ -90,10 +90,10 @@ def _one_replica_a_process() -> bool:
 
 
 def _gathered(tensor: tf.Tensor, replicas: int) -> tf.Tensor:
-    """By TensorFlow's operation itself, a third of the time of the strategy's reduction.
+    """Gather by TensorFlow's collective operation, in a third of the time of the strategy's.
 
-    That passes values on twice where this does once; asks the first process for each exchange of
-    each step; and makes an exchange wait for the one before it.
+    The strategy's reduction sends values twice instead of once, contacts the first process for each
+    exchange, and makes each exchange wait for the previous one.
     """
     size = tensor.shape.num_elements()
     gathered = tf.raw_ops.CollectiveGatherV2(
@@ -107,9 +107,9 @@ def _gathered(tensor: tf.Tensor, replicas: int) -> tf.Tensor:
 
 
 def _next_key(size: int) -> int:
-    """The same in all processes, whichever functions they trace: the n-th of a size in this one."""
+    """Return a key that is equal in all processes, by counting the exchanges of a function."""
     graph = tf.compat.v1.get_default_graph()
-    # The outermost: TensorFlow makes functions within functions.
+    # The outermost graph, since TensorFlow nests functions.
     while isinstance(graph.outer_graph, type(graph)):
         graph = graph.outer_graph
     counts = _counts.setdefault(graph, collections.Counter())

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The pre-activation residual block of ResNet v2, with an optional temporal shift."""
+"""Pre-activation residual block of ResNet v2, with an optional temporal shift."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from mmv_tf.layers.temporal_shift import TemporalShift
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class ResidualBlock(Layer):
-    """Batch norm and ReLU before each convolution (He et al., arXiv 1603.05027).
+    """Residual block with batch norm and ReLU before each convolution (arXiv 1603.05027).
 
     A bottleneck block convolves 1x1, 3x3, 1x1 with a quarter of the channels inside; a basic block
-    convolves 1x1, 3x3 (the released code's form, not the usual 3x3, 3x3). The temporal shift acts
-    on the first pre-activation of the residual branch only; the shortcut is not shifted.
+    convolves 1x1, 3x3 (as in MMV's released code, not the usual 3x3, 3x3). The temporal shift acts
+    on the first pre-activation of the residual branch; the shortcut is not shifted.
 
     Args:
       filters: output channels.
-      strides: of the 3x3 convolution and of the shortcut.
+      strides: strides of the 3x3 convolution and of the shortcut.
       projection: project the shortcut with a 1x1 convolution.
-      bottleneck: which of the two forms.
-      shift_fraction: of `TemporalShift`; 0 for none.
+      bottleneck: use the bottleneck form, not the basic one.
+      shift_fraction: fraction of `TemporalShift`; 0 for none.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class ResidualBlock(Layer):
         return convolve(inputs, kernel, convolution.strides, training)
 
     def build(self, input_shape: Shape) -> None:
-        """Creates the children's weights; only the channel count has to be known."""
+        """Create the variables; only the channel count has to be known."""
         shape: Shape = (None, None, None, input_shape[-1])
         if self.shortcut is not None:
             self.shortcut.build(shape)
@@ -91,7 +91,7 @@ class ResidualBlock(Layer):
         valid: Any = None,
         num_frames: Any = None,
     ) -> tf.Tensor:
-        """[B, H, W, C] -> [B, H', W', filters]; when shifting B counts frames, T a clip."""
+        """Map [B, H, W, C] to [B, H', W', filters]; to shift, B counts frames, T per clip."""
         x = shortcut = inputs
         for index, (convolution, norm) in enumerate(
             zip(self.convolutions, self.norms, strict=True)
@@ -106,11 +106,11 @@ class ResidualBlock(Layer):
         return x + shortcut
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """SAME padding: sizes divided by the strides, rounded up."""
+        """Return the shape with sizes divided by the strides, rounded up."""
         return same_padding_shape(input_shape, (self.strides, self.strides), self.filters)
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+        """Return the constructor arguments."""
         return {
             **super().get_config(),
             "filters": self.filters,

@@ -14,9 +14,9 @@ from mmv_tf.layers.base import Layer, float32_policy
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class SelfGating(Layer):
-    """Scales each channel by sigmoid(Linear(mean over time and space)).
+    """Scale each channel by sigmoid(Linear(mean over time and space)).
 
-    Works on [B, T, H, W, C] and on [B, H, W, C].
+    Inputs are [B, T, H, W, C] or [B, H, W, C].
 
     Example:
     >>> SelfGating()(tf.ones([2, 4, 8, 8, 16])).shape
@@ -27,7 +27,7 @@ class SelfGating(Layer):
         super().__init__(**kwargs)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Creates the linear layer."""
+        """Create the linear layer."""
         channels = input_shape[-1]
         self.gate = keras.layers.Dense(
             channels, activation="sigmoid", dtype=float32_policy(self.dtype_policy), name="gate"
@@ -36,24 +36,24 @@ class SelfGating(Layer):
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """See the class."""
+        """Apply the layer to the inputs."""
         inputs, mean = _with_mean(inputs)
         weights = tf.cast(self.gate(mean), inputs.dtype)
         return inputs * _expand(weights, inputs)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The shape does not change."""
+        """Return the shape of the inputs."""
         return tuple(input_shape)
 
 
 @tf.custom_gradient
 def _with_mean(inputs: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Any]:
-    """[B, ..., C], and its mean [B, C].
+    """Return [B, ..., C] and its mean [B, C].
 
-    The gradient through the mean is added to the other one as it is, [B, 1, ..., 1, C], where
-    TensorFlow's own would first be written out in full.
+    The gradient through the mean is added by broadcasting [B, 1, ..., 1, C]; TensorFlow's own would
+    first expand it to the full shape.
     """
-    # Frame by frame first: over time and space at once TensorFlow takes two to three times as long.
+    # Averages each frame first: in one step, TensorFlow takes two to three times as long.
     means = tf.reduce_mean(inputs, [2, 3]) if inputs.shape.rank == 5 else inputs
     mean = tf.reduce_mean(means, list(range(1, means.shape.rank - 1)))
 
@@ -65,7 +65,7 @@ def _with_mean(inputs: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Any]:
 
 
 def _expand(rows: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-    """[B, C] -> [B, 1, ..., 1, C], of the other's rank."""
+    """Expand [B, C] to [B, 1, ..., 1, C], with the rank of `like`."""
     for _ in range(like.shape.rank - 2):
         rows = rows[:, tf.newaxis]
     return rows

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Space-to-depth over time, height and width, for the released S3D-G weights' stem."""
+"""Space-to-depth over time, height and width, for the stem of the released S3D-G weights."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ Shape = tuple[int | None, ...]
 class SpaceToDepth(Layer):
     """[B, T, H, W, C] -> [B, T/2, H/2, W/2, 8C], channel order (time, height, width, C).
 
-    An odd T, H or W is padded at its end by repeating the last frame, row or column, so that
-    single frames and odd sizes work; even sizes are exact.
+    The last frame, row or column is repeated where T, H or W is odd, so that single frames and odd
+    sizes work.
     """
 
     def build(self, input_shape: Shape) -> None:
-        """Nothing to create."""
+        """Create nothing."""
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """See the class."""
+        """Apply the layer to the inputs."""
         middle = inputs.shape.rank - 2
         odd = tf.shape(inputs)[1:-1] % 2
         # SYMMETRIC padding by one repeats the border value.
@@ -43,7 +43,7 @@ class SpaceToDepth(Layer):
         return x
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Halves the middle axes, rounding up."""
+        """Return the shape with the middle axes halved, rounded up."""
         middle = [None if size is None else (size + 1) // 2 for size in input_shape[1:-1]]
         channels = input_shape[-1]
         return (input_shape[0], *middle, None if channels is None else channels * 2 ** len(middle))

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The Temporal Shift Module (Lin et al., arXiv 1811.08383) as the released MMV networks have it."""
+"""Temporal Shift Module (Lin et al., arXiv 1811.08383), as in the released MMV models."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from mmv_tf.layers.base import Layer
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class TemporalShift(Layer):
-    """Moves the first channels one frame later and the last ones one frame earlier.
+    """Move the first channels one frame later and the last channels one frame earlier.
 
     With n = int(fraction * C), the output's channels are [last n, from frame t+1 | middle |
-    first n, from frame t-1]: the released networks' order, which is a permutation of the input's
-    (PAPER section 1). Frames beyond the clip are zero.
+    first n, from frame t-1]. This order, a permutation of the input's, is that of the released code
+    (deepmind/deepmind-research, mmv/models/tsm_utils.py). Frames beyond the clip are zero.
 
     Args:
       fraction: share of the channels shifted each way, in [0, 0.5].
@@ -35,11 +35,11 @@ class TemporalShift(Layer):
         self.fraction = fraction
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Nothing to create."""
+        """Create nothing."""
         self.built = True
 
     def call(self, inputs: tf.Tensor, num_frames: Any) -> tf.Tensor:
-        """See the class."""
+        """Apply the layer to the inputs."""
         shape = tf.shape(inputs)
         channels = inputs.shape[-1]
         shifted = int(channels * self.fraction)
@@ -55,9 +55,9 @@ class TemporalShift(Layer):
         return outputs
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The shape does not change."""
+        """Return the shape of the inputs."""
         return tuple(input_shape)
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+        """Return the constructor arguments."""
         return {**super().get_config(), "fraction": self.fraction}

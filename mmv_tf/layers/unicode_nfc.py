@@ -1,11 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Unicode's normalisation form C in the graph, with core operations only.
+"""Unicode's normalization form C (NFC) in the graph, with core operations only.
 
 "é" may be one character or "e" and a combining accent; NFC makes it one. TensorFlow has no core
-operation for it, and tensorflow-text's must not be in a SavedModel that shall load anywhere. So
-this follows the standard's algorithm (UAX 15: decompose, order the marks, compose) with tables that
-Python's `unicodedata` gives. Text that is in NFC already costs one regular expression.
+operation for it, and a SavedModel with that of tensorflow-text does not load everywhere. This
+module follows the standard's algorithm (UAX 15: decompose, order the marks, compose) with tables
+from Python's `unicodedata`. Text in NFC costs only one regular expression.
 """
 
 from __future__ import annotations
@@ -22,19 +22,18 @@ import tensorflow as tf
 _SYLLABLE, _L, _V, _T = 0xAC00, 0x1100, 0x1161, 0x11A7
 _LS, _VS, _TS = 19, 21, 28
 _SURROGATES = range(0xD800, 0xE000)
-# Two code points as one number.
+# Encodes two code points as one number.
 _SHIFT = 1 << 21
 
 
 class _Tables(NamedTuple):
-    """Sorted keys, and what belongs to each.
+    """Sorted keys and their values.
 
     Attributes:
-      pattern: a regular expression for a character that text in NFC may not hold, or only in some
-        places.
+      pattern: a regular expression for a character that NFC excludes or restricts.
       decomposed, parts: code points [n] and their full canonical decompositions [n, 4], 0 for none.
-      marks, classes: code points of combining class above 0, and that class.
-      pairs, composed: first * _SHIFT + second, and the code point that they compose to.
+      marks, classes: code points of a combining class above 0, and that class.
+      pairs, composed: first * _SHIFT + second, and the code point composed of them.
     """
 
     pattern: str
@@ -47,11 +46,11 @@ class _Tables(NamedTuple):
 
 
 def nfc(text: tf.Tensor) -> tf.Tensor:
-    """Strings [N] -> the same in normalisation form C; what is no UTF-8 in a string becomes U+FFFD.
+    """Convert strings [N] to NFC; invalid UTF-8 becomes U+FFFD.
 
-    A string that can't hold anything to compose is left as it is, byte for byte.
+    A string with nothing to compose is returned byte for byte.
     """
-    # Not by a match of the whole string, which fails where some of it is no UTF-8.
+    # A match of the whole string would fail on invalid UTF-8.
     without = tf.strings.regex_replace(text, _tables().pattern, "", replace_global=False)
     rows = tf.where(without != text)
 
@@ -68,7 +67,7 @@ def nfc(text: tf.Tensor) -> tf.Tensor:
 
 
 def _decompose(rows: tf.Tensor, points: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Code points [n] with the rows that they are in -> their full decompositions."""
+    """Replace code points [n] by their full decompositions; also return their rows."""
     tables = _tables()
     found, place = _find(tf.cast(points, tf.int64), tables.decomposed)
     parts = tf.gather(tf.constant(tables.parts), place)
@@ -87,13 +86,13 @@ def _decompose(rows: tf.Tensor, points: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor
     )
     parts = tf.where(found[:, tf.newaxis], parts, alone)
     parts = tf.where(is_syllable[:, tf.newaxis], jamo, parts)
-    # A NUL of the text is 0 too, and first.
+    # The first value may be 0, a NUL in the text.
     kept = (parts > 0) | (tf.range(4) == 0)
     return tf.boolean_mask(tf.repeat(rows[:, tf.newaxis], 4, axis=1), kept), parts[kept]
 
 
 def _order(rows: tf.Tensor, points: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Sorts the marks after each letter by their class, stably; gives the classes too."""
+    """Sort the marks after each letter by class, stably; also return the classes."""
     classes = _class(points)
     new_row = tf.concat([[True], rows[1:] != rows[:-1]], axis=0)[: tf.size(rows)]
     run = tf.cumsum(tf.cast((classes == 0) | new_row, tf.int64))
@@ -102,12 +101,12 @@ def _order(rows: tf.Tensor, points: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf
 
 
 def _compose(rows: tf.Tensor, points: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Composes letters with what follows them, as often as there is something to compose."""
+    """Compose letters with the following characters until nothing is left to compose."""
 
     def candidates(
         rows: tf.Tensor, points: tf.Tensor, classes: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """What can be composed now, the place of each one's letter, and what it becomes."""
+        """Return the composable characters, the places of their letters, and the results."""
         place = tf.range(tf.size(points))
         starter = classes == 0
         # The last letter before each place; -1 in a row that begins with marks.
@@ -117,11 +116,11 @@ def _compose(rows: tf.Tensor, points: tf.Tensor, classes: tf.Tensor) -> tuple[tf
         same_row = (last >= 0) & (tf.gather(rows, before) == rows)
         previous = tf.maximum(place - 1, 0)
         class_before = tf.gather(classes, previous)
-        # A mark is blocked from its letter by one of its own class, a letter by anything.
+        # A mark of the same class blocks a mark from its letter; any character blocks a letter.
         free = (previous == last) | ((class_before > 0) & (class_before < classes))
         becomes = _pair(tf.gather(points, before), points)
         can = same_row & free & (becomes > 0)
-        # From left to right: one at a time for each letter, and none whose letter goes itself.
+        # Compose from left to right, one per letter, and none whose letter is composed itself.
         can &= ~tf.gather(can, before)
         counts = tf.cumsum(tf.cast(can, tf.int32), exclusive=True)
         first = counts == tf.gather(counts, tf.minimum(before + 1, tf.size(points) - 1))
@@ -146,22 +145,22 @@ def _compose(rows: tf.Tensor, points: tf.Tensor, classes: tf.Tensor) -> tuple[tf
 
 
 def _running_maximum(values: tf.Tensor) -> tf.Tensor:
-    """Of values that are -1 or rise: the last that is not -1."""
+    """Return the last value that is not -1, up to each place; the values are -1 or rise."""
     there = values >= 0
-    # Where the n-th of them stands; n = 0 is "none yet".
+    # Place of the n-th of them; n = 0 means none yet.
     found = tf.concat([[-1], tf.boolean_mask(values, there)], axis=0)
     return tf.gather(found, tf.cumsum(tf.cast(there, tf.int32)))
 
 
 def _class(points: tf.Tensor) -> tf.Tensor:
-    """Canonical combining classes, 0 for letters."""
+    """Return canonical combining classes, 0 for letters."""
     tables = _tables()
     found, place = _find(tf.cast(points, tf.int64), tables.marks)
     return tf.where(found, tf.gather(tf.constant(tables.classes), place), 0)
 
 
 def _pair(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-    """What two code points compose to, 0 for nothing."""
+    """Return the code point composed of two, or 0."""
     tables = _tables()
     keys = tf.cast(first, tf.int64) * _SHIFT + tf.cast(second, tf.int64)
     found, place = _find(keys, tables.pairs)
@@ -176,7 +175,7 @@ def _pair(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
 
 
 def _find(values: tf.Tensor, keys: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
-    """Whether each value is one of the sorted keys, and where it would stand."""
+    """Return whether each value is among the sorted keys, and its place in them."""
     table = tf.constant(keys, tf.int64)
     place = tf.minimum(tf.searchsorted(table, values), len(keys) - 1)
     return tf.gather(table, place) == values, place
@@ -184,7 +183,7 @@ def _find(values: tf.Tensor, keys: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
 
 @functools.cache
 def _tables() -> _Tables:
-    """Made at the first call, in a fraction of a second."""
+    """Create the tables at the first call, in a fraction of a second."""
     parts, classes, pairs = {}, {}, {}
     unstable = {*range(_V, _V + _VS), *range(_T + 1, _T + _TS)}
     for point in range(sys.maxunicode + 1):
@@ -200,7 +199,7 @@ def _tables() -> _Tables:
             continue
         parts[point] = [ord(part) for part in unicodedata.normalize("NFD", letter)]
         two = [int(part, 16) for part in canonical.split()]
-        # Some are excluded from composition.
+        # Unicode excludes some from composition.
         if unicodedata.normalize("NFC", letter) == letter and len(two) == 2:
             pairs[two[0] * _SHIFT + two[1]] = point
             unstable.add(two[1])
@@ -219,7 +218,7 @@ def _tables() -> _Tables:
 
 
 def _character_class(points: list[int]) -> str:
-    """A regular expression's class of code points."""
+    """Return a regular expression's class of code points."""
     ranges: list[list[int]] = []
     for point in points:
         if ranges and point == ranges[-1][1] + 1:

@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Tokenizers for other languages and for parts of words, by tensorflow-text.
+"""Tokenizers for other languages and for subwords, based on tensorflow-text.
 
-They take the place of `WordTokenizer` in a network. Unlike it, what is exported with them inside
-loads only where tensorflow_text has been imported (TRAPS 34). It is imported at the first call.
+They replace `WordTokenizer` in a model. A SavedModel with one of them, text or not, loads only
+where tensorflow_text has been imported. This module imports it at the first call.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ def _tensorflow_text() -> types.ModuleType:
 class UnicodeTokenizer(WordTokenizer):
     """Words of any language: strings [...] -> int32 word ids [..., max_words].
 
-    As `WordTokenizer`, but letters are case-folded and normalised to NFKC (so that "Straße" and
-    "STRASSE", "ﬁn" and "fin", full-width and plain letters are the same), and a change of script
-    ends a word too: "30cm" is two words, "東京Tower" too. Languages that put no spaces between
-    words give one word for each run of a script; use `WordPieceTokenizer` or
+    It differs from `WordTokenizer` in two rules: letters are case-folded and normalized to NFKC
+    ("Straße" and "STRASSE", "ﬁn" and "fin", full-width and plain letters become equal), and a
+    change of script ends a word: "30cm" and "東京Tower" are two words each. In languages without
+    spaces between words, each run of a script is one word; use `WordPieceTokenizer` or
     `SentencePieceTokenizer` for them.
 
     Args:
@@ -53,10 +53,10 @@ class UnicodeTokenizer(WordTokenizer):
     """
 
     def split(self, sentences: tf.Tensor) -> tf.RaggedTensor:
-        """Strings [N] -> cleaned words [N, (words)]."""
+        """Split strings [N] into cleaned words [N, (words)]."""
         text = _tensorflow_text()
         valid = tf.strings.unicode_transcode(sentences, "UTF-8", "UTF-8", replacement_char=ord(" "))
-        composed = text.normalize_utf8(valid, "NFC")  # case folding can part a letter from its mark
+        composed = text.normalize_utf8(valid, "NFC")  # case folding can split a letter and its mark
         folded = text.normalize_utf8(text.case_fold_utf8(composed), "NFKC")
         words = text.UnicodeScriptTokenizer().tokenize(join_apostrophes(folded))
         says = tf.strings.regex_full_match(words.flat_values, r".*[\pL\pN].*")
@@ -65,15 +65,14 @@ class UnicodeTokenizer(WordTokenizer):
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class WordPieceTokenizer(UnicodeTokenizer):
-    """Parts of words by the longest match: strings [...] -> int32 ids [..., max_words].
+    """Subwords by the longest match: strings [...] -> int32 ids [..., max_words].
 
-    Words are those of `UnicodeTokenizer`; one that can't be put together of pieces is left out (or
+    Words are those of `UnicodeTokenizer`; a word that is not a sequence of pieces is left out (or
     becomes id 1).
 
     Args:
-      vocabulary: the pieces; one that goes on with a word begins with `suffix`. Piece i gets id
-        i + 2.
-      suffix: how such pieces are marked.
+      vocabulary: the pieces; those inside a word begin with `suffix`. Piece i gets id i + 2.
+      suffix: mark of pieces inside a word.
       max_words, stop_words, keep_unknown: see `WordTokenizer`; `max_words` counts pieces.
 
     Example:
@@ -94,8 +93,8 @@ class WordPieceTokenizer(UnicodeTokenizer):
         self.suffix = suffix
 
     def look_up(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
-        """Words [N, (words)] -> int32 ids [N, (pieces)]."""
-        with tf.init_scope():  # The vocabulary is a resource: its words are read eagerly.
+        """Convert words [N, (words)] to int32 ids [N, (pieces)]."""
+        with tf.init_scope():  # Reads the words of the vocabulary, a resource, eagerly.
             pieces = self.vocabulary
         tokenizer = _tensorflow_text().FastWordpieceTokenizer(
             vocab=["[PAD]", "[UNK]", *pieces],
@@ -107,7 +106,7 @@ class WordPieceTokenizer(UnicodeTokenizer):
         return tokenizer.tokenize(words).merge_dims(1, 2)
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments but the vocabulary."""
+        """Return the constructor arguments except the vocabulary."""
         return {**super().get_config(), "suffix": self.suffix}
 
 
@@ -115,14 +114,14 @@ class WordPieceTokenizer(UnicodeTokenizer):
 class SentencePieceTokenizer(WordTokenizer):
     """Pieces of a SentencePiece model: strings [...] -> int32 ids [..., max_words].
 
-    The model normalises text itself, by what it was trained with (NFKC by default), so nothing is
-    composed before it. Without stop words whole sentences go to it as they are; with some, the
-    words of `WordTokenizer` that are left, with spaces between. The model's piece i gets id i + 2,
-    its unknown piece id 1 or nothing.
+    The SentencePiece model normalizes text by the rules of its training (NFKC by default). Without
+    stop words, its input is the whole sentence; with stop words, the remaining words of
+    `WordTokenizer`, joined by spaces. Piece i gets id i + 2; the unknown piece is left out or gets
+    id 1.
 
     Args:
-      model: the content of a `.model` file. May be left out when the layer is about to be loaded.
-      max_words: pieces of the result.
+      model: the content of a `.model` file. It may be left out to load a saved layer.
+      max_words: number of ids in the result.
       stop_words: words to remove; none by default.
       keep_unknown: give unknown pieces id 1 instead of leaving them out.
     """
@@ -135,19 +134,19 @@ class SentencePieceTokenizer(WordTokenizer):
         keep_unknown: bool = False,
         **kwargs: Any,
     ):
-        # The table is not used, but Keras could not load an empty one again.
+        # The table is not used, but Keras can't load an empty one.
         super().__init__(["unused"], max_words, stop_words, keep_unknown, **kwargs)
         self.model = model
         self._pieces: Any = None
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], **kwargs: Any) -> SentencePieceTokenizer:
-        """Of a `.model` file."""
+        """Create a tokenizer from a `.model` file."""
         return cls(pathlib.Path(path).read_bytes(), **kwargs)
 
     @property
     def pieces(self) -> Any:
-        """tensorflow-text's tokenizer."""
+        """Tokenizer of tensorflow-text."""
         if self._pieces is None:
             if self.model is None:
                 raise ValueError("The tokenizer has no SentencePiece model; give it one.")
@@ -157,23 +156,23 @@ class SentencePieceTokenizer(WordTokenizer):
 
     @property
     def vocabulary(self) -> list[str]:
-        """The model's pieces, in the order of their ids."""
+        """Pieces of the model, in the order of their ids."""
         count = int(self.pieces.vocab_size().numpy())
         return [piece.decode() for piece in self.pieces.id_to_string(tf.range(count)).numpy()]
 
     @property
     def vocabulary_size(self) -> int:
-        """Number of ids, padding and unknown included."""
+        """Number of ids, including padding and unknown."""
         return int(self.pieces.vocab_size().numpy()) + FIRST_WORD_ID
 
     def split(self, sentences: tf.Tensor) -> tf.RaggedTensor:
-        """Whole sentences [N, (1)], or words [N, (words)] if some are to be removed."""
+        """Return sentences [N, (1)], or words [N, (words)] if there are stop words."""
         if self.stop_words:
             return super().split(sentences)
         return tf.RaggedTensor.from_tensor(sentences[:, tf.newaxis])
 
     def look_up(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
-        """What `split` gave -> int32 ids [N, (pieces)]."""
+        """Convert the result of `split` to int32 ids [N, (pieces)]."""
         sentences = tf.strings.reduce_join(words, axis=-1, separator=" ")
         found = self.pieces.tokenize(sentences)
         unknown = found.flat_values == self._unknown_piece()
@@ -181,16 +180,16 @@ class SentencePieceTokenizer(WordTokenizer):
         return found.with_flat_values(ids)
 
     def _unknown_piece(self) -> tf.Tensor:
-        """The id that the model gives a piece that is none of its own."""
+        """Return the id of unknown pieces in the model."""
         return self.pieces.string_to_id(tf.constant("\ue000 no piece \ue000"))
 
     def save_assets(self, dir_path: str) -> None:
-        """Keras: what is saved beside the weights."""
+        """Save the model beside the weights (called by Keras)."""
         if self.model is not None:
             pathlib.Path(dir_path, _SENTENCE_PIECE_FILE).write_bytes(self.model)
 
     def load_assets(self, dir_path: str) -> None:
-        """Keras: the counterpart of `save_assets`."""
+        """Load the files of `save_assets` (called by Keras)."""
         self.model = pathlib.Path(dir_path, _SENTENCE_PIECE_FILE).read_bytes()
         self._pieces = None
 

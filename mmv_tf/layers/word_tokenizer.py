@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Sentences to word ids, in the graph and with core string operations only."""
+"""Tokenizers from sentences to word ids in the graph, with core string operations only."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import tensorflow as tf
 from mmv_tf.layers.base import Layer, check_sizes
 from mmv_tf.layers.unicode_nfc import nfc
 
-# Ours: English function words that say nothing about what is seen or heard. The list that MMV used
-# was not published. Words of place and direction (up, under, behind, out ...) stay in the text.
+# Ours: English function words that describe nothing seen or heard; MMV's list is not published.
+# Words of place and direction (up, under, behind, out ...) are kept.
 ENGLISH_STOP_WORDS = tuple(
     """a an the this that these those and or but nor so if than then as of to for with by at from
     i me my mine we us our ours you your yours he him his she her hers it its they them their
@@ -30,7 +30,7 @@ ENGLISH_STOP_WORDS = tuple(
 PADDING_ID = 0
 UNKNOWN_ID = 1
 FIRST_WORD_ID = 2
-# Treatments of punctuation; what is replaced by what.
+# Rules for punctuation: a pattern and its replacement.
 JOINED = "joined"
 _REPLACED = {
     JOINED: (r"[^\pL\pN]+", " "),
@@ -45,10 +45,10 @@ _IDS_FILE = "word_ids.npy"
 
 
 class _Lookup(keras.layers.StringLookup):
-    """Reads its saved vocabulary as it was written.
+    """Lookup table that reads its saved vocabulary as it was written.
 
-    Keras' own reads it with `str.splitlines`, which takes GloVe's word U+0085 for the end of a
-    line, so that the words after it would get other ids.
+    Keras' table reads it with `str.splitlines`, for which GloVe's word U+0085 ends a line, so that
+    the following words would get other ids.
     """
 
     def save_assets(self, dir_path: str) -> None:
@@ -66,28 +66,26 @@ class WordTokenizer(Layer):
     """Strings of any shape [...] -> int32 word ids [..., max_words].
 
     The rules, in order: Unicode's form NFC (a letter and its combining accent become one
-    character); lower case; a possessive 's falls away; other apostrophes are dropped ("don't" ->
-    "dont"); everything but letters and digits separates words; stop words go; words outside the
-    vocabulary go (or get `unknown_id`); the first `max_words` stay, the rest is `padding_id`.
-    Core `tf.strings` operations only, so that a SavedModel with this layer inside loads anywhere.
-    MMV removes stop words and cuts to 16 (PAPER section 1); its other rules are not known.
+    character); lower case; drop a possessive 's and other apostrophes ("don't" -> "dont"); split at
+    everything but letters and digits; drop stop words; drop words outside the vocabulary (or give
+    them `unknown_id`); keep the first `max_words`, and fill up with `padding_id`. The layer uses
+    core `tf.strings` operations only, so that a SavedModel with it loads anywhere. MMV (Alayrac et
+    al., 2020) removes stop words and keeps 16; its other rules are not published.
 
     Args:
-      vocabulary: the words, most frequent first; word i gets id i + 2, or that of `word_ids`. They
-        are kept in NFC. May be left out when the layer is about to be loaded from a file.
+      vocabulary: the words, most frequent first, stored in NFC; word i gets id i + 2, or that of
+        `word_ids`. It may be left out to load a saved layer.
       max_words: length of the result.
       stop_words: words to remove.
       keep_unknown: give unknown words `unknown_id` instead of leaving them out.
-      word_ids: one id a word, for a table of word vectors that has an order of its own; several
-        words may have the same one.
-      padding_id: fills up short sentences.
-      unknown_id: of unknown words; None for a table that has no row for them.
-      lower: make sentences lower case.
-      punctuation: its treatment, for tables whose words were cleaned by other rules. "joined", as
-        above; "split": everything but letters and digits separates words ("don't" -> "don", "t");
-        "words": these, "_" and "'" are parts of words ("don't"); "removed": ASCII punctuation is
-        dropped ("don't" -> "dont", "well-known" -> "wellknown") and spaces separate words; "kept":
-        spaces alone do.
+      word_ids: one id per word, for a table of word vectors in another order; words may share ids.
+      padding_id: id that fills up short sentences.
+      unknown_id: id of unknown words; None for a table without a row for them.
+      lower: convert sentences to lower case.
+      punctuation: rule for punctuation, for tables whose words were cleaned differently. "joined",
+        as above; "split": split at everything but letters and digits ("don't" -> "don", "t");
+        "words": keep "_" and "'" in words ("don't"); "removed": drop ASCII punctuation ("don't" ->
+        "dont", "well-known" -> "wellknown") and split at spaces; "kept": split at spaces.
 
     Example:
     >>> WordTokenizer(["rabbit", "smells"], max_words=4)(["The rabbit's nose: it smells!"]).numpy()
@@ -122,52 +120,52 @@ class WordTokenizer(Layer):
         if words is not None and (
             isinstance(vocabulary, str) or not words or not all(type(w) is str for w in words)
         ):
-            raise ValueError("The vocabulary is no list of words, or an empty one.")
+            raise ValueError("The vocabulary is not a list of words, or is empty.")
         if words is not None and len(set(words)) != len(words):
-            raise ValueError("The vocabulary holds a word more than once.")
+            raise ValueError("The vocabulary has a word more than once.")
         for word in words or ():
             if "\n" in word:
                 raise ValueError(
-                    f"The vocabulary's word {word!r} holds the end of a line; it is saved with one "
-                    "word a line: leave that word out."
+                    f"The vocabulary's word {word!r} contains a line break; it is saved with one "
+                    "word per line: leave that word out."
                 )
         self.padding_id = padding_id
         self.unknown_id = unknown_id
         self.word_ids = _checked_ids(word_ids, words, padding_id, unknown_id, keep_unknown)
-        # Its own ids 0 and 1 are the padding ("") and the unknown token.
+        # Ids 0 and 1 of the table are the padding ("") and the unknown token.
         self.lookup = _Lookup(mask_token="", oov_token="[UNK]", output_mode="int")  # noqa: S106
         if words is not None:
-            # Set afterwards, the vocabulary is saved as a file and not inside the configuration.
+            # Set later, the vocabulary is saved as a file and not in the configuration.
             self.lookup.set_vocabulary(self.as_looked_up(words))
 
     @property
     def vocabulary(self) -> list[str]:
-        """The words, without the padding and unknown tokens."""
+        """Words without the padding and unknown tokens."""
         return self.lookup.get_vocabulary(include_special_tokens=False)
 
     @property
     def vocabulary_size(self) -> int:
-        """Number of ids, padding and unknown included: rows that a table needs at least."""
+        """Number of ids including padding and unknown, the least rows of a table."""
         if self._places_are_ids:
             return self.lookup.vocabulary_size()
         return 1 + int(self._table().max())
 
     def build(self, input_shape: Any = None) -> None:
-        """Nothing to create."""
+        """Create nothing."""
         self.built = True
 
     def __call__(self, sentences: Any, **kwargs: Any) -> tf.Tensor:
-        """Keras layers take tensors only; sentences may also come as (lists of) Python strings."""
+        """Apply the layer to a tensor, or to (lists of) Python strings."""
         if not isinstance(sentences, keras.KerasTensor):
             sentences = tf.convert_to_tensor(sentences, tf.string)
         return super().__call__(sentences, **kwargs)
 
     def compute_output_spec(self, sentences: keras.KerasTensor) -> keras.KerasTensor:
-        """Of a symbolic call; the result is int32 whatever the layer's dtype."""
+        """Return the result of a symbolic call: int32, whatever the layer's dtype."""
         return keras.KerasTensor(self.compute_output_shape(sentences.shape), dtype="int32")
 
     def call(self, sentences: tf.Tensor) -> tf.Tensor:
-        """See the class."""
+        """Apply the layer to the inputs."""
         words = self.split(tf.reshape(sentences, [-1]))
         if self.stop_words:
             stop_words = tf.constant(
@@ -189,7 +187,7 @@ class WordTokenizer(Layer):
         return result
 
     def split(self, sentences: tf.Tensor) -> tf.RaggedTensor:
-        """Strings [N] -> cleaned words [N, (words)]."""
+        """Split strings [N] into cleaned words [N, (words)]."""
         text = nfc(sentences)
         if self.lower:
             text = tf.strings.lower(text, encoding="utf-8")
@@ -200,13 +198,13 @@ class WordTokenizer(Layer):
         return tf.strings.split(text)
 
     def as_looked_up(self, words: Sequence[str]) -> list[str]:
-        """The vocabulary in the form that words of sentences have."""
+        """Return the vocabulary in the form of the words of sentences."""
         return _composed(words)
 
     def knows(self, ids: tf.Tensor) -> tf.Tensor:
-        """Ids [..., max_words] -> booleans [...]: whether there is a known word among them.
+        """Return whether ids [..., max_words] include a known word, as booleans [...].
 
-        Sentences without one all get the same embedding.
+        Sentences without one all have the same embedding.
         """
         known = ids != self.padding_id
         if self.unknown_id is not None:
@@ -214,32 +212,32 @@ class WordTokenizer(Layer):
         return tf.reduce_any(known, axis=-1)
 
     def look_up(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
-        """Words [N, (words)] -> int32 places, as many or (of parts of words) more.
+        """Convert words [N, (words)] to int32 places, one per word or subword.
 
-        Word i of the vocabulary has place i + 2; `PADDING_ID` and `UNKNOWN_ID` are the others.
+        Word i of the vocabulary has place i + 2, after `PADDING_ID` and `UNKNOWN_ID`.
         """
         return words.with_flat_values(tf.cast(self.lookup(words.flat_values), tf.int32))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """[..., max_words]."""
+        """Return [..., max_words]."""
         return (*input_shape, self.max_words)
 
     def save_assets(self, dir_path: str) -> None:
-        """Keras: what is saved beside the weights, besides the vocabulary."""
+        """Save the word ids beside the weights (called by Keras)."""
         if self.word_ids is not None:
             np.save(os.path.join(dir_path, _IDS_FILE), self.word_ids, allow_pickle=False)
 
     def load_assets(self, dir_path: str) -> None:
-        """Keras: the counterpart of `save_assets`. Most tokenizers have no ids of their own."""
+        """Load the files of `save_assets` (called by Keras); most tokenizers have none."""
         path = os.path.join(dir_path, _IDS_FILE)
         if os.path.exists(path):
             self.word_ids = np.load(path, allow_pickle=False)
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments but the vocabulary and its ids, which are saved as files.
+        """Return the constructor arguments except the vocabulary and ids, which are files.
 
-        Ids of padding and unknown words, `lower` and `punctuation` stand there only where they are
-        not the usual ones, so that a network's hash is what it was before there were others.
+        `padding_id`, `unknown_id`, `lower` and `punctuation` are included only if they differ from
+        their defaults, so that the hashes of models from before these arguments stay the same.
         """
         special = {
             name: value
@@ -265,7 +263,7 @@ class WordTokenizer(Layer):
         return usual and self.word_ids is None
 
     def _table(self) -> np.ndarray:
-        """Place -> id, int32."""
+        """Return the id of each place, int32."""
         ids = self.word_ids
         if ids is None:
             ids = np.arange(FIRST_WORD_ID, self.lookup.vocabulary_size())
@@ -280,10 +278,10 @@ def _checked_ids(
     unknown_id: int | None,
     keep_unknown: bool,
 ) -> np.ndarray | None:
-    """The words' ids as int32 [words].
+    """Return the ids of the words as int32 [words].
 
     Raises:
-      ValueError: they are not as many as the words, below 0, or taken.
+      ValueError: their number differs from that of the words, or one is negative or taken.
     """
     if keep_unknown and unknown_id is None:
         raise ValueError("keep_unknown gives unknown words an id and unknown_id is None; give one.")
@@ -302,8 +300,7 @@ def _checked_ids(
         raise ValueError(f"word_ids reach from {ids.min()} to {ids.max()}; expected 0 to 2^31 - 1.")
     if unknown_id is not None and unknown_id in ids:
         raise ValueError(
-            f"word_ids holds {unknown_id}, the id of unknown words; give another unknown_id, or "
-            "None."
+            f"word_ids has {unknown_id}, the id of unknown words; give another unknown_id, or None."
         )
     return ids.astype(np.int32)
 
@@ -312,16 +309,15 @@ def _checked_ids(
 class MilNceTokenizer(WordTokenizer):
     r"""Words by the rules of MIL-NCE's S3D: strings [...] -> int32 word ids [..., max_words].
 
-    The rules, in order: lower case; a run of letters, digits, "_" and "'" is a word ("don't" is
-    one); words outside the vocabulary go; the first `max_words` stay, the rest is id 0. There are
-    no stop words and no id for unknown words: word i has id i + 1. "Letters and digits" are those
-    of `\w` in Python's `re`, so a combining accent ends a word.
+    The rules, in order: lower case; a word is a run of letters, digits, "_" and "'" (also "don't");
+    drop words outside the vocabulary; keep the first `max_words`, and fill up with id 0. There are
+    no stop words and no id for unknown words: word i has id i + 1. Letters and digits are those of
+    `\w` in Python's `re`, so a combining accent ends a word.
 
     Source: https://github.com/antoine77340/S3D_HowTo100M (`Sentence_Embedding`).
 
     Args:
-      vocabulary: the words, in the order of their rows in the table, which has one row more, the
-        first, for padding.
+      vocabulary: the words in the order of the table's rows, after its first row, for padding.
       max_words: length of the result.
 
     Example:
@@ -336,23 +332,23 @@ class MilNceTokenizer(WordTokenizer):
         )
 
     def split(self, sentences: tf.Tensor) -> tf.RaggedTensor:
-        """Strings [N] -> words [N, (words)]."""
+        """Split strings [N] into words [N, (words)]."""
         text = tf.strings.unicode_transcode(sentences, "UTF-8", "UTF-8", replacement_char=ord(" "))
         text = tf.strings.lower(text, encoding="utf-8")
         return tf.strings.split(tf.strings.regex_replace(text, r"[^\pL\pN_']+", " "))
 
     def as_looked_up(self, words: Sequence[str]) -> list[str]:
-        """The vocabulary as it is."""
+        """Return the vocabulary unchanged."""
         return list(words)
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments but the vocabulary."""
+        """Return the constructor arguments except the vocabulary."""
         config = super().get_config()
         return {key: value for key, value in config.items() if key not in _RULES}
 
 
 def _composed(words: Sequence[str]) -> list[str]:
-    """The words in NFC, as sentences are; one whose NFC is a word itself stays as it is."""
+    """Convert words to NFC, like sentences; a word whose NFC is another word is not changed."""
     taken = set(words)
     found = []
     for word in words:
@@ -365,7 +361,7 @@ def _composed(words: Sequence[str]) -> list[str]:
 
 
 def join_apostrophes(text: tf.Tensor) -> tf.Tensor:
-    """Turns "rabbit's" into "rabbit" and "don't" into "dont"; typographic apostrophes count."""
+    """Turn "rabbit's" into "rabbit" and "don't" into "dont", also with typographic apostrophes."""
     text = tf.strings.regex_replace(text, "[’`]", "'")
     text = tf.strings.regex_replace(text, r"'s\b", "")
     return tf.strings.regex_replace(text, "'", "")

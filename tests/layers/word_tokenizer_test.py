@@ -171,7 +171,7 @@ def test_odd_words_are_saved_and_read_again(tmp_path):
 
 @pytest.mark.parametrize("word", ["a\nb", "\r\n"])
 def test_words_that_a_saved_vocabulary_would_lose_are_refused(word):
-    with pytest.raises(ValueError, match="holds the end of a line"):
+    with pytest.raises(ValueError, match="contains a line break"):
         WordTokenizer(["the", word])
 
 
