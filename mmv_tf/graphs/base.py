@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What the embedding graphs share: the towers, the call, the checks and the file format."""
+"""Base class of the embedding graphs: backbones, call, input checks and file format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mmv_tf.layers import LogMel, ProjectionHead, WordTokenizer
 from mmv_tf.layers.base import with_dtype
 from mmv_tf.util.registry import Registry
 
-# The graphs that the entry `graph.name` of a model config chooses among.
+# Graphs for the entry `graph.name` of a model config.
 GRAPHS: Registry[type[EmbeddingGraph]] = Registry("graph.name", package="mmv_tf.graphs")
 
 _SHAPES: dict[str, tuple[int | None, ...]] = {
@@ -27,35 +27,36 @@ _SHAPES: dict[str, tuple[int | None, ...]] = {
 
 
 class EmbeddingGraph(keras.Model):
-    """A backbone for each modality and heads into spaces in which modalities can be compared.
+    """A backbone for each modality, and heads into spaces in which modalities are compared.
 
-    Subclasses (`FineAndCoarse`, `Shared`, `Disjoint`) create their heads and say in `chain` which
-    modality passes which. At least two modalities have to be there; video-audio and video-text
-    networks are the paper's ablations (Table 1a).
+    Subclasses (`FineAndCoarse`, `Shared`, `Disjoint`) create the heads and return those of each
+    modality in `chain`. A model has video and at least one other modality; models with two are
+    ablations in MMV (Alayrac et al., 2020), Table 1.
 
     Args:
       video, audio, text: backbones, Keras layers that map their input to [B, d] and have a
         `feature_dim`; None leaves the modality out.
-      tokenizer: optional; turns sentences into the ids that the text tower takes.
-      log_mel: optional; turns waveforms into what the audio tower takes.
-      metadata: plain values saved with the model: frame rate, licence of the weights, ...
-      check_inputs: when values are looked at for NaN and range: "eager" calls only, "always" (in
-        traced and exported functions too, where a fault is an InvalidArgumentError), or "never".
-        Rank, channels and dtype are checked always. See `mmv_tf.graphs.inputs`.
-      name: of the network.
-      trainable: whether its weights are trained.
-      dtype: the Keras dtype policy of the heads and of what is made for the network; each tower
-        has its own.
+      tokenizer: optional; converts sentences to the word ids for the text backbone.
+      log_mel: optional; converts waveforms to spectrograms for the audio backbone.
+      metadata: plain values saved with the model: frame rate, license of the weights, ...
+      check_inputs: when to check values for NaN and range: in "eager" calls only, "always" (in
+        traced and exported functions too, which raise an InvalidArgumentError), or "never". Rank,
+        channels and dtype are always checked. See `mmv_tf.graphs.inputs`.
+      name: name of the model.
+      trainable: train the weights.
+      dtype: Keras dtype policy of the heads; each backbone has its own.
 
     Call arguments:
       inputs: a dict with any non-empty subset of "video" (float32 [B, T, H, W, 3] in [0, 1]),
         "audio" (float32 [B, frames, mel_bins, 1] or [B, frames, mel_bins]) and "text" (int32
-        [B, words]). Batch sizes may differ between modalities. Only the towers asked for run.
-      training: as in `BatchNorm`.
-      valid: optional dict, modality -> [B] booleans: rows to leave out of batch statistics.
+        [B, words]). Batch sizes may differ between modalities. Only the backbones of the given
+        modalities run.
+      training: see `BatchNorm`.
+      valid: optional dict, modality -> [B] booleans, false for rows that are excluded from batch
+        statistics.
 
     Returns a dict, modality -> {"before_head": [B, d], space: [B, dim], ...}; embeddings are
-    float32 and not normalised.
+    float32 and not normalized.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class EmbeddingGraph(keras.Model):
         dtype: Any = None,
     ):
         settings = with_dtype({"name": name, "trainable": trainable, "dtype": dtype})
-        # Each tower casts by its own policy.
+        # Each backbone casts by its own policy.
         super().__init__(**settings, autocast=False)
         self.video = video
         self.audio = audio
@@ -86,75 +87,75 @@ class EmbeddingGraph(keras.Model):
         self.check_inputs = check_inputs
         if video is None or (audio is None and text is None):
             raise ValueError(
-                f"An embedding graph needs video and one modality more, got {self.modalities}."
+                f"An embedding graph needs video and one more modality, got {self.modalities}."
             )
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Those that this network has."""
+        """Modalities of this model."""
         return tuple(name for name in MODALITIES if self.backbone(name) is not None)
 
     def backbone(self, modality: str) -> Any:
-        """The tower f_m of a modality, a Keras layer, or None."""
+        """Return the backbone of a modality, a Keras layer, or None."""
         return {"video": self.video, "audio": self.audio, "text": self.text}[modality]
 
     def chain(self, modality: str) -> list[tuple[str, ProjectionHead, str]]:
-        """How a modality reaches its spaces.
+        """Return the path of a modality to its spaces.
 
         Returns:
-          (space, head, source) in the order of computation, finest space first; the source is
-          "before_head" or an earlier space.
+          A list of (space, head, source) in the order of computation, finest space first; the
+          source is "before_head" or an earlier space.
         """
         raise NotImplementedError
 
     def spaces(self, modality: str) -> tuple[str, ...]:
-        """Names of the spaces that a modality reaches, finest first."""
+        """Return the names of a modality's spaces, finest first."""
         return tuple(space for space, _, _ in self.chain(modality))
 
     def sentence_tokenizer(self) -> WordTokenizer:
-        """The tokenizer, for what can't do without sentences.
+        """Return the tokenizer.
 
         Raises:
-          ValueError: the network takes no sentences; the message says what to do.
+          ValueError: the model takes no sentences.
         """
         if "text" not in self.modalities:
             raise ValueError(
-                f"This network takes no sentences: it has towers for {', '.join(self.modalities)} "
-                "and none for text; use one that was trained with narrations."
+                f"This model takes no sentences: it has backbones for {', '.join(self.modalities)} "
+                "but none for text; use a model that was trained with narrations."
             )
         if self.tokenizer is None:
             raise ValueError(
-                "This network takes no sentences: it has a table of word vectors and not the words "
-                "that they are of; import its checkpoint again (binaries.import_checkpoint) with "
-                "--word_vectors=FILE, the word2vec file that the table was made of, or with "
-                "--vocabulary=FILE, the words in the order of its rows."
+                "This model takes no sentences: it has a table of word vectors but not their "
+                "words; import its checkpoint again (binaries.import_checkpoint) with "
+                "--word_vectors=FILE, the word2vec file of the table, or with --vocabulary=FILE, "
+                "the words in the order of its rows."
             )
         return self.tokenizer
 
     def common_space(self, first: str, second: str) -> str:
-        """The space in which two modalities are compared, the finer one where there are two.
+        """Return the finest space in which two modalities are compared.
 
         Raises:
-          ValueError: where the network has no such space.
+          ValueError: there is none.
         """
         for modality in (first, second):
             if modality not in self.modalities:
                 raise ValueError(
-                    f"This network has no {modality!r} tower; it has {self.modalities}."
+                    f"This model has no {modality!r} backbone; it has {self.modalities}."
                 )
         reached = self.spaces(second)
         for space in self.spaces(first):
             if space in reached:
                 return space
         raise ValueError(
-            f"{first} and {second} share no space in a {type(self).__name__} network; "
+            f"{first} and {second} share no space in a {type(self).__name__} model; "
             "train a FineAndCoarse or Shared one to compare them."
         )
 
     def project(
         self, modality: str, features: tf.Tensor, training: bool, valid: Any
     ) -> dict[str, tf.Tensor]:
-        """Heads of a modality: [B, d] -> one embedding for each space it reaches."""
+        """Project features [B, d] of a modality into each of its spaces."""
         values = {"before_head": features}
         for space, head, source in self.chain(modality):
             mode = training and self.trains_head(modality, space)
@@ -163,19 +164,18 @@ class EmbeddingGraph(keras.Model):
         return values
 
     def trains_head(self, modality: str, space: str) -> bool:
-        """Whether a modality takes part in the batch statistics of its head into a space."""
+        """Return whether a modality changes the batch statistics of its head into a space."""
         return True
 
     def build_towers(self) -> None:
-        """Creates all weights; called at the end of a subclass's constructor.
+        """Create the variables; call it at the end of a subclass's constructor.
 
-        All sizes are known by then, so that a new network can be counted, saved and loaded without
-        being called first.
+        A new model can then be saved, loaded and summarized before its first call.
         """
         for modality in self.modalities:
             backbone = self.backbone(modality)
             if not backbone.built:
-                # With a shape, for `summary` to show; no size in it matters but the channels'.
+                # The shape is for `summary`; only the channel count matters.
                 backbone.build(_SHAPES[modality])
             dims = {"before_head": backbone.feature_dim}
             for space, head, source in self.chain(modality):
@@ -185,7 +185,7 @@ class EmbeddingGraph(keras.Model):
         self.built = True
 
     def build(self, input_shape: Any = None) -> None:
-        """The constructor has done it."""
+        """Do nothing: the constructor creates the variables."""
         self.built = True
 
     def call(
@@ -194,7 +194,7 @@ class EmbeddingGraph(keras.Model):
         training: bool = False,
         valid: Mapping[str, Any] | None = None,
     ) -> dict[str, dict[str, tf.Tensor]]:
-        """See the class."""
+        """Embed the inputs."""
         rows = None if self.text is None else getattr(self.text, "vocabulary_size", None)
         checked = checked_inputs(inputs, self.modalities, rows, training, self.check_inputs)
         unknown = sorted(set(valid or {}) - set(MODALITIES))
@@ -213,7 +213,7 @@ class EmbeddingGraph(keras.Model):
         return outputs
 
     def compute_output_shape(self, input_shape: Mapping[str, Any]) -> dict[str, Any]:
-        """Shapes of `call`'s result."""
+        """Return the shapes of the result of `call`."""
         shapes: dict[str, Any] = {}
         for modality, shape in input_shape.items():
             batch = shape[0]
@@ -225,7 +225,7 @@ class EmbeddingGraph(keras.Model):
     def compute_output_spec(
         self, inputs: Mapping[str, Any], training: bool = False, valid: Any = None
     ) -> dict[str, dict[str, keras.KerasTensor]]:
-        """Return the shapes and the dtype, float32, of `call`'s result."""
+        """Return the shapes and the dtype, float32, of the result of `call`."""
         del training, valid
         shapes = self.compute_output_shape({name: x.shape for name, x in inputs.items()})
         return {
@@ -236,7 +236,7 @@ class EmbeddingGraph(keras.Model):
         }
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments, towers included; weights and vocabulary are saved apart."""
+        """Return the constructor arguments; weights and vocabulary are saved separately."""
         serialize = keras.saving.serialize_keras_object
         layers = {
             name: None if layer is None else serialize(layer)
@@ -257,7 +257,7 @@ class EmbeddingGraph(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> EmbeddingGraph:
-        """The reverse of `get_config`."""
+        """Create a graph from the result of `get_config`."""
         config = dict(config)
         for name in ("video", "audio", "text", "tokenizer", "log_mel"):
             if isinstance(config.get(name), dict):

@@ -20,10 +20,10 @@ class Disjoint(EmbeddingGraph):
     """Spaces "va" (video, audio) and "vt" (video, text); audio and text can't be compared.
 
     Args:
-      dim: of both spaces; 512 in the paper.
-      hidden_dim: of the video heads' hidden layers; 512 in the released code. None: each head is
-        one linear map, as in MIL-NCE's network (Miech et al., arXiv 1912.06430).
-      video, audio, text, tokenizer, log_mel, metadata, check_inputs, name, trainable, dtype: as of
+      dim: size of both spaces; 512 in the paper.
+      hidden_dim: size of the video heads' hidden layers; 512 in the released code. None: each head
+        is one linear map, as in MIL-NCE's model (Miech et al., arXiv 1912.06430).
+      video, audio, text, tokenizer, log_mel, metadata, check_inputs, name, trainable, dtype: see
         `EmbeddingGraph`.
     """
 
@@ -72,7 +72,7 @@ class Disjoint(EmbeddingGraph):
         self.build_towers()
 
     def chain(self, modality: str) -> list[tuple[str, ProjectionHead, str]]:
-        """See the base class."""
+        """Return the path of a modality to its spaces; see `EmbeddingGraph.chain`."""
         heads = {
             "video": {"va": self.video_to_audio, "vt": self.video_to_text},
             "audio": {"va": self.audio_to_video},
@@ -81,5 +81,5 @@ class Disjoint(EmbeddingGraph):
         return [(space, head, "before_head") for space, head in heads.items() if head is not None]
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+        """Return the constructor arguments."""
         return {**super().get_config(), "dim": self.dim, "hidden_dim": self.hidden_dim}

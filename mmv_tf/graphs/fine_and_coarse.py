@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""FAC: a fine video-audio space, with a coarse video-audio-text space on top of it."""
+"""Fine and coarse (FAC): a video-audio space, and on top of it a video-audio-text space."""
 
 from __future__ import annotations
 
@@ -21,17 +21,19 @@ _VARIANTS: dict[str, str | None] = {"fac": None, "fac_relu": "relu", "fac_bnrelu
 class FineAndCoarse(EmbeddingGraph):
     """Spaces "va" (video, audio) and "vat" (video, audio, text), va -> vat by one shared map.
 
-    Text reaches "vat" only. Audio reaches "vat" through the map that video trains: audio and text
-    can be compared though no audio-text pair is trained on. So that audio stays out of that map's
-    batch statistics, it passes it in inference mode unless `audio_text` is set (PAPER section 1).
+    Text is embedded in "vat" only. Audio reaches "vat" through the map that is trained by video, so
+    that audio and text can be compared without training on audio-text pairs. Unless `audio_text` is
+    set, audio passes this map in inference mode and does not change its batch statistics, as in the
+    released code (deepmind/deepmind-research, mmv/).
 
     Args:
-      fine_dim: of "va"; 512 in the paper.
-      coarse_dim: of "vat"; 256 in the paper.
-      hidden_dim: of the video head's hidden layer; 512 in the released networks.
-      variant: "fac", "fac_relu" (released) or "fac_bnrelu": what stands before the coarse map.
-      audio_text: the audio-text pair is trained on directly.
-      video, audio, text, tokenizer, log_mel, metadata, check_inputs, name, trainable, dtype: as of
+      fine_dim: size of "va"; 512 in the paper.
+      coarse_dim: size of "vat"; 256 in the paper.
+      hidden_dim: size of the video head's hidden layer; 512 in the released models.
+      variant: operations before the coarse map: "fac" (none), "fac_relu" (ReLU, as released) or
+        "fac_bnrelu" (batch norm and ReLU).
+      audio_text: train on audio-text pairs too.
+      video, audio, text, tokenizer, log_mel, metadata, check_inputs, name, trainable, dtype: see
         `EmbeddingGraph`.
     """
 
@@ -85,7 +87,7 @@ class FineAndCoarse(EmbeddingGraph):
         self.build_towers()
 
     def chain(self, modality: str) -> list[tuple[str, ProjectionHead, str]]:
-        """See the base class."""
+        """Return the path of a modality to its spaces; see `EmbeddingGraph.chain`."""
         if modality == "text":
             coarse: Any = self.text_to_coarse
             return [("vat", coarse, "before_head")]
@@ -93,11 +95,11 @@ class FineAndCoarse(EmbeddingGraph):
         return [("va", fine, "before_head"), ("vat", self.fine_to_coarse, "va")]
 
     def trains_head(self, modality: str, space: str) -> bool:
-        """See the base class."""
+        """Return true, except for audio in "vat" without `audio_text`."""
         return modality != "audio" or space == "va" or self.audio_text
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+        """Return the constructor arguments."""
         return {
             **super().get_config(),
             "fine_dim": self.fine_dim,

@@ -1,15 +1,14 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What an embedding graph takes, and the errors that say so.
+"""Checks and conversions of the inputs of an embedding graph.
 
-Rank, channels and dtype are checked always: they are known while a function is traced, so a wrong
-one never gets into a SavedModel. Values (NaN, range, ids beyond the table) are checked where they
-can be read at once, in eager calls, and inside traced functions when `always` is asked for: a few
+Rank, channels and dtype are always checked, also while a function is traced. Values (NaN, range,
+ids beyond the table) are checked in eager calls, and with "always" in traced functions too, by
 TensorFlow assertions that load anywhere.
 
-Conversions: float64 becomes float32; any integer dtype becomes int32 ids; a log-mel without its
-last axis gets it. uint8 frames are refused, for a silent division would hide that training and
-evaluation had different ranges.
+float64 becomes float32, any integer dtype becomes int32, and a log-mel spectrogram gets a missing
+last axis. uint8 frames are rejected, since a silent division could hide different ranges in
+training and evaluation.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _INPUTS = {
     "audio": "float log-mel [B, frames, mel_bins, 1] or [B, frames, mel_bins]",
     "text": "int word ids [B, words]",
 }
-# Ours: how far resizing with a bicubic or Lanczos kernel overshoots the range of its input.
+# Ours: the overshoot of resizing with a bicubic or Lanczos kernel.
 _OVERSHOOT = 0.1
 
 
@@ -37,29 +36,27 @@ def checked_inputs(
     training: bool,
     check: str,
 ) -> dict[str, tf.Tensor]:
-    """The inputs as tensors of the ranks and dtypes that the towers take.
+    """Return the inputs as tensors of the ranks and dtypes of the backbones.
 
     Args:
-      inputs: what the network was called with.
-      modalities: those that it has.
+      inputs: the model's inputs.
+      modalities: modalities of the model.
       vocabulary_size: rows of the word table, or None.
-      training: frames may then leave [0, 1] (augmentation may).
-      check: one of `CHECKS`: when values are looked at.
+      training: allow frames outside [0, 1], which augmentation may produce.
+      check: one of `CHECKS`: when to check values.
 
     Raises:
-      ValueError: for an input that is not what is expected, with a hint what to do.
+      ValueError: an input is invalid.
     """
     if not isinstance(inputs, Mapping):
-        raise ValueError(f"A network is called with a dict, got {type(inputs).__name__}.")
+        raise ValueError(f"A model takes a dict, got {type(inputs).__name__}.")
     if not inputs:
-        raise ValueError(
-            f"A network is called with a dict of {tuple(modalities)}, got one without entries."
-        )
+        raise ValueError(f"A model takes a dict of {tuple(modalities)}, got an empty one.")
     checked = {}
     for modality, value in inputs.items():
         if modality not in modalities:
             raise ValueError(
-                f"{modality!r} is not an input of this network; it takes {tuple(modalities)}."
+                f"{modality!r} is not an input of this model; it takes {tuple(modalities)}."
             )
         tensor = _checked_form(modality, value)
         if check == "always" or (check == "eager" and tf.executing_eagerly()):
@@ -86,9 +83,9 @@ def _checked_form(modality: str, value: Any) -> tf.Tensor:
     described = f"{modality} is {tensor.dtype.name} {tensor.shape}"
     if not fits:
         raise ValueError(f"{described}; expected {_INPUTS[modality]}.{_hint(modality, tensor)}")
-    # Convolutions fail on a batch without rows, each in its own way; sentences may be none.
+    # Convolutions fail on an empty batch with various errors; text may be empty.
     if 0 in tensor.shape.as_list()[modality == "text" :]:
-        raise ValueError(f"{described}: nothing in it; expected {_INPUTS[modality]}.")
+        raise ValueError(f"{described}, which is empty; expected {_INPUTS[modality]}.")
     return tensor
 
 
@@ -103,11 +100,11 @@ def _hint(modality: str, tensor: tf.Tensor) -> str:
     if modality == "video" and tensor.dtype.is_integer:
         return " Divide uint8 frames by 255."
     if modality == "video" and rank == 4:
-        return " One clip is a batch of one, an image a clip of one frame."
+        return " One clip is a batch of one; an image is a clip of one frame."
     if modality == "audio" and rank == 2:
-        return " Waveforms become log-mel with `model.log_mel(waveform)`."
+        return " Convert waveforms by `model.log_mel(waveform)`."
     if modality == "text" and tensor.dtype == tf.string:
-        return " Sentences become ids with `model.tokenizer(sentences)`."
+        return " Convert sentences by `model.tokenizer(sentences)`."
     return ""
 
 
@@ -118,14 +115,14 @@ def _checked_values(
         if vocabulary_size is None:
             return tensor
         bounds: Any = (0, vocabulary_size - 1)
-        what = f"text holds word ids outside [0, {vocabulary_size - 1}], the rows of its table"
+        what = f"text has word ids outside [0, {vocabulary_size - 1}], the rows of its table"
     else:
-        # A sum is not finite as soon as one of its terms is not, and takes one pass.
+        # A sum is finite only if all its terms are, and takes one pass.
         total = tf.reduce_sum(tf.cast(tensor, tf.float32))
         tensor = _require(
             tensor,
             tf.math.is_finite(total),
-            f"{modality} holds values that are not finite (NaN or infinity); look for them with "
+            f"{modality} holds values that are not finite (NaN or infinity); find them with "
             "np.isfinite",
         )
         if modality == "audio" or training:
@@ -133,17 +130,17 @@ def _checked_values(
         bounds = (-_OVERSHOOT, 1 + _OVERSHOOT)
         what = (
             "video holds values outside [0, 1]; divide frames of 0 to 255 by 255, and rescale "
-            "normalised ones"
+            "normalized ones"
         )
     low, high = (tf.cast(bound, tensor.dtype) for bound in bounds)
-    # Of a batch without rows the minimum is infinite, and nothing is out of bounds.
+    # The minimum of an empty batch is infinite, but nothing is out of range.
     smallest, largest = tf.reduce_min(tensor), tf.reduce_max(tensor)
     inside = (tf.size(tensor) == 0) | ((smallest >= low) & (largest <= high))
     return _require(tensor, inside, what, smallest, largest)
 
 
 def _require(tensor: tf.Tensor, holds: tf.Tensor, what: str, *seen: tf.Tensor) -> tf.Tensor:
-    """The tensor, behind the condition: an error now, or an assertion in a traced function."""
+    """Return the tensor if the condition holds; in a traced function, add an assertion."""
     if tf.executing_eagerly():
         if not holds:
             found = f" (found {seen[0]:.6g} to {seen[1]:.6g})" if seen else ""

@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The metadata of a network: plain values that are saved with it and used by whoever loads it.
+"""Metadata of a model: plain values that are saved with it.
 
-They come from files that a stranger may have made, and go into programs and pages that are
-published; so they are checked here, before a network has them.
+They may come from untrusted files, and are used in programs and published pages. They are therefore
+checked before a model is created.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FORM = {
     "max_words?": (Count, None),
     **dict.fromkeys(("data?", "licence?", "source?", "file?", "sha256?"), (str, None)),
 }
-# Ours: far above what any network was trained at, and far below what fills a memory.
+# Ours: far above the settings of any model, and far below what exhausts memory.
 _RANGES = {
     "num_frames": (1, 4096),
     "size": (1, 4096),
@@ -35,12 +35,12 @@ _MAX_CHARACTERS = 1 << 20
 
 
 def checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Returns a network's metadata as a new dict.
+    """Return checked metadata as a new dict.
 
-    Entries of other names may hold anything that JSON can.
+    Entries of other names may have any value that JSON supports.
 
     Raises:
-      ValueError: an entry is of the wrong type or out of range, or no plain value.
+      ValueError: an entry has the wrong type, is out of range or is not a plain value.
     """
     values = dict(metadata or {})
     try:
@@ -56,5 +56,5 @@ def checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
                 f"frames of {values['size']} pixels a side"
             )
     except (TypeError, ValueError) as error:
-        raise ValueError(f"the network's metadata can't be used: {error}") from None
+        raise ValueError(f"the model's metadata can't be used: {error}") from None
     return values

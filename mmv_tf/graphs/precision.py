@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A trained network in another precision."""
+"""Conversion of a trained model to another precision."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ _Model = TypeVar("_Model", bound=keras.Model)
 
 
 def check_dtype(dtype: str) -> None:
-    """Checks that there is such a precision.
+    """Check the name of a precision.
 
     Raises:
-      ValueError: there is not.
+      ValueError: it is unknown.
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype is {dtype!r}; use one of {', '.join(DTYPES)}.")
 
 
 def in_precision(model: _Model, dtype: str) -> _Model:
-    """A network with the same weights that computes in another dtype policy.
+    """Return a model with the same weights that computes in another dtype policy.
 
     Args:
-      model: an `EmbeddingGraph` or an `ImageEncoder`; it stays as it is.
-      dtype: one of `DTYPES`. Under a mixed policy the first layers, the
-        gates and the heads stay in float32, see `mmv_tf.layers.base`.
+      model: an `EmbeddingGraph` or an `ImageEncoder`, which does not change.
+      dtype: one of `DTYPES`. Under a mixed policy the first layers, the gates and the heads stay in
+        float32.
 
     Raises:
-      ValueError: for another dtype.
+      ValueError: the dtype is another.
     """
     check_dtype(dtype)
     config = model.get_config()
     kept = {}
     for name in ("tokenizer", "log_mel"):
-        # Neither depends on the precision; the words are not in the configuration.
+        # Both are independent of the precision, and the configuration lacks the words.
         if config.get(name) is not None:
             kept[name] = getattr(model, name)
     changed = _with_policy({**config, **dict.fromkeys(kept)}, dtype)
@@ -50,11 +50,11 @@ def in_precision(model: _Model, dtype: str) -> _Model:
 
 
 def _image_network(network: Any, config: dict[str, Any], dtype: str) -> dict[str, Any]:
-    """The configuration of a deflated network, a functional one, in another dtype policy.
+    """Return the configuration of a deflated model, a functional one, in another dtype policy.
 
-    Its layers don't tell which parts of the video network they were. Under a mixed policy those in
-    float32 are the first fifth (ours; of the video networks' layers it is about as many) and all
-    that give vectors, which are the gates and heads.
+    Its layers are not marked as parts of the video model. Under a mixed policy, float32 is used for
+    the first fifth (ours; about the share in video models) and for all layers that return vectors,
+    which are the gates and heads.
     """
     policy = keras.DTypePolicy(dtype)
     early = len(network.layers) // 5
@@ -68,7 +68,7 @@ def _image_network(network: Any, config: dict[str, Any], dtype: str) -> dict[str
 
 
 def _with_policy(value: Any, dtype: str) -> Any:
-    """A configuration with each dtype policy in it replaced."""
+    """Replace each dtype policy in a configuration."""
     if isinstance(value, list | tuple):
         return type(value)(_with_policy(item, dtype) for item in value)
     if not isinstance(value, dict):

@@ -17,12 +17,12 @@ from mmv_tf.layers.base import float32_policy
 @GRAPHS.register("shared")
 @keras.saving.register_keras_serializable("mmv_tf")
 class Shared(EmbeddingGraph):
-    """One space, "vat", that video, audio and text all reach, each by one head.
+    """One space, "vat", for video, audio and text, with one head each.
 
     Args:
-      dim: of the space; 512 in the paper.
-      hidden_dim: of the video head's hidden layer; 512 in the released code.
-      video, audio, text, tokenizer, log_mel, metadata, check_inputs, name, trainable, dtype: as of
+      dim: size of the space; 512 in the paper.
+      hidden_dim: size of the video head's hidden layer; 512 in the released code.
+      video, audio, text, tokenizer, log_mel, metadata, check_inputs, name, trainable, dtype: see
         `EmbeddingGraph`.
     """
 
@@ -63,12 +63,12 @@ class Shared(EmbeddingGraph):
         self.build_towers()
 
     def chain(self, modality: str) -> list[tuple[str, ProjectionHead, str]]:
-        """See the base class."""
+        """Return the path of a modality to its spaces; see `EmbeddingGraph.chain`."""
         head: Any = {"video": self.video_head, "audio": self.audio_head, "text": self.text_head}[
             modality
         ]
         return [("vat", head, "before_head")]
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+        """Return the constructor arguments."""
         return {**super().get_config(), "dim": self.dim, "hidden_dim": self.hidden_dim}

@@ -53,7 +53,7 @@ def test_only_the_towers_asked_for_run(fac, monkeypatch):
 
 @pytest.mark.parametrize("modalities", [("video",), ("audio", "text"), ()])
 def test_video_and_another_modality_have_to_be_there(modalities):
-    with pytest.raises(ValueError, match="needs video and one modality more"):
+    with pytest.raises(ValueError, match="needs video and one more modality"):
         make(graphs.Shared, modalities)
 
 

@@ -444,7 +444,7 @@ def test_files_of_another_kind_are_refused_in_one_line(world):
 
 def test_modalities_that_a_network_lacks_are_refused_in_one_line(world, monkeypatch):
     words = refused(lambda: wordless().embed_text(["red"]))
-    assert "has a table of word vectors and not the words" in words and "--vocabulary" in words
+    assert "has a table of word vectors but not their words" in words and "--vocabulary" in words
     assert wordless().embed_text([[1, 2]])["vat"].shape == (1, 8)
     mute = without("text")
     assert "none for text; use one" in refused(lambda: mute.embed_text(["red"]))

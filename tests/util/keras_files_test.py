@@ -191,7 +191,7 @@ def test_a_bomb_is_refused(whole, tmp_path):
     ],
 )
 def test_metadata_of_wrong_types_are_refused(metadata):
-    with pytest.raises(ValueError, match="the network's metadata can't be used"):
+    with pytest.raises(ValueError, match="the model's metadata can't be used"):
         checked_metadata(metadata)
 
 
