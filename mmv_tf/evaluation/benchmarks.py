@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The evaluations of MMV (Alayrac et al., 2020), declared.
+"""Declarations of the evaluations of MMV (Alayrac et al., 2020).
 
-The paper's appendix with most downstream settings was not at hand. What is ours is a sensible
-choice, not a claim about what the authors did.
+Settings marked "ours" are sensible choices where none was found in the paper or the released code,
+not claims about what the authors did.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from mmv_tf.evaluation.declaration import (
 )
 
 _NETWORKS = ("S3D-G", "TSM-50", "TSM-50x2")
-# From strongly to weakly regularized on standardized features, around the published values.
+# From strong to weak regularization of standardized features, around the published values.
 _GRID = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 
 
 def _reported(metric: str, where: str, *percent: float) -> tuple[Reported, ...]:
-    """Figures of the three networks."""
+    """Return the figures of the three models."""
     return tuple(
         Reported(metric, network, round(value / 100, 4), where)
         for network, value in zip(_NETWORKS, percent, strict=True)
@@ -60,13 +60,13 @@ UCF101_LINEAR = declare(
     feature="before_head",
     train_views=_UCF_TRAIN,
     test_views=_UCF_TEST,
-    # The released evaluation has one C for all networks.
+    # The released evaluation has one C for all models.
     classifier=LinearSVMClassifier(_GRID, {"1024": 1e-3, "2048": 1e-3, "4096": 1e-3}),
     metric="top_1",
     sources={
         "views": "the released eval_ucf101.py: 32 frames, every second of 25 a "
-        "second; short side and crop 224; ten random clips to learn from, mirrored or not; ten "
-        "even ones to test; short videos loop",
+        "second; short side and crop 224; ten random clips for training, mirrored or not; ten "
+        "even ones for testing; short videos loop",
         "classifier": "the same: standardized, squared hinge loss, C = 0.001; the grid is ours",
         "splits": "the mean of all three, as in MMV, Table 2",
     },
@@ -86,8 +86,8 @@ HMDB51_LINEAR = declare(
     metric="top_1",
     sources={
         "views": "the released example for DMVR: 32 frames at 10 a second, short side 224, crop "
-        "200, ten clips to learn from and to test",
-        "classifier": "the same: C by network; the grid is ours",
+        "200, ten clips for training and for testing",
+        "classifier": "the same: C by model; the grid is ours",
         "splits": "the mean of all three, as in MMV, Table 2",
     },
     reported=_reported("top_1", _TABLE_2, 62.6, 66.7, 67.1),
@@ -105,7 +105,7 @@ KINETICS600_LINEAR = declare(
     classifier=LinearSVMClassifier(_GRID),
     metric="top_1",
     sources={
-        "views": "ours, as UCF101 but one clip a training video; not published",
+        "views": "ours, as UCF101 but one clip per training video; not published",
         "classifier": "ours, as UCF101",
     },
     reported=_reported("top_1", _TABLE_2, 68.0, 67.8, 70.5),
@@ -122,7 +122,7 @@ UCF101_FINE_TUNE = declare(
     test_views=_UCF_TEST,
     classifier=_VIDEO_FINE_TUNING,
     metric="top_1",
-    sources={"views": "ours; ten windows to test as in the linear protocol",
+    sources={"views": "ours; ten windows for testing as in the linear protocol",
              "classifier": _OURS_FINE_TUNING},
     reported=_reported("top_1", _TABLE_2, 92.5, 94.9, 95.2),
 )  # fmt: skip
@@ -138,7 +138,7 @@ HMDB51_FINE_TUNE = declare(
     test_views=VideoViews(10, 32, 10.0, 256, 224),
     classifier=_VIDEO_FINE_TUNING,
     metric="top_1",
-    sources={"views": "ours; ten windows to test as in the linear protocol",
+    sources={"views": "ours; ten windows for testing as in the linear protocol",
              "classifier": _OURS_FINE_TUNING},
     reported=_reported("top_1", _TABLE_2, 69.6, 73.2, 75.0),
 )  # fmt: skip
@@ -154,10 +154,10 @@ KINETICS600_FINE_TUNE = declare(
     test_views=_UCF_TEST,
     classifier=_VIDEO_FINE_TUNING,
     metric="top_1",
-    sources={"views": "ours, as UCF101", "classifier": "ours; the paper has the linear one only"},
+    sources={"views": "ours, as UCF101", "classifier": "ours; the paper has only the linear one"},
 )  # fmt: skip
 
-# 96 hops of 1024 samples at 48 kHz: the 2 s of the released code's dummy input.
+# 96 hops of 1024 samples at 48 kHz: 2 s, as in the released code's dummy input.
 _ESC_SECONDS = 2.048
 _ESC_SOURCES = {
     "views": "2 s, as the released code's dummy input; the number of windows is ours",
@@ -168,7 +168,7 @@ _ESC_SOURCES = {
 ESC50_LINEAR = declare(
     name="esc50_linear",
     version=1,
-    data="ESC-50's archive, or class folders of sounds named by fold",
+    data="ESC-50's archive, or class folders of audio files named by fold",
     data_set="esc50",
     splits=("1", "2", "3", "4", "5"),
     modality="audio",
@@ -183,7 +183,7 @@ ESC50_LINEAR = declare(
 ESC10_LINEAR = declare(
     name="esc10_linear",
     version=1,
-    data="ESC-10 or ESC-50's archive, or class folders of sounds named by fold",
+    data="ESC-10 or ESC-50's archive, or class folders of audio files named by fold",
     data_set="esc10",
     splits=("1", "2", "3", "4", "5"),
     modality="audio",
@@ -222,7 +222,7 @@ ESC10_FINE_TUNE = declare(
 AUDIOSET_MLP = declare(
     name="audioset_mlp",
     version=1,
-    data="AudioSet's sounds, and its segments and class lists",
+    data="AudioSet's audio files, and its segments and class lists",
     data_set="audioset",
     splits=("balanced_train",),
     modality="audio",
@@ -236,7 +236,7 @@ AUDIOSET_MLP = declare(
     sources={
         "views": "ours: three times MMV's 3.2 s of the 10 s; not published",
         "classifier": "an MLP on frozen features, as in MMV, Table 2; size and schedule are ours",
-        "splits": "ours: the balanced part; splits=('unbalanced_train',) takes the large one",
+        "splits": "ours: the balanced part; splits=('unbalanced_train',) selects the large one",
     },
     reported=_reported("mAP", _TABLE_2, 30.3, 30.6, 30.9),
 )
@@ -284,7 +284,7 @@ MSRVTT_RETRIEVAL = declare(
 
 _IMAGE_SOURCES = {
     "views": "ours: short side 256, 224 in the middle; not published",
-    "feature": "the deflated network's f_v, as in MMV, Table 3",
+    "feature": "the deflated model's f_v, as in MMV, Table 3",
     "classifier": "ours; linear, as in MMV, Table 3; solver and C are not published",
 }
 VOC07_LINEAR = declare(

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Classification benchmarks: a classifier is trained on each split and scored on its test part."""
+"""Classification benchmarks, which train and score a classifier on each split."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 
 class SplitClassification(abc.ABC):
-    """Trains and scores on each split.
+    """Train and score a classifier on each split.
 
     Args:
-      benchmark: what to do.
-      encoder: of the network.
+      benchmark: the protocol.
+      encoder: encoder of the model.
       options: settings of the run.
 
     Raises:
-      ValueError: the network lacks the modality or the feature.
+      ValueError: the model lacks the modality or the feature.
     """
 
     def __init__(self, benchmark: Benchmark, encoder: Encoder, options: Options):
@@ -47,7 +47,7 @@ class SplitClassification(abc.ABC):
 
     @abc.abstractmethod
     def scorer(self, media: ListedMedia) -> Scorer:
-        """Read the media and return the function that trains and scores one split."""
+        """Read the media, and return the function that trains and scores on one split."""
 
     def run(self, media: ListedMedia) -> TaskScores:
         """Score all splits."""
@@ -80,13 +80,13 @@ class SplitClassification(abc.ABC):
 
 
 class Classification(SplitClassification):
-    """Trains a classifier on frozen features."""
+    """Train a classifier on frozen features."""
 
     def scorer(self, media: ListedMedia) -> Scorer:
         """Extract the features of all splits; see the base class."""
         benchmark, failures = self.benchmark, media.failures
         if benchmark.train_views is None:
-            raise ValueError(f"{benchmark.name} has no train_views; declare what is learned from.")
+            raise ValueError(f"{benchmark.name} has no train_views; declare some.")
         views = {TRAIN: benchmark.train_views, TEST: benchmark.test_views}
         everything = {use: media.readable(use) for use in views}
         stores = {
@@ -112,7 +112,7 @@ class Classification(SplitClassification):
             groups = np.array([train[index].group or train[index].item_id for index in row])
             predict, detail = fit_classifier(benchmark, self.options, x, labels, groups)
             windows = predict(tested)
-            # The mean of the windows' scores.
+            # The mean of the scores of the windows.
             sums = np.zeros([len(test), windows.shape[1]])
             np.add.at(sums, owner, windows)
             return sums / np.bincount(owner)[:, np.newaxis], detail
@@ -128,7 +128,7 @@ def fit_classifier(
     if isinstance(declared, MLPClassifier):
         return MLP(x, labels, declared, exclusive, options.seed).scores, {}
     if not isinstance(declared, LinearSVMClassifier):
-        raise ValueError(f"{benchmark.name} declares {declared}, which learns from no features.")
+        raise ValueError(f"{benchmark.name} declares {declared}, which is not for features.")
     targets = targets_of(labels)
     detail: dict[str, Any] = {}
     if options.C == CHOSEN:
@@ -146,8 +146,8 @@ def fit_classifier(
     elif options.C == PUBLISHED:
         if str(x.shape[1]) not in declared.fixed_C:
             raise ValueError(
-                f"No C is published for {benchmark.name} with {x.shape[1]} features; it is for "
-                f"{', '.join(declared.fixed_C) or 'none'}. Leave --C out to choose one."
+                f"No C is published for {benchmark.name} with {x.shape[1]} features; known sizes: "
+                f"{', '.join(declared.fixed_C) or 'none'}. Omit --C to choose one."
             )
         C = declared.fixed_C[str(x.shape[1])]
     else:
@@ -166,7 +166,7 @@ def _label_matrix(items: Sequence[Item], classes: int) -> np.ndarray:
 
 
 def _joined(parts: Sequence[Scored]) -> Scored:
-    """Return the items of all splits; an item tested in several has its split in its id."""
+    """Return the items of all splits; ids of items tested in several begin with the split."""
     ids = np.concatenate(
         [np.array([f"{part.splits[0]}:{name}" for name in part.ids]) for part in parts]
     )

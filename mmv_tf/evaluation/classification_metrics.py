@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Classification metrics: top-k, mean average precision, AUC and d'.
 
-scikit-learn computes what it has. What a metric can't be computed for is left out and counted,
-never scored as 0 or 1.
+scikit-learn computes the metrics that it has. Classes without a defined metric are left out and
+counted, never scored as 0 or 1.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import warnings
 import numpy as np
 import scipy.stats
 
-# A label that says neither yes nor no: VOC's "difficult" objects.
+# Label of rows to ignore, such as VOC's "difficult" objects.
 IGNORED = -1
 
 
 def check_scores(scores: np.ndarray, name: str = "scores") -> np.ndarray:
-    """float64 [N, classes].
+    """Return scores as float64 [N, classes].
 
     Raises:
-      ValueError: for another shape, no rows, or values that are not finite.
+      ValueError: the shape is another, there are no rows, or values are not finite.
     """
     scores = np.asarray(scores, np.float64)
     if scores.ndim != 2 or not scores.size:
@@ -33,15 +33,15 @@ def check_scores(scores: np.ndarray, name: str = "scores") -> np.ndarray:
 
 
 def label_ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Rank of the right class among all classes, 1 is best; ties count against it.
+    """Return the rank of the right class among all classes; 1 is best, ties count against it.
 
     Args:
       scores: float [N, classes].
       labels: int [N], in 0 to classes - 1.
 
     Returns:
-      int64 [N]. Top-k accuracy is the share of ranks up to k; scikit-learn's breaks ties by the
-      order of classes, which flatters constant scores.
+      int64 [N]. Top-k accuracy is the share of ranks up to k. scikit-learn's breaks ties by the
+      order of classes, which favors constant scores.
     """
     scores = check_scores(scores)
     labels = np.asarray(labels)
@@ -49,19 +49,19 @@ def label_ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
         raise ValueError(f"There are {labels.shape} labels for {len(scores)} rows of scores.")
     if labels.min() < 0 or labels.max() >= scores.shape[1]:
         raise ValueError(
-            f"Labels go from {labels.min()} to {labels.max()}; expected 0 to {scores.shape[1] - 1}."
+            f"Labels are {labels.min()} to {labels.max()}; expected 0 to {scores.shape[1] - 1}."
         )
     own = np.take_along_axis(scores, labels[:, np.newaxis], axis=1)
     return (scores >= own).sum(axis=1)
 
 
 def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = 1) -> float:
-    """Share of rows whose right class is among the k best, ties counted against it."""
+    """Return the share of rows with the right class among the k best; ties count against it."""
     return float((label_ranks(scores, labels) <= k).mean())
 
 
 def usable_classes(labels: np.ndarray) -> np.ndarray:
-    """Classes with at least one positive and one negative, as indices.
+    """Return the indices of the classes with at least one positive and one negative.
 
     Args:
       labels: int [N, classes]: 1 yes, 0 no, `IGNORED` neither.
@@ -72,23 +72,23 @@ def usable_classes(labels: np.ndarray) -> np.ndarray:
 def average_precision(
     scores: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None, points: int = 0
 ) -> float:
-    """Average precision of one class.
+    """Return the average precision of one class.
 
     Args:
       scores: float [N].
       labels: [N], 1 or 0, at least one of each.
-      weights: [N], times that each row counts.
-      points: 0 for the area under the precision-recall steps, as scikit-learn has it; 11 for the
-        mean of the best precision at recalls 0, 0.1, ..., 1 (the VOC 2007 development kit's).
+      weights: [N], weight of each row.
+      points: 0 for the area under the precision-recall steps, as in scikit-learn; 11 for the mean
+        of the best precision at recalls 0, 0.1, ..., 1, as in the VOC 2007 development kit.
     """
-    from sklearn import metrics as sklearn_metrics  # here: it takes long to import
+    from sklearn import metrics as sklearn_metrics  # slow to import
 
     if not points:
         return float(sklearn_metrics.average_precision_score(labels, scores, sample_weight=weights))
     precision, recall, _ = sklearn_metrics.precision_recall_curve(
         labels, scores, sample_weight=weights
     )
-    # scikit-learn's last point (recall 0, precision 1) is no threshold.
+    # scikit-learn's last point (recall 0, precision 1) is not a threshold.
     precision, recall = precision[:-1], recall[:-1]
     # A recall of 0.30000000000000004 is not above one of 0.3.
     levels = np.linspace(0, 1, points) - 1e-9
@@ -99,22 +99,22 @@ def average_precision(
 def multilabel_metrics(
     scores: np.ndarray, labels: np.ndarray, points: int = 0
 ) -> dict[str, float | int]:
-    """Mean average precision, AUC and d' over the classes that have them.
+    """Return mean average precision, AUC and d' over the classes that have them.
 
     Args:
       scores: float [N, classes].
-      labels: int [N, classes]: 1, 0 or `IGNORED` (left out for that class).
+      labels: int [N, classes]: 1, 0 or `IGNORED` (excluded for that class).
       points: see `average_precision`.
 
     Returns:
-      "mAP", "AUC", "d_prime" (of the mean AUC, as AudioSet's baseline reports it: sqrt(2) times
-      the normal quantile; left out where the AUC is 0 or 1, which has none), "classes",
-      "skipped_classes" (without positives or without negatives).
+      "mAP", "AUC", "d_prime" (sqrt(2) times the normal quantile of the mean AUC, as in AudioSet's
+      baseline; absent for an AUC of 0 or 1), "classes", "skipped_classes" (without positives or
+      without negatives).
 
     Raises:
-      ValueError: if no class is left, or a value is not finite.
+      ValueError: no class is left, or a value is not finite.
     """
-    from sklearn import metrics as sklearn_metrics  # here: it takes long to import
+    from sklearn import metrics as sklearn_metrics  # slow to import
 
     scores = check_scores(scores)
     labels = np.asarray(labels)
@@ -142,24 +142,24 @@ def multilabel_metrics(
 
 
 def d_prime(area: float) -> float:
-    """Distance between two unit normals whose ROC curve has this area."""
+    """Return the distance between two unit normals whose ROC curve has this area."""
     if not 0 < area < 1:
-        raise ValueError(f"d' of an AUC of {area} is infinite; it needs one between 0 and 1.")
+        raise ValueError(f"d' of an AUC of {area} is infinite; expected one between 0 and 1.")
     return math.sqrt(2) * float(scipy.stats.norm.ppf(area))
 
 
 def mean_average_precisions(
     scores: np.ndarray, labels: np.ndarray, weights: np.ndarray, points: int = 0
 ) -> np.ndarray:
-    """The mAP of each of many resamplings.
+    """Return the mAP of many resamplings.
 
     Args:
       scores, labels: see `multilabel_metrics`.
-      weights: float [resamplings, N], times that each row is drawn.
+      weights: float [resamplings, N], how often each row is drawn.
       points: see `average_precision`.
 
     Returns:
-      float64 [resamplings], each over the classes that have positives in it.
+      float64 [resamplings], each over the classes with positives in it.
     """
     scores, labels = check_scores(scores), np.asarray(labels)
     per_class = []
@@ -179,12 +179,12 @@ def mean_average_precisions(
             own = _step_areas(value, truth, weights[:, known])
         per_class.append(own)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a draw that no class has positives in
+        warnings.simplefilter("ignore", RuntimeWarning)  # a draw without positives of any class
         return np.nanmean(per_class, axis=0)
 
 
 def _step_areas(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted average precision for many weightings with one sort; rows of equal score are one."""
+    """Return weighted average precision for many weightings, with one sort; ties are one step."""
     order = np.argsort(-scores, kind="stable")
     ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
     drawn = weights[:, order]

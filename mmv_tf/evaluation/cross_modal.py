@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Retrieval benchmarks: all directions among the modalities that a network and the media have."""
+"""Retrieval benchmarks, in all directions between the modalities of the model and the media."""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ from mmv_tf.inference import Encoder
 
 logger = logging.getLogger(__name__)
 
-# Ours: the whole matrix of ranks is held for the p-value.
+# Ours: the p-value needs the whole matrix of ranks in memory.
 _MAX_PERMUTED = 5000
 
 Embeddings = dict[str, dict[str, np.ndarray]]  # modality -> space -> float32 [N, dim]
 
 
 class Retrieval:
-    """Ranks the items of one modality by those of another.
+    """Rank the items of one modality by those of another.
 
     Args:
-      benchmark: what to do.
-      encoder: of the network.
+      benchmark: the protocol.
+      encoder: encoder of the model.
       options: settings of the run.
 
     Raises:
-      ValueError: the network compares no sentences with videos.
+      ValueError: the model does not compare text with video.
     """
 
     def __init__(self, benchmark: Benchmark, encoder: Encoder, options: Options):
         self.benchmark, self.encoder, self.options = benchmark, encoder, options
         network = encoder.network
         if "video" not in network.modalities:
-            raise ValueError(f"{benchmark.name} needs a network of videos, got an image one.")
+            raise ValueError(f"{benchmark.name} needs a video model, got an image model.")
         network.check_input("text")
         names = sorted(self._spaces("video"))
         self.extractor = Extractor(encoder, benchmark.modality, names, options.batch_size)
 
     def _spaces(self, modality: str) -> set[str]:
-        """Return the spaces that a modality is compared in with the others of the network."""
+        """Return the spaces in which a modality is compared with other modalities."""
         network = self.encoder.network
         network.common_space("text", "video")  # the protocol's own direction
         spaces = set()
@@ -63,7 +63,7 @@ class Retrieval:
                 try:
                     spaces.add(network.common_space(modality, other))
                 except ValueError:
-                    continue  # A disjoint network does not compare audio and text.
+                    continue  # A disjoint model does not compare audio and text.
         return spaces
 
     def run(self, media: ListedMedia) -> TaskScores:
@@ -100,7 +100,7 @@ class Retrieval:
         )
 
     def _sentences(self, items: Sequence[Item]) -> tuple[dict[str, np.ndarray], int]:
-        """Return the sentences' embeddings, and how many have no known word."""
+        """Return the embeddings of the sentences, and the number without a known word."""
         text = Extractor(self.encoder, "text", sorted(self._spaces("text")), batch_size=256)
         sentences = [item.text for item in items]
         found = text(np.array(sentences))
@@ -109,19 +109,19 @@ class Retrieval:
         mute = [name for name, nothing in zip(sentences, zero & ~known, strict=True) if nothing]
         if mute:
             raise ValueError(
-                f"{len(mute)} of {len(items)} sentences hold no word that the network knows, and "
-                f"can't be embedded: {shown(mute)}. Use a network with these words."
+                f"{len(mute)} of {len(items)} sentences have no word that the model knows, and "
+                f"can't be embedded: {shown(mute)}. Use a model with these words."
             )
         return found, int((~known).sum())
 
     def _audio(
         self, items: Sequence[Item], views: VideoViews, media: ListedMedia, found: Embeddings
     ) -> dict[str, Any]:
-        """Add the audio's embeddings if all items have audio; else count those without."""
+        """Add the embeddings of audio if all items have audio; else count those without."""
         extractor = Extractor(
             self.encoder, "audio", sorted(self._spaces("audio")), self.options.batch_size
         )
-        # The same moments as the frames.
+        # The same times as the frames.
         seconds = views.num_frames / views.frame_rate
         silent = features_lib.Failures(allowed=len(items))
         store = features_lib.extract(
@@ -129,7 +129,7 @@ class Retrieval:
         )
         if silent.unreadable:
             logger.warning(
-                "%d of %d videos have no sound (%s); directions with audio are left out.",
+                "%d of %d videos have no audio (%s); directions with audio are left out.",
                 len(silent.unreadable), len(items), shown(list(silent.unreadable)),
             )  # fmt: skip
         else:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Declarations of protocols: views, classifiers, figures; `benchmarks` holds them."""
+"""Classes for declaring protocols: views, classifiers, published figures."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from mmv_tf.util.registry import Registry
 
 Declared = TypeVar("Declared")
 _Arguments = ParamSpec("_Arguments")
-# What results files call the readers of data sets whose names differ.
+# Names of readers in results files, where they differ from those of the data sets.
 _FIRST_READERS = {"kinetics600": "kinetics", "esc50": "esc"}
 
 
 @dataclasses.dataclass(frozen=True)
 class VideoViews:
-    """Views of a video that the network sees.
+    """Windows of a video that are shown to the model.
 
     Attributes:
-      windows: clips taken from each video.
-      num_frames, frame_rate: of a clip; frames a second.
-      short_side: pixels that the frames' shorter side is scaled to.
+      windows: windows per video.
+      num_frames, frame_rate: frames per window, and per second.
+      short_side: pixels to which the shorter side of frames is scaled.
       size: pixels of the square crop.
-      random: clips and crops at random places, mirrored or not; else clips spread evenly from the
-        start to the end, and the middle of the picture.
+      random: windows and crops at random places, mirrored or not; else windows are spread evenly
+        from start to end, and crops are centered.
     """
 
     windows: int
@@ -44,11 +44,11 @@ class VideoViews:
 
 @dataclasses.dataclass(frozen=True)
 class AudioViews:
-    """Views of audio that the network hears.
+    """Windows of audio that are played to the model.
 
     Attributes:
-      windows: taken from each sound.
-      seconds: of a window. A shorter sound is repeated.
+      windows: windows per audio file.
+      seconds: length of a window. Shorter audio is repeated.
       random: windows at random places, else spread evenly.
     """
 
@@ -59,7 +59,7 @@ class AudioViews:
 
 @dataclasses.dataclass(frozen=True)
 class ImageViews:
-    """The view of an image: its short side scaled, the square in the middle cropped."""
+    """View of an image: scaled by its short side and center-cropped."""
 
     short_side: int
     size: int
@@ -70,11 +70,11 @@ Views = VideoViews | AudioViews | ImageViews
 
 @dataclasses.dataclass(frozen=True)
 class LinearSVMClassifier:
-    """One linear SVM a class, on standardized features; windows are training rows of their own.
+    """One linear SVM per class, on standardized features; each window is a training row.
 
     Attributes:
-      grid: values of C to choose from on training groups held out.
-      fixed_C: the published value for each size of feature; used with `--C=published`.
+      grid: values of C to choose from on held-out training groups.
+      fixed_C: the published value for each feature size; used with `--C=published`.
     """
 
     grid: tuple[float, ...]
@@ -86,8 +86,8 @@ class MLPClassifier:
     """A perceptron on standardized features, trained by Adam with a cosine schedule.
 
     Attributes:
-      hidden: sizes of the hidden layers; none for a linear classifier.
-      epochs, batch_size, learning_rate, weight_decay, dropout: of the training.
+      hidden: sizes of the hidden layers; empty for a linear classifier.
+      epochs, batch_size, learning_rate, weight_decay, dropout: settings of the training.
     """
 
     hidden: tuple[int, ...]
@@ -100,14 +100,15 @@ class MLPClassifier:
 
 @dataclasses.dataclass(frozen=True)
 class FineTuning:
-    """The whole tower is trained with a new linear layer on top.
+    """Training of the whole backbone with a new linear layer on top.
 
     Attributes:
-      epochs, batch_size, learning_rate, warmup_epochs, weight_decay: AdamW; half a cosine.
-      dropout: before the new layer.
-      label_smoothing: of the targets.
-      mixup: parameter of the beta distribution by which pairs of sounds are mixed; 0 for none.
-      mask_share: of a spectrogram's bins and frames that may be masked.
+      epochs, batch_size, learning_rate, warmup_epochs, weight_decay: settings of AdamW with a
+        half-cosine schedule.
+      dropout: dropout before the new layer.
+      label_smoothing: smoothing of the targets.
+      mixup: parameter of the beta distribution for mixing pairs of spectrograms; 0 for none.
+      mask_share: largest masked share of a spectrogram's bins and frames.
     """
 
     epochs: int
@@ -123,7 +124,7 @@ class FineTuning:
 
 @dataclasses.dataclass(frozen=True)
 class Reported:
-    """A figure of the paper, in the metric's own unit (shares, not per cent)."""
+    """A published figure, in the unit of the metric (shares, not percent)."""
 
     metric: str
     network: str
@@ -133,23 +134,23 @@ class Reported:
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """A benchmark: its data and every choice that changes its numbers.
+    """A benchmark: its data and all choices that affect its results.
 
     Attributes:
-      name, version: together they say what a number means; the version rises with every change.
-      data: what has to be in the data's folder.
-      data_set: whose published lists are read, a name in `mmv_tf.data.datasets.DATA_SETS`.
-      splits: the official divisions or folds; the headline is their mean.
-      modality: "video", "audio" or "image" (the deflated network).
-      feature: "before_head", "last_conv" (averaged over the map), or "space" (retrieval: the one
-        that both modalities reach).
-      train_views, test_views: what is shown; the scores of a test item's windows are averaged.
-      classifier: what is trained on the features, None for retrieval.
-      metric: the headline: "top_1", "mAP" or "R@10".
-      average_precision_points: see `metrics.average_precision`.
-      tie_rule: how equal scores count.
-      sources: choice -> where it comes from ("ours" where nothing was published).
-      reported: what the paper says.
+      name, version: identify the meaning of results; every change increments the version.
+      data: required content of the data's folder.
+      data_set: name in `mmv_tf.data.datasets.DATA_SETS` of the data set with the published lists.
+      splits: official divisions or folds; the headline is their mean.
+      modality: "video", "audio" or "image" (the deflated model).
+      feature: "before_head", "last_conv" (averaged over the map), or "space" (for retrieval, that
+        of both modalities).
+      train_views, test_views: views of the items; the scores of a test item's windows are averaged.
+      classifier: classifier of the features, None for retrieval.
+      metric: metric of the headline: "top_1", "mAP" or "R@10".
+      average_precision_points: see `classification_metrics.average_precision`.
+      tie_rule: rule for equal scores.
+      sources: choice -> its source ("ours" where nothing was published).
+      reported: published figures.
     """
 
     name: str
@@ -169,13 +170,13 @@ class Benchmark:
     reported: tuple[Reported, ...] = ()
 
     def read_list(self, data: pathlib.Path, lists: pathlib.Path | None, division: str) -> Listing:
-        """Read one division of the published lists, see `read_listing`."""
+        """Read one division of the published lists; see `read_listing`."""
         return read_listing(self.data_set, data, lists, division)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for the results file."""
+        """Return plain values for the results file."""
         plain = dataclasses.asdict(self)
-        # The key, the value and the place of the first results files.
+        # Key, value and place are those of the first results files.
         plain = {"read_list" if key == "data_set" else key: plain[key] for key in plain}
         plain["read_list"] = f"read_{_FIRST_READERS.get(self.data_set, self.data_set)}"
         plain["classifier_kind"] = type(self.classifier).__name__ if self.classifier else None
@@ -198,15 +199,15 @@ declare = _registered(Benchmark)
 
 
 def changed(declared: Declared, settings: Sequence[str]) -> Declared:
-    """Return a protocol with other values, for trials; its results say what was changed.
+    """Return a protocol with changed settings, which its results record.
 
     Args:
-      declared: the protocol, any dataclass. Its numbers, texts and tuples can be changed, and
-        those of dataclasses in it.
+      declared: the protocol, a dataclass. Numbers, strings and tuples in it and in nested
+        dataclasses can be changed.
       settings: "test_views.windows=4", "splits=('1',)".
 
     Raises:
-      ValueError: an unknown setting (the nearest is named), or a value of another type.
+      ValueError: a setting is unknown, or a value has another type.
     """
     return _with(declared, override(_settings(declared), settings, "protocol"))
 

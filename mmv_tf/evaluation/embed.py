@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Embeds every clip of a data set once."""
+"""Embedding of all clips of a data set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mmv_tf.inference import GraphNetwork
 from mmv_tf.inference.network import BACKBONE_KINDS
 from mmv_tf.util.progress import Progress
 
-# What the reader says of each window though it holds for the whole clip.
+# Values that the reader returns for each window, but that belong to the clip.
 _PER_CLIP = ("caption", "label", "example_id", "clip_start", "clip_end")
 
 
@@ -25,12 +25,12 @@ class ClipEmbeddings:
     """Embeddings of N clips.
 
     Attributes:
-      features: "MODALITY/before_head" and "MODALITY/SPACE" -> float32 [N, dim], the mean over a
-        clip's windows, not normalized.
+      features: "MODALITY/before_head" and "MODALITY/SPACE" -> float32 [N, dim], the mean over the
+        windows of a clip, not normalized.
       valid: modality -> booleans [N].
       example_ids, captions: N strings; a clip's caption is the narration nearest its middle.
       labels: int32 [N], -1 for none.
-      starts, ends: float32 [N], seconds of the source.
+      starts, ends: float32 [N], times in the source in seconds.
     """
 
     features: dict[str, np.ndarray]
@@ -46,10 +46,10 @@ class ClipEmbeddings:
 
 
 class ClipEmbedder:
-    """Embeds data sets with one network, which is traced once for all of them.
+    """Embed data sets with one model, tracing it once.
 
     Args:
-      model: the network.
+      model: the model.
     """
 
     def __init__(self, model: EmbeddingGraph):
@@ -57,7 +57,7 @@ class ClipEmbedder:
         self._network = GraphNetwork(model)
 
     def _embed(self, modality: str, windows: tf.Tensor) -> dict[str, np.ndarray]:
-        """Means over windows: [B, windows, ...] -> MODALITY/NAME [B, dim]."""
+        """Embed [B, windows, ...], and return the means over windows: MODALITY/NAME [B, dim]."""
         count, each = windows.shape[:2]
         flat = tf.reshape(windows, [count * each, *windows.shape[2:]])
         features = self._network.run(BACKBONE_KINDS[modality], flat)
@@ -68,10 +68,10 @@ class ClipEmbedder:
         }
 
     def __call__(self, reader: Reader) -> ClipEmbeddings:
-        """Embeds a split, every clip of it, in order.
+        """Embed all clips of a split, in order.
 
         Raises:
-          ValueError: if fewer or more clips come out than the manifest lists, or a clip or an
+          ValueError: the number of clips differs from that in the manifest, or a clip or an
             embedding is not finite or out of range.
         """
         expected = reader.num_examples()
@@ -88,13 +88,13 @@ class ClipEmbedder:
         found = len(arrays.get("example_id", ()))
         if found != expected:
             raise ValueError(
-                f"{found} clips were read from {reader.directory}, its manifest lists {expected}; "
+                f"{found} clips were read from {reader.directory}; its manifest lists {expected}; "
                 "check the shards."
             )
         return _as_embeddings(arrays)
 
     def _numbers(self, batch: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
-        """All that is kept of a batch, one row a clip."""
+        """Return the kept values of a batch, one row per clip."""
         names = [name.decode(errors="replace") for name in batch["example_id"][:, 0].numpy()]
         numbers: dict[str, np.ndarray] = {}
         for modality in self.model.modalities:
@@ -116,7 +116,7 @@ def _as_embeddings(arrays: dict[str, np.ndarray]) -> ClipEmbeddings:
     }
     for key, value in features.items():
         if not np.isfinite(value).all():
-            raise ValueError(f"The network's {key} is not finite for some clips.")
+            raise ValueError(f"The model's {key} is not finite for some clips.")
 
     def strings(key: str) -> list[str]:
         return [value.decode(errors="replace") for value in arrays.get(key, ())]

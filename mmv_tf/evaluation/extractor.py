@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Features of one modality's windows, by an encoder."""
+"""Extraction of features from the windows of one modality."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ logger = logging.getLogger(__name__)
 
 
 class Extractor:
-    """Runs one modality of a network over windows.
+    """Compute a model's features of windows of one modality.
 
     Args:
-      encoder: the network.
+      encoder: the model.
       modality: "video", "audio", "image" or "text".
       names: features: "before_head", spaces, and for audio "last_conv" (averaged over time and
         frequency).
-      batch_size: windows at once.
-      static_clips: let a network without a deflated one embed images as clips that stand still.
+      batch_size: windows per batch.
+      static_clips: embed images as static clips if there is no deflated model.
 
     Raises:
-      ValueError: if the network has no such modality or feature.
+      ValueError: the model has no such modality or feature.
     """
 
     def __init__(
@@ -49,22 +49,21 @@ class Extractor:
         seen_as = self.encoder.embedded_as(modality) if static_clips else modality
         self.network.check_input(seen_as)
         if modality == "audio":
-            self.encoder.require(["sample_rate"], "sounds can't be read for it")
+            self.encoder.require(["sample_rate"], "audio can't be read for it")
         features = self.network.dims(seen_as)
         for name in names:
             if name not in features:
                 raise ValueError(f"{modality} has no {name!r}; it has {sorted(features)}.")
 
     def __call__(self, windows: np.ndarray) -> dict[str, np.ndarray]:
-        """Windows of one or several items to name -> float32 [windows, dim].
+        """Return the features of windows, name -> float32 [windows, dim].
 
         Args:
-          windows: as `views.read_views` gives them; for text a list of sentences. Those without a
-            known word, which all get the same embedding, are counted in a warning.
+          windows: windows of one or more items, from `views.read_views`; for text, sentences. A
+            warning counts those without a known word, which all have the same embedding.
 
         Raises:
-          ValueError: if a window is not what the network takes (dtype, range, NaN), or a feature is
-            not finite.
+          ValueError: a window has a wrong dtype, range or NaN, or a feature is not finite.
         """
         check_windows(self.modality, np.asarray(windows))
         if self.modality == "text":
@@ -76,14 +75,14 @@ class Extractor:
         return {name: found[name] for name in self.names}
 
     def of_items(self, items: Sequence[np.ndarray]) -> list[dict[str, np.ndarray]]:
-        """As calling it for each item's windows, but with the windows of all in common batches."""
+        """Return the features of each item's windows, computed in common batches."""
         found = self(np.concatenate(items))
         ends = np.cumsum([len(windows) for windows in items])[:-1]
         parts = {name: np.split(values, ends) for name, values in found.items()}
         return [{name: parts[name][row] for name in self.names} for row in range(len(items))]
 
     def known(self, sentences: Sequence[str]) -> np.ndarray:
-        """Return whether each sentence holds a word that the network knows, booleans [N]."""
+        """Return whether each sentence has a word that the model knows, as booleans [N]."""
         return self.network.known(sentences)
 
     def _warn_of_unknown(self, sentences: Sequence[str]) -> None:
@@ -91,11 +90,11 @@ class Extractor:
         mute = [str(text) for text, there in zip(sentences, known, strict=True) if not there]
         if mute:
             logger.warning(
-                "%d of %d sentences hold no word that the network knows and all get the same "
+                "%d of %d sentences have no word that the model knows and all get the same "
                 "embedding: %s.", len(mute), len(sentences), shown(mute),
             )  # fmt: skip
 
     @property
     def sample_rate(self) -> int:
-        """Of the sound that the network takes, Hz; 0 for a network without."""
+        """Sample rate of the model's audio in Hz; 0 for a model without audio."""
         return self.network.settings.sample_rate or 0

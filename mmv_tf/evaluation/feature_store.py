@@ -1,12 +1,12 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Features on disk, in parts that are each whole: work that is interrupted goes on from them.
+"""Features on disk, in parts that are written atomically, so that interrupted work can resume.
 
-A store is a folder with `description.json` (what computed the features) and part-00000.npz,
-part-00001.npz, ... or the same in Parquet. A part holds "id" [n] (strings), "version" [n] (of the
-media: size and time of change) and for each feature "NAME" [windows of all n, dim] with "windows"
-[n], how many rows each item has. `sums.json` holds each part's SHA-256: a part that is not what was
-written is removed with a warning, and its items are computed again.
+A store is a folder with `description.json` (the origin of the features) and part-00000.npz,
+part-00001.npz, ... or the same in Parquet. A part holds "id" [n] (strings), "version" [n] (size and
+modification time of the media), "windows" [n] (number of rows of each item) and each feature as
+"NAME" [windows of all n, dim]. `sums.json` holds the SHA-256 of each part. A damaged part is
+removed with a warning, and its items are computed again.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ logger = logging.getLogger(__name__)
 FORMATS = ("npz", "parquet")
 SUMS = "sums.json"
 _PART = re.compile(r"part-(\d{5,})")
-_MAX_DESCRIPTION_BYTES = 1 << 20  # ours; a description has some 2 kB
+_MAX_DESCRIPTION_BYTES = 1 << 20  # ours; a description has about 2 kB
 DESCRIPTION = "description.json"
 _OWN = ("id", "version", "windows")
 
 
 def media_version(path: pathlib.Path) -> str:
-    """Changes when a file does."""
+    """Return a string that changes when the file does."""
     stat = path.stat()
     return f"{stat.st_size}-{stat.st_mtime_ns}"
 
 
 class FeatureStore:
-    """Features by item id.
+    """Store of features by item id.
 
     Args:
-      directory: made if it is not there.
-      description: plain values that the features depend on; the folder of other ones is refused.
-      part_items: items of a part; ours, what is lost by an interruption.
+      directory: the folder, which is created if needed.
+      description: plain values that the features depend on; a folder with others is rejected.
+      part_items: items per part, lost by an interruption; the default is ours.
       file_format: "npz" or "parquet" (which needs pyarrow).
 
     Raises:
-      ValueError: if the folder holds features of something else, or pyarrow is missing.
+      ValueError: the folder holds other features, or pyarrow is missing.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class FeatureStore:
         directory.mkdir(parents=True, exist_ok=True)
         files.remove_unfinished(directory)
         self._describe({**description, "format": file_format})
-        # id -> (version, part, place in it)
+        # id -> (version, part, index in it)
         self._known: dict[str, tuple[str, pathlib.Path, int]] = {}
         self._sums = self._read_sums()
         self._next = 0
@@ -83,7 +83,7 @@ class FeatureStore:
             try:
                 found = self._checked_part(part)
             except (OSError, ValueError) as error:
-                logger.warning("%s can't be read (%s); its items are done again.", part, error)
+                logger.warning("%s can't be read (%s); computing its items again.", part, error)
                 _remove(part)
                 continue
             for place, (name, version) in enumerate(
@@ -97,34 +97,34 @@ class FeatureStore:
         if path.exists():
             if read_regular(path, _MAX_DESCRIPTION_BYTES) != text.encode():
                 raise ValueError(
-                    f"{self.directory} holds features of another network, of other views or in "
-                    "another format; choose another folder or remove it."
+                    f"{self.directory} holds features of another model, of other views or in "
+                    "another format; choose another folder or delete this one."
                 )
         else:
             files.write_text(text, path)
 
     def has(self, item_id: str, version: str) -> bool:
-        """Return whether an item's features are there, computed from this version of its media."""
+        """Return whether there are features of this version of an item."""
         return item_id in self._known and self._known[item_id][0] == version
 
     def add(self, item_id: str, version: str, features: Mapping[str, np.ndarray]) -> None:
-        """Takes an item's features, name -> float32 [windows, dim]; written part by part.
+        """Add an item's features, name -> float32 [windows, dim]; full parts are written.
 
         Raises:
-          ValueError: if one is not finite.
+          ValueError: one is not finite.
         """
         for name, values in features.items():
             if not np.isfinite(values).all():
                 raise ValueError(
-                    f"{item_id}: its {name!r} is not finite (NaN or infinity) and is not kept; "
-                    "check the network."
+                    f"{item_id}: its {name!r} is not finite (NaN or infinity) and is not stored; "
+                    "check the model."
                 )
         self._waiting.append((item_id, version, dict(features)))
         if len(self._waiting) >= self._part_items:
             self.flush()
 
     def flush(self) -> None:
-        """Writes what waits."""
+        """Write the items that are not yet in a part."""
         if not self._waiting:
             return
         names = list(self._waiting[0][2])
@@ -142,7 +142,7 @@ class FeatureStore:
             else:
                 _write_parquet(temporary, arrays)
             self._sums[part.name] = files.file_sha256(temporary)
-        # A program that is killed here leaves a part without a sum, whose form is checked.
+        # A program killed here leaves a part without a sum, of which only the form is checked.
         files.write_text(json.dumps(self._sums, indent=1) + "\n", self.directory / SUMS)
         for place, (name, version, _) in enumerate(self._waiting):
             self._known[name] = (version, part, place)
@@ -150,11 +150,11 @@ class FeatureStore:
         self._waiting = []
 
     def load(self, item_ids: Sequence[str], name: str) -> list[np.ndarray]:
-        """A feature of items, float32 [windows, dim] each, in the order asked for.
+        """Return a feature of items, float32 [windows, dim] each, in the given order.
 
         Raises:
-          KeyError: if an item is not there.
-          ValueError: if a file was damaged since the store was opened.
+          KeyError: an item is missing.
+          ValueError: a file was damaged after opening the store.
         """
         self.flush()
         by_part: dict[pathlib.Path, list[tuple[int, int]]] = {}
@@ -176,14 +176,14 @@ class FeatureStore:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
-            logger.warning("%s; the parts' form alone is checked.", error)
+            logger.warning("%s; only the form of the parts is checked.", error)
             return {}
 
     def _checked_part(self, part: pathlib.Path) -> dict[str, np.ndarray]:
-        """Whose features a part holds; of a part without a sum the form alone is checked.
+        """Return the ids and versions in a part; without a sum, only its form is checked.
 
         Raises:
-          ValueError: it is not what was written.
+          ValueError: the part is damaged.
           OSError: it can't be read.
         """
         expected = self._sums.get(part.name)
@@ -201,7 +201,7 @@ class FeatureStore:
         return found
 
     def _read_part(self, part: pathlib.Path, names: Sequence[str] | None) -> dict[str, np.ndarray]:
-        """Columns of a part, all of them if `names` is None."""
+        """Return columns of a part; all if `names` is None."""
         if self._format == "parquet":
             return _read_parquet(part, names)
         return read_npz(part, names)
@@ -209,7 +209,7 @@ class FeatureStore:
 
 def _remove(part: pathlib.Path) -> None:
     if part.is_dir():
-        raise ValueError(f"{part} is a folder; remove it.")
+        raise ValueError(f"{part} is a folder; delete it.")
     part.unlink()
 
 
@@ -224,7 +224,7 @@ def _pyarrow() -> Any:
 
 
 def _write_parquet(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """A row a window: "id", "version", "window" and each feature as a list of fixed length."""
+    """Write one row per window: "id", "version", "window" and features of fixed length."""
     pyarrow = _pyarrow()
     windows = arrays["windows"]
     columns: dict[str, Any] = {
@@ -244,7 +244,7 @@ def _read_parquet(path: pathlib.Path, names: Sequence[str] | None) -> dict[str, 
         return _parquet_columns(path, names)
     except OSError:
         raise
-    # Damage shows in many ways: errors of Arrow, KeyError, ValueError, UnicodeDecodeError, ...
+    # Damage causes many errors: those of Arrow, KeyError, ValueError, UnicodeDecodeError, ...
     except Exception as error:
         raise ValueError(f"{path}: is no whole part ({error})") from error
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Features of listed items: read, embedded and cached; what can't be read is counted."""
+"""Features of listed items: reading, embedding, caching, and counting of failures."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from mmv_tf.util.progress import Progress
 
 @dataclasses.dataclass
 class Failures:
-    """Listed items that could not be scored.
+    """Listed items that can't be scored.
 
     Attributes:
-      allowed: how many may be missing or unreadable.
+      allowed: number of missing or unreadable items to tolerate.
       missing: ids without media.
-      unreadable: id -> why.
+      unreadable: id -> reason.
     """
 
     allowed: int = 0
@@ -44,10 +44,10 @@ class Failures:
         return set(self.missing) | set(self.unreadable)
 
     def check(self) -> None:
-        """Stops the run if there are more than allowed.
+        """Check the number of failures.
 
         Raises:
-          ValueError: naming the first of them and the count.
+          ValueError: there are more than allowed.
         """
         if not self.too_many():
             return
@@ -61,12 +61,12 @@ class Failures:
                 f"{len(self.unreadable)} can't be read: {shown(list(self.unreadable.values()))}"
             )
         raise ValueError(
-            f"{count} of the listed items can't be scored and {self.allowed} are allowed; "
+            f"{count} of the listed items can't be scored, and {self.allowed} are allowed; "
             f"{'; '.join(reasons)}. Get them, or pass --allow_missing={count}."
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """For the results file."""
+        """Return plain values for the results file."""
         return {
             "allowed": self.allowed,
             "missing": sorted(set(self.missing)),
@@ -74,18 +74,18 @@ class Failures:
         }
 
     def without(self, items: Sequence[Item]) -> list[Item]:
-        """The items that are not among the failures."""
+        """Return the items that are not among the failures."""
         gone = self._gone()
         return [item for item in items if item.item_id not in gone]
 
 
 @dataclasses.dataclass(frozen=True)
 class Cache:
-    """The place of cached features.
+    """Cache of features on disk.
 
     Attributes:
-      directory: a folder for all evaluations; each network and way of looking gets one in it.
-      key: what the features depend on besides the views: the network's hash, the protocol's name
+      directory: a folder for all evaluations, with a subfolder for each model and set of views.
+      key: dependencies of the features besides the views: the model's hash, the protocol's name
         and version.
     """
 
@@ -93,7 +93,7 @@ class Cache:
     key: Mapping[str, Any]
 
     def store(self, **others: Any) -> FeatureStore:
-        """The store for one way of looking."""
+        """Return the store for one set of views."""
         description = {**self.key, **others}
         text = json.dumps(description, sort_keys=True)
         name = f"{self.key['protocol']}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
@@ -109,22 +109,22 @@ def extract(
     cache: Cache,
     seed: int = 0,
 ) -> FeatureStore:
-    """Put the features of all readable items into the cache.
+    """Add the features of all readable items to the cache.
 
     Args:
-      extractor: of the network.
-      items: each with a path; equal ids are the same item.
-      paths: by item id.
-      views: what is shown of each item.
-      failures: gets the items that can't be read.
+      extractor: extractor of the model.
+      items: items with a path; those with equal ids are the same.
+      paths: path of each item id.
+      views: views of each item.
+      failures: receives the items that can't be read.
       cache: see `Cache`.
-      seed: of random views.
+      seed: seed of random views.
 
     Returns:
-      The store, which has every item but those in `failures`.
+      The store, with all items except those in `failures`.
 
     Raises:
-      ValueError: if more items than allowed fail.
+      ValueError: more items fail than allowed.
     """
     store = cache.store(
         modality=extractor.modality,
@@ -134,7 +134,7 @@ def extract(
         seed=seed,
     )
     versions = {item.item_id: media_version(paths[item.item_id]) for item in items}
-    # A dict, because an item may be in several splits.
+    # A dict, since an item may be in several splits.
     todo = list(
         {
             item.item_id: item
@@ -158,10 +158,10 @@ def embedded(
     failures: Failures,
     progress: Progress,
 ) -> Iterator[tuple[Item, dict[str, np.ndarray]]]:
-    """Features of items as they are read, of as many at once as fill a batch.
+    """Yield the features of items as they are read, computed in full batches.
 
-    What can't be read is put down in `failures`. If those are more than allowed, the others are
-    still read, so that all failures are known, but nothing more is computed.
+    Unreadable items are added to `failures`. If they are more than allowed, the remaining items are
+    still read, so that all failures are known, but not embedded.
     """
     waiting: list[tuple[Item, np.ndarray]] = []
 
@@ -187,18 +187,18 @@ def embedded(
 
 
 def pooled(store: FeatureStore, items: Sequence[Item], name: str) -> np.ndarray:
-    """Mean over each item's windows, float32 [N, dim]."""
+    """Return the mean over each item's windows, float32 [N, dim]."""
     parts = store.load([item.item_id for item in items], name)
     return np.stack([part.mean(axis=0) for part in parts])
 
 
 def stacked(store: FeatureStore, items: Sequence[Item], name: str) -> tuple[np.ndarray, np.ndarray]:
-    """All windows of all items, float32 [rows, dim], and the index of each row's item [rows]."""
+    """Return all windows of all items, float32 [rows, dim], and the item index of each row."""
     parts = store.load([item.item_id for item in items], name)
     rows = np.concatenate(parts)
     if len(rows) > 1 and (rows == rows[0]).all():
         raise ValueError(
-            f"The network's {name!r} is the same for all {len(rows)} windows of {len(items)} "
-            "items; nothing can be learnt from it. Check the network."
+            f"The model's {name!r} is the same for all {len(rows)} windows of {len(items)} "
+            "items; nothing can be learned from it. Check the model."
         )
     return rows, np.repeat(np.arange(len(items)), [len(part) for part in parts])

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Trains a whole tower with a new linear layer for a classification benchmark."""
+"""Fine-tuning of a backbone with a new linear layer for a classification benchmark."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from mmv_tf.evaluation.declaration import AudioViews, Benchmark, FineTuning, Vid
 from mmv_tf.evaluation.features import Failures
 from mmv_tf.evaluation.listed_media import ListedMedia, Options
 from mmv_tf.evaluation.listing import Item, Listing
-from mmv_tf.evaluation.views import read_all, read_sound, window_times
+from mmv_tf.evaluation.views import read_all, read_audio, window_times
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import Encoder
 from mmv_tf.util.progress import Progress, progress
 
 
 class Source(Protocol):
-    """Examples that a backbone is trained and tested on."""
+    """Examples for training and testing a backbone."""
 
     def train(self, items: Sequence[Item], epoch: int) -> Iterator[np.ndarray]:
-        """One float32 example of each item, in the order given, augmented anew each epoch."""
+        """Yield a float32 example of each item, in the given order, augmented in each epoch."""
 
     def test(self, items: Sequence[Item]) -> Iterator[np.ndarray]:
-        """The windows of each item, float32 [windows, ...]."""
+        """Yield the windows of each item, float32 [windows, ...]."""
 
 
-class SoundSource:
-    """Log-mel spectrograms, computed once for whole sounds; windows are cut out of them.
+class AudioSource:
+    """Log-mel spectrograms, computed once for each audio file; windows are cut from them.
 
     Args:
-      model: its `log_mel` makes the spectrograms.
-      items, paths: everything that will be asked for; all of it is kept in memory.
-      train_views, test_views: of the protocol.
-      seed: of the places.
-      failures: gets the items that can't be read.
+      model: its `log_mel` computes the spectrograms.
+      items, paths: all items and their paths; the spectrograms are kept in memory.
+      train_views, test_views: views of the protocol.
+      seed: seed of random windows.
+      failures: receives the items that can't be read.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class SoundSource:
         failures: Failures,
     ):
         if model.log_mel is None:
-            raise ValueError("The network has no log-mel layer; fine-tuning on audio needs one.")
+            raise ValueError("The model has no log-mel layer; fine-tuning on audio needs one.")
         self._seed = seed
         self._test_views = test_views
         log_mel, rate = model.log_mel, model.log_mel.sample_rate
@@ -77,9 +77,9 @@ class SoundSource:
             input_signature=[tf.TensorSpec([1, None], tf.float32)],
             autograph=False,
         )
-        for item in progress(items, "read sounds", "sounds"):
+        for item in progress(items, "read audio", "files"):
             try:
-                waveform = read_sound(paths[item.item_id], item, rate)
+                waveform = read_audio(paths[item.item_id], item, rate)
             except (MediaError, av.FFmpegError) as error:
                 failures.unreadable[item.item_id] = str(error)
                 continue
@@ -88,7 +88,7 @@ class SoundSource:
             self._spectrograms[item.item_id] = spectrogram(waveform[np.newaxis]).numpy()[0]
 
     def train(self, items: Sequence[Item], epoch: int) -> Iterator[np.ndarray]:
-        """Yield an example of each item, see `Source`."""
+        """Yield an example of each item; see `Source`."""
         generator = np.random.default_rng([self._seed, epoch])
         for item in items:
             spectrogram = self._spectrograms[item.item_id]
@@ -96,7 +96,7 @@ class SoundSource:
             yield spectrogram[start : start + self._train_frames]
 
     def test(self, items: Sequence[Item]) -> Iterator[np.ndarray]:
-        """Yield the windows of each item, see `Source`."""
+        """Yield the windows of each item; see `Source`."""
         for item in items:
             spectrogram, length = self._spectrograms[item.item_id], self._test_frames
             starts = window_times(len(spectrogram), length, self._test_views.windows, None)
@@ -104,10 +104,10 @@ class SoundSource:
 
 
 class VideoSource:
-    """Clips, decoded anew each time: augmented ones would not fit in memory.
+    """Windows of videos, decoded each time: augmented ones would not fit in memory.
 
     Args:
-      paths, train_views, test_views, seed: see `SoundSource`.
+      paths, train_views, test_views, seed: see `AudioSource`.
     """
 
     def __init__(
@@ -122,13 +122,13 @@ class VideoSource:
         self._seed = seed
 
     def train(self, items: Sequence[Item], epoch: int) -> Iterator[np.ndarray]:
-        """Yield an example of each item, see `Source`."""
-        # A large step, so that no epoch of one seed is that of the next.
+        """Yield an example of each item; see `Source`."""
+        # A large step, so that the epochs of one seed and the next differ.
         for clips in self._read(items, self._train_views, self._seed * 1_000_003 + epoch):
             yield clips[0]
 
     def test(self, items: Sequence[Item]) -> Iterator[np.ndarray]:
-        """Yield the windows of each item, see `Source`."""
+        """Yield the windows of each item; see `Source`."""
         yield from self._read(items, self._test_views, self._seed)
 
     def _read(self, items: Sequence[Item], views: VideoViews, seed: int) -> Iterator[np.ndarray]:
@@ -138,43 +138,43 @@ class VideoSource:
             yield clips.astype(np.float32) / 255.0
 
 
-class TowerClassifier(keras.Model):
-    """A tower, dropout and a linear layer: [B, ...] -> logits [B, classes].
+class BackboneClassifier(keras.Model):
+    """A backbone, dropout and a linear layer: [B, ...] -> logits [B, classes].
 
     Args:
-      tower: a backbone.
-      classes: how many.
-      dropout: before the linear layer.
-      seed: of the layer and the dropout.
+      backbone: the backbone.
+      classes: number of classes.
+      dropout: dropout before the linear layer.
+      seed: seed of the layer and the dropout.
     """
 
-    def __init__(self, tower: keras.layers.Layer, classes: int, dropout: float, seed: int = 0):
+    def __init__(self, backbone: keras.layers.Layer, classes: int, dropout: float, seed: int = 0):
         super().__init__(dtype="float32")
-        self.tower = tower
+        self.backbone = backbone
         self.dropout = keras.layers.Dropout(dropout, seed=seed, dtype="float32")
         self.head = keras.layers.Dense(
             classes, kernel_initializer=keras.initializers.GlorotUniform(seed), dtype="float32"
         )
-        self.head.build((None, tower.feature_dim))
+        self.head.build((None, backbone.feature_dim))
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Return logits."""
-        features = tf.cast(self.tower(inputs, training=training), tf.float32)
+        features = tf.cast(self.backbone(inputs, training=training), tf.float32)
         return self.head(self.dropout(features, training=training))
 
 
 class FineTunedClassification(SplitClassification):
-    """Trains the whole tower anew for each split.
+    """Fine-tune the backbone for each split, from the same weights.
 
     Raises:
-      ValueError: the network's weights are not at hand.
+      ValueError: the model is a SavedModel, which can't be trained.
     """
 
     def __init__(self, benchmark: Benchmark, encoder: Encoder, options: Options):
         model = getattr(encoder.network, "model", None)
         if model is None:
             raise ValueError(
-                f"{benchmark.name} trains the network, and a SavedModel can't be trained here; "
+                f"{benchmark.name} trains the model, but a SavedModel can't be trained here; "
                 "give a .keras file, a training run or a released checkpoint."
             )
         self._model: EmbeddingGraph = model
@@ -186,18 +186,18 @@ class FineTunedClassification(SplitClassification):
         declared = benchmark.classifier
         if not isinstance(declared, FineTuning):
             raise ValueError(f"{benchmark.name} declares no fine-tuning.")
-        tower = self._model.backbone(benchmark.modality)
-        before = tower.get_weights()
+        backbone = self._model.backbone(benchmark.modality)
+        before = backbone.get_weights()
         source = self._source(media)
         media.failures.check()
 
         def score(
             listing: Listing, train: Sequence[Item], test: Sequence[Item]
         ) -> tuple[np.ndarray, dict[str, Any]]:
-            tower.set_weights(before)
+            backbone.set_weights(before)
             name = f"fine-tune on {listing.name}"
             classes = len(listing.classes)
-            scores = fine_tune(tower, source, train, test, classes, declared, options.seed, name)
+            scores = fine_tune(backbone, source, train, test, classes, declared, options.seed, name)
             return scores, {}
 
         return score
@@ -207,7 +207,7 @@ class FineTunedClassification(SplitClassification):
         seed = self.options.seed
         match self.benchmark.train_views, self.benchmark.test_views:
             case AudioViews() as train, AudioViews() as test:
-                return SoundSource(
+                return AudioSource(
                     self._model, items, media.paths, train, test, seed, media.failures
                 )
             case VideoViews() as train, VideoViews() as test:
@@ -220,10 +220,10 @@ class FineTunedClassification(SplitClassification):
 
 
 def _check_ends(items: Sequence[Item], views: VideoViews, media: ListedMedia) -> None:
-    """Put videos down as failures whose first or last frame can't be read.
+    """Add videos whose first or last frame can't be read to the failures.
 
-    All of them would be too much to decode before training; a video that fails in its middle
-    ends the training by its name.
+    Decoding whole videos before training would take too long. A video that fails in its middle ends
+    the training with an error that names it.
     """
     ends = dataclasses.replace(views, windows=2, num_frames=1)
     read = read_all(items, media.paths, ends)
@@ -233,7 +233,7 @@ def _check_ends(items: Sequence[Item], views: VideoViews, media: ListedMedia) ->
 
 
 def fine_tune(
-    tower: keras.layers.Layer,
+    backbone: keras.layers.Layer,
     source: Source,
     train: Sequence[Item],
     test: Sequence[Item],
@@ -242,28 +242,28 @@ def fine_tune(
     seed: int = 0,
     name: str = "fine-tune",
 ) -> np.ndarray:
-    """Trains the tower in place and scores the test items.
+    """Train the backbone in place and score the test items.
 
     Args:
-      tower: a backbone of the network; give it its old weights again before another run.
-      source: examples of both.
-      train, test: items; those to learn from have one label each.
-      classes: how many.
+      backbone: a backbone of the model; restore its weights before another run.
+      source: examples of the items.
+      train, test: items; those for training have one label each.
+      classes: number of classes.
       declared: schedule and augmentation.
-      seed: of everything random.
-      name: for the progress.
+      seed: seed of all random choices.
+      name: name in progress messages.
 
     Returns:
       Scores float32 [test items, classes]: probabilities, averaged over an item's windows.
 
     Raises:
-      ValueError: if the loss is not finite, which it is when the learning rate is too high.
+      ValueError: the loss is not finite, usually because the learning rate is too high.
     """
-    model = TowerClassifier(tower, classes, declared.dropout, seed)
+    model = BackboneClassifier(backbone, classes, declared.dropout, seed)
     labels = np.array([item.labels[0] for item in train])
     size = min(declared.batch_size, len(train))
-    # The last, smaller batch is left out: its batch statistics would be poor. The order changes
-    # from epoch to epoch, so everything is seen.
+    # The last, smaller batch is skipped: its batch statistics would be poor. As the order changes
+    # in each epoch, all items are used.
     steps = len(train) // size
     step = _make_step(model, declared, steps)
     with Progress(declared.epochs, name, "epochs") as shown:
@@ -302,8 +302,8 @@ def fine_tune(
     return np.stack(scores)
 
 
-def _make_step(model: TowerClassifier, declared: FineTuning, steps: int) -> Any:
-    """(inputs, targets, seed) -> loss; changes the model."""
+def _make_step(model: BackboneClassifier, declared: FineTuning, steps: int) -> Any:
+    """Return a function (inputs, targets, seed) -> loss that updates the model."""
     total = declared.epochs * steps
     warmup = min(round(declared.warmup_epochs * steps), total - 1)
     schedule = keras.optimizers.schedules.CosineDecay(

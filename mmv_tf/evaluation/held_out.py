@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Retrieval on a held-out slice, while training goes on."""
+"""Retrieval on held-out clips during training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import GraphNetwork
 from mmv_tf.inference.network import BACKBONE_KINDS, REPRESENTATIONS
 
-# How the records are read, which is the same in training.
+# Settings of reading records, as in training.
 _READING = (
     "resample",
     "short_clips",
@@ -30,25 +30,25 @@ _READING = (
     "stored_frame_rate",
     "stored_sample_rate",
 )
-# Of the metrics of retrieval, those that are logged.
+# Logged metrics of retrieval.
 _KEPT = ("R@1", "R@5", "R@10", "median_rank", "count")
 _MODALITIES = ("video", "audio", "text")
-# Query and item; each in the space in which the network compares the two.
+# Query and item, compared in their common space.
 _DIRECTIONS = (("text", "video"), ("video", "audio"), ("text", "audio"))
 
 
 class HeldOutRetrieval:
-    """Recall of the clip that belongs to a narration or a sound, among the first clips of a split.
+    """Retrieval among the first clips of a split, by narration or audio.
 
-    Each clip is seen once, in its middle. Clips without sound or narration are left out of the
-    directions that need it.
+    One window is taken from the middle of each clip. Clips without audio or narration are excluded
+    from the directions that need it.
 
     Args:
-      data: the reader's settings of the training data; `data.parts.evaluated_parts` says what of a
-        mixture is evaluated, each data set by itself.
-      split: which to read, where the mixture doesn't say.
-      clips: how many at most, of each data set.
-      batch_size: clips at a time; by default that of training.
+      data: reader settings of the training data; `data.parts.evaluated_parts` chooses the parts of
+        a mixture, which are evaluated separately.
+      split: split to read, unless the mixture names one.
+      clips: most clips per data set.
+      batch_size: clips per batch; default: that of training.
 
     Attributes:
       parts: settings of the readers by name, "" for the first; `experiment.run` checks them before
@@ -70,16 +70,16 @@ class HeldOutRetrieval:
     def __call__(
         self, model: EmbeddingGraph, interrupted: Callable[[], bool] = lambda: False
     ) -> dict[str, float] | None:
-        """Embeds and ranks.
+        """Evaluate the model.
 
         Args:
-          model: always the same network; its weights may change from call to call.
-          interrupted: asked before each batch whether to give up.
+          model: always the same model; its weights may change between calls.
+          interrupted: called before each batch; true ends the evaluation.
 
         Returns:
-          "text_to_video/R@1", ".../median_rank", ".../count" and so on, for the directions whose
-          modalities share a space and of which there are at least two clips; None if interrupted.
-          Data sets after the first have their name before it: "audioset/video_to_audio/R@1".
+          "text_to_video/R@1", ".../median_rank", ".../count" and so on, for directions with a
+          common space and at least two clips; None if interrupted. Names of data sets after the
+          first are prefixes: "audioset/video_to_audio/R@1".
         """
         metrics: dict[str, float] = {}
         for name, data in self.parts.items():
@@ -95,13 +95,13 @@ class HeldOutRetrieval:
         data: ml_collections.ConfigDict,
         interrupted: Callable[[], bool],
     ) -> dict[str, float] | None:
-        """One data set's metrics, or None if interrupted."""
+        """Return the metrics of one data set, or None if interrupted."""
         embeddings: dict[str, list[np.ndarray]] = {}
         seen = 0
         for batch in self._batches(model, data):
             if interrupted():
                 return None
-            # One window a clip, and one narration.
+            # One window per clip, and one narration.
             flat = {
                 key: value[:, 0]
                 for key, value in batch.items()
@@ -138,7 +138,7 @@ class HeldOutRetrieval:
     def _embedded(
         self, model: EmbeddingGraph, inputs: dict[str, tf.Tensor]
     ) -> dict[str, np.ndarray]:
-        """MODALITY/SPACE -> float32 [B, dim]."""
+        """Return embeddings, MODALITY/SPACE -> float32 [B, dim]."""
         if self._network is None:
             self._network = GraphNetwork(model)
         return {

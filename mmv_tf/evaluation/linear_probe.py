@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Linear probes of frozen features: one classifier, or many facts at once in closed form."""
+"""Linear probes of frozen features: one classifier, or several factors in closed form."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-# Ours: from nearly constant to nearly unregularized on standardized features.
+# Ours: from almost constant to almost unregularized, on standardized features.
 _GRID = tuple(10.0**power for power in range(-5, 2))
 
 
@@ -20,29 +20,29 @@ def linear_probe(
     groups: Sequence[int] | np.ndarray,
     folds: int = 4,
 ) -> dict[str, float]:
-    """Top-1 accuracy of a linear classifier on standardized features, beside the majority class.
+    """Return the top-1 accuracy of a linear classifier on standardized features.
 
-    Logistic regression, its C chosen by cross-validation inside the training part, whole groups
-    (blocks of time, videos) left out at a time.
+    The classifier is logistic regression. C is chosen by cross-validation on the training part,
+    which holds out whole groups (blocks of time, videos).
 
     Args:
       train, test: float [N, D].
       train_labels, test_labels: int [N]. A test label that training lacks counts as an error.
       groups: int [N of train].
-      folds: of the cross-validation.
+      folds: folds of the cross-validation.
 
     Returns:
-      "accuracy", "majority" (always answering the commonest training label), "C", "count",
-      "classes" and "unseen" (test clips whose label training lacks).
+      "accuracy", "majority" (accuracy of the most frequent training label), "C", "count", "classes"
+      and "unseen" (test clips whose label training lacks).
     """
     for name, features in (("training", train), ("test", test)):
         if not np.isfinite(features).all():
             raise ValueError(f"The {name} features hold values that are not finite.")
     classes, counts = np.unique(train_labels, return_counts=True)
     if len(classes) < 2:
-        raise ValueError(f"A linear probe needs two classes or more, got {classes.tolist()}.")
+        raise ValueError(f"A linear probe needs at least two classes, got {classes.tolist()}.")
     folds = min(folds, len(np.unique(groups)))
-    # Here: importing scikit-learn takes a second, and most who import mmv_tf need none of it.
+    # Imported here because scikit-learn takes a second.
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, GroupKFold
     from sklearn.pipeline import make_pipeline
@@ -64,7 +64,7 @@ def linear_probe(
     }
 
 
-# Ours: from nearly unpenalized to nearly constant, on standardized features of 1,000s of clips.
+# Ours: from almost unpenalized to almost constant, on standardized features of 1,000s of clips.
 _PENALTIES = tuple(10.0**power for power in range(-1, 6))
 
 
@@ -74,7 +74,7 @@ def factor_probe(
     test: np.ndarray,
     test_labels: Mapping[str, np.ndarray],
 ) -> dict[str, float]:
-    """Top-1 accuracy of a linear classifier for each factor.
+    """Return the top-1 accuracy of a linear classifier for each factor.
 
     Args:
       train, test: float [N, D].
@@ -85,8 +85,8 @@ def factor_probe(
       Factor -> accuracy in [0, 1].
 
     Raises:
-      ValueError: for features that are not finite, other factors in test, or a factor with fewer
-        than two classes in training.
+      ValueError: features are not finite, test has other factors, or a factor has fewer than two
+        classes in training.
     """
     if set(train_labels) != set(test_labels):
         raise ValueError(
@@ -99,9 +99,9 @@ def factor_probe(
 def factor_predictions(
     train: np.ndarray, train_labels: Mapping[str, np.ndarray], test: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The class that a linear classifier finds for each row, factor -> int [N].
+    """Return the class predicted by a linear classifier for each row, factor -> int [N].
 
-    Args and Raises: as for `factor_probe`.
+    Arguments and errors are those of `factor_probe`.
     """
     for name, features in (("training", train), ("test", test)):
         if not np.isfinite(features).all():
@@ -111,7 +111,7 @@ def factor_predictions(
         if len(found) < 2:
             raise ValueError(f"All training labels of {factor!r} are the same.")
     columns = [2.0 * (train_labels[f][:, np.newaxis] == classes[f]) - 1.0 for f in classes]
-    # Here: importing scikit-learn takes a second, and most who import mmv_tf need none of it.
+    # Imported here because scikit-learn takes a second.
     from sklearn.linear_model import RidgeCV
     from sklearn.preprocessing import StandardScaler
 

@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Linear support vector machines for many rows and classes.
 
-The problem is that of scikit-learn's `LinearSVC` with its defaults, which the released evaluation
-uses: for each class against the rest,
+The objective is that of scikit-learn's `LinearSVC` with its defaults, which MMV's released
+evaluation uses: for each class against the rest,
 
     |w|^2 / 2 + b^2 / 2 + C * sum_i max(0, 1 - y_i (w x_i + b))^2
 
-It is solved in the primal by Newton steps (Chapelle, Neural Computation 2007): conjugate gradients
-find the step, an exact line search its length. All classes go through it side by side, so that the
-work is products of large float32 matrices, which the BLAS does on all cores. liblinear's coordinate
-descent, behind `LinearSVC`, does one class after another, one row at a time, in float64.
+It is minimized in the primal by Newton steps (Chapelle, Neural Computation 2007): conjugate
+gradients find the direction, an exact line search the length. All classes are solved at once, by
+products of large float32 matrices, for which the BLAS uses all cores. liblinear's coordinate
+descent, used by `LinearSVC`, solves one class after another, one row at a time, in float64.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ import numpy as np
 
 logger = logging.getLogger(__name__)
 
-# A class is done when its gradient is this small against the one at w = 0; ours: weights are then
-# within a thousandth of their converged values.
+# A class has converged when its gradient is this small relative to that at w = 0. Ours: weights are
+# then within a thousandth of their limits.
 _TOLERANCE = 1e-4
 _NEWTON_STEPS = 60
 _CONJUGATE_STEPS = 60
 _LINE_STEPS = 20
-# Rows times classes that are worked on side by side; ours, 60 MB of margins, of which some copies.
+# Rows times classes that are solved at once; ours: 60 MB of margins, and some copies.
 _MAX_MARGINS = 15_000_000
-# Ours: the share of groups held out for choosing C is one of so many.
+# Ours: one in this many groups is held out to choose C.
 _FOLDS = 5
 
 
 @dataclasses.dataclass(frozen=True)
 class LinearSVM:
-    """Weights of all classes, for features as they come.
+    """Weights of all classes, for features before standardization.
 
     Attributes:
       weights: float32 [D, classes], for standardized features.
       bias: float32 [classes].
       mean, scale: float32 [D]; features are standardized to (x - mean) / scale.
-      C: what it was trained with.
-      converged: whether every class is within the tolerance.
+      C: weight of the errors in training.
+      converged: True if every class is within the tolerance.
     """
 
     weights: np.ndarray
@@ -55,13 +55,13 @@ class LinearSVM:
     converged: bool
 
     def scores(self, features: np.ndarray) -> np.ndarray:
-        """Signed distances, float32 [N, classes]."""
+        """Return signed distances, float32 [N, classes]."""
         standard = (np.asarray(features, np.float32) - self.mean) / self.scale
         return standard @ self.weights + self.bias
 
 
 def one_vs_rest(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Targets int8 [N, classes]: 1 for a row's own class, -1 for the others."""
+    """Return targets int8 [N, classes]: 1 for a row's own class, -1 for the others."""
     targets = np.full([len(labels), classes], -1, np.int8)
     targets[np.arange(len(labels)), labels] = 1
     return targets
@@ -74,24 +74,23 @@ def fit_linear_svm(
     standardize: bool = True,
     start: LinearSVM | None = None,
 ) -> LinearSVM:
-    """Trains one machine for each column of the targets.
+    """Train one SVM for each column of the targets.
 
     Args:
       features: float [N, D].
-      targets: [N, classes]: 1 yes, -1 no, 0 leaves the row out for that class.
-      C: weight of the errors; above 0.
-      standardize: to mean 0 and deviation 1 over the rows, constant features left as they are.
-      start: a machine trained on the same features to start from.
+      targets: [N, classes]: 1 yes, -1 no, 0 excludes the row for that class.
+      C: weight of the errors, above 0.
+      standardize: scale features to mean 0 and deviation 1 over the rows, except constant ones.
+      start: an SVM for the same features to start from.
 
     Raises:
-      ValueError: for features that are not finite, shapes that don't fit, or a C that is not above
-        0.
+      ValueError: features are not finite, shapes don't match, or C is not above 0.
     """
     features = np.asarray(features, np.float32)
     targets = np.asarray(targets)
     if features.ndim != 2 or targets.ndim != 2 or len(features) != len(targets):
         raise ValueError(
-            f"Features {features.shape} and targets {targets.shape} don't fit; expected [N, D] and "
+            f"Features {features.shape} and targets {targets.shape} differ; expected [N, D] and "
             "[N, classes]."
         )
     if not np.isfinite(features).all():
@@ -111,18 +110,18 @@ def choose_C(
     metric: Callable[[np.ndarray, np.ndarray], float],
     seed: int = 0,
 ) -> tuple[float, dict[str, float]]:
-    """The C that is best on held-out training groups, and what each of the grid gave.
+    """Choose C by a metric on held-out training groups.
 
-    A fifth of the groups (videos, recordings) is held out, stratified by class where that can be
-    done; the rest is trained on with rising C, each from the one before.
+    A fifth of the groups (videos, recordings) is held out, stratified by class if possible. The
+    SVMs are trained on the rest with rising C, each starting from the previous one.
 
     Args:
       features, targets: see `fit_linear_svm`.
-      labels: int [N], to stratify by.
-      groups: the group of each row; a group is held out whole.
+      labels: int [N], classes for the stratification.
+      groups: group of each row; whole groups are held out.
       grid: values of C.
-      metric: (scores [n, classes], rows held out [n]) -> larger is better.
-      seed: of the draw.
+      metric: (scores [n, classes], held-out rows [n]) -> value; larger is better.
+      seed: seed of the draw.
 
     Returns:
       The chosen C, the smallest of equally good ones, and str(C) -> metric.
@@ -130,12 +129,12 @@ def choose_C(
     grid = sorted(grid)
     number = len(np.unique(np.asarray(groups)))
     if number < 2:
-        raise ValueError(f"There are training rows of {number} group only; C can't be chosen.")
+        raise ValueError(f"The training rows are of {number} group only; C can't be chosen.")
     # Here: importing scikit-learn takes a second, and most who import mmv_tf need none of it.
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
     folds = min(_FOLDS, number)
-    # It takes no more folds than the largest class has rows.
+    # There can't be more folds than rows in the largest class.
     stratified = min(folds, int(np.unique(labels, return_counts=True)[1].max()))
     kind = StratifiedGroupKFold if stratified > 1 else GroupKFold
     splitter = kind(stratified if stratified > 1 else folds, shuffle=True, random_state=seed)
@@ -153,14 +152,14 @@ def choose_C(
 
 
 def standardization(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation of each feature, float32 [D]; of constant features 1, as scikit-learn."""
+    """Return mean and deviation of each feature, float32 [D]; 1 for constants, as scikit-learn."""
     mean = features.mean(axis=0, dtype=np.float64)
-    # In pieces: the float64 copy that `std` makes would be twice the data.
+    # In pieces, since the float64 copy in `std` would take twice the memory of the data.
     variance = sum(
         np.square(features[start : start + 4096] - mean).sum(axis=0)
         for start in range(0, len(features), 4096)
     ) / len(features)
-    # Rounding leaves a constant feature a variance of about epsilon times its mean, squared.
+    # By rounding, a constant feature has a variance of about (epsilon times its mean) squared.
     constant = variance <= np.square(10 * np.finfo(np.float32).eps * np.abs(mean))
     scale = np.where(constant, 1.0, np.sqrt(variance))
     return mean.astype(np.float32), scale.astype(np.float32)
@@ -178,7 +177,7 @@ def _fit(
     scale: np.ndarray,
     start: LinearSVM | None,
 ) -> LinearSVM:
-    """Fit one machine, see `fit_linear_svm`; x is standardized."""
+    """Train on standardized features; see `fit_linear_svm`."""
     parts = []
     together = max(1, _MAX_MARGINS // len(x))
     for first in range(0, targets.shape[1], together):
@@ -197,10 +196,10 @@ def _fit(
 def _fit_together(
     x: np.ndarray, targets: np.ndarray, C: float, start: np.ndarray | None
 ) -> tuple[np.ndarray, int]:
-    """Weights [D + 1, classes], the bias last, and how many classes did not converge."""
+    """Return weights [D + 1, classes], the bias last, and the number of unconverged classes."""
     y = targets.astype(np.float32)
     dim, classes = x.shape[1], y.shape[1]
-    # The last row is the bias, which is punished like a weight, as liblinear does it.
+    # The last row is the bias, which is penalized like a weight, as in liblinear.
     w = np.zeros([dim + 1, classes], np.float32) if start is None else start
     zero_gradient = -2 * C * _transposed(x, y)
     limit = _TOLERANCE * np.linalg.norm(zero_gradient, axis=0)
@@ -208,7 +207,7 @@ def _fit_together(
     margins = y[:, left] * _times(x, w[:, left])
     for _ in range(_NEWTON_STEPS):
         signs = y[:, left]
-        # Rows left out (sign 0) have margin 0 and no error.
+        # Excluded rows (sign 0) have margin 0 and no error.
         short = np.where(signs != 0, np.maximum(1 - margins, 0), 0)
         gradient = w[:, left] - 2 * C * _transposed(x, signs * short)
         going = np.linalg.norm(gradient, axis=0) > limit[left]
@@ -227,21 +226,21 @@ def _fit_together(
 
 
 def _times(x: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """[x, 1] @ w."""
+    """Return [x, 1] @ w."""
     return x @ w[:-1] + w[-1]
 
 
 def _transposed(x: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """[x, 1].T @ values."""
+    """Return [x, 1].T @ values."""
     return np.concatenate([x.T @ values, values.sum(axis=0, keepdims=True)])
 
 
 def _newton_direction(
     x: np.ndarray, active: np.ndarray, gradient: np.ndarray, C: float
 ) -> np.ndarray:
-    """Solves H d = -gradient for all classes by conjugate gradients, H = 1 + 2C X'AX.
+    """Solve H d = -gradient for all classes by conjugate gradients, H = 1 + 2C X'AX.
 
-    Each class stops by itself once the residual has fallen to a tenth, or further near the end
+    Each class stops when its residual is a tenth of the initial one, or less near the end
     (superlinear convergence: Eisenstat and Walker 1996).
     """
     direction = np.zeros_like(gradient)
@@ -272,10 +271,9 @@ def _line_search(
     signs: np.ndarray,
     C: float,
 ) -> np.ndarray:
-    """The best length of each class's step: the zero of a rising, piecewise linear derivative.
+    """Return the best step length of each class, the zero of a rising, piecewise linear derivative.
 
-    Newton's method on it, kept inside a bracket, lands on the zero exactly once the right piece is
-    found.
+    Bracketed Newton steps reach the zero exactly once they are on the right piece.
     """
     along = (w * step).sum(axis=0, dtype=np.float64)
     square = np.square(step).sum(axis=0, dtype=np.float64)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The lists, media, failures and cached features of a benchmark's run."""
+"""Lists, media, failures and cached features of a benchmark's run."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ PUBLISHED, CHOSEN = "published", "chosen"
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Settings of a run; none of them is part of the protocol's name.
+    """Settings of a run that are not part of the protocol.
 
     Attributes:
-      lists: the published lists, where they are not in the data's folder.
+      lists: file or folder of the published lists; default: the data's folder.
       features: folder of cached features.
-      allow_missing: listed items that may be missing or unreadable.
+      allow_missing: number of missing or unreadable items to tolerate.
       C: "chosen" on held-out training groups, "published", or a number.
-      batch_size: windows at once; changes no result.
-      seed: of random views, order and weights.
-      changed: what was changed in the protocol (see `declaration.changed`), for the results.
+      batch_size: windows per batch; does not affect the results.
+      seed: seed of random views, order and weights.
+      changed: changed settings of the protocol (see `declaration.changed`), for the results.
     """
 
     features: pathlib.Path
@@ -39,21 +39,21 @@ class Options:
 
 
 class ListedMedia:
-    """A benchmark's listings and the media of their items.
+    """Listings of a benchmark and the media of their items.
 
     Args:
-      benchmark: says which lists.
+      benchmark: the protocol.
       data: folder of the media.
       options: settings of the run.
-      fingerprint: of the network, for the cache.
+      fingerprint: fingerprint of the model, for the cache.
 
     Attributes:
-      listings: by split.
-      tested: (split, item) of all items to test.
-      trained: how many items there are to train on.
-      paths: by item id.
-      failures: items without media, and those that turn out to be unreadable.
-      cache: of features.
+      listings: listing of each split.
+      tested: (split, item) of all test items.
+      trained: number of training items.
+      paths: path of each item id.
+      failures: items with missing or unreadable media.
+      cache: cache of features.
 
     Raises:
       ValueError: a list is wrong, or more items than allowed have no media.
@@ -83,7 +83,7 @@ class ListedMedia:
         )
 
     def readable(self, use: str | None = None) -> list[Item]:
-        """Return the items of all listings, of TRAIN or TEST or both, without the failures."""
+        """Return the items of all listings without failures; for TRAIN, TEST or (None) both."""
         return self.failures.without(
             [
                 item

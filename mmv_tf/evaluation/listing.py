@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A benchmark's list, item by item, and the media of its items."""
+"""Items of a benchmark's published lists, and their media files."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class Item:
 
     Attributes:
       item_id: unique in the list.
-      file: path inside the data's folder, or the media's name with or without suffix.
+      file: path inside the data's folder, or name with or without suffix.
       split: "train" or "test".
-      labels: class indices; one where classes exclude each other.
-      ignored: classes for which the item counts neither way.
-      group: items of one group (a film, a recording) are no independent samples.
-      text: its sentence, for retrieval.
+      labels: class indices; one if classes exclude each other.
+      ignored: classes for which the item is not counted.
+      group: group (a film, a recording) of items that are not independent.
+      text: sentence for retrieval.
       start, end: seconds of the media; None for all of it.
-      other_files: what the media may be called besides, as `file`.
-      trimmed_files: those of the names that hold nothing but the part from start to end. With one
-        of them or more, media of another name that are no longer than the part (and a second and
-        a half more, as tools cut at key frames) are that part too.
+      other_files: alternatives to `file`.
+      trimmed_files: names of files with only the part from start to end. If there are any, files of
+        other names count as trimmed too if they are no longer than the part plus a second and a
+        half, as tools cut at key frames.
     """
 
     item_id: str
@@ -49,12 +49,12 @@ class Item:
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """A list, read whole and checked.
+    """A checked list.
 
     Attributes:
-      name: for messages.
-      classes: names; empty for retrieval.
-      items: in the list's order.
+      name: name in messages.
+      classes: names of the classes; empty for retrieval.
+      items: items in the order of the list.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Listing:
         counts = collections.Counter((item.item_id, item.split) for item in self.items)
         twice = [name for (name, _), count in counts.items() if count > 1]
         if twice:
-            raise ValueError(f"{self.name} lists {shown(twice)} more than once; each id once.")
+            raise ValueError(f"{self.name} lists {shown(twice)} more than once; list it once.")
         splits = {split: {i.item_id for i in self.items if i.split == split} for split in
                   (TRAIN, TEST)}  # fmt: skip
         both = sorted(splits[TRAIN] & splits[TEST])
@@ -81,17 +81,16 @@ class Listing:
             unknown = [self.classes[label] for label in sorted(asked - learnt)]
             if unknown:
                 raise ValueError(
-                    f"{self.name}: test has classes that training has no example of: "
-                    f"{shown(unknown)}."
+                    f"{self.name}: test has classes without training examples: {shown(unknown)}."
                 )
 
     def of(self, split: str) -> list[Item]:
-        """The items of a split."""
+        """Return the items of a split."""
         return [item for item in self.items if item.split == split]
 
 
 def shown(names: Sequence[str]) -> str:
-    """The first few of some names, and how many more there are."""
+    """Format the first names, and the number of further ones."""
     more = len(names) - _SHOWN
     return ", ".join(map(repr, names[:_SHOWN])) + (f" and {more} more" if more > 0 else "")
 
@@ -102,13 +101,14 @@ def read_listing(
     """Read one division of a data set's published lists.
 
     Args:
-      data_set: its name in `DATA_SETS`.
-      data: the folder of the media.
-      lists: the list's file or folder; None where the published archive has it inside `data`.
+      data_set: name in `DATA_SETS`.
+      data: folder of the media.
+      lists: file or folder of the lists; None if they are inside `data`, as in the published
+        archive.
       division: an official division or fold.
 
     Raises:
-      ValueError: a list is missing or wrong, or there is no such division.
+      ValueError: a list is missing or invalid, or there is no such division.
     """
     published = read_published(data_set, data, lists, division)
     uses, entries = _divided(published, data_set, division)
@@ -120,7 +120,7 @@ def read_listing(
         _item(entry, uses[entry.split], index, where) for entry in entries if entry.split in uses
     )
     for use in sorted(set(uses.values()) - {item.split for item in items}):
-        raise ValueError(f"{where}: no list says what belongs to {use}.")
+        raise ValueError(f"{where}: no list for {use}.")
     return Listing(where, classes, items)
 
 
@@ -165,19 +165,19 @@ def _item(entry: Entry, use: str, index: dict[str, int], where: str) -> Item:
 
 
 class MediaIndex:
-    """All files of a folder, to be found by path, by name, or by name without suffix.
+    """Index of the files of a folder by path, by name, and by name without suffix.
 
     Args:
-      directory: looked through with all folders in it.
+      directory: folder to search at any depth.
 
     Raises:
-      ValueError: if it is no folder.
+      ValueError: it is not a folder.
     """
 
     def __init__(self, directory: pathlib.Path):
         self.directory = directory
         if not directory.is_dir():
-            raise ValueError(f"{directory} is no folder; give the folder of the media (--data).")
+            raise ValueError(f"{directory} is not a folder; give the folder of the media (--data).")
         self._by_name: dict[str, list[pathlib.Path]] = {}
         for path in sorted(directory.rglob("*")):
             if path.is_file() and not path.name.startswith("."):
@@ -185,28 +185,26 @@ class MediaIndex:
                     self._by_name.setdefault(name, []).append(path)
 
     def find(self, file: str) -> pathlib.Path | None:
-        """The path of a listed file, None if it is not there.
+        """Return the path of a listed file, or None.
 
         Raises:
-          ValueError: if several files fit.
+          ValueError: several files match.
         """
         direct = self.directory / file
         if direct.is_file():
             return direct
         name = pathlib.PurePosixPath(file).name
-        # "a.b" may be a name with a suffix or one with a dot in it.
+        # "a.b" may be a name with a suffix, or contain a dot.
         found = self._by_name.get(name) or self._by_name.get(pathlib.PurePosixPath(name).stem) or []
         parent = pathlib.PurePosixPath(file).parent.name
         if len(found) > 1 and parent:
             found = [path for path in found if path.parent.name == parent] or found
         if len(found) > 1:
-            raise ValueError(
-                f"{file!r} may be any of {shown([str(path) for path in found])}; keep one."
-            )
+            raise ValueError(f"{file!r} matches {shown([str(path) for path in found])}; keep one.")
         return found[0] if found else None
 
     def find_all(self, items: Iterable[Item]) -> tuple[dict[str, pathlib.Path], list[str]]:
-        """Paths by item id, and the ids of items without media."""
+        """Return the paths by item id, and the ids of items without media."""
         paths, missing = {}, []
         for item in items:
             names = (item.file, *item.other_files)

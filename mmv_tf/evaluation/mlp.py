@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A perceptron on frozen features, for classes that exclude each other or not."""
+"""Multi-layer perceptron on frozen features, for exclusive classes or multiple labels."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from mmv_tf.util.progress import progress
 
 
 class MLP:
-    """Trains at construction.
+    """Multi-layer perceptron, trained at construction.
 
     Args:
       features: float [N, D].
-      targets: [N, classes]: 1 yes, 0 no, -1 left out for that class.
+      targets: [N, classes]: 1 yes, 0 no, -1 excludes the row for that class.
       declared: sizes and schedule.
-      exclusive: classes exclude each other (softmax), else each is a question of its own (sigmoid).
-      seed: of weights and order.
+      exclusive: classes exclude each other (softmax), else they are independent (sigmoid).
+      seed: seed of weights and order.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class MLP:
         self._train(features, np.asarray(targets, np.float32), declared, exclusive, seed)
 
     def scores(self, features: np.ndarray) -> np.ndarray:
-        """Logits, float32 [N, classes]."""
+        """Return logits, float32 [N, classes]."""
         features = np.asarray(features, np.float32)
         parts = [
             self._logits(tf.constant(self._standard(features[start : start + 4096])), False).numpy()

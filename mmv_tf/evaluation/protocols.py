@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Evaluations as declarations, and the one function that runs them."""
+"""Protocols on prepared shards, and the function that runs them."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Protocol:
     """A protocol on prepared shards.
 
     Attributes:
-      name, version: together they say what a number means; the version rises with every change.
-      windows: spread evenly over each clip, their embeddings averaged.
-      retrieval: (query, item) modalities; item i is right for query i, ties count against.
-      probe: modalities whose `before_head` a linear classifier of the labels is trained on.
-      train_split, test_split: the probe learns on one, everything is scored on the other.
-      permutations: for the p-values.
-      source: where the choices come from.
+      name, version: identify the meaning of results; every change increments the version.
+      windows: windows per clip, spread evenly; their embeddings are averaged.
+      retrieval: (query, item) modalities; item i is right for query i, ties count against it.
+      probe: modalities whose `before_head` is classified by a linear probe.
+      train_split, test_split: training split of the probe, and split for all scores.
+      permutations: number of permutations for the p-values.
+      source: source of the choices.
     """
 
     name: str
@@ -62,7 +62,7 @@ PROTOCOLS.register(NARRATED_FILM.name)(NARRATED_FILM)
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation(Outcome):
-    """An outcome with the embeddings behind it, of the clips to train and to test on."""
+    """An outcome with the embeddings of the training and test clips."""
 
     train: ClipEmbeddings
     test: ClipEmbeddings
@@ -75,17 +75,17 @@ def run_protocol(
     untrained: EmbeddingGraph | None = None,
     batch_size: int = 8,
 ) -> Evaluation:
-    """Scores a network.
+    """Evaluate a model by a protocol.
 
     Args:
-      protocol: what to do.
-      model: the network; its metadata say how clips are read.
-      directory: the data, as `prepare_data` writes it.
-      untrained: the same network before training; the probe is run on it as well.
-      batch_size: clips at once; changes no result.
+      protocol: the protocol.
+      model: the model; clips are read by its metadata.
+      directory: folder of the shards of `prepare_data`.
+      untrained: the same model before training, to run the probe on too.
+      batch_size: clips per batch; does not affect the results.
 
     Raises:
-      ValueError: if the network lacks a modality, or the data fit neither protocol nor network.
+      ValueError: the model lacks a modality, or the data do not suit protocol or model.
     """
     for query, item in protocol.retrieval:
         model.common_space(query, item)
@@ -122,7 +122,7 @@ def run_protocol(
 def make_reader(
     model: EmbeddingGraph, directory: str, split: str, protocol: Protocol, batch_size: int
 ) -> Reader:
-    """A reader of a split as the network was trained to see it."""
+    """Return a reader of a split with the settings of the model's training."""
     config = config_for_network(
         model.metadata, directory, split, windows=protocol.windows, batch_size=batch_size
     )
@@ -141,7 +141,7 @@ def _retrieve(
     rows = clips.valid[query] & clips.valid[item]
     queries, items = (clips.features[f"{m}/{space}"][rows] for m in (query, item))
     ids = np.array(clips.example_ids)[rows]
-    # Neighbouring clips are alike: blocks of time are what is independent.
+    # Neighboring clips are similar; blocks of time are independent.
     groups = _blocks_of(clips, blocks)[rows]
     scored = Scored(ids, groups.astype(str), np.full(len(ids), "test"), ranks=ranks(queries, items))
     intervals = {
@@ -153,7 +153,7 @@ def _retrieve(
 
 
 def _blocks_of(clips: ClipEmbeddings, blocks: list[dict[str, Any]]) -> np.ndarray:
-    """The block of time that each clip is in, int [N]."""
+    """Return the block of time of each clip, int [N]."""
     starts = sorted(block["start"] for block in blocks)
     return np.array([bisect.bisect_right(starts, start + 1e-3) for start in clips.starts])
 

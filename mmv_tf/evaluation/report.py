@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Evaluation results as text."""
+"""Formatting of evaluation results as text."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 
 def _unit(name: str) -> float:
-    """The factor between a metric's value and the number shown."""
+    """Return the factor from a metric's value to the printed number."""
     return 1.0 if name in ("median_rank", "mean_rank", "d_prime") else 100.0
 
 
 def format_benchmark(results: dict[str, Any]) -> str:
-    """The metrics with their intervals, and what the paper reports."""
+    """Format the metrics with their intervals, and the published figures."""
     protocol, counts = results["protocol"], results["counts"]
     lines = [
         f"{protocol['name']} version {protocol['version']}"
@@ -49,7 +49,7 @@ def format_benchmark(results: dict[str, Any]) -> str:
 
 
 def format_comparison(outcome: dict[str, dict[str, dict[str, Any]]]) -> str:
-    """A line for each metric."""
+    """Format one line per metric."""
     lines = [
         f"{'':<20}{'first':>9}{'second':>9}{'change':>9}   {'95 % interval':<20}{'p':>8}  verdict"
     ]
@@ -71,7 +71,7 @@ def format_comparison(outcome: dict[str, dict[str, dict[str, Any]]]) -> str:
 
 
 def format_results(results: dict[str, Any]) -> str:
-    """The tables, as text."""
+    """Format the tables of retrieval and linear probes."""
     lines = [
         f"{'retrieval':<16}{'n':>5}{'R@1':>7}{'R@5':>7}{'R@10':>7}{'median':>8}{'mean':>7}{'p':>9}"
     ]

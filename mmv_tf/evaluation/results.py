@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Results of evaluations: the metrics, what each item scored, and comparisons of two runs.
+"""Results of evaluations: metrics, scores of each item, and comparisons of two runs.
 
-Beside results.json stands results.items.npz: for each item its id, its group and what it scored,
-from which the intervals were computed and two runs can be compared item by item.
+results.json has the metrics. results.items.npz beside it has the id, group and scores of each item,
+for the intervals and for comparing two runs item by item.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from mmv_tf.util.configuration import write_json
 from mmv_tf.util.safe_files import read_json, read_npz
 from mmv_tf.version import __version__
 
-# Ours: rows times classes times resamplings; above it fewer are drawn (and said so).
+# Ours: rows times classes times resamplings; above it, fewer are drawn and reported.
 _MAX_RESAMPLED = 4_000_000_000
 _MIN_RESAMPLINGS = 100
 _LOWER_IS_BETTER = ("median_rank", "mean_rank")
@@ -39,13 +39,13 @@ _LOWER_IS_BETTER = ("median_rank", "mean_rank")
 
 @dataclasses.dataclass(frozen=True)
 class Scored:
-    """Scores of a run's items; exactly one of ranks and scores.
+    """Ranks or scores of a run's items.
 
     Attributes:
       ids, groups: strings [N].
-      ranks: int [N], of the right class or item; 1 is best.
-      scores, labels: [N, classes], labels 1, 0 or -1 (neither).
-      points: of the average precision.
+      ranks: int [N], rank of the right class or item; 1 is best.
+      scores, labels: [N, classes], labels 1, 0 or -1 (ignored).
+      points: recall points of the average precision.
       splits: strings [N]; the headline is the mean over splits.
     """
 
@@ -60,12 +60,12 @@ class Scored:
     def __post_init__(self) -> None:
         columns = (self.ids, self.groups, self.splits, self.ranks, self.scores, self.labels)
         if len({column.shape[:1] for column in columns if column is not None}) != 1:
-            raise ValueError("its arrays are not of the same items")
+            raise ValueError("its arrays have different items")
         if (self.ranks is None) != (self.scores is not None and self.labels is not None):
             raise ValueError("it has no ranks, or scores without labels")
 
     def metrics(self, retrieval: bool) -> dict[str, significance.Metric]:
-        """The metrics as functions of the weights of items."""
+        """Return the metrics as functions of the weights of items."""
         if self.ranks is None:
             if self.scores is None or self.labels is None:
                 raise ValueError("it has no ranks, or scores without labels")
@@ -83,7 +83,7 @@ class Scored:
         }
 
     def _over_splits(self, right: np.ndarray) -> significance.Metric:
-        """The mean of the splits' accuracies, of those that a draw has items of."""
+        """Return the mean accuracy of the splits that have items in a draw."""
         parts = [(np.flatnonzero(self.splits == split)) for split in np.unique(self.splits)]
         metrics = [significance.weighted_mean(right[rows]) for rows in parts]
         return lambda weights: np.nanmean(
@@ -92,7 +92,7 @@ class Scored:
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """To save."""
+        """Return the arrays to save."""
         found = {"ids": self.ids, "groups": self.groups, "splits": self.splits}
         for name in ("ranks", "scores", "labels"):
             value = getattr(self, name)
@@ -107,9 +107,9 @@ class TaskScores:
     """Scores of a benchmark's task.
 
     Attributes:
-      scored: part ("test", or a direction) -> what its items scored.
+      scored: part ("test", or a direction) -> scores of its items.
       metrics: part -> its metrics.
-      details: more for the results file.
+      details: further values for the results file.
     """
 
     scored: dict[str, Scored]
@@ -119,22 +119,22 @@ class TaskScores:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """An evaluation's outcome, of any protocol.
+    """Outcome of an evaluation by any protocol.
 
     Attributes:
-      results: plain values to publish.
-      scored: part ("test", or a direction) -> what its items scored.
+      results: plain values for the results file.
+      scored: part ("test", or a direction) -> scores of its items.
     """
 
     results: dict[str, Any]
     scored: dict[str, Scored]
 
     def led_by(self, **first: Any) -> Self:
-        """Return the same with results that begin with other entries."""
+        """Return the same outcome with further entries at the start of the results."""
         return dataclasses.replace(self, results={**first, **self.results})
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the results, and beside them what the items scored."""
+        """Write the results, and the scores of the items beside them."""
         write_results(self.results, self.scored, path)
 
 
@@ -149,7 +149,7 @@ def benchmark_results(
     reported: Sequence[Mapping[str, Any]] = (),
     details: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return a benchmark's results in the form of results files."""
+    """Return the results of a benchmark as in results files."""
     return {
         "protocol": protocol,
         "changed": list(changed),
@@ -164,11 +164,11 @@ def benchmark_results(
 
 
 def summarize(scored: Scored, retrieval: bool) -> dict[str, dict[str, Any]]:
-    """Each metric with its value and its bootstrap interval.
+    """Return each metric with its bootstrap interval.
 
     Returns:
       name -> {"value", "interval": [low, high], "resamplings"}; for more than one split also
-      "splits", the value of each. AUC and d' come without intervals, mAP with "skipped_classes".
+      "splits", the value of each. AUC and d' have no intervals, mAP has "skipped_classes".
     """
     count = len(scored.ids)
     everything = np.ones([1, count])
@@ -228,7 +228,7 @@ def items_path(path: str | os.PathLike[str]) -> pathlib.Path:
 def write_results(
     results: Mapping[str, Any], scored: Mapping[str, Scored], path: str | os.PathLike[str]
 ) -> None:
-    """Write the items and then the results, each whole or not at all."""
+    """Write the items and then the results, each atomically."""
     arrays = {
         f"{name}/{key}": value
         for name, one in scored.items()
@@ -243,10 +243,10 @@ _FORM = {"protocol": {"name": str, "version": int}, "changed?": [str]}
 
 
 def read_results(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Scored]]:
-    """Read what `write_results` wrote.
+    """Read the files of `write_results`.
 
     Raises:
-      ValueError: if a file is missing or something else.
+      ValueError: a file is missing or invalid.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -254,12 +254,12 @@ def read_results(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
     try:
         results = read_json(path, _FORM)
     except ValueError as error:
-        raise ValueError(f"{error}; it is no results file of binaries.evaluate.") from error
+        raise ValueError(f"{error}; it is not a results file of binaries.evaluate.") from error
     name, version = results["protocol"]["name"], results["protocol"]["version"]
     items = items_path(path)
     if not items.is_file():
         raise ValueError(
-            f"{items} is missing; it has what each item of {name} version {version} scored, and "
+            f"{items} is missing; it has the score of each item of {name} version {version}, and "
             "without it runs can't be compared."
         )
     scored: dict[str, dict[str, np.ndarray]] = {}
@@ -272,7 +272,7 @@ def read_results(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
             for one, fields in scored.items()
         }
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{items}: is not of this version ({error}); evaluate again.") from error
+        raise ValueError(f"{items} is from another version ({error}); evaluate again.") from error
 
 
 def compare(
@@ -281,12 +281,12 @@ def compare(
     """Test whether two runs of one protocol differ by more than chance, item by item.
 
     Returns:
-      part (a retrieval direction, or "test") -> metric -> {"first", "second", "difference",
-      "interval" of it at 95 %, "p_value", "test", "significant" (p below 0.05)}. Means over items
-      are tested by flipping signs (`sign_flip_p_value`), the others by the paired bootstrap.
+      part (a retrieval direction, or "test") -> metric -> {"first", "second", "difference", its
+      95 % "interval", "p_value", "test", "significant" (p below 0.05)}. Means over items are tested
+      by flipping signs (`sign_flip_p_value`), other metrics by the paired bootstrap.
 
     Raises:
-      ValueError: if the runs are of different protocols or versions, or scored different items.
+      ValueError: the runs have different protocols, versions or items.
     """
     (one, items_one), (two, items_two) = read_results(first), read_results(second)
     kinds = [
@@ -296,7 +296,7 @@ def compare(
     if kinds[0] != kinds[1]:
         raise ValueError(
             f"{first} is of protocol {_kind(kinds[0])}, {second} of {_kind(kinds[1])}; their "
-            "numbers don't mean the same."
+            "numbers can't be compared."
         )
     outcome: dict[str, dict[str, dict[str, Any]]] = {}
     for part in items_one:
@@ -347,11 +347,11 @@ def _compare_part(part: str, a: Scored, b: Scored, seed: int) -> dict[str, dict[
 
 
 def _split_sizes(splits: np.ndarray) -> np.ndarray:
-    """The size of each item's split."""
+    """Return the size of each item's split."""
     _, index, counts = np.unique(splits, return_inverse=True, return_counts=True)
     return counts[index]
 
 
 def targets_of(labels: np.ndarray) -> np.ndarray:
-    """Metric labels (1, 0, `IGNORED`) to the targets of an SVM (1, -1, 0)."""
+    """Convert labels of metrics (1, 0, `IGNORED`) to targets of an SVM (1, -1, 0)."""
     return np.where(labels == IGNORED, 0, 2 * labels - 1).astype(np.int8)

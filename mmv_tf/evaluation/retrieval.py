@@ -16,22 +16,22 @@ import threadpoolctl
 # Ours: items x queries of a block, 1 MB of similarities that stays in a core's cache.
 _ITEMS, _QUERIES = 512, 512
 
-# Rows of flags that are added up in 8 bits.
+# Rows of flags that are summed in 8 bits.
 _ROWS = 128
 
-# Ours: unit vectors' float32 products differ from the exact ones by less (4e-7 was seen at 4096-d).
+# Ours: above the error of float32 products of unit vectors (4e-7 was measured at 4096-d).
 _DOUBT = 2e-6
 
-# Doubtful pairs compared at once; ours.
+# Ours: doubtful pairs compared at once.
 _PAIRS = 1 << 16
 
 
 def normalize(embeddings: np.ndarray, name: str) -> np.ndarray:
-    """Rows divided by their lengths, float32.
+    """Return rows of unit length, float32.
 
     Raises:
-      ValueError: if a value is not finite, a row is zero, or all rows are the same: ranks of such
-        embeddings mean nothing.
+      ValueError: a value is not finite, a row is zero, or all rows are equal; ranks of such
+        embeddings are meaningless.
     """
     embeddings = np.asarray(embeddings, np.float32)
     if embeddings.ndim != 2 or not len(embeddings):
@@ -42,7 +42,7 @@ def normalize(embeddings: np.ndarray, name: str) -> np.ndarray:
     if (length == 0).any():
         raise ValueError(f"{int((length == 0).sum())} of the {name} embeddings are zero.")
     unit = embeddings / length.astype(np.float32)[:, np.newaxis]
-    # In pieces, the first of which usually tells.
+    # In pieces, the first of which usually differs.
     pieces = (unit[start : start + _QUERIES] for start in range(0, len(unit), _QUERIES))
     if len(unit) > 1 and all((np.abs(piece - unit[0]) <= 1e-7).all() for piece in pieces):
         raise ValueError(f"The {name} embeddings are all the same.")
@@ -55,35 +55,35 @@ def ranks(
     targets: np.ndarray | None = None,
     valid: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Rank of each query's right item, by cosine; 1 is best. Ties count against the rank.
+    """Return the rank of each query's right item by cosine; 1 is best, ties count against it.
 
     Args:
       queries: float [Q, D].
       items: float [N, D].
-      targets: int [Q], the index of each query's right item; by default item i belongs to query i.
-      valid: booleans [N], items that are there. The others are neither retrieved nor looked at, and
-        a query whose right item is not there has rank 0.
+      targets: int [Q], index of each query's right item; default: item i for query i.
+      valid: booleans [N], false for items to ignore. A query whose right item is ignored has rank
+        0.
 
     Returns:
       int64 [Q], from 1 to the number of valid items: one more than the number of other items at
       least as similar.
 
     Raises:
-      ValueError: see `normalize`; or if shapes or targets don't fit.
+      ValueError: see `normalize`; or shapes or targets don't match.
     """
     queries, items = np.asarray(queries), np.asarray(items)
     if targets is None:
         if queries.shape != items.shape:
-            raise ValueError(f"Query i belongs to item i, got {queries.shape} and {items.shape}.")
+            raise ValueError(f"Expected an item per query, got {items.shape} for {queries.shape}.")
         targets = np.arange(len(queries))
     targets = np.asarray(targets)
     if targets.shape != queries.shape[:1] or queries.shape[1:] != items.shape[1:]:
         raise ValueError(
-            f"Queries {queries.shape}, items {items.shape} and targets {targets.shape} don't fit; "
+            f"Queries {queries.shape}, items {items.shape} and targets {targets.shape} differ; "
             "expected [Q, D], [N, D] and [Q]."
         )
     if len(targets) and (targets.min() < 0 or targets.max() >= len(items)):
-        raise ValueError(f"Targets go from {targets.min()} to {targets.max()} of {len(items)}.")
+        raise ValueError(f"Targets are {targets.min()} to {targets.max()} of {len(items)} items.")
     if valid is None:
         return _ranks(normalize(queries, "query"), normalize(items, "item"), targets)
     valid = np.asarray(valid, bool)
@@ -102,7 +102,7 @@ def ranks(
 
 
 def _ranks(queries: np.ndarray, items: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Rank rows of unit length that are all there, see `ranks`."""
+    """Rank rows of unit length, all valid; see `ranks`."""
     items, copies, kind = _distinct(items)
     targets = kind[targets]
     starts = range(0, len(queries), _QUERIES)
@@ -114,8 +114,8 @@ def _ranks(queries: np.ndarray, items: np.ndarray, targets: np.ndarray) -> np.nd
         stop = start + _QUERIES
         return local.block.ranks(queries[start:stop], targets[start:stop])
 
-    # Counting takes a good part of the time and is nothing that the BLAS does on all cores: so
-    # each thread has its own blocks, and the BLAS one thread in each.
+    # Counting takes much of the time, and the BLAS does not parallelize it. So each thread has its
+    # own blocks, and the BLAS uses one thread in each.
     with (
         threadpoolctl.threadpool_limits(1, user_api="blas"),
         concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool,
@@ -124,7 +124,7 @@ def _ranks(queries: np.ndarray, items: np.ndarray, targets: np.ndarray) -> np.nd
 
 
 class _Block:
-    """Counts for some queries at a time, in memory that is used again and again."""
+    """Ranks of blocks of queries, computed in reused memory."""
 
     def __init__(self, items: np.ndarray, copies: np.ndarray | None):
         self._items = items
@@ -134,7 +134,7 @@ class _Block:
         self._flags = [np.empty(whole, bool) for _ in range(2)]
 
     def ranks(self, queries: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """int64 [Q]."""
+        """Return ranks, int64 [Q]."""
         items, copies = self._items, self._copies
         own = np.einsum("qd,qd->q", queries, items[targets])
         low, high = own - _DOUBT, own + _DOUBT
@@ -164,7 +164,7 @@ class _Block:
 
 
 def _unequal(first: np.ndarray, second: np.ndarray, size: int) -> np.ndarray:
-    """Return where the first `size` of two long arrays of flags differ, compared by eights."""
+    """Return where the first `size` flags of two long arrays differ, compared by eights."""
     whole = -(-size // 8) * 8
     for flags in (first, second):
         flags[size:whole] = False
@@ -174,9 +174,9 @@ def _unequal(first: np.ndarray, second: np.ndarray, size: int) -> np.ndarray:
 
 
 def _distinct(items: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Distinct rows, how many of each there are (None: one), and which of them each row is.
+    """Return the distinct rows, their counts (None: one each), and the distinct row of each row.
 
-    Without this a collection of few, often repeated items would be nothing but doubtful pairs.
+    Otherwise, all pairs of a collection of repeated items would be doubtful.
     """
     # Sorting numbers takes far less time and memory than sorting rows.
     factors = np.random.default_rng(0).integers(1, 2**63, items.shape[1], np.uint64)
@@ -197,19 +197,19 @@ def _distinct(items: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, np.ndar
         (items[start : start + _QUERIES] != items[first[kind[start : start + _QUERIES]]]).any()
         for start in range(0, len(items), _QUERIES)
     ):
-        return items, None, everything  # Two rows share a hash: all the pairs are compared.
+        return items, None, everything  # Two rows share a hash: all pairs are compared.
     return items[first], copies, kind.reshape(-1)
 
 
 def _add_rows(flags: np.ndarray, times: np.ndarray | None) -> np.ndarray:
-    """Number of true flags in each column, row i counted `times[i]` times."""
+    """Return the number of true flags in each column, counting row i `times[i]` times."""
     if times is not None:
         # Exact: the counts are below 2 ** 24.
         return (times.astype(np.float32) @ flags.astype(np.float32)).astype(np.int64)
     bits = flags.view(np.uint8)
     whole = len(bits) // _ROWS * _ROWS
     pieces = bits[:whole].reshape(-1, _ROWS, bits.shape[1])
-    # Added in 8 bits, which is many times faster than in 64.
+    # Sums in 8 bits are many times faster than in 64.
     count = np.add.reduce(pieces, axis=1, dtype=np.uint8).sum(axis=0, dtype=np.int64)
     return count + np.add.reduce(bits[whole:], axis=0, dtype=np.uint8)
 
@@ -227,7 +227,7 @@ def _count_doubtful(
     for start in range(0, len(row), _PAIRS):
         some, asked = row[start : start + _PAIRS], query[start : start + _PAIRS]
         vectors = queries[asked].astype(np.float64)
-        # `sum` adds in an order that depends on the length alone.
+        # `sum` adds in an order that depends only on the length.
         theirs = (items[some] * vectors).sum(axis=1)
         own = (items[targets[asked]] * vectors).sum(axis=1)
         found = theirs >= own
@@ -242,10 +242,10 @@ RECALLS = (1, 5, 10)
 def permutation_p_value(
     queries: np.ndarray, items: np.ndarray, permutations: int = 9999, seed: int = 0
 ) -> float:
-    """Chance that a random pairing of queries and items has as good a mean rank.
+    """Return the probability that a random pairing of queries and items has as good a mean rank.
 
-    One-sided; the observed pairing counts as one of the permutations, so that the least possible
-    value is 1 / (permutations + 1). It takes the items for independent: see `grouped_p_values`.
+    The test is one-sided. The observed pairing counts as one of the permutations, so that the least
+    value is 1 / (permutations + 1). Items must be independent; else see `grouped_p_values`.
     """
     rank = _all_ranks(queries, items)
     return _p_value(rank, lambda generator: generator.permutation(len(rank)), permutations, seed)
@@ -258,20 +258,19 @@ def grouped_p_values(
     permutations: int = 9999,
     seed: int = 0,
 ) -> dict[str, float]:
-    """`permutation_p_value` for items that come in groups: blocks of a film, films.
+    """Return p-values for items in groups, such as films or blocks of a film.
 
-    Items of one group are alike, so they are no independent samples.
+    Items of one group are similar, and so not independent.
 
     Args:
       queries, items: float [N, D], in the order of time.
-      groups: the group of each pair.
-      permutations, seed: of the pairings.
+      groups: group of each pair.
+      permutations, seed: number and seed of the pairings.
 
     Returns:
-      "p_value_blocks": groups change places as wholes, each item's neighbours staying beside it: is
-      the right group found? "p_value_within_blocks": items change places inside their groups only:
-      is the right item found among its neighbours? Empty if there is one group, or no group has
-      two items.
+      "p_value_blocks", which permutes whole groups and tests whether the right group is found, and
+      "p_value_within_blocks", which permutes items inside their groups and tests whether the right
+      item is found among its neighbors. Empty if there is one group, or no group has two items.
     """
     _, index = np.unique(np.asarray(groups), return_inverse=True)
     members = [np.flatnonzero(index == group) for group in range(index.max(initial=-1) + 1)]
@@ -299,7 +298,7 @@ def grouped_p_values(
 
 
 def _all_ranks(queries: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """Rank of item j for query i, ties counted against it: int [N, N]."""
+    """Return the rank of item j for query i, int [N, N]; ties count against it."""
     queries, items = normalize(queries, "query"), normalize(items, "item")
     similarity = queries @ items.T
     ordered = np.sort(similarity, axis=1)
@@ -317,7 +316,7 @@ def _p_value(
     permutations: int,
     seed: int,
 ) -> float:
-    """The share of pairings, the observed one among them, whose sum of ranks is no more."""
+    """Return the share of pairings, including the observed one, with no larger sum of ranks."""
     observed, rows = np.trace(rank), np.arange(len(rank))
     generator = np.random.default_rng(seed)
     as_good = sum(rank[rows, pairing(generator)].sum() <= observed for _ in range(permutations))
@@ -331,7 +330,7 @@ def rank_metrics(rank: np.ndarray, recalls: Sequence[int] = RECALLS) -> dict[str
 
 
 def chance_metrics(count: int, recalls: Sequence[int] = RECALLS) -> dict[str, float]:
-    """Return what `rank_metrics` gives on average for `count` items in random order."""
+    """Return the mean of `rank_metrics` for `count` items in random order."""
     found = {f"R@{k}": min(k, count) / count for k in recalls}
     return {**found, "median_rank": (count + 1) / 2, "mean_rank": (count + 1) / 2}
 
@@ -343,11 +342,11 @@ def retrieval_metrics(
     seed: int = 0,
     groups: Sequence[Any] | np.ndarray | None = None,
 ) -> dict[str, float]:
-    """Recall, median and mean rank of item i for query i, beside what chance gives.
+    """Return recall, median and mean rank of item i for query i, and their values by chance.
 
     Returns:
-      "count"; "R@1", "R@5", "R@10" in [0, 1]; "median_rank"; "mean_rank"; the same with "chance/"
-      before it; "p_value" of the mean rank (`permutation_p_value`); with `groups`, those of
+      "count"; "R@1", "R@5", "R@10" in [0, 1]; "median_rank"; "mean_rank"; the same with the prefix
+      "chance/"; "p_value" of the mean rank (`permutation_p_value`); with `groups`, those of
       `grouped_p_values`.
     """
     rank = ranks(queries, items)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a declared benchmark: list -> media -> features -> classifier or ranks -> results."""
+"""Runner of benchmarks: list -> media -> features -> classifier or ranks -> results."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ def run_benchmark(
     data: pathlib.Path,
     options: Options,
 ) -> Outcome:
-    """Score a network.
+    """Evaluate a model on a benchmark.
 
     Args:
-      benchmark: what to do.
-      model: the network, of any kind that `mmv_tf.load_encoder` opens; for images a deflated one.
+      benchmark: the protocol.
+      model: a model of any kind that `mmv_tf.load_encoder` opens; for images, a deflated one.
         Fine-tuning changes its weights.
       data: folder of the media.
       options: settings of the run.
 
     Raises:
-      ValueError: if the network lacks a modality, a list is wrong, or more items than allowed are
+      ValueError: the model lacks a modality, a list is invalid, or more items than allowed are
         missing or unreadable.
     """
     encoder = as_encoder(model)
-    # A network without the modality is refused before any list is read.
+    # Rejects a model without the modality before reading any list.
     task = _task(benchmark, encoder, options)
     media = ListedMedia(benchmark, data, options, encoder.fingerprint)
     found = task.run(media)

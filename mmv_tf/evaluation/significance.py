@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bootstrap intervals, and tests of whether two runs differ.
 
-Items of one group (segments of one film, clips of one recording) are drawn together: they are no
-independent samples.
+Items of one group (segments of one film, clips of one recording) are drawn together, since they are
+not independent.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 CONFIDENCE = 0.95
-# Ours: the interval's ends are then good to about a tenth of its width.
+# Ours: the interval's ends are then accurate to about a tenth of its width.
 RESAMPLINGS = 1000
 PERMUTATIONS = 9999
-# Rows of weights held at once; ours, 64 rows of 100,000 items are 50 MB.
+# Ours: rows of weights held at once; 64 rows of 100,000 items are 50 MB.
 _CHUNK = 64
 
 # Weights float [resamplings, N] -> the metric of each resampling, float [resamplings].
@@ -24,7 +24,7 @@ Metric = Callable[[np.ndarray], np.ndarray]
 
 
 def weighted_mean(values: np.ndarray) -> Metric:
-    """The mean of one value an item, as a metric; NaN for a draw without any of them."""
+    """Return the mean of one value per item as a metric; NaN for a draw without items."""
     values = np.asarray(values, np.float64)
 
     def mean(weights: np.ndarray) -> np.ndarray:
@@ -35,7 +35,7 @@ def weighted_mean(values: np.ndarray) -> Metric:
 
 
 def weighted_median(values: np.ndarray) -> Metric:
-    """The median of one value an item, as a metric; even counts give the mean of the middle two."""
+    """Return the median of one value per item as a metric; the mean of the middle two if even."""
     values = np.asarray(values, np.float64)
     order = np.argsort(values, kind="stable")
     ordered = values[order]
@@ -56,12 +56,12 @@ def draw_weights(
     """Return how often each item is drawn in each resampling.
 
     Args:
-      count: items.
-      groups: the group of each item; None where each is its own.
-      resamplings, seed: of the draws.
+      count: number of items.
+      groups: group of each item; None if each is its own.
+      resamplings, seed: number and seed of the draws.
 
     Returns:
-      Float arrays [at most 64, count] that together have `resamplings` rows.
+      Float arrays [at most 64, count] with `resamplings` rows in total.
     """
     generator = np.random.default_rng(seed)
     if groups is None:
@@ -85,7 +85,7 @@ def bootstrap(
     resamplings: int = RESAMPLINGS,
     seed: int = 0,
 ) -> np.ndarray:
-    """The metric of resampled items, float [resamplings]; draws that have none are left out."""
+    """Return the metric of resampled items, float [resamplings], without draws that have none."""
     if count < 1 or resamplings < 1:
         raise ValueError(f"Can't resample {count} items {resamplings} times.")
     values = [metric(weights) for weights in draw_weights(count, groups, resamplings, seed)]
@@ -100,7 +100,7 @@ def interval(
     resamplings: int = RESAMPLINGS,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of a metric at `CONFIDENCE`."""
+    """Return the percentile bootstrap interval of a metric at `CONFIDENCE`."""
     values = bootstrap(metric, count, groups, resamplings, seed)
     low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
@@ -114,11 +114,11 @@ def paired_difference(
     resamplings: int = RESAMPLINGS,
     seed: int = 0,
 ) -> dict[str, float | list[float]]:
-    """Second minus first over the same resampled items.
+    """Compare two metrics, second minus first, over the same resampled items.
 
     Returns:
-      "difference", "interval" of it at `CONFIDENCE`, and "p_value": two-sided, twice the share of
-      resamplings in which the difference has the other sign or none.
+      "difference", its "interval" at `CONFIDENCE`, and "p_value" (two-sided): twice the share of
+      resamplings in which the difference has the other sign or is zero.
     """
     draws = draw_weights(count, groups, resamplings, seed)
     values = np.concatenate([second(weights) - first(weights) for weights in draws])
@@ -139,29 +139,29 @@ def sign_flip_p_value(
     permutations: int = PERMUTATIONS,
     seed: int = 0,
 ) -> float:
-    """Chance of as large a mean difference if the two runs were the same; two-sided.
+    """Return the two-sided probability of as large a mean difference between equal runs.
 
-    The signs of the items' differences are flipped at random, group by group; the observed ones
+    The signs of the items' differences are flipped at random, group by group. The observed signs
     count as one of the permutations.
 
     Args:
-      differences: float [N], one an item.
+      differences: float [N], one per item.
       groups: see `draw_weights`.
-      permutations, seed: of the signs.
+      permutations, seed: number and seed of the permutations.
     """
     sums: np.ndarray = np.asarray(differences, np.float64)
     if groups is not None:
         _, index = np.unique(np.asarray(groups, str), return_inverse=True)
         sums = np.bincount(index, weights=sums)
     observed = abs(sums.sum())
-    # Groups without a difference add nothing whichever sign they have.
+    # Groups without a difference do not contribute with either sign.
     sums = sums[sums != 0]
     generator = np.random.default_rng(seed)
     as_large = 0
     for start in range(0, permutations, _CHUNK):
         rows = min(_CHUNK, permutations - start)
         signs = generator.integers(0, 2, size=(rows, len(sums)), dtype=np.int8)
-        # 1e-9: sums of the same numbers in another order differ in their last digit.
+        # 1e-9: sums of the same numbers in another order differ in the last digit.
         flipped = np.abs((2.0 * signs - 1) @ sums)
         as_large += int(np.count_nonzero(flipped >= observed * (1 - 1e-9)))
     return (1 + as_large) / (1 + permutations)

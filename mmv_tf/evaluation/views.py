@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Reads what a protocol's views show of an item's media."""
+"""Reading of a protocol's views of media."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ from mmv_tf.evaluation.declaration import AudioViews, ImageViews, VideoViews, Vi
 from mmv_tf.evaluation.listing import Item
 from mmv_tf.inference.windows import spread_evenly
 
-# Ours: finer than what is lost by it can be seen; records are stored with 90.
+# Ours: the loss is invisible; records are stored with 90.
 _JPEG_QUALITY = 95
-# Ours: an hour of sound at 48 kHz is 700 MB.
+# Ours: an hour of audio at 48 kHz is 700 MB.
 _MAX_SECONDS = 3600.0
 
 
 def read_views(
     path: pathlib.Path, item: Item, views: Views, sample_rate: int = 48_000, seed: int = 0
 ) -> np.ndarray:
-    """The windows of one item.
+    """Return the windows of one item.
 
     Args:
-      path: of the media.
-      item: says which part of the media it is.
-      views: what to take.
-      sample_rate: of sound, Hz.
-      seed: of random views, which depend on it and the item's id alone.
+      path: path of the media.
+      item: the item, which may be a part of the media.
+      views: views to read.
+      sample_rate: sample rate of audio in Hz.
+      seed: seed of random views, which depend only on it and the item's id.
 
     Returns:
-      Video: uint8 [windows, T, size, size, 3]; sound: float32 [windows, samples] in [-1, 1]; image:
-      uint8 [1, size, size, 3].
+      For video uint8 [windows, T, size, size, 3], for audio float32 [windows, samples] in [-1, 1],
+      for images uint8 [1, size, size, 3].
 
     Raises:
-      MediaError: if the media can't be decoded.
+      MediaError: the media can't be decoded.
     """
     generator = np.random.default_rng([seed, zlib.crc32(item.item_id.encode())])
     if isinstance(views, ImageViews):
         return center_crop(path, views.short_side, views.size)[np.newaxis]
     if isinstance(views, AudioViews):
-        return _read_sound(path, item, views, sample_rate, generator)
+        return _read_audio(path, item, views, sample_rate, generator)
     return _read_video(path, item, views, generator)
 
 
@@ -63,9 +63,9 @@ def read_all(
     seed: int = 0,
     threads: int | None = None,
 ) -> Iterator[tuple[Item, np.ndarray | media.MediaError]]:
-    """The views of many items, in order, decoded ahead by threads.
+    """Yield the views of many items, in order, decoded ahead by threads.
 
-    An item that can't be decoded comes with its error instead of its views.
+    An item that can't be decoded is yielded with its error instead of its views.
     """
 
     def read(item: Item) -> np.ndarray | media.MediaError:
@@ -90,14 +90,14 @@ def read_all(
 def window_times(
     duration: float, length: float, windows: int, generator: np.random.Generator | None
 ) -> np.ndarray:
-    """Return where windows start, in seconds from the start.
+    """Return the start times of windows in seconds.
 
     Args:
-      duration: of the whole, seconds.
-      length: of a window.
-      windows: how many.
-      generator: for random places; None for even ones, from the very start to the very end (one
-        window: the middle).
+      duration: seconds in total.
+      length: seconds per window.
+      windows: number of windows.
+      generator: generator of random places; None for even ones from start to end (the middle for
+        one window).
     """
     last = max(duration - length, 0.0)
     if generator is not None:
@@ -133,7 +133,7 @@ def _read_video(
     begins = window_times(
         duration, views.num_frames * step, views.windows, generator if views.random else None
     )
-    # A video shorter than a window is looped, as in the released eval_ucf101.py.
+    # Loop a video shorter than a window, as in the released eval_ucf101.py.
     times = begins[:, np.newaxis] + step * np.arange(views.num_frames)
     times = start + np.mod(times, max(duration, 1e-3))
     wanted, place = np.unique(np.round(times, 6), return_inverse=True)
@@ -150,9 +150,9 @@ def _read_video(
 def _crop(
     frames: Sequence[np.ndarray], views: VideoViews, generator: np.random.Generator
 ) -> np.ndarray:
-    """[T, size, size, 3]: the same place in all frames of a window.
+    """Crop all frames of a window at the same place, [T, size, size, 3].
 
-    In a film whose picture changes its shape, the place is the same share of what is left beside.
+    If frames differ in shape, the place is the same share of each frame's margins.
     """
     height, width = frames[0].shape[:2]
     size = views.size
@@ -171,7 +171,7 @@ def _crop(
 def _window(
     frame: np.ndarray, shape: tuple[int, int], top: int, left: int, size: int
 ) -> np.ndarray:
-    """The window of a frame that lies where (top, left) does in one of another shape."""
+    """Crop a frame at the place that corresponds to (top, left) in another shape."""
     corner = [
         place if side == given else round((side - size) * (place / (given - size or 1)))
         for place, side, given in zip((top, left), frame.shape[:2], shape, strict=True)
@@ -183,14 +183,14 @@ def _decode(jpeg: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(jpeg), formats=["JPEG"]))
 
 
-def _read_sound(
+def _read_audio(
     path: pathlib.Path,
     item: Item,
     views: AudioViews,
     sample_rate: int,
     generator: np.random.Generator,
 ) -> np.ndarray:
-    waveform = read_sound(path, item, sample_rate)
+    waveform = read_audio(path, item, sample_rate)
     length = round(views.seconds * sample_rate)
     if len(waveform) < length:
         waveform = np.tile(waveform, -(-length // len(waveform)))
@@ -198,15 +198,15 @@ def _read_sound(
     return np.stack([waveform[begin : begin + length] for begin in np.round(begins).astype(int)])
 
 
-def read_sound(path: pathlib.Path, item: Item, sample_rate: int) -> np.ndarray:
-    """An item's whole sound, float32 [samples] in [-1, 1]."""
+def read_audio(path: pathlib.Path, item: Item, sample_rate: int) -> np.ndarray:
+    """Return an item's whole audio, float32 [samples] in [-1, 1]."""
     start, end = _span(item, media.probe(path, "sound").duration, path)
     if end - start > _MAX_SECONDS:
         raise media.MediaError(
-            f"{path}: {end - start:.0f} s of sound are more than the {_MAX_SECONDS:.0f} that are "
-            "read at once; list parts of it."
+            f"{path}: {end - start:.0f} s of audio; at most {_MAX_SECONDS:.0f} s can be read at "
+            "once; list parts of it."
         )
     waveform = media.read_waveform(path, start, end, sample_rate)
     if not len(waveform):
-        raise media.MediaError(f"{path}: there is no sound in it.")
+        raise media.MediaError(f"{path}: there is no audio in it.")
     return waveform

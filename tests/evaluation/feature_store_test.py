@@ -66,12 +66,12 @@ def test_a_part_of_other_rows_is_done_again(tmp_path, file_format, summed, caplo
     shutil.copy(other / part.name, part)
     if not summed:  # as a store of before the sums, or one that was killed
         if file_format == "parquet":
-            pytest.skip("a row a window can't have another count")
+            pytest.skip("one row per window can't have another count")
         (tmp_path / SUMS).unlink()
         arrays = dict(np.load(part))
         np.savez(part, **{**arrays, "windows": arrays["windows"] + 1})
     store = FeatureStore(tmp_path, {}, part_items=2, file_format=file_format)
-    assert "its items are done again" in caplog.text and str(part) in caplog.text
+    assert "computing its items again" in caplog.text and str(part) in caplog.text
     assert not store.has("0", "v") and not part.exists()
 
 
@@ -86,7 +86,7 @@ def test_a_store_without_sums_is_read(tmp_path):
 
 def test_features_of_something_else_are_refused(tmp_path):
     FeatureStore(tmp_path, {"model": "m"})
-    with pytest.raises(ValueError, match="features of another network"):
+    with pytest.raises(ValueError, match="features of another model"):
         FeatureStore(tmp_path, {"model": "n"})
     with pytest.raises(ValueError, match="another format"):
         FeatureStore(tmp_path, {"model": "m"}, file_format="parquet")

@@ -185,9 +185,9 @@ def test_media_are_found_by_path_or_name(tmp_path):
     assert index.find("dotted.name") == tmp_path / "y/dotted.name.avi"
     assert index.find("q/same.avi") == tmp_path / "q/same.mp4"
     assert index.find("three") is None
-    with pytest.raises(ValueError, match="may be any of"):
+    with pytest.raises(ValueError, match="keep one"):
         index.find("same")
-    with pytest.raises(ValueError, match="is no folder"):
+    with pytest.raises(ValueError, match="is not a folder"):
         MediaIndex(tmp_path / "nowhere")
 
 

@@ -108,7 +108,7 @@ def test_runs_that_can_not_be_compared_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"d\.items\.npz is missing"):
         results.compare(a, fewer)
     (tmp_path / "e.json").write_text("[]")
-    with pytest.raises(ValueError, match="no results file"):
+    with pytest.raises(ValueError, match="not a results file"):
         results.compare(a, tmp_path / "e.json")
     with pytest.raises(ValueError, match="no results at"):
         results.compare(a, tmp_path / "f.json")

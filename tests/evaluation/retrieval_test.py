@@ -128,5 +128,5 @@ def test_meaningless_embeddings_are_refused(spoil, message):
 
 
 def test_unequal_numbers_are_refused():
-    with pytest.raises(ValueError, match="belongs to item"):
+    with pytest.raises(ValueError, match="Expected an item per query"):
         ranks(vectors(0, 5, 4), vectors(0, 6, 4))

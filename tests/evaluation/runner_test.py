@@ -178,7 +178,7 @@ def test_sentences_without_known_words_are_named(network, tmp_path):
     config = small_world.model_config()
     config.text.mask_padding = True
     model = create_model(config, small_world.WORDS, np.ones([len(small_world.WORDS), 6]))
-    with pytest.raises(ValueError, match=r"1 of 6 sentences hold no word .* 'quo vadis'"):
+    with pytest.raises(ValueError, match=r"1 of 6 sentences have no word .* 'quo vadis'"):
         run_benchmark(
             small_benchmarks.small("msrvtt_retrieval"), model, data, Options(tmp_path / "features")
         )
