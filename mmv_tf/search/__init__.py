@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Search in your own videos: the index, the queries and the page."""
+"""Search in your own videos: index, queries and page."""
 
 from mmv_tf.search.embedder import Embedder as Embedder
 from mmv_tf.search.indexing import IndexReport as IndexReport

@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Search in large matrices by FAISS: an inverted file, whose recall is measured when it is made.
+"""Approximate search in large matrices by an inverted file of FAISS with measured recall.
 
-Windows lie in clusters; only those nearest to the query are looked through, in 8 bits a dimension.
-What is found is scored again from the matrix itself: scores are exact, only the choice is not.
+Windows form clusters; only those nearest to the query are searched, with 8 bits per dimension. The
+rows found are scored again by the matrix: only their choice is approximate, not their scores.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from mmv_tf.search.exact import Term, best
 from mmv_tf.util import files
 from mmv_tf.util.safe_files import Count, read_json
 
-# Ours. 64 vectors train a cluster; more take longer and find the same.
+# Ours: 64 vectors train a cluster; more take longer without better results.
 _TRAIN_PER_LIST = 64
 _TRAIN_MOST = 1 << 18
-_ROUNDS = 10  # Of k-means.
+_ROUNDS = 10  # Iterations of k-means.
 _QUERIES = 200
-_NEIGHBOURS = 10  # Recall is of the ten best.
+_NEIGHBORS = 10  # Recall of the ten best rows.
 _NOISE = 0.5
 _PROBES = (4, 8, 16, 32, 64, 128, 256)
-# Wanted of the choice of probes; a bit above the recall that is promised, for it is an estimate.
+# Target for choosing the number of probes: an estimate, and so a bit above the promised recall.
 _RECALL = 0.97
-# Looked at for each that is wanted, since 8 bits order near ones wrongly.
+# Candidates per result, since 8 bits may order close ones wrongly.
 _WIDER = 4
 
 
 def available() -> bool:
-    """Whether FAISS is installed."""
+    """Return whether FAISS is installed."""
     try:
         import faiss  # noqa: F401
     except ImportError:
@@ -46,18 +46,18 @@ def available() -> bool:
 def build(
     matrix: np.ndarray, path: pathlib.Path, queries: np.ndarray | None = None, seed: int = 0
 ) -> dict[str, Any]:
-    """Makes an inverted file of a matrix and chooses how many clusters a query looks at.
+    """Build an inverted file of a matrix, and choose how many clusters a query searches.
 
     Args:
       matrix: float32 [N, D], unit vectors; N in the tens of thousands or more.
-      path: of the file, `.faiss`; beside it a `.json` with what is returned.
-      queries: float32 [Q, D], such as are asked; by default rows of the matrix with as much noise
-        as half of their length.
-      seed: of the choice of rows.
+      path: path of the `.faiss` file; the result is written to a `.json` file beside it.
+      queries: float32 [Q, D], typical queries; default: rows of the matrix with noise of half their
+        length.
+      seed: seed of the choice of rows.
 
     Returns:
-      {"lists", "probes", "recall" (of the ten best, as measured), "queries", "neighbours",
-      "exact_ms", "faiss_ms" (medians of a query), "seconds"}.
+      {"lists", "probes", "recall" (measured, of the ten best), "queries", "neighbours", "exact_ms",
+      "faiss_ms" (medians of a query), "seconds"}.
     """
     import faiss
 
@@ -82,20 +82,20 @@ def build(
         rows = generator.choice(len(queries), min(_QUERIES, len(queries)), replace=False)
         queries = np.asarray(queries[np.sort(rows)])
     exact_seconds, truth = _timed(
-        queries, lambda query: best([Term(matrix, query, 1.0)], _NEIGHBOURS)[0]
+        queries, lambda query: best([Term(matrix, query, 1.0)], _NEIGHBORS)[0]
     )
     report: dict[str, Any] = {}
     wrapped = Approximate(index, matrix)
     for probes in _PROBES:
         index.nprobe = min(probes, lists)
-        seconds, found = _timed(queries, lambda query: wrapped.best(query, _NEIGHBOURS)[0])
+        seconds, found = _timed(queries, lambda query: wrapped.best(query, _NEIGHBORS)[0])
         hits = [len(set(mine) & set(right)) for mine, right in zip(found, truth, strict=True)]
         report = {
             "lists": lists,
             "probes": index.nprobe,
-            "recall": float(np.mean(hits) / min(_NEIGHBOURS, number)),
+            "recall": float(np.mean(hits) / min(_NEIGHBORS, number)),
             "queries": len(queries),
-            "neighbours": _NEIGHBOURS,
+            "neighbours": _NEIGHBORS,
             "exact_ms": round(1e3 * exact_seconds, 3),
             "faiss_ms": round(1e3 * seconds, 3),
         }
@@ -109,10 +109,10 @@ def build(
 
 
 class Approximate:
-    """An inverted file and the matrix it is of.
+    """An inverted file and its matrix.
 
     Args:
-      index: FAISS's.
+      index: index of FAISS.
       matrix: float32 [N, D].
     """
 
@@ -122,10 +122,10 @@ class Approximate:
 
     @classmethod
     def load(cls, path: pathlib.Path, matrix: np.ndarray) -> Approximate | None:
-        """Reads what `build` wrote, mapped; None where it is not there or FAISS is not installed.
+        """Map the file of `build`; None if there is no file or no FAISS.
 
         Raises:
-          ValueError: the file is not one of this matrix.
+          ValueError: the file is damaged or of another matrix.
         """
         if not path.exists() or not available():
             return None
@@ -135,14 +135,14 @@ class Approximate:
         try:
             index: Any = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
         except RuntimeError as error:
-            raise ValueError(f"{path}: can't be read by FAISS; remove it.") from error
+            raise ValueError(f"{path}: can't be read by FAISS; delete it.") from error
         if (index.ntotal, index.d) != matrix.shape:
-            raise ValueError(f"{path}: is not of this matrix; remove it.")
+            raise ValueError(f"{path}: is of another matrix; delete it.")
         index.nprobe = int(report["probes"])
         return cls(index, matrix)
 
     def best(self, vector: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and exact cosines, best first; up to `count`, fewer where clusters hold fewer."""
+        """Return up to `count` rows with exact cosines, best first."""
         _, found = self._index.search(vector[np.newaxis], min(_WIDER * count, len(self._matrix)))
         rows = np.sort(found[0][found[0] >= 0])
         cosines = self._matrix[rows] @ vector
@@ -151,7 +151,7 @@ class Approximate:
 
 
 def _noisy(matrix: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Rows with noise, of unit length."""
+    """Return rows with noise, of unit length."""
     rows = matrix[np.sort(generator.choice(len(matrix), min(_QUERIES, len(matrix)), replace=False))]
     noise = generator.standard_normal(rows.shape, np.float32)
     noise *= _NOISE / np.linalg.norm(noise, axis=1, keepdims=True)
@@ -160,7 +160,7 @@ def _noisy(matrix: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 def _timed(queries: np.ndarray, search: Any) -> tuple[float, list[np.ndarray]]:
-    """Median seconds of a query, and what was found."""
+    """Return the median seconds of a query, and the rows found."""
     seconds, found = [], []
     for query in queries:
         start = time.perf_counter()

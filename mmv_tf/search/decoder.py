@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Decodes for the page in child processes, which are killed when they take too long."""
+"""Decoding for the page in child processes, which are killed when they take too long."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any
 from mmv_tf.data.media import MediaError
 from mmv_tf.util.worker_pool import Failure, Task, WorkerPool
 
-# Files decoded at once; the next ones wait. Ours: a page asks for a dozen thumbnails, of a
-# twentieth of a second each, and one hostile upload leaves the other child free.
+# Ours: files decoded at once. A page requests a dozen thumbnails, of a twentieth of a second each,
+# and one hostile upload leaves the other child free.
 _PROCESSES = 2
 
 
 class Decoder:
-    """Calls functions that decode, each in a child process. For any thread.
+    """Calls decoding functions in child processes; thread-safe.
 
     Args:
-      deadline_seconds: for one call, and for waiting until a child is free.
+      deadline_seconds: most seconds for one call, and for waiting for a free child.
     """
 
     def __init__(self, deadline_seconds: float):
@@ -32,21 +32,21 @@ class Decoder:
             self._free.put(pool)
 
     def call(self, function: Callable[..., Any], name: str, *arguments: Any) -> Any:
-        """Calls a function of a module, which the child imports.
+        """Call a function of a module, which the child imports.
 
         Args:
-          function: what decodes.
-          name: of the file, for messages.
-          *arguments: for the function.
+          function: decoding function.
+          name: name of the file in messages.
+          *arguments: arguments of the function.
 
         Raises:
-          MediaError: it can't be decoded, or not in time.
-          OSError: no child is free, or comes up.
+          MediaError: the file can't be decoded, or not in time.
+          OSError: no child is free or starts.
         """
         try:
             pool = self._free.get(timeout=self._deadline_seconds)
         except queue.Empty:
-            raise OSError(f"{name}: other files are being decoded; try again later.") from None
+            raise OSError(f"{name}: busy with other files; try again later.") from None
         try:
             ((_, result),) = pool.run([Task(_call, name, (function,), ((None, arguments),))])
         finally:
@@ -56,13 +56,13 @@ class Decoder:
         return result
 
     def start(self) -> None:
-        """Has the children come up, which takes seconds, before somebody waits for them."""
+        """Start the children, which takes seconds, before the first call."""
         with contextlib.suppress(OSError):
             for _ in self._all:
                 self.call(len, "", "")
 
     def close(self) -> None:
-        """Ends the children."""
+        """End the children."""
         for pool in self._all:
             pool.close()
 

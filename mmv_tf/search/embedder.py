@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""An encoder as search uses it: sentences, pictures, sounds and clips to unit vectors."""
+"""Encoder for search: sentences, images, audio and clips to unit vectors."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import Encoder, as_encoder, load_encoder, unit
 from mmv_tf.inference.network import REPRESENTATIONS
 
-# What is looked for in: what a window shows and what it sounds like.
+# Modalities of a window that can be searched.
 VISION, SOUND = "video", "audio"
 
 
 class Embedder:
-    """Embeds windows and queries for an index.
+    """Embed windows and queries for an index.
 
     Args:
-      encoder: the network.
-      path: where it came from.
-      step_frames: from one window to the next; by default half a window.
-      options: what the network was opened with, see `load`.
+      encoder: the model.
+      path: path of the model.
+      step_frames: frames between windows; default: half a window.
+      options: options that opened the model, see `load`.
 
     Attributes:
-      windows: how videos are cut for it.
-      matrices: "MODALITY.SPACE" -> dimensions of all that an index has to hold for it.
-      fingerprint: tells networks and precisions apart.
+      windows: settings of cutting videos into windows.
+      matrices: "MODALITY.SPACE" -> dimensions, for the matrices of an index.
+      fingerprint: identifier of model and precision.
 
     Raises:
-      ValueError: the network takes no videos or does not tell how it sees them; or it has an audio
-        tower and can't be given sounds.
+      ValueError: the model takes no videos or lacks settings for them; or it has an audio backbone
+        but lacks settings for audio.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Embedder:
         if VISION not in encoder.network.modalities:
             raise ValueError(
                 f"{os.fspath(path)} embeds {', '.join(encoder.modalities)}; an index needs a "
-                "network of videos."
+                "video model."
             )
         self.encoder = encoder
         self.path = str(pathlib.Path(path).resolve()) if pathlib.Path(path).exists() else str(path)
@@ -77,14 +77,14 @@ class Embedder:
         step_frames: int | None = None,
         **options: Any,
     ) -> Embedder:
-        """Opens a network of any kind; options are those of `mmv_tf.load_encoder`."""
+        """Open a model of any kind; options are those of `mmv_tf.load_encoder`."""
         return cls(load_encoder(path, **options), path, step_frames, options)
 
     def with_step(self, seconds: float) -> Embedder:
-        """The same network with windows that start so many seconds apart.
+        """Return an embedder of the same model with another number of seconds between windows.
 
         Raises:
-          ValueError: that is more than a window, or nothing.
+          ValueError: the step is longer than a window, or shorter than a frame.
         """
         step = round(seconds * self.windows.frame_rate)
         if not 1 <= step <= self.windows.num_frames:
@@ -98,10 +98,10 @@ class Embedder:
         return other
 
     def made(self, fingerprint: str) -> bool:
-        """Whether an index with this fingerprint is of this network.
+        """Return whether an index with this fingerprint is of this model.
 
-        Indexes made before `fingerprint` told precisions apart hold a hash of the weights alone;
-        they were made in the precision that the network was saved in.
+        The fingerprints of old indexes are hashes of the weights only. Those indexes were made in
+        the precision in which the model was saved.
         """
         if fingerprint == self.fingerprint:
             return True
@@ -109,54 +109,54 @@ class Embedder:
 
     @functools.cached_property
     def _weights_hash(self) -> str | None:
-        """Hash of the weights, whatever their order; once, since every query asks `made`."""
+        """Hash of the weights in any order, cached since every query calls `made`."""
         return _weights_hash(self.encoder)
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Of the network."""
+        """Modalities of the model."""
         return self.encoder.modalities
 
     @property
     def accepts(self) -> tuple[str, ...]:
-        """Kinds of queries that it can embed."""
+        """Kinds of queries that the model embeds."""
         return self.encoder.accepts
 
     def space(self, asked: str, within: str) -> str:
-        """The space in which a query of one modality is compared with windows of another.
+        """Return the space for comparing a query of one modality with windows of another.
 
         Raises:
-          ValueError: the network has no such space.
+          ValueError: the model has no such space.
         """
         if asked == within and asked in self.modalities:
             return self.encoder.spaces(asked)[0]
         return self.encoder.common_space(asked, within)
 
     def clips(self, clips: np.ndarray) -> dict[str, np.ndarray]:
-        """uint8 [N, T, size, size, 3] -> space -> float32 [N, D], unit vectors.
+        """Embed clips, uint8 [N, T, size, size, 3]: space -> unit vectors, float32 [N, D].
 
         Raises:
-          ValueError: for pixels of another dtype.
+          ValueError: pixels have another dtype.
         """
         return self._windows(VISION, clips)
 
     def sounds(self, sounds: np.ndarray) -> dict[str, np.ndarray]:
-        """float32 [N, samples] at the network's rate -> space -> float32 [N, D], unit vectors.
+        """Embed audio, float32 [N, samples] at the model's rate: space -> float32 [N, D].
 
         Raises:
-          ValueError: for samples that are not finite, or not in [-1, 1].
+          ValueError: samples are not finite, or not in [-1, 1].
         """
         return self._windows(SOUND, sounds)
 
     def pictures(self, pictures: np.ndarray) -> dict[str, np.ndarray]:
-        """uint8 [N, size, size, 3] -> space -> float32 [N, D], unit vectors."""
+        """Embed images, uint8 [N, size, size, 3]: space -> unit vectors, float32 [N, D]."""
         return _units(self.encoder.embed_image(pictures))
 
     def sentence(self, sentence: str) -> dict[str, np.ndarray]:
-        """Space -> float32 [D], of unit length.
+        """Embed a sentence: space -> unit vector, float32 [D].
 
         Raises:
-          ValueError: the network takes no sentences or knows none of the words.
+          ValueError: the model takes no sentences or knows none of the words.
         """
         found = _units(self.encoder.embed_text([sentence]))
         return {space: value[0] for space, value in found.items()}
@@ -171,18 +171,18 @@ def _units(features: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _needed(encoder: Encoder, modality: str) -> list[str]:
-    """The spaces in which windows of a modality can be asked for."""
+    """Return the spaces in which windows of a modality can be searched."""
     found = {encoder.spaces(modality)[0]}
     for other in encoder.modalities:
         try:
             found.add(encoder.common_space(modality, other))
         except ValueError:
-            continue  # Not compared in this graph.
+            continue  # This graph does not compare them.
     return sorted(found)
 
 
 def _weights_hash(encoder: Encoder) -> str | None:
-    """Of the weights, whatever their order is; None for a network without weights at hand."""
+    """Return the hash of the weights in any order; None for a SavedModel."""
     model = getattr(encoder.network, "model", None)
     if model is None:
         return None

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Exact search: every window's score, from blocks that stay in the cache."""
+"""Exact search: the scores of all windows, computed in blocks that fit in the cache."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from collections.abc import Sequence
 import numpy as np
 import threadpoolctl
 
-# Rows of a block: with 256 dimensions 8 MB, which the cores' caches hold. Ours: half the size or
-# eight times the size are slower.
+# Rows of a block; 8 MB with 256 dimensions. Ours: half or eight times the size is slower.
 _ROWS = 8192
 
 
 @dataclasses.dataclass(frozen=True)
 class Term:
-    """A query's part in the score.
+    """Term of a score, for one query.
 
     Attributes:
       matrix: float32 [N, D], unit vectors of the windows.
       vector: float32 [D], of unit length.
-      weight: may be negative: away from it.
+      weight: weight; a negative one avoids the query.
     """
 
     matrix: np.ndarray
@@ -34,7 +33,7 @@ class Term:
 
 
 def scores(terms: Sequence[Term], rows: slice | np.ndarray) -> np.ndarray:
-    """Weighted sum of cosines of some rows, over the sum of the weights' sizes: float32 [rows]."""
+    """Return the weighted mean of cosines of rows, float32 [rows], by absolute weights."""
     total = sum(abs(term.weight) for term in terms)
     result = np.float32(terms[0].weight / total) * (terms[0].matrix[rows] @ terms[0].vector)
     for term in terms[1:]:
@@ -45,21 +44,22 @@ def scores(terms: Sequence[Term], rows: slice | np.ndarray) -> np.ndarray:
 def best(
     terms: Sequence[Term], count: int, usable: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The rows with the highest scores.
+    """Return the rows with the highest scores.
 
     Args:
-      terms: at least one; their matrices have as many rows.
-      count: how many are wanted.
+      terms: at least one; their matrices have equal numbers of rows.
+      count: most rows to return.
       usable: bool [N], rows that may be found; None for all.
 
     Returns:
-      int64 [n] and float32 [n], n <= count, best first; of equal ones the first row first.
+      Rows int64 [n] and scores float32 [n], n <= count, best first; of equal ones, the first row
+      first.
     """
     number = len(terms[0].matrix)
     threads = max(1, min(len(os.sched_getaffinity(0)), -(-number // _ROWS)))
 
     def share(first: int) -> tuple[np.ndarray, np.ndarray]:
-        """The best of every n-th block, n threads."""
+        """Return the best of every n-th block, for n threads."""
         rows, values = np.zeros(0, np.int64), np.zeros(0, np.float32)
         least = -np.inf
         for start in range(first * _ROWS, number, threads * _ROWS):
@@ -77,8 +77,7 @@ def best(
                 least = values[-1]
         return _first(rows, values, count)
 
-    # The rows are read once and the BLAS of one thread can't read as fast as memory gives them: so
-    # each thread has its own blocks.
+    # Memory is faster than the BLAS of one thread, so each thread has its own blocks.
     with _libraries().limit(limits=1, user_api="blas"):
         if threads == 1:
             return share(0)
@@ -90,7 +89,7 @@ def best(
 
 @functools.cache
 def _libraries() -> threadpoolctl.ThreadpoolController:
-    """Looked for once, which takes as long as a query."""
+    """Return the controller of the BLAS; cached, since finding it takes as long as a query."""
     return threadpoolctl.ThreadpoolController()
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The videos under a folder, and which of them changed."""
+"""Finding the videos of a folder, and their changes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from mmv_tf.data.file_types import SUFFIXES, VIDEO, kind_of
 
 @dataclasses.dataclass(frozen=True)
 class VideoFile:
-    """A file found.
+    """A video file.
 
     Attributes:
-      name: its path inside the root, with slashes.
-      size, mtime_ns: by which a change is noticed.
+      name: path inside the root, with slashes.
+      size, mtime_ns: size and modification time, to detect changes.
       captions: path inside the root of the caption file beside it, or a path given by the user.
     """
 
@@ -31,31 +31,31 @@ class VideoFile:
 
     @property
     def version(self) -> tuple[int, int]:
-        """Differs once the file was written to."""
+        """Return values that change when the file does."""
         return self.size, self.mtime_ns
 
 
 def video_id(name: str) -> str:
-    """What the page's addresses call a video: tells nothing and holds no special character."""
+    """Return the id of a video in the page's URLs, an opaque string without special characters."""
     return hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:20]
 
 
 def find_videos(
     videos: str | os.PathLike[str], captions: str | os.PathLike[str] | None = None
 ) -> tuple[pathlib.Path, list[VideoFile], dict[str, str]]:
-    """Finds videos.
+    """Find videos.
 
     Args:
-      videos: a folder, all of which is looked through, or one file. Hidden files and folders are
-        left out and links to folders are not followed.
-      captions: of one file, where they don't lie beside it.
+      videos: a folder, which is searched at any depth, or one file. Hidden files and folders are
+        skipped and links to folders are not followed.
+      captions: captions of one file; default: the file beside it.
 
     Returns:
-      The root folder (resolved), the videos by name, and name -> reason of those that can't be
-      taken: links that lead out of the root, and what is no regular file.
+      The root folder (resolved), the videos by name, and name -> reason of rejected files: links
+      that lead out of the root, and files that are not regular.
 
     Raises:
-      ValueError: nothing is there.
+      ValueError: there are no videos.
     """
     path = pathlib.Path(videos)
     if path.is_file():
@@ -89,19 +89,19 @@ def find_videos(
 
 
 def inside(root: pathlib.Path, name: str) -> pathlib.Path:
-    """The regular file that a name inside a root stands for, links followed.
+    """Return the regular file with a name inside a root, following links.
 
     Raises:
-      ValueError: it lies outside of the root, or is no regular file.
-      OSError: it is not there.
+      ValueError: it is outside of the root, or not a regular file.
+      OSError: it does not exist.
     """
-    # Not pathlib's: until Python 3.13 it raises a RuntimeError for links in a circle.
+    # Before Python 3.13, pathlib's function raises a RuntimeError for circular links.
     base = pathlib.Path(os.path.realpath(root, strict=True))
     target = pathlib.Path(os.path.realpath(base / name, strict=True))
     if not target.is_relative_to(base):
         raise ValueError("leads out of the folder")
     if not stat.S_ISREG(target.stat().st_mode):
-        raise ValueError("is no regular file")
+        raise ValueError("is not a regular file")
     return target
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Limits uploads to the page, and adds the headers that protect it in a browser."""
+"""Limits on uploads to the page, and the headers that protect it in a browser."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# NiceGUI compiles its templates in the browser, which needs eval; nothing comes from elsewhere.
+# NiceGUI compiles its templates in the browser, which needs eval; all content is local.
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' blob:; "
     "font-src 'self' data:; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'self'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
-# Around a file, what a form adds.
+# Bytes of a form around a file.
 _FORM_BYTES = 64 << 10
 
 
-# All uploads at once, as multiples of the largest one: they are kept in memory. Ours.
+# Ours: all uploads at once, which are kept in memory, as multiples of the largest one.
 _UPLOADS = 4
 
 
 class _Refused(Exception):
-    """A body that is too large, too slow or one too many.
+    """Rejection of a body that is too large, too slow or one too many.
 
     Args:
-      status: of HTTP.
-      text: for the user.
+      status: HTTP status.
+      text: message for the user.
     """
 
     def __init__(self, status: int, text: str):
@@ -41,22 +41,22 @@ class _Refused(Exception):
 
 
 class Guard:
-    """Refuses bodies that are too large or too slow, and adds headers to answers.
+    """ASGI application that rejects large or slow bodies, and adds headers to answers.
 
     Args:
       app: the page.
-      max_upload_bytes: of a request's body.
-      body_timeout: seconds for a body to arrive.
+      max_upload_bytes: most bytes of a request's body.
+      body_timeout: most seconds for receiving a body.
     """
 
     def __init__(self, app: ASGIApp, max_upload_bytes: int, body_timeout: float):
         self._app = app
         self._max_bytes = max_upload_bytes + _FORM_BYTES
         self._body_timeout = body_timeout
-        self._held = 0  # bytes of all bodies
+        self._held = 0  # total bytes of all bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request or connection, as ASGI has it."""
+        """Handle one request or connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

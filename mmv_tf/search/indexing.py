@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Brings an index up to date with a folder of videos."""
+"""Updating of an index from a folder of videos."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ class Options:
     """Settings of an update.
 
     Attributes:
-      processes: that decode; 0 decodes in this one, where a file can hang or crash it.
-      deadline_seconds: for decoding a block of windows.
-      commit_seconds: after which what is done is made part of the index.
-      faiss_above: windows from which on FAISS's files are made; None for never.
-      retry: try files again that could not be indexed.
-      overwrite: begin anew where the index is of another network, folder or windows, or damaged.
+      processes: number of decoding processes; 0 decodes in this process, which a file can then hang
+        or crash.
+      deadline_seconds: most seconds for decoding a block of windows.
+      commit_seconds: seconds between commits to the index.
+      faiss_above: least windows for using FAISS; None for never.
+      retry: retry files that could not be indexed before.
+      overwrite: replace an index that is damaged, or of another model, folder or step.
     """
 
     processes: int = dataclasses.field(
@@ -52,12 +53,12 @@ class IndexReport:
     """Report of an update.
 
     Attributes:
-      added, changed, removed, unchanged: videos by name.
-      skipped: name -> reason, of all files that are not in the index.
-      windows: in the index.
-      seconds: of video that were embedded.
-      faiss: matrix -> what `approximate.build` measured, where it was made now.
-      notes: what the user should know.
+      added, changed, removed, unchanged: names of videos.
+      skipped: name -> reason, for all files that are not in the index.
+      windows: windows in the index.
+      seconds: seconds of embedded video.
+      faiss: matrix -> result of `approximate.build`, if it was called.
+      notes: notes for the user.
     """
 
     added: list[str] = dataclasses.field(default_factory=list)
@@ -78,23 +79,23 @@ def update_index(
     captions: str | os.PathLike[str] | None = None,
     options: Options | None = None,
 ) -> IndexReport:
-    """Embeds what is new or changed and forgets what is gone.
+    """Embed new and changed videos, and remove deleted ones from the index.
 
-    Stopped at any time, it goes on from the videos that were done up to a minute before.
+    After an interruption, call it again; at most the last minute of work is lost.
 
     Args:
       videos: a folder or a file, see `find_videos`.
-      directory: of the index, made if it is not there.
-      embedder: the network.
-      captions: of a single file.
+      directory: folder of the index, which is created if needed.
+      embedder: the model.
+      captions: captions of a single file.
       options: see `Options`.
 
     Returns:
-      What was done.
+      A report of the update.
 
     Raises:
-      ValueError: there are no videos; the index is being written, or was made with another network,
-        other windows or of another folder.
+      ValueError: there are no videos; the index is being written, or is of another model, step or
+        folder.
       OSError: the disk is full or can't be written.
     """
     options = options or Options()
@@ -113,7 +114,7 @@ def update_index(
 def _open(
     directory: pathlib.Path, root: pathlib.Path, embedder: Embedder, overwrite: bool
 ) -> Index:
-    """The index to go on from, or an empty one."""
+    """Open the index to update, or create an empty one."""
     empty = Manifest(
         generation=0,
         root=str(root),
@@ -138,33 +139,33 @@ def _open(
 def _check_same(
     directory: pathlib.Path, root: pathlib.Path, embedder: Embedder, manifest: Manifest
 ) -> None:
-    """Raises a ValueError if an index is of another network, other windows or another folder."""
+    """Raise a ValueError if an index is of another model, other windows or another folder."""
     if not embedder.made(manifest.fingerprint):
         raise ValueError(
-            f"{directory}: the index was made with another network ({manifest.model}, "
+            f"{directory}: the index was made with another model ({manifest.model}, "
             f"{manifest.fingerprint[:12]}{_opened(manifest.options)}) than {embedder.path} "
             f"({embedder.fingerprint[:12]}{_opened(embedder.options)}), whose vectors can't be "
-            "compared; take that network or another folder for the index, or --overwrite it."
+            "compared; use that model, another folder for the index, or --overwrite."
         )
     if manifest.windows != embedder.windows:
         raise ValueError(
             f"{directory}: the index has windows every {manifest.windows.step_frames} frames; got "
-            f"{embedder.windows.step_frames}; take another folder for the index."
+            f"{embedder.windows.step_frames}; use another folder for the index."
         )
     if manifest.root != str(root):
         raise ValueError(
-            f"{directory}: is the index of {manifest.root}; got videos in {root}; an index is of "
-            "one folder, so take another folder for the index."
+            f"{directory}: is the index of {manifest.root}; got videos in {root}; use another "
+            "folder for the index."
         )
 
 
 def _opened(options: Mapping[str, Any]) -> str:
-    """Options of a network for a message, such as ", dtype=bfloat16"."""
+    """Format options of a model, such as ", dtype=bfloat16"."""
     return "".join(f", {name}={value}" for name, value in sorted(options.items()))
 
 
 class _Update:
-    """One run of the indexer."""
+    """One update of an index."""
 
     def __init__(
         self,
@@ -182,12 +183,12 @@ class _Update:
         self._videos = {video.name: video for video in index.manifest.videos}
         self._skipped = {entry.name: entry for entry in index.manifest.skipped}
         self._pending: list[tuple[EmbeddedVideo, dict[str, np.ndarray]]] = []
-        # Where the newest state was damaged, a whole one is written in any case.
+        # If the newest state was damaged, write an intact one in any case.
         self._dirty = index.manifest.generation == 0 or bool(index.warnings)
         self._committed = time.monotonic()
 
     def run(self, files: Sequence[VideoFile]) -> None:
-        """Bring the index up to date."""
+        """Update the index."""
         todo = self._compare(files)
         if todo:
             options = self._options
@@ -198,7 +199,7 @@ class _Update:
                 try:
                     self._embed_all(rows, todo)
                 finally:
-                    self._commit()  # After Ctrl-C too: what is done is done.
+                    self._commit()  # After Ctrl-C too.
         self._commit()
         merged = merge_where_needed(self._writer, self._options.faiss_above)
         self.report.faiss.update(merged.faiss)
@@ -207,7 +208,7 @@ class _Update:
         self.report.windows = self._writer.manifest.rows
 
     def _compare(self, files: Sequence[VideoFile]) -> list[VideoFile]:
-        """Return the files to embed; forget those that are gone."""
+        """Return the files to embed, and remove deleted ones."""
         there = {file.name for file in files}
         for name in sorted({*self._videos, *self._skipped} - there):
             self._skipped.pop(name, None)
@@ -240,7 +241,7 @@ class _Update:
                     self._take(found)
 
     def _take(self, video: EmbeddedVideo) -> None:
-        """Take a video whose windows are all embedded."""
+        """Add a video with all its windows."""
         name = video.file.name
         try:
             status = inside(self._root, name).stat()
@@ -260,11 +261,11 @@ class _Update:
     def _skip(self, skipped: Skipped) -> None:
         self._skipped[skipped.name] = skipped
         if self._videos.pop(skipped.name, None) is not None:
-            self.report.notes.append(f"{skipped.name} was in the index and can't be read any more.")
+            self.report.notes.append(f"{skipped.name} was in the index and can't be read now.")
         self._dirty = True
 
     def _commit(self) -> None:
-        """Make what is done part of the index."""
+        """Commit the embedded videos to the index."""
         self._committed = time.monotonic()
         segments = dict(self._writer.manifest.segments)
         if self._pending:

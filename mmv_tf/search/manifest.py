@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The manifest of an index: which videos are in it, where their rows are, and with what sums."""
+"""Manifest of an index: its videos, their rows, and checksums."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ class Video:
 
     Attributes:
       name, size, mtime_ns, captions: see `files.VideoFile`.
-      duration: seconds.
-      has_audio: whether it has a sound track.
-      segment: where its windows are.
-      first, count: which rows.
+      duration: duration in seconds.
+      has_audio: whether it has an audio track.
+      segment: segment of its windows.
+      first, count: first row and number of rows.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Video:
 
 @dataclasses.dataclass(frozen=True)
 class Skipped:
-    """A file that could not be indexed, and is not tried again until it is changed."""
+    """A file that could not be indexed, and is not retried until it changes."""
 
     name: str
     size: int
@@ -83,14 +83,14 @@ class Manifest:
     """The content of an index.
 
     Attributes:
-      generation: goes up by one with each update.
-      root: the folder that videos' names are relative to.
-      model, fingerprint: the network that made the vectors.
-      windows: how videos were cut.
+      generation: number, incremented by each update.
+      root: folder to which names of videos are relative.
+      model, fingerprint: path and fingerprint of the model.
+      windows: settings of cutting videos into windows.
       matrices: "MODALITY.SPACE" -> dimensions.
-      videos, skipped: by name.
+      videos, skipped: videos and skipped files by name.
       segments: name -> file -> {"bytes", "crc32c"}.
-      options: what the network was opened with, arguments of `mmv_tf.load_encoder`.
+      options: options that opened the model, arguments of `mmv_tf.load_encoder`.
     """
 
     generation: int
@@ -106,17 +106,17 @@ class Manifest:
 
     @property
     def rows(self) -> int:
-        """Windows of all videos."""
+        """Number of windows of all videos."""
         return sum(video.count for video in self.videos)
 
     def to_json(self) -> str:
-        """Text that `from_json` reads, with a sum of itself."""
+        """Return text for `from_json`, with a checksum."""
         body = json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, sort_keys=True)
         return f'{{"crc32c": {google_crc32c.value(body.encode())}, "index":\n{body}\n}}\n'
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
-        """Reads and checks.
+        """Parse and check the text of `to_json`.
 
         Raises:
           ValueError: it is damaged or of a later version.
@@ -129,10 +129,10 @@ class Manifest:
             raise ValueError("the manifest is damaged") from error
         values = document["index"]
         if document["crc32c"] != google_crc32c.value(body.encode()):
-            raise ValueError("the manifest's sum is wrong")
+            raise ValueError("the manifest's checksum is wrong")
         version = values.pop("format")
         if version != FORMAT:
-            raise ValueError(f"it has format {version}, this program reads {FORMAT}")
+            raise ValueError(f"it has format {version}; expected {FORMAT}")
         check_form(values, _FORM)
         try:
             return cls(

@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Videos and thumbnails for the page, by id: no address holds a path.
+"""Routes of the page for videos and thumbnails by id; no URL contains a path.
 
-An id stands for a video that the index lists. Its name is resolved once more at each request, and
-what a link makes of it now has to lie in the indexed folder.
+An id stands for a video in the index. Each request resolves its name, following links, and the
+result must be inside the indexed folder.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ mimetypes.add_type("video/x-matroska", ".mkv")
 
 
 def routes(searcher: Searcher, decoder: Decoder) -> list[Route]:
-    """GET /media/ID, in parts too, and GET /thumbnail/ID?t=SECONDS."""
+    """Return GET /media/ID, which serves ranges too, and GET /thumbnail/ID?t=SECONDS."""
 
     @functools.lru_cache(maxsize=_THUMBNAILS)
     def thumbnails(path: str, mtime_ns: int, time: float) -> bytes:
-        del mtime_ns  # of a changed file there is another one
+        del mtime_ns  # a key of the cache
         jpeg: bytes = decoder.call(_thumbnail, path, path, time)
         return jpeg
 
@@ -44,7 +44,7 @@ def routes(searcher: Searcher, decoder: Decoder) -> list[Route]:
             found = searcher.video(request.path_params["key"])
             return None if found is None else (inside(found[0], found[1].name), found[1])
         except (OSError, ValueError):
-            return None  # The index or the file is gone, or leads elsewhere now.
+            return None  # The index or the file was deleted, or is now a link to elsewhere.
 
     async def video(request: Request) -> Response:
         found = await run_in_threadpool(find, request)
@@ -73,12 +73,12 @@ def routes(searcher: Searcher, decoder: Decoder) -> list[Route]:
 
 
 def narration(root: pathlib.Path, video: Video, start: float, end: float) -> str:
-    """What is said in a moment; empty without captions."""
+    """Return the captions of a moment as one string, empty without captions."""
     if video.captions is None:
         return ""
     try:
         path = pathlib.Path(video.captions)
-        # One that the user named may lie anywhere; one that was found lies in the folder.
+        # A file given by the user may be anywhere; one that was found is in the folder.
         path = path if path.is_absolute() else inside(root, video.captions)
         known = _captions(path, path.stat().st_mtime_ns)
     except (OSError, ValueError):
@@ -88,7 +88,7 @@ def narration(root: pathlib.Path, video: Video, start: float, end: float) -> str
 
 @functools.lru_cache(maxsize=256)
 def _captions(path: pathlib.Path, mtime_ns: int) -> list[captions_lib.Caption]:
-    del mtime_ns  # A changed file is read again.
+    del mtime_ns  # a key of the cache
     return captions_lib.read_captions(path)
 
 

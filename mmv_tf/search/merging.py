@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps an index fast: merges its segments, and makes FAISS's files of large ones."""
+"""Merging of an index's segments, and building of FAISS's files for large ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mmv_tf.util import files as files_lib
 FAISS_ABOVE = 300_000
 _MOST_SEGMENTS = 8
 _DEAD_SHARE = 0.2
-# Of the rows, those outside of FAISS's files before they are made again.
+# Largest share of rows outside of FAISS's files before they are built again.
 _OUTSIDE_SHARE = 0.1
 
 
@@ -30,8 +30,8 @@ class Merged:
     """Report of a merge.
 
     Attributes:
-      faiss: matrix -> what `approximate.build` measured.
-      notes: for the user.
+      faiss: matrix -> result of `approximate.build`.
+      notes: notes for the user.
     """
 
     faiss: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
@@ -39,11 +39,11 @@ class Merged:
 
 
 def merge_where_needed(writer: Writer, faiss_above: int | None) -> Merged:
-    """Merge segments where there are many or much is dead, and make FAISS's files.
+    """Merge segments if there are many or many dead rows, and build FAISS's files.
 
     Args:
-      writer: of the index, which is committed.
-      faiss_above: windows from which on FAISS's files are made; None for never.
+      writer: writer of the index, which is committed.
+      faiss_above: least windows for using FAISS; None for never.
     """
     done, manifest = Merged(), writer.manifest
     if not manifest.videos:
@@ -81,10 +81,10 @@ def merge_where_needed(writer: Writer, faiss_above: int | None) -> Merged:
 
 
 def merged(index: Index, videos: Sequence[Video], folder: pathlib.Path) -> tuple[Video, ...]:
-    """Write the rows of some videos, of any segments, as one segment into a new folder.
+    """Write the rows of videos from any segments as one segment into a new folder.
 
     Returns:
-      The videos with the rows that they have there; `segment` is still to be named.
+      The videos with their new rows; their `segment` is not yet set.
     """
     folder.mkdir(parents=True)
     rows = sum(video.count for video in videos)
@@ -108,7 +108,7 @@ def merged(index: Index, videos: Sequence[Video], folder: pathlib.Path) -> tuple
 
 
 def _build_faiss(segment: Segment, matrices: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Build FAISS's files of a segment; return what was measured."""
+    """Build FAISS's files of a segment, and return the results of `approximate.build`."""
     heard = np.asarray(segment.array(HEARD))
     found = {}
     for name in matrices:
@@ -116,7 +116,7 @@ def _build_faiss(segment: Segment, matrices: Collection[str]) -> dict[str, dict[
         other = f"{VISION if modality == SOUND else SOUND}.{space}"
         queries = None
         if other in matrices and heard.any():
-            # What is asked comes from another modality, and is no row of the matrix.
+            # Queries come from another modality, and are not rows of the matrix.
             rows = np.flatnonzero(heard)[:: max(1, int(heard.sum()) // 1000)]
             queries = segment.array(other)[rows]
         path = segment.directory / f"{name}.faiss"

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Moments: neighbouring windows that score alike, and the score along a video."""
+"""Moments, groups of neighboring windows with similar scores, and curves of scores."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-# Windows that may score less inside a moment. They overlap, so the moment goes on over one of them.
+# Windows with lower scores allowed inside a moment: as windows overlap, a moment may span one.
 _DIP = 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Moment:
-    """A stretch of a video.
+    """A part of a video.
 
     Attributes:
-      video: its name inside the index's root.
-      start, end: seconds.
-      score: of its best window, from -1 to 1.
-      best: where that window starts, seconds.
+      video: name of the video inside the root of the index.
+      start, end: times in seconds.
+      score: score of the best window, from -1 to 1.
+      best: start of the best window in seconds.
     """
 
     video: str
@@ -31,26 +31,25 @@ class Moment:
     best: float
 
 
-# A video's windows: scores float32 [n] (-inf: not there) and spans float32 [n, 2], by time.
+# A video's windows by time: scores float32 [n] (-inf: can't be found) and spans float32 [n, 2].
 Scored = tuple[np.ndarray, np.ndarray]
 
 
 def find_moments(
     candidates: Iterable[tuple[str, int]], windows_of: Callable[[str], Scored], limit: int
 ) -> list[Moment]:
-    """The best moments that do not overlap.
+    """Return the best moments that do not overlap.
 
-    A moment is a window and the neighbours on both sides, as long as they score no less than half
-    way (ours) between the video's mean and the window; a single one may score less. What overlaps
-    a better moment is no other.
+    A moment is a window and its neighbors on both sides whose scores are at least half way (ours)
+    between the video's mean and that of the window; single windows may score less.
 
     Args:
       candidates: (video, window) by falling score.
-      windows_of: all windows of a video.
+      windows_of: function that returns all windows of a video.
       limit: most moments.
 
     Returns:
-      Moments, best first; fewer than `limit` if the candidates give no more.
+      Moments, best first; fewer than `limit` if there are not enough candidates.
     """
     known: dict[str, Scored] = {}
     taken: dict[str, np.ndarray] = {}
@@ -67,14 +66,14 @@ def find_moments(
         first, last = _extent(scores, taken[video], peak)
         start, end = float(spans[first, 0]), float(spans[first : last + 1, 1].max())
         moments.append(Moment(video, start, end, float(scores[peak]), float(spans[peak, 0])))
-        # Windows overlap each other, so those beside the moment reach into it.
+        # Windows overlap, so those beside the moment reach into it.
         taken[video] |= (spans[:, 0] < end) & (spans[:, 1] > start)
-    # A score can differ in its last digit from the one that the candidates were sorted by.
+    # A score can differ in the last digit from that by which the candidates were sorted.
     return sorted(moments, key=lambda moment: -moment.score)
 
 
 def _extent(scores: np.ndarray, taken: np.ndarray, peak: int) -> tuple[int, int]:
-    """First and last window of the moment around one."""
+    """Return the first and last window of the moment around a peak."""
     there = scores[np.isfinite(scores)]
     least = (float(there.mean()) + float(scores[peak])) / 2
 
@@ -102,19 +101,19 @@ _MOST_POINTS = 300
 def curve_svg(
     scores: np.ndarray, spans: np.ndarray, duration: float, start: float, end: float
 ) -> str:
-    """An SVG made of numbers only, safe to put in a page.
+    """Return an SVG with the curve of scores; it consists of numbers, and so is safe in a page.
 
     Args:
       scores: float32 [n], -inf for windows that can't be found.
-      spans: float32 [n, 2], seconds.
-      duration: of the video, seconds.
-      start, end: of the moment, which is marked.
+      spans: float32 [n, 2], in seconds.
+      duration: duration of the video in seconds.
+      start, end: times of the moment to mark.
     """
     duration = max(float(duration), 0.1)
     there = np.isfinite(scores)
     middles, values = spans[there].mean(axis=1), scores[there]
     if len(values) > _MOST_POINTS:
-        # The highest of neighbours, so that no peak gets lost.
+        # The maximum of neighbors, to keep all peaks.
         groups = np.array_split(np.arange(len(values)), _MOST_POINTS)
         tops = [group[np.argmax(values[group])] for group in groups]
         middles, values = middles[tops], values[tops]

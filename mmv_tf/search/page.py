@@ -1,8 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The search page: a box, uploads, and moments that play from their first second.
+"""Search page: a box, uploads, and moments that play from their first second.
 
-Names of files, captions and messages get into the page as texts only, never as HTML.
+Names of files, captions and messages are shown as text only, never as HTML.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from mmv_tf.util.text_files import printable_name
 TITLE = "Search your videos"
 _ASSETS = pathlib.Path(__file__).with_name("page_assets")
 _T = TypeVar("_T")
-_KINDS = {"image": "picture", "video": "clip", "audio": "sound"}
+_KINDS = {"image": "image", "video": "clip", "audio": "audio file"}
 
 
 @dataclasses.dataclass
 class _Shown:
-    """A result as the page has it, all read from the index at once."""
+    """A result on the page, all read from the index at once."""
 
     moment: Moment
     key: str
@@ -47,7 +47,7 @@ class _Shown:
 
 
 def build_page(searcher: Searcher, settings: PageSettings, decoder: Decoder) -> None:
-    """Fills the page of one visitor; to be called inside NiceGUI's page function."""
+    """Fill the page of one visitor; call it inside NiceGUI's page function."""
     ui.add_css(_ASSETS.joinpath("page.css").read_text(encoding="utf-8"))
     ui.add_body_html(f"<script>{_ASSETS.joinpath('keys.js').read_text(encoding='utf-8')}</script>")
     _Page(searcher, settings, decoder)
@@ -96,12 +96,12 @@ class _Page:
                     max_files=None,
                     on_upload=self._take,
                     on_rejected=lambda: self._say(
-                        f"That file is refused: larger than {most // MEBIBYTE} MB."
+                        f"The file is larger than {most // MEBIBYTE} MB."
                     ),
                 )
                 .props("flat bordered hide-upload-btn")
                 .classes("upload")
-                .on("failed", lambda: self._say("The upload was refused: the file is too large."))
+                .on("failed", lambda: self._say("The upload was rejected: the file is too large."))
             )
             self._chip = (
                 ui.chip("", removable=True, icon="attach_file")
@@ -110,10 +110,10 @@ class _Page:
             )
             self._chip.visible = False
 
-    # ---- What the user does ----------------------------------------------------------------------
+    # ---- Actions of the user ---------------------------------------------------------------------
 
     async def _take(self, event: events.UploadEventArguments) -> None:
-        """A file was uploaded; it stays in memory."""
+        """Take an uploaded file, which stays in memory."""
         name = event.file.name[:100]
         data = await event.file.read()
         event.sender.reset()  # type: ignore[attr-defined]
@@ -123,7 +123,7 @@ class _Page:
             self._say(str(error))
             return
         if kind not in self._searcher.accepts:
-            self._say(f"The network takes no {_KINDS[kind]}s; give {self._given()}.")
+            self._say(f"The model takes no {_KINDS[kind]}s; give {self._given()}.")
             return
         self._upload = (kind, name, data)
         self._chip.text = f"{_KINDS[kind]}: {name}"
@@ -136,7 +136,7 @@ class _Page:
         self._chip.visible = False
 
     async def _search(self) -> None:
-        """Asks for what is in the box and shows the answer, unless a newer one was asked for."""
+        """Search for the content of the box, and show the answer unless there is a newer query."""
         queries = []
         sentence = str(self._text.value or "").strip() if self._words.visible else ""
         if sentence:
@@ -156,7 +156,7 @@ class _Page:
             answer, shown = await _in_thread(self._find, queries)
         except MissingIndex:
             if number == self._searches:
-                self._say("The index is not there any more.")
+                self._say("The index was deleted.")
                 self._describe()
             return
         except (ValueError, OSError) as error:
@@ -176,7 +176,7 @@ class _Page:
                 self._build_card(number, result)
 
     def _find(self, queries: list[Query]) -> tuple[Answer, list[_Shown]]:
-        """Runs in a thread."""
+        """Search; to be run in a thread."""
         answer = self._searcher.search(queries, self._settings.results, self._read)
         shown = []
         for moment in answer.moments:
@@ -201,10 +201,10 @@ class _Page:
         pixels: np.ndarray = self._decoder.call(read_query, query.name, query, windows)
         return pixels
 
-    # ---- What is shown ---------------------------------------------------------------------------
+    # ---- Content of the page ---------------------------------------------------------------------
 
     def _describe(self) -> None:
-        """Says what is in the index, or how to make one."""
+        """Describe the index, or how to make one."""
         try:
             manifest = self._searcher.open().manifest
         except MissingIndex:
@@ -229,7 +229,7 @@ class _Page:
         self._hint.visible = False
 
     def _offer(self, manifest: Manifest) -> None:
-        """Hides what the network can't be asked for, or the index can't be asked in."""
+        """Show only the inputs that model and index support."""
         self._words.visible = TEXT in self._searcher.accepts
         heard = any(name.startswith(f"{SOUND}.") for name in manifest.matrices)
         self._within.visible = heard
@@ -239,8 +239,9 @@ class _Page:
         self._uploader.props["label"] = f"{self._given()}, up to {most} MB"
 
     def _given(self) -> str:
-        """The kinds of files that can be searched for, such as "a picture or a clip"."""
-        kinds = [f"a {name}" for kind, name in _KINDS.items() if kind in self._searcher.accepts]
+        """Return the kinds of files that can be searched for, such as "an image or a clip"."""
+        names = [name for kind, name in _KINDS.items() if kind in self._searcher.accepts]
+        kinds = [f"a{'n' if name[0] in 'ai' else ''} {name}" for name in names]
         return " or ".join([", ".join(kinds[:-1]), kinds[-1]] if len(kinds) > 1 else kinds)
 
     def _say(self, text: str) -> None:
@@ -280,13 +281,13 @@ class _Page:
                 }""",
             )
         ):
-            ui.html(result.svg, sanitize=False)  # Numbers only, see `curve_svg`.
+            ui.html(result.svg, sanitize=False)  # Safe, see `curve_svg`.
 
     def _player(self, result: _Shown) -> Callable[[], None]:
         return lambda: self._play(result, result.moment.start)
 
     def _play(self, result: _Shown, start: float) -> None:
-        """Plays a video from a second on."""
+        """Play a video from a time."""
         moment = result.moment
         self._stage.clear()
         with self._stage:
@@ -294,7 +295,7 @@ class _Page:
             ui.video(address, autoplay=True).classes("player").on(
                 "error",
                 lambda: self._say(
-                    "This browser can't play that file; a player can: "
+                    "This browser can't play the file; use a media player: "
                     f"{moment.video} at {clock(start)}."
                 ),
             )
@@ -307,18 +308,18 @@ class _Page:
 
 
 async def _in_thread(function: Callable[..., _T], *arguments: Any) -> _T:
-    """Off the event loop."""
+    """Call a function outside of the event loop."""
     result = await run.io_bound(function, *arguments)
     return cast(_T, result)  # None only while the server stops.
 
 
 def counted(count: int, noun: str) -> str:
-    """Such as "1 video" or "3 videos"."""
+    """Return a count and a noun, such as "1 video" or "3 videos"."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def clock(seconds: float) -> str:
-    """1:02:03.5 or 2:03.5."""
+    """Format a time as 1:02:03.5 or 2:03.5."""
     tenths = round(seconds * 10)
     minutes, tenths = divmod(tenths, 600)
     hours, minutes = divmod(minutes, 60)
@@ -329,5 +330,5 @@ def clock(seconds: float) -> str:
 def page_function(
     searcher: Searcher, settings: PageSettings, decoder: Decoder
 ) -> Callable[[], Any]:
-    """The function that NiceGUI calls for each visitor."""
+    """Return the function that NiceGUI calls for each visitor."""
     return lambda: build_page(searcher, settings, decoder)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What is searched for: a sentence, a sound, a picture or a clip, and its vectors."""
+"""Queries (a sentence, audio, an image or a clip) and their vectors."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from mmv_tf.inference.windows import Windows
 from mmv_tf.search.embedder import SOUND, VISION, Embedder
 
 TEXT, AUDIO, IMAGE, VIDEO = KINDS = ("text", "audio", "image", "video")
-# Ours: windows of a long query, whose mean is what is searched for.
+# Ours: most windows of a long query, whose embeddings are averaged.
 _MOST_WINDOWS = 16
 _MAX_TEXT = 1000
 
 
 @dataclasses.dataclass(frozen=True)
 class Query:
-    """One of the things that are searched for.
+    """One query of a search.
 
     Attributes:
       kind: one of `KINDS`.
-      value: the sentence; or the file, "FILE@start-end" for a part of a sound or video; or the
-        bytes of a file.
-      weight: in the score; negative for away from it.
-      within: `VISION` or `SOUND`: what of the windows it is compared with.
-      name: what messages call it, for bytes.
+      value: the sentence; or the file, "FILE@start-end" for a part of audio or video; or the bytes
+        of a file.
+      weight: weight in the score; a negative one avoids the query.
+      within: `VISION` or `SOUND`, the modality of the windows to compare with.
+      name: name of bytes in messages.
     """
 
     kind: str
@@ -48,7 +48,7 @@ class Query:
         if self.kind not in KINDS:
             raise ValueError(f"A query is one of {', '.join(KINDS)}, got {self.kind!r}.")
         if not math.isfinite(self.weight) or self.weight == 0:
-            raise ValueError(f"A query's weight is {self.weight}; expected a number but 0.")
+            raise ValueError(f"A query's weight is {self.weight}; expected a number other than 0.")
         if self.within not in (VISION, SOUND):
             raise ValueError(f"A query is within {VISION!r} or {SOUND!r}, got {self.within!r}.")
         if self.kind == TEXT and (not str(self.value).strip() or len(self.value) > _MAX_TEXT):
@@ -58,18 +58,18 @@ class Query:
 def embed_query(
     query: Query, embedder: Embedder, read: Callable[[Query, Windows], np.ndarray] | None = None
 ) -> tuple[str, np.ndarray]:
-    """The space in which a query is compared, and its vector.
+    """Embed a query.
 
     Args:
-      query: what is searched for.
-      embedder: the network.
-      read: decodes a query that is no sentence; by default `read_query`.
+      query: the query.
+      embedder: the model.
+      read: function that decodes a query other than a sentence; default: `read_query`.
 
     Returns:
-      The space's name and float32 [D], of unit length.
+      The name of the space for the comparison, and the unit vector, float32 [D].
 
     Raises:
-      ValueError: the network can't compare the two, or the file can't be decoded.
+      ValueError: the model can't compare the modalities, or the file can't be decoded.
     """
     modality = {TEXT: "text", AUDIO: SOUND}.get(query.kind, VISION)
     space = embedder.space(modality, query.within)
@@ -84,7 +84,7 @@ def embed_query(
 
 
 def read_query(query: Query, windows: Windows) -> np.ndarray:
-    """The pixels or samples of a query that is no sentence: those of its windows.
+    """Return the windows of a query other than a sentence, as pixels or samples.
 
     Raises:
       MediaError: the file can't be decoded.
@@ -102,10 +102,10 @@ def read_query(query: Query, windows: Windows) -> np.ndarray:
 
 
 def parse_span(value: str) -> tuple[str, float, float | None]:
-    """File, start and end (seconds) of "FILE", "FILE@start-end" or "FILE@start-".
+    """Parse "FILE", "FILE@start-end" or "FILE@start-" into file, start and end in seconds.
 
     Raises:
-      ValueError: the times are none.
+      ValueError: the times are invalid.
     """
     if "@" not in value or pathlib.Path(value).exists():
         return value, 0.0, None
@@ -125,7 +125,7 @@ def parse_span(value: str) -> tuple[str, float, float | None]:
 
 
 def kind_of_bytes(data: bytes, name: str) -> str:
-    """Whether the bytes of a file are a picture, a video or a sound: one of `KINDS`.
+    """Return the kind of a file's bytes, image, video or audio: one of `KINDS`.
 
     Raises:
       MediaError: they are none of these.
@@ -137,12 +137,12 @@ def kind_of_bytes(data: bytes, name: str) -> str:
             except MediaError:
                 continue
             return kind
-    raise MediaError(f"{name}: is no picture, sound or video that can be read; give another file.")
+    raise MediaError(f"{name}: is not a readable image, audio or video file; give another file.")
 
 
 @contextlib.contextmanager
 def _file(query: Query) -> Iterator[tuple[str, float, float | None]]:
-    """A path of the query's media, and the span; bytes get one in memory, none on a disk."""
+    """Yield a path of the query's media, and the span; bytes get a path in memory, not on disk."""
     if isinstance(query.value, str):
         yield (query.value, 0.0, None) if query.kind == IMAGE else parse_span(query.value)
         return

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Answers queries from an index, which may grow or vanish meanwhile."""
+"""Answering of queries from an index, which may be updated or deleted in the meantime."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from mmv_tf.search.store import (
     open_index,
 )
 
-# Ours: candidates for each moment that is wanted, before more are fetched.
+# Ours: candidates per moment, before more are fetched.
 _CANDIDATES = 16
 
 
@@ -47,12 +47,12 @@ class Asked:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What was found.
+    """Result of a search.
 
     Attributes:
-      moments: best first.
-      asked: the vectors, for `Searcher.curve`.
-      approximate: whether FAISS chose what was scored.
+      moments: moments, best first.
+      asked: vectors of the queries, for `Searcher.curve`.
+      approximate: whether FAISS chose the scored windows.
     """
 
     moments: tuple[Moment, ...]
@@ -61,11 +61,11 @@ class Answer:
 
 
 class Searcher:
-    """Answers queries. May be used by several threads.
+    """Answers queries from an index; thread-safe.
 
     Args:
-      directory: of the index.
-      model: the network, if it is not where it was when the index was made.
+      directory: folder of the index.
+      model: path of the model; default: that in the index.
       exact: never use FAISS.
     """
 
@@ -83,19 +83,19 @@ class Searcher:
         self._embedder: Embedder | None = None
 
     def open(self) -> Index:
-        """The newest state of the index; reads it again if there is a newer one.
+        """Return the newest state of the index, reading it if it changed.
 
         Raises:
-          MissingIndex: it is not there (any more).
+          MissingIndex: there is no index.
           ValueError: it is damaged.
         """
         return self._current().index
 
     def embedder(self) -> Embedder:
-        """The network that made the index.
+        """Return the model that made the index.
 
         Raises:
-          ValueError: the network is gone or another one.
+          ValueError: the model is missing or another one.
         """
         with self._lock:
             manifest = self.open().manifest
@@ -103,22 +103,22 @@ class Searcher:
                 path = manifest.model if self._model is None else str(self._model)
                 if not (pathlib.Path(path).exists() or is_published(path)):
                     raise ValueError(
-                        f"{path}: the network that made the index is gone; give its place, --model."
+                        f"{path}: the model that made the index is missing; give it as --model."
                     )
                 steps = manifest.windows.step_frames
                 self._embedder = Embedder.load(path, steps, **manifest.options)
             if not self._embedder.made(manifest.fingerprint):
                 path, self._embedder = self._embedder.path, None
                 raise ValueError(
-                    f"{self.directory}: the index was made with another network "
-                    f"({manifest.fingerprint[:12]}) than {path} holds now; give that network or "
+                    f"{self.directory}: the index was made with another model "
+                    f"({manifest.fingerprint[:12]}) than {path} holds now; give that model or "
                     "make the index again."
                 )
             return self._embedder
 
     @property
     def accepts(self) -> tuple[str, ...]:
-        """Kinds of queries that the network takes; all of them until it is loaded."""
+        """Kinds of queries that the model takes; all kinds until it is loaded."""
         embedder = self._embedder
         return KINDS if embedder is None else embedder.accepts
 
@@ -128,19 +128,19 @@ class Searcher:
         limit: int = 10,
         read: Callable[[Query, Windows], np.ndarray] | None = None,
     ) -> Answer:
-        """The best moments for one query, or for several together.
+        """Return the best moments for one query, or for several together.
 
         Args:
-          queries: what is searched for.
-          limit: moments.
-          read: decodes files, see `embed_query`.
+          queries: the queries.
+          limit: most moments.
+          read: function that decodes files, see `embed_query`.
 
         Raises:
-          MissingIndex: the index is not there.
+          MissingIndex: there is no index.
           ValueError: see `embedder` and `embed_query`, or there is no query.
         """
         if not queries:
-            raise ValueError("There is nothing to search for; give a sentence, a sound, a picture.")
+            raise ValueError("There is no query; give a sentence, audio, an image or a clip.")
         view, embedder = self._current(), self.embedder()
         asked = []
         for query in queries:
@@ -149,7 +149,7 @@ class Searcher:
         return view.search(tuple(asked), limit, self._exact)
 
     def curve(self, name: str, asked: Sequence[Asked]) -> Scored:
-        """The scores along a video, and the spans they are of.
+        """Return the scores along a video, and their spans.
 
         Raises:
           KeyError: the index has no such video.
@@ -157,7 +157,7 @@ class Searcher:
         return self._current().windows_of(name, asked)
 
     def video(self, key: str) -> tuple[pathlib.Path, Video] | None:
-        """The root and the video that an id stands for; None if there is no such video."""
+        """Return the root and the video of an id, or None."""
         view = self._current()
         video = view.by_id.get(key)
         return None if video is None else (pathlib.Path(view.index.manifest.root), video)
@@ -178,11 +178,11 @@ class Searcher:
 
 
 class View:
-    """One state of an index, with what is worked out from it.
+    """One state of an index, with values derived from it.
 
     Args:
       index: the state.
-      generation: of the newest manifest there was, whole or not.
+      generation: generation of the newest manifest, intact or not.
     """
 
     def __init__(self, index: Index, generation: int):
@@ -203,7 +203,7 @@ class View:
         self._approximate: dict[tuple[str, str], Approximate | None] = {}
 
     def search(self, asked: tuple[Asked, ...], limit: int, exact: bool) -> Answer:
-        """See `Searcher.search`."""
+        """Return the best moments; see `Searcher.search`."""
         count, approximate = _CANDIDATES * limit, False
         while True:
             rows: list[tuple[float, str, int]] = []
@@ -225,7 +225,7 @@ class View:
             count *= 4
 
     def usable(self, name: str, asked: Sequence[Asked]) -> np.ndarray | None:
-        """Which rows of a segment may be found; None for all."""
+        """Return flags for the rows of a segment that may be found; None for all."""
         needs_sound = any(part.matrix.startswith(f"{SOUND}.") for part in asked)
         if (name, needs_sound) not in self._usable:
             segment = self.index.segments[name]
@@ -238,13 +238,13 @@ class View:
         return self._usable[name, needs_sound]
 
     def place(self, name: str, row: int) -> tuple[str, int]:
-        """The video that a row belongs to, and which of its windows it is."""
+        """Return the video of a row, and the index of its window."""
         at = int(np.searchsorted(self._firsts[name], row, side="right")) - 1
         video = self._by_segment[name][at]
         return video.name, row - video.first
 
     def windows_of(self, name: str, asked: Sequence[Asked]) -> Scored:
-        """All windows of a video; those that can't be found score -inf."""
+        """Return all windows of a video; those that can't be found score -inf."""
         video = self.videos[name]
         segment = self.index.segments[video.segment]
         rows = slice(video.first, video.first + video.count)
@@ -263,13 +263,13 @@ class View:
         exact: bool,
         usable: np.ndarray | None,
     ) -> tuple[np.ndarray, np.ndarray, bool]:
-        """Rows and scores of a segment's best, and whether FAISS chose them."""
+        """Return the best rows of a segment, their scores, and whether FAISS chose them."""
         terms = _terms(segment, asked)
         towards = [part for part in asked if part.weight > 0]
         files = [self.approximate(name, part.matrix) for part in towards]
         if exact or not files or any(file is None for file in files):
             return *best(terms, count, usable), False
-        # With several queries, what is near to one of them is scored by all.
+        # With several queries, rows close to any of them are scored by all.
         found = [
             file.best(part.vector, count)[0]
             for file, part in zip(files, towards, strict=True)
@@ -283,7 +283,7 @@ class View:
         return rows[order], values[order], True
 
     def approximate(self, name: str, matrix: str) -> Approximate | None:
-        """FAISS's file of a matrix, if there is one."""
+        """Return FAISS's file of a matrix, or None."""
         if (name, matrix) not in self._approximate:
             segment = self.index.segments[name]
             path = segment.directory / f"{matrix}.faiss"

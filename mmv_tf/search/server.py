@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Serves the search page until it is told to stop."""
+"""Server of the search page."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from mmv_tf.web.gate import Gate
 def run(
     searcher: Searcher, settings: PageSettings, announce: Callable[[str], None] = print
 ) -> None:
-    """Serves until SIGTERM or SIGINT. One page a process: NiceGUI has one app.
+    """Serve until SIGTERM or SIGINT. A process can serve one page, since NiceGUI has one app.
 
     Args:
-      searcher: what answers. If there is an index its network is loaded first.
-      settings: how.
-      announce: told in a line when the page can be opened, with its address.
+      searcher: searcher for the queries. If there is an index, its model is loaded first.
+      settings: settings of the server.
+      announce: called with the address once the page can be opened.
 
     Raises:
-      ValueError: the index is damaged, or its network is gone or another one.
-      OSError: the port is taken.
+      ValueError: the index is damaged, or its model is missing or another one.
+      OSError: the port is in use.
     """
     port = _free_port(settings.host, settings.port)
     try:
@@ -47,7 +47,7 @@ def run(
         warnings = (str(error),)
     for warning in warnings:
         announce(f"note: {warning}")
-    # Forms are kept in memory as a whole: an upload shall never be on a disk.
+    # Forms are kept in memory as a whole, so that uploads are never on disk.
     MultiPartParser.spool_max_size = 2 * settings.max_upload_bytes
     connections = Connections(
         # A connection may have a video open.
@@ -68,7 +68,7 @@ def run(
     app.on_startup(lambda: connections.watch(asyncio.get_running_loop()))
     app.on_startup(lambda: announce(f"Search page: http://{host}:{port}/"))
     for number in (signal.SIGTERM, signal.SIGINT):
-        # Uvicorn stops in good order and then raises the signal again, which shall not kill.
+        # Ignore the signal that uvicorn raises again after its shutdown.
         signal.signal(number, lambda *_: None)
     ui.run(
         page_function(searcher, settings, decoder),
@@ -77,7 +77,7 @@ def run(
         http=connections.protocol(),
         backlog=connections.backlog,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
-        loop="asyncio",  # whose shortage of descriptors `Connections` knows
+        loop="asyncio",  # `Connections` handles its shortage of descriptors
         title=TITLE,
         favicon="🔎",
         reload=False,
@@ -89,10 +89,10 @@ def run(
 
 
 def _free_port(host: str, port: int) -> int:
-    """The port, or any free one for 0.
+    """Return the port, or any free one for 0.
 
     Raises:
-      OSError: it is taken.
+      OSError: it is in use.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:

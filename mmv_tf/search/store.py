@@ -1,18 +1,18 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The index on disk: matrices of unit vectors, memory-mapped, and a manifest that says what counts.
+"""Index on disk: memory-mapped matrices of unit vectors, and a manifest that lists them.
 
   INDEX/lock                      held by the program that writes, see `mmv_tf.util.locks`
-  INDEX/manifest-00000007.json    the newest one that is whole is the index
+  INDEX/manifest-00000007.json    the newest intact one is the index
   INDEX/segments/NAME/            video.vat.npy, audio.va.npy, ...: float32 [rows, D]
                                   spans.npy: float32 [rows, 2], start and end in seconds
-                                  heard.npy: bool [rows], whether there is sound in a window
+                                  heard.npy: bool [rows], whether a window has audio
                                   video.vat.faiss, .json: see `approximate`
 
-Nothing is changed once it is there: an update adds a segment and then a manifest, which appears
-under its name whole or not at all and says of each file how long it is and its sum. The one before
-is kept until the next update, and is used when the newest one, or what it names, is damaged.
-Rows that no video of the manifest claims are dead; a merge leaves them out.
+Files never change: an update adds a segment and then, atomically, a manifest with the length and
+checksum of each file. The previous manifest is kept until the next update, and used if the newest
+one or its segments are damaged.
+Rows that belong to no video of the manifest are dead; a merge drops them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SPANS, HEARD = "spans", "heard"
 _SEGMENTS = "segments"
 _MANIFEST = re.compile(r"manifest-(\d{8})\.json")
 _MAX_MANIFEST_BYTES = 1 << 30  # Ours: a million videos.
-_KEPT = 2  # Manifests.
+_KEPT = 2  # Number of manifests.
 
 
 class MissingIndex(ValueError):
@@ -45,11 +45,11 @@ class MissingIndex(ValueError):
 
 
 class Segment:
-    """Some rows of the index, mapped: only what is read takes memory.
+    """Memory-mapped rows of the index.
 
     Attributes:
-      directory: where it is.
-      rows: windows, dead ones included.
+      directory: folder of the segment.
+      rows: number of windows, including dead ones.
     """
 
     def __init__(self, directory: pathlib.Path, matrices: Mapping[str, int]):
@@ -66,7 +66,7 @@ class Segment:
                 raise ValueError(f"{directory / name}.npy is {array.dtype} {array.shape}")
 
     def array(self, name: str) -> np.ndarray:
-        """A matrix by its name, `SPANS` or `HEARD`."""
+        """Return a matrix by its name, `SPANS` or `HEARD`."""
         return self._arrays[name]
 
     def _read(self, name: str) -> np.ndarray:
@@ -77,13 +77,13 @@ class Segment:
 
 @dataclasses.dataclass(frozen=True)
 class Index:
-    """An index, open.
+    """An open index.
 
     Attributes:
-      directory: where it is.
-      manifest: what it holds.
-      segments: by name.
-      warnings: what was wrong with a newer state, if this is not the newest one.
+      directory: folder of the index.
+      manifest: content of the index.
+      segments: segments by name.
+      warnings: faults of newer states, if this is not the newest one.
     """
 
     directory: pathlib.Path
@@ -93,20 +93,20 @@ class Index:
 
 
 def newest_generation(directory: str | os.PathLike[str]) -> int:
-    """Of the manifests there are, whole or not; 0 for none."""
+    """Return the newest generation among the manifests, intact or not; 0 without any."""
     return max((number for number, _ in _manifests(pathlib.Path(directory))), default=0)
 
 
 def open_index(directory: str | os.PathLike[str], before: Index | None = None) -> Index:
-    """Opens the newest state that is whole; the sums of all its files are checked.
+    """Open the newest intact state, and check the checksums of all its files.
 
     Args:
-      directory: of the index.
-      before: a state of it that is open; its segments are not read again.
+      directory: folder of the index.
+      before: an open state of it, whose segments are not read again.
 
     Raises:
       MissingIndex: there is none.
-      ValueError: there are some, and all are damaged.
+      ValueError: all states are damaged.
     """
     directory = pathlib.Path(directory)
     warnings = []
@@ -129,7 +129,7 @@ def open_index(directory: str | os.PathLike[str], before: Index | None = None) -
         return Index(directory, manifest, segments, tuple(warnings))
     if warnings:
         raise ValueError(
-            f"{directory}: the index is damaged: {'; '.join(warnings)}. Remove the folder and make "
+            f"{directory}: the index is damaged: {'; '.join(warnings)}. Delete the folder and make "
             "the index again."
         )
     raise MissingIndex(
@@ -139,29 +139,29 @@ def open_index(directory: str | os.PathLike[str], before: Index | None = None) -
 
 
 class Writer:
-    """Adds to an index; hold the lock.
+    """Writer of an index, whose lock must be held.
 
     Args:
-      directory: of the index.
-      manifest: the state that is gone on from; its generation is 0 for a new index.
+      directory: folder of the index.
+      manifest: state to update; its generation is 0 for a new index.
     """
 
     def __init__(self, directory: pathlib.Path, manifest: Manifest):
         self.directory = directory
         self.manifest = manifest
-        # Above all there are, so that a damaged one's number is not taken again.
+        # Above all existing ones, so that the number of a damaged one is not reused.
         self._generation = max(manifest.generation, newest_generation(directory))
 
     def add_segment(
         self, arrays: Mapping[str, np.ndarray]
     ) -> tuple[str, dict[str, dict[str, Any]]]:
-        """Writes a segment; it counts only once a manifest names it.
+        """Write a segment, which becomes part of the index with a manifest that names it.
 
         Args:
-          arrays: its matrices by name, with `SPANS` and `HEARD`.
+          arrays: matrices by name, with `SPANS` and `HEARD`.
 
         Returns:
-          Its name and the sums of its files.
+          The name of the segment and the checksums of its files.
         """
         name, folder = self.new_segment()
         with files_lib.replacing(folder) as temporary:
@@ -173,12 +173,12 @@ class Writer:
         return name, sums(folder)
 
     def new_segment(self) -> tuple[str, pathlib.Path]:
-        """Return a new segment's name and folder, which is not made yet."""
+        """Return the name and the folder of a new segment, without creating it."""
         name = f"{self._generation + 1:08d}-{os.urandom(4).hex()}"
         return name, self.directory / _SEGMENTS / name
 
     def commit(self, **changes: Any) -> Manifest:
-        """Writes the next manifest, with changes, and removes what no kept one names."""
+        """Write the next manifest with changes, and delete files that no kept manifest names."""
         self._generation += 1
         self.manifest = dataclasses.replace(self.manifest, generation=self._generation, **changes)
         used = {video.segment for video in self.manifest.videos}
@@ -190,7 +190,7 @@ class Writer:
         return self.manifest
 
     def _tidy(self) -> None:
-        """Removes old manifests and the segments that only they name."""
+        """Delete old manifests and the segments that only they name."""
         found = sorted(_manifests(self.directory), reverse=True)
         used: set[str] = set()
         kept = 0
@@ -213,7 +213,7 @@ class Writer:
 
 
 def sums(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
-    """Length and sum of each file in a folder."""
+    """Return the length and checksum of each file in a folder."""
     return {
         path.name: {"bytes": path.stat().st_size, "crc32c": files_lib.file_crc32c(path)}
         for path in sorted(folder.iterdir())
@@ -232,11 +232,11 @@ def _check_rows(manifest: Manifest, segments: Mapping[str, Segment]) -> None:
         rows = segments[video.segment].rows if video.segment in segments else -1
         whole = video.first >= 0 and 0 < video.count <= rows - video.first
         if not whole or not math.isfinite(video.duration):
-            raise ValueError(f"the rows of {video.name!r} are not there")
+            raise ValueError(f"the rows of {video.name!r} are missing")
 
 
 def _plain(name: str) -> str:
-    """A name that stays in its folder."""
+    """Return a name if it is a plain one, without folders."""
     if not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
         raise ValueError(f"the manifest names {name!r}")
     return name

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Decodes and embeds videos for an index: a row for each window."""
+"""Decoding and embedding of videos for an index, with one row per window."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from mmv_tf.search.store import HEARD, SPANS
 from mmv_tf.util.progress import Progress
 from mmv_tf.util.worker_pool import CORRUPT, Failure, Runner, Task, WorkerPool
 
-# The loudest sample of a window in which nothing is heard: -80 dB, below what 16 bits play audibly.
+# Peak below which a window is silent: -80 dB, inaudible in 16 bits.
 _SILENCE = 1e-4
 
 
 @dataclasses.dataclass
 class EmbeddedVideo:
-    """A video that is embedded, or in part so.
+    """A video that is embedded wholly or partly.
 
     Attributes:
-      file, info: the video.
-      starts: of its windows, frames of the grid.
-      blocks: rows of the blocks of windows that are done, by number.
-      count: blocks.
+      file, info: file and properties of the video.
+      starts: starts of the windows, in frames of the grid.
+      blocks: rows of the finished blocks of windows, by number.
+      count: number of blocks.
     """
 
     file: VideoFile
@@ -43,24 +43,24 @@ class EmbeddedVideo:
     count: int = 0
 
     def rows(self) -> dict[str, np.ndarray]:
-        """Return the rows of all windows, by the names of matrices."""
+        """Return the rows of all windows by the name of the matrix."""
         rows = {
             key: np.concatenate([self.blocks[number][key] for number in range(self.count)])
             for key in self.blocks[0]
         }
-        # A window of a short video ends with it.
+        # A window of a short video ends with the video.
         rows[SPANS][:, 1] = rows[SPANS][:, 1].clip(max=max(self.info.duration, 0.1))
         return rows
 
 
 class VideoRows:
-    """Embeds videos, decoded by child processes.
+    """Embed videos that child processes decode.
 
     Args:
-      root: the folder that videos' names are relative to.
-      embedder: the network.
-      processes: that decode; 0 decodes in this one.
-      deadline_seconds: for decoding a block of windows.
+      root: folder to which names of videos are relative.
+      embedder: the model.
+      processes: number of decoding processes; 0 decodes in this process.
+      deadline_seconds: most seconds for decoding a block of windows.
     """
 
     def __init__(
@@ -76,14 +76,14 @@ class VideoRows:
             self._pool.close()
 
     def embed(self, files: Sequence[VideoFile]) -> Generator[EmbeddedVideo | Skipped, None, None]:
-        """Yield each video once it is embedded, or why it can't be."""
+        """Yield each video once it is embedded, or the reason for skipping it."""
         runner: Runner = self._pool or _Here()
         videos: dict[str, EmbeddedVideo] = {}
         probes = [
             Task(reading.probe_videos, file.name, (), ((file, str(self._root / file.name)),))
             for file in files
         ]
-        with Progress(len(files), "look at", "videos") as progress:
+        with Progress(len(files), "scan", "videos") as progress:
             for file, result in runner.run(probes):
                 progress.update()
                 if isinstance(result, Failure):
@@ -157,10 +157,10 @@ class VideoRows:
 
 
 class _Here:
-    """Runs tasks in this process."""
+    """Run tasks in this process."""
 
     def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Any, Any | Failure]]:
-        """Run tasks, see `Runner.run`."""
+        """Run tasks; see `Runner.run`."""
         for task in tasks:
             rest = task
             while rest.parts:

@@ -40,7 +40,7 @@ def test_sentences_for_a_network_without_words_are_refused():
     config = small_world.model_config()
     del config.text
     embedder = Embedder(create_model(config), "model.keras")
-    with pytest.raises(ValueError, match=r"has towers for video, audio and none for text"):
+    with pytest.raises(ValueError, match=r"has backbones for video, audio but none for text"):
         embedder.sentence("a red square")
 
 

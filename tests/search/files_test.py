@@ -41,7 +41,7 @@ def test_no_other_files_than_regular_ones(tmp_path):
     os.mkfifo(tmp_path / "pipe.mp4")
     (tmp_path / "folder.mp4").mkdir()
     found, refused = names(tmp_path)
-    assert (found, refused) == ([], {"pipe.mp4": "is no regular file"})
+    assert (found, refused) == ([], {"pipe.mp4": "is not a regular file"})
 
 
 def test_links_in_a_circle(tmp_path):
@@ -57,7 +57,7 @@ def test_nothing_outside_is_inside(tmp_path, name):
     root = tmp_path / "root"
     (root / "a").mkdir(parents=True)
     (tmp_path / "secret").touch()
-    with pytest.raises(ValueError, match=r"leads out|no regular"):
+    with pytest.raises(ValueError, match=r"leads out|not a regular"):
         inside(root, name)
 
 

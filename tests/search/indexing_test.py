@@ -106,7 +106,7 @@ def test_a_corrupt_video_is_listed_and_skipped(library):
 def test_new_changed_and_removed_files_are_noticed(library, tmp_path, monkeypatch):
     library = library.copy(tmp_path)
     # The copy lies elsewhere: an index is of one folder.
-    with pytest.raises(ValueError, match="index is of one folder"):
+    with pytest.raises(ValueError, match="another folder"):
         update_index(library.videos, library.index, library.embedder, options=HERE)
     index = tmp_path / "new"
     first = update_index(library.videos, index, library.embedder, options=HERE)
@@ -208,7 +208,7 @@ def another(embedder):
 
 
 def test_another_network_is_refused_with_the_reason(library):
-    with pytest.raises(ValueError, match=r"made with another network.*other\.keras"):
+    with pytest.raises(ValueError, match=r"made with another model.*other\.keras"):
         update_index(library.videos, library.index, another(library.embedder), options=HERE)
 
 

@@ -241,8 +241,8 @@ def test_uploads_are_searched_for_and_not_stored(site, tmp_path):
     media_samples.write_wav(tmp_path / "tone.wav", media_samples.tone(1.0, 48_000, 0.0))
     clip = media_samples.write_film(tmp_path / "a.mp4", 0.8, codec="libx264", size=(96, 64))
     files = {
-        "picture: <b>picture.png": tmp_path / "<b>picture.png",
-        "sound: tone.wav": tmp_path / "tone.wav",
+        "image: <b>picture.png": tmp_path / "<b>picture.png",
+        "audio file: tone.wav": tmp_path / "tone.wav",
         "clip: a.mp4": clip,
     }
     for label, path in files.items():
@@ -266,7 +266,7 @@ def test_wrong_files_are_refused(site, tmp_path):
     page = site.page
     (tmp_path / "notes.mp4").write_text("this is no film")
     page.upload(".upload input[type=file]", tmp_path / "notes.mp4")
-    page.wait(f"{STATUS} == 'notes.mp4: is no picture, sound or video that can be read; "
+    page.wait(f"{STATUS} == 'notes.mp4: is not a readable image, audio or video file; "
               "give another file.'")  # fmt: skip
     (tmp_path / "large.png").write_bytes(b"x" * (3 << 20))
     page.upload(".upload input[type=file]", tmp_path / "large.png")
@@ -317,7 +317,7 @@ def test_an_index_that_vanishes_while_the_page_is_open(site):
     media = page.run("document.querySelector('.moment img').src")
     shutil.move(site.index, site.index.with_name("away"))
     try:
-        assert site.search("a square") == "The index is not there any more."
+        assert site.search("a square") == "The index was deleted."
         assert "binaries.search index" in page.run("document.querySelector('.hint').innerText")
         assert page.run(f"fetch({media!r} + '1').then(r => r.status)") == 404
         page.open(site.address)
@@ -340,7 +340,7 @@ def test_what_the_network_cannot_take_is_not_offered(library, tmp_path):
         shown = "[...document.querySelectorAll('.sentence, .q-btn-toggle, .upload')].filter(e => "
         shown += "e.offsetParent).map(e => e.className.split(' ').at(-1))"
         assert site.page.run(shown) == ["upload"]
-        assert "a picture or a clip, up to 64 MB" in site.page.run(
+        assert "an image or a clip, up to 64 MB" in site.page.run(
             "document.querySelector('.upload').innerText"
         )
         about = site.page.run("document.querySelector('.about').innerText")

@@ -180,7 +180,7 @@ def test_kinds_of_files(library, tmp_path):
     for path, kind in files.items():
         assert kind_of_bytes(path.read_bytes(), path.name) == kind
     for data in (b"", b"plain text", b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n"):
-        with pytest.raises(ValueError, match=r"^x: is no picture, sound or video"):
+        with pytest.raises(ValueError, match=r"^x: is not a readable image"):
             kind_of_bytes(data, "x")
 
 
@@ -207,14 +207,14 @@ def test_an_index_that_grows_and_vanishes(library, tmp_path):
 
 
 def test_another_or_no_network_is_refused(library, tmp_path, tiny_model):
-    with pytest.raises(ValueError, match="is gone; give its place"):
+    with pytest.raises(ValueError, match="is missing; give it as"):
         Searcher(library.index, tmp_path / "gone.keras").embedder()
     tiny_model.layers[0].trainable_variables[0].assign_add(
         np.ones_like(tiny_model.layers[0].trainable_variables[0])
     )
     tiny_model.save(tmp_path / "other.keras")
     searcher = Searcher(library.index, tmp_path / "other.keras")
-    with pytest.raises(ValueError, match="made with another network"):
+    with pytest.raises(ValueError, match="made with another model"):
         searcher.search([Query("text", "red")])
 
 

@@ -180,7 +180,7 @@ def test_rows_that_are_not_there(twice):
         evil = dataclasses.replace(manifest, videos=(video,))
         newest(twice).write_text(evil.to_json())
         (warning,) = open_index(twice).warnings
-        assert "are not there" in warning or "videos[0]" in warning
+        assert "are missing" in warning or "videos[0]" in warning
 
 
 def test_old_states_are_removed(tmp_path):
