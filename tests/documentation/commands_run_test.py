@@ -31,12 +31,12 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 SECTIONS = (
     ("README.md", "Train on my videos"),
     ("README.md", "Search my videos"),
-    ("docs/data.md", "In short"),
+    ("docs/data.md", "Summary"),
     ("docs/evaluation.md", "Features"),
-    ("docs/publishing.md", "Publishing a network"),
+    ("docs/publishing.md", "Publishing a model"),
     ("docs/reading.md", "Verifying"),
     ("docs/search.md", "Search your own videos"),
-    ("docs/serving.md", "Serving a network"),
+    ("docs/serving.md", "Serving a model"),
 )
 # 150 seconds in blocks of 24: the splits of the pattern are all there.
 SECONDS = 150
@@ -160,7 +160,7 @@ def test_the_evaluation_guide(trained):
 
 
 def test_the_publishing_guide(trained):
-    for command in under("docs/publishing.md", "Publishing a network"):
+    for command in under("docs/publishing.md", "Publishing a model"):
         run(command.words, trained)
     found = {path.name for path in (trained / "my_network_portable").iterdir()}
     assert {"image.tflite", "video.tflite"} <= found
@@ -191,7 +191,7 @@ def test_readme_embeds_and_compares(trained):
 def test_the_data_guide(folder, tmp_path):
     for name in ("vectors.npy", "vectors.txt", "videos"):
         (tmp_path / name).symlink_to(folder / name)
-    for command in under("docs/data.md", "In short"):
+    for command in under("docs/data.md", "Summary"):
         run(command.words, tmp_path)
     assert (tmp_path / "run" / "model.keras").exists()
 
@@ -200,7 +200,7 @@ def test_the_serving_guide(trained):
     """Exports, serves and checks the server's answers."""
     export, serve, check = [
         command
-        for command in under("docs/serving.md", "Serving a network")
+        for command in under("docs/serving.md", "Serving a model")
         if command.words[:2] == ("python", "-m")
     ]
     run(export.words, trained)

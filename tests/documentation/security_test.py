@@ -51,7 +51,7 @@ def inputs(section: str) -> list[str]:
     return [row for row in re.findall(r"^\| ([^|]+?) \|", text, re.MULTILINE) if row != "input"]
 
 
-def films_and_sounds(folder: pathlib.Path, touched: pathlib.Path) -> None:
+def video_and_audio(folder: pathlib.Path, touched: pathlib.Path) -> None:
     secret = folder / "secret.ts"
     secret.write_bytes(b"G" * 188)
     for text in (
@@ -63,7 +63,7 @@ def films_and_sounds(folder: pathlib.Path, touched: pathlib.Path) -> None:
             media.probe(folder / "film.mp4", "video")
 
 
-def pictures_(folder: pathlib.Path, touched: pathlib.Path) -> None:
+def images_(folder: pathlib.Path, touched: pathlib.Path) -> None:
     # Ghostscript would write the file.
     program = f"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n({touched}) (w) file closefile\n"
     (folder / "photo.jpg").write_text(program)
@@ -191,8 +191,8 @@ def environment_variables(folder: pathlib.Path, touched: pathlib.Path) -> None:
 
 
 _SAFE = {
-    "films and sounds": films_and_sounds,
-    "pictures": pictures_,
+    "video and audio files": video_and_audio,
+    "pictures": images_,
     "captions": captions_,
     "lists of clips": lists_of_clips,
     "word lists and word vectors": word_lists_and_word_vectors,
@@ -223,5 +223,5 @@ def test_an_input_that_is_trusted_can_do_harm(name, tmp_path, touched):
 
 
 def test_every_line_of_the_page_has_its_test():
-    assert inputs("Inputs that may come from strangers") == list(_SAFE)
-    assert inputs("Inputs that may not") == list(_TRUSTED)
+    assert inputs("Inputs that may be untrusted") == list(_SAFE)
+    assert inputs("Inputs that must be trusted") == list(_TRUSTED)

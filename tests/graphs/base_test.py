@@ -11,12 +11,12 @@ CLIPS = np.zeros([2, 2, 32, 32, 3], np.float32)
 
 
 def make(cls=graphs.FineAndCoarse, modalities=("video", "audio", "text"), **arguments):
-    towers = {
+    parts = {
         "video": backbones.TSMResNet(18, 0.0625),
         "audio": backbones.ResNet(18, 0.0625),
         "text": backbones.Sentence(5, 6, 8),
     }
-    return cls(**{name: towers[name] for name in modalities}, **arguments)
+    return cls(**{name: parts[name] for name in modalities}, **arguments)
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +42,9 @@ def test_log_mel_may_lack_its_last_axis(fac):
     np.testing.assert_array_equal(with_axis["audio"]["va"], without["audio"]["va"])
 
 
-def test_only_the_towers_asked_for_run(fac, monkeypatch):
+def test_only_the_backbones_asked_for_run(fac, monkeypatch):
     def refuse(*args, **kwargs):
-        raise AssertionError("this tower was not asked for")
+        raise AssertionError("this backbone was not asked for")
 
     monkeypatch.setattr(fac.video, "call", refuse)
     monkeypatch.setattr(fac.audio, "call", refuse)
@@ -57,11 +57,11 @@ def test_video_and_another_modality_have_to_be_there(modalities):
         make(graphs.Shared, modalities)
 
 
-def test_a_missing_tower_is_named():
+def test_a_missing_backbone_is_named():
     model = make(graphs.Shared, ("video", "audio"))
     with pytest.raises(ValueError, match="'text' is not an input"):
         model({"text": np.zeros([1, 4], np.int32)})
-    with pytest.raises(ValueError, match="no 'text' tower"):
+    with pytest.raises(ValueError, match="no 'text' backbone"):
         model.common_space("video", "text")
 
 
