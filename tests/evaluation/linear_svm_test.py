@@ -79,7 +79,7 @@ def test_mistakes_are_refused():
     targets = linear_svm.one_vs_rest(labels, 4)
     with pytest.raises(ValueError, match="above 0"):
         linear_svm.fit_linear_svm(features, targets, 0.0)
-    with pytest.raises(ValueError, match="don't fit"):
+    with pytest.raises(ValueError, match="differ"):
         linear_svm.fit_linear_svm(features[1:], targets, 1.0)
     with pytest.raises(ValueError, match="1 group only"):
         linear_svm.choose_C(features, targets, labels, [0] * 20, (1.0,), lambda s, r: 0.0)

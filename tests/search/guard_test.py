@@ -97,7 +97,7 @@ def test_settings():
     with pytest.raises(ValueError, match="everybody who can reach"):
         PageSettings(host="0.0.0.0")
     assert PageSettings(host="0.0.0.0", everybody=True).hosts is None
-    with pytest.raises(ValueError, match="ports are"):
+    with pytest.raises(ValueError, match="expected 0 to 65535"):
         PageSettings(port=70_000)
     with pytest.raises(ValueError, match="above 0"):
         PageSettings(results=0)
