@@ -192,7 +192,7 @@ def environment_variables(folder: pathlib.Path, touched: pathlib.Path) -> None:
 
 _SAFE = {
     "video and audio files": video_and_audio,
-    "pictures": images_,
+    "images": images_,
     "captions": captions_,
     "lists of clips": lists_of_clips,
     "word lists and word vectors": word_lists_and_word_vectors,
