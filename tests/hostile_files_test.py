@@ -321,7 +321,16 @@ def contracts(folder, seed):
 KINDS = {
     function.__name__: function
     for function in (
-        *(networks, pickles, damaged_manifests, caption_files, lists, pictures, feature_stores, indexes),
+        *(
+            networks,
+            pickles,
+            damaged_manifests,
+            caption_files,
+            lists,
+            pictures,
+            feature_stores,
+            indexes,
+        ),
         *(result_files, contracts),
     )
 }
