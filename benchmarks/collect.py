@@ -34,7 +34,7 @@ class Run:
     """Benchmark program with its options.
 
     Args:
-      module: name of a module of `benchmarks`.
+      module: name of a module of `benchmarks`, or a whole module name with dots.
       options: options of its command line.
       torch: whether it compares with PyTorch, and takes --torch_python.
       limit: seconds after which it counts as hung.
@@ -48,7 +48,8 @@ class Run:
     def command(self, torch_python: str = "") -> list[str]:
         """Return the command line."""
         peer = [f"--torch_python={torch_python}"] if self.torch and torch_python else []
-        return [sys.executable, "-m", f"benchmarks.{self.module}", *self.options, *peer]
+        module = self.module if "." in self.module else f"benchmarks.{self.module}"
+        return [sys.executable, "-m", module, *self.options, *peer]
 
 
 class RunError(Exception):

@@ -27,7 +27,7 @@ RUNS: dict[str, Run] = {
     "deflation_tsm50": Run("deflation", ("--architecture=tsm50_fac", "--threads=1", "--rounds=3")),
     "read_data": Run("read_data"),
     "write_data": Run("write_data"),
-    "narrated_world": Run("narrated_world"),
+    "narrated_world": Run("projects.narrated_world.benchmark"),
     "retrieval": Run("retrieval"),
     "linear_svm": Run("linear_svm"),
     "inference": Run("inference"),

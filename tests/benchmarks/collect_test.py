@@ -189,9 +189,10 @@ def test_the_fastest_form_of_a_peer_is_kept_and_told_what_became_of_the_others(t
 
 def test_every_figure_has_its_run_and_every_run_its_program():
     assert {figure.run for figure in FIGURES} <= set(RUNS)
-    root = measure.pathlib.Path(measure.__file__).parent
+    root = measure.pathlib.Path(measure.__file__).parents[1]
     for run in RUNS.values():
-        text = (root / f"{run.module}.py").read_text(encoding="utf-8")
+        module = run.command()[2]
+        text = (root / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
         for option in run.options:
             name = option.lstrip("-").partition("=")[0]
             assert f'"{name}"' in text, option

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures how many clips of the narrated world a core makes in a second.
 
-  python -m benchmarks.narrated_world
+  python -m projects.narrated_world.benchmark
 
 Prints one line of JSON: clips a second of CPU time (so for one core, however many there are) of
 video, audio and narrations; and with the log-mel and word ids that a model takes. It is the best of
