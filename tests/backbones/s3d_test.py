@@ -19,10 +19,10 @@ def small():
 def test_the_released_network_has_9_million_parameters():
     network = S3D("space_to_depth")
     network.build()
-    # PAPER section 1: 9.1 M.
+    # MMV (Alayrac et al., 2020), Table 2: 9.1 M.
     assert 9.0e6 < network.count_params() < 9.2e6
     assert network.feature_dim == 1024
-    # PAPER section 4: 76 batch norms.
+    # The released weights have 76 batch norms.
     assert sum(weight.name == "gamma" for weight in network.weights) == 76
 
 

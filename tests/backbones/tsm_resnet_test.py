@@ -15,10 +15,10 @@ from mmv_tf.backbones import TSMResNet
 def test_the_released_networks_sizes(width, low, high):
     network = TSMResNet(width=width)
     network.build()
-    # PAPER section 1: 23.5 M and 93.9 M.
+    # MMV (Alayrac et al., 2020), Table 2: 23.5 M and 93.9 M.
     assert low < network.count_params() < high
     assert network.feature_dim == 2048 * width
-    # PAPER section 4: 49 batch norms.
+    # The released weights have 49 batch norms.
     assert sum(weight.name == "gamma" for weight in network.weights) == 49
 
 
