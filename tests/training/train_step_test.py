@@ -149,7 +149,7 @@ def test_compiled_by_xla_it_computes_the_same():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"accumulate": 0}, ">= 1"),
+        ({"accumulate": 0}, "must be 1 or more"),
         ({"accumulate": 2, "gradient_cache": 2}, "not both"),
         ({"average_decay": 1.5}, "between 0 and 1"),
     ],
