@@ -259,8 +259,8 @@ class _Page:
         card.props["aria-label"] = f"{moment.video}, {times}, score {moment.score:.2f}"
         card.on("click", self._player(result))
         with card:
-            picture = ui.element("img").props('loading=lazy alt=""')
-            picture.props["src"] = f"/thumbnail/{result.key}?t={moment.best:.1f}"
+            image = ui.element("img").props('loading=lazy alt=""')
+            image.props["src"] = f"/thumbnail/{result.key}?t={moment.best:.1f}"
             with ui.element("div").classes("words"):
                 ui.label(printable_name(moment.video)).classes("name")
                 ui.label(f"{times} · {moment.score:.2f}").classes("times")

@@ -226,16 +226,16 @@ class View:
 
     def usable(self, name: str, asked: Sequence[Asked]) -> np.ndarray | None:
         """Return flags for the rows of a segment that may be found; None for all."""
-        needs_sound = any(part.matrix.startswith(f"{SOUND}.") for part in asked)
-        if (name, needs_sound) not in self._usable:
+        needs_audio = any(part.matrix.startswith(f"{SOUND}.") for part in asked)
+        if (name, needs_audio) not in self._usable:
             segment = self.index.segments[name]
             alive = np.zeros(segment.rows, bool)
             for video in self._by_segment[name]:
                 alive[video.first : video.first + video.count] = True
-            if needs_sound:
+            if needs_audio:
                 alive &= segment.array(HEARD)
-            self._usable[name, needs_sound] = None if alive.all() else alive
-        return self._usable[name, needs_sound]
+            self._usable[name, needs_audio] = None if alive.all() else alive
+        return self._usable[name, needs_audio]
 
     def place(self, name: str, row: int) -> tuple[str, int]:
         """Return the video of a row, and the index of its window."""

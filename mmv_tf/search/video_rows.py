@@ -137,11 +137,11 @@ class VideoRows:
         """Return the rows of a block's windows."""
         windows = self._embedder.windows
         vectors = {VISION: self._embedder.clips(block.clips(windows))}
-        sounds = block.sounds(windows)
+        audio = block.sounds(windows)
         heard = np.zeros(len(block.starts), bool)
-        if sounds is not None:
-            heard = np.abs(sounds).max(axis=1) > _SILENCE
-            vectors[SOUND] = self._embedder.sounds(sounds)
+        if audio is not None:
+            heard = np.abs(audio).max(axis=1) > _SILENCE
+            vectors[SOUND] = self._embedder.sounds(audio)
             for value in vectors[SOUND].values():
                 value[~heard] = 0
         count = len(block.starts)
