@@ -80,7 +80,7 @@ def test_sounds_are_embedded_and_new_ones_added(run, folder, tmp_path):
     assert "features of 4 items" in done.stdout
     other = run(*arguments, "--windows=3")
     assert other.status == 1
-    assert "holds features of another network, of other views" in other.stderr
+    assert "holds features of another model, of other views" in other.stderr
 
 
 def test_sentences_are_embedded_once_each(run, folder, tmp_path):
@@ -97,7 +97,7 @@ def test_sentences_without_a_known_word_are_told_and_left_out(run, tmp_path):
     done = run(f"--sentences={path}", "--names=vat")
     assert done.status == 1
     assert "can't be read: 'quo vadis' has no word that the model knows" in done.stdout
-    assert "2 of the listed items can't be scored and 0 are allowed" in done.stderr
+    assert "2 of the listed items can't be scored, and 0 are allowed" in done.stderr
     assert read(tmp_path)["id"].tolist() == ["a red square"]
     assert run(f"--sentences={path}", "--names=vat", "--allow_missing=2").status == 0
 

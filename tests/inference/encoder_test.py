@@ -447,7 +447,7 @@ def test_modalities_that_a_network_lacks_are_refused_in_one_line(world, monkeypa
     assert "has a table of word vectors but not their words" in words and "--vocabulary" in words
     assert wordless().embed_text([[1, 2]])["vat"].shape == (1, 8)
     mute = without("text")
-    assert "none for text; use one" in refused(lambda: mute.embed_text(["red"]))
+    assert "none for text; use a model" in refused(lambda: mute.embed_text(["red"]))
     assert "takes video, audio, not text" in refused(lambda: mute.embed_text([[1, 2]]))
     assert "not smell" in refused(lambda: mute.spaces("smell"))
     deaf = without("audio")
