@@ -215,7 +215,7 @@ def registry_table() -> str:
     """Render the registry as a Markdown table, which docs/checkpoints.md holds."""
     header = (
         "name",
-        "network, training data",
+        "model, training data",
         "outputs",
         "clips in training",
         "to give besides",
