@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import collections
 import dataclasses
+import graphlib
 import pathlib
 import re
 from typing import Any
@@ -164,20 +165,16 @@ def module_file(name: str) -> str | None:
 
 
 def test_imports_are_deps_and_go_one_way(build):
-    by_name = {target.name: target for target in build.targets}
     owner = {file: t.name for t in build.targets if t.rule == "py_library" for file in t.srcs}
 
-    def reachable(name: str, path: tuple[str, ...] = ()) -> set[str]:
-        assert name not in path, f"BUILD: a cycle of dependencies: {' -> '.join((*path, name))}"
-        found = {name}
-        for dep in by_name[name].deps:
-            if dep.startswith(":"):
-                found |= reachable(dep[1:], (*path, name))
-        return found
+    deps = {t.name: [dep[1:] for dep in t.deps if dep.startswith(":")] for t in build.targets}
+    reachable: dict[str, set[str]] = {}
+    for name in graphlib.TopologicalSorter(deps).static_order():  # raises for a cycle
+        reachable[name] = {name}.union(*(reachable[dep] for dep in deps[name]))
 
     missing = []
     for target in build.targets:
-        names = reachable(target.name)
+        names = reachable[target.name]
         for file in target.srcs:
             if file.startswith(("mmv_tf/", "binaries/", "configs/", "examples/")):
                 for imported in sorted(imported_files(file)):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import struct
 import zlib
 
@@ -506,8 +507,9 @@ def test_damage_to_what_was_remembered_is_told_and_costs_no_record(data, monkeyp
     assert reader(data, on_bad_record="skip").damage().read == 8
     cache = data.directory / "inspection.json"
     content = cache.read_text()
-    last = content.rindex("5")  # still JSON, with a shard of fewer records
-    cache.write_text(f"{content[:last]}4{content[last + 1 :]}")
+    *_, last = re.finditer(r"\d", content)
+    other = (int(last[0]) + 1) % 10  # still JSON
+    cache.write_text(f"{content[: last.start()]}{other}{content[last.end() :]}")
     monkeypatch.setattr(inspection, "_REMEMBERED", {})  # as in another program
     assert reader(data, on_bad_record="skip").num_examples() == 8
     assert "inspection.json: its checksum is missing or wrong. The shards are" in caplog.text
