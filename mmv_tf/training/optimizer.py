@@ -96,6 +96,16 @@ class Adam(keras.optimizers.Optimizer):
         names = ["momentum", "velocity"]
         self.momentums, self.velocities = self.add_optimizer_variables(variables, names)
 
+    def start_step(self) -> None:
+        """Compute the powers of the betas, once for all variables; call before `update_step`."""
+        step = tf.cast(self.iterations + 1, tf.float32)
+        self._powers = tf.pow(self.beta_1, step), tf.pow(self.beta_2, step)
+
+    def apply(self, grads: Sequence[tf.Tensor], trainable_variables: Any = None) -> None:
+        """Update all variables."""
+        self.start_step()
+        super().apply(grads, trainable_variables)
+
     def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: Any) -> None:
         """Update one variable."""
         index = self._get_variable_index(variable)
@@ -103,14 +113,14 @@ class Adam(keras.optimizers.Optimizer):
         rate = tf.cast(learning_rate, dtype)
         if self.decay and not any(part in variable.name for part in _NOT_DECAYED):
             variable.assign_sub(variable * tf.cast(self.decay, dtype) * rate)
-        step = tf.cast(self.iterations + 1, tf.float32)
+        beta_1_power, beta_2_power = (tf.cast(power, dtype) for power in self._powers)
         # The handles are those of the replica that is updated.
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self.momentums[index].value.handle,
             v=self.velocities[index].value.handle,
-            beta1_power=tf.cast(tf.pow(self.beta_1, step), dtype),
-            beta2_power=tf.cast(tf.pow(self.beta_2, step), dtype),
+            beta1_power=beta_1_power,
+            beta2_power=beta_2_power,
             lr=rate,
             beta1=tf.cast(self.beta_1, dtype),
             beta2=tf.cast(self.beta_2, dtype),
@@ -255,6 +265,9 @@ def apply_summed(
     """
 
     def update_all(strategy: Any, gradients: Any, rate: Any) -> None:
+        if isinstance(optimizer, Adam):
+            optimizer.start_step()
+
         def update(variable: tf.Variable, gradient: tf.Tensor, rate: tf.Tensor) -> None:
             optimizer.update_step(gradient, variable, rate)
 
