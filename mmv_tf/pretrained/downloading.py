@@ -24,8 +24,6 @@ import urllib.request
 from email.message import Message
 from typing import IO, Any
 
-import google_crc32c
-
 from mmv_tf.pretrained.web import FetchError, check_address, describe, host_of, make_opener
 from mmv_tf.util import files
 from mmv_tf.util.progress import Progress
@@ -299,11 +297,8 @@ def _stated_crc32c(headers: Message) -> str | None:
 def _check_crc32c(source: Source, part: pathlib.Path, state: _State) -> None:
     if state.crc32c is None:
         return
-    checksum = google_crc32c.Checksum()
-    with open(part, "rb") as file:
-        while chunk := file.read(1 << 20):
-            checksum.update(chunk)
-    if base64.b64encode(checksum.digest()).decode() != state.crc32c:
+    checksum = files.file_crc32c(part).to_bytes(4, "big")
+    if base64.b64encode(checksum).decode() != state.crc32c:
         remove_part(part)
         raise FetchError(
             f"{source.title}: the file arrived damaged (not the CRC-32C that {source.host} "
