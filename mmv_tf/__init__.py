@@ -44,11 +44,12 @@ from mmv_tf.training import save_model as save_model
 from mmv_tf.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from mmv_tf import classification as classification
     from mmv_tf import evaluation as evaluation
     from mmv_tf import search as search
     from mmv_tf import serving as serving
 
-_AT_FIRST_USE = ("evaluation", "search", "serving")
+_AT_FIRST_USE = ("classification", "evaluation", "search", "serving")
 # Too general a name outside its folder.
 _MOVED = {"Disjoint": "graphs.Disjoint", "Shared": "graphs.Shared"}
 

@@ -1,0 +1,10 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Classifiers of videos, audio and images by one's own labels."""
+
+from mmv_tf.classification.classifier import Classifier as Classifier
+from mmv_tf.classification.classifier import load_classifier as load_classifier
+from mmv_tf.classification.label_files import read_labels as read_labels
+from mmv_tf.classification.labels import Clip as Clip
+from mmv_tf.classification.labels import LabeledClips as LabeledClips
+from mmv_tf.classification.network import ClassifierNetwork as ClassifierNetwork

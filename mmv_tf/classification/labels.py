@@ -1,0 +1,214 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Labeled clips: videos, audio or images, or parts of them, with the names of their classes."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import pathlib
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from mmv_tf.inference.network import AUDIO, IMAGE, VIDEO
+
+TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
+MODALITIES = (VIDEO, AUDIO, IMAGE)
+# Ours: of a label's name, and of the labels of one classifier.
+MAX_CHARACTERS = 200
+MAX_LABELS = 20_000
+_SHOWN = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """A file, or a part of one, and its labels.
+
+    Attributes:
+      path: the file.
+      name: its path as given, printable.
+      labels: names of its classes; none for a clip of no class (with several labels a clip only).
+      split: "train", "validation" or "test".
+      start: seconds.
+      end: seconds; None for the end of the file.
+      group: clips of one group are never divided between training and held-out data; "" for a
+        group of all clips of the file.
+    """
+
+    path: pathlib.Path
+    name: str
+    labels: tuple[str, ...]
+    split: str = TRAIN
+    start: float = 0.0
+    end: float | None = None
+    group: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is the whole file."""
+        return not self.start and self.end is None
+
+    @property
+    def span(self) -> str:
+        """The part of the file as in "2-4.5"; "" for the whole file."""
+        if self.whole:
+            return ""
+        return f"{self.start:g}-{'' if self.end is None else f'{self.end:g}'}"
+
+    @property
+    def title(self) -> str:
+        """Name and part."""
+        return self.name if self.whole else f"{self.name}@{self.span}"
+
+    @property
+    def film(self) -> str:
+        """The group, or else the file."""
+        return f"group {self.group}" if self.group else str(self.path)
+
+
+@dataclasses.dataclass(frozen=True)
+class LabeledClips:
+    """Checked clips of one modality.
+
+    Attributes:
+      source: where they were read, for messages.
+      clips: the clips.
+      labels: names of the classes, sorted.
+      modality: "video", "audio" or "image".
+      multi_label: whether a clip may have any number of labels, not exactly one.
+      left_out: names of files that were found and are not among the clips.
+
+    Raises:
+      ValueError: the clips can't be learned from; the message says why.
+    """
+
+    source: str
+    clips: tuple[Clip, ...]
+    labels: tuple[str, ...]
+    modality: str
+    multi_label: bool = False
+    left_out: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.modality not in MODALITIES:
+            raise ValueError(
+                f"The modality is {self.modality!r}; expected one of {', '.join(MODALITIES)}."
+            )
+        check_labels(self.labels, self.source)
+        self._check_counts()
+        self._check_splits()
+
+    def of(self, *splits: str) -> list[Clip]:
+        """Return the clips of some splits, in order."""
+        return [clip for clip in self.clips if clip.split in splits]
+
+    def targets(self, clips: Sequence[Clip]) -> np.ndarray:
+        """Return 1 for each label of each clip and 0 elsewhere, int8 [clips, labels]."""
+        place = {label: index for index, label in enumerate(self.labels)}
+        found = np.zeros([len(clips), len(self.labels)], np.int8)
+        for row, clip in enumerate(clips):
+            found[row, [place[label] for label in clip.labels]] = 1
+        return found
+
+    def check_trainable(self, clips: Sequence[Clip] | None = None) -> None:
+        """Check that each label has at least two films to learn from.
+
+        Args:
+          clips: clips for training; by default those of the splits "train" and "validation".
+
+        Raises:
+          ValueError: one has fewer, or only one label is there.
+        """
+        clips = self.of(TRAIN, VALIDATION) if clips is None else clips
+        if len(self.labels) < 2 and not (self.multi_label and any(not c.labels for c in clips)):
+            raise ValueError(
+                f"{self.source}: there is only one class, {self.labels[0]!r}; expected at least "
+                "two; add clips of another one."
+            )
+        films: dict[str, set[str]] = {label: set() for label in self.labels}
+        for clip in clips:
+            for label in clip.labels:
+                films[label].add(clip.film)
+        missing = [label for label in self.labels if not films[label]]
+        if missing:
+            raise ValueError(
+                f"{self.source}: {named(missing)} {'has' if len(missing) == 1 else 'have'} no clip "
+                "for training; add some, or remove the class."
+            )
+        single = [label for label in self.labels if len(films[label]) == 1]
+        if single:
+            raise ValueError(
+                f"{self.source}: {named(single)} {'has' if len(single) == 1 else 'have'} one "
+                "example only (a file, or a group of them); expected at least two, since one can't "
+                "be both learned from and validated on; add others, or remove the class."
+            )
+
+    def _check_counts(self) -> None:
+        if not self.clips:
+            raise ValueError(f"{self.source}: there are no clips; expected one per example.")
+        if self.multi_label:
+            return
+        for clip in self.clips:
+            if len(clip.labels) != 1:
+                raise ValueError(
+                    f"{self.source}: {clip.title} has {len(clip.labels)} labels; expected one; "
+                    "correct it, or allow any number with --multi_label."
+                )
+
+    def _check_splits(self) -> None:
+        splits: dict[str, set[str]] = collections.defaultdict(set)
+        names: dict[str, str] = {}
+        for clip in self.clips:
+            splits[clip.film].add(clip.split)
+            names.setdefault(clip.film, clip.group or clip.name)
+        several = [film for film, found in splits.items() if len(found) > 1]
+        if several:
+            found = sorted({split for film in several for split in splits[film]}, key=SPLITS.index)
+            raise ValueError(
+                f"{self.source}: {named([names[film] for film in several], 1000)} "
+                f"{'is' if len(several) == 1 else 'are'} in more than one of {', '.join(found)}; "
+                "put all clips of a film in one split."
+            )
+
+
+def check_labels(labels: Sequence[str], source: str) -> None:
+    """Check names of classes.
+
+    Raises:
+      ValueError: there are none or too many, one is blank or too long, or two differ in nothing but
+        case and blanks.
+    """
+    if not 1 <= len(labels) <= MAX_LABELS:
+        raise ValueError(f"{source}: there are {len(labels)} labels; expected 1 to {MAX_LABELS}.")
+    for label in labels:
+        if not label.strip() or len(label) > MAX_CHARACTERS or not label.isprintable():
+            raise ValueError(
+                f"{source}: got the label {label[:80]!r}; expected 1 to {MAX_CHARACTERS} printable "
+                "characters."
+            )
+    check_spellings(labels, source)
+
+
+def check_spellings(labels: Iterable[str], source: str) -> None:
+    """Check that no two different labels differ in nothing but case and blanks.
+
+    Raises:
+      ValueError: two do; the message names both.
+    """
+    known: dict[str, str] = {}
+    for label in labels:
+        key = "".join(unicodedata.normalize("NFKC", label).casefold().split())
+        first = known.setdefault(key, label)
+        if first != label:
+            raise ValueError(
+                f"{source}: the labels {first!r} and {label!r} differ in case, blanks or the form "
+                "of characters only; write them alike."
+            )
+
+
+def named(names: Sequence[str], most: int = _SHOWN) -> str:
+    """Return names for a message, with the number of those beyond `most`."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(repr(name) for name in names[:most]) + more
