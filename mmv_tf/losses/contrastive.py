@@ -15,6 +15,9 @@ the mean of two cross-entropies. This batch form is that of the losses of MIL-NC
 
     loss_i = mean of LSE({sim(v_i, y_j,k)} for all j, k) and LSE({sim(v_j, y_i,k)} for all j, k)
              - LSE({sim(v_i, y_i,k)} for all k).
+
+A batch may hold an example more than once. Such twins are false negatives of each other; with `ids`
+the sums over j leave out row i's twins.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mmv_tf.losses.products import MASKED, log_sum_exp_of_products
+from mmv_tf.losses.products import MASKED, Tags, log_sum_exp_of_products
 from mmv_tf.util.gradient_order import copies
 
 Gather = Callable[[tf.Tensor], tf.Tensor]
@@ -40,6 +43,7 @@ def mil_nce(
     symmetric: bool = False,
     chunk_rows: int = 0,
     textless_negatives: bool = False,
+    ids: Any = None,
 ) -> tf.Tensor:
     """Return MIL-NCE between videos and their candidate narrations (Alayrac et al., 2020).
 
@@ -58,12 +62,15 @@ def mil_nce(
       textless_negatives: valid videos without a valid candidate are not scored, but are negatives
         of other rows' narrations, in the sum over sim(v_j, y_i,k). They are in VATT, which follows
         MMV and masks only the missing narrations; MMV's paper does not say. False leaves them out.
+      ids: optional [B] integers, the rows' examples. Rows of one id are no negatives of each other;
+        a row's own pair stays its positive. With `gather` that holds over all replicas, for which
+        each takes its place among them from `tf.distribute`, and has as many rows as the others.
 
     Returns:
       The mean over valid rows, a float32 scalar; 0 if there is none.
 
     Raises:
-      ValueError: shapes do not fit or the temperature is not positive.
+      ValueError: shapes do not fit, ids are no integers, or the temperature is not positive.
     """
     total, count = loss_sum_and_count(
         video,
@@ -75,6 +82,7 @@ def mil_nce(
         symmetric,
         chunk_rows,
         textless_negatives,
+        ids,
     )
     return tf.math.divide_no_nan(total, count)
 
@@ -87,12 +95,13 @@ def nce(
     gather: Gather | None = None,
     symmetric: bool = False,
     chunk_rows: int = 0,
+    ids: Any = None,
 ) -> tf.Tensor:
     """Return NCE between two modalities: `mil_nce` with one candidate a row.
 
     Args:
       a, b: float [B, D]; row i of one belongs to row i of the other.
-      temperature, valid, gather, symmetric, chunk_rows: as for `mil_nce`.
+      temperature, valid, gather, symmetric, chunk_rows, ids: as for `mil_nce`.
 
     Returns:
       The mean over valid rows, a float32 scalar; 0 if there is none.
@@ -108,6 +117,7 @@ def nce(
         gather=gather,
         symmetric=symmetric,
         chunk_rows=chunk_rows,
+        ids=ids,
     )
 
 
@@ -121,6 +131,7 @@ def loss_sum_and_count(
     symmetric: bool = False,
     chunk_rows: int = 0,
     textless_negatives: bool = False,
+    ids: Any = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the loss summed over this replica's valid rows, and all replicas' number of them.
 
@@ -137,6 +148,7 @@ def loss_sum_and_count(
         raise ValueError(f"temperature is {temperature}; it must be positive.")
     if chunk_rows < 0:
         raise ValueError(f"chunk_rows is {chunk_rows}; use 0 for all rows at once, or more.")
+    own_ids = None if ids is None else _check_ids(ids, video.shape[0])
     gather = gather or tf.identity
     batch, candidates = tf.shape(text)[0], tf.shape(text)[1]
     dim = video.shape[-1]
@@ -160,6 +172,10 @@ def loss_sum_and_count(
     all_candidate_valid = gather(tf.cast(candidate_valid, tf.float32))
     negatives = gather(tf.cast(video_valid, tf.float32)) if textless_negatives else all_valid
 
+    own_rows, all_rows = None, None
+    if own_ids is not None:
+        own_rows, all_rows = _tag_rows(own_ids, gather)
+
     def masked(values: tf.Tensor) -> tf.Tensor:
         """Mask the candidates that do not count, [b, P]."""
         return tf.where(candidate_valid, values, MASKED)
@@ -171,9 +187,15 @@ def loss_sum_and_count(
         tf.reshape(all_candidate_valid, [-1]),
         temperature,
         chunk_rows,
+        _tags(own_rows, 1, all_rows, candidates),
     )
     to_video = log_sum_exp_of_products(
-        tf.reshape(own_text, [-1, dim]), all_video, negatives, temperature, chunk_rows
+        tf.reshape(own_text, [-1, dim]),
+        all_video,
+        negatives,
+        temperature,
+        chunk_rows,
+        _tags(own_rows, candidates, all_rows, 1),
     )
     to_video = tf.reduce_logsumexp(masked(tf.reshape(to_video, [batch, -1])), axis=1)
     positive = tf.einsum("bd,bpd->bp", video, text) / temperature
@@ -184,3 +206,50 @@ def loss_sum_and_count(
         everything = tf.reduce_logsumexp(tf.stack([to_text, to_video]), axis=0)
     rows = tf.where(valid, everything - positive, 0.0)
     return tf.reduce_sum(rows), tf.reduce_sum(all_valid)
+
+
+def _check_ids(ids: Any, rows: int | None) -> tf.Tensor:
+    """Return ids as int64 [B].
+
+    Raises:
+      ValueError: they are not that.
+    """
+    ids = tf.convert_to_tensor(ids)
+    if not ids.dtype.is_integer:
+        raise ValueError(
+            f"ids are {ids.dtype.name}; expected integers: hash names with "
+            "tf.strings.to_hash_bucket_fast."
+        )
+    if not ids.shape.is_compatible_with([rows]):
+        raise ValueError(f"Expected ids [{rows}], one for each row, got {ids.shape}.")
+    return tf.cast(ids, tf.int64)
+
+
+def _tag_rows(ids: tf.Tensor, gather: Gather) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return id and row in the global batch, int64 [., 2], of this replica's rows and of all."""
+    everyone = _gather_exactly(ids, gather)
+    context = tf.distribute.get_replica_context()
+    replica = 0 if context is None else context.replica_id_in_sync_group
+    count = tf.size(ids, tf.int64)
+    # Without other replicas' rows, the own ones come first.
+    first = tf.where(tf.size(everyone, tf.int64) > count, tf.cast(replica, tf.int64) * count, 0)
+    own = tf.stack([ids, first + tf.range(count)], axis=1)
+    return own, tf.stack([everyone, tf.range(tf.size(everyone, tf.int64))], axis=1)
+
+
+def _gather_exactly(values: tf.Tensor, gather: Gather) -> tf.Tensor:
+    """Gather int64 [b] as floats of 16 bits each: not every collective takes integers."""
+    shifts = tf.constant([0, 16, 32, 48], tf.int64)
+    parts = tf.bitwise.right_shift(values[:, tf.newaxis], shifts)
+    parts = tf.bitwise.bitwise_and(parts, tf.constant(0xFFFF, tf.int64))
+    parts = tf.cast(gather(tf.cast(parts, tf.float32)), tf.int64)
+    return tf.reduce_sum(tf.bitwise.left_shift(parts, shifts), axis=1)
+
+
+def _tags(
+    left: tf.Tensor | None, left_each: Any, right: tf.Tensor | None, right_each: Any
+) -> Tags | None:
+    """Return tags with each row repeated for its candidates; None without ids."""
+    if left is None or right is None:
+        return None
+    return Tags(tf.repeat(left, left_each, axis=0), tf.repeat(right, right_each, axis=0))

@@ -61,6 +61,7 @@ class Objective:
         embeddings: Mapping[str, tf.Tensor],
         valid: Mapping[str, Any],
         gather: Gather | None = None,
+        ids: Any = None,
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor], dict[str, tf.Tensor]]:
         """Compute the loss.
 
@@ -68,7 +69,7 @@ class Objective:
           embeddings: "va/video" [B, D], "vt/text" [B, P, D] ...: for each pair, both members in the
             pair's space.
           valid: modality -> [B] booleans ([B, P] for text).
-          gather: see `mil_nce`.
+          gather, ids: see `mil_nce`.
 
         Returns:
           This replica's share of the weighted sum and of each pair's loss, and (not a share) each
@@ -94,6 +95,7 @@ class Objective:
                 self.symmetric,
                 self.chunk_rows,
                 self.textless_negatives and second == "text",
+                ids,
             )
             terms[pair] = tf.math.divide_no_nan(loss, count)
             counts[pair] = count

@@ -4,12 +4,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 # Far below any similarity, yet finite, so that a row with nothing valid gives no NaN.
 MASKED = -1e9
+
+
+class Tags(NamedTuple):
+    """Examples that the two sides of products show, to leave out pairs of twins.
+
+    Twins are different rows of the global batch that show one example.
+
+    Attributes:
+      left: int64 [N, 2], each row's example id and its row in the global batch.
+      right: int64 [M, 2], the same of each column.
+    """
+
+    left: tf.Tensor
+    right: tf.Tensor
 
 
 def log_sum_exp_of_products(
@@ -18,6 +32,7 @@ def log_sum_exp_of_products(
     columns: tf.Tensor,
     temperature: float,
     chunk_rows: int = 0,
+    tags: Tags | None = None,
 ) -> tf.Tensor:
     """Return LSE over j of left_i . right_j / temperature, over the columns j that count.
 
@@ -31,43 +46,60 @@ def log_sum_exp_of_products(
       columns: float [M]; columns that are not positive are left out.
       temperature: divides the products.
       chunk_rows: rows at a time; 0 means all at once.
+      tags: leave out a row's twins; they are found piece by piece, too. None leaves out none.
 
     Returns:
       float32 [N]; about -1e9 where no column counts. It can be differentiated once.
     """
 
-    def products(rows: tf.Tensor, right: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
+    def products(
+        rows: tf.Tensor, row_tags: tf.Tensor | None, right: tf.Tensor, columns: tf.Tensor
+    ) -> tf.Tensor:
         logits = tf.matmul(rows, right, transpose_b=True) / temperature
-        return tf.where(columns[tf.newaxis] > 0, logits, MASKED)
+        counted = columns[tf.newaxis] > 0
+        if tags is not None:
+            counted &= ~_are_twins(row_tags, tags.right)
+        return tf.where(counted, logits, MASKED)
 
+    left_tags = None if tags is None else tags.left
     if chunk_rows <= 0:
-        return tf.reduce_logsumexp(products(left, right, columns), axis=1)
+        return tf.reduce_logsumexp(products(left, left_tags, right, columns), axis=1)
 
     @tf.custom_gradient
     def in_chunks(left: tf.Tensor, right: tf.Tensor, columns: tf.Tensor) -> Any:
         rows, dim = tf.shape(left)[0], left.shape[-1]
         # The last piece is padded with zeros, which are finite and dropped again.
         pieces = tf.reshape(_pad_rows(left, chunk_rows), [-1, chunk_rows, dim])
+        count = tf.shape(pieces)[0]
+        piece_tags = (
+            None
+            if left_tags is None
+            else tf.reshape(_pad_rows(left_tags, chunk_rows), [-1, chunk_rows, 2])
+        )
 
-        def forward(piece: tf.Tensor) -> tf.Tensor:
-            return tf.reduce_logsumexp(products(piece, right, columns), axis=1)
+        def products_of(index: tf.Tensor) -> tf.Tensor:
+            own_tags = None if piece_tags is None else piece_tags[index]
+            return products(pieces[index], own_tags, right, columns)
 
-        result = tf.map_fn(forward, pieces, parallel_iterations=1)
+        def forward(index: tf.Tensor) -> tf.Tensor:
+            return tf.reduce_logsumexp(products_of(index), axis=1)
+
+        result = tf.map_fn(
+            forward, tf.range(count), parallel_iterations=1, fn_output_signature=tf.float32
+        )
         result = tf.reshape(result, [-1])[:rows]
 
         def backward(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             weights = tf.reshape(_pad_rows(upstream, chunk_rows), [-1, chunk_rows])
             sums = tf.reshape(_pad_rows(result, chunk_rows), [-1, chunk_rows])
-            count = tf.shape(pieces)[0]
 
             def step(
                 index: tf.Tensor, right_gradient: tf.Tensor, left_gradients: tf.TensorArray
             ) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray]:
-                piece = pieces[index]
                 # d LSE / d products is their softmax.
-                share = tf.exp(products(piece, right, columns) - sums[index][:, tf.newaxis])
+                share = tf.exp(products_of(index) - sums[index][:, tf.newaxis])
                 share *= weights[index][:, tf.newaxis] / temperature
-                right_gradient += tf.matmul(share, piece, transpose_a=True)
+                right_gradient += tf.matmul(share, pieces[index], transpose_a=True)
                 left_gradients = left_gradients.write(index, tf.matmul(share, right))
                 return index + 1, right_gradient, left_gradients
 
@@ -87,6 +119,13 @@ def log_sum_exp_of_products(
         return result, backward
 
     return in_chunks(left, right, columns)
+
+
+def _are_twins(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+    """Return which rows and columns are twins, bool [n, M], for tags [n, 2] and [M, 2]."""
+    left_ids, left_rows = tf.unstack(left[:, tf.newaxis], axis=-1)
+    right_ids, right_rows = tf.unstack(right[tf.newaxis], axis=-1)
+    return (left_ids == right_ids) & (left_rows != right_rows)
 
 
 def _pad_rows(tensor: tf.Tensor, multiple: int) -> tf.Tensor:

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from mmv_tf import losses
+from mmv_tf.losses import contrastive
 
 
 def naive_mil_nce(
@@ -20,9 +21,15 @@ def naive_mil_nce(
     candidate_valid=None,
     symmetric=False,
     textless_negatives=False,
+    ids=None,
 ):
     """Row by row and pair by pair, in float64."""
     batch, candidates, _ = text.shape
+    ids = range(batch) if ids is None else list(ids)
+
+    def twins(i, j):
+        return i != j and ids[i] == ids[j]
+
     valid = np.ones(batch, bool) if valid is None else valid
     if candidate_valid is None:
         candidate_valid = np.ones((batch, candidates), bool)
@@ -39,11 +46,15 @@ def naive_mil_nce(
         to_text = to_video = 0.0
         for j in usable:
             for k in range(candidates):
-                if candidate_valid[j, k]:  # my video against everyone's narrations
+                if candidate_valid[j, k] and not twins(
+                    i, j
+                ):  # my video against everyone's narrations
                     to_text += np.exp(video[i] @ text[j, k] / temperature)
         for j in np.flatnonzero(valid) if textless_negatives else usable:
             for k in range(candidates):
-                if candidate_valid[i, k]:  # everyone's video against my narrations
+                if candidate_valid[i, k] and not twins(
+                    i, j
+                ):  # everyone's video against my narrations
                     to_video += np.exp(video[j] @ text[i, k] / temperature)
         if symmetric:
             ways = [-np.log(sum(positives) / way) for way in (to_text, to_video)]
@@ -221,6 +232,115 @@ def test_the_gradient_is_that_of_the_oracle():
 def test_the_symmetric_floor_is_zero():
     eye = np.eye(8, dtype=np.float32)
     np.testing.assert_allclose(losses.nce(eye, eye, 0.05, symmetric=True), 0.0, atol=1e-5)
+
+
+# Neighbors that float32 and float64 can't tell apart.
+TWICE = np.array([2**62 + n for n in range(4)] * 2)
+
+
+def clips_twice():
+    """Two crops of each of four clips; some lack a narration, or the video."""
+    rng = np.random.default_rng(40)
+    video = np.concatenate([vectors(41, 4, 8)] * 2)
+    text = video[:, None] + vectors(42, 8, 3, 8)  # a clip's narrations are like its twin's
+    video += 0.1 * vectors(43, 8, 8)
+    masks = dict(
+        valid=np.array([1, 1, 1, 1, 1, 1, 0, 1], bool), candidate_valid=rng.random((8, 3)) < 0.7
+    )
+    masks["candidate_valid"][[0, 5]] = False
+    return video, text, masks
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("chunk_rows", [0, 1, 3, 100])
+@pytest.mark.parametrize("textless_negatives", [False, True])
+def test_twins_are_no_negatives_as_in_the_oracle(symmetric, chunk_rows, textless_negatives):
+    video, text, masks = clips_twice()
+    arguments = dict(symmetric=symmetric, textless_negatives=textless_negatives, **masks)
+    expected = naive_mil_nce(video, text, ids=TWICE, **arguments)
+    assert expected < naive_mil_nce(video, text, **arguments) - 0.1
+    found = losses.mil_nce(video, text, ids=TWICE, chunk_rows=chunk_rows, **arguments)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_twins_of_nce(symmetric):
+    video, text, _ = clips_twice()
+    ids = [7, 7, 7, 1, 2, 3, 1, 9]  # as a list, and one clip three times
+    found = losses.nce(video, text[:, 0], ids=ids, symmetric=symmetric)
+    expected = naive_mil_nce(video, text[:, :1], ids=ids, symmetric=symmetric)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_a_batch_of_one_clip_is_at_the_floor():
+    same = np.full(6, 3)
+    found = losses.nce(vectors(43, 6, 8), vectors(44, 6, 8), ids=same)
+    np.testing.assert_allclose(found, np.log(2), rtol=1e-6)
+
+
+@pytest.mark.parametrize("chunk_rows", [0, 3])
+def test_the_gradient_with_twins_is_that_of_the_oracle(chunk_rows):
+    video, text, masks = clips_twice()
+    arguments = dict(temperature=0.5, ids=TWICE, textless_negatives=True, **masks)
+
+    @tf.function
+    def gradients(video, text):
+        with tf.GradientTape() as tape:
+            tape.watch([video, text])
+            loss = losses.mil_nce(video, text, chunk_rows=chunk_rows, **arguments)
+        return tape.gradient(loss, [video, text])
+
+    found = gradients(tf.constant(video), tf.constant(text))
+    for at, values in enumerate((video, text)):
+        expected = np.zeros(values.shape)
+        for index in np.ndindex(*values.shape):
+            step = np.zeros(values.shape)
+            step[index] = 1e-4
+            sides = []
+            for side in (1, -1):
+                pair = [video, text]
+                pair[at] = values + side * step
+                sides.append(naive_mil_nce(*pair, **arguments))
+            expected[index] = (sides[0] - sides[1]) / 2e-4
+        np.testing.assert_allclose(found[at], expected, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("chunk_rows", [0, 3])
+def test_ids_change_no_bit_where_no_clip_is_there_twice(symmetric, chunk_rows):
+    video, text, masks = clips_twice()
+
+    @tf.function
+    def step(video, text, ids=None):
+        with tf.GradientTape() as tape:
+            tape.watch([video, text])
+            loss = losses.mil_nce(
+                video, text, ids=ids, symmetric=symmetric, chunk_rows=chunk_rows, **masks
+            )
+        return loss, *tape.gradient(loss, [video, text])
+
+    values = tf.constant(video), tf.constant(text)
+    for plain, other in zip(step(*values), step(*values, tf.range(8)), strict=True):
+        np.testing.assert_array_equal(plain, other)
+
+
+def test_ids_are_gathered_exactly():
+    ids = np.array([0, 1, -1, 2**63 - 1, -(2**63), 2**53 + 1, 0x7FFF_8000_FFFF_0001])
+    found = contrastive._gather_exactly(tf.constant(ids), lambda x: tf.cast(x, tf.float32))
+    np.testing.assert_array_equal(found, ids)
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (["a", "b"], "ids are string; expected integers: hash"),
+        ([0.0, 1.0], "ids are float32; expected integers"),
+        ([1, 2, 3], r"Expected ids \[2\], one for each row, got \(3,\)"),
+    ],
+)
+def test_ids_that_do_not_fit_are_refused(ids, message):
+    with pytest.raises(ValueError, match=message):
+        losses.nce(vectors(0, 2, 8), vectors(1, 2, 8), ids=ids)
 
 
 _BIG = """
