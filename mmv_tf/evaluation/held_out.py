@@ -52,7 +52,7 @@ class HeldOutRetrieval:
 
     Attributes:
       parts: settings of the readers by name, "" for the first; `experiment.run` checks them before
-        a run starts.
+        a run starts, and removes those that can't be evaluated if nobody asked for them.
     """
 
     def __init__(
@@ -66,6 +66,16 @@ class HeldOutRetrieval:
         self._clips = clips
         self._batch_size = data.batch_size if batch_size is None else batch_size
         self._network: GraphNetwork | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the metrics that a model of all modalities has, see `__call__`."""
+        return [
+            f"{part}/{query}_to_{item}/{metric}" if part else f"{query}_to_{item}/{metric}"
+            for part in self.parts
+            for query, item in _DIRECTIONS
+            for metric in _KEPT
+        ]
 
     def __call__(
         self, model: EmbeddingGraph, interrupted: Callable[[], bool] = lambda: False

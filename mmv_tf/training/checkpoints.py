@@ -153,9 +153,14 @@ class CheckpointStore:
         (partial / _MANIFEST).write_text(text, encoding="utf-8")
         files_lib.flush(partial / _MANIFEST)
         files_lib.flush(partial)
-        if path.exists():  # a broken one that was skipped on resuming
-            shutil.rmtree(path)
+        # One that was broken, or written before the evaluation of its step. It is moved away first,
+        # since removing a large one takes time, in which there would be none.
+        former = self.directory / f".{path.name}.former.partial"
+        if path.exists():
+            path.rename(former)
         files_lib.put_in_place(partial, path)
+        if former.exists():
+            shutil.rmtree(former)
         best = self.best()
         for old in self.paths()[: -self._keep]:
             if old != best:
@@ -195,6 +200,11 @@ class CheckpointStore:
     @staticmethod
     def _own_name(worker: int) -> str:
         return f"worker-{worker}"
+
+
+def step_of(path: pathlib.Path) -> int:
+    """Return the step of a checkpoint's folder."""
+    return int(path.name.rpartition("-")[2])
 
 
 def read_manifest(path: pathlib.Path) -> dict[str, Any]:

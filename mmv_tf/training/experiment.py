@@ -17,7 +17,7 @@ import tensorflow as tf
 from mmv_tf.data import METADATA_KEYS, Input
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.pretrained import create_model, load_word_vectors
-from mmv_tf.training import preflight, run_folder
+from mmv_tf.training import duplicates, preflight, run_folder, validation
 from mmv_tf.training import workers as workers_lib
 from mmv_tf.training.random_state import seed_everything
 from mmv_tf.training.run_data import RunData
@@ -55,7 +55,7 @@ def run(
         the end model.keras. An unfinished run of the same settings and data resumes; a finished one
         is left as it is. Several workers share the folder; it is locked against other runs.
       evaluate: see `Trainer.run`. If it has an attribute `parts`, as `HeldOutRetrieval` has, the
-        data that it reads are checked before the run starts.
+        data that it reads are checked before the run starts; see `validation.choose_parts`.
 
     Returns:
       The metrics of the last steps; empty if the run was finished already.
@@ -66,11 +66,15 @@ def run(
       Preempted: see `Trainer.run`.
     """
     # Validate before writing anything, so that a corrected run finds an empty folder.
-    evaluates = evaluate is not None and config.training.evaluate_every_steps > 0
-    evaluated: dict[str, Any] = getattr(evaluate, "parts", {}) if evaluates else {}
-    preflight.check(config, tuple(evaluated.values()))
+    duplicates.check(config.training.mask_duplicates)
+    preflight.check(config, validation.required_parts(config.training, evaluate))
+    evaluate = validation.choose_parts(config, evaluate)
+    config = run_folder.as_begun(config, directory)
     looked = Input(config.data)
     looked.damage()
+    mask = config.training.mask_duplicates
+    with looked.explained():
+        duplicates.check_sources(looked.readers, mask)
     _check_words(config, directory)
     strategy = make_strategy(config.strategy)
     seed_everything(config.seed, config.training.deterministic)
@@ -87,6 +91,7 @@ def run(
             return {}
         if status:
             raise ValueError(status)
+        duplicates.warn_of_small_data(looked, config.data.batch_size, mask)
         return _train(config, directory, strategy, settings, evaluate)
 
 

@@ -8,17 +8,26 @@ import tensorflow as tf
 
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.losses import PAIRS, Objective
+from mmv_tf.training import duplicates
 
 Batch = dict[str, tf.Tensor]
 
 
-def needed_entries(batch: Batch, objective: Objective) -> Batch:
-    """Return the entries of a batch that training uses; names and captions are left out."""
-    return {
+def needed_entries(batch: Batch, objective: Objective, mask: str = duplicates.NONE) -> Batch:
+    """Return the entries of a batch that training uses; names and captions are left out.
+
+    Args:
+      batch: see `Reader`.
+      objective: its pairs determine the modalities.
+      mask: duplicates to mask; see `duplicates.ids_of`, whose ids are the entry "ids".
+    """
+    needed = {
         key: batch[key]
         for modality in objective.modalities
         for key in (modality, f"valid/{modality}")
     }
+    ids = duplicates.ids_of(batch, mask)
+    return needed if ids is None else needed | {"ids": ids}
 
 
 def embed_batch(

@@ -59,11 +59,16 @@ def check(
     if not problems:
         problems += _missing_modalities(found, needed)
     for reader in evaluated:
-        hint = "training.evaluate_split, or training.evaluate_every_steps=0 for no evaluation"
-        problems += _look(reader, hint, _LEAST_EVALUATED).problems
+        problems += evaluation_problems(reader)
     if problems:
         problems = list(dict.fromkeys(problem.rstrip(".") for problem in problems))
         raise ValueError(f"{'; '.join(problems)}.")
+
+
+def evaluation_problems(reader: ml_collections.ConfigDict) -> list[str]:
+    """Return the reasons for which a reader's data can't be evaluated during training."""
+    hint = "training.evaluate_split, or training.evaluate_every_steps=0 for no evaluation"
+    return _look(reader, hint, _LEAST_EVALUATED).problems
 
 
 @dataclasses.dataclass

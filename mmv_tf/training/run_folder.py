@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pathlib
 from typing import Any
@@ -14,11 +15,14 @@ import ml_collections
 import tensorflow as tf
 
 from mmv_tf.graphs.precision import in_precision
-from mmv_tf.training import checkpoints
+from mmv_tf.training import checkpoints, duplicates
 from mmv_tf.training.checkpoints import CheckpointStore
 from mmv_tf.util import files
 from mmv_tf.util.configuration import differences, read_json, write_json
 from mmv_tf.util.keras_files import load_keras_file
+from mmv_tf.util.safe_files import Form
+
+logger = logging.getLogger(__name__)
 
 INITIAL_FILE = "initial.keras"  # architecture and vocabulary, written when the run starts
 _FORMER_INITIAL_FILE = "network.keras"  # its name in runs of before 2026-12
@@ -42,6 +46,15 @@ _MAY_CHANGE = (
     "training.profile",
     "training.save_iterator",
 )
+# Those that do change it if the run may stop early, or takes its best checkpoint's weights.
+_CHOOSE_THE_END = (
+    "training.best_is",
+    "training.best_metric",
+    "training.evaluate_clips",
+    "training.evaluate_every_steps",
+)
+# Settings that runs of earlier versions lack, and the values that train as those versions did.
+_FORMERLY = {"training.mask_duplicates": duplicates.NONE, "training.stop_after": 0}
 
 
 def save_model(model: keras.Model, path: str | os.PathLike[str]) -> None:
@@ -74,7 +87,7 @@ def _read_model(path: pathlib.Path) -> keras.Model:
     if path.is_dir():
         if path.parent.name == checkpoints.FOLDER:
             model = _untrained(path.parent.parent)
-            _restore_model(model, path)
+            restore_weights(model, path)
             return model
         if (path / MODEL_FILE).exists():
             return _read_model(path / MODEL_FILE)
@@ -82,7 +95,7 @@ def _read_model(path: pathlib.Path) -> keras.Model:
         restored = CheckpointStore(path).restore(make_checkpoint(model))
         if restored is None:
             raise ValueError(f"{path} holds no checkpoint yet; train for some steps first.")
-        _restore_model(model, restored.path)
+        restore_weights(model, restored.path)
         return model
     if not path.exists():
         raise ValueError(f"There is no network at {path}.")
@@ -109,8 +122,12 @@ def _untrained(directory: pathlib.Path) -> keras.Model:
     return _read_model(path)
 
 
-def _restore_model(model: keras.Model, path: pathlib.Path) -> None:
-    """Restore all weights from a checkpoint, then their averages if it has some."""
+def restore_weights(model: keras.Model, path: pathlib.Path) -> None:
+    """Restore all weights from a checkpoint's folder, then their averages if it has some.
+
+    Raises:
+      BrokenCheckpointError: it is damaged.
+    """
     checkpoints.read_weights(make_checkpoint(model), path)
     names = tf.train.load_checkpoint(str(path / "state")).get_variable_to_shape_map()
     if any(name.startswith("averages/") for name in names):
@@ -132,9 +149,44 @@ def make_checkpoint(model: keras.Model, **others: Any) -> tf.train.Checkpoint:
     return tf.train.Checkpoint(weights=variables_of(model), **others)
 
 
+def as_begun(
+    config: ml_collections.ConfigDict, directory: pathlib.Path
+) -> ml_collections.ConfigDict:
+    """Return settings that resume a run of an earlier version as it was begun.
+
+    Clips that are in a batch twice were not masked then, and are not from one step to the next.
+
+    Args:
+      config: settings; those with `mask_duplicates` other than by default are returned unchanged.
+      directory: the run's folder, with or without a run in it.
+    """
+    key = "mask_duplicates"
+    before = _read_config(directory)
+    if before is None or key in before.get("training", {key: ""}):
+        return config
+    if config.training[key] != duplicates.EXAMPLE:
+        return config
+    logger.info(
+        "%s holds a run of an earlier version, which did not mask duplicates, and resumes without "
+        "that (training.%s='none').",
+        directory,
+        key,
+    )
+    former = ml_collections.ConfigDict(config.to_dict())
+    former.training[key] = duplicates.NONE
+    return former.lock()
+
+
 def save_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> None:
-    """Write a run's settings."""
-    write_json(json.loads(config.to_json()), directory / CONFIG_FILE)
+    """Write a run's settings; a run of an earlier version stays recognizable, see `as_begun`."""
+    settings = json.loads(config.to_json())
+    before = _read_config(directory)
+    for key, value in _FORMERLY.items():
+        section, _, name = key.partition(".")
+        was_lacking = before is not None and name not in before.get(section, {name: ""})
+        if was_lacking and settings[section].get(name) == value:
+            del settings[section][name]
+    write_json(settings, directory / CONFIG_FILE)
 
 
 def check_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> None:
@@ -143,17 +195,29 @@ def check_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> 
     Raises:
       ValueError: they differ in more than what may change on resuming.
     """
-    path = directory / CONFIG_FILE
-    if not path.exists():
+    found = _read_config(directory)
+    if found is None:
         return
-    before = without_places(read_json(path, {"data?": {"mixture?": ([{}], None)}}))
+    before = without_places(found)
     now = without_places(json.loads(config.to_json()))
+    fixed = _CHOOSE_THE_END if config.training.get("stop_after", 0) else ()
     for key, old, new in differences(before, now):
-        if key not in _MAY_CHANGE:
+        old = _FORMERLY.get(key) if old is None else old
+        if old != new and (key not in _MAY_CHANGE or key in fixed):
             raise ValueError(
                 f"{directory} holds a run with other settings ({key} was {old!r}, now {new!r}); "
                 "choose another folder or remove it."
             )
+
+
+def _read_config(directory: pathlib.Path) -> dict[str, Any] | None:
+    """Return the settings of the run in a folder; None if there is none."""
+    path = directory / CONFIG_FILE
+    if not path.exists():
+        return None
+    form: Form = {"data?": {"mixture?": ([{}], None)}, "training?": {}}
+    found: dict[str, Any] = read_json(path, form)
+    return found
 
 
 def without_places(settings: dict[str, Any]) -> dict[str, Any]:

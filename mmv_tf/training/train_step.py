@@ -194,7 +194,7 @@ class TrainStep:
             }
             with tf.GradientTape() as tape:
                 tape.watch(embeddings)
-                scaled, vector = self._objective(embeddings, self._valid(batch))
+                scaled, vector = self._objective(embeddings, self._valid(batch), batch.get("ids"))
             return tape.gradient(scaled, embeddings), vector
 
         return self.strategy.run(loss, args=(batch, pieces))
@@ -247,10 +247,13 @@ class TrainStep:
         return {modality: batch[f"valid/{modality}"] for modality in self.objective.modalities}
 
     def _objective(
-        self, embeddings: dict[str, tf.Tensor], valid: dict[str, tf.Tensor]
+        self,
+        embeddings: dict[str, tf.Tensor],
+        valid: dict[str, tf.Tensor],
+        ids: tf.Tensor | None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the loss to differentiate, and this replica's share of `sum_names`."""
-        loss, terms, counts = self.objective(embeddings, valid, rows_of_all_replicas)
+        loss, terms, counts = self.objective(embeddings, valid, rows_of_all_replicas, ids)
         # The counts are those of all replicas already.
         shares = [count / self._replicas for count in counts.values()]
         vector = tf.stack([loss, *terms.values(), *shares])
@@ -260,7 +263,7 @@ class TrainStep:
     def _gradients(self, batch: Batch) -> _Sums:
         with tf.GradientTape() as tape:
             embeddings, valid = self._embed_batch(batch)
-            scaled, vector = self._objective(embeddings, valid)
+            scaled, vector = self._objective(embeddings, valid, batch.get("ids"))
         return self._differentiate(tape, scaled), vector
 
     def _differentiate(

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import pathlib
 import time
@@ -15,8 +16,8 @@ import tensorflow as tf
 
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.losses import PAIRS, Objective
+from mmv_tf.training import checkpoints, duplicates, preflight, run_folder, validation, workers
 from mmv_tf.training import optimizer as optimizer_lib
-from mmv_tf.training import preflight, run_folder, workers
 from mmv_tf.training.checkpoints import CheckpointStore
 from mmv_tf.training.finite_check import FiniteCheck
 from mmv_tf.training.forward import Batch, needed_entries
@@ -24,6 +25,7 @@ from mmv_tf.training.logging import Watcher
 from mmv_tf.training.random_state import random_states
 from mmv_tf.training.signals import StopSignals
 from mmv_tf.training.train_step import TrainStep
+from mmv_tf.training.validation import Validation
 from mmv_tf.training.workers import worker_and_workers
 
 logger = logging.getLogger(__name__)
@@ -54,6 +56,9 @@ def default_config() -> ml_collections.ConfigDict:
             "loss_chunk_rows": 0,
             # Video and audio without narration are negatives of others' narrations, as in VATT.
             "textless_negatives": False,
+            # Clips that are in a batch more than once are no negatives of each other: "example".
+            # "source": neither are clips of one source film. "none": all are negatives.
+            "mask_duplicates": duplicates.EXAMPLE,
             # Pieces of the batch; see `TrainStep`.
             "accumulate": 1,
             "gradient_cache": 1,
@@ -79,10 +84,14 @@ def default_config() -> ml_collections.ConfigDict:
             "keep_checkpoints": 2,
             "best_metric": "loss",
             "best_is": "least",
-            # Retrieval among clips of another split during training; 0 steps for none.
-            "evaluate_every_steps": 0,
+            # Retrieval among clips of another split during training: steps between two times, 0
+            # for none, -1 for about ten times in the run where the data have that split.
+            "evaluate_every_steps": validation.AUTOMATIC,
             "evaluate_split": "validation",
             "evaluate_clips": 256,
+            # Evaluations in a row without a better `best_metric` until the run stops; its model is
+            # that of the best checkpoint. 0 trains all steps.
+            "stop_after": 0,
         }
     )
 
@@ -120,13 +129,16 @@ class Trainer:
             training.textless_negatives,
         )
         _check_pairs(model, self.objective)
+        duplicates.check(training.mask_duplicates)
+        self.validation = Validation(training, strategy)
         with strategy.scope():
             self.optimizer = optimizer_lib.make_optimizer(optimizer, training.steps)
             self.optimizer.build(model.trainable_variables)
         self.train_step = TrainStep(
             model, self.objective, strategy, self.optimizer, training, optimizer.clip_norm
         )
-        self.shared = run_folder.make_checkpoint(model, **self.train_step.variables)
+        parts = {**self.train_step.variables, **self.validation.state}
+        self.shared = run_folder.make_checkpoint(model, **parts)
         self.store = CheckpointStore(
             directory,
             training.keep_checkpoints,
@@ -139,7 +151,6 @@ class Trainer:
         self._finite_check = FiniteCheck(
             self.objective, training.nonfinite_limit, self.train_step.loss_scale is not None
         )
-        self._held_out: dict[str, float] = {}
 
     def run(
         self,
@@ -157,23 +168,26 @@ class Trainer:
             several workers, this worker's index and their number) -> a dataset of its batches, of
             batch_size / workers examples; see `Reader.train`.
           batch_size: size of the global batch.
-          evaluate: called every `evaluate_every_steps` by the first worker.
+          evaluate: called every `evaluate_every_steps` by the first worker; give it to all or to
+            none.
           hparams: settings to show in TensorBoard.
           skipped: returns the number of records skipped so far, by reason.
           save_iterator: store the place in the data in checkpoints. If false, a resumed run makes
             its dataset with the number of examples seen.
 
         Returns:
-          The losses and other values of the last steps, averaged over `log_every`; empty if there
-          was no step left.
+          The losses and other values of the last steps, averaged over `log_every`, and "best_step"
+          if held-out clips choose the best checkpoint; empty if there was no step left.
 
         Raises:
           Preempted: on SIGTERM or Ctrl-C, after a checkpoint has been written.
           NotFiniteError: losses or gradients are not finite; that step is not saved.
           WorkerLostError: another worker died.
-          ValueError: sizes do not fit, or the data end.
+          ValueError: sizes do not fit, the data end, or early stopping has nothing to go by.
         """
         local = self._local_batch_size(batch_size)
+        if evaluate is None and self.validation.early_stop.is_on:
+            raise ValueError("training.stop_after needs held-out clips, but nothing is evaluated.")
         with StopSignals() as stop, workers.losses_explained(self.strategy):
             begun = self._start(make_dataset, local, save_iterator)
             return self._run(begun, batch_size, evaluate, hparams, skipped, stop)
@@ -189,7 +203,7 @@ class Trainer:
     ) -> dict[str, float]:
         step, batches, own = begun
         saved_at = time.monotonic()
-        config = self.config
+        config, early_stop = self.config, self.validation.early_stop
         with Watcher(
             self.directory,
             config.steps,
@@ -201,7 +215,13 @@ class Trainer:
         ) as watcher:
             if hparams is not None and step == 0:
                 watcher.hparams(hparams)
-            while step < config.steps:
+            if evaluate is not None and self.validation.is_missed(step):
+                found, stopping = self._evaluate(step, evaluate, watcher, stop)
+                if found:
+                    self.store.save(step, self.shared, own, found)
+                if stopping:
+                    raise _stopped_at(step)
+            while step < config.steps and not early_stop.is_over:
                 step += 1
                 waited = time.monotonic()
                 batch = self._next(batches, step)
@@ -213,20 +233,28 @@ class Trainer:
                 if skipped is not None:
                     values |= {f"skipped/{reason}": n for reason, n in skipped().items()}
                 watcher.after_step(step, values, waited)
-                if evaluate is not None and self._evaluates(step, stopping):
-                    watcher.pause(self._evaluate(step, evaluate, watcher, stop))
-                    # A single worker can stop here instead of after one more step.
-                    stopping = stop.requested and self.workers == 1
-                if due or stopping or step == config.steps:
+                held_out: dict[str, float] = {}
+                if evaluate is not None and not stopping and validation.is_due(config, step):
+                    held_out, stopping = self._evaluate(step, evaluate, watcher, stop)
+                    due |= bool(held_out) and self.validation.chooses_best
+                if due or stopping or step == config.steps or early_stop.is_over:
                     started = time.monotonic()
-                    self.store.save(step, self.shared, own, {**watcher.means, **self._held_out})
+                    self.store.save(step, self.shared, own, {**watcher.means, **held_out})
                     saved_at = time.monotonic()
                     watcher.pause(saved_at - started)
-                if stopping and step < config.steps:
-                    raise Preempted(f"Stopped at step {step}; the same command resumes from it.")
+                left = step < config.steps or self.validation.is_missed(step)
+                if stopping and left and not early_stop.is_over:
+                    raise _stopped_at(step)
             means = watcher.means
+        return self._end(step, means)
+
+    def _end(self, step: int, means: dict[str, float]) -> dict[str, float]:
+        """Give the model its final weights; return the metrics with the best step."""
         if self.train_step.averages is not None:
             self.train_step.averages.put_in_place()
+        best = self.store.best() if self.validation.chooses_best else None
+        if best is not None and self.validation.take_best(self.model, best, step):
+            means = means and {**means, "best_step": float(checkpoints.step_of(best))}
         return means
 
     # ---- Start ----------------------------------------------------------------------------------
@@ -269,7 +297,7 @@ class Trainer:
         logger.info("Resuming from step %d of %d.", restored.step, self.config.steps)
         return restored.step, batches, own
 
-    # ---- A step ---------------------------------------------------------------------------------
+    # ---- A step or an evaluation ----------------------------------------------------------------
 
     def _next(self, batches: Iterator[Batch], step: int) -> Batch:
         try:
@@ -279,6 +307,20 @@ class Trainer:
                 f"The data ended before step {step} of {self.config.steps}; training needs a "
                 "dataset that repeats."
             ) from None
+
+    def _evaluate(
+        self, step: int, evaluate: Evaluate, watcher: Watcher, stop: StopSignals
+    ) -> tuple[dict[str, float], bool]:
+        """Evaluate the weights, or their averages; see `Validation.run`."""
+        started = time.monotonic()
+        averages = self.train_step.averages
+        with contextlib.nullcontext() if averages is None else averages.in_place_of_weights():
+            held_out, stopping = self.validation.run(
+                step, lambda: evaluate(self.model, lambda: stop.requested), lambda: stop.requested
+            )
+        watcher.write(step, held_out)
+        watcher.pause(time.monotonic() - started)
+        return held_out, stopping
 
     def _is_due(self, step: int, saved_at: float) -> bool:
         if self.worker:
@@ -291,7 +333,8 @@ class Trainer:
     def _take(self, batch: Batch, stop: bool, due: bool) -> tuple[dict[str, float], bool, bool]:
         """Run a step; return its values, whether to stop, and whether to save a checkpoint."""
         flags = tf.constant([float(stop), float(due)])
-        needed = self._for_replicas(needed_entries(batch, self.objective))
+        entries = needed_entries(batch, self.objective, self.config.mask_duplicates)
+        needed = self._for_replicas(entries)
         vector = self.train_step(needed, flags).numpy().tolist()
         *values, stopping, saving = vector
         named = dict(zip(self.train_step.names, values, strict=True))
@@ -312,29 +355,9 @@ class Trainer:
 
         return {name: rows(tensor) for name, tensor in batch.items()}
 
-    # ---- Evaluation ---------------------------------------------------------------------------
 
-    def _evaluates(self, step: int, stopping: bool) -> bool:
-        every = self.config.evaluate_every_steps
-        if not every or self.worker or stopping:
-            return False
-        return step % every == 0 or step == self.config.steps
-
-    def _evaluate(
-        self, step: int, evaluate: Evaluate, watcher: Watcher, stop: StopSignals
-    ) -> float:
-        """Evaluate the weights, or their averages; return the seconds it took."""
-        started = time.monotonic()
-        averages = self.train_step.averages
-        if averages is None:
-            found = evaluate(self.model, lambda: stop.requested)
-        else:
-            with averages.in_place_of_weights():
-                found = evaluate(self.model, lambda: stop.requested)
-        if found is not None:
-            self._held_out = {f"held_out/{name}": value for name, value in found.items()}
-            watcher.write(step, self._held_out)
-        return time.monotonic() - started
+def _stopped_at(step: int) -> Preempted:
+    return Preempted(f"Stopped at step {step}; the same command resumes from it.")
 
 
 def _check_pairs(model: EmbeddingGraph, objective: Objective) -> None:

@@ -64,7 +64,7 @@ class Examples:
           record: its bytes.
           epoch_key: key of the seed and epoch, int32 [2].
         """
-        parsed = self._parse(shard, number, record)
+        parsed = self.parse(shard, number, record)
         identity = tf.strings.to_hash_bucket_fast(parsed["example_id"], 2**31 - 1)
         seeds = tf.unstack(tf.random.split(tf.random.fold_in(epoch_key, identity), 6))
         example = self._windows(parsed, shard, 1, seeds)
@@ -74,12 +74,10 @@ class Examples:
 
     def evaluation(self, shard: tf.Tensor, number: tf.Tensor, record: tf.Tensor) -> Example:
         """Return `config.windows` evenly spread windows of a record, with central crops."""
-        parsed = self._parse(shard, number, record)
+        parsed = self.parse(shard, number, record)
         return self._windows(parsed, shard, self.config.windows, [None] * 6)
 
-    def _parse(
-        self, shard: tf.Tensor, number: tf.Tensor, record: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    def parse(self, shard: tf.Tensor, number: tf.Tensor, record: tf.Tensor) -> dict[str, tf.Tensor]:
         """Parse a record, with checks if the shard was not inspected."""
         records = self.records
         fallback = tf.strings.join([shard, tf.strings.as_string(number)], separator=":")
@@ -123,6 +121,7 @@ class Examples:
         example = seen | {
             "valid/video": tf.fill([windows], shown > 0),
             "example_id": tf.fill([windows], parsed["example_id"]),
+            "media_id": tf.fill([windows], parsed["media_id"]),
             "label": tf.fill([windows], parsed["label"]),
             "clip_start": tf.fill([windows], parsed["clip_start"]),
             "clip_end": tf.fill([windows], end),

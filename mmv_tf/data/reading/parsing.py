@@ -26,11 +26,11 @@ def parse_record(
       labels: class names, for records with the name of a class but no number.
 
     Returns:
-      "example_id"; "frames" string [T]; "waveform" float [N]; "log_mel" float [frames, bins];
-      "label" int32, -1 for none; "caption" string [C] with "caption_start" and "caption_end", float
-      seconds from the start of the clip (without times, the whole clip), and "caption_own", true if
-      it describes this clip (false if unknown); "clip_start" and "duration" in seconds ("duration"
-      0 if unknown).
+      "example_id"; "media_id", "" for none; "frames" string [T]; "waveform" float [N]; "log_mel"
+      float [frames, bins]; "label" int32, -1 for none; "caption" string [C] with "caption_start"
+      and "caption_end", float seconds from the start of the clip (without times, the whole clip),
+      and "caption_own", true if it describes this clip (false if unknown); "clip_start" and
+      "duration" in seconds ("duration" 0 if unknown).
     """
     variable = tf.io.VarLenFeature
     context_features = {
@@ -52,9 +52,10 @@ def parse_record(
     captions[keys.caption_start] = captions[keys.caption_end] = variable(tf.int64)
     if keys.example_id:
         context_features[keys.example_id] = variable(tf.string)
+    context_features[keys.media_id] = variable(tf.string)
     context, lists = tf.io.parse_single_sequence_example(record, context_features, list_features)
 
-    def first(key: str, default: tf.Tensor | int) -> tf.Tensor:
+    def first(key: str, default: tf.Tensor | int | str) -> tf.Tensor:
         default = tf.cast(default, context[key].dtype)
         return tf.concat([context[key].values, [default]], axis=0)[0]
 
@@ -80,6 +81,7 @@ def parse_record(
     example_id = first(keys.example_id, fallback_id) if keys.example_id else fallback_id
     return {
         "example_id": example_id,
+        "media_id": first(keys.media_id, ""),
         "frames": lists[keys.frames],
         "waveform": lists[keys.waveform].values,
         "log_mel": tf.reshape(log_mel.values, tf.cast(log_mel.dense_shape, tf.int32)),

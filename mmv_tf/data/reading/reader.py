@@ -120,8 +120,8 @@ class Reader:
     Examples are dicts: "video" float32 [T, size, size, 3] in [0, 1]; "audio" float32 [frames,
     mel_bins, 1] of the same time; "text" int32 [P, words], the narrations nearest in time;
     "valid/video", "valid/audio" booleans and "valid/text" [P]; "label" int32 (-1 for none);
-    "example_id" string; "clip_start" and "clip_end" in seconds of the source; "caption", the
-    nearest narration as text.
+    "example_id" string; "media_id" string, the source's name ("" if the record has none);
+    "clip_start" and "clip_end" in seconds of the source; "caption", the nearest narration as text.
 
     Raises:
       ValueError: the directory holds no records, or their rates are not the model's.
@@ -176,6 +176,14 @@ class Reader:
             than `config.max_bad_fraction`.
         """
         return self._records.damage()
+
+    def first_media_id(self) -> str:
+        """Return the name of the source in the first record; "" if it has none."""
+        parse = self._examples.parse
+        records = ordering.in_order(self._records).take(1)
+        for parsed in records.map(parse):
+            return str(parsed["media_id"].numpy().decode(errors="replace"))
+        return ""
 
     def explained(self) -> contextlib.AbstractContextManager[None]:
         """Turn errors of the datasets into `DamagedDataError`s that name shard and record."""
