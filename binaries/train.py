@@ -53,10 +53,14 @@ def main(argv: list[str]) -> int:
     except Preempted as stopped:
         print(stopped)
         return command_line.PREEMPTED
+    best_step = metrics.pop("best_step", None)
     if metrics:
         print(", ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
     else:
         print("This run is already finished.")
+    if best_step is not None:
+        taken = ", whose weights the model has" if config.training.stop_after else ""
+        print(f"The best {config.training.best_metric} is that of step {best_step:.0f}{taken}.")
     print(f"The model is in {output}.")
     return 0
 

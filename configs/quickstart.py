@@ -3,7 +3,9 @@
 """Quickstart: a small FAC model on one ten-minute video, in minutes on two cores.
 
 All numbers here are ours. They were chosen by cross-validation inside the video's training part;
-docs/quickstart.md tells how, and how its test blocks had been used before.
+docs/quickstart.md tells how, and how its test blocks had been used before. On your own data it
+trains on the split "train" and ranks the clips of "validation", if there are some; `make
+quickstart` trains on both, see `examples.quickstart`.
 """
 
 from __future__ import annotations
@@ -39,7 +41,6 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     )
 
     config.data = data.default_config()
-    config.data.split = "train+validation"
     config.data.num_frames = 8  # 3.2 s, as long as the paper's clips
     config.data.frame_rate = 2.5
     config.data.size = 64

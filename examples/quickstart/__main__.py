@@ -125,6 +125,10 @@ def make_steps(job: Job) -> list[Step]:
                 f"--data={data}",
                 f"--word_vectors={job.vectors}",
                 f"--output={run}",
+                # The settings were chosen on the validation blocks, which may be trained on now. A
+                # batch is a third of all clips, and nothing in it was masked when they were.
+                "--config.data.split=train+validation",
+                "--config.training.mask_duplicates=none",
             ),
             outputs=(run / "model.keras",),
             depends=(config_file,),

@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import math
 import pathlib
 import shutil
 from collections.abc import Callable, Mapping
@@ -97,16 +98,16 @@ class CheckpointStore:
         return sorted(path for path in self.directory.glob("step-*") if path.is_dir())
 
     def best(self) -> pathlib.Path | None:
-        """Return the checkpoint with the best metric, the newest of equals; None if none has it."""
-        found = []
+        """Return the checkpoint with the best metric, the oldest of equals; None if none has it."""
+        found: list[tuple[float, pathlib.Path]] = []
         for path in self.paths():
             try:
                 value = read_manifest(path)["metrics"].get(self._best_metric)
             except BrokenCheckpointError:
                 continue
-            if isinstance(value, int | float):
+            if isinstance(value, int | float) and math.isfinite(value):
                 found.append((value if self._best_is == "most" else -value, path))
-        return max(found)[1] if found else None
+        return max(found, key=lambda pair: pair[0])[1] if found else None
 
     def save(
         self,

@@ -92,18 +92,28 @@ class Watcher:
             self._stop_profile()
         self._window.append(dict(values))
         self._waits.append(waited)
-        elapsed = max(time.monotonic() - self._since, 1e-9)
-        rate = len(self._waits) * self._batch_size / elapsed
-        waiting = min(sum(self._waits) / elapsed, 1.0)
+        rate, waiting = self._speed()
         self.progress.update(
             1, loss=values["loss"], **{"clips/s": rate, "waiting": f"{waiting:.0%}"}
         )
-        if step % self._log_every and step != self._steps:
+        if step % self._log_every == 0 or step == self._steps:
+            self.log(step)
+
+    def log(self, step: int) -> None:
+        """Show the means of the steps since the last time, if there are some."""
+        if not self._window:
             return
+        rate, waiting = self._speed()
         self.means = _means(self._window)
         speed = {"clips_per_second": rate, "input_wait_share": waiting}
         self.write(step, {f"train/{name}": v for name, v in {**self.means, **speed}.items()})
         self._window, self._waits, self._since = [], [], time.monotonic()
+
+    def _speed(self) -> tuple[float, float]:
+        """Return clips per second since the last time, and the share of it spent waiting."""
+        elapsed = max(time.monotonic() - self._since, 1e-9)
+        rate = len(self._waits) * self._batch_size / elapsed
+        return rate, min(sum(self._waits) / elapsed, 1.0)
 
     def pause(self, seconds: float) -> None:
         """Exclude time spent on something else, such as evaluation, from the speed."""

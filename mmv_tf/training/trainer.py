@@ -237,6 +237,8 @@ class Trainer:
                 if evaluate is not None and not stopping and validation.is_due(config, step):
                     held_out, stopping = self._evaluate(step, evaluate, watcher, stop)
                     due |= bool(held_out) and self.validation.chooses_best
+                if early_stop.is_over:
+                    watcher.log(step)
                 if due or stopping or step == config.steps or early_stop.is_over:
                     started = time.monotonic()
                     self.store.save(step, self.shared, own, {**watcher.means, **held_out})

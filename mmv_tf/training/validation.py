@@ -315,12 +315,16 @@ class Validation:
         return True
 
 
-# Metrics in the log; TensorBoard has all of them.
-_LOGGED = ("R@1", "median_rank", "count")
-
-
 def _summary(metrics: Mapping[str, float]) -> str:
-    shown = [name for name in metrics if name.rpartition("/")[2] in _LOGGED] or list(metrics)
-    if not shown:
-        return "fewer than two have both modalities of a pair"
-    return ", ".join(f"{name} {metrics[name]:.4g}" for name in shown)
+    """Return the main metrics for the log; TensorBoard has all of them."""
+    shown = []
+    for name in metrics:
+        direction, _, metric = name.rpartition("/")
+        rank = f"{direction}/median_rank"
+        if metric == "R@1" and rank in metrics:
+            count = metrics.get(f"{direction}/count", math.nan)
+            shown.append(
+                f"{direction} R@1 {metrics[name]:.3g}, median rank {metrics[rank]:g} of {count:g}"
+            )
+    shown = shown or [f"{name} {value:.4g}" for name, value in metrics.items()]
+    return "; ".join(shown) or "fewer than two have both modalities of a pair"

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The losses against a naive NumPy oracle written from MMV (Alayrac et al., 2020)."""
 
+import json
+import os
 import subprocess
 import sys
 
@@ -11,57 +13,7 @@ import tensorflow as tf
 
 from mmv_tf import losses
 from mmv_tf.losses import contrastive
-
-
-def naive_mil_nce(
-    video,
-    text,
-    temperature=0.07,
-    valid=None,
-    candidate_valid=None,
-    symmetric=False,
-    textless_negatives=False,
-    ids=None,
-):
-    """Row by row and pair by pair, in float64."""
-    batch, candidates, _ = text.shape
-    ids = range(batch) if ids is None else list(ids)
-
-    def twins(i, j):
-        return i != j and ids[i] == ids[j]
-
-    valid = np.ones(batch, bool) if valid is None else valid
-    if candidate_valid is None:
-        candidate_valid = np.ones((batch, candidates), bool)
-    video = video.astype(np.float64) / np.linalg.norm(video, axis=-1, keepdims=True)
-    text = text.astype(np.float64) / np.linalg.norm(text, axis=-1, keepdims=True)
-    usable = [i for i in range(batch) if valid[i] and candidate_valid[i].any()]
-    rows = []
-    for i in usable:
-        positives = [
-            np.exp(video[i] @ text[i, k] / temperature)
-            for k in range(candidates)
-            if candidate_valid[i, k]
-        ]
-        to_text = to_video = 0.0
-        for j in usable:
-            for k in range(candidates):
-                if candidate_valid[j, k] and not twins(
-                    i, j
-                ):  # my video against everyone's narrations
-                    to_text += np.exp(video[i] @ text[j, k] / temperature)
-        for j in np.flatnonzero(valid) if textless_negatives else usable:
-            for k in range(candidates):
-                if candidate_valid[i, k] and not twins(
-                    i, j
-                ):  # everyone's video against my narrations
-                    to_video += np.exp(video[j] @ text[i, k] / temperature)
-        if symmetric:
-            ways = [-np.log(sum(positives) / way) for way in (to_text, to_video)]
-            rows.append(sum(ways) / 2)
-        else:
-            rows.append(-np.log(sum(positives) / (to_text + to_video)))
-    return np.mean(rows) if rows else 0.0
+from tests.losses.naive import naive_mil_nce
 
 
 def vectors(seed, *shape):
@@ -322,6 +274,75 @@ def test_ids_change_no_bit_where_no_clip_is_there_twice(symmetric, chunk_rows):
     values = tf.constant(video), tf.constant(text)
     for plain, other in zip(step(*values), step(*values, tf.range(8)), strict=True):
         np.testing.assert_array_equal(plain, other)
+
+
+_REPLICAS = """
+import json, sys
+import numpy as np, tensorflow as tf
+from mmv_tf import losses
+
+processor = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(
+    processor, [tf.config.LogicalDeviceConfiguration()] * 2
+)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+given = np.load(sys.argv[1])
+names = ("video", "text", "valid", "candidate_valid", "ids")
+halves = {
+    name: strategy.experimental_distribute_values_from_function(
+        lambda context, name=name: tf.constant(
+            np.split(given[name], 2)[context.replica_id_in_sync_group]
+        )
+    )
+    for name in names
+}
+
+def share(video, text, valid, candidate_valid, ids, chunk_rows):
+    context = tf.distribute.get_replica_context()
+    with tf.GradientTape() as tape:
+        tape.watch(video)
+        loss = losses.mil_nce(
+            video, text, valid=valid, candidate_valid=candidate_valid, ids=ids,
+            chunk_rows=chunk_rows, gather=lambda x: context.all_gather(x, axis=0),
+        )
+    return loss, tape.gradient(loss, video)
+
+found = []
+for chunk_rows in (0, 3):
+    step = tf.function(
+        lambda: strategy.run(share, args=(*halves.values(), chunk_rows)), autograph=False
+    )
+    loss, gradient = step()
+    local = strategy.experimental_local_results
+    found.append([
+        float(sum(local(loss))), np.concatenate([g.numpy() for g in local(gradient)]).tolist()
+    ])
+print(json.dumps(found))
+"""
+
+
+def test_twins_on_other_replicas_are_no_negatives(tmp_path):
+    """Each clip is on both replicas, and one of them twice on one."""
+    video, text, masks = clips_twice()
+    ids = TWICE.copy()
+    ids[1] = ids[0]
+    np.savez(tmp_path / "batch.npz", video=video, text=text, ids=ids, **masks)
+    done = subprocess.run(
+        [sys.executable, "-c", _REPLICAS, str(tmp_path / "batch.npz")],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )
+    expected = naive_mil_nce(video, text, ids=ids, **masks)
+    variable = tf.Variable(video)
+    with tf.GradientTape() as tape:
+        loss = losses.mil_nce(variable, text, ids=ids, **masks)
+    gradient = tape.gradient(loss, variable)
+    for found_loss, found_gradient in json.loads(done.stdout.splitlines()[-1]):
+        np.testing.assert_allclose(found_loss, expected, rtol=1e-5)
+        np.testing.assert_allclose(found_gradient, gradient, rtol=1e-4, atol=1e-6)
 
 
 def test_ids_are_gathered_exactly():

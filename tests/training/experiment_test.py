@@ -10,7 +10,7 @@ import pytest
 
 from mmv_tf import training
 from mmv_tf.data.records.manifests import read_manifest
-from mmv_tf.training import experiment
+from mmv_tf.training import experiment, run_folder
 from mmv_tf.training.logging import Watcher
 from mmv_tf.training.run_folder import INITIAL_FILE, MODEL_FILE
 from mmv_tf.util import locks
@@ -95,6 +95,45 @@ def test_other_settings_in_the_same_folder_are_refused(config, whole):
     other.optimizer.learning_rate = 0.5
     with pytest.raises(ValueError, match=r"optimizer\.learning_rate was [0-9.]+, now 0\.5"):
         experiment.run(other, whole[0])
+
+
+def test_a_run_of_an_earlier_version_goes_on_without_what_it_lacked(
+    config, whole, tmp_path, caplog
+):
+    caplog.set_level("INFO")
+    run = tmp_path / "run"
+    shutil.copytree(whole[0], run)
+    settings = json.loads((run / "config.json").read_text())
+    del settings["training"]["mask_duplicates"], settings["training"]["stop_after"]
+    (run / "config.json").write_text(json.dumps(settings))
+    for _ in range(2):  # it is still of that version afterwards
+        assert experiment.run(config, run) == {}
+        assert "which did not mask duplicates, and resumes without" in caplog.text
+        caplog.clear()
+        assert json.loads((run / "config.json").read_text()) == settings
+    other = config.copy_and_resolve_references().unlock()
+    other.training.mask_duplicates = "source"
+    with pytest.raises(ValueError, match=r"mask_duplicates was 'none', now 'source'"):
+        experiment.run(other.lock(), run)
+    other.unlock().training.mask_duplicates = "none"
+    assert experiment.run(other.lock(), run) == {}
+    other.unlock().training.update(
+        stop_after=1, best_metric="held_out/R@1", best_is="most", evaluate_every_steps=1
+    )
+    with pytest.raises(ValueError, match=r"training\.\w+ was .*, now"):
+        experiment.run(other.lock(), run, lambda model, stop: {"R@1": 1.0})
+
+
+def test_what_chooses_the_end_may_not_change_if_the_run_may_stop(config, tmp_path):
+    stopping = config.copy_and_resolve_references().unlock()
+    stopping.training.update(stop_after=1, best_metric="held_out/R@1", best_is="most")
+    run_folder.save_config(stopping, tmp_path)
+    run_folder.check_config(stopping, tmp_path)
+    stopping.training.keep_checkpoints = 7
+    run_folder.check_config(stopping, tmp_path)
+    stopping.training.best_metric = "held_out/R@5"
+    with pytest.raises(ValueError, match=r"training\.best_metric was 'held_out/R@1', now"):
+        run_folder.check_config(stopping, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -7,35 +7,15 @@ import pytest
 
 from mmv_tf import training
 from mmv_tf.data import default_config
-from mmv_tf.data.records import manifests
 from mmv_tf.evaluation.held_out import HeldOutRetrieval
 from mmv_tf.training import experiment, preflight
 from mmv_tf.training.trainer import Trainer
 from mmv_tf.training.workers import make_strategy
 from mmv_tf.util.configuration import load_config
 from tests import small_world
+from tests.training.manifests import write
 
 PAPER = "configs/howto100m_audioset.py"
-
-
-def write(directory, **splits):
-    """A manifest of splits: clips, or (clips, with sound, captions)."""
-    directory.mkdir(parents=True)
-    entries = {}
-    for name, counts in splits.items():
-        clips, sounds, captions = counts if isinstance(counts, tuple) else (counts,) * 3
-        entries[name] = {
-            "num_examples": clips,
-            "num_captions": captions,
-            "num_with_video": clips,
-            "num_with_audio": sounds,
-            "shards": [],
-        }
-    manifest = {
-        "frame_rate": 10.0, "sample_rate": 48_000, "short_side": 256, "labels": [],
-        "settings": {}, "splits": entries,
-    }  # fmt: skip
-    manifests.write_manifest(directory, manifest)
 
 
 @pytest.fixture

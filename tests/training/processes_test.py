@@ -43,8 +43,7 @@ def start_two(directory, different=None, **arguments):
             directory,
             "multi_worker",
             (ports, index),
-            **arguments,
-            **(different if different and index else {}),
+            **{**arguments, **(different if different and index else {})},
         )
         for index in range(2)
     ]
@@ -134,6 +133,25 @@ def test_two_workers_equal_one_and_stop_and_go_on_together(tmp_path, alone):
     result = tmp_path / "result.json"
     finish(start_two(tmp_path, result=str(result)))
     assert_close(read(result), alone)
+
+
+@pytest.mark.slow
+def test_workers_stop_early_together_with_the_best_weights(tmp_path):
+    """Only the first evaluates; the second finishes in the same step, and its weights are read."""
+    settings = dict(
+        evaluate_every_steps=2, stop_after=2, best_metric="held_out/R@1", best_is="most", steps=20
+    )
+    results = [{"result": str(tmp_path / f"result-{worker}.json")} for worker in range(2)]
+    different = results[1]
+    finish(
+        start_two(tmp_path, different, **results[0], recalls=[0.1, 0.4, 0.4, 0.2, 0.9], **settings)
+    )
+    first, second = (read(pathlib.Path(result["result"])) for result in results)
+    assert [step for step, *_ in first["steps"]] == list(range(1, 9))
+    assert [step for step, *_ in second["steps"]] == list(range(1, 9))
+    assert first["weights"] == second["weights"]
+    names = [path.name for path in sorted((tmp_path / "checkpoints").glob("step-*"))]
+    assert names == ["step-00000004", "step-00000006", "step-00000008"]
 
 
 @pytest.mark.slow

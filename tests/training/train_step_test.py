@@ -7,8 +7,10 @@ import pytest
 import tensorflow as tf
 
 from mmv_tf import training
-from mmv_tf.losses import Objective
+from mmv_tf.losses import PAIRS, Objective
+from mmv_tf.training.forward import embed_batch
 from mmv_tf.training.train_step import TrainStep
+from tests.losses.naive import naive_mil_nce
 from tests.training import linear_world
 
 
@@ -62,6 +64,57 @@ def test_cached_pieces_move_the_batch_norms_once_a_piece():
     # Two equal pieces: m <- .9 (.9 m + .1 x) + .1 x moves by .19 x instead of .1 x.
     for once, double in zip(moved(1, one), moved(2, twice), strict=True):
         np.testing.assert_allclose(once * 1.9, double, rtol=1e-4, atol=1e-6)
+
+
+def twice(rows=6):
+    """Each clip twice, in two crops and with other narrations."""
+    values = batch(2 * rows)
+    near = {name: tf.concat([v[:rows], v[:rows]], axis=0) for name, v in values.items()}
+    for name in ("video", "audio"):
+        near[name] += 0.05 * tf.random.stateless_normal(near[name].shape, [1, 2])
+    return near | {"text": values["text"], "ids": tf.tile(tf.range(rows, dtype=tf.int64), [2])}
+
+
+def oracle(step, values, rows=slice(None)):
+    """The loss of NumPy, of pairs' embeddings by the step's network."""
+    ids = values["ids"].numpy()[rows] if "ids" in values else None
+    embeddings, valid = embed_batch(step.model, step.objective, values, False)
+    total = 0.0
+    for pair, weight in (("va", 1.0), ("vt", 2.0)):
+        other = PAIRS[pair][1]
+        text = embeddings[f"{pair}/{other}"].numpy()
+        masks = valid[other].numpy()
+        if text.ndim == 2:
+            text, masks = text[:, None], masks[:, None]
+        text = np.where(masks[..., None], text, 1.0)  # they are zeros where there is none
+        video = embeddings[f"{pair}/video"].numpy()
+        present = valid["video"].numpy()
+        total += weight * naive_mil_nce(
+            video[rows], text[rows], 0.07, present[rows], masks[rows], ids=ids
+        )
+    return total
+
+
+@pytest.mark.parametrize("changes", [{}, {"gradient_cache": 3}, {"jit_compile": True}])
+def test_twins_are_masked_in_the_whole_batch(changes):
+    values = twice()
+    step = make_step(**changes)
+    expected = oracle(step, values)
+    assert expected < oracle(step, {k: v for k, v in values.items() if k != "ids"}) - 0.1
+    whole, numbers = gradient(step, values)
+    assert numbers["loss"] == pytest.approx(expected, rel=1e-5)
+    for one, other in zip(whole, gradient(make_step(), values)[0], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_accumulated_pieces_mask_their_own_twins():
+    """A piece's negatives are its own, and so are its twins."""
+    values = twice()
+    values["ids"] = tf.repeat(tf.range(6, dtype=tf.int64), 2)
+    step = make_step(accumulate=2)
+    expected = [oracle(step, values, rows) for rows in (slice(0, 6), slice(6, 12))]
+    _, numbers = gradient(step, values)
+    assert numbers["loss"] == pytest.approx(np.mean(expected), rel=1e-5)
 
 
 def test_accumulated_pieces_give_the_mean_of_their_gradients():

@@ -175,6 +175,14 @@ def test_held_out_metrics_are_shown_and_choose_the_best(tmp_path):
     assert [round(v, 3) for _, v in scalars(tmp_path)["held_out/R@1"]] == [0.1, 0.9, 0.3, 0.2]
 
 
+def test_the_best_of_equals_is_the_first(tmp_path):
+    store = checkpoints.CheckpointStore(tmp_path, 1, "m", "most")
+    for step, value in enumerate((0.1, 0.5, float("nan"), 0.5, 0.2), start=1):
+        store.save(step, tf.train.Checkpoint(variable=tf.Variable(1.0)), metrics={"m": value})
+    assert [path.name for path in store.paths()] == ["step-00000002", "step-00000005"]
+    assert store.best() == store.paths()[0]
+
+
 @pytest.mark.parametrize("damage", ["cut", "changed", "missing", "manifest"])
 def test_a_broken_newest_checkpoint_is_told_and_the_one_before_used(tmp_path, caplog, damage):
     variable = tf.Variable(1.0)

@@ -33,6 +33,8 @@ def batches(start, worker=0, workers=1):
     """Each worker takes its rows of the batch that one worker alone would have."""
     size = BATCH // workers
     values = linear_world.examples(frames=FRAMES)
+    # Each clip's neighbor is its twin, which is masked, on the same replica or another.
+    values["example_id"] = np.array([f"clip-{(n + 1) // 2}" for n in range(linear_world.CLIPS)])
     # The batches begin where `start` examples of each worker end.
     dataset = linear_world.dataset(BATCH, values)(start * workers)
     return dataset.map(
@@ -40,8 +42,10 @@ def batches(start, worker=0, workers=1):
     )
 
 
-def train(strategy, directory, slow=0.0, optimizer=None, **changes):
+def train(strategy, directory, slow=0.0, optimizer=None, recalls=None, **changes):
     """Trains; returns each step's loss and gradient norm, and the weights at the end.
+
+    With `recalls`, they are what the first worker's evaluations find, in turn.
 
     And the first step's gradient, as LARS has it then: clipped, and scaled a variable at a time.
     """
@@ -63,7 +67,7 @@ def train(strategy, directory, slow=0.0, optimizer=None, **changes):
         (pathlib.Path(directory) / f"running-{trainer.worker}").touch()
         return {}
 
-    checked = trainer._checked
+    checked = trainer._finite_check
 
     def record(values, batch, step):
         steps.append([step, values["loss"], values["gradient_norm"]])
@@ -71,8 +75,10 @@ def train(strategy, directory, slow=0.0, optimizer=None, **changes):
             gradient.extend(np.asarray(v.value).tolist() for v in trainer.optimizer.velocities)
         return checked(values, batch, step)
 
-    trainer._checked = record
-    trainer.run(batches, BATCH, skipped=watch)
+    trainer._finite_check = record
+    found = iter(recalls or ())
+    evaluate = (lambda model, stop: {"R@1": next(found)}) if recalls else None
+    trainer.run(batches, BATCH, evaluate, skipped=watch)
     weights = [weight.tolist() for weight in model.get_weights()]
     return {"steps": steps, "gradient": gradient, "weights": weights}
 

@@ -202,6 +202,8 @@ def test_records_of_dmvr_are_read(tmp_path, tokenizer, log_mel):
     (batch,) = take(make_dataset(config, tokenizer, log_mel, training=False), 2)
     assert batch["caption"][:, 0].tolist() == [b"words 0", b"words 1", b"words 2"]
     assert batch["example_id"][:, 0].tolist() == [b"x.tfrecord:%d" % n for n in range(3)]
+    assert batch["media_id"][:, 0].tolist() == [b"a.mp4"] * 3
+    assert Reader(config, tokenizer, log_mel).first_media_id() == "a.mp4"
     assert batch["label"][:, 0].tolist() == [0, 1, 0] and batch["valid/audio"].all()
     (batch,) = take(make_dataset(config, tokenizer, log_mel), 1)
     np.testing.assert_array_equal(batch["valid/text"], [[True, False]] * 3)
@@ -226,6 +228,7 @@ def test_records_of_media_sequence_are_read(tmp_path, tokenizer, log_mel):
     # The clip's middle is at 0.6 s: the second narration's, 0.4 to 0.7 s.
     assert batch["caption"][:, 0].tolist() == [b"words 1"] * 3
     assert batch["example_id"][:, 0].tolist() == [b"id0", b"id1", b"id2"]
+    assert batch["media_id"][:, 0].tolist() == [b""] * 3
     del config.files
     config.files = "nothing*"
     with pytest.raises(ValueError, match="no file matches"):
