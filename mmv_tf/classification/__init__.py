@@ -4,6 +4,8 @@
 
 from mmv_tf.classification.classifier import Classifier as Classifier
 from mmv_tf.classification.classifier import load_classifier as load_classifier
+from mmv_tf.classification.fitting import FitOptions as FitOptions
+from mmv_tf.classification.fitting import fit as fit
 from mmv_tf.classification.label_files import read_labels as read_labels
 from mmv_tf.classification.labels import Clip as Clip
 from mmv_tf.classification.labels import LabeledClips as LabeledClips

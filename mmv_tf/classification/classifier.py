@@ -65,7 +65,7 @@ class Classifier:
 
     @property
     def multi_label(self) -> bool:
-        """Whether labels are independent of each other; else a clip has exactly one."""
+        """True if labels are independent of each other; else a clip has exactly one."""
         return self.network.multi_label
 
     @property

@@ -47,7 +47,7 @@ class Clip:
 
     @property
     def whole(self) -> bool:
-        """Whether it is the whole file."""
+        """True if it is the whole file."""
         return not self.start and self.end is None
 
     @property

@@ -211,7 +211,7 @@ class FineTunedClassification(SplitClassification):
                     self._model, items, media.paths, train, test, seed, media.failures
                 )
             case VideoViews() as train, VideoViews() as test:
-                _check_ends(items, test, media)
+                check_ends(items, test, media.paths, media.failures)
                 return VideoSource(media.paths, train, test, seed)
         raise ValueError(
             f"{self.benchmark.name}: fine-tuning needs train_views and test_views of one kind, "
@@ -219,17 +219,22 @@ class FineTunedClassification(SplitClassification):
         )
 
 
-def _check_ends(items: Sequence[Item], views: VideoViews, media: ListedMedia) -> None:
+def check_ends(
+    items: Sequence[Item],
+    views: VideoViews,
+    paths: Mapping[str, pathlib.Path],
+    failures: Failures,
+) -> None:
     """Add videos whose first or last frame can't be read to the failures.
 
     Decoding whole videos before training would take too long. A video that fails in its middle ends
     the training with an error that names it.
     """
     ends = dataclasses.replace(views, windows=2, num_frames=1)
-    read = read_all(items, media.paths, ends)
-    for item, found in progress(read, "check the videos", "videos"):
+    read = read_all(items, paths, ends)
+    for item, found in progress(read, "check the videos", "videos", len(items)):
         if isinstance(found, MediaError):
-            media.failures.unreadable[item.item_id] = str(found)
+            failures.unreadable[item.item_id] = str(found)
 
 
 def fine_tune(
@@ -259,36 +264,8 @@ def fine_tune(
     Raises:
       ValueError: the loss is not finite, usually because the learning rate is too high.
     """
-    model = BackboneClassifier(backbone, classes, declared.dropout, seed)
-    labels = np.array([item.labels[0] for item in train])
-    size = min(declared.batch_size, len(train))
-    # The last, smaller batch is skipped: its batch statistics would be poor. As the order changes
-    # in each epoch, all items are used.
-    steps = len(train) // size
-    step = _make_step(model, declared, steps)
-    with Progress(declared.epochs, name, "epochs") as shown:
-        for epoch in range(declared.epochs):
-            generator = np.random.default_rng([seed, epoch, 1])
-            order = generator.permutation(len(train))[: steps * size]
-            examples = source.train([train[index] for index in order], epoch)
-            loss = 0.0
-            for first in range(0, len(order), size):
-                inputs = np.stack([next(examples) for _ in range(size)])
-                targets = np.eye(classes, dtype=np.float32)[labels[order[first : first + size]]]
-                targets += declared.label_smoothing * (1 / classes - targets)
-                if declared.mixup > 0:
-                    share = np.float32(generator.beta(declared.mixup, declared.mixup))
-                    other = generator.permutation(size)
-                    inputs = share * inputs + (1 - share) * inputs[other]
-                    targets = share * targets + (1 - share) * targets[other]
-                draw = generator.integers(2**31, size=2)
-                loss = float(step(tf.constant(inputs), tf.constant(targets), tf.constant(draw)))
-                if not np.isfinite(loss):
-                    raise ValueError(
-                        f"The loss is {loss} in epoch {epoch + 1}; lower the learning rate "
-                        "(--protocol.classifier.learning_rate=...)."
-                    )
-            shown.update(1, loss=loss)
+    targets = np.eye(classes, dtype=np.float32)[[item.labels[0] for item in train]]
+    model = train_classifier(backbone, source, train, targets, declared, seed=seed, name=name)
     predict = tf.function(
         lambda windows: tf.nn.softmax(model(windows, training=False)),
         autograph=False,
@@ -302,7 +279,65 @@ def fine_tune(
     return np.stack(scores)
 
 
-def _make_step(model: BackboneClassifier, declared: FineTuning, steps: int) -> Any:
+def train_classifier(
+    backbone: keras.layers.Layer,
+    source: Source,
+    train: Sequence[Item],
+    targets: np.ndarray,
+    declared: FineTuning,
+    *,
+    multi_label: bool = False,
+    seed: int = 0,
+    name: str = "fine-tune",
+) -> BackboneClassifier:
+    """Train a backbone in place, with a new linear layer.
+
+    Args:
+      backbone, source, train, declared, seed, name: see `fine_tune`.
+      targets: float32 [items, classes], 1 for the labels of an item.
+      multi_label: a sigmoid for each label; else a softmax.
+
+    Raises:
+      ValueError: the loss is not finite, usually because the learning rate is too high.
+    """
+    classes = targets.shape[1]
+    model = BackboneClassifier(backbone, classes, declared.dropout, seed)
+    middle = 0.5 if multi_label else 1 / classes
+    size = min(declared.batch_size, len(train))
+    # The last, smaller batch is skipped: its batch statistics would be poor. As the order changes
+    # in each epoch, all items are used.
+    steps = len(train) // size
+    step = _make_step(model, declared, steps, multi_label)
+    with Progress(declared.epochs, name, "epochs") as shown:
+        for epoch in range(declared.epochs):
+            generator = np.random.default_rng([seed, epoch, 1])
+            order = generator.permutation(len(train))[: steps * size]
+            examples = source.train([train[index] for index in order], epoch)
+            loss = 0.0
+            for first in range(0, len(order), size):
+                inputs = np.stack([next(examples) for _ in range(size)])
+                wanted = targets[order[first : first + size]]
+                wanted = wanted + np.float32(declared.label_smoothing) * (middle - wanted)
+                if declared.mixup > 0:
+                    share = np.float32(generator.beta(declared.mixup, declared.mixup))
+                    other = generator.permutation(size)
+                    inputs = share * inputs + (1 - share) * inputs[other]
+                    wanted = share * wanted + (1 - share) * wanted[other]
+                draw = generator.integers(2**31, size=2)
+                loss = float(step(tf.constant(inputs), tf.constant(wanted), tf.constant(draw)))
+                if not np.isfinite(loss):
+                    raise ValueError(
+                        f"The loss is {loss} in epoch {epoch + 1}; lower the learning rate "
+                        "(--protocol.classifier.learning_rate of evaluate, "
+                        "--fine_tune.learning_rate of classify)."
+                    )
+            shown.update(1, loss=loss)
+    return model
+
+
+def _make_step(
+    model: BackboneClassifier, declared: FineTuning, steps: int, multi_label: bool
+) -> Any:
     """Return a function (inputs, targets, seed) -> loss that updates the model."""
     total = declared.epochs * steps
     warmup = min(round(declared.warmup_epochs * steps), total - 1)
@@ -328,7 +363,11 @@ def _make_step(model: BackboneClassifier, declared: FineTuning, steps: int) -> A
             )
         with tf.GradientTape() as tape:
             logits = model(inputs, training=True)
-            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
+            if multi_label:
+                losses = tf.nn.sigmoid_cross_entropy_with_logits(targets, logits)
+                loss = tf.reduce_mean(tf.reduce_sum(losses, axis=1))
+            else:
+                loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
         values = [weight.value for weight in weights]
         optimizer.apply(tape.gradient(loss, values), weights)
         return loss

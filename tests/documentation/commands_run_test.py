@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 
 from tests import media_samples, small_world
+from tests.classification import samples
 from tests.documentation import pages
 
 pytestmark = pytest.mark.slow
@@ -31,6 +32,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 SECTIONS = (
     ("README.md", "Train on my videos"),
     ("README.md", "Search my videos"),
+    ("docs/classify.md", "Classify by your own labels"),
     ("docs/data.md", "Summary"),
     ("docs/evaluation.md", "Features"),
     ("docs/publishing.md", "Publishing a model"),
@@ -150,6 +152,16 @@ def test_the_search_guide(trained):
     for query in queries:
         said = run(known(query.words), trained)
         assert "soup.mp4" in said, query.where
+
+
+def test_the_classification_guide(trained):
+    samples.write_sounds(trained / "SOUNDS", 3, 5.0)
+    for command in under("docs/classify.md", "Classify by your own labels"):
+        run(command.words, trained)
+    assert {"sounds.keras", "sounds.json", "sounds.html", "all.html"} <= set(os.listdir(trained))
+    (one,) = json.loads((trained / "scores.json").read_text())["files"]
+    assert one["path"] == "soup.mp4" and len(one["scores"]) == 3
+    assert (trained / "windows.csv").read_text().count("soup.mp4") == 10
 
 
 def test_the_evaluation_guide(trained):

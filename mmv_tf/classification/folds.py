@@ -1,0 +1,56 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Division of clips into folds for cross-validation, which never divides a film."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+FOLDS = 5  # ours
+
+
+def assign_folds(
+    films: Sequence[str], targets: np.ndarray, folds: int = FOLDS, seed: int = 0
+) -> np.ndarray:
+    """Assign clips to folds with about the same number of clips of each label.
+
+    Films are dealt one by one, those of rare labels first, each to the fold that has the least of
+    its labels so far.
+
+    Args:
+      films: film of each clip; all clips of a film are in one fold.
+      targets: int [clips, labels], 1 for the labels of a clip.
+      folds: most folds; there are not more than films with the rarest label.
+      seed: seed of the order of films.
+
+    Returns:
+      int [clips], the fold of each clip, from 0 on.
+
+    Raises:
+      ValueError: a label is in fewer than two films.
+    """
+    names, film_of = np.unique(np.asarray(films, str), return_inverse=True)
+    counts = np.zeros([len(names), targets.shape[1] + 1])
+    np.add.at(counts, film_of, np.pad(targets, [(0, 0), (0, 1)], constant_values=1))
+    films_with = (counts[:, :-1] > 0).sum(axis=0)
+    if films_with.min() < 2:
+        raise ValueError(
+            f"Label {films_with.argmin()} is in {films_with.min()} films; expected at least 2, to "
+            "learn from one and validate on the other."
+        )
+    folds = int(min(folds, films_with.min()))
+    # Of a rare label each film weighs more. The last column, all clips, evens out the sizes.
+    shares = counts / counts.sum(axis=0)
+    rarest = np.where(counts > 0, 1 / np.append(films_with, len(names)), 0).max(axis=1)
+    order = np.random.default_rng(seed).permutation(len(names))
+    order = order[np.argsort(-rarest[order], kind="stable")]
+    filled = np.zeros([folds, counts.shape[1]])
+    fold_of = np.zeros(len(names), np.int64)
+    for film in order:
+        # The change of the sum of squares if the film came to each fold.
+        cost = 2 * filled @ shares[film]
+        fold_of[film] = cost.argmin()
+        filled[fold_of[film]] += shares[film]
+    return fold_of[film_of]
