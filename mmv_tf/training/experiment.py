@@ -14,7 +14,7 @@ import ml_collections
 import numpy as np
 import tensorflow as tf
 
-from mmv_tf.data import METADATA_KEYS, Input
+from mmv_tf.data import METADATA_KEYS, Input, Reader
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.pretrained import create_model, load_word_vectors
 from mmv_tf.training import duplicates, preflight, run_folder, validation
@@ -66,10 +66,12 @@ def run(
       Preempted: see `Trainer.run`.
     """
     # Validate before writing anything, so that a corrected run finds an empty folder.
+    config = run_folder.as_begun(config, directory)
     duplicates.check(config.training.mask_duplicates)
     preflight.check(config, validation.required_parts(config.training, evaluate))
     evaluate = validation.choose_parts(config, evaluate)
-    config = run_folder.as_begun(config, directory)
+    for reader in getattr(evaluate, "parts", {}).values():
+        Reader(reader, None, None).damage()
     looked = Input(config.data)
     looked.damage()
     mask = config.training.mask_duplicates

@@ -157,24 +157,32 @@ def as_begun(
     Clips that are in a batch twice were not masked then, and are not from one step to the next.
 
     Args:
-      config: settings; those with `mask_duplicates` other than by default are returned unchanged.
+      config: settings, perhaps those of an earlier version, which lack some. If they set
+        `mask_duplicates` other than by default, it stays.
       directory: the run's folder, with or without a run in it.
     """
-    key = "mask_duplicates"
+    former = {
+        key: value
+        for key, value in _FORMERLY.items()
+        if key.partition(".")[2] not in config.training
+    }
     before = _read_config(directory)
-    if before is None or key in before.get("training", {key: ""}):
+    mask = "mask_duplicates"
+    by_default = config.training.get(mask) == duplicates.EXAMPLE
+    if before is not None and by_default and mask not in before.get("training", {mask: ""}):
+        former[f"training.{mask}"] = duplicates.NONE
+        logger.info(
+            "%s holds a run of an earlier version, which did not mask duplicates, and resumes "
+            "without that (training.%s='none').",
+            directory,
+            mask,
+        )
+    if not former:
         return config
-    if config.training[key] != duplicates.EXAMPLE:
-        return config
-    logger.info(
-        "%s holds a run of an earlier version, which did not mask duplicates, and resumes without "
-        "that (training.%s='none').",
-        directory,
-        key,
-    )
-    former = ml_collections.ConfigDict(config.to_dict())
-    former.training[key] = duplicates.NONE
-    return former.lock()
+    found = ml_collections.ConfigDict(config.to_dict())
+    for key, value in former.items():
+        found.training[key.partition(".")[2]] = value
+    return found.lock()
 
 
 def save_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> None:

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from mmv_tf import training
+from mmv_tf.data import DamagedDataError
 from mmv_tf.data.records.manifests import read_manifest
+from mmv_tf.evaluation.held_out import HeldOutRetrieval
 from mmv_tf.training import experiment, run_folder
 from mmv_tf.training.logging import Watcher
 from mmv_tf.training.run_folder import INITIAL_FILE, MODEL_FILE
@@ -172,6 +174,20 @@ def test_records_left_out_are_counted_to_the_last_line(
     assert metrics == {"payload checksum": 1}
     line = f"{written - 1} of {written} records are read; left out: 1 payload checksum."
     assert caplog.messages[-1] == f"{tmp_path / 'run'}: {line}"
+
+
+def test_damage_of_what_is_evaluated_is_told_before_the_run(config, prepared, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(prepared, data)
+    shard = min(data.glob("validation-*"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    damaged = with_data(config, data)
+    evaluate = HeldOutRetrieval(damaged.data, "validation", 8)
+    with pytest.raises(DamagedDataError, match=shard.name):
+        experiment.run(damaged, tmp_path / "run", evaluate)
+    assert not (tmp_path / "run").exists()
 
 
 def with_data(config, directory):
