@@ -61,7 +61,8 @@ class ClipReader:
         self.modality = modality
         self.most = 1 if modality == IMAGE else windows
         if modality == IMAGE:
-            encoder.require(["size"], "images can't be read for it")
+            static = [] if encoder.embedded_as(IMAGE) == IMAGE else ["num_frames"]
+            encoder.require(["size", *static], "images can't be read for it")
             settings = encoder.settings
             self.cut = Windows(1, 1.0, settings.size or 0, settings.square_crop, 1, 0)
         else:
@@ -84,6 +85,9 @@ class ClipReader:
             if self.modality == AUDIO:
                 return reading.span_sounds(path, self.cut, clip.start, clip.end, self.most)
             return reading.picture(path, self.cut, clip.name)[np.newaxis], np.zeros([1])
+        except MediaError as error:
+            # Its text goes into files, which can't hold every name of a file.
+            raise MediaError(printable_name(str(error))) from error
         except (av.FFmpegError, OSError) as error:
             raise MediaError(f"{clip.title}: can't be decoded ({error}).") from error
 

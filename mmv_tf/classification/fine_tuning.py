@@ -16,6 +16,7 @@ from mmv_tf.classification.features import ClipReader, clip_id
 from mmv_tf.classification.fitting import (
     FitOptions,
     Fitted,
+    check_weights,
     evaluate,
     held_out_masks,
     make_network,
@@ -36,6 +37,7 @@ from mmv_tf.evaluation.fine_tune import (
 from mmv_tf.evaluation.listing import Item
 from mmv_tf.inference.encoder import Encoder
 from mmv_tf.inference.network import AUDIO, VIDEO
+from mmv_tf.inference.windows import Windows
 from mmv_tf.util.configuration import override
 
 HELD_OUT = "held-out clips"
@@ -82,11 +84,14 @@ def fine_tune(
     labeled.check_trainable()
     if options.feature not in (None, BEFORE_HEAD):
         raise ValueError(f"Fine-tuning is of {BEFORE_HEAD}, not {options.feature}.")
+    check_weights(encoder)
+    encoder.network.check_input(encoder.embedded_as(labeled.modality))
+    cut = ClipReader(encoder, labeled.modality, options.windows).cut
     original = make_network(encoder, labeled, BEFORE_HEAD, options.windows)
     network = ClassifierNetwork.from_config(original.get_config())
     network.set_weights(original.get_weights())
     failures = Failures(options.allow_missing)
-    source, items = _examples(network, labeled, encoder, options, failures)
+    source, items = _examples(network, labeled, cut, options.seed, failures)
     failures.check()
     readable = [clip for clip in labeled.clips if clip_id(clip) in items]
     train, tested, held_out = _divide(labeled, readable, options)
@@ -114,8 +119,8 @@ def fine_tune(
 def _examples(
     network: ClassifierNetwork,
     labeled: LabeledClips,
-    encoder: Encoder,
-    options: FitOptions,
+    cut: Windows,
+    seed: int,
     failures: Failures,
 ) -> tuple[Source, dict[str, Item]]:
     """Return the reader of examples, and the readable items by clip id."""
@@ -123,18 +128,17 @@ def _examples(
     items = [
         Item(clip_id(clip), clip.name, start=clip.start, end=clip.end) for clip in labeled.clips
     ]
-    cut = ClipReader(encoder, labeled.modality, options.windows).cut
     source: Source
     if labeled.modality == AUDIO:
         heard = AudioViews(1, cut.seconds, random=True)
         # Of the model, the reader takes the log-mel alone.
         owner: Any = network
-        source = AudioSource(owner, items, paths, heard, heard, options.seed, failures)
+        source = AudioSource(owner, items, paths, heard, heard, seed, failures)
     else:
         side = round(cut.size / CROP_SHARE)
         seen = VideoViews(1, cut.num_frames, cut.frame_rate, side, cut.size, random=True)
         check_ends(items, seen, paths, failures)
-        source = VideoSource(paths, seen, seen, options.seed)
+        source = VideoSource(paths, seen, seen, seed)
     return source, {item.item_id: item for item in items if item.item_id not in failures.unreadable}
 
 

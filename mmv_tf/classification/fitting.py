@@ -90,8 +90,10 @@ def fit(labeled: LabeledClips, encoder: Encoder, options: FitOptions) -> Fitted:
     """
     labeled.check_trainable()
     feature = options.feature or DEFAULT_FEATURE[labeled.modality]
-    network = make_network(encoder, labeled, feature, options.windows)
+    check_weights(encoder)
+    encoder.network.check_input(encoder.embedded_as(labeled.modality))
     reader = ClipReader(encoder, labeled.modality, options.windows)
+    network = make_network(encoder, labeled, feature, options.windows)
     extractor = Extractor(
         encoder, labeled.modality, (feature,), options.batch_size, static_clips=True
     )
@@ -123,23 +125,33 @@ def fit(labeled: LabeledClips, encoder: Encoder, options: FitOptions) -> Fitted:
     )
 
 
-def make_network(
-    encoder: Encoder, labeled: LabeledClips, feature: str, windows: int
-) -> ClassifierNetwork:
-    """Return a classifier with a tower of the model and a new linear layer.
+def check_weights(encoder: Encoder) -> tuple[Any, Any]:
+    """Return the model and the deflated model of an encoder, of which one may be None.
 
     Raises:
-      ValueError: the model is a SavedModel, or has no such tower or feature.
+      ValueError: it is a SavedModel, whose weights can't be copied.
     """
-    modality = labeled.modality
-    model: Any = getattr(encoder.network, "model", None)
-    image_model: Any = getattr(encoder.network, "image_model", None)
+    model = getattr(encoder.network, "model", None)
+    image_model = getattr(encoder.network, "image_model", None)
     if model is None and image_model is None:
         raise ValueError(
             f"{encoder.source} is a SavedModel, whose weights can't be copied into a classifier's "
             "file; give the network that it was made from: a .keras file, a training run or a "
             "released checkpoint."
         )
+    return model, image_model
+
+
+def make_network(
+    encoder: Encoder, labeled: LabeledClips, feature: str, windows: int
+) -> ClassifierNetwork:
+    """Return a classifier with a tower of the model and a new linear layer.
+
+    Raises:
+      ValueError: the model is a SavedModel, or has no such tower or feature, or lacks settings.
+    """
+    modality = labeled.modality
+    model, image_model = check_weights(encoder)
     if feature not in FEATURES[modality]:
         raise ValueError(
             f"The feature is {feature!r}; for {modality}, use {' or '.join(FEATURES[modality])}."

@@ -14,7 +14,6 @@ import numpy as np
 import threadpoolctl
 
 from mmv_tf.classification.logistic import (
-    COARSE,
     Linear,
     LogisticRegression,
     log_loss,
@@ -126,7 +125,7 @@ def _path(
     targets = windows.targets[held_out]
     found: list[np.ndarray] = []
     losses: list[float] = []
-    for linear in model.fits(penalties, COARSE):
+    for linear in model.fits(penalties):
         scores = mean_by_clip(linear.scores(test.features, multi_label), test.clips, len(held_out))
         found.append(scores)
         losses.append(float(log_loss(scores[held_out], targets, multi_label).mean()))

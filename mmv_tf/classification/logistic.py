@@ -20,9 +20,8 @@ import numpy as np
 _LEAST_VARIANCE = 1e-9
 _LEAST_DEVIATION = 1e-6  # ours: share of a feature's mean below which it counts as constant
 _ITERATIONS = 500  # ours
-# Ours: the relative change of the objective in one iteration that ends the iterations. The coarse
-# one is enough for comparing penalties: held-out losses change in the fourth digit.
-FINE, COARSE = 1e-9, 1e-6
+# Ours: the relative change of the objective in one iteration that ends the iterations.
+_TOLERANCE = 1e-7
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,23 +73,22 @@ class LogisticRegression:
         self._axes, self._variance = _principal_axes(standard, self._weights)
         self._components = standard @ self._axes.astype(np.float32)
 
-    def fits(self, penalties: Sequence[float], tolerance: float = FINE) -> Iterator[Linear]:
+    def fits(self, penalties: Sequence[float]) -> Iterator[Linear]:
         """Yield the minimum for each penalty; the next one begins at it.
 
         Args:
           penalties: numbers above 0, best from large to small.
-          tolerance: `FINE` or `COARSE`.
         """
         labels = self._targets.shape[1]
         bias = _first_bias(self._weights @ self._targets, self._multi_label)
         weights = np.zeros([len(self._variance), labels])
         for penalty in penalties:
-            weights, bias = self._minimum(weights, bias, penalty, tolerance)
+            weights, bias = self._minimum(weights, bias, penalty)
             kernel = (self._axes @ weights) * self._scale[:, np.newaxis]
             yield Linear(kernel, bias - self._mean @ kernel)
 
     def _minimum(
-        self, weights: np.ndarray, bias: np.ndarray, penalty: float, tolerance: float
+        self, weights: np.ndarray, bias: np.ndarray, penalty: float
     ) -> tuple[np.ndarray, np.ndarray]:
         from scipy.optimize import minimize  # slow to import
 
@@ -106,7 +104,7 @@ class LogisticRegression:
             return loss, (gradient * scale).reshape(-1)
 
         start = np.vstack([weights, bias]) / scale
-        options = {"maxiter": _ITERATIONS, "ftol": tolerance, "gtol": 1e-8, "maxcor": 20}
+        options = {"maxiter": _ITERATIONS, "ftol": _TOLERANCE, "gtol": 1e-8, "maxcor": 20}
         found = minimize(objective, start.reshape(-1), jac=True, method="L-BFGS-B", options=options)
         point = found.x.reshape(-1, labels) * scale
         return point[:-1], point[-1]

@@ -65,7 +65,10 @@ class ScoredClips:
     def as_scored(self) -> Scored:
         """Return the scores in the format of results files."""
         ids = np.array([clip.title for clip in self.clips])
-        groups = np.array([clip.film for clip in self.clips])
+        names: dict[str, str] = {}
+        for clip in self.clips:
+            names.setdefault(clip.film, clip.group or clip.name)
+        groups = np.array([names[clip.film] for clip in self.clips])
         splits = np.full(len(ids), "test")
         if self.multi_label:
             return Scored(ids, groups, splits, scores=self.scores, labels=self.targets)

@@ -71,6 +71,8 @@ def test_pictures(model, tmp_path, kind):
     fitted = fit(labeled, as_encoder(model), options(tmp_path))
     assert (fitted.scored.scores.argmax(axis=1) == fitted.scored.targets.argmax(axis=1)).all()
     found = fitted.classifier.predict([clip.path for clip in labeled.clips])["scores"]
+    again = evaluate(fitted.classifier, labeled, labeled.clips, Failures())
+    np.testing.assert_allclose(again.scores, found, atol=1e-5)
     assert (found.argmax(axis=1) == labeled.targets(labeled.clips).argmax(axis=1)).all()
 
 
@@ -149,6 +151,27 @@ def test_models_that_do_not_fit(model, sounds, tmp_path, published):
     )
     with pytest.raises(ValueError, match="The network takes video, text, not audio"):
         fit(labeled, as_encoder(silent), options(tmp_path))
+
+
+def test_a_model_without_settings(model, sounds, tmp_path):
+    bare = type(model).from_config({**model.get_config(), "metadata": {}})
+    with pytest.raises(ValueError, match=r"does not tell its num_frames, frame_rate.*--settings"):
+        fit(read_labels(sounds), as_encoder(bare), options(tmp_path))
+
+
+def test_another_precision(model, sounds, tmp_path):
+    model.save(tmp_path / "m.keras")
+    encoder = load_encoder(tmp_path / "m.keras", dtype="mixed_bfloat16")
+    fitted = fit(read_labels(sounds), encoder, options(tmp_path))
+    fitted.classifier.save(tmp_path / "c.keras")
+    loaded = load_classifier(tmp_path / "c.keras")
+    wave = np.random.default_rng(0).uniform(-1, 1, [2, 38_400]).astype(np.float32)
+    found = loaded.predict(wave)["scores"]
+    np.testing.assert_array_equal(found, fitted.classifier.predict(wave)["scores"])
+    for one, other in zip(
+        loaded.network.tower.get_weights(), model.audio.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_labels_that_a_classifier_does_not_know(model, sounds, tmp_path):

@@ -44,7 +44,7 @@ def test_it_is_the_minimum(penalty, multi_label, dim):
     (linear,) = model.fits([penalty])
     least = objective(linear, features, clips, targets, penalty, multi_label)
     random = np.random.default_rng(1)
-    for size in (1e-1, 1e-2, 1e-3):
+    for size in (1e-1, 1e-2):
         for _ in range(5):
             changed = type(linear)(
                 linear.kernel + size * random.normal(size=linear.kernel.shape) / dim,
