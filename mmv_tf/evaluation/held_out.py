@@ -66,6 +66,8 @@ class HeldOutRetrieval:
         self._clips = clips
         self._batch_size = data.batch_size if batch_size is None else batch_size
         self._network: GraphNetwork | None = None
+        # By directory and split: making them takes longer than reading a few clips.
+        self._datasets: dict[tuple[str, str], tf.data.Dataset] = {}
 
     @property
     def names(self) -> list[str]:
@@ -108,7 +110,10 @@ class HeldOutRetrieval:
         """Return the metrics of one data set, or None if interrupted."""
         embeddings: dict[str, list[np.ndarray]] = {}
         seen = 0
-        for batch in self._batches(model, data):
+        place = (data.directory, data.split)
+        if place not in self._datasets:
+            self._datasets[place] = self._batches(model, data)
+        for batch in self._datasets[place]:
             if interrupted():
                 return None
             # One window per clip, and one narration.

@@ -1,5 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+import re
 import signal
 import subprocess
 import sys
@@ -39,6 +40,31 @@ def test_data_that_are_not_there_fail_in_one_line(tmp_path):
     assert len(found.stderr.splitlines()) == 1
     assert "absent" in found.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow  # quick ones are the loop's own: validation_test
+def test_the_last_lines_name_the_best_step(prepared, tmp_path):
+    found = programs.run(
+        "train",
+        "--config=tests/small_run.py:silent",
+        "--config.training.evaluate_every_steps=1",
+        "--config.training.stop_after=1",
+        "--config.training.best_metric=held_out/text_to_video/median_rank",
+        "--config.training.average_decay=0.999",  # so slow that no rank changes
+        f"--data={prepared}",
+        f"--word_vectors={small_world.write_word_vectors(tmp_path)}",
+        f"--output={tmp_path / 'run'}",
+    )
+    assert found.returncode == 0, found.stderr
+    metrics, best, place = found.stdout.splitlines()
+    assert metrics.startswith("loss ")
+    assert re.fullmatch(
+        r"The best held_out/text_to_video/median_rank is that of step \d, "
+        "whose weights the model has\\.",
+        best,
+    )
+    assert place == f"The model is in {tmp_path / 'run'}."
+    assert "Step 1, held-out clips: text_to_video R@1 " in found.stderr
 
 
 @pytest.mark.slow  # three runs of the program with the quickstart's kind of network
