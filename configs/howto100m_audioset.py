@@ -47,6 +47,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     config.seed = 0
     config.strategy = "multi_worker"
+    config.init_from = ""  # a model whose weights to start from; see docs/finetuning.md
+    config.init_partial = False  # start what does not fit with random weights
+    config.init_vocabulary = ""  # the words of a released file in init_from
     config.word_vectors = ""  # Google News word2vec: 65,536 words of 300 numbers
     config.unit_word_vectors = False
 

@@ -26,6 +26,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     config.seed = 0
     config.strategy = "one_device"
+    config.init_from = ""  # a model whose weights to start from; see docs/finetuning.md
+    config.init_partial = False  # start what does not fit with random weights
+    config.init_vocabulary = ""  # the words of a released file in init_from
     config.word_vectors = ""  # a file that `load_word_vectors` reads; the program sets it
     config.unit_word_vectors = True  # GloVe's lengths reflect how common a word is
 

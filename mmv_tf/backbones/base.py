@@ -25,6 +25,13 @@ class Backbone(Layer):
 
     feature_dim: int
 
+    def named_layers(self) -> dict[str, keras.layers.Layer]:
+        """Return the layers that training can freeze by name, in the order of computation.
+
+        The names belong to the architecture: they are the same in every model of the class.
+        """
+        return {}
+
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Return [B, feature_dim]."""
         return (input_shape[0], self.feature_dim)

@@ -109,6 +109,15 @@ class ResNet(Backbone):
         self.feature_dim = incoming
         self.final_norm = BatchNorm(activation="relu", dtype=self.dtype_policy)
 
+    def named_layers(self) -> dict[str, keras.layers.Layer]:
+        """Return "stem", "group_0/block_0" and so on, and "final_norm"."""
+        blocks = {
+            f"group_{group}/block_{index}": block
+            for group, blocks in enumerate(self.groups)
+            for index, block in enumerate(blocks)
+        }
+        return {"stem": self.stem_convolution, **blocks, "final_norm": self.final_norm}
+
     def build(self, input_shape: Any = None) -> None:
         """Create the variables; no size has to be known."""
         self.stem_convolution.build((None, None, None, self.channels))

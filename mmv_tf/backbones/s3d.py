@@ -147,6 +147,11 @@ class S3D(Backbone):
         kernel, strides = _STEMS[self.stem]
         return Conv3DUnit(filters, kernel, strides, **common)
 
+    def named_layers(self) -> dict[str, keras.layers.Layer]:
+        """Return the convolutions and blocks by their names in S3D, such as "Mixed_3c"."""
+        named = zip(self.layer_names, self.sequence, strict=True)
+        return {name: layer for name, layer in named if name not in _POOLS}
+
     def build(self, input_shape: Any = None) -> None:
         """Create the variables; no size has to be known, except the three channels."""
         lead = (None,) * 4

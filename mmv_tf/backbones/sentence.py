@@ -57,6 +57,10 @@ class Sentence(Backbone):
         )
         self.projection = keras.layers.Dense(dim, dtype=self.dtype_policy, name="projection")
 
+    def named_layers(self) -> dict[str, keras.layers.Layer]:
+        """Return "embedding" and "projection"."""
+        return {"embedding": self.embedding, "projection": self.projection}
+
     def build(self, input_shape: Any = None) -> None:
         """Create the variables."""
         self.embedding.build()

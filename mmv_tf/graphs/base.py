@@ -108,6 +108,16 @@ class EmbeddingGraph(keras.Model):
         """
         raise NotImplementedError
 
+    def parts(self) -> dict[str, keras.layers.Layer]:
+        """Return the backbones by modality, and the heads as "heads/NAME", NAME an attribute's."""
+        backbones = {name: self.backbone(name) for name in self.modalities}
+        heads = {
+            f"heads/{name}": layer
+            for name, layer in vars(self).items()
+            if isinstance(layer, ProjectionHead)
+        }
+        return {**backbones, **heads}
+
     def spaces(self, modality: str) -> tuple[str, ...]:
         """Return the names of a modality's spaces, finest first."""
         return tuple(space for space, _, _ in self.chain(modality))

@@ -6,13 +6,9 @@ from __future__ import annotations
 
 import os
 import pathlib
-import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
-
-from mmv_tf import pretrained
 from mmv_tf.deflation import ImageEncoder, load_image_model
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.graphs.precision import check_dtype, in_precision
@@ -20,17 +16,9 @@ from mmv_tf.inference.encoder import Encoder
 from mmv_tf.inference.graph_network import GraphNetwork
 from mmv_tf.inference.module_network import ModuleNetwork, is_module
 from mmv_tf.inference.network import Network, Settings, with_settings
-from mmv_tf.training import checkpoints, load_model
-from mmv_tf.training.run_folder import MODEL_FILE, initial_file
+from mmv_tf.training import opening
 
 Path = str | os.PathLike[str]
-# Endings of files of word vectors; other files are lists of words.
-_VECTORS = (".bin", ".gz", ".vec")
-# First bytes of pickles (of protocols 2 to 5, 0 and 1) and of zip archives.
-_RELEASED = (b"\x80", b"(", b"}", b"P")
-_EXPECTED = (
-    "a .keras file, a released pickle or .pth, or the folder of a training run or of a SavedModel"
-)
 
 
 def load_encoder(
@@ -71,7 +59,7 @@ def load_encoder(
     with_settings(Settings(), settings)
     if dtype is not None:
         check_dtype(dtype)
-    path = find_network(source)
+    path = opening.find_network(source)
     network: Network
     if is_module(path):
         network = _module(path, dtype, vocabulary, image_model, settings)
@@ -109,36 +97,13 @@ def open_model(
     Raises:
       ValueError: as for `load_encoder`; or the source is a SavedModel, which has no Keras model.
     """
-    path = find_network(source)
-    if is_module(path):
+    model = opening.open_weights(source, vocabulary)
+    if not isinstance(model, EmbeddingGraph | ImageEncoder):
         raise ValueError(
-            f"{path} is a SavedModel, which can embed but not be changed; give the network that it "
-            "was made from: a .keras file, a training run or a released checkpoint."
+            f"{os.fspath(source)} holds a {type(model).__name__}; expected a network of mmv_tf, or "
+            "a deflated one."
         )
-    if path.is_file() and not _is_keras_file(path):
-        model = _imported(path, vocabulary)
-    else:
-        _check_place(path)
-        if vocabulary is not None:
-            raise ValueError(f"{path} holds its own words; a vocabulary is for released files.")
-        model = load_model(path)
-    _check_kind(path, model)
     return model if dtype is None else in_precision(model, dtype)
-
-
-def find_network(source: Path) -> pathlib.Path:
-    """Return the file or folder that a path or a published name stands for.
-
-    Raises:
-      ValueError: it does not exist and is not a published name.
-    """
-    path = pretrained.local_path(source)
-    if not path.exists() or not os.fspath(source):
-        raise ValueError(
-            f"There is no network at {os.fspath(source)!r}; give a path, or one of the names in "
-            "mmv_tf.pretrained.registry()."
-        )
-    return path
 
 
 def _check_rate(told: Settings, settings: Mapping[str, Any] | None) -> None:
@@ -166,50 +131,3 @@ def _module(
                 f"{path} is a SavedModel, which computes as it was published; leave {name} out."
             )
     return ModuleNetwork(path, **dict(settings or {}))
-
-
-def _imported(path: pathlib.Path, vocabulary: Any) -> EmbeddingGraph:
-    """Return the model of a released file."""
-    with open(path, "rb") as file:
-        begin = file.read(1)
-    if begin not in _RELEASED:
-        raise ValueError(f"{path} holds no network; give {_EXPECTED}.")
-    if isinstance(vocabulary, str | os.PathLike) and not os.path.exists(vocabulary):
-        raise ValueError(f"There is no vocabulary at {os.fspath(vocabulary)}; check the path.")
-    if pretrained.is_torch_file(path):
-        return pretrained.import_mil_nce_checkpoint(path, dictionary=vocabulary)
-    if isinstance(vocabulary, str | os.PathLike) and os.fspath(vocabulary).endswith(_VECTORS):
-        return pretrained.import_haiku_checkpoint(path, word_vectors=vocabulary)
-    return pretrained.import_haiku_checkpoint(path, vocabulary=vocabulary)
-
-
-def _is_keras_file(path: pathlib.Path) -> bool:
-    """Return whether Keras can read a file, by its contents, then by its name."""
-    if path.suffix == ".keras":
-        return True
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return "config.json" in archive.namelist()
-    except (zipfile.BadZipFile, OSError):
-        return False
-
-
-def _check_place(path: pathlib.Path) -> None:
-    """Refuse anything but a file of Keras or the folder of a run or a checkpoint."""
-    if path.is_file():
-        if not zipfile.is_zipfile(path):
-            raise ValueError(f"{path} is not a .keras file, or is cut short; get a whole copy.")
-        if path.suffix != ".keras":
-            raise ValueError(f"{path} is a file of Keras; let its name end in .keras.")
-    elif path.parent.name != checkpoints.FOLDER and not (
-        (path / MODEL_FILE).exists() or initial_file(path).exists()
-    ):
-        raise ValueError(f"{path} holds no network; give {_EXPECTED}.")
-
-
-def _check_kind(path: pathlib.Path, model: keras.Model) -> None:
-    if not isinstance(model, EmbeddingGraph | ImageEncoder):
-        raise ValueError(
-            f"{path} holds a {type(model).__name__}; expected a network of mmv_tf, or a deflated "
-            "one."
-        )

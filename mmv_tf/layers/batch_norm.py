@@ -81,6 +81,10 @@ class BatchNorm(Layer):
         equals that of the batch without them. A batch without valid rows does not change the moving
         statistics.
 
+    Attributes:
+      frozen: use the moving statistics and leave them as they are, in training too. It is set for a
+        training run and not saved.
+
     Example:
     >>> layer = BatchNorm()
     >>> layer(tf.ones([2, 4, 8, 8, 3]), training=True).shape
@@ -102,6 +106,7 @@ class BatchNorm(Layer):
         self.momentum = momentum
         self.epsilon = epsilon
         self.activation = activation
+        self.frozen = False
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create gamma, beta and the moving statistics, all float32."""
@@ -130,7 +135,7 @@ class BatchNorm(Layer):
     def call(self, inputs: tf.Tensor, training: bool = False, valid: Any = None) -> tf.Tensor:
         """Apply the layer to the inputs."""
         gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
-        if not training:
+        if not training or self.frozen:
             mean = tf.convert_to_tensor(self.moving_mean)
             variance = tf.convert_to_tensor(self.moving_variance)
             outputs, *_ = _fused(inputs, gamma, beta, self.epsilon, mean, variance)

@@ -11,34 +11,21 @@ import pathlib
 from typing import Any
 
 import ml_collections
-import numpy as np
 import tensorflow as tf
 
 from mmv_tf.data import METADATA_KEYS, Input, Reader
 from mmv_tf.graphs import EmbeddingGraph
-from mmv_tf.pretrained import create_model, load_word_vectors
-from mmv_tf.training import duplicates, preflight, run_folder, validation
+from mmv_tf.training import duplicates, preflight, run_folder, starting, validation
 from mmv_tf.training import workers as workers_lib
 from mmv_tf.training.random_state import seed_everything
 from mmv_tf.training.run_data import RunData
-from mmv_tf.training.trainer import Evaluate, Trainer
+from mmv_tf.training.trainer import Evaluate, Trainer, make_freezing
 from mmv_tf.training.workers import make_strategy, worker_and_workers
 from mmv_tf.util import locks as locks_lib
 
 _FINISHED = "finished"
 _LOCK = "lock"
 logger = logging.getLogger(__name__)
-
-
-def _with_metadata(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-    """Return the model's settings with those of the data, which evaluation and export read."""
-    model = ml_collections.ConfigDict(config.model.to_dict())
-    model.metadata = {
-        **config.model.get("metadata", ml_collections.ConfigDict()).to_dict(),
-        **{key: config.data[key] for key in METADATA_KEYS},
-        "input_range": (0.0, 1.0),
-    }
-    return model
 
 
 def run(
@@ -65,26 +52,27 @@ def run(
       WorkerLostError: another worker died.
       Preempted: see `Trainer.run`.
     """
-    # Validate before writing anything, so that a corrected run finds an empty folder.
+    # Validate before writing anything, so that a corrected run finds an empty folder; and before
+    # workers wait for each other where that is possible.
+    begun = run_folder.initial_file(directory).exists()
     config = run_folder.as_begun(config, directory)
     duplicates.check(config.training.mask_duplicates)
     preflight.check(config, validation.required_parts(config.training, evaluate))
     evaluate = validation.choose_parts(config, evaluate)
-    for reader in getattr(evaluate, "parts", {}).values():
-        Reader(reader, None, None).damage()
-    looked = Input(config.data)
-    looked.damage()
-    mask = config.training.mask_duplicates
-    with looked.explained():
-        duplicates.check_sources(looked.readers, mask)
-    _check_words(config, directory)
+    looked = _look(config, evaluate) if config.data.num_frames else None
+    if not begun:
+        _check_words(config)
     strategy = make_strategy(config.strategy)
-    seed_everything(config.seed, config.training.deterministic)
     with workers_lib.losses_explained(strategy), contextlib.ExitStack() as locks:
+        source = None if begun else starting.open_source(config)
+        config = _resolved(config, directory, source)
+        looked = looked or _look(config, evaluate)
+        seed_everything(config.seed, config.training.deterministic)
         settings = json.loads(config.to_json())
         data = RunData(looked.readers)
         same = {**run_folder.without_places(settings), "manifest.json": data.described}
         workers_lib.require_the_same(strategy, same)
+        made = None if begun else _make(config, source, strategy)
         status = ""
         if worker_and_workers(strategy)[0] == 0:
             status = _prepare_folder(strategy, config, data, directory, locks)
@@ -93,8 +81,54 @@ def run(
             return {}
         if status:
             raise ValueError(status)
-        duplicates.warn_of_small_data(looked, config.data.batch_size, mask)
-        return _train(config, directory, strategy, settings, evaluate)
+        duplicates.warn_of_small_data(
+            looked, config.data.batch_size, config.training.mask_duplicates
+        )
+        return _train(config, directory, strategy, settings, evaluate, made)
+
+
+def _make(
+    config: ml_collections.ConfigDict,
+    source: EmbeddingGraph | None,
+    strategy: tf.distribute.Strategy,
+) -> tuple[EmbeddingGraph, run_folder.Start]:
+    """Make a new run's model, and check that the settings of training fit it."""
+    with strategy.scope():
+        model, start = starting.make(config, source)
+    make_freezing(model, config.training, start)
+    return model, start
+
+
+def _resolved(
+    config: ml_collections.ConfigDict, directory: pathlib.Path, source: EmbeddingGraph | None
+) -> ml_collections.ConfigDict:
+    """Return a configuration whose data have the settings of `init_from` where they are left out.
+
+    Args:
+      config: the run's.
+      directory: its folder; a begun run has the settings.
+      source: the model in `init_from` of a new run.
+    """
+    if config.data.num_frames or not config.get("init_from", ""):
+        return config
+    if source is None:
+        metadata = run_folder.data_settings(directory, METADATA_KEYS)
+    else:
+        metadata = source.metadata
+    return starting.with_data_settings(config, metadata)
+
+
+def _look(config: ml_collections.ConfigDict, evaluate: Evaluate | None) -> Input:
+    """Look at the shards of training and evaluation; they are read later."""
+    for part in getattr(evaluate, "parts", {}).values():
+        reader = ml_collections.ConfigDict(part.to_dict())
+        reader.update({key: config.data[key] for key in METADATA_KEYS})
+        Reader(reader.lock(), None, None).damage()
+    looked = Input(config.data)
+    looked.damage()
+    with looked.explained():
+        duplicates.check_sources(looked.readers, config.training.mask_duplicates)
+    return looked
 
 
 def _train(
@@ -103,11 +137,19 @@ def _train(
     strategy: tf.distribute.Strategy,
     settings: dict[str, Any],
     evaluate: Evaluate | None,
+    made: tuple[EmbeddingGraph, run_folder.Start] | None,
 ) -> dict[str, float]:
-    """Train in a prepared folder; see `run`."""
+    """Train in a prepared folder, from a new model or the folder's; see `run`."""
     worker, workers = worker_and_workers(strategy)
+    if made is not None:
+        if worker == 0:
+            run_folder.save_start(made[1], directory)
+            run_folder.save_model(made[0], run_folder.initial_file(directory))
+        workers_lib.barrier(strategy)
+    # A new model is read back too: checkpoints follow the order of the weights, which can differ
+    # between a model that was read and one that was made.
     with strategy.scope():
-        model = _make_model(config, directory, strategy)
+        model = run_folder.load_model(run_folder.initial_file(directory))
     source = Input(config.data, model.tokenizer, model.log_mel)
     local = config.data.batch_size // workers
 
@@ -116,7 +158,8 @@ def _train(
 
     damage = source.damage()
     skipped = damage.by_reason
-    trainer = Trainer(model, strategy, config.training, config.optimizer, directory)
+    start = run_folder.read_start(directory)
+    trainer = Trainer(model, strategy, config.training, config.optimizer, directory, start)
     with source.explained():
         metrics = trainer.run(
             batches,
@@ -135,17 +178,15 @@ def _train(
     return metrics
 
 
-def _check_words(config: ml_collections.ConfigDict, directory: pathlib.Path) -> None:
-    """Check that there are words to read narrations with."""
-    if run_folder.initial_file(directory).exists():
-        return  # the model has them
+def _check_words(config: ml_collections.ConfigDict) -> None:
+    """Check that there are words for a new model to read narrations with."""
     if config.word_vectors:
         if not pathlib.Path(config.word_vectors).is_file():
             raise ValueError(
                 f"{config.word_vectors}: no such file; expected word vectors; set word_vectors to "
                 "a file of word2vec or GloVe."
             )
-    elif config.training.weights.get("vt", 0):
+    elif config.training.weights.get("vt", 0) and not config.get("init_from", ""):
         raise ValueError(
             "Training with narrations needs words: set word_vectors to a file of word vectors."
         )
@@ -167,6 +208,7 @@ def _prepare_folder(
         locks.enter_context(locks_lib.held(directory / _LOCK, directory, "training there"))
         run_folder.check_config(config, directory)
         data.check(directory)
+        _extend(config, directory)
         run_folder.save_config(config, directory)
         data.save(directory)
     except (OSError, ValueError) as error:
@@ -176,24 +218,12 @@ def _prepare_folder(
     return _FINISHED if (directory / run_folder.MODEL_FILE).exists() else ""
 
 
-def _make_model(
-    config: ml_collections.ConfigDict, directory: pathlib.Path, strategy: tf.distribute.Strategy
-) -> EmbeddingGraph:
-    """Return the run's model: the folder's, or a new one, which the first worker writes there."""
-    network = run_folder.initial_file(directory)
-    worker, _ = worker_and_workers(strategy)
-    exists = workers_lib.gather_texts(strategy, "yes" if network.exists() else "")[0]
-    if exists:
-        return run_folder.load_model(network)
-    words, vectors = None, None
-    if config.word_vectors:
-        words, vectors = load_word_vectors(config.word_vectors)
-        if config.unit_word_vectors:
-            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
-    model = create_model(_with_metadata(config), words, vectors)
-    if worker == 0:
-        run_folder.save_model(model, network)
-    workers_lib.barrier(strategy)
-    # Read back even now: checkpoints follow the order of the weights, which can differ between a
-    # model that was read and one that was made.
-    return run_folder.load_model(network)
+def _extend(config: ml_collections.ConfigDict, directory: pathlib.Path) -> None:
+    """Let a run whose steps were raised go on; a finished one's model is kept by another name."""
+    steps = run_folder.extends(config, directory)
+    if steps is None:
+        return
+    logger.info("%s: extended from %d to %d steps.", directory, steps, config.training.steps)
+    if (directory / run_folder.MODEL_FILE).exists():
+        kept = run_folder.set_aside(directory, steps)
+        logger.info("The model of step %d is kept as %s.", steps, kept.name)

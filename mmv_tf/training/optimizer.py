@@ -252,7 +252,10 @@ OPTIMIZERS = ("adam", "adamw", "lars")
 
 
 def apply_summed(
-    optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor], variables: Sequence[Any]
+    optimizer: keras.optimizers.Optimizer,
+    gradients: Sequence[tf.Tensor],
+    variables: Sequence[Any],
+    multiples: Sequence[float] | None = None,
 ) -> None:
     """Apply gradients that are already summed over the replicas.
 
@@ -262,7 +265,9 @@ def apply_summed(
       optimizer: a built optimizer, of which only `update_step` is used.
       gradients: one for each of `variables`, the same on all replicas.
       variables: `keras.Variable`s, trainable.
+      multiples: of the learning rate, one for each variable; None for 1.
     """
+    factors = [1.0] * len(variables) if multiples is None else multiples
 
     def update_all(strategy: Any, gradients: Any, rate: Any) -> None:
         if isinstance(optimizer, Adam):
@@ -271,8 +276,8 @@ def apply_summed(
         def update(variable: tf.Variable, gradient: tf.Tensor, rate: tf.Tensor) -> None:
             optimizer.update_step(gradient, variable, rate)
 
-        for variable, gradient in zip(variables, gradients, strict=True):
-            arguments = (gradient, rate)
+        for variable, gradient, factor in zip(variables, gradients, factors, strict=True):
+            arguments = (gradient, rate if factor == 1.0 else rate * factor)
             strategy.extended.update(variable.value, update, args=arguments, group=False)
 
     context = tf.distribute.get_replica_context()
@@ -326,6 +331,7 @@ def make_schedule(
     config: ml_collections.ConfigDict, steps: int
 ) -> keras.optimizers.schedules.LearningRateSchedule:
     """Return a schedule: linear warm-up to `learning_rate`, then half a cosine to 0 at `steps`."""
+    steps = max(steps, 1)  # a run of no steps writes its initial weights
     warmup = min(config.warmup_steps, steps - 1)
     return keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0 if warmup else config.learning_rate,

@@ -49,7 +49,9 @@ def check(
     """
     weights = config.training.weights
     pairs = [pair for pair in PAIRS if weights.get(pair, 0.0) > 0]
-    problems = _network_problems(config.model, pairs)
+    problems = _start_problems(config)
+    if "video" in config.model:
+        problems += _network_problems(config.model, pairs)
     needed = {modality for pair in pairs for modality in PAIRS[pair]}
     found = []
     for part in parts_of(config.data):
@@ -144,6 +146,29 @@ def _missing_modalities(found: Sequence[_Looked], needed: set[str]) -> list[str]
                 f"No training clip has {name} ({where}), which the pairs {pairs} need; prepare "
                 f"data with {name}, or set their weights in training.weights to 0"
             )
+    return problems
+
+
+def _start_problems(config: ml_collections.ConfigDict) -> list[str]:
+    """Return errors of settings that need the weights of another model."""
+    if config.get("init_from", ""):
+        return []
+    problems = []
+    if config.training.get("frozen_batch_norm", False):
+        problems.append(
+            "training.frozen_batch_norm keeps the statistics of a trained model, and init_from "
+            "names none; set init_from, or training.frozen_batch_norm=False"
+        )
+    if not config.data.num_frames:
+        problems.append(
+            "data.num_frames is 0, which stands for the clips of the model in init_from; set one "
+            "of them"
+        )
+    if "video" not in config.model:
+        problems.append(
+            "the model section has no video backbone, which stands for the model in init_from; "
+            "set one of them"
+        )
     return problems
 
 

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -15,7 +17,7 @@ import ml_collections
 import tensorflow as tf
 
 from mmv_tf.graphs.precision import in_precision
-from mmv_tf.training import checkpoints, duplicates
+from mmv_tf.training import checkpoints, duplicates, freezing
 from mmv_tf.training.checkpoints import CheckpointStore
 from mmv_tf.util import files
 from mmv_tf.util.configuration import differences, read_json, write_json
@@ -28,6 +30,8 @@ INITIAL_FILE = "initial.keras"  # architecture and vocabulary, written when the 
 _FORMER_INITIAL_FILE = "network.keras"  # its name in runs of before 2026-12
 MODEL_FILE = "model.keras"  # the trained network, written when the run ends
 CONFIG_FILE = "config.json"
+START_FILE = "start.json"
+_START_FORM = {"init_from": str, "taken": [str], "new": [str], "unused": [str]}
 
 # Settings that don't change the trained model; they may change on resuming.
 _MAY_CHANGE = (
@@ -54,7 +58,54 @@ _CHOOSE_THE_END = (
     "training.evaluate_every_steps",
 )
 # Settings that runs of earlier versions lack, and the values that train as those versions did.
-_FORMERLY = {"training.mask_duplicates": duplicates.NONE, "training.stop_after": 0}
+_FORMERLY: dict[str, Any] = {
+    "init_from": "",
+    "init_partial": False,
+    "init_vocabulary": "",
+    "training.freeze": [],
+    "training.frozen_batch_norm": False,
+    "training.learning_rates": freezing.DEFAULT_LEARNING_RATES,
+    "training.mask_duplicates": duplicates.NONE,
+    "training.stop_after": 0,
+}
+_STEPS = "training.steps"  # may be raised
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """Origin of a model's parts at the start of a run; see `EmbeddingGraph.parts`.
+
+    Attributes:
+      init_from: the source of the weights; "" if all are random.
+      taken: parts with the weights of the source.
+      new: parts with random weights.
+      unused: parts taken that no pair of the objective compares; they stay as they are.
+    """
+
+    init_from: str = ""
+    taken: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+
+
+def save_start(start: Start, directory: pathlib.Path) -> None:
+    """Write the origin of a model's parts to a run's folder."""
+    write_json(dataclasses.asdict(start), directory / START_FILE)
+
+
+def read_start(directory: pathlib.Path) -> Start:
+    """Return the origin of the parts of a run's model.
+
+    A run of an earlier version began with random weights.
+
+    Raises:
+      ValueError: the file is damaged.
+    """
+    path = directory / START_FILE
+    if not path.exists():
+        return Start()
+    found = read_json(path, _START_FORM)
+    return Start(found["init_from"], *(tuple(found[key]) for key in ("taken", "new", "unused")))
 
 
 def save_model(model: keras.Model, path: str | os.PathLike[str]) -> None:
@@ -131,8 +182,13 @@ def restore_weights(model: keras.Model, path: pathlib.Path) -> None:
     checkpoints.read_weights(make_checkpoint(model), path)
     names = tf.train.load_checkpoint(str(path / "state")).get_variable_to_shape_map()
     if any(name.startswith("averages/") for name in names):
-        trainable = [variable.value for variable in model.trainable_variables]
-        checkpoints.read_weights(tf.train.Checkpoint(averages=trainable), path)
+        run = path.parent.parent
+        config = read_json(run / CONFIG_FILE, {"training?": ({"freeze?": ([str], None)}, None)})
+        freeze = (config.get("training") or {}).get("freeze") or []
+        unused = read_start(run).unused
+        trained = freezing.Freezing(model, freeze, unused=unused).variables
+        averages = [variable.value for variable in trained]
+        checkpoints.read_weights(tf.train.Checkpoint(averages=averages), path)
 
 
 def variables_of(owner: Any) -> list[tf.Variable]:
@@ -190,10 +246,11 @@ def save_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> N
     settings = json.loads(config.to_json())
     before = _read_config(directory)
     for key, value in _FORMERLY.items():
-        section, _, name = key.partition(".")
-        was_lacking = before is not None and name not in before.get(section, {name: ""})
-        if was_lacking and settings[section].get(name) == value:
-            del settings[section][name]
+        *path, name = key.split(".")
+        section = settings[path[0]] if path else settings
+        earlier = before if before is None or not path else before.get(path[0], {name: ""})
+        if earlier is not None and name not in earlier and section.get(name, value) == value:
+            section.pop(name, None)
     write_json(settings, directory / CONFIG_FILE)
 
 
@@ -211,7 +268,12 @@ def check_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> 
     fixed = _CHOOSE_THE_END if config.training.get("stop_after", 0) else ()
     for key, old, new in differences(before, now):
         old = _FORMERLY.get(key) if old is None else old
-        if old != new and (key not in _MAY_CHANGE or key in fixed):
+        if key == _STEPS and new < old:
+            raise ValueError(
+                f"{directory} holds a run of {old} steps, and {key} is {new}; a run can be "
+                "extended, not shortened: choose another folder."
+            )
+        if old != new and (key not in (*_MAY_CHANGE, _STEPS) or key in fixed):
             raise ValueError(
                 f"{directory} holds a run with other settings ({key} was {old!r}, now {new!r}); "
                 "choose another folder or remove it."
@@ -226,6 +288,28 @@ def _read_config(directory: pathlib.Path) -> dict[str, Any] | None:
     form: Form = {"data?": {"mixture?": ([{}], None)}, "training?": {}}
     found: dict[str, Any] = read_json(path, form)
     return found
+
+
+def extends(config: ml_collections.ConfigDict, directory: pathlib.Path) -> int | None:
+    """Return the steps of the run in a folder if a configuration has more; None otherwise."""
+    path = directory / CONFIG_FILE
+    if not path.exists():
+        return None
+    steps = read_json(path, {"training": {"steps": int}})["training"]["steps"]
+    return steps if steps < config.training.steps else None
+
+
+def set_aside(directory: pathlib.Path, steps: int) -> pathlib.Path:
+    """Rename the finished model of a run that is extended, and return its new name."""
+    kept = directory / f"model-{steps:08d}.keras"
+    files.put_in_place(directory / MODEL_FILE, kept)
+    return kept
+
+
+def data_settings(directory: pathlib.Path, keys: Sequence[str]) -> dict[str, Any]:
+    """Return some settings of the data of the run in a folder."""
+    data = read_json(directory / CONFIG_FILE, {"data": {}})["data"]
+    return {key: data[key] for key in keys if key in data}
 
 
 def without_places(settings: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -17,6 +17,7 @@ from mmv_tf.layers.batch_norm import each_replica_by_itself
 from mmv_tf.layers.replicas import rows_of_all_replicas
 from mmv_tf.losses import Objective
 from mmv_tf.training.forward import Batch, embed_batch
+from mmv_tf.training.freezing import Freezing
 from mmv_tf.training.optimizer import (
     LossScale,
     WeightAverages,
@@ -47,10 +48,11 @@ class TrainStep:
     A step whose loss or gradient is not finite changes no weight.
 
     Args:
-      model, objective, optimizer: the optimizer is built.
+      model, objective, optimizer: the optimizer is built for the variables of `freezing`.
       strategy: the strategy that they were made under.
       training: settings, see `default_config` of the trainer.
       clip_norm: greatest norm of the whole, all-reduced gradient; 0 for no limit.
+      freezing: the variables to train; None for all.
 
     Raises:
       ValueError: settings don't go together.
@@ -64,6 +66,7 @@ class TrainStep:
         optimizer: keras.optimizers.Optimizer,
         training: ml_collections.ConfigDict,
         clip_norm: float = 0.0,
+        freezing: Freezing | None = None,
     ):
         check_optimizer(optimizer)
         replicas = strategy.num_replicas_in_sync
@@ -83,6 +86,8 @@ class TrainStep:
         self.strategy = strategy
         self.optimizer = optimizer
         self._clip_norm = clip_norm
+        freezing = freezing or Freezing(model)
+        self._variables, self._multiples = freezing.variables, freezing.multiples
         self._pieces = max(training.accumulate, training.gradient_cache)
         self._cached = training.gradient_cache > 1
         self._fixed_shapes = training.jit_compile or isinstance(strategy, tf.distribute.TPUStrategy)
@@ -98,8 +103,7 @@ class TrainStep:
             )
             self.averages = None
             if training.average_decay:
-                weights = [variable.value for variable in model.trainable_variables]
-                self.averages = WeightAverages(weights, training.average_decay)
+                self.averages = WeightAverages(self._trainable, training.average_decay)
             self.loss_scale = LossScale() if model.compute_dtype == "float16" else None
         # If training continues, a bad batch must not reach the batch norms' moving statistics.
         self._undoes = training.nonfinite_limit > 1 or self.loss_scale is not None
@@ -204,7 +208,7 @@ class TrainStep:
     ) -> _Sums:
         def back(batch: Batch, gradients: dict[str, tf.Tensor], sums: _Sums) -> _Sums:
             upstream = self._piece(gradients, index)
-            with tf.GradientTape() as tape:
+            with self._recorded() as tape:
                 found, _ = self._embed_batch(self._piece(batch, index))
             more = self._differentiate(tape, found, upstream)
             return [total + part for total, part in zip(sums[0], more, strict=True)], sums[1]
@@ -228,7 +232,7 @@ class TrainStep:
 
     @property
     def _trainable(self) -> list[tf.Variable]:
-        return [variable.value for variable in self.model.trainable_variables]
+        return [variable.value for variable in self._variables]
 
     def _piece(self, batch: dict[str, tf.Tensor], index: tf.Tensor) -> dict[str, tf.Tensor]:
         def part(tensor: tf.Tensor) -> tf.Tensor:
@@ -260,8 +264,15 @@ class TrainStep:
         scale = 1.0 if self.loss_scale is None else tf.convert_to_tensor(self.loss_scale.scale)
         return loss * scale, vector
 
+    @contextlib.contextmanager
+    def _recorded(self) -> Iterator[tf.GradientTape]:
+        """Record what depends on the trained variables: frozen layers below them leave no trace."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self._trainable)
+            yield tape
+
     def _gradients(self, batch: Batch) -> _Sums:
-        with tf.GradientTape() as tape:
+        with self._recorded() as tape:
             embeddings, valid = self._embed_batch(batch)
             scaled, vector = self._objective(embeddings, valid, batch.get("ids"))
         return self._differentiate(tape, scaled), vector
@@ -303,7 +314,7 @@ class TrainStep:
         return list(gradients), tf.concat([sums, tf.stack(values), flags], axis=0)
 
     def _apply(self, gradients: list[tf.Tensor]) -> None:
-        apply_summed(self.optimizer, gradients, self.model.trainable_variables)
+        apply_summed(self.optimizer, gradients, self._variables, self._multiples)
         if self.averages is not None:
             self.averages.update(tf.convert_to_tensor(self.step))
 

@@ -21,6 +21,7 @@ from mmv_tf.training import optimizer as optimizer_lib
 from mmv_tf.training.checkpoints import CheckpointStore
 from mmv_tf.training.finite_check import FiniteCheck
 from mmv_tf.training.forward import Batch, needed_entries
+from mmv_tf.training.freezing import DEFAULT_LEARNING_RATES, Freezing
 from mmv_tf.training.logging import Watcher
 from mmv_tf.training.random_state import random_states
 from mmv_tf.training.signals import StopSignals
@@ -59,6 +60,10 @@ def default_config() -> ml_collections.ConfigDict:
             # Clips that are in a batch more than once are no negatives of each other: "example".
             # "source": neither are clips of one source film. "none": all are negatives.
             "mask_duplicates": duplicates.EXAMPLE,
+            # What stays as it is, and multiples of the learning rate; see `Freezing`.
+            "freeze": (),
+            "learning_rates": dict(DEFAULT_LEARNING_RATES),
+            "frozen_batch_norm": False,
             # Pieces of the batch; see `TrainStep`.
             "accumulate": 1,
             "gradient_cache": 1,
@@ -106,6 +111,10 @@ class Trainer:
       optimizer: settings, see `optimizer.default_config`.
       directory: the run's folder; checkpoints and TensorBoard scalars go there. Training resumes
         from its checkpoints. Several workers share it.
+      start: the origin of the model's parts.
+
+    Raises:
+      ValueError: settings do not fit together or to the model.
     """
 
     def __init__(
@@ -115,6 +124,7 @@ class Trainer:
         training: ml_collections.ConfigDict,
         optimizer: ml_collections.ConfigDict,
         directory: pathlib.Path,
+        start: run_folder.Start | None = None,
     ):
         self.model = model
         self.strategy = strategy
@@ -131,11 +141,18 @@ class Trainer:
         _check_pairs(model, self.objective)
         duplicates.check(training.mask_duplicates)
         self.validation = Validation(training, strategy)
+        self._freezing = make_freezing(model, training, start or run_folder.Start())
         with strategy.scope():
             self.optimizer = optimizer_lib.make_optimizer(optimizer, training.steps)
-            self.optimizer.build(model.trainable_variables)
+            self.optimizer.build(self._freezing.variables)
         self.train_step = TrainStep(
-            model, self.objective, strategy, self.optimizer, training, optimizer.clip_norm
+            model,
+            self.objective,
+            strategy,
+            self.optimizer,
+            training,
+            optimizer.clip_norm,
+            self._freezing,
         )
         parts = {**self.train_step.variables, **self.validation.state}
         self.shared = run_folder.make_checkpoint(model, **parts)
@@ -188,7 +205,11 @@ class Trainer:
         local = self._local_batch_size(batch_size)
         if evaluate is None and self.validation.early_stop.is_on:
             raise ValueError("training.stop_after needs held-out clips, but nothing is evaluated.")
-        with StopSignals() as stop, workers.losses_explained(self.strategy):
+        with (
+            StopSignals() as stop,
+            workers.losses_explained(self.strategy),
+            self._freezing.applied(),
+        ):
             begun = self._start(make_dataset, local, save_iterator)
             return self._run(begun, batch_size, evaluate, hparams, skipped, stop)
 
@@ -360,6 +381,24 @@ class Trainer:
 
 def _stopped_at(step: int) -> Preempted:
     return Preempted(f"Stopped at step {step}; the same command resumes from it.")
+
+
+def make_freezing(
+    model: EmbeddingGraph, training: ml_collections.ConfigDict, start: run_folder.Start
+) -> Freezing:
+    """Return what a run changes in its model.
+
+    Raises:
+      ValueError: see `Freezing`.
+    """
+    return Freezing(
+        model,
+        training.get("freeze", ()),
+        dict(training.get("learning_rates", {})),
+        training.get("frozen_batch_norm", False),
+        fresh=start.new,
+        unused=start.unused,
+    )
 
 
 def _check_pairs(model: EmbeddingGraph, objective: Objective) -> None:
