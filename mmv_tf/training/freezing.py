@@ -162,8 +162,8 @@ def _multiples(
     for pattern, multiple in sorted(learning_rates.items(), key=lambda item: len(item[0])):
         _check_multiple(pattern, multiple)
         absent = not any(_matches(name, pattern) for name in layers)
-        if absent and pattern in _DEFAULTS and multiple == 1.0:
-            continue  # the default for a part that the model lacks
+        if absent and pattern in _DEFAULTS:
+            continue  # an entry of every configuration, for a part that the model lacks
         names = matching(layers, pattern, _RATES)
         if multiple != 1.0 and all(name in frozen for name in names):
             raise ValueError(

@@ -126,6 +126,15 @@ def _entry(
     return functools.reduce(lambda section, step: section[step], path, config), name
 
 
+def entries_of(config: ml_collections.ConfigDict) -> list[str]:
+    """Return every entry of a configuration as the flag that sets it, in the order of the file."""
+    return [f"--config.{key}={_value(config, key)!r}" for key in _keys(config)]
+
+
+def _value(config: ml_collections.ConfigDict, key: str) -> Any:
+    return functools.reduce(lambda section, step: section[step], key.split("."), config)
+
+
 def _keys(config: ml_collections.ConfigDict, prefix: str = "") -> list[str]:
     keys = []
     for name, value in config.items():
