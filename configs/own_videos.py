@@ -19,6 +19,7 @@ fits into half of the machine's memory.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import ml_collections
 import tensorflow as tf
@@ -37,7 +38,7 @@ _CHOICES = {
 _FEW, _MANY = 3_000, 30_000
 # Memory of a clip in a training step, bytes, measured: S3D-G and ResNet in float32 on a CPU.
 _CLIP_BYTES = {"1h": 7e6, "10h": 35e6, "100h": 180e6, "weights": 800e6}
-_RANDOM = {
+_RANDOM: dict[str, dict[str, Any]] = {
     "1h": {"width": 0.25, "blocks": (1, 2, 1), "depth": 18, "frames": 8, "size": 64,
            "batch": 64, "steps": 1_500, "rate": 1.5e-3, "dims": (256, 128)},
     "10h": {"width": 0.5, "blocks": (2, 5, 2), "depth": 18, "frames": 8, "size": 112,
@@ -46,7 +47,7 @@ _RANDOM = {
              "batch": 256, "steps": 40_000, "rate": 2e-3, "dims": (512, 256)},
 }  # fmt: skip
 # From weights: with little data, what is known is kept.
-_WEIGHTS = {
+_WEIGHTS: dict[str, dict[str, Any]] = {
     "1h": {"batch": 32, "steps": 400, "rate": 5e-4, "freeze": ("video", "audio"), "towers": 1.0},
     "10h": {"batch": 64, "steps": 3_000, "rate": 5e-4, "freeze": (), "towers": 0.1},
     "100h": {"batch": 128, "steps": 20_000, "rate": 1e-3, "freeze": (), "towers": 0.3},

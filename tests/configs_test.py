@@ -3,11 +3,14 @@
 """Every configuration of a training run builds its network; tiny ones train."""
 
 import itertools
+import os
 import pathlib
 
 import numpy as np
 import pytest
 
+from mmv_tf import training
+from mmv_tf.data.records.manifests import read_manifest
 from mmv_tf.losses import PAIRS
 from mmv_tf.pretrained import create_model
 from mmv_tf.training import experiment
@@ -61,6 +64,63 @@ def test_the_papers_numbers():
 def test_wrong_words_are_refused(argument):
     with pytest.raises(ValueError, match=r"one each of s3d or tsm50 or"):
         load_config(f"{PAPER}:{argument}")
+
+
+def own_videos(argument):
+    return load_config(f"{CONFIGS / 'own_videos.py'}:{argument}")
+
+
+def test_own_videos_are_sized_by_their_shards(prepared, tmp_path, monkeypatch):
+    small = own_videos(f"data={prepared}")
+    clips = read_manifest(prepared)["splits"]["train"]["num_examples"]
+    assert small.data.directory == str(prepared)
+    assert small.data.batch_size <= max(4, clips // 2)
+    assert "text" in small.model, "they have captions"
+    assert small.training.weights.vt == 1.0
+    assert small.data.split == "train"
+    columns = [own_videos(f"{amount},va") for amount in ("1h", "10h", "100h")]
+    assert all("text" not in column.model for column in columns)
+    for name in ("steps", "weights"):
+        assert len({str(column.training[name]) for column in columns}) == (3, 1)[name == "weights"]
+    assert columns[0].model.video.width < columns[2].model.video.width
+    monkeypatch.setattr(os, "sysconf", lambda name: {"SC_PAGE_SIZE": 4096}.get(name, 1 << 19))
+    tight = own_videos("100h,va").training.gradient_cache
+    assert tight * (1 << 30) >= 256 * 180e6 > tight * (1 << 29), "the pieces fit into half of 2 GB"
+
+
+def test_own_videos_train_from_nothing_without_word_vectors(prepared, tmp_path):
+    config = own_videos(f"data={prepared},va,runlocal")
+    metrics = experiment.run(config, tmp_path / "run")
+    assert np.isfinite(metrics["loss/va"])
+    assert "loss/vt" not in metrics
+
+
+def test_own_videos_train_from_weights(prepared, tmp_path):
+    source = tmp_path / "source.keras"
+    training.save_model(small_world.tiny_model(), source)
+    config = own_videos(f"data={prepared},weights,vat,runlocal").unlock()
+    config.init_from = str(source)
+    experiment.run(config.lock(), tmp_path / "run")
+    before, after = training.load_model(source), training.load_model(tmp_path / "run")
+    for name in ("video", "audio"):  # frozen for an hour of video or less
+        for old, new in zip(
+            before.backbone(name).get_weights(), after.backbone(name).get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(old, new)
+    assert after.metadata["num_frames"] == 4
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("data=nowhere", "nowhere"),
+        ("2h", "one each of random or weights"),
+        ("data=a,data=b", "takes one data=DIR; got 2"),
+    ],
+)
+def test_wrong_words_for_own_videos_are_refused(argument, message):
+    with pytest.raises(ValueError, match=message):
+        own_videos(argument)
 
 
 @pytest.mark.slow

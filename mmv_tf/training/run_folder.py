@@ -183,8 +183,7 @@ def restore_weights(model: keras.Model, path: pathlib.Path) -> None:
     names = tf.train.load_checkpoint(str(path / "state")).get_variable_to_shape_map()
     if any(name.startswith("averages/") for name in names):
         run = path.parent.parent
-        config = read_json(run / CONFIG_FILE, {"training?": ({"freeze?": ([str], None)}, None)})
-        freeze = (config.get("training") or {}).get("freeze") or []
+        freeze = (_read_config(run) or {}).get("training", {}).get("freeze", [])
         unused = read_start(run).unused
         trained = freezing.Freezing(model, freeze, unused=unused).variables
         averages = [variable.value for variable in trained]
@@ -217,11 +216,11 @@ def as_begun(
         `mask_duplicates` other than by default, it stays.
       directory: the run's folder, with or without a run in it.
     """
-    former = {
-        key: value
-        for key, value in _FORMERLY.items()
-        if key.partition(".")[2] not in config.training
-    }
+    former = {}
+    for key, value in _FORMERLY.items():
+        *path, name = key.split(".")
+        if name not in (config[path[0]] if path else config):
+            former[key] = value
     before = _read_config(directory)
     mask = "mask_duplicates"
     by_default = config.training.get(mask) == duplicates.EXAMPLE
@@ -237,7 +236,8 @@ def as_begun(
         return config
     found = ml_collections.ConfigDict(config.to_dict())
     for key, value in former.items():
-        found.training[key.partition(".")[2]] = value
+        *path, name = key.split(".")
+        (found[path[0]] if path else found)[name] = value
     return found.lock()
 
 
@@ -285,18 +285,16 @@ def _read_config(directory: pathlib.Path) -> dict[str, Any] | None:
     path = directory / CONFIG_FILE
     if not path.exists():
         return None
-    form: Form = {"data?": {"mixture?": ([{}], None)}, "training?": {}}
+    form: Form = {"data?": {"mixture?": ([{}], None)}, "training?": {"freeze?": [str]}}
     found: dict[str, Any] = read_json(path, form)
     return found
 
 
 def extends(config: ml_collections.ConfigDict, directory: pathlib.Path) -> int | None:
     """Return the steps of the run in a folder if a configuration has more; None otherwise."""
-    path = directory / CONFIG_FILE
-    if not path.exists():
-        return None
-    steps = read_json(path, {"training": {"steps": int}})["training"]["steps"]
-    return steps if steps < config.training.steps else None
+    before = _read_config(directory)
+    steps: int | None = None if before is None else before["training"]["steps"]
+    return steps if steps is not None and steps < config.training.steps else None
 
 
 def set_aside(directory: pathlib.Path, steps: int) -> pathlib.Path:

@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -127,8 +128,8 @@ def _entry(
 
 
 def entries_of(config: ml_collections.ConfigDict) -> list[str]:
-    """Return every entry of a configuration as the flag that sets it, in the order of the file."""
-    return [f"--config.{key}={_value(config, key)!r}" for key in _keys(config)]
+    """Return every entry of a configuration as the flag that sets it, quoted for a shell."""
+    return [f"--config.{key}={shlex.quote(str(_value(config, key)))}" for key in _keys(config)]
 
 
 def _value(config: ml_collections.ConfigDict, key: str) -> Any:

@@ -1,6 +1,7 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -65,6 +66,40 @@ def test_the_last_lines_name_the_best_step(prepared, tmp_path):
     )
     assert place == f"The model is in {tmp_path / 'run'}."
     assert "Step 1, held-out clips: text_to_video R@1 " in found.stderr
+
+
+def test_every_entry_is_printed_as_the_flag_that_sets_it():
+    found = programs.run_forked(
+        "train", "--config=configs/quickstart.py", "--config.training.steps=7", "--print_config"
+    )
+    assert found.returncode == 0
+    lines = [word for line in found.stdout.splitlines() for word in shlex.split(line)]
+    assert "--config.training.steps=7" in lines
+    assert "--config.training.freeze=()" in lines
+    again = programs.run_forked(
+        "train", "--config=configs/quickstart.py", *lines[:20], "--print_config"
+    )
+    assert again.stdout == found.stdout.replace("training.steps=7", "training.steps=300")
+
+
+def test_training_needs_a_folder_and_a_right_name_of_what_it_freezes(prepared, tmp_path):
+    missing = programs.run_forked("train", "--config=configs/quickstart.py")
+    assert missing.returncode == 2
+    assert "--output is missing" in missing.stderr
+    source = tmp_path / "source.keras"
+    training.save_model(small_world.tiny_model(), source)
+    wrong = programs.run_forked(
+        "train",
+        f"--config=configs/own_videos.py:data={prepared},weights,runlocal",
+        f"--init_from={source}",
+        "--config.training.freeze=('vidio',)",
+        f"--output={tmp_path / 'run'}",
+    )
+    assert wrong.returncode == 1
+    assert wrong.stderr.splitlines()[-1].startswith(
+        "error: training.freeze has 'vidio', which matches no part or layer of the model"
+    )
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow  # three runs of the program with the quickstart's kind of network
