@@ -65,9 +65,9 @@ def define_fit() -> None:
     )
     flags.DEFINE_enum(
         "feature",
-        None,
+        "before_head",
         ["before_head", "last_conv"],
-        "Feature; last_conv, the default of audio, is for audio only.",
+        "Feature of the tower; last_conv is for audio only.",
     )
     flags.DEFINE_integer("windows", 10, "Most windows per file.", lower_bound=1, upper_bound=1000)
     flags.DEFINE_integer("folds", 5, "Most folds of the cross-validation.", lower_bound=2)

@@ -75,14 +75,14 @@ def fine_tune(
     Args:
       labeled: the clips.
       encoder: the model; its weights do not change.
-      options: see `FitOptions`; the feature is always "before_head".
+      options: see `FitOptions`; the feature is "before_head".
       declared: schedule and augmentation.
 
     Raises:
       ValueError: as for `fit`; or the loss is not finite.
     """
     labeled.check_trainable()
-    if options.feature not in (None, BEFORE_HEAD):
+    if options.feature != BEFORE_HEAD:
         raise ValueError(f"Fine-tuning is of {BEFORE_HEAD}, not {options.feature}.")
     check_weights(encoder)
     encoder.network.check_input(encoder.embedded_as(labeled.modality))

@@ -20,7 +20,7 @@ from mmv_tf.classification.labels import TEST, TRAIN, VALIDATION, Clip, LabeledC
 from mmv_tf.classification.linear_fit import LinearFit
 from mmv_tf.classification.logistic import mean_by_clip
 from mmv_tf.classification.measures import ScoredClips
-from mmv_tf.classification.network import DEFAULT_FEATURE, FEATURES, ClassifierNetwork
+from mmv_tf.classification.network import BEFORE_HEAD, FEATURES, ClassifierNetwork
 from mmv_tf.evaluation.extractor import Extractor
 from mmv_tf.evaluation.features import Failures
 from mmv_tf.inference.encoder import WINDOWS, Encoder
@@ -35,7 +35,7 @@ class FitOptions:
     Attributes:
       cache: folder of features, which later fits with the same model use again.
       windows: most windows of a clip.
-      feature: "before_head", or "last_conv" of audio; by default that of `DEFAULT_FEATURE`.
+      feature: "before_head", or "last_conv" of audio.
       folds: most folds of the cross-validation.
       allow_missing: number of unreadable clips to tolerate.
       batch_size: windows of a batch; does not affect the results.
@@ -44,7 +44,7 @@ class FitOptions:
 
     cache: pathlib.Path
     windows: int = WINDOWS
-    feature: str | None = None
+    feature: str = BEFORE_HEAD
     folds: int = FOLDS
     allow_missing: int = 0
     batch_size: int = 16
@@ -89,13 +89,12 @@ def fit(labeled: LabeledClips, encoder: Encoder, options: FitOptions) -> Fitted:
         unreadable than allowed.
     """
     labeled.check_trainable()
-    feature = options.feature or DEFAULT_FEATURE[labeled.modality]
     check_weights(encoder)
     encoder.network.check_input(encoder.embedded_as(labeled.modality))
     reader = ClipReader(encoder, labeled.modality, options.windows)
-    network = make_network(encoder, labeled, feature, options.windows)
+    network = make_network(encoder, labeled, options.feature, options.windows)
     extractor = Extractor(
-        encoder, labeled.modality, (feature,), options.batch_size, static_clips=True
+        encoder, labeled.modality, (options.feature,), options.batch_size, static_clips=True
     )
     failures = Failures(options.allow_missing)
     found = compute_cached(extractor, reader, labeled.clips, failures, options.cache)
@@ -115,7 +114,7 @@ def fit(labeled: LabeledClips, encoder: Encoder, options: FitOptions) -> Fitted:
         scored = _scored_held_out(fitted, labeled, clips, targets, np.any(masks, axis=0))
     held_out = VALIDATION if any(clip.split == VALIDATION for clip in clips) else "cross-validation"
     selection = {
-        "feature": feature,
+        "feature": options.feature,
         "held_out": held_out,
         "folds": len(masks),
         **linear_fit.describe(fitted, len(clips)),

@@ -21,8 +21,6 @@ from mmv_tf.version import __version__
 
 BEFORE_HEAD, LAST_CONV = "before_head", "last_conv"
 FEATURES = {VIDEO: (BEFORE_HEAD,), AUDIO: (BEFORE_HEAD, LAST_CONV), IMAGE: (BEFORE_HEAD,)}
-# Of ESC-10's audio the mean of the map is the better one: see docs/classify.md.
-DEFAULT_FEATURE = {VIDEO: BEFORE_HEAD, AUDIO: LAST_CONV, IMAGE: BEFORE_HEAD}
 MAX_WINDOWS = 1000  # ours
 _SHAPES = {VIDEO: (None, None, None, None, 3), AUDIO: (None, None, None, 1)}
 _RANKS = {VIDEO: (5,), AUDIO: (2, 4), IMAGE: (4,)}

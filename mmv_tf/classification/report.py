@@ -124,7 +124,11 @@ def _summary(results: Mapping[str, Any]) -> str:
             low, high = (100 * end for end in one["interval"])
             note = f' <span class="muted">{low:.1f} to {high:.1f} %</span>'
         boxes.append(f"<div><b>{value}</b>{_TITLES[name]}{note}</div>")
-    trained = f" It was trained on {counts['trained']} clips." if "trained" in counts else ""
+    trained = (
+        f" The classifier in the file was trained on {counts['trained']} clips."
+        if "trained" in counts
+        else ""
+    )
     return (
         f'<div class="facts">{"".join(boxes)}</div>'
         f"<p>The figures are of {_text(_DATA.get(protocol['data'], protocol['data']))}."
@@ -250,6 +254,6 @@ def _left_out(counts: Mapping[str, Any]) -> str:
         for some in (list(unreadable.values()), others)
     )
     return (
-        f"<h2>Left out</h2><p>{len(unreadable)} clips can't be read.</p><ul>{reasons}</ul>"
-        f"<p>{len(others)} files are of another kind.</p><ul>{names}</ul>"
+        f"<h2>Left out</h2><p>Clips that can't be read: {len(unreadable)}.</p><ul>{reasons}</ul>"
+        f"<p>Files of another kind: {len(others)}.</p><ul>{names}</ul>"
     )
