@@ -21,6 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from mmv_tf import save_model
 from tests import media_samples, small_world
 from tests.classification import samples
 from tests.documentation import pages
@@ -35,6 +36,8 @@ SECTIONS = (
     ("docs/classify.md", "Classify by your own labels"),
     ("docs/data.md", "Summary"),
     ("docs/evaluation.md", "Features"),
+    ("docs/finetuning.md", "Starting from weights"),
+    ("docs/finetuning.md", "Sensible settings"),
     ("docs/publishing.md", "Publishing a model"),
     ("docs/reading.md", "Verifying"),
     ("docs/search.md", "Search your own videos"),
@@ -86,7 +89,9 @@ def under(page: str, heading: str) -> list[pages.Command]:
 def run(words: tuple[str, ...], directory: pathlib.Path) -> str:
     """Runs a page's command in a folder of our own."""
     changed = [
-        word.replace("=configs/quickstart.py", f"={ROOT}/configs/quickstart.py:runlocal")
+        re.sub(
+            "=configs/own_videos.py:(.*)", rf"={ROOT}/configs/own_videos.py:\1,runlocal", word
+        ).replace("=configs/quickstart.py", f"={ROOT}/configs/quickstart.py:runlocal")
         for word in words
     ]
     return run_as_given(changed, directory, 600.0)
@@ -116,6 +121,7 @@ def folder(tmp_path_factory) -> pathlib.Path:
     vectors = small_world.write_word_vectors(path)
     for suffix in (".npy", ".txt"):
         vectors.with_suffix(suffix).rename(path / f"vectors{suffix}")
+    save_model(small_world.tiny_model(), path / "mmv_s3d.keras")  # in place of the published one
     return path
 
 
@@ -169,6 +175,14 @@ def test_the_evaluation_guide(trained):
         run(command.words, trained)
     assert (trained / "FEATURES" / "part-00000.npz").exists()
     assert (trained / "F" / "part-00000.parquet").exists()
+
+
+def test_the_guide_to_starting_from_weights(folder, tmp_path):
+    (tmp_path / "videos").symlink_to(folder / "videos")
+    for heading in ("Starting from weights", "Sensible settings"):
+        said = [run(command.words, tmp_path) for command in under("docs/finetuning.md", heading)]
+    assert (tmp_path / "run_va" / "model.keras").exists()
+    assert "--config.training.weights.vt=0.0" in said[-1]
 
 
 def test_the_publishing_guide(trained):
