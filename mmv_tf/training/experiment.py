@@ -19,7 +19,7 @@ from mmv_tf.training import duplicates, preflight, run_folder, starting, validat
 from mmv_tf.training import workers as workers_lib
 from mmv_tf.training.random_state import seed_everything
 from mmv_tf.training.run_data import RunData
-from mmv_tf.training.trainer import Evaluate, Trainer, make_freezing
+from mmv_tf.training.trainer import Evaluate, Trainer
 from mmv_tf.training.workers import make_strategy, worker_and_workers
 from mmv_tf.util import locks as locks_lib
 
@@ -95,7 +95,7 @@ def _make(
     """Make a new run's model, and check that the settings of training fit it."""
     with strategy.scope():
         model, start = starting.make(config, source)
-    make_freezing(model, config.training, start)
+    starting.freezing_of(model, config.training, start)
     return model, start
 
 

@@ -89,7 +89,7 @@ def unused_parts(model: EmbeddingGraph, pairs: Sequence[str]) -> list[str]:
 
 
 class Freezing:
-    """What training changes in a model, and how fast.
+    """Choice of the variables that training changes, and of their learning rates.
 
     Args:
       model: the model; it is not changed but within `applied`.

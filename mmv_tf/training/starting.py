@@ -79,6 +79,24 @@ def make(
     return model, Start(os.fspath(config.init_from), tuple(taken), tuple(new), tuple(unused))
 
 
+def freezing_of(
+    model: EmbeddingGraph, training: ml_collections.ConfigDict, start: Start
+) -> freezing.Freezing:
+    """Return what a run changes in its model.
+
+    Raises:
+      ValueError: see `freezing.Freezing`.
+    """
+    return freezing.Freezing(
+        model,
+        training.get("freeze", ()),
+        dict(training.get("learning_rates", {})),
+        training.get("frozen_batch_norm", False),
+        fresh=start.new,
+        unused=start.unused,
+    )
+
+
 def open_source(config: ml_collections.ConfigDict) -> EmbeddingGraph | None:
     """Return the model that `init_from` names, or None.
 

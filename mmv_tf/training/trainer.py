@@ -21,10 +21,11 @@ from mmv_tf.training import optimizer as optimizer_lib
 from mmv_tf.training.checkpoints import CheckpointStore
 from mmv_tf.training.finite_check import FiniteCheck
 from mmv_tf.training.forward import Batch, needed_entries
-from mmv_tf.training.freezing import DEFAULT_LEARNING_RATES, Freezing
+from mmv_tf.training.freezing import DEFAULT_LEARNING_RATES
 from mmv_tf.training.logging import Watcher
 from mmv_tf.training.random_state import random_states
 from mmv_tf.training.signals import StopSignals
+from mmv_tf.training.starting import freezing_of
 from mmv_tf.training.train_step import TrainStep
 from mmv_tf.training.validation import Validation
 from mmv_tf.training.workers import worker_and_workers
@@ -141,7 +142,7 @@ class Trainer:
         _check_pairs(model, self.objective)
         duplicates.check(training.mask_duplicates)
         self.validation = Validation(training, strategy)
-        self._freezing = make_freezing(model, training, start or run_folder.Start())
+        self._freezing = freezing_of(model, training, start or run_folder.Start())
         with strategy.scope():
             self.optimizer = optimizer_lib.make_optimizer(optimizer, training.steps)
             self.optimizer.build(self._freezing.variables)
@@ -381,24 +382,6 @@ class Trainer:
 
 def _stopped_at(step: int) -> Preempted:
     return Preempted(f"Stopped at step {step}; the same command resumes from it.")
-
-
-def make_freezing(
-    model: EmbeddingGraph, training: ml_collections.ConfigDict, start: run_folder.Start
-) -> Freezing:
-    """Return what a run changes in its model.
-
-    Raises:
-      ValueError: see `Freezing`.
-    """
-    return Freezing(
-        model,
-        training.get("freeze", ()),
-        dict(training.get("learning_rates", {})),
-        training.get("frozen_batch_norm", False),
-        fresh=start.new,
-        unused=start.unused,
-    )
 
 
 def _check_pairs(model: EmbeddingGraph, objective: Objective) -> None:

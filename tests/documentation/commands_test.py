@@ -94,7 +94,8 @@ def _problem(module: Any, words: Sequence[str]) -> str:
         if rest and rest[0] not in (module.__doc__ or ""):
             return f"takes no argument {rest[0]!r}"
         if "config." in flags.FLAGS:
-            load_config(flags.FLAGS.config, flags.FLAGS["config."].value)
+            path = re.sub(r":data=\w+,?", ":", flags.FLAGS.config)  # the shards are not here
+            load_config(path, flags.FLAGS["config."].value)
     except (flags.Error, ValueError, OSError) as error:
         return str(error)
     return ""

@@ -9,7 +9,7 @@ from mmv_tf.util.configuration import entries_of, load_config
 from tests.documentation import pages
 
 PAGE = (pages.ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
-ROW = re.compile(r"^\| `([\w.]+)` \| (?:`(.*?)`)? \| .+ \|$", re.MULTILINE)
+ROW = re.compile(r"^\| `([\w.]+)` \|\s*(?:`(.*?)`)?\s*\| .+ \|$", re.MULTILINE)
 
 
 def listed(section):
