@@ -61,7 +61,9 @@ class LogisticRegression:
         self._targets = targets[clips].astype(np.float64)
         self._multi_label = multi_label
         self._mean = self._weights @ features
-        deviation = np.sqrt(self._weights @ (features - self._mean) ** 2)
+        # In float32, as large as the features: there are several copies at once in the folds.
+        standard = (features - self._mean.astype(np.float32)).astype(np.float32)
+        deviation = np.sqrt(self._weights @ np.square(standard))
         constant = deviation <= _LEAST_DEVIATION * np.abs(self._mean) + np.finfo(np.float32).tiny
         if constant.all():
             raise ValueError(
@@ -69,7 +71,7 @@ class LogisticRegression:
                 "from them. Check the model."
             )
         self._scale = np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviation))
-        standard = ((features - self._mean) * self._scale).astype(np.float32)
+        standard *= self._scale.astype(np.float32)
         self._axes, self._variance = _principal_axes(standard, self._weights)
         self._components = standard @ self._axes.astype(np.float32)
 

@@ -21,7 +21,8 @@ from mmv_tf.version import __version__
 
 BEFORE_HEAD, LAST_CONV = "before_head", "last_conv"
 FEATURES = {VIDEO: (BEFORE_HEAD,), AUDIO: (BEFORE_HEAD, LAST_CONV), IMAGE: (BEFORE_HEAD,)}
-MAX_WINDOWS = 1000  # ours
+# Ours. The values are those of all windows of a file, which are in memory at once: 2 GiB.
+MAX_WINDOWS, MAX_VALUES = 1000, 1 << 29
 _SHAPES = {VIDEO: (None, None, None, None, 3), AUDIO: (None, None, None, 1)}
 _RANKS = {VIDEO: (5,), AUDIO: (2, 4), IMAGE: (4,)}
 _FORM = {"source_sha256?": (str, None), "version?": (str, None)}
@@ -73,6 +74,7 @@ class ClassifierNetwork(keras.Model):
         metadata = checked_metadata({"version": __version__, **(metadata or {})})
         _check_arguments(labels, modality, feature, multi_label, windows, metadata)
         _check_tower(tower, modality, log_mel, metadata)
+        _check_size(modality, log_mel, windows, metadata)
         self.metadata = metadata
         self.tower = tower
         self.labels = tuple(labels)
@@ -205,6 +207,20 @@ def _check_tower(tower: Any, modality: str, log_mel: Any, metadata: Mapping[str,
     for name in needed.get(modality, static):
         if metadata.get(name) is None:
             raise ValueError(f"metadata lacks {name}, without which {modality} can't be read.")
+
+
+def _check_size(modality: str, log_mel: Any, windows: int, metadata: Mapping[str, Any]) -> None:
+    """Refuse windows that would fill the memory."""
+    frames = metadata.get("num_frames") or 1
+    if modality == AUDIO:
+        values = windows * frames / metadata["frame_rate"] * log_mel.sample_rate
+    else:
+        values = (windows if modality == VIDEO else 1) * frames * metadata["size"] ** 2 * 3
+    if values > MAX_VALUES:
+        raise ValueError(
+            f"{windows} windows of a file have {values:.3g} values; expected at most {MAX_VALUES}; "
+            "take fewer windows."
+        )
 
 
 def _feature_dim(tower: Any) -> int:

@@ -132,6 +132,7 @@ def test_a_video_file_has_the_mean_of_its_windows(model, tmp_path):
         ({"log_mel": None}, "expected a LogMel for audio alone"),
         ({"metadata": {"num_frames": 4}}, "lacks frame_rate"),
         ({"metadata": {**METADATA, "num_frames": 10**6}}, "num_frames is 1000000"),
+        ({"metadata": {"num_frames": 4096, "frame_rate": 0.01}}, "windows of a file have 1.97e.11"),
         ({"metadata": {**METADATA, "source_sha256": 3}}, "source_sha256 is 3"),
         ({"tower": keras.layers.Dense(3)}, "tower is a Dense; expected a backbone of audio"),
     ],
@@ -184,6 +185,7 @@ def test_hostile_files(model, tmp_path):
         lambda config: config.update(modality="text"),
         lambda config: config.update(tower=None),
         lambda config: config["metadata"].update(size=10**6),
+        lambda config: config["metadata"].update(size=4000) or config.update(windows=1000),
         lambda config: config.pop("labels"),
     ):
         with pytest.raises(ValueError, match="damaged"):

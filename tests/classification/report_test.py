@@ -1,18 +1,22 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
 import html.parser
+import pathlib
 import re
 
 import keras
 import numpy as np
 import pytest
 
-from mmv_tf.classification import FitOptions, fit, read_labels
+from mmv_tf.classification import Classifier, ClassifierNetwork, Clip, FitOptions, fit, read_labels
+from mmv_tf.classification.measures import ScoredClips
 from mmv_tf.classification.report import write_report
-from mmv_tf.classification.results import fit_results
+from mmv_tf.classification.results import evaluation_results, fit_results
+from mmv_tf.evaluation.features import Failures
 from mmv_tf.inference import as_encoder
 from tests import small_world
 from tests.classification import samples
+from tests.search import chromium
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -38,6 +42,40 @@ class Page(html.parser.HTMLParser):
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
+
+
+def long_labels(count):
+    """Clips of labels with long names, half of them confused."""
+    labels = tuple(f"{n} {'a long name ' * 5}{'x' * 60}" for n in range(count))
+    clips = tuple(
+        Clip(pathlib.Path(f"/none/{n}.wav"), f"{'y' * 150}{n}.wav", (labels[n % count],))
+        for n in range(2 * count)
+    )
+    targets = np.eye(count, dtype=np.int8)[np.arange(2 * count) % count]
+    scores = 0.5 * targets + 0.6 * np.roll(targets, 1, axis=1) * (np.arange(2 * count) % 2)[:, None]
+    scores = (scores + 0.01) / (scores + 0.01).sum(axis=1, keepdims=True)
+    return ScoredClips(clips, labels, targets, scores, False)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(chromium.executable() is None, reason="there is no Chromium")
+@pytest.mark.parametrize("count", [12, 50])
+def test_a_report_fits_a_phone(tmp_path, count):
+    scored = long_labels(count)
+    model = small_world.tiny_model()
+    metadata = {"num_frames": 4, "frame_rate": 5.0}
+    network = ClassifierNetwork(
+        model.audio, scored.labels, "audio", log_mel=model.log_mel, metadata=metadata
+    )
+    classifier = Classifier(network)
+    outcome = evaluation_results(classifier, scored, "all", Failures(), 0.5)
+    write_report(outcome.results, scored, classifier, tmp_path / "r.html")
+    with chromium.browser(tmp_path / "profile") as page:
+        for width in (390, 1400):
+            page.resize(width, 900, phone=width < 500)
+            page.open(f"file://{tmp_path / 'r.html'}")
+            assert page.run("document.documentElement.scrollWidth") <= width
+            assert not page.dialogs
 
 
 @pytest.mark.parametrize("kind", ["sounds", "films", "images"])
