@@ -22,7 +22,7 @@ def assign_folds(
     Args:
       films: film of each clip; all clips of a film are in one fold.
       targets: int [clips, labels], 1 for the labels of a clip.
-      folds: most folds; there are not more than films with the rarest label.
+      folds: most folds; there are not more than films. Those of a rare label may be in some only.
       seed: seed of the order of films.
 
     Returns:
@@ -40,7 +40,7 @@ def assign_folds(
             f"Label {films_with.argmin()} is in {films_with.min()} films; expected at least 2, to "
             "learn from one and validate on the other."
         )
-    folds = int(min(folds, films_with.min()))
+    folds = min(folds, len(names))
     # Of a rare label each film weighs more. The last column, all clips, evens out the sizes.
     shares = counts / counts.sum(axis=0)
     rarest = np.where(counts > 0, 1 / np.append(films_with, len(names)), 0).max(axis=1)

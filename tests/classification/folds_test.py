@@ -29,10 +29,15 @@ def test_films_are_never_divided(seed):
     assert (folds != assign_folds(films, targets, seed=seed + 1)).any()
 
 
-def test_a_label_in_two_films_makes_two_folds():
+@pytest.mark.parametrize("seed", range(5))
+def test_two_films_of_a_label_are_in_two_folds(seed):
     targets = np.eye(2, dtype=int)[[0, 0, 0, 0, 0, 0, 1, 1, 1]]
-    folds = assign_folds([*"abcdef", "x", "x", "y"], targets)
-    assert set(folds) == {0, 1}
+    folds = assign_folds([*"abcdef", "x", "x", "y"], targets, seed=seed)
+    assert set(folds) == {0, 1, 2, 3, 4}
     assert folds[6] == folds[7] != folds[8]
+    many = np.eye(30, dtype=int)[np.repeat(range(30), 2)]
+    folds = assign_folds([str(n) for n in range(60)], many, seed=seed)
+    assert (folds[::2] != folds[1::2]).all()
+    assert set(assign_folds(["a", "b", "c", "d"], many[:4, :2], seed=seed)) == {0, 1, 2, 3}
     with pytest.raises(ValueError, match="Label 1 is in 1 films; expected at least 2"):
         assign_folds([*"abcdef", "x", "x", "x"], targets)
