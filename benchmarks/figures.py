@@ -23,6 +23,7 @@ RUNS: dict[str, Run] = {
     "forward_tsm50": Run("forward", ("--architecture=tsm50", "--rounds=5"), torch=True),
     "train_step": Run("train_step", torch=True),
     "train_step_bfloat16": Run("train_step", ("--dtype=bfloat16",), torch=True),
+    "frozen_step": Run("frozen_step"),
     "deflation": Run("deflation", ("--threads=1", "--rounds=5")),
     "deflation_tsm50": Run("deflation", ("--architecture=tsm50_fac", "--threads=1", "--rounds=3")),
     "read_data": Run("read_data"),
@@ -132,6 +133,20 @@ FIGURES = [
         lambda r: r["over_torch"],
         "not profiled; a guess: batch norm and casts of the weights",
         at_least=1.15,
+    ),
+    Figure(
+        "a step of the FAC model with frozen video and audio backbones over a whole one, seconds",
+        "frozen_step",
+        lambda r: r["frozen_over_whole"],
+        "the backbones' forward pass, which is a third of a step",
+        at_most=0.45,
+    ),
+    Figure(
+        "the same in peak memory of the process",
+        "frozen_step",
+        lambda r: r["memory_over_whole"],
+        "TensorFlow, the weights, and the frame buffers of the forward pass",
+        at_most=1.0,
     ),
     Figure(
         "a step of the whole FAC model over the backbone's, seconds",
