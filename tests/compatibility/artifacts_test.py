@@ -139,5 +139,18 @@ def test_a_run_resumes_and_ends_as_it_did(folder, fac):
     config = ml_collections.ConfigDict(json.loads((run / "config.json").read_text()))
     config.data.directory = str(folder / "data")
     mmv_tf.training.run(config, run)
-    for found, expected in zip(mmv_tf.load_model(run).weights, fac.weights, strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4, err_msg=expected.path)
+    # The gradient of a bias before a batch norm is rounding, which Adam turns into whole steps, and
+    # which other processors round otherwise.
+    noise = 2 * config.training.steps * config.optimizer.learning_rate
+    model = mmv_tf.load_model(run)
+    for found, expected in zip(model.weights, fac.weights, strict=True):
+        atol = noise if expected.name == "bias" else 1e-4
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=atol, err_msg=expected.path)
+    generator = np.random.default_rng(0)
+    inputs = {
+        "video": generator.uniform(size=[2, 4, 32, 32, 3]).astype(np.float32),
+        "audio": generator.normal(size=[2, 24, 80, 1]).astype(np.float32),
+    }
+    for modality, expected in fac(inputs).items():
+        for space, value in model(inputs)[modality].items():
+            np.testing.assert_allclose(value, expected[space], rtol=2e-2, atol=2e-2)
