@@ -6,6 +6,7 @@
   python -m binaries.classify fit --model=RUN --list=clips.csv --output=sounds.keras
   python -m binaries.classify predict --classifier=sounds.keras --data=DIR --output=scores.json
   python -m binaries.classify evaluate --classifier=sounds.keras --list=clips.csv
+  python -m binaries.classify export --classifier=sounds.keras --output=DIR --version=1
 
 See docs/classify.md.
 """
@@ -209,6 +210,31 @@ def evaluate(argv: list[str]) -> int | None:
     return None
 
 
+def define_export() -> None:
+    """Export a classifier as a SavedModel, to serve it."""
+    from mmv_tf.publishing.flags import define_export_flags
+
+    flags.DEFINE_string("classifier", None, "The .keras file of `fit`.", required=True)
+    define_export_flags("Classifier", "classify_jpeg")
+
+
+def export(argv: list[str]) -> int | None:
+    """Write the folder."""
+    del argv
+    from mmv_tf.classification import load_classifier
+    from mmv_tf.classification.export import export_classifier
+    from mmv_tf.publishing.flags import card_details, destination, export_options
+
+    options, folder = export_options(), destination()  # before the classifier, which takes long
+    classifier = load_classifier(FLAGS.classifier)
+    names = export_classifier(classifier, folder, options, card_details())
+    print(
+        f"The SavedModel is in {printable_name(folder.target)}; signatures: {', '.join(names)}. "
+        f"Serve it: python -m binaries.serve --saved_model={printable_name(folder.directory)}"
+    )
+    return None
+
+
 def _write_report(results: Any, scored: Any, classifier: Any, path: pathlib.Path) -> None:
     from mmv_tf.classification.report import write_report
 
@@ -234,6 +260,7 @@ COMMANDS = {
     "fit": (define_fit, fit),
     "predict": (define_predict, predict),
     "evaluate": (define_evaluate, evaluate),
+    "export": (define_export, export),
 }
 
 if __name__ == "__main__":

@@ -17,40 +17,22 @@ import pathlib
 from absl import flags
 
 from mmv_tf.inference.flags import define_network_flags, network_flags
-from mmv_tf.publishing import CardDetails, ExportOptions, export, portable
-from mmv_tf.publishing.options import MODALITIES, WEIGHT_TYPES
+from mmv_tf.publishing import export, portable
+from mmv_tf.publishing.flags import (
+    card_details,
+    define_export_flags,
+    destination,
+    export_options,
+)
+from mmv_tf.publishing.options import MODALITIES
 from mmv_tf.util import command_line
 
 define_network_flags(image_model=True, settings=False)
-_OUTPUT = flags.DEFINE_string("output", None, "Folder to write.", required=True)
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace an existing SavedModel.")
-_VERSION = flags.DEFINE_integer("version", None, "Write to --output/VERSION, for serving.")
-_MODEL_NAME = flags.DEFINE_string("model_name", "mmv", "Name of the served model.")
+define_export_flags("MMV network", "video_jpeg")
 _MODALITIES = flags.DEFINE_multi_enum(
     "modality", None, MODALITIES, "Export only this modality; repeat for more."
 )
-_FOLD = flags.DEFINE_bool(
-    "fold_batch_norms", False, "Fold batch norms into the weights: faster, but no fine-tuning."
-)
-_WEIGHTS = flags.DEFINE_enum(
-    "weights_dtype", "float32", WEIGHT_TYPES, "Dtype of stored weights; 16 bits halve the files."
-)
-_VIDEO_JPEG = flags.DEFINE_bool(
-    "video_jpeg", False, "Add the signature video_jpeg for JPEG frames."
-)
-_JPEG_SIZE = flags.DEFINE_integer(
-    "jpeg_size", None, "Side in pixels to resize JPEG frames to; default: as in training."
-)
 _NORMALIZED = flags.DEFINE_bool("normalized", False, "Normalize embeddings to unit length.")
-_CHECKED = flags.DEFINE_bool(
-    "checked", True, "Reject invalid input (NaN, out of range, no known word)."
-)
-_TITLE = flags.DEFINE_string("title", "MMV network", "Title of the model card.")
-_DATA = flags.DEFINE_string("trained_on", "", "Training data, for the model card.")
-_LICENSE = flags.DEFINE_string("license", "", "License of the weights, for the model card.")
-_RESULTS = flags.DEFINE_multi_string(
-    "results", [], "Results file of binaries.evaluate, for the model card; repeat for more."
-)
 _PORTABLE = flags.DEFINE_multi_enum(
     "portable",
     [],
@@ -62,31 +44,26 @@ _PORTABLE = flags.DEFINE_multi_enum(
 def main(argv: list[str]) -> None:
     """Export the model."""
     del argv
-    options = ExportOptions(
+    options = export_options(
         modalities=tuple(_MODALITIES.value) if _MODALITIES.value else None,
-        fold_batch_norms=_FOLD.value,
-        weights=_WEIGHTS.value,
-        video_jpeg=_VIDEO_JPEG.value,
-        jpeg_size=_JPEG_SIZE.value,
         normalized=_NORMALIZED.value,
-        checked=_CHECKED.value,
     )
-    details = CardDetails(_TITLE.value, _DATA.value, _LICENSE.value, tuple(_RESULTS.value))
+    folder = destination()
     model, image_model = network_flags().open_models()
     names = export(
         model,
-        _OUTPUT.value,
+        folder.directory,
         image_model,
-        _OVERWRITE.value,
+        folder.overwrite,
         options=options,
-        details=details,
-        version=_VERSION.value,
-        model_name=_MODEL_NAME.value,
+        details=card_details(),
+        version=folder.version,
+        model_name=folder.model_name,
     )
-    print(f"The SavedModel is in {_OUTPUT.value}; signatures: {', '.join(names)}.")
+    print(f"The SavedModel is in {folder.directory}; signatures: {', '.join(names)}.")
     for choice in _PORTABLE.value:
         kind, name = choice.split(":")
-        path = pathlib.Path(f"{_OUTPUT.value}_portable") / f"{name}{portable.SUFFIXES[kind]}"
+        path = pathlib.Path(f"{folder.directory}_portable") / f"{name}{portable.SUFFIXES[kind]}"
         differences = portable.write_portable(model, path, name, kind, image_model)
         worst = max(differences.values())
         print(f"{path} differs from the model by {worst:.1e} of its outputs' size.")

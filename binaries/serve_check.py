@@ -61,8 +61,11 @@ def main(argv: list[str]) -> int:
         requests = cut_clips(_FILM.value, local.contract, _CLIPS.value, sentences)
     else:
         requests = {
-            name: [{name: sample_input(name, local.contract, seed)} for seed in range(_CLIPS.value)]
-            for name in local.signatures
+            name: [
+                dict.fromkeys(signature.inputs, sample_input(name, local.contract, seed))
+                for seed in range(_CLIPS.value)
+            ]
+            for name, signature in local.signatures.items()
         }
     report = check_server(make_client, local, requests, _CLIENTS.value, _REQUESTS.value)
     report = {"server": _SERVER.value, "version": local.version, **report}

@@ -3,7 +3,7 @@
 from mmv_tf.publishing.contract import CONTRACT_FILE as CONTRACT_FILE
 from mmv_tf.publishing.contract import read_contract as read_contract
 from mmv_tf.publishing.export import export as export
-from mmv_tf.publishing.export import verify_checksums as verify_checksums
+from mmv_tf.publishing.folder import verify_checksums as verify_checksums
 from mmv_tf.publishing.model_card import CardDetails as CardDetails
 from mmv_tf.publishing.options import ExportOptions as ExportOptions
 from mmv_tf.publishing.samples import WARMUP_FILE as WARMUP_FILE

@@ -7,6 +7,8 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
+import tensorflow as tf
+
 from mmv_tf.graphs.metadata import checked_metadata
 from mmv_tf.publishing import checks
 from mmv_tf.publishing.saved_model import INPUTS, MAX_PIXELS
@@ -84,7 +86,7 @@ def make_contract(
     """Return the contract of an exported model.
 
     Args:
-      signatures: name -> concrete function.
+      signatures: name -> concrete function, whose only input is named as a key of `INPUTS`.
       metadata: the model's metadata.
       sample_rate: sample rate of its waveforms, in Hz; None without an audio backbone.
       jpeg_size: side of a decoded frame in pixels.
@@ -97,21 +99,23 @@ def make_contract(
     """
     described = {}
     for name, function in signatures.items():
-        limits = dict(_LIMITS[name])
-        if name == "video_jpeg":
+        (spec,) = tf.nest.flatten(function.structured_input_signature)
+        kind = spec.name
+        limits = dict(_LIMITS[kind])
+        if kind == "video_jpeg":
             # Of a decoded frame: what a server counts before it decodes.
             limits["element_bytes"] = 12 * jpeg_size**2
             limits["most_pixels"] = MAX_PIXELS
-        if name == "audio":
+        if kind == "audio":
             limits["sample_rate"] = sample_rate
-        if name == "text":
+        if kind == "text":
             limits["example"] = sentence
         described[name] = {
             "input": {
-                "name": name,
-                "dtype": INPUTS[name].dtype.name,
-                "shape": INPUTS[name].shape.as_list(),
-                "meaning": _MEANING[name],
+                "name": kind,
+                "dtype": INPUTS[kind].dtype.name,
+                "shape": INPUTS[kind].shape.as_list(),
+                "meaning": _MEANING[kind],
                 **limits,
             },
             "outputs": {

@@ -20,6 +20,7 @@ _UNSTATED = "Not stated by whoever exported this model."
 _NOT_METRICS = (
     *("protocol", "environment", "clips", "model", "data", "labels", "model_sha256", "paths"),
     *("counts", "changed", "reported", "splits", "resamplings", "items", "among"),
+    *("selection", "chance"),
 )
 
 
@@ -57,16 +58,39 @@ def write_card(
     Raises:
       ValueError: a results file isn't one.
     """
-    data = details.data or _literal(model.metadata.get("data") or "") or _UNSTATED
-    licence = details.licence or _literal(model.metadata.get("licence") or "") or _UNSTATED
+    return format_card(
+        _INTRODUCTION, _architecture(model, options), model.metadata, contract, details, _LIMITS
+    )
+
+
+def format_card(
+    introduction: str,
+    architecture: str,
+    metadata: Mapping[str, Any],
+    contract: Mapping[str, Any],
+    details: CardDetails,
+    limits: str,
+) -> str:
+    """Return a card in Markdown.
+
+    Args:
+      introduction, architecture, limits: texts of these sections.
+      metadata: the model's; "data" and "licence" are used where `details` lack them.
+      contract, details: see `write_card`.
+
+    Raises:
+      ValueError: a results file isn't one.
+    """
+    data = details.data or literal(metadata.get("data") or "") or _UNSTATED
+    licence = details.licence or literal(metadata.get("licence") or "") or _UNSTATED
     sections = {
-        f"# {details.name}": _INTRODUCTION,
-        "## Architecture": _architecture(model, options),
+        f"# {details.name}": introduction,
+        "## Architecture": architecture,
         "## Training data": data,
         "## License of the weights": licence,
         "## Input contract": _input_contract(contract),
         "## Results": "\n".join(_results(details.results)),
-        "## Limits": _LIMITS,
+        "## Limits": limits,
     }
     return "\n\n".join(f"{title}\n\n{text.strip()}" for title, text in sections.items()) + "\n"
 
@@ -85,7 +109,7 @@ _LIMITS = """- Embeddings show what is alike in the model's training data, gaps 
 - The results above hold for the protocols they name and the data they were measured on."""
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """Return a file's text as one line that Markdown shows literally, without links or tables."""
     return re.sub(r"([\\`*_\[\]<#|!&~])", r"\\\1", " ".join(str(text).split()))
 
@@ -154,7 +178,7 @@ def _results(paths: Sequence[str | os.PathLike[str]]) -> Iterator[str]:
             ) from error
         metrics = {key: value for key, value in results.items() if key not in _NOT_METRICS}
         for metric, value in _numbers(metrics):
-            yield f"| {_code(name)} | {_literal(metric)} | {value:.6g} |"
+            yield f"| {_code(name)} | {literal(metric)} | {value:.6g} |"
 
 
 def _numbers(value: Any, path: str = "") -> Iterator[tuple[str, float]]:

@@ -37,18 +37,20 @@ def sample_input(name: str, contract: Mapping[str, Any], seed: int = 0) -> np.nd
     trained = {**_DEFAULTS, **contract["trained_at"]}
     frames, size = int(trained["num_frames"]), int(trained["size"])
     generator = np.random.default_rng(seed)
-    if name == "text":
-        sentence = contract["signatures"]["text"]["input"].get("example") or _SENTENCE
+    described = contract["signatures"].get(name, {}).get("input", {})
+    kind = described.get("name", name)
+    if kind == "text":
+        sentence = described.get("example") or _SENTENCE
         return np.array([sentence.encode()], dtype=object)
-    if name == "audio":
-        rate = contract["signatures"]["audio"]["input"]["sample_rate"]
+    if kind == "audio":
+        rate = described["sample_rate"]
         samples = round(rate * frames / float(trained["frame_rate"]))
         return generator.uniform(-0.5, 0.5, (1, samples)).astype(np.float32)
-    if name == "image":
+    if kind == "image":
         return generator.random((1, size, size, 3), dtype=np.float32)
-    if name == "video":
+    if kind == "video":
         return generator.random((1, frames, size, size, 3), dtype=np.float32)
-    if name == "video_jpeg":
+    if kind == "video_jpeg":
         pixels = generator.integers(0, 256, (frames, size, size, 3), dtype=np.uint8)
         return np.array([[encode_jpeg(frame) for frame in pixels]], dtype=object)
     raise ValueError(f"There is no sample input for a signature named {name!r}.")
@@ -98,7 +100,8 @@ def write_warmup(
             request = log.predict_log.request
             request.model_spec.name = model_name
             request.model_spec.signature_name = name
-            request.inputs[name].CopyFrom(tf.make_tensor_proto(sample_input(name, contract)))
+            sample = tf.make_tensor_proto(sample_input(name, contract))
+            request.inputs[contract["signatures"][name]["input"]["name"]].CopyFrom(sample)
             writer.write(log.SerializeToString())
 
 

@@ -95,7 +95,7 @@ class RestClient:
         outputs = answer["outputs"]
         if not isinstance(outputs, dict):
             outputs = {"": outputs}  # the interface omits the name of a single output
-        return {name: np.asarray(value, np.float32) for name, value in outputs.items()}
+        return {name: _array(value) for name, value in outputs.items()}
 
     def request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         """Send any request and return the status and the body."""
@@ -165,6 +165,18 @@ class GrpcClient:
     def close(self) -> None:
         """Close the connection."""
         self._channel.close()
+
+
+def _array(value: Any) -> np.ndarray:
+    """Return numbers as float32, and strings as bytes objects, as gRPC's client does."""
+    found = np.asarray(value)
+    if found.dtype.kind in "OU":
+        flat = [
+            base64.b64decode(item["b64"]) if isinstance(item, dict) else item.encode()
+            for item in np.asarray(value, object).flat
+        ]
+        return np.array(flat, object).reshape(found.shape)
+    return found.astype(np.float32)
 
 
 def _listed(value: np.ndarray) -> Any:

@@ -4,7 +4,8 @@
 
 A request is {"signature_name": NAME, "instances": [...]} with one entry a row, or the same with
 "inputs" and whole tensors. Bytes are {"b64": "..."}. The first is answered with
-{"predictions": [...]}, the second with {"outputs": ...}.
+{"predictions": [...]}, the second with {"outputs": ...}; strings in it are text, or of an output
+whose name ends in "_bytes", {"b64": "..."}.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from mmv_tf.serving.validation import check_names, check_shape
 # Bytes of Python's objects: a list, a dict, a number in one; a string's two quotes.
 _LIST_BYTES, _DICT_BYTES, _ITEM_BYTES, _QUOTE_BYTES = 96, 320, 36, 16
 DEFAULT_SIGNATURE = "serving_default"
+# Outputs with such a name hold bytes, not text: TensorFlow Serving's rule.
+_BYTES_SUFFIX = "_bytes"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,20 +196,31 @@ def format_response(outputs: Mapping[str, np.ndarray], by_row: bool) -> bytes:
     """Return a prediction's body, in the form of its request."""
     if by_row:
         if len(outputs) == 1:
-            (rows,) = (_listed(value) for value in outputs.values())
+            (rows,) = (_listed(name, value) for name, value in outputs.items())
         else:
-            columns = {name: _listed(value) for name, value in sorted(outputs.items())}
+            columns = {name: _listed(name, value) for name, value in sorted(outputs.items())}
             rows = [
                 dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
             ]
         return json.dumps({"predictions": rows}).encode()
-    whole = {name: _listed(value) for name, value in sorted(outputs.items())}
+    whole = {name: _listed(name, value) for name, value in sorted(outputs.items())}
     return json.dumps({"outputs": whole if len(whole) > 1 else next(iter(whole.values()))}).encode()
 
 
-def _listed(value: np.ndarray) -> list[Any]:
-    """Return nested lists, with bytes as base64."""
+def _listed(name: str, value: np.ndarray) -> list[Any]:
+    """Return nested lists; strings are text unless the output's name ends in "_bytes"."""
     if value.dtype == object:
-        flat = [{"b64": base64.b64encode(item).decode()} for item in value.flat]
-        return np.array(flat, dtype=object).reshape(value.shape).tolist()
+        flat = np.empty(value.size, dtype=object)
+        for index, item in enumerate(value.flat):
+            flat[index] = _text(item, name.endswith(_BYTES_SUFFIX))
+        return flat.reshape(value.shape).tolist()
     return value.tolist()
+
+
+def _text(item: bytes, coded: bool) -> str | dict[str, str]:
+    if not coded:
+        try:
+            return item.decode()
+        except UnicodeDecodeError:
+            pass  # JSON has no other form for these bytes
+    return {"b64": base64.b64encode(item).decode()}

@@ -19,6 +19,7 @@ from mmv_tf.training import checkpoints
 from mmv_tf.training.run_folder import MODEL_FILE, initial_file, load_model
 
 Path = str | os.PathLike[str]
+_CLASSIFIER = "ClassifierNetwork"  # class of `mmv_tf.classification`
 # Endings of files of word vectors; other files are lists of words.
 _VECTORS = (".bin", ".gz", ".vec")
 # First bytes of pickles (of protocols 2 to 5, 0 and 1) and of zip archives.
@@ -45,7 +46,23 @@ def open_weights(source: Path, vocabulary: Path | Sequence[str] | None = None) -
     _check_place(path)
     if vocabulary is not None:
         raise ValueError(f"{path} holds its own words; a vocabulary is for released files.")
-    return load_model(path)
+    try:
+        model = load_model(path)
+    except ValueError as error:
+        # A program that does not use classifiers does not know the class.
+        if f"'{_CLASSIFIER}'" in str(error):
+            raise _classifier_given(path) from error
+        raise
+    if type(model).__name__ == _CLASSIFIER:
+        raise _classifier_given(path)
+    return model
+
+
+def _classifier_given(path: pathlib.Path) -> ValueError:
+    return ValueError(
+        f"{path} holds a classifier, which has labels and no embeddings: use it with python -m "
+        "binaries.classify (predict, evaluate, export), or give the network that it was made from."
+    )
 
 
 def find_network(source: Path) -> pathlib.Path:

@@ -109,6 +109,24 @@ def test_evaluate(folder, tmp_path):
     assert (tmp_path / "r.html").exists()
 
 
+@pytest.mark.slow
+def test_export(folder, tmp_path):
+    done = programs.run(
+        *("classify", "export", f"--classifier={folder / 'c.keras'}", "--version=1"),
+        *(f"--output={tmp_path / 'served'}", "--title=Notes", f"--results={folder / 'c.json'}"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "signatures: classify. Serve it: python -m binaries.serve" in done.stdout
+    card = (tmp_path / "served" / "1" / "model_card.md").read_text()
+    assert card.startswith("# Notes\n")
+    assert "| `classify` | metrics, top_1, value |" in card
+    assert "penalty" not in card
+    refused = programs.run("export", f"--model={folder / 'c.keras'}", f"--output={tmp_path / 'x'}")
+    assert refused.returncode == 1
+    assert "python -m binaries.classify (predict, evaluate, export)" in refused.stderr
+    assert not (tmp_path / "x").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
@@ -122,6 +140,9 @@ def test_evaluate(folder, tmp_path):
         (("predict", "--classifier=/no.keras", "--data=x"), 1, "There is no classifier at"),
         (("predict", "--classifier=c", "--data=x", "--output=o.txt"), 1, "ending in .json or .csv"),
         (("evaluate", "--classifier=/no.keras", "--data=x"), 1, "There is no classifier at"),
+        (("export", "--classifier=/no.keras", "--output=/no/x"), 1, "There is no classifier at"),
+        (("export", "--classifier=c.keras", "--output=tests"), 1, "tests exists; choose another"),
+        (("export", "--classifier=c", "--output=/no", "--version=0"), 1, "versions start at 1"),
         (("evaluate", "--classifier=c", "--data=x", "--split=all"), 2, "expected one of train"),
     ],
 )

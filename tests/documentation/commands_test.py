@@ -59,6 +59,8 @@ def flags_in(path: pathlib.Path) -> set[str]:
         first = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
         if called == "define_network_flags":
             found |= flags_in(ROOT / "mmv_tf/inference/flags.py")
+        elif called == "define_export_flags":
+            found |= flags_in(ROOT / "mmv_tf/publishing/flags.py")
         elif called == "define_config":
             found |= {"config", "config."}
         elif called == "define_overrides":

@@ -13,7 +13,7 @@ import tensorflow as tf
 from mmv_tf import publishing
 from mmv_tf.publishing import CardDetails, ExportOptions
 from mmv_tf.publishing.contract import make_contract
-from mmv_tf.publishing.export import write_checksums
+from mmv_tf.publishing.folder import write_checksums
 from mmv_tf.publishing.model_card import write_card
 
 

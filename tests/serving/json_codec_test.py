@@ -131,4 +131,7 @@ def test_answers_have_the_form_of_their_request():
     assert read({"a": a, "b": b}, True) == {"predictions": rows}
     assert read({"a": a, "b": b}, False) == {"outputs": {"a": [[1, 2], [3, 4]], "b": [5, 6]}}
     text = np.array([b"\x00"], dtype=object)
-    assert read({"a": text}, True) == {"predictions": [{"b64": "AA=="}]}
+    assert read({"a_bytes": text}, True) == {"predictions": [{"b64": "AA=="}]}
+    words = np.array([["d\u00e9".encode(), b"\xff"]], dtype=object)
+    rows = [{"a": 5, "words": ["d\u00e9", {"b64": "/w=="}]}]
+    assert read({"a": b[:1], "words": words}, True) == {"predictions": rows}
