@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -104,7 +105,7 @@ class ClassifierPublication(tf.train.Checkpoint):
             )
         network = classifier.network
         # In a function, hidden from TensorFlow, which saves tracked objects with all layers.
-        self._network = lambda: network
+        self._network: Callable[[], Any] = lambda: network
         self._kind = classifier.modality
         self._checked = options.checked
         self.jpeg_size = 0
@@ -113,7 +114,7 @@ class ClassifierPublication(tf.train.Checkpoint):
         weights = ServingWeights(
             [network.tower, network.linear], options.fold_batch_norms, options.weights
         )
-        self._scope = lambda: weights.scope()
+        self._scope: Callable[[], Any] = weights.scope
         self.variables = list(weights.variables)
         self.trainable_variables: list[Any] = []
         self.regularization_losses: list[Any] = []
