@@ -1,6 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+import json
 import re
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -228,3 +231,66 @@ def test_a_default_multiple_of_a_part_that_is_missing_or_frozen_is_no_mistake():
     model = FineAndCoarse(video=tiny.video, audio=tiny.audio)
     rates = training.default_config().learning_rates
     assert set(Freezing(model, ["video"], dict(rates)).multiples) == {1.0}
+
+
+def test_replicas_leave_frozen_parts_and_exchange_nothing_of_them(tmp_path):
+    """Two replicas in a process of their own; the gradients of what is trained equal one's."""
+    found = subprocess.run(
+        [sys.executable, "-c", _REPLICAS], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert found.returncode == 0, found.stderr[-3000:]
+    one, two = json.loads(found.stdout.splitlines()[-1])
+    assert two["frozen"] == one["frozen"] == 0.0
+    np.testing.assert_allclose(two["head"], one["head"], rtol=1e-3)
+    assert one["head"] > 0
+    assert two["exchanged"] <= two["trained"] + 1, "gradients and the values of the step"
+
+
+_REPLICAS = """
+import json
+import keras, numpy as np, tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+from mmv_tf import training
+from mmv_tf.losses import Objective
+from mmv_tf.training import optimizer
+from mmv_tf.training.freezing import Freezing
+from mmv_tf.training.train_step import TrainStep
+from tests import small_world
+from tests.training.freezing_test import batch
+
+results = []
+for strategy in (tf.distribute.OneDeviceStrategy("CPU:0"),
+                 tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        model = small_world.tiny_model()
+        freezing = Freezing(model, ("video", "audio"), frozen_batch_norm=True)
+        adam_settings = training.default_optimizer_config()
+        adam_settings.warmup_steps = 0
+        adam = optimizer.make_optimizer(adam_settings, 10)
+        adam.build(freezing.variables)
+    step = TrainStep(model, Objective({"va": 1.0, "vt": 1.0}), strategy, adam,
+                     training.default_config(), 0.0, freezing)
+    count = strategy.num_replicas_in_sync
+    parts = [{n: tf.split(v, count)[i] for n, v in batch().items()} for i in range(count)]
+    data = {n: strategy.experimental_distribute_values_from_function(
+        lambda c, n=n: parts[c.replica_id_in_sync_group][n]) for n in parts[0]}
+    towers = [model.video.get_weights(), model.audio.get_weights()]
+    head = model.video_to_fine.projection.kernel.numpy()
+    exchanged = []
+    original = tf.distribute.ReplicaContext.all_reduce
+    def counted(self, op, value, options=None):
+        exchanged.append(len(tf.nest.flatten(value)))
+        return original(self, op, value, options)
+    tf.distribute.ReplicaContext.all_reduce = counted
+    with freezing.applied():
+        step(data, tf.zeros([2]))
+    tf.distribute.ReplicaContext.all_reduce = original
+    moved = [np.abs(a - b).max() for before, layer in zip(towers, (model.video, model.audio))
+             for a, b in zip(before, layer.get_weights())]
+    results.append({"frozen": float(max(moved)), "trained": len(freezing.variables),
+                    "head": float(np.abs(model.video_to_fine.projection.kernel - head).sum()),
+                    "exchanged": max(exchanged, default=0)})
+print(json.dumps(results))
+"""
