@@ -7,9 +7,9 @@
     --config=configs/own_videos.py:10h,vat             video, audio and captions, about ten hours
 
 Words after the colon, in any order: "data=DIR", the folder of prepare_data; "1h", "10h" or "100h",
-the amount of video, if DIR does not tell; "weights" to start from a model; "va" or "vat", without
-or with captions (by default those that the training split has); "runlocal", a few steps of a tiny
-model. Captions need word vectors, unless they come with the weights.
+the amount of video, if DIR does not tell; "weights" to start from a model; "va", "vat" or "vt",
+the modalities (by default text if the training split has captions); "runlocal", a few steps of a
+tiny model. Captions need word vectors, unless they come with the weights.
 
 All numbers here are ours. Those for one hour are the quickstart's, which were chosen on a real
 film; the others are scaled from them by the number of clips and have not been tuned. The batch
@@ -30,7 +30,7 @@ from mmv_tf.util.configuration import choose
 
 _CHOICES = {
     "start": ("random", "weights"),
-    "modalities": ("", "va", "vat"),
+    "modalities": ("", "va", "vat", "vt"),
     "amount": ("", "1h", "10h", "100h"),
     "size": ("full", "runlocal"),
 }
@@ -70,7 +70,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     chosen = choose(",".join(words), _CHOICES)
     clips, captions = _contents(folders[0]) if folders else (0, False)
     amount = chosen["amount"] or _amount(clips)
-    text = captions if not chosen["modalities"] else chosen["modalities"] == "vat"
+    modalities = chosen["modalities"] or ("vat" if captions else "va")
+    audio, text = "a" in modalities, "t" in modalities
 
     config = ml_collections.ConfigDict()
     config.seed = 0
@@ -90,13 +91,13 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.optimizer = training.default_optimizer_config()
     config.optimizer.weight_decay = 0.05
     config.training = training.default_config()
-    config.training.weights = {"va": 1.0, "vt": 1.0 if text else 0.0}
+    config.training.weights = {"va": float(audio), "vt": float(text)}
     config.training.temperature = 0.2 if amount == "1h" else 0.07
     config.training.average_decay = 0.98 if amount == "1h" else 0.999
     if chosen["start"] == "weights":
-        _from_weights(config, amount)
+        _from_weights(config, amount, audio)
     else:
-        _from_nothing(config, amount, text)
+        _from_nothing(config, amount, audio, text)
     _fit_batch(config, _CLIP_BYTES["weights" if chosen["start"] == "weights" else amount], clips)
     config.optimizer.warmup_steps = config.training.steps // 10
     if chosen["size"] == "runlocal":
@@ -121,18 +122,19 @@ def _amount(clips: int) -> str:
     return "1h" if clips < _FEW else "10h" if clips < _MANY else "100h"
 
 
-def _from_nothing(config: ml_collections.ConfigDict, amount: str, text: bool) -> None:
+def _from_nothing(config: ml_collections.ConfigDict, amount: str, audio: bool, text: bool) -> None:
     chosen = _RANDOM[amount]
     fine, coarse = chosen["dims"]
     config.model = ml_collections.ConfigDict(
         {
             "graph": {"name": "fac", "fine_dim": fine, "coarse_dim": coarse, "hidden_dim": fine},
             "video": {"backbone": "s3d", "width": chosen["width"], "blocks": chosen["blocks"]},
-            "audio": {"depth": chosen["depth"], "width": chosen["width"]},
-            "log_mel": {},
             "dtype": "mixed_bfloat16" if _gpus() else "float32",
         }
     )
+    if audio:
+        config.model.audio = {"depth": chosen["depth"], "width": chosen["width"]}
+        config.model.log_mel = {}
     if text:
         config.model.text = {"dim": 512, "mask_padding": True}
     config.data.num_frames = chosen["frames"]
@@ -147,7 +149,7 @@ def _from_nothing(config: ml_collections.ConfigDict, amount: str, text: bool) ->
     config.training.steps = chosen["steps"]
 
 
-def _from_weights(config: ml_collections.ConfigDict, amount: str) -> None:
+def _from_weights(config: ml_collections.ConfigDict, amount: str, audio: bool) -> None:
     chosen = _WEIGHTS[amount]
     # The architecture, the words and the form of the clips are those of the weights.
     config.model = ml_collections.ConfigDict()
@@ -155,7 +157,7 @@ def _from_weights(config: ml_collections.ConfigDict, amount: str) -> None:
     config.data.batch_size = chosen["batch"]
     config.optimizer.learning_rate = chosen["rate"]
     config.training.steps = chosen["steps"]
-    config.training.freeze = chosen["freeze"]
+    config.training.freeze = chosen["freeze"] if audio else chosen["freeze"][:1]
     config.training.frozen_batch_norm = True  # a batch of few films has poor statistics
     config.training.learning_rates.video = chosen["towers"]
     config.training.learning_rates.audio = chosen["towers"]
@@ -183,7 +185,8 @@ def _shrink(config: ml_collections.ConfigDict) -> None:
     if "video" in config.model:
         config.model.video.width = 0.0625
         config.model.video.blocks = (1, 1, 1)
-        config.model.audio = {"depth": 18, "width": 0.125}
+        if "audio" in config.model:
+            config.model.audio = {"depth": 18, "width": 0.125}
         config.data.num_frames = 4
         config.data.frame_rate = 2.5
         config.data.size = 32

@@ -72,8 +72,7 @@ def make(
     if dtype is not None and _takes_all(config):
         model = in_precision(model, dtype)
     pairs = [pair for pair in PAIRS if config.training.weights.get(pair, 0.0) > 0]
-    if any("text" in PAIRS[pair] for pair in pairs):
-        model.sentence_tokenizer()
+    _check_modalities(model, pairs, config.init_from)
     unused = [name for name in freezing.unused_parts(model, pairs) if name in taken]
     _log(config.init_from, taken, new, unused)
     return model, Start(os.fspath(config.init_from), tuple(taken), tuple(new), tuple(unused))
@@ -248,6 +247,20 @@ def _refuse_words(config: ml_collections.ConfigDict, source: EmbeddingGraph) -> 
             f"word_vectors is {config.word_vectors}, but the words come with {config.init_from}; "
             "leave word_vectors empty, or set init_partial=True for a new text backbone."
         )
+
+
+def _check_modalities(model: EmbeddingGraph, pairs: Sequence[str], source: Any) -> None:
+    """Check that a model has the backbones of the pairs, and words where they need them."""
+    for pair in pairs:
+        for modality in PAIRS[pair]:
+            if modality not in model.modalities:
+                raise ValueError(
+                    f"training.weights.{pair} is above 0, but {source} has no {modality} backbone; "
+                    f"set the weight to 0, or describe all backbones in the model section, with "
+                    "init_partial=True."
+                )
+            if modality == "text":
+                model.sentence_tokenizer()
 
 
 def _misfit(theirs: keras.layers.Layer | None, part: keras.layers.Layer) -> str | None:

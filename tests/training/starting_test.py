@@ -170,6 +170,15 @@ def test_mistakes_are_one_clear_error(config, changes, message):
         make(config)
 
 
+def test_a_pair_without_a_backbone_says_what_to_do(config, source, tmp_path):
+    theirs = training.load_model(source)
+    training.save_model(FineAndCoarse(video=theirs.video, audio=theirs.audio), tmp_path / "a.keras")
+    config.init_from = str(tmp_path / "a.keras")
+    config.model = {}
+    with pytest.raises(ValueError, match=r"weights.vt is above 0, but .*a.keras has no text"):
+        make(config)
+
+
 def test_log_mel_settings_that_the_weights_do_not_know_are_refused(config):
     config.model.log_mel = {"mel_bins": 40}
     with pytest.raises(ValueError, match=r"model.log_mel.mel_bins is 40, .* has 80"):
