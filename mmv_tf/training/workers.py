@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -201,9 +202,17 @@ def require_the_same(strategy: tf.distribute.Strategy, what: dict[str, Any]) -> 
 
 
 def _gather(strategy: tf.distribute.Strategy, row: np.ndarray) -> np.ndarray:
-    """Gather [n] of each replica to [replicas, n]."""
+    """Gather int32 [n] of each replica to [replicas, n]."""
+    gathered = _gatherer(strategy)(tf.constant(row))
+    found: np.ndarray = strategy.experimental_local_results(gathered)[0].numpy()
+    return found
 
-    @tf.function(autograph=False)
+
+@functools.cache
+def _gatherer(strategy: tf.distribute.Strategy) -> Any:
+    """Return the function of `_gather`, which is traced once."""
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.int32)])
     def gather(value: tf.Tensor) -> tf.Tensor:
         def replica(value: tf.Tensor) -> tf.Tensor:
             context = tf.distribute.get_replica_context()
@@ -211,4 +220,4 @@ def _gather(strategy: tf.distribute.Strategy, row: np.ndarray) -> np.ndarray:
 
         return strategy.run(replica, args=(value,))
 
-    return strategy.experimental_local_results(gather(tf.constant(row)))[0].numpy()
+    return gather
