@@ -17,6 +17,7 @@ from mmv_tf.data import METADATA_KEYS, Input, Reader
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.training import duplicates, preflight, run_folder, starting, validation
 from mmv_tf.training import workers as workers_lib
+from mmv_tf.training.checkpoints import CheckpointStore, step_of
 from mmv_tf.training.random_state import seed_everything
 from mmv_tf.training.run_data import RunData
 from mmv_tf.training.trainer import Evaluate, Trainer
@@ -223,7 +224,15 @@ def _extend(config: ml_collections.ConfigDict, directory: pathlib.Path) -> None:
     steps = run_folder.extends(config, directory)
     if steps is None:
         return
+    finished = (directory / run_folder.MODEL_FILE).exists()
+    taken = max(map(step_of, CheckpointStore(directory).paths()), default=0)
+    if finished and taken < steps:
+        raise ValueError(
+            f"The run in {directory} stopped early, at step {taken} of {steps}, by "
+            "training.stop_after; more steps don't extend it. Start another one from its weights: "
+            f"--init_from={directory}."
+        )
     logger.info("%s: extended from %d to %d steps.", directory, steps, config.training.steps)
-    if (directory / run_folder.MODEL_FILE).exists():
+    if finished:
         kept = run_folder.set_aside(directory, steps)
         logger.info("The model of step %d is kept as %s.", steps, kept.name)

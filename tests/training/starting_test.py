@@ -261,3 +261,16 @@ def test_a_run_of_an_earlier_version_goes_on(config, tmp_path):
     with pytest.raises(ValueError, match=r"training.freeze was \[\]"):
         experiment.run(config, tmp_path / "run")
     assert run_folder.read_start(tmp_path / "run") == run_folder.Start()
+
+
+def test_a_run_that_stopped_early_is_not_extended(config, tmp_path):
+    """Its finished model is there, its last checkpoint before its last step."""
+    config.training.update(steps=2, freeze=("video", "audio"))
+    experiment.run(ml_collections.ConfigDict(config).lock(), tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / "step-00000002").rename(
+        tmp_path / "run" / "checkpoints" / "step-00000001"
+    )
+    config.training.steps = 4
+    with pytest.raises(ValueError, match=r"stopped early, at step 1 of 2, .*--init_from="):
+        experiment.run(config.lock(), tmp_path / "run")
+    assert (tmp_path / "run" / "model.keras").exists()
