@@ -1,0 +1,165 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Table and plot of the study."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from projects.label_efficiency.intervals import mean_and_interval
+from projects.label_efficiency.study import ARMS, FINE_TUNED, LINEAR, NETWORK, NOTHING
+from projects.label_efficiency.tasks import ESC10, WORLD
+
+_TASKS = {WORLD: "The narrated world", ESC10: "ESC-10"}
+_ARMS = {
+    (LINEAR, NETWORK): "linear, frozen network",
+    (LINEAR, NOTHING): "linear, frozen random weights",
+    (FINE_TUNED, NETWORK): "fine-tuned, from the network",
+    (FINE_TUNED, NOTHING): "fine-tuned, from nothing",
+}
+_COLORS = {
+    (LINEAR, NETWORK): "tab:blue",
+    (LINEAR, NOTHING): "tab:gray",
+    (FINE_TUNED, NETWORK): "tab:green",
+    (FINE_TUNED, NOTHING): "tab:orange",
+}
+_Estimate = tuple[float, float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """Results of one share of a data set's labels.
+
+    Attributes:
+      share: of the labels.
+      labels: mean number of labeled examples.
+      accuracy: (classifier, start) -> mean and interval.
+      gains: classifier -> mean and interval of the network's accuracy minus that of nothing.
+    """
+
+    share: float
+    labels: float
+    accuracy: dict[tuple[str, str], _Estimate]
+    gains: dict[str, _Estimate]
+
+
+def rows(results: Mapping[str, Any], task: str) -> list[Row]:
+    """Return the rows of a data set, of the shares for which all runs are finished."""
+    places, groups = _places(results["tasks"][task])
+    seeds = list(results["config"]["seeds"])
+    table = []
+    for share in results["config"]["shares"]:
+        runs = [run for run in results["runs"] if (run["task"], run["share"]) == (task, share)]
+        right: dict[tuple[str, str], np.ndarray] = {
+            arm: np.full([len(seeds), len(groups)], np.nan) for arm in ARMS
+        }
+        for run in runs:
+            columns = places[run["division"]]
+            values = right[run["classifier"], run["start"]][seeds.index(run["seed"])]
+            values[columns] = [int(digit) for digit in run["right"]]
+        tested = [~np.isnan(values) for values in right.values()]
+        if not tested[0].any() or any((one != tested[0]).any() for one in tested):
+            continue
+        table.append(
+            Row(
+                share,
+                float(np.mean([run["labels"] for run in runs])),
+                {arm: mean_and_interval(values, groups) for arm, values in right.items()},
+                {
+                    kind: mean_and_interval(right[kind, NETWORK] - right[kind, NOTHING], groups)
+                    for kind in (LINEAR, FINE_TUNED)
+                },
+            )
+        )
+    return table
+
+
+def _places(task: Mapping[str, Any]) -> tuple[dict[str, slice], list[str]]:
+    """Return the columns of each division's test items, and the group of each column."""
+    places: dict[str, slice] = {}
+    groups: list[str] = []
+    for name, tested in task["tested"].items():
+        places[name] = slice(len(groups), len(groups) + len(tested["items"]))
+        groups += tested["groups"]
+    return places, groups
+
+
+def markdown(results: Mapping[str, Any], task: str) -> str:
+    """Return a data set's table: accuracies in percent and gains in points, with intervals."""
+    lines = [
+        "| labels | examples | "
+        + " | ".join(_ARMS.values())
+        + " | gain, linear | gain, fine-tuned |",
+        "|---|---|" + "---|" * (len(_ARMS) + 2),
+    ]
+    for row in rows(results, task):
+        cells = [f"{100 * row.share:.0f} %", f"{row.labels:.0f}"]
+        cells += [_cell(row.accuracy[arm], "") for arm in _ARMS]
+        cells += [_cell(row.gains[kind], "+") for kind in (LINEAR, FINE_TUNED)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def report(results: Mapping[str, Any]) -> str:
+    """Return the tables of all data sets, each under its heading."""
+    parts = []
+    for name in results["tasks"]:
+        chance = 100 / len(results["tasks"][name]["classes"])
+        parts.append(f"{_TASKS[name]} (chance {chance:.1f} %):\n\n{markdown(results, name)}\n")
+    return "\n".join(parts)
+
+
+def by_division(results: Mapping[str, Any], task: str, share: float) -> dict[str, float]:
+    """Return the accuracy from nothing by fine-tuning, for each division of a data set."""
+    return {
+        run["division"]: run["right"].count("1") / len(run["right"])
+        for run in results["runs"]
+        if (run["task"], run["share"], run["classifier"], run["start"])
+        == (task, share, FINE_TUNED, NOTHING)
+    }
+
+
+def minutes(results: Mapping[str, Any]) -> float:
+    """Return the minutes that training the network and all runs took."""
+    runs = sum(run["seconds"] for run in results["runs"])
+    return float(results["network"]["seconds"] + runs) / 60
+
+
+def plot(results: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Plot accuracy over the number of labeled examples, a panel for each data set.
+
+    Args:
+      results: the contents of results.json.
+      path: a .png file.
+    """
+    import matplotlib.figure  # here: it takes long to import
+
+    names = list(results["tasks"])
+    figure = matplotlib.figure.Figure(figsize=(5 * len(names), 4.2), layout="constrained")
+    panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    for panel, name in zip(panels, names, strict=True):
+        table = rows(results, name)
+        for arm, title in _ARMS.items():
+            found = 100 * np.array([row.accuracy[arm] for row in table]).reshape(-1, 3)
+            labels = [row.labels for row in table]
+            panel.plot(labels, found[:, 0], "o-", label=title, color=_COLORS[arm], markersize=4)
+            panel.fill_between(
+                labels, found[:, 1], found[:, 2], color=_COLORS[arm], alpha=0.12, linewidth=0
+            )
+        chance = 100 / len(results["tasks"][name]["classes"])
+        panel.axhline(chance, color="black", linestyle=":", linewidth=1, label="chance")
+        panel.set(xscale="log", ylim=(0, 100), title=_TASKS[name], xlabel="labeled examples")
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("accuracy, %")
+    panels[-1].legend(frameon=False, fontsize=8, loc="lower right")
+    figure.savefig(path, dpi=110, format="png")
+
+
+def _cell(estimate: _Estimate, sign: str) -> str:
+    mean, low, high = (format(100 * value, f"{sign}.1f") for value in estimate)
+    return f"{mean} ({low} to {high})"
