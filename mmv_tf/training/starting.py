@@ -47,27 +47,8 @@ def make(
     if source is None:
         model = create_model(with_metadata(config), *_words(config))
         return model, Start(new=tuple(model.parts()))
-    taken, new, problems = [], [], []
     model = _like(source, config) if _takes_all(config) else _described(source, config)
-    theirs = source.parts()
-    for name, part in model.parts().items():
-        problem = _misfit(theirs.get(name), part)
-        if problem is None:
-            part.set_weights(theirs[name].get_weights())
-            taken.append(name)
-            _warn_of_settings(name, theirs[name], part)
-        else:
-            new.append(name)
-            if name in model.modalities or type(model) is type(source):
-                problems.append(f"{name}: {problem}")
-    if problems and not config.get("init_partial", False):
-        raise ValueError(
-            f"The weights of {config.init_from} don't fit the model of this run: "
-            f"{'; '.join(problems)}. Change the model section to fit, or set init_partial=True to "
-            "start these parts with random weights."
-        )
-    if not taken:
-        raise ValueError(f"Nothing of {config.init_from} fits the model of this run.")
+    taken, new = _take_weights(model, source, config)
     dtype = config.model.get("dtype")
     if dtype is not None and _takes_all(config):
         model = in_precision(model, dtype)
@@ -76,6 +57,36 @@ def make(
     unused = [name for name in freezing.unused_parts(model, pairs) if name in taken]
     _log(config.init_from, taken, new, unused)
     return model, Start(os.fspath(config.init_from), tuple(taken), tuple(new), tuple(unused))
+
+
+def _take_weights(
+    model: EmbeddingGraph, source: EmbeddingGraph, config: ml_collections.ConfigDict
+) -> tuple[list[str], list[str]]:
+    """Give a model the weights of the parts that fit; return their names and those of the others.
+
+    Heads of a graph of another kind are new without being asked for.
+    """
+    taken, new, problems = [], [], []
+    theirs = source.parts()
+    for name, part in model.parts().items():
+        problem = _misfit(theirs.get(name), part)
+        if problem is None:
+            part.set_weights(theirs[name].get_weights())
+            taken.append(name)
+            _warn_of_settings(name, theirs[name], part)
+            continue
+        new.append(name)
+        if name in model.modalities or type(model) is type(source):
+            problems.append(f"{name}: {problem}")
+    if problems and not config.get("init_partial", False):
+        raise ValueError(
+            f"The weights of {config.init_from} don't fit the model of this run: "
+            f"{'; '.join(problems)}. Change the model section to fit, or set init_partial=True to "
+            "start these parts with random weights."
+        )
+    if not taken:
+        raise ValueError(f"Nothing of {config.init_from} fits the model of this run.")
+    return taken, new
 
 
 def freezing_of(
