@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import keras
@@ -17,6 +18,8 @@ from mmv_tf.classification.logistic import LogisticRegression, mean_by_clip
 from mmv_tf.evaluation.declaration import FineTuning
 from mmv_tf.evaluation.fine_tune import Source, fine_tune
 from mmv_tf.evaluation.listing import Item
+
+_CHUNK = 16  # items whose windows are embedded at once; ours
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +35,10 @@ class Features:
     owner: np.ndarray
 
     def of(self, items: np.ndarray) -> Features:
-        """Return the windows of some items, increasing int [n], which are then 0 to n - 1."""
-        rows = np.isin(self.owner, items)
-        return Features(self.values[rows], np.searchsorted(items, self.owner[rows]))
+        """Return the windows of some items, int [n], which are then 0 to n - 1 in this order."""
+        rows = [np.flatnonzero(self.owner == item) for item in items]
+        owner = np.repeat(np.arange(len(rows)), [len(own) for own in rows])
+        return Features(self.values[np.concatenate(rows)], owner)
 
 
 def extract(backbone: keras.layers.Layer, source: Source, items: Sequence[Item]) -> Features:
@@ -42,9 +46,14 @@ def extract(backbone: keras.layers.Layer, source: Source, items: Sequence[Item])
     embed = tf.function(
         lambda windows: backbone(windows, training=False), autograph=False, reduce_retracing=True
     )
-    parts = [embed(tf.constant(windows)).numpy() for windows in source.test(items)]
-    owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    return Features(np.concatenate(parts).astype(np.float32), owner)
+    values, counts = [], []
+    windows = source.test(items)
+    while chunk := list(itertools.islice(windows, _CHUNK)):
+        values.append(embed(tf.constant(np.concatenate(chunk))).numpy())
+        counts += [len(one) for one in chunk]
+    return Features(
+        np.concatenate(values).astype(np.float32), np.repeat(np.arange(len(counts)), counts)
+    )
 
 
 def linear_scores(

@@ -38,8 +38,9 @@ class Row:
     Attributes:
       share: of the labels.
       labels: mean number of labeled examples.
-      accuracy: (classifier, start) -> mean and interval.
-      gains: classifier -> mean and interval of the network's accuracy minus that of nothing.
+      accuracy: (classifier, start) -> mean and interval, of those with runs of all seeds.
+      gains: classifier -> mean and interval of the network's accuracy minus that of nothing, of
+        those with both.
     """
 
     share: float
@@ -49,34 +50,44 @@ class Row:
 
 
 def rows(results: Mapping[str, Any], task: str) -> list[Row]:
-    """Return the rows of a data set, of the shares for which all runs are finished."""
-    places, groups = _places(results["tasks"][task])
-    seeds = list(results["config"]["seeds"])
+    """Return the rows of a data set, of the shares that have any result."""
+    _, groups = _places(results["tasks"][task])
     table = []
     for share in results["config"]["shares"]:
-        runs = [run for run in results["runs"] if (run["task"], run["share"]) == (task, share)]
-        right: dict[tuple[str, str], np.ndarray] = {
-            arm: np.full([len(seeds), len(groups)], np.nan) for arm in ARMS
-        }
-        for run in runs:
-            columns = places[run["division"]]
-            values = right[run["classifier"], run["start"]][seeds.index(run["seed"])]
-            values[columns] = [int(digit) for digit in run["right"]]
-        tested = [~np.isnan(values) for values in right.values()]
-        if not tested[0].any() or any((one != tested[0]).any() for one in tested):
+        right = {arm: _right(results, task, share, arm) for arm in ARMS}
+        found = {arm: values for arm, values in right.items() if values is not None}
+        if not found:
             continue
-        table.append(
-            Row(
-                share,
-                float(np.mean([run["labels"] for run in runs])),
-                {arm: mean_and_interval(values, groups) for arm, values in right.items()},
-                {
-                    kind: mean_and_interval(right[kind, NETWORK] - right[kind, NOTHING], groups)
-                    for kind in (LINEAR, FINE_TUNED)
-                },
-            )
-        )
+        gains = {
+            kind: mean_and_interval(found[kind, NETWORK] - found[kind, NOTHING], groups)
+            for kind in (LINEAR, FINE_TUNED)
+            if (kind, NETWORK) in found and (kind, NOTHING) in found
+        }
+        labels = [
+            run["labels"] for run in results["runs"] if (run["task"], run["share"]) == (task, share)
+        ]
+        accuracy = {arm: mean_and_interval(values, groups) for arm, values in found.items()}
+        table.append(Row(share, float(np.mean(labels)), accuracy, gains))
     return table
+
+
+def _right(
+    results: Mapping[str, Any], task: str, share: float, arm: tuple[str, str]
+) -> np.ndarray | None:
+    """Return 1 or 0 for each seed and test item, NaN where not tested; None if runs are missing."""
+    places, groups = _places(results["tasks"][task])
+    divisions_of = results["tasks"][task]["divisions_of"]
+    seeds = list(results["config"]["seeds"])
+    right = np.full([len(seeds), len(groups)], np.nan)
+    missing = {
+        (seed, name) for seed, names in zip(seeds, divisions_of, strict=True) for name in names
+    }
+    for run in results["runs"]:
+        if (run["task"], run["share"], run["classifier"], run["start"]) == (task, share, *arm):
+            digits = [int(digit) for digit in run["right"]]
+            right[seeds.index(run["seed"]), places[run["division"]]] = digits
+            missing.discard((run["seed"], run["division"]))
+    return None if missing else right
 
 
 def _places(task: Mapping[str, Any]) -> tuple[dict[str, slice], list[str]]:
@@ -99,8 +110,8 @@ def markdown(results: Mapping[str, Any], task: str) -> str:
     ]
     for row in rows(results, task):
         cells = [f"{100 * row.share:.0f} %", f"{row.labels:.0f}"]
-        cells += [_cell(row.accuracy[arm], "") for arm in _ARMS]
-        cells += [_cell(row.gains[kind], "+") for kind in (LINEAR, FINE_TUNED)]
+        cells += [_cell(row.accuracy.get(arm), "") for arm in _ARMS]
+        cells += [_cell(row.gains.get(kind), "+") for kind in (LINEAR, FINE_TUNED)]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -145,8 +156,9 @@ def plot(results: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
     for panel, name in zip(panels, names, strict=True):
         table = rows(results, name)
         for arm, title in _ARMS.items():
-            found = 100 * np.array([row.accuracy[arm] for row in table]).reshape(-1, 3)
-            labels = [row.labels for row in table]
+            shown = [row for row in table if arm in row.accuracy]
+            found = 100 * np.array([row.accuracy[arm] for row in shown]).reshape(-1, 3)
+            labels = [row.labels for row in shown]
             panel.plot(labels, found[:, 0], "o-", label=title, color=_COLORS[arm], markersize=4)
             panel.fill_between(
                 labels, found[:, 1], found[:, 2], color=_COLORS[arm], alpha=0.12, linewidth=0
@@ -160,6 +172,8 @@ def plot(results: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
     figure.savefig(path, dpi=110, format="png")
 
 
-def _cell(estimate: _Estimate, sign: str) -> str:
+def _cell(estimate: _Estimate | None, sign: str) -> str:
+    if estimate is None:
+        return "-"
     mean, low, high = (format(100 * value, f"{sign}.1f") for value in estimate)
     return f"{mean} ({low} to {high})"

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
 import os
 import pathlib
@@ -18,16 +20,18 @@ import numpy as np
 import tensorflow as tf
 
 from mmv_tf.evaluation.declaration import FineTuning
+from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import model_hash
 from mmv_tf.training import load_model
 from mmv_tf.util.configuration import read_json, write_json
 from mmv_tf.version import __version__
 from projects.label_efficiency import classifiers
 from projects.label_efficiency.labels import draw_labeled
-from projects.label_efficiency.tasks import Division, Task, esc10_task, world_task
+from projects.label_efficiency.tasks import Task, esc10_task, world_task
 from projects.narrated_world import comparison
 
 RESULTS_FILE = "results.json"
+NETWORK_FILE = "network.json"
 NETWORK, NOTHING = "network", "nothing"
 LINEAR, FINE_TUNED = "linear", "fine_tuned"
 # Classifier and the weights that it begins with.
@@ -44,73 +48,63 @@ def run(
 
     Args:
       config: as in projects/label_efficiency/config.py.
-      directory: gets results.json after each run, and the network in models/. What is in it already
-        is not done again.
+      directory: gets results.json after each run, and the network in models/ with network.json.
+        What is in it already is not done again.
       esc10: folder of ESC-10; without it only the narrated world is studied.
       on_run: called after each run.
 
     Returns:
       The contents of results.json: "config"; "network": "parameters", "sha256", "seconds" of its
-      training; "tasks": name -> "classes", "tested" (division -> items and their "groups");
-      "runs": a list with "task", "seed", "division", "share", "labels" (number of examples),
-      "classifier", "start", "right" (a digit for each test item, 1 if its highest score is right)
-      and "seconds"; "environment".
+      training; "tasks": name -> "classes", "divisions_of" (names for each seed), "tested" (division
+      -> "items" and their "groups"); "runs": a list with "task", "seed", "division", "share",
+      "labels" (number of examples), "classifier", "start", "right" (a digit for each test item, 1
+      if its highest score is right) and "seconds"; "environment".
 
     Raises:
       ValueError: settings do not fit together, the folder has other ones, or ESC-10 can't be read.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    results = _begin(config, directory / RESULTS_FILE)
-    write_json(results, directory / RESULTS_FILE)
-    network = _network(config, directory, results)
+    path = directory / RESULTS_FILE
+    results = _begin(config, path)
+    write_json(results, path)
+    network, results["network"] = _network(config, directory)
     tasks = [world_task(config)]
     if esc10 is not None:
         tasks.append(esc10_task(config, esc10, network))
-    for task in tasks:
-        results["tasks"][task.name] = _describe(task)
-        backbone = network.backbone(task.modality)
-        trained = backbone.get_weights()
-        for seed, names in zip(config.seeds, task.divisions_of, strict=True):
-            starts = {NETWORK: trained, NOTHING: _new_weights(config, task.modality, seed)}
-            for name in names:
-                study = _DivisionStudy(config, task, name, seed, backbone, starts)
-                for found in study.runs(results["runs"]):
-                    results["runs"].append(found)
-                    write_json(results, directory / RESULTS_FILE)
-                    on_run(found)
+    results["tasks"] |= {task.name: _describe(task) for task in tasks}
+    studies = [_TaskStudy(config, task, network.backbone(task.modality)) for task in tasks]
+    # Fine-tuning takes the longest, with all labels above all.
+    for kind, study in itertools.product((LINEAR, FINE_TUNED), studies):
+        for found in study.runs(kind, results["runs"]):
+            results["runs"].append(found)
+            write_json(results, path)
+            on_run(found)
     return results
 
 
-class _DivisionStudy:
-    """Runs of all shares and arms on one division with one seed."""
+class _TaskStudy:
+    """Runs of all shares, seeds and arms on one data set."""
 
-    def __init__(
-        self,
-        config: ml_collections.ConfigDict,
-        task: Task,
-        name: str,
-        seed: int,
-        backbone: keras.layers.Layer,
-        starts: dict[str, list[np.ndarray]],
-    ):
-        self._config, self._task, self._seed = config, task, seed
-        self._name = name
-        self._division: Division = task.divisions[name]
-        self._backbone, self._starts = backbone, starts
-        self._features: dict[str, tuple[classifiers.Features, classifiers.Features]] = {}
+    def __init__(self, config: ml_collections.ConfigDict, task: Task, backbone: keras.layers.Layer):
+        self._config, self._task, self._backbone = config, task, backbone
+        self._trained = backbone.get_weights()
+        divisions = task.divisions.values()
+        items = {item.item_id: item for one in divisions for item in (*one.train, *one.test)}
+        self._items = tuple(items.values())
+        self._place = {name: place for place, name in enumerate(items)}
         self._recipe = FineTuning(**{**config.fine_tune.to_dict(), "epochs": task.epochs})
 
-    def runs(self, known: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        """Yield the runs that are not known."""
-        train = self._division.train
-        labels = np.array([item.labels[0] for item in train])
-        for share in self._config.shares:
-            chosen = draw_labeled(labels, share, self._seed)
-            for kind, start in ARMS:
+    def runs(self, kind: str, known: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Yield the runs of a kind of classifier that are not known."""
+        seeded = list(zip(self._config.seeds, self._task.divisions_of, strict=True))
+        for share, (seed, names) in itertools.product(self._config.shares, seeded):
+            for name, start in itertools.product(names, (NETWORK, NOTHING)):
+                train = self._task.divisions[name].train
+                chosen = draw_labeled(np.array([one.labels[0] for one in train]), share, seed)
                 key = {
                     "task": self._task.name,
-                    "seed": self._seed,
-                    "division": self._name,
+                    "seed": seed,
+                    "division": name,
                     "share": share,
                     "labels": len(chosen),
                     "classifier": kind,
@@ -120,19 +114,27 @@ class _DivisionStudy:
                     continue
                 # Draws are nested, so equally many examples are the same ones.
                 same = _find(known, {**key, "share": None})
-                yield {**key, **(self._run(chosen, kind, start) if same is None else _result(same))}
+                if same is None:
+                    yield key | self._run(kind, start, seed, name, chosen)
+                else:
+                    yield key | {"right": same["right"], "seconds": 0.0}
 
-    def _run(self, chosen: np.ndarray, kind: str, start: str) -> dict[str, Any]:
+    def _run(
+        self, kind: str, start: str, seed: int, name: str, chosen: np.ndarray
+    ) -> dict[str, Any]:
         begun = time.monotonic()
-        train, test = self._division.train, self._division.test
-        labeled, classes = [train[index] for index in chosen], len(self._task.classes)
+        config, division = self._config, self._task.divisions[name]
+        classes = len(self._task.classes)
+        labeled, test = [division.train[index] for index in chosen], division.test
         if kind == LINEAR:
-            seen, tested = self._extracted(start)
-            scores = classifiers.linear_scores(
-                seen.of(chosen), labeled, tested, classes, self._config.penalty, self._seed
+            features = self._features(start, seed)
+            seen, tested = (
+                features.of(np.array([self._place[item.item_id] for item in items]))
+                for items in (labeled, test)
             )
+            scores = classifiers.linear_scores(seen, labeled, tested, classes, config.penalty, seed)
         else:
-            self._backbone.set_weights(self._starts[start])
+            self._backbone.set_weights(self._weights(start, seed))
             scores = classifiers.fine_tuned_scores(
                 self._backbone,
                 self._task.source,
@@ -140,23 +142,31 @@ class _DivisionStudy:
                 test,
                 classes,
                 self._recipe,
-                self._config.min_steps,
-                self._seed,
+                config.min_steps,
+                seed,
             )
         right = scores.argmax(axis=1) == [item.labels[0] for item in test]
         digits = "".join("1" if value else "0" for value in right)
         return {"right": digits, "seconds": time.monotonic() - begun}
 
-    def _extracted(self, start: str) -> tuple[classifiers.Features, classifiers.Features]:
-        """Return the features of all items for training and of those for test."""
-        if start not in self._features:
-            self._backbone.set_weights(self._starts[start])
-            source, division = self._task.source, self._division
-            self._features[start] = (
-                classifiers.extract(self._backbone, source, division.train),
-                classifiers.extract(self._backbone, source, division.test),
-            )
-        return self._features[start]
+    @functools.cache  # noqa: B019  # as long-lived as the study
+    def _weights(self, start: str, seed: int) -> list[np.ndarray]:
+        """Return the backbone's weights at the beginning: the network's, or random ones."""
+        if start == NETWORK:
+            return self._trained
+        keras.utils.set_random_seed(seed)
+        model = comparison.Comparison(self._config.network).model(self._config.variant)
+        weights: list[np.ndarray] = model.backbone(self._task.modality).get_weights()
+        return weights
+
+    def _features(self, start: str, seed: int) -> classifiers.Features:
+        """Return the features of all items, those of the network for all seeds at once."""
+        return self._extracted(start, None if start == NETWORK else seed)
+
+    @functools.cache  # noqa: B019
+    def _extracted(self, start: str, seed: int | None) -> classifiers.Features:
+        self._backbone.set_weights(self._trained if seed is None else self._weights(start, seed))
+        return classifiers.extract(self._backbone, self._task.source, self._items)
 
 
 def _find(known: list[dict[str, Any]], key: dict[str, Any]) -> dict[str, Any] | None:
@@ -167,38 +177,36 @@ def _find(known: list[dict[str, Any]], key: dict[str, Any]) -> dict[str, Any] | 
     return None
 
 
-def _result(found: dict[str, Any]) -> dict[str, Any]:
-    """Return a run's result for another share with the same examples."""
-    return {"right": found["right"], "seconds": 0.0}
-
-
 def _network(
-    config: ml_collections.ConfigDict, directory: pathlib.Path, results: dict[str, Any]
-) -> Any:
-    """Return the network, trained if it is missing."""
+    config: ml_collections.ConfigDict, directory: pathlib.Path
+) -> tuple[EmbeddingGraph, dict[str, Any]]:
+    """Return the network, trained if it is missing, and its description."""
+    path = directory / NETWORK_FILE
+    settings = {"variant": config.variant, **json.loads(config.network.to_json())}
+    if path.exists():
+        described: dict[str, Any] = read_json(path)
+        if described.get("config") != settings:
+            raise ValueError(
+                f"{path} is of a network with other settings; choose another folder or remove it "
+                f"and {comparison.MODELS_FOLDER}/."
+            )
     begun = time.monotonic()
     network = load_model(comparison.trained_model(config.network, directory, config.variant))
-    if not results["network"]:
-        results["network"] = {
+    if not path.exists():
+        described = {
+            "config": settings,
             "parameters": int(network.count_params()),
             "sha256": model_hash(network),
             "seconds": time.monotonic() - begun,
         }
-        write_json(results, directory / RESULTS_FILE)
-    return network
-
-
-def _new_weights(config: ml_collections.ConfigDict, modality: str, seed: int) -> list[np.ndarray]:
-    """Return random weights of the backbone."""
-    keras.utils.set_random_seed(seed)
-    model = comparison.Comparison(config.network).model(config.variant)
-    weights: list[np.ndarray] = model.backbone(modality).get_weights()
-    return weights
+        write_json(described, path)
+    return network, {key: described[key] for key in ("parameters", "sha256", "seconds")}
 
 
 def _describe(task: Task) -> dict[str, Any]:
     return {
         "classes": list(task.classes),
+        "divisions_of": [list(names) for names in task.divisions_of],
         "tested": {
             name: {
                 "items": [item.item_id for item in division.test],

@@ -49,8 +49,8 @@ def videos(labels):
 
 def test_features_of_some_items_are_renumbered():
     features = classifiers.Features(np.arange(6.0)[:, np.newaxis], np.array([0, 0, 1, 1, 2, 2]))
-    some = features.of(np.array([0, 2]))
-    assert some.values[:, 0].tolist() == [0, 1, 4, 5]
+    some = features.of(np.array([2, 0]))
+    assert some.values[:, 0].tolist() == [4, 5, 0, 1]
     assert some.owner.tolist() == [0, 0, 1, 1]
 
 

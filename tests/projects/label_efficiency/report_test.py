@@ -41,6 +41,7 @@ def fake_results():
         "tasks": {
             "esc10": {
                 "classes": ["x", "y"],
+                "divisions_of": [["1"], ["2"]],
                 "tested": {name: {"items": ids, "groups": ids} for name, ids in folds.items()},
             }
         },
@@ -63,10 +64,15 @@ def test_accuracies_and_gains_are_means_over_all_tested_files():
     assert row.gains[FINE_TUNED][1:] == (0.0, 1.0)
 
 
-def test_shares_with_missing_runs_are_left_out():
+def test_what_lacks_a_seed_is_left_out():
     results = fake_results()
     del results["runs"][-1]
-    assert [row.share for row in report.rows(results, "esc10")] == [0.01]
+    first, last = report.rows(results, "esc10")
+    assert list(first.accuracy) == list(ARMS)
+    assert list(last.accuracy) == [arm for arm in ARMS if arm != (FINE_TUNED, NOTHING)]
+    assert list(last.gains) == [LINEAR]
+    line = report.markdown(results, "esc10").splitlines()[-1]
+    assert [cell.strip() for cell in line.split("|")][6:9:2] == ["-", "-"]
 
 
 def test_the_table_and_the_folds():

@@ -1,5 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+import itertools
 import json
 
 import pytest
@@ -20,13 +21,15 @@ def finished(tmp_path_factory):
 def test_every_share_has_a_run_of_each_arm(finished):
     directory, results, seen = finished
     assert results["runs"] == seen
-    keys = [(run["share"], run["classifier"], run["start"]) for run in seen]
-    assert keys == [(share, *arm) for share in (0.02, 0.03) for arm in study.ARMS]
+    keys = [(run["classifier"], run["share"], run["start"]) for run in seen]
+    kinds, starts = (study.LINEAR, study.FINE_TUNED), (study.NETWORK, study.NOTHING)
+    assert keys == list(itertools.product(kinds, (0.02, 0.03), starts))
     assert all(len(run["right"]) == 216 and set(run["right"]) <= {"0", "1"} for run in seen)
     # One example of each class either way: nothing is run twice.
-    assert [run["right"] for run in seen[:4]] == [run["right"] for run in seen[4:]]
-    assert all(run["seconds"] > 0 for run in seen[:4])
-    assert all(run["seconds"] == 0 for run in seen[4:])
+    first, again = seen[:2] + seen[4:6], seen[2:4] + seen[6:]
+    assert [run["right"] for run in first] == [run["right"] for run in again]
+    assert all(run["seconds"] > 0 for run in first)
+    assert all(run["seconds"] == 0 for run in again)
     assert json.loads((directory / study.RESULTS_FILE).read_text()) == results
     assert (directory / "models" / "fac_0.keras").exists()
     # The beginnings differ, and so do their classifiers.
