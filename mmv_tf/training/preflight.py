@@ -151,9 +151,11 @@ def _missing_modalities(found: Sequence[_Looked], needed: set[str]) -> list[str]
 
 def _start_problems(config: ml_collections.ConfigDict) -> list[str]:
     """Return errors of settings that need the weights of another model."""
-    if config.get("init_from", ""):
-        return []
     problems = []
+    if config.training.steps < 0:
+        problems.append(f"training.steps is {config.training.steps}; expected 0 or more")
+    if config.get("init_from", ""):
+        return problems
     if config.training.get("frozen_batch_norm", False):
         problems.append(
             "training.frozen_batch_norm keeps the statistics of a trained model, and init_from "

@@ -103,7 +103,8 @@ def override(
             if section[name] in ((text,), (None,)):
                 raise ValueError("config_flags takes any text for a tuple of it.")
         except (flags.Error, ValueError) as error:
-            example = "" if before is None else f", like {before!r}"
+            shown = ("first", "second") if before == () else before
+            example = "" if before is None else f", like {shown!r}"
             raise UsageError(
                 f"--{flag}.{setting}: expected {section.get_type(name).__name__}{example}."
             ) from error

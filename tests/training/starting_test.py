@@ -207,12 +207,14 @@ def test_clips_as_the_source_saw_them(config, tmp_path):
     ("changes", "message"),
     [
         ({"init_from": ""}, "the model section has no video backbone"),
+        ({"steps": -1}, "training.steps is -1; expected 0 or more"),
         ({"init_from": "", "frozen": True}, "training.frozen_batch_norm keeps the statistics"),
     ],
 )
 def test_settings_that_need_weights(config, tmp_path, changes, message):
     config.model = {}
     config.training.frozen_batch_norm = changes.pop("frozen", False)
+    config.training.steps = changes.pop("steps", 1)
     config.update(changes)
     with pytest.raises(ValueError, match=message):
         experiment.run(config.lock(), tmp_path / "run")
