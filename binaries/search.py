@@ -5,6 +5,7 @@
   python -m binaries.search index --videos=DIR --model=RUN --index=INDEX
   python -m binaries.search query --index=INDEX --text="a rabbit smells flowers"
   python -m binaries.search query --index=INDEX --video=FILE@2-5 --text="night" --query_weights=1,2
+  python -m binaries.search query --index=INDEX --text="a dog" --label="barking:0.7"
   python -m binaries.search serve --index=INDEX
 
 See docs/search.md.
@@ -33,6 +34,11 @@ def define_index() -> None:
     flags.DEFINE_string("videos", None, "A folder of videos, or one file.", required=True)
     define_network_flags(image_model=True)
     flags.DEFINE_string("index", None, "Folder of the index.", required=True)
+    flags.DEFINE_string(
+        "classifier",
+        None,
+        "The .keras file of `binaries.classify fit`, whose labels queries may filter by.",
+    )
     flags.DEFINE_string("captions", None, "Captions of a single video; default: beside it.")
     flags.DEFINE_float("step_seconds", None, "Seconds between windows; default: half a window.")
     flags.DEFINE_integer(
@@ -51,6 +57,7 @@ def index(argv: list[str]) -> int | None:
     from mmv_tf.search.embedder import Embedder
     from mmv_tf.search.files import find_videos
     from mmv_tf.search.indexing import Options, update_index
+    from mmv_tf.search.labels import WindowLabels
 
     terminated = _stop_on_sigterm()
     find_videos(FLAGS.videos, FLAGS.captions)  # Before the model is loaded, which takes long.
@@ -61,6 +68,9 @@ def index(argv: list[str]) -> int | None:
         print(f"note: {embedder.encoder.refusal('text')}", file=sys.stderr)
     if FLAGS.step_seconds is not None:
         embedder = embedder.with_step(FLAGS.step_seconds)
+    labels = None
+    if FLAGS.classifier is not None:
+        labels = WindowLabels.load(FLAGS.classifier, embedder.windows)
     values: dict[str, Any] = {
         "deadline_seconds": FLAGS.deadline_seconds,
         "faiss_above": None if FLAGS.faiss_above < 0 else FLAGS.faiss_above,
@@ -71,7 +81,7 @@ def index(argv: list[str]) -> int | None:
         values["processes"] = FLAGS.processes
     try:
         report = update_index(
-            FLAGS.videos, FLAGS.index, embedder, FLAGS.captions, Options(**values)
+            FLAGS.videos, FLAGS.index, embedder, FLAGS.captions, Options(**values), labels
         )
     except KeyboardInterrupt:
         print("Stopped; repeat the command to resume.", file=sys.stderr)
@@ -111,6 +121,12 @@ def define_query() -> None:
         "Weights of the queries in the order --text, --audio, --image, --video; a negative weight "
         "avoids a query; default: all 1.",
     )
+    flags.DEFINE_multi_string(
+        "label",
+        [],
+        "Only moments with this label of the index's classifier, NAME or NAME:THRESHOLD (default "
+        "0.5); repeat for more, which must all be there.",
+    )
     flags.DEFINE_enum("within", "video", ["video", "audio"], "Modality of the videos to search.")
     flags.DEFINE_integer("limit", 10, "Most moments to print.", lower_bound=1)
     flags.DEFINE_bool("exact", False, "Never use FAISS.")
@@ -122,12 +138,15 @@ def query(argv: list[str]) -> None:
     """Search and print the results."""
     del argv
     from mmv_tf.search.embedder import SOUND, VISION
+    from mmv_tf.search.labels import parse_label
     from mmv_tf.search.queries import Query
     from mmv_tf.search.searcher import Searcher
 
     given = [(kind, value) for kind in _ORDER for value in getattr(FLAGS, kind)]
-    if not given:
-        raise command_line.UsageError("give at least one of --text, --audio, --image and --video.")
+    if not given and not FLAGS.label:
+        raise command_line.UsageError(
+            "give at least one of --text, --audio, --image, --video and --label."
+        )
     try:
         weights = [float(weight) for weight in FLAGS.query_weights] or [1.0] * len(given)
     except ValueError:
@@ -145,9 +164,13 @@ def query(argv: list[str]) -> None:
         for (kind, value), weight in zip(given, weights, strict=True)
     ]
     searcher = Searcher(FLAGS.index, FLAGS.model, FLAGS.exact)
-    for warning in searcher.open().warnings:
+    opened = searcher.open()
+    for warning in opened.warnings:
         print(f"note: {warning}", file=sys.stderr)
-    answer = searcher.search(queries, FLAGS.limit)
+    there = opened.manifest.labels
+    names = () if there is None else there.names
+    labels = [parse_label(text, names) for text in FLAGS.label]
+    answer = searcher.search(queries, FLAGS.limit, labels=labels)
     if FLAGS.json:
         moments = [
             {

@@ -5,6 +5,8 @@
 from mmv_tf.search.embedder import Embedder as Embedder
 from mmv_tf.search.indexing import IndexReport as IndexReport
 from mmv_tf.search.indexing import update_index as update_index
+from mmv_tf.search.labels import LabelFilter as LabelFilter
+from mmv_tf.search.labels import WindowLabels as WindowLabels
 from mmv_tf.search.moments import Moment as Moment
 from mmv_tf.search.queries import Query as Query
 from mmv_tf.search.searcher import Searcher as Searcher

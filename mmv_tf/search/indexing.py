@@ -17,6 +17,7 @@ import numpy as np
 from mmv_tf.search import store
 from mmv_tf.search.embedder import Embedder
 from mmv_tf.search.files import VideoFile, find_videos, inside
+from mmv_tf.search.labels import WindowLabels
 from mmv_tf.search.manifest import Manifest, Skipped, Video
 from mmv_tf.search.merging import FAISS_ABOVE, merge_where_needed
 from mmv_tf.search.store import SPANS, Index, Writer
@@ -78,6 +79,7 @@ def update_index(
     embedder: Embedder,
     captions: str | os.PathLike[str] | None = None,
     options: Options | None = None,
+    labels: WindowLabels | None = None,
 ) -> IndexReport:
     """Embed new and changed videos, and remove deleted ones from the index.
 
@@ -89,6 +91,8 @@ def update_index(
       embedder: the model.
       captions: captions of a single file.
       options: see `Options`.
+      labels: classifier whose scores of each window are stored too. An update needs the one that
+        the index was made with.
 
     Returns:
       A report of the update.
@@ -102,8 +106,8 @@ def update_index(
     directory = pathlib.Path(directory)
     root, files, refused = find_videos(videos, captions)
     with locks.held(directory / "lock", directory, "writing this index"):
-        index = _open(directory, root, embedder, options.overwrite)
-        update = _Update(directory, root, index, embedder, options)
+        index = _open(directory, root, embedder, options.overwrite, labels)
+        update = _Update(directory, root, index, embedder, options, labels)
         update.report.skipped.update(refused)
         for name, reason in refused.items():
             update.report.notes.append(f"skipped {name}: {reason}")
@@ -112,7 +116,11 @@ def update_index(
 
 
 def _open(
-    directory: pathlib.Path, root: pathlib.Path, embedder: Embedder, overwrite: bool
+    directory: pathlib.Path,
+    root: pathlib.Path,
+    embedder: Embedder,
+    overwrite: bool,
+    labels: WindowLabels | None,
 ) -> Index:
     """Open the index to update, or create an empty one."""
     empty = Manifest(
@@ -123,10 +131,12 @@ def _open(
         windows=embedder.windows,
         matrices=embedder.matrices,
         options=embedder.options,
+        labels=None if labels is None else labels.described,
     )
     try:
         index = store.open_index(directory)
         _check_same(directory, root, embedder, index.manifest)
+        _check_labels(directory, labels, index.manifest)
     except store.MissingIndex:
         return Index(directory, empty, {})
     except ValueError:
@@ -159,6 +169,23 @@ def _check_same(
         )
 
 
+def _check_labels(directory: pathlib.Path, labels: WindowLabels | None, manifest: Manifest) -> None:
+    """Raise a ValueError if an index has the labels of another classifier, or none."""
+    there = manifest.labels
+    given = None if labels is None else labels.described
+    if given is None and there is not None:
+        raise ValueError(
+            f"{directory}: the index has the labels of {there.path}; give --classifier="
+            f"{there.path}, or --overwrite to make it again without labels."
+        )
+    if given is not None and (there is None or there.fingerprint != given.fingerprint):
+        other = "no labels" if there is None else f"the labels of another classifier ({there.path})"
+        raise ValueError(
+            f"{directory}: the index has {other}, and its windows are not stored; give --overwrite "
+            f"to make it again with those of {given.path}, or another folder for the index."
+        )
+
+
 def _opened(options: Mapping[str, Any]) -> str:
     """Format options of a model, such as ", dtype=bfloat16"."""
     return "".join(f", {name}={value}" for name, value in sorted(options.items()))
@@ -174,10 +201,12 @@ class _Update:
         index: Index,
         embedder: Embedder,
         options: Options,
+        labels: WindowLabels | None,
     ):
         self.report = IndexReport(notes=list(index.warnings))
         self._root = root
         self._embedder = embedder
+        self._labels = labels
         self._options = options
         self._writer = Writer(directory, index.manifest)
         self._videos = {video.name: video for video in index.manifest.videos}
@@ -193,7 +222,11 @@ class _Update:
         if todo:
             options = self._options
             rows = VideoRows(
-                self._root, self._embedder, options.processes, options.deadline_seconds
+                self._root,
+                self._embedder,
+                options.processes,
+                options.deadline_seconds,
+                self._labels,
             )
             with contextlib.closing(rows):
                 try:

@@ -42,7 +42,10 @@ _FORM = {
     "skipped": [{**_FILE, "reason": str}],
     "segments?": {str: {str: {"bytes": Count, "crc32c": Count}}},
     "options?": {},
+    "labels?": {"path": str, "fingerprint": str, "modality": str, "names": [str]},
 }
+# Name of the matrix with the scores of labels.
+LABELS = "labels"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +82,22 @@ class Skipped:
 
 
 @dataclasses.dataclass(frozen=True)
+class IndexedLabels:
+    """The classifier whose scores an index has for each window.
+
+    Attributes:
+      path, fingerprint: its file and fingerprint.
+      modality: "video" or "audio".
+      names: labels, in the order of the scores.
+    """
+
+    path: str
+    fingerprint: str
+    modality: str
+    names: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class Manifest:
     """The content of an index.
 
@@ -91,6 +110,7 @@ class Manifest:
       videos, skipped: videos and skipped files by name.
       segments: name -> file -> {"bytes", "crc32c"}.
       options: options that opened the model, arguments of `mmv_tf.load_encoder`.
+      labels: the classifier of the windows, if there is one.
     """
 
     generation: int
@@ -103,6 +123,14 @@ class Manifest:
     skipped: tuple[Skipped, ...] = ()
     segments: dict[str, dict[str, dict[str, Any]]] = dataclasses.field(default_factory=dict)
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    labels: IndexedLabels | None = None
+
+    @property
+    def columns(self) -> dict[str, int]:
+        """Columns of each stored matrix: those of `matrices`, and of the labels' scores."""
+        if self.labels is None:
+            return self.matrices
+        return {**self.matrices, LABELS: len(self.labels.names)}
 
     @property
     def rows(self) -> int:
@@ -111,7 +139,10 @@ class Manifest:
 
     def to_json(self) -> str:
         """Return text for `from_json`, with a checksum."""
-        body = json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, sort_keys=True)
+        values = dataclasses.asdict(self)
+        if self.labels is None:
+            del values["labels"]  # so that earlier versions read it
+        body = json.dumps({"format": FORMAT, **values}, sort_keys=True)
         return f'{{"crc32c": {google_crc32c.value(body.encode())}, "index":\n{body}\n}}\n'
 
     @classmethod
@@ -134,13 +165,17 @@ class Manifest:
         if version != FORMAT:
             raise ValueError(f"it has format {version}; expected {FORMAT}")
         check_form(values, _FORM)
+        labels = values.pop("labels", None)
         try:
+            if labels is not None:
+                labels = IndexedLabels(**{**labels, "names": tuple(labels["names"])})
             return cls(
                 **{
                     **values,
                     "windows": Windows(**values["windows"]),
                     "videos": tuple(Video(**entry) for entry in values["videos"]),
                     "skipped": tuple(Skipped(**entry) for entry in values["skipped"]),
+                    "labels": labels,
                 }
             )
         except TypeError as error:

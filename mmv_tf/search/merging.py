@@ -72,9 +72,7 @@ def merge_where_needed(writer: Writer, faiss_above: int | None) -> Merged:
     with files_lib.replacing(folder) as temporary:
         moved = merged(index, manifest.videos, temporary)
         if large:
-            done.faiss.update(
-                _build_faiss(Segment(temporary, manifest.matrices), manifest.matrices)
-            )
+            done.faiss.update(_build_faiss(Segment(temporary, manifest.columns), manifest.matrices))
     videos = tuple(dataclasses.replace(video, segment=name) for video in moved)
     writer.commit(videos=videos, segments={**manifest.segments, name: store.sums(folder)})
     return done
@@ -90,7 +88,7 @@ def merged(index: Index, videos: Sequence[Video], folder: pathlib.Path) -> tuple
     rows = sum(video.count for video in videos)
     some = next(iter(index.segments.values()))
     moved: list[Video] = []
-    for name in (*index.manifest.matrices, SPANS, HEARD):
+    for name in (*index.manifest.columns, SPANS, HEARD):
         like = some.array(name)
         target = np.lib.format.open_memmap(
             folder / f"{name}.npy", mode="w+", dtype=like.dtype, shape=(rows, *like.shape[1:])

@@ -19,7 +19,8 @@ from mmv_tf.search.approximate import Approximate
 from mmv_tf.search.embedder import SOUND, Embedder
 from mmv_tf.search.exact import Term, best, scores
 from mmv_tf.search.files import video_id
-from mmv_tf.search.manifest import Video
+from mmv_tf.search.labels import LabelFilter
+from mmv_tf.search.manifest import LABELS, Video
 from mmv_tf.search.moments import Moment, Scored, find_moments
 from mmv_tf.search.queries import KINDS, Query, embed_query
 from mmv_tf.search.store import (
@@ -46,6 +47,14 @@ class Asked:
 
 
 @dataclasses.dataclass(frozen=True)
+class Required:
+    """A label by its column in the index, and the least score of a window."""
+
+    column: int
+    threshold: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Answer:
     """Result of a search.
 
@@ -53,11 +62,13 @@ class Answer:
       moments: moments, best first.
       asked: vectors of the queries, for `Searcher.curve`.
       approximate: whether FAISS chose the scored windows.
+      required: labels that the windows must have, see `Required`.
     """
 
     moments: tuple[Moment, ...]
     asked: tuple[Asked, ...]
     approximate: bool
+    required: tuple[Required, ...] = ()
 
 
 class Searcher:
@@ -127,34 +138,46 @@ class Searcher:
         queries: Sequence[Query],
         limit: int = 10,
         read: Callable[[Query, Windows], np.ndarray] | None = None,
+        labels: Sequence[LabelFilter] = (),
     ) -> Answer:
         """Return the best moments for one query, or for several together.
 
         Args:
-          queries: the queries.
+          queries: the queries. Without any, moments are sorted by the scores of the labels.
           limit: most moments.
           read: function that decodes files, see `embed_query`.
+          labels: labels that all windows of a moment must have.
 
         Raises:
           MissingIndex: there is no index.
-          ValueError: see `embedder` and `embed_query`, or there is no query.
+          ValueError: see `embedder` and `embed_query`; there is neither query nor label; or the
+            index has no such label.
         """
-        if not queries:
-            raise ValueError("There is no query; give a sentence, audio, an image or a clip.")
-        view, embedder = self._current(), self.embedder()
+        if not queries and not labels:
+            raise ValueError(
+                "There is no query; give a sentence, audio, an image, a clip or a label."
+            )
+        view = self._current()
+        there = view.index.manifest.labels
+        required = tuple(
+            Required(label.column(there, self.directory), label.threshold) for label in labels
+        )
         asked = []
         for query in queries:
-            space, vector = embed_query(query, embedder, read)
+            space, vector = embed_query(query, self.embedder(), read)
             asked.append(Asked(f"{query.within}.{space}", vector, query.weight))
-        return view.search(tuple(asked), limit, self._exact)
+        if not queries and there is not None:
+            one_hot = np.eye(len(there.names), dtype=np.float32)
+            asked = [Asked(LABELS, one_hot[label.column], 1.0) for label in required]
+        return view.search(tuple(asked), limit, self._exact, required)
 
-    def curve(self, name: str, asked: Sequence[Asked]) -> Scored:
+    def curve(self, name: str, asked: Sequence[Asked], required: Sequence[Required] = ()) -> Scored:
         """Return the scores along a video, and their spans.
 
         Raises:
           KeyError: the index has no such video.
         """
-        return self._current().windows_of(name, asked)
+        return self._current().windows_of(name, asked, required)
 
     def video(self, key: str) -> tuple[pathlib.Path, Video] | None:
         """Return the root and the video of an id, or None."""
@@ -202,14 +225,22 @@ class View:
         self._usable: dict[tuple[str, bool], np.ndarray | None] = {}
         self._approximate: dict[tuple[str, str], Approximate | None] = {}
 
-    def search(self, asked: tuple[Asked, ...], limit: int, exact: bool) -> Answer:
+    def search(
+        self,
+        asked: tuple[Asked, ...],
+        limit: int,
+        exact: bool,
+        required: tuple[Required, ...] = (),
+    ) -> Answer:
         """Return the best moments; see `Searcher.search`."""
+        # FAISS proposes windows without regard to labels, so that rare ones would be missed.
+        exact = exact or bool(required)
         count, approximate = _CANDIDATES * limit, False
         while True:
             rows: list[tuple[float, str, int]] = []
             complete = True
             for name, segment in self.index.segments.items():
-                usable = self.usable(name, asked)
+                usable = self.usable(name, asked, required)
                 found, values, choice = self._candidates(name, segment, asked, count, exact, usable)
                 approximate |= choice
                 complete &= len(found) < count
@@ -217,15 +248,25 @@ class View:
             rows.sort(key=lambda row: -row[0])
             moments = find_moments(
                 (self.place(name, row) for _, name, row in rows),
-                lambda video: self.windows_of(video, asked),
+                lambda video: self.windows_of(video, asked, required),
                 limit,
             )
             if len(moments) == limit or complete or count >= self.index.manifest.rows:
-                return Answer(tuple(moments), asked, approximate)
+                return Answer(tuple(moments), asked, approximate, required)
             count *= 4
 
-    def usable(self, name: str, asked: Sequence[Asked]) -> np.ndarray | None:
+    def usable(
+        self, name: str, asked: Sequence[Asked], required: Sequence[Required] = ()
+    ) -> np.ndarray | None:
         """Return flags for the rows of a segment that may be found; None for all."""
+        found = self._usable_by_sound(name, asked)
+        for label in required:
+            scores = self.index.segments[name].array(LABELS)[:, label.column]
+            has = np.asarray(scores >= label.threshold)
+            found = has if found is None else found & has
+        return found
+
+    def _usable_by_sound(self, name: str, asked: Sequence[Asked]) -> np.ndarray | None:
         needs_audio = any(part.matrix.startswith(f"{SOUND}.") for part in asked)
         if (name, needs_audio) not in self._usable:
             segment = self.index.segments[name]
@@ -243,13 +284,15 @@ class View:
         video = self._by_segment[name][at]
         return video.name, row - video.first
 
-    def windows_of(self, name: str, asked: Sequence[Asked]) -> Scored:
+    def windows_of(
+        self, name: str, asked: Sequence[Asked], required: Sequence[Required] = ()
+    ) -> Scored:
         """Return all windows of a video; those that can't be found score -inf."""
         video = self.videos[name]
         segment = self.index.segments[video.segment]
         rows = slice(video.first, video.first + video.count)
         values = scores(_terms(segment, asked), rows)
-        usable = self.usable(video.segment, asked)
+        usable = self.usable(video.segment, asked, required)
         if usable is not None:
             values = np.where(usable[rows], values, -np.inf)
         return values, np.asarray(segment.array(SPANS)[rows])

@@ -5,6 +5,7 @@
   INDEX/lock                      held by the program that writes, see `mmv_tf.util.locks`
   INDEX/manifest-00000007.json    the newest intact one is the index
   INDEX/segments/NAME/            video.vat.npy, audio.va.npy, ...: float32 [rows, D]
+                                  labels.npy: float32 [rows, labels], scores of a classifier
                                   spans.npy: float32 [rows, 2], start and end in seconds
                                   heard.npy: bool [rows], whether a window has audio
                                   video.vat.faiss, .json: see `approximate`
@@ -120,7 +121,7 @@ def open_index(directory: str | os.PathLike[str], before: Index | None = None) -
                     continue
                 folder = directory / _SEGMENTS / _plain(name)
                 _check(folder, files)
-                segments[name] = Segment(folder, manifest.matrices)
+                segments[name] = Segment(folder, manifest.columns)
             _check_rows(manifest, segments)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)

@@ -16,7 +16,8 @@ from mmv_tf.inference import reading
 from mmv_tf.inference.network import BATCH
 from mmv_tf.search.embedder import SOUND, VISION, Embedder
 from mmv_tf.search.files import VideoFile
-from mmv_tf.search.manifest import Skipped
+from mmv_tf.search.labels import WindowLabels
+from mmv_tf.search.manifest import LABELS, Skipped
 from mmv_tf.search.store import HEARD, SPANS
 from mmv_tf.util.progress import Progress
 from mmv_tf.util.worker_pool import CORRUPT, Failure, Runner, Task, WorkerPool
@@ -61,13 +62,20 @@ class VideoRows:
       embedder: the model.
       processes: number of decoding processes; 0 decodes in this process.
       deadline_seconds: most seconds for decoding a block of windows.
+      labels: the classifier of the windows, if there is one.
     """
 
     def __init__(
-        self, root: pathlib.Path, embedder: Embedder, processes: int, deadline_seconds: float
+        self,
+        root: pathlib.Path,
+        embedder: Embedder,
+        processes: int,
+        deadline_seconds: float,
+        labels: WindowLabels | None = None,
     ):
         self._root = root
         self._embedder = embedder
+        self._labels = labels
         self._pool = WorkerPool(processes, deadline_seconds) if processes else None
 
     def close(self) -> None:
@@ -136,7 +144,8 @@ class VideoRows:
     def _embed(self, block: reading.Block) -> dict[str, np.ndarray]:
         """Return the rows of a block's windows."""
         windows = self._embedder.windows
-        vectors = {VISION: self._embedder.clips(block.clips(windows))}
+        clips = block.clips(windows)
+        vectors = {VISION: self._embedder.clips(clips)}
         audio = block.sounds(windows)
         heard = np.zeros(len(block.starts), bool)
         if audio is not None:
@@ -153,6 +162,8 @@ class VideoRows:
         starts = np.array(block.starts) / windows.frame_rate
         rows[SPANS] = np.stack([starts, starts + windows.seconds], axis=1).astype(np.float32)
         rows[HEARD] = heard
+        if self._labels is not None:
+            rows[LABELS] = self._labels.scores(clips, audio, heard)
         return rows
 
 

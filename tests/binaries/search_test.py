@@ -25,6 +25,7 @@ pytest.importorskip("faiss", reason="the extra 'search' is not installed")
         (("query", "--index=x", "--text=a", "--query_weights=1,2"), 2, "2 numbers for 1 queries"),
         (("query", "--index=x", "--text=a", "--query_weights=b"), 2, "expected numbers"),
         (("query", "--index=/nothing", "--text=a"), 1, "make one: python -m binaries.search"),
+        (("query", "--index=/nothing", "--label=a"), 1, "make one: python -m binaries.search"),
         (("query", "--index=x", "--text="), 1, "A sentence has 1 to"),
         (("serve", "--index=x", "--host=0.0.0.0"), 1, "everybody who can reach this machine"),
         (("serve", "--index=x", "--text=a"), 2, "unknown flag --text"),
