@@ -5,6 +5,7 @@
   python -m binaries.classify fit --model=RUN --data=CLASS_FOLDERS --output=sounds.keras
   python -m binaries.classify fit --model=RUN --list=clips.csv --output=sounds.keras
   python -m binaries.classify predict --classifier=sounds.keras --data=DIR --output=scores.json
+  python -m binaries.classify predict --model=RUN --labels="a dog barks,rain" --data=DIR
   python -m binaries.classify evaluate --classifier=sounds.keras --list=clips.csv
   python -m binaries.classify export --classifier=sounds.keras --output=DIR --version=1
 
@@ -129,8 +130,16 @@ def fit(argv: list[str]) -> int | None:
 
 
 def define_predict() -> None:
-    """Classify files, or all files in a folder and below."""
-    flags.DEFINE_string("classifier", None, "The .keras file of `fit`.", required=True)
+    """Classify files, or all files in a folder and below, by a classifier or by sentences."""
+    flags.DEFINE_string("classifier", None, "The .keras file of `fit`.")
+    define_network_flags(required=False, image_model=True)
+    flags.DEFINE_list("labels", None, "With --model: sentences to choose from, without training.")
+    flags.DEFINE_enum(
+        "modality",
+        None,
+        ["video", "audio", "image"],
+        "With --labels: modality; default: by the files' suffixes.",
+    )
     flags.DEFINE_multi_string("data", None, "A file or a folder; may be repeated.", required=True)
     flags.DEFINE_string("output", None, "A .json or .csv file to write; default: print a table.")
     flags.DEFINE_bool("per_window", False, "Also score each window, with its times.")
@@ -147,12 +156,12 @@ def define_predict() -> None:
 def predict(argv: list[str]) -> int | None:
     """Write or print the scores of files."""
     del argv
-    from mmv_tf.classification import load_classifier, prediction
+    from mmv_tf.classification import prediction
 
     _check_threshold()
     if FLAGS.output is not None:
         prediction.check_output(FLAGS.output)
-    classifier = load_classifier(FLAGS.classifier)
+    classifier = _open_classifier()
     clips = prediction.find_clips(FLAGS.data, classifier.modality)
     options = prediction.PredictOptions(FLAGS.per_window, FLAGS.top, FLAGS.threshold)
     found = prediction.predict_clips(classifier, clips, options)
@@ -168,6 +177,24 @@ def predict(argv: list[str]) -> int | None:
         print(f"{unreadable} of {len(clips)} files can't be read.", file=sys.stderr)
     allowed = len(clips) - 1 if FLAGS.allow_missing is None else FLAGS.allow_missing
     return command_line.FAILED if unreadable > allowed else None
+
+
+def _open_classifier() -> Any:
+    """Return the classifier of --classifier, or one of --labels."""
+    from mmv_tf.classification import ZeroShotClassifier, load_classifier, prediction
+
+    if FLAGS.classifier is not None:
+        network = network_flags()
+        if network.model is not None or network.options or FLAGS.labels or FLAGS.modality:
+            raise UsageError(
+                "--classifier has its model, labels and modality; leave the other flags out, or "
+                "give --model and --labels without it."
+            )
+        return load_classifier(FLAGS.classifier)
+    if FLAGS.model is None or not FLAGS.labels:
+        raise UsageError("give --classifier, or --model and --labels.")
+    modality = FLAGS.modality or prediction.told_modality(FLAGS.data)  # before the model
+    return ZeroShotClassifier(network_flags().load_encoder(), FLAGS.labels, modality)
 
 
 def define_evaluate() -> None:

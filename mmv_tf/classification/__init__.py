@@ -10,3 +10,4 @@ from mmv_tf.classification.label_files import read_labels as read_labels
 from mmv_tf.classification.labels import Clip as Clip
 from mmv_tf.classification.labels import LabeledClips as LabeledClips
 from mmv_tf.classification.network import ClassifierNetwork as ClassifierNetwork
+from mmv_tf.classification.zero_shot import ZeroShotClassifier as ZeroShotClassifier

@@ -30,43 +30,33 @@ from mmv_tf.util.keras_files import load_keras_file
 SCORES = "scores"
 
 
-class Classifier:
-    """Classifier of videos, audio or images by one's own labels.
-
-    Make one with `load_classifier`, or `fit`.
+class Scorer:
+    """Scores videos, audio or images by labels.
 
     Args:
-      network: the Keras model.
-      source: its origin, for messages.
+      encoder: an `Encoder` whose embeddings are the scores; it reads the files.
+      labels: names of the classes, in the order of the scores.
+      modality: modality that it takes: "video", "audio" or "image".
+      multi_label: True if labels are independent of each other; else a clip has exactly one.
+      windows: greatest number of windows of a file.
 
     Attributes:
-      network: as given.
-      encoder: an `Encoder` whose embeddings are the scores; it reads the files.
-
-    Example:
-    >>> classifier = mmv_tf.classification.load_classifier("sounds.keras")  # doctest: +SKIP
-    >>> scores = classifier.predict(["a.wav", "b.wav"])["scores"]  # doctest: +SKIP
-    >>> [classifier.labels[best] for best in scores.argmax(axis=1)]  # doctest: +SKIP
+      encoder, labels, modality, multi_label, windows: as given.
     """
 
-    def __init__(self, network: ClassifierNetwork, source: str = "The classifier"):
-        self.network = network
-        self.encoder = Encoder(_ScoringNetwork(network), source)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of the scores."""
-        return self.network.labels
-
-    @property
-    def modality(self) -> str:
-        """Modality that it takes: "video", "audio" or "image"."""
-        return self.network.modality
-
-    @property
-    def multi_label(self) -> bool:
-        """True if labels are independent of each other; else a clip has exactly one."""
-        return self.network.multi_label
+    def __init__(
+        self,
+        encoder: Encoder,
+        labels: tuple[str, ...],
+        modality: str,
+        multi_label: bool,
+        windows: int,
+    ):
+        self.encoder = encoder
+        self.labels = labels
+        self.modality = modality
+        self.multi_label = multi_label
+        self.windows = windows
 
     @property
     def settings(self) -> Settings:
@@ -97,7 +87,36 @@ class Classifier:
         if self.modality == IMAGE:
             return self.encoder.embed_image(items)
         embed = {VIDEO: self.encoder.embed_video, AUDIO: self.encoder.embed_audio}[self.modality]
-        return embed(items, windows=self.network.windows, per_window=per_window)
+        return embed(items, windows=self.windows, per_window=per_window)
+
+
+class Classifier(Scorer):
+    """Classifier of videos, audio or images by one's own labels.
+
+    Make one with `load_classifier`, or `fit`.
+
+    Args:
+      network: the Keras model.
+      source: its origin, for messages.
+
+    Attributes:
+      network: as given.
+
+    Example:
+    >>> classifier = mmv_tf.classification.load_classifier("sounds.keras")  # doctest: +SKIP
+    >>> scores = classifier.predict(["a.wav", "b.wav"])["scores"]  # doctest: +SKIP
+    >>> [classifier.labels[best] for best in scores.argmax(axis=1)]  # doctest: +SKIP
+    """
+
+    def __init__(self, network: ClassifierNetwork, source: str = "The classifier"):
+        self.network = network
+        super().__init__(
+            Encoder(_ScoringNetwork(network), source),
+            network.labels,
+            network.modality,
+            network.multi_label,
+            network.windows,
+        )
 
     def save(self, path: Path) -> None:
         """Write the file of the classifier atomically.

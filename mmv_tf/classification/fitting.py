@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmv_tf.classification import linear_fit
-from mmv_tf.classification.classifier import SCORES, Classifier
+from mmv_tf.classification.classifier import SCORES, Classifier, Scorer
 from mmv_tf.classification.features import ClipReader, ClipWindows, compute, compute_cached
 from mmv_tf.classification.folds import FOLDS, assign_folds
 from mmv_tf.classification.labels import TEST, TRAIN, VALIDATION, Clip, LabeledClips, named
@@ -236,10 +236,10 @@ def evaluate(
 
 
 def score_clips(
-    classifier: Classifier, clips: Sequence[Clip], failures: Failures
+    classifier: Scorer, clips: Sequence[Clip], failures: Failures
 ) -> list[tuple[Clip, ClipWindows]]:
     """Return the readable clips with the scores of their windows; see `features.compute`."""
-    reader = ClipReader(classifier.encoder, classifier.modality, classifier.network.windows)
+    reader = ClipReader(classifier.encoder, classifier.modality, classifier.windows)
     extractor = Extractor(classifier.encoder, classifier.modality, (SCORES,), 16)
     with Progress(len(clips), "classify", "clips") as progress:
         return list(compute(extractor, reader, clips, failures, progress))

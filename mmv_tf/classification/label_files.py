@@ -102,6 +102,11 @@ def media_files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
                 yield pathlib.Path(directory, name)
 
 
+def modality_of(path: pathlib.Path) -> str | None:
+    """Return the modality that a file's suffix tells, None for files of other kinds."""
+    return _MODALITY.get(kind_of(path) or "")
+
+
 def readable_as(path: pathlib.Path, modality: str) -> bool:
     """Return whether a file's suffix is of a kind that a modality is read from."""
     return kind_of(path) in _KINDS[modality]

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from mmv_tf.classification.classifier import Classifier
+from mmv_tf.classification.classifier import Scorer
 from mmv_tf.classification.features import ClipReader, ClipWindows, clip_id
 from mmv_tf.classification.fitting import score_clips
-from mmv_tf.classification.label_files import media_files, readable_as
-from mmv_tf.classification.labels import Clip
+from mmv_tf.classification.label_files import media_files, modality_of, readable_as
+from mmv_tf.classification.labels import MODALITIES, Clip
 from mmv_tf.classification.measures import THRESHOLD
 from mmv_tf.evaluation.features import Failures
 from mmv_tf.inference.network import IMAGE
@@ -69,8 +69,29 @@ def find_clips(sources: Sequence[str | os.PathLike[str]], modality: str) -> list
     return list(found.values())
 
 
+def told_modality(sources: Sequence[str | os.PathLike[str]]) -> str:
+    """Return the modality of files, and of those in folders and below, by their suffixes.
+
+    Raises:
+      ValueError: one does not exist, or there are files of several modalities, or of none.
+    """
+    found = set()
+    for source in map(pathlib.Path, sources):
+        if not source.exists():
+            raise ValueError(f"{source}: no such file or folder.")
+        paths = media_files(source) if source.is_dir() else [source]
+        found |= {modality_of(path) for path in paths} - {None}
+    if len(found) != 1:
+        names = " and ".join(sorted(map(str, found))) or "no media"
+        raise ValueError(
+            f"By their suffixes, the files are {names}; give the modality: --modality="
+            f"{' or '.join(MODALITIES)}."
+        )
+    return str(found.pop())
+
+
 def predict_clips(
-    classifier: Classifier, clips: Sequence[Clip], options: PredictOptions
+    classifier: Scorer, clips: Sequence[Clip], options: PredictOptions
 ) -> dict[str, Any]:
     """Return the scores of clips as plain values.
 
@@ -83,7 +104,7 @@ def predict_clips(
     """
     failures = Failures(allowed=len(clips))
     found = {clip_id(clip): one for clip, one in score_clips(classifier, clips, failures)}
-    cut = ClipReader(classifier.encoder, classifier.modality, classifier.network.windows).cut
+    cut = ClipReader(classifier.encoder, classifier.modality, classifier.windows).cut
     timed = options.per_window and classifier.modality != IMAGE
     rows: list[dict[str, Any]] = []
     for clip in clips:
@@ -105,7 +126,7 @@ def predict_clips(
     }
 
 
-def _scores(classifier: Classifier, scores: np.ndarray, options: PredictOptions) -> dict[str, Any]:
+def _scores(classifier: Scorer, scores: np.ndarray, options: PredictOptions) -> dict[str, Any]:
     order = np.argsort(-scores, kind="stable")
     rounded = [round(float(score), _DIGITS) for score in scores]
     top = [
@@ -120,7 +141,7 @@ def _scores(classifier: Classifier, scores: np.ndarray, options: PredictOptions)
 
 
 def _windows(
-    classifier: Classifier, one: ClipWindows, seconds: float, options: PredictOptions
+    classifier: Scorer, one: ClipWindows, seconds: float, options: PredictOptions
 ) -> list[dict[str, Any]]:
     return [
         {

@@ -35,14 +35,26 @@ class SplitClassification(abc.ABC):
       benchmark: the protocol.
       encoder: encoder of the model.
       options: settings of the run.
+      feature: the feature, if it is not that of the protocol.
+
+    Attributes:
+      trains: whether items for training are needed.
 
     Raises:
       ValueError: the model lacks the modality or the feature.
     """
 
-    def __init__(self, benchmark: Benchmark, encoder: Encoder, options: Options):
+    trains = True
+
+    def __init__(
+        self,
+        benchmark: Benchmark,
+        encoder: Encoder,
+        options: Options,
+        feature: str | None = None,
+    ):
         self.benchmark, self.options = benchmark, options
-        names = [benchmark.feature]
+        names = [benchmark.feature if feature is None else feature]
         self.extractor = Extractor(encoder, benchmark.modality, names, options.batch_size)
 
     @abc.abstractmethod
@@ -57,7 +69,7 @@ class SplitClassification(abc.ABC):
         details: dict[str, Any] = {}
         for split, listing in media.listings.items():
             train, test = (media.failures.without(listing.of(use)) for use in (TRAIN, TEST))
-            if not train or not test:
+            if (self.trains and not train) or not test:
                 raise ValueError(f"{listing.name} has {len(train)} items to train and {len(test)} "
                                  "to test on; both are needed.")  # fmt: skip
             scores, detail = score(listing, train, test)

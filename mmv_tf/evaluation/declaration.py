@@ -123,6 +123,21 @@ class FineTuning:
 
 
 @dataclasses.dataclass(frozen=True)
+class ZeroShot:
+    """Comparison of items with the classes' names, without training.
+
+    Attributes:
+      templates: sentences with "{}" in the place of the class's name; embeddings are averaged.
+      allow_unknown: allow classes without a word that the model knows, which it can't tell apart.
+      names: words for names that are not split by underscores or capitals.
+    """
+
+    templates: tuple[str, ...] = ("{}",)
+    allow_unknown: bool = False
+    names: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class Reported:
     """A published figure, in the unit of the metric (shares, not percent)."""
 
@@ -164,14 +179,15 @@ class Benchmark:
     metric: str
     sources: Mapping[str, str]
     train_views: Views | None = None
-    classifier: LinearSVMClassifier | MLPClassifier | FineTuning | None = None
+    classifier: LinearSVMClassifier | MLPClassifier | FineTuning | ZeroShot | None = None
     average_precision_points: int = 0
     tie_rule: str = "ties count against"
     reported: tuple[Reported, ...] = ()
 
     def read_list(self, data: pathlib.Path, lists: pathlib.Path | None, division: str) -> Listing:
         """Read one division of the published lists; see `read_listing`."""
-        return read_listing(self.data_set, data, lists, division)
+        trained = not isinstance(self.classifier, ZeroShot)
+        return read_listing(self.data_set, data, lists, division, trained)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for the results file."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 from mmv_tf.data.datasets.published import TEST, TRAIN
 from mmv_tf.evaluation import features as features_lib
@@ -70,7 +71,9 @@ class ListedMedia:
         ]
         self.trained = sum(len(listing.of(TRAIN)) for listing in self.listings.values())
         self.failures = features_lib.Failures(options.allow_missing)
-        everything = [item for listing in self.listings.values() for item in listing.items]
+        # Without views for training, its media are not needed.
+        use = TEST if benchmark.train_views is None else None
+        everything = [item for one in self.listings.values() for item in _items(one, use)]
         self.paths, self.failures.missing = MediaIndex(data).find_all(everything)
         self.failures.check()
         self.cache = features_lib.Cache(
@@ -85,9 +88,9 @@ class ListedMedia:
     def readable(self, use: str | None = None) -> list[Item]:
         """Return the items of all listings without failures; for TRAIN, TEST or (None) both."""
         return self.failures.without(
-            [
-                item
-                for listing in self.listings.values()
-                for item in (listing.items if use is None else listing.of(use))
-            ]
+            [item for listing in self.listings.values() for item in _items(listing, use)]
         )
+
+
+def _items(listing: Listing, use: str | None) -> Sequence[Item]:
+    return listing.items if use is None else listing.of(use)

@@ -96,7 +96,11 @@ def shown(names: Sequence[str]) -> str:
 
 
 def read_listing(
-    data_set: str, data: pathlib.Path, lists: pathlib.Path | None, division: str
+    data_set: str,
+    data: pathlib.Path,
+    lists: pathlib.Path | None,
+    division: str,
+    trained: bool = True,
 ) -> Listing:
     """Read one division of a data set's published lists.
 
@@ -106,6 +110,7 @@ def read_listing(
       lists: file or folder of the lists; None if they are inside `data`, as in the published
         archive.
       division: an official division or fold.
+      trained: whether items for training are needed.
 
     Raises:
       ValueError: a list is missing or invalid, or there is no such division.
@@ -119,7 +124,8 @@ def read_listing(
     items = tuple(
         _item(entry, uses[entry.split], index, where) for entry in entries if entry.split in uses
     )
-    for use in sorted(set(uses.values()) - {item.split for item in items}):
+    needed = set(uses.values()) if trained else {TEST}
+    for use in sorted(needed - {item.split for item in items}):
         raise ValueError(f"{where}: no list for {use}.")
     return Listing(where, classes, items)
 

@@ -32,6 +32,8 @@ def format_benchmark(results: dict[str, Any]) -> str:
             if "interval" in metric:
                 low, high = (unit * end for end in metric["interval"])
                 shown += f"   {low:.2f} to {high:.2f}"
+            if "chance" in metric:
+                shown += f"   (chance {unit * metric['chance']:.2f})"
             if metric.get("skipped_classes"):
                 shown += f"   ({metric['skipped_classes']} classes skipped)"
             lines.append(shown)

@@ -8,12 +8,13 @@ import dataclasses
 import pathlib
 
 from mmv_tf.deflation import ImageEncoder
-from mmv_tf.evaluation.classification import Classification
+from mmv_tf.evaluation.classification import Classification, SplitClassification
 from mmv_tf.evaluation.cross_modal import Retrieval
-from mmv_tf.evaluation.declaration import Benchmark, FineTuning
+from mmv_tf.evaluation.declaration import Benchmark, FineTuning, ZeroShot
 from mmv_tf.evaluation.fine_tune import FineTunedClassification
 from mmv_tf.evaluation.listed_media import ListedMedia, Options
 from mmv_tf.evaluation.results import Outcome, benchmark_results
+from mmv_tf.evaluation.zero_shot import ZeroShotClassification
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import Encoder, as_encoder
 
@@ -68,9 +69,11 @@ def run_benchmark(
 
 def _task(
     benchmark: Benchmark, encoder: Encoder, options: Options
-) -> Classification | FineTunedClassification | Retrieval:
+) -> SplitClassification | Retrieval:
     if benchmark.classifier is None:
         return Retrieval(benchmark, encoder, options)
     if isinstance(benchmark.classifier, FineTuning):
         return FineTunedClassification(benchmark, encoder, options)
+    if isinstance(benchmark.classifier, ZeroShot):
+        return ZeroShotClassification(benchmark, encoder, options)
     return Classification(benchmark, encoder, options)

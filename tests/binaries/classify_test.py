@@ -82,6 +82,22 @@ def test_predict(folder, unreadable, tmp_path):
 
 
 @pytest.mark.slow
+def test_predict_by_sentences(folder, tmp_path):
+    flags = ("classify", "predict", f"--model={folder / 'model.keras'}", "--per_window",
+             f"--data={folder / 'sounds'}", f"--output={tmp_path / 'p.json'}")  # fmt: skip
+    done = programs.run(*flags, "--labels=a red square,circle")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "p.json").read_text())
+    assert found["labels"] == ["a red square", "circle"]
+    assert len(found["files"]) == 12
+    for one in found["files"]:
+        assert sum(one["scores"]) == pytest.approx(1, abs=1e-4)
+    unknown = programs.run(*flags, "--labels=a red square,zebra")
+    assert unknown.returncode == 1
+    assert "knows no word of 1 of 2 classes: 'zebra'" in unknown.stderr
+
+
+@pytest.mark.slow
 def test_predict_a_table(folder, unreadable, tmp_path):
     done = predict(folder, tmp_path / "p.csv", "--allow_missing=0")
     assert done.returncode == 1
@@ -138,6 +154,11 @@ def test_export(folder, tmp_path):
         (("fit", "--model=m", "--list=/no.csv", "--output=c.keras"), 1, "can't read it"),
         (("fit", "--model=m", "--data=x", "--output=c.keras", "--threshold=2"), 2, "0 to 1"),
         (("predict", "--classifier=/no.keras", "--data=x"), 1, "There is no classifier at"),
+        (("predict", "--data=x"), 2, "give --classifier, or --model and --labels"),
+        (("predict", "--data=x", "--labels=a,b"), 2, "give --classifier, or --model and --labels"),
+        (("predict", "--data=x", "--classifier=c", "--labels=a,b"), 2, "leave the other flags out"),
+        (("predict", "--data=/no/x", "--model=m", "--labels=a,b"), 1, "no such file or folder"),
+        (("predict", "--data=docs", "--model=m", "--labels=a,b"), 1, "give the modality: --modal"),
         (("predict", "--classifier=c", "--data=x", "--output=o.txt"), 1, "ending in .json or .csv"),
         (("evaluate", "--classifier=/no.keras", "--data=x"), 1, "There is no classifier at"),
         (("export", "--classifier=/no.keras", "--output=/no/x"), 1, "There is no classifier at"),

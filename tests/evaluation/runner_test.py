@@ -15,6 +15,7 @@ from mmv_tf.deflation import deflate
 from mmv_tf.evaluation import BENCHMARKS, Options, run_benchmark, write_results
 from mmv_tf.evaluation.features import Cache
 from mmv_tf.evaluation.results import read_results
+from mmv_tf.inference import Encoder, GraphNetwork
 from mmv_tf.pretrained import create_model
 from tests import small_world
 from tests.evaluation import small_benchmarks
@@ -31,12 +32,16 @@ EAGER = ("hmdb51_fine_tune",)
 
 
 def network_for(benchmark, network):
+    if benchmark.modality == "image" and benchmark.feature == "space":
+        return Encoder(GraphNetwork(network, deflate(network)))
     return deflate(network) if benchmark.modality == "image" else network
 
 
 # Same code as a quick one's, another list; audioset_mlp is run by tests/binaries/evaluate_test.py.
 SLOW = (
     *("ucf101_fine_tune", "ucf101_linear", "kinetics600_linear", "kinetics600_fine_tune"),
+    *("ucf101_zero_shot", "kinetics600_zero_shot", "esc50_zero_shot", "voc07_zero_shot"),
+    *("audioset_zero_shot", "image_folder_zero_shot"),  # see zero_shot_test.py
     *("esc50_linear", "audioset_mlp", "imagenet_linear", "youcook2_retrieval", "esc10_fine_tune"),
 )
 

@@ -35,6 +35,8 @@ def small(name: str) -> Benchmark:
             settings += [f"{views}.{setting}" for setting in _SHORT[benchmark.modality]]
     if hasattr(benchmark.classifier, "epochs"):
         settings += [f"classifier.{setting}" for setting in _TRAINING]
+    if hasattr(benchmark.classifier, "templates"):
+        settings.append("classifier.allow_unknown=True")
     if hasattr(benchmark.classifier, "grid"):
         settings.append("classifier.grid=(0.001, 0.01)")
     if hasattr(benchmark.classifier, "mixup") and len(benchmark.splits) > 1:
@@ -221,4 +223,12 @@ MAKERS = {
     "voc07_linear": voc2007,
     "imagenet_linear": image_folder,
     "image_folder_linear": image_folder,
+    "ucf101_zero_shot": ucf101,
+    "hmdb51_zero_shot": hmdb51,
+    "kinetics600_zero_shot": kinetics,
+    "esc50_zero_shot": esc,
+    "esc10_zero_shot": esc,
+    "audioset_zero_shot": audioset,
+    "voc07_zero_shot": voc2007,
+    "image_folder_zero_shot": image_folder,
 }
