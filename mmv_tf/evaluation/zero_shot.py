@@ -75,7 +75,7 @@ def class_embeddings(
                                 allow_unknown=allow_unknown)[space])
         for template in templates
     ]  # fmt: skip
-    return unit(np.mean(parts, axis=0, dtype=np.float64))
+    return unit(np.stack(parts).mean(axis=0))
 
 
 def unknown_texts(encoder: Encoder, texts: Sequence[str]) -> list[str]:

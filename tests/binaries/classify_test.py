@@ -158,7 +158,11 @@ def test_export(folder, tmp_path):
         (("predict", "--data=x", "--labels=a,b"), 2, "give --classifier, or --model and --labels"),
         (("predict", "--data=x", "--classifier=c", "--labels=a,b"), 2, "leave the other flags out"),
         (("predict", "--data=/no/x", "--model=m", "--labels=a,b"), 1, "no such file or folder"),
-        (("predict", "--data=docs", "--model=m", "--labels=a,b"), 1, "give the modality: --modal"),
+        (
+            ("predict", "--data=binaries", "--model=m", "--labels=a,b"),
+            1,
+            "give the modality: --modal",
+        ),
         (("predict", "--classifier=c", "--data=x", "--output=o.txt"), 1, "ending in .json or .csv"),
         (("evaluate", "--classifier=/no.keras", "--data=x"), 1, "There is no classifier at"),
         (("export", "--classifier=/no.keras", "--output=/no/x"), 1, "There is no classifier at"),
