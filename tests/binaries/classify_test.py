@@ -135,7 +135,7 @@ def test_export(folder, tmp_path):
     assert "signatures: classify. Serve it: python -m binaries.serve" in done.stdout
     card = (tmp_path / "served" / "1" / "model_card.md").read_text()
     assert card.startswith("# Notes\n")
-    assert "| `classify` | metrics, top_1, value |" in card
+    assert r"| `classify` | metrics, top\_1, value |" in card
     assert "penalty" not in card
     refused = programs.run("export", f"--model={folder / 'c.keras'}", f"--output={tmp_path / 'x'}")
     assert refused.returncode == 1

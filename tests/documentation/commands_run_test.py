@@ -140,8 +140,9 @@ def trained(folder) -> pathlib.Path:
 
 
 def known(words: tuple[str, ...]) -> tuple[str, ...]:
-    """A query with words that the tiny network was given."""
-    return tuple(re.sub("^--text=.*", "--text=the red square moves", word) for word in words)
+    """A query, or labels, with words that the tiny network was given."""
+    changed = (re.sub("^--text=.*", "--text=the red square moves", word) for word in words)
+    return tuple(re.sub("^--labels=.*", "--labels=red square,a circle", word) for word in changed)
 
 
 def test_readme_trains_and_searches(trained):
@@ -163,7 +164,8 @@ def test_the_search_guide(trained):
 def test_the_classification_guide(trained):
     samples.write_sounds(trained / "SOUNDS", 3, 5.0)
     for command in under("docs/classify.md", "Classify by your own labels"):
-        run(command.words, trained)
+        run(known(command.words), trained)
+    assert (trained / "SERVED" / "1" / "saved_model.pb").exists()
     assert {"sounds.keras", "sounds.json", "sounds.html", "all.html"} <= set(os.listdir(trained))
     (one,) = json.loads((trained / "scores.json").read_text())["files"]
     assert one["path"] == "soup.mp4" and len(one["scores"]) == 3
