@@ -41,6 +41,7 @@ ELSEWHERE = {
     "make benchmark": "tests/benchmarks/collect_test.py",
     "pip install": "installs from a package index",
     "curl -d": "tests/serving/server_test.py",
+    "python -m projects.label_efficiency": "tests/projects/label_efficiency/program_test.py",
     "python -m projects.narrated_world": "tests/projects/narrated_world/program_test.py",
     "python -m projects.narrated_world.evaluate": "tests/projects/narrated_world/program_test.py",
     "python -m binaries.train": "tests/binaries/train_test.py",

@@ -5,8 +5,10 @@ import itertools
 
 import pytest
 
+from mmv_tf.util.configuration import read_json
 from projects.label_efficiency import report
 from projects.label_efficiency.study import ARMS, FINE_TUNED, LINEAR, NETWORK, NOTHING
+from tests.documentation import pages
 
 RIGHT = {
     (LINEAR, NETWORK): "1110",
@@ -86,3 +88,11 @@ def test_the_table_and_the_folds():
     changed = copy.deepcopy(results)
     changed["runs"][0]["right"] = "0000"
     assert report.markdown(changed, "esc10") != report.markdown(results, "esc10")
+
+
+def test_the_pages_tables_are_those_of_its_results():
+    page = (pages.ROOT / "docs" / "label_efficiency.md").read_text(encoding="utf-8")
+    results = read_json(pages.ROOT / "docs" / "label_efficiency.json")
+    for name in results["tasks"]:
+        assert report.rows(results, name)
+        assert report.markdown(results, name) in page
