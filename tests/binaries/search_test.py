@@ -92,7 +92,7 @@ def test_a_stopped_indexer_leaves_a_whole_index(library, tmp_path, number):  # n
         text=True,
     )
     for line in process.stderr:
-        if line.startswith("look at"):
+        if line.startswith("scan"):
             break
     try:
         process.wait(1.0)
