@@ -24,8 +24,9 @@ def test_what_a_pass_holds_at_most_is_counted():
     once = peak(convolve, inputs)
     # Some kernels take scratch space: a copy of the input, which is half of the output, and more.
     assert output <= once < 2 * output
-    # What is freed before the next is there does not add up, what is held does.
-    assert peak(lambda x: convolve(x) + convolve(2 * x[:, ::-1]), inputs) < 3 * once
+    # What is freed before the next is there does not add up, what is held does. Where both are
+    # computed at once, both are held, with the other's input.
+    assert peak(lambda x: convolve(x) + convolve(2 * x[:, ::-1]), inputs) < 3.5 * once
     twice = peak(lambda x: tf.concat([x, x], -1), inputs)
     assert twice >= 2 * inputs.numpy().nbytes
     assert peak(convolve, tf.ones([4, 128, 128, 16])) > 3.9 * output
