@@ -88,6 +88,7 @@ def test_own_videos_are_sized_by_their_shards(prepared, tmp_path, monkeypatch):
     assert tight * (1 << 30) >= 256 * 180e6 > tight * (1 << 29), "the pieces fit into half of 2 GB"
 
 
+@pytest.mark.slow
 def test_own_videos_train_from_nothing_without_word_vectors(prepared, tmp_path):
     config = own_videos(f"data={prepared},va,runlocal")
     metrics = experiment.run(config, tmp_path / "run")

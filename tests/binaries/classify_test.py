@@ -60,6 +60,7 @@ def predict(folder, output, *flags):
     )
 
 
+@pytest.mark.slow
 def test_predict(folder, unreadable, tmp_path):
     done = predict(folder, tmp_path / "p.json", "--top=2", "--per_window")
     assert done.returncode == 0, done.stderr

@@ -76,6 +76,7 @@ def test_the_signature_scores_as_predict_does(modality, deflated, write, tmp_pat
     assert found["labels"].numpy().tolist() == [[text.encode() for text in LABELS]] * len(windows)
 
 
+@pytest.mark.slow
 def test_the_folder(tmp_path):
     classifier = make_classifier("audio")
     export_classifier(classifier, Destination(tmp_path, version=3, model_name="dogs"))

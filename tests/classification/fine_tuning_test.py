@@ -48,6 +48,7 @@ def test_sounds(model, tmp_path):
     np.testing.assert_allclose(scores, fitted.scored.scores, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_films_with_several_labels(model, tmp_path):
     samples.write_films(tmp_path / "data", 3, 1.0)
     rows = [f"{c}/{n}.mp4,{c};film,{'test' if n == 2 else 'train'}" for c in ("red", "blue")

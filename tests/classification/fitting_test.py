@@ -159,6 +159,7 @@ def test_a_model_without_settings(model, sounds, tmp_path):
         fit(read_labels(sounds), as_encoder(bare), options(tmp_path))
 
 
+@pytest.mark.slow
 def test_another_precision(model, sounds, tmp_path):
     model.save(tmp_path / "m.keras")
     encoder = load_encoder(tmp_path / "m.keras", dtype="mixed_bfloat16")

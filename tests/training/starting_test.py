@@ -242,6 +242,7 @@ def test_a_run_is_extended_and_goes_on_exactly(config, tmp_path):
         experiment.run(config, run)
 
 
+@pytest.mark.slow
 def test_a_run_of_an_earlier_version_goes_on(config, tmp_path):
     """Its settings lack the entries that came later."""
     config.training.steps = 1

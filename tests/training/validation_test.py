@@ -260,6 +260,7 @@ def _stop():
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["step", "evaluation"])
 @pytest.mark.parametrize("asked", [2, 3, 4, 8])
 def test_stopped_and_gone_on_with_equals_never_stopped(every_step, tmp_path, moment, asked):
