@@ -218,8 +218,8 @@ def as_begun(
     """
     former = {}
     for key, value in _FORMERLY.items():
-        *path, name = key.split(".")
-        if name not in (config[path[0]] if path else config):
+        section, name = _entry(config, key)
+        if name not in section:
             former[key] = value
     before = _read_config(directory)
     mask = "mask_duplicates"
@@ -236,8 +236,8 @@ def as_begun(
         return config
     found = ml_collections.ConfigDict(config.to_dict())
     for key, value in former.items():
-        *path, name = key.split(".")
-        (found[path[0]] if path else found)[name] = value
+        section, name = _entry(found, key)
+        section[name] = value
     return found.lock()
 
 
@@ -246,12 +246,17 @@ def save_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> N
     settings = json.loads(config.to_json())
     before = _read_config(directory)
     for key, value in _FORMERLY.items():
-        *path, name = key.split(".")
-        section = settings[path[0]] if path else settings
-        earlier = before if before is None or not path else before.get(path[0], {name: ""})
-        if earlier is not None and name not in earlier and section.get(name, value) == value:
+        section, name = _entry(settings, key)
+        was_lacking = before is not None and name not in _entry(before, key)[0]
+        if was_lacking and section.get(name, value) == value:
             section.pop(name, None)
     write_json(settings, directory / CONFIG_FILE)
+
+
+def _entry(settings: Any, key: str) -> tuple[Any, str]:
+    """Return the section of an entry such as "training.steps" or "seed", and its name there."""
+    *path, name = key.split(".")
+    return (settings[path[0]] if path else settings), name
 
 
 def check_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> None:

@@ -128,7 +128,7 @@ def open_source(config: ml_collections.ConfigDict) -> EmbeddingGraph | None:
 def with_data_settings(
     config: ml_collections.ConfigDict, metadata: Mapping[str, Any]
 ) -> ml_collections.ConfigDict:
-    """Return a configuration with `data.num_frames = 0` replaced by the settings of a model.
+    """Return a configuration whose clips are those that a model was trained on.
 
     Args:
       config: the run's.
@@ -137,8 +137,6 @@ def with_data_settings(
     Raises:
       ValueError: the metadata lack a setting.
     """
-    if config.data.num_frames:
-        return config
     missing = [key for key in METADATA_KEYS if key not in metadata]
     if missing:
         raise ValueError(
