@@ -85,7 +85,10 @@ def run(
         duplicates.warn_of_small_data(
             looked, config.data.batch_size, config.training.mask_duplicates
         )
-        return _train(config, directory, strategy, settings, evaluate, made)
+        if made is not None:
+            _save_start(*made, directory, strategy)
+        source = made = None  # their weights need no memory while training
+        return _train(config, directory, strategy, settings, evaluate)
 
 
 def _make(
@@ -98,6 +101,19 @@ def _make(
         model, start = starting.make(config, source)
     starting.freezing_of(model, config.training, start)
     return model, start
+
+
+def _save_start(
+    model: EmbeddingGraph,
+    start: run_folder.Start,
+    directory: pathlib.Path,
+    strategy: tf.distribute.Strategy,
+) -> None:
+    """Write a new run's model and the origin of its parts, by the first worker."""
+    if worker_and_workers(strategy)[0] == 0:
+        run_folder.save_start(start, directory)
+        run_folder.save_model(model, run_folder.initial_file(directory))
+    workers_lib.barrier(strategy)
 
 
 def _resolved(
@@ -138,15 +154,9 @@ def _train(
     strategy: tf.distribute.Strategy,
     settings: dict[str, Any],
     evaluate: Evaluate | None,
-    made: tuple[EmbeddingGraph, run_folder.Start] | None,
 ) -> dict[str, float]:
-    """Train in a prepared folder, from a new model or the folder's; see `run`."""
+    """Train the model in a prepared folder; see `run`."""
     worker, workers = worker_and_workers(strategy)
-    if made is not None:
-        if worker == 0:
-            run_folder.save_start(made[1], directory)
-            run_folder.save_model(made[0], run_folder.initial_file(directory))
-        workers_lib.barrier(strategy)
     # A new model is read back too: checkpoints follow the order of the weights, which can differ
     # between a model that was read and one that was made.
     with strategy.scope():
