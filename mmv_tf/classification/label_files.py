@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import math
 import os
 import pathlib
 from collections.abc import Iterable, Iterator
@@ -20,7 +19,7 @@ from mmv_tf.classification.labels import (
     check_spellings,
     named,
 )
-from mmv_tf.data.captions import table_seconds
+from mmv_tf.data.captions import listed_seconds
 from mmv_tf.data.file_types import IMAGE as IMAGE_FILE
 from mmv_tf.data.file_types import SOUND, kind_of
 from mmv_tf.data.file_types import VIDEO as VIDEO_FILE
@@ -309,15 +308,4 @@ def _cells(path: pathlib.Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _seconds(text: str, where: str) -> float | None:
-    if not text.strip():
-        return None
-    try:
-        seconds = table_seconds(text.strip())
-    except ValueError:
-        seconds = math.nan
-    if not (seconds >= 0 and math.isfinite(seconds)):
-        raise ValueError(
-            f"{where}: got the time {text[:40]!r}; expected seconds of 0 or more or "
-            "hours:minutes:seconds; correct that line."
-        )
-    return seconds
+    return listed_seconds(text.strip(), where) if text.strip() else None

@@ -19,5 +19,6 @@ from mmv_tf.data.captions.reading import SUFFIXES as SUFFIXES
 from mmv_tf.data.captions.reading import CaptionFile as CaptionFile
 from mmv_tf.data.captions.reading import read_caption_file as read_caption_file
 from mmv_tf.data.captions.reading import read_captions as read_captions
+from mmv_tf.data.captions.table import listed_seconds as listed_seconds
 from mmv_tf.data.captions.table import table_seconds as table_seconds
 from mmv_tf.util.text_files import read_text as read_text

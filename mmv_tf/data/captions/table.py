@@ -40,6 +40,28 @@ def table_seconds(text: str) -> float:
         return parse_clock(text).decimal()
 
 
+def listed_seconds(text: str, where: str) -> float:
+    """Return a time of a list in seconds, 0 or more.
+
+    Args:
+      text: see `table_seconds`.
+      where: the file and the line, for the message.
+
+    Raises:
+      ValueError: it is not a time, negative or not finite.
+    """
+    try:
+        seconds = table_seconds(text)
+    except ValueError:
+        seconds = math.nan
+    if not (seconds >= 0 and math.isfinite(seconds)):
+        raise ValueError(
+            f"{where}: got the time {text[:40]!r}; expected seconds of 0 or more or "
+            "hours:minutes:seconds; correct that line."
+        )
+    return seconds
+
+
 def parse_table(path: pathlib.Path, text: str, left_out: LeftOut) -> list[Cue]:
     """Return the rows of a table with a header line; leave out and count unreadable rows.
 

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import collections
-import math
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -188,13 +187,4 @@ def _text(row: dict[str, Any], name: str, path: pathlib.Path, where: str) -> str
 def _seconds(value: Any, path: pathlib.Path, where: str) -> float | None:
     if value is None or value == "":
         return None
-    try:
-        seconds = captions_lib.table_seconds(str(value))
-    except ValueError:
-        seconds = math.nan
-    if not (seconds >= 0 and math.isfinite(seconds)):
-        raise ValueError(
-            f"{path}, {where}: got the time {str(value)[:40]!r}; expected seconds of 0 or more or "
-            "hours:minutes:seconds; correct that line."
-        )
-    return seconds
+    return captions_lib.listed_seconds(str(value), f"{path}, {where}")
