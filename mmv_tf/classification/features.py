@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import os
 import pathlib
@@ -22,6 +21,7 @@ from mmv_tf.inference.encoder import Encoder
 from mmv_tf.inference.network import AUDIO, IMAGE, VIDEO
 from mmv_tf.inference.windows import Windows
 from mmv_tf.util.progress import Progress
+from mmv_tf.util.read_ahead import read_ahead
 from mmv_tf.util.text_files import printable_name
 
 _START = "start"
@@ -102,13 +102,7 @@ class ClipReader:
             except MediaError as error:
                 return error
 
-        count = os.cpu_count() or 1
-        with concurrent.futures.ThreadPoolExecutor(count) as pool:
-            ahead: list[concurrent.futures.Future[tuple[np.ndarray, np.ndarray] | MediaError]] = []
-            for place, clip in enumerate(clips):
-                while place + len(ahead) < len(clips) and len(ahead) <= count:
-                    ahead.append(pool.submit(read, clips[place + len(ahead)]))
-                yield clip, ahead.pop(0).result()
+        yield from zip(clips, read_ahead(read, clips, os.cpu_count() or 1), strict=True)
 
 
 def clip_id(clip: Clip) -> str:

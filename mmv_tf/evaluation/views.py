@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import io
 import os
 import pathlib
@@ -21,6 +20,7 @@ from mmv_tf.data.preparation.sources import TRIMMED_SECONDS
 from mmv_tf.evaluation.declaration import AudioViews, ImageViews, VideoViews, Views
 from mmv_tf.evaluation.listing import Item
 from mmv_tf.inference.windows import spread_evenly
+from mmv_tf.util.read_ahead import read_ahead
 
 # Ours: the loss is invisible; records are stored with 90.
 _JPEG_QUALITY = 95
@@ -76,15 +76,7 @@ def read_all(
         except av.FFmpegError as error:
             return media.MediaError(f"{paths[item.item_id]}: can't be decoded ({error}).")
 
-    count = threads or os.cpu_count() or 1
-    with concurrent.futures.ThreadPoolExecutor(count) as pool:
-        ahead: list[concurrent.futures.Future[np.ndarray | media.MediaError]] = []
-        place = 0
-        for item in items:
-            while place < len(items) and len(ahead) <= count:
-                ahead.append(pool.submit(read, items[place]))
-                place += 1
-            yield item, ahead.pop(0).result()
+    yield from zip(items, read_ahead(read, items, threads or os.cpu_count() or 1), strict=True)
 
 
 def window_times(

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -34,6 +33,7 @@ from mmv_tf.inference.network import (
     Settings,
 )
 from mmv_tf.inference.windows import Windows
+from mmv_tf.util.read_ahead import read_ahead
 
 Embeddings: TypeAlias = dict[str, np.ndarray]
 
@@ -245,7 +245,7 @@ class Encoder:
             return self._images(checked_array(IMAGE, np.asarray(images), 4))
         cut = self.windows() if VIDEO in self.modalities else self._picture_windows()
         paths = path_list(images)
-        read = _ahead(lambda path: _reading().picture(path, cut, path), paths)
+        read = read_ahead(lambda path: _reading().picture(path, cut, path), paths, 1)
         parts = [self._images(np.stack(some)) for some in _groups(read, network_lib.BATCH)]
         if not parts:
             return self._images(np.zeros([0, cut.size, cut.size, 3], np.uint8))
@@ -333,7 +333,9 @@ class Encoder:
         """Embed the windows of files, those of short files in common batches."""
         parts: list[Embeddings] = []
         starts: list[np.ndarray] = []
-        for group in _groups(_ahead(read, paths), network_lib.BATCH, lambda item: len(item[1])):
+        for group in _groups(
+            read_ahead(read, paths, 1), network_lib.BATCH, lambda item: len(item[1])
+        ):
             parts.append(_told(self.network.run(kind, np.concatenate([item[0] for item in group]))))
             starts += [item[1] for item in group]
         if not parts:
@@ -357,18 +359,6 @@ def _sums(values: np.ndarray, items: np.ndarray, count: int) -> np.ndarray:
     sums = np.zeros([count, values.shape[1]], np.float32)
     np.add.at(sums, items, values)
     return sums
-
-
-def _ahead(read: Callable[[str], Any], paths: Sequence[str]) -> Iterator[Any]:
-    """Yield `read(path)` for each path, one path read ahead on a thread."""
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        waiting: list[concurrent.futures.Future[Any]] = []
-        for path in paths:
-            waiting.append(pool.submit(read, path))
-            if len(waiting) > 1:
-                yield waiting.pop(0).result()
-        for future in waiting:
-            yield future.result()
 
 
 def _groups(
