@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from mmv_tf.search.exact import Term, best
+from mmv_tf.search.exact import Term, best, products
 from mmv_tf.util import files
 from mmv_tf.util.safe_files import Count, read_json
 
@@ -49,7 +49,7 @@ def build(
     """Build an inverted file of a matrix, and choose how many clusters a query searches.
 
     Args:
-      matrix: float32 [N, D], unit vectors; N in the tens of thousands or more.
+      matrix: float16 or float32 [N, D], unit vectors; N in the tens of thousands or more.
       path: path of the `.faiss` file; the result is written to a `.json` file beside it.
       queries: float32 [Q, D], typical queries; default: rows of the matrix with noise of half their
         length.
@@ -73,14 +73,15 @@ def build(
     index.cp.seed = seed + 1
     index.cp.spherical = True
     index.cp.niter = _ROUNDS
-    index.train(matrix[np.sort(generator.choice(number, sample, replace=False))])
+    rows = np.sort(generator.choice(number, sample, replace=False))
+    index.train(_float32(matrix[rows]))
     for start in range(0, number, 1 << 16):
-        index.add(np.ascontiguousarray(matrix[start : start + (1 << 16)]))
+        index.add(_float32(matrix[start : start + (1 << 16)]))
     if queries is None:
         queries = _noisy(matrix, generator)
     else:
         rows = generator.choice(len(queries), min(_QUERIES, len(queries)), replace=False)
-        queries = np.asarray(queries[np.sort(rows)])
+        queries = _float32(queries[np.sort(rows)])
     exact_seconds, truth = _timed(
         queries, lambda query: best([Term(matrix, query, 1.0)], _NEIGHBORS)[0]
     )
@@ -113,7 +114,7 @@ class Approximate:
 
     Args:
       index: index of FAISS.
-      matrix: float32 [N, D].
+      matrix: float16 or float32 [N, D].
     """
 
     def __init__(self, index: Any, matrix: np.ndarray):
@@ -145,9 +146,13 @@ class Approximate:
         """Return up to `count` rows with exact cosines, best first."""
         _, found = self._index.search(vector[np.newaxis], min(_WIDER * count, len(self._matrix)))
         rows = np.sort(found[0][found[0] >= 0])
-        cosines = self._matrix[rows] @ vector
+        cosines = products(self._matrix[rows], vector)
         order = np.argsort(-cosines, kind="stable")[:count]
         return rows[order], cosines[order]
+
+
+def _float32(rows: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(rows, np.float32)
 
 
 def _noisy(matrix: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -155,7 +160,7 @@ def _noisy(matrix: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     rows = matrix[np.sort(generator.choice(len(matrix), min(_QUERIES, len(matrix)), replace=False))]
     noise = generator.standard_normal(rows.shape, np.float32)
     noise *= _NOISE / np.linalg.norm(noise, axis=1, keepdims=True)
-    mixed = rows + noise
+    mixed = _float32(rows) + noise
     return mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
 
 

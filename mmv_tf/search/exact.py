@@ -13,8 +13,12 @@ from collections.abc import Sequence
 import numpy as np
 import threadpoolctl
 
-# Rows of a block; 8 MB with 256 dimensions. Ours: half or eight times the size is slower.
-_ROWS = 8192
+# Rows of a block; 2 MB of float32 with 256 dimensions. Ours: a quarter of the size is slower.
+_ROWS = 2048
+# A float16's bits at the place of a float32's are the number times 2^-112, subnormals too.
+_SHIFT = 13
+_SIGN_EXPONENT_FRACTION = np.int32(-0x70000001)  # without the copies of the sign
+_SCALE = np.float32(2.0**112)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Term:
     """Term of a score, for one query.
 
     Attributes:
-      matrix: float32 [N, D], unit vectors of the windows.
+      matrix: float16 or float32 [N, D], unit vectors of the windows.
       vector: float32 [D], of unit length.
       weight: weight; a negative one avoids the query.
     """
@@ -35,10 +39,31 @@ class Term:
 def scores(terms: Sequence[Term], rows: slice | np.ndarray) -> np.ndarray:
     """Return the weighted mean of cosines of rows, float32 [rows], by absolute weights."""
     total = sum(abs(term.weight) for term in terms)
-    result = np.float32(terms[0].weight / total) * (terms[0].matrix[rows] @ terms[0].vector)
+    result = np.float32(terms[0].weight / total) * products(terms[0].matrix[rows], terms[0].vector)
     for term in terms[1:]:
-        result += np.float32(term.weight / total) * (term.matrix[rows] @ term.vector)
+        result += np.float32(term.weight / total) * products(term.matrix[rows], term.vector)
     return result
+
+
+def products(rows: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """Return the products of rows and a vector, computed in float32.
+
+    NumPy converts float16 one by one, which takes five times as long as the product. Integer
+    operations on whole blocks take less time than reading twice the bytes.
+
+    Args:
+      rows: float16 or float32 [N, D], finite.
+      vector: float32 [D], of at most unit length.
+
+    Returns:
+      float32 [N].
+    """
+    if rows.dtype != np.float16:
+        return rows @ vector
+    bits = np.asarray(rows).view(np.int16).astype(np.int32)
+    np.left_shift(bits, _SHIFT, out=bits)
+    np.bitwise_and(bits, _SIGN_EXPONENT_FRACTION, out=bits)
+    return bits.view(np.float32) @ (vector * _SCALE)
 
 
 def best(

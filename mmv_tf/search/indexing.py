@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import pathlib
 import time
@@ -20,6 +21,7 @@ from mmv_tf.search.files import VideoFile, find_videos, inside
 from mmv_tf.search.labels import WindowLabels
 from mmv_tf.search.manifest import Manifest, Skipped, Video
 from mmv_tf.search.merging import FAISS_ABOVE, merge_where_needed
+from mmv_tf.search.parts import Placed, write_parts
 from mmv_tf.search.store import SPANS, Index, Writer
 from mmv_tf.search.video_rows import EmbeddedVideo, VideoRows
 from mmv_tf.util import locks
@@ -304,11 +306,14 @@ class _Update:
         if self._pending:
             pieces = [rows for _, rows in self._pending]
             arrays = {key: np.concatenate([rows[key] for rows in pieces]) for key in pieces[0]}
-            name, files = self._writer.add_segment(arrays)
-            segments[name] = files
-            first = 0
+            placed, first = [], 0
             for video, rows in self._pending:
-                count = len(rows[SPANS])
+                placed.append(Placed(video, first, len(rows[SPANS])))
+                first += placed[-1].count
+            name, files = self._writer.add_segment(arrays, functools.partial(write_parts, placed))
+            segments[name] = files
+            for one in placed:
+                video = one.video
                 self._videos[video.file.name] = Video(
                     video.file.name,
                     video.file.size,
@@ -316,11 +321,10 @@ class _Update:
                     video.info.duration,
                     video.info.has_audio,
                     name,
-                    first,
-                    count,
+                    one.first,
+                    one.count,
                     video.file.captions,
                 )
-                first += count
             self._pending.clear()
         elif not self._dirty:
             return

@@ -13,7 +13,9 @@ import google_crc32c
 from mmv_tf.inference.windows import Windows
 from mmv_tf.util.safe_files import NUMBER, Count, Name, Positive, check_form, parse_json
 
-FORMAT = 1
+# Format 1 had vectors in float32 only.
+FORMAT = 2
+_READ = (1, 2)
 _FILE = {"name": str, "size": Count, "mtime_ns": int}
 _VIDEO = {
     **_FILE,
@@ -162,8 +164,8 @@ class Manifest:
         if document["crc32c"] != google_crc32c.value(body.encode()):
             raise ValueError("the manifest's checksum is wrong")
         version = values.pop("format")
-        if version != FORMAT:
-            raise ValueError(f"it has format {version}; expected {FORMAT}")
+        if version not in _READ:
+            raise ValueError(f"it has format {version}; expected at most {FORMAT}")
         check_form(values, _FORM)
         labels = values.pop("labels", None)
         try:

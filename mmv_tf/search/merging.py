@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ import numpy as np
 from mmv_tf.search import approximate, store
 from mmv_tf.search.embedder import SOUND, VISION
 from mmv_tf.search.manifest import Video
-from mmv_tf.search.store import HEARD, SPANS, Index, Segment, Writer
+from mmv_tf.search.parts import Moved, merge_parts
+from mmv_tf.search.store import HEARD, SPANS, Segment, Writer, stored_type
 from mmv_tf.util import files as files_lib
 
 # Ours: exact search takes a tenth of a second at a million windows.
@@ -70,7 +71,7 @@ def merge_where_needed(writer: Writer, faiss_above: int | None) -> Merged:
         return done
     name, folder = writer.new_segment()
     with files_lib.replacing(folder) as temporary:
-        moved = merged(index, manifest.videos, temporary)
+        moved = merged(index.segments, manifest.videos, manifest.columns, temporary)
         if large:
             done.faiss.update(_build_faiss(Segment(temporary, manifest.columns), manifest.matrices))
     videos = tuple(dataclasses.replace(video, segment=name) for video in moved)
@@ -78,31 +79,47 @@ def merge_where_needed(writer: Writer, faiss_above: int | None) -> Merged:
     return done
 
 
-def merged(index: Index, videos: Sequence[Video], folder: pathlib.Path) -> tuple[Video, ...]:
+def merged(
+    segments: Mapping[str, Segment],
+    videos: Sequence[Video],
+    columns: Mapping[str, int],
+    folder: pathlib.Path,
+) -> tuple[Video, ...]:
     """Write the rows of videos from any segments as one segment into a new folder.
+
+    Args:
+      segments: segments by name, in which the videos are.
+      videos: the videos, in the order to write them.
+      columns: columns of each matrix by name.
+      folder: folder to create.
 
     Returns:
       The videos with their new rows; their `segment` is not yet set.
     """
     folder.mkdir(parents=True)
-    rows = sum(video.count for video in videos)
-    some = next(iter(index.segments.values()))
-    moved: list[Video] = []
-    for name in (*index.manifest.columns, SPANS, HEARD):
-        like = some.array(name)
+    firsts = np.cumsum([0, *(video.count for video in videos)]).tolist()
+    moves = [
+        Moved(segments[video.segment], video.first, video.count, first)
+        for video, first in zip(videos, firsts, strict=False)
+    ]
+    shapes: dict[str, tuple[int, ...]] = {SPANS: (2,), HEARD: ()}
+    shapes |= {name: (dim,) for name, dim in columns.items()}
+    for name, shape in shapes.items():
         target = np.lib.format.open_memmap(
-            folder / f"{name}.npy", mode="w+", dtype=like.dtype, shape=(rows, *like.shape[1:])
+            folder / f"{name}.npy",
+            mode="w+",
+            dtype=stored_type(name),
+            shape=(firsts[-1], *shape),
         )
-        first = 0
-        for video in videos:
-            source = index.segments[video.segment].array(name)
-            target[first : first + video.count] = source[video.first : video.first + video.count]
-            if name == SPANS:
-                moved.append(dataclasses.replace(video, first=first))
-            first += video.count
+        for move in moves:
+            source = move.segment.array(name)[move.first : move.first + move.count]
+            target[move.to : move.to + move.count] = source
         target.flush()
         del target
-    return tuple(moved)
+    merge_parts(moves, folder)
+    return tuple(
+        dataclasses.replace(video, first=move.to) for video, move in zip(videos, moves, strict=True)
+    )
 
 
 def _build_faiss(segment: Segment, matrices: Collection[str]) -> dict[str, dict[str, Any]]:

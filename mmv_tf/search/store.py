@@ -4,11 +4,13 @@
 
   INDEX/lock                      held by the program that writes, see `mmv_tf.util.locks`
   INDEX/manifest-00000007.json    the newest intact one is the index
-  INDEX/segments/NAME/            video.vat.npy, audio.va.npy, ...: float32 [rows, D]
+  INDEX/segments/NAME/            video.vat.npy, audio.va.npy, ...: float16 [rows, D], or float32 in
+                                  segments of earlier versions, until a merge
                                   labels.npy: float32 [rows, labels], scores of a classifier
                                   spans.npy: float32 [rows, 2], start and end in seconds
                                   heard.npy: bool [rows], whether a window has audio
                                   video.vat.faiss, .json: see `approximate`
+                                  optional files: see `parts`
 
 Files never change: an update adds a segment and then, atomically, a manifest with the length and
 checksum of each file. The previous manifest is kept until the next update, and used if the newest
@@ -24,17 +26,24 @@ import os
 import pathlib
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from mmv_tf.search.manifest import Manifest
+from mmv_tf.search.manifest import LABELS, Manifest
 from mmv_tf.util import files as files_lib
 from mmv_tf.util.files import read_regular
 from mmv_tf.util.safe_files import map_npy
 
 SPANS, HEARD = "spans", "heard"
+# Types of arrays, the one to write first; all others hold unit vectors.
+_TYPES: dict[str, tuple[type[np.generic], ...]] = {
+    SPANS: (np.float32,),
+    HEARD: (np.bool_,),
+    LABELS: (np.float32,),
+}
+_VECTORS: tuple[type[np.generic], ...] = (np.float16, np.float32)
 _SEGMENTS = "segments"
 _MANIFEST = re.compile(r"manifest-(\d{8})\.json")
 _MAX_MANIFEST_BYTES = 1 << 30  # Ours: a million videos.
@@ -62,13 +71,17 @@ class Segment:
         shapes |= {name: (self.rows, dim) for name, dim in matrices.items()}
         for name, shape in shapes.items():
             array = self._read(name)
-            kind = np.bool_ if name == HEARD else np.float32
-            if array.shape != shape or array.dtype != kind:
+            if array.shape != shape or array.dtype not in _TYPES.get(name, _VECTORS):
                 raise ValueError(f"{directory / name}.npy is {array.dtype} {array.shape}")
 
     def array(self, name: str) -> np.ndarray:
         """Return a matrix by its name, `SPANS` or `HEARD`."""
         return self._arrays[name]
+
+    def file(self, name: str) -> pathlib.Path | None:
+        """Return the path of an optional file; None if the segment lacks it."""
+        path = self.directory / name
+        return path if path.is_file() else None
 
     def _read(self, name: str) -> np.ndarray:
         if name not in self._arrays:
@@ -91,6 +104,11 @@ class Index:
     manifest: Manifest
     segments: dict[str, Segment]
     warnings: tuple[str, ...] = ()
+
+
+def stored_type(name: str) -> type[np.generic]:
+    """Return the type in which an array is written."""
+    return _TYPES.get(name, _VECTORS)[0]
 
 
 def newest_generation(directory: str | os.PathLike[str]) -> int:
@@ -154,12 +172,15 @@ class Writer:
         self._generation = max(manifest.generation, newest_generation(directory))
 
     def add_segment(
-        self, arrays: Mapping[str, np.ndarray]
+        self,
+        arrays: Mapping[str, np.ndarray],
+        write_parts: Callable[[pathlib.Path], None] = lambda folder: None,
     ) -> tuple[str, dict[str, dict[str, Any]]]:
         """Write a segment, which becomes part of the index with a manifest that names it.
 
         Args:
-          arrays: matrices by name, with `SPANS` and `HEARD`.
+          arrays: matrices by name, with `SPANS` and `HEARD`; converted to the types of the index.
+          write_parts: function that writes optional files into the segment's folder.
 
         Returns:
           The name of the segment and the checksums of its files.
@@ -169,8 +190,9 @@ class Writer:
             temporary.mkdir(parents=True)
             for key, array in arrays.items():
                 with open(temporary / f"{key}.npy", "wb") as file:
-                    np.save(file, array)
+                    np.save(file, array.astype(stored_type(key), copy=False))
                     files_lib.flush(file)
+            write_parts(temporary)
         return name, sums(folder)
 
     def new_segment(self) -> tuple[str, pathlib.Path]:

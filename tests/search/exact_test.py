@@ -1,5 +1,7 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -56,3 +58,33 @@ def test_of_a_mapped_matrix(tmp_path):
     mapped = np.load(tmp_path / "m.npy", mmap_mode="r")
     found, _ = best([Term(mapped, np.array(mapped[123]), 1.0)], 3)
     assert found[0] == 123
+
+
+def every_float16():
+    """All finite numbers of float16 from -1 to 1, subnormals too."""
+    numbers = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    return numbers[np.abs(numbers.astype(np.float32)) <= 1]
+
+
+def test_every_float16_is_its_own_number():
+    numbers = every_float16()[:, np.newaxis]
+    got = exact.products(numbers, np.ones(1, np.float32))
+    np.testing.assert_array_equal(got, numbers[:, 0].astype(np.float32))
+
+
+def test_float16_is_scored_exactly_in_float32(monkeypatch):
+    monkeypatch.setattr(exact, "_ROWS", 64)
+    stored = unit(1000, 48).astype(np.float16)
+    stored[::7] = 0
+    vector = unit(48, seed=1)
+    as_float32 = stored.astype(np.float32)
+    np.testing.assert_array_equal(exact.products(stored, vector), as_float32 @ vector)
+    rows = np.array([3, 999, 14])
+    np.testing.assert_array_equal(
+        exact.products(stored[rows], vector), exact.products(as_float32[rows], vector)
+    )
+    for terms in ([1.0], [1.0, -0.4]):
+        halves = [Term(stored, unit(48, seed=n), weight) for n, weight in enumerate(terms)]
+        wholes = [dataclasses.replace(term, matrix=as_float32) for term in halves]
+        for got, expected in zip(best(halves, 20), best(wholes, 20), strict=True):
+            np.testing.assert_array_equal(got, expected)

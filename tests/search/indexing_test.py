@@ -70,7 +70,8 @@ def test_every_window_has_its_own_embeddings(library):
                     continue
                 vector = expected[matrix].numpy()[0]
                 cosine = got @ vector / np.linalg.norm(vector)
-                assert cosine == pytest.approx(1.0, abs=1e-4), (name, row, matrix)
+                # float16 has 11 bits
+                assert cosine == pytest.approx(1.0, abs=3e-4), (name, row, matrix)
 
 
 def test_windows_overlap_and_cover_the_videos(library):

@@ -1,0 +1,78 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Optional parts of a segment: files beside its matrices, written and merged with it.
+
+A part names windows by their rows in the segment, never by the video's name: a renamed video keeps
+its rows. Segments of earlier versions lack a part, so its readers and `merge` expect that:
+`Segment.file` returns None.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Protocol
+
+from mmv_tf.search.store import Segment
+from mmv_tf.search.video_rows import EmbeddedVideo
+
+
+@dataclasses.dataclass(frozen=True)
+class Placed:
+    """A new video and the place of its windows in the new segment.
+
+    Attributes:
+      video: the video, wholly embedded; its `blocks` are gone.
+      first, count: its first row and number of rows.
+    """
+
+    video: EmbeddedVideo
+    first: int
+    count: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Moved:
+    """The windows of a video that a merge copies from one segment to a new one.
+
+    Attributes:
+      segment: the source, perhaps of another index.
+      first, count: first row in the source, and number of rows.
+      to: first row in the new segment.
+    """
+
+    segment: Segment
+    first: int
+    count: int
+    to: int
+
+
+class Part(Protocol):
+    """An optional part of segments. Both functions may write nothing if there is nothing to keep.
+
+    They write plain files into the folder, which is not yet part of the index; their checksums are
+    taken afterwards.
+    """
+
+    def write(self, folder: pathlib.Path, videos: Sequence[Placed]) -> None:
+        """Write the part of new videos."""
+
+    def merge(self, folder: pathlib.Path, moved: Sequence[Moved]) -> None:
+        """Write the part of a segment that consists of rows of others, in the order of `to`."""
+
+
+# All parts that there are.
+PARTS: tuple[Part, ...] = ()
+
+
+def write_parts(videos: Sequence[Placed], folder: pathlib.Path) -> None:
+    """Write all parts of new videos."""
+    for part in PARTS:
+        part.write(folder, videos)
+
+
+def merge_parts(moved: Sequence[Moved], folder: pathlib.Path) -> None:
+    """Write all parts of a merged segment."""
+    for part in PARTS:
+        part.merge(folder, moved)
