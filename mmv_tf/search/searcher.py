@@ -23,6 +23,8 @@ from mmv_tf.search.labels import LabelFilter
 from mmv_tf.search.manifest import LABELS, Video
 from mmv_tf.search.moments import Moment, Scored, find_moments
 from mmv_tf.search.queries import KINDS, Query, embed_query
+from mmv_tf.search.rules import Among, Required, Rule
+from mmv_tf.search.similar import Similar, mean_vector
 from mmv_tf.search.store import (
     HEARD,
     SPANS,
@@ -47,14 +49,6 @@ class Asked:
 
 
 @dataclasses.dataclass(frozen=True)
-class Required:
-    """A label by its column in the index, and the least score of a window."""
-
-    column: int
-    threshold: float
-
-
-@dataclasses.dataclass(frozen=True)
 class Answer:
     """Result of a search.
 
@@ -62,13 +56,13 @@ class Answer:
       moments: moments, best first.
       asked: vectors of the queries, for `Searcher.curve`.
       approximate: whether FAISS chose the scored windows.
-      required: labels that the windows must have, see `Required`.
+      required: labels that the windows must have, and videos that they must be of.
     """
 
     moments: tuple[Moment, ...]
     asked: tuple[Asked, ...]
     approximate: bool
-    required: tuple[Required, ...] = ()
+    required: tuple[Rule, ...] = ()
 
 
 class Searcher:
@@ -135,10 +129,11 @@ class Searcher:
 
     def search(
         self,
-        queries: Sequence[Query],
+        queries: Sequence[Query | Similar],
         limit: int = 10,
         read: Callable[[Query, Windows], np.ndarray] | None = None,
         labels: Sequence[LabelFilter] = (),
+        only: Callable[[Video], bool] | None = None,
     ) -> Answer:
         """Return the best moments for one query, or for several together.
 
@@ -147,6 +142,7 @@ class Searcher:
           limit: most moments.
           read: function that decodes files, see `embed_query`.
           labels: labels that all windows of a moment must have.
+          only: returns whether to search in a video; default: in all.
 
         Raises:
           MissingIndex: there is no index.
@@ -159,19 +155,26 @@ class Searcher:
             )
         view = self._current()
         there = view.index.manifest.labels
-        required = tuple(
+        wanted = [
             Required(label.column(there, self.directory), label.threshold) for label in labels
-        )
+        ]
+        required: tuple[Rule, ...] = tuple(wanted)
+        if only is not None:
+            names = (video.name for video in view.index.manifest.videos if only(video))
+            required += (Among(frozenset(names)),)
         asked = []
         for query in queries:
+            if isinstance(query, Similar):
+                asked.append(view.similar(query, self.embedder()))
+                continue
             space, vector = embed_query(query, self.embedder(), read)
             asked.append(Asked(f"{query.within}.{space}", vector, query.weight))
         if not queries and there is not None:
             one_hot = np.eye(len(there.names), dtype=np.float32)
-            asked = [Asked(LABELS, one_hot[label.column], 1.0) for label in required]
+            asked = [Asked(LABELS, one_hot[label.column], 1.0) for label in wanted]
         return view.search(tuple(asked), limit, self._exact, required)
 
-    def curve(self, name: str, asked: Sequence[Asked], required: Sequence[Required] = ()) -> Scored:
+    def curve(self, name: str, asked: Sequence[Asked], required: Sequence[Rule] = ()) -> Scored:
         """Return the scores along a video, and their spans.
 
         Raises:
@@ -230,7 +233,7 @@ class View:
         asked: tuple[Asked, ...],
         limit: int,
         exact: bool,
-        required: tuple[Required, ...] = (),
+        required: tuple[Rule, ...] = (),
     ) -> Answer:
         """Return the best moments; see `Searcher.search`."""
         # FAISS proposes windows without regard to labels, so that rare ones would be missed.
@@ -256,15 +259,35 @@ class View:
             count *= 4
 
     def usable(
-        self, name: str, asked: Sequence[Asked], required: Sequence[Required] = ()
+        self, name: str, asked: Sequence[Asked], required: Sequence[Rule] = ()
     ) -> np.ndarray | None:
         """Return flags for the rows of a segment that may be found; None for all."""
         found = self._usable_by_sound(name, asked)
-        for label in required:
-            scores = self.index.segments[name].array(LABELS)[:, label.column]
-            has = np.asarray(scores >= label.threshold)
-            found = has if found is None else found & has
+        for rule in required:
+            allowed = rule.allows(self, name)
+            found = allowed if found is None else found & allowed
         return found
+
+    def of_segment(self, name: str) -> Sequence[Video]:
+        """Return the videos of a segment, by their rows."""
+        return self._by_segment[name]
+
+    def similar(self, query: Similar, embedder: Embedder) -> Asked:
+        """Return a moment as a query.
+
+        Raises:
+          ValueError: the index has no such video, or nothing is heard in the moment.
+        """
+        video = self.videos.get(query.video)
+        if video is None:
+            raise ValueError(f"The index has no video {query.video!r}.")
+        segment = self.index.segments[video.segment]
+        rows = slice(video.first, video.first + video.count)
+        matrix = f"{query.within}.{embedder.space(query.within, query.within)}"
+        heard = segment.array(HEARD)[rows] if query.within == SOUND else None
+        vectors, spans = segment.array(matrix)[rows], segment.array(SPANS)[rows]
+        vector = mean_vector(vectors, spans, query.start, query.end, heard)
+        return Asked(matrix, vector, query.weight)
 
     def _usable_by_sound(self, name: str, asked: Sequence[Asked]) -> np.ndarray | None:
         needs_audio = any(part.matrix.startswith(f"{SOUND}.") for part in asked)
@@ -285,7 +308,7 @@ class View:
         return video.name, row - video.first
 
     def windows_of(
-        self, name: str, asked: Sequence[Asked], required: Sequence[Required] = ()
+        self, name: str, asked: Sequence[Asked], required: Sequence[Rule] = ()
     ) -> Scored:
         """Return all windows of a video; those that can't be found score -inf."""
         video = self.videos[name]

@@ -9,6 +9,7 @@ from PIL import Image
 from mmv_tf.search import Query, Searcher, update_index
 from mmv_tf.search.embedder import SOUND, VISION
 from mmv_tf.search.queries import embed_query, kind_of_bytes, parse_span
+from mmv_tf.search.similar import Similar
 from mmv_tf.search.store import MissingIndex, open_index
 from tests import media_samples
 from tests.search.conftest import EVIL_NAME, HERE
@@ -252,3 +253,44 @@ def test_vision_of_all_and_sound_of_those_with_sound(library, searcher):
     heard = searcher.search([Query("text", "red", within=SOUND)], 100).moments
     assert "sub/silent.mkv" in {moment.video for moment in everywhere}
     assert "sub/silent.mkv" not in {moment.video for moment in heard}
+
+
+def test_only_some_videos(searcher):
+    chosen = searcher.search([Query("text", "red square")], 50, only=lambda v: not v.has_audio)
+    assert {moment.video for moment in chosen.moments} == {"sub/silent.mkv"}
+    none = searcher.search([Query("text", "red square")], 50, only=lambda v: False)
+    assert none.moments == ()
+    everything = searcher.search([Query("text", "red square")], 50)
+    assert searcher.search([Query("text", "red square")], 50, only=lambda v: True).moments == (
+        everything.moments
+    )
+
+
+@pytest.mark.parametrize("within", [VISION, SOUND])
+def test_more_like_a_moment(library, searcher, within):
+    answer = searcher.search([Similar("long.mp4", 3.2, 4.0, within=within)], 3)
+    segment = next(iter(open_index(library.index).segments.values()))
+    (part,) = answer.asked
+    spans = segment.array("spans")
+    video = next(v for v in searcher.open().manifest.videos if v.name == "long.mp4")
+    rows = [
+        row
+        for row in range(video.first, video.first + video.count)
+        if 3.2 <= spans[row].mean() <= 4.0
+    ]
+    mean = np.mean([segment.array(part.matrix)[row] for row in rows], axis=0)
+    np.testing.assert_allclose(part.vector, mean / np.linalg.norm(mean), atol=1e-6)
+    assert answer.moments[0].score == pytest.approx(
+        best_score(library, [(part.matrix, part.vector, 1.0)]), abs=1e-5
+    )
+
+
+def test_moments_that_can_not_be_asked_by(searcher):
+    with pytest.raises(ValueError, match="no video 'gone"):
+        searcher.search([Similar("gone.mp4", 0, 1)], 3)
+    with pytest.raises(ValueError, match="moment is silent"):
+        searcher.search([Similar("sub/silent.mkv", 0, 1, within=SOUND)], 3)
+    with pytest.raises(ValueError, match="other than 0"):
+        Similar("long.mp4", 0, 1, weight=0.0)
+    with pytest.raises(ValueError, match="got 'speech'"):
+        Similar("long.mp4", 0, 1, within="speech")

@@ -1,0 +1,46 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Rules for the windows that a search may find."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmv_tf.search.manifest import LABELS
+
+if TYPE_CHECKING:
+    from mmv_tf.search.searcher import View
+
+
+@dataclasses.dataclass(frozen=True)
+class Required:
+    """A label by its column in the index, and the least score of a window."""
+
+    column: int
+    threshold: float
+
+    def allows(self, view: View, segment: str) -> np.ndarray:
+        """Return flags for the rows of a segment, booleans [n]."""
+        scores = view.index.segments[segment].array(LABELS)[:, self.column]
+        return np.asarray(scores >= self.threshold)
+
+
+@dataclasses.dataclass(frozen=True)
+class Among:
+    """Names of the videos to search in."""
+
+    names: frozenset[str]
+
+    def allows(self, view: View, segment: str) -> np.ndarray:
+        """Return flags for the rows of a segment, booleans [n]."""
+        allowed = np.zeros(view.index.segments[segment].rows, bool)
+        for video in view.of_segment(segment):
+            if video.name in self.names:
+                allowed[video.first : video.first + video.count] = True
+        return allowed
+
+
+Rule = Required | Among
