@@ -200,6 +200,7 @@ def define_serve() -> None:
     flags.DEFINE_integer("max_connections", 512, "Most connections; a playing video uses one.")
     flags.DEFINE_float("deadline_seconds", 30.0, "Most seconds for decoding an image or upload.")
     flags.DEFINE_float("body_timeout", 120.0, "Most seconds for receiving an upload.")
+    flags.DEFINE_bool("static_page", False, "Serve the new page, with the JSON API.")
     flags.DEFINE_bool("everybody", False, "Allow a --host that others can reach and see videos on.")
 
 
@@ -220,7 +221,10 @@ def serve(argv: list[str]) -> None:
         deadline_seconds=FLAGS.deadline_seconds,
     )
     try:
-        from mmv_tf.search.server import run
+        if FLAGS.static_page:
+            from mmv_tf.search.api.server import run
+        else:
+            from mmv_tf.search.server import run
     except ImportError as error:
         raise ValueError(f'The page needs {error.name}: pip install "mmv_tf[search]".') from error
     run(Searcher(FLAGS.index, FLAGS.model), settings, lambda line: print(line, flush=True))

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # NiceGUI compiles its templates in the browser, which needs eval; all content is local.
@@ -17,6 +18,12 @@ _POLICY = (
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' blob:; "
     "font-src 'self' data:; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'self'; "
     "form-action 'self'; frame-ancestors 'none'"
+)
+# Of the static page: only the server's own files.
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "media-src 'self' blob:; font-src 'self'; connect-src 'self'; manifest-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 # Bytes of a form around a file.
 _FORM_BYTES = 64 << 10
@@ -47,10 +54,23 @@ class Guard:
       app: the page.
       max_upload_bytes: most bytes of a request's body.
       body_timeout: most seconds for receiving a body.
+      policy: content security policy.
+      refusal: makes the answer to a refused request, from its status and a line with the reason.
     """
 
-    def __init__(self, app: ASGIApp, max_upload_bytes: int, body_timeout: float):
+    def __init__(
+        self,
+        app: ASGIApp,
+        max_upload_bytes: int,
+        body_timeout: float,
+        policy: str = _POLICY,
+        refusal: Callable[[int, str], Response] = lambda status, text: PlainTextResponse(
+            f"{text}\n", status
+        ),
+    ):
         self._app = app
+        self._policy = policy
+        self._refusal = refusal
         self._max_bytes = max_upload_bytes + _FORM_BYTES
         self._body_timeout = body_timeout
         self._held = 0  # total bytes of all bodies
@@ -62,7 +82,7 @@ class Guard:
             return
         length = Headers(scope=scope).get("content-length", "0")
         if not length.isdecimal() or len(length) > 18 or int(length) > self._max_bytes:
-            await _answer(_too_large(), scope, receive, send)
+            await self._answer(_too_large(), scope, receive, send)
             return
         received = 0
         ended = False
@@ -96,7 +116,7 @@ class Guard:
                 return  # the page's answer to the broken request
             if message["type"] == "http.response.start":
                 added = MutableHeaders(scope=message)
-                added["Content-Security-Policy"] = _POLICY
+                added["Content-Security-Policy"] = self._policy
                 added["Cross-Origin-Opener-Policy"] = "same-origin"
                 added["X-Content-Type-Options"] = "nosniff"
                 added["Referrer-Policy"] = "no-referrer"
@@ -108,12 +128,11 @@ class Guard:
         finally:
             self._held -= received
         if refused is not None:
-            await _answer(refused, scope, receive, send)
+            await self._answer(refused, scope, receive, send)
+
+    async def _answer(self, refused: _Refused, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._refusal(refused.status, refused.text)(scope, receive, send)
 
 
 def _too_large() -> _Refused:
     return _Refused(413, "The file is too large.")
-
-
-async def _answer(refused: _Refused, scope: Scope, receive: Receive, send: Send) -> None:
-    await PlainTextResponse(f"{refused.text}\n", refused.status)(scope, receive, send)

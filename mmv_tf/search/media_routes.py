@@ -14,7 +14,7 @@ import pathlib
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from mmv_tf.data import captions as captions_lib
@@ -30,24 +30,35 @@ _THUMBNAILS = 2048
 mimetypes.add_type("video/x-matroska", ".mkv")
 
 
-def routes(searcher: Searcher, decoder: Decoder) -> list[Route]:
-    """Return GET /media/ID, which serves ranges too, and GET /thumbnail/ID?t=SECONDS."""
+class MediaRoutes:
+    """Answers with videos and thumbnails by id.
 
-    @functools.lru_cache(maxsize=_THUMBNAILS)
-    def thumbnails(path: str, mtime_ns: int, time: float) -> bytes:
-        del mtime_ns  # a key of the cache
-        jpeg: bytes = decoder.call(_thumbnail, path, path, time)
-        return jpeg
+    Args:
+      searcher: the index.
+      decoder: decodes thumbnails in child processes.
+    """
 
-    def find(request: Request) -> tuple[pathlib.Path, Video] | None:
+    def __init__(self, searcher: Searcher, decoder: Decoder):
+        self._searcher = searcher
+
+        @functools.lru_cache(maxsize=_THUMBNAILS)
+        def thumbnails(path: str, mtime_ns: int, time: float) -> bytes:
+            del mtime_ns  # a key of the cache
+            jpeg: bytes = decoder.call(_thumbnail, path, path, time)
+            return jpeg
+
+        self._thumbnails = thumbnails
+
+    def _find(self, key: str) -> tuple[pathlib.Path, Video] | None:
         try:
-            found = searcher.video(request.path_params["key"])
+            found = self._searcher.video(key)
             return None if found is None else (inside(found[0], found[1].name), found[1])
         except (OSError, ValueError):
             return None  # The index or the file was deleted, or is now a link to elsewhere.
 
-    async def video(request: Request) -> Response:
-        found = await run_in_threadpool(find, request)
+    async def video(self, key: str) -> Response:
+        """Return a whole video, or the part that the request asks for."""
+        found = await run_in_threadpool(self._find, key)
         if found is None:
             return _missing()
         kind, _ = mimetypes.guess_type(found[0].name)
@@ -55,35 +66,58 @@ def routes(searcher: Searcher, decoder: Decoder) -> list[Route]:
             kind = "application/octet-stream"
         return FileResponse(found[0], media_type=kind, headers={"Cache-Control": "no-cache"})
 
-    async def thumbnail(request: Request) -> Response:
-        found = await run_in_threadpool(find, request)
+    async def thumbnail(self, key: str, time: float) -> Response:
+        """Return the frame at a time in seconds, which is moved into the video."""
+        found = await run_in_threadpool(self._find, key)
         if found is None:
             return _missing()
         try:
-            time = min(max(0.0, float(request.query_params.get("t", "0"))), found[1].duration)
+            time = min(max(0.0, time), found[1].duration)
             version = found[1].mtime_ns
-            jpeg = await run_in_threadpool(thumbnails, str(found[0]), version, round(time, 1))
+            jpeg = await run_in_threadpool(self._thumbnails, str(found[0]), version, round(time, 1))
         except (ValueError, OSError):
             return _missing()
         return Response(
             jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"}
         )
 
+
+def routes(searcher: Searcher, decoder: Decoder) -> list[Route]:
+    """Return GET /media/ID, which serves ranges too, and GET /thumbnail/ID?t=SECONDS."""
+    media_routes = MediaRoutes(searcher, decoder)
+
+    async def video(request: Request) -> Response:
+        return await media_routes.video(request.path_params["key"])
+
+    async def thumbnail(request: Request) -> Response:
+        try:
+            time = float(request.query_params.get("t", "0"))
+        except ValueError:
+            return _missing()
+        return await media_routes.thumbnail(request.path_params["key"], time)
+
     return [Route("/media/{key}", video), Route("/thumbnail/{key}", thumbnail)]
 
 
 def narration(root: pathlib.Path, video: Video, start: float, end: float) -> str:
     """Return the captions of a moment as one string, empty without captions."""
+    return " ".join(caption.text for caption in captions_between(root, video, start, end))
+
+
+def captions_between(
+    root: pathlib.Path, video: Video, start: float, end: float
+) -> list[captions_lib.Caption]:
+    """Return the captions of a part of a video; none if there is no file or it can't be read."""
     if video.captions is None:
-        return ""
+        return []
     try:
         path = pathlib.Path(video.captions)
         # A file given by the user may be anywhere; one that was found is in the folder.
         path = path if path.is_absolute() else inside(root, video.captions)
         known = _captions(path, path.stat().st_mtime_ns)
     except (OSError, ValueError):
-        return ""
-    return " ".join(c.text for c in known if c.start < end and c.end > start)
+        return []
+    return [caption for caption in known if caption.start < end and caption.end > start]
 
 
 @functools.lru_cache(maxsize=256)
@@ -97,4 +131,4 @@ def _thumbnail(path: str, time: float) -> bytes:
 
 
 def _missing() -> Response:
-    return PlainTextResponse("There is no such video.\n", 404)
+    return JSONResponse({"error": "There is no such video, or it can't be read."}, 404)

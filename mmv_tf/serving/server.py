@@ -5,12 +5,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
-import logging
 import signal
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
@@ -26,23 +23,7 @@ from mmv_tf.serving.settings import ServerSettings
 from mmv_tf.web.connections import MAX_HEAD_BYTES, Connections
 from mmv_tf.web.descriptors import connections_within
 from mmv_tf.web.gate import Gate
-
-# Uvicorn's warnings that any client can cause repeatedly: offers of another protocol, such as Java
-# clients make, and input that is not HTTP, which gets 400.
-_CLIENTS_DOING = (
-    "Unsupported upgrade request.",
-    "No supported WebSocket library detected.",
-    "Invalid HTTP request received.",
-)
-
-
-class _Uvicorn(uvicorn.Server):
-    """Uvicorn's server without its signal handlers: gRPC and the queue have to stop too."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
-        yield
+from mmv_tf.web.listening import Server, listen, quiet_about_clients, shown
 
 
 def run(settings: ServerSettings, announce: Callable[[str], None] = print) -> None:
@@ -64,8 +45,8 @@ async def _serve(settings: ServerSettings, announce: Callable[[str], None]) -> N
     settings = dataclasses.replace(settings, max_connections=room)
     service = Service(settings)
     connections = Connections(room, settings.body_timeout)
-    listener = _listen(settings.host, settings.rest_port)
-    rest = _Uvicorn(
+    listener = listen(settings.host, settings.rest_port)
+    rest = Server(
         uvicorn.Config(
             _application(service),
             http=connections.protocol(),
@@ -80,16 +61,16 @@ async def _serve(settings: ServerSettings, announce: Callable[[str], None]) -> N
             timeout_graceful_shutdown=int(max(1, settings.stop_timeout)),
         )
     )
-    logging.getLogger("uvicorn.error").addFilter(_is_ours)
+    quiet_about_clients()
     grpc_server = None
-    address = f"REST http://{_shown(settings.host)}:{listener.getsockname()[1]}"
+    address = f"REST http://{shown(settings.host)}:{listener.getsockname()[1]}"
     if settings.grpc_port is not None:
         grpc_server = make_grpc_server(service)
         try:
-            port = grpc_server.add_insecure_port(f"{_shown(settings.host)}:{settings.grpc_port}")
+            port = grpc_server.add_insecure_port(f"{shown(settings.host)}:{settings.grpc_port}")
         except RuntimeError as error:
             raise OSError(f"gRPC's port {settings.grpc_port} can't be used: {error}") from error
-        address += f", gRPC {_shown(settings.host)}:{port}"
+        address += f", gRPC {shown(settings.host)}:{port}"
 
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -134,7 +115,7 @@ def _refuse(status: int, text: str) -> Response:
 
 
 async def _stop(
-    service: Service, rest: _Uvicorn, serving: asyncio.Task[None], grpc_server: Any
+    service: Service, rest: Server, serving: asyncio.Task[None], grpc_server: Any
 ) -> None:
     """Refuse new requests, answer accepted ones, close."""
     await service.stop()
@@ -142,27 +123,3 @@ async def _stop(
     if grpc_server is not None:
         await grpc_server.stop(grace=1.0)
     await serving
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With an explicit protocol: else asyncio leaves Nagle's algorithm on, and each answer over a
-    # kept connection waits 40 ms for the client's acknowledgement of its head.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise OSError(
-            error.errno, f"{error.strerror} (choose another port)", f"{host}:{port}"
-        ) from None
-    return listener
-
-
-def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _is_ours(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith(_CLIENTS_DOING)

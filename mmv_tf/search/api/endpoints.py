@@ -1,0 +1,205 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The one table of the API's endpoints: requests are checked, and described, by it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from mmv_tf.search.api.library import PREFIX
+from mmv_tf.util.safe_files import NUMBER, Count, Form
+
+RAW = object()  # a body of any bytes
+_STRING_OR_NULL, _NUMBER_OR_NULL = (str, None), (*NUMBER, None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """A parameter in the address of a request.
+
+    Attributes:
+      form: `str`, `Count`, `float` or `bool`.
+      text: description.
+      choices: allowed values; empty for any.
+    """
+
+    form: Any
+    text: str
+    choices: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Endpoint:
+    """An endpoint.
+
+    Attributes:
+      name: method of `Handlers`.
+      method: of HTTP.
+      path: below `PREFIX`, with {parameters}.
+      text: description.
+      answer: form of its JSON, or the media type of another answer.
+      query: parameters after the "?".
+      body: form of its JSON, `RAW` for bytes; None without.
+      errors: statuses besides 400, 401, 403, 408, 429 and 503, which all may have.
+      status: of its answer.
+      is_open: whether it needs no token.
+    """
+
+    name: str
+    method: str
+    path: str
+    text: str
+    answer: Form
+    query: dict[str, Parameter] = dataclasses.field(default_factory=dict)
+    body: Form = None
+    errors: tuple[int, ...] = ()
+    status: int = 200
+    is_open: bool = False
+
+    @property
+    def address(self) -> str:
+        """Whole path."""
+        return f"{PREFIX}{self.path}"
+
+
+_FILTERS = {
+    "folder?": _STRING_OR_NULL,
+    "file?": _STRING_OR_NULL,
+    "min_seconds?": _NUMBER_OR_NULL,
+    "max_seconds?": _NUMBER_OR_NULL,
+    "after?": _STRING_OR_NULL,
+    "before?": _STRING_OR_NULL,
+}
+_SEARCH = {
+    "queries?": [{"text?": str, "upload?": str, "moment?": str, "weight?": NUMBER}],
+    "within?": str,
+    "labels?": [str],
+    "filters?": ({**_FILTERS}, None),
+    "limit?": Count,
+    "offset?": Count,
+    "group?": _STRING_OR_NULL,
+    "min_score?": _NUMBER_OR_NULL,
+    "curves?": bool,
+}
+_CAPTION = {"start": NUMBER, "end": NUMBER, "text": str}
+_MOMENT = {
+    "id": str,
+    "video": {"id": str, "name": str, "seconds": NUMBER},
+    "start": NUMBER,
+    "end": NUMBER,
+    "best": NUMBER,
+    "score": NUMBER,
+    "confidence": ({"word": str, "value": NUMBER}, None),
+    "captions": [_CAPTION],
+    "thumbnail": str,
+    "media": str,
+    "clip": str,
+    "curve?": {"times": [NUMBER], "scores": [NUMBER]},
+}
+_MOMENTS = {
+    "moments": [_MOMENT],
+    "more": bool,
+    "approximate": bool,
+    "unknown_words": [str],
+    "nothing": bool,
+}
+_VIDEO = {
+    "id": str,
+    "name": str,
+    "date": str,
+    "bytes": Count,
+    "state": str,
+    "reason?": str,
+    "seconds?": NUMBER,
+    "windows?": Count,
+    "captions?": bool,
+    "thumbnail?": str,
+    "media?": str,
+}
+_INDEX = {
+    "videos": Count,
+    "windows": Count,
+    "skipped": Count,
+    "generation": Count,
+    "accepts": [str],
+    "within": [str],
+    "labels": [str],
+    "limits": {str: NUMBER},
+}
+_PAGE = {
+    "offset": Parameter(Count, "Number of results to leave out."),
+    "limit": Parameter(Count, "Most results."),
+}
+
+ENDPOINTS = (
+    Endpoint("index", "GET", "/index", "What the index holds, and what can be asked.", _INDEX),
+    Endpoint(
+        "search",
+        "POST",
+        "/search",
+        "Moments for one or several queries together, best first. A query has one of text, upload "
+        "(an id of POST /uploads) and moment (more like it), and a weight, below 0 to avoid it.",
+        _MOMENTS,
+        body=_SEARCH,
+        errors=(404, 413, 415, 422),
+    ),
+    Endpoint(
+        "search_words",
+        "GET",
+        "/search",
+        "The same for one sentence.",
+        _MOMENTS,
+        query={
+            "q": Parameter(str, "The sentence."),
+            "within": Parameter(str, "What to search: see within of GET /index."),
+            **_PAGE,
+            "group": Parameter(str, "Group by film.", ("film",)),
+            "min_score": Parameter(float, "Least score."),
+        },
+        errors=(422,),
+    ),
+    Endpoint(
+        "upload",
+        "POST",
+        "/uploads",
+        "Keeps an image, a clip or audio in memory to search for: the body is the file. The header "
+        "X-Filename may give its name, percent-encoded. The oldest uploads are dropped for new "
+        "ones.",
+        {"id": str, "kind": str, "name": str},
+        body=RAW,
+        errors=(413, 415, 422),
+        status=201,
+    ),
+    Endpoint(
+        "videos",
+        "GET",
+        "/videos",
+        "The files of the index by name, and those that could not be read with the reason.",
+        {"total": Count, "videos": [_VIDEO], "folders": [str]},
+        query={
+            **_PAGE,
+            "folder": Parameter(str, "Only files in this folder."),
+            "file": Parameter(str, "Only files whose names contain this."),
+            "state": Parameter(str, "Only such files.", ("indexed", "skipped")),
+        },
+    ),
+    Endpoint("video", "GET", "/videos/{video}", "One file.", _VIDEO, errors=(404,)),
+    Endpoint(
+        "media",
+        "GET",
+        "/videos/{video}/media",
+        "The file itself; parts of it by Range.",
+        "video/*",
+        errors=(404,),
+    ),
+    Endpoint(
+        "thumbnail",
+        "GET",
+        "/videos/{video}/thumbnail",
+        "A frame of the video.",
+        "image/jpeg",
+        query={"t": Parameter(float, "Seconds from the start.")},
+        errors=(404,),
+    ),
+)

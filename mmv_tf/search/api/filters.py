@@ -1,0 +1,91 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Filters of videos by folder, name, length and date."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from mmv_tf.search.api.errors import bad_request
+from mmv_tf.util.text_files import printable_name
+
+
+class _File(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def mtime_ns(self) -> int: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Filters:
+    """Filters of videos; all must be met.
+
+    Attributes:
+      folder: folder inside the indexed one, at any depth; "" for all.
+      file: part of the name, in any case.
+      min_seconds, max_seconds: length.
+      after, before: dates of the files, seconds since 1970; None for any.
+    """
+
+    folder: str = ""
+    file: str = ""
+    min_seconds: float | None = None
+    max_seconds: float | None = None
+    after: float | None = None
+    before: float | None = None
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Filters:
+        """Read the filters of a request, whose types have been checked.
+
+        Raises:
+          ApiError: a date is none.
+        """
+        chosen = {name: value for name, value in values.items() if value is not None}
+        for name in ("after", "before"):
+            if name in chosen:
+                chosen[name] = _time(name, chosen[name])
+        return cls(**chosen)
+
+    @property
+    def is_empty(self) -> bool:
+        """True if all videos pass."""
+        return self == Filters()
+
+    def allows(self, file: _File, seconds: float | None) -> bool:
+        """Return whether a file passes; one of unknown length passes if lengths don't matter."""
+        name = printable_name(file.name)
+        folder = self.folder.strip("/")
+        if folder and not name.startswith(f"{folder}/"):
+            return False
+        if self.file and self.file.casefold() not in name.casefold():
+            return False
+        if seconds is None and not (self.min_seconds is None and self.max_seconds is None):
+            return False
+        if self.min_seconds is not None and (seconds or 0.0) < self.min_seconds:
+            return False
+        if self.max_seconds is not None and (seconds or 0.0) > self.max_seconds:
+            return False
+        time = file.mtime_ns / 1e9
+        if self.after is not None and time < self.after:
+            return False
+        return self.before is None or time <= self.before
+
+
+def _time(name: str, text: str) -> float:
+    """Return seconds since 1970; "before" a day includes that day, in the server's time zone."""
+    try:
+        if len(text) == len("2026-01-31"):
+            day = datetime.date.fromisoformat(text)
+            end = datetime.time.max if name == "before" else datetime.time.min
+            return datetime.datetime.combine(day, end).timestamp()
+        return datetime.datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise bad_request(
+            f"{name} is {text[:40]!r}; expected a date such as 2026-01-31 or 2026-01-31T12:00:00Z."
+        ) from None

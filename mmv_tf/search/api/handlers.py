@@ -1,0 +1,160 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Handlers of the API's endpoints: requests in, answers out."""
+
+from __future__ import annotations
+
+import urllib.parse
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from mmv_tf.data.media import MediaError
+from mmv_tf.search.api.endpoints import ENDPOINTS
+from mmv_tf.search.api.errors import (
+    UNAVAILABLE,
+    UNPROCESSABLE,
+    UNSUPPORTED,
+    ApiError,
+    bad_request,
+)
+from mmv_tf.search.api.filters import Filters
+from mmv_tf.search.api.lanes import Lane
+from mmv_tf.search.api.library import Json, Library
+from mmv_tf.search.api.requests import read_body, read_json, read_query
+from mmv_tf.search.api.searching import LIMIT, MOST_LIMIT, MOST_MOMENTS, MOST_QUERIES, Searches
+from mmv_tf.search.api.uploads import Uploads
+from mmv_tf.search.decoder import Decoder
+from mmv_tf.search.media_routes import MediaRoutes
+from mmv_tf.search.page_settings import PageSettings
+from mmv_tf.search.queries import Query, kind_of_bytes
+from mmv_tf.search.queries import read_query as decode
+from mmv_tf.search.searcher import Searcher
+from mmv_tf.util.text_files import printable_name
+
+# Ours. A search takes both cores of a small machine; more at once only share them.
+_SEARCH_THREADS, _SEARCHES_WAITING = 2, 32
+_UPLOAD_THREADS, _UPLOADS_WAITING = 2, 16
+_LIST_THREADS, _LISTS_WAITING = 4, 64
+# Ours: uploads kept, as multiples of the largest one.
+_UPLOADS_KEPT = 4
+_MOST_LISTED = 1000
+
+
+class Handlers:
+    """Handlers, one for each endpoint of the table, by its name.
+
+    Args:
+      searcher: the index.
+      settings: settings of the server.
+      decoder: decodes files in child processes.
+    """
+
+    def __init__(self, searcher: Searcher, settings: PageSettings, decoder: Decoder):
+        self._searcher = searcher
+        self._settings = settings
+        self._decoder = decoder
+        self._uploads = Uploads(_UPLOADS_KEPT * settings.max_upload_bytes)
+        self.library = Library(searcher)
+        self._searches = Searches(self.library, self._uploads, self._decode)
+        self._media = MediaRoutes(searcher, decoder)
+        self._searching = Lane("searches", _SEARCH_THREADS, _SEARCHES_WAITING)
+        self._uploading = Lane("uploads", _UPLOAD_THREADS, _UPLOADS_WAITING)
+        self._listing = Lane("requests", _LIST_THREADS, _LISTS_WAITING)
+        self._endpoints = {endpoint.name: endpoint for endpoint in ENDPOINTS}
+
+    def close(self) -> None:
+        """Let running work end."""
+        for lane in (self._searching, self._uploading, self._listing):
+            lane.close()
+
+    def _decode(self, query: Query, windows: Any) -> Any:
+        return self._decoder.call(decode, query.name, query, windows)
+
+    def _query(self, request: Request, name: str) -> dict[str, Any]:
+        return read_query(request, self._endpoints[name])
+
+    async def index(self, request: Request) -> Response:
+        """GET /index."""
+        self._query(request, "index")
+        about = await self._listing.run(self.library.about)
+        limits = {
+            "upload_bytes": self._settings.max_upload_bytes,
+            "results": MOST_LIMIT,
+            "moments": MOST_MOMENTS,
+            "queries": MOST_QUERIES,
+        }
+        return JSONResponse({**about, "limits": limits})
+
+    async def search(self, request: Request) -> Response:
+        """POST /search."""
+        self._query(request, "search")
+        asked = await read_json(request, self._endpoints["search"])
+        return await self._answer(asked)
+
+    async def search_words(self, request: Request) -> Response:
+        """GET /search?q=..."""
+        asked = self._query(request, "search_words")
+        if "q" not in asked:
+            raise bad_request("q is missing; give a sentence: /search?q=a+dog")
+        return await self._answer({"queries": [{"text": asked.pop("q")}], **asked})
+
+    async def _answer(self, asked: Json) -> Response:
+        asked.setdefault("limit", min(self._settings.results, MOST_LIMIT) or LIMIT)
+        return JSONResponse(await self._searching.run(self._searches.search, asked))
+
+    async def upload(self, request: Request) -> Response:
+        """POST /uploads."""
+        self._query(request, "upload")
+        name = urllib.parse.unquote(request.headers.get("x-filename", "")) or "the file"
+        name = printable_name(" ".join(name.split()))[:100]
+        data = await read_body(request, self._settings.max_upload_bytes)
+        if not data:
+            raise bad_request("The body is empty; expected the bytes of a file.")
+        upload = await self._uploading.run(self._take, name, data)
+        return JSONResponse({"id": upload.key, "kind": upload.kind, "name": upload.name}, 201)
+
+    def _take(self, name: str, data: bytes) -> Any:
+        try:
+            kind = self._decoder.call(kind_of_bytes, name, data, name)
+        except MediaError as error:
+            raise ApiError(UNPROCESSABLE, str(error)) from None
+        except OSError:
+            raise ApiError(UNAVAILABLE, "Busy with other files; try again later.") from None
+        accepts = self._searcher.accepts
+        if kind not in accepts:
+            raise ApiError(
+                UNSUPPORTED, f"The model takes no {kind}; it takes {', '.join(accepts)}."
+            )
+        return self._uploads.add(kind, name, data)
+
+    async def videos(self, request: Request) -> Response:
+        """GET /videos."""
+        asked = self._query(request, "videos")
+        limit = asked.get("limit", 100)
+        if not 1 <= limit <= _MOST_LISTED:
+            raise bad_request(f"limit is {limit}; expected 1 to {_MOST_LISTED}.")
+        filters = Filters(folder=asked.get("folder", ""), file=asked.get("file", ""))
+        return JSONResponse(
+            await self._listing.run(
+                self.library.videos, filters, asked.get("state"), asked.get("offset", 0), limit
+            )
+        )
+
+    async def video(self, request: Request) -> Response:
+        """GET /videos/ID."""
+        self._query(request, "video")
+        return JSONResponse(
+            await self._listing.run(self.library.video, request.path_params["video"])
+        )
+
+    async def media(self, request: Request) -> Response:
+        """GET /videos/ID/media."""
+        self._query(request, "media")
+        return await self._media.video(request.path_params["video"])
+
+    async def thumbnail(self, request: Request) -> Response:
+        """GET /videos/ID/thumbnail."""
+        time = self._query(request, "thumbnail").get("t", 0.0)
+        return await self._media.thumbnail(request.path_params["video"], time)

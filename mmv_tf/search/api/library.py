@@ -1,0 +1,224 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Answers about an index as plain JSON values, the same for HTTP, MCP and programs."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mmv_tf.inference.windows import Windows
+from mmv_tf.search.api.errors import NOT_FOUND, UNAVAILABLE, ApiError, bad_request
+from mmv_tf.search.api.filters import Filters
+from mmv_tf.search.embedder import SOUND, VISION
+from mmv_tf.search.files import inside, video_id
+from mmv_tf.search.manifest import Manifest, Skipped, Video
+from mmv_tf.search.media_routes import captions_between
+from mmv_tf.search.moment_ids import MomentId
+from mmv_tf.search.queries import Query
+from mmv_tf.search.searcher import Searcher
+from mmv_tf.search.store import Index, MissingIndex
+from mmv_tf.util.text_files import printable_name
+
+logger = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+Read = Callable[[Query, Windows], np.ndarray]
+PREFIX = "/api/v1"
+
+
+class Library:
+    """What an index holds; thread-safe.
+
+    Args:
+      searcher: the index.
+    """
+
+    def __init__(self, searcher: Searcher):
+        self.searcher = searcher
+        self._listed: tuple[int, list[Json], list[str]] | None = None
+
+    def open(self) -> Index:
+        """Return the newest state of the index.
+
+        Raises:
+          ApiError: there is none, or it is damaged.
+        """
+        try:
+            return self.searcher.open()
+        except MissingIndex:
+            raise ApiError(UNAVAILABLE, "There is no index yet; make one, then search.") from None
+        except (ValueError, OSError) as error:
+            logger.error("%s", error)
+            raise ApiError(
+                UNAVAILABLE, "The index can't be read; the server's log says why."
+            ) from None
+
+    def about(self) -> Json:
+        """Return what the index holds and can be asked."""
+        manifest = self.open().manifest
+        labels = manifest.labels
+        return {
+            "videos": len(manifest.videos),
+            "windows": manifest.rows,
+            "skipped": len(manifest.skipped),
+            "generation": manifest.generation,
+            "accepts": list(self.searcher.accepts),
+            "within": list(modalities(manifest)),
+            "labels": [] if labels is None else list(labels.names),
+        }
+
+    def moment(self, text: str) -> tuple[MomentId, pathlib.Path, Video]:
+        """Return a moment, the root and its video; its times are within the video.
+
+        Raises:
+          ApiError: the id is malformed, or the index has no such video.
+        """
+        try:
+            moment = MomentId.parse(text)
+        except ValueError as error:
+            raise bad_request(str(error)) from None
+        root, video = self.found(moment.video)
+        end = min(moment.end, max(video.duration, 0.001))
+        if moment.start >= end:
+            raise bad_request(
+                f"The moment starts at {moment.start:g} s; the video ends at {end:.3f} s."
+            )
+        return MomentId(moment.video, moment.start, end), root, video
+
+    def found(self, key: str) -> tuple[pathlib.Path, Video]:
+        """Return the root and the video of an id.
+
+        Raises:
+          ApiError: the index has no such video.
+        """
+        self.open()
+        found = self.searcher.video(key)
+        if found is None:
+            raise ApiError(NOT_FOUND, f"The index has no video {key[:40]!r}.")
+        return found
+
+    def path(self, root: pathlib.Path, video: Video) -> pathlib.Path:
+        """Return the file of a video.
+
+        Raises:
+          ApiError: it was deleted, or is now a link to elsewhere.
+        """
+        try:
+            return inside(root, video.name)
+        except (OSError, ValueError):
+            raise ApiError(
+                NOT_FOUND, f"The file {printable_name(video.name)} has gone; update the index."
+            ) from None
+
+    def videos(
+        self, filters: Filters, state: str | None = None, offset: int = 0, limit: int = 100
+    ) -> Json:
+        """Return a part of the list of videos, by name.
+
+        Args:
+          filters: videos to list.
+          state: "indexed" or "skipped"; None for both.
+          offset, limit: the part.
+        """
+        manifest = self.open().manifest
+        entries, folders = self._entries(manifest)
+        files: dict[str, Video | Skipped] = {file.name: file for file in manifest.videos}
+        files |= {file.name: file for file in manifest.skipped if file.name not in files}
+        if state is not None:
+            entries = [entry for entry in entries if entry["state"] == state]
+        if not filters.is_empty:
+            by_id = {video_id(name): file for name, file in files.items()}
+            entries = [
+                entry
+                for entry in entries
+                if filters.allows(by_id[entry["id"]], entry.get("seconds"))
+            ]
+        return {
+            "total": len(entries),
+            "videos": entries[offset : offset + limit],
+            "folders": folders,
+        }
+
+    def video(self, key: str) -> Json:
+        """Return the entry of one video.
+
+        Raises:
+          ApiError: there is none.
+        """
+        entries, _ = self._entries(self.open().manifest)
+        for entry in entries:
+            if entry["id"] == key:
+                return entry
+        raise ApiError(NOT_FOUND, f"The index has no video {key[:40]!r}.")
+
+    def _entries(self, manifest: Manifest) -> tuple[list[Json], list[str]]:
+        """Return the entries of all files, and all folders; kept until the index changes."""
+        listed = self._listed
+        if listed is None or listed[0] != manifest.generation:
+            indexed = {video.name for video in manifest.videos}
+            files: list[Video | Skipped] = [*manifest.videos]
+            files += [file for file in manifest.skipped if file.name not in indexed]
+            files.sort(key=lambda file: file.name)
+            folders = {
+                parent.as_posix()
+                for file in files
+                for parent in pathlib.PurePosixPath(printable_name(file.name)).parents
+            }
+            entries = [_entry(file, manifest.root) for file in files]
+            listed = manifest.generation, entries, sorted(folders - {"."})
+            self._listed = listed
+        return listed[1], listed[2]
+
+    def captions(self, root: pathlib.Path, video: Video, start: float, end: float) -> list[Json]:
+        """Return the captions of a part of a video, cue by cue."""
+        return [
+            {"start": caption.start, "end": caption.end, "text": caption.text}
+            for caption in captions_between(root, video, start, end)
+        ]
+
+    def moments_of(self, ids: Sequence[str]) -> list[tuple[MomentId, pathlib.Path, Video]]:
+        """Return moments by their ids, see `moment`."""
+        return [self.moment(text) for text in ids]
+
+
+def modalities(manifest: Manifest) -> tuple[str, ...]:
+    """Return the modalities of the windows that can be searched."""
+    kinds = {name.partition(".")[0] for name in manifest.matrices}
+    return tuple(kind for kind in (VISION, SOUND) if kind in kinds)
+
+
+def _entry(file: Video | Skipped, root: str) -> Json:
+    key = video_id(file.name)
+    date = datetime.datetime.fromtimestamp(file.mtime_ns // 10**9, datetime.UTC)
+    entry: Json = {
+        "id": key,
+        "name": printable_name(file.name),
+        "date": f"{date:%Y-%m-%dT%H:%M:%SZ}",
+        "bytes": file.size,
+    }
+    if isinstance(file, Skipped):
+        reason = file.reason.replace(root.rstrip("/") + "/", "")
+        return {**entry, "state": "skipped", "reason": printable_name(reason)}
+    return {
+        **entry,
+        "state": "indexed",
+        "seconds": file.duration,
+        "windows": file.count,
+        "captions": file.captions is not None,
+        **addresses(key),
+    }
+
+
+def addresses(key: str, time: float | None = None) -> Mapping[str, str]:
+    """Return the addresses of a video and of its picture at a time in seconds."""
+    at = "" if time is None else f"?t={time:.1f}"
+    return {
+        "thumbnail": f"{PREFIX}/videos/{key}/thumbnail{at}",
+        "media": f"{PREFIX}/videos/{key}/media",
+    }

@@ -1,0 +1,258 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Searches of the API: from a request's JSON to the answer's."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mmv_tf.search.api.errors import (
+    NOT_FOUND,
+    UNAVAILABLE,
+    UNPROCESSABLE,
+    UNSUPPORTED,
+    ApiError,
+    bad_request,
+)
+from mmv_tf.search.api.filters import Filters
+from mmv_tf.search.api.library import PREFIX, Json, Library, Read, addresses, logger, modalities
+from mmv_tf.search.api.uploads import Uploads
+from mmv_tf.search.embedder import VISION
+from mmv_tf.search.files import video_id
+from mmv_tf.search.labels import LabelFilter, parse_label
+from mmv_tf.search.moment_ids import MomentId
+from mmv_tf.search.moments import Moment
+from mmv_tf.search.queries import TEXT, Query
+from mmv_tf.search.searcher import Answer
+from mmv_tf.search.similar import Similar
+from mmv_tf.search.store import MissingIndex
+from mmv_tf.util.text_files import printable_name
+
+# Ours, as are the limits below: a page shows some dozens at a time.
+MOST_MOMENTS = 1000
+MOST_QUERIES = 16
+MOST_LABELS = 16
+LIMIT, MOST_LIMIT = 12, 100
+# Of one film, where moments are grouped by film.
+_MOST_OF_FILM = 6
+_MOST_POINTS = 300
+FILM = "film"
+_Search = Callable[[int], Answer]
+
+
+class Searches:
+    """Answers searches; thread-safe.
+
+    Args:
+      library: the index.
+      uploads: files that queries may name.
+      read: decodes files, see `embed_query`.
+    """
+
+    def __init__(self, library: Library, uploads: Uploads, read: Read | None = None):
+        self._library = library
+        self._uploads = uploads
+        self._read = read
+
+    def search(self, asked: Mapping[str, Any]) -> Json:
+        """Return the answer to a request whose types have been checked.
+
+        Raises:
+          ApiError: it can't be answered.
+        """
+        offset, limit = asked.get("offset", 0), asked.get("limit", LIMIT)
+        if not 1 <= limit <= MOST_LIMIT:
+            raise bad_request(f"limit is {limit}; expected 1 to {MOST_LIMIT}.")
+        if offset + limit > MOST_MOMENTS:
+            raise bad_request(f"offset + limit is {offset + limit}; at most {MOST_MOMENTS}.")
+        if asked.get("group") not in (None, FILM):
+            raise bad_request(f"group is {asked['group']!r}; expected {FILM!r} or null.")
+        find, known = self._prepare(asked)
+        least = asked.get("min_score")
+
+        def keep(answer: Answer) -> list[Moment]:
+            return [
+                moment
+                for moment in answer.moments
+                if (least is None or moment.score >= least)
+                and not any(_overlap(moment, other) for other in known)
+            ]
+
+        spare = len(known) + 1
+        if asked.get("group") == FILM:
+            answer, moments, more = _by_film(find, keep, offset, limit, spare)
+        else:
+            answer = find(offset + limit + spare)
+            kept = keep(answer)
+            moments, more = kept[offset : offset + limit], len(kept) > offset + limit
+        shown = [
+            dressed
+            for moment in moments
+            if (dressed := self._dress(moment, answer, bool(asked.get("curves")))) is not None
+        ]
+        return {
+            "moments": shown,
+            "more": more,
+            "approximate": answer.approximate,
+            "unknown_words": [],
+            "nothing": not moments and offset == 0,
+        }
+
+    def _prepare(self, asked: Mapping[str, Any]) -> tuple[_Search, list[Similar]]:
+        """Return the search as a function of the number of moments, and the moments asked by."""
+        library = self._library
+        manifest = library.open().manifest
+        within = asked.get("within", VISION)
+        if within not in modalities(manifest):
+            raise bad_request(
+                f"within is {within!r}; this index has {', '.join(modalities(manifest))}."
+            )
+        entries = asked.get("queries", [])
+        if len(entries) > MOST_QUERIES:
+            raise bad_request(f"There are {len(entries)} queries; at most {MOST_QUERIES}.")
+        if len(asked.get("labels", [])) > MOST_LABELS:
+            raise bad_request(f"There are {len(asked['labels'])} labels; at most {MOST_LABELS}.")
+        labels: list[LabelFilter] = []
+        try:
+            for text in asked.get("labels", []):
+                there = manifest.labels
+                label = parse_label(text, () if there is None else there.names)
+                label.column(there, "this index")
+                labels.append(label)
+            queries = [self._query(entry, within) for entry in entries]
+        except ValueError as error:
+            raise bad_request(str(error)) from None
+        if not queries and not labels:
+            raise bad_request("There is no query; give text, an upload, a moment or a label.")
+        if queries:
+            self._check_model()
+        filters = Filters.parse(asked.get("filters") or {})
+        only = None if filters.is_empty else lambda video: filters.allows(video, video.duration)
+        known = [query for query in queries if isinstance(query, Similar) and query.weight > 0]
+        return functools.partial(self._find, queries, labels, only), known
+
+    def _query(self, entry: Mapping[str, Any], within: str) -> Query | Similar:
+        kinds = [kind for kind in ("text", "upload", "moment") if kind in entry]
+        if len(kinds) != 1:
+            raise bad_request("A query has one of text, upload and moment.")
+        weight = float(entry.get("weight", 1.0))
+        if kinds == ["text"]:
+            return Query(TEXT, entry["text"], weight, within)
+        if kinds == ["moment"]:
+            moment, _, video = self._library.moment(entry["moment"])
+            return Similar(video.name, moment.start, moment.end, weight, within)
+        upload = self._uploads.get(entry["upload"])
+        if upload is None:
+            raise ApiError(
+                NOT_FOUND, f"There is no upload {entry['upload'][:40]!r} any more; send it again."
+            )
+        return Query(upload.kind, upload.data, weight, within, upload.name)
+
+    def _check_model(self) -> None:
+        try:
+            self._library.searcher.embedder()
+        except (ValueError, OSError) as error:
+            logger.error("%s", error)
+            raise ApiError(
+                UNAVAILABLE, "The index's model can't be used; the server's log says why."
+            ) from None
+
+    def _find(
+        self,
+        queries: Sequence[Query | Similar],
+        labels: Sequence[LabelFilter],
+        only: Callable[[Any], bool] | None,
+        count: int,
+    ) -> Answer:
+        accepts = self._library.searcher.accepts
+        for query in queries:
+            if isinstance(query, Query) and query.kind not in accepts:
+                raise ApiError(
+                    UNSUPPORTED, f"The model takes no {query.kind}; it takes {', '.join(accepts)}."
+                )
+        try:
+            return self._library.searcher.search(queries, count, self._read, labels, only)
+        except MissingIndex:
+            raise ApiError(UNAVAILABLE, "The index was deleted.") from None
+        except ValueError as error:
+            raise ApiError(UNPROCESSABLE, str(error)) from None
+        except OSError as error:
+            logger.error("%s", error)
+            raise ApiError(UNAVAILABLE, "The search failed; try again later.") from None
+
+    def _dress(self, moment: Moment, answer: Answer, curve: bool) -> Json | None:
+        """Return a moment for the client; None if the index has just lost its video."""
+        found = self._library.searcher.video(video_id(moment.video))
+        if found is None:
+            return None
+        root, video = found
+        key = MomentId.of(video.name, moment.start, moment.end)
+        shown: Json = {
+            "id": str(key),
+            "video": {
+                "id": key.video,
+                "name": printable_name(video.name),
+                "seconds": video.duration,
+            },
+            "start": round(moment.start, 3),
+            "end": round(moment.end, 3),
+            "best": round(moment.best, 3),
+            "score": round(moment.score, 5),
+            "confidence": None,
+            "captions": self._library.captions(root, video, moment.start, moment.end),
+            **addresses(key.video, moment.best),
+            "clip": f"{PREFIX}/moments/{key}/clip",
+        }
+        if curve:
+            scores, spans = self._library.searcher.curve(
+                moment.video, answer.asked, answer.required
+            )
+            shown["curve"] = curve_points(scores, spans)
+        return shown
+
+
+def curve_points(scores: np.ndarray, spans: np.ndarray) -> dict[str, list[float]]:
+    """Return a curve of at most 300 points (ours), which keep all peaks.
+
+    Args:
+      scores: float32 [n], -inf for windows that can't be found, which are left out.
+      spans: float32 [n, 2], in seconds.
+    """
+    there = np.isfinite(scores)
+    times, values = spans[there].mean(axis=1), scores[there]
+    if len(values) > _MOST_POINTS:
+        groups = np.array_split(np.arange(len(values)), _MOST_POINTS)
+        tops = [group[np.argmax(values[group])] for group in groups]
+        times, values = times[tops], values[tops]
+    return {
+        "times": [round(float(time), 2) for time in times],
+        "scores": [round(float(value), 4) for value in values],
+    }
+
+
+def _by_film(
+    find: _Search, keep: Callable[[Answer], list[Moment]], offset: int, limit: int, spare: int
+) -> tuple[Answer, list[Moment], bool]:
+    """Return the moments of some films, film by film; offset and limit count films."""
+    count = 4 * (offset + limit) + spare
+    while True:
+        answer = find(count)
+        films: dict[str, list[Moment]] = {}
+        for moment in keep(answer):
+            films.setdefault(moment.video, []).append(moment)
+        whole = len(answer.moments) < count or count >= MOST_MOMENTS
+        if len(films) > offset + limit or whole:
+            break
+        count = min(4 * count, MOST_MOMENTS)
+    chosen = list(films.values())[offset : offset + limit]
+    moments = [moment for film in chosen for moment in film[:_MOST_OF_FILM]]
+    return answer, moments, len(films) > offset + limit
+
+
+def _overlap(moment: Moment, other: Similar) -> bool:
+    same = moment.video == other.video
+    return same and moment.start < other.end and moment.end > other.start

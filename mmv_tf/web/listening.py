@@ -1,0 +1,68 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Sockets to listen on, and Uvicorn's server without its own signal handlers."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+
+# Uvicorn's warnings that any client can cause repeatedly: offers of another protocol, such as Java
+# clients make, and input that is not HTTP, which gets 400.
+_CLIENTS_DOING = (
+    "Unsupported upgrade request.",
+    "No supported WebSocket library detected.",
+    "Invalid HTTP request received.",
+)
+
+
+class Server(uvicorn.Server):
+    """Uvicorn's server, for programs that handle signals themselves."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound to an address.
+
+    Args:
+      host: name or address.
+      port: port; 0 for any free one.
+
+    Raises:
+      OSError: the port is in use.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With an explicit protocol: else asyncio leaves Nagle's algorithm on, and each answer over a
+    # kept connection waits 40 ms for the client's acknowledgement of its head.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise OSError(
+            error.errno, f"{error.strerror} (choose another port)", f"{host}:{port}"
+        ) from None
+    return listener
+
+
+def shown(host: str) -> str:
+    """Return a host as in an address."""
+    return f"[{host}]" if ":" in host else host
+
+
+def quiet_about_clients() -> None:
+    """Keep warnings that any client can cause out of Uvicorn's log."""
+    logging.getLogger("uvicorn.error").addFilter(_is_ours)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_CLIENTS_DOING)
