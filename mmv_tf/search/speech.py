@@ -1,0 +1,291 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Files of what is said: cues of captions in SQLite's full-text index FTS5, ranked by BM25.
+
+A file has one row a cue, which is searched as a passage: its words, followed by those of the next
+cue if that comes soon, so that words across both are found. Files never change; the manifest says
+which rows belong to which video, and the others are dead.
+
+SQLite finds passages and their cues; the score is computed here, by the statistics of all files of
+an index together, so that the scores of different files can be compared.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import math
+import os
+import pathlib
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mmv_tf.data.captions import Caption
+from mmv_tf.search.words import Unit, readable, words
+from mmv_tf.util.sqlite import check_fts5, sqlite3
+
+# BM25's saturation and normalization by length: the defaults of Lucene and SQLite.
+K1, B = 1.2, 0.75
+# Ours: passages of a file that are scored; those with rarer words come first.
+_MOST_SCORED = 2000
+# Ours: a longer pause ends a passage.
+_PAUSE_SECONDS = 10.0
+_MAPPED_BYTES = 1 << 30  # Ours: 10 million cues.
+
+_SCHEMA = """
+create table cues(id integer primary key, start real, end real, own integer, words text, text text);
+create virtual table passages using fts5(words, content='', tokenize='ascii');
+create table totals(passages integer, words integer);
+"""
+_ROW = "insert into cues values (?, ?, ?, ?, ?, ?)"
+
+
+@dataclasses.dataclass(frozen=True)
+class Passage:
+    """A passage that was found.
+
+    Attributes:
+      part: name of the file.
+      row: row of its first cue.
+      rows: 1 or 2, the cues with the words.
+      score: BM25 over the sum of the weights of all words: 1 for a passage of average length that
+        says each word once, at most `K1` + 1.
+    """
+
+    part: str
+    row: int
+    rows: int
+    score: float
+
+
+class SpeechWriter:
+    """Writer of a new file; a context manager.
+
+    Args:
+      path: the file.
+
+    Raises:
+      ValueError: SQLite lacks FTS5.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]):
+        check_fts5()
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        # The file has no name until it is whole, so that it needs no journal.
+        self._connection.execute("pragma journal_mode = off")
+        self._connection.execute("pragma synchronous = off")
+        self._connection.executescript(f"begin; {_SCHEMA}")
+        self._rows = self._words = 0
+
+    def __enter__(self) -> SpeechWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            if error[0] is None:
+                self._finish()
+        finally:
+            self._connection.close()
+
+    def add(self, captions: Sequence[Caption]) -> tuple[int, int]:
+        """Add the captions of a video, sorted by start; return the first row and their number."""
+        own = [words(caption.text) for caption in captions]
+        following = [
+            after if later.start - caption.end <= _PAUSE_SECONDS else []
+            for (caption, later), after in zip(itertools.pairwise(captions), own[1:], strict=True)
+        ]
+        return self._add(
+            (caption.start, caption.end, len(mine), " ".join(mine + next_), readable(caption.text))
+            for caption, mine, next_ in zip(captions, own, [*following, []], strict=False)
+        )
+
+    def copy(self, part: SpeechPart, first: int, count: int) -> int:
+        """Copy the rows of a video from another file; return its new first row."""
+        return self._add(part.stored(first, count))[0]
+
+    def _add(self, rows: Iterator[tuple[float, float, int, str, str]]) -> tuple[int, int]:
+        first = self._rows + 1
+        for row in rows:
+            self._rows += 1
+            self._words += row[3].count(" ") + bool(row[3])
+            self._connection.execute(_ROW, (self._rows, *row))
+            self._connection.execute(
+                "insert into passages(rowid, words) values (?, ?)", (self._rows, row[3])
+            )
+        return first, self._rows + 1 - first
+
+    def _finish(self) -> None:
+        self._connection.execute("insert into passages(passages) values ('optimize')")
+        self._connection.execute("insert into totals values (?, ?)", (self._rows, self._words))
+        self._connection.execute("commit")
+
+
+class SpeechPart:
+    """A file, open for reading; thread-safe.
+
+    Args:
+      path: a file of `SpeechWriter`.
+
+    Raises:
+      ValueError: it is damaged, or SQLite lacks FTS5.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]):
+        check_fts5()
+        self._path = pathlib.Path(path)
+        self._lock = threading.Lock()
+        self._counts: dict[Unit, int] = {}
+        address = f"{self._path.resolve().as_uri()}?mode=ro&immutable=1"
+        self._connection = sqlite3.connect(address, uri=True, check_same_thread=False)
+        # The file may come from others: nothing in its schema is run.
+        for setting in ("trusted_schema = off", f"mmap_size = {_MAPPED_BYTES}"):
+            self._read(f"pragma {setting}")
+        self._read("create virtual table temp.vocabulary using fts5vocab(main, passages, row)")
+        ((self.passages, self.words),) = self._read("select passages, words from main.totals")
+
+    def count(self, unit: Unit) -> int:
+        """Return the number of passages with a unit of a query, dead ones included."""
+        if unit not in self._counts:
+            if len(unit) == 1:
+                sql, value = "select doc from temp.vocabulary where term = ?", unit[0]
+            else:
+                sql, value = "select count(*) from passages where passages match ?", _match(unit)
+            self._counts[unit] = next((row[0] for row in self._read(sql, value)), 0)
+        return self._counts[unit]
+
+    def candidates(self, units: Sequence[Unit]) -> list[int]:
+        """Return rows of at most 2000 passages: those with all units, then those with the rarest.
+
+        Args:
+          units: those that are in the file, the rarest first.
+        """
+        everything = " AND ".join(map(_match, units))
+        found = set(self._rows_with(everything)) if len(units) > 1 else set()
+        for place, unit in enumerate(units):
+            room = _MOST_SCORED - len(found)
+            if self.count(unit) <= room:
+                found.update(self._rows_with(_match(unit)))
+            elif place == 0 and room > 0:
+                # Too many even of the rarest, so SQLite, which has scores of its own, chooses.
+                found.update(self._rows_with(_match(unit), best=True))
+            else:
+                break
+        return sorted(found)
+
+    def contents(self, rows: Sequence[int]) -> list[tuple[int, list[str]]]:
+        """Return the number of words of its own cue, and all words, of each passage."""
+        stored = self._read(
+            "select own, words from main.cues where id in (select value from json_each(?)) "
+            "order by id",
+            json.dumps(list(rows)),
+        )
+        return [(own, text.split(" ") if text else []) for own, text in stored]
+
+    def cues(self, first: int, count: int) -> list[Caption]:
+        """Return cues by their rows."""
+        return [Caption(start, end, text) for start, end, _, _, text in self.stored(first, count)]
+
+    def times(self, first: int, count: int) -> np.ndarray:
+        """Return starts and ends of cues in seconds, float64 [count, 2]."""
+        sql = "select start, end from main.cues where id between ? and ? order by id"
+        return np.array(self._read(sql, first, first + count - 1)).reshape(-1, 2)
+
+    def stored(self, first: int, count: int) -> Iterator[tuple[float, float, int, str, str]]:
+        """Return the rows of the table, for `SpeechWriter.copy`."""
+        sql = "select start, end, own, words, text from main.cues where id between ? and ?"
+        return iter(self._read(f"{sql} order by id", first, first + count - 1))
+
+    def _rows_with(self, match: str, best: bool = False) -> list[int]:
+        """Return rows that match, at most 2000, the first or the best by SQLite's scores."""
+        first = "select rowid from passages where passages match ? limit ?"
+        ranked = "select rowid from passages where passages match ? order by rank limit ?"
+        return [row[0] for row in self._read(ranked if best else first, match, _MOST_SCORED)]
+
+    def _read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        try:
+            with self._lock:
+                return self._connection.execute(sql, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise ValueError(f"{self._path}: is damaged ({error}); make the index again.") from None
+
+
+def best_passages(
+    parts: Mapping[str, SpeechPart],
+    units: Collection[Unit],
+    alive: Callable[[str, np.ndarray], np.ndarray],
+) -> Iterator[Passage]:
+    """Yield passages by falling score.
+
+    A passage whose own cue has no word of the query is left out: the next one begins with it.
+
+    Args:
+      parts: all files of the index.
+      units: what to look for, see `words.units`.
+      alive: function from the name of a file and rows int64 [n] to bool [n], those of the index.
+    """
+    passages = sum(part.passages for part in parts.values())
+    mean = sum(part.words for part in parts.values()) / max(1, passages)
+    counts = {unit: sum(part.count(unit) for part in parts.values()) for unit in units}
+    total = sum(idf(count, passages) for count in counts.values())
+    known = sorted((unit for unit in units if counts[unit]), key=lambda unit: counts[unit])
+    if not known:
+        return
+    weights = np.array([idf(counts[unit], passages) for unit in known])
+    found: list[tuple[float, str, int, tuple[int, list[str]]]] = []
+    for name, part in parts.items():
+        rows = np.array(part.candidates([unit for unit in known if part.count(unit)]), np.int64)
+        rows = rows[alive(name, rows)]
+        contents = part.contents(rows.tolist())
+        times = np.array([[_times(unit, text) for unit in known] for _, text in contents])
+        lengths = np.array([len(text) for _, text in contents])
+        scores = bm25(times.reshape(-1, len(known)), lengths, mean, weights) / total
+        found += zip(scores.tolist(), [name] * len(rows), rows.tolist(), contents, strict=True)
+    found.sort(key=lambda one: (-one[0], one[1:3]))
+    for score, name, row, (own, text) in found:
+        places = [place for unit in known for place in _places(unit, text)]
+        if min(places) < own:
+            yield Passage(name, row, 1 if max(places) < own else 2, score)
+
+
+def idf(count: int, passages: int) -> float:
+    """Return BM25's weight of a word in `count` of all passages, in Lucene's form, above 0."""
+    return math.log(1 + (passages - count + 0.5) / (count + 0.5))
+
+
+def bm25(times: np.ndarray, lengths: np.ndarray, mean: float, weights: np.ndarray) -> np.ndarray:
+    """Return scores of passages, float64 [n].
+
+    Args:
+      times: how often each passage has each word, [n, words].
+      lengths: words of each passage, [n].
+      mean: mean length of all passages.
+      weights: weight of each word, see `idf`.
+    """
+    length = 1 - B + B * lengths[:, np.newaxis] / max(mean, 1e-9)
+    return (times * (K1 + 1) / (times + K1 * length)) @ weights
+
+
+def _match(unit: Unit) -> str:
+    """Return FTS5's expression for a unit: a string, in which nothing is syntax but quotes."""
+    return '"' + " ".join(word.replace('"', '""') for word in unit) + '"'
+
+
+def _times(unit: Unit, text: list[str]) -> int:
+    """Return how often a unit is in a text."""
+    return text.count(unit[0]) if len(unit) == 1 else len(_starts(unit, text))
+
+
+def _places(unit: Unit, text: list[str]) -> list[int]:
+    """Return the places of a unit's words in a text."""
+    return [place + more for place in _starts(unit, text) for more in range(len(unit))]
+
+
+def _starts(unit: Unit, text: list[str]) -> list[int]:
+    if unit[0] not in text:
+        return []
+    runs = zip(*(text[place:] for place in range(len(unit))), strict=False)
+    return [place for place, run in enumerate(runs) if run == unit]

@@ -1,0 +1,53 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Python's SQLite, also after TensorFlow was imported.
+
+TensorFlow holds a SQLite of its own, without the full-text index FTS5, and on Linux offers its
+symbols to all libraries that are loaded later. Python's module, loaded after it, would call that
+one; here it is bound to the library that it was built with. Import `sqlite3` from here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def _bind_deeply() -> None:
+    """Import sqlite3 with its own library's symbols before those of others."""
+    flags = sys.getdlopenflags()
+    sys.setdlopenflags(os.RTLD_NOW | getattr(os, "RTLD_DEEPBIND", 0))
+    try:
+        import sqlite3  # noqa: F401
+    finally:
+        sys.setdlopenflags(flags)
+
+
+_bind_deeply()
+
+import sqlite3 as sqlite3  # noqa: E402
+
+
+def has_fts5() -> bool:
+    """Return whether SQLite has the full-text index FTS5."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        connection.execute("create virtual table t using fts5(words)")
+    except sqlite3.OperationalError:
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+def check_fts5() -> None:
+    """Check, before work that needs it, that SQLite has FTS5.
+
+    Raises:
+      ValueError: it lacks it.
+    """
+    if not has_fts5():
+        raise ValueError(
+            f"Python's SQLite ({sqlite3.sqlite_version}) lacks FTS5, which the search of speech "
+            "needs; use a Python whose SQLite has it, and import sqlite3 before TensorFlow."
+        )
