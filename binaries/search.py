@@ -178,6 +178,10 @@ def query(argv: list[str]) -> None:
                 "start": round(moment.start, 3),
                 "end": round(moment.end, 3),
                 "score": round(moment.score, 5),
+                "also": [
+                    {"file": o.video, "start": round(o.start, 3), "end": round(o.end, 3)}
+                    for o in moment.also
+                ],
             }
             for moment in answer.moments
         ]
@@ -186,7 +190,8 @@ def query(argv: list[str]) -> None:
     print(f"{'start':>9}{'end':>9}{'score':>8}  file")
     for moment in answer.moments:
         name = printable_name(moment.video)
-        print(f"{moment.start:9.2f}{moment.end:9.2f}{moment.score:8.3f}  {name}")
+        alike = f"  (+{len(moment.also)} alike)" if moment.also else ""
+        print(f"{moment.start:9.2f}{moment.end:9.2f}{moment.score:8.3f}  {name}{alike}")
 
 
 def define_serve() -> None:

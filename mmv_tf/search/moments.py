@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Moments, groups of neighboring windows with similar scores, and curves of scores."""
+"""Moments, groups of neighboring windows around a peak of the score, and curves of scores."""
 
 from __future__ import annotations
 
@@ -9,19 +9,34 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-# Windows with lower scores allowed inside a moment: as windows overlap, a moment may span one.
-_DIP = 1
+# Ours: a moment reaches this many windows' lengths beyond its best window, on each side.
+_REACH = 1.0
+# Ours: a rise from the lowest score so far that begins another moment, as a share of the height of
+# the peak above the video's mean.
+_RISE = 0.1
+# Ours: least cosine between the best windows of two moments that are shown as one.
+ALIKE = 0.99
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """A part of a video: its name inside the root of the index, and times in seconds."""
+
+    video: str
+    start: float
+    end: float
 
 
 @dataclasses.dataclass(frozen=True)
 class Moment:
-    """A part of a video.
+    """A part of a video around its best window.
 
     Attributes:
       video: name of the video inside the root of the index.
       start, end: times in seconds.
       score: score of the best window, from -1 to 1.
       best: start of the best window in seconds.
+      also: moments that look or sound the same and score no better, best first.
     """
 
     video: str
@@ -29,6 +44,7 @@ class Moment:
     end: float
     score: float
     best: float
+    also: tuple[Place, ...] = ()
 
 
 # A video's windows by time: scores float32 [n] (-inf: can't be found) and spans float32 [n, 2].
@@ -36,17 +52,23 @@ Scored = tuple[np.ndarray, np.ndarray]
 
 
 def find_moments(
-    candidates: Iterable[tuple[str, int]], windows_of: Callable[[str], Scored], limit: int
+    candidates: Iterable[tuple[str, int]],
+    windows_of: Callable[[str], Scored],
+    limit: int,
+    vector_of: Callable[[str, int], np.ndarray] | None = None,
 ) -> list[Moment]:
     """Return the best moments that do not overlap.
 
     A moment is a window and its neighbors on both sides whose scores are at least half way (ours)
-    between the video's mean and that of the window; single windows may score less.
+    between the video's mean and that of the window, up to one window's length away. It ends where
+    the score is lowest if the score rises again.
 
     Args:
       candidates: (video, window) by falling score.
       windows_of: function that returns all windows of a video.
       limit: most moments.
+      vector_of: function that returns the unit vector of a window, float32 [D], to fold moments
+        that are alike (`ALIKE`) into the best of them; None to fold none.
 
     Returns:
       Moments, best first; fewer than `limit` if there are not enough candidates.
@@ -54,6 +76,7 @@ def find_moments(
     known: dict[str, Scored] = {}
     taken: dict[str, np.ndarray] = {}
     moments: list[Moment] = []
+    vectors: list[np.ndarray] = []
     for video, peak in candidates:
         if len(moments) == limit:
             break
@@ -63,34 +86,54 @@ def find_moments(
         scores, spans = known[video]
         if taken[video][peak]:
             continue
-        first, last = _extent(scores, taken[video], peak)
+        first, last = _extent(scores, spans, taken[video], peak)
         start, end = float(spans[first, 0]), float(spans[first : last + 1, 1].max())
-        moments.append(Moment(video, start, end, float(scores[peak]), float(spans[peak, 0])))
         # Windows overlap, so those beside the moment reach into it.
         taken[video] |= (spans[:, 0] < end) & (spans[:, 1] > start)
+        if vector_of is not None:
+            vector = vector_of(video, peak)
+            at = _like(vector, vectors)
+            if at is not None:
+                also = (*moments[at].also, Place(video, start, end))
+                moments[at] = dataclasses.replace(moments[at], also=also)
+                continue
+            vectors.append(vector)
+        moments.append(Moment(video, start, end, float(scores[peak]), float(spans[peak, 0])))
     # A score can differ in the last digit from that by which the candidates were sorted.
     return sorted(moments, key=lambda moment: -moment.score)
 
 
-def _extent(scores: np.ndarray, taken: np.ndarray, peak: int) -> tuple[int, int]:
+def _like(vector: np.ndarray, others: list[np.ndarray]) -> int | None:
+    """Return the place of the first vector that is alike, or None."""
+    if not others:
+        return None
+    cosines = np.stack(others) @ vector
+    at = int(np.argmax(cosines >= ALIKE))
+    return at if cosines[at] >= ALIKE else None
+
+
+def _extent(scores: np.ndarray, spans: np.ndarray, taken: np.ndarray, peak: int) -> tuple[int, int]:
     """Return the first and last window of the moment around a peak."""
     there = scores[np.isfinite(scores)]
-    least = (float(there.mean()) + float(scores[peak])) / 2
+    height = float(scores[peak]) - float(there.mean())
+    least = float(scores[peak]) - height / 2
+    # A thousandth of a window for rounded times.
+    reach = (_REACH + 1e-3) * float(spans[peak, 1] - spans[peak, 0])
 
-    def reach(step: int) -> int:
-        at = peak
+    def end(step: int) -> int:
+        lowest = at = peak
         while True:
-            for ahead in range(1, _DIP + 2):
-                following = at + step * ahead
-                if not 0 <= following < len(scores) or taken[following]:
-                    return at
-                if scores[following] >= least:
-                    at = following
-                    break
-            else:
-                return at
+            at += step
+            if not 0 <= at < len(scores) or taken[at] or scores[at] < least:
+                return at - step
+            if abs(float(spans[at, 0] - spans[peak, 0])) > reach:
+                return at - step
+            if scores[at] <= scores[lowest]:
+                lowest = at
+            elif scores[at] > scores[lowest] + _RISE * height:
+                return lowest
 
-    return reach(-1), reach(1)
+    return end(-1), end(1)
 
 
 _WIDTH, _HEIGHT = 600, 48

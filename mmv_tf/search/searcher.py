@@ -253,6 +253,7 @@ class View:
                 (self.place(name, row) for _, name, row in rows),
                 lambda video: self.windows_of(video, asked, required),
                 limit,
+                self._vector_of(asked),
             )
             if len(moments) == limit or complete or count >= self.index.manifest.rows:
                 return Answer(tuple(moments), asked, approximate, required)
@@ -319,6 +320,20 @@ class View:
         if usable is not None:
             values = np.where(usable[rows], values, -np.inf)
         return values, np.asarray(segment.array(SPANS)[rows])
+
+    def _vector_of(self, asked: Sequence[Asked]) -> Callable[[str, int], np.ndarray] | None:
+        """Return a function of the window that tells alike ones; None for scores of labels."""
+        matrix = asked[0].matrix
+        if matrix == LABELS:
+            return None
+
+        def vector(name: str, window: int) -> np.ndarray:
+            video = self.videos[name]
+            return np.asarray(
+                self.index.segments[video.segment].array(matrix)[video.first + window], np.float32
+            )
+
+        return vector
 
     def _candidates(
         self,

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 
-from mmv_tf.search.moments import find_moments
+from mmv_tf.search.moments import Place, find_moments
 
 
-def search(videos, limit):
+def search(videos, limit, vector_of=None):
     """Moments of {name: scores}, with windows of two seconds, one starting each second."""
     known = {}
     for name, values in videos.items():
@@ -16,19 +16,39 @@ def search(videos, limit):
         ((name, i) for name, values in videos.items() for i in range(len(values))),
         key=lambda at: -known[at[0]][0][at[1]],
     )
-    return find_moments(candidates, known.__getitem__, limit)
+    return find_moments(candidates, known.__getitem__, limit, vector_of)
 
 
-def test_neighbours_are_one_moment():
+def test_neighbors_are_one_moment():
     (first, second) = search({"a": [0, 0, 0, 0.8, 0.9, 0.7, 0, 0, 0, 0, 0, 0.5, 0]}, 2)
     assert (first.start, first.end, first.best) == (3.0, 7.0, 4.0)
     assert first.score == np.float32(0.9)
     assert (second.start, second.end) == (11.0, 13.0)
 
 
-def test_one_window_may_score_less():
-    (moment,) = search({"a": [0, 0, 0.9, 0, 0.8, 0, 0, 0.9, 0, 0, 0, 0]}, 1)
-    assert (moment.start, moment.end) == (2.0, 6.0)
+def test_a_moment_reaches_a_window_beyond_its_best_one():
+    scores = [0] * 20 + [0.7] * 30 + [0.9] + [0.7] * 30 + [0] * 20
+    (moment,) = search({"a": scores}, 1)
+    assert (moment.start, moment.best, moment.end) == (48.0, 50.0, 54.0)
+
+
+def test_a_moment_ends_at_the_lowest_score_before_the_next_peak():
+    (first, second) = search({"a": [0, 0, 0, 0.9, 0.6, 0.85, 0, 0, 0, 0]}, 2)
+    assert (first.start, first.end) == (3.0, 6.0)
+    assert second.score < 0.1  # The windows of the second peak overlap the first moment.
+
+
+def test_like_moments_are_folded():
+    rng = np.random.default_rng(0)
+    vectors = {name: rng.standard_normal((9, 4)).astype(np.float32) for name in "ab"}
+    vectors["b"][5] = vectors["a"][1] + 1e-3
+    for array in vectors.values():
+        array /= np.linalg.norm(array, axis=1, keepdims=True)
+    videos = {"a": [0, 0.9, 0, 0, 0, 0.5, 0, 0, 0], "b": [0, 0, 0, 0, 0, 0.8, 0, 0, 0]}
+    first, second = search(videos, 2, lambda video, window: vectors[video][window])
+    assert (first.video, first.best) == ("a", 1.0)
+    assert first.also == (Place("b", 5.0, 7.0),)
+    assert (second.video, second.best, second.also) == ("a", 5.0, ())
 
 
 def test_moments_do_not_overlap():

@@ -40,6 +40,11 @@ def best_score(library, asked):
     return best
 
 
+def names(moments):
+    """The names of moments' videos, and of those folded into them."""
+    return {place.video for moment in moments for place in (moment, *moment.also)}
+
+
 def test_a_sentence_finds_its_nearest_windows(library, searcher):
     answer = searcher.search([Query("text", "The red square falls!")], 3)
     vector = library.embedder.sentence("the red square falls")["vat"]
@@ -101,7 +106,7 @@ def test_several_queries_are_weighed(library, searcher):
         asked.append((f"{query.within}.{space}", vector, query.weight))
     answer = searcher.search(queries, 5)
     assert answer.moments[0].score == pytest.approx(best_score(library, asked), abs=1e-5)
-    assert "sub/silent.mkv" not in {moment.video for moment in answer.moments}
+    assert "sub/silent.mkv" not in names(answer.moments)
     only_clip = searcher.search([Query("text", "red square", 1e-6), Query("video", clip)], 1)
     assert only_clip.moments[0].best == pytest.approx(3.2)
 
@@ -116,11 +121,19 @@ def test_the_curve_has_a_point_a_window(library, searcher):
         assert scores.max() == pytest.approx(top.score, abs=1e-6)
 
 
+def test_a_copy_is_folded_into_its_original(searcher):
+    """The silent film has the frames of the other one of three seconds."""
+    moments = searcher.search([Query("text", "red square")], 1000).moments
+    found = [{m.video, *(place.video for place in m.also)} for m in moments]
+    assert {EVIL_NAME, "sub/silent.mkv"} in [one & {EVIL_NAME, "sub/silent.mkv"} for one in found]
+
+
 def test_all_moments_come_once(library, searcher):
     moments = searcher.search([Query("text", "red square")], 1000).moments
-    assert {moment.video for moment in moments} == {"long.mp4", EVIL_NAME, "sub/silent.mkv"}
-    for one in moments:
-        for other in moments:
+    assert names(moments) == {"long.mp4", EVIL_NAME, "sub/silent.mkv"}
+    places = [place for moment in moments for place in (moment, *moment.also)]
+    for one in places:
+        for other in places:
             if one is not other and one.video == other.video:
                 assert one.end <= other.start or other.end <= one.start
 
@@ -194,13 +207,13 @@ def test_an_index_that_grows_and_vanishes(library, tmp_path):
     videos.mkdir()
     shutil.copy(library.videos / EVIL_NAME, videos / "a.mp4")
     update_index(videos, tmp_path / "index", library.embedder, options=HERE)
-    assert {m.video for m in searcher.search([Query("text", "red")]).moments} == {"a.mp4"}
+    assert names(searcher.search([Query("text", "red")]).moments) == {"a.mp4"}
     shutil.copy(library.videos / "sub" / "silent.mkv", videos / "b.mkv")
     update_index(videos, tmp_path / "index", library.embedder, options=HERE)
-    assert {m.video for m in searcher.search([Query("text", "red")]).moments} == {"a.mp4", "b.mkv"}
+    assert names(searcher.search([Query("text", "red")]).moments) == {"a.mp4", "b.mkv"}
     (videos / "a.mp4").unlink()
     update_index(videos, tmp_path / "index", library.embedder, options=HERE)
-    assert {m.video for m in searcher.search([Query("text", "red")]).moments} == {"b.mkv"}
+    assert names(searcher.search([Query("text", "red")]).moments) == {"b.mkv"}
     assert not searcher.search([Query("text", "red", within=SOUND)]).moments
     shutil.rmtree(tmp_path / "index")
     with pytest.raises(MissingIndex):
@@ -251,13 +264,13 @@ def test_faiss_is_chosen_above_a_size(library, tmp_path, searcher):
 def test_vision_of_all_and_sound_of_those_with_sound(library, searcher):
     everywhere = searcher.search([Query("text", "red", within=VISION)], 100).moments
     heard = searcher.search([Query("text", "red", within=SOUND)], 100).moments
-    assert "sub/silent.mkv" in {moment.video for moment in everywhere}
-    assert "sub/silent.mkv" not in {moment.video for moment in heard}
+    assert "sub/silent.mkv" in names(everywhere)
+    assert "sub/silent.mkv" not in names(heard)
 
 
 def test_only_some_videos(searcher):
     chosen = searcher.search([Query("text", "red square")], 50, only=lambda v: not v.has_audio)
-    assert {moment.video for moment in chosen.moments} == {"sub/silent.mkv"}
+    assert names(chosen.moments) == {"sub/silent.mkv"}
     none = searcher.search([Query("text", "red square")], 50, only=lambda v: False)
     assert none.moments == ()
     everything = searcher.search([Query("text", "red square")], 50)
