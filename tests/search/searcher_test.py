@@ -64,9 +64,10 @@ def test_a_clip_finds_itself(library, searcher):
 
 def test_a_sound_finds_itself_in_what_is_heard(library, searcher):
     query = Query("audio", f"{library.videos / 'long.mp4'}@0.4-1.2", within=SOUND)
-    (moment,) = searcher.search([query], 1).moments
-    assert moment.start <= 0.8 <= moment.end
-    assert moment.score == pytest.approx(1.0, abs=1e-4)
+    moment = searcher.search([query], 2).moments[0]
+    # The tone is the same all the time, so that its moments are folded.
+    assert any(place.start <= 0.8 <= place.end for place in (moment, *moment.also))
+    assert moment.score == pytest.approx(1.0, abs=1e-3)
 
 
 def test_a_sound_is_compared_with_vision_in_va(library, searcher):
@@ -291,7 +292,7 @@ def test_more_like_a_moment(library, searcher, within):
         for row in range(video.first, video.first + video.count)
         if 3.2 <= spans[row].mean() <= 4.0
     ]
-    mean = np.mean([segment.array(part.matrix)[row] for row in rows], axis=0)
+    mean = np.mean([segment.array(part.matrix)[row] for row in rows], axis=0, dtype=np.float32)
     np.testing.assert_allclose(part.vector, mean / np.linalg.norm(mean), atol=1e-6)
     assert answer.moments[0].score == pytest.approx(
         best_score(library, [(part.matrix, part.vector, 1.0)]), abs=1e-5
