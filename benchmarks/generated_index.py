@@ -46,7 +46,7 @@ def generated_index(
         store.HEARD: np.ones(count, bool),
     }
     cut = Windows(4, 2.0, 64, True, 2, 48_000)
-    manifest = Manifest(0, "/", "generated", "0" * 64, cut, {MATRIX: dim})
+    manifest = Manifest(0, {"": "/"}, "generated", "0" * 64, cut, {MATRIX: dim})
     writer = store.Writer(directory, manifest)
     name, files = writer.add_segment(arrays)
     videos = tuple(

@@ -30,8 +30,10 @@ _ORDER = ("text", "audio", "image", "video")
 
 
 def define_index() -> None:
-    """Index the videos of a folder, or update the index of a folder that changed."""
-    flags.DEFINE_string("videos", None, "A folder of videos, or one file.", required=True)
+    """Index the videos of folders, or update the index of folders that changed."""
+    flags.DEFINE_multi_string(
+        "videos", None, "A folder of videos, or one file; repeat for more.", required=True
+    )
     define_network_flags(image_model=True)
     flags.DEFINE_string("index", None, "Folder of the index.", required=True)
     flags.DEFINE_string(
@@ -47,6 +49,9 @@ def define_index() -> None:
     flags.DEFINE_float("deadline_seconds", 120.0, "Most seconds for decoding a block of windows.")
     flags.DEFINE_integer("faiss_above", 300_000, "Least windows for using FAISS; -1: never.")
     flags.DEFINE_bool("overwrite", False, "Replace an index of another model or folder.")
+    flags.DEFINE_string(
+        "shard", None, "This machine's share of the files, i/n, such as 2/4; see `merge`."
+    )
     flags.DEFINE_bool("retry", False, "Retry files that could not be read before.")
     flags.DEFINE_bool("json", False, "Print the report as JSON.")
 
@@ -55,12 +60,14 @@ def index(argv: list[str]) -> int | None:
     """Update the index."""
     del argv
     from mmv_tf.search.embedder import Embedder
-    from mmv_tf.search.files import find_videos
+    from mmv_tf.search.files import Shard
+    from mmv_tf.search.folders import find_all
     from mmv_tf.search.indexing import Options, update_index
     from mmv_tf.search.labels import WindowLabels
 
     terminated = _stop_on_sigterm()
-    find_videos(FLAGS.videos, FLAGS.captions)  # Before the model is loaded, which takes long.
+    shard = None if FLAGS.shard is None else Shard.parse(FLAGS.shard)
+    find_all(FLAGS.videos, FLAGS.captions)  # Before the model is loaded, which takes long.
     network = network_flags()
     embedder = Embedder.load(network.model, **network.options)
     if "text" not in embedder.accepts:
@@ -76,6 +83,7 @@ def index(argv: list[str]) -> int | None:
         "faiss_above": None if FLAGS.faiss_above < 0 else FLAGS.faiss_above,
         "retry": FLAGS.retry,
         "overwrite": FLAGS.overwrite,
+        "shard": shard,
     }
     if FLAGS.processes is not None:
         values["processes"] = FLAGS.processes
@@ -91,8 +99,8 @@ def index(argv: list[str]) -> int | None:
         return None
     print(
         f"{report.windows} windows; videos: {len(report.added)} new, {len(report.changed)} "
-        f"changed, {len(report.removed)} removed, {len(report.unchanged)} unchanged, "
-        f"{len(report.skipped)} skipped."
+        f"changed, {len(report.renamed)} renamed, {len(report.removed)} removed, "
+        f"{len(report.unchanged)} unchanged, {len(report.skipped)} skipped."
     )
     for note in report.notes:
         print(f"note: {printable_name(note)}")

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Finding the videos of a folder, and their changes."""
+"""Finding the videos of folders, their changes, and the share of one machine."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
+import re
 import stat
 
 from mmv_tf.data.captions import CaptionFiles
@@ -19,7 +20,7 @@ class VideoFile:
     """A video file.
 
     Attributes:
-      name: path inside the root, with slashes.
+      name: path inside the root, with slashes; see `folders.Folders` for several roots.
       size, mtime_ns: size and modification time, to detect changes.
       captions: path inside the root of the caption file beside it, or a path given by the user.
     """
@@ -37,7 +38,52 @@ class VideoFile:
 
 def video_id(name: str) -> str:
     """Return the id of a video in the page's URLs, an opaque string without special characters."""
-    return hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:20]
+    return _digest(name)[:20]
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """One machine's share of the files, which depends on their names only.
+
+    Attributes:
+      number: number of the share, from 1.
+      count: number of shares.
+
+    Raises:
+      ValueError: the number is not from 1 to the count.
+    """
+
+    number: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.count:
+            raise ValueError(
+                f"Got the share {self}; expected i/n with i from 1 to n, such as 1/4 to 4/4."
+            )
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Parse "i/n".
+
+        Raises:
+          ValueError: it is something else.
+        """
+        match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text, re.ASCII)
+        if match is None:
+            raise ValueError(f"Got the share {text!r}; expected i/n, such as 1/4 to 4/4.")
+        return cls(int(match[1]), int(match[2]))
+
+    def holds(self, name: str) -> bool:
+        """Return whether a file belongs to this share."""
+        return int(_digest(name)[:16], 16) % self.count == self.number - 1
 
 
 def find_videos(

@@ -5,15 +5,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from typing import Any
 
 import google_crc32c
 
 from mmv_tf.inference.windows import Windows
+from mmv_tf.search.folders import Folders
 from mmv_tf.util.safe_files import NUMBER, Count, Name, Positive, check_form, parse_json
 
-# Format 1 had vectors in float32 only.
+# Format 1 had vectors in float32 and one folder, "root".
 FORMAT = 2
 _READ = (1, 2)
 _FILE = {"name": str, "size": Count, "mtime_ns": int}
@@ -25,10 +27,12 @@ _VIDEO = {
     "first": Count,
     "count": Count,
     "captions?": (str, None),
+    "sha256?": (str, None),
 }
 _FORM = {
     "generation": Count,
-    "root": str,
+    "roots": {str: str},
+    "shard?": (str, None),
     "model": str,
     "fingerprint": str,
     "windows": {
@@ -44,7 +48,7 @@ _FORM = {
     "skipped": [{**_FILE, "reason": str}],
     "segments?": {str: {str: {"bytes": Count, "crc32c": Count}}},
     "options?": {},
-    "labels?": {"path": str, "fingerprint": str, "modality": str, "names": [str]},
+    "labels?": ({"path": str, "fingerprint": str, "modality": str, "names": [str]}, None),
 }
 # Name of the matrix with the scores of labels.
 LABELS = "labels"
@@ -60,6 +64,7 @@ class Video:
       has_audio: whether it has an audio track.
       segment: segment of its windows.
       first, count: first row and number of rows.
+      sha256: hexadecimal SHA-256 of the file; None in indexes of earlier versions.
     """
 
     name: str
@@ -71,6 +76,7 @@ class Video:
     first: int
     count: int
     captions: str | None = None
+    sha256: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +111,7 @@ class Manifest:
 
     Attributes:
       generation: number, incremented by each update.
-      root: folder to which names of videos are relative.
+      roots: label -> folder, see `folders`.
       model, fingerprint: path and fingerprint of the model.
       windows: settings of cutting videos into windows.
       matrices: "MODALITY.SPACE" -> dimensions.
@@ -113,10 +119,11 @@ class Manifest:
       segments: name -> file -> {"bytes", "crc32c"}.
       options: options that opened the model, arguments of `mmv_tf.load_encoder`.
       labels: the classifier of the windows, if there is one.
+      shard: share of the files, such as "2/4"; None for all.
     """
 
     generation: int
-    root: str
+    roots: dict[str, str]
     model: str
     fingerprint: str
     windows: Windows
@@ -126,6 +133,12 @@ class Manifest:
     segments: dict[str, dict[str, dict[str, Any]]] = dataclasses.field(default_factory=dict)
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     labels: IndexedLabels | None = None
+    shard: str | None = None
+
+    @property
+    def folders(self) -> Folders:
+        """The folders of the videos."""
+        return Folders(self.roots)
 
     @property
     def columns(self) -> dict[str, int]:
@@ -139,11 +152,25 @@ class Manifest:
         """Number of windows of all videos."""
         return sum(video.count for video in self.videos)
 
+    def in_folders(self, folders: Folders) -> Manifest:
+        """Return the same index with more folders, which may change the names of its files."""
+        if folders.roots == self.roots:
+            return self
+        new = functools.partial(self.folders.relabeled, folders=folders)
+        videos = tuple(
+            dataclasses.replace(
+                video,
+                name=new(video.name),
+                captions=None if video.captions is None else new(video.captions),
+            )
+            for video in self.videos
+        )
+        skipped = tuple(dataclasses.replace(one, name=new(one.name)) for one in self.skipped)
+        return dataclasses.replace(self, roots=dict(folders.roots), videos=videos, skipped=skipped)
+
     def to_json(self) -> str:
         """Return text for `from_json`, with a checksum."""
         values = dataclasses.asdict(self)
-        if self.labels is None:
-            del values["labels"]  # so that earlier versions read it
         body = json.dumps({"format": FORMAT, **values}, sort_keys=True)
         return f'{{"crc32c": {google_crc32c.value(body.encode())}, "index":\n{body}\n}}\n'
 
@@ -166,6 +193,8 @@ class Manifest:
         version = values.pop("format")
         if version not in _READ:
             raise ValueError(f"it has format {version}; expected at most {FORMAT}")
+        if "root" in values:
+            values["roots"] = {"": values.pop("root")}
         check_form(values, _FORM)
         labels = values.pop("labels", None)
         try:

@@ -3,7 +3,7 @@
 """Routes of the page for videos and thumbnails by id; no URL contains a path.
 
 An id stands for a video in the index. Each request resolves its name, following links, and the
-result must be inside the indexed folder.
+result must be inside its indexed folder.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from starlette.routing import Route
 from mmv_tf.data import captions as captions_lib
 from mmv_tf.data import media
 from mmv_tf.search.decoder import Decoder
-from mmv_tf.search.files import inside
+from mmv_tf.search.folders import Folders
 from mmv_tf.search.manifest import Video
 from mmv_tf.search.searcher import Searcher
 
@@ -52,7 +52,7 @@ class MediaRoutes:
     def _find(self, key: str) -> tuple[pathlib.Path, Video] | None:
         try:
             found = self._searcher.video(key)
-            return None if found is None else (inside(found[0], found[1].name), found[1])
+            return None if found is None else (found[0].inside(found[1].name), found[1])
         except (OSError, ValueError):
             return None  # The index or the file was deleted, or is now a link to elsewhere.
 
@@ -99,13 +99,13 @@ def routes(searcher: Searcher, decoder: Decoder) -> list[Route]:
     return [Route("/media/{key}", video), Route("/thumbnail/{key}", thumbnail)]
 
 
-def narration(root: pathlib.Path, video: Video, start: float, end: float) -> str:
+def narration(folders: Folders, video: Video, start: float, end: float) -> str:
     """Return the captions of a moment as one string, empty without captions."""
-    return " ".join(caption.text for caption in captions_between(root, video, start, end))
+    return " ".join(caption.text for caption in captions_between(folders, video, start, end))
 
 
 def captions_between(
-    root: pathlib.Path, video: Video, start: float, end: float
+    folders: Folders, video: Video, start: float, end: float
 ) -> list[captions_lib.Caption]:
     """Return the captions of a part of a video; none if there is no file or it can't be read."""
     if video.captions is None:
@@ -113,7 +113,7 @@ def captions_between(
     try:
         path = pathlib.Path(video.captions)
         # A file given by the user may be anywhere; one that was found is in the folder.
-        path = path if path.is_absolute() else inside(root, video.captions)
+        path = path if path.is_absolute() else folders.inside(video.captions)
         known = _captions(path, path.stat().st_mtime_ns)
     except (OSError, ValueError):
         return []

@@ -184,7 +184,7 @@ class _Page:
             found = self._searcher.video(key)
             if found is None:
                 continue  # The index has just changed.
-            root, video = found
+            folders, video = found
             scores, spans = self._searcher.curve(moment.video, answer.asked)
             shown.append(
                 _Shown(
@@ -192,7 +192,7 @@ class _Page:
                     key,
                     video.duration,
                     curve_svg(scores, spans, video.duration, moment.start, moment.end),
-                    narration(root, video, moment.start, moment.end)[:MAX_CHARACTERS],
+                    narration(folders, video, moment.start, moment.end)[:MAX_CHARACTERS],
                 )
             )
         return answer, shown

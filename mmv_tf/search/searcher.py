@@ -19,6 +19,7 @@ from mmv_tf.search.approximate import Approximate
 from mmv_tf.search.embedder import SOUND, Embedder
 from mmv_tf.search.exact import Term, best, scores
 from mmv_tf.search.files import video_id
+from mmv_tf.search.folders import Folders
 from mmv_tf.search.labels import LabelFilter
 from mmv_tf.search.manifest import LABELS, Video
 from mmv_tf.search.moments import Moment, Scored, find_moments
@@ -182,11 +183,11 @@ class Searcher:
         """
         return self._current().windows_of(name, asked, required)
 
-    def video(self, key: str) -> tuple[pathlib.Path, Video] | None:
-        """Return the root and the video of an id, or None."""
+    def video(self, key: str) -> tuple[Folders, Video] | None:
+        """Return the folders of the index and the video of an id, or None."""
         view = self._current()
         video = view.by_id.get(key)
-        return None if video is None else (pathlib.Path(view.index.manifest.root), video)
+        return None if video is None else (view.index.manifest.folders, video)
 
     def _current(self) -> View:
         with self._lock:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from mmv_tf.inference import reading
 from mmv_tf.inference.network import BATCH
 from mmv_tf.search.embedder import SOUND, VISION, Embedder
 from mmv_tf.search.files import VideoFile
+from mmv_tf.search.folders import Folders
 from mmv_tf.search.labels import WindowLabels
 from mmv_tf.search.manifest import LABELS, Skipped
 from mmv_tf.search.store import HEARD, SPANS
@@ -58,7 +58,7 @@ class VideoRows:
     """Embed videos that child processes decode.
 
     Args:
-      root: folder to which names of videos are relative.
+      folders: folders of the videos.
       embedder: the model.
       processes: number of decoding processes; 0 decodes in this process.
       deadline_seconds: most seconds for decoding a block of windows.
@@ -67,13 +67,13 @@ class VideoRows:
 
     def __init__(
         self,
-        root: pathlib.Path,
+        folders: Folders,
         embedder: Embedder,
         processes: int,
         deadline_seconds: float,
         labels: WindowLabels | None = None,
     ):
-        self._root = root
+        self._folders = folders
         self._embedder = embedder
         self._labels = labels
         self._pool = WorkerPool(processes, deadline_seconds) if processes else None
@@ -88,7 +88,7 @@ class VideoRows:
         runner: Runner = self._pool or _Here()
         videos: dict[str, EmbeddedVideo] = {}
         probes = [
-            Task(reading.probe_videos, file.name, (), ((file, str(self._root / file.name)),))
+            Task(reading.probe_videos, file.name, (), ((file, str(self._folders.path(file.name))),))
             for file in files
         ]
         with Progress(len(files), "scan", "videos") as progress:
@@ -124,7 +124,7 @@ class VideoRows:
             progress.update(round(total) - progress.done)
 
     def _skipped(self, file: VideoFile, failure: Failure, progress: Progress) -> Skipped:
-        reason = failure.reason.removeprefix(f"{self._root / file.name}: ")
+        reason = failure.reason.removeprefix(f"{self._folders.path(file.name)}: ")
         progress.write(f"skipped {file.name}: {reason}")
         return Skipped(file.name, file.size, file.mtime_ns, reason)
 
@@ -137,7 +137,7 @@ class VideoRows:
         return Task(
             reading.decode_blocks,
             name,
-            (str(self._root / name), windows, has_audio),
+            (str(self._folders.path(name)), windows, has_audio),
             tuple(((name, number), block) for number, block in enumerate(blocks)),
         )
 

@@ -21,6 +21,7 @@ pytest.importorskip("faiss", reason="the extra 'search' is not installed")
         (("find",), 2, "got the command 'find'"),
         (("index", "--index=x", "--model=y"), 2, "--videos is missing"),
         (("index", "--index=x", "--model=y", "--videos=/nothing"), 1, "no such file or folder"),
+        (("index", "--index=x", "--model=y", "--videos=/", "--shard=5/4"), 1, "expected i/n"),
         (("query", "--index=x"), 2, "give at least one of --text"),
         (("query", "--index=x", "--text=a", "--query_weights=1,2"), 2, "2 numbers for 1 queries"),
         (("query", "--index=x", "--text=a", "--query_weights=b"), 2, "expected numbers"),
@@ -69,7 +70,7 @@ def test_index_and_query_as_a_user_does(library, tmp_path):  # noqa: F811
     flags = (f"--videos={library.videos}", f"--model={library.model}", f"--index={tmp_path / 'i'}")
     done = programs.run("search", "index", *flags)
     assert done.returncode == 0, done.stderr
-    assert "videos: 3 new, 0 changed, 0 removed, 0 unchanged, 1 skipped" in done.stdout
+    assert "videos: 3 new, 0 changed, 0 renamed, 0 removed, 0 unchanged, 1 skipped" in done.stdout
     assert "skipped damaged.mp4: can't be decoded" in done.stdout
     again = programs.run("search", "index", *flags, "--json")
     assert len(json.loads(again.stdout)["unchanged"]) == 3

@@ -31,7 +31,7 @@ LATER = 200
 @pytest.fixture(scope="module")
 def server(library, tmp_path_factory):
     own = library.copy(tmp_path_factory.mktemp("site"))
-    Writer(own.index, open_index(own.index).manifest).commit(root=str(own.videos))
+    Writer(own.index, open_index(own.index).manifest).commit(roots={"": str(own.videos)})
     # NiceGUI behaves otherwise where it sees that variable.
     environment = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
     process = subprocess.Popen(

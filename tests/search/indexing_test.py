@@ -12,6 +12,7 @@ import pytest
 from mmv_tf.data import media
 from mmv_tf.search import Embedder, merging, update_index
 from mmv_tf.search.embedder import SOUND, VISION
+from mmv_tf.search.files import Shard
 from mmv_tf.search.indexing import Options
 from mmv_tf.search.store import HEARD, SPANS, open_index
 from mmv_tf.search.video_rows import VideoRows
@@ -123,7 +124,8 @@ def test_new_changed_and_removed_files_are_noticed(library, tmp_path, monkeypatc
     assert again.skipped.keys() == {"damaged.mp4"}
 
     (library.videos / "sub" / "silent.mkv").unlink()
-    touch(library.videos / EVIL_NAME)
+    media_samples.write_film(library.videos / EVIL_NAME, seconds=4)
+    touch(library.videos / "long.mp4")
     media_samples.write_film(library.videos / "new.mp4", seconds=2)
     media_samples.write_film(library.videos / "damaged.mp4", seconds=2)
     (library.videos / "long.vtt").unlink()
@@ -136,8 +138,8 @@ def test_new_changed_and_removed_files_are_noticed(library, tmp_path, monkeypatc
     opened = open_index(index)
     assert opened.manifest.rows == report.windows
     assert {v.captions for v in opened.manifest.videos} == {None}
-    for name in ("long.mp4", EVIL_NAME):
-        np.testing.assert_array_equal(rows_of(opened, name, "video.va"), before[name])
+    np.testing.assert_array_equal(rows_of(opened, "long.mp4", "video.va"), before["long.mp4"])
+    assert len(rows_of(opened, EVIL_NAME, SPANS)) > len(before[EVIL_NAME])
 
 
 def test_a_stopped_run_is_gone_on_with(library, tmp_path, monkeypatch):
@@ -296,3 +298,49 @@ def test_names_that_are_no_utf8(library, tmp_path):
     assert again.unchanged == [odd.name]
     (video,) = open_index(tmp_path / "index").manifest.videos
     assert (odd.parent / video.name).is_file()
+
+
+def test_renamed_files_and_added_folders_are_not_embedded_again(library, tmp_path, monkeypatch):
+    library = library.copy(tmp_path)
+    index, more = tmp_path / "new", tmp_path / "more"
+    first = update_index(library.videos, index, library.embedder, options=HERE)
+    before = {name: rows_of(open_index(index), name, "video.va") for name in first.added}
+    monkeypatch.setattr(VideoRows, "_embed", None)
+    (library.videos / "long.mp4").rename(library.videos / "sub" / "longer.mp4")
+    (library.videos / "long.vtt").rename(library.videos / "sub" / "longer.vtt")
+    report = update_index(library.videos, index, library.embedder, options=HERE)
+    assert report.renamed == {"sub/longer.mp4": "long.mp4"}
+    assert not report.added and not report.removed
+    opened = open_index(index)
+    np.testing.assert_array_equal(rows_of(opened, "sub/longer.mp4", "video.va"), before["long.mp4"])
+    (video,) = [v for v in opened.manifest.videos if v.name == "sub/longer.mp4"]
+    assert video.captions == "sub/longer.vtt"
+
+    more.mkdir()
+    (library.videos / EVIL_NAME).rename(more / "a.mp4")
+    with pytest.raises(ValueError, match=r"another folder.*--videos=.*--videos=.* to add"):
+        update_index(more, index, library.embedder, options=HERE)
+    report = update_index([library.videos, more], index, library.embedder, options=HERE)
+    assert report.renamed == {"more/a.mp4": f"videos/{EVIL_NAME}"}
+    assert report.skipped.keys() == {"videos/damaged.mp4"}
+    manifest = open_index(index).manifest
+    assert [v.name for v in manifest.videos] == [
+        "more/a.mp4",
+        "videos/sub/longer.mp4",
+        "videos/sub/silent.mkv",
+    ]
+    assert manifest.videos[1].captions == "videos/sub/longer.vtt"
+    for one in manifest.videos:
+        assert manifest.folders.inside(one.name).is_file()
+    # A folder that is not given is kept, even if it is not there now.
+    more.rename(tmp_path / "away")
+    report = update_index(library.videos, index, library.embedder, options=HERE)
+    assert report.unchanged == ["videos/sub/longer.mp4", "videos/sub/silent.mkv"]
+    assert not report.removed
+    assert open_index(index).manifest.rows == report.windows
+
+
+def test_an_index_of_another_share_is_refused(library):
+    options = dataclasses.replace(HERE, shard=Shard(1, 2))
+    with pytest.raises(ValueError, match="index of all files; got the share 1/2"):
+        update_index(library.videos, library.index, library.embedder, options=options)

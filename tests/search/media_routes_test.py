@@ -26,7 +26,9 @@ def own(library, tmp_path):
     library = library.copy(tmp_path)
     from mmv_tf.search.store import Writer, open_index
 
-    Writer(library.index, open_index(library.index).manifest).commit(root=str(library.videos))
+    Writer(library.index, open_index(library.index).manifest).commit(
+        roots={"": str(library.videos)}
+    )
     return library, TestClient(Starlette(routes=routes(Searcher(library.index), Here())))
 
 

@@ -104,7 +104,7 @@ def serve(index, videos, root, *flags):
 def site(library, tmp_path_factory):
     root = tmp_path_factory.mktemp("site")
     own = library.copy(root)
-    Writer(own.index, open_index(own.index).manifest).commit(root=str(own.videos))
+    Writer(own.index, open_index(own.index).manifest).commit(roots={"": str(own.videos)})
     with serve(own.index, own.videos, root, "--max_upload_mb=1") as site:
         yield site
 

@@ -21,7 +21,7 @@ from mmv_tf.search.store import (
 )
 
 WINDOWS = Windows(4, 2.0, 32, True, 2, 16_000)
-EMPTY = Manifest(0, "/videos", "/model", "f" * 64, WINDOWS, {"video.va": 3})
+EMPTY = Manifest(0, {"": "/videos"}, "/model", "f" * 64, WINDOWS, {"video.va": 3})
 
 
 def add(writer, name, count, seed=0):
@@ -206,6 +206,42 @@ def test_merging_keeps_every_row(twice, tmp_path):
         rows = slice(after.first, after.first + after.count)
         np.testing.assert_array_equal(segment.array("video.va")[rows], before)
     assert segment.rows == 7
+
+
+def as_format_1(directory):
+    """Rewrite an index as the version before float16 wrote it."""
+    manifest = Manifest.from_json(newest(directory).read_text())
+    values = json.loads(manifest.to_json())["index"]
+    segments = {}
+    for name in manifest.segments:
+        folder = directory / "segments" / name
+        for path in folder.glob("*.va.npy"):
+            np.save(path, np.load(path).astype(np.float32))
+        segments[name] = store.sums(folder)
+    del values["roots"], values["shard"], values["labels"]
+    for video in values["videos"]:
+        del video["sha256"]
+    body = json.dumps({**values, "format": 1, "root": "/videos", "segments": segments})
+    crc = google_crc32c.value(body.encode())
+    newest(directory).write_text(f'{{"crc32c": {crc}, "index":\n{body}\n}}\n')
+
+
+def test_an_index_of_the_first_format_is_read_and_merged_into_float16(twice, monkeypatch):
+    new = open_index(twice)
+    stored = {name: np.array(one.array("video.va")) for name, one in new.segments.items()}
+    as_format_1(twice)
+    old = open_index(twice)
+    assert old.warnings == ()
+    assert old.manifest == dataclasses.replace(new.manifest, segments=old.manifest.segments)
+    for name, segment in old.segments.items():
+        assert segment.array("video.va").dtype == np.float32
+        np.testing.assert_array_equal(segment.array("video.va"), stored[name])
+    monkeypatch.setattr(merging, "_MOST_SEGMENTS", 1)
+    merging.merge_where_needed(Writer(twice, old.manifest), None)
+    (segment,) = open_index(twice).segments.values()
+    assert segment.array("video.va").dtype == np.float16
+    np.testing.assert_array_equal(segment.array("video.va"), np.concatenate([*stored.values()]))
+    assert open_index(twice).manifest.roots == {"": "/videos"}
 
 
 def test_the_manifest_is_json(twice):

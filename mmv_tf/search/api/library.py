@@ -7,7 +7,7 @@ from __future__ import annotations
 import datetime
 import logging
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from mmv_tf.inference.windows import Windows
 from mmv_tf.search.api.errors import NOT_FOUND, UNAVAILABLE, ApiError, bad_request
 from mmv_tf.search.api.filters import Filters
 from mmv_tf.search.embedder import SOUND, VISION
-from mmv_tf.search.files import inside, video_id
+from mmv_tf.search.files import video_id
+from mmv_tf.search.folders import Folders
 from mmv_tf.search.manifest import Manifest, Skipped, Video
 from mmv_tf.search.media_routes import captions_between
 from mmv_tf.search.moment_ids import MomentId
@@ -73,8 +74,8 @@ class Library:
             "labels": [] if labels is None else list(labels.names),
         }
 
-    def moment(self, text: str) -> tuple[MomentId, pathlib.Path, Video]:
-        """Return a moment, the root and its video; its times are within the video.
+    def moment(self, text: str) -> tuple[MomentId, Folders, Video]:
+        """Return a moment, the folders of the index and its video; its times are within the video.
 
         Raises:
           ApiError: the id is malformed, or the index has no such video.
@@ -83,16 +84,16 @@ class Library:
             moment = MomentId.parse(text)
         except ValueError as error:
             raise bad_request(str(error)) from None
-        root, video = self.found(moment.video)
+        folders, video = self.found(moment.video)
         end = min(moment.end, max(video.duration, 0.001))
         if moment.start >= end:
             raise bad_request(
                 f"The moment starts at {moment.start:g} s; the video ends at {end:.3f} s."
             )
-        return MomentId(moment.video, moment.start, end), root, video
+        return MomentId(moment.video, moment.start, end), folders, video
 
-    def found(self, key: str) -> tuple[pathlib.Path, Video]:
-        """Return the root and the video of an id.
+    def found(self, key: str) -> tuple[Folders, Video]:
+        """Return the folders of the index and the video of an id.
 
         Raises:
           ApiError: the index has no such video.
@@ -103,14 +104,14 @@ class Library:
             raise ApiError(NOT_FOUND, f"The index has no video {key[:40]!r}.")
         return found
 
-    def path(self, root: pathlib.Path, video: Video) -> pathlib.Path:
+    def path(self, folders: Folders, video: Video) -> pathlib.Path:
         """Return the file of a video.
 
         Raises:
           ApiError: it was deleted, or is now a link to elsewhere.
         """
         try:
-            return inside(root, video.name)
+            return folders.inside(video.name)
         except (OSError, ValueError):
             raise ApiError(
                 NOT_FOUND, f"The file {printable_name(video.name)} has gone; update the index."
@@ -170,19 +171,19 @@ class Library:
                 for file in files
                 for parent in pathlib.PurePosixPath(printable_name(file.name)).parents
             }
-            entries = [_entry(file, manifest.root) for file in files]
+            entries = [_entry(file, manifest.roots.values()) for file in files]
             listed = manifest.generation, entries, sorted(folders - {"."})
             self._listed = listed
         return listed[1], listed[2]
 
-    def captions(self, root: pathlib.Path, video: Video, start: float, end: float) -> list[Json]:
+    def captions(self, folders: Folders, video: Video, start: float, end: float) -> list[Json]:
         """Return the captions of a part of a video, cue by cue."""
         return [
             {"start": caption.start, "end": caption.end, "text": caption.text}
-            for caption in captions_between(root, video, start, end)
+            for caption in captions_between(folders, video, start, end)
         ]
 
-    def moments_of(self, ids: Sequence[str]) -> list[tuple[MomentId, pathlib.Path, Video]]:
+    def moments_of(self, ids: Sequence[str]) -> list[tuple[MomentId, Folders, Video]]:
         """Return moments by their ids, see `moment`."""
         return [self.moment(text) for text in ids]
 
@@ -193,7 +194,7 @@ def modalities(manifest: Manifest) -> tuple[str, ...]:
     return tuple(kind for kind in (VISION, SOUND) if kind in kinds)
 
 
-def _entry(file: Video | Skipped, root: str) -> Json:
+def _entry(file: Video | Skipped, roots: Iterable[str]) -> Json:
     key = video_id(file.name)
     date = datetime.datetime.fromtimestamp(file.mtime_ns // 10**9, datetime.UTC)
     entry: Json = {
@@ -203,7 +204,9 @@ def _entry(file: Video | Skipped, root: str) -> Json:
         "bytes": file.size,
     }
     if isinstance(file, Skipped):
-        reason = file.reason.replace(root.rstrip("/") + "/", "")
+        reason = file.reason
+        for root in roots:
+            reason = reason.replace(root.rstrip("/") + "/", "")
         return {**entry, "state": "skipped", "reason": printable_name(reason)}
     return {
         **entry,

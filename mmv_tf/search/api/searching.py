@@ -189,7 +189,7 @@ class Searches:
         found = self._library.searcher.video(video_id(moment.video))
         if found is None:
             return None
-        root, video = found
+        folders, video = found
         key = MomentId.of(video.name, moment.start, moment.end)
         shown: Json = {
             "id": str(key),
@@ -203,7 +203,7 @@ class Searches:
             "best": round(moment.best, 3),
             "score": round(moment.score, 5),
             "confidence": None,
-            "captions": self._library.captions(root, video, moment.start, moment.end),
+            "captions": self._library.captions(folders, video, moment.start, moment.end),
             **addresses(key.video, moment.best),
             "clip": f"{PREFIX}/moments/{key}/clip",
         }

@@ -67,7 +67,7 @@ class Api:
 
 def serve(own: Library, **settings: Any) -> Api:
     """The API over a library."""
-    Writer(own.index, open_index(own.index).manifest).commit(root=str(own.videos))
+    Writer(own.index, open_index(own.index).manifest).commit(roots={"": str(own.videos)})
     searcher = Searcher(own.index)
     searcher._embedder = own.embedder
     chosen = PageSettings(**{"max_upload_bytes": 1 << 20, **settings})

@@ -1,0 +1,132 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Comparison of an index with the files of its folders; renamed files are told by their content."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from mmv_tf.search.files import VideoFile
+from mmv_tf.search.folders import Folders
+from mmv_tf.search.manifest import Skipped, Video
+from mmv_tf.util import files as files_lib
+from mmv_tf.util.progress import Progress
+
+
+@dataclasses.dataclass(frozen=True)
+class Changes:
+    """Result of `compare`.
+
+    Attributes:
+      kept: videos of the index by their present names. A changed file keeps its former rows until
+        it is embedded, unless another file has them now.
+      todo: files to embed.
+      gone: names of the index that are no longer there.
+      removed: names of videos whose rows are dropped.
+      unchanged: names of videos with the same content.
+      renamed: new name -> name before.
+    """
+
+    kept: dict[str, Video]
+    todo: list[VideoFile]
+    gone: list[str]
+    removed: list[str]
+    unchanged: list[str]
+    renamed: dict[str, str]
+
+
+def compare(
+    videos: Mapping[str, Video],
+    skipped: Mapping[str, Skipped],
+    files: Sequence[VideoFile],
+    folders: Folders,
+    searched: Collection[str],
+    retry: bool = False,
+) -> Changes:
+    """Compare an index with the files that there are.
+
+    Size and modification time decide whether a file is the indexed one. Only a file that is new or
+    changed and has the size of a video that is gone or changed is read: if its hash is that of the
+    video, it is the same, and keeps its rows.
+
+    Args:
+      videos, skipped: content of the index by name.
+      files: the files.
+      folders: folders of the index.
+      searched: labels of the folders in which the files were looked for.
+      retry: embed files again that could not be indexed before.
+    """
+    names = {file.name for file in files}
+    gone = sorted(name for name in {*videos, *skipped} - names if folders.label(name) in searched)
+    kept = {name: video for name, video in videos.items() if name not in gone}
+    todo, unchanged = [], []
+    for file in files:
+        video, refused = videos.get(file.name), skipped.get(file.name)
+        if video is not None and (video.size, video.mtime_ns) == file.version:
+            unchanged.append(file.name)
+            kept[file.name] = dataclasses.replace(video, captions=file.captions)
+        elif retry or refused is None or (refused.size, refused.mtime_ns) != file.version:
+            todo.append(file)
+    present = set(unchanged)
+    lost = [
+        video
+        for name, video in videos.items()
+        if name not in present and folders.label(name) in searched
+    ]
+    renamed = {}
+    for file, video in _recognized(todo, lost, folders):
+        if kept.get(video.name) is video:
+            del kept[video.name]  # another file has its rows now
+        kept[file.name] = dataclasses.replace(
+            video, name=file.name, mtime_ns=file.mtime_ns, captions=file.captions
+        )
+        if file.name == video.name:
+            unchanged.append(file.name)
+        else:
+            renamed[file.name] = video.name
+    known = {*unchanged, *renamed}
+    moved = set(renamed.values())
+    return Changes(
+        kept=kept,
+        todo=[file for file in todo if file.name not in known],
+        gone=gone,
+        removed=[name for name in gone if name in videos and name not in moved],
+        unchanged=unchanged,
+        renamed=renamed,
+    )
+
+
+def _recognized(
+    files: Sequence[VideoFile], lost: Iterable[Video], folders: Folders
+) -> list[tuple[VideoFile, Video]]:
+    """Return files with the indexed video that has the same content, each at most once."""
+    by_size: dict[int, list[Video]] = collections.defaultdict(list)
+    for video in lost:
+        if video.sha256 is not None:
+            by_size[video.size].append(video)
+    possible = [file for file in files if file.size in by_size]
+    found = []
+    if possible:
+        with Progress(len(possible), "compare", "files") as progress:
+            for file in possible:
+                sha256 = _hash(file, folders)
+                same = [video for video in by_size[file.size] if video.sha256 == sha256]
+                # Of equal files, the one of the same name if there is one.
+                for video in sorted(same, key=lambda video: video.name != file.name)[:1]:
+                    by_size[file.size].remove(video)
+                    found.append((file, video))
+                progress.update()
+    return found
+
+
+def _hash(file: VideoFile, folders: Folders) -> str | None:
+    """Return the hash of a file; None if it can't be read or changes meanwhile."""
+    try:
+        path = folders.inside(file.name)
+        sha256 = files_lib.file_sha256(path)
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return sha256 if (status.st_size, status.st_mtime_ns) == file.version else None

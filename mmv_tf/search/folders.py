@@ -1,0 +1,161 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Folders of an index, and the unique names of the videos in them."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from mmv_tf.search.files import VideoFile, find_videos, inside
+
+
+@dataclasses.dataclass(frozen=True)
+class Folders:
+    """The folders of an index, whose names of files are unique.
+
+    With one folder, names are relative to it, and its label is "". With several, names start with
+    the folder's label, such as "films/a.mp4".
+
+    Attributes:
+      roots: label -> path, resolved.
+    """
+
+    roots: Mapping[str, str]
+
+    def label(self, name: str) -> str:
+        """Return the label of a file's folder.
+
+        Raises:
+          ValueError: there is no such folder.
+        """
+        label = "" if "" in self.roots else name.partition("/")[0]
+        if label not in self.roots:
+            raise ValueError("is in no folder of the index")
+        return label
+
+    def path(self, name: str) -> pathlib.Path:
+        """Return the path of a file by name, unchecked; see `inside`.
+
+        Raises:
+          ValueError: there is no such folder.
+        """
+        return pathlib.Path(*self._parts(name))
+
+    def inside(self, name: str) -> pathlib.Path:
+        """Return the regular file with a name, following links that stay in its folder.
+
+        Raises:
+          ValueError: it is outside of the folder, or not a regular file.
+          OSError: it does not exist.
+        """
+        root, relative = self._parts(name)
+        return inside(pathlib.Path(root), relative)
+
+    def _parts(self, name: str) -> tuple[str, str]:
+        label = self.label(name)
+        return self.roots[label], name.removeprefix(f"{label}/") if label else name
+
+    def with_roots(self, paths: Sequence[pathlib.Path]) -> Folders:
+        """Return these folders and more, the same ones only once.
+
+        Raises:
+          ValueError: a folder is inside another one, so that files would have two names.
+        """
+        known = [pathlib.Path(root) for root in self.roots.values()]
+        new = [path for path in dict.fromkeys(paths) if path not in known]
+        for inner in new:
+            for outer in (*known, *new):
+                if inner != outer and (inner.is_relative_to(outer) or outer.is_relative_to(inner)):
+                    raise ValueError(
+                        f"{inner} and {outer}: one is inside the other; give the outer one only."
+                    )
+        if len(known) + len(new) == 1:
+            return Folders({"": str([*known, *new][0])})
+        labels = {label: root for label, root in self.roots.items() if label}
+        for path in new if labels else (*known, *new):
+            labels[_label(path, labels)] = str(path)
+        return Folders(labels)
+
+    def relabeled(self, name: str, folders: Folders) -> str:
+        """Return the name of a file of these folders in others that include them.
+
+        An absolute path, as of captions given by the user, stays as it is.
+        """
+        if os.path.isabs(name):
+            return name
+        label = self.label(name)
+        (new,) = (other for other, root in folders.roots.items() if root == self.roots[label])
+        return named(new, name.removeprefix(f"{label}/") if label else name)
+
+
+def named(label: str, relative: str) -> str:
+    """Return the name of a file by its folder's label and its path inside the folder."""
+    return f"{label}/{relative}" if label else relative
+
+
+def _label(path: pathlib.Path, taken: Mapping[str, str]) -> str:
+    """Return a folder's own name, with a number if it is taken."""
+    name, number = path.name or "root", 2
+    label = name
+    while label in taken:
+        label, number = f"{name}-{number}", number + 1
+    return label
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """Result of `find_all`.
+
+    Attributes:
+      folders: the folders of the index, also those that were not searched.
+      searched: labels of those that were searched.
+      files: videos in them, by name.
+      refused: name -> reason of rejected files.
+    """
+
+    folders: Folders
+    searched: frozenset[str]
+    files: list[VideoFile]
+    refused: dict[str, str]
+
+
+def find_all(
+    videos: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    captions: str | os.PathLike[str] | None = None,
+    known: Folders | None = None,
+) -> Found:
+    """Find the videos of one or more folders.
+
+    Args:
+      videos: folders or files, see `find_videos`.
+      captions: captions of one file.
+      known: the folders that an index has already. They are kept if one of them is given.
+
+    Raises:
+      ValueError: there are no videos, or a folder is inside another one.
+    """
+    given = [videos] if isinstance(videos, str | os.PathLike) else list(videos)
+    if captions is not None and len(given) > 1:
+        raise ValueError(f"Got {len(given)} videos; captions can be given for one video only.")
+    found = [find_videos(one, captions) for one in given]
+    roots = [root for root, _, _ in found]
+    if known is None or not {str(root) for root in roots} & set(known.roots.values()):
+        known = Folders({})
+    folders = known.with_roots(roots)
+    labels = {path: label for label, path in folders.roots.items()}
+    files: dict[str, VideoFile] = {}
+    refused: dict[str, str] = {}
+    for root, inner, wrong in found:
+        label = labels[str(root)]
+        for file in inner:
+            text = file.captions
+            if text is not None and not os.path.isabs(text):
+                text = named(label, text)
+            name = named(label, file.name)
+            files[name] = dataclasses.replace(file, name=name, captions=text)
+        refused |= {named(label, name): reason for name, reason in wrong.items()}
+    searched = frozenset(labels[str(root)] for root, _, _ in found)
+    return Found(folders, searched, list(files.values()), refused)
