@@ -22,11 +22,12 @@ class Decoder:
 
     Args:
       deadline_seconds: most seconds for one call, and for waiting for a free child.
+      processes: number of children.
     """
 
-    def __init__(self, deadline_seconds: float):
+    def __init__(self, deadline_seconds: float, processes: int = _PROCESSES):
         self._deadline_seconds = deadline_seconds
-        self._all = [WorkerPool(1, deadline_seconds) for _ in range(_PROCESSES)]
+        self._all = [WorkerPool(1, deadline_seconds) for _ in range(processes)]
         self._free: queue.SimpleQueue[WorkerPool] = queue.SimpleQueue()
         for pool in self._all:
             self._free.put(pool)

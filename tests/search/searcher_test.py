@@ -283,10 +283,10 @@ def test_only_some_videos(searcher):
 @pytest.mark.parametrize("within", [VISION, SOUND])
 def test_more_like_a_moment(library, searcher, within):
     answer = searcher.search([Similar("long.mp4", 3.2, 4.0, within=within)], 3)
-    segment = next(iter(open_index(library.index).segments.values()))
+    video = next(v for v in searcher.open().manifest.videos if v.name == "long.mp4")
+    segment = open_index(library.index).segments[video.segment]
     (part,) = answer.asked
     spans = segment.array("spans")
-    video = next(v for v in searcher.open().manifest.videos if v.name == "long.mp4")
     rows = [
         row
         for row in range(video.first, video.first + video.count)

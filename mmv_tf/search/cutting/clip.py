@@ -1,0 +1,113 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""A cut clip: its mode, its bounds and its true times."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+from typing import Any
+
+import av
+
+from mmv_tf.data.file_types import MediaError
+from mmv_tf.data.media.timeline import timeline_of
+from mmv_tf.search.cutting.copying import copy
+from mmv_tf.search.cutting.encoding import encode
+from mmv_tf.search.decoder import Decoder
+
+COPY, EXACT = MODES = ("copy", "exact")
+MOST_SECONDS = 600.0  # Ours: far longer than a moment, and minutes of encoding at most.
+# Ours: the least length, a frame of a slow film.
+_LEAST_SECONDS = 0.04
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """Times of a clip in its film, in seconds.
+
+    Attributes:
+      start, end: what the clip holds: what was asked for, or more where the mode is `COPY`.
+    """
+
+    start: float
+    end: float
+
+
+def check_span(start: float, end: float) -> None:
+    """Check the times of a clip before anything is done.
+
+    Raises:
+      ValueError: it is too long, too short, or starts before the film.
+    """
+    if not (start >= 0 and end - start >= _LEAST_SECONDS):
+        raise ValueError(
+            f"A clip from {start:g} to {end:g} s; expected a start from 0 and an end "
+            f"{_LEAST_SECONDS:g} s later or more."
+        )
+    if end - start > MOST_SECONDS:
+        raise ValueError(
+            f"A clip of {end - start:.1f} s; at most {MOST_SECONDS:g} s are cut at once."
+        )
+
+
+def cut(path: str, start: float, end: float, output: str, mode: str = EXACT) -> Clip:
+    """Write a part of a video as an MP4 file.
+
+    Args:
+      path: the video.
+      start, end: seconds from the first frame; an end after the video's is its end.
+      output: file to write. It may be left half written if this raises.
+      mode: `EXACT` encodes H.264 and AAC anew; `COPY` keeps the compressed streams and starts at
+        the last key frame that is not later than the start.
+
+    Raises:
+      ValueError: see `check_span`; or the mode is unknown.
+      MediaError: the video can't be decoded, ends before the start, or can't be copied.
+      OSError: the disk is full or can't be written.
+    """
+    check_span(start, end)
+    if mode not in MODES:
+        raise ValueError(f"The mode is {mode!r}; expected {' or '.join(MODES)}.")
+    timeline = timeline_of(path)
+    if not timeline.has_video:
+        raise MediaError(f"{path}: no video stream found; expected a video.")
+    end = min(end, timeline.length)
+    if start >= end:
+        raise MediaError(
+            f"{path}: the video ends at {timeline.length:.2f} s; expected a start before."
+        )
+    write = encode if mode == EXACT else copy
+    try:
+        return Clip(*write(path, timeline, start, end, output))
+    except av.FFmpegError as error:
+        if error.errno == errno.ENOSPC:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+        reason = (error.strerror or str(error)).strip()
+        raise MediaError(f"{path}: can't be cut ({reason}).") from error
+
+
+def cut_in_child(
+    decoder: Decoder, path: str, start: float, end: float, output: str, mode: str = EXACT
+) -> Clip:
+    """Call `cut` in a child process, which is killed when it takes too long.
+
+    Raises:
+      ValueError, MediaError, OSError: see `cut` and `Decoder.call`.
+    """
+    check_span(start, end)
+    result: dict[str, Any] = decoder.call(_cut, path, path, start, end, output, mode)
+    if "errno" in result:
+        raise OSError(result["errno"], result["reason"])
+    return Clip(**result)
+
+
+def _cut(path: str, start: float, end: float, output: str, mode: str) -> dict[str, Any]:
+    try:
+        return dataclasses.asdict(cut(path, start, end, output, mode))
+    except MediaError:
+        raise
+    except OSError as error:
+        # As a value: an error that is raised ends the pool.
+        return {"errno": error.errno or errno.EIO, "reason": error.strerror or str(error)}
