@@ -6,6 +6,7 @@
   python -m binaries.search query --index=INDEX --text="a rabbit smells flowers"
   python -m binaries.search query --index=INDEX --video=FILE@2-5 --text="night" --query_weights=1,2
   python -m binaries.search query --index=INDEX --text="a dog" --label="barking:0.7"
+  python -m binaries.search cut --index=INDEX --moment=FILE@2-5 --output=CLIP.mp4
   python -m binaries.search serve --index=INDEX
 
 See docs/search.md.
@@ -213,6 +214,12 @@ def define_serve() -> None:
     flags.DEFINE_integer("max_connections", 512, "Most connections; a playing video uses one.")
     flags.DEFINE_float("deadline_seconds", 30.0, "Most seconds for decoding an image or upload.")
     flags.DEFINE_float("body_timeout", 120.0, "Most seconds for receiving an upload.")
+    flags.DEFINE_float("cut_seconds", 300.0, "Most seconds for cutting a clip.")
+    flags.DEFINE_string(
+        "token_file",
+        None,
+        "A file with the token that requests must bring; default: that in MMV_SEARCH_TOKEN.",
+    )
     flags.DEFINE_bool("static_page", False, "Serve the new page, with the JSON API.")
     flags.DEFINE_bool("everybody", False, "Allow a --host that others can reach and see videos on.")
 
@@ -222,7 +229,11 @@ def serve(argv: list[str]) -> None:
     del argv
     from mmv_tf.search.page_settings import MEBIBYTE, PageSettings
     from mmv_tf.search.searcher import Searcher
+    from mmv_tf.search.tokens import read_token
 
+    token = read_token(FLAGS.token_file)
+    if token is not None and not FLAGS.static_page:
+        raise command_line.UsageError("a token needs --static_page.")
     settings = PageSettings(
         host=FLAGS.host,
         port=FLAGS.http_port,
@@ -232,6 +243,8 @@ def serve(argv: list[str]) -> None:
         max_connections=FLAGS.max_connections,
         body_timeout=FLAGS.body_timeout,
         deadline_seconds=FLAGS.deadline_seconds,
+        cut_seconds=FLAGS.cut_seconds,
+        token=token,
     )
     try:
         if FLAGS.static_page:
@@ -242,6 +255,52 @@ def serve(argv: list[str]) -> None:
         raise ValueError(f'The page needs {error.name}: pip install "mmv_tf[search]".') from error
     run(Searcher(FLAGS.index, FLAGS.model), settings, lambda line: print(line, flush=True))
     print("Stopped.", flush=True)
+
+
+def define_cut() -> None:
+    """Cut a moment out of its video as an MP4 file."""
+    flags.DEFINE_string("index", None, "Folder of the index.", required=True)
+    flags.DEFINE_string(
+        "moment", None, "The id of a moment (`query --json`), or FILE@start-end.", required=True
+    )
+    flags.DEFINE_string("output", None, "The MP4 file to write.", required=True)
+    flags.DEFINE_enum(
+        "mode",
+        "exact",
+        ["exact", "copy"],
+        "exact: encode the moment anew; copy: keep the compressed streams, from the last key frame "
+        "before the start on.",
+    )
+    flags.DEFINE_float("deadline_seconds", 600.0, "Most seconds for cutting.")
+
+
+def cut(argv: list[str]) -> None:
+    """Cut a moment."""
+    del argv
+    from mmv_tf.search.chosen import choose
+    from mmv_tf.search.cutting import check_span, cut_in_child
+    from mmv_tf.search.decoder import Decoder
+    from mmv_tf.search.store import open_index
+    from mmv_tf.util.files import check_writable, replacing
+
+    if not FLAGS.output.lower().endswith(".mp4"):
+        raise command_line.UsageError(f"--output={FLAGS.output}; expected FILE.mp4.")
+    manifest = open_index(FLAGS.index).manifest
+    chosen = choose(manifest, FLAGS.moment)
+    check_span(chosen.start, chosen.end)
+    path = str(manifest.folders.inside(chosen.video.name))
+    check_writable(FLAGS.output)
+    _stop_on_sigterm()
+    decoder = Decoder(FLAGS.deadline_seconds, processes=1)
+    try:
+        with replacing(FLAGS.output) as temporary:
+            clip = cut_in_child(
+                decoder, path, chosen.start, chosen.end, str(temporary.absolute()), FLAGS.mode
+            )
+    finally:
+        decoder.close()
+    name = printable_name(chosen.video.name)
+    print(f"{printable_name(FLAGS.output)}: {clip.start:.3f} to {clip.end:.3f} s of {name}")
 
 
 def _stop_on_sigterm() -> list[int]:
@@ -260,6 +319,7 @@ def _stop_on_sigterm() -> list[int]:
 COMMANDS = {
     "index": (define_index, index),
     "query": (define_query, query),
+    "cut": (define_cut, cut),
     "serve": (define_serve, serve),
 }
 

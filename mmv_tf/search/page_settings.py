@@ -25,7 +25,10 @@ class PageSettings:
       head_timeout: most seconds for receiving the head of a request, and for an idle connection.
       body_timeout: most seconds for receiving an upload.
       deadline_seconds: most seconds for decoding an upload or a thumbnail.
-      everybody: allow addresses that other machines can reach; their users can see the videos.
+      cut_seconds: most seconds for cutting a clip.
+      token: secret that requests to the API must bring; None for no token.
+      everybody: allow addresses that other machines can reach without a token; their users can see
+        the videos.
 
     Raises:
       ValueError: a value is invalid.
@@ -40,21 +43,21 @@ class PageSettings:
     head_timeout: float = 20.0
     body_timeout: float = 120.0
     deadline_seconds: float = 30.0
+    cut_seconds: float = 300.0
+    token: str | None = dataclasses.field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.port < 1 << 16:
             raise ValueError(f"port is {self.port}; expected 0 to 65535.")
         if self.max_upload_bytes <= 0 or self.results <= 0:
             raise ValueError("The largest upload and the number of results must be above 0.")
-        if (
-            min(self.max_connections, self.head_timeout, self.body_timeout, self.deadline_seconds)
-            <= 0
-        ):
+        times = self.head_timeout, self.body_timeout, self.deadline_seconds, self.cut_seconds
+        if min(self.max_connections, *times) <= 0:
             raise ValueError("The number of connections and all time-outs must be above 0.")
-        if not self.everybody and not self.is_loopback:
+        if not self.everybody and self.token is None and not self.is_loopback:
             raise ValueError(
                 f"On {self.host} everybody who can reach this machine could watch the indexed "
-                "videos; listen on 127.0.0.1, or give --everybody to allow that."
+                "videos; listen on 127.0.0.1, give a --token_file, or --everybody to allow that."
             )
 
     @property
@@ -65,6 +68,6 @@ class PageSettings:
     @property
     def hosts(self) -> tuple[str, ...] | None:
         """Host names that browsers may use for the page; None for any."""
-        if self.everybody:
+        if self.everybody or not self.is_loopback:
             return None
         return local_names(self.host)

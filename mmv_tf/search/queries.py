@@ -110,6 +110,19 @@ def parse_span(value: str) -> tuple[str, float, float | None]:
     if "@" not in value or pathlib.Path(value).exists():
         return value, 0.0, None
     path, _, span = value.rpartition("@")
+    return path, *parse_times(value, span)
+
+
+def parse_times(value: str, span: str) -> tuple[float, float | None]:
+    """Parse "start-end" or "start-" into seconds.
+
+    Args:
+      value: the whole text, for messages.
+      span: the times.
+
+    Raises:
+      ValueError: the times are invalid.
+    """
     start, dash, end = span.partition("-")
     try:
         times = table_seconds(start or "0"), table_seconds(end) if end else None
@@ -121,7 +134,7 @@ def parse_span(value: str) -> tuple[str, float, float | None]:
             f"{value}: expected FILE@start-end, in seconds or as 1:02:03, with the end after the "
             f"start; got {span!r}."
         )
-    return path, *times
+    return times
 
 
 def kind_of_bytes(data: bytes, name: str) -> str:

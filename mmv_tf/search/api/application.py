@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from mmv_tf.search.api.endpoints import ENDPOINTS
 from mmv_tf.search.api.errors import FAILED, UNSUPPORTED, ApiError
 from mmv_tf.search.api.handlers import Handlers
+from mmv_tf.search.api.tokens import Tokens
 from mmv_tf.search.guard import PAGE_POLICY, Guard
 from mmv_tf.search.page_settings import PageSettings
 from mmv_tf.web.gate import Gate
@@ -47,6 +48,7 @@ def application(handlers: Handlers, settings: PageSettings) -> ASGIApp:
     app: ASGIApp = Starlette(
         routes=_merged(routes), exception_handlers={HTTPException: _http_error}
     )
+    app = Tokens(app, settings.token, refuse)
     app = Guard(app, settings.max_upload_bytes, settings.body_timeout, PAGE_POLICY, refuse)
     return Gate(app, settings.hosts, refusal=refuse)
 

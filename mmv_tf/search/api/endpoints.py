@@ -8,6 +8,7 @@ import dataclasses
 from typing import Any
 
 from mmv_tf.search.api.library import PREFIX
+from mmv_tf.search.cutting import MODES
 from mmv_tf.util.safe_files import NUMBER, Count, Form
 
 RAW = object()  # a body of any bytes
@@ -38,7 +39,7 @@ class Endpoint:
       method: of HTTP.
       path: below `PREFIX`, with {parameters}.
       text: description.
-      answer: form of its JSON, or the media type of another answer.
+      answer: form of its JSON, or the media type of another answer; None without a body.
       query: parameters after the "?".
       body: form of its JSON, `RAW` for bytes; None without.
       errors: statuses besides 400, 401, 403, 408, 429 and 503, which all may have.
@@ -201,5 +202,24 @@ ENDPOINTS = (
         "image/jpeg",
         query={"t": Parameter(float, "Seconds from the start.")},
         errors=(404,),
+    ),
+    Endpoint(
+        "clip",
+        "GET",
+        "/moments/{moment}/clip",
+        "The moment as an MP4 file. Mode exact encodes it anew, from its start to its end; copy "
+        "keeps the compressed streams and starts at the last key frame before. The headers "
+        "X-Clip-Start and X-Clip-End tell the true times in seconds.",
+        "video/mp4",
+        query={"mode": Parameter(str, "How to cut; default: exact.", MODES)},
+        errors=(404, 422, 507),
+    ),
+    Endpoint(
+        "session",
+        "POST",
+        "/session",
+        "Sets a cookie that stands for the token, for players, which can't send a header.",
+        None,
+        status=204,
     ),
 )

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from mmv_tf.data.media import MediaError
+from mmv_tf.search.api.clips import ClipResponse, Clips
 from mmv_tf.search.api.endpoints import ENDPOINTS
 from mmv_tf.search.api.errors import (
     UNAVAILABLE,
@@ -24,7 +25,9 @@ from mmv_tf.search.api.lanes import Lane
 from mmv_tf.search.api.library import Json, Library
 from mmv_tf.search.api.requests import read_body, read_json, read_query
 from mmv_tf.search.api.searching import LIMIT, MOST_LIMIT, MOST_MOMENTS, MOST_QUERIES, Searches
+from mmv_tf.search.api.tokens import COOKIE, cookie
 from mmv_tf.search.api.uploads import Uploads
+from mmv_tf.search.cutting import EXACT, MOST_SECONDS, clip_name
 from mmv_tf.search.decoder import Decoder
 from mmv_tf.search.media_routes import MediaRoutes
 from mmv_tf.search.page_settings import PageSettings
@@ -37,6 +40,7 @@ from mmv_tf.util.text_files import printable_name
 _SEARCH_THREADS, _SEARCHES_WAITING = 2, 32
 _UPLOAD_THREADS, _UPLOADS_WAITING = 2, 16
 _LIST_THREADS, _LISTS_WAITING = 4, 64
+CUTTERS, _CLIPS_WAITING = 2, 8
 # Ours: uploads kept, as multiples of the largest one.
 _UPLOADS_KEPT = 4
 _MOST_LISTED = 1000
@@ -49,9 +53,12 @@ class Handlers:
       searcher: the index.
       settings: settings of the server.
       decoder: decodes files in child processes.
+      cutter: cuts clips in child processes; they take longer.
     """
 
-    def __init__(self, searcher: Searcher, settings: PageSettings, decoder: Decoder):
+    def __init__(
+        self, searcher: Searcher, settings: PageSettings, decoder: Decoder, cutter: Decoder
+    ):
         self._searcher = searcher
         self._settings = settings
         self._decoder = decoder
@@ -61,13 +68,16 @@ class Handlers:
         self._media = MediaRoutes(searcher, decoder)
         self._searching = Lane("searches", _SEARCH_THREADS, _SEARCHES_WAITING)
         self._uploading = Lane("uploads", _UPLOAD_THREADS, _UPLOADS_WAITING)
+        self._clips = Clips(cutter)
+        self._cutting = Lane("clips", CUTTERS, _CLIPS_WAITING)
         self._listing = Lane("requests", _LIST_THREADS, _LISTS_WAITING)
         self._endpoints = {endpoint.name: endpoint for endpoint in ENDPOINTS}
 
     def close(self) -> None:
         """Let running work end."""
-        for lane in (self._searching, self._uploading, self._listing):
+        for lane in (self._searching, self._uploading, self._listing, self._cutting):
             lane.close()
+        self._clips.close()
 
     def _decode(self, query: Query, windows: Any) -> Any:
         return self._decoder.call(decode, query.name, query, windows)
@@ -84,6 +94,7 @@ class Handlers:
             "results": MOST_LIMIT,
             "moments": MOST_MOMENTS,
             "queries": MOST_QUERIES,
+            "clip_seconds": MOST_SECONDS,
         }
         return JSONResponse({**about, "limits": limits})
 
@@ -158,3 +169,35 @@ class Handlers:
         """GET /videos/ID/thumbnail."""
         time = self._query(request, "thumbnail").get("t", 0.0)
         return await self._media.thumbnail(request.path_params["video"], time)
+
+    async def clip(self, request: Request) -> Response:
+        """GET /moments/ID/clip."""
+        mode = self._query(request, "clip").get("mode", EXACT)
+        return await self._cutting.run(self._cut, request.path_params["moment"], mode)
+
+    def _cut(self, key: str, mode: str) -> Response:
+        moment, folders, video = self.library.moment(key)
+        path = self.library.path(folders, video)
+        name = printable_name(video.name)
+        descriptor, clip = self._clips.open(path, name, moment.start, moment.end, mode)
+        headers = {
+            "X-Clip-Start": f"{clip.start:.3f}",
+            "X-Clip-End": f"{clip.end:.3f}",
+            "Cache-Control": "private, max-age=3600",
+        }
+        return ClipResponse(descriptor, clip_name(name, clip.start, clip.end), headers)
+
+    async def session(self, request: Request) -> Response:
+        """POST /session, whose token has been checked."""
+        self._query(request, "session")
+        response = Response(status_code=204)
+        if self._settings.token is not None:
+            response.set_cookie(
+                COOKIE,
+                cookie(self._settings.token),
+                path="/api/",
+                httponly=True,
+                samesite="strict",
+                secure=request.url.scheme == "https",
+            )
+        return response

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import uvicorn
 
 from mmv_tf.search.api.application import application
-from mmv_tf.search.api.handlers import Handlers
+from mmv_tf.search.api.handlers import CUTTERS, Handlers
 from mmv_tf.search.decoder import Decoder
 from mmv_tf.search.page_settings import PageSettings
 from mmv_tf.search.searcher import Searcher
@@ -47,12 +47,14 @@ def run(
         announce(f"note: {warning}")
     decoder = Decoder(settings.deadline_seconds)
     threading.Thread(target=decoder.start, daemon=True).start()
-    handlers = Handlers(searcher, settings, decoder)
+    cutter = Decoder(settings.cut_seconds, CUTTERS)
+    handlers = Handlers(searcher, settings, decoder, cutter)
     try:
         asyncio.run(_serve(handlers, settings, listener, announce))
     finally:
         handlers.close()
         decoder.close()
+        cutter.close()
 
 
 async def _serve(

@@ -8,10 +8,9 @@ import collections
 import hashlib
 import hmac
 import ipaddress
-import os
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
@@ -21,37 +20,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mmv_tf.search.api.endpoints import ENDPOINTS
 from mmv_tf.search.api.errors import TOO_MANY, UNAUTHORIZED
 from mmv_tf.search.api.library import PREFIX
-from mmv_tf.util.files import read_regular
 
-VARIABLE = "MMV_SEARCH_TOKEN"
 COOKIE = "mmv_search"
-LEAST_CHARACTERS = 16  # as of the model server's key
-_MAX_BYTES = 4096
 # Ours: wrong tokens from one address in the time before it has to wait, and addresses remembered.
 _WRONG, _SECONDS, _ADDRESSES = 10, 60.0, 4096
-
-
-def read_token(path: str | None, environment: Mapping[str, str] = os.environ) -> str | None:
-    """Return the token of a file, or of the variable `MMV_SEARCH_TOKEN`; None without any.
-
-    Raises:
-      ValueError: it is too short, or not one line of printable ASCII.
-      OSError: the file can't be read.
-    """
-    if path is not None:
-        where, token = path, read_regular(path, _MAX_BYTES).decode("latin-1").strip()
-    elif environment.get(VARIABLE):
-        where, token = VARIABLE, environment[VARIABLE].strip()
-    else:
-        return None
-    if not (token.isascii() and token.isprintable() and " " not in token):
-        raise ValueError(f"{where}: expected a token in one line of ASCII, without spaces.")
-    if len(token) < LEAST_CHARACTERS:
-        raise ValueError(
-            f"{where}: the token has {len(token)} characters; expected {LEAST_CHARACTERS} or more, "
-            "such as those of: openssl rand -hex 16"
-        )
-    return token
 
 
 class Attempts:

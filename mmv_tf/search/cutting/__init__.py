@@ -8,5 +8,6 @@ from mmv_tf.search.cutting.clip import MODES as MODES
 from mmv_tf.search.cutting.clip import MOST_SECONDS as MOST_SECONDS
 from mmv_tf.search.cutting.clip import Clip as Clip
 from mmv_tf.search.cutting.clip import check_span as check_span
+from mmv_tf.search.cutting.clip import clip_name as clip_name
 from mmv_tf.search.cutting.clip import cut as cut
 from mmv_tf.search.cutting.clip import cut_in_child as cut_in_child

@@ -7,6 +7,8 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
+import pathlib
+import re
 from typing import Any
 
 import av
@@ -33,6 +35,18 @@ class Clip:
 
     start: float
     end: float
+
+
+def clip_name(video: str, start: float, end: float) -> str:
+    """Return a name for a clip's file, without characters that systems forbid.
+
+    Args:
+      video: name of the video.
+      start, end: seconds.
+    """
+    stem = pathlib.PurePosixPath(video).stem
+    plain = re.sub(r"[^\w. -]+", "_", stem).strip(" .")[:80] or "clip"
+    return f"{plain} {start:.2f}-{end:.2f}.mp4"
 
 
 def check_span(start: float, end: float) -> None:

@@ -71,7 +71,7 @@ def serve(own: Library, **settings: Any) -> Api:
     searcher = Searcher(own.index)
     searcher._embedder = own.embedder
     chosen = PageSettings(**{"max_upload_bytes": 1 << 20, **settings})
-    handlers = Handlers(searcher, chosen, Here())
+    handlers = Handlers(searcher, chosen, Here(), Here())
     app = application(handlers, chosen)
     return Api(own, searcher, handlers, app, TestClient(app, base_url=BASE))
 

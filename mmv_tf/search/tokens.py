@@ -1,0 +1,37 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The secret token of a server, from a file or the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from mmv_tf.util.files import read_regular
+
+VARIABLE = "MMV_SEARCH_TOKEN"
+LEAST_CHARACTERS = 16  # as of the model server's key
+_MAX_BYTES = 4096
+
+
+def read_token(path: str | None, environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return the token of a file, or of the variable `MMV_SEARCH_TOKEN`; None without any.
+
+    Raises:
+      ValueError: it is too short, or not one line of printable ASCII.
+      OSError: the file can't be read.
+    """
+    if path is not None:
+        where, token = path, read_regular(path, _MAX_BYTES).decode("latin-1").strip()
+    elif environment.get(VARIABLE):
+        where, token = VARIABLE, environment[VARIABLE].strip()
+    else:
+        return None
+    if not (token.isascii() and token.isprintable() and " " not in token):
+        raise ValueError(f"{where}: expected a token in one line of ASCII, without spaces.")
+    if len(token) < LEAST_CHARACTERS:
+        raise ValueError(
+            f"{where}: the token has {len(token)} characters; expected {LEAST_CHARACTERS} or more, "
+            "such as those of: openssl rand -hex 16"
+        )
+    return token
