@@ -25,7 +25,7 @@ from mmv_tf.inference import as_encoder
 from mmv_tf.pretrained import create_model
 from mmv_tf.search import Embedder
 from mmv_tf.search.queries import IMAGE, TEXT, Query, embed_query
-from mmv_tf.search.searcher import Asked, View
+from mmv_tf.search.searcher import View
 
 _ROUNDS = flags.DEFINE_integer("rounds", 7, "Rounds of all runs, in turn.", lower_bound=1)
 _CLIPS = flags.DEFINE_integer("batch_size", 4, "Clips at once.", lower_bound=1)
@@ -75,8 +75,8 @@ def _queries(embedder: Embedder, clip: np.ndarray, folder: pathlib.Path) -> dict
     view = View(generated_index(folder / "index", _WINDOWS, _DIM), 1)
 
     def sentence() -> None:
-        space, vector = embed_query(Query(TEXT, "word5 word77 word1234"), embedder)
-        view.search((Asked(f"video.{space}", vector, 1.0),), 10, False)
+        asked = embed_query(Query(TEXT, "word5 word77 word1234"), embedder)
+        view.search(tuple(asked), 10, False)
 
     runs = {
         "sentence": sentence,

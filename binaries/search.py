@@ -49,6 +49,11 @@ def define_index() -> None:
     )
     flags.DEFINE_float("deadline_seconds", 120.0, "Most seconds for decoding a block of windows.")
     flags.DEFINE_integer("faiss_above", 300_000, "Least windows for using FAISS; -1: never.")
+    flags.DEFINE_float(
+        "frames_per_second",
+        4.0,
+        "Least frames of a second that images find, in a new index; 0: none.",
+    )
     flags.DEFINE_bool("overwrite", False, "Replace an index of another model or folder.")
     flags.DEFINE_string(
         "shard", None, "This machine's share of the files, i/n, such as 2/4; see `merge`."
@@ -85,6 +90,7 @@ def index(argv: list[str]) -> int | None:
         "retry": FLAGS.retry,
         "overwrite": FLAGS.overwrite,
         "shard": shard,
+        "frames_per_second": FLAGS.frames_per_second,
     }
     if FLAGS.processes is not None:
         values["processes"] = FLAGS.processes

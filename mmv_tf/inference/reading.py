@@ -22,20 +22,20 @@ class Block:
 
     Attributes:
       starts: the windows' starts, as frames of the grid.
-      frames: uint8 [F, size, size, 3], those of the grid from the first start on.
+      frames: uint8 [F * finer, size, size, 3], those of the grid from the first start on.
       sound: float32 [samples] from the first start's time on; None without audio.
+      finer: frames for each frame of the grid.
     """
 
     starts: tuple[int, ...]
     frames: np.ndarray
     sound: np.ndarray | None
+    finer: int = 1
 
     def clips(self, windows: Windows) -> np.ndarray:
         """Return uint8 [W, T, size, size, 3]."""
-        first = self.starts[0]
-        return np.stack(
-            [self.frames[s - first : s - first + windows.num_frames] for s in self.starts]
-        )
+        first, frames = self.starts[0], self.frames[:: self.finer]
+        return np.stack([frames[s - first : s - first + windows.num_frames] for s in self.starts])
 
     def sounds(self, windows: Windows) -> np.ndarray | None:
         """Return float32 [W, samples], or None."""
@@ -53,7 +53,7 @@ def probe_videos(paths: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def decode_blocks(
-    path: str, windows: Windows, has_audio: bool, parts: Sequence[Sequence[int]]
+    path: str, windows: Windows, has_audio: bool, finer: int, parts: Sequence[Sequence[int]]
 ) -> Iterator[Block]:
     """Decode a video once, in order.
 
@@ -61,6 +61,7 @@ def decode_blocks(
       path: the file.
       windows: settings to cut windows by.
       has_audio: whether to decode the audio.
+      finer: frames to decode for each frame of the grid.
       parts: the starts of each block's windows, ascending from block to block.
 
     Yields:
@@ -70,17 +71,17 @@ def decode_blocks(
       MediaError: the file can't be decoded.
     """
     first, last = parts[0][0], parts[-1][-1] + windows.num_frames
-    times = [index / windows.frame_rate for index in range(first, last)]
+    times = [index / finer / windows.frame_rate for index in range(first * finer, last * finer)]
     side = round(windows.size / CROP_SHARE)
     pictures = media.iter_pixels_at(
         path, times, side, not windows.square_crop, max(1.0, windows.seconds)
     )
-    kept: list[np.ndarray] = []  # the grid's frames from `first` on
+    kept: list[np.ndarray] = []  # the frames from `first` on
     for starts in parts:
-        del kept[: starts[0] - first]
+        del kept[: (starts[0] - first) * finer]
         first = starts[0]
         wanted = starts[-1] + windows.num_frames - first
-        while len(kept) < wanted:
+        while len(kept) < wanted * finer:
             kept.append(_middle(next(pictures)[1], windows.size))
         sound = None
         if has_audio:
@@ -88,7 +89,7 @@ def decode_blocks(
             # One more sample than the accumulated rounding can need.
             end = begin + wanted / windows.frame_rate + 1 / windows.sample_rate
             sound = media.read_waveform(path, begin, end, windows.sample_rate)
-        yield Block(tuple(starts), np.stack(kept[:wanted]), sound)
+        yield Block(tuple(starts), np.stack(kept[: wanted * finer]), sound, finer)
 
 
 def span_clips(

@@ -19,6 +19,7 @@ from mmv_tf.data.reading.value_checks import check_windows
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import Encoder, as_encoder, load_encoder, unit
 from mmv_tf.inference.network import REPRESENTATIONS
+from mmv_tf.search.frames import FrameEncoder
 
 # Modalities of a window that can be searched.
 VISION, SOUND = "video", "audio"
@@ -111,6 +112,11 @@ class Embedder:
     def _weights_hash(self) -> str | None:
         """Hash of the weights in any order, cached since every query calls `made`."""
         return _weights_hash(self.encoder)
+
+    @functools.cached_property
+    def frame_encoder(self) -> FrameEncoder:
+        """Encoder of frames, made at first use, which takes seconds."""
+        return FrameEncoder(self.encoder)
 
     @property
     def modalities(self) -> tuple[str, ...]:

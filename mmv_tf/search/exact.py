@@ -35,13 +35,60 @@ class Term:
     vector: np.ndarray
     weight: float
 
+    def __len__(self) -> int:
+        return len(self.matrix)
 
-def scores(terms: Sequence[Term], rows: slice | np.ndarray) -> np.ndarray:
+    def cosines(self, rows: slice | np.ndarray) -> np.ndarray:
+        """Return the cosines of rows, float32 [rows]."""
+        return products(self.matrix[rows], self.vector)
+
+
+@dataclasses.dataclass(frozen=True)
+class RangesTerm:
+    """Term of a score whose rows have several vectors, of which the best one counts.
+
+    Attributes:
+      vectors: float16 or float32 [V, D], unit vectors.
+      ranges: int64 [N, 2], the first vector of each row and the last + 1; at least one.
+      vector, weight: see `Term`.
+    """
+
+    vectors: np.ndarray
+    ranges: np.ndarray
+    vector: np.ndarray
+    weight: float
+
+    def __len__(self) -> int:
+        return len(self.ranges)
+
+    def cosines(self, rows: slice | np.ndarray) -> np.ndarray:
+        """Return the best cosines of rows, float32 [rows]."""
+        ranges = np.asarray(self.ranges[rows])
+        if not len(ranges):
+            return np.zeros(0, np.float32)
+        if isinstance(rows, slice):  # Neighbors share vectors, which are scored once.
+            low = int(ranges[:, 0].min())
+            values = products(self.vectors[low : int(ranges[:, 1].max())], self.vector)
+            ranges = ranges - low
+        else:
+            places = np.concatenate([np.arange(first, end) for first, end in ranges])
+            values = products(self.vectors[places], self.vector)
+            ends = np.cumsum(ranges[:, 1] - ranges[:, 0])
+            ranges = np.stack([ends - (ranges[:, 1] - ranges[:, 0]), ends], axis=1)
+        # Each second result is that of a gap, or of the sentinel, which a last range may end at.
+        padded = np.append(values, np.float32(-np.inf))
+        return np.maximum.reduceat(padded, ranges.reshape(-1))[::2]
+
+
+AnyTerm = Term | RangesTerm
+
+
+def scores(terms: Sequence[AnyTerm], rows: slice | np.ndarray) -> np.ndarray:
     """Return the weighted mean of cosines of rows, float32 [rows], by absolute weights."""
     total = sum(abs(term.weight) for term in terms)
-    result = np.float32(terms[0].weight / total) * products(terms[0].matrix[rows], terms[0].vector)
+    result = np.float32(terms[0].weight / total) * terms[0].cosines(rows)
     for term in terms[1:]:
-        result += np.float32(term.weight / total) * products(term.matrix[rows], term.vector)
+        result += np.float32(term.weight / total) * term.cosines(rows)
     return result
 
 
@@ -67,12 +114,12 @@ def products(rows: np.ndarray, vector: np.ndarray) -> np.ndarray:
 
 
 def best(
-    terms: Sequence[Term], count: int, usable: np.ndarray | None = None
+    terms: Sequence[AnyTerm], count: int, usable: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows with the highest scores.
 
     Args:
-      terms: at least one; their matrices have equal numbers of rows.
+      terms: at least one, of equal numbers of rows.
       count: most rows to return.
       usable: bool [N], rows that may be found; None for all.
 
@@ -80,7 +127,7 @@ def best(
       Rows int64 [n] and scores float32 [n], n <= count, best first; of equal ones, the first row
       first.
     """
-    number = len(terms[0].matrix)
+    number = len(terms[0])
     threads = max(1, min(len(os.sched_getaffinity(0)), -(-number // _ROWS)))
 
     def share(first: int) -> tuple[np.ndarray, np.ndarray]:

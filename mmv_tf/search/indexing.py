@@ -19,6 +19,7 @@ from mmv_tf.search.changes import Changes, compare
 from mmv_tf.search.embedder import Embedder
 from mmv_tf.search.files import Shard, VideoFile
 from mmv_tf.search.folders import Folders, Found, find_all
+from mmv_tf.search.frames import FRAMES_PER_SECOND, MAX_FRAMES_PER_SECOND, FrameSampler
 from mmv_tf.search.labels import WindowLabels
 from mmv_tf.search.manifest import Skipped, Video
 from mmv_tf.search.merging import FAISS_ABOVE, merge_where_needed
@@ -43,6 +44,8 @@ class Options:
       retry: retry files that could not be indexed before.
       overwrite: replace an index that is damaged, or of another model, folder or step.
       shard: this machine's share of the files; None for all.
+      frames_per_second: least frames of a second that are described, so that images find them, in
+        a new index; 0 for none. An update does as the index did before.
     """
 
     processes: int = dataclasses.field(
@@ -54,6 +57,14 @@ class Options:
     retry: bool = False
     overwrite: bool = False
     shard: Shard | None = None
+    frames_per_second: float = FRAMES_PER_SECOND
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.frames_per_second <= MAX_FRAMES_PER_SECOND:
+            raise ValueError(
+                f"frames_per_second is {self.frames_per_second:g}; expected 0 (no frames) to "
+                f"{MAX_FRAMES_PER_SECOND:g}."
+            )
 
 
 @dataclasses.dataclass
@@ -117,7 +128,13 @@ def update_index(
     found = find_all(videos, captions, known_folders(directory))
     with locks.held(directory / "lock", directory, "writing this index"):
         index = open_for_update(
-            directory, found, embedder, labels, options.shard, options.overwrite
+            directory,
+            found,
+            embedder,
+            labels,
+            options.shard,
+            options.overwrite,
+            options.frames_per_second,
         )
         update = _Update(directory, found.folders, index, embedder, options, labels)
         update.report.skipped.update(found.refused)
@@ -172,6 +189,7 @@ class _Update:
                 options.processes,
                 options.deadline_seconds,
                 self._labels,
+                self._sampler(),
             )
             with contextlib.closing(rows):
                 try:
@@ -184,6 +202,12 @@ class _Update:
         self.report.notes.extend(merged.notes)
         self.report.skipped.update({e.name: e.reason for e in self._skipped.values()})
         self.report.windows = self._writer.manifest.rows
+
+    def _sampler(self) -> FrameSampler | None:
+        rate = self._writer.manifest.frames_per_second
+        if not rate:
+            return None
+        return FrameSampler(self._embedder.frame_encoder, rate, self._embedder.windows)
 
     def _apply(self, changes: Changes) -> None:
         """Keep the videos that are still there, under their present names."""

@@ -48,6 +48,7 @@ _FORM = {
     "skipped": [{**_FILE, "reason": str}],
     "segments?": {str: {str: {"bytes": Count, "crc32c": Count}}},
     "options?": {},
+    "frames_per_second?": NUMBER,
     "labels?": ({"path": str, "fingerprint": str, "modality": str, "names": [str]}, None),
 }
 # Name of the matrix with the scores of labels.
@@ -120,6 +121,7 @@ class Manifest:
       options: options that opened the model, arguments of `mmv_tf.load_encoder`.
       labels: the classifier of the windows, if there is one.
       shard: share of the files, such as "2/4"; None for all.
+      frames_per_second: least frames of a second that are described, see `frames`; 0 for none.
     """
 
     generation: int
@@ -134,6 +136,7 @@ class Manifest:
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     labels: IndexedLabels | None = None
     shard: str | None = None
+    frames_per_second: float = 0.0
 
     @property
     def folders(self) -> Folders:

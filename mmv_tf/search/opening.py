@@ -25,6 +25,7 @@ def open_for_update(
     labels: WindowLabels | None,
     shard: Shard | None,
     overwrite: bool,
+    frames_per_second: float,
 ) -> Index:
     """Open the index to update, or create an empty one.
 
@@ -35,6 +36,7 @@ def open_for_update(
       labels: classifier of the windows.
       shard: share of the files.
       overwrite: begin with an empty one if there is another one or a damaged one.
+      frames_per_second: frames that a new index describes.
 
     Raises:
       ValueError: the index is of another model, step, classifier, share or folder.
@@ -49,6 +51,7 @@ def open_for_update(
         options=embedder.options,
         labels=None if labels is None else labels.described,
         shard=None if shard is None else str(shard),
+        frames_per_second=frames_per_second,
     )
     try:
         index = store.open_index(directory)

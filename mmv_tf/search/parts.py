@@ -14,6 +14,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Protocol
 
+from mmv_tf.search.frames import FramesPart
 from mmv_tf.search.store import Segment
 from mmv_tf.search.video_rows import EmbeddedVideo
 
@@ -63,7 +64,7 @@ class Part(Protocol):
 
 
 # All parts that there are.
-PARTS: tuple[Part, ...] = ()
+PARTS: tuple[Part, ...] = (FramesPart(),)
 
 
 def write_parts(videos: Sequence[Placed], folder: pathlib.Path) -> None:

@@ -18,11 +18,23 @@ from mmv_tf.data.media import MediaError, probe
 from mmv_tf.inference.reading import picture, span_clips, span_sounds
 from mmv_tf.inference.windows import Windows
 from mmv_tf.search.embedder import SOUND, VISION, Embedder
+from mmv_tf.search.frames import FRAMES
 
 TEXT, AUDIO, IMAGE, VIDEO = KINDS = ("text", "audio", "image", "video")
 # Ours: most windows of a long query, whose embeddings are averaged.
 _MOST_WINDOWS = 16
 _MAX_TEXT = 1000
+# Ours: share of frames in the score of an image.
+_FRAME_SHARE = 0.8
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """A query as a vector in a matrix of the index, or as a frame (`FRAMES`)."""
+
+    matrix: str
+    vector: np.ndarray
+    weight: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,31 +68,44 @@ class Query:
 
 
 def embed_query(
-    query: Query, embedder: Embedder, read: Callable[[Query, Windows], np.ndarray] | None = None
-) -> tuple[str, np.ndarray]:
+    query: Query,
+    embedder: Embedder,
+    read: Callable[[Query, Windows], np.ndarray] | None = None,
+    frames: bool = False,
+) -> list[Asked]:
     """Embed a query.
 
     Args:
       query: the query.
       embedder: the model.
       read: function that decodes a query other than a sentence; default: `read_query`.
+      frames: whether the index has frames, with which an image is compared as well.
 
     Returns:
-      The name of the space for the comparison, and the unit vector, float32 [D].
+      The query as a vector, or as two by which an image's weight is divided.
 
     Raises:
       ValueError: the model can't compare the modalities, or the file can't be decoded.
     """
     modality = {TEXT: "text", AUDIO: SOUND}.get(query.kind, VISION)
     space = embedder.space(modality, query.within)
+    matrix = f"{query.within}.{space}"
     if query.kind == TEXT:
-        return space, embedder.sentence(str(query.value))[space]
+        return [Asked(matrix, embedder.sentence(str(query.value))[space], query.weight)]
     embed = {IMAGE: embedder.pictures, VIDEO: embedder.clips, AUDIO: embedder.sounds}[query.kind]
-    mean = embed((read or read_query)(query, embedder.windows))[space].mean(axis=0)
+    pixels = (read or read_query)(query, embedder.windows)
+    mean = embed(pixels)[space].mean(axis=0)
     length = float(np.linalg.norm(mean))
     if length == 0:
         raise ValueError("The windows of the query cancel each other out; use a part of it.")
-    return space, (mean / length).astype(np.float32)
+    vector = (mean / length).astype(np.float32)
+    if not (frames and query.kind == IMAGE and query.within == VISION):
+        return [Asked(matrix, vector, query.weight)]
+    frame = embedder.frame_encoder(pixels)[0]
+    return [
+        Asked(matrix, vector, query.weight * (1 - _FRAME_SHARE)),
+        Asked(FRAMES, frame, query.weight * _FRAME_SHARE),
+    ]
 
 
 def read_query(query: Query, windows: Windows) -> np.ndarray:

@@ -17,13 +17,14 @@ from mmv_tf.inference.windows import Windows
 from mmv_tf.pretrained import is_published
 from mmv_tf.search.approximate import Approximate
 from mmv_tf.search.embedder import SOUND, Embedder
-from mmv_tf.search.exact import Term, best, scores
+from mmv_tf.search.exact import AnyTerm, Term, best, scores
 from mmv_tf.search.files import video_id
 from mmv_tf.search.folders import Folders
+from mmv_tf.search.frames import FRAMES, frames_term
 from mmv_tf.search.labels import LabelFilter
 from mmv_tf.search.manifest import LABELS, Video
 from mmv_tf.search.moments import Moment, Scored, find_moments
-from mmv_tf.search.queries import KINDS, Query, embed_query
+from mmv_tf.search.queries import KINDS, Asked, Query, embed_query
 from mmv_tf.search.rules import Among, Required, Rule
 from mmv_tf.search.similar import Similar, mean_vector
 from mmv_tf.search.store import (
@@ -38,15 +39,6 @@ from mmv_tf.search.store import (
 
 # Ours: candidates per moment, before more are fetched.
 _CANDIDATES = 16
-
-
-@dataclasses.dataclass(frozen=True)
-class Asked:
-    """A query as a vector in a matrix of the index."""
-
-    matrix: str
-    vector: np.ndarray
-    weight: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,8 +160,8 @@ class Searcher:
             if isinstance(query, Similar):
                 asked.append(view.similar(query, self.embedder()))
                 continue
-            space, vector = embed_query(query, self.embedder(), read)
-            asked.append(Asked(f"{query.within}.{space}", vector, query.weight))
+            frames = view.index.manifest.frames_per_second > 0
+            asked += embed_query(query, self.embedder(), read, frames)
         if not queries and there is not None:
             one_hot = np.eye(len(there.names), dtype=np.float32)
             asked = [Asked(LABELS, one_hot[label.column], 1.0) for label in wanted]
@@ -348,6 +340,7 @@ class View:
         """Return the best rows of a segment, their scores, and whether FAISS chose them."""
         terms = _terms(segment, asked)
         towards = [part for part in asked if part.weight > 0]
+        exact |= any(part.matrix == FRAMES for part in asked)  # FAISS has no frames.
         files = [self.approximate(name, part.matrix) for part in towards]
         if exact or not files or any(file is None for file in files):
             return *best(terms, count, usable), False
@@ -373,5 +366,10 @@ class View:
         return self._approximate[name, matrix]
 
 
-def _terms(segment: Segment, asked: Sequence[Asked]) -> list[Term]:
-    return [Term(segment.array(part.matrix), part.vector, part.weight) for part in asked]
+def _terms(segment: Segment, asked: Sequence[Asked]) -> list[AnyTerm]:
+    return [
+        frames_term(segment, part.vector, part.weight)
+        if part.matrix == FRAMES
+        else Term(segment.array(part.matrix), part.vector, part.weight)
+        for part in asked
+    ]

@@ -83,6 +83,10 @@ class Segment:
         path = self.directory / name
         return path if path.is_file() else None
 
+    def optional_array(self, name: str) -> np.ndarray | None:
+        """Return the array of an optional file `name`.npy; None if the segment lacks it."""
+        return None if self.file(f"{name}.npy") is None else self._read(name)
+
     def _read(self, name: str) -> np.ndarray:
         if name not in self._arrays:
             self._arrays[name] = map_npy(self.directory / f"{name}.npy")

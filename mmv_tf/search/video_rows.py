@@ -16,6 +16,7 @@ from mmv_tf.inference.network import BATCH
 from mmv_tf.search.embedder import SOUND, VISION, Embedder
 from mmv_tf.search.files import VideoFile
 from mmv_tf.search.folders import Folders
+from mmv_tf.search.frames import FrameSampler, FrameTable, joined
 from mmv_tf.search.labels import WindowLabels
 from mmv_tf.search.manifest import LABELS, Skipped
 from mmv_tf.search.store import HEARD, SPANS
@@ -35,6 +36,7 @@ class EmbeddedVideo:
       starts: starts of the windows, in frames of the grid.
       blocks: rows of the finished blocks of windows, by number.
       count: number of blocks.
+      tables: frames of the finished blocks, by number, if there are any.
     """
 
     file: VideoFile
@@ -42,6 +44,14 @@ class EmbeddedVideo:
     starts: list[int]
     blocks: dict[int, dict[str, np.ndarray]] = dataclasses.field(default_factory=dict)
     count: int = 0
+    tables: dict[int, FrameTable] = dataclasses.field(default_factory=dict)
+
+    @property
+    def frames(self) -> FrameTable | None:
+        """Frames of all windows; None without any."""
+        if not self.tables:
+            return None
+        return joined([self.tables[number] for number in range(self.count)])
 
     def rows(self) -> dict[str, np.ndarray]:
         """Return the rows of all windows by the name of the matrix."""
@@ -63,6 +73,7 @@ class VideoRows:
       processes: number of decoding processes; 0 decodes in this process.
       deadline_seconds: most seconds for decoding a block of windows.
       labels: the classifier of the windows, if there is one.
+      sampler: the choice of frames to describe, if there are any.
     """
 
     def __init__(
@@ -72,10 +83,12 @@ class VideoRows:
         processes: int,
         deadline_seconds: float,
         labels: WindowLabels | None = None,
+        sampler: FrameSampler | None = None,
     ):
         self._folders = folders
         self._embedder = embedder
         self._labels = labels
+        self._sampler = sampler
         self._pool = WorkerPool(processes, deadline_seconds) if processes else None
 
     def close(self) -> None:
@@ -115,8 +128,11 @@ class VideoRows:
                     failed.add(name)
                     yield self._skipped(video.file, result, progress)
                     video.blocks.clear()
+                    video.tables.clear()
                     continue
                 video.blocks[number] = self._embed(result)
+                if self._sampler is not None:
+                    video.tables[number] = self._sampler.table(result.frames, result.starts)
                 embedded += len(result.starts)
                 if len(video.blocks) == video.count:
                     yield video
@@ -137,7 +153,12 @@ class VideoRows:
         return Task(
             reading.decode_blocks,
             name,
-            (str(self._folders.path(name)), windows, has_audio),
+            (
+                str(self._folders.path(name)),
+                windows,
+                has_audio,
+                1 if self._sampler is None else self._sampler.finer,
+            ),
             tuple(((name, number), block) for number, block in enumerate(blocks)),
         )
 
