@@ -8,6 +8,7 @@
   python -m binaries.search query --index=INDEX --text="a dog" --label="barking:0.7"
   python -m binaries.search cut --index=INDEX --moment=FILE@2-5 --output=CLIP.mp4
   python -m binaries.search serve --index=INDEX
+  python -m binaries.search merge --index=INDEX SHARD SHARD ...
 
 See docs/search.md.
 """
@@ -309,6 +310,33 @@ def cut(argv: list[str]) -> None:
     print(f"{printable_name(FLAGS.output)}: {clip.start:.3f} to {clip.end:.3f} s of {name}")
 
 
+def define_merge() -> None:
+    """Merge indexes, such as the shares of several machines, into one: merge --index=OUT IN ..."""
+    flags.DEFINE_string("index", None, "Folder of the new index.", required=True)
+    flags.DEFINE_integer("faiss_above", 300_000, "Least windows for using FAISS; -1: never.")
+    flags.DEFINE_bool("overwrite", False, "Replace an index that is there.")
+    flags.DEFINE_bool("json", False, "Print the report as JSON.")
+
+
+def merge(argv: list[str]) -> None:
+    """Merge indexes."""
+    from mmv_tf.search.joining import join_indexes
+
+    if len(argv) < 2:
+        raise command_line.UsageError("name the indexes to merge: merge --index=OUT IN1 IN2 ...")
+    above = None if FLAGS.faiss_above < 0 else FLAGS.faiss_above
+    report = join_indexes(argv[1:], FLAGS.index, FLAGS.overwrite, above)
+    if FLAGS.json:
+        print(json.dumps(vars(report), indent=1))
+        return
+    print(f"{report.windows} windows of {report.videos} videos from {len(argv) - 1} indexes.")
+    for note in report.notes:
+        print(f"note: {printable_name(note)}")
+    for name, made in report.faiss.items():
+        print(f"FAISS for {name}: recall {made['recall']:.3f}; made in {made['seconds']:.0f} s")
+    print(f"Search: python -m binaries.search serve --index={printable_name(FLAGS.index)}")
+
+
 def _stop_on_sigterm() -> list[int]:
     """Make SIGTERM act like Ctrl-C; the returned list holds the signal after SIGTERM."""
     seen: list[int] = []
@@ -327,7 +355,8 @@ COMMANDS = {
     "query": (define_query, query),
     "cut": (define_cut, cut),
     "serve": (define_serve, serve),
+    "merge": (define_merge, merge),
 }
 
 if __name__ == "__main__":
-    command_line.run_commands(COMMANDS)
+    command_line.run_commands(COMMANDS, with_arguments=("merge",))

@@ -15,7 +15,7 @@ from mmv_tf.search import approximate, store
 from mmv_tf.search.embedder import SOUND, VISION
 from mmv_tf.search.manifest import Video
 from mmv_tf.search.parts import Moved, merge_parts
-from mmv_tf.search.store import HEARD, SPANS, Segment, Writer, stored_type
+from mmv_tf.search.store import HEARD, SPANS, Segment, Writer
 from mmv_tf.util import files as files_lib
 
 # Ours: exact search takes a tenth of a second at a million windows.
@@ -46,37 +46,67 @@ def merge_where_needed(writer: Writer, faiss_above: int | None) -> Merged:
       writer: writer of the index, which is committed.
       faiss_above: least windows for using FAISS; None for never.
     """
-    done, manifest = Merged(), writer.manifest
+    manifest = writer.manifest
     if not manifest.videos:
-        return done
+        return Merged()
     index = store.open_index(writer.directory)
     rows, stored = manifest.rows, sum(segment.rows for segment in index.segments.values())
-    large = faiss_above is not None and rows >= faiss_above
-    if large and not approximate.available():
-        large = False
-        done.notes.append(
-            f'{rows} windows are searched faster by FAISS: pip install "mmv_tf[search]".'
-        )
     outside = sum(
         segment.rows
         for name, segment in index.segments.items()
         if not any(file.endswith(".faiss") for file in manifest.segments[name])
     )
+    notes: list[str] = []
+    large = _needs_faiss(rows, faiss_above, notes)
     needed = (
         len(index.segments) > _MOST_SEGMENTS
         or stored - rows > _DEAD_SHARE * stored
         or (large and outside > _OUTSIDE_SHARE * stored)
     )
     if not needed:
+        return Merged(notes=notes)
+    return write_merged(writer, index.segments, manifest.videos, faiss_above)
+
+
+def write_merged(
+    writer: Writer,
+    segments: Mapping[str, Segment],
+    videos: Sequence[Video],
+    faiss_above: int | None,
+) -> Merged:
+    """Write videos from any segments as one segment, and make them the index.
+
+    Args:
+      writer: writer of the index, which is committed.
+      segments: segments by name, in which the videos are, perhaps of other indexes.
+      videos: all videos of the index.
+      faiss_above: least windows for using FAISS; None for never.
+    """
+    done = Merged()
+    if not videos:
+        writer.commit(videos=(), segments={})
         return done
+    columns, matrices = writer.manifest.columns, writer.manifest.matrices
     name, folder = writer.new_segment()
     with files_lib.replacing(folder) as temporary:
-        moved = merged(index.segments, manifest.videos, manifest.columns, temporary)
-        if large:
-            done.faiss.update(_build_faiss(Segment(temporary, manifest.columns), manifest.matrices))
-    videos = tuple(dataclasses.replace(video, segment=name) for video in moved)
-    writer.commit(videos=videos, segments={**manifest.segments, name: store.sums(folder)})
+        moved = merged(segments, videos, columns, temporary)
+        if _needs_faiss(sum(video.count for video in videos), faiss_above, done.notes):
+            done.faiss.update(_build_faiss(Segment(temporary, columns), matrices))
+    writer.commit(
+        videos=tuple(dataclasses.replace(video, segment=name) for video in moved),
+        segments={name: store.sums(folder)},
+    )
     return done
+
+
+def _needs_faiss(rows: int, faiss_above: int | None, notes: list[str]) -> bool:
+    """Return whether so many rows get FAISS's files; without FAISS, add a note instead."""
+    if faiss_above is None or rows < faiss_above:
+        return False
+    if not approximate.available():
+        notes.append(f'{rows} windows are searched faster by FAISS: pip install "mmv_tf[search]".')
+        return False
+    return True
 
 
 def merged(
@@ -105,17 +135,8 @@ def merged(
     shapes: dict[str, tuple[int, ...]] = {SPANS: (2,), HEARD: ()}
     shapes |= {name: (dim,) for name, dim in columns.items()}
     for name, shape in shapes.items():
-        target = np.lib.format.open_memmap(
-            folder / f"{name}.npy",
-            mode="w+",
-            dtype=stored_type(name),
-            shape=(firsts[-1], *shape),
-        )
-        for move in moves:
-            source = move.segment.array(name)[move.first : move.first + move.count]
-            target[move.to : move.to + move.count] = source
-        target.flush()
-        del target
+        pieces = (move.segment.array(name)[move.first : move.first + move.count] for move in moves)
+        store.write_array(folder, name, (firsts[-1], *shape), pieces)
     merge_parts(moves, folder)
     return tuple(
         dataclasses.replace(video, first=move.to) for video, move in zip(videos, moves, strict=True)

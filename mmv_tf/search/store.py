@@ -26,7 +26,7 @@ import os
 import pathlib
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -110,9 +110,31 @@ class Index:
     warnings: tuple[str, ...] = ()
 
 
-def stored_type(name: str) -> type[np.generic]:
-    """Return the type in which an array is written."""
-    return _TYPES.get(name, _VECTORS)[0]
+def write_array(
+    folder: pathlib.Path, name: str, shape: tuple[int, ...], pieces: Iterable[np.ndarray]
+) -> None:
+    """Write an array of a segment piece by piece, converted to the type of the index.
+
+    On a full disk, `numpy.save` raises an error that does not say so, and a mapped file crashes.
+
+    Args:
+      folder: folder of the segment.
+      name: name of the array.
+      shape: shape of the whole.
+      pieces: parts along the first axis.
+
+    Raises:
+      OSError: the disk is full or can't be written.
+    """
+    dtype = np.dtype(_TYPES.get(name, _VECTORS)[0])
+    descr = np.lib.format.dtype_to_descr(dtype)
+    with open(folder / f"{name}.npy", "wb") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": descr, "fortran_order": False, "shape": shape}
+        )
+        for piece in pieces:
+            file.write(np.ascontiguousarray(piece, dtype).data)
+        files_lib.flush(file)
 
 
 def newest_generation(directory: str | os.PathLike[str]) -> int:
@@ -193,9 +215,7 @@ class Writer:
         with files_lib.replacing(folder) as temporary:
             temporary.mkdir(parents=True)
             for key, array in arrays.items():
-                with open(temporary / f"{key}.npy", "wb") as file:
-                    np.save(file, array.astype(stored_type(key), copy=False))
-                    files_lib.flush(file)
+                write_array(temporary, key, array.shape, [array])
             write_parts(temporary)
         return name, sums(folder)
 

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import difflib
 import errno
+import functools
 import itertools
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from absl import app, flags, logging
@@ -132,21 +133,26 @@ def gather_overrides(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS
     return spelled
 
 
-def run(main: Callable[[list[str]], int | None], argv: Sequence[str] | None = None) -> None:
+def run(
+    main: Callable[[list[str]], int | None],
+    argv: Sequence[str] | None = None,
+    arguments: bool = False,
+) -> None:
     """Parse the flags, call `main` and exit with the status given in the module's docstring.
 
     Args:
-      main: takes [program name] and returns the exit status, None for 0.
+      main: takes [program name, *arguments] and returns the exit status, None for 0.
       argv: the program's name and arguments; by default those of the command line.
+      arguments: allow arguments that are no flags.
     """
     if "traceback" not in flags.FLAGS:
         flags.DEFINE_bool("traceback", False, "Show the traceback of an error.")
 
-    def guarded(arguments: list[str]) -> int:
+    def guarded(values: list[str]) -> int:
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)  # hides TensorFlow's notes
         try:
-            return main(arguments) or 0
+            return main(values) or 0
         except UsageError as error:
             return _complain(error, WRONG_USAGE)
         except (OSError, ValueError) as error:
@@ -160,7 +166,11 @@ def run(main: Callable[[list[str]], int | None], argv: Sequence[str] | None = No
             return _complain(OSError(errno.ENOSPC, _NO_SPACE), FAILED)
 
     try:
-        app.run(guarded, argv=list(argv) if argv is not None else None, flags_parser=_parse)
+        app.run(
+            guarded,
+            argv=list(argv) if argv is not None else None,
+            flags_parser=functools.partial(_parse, arguments=arguments),
+        )
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
@@ -169,6 +179,7 @@ def run(main: Callable[[list[str]], int | None], argv: Sequence[str] | None = No
 def run_commands(
     commands: Mapping[str, tuple[Callable[[], None], Callable[[list[str]], int | None]]],
     argv: Sequence[str] | None = None,
+    with_arguments: Collection[str] = (),
 ) -> None:
     """Run a program with sub-commands: `PROGRAM COMMAND --flag=value ...`.
 
@@ -176,13 +187,14 @@ def run_commands(
       commands: name -> its main, and a function that defines the command's flags, so that other
         commands' flags are unknown. The function's docstring is shown as help.
       argv: see `run`.
+      with_arguments: names of the commands that take arguments other than flags.
     """
     argv = list(sys.argv if argv is None else argv)
     name = argv[1] if len(argv) > 1 else ""
     if name in commands:
         define, main = commands[name]
         define()
-        run(main, [argv[0], *argv[2:]])
+        run(main, [argv[0], *argv[2:]], name in with_arguments)
         return
     if name in _HELP_FLAGS:
         print(sys.modules["__main__"].__doc__)
@@ -201,10 +213,10 @@ def nearest(name: str, choices: Sequence[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def _parse(argv: list[str]) -> list[str]:
+def _parse(argv: list[str], arguments: bool = False) -> list[str]:
     """Parse flags; --help and mistakes end the program here."""
-    arguments = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
-    if any(argument in _HELP_FLAGS for argument in arguments):
+    given = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
+    if any(argument in _HELP_FLAGS for argument in given):
         app.usage(shorthelp=True, writeto_stdout=True)
         sys.exit(0)
     try:
@@ -215,7 +227,7 @@ def _parse(argv: list[str]) -> list[str]:
         missing = _REQUIRED.search(str(error))
         problem = f"{missing[1]} is missing" if missing else _one_line(str(error))
         sys.exit(_wrong_usage(f"{problem}; see --help."))
-    if len(rest) > 1:
+    if len(rest) > 1 and not arguments:
         sys.exit(
             _wrong_usage(
                 f"got the argument {rest[1]!r}; expected flags only, --name=value; see --help."

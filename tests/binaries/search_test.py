@@ -30,6 +30,9 @@ pytest.importorskip("faiss", reason="the extra 'search' is not installed")
         (("query", "--index=x", "--text="), 1, "A sentence has 1 to"),
         (("serve", "--index=x", "--host=0.0.0.0"), 1, "everybody who can reach this machine"),
         (("serve", "--index=x", "--text=a"), 2, "unknown flag --text"),
+        (("serve", "--index=x", "more"), 2, "expected flags only"),
+        (("merge", "--index=x"), 2, "name the indexes to merge"),
+        (("merge", "--index=x", "/nothing"), 1, "there is no index"),
     ],
 )
 def test_mistakes(arguments, status, message):

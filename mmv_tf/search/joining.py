@@ -1,0 +1,167 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Joining of indexes that were made apart, such as shards of many machines, into one."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import os
+import pathlib
+from collections.abc import Sequence
+
+from mmv_tf.search import store
+from mmv_tf.search.files import Shard
+from mmv_tf.search.folders import Folders
+from mmv_tf.search.manifest import Manifest, Skipped, Video
+from mmv_tf.search.merging import FAISS_ABOVE, Merged, write_merged
+from mmv_tf.search.store import Index, Segment, Writer
+from mmv_tf.util import locks
+
+# Ours: names of duplicates that a note lists.
+_SHOWN = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Joined(Merged):
+    """Report of `join_indexes`.
+
+    Attributes:
+      videos, windows: content of the new index.
+      duplicates: names of files with the same content, by groups; all are in the index.
+    """
+
+    videos: int = 0
+    windows: int = 0
+    duplicates: tuple[tuple[str, ...], ...] = ()
+
+
+def join_indexes(
+    inputs: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    overwrite: bool = False,
+    faiss_above: int | None = FAISS_ABOVE,
+) -> Joined:
+    """Write an index with the videos of several indexes, which stay as they are.
+
+    A video that is in several of them is taken once, from the index that saw its file last. Killed
+    at any point, the output is what it was before or the whole new index.
+
+    Args:
+      inputs: folders of indexes of the same model, windows and labels. If all are shards of the
+        same number, their folders are taken as the same ones, even at other paths.
+      output: folder of the new index.
+      overwrite: replace an index that is there.
+      faiss_above: least windows for using FAISS; None for never.
+
+    Raises:
+      ValueError: the indexes can't be joined, or the output exists.
+      OSError: the disk is full or can't be written.
+    """
+    output = pathlib.Path(output)
+    if not inputs:
+        raise ValueError("There is no index to merge; name at least one.")
+    if not overwrite and store.newest_generation(output):
+        raise ValueError(f"{output}: there is an index; give --overwrite to replace it.")
+    indexes = [store.open_index(path) for path in inputs]
+    notes = [f"{index.directory}: {text}" for index in indexes for text in index.warnings]
+    for index in indexes[1:]:
+        _check_same(indexes[0], index)
+    manifests = _in_same_folders(indexes, notes)
+    segments: dict[str, Segment] = {}
+    videos: dict[str, Video] = {}
+    skipped: dict[str, Skipped] = {}
+    for number, (index, manifest) in enumerate(zip(indexes, manifests, strict=True)):
+        for name, segment in index.segments.items():
+            segments[f"{number}/{name}"] = segment
+        for video in manifest.videos:
+            before = videos.get(video.name)
+            if before is None or before.mtime_ns < video.mtime_ns:
+                videos[video.name] = dataclasses.replace(video, segment=f"{number}/{video.segment}")
+        skipped |= {one.name: one for one in manifest.skipped}
+    kept = tuple(videos[name] for name in sorted(videos))
+    empty = dataclasses.replace(
+        manifests[0],
+        generation=0,
+        shard=None,
+        videos=(),
+        segments={},
+        skipped=tuple(skipped[name] for name in sorted(skipped) if name not in videos),
+    )
+    duplicates = _duplicates(kept)
+    notes += [f"the same content: {', '.join(names)}" for names in duplicates[:_SHOWN]]
+    if len(duplicates) > _SHOWN:
+        notes.append(f"{len(duplicates) - _SHOWN} more groups of files have the same content.")
+    with locks.held(output / "lock", output, "writing this index"):
+        done = write_merged(Writer(output, empty), segments, kept, faiss_above)
+    return Joined(
+        faiss=done.faiss,
+        notes=[*notes, *done.notes],
+        videos=len(kept),
+        windows=sum(video.count for video in kept),
+        duplicates=tuple(duplicates),
+    )
+
+
+def _check_same(first: Index, other: Index) -> None:
+    """Raise a ValueError if the vectors of two indexes can't be compared."""
+    one, two = first.manifest, other.manifest
+    where = f"{first.directory} and {other.directory} can't be merged"
+    if one.fingerprint != two.fingerprint or one.matrices != two.matrices:
+        raise ValueError(
+            f"{where}: they were made with other models ({one.model}, {one.fingerprint[:12]}; "
+            f"{two.model}, {two.fingerprint[:12]}); make them again with the same one."
+        )
+    if one.windows != two.windows:
+        raise ValueError(
+            f"{where}: they have windows every {one.windows.step_frames} and "
+            f"{two.windows.step_frames} frames; make one of them again."
+        )
+    prints = [None if it.labels is None else it.labels.fingerprint for it in (one, two)]
+    if prints[0] != prints[1]:
+        names = ["no classifier" if it.labels is None else it.labels.path for it in (one, two)]
+        raise ValueError(
+            f"{where}: they have the labels of {names[0]} and of {names[1]}; make them again with "
+            "the same --classifier."
+        )
+
+
+def _in_same_folders(indexes: Sequence[Index], notes: list[str]) -> list[Manifest]:
+    """Return manifests with the same folders, and add notes for the user."""
+    manifests = [index.manifest for index in indexes]
+    shards = [None if one.shard is None else Shard.parse(one.shard) for one in manifests]
+    counts = {None if shard is None else shard.count for shard in shards}
+    if None not in counts and len(counts) == 1:
+        numbers = {shard.number for shard in shards if shard is not None}
+        (count,) = counts
+        missing = sorted({*range(1, (count or 0) + 1)} - numbers)
+        if missing:
+            some = ", ".join(f"{number}/{count}" for number in missing[:_SHOWN])
+            notes.append(f"{len(missing)} of {count} shares are missing: {some}")
+        same = {tuple(sorted(one.roots)) for one in manifests}
+        if len(same) > 1:
+            raise ValueError(
+                "The shares are of other numbers of folders: "
+                f"{'; '.join(', '.join(one.roots.values()) for one in manifests)}; make them with "
+                "the same --videos."
+            )
+        for one in manifests[1:]:
+            if one.roots != manifests[0].roots:
+                notes.append(
+                    f"{', '.join(one.roots.values())} is taken as "
+                    f"{', '.join(manifests[0].roots.values())}"
+                )
+        return [dataclasses.replace(one, roots=manifests[0].roots) for one in manifests]
+    folders = Folders({})
+    for one in manifests:
+        folders = folders.with_roots([pathlib.Path(root) for root in one.roots.values()])
+    return [one.in_folders(folders) for one in manifests]
+
+
+def _duplicates(videos: Sequence[Video]) -> list[tuple[str, ...]]:
+    """Return the names of videos with the same content."""
+    by_content = collections.defaultdict(list)
+    for video in videos:
+        if video.sha256 is not None:
+            by_content[video.sha256].append(video.name)
+    return [tuple(names) for names in by_content.values() if len(names) > 1]
