@@ -76,7 +76,7 @@ def _queries(embedder: Embedder, clip: np.ndarray, folder: pathlib.Path) -> dict
 
     def sentence() -> None:
         asked = embed_query(Query(TEXT, "word5 word77 word1234"), embedder)
-        view.search(tuple(asked), 10, False)
+        view.search((asked,), 10, False)
 
     runs = {
         "sentence": sentence,

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 # Name of frames among the matrices of an index.
 FRAMES = "frames"
 _VECTORS, _RANGES = "frames", "frame_ranges"
-# Ours, as are the following: frames of a second of video. With half as many, 2 of 100 frames of
-# Big Buck Bunny find another moment, with these 1.
+# Ours, as are the following: frames of a second of video. With half as many, twice as many frames
+# of Big Buck Bunny find another moment.
 FRAMES_PER_SECOND = 4.0
 MAX_FRAMES_PER_SECOND = 60.0
 # Side of the layout in pixels, and features of the network.
@@ -44,8 +44,9 @@ SIZE = _SIDE * _SIDE + _FEATURES
 # Share of the layout in the cosine. The network's features alone, averages over the frame, cannot
 # tell lines of text or like scenes apart (95 of 100 frames found); the layout alone has no content.
 _LAYOUT_SHARE = 0.3
-# Least cosine of successive frames that are stored as one.
-_SAME = 0.995
+# Least cosine of successive frames that are stored as one, a quarter of them in that film. At 0.998
+# a third is saved, and frames of still scenes are found in another part of the scene.
+_ALIKE = 0.999
 
 
 class FrameEncoder:
@@ -119,7 +120,7 @@ class FrameSampler:
         vectors = self._encode(frames[:: self._stride])
         kept, places = [0], [0]
         for at in range(1, len(vectors)):
-            if not _same(vectors[at], vectors[kept[-1]]):
+            if not _alike(vectors[at], vectors[kept[-1]]):
                 kept.append(at)
             places.append(len(kept) - 1)
         place, last = np.array(places, np.int64), len(places) - 1
@@ -199,9 +200,9 @@ def _deflated(encoder: Encoder) -> Callable[[np.ndarray], np.ndarray] | None:
     return lambda frames: _first(deflated.embed_image(frames))
 
 
-def _same(one: np.ndarray, other: np.ndarray) -> bool:
+def _alike(one: np.ndarray, other: np.ndarray) -> bool:
     # Black frames may have nothing to be described by.
-    return bool(one @ other >= _SAME) or not (one.any() or other.any())
+    return bool(one @ other >= _ALIKE) or not (one.any() or other.any())
 
 
 def _first(features: dict[str, np.ndarray]) -> np.ndarray:

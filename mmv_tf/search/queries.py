@@ -24,8 +24,6 @@ TEXT, AUDIO, IMAGE, VIDEO = KINDS = ("text", "audio", "image", "video")
 # Ours: most windows of a long query, whose embeddings are averaged.
 _MOST_WINDOWS = 16
 _MAX_TEXT = 1000
-# Ours: share of frames in the score of an image.
-_FRAME_SHARE = 0.8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,17 +70,18 @@ def embed_query(
     embedder: Embedder,
     read: Callable[[Query, Windows], np.ndarray] | None = None,
     frames: bool = False,
-) -> list[Asked]:
+) -> Asked:
     """Embed a query.
 
     Args:
       query: the query.
       embedder: the model.
       read: function that decodes a query other than a sentence; default: `read_query`.
-      frames: whether the index has frames, with which an image is compared as well.
+      frames: whether the index has frames, with which images are then compared, and not with
+        windows: a window's vector hardly tells which frames it has.
 
     Returns:
-      The query as a vector, or as two by which an image's weight is divided.
+      The query as a vector.
 
     Raises:
       ValueError: the model can't compare the modalities, or the file can't be decoded.
@@ -91,21 +90,16 @@ def embed_query(
     space = embedder.space(modality, query.within)
     matrix = f"{query.within}.{space}"
     if query.kind == TEXT:
-        return [Asked(matrix, embedder.sentence(str(query.value))[space], query.weight)]
-    embed = {IMAGE: embedder.pictures, VIDEO: embedder.clips, AUDIO: embedder.sounds}[query.kind]
+        return Asked(matrix, embedder.sentence(str(query.value))[space], query.weight)
     pixels = (read or read_query)(query, embedder.windows)
+    if frames and query.kind == IMAGE and query.within == VISION:
+        return Asked(FRAMES, embedder.frame_encoder(pixels)[0], query.weight)
+    embed = {IMAGE: embedder.pictures, VIDEO: embedder.clips, AUDIO: embedder.sounds}[query.kind]
     mean = embed(pixels)[space].mean(axis=0)
     length = float(np.linalg.norm(mean))
     if length == 0:
         raise ValueError("The windows of the query cancel each other out; use a part of it.")
-    vector = (mean / length).astype(np.float32)
-    if not (frames and query.kind == IMAGE and query.within == VISION):
-        return [Asked(matrix, vector, query.weight)]
-    frame = embedder.frame_encoder(pixels)[0]
-    return [
-        Asked(matrix, vector, query.weight * (1 - _FRAME_SHARE)),
-        Asked(FRAMES, frame, query.weight * _FRAME_SHARE),
-    ]
+    return Asked(matrix, (mean / length).astype(np.float32), query.weight)
 
 
 def read_query(query: Query, windows: Windows) -> np.ndarray:

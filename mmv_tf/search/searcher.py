@@ -161,7 +161,7 @@ class Searcher:
                 asked.append(view.similar(query, self.embedder()))
                 continue
             frames = view.index.manifest.frames_per_second > 0
-            asked += embed_query(query, self.embedder(), read, frames)
+            asked.append(embed_query(query, self.embedder(), read, frames))
         if not queries and there is not None:
             one_hot = np.eye(len(there.names), dtype=np.float32)
             asked = [Asked(LABELS, one_hot[label.column], 1.0) for label in wanted]
@@ -315,9 +315,9 @@ class View:
         return values, np.asarray(segment.array(SPANS)[rows])
 
     def _vector_of(self, asked: Sequence[Asked]) -> Callable[[str, int], np.ndarray] | None:
-        """Return a function of the window that tells alike ones; None for scores of labels."""
+        """Return a function of the window that tells alike ones; None without vectors."""
         matrix = asked[0].matrix
-        if matrix == LABELS:
+        if matrix in (LABELS, FRAMES):
             return None
 
         def vector(name: str, window: int) -> np.ndarray:

@@ -72,10 +72,10 @@ def test_a_sound_finds_itself_in_what_is_heard(library, searcher):
 
 def test_a_sound_is_compared_with_vision_in_va(library, searcher):
     query = Query("audio", str(library.videos / "long.mp4") + "@0.4-1.2")
-    ((matrix, vector),) = [(a.matrix, a.vector) for a in embed_query(query, library.embedder)]
-    assert matrix == "video.va"
+    asked = embed_query(query, library.embedder)
+    assert asked.matrix == "video.va"
     answer = searcher.search([query], 1)
-    expected = best_score(library, [("video.va", vector, 1.0)])
+    expected = best_score(library, [("video.va", asked.vector, 1.0)])
     assert answer.moments[0].score == pytest.approx(expected, abs=1e-5)
 
 
@@ -103,7 +103,8 @@ def test_several_queries_are_weighed(library, searcher):
     ]
     asked = []
     for query in queries:
-        asked += [(a.matrix, a.vector, a.weight) for a in embed_query(query, library.embedder)]
+        found = embed_query(query, library.embedder)
+        asked.append((found.matrix, found.vector, found.weight))
     answer = searcher.search(queries, 5)
     assert answer.moments[0].score == pytest.approx(best_score(library, asked), abs=1e-5)
     assert "sub/silent.mkv" not in names(answer.moments)
