@@ -16,14 +16,14 @@ See docs/search.md.
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
 from typing import Any
 
 from absl import flags
 
 from mmv_tf.inference.flags import define_network_flags, network_flags
+from mmv_tf.search.commands.serving import define_serve, serve
+from mmv_tf.search.commands.taking import check_list_flags, cut, define_cut, define_list, write_list
 from mmv_tf.util import command_line
 from mmv_tf.util.text_files import printable_name
 
@@ -72,7 +72,7 @@ def index(argv: list[str]) -> int | None:
     from mmv_tf.search.indexing import Options, update_index
     from mmv_tf.search.labels import WindowLabels
 
-    terminated = _stop_on_sigterm()
+    terminated = command_line.stop_on_sigterm()
     shard = None if FLAGS.shard is None else Shard.parse(FLAGS.shard)
     find_all(FLAGS.videos, FLAGS.captions)  # Before the model is loaded, which takes long.
     network = network_flags()
@@ -147,6 +147,7 @@ def define_query() -> None:
     flags.DEFINE_integer("limit", 10, "Most moments to print.", lower_bound=1)
     flags.DEFINE_bool("exact", False, "Never use FAISS.")
     flags.DEFINE_bool("json", False, "Print JSON.")
+    define_list()
     flags.DEFINE_string("model", None, "The model; default: that of the index.")
 
 
@@ -155,9 +156,11 @@ def query(argv: list[str]) -> None:
     del argv
     from mmv_tf.search.embedder import SOUND, VISION
     from mmv_tf.search.labels import parse_label
+    from mmv_tf.search.moment_ids import MomentId
     from mmv_tf.search.queries import Query
     from mmv_tf.search.searcher import Searcher
 
+    check_list_flags()
     given = [(kind, value) for kind in _ORDER for value in getattr(FLAGS, kind)]
     if not given and not FLAGS.label:
         raise command_line.UsageError(
@@ -187,9 +190,13 @@ def query(argv: list[str]) -> None:
     names = () if there is None else there.names
     labels = [parse_label(text, names) for text in FLAGS.label]
     answer = searcher.search(queries, FLAGS.limit, labels=labels)
+    if FLAGS.format is not None:
+        write_list(opened.manifest, answer.moments)
+        return
     if FLAGS.json:
         moments = [
             {
+                "id": str(MomentId.of(moment.video, moment.start, moment.end)),
                 "file": moment.video,
                 "start": round(moment.start, 3),
                 "end": round(moment.end, 3),
@@ -208,106 +215,6 @@ def query(argv: list[str]) -> None:
         name = printable_name(moment.video)
         alike = f"  (+{len(moment.also)} alike)" if moment.also else ""
         print(f"{moment.start:9.2f}{moment.end:9.2f}{moment.score:8.3f}  {name}{alike}")
-
-
-def define_serve() -> None:
-    """Serve the search page, by default on this machine only."""
-    flags.DEFINE_string("index", None, "Folder of the index.", required=True)
-    flags.DEFINE_string("model", None, "The model; default: that of the index.")
-    flags.DEFINE_string("host", "127.0.0.1", "Address to listen on.")
-    flags.DEFINE_integer("http_port", 8600, "HTTP port; 0: any free one.")
-    flags.DEFINE_integer("max_upload_mb", 64, "Largest upload to search for, in MiB.")
-    flags.DEFINE_integer("limit", 12, "Most moments to show.", lower_bound=1)
-    flags.DEFINE_integer("max_connections", 512, "Most connections; a playing video uses one.")
-    flags.DEFINE_float("deadline_seconds", 30.0, "Most seconds for decoding an image or upload.")
-    flags.DEFINE_float("body_timeout", 120.0, "Most seconds for receiving an upload.")
-    flags.DEFINE_float("cut_seconds", 300.0, "Most seconds for cutting a clip.")
-    flags.DEFINE_string(
-        "token_file",
-        None,
-        "A file with the token that requests must bring; default: that in MMV_SEARCH_TOKEN.",
-    )
-    flags.DEFINE_bool("static_page", False, "Serve the new page, with the JSON API.")
-    flags.DEFINE_bool("everybody", False, "Allow a --host that others can reach and see videos on.")
-
-
-def serve(argv: list[str]) -> None:
-    """Serve the page."""
-    del argv
-    from mmv_tf.search.page_settings import MEBIBYTE, PageSettings
-    from mmv_tf.search.searcher import Searcher
-    from mmv_tf.search.tokens import read_token
-
-    token = read_token(FLAGS.token_file)
-    if token is not None and not FLAGS.static_page:
-        raise command_line.UsageError("a token needs --static_page.")
-    settings = PageSettings(
-        host=FLAGS.host,
-        port=FLAGS.http_port,
-        max_upload_bytes=FLAGS.max_upload_mb * MEBIBYTE,
-        results=FLAGS.limit,
-        everybody=FLAGS.everybody,
-        max_connections=FLAGS.max_connections,
-        body_timeout=FLAGS.body_timeout,
-        deadline_seconds=FLAGS.deadline_seconds,
-        cut_seconds=FLAGS.cut_seconds,
-        token=token,
-    )
-    try:
-        if FLAGS.static_page:
-            from mmv_tf.search.api.server import run
-        else:
-            from mmv_tf.search.server import run
-    except ImportError as error:
-        raise ValueError(f'The page needs {error.name}: pip install "mmv_tf[search]".') from error
-    run(Searcher(FLAGS.index, FLAGS.model), settings, lambda line: print(line, flush=True))
-    print("Stopped.", flush=True)
-
-
-def define_cut() -> None:
-    """Cut a moment out of its video as an MP4 file."""
-    flags.DEFINE_string("index", None, "Folder of the index.", required=True)
-    flags.DEFINE_string(
-        "moment", None, "The id of a moment (`query --json`), or FILE@start-end.", required=True
-    )
-    flags.DEFINE_string("output", None, "The MP4 file to write.", required=True)
-    flags.DEFINE_enum(
-        "mode",
-        "exact",
-        ["exact", "copy"],
-        "exact: encode the moment anew; copy: keep the compressed streams, from the last key frame "
-        "before the start on.",
-    )
-    flags.DEFINE_float("deadline_seconds", 600.0, "Most seconds for cutting.")
-
-
-def cut(argv: list[str]) -> None:
-    """Cut a moment."""
-    del argv
-    from mmv_tf.search.chosen import choose
-    from mmv_tf.search.cutting import check_span, cut_in_child
-    from mmv_tf.search.decoder import Decoder
-    from mmv_tf.search.store import open_index
-    from mmv_tf.util.files import check_writable, replacing
-
-    if not FLAGS.output.lower().endswith(".mp4"):
-        raise command_line.UsageError(f"--output={FLAGS.output}; expected FILE.mp4.")
-    manifest = open_index(FLAGS.index).manifest
-    chosen = choose(manifest, FLAGS.moment)
-    check_span(chosen.start, chosen.end)
-    path = str(manifest.folders.inside(chosen.video.name))
-    check_writable(FLAGS.output)
-    _stop_on_sigterm()
-    decoder = Decoder(FLAGS.deadline_seconds, processes=1)
-    try:
-        with replacing(FLAGS.output) as temporary:
-            clip = cut_in_child(
-                decoder, path, chosen.start, chosen.end, str(temporary.absolute()), FLAGS.mode
-            )
-    finally:
-        decoder.close()
-    name = printable_name(chosen.video.name)
-    print(f"{printable_name(FLAGS.output)}: {clip.start:.3f} to {clip.end:.3f} s of {name}")
 
 
 def define_merge() -> None:
@@ -335,19 +242,6 @@ def merge(argv: list[str]) -> None:
     for name, made in report.faiss.items():
         print(f"FAISS for {name}: recall {made['recall']:.3f}; made in {made['seconds']:.0f} s")
     print(f"Search: python -m binaries.search serve --index={printable_name(FLAGS.index)}")
-
-
-def _stop_on_sigterm() -> list[int]:
-    """Make SIGTERM act like Ctrl-C; the returned list holds the signal after SIGTERM."""
-    seen: list[int] = []
-
-    def stop(number: int, frame: Any) -> None:
-        del frame
-        seen.append(number)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    signal.signal(signal.SIGTERM, stop)
-    return seen
 
 
 COMMANDS = {

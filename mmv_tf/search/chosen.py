@@ -22,11 +22,13 @@ class Chosen:
     Attributes:
       video: its video.
       start, end: times in seconds; the end is the video's at most.
+      score: score of a search; None if it was not found by one.
     """
 
     video: Video
     start: float
     end: float
+    score: float | None = None
 
 
 def choose(manifest: Manifest, text: str) -> Chosen:

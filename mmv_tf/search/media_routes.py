@@ -17,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from mmv_tf.data import captions as captions_lib
 from mmv_tf.data import media
+from mmv_tf.search.captions import captions_between
 from mmv_tf.search.decoder import Decoder
 from mmv_tf.search.folders import Folders
 from mmv_tf.search.manifest import Video
@@ -102,28 +102,6 @@ def routes(searcher: Searcher, decoder: Decoder) -> list[Route]:
 def narration(folders: Folders, video: Video, start: float, end: float) -> str:
     """Return the captions of a moment as one string, empty without captions."""
     return " ".join(caption.text for caption in captions_between(folders, video, start, end))
-
-
-def captions_between(
-    folders: Folders, video: Video, start: float, end: float
-) -> list[captions_lib.Caption]:
-    """Return the captions of a part of a video; none if there is no file or it can't be read."""
-    if video.captions is None:
-        return []
-    try:
-        path = pathlib.Path(video.captions)
-        # A file given by the user may be anywhere; one that was found is in the folder.
-        path = path if path.is_absolute() else folders.inside(video.captions)
-        known = _captions(path, path.stat().st_mtime_ns)
-    except (OSError, ValueError):
-        return []
-    return [caption for caption in known if caption.start < end and caption.end > start]
-
-
-@functools.lru_cache(maxsize=256)
-def _captions(path: pathlib.Path, mtime_ns: int) -> list[captions_lib.Caption]:
-    del mtime_ns  # a key of the cache
-    return captions_lib.read_captions(path)
 
 
 def _thumbnail(path: str, time: float) -> bytes:

@@ -10,6 +10,7 @@ import functools
 import itertools
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -205,6 +206,19 @@ def run_commands(
     guess = nearest(name, list(commands)) if name else None
     hint = f"did you mean {guess}?" if guess else f"expected one of {', '.join(commands)}."
     sys.exit(_wrong_usage(f"got the command {name!r}; {hint} See --help."))
+
+
+def stop_on_sigterm() -> list[int]:
+    """Make SIGTERM act like Ctrl-C; the returned list holds the signal after SIGTERM."""
+    seen: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        del frame
+        seen.append(number)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    signal.signal(signal.SIGTERM, stop)
+    return seen
 
 
 def nearest(name: str, choices: Sequence[str]) -> str | None:

@@ -215,6 +215,17 @@ ENDPOINTS = (
         errors=(404, 422, 507),
     ),
     Endpoint(
+        "lists",
+        "POST",
+        "/lists",
+        "The moments as a file for editing programs and spreadsheets: EDL (CMX 3600), FCPXML 1.9, "
+        "CSV or JSON, with captions. Addresses of films are relative to the indexed folder. The "
+        "frame rate, such as 25 or 30000/1001, is by default that of most films.",
+        "*/*",
+        body={"moments": [str], "format": str, "title?": str, "frame_rate?": _STRING_OR_NULL},
+        errors=(404, 413, 415, 422),
+    ),
+    Endpoint(
         "session",
         "POST",
         "/session",

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import urllib.parse
 from typing import Any
 
@@ -27,8 +28,18 @@ from mmv_tf.search.api.requests import read_body, read_json, read_query
 from mmv_tf.search.api.searching import LIMIT, MOST_LIMIT, MOST_MOMENTS, MOST_QUERIES, Searches
 from mmv_tf.search.api.tokens import COOKIE, cookie
 from mmv_tf.search.api.uploads import Uploads
+from mmv_tf.search.chosen import Chosen
 from mmv_tf.search.cutting import EXACT, MOST_SECONDS, clip_name
 from mmv_tf.search.decoder import Decoder
+from mmv_tf.search.edit_lists import (
+    FORMATS,
+    MEDIA_TYPES,
+    MOST_ENTRIES,
+    entries_of,
+    list_bytes,
+    read_film,
+)
+from mmv_tf.search.manifest import Video
 from mmv_tf.search.media_routes import MediaRoutes
 from mmv_tf.search.page_settings import PageSettings
 from mmv_tf.search.queries import Query, kind_of_bytes
@@ -186,6 +197,47 @@ class Handlers:
             "Cache-Control": "private, max-age=3600",
         }
         return ClipResponse(descriptor, clip_name(name, clip.start, clip.end), headers)
+
+    async def lists(self, request: Request) -> Response:
+        """POST /lists."""
+        self._query(request, "lists")
+        asked = await read_json(request, self._endpoints["lists"])
+        data = await self._listing.run(self._list, asked)
+        suffix = asked["format"]
+        headers = {"Content-Disposition": f'attachment; filename="moments.{suffix}"'}
+        return Response(data, media_type=MEDIA_TYPES[suffix], headers=headers)
+
+    def _list(self, asked: Json) -> bytes:
+        if len(asked["moments"]) > MOST_ENTRIES:
+            raise bad_request(f"There are {len(asked['moments'])} moments; at most {MOST_ENTRIES}.")
+        if asked["format"] not in FORMATS:
+            raise bad_request(
+                f"format is {asked['format'][:40]!r}; expected one of {', '.join(FORMATS)}."
+            )
+        chosen = []
+        folders = self.library.open().manifest.folders
+        for key in asked["moments"]:
+            moment, folders, video = self.library.moment(key)
+            chosen.append(Chosen(video, moment.start, moment.end))
+
+        def path_of(video: Video) -> pathlib.Path:
+            return self.library.path(folders, video)
+
+        def read(path: pathlib.Path, name: str) -> dict[str, Any]:
+            try:
+                facts: dict[str, Any] = self._decoder.call(read_film, name, str(path))
+                return facts
+            except MediaError as error:
+                raise ApiError(UNPROCESSABLE, str(error).replace(str(path), name)) from None
+            except OSError:
+                raise ApiError(UNAVAILABLE, "Busy with other files; try again later.") from None
+
+        entries = entries_of(chosen, folders, read, path_of, hidden=True)
+        title = asked.get("title", "Moments")
+        try:
+            return list_bytes(asked["format"], title, entries, asked.get("frame_rate"))
+        except ValueError as error:
+            raise bad_request(str(error)) from None
 
     async def session(self, request: Request) -> Response:
         """POST /session, whose token has been checked."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import datetime
 import logging
 import pathlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,11 @@ import numpy as np
 from mmv_tf.inference.windows import Windows
 from mmv_tf.search.api.errors import NOT_FOUND, UNAVAILABLE, ApiError, bad_request
 from mmv_tf.search.api.filters import Filters
+from mmv_tf.search.captions import captions_between
 from mmv_tf.search.embedder import SOUND, VISION
 from mmv_tf.search.files import video_id
 from mmv_tf.search.folders import Folders
 from mmv_tf.search.manifest import Manifest, Skipped, Video
-from mmv_tf.search.media_routes import captions_between
 from mmv_tf.search.moment_ids import MomentId
 from mmv_tf.search.queries import Query
 from mmv_tf.search.searcher import Searcher
@@ -182,10 +182,6 @@ class Library:
             {"start": caption.start, "end": caption.end, "text": caption.text}
             for caption in captions_between(folders, video, start, end)
         ]
-
-    def moments_of(self, ids: Sequence[str]) -> list[tuple[MomentId, Folders, Video]]:
-        """Return moments by their ids, see `moment`."""
-        return [self.moment(text) for text in ids]
 
 
 def modalities(manifest: Manifest) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lists of moments for editing programs and tables: EDL, FCPXML, CSV and JSON."""
 
+from mmv_tf.search.edit_lists.collecting import entries_of as entries_of
 from mmv_tf.search.edit_lists.entries import Entry as Entry
 from mmv_tf.search.edit_lists.entries import Film as Film
 from mmv_tf.search.edit_lists.entries import read_film as read_film

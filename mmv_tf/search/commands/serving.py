@@ -1,0 +1,66 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The command `serve`."""
+
+from __future__ import annotations
+
+from absl import flags
+
+from mmv_tf.util import command_line
+
+flags.disclaim_key_flags()
+FLAGS = flags.FLAGS
+
+
+def define_serve() -> None:
+    """Serve the search page, by default on this machine only."""
+    flags.DEFINE_string("index", None, "Folder of the index.", required=True)
+    flags.DEFINE_string("model", None, "The model; default: that of the index.")
+    flags.DEFINE_string("host", "127.0.0.1", "Address to listen on.")
+    flags.DEFINE_integer("http_port", 8600, "HTTP port; 0: any free one.")
+    flags.DEFINE_integer("max_upload_mb", 64, "Largest upload to search for, in MiB.")
+    flags.DEFINE_integer("limit", 12, "Most moments to show.", lower_bound=1)
+    flags.DEFINE_integer("max_connections", 512, "Most connections; a playing video uses one.")
+    flags.DEFINE_float("deadline_seconds", 30.0, "Most seconds for decoding an image or upload.")
+    flags.DEFINE_float("body_timeout", 120.0, "Most seconds for receiving an upload.")
+    flags.DEFINE_float("cut_seconds", 300.0, "Most seconds for cutting a clip.")
+    flags.DEFINE_string(
+        "token_file",
+        None,
+        "A file with the token that requests must bring; default: that in MMV_SEARCH_TOKEN.",
+    )
+    flags.DEFINE_bool("static_page", False, "Serve the new page, with the JSON API.")
+    flags.DEFINE_bool("everybody", False, "Allow a --host that others can reach and see videos on.")
+
+
+def serve(argv: list[str]) -> None:
+    """Serve the page."""
+    del argv
+    from mmv_tf.search.page_settings import MEBIBYTE, PageSettings
+    from mmv_tf.search.searcher import Searcher
+    from mmv_tf.search.tokens import read_token
+
+    token = read_token(FLAGS.token_file)
+    if token is not None and not FLAGS.static_page:
+        raise command_line.UsageError("a token needs --static_page.")
+    settings = PageSettings(
+        host=FLAGS.host,
+        port=FLAGS.http_port,
+        max_upload_bytes=FLAGS.max_upload_mb * MEBIBYTE,
+        results=FLAGS.limit,
+        everybody=FLAGS.everybody,
+        max_connections=FLAGS.max_connections,
+        body_timeout=FLAGS.body_timeout,
+        deadline_seconds=FLAGS.deadline_seconds,
+        cut_seconds=FLAGS.cut_seconds,
+        token=token,
+    )
+    try:
+        if FLAGS.static_page:
+            from mmv_tf.search.api.server import run
+        else:
+            from mmv_tf.search.server import run
+    except ImportError as error:
+        raise ValueError(f'The page needs {error.name}: pip install "mmv_tf[search]".') from error
+    run(Searcher(FLAGS.index, FLAGS.model), settings, lambda line: print(line, flush=True))
+    print("Stopped.", flush=True)

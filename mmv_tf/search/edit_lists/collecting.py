@@ -1,0 +1,65 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Entries of chosen moments, with what their films and captions tell."""
+
+from __future__ import annotations
+
+import pathlib
+import urllib.parse
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mmv_tf.search.captions import captions_between
+from mmv_tf.search.chosen import Chosen
+from mmv_tf.search.edit_lists.entries import Entry, Film, file_url, read_film
+from mmv_tf.search.folders import Folders
+from mmv_tf.search.manifest import Video
+from mmv_tf.search.moment_ids import MomentId
+from mmv_tf.util.text_files import printable_name
+
+
+def entries_of(
+    moments: Sequence[Chosen],
+    folders: Folders,
+    read: Callable[[pathlib.Path, str], dict[str, Any]] = lambda path, name: read_film(str(path)),
+    path_of: Callable[[Video], pathlib.Path] | None = None,
+    hidden: bool = False,
+) -> list[Entry]:
+    """Return the entries of moments.
+
+    Args:
+      moments: the moments, in the list's order.
+      folders: folders of the index.
+      read: reads a film's head, from its path and its name for messages; see `read_film`.
+      path_of: finds a film's file; default: in the folders.
+      hidden: leave out where the folders are on this machine; addresses are then relative.
+
+    Raises:
+      MediaError: a film can't be read.
+      OSError: a film has gone.
+      ValueError: it is now a link to elsewhere.
+    """
+    films: dict[str, Film] = {}
+    entries = []
+    for moment in moments:
+        video = moment.video
+        if video.name not in films:
+            path = folders.inside(video.name) if path_of is None else path_of(video)
+            name = printable_name(video.name)
+            films[video.name] = Film(
+                name=name,
+                address=f"./{urllib.parse.quote(name)}" if hidden else file_url(path),
+                duration=video.duration,
+                **read(path, name),
+            )
+        entries.append(
+            Entry(
+                key=str(MomentId.of(video.name, moment.start, moment.end)),
+                film=films[video.name],
+                start=moment.start,
+                end=moment.end,
+                captions=captions_between(folders, video, moment.start, moment.end),
+                score=moment.score,
+            )
+        )
+    return entries
