@@ -28,6 +28,7 @@ from mmv_tf.web.gate import Gate
 logger = logging.getLogger(__name__)
 _ASSETS = pathlib.Path(__file__).parents[1] / "page_assets"
 _SUFFIXES = (".html", ".css", ".js", ".svg", ".png", ".ico", ".woff2")
+_PAGES = {"/": "index.html", "/api": "api.html"}
 _Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -38,19 +39,23 @@ def application(handlers: Handlers, settings: PageSettings) -> ASGIApp:
       handlers: handlers of the endpoints.
       settings: settings of the server.
     """
-    routes = [
+    app: ASGIApp = Starlette(
+        routes=routes(handlers), exception_handlers={HTTPException: _http_error}
+    )
+    app = Tokens(app, settings.token, refuse)
+    app = Guard(app, settings.max_upload_bytes, settings.body_timeout, PAGE_POLICY, refuse)
+    return Gate(app, settings.hosts, refusal=refuse)
+
+
+def routes(handlers: Handlers) -> list[Route]:
+    """Return all routes: those of the table of endpoints, and of the page's files."""
+    found = [
         Route(
             endpoint.address, _guarded(getattr(handlers, endpoint.name)), methods=[endpoint.method]
         )
         for endpoint in ENDPOINTS
     ]
-    routes += [Route("/healthz", _healthy), *page_routes()]
-    app: ASGIApp = Starlette(
-        routes=_merged(routes), exception_handlers={HTTPException: _http_error}
-    )
-    app = Tokens(app, settings.token, refuse)
-    app = Guard(app, settings.max_upload_bytes, settings.body_timeout, PAGE_POLICY, refuse)
-    return Gate(app, settings.hosts, refusal=refuse)
+    return _merged([*found, Route("/healthz", _healthy), *page_routes()])
 
 
 def page_routes() -> list[Route]:
@@ -61,7 +66,7 @@ def page_routes() -> list[Route]:
         if path.suffix in _SUFFIXES
     }
     served = {f"/assets/{name}": (name, data) for name, data in files.items()}
-    served |= {"/": ("index.html", files["index.html"])}
+    served |= {path: (name, files[name]) for path, name in _PAGES.items()}
     return [Route(path, _file(name, data)) for path, (name, data) in served.items()]
 
 

@@ -20,14 +20,16 @@ class Parameter:
     """A parameter in the address of a request.
 
     Attributes:
-      form: `str`, `Count`, `float` or `bool`.
+      form: `str`, `Count` or `float`.
       text: description.
       choices: allowed values; empty for any.
+      required: whether it must be given.
     """
 
     form: Any
     text: str
     choices: tuple[str, ...] = ()
+    required: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,7 +154,7 @@ ENDPOINTS = (
         "The same for one sentence.",
         _MOMENTS,
         query={
-            "q": Parameter(str, "The sentence."),
+            "q": Parameter(str, "The sentence.", required=True),
             "within": Parameter(str, "What to search: see within of GET /index."),
             **_PAGE,
             "group": Parameter(str, "Group by film.", ("film",)),
@@ -232,5 +234,13 @@ ENDPOINTS = (
         "Sets a cookie that stands for the token, for players, which can't send a header.",
         None,
         status=204,
+    ),
+    Endpoint(
+        "openapi",
+        "GET",
+        "/openapi.json",
+        "This document.",
+        {"openapi": str, "info": {}, "paths": {str: {}}},
+        is_open=True,
     ),
 )

@@ -24,6 +24,7 @@ from mmv_tf.search.api.errors import (
 from mmv_tf.search.api.filters import Filters
 from mmv_tf.search.api.lanes import Lane
 from mmv_tf.search.api.library import Json, Library
+from mmv_tf.search.api.openapi import document
 from mmv_tf.search.api.requests import read_body, read_json, read_query
 from mmv_tf.search.api.searching import LIMIT, MOST_LIMIT, MOST_MOMENTS, MOST_QUERIES, Searches
 from mmv_tf.search.api.tokens import COOKIE, cookie
@@ -118,8 +119,6 @@ class Handlers:
     async def search_words(self, request: Request) -> Response:
         """GET /search?q=..."""
         asked = self._query(request, "search_words")
-        if "q" not in asked:
-            raise bad_request("q is missing; give a sentence: /search?q=a+dog")
         return await self._answer({"queries": [{"text": asked.pop("q")}], **asked})
 
     async def _answer(self, asked: Json) -> Response:
@@ -253,3 +252,8 @@ class Handlers:
                 secure=request.url.scheme == "https",
             )
         return response
+
+    async def openapi(self, request: Request) -> Response:
+        """GET /openapi.json."""
+        self._query(request, "openapi")
+        return JSONResponse(document())

@@ -34,6 +34,9 @@ def read_query(request: Request, endpoint: Endpoint) -> dict[str, Any]:
         if name in values:
             raise bad_request(f"{name} is given twice.")
         values[name] = _parse(name, text, endpoint.query[name])
+    for name, parameter in endpoint.query.items():
+        if parameter.required and name not in values:
+            raise bad_request(f"{name} is missing; {parameter.text[0].lower()}{parameter.text[1:]}")
     return values
 
 
