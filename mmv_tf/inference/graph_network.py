@@ -133,6 +133,12 @@ class GraphNetwork(Network):
         tokenizer = _network(self.model).tokenizer
         return tokenizer.knows(tokenizer(list(sentences))).numpy()
 
+    @property
+    def stop_words(self) -> frozenset[str]:
+        """Words that the tokenizer leaves out, see `Network.stop_words`."""
+        tokenizer = getattr(_network(self.model), "tokenizer", None)
+        return frozenset(getattr(tokenizer, "stop_words", ()))
+
     def description(self) -> dict[str, Any]:
         """Return class and number of parameters, see `Network.description`."""
         model: Any = self.image_model if self.model is None else self.model

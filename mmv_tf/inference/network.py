@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from mmv_tf.layers.word_tokenizer import ENGLISH_STOP_WORDS
+
 # Kinds of input. The backbones take LOG_MEL and WORD_IDS, users have AUDIO and TEXT.
 VIDEO, IMAGE, AUDIO, TEXT, LOG_MEL, WORD_IDS = KINDS = (
     "video", "image", "audio", "text", "log_mel", "word_ids",
@@ -133,6 +135,11 @@ class Network(abc.ABC):
 
         By default True for all of them.
         """
+
+    @property
+    def stop_words(self) -> frozenset[str]:
+        """Words in lower case that the model leaves out of sentences; English ones if unknown."""
+        return frozenset(ENGLISH_STOP_WORDS)
 
     @property
     @abc.abstractmethod

@@ -10,19 +10,16 @@ import pathlib
 from mmv_tf.data import captions as captions_lib
 from mmv_tf.search.folders import Folders
 from mmv_tf.search.manifest import Video
+from mmv_tf.search.narration import captions_path
 
 
 def captions_between(
     folders: Folders, video: Video, start: float, end: float
 ) -> list[captions_lib.Caption]:
     """Return the captions of a part of a video; none if there is no file or it can't be read."""
-    if video.captions is None:
-        return []
     try:
-        path = pathlib.Path(video.captions)
-        # A file given by the user may be anywhere; one that was found is in the folder.
-        path = path if path.is_absolute() else folders.inside(video.captions)
-        known = _captions(path, path.stat().st_mtime_ns)
+        path = captions_path(folders, video)
+        known = [] if path is None else _captions(path, path.stat().st_mtime_ns)
     except (OSError, ValueError):
         return []
     return [caption for caption in known if caption.start < end and caption.end > start]

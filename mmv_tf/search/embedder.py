@@ -10,6 +10,7 @@ import functools
 import hashlib
 import os
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ from mmv_tf.search.frames import FrameEncoder
 
 # Modalities of a window that can be searched.
 VISION, SOUND = "video", "audio"
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
 class Embedder:
@@ -166,6 +168,20 @@ class Embedder:
         """
         found = _units(self.encoder.embed_text([sentence]))
         return {space: value[0] for space, value in found.items()}
+
+    def unknown_words(self, sentence: str) -> tuple[str, ...]:
+        """Return the words that the model does not know, in the order written, each once.
+
+        Stop words, which the model leaves out, are not among them.
+
+        Raises:
+          ValueError: the model takes no sentences.
+        """
+        stops = self.encoder.network.stop_words
+        words = dict.fromkeys(_WORD.findall(sentence))
+        asked = [word for word in words if word.lower() not in stops]
+        known = self.encoder.network.known(asked) if asked else []
+        return tuple(word for word, there in zip(asked, known, strict=True) if not there)
 
     def _windows(self, modality: str, windows: np.ndarray) -> dict[str, np.ndarray]:
         check_windows(modality, windows)

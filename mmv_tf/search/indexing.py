@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from mmv_tf.data.transcription import Transcripts
 from mmv_tf.search.changes import Changes, compare
 from mmv_tf.search.embedder import Embedder
 from mmv_tf.search.files import Shard, VideoFile
@@ -23,6 +24,7 @@ from mmv_tf.search.frames import FRAMES_PER_SECOND, MAX_FRAMES_PER_SECOND, Frame
 from mmv_tf.search.labels import WindowLabels
 from mmv_tf.search.manifest import Skipped, Video
 from mmv_tf.search.merging import FAISS_ABOVE, merge_where_needed
+from mmv_tf.search.narration import update_speech
 from mmv_tf.search.opening import known_folders, open_for_update
 from mmv_tf.search.parts import Placed, write_parts
 from mmv_tf.search.store import SPANS, Index, Writer
@@ -46,6 +48,7 @@ class Options:
       shard: this machine's share of the files; None for all.
       frames_per_second: least frames of a second that are described, so that images find them, in
         a new index; 0 for none. An update does as the index did before.
+      transcripts: transcripts of films without captions; None for none.
     """
 
     processes: int = dataclasses.field(
@@ -57,6 +60,7 @@ class Options:
     retry: bool = False
     overwrite: bool = False
     shard: Shard | None = None
+    transcripts: Transcripts | None = None
     frames_per_second: float = FRAMES_PER_SECOND
 
     def __post_init__(self) -> None:
@@ -78,6 +82,8 @@ class IndexReport:
       windows: windows in the index.
       seconds: seconds of embedded video.
       faiss: matrix -> result of `approximate.build`, if it was called.
+      cues: cues of what is said in the index.
+      captioned, transcribed: names of videos whose captions or transcripts were indexed.
       notes: notes for the user.
     """
 
@@ -90,6 +96,9 @@ class IndexReport:
     windows: int = 0
     seconds: float = 0.0
     faiss: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    cues: int = 0
+    captioned: list[str] = dataclasses.field(default_factory=list)
+    transcribed: list[str] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
 
 
@@ -197,6 +206,13 @@ class _Update:
                 finally:
                     self._commit()  # After Ctrl-C too.
         self._commit()
+        said = update_speech(
+            self._writer, self._folders, options.transcripts, options.commit_seconds
+        )
+        self.report.cues = said.cues
+        self.report.captioned += said.captioned
+        self.report.transcribed += said.transcribed
+        self.report.notes += said.notes
         merged = merge_where_needed(self._writer, options.faiss_above)
         self.report.faiss.update(merged.faiss)
         self.report.notes.extend(merged.notes)

@@ -15,6 +15,8 @@ from mmv_tf.search.files import Shard
 from mmv_tf.search.folders import Folders
 from mmv_tf.search.manifest import Manifest, Skipped, Video
 from mmv_tf.search.merging import FAISS_ABOVE, Merged, write_merged
+from mmv_tf.search.narration import copied
+from mmv_tf.search.speech import SpeechPart
 from mmv_tf.search.store import Index, Segment, Writer
 from mmv_tf.util import locks
 
@@ -69,15 +71,17 @@ def join_indexes(
         _check_same(indexes[0], index)
     manifests = _in_same_folders(indexes, notes)
     segments: dict[str, Segment] = {}
+    speech: dict[str, SpeechPart] = {}
     videos: dict[str, Video] = {}
     skipped: dict[str, Skipped] = {}
     for number, (index, manifest) in enumerate(zip(indexes, manifests, strict=True)):
         for name, segment in index.segments.items():
             segments[f"{number}/{name}"] = segment
+        speech |= {f"{number}/{name}": SpeechPart(path) for name, path in index.speech.items()}
         for video in manifest.videos:
             before = videos.get(video.name)
             if before is None or before.mtime_ns < video.mtime_ns:
-                videos[video.name] = dataclasses.replace(video, segment=f"{number}/{video.segment}")
+                videos[video.name] = _renumbered(video, number)
         skipped |= {one.name: one for one in manifest.skipped}
     kept = tuple(videos[name] for name in sorted(videos))
     empty = dataclasses.replace(
@@ -86,6 +90,7 @@ def join_indexes(
         shard=None,
         videos=(),
         segments={},
+        speech={},
         skipped=tuple(skipped[name] for name in sorted(skipped) if name not in videos),
     )
     duplicates = _duplicates(kept)
@@ -93,7 +98,10 @@ def join_indexes(
     if len(duplicates) > _SHOWN:
         notes.append(f"{len(duplicates) - _SHOWN} more groups of files have the same content.")
     with locks.held(output / "lock", output, "writing this index"):
-        done = write_merged(Writer(output, empty), segments, kept, faiss_above)
+        writer = Writer(output, empty)
+        kept, spoken = copied(writer, speech, kept)
+        writer.manifest = dataclasses.replace(empty, speech=spoken)
+        done = write_merged(writer, segments, kept, faiss_above)
     return Joined(
         faiss=done.faiss,
         notes=[*notes, *done.notes],
@@ -101,6 +109,14 @@ def join_indexes(
         windows=sum(video.count for video in kept),
         duplicates=tuple(duplicates),
     )
+
+
+def _renumbered(video: Video, number: int) -> Video:
+    """Return a video whose segment and file of what is said are named after its index."""
+    said = video.said
+    if said is not None and said.count:
+        said = dataclasses.replace(said, part=f"{number}/{said.part}")
+    return dataclasses.replace(video, segment=f"{number}/{video.segment}", said=said)
 
 
 def _check_same(first: Index, other: Index) -> None:

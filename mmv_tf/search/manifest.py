@@ -28,7 +28,19 @@ _VIDEO = {
     "count": Count,
     "captions?": (str, None),
     "sha256?": (str, None),
+    "said?": (
+        None,
+        {
+            "part": str,
+            "first": Count,
+            "count": Count,
+            "size": Count,
+            "mtime_ns": int,
+            "transcriber": str,
+        },
+    ),
 }
+_SUMS = {"bytes": Count, "crc32c": Count}
 _FORM = {
     "generation": Count,
     "roots": {str: str},
@@ -46,13 +58,33 @@ _FORM = {
     "matrices": {str: Count},
     "videos": [_VIDEO],
     "skipped": [{**_FILE, "reason": str}],
-    "segments?": {str: {str: {"bytes": Count, "crc32c": Count}}},
+    "segments?": {str: {str: _SUMS}},
+    "speech?": {str: _SUMS},
     "options?": {},
     "frames_per_second?": NUMBER,
     "labels?": ({"path": str, "fingerprint": str, "modality": str, "names": [str]}, None),
 }
 # Name of the matrix with the scores of labels.
 LABELS = "labels"
+
+
+@dataclasses.dataclass(frozen=True)
+class Said:
+    """What is said in a video: its cues in a file of `speech`.
+
+    Attributes:
+      part: name of the file; "" without cues.
+      first, count: first row and number of cues.
+      size, mtime_ns: size and modification time of the captions, to detect changes.
+      transcriber: what made a transcript, see `Transcriber.key`; "" for captions.
+    """
+
+    part: str
+    first: int
+    count: int
+    size: int = 0
+    mtime_ns: int = 0
+    transcriber: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +98,7 @@ class Video:
       segment: segment of its windows.
       first, count: first row and number of rows.
       sha256: hexadecimal SHA-256 of the file; None in indexes of earlier versions.
+      said: what is said, once it is indexed.
     """
 
     name: str
@@ -78,6 +111,7 @@ class Video:
     count: int
     captions: str | None = None
     sha256: str | None = None
+    said: Said | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +156,7 @@ class Manifest:
       labels: the classifier of the windows, if there is one.
       shard: share of the files, such as "2/4"; None for all.
       frames_per_second: least frames of a second that are described, see `frames`; 0 for none.
+      speech: files of what is said: name -> {"bytes", "crc32c"}.
     """
 
     generation: int
@@ -137,6 +172,7 @@ class Manifest:
     labels: IndexedLabels | None = None
     shard: str | None = None
     frames_per_second: float = 0.0
+    speech: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     @property
     def folders(self) -> Folders:
@@ -207,10 +243,15 @@ class Manifest:
                 **{
                     **values,
                     "windows": Windows(**values["windows"]),
-                    "videos": tuple(Video(**entry) for entry in values["videos"]),
+                    "videos": tuple(_video(entry) for entry in values["videos"]),
                     "skipped": tuple(Skipped(**entry) for entry in values["skipped"]),
                     "labels": labels,
                 }
             )
         except TypeError as error:
             raise ValueError("the manifest has entries of a later version") from error
+
+
+def _video(entry: dict[str, Any]) -> Video:
+    said = entry.get("said")
+    return Video(**{**entry, "said": None if said is None else Said(**said)})

@@ -27,6 +27,26 @@ class Place:
     end: float
 
 
+SEEN, HEARD, SAID = "seen", "heard", "said"
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """What found a moment.
+
+    Attributes:
+      kind: SEEN, HEARD or SAID.
+      score: score of the best window, from -1 to 1; of what is said, see `speech.Passage`.
+      text: what is said, "" for others.
+      transcribed: whether that was transcribed by a model, and may be wrong.
+    """
+
+    kind: str
+    score: float
+    text: str = ""
+    transcribed: bool = False
+
+
 @dataclasses.dataclass(frozen=True)
 class Moment:
     """A part of a video around its best window.
@@ -37,6 +57,7 @@ class Moment:
       score: score of the best window, from -1 to 1.
       best: start of the best window in seconds.
       also: moments that look or sound the same and score no better, best first.
+      found: what found it, if what is said was searched.
     """
 
     video: str
@@ -45,6 +66,7 @@ class Moment:
     score: float
     best: float
     also: tuple[Place, ...] = ()
+    found: tuple[Evidence, ...] = ()
 
 
 # A video's windows by time: scores float32 [n] (-inf: can't be found) and spans float32 [n, 2].

@@ -19,7 +19,11 @@ from mmv_tf.inference.reading import picture, span_clips, span_sounds
 from mmv_tf.inference.windows import Windows
 from mmv_tf.search.embedder import SOUND, VISION, Embedder
 from mmv_tf.search.frames import FRAMES
+from mmv_tf.search.words import Unit, units
 
+# What is said; what is seen and said.
+SPEECH, ALL = "speech", "all"
+_WITHIN = (VISION, SOUND, SPEECH, ALL)
 TEXT, AUDIO, IMAGE, VIDEO = KINDS = ("text", "audio", "image", "video")
 # Ours: most windows of a long query, whose embeddings are averaged.
 _MOST_WINDOWS = 16
@@ -44,14 +48,16 @@ class Query:
       value: the sentence; or the file, "FILE@start-end" for a part of audio or video; or the bytes
         of a file.
       weight: weight in the score; a negative one avoids the query.
-      within: `VISION` or `SOUND`, the modality of the windows to compare with.
+      within: `VISION` or `SOUND`, the modality of the windows to compare with; `SPEECH` for what is
+        said, or `ALL` for `VISION` and `SPEECH`. None: `ALL` for sentences if something is said in
+        the index, else `VISION`.
       name: name of bytes in messages.
     """
 
     kind: str
     value: str | bytes
     weight: float = 1.0
-    within: str = VISION
+    within: str | None = None
     name: str = "the file"
 
     def __post_init__(self) -> None:
@@ -59,10 +65,23 @@ class Query:
             raise ValueError(f"A query is one of {', '.join(KINDS)}, got {self.kind!r}.")
         if not math.isfinite(self.weight) or self.weight == 0:
             raise ValueError(f"A query's weight is {self.weight}; expected a number other than 0.")
-        if self.within not in (VISION, SOUND):
-            raise ValueError(f"A query is within {VISION!r} or {SOUND!r}, got {self.within!r}.")
+        if self.within is not None and self.within not in _WITHIN:
+            raise ValueError(f"A query is within {', '.join(_WITHIN)}, got {self.within!r}.")
+        if self.within == SPEECH and self.kind != TEXT:
+            raise ValueError(f"What is said is searched by sentences, got {self.kind}.")
         if self.kind == TEXT and (not str(self.value).strip() or len(self.value) > _MAX_TEXT):
             raise ValueError(f"A sentence has 1 to {_MAX_TEXT} characters, got {len(self.value)}.")
+
+    @property
+    def modality(self) -> str:
+        """Modality of the windows to compare with, `VISION` or `SOUND`."""
+        return SOUND if self.within == SOUND else VISION
+
+    @property
+    def units(self) -> list[Unit]:
+        """What to look for in what is said, see `words.units`; nothing to avoid a query."""
+        spoken = self.kind == TEXT and self.within in (None, SPEECH, ALL) and self.weight > 0
+        return units(str(self.value)) if spoken else []
 
 
 def embed_query(
@@ -87,8 +106,8 @@ def embed_query(
       ValueError: the model can't compare the modalities, or the file can't be decoded.
     """
     modality = {TEXT: "text", AUDIO: SOUND}.get(query.kind, VISION)
-    space = embedder.space(modality, query.within)
-    matrix = f"{query.within}.{space}"
+    space = embedder.space(modality, query.modality)
+    matrix = f"{query.modality}.{space}"
     if query.kind == TEXT:
         return Asked(matrix, embedder.sentence(str(query.value))[space], query.weight)
     pixels = (read or read_query)(query, embedder.windows)

@@ -13,20 +13,26 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from mmv_tf.data.captions import Caption
 from mmv_tf.inference.windows import Windows
 from mmv_tf.pretrained import is_published
+from mmv_tf.search.answers import Answer as Answer
 from mmv_tf.search.approximate import Approximate
 from mmv_tf.search.embedder import SOUND, Embedder
 from mmv_tf.search.exact import AnyTerm, Term, best, scores
 from mmv_tf.search.files import video_id
 from mmv_tf.search.folders import Folders
 from mmv_tf.search.frames import FRAMES, frames_term
+from mmv_tf.search.fusion import EVEN, FusionWeights
 from mmv_tf.search.labels import LabelFilter
 from mmv_tf.search.manifest import LABELS, Video
-from mmv_tf.search.moments import Moment, Scored, find_moments
-from mmv_tf.search.queries import KINDS, Asked, Query, embed_query
+from mmv_tf.search.mixing import embedded, mixed, spoken_units
+from mmv_tf.search.moments import Scored, find_moments
+from mmv_tf.search.queries import KINDS, TEXT, Query
+from mmv_tf.search.queries import Asked as Asked
 from mmv_tf.search.rules import Among, Required, Rule
 from mmv_tf.search.similar import Similar, mean_vector
+from mmv_tf.search.spoken import Narrations
 from mmv_tf.search.store import (
     HEARD,
     SPANS,
@@ -39,23 +45,6 @@ from mmv_tf.search.store import (
 
 # Ours: candidates per moment, before more are fetched.
 _CANDIDATES = 16
-
-
-@dataclasses.dataclass(frozen=True)
-class Answer:
-    """Result of a search.
-
-    Attributes:
-      moments: moments, best first.
-      asked: vectors of the queries, for `Searcher.curve`.
-      approximate: whether FAISS chose the scored windows.
-      required: labels that the windows must have, and videos that they must be of.
-    """
-
-    moments: tuple[Moment, ...]
-    asked: tuple[Asked, ...]
-    approximate: bool
-    required: tuple[Rule, ...] = ()
 
 
 class Searcher:
@@ -116,9 +105,14 @@ class Searcher:
 
     @property
     def accepts(self) -> tuple[str, ...]:
-        """Kinds of queries that the model takes; all kinds until it is loaded."""
-        embedder = self._embedder
-        return KINDS if embedder is None else embedder.accepts
+        """Kinds of queries that can be asked; all kinds until the model is loaded."""
+        embedder, view = self._embedder, self._view
+        if embedder is None:
+            return KINDS
+        spoken = view is not None and bool(view.narrations)
+        return tuple(
+            kind for kind in KINDS if kind in embedder.accepts or (spoken and kind == TEXT)
+        )
 
     def search(
         self,
@@ -127,6 +121,7 @@ class Searcher:
         read: Callable[[Query, Windows], np.ndarray] | None = None,
         labels: Sequence[LabelFilter] = (),
         only: Callable[[Video], bool] | None = None,
+        weights: FusionWeights = EVEN,
     ) -> Answer:
         """Return the best moments for one query, or for several together.
 
@@ -136,6 +131,7 @@ class Searcher:
           read: function that decodes files, see `embed_query`.
           labels: labels that all windows of a moment must have.
           only: returns whether to search in a video; default: in all.
+          weights: weights of what is seen and what is said, where both are searched.
 
         Raises:
           MissingIndex: there is no index.
@@ -155,17 +151,30 @@ class Searcher:
         if only is not None:
             names = (video.name for video in view.index.manifest.videos if only(video))
             required += (Among(frozenset(names)),)
-        asked = []
-        for query in queries:
-            if isinstance(query, Similar):
-                asked.append(view.similar(query, self.embedder()))
-                continue
-            frames = view.index.manifest.frames_per_second > 0
-            asked.append(embed_query(query, self.embedder(), read, frames))
+        units = spoken_units(view, queries)
+        asked, unknown = embedded(view, queries, self.embedder, read)
         if not queries and there is not None:
             one_hot = np.eye(len(there.names), dtype=np.float32)
             asked = [Asked(LABELS, one_hot[label.column], 1.0) for label in wanted]
-        return view.search(tuple(asked), limit, self._exact, required)
+
+        def search(count: int) -> Answer:
+            return view.search(tuple(asked), count, self._exact, required)
+
+        if not units and (asked or not queries):
+            return dataclasses.replace(search(limit), unknown_words=unknown)
+        by_vectors = search if asked else None
+        answer, moments = mixed(view, units, by_vectors, required, weights, limit)
+        answer = answer or Answer((), (), False, required)
+        return dataclasses.replace(answer, moments=tuple(moments), unknown_words=unknown)
+
+    def cues(self, name: str, start: float, end: float) -> list[Caption]:
+        """Return the indexed cues of a part of a video, captions or transcripts, by time.
+
+        Raises:
+          KeyError: the index has no such video.
+        """
+        view = self._current()
+        return view.narrations.cues(view.videos[name], start, end)
 
     def curve(self, name: str, asked: Sequence[Asked], required: Sequence[Rule] = ()) -> Scored:
         """Return the scores along a video, and their spans.
@@ -218,6 +227,7 @@ class View:
             name: np.array([video.first for video in videos])
             for name, videos in self._by_segment.items()
         }
+        self.narrations = Narrations(index)
         self._usable: dict[tuple[str, bool], np.ndarray | None] = {}
         self._approximate: dict[tuple[str, str], Approximate | None] = {}
 
@@ -308,7 +318,9 @@ class View:
         video = self.videos[name]
         segment = self.index.segments[video.segment]
         rows = slice(video.first, video.first + video.count)
-        values = scores(_terms(segment, asked), rows)
+        # What is said has no curve.
+        terms = _terms(segment, asked)
+        values = scores(terms, rows) if terms else np.zeros(video.count, np.float32)
         usable = self.usable(video.segment, asked, required)
         if usable is not None:
             values = np.where(usable[rows], values, -np.inf)

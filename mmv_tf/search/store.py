@@ -11,11 +11,13 @@
                                   heard.npy: bool [rows], whether a window has audio
                                   video.vat.faiss, .json: see `approximate`
                                   optional files: see `parts`
+  INDEX/speech/NAME.sqlite        what is said, see `speech`
 
 Files never change: an update adds a segment and then, atomically, a manifest with the length and
 checksum of each file. The previous manifest is kept until the next update, and used if the newest
 one or its segments are damaged.
-Rows that belong to no video of the manifest are dead; a merge drops them.
+Rows that belong to no video of the manifest are dead; a merge drops them. What is said has files
+of its own, since captions change without their films.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ _TYPES: dict[str, tuple[type[np.generic], ...]] = {
     LABELS: (np.float32,),
 }
 _VECTORS: tuple[type[np.generic], ...] = (np.float16, np.float32)
-_SEGMENTS = "segments"
+_SEGMENTS, _SPEECH = "segments", "speech"
 _MANIFEST = re.compile(r"manifest-(\d{8})\.json")
 _MAX_MANIFEST_BYTES = 1 << 30  # Ours: a million videos.
 _KEPT = 2  # Number of manifests.
@@ -101,6 +103,7 @@ class Index:
       directory: folder of the index.
       manifest: content of the index.
       segments: segments by name.
+      speech: files of what is said, by name.
       warnings: faults of newer states, if this is not the newest one.
     """
 
@@ -108,6 +111,7 @@ class Index:
     manifest: Manifest
     segments: dict[str, Segment]
     warnings: tuple[str, ...] = ()
+    speech: dict[str, pathlib.Path] = dataclasses.field(default_factory=dict)
 
 
 def write_array(
@@ -166,12 +170,13 @@ def open_index(directory: str | os.PathLike[str], before: Index | None = None) -
                 folder = directory / _SEGMENTS / _plain(name)
                 _check(folder, files)
                 segments[name] = Segment(folder, manifest.columns)
+            speech = _check_speech(directory, manifest, before)
             _check_rows(manifest, segments)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             warnings.append(f"{path.name} can't be used ({reason})")
             continue
-        return Index(directory, manifest, segments, tuple(warnings))
+        return Index(directory, manifest, segments, tuple(warnings), speech)
     if warnings:
         raise ValueError(
             f"{directory}: the index is damaged: {'; '.join(warnings)}. Delete the folder and make "
@@ -224,22 +229,34 @@ class Writer:
         name = f"{self._generation + 1:08d}-{os.urandom(4).hex()}"
         return name, self.directory / _SEGMENTS / name
 
+    def new_speech(self) -> tuple[str, pathlib.Path]:
+        """Return the name and the path of a new file of what is said, without creating it."""
+        name = f"{self._generation + 1:08d}-{os.urandom(4).hex()}"
+        return name, self.speech_path(name)
+
+    def speech_path(self, name: str) -> pathlib.Path:
+        """Return the path of a file of what is said."""
+        return _speech_path(self.directory, name)
+
     def commit(self, **changes: Any) -> Manifest:
         """Write the next manifest with changes, and delete files that no kept manifest names."""
         self._generation += 1
         self.manifest = dataclasses.replace(self.manifest, generation=self._generation, **changes)
         used = {video.segment for video in self.manifest.videos}
         segments = {name: files for name, files in self.manifest.segments.items() if name in used}
-        self.manifest = dataclasses.replace(self.manifest, segments=segments)
+        heard = {video.said.part for video in self.manifest.videos if video.said is not None}
+        speech = {name: known for name, known in self.manifest.speech.items() if name in heard}
+        self.manifest = dataclasses.replace(self.manifest, segments=segments, speech=speech)
         path = self.directory / f"manifest-{self._generation:08d}.json"
         files_lib.write_text(self.manifest.to_json(), path)
         self._tidy()
         return self.manifest
 
     def _tidy(self) -> None:
-        """Delete old manifests and the segments that only they name."""
+        """Delete old manifests and the segments and files of speech that only they name."""
         found = sorted(_manifests(self.directory), reverse=True)
         used: set[str] = set()
+        speech: set[str] = set()
         kept = 0
         for number, path in found:
             try:
@@ -253,6 +270,11 @@ class Writer:
                 continue
             kept += 1
             used |= set(manifest.segments)
+            speech |= {_speech_path(self.directory, name).name for name in manifest.speech}
+        folder = self.directory / _SPEECH
+        for entry in folder.iterdir() if folder.is_dir() else ():
+            if entry.name not in speech:
+                entry.unlink(missing_ok=True)
         folder = self.directory / _SEGMENTS
         for entry in folder.iterdir() if folder.is_dir() else ():
             if entry.name not in used:
@@ -261,10 +283,12 @@ class Writer:
 
 def sums(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
     """Return the length and checksum of each file in a folder."""
-    return {
-        path.name: {"bytes": path.stat().st_size, "crc32c": files_lib.file_crc32c(path)}
-        for path in sorted(folder.iterdir())
-    }
+    return {path.name: file_sums(path) for path in sorted(folder.iterdir())}
+
+
+def file_sums(path: pathlib.Path) -> dict[str, Any]:
+    """Return the length and checksum of a file."""
+    return {"bytes": path.stat().st_size, "crc32c": files_lib.file_crc32c(path)}
 
 
 def _check(folder: pathlib.Path, files: Mapping[str, Mapping[str, Any]]) -> None:
@@ -272,6 +296,24 @@ def _check(folder: pathlib.Path, files: Mapping[str, Mapping[str, Any]]) -> None
         files_lib.check_content(
             folder / _plain(name), size=expected["bytes"], crc32c=expected["crc32c"]
         )
+
+
+def _check_speech(
+    directory: pathlib.Path, manifest: Manifest, before: Index | None
+) -> dict[str, pathlib.Path]:
+    """Return the files of what is said by name; raise an error if one is damaged."""
+    found = {name: _speech_path(directory, name) for name in manifest.speech}
+    for name, expected in manifest.speech.items():
+        if before is None or before.manifest.speech.get(name) != expected:
+            files_lib.check_content(found[name], size=expected["bytes"], crc32c=expected["crc32c"])
+    for video in manifest.videos:
+        if video.said is not None and video.said.count and video.said.part not in found:
+            raise ValueError(f"what is said in {video.name!r} is missing")
+    return found
+
+
+def _speech_path(directory: pathlib.Path, name: str) -> pathlib.Path:
+    return directory / _SPEECH / f"{_plain(name)}.sqlite"
 
 
 def _check_rows(manifest: Manifest, segments: Mapping[str, Segment]) -> None:

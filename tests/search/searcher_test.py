@@ -46,7 +46,7 @@ def names(moments):
 
 
 def test_a_sentence_finds_its_nearest_windows(library, searcher):
-    answer = searcher.search([Query("text", "The red square falls!")], 3)
+    answer = searcher.search([Query("text", "The red square falls!", within=VISION)], 3)
     vector = library.embedder.sentence("the red square falls")["vat"]
     expected = best_score(library, [("video.vat", vector, 1.0)])
     assert answer.moments[0].score == pytest.approx(expected, abs=1e-5)
@@ -97,9 +97,9 @@ def media_samples_frame(path, time):
 def test_several_queries_are_weighed(library, searcher):
     clip = f"{library.videos / 'long.mp4'}@3.2-4.0"
     queries = [
-        Query("text", "red square", 2.0),
+        Query("text", "red square", 2.0, VISION),
         Query("audio", clip, 1.0, SOUND),
-        Query("video", clip, -0.5),
+        Query("video", clip, -0.5, VISION),
     ]
     asked = []
     for query in queries:
@@ -108,12 +108,13 @@ def test_several_queries_are_weighed(library, searcher):
     answer = searcher.search(queries, 5)
     assert answer.moments[0].score == pytest.approx(best_score(library, asked), abs=1e-5)
     assert "sub/silent.mkv" not in names(answer.moments)
-    only_clip = searcher.search([Query("text", "red square", 1e-6), Query("video", clip)], 1)
+    queries = [Query("text", "red square", 1e-6, VISION), Query("video", clip)]
+    only_clip = searcher.search(queries, 1)
     assert only_clip.moments[0].best == pytest.approx(3.2)
 
 
 def test_the_curve_has_a_point_a_window(library, searcher):
-    answer = searcher.search([Query("text", "red square")], 1)
+    answer = searcher.search([Query("text", "red square", within=VISION)], 1)
     scores, spans = searcher.curve("long.mp4", answer.asked)
     count = next(v.count for v in searcher.open().manifest.videos if v.name == "long.mp4")
     assert scores.shape == (count,) and spans.shape == (count, 2)
@@ -124,13 +125,13 @@ def test_the_curve_has_a_point_a_window(library, searcher):
 
 def test_a_copy_is_folded_into_its_original(searcher):
     """The silent film has the frames of the other one of three seconds."""
-    moments = searcher.search([Query("text", "red square")], 1000).moments
+    moments = searcher.search([Query("text", "red square", within=VISION)], 1000).moments
     found = [{m.video, *(place.video for place in m.also)} for m in moments]
     assert {EVIL_NAME, "sub/silent.mkv"} in [one & {EVIL_NAME, "sub/silent.mkv"} for one in found]
 
 
 def test_all_moments_come_once(library, searcher):
-    moments = searcher.search([Query("text", "red square")], 1000).moments
+    moments = searcher.search([Query("text", "red square", within=VISION)], 1000).moments
     assert names(moments) == {"long.mp4", EVIL_NAME, "sub/silent.mkv"}
     places = [place for moment in moments for place in (moment, *moment.also)]
     for one in places:
@@ -150,7 +151,7 @@ def test_all_moments_come_once(library, searcher):
 )
 def test_messages(searcher, query, message):
     with pytest.raises(ValueError, match=message):
-        searcher.search([Query(*query)])
+        searcher.search([Query(*query, within=VISION)])
 
 
 def test_wrong_queries():

@@ -19,4 +19,5 @@ from mmv_tf.data.media.packets import Tally as Tally
 from mmv_tf.data.media.probing import MediaInfo as MediaInfo
 from mmv_tf.data.media.probing import probe as probe
 from mmv_tf.data.media.timeline import Timeline as Timeline
+from mmv_tf.data.media.timeline import timeline_of as timeline_of
 from mmv_tf.data.media.waveform import read_waveform as read_waveform

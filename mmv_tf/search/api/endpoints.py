@@ -94,6 +94,7 @@ _MOMENT = {
     "best": NUMBER,
     "score": NUMBER,
     "confidence": ({"word": str, "value": NUMBER}, None),
+    "found": [{"kind": str, "score": NUMBER, "text": str, "transcribed": bool}],
     "captions": [_CAPTION],
     "thumbnail": str,
     "media": str,

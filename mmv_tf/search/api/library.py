@@ -21,7 +21,7 @@ from mmv_tf.search.files import video_id
 from mmv_tf.search.folders import Folders
 from mmv_tf.search.manifest import Manifest, Skipped, Video
 from mmv_tf.search.moment_ids import MomentId
-from mmv_tf.search.queries import Query
+from mmv_tf.search.queries import ALL, SPEECH, Query
 from mmv_tf.search.searcher import Searcher
 from mmv_tf.search.store import Index, MissingIndex
 from mmv_tf.util.text_files import printable_name
@@ -185,9 +185,10 @@ class Library:
 
 
 def modalities(manifest: Manifest) -> tuple[str, ...]:
-    """Return the modalities of the windows that can be searched."""
+    """Return what can be searched: modalities of the windows, and what is said."""
     kinds = {name.partition(".")[0] for name in manifest.matrices}
-    return tuple(kind for kind in (VISION, SOUND) if kind in kinds)
+    spoken = (SPEECH, ALL) if manifest.speech else ()
+    return (*(kind for kind in (VISION, SOUND) if kind in kinds), *spoken)
 
 
 def _entry(file: Video | Skipped, roots: Iterable[str]) -> Json:

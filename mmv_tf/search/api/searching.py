@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,7 +22,7 @@ from mmv_tf.search.api.errors import (
 from mmv_tf.search.api.filters import Filters
 from mmv_tf.search.api.library import PREFIX, Json, Library, Read, addresses, logger, modalities
 from mmv_tf.search.api.uploads import Uploads
-from mmv_tf.search.embedder import VISION
+from mmv_tf.search.embedder import SOUND, VISION
 from mmv_tf.search.files import video_id
 from mmv_tf.search.labels import LabelFilter, parse_label
 from mmv_tf.search.moment_ids import MomentId
@@ -98,7 +99,7 @@ class Searches:
             "moments": shown,
             "more": more,
             "approximate": answer.approximate,
-            "unknown_words": [],
+            "unknown_words": list(answer.unknown_words),
             "nothing": not moments and offset == 0,
         }
 
@@ -106,8 +107,8 @@ class Searches:
         """Return the search as a function of the number of moments, and the moments asked by."""
         library = self._library
         manifest = library.open().manifest
-        within = asked.get("within", VISION)
-        if within not in modalities(manifest):
+        within = asked.get("within")
+        if within is not None and within not in modalities(manifest):
             raise bad_request(
                 f"within is {within!r}; this index has {', '.join(modalities(manifest))}."
             )
@@ -135,7 +136,7 @@ class Searches:
         known = [query for query in queries if isinstance(query, Similar) and query.weight > 0]
         return functools.partial(self._find, queries, labels, only), known
 
-    def _query(self, entry: Mapping[str, Any], within: str) -> Query | Similar:
+    def _query(self, entry: Mapping[str, Any], within: str | None) -> Query | Similar:
         kinds = [kind for kind in ("text", "upload", "moment") if kind in entry]
         if len(kinds) != 1:
             raise bad_request("A query has one of text, upload and moment.")
@@ -144,7 +145,8 @@ class Searches:
             return Query(TEXT, entry["text"], weight, within)
         if kinds == ["moment"]:
             moment, _, video = self._library.moment(entry["moment"])
-            return Similar(video.name, moment.start, moment.end, weight, within)
+            heard = SOUND if within == SOUND else VISION
+            return Similar(video.name, moment.start, moment.end, weight, heard)
         upload = self._uploads.get(entry["upload"])
         if upload is None:
             raise ApiError(
@@ -203,6 +205,7 @@ class Searches:
             "best": round(moment.best, 3),
             "score": round(moment.score, 5),
             "confidence": None,
+            "found": [dataclasses.asdict(evidence) for evidence in moment.found],
             "captions": self._library.captions(folders, video, moment.start, moment.end),
             **addresses(key.video, moment.best),
             "clip": f"{PREFIX}/moments/{key}/clip",

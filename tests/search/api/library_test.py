@@ -14,7 +14,8 @@ def test_the_index(api):
     manifest = api.searcher.open().manifest
     assert (about["videos"], about["skipped"]) == (3, 1)
     assert about["windows"] == manifest.rows and about["generation"] == manifest.generation
-    assert about["within"] == ["video", "audio"] and about["labels"] == []
+    assert about["within"] == ["video", "audio", "speech", "all"]
+    assert about["labels"] == []
     assert set(about["accepts"]) == {"text", "audio", "image", "video"}
     assert about["limits"]["upload_bytes"] == 1 << 20
 

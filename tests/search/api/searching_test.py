@@ -125,7 +125,9 @@ def test_what_is_heard(api):
 
 
 def test_curves(api):
-    (moment,) = api.post("/search", {**RED, "limit": 1, "curves": True})["moments"]
+    (moment,) = api.post("/search", {**RED, "within": "video", "limit": 1, "curves": True})[
+        "moments"
+    ]
     curve = moment["curve"]
     assert len(curve["times"]) == len(curve["scores"]) > 0
     assert max(curve["scores"]) == pytest.approx(moment["score"], abs=1e-4)
@@ -155,7 +157,7 @@ def test_long_curves_keep_their_peaks():
         ({"queries": [{"text": 3}]}, 400, "expected a string"),
         ({"queries": [{"text": ""}]}, 400, "1 to 1000 characters"),
         ({"queries": [{"text": "a" * 1001}]}, 400, "1 to 1000 characters"),
-        ({"queries": [{"text": "xylophone"}]}, 422, "xylophone"),
+        ({"queries": [{"text": "xylophone"}], "within": "video"}, 422, "xylophone"),
         ({"queries": [{"text": "red", "weight": 0}]}, 400, "other than 0"),
         ({"queries": [{"text": "red", "weight": "1"}]}, 400, "weight"),
         ({"queries": [{"txt": "red"}]}, 400, "did you mean 'text'"),

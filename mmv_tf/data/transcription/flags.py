@@ -1,0 +1,71 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Flags of the programs that transcribe."""
+
+from __future__ import annotations
+
+import pathlib
+
+from absl import flags
+
+from mmv_tf.data.transcription.transcripts import Transcripts
+from mmv_tf.data.transcription.whisper import DEFAULT_MODEL, FasterWhisper
+from mmv_tf.util import command_line
+
+FLAGS = flags.FLAGS
+
+
+class _OptionalModel(flags.ArgumentParser[str]):
+    """Parser of a flag with or without a value."""
+
+    syntactic_help = "with or without a value"
+
+    def parse(self, argument: str) -> str | None:
+        """Return the model, the default one for the bare flag, None for --noFLAG."""
+        return {"true": DEFAULT_MODEL, "false": None}.get(argument, argument)
+
+
+class _OptionalModelFlag(flags.Flag[str]):
+    """Flag that may stand alone, as --transcribe, or have a value, as --transcribe=MODEL."""
+
+    boolean = True
+
+
+def define_transcription_flags() -> None:
+    """Define --transcribe, --language and --transcripts."""
+    parser = _OptionalModel()
+    flags.DEFINE_flag(
+        _OptionalModelFlag(
+            parser,
+            None,
+            "transcribe",
+            None,
+            f"Transcribe films without captions by Whisper: --transcribe ({DEFAULT_MODEL}) or "
+            "--transcribe=MODEL, a name or a folder in CTranslate2's form.",
+        )
+    )
+    flags.DEFINE_string("language", None, "Language of the speech, such as en; default: found.")
+    flags.DEFINE_string(
+        "transcripts",
+        None,
+        "Folder of transcripts to keep; default: transcripts in the output.",
+    )
+
+
+def transcripts_of_flags(output: str) -> Transcripts | None:
+    """Return the transcripts that the flags ask for, None for none.
+
+    Args:
+      output: folder of the program's output, which holds the transcripts by default.
+
+    Raises:
+      UsageError: flags need --transcribe.
+      ValueError: the extra is missing, or the model can't be loaded.
+    """
+    if FLAGS.transcribe is None:
+        for name in ("language", "transcripts"):
+            if FLAGS[name].value is not None:
+                raise command_line.UsageError(f"--{name} needs --transcribe.")
+        return None
+    folder = FLAGS.transcripts or pathlib.Path(output) / "transcripts"
+    return Transcripts(folder, FasterWhisper(FLAGS.transcribe), FLAGS.language)

@@ -1,0 +1,74 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Transcription by Whisper in the form of CTranslate2, with the package faster-whisper."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from mmv_tf.data.captions import Caption
+from mmv_tf.util.files import file_sha256
+
+# Ours: the smallest model that is useful in many languages.
+DEFAULT_MODEL = "small"
+_WEIGHTS = "model.bin"
+
+
+class FasterWhisper:
+    """Whisper as the package runs it: parts without voice are passed over.
+
+    Args:
+      model: folder of a model in CTranslate2's form; or a name such as "small" or "large-v3", which
+        the package downloads.
+      device: "auto", "cpu" or "cuda".
+
+    Raises:
+      ValueError: the package is missing, or the model can't be loaded.
+    """
+
+    def __init__(self, model: str = DEFAULT_MODEL, device: str = "auto"):
+        try:
+            import faster_whisper
+        except ImportError as error:
+            raise ValueError(
+                f'Transcription needs {error.name}: pip install "mmv_tf[speech]".'
+            ) from error
+        folder = pathlib.Path(model)
+        if folder.is_dir() and not (folder / _WEIGHTS).is_file():
+            raise ValueError(
+                f"{model}: holds no {_WEIGHTS}; give a Whisper model in CTranslate2's form, or a "
+                f"name: {', '.join(faster_whisper.available_models())}."
+            )
+        if not folder.is_dir() and model not in faster_whisper.available_models():
+            raise ValueError(
+                f"{model}: is neither a folder nor a Whisper model; expected a folder or one of "
+                f"{', '.join(faster_whisper.available_models())}."
+            )
+        try:
+            self._model: Any = faster_whisper.WhisperModel(model, device=device)
+        # The packages below raise many types: of the network, of files, of the device.
+        except Exception as error:
+            raise ValueError(
+                f"The Whisper model {model!r} can't be loaded ({error}); a name needs the network "
+                "once; else give a folder."
+            ) from error
+        # A name's weights could change on the network, which is rare; a folder's more easily.
+        identity = file_sha256(folder / _WEIGHTS)[:16] if folder.is_dir() else model
+        self.key = f"faster-whisper {identity}"
+
+    def transcribe(
+        self, samples: np.ndarray, language: str | None
+    ) -> tuple[str, Iterator[Caption]]:
+        """Return the language and the captions of audio, see `Transcriber`.
+
+        Raises:
+          ValueError: the model does not know the language.
+        """
+        # All else is as the package sets it, the threshold of the probability of no speech too.
+        segments, info = self._model.transcribe(samples, language=language, vad_filter=True)
+        captions = (Caption(float(s.start), float(s.end), s.text) for s in segments)
+        return str(info.language), captions

@@ -1,0 +1,155 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Moments of what is said, alone or mixed with those found by vectors."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmv_tf.inference.windows import Windows
+from mmv_tf.search.answers import Answer
+from mmv_tf.search.embedder import SOUND, Embedder
+from mmv_tf.search.fusion import FusionWeights, fused
+from mmv_tf.search.moments import HEARD, SAID, SEEN, Evidence, Moment
+from mmv_tf.search.queries import SPEECH, TEXT, Asked, Query, embed_query
+from mmv_tf.search.rules import Rule
+from mmv_tf.search.similar import Similar
+from mmv_tf.search.spoken import Spoken
+from mmv_tf.search.store import SPANS
+from mmv_tf.search.words import Unit
+
+if TYPE_CHECKING:
+    from mmv_tf.search.searcher import View
+
+# Ours: moments of each list that are mixed, for each moment of the answer.
+_DEPTH = 5
+
+
+def spoken_units(view: View, queries: Sequence[Query | Similar]) -> list[Unit]:
+    """Return what queries look for in what is said, each once; nothing if nothing is said.
+
+    Raises:
+      ValueError: a query is about what is said, and nothing is said in the index.
+    """
+    sentences = [query for query in queries if isinstance(query, Query)]
+    if not view.narrations:
+        if any(query.within == SPEECH for query in sentences):
+            raise ValueError(
+                "Nothing that is said is in this index; put captions beside the films or give "
+                "--transcribe, and repeat the command that made the index."
+            )
+        return []
+    return list(dict.fromkeys(unit for query in sentences for unit in query.units))
+
+
+def embedded(
+    view: View,
+    queries: Sequence[Query | Similar],
+    open_embedder: Callable[[], Embedder],
+    read: Callable[[Query, Windows], np.ndarray] | None,
+) -> tuple[list[Asked], tuple[str, ...]]:
+    """Return queries as vectors, and the words that the model does not know.
+
+    A sentence that the model can't embed is left out if it is looked for in what is said.
+
+    Args:
+      view: state of the index.
+      queries: the queries; those within what is said alone need no model.
+      open_embedder: function that returns the model of the index.
+      read: function that decodes files, see `embed_query`.
+
+    Raises:
+      ValueError: see `embed_query` and `View.similar`.
+    """
+    frames = view.index.manifest.frames_per_second > 0
+    asked: list[Asked] = []
+    unknown: list[str] = []
+    for query in queries:
+        if isinstance(query, Similar):
+            asked.append(view.similar(query, open_embedder()))
+            continue
+        if query.within == SPEECH:
+            continue
+        embedder = open_embedder()
+        if query.kind == TEXT and TEXT in embedder.accepts:
+            unknown += embedder.unknown_words(str(query.value))
+        try:
+            asked += embed_query(query, embedder, read, frames)
+        except ValueError:
+            if view.narrations and query.units:
+                continue
+            raise
+    return asked, tuple(dict.fromkeys(unknown))
+
+
+def mixed(
+    view: View,
+    units: Sequence[Unit],
+    search: Callable[[int], Answer] | None,
+    required: Sequence[Rule],
+    weights: FusionWeights,
+    limit: int,
+) -> tuple[Answer | None, list[Moment]]:
+    """Return the moments for what is said, mixed with those found by vectors.
+
+    Args:
+      view: state of the index.
+      units: what to look for in what is said.
+      search: function from a number of moments to the answer by vectors; None for none.
+      required: rules that a window of each moment must follow.
+      weights: weights of what is seen and said.
+      limit: most moments.
+
+    Returns:
+      The answer by vectors, and the mixed moments. Without any passage they are those of the
+      answer.
+    """
+    allowed = _Allowed(view, required)
+    passages = (found for found in view.narrations.search(units) if allowed.has(found))
+    said = [_moment(found) for found in itertools.islice(passages, _DEPTH * limit)]
+    if search is None:
+        return None, said[:limit]
+    answer = search(_DEPTH * limit if said else limit)
+    if not said:
+        return answer, list(answer.moments)
+    heard = all(part.matrix.startswith(f"{SOUND}.") for part in answer.asked)
+    seen = [
+        dataclasses.replace(moment, found=(Evidence(HEARD if heard else SEEN, moment.score),))
+        for moment in answer.moments
+    ]
+    return answer, fused(seen, said, weights, limit)
+
+
+def _moment(found: Spoken) -> Moment:
+    evidence = Evidence(SAID, found.score, found.text, found.transcribed)
+    return Moment(found.video, found.start, found.end, found.score, found.start, found=(evidence,))
+
+
+class _Allowed:
+    """Checks passages against the rules for windows."""
+
+    def __init__(self, view: View, required: Sequence[Rule]):
+        self._view = view
+        self._required = required
+        self._flags: dict[str, np.ndarray | None] = {}
+
+    def has(self, found: Spoken) -> bool:
+        """Return whether a window that overlaps the passage follows all rules."""
+        if not self._required:
+            return True
+        video = self._view.videos[found.video]
+        name = video.segment
+        if name not in self._flags:
+            self._flags[name] = self._view.usable(name, (), self._required)
+        flags = self._flags[name]
+        if flags is None:
+            return True
+        rows = slice(video.first, video.first + video.count)
+        spans = self._view.index.segments[name].array(SPANS)[rows]
+        overlap = (spans[:, 0] < found.end) & (spans[:, 1] > found.start)
+        return bool((flags[rows] & overlap).any())
