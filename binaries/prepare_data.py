@@ -27,6 +27,8 @@ from absl import flags
 from mmv_tf.data import preparation
 from mmv_tf.data.datasets import DATA_SETS, WITHOUT_HELD_OUT, read_data_set
 from mmv_tf.data.preparation.sources import IMAGE, SOUND, VIDEO
+from mmv_tf.data.preparation.transcribing import transcribed
+from mmv_tf.data.transcription.flags import define_transcription_flags, transcripts_of_flags
 from mmv_tf.util import command_line
 from mmv_tf.util.text_files import printable_name
 
@@ -120,6 +122,7 @@ _BEAM_OPTION = flags.DEFINE_multi_string(
     "With --runner=beam, a pipeline option such as --beam_option=--runner=FlinkRunner; repeat for "
     "more. Default: the DirectRunner on --processes threads.",
 )
+define_transcription_flags()
 _ALL_ROWS = flags.DEFINE_bool(
     "all_rows", False, "Print every row for more than 50 sources too, not only failures."
 )
@@ -132,6 +135,11 @@ def main(argv: list[str]) -> None:
     _check_flags()
     sources, cut, facts, passed_over = _sources()
     settings = _settings(cut)
+    transcripts = transcripts_of_flags(_OUTPUT.value)
+    if transcripts is not None:
+        sources, notes = transcribed(sources, transcripts)
+        for note in notes:
+            print(f"note: {printable_name(note)}")
     log_mel = None
     if settings.sound == "log_mel":
         # Imported here because it takes seconds.

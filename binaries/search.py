@@ -6,6 +6,7 @@
   python -m binaries.search query --index=INDEX --text="a rabbit smells flowers"
   python -m binaries.search query --index=INDEX --video=FILE@2-5 --text="night" --query_weights=1,2
   python -m binaries.search query --index=INDEX --text="a dog" --label="barking:0.7"
+  python -m binaries.search query --index=INDEX --text="chop the onions" --within=speech
   python -m binaries.search cut --index=INDEX --moment=FILE@2-5 --output=CLIP.mp4
   python -m binaries.search serve --index=INDEX
   python -m binaries.search merge --index=INDEX SHARD SHARD ...
@@ -15,12 +16,14 @@ See docs/search.md.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from typing import Any
 
 from absl import flags
 
+from mmv_tf.data.transcription.flags import define_transcription_flags, transcripts_of_flags
 from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.search.commands.serving import define_serve, serve
 from mmv_tf.search.commands.taking import check_list_flags, cut, define_cut, define_list, write_list
@@ -60,6 +63,7 @@ def define_index() -> None:
         "shard", None, "This machine's share of the files, i/n, such as 2/4; see `merge`."
     )
     flags.DEFINE_bool("retry", False, "Retry files that could not be read before.")
+    define_transcription_flags()
     flags.DEFINE_bool("json", False, "Print the report as JSON.")
 
 
@@ -74,7 +78,8 @@ def index(argv: list[str]) -> int | None:
 
     terminated = command_line.stop_on_sigterm()
     shard = None if FLAGS.shard is None else Shard.parse(FLAGS.shard)
-    find_all(FLAGS.videos, FLAGS.captions)  # Before the model is loaded, which takes long.
+    find_all(FLAGS.videos, FLAGS.captions)  # Before the models are loaded, which takes long.
+    transcripts = transcripts_of_flags(FLAGS.index)
     network = network_flags()
     embedder = Embedder.load(network.model, **network.options)
     if "text" not in embedder.accepts:
@@ -92,6 +97,7 @@ def index(argv: list[str]) -> int | None:
         "overwrite": FLAGS.overwrite,
         "shard": shard,
         "frames_per_second": FLAGS.frames_per_second,
+        "transcripts": transcripts,
     }
     if FLAGS.processes is not None:
         values["processes"] = FLAGS.processes
@@ -110,6 +116,11 @@ def index(argv: list[str]) -> int | None:
         f"changed, {len(report.renamed)} renamed, {len(report.removed)} removed, "
         f"{len(report.unchanged)} unchanged, {len(report.skipped)} skipped."
     )
+    if report.cues:
+        print(
+            f"{report.cues} cues of what is said; captions of {len(report.captioned)} videos "
+            f"indexed, {len(report.transcribed)} videos transcribed."
+        )
     for note in report.notes:
         print(f"note: {printable_name(note)}")
     for name, reason in sorted(report.skipped.items()):
@@ -143,7 +154,16 @@ def define_query() -> None:
         "Only moments with this label of the index's classifier, NAME or NAME:THRESHOLD (default "
         "0.5); repeat for more, which must all be there.",
     )
-    flags.DEFINE_enum("within", "video", ["video", "audio"], "Modality of the videos to search.")
+    flags.DEFINE_enum(
+        "within",
+        None,
+        ["video", "audio", "speech", "all"],
+        "What to search: what is seen, heard or said, or seen and said; default: all for sentences "
+        "if something is said, else video.",
+    )
+    flags.DEFINE_string(
+        "fusion_weights", "video=1,speech=1", "Weights of what is seen and said with --within=all."
+    )
     flags.DEFINE_integer("limit", 10, "Most moments to print.", lower_bound=1)
     flags.DEFINE_bool("exact", False, "Never use FAISS.")
     flags.DEFINE_bool("json", False, "Print JSON.")
@@ -154,8 +174,9 @@ def define_query() -> None:
 def query(argv: list[str]) -> None:
     """Search and print the results."""
     del argv
-    from mmv_tf.search.embedder import SOUND, VISION
+    from mmv_tf.search.fusion import FusionWeights
     from mmv_tf.search.labels import parse_label
+    from mmv_tf.search.mixing import evidence_line
     from mmv_tf.search.moment_ids import MomentId
     from mmv_tf.search.queries import Query
     from mmv_tf.search.searcher import Searcher
@@ -177,9 +198,12 @@ def query(argv: list[str]) -> None:
             f"--query_weights has {len(weights)} numbers for {len(given)} queries; give one for "
             "each."
         )
-    within = SOUND if FLAGS.within == "audio" else VISION
+    try:
+        fusion = FusionWeights.parse(FLAGS.fusion_weights)
+    except ValueError as error:
+        raise command_line.UsageError(f"--fusion_weights: {error}") from None
     queries = [
-        Query(kind, value, weight, within)
+        Query(kind, value, weight, FLAGS.within)
         for (kind, value), weight in zip(given, weights, strict=True)
     ]
     searcher = Searcher(FLAGS.index, FLAGS.model, FLAGS.exact)
@@ -189,7 +213,10 @@ def query(argv: list[str]) -> None:
     there = opened.manifest.labels
     names = () if there is None else there.names
     labels = [parse_label(text, names) for text in FLAGS.label]
-    answer = searcher.search(queries, FLAGS.limit, labels=labels)
+    answer = searcher.search(queries, FLAGS.limit, labels=labels, weights=fusion)
+    if answer.unknown_words:
+        words = printable_name(", ".join(answer.unknown_words))
+        print(f"note: the model does not know: {words}", file=sys.stderr)
     if FLAGS.format is not None:
         write_list(opened.manifest, answer.moments)
         return
@@ -201,6 +228,7 @@ def query(argv: list[str]) -> None:
                 "start": round(moment.start, 3),
                 "end": round(moment.end, 3),
                 "score": round(moment.score, 5),
+                "found": [dataclasses.asdict(evidence) for evidence in moment.found],
                 "also": [
                     {"file": o.video, "start": round(o.start, 3), "end": round(o.end, 3)}
                     for o in moment.also
@@ -208,13 +236,20 @@ def query(argv: list[str]) -> None:
             }
             for moment in answer.moments
         ]
-        print(json.dumps({"approximate": answer.approximate, "moments": moments}, indent=1))
+        result = {
+            "approximate": answer.approximate,
+            "unknown_words": answer.unknown_words,
+            "moments": moments,
+        }
+        print(json.dumps(result, indent=1))
         return
     print(f"{'start':>9}{'end':>9}{'score':>8}  file")
     for moment in answer.moments:
         name = printable_name(moment.video)
         alike = f"  (+{len(moment.also)} alike)" if moment.also else ""
         print(f"{moment.start:9.2f}{moment.end:9.2f}{moment.score:8.3f}  {name}{alike}")
+        for line in map(evidence_line, moment.found):
+            print(f"{'':28}{line}")
 
 
 def define_merge() -> None:

@@ -21,7 +21,7 @@ from mmv_tf.search.rules import Rule
 from mmv_tf.search.similar import Similar
 from mmv_tf.search.spoken import Spoken
 from mmv_tf.search.store import SPANS
-from mmv_tf.search.words import Unit
+from mmv_tf.search.words import Unit, shortened
 
 if TYPE_CHECKING:
     from mmv_tf.search.searcher import View
@@ -79,7 +79,7 @@ def embedded(
         if query.kind == TEXT and TEXT in embedder.accepts:
             unknown += embedder.unknown_words(str(query.value))
         try:
-            asked += embed_query(query, embedder, read, frames)
+            asked.append(embed_query(query, embedder, read, frames))
         except ValueError:
             if view.narrations and query.units:
                 continue
@@ -123,6 +123,13 @@ def mixed(
         for moment in answer.moments
     ]
     return answer, fused(seen, said, weights, limit)
+
+
+def evidence_line(evidence: Evidence) -> str:
+    """Return what found a moment in a line for a terminal, such as "said 0.92: ..."."""
+    origin = " (transcribed)" if evidence.transcribed else ""
+    text = f": {shortened(evidence.text)}" if evidence.text else ""
+    return f"{evidence.kind} {evidence.score:.3f}{origin}{text}"
 
 
 def _moment(found: Spoken) -> Moment:

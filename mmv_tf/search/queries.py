@@ -111,7 +111,7 @@ def embed_query(
     if query.kind == TEXT:
         return Asked(matrix, embedder.sentence(str(query.value))[space], query.weight)
     pixels = (read or read_query)(query, embedder.windows)
-    if frames and query.kind == IMAGE and query.within == VISION:
+    if frames and query.kind == IMAGE and query.modality == VISION:
         return Asked(FRAMES, embedder.frame_encoder(pixels)[0], query.weight)
     embed = {IMAGE: embedder.pictures, VIDEO: embedder.clips, AUDIO: embedder.sounds}[query.kind]
     mean = embed(pixels)[space].mean(axis=0)
