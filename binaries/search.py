@@ -25,7 +25,7 @@ from absl import flags
 
 from mmv_tf.data.transcription.flags import define_transcription_flags, transcripts_of_flags
 from mmv_tf.inference.flags import define_network_flags, network_flags
-from mmv_tf.search.commands.serving import define_serve, serve
+from mmv_tf.search.commands.serving import define_mcp, define_serve, mcp, serve
 from mmv_tf.search.commands.taking import check_list_flags, cut, define_cut, define_list, write_list
 from mmv_tf.util import command_line
 from mmv_tf.util.text_files import printable_name
@@ -284,6 +284,7 @@ COMMANDS = {
     "query": (define_query, query),
     "cut": (define_cut, cut),
     "serve": (define_serve, serve),
+    "mcp": (define_mcp, mcp),
     "merge": (define_merge, merge),
 }
 

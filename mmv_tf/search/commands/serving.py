@@ -1,8 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The command `serve`."""
+"""The commands `serve` and `mcp`."""
 
 from __future__ import annotations
+
+import pathlib
 
 from absl import flags
 
@@ -64,3 +66,29 @@ def serve(argv: list[str]) -> None:
         raise ValueError(f'The page needs {error.name}: pip install "mmv_tf[search]".') from error
     run(Searcher(FLAGS.index, FLAGS.model), settings, lambda line: print(line, flush=True))
     print("Stopped.", flush=True)
+
+
+def define_mcp() -> None:
+    """Serve agents by the Model Context Protocol, over standard input and output."""
+    flags.DEFINE_string("index", None, "Folder of the index.", required=True)
+    flags.DEFINE_string("model", None, "The model; default: that of the index.")
+    flags.DEFINE_string("clips", "clips", "Folder in which clips are written.")
+    flags.DEFINE_float("deadline_seconds", 300.0, "Most seconds for cutting a clip.")
+    flags.DEFINE_integer(
+        "http_port", None, "Serve over HTTP on 127.0.0.1 instead, at /mcp of this port."
+    )
+
+
+def mcp(argv: list[str]) -> None:
+    """Serve agents."""
+    del argv
+    from mmv_tf.search.searcher import Searcher
+
+    try:
+        from mmv_tf.search.api.mcp_server import run
+    except ImportError as error:
+        raise ValueError(
+            f'The MCP server needs {error.name}: pip install "mmv_tf[mcp]".'
+        ) from error
+    searcher = Searcher(FLAGS.index, FLAGS.model)
+    run(searcher, pathlib.Path(FLAGS.clips), FLAGS.deadline_seconds, FLAGS.http_port)
