@@ -60,6 +60,9 @@ setuptools.setup(
         "search": ["faiss-cpu>=1.9", "nicegui>=2", "starlette>=0.40", "uvicorn>=0.30"],
         # Agents' access to a search index, see docs/search.md; not in the lock.
         "mcp": ["mcp>=2,<3"],
+        # search export --store, not in the lock.
+        "qdrant": ["qdrant-client>=1.14"],
+        "pgvector": ["psycopg[binary]>=3.2"],
         "serve": [
             "tensorflow-serving-api>=2.19",
             "starlette>=0.40",

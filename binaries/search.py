@@ -10,6 +10,7 @@
   python -m binaries.search cut --index=INDEX --moment=FILE@2-5 --output=CLIP.mp4
   python -m binaries.search serve --index=INDEX
   python -m binaries.search merge --index=INDEX SHARD SHARD ...
+  python -m binaries.search export --index=INDEX --output=FILE.parquet
 
 See docs/search.md.
 """
@@ -25,6 +26,13 @@ from absl import flags
 
 from mmv_tf.data.transcription.flags import define_transcription_flags, transcripts_of_flags
 from mmv_tf.inference.flags import define_network_flags, network_flags
+from mmv_tf.search.commands.collections import (
+    define_export,
+    define_merge,
+    export,
+    merge,
+    print_merged,
+)
 from mmv_tf.search.commands.serving import define_mcp, define_serve, mcp, serve
 from mmv_tf.search.commands.taking import check_list_flags, cut, define_cut, define_list, write_list
 from mmv_tf.util import command_line
@@ -121,17 +129,9 @@ def index(argv: list[str]) -> int | None:
             f"{report.cues} cues of what is said; captions of {len(report.captioned)} videos "
             f"indexed, {len(report.transcribed)} videos transcribed."
         )
-    for note in report.notes:
-        print(f"note: {printable_name(note)}")
     for name, reason in sorted(report.skipped.items()):
         print(f"skipped {printable_name(name)}: {printable_name(reason)}")
-    for name, made in report.faiss.items():
-        print(
-            f"FAISS for {name}: recall {made['recall']:.3f} of the {made['neighbours']} best "
-            f"({made['queries']} queries), {made['faiss_ms']:.1f} ms a query, exact "
-            f"{made['exact_ms']:.1f} ms; made in {made['seconds']:.0f} s"
-        )
-    print(f"Search: python -m binaries.search serve --index={printable_name(FLAGS.index)}")
+    print_merged(report)
     return None
 
 
@@ -252,33 +252,6 @@ def query(argv: list[str]) -> None:
             print(f"{'':28}{line}")
 
 
-def define_merge() -> None:
-    """Merge indexes, such as the shares of several machines, into one: merge --index=OUT IN ..."""
-    flags.DEFINE_string("index", None, "Folder of the new index.", required=True)
-    flags.DEFINE_integer("faiss_above", 300_000, "Least windows for using FAISS; -1: never.")
-    flags.DEFINE_bool("overwrite", False, "Replace an index that is there.")
-    flags.DEFINE_bool("json", False, "Print the report as JSON.")
-
-
-def merge(argv: list[str]) -> None:
-    """Merge indexes."""
-    from mmv_tf.search.joining import join_indexes
-
-    if len(argv) < 2:
-        raise command_line.UsageError("name the indexes to merge: merge --index=OUT IN1 IN2 ...")
-    above = None if FLAGS.faiss_above < 0 else FLAGS.faiss_above
-    report = join_indexes(argv[1:], FLAGS.index, FLAGS.overwrite, above)
-    if FLAGS.json:
-        print(json.dumps(vars(report), indent=1))
-        return
-    print(f"{report.windows} windows of {report.videos} videos from {len(argv) - 1} indexes.")
-    for note in report.notes:
-        print(f"note: {printable_name(note)}")
-    for name, made in report.faiss.items():
-        print(f"FAISS for {name}: recall {made['recall']:.3f}; made in {made['seconds']:.0f} s")
-    print(f"Search: python -m binaries.search serve --index={printable_name(FLAGS.index)}")
-
-
 COMMANDS = {
     "index": (define_index, index),
     "query": (define_query, query),
@@ -286,6 +259,7 @@ COMMANDS = {
     "serve": (define_serve, serve),
     "mcp": (define_mcp, mcp),
     "merge": (define_merge, merge),
+    "export": (define_export, export),
 }
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from mmv_tf.inference import Encoder, as_encoder, unit
 from mmv_tf.inference.encoder import DEFLATED
 from mmv_tf.inference.windows import Windows
 from mmv_tf.search.exact import RangesTerm
-from mmv_tf.util import files as files_lib
+from mmv_tf.search.store import write_array
 
 if TYPE_CHECKING:
     from mmv_tf.search.parts import Moved, Placed
@@ -180,10 +180,9 @@ def _copied(move: Moved) -> FrameTable:
 
 
 def _save(folder: pathlib.Path, table: FrameTable) -> None:
-    for name, array in ((_VECTORS, table.vectors.astype(np.float16)), (_RANGES, table.ranges)):
-        with open(folder / f"{name}.npy", "wb") as file:
-            np.save(file, array)
-            files_lib.flush(file)
+    vectors, ranges = table.vectors, table.ranges
+    write_array(folder, _VECTORS, vectors.shape, [vectors], np.float16)
+    write_array(folder, _RANGES, ranges.shape, [ranges], np.int64)
 
 
 def _deflated(encoder: Encoder) -> Callable[[np.ndarray], np.ndarray] | None:

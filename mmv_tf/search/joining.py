@@ -84,9 +84,16 @@ def join_indexes(
                 videos[video.name] = _renumbered(video, number)
         skipped |= {one.name: one for one in manifest.skipped}
     kept = tuple(videos[name] for name in sorted(videos))
+    rates = {manifest.frames_per_second for manifest in manifests}
+    if len(rates) > 1:
+        notes.append(
+            "The indexes have different frames a second for images: "
+            f"{', '.join(f'{rate:g}' for rate in sorted(rates))}."
+        )
     empty = dataclasses.replace(
         manifests[0],
         generation=0,
+        frames_per_second=min(rates),  # 0, if not all of them have frames
         shard=None,
         videos=(),
         segments={},

@@ -115,9 +115,13 @@ class Index:
 
 
 def write_array(
-    folder: pathlib.Path, name: str, shape: tuple[int, ...], pieces: Iterable[np.ndarray]
+    folder: pathlib.Path,
+    name: str,
+    shape: tuple[int, ...],
+    pieces: Iterable[np.ndarray],
+    kind: type[np.generic] | None = None,
 ) -> None:
-    """Write an array of a segment piece by piece, converted to the type of the index.
+    """Write an array of a segment piece by piece.
 
     On a full disk, `numpy.save` raises an error that does not say so, and a mapped file crashes.
 
@@ -126,11 +130,12 @@ def write_array(
       name: name of the array.
       shape: shape of the whole.
       pieces: parts along the first axis.
+      kind: type of the numbers; default: that of the index.
 
     Raises:
       OSError: the disk is full or can't be written.
     """
-    dtype = np.dtype(_TYPES.get(name, _VECTORS)[0])
+    dtype = np.dtype(kind or _TYPES.get(name, _VECTORS)[0])
     descr = np.lib.format.dtype_to_descr(dtype)
     with open(folder / f"{name}.npy", "wb") as file:
         np.lib.format.write_array_header_1_0(
