@@ -218,7 +218,7 @@ def query(argv: list[str]) -> None:
         words = printable_name(", ".join(answer.unknown_words))
         print(f"note: the model does not know: {words}", file=sys.stderr)
     if FLAGS.format is not None:
-        write_list(opened.manifest, answer.moments)
+        write_list(searcher, answer.moments)
         return
     if FLAGS.json:
         moments = [

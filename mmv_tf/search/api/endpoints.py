@@ -96,6 +96,7 @@ _MOMENT = {
     "confidence": ({"word": str, "value": NUMBER}, None),
     "found": [{"kind": str, "score": NUMBER, "text": str, "transcribed": bool}],
     "captions": [_CAPTION],
+    "also": [{"id": str, "video": {"id": str, "name": str}, "start": NUMBER, "end": NUMBER}],
     "thumbnail": str,
     "media": str,
     "clip": str,

@@ -231,7 +231,7 @@ class Handlers:
             except OSError:
                 raise ApiError(UNAVAILABLE, "Busy with other files; try again later.") from None
 
-        entries = entries_of(chosen, folders, read, path_of, hidden=True)
+        entries = entries_of(chosen, folders, read, path_of, self.library.captions, hidden=True)
         title = asked.get("title", "Moments")
         try:
             return list_bytes(asked["format"], title, entries, asked.get("frame_rate"))

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mmv_tf.data.captions import Caption
 from mmv_tf.inference.windows import Windows
 from mmv_tf.search.api.errors import NOT_FOUND, UNAVAILABLE, ApiError, bad_request
 from mmv_tf.search.api.filters import Filters
@@ -176,12 +177,13 @@ class Library:
             self._listed = listed
         return listed[1], listed[2]
 
-    def captions(self, folders: Folders, video: Video, start: float, end: float) -> list[Json]:
-        """Return the captions of a part of a video, cue by cue."""
-        return [
-            {"start": caption.start, "end": caption.end, "text": caption.text}
-            for caption in captions_between(folders, video, start, end)
-        ]
+    def captions(self, folders: Folders, video: Video, start: float, end: float) -> list[Caption]:
+        """Return what is said in a part of a video, cue by cue: indexed cues, or its captions."""
+        try:
+            found = self.searcher.cues(video.name, start, end)
+        except (KeyError, ValueError):
+            found = []  # the index has just changed, or is damaged
+        return found or captions_between(folders, video, start, end)
 
 
 def modalities(manifest: Manifest) -> tuple[str, ...]:

@@ -26,8 +26,8 @@ from mmv_tf.search.embedder import SOUND, VISION
 from mmv_tf.search.files import video_id
 from mmv_tf.search.labels import LabelFilter, parse_label
 from mmv_tf.search.moment_ids import MomentId
-from mmv_tf.search.moments import Moment
-from mmv_tf.search.queries import TEXT, Query
+from mmv_tf.search.moments import Moment, Place
+from mmv_tf.search.queries import SPEECH, TEXT, Query
 from mmv_tf.search.searcher import Answer
 from mmv_tf.search.similar import Similar
 from mmv_tf.search.store import MissingIndex
@@ -129,7 +129,7 @@ class Searches:
             raise bad_request(str(error)) from None
         if not queries and not labels:
             raise bad_request("There is no query; give text, an upload, a moment or a label.")
-        if queries:
+        if any(query.within != SPEECH for query in queries):
             self._check_model()
         filters = Filters.parse(asked.get("filters") or {})
         only = None if filters.is_empty else lambda video: filters.allows(video, video.duration)
@@ -206,7 +206,11 @@ class Searches:
             "score": round(moment.score, 5),
             "confidence": None,
             "found": [dataclasses.asdict(evidence) for evidence in moment.found],
-            "captions": self._library.captions(folders, video, moment.start, moment.end),
+            "captions": [
+                {"start": cue.start, "end": cue.end, "text": cue.text}
+                for cue in self._library.captions(folders, video, moment.start, moment.end)
+            ],
+            "also": [_place(place) for place in moment.also],
             **addresses(key.video, moment.best),
             "clip": f"{PREFIX}/moments/{key}/clip",
         }
@@ -216,6 +220,16 @@ class Searches:
             )
             shown["curve"] = curve_points(scores, spans)
         return shown
+
+
+def _place(place: Place) -> Json:
+    key = MomentId.of(place.video, place.start, place.end)
+    return {
+        "id": str(key),
+        "video": {"id": key.video, "name": printable_name(place.video)},
+        "start": round(place.start, 3),
+        "end": round(place.end, 3),
+    }
 
 
 def curve_points(scores: np.ndarray, spans: np.ndarray) -> dict[str, list[float]]:

@@ -14,8 +14,8 @@ from mmv_tf.util import command_line
 from mmv_tf.util.text_files import printable_name
 
 if TYPE_CHECKING:
-    from mmv_tf.search.manifest import Manifest
     from mmv_tf.search.moments import Moment
+    from mmv_tf.search.searcher import Searcher
 
 flags.disclaim_key_flags()
 FLAGS = flags.FLAGS
@@ -51,17 +51,19 @@ def check_list_flags() -> None:
         Rate.parse(FLAGS.frame_rate)
 
 
-def write_list(manifest: Manifest, moments: Sequence[Moment]) -> None:
+def write_list(searcher: Searcher, moments: Sequence[Moment]) -> None:
     """Write the list that --format asks for."""
+    from mmv_tf.search.api.library import Library
     from mmv_tf.search.chosen import Chosen
     from mmv_tf.search.edit_lists import entries_of, list_bytes
     from mmv_tf.util.files import replacing
 
+    manifest = searcher.open().manifest
     videos = {video.name: video for video in manifest.videos}
     chosen = [
         Chosen(videos[moment.video], moment.start, moment.end, moment.score) for moment in moments
     ]
-    entries = entries_of(chosen, manifest.folders)
+    entries = entries_of(chosen, manifest.folders, captions=Library(searcher).captions)
     data = list_bytes(FLAGS.format, "Moments", entries, FLAGS.frame_rate)
     if FLAGS.output is None:
         sys.stdout.write(data.decode())

@@ -9,6 +9,7 @@ import urllib.parse
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from mmv_tf.data.captions import Caption
 from mmv_tf.search.captions import captions_between
 from mmv_tf.search.chosen import Chosen
 from mmv_tf.search.edit_lists.entries import Entry, Film, file_url, read_film
@@ -17,12 +18,15 @@ from mmv_tf.search.manifest import Video
 from mmv_tf.search.moment_ids import MomentId
 from mmv_tf.util.text_files import printable_name
 
+_Captions = Callable[[Folders, Video, float, float], list[Caption]]
+
 
 def entries_of(
     moments: Sequence[Chosen],
     folders: Folders,
     read: Callable[[pathlib.Path, str], dict[str, Any]] = lambda path, name: read_film(str(path)),
     path_of: Callable[[Video], pathlib.Path] | None = None,
+    captions: _Captions = captions_between,
     hidden: bool = False,
 ) -> list[Entry]:
     """Return the entries of moments.
@@ -32,6 +36,7 @@ def entries_of(
       folders: folders of the index.
       read: reads a film's head, from its path and its name for messages; see `read_film`.
       path_of: finds a film's file; default: in the folders.
+      captions: returns what is said in a part of a video; default: its captions.
       hidden: leave out where the folders are on this machine; addresses are then relative.
 
     Raises:
@@ -58,7 +63,7 @@ def entries_of(
                 film=films[video.name],
                 start=moment.start,
                 end=moment.end,
-                captions=captions_between(folders, video, moment.start, moment.end),
+                captions=captions(folders, video, moment.start, moment.end),
                 score=moment.score,
             )
         )
