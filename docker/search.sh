@@ -1,0 +1,43 @@
+#!/bin/sh
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
+# Entry point of docker/search.Dockerfile.
+#
+#   mmv-search                   update the index of $VIDEOS in the background, and serve it
+#   mmv-search healthy           exit with 0 if the server answers
+#   mmv-search COMMAND ...       run a command of binaries.search, such as query
+#
+# MODEL is a file or a published name. The token is in $MMV_SEARCH_TOKEN, or in the secret
+# search_token; without one the server does not start.
+
+set -eu
+secret=/run/secrets/search_token
+
+fail() {
+  printf 'mmv-search: %s\n' "$*" >&2
+  exit 1
+}
+
+case ${1:-} in
+  '') ;;
+  healthy)
+    exec python -c 'import os, urllib.request
+urllib.request.urlopen("http://127.0.0.1:%s/healthz" % os.environ["PORT"], timeout=4)'
+    ;;
+  *) exec python -m binaries.search "$@" ;;
+esac
+
+[ -n "${MODEL:-}" ] || fail 'MODEL is not set; give a model: -e MODEL=PATH'
+[ -d "$VIDEOS" ] || fail "$VIDEOS is not there; mount the videos: -v DIR:$VIDEOS:ro"
+[ -w "$INDEX" ] || fail "$INDEX can't be written by user $(id -u); give a volume: -v mmv-index:$INDEX"
+if [ -z "${MMV_SEARCH_TOKEN:-}" ]; then
+  [ -r "$secret" ] || fail 'there is no token; give one: -e MMV_SEARCH_TOKEN=$(openssl rand -hex 16)'
+  set -- --token_file="$secret"
+fi
+
+# A stopped or killed indexer leaves a whole index; the next start goes on.
+(python -m binaries.search index --videos="$VIDEOS" --model="$MODEL" --index="$INDEX" ||
+  printf 'mmv-search: the index was not updated (see above)\n' >&2) &
+exec python -m binaries.search serve --static_page --index="$INDEX" --host=0.0.0.0 \
+  --http_port="$PORT" "$@"
