@@ -153,12 +153,16 @@ def test_readme_trains_and_searches(trained):
 
 
 def test_the_search_guide(trained):
-    index, _, _, *queries = under("docs/search.md", "Search your own videos")
+    index, _, *others = under("docs/search.md", "Search your own videos")
     run(index.words, trained)
-    assert len(queries) == 3
-    for query in queries:
-        said = run(known(query.words), trained)
-        assert "soup.mp4" in said, query.where
+    commands = [command for command in others if command.words[3] in ("query", "cut")]
+    assert {command.words[3] for command in others if command not in commands} == {"serve"}
+    assert len(commands) >= 7
+    for command in commands:
+        said = run(known(command.words), trained)
+        files = [word.partition("=")[2] for word in command.words if word.startswith("--output=")]
+        written = "".join((trained / name).read_text(errors="replace") for name in files)
+        assert "soup.mp4" in said + written, command.where
 
 
 def test_the_classification_guide(trained):

@@ -19,6 +19,7 @@ from mmv_tf import load_encoder, load_model, pretrained
 from mmv_tf.data import Input, captions, images, media, preparation
 from mmv_tf.pretrained.word_lists import read_words
 from mmv_tf.search import approximate
+from mmv_tf.search.edit_lists import FORMATS, Entry, Film, list_bytes
 from mmv_tf.search.page_settings import PageSettings
 from mmv_tf.serving.settings import ServerSettings
 from mmv_tf.training import workers
@@ -155,6 +156,17 @@ def requests_to_a_server(folder: pathlib.Path, touched: pathlib.Path) -> None:
     assert addresses.is_loopback(PageSettings().host)
 
 
+def names_and_captions_in_lists(folder: pathlib.Path, touched: pathlib.Path) -> None:
+    # More such texts are in tests/search/edit_lists/writing_test.py.
+    evil = f"=cmd|' /C touch {touched}'!A0\n* FROM CLIP NAME: x </note>"
+    film = Film(evil, "a.mp4", 9.0, 25.0)
+    entry = Entry("k", film, 1.0, 2.0, [captions.Caption(1.0, 2.0, evil)])
+    lists = {format: list_bytes(format, evil, [entry]).decode() for format in FORMATS}
+    assert '"=' not in lists["csv"] and "\"'=cmd" in lists["csv"]
+    assert "</note>" not in lists["fcpxml"].replace("</note>\n", "")
+    assert not [line for line in lists["edl"].splitlines() if line == "* FROM CLIP NAME: x </note>"]
+
+
 def config_files(folder: pathlib.Path, touched: pathlib.Path) -> None:
     code = f"import pathlib\n\npathlib.Path({str(touched)!r}).touch()\n"
     (folder / "config.py").write_text(code)
@@ -201,6 +213,7 @@ _SAFE = {
     "training runs": training_runs,
     "shards and manifests": shards_and_manifests,
     "requests to a server": requests_to_a_server,
+    "names and captions in lists": names_and_captions_in_lists,
 }
 _TRUSTED = {
     "config files": config_files,
