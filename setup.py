@@ -21,7 +21,7 @@ setuptools.setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
     packages=setuptools.find_packages(include=["mmv_tf", "mmv_tf.*", "binaries", "configs"]),
-    package_data={"mmv_tf": ["py.typed", "data/*.txt", "search/page_assets/*"]},
+    package_data={"mmv_tf": ["py.typed", "data/*.txt", "search/*.txt", "search/page_assets/*"]},
     install_requires=[
         "tensorflow>=2.20,<2.22",
         # Keras 3.14 and older leave lists of lists of layers out of `.keras` files: of an audio

@@ -165,6 +165,13 @@ def define_query() -> None:
         "fusion_weights", "video=1,speech=1", "Weights of what is seen and said with --within=all."
     )
     flags.DEFINE_integer("limit", 10, "Most moments to print.", lower_bound=1)
+    flags.DEFINE_float(
+        "min_score",
+        None,
+        "Least confidence, 0 to 1: the share of unrelated queries that are answered less well.",
+        lower_bound=0.0,
+        upper_bound=1.0,
+    )
     flags.DEFINE_bool("exact", False, "Never use FAISS.")
     flags.DEFINE_bool("json", False, "Print JSON.")
     define_list()
@@ -214,6 +221,11 @@ def query(argv: list[str]) -> None:
     names = () if there is None else there.names
     labels = [parse_label(text, names) for text in FLAGS.label]
     answer = searcher.search(queries, FLAGS.limit, labels=labels, weights=fusion)
+    nothing = answer.nothing
+    if FLAGS.min_score is not None:
+        answer = answer.at_least(FLAGS.min_score)
+    if nothing:
+        print("note: nothing here matches well.", file=sys.stderr)
     if answer.unknown_words:
         words = printable_name(", ".join(answer.unknown_words))
         print(f"note: the model does not know: {words}", file=sys.stderr)
@@ -228,6 +240,7 @@ def query(argv: list[str]) -> None:
                 "start": round(moment.start, 3),
                 "end": round(moment.end, 3),
                 "score": round(moment.score, 5),
+                "confidence": moment.confidence,
                 "found": [dataclasses.asdict(evidence) for evidence in moment.found],
                 "also": [
                     {"file": o.video, "start": round(o.start, 3), "end": round(o.end, 3)}
@@ -238,16 +251,18 @@ def query(argv: list[str]) -> None:
         ]
         result = {
             "approximate": answer.approximate,
+            "nothing": nothing,
             "unknown_words": answer.unknown_words,
             "moments": moments,
         }
         print(json.dumps(result, indent=1))
         return
-    print(f"{'start':>9}{'end':>9}{'score':>8}  file")
+    print(f"{'start':>9}{'end':>9}{'score':>8}{'confidence':>12}  file")
     for moment in answer.moments:
         name = printable_name(moment.video)
         alike = f"  (+{len(moment.also)} alike)" if moment.also else ""
-        print(f"{moment.start:9.2f}{moment.end:9.2f}{moment.score:8.3f}  {name}{alike}")
+        sure = "" if moment.confidence is None else f"{moment.confidence:.2f}"
+        print(f"{moment.start:9.2f}{moment.end:9.2f}{moment.score:8.3f}{sure:>12}  {name}{alike}")
         for line in map(evidence_line, moment.found):
             print(f"{'':28}{line}")
 

@@ -65,7 +65,7 @@ class RangesTerm:
         """Return the best cosines of rows, float32 [rows]."""
         ranges = np.asarray(self.ranges[rows])
         if not len(ranges):
-            return np.zeros(0, np.float32)
+            return np.zeros((0, *self.vector.shape[1:]), np.float32)
         if isinstance(rows, slice):  # Neighbors share vectors, which are scored once.
             low = int(ranges[:, 0].min())
             values = products(self.vectors[low : int(ranges[:, 1].max())], self.vector)
@@ -76,8 +76,8 @@ class RangesTerm:
             ends = np.cumsum(ranges[:, 1] - ranges[:, 0])
             ranges = np.stack([ends - (ranges[:, 1] - ranges[:, 0]), ends], axis=1)
         # Each second result is that of a gap, or of the sentinel, which a last range may end at.
-        padded = np.append(values, np.float32(-np.inf))
-        return np.maximum.reduceat(padded, ranges.reshape(-1))[::2]
+        padded = np.concatenate([values, np.full_like(values[:1], -np.inf)])
+        return np.maximum.reduceat(padded, ranges.reshape(-1), axis=0)[::2]
 
 
 AnyTerm = Term | RangesTerm
@@ -100,10 +100,10 @@ def products(rows: np.ndarray, vector: np.ndarray) -> np.ndarray:
 
     Args:
       rows: float16 or float32 [N, D], finite.
-      vector: float32 [D], of at most unit length.
+      vector: float32 [D], of at most unit length, or several, [D, Q].
 
     Returns:
-      float32 [N].
+      float32 [N] or [N, Q].
     """
     if rows.dtype != np.float16:
         return rows @ vector
@@ -157,6 +157,30 @@ def best(
             shares = list(pool.map(share, range(threads)))
     rows, values = (np.concatenate(parts) for parts in zip(*shares, strict=True))
     return _first(rows, values, count)
+
+
+def best_of_each(
+    term: AnyTerm,
+    usable: np.ndarray | None = None,
+    excluded: Sequence[tuple[int, int, int]] = (),
+) -> np.ndarray:
+    """Return the highest cosine of each of several queries, float32 [Q]; -inf without any row.
+
+    Args:
+      term: the queries, whose `vector` is float32 [D, Q].
+      usable: bool [N], rows that may be found; None for all.
+      excluded: (query, first row, last row + 1), rows that a query does not count.
+    """
+    result = np.full(term.vector.shape[1], -np.inf, np.float32)
+    for start in range(0, len(term), _ROWS):
+        values = term.cosines(slice(start, start + _ROWS))
+        if usable is not None:
+            values[~usable[start : start + _ROWS]] = -np.inf
+        for query, first, end in excluded:
+            if first < start + _ROWS and end > start:
+                values[max(first - start, 0) : max(end - start, 0), query] = -np.inf
+        np.maximum(result, values.max(axis=0, initial=-np.inf), out=result)
+    return result
 
 
 @functools.cache

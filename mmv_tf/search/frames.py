@@ -170,6 +170,12 @@ def frames_term(segment: Segment, vector: np.ndarray, weight: float) -> RangesTe
     return RangesTerm(vectors, ranges, vector, weight)
 
 
+def first_frame(segment: Segment, row: int) -> np.ndarray:
+    """Return the vector of a window's first frame, float32 [128]."""
+    term = frames_term(segment, np.zeros(SIZE, np.float32), 1.0)
+    return np.asarray(term.vectors[term.ranges[row, 0]], np.float32)
+
+
 def _copied(move: Moved) -> FrameTable:
     vectors, ranges = (move.segment.optional_array(name) for name in (_VECTORS, _RANGES))
     if vectors is None or ranges is None:

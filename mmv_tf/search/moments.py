@@ -58,6 +58,8 @@ class Moment:
       best: start of the best window in seconds.
       also: moments that look or sound the same and score no better, best first.
       found: what found it, if what is said was searched.
+      confidence: share of unrelated queries that the index answers less well, 0 to 1, see
+        `confidence`; None if it is not known, as for several queries together.
     """
 
     video: str
@@ -67,6 +69,7 @@ class Moment:
     best: float
     also: tuple[Place, ...] = ()
     found: tuple[Evidence, ...] = ()
+    confidence: float | None = None
 
 
 # A video's windows by time: scores float32 [n] (-inf: can't be found) and spans float32 [n, 2].

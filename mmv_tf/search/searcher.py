@@ -18,6 +18,7 @@ from mmv_tf.inference.windows import Windows
 from mmv_tf.pretrained import is_published
 from mmv_tf.search.answers import Answer as Answer
 from mmv_tf.search.approximate import Approximate
+from mmv_tf.search.confidence import Background, background
 from mmv_tf.search.embedder import SOUND, Embedder
 from mmv_tf.search.exact import AnyTerm, Term, best, scores
 from mmv_tf.search.files import video_id
@@ -158,7 +159,8 @@ class Searcher:
             asked = [Asked(LABELS, one_hot[label.column], 1.0) for label in wanted]
 
         def search(count: int) -> Answer:
-            return view.search(tuple(asked), count, self._exact, required)
+            answer = view.search(tuple(asked), count, self._exact, required)
+            return self._judged(view, answer, queries)
 
         if not units and (asked or not queries):
             return dataclasses.replace(search(limit), unknown_words=unknown)
@@ -166,6 +168,20 @@ class Searcher:
         answer, moments = mixed(view, units, by_vectors, required, weights, limit)
         answer = answer or Answer((), (), False, required)
         return dataclasses.replace(answer, moments=tuple(moments), unknown_words=unknown)
+
+    def _judged(self, view: View, answer: Answer, queries: Sequence[Query | Similar]) -> Answer:
+        """Return an answer to a single query with the confidence of each moment."""
+        single = len(queries) == 1 and len(answer.asked) == 1 and answer.asked[0].weight > 0
+        if not single or not isinstance(queries[0], Query):
+            return answer
+        known = view.background(queries[0], answer.asked[0], self.embedder())
+        if known is None:
+            return answer
+        moments = tuple(
+            dataclasses.replace(moment, confidence=known.confidence(moment.score))
+            for moment in answer.moments
+        )
+        return dataclasses.replace(answer, moments=moments)
 
     def cues(self, name: str, start: float, end: float) -> list[Caption]:
         """Return the indexed cues of a part of a video, captions or transcripts, by time.
@@ -230,6 +246,18 @@ class View:
         self.narrations = Narrations(index)
         self._usable: dict[tuple[str, bool], np.ndarray | None] = {}
         self._approximate: dict[tuple[str, str], Approximate | None] = {}
+        self._backgrounds: dict[tuple[str, str], Background | None] = {}
+
+    def background(self, query: Query, asked: Asked, embedder: Embedder) -> Background | None:
+        """Return the scores of unrelated queries of a kind; see `confidence.background`."""
+        key = (query.kind, asked.matrix)
+        if key not in self._backgrounds:
+            self._backgrounds[key] = background(self, query, asked, embedder)
+        return self._backgrounds[key]
+
+    def term(self, name: str, asked: Asked) -> AnyTerm:
+        """Return a query as a term of scores in a segment."""
+        return _terms(self.index.segments[name], (asked,))[0]
 
     def search(
         self,

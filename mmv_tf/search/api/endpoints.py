@@ -160,7 +160,7 @@ ENDPOINTS = (
             "within": Parameter(str, "What to search: see within of GET /index."),
             **_PAGE,
             "group": Parameter(str, "Group by film.", ("film",)),
-            "min_score": Parameter(float, "Least score."),
+            "min_score": Parameter(float, "Least confidence, 0 to 1."),
         },
         errors=(422,),
     ),

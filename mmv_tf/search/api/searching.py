@@ -22,6 +22,7 @@ from mmv_tf.search.api.errors import (
 from mmv_tf.search.api.filters import Filters
 from mmv_tf.search.api.library import PREFIX, Json, Library, Read, addresses, logger, modalities
 from mmv_tf.search.api.uploads import Uploads
+from mmv_tf.search.confidence import word
 from mmv_tf.search.embedder import SOUND, VISION
 from mmv_tf.search.files import video_id
 from mmv_tf.search.labels import LabelFilter, parse_label
@@ -74,13 +75,15 @@ class Searches:
             raise bad_request(f"group is {asked['group']!r}; expected {FILM!r} or null.")
         find, known = self._prepare(asked)
         least = asked.get("min_score")
+        if least is not None and not 0 <= least <= 1:
+            raise bad_request(f"min_score is {least}; expected a confidence from 0 to 1.")
 
         def keep(answer: Answer) -> list[Moment]:
+            kept = answer if least is None else answer.at_least(least)
             return [
                 moment
-                for moment in answer.moments
-                if (least is None or moment.score >= least)
-                and not any(_overlap(moment, other) for other in known)
+                for moment in kept.moments
+                if not any(_overlap(moment, other) for other in known)
             ]
 
         spare = len(known) + 1
@@ -100,7 +103,7 @@ class Searches:
             "more": more,
             "approximate": answer.approximate,
             "unknown_words": list(answer.unknown_words),
-            "nothing": not moments and offset == 0,
+            "nothing": answer.nothing or (not moments and offset == 0),
         }
 
     def _prepare(self, asked: Mapping[str, Any]) -> tuple[_Search, list[Similar]]:
@@ -204,7 +207,9 @@ class Searches:
             "end": round(moment.end, 3),
             "best": round(moment.best, 3),
             "score": round(moment.score, 5),
-            "confidence": None,
+            "confidence": None
+            if moment.confidence is None
+            else {"word": word(moment.confidence), "value": round(moment.confidence, 3)},
             "found": [dataclasses.asdict(evidence) for evidence in moment.found],
             "captions": [
                 {"start": cue.start, "end": cue.end, "text": cue.text}

@@ -20,7 +20,7 @@ LONG = video_id("long.mp4")
 PATHS = {"video": LONG, "moment": f"{LONG}-1000-1500"}
 QUERIES = {
     "search_words": {"q": "a red square", "within": "video", "limit": "3", "offset": "1",
-                     "group": "film", "min_score": "-1"},
+                     "group": "film", "min_score": "0.1"},
     "videos": {"offset": "0", "limit": "5", "folder": "sub", "file": "silent", "state": "indexed"},
     "thumbnail": {"t": "1.5"},
     "clip": {"mode": "copy"},
@@ -28,7 +28,7 @@ QUERIES = {
 BODIES = {
     "search": {
         "queries": [{"text": "a red square", "weight": 1}, {"moment": PATHS["moment"]}],
-        "within": "video", "labels": [], "limit": 3, "offset": 0, "group": None, "min_score": -2.0,
+        "within": "video", "labels": [], "limit": 3, "offset": 0, "group": None, "min_score": 0.0,
         "curves": True,
         "filters": {"folder": None, "file": "mp4", "min_seconds": 0, "max_seconds": 1e6,
                     "after": "1999-01-01", "before": None},

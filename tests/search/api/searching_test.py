@@ -8,7 +8,9 @@ from PIL import Image
 
 from mmv_tf.search import Query
 from mmv_tf.search.api.searching import curve_points
+from mmv_tf.search.confidence import Background
 from mmv_tf.search.files import video_id
+from mmv_tf.search.searcher import View
 from tests import media_samples
 from tests.search.conftest import EVIL_NAME
 
@@ -85,13 +87,24 @@ def test_filters(api):
     assert names(after="1999-12-31", before="2100-01-01T00:00:00Z") == every
 
 
-def test_a_least_score(api):
-    whole = api.post("/search", {**RED, "limit": 50})["moments"]
-    least = whole[1]["score"]
-    kept = api.post("/search", {**RED, "limit": 50, "min_score": least - 1e-5})
-    assert kept["moments"] == [moment for moment in whole if moment["score"] >= least - 1e-5]
-    none = api.post("/search", {**RED, "min_score": 2})
+def test_a_least_confidence(api, monkeypatch):
+    red = {**RED, "within": "video", "limit": 50}
+    scores = [moment["score"] for moment in api.post("/search", red)["moments"]]
+    tops = Background(np.sort(np.array(scores, np.float32)))
+    monkeypatch.setattr(View, "background", lambda *arguments: tops)
+    whole = api.post("/search", red)
+    assert not whole["nothing"]
+    assert {moment["confidence"]["word"] for moment in whole["moments"]} > {"unlikely"}
+    kept = api.post("/search", {**red, "min_score": 0.5})["moments"]
+    assert 0 < len(kept) < len(scores)
+    assert kept == [m for m in whole["moments"] if m["confidence"]["value"] >= 0.5]
+    tops = Background(np.full(9, 1.1, np.float32))
+    unlikely = api.post("/search", red)
+    assert unlikely["nothing"] and unlikely["moments"][0]["confidence"]["value"] == 0
+    none = api.post("/search", {**red, "min_score": 0.5})
     assert none["moments"] == [] and none["nothing"]
+    message = api.error(400, "POST", "/search", json={**RED, "min_score": 2})
+    assert "expected a confidence from 0 to 1" in message
 
 
 def test_more_like_a_moment_leaves_it_out(api):
