@@ -54,6 +54,8 @@ def flags_in(path: pathlib.Path) -> set[str]:
     """Names of the flags that a program defines, wherever it does."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and "search.commands" in (node.module or ""):
+            found |= flags_in(ROOT / f"{str(node.module).replace('.', '/')}.py")
         if not isinstance(node, ast.Call):
             continue
         called = getattr(node.func, "attr", getattr(node.func, "id", ""))

@@ -35,7 +35,7 @@ PREFIX = "/api/v1"
 
 
 class Library:
-    """What an index holds; thread-safe.
+    """Content of an index; thread-safe.
 
     Args:
       searcher: the index.
