@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pathlib
+from typing import Any
 
 from absl import flags
 
@@ -28,7 +29,9 @@ class _OptionalModel(flags.ArgumentParser[str]):
 class _OptionalModelFlag(flags.Flag[str]):
     """Flag that may stand alone, as --transcribe, or have a value, as --transcribe=MODEL."""
 
-    boolean = True
+    def __init__(self, *arguments: Any, **options: Any):
+        super().__init__(*arguments, **options)
+        self.boolean = True  # What absl asks before it takes the next argument as the value.
 
 
 def define_transcription_flags() -> None:

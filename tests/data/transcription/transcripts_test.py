@@ -134,13 +134,8 @@ def test_sources_without_captions_get_transcripts(film, tmp_path):
     ]
     scribe = Scribe([Caption(0.0, 1.0, "eins")])
     found, notes = transcribed(sources, Transcripts(tmp_path / "kept", scribe))
-    assert [source.narrations for source in found] == [
-        (Caption(0.0, 1.0, "eins"),),
-        (),
-        given,
-        (),
-        (),
-    ]
+    one = (Caption(0.0, 1.0, "eins"),)
+    assert [source.narrations for source in found] == [one, (), given, (), ()]
     assert [source.media_id for source in found] == [source.media_id for source in sources]
     (note,) = notes
     assert note.startswith("silent can't be transcribed:") and "no audio stream" in note
