@@ -65,7 +65,6 @@ setuptools.setup(
         "pgvector": ["psycopg[binary]>=3.2"],
         # --transcribe of search index and prepare_data; not in the lock, since the tests do without.
         "speech": ["faster-whisper>=1.1"],
-        "search": ["faiss-cpu>=1.9", "nicegui>=2"],
         "serve": [
             "tensorflow-serving-api>=2.19",
             "starlette>=0.40",
