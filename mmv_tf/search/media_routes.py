@@ -31,7 +31,7 @@ mimetypes.add_type("video/x-matroska", ".mkv")
 
 
 class MediaRoutes:
-    """Answers with videos and thumbnails by id.
+    """Answers with videos and thumbnails by id; thread-safe.
 
     Args:
       searcher: the index.
@@ -56,9 +56,9 @@ class MediaRoutes:
         except (OSError, ValueError):
             return None  # The index or the file was deleted, or is now a link to elsewhere.
 
-    async def video(self, key: str) -> Response:
+    def video(self, key: str) -> Response:
         """Return a whole video, or the part that the request asks for."""
-        found = await run_in_threadpool(self._find, key)
+        found = self._find(key)
         if found is None:
             return _missing()
         kind, _ = mimetypes.guess_type(found[0].name)
@@ -66,15 +66,15 @@ class MediaRoutes:
             kind = "application/octet-stream"
         return FileResponse(found[0], media_type=kind, headers={"Cache-Control": "no-cache"})
 
-    async def thumbnail(self, key: str, time: float) -> Response:
+    def thumbnail(self, key: str, time: float) -> Response:
         """Return the frame at a time in seconds, which is moved into the video."""
-        found = await run_in_threadpool(self._find, key)
+        found = self._find(key)
         if found is None:
             return _missing()
         try:
             time = min(max(0.0, time), found[1].duration)
             version = found[1].mtime_ns
-            jpeg = await run_in_threadpool(self._thumbnails, str(found[0]), version, round(time, 1))
+            jpeg = self._thumbnails(str(found[0]), version, round(time, 1))
         except (ValueError, OSError):
             return _missing()
         return Response(
@@ -87,14 +87,14 @@ def routes(searcher: Searcher, decoder: Decoder) -> list[Route]:
     media_routes = MediaRoutes(searcher, decoder)
 
     async def video(request: Request) -> Response:
-        return await media_routes.video(request.path_params["key"])
+        return await run_in_threadpool(media_routes.video, request.path_params["key"])
 
     async def thumbnail(request: Request) -> Response:
         try:
             time = float(request.query_params.get("t", "0"))
         except ValueError:
             return _missing()
-        return await media_routes.thumbnail(request.path_params["key"], time)
+        return await run_in_threadpool(media_routes.thumbnail, request.path_params["key"], time)
 
     return [Route("/media/{key}", video), Route("/thumbnail/{key}", thumbnail)]
 

@@ -52,6 +52,7 @@ from mmv_tf.util.text_files import printable_name
 _SEARCH_THREADS, _SEARCHES_WAITING = 2, 32
 _UPLOAD_THREADS, _UPLOADS_WAITING = 2, 16
 _LIST_THREADS, _LISTS_WAITING = 4, 64
+_PICTURE_THREADS, _PICTURES_WAITING = 4, 256  # a page of results asks for dozens at once
 CUTTERS, _CLIPS_WAITING = 2, 8
 # Ours: uploads kept, as multiples of the largest one.
 _UPLOADS_KEPT = 4
@@ -82,12 +83,19 @@ class Handlers:
         self._uploading = Lane("uploads", _UPLOAD_THREADS, _UPLOADS_WAITING)
         self._clips = Clips(cutter)
         self._cutting = Lane("clips", CUTTERS, _CLIPS_WAITING)
+        self._picturing = Lane("pictures", _PICTURE_THREADS, _PICTURES_WAITING)
         self._listing = Lane("requests", _LIST_THREADS, _LISTS_WAITING)
         self._endpoints = {endpoint.name: endpoint for endpoint in ENDPOINTS}
 
     def close(self) -> None:
         """Let running work end."""
-        for lane in (self._searching, self._uploading, self._listing, self._cutting):
+        for lane in (
+            self._searching,
+            self._uploading,
+            self._cutting,
+            self._picturing,
+            self._listing,
+        ):
             lane.close()
         self._clips.close()
 
@@ -173,12 +181,12 @@ class Handlers:
     async def media(self, request: Request) -> Response:
         """GET /videos/ID/media."""
         self._query(request, "media")
-        return await self._media.video(request.path_params["video"])
+        return await self._listing.run(self._media.video, request.path_params["video"])
 
     async def thumbnail(self, request: Request) -> Response:
         """GET /videos/ID/thumbnail."""
         time = self._query(request, "thumbnail").get("t", 0.0)
-        return await self._media.thumbnail(request.path_params["video"], time)
+        return await self._picturing.run(self._media.thumbnail, request.path_params["video"], time)
 
     async def clip(self, request: Request) -> Response:
         """GET /moments/ID/clip."""

@@ -29,7 +29,8 @@ from mmv_tf.version import __version__
 
 _INSTRUCTIONS = (
     "Finds moments in an indexed collection of videos by what is seen or heard in them, and cuts "
-    "them out as files. Scores are only comparable within one answer."
+    "them out as files. Scores are only comparable within one answer; confidence says how far a "
+    "moment stands out, and `nothing` that none matches well."
 )
 _MOST_CAPTION = 1000  # characters of a moment's captions; ours
 
@@ -58,25 +59,32 @@ def make_server(searcher: Searcher, decoder: Decoder, clips: pathlib.Path) -> MC
         limit: Annotated[int, Field(description="Most moments.", ge=1, le=MOST_LIMIT)] = 5,
         offset: Annotated[int, Field(description="Moments to leave out.", ge=0)] = 0,
         within: Annotated[
-            str, Field(description="What to search: video (what is seen) or audio (heard).")
-        ] = "video",
+            Literal["video", "audio", "speech", "all"] | None,
+            Field(
+                description="What to search: what is seen (video), heard (audio) or said (speech), "
+                "or seen and said (all); default: what the collection has."
+            ),
+        ] = None,
         folder: Annotated[
             str | None, Field(description="Only videos in this folder of the collection.")
         ] = None,
         file: Annotated[
             str | None, Field(description="Only videos whose names contain this.")
         ] = None,
-        min_score: Annotated[float | None, Field(description="Least score.")] = None,
+        min_score: Annotated[
+            float | None, Field(description="Least confidence, 0 to 1.", ge=0, le=1)
+        ] = None,
     ) -> dict[str, Any]:
         """Find the moments of the videos that fit a description best, best first."""
         asked: Json = {
             "queries": [{"text": query}],
-            "within": within,
             "limit": limit,
             "offset": offset,
             "filters": {"folder": folder, "file": file},
             "min_score": min_score,
         }
+        if within is not None:
+            asked["within"] = within
         try:
             answer = searches.search(asked)
         except ApiError as error:
