@@ -63,7 +63,7 @@ setuptools.setup(
         # search export --store, not in the lock.
         "qdrant": ["qdrant-client>=1.14"],
         "pgvector": ["psycopg[binary]>=3.2"],
-        # --transcribe of search index and prepare_data; not in the lock, since the tests do without.
+        # --transcribe of search index and prepare_data; not in the lock.
         "speech": ["faster-whisper>=1.1"],
         "serve": [
             "tensorflow-serving-api>=2.19",

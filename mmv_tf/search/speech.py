@@ -32,6 +32,8 @@ from mmv_tf.util.sqlite import check_fts5, sqlite3
 K1, B = 1.2, 0.75
 # Ours: passages of a file that are scored; those with rarer words come first.
 _MOST_SCORED = 2000
+# Ours: SQLite ranks so many in 25 ms; a word that more passages have says little.
+_MOST_RANKED = 20_000
 # Ours: a longer pause ends a passage.
 _PAUSE_SECONDS = 10.0
 _MAPPED_BYTES = 1 << 30  # Ours: 10 million cues.
@@ -171,7 +173,8 @@ class SpeechPart:
                 found.update(self._rows_with(_match(unit)))
             elif place == 0 and room > 0:
                 # Too many even of the rarest, so SQLite, which has scores of its own, chooses.
-                found.update(self._rows_with(_match(unit), best=True))
+                best = self.count(unit) <= _MOST_RANKED
+                found.update(self._rows_with(_match(unit), best))
             else:
                 break
         return sorted(found)
