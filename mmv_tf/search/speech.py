@@ -31,7 +31,7 @@ from mmv_tf.util.sqlite import check_fts5, sqlite3
 # BM25's saturation and normalization by length: the defaults of Lucene and SQLite.
 K1, B = 1.2, 0.75
 # Ours: passages of a file that are scored; those with rarer words come first.
-_MOST_SCORED = 2000
+_MOST_SCORED = 1000
 # Ours: SQLite ranks so many in 25 ms; a word that more passages have says little.
 _MOST_RANKED = 20_000
 # Ours: a longer pause ends a passage.
@@ -160,7 +160,7 @@ class SpeechPart:
         return self._counts[unit]
 
     def candidates(self, units: Sequence[Unit]) -> list[int]:
-        """Return rows of at most 2000 passages: those with all units, then those with the rarest.
+        """Return rows of at most 1000 passages: those with all units, then those with the rarest.
 
         Args:
           units: those that are in the file, the rarest first.
@@ -203,7 +203,7 @@ class SpeechPart:
         return iter(self._read(f"{sql} order by id", first, first + count - 1))
 
     def _rows_with(self, match: str, best: bool = False) -> list[int]:
-        """Return rows that match, at most 2000, the first or the best by SQLite's scores."""
+        """Return rows that match, at most 1000, the first or the best by SQLite's scores."""
         first = "select rowid from passages where passages match ? limit ?"
         ranked = "select rowid from passages where passages match ? order by rank limit ?"
         return [row[0] for row in self._read(ranked if best else first, match, _MOST_SCORED)]

@@ -63,7 +63,7 @@ def transcripts_of_flags(output: str) -> Transcripts | None:
 
     Raises:
       UsageError: flags need --transcribe.
-      ValueError: the extra is missing, or the model can't be loaded.
+      ValueError: the extra is missing, the model can't be loaded or does not know the language.
     """
     if FLAGS.transcribe is None:
         for name in ("language", "transcripts"):
@@ -71,4 +71,7 @@ def transcripts_of_flags(output: str) -> Transcripts | None:
                 raise command_line.UsageError(f"--{name} needs --transcribe.")
         return None
     folder = FLAGS.transcripts or pathlib.Path(output) / "transcripts"
-    return Transcripts(folder, FasterWhisper(FLAGS.transcribe), FLAGS.language)
+    whisper = FasterWhisper(FLAGS.transcribe)
+    if FLAGS.language is not None:
+        whisper.check_language(FLAGS.language)
+    return Transcripts(folder, whisper, FLAGS.language)

@@ -16,6 +16,7 @@ from mmv_tf.util.files import file_sha256
 # Ours: the smallest model that is useful in many languages.
 DEFAULT_MODEL = "small"
 _WEIGHTS = "model.bin"
+_SHOWN = 10  # languages in a message
 
 
 class FasterWhisper:
@@ -59,6 +60,16 @@ class FasterWhisper:
         # A name's weights could change on the network, which is rare; a folder's more easily.
         identity = file_sha256(folder / _WEIGHTS)[:16] if folder.is_dir() else model
         self.key = f"faster-whisper {identity}"
+
+    def check_language(self, language: str) -> None:
+        """Raise a ValueError if the model does not know a language by its code."""
+        known = sorted(self._model.supported_languages)
+        if language not in known:
+            some = ", ".join(known[:_SHOWN]) + (", ..." if len(known) > _SHOWN else "")
+            raise ValueError(
+                f"The Whisper model does not know the language {language!r}; expected a code such "
+                f"as {some}."
+            )
 
     def transcribe(
         self, samples: np.ndarray, language: str | None

@@ -24,6 +24,7 @@ def package(monkeypatch):
             if model == "large-v3":
                 raise RuntimeError("no network")
             module.calls.append((model, device))
+            self.supported_languages = ["en"] if model.endswith(".en") else ["de", "en", "fr"]
 
         def transcribe(self, samples, **options):
             module.calls.append(options)
@@ -42,6 +43,12 @@ def test_a_model_by_name(package):
     assert (language, list(captions)) == ("en", [Caption(0.5, 1.5, " Hello there.")])
     assert package.calls == [("tiny", "cpu"), {"language": None, "vad_filter": True}]
     assert whisper.key == "faster-whisper tiny"
+
+
+def test_languages(package):
+    FasterWhisper("tiny").check_language("fr")
+    with pytest.raises(ValueError, match=r"language 'xx'; expected a code such as de, en, fr\."):
+        FasterWhisper("tiny").check_language("xx")
 
 
 def test_a_model_by_path_is_known_by_its_content(package, tmp_path):
