@@ -77,7 +77,7 @@ def test_a_clip(server, tmp_path):
 @pytest.mark.parametrize(
     ("tool", "arguments", "message"),
     [
-        ("search_videos", {"query": "xylophone"}, "xylophone"),
+        ("search_videos", {"query": "xylophone", "within": "video"}, "xylophone"),
         ("search_videos", {"query": ""}, "1 to 1000 characters"),
         ("search_videos", {"query": "red", "within": "smell"}, "within"),
         ("search_videos", {"query": "red", "limit": 1000}, "limit"),
