@@ -9,7 +9,7 @@
   python -m binaries.search query --index=INDEX --text="chop the onions" --within=speech
   python -m binaries.search cut --index=INDEX --moment=FILE@2-5 --output=CLIP.mp4
   python -m binaries.search serve --index=INDEX
-  python -m binaries.search merge --index=INDEX SHARD SHARD ...
+  python -m binaries.search merge --index=INDEX SHARD1 SHARD2 ...
   python -m binaries.search export --index=INDEX --output=FILE.parquet
 
 See docs/search.md.

@@ -156,7 +156,10 @@ def test_the_search_guide(trained):
     index, _, *others = under("docs/search.md", "Search your own videos")
     run(index.words, trained)
     commands = [command for command in others if command.words[3] in ("query", "cut")]
-    assert {command.words[3] for command in others if command not in commands} == {"serve"}
+    rest = {command.words[3]: command for command in others if command not in commands}
+    assert rest.keys() == {"serve", "export"}
+    assert "vectors." in run(rest["export"].words, trained)
+    assert (trained / "VECTORS.parquet").exists()
     assert len(commands) >= 7
     for command in commands:
         said = run(known(command.words), trained)

@@ -191,7 +191,7 @@ def test_flags_in_the_text_exist():
             flags_in,
             [
                 path
-                for folder in ("binaries", "benchmarks", "projects/*")
+                for folder in ("binaries", "benchmarks", "projects/*", "mmv_tf/search/commands")
                 for path in ROOT.glob(f"{folder}/*.py")
             ],
         )
