@@ -50,6 +50,8 @@ class Decoder:
             raise OSError(f"{name}: busy with other files; try again later.") from None
         try:
             ((_, result),) = pool.run([Task(_call, name, (function,), ((None, arguments),))])
+        except EOFError:  # the process that starts children got the signal that ends the program
+            raise OSError(f"{name}: no child can be started any more.") from None
         finally:
             self._free.put(pool)
         if isinstance(result, Failure):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 import mimetypes
@@ -18,7 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from mmv_tf.search.api.endpoints import ENDPOINTS
-from mmv_tf.search.api.errors import FAILED, UNSUPPORTED, ApiError
+from mmv_tf.search.api.errors import FAILED, UNAVAILABLE, UNSUPPORTED, ApiError
 from mmv_tf.search.api.handlers import Handlers
 from mmv_tf.search.api.tokens import Tokens
 from mmv_tf.search.guard import PAGE_POLICY, Guard
@@ -100,6 +101,8 @@ def _guarded(handler: _Handler) -> _Handler:
             return await handler(request)
         except ApiError as error:
             return refuse(error.status, error.message)
+        except asyncio.CancelledError:  # by Uvicorn, which does not wait for it any longer
+            return refuse(UNAVAILABLE, "The server is stopping.")
         except ClientDisconnect:
             raise
         except HTTPException as error:

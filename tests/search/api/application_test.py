@@ -1,5 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+import asyncio
 import re
 
 import pytest
@@ -56,3 +57,11 @@ def test_a_failure_tells_nothing(api, monkeypatch, caplog):
     monkeypatch.setattr(api.handlers.library, "about", fail)
     assert api.error(500, "GET", "/index") == "The server failed; its log says more."
     assert "secret" in caplog.text
+
+
+def test_a_request_that_the_end_of_the_server_cuts_off(api, monkeypatch):
+    async def cancelled(*arguments):
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(api.handlers._listing, "run", cancelled)
+    assert api.error(503, "GET", "/index") == "The server is stopping."
