@@ -70,7 +70,7 @@ LABELS = "labels"
 
 @dataclasses.dataclass(frozen=True)
 class Said:
-    """What is said in a video: its cues in a file of `speech`.
+    """Cues of what is said in a video, in a file of `speech`.
 
     Attributes:
       part: name of the file; "" without cues.

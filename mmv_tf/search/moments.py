@@ -32,7 +32,7 @@ SEEN, HEARD, SAID = "seen", "heard", "said"
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
-    """What found a moment.
+    """Reason for which a moment was found.
 
     Attributes:
       kind: SEEN, HEARD or SAID.

@@ -79,7 +79,7 @@ class Query:
 
     @property
     def units(self) -> list[Unit]:
-        """What to look for in what is said, see `words.units`; nothing to avoid a query."""
+        """Words to look for in what is said, see `words.units`; none for a query to avoid."""
         spoken = self.kind == TEXT and self.within in (None, SPEECH, ALL) and self.weight > 0
         return units(str(self.value)) if spoken else []
 

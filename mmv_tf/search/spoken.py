@@ -38,7 +38,7 @@ class Spoken:
 
 
 class Narrations:
-    """What is said in the videos of an index; thread-safe.
+    """Speech in the videos of an index; thread-safe.
 
     Args:
       index: the index.

@@ -64,6 +64,8 @@ def flags_in(path: pathlib.Path) -> set[str]:
             found |= flags_in(ROOT / "mmv_tf/inference/flags.py")
         elif called == "define_export_flags":
             found |= flags_in(ROOT / "mmv_tf/publishing/flags.py")
+        elif called == "define_transcription_flags":
+            found |= flags_in(ROOT / "mmv_tf/data/transcription/flags.py") | {"transcribe"}
         elif called == "define_config":
             found |= {"config", "config."}
         elif called == "define_overrides":

@@ -57,7 +57,7 @@ class Transcriber(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Transcript:
-    """What a transcriber heard in a film.
+    """Speech of a film, as a transcriber heard it.
 
     Attributes:
       captions: sorted by start; none in a film without speech.
