@@ -1,5 +1,7 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+import csv
+import io
 import json
 import shutil
 import signal
@@ -9,6 +11,7 @@ import sys
 
 import pytest
 
+from mmv_tf.data import media
 from tests import programs
 from tests.search.conftest import embedder, library  # noqa: F401
 
@@ -30,6 +33,13 @@ pytest.importorskip("faiss", reason="the extra 'search' is not installed")
         (("query", "--index=x", "--text="), 1, "A sentence has 1 to"),
         (("serve", "--index=x", "--host=0.0.0.0"), 1, "everybody who can reach this machine"),
         (("serve", "--index=x", "--text=a"), 2, "unknown flag --text"),
+        (("serve", "--index=x", "--token_file=/nothing"), 1, "/nothing: No such file"),
+        (("cut", "--index=x", "--moment=a@1-2"), 2, "--output is missing"),
+        (("cut", "--index=x", "--moment=a@1-2", "--output=a.avi"), 2, "expected FILE.mp4"),
+        (("cut", "--index=/nothing", "--moment=a@1-2", "--output=a.mp4"), 1, "make one: python"),
+        (("query", "--index=x", "--text=a", "--output=a.edl"), 2, "need --format"),
+        (("query", "--index=x", "--text=a", "--format=edl", "--json"), 2, "exclude each other"),
+        (("query", "--index=x", "--text=a", "--format=edl", "--frame_rate=17"), 1, "is '17'"),
         (("serve", "--index=x", "more"), 2, "expected flags only"),
         (("merge", "--index=x"), 2, "name the indexes to merge"),
         (("merge", "--index=x", "/nothing"), 1, "there is no index"),
@@ -109,3 +119,32 @@ def test_a_stopped_indexer_leaves_a_whole_index(library, tmp_path, number):  # n
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert len(report["added"]) + len(report["unchanged"]) == 40
+
+
+@pytest.mark.slow
+def test_moments_are_taken_away(library, tmp_path):  # noqa: F811
+    index = f"--index={library.index}"
+    listed = programs.run("search", "query", index, "--text=a red square", "--format=csv")
+    assert listed.returncode == 0, listed.stderr
+    rows = list(csv.DictReader(io.StringIO(listed.stdout.removeprefix("\ufeff"))))
+    assert "long.mp4" in {row["file"] for row in rows}
+    output = tmp_path / "list.edl"
+    done = programs.run(
+        *("search", "query", index, "--text=a red square", "--format=edl", f"--output={output}")
+    )
+    assert (done.returncode, output.read_text().count("FROM CLIP NAME")) == (0, len(rows))
+    for mode, moment in (("exact", rows[0]["id"]), ("copy", "long.mp4@2.3-3.1")):
+        clip = tmp_path / f"{mode}.mp4"
+        done = programs.run(
+            *("search", "cut", index, f"--moment={moment}", f"--output={clip}", f"--mode={mode}")
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(f"{clip}: ")
+        assert media.probe(clip).duration > 0.3
+    assert {path.name for path in tmp_path.iterdir()} == {"list.edl", "exact.mp4", "copy.mp4"}
+    for mistake in ("gone.mp4@1-2", "long.mp4@99-100", "long.mp4"):
+        done = programs.run(
+            *("search", "cut", index, f"--moment={mistake}", f"--output={tmp_path / 'no.mp4'}")
+        )
+        assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert not (tmp_path / "no.mp4").exists()
