@@ -30,7 +30,7 @@ def test_the_best_of_each_query():
 def test_confidence_is_the_share_of_lower_tops():
     known = Background(np.linspace(0.1, 1.0, 10, dtype=np.float32))
     assert [known.confidence(score) for score in (0.0, 0.55, 1.1)] == [0.0, 0.5, 1.0]
-    assert [word(value) for value in (1.0, 0.96, 0.85, 0.1)] == [
+    assert [word(value) for value in (1.0, 0.96, 0.8, 0.1)] == [
         "very likely",
         "likely",
         "doubtful",
