@@ -70,6 +70,10 @@ def define_index() -> None:
     flags.DEFINE_string(
         "shard", None, "This machine's share of the files, i/n, such as 2/4; see `merge`."
     )
+    flags.DEFINE_bool("moved", False, "--videos is where the index's folder that is gone is now.")
+    flags.DEFINE_multi_string(
+        "forget", [], "A folder of the index to remove from it, with its videos; repeat for more."
+    )
     flags.DEFINE_bool("retry", False, "Retry files that could not be read before.")
     define_transcription_flags()
     flags.DEFINE_bool("json", False, "Print the report as JSON.")
@@ -104,6 +108,8 @@ def index(argv: list[str]) -> int | None:
         "retry": FLAGS.retry,
         "overwrite": FLAGS.overwrite,
         "shard": shard,
+        "moved": FLAGS.moved,
+        "forget": FLAGS.forget,
         "frames_per_second": FLAGS.frames_per_second,
         "transcripts": transcripts,
     }

@@ -79,6 +79,38 @@ class Folders:
             labels[_label(path, labels)] = str(path)
         return Folders(labels)
 
+    def moved(self, paths: Sequence[pathlib.Path]) -> Folders:
+        """Return these folders with the one that is gone at the one path that is new.
+
+        Raises:
+          ValueError: not exactly one is gone, or not exactly one is new.
+        """
+        gone = [label for label, root in self.roots.items() if not os.path.isdir(root)]
+        new = [path for path in dict.fromkeys(paths) if str(path) not in self.roots.values()]
+        if len(gone) != 1 or len(new) != 1:
+            raise ValueError(
+                f"Got {len(new)} new folders for {len(gone)} folders of the index that are gone; "
+                "expected one of each: move them one by one."
+            )
+        return Folders({**self.roots, gone[0]: str(new[0])})
+
+    def without(self, paths: Sequence[str | os.PathLike[str]]) -> Folders:
+        """Return these folders without some, which need not be on the disk.
+
+        Raises:
+          ValueError: a path is none of them.
+        """
+        kept = dict(self.roots)
+        for path in paths:
+            label = {root: label for label, root in kept.items()}.get(os.path.realpath(path))
+            if label is None:
+                raise ValueError(
+                    f"{os.fspath(path)} is no folder of the index, which has "
+                    f"{', '.join(self.roots.values())}."
+                )
+            del kept[label]
+        return Folders(kept)
+
     def relabeled(self, name: str, folders: Folders) -> str:
         """Return the name of a file of these folders in others that include them.
 
@@ -110,12 +142,14 @@ class Found:
     """Result of `find_all`.
 
     Attributes:
-      folders: the folders of the index, also those that were not searched.
+      known: the folders that the index has already, without forgotten ones.
+      folders: the folders of the index as it will be, also those that were not searched.
       searched: labels of those that were searched.
       files: videos in them, by name.
       refused: name -> reason of rejected files.
     """
 
+    known: Folders
     folders: Folders
     searched: frozenset[str]
     files: list[VideoFile]
@@ -126,6 +160,7 @@ def find_all(
     videos: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     captions: str | os.PathLike[str] | None = None,
     known: Folders | None = None,
+    moved: bool = False,
 ) -> Found:
     """Find the videos of one or more folders.
 
@@ -133,6 +168,7 @@ def find_all(
       videos: folders or files, see `find_videos`.
       captions: captions of one file.
       known: the folders that an index has already. They are kept if one of them is given.
+      moved: take the one new folder for the known one that is gone.
 
     Raises:
       ValueError: there are no videos, or a folder is inside another one.
@@ -142,6 +178,8 @@ def find_all(
         raise ValueError(f"Got {len(given)} videos; captions can be given for one video only.")
     found = [find_videos(one, captions) for one in given]
     roots = [root for root, _, _ in found]
+    if known is not None and moved:
+        known = known.moved(roots)
     if known is None or not {str(root) for root in roots} & set(known.roots.values()):
         known = Folders({})
     folders = known.with_roots(roots)
@@ -158,4 +196,4 @@ def find_all(
             files[name] = dataclasses.replace(file, name=name, captions=text)
         refused |= {named(label, name): reason for name, reason in wrong.items()}
     searched = frozenset(labels[str(root)] for root, _, _ in found)
-    return Found(folders, searched, list(files.values()), refused)
+    return Found(known, folders, searched, list(files.values()), refused)

@@ -48,6 +48,8 @@ class Options:
       shard: this machine's share of the files; None for all.
       frames_per_second: least frames of a second that are described, so that images find them, in
         a new index; 0 for none. An update does as the index did before.
+      moved: take the one new folder for the folder of the index that is gone.
+      forget: folders of the index to remove from it, with their videos.
       transcripts: transcripts of films without captions; None for none.
     """
 
@@ -62,6 +64,8 @@ class Options:
     shard: Shard | None = None
     transcripts: Transcripts | None = None
     frames_per_second: float = FRAMES_PER_SECOND
+    moved: bool = False
+    forget: Sequence[str | os.PathLike[str]] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.frames_per_second <= MAX_FRAMES_PER_SECOND:
@@ -134,7 +138,8 @@ def update_index(
     """
     options = options or Options()
     directory = pathlib.Path(directory)
-    found = find_all(videos, captions, known_folders(directory))
+    known = known_folders(directory)
+    found = find_all(videos, captions, known.without(options.forget), options.moved)
     with locks.held(directory / "lock", directory, "writing this index"):
         index = open_for_update(
             directory,
@@ -144,8 +149,10 @@ def update_index(
             options.shard,
             options.overwrite,
             options.frames_per_second,
+            options.moved or bool(options.forget),
         )
         update = _Update(directory, found.folders, index, embedder, options, labels)
+        update.has_changed |= found.folders != known
         update.report.skipped.update(found.refused)
         for name, reason in found.refused.items():
             update.report.notes.append(f"skipped {name}: {reason}")
@@ -175,7 +182,7 @@ class _Update:
         self._skipped = {entry.name: entry for entry in index.manifest.skipped}
         self._pending: list[tuple[EmbeddedVideo, dict[str, np.ndarray], str]] = []
         # If the newest state was damaged, write an intact one in any case.
-        self._dirty = index.manifest.generation == 0 or bool(index.warnings)
+        self.has_changed = index.manifest.generation == 0 or bool(index.warnings)
         self._before = set(self._videos)
         self._committed = time.monotonic()
 
@@ -227,7 +234,7 @@ class _Update:
 
     def _apply(self, changes: Changes) -> None:
         """Keep the videos that are still there, under their present names."""
-        self._dirty |= changes.kept != self._videos or bool(changes.gone)
+        self.has_changed |= changes.kept != self._videos or bool(changes.gone)
         self._videos = dict(changes.kept)
         for name in (*changes.gone, *changes.renamed):
             self._skipped.pop(name, None)
@@ -269,7 +276,7 @@ class _Update:
         self._skipped[skipped.name] = skipped
         if self._videos.pop(skipped.name, None) is not None:
             self.report.notes.append(f"{skipped.name} was in the index and can't be read now.")
-        self._dirty = True
+        self.has_changed = True
 
     def _commit(self) -> None:
         """Commit the embedded videos to the index."""
@@ -298,9 +305,9 @@ class _Update:
                     sha256,
                 )
             self._pending.clear()
-        elif not self._dirty:
+        elif not self.has_changed:
             return
-        self._dirty = False
+        self.has_changed = False
         self._writer.commit(
             videos=tuple(self._videos[name] for name in sorted(self._videos)),
             skipped=tuple(self._skipped[name] for name in sorted(self._skipped)),

@@ -191,6 +191,14 @@ class Manifest:
         """Number of windows of all videos."""
         return sum(video.count for video in self.videos)
 
+    def kept_in(self, folders: Folders) -> Manifest:
+        """Return the same index without the files of other folders; labels are the same."""
+        videos = tuple(one for one in self.videos if self.folders.label(one.name) in folders.roots)
+        skipped = tuple(
+            one for one in self.skipped if self.folders.label(one.name) in folders.roots
+        )
+        return dataclasses.replace(self, roots=dict(folders.roots), videos=videos, skipped=skipped)
+
     def in_folders(self, folders: Folders) -> Manifest:
         """Return the same index with more folders, which may change the names of its files."""
         if folders.roots == self.roots:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -26,6 +27,7 @@ def open_for_update(
     shard: Shard | None,
     overwrite: bool,
     frames_per_second: float,
+    forget: bool = False,
 ) -> Index:
     """Open the index to update, or create an empty one.
 
@@ -37,6 +39,7 @@ def open_for_update(
       shard: share of the files.
       overwrite: begin with an empty one if there is another one or a damaged one.
       frames_per_second: frames that a new index describes.
+      forget: keep the folders of `found.known` only, where they are said to be.
 
     Raises:
       ValueError: the index is of another model, step, classifier, share or folder.
@@ -55,6 +58,8 @@ def open_for_update(
     )
     try:
         index = store.open_index(directory)
+        if forget:
+            index = dataclasses.replace(index, manifest=index.manifest.kept_in(found.known))
         _check_same(directory, embedder, index.manifest)
         _check_share(directory, found, empty.shard, index.manifest)
         _check_labels(directory, labels, index.manifest)
@@ -99,9 +104,12 @@ def _check_share(
     given = [found.folders.roots[label] for label in sorted(found.searched)]
     if not set(there) <= set(found.folders.roots.values()):
         both = " ".join(f"--videos={path}" for path in (*there, *given))
+        hint = f"give {both} to add them"
+        if not all(os.path.isdir(path) for path in there):
+            hint = "--moved if a folder that is gone was moved there"
         raise ValueError(
             f"{directory}: is the index of {', '.join(there)}; got videos in {', '.join(given)}; "
-            f"use another folder for the index, or give {both} to add them."
+            f"use another folder for the index, or {hint}."
         )
     if manifest.shard != shard:
         raise ValueError(

@@ -344,3 +344,43 @@ def test_an_index_of_another_share_is_refused(library):
     options = dataclasses.replace(HERE, shard=Shard(1, 2))
     with pytest.raises(ValueError, match="index of all files; got the share 1/2"):
         update_index(library.videos, library.index, library.embedder, options=options)
+
+
+def test_folders_that_are_moved_or_forgotten(library, tmp_path, monkeypatch):
+    library = library.copy(tmp_path)
+    index, more = tmp_path / "new", tmp_path / "more"
+    more.mkdir()
+    (library.videos / EVIL_NAME).rename(more / "a.mp4")
+    first = update_index([library.videos, more], index, library.embedder, options=HERE)
+    monkeypatch.setattr(VideoRows, "_embed", None)
+    more.rename(tmp_path / "away")
+    (tmp_path / "away" / "a.mp4").rename(tmp_path / "away" / "b.mp4")
+    options = dataclasses.replace(HERE, moved=True)
+    report = update_index(tmp_path / "away", index, library.embedder, options=options)
+    assert report.renamed == {"more/b.mp4": "more/a.mp4"} and report.windows == first.windows
+    manifest = open_index(index).manifest
+    assert manifest.roots["more"] == str(tmp_path / "away")
+    assert manifest.folders.inside("more/b.mp4").is_file()
+    with pytest.raises(ValueError, match="0 new folders for 0 folders"):
+        update_index(library.videos, index, library.embedder, options=options)
+
+    options = dataclasses.replace(HERE, forget=(tmp_path / "away",))
+    report = update_index(library.videos, index, library.embedder, options=options)
+    assert report.unchanged == ["long.mp4", "sub/silent.mkv"]
+    manifest = open_index(index).manifest
+    assert manifest.roots == {"": str(library.videos)}
+    assert {video.name for video in manifest.videos} == {"long.mp4", "sub/silent.mkv"}
+    with pytest.raises(ValueError, match="is no folder of the index"):
+        update_index(library.videos, index, library.embedder, options=options)
+
+
+def test_a_folder_that_is_gone_is_not_taken_for_another(library, tmp_path):
+    library = library.copy(tmp_path)
+    index = tmp_path / "new"
+    update_index(library.videos, index, library.embedder, options=HERE)
+    library.videos.rename(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="or --moved if"):
+        update_index(tmp_path / "elsewhere", index, library.embedder, options=HERE)
+    options = dataclasses.replace(HERE, moved=True)
+    report = update_index(tmp_path / "elsewhere", index, library.embedder, options=options)
+    assert len(report.unchanged) == 3 and not report.added
