@@ -17,7 +17,7 @@ from mmv_tf.search.embedder import SOUND, Embedder
 from mmv_tf.search.fusion import FusionWeights, fused
 from mmv_tf.search.moments import HEARD, SAID, SEEN, Evidence, Moment
 from mmv_tf.search.queries import SPEECH, TEXT, Asked, Query, embed_query
-from mmv_tf.search.rules import Rule
+from mmv_tf.search.rules import Among, Rule
 from mmv_tf.search.similar import Similar
 from mmv_tf.search.spoken import Spoken
 from mmv_tf.search.store import SPANS
@@ -110,7 +110,9 @@ def mixed(
       answer.
     """
     allowed = _Allowed(view, required)
-    passages = (found for found in view.narrations.search(units) if allowed.has(found))
+    among = [rule.names for rule in required if isinstance(rule, Among)]
+    only = (lambda name: all(name in names for names in among)) if among else None
+    passages = (found for found in view.narrations.search(units, only) if allowed.has(found))
     said = [_moment(found) for found in itertools.islice(passages, _DEPTH * limit)]
     if search is None:
         return None, said[:limit]

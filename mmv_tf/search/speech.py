@@ -37,6 +37,9 @@ _MOST_RANKED = 20_000
 # Ours: a longer pause ends a passage.
 _PAUSE_SECONDS = 10.0
 _MAPPED_BYTES = 1 << 30  # Ours: 10 million cues.
+# First row, and the row after the last one.
+Range = tuple[int, int]
+EVERYWHERE: Range = (0, 1 << 62)
 
 _SCHEMA = """
 create table cues(id integer primary key, start real, end real, own integer, words text, text text);
@@ -159,25 +162,31 @@ class SpeechPart:
             self._counts[unit] = next((row[0] for row in self._read(sql, value)), 0)
         return self._counts[unit]
 
-    def candidates(self, units: Sequence[Unit]) -> list[int]:
-        """Return rows of at most 1000 passages: those with all units, then those with the rarest.
+    def candidates(
+        self, units: Sequence[Unit], ranges: Sequence[Range] = (EVERYWHERE,)
+    ) -> list[int]:
+        """Return rows of passages to score: those with all units, then those with the rarest.
 
         Args:
           units: those that are in the file, the rarest first.
+          ranges: where to search; at most 1000 passages of each are returned.
         """
+        return sorted(row for where in ranges for row in self._candidates(units, where))
+
+    def _candidates(self, units: Sequence[Unit], where: Range) -> set[int]:
         everything = " AND ".join(map(_match, units))
-        found = set(self._rows_with(everything)) if len(units) > 1 else set()
+        found = set(self._rows_with(everything, where)) if len(units) > 1 else set()
         for place, unit in enumerate(units):
             room = _MOST_SCORED - len(found)
-            if self.count(unit) <= room:
-                found.update(self._rows_with(_match(unit)))
+            if min(self.count(unit), where[1] - where[0]) <= room:
+                found.update(self._rows_with(_match(unit), where))
             elif place == 0 and room > 0:
                 # Too many even of the rarest, so SQLite, which has scores of its own, chooses.
                 best = self.count(unit) <= _MOST_RANKED
-                found.update(self._rows_with(_match(unit), best))
+                found.update(self._rows_with(_match(unit), where, best))
             else:
                 break
-        return sorted(found)
+        return found
 
     def contents(self, rows: Sequence[int]) -> list[tuple[int, list[str]]]:
         """Return the number of words of its own cue, and all words, of each passage."""
@@ -192,21 +201,16 @@ class SpeechPart:
         """Return cues by their rows."""
         return [Caption(start, end, text) for start, end, _, _, text in self.stored(first, count)]
 
-    def times(self, first: int, count: int) -> np.ndarray:
-        """Return starts and ends of cues in seconds, float64 [count, 2]."""
-        sql = "select start, end from main.cues where id between ? and ? order by id"
-        return np.array(self._read(sql, first, first + count - 1)).reshape(-1, 2)
-
     def stored(self, first: int, count: int) -> Iterator[tuple[float, float, int, str, str]]:
         """Return the rows of the table, for `SpeechWriter.copy`."""
         sql = "select start, end, own, words, text from main.cues where id between ? and ?"
         return iter(self._read(f"{sql} order by id", first, first + count - 1))
 
-    def _rows_with(self, match: str, best: bool = False) -> list[int]:
+    def _rows_with(self, match: str, where: Range, best: bool = False) -> list[int]:
         """Return rows that match, at most 1000, the first or the best by SQLite's scores."""
-        first = "select rowid from passages where passages match ? limit ?"
-        ranked = "select rowid from passages where passages match ? order by rank limit ?"
-        return [row[0] for row in self._read(ranked if best else first, match, _MOST_SCORED)]
+        sql = "select rowid from passages where passages match ? and rowid between ? and ?"
+        sql += " order by rank limit ?" if best else " limit ?"
+        return [row[0] for row in self._read(sql, match, where[0], where[1] - 1, _MOST_SCORED)]
 
     def _read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         try:
@@ -220,6 +224,7 @@ def best_passages(
     parts: Mapping[str, SpeechPart],
     units: Collection[Unit],
     alive: Callable[[str, np.ndarray], np.ndarray],
+    ranges: Mapping[str, Sequence[Range]] | None = None,
 ) -> Iterator[Passage]:
     """Yield passages by falling score.
 
@@ -229,6 +234,7 @@ def best_passages(
       parts: all files of the index.
       units: what to look for, see `words.units`.
       alive: function from the name of a file and rows int64 [n] to bool [n], those of the index.
+      ranges: where to search in each file; None for everywhere.
     """
     passages = sum(part.passages for part in parts.values())
     mean = sum(part.words for part in parts.values()) / max(1, passages)
@@ -240,7 +246,9 @@ def best_passages(
     weights = np.array([idf(counts[unit], passages) for unit in known])
     found: list[tuple[float, str, int, tuple[int, list[str]]]] = []
     for name, part in parts.items():
-        rows = np.array(part.candidates([unit for unit in known if part.count(unit)]), np.int64)
+        where = (EVERYWHERE,) if ranges is None else ranges.get(name, ())
+        there = [unit for unit in known if part.count(unit)]
+        rows = np.array(part.candidates(there, where), np.int64)
         rows = rows[alive(name, rows)]
         contents = part.contents(rows.tolist())
         times = np.array([[_times(unit, text) for unit in known] for _, text in contents])

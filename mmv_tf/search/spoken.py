@@ -12,9 +12,12 @@ import numpy as np
 
 from mmv_tf.data.captions import Caption
 from mmv_tf.search.manifest import Said, Video
-from mmv_tf.search.speech import SpeechPart, best_passages
+from mmv_tf.search.speech import Range, SpeechPart, best_passages
 from mmv_tf.search.store import Index
 from mmv_tf.search.words import Unit
+
+# Ours: with more videos to search in, all are searched and others left out.
+_MOST_RANGES = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,8 +82,9 @@ class Narrations:
           ValueError: a file is damaged, or SQLite lacks FTS5.
         """
         parts = {name: self._part(name) for name in self._by_part}
+        ranges = None if only is None else self._ranges(only)
         shown: dict[str, list[tuple[float, float]]] = collections.defaultdict(list)
-        for passage in best_passages(parts, units, self._alive):
+        for passage in best_passages(parts, units, self._alive, ranges):
             said, video = self._by_part[passage.part][self._place(passage.part, passage.row)]
             if only is not None and not only(video.name):
                 continue
@@ -103,6 +107,16 @@ class Narrations:
             return []
         cues = self._part(video.said.part).cues(video.said.first, video.said.count)
         return [cue for cue in cues if cue.start < end and cue.end > start]
+
+    def _ranges(self, only: Callable[[str], bool]) -> dict[str, list[Range]] | None:
+        """Return the rows of some videos; None if they are many."""
+        found = {
+            name: [
+                (said.first, said.first + said.count) for said, video in videos if only(video.name)
+            ]
+            for name, videos in self._by_part.items()
+        }
+        return found if sum(map(len, found.values())) <= _MOST_RANGES else None
 
     def _part(self, name: str) -> SpeechPart:
         if name not in self._parts:

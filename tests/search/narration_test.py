@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import shutil
 
 import pytest
 
@@ -15,6 +16,7 @@ from mmv_tf.search.queries import ALL, SPEECH, VISION
 from mmv_tf.search.speech import SpeechPart
 from mmv_tf.search.store import Writer, open_index
 from tests import media_samples
+from tests.killing import killed_at_each_step
 from tests.search.conftest import EVIL_NAME, HERE
 
 
@@ -320,3 +322,28 @@ def test_captions_given_by_the_user_may_be_elsewhere(own, tmp_path):
     assert texts(search(other, "elephant")) == ["a purple elephant"]
     video = open_index(other.index).manifest.videos[0]
     assert os.path.isabs(video.captions) and pathlib.Path(video.captions).name == "other.vtt"
+
+
+def test_killed_at_any_step_there_are_the_captions_before_or_after(own, tmp_path):
+    media_samples.write_vtt(own.videos / "long.vtt", [(2, 3, "a purple elephant falls")])
+    work = tmp_path / "work"
+
+    def prepare():
+        shutil.rmtree(work, ignore_errors=True)
+        shutil.copytree(own.index, work)
+        return work
+
+    def run():
+        writer = Writer(work, open_index(work).manifest)
+        narration.update_speech(writer, writer.manifest.folders)
+
+    said = []
+    for folder in killed_at_each_step(run, prepare, every=2):
+        assert open_index(folder).warnings == ()
+        said += texts(search(dataclasses.replace(own, index=folder), "falls"))
+        # Again, it is done.
+        run()
+        after = texts(search(dataclasses.replace(own, index=folder), "falls"))
+        assert after == ["a purple elephant falls"]
+        assert not list((folder / "speech").glob(".*"))
+    assert set(said) == {"it falls down", "a purple elephant falls"}

@@ -200,6 +200,16 @@ def test_only_the_rarest_words_propose_where_there_are_many(tmp_path, monkeypatc
     assert len(search({"a": part}, "common word")) == 5
 
 
+def test_some_videos_have_candidates_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(speech, "_MOST_SCORED", 5)
+    film = [(20.0 * i, 20.0 * i + 1, "common word") for i in range(50)]
+    part, rows = part_of(tmp_path / "a.sqlite", film, [(0, 1, "another common word")], film)
+    found = best_passages({"a": part}, units("common"), everything, {"a": [(51, 52)]})
+    assert [said(part, p) for p in found] == [["another common word"]]
+    assert [*best_passages({"a": part}, units("common"), everything, {})] == []
+    assert rows == [(1, 50), (51, 1), (52, 50)]
+
+
 def test_hostile_captions(tmp_path):
     film = [
         (0.0, 1.0, "\x1b[31mred\x07 \u202eevil\x9b"),
@@ -210,7 +220,7 @@ def test_hostile_captions(tmp_path):
     (found,) = search({"a": part}, "evil")
     assert said(part, found) == ["[31mred evil"]
     assert search({"a": part}, "a" * 10_000)[0].row == 2
-    assert part.times(1, 3).tolist() == [[0, 1], [1, 2], [2, 3]]
+    assert [(cue.start, cue.end) for cue in part.cues(1, 3)] == [(0, 1), (1, 2), (2, 3)]
 
 
 def test_an_empty_file_and_no_words(tmp_path):

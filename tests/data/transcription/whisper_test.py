@@ -1,5 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+import inspect
 import sys
 import types
 
@@ -108,3 +109,14 @@ def test_the_programs_say_what_is_missing(program, tmp_path):
     more = ["--model=y"] if program[0] == "search" else []
     done = programs.run_forked(*program, f"--videos={tmp_path}", target, *more, "--language=en")
     assert (done.returncode, done.stderr.strip()) == (2, "error: --language needs --transcribe.")
+
+
+def test_the_package_has_what_we_call():
+    package = pytest.importorskip("faster_whisper", reason="the extra 'speech' is not installed")
+    assert {"model_size_or_path", "device"} <= set(
+        inspect.signature(package.WhisperModel.__init__).parameters
+    )
+    taken = inspect.signature(package.WhisperModel.transcribe).parameters
+    assert {"audio", "language", "vad_filter", "no_speech_threshold"} <= set(taken)
+    assert isinstance(package.WhisperModel.supported_languages, property)
+    assert "small" in package.available_models()
