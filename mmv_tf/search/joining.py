@@ -74,12 +74,17 @@ def join_indexes(
     speech: dict[str, SpeechPart] = {}
     videos: dict[str, Video] = {}
     skipped: dict[str, Skipped] = {}
+    repeated: list[str] = []
+    different: list[str] = []
     for number, (index, manifest) in enumerate(zip(indexes, manifests, strict=True)):
         for name, segment in index.segments.items():
             segments[f"{number}/{name}"] = segment
         speech |= {f"{number}/{name}": SpeechPart(path) for name, path in index.speech.items()}
         for video in manifest.videos:
             before = videos.get(video.name)
+            if before is not None:
+                same = (before.size, before.sha256) == (video.size, video.sha256)
+                (repeated if same else different).append(video.name)
             if before is None or before.mtime_ns < video.mtime_ns:
                 videos[video.name] = _renumbered(video, number)
         skipped |= {one.name: one for one in manifest.skipped}
@@ -100,6 +105,13 @@ def join_indexes(
         speech={},
         skipped=tuple(skipped[name] for name in sorted(skipped) if name not in videos),
     )
+    if repeated:
+        notes.append(f"in several indexes, and taken once: {len(repeated)} videos")
+    if different:
+        notes.append(
+            f"of different files with the same name ({len(different)}), the newer is taken: "
+            f"{', '.join(different[:_SHOWN])}"
+        )
     duplicates = _duplicates(kept)
     notes += [f"the same content: {', '.join(names)}" for names in duplicates[:_SHOWN]]
     if len(duplicates) > _SHOWN:

@@ -133,7 +133,10 @@ def test_a_video_in_two_indexes_is_taken_from_the_newer(tmp_path):
     old = make(tmp_path / "old", ["a.mp4", "b.mp4"], sha256="old {}")
     new = make(tmp_path / "new", ["a.mp4"], mtime=30, sha256="new {}", skipped=["b.mp4"])
     for inputs in ([old, new], [new, old]):
-        join_indexes(inputs, tmp_path / "out", overwrite=True)
+        report = join_indexes(inputs, tmp_path / "out", overwrite=True)
+        assert report.notes == [
+            "of different files with the same name (1), the newer is taken: a.mp4"
+        ]
         videos = open_index(tmp_path / "out").manifest.videos
         assert [video.sha256 for video in videos] == ["new a.mp4", "old b.mp4"]
         assert not open_index(tmp_path / "out").manifest.skipped
@@ -144,7 +147,8 @@ def test_an_index_can_be_merged_into_itself(tmp_path):
     more = make(tmp_path / "more", ["b.mp4"])
     with pytest.raises(ValueError, match="there is an index; give --overwrite"):
         join_indexes([out, more], out)
-    join_indexes([out, more], out, overwrite=True)
+    report = join_indexes([out, more, out], out, overwrite=True)
+    assert report.notes == ["in several indexes, and taken once: 1 videos"]
     assert contents(out).keys() == {"a.mp4", "b.mp4"}
 
 
