@@ -87,6 +87,18 @@ def embedded(
     return asked, tuple(dict.fromkeys(unknown))
 
 
+def shared(weights: FusionWeights, queries: Sequence[Query | Similar]) -> FusionWeights:
+    """Return weights in which what is said counts by the share of the sentences looked for in it.
+
+    Args:
+      weights: weights for sentences alone.
+      queries: all queries of a search.
+    """
+    total = sum(abs(query.weight) for query in queries)
+    said = sum(query.weight for query in queries if isinstance(query, Query) and query.units)
+    return FusionWeights(weights.video, weights.speech * said / total)
+
+
 def mixed(
     view: View,
     units: Sequence[Unit],

@@ -27,7 +27,7 @@ from mmv_tf.search.frames import FRAMES, frames_term
 from mmv_tf.search.fusion import EVEN, FusionWeights
 from mmv_tf.search.labels import LabelFilter
 from mmv_tf.search.manifest import LABELS, Video
-from mmv_tf.search.mixing import embedded, mixed, spoken_units
+from mmv_tf.search.mixing import embedded, mixed, shared, spoken_units
 from mmv_tf.search.moments import Scored, find_moments
 from mmv_tf.search.queries import KINDS, TEXT, Query
 from mmv_tf.search.queries import Asked as Asked
@@ -165,7 +165,8 @@ class Searcher:
         if not units and (asked or not queries):
             return dataclasses.replace(search(limit), unknown_words=unknown)
         by_vectors = search if asked else None
-        answer, moments = mixed(view, units, by_vectors, required, weights, limit)
+        fusion = shared(weights, queries)
+        answer, moments = mixed(view, units, by_vectors, required, fusion, limit)
         answer = answer or Answer((), (), False, required)
         return dataclasses.replace(answer, moments=tuple(moments), unknown_words=unknown)
 

@@ -28,6 +28,9 @@ pytest.importorskip("faiss", reason="the extra 'search' is not installed")
         (("query", "--index=x"), 2, "give at least one of --text"),
         (("query", "--index=x", "--text=a", "--query_weights=1,2"), 2, "2 numbers for 1 queries"),
         (("query", "--index=x", "--text=a", "--query_weights=b"), 2, "expected numbers"),
+        (("query", "--index=x", "--text=a", "--fusion_weights=b"), 2, "such as video=1,speech=0.5"),
+        (("query", "--index=x", "--text=a", "--within=here"), 2, "speech"),
+        (("query", "--index=x", "--image=a", "--within=speech"), 1, "searched by sentences"),
         (("query", "--index=/nothing", "--text=a"), 1, "make one: python -m binaries.search"),
         (("query", "--index=/nothing", "--label=a"), 1, "make one: python -m binaries.search"),
         (("query", "--index=x", "--text="), 1, "A sentence has 1 to"),
@@ -87,8 +90,11 @@ def test_index_and_query_as_a_user_does(library, tmp_path):  # noqa: F811
     assert "skipped damaged.mp4: can't be decoded" in done.stdout
     again = programs.run("search", "index", *flags, "--json")
     assert len(json.loads(again.stdout)["unchanged"]) == 3
-    table = programs.run("search", "query", f"--index={tmp_path / 'i'}", "--text=a red square")
-    assert table.stdout.splitlines()[0].split() == ["start", "end", "score", "file"]
+    table = programs.run("search", "query", f"--index={tmp_path / 'i'}", "--text=a red xylophone")
+    assert table.stderr.splitlines()[-1] == "note: the model does not know: xylophone"
+    assert " said " in table.stdout and "the red square" in table.stdout
+    assert "\x1b" not in table.stdout
+    assert table.stdout.splitlines()[0].split() == ["start", "end", "score", "confidence", "file"]
 
 
 @pytest.mark.slow
