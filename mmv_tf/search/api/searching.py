@@ -184,6 +184,11 @@ class Searches:
         except MissingIndex:
             raise ApiError(UNAVAILABLE, "The index was deleted.") from None
         except ValueError as error:
+            if str(self._library.searcher.directory) in str(error):  # not the client's fault
+                logger.error("%s", error)
+                raise ApiError(
+                    UNAVAILABLE, "The index can't be read; the server's log says why."
+                ) from None
             raise ApiError(UNPROCESSABLE, str(error)) from None
         except OSError as error:
             logger.error("%s", error)

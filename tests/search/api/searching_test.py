@@ -266,3 +266,14 @@ def test_another_model_than_the_index_is_of(own_api, caplog):
     api.searcher._model = str(api.library.root / "gone.keras")
     assert "server's log" in api.error(503, "POST", "/search", json=RED)
     assert "gone.keras" in caplog.text
+
+
+def test_a_part_of_the_index_that_is_damaged(own_api, monkeypatch, caplog):
+    api = own_api()
+
+    def fail(*arguments, **named):
+        raise ValueError(f"{api.library.index}/segments/x/speech.sqlite: is damaged")
+
+    monkeypatch.setattr(api.searcher, "search", fail)
+    assert "server's log" in api.error(503, "POST", "/search", json=RED)
+    assert "speech.sqlite: is damaged" in caplog.text
