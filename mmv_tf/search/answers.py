@@ -32,7 +32,7 @@ class Answer:
 
     @property
     def nothing(self) -> bool:
-        """Whether nothing matches well: no words were found, and no confidence is high."""
+        """True if nothing matches well: no words were found, and no confidence is high."""
         known = [moment.confidence for moment in self.moments]
         said = any(evidence.kind == SAID for m in self.moments for evidence in m.found)
         return bool(known) and not said and all(c is not None and c < LEAST for c in known)

@@ -11,25 +11,29 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 
-def _bind_deeply() -> None:
-    """Import sqlite3 with its own library's symbols before those of others."""
+def _python_sqlite() -> Any:
+    """Return the module sqlite3, bound to its own library; None if Python was built without it."""
     flags = sys.getdlopenflags()
     sys.setdlopenflags(os.RTLD_NOW | getattr(os, "RTLD_DEEPBIND", 0))
     try:
-        import sqlite3  # noqa: F401
+        import sqlite3
+    except ImportError:
+        return None
     finally:
         sys.setdlopenflags(flags)
+    return sqlite3
 
 
-_bind_deeply()
-
-import sqlite3 as sqlite3  # noqa: E402
+sqlite3: Any = _python_sqlite()
 
 
 def has_fts5() -> bool:
-    """Return whether SQLite has the full-text index FTS5."""
+    """Return whether there is SQLite, with the full-text index FTS5."""
+    if sqlite3 is None:
+        return False
     connection = sqlite3.connect(":memory:")
     try:
         connection.execute("create virtual table t using fts5(words)")
@@ -44,8 +48,12 @@ def check_fts5() -> None:
     """Check, before work that needs it, that SQLite has FTS5.
 
     Raises:
-      ValueError: it lacks it.
+      ValueError: it lacks it, or there is no SQLite.
     """
+    if sqlite3 is None:
+        raise ValueError(
+            "Python was built without SQLite, which the search of speech needs; use another Python."
+        )
     if not has_fts5():
         raise ValueError(
             f"Python's SQLite ({sqlite3.sqlite_version}) lacks FTS5, which the search of speech "

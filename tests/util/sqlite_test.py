@@ -31,3 +31,10 @@ def test_a_sqlite_without_fts5_is_told(monkeypatch):
     assert not sqlite.has_fts5()
     with pytest.raises(ValueError, match=r"SQLite \(3\..* lacks FTS5"):
         sqlite.check_fts5()
+
+
+def test_a_python_without_sqlite_is_told(monkeypatch):
+    monkeypatch.setattr(sqlite, "sqlite3", None)
+    assert not sqlite.has_fts5()
+    with pytest.raises(ValueError, match="built without SQLite"):
+        sqlite.check_fts5()
