@@ -22,6 +22,7 @@ from mmv_tf.search.similar import Similar
 from mmv_tf.search.spoken import Spoken
 from mmv_tf.search.store import SPANS
 from mmv_tf.search.words import Unit, shortened
+from mmv_tf.util.sqlite import check_fts5
 
 if TYPE_CHECKING:
     from mmv_tf.search.searcher import View
@@ -34,11 +35,14 @@ def spoken_units(view: View, queries: Sequence[Query | Similar]) -> list[Unit]:
     """Return what queries look for in what is said, each once; nothing if nothing is said.
 
     Raises:
-      ValueError: a query is about what is said, and nothing is said in the index.
+      ValueError: a query is about what is said, and nothing is said in the index, or SQLite lacks
+        FTS5.
     """
     sentences = [query for query in queries if isinstance(query, Query)]
     if not view.narrations:
         if any(query.within == SPEECH for query in sentences):
+            if view.index.speech:
+                check_fts5()
             raise ValueError(
                 "Nothing that is said is in this index; put captions beside the films or give "
                 "--transcribe, and repeat the command that made the index."

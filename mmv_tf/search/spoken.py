@@ -15,6 +15,7 @@ from mmv_tf.search.manifest import Said, Video
 from mmv_tf.search.speech import Range, SpeechPart, best_passages
 from mmv_tf.search.store import Index
 from mmv_tf.search.words import Unit
+from mmv_tf.util.sqlite import has_fts5
 
 # Ours: with more videos to search in, all are searched and others left out.
 _MOST_RANGES = 20
@@ -64,10 +65,11 @@ class Narrations:
             name: np.array([said.first + said.count for said, _ in found])
             for name, found in by_part.items()
         }
+        self._searchable = bool(by_part) and has_fts5()
 
     def __bool__(self) -> bool:
-        """Return whether anything is said."""
-        return bool(self._by_part)
+        """Return whether anything is said that can be searched: SQLite may lack FTS5."""
+        return self._searchable
 
     def search(
         self, units: Sequence[Unit], only: Callable[[str], bool] | None = None

@@ -9,12 +9,13 @@ import pytest
 
 from mmv_tf.data.captions import Caption
 from mmv_tf.data.transcription import Transcripts
-from mmv_tf.search import Query, Searcher, narration, update_index
+from mmv_tf.search import Query, Searcher, narration, spoken, update_index
 from mmv_tf.search.files import Shard
 from mmv_tf.search.joining import join_indexes
 from mmv_tf.search.queries import ALL, SPEECH, VISION
 from mmv_tf.search.speech import SpeechPart
 from mmv_tf.search.store import Writer, open_index
+from mmv_tf.util import sqlite
 from tests import media_samples
 from tests.killing import killed_at_each_step
 from tests.search.conftest import EVIL_NAME, HERE
@@ -176,6 +177,14 @@ class TestCaptions:
         monkeypatch.setattr(narration, "has_fts5", lambda: False)
         media_samples.write_vtt(own.videos / "long.vtt", [(2, 3, "a purple elephant")])
         assert any("lacks FTS5" in note for note in update(own).notes)
+
+    def test_without_fts5_an_index_with_speech_finds_what_is_seen(self, library, monkeypatch):
+        monkeypatch.setattr(spoken, "has_fts5", lambda: False)
+        seen = search(library, "it falls down", None)
+        assert seen.moments == search(library, "it falls down", VISION).moments
+        monkeypatch.setattr(sqlite, "has_fts5", lambda: False)
+        with pytest.raises(ValueError, match="lacks FTS5"):
+            search(library, "it falls down", SPEECH)
 
     def test_joined_indexes(self, own, tmp_path):
         media_samples.write_vtt(own.videos / "sub" / "silent.vtt", [(0, 1, "quiet words")])
