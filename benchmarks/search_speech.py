@@ -12,6 +12,7 @@ law from 60,000, and so are those of the sentences, so that most have words like
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import pathlib
 import statistics
@@ -51,14 +52,14 @@ def main(argv: list[str]) -> None:
         narrations = Narrations(index)
         opened = time.perf_counter() - start
         words = _Words(1)
-        sentences = [words.text(words.generator.integers(3, 9)) for _ in range(_QUERIES.value)]
+        sentences = [words.text(int(words.generator.integers(3, 9))) for _ in range(_QUERIES.value)]
 
         def search(sentence: str) -> list[Any]:
             return list(itertools.islice(narrations.search(units(sentence)), _PASSAGES))
 
         search(sentences[0])  # Opens the file.
-        first = [_timed(lambda s=s: search(s)) for s in sentences]
-        again = [_timed(lambda s=s: search(s)) for s in sentences]
+        first = [_timed(functools.partial(search, s)) for s in sentences]
+        again = [_timed(functools.partial(search, s)) for s in sentences]
         size = sum(path.stat().st_size for path in index.speech.values())
     print_result(
         "search_speech",
@@ -103,7 +104,7 @@ def _with_speech(directory: pathlib.Path) -> tuple[store.Index, float | None]:
         for video in index.manifest.videos:
             step = video.duration / each
             captions = [
-                Caption(i * step, (i + 1) * step, words.text(words.generator.integers(3, 15)))
+                Caption(i * step, (i + 1) * step, words.text(int(words.generator.integers(3, 15))))
                 for i in range(each)
             ]
             first, count = target.add(captions)

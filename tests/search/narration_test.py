@@ -10,9 +10,10 @@ import pytest
 from mmv_tf.data.captions import Caption
 from mmv_tf.data.transcription import Transcripts
 from mmv_tf.search import Query, Searcher, narration, spoken, update_index
+from mmv_tf.search.embedder import VISION
 from mmv_tf.search.files import Shard
 from mmv_tf.search.joining import join_indexes
-from mmv_tf.search.queries import ALL, SPEECH, VISION
+from mmv_tf.search.queries import ALL, SPEECH
 from mmv_tf.search.speech import SpeechPart
 from mmv_tf.search.store import Writer, open_index
 from mmv_tf.util import sqlite
