@@ -96,6 +96,7 @@ def test_own_videos_train_from_nothing_without_word_vectors(prepared, tmp_path):
     assert "loss/vt" not in metrics
 
 
+@pytest.mark.slow
 def test_own_videos_train_from_weights(prepared, tmp_path):
     source = tmp_path / "source.keras"
     training.save_model(small_world.tiny_model(), source)

@@ -20,6 +20,9 @@ import pytest
 from tests import conformance_test as conformance
 from tests import kernels
 
+# Two processes compute all operations, which takes half a minute.
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parents[1]
 NAMES = ["pools", *kernels.OPERATIONS, *conformance.TRAINED]
 

@@ -10,7 +10,14 @@ import pathlib
 from collections.abc import Iterable, Sequence
 
 from mmv_tf.data.datasets import read_published
-from mmv_tf.data.datasets.published import TEST, TRAIN, Entry, Published, find_division
+from mmv_tf.data.datasets.published import (
+    TEST,
+    TRAIN,
+    Entry,
+    Published,
+    check_division,
+    find_division,
+)
 
 _SHOWN = 5
 
@@ -116,7 +123,7 @@ def read_listing(
       ValueError: a list is missing or invalid, or there is no such division.
     """
     published = read_published(data_set, data, lists, division)
-    uses, entries = _divided(published, data_set, division)
+    uses, entries = _divided(published, data_set, division, lists or data)
     names = {label for entry in entries for label in entry.labels}
     classes = published.classes if published.classes is not None else tuple(sorted(names))
     index = {name: number for number, name in enumerate(classes)}
@@ -131,18 +138,15 @@ def read_listing(
 
 
 def _divided(
-    published: Published, data_set: str, division: str
+    published: Published, data_set: str, division: str, lists: pathlib.Path
 ) -> tuple[dict[str, str], list[Entry]]:
     """Return the use of each split, TRAIN or TEST, and the entries of a division."""
     folds = {entry.fold for entry in published.entries} - {""}
     if not folds:
-        found = find_division(data_set, division, published.divisions)
+        found = find_division(data_set, division, published.divisions, lists)
         uses = dict.fromkeys(found.train, TRAIN) | dict.fromkeys(found.test, TEST)
         return uses, [entry for entry in published.entries if entry.split in uses]
-    if division not in folds:
-        raise ValueError(
-            f"{data_set} has no division {division!r}; use one of {', '.join(sorted(folds))}."
-        )
+    check_division(data_set, division, folds, lists)
     entries = [entry for entry in published.entries if entry.fold == division]
     return {TRAIN: TRAIN, TEST: TEST}, entries
 

@@ -34,6 +34,7 @@ FOUND = [
 ]
 
 
+@pytest.mark.slow
 def test_programs_run_one_by_one_and_fill_the_table(tmp_path, capfd):
     """Two real programs, and one that fails between them."""
     runs = {

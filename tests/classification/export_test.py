@@ -59,10 +59,10 @@ def as_jpegs(clip):
 @pytest.mark.parametrize(
     ("modality", "deflated", "write"),
     [
-        ("video", False, samples.write_films),
+        pytest.param("video", False, samples.write_films, marks=pytest.mark.slow),
         ("audio", False, samples.write_sounds),
         pytest.param("image", False, samples.write_images, marks=pytest.mark.slow),
-        ("image", True, samples.write_images),
+        pytest.param("image", True, samples.write_images, marks=pytest.mark.slow),
     ],
 )
 def test_the_signature_scores_as_predict_does(modality, deflated, write, tmp_path):
@@ -103,11 +103,12 @@ def test_the_folder(tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("modality", "write"),
     [
         ("audio", samples.write_sounds),
-        pytest.param("video", samples.write_films, marks=pytest.mark.slow),
+        ("video", samples.write_films),
     ],
 )
 def test_served_answers_are_those_of_predict(modality, write, tmp_path):

@@ -138,6 +138,7 @@ def test_unreadable_files_are_counted(model, tmp_path):
         fit(read_labels(sounds), as_encoder(model), options(tmp_path, allow_missing=9))
 
 
+@pytest.mark.slow
 def test_models_that_do_not_fit(model, sounds, tmp_path, published):
     labeled = read_labels(sounds)
     with pytest.raises(ValueError, match="is a SavedModel, whose weights can't be copied"):

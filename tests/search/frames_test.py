@@ -119,6 +119,7 @@ def write_scenes(path, scenes, frame_rate=10):
         container.mux(stream.encode())
 
 
+@pytest.mark.slow
 def test_frames_are_kept_by_merges_and_left_out_on_request(library, tmp_path):
     videos = tmp_path / "videos"
     videos.mkdir()

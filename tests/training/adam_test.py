@@ -74,6 +74,7 @@ def test_its_variables_are_those_of_keras_adam():
     assert paths[0] == paths[1]
 
 
+@pytest.mark.slow
 def test_two_replicas_step_as_one():
     # Logical devices have to be made before TensorFlow starts, so in a process of its own.
     program = """

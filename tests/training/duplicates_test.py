@@ -127,6 +127,7 @@ def config(prepared, tmp_path_factory):
     return config
 
 
+@pytest.mark.slow
 def test_a_run_with_clips_of_one_film_masked_is_at_the_floor(config, tmp_path, caplog):
     config.training.mask_duplicates = "source"
     loss = experiment.run(config.lock(), tmp_path / "run")["loss/va"]

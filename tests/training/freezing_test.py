@@ -112,6 +112,7 @@ def test_all_but_the_heads_frozen_leaves_the_towers_to_the_bit(model):
     )
 
 
+@pytest.mark.slow
 def test_the_pieces_of_a_batch_freeze_too(model):
     before = values(model.video)
     for pieces in ({"accumulate": 2}, {"gradient_cache": 2}):
@@ -164,6 +165,7 @@ def test_frozen_batch_norms_keep_their_statistics_and_train_their_scales(model):
     assert not same([new], [head.moving_mean.numpy()]), "a new head learns its statistics"
 
 
+@pytest.mark.slow
 def test_a_multiple_scales_the_step_of_its_part():
     """Adam's first step is the learning rate times the sign of the gradient."""
     moved = {}
@@ -233,6 +235,7 @@ def test_a_default_multiple_of_a_part_that_is_missing_or_frozen_is_no_mistake():
     assert set(Freezing(model, ["video"], dict(rates)).multiples) == {1.0}
 
 
+@pytest.mark.slow
 def test_replicas_leave_frozen_parts_and_exchange_nothing_of_them(tmp_path):
     """Two replicas in a process of their own; the gradients of what is trained equal one's."""
     found = subprocess.run(

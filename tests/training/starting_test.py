@@ -193,6 +193,7 @@ def test_a_failed_start_leaves_an_empty_folder(config, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_clips_as_the_source_saw_them(config, tmp_path):
     config.model = {}
     config.data.update(num_frames=0, frame_rate=1.0, size=8, square_crop=False)
@@ -220,6 +221,7 @@ def test_settings_that_need_weights(config, tmp_path, changes, message):
         experiment.run(config.lock(), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_run_is_extended_and_goes_on_exactly(config, tmp_path):
     run, twin = tmp_path / "run", tmp_path / "twin"
     config.training.update(steps=2, average_decay=0.5, freeze=("audio",))
@@ -267,6 +269,7 @@ def test_a_run_of_an_earlier_version_goes_on(config, tmp_path):
     assert run_folder.read_start(tmp_path / "run") == run_folder.Start()
 
 
+@pytest.mark.slow
 def test_a_run_that_stopped_early_is_not_extended(config, tmp_path):
     """Its finished model is there, its last checkpoint before its last step."""
     config.training.update(steps=2, freeze=("video", "audio"))

@@ -130,7 +130,7 @@ class Folder:
         """
         if not self.division:
             return True
-        found = find_division(self.name, self.division, divisions)
+        found = find_division(self.name, self.division, divisions, self.lists or self.directory)
         return split in (*found.train, *found.test)
 
     @functools.cached_property
@@ -141,17 +141,23 @@ class Folder:
         return tuple(sorted(path.name for path in self.directory.iterdir() if path.is_dir()))
 
 
-def find_division(name: str, division: str, divisions: Mapping[str, Division]) -> Division:
-    """Return a division of a data set.
+def find_division(
+    name: str, division: str, divisions: Mapping[str, Division], where: pathlib.Path
+) -> Division:
+    """Return a division of a data set, whose lists are at `where`.
 
     Raises:
       ValueError: the division is unknown.
     """
-    if division not in divisions:
-        raise ValueError(
-            f"{name} has no division {division!r}; use one of {', '.join(sorted(divisions))}."
-        )
+    check_division(name, division, divisions, where)
     return divisions[division]
+
+
+def check_division(name: str, division: str, known: Collection[str], where: pathlib.Path) -> None:
+    """Raise a ValueError if a division is not among those that the lists at `where` have."""
+    if division not in known:
+        use = f"use one of {', '.join(sorted(known))}" if known else "they name no clips"
+        raise ValueError(f"{name} has no division {division!r} in the lists of {where}; {use}.")
 
 
 def leave_one_out(entries: Iterable[Entry]) -> dict[str, Division]:

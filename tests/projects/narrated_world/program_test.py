@@ -39,6 +39,7 @@ def test_wrong_usage_ends_with_one_line(tmp_path):
     assert done.returncode == 2
 
 
+@pytest.mark.slow
 def test_a_network_is_scored_without_data(tmp_path):
     words = narrated_world.vocabulary()
     model = create_model(small_world.model_config(), words, narrated_world.word_vectors(8))
