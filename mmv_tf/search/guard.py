@@ -33,8 +33,8 @@ _FORM_BYTES = 64 << 10
 _UPLOADS = 4
 
 
-class _Refused(Exception):
-    """Rejection of a body that is too large, too slow or one too many.
+class Refused(Exception):
+    """Rejection of a body that is too large, too slow or one too many; the guard answers it.
 
     Args:
       status: HTTP status.
@@ -86,7 +86,7 @@ class Guard:
             return
         received = 0
         ended = False
-        refused: _Refused | None = None
+        refused: Refused | None = None
         until = asyncio.get_running_loop().time() + self._body_timeout
 
         async def limited() -> Message:
@@ -97,7 +97,7 @@ class Guard:
                 async with asyncio.timeout_at(until):
                     message = await receive()
             except TimeoutError:
-                refused = _Refused(408, "The upload took too long.")
+                refused = Refused(408, "The upload took too long.")
                 raise refused from None
             size = len(message.get("body", b""))
             ended = not message.get("more_body", False)
@@ -106,7 +106,7 @@ class Guard:
             if received > self._max_bytes:
                 refused = _too_large()
             elif self._held > _UPLOADS * self._max_bytes:
-                refused = _Refused(503, "Too many uploads at once; try again later.")
+                refused = Refused(503, "Too many uploads at once; try again later.")
             if refused is not None:
                 raise refused
             return message
@@ -123,16 +123,16 @@ class Guard:
             await send(message)
 
         try:
-            with contextlib.suppress(_Refused):
+            with contextlib.suppress(Refused):
                 await self._app(scope, limited, headed)
         finally:
             self._held -= received
         if refused is not None:
             await self._answer(refused, scope, receive, send)
 
-    async def _answer(self, refused: _Refused, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
         await self._refusal(refused.status, refused.text)(scope, receive, send)
 
 
-def _too_large() -> _Refused:
-    return _Refused(413, "The file is too large.")
+def _too_large() -> Refused:
+    return Refused(413, "The file is too large.")

@@ -22,7 +22,7 @@ from mmv_tf.search.api.endpoints import ENDPOINTS
 from mmv_tf.search.api.errors import FAILED, UNAVAILABLE, UNSUPPORTED, ApiError
 from mmv_tf.search.api.handlers import Handlers
 from mmv_tf.search.api.tokens import Tokens
-from mmv_tf.search.guard import PAGE_POLICY, Guard
+from mmv_tf.search.guard import PAGE_POLICY, Guard, Refused
 from mmv_tf.search.page_settings import PageSettings
 from mmv_tf.web.gate import Gate
 
@@ -104,6 +104,8 @@ def _guarded(handler: _Handler) -> _Handler:
         except asyncio.CancelledError:  # by Uvicorn, which does not wait for it any longer
             return refuse(UNAVAILABLE, "The server is stopping.")
         except ClientDisconnect:
+            return Response(status_code=400)  # to nobody
+        except Refused:
             raise
         except HTTPException as error:
             return refuse(error.status_code, str(error.detail))

@@ -1,6 +1,7 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
 import asyncio
+import json
 import re
 
 import pytest
@@ -65,3 +66,34 @@ def test_a_request_that_the_end_of_the_server_cuts_off(api, monkeypatch):
 
     monkeypatch.setattr(api.handlers._listing, "run", cancelled)
     assert api.error(503, "GET", "/index") == "The server is stopping."
+
+
+def upload(api, parts):
+    """The messages of the answer to an upload, whose client then sends no more."""
+    answers = []
+
+    async def receive():
+        if not parts:
+            await asyncio.Event().wait()
+        return parts.pop(0)
+
+    async def send(message):
+        answers.append(message)
+
+    headers = [(b"host", b"127.0.0.1:8600")]
+    scope = {"type": "http", "method": "POST", "path": "/api/v1/uploads", "headers": headers,
+             "query_string": b"", "server": ("127.0.0.1", 8600), "scheme": "http",
+             "http_version": "1.1", "client": ("127.0.0.1", 1)}  # fmt: skip
+    asyncio.run(api.app(scope, receive, send))
+    return answers
+
+
+def test_clients_that_go_or_wait_are_not_in_the_log(own_api, caplog):
+    api = own_api(body_timeout=0.2)
+    begun = {"type": "http.request", "body": b"x", "more_body": True}
+    upload(api, [begun, {"type": "http.disconnect"}])
+    slow = upload(api, [begun])
+    assert slow[0]["status"] == 408 and json.loads(slow[1]["body"])["error"].endswith("too long.")
+    large = {**begun, "body": b"x" * (2 << 20)}
+    assert upload(api, [large])[0]["status"] == 413
+    assert not caplog.records
