@@ -25,7 +25,7 @@ from mmv_tf.inference import as_encoder
 from mmv_tf.pretrained import create_model
 from mmv_tf.search import Embedder
 from mmv_tf.search.queries import IMAGE, TEXT, Query, embed_query
-from mmv_tf.search.searcher import View
+from mmv_tf.search.view import View
 
 _ROUNDS = flags.DEFINE_integer("rounds", 7, "Rounds of all runs, in turn.", lower_bound=1)
 _CLIPS = flags.DEFINE_integer("batch_size", 4, "Clips at once.", lower_bound=1)

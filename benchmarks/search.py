@@ -38,7 +38,7 @@ from benchmarks.measure import Times, interleaved, peak_bytes, print_result
 from mmv_tf.search import approximate
 from mmv_tf.search.exact import Term, best
 from mmv_tf.search.queries import Asked
-from mmv_tf.search.searcher import View
+from mmv_tf.search.view import View
 
 _PART = flags.DEFINE_enum("part", "query", ["index", "query"], "Part to measure.")
 _FILM = flags.DEFINE_string("video", None, "Video to index; by default a generated minute.")

@@ -27,7 +27,7 @@ from mmv_tf.search.store import SPANS
 
 if TYPE_CHECKING:
     from mmv_tf.search.embedder import Embedder
-    from mmv_tf.search.searcher import View
+    from mmv_tf.search.view import View
 
 # Ours: with the quickstart's model on its film, 9 of 10 right answers reach it, and 1 of 10 best
 # answers to sentences about what is not in the film.

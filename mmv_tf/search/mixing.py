@@ -25,7 +25,7 @@ from mmv_tf.search.words import Unit, shortened
 from mmv_tf.util.sqlite import check_fts5
 
 if TYPE_CHECKING:
-    from mmv_tf.search.searcher import View
+    from mmv_tf.search.view import View
 
 # Ours: moments of each list that are mixed, for each moment of the answer.
 _DEPTH = 5

@@ -12,7 +12,7 @@ import numpy as np
 from mmv_tf.search.manifest import LABELS
 
 if TYPE_CHECKING:
-    from mmv_tf.search.searcher import View
+    from mmv_tf.search.view import View
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import os
 import pathlib
@@ -17,35 +16,24 @@ from mmv_tf.data.captions import Caption
 from mmv_tf.inference.windows import Windows
 from mmv_tf.pretrained import is_published
 from mmv_tf.search.answers import Answer as Answer
-from mmv_tf.search.approximate import Approximate
-from mmv_tf.search.confidence import Background, background
-from mmv_tf.search.embedder import SOUND, Embedder
-from mmv_tf.search.exact import AnyTerm, Term, best, scores
-from mmv_tf.search.files import video_id
+from mmv_tf.search.embedder import Embedder
 from mmv_tf.search.folders import Folders
-from mmv_tf.search.frames import FRAMES, frames_term
 from mmv_tf.search.fusion import EVEN, FusionWeights
 from mmv_tf.search.labels import LabelFilter
 from mmv_tf.search.manifest import LABELS, Video
 from mmv_tf.search.mixing import embedded, mixed, shared, spoken_units
-from mmv_tf.search.moments import Scored, find_moments
+from mmv_tf.search.moments import Scored
 from mmv_tf.search.queries import KINDS, TEXT, Query
 from mmv_tf.search.queries import Asked as Asked
 from mmv_tf.search.rules import Among, Required, Rule
-from mmv_tf.search.similar import Similar, mean_vector
-from mmv_tf.search.spoken import Narrations
+from mmv_tf.search.similar import Similar
 from mmv_tf.search.store import (
-    HEARD,
-    SPANS,
     Index,
     MissingIndex,
-    Segment,
     newest_generation,
     open_index,
 )
-
-# Ours: candidates per moment, before more are fetched.
-_CANDIDATES = 16
+from mmv_tf.search.view import View
 
 
 class Searcher:
@@ -220,197 +208,3 @@ class Searcher:
                 before = None if self._view is None else self._view.index
                 self._view = View(open_index(self.directory, before), newest)
             return self._view
-
-
-class View:
-    """One state of an index, with values derived from it.
-
-    Args:
-      index: the state.
-      generation: generation of the newest manifest, intact or not.
-    """
-
-    def __init__(self, index: Index, generation: int):
-        self.index = index
-        self.generation = generation
-        self.videos = {video.name: video for video in index.manifest.videos}
-        self.by_id = {video_id(name): video for name, video in self.videos.items()}
-        self._by_segment: dict[str, list[Video]] = collections.defaultdict(list)
-        for video in index.manifest.videos:
-            self._by_segment[video.segment].append(video)
-        for videos in self._by_segment.values():
-            videos.sort(key=lambda video: video.first)
-        self._firsts = {
-            name: np.array([video.first for video in videos])
-            for name, videos in self._by_segment.items()
-        }
-        self.narrations = Narrations(index)
-        self._usable: dict[tuple[str, bool], np.ndarray | None] = {}
-        self._approximate: dict[tuple[str, str], Approximate | None] = {}
-        self._backgrounds: dict[tuple[str, str], Background | None] = {}
-
-    def background(self, query: Query, asked: Asked, embedder: Embedder) -> Background | None:
-        """Return the scores of unrelated queries of a kind; see `confidence.background`."""
-        key = (query.kind, asked.matrix)
-        if key not in self._backgrounds:
-            self._backgrounds[key] = background(self, query, asked, embedder)
-        return self._backgrounds[key]
-
-    def term(self, name: str, asked: Asked) -> AnyTerm:
-        """Return a query as a term of scores in a segment."""
-        return _terms(self.index.segments[name], (asked,))[0]
-
-    def search(
-        self,
-        asked: tuple[Asked, ...],
-        limit: int,
-        exact: bool,
-        required: tuple[Rule, ...] = (),
-    ) -> Answer:
-        """Return the best moments; see `Searcher.search`."""
-        # FAISS proposes windows without regard to labels, so that rare ones would be missed.
-        exact = exact or bool(required)
-        count, approximate = _CANDIDATES * limit, False
-        while True:
-            rows: list[tuple[float, str, int]] = []
-            complete = True
-            for name, segment in self.index.segments.items():
-                usable = self.usable(name, asked, required)
-                found, values, choice = self._candidates(name, segment, asked, count, exact, usable)
-                approximate |= choice
-                complete &= len(found) < count
-                rows += zip(values.tolist(), [name] * len(found), found.tolist(), strict=True)
-            rows.sort(key=lambda row: -row[0])
-            moments = find_moments(
-                (self.place(name, row) for _, name, row in rows),
-                lambda video: self.windows_of(video, asked, required),
-                limit,
-                self._vector_of(asked),
-            )
-            if len(moments) == limit or complete or count >= self.index.manifest.rows:
-                return Answer(tuple(moments), asked, approximate, required)
-            count *= 4
-
-    def usable(
-        self, name: str, asked: Sequence[Asked], required: Sequence[Rule] = ()
-    ) -> np.ndarray | None:
-        """Return flags for the rows of a segment that may be found; None for all."""
-        found = self._usable_by_sound(name, asked)
-        for rule in required:
-            allowed = rule.allows(self, name)
-            found = allowed if found is None else found & allowed
-        return found
-
-    def of_segment(self, name: str) -> Sequence[Video]:
-        """Return the videos of a segment, by their rows."""
-        return self._by_segment[name]
-
-    def similar(self, query: Similar, embedder: Embedder) -> Asked:
-        """Return a moment as a query.
-
-        Raises:
-          ValueError: the index has no such video, or nothing is heard in the moment.
-        """
-        video = self.videos.get(query.video)
-        if video is None:
-            raise ValueError(f"The index has no video {query.video!r}.")
-        segment = self.index.segments[video.segment]
-        rows = slice(video.first, video.first + video.count)
-        matrix = f"{query.within}.{embedder.space(query.within, query.within)}"
-        heard = segment.array(HEARD)[rows] if query.within == SOUND else None
-        vectors, spans = segment.array(matrix)[rows], segment.array(SPANS)[rows]
-        vector = mean_vector(vectors, spans, query.start, query.end, heard)
-        return Asked(matrix, vector, query.weight)
-
-    def _usable_by_sound(self, name: str, asked: Sequence[Asked]) -> np.ndarray | None:
-        needs_audio = any(part.matrix.startswith(f"{SOUND}.") for part in asked)
-        if (name, needs_audio) not in self._usable:
-            segment = self.index.segments[name]
-            alive = np.zeros(segment.rows, bool)
-            for video in self._by_segment[name]:
-                alive[video.first : video.first + video.count] = True
-            if needs_audio:
-                alive &= segment.array(HEARD)
-            self._usable[name, needs_audio] = None if alive.all() else alive
-        return self._usable[name, needs_audio]
-
-    def place(self, name: str, row: int) -> tuple[str, int]:
-        """Return the video of a row, and the index of its window."""
-        at = int(np.searchsorted(self._firsts[name], row, side="right")) - 1
-        video = self._by_segment[name][at]
-        return video.name, row - video.first
-
-    def windows_of(
-        self, name: str, asked: Sequence[Asked], required: Sequence[Rule] = ()
-    ) -> Scored:
-        """Return all windows of a video; those that can't be found score -inf."""
-        video = self.videos[name]
-        segment = self.index.segments[video.segment]
-        rows = slice(video.first, video.first + video.count)
-        # What is said has no curve.
-        terms = _terms(segment, asked)
-        values = scores(terms, rows) if terms else np.zeros(video.count, np.float32)
-        usable = self.usable(video.segment, asked, required)
-        if usable is not None:
-            values = np.where(usable[rows], values, -np.inf)
-        return values, np.asarray(segment.array(SPANS)[rows])
-
-    def _vector_of(self, asked: Sequence[Asked]) -> Callable[[str, int], np.ndarray] | None:
-        """Return a function of the window that tells alike ones; None without vectors."""
-        matrix = asked[0].matrix
-        if matrix in (LABELS, FRAMES):
-            return None
-
-        def vector(name: str, window: int) -> np.ndarray:
-            video = self.videos[name]
-            return np.asarray(
-                self.index.segments[video.segment].array(matrix)[video.first + window], np.float32
-            )
-
-        return vector
-
-    def _candidates(
-        self,
-        name: str,
-        segment: Segment,
-        asked: tuple[Asked, ...],
-        count: int,
-        exact: bool,
-        usable: np.ndarray | None,
-    ) -> tuple[np.ndarray, np.ndarray, bool]:
-        """Return the best rows of a segment, their scores, and whether FAISS chose them."""
-        terms = _terms(segment, asked)
-        towards = [part for part in asked if part.weight > 0]
-        exact |= any(part.matrix == FRAMES for part in asked)  # FAISS has no frames.
-        files = [self.approximate(name, part.matrix) for part in towards]
-        if exact or not files or any(file is None for file in files):
-            return *best(terms, count, usable), False
-        # With several queries, rows close to any of them are scored by all.
-        found = [
-            file.best(part.vector, count)[0]
-            for file, part in zip(files, towards, strict=True)
-            if file is not None
-        ]
-        rows = np.unique(np.concatenate(found))
-        if usable is not None:
-            rows = rows[usable[rows]]
-        values = scores(terms, rows)
-        order = np.argsort(-values, kind="stable")[:count]
-        return rows[order], values[order], True
-
-    def approximate(self, name: str, matrix: str) -> Approximate | None:
-        """Return FAISS's file of a matrix, or None."""
-        if (name, matrix) not in self._approximate:
-            segment = self.index.segments[name]
-            path = segment.directory / f"{matrix}.faiss"
-            self._approximate[name, matrix] = Approximate.load(path, segment.array(matrix))
-        return self._approximate[name, matrix]
-
-
-def _terms(segment: Segment, asked: Sequence[Asked]) -> list[AnyTerm]:
-    return [
-        frames_term(segment, part.vector, part.weight)
-        if part.matrix == FRAMES
-        else Term(segment.array(part.matrix), part.vector, part.weight)
-        for part in asked
-    ]

@@ -10,7 +10,7 @@ from mmv_tf.search import Query
 from mmv_tf.search.api.searching import curve_points
 from mmv_tf.search.confidence import Background
 from mmv_tf.search.files import video_id
-from mmv_tf.search.searcher import View
+from mmv_tf.search.view import View
 from tests import media_samples
 from tests.search.conftest import EVIL_NAME
 
