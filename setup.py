@@ -57,7 +57,7 @@ setuptools.setup(
         "tfds": ["tensorflow-datasets>=4.9"],
         # data.pixels=opencv, see docs/reading.md.
         "fast": ["simplejpeg>=1.8", "opencv-python-headless>=4.10"],
-        "search": ["faiss-cpu>=1.9", "nicegui>=2", "starlette>=0.40", "uvicorn>=0.30"],
+        "search": ["faiss-cpu>=1.9", "starlette>=0.40", "uvicorn>=0.30"],
         # Agents' access to a search index, see docs/search.md; not in the lock.
         "mcp": ["mcp>=2,<3"],
         # search export --store, not in the lock.

@@ -39,5 +39,5 @@ fi
 # A stopped or killed indexer leaves a whole index; the next start goes on.
 (python -m binaries.search index --videos="$VIDEOS" --model="$MODEL" --index="$INDEX" ||
   printf 'mmv-search: the index was not updated (see above)\n' >&2) &
-exec python -m binaries.search serve --static_page --index="$INDEX" --host=0.0.0.0 \
+exec python -m binaries.search serve --index="$INDEX" --host=0.0.0.0 \
   --http_port="$PORT" "$@"

@@ -12,23 +12,15 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# NiceGUI compiles its templates in the browser, which needs eval; all content is local.
+# Only the server's own files; blob: for pictures of files that the user has just chosen. No script
+# or style is inline, and none makes others from text.
 _POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' blob:; "
-    "font-src 'self' data:; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'self'; "
-    "form-action 'self'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "media-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
-# Of the static page: only the server's own files.
-PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
-    "media-src 'self' blob:; font-src 'self'; connect-src 'self'; manifest-src 'self'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
-# Bytes of a form around a file.
-_FORM_BYTES = 64 << 10
-
-
+# Most bytes of other bodies, which are JSON.
+_LEAST_BYTES = 1 << 20
 # Ours: all uploads at once, which are kept in memory, as multiples of the largest one.
 _UPLOADS = 4
 
@@ -54,7 +46,6 @@ class Guard:
       app: the page.
       max_upload_bytes: most bytes of a request's body.
       body_timeout: most seconds for receiving a body.
-      policy: content security policy.
       refusal: makes the answer to a refused request, from its status and a line with the reason.
     """
 
@@ -63,15 +54,13 @@ class Guard:
         app: ASGIApp,
         max_upload_bytes: int,
         body_timeout: float,
-        policy: str = _POLICY,
         refusal: Callable[[int, str], Response] = lambda status, text: PlainTextResponse(
             f"{text}\n", status
         ),
     ):
         self._app = app
-        self._policy = policy
         self._refusal = refusal
-        self._max_bytes = max_upload_bytes + _FORM_BYTES
+        self._max_bytes = max(max_upload_bytes, _LEAST_BYTES)
         self._body_timeout = body_timeout
         self._held = 0  # total bytes of all bodies
 
@@ -116,7 +105,7 @@ class Guard:
                 return  # the page's answer to the broken request
             if message["type"] == "http.response.start":
                 added = MutableHeaders(scope=message)
-                added["Content-Security-Policy"] = self._policy
+                added["Content-Security-Policy"] = _POLICY
                 added["Cross-Origin-Opener-Policy"] = "same-origin"
                 added["X-Content-Type-Options"] = "nosniff"
                 added["Referrer-Policy"] = "no-referrer"

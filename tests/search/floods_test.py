@@ -4,7 +4,6 @@
 
 import functools
 import http.client
-import os
 import subprocess
 import sys
 import time
@@ -17,29 +16,23 @@ from mmv_tf.search.store import Writer, open_index
 from tests import programs
 from tests.serving.floods_test import check_memory, connections
 
-pytest.importorskip("nicegui", reason="the extra 'search' is not installed")
+pytest.importorskip("uvicorn", reason="the extra 'search' is not installed")
 pytestmark = pytest.mark.slow
 
-# Not the page itself: a thousand of them take NiceGUI ten seconds, slow clients or not. The old
-# page has no uploads at that address; what it reads of a body is limited before.
-GET = b"GET /thumbnail/none HTTP/1.1\r\nHost: localhost\r\n\r\n"
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST /api/v1/uploads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000000\r\n\r\n"
-# MiB over the idle server's, half a minute later at most: NiceGUI keeps pages for a while, and the
-# allocator some of what large bodies took.
+# MiB over the idle server's, half a minute later at most: the allocator keeps some of what large
+# bodies took.
 LATER = 200
 
 
-@pytest.fixture(scope="module", params=[(), ("--static_page",)], ids=["page", "static page"])
-def server(request, library, tmp_path_factory):
+@pytest.fixture(scope="module")
+def server(library, tmp_path_factory):
     own = library.copy(tmp_path_factory.mktemp("site"))
     Writer(own.index, open_index(own.index).manifest).commit(roots={"": str(own.videos)})
-    # NiceGUI behaves otherwise where it sees that variable.
-    environment = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "binaries.search", "serve", f"--index={own.index}", "--http_port=0",
-         *request.param],
+        [sys.executable, "-m", "binaries.search", "serve", f"--index={own.index}", "--http_port=0"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=programs.ROOT,
-        env=environment,
     )  # fmt: skip
     try:
         address = next(line for line in process.stdout if "Search page: " in line)

@@ -22,7 +22,7 @@ from mmv_tf.search.api.endpoints import ENDPOINTS
 from mmv_tf.search.api.errors import FAILED, UNAVAILABLE, UNSUPPORTED, ApiError
 from mmv_tf.search.api.handlers import Handlers
 from mmv_tf.search.api.tokens import Tokens
-from mmv_tf.search.guard import PAGE_POLICY, Guard, Refused
+from mmv_tf.search.guard import Guard, Refused
 from mmv_tf.search.page_settings import PageSettings
 from mmv_tf.web.gate import Gate
 
@@ -44,7 +44,7 @@ def application(handlers: Handlers, settings: PageSettings) -> ASGIApp:
         routes=routes(handlers), exception_handlers={HTTPException: _http_error}
     )
     app = Tokens(app, settings.token, refuse)
-    app = Guard(app, settings.max_upload_bytes, settings.body_timeout, PAGE_POLICY, refuse)
+    app = Guard(app, settings.max_upload_bytes, settings.body_timeout, refuse)
     return Gate(app, settings.hosts, refusal=refuse)
 
 

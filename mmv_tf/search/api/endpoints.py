@@ -130,6 +130,7 @@ _INDEX = {
     "accepts": [str],
     "within": [str],
     "labels": [str],
+    "examples": [str],
     "limits": {str: NUMBER},
 }
 _PAGE = {
@@ -186,6 +187,10 @@ ENDPOINTS = (
             **_PAGE,
             "folder": Parameter(str, "Only files in this folder."),
             "file": Parameter(str, "Only files whose names contain this."),
+            "min_seconds": Parameter(float, "Only videos of at least this length."),
+            "max_seconds": Parameter(float, "Only videos of at most this length."),
+            "after": Parameter(str, "Only files of this date or later, such as 2026-01-31."),
+            "before": Parameter(str, "Only files of this date or earlier."),
             "state": Parameter(str, "Only such files.", ("indexed", "skipped")),
         },
     ),

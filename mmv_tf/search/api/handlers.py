@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import urllib.parse
 from typing import Any
@@ -24,6 +25,7 @@ from mmv_tf.search.api.errors import (
 from mmv_tf.search.api.filters import Filters
 from mmv_tf.search.api.lanes import Lane
 from mmv_tf.search.api.library import Json, Library
+from mmv_tf.search.api.media import Media
 from mmv_tf.search.api.openapi import document
 from mmv_tf.search.api.requests import read_body, read_json, read_query
 from mmv_tf.search.api.searching import LIMIT, MOST_LIMIT, MOST_MOMENTS, MOST_QUERIES, Searches
@@ -41,7 +43,6 @@ from mmv_tf.search.edit_lists import (
     read_film,
 )
 from mmv_tf.search.manifest import Video
-from mmv_tf.search.media_routes import MediaRoutes
 from mmv_tf.search.page_settings import PageSettings
 from mmv_tf.search.queries import Query, kind_of_bytes
 from mmv_tf.search.queries import read_query as decode
@@ -78,7 +79,7 @@ class Handlers:
         self._uploads = Uploads(_UPLOADS_KEPT * settings.max_upload_bytes)
         self.library = Library(searcher)
         self._searches = Searches(self.library, self._uploads, self._decode)
-        self._media = MediaRoutes(searcher, decoder)
+        self._media = Media(searcher, decoder)
         self._searching = Lane("searches", _SEARCH_THREADS, _SEARCHES_WAITING)
         self._uploading = Lane("uploads", _UPLOAD_THREADS, _UPLOADS_WAITING)
         self._clips = Clips(cutter)
@@ -112,6 +113,7 @@ class Handlers:
         limits = {
             "upload_bytes": self._settings.max_upload_bytes,
             "results": MOST_LIMIT,
+            "page": min(self._settings.results, MOST_LIMIT),
             "moments": MOST_MOMENTS,
             "queries": MOST_QUERIES,
             "clip_seconds": MOST_SECONDS,
@@ -164,7 +166,8 @@ class Handlers:
         limit = asked.get("limit", 100)
         if not 1 <= limit <= _MOST_LISTED:
             raise bad_request(f"limit is {limit}; expected 1 to {_MOST_LISTED}.")
-        filters = Filters(folder=asked.get("folder", ""), file=asked.get("file", ""))
+        names = {field.name for field in dataclasses.fields(Filters)}
+        filters = Filters.parse({name: asked[name] for name in names & asked.keys()})
         return JSONResponse(
             await self._listing.run(
                 self.library.videos, filters, asked.get("state"), asked.get("offset", 0), limit

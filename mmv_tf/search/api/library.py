@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import math
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from mmv_tf.data.captions import Caption
 from mmv_tf.inference.windows import Windows
 from mmv_tf.search.api.errors import NOT_FOUND, UNAVAILABLE, ApiError, bad_request
+from mmv_tf.search.api.examples import examples
 from mmv_tf.search.api.filters import Filters
 from mmv_tf.search.captions import captions_between
 from mmv_tf.search.embedder import SOUND, VISION
@@ -22,7 +24,7 @@ from mmv_tf.search.files import video_id
 from mmv_tf.search.folders import Folders
 from mmv_tf.search.manifest import Manifest, Skipped, Video
 from mmv_tf.search.moment_ids import MomentId
-from mmv_tf.search.queries import ALL, SPEECH, Query
+from mmv_tf.search.queries import ALL, SPEECH, TEXT, Query
 from mmv_tf.search.searcher import Searcher
 from mmv_tf.search.store import Index, MissingIndex
 from mmv_tf.util.text_files import printable_name
@@ -44,6 +46,7 @@ class Library:
     def __init__(self, searcher: Searcher):
         self.searcher = searcher
         self._listed: tuple[int, list[Json], list[str]] | None = None
+        self._examples: tuple[int, list[str]] | None = None
 
     def open(self) -> Index:
         """Return the newest state of the index.
@@ -73,7 +76,29 @@ class Library:
             "accepts": list(self.searcher.accepts),
             "within": list(modalities(manifest)),
             "labels": [] if labels is None else list(labels.names),
+            "examples": self._example_sentences(manifest),
         }
+
+    def _example_sentences(self, manifest: Manifest) -> list[str]:
+        """Return sentences to begin with; kept until the index changes."""
+        kept = self._examples
+        if kept is None or kept[0] != manifest.generation:
+            found = examples(
+                manifest.videos,
+                lambda video: self.captions(manifest.folders, video, 0.0, math.inf),
+                self._known,
+            )
+            kept = self._examples = manifest.generation, found
+        return kept[1]
+
+    def _known(self, sentences: list[str]) -> list[bool]:
+        try:
+            embedder = self.searcher.embedder()
+        except (ValueError, OSError):
+            return [False] * len(sentences)
+        if TEXT not in embedder.accepts:
+            return [TEXT in self.searcher.accepts] * len(sentences)
+        return [bool(known) for known in embedder.encoder.network.known(sentences)]
 
     def moment(self, text: str) -> tuple[MomentId, Folders, Video]:
         """Return a moment, the folders of the index and its video; its times are within the video.

@@ -8,8 +8,6 @@ import pathlib
 
 from absl import flags
 
-from mmv_tf.util import command_line
-
 flags.disclaim_key_flags()
 FLAGS = flags.FLAGS
 
@@ -31,7 +29,6 @@ def define_serve() -> None:
         None,
         "A file with the token that requests must bring; default: that in MMV_SEARCH_TOKEN.",
     )
-    flags.DEFINE_bool("static_page", False, "Serve the new page, with the JSON API.")
     flags.DEFINE_bool("everybody", False, "Allow a --host that others can reach and see videos on.")
 
 
@@ -42,9 +39,6 @@ def serve(argv: list[str]) -> None:
     from mmv_tf.search.searcher import Searcher
     from mmv_tf.search.tokens import read_token
 
-    token = read_token(FLAGS.token_file)
-    if token is not None and not FLAGS.static_page:
-        raise command_line.UsageError("a token needs --static_page.")
     settings = PageSettings(
         host=FLAGS.host,
         port=FLAGS.http_port,
@@ -55,13 +49,10 @@ def serve(argv: list[str]) -> None:
         body_timeout=FLAGS.body_timeout,
         deadline_seconds=FLAGS.deadline_seconds,
         cut_seconds=FLAGS.cut_seconds,
-        token=token,
+        token=read_token(FLAGS.token_file),
     )
     try:
-        if FLAGS.static_page:
-            from mmv_tf.search.api.server import run
-        else:
-            from mmv_tf.search.server import run
+        from mmv_tf.search.api.server import run
     except ImportError as error:
         raise ValueError(f'The page needs {error.name}: pip install "mmv_tf[search]".') from error
     run(Searcher(FLAGS.index, FLAGS.model), settings, lambda line: print(line, flush=True))

@@ -28,7 +28,7 @@ def server(library, tmp_path_factory):
     (root / "token").write_text(TOKEN)
     process = subprocess.Popen(
         [sys.executable, "-m", "binaries.search", "serve", f"--index={own.index}", "--http_port=0",
-         "--static_page", "--host=0.0.0.0", f"--token_file={root / 'token'}"],
+         "--host=0.0.0.0", f"--token_file={root / 'token'}"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=programs.ROOT,
         env={**os.environ, "TMPDIR": str(root)},
     )  # fmt: skip

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Routes of the page for videos and thumbnails by id; no URL contains a path.
+"""Answers with videos and thumbnails by id; no URL contains a path.
 
 An id stands for a video in the index. Each request resolves its name, following links, and the
 result must be inside its indexed folder.
@@ -12,15 +12,10 @@ import functools
 import mimetypes
 import pathlib
 
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import Route
 
 from mmv_tf.data import media
-from mmv_tf.search.captions import captions_between
 from mmv_tf.search.decoder import Decoder
-from mmv_tf.search.folders import Folders
 from mmv_tf.search.manifest import Video
 from mmv_tf.search.searcher import Searcher
 
@@ -30,7 +25,7 @@ _THUMBNAILS = 2048
 mimetypes.add_type("video/x-matroska", ".mkv")
 
 
-class MediaRoutes:
+class Media:
     """Answers with videos and thumbnails by id; thread-safe.
 
     Args:
@@ -80,28 +75,6 @@ class MediaRoutes:
         return Response(
             jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"}
         )
-
-
-def routes(searcher: Searcher, decoder: Decoder) -> list[Route]:
-    """Return GET /media/ID, which serves ranges too, and GET /thumbnail/ID?t=SECONDS."""
-    media_routes = MediaRoutes(searcher, decoder)
-
-    async def video(request: Request) -> Response:
-        return await run_in_threadpool(media_routes.video, request.path_params["key"])
-
-    async def thumbnail(request: Request) -> Response:
-        try:
-            time = float(request.query_params.get("t", "0"))
-        except ValueError:
-            return _missing()
-        return await run_in_threadpool(media_routes.thumbnail, request.path_params["key"], time)
-
-    return [Route("/media/{key}", video), Route("/thumbnail/{key}", thumbnail)]
-
-
-def narration(folders: Folders, video: Video, start: float, end: float) -> str:
-    """Return the captions of a moment as one string, empty without captions."""
-    return " ".join(caption.text for caption in captions_between(folders, video, start, end))
 
 
 def _thumbnail(path: str, time: float) -> bytes:
