@@ -44,7 +44,7 @@ class Guard:
 
     Args:
       app: the page.
-      max_upload_bytes: most bytes of a request's body.
+      max_upload_bytes: most bytes of a request's body; JSON may have a mebibyte in any case.
       body_timeout: most seconds for receiving a body.
       refusal: makes the answer to a refused request, from its status and a line with the reason.
     """
@@ -71,7 +71,7 @@ class Guard:
             return
         length = Headers(scope=scope).get("content-length", "0")
         if not length.isdecimal() or len(length) > 18 or int(length) > self._max_bytes:
-            await self._answer(_too_large(), scope, receive, send)
+            await self._answer(self._too_large(), scope, receive, send)
             return
         received = 0
         ended = False
@@ -93,7 +93,7 @@ class Guard:
             received += size
             self._held += size
             if received > self._max_bytes:
-                refused = _too_large()
+                refused = self._too_large()
             elif self._held > _UPLOADS * self._max_bytes:
                 refused = Refused(503, "Too many uploads at once; try again later.")
             if refused is not None:
@@ -122,6 +122,5 @@ class Guard:
     async def _answer(self, refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
         await self._refusal(refused.status, refused.text)(scope, receive, send)
 
-
-def _too_large() -> Refused:
-    return Refused(413, "The file is too large.")
+    def _too_large(self) -> Refused:
+        return Refused(413, f"The body is larger than {self._max_bytes} bytes.")

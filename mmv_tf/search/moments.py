@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Moments, groups of neighboring windows around a peak of the score, and curves of scores."""
+"""Moments, groups of neighboring windows around a peak of the score."""
 
 from __future__ import annotations
 
@@ -159,40 +159,3 @@ def _extent(scores: np.ndarray, spans: np.ndarray, taken: np.ndarray, peak: int)
                 return lowest
 
     return end(-1), end(1)
-
-
-_WIDTH, _HEIGHT = 600, 48
-
-_MOST_POINTS = 300
-
-
-def curve_svg(
-    scores: np.ndarray, spans: np.ndarray, duration: float, start: float, end: float
-) -> str:
-    """Return an SVG with the curve of scores; it consists of numbers, and so is safe in a page.
-
-    Args:
-      scores: float32 [n], -inf for windows that can't be found.
-      spans: float32 [n, 2], in seconds.
-      duration: duration of the video in seconds.
-      start, end: times of the moment to mark.
-    """
-    duration = max(float(duration), 0.1)
-    there = np.isfinite(scores)
-    middles, values = spans[there].mean(axis=1), scores[there]
-    if len(values) > _MOST_POINTS:
-        # The maximum of neighbors, to keep all peaks.
-        groups = np.array_split(np.arange(len(values)), _MOST_POINTS)
-        tops = [group[np.argmax(values[group])] for group in groups]
-        middles, values = middles[tops], values[tops]
-    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
-    x = np.clip(middles / duration, 0, 1) * _WIDTH
-    y = _HEIGHT - 4 - (values - low) / max(high - low, 1e-6) * (_HEIGHT - 8)
-    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-    left, right = (min(max(time / duration, 0.0), 1.0) * _WIDTH for time in (start, end))
-    return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" preserveAspectRatio="none" width="100%" '
-        f'height="{_HEIGHT}" aria-hidden="true">'
-        f'<rect class="moment-mark" x="{left:.1f}" y="0" width="{max(right - left, 2):.1f}" '
-        f'height="{_HEIGHT}"/><polyline class="moment-curve" points="{points}"/></svg>'
-    )

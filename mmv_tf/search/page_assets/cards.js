@@ -16,7 +16,7 @@ export function card(moment, scale, actions, inFilm = false) {
   const which = `${moment.video.name}, ${span(moment)}`;
   const title = make(inFilm ? "h4.name" : "h3.name", { title: moment.video.name }, name);
   const times = make("p.times", {}, inFilm ? null : make("span", {}, span(moment)),
-    make("span", { title: "Score" }, moment.score.toFixed(3)), folder && !inFilm ? make("span.folder", {}, folder) : null);
+    make("span", { title: "Score" }, moment.score.toFixed(3)), ways(moment.found), folder && !inFilm ? make("span.folder", {}, folder) : null);
   return make(
     "li.moment", { "data-id": moment.id },
     frame(moment, which, actions),
@@ -56,6 +56,13 @@ export function confidence(value) {
   return make(`span.confidence.${value.word.replaceAll(/[^a-z]+/gi, "-").toLowerCase()}`, {
     title: `Better than ${share} of 100 unrelated queries`,
   }, `${value.word} · ${share}%`);
+}
+
+// How a moment was found, such as "seen and said".
+function ways(found) {
+  if (!found?.length) return null;
+  const kinds = found.map(({ kind, transcribed }) => (transcribed ? `${kind} (transcribed)` : kind));
+  return make("span", {}, [...new Set(kinds)].join(" and "));
 }
 
 function frame(moment, which, actions) {

@@ -69,19 +69,20 @@ async function show() {
   videos.clear();
   find("notes").replaceChildren();
   try {
-    if (!searching) await videos.show(state);
-    else if (wanted) await search(wanted);
+    if (!searching) await during("Reading the list …", () => videos.show(state));
+    else if (wanted) await during("Searching …", () => results.search(wanted, state.page, pageSize()));
     else greet();
   } catch (error) {
     failed(error);
   }
 }
 
-async function search(wanted) {
-  say("Searching …");
+// Says what is being done, and shows that what is there is old.
+async function during(text, work) {
+  say(text);
   find("content").setAttribute("aria-busy", "true");
   try {
-    await results.search(wanted, state.page, pageSize());
+    await work();
   } finally {
     find("content").removeAttribute("aria-busy");
   }

@@ -105,7 +105,7 @@ function explanation(answer, moments) {
     "The line is the score along the film, with the moment marked. All lines have one scale, so a high one is a better film. Click it to play from there.",
   ];
   if (moments.some((moment) => moment.confidence)) {
-    told.unshift("The word and its percentage are the confidence: how many of 100 unrelated queries this index answers less well. From 95% a moment is likely what was meant; below, the index may not have it.");
+    told.unshift("The word and its percentage are the confidence: how many of 100 unrelated queries this index answers less well. What is not at least likely may be missing from the index.");
   }
   if (answer.approximate) told.push("The index is large, so that its windows were preselected; a moment may be missing.");
   return make("details.explained", {}, make("summary", {}, "How to read this"), ...told.map((text) => make("p", {}, text)));

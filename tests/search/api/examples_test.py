@@ -45,4 +45,5 @@ def test_what_makes_no_example_is_left_out(video):
 
 
 def test_of_an_index(api):
-    assert api.get("/index")["examples"] == ["it falls down"]
+    red = "<img src=x onerror=alert(2)> the red square"
+    assert api.get("/index")["examples"] == [red, "it falls down"]

@@ -43,6 +43,11 @@ def test_a_part_of_the_list(api):
     assert {v["name"] for v in api.get("/videos", state="skipped")["videos"]} == {"damaged.mp4"}
     assert api.get("/videos", folder="sub")["total"] == 1
     assert api.get("/videos", file="LONG")["total"] == 1
+    assert api.get("/videos", min_seconds=10, state="indexed")["total"] == 1
+    assert api.get("/videos", max_seconds=10)["total"] == 2
+    assert api.get("/videos", after="2100-01-01")["total"] == 0
+    assert api.get("/videos", before="2100-01-01")["total"] == 4
+    api.error(400, "GET", "/videos", params={"after": "yesterday"})
     api.error(400, "GET", "/videos", params={"limit": 0})
     api.error(400, "GET", "/videos", params={"state": "lost"})
 

@@ -21,7 +21,9 @@ PATHS = {"video": LONG, "moment": f"{LONG}-1000-1500"}
 QUERIES = {
     "search_words": {"q": "a red square", "within": "video", "limit": "3", "offset": "1",
                      "group": "film", "min_score": "0.1"},
-    "videos": {"offset": "0", "limit": "5", "folder": "sub", "file": "silent", "state": "indexed"},
+    "videos": {"offset": "0", "limit": "5", "folder": "sub", "file": "silent", "state": "indexed",
+               "min_seconds": "1", "max_seconds": "9", "after": "1999-01-01",
+               "before": "2999-01-01"},
     "thumbnail": {"t": "1.5"},
     "clip": {"mode": "copy"},
 }  # fmt: skip

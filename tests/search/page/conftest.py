@@ -44,7 +44,7 @@ class Site:
         self.page.resize(width, 900 if width > 400 else 844, phone=width < 400)
         self.page.open(f"{self.address}{path}")
         self.page.wait(
-            "document.body.dataset.view || document.querySelector('.welcome, dialog[open]')"
+            "!!(document.body.dataset.view || document.querySelector('.welcome, dialog[open]'))"
         )
         self.settled()
 

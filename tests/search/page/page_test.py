@@ -29,7 +29,7 @@ def own(library, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def site(own, page):
-    with serve_here(serve(own, results=4).app) as address:
+    with serve_here(serve(own, results=2).app) as address:
         yield Site(address, page)
         page.open("about:blank")
 
@@ -42,13 +42,13 @@ def test_searching_by_keyboard_plays_at_the_right_second(site):
     page.write("a red square")
     page.press("Enter")
     page.wait(MOMENTS)
-    assert site.settled() == "4 moments, best first"
-    # The third moment, whatever it is.
+    assert site.settled() == "2 moments, best first"
+    # The second moment, whatever it is.
     page.run("sentence.focus()")
-    for _ in range(3):
+    for _ in range(2):
         page.press("ArrowDown")
     moment = "document.activeElement.closest('.moment')"
-    assert page.run(f"[...document.querySelectorAll('.moment')].indexOf({moment})") == 2
+    assert page.run(f"[...document.querySelectorAll('.moment')].indexOf({moment})") == 1
     start = page.run(f"{moment}.querySelector('.times span').innerText").split(" ")[0]
     page.press("Enter")
     page.wait("document.querySelector('.stage video')?.readyState >= 2")
@@ -109,8 +109,10 @@ def test_a_film_the_browser_cannot_play_is_offered_converted(site):
 
 def test_names_and_captions_are_texts(site):
     site.open("?q=a+red+square")
-    site.click(".next")
-    site.page.wait(f"{MOMENTS} > 4")
+    while site.page.run("!!document.querySelector('.next')"):
+        shown = site.page.run(MOMENTS)
+        site.click(".next")
+        site.page.wait(f"{MOMENTS} > {shown}")
     names = site.texts(".moment .name")
     assert EVIL_NAME in names
     texts = site.texts(".said")
@@ -161,7 +163,7 @@ def test_what_is_combined_can_be_removed(site):
     page.run("document.querySelector('.chip button').click()")
     page.wait("location.search.startsWith('?like=')")
     page.run("document.querySelector('.chip button').click()")
-    page.wait("location.search == '' && document.querySelector('.welcome')")
+    page.wait("location.search == '' && !!document.querySelector('.welcome')")
     # A second sentence.
     site.search("a red square")
     page.run("another.click()")
@@ -176,9 +178,9 @@ def test_pages_follow_one_another(site):
     site.open("?q=a+red+square")
     first = site.texts(".moment .times")
     site.click(".next")
-    site.page.wait(f"{MOMENTS} > 4")
+    site.page.wait(f"{MOMENTS} > 2")
     more = site.texts(".moment .times")
-    assert more[:4] == first and len(set(more)) == len(more)
+    assert more[:2] == first and len(set(more)) == len(more)
     assert "page=2" in site.page.run("location.search")
     site.open("?q=a+red+square&page=2")
     assert site.texts(".moment .times") == more
@@ -206,7 +208,7 @@ def test_files_are_searched_for(site, tmp_path, how):
     # It is still there after a reload, but not at the address elsewhere.
     page.run("location.reload()")
     page.wait(f"document.readyState == 'complete' && {MOMENTS}")
-    page.run("sessionStorage.clear()")
+    site.open("?q=a")
     site.open("?upload=image")
     assert "an address can't hold it" in site.texts(".chip.gone .text")[0]
     site.click(".chip button")
@@ -250,7 +252,7 @@ def test_chosen_moments_are_downloaded_as_lists(site):
     page.run("""(() => { window.saved = []; window.made = [];
         URL.createObjectURL = (blob) => { made.push(blob.text()); return 'blob:none'; };
         HTMLAnchorElement.prototype.click = function () { saved.push(this.download); }; })()""")
-    for at in (0, 2):
+    for at in (0, 1):
         page.run(f"document.querySelectorAll('.pick input')[{at}].click()")
     assert page.run("chosen.innerText").startswith("2 moments chosen")
     for count, name in enumerate(("EDL", "FCPXML", "CSV", "JSON"), 1):
