@@ -154,11 +154,6 @@ class _Protocol(H11Protocol):
         self._forget()
         super().connection_lost(error)
 
-    def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        """Leave the connection to the WebSocket's protocol."""
-        self._forget()
-        super().handle_websocket_upgrade(event)
-
     def on_response_complete(self) -> None:
         """Start the clock for the next head."""
         self._expect_head()

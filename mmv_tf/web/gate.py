@@ -20,13 +20,11 @@ from mmv_tf.web.connections import MAX_HEAD_BYTES
 
 # Headers of a request; the limit of other servers (Apache, Python's own client).
 MAX_HEADERS = 100
-# Open at once. A page has one; other connections remain for requests. Ours.
-_MAX_WEB_SOCKETS = 128
 _PORTS = {"http": 80, "https": 443}
 
 
 class Gate:
-    """Filter of HTTP and WebSocket requests that are not meant for the server.
+    """Filter of HTTP requests that are not meant for the server; WebSockets are refused.
 
     Args:
       app: the server's application.
@@ -48,14 +46,14 @@ class Gate:
         self._hosts = hosts
         self._origins = frozenset(origin.lower().rstrip("/") for origin in origins)
         self._refusal = refusal
-        self._sockets = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request or connection on, or refuse it."""
+        """Pass one request on, or refuse it."""
         if scope["type"] == "http":
             await self._pass_request(scope, receive, send)
         elif scope["type"] == "websocket":
-            await self._pass_socket(scope, receive, send)
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
         else:
             await self._app(scope, receive, send)
 
@@ -74,18 +72,6 @@ class Gate:
             await self._app(scope, receive, headed)
         else:
             await self._refusal(*refused)(scope, receive, headed)
-
-    async def _pass_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refused = self._refused(scope, Headers(scope=scope)) is not None
-        if refused or self._sockets >= _MAX_WEB_SOCKETS:
-            await receive()
-            await send({"type": "websocket.close", "code": 1008 if refused else 1013})
-            return
-        self._sockets += 1
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            self._sockets -= 1
 
     def _refused(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         """Return the status and the reason if a request does not pass."""

@@ -31,8 +31,16 @@ export class Player {
     this.offset = 0; // where the played file starts in the film
     this.build(moment, scale);
     this.load(moment.media, time);
-    document.body.classList.add("playing");
+    this.mark(true);
     this.panel.hidden = false;
+  }
+
+  // Marks the card that plays, and makes room for the player.
+  mark(on) {
+    document.body.classList.toggle("playing", on);
+    for (const card of document.querySelectorAll(".moment")) {
+      card.classList.toggle("now", on && card.dataset.id === this.moment.id);
+    }
   }
 
   // Pauses; true if something played.
@@ -45,10 +53,10 @@ export class Player {
   close() {
     if (!this.moment) return;
     this.stop();
+    this.mark(false);
     this.moment = null;
     this.panel.hidden = true;
     this.panel.replaceChildren();
-    document.body.classList.remove("playing");
     if (this.from?.isConnected) this.from.focus({ preventScroll: true });
     this.from = null;
   }

@@ -136,7 +136,8 @@ def serve_program(index: pathlib.Path, temporary: pathlib.Path, *flags: str) -> 
         process.terminate()
         rest, _ = process.communicate(timeout=60)
     assert process.returncode == 0, rest
-    assert rest.strip() == "Stopped."
+    # Before, a busy machine may tell of an answer that it cut off.
+    assert rest.strip().endswith("Stopped.") and "Traceback" not in rest
 
 
 @contextlib.contextmanager
