@@ -11,6 +11,9 @@ from mmv_tf.search.moments import SAID, Moment
 from mmv_tf.search.queries import Asked
 from mmv_tf.search.rules import Rule
 
+# Ours: least score of a passage that says what was asked for: half of the words by their weight.
+_SAID = 0.5
+
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
@@ -32,18 +35,22 @@ class Answer:
 
     @property
     def nothing(self) -> bool:
-        """True if nothing matches well: no words were found, and no confidence is high."""
-        known = [moment.confidence for moment in self.moments]
-        said = any(evidence.kind == SAID for m in self.moments for evidence in m.found)
-        return bool(known) and not said and all(c is not None and c < LEAST for c in known)
+        """True if no moment is likely, and none says half of the words that were asked for.
+
+        A moment without a confidence counts as one that may match.
+        """
+        return bool(self.moments) and not any(_matches(moment, LEAST) for moment in self.moments)
 
     def at_least(self, confidence: float) -> Answer:
-        """Return the answer without moments of less confidence, unless words were found."""
-        kept = tuple(
-            moment
-            for moment in self.moments
-            if moment.confidence is None
-            or moment.confidence >= confidence
-            or any(evidence.kind == SAID for evidence in moment.found)
-        )
+        """Return the answer without moments of less confidence of which few words are said."""
+        kept = tuple(moment for moment in self.moments if _matches(moment, confidence))
         return dataclasses.replace(self, moments=kept)
+
+
+def _matches(moment: Moment, confidence: float) -> bool:
+    """Return whether a moment matches well; one of unknown confidence does."""
+    if any(evidence.kind == SAID and evidence.score >= _SAID for evidence in moment.found):
+        return True
+    if moment.confidence is None:
+        return all(evidence.kind != SAID for evidence in moment.found)
+    return moment.confidence >= confidence
