@@ -79,9 +79,10 @@ setuptools.setup(
         "torch": ["torch>=2.4", "numpy>=1.26"],
         # The site that `make docs` builds; locked apart, in requirements-docs.lock.
         "docs": ["mkdocs>=1.6", "mkdocs-material>=9.7", "mkdocstrings-python>=2", "ruff>=0.6"],
-        # websockets: for driving Chromium.
+        # websockets: for driving Chromium; httpx: for Starlette's test client.
         "test": [
             "websockets>=13",
+            "httpx>=0.27",
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.6",
