@@ -17,6 +17,7 @@ export class Asking {
     this.fixed = 0; // sentences before the one in the box
     this.field = find("sentence");
     this.field.addEventListener("input", () => this.offerAnother());
+    if (matchMedia("(hover: hover)").matches) this.field.placeholder += " Press / to write here";
     find("form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.submit();
@@ -43,6 +44,7 @@ export class Asking {
       make("input", { type: "radio", name: "within", value, onchange: () => this.change({ within: value }) }),
       make("span", {}, WITHIN[value] ?? value))));
     find("asking").hidden = false;
+    if (this.state) this.mark();
   }
 
   // Shows a state.
@@ -51,10 +53,15 @@ export class Asking {
     this.fixed = Math.max(0, state.q.length - 1);
     this.field.value = state.q.at(-1) ?? "";
     find("group").checked = state.group;
-    const within = this.chosen(state);
-    for (const radio of find("within").querySelectorAll("input")) radio.checked = radio.value === within;
+    this.mark();
     this.offerAnother();
     this.showChips();
+  }
+
+  // Marks what is searched in.
+  mark() {
+    const within = this.chosen(this.state);
+    for (const radio of find("within").querySelectorAll("input")) radio.checked = radio.value === within;
   }
 
   // The kind to search in: the state's, or the first that there is.

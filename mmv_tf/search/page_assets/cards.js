@@ -52,7 +52,7 @@ export function films(moments, scale, actions) {
 
 export function confidence(value) {
   if (!value) return null;
-  const share = Math.floor(value.value * 100);
+  const share = Math.floor(value.value * 100 + 1e-6);
   return make(`span.confidence.${value.word.replaceAll(/[^a-z]+/gi, "-").toLowerCase()}`, {
     title: `Better than ${share} of 100 unrelated queries`,
   }, `${value.word} · ${share}%`);

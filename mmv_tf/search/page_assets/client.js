@@ -76,7 +76,7 @@ function askForToken() {
   const field = find("secret");
   const message = find("token-error");
   return new Promise((resolve) => {
-    dialog.oncancel = (event) => event.preventDefault();
+    dialog.onclose = () => dialog.showModal(); // by Esc
     dialog.querySelector("form").onsubmit = async (event) => {
       event.preventDefault();
       message.textContent = "";
@@ -94,6 +94,7 @@ function askForToken() {
         return;
       }
       field.value = "";
+      dialog.onclose = null;
       dialog.close();
       resolve();
     };

@@ -17,9 +17,11 @@ import { noIndex, welcome } from "./welcome.js";
 
 const TITLE = "Search your videos";
 const PAGE = 12;
+const STALE = 5_000; // ms after which the index may have changed
 
 let state = parse(location.search, history.state?.uploads);
 let about = null;
+let learned = 0; // when, in ms
 
 const say = (text, failed = false) => {
   find("status").textContent = text;
@@ -55,6 +57,7 @@ function change(values) {
 
 async function show() {
   if (about === null && !(await describe())) return;
+  if (Date.now() - learned > STALE) learn().catch(() => {}); // what is asked for next says what is wrong
   const searching = state.view === "search";
   for (const link of document.querySelectorAll("[data-view]")) {
     if (link.dataset.view === state.view) link.setAttribute("aria-current", "page");
@@ -94,15 +97,24 @@ function greet() {
   find("content").replaceChildren(...welcome(about, change, actions.play));
 }
 
-// Learns what the index holds; false if there is none, which is then shown.
+// Reads what the index holds, and offers it if it has changed.
+async function learn() {
+  learned = Date.now();
+  const [described, listed] = await Promise.all([get("/index"), get("/videos", { limit: 1 })]);
+  if (described.generation === about?.generation) return;
+  about = described;
+  results.most = about.limits.moments;
+  asking.describe(about);
+  filters.describe(listed.folders, about.labels);
+  filters.show(state);
+  find("count").textContent = (about.videos + about.skipped).toLocaleString("en");
+  find("count").hidden = false;
+}
+
+// The same at the start; false if there is no index, which is then shown.
 async function describe() {
   try {
-    const [described, listed] = await Promise.all([get("/index"), get("/videos", { limit: 1 })]);
-    about = described;
-    asking.describe(about);
-    filters.describe(listed.folders, about.labels);
-    find("count").textContent = (about.videos + about.skipped).toLocaleString("en");
-    find("count").hidden = false;
+    await learn();
     return true;
   } catch (error) {
     say("");

@@ -9,11 +9,13 @@ import { counted } from "./format.js";
 
 const MOST = 100; // that one request may ask for
 
+// The answer to one search at a time. `most` is how many places may be asked for in all.
 export class Results {
   // `actions` as for cards; `more` is called when the user wants another page.
   constructor(actions, more) {
     this.actions = actions;
     this.more = more;
+    this.most = MOST;
     this.clear();
   }
 
@@ -35,21 +37,21 @@ export class Results {
   async search(body, pages, size) {
     this.clear();
     this.body = body;
-    return this.fetch(pages * size, size);
+    return this.fetch(pages * size);
   }
 
   // Adds a page.
   async add(size) {
     const before = this.moments.length;
-    if (!(await this.fetch(size, size))) return;
+    if (!(await this.fetch(size))) return;
     document.querySelectorAll(".moment .play")[before]?.focus();
   }
 
-  async fetch(count, size) {
+  async fetch(count) {
     const running = new AbortController();
     this.running = running;
     const { body } = this;
-    const until = this.places + count;
+    const until = Math.min(this.places + count, this.most);
     try {
       while (this.places < until) {
         const limit = Math.min(MOST, until - this.places);
@@ -65,11 +67,11 @@ export class Results {
       if (error.name === "AbortError") return false;
       throw error;
     }
-    this.show(size);
+    this.show();
     return true;
   }
 
-  show(size) {
+  show() {
     const { answer, moments, scale } = this;
     find("status").textContent = moments.length
       ? `${counted(moments.length, "moment")}${answer.more ? "" : " in all"}, best first`
@@ -78,8 +80,9 @@ export class Results {
     const shown = this.body.group === "film"
       ? films(moments, scale, this.actions)
       : [make("ol.moments", {}, ...moments.map((moment) => card(moment, scale, this.actions)))];
-    const next = answer.more
-      ? make("button.plain.next", { type: "button", onclick: () => this.more() }, `Show ${size} more`) : null;
+    const further = answer.more && this.places < this.most;
+    const next = further
+      ? make("button.plain.next", { type: "button", onclick: () => this.more() }, "Show more") : null;
     find("content").replaceChildren(make("h2.hidden", {}, "Results"), ...shown, ...(next ? [next] : []));
   }
 }
@@ -101,8 +104,8 @@ function notes(answer, moments) {
 
 function explanation(answer, moments) {
   const told = [
-    "The number under a name is the score: how alike the query and the moment are, from -1 to 1, to be compared within one search only.",
-    "The line is the score along the film, with the moment marked. All lines have one scale, so a high one is a better film. Click it to play from there.",
+    "The number after the times is the score, which sorts the moments; it can be compared within one search only.",
+    "The line is the score along the film, with the moment marked. All lines have one scale, so films can be compared by them. Click one to play from there.",
   ];
   if (moments.some((moment) => moment.confidence)) {
     told.unshift("The word and its percentage are the confidence: how many of 100 unrelated queries this index answers less well. What is not at least likely may be missing from the index.");

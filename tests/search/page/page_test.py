@@ -28,8 +28,13 @@ def own(library, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def site(own, page):
-    with serve_here(serve(own, results=2).app) as address:
+def api(own):
+    return serve(own, results=2)
+
+
+@pytest.fixture(scope="module")
+def site(api, page):
+    with serve_here(api.app) as address:
         yield Site(address, page)
         page.open("about:blank")
 
@@ -215,6 +220,40 @@ def test_files_are_searched_for(site, tmp_path, how):
     page.wait("location.search == ''")
 
 
+def test_a_file_that_the_server_has_dropped_is_asked_for_again(site, api):
+    site.open()
+    site.give("drop", "a.png", "image/png", picture())
+    site.page.wait(f"document.querySelector('.chip') && {MOMENTS} > 0")
+    for number in range(64):
+        api.handlers._uploads.add("image", f"{number}", b"x")
+    site.page.run("document.querySelector('#within input[value=video]').click()")
+    site.page.wait("!!document.querySelector('.chip.gone')")
+    assert "Image a.png: gone" in site.texts(".chip.gone .text")[0]
+    assert "give it again" in site.settled()
+
+
+def test_what_the_answer_says_of_itself_is_shown(site):
+    """By an answer that is changed on its way: the tiny network's confidence may be any."""
+    site.open()
+    site.page.run("""(() => { const real = window.fetch;
+        window.fetch = async (address, options) => {
+        const answer = await real(address, options);
+        if (!address.endsWith('/search')) return answer;
+        const json = await answer.json();
+        json.nothing = true;
+        json.moments[0].confidence = {word: 'very likely', value: 0.997};
+        json.moments[1].confidence = null;
+        json.moments[0].also = [{...json.moments[1], start: 1}];
+        return new Response(JSON.stringify(json), {status: 200}); }; })()""")
+    site.search("a red square")
+    assert site.texts(".note.nothing") == ["Nothing here matches well. The nearest:"]
+    assert site.texts(".moment .confidence") == ["very likely · 99%"]
+    assert site.texts(".explained p")[0].startswith("The word and its percentage")
+    assert site.texts(".moment .alike summary")[0] == "Alike: 1"
+    site.click(".moment .alike button")
+    site.page.wait("document.querySelector('.stage video')?.src.endsWith('#t=1.00')")
+
+
 def test_a_clip_and_a_sound(site, tmp_path):
     site.open()
     media_samples.write_wav(tmp_path / "tone.wav", media_samples.tone(1.0, 48_000, 0.0))
@@ -293,9 +332,30 @@ def _ready(site):
     )
 
 
-def test_empty_results(site):
+def test_the_page_of_the_api(site):
+    site.page.open(f"{site.address}api")
+    site.page.wait("document.querySelectorAll('section').length > 5")
+    assert "/api/v1/search" in site.page.run("document.getElementById('endpoints').innerText")
+
+
+def test_an_updated_index_is_seen(site, own):
     site.open()
-    assert "words" in site.search("xylophone") or site.page.run("notes.innerText")
+    assert site.texts("#count") == ["5"]
+    media_samples.write_film(own.videos / "new.mp4", seconds=2, codec="libx264", size=(96, 64))
+    update_index(own.videos, own.index, own.embedder, options=HERE)
+    site.page.run("Date.now = () => performance.timeOrigin + 1e9")
+    site.search("a red square")
+    site.page.wait("document.getElementById('count').textContent == '6'")
+    assert site.page.run("sentence.value") == "a red square"
+
+
+def test_words_that_the_model_does_not_know_are_named(site):
+    site.open("?q=a+red+xylophone")
+    assert site.page.run(MOMENTS)
+    assert site.texts(".note q") == ["xylophone"]
+    site.search("xylophone")
+    assert site.page.run(MOMENTS) == 0
+    assert "xylophone" in site.page.run("document.getElementById('main').innerText")
     site.search(" ")
     site.page.wait("!!document.querySelector('.welcome')")
 
