@@ -106,6 +106,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_hung_program_ends_with_its_children(tmp_path):
     """The child would hold the output open for a minute."""
     code = (

@@ -20,6 +20,7 @@ def pictures(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_a_folder_of_pictures_gives_an_encoder_and_its_report(tiny_model, pictures, tmp_path):
     tiny_model.save(tmp_path / "model.keras")
     output = tmp_path / "image.keras"

@@ -63,6 +63,7 @@ def assert_near(found, wanted, least):
             assert (unit(values.numpy()) * unit(wanted[name])).sum(-1).min() >= least
 
 
+@pytest.mark.slow
 def test_sentences_in_16_bits_stay_near_to_those_in_32(program, network, tmp_path):
     done = program(
         *(f"--model={network}", f"--output={tmp_path}", "--version=1", "--modality=text"),

@@ -161,6 +161,7 @@ def test_wrong_labels(model, labels, message):
         ClassifierNetwork(model.video, labels, "video", metadata=METADATA)
 
 
+@pytest.mark.slow
 def test_hostile_files(model, tmp_path):
     path = tmp_path / "c.keras"
     Classifier(make(model, "video")).save(path)

@@ -114,11 +114,15 @@ def test_an_index_gives_the_same_answer(folder, sentence):
     searcher = mmv_tf.search.Searcher(folder / "index", folder / "fac.keras")
     answer = searcher.search([mmv_tf.search.Query("text", sentence)], 10)
     before = json.loads((folder / "query.json").read_text())["moments"]
-    assert [moment.video for moment in answer.moments] == [moment["file"] for moment in before]
-    for moment, expected in zip(answer.moments, before, strict=True):
-        found = (moment.start, moment.end, moment.score)
-        times = (expected["start"], expected["end"], expected["score"])
-        assert found == pytest.approx(times, abs=1e-3)
+    first = (answer.moments[0].video, answer.moments[0].score)
+    assert first == (before[0]["file"], pytest.approx(before[0]["score"], abs=1e-3))
+    places = {p.video for moment in answer.moments for p in (moment, *moment.also)}
+    assert places == {moment["file"] for moment in before}
+    # Moments were longer then, and those of copies were not folded; the scores are the same.
+    for expected in before:
+        scores, spans = searcher.curve(expected["file"], answer.asked)
+        inside = (spans[:, 0] >= expected["start"] - 0.01) & (spans[:, 1] <= expected["end"] + 0.01)
+        assert scores[inside].max() == pytest.approx(expected["score"], abs=1e-3)
 
 
 def test_features_are_read(folder):

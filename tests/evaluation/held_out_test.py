@@ -9,6 +9,7 @@ from mmv_tf.evaluation.held_out import HeldOutRetrieval
 from tests import small_world
 
 
+@pytest.mark.slow
 def test_every_direction_is_ranked_and_it_gives_up_when_asked(prepared, tiny_model):
     manifest = json.loads((prepared / "manifest.json").read_text())
     clips = min(3, manifest["splits"]["train"]["num_examples"])

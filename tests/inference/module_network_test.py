@@ -100,6 +100,7 @@ def test_graphs_of_fixed_sizes_and_without_shapes(batch, tmp_path):
         network.run("video", CLIPS[:, :1])
 
 
+@pytest.mark.slow
 def test_an_exported_network_tells_its_settings(tmp_path):
     keras.utils.set_random_seed(0)
     model = small_world.tiny_model()

@@ -52,6 +52,7 @@ PROGRAM = """
 """
 
 
+@pytest.mark.slow
 def test_two_processes_exchange():
     ports = free_ports(2)
     workers = []

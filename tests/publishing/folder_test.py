@@ -17,6 +17,7 @@ from mmv_tf.publishing.folder import write_checksums
 from mmv_tf.publishing.model_card import write_card
 
 
+@pytest.mark.slow
 def test_the_folder_is_ready_to_publish_and_to_serve(published, tmp_path):
     version = published / "2"
     names = {"video", "audio", "text", "image", "video_jpeg"}

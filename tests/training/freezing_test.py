@@ -153,6 +153,7 @@ def test_the_gradient_of_the_rest_equals_that_of_an_unfrozen_model(model):
         np.testing.assert_allclose(gradient, gradients[0][key], rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_frozen_batch_norms_keep_their_statistics_and_train_their_scales(model):
     norms = [layer for layer in all_layers([model.video]) if isinstance(layer, BatchNorm)]
     head = model.video_to_fine.output_batch_norm

@@ -33,9 +33,14 @@ def test_what_clients_cause_is_not_logged(caplog):
     logger = logging.getLogger("uvicorn.error")
     before = list(logger.filters)
     quiet_about_clients()
+    # A server that ran in this process may have cut the logger off from the root's.
+    logger.addHandler(caplog.handler)
+    propagates, logger.propagate = logger.propagate, False
     try:
         logger.warning("Invalid HTTP request received.")
         logger.warning("The disk is full.")
         assert [record.getMessage() for record in caplog.records] == ["The disk is full."]
     finally:
         logger.filters[:] = before
+        logger.removeHandler(caplog.handler)
+        logger.propagate = propagates

@@ -70,6 +70,7 @@ def assert_same(first, second):
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pixels", [PIXELS[0], *(pytest.param(other, marks=pytest.mark.slow) for other in PIXELS[1:])]
 )
@@ -115,6 +116,7 @@ def test_a_mixture_says_what_is_wrong_with_its_entries(narrated, silent):
         both.evaluate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixels", PIXELS)
 def test_padded_evaluation_gives_workers_as_many_batches(narrated, tokenizer, log_mel, pixels):
     config = narrated.config(batch_size=3, windows=2, pixels=pixels)

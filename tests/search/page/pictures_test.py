@@ -16,7 +16,7 @@ import urllib.request
 import pytest
 from PIL import Image
 
-from benchmarks.search_recall import read_sentences
+from benchmarks.meant_moments import read_sentences
 from tests import programs
 from tests.search.page.conftest import MOMENTS, Site, serve_program
 

@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from benchmarks.search_recall import Meant, measured, rank_of, read_sentences, recalls
+from benchmarks.meant_moments import Meant, measured, rank_of, read_sentences, recalls
 from mmv_tf.data.captions import read_captions
 from mmv_tf.search import Moment, Searcher
 from mmv_tf.search.fusion import EVEN
