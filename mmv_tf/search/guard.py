@@ -117,7 +117,8 @@ class Guard:
         finally:
             self._held -= received
         if refused is not None:
-            await self._answer(refused, scope, receive, send)
+            # Its traceback would keep the body that was received until garbage is collected.
+            await self._answer(refused.with_traceback(None), scope, receive, send)
 
     async def _answer(self, refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
         await self._refusal(refused.status, refused.text)(scope, receive, send)

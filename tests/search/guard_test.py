@@ -1,7 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
 import asyncio
+import gc
 import time
+import weakref
 
 import pytest
 from starlette.applications import Starlette
@@ -78,6 +80,26 @@ def test_slow_uploads_are_ended():
     assert 0.1 < time.monotonic() - started < 5
     end = {"type": "http.request", "body": b"y", "more_body": False}
     assert asyncio.run(upload(guard(0.2), b"x", [end])) == 200
+
+
+def test_a_refused_body_is_freed_at_once():
+    class Body(bytearray):
+        """One that weak references can name."""
+
+    kept = []
+
+    async def app(scope, receive, send):
+        body = Body()
+        kept.append(weakref.ref(body))
+        while True:
+            body += (await receive())["body"]
+
+    gc.disable()
+    try:
+        assert asyncio.run(upload(Guard(app, 1000, 0.1), b"x" * 10)) == 408
+        assert kept[0]() is None, "it is not kept until garbage is collected"
+    finally:
+        gc.enable()
 
 
 def test_uploads_are_limited_all_together():
