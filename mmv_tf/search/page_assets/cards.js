@@ -67,7 +67,6 @@ function ways(found) {
 
 function frame(moment, which, actions) {
   const image = make("img", { src: moment.thumbnail, alt: "", loading: "lazy", decoding: "async" });
-  image.addEventListener("error", () => image.classList.add("missing"), { once: true });
   const play = make(
     "button.play", { type: "button", onclick: () => actions.play(moment, moment.start) },
     image, told(`Play ${which}, `), make("span.length", {}, `${(moment.end - moment.start).toFixed(1)} s`),

@@ -29,9 +29,11 @@ export function points({ times, scores }, seconds, { low, high }) {
 export function chart(moment, scale) {
   const { curve, video: { seconds } } = moment;
   const made = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" });
-  const from = (moment.start / seconds) * WIDTH;
-  const width = Math.max(3, ((moment.end - moment.start) / seconds) * WIDTH);
-  made.append(svg("rect", { class: "mark", x: from.toFixed(1), y: 0, width: width.toFixed(1), height: HEIGHT }));
+  if (!moment.whole) {
+    const from = (moment.start / seconds) * WIDTH;
+    const width = Math.max(3, ((moment.end - moment.start) / seconds) * WIDTH);
+    made.append(svg("rect", { class: "mark", x: from.toFixed(1), y: 0, width: width.toFixed(1), height: HEIGHT }));
+  }
   if (curve?.times.length) {
     const line = points(curve, seconds, scale);
     const first = line.slice(0, line.indexOf(","));

@@ -189,6 +189,9 @@ window.addEventListener("popstate", (event) => {
   state = parse(location.search, event.state?.uploads);
   show();
 });
+document.addEventListener("error", ({ target }) => {
+  if (target instanceof HTMLImageElement) target.classList.add("missing"); // a film that has gone
+}, true);
 watchTheme();
 watch(take);
 listen(player);

@@ -91,7 +91,7 @@ export class Player {
   buildCurve(moment, scale) {
     const { seconds } = moment.video;
     this.head = head();
-    const drawn = chart(moment.whole ? { ...moment, start: 0, end: 0 } : moment, scale);
+    const drawn = chart(moment, scale);
     drawn.append(this.head);
     this.slider = make("div.curve.large", {
       role: "slider", tabindex: "0", "aria-label": "Time in the film", "aria-valuemin": "0",
