@@ -28,9 +28,11 @@ setup:
 quickstart: setup
 	@$(PY) -m examples.quickstart $(if $(FILM),--video="$$FILM")
 
+# One worker more than cores, since many tests wait for other processes.
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 # mypy uses one core for a minute or more, so that it runs beside the tests; it has the last word.
 test: style
-	@$(BESIDE_MYPY) $(PY) -m pytest -n auto --dist worksteal; $(THEN_MYPY)
+	@$(BESIDE_MYPY) $(PY) -m pytest -n $(WORKERS) --dist worksteal; $(THEN_MYPY)
 
 test-all: style
 	@$(BESIDE_MYPY) $(PY) -m pytest -n auto --dist worksteal -m ''; $(THEN_MYPY)

@@ -33,7 +33,8 @@ def test_what_clients_cause_is_not_logged(caplog):
     logger = logging.getLogger("uvicorn.error")
     before = list(logger.filters)
     quiet_about_clients()
-    # A server that ran in this process may have cut the logger off from the root's.
+    # A server that ran in this process may have cut the logger off, or made it quieter.
+    caplog.set_level(logging.INFO, logger="uvicorn.error")
     logger.addHandler(caplog.handler)
     propagates, logger.propagate = logger.propagate, False
     try:

@@ -50,6 +50,7 @@ def check_same_shards(folder, output):
     assert not (output / "beam" / ".partial").exists()
 
 
+@pytest.mark.slow
 def test_same_shards_as_on_one_machine(folder, tmp_path, in_process):
     check_same_shards(folder, tmp_path)
 

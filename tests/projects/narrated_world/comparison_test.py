@@ -12,6 +12,9 @@ from projects.narrated_world import comparison as comparison_lib
 from projects.narrated_world import config as configuration
 from projects.narrated_world import scoring as scoring
 
+# Its fixture trains a model.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def config():
@@ -34,7 +37,6 @@ def finished(short, tmp_path_factory):
     return directory, results
 
 
-@pytest.mark.slow
 def test_every_variant_has_the_towers_and_spaces_that_it_needs(config):
     comparison = comparison_lib.Comparison(config)
     spaces = {}
@@ -56,7 +58,6 @@ def test_every_variant_has_the_towers_and_spaces_that_it_needs(config):
     }
 
 
-@pytest.mark.slow
 def test_a_comparison_trains_scores_and_keeps_its_networks(finished):
     directory, results = finished
     stored = json.loads((directory / "results.json").read_text())
@@ -204,7 +205,6 @@ def test_chance_of_recall_is_that_of_random_orders():
     assert large["video -> audio, large gallery"]["R@1"] == pytest.approx(1 / 2160)
 
 
-@pytest.mark.slow
 def test_with_other_scoring_networks_are_scored_again_and_not_trained(short, tmp_path, monkeypatch):
     short = short.copy_and_resolve_references().unlock()
     short.run = ("untrained",)
