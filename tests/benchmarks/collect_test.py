@@ -84,6 +84,7 @@ def test_results_that_are_none_are_refused(tmp_path):
         read_results(path)
 
 
+@pytest.mark.slow
 def test_a_missing_peer_is_told_with_how_to_install_it(tmp_path, capsys):
     collect({}, tmp_path / "results.json")
     assert not capsys.readouterr().err

@@ -46,6 +46,7 @@ def test_a_table_of_other_columns(tmp_path):
         read_sentences(tmp_path / "a.tsv", "report")
 
 
+@pytest.mark.slow
 def test_recall_on_a_tiny_index(library):  # noqa: F811
     searcher = Searcher(library.index)
     searcher._embedder = library.embedder

@@ -27,6 +27,7 @@ def write(path, ranks):
     return path
 
 
+@pytest.mark.slow
 def test_two_runs_are_compared(tmp_path):
     ranks = np.random.default_rng(0).integers(1, 4, 200)
     a, b = write(tmp_path / "a.json", ranks), write(tmp_path / "b.json", np.ones(200, int))

@@ -44,7 +44,7 @@ def expected(features, network):
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize("multi_label", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("modality", "feature"),
     [("video", "before_head"), ("audio", "before_head"), ("audio", "last_conv"),

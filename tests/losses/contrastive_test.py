@@ -321,6 +321,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_twins_on_other_replicas_are_no_negatives(tmp_path):
     """Each clip is on both replicas, and one of them twice on one."""
     video, text, masks = clips_twice()

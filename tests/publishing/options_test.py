@@ -50,8 +50,9 @@ def assert_near(actual, expected, share):
 
 @pytest.mark.parametrize(
     ("weights", "share"),
-    [("float32", 1e-5), pytest.param("bfloat16", 3e-2, marks=pytest.mark.slow)],
+    [("float32", 1e-5), ("bfloat16", 3e-2)],
 )
+@pytest.mark.slow
 def test_folded_network_equals_the_network(tiny_model, tmp_path, weights, share):
     disturb(tiny_model)
     image_model = deflation.deflate(tiny_model)

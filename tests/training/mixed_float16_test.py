@@ -81,6 +81,7 @@ def test_a_network_computes_in_float16_and_gives_float32(whole):
     assert {head.compute_dtype for head in heads} == {"float32"}
 
 
+@pytest.mark.slow
 def test_steps_that_overflow_are_left_out_and_halve_the_scale(whole):
     metrics, one = whole
     overflows = metrics["loss_scale_overflows"]

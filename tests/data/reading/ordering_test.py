@@ -99,7 +99,7 @@ def orders(data, worker=0, workers=1, **settings):
     return np.array([ids[payload] for payload in found]).reshape(2, count)
 
 
-@pytest.mark.parametrize("inspect", ["always", "never"])
+@pytest.mark.parametrize("inspect", [pytest.param("always", marks=pytest.mark.slow), "never"])
 def test_few_shards_are_shuffled_as_well_as_many(many, inspect):
     """Epochs have independent orders, and batches other combinations of records."""
     first, second = orders(many, shuffle_buffer=512, inspect=inspect)

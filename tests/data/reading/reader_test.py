@@ -70,6 +70,7 @@ def test_a_clip_is_paired_with_its_own_narration(reader):
             assert caption.decode() == f"the {words[number % 4]} {words[4 + number % 8]}"
 
 
+@pytest.mark.slow
 def test_the_reader_jitters_sounds_and_drops_words_in_training_only(prepared, tiny_model):
     config = small_world.data_config(prepared).copy_and_resolve_references()
     config.unlock()
