@@ -29,6 +29,7 @@ def network(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_a_network_without_words_is_not_exported_with_text(program, tmp_path):
     create_model(small_world.model_config()).save(tmp_path / "model.keras")
     arguments = (f"--model={tmp_path / 'model.keras'}", f"--output={tmp_path / 'export'}")

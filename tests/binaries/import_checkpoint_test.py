@@ -141,6 +141,7 @@ def test_a_refused_file_is_one_line_and_writes_nothing(tmp_path):
     assert os.listdir(tmp_path) == ["bad.pkl"]
 
 
+@pytest.mark.slow
 def test_takes_the_name_of_published_weights(checkpoint, tmp_path, monkeypatch):
     cache = tmp_path / "cache"
     (cache / "mmv_s3d").mkdir(parents=True)

@@ -36,6 +36,7 @@ def expected(encoder, embedded, labels=LABELS):
     return np.array(rows)
 
 
+@pytest.mark.slow
 def test_arrays(model):
     encoder = as_encoder(model)
     random = np.random.default_rng(0)

@@ -98,6 +98,7 @@ def test_wrong_momentum_is_refused():
         BatchNorm(momentum=1.5)
 
 
+@pytest.mark.slow
 def test_two_replicas_have_the_statistics_and_gradients_of_one_with_all_rows():
     """Or, by themselves, those of one with their rows, and the moving statistics of all."""
     # Logical devices have to be made before TensorFlow starts, so in a process of its own.

@@ -120,6 +120,7 @@ def test_the_pieces_of_a_batch_freeze_too(model):
         assert same(before, values(model.video))
 
 
+@pytest.mark.slow
 def test_a_step_with_frozen_towers_computes_no_gradient_of_them(model):
     """The operations of a traced step, counted by the kernel that only a backward pass has."""
 

@@ -155,6 +155,7 @@ def service():
     dispatcher.stop()
 
 
+@pytest.mark.slow
 def test_the_service_reads_every_record_of_a_mixture(narrated, silent, tokenizer, log_mel, service):
     config = mixture(narrated, silent, service=service)
     batches = take(make_dataset(config, tokenizer, log_mel, seed=0), 40)
