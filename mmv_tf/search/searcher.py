@@ -160,7 +160,12 @@ class Searcher:
 
     def _judged(self, view: View, answer: Answer, queries: Sequence[Query | Similar]) -> Answer:
         """Return an answer to a single query with the confidence of each moment."""
-        single = len(queries) == 1 and len(answer.asked) == 1 and answer.asked[0].weight > 0
+        single = (
+            bool(answer.moments)
+            and len(queries) == 1
+            and len(answer.asked) == 1
+            and answer.asked[0].weight > 0
+        )
         if not single or not isinstance(queries[0], Query):
             return answer
         known = view.background(queries[0], answer.asked[0], self.embedder())

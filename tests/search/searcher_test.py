@@ -222,6 +222,28 @@ def test_an_index_that_grows_and_vanishes(library, tmp_path):
         searcher.search([Query("text", "red")])
 
 
+def test_an_index_without_any_video_left(library, tmp_path):
+    searcher = Searcher(tmp_path / "index")
+    searcher._embedder = library.embedder
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        shutil.copy(library.videos / EVIL_NAME, videos / name)
+    update_index(videos, tmp_path / "index", library.embedder, options=HERE)
+    for name in ("a.mp4", "b.mp4"):
+        (videos / name).write_bytes(b"no film" * 100)
+    update_index(videos, tmp_path / "index", library.embedder, options=HERE)
+    assert not searcher.open().manifest.videos
+    jpeg = next(media_samples_frame(library.videos / "long.mp4", 5.0))[1]
+    for query in (
+        Query("text", "red"),
+        Query("image", jpeg),
+        Query("video", str(library.videos / "long.mp4") + "@3.2-4.0"),
+    ):
+        answer = searcher.search([query])
+        assert answer.moments == () and not answer.nothing
+
+
 def test_another_or_no_network_is_refused(library, tmp_path, tiny_model):
     with pytest.raises(ValueError, match="is missing; give it as"):
         Searcher(library.index, tmp_path / "gone.keras").embedder()
