@@ -10,7 +10,6 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-import uvicorn
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
@@ -20,10 +19,10 @@ from mmv_tf.serving.grpc_interface import make_grpc_server
 from mmv_tf.serving.rest import RestInterface, refusal
 from mmv_tf.serving.service import Service
 from mmv_tf.serving.settings import ServerSettings
-from mmv_tf.web.connections import MAX_HEAD_BYTES, Connections
+from mmv_tf.web.connections import Connections
 from mmv_tf.web.descriptors import connections_within
 from mmv_tf.web.gate import Gate
-from mmv_tf.web.listening import Server, listen, quiet_about_clients, shown
+from mmv_tf.web.listening import Server, configuration, listen, quiet_about_clients, shown
 
 
 def run(settings: ServerSettings, announce: Callable[[str], None] = print) -> None:
@@ -47,18 +46,8 @@ async def _serve(settings: ServerSettings, announce: Callable[[str], None]) -> N
     connections = Connections(room, settings.body_timeout)
     listener = listen(settings.host, settings.rest_port)
     rest = Server(
-        uvicorn.Config(
-            _application(service),
-            http=connections.protocol(),
-            backlog=connections.backlog,
-            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
-            ws="none",
-            lifespan="off",
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=int(max(1, settings.body_timeout)),
-            timeout_graceful_shutdown=int(max(1, settings.stop_timeout)),
+        configuration(
+            _application(service), connections, settings.body_timeout, settings.stop_timeout
         )
     )
     quiet_about_clients()

@@ -10,6 +10,9 @@ import socket
 from collections.abc import Iterator
 
 import uvicorn
+from starlette.types import ASGIApp
+
+from mmv_tf.web.connections import MAX_HEAD_BYTES, Connections
 
 # Uvicorn's warnings that any client can cause repeatedly: offers of another protocol, such as Java
 # clients make, and input that is not HTTP, which gets 400.
@@ -27,6 +30,32 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals alone."""
         yield
+
+
+def configuration(
+    application: ASGIApp, connections: Connections, keep_alive: float, stop_timeout: float
+) -> uvicorn.Config:
+    """Return Uvicorn's settings, the same for all servers.
+
+    Args:
+      application: the server's application.
+      connections: its connections.
+      keep_alive: most seconds of an idle connection.
+      stop_timeout: most seconds for the answers that are under way when the server stops.
+    """
+    return uvicorn.Config(
+        application,
+        http=connections.protocol(),
+        backlog=connections.backlog,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        ws="none",
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=int(max(1, keep_alive)),
+        timeout_graceful_shutdown=int(max(1, stop_timeout)),
+    )
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -10,17 +10,18 @@ import socket
 import threading
 from collections.abc import Callable
 
-import uvicorn
-
 from mmv_tf.search.api.application import application
 from mmv_tf.search.api.handlers import CUTTERS, Handlers
 from mmv_tf.search.decoder import Decoder
 from mmv_tf.search.page_settings import PageSettings
 from mmv_tf.search.searcher import Searcher
 from mmv_tf.search.store import MissingIndex
-from mmv_tf.web.connections import MAX_HEAD_BYTES, Connections
+from mmv_tf.web.connections import Connections
 from mmv_tf.web.descriptors import connections_within
-from mmv_tf.web.listening import Server, listen, quiet_about_clients, shown
+from mmv_tf.web.listening import Server, configuration, listen, quiet_about_clients, shown
+
+# Ours: for answers that are under way when the server stops, such as playing videos.
+_STOP_SECONDS = 3.0
 
 
 def run(
@@ -68,18 +69,8 @@ async def _serve(
     connections = Connections(room, settings.head_timeout)
     connections.watch(asyncio.get_running_loop())
     server = Server(
-        uvicorn.Config(
-            application(handlers, settings),
-            http=connections.protocol(),
-            backlog=connections.backlog,
-            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
-            ws="none",
-            lifespan="off",
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=int(max(1, settings.head_timeout)),
-            timeout_graceful_shutdown=3,
+        configuration(
+            application(handlers, settings), connections, settings.head_timeout, _STOP_SECONDS
         )
     )
     quiet_about_clients()
