@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 Read = Callable[[Query, Windows], np.ndarray]
+_Listed = tuple[Video | Skipped, Json]
 PREFIX = "/api/v1"
 
 
@@ -45,7 +46,7 @@ class Library:
 
     def __init__(self, searcher: Searcher):
         self.searcher = searcher
-        self._listed: tuple[int, list[Json], list[str]] | None = None
+        self._listed: tuple[int, list[_Listed], list[str]] | None = None
         self._examples: tuple[int, list[str]] | None = None
 
     def open(self) -> Index:
@@ -154,18 +155,13 @@ class Library:
           offset, limit: the part.
         """
         manifest = self.open().manifest
-        entries, folders = self._entries(manifest)
-        files: dict[str, Video | Skipped] = {file.name: file for file in manifest.videos}
-        files |= {file.name: file for file in manifest.skipped if file.name not in files}
-        if state is not None:
-            entries = [entry for entry in entries if entry["state"] == state]
-        if not filters.is_empty:
-            by_id = {video_id(name): file for name, file in files.items()}
-            entries = [
-                entry
-                for entry in entries
-                if filters.allows(by_id[entry["id"]], entry.get("seconds"))
-            ]
+        listed, folders = self._entries(manifest)
+        entries = [
+            entry
+            for file, entry in listed
+            if state in (None, entry["state"])
+            and (filters.is_empty or filters.allows(file, entry.get("seconds")))
+        ]
         return {
             "total": len(entries),
             "videos": entries[offset : offset + limit],
@@ -178,14 +174,14 @@ class Library:
         Raises:
           ApiError: there is none.
         """
-        entries, _ = self._entries(self.open().manifest)
-        for entry in entries:
+        listed, _ = self._entries(self.open().manifest)
+        for _, entry in listed:
             if entry["id"] == key:
                 return entry
         raise ApiError(NOT_FOUND, f"The index has no video {key[:40]!r}.")
 
-    def _entries(self, manifest: Manifest) -> tuple[list[Json], list[str]]:
-        """Return the entries of all files, and all folders; kept until the index changes."""
+    def _entries(self, manifest: Manifest) -> tuple[list[_Listed], list[str]]:
+        """Return all files with their entries, and all folders; kept until the index changes."""
         listed = self._listed
         if listed is None or listed[0] != manifest.generation:
             indexed = {video.name for video in manifest.videos}
@@ -197,7 +193,7 @@ class Library:
                 for file in files
                 for parent in pathlib.PurePosixPath(printable_name(file.name)).parents
             }
-            entries = [_entry(file, manifest.roots.values()) for file in files]
+            entries = [(file, _entry(file, manifest.roots.values())) for file in files]
             listed = manifest.generation, entries, sorted(folders - {"."})
             self._listed = listed
         return listed[1], listed[2]
