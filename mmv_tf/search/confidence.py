@@ -11,13 +11,11 @@ windows of the index itself, whose own surroundings are left out.
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmv_tf.inference import unit
 from mmv_tf.search.embedder import SOUND, VISION
 from mmv_tf.search.exact import best_of_each
 from mmv_tf.search.frames import FRAMES, first_frame
@@ -38,7 +36,6 @@ _LEAST_QUERIES = 32
 _SAMPLES = 128
 # Ours: part of a video around such a window that is related to it, in seconds.
 _RELATED_SECONDS = 30.0
-_SENTENCES = pathlib.Path(__file__).with_name("everyday_sentences.txt")
 _WORDS = ((0.99, "very likely"), (LEAST, "likely"), (0.75, "doubtful"))
 
 
@@ -74,36 +71,22 @@ def background(view: View, query: Query, asked: Asked, embedder: Embedder) -> Ba
     Returns:
       None if the model knows too few words of the everyday sentences, or the index is too small.
     """
+    samples: Sequence[_Sample] = ()
     if query.kind == TEXT:
-        vectors = _everyday(embedder, asked.matrix.partition(".")[2])
-        return None if vectors is None else _of_sentences(view, asked, vectors)
-    return _of_windows(view, query, asked)
-
-
-def _of_sentences(view: View, asked: Asked, vectors: np.ndarray) -> Background | None:
-    term = dataclasses.replace(asked, vector=vectors.T)
-    return _background(
-        [
-            best_of_each(view.term(name, term), view.usable(name, (asked,)))
-            for name in view.index.segments
-        ]
-    )
-
-
-def _of_windows(view: View, query: Query, asked: Asked) -> Background | None:
-    """Compare windows of the index, described as the query is, with all that are unrelated."""
-    samples = list(_samples(view, query, asked))
-    if len(samples) < _LEAST_QUERIES:
+        vectors = embedder.everyday_sentences.get(asked.matrix.partition(".")[2])
+    else:  # Windows of the index, described as the query is.
+        samples = list(_samples(view, query, asked))
+        vectors = np.stack([sample.vector for sample in samples]) if samples else None
+    if vectors is None or len(vectors) < _LEAST_QUERIES:
         return None
-    term = dataclasses.replace(asked, vector=np.stack([s.vector for s in samples], axis=1))
-    return _background(
-        [
-            best_of_each(
-                view.term(name, term), view.usable(name, (asked,)), _related(name, samples)
-            )
-            for name in view.index.segments
-        ]
-    )
+    term = dataclasses.replace(asked, vector=vectors.T)
+    parts = [
+        best_of_each(view.term(name, term), view.usable(name, (asked,)), _related(name, samples))
+        for name in view.index.segments
+    ]
+    tops = np.max(parts, axis=0)
+    tops = np.sort(tops[np.isfinite(tops)])
+    return Background(tops) if len(tops) >= _LEAST_QUERIES else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,19 +129,3 @@ def _related(name: str, samples: Sequence[_Sample]) -> list[tuple[int, int, int]
         for number, sample in enumerate(samples)
         if sample.video.segment == name
     ]
-
-
-def _background(parts: list[np.ndarray]) -> Background | None:
-    tops = np.max(parts, axis=0) if parts else np.zeros(0, np.float32)
-    tops = np.sort(tops[np.isfinite(tops)])
-    return Background(tops) if len(tops) >= _LEAST_QUERIES else None
-
-
-def _everyday(embedder: Embedder, space: str) -> np.ndarray | None:
-    """Return the everyday sentences that the model knows as unit vectors, float32 [Q, D]."""
-    lines = _SENTENCES.read_text(encoding="utf-8").splitlines()
-    known = embedder.encoder.network.known(lines)
-    sentences = [line for line, there in zip(lines, known, strict=True) if there]
-    if len(sentences) < _LEAST_QUERIES:
-        return None
-    return unit(embedder.encoder.embed_text(sentences)[space])

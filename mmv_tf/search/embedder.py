@@ -24,6 +24,7 @@ from mmv_tf.search.frames import FrameEncoder
 
 # Modalities of a window that can be searched.
 VISION, SOUND = "video", "audio"
+_EVERYDAY_SENTENCES = pathlib.Path(__file__).with_name("everyday_sentences.txt")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
@@ -114,6 +115,14 @@ class Embedder:
     def _weights_hash(self) -> str | None:
         """Hash of the weights in any order, cached since every query calls `made`."""
         return _weights_hash(self.encoder)
+
+    @functools.cached_property
+    def everyday_sentences(self) -> dict[str, np.ndarray]:
+        """Sentences that the model knows: space -> unit vectors, float32 [N, D]; may be none."""
+        lines = _EVERYDAY_SENTENCES.read_text(encoding="utf-8").splitlines()
+        known = self.encoder.network.known(lines)
+        sentences = [line for line, there in zip(lines, known, strict=True) if there]
+        return _units(self.encoder.embed_text(sentences)) if sentences else {}
 
     @functools.cached_property
     def frame_encoder(self) -> FrameEncoder:

@@ -164,25 +164,33 @@ def frames_term(segment: Segment, vector: np.ndarray, weight: float) -> RangesTe
     Raises:
       ValueError: the files don't fit the segment.
     """
-    vectors, ranges = (segment.optional_array(name) for name in (_VECTORS, _RANGES))
-    if vectors is None or ranges is None or ranges.shape != (segment.rows, 2):
-        raise ValueError(f"{segment.directory}: has no frames; make the index again.")
-    return RangesTerm(vectors, ranges, vector, weight)
+    table = _stored(segment)
+    return RangesTerm(table.vectors, table.ranges, vector, weight)
 
 
 def first_frame(segment: Segment, row: int) -> np.ndarray:
-    """Return the vector of a window's first frame, float32 [128]."""
-    term = frames_term(segment, np.zeros(SIZE, np.float32), 1.0)
-    return np.asarray(term.vectors[term.ranges[row, 0]], np.float32)
+    """Return the vector of a window's first frame, float32 [128].
+
+    Raises:
+      ValueError: the files don't fit the segment.
+    """
+    table = _stored(segment)
+    return np.asarray(table.vectors[table.ranges[row, 0]], np.float32)
+
+
+def _stored(segment: Segment) -> FrameTable:
+    """Return the mapped frames of a segment, with vectors in float16."""
+    vectors, ranges = (segment.optional_array(name) for name in (_VECTORS, _RANGES))
+    if vectors is None or ranges is None or ranges.shape != (segment.rows, 2):
+        raise ValueError(f"{segment.directory}: has no frames; make the index again.")
+    return FrameTable(vectors, ranges)
 
 
 def _copied(move: Moved) -> FrameTable:
-    vectors, ranges = (move.segment.optional_array(name) for name in (_VECTORS, _RANGES))
-    if vectors is None or ranges is None:
-        raise ValueError(f"{move.segment.directory}: has no frames.")
-    own = np.asarray(ranges[move.first : move.first + move.count])
+    table = _stored(move.segment)
+    own = np.asarray(table.ranges[move.first : move.first + move.count])
     low = int(own.min())
-    return FrameTable(np.asarray(vectors[low : int(own.max())]), own - low)
+    return FrameTable(np.asarray(table.vectors[low : int(own.max())]), own - low)
 
 
 def _save(folder: pathlib.Path, table: FrameTable) -> None:

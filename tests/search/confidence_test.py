@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mmv_tf.search import Query, Searcher, confidence
+from mmv_tf.search import Embedder, Query, Searcher, confidence
 from mmv_tf.search.confidence import Background, background, word
 from mmv_tf.search.embedder import SOUND, VISION
 from mmv_tf.search.exact import Term, best_of_each
@@ -96,7 +96,7 @@ def test_moments_have_the_confidence_of_their_scores(library, searcher, monkeypa
     sentences = ["red", "square", "falls", "the red square falls", "blue circle"]
     known = [text for text in sentences if library.embedder.encoder.network.known([text])[0]]
     vectors = np.stack([library.embedder.sentence(text)["vat"] for text in known])
-    monkeypatch.setattr(confidence, "_everyday", lambda embedder, space: vectors)
+    monkeypatch.setattr(Embedder, "everyday_sentences", {"vat": vectors})
     monkeypatch.setattr(confidence, "_LEAST_QUERIES", 1)
     fresh = Searcher(library.index)
     fresh._embedder = library.embedder
