@@ -26,7 +26,7 @@ setup:
 	@sh tools/setup.sh
 
 quickstart: setup
-	@$(PY) -m examples.quickstart $(if $(FILM),--video="$$FILM")
+	@$(PY) -m mmv_tf quickstart $(if $(FILM),--video="$$FILM")
 
 # One worker more than cores, since many tests wait for other processes.
 WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)

@@ -20,8 +20,20 @@ setuptools.setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
-    packages=setuptools.find_packages(include=["mmv_tf", "mmv_tf.*", "binaries", "configs"]),
-    package_data={"mmv_tf": ["py.typed", "data/*.txt", "search/*.txt", "search/page_assets/*"]},
+    # The configurations of the top level are installed in the package.
+    packages=[*setuptools.find_packages(include=["mmv_tf", "mmv_tf.*"]), "mmv_tf.configs"],
+    package_dir={"mmv_tf.configs": "configs"},
+    package_data={
+        "mmv_tf": [
+            "py.typed",
+            "data/*.txt",
+            "quickstart/*.tsv",
+            "quickstart/*.vtt",
+            "search/*.txt",
+            "search/page_assets/*",
+        ]
+    },
+    entry_points={"console_scripts": ["mmv = mmv_tf.programs.launcher:main"]},
     install_requires=[
         "tensorflow>=2.20,<2.22",
         # Keras 3.14 and older leave lists of lists of layers out of `.keras` files: of an audio

@@ -2,4 +2,4 @@
 # SPDX-License-Identifier: Apache-2.0
 """Benchmarks: `make benchmark`, or `python -m benchmarks.NAME --help`."""
 
-import binaries  # noqa: F401 - hushes TensorFlow's start-up notes, which would hide what we say
+import mmv_tf.util.quiet_start  # noqa: F401  # first: hides TensorFlow's start-up notes

@@ -77,7 +77,7 @@ def _index(folder: pathlib.Path) -> dict[str, Any]:
     keras.utils.set_random_seed(0)
     words = ["rabbit", "butterfly"]
     vectors = np.random.default_rng(0).standard_normal((2, 50), np.float32)
-    config = load_config("configs/quickstart.py")
+    config = load_config("quickstart")
     settings = config.model.to_dict()
     settings["metadata"] = {key: config.data[key] for key in METADATA_KEYS}
     model = create_model(ml_collections.ConfigDict(settings), words, vectors)

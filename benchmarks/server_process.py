@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 
 class ServerProcess:
-    """Process of `binaries.serve` on free ports; use it as a context manager.
+    """Process of `mmv serve` on free ports; use it as a context manager.
 
     Attributes:
       rest, grpc: its ports.
@@ -27,7 +27,7 @@ class ServerProcess:
     def __init__(self, folder: os.PathLike[str] | str, *flags: str, **environment: str):
         self._process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "binaries.serve", f"--saved_model={folder}"),
+                *(sys.executable, "-m", "mmv_tf", "serve", f"--saved_model={folder}"),
                 *("--model_name=tiny", "--http_port=0", "--grpc_port=0", *flags),
             ],
             cwd=ROOT,

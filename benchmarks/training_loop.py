@@ -175,7 +175,7 @@ class _Recorder:
 
 def real_run() -> dict[str, float]:
     """Return the share of time that a run of the quickstart's configuration waits for its input."""
-    config = load_config(str(_ROOT / "configs/quickstart.py")).unlock()
+    config = load_config("quickstart").unlock()
     config.data.directory, config.word_vectors = _DATA.value, _WORDS.value
     config.data.split = "train+validation"  # as `make quickstart`
     config.training.steps = _WARM + _STEPS.value

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pre-training of MMV on HowTo100M and AudioSet, and its ablations.
 
-    --config=configs/howto100m_audioset.py:tsm50x2           Table 2's networks: s3d, tsm50, tsm50x2
-    --config=configs/howto100m_audioset.py:s3d,shared,16f    Table 1 (b): shared, disjoint, fac
-    --config=configs/howto100m_audioset.py:s3d,va,ht,16f     Table 1 (a): va, vt, vat on HowTo100M
+    --config=howto100m_audioset:tsm50x2           Table 2's networks: s3d, tsm50, tsm50x2
+    --config=howto100m_audioset:s3d,shared,16f    Table 1 (b): shared, disjoint, fac
+    --config=howto100m_audioset:s3d,va,ht,16f     Table 1 (a): va, vt, vat on HowTo100M
 
 Words after the colon, in any order, each with a default: the video backbone (s3d), the graph (fac),
 the modalities (vat), the data (ht_as; ht for HowTo100M alone) and the frames in a clip (32f; 16f as

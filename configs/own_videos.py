@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training on one's own videos, from random weights or from those of a model.
 
-    --config=configs/own_videos.py:data=DIR            video and audio, sized by the shards in DIR
-    --config=configs/own_videos.py:data=DIR,weights    from the weights of --init_from
-    --config=configs/own_videos.py:10h,vat             video, audio and captions, about ten hours
+    --config=own_videos:data=DIR            video and audio, sized by the shards in DIR
+    --config=own_videos:data=DIR,weights    from the weights of --init_from
+    --config=own_videos:10h,vat             video, audio and captions, about ten hours
 
 Words after the colon, in any order: "data=DIR", the folder of prepare_data; "1h", "10h" or "100h",
 the amount of video, if DIR does not tell; "weights" to start from a model; "va", "vat" or "vt",

@@ -5,7 +5,7 @@
 All numbers here are ours. They were chosen by cross-validation inside the video's training part;
 docs/quickstart.md tells how, and how its test blocks had been used before. On your own data it
 trains on the split "train" and ranks the clips of "validation", if there are some; `make
-quickstart` trains on both, see `examples.quickstart`.
+quickstart` trains on both, see `mmv_tf.quickstart`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ RUN python -m venv /opt/mmv && \
     /opt/mmv/bin/pip install --no-cache-dir --require-hashes -r /src/requirements.lock
 COPY pyproject.toml setup.py README.md /src/
 COPY mmv_tf /src/mmv_tf
-COPY binaries /src/binaries
 COPY configs /src/configs
 RUN /opt/mmv/bin/pip install --no-cache-dir --no-deps --no-build-isolation /src
 

@@ -6,7 +6,7 @@
 #
 #   mmv-search                   update the index of $VIDEOS in the background, and serve it
 #   mmv-search healthy           exit with 0 if the server answers
-#   mmv-search COMMAND ...       run a command of binaries.search, such as query
+#   mmv-search COMMAND ...       run a command of `mmv search`, such as query
 #
 # MODEL is a file or a published name. The token is in $MMV_SEARCH_TOKEN, or in the secret
 # search_token; without one the server does not start.
@@ -25,7 +25,7 @@ case ${1:-} in
     exec python -c 'import os, urllib.request
 urllib.request.urlopen("http://127.0.0.1:%s/healthz" % os.environ["PORT"], timeout=4)'
     ;;
-  *) exec python -m binaries.search "$@" ;;
+  *) exec mmv search "$@" ;;
 esac
 
 [ -n "${MODEL:-}" ] || fail 'MODEL is not set; give a model: -e MODEL=PATH'
@@ -37,7 +37,7 @@ if [ -z "${MMV_SEARCH_TOKEN:-}" ]; then
 fi
 
 # A stopped or killed indexer leaves a whole index; the next start goes on.
-(python -m binaries.search index --videos="$VIDEOS" --model="$MODEL" --index="$INDEX" ||
+(mmv search index --videos="$VIDEOS" --model="$MODEL" --index="$INDEX" ||
   printf 'mmv-search: the index was not updated (see above)\n' >&2) &
-exec python -m binaries.search serve --index="$INDEX" --host=0.0.0.0 \
+exec mmv search serve --index="$INDEX" --host=0.0.0.0 \
   --http_port="$PORT" "$@"

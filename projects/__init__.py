@@ -2,4 +2,4 @@
 # SPDX-License-Identifier: Apache-2.0
 """Studies that use the library and are not part of it."""
 
-import binaries  # noqa: F401  # imports TensorFlow without its start-up notes
+import mmv_tf.util.quiet_start  # noqa: F401  # first: hides TensorFlow's start-up notes

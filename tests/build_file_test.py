@@ -176,7 +176,7 @@ def test_imports_are_deps_and_go_one_way(build):
     for target in build.targets:
         names = reachable[target.name]
         for file in target.srcs:
-            if file.startswith(("mmv_tf/", "binaries/", "configs/", "examples/")):
+            if file.startswith(("mmv_tf/", "binaries/", "configs/")):
                 for imported in sorted(imported_files(file)):
                     if owner[imported] not in names:
                         missing.append(f"{file} imports {imported}, of :{owner[imported]}")

@@ -69,15 +69,15 @@ def test_it_indexes_and_serves(run, tmp_path):
     done, calls = run()
     assert done.returncode == 0, done.stderr
     assert len(calls) == 2
-    assert calls[0].startswith("-m binaries.search index ")
-    assert calls[1].startswith("-m binaries.search serve ")
+    assert calls[0].startswith("search index ")
+    assert calls[1].startswith("search serve ")
     assert f"--videos={tmp_path / 'videos'}" in calls[0] and "--model=/models/m.keras" in calls[0]
     assert "--host=0.0.0.0" in calls[1] and "--everybody" not in calls[1]
     assert TOKEN not in str(calls), "others on the machine see arguments"
     defined = "".join(
         path.read_text(encoding="utf-8")
         for path in (
-            ROOT / "binaries/search.py",
+            ROOT / "mmv_tf/programs/search.py",
             ROOT / "mmv_tf/inference/flags.py",
             *(ROOT / "mmv_tf/search/commands").glob("*.py"),
         )
@@ -88,7 +88,7 @@ def test_it_indexes_and_serves(run, tmp_path):
 
 def test_other_commands_and_health(run):
     _, calls = run("query", "--index=/index", "--text=a dog")
-    assert calls == ["-m binaries.search query --index=/index --text=a dog"]
+    assert calls == ["search query --index=/index --text=a dog"]
     _, calls = run("healthy")
     assert any("/healthz" in line for line in calls)
 

@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import types
@@ -12,7 +13,7 @@ import keras
 import pytest
 
 from mmv_tf import keras_backend
-from tests import computed, programs
+from tests import computed, running
 
 
 def run(folder, *arguments, settings=None, **environment):
@@ -23,7 +24,7 @@ def run(folder, *arguments, settings=None, **environment):
     return subprocess.run(
         [sys.executable, *arguments],
         env={**clean, "KERAS_HOME": str(folder), **environment},
-        cwd=programs.ROOT,
+        cwd=running.ROOT,
         capture_output=True,
         text=True,
         check=False,
@@ -75,7 +76,7 @@ def test_settings_made_in_python_change_no_number(expected, foreign):
 )
 def test_programs_read_no_settings(settings, tmp_path):
     done = run(
-        *(tmp_path, "-m", "binaries.verify_data", f"--data={tmp_path / 'nothing'}"),
+        *(tmp_path, "-m", "mmv_tf", "verify_data", f"--data={tmp_path / 'nothing'}"),
         settings=settings,
         KERAS_BACKEND="torch",
         KERAS_MAX_EPOCHS="many",
@@ -86,14 +87,31 @@ def test_programs_read_no_settings(settings, tmp_path):
     assert (tmp_path / "keras.json").read_text() == settings
 
 
+def test_every_subpackage_takes_tensorflow_first():
+    for folder in sorted((running.ROOT / "mmv_tf").glob("*/__init__.py")):
+        modules = [path.read_text(encoding="utf-8") for path in folder.parent.rglob("*.py")]
+        if any(re.search(r"^ *(import|from) keras\b", text, re.M) for text in modules):
+            name = folder.parent.name
+            first = re.search(r"^from mmv_tf.*", folder.read_text(encoding="utf-8"), re.M)
+            if name not in ("util", "programs"):
+                assert first and first[0].startswith("from mmv_tf import keras_backend"), name
+
+
+def test_importing_the_package_loads_neither_tensorflow_nor_keras(tmp_path):
+    program = "import mmv_tf, sys; print({'tensorflow', 'keras', 'numpy'} & set(sys.modules))"
+    done = run(tmp_path, "-c", program)
+    assert done.stdout.strip() == "set()", done.stderr[-3000:]
+
+
 def test_a_library_takes_tensorflow_and_leaves_the_environment(tmp_path):
-    program = "import mmv_tf, keras, os; print(keras.config.backend(), os.environ['KERAS_BACKEND'])"
+    shown = "keras.config.backend(), os.environ['KERAS_BACKEND']"
+    program = f"import mmv_tf.layers, keras, os; print({shown})"
     done = run(tmp_path, "-c", program, settings='{"backend": "numpy"}', KERAS_BACKEND="jax")
     assert done.stdout.split() == ["tensorflow", "jax"], done.stderr[-3000:]
 
 
 def test_settings_that_keras_refuses_are_told(tmp_path):
-    done = run(tmp_path, "-c", "import mmv_tf", settings='{"floatx": "bfloat16"}')
+    done = run(tmp_path, "-c", "import mmv_tf.layers", settings='{"floatx": "bfloat16"}')
     last = done.stderr.splitlines()[-1]
     assert last.startswith("ImportError: Keras can't be imported: Invalid `floatx`")
     assert "remove keras.json" in last

@@ -94,5 +94,5 @@ def test_installed_in_a_fresh_environment_it_works(wheel, tmp_path):
     files, version, shape = run(python, "-c", code, cwd=tmp_path).splitlines()[-3:]
     assert all(path.startswith(str(site)) for path in files.split())
     assert (version, shape) == (__version__, "()")
-    said = run(python, "-m", "binaries.import_checkpoint", "--help", cwd=tmp_path)
+    said = run(python, "-m", "mmv_tf", "import_checkpoint", "--help", cwd=tmp_path)
     assert "--checkpoint" in said

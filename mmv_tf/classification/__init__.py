@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Classifiers of videos, audio and images by one's own labels."""
 
+from mmv_tf import keras_backend as keras_backend  # isort: skip  # Keras on TensorFlow first
+
 from mmv_tf.classification.classifier import Classifier as Classifier
 from mmv_tf.classification.classifier import load_classifier as load_classifier
 from mmv_tf.classification.fitting import FitOptions as FitOptions

@@ -146,8 +146,7 @@ def load_classifier(path: Path) -> Classifier:
     """
     if not os.path.isfile(path):
         raise ValueError(
-            f"There is no classifier at {os.fspath(path)}; make one: python -m binaries.classify "
-            "fit."
+            f"There is no classifier at {os.fspath(path)}; make one: mmv classify fit."
         )
     if not zipfile.is_zipfile(path):
         raise ValueError(
@@ -158,7 +157,7 @@ def load_classifier(path: Path) -> Classifier:
     if not isinstance(network, ClassifierNetwork):
         raise ValueError(
             f"{os.fspath(path)} holds a {type(network).__name__}, not a classifier; make one of "
-            "it: python -m binaries.classify fit."
+            "it: mmv classify fit."
         )
     if not all(np.isfinite(values).all() for values in network.linear.get_weights()):
         raise ValueError(f"{os.fspath(path)}: its linear layer has values that are not finite.")

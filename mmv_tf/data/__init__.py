@@ -1,5 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+
+from mmv_tf import keras_backend as keras_backend  # isort: skip  # Keras on TensorFlow first
+
 from mmv_tf.data.integrity.damage import DamagedDataError as DamagedDataError
 from mmv_tf.data.integrity.damage import DamageReport as DamageReport
 from mmv_tf.data.reading.pipeline import Input as Input

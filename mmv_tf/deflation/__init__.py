@@ -1,5 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+
+from mmv_tf import keras_backend as keras_backend  # isort: skip  # Keras on TensorFlow first
+
 from mmv_tf.deflation.fit import fit_deflated as fit_deflated
 from mmv_tf.deflation.image_encoder import ImageEncoder as ImageEncoder
 from mmv_tf.deflation.image_encoder import load_image_model as load_image_model

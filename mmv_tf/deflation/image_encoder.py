@@ -116,10 +116,10 @@ def load_image_model(path: str | os.PathLike[str]) -> ImageEncoder:
       ValueError: the file does not exist or holds something else.
     """
     if not os.path.isfile(path):
-        raise ValueError(f"There is no deflated network at {path}; make one with binaries.deflate.")
+        raise ValueError(f"There is no deflated network at {path}; make one with mmv deflate.")
     if not zipfile.is_zipfile(path):
         raise ValueError(
-            f"{path} is not a .keras file, or is cut short; make one with binaries.deflate."
+            f"{path} is not a .keras file, or is cut short; make one with mmv deflate."
         )
     model = load_keras_file(path)
     if not isinstance(model, ImageEncoder):

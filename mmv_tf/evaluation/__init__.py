@@ -1,5 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+
+from mmv_tf import keras_backend as keras_backend  # isort: skip  # Keras on TensorFlow first
+
 from mmv_tf.evaluation import zero_shot_benchmarks as zero_shot_benchmarks
 from mmv_tf.evaluation.benchmarks import BENCHMARKS as BENCHMARKS
 from mmv_tf.evaluation.declaration import Benchmark as Benchmark

@@ -136,7 +136,7 @@ class EmbeddingGraph(keras.Model):
         if self.tokenizer is None:
             raise ValueError(
                 "This model takes no sentences: it has a table of word vectors but not their "
-                "words; import its checkpoint again (binaries.import_checkpoint) with "
+                "words; import its checkpoint again (mmv import_checkpoint) with "
                 "--word_vectors=FILE, the word2vec file of the table, or with --vocabulary=FILE, "
                 "the words in the order of its rows."
             )

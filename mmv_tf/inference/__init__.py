@@ -1,5 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+
+from mmv_tf import keras_backend as keras_backend  # isort: skip  # Keras on TensorFlow first
+
 from mmv_tf.inference.encoder import Encoder as Encoder
 from mmv_tf.inference.graph_network import GraphNetwork as GraphNetwork
 from mmv_tf.inference.graph_network import model_hash as model_hash

@@ -82,7 +82,7 @@ class GraphNetwork(Network):
         if modality == IMAGE and self.image_model is None:
             raise ValueError(
                 f"The network takes {', '.join(self.modalities)}, not image; deflate the network "
-                "first (binaries.deflate) and give that file."
+                "first (mmv deflate) and give that file."
             )
         super().check_modality(modality)
 

@@ -93,7 +93,7 @@ class ModuleNetwork(Network):
             raise ValueError(
                 f"{self.path} has no signature named {', '.join(_MODALITIES)}; its signatures: "
                 f"{names}. Give a module of deepmind/mmv or deepmind/mil-nce, or one that "
-                "binaries.export wrote."
+                "mmv export wrote."
             )
         self.modalities = tuple(self._signatures)
         self.settings = self._find_settings(

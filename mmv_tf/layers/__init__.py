@@ -1,5 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+
+from mmv_tf import keras_backend as keras_backend  # isort: skip  # Keras on TensorFlow first
+
 from mmv_tf.layers.batch_norm import BatchNorm as BatchNorm
 from mmv_tf.layers.conv3d_unit import Conv3DUnit as Conv3DUnit
 from mmv_tf.layers.inception_block import InceptionBlock as InceptionBlock

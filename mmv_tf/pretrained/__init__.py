@@ -1,5 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+
+from mmv_tf import keras_backend as keras_backend  # isort: skip  # Keras on TensorFlow first
+
 from mmv_tf.pretrained.fetching import cache_folder as cache_folder
 from mmv_tf.pretrained.fetching import fetch as fetch
 from mmv_tf.pretrained.fetching import local_path as local_path

@@ -44,7 +44,7 @@ def read_saved_model(directory: str | os.PathLike[str]) -> saved_model_pb2.Saved
     if folder is None:
         raise ValueError(
             f"{os.fspath(directory)} holds no {SAVED_MODEL_FILE}; give the folder of a SavedModel: "
-            "an unpacked TF-Hub module, or what binaries.export wrote."
+            "an unpacked TF-Hub module, or what mmv export wrote."
         )
     path = folder / SAVED_MODEL_FILE
     size = path.stat().st_size

@@ -1,5 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+
+from mmv_tf import keras_backend as keras_backend  # isort: skip  # Keras on TensorFlow first
+
 from mmv_tf.publishing.contract import CONTRACT_FILE as CONTRACT_FILE
 from mmv_tf.publishing.contract import read_contract as read_contract
 from mmv_tf.publishing.export import export as export

@@ -42,7 +42,7 @@ def verify_checksums(directory: str | os.PathLike[str]) -> None:
     root = pathlib.Path(directory)
     path = root / SUMS_FILE
     if not path.is_file():
-        raise ValueError(f"{root} has no {SUMS_FILE}; was it written by binaries.export?")
+        raise ValueError(f"{root} has no {SUMS_FILE}; was it written by mmv export?")
     listed = {}
     for line in path.read_text(encoding="utf-8").removesuffix("\n").split("\n"):
         digest, _, name = line.partition("  ")

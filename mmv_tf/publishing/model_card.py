@@ -32,7 +32,7 @@ class CardDetails:
       name: the model's name.
       data: its training data.
       licence: license of the weights.
-      results: files that `binaries.evaluate` wrote.
+      results: files that `mmv evaluate` wrote.
     """
 
     name: str = "MMV network"
@@ -173,8 +173,7 @@ def _results(paths: Sequence[str | os.PathLike[str]]) -> Iterator[str]:
             name = protocol if isinstance(protocol, str) else protocol.get("id") or protocol["name"]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(
-                f"{path} is not a results file of binaries.evaluate: "
-                f"{type(error).__name__} {error}."
+                f"{path} is not a results file of mmv evaluate: {type(error).__name__} {error}."
             ) from error
         metrics = {key: value for key, value in results.items() if key not in _NOT_METRICS}
         for metric, value in _numbers(metrics):

@@ -29,7 +29,7 @@ class ExportOptions:
         that a dot product is a cosine.
       checked: the signatures refuse unsuitable input (not finite, out of range, too small, text
         that is empty or holds no known word) with an InvalidArgumentError that says so. Unchecked,
-        NaN may come out as finite numbers. `binaries.export` checks by default.
+        NaN may come out as finite numbers. `mmv export` checks by default.
 
     Raises:
       ValueError: a modality or type is unknown.

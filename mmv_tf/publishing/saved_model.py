@@ -222,7 +222,7 @@ def choose_modalities(
         raise ValueError(
             "The network has a text backbone but no vocabulary, so it can't take sentences: export "
             f"it without text ({others}), or import its checkpoint again with --word_vectors or "
-            "--vocabulary (binaries.import_checkpoint)."
+            "--vocabulary (mmv import_checkpoint)."
         )
     if options.video_jpeg and "video" not in chosen:
         raise ValueError("video_jpeg needs the video backbone; add video to the modalities.")

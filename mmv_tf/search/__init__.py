@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Search in your own videos: index, queries, API and page."""
 
+from mmv_tf import keras_backend as keras_backend  # isort: skip  # Keras on TensorFlow first
+
 from mmv_tf.search.embedder import Embedder as Embedder
 from mmv_tf.search.export import export_parquet as export_parquet
 from mmv_tf.search.indexing import IndexReport as IndexReport

@@ -130,7 +130,7 @@ class LabelFilter:
         if labels is None:
             raise ValueError(
                 f"{directory}: the index has no labels; make it again with those of a classifier: "
-                "python -m binaries.search index ... --classifier=FILE.keras --overwrite"
+                "mmv search index ... --classifier=FILE.keras --overwrite"
             )
         if self.name not in labels.names:
             near = nearest(self.name, labels.names)

@@ -206,7 +206,7 @@ class Searcher:
             if newest == 0:
                 self._view = None
                 raise MissingIndex(
-                    f"{self.directory}: there is no index; make one: python -m binaries.search "
+                    f"{self.directory}: there is no index; make one: mmv search "
                     f"index --videos=DIR --model=PATH --index={self.directory}"
                 )
             if self._view is None or self._view.generation != newest:

@@ -188,7 +188,7 @@ def open_index(directory: str | os.PathLike[str], before: Index | None = None) -
             "the index again."
         )
     raise MissingIndex(
-        f"{directory}: there is no index; make one: python -m binaries.search index --videos=DIR "
+        f"{directory}: there is no index; make one: mmv search index --videos=DIR "
         f"--model=PATH --index={directory}"
     )
 

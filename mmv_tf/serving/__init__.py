@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from mmv_tf import keras_backend as keras_backend  # isort: skip  # Keras on TensorFlow first
+
 from collections.abc import Callable
 
 from mmv_tf.serving.settings import ServerSettings as ServerSettings

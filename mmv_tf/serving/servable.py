@@ -130,7 +130,7 @@ def find_version(path: str | os.PathLike[str]) -> tuple[pathlib.Path, int]:
     if not versions:
         raise ValueError(
             f"{path} holds no SavedModel and no numbered versions of one; make one with "
-            "binaries.export --version=1."
+            "mmv export --version=1."
         )
     newest = max(versions, key=lambda folder: int(folder.name))
     return newest, int(newest.name)

@@ -1,5 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+
+from mmv_tf import keras_backend as keras_backend  # isort: skip  # Keras on TensorFlow first
+
 from mmv_tf.training.experiment import run as run
 from mmv_tf.training.finite_check import NotFiniteError as NotFiniteError
 from mmv_tf.training.optimizer import default_config as default_optimizer_config

@@ -91,7 +91,7 @@ def check_sources(readers: Sequence[Reader], mask: str) -> None:
 def _no_source(what: str) -> str:
     return (
         f"{what}, which training.mask_duplicates='source' compares; set it to 'example', or "
-        "prepare the data with 'python -m binaries.prepare_data'."
+        "prepare the data with 'mmv prepare_data'."
     )
 
 

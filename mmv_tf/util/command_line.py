@@ -32,7 +32,7 @@ _NO_SPACE = os.strerror(errno.ENOSPC)
 
 # absl's message for a missing required flag.
 _REQUIRED = re.compile(r"Flag (--\w+) must have a value other than None")
-_HELP_FLAGS = ("-h", "-help", "--help", "-helpshort", "--helpshort", "-?", "--?")
+HELP_FLAGS = ("-h", "-help", "--help", "-helpshort", "--helpshort", "-?", "--?")
 
 # Former names of flags -> their replacements; a program has one of these. A name that ends in a dot
 # is of `define_overrides`.
@@ -88,7 +88,8 @@ def define_config(
     path = flags.DEFINE_string(
         "config",
         default,
-        "FILE or FILE:ARG with get_config(ARG), see configs/.",
+        "Configuration: quickstart, own_videos, howto100m_audioset, or a Python file with "
+        "get_config(ARG); NAME:ARG or FILE:ARG passes the argument.",
         required=default is None,
     )
     overrides = define_overrides("config", "Change an entry of the configuration.")
@@ -197,7 +198,7 @@ def run_commands(
         define()
         run(main, [argv[0], *argv[2:]], name in with_arguments)
         return
-    if name in _HELP_FLAGS:
+    if name in HELP_FLAGS:
         print(sys.modules["__main__"].__doc__)
         for known, (define, _) in commands.items():
             print(f"  {known:<8}{(define.__doc__ or '').strip()}")
@@ -230,7 +231,7 @@ def nearest(name: str, choices: Sequence[str]) -> str | None:
 def _parse(argv: list[str], arguments: bool = False) -> list[str]:
     """Parse flags; --help and mistakes end the program here."""
     given = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
-    if any(argument in _HELP_FLAGS for argument in given):
+    if any(argument in HELP_FLAGS for argument in given):
         app.usage(shorthelp=True, writeto_stdout=True)
         sys.exit(0)
     try:

@@ -9,6 +9,7 @@ import functools
 import importlib.util
 import json
 import os
+import pathlib
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,8 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> ml_collections.Conf
     """Read a configuration file and change some entries.
 
     Args:
-      path: a Python file with `get_config(arg)`, or "FILE:ARG".
+      path: a Python file with `get_config(arg)`, or the name of one that comes with the package,
+        such as "quickstart"; with an argument "FILE:ARG" or "NAME:ARG".
       overrides: see `override`.
 
     Returns:
@@ -38,9 +40,8 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> ml_collections.Conf
     Raises:
       ValueError: the file does not exist, or as for `override`.
     """
-    file, _, arg = path.partition(":")
-    if not os.path.isfile(file):
-        raise ValueError(f"There is no configuration file {file}; see configs/.")
+    name, _, arg = path.partition(":")
+    file = config_file(name)
     spec = importlib.util.spec_from_file_location("mmv_tf_configuration", file)
     if spec is None or spec.loader is None:
         raise ValueError(f"{file} is not a Python file.")
@@ -49,6 +50,33 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> ml_collections.Conf
     if not hasattr(module, "get_config"):
         raise ValueError(f"{file} has no function get_config(arg).")
     return override(module.get_config(arg), overrides, "config")
+
+
+def config_file(name: str) -> pathlib.Path:
+    """Return the path of a configuration file, given its path or the name of one of the package's.
+
+    Raises:
+      ValueError: it does not exist; the error lists the names.
+    """
+    path = pathlib.Path(name)
+    if path.is_file():
+        return path
+    known = {file.stem: file for file in _config_folder().glob("[!_]*.py")}
+    # A checkout's path, outside the checkout.
+    stem = name.removeprefix("configs/").removesuffix(".py")
+    if stem not in known or name not in (stem, f"configs/{stem}.py"):
+        names = ", ".join(sorted(known))
+        raise ValueError(
+            f"There is no configuration {name}; give a Python file, or one of {names}."
+        )
+    return known[stem]
+
+
+def _config_folder() -> pathlib.Path:
+    """Return the folder of the package's configurations: in a checkout, it lies beside it."""
+    package = pathlib.Path(__file__).parents[1]
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
 
 
 def choose(arg: str, choices: Mapping[str, Sequence[str]]) -> dict[str, str]:

@@ -147,9 +147,9 @@ class _Worker:
         # they would lack threads that TensorFlow and FFmpeg rely on; spawned, each would import
         # TensorFlow again, which takes seconds of a core whenever a child is replaced.
         context = multiprocessing.get_context("forkserver")
-        # Takes effect before the first child only. The programs' package, if it exists, comes
-        # first: it loads TensorFlow without its notes.
-        context.set_forkserver_preload(["binaries", "mmv_tf", __name__])
+        # Takes effect before the first child only. TensorFlow's notes are
+        # hidden by the module that comes first.
+        context.set_forkserver_preload(["mmv_tf.util.quiet_start", "mmv_tf.data", __name__])
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
         # Ctrl-C goes to the whole group. The server and its children inherit the blocked signal, so

@@ -5,7 +5,7 @@
   python -m projects.narrated_world.evaluate --model=RUN --output=results.json
 
 Prints a table and writes the results as JSON, with the score of each item in OUTPUT.items.npz
-beside it. `python -m binaries.evaluate --compare` tells whether two such results differ.
+beside it. `mmv evaluate --compare` tells whether two such results differ.
 """
 
 from __future__ import annotations

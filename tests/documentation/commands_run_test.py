@@ -15,7 +15,6 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -89,9 +88,9 @@ def under(page: str, heading: str) -> list[pages.Command]:
 def run(words: tuple[str, ...], directory: pathlib.Path) -> str:
     """Runs a page's command in a folder of our own."""
     changed = [
-        re.sub(
-            "=configs/own_videos.py:(.*)", rf"={ROOT}/configs/own_videos.py:\1,runlocal", word
-        ).replace("=configs/quickstart.py", f"={ROOT}/configs/quickstart.py:runlocal")
+        re.sub("=own_videos:(.*)", r"=own_videos:\1,runlocal", word).replace(
+            "=quickstart", "=quickstart:runlocal"
+        )
         for word in words
     ]
     return run_as_given(changed, directory, 600.0)
@@ -100,7 +99,7 @@ def run(words: tuple[str, ...], directory: pathlib.Path) -> str:
 def run_as_given(words: Sequence[str], directory: pathlib.Path, seconds: float) -> str:
     """What a command of this Python prints, given that it succeeds."""
     done = subprocess.run(
-        [sys.executable, *words[1:]],
+        [*pages.runnable(words[0]), *words[1:]],
         cwd=directory,
         env=ENVIRONMENT,
         capture_output=True,
@@ -155,8 +154,8 @@ def test_readme_trains_and_searches(trained):
 def test_the_search_guide(trained):
     index, _, *others = under("docs/search.md", "Search your own videos")
     run(index.words, trained)
-    commands = [command for command in others if command.words[3] in ("query", "cut")]
-    rest = {command.words[3]: command for command in others if command not in commands}
+    commands = [command for command in others if command.words[2] in ("query", "cut")]
+    rest = {command.words[2]: command for command in others if command not in commands}
     assert rest.keys() == {"serve", "export"}
     assert "vectors." in run(rest["export"].words, trained)
     assert (trained / "VECTORS.parquet").exists()
@@ -237,11 +236,11 @@ def test_the_serving_guide(trained):
     export, serve, check = [
         command
         for command in under("docs/serving.md", "Serving a model")
-        if command.words[:2] == ("python", "-m")
+        if command.words[0] == "mmv"
     ]
     run(export.words, trained)
     with subprocess.Popen(
-        [sys.executable, *serve.words[1:], "--http_port=0", "--grpc_port=-1"],
+        [*pages.runnable("mmv"), *serve.words[1:], "--http_port=0", "--grpc_port=-1"],
         cwd=trained,
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,

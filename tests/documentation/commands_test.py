@@ -21,19 +21,22 @@ from typing import Any
 import pytest
 from absl import flags
 
+from mmv_tf.programs.launcher import programs
+from tests import running
 from tests.documentation import commands_run_test, pages
 
 ROOT = pages.ROOT
 ALL = [command for page in pages.pages() for command in pages.commands(page)]
 # What is not ours to test: other people's programs, which need a network or a server.
 FOREIGN = {"pip", "docker", "curl", "git", "sha256sum"}
+FOLDERS = ("mmv_tf/programs", "benchmarks", "projects/*", "mmv_tf/search/commands")
 # Options of others that stand in the text.
 FOREIGN_OPTIONS = {"help", "upgrade", "model_config_file", "num_candidates", "check", "user"}
 
 
 # Which test runs a block's command, with other sizes or paths; or why none does.
 ELSEWHERE = {
-    "make quickstart": "tests/quickstart_test.py",
+    "make quickstart": "tests/quickstart/job_test.py",
     "make setup": "tests/setup_test.py",
     "make test": "runs the tests",
     "make test-all": "runs the tests",
@@ -44,7 +47,8 @@ ELSEWHERE = {
     "python -m projects.label_efficiency": "tests/projects/label_efficiency/program_test.py",
     "python -m projects.narrated_world": "tests/projects/narrated_world/program_test.py",
     "python -m projects.narrated_world.evaluate": "tests/projects/narrated_world/program_test.py",
-    "python -m binaries.train": "tests/binaries/train_test.py",
+    "mmv quickstart": "tests/quickstart/job_test.py",
+    "mmv train": "tests/programs/train_test.py",
     "python -m benchmarks.train_step": "takes PyTorch",
     "python -m benchmarks.training_loop": "takes minutes",
 }
@@ -108,39 +112,44 @@ def _problem(module: Any, words: Sequence[str]) -> str:
     return ""
 
 
-def ours(package: str) -> list[pages.Command]:
-    """Commands `python -m PACKAGE.NAME ...`."""
-    return [
-        command
-        for command in ALL
-        if command.words[:2] == ("python", "-m") and command.words[2].startswith(f"{package}.")
-    ]
+def ours() -> list[tuple[str, tuple[str, ...], pages.Command]]:
+    """Return the commands of the programs and projects: module, arguments, command."""
+    found = []
+    for command in ALL:
+        words = command.words
+        if words[0] == "mmv" and re.fullmatch(r"\w+", words[1]):
+            found.append((f"mmv_tf.programs.{words[1]}", words[2:], command))
+        elif words[:2] == ("python", "-m") and words[2].startswith("projects."):
+            found.append((words[2], words[3:], command))
+    return found
+
+
+SHOWN = {module.rpartition(".")[2] for module, _, command in ours() if command.words[0] == "mmv"}
 
 
 def test_pages_show_commands():
-    programs = {command.words[2].removeprefix("binaries.") for command in ours("binaries")}
-    there = {path.stem for path in ROOT.glob("binaries/*.py")} - {"__init__"}
-    assert there - programs == set(), "programs that no page shows"
-    assert programs - there == set(), "programs that are not there"
+    assert set(programs()) - SHOWN == set(), "programs that no page shows"
+    assert SHOWN - set(programs()) == set(), "programs that are not there"
 
 
 def test_flags_and_values_are_right():
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["binaries", "mmv_tf"])
-    groups: dict[tuple[str, str], list[pages.Command]] = {}
-    for command in (*ours("binaries"), *ours("projects")):
-        program, words = command.words[2], command.words[3:]
-        if words and not {"...", "--help"} & set(words):
+    context.set_forkserver_preload(running.PRELOAD)
+    groups: dict[tuple[str, str], list[tuple[tuple[str, ...], pages.Command]]] = {}
+    for program, words, command in ours():
+        # In the text a program may stand without its flags, or with NAME for any value.
+        named = command.inline and ("NAME" in " ".join(words) or "--" not in " ".join(words))
+        if words and not named and not {"...", "--help"} & set(words):
             own = words[0] if words[0].isalpha() else ""
-            groups.setdefault((program, own), []).append(command)
+            groups.setdefault((program, own), []).append((words, command))
     # A process each: two programs define the same flags.
     with context.Pool(1, maxtasksperchild=1) as pool:
-        tasks = [(program, [c.words[3:] for c in group]) for (program, _), group in groups.items()]
+        tasks = [(program, [words for words, _ in group]) for (program, _), group in groups.items()]
         found = pool.starmap(problems, tasks, chunksize=1)
     wrong = [
         f"{command.where}: {' '.join(command.words)}: {problem}"
         for group, said in zip(groups.values(), found, strict=True)
-        for command, problem in zip(group, said, strict=True)
+        for (_, command), problem in zip(group, said, strict=True)
         if problem
     ]
     assert not wrong, "\n".join(wrong)
@@ -157,7 +166,7 @@ def test_other_commands_are_there():
             files = [word for word in words[1:] if word.startswith("tests/")]
             assert files, where
             assert all((ROOT / file.split("::")[0]).exists() for file in files), where
-        elif words[0] == "python" and not words[2].startswith("binaries."):
+        elif words[0] == "python":
             path = ROOT / (words[1] if words[1] != "-m" else words[2].replace(".", "/") + ".py")
             folder = path.with_suffix("") / "__main__.py"
             assert path.is_file() or folder.is_file() or needs, where
@@ -167,7 +176,7 @@ def test_other_commands_are_there():
         elif words[0] in FOREIGN:
             assert words[0] in FOREIGN
         else:
-            assert words[0] == "python", where
+            assert words[0] == "mmv", where
 
 
 def test_every_command_is_run_or_said_to_need_something():
@@ -191,11 +200,7 @@ def test_flags_in_the_text_exist():
     known = set().union(
         *map(
             flags_in,
-            [
-                path
-                for folder in ("binaries", "benchmarks", "projects/*", "mmv_tf/search/commands")
-                for path in ROOT.glob(f"{folder}/*.py")
-            ],
+            [path for folder in FOLDERS for path in ROOT.glob(f"{folder}/*.py")],
         )
     )
     known |= FOREIGN_OPTIONS | {"traceback"}
@@ -209,15 +214,14 @@ def test_flags_in_the_text_exist():
     assert not unknown
 
 
-@pytest.mark.parametrize("program", sorted({c.words[2] for c in ours("binaries")}))
-def test_every_program_is_run_by_a_test(program):
+@pytest.mark.parametrize("name", sorted(SHOWN))
+def test_every_program_is_run_by_a_test(name):
     """By a test of its own, or one that names its module."""
-    name = program.removeprefix("binaries.")
     if name in ("serve", "serve_check"):  # commands_run_test.py
         return
-    # The quickstart's steps are run by tests/quickstart_test.py.
-    files = [*ROOT.glob("tests/**/*.py"), ROOT / "examples" / "quickstart" / "__main__.py"]
-    assert (ROOT / "tests" / "binaries" / f"{name}_test.py").exists() or any(
-        re.search(rf"binaries\.{name}\b|binaries import .*\b{name}\b", file.read_text())
+    # The quickstart's steps are run by tests/quickstart/job_test.py.
+    files = [*ROOT.glob("tests/**/*.py"), ROOT / "mmv_tf/programs/quickstart.py"]
+    assert (ROOT / "tests" / "programs" / f"{name}_test.py").exists() or any(
+        re.search(rf"programs\.{name}\b|programs import .*\b{name}\b", file.read_text())
         for file in files
     )

@@ -55,7 +55,7 @@ FILM_SECONDS = 11.0
 
 def test_the_page_is_read_whole():
     """What is found on the page is all that there is to run."""
-    assert len(COMMANDS) == PAGE.read_text().count("python -m binaries.")
+    assert len(COMMANDS) == len(re.findall(r"^mmv ", PAGE.read_text(), re.M))
     assert len(CONFIGURATIONS) == 10
     assert {name.split("_")[0] for name in PROTOCOLS} == set(FOLDERS)
     assert [flag.removeprefix("--protocol.") for flag in TABLE_1] == [
@@ -160,12 +160,12 @@ def network_and_its_words(path: pathlib.Path) -> None:
 def smaller(words: tuple[str, ...]) -> list[str]:
     """A command of the page at miniature size."""
     changed = [
-        re.sub(r"=(configs/\S+?:\S+)", rf"={pages.ROOT}/\1,runlocal", word).replace(
+        re.sub(r"=(howto100m_audioset:\S+)", r"=\1,runlocal", word).replace(
             "--size=224", "--size=32"
         )
         for word in words
     ]
-    if "binaries.deflate" in words:
+    if "deflate" in words:
         changed.append("--epochs=1")
     protocol = [word.partition("=")[2] for word in words if word.startswith("--protocol=")]
     # Before flags of the page's own, which go over these.
@@ -227,7 +227,7 @@ def test_every_command_of_the_page_runs(folder, reproduced):
 @pytest.mark.slow
 @pytest.mark.parametrize("words", CONFIGURATIONS)
 def test_every_configuration_of_the_page_trains_and_evaluates(folder, reproduced, words):
-    (train,) = [command.words for command in COMMANDS if "binaries.train" in command.words]
+    (train,) = [command.words for command in COMMANDS if "mmv train" in command.words]
     command = [re.sub(r":tsm50x2$", f":{words}", word) for word in train[:-1]]
     output = f"runs/{words}"
     if words != "tsm50x2":
@@ -248,7 +248,7 @@ def test_every_protocol_of_the_tables_runs(folder, reproduced, protocol):
         models.append("n-def.keras")
     for model in models:
         words = (
-            *("python", "-m", "binaries.evaluate", f"--protocol={protocol}", f"--model={model}"),
+            *("mmv", "evaluate", f"--protocol={protocol}", f"--model={model}"),
             *(f"--data={data}", f"--output={protocol}_{pathlib.Path(model).stem}.json"),
         )
         run(smaller(words), folder)
@@ -261,7 +261,7 @@ def test_every_protocol_of_the_tables_runs(folder, reproduced, protocol):
 def test_the_flags_of_table_1(folder, reproduced, protocol):
     given = TABLE_1 if protocol == "ucf101_linear" else TABLE_1[-1:]
     words = (
-        *("python", "-m", "binaries.evaluate", f"--protocol={protocol}", "--model=runs/tsm50x2"),
+        *("mmv", "evaluate", f"--protocol={protocol}", "--model=runs/tsm50x2"),
         *(f"--data={FOLDERS[protocol.split('_')[0]]}", f"--output=table_1_{protocol}.json"),
     )
     run([*smaller(words), *given], folder)

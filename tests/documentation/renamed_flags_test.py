@@ -8,19 +8,19 @@ import pytest
 from absl import flags
 
 from mmv_tf.util import command_line
-from tests import programs
+from tests import running
 from tests.documentation import pages
 from tests.documentation.commands_test import flags_in
 
 ROWS = re.findall(
-    r"^\| `([\w.]+)` \| `--(\w+)(?:=KEY=VALUE)?` \| `--(\w+\.?)(?:KEY=VALUE)?` \|$",
+    r"^\| `(mmv \w+|[\w.]+)` \| `--(\w+)(?:=KEY=VALUE)?` \| `--(\w+\.?)(?:KEY=VALUE)?` \|$",
     (pages.ROOT / "CHANGELOG.md").read_text(encoding="utf-8"),
     re.M,
 )
 
 
 def defined(program):
-    path = pages.ROOT / program.replace(".", "/")
+    path = pages.ROOT / program.replace("mmv ", "mmv_tf.programs.").replace(".", "/")
     return flags_in(path / "__main__.py" if path.is_dir() else path.with_suffix(".py"))
 
 
@@ -67,14 +67,14 @@ def test_every_name_in_the_table_is_of_a_program():
     ],
 )
 def test_programs_say_so_in_one_line(arguments, message):
-    done = programs.run_forked(*arguments)
+    done = running.run_forked(*arguments)
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {message}")
     assert done.stderr.count("\n") == 1
 
 
 def test_help_shows_the_flags_that_programs_share():
-    done = programs.run_forked("evaluate", "--help")
+    done = running.run_forked("evaluate", "--help")
     assert (done.returncode, done.stderr) == (0, "")
     for name in ("model", "dtype", "settings.", "protocol", "protocol.", "[no]traceback"):
         assert f"\n  --{name}: " in done.stdout

@@ -24,7 +24,7 @@ from mmv_tf.search.page_settings import PageSettings
 from mmv_tf.serving.settings import ServerSettings
 from mmv_tf.training import workers
 from mmv_tf.util import addresses
-from tests import programs, records
+from tests import records, running
 from tests.documentation import pages
 
 _PAGE = pages.ROOT / "docs" / "security.md"
@@ -170,7 +170,7 @@ def names_and_captions_in_lists(folder: pathlib.Path, touched: pathlib.Path) -> 
 def config_files(folder: pathlib.Path, touched: pathlib.Path) -> None:
     code = f"import pathlib\n\npathlib.Path({str(touched)!r}).touch()\n"
     (folder / "config.py").write_text(code)
-    programs.run_forked("train", f"--config={folder / 'config.py'}", f"--output={folder / 'run'}")
+    running.run_forked("train", f"--config={folder / 'config.py'}", f"--output={folder / 'run'}")
     assert touched.exists()
 
 

@@ -37,7 +37,7 @@ def network_for(benchmark, network):
     return deflate(network) if benchmark.modality == "image" else network
 
 
-# Same code as a quick one's, another list; audioset_mlp is run by tests/binaries/evaluate_test.py.
+# Same code as a quick one's, another list; audioset_mlp is run by tests/programs/evaluate_test.py.
 SLOW = (
     *("ucf101_fine_tune", "ucf101_linear", "kinetics600_linear", "kinetics600_fine_tune"),
     *("ucf101_zero_shot", "kinetics600_zero_shot", "esc50_zero_shot", "voc07_zero_shot"),

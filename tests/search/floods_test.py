@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks import process_memory
 from mmv_tf.search.store import Writer, open_index
-from tests import programs
+from tests import running
 from tests.serving.floods_test import check_memory, connections
 
 pytest.importorskip("uvicorn", reason="the extra 'search' is not installed")
@@ -31,8 +31,9 @@ def server(library, tmp_path_factory):
     own = library.copy(tmp_path_factory.mktemp("site"))
     Writer(own.index, open_index(own.index).manifest).commit(roots={"": str(own.videos)})
     process = subprocess.Popen(
-        [sys.executable, "-m", "binaries.search", "serve", f"--index={own.index}", "--http_port=0"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=programs.ROOT,
+        [sys.executable, "-m", "mmv_tf", "search", "serve", f"--index={own.index}",
+         "--http_port=0"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=running.ROOT,
     )  # fmt: skip
     try:
         address = next(line for line in process.stdout if "Search page: " in line)

@@ -19,7 +19,7 @@ import pytest
 
 from mmv_tf.search import merging, store, update_index
 from mmv_tf.search.store import MissingIndex, open_index
-from tests import media_samples, programs
+from tests import media_samples, running
 from tests.killing import killed_at_each_step
 from tests.search.conftest import HERE
 
@@ -100,21 +100,21 @@ def test_the_program_killed_at_random_times(library, tmp_path):
     videos = tmp_path / "videos"
     shutil.copytree(library.videos, videos)
     flags = [f"--videos={videos}", f"--model={library.model}", f"--index={tmp_path / 'index'}"]
-    command = [sys.executable, "-m", "binaries.search", "index", *flags, "--deadline_seconds=60"]
+    command = [sys.executable, "-m", "mmv_tf", "search", "index", *flags, "--deadline_seconds=60"]
     started = time.monotonic()
-    subprocess.run(command, cwd=programs.ROOT, check=True, capture_output=True)
+    subprocess.run(command, cwd=running.ROOT, check=True, capture_output=True)
     taken = time.monotonic() - started
     right = contents(tmp_path / "index")
     generator = random.Random(0)
     for _ in range(5):
         shutil.rmtree(tmp_path / "index")
-        process = subprocess.Popen(command, cwd=programs.ROOT, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(command, cwd=running.ROOT, stderr=subprocess.DEVNULL)
         time.sleep(generator.uniform(0.3, 1.0) * taken)
         process.send_signal(signal.SIGKILL)
         process.wait()
         found = contents(tmp_path / "index")
         assert found is None or found.items() <= right.items()
-    subprocess.run(command, cwd=programs.ROOT, check=True, capture_output=True)
+    subprocess.run(command, cwd=running.ROOT, check=True, capture_output=True)
     assert contents(tmp_path / "index").keys() == right.keys()
 
 

@@ -203,7 +203,7 @@ def test_kinds_of_files(library, tmp_path):
 def test_an_index_that_grows_and_vanishes(library, tmp_path):
     searcher = Searcher(tmp_path / "index")
     searcher._embedder = library.embedder
-    with pytest.raises(MissingIndex, match=r"binaries\.search index"):
+    with pytest.raises(MissingIndex, match=r"mmv search index"):
         searcher.search([Query("text", "red")])
     videos = tmp_path / "videos"
     videos.mkdir()

@@ -159,7 +159,7 @@ def test_all_damaged(twice):
 
 def test_no_index(tmp_path):
     for directory in (tmp_path, tmp_path / "nothing"):
-        with pytest.raises(MissingIndex, match=r"binaries\.search index"):
+        with pytest.raises(MissingIndex, match=r"mmv search index"):
             open_index(directory)
 
 

@@ -15,7 +15,7 @@ from mmv_tf.util.configuration import load_config
 from tests import small_world
 from tests.training.manifests import write
 
-PAPER = "configs/howto100m_audioset.py"
+PAPER = "howto100m_audioset"
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from mmv_tf.web.descriptors import connections_within, is_exhausted
-from tests.programs import ROOT
+from tests.running import ROOT
 
 
 def within(soft, hard, wanted, each=1):

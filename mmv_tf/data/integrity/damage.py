@@ -88,7 +88,7 @@ def enforce(report: DamageReport, policy: str, max_bad_fraction: float, where: s
     if policy == "stop":
         raise DamagedDataError(
             f"{where}: {report.reported} of {report.written} records are damaged: {shown}. Run "
-            "'python -m binaries.verify_data' on it, with --repair to write clean shards, or set "
+            "'mmv verify_data' on it, with --repair to write clean shards, or set "
             "on_bad_record=skip."
         )
     if report.reported > max_bad_fraction * report.written:

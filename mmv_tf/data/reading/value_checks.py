@@ -84,5 +84,5 @@ def refuse_faulty(modality: str, faulty: np.ndarray, names: Sequence[str]) -> No
     raise ValueError(
         f"The {modality} of {len(found)} of {len(names)} clips is invalid "
         f"(expected {expected}): {', '.join(found[:_NAMED])}{more}. Check the data with "
-        "binaries.verify_data."
+        "mmv verify_data."
     )

@@ -130,11 +130,11 @@ def read_manifest(directory: str | pathlib.Path) -> dict[str, Any]:
             raise ValueError(
                 f"{path}: no such file, but there are shards; for records of other tools set "
                 "records=dmvr or records=mediasequence, otherwise run "
-                "'python -m binaries.prepare_data' again as before."
+                "'mmv prepare_data' again as before."
             ) from None
         raise ValueError(
             f"{path}: no such file; expected a directory of prepared data; make it with "
-            "'python -m binaries.prepare_data' (the same command resumes an interrupted run)."
+            "'mmv prepare_data' (the same command resumes an interrupted run)."
         ) from None
     except OSError as error:
         raise ValueError(f"{path}: can't be read ({error.strerror}); check the path.") from error

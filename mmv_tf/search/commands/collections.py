@@ -90,4 +90,4 @@ def print_merged(report: Any) -> None:
             f"({made['queries']} queries), {made['faiss_ms']:.1f} ms a query, exact "
             f"{made['exact_ms']:.1f} ms; made in {made['seconds']:.0f} s"
         )
-    print(f"Search: python -m binaries.search serve --index={printable_name(FLAGS.index)}")
+    print(f"Search: mmv search serve --index={printable_name(FLAGS.index)}")

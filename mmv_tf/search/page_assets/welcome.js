@@ -31,7 +31,7 @@ export function welcome(about, change, play) {
 export function noIndex(message, again) {
   return [make("div.welcome", {},
     make("p.lead", {}, message),
-    make("pre", {}, "python -m binaries.search index --videos=DIR --model=PATH --index=INDEX"),
+    make("pre", {}, "mmv search index --videos=DIR --model=PATH --index=INDEX"),
     make("button.primary", { type: "button", onclick: again }, "Look again"))];
 }
 

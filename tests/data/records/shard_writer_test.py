@@ -201,5 +201,5 @@ def test_manifest_that_can_t_be_read(data):
     path.unlink()
     with pytest.raises(ValueError, match=r"but there are shards; .*records=dmvr"):
         manifests.read_manifest(data)
-    with pytest.raises(ValueError, match=r"make it with 'python -m binaries.prepare_data'"):
+    with pytest.raises(ValueError, match=r"make it with 'mmv prepare_data'"):
         manifests.read_manifest(data / "nothing")

@@ -11,7 +11,7 @@ from absl import flags
 from mmv_tf.data.captions import Caption
 from mmv_tf.data.transcription import FasterWhisper
 from mmv_tf.data.transcription.flags import _OptionalModel, _OptionalModelFlag
-from tests import programs
+from tests import running
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_the_programs_say_what_is_missing(program, tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"")
     target = "--index=x" if program[0] == "search" else "--output=x"
     more = ["--model=y"] if program[0] == "search" else []
-    done = programs.run_forked(*program, f"--videos={tmp_path}", target, *more, "--language=en")
+    done = running.run_forked(*program, f"--videos={tmp_path}", target, *more, "--language=en")
     assert (done.returncode, done.stderr.strip()) == (2, "error: --language needs --transcribe.")
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests import programs
+from tests import running
 from tests.projects.label_efficiency.tasks_test import write_esc10
 
 
@@ -16,7 +16,7 @@ def test_the_program_studies_the_world_and_esc10(tmp_path):
         f"--esc10={write_esc10(tmp_path / 'esc10')}",
         f"--output={tmp_path / 'out'}",
     )
-    done = programs.run("projects.label_efficiency", *arguments)
+    done = running.run("projects.label_efficiency", *arguments)
     assert done.returncode == 0, done.stderr
     table = (tmp_path / "out" / "table.md").read_text()
     assert table in done.stdout
@@ -27,11 +27,11 @@ def test_the_program_studies_the_world_and_esc10(tmp_path):
 
 
 def test_wrong_usage_ends_with_one_line(tmp_path):
-    done = programs.run_forked(
+    done = running.run_forked(
         "projects.label_efficiency", f"--output={tmp_path}", f"--esc10={tmp_path / 'none'}"
     )
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert "none is not a folder; give that of ESC-10" in done.stderr
-    done = programs.run_forked("projects.label_efficiency")
+    done = running.run_forked("projects.label_efficiency")
     assert done.returncode == 2

@@ -6,7 +6,7 @@ import pytest
 
 from mmv_tf.pretrained import create_model
 from projects import narrated_world
-from tests import programs, small_world
+from tests import running, small_world
 
 
 @pytest.mark.slow
@@ -17,17 +17,17 @@ def test_the_program_prints_and_writes_the_table(tmp_path):
         f"--output={tmp_path / 'out'}",
         "--deflate",
     )
-    done = programs.run("projects.narrated_world", *arguments)
+    done = running.run("projects.narrated_world", *arguments)
     assert done.returncode == 0, done.stderr
     table = (tmp_path / "out" / "table.md").read_text()
     images = (tmp_path / "out" / "images.md").read_text()
     assert table in done.stdout and images in done.stdout
     assert (tmp_path / "out" / "models" / "untrained_0.keras").exists()
-    assert programs.run("projects.narrated_world", *arguments).returncode == 0
+    assert running.run("projects.narrated_world", *arguments).returncode == 0
 
 
 def test_wrong_usage_ends_with_one_line(tmp_path):
-    done = programs.run_forked(
+    done = running.run_forked(
         "projects.narrated_world",
         "--config=projects/narrated_world/config.py:fast",
         f"--output={tmp_path}",
@@ -35,7 +35,7 @@ def test_wrong_usage_ends_with_one_line(tmp_path):
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert "'fast' is unknown" in done.stderr
-    done = programs.run_forked("projects.narrated_world", "--config.run=fac")
+    done = running.run_forked("projects.narrated_world", "--config.run=fac")
     assert done.returncode == 2
 
 
@@ -48,9 +48,7 @@ def test_a_network_is_scored_without_data(tmp_path):
     small = [f"--protocol.{one}" for one in
              ("galleries=1", "groups=2", "group_clips=12", "probe_clips=48")]  # fmt: skip
     model_flag = f"--model={tmp_path / 'model.keras'}"
-    done = programs.run(
-        "projects.narrated_world.evaluate", model_flag, f"--output={output}", *small
-    )
+    done = running.run("projects.narrated_world.evaluate", model_flag, f"--output={output}", *small)
     assert done.returncode == 0, done.stderr
     assert "audio -> text       216 items" in done.stdout
     results = json.loads(output.read_text())

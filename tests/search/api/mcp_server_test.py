@@ -17,7 +17,7 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mmv_tf.data import media
 from mmv_tf.search.api.mcp_server import make_server
 from mmv_tf.search.files import video_id
-from tests import programs
+from tests import running
 from tests.search.api.conftest import Here
 
 MOMENT = f"{video_id('long.mp4')}-2300-3100"
@@ -107,9 +107,9 @@ def test_a_disk_that_is_full(server, monkeypatch, tmp_path):
 def test_the_program(api, tmp_path):
     parameters = StdioServerParameters(
         command=sys.executable,
-        args=["-m", "binaries.search", "mcp", f"--index={api.library.index}",
+        args=["-m", "mmv_tf", "search", "mcp", f"--index={api.library.index}",
               f"--clips={tmp_path / 'clips'}"],
-        cwd=str(programs.ROOT),
+        cwd=str(running.ROOT),
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ import urllib.request
 import pytest
 
 from mmv_tf.data import media
-from tests import programs
+from tests import running
 from tests.search.api.conftest import serve
 
 pytestmark = pytest.mark.slow
@@ -27,9 +27,9 @@ def server(library, tmp_path_factory):
     own = serve(library.copy(root)).library
     (root / "token").write_text(TOKEN)
     process = subprocess.Popen(
-        [sys.executable, "-m", "binaries.search", "serve", f"--index={own.index}", "--http_port=0",
+        [sys.executable, "-m", "mmv_tf", "search", "serve", f"--index={own.index}", "--http_port=0",
          "--host=0.0.0.0", f"--token_file={root / 'token'}"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=programs.ROOT,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=running.ROOT,
         env={**os.environ, "TMPDIR": str(root)},
     )  # fmt: skip
     line = next(line for line in process.stdout if "Search page: " in line)

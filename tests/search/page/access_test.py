@@ -10,12 +10,12 @@ import pathlib
 
 import pytest
 
-from tests import programs
+from tests import running
 from tests.search.api.conftest import serve
 from tests.search.page.conftest import MOMENTS, STATUS, Site, serve_here
 
 TOKEN = "0123456789abcdef"
-_INSTALLED = programs.ROOT / "node_modules" / "axe-core" / "axe.min.js"
+_INSTALLED = running.ROOT / "node_modules" / "axe-core" / "axe.min.js"
 AXE = pathlib.Path(os.environ.get("MMV_TF_AXE", _INSTALLED))
 VIEWS = {
     "": ".film-card",

@@ -25,7 +25,7 @@ pytest.importorskip("uvicorn", reason="the extra 'search' is not installed")
 
 import uvicorn
 
-from tests import programs
+from tests import running
 from tests.search import chromium
 
 MOMENTS = "document.querySelectorAll('.moment').length"
@@ -116,10 +116,10 @@ def picture() -> bytes:
 @contextlib.contextmanager
 def serve_program(index: pathlib.Path, temporary: pathlib.Path, *flags: str) -> Iterator[str]:
     """The real program; the address of its page."""
-    command = [sys.executable, "-m", "binaries.search", "serve", f"--index={index}"]
+    command = [sys.executable, "-m", "mmv_tf", "search", "serve", f"--index={index}"]
     process = subprocess.Popen(
         [*command, "--http_port=0", *flags],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=programs.ROOT,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=running.ROOT,
         env={**os.environ, "TMPDIR": str(temporary)},
     )  # fmt: skip
     try:

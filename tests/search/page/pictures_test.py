@@ -17,13 +17,13 @@ import pytest
 from PIL import Image
 
 from benchmarks.meant_moments import read_sentences
-from tests import programs
+from tests import running
 from tests.search.page.conftest import MOMENTS, Site, serve_program
 
 pytestmark = pytest.mark.skipif(
     "MMV_TF_SEARCH_PICTURES" not in os.environ, reason="only when asked for"
 )
-SENTENCES = programs.ROOT / "benchmarks" / "bbb_sentences.tsv"
+SENTENCES = running.ROOT / "benchmarks" / "bbb_sentences.tsv"
 VISIBLE = """[...document.querySelectorAll('img')]
     .filter(image => image.getBoundingClientRect().top < innerHeight)"""
 

@@ -1,0 +1,231 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Compute a model's features of videos, audio, images or sentences.
+
+  mmv embed --model=RUN --videos=DIR --output=FEATURES
+  mmv embed --model=RUN --audio=DIR --names=va,vat --output=FEATURES
+  mmv embed --model=ENCODER.keras --images=DIR --format=parquet --output=FEATURES
+  mmv embed --model=RUN --sentences=FILE.txt --names=vat --output=FEATURES
+
+The output is a folder of parts with up to --part_items items each: part-00000.npz with "id" (the
+path inside the folder, or the sentence), "windows" (rows of each item) and each feature as float32
+[rows, dim]. Parquet has one row per window. Repeat the command to resume after an interruption, or
+to add new and changed items. The exit status is 1 if an item can't be read or a sentence has no
+word that the model knows (see --allow_missing); such sentences are left out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from absl import flags
+
+from mmv_tf.data import file_types as suffixes_lib
+from mmv_tf.evaluation.declaration import AudioViews, ImageViews, VideoViews, Views
+from mmv_tf.evaluation.extractor import Extractor
+from mmv_tf.evaluation.feature_store import FORMATS, FeatureStore, media_version
+from mmv_tf.evaluation.features import Failures, embedded
+from mmv_tf.evaluation.listing import Item
+from mmv_tf.evaluation.views import read_all
+from mmv_tf.inference import Settings
+from mmv_tf.inference.flags import define_network_flags, network_flags
+from mmv_tf.util import command_line
+from mmv_tf.util.files import check_regular
+from mmv_tf.util.progress import Progress
+from mmv_tf.util.text_files import printable_name
+
+define_network_flags(image_model=True)
+_VIDEOS = flags.DEFINE_string("videos", None, "A folder of videos, or one video.")
+_AUDIO = flags.DEFINE_string(
+    "audio", None, "A folder of audio files (or videos with audio), or one."
+)
+_IMAGES = flags.DEFINE_string("images", None, "A folder of images, or one.")
+_SENTENCES = flags.DEFINE_string("sentences", None, "A UTF-8 text file with one sentence per line.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder for the features.", required=True)
+_FORMAT = flags.DEFINE_enum("format", "npz", FORMATS, "File format; parquet needs pyarrow.")
+_NAMES = flags.DEFINE_list(
+    "names", ["before_head"], "Features: before_head, va, vat, or (audio only) last_conv."
+)
+_WINDOWS = flags.DEFINE_integer("windows", 1, "Windows per video or audio file.", lower_bound=1)
+_FRAMES = flags.DEFINE_integer("num_frames", None, "Frames per window; default: as in training.")
+_FRAME_RATE = flags.DEFINE_float("frame_rate", None, "Frames per second; default: as in training.")
+_SIZE = flags.DEFINE_integer("size", None, "Crop size in pixels; default: as in training.")
+_SECONDS = flags.DEFINE_float(
+    "window_seconds", None, "Length of an audio window; default: that of a video window."
+)
+_PART_ITEMS = flags.DEFINE_integer("part_items", 1024, "Items per output file.", lower_bound=1)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Windows per batch.", lower_bound=1)
+_ALLOW_MISSING = flags.DEFINE_integer(
+    "allow_missing",
+    0,
+    "Number of unreadable files or sentences without a known word to tolerate.",
+    lower_bound=0,
+)
+
+# Crop for an image model without metadata; MMV (Alayrac et al., 2020) is trained at 200 pixels.
+_IMAGE_SIZE = 200
+# Ours: the ratio of the short side to the crop, as in the data reader's 200 pixels out of 224.
+_MARGIN = 224 / 200
+
+
+def main(argv: list[str]) -> None:
+    """Compute and write the features that are missing."""
+    del argv
+    given = {
+        modality: flag.value
+        for modality, flag in (
+            ("video", _VIDEOS),
+            ("audio", _AUDIO),
+            ("image", _IMAGES),
+            ("text", _SENTENCES),
+        )
+        if flag.value is not None
+    }
+    if len(given) != 1:
+        raise command_line.UsageError(
+            f"Give one of --videos, --audio, --images and --sentences, got {len(given)}."
+        )
+    ((modality, source),) = given.items()
+    encoder = network_flags().load_encoder()
+    extractor = Extractor(encoder, modality, _NAMES.value, _BATCH_SIZE.value, static_clips=True)
+    if modality == "image":
+        print(f"Images are embedded by: {encoder.image_by}.")
+    description: dict[str, Any] = {
+        "model_sha256": encoder.fingerprint,
+        "modality": modality,
+        "features": list(extractor.names),
+    }
+    output = pathlib.Path(_OUTPUT.value)
+    shown = printable_name(output)
+    # Failures are counted at the end, after everything readable has been embedded.
+    failures = Failures(allowed=sys.maxsize)
+    if modality == "text":
+        store = _store(output, description)
+        count = _embed_sentences(extractor, _sentences(pathlib.Path(source)), store, failures)
+    else:
+        views = _views(modality, encoder.settings)
+        description["views"] = dataclasses.asdict(views)
+        # Fails before the output folder is created.
+        paths = _find(pathlib.Path(source), modality)
+        store = _store(output, description)
+        count = _embed_files(extractor, paths, views, store, failures)
+    store.flush()
+    print(f"{shown} has the {', '.join(extractor.names)} features of {count} items.")
+    for reason in failures.unreadable.values():
+        print(f"can't be read: {printable_name(reason)}")
+    dataclasses.replace(failures, allowed=_ALLOW_MISSING.value).check()
+
+
+def _store(output: pathlib.Path, description: dict[str, Any]) -> FeatureStore:
+    return FeatureStore(output, description, _PART_ITEMS.value, _FORMAT.value)
+
+
+def _views(modality: str, settings: Settings) -> Views:
+    """Return the views given by the flags, and otherwise those of the model's training."""
+    size = _SIZE.value or settings.size or _IMAGE_SIZE
+    short_side = round(size * _MARGIN)
+    if modality == "image":
+        return ImageViews(short_side, size)
+    frames, rate = _FRAMES.value, _FRAME_RATE.value
+    frames = settings.num_frames if frames is None else frames
+    rate = settings.frame_rate if rate is None else rate
+    seconds = _SECONDS.value
+    if modality == "audio" and seconds is not None:
+        if not seconds > 0:
+            raise command_line.UsageError(f"--window_seconds is {seconds}; it must be above 0.")
+        return AudioViews(_WINDOWS.value, seconds)
+    if not frames or not rate or frames < 1 or not rate > 0:
+        raise command_line.UsageError(
+            "The model does not say how long its clips are; give --num_frames and --frame_rate."
+        )
+    if modality == "audio":
+        return AudioViews(_WINDOWS.value, frames / rate)
+    return VideoViews(_WINDOWS.value, int(frames), float(rate), short_side, size)
+
+
+def _find(source: pathlib.Path, modality: str) -> dict[str, pathlib.Path]:
+    """Return the paths of the media by id."""
+    known = suffixes_lib.SUFFIXES
+    suffixes = {
+        "video": known[suffixes_lib.VIDEO],
+        "audio": (*known[suffixes_lib.SOUND], *known[suffixes_lib.VIDEO]),
+        "image": known[suffixes_lib.IMAGE],
+    }[modality]
+    if source.is_file():
+        return {printable_name(source.name): source}
+    if not source.is_dir():
+        raise ValueError(f"{source}: no such file or folder.")
+    paths = {
+        printable_name(path.relative_to(source).as_posix()): path
+        for path in sorted(source.rglob("*"))
+        if path.is_file() and path.suffix.lower() in suffixes
+    }
+    if not paths:
+        raise ValueError(f"{source} has no file ending in {', '.join(suffixes)}.")
+    return paths
+
+
+def _embed_files(
+    extractor: Extractor,
+    paths: dict[str, pathlib.Path],
+    views: Views,
+    store: FeatureStore,
+    failures: Failures,
+) -> int:
+    versions = {name: media_version(path) for name, path in paths.items()}
+    todo = [Item(name, name) for name in paths if not store.has(name, versions[name])]
+    done = len(paths) - len(todo)
+    with Progress(len(paths), f"embed {extractor.modality}", "items", done) as progress:
+        read = read_all(todo, paths, views, extractor.sample_rate)
+        for item, found in embedded(extractor, read, failures, progress):
+            store.add(item.item_id, versions[item.item_id], found)
+    return len(paths) - len(failures.unreadable)
+
+
+def _sentences(path: pathlib.Path) -> list[str]:
+    """Return the distinct non-empty lines, in order."""
+    try:
+        # str.splitlines would also split at U+2028 and others, which sentences may contain.
+        check_regular(path)
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text ({error.reason}).") from error
+    found = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    if not found:
+        raise ValueError(f"{path} has no sentence.")
+    return found
+
+
+def _embed_sentences(
+    extractor: Extractor, sentences: Sequence[str], store: FeatureStore, failures: Failures
+) -> int:
+    """Embed sentences, except those without a known word, which would all be embedded alike."""
+    known = extractor.known(sentences)
+    for text in (text for text, there in zip(sentences, known, strict=True) if not there):
+        failures.unreadable[text] = f"{text!r} has no word that the model knows"
+    sentences = [text for text, there in zip(sentences, known, strict=True) if there]
+    todo = [text for text in sentences if not store.has(text, _version(text))]
+    done = len(sentences) - len(todo)
+    with Progress(len(sentences), "embed text", "sentences", done) as progress:
+        for start in range(0, len(todo), _PART_ITEMS.value):
+            some = todo[start : start + _PART_ITEMS.value]
+            found = extractor(np.array(some))
+            for row, text in enumerate(some):
+                features = {name: values[row : row + 1] for name, values in found.items()}
+                store.add(text, _version(text), features)
+            progress.update(len(some))
+    return len(sentences)
+
+
+def _version(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,237 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+r"""Prepare training data from videos: TFRecord shards and a manifest.json.
+
+  mmv prepare_data --videos=film.mp4 --captions=film.vtt --output=data \
+    --split_pattern=train,train,test,train,validation
+
+cuts a film into clips with frames, audio and captions. The film is split by blocks of time, so that
+no caption or clip is in two splits. The sources are one of
+
+  --videos    a video, or a folder of videos with captions (.vtt, .srt, .json3) beside them
+  --list      a table (.csv, .tsv, .jsonl) with the column path and the optional columns start, end,
+              label, split, captions, example_id, text
+  --dataset   the name of a published data set, laid out in --data as published
+
+Repeat the command to resume after an interruption. See docs/data.md.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from absl import flags
+
+from mmv_tf.data import preparation
+from mmv_tf.data.datasets import DATA_SETS, WITHOUT_HELD_OUT, read_data_set
+from mmv_tf.data.preparation.sources import IMAGE, SOUND, VIDEO
+from mmv_tf.data.preparation.transcribing import transcribed
+from mmv_tf.data.transcription.flags import define_transcription_flags, transcripts_of_flags
+from mmv_tf.util import command_line
+from mmv_tf.util.text_files import printable_name
+
+_DEFAULTS = preparation.Settings()
+_MEDIA_KINDS = {"video": VIDEO, "audio": SOUND, "image": IMAGE}
+
+_VIDEOS = flags.DEFINE_string(
+    "videos", None, "A video, or a folder of videos with captions of the same name beside each."
+)
+_MEDIA = flags.DEFINE_enum("media", "video", _MEDIA_KINDS, "Kind of files to take from --videos.")
+_CAPTIONS = flags.DEFINE_string(
+    "captions", None, "Captions of a single video: .vtt, .srt, .json3, .tsv or .csv."
+)
+_LIST = flags.DEFINE_string(
+    "list", None, "Instead of --videos: a .csv, .tsv or .jsonl with one row per clip or file."
+)
+_DATASET = flags.DEFINE_enum(
+    "dataset", None, list(DATA_SETS.names()), "Instead of --videos: a published data set."
+)
+_DIRECTORY = flags.DEFINE_string("data", None, "Folder with the lists and media of --dataset.")
+_VALIDATION_ONE_IN = flags.DEFINE_integer(
+    "validation_one_in",
+    None,
+    "With --dataset=howto100m, put one video in N into validation; default: 1000; 0: none.",
+    lower_bound=0,
+)
+_LABELS = flags.DEFINE_string(
+    "labels", None, "A .tsv with start, end, label (or subject), caption, to label captions by."
+)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder to write to.", required=True)
+_FRAME_RATE = flags.DEFINE_float("frame_rate", _DEFAULTS.frame_rate, "Stored frames per second.")
+_SHORT_SIDE = flags.DEFINE_integer(
+    "short_side", _DEFAULTS.short_side, "Shorter side of stored frames in pixels."
+)
+_JPEG_QUALITY = flags.DEFINE_integer("jpeg_quality", _DEFAULTS.jpeg_quality, "Quality, 1 to 95.")
+_SAMPLE_RATE = flags.DEFINE_integer(
+    "sample_rate", _DEFAULTS.sample_rate, "Sample rate of stored audio in Hz."
+)
+_AUDIO_FORMAT = flags.DEFINE_enum(
+    "audio_format",
+    _DEFAULTS.sound,
+    preparation.SOUNDS,
+    "Form of stored audio: samples, a log-mel spectrogram with MMV's settings, or none.",
+)
+_CUT = flags.DEFINE_enum(
+    "cut",
+    None,
+    preparation.CUTS,
+    "Cut a clip per caption, per window of time, or as listed (else whole files); default: caption "
+    "for --videos, list for --list and most data sets.",
+)
+_CONTEXT_SECONDS = flags.DEFINE_float(
+    "context_seconds", _DEFAULTS.context_seconds, "Seconds added to both ends of a caption's clip."
+)
+_MIN_CLIP_SECONDS = flags.DEFINE_float(
+    "min_clip_seconds", _DEFAULTS.min_clip_seconds, "Least length of a caption's clip."
+)
+_WINDOW_SECONDS = flags.DEFINE_float(
+    "window_seconds", _DEFAULTS.window_seconds, "Length of a window."
+)
+_STRIDE_SECONDS = flags.DEFINE_float(
+    "stride_seconds", _DEFAULTS.stride_seconds, "Seconds between the starts of windows."
+)
+_BLOCK_SECONDS = flags.DEFINE_float(
+    "block_seconds", _DEFAULTS.block_seconds, "Approximate length of the blocks that are split."
+)
+_SPLIT_PATTERN = flags.DEFINE_list(
+    "split_pattern", list(_DEFAULTS.split_pattern), "Splits, assigned to the blocks in turn."
+)
+_CAPTION_WINDOW_SECONDS = flags.DEFINE_float(
+    "caption_window_seconds",
+    _DEFAULTS.caption_window_seconds,
+    "Store captions of the same block up to this many seconds from a clip with it.",
+)
+_NUM_SHARDS = flags.DEFINE_integer("num_shards", _DEFAULTS.num_shards, "Shards per split.")
+_PROCESSES = flags.DEFINE_integer(
+    "processes", None, "Number of decoding processes; default: one per core."
+)
+_DEADLINE_SECONDS = flags.DEFINE_float(
+    "deadline_seconds", 300.0, "Most seconds for decoding one piece, which is else skipped."
+)
+_RUNNER = flags.DEFINE_enum(
+    "runner",
+    "local",
+    ("local", "beam"),
+    "Local processes, or Apache Beam (an extra), whose workers must all see the same paths.",
+)
+_BEAM_OPTION = flags.DEFINE_multi_string(
+    "beam_option",
+    [],
+    "With --runner=beam, a pipeline option such as --beam_option=--runner=FlinkRunner; repeat for "
+    "more. Default: the DirectRunner on --processes threads.",
+)
+define_transcription_flags()
+_ALL_ROWS = flags.DEFINE_bool(
+    "all_rows", False, "Print every row for more than 50 sources too, not only failures."
+)
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing data of other settings.")
+
+
+def main(argv: list[str]) -> None:
+    """Prepare the data and print a report."""
+    del argv
+    _check_flags()
+    sources, cut, facts, passed_over = _sources()
+    settings = _settings(cut)
+    transcripts = transcripts_of_flags(_OUTPUT.value)
+    if transcripts is not None:
+        sources, notes = transcribed(sources, transcripts)
+        for note in notes:
+            print(f"note: {printable_name(note)}")
+    log_mel = None
+    if settings.sound == "log_mel":
+        # Imported here because it takes seconds.
+        from mmv_tf.layers import LogMel
+
+        log_mel = (LogMel, (("sample_rate", settings.sample_rate),))
+    processes = _PROCESSES.value
+    if processes is None:
+        processes = len(os.sched_getaffinity(0))
+    if processes < 1 or not _DEADLINE_SECONDS.value > 0:
+        raise command_line.UsageError("--processes and --deadline_seconds must be above 0.")
+    manifest, was_there = preparation.prepare(
+        sources,
+        _OUTPUT.value,
+        settings,
+        labels=_LABELS.value,
+        overwrite=_OVERWRITE.value,
+        facts=facts,
+        log_mel=log_mel,
+        passed_over=passed_over,
+        execution=preparation.Execution(
+            processes=processes,
+            deadline_seconds=_DEADLINE_SECONDS.value,
+            beam=_RUNNER.value == "beam",
+            beam_options=tuple(_BEAM_OPTION.value),
+        ),
+    )
+    print(preparation.format_report(manifest, _ALL_ROWS.value))
+    state = "already prepared, nothing to do" if was_there else "done"
+    dropped = preparation.format_dropped(manifest["dropped"])
+    path = printable_name(os.path.join(_OUTPUT.value, "manifest.json"))
+    print(f"{state}: {path}{dropped and f'; dropped: {dropped}'}")
+
+
+def _check_flags() -> None:
+    """Check flags that need or exclude each other."""
+    given = [flag.name for flag in (_VIDEOS, _LIST, _DATASET) if flag.value]
+    if not given:
+        raise command_line.UsageError("--videos is missing (or --list, or --dataset); see --help.")
+    if len(given) > 1:
+        raise command_line.UsageError(f"--{given[0]} and --{given[1]} exclude each other.")
+    if bool(_DATASET.value) != bool(_DIRECTORY.value):
+        raise command_line.UsageError("--dataset and --data need each other.")
+    if _VALIDATION_ONE_IN.value is not None and _DATASET.value not in WITHOUT_HELD_OUT:
+        raise command_line.UsageError(
+            f"--validation_one_in is for --dataset={' or '.join(WITHOUT_HELD_OUT)}; other data "
+            "sets have published splits, and your own films --split_pattern."
+        )
+    if _CAPTIONS.value and not _VIDEOS.value:
+        raise command_line.UsageError("--captions is for --videos; a list has a column for them.")
+    if _BEAM_OPTION.value and _RUNNER.value != "beam":
+        raise command_line.UsageError("--beam_option needs --runner=beam.")
+
+
+def _sources() -> tuple[
+    Sequence[preparation.Source], str, preparation.DataSetFacts, Mapping[str, int]
+]:
+    """Return the sources, their default cut, facts on the data set, and skipped files."""
+    if _LIST.value:
+        return preparation.read_listing(_LIST.value), "list", preparation.DataSetFacts(), {}
+    if _DATASET.value:
+        directory = pathlib.Path(_DIRECTORY.value)
+        collection = read_data_set(_DATASET.value, directory, _VALIDATION_ONE_IN.value)
+        facts = preparation.DataSetFacts(collection.name, collection.labels, collection.folds)
+        return collection.sources, collection.cut, facts, {}
+    found = preparation.find(_VIDEOS.value, _CAPTIONS.value, _MEDIA_KINDS[_MEDIA.value])
+    cut = "caption" if _MEDIA.value == "video" else "list"
+    return found.sources, cut, preparation.DataSetFacts(), found.passed_over
+
+
+def _settings(cut: str) -> preparation.Settings:
+    """Return the settings given by the flags; an invalid one is a `UsageError`."""
+    try:
+        return preparation.Settings(
+            frame_rate=_FRAME_RATE.value,
+            short_side=_SHORT_SIDE.value,
+            jpeg_quality=_JPEG_QUALITY.value,
+            sample_rate=_SAMPLE_RATE.value,
+            sound=_AUDIO_FORMAT.value,
+            cut=cut if _CUT.value is None else _CUT.value,
+            context_seconds=_CONTEXT_SECONDS.value,
+            min_clip_seconds=_MIN_CLIP_SECONDS.value,
+            window_seconds=_WINDOW_SECONDS.value,
+            stride_seconds=_STRIDE_SECONDS.value,
+            block_seconds=_BLOCK_SECONDS.value,
+            split_pattern=tuple(_SPLIT_PATTERN.value),
+            caption_window_seconds=_CAPTION_WINDOW_SECONDS.value,
+            num_shards=_NUM_SHARDS.value,
+        )
+    except ValueError as error:
+        raise command_line.UsageError(str(error)) from error
+
+
+if __name__ == "__main__":
+    command_line.run(main)

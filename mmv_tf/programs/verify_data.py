@@ -1,0 +1,74 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Verify prepared data: every byte of every shard, and the content of the records.
+
+  mmv verify_data --data=DIR
+
+Prints each fault with its shard, byte and example. The exit status is 0 without faults and 1 with
+any. --repair writes the good records to clean shards in DIR/repaired (or --repaired).
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+from absl import flags
+
+from mmv_tf.data.integrity import verification
+from mmv_tf.data.integrity.rules import Limits
+from mmv_tf.data.records.keys import KEY_MAPS, key_map
+from mmv_tf.util import command_line
+from mmv_tf.util.configuration import write_json
+
+_LIMITS = Limits()
+
+_DATA = flags.DEFINE_string("data", None, "Folder of the shards.", required=True)
+_RECORDS = flags.DEFINE_enum(
+    "records", "mmv", sorted(KEY_MAPS), "Format of the records; only mmv has a manifest."
+)
+_FILES = flags.DEFINE_string("files", "*.tfrecord*", "Glob pattern of shards without a manifest.")
+_DECODE = flags.DEFINE_bool("decode", False, "Also decode every frame, which is slow.")
+_CHECKSUMS = flags.DEFINE_bool("checksums", True, "Also compare the manifest's SHA-256 sums.")
+_OUTPUT = flags.DEFINE_string("output", None, "Results file (JSON).")
+_REPAIR = flags.DEFINE_bool("repair", False, "Write clean shards.")
+_REPAIRED = flags.DEFINE_string("repaired", None, "Folder of clean shards; default: DATA/repaired.")
+_MAX_FRAME_PIXELS = flags.DEFINE_integer(
+    "max_frame_pixels", _LIMITS.frame_pixels, "Most pixels of an undamaged frame."
+)
+_MAX_CAPTION_BYTES = flags.DEFINE_integer(
+    "max_caption_bytes", _LIMITS.caption_bytes, "Most bytes of an undamaged caption."
+)
+_MAX_RECORD_BYTES = flags.DEFINE_integer(
+    "max_record_bytes", _LIMITS.record_bytes, "Most bytes of a record; larger ones are not read."
+)
+
+
+def main(argv: list[str]) -> int:
+    """Verify the data, and repair it if requested."""
+    del argv
+    if _REPAIRED.value and not _REPAIR.value:
+        raise command_line.UsageError("--repaired needs --repair; see --help.")
+    limits = Limits(
+        record_bytes=_MAX_RECORD_BYTES.value,
+        frame_pixels=_MAX_FRAME_PIXELS.value,
+        caption_bytes=_MAX_CAPTION_BYTES.value,
+    )
+    keys = key_map(_RECORDS.value)
+    found = verification.verify(
+        _DATA.value, keys, _FILES.value, limits, _DECODE.value, _CHECKSUMS.value
+    )
+    print(verification.format_verification(found))
+    content = found.to_json()
+    if _REPAIR.value and not found.clean:
+        target = pathlib.Path(_REPAIRED.value or pathlib.Path(_DATA.value) / "repaired")
+        clean = verification.repair(_DATA.value, target, keys, _FILES.value, limits, _DECODE.value)
+        content["repaired"] = clean.to_json()
+        print(f"{target}: {clean.report.read} records in {clean.shards} clean shards.")
+    if _OUTPUT.value:
+        write_json(content, _OUTPUT.value)
+        print(f"Results are in {_OUTPUT.value}.")
+    return 0 if found.clean else command_line.FAILED
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,99 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Finds moments of the film with an exported model, with TensorFlow and without mmv_tf.
+
+  python mmv_tf/quickstart/ask.py SAVED_MODEL EMBEDDINGS.npz OUTPUT.json "a sentence" ...
+
+It stands for a user's own program: importing mmv_tf is made impossible first. All signatures run,
+and their outputs are compared with those of the Keras model where these are stored.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import sys
+import time
+from typing import Any
+
+import mmv_tf.util.quiet_start  # noqa: F401  # first: hides TensorFlow's start-up notes
+
+sys.modules["mmv_tf"] = None  # type: ignore[assignment]  # From here on its import fails.
+
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+# Exported and Keras outputs are the same computation; float32 rounding may differ by this much.
+_TOLERANCE = 1e-4
+_TOP = 5
+
+
+def ask(saved_model: str, embeddings: str, sentences: list[str]) -> dict[str, Any]:
+    """Load the model, check its signatures and rank the film's clips for each sentence."""
+    started = time.perf_counter()
+    signatures = tf.saved_model.load(saved_model).signatures
+    load_seconds = time.perf_counter() - started
+    with np.load(embeddings, allow_pickle=False) as file:
+        stored = {name: file[name] for name in file.files}
+
+    again = signatures["text"](tf.constant(stored["captions"]))["vat"].numpy()
+    difference = float(np.abs(again - stored["text/vat"]).max() / np.abs(again).max())
+    if difference > _TOLERANCE:
+        raise ValueError(f"The exported text signature differs from the network by {difference}.")
+    shapes = {}
+    inputs = {
+        "video": tf.zeros([1, 8, 64, 64, 3]),
+        "audio": tf.zeros([1, 48_000]),
+        "text": tf.constant(sentences[:1]),
+        "image": tf.zeros([1, 64, 64, 3]),
+    }
+    for name, tensor in inputs.items():
+        outputs = signatures[name](tensor)
+        shapes[name] = {key: list(value.shape) for key, value in outputs.items()}
+
+    clips = _unit(stored["video/vat"])
+    answers = []
+    for sentence in sentences:
+        query = _unit(signatures["text"](tf.constant([sentence]))["vat"].numpy())
+        scores = (clips @ query.T)[:, 0]
+        best = np.argsort(-scores)[:_TOP]
+        answers.append(
+            {
+                "sentence": sentence,
+                "moments": [
+                    {
+                        "start": round(float(stored["starts"][index]), 2),
+                        "end": round(float(stored["ends"][index]), 2),
+                        "score": round(float(scores[index]), 4),
+                        "caption": str(stored["captions"][index]),
+                    }
+                    for index in best
+                ],
+            }
+        )
+    return {
+        "load_seconds": load_seconds,
+        "text_difference": difference,
+        "signatures": shapes,
+        "answers": answers,
+    }
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+if __name__ == "__main__":
+    saved_model_dir, embeddings_file, output_file, *questions = sys.argv[1:]
+    try:
+        result = ask(saved_model_dir, embeddings_file, questions)
+        pathlib.Path(output_file).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    for answer in result["answers"]:
+        print(f"“{answer['sentence']}”")
+        for moment in answer["moments"]:
+            print(
+                f"  {moment['start']:6.1f}-{moment['end']:5.1f} s  {moment['score']:.3f}  "
+                f"{moment['caption']}"
+            )
