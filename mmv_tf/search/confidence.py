@@ -5,7 +5,8 @@
 A cosine alone says little: in one model 0.2 is a good match, in another all windows have more. So
 the best score of a query is compared with those that unrelated queries of its kind reach in the
 same index. For sentences they are 128 everyday sentences of ours; for audio, images and clips,
-windows of the index itself, whose own surroundings are left out.
+windows of the index itself, whose own surroundings are left out. Several queries together are
+compared with such ones combined at random, with the same weights.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from mmv_tf.search.embedder import SOUND, VISION
 from mmv_tf.search.exact import best_of_each
 from mmv_tf.search.frames import FRAMES, first_frame
 from mmv_tf.search.manifest import Video
-from mmv_tf.search.queries import AUDIO, TEXT, Asked, Query
+from mmv_tf.search.queries import AUDIO, TEXT, Asked
 from mmv_tf.search.store import SPANS
 
 if TYPE_CHECKING:
@@ -59,34 +60,65 @@ class Background:
         return float(np.searchsorted(self.tops, score)) / len(self.tops)
 
 
-def background(view: View, query: Query, asked: Asked, embedder: Embedder) -> Background | None:
-    """Return the scores to compare a query's with.
+def background(view: View, asked: Sequence[Asked], embedder: Embedder) -> Background | None:
+    """Return the scores to compare a search's with.
 
     Args:
       view: the index.
-      query: the query.
-      asked: its vector.
+      asked: the queries of the search, none of them a label.
       embedder: the model.
 
     Returns:
       None if the model knows too few words of the everyday sentences, or the index is too small.
     """
-    samples: Sequence[_Sample] = ()
-    if query.kind == TEXT:
-        vectors = embedder.everyday_sentences.get(asked.matrix.partition(".")[2])
-    else:  # Windows of the index, described as the query is.
-        samples = list(_samples(view, query, asked))
-        vectors = np.stack([sample.vector for sample in samples]) if samples else None
-    if vectors is None or len(vectors) < _LEAST_QUERIES:
+    drawn = [_unrelated(view, part, embedder) for part in asked]
+    count = min(len(one.vectors) for one in drawn)
+    if count < _LEAST_QUERIES:
         return None
-    term = dataclasses.replace(asked, vector=vectors.T)
+    # Several queries together: unrelated ones of each kind, combined at random.
+    drawn = [one.shuffled(seed) if seed else one for seed, one in enumerate(drawn)]
+    unrelated = [
+        dataclasses.replace(part, vector=one.vectors[:count].T)
+        for part, one in zip(asked, drawn, strict=True)
+    ]
+    samples = [sample for one in drawn for sample in enumerate(one.samples[:count])]
     parts = [
-        best_of_each(view.term(name, term), view.usable(name, (asked,)), _related(name, samples))
+        best_of_each(view.terms(name, unrelated), view.usable(name, asked), _related(name, samples))
         for name in view.index.segments
     ]
     tops = np.max(parts, axis=0)
     tops = np.sort(tops[np.isfinite(tops)])
     return Background(tops) if len(tops) >= _LEAST_QUERIES else None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Unrelated:
+    """Unrelated queries of a kind.
+
+    Attributes:
+      vectors: float32 [Q, D].
+      samples: the windows that they are, in the same order; empty for sentences.
+    """
+
+    vectors: np.ndarray
+    samples: Sequence[_Sample] = ()
+
+    def shuffled(self, seed: int) -> _Unrelated:
+        """Return them in another order."""
+        order = np.random.default_rng(seed).permutation(len(self.vectors))
+        return _Unrelated(
+            self.vectors[order], [self.samples[at] for at in order] if self.samples else ()
+        )
+
+
+def _unrelated(view: View, asked: Asked, embedder: Embedder) -> _Unrelated:
+    """Return everyday sentences, or windows of the index that are described as the query is."""
+    if asked.kind == TEXT:
+        vectors = embedder.everyday_sentences.get(asked.matrix.partition(".")[2])
+        return _Unrelated(np.zeros((0, 0)) if vectors is None else vectors)
+    samples = list(_samples(view, asked))
+    vectors = [sample.vector for sample in samples]
+    return _Unrelated(np.stack(vectors) if vectors else np.zeros((0, 0)), samples)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,10 +131,10 @@ class _Sample:
     vector: np.ndarray
 
 
-def _samples(view: View, query: Query, asked: Asked) -> Iterator[_Sample]:
+def _samples(view: View, asked: Asked) -> Iterator[_Sample]:
     """Yield windows at even distances over all videos."""
     space = asked.matrix.partition(".")[2]
-    modality = SOUND if query.kind == AUDIO else VISION
+    modality = SOUND if asked.kind == AUDIO else VISION
     videos = view.index.manifest.videos
     ends = np.cumsum([video.count for video in videos])
     for place in np.unique(np.linspace(0, view.index.manifest.rows - 1, _SAMPLES).astype(int)):
@@ -122,10 +154,10 @@ def _samples(view: View, query: Query, asked: Asked) -> Iterator[_Sample]:
         yield _Sample(video, int(rows[0]), int(rows[-1]) + 1, vector)
 
 
-def _related(name: str, samples: Sequence[_Sample]) -> list[tuple[int, int, int]]:
-    """Return the samples and rows of a segment that are related: (sample, first, end)."""
+def _related(name: str, samples: Sequence[tuple[int, _Sample]]) -> list[tuple[int, int, int]]:
+    """Return the rows of a segment that a query is related to: (query, first, end)."""
     return [
-        (number, sample.first, sample.end)
-        for number, sample in enumerate(samples)
+        (query, sample.first, sample.end)
+        for query, sample in samples
         if sample.video.segment == name
     ]

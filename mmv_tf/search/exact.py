@@ -160,20 +160,20 @@ def best(
 
 
 def best_of_each(
-    term: AnyTerm,
+    terms: Sequence[AnyTerm],
     usable: np.ndarray | None = None,
     excluded: Sequence[tuple[int, int, int]] = (),
 ) -> np.ndarray:
-    """Return the highest cosine of each of several queries, float32 [Q]; -inf without any row.
+    """Return the highest score of each of several queries, float32 [Q]; -inf without any row.
 
     Args:
-      term: the queries, whose `vector` is float32 [D, Q].
+      terms: the queries' parts, whose `vector` is float32 [D, Q]; see `scores`.
       usable: bool [N], rows that may be found; None for all.
       excluded: (query, first row, last row + 1), rows that a query does not count.
     """
-    result = np.full(term.vector.shape[1], -np.inf, np.float32)
-    for start in range(0, len(term), _ROWS):
-        values = term.cosines(slice(start, start + _ROWS))
+    result = np.full(terms[0].vector.shape[1], -np.inf, np.float32)
+    for start in range(0, len(terms[0]), _ROWS):
+        values = scores(terms, slice(start, start + _ROWS))
         if usable is not None:
             values[~usable[start : start + _ROWS]] = -np.inf
         for query, first, end in excluded:

@@ -32,11 +32,19 @@ _MAX_TEXT = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """A query as a vector in a matrix of the index, or as a frame (`FRAMES`)."""
+    """Query as a vector.
+
+    Attributes:
+      matrix: matrix of the index that it is compared with, or `FRAMES`.
+      vector: float32 [D], of unit length.
+      weight: see `Query`.
+      kind: kind of the query, one of `KINDS`; None for a label.
+    """
 
     matrix: str
     vector: np.ndarray
     weight: float
+    kind: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,16 +117,16 @@ def embed_query(
     space = embedder.space(modality, query.modality)
     matrix = f"{query.modality}.{space}"
     if query.kind == TEXT:
-        return Asked(matrix, embedder.sentence(str(query.value))[space], query.weight)
+        return Asked(matrix, embedder.sentence(str(query.value))[space], query.weight, TEXT)
     pixels = (read or read_query)(query, embedder.windows)
     if frames and query.kind == IMAGE and query.modality == VISION:
-        return Asked(FRAMES, embedder.frame_encoder(pixels)[0], query.weight)
+        return Asked(FRAMES, embedder.frame_encoder(pixels)[0], query.weight, IMAGE)
     embed = {IMAGE: embedder.pictures, VIDEO: embedder.clips, AUDIO: embedder.sounds}[query.kind]
     mean = embed(pixels)[space].mean(axis=0)
     length = float(np.linalg.norm(mean))
     if length == 0:
         raise ValueError("The windows of the query cancel each other out; use a part of it.")
-    return Asked(matrix, (mean / length).astype(np.float32), query.weight)
+    return Asked(matrix, (mean / length).astype(np.float32), query.weight, query.kind)
 
 
 def read_query(query: Query, windows: Windows) -> np.ndarray:

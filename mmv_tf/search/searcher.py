@@ -148,7 +148,7 @@ class Searcher:
 
         def search(count: int) -> Answer:
             answer = view.search(tuple(asked), count, self._exact, required)
-            return self._judged(view, answer, queries)
+            return self._judged(view, answer)
 
         if not units and (asked or not queries):
             return dataclasses.replace(search(limit), unknown_words=unknown)
@@ -158,17 +158,13 @@ class Searcher:
         answer = answer or Answer((), (), False, required)
         return dataclasses.replace(answer, moments=tuple(moments), unknown_words=unknown)
 
-    def _judged(self, view: View, answer: Answer, queries: Sequence[Query | Similar]) -> Answer:
-        """Return an answer to a single query with the confidence of each moment."""
-        single = (
-            bool(answer.moments)
-            and len(queries) == 1
-            and len(answer.asked) == 1
-            and answer.asked[0].weight > 0
-        )
-        if not single or not isinstance(queries[0], Query):
+    def _judged(self, view: View, answer: Answer) -> Answer:
+        """Return an answer with the confidence of each moment, if its queries have a background."""
+        asked = answer.asked
+        labels = any(part.kind is None for part in asked)
+        if labels or not answer.moments or not any(part.weight > 0 for part in asked):
             return answer
-        known = view.background(queries[0], answer.asked[0], self.embedder())
+        known = view.background(asked, self.embedder())
         if known is None:
             return answer
         moments = tuple(

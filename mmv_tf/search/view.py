@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +19,8 @@ from mmv_tf.search.files import video_id
 from mmv_tf.search.frames import FRAMES, frames_term
 from mmv_tf.search.manifest import LABELS, Video
 from mmv_tf.search.moments import Scored, find_moments
+from mmv_tf.search.queries import AUDIO, VIDEO
 from mmv_tf.search.queries import Asked as Asked
-from mmv_tf.search.queries import Query
 from mmv_tf.search.rules import Rule
 from mmv_tf.search.similar import Similar, mean_vector
 from mmv_tf.search.spoken import Narrations
@@ -32,6 +33,8 @@ from mmv_tf.search.store import (
 
 # Ours: candidates per moment, before more are fetched.
 _CANDIDATES = 16
+# Ours: most combinations of kinds and weights whose backgrounds are kept, of 128 numbers each.
+_BACKGROUNDS = 64
 
 
 class View:
@@ -59,18 +62,21 @@ class View:
         self.narrations = Narrations(index)
         self._usable: dict[tuple[str, bool], np.ndarray | None] = {}
         self._approximate: dict[tuple[str, str], Approximate | None] = {}
-        self._backgrounds: dict[tuple[str, str], Background | None] = {}
+        self._backgrounds: dict[tuple[Any, ...], Background | None] = {}
 
-    def background(self, query: Query, asked: Asked, embedder: Embedder) -> Background | None:
-        """Return the scores of unrelated queries of a kind; see `confidence.background`."""
-        key = (query.kind, asked.matrix)
+    def background(self, asked: Sequence[Asked], embedder: Embedder) -> Background | None:
+        """Return the scores of unrelated queries like these; see `confidence.background`."""
+        total = sum(abs(part.weight) for part in asked)
+        key = tuple((part.kind, part.matrix, round(part.weight / total, 3)) for part in asked)
         if key not in self._backgrounds:
-            self._backgrounds[key] = background(self, query, asked, embedder)
+            if len(self._backgrounds) >= _BACKGROUNDS:
+                self._backgrounds.pop(next(iter(self._backgrounds)), None)
+            self._backgrounds[key] = background(self, asked, embedder)
         return self._backgrounds[key]
 
-    def term(self, name: str, asked: Asked) -> AnyTerm:
-        """Return a query as a term of scores in a segment."""
-        return _terms(self.index.segments[name], (asked,))[0]
+    def terms(self, name: str, asked: Sequence[Asked]) -> list[AnyTerm]:
+        """Return queries as terms of scores in a segment."""
+        return _terms(self.index.segments[name], asked)
 
     def search(
         self,
@@ -132,7 +138,8 @@ class View:
         heard = segment.array(HEARD)[rows] if query.within == SOUND else None
         vectors, spans = segment.array(matrix)[rows], segment.array(SPANS)[rows]
         vector = mean_vector(vectors, spans, query.start, query.end, heard)
-        return Asked(matrix, vector, query.weight)
+        kind = AUDIO if query.within == SOUND else VIDEO
+        return Asked(matrix, vector, query.weight, kind)
 
     def _usable_by_sound(self, name: str, asked: Sequence[Asked]) -> np.ndarray | None:
         needs_audio = any(part.matrix.startswith(f"{SOUND}.") for part in asked)

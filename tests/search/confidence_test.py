@@ -9,7 +9,9 @@ from mmv_tf.search import Embedder, Query, Searcher, confidence
 from mmv_tf.search.confidence import Background, background, word
 from mmv_tf.search.embedder import SOUND, VISION
 from mmv_tf.search.exact import Term, best_of_each
+from mmv_tf.search.mixing import embedded
 from mmv_tf.search.queries import embed_query
+from mmv_tf.search.similar import Similar
 from tests.search.exact_test import unit
 
 
@@ -22,7 +24,7 @@ def test_the_best_of_each_query():
     expected[~usable] = -np.inf
     for query, first, end in excluded:
         expected[first:end, query] = -np.inf
-    found = best_of_each(Term(rows, queries.T, 1.0), usable, excluded)
+    found = best_of_each([Term(rows, queries.T, 1.0)], usable, excluded)
     np.testing.assert_allclose(found, expected.max(axis=0), atol=1e-6)
     assert found[6] == -np.inf
 
@@ -51,7 +53,7 @@ def test_windows_elsewhere_are_the_background(library, searcher, monkeypatch):
     monkeypatch.setattr(confidence, "_LEAST_QUERIES", 5)
     query = Query("video", f"{library.videos / 'long.mp4'}@3.2-4.0")
     asked, view = embed_query(query, library.embedder), searcher._current()
-    found = background(view, query, asked, library.embedder)
+    found = background(view, [asked], library.embedder)
     rows = [
         (video.name, segment.array("spans")[row, 0], segment.array(asked.matrix)[row])
         for video in view.index.manifest.videos
@@ -73,21 +75,22 @@ def test_an_image_and_audio_have_a_background(library, searcher, monkeypatch):
     monkeypatch.setattr(confidence, "_LEAST_QUERIES", 5)
     view, clip = searcher._current(), str(library.videos / "long.mp4")
     sound = Query("audio", f"{clip}@0.4-1.2", within=SOUND)
-    found = background(view, sound, embed_query(sound, library.embedder), library.embedder)
+    found = background(view, [embed_query(sound, library.embedder)], library.embedder)
     assert 5 <= len(found.tops) <= view.index.manifest.rows
     frame = Query("video", f"{clip}@3.2-4.0")
     asked = dataclasses.replace(
         embed_query(frame, library.embedder),
         matrix="frames",
+        kind="image",
         vector=np.zeros(128, np.float32),
     )
-    assert background(view, dataclasses.replace(frame, kind="image"), asked, library.embedder)
+    assert background(view, [asked], library.embedder)
 
 
 def test_a_model_that_knows_few_everyday_words_has_no_confidence(library, searcher):
     query = Query("text", "red square")
     asked = embed_query(query, library.embedder)
-    assert background(searcher._current(), query, asked, library.embedder) is None
+    assert background(searcher._current(), [asked], library.embedder) is None
     assert all(m.confidence is None for m in searcher.search([query], 2).moments)
 
 
@@ -108,5 +111,36 @@ def test_moments_have_the_confidence_of_their_scores(library, searcher, monkeypa
         expected = np.mean(np.array(tops) < moment.score - 1e-6)
         assert moment.confidence == pytest.approx(expected, abs=1 / len(known) + 1e-6)
     assert answer.nothing == (answer.moments[0].confidence < confidence.LEAST)
-    both = fresh.search([Query("text", "red"), Query("text", "square")], 1)
-    assert both.moments[0].confidence is None and not both.nothing
+
+
+def test_several_queries_are_compared_with_combined_ones(library, searcher, monkeypatch):
+    """Against a loop over all windows, with a negative weight, a clip and more like a moment."""
+    monkeypatch.setattr(confidence, "_RELATED_SECONDS", 0.0)
+    monkeypatch.setattr(confidence, "_LEAST_QUERIES", 5)
+    clip = f"{library.videos / 'long.mp4'}@3.2-4.0"
+    queries = [Query("video", clip), Similar("long.mp4", 0.0, 1.0, -0.5, VISION)]
+    view = searcher._current()
+    asked, _ = embedded(view, queries, lambda: library.embedder, None)
+    assert [part.kind for part in asked] == ["video", "video"]
+    found = background(view, asked, library.embedder)
+    samples = list(confidence._samples(view, asked[0]))
+    order = np.random.default_rng(1).permutation(len(samples))
+    rows = [
+        (video, row, segment.array(asked[0].matrix)[row].astype(np.float32))
+        for video in view.index.manifest.videos
+        for segment in [view.index.segments[video.segment]]
+        for row in range(video.first, video.first + video.count)
+    ]
+    tops = []
+    for one, other in zip(samples, (samples[at] for at in order), strict=True):
+        tops.append(
+            max(
+                (float(vector @ one.vector) - 0.5 * float(vector @ other.vector)) / 1.5
+                for video, row, vector in rows
+                if not any(s.video == video and s.first <= row < s.end for s in (one, other))
+            )
+        )
+    np.testing.assert_allclose(found.tops, np.sort(tops), atol=1e-5)
+    moments = searcher.search(queries, 2).moments
+    assert all(0 <= moment.confidence <= 1 for moment in moments)
+    assert searcher.search([Query("video", clip, -1.0)], 1).moments[0].confidence is None

@@ -78,13 +78,14 @@ class Searches:
         if least is not None and not 0 <= least <= 1:
             raise bad_request(f"min_score is {least}; expected a confidence from 0 to 1.")
 
+        def others(answer: Answer) -> Answer:
+            """Return the answer without the moments that are asked by."""
+            moments = (m for m in answer.moments if not any(_overlap(m, one) for one in known))
+            return dataclasses.replace(answer, moments=tuple(moments))
+
         def keep(answer: Answer) -> list[Moment]:
-            kept = answer if least is None else answer.at_least(least)
-            return [
-                moment
-                for moment in kept.moments
-                if not any(_overlap(moment, other) for other in known)
-            ]
+            kept = others(answer)
+            return list((kept if least is None else kept.at_least(least)).moments)
 
         spare = len(known) + 1
         if asked.get("group") == FILM:
@@ -103,7 +104,7 @@ class Searches:
             "more": more,
             "approximate": answer.approximate,
             "unknown_words": list(answer.unknown_words),
-            "nothing": answer.nothing or (not moments and offset == 0),
+            "nothing": others(answer).nothing or (not moments and offset == 0),
         }
 
     def _prepare(self, asked: Mapping[str, Any]) -> tuple[_Search, list[Similar]]:

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The box, the toggle and the chips: what is searched for.
 import { find, icon, make } from "./dom.js";
-import { filterText } from "./filters.js";
+import { filterText, leastText } from "./filters.js";
 import { KIND, clock } from "./format.js";
 import { parts } from "./state.js";
 import { pictureOf } from "./uploads.js";
@@ -61,12 +61,16 @@ export class Asking {
   // Marks what is searched in.
   mark() {
     const within = this.chosen(this.state);
-    for (const radio of find("within").querySelectorAll("input")) radio.checked = radio.value === within;
+    for (const radio of find("within").querySelectorAll("input")) {
+      radio.checked = radio.value === within;
+      radio.disabled = radio.value === "speech" && wordless(this.state);
+    }
   }
 
   // The kind to search in: the state's, or the first that there is.
   chosen(state) {
-    return this.choices.includes(state.within) ? state.within : this.choices[0] ?? null;
+    const there = this.choices.includes(state.within) && !(state.within === "speech" && wordless(state));
+    return there ? state.within : this.choices[0] ?? null;
   }
 
   submit() {
@@ -95,7 +99,8 @@ export class Asking {
     const written = this.fixed < state.q.length;
     const only = written && parts(state) === 1;
     const chips = only ? [] : [
-      ...state.q.map((text, at) => chip("text", `“${text}”`, `the sentence ${text}`, () => this.without("q", at))),
+      ...state.q.map((text, at) => this.sentence("q", "avoid", text, at)),
+      ...state.avoid.map((text, at) => this.sentence("avoid", "q", text, at)),
       ...state.uploads.map((upload, at) => this.uploadChip(upload, at)),
       ...state.like.map((id, at) => likeChip(id, () => this.without("like", at))),
       ...state.labels.map((label, at) => chip("label", `${label.name} ≥ ${label.threshold}`, `the label ${label.name}`, () => this.without("labels", at))),
@@ -105,9 +110,12 @@ export class Asking {
         this.change({ filters });
       })),
     ];
+    if (state.least && !only) {
+      chips.push(chip("filter", leastText(state.least), "the least confidence", () => this.change({ least: null })));
+    }
     if (chips.length > 1) {
       chips.push(make("li", {}, make("button.plain", { type: "button", onclick: () => this.change({
-        q: [], uploads: [], like: [], labels: [], filters: {} }) }, "Clear all")));
+        q: [], avoid: [], uploads: [], like: [], labels: [], filters: {}, least: null }) }, "Clear all")));
     }
     find("chips").replaceChildren(...chips);
     find("chips").hidden = !chips.length;
@@ -115,6 +123,16 @@ export class Asking {
 
   without(name, at) {
     this.change({ [name]: this.state[name].filter((_, other) => other !== at) });
+  }
+
+  // A sentence that is looked for (in "q") or avoided, and may become the other.
+  sentence(name, other, text, at) {
+    const avoided = name === "avoid";
+    const made = chip("text", `${avoided ? "without " : ""}“${text}”`, `the sentence ${text}`, () => this.without(name, at));
+    const told = `${avoided ? "Look for" : "Avoid"} ${text}`;
+    made.querySelector(".text").after(make("button.flip", { type: "button", "aria-label": told, title: avoided ? "Look for it" : "Avoid it", onclick: () => this.change({
+      [name]: this.state[name].filter((_, place) => place !== at), [other]: [...this.state[other], text] }) }, icon(avoided ? "plus" : "minus")));
+    return made;
   }
 
   uploadChip(upload, at) {
@@ -129,6 +147,9 @@ export class Asking {
   }
 }
 
+// Whether a file or a moment is searched for, which nobody says.
+const wordless = (state) => state.uploads.length + state.like.length > 0;
+
 // "all" stands for video, audio and speech together, which an index with speech has.
 export function choices(within) {
   const known = ["video", "audio", "speech"].filter((kind) => within.includes(kind));
@@ -138,7 +159,7 @@ export function choices(within) {
 function chip(glyph, text, told, remove, picture = null) {
   const shown = picture ? make("img", { src: picture, alt: "" }) : icon(["image", "video", "audio", "text", "label", "filter", "like"].includes(glyph) ? glyph : "attach");
   return make("li.chip", {}, shown, make("span.text", {}, text),
-    make("button", { type: "button", "aria-label": `Remove ${told}`, onclick: remove }, icon("close")));
+    make("button.remove", { type: "button", "aria-label": `Remove ${told}`, onclick: remove }, icon("close")));
 }
 
 function likeChip(id, remove) {

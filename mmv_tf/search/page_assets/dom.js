@@ -13,6 +13,7 @@ const ICONS = {
   video: "M4 6h12v12H4zM16 10l5-3v10l-5-3",
   audio: "M4 10v4M8 7v10M12 4v16M16 8v8M20 10v4",
   text: "M5 6h14M12 6v13",
+  minus: "M5 12h14",
   plus: "M12 5v14M5 12h14",
   search: "M10.5 4a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13zM15.5 15.5 20 20",
   label: "M4 4h8l8 8-8 8-8-8zM8 8h.01",

@@ -3,6 +3,7 @@
 // Filters of films, for moments and for the list, and labels of a classifier.
 import { find, icon, make } from "./dom.js";
 import { length } from "./format.js";
+import { LEAST } from "./state.js";
 
 const MINUTE = 60;
 const THRESHOLD = 0.5;
@@ -17,6 +18,10 @@ export function filterText(name, value) {
     default: return `Until ${value}`;
   }
 }
+
+// Words of the least confidences; "" for any.
+const CONFIDENCES = { "": "Any", 0.75: "Doubtful or better", 0.9: "Likely or better", 0.99: "Very likely" };
+export const leastText = (value) => CONFIDENCES[value];
 
 export class Filters {
   // `change` is called with the entries of the state that the user changed.
@@ -46,12 +51,15 @@ export class Filters {
       before: make("input", { type: "date" }),
     };
     for (const field of Object.values(this.fields)) field.addEventListener("change", () => this.read());
+    this.least = make("select", { onchange: () => this.change({ least: this.least.value || null }) },
+      ...["", ...LEAST].map((value) => make("option", { value }, CONFIDENCES[value])));
     const field = (name, text) => make("label.field", {}, make("span", {}, text), this.fields[name]);
     this.panel.replaceChildren(
       ...(folders.length ? [field("folder", "Folder")] : []),
       field("file", "File name contains"),
       make("fieldset.pair", {}, make("legend", {}, "Length of the film, minutes"), field("min_seconds", "From"), field("max_seconds", "to")),
       make("fieldset.pair", {}, make("legend", {}, "Date of the file"), field("after", "From"), field("before", "to")),
+      make("label.field.confident", {}, make("span", {}, "Confidence"), this.least),
       ...(labels.length ? [this.buildLabels(labels)] : []),
     );
   }
@@ -77,7 +85,8 @@ export class Filters {
       }
       field.value = name.endsWith("_seconds") && value !== "" ? value / MINUTE : value;
     }
-    const count = Object.keys(state.filters).length;
+    if (this.least) this.least.value = state.least ?? "";
+    const count = Object.keys(state.filters).length + (state.least ? 1 : 0);
     this.button.lastChild.textContent = count ? `Filters (${count})` : "Filters";
   }
 

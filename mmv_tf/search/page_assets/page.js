@@ -30,7 +30,7 @@ const say = (text, failed = false) => {
 const chosen = new Chosen((message) => say(message, true));
 const actions = {
   play: (moment, time) => player.open(moment, time, state.view === "search" ? results.scale : scaleOf([])),
-  like: (moment) => change({ view: "search", q: [], uploads: [], labels: [], like: [moment.id] }),
+  like: (moment) => change({ view: "search", q: [], avoid: [], uploads: [], labels: [], like: [moment.id] }),
   save: (moment, button, mode) => saveClip(moment, button, mode).catch((error) => say(error.message, true)),
   choose: (moment, on) => chosen.set(moment, on),
   isChosen: (moment) => chosen.has(moment),
@@ -93,7 +93,9 @@ async function during(text, work) {
 
 function greet() {
   const gone = state.uploads.some((one) => one.gone);
-  say(gone ? "The file is no longer here; give it again." : "");
+  const narrowed = Object.keys(state.filters).length || state.least || state.avoid.length;
+  const told = narrowed ? "Filters narrow a search: say what to look for, too." : "";
+  say(gone ? "The file is no longer here; give it again." : told);
   find("content").replaceChildren(...welcome(about, change, actions.play));
 }
 

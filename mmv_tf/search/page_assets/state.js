@@ -4,14 +4,18 @@
 // can't hold a file, so it says that there was one.
 
 export const FILTERS = ["folder", "file", "min_seconds", "max_seconds", "after", "before"];
+// Ours: what is avoided counts half, or the opposite of it is found.
+const AVOIDED = -0.5;
 const NUMBERS = new Set(["min_seconds", "max_seconds"]);
 const DEFAULT_THRESHOLD = 0.5;
+// Confidences that a word stands for.
+export const LEAST = ["0.75", "0.9", "0.99"];
 
 // A state without a query. `uploads` are {id, kind, name, gone}.
 export function empty() {
   return {
-    view: "search", q: [], like: [], labels: [], uploads: [],
-    within: null, filters: {}, group: false, page: 1, listed: "",
+    view: "search", q: [], avoid: [], like: [], labels: [], uploads: [],
+    within: null, least: null, filters: {}, group: false, page: 1, listed: "",
   };
 }
 
@@ -19,7 +23,10 @@ export function parse(search, uploads = []) {
   const found = new URLSearchParams(search);
   const state = empty();
   if (found.get("view") === "videos") state.view = "videos";
-  state.q = found.getAll("q").map((text) => text.trim().slice(0, 1000)).filter(Boolean);
+  const sentences = (name) => found.getAll(name).map((text) => text.trim().slice(0, 1000)).filter(Boolean);
+  state.q = sentences("q");
+  state.avoid = sentences("avoid");
+  if (LEAST.includes(found.get("min_score"))) state.least = found.get("min_score");
   state.like = found.getAll("like").filter(Boolean);
   state.labels = found.getAll("label").filter(Boolean).map(parseLabel);
   state.within = found.get("within");
@@ -43,10 +50,12 @@ export function format(state) {
   const made = new URLSearchParams();
   if (state.view === "videos") made.set("view", "videos");
   for (const text of state.q) made.append("q", text);
+  for (const text of state.avoid) made.append("avoid", text);
   for (const id of state.like) made.append("like", id);
   for (const label of state.labels) made.append("label", labelText(label));
   for (const upload of state.uploads) made.append("upload", upload.kind);
   if (state.within) made.set("within", state.within);
+  if (state.least) made.set("min_score", state.least);
   for (const name of FILTERS) {
     const value = state.filters[name];
     if (value != null && value !== "") made.set(name, value);
@@ -66,18 +75,20 @@ export function request(state) {
     ...state.like.map((moment) => ({ moment })),
   ];
   if (!queries.length && !state.labels.length) return null;
+  queries.push(...state.avoid.map((text) => ({ text, weight: AVOIDED })));
   const body = { queries, curves: true };
   if (state.within) body.within = state.within;
   if (state.labels.length) body.labels = state.labels.map(labelText);
   if (Object.keys(state.filters).length) body.filters = { ...state.filters };
   if (state.group) body.group = "film";
+  if (state.least) body.min_score = Number(state.least);
   return body;
 }
 
 // How many things are combined, filters included.
 export function parts(state) {
-  const { q, like, labels, uploads, filters } = state;
-  return q.length + like.length + labels.length + uploads.length + Object.keys(filters).length;
+  const { q, avoid, like, labels, uploads, filters, least } = state;
+  return q.length + avoid.length + (least ? 1 : 0) + like.length + labels.length + uploads.length + Object.keys(filters).length;
 }
 
 export const labelText = ({ name, threshold }) => `${name}:${threshold}`;

@@ -165,9 +165,9 @@ def test_what_is_combined_can_be_removed(site):
     site.search("a square")
     assert len(site.texts(".chip")) == 2
     assert page.run("location.search").count("=") == 2
-    page.run("document.querySelector('.chip button').click()")
+    page.run("document.querySelector('.chip .remove').click()")
     page.wait("location.search.startsWith('?like=')")
-    page.run("document.querySelector('.chip button').click()")
+    page.run("document.querySelector('.chip .remove').click()")
     page.wait("location.search == '' && !!document.querySelector('.welcome')")
     # A second sentence.
     site.search("a red square")
@@ -177,6 +177,43 @@ def test_what_is_combined_can_be_removed(site):
     page.wait("location.search == '?q=a+red+square&q=a+square'")
     site.settled()
     assert site.texts(".chip .text") == ["“a red square”", "“a square”"]
+
+
+def test_a_sentence_can_be_avoided(site):
+    site.open("?q=a+red+square&q=a+circle")
+    page = site.page
+    both = site.texts(".moment .times")
+    page.run("document.querySelectorAll('.chip .flip')[1].click()")
+    page.wait("location.search == '?q=a+red+square&avoid=a+circle'")
+    site.settled()
+    assert site.texts(".chip .text") == ["“a red square”", "without “a circle”"]
+    assert site.texts(".moment .times") != both
+    page.run("document.querySelectorAll('.chip .flip')[1].click()")
+    page.wait("location.search == '?q=a+red+square&q=a+circle'")
+    site.settled()
+    assert site.texts(".moment .times") == both
+    # Nothing can be found by what is avoided alone.
+    site.open("?avoid=a+circle")
+    assert site.status.startswith("Filters narrow a search")
+
+
+def test_a_least_confidence_is_a_filter(site):
+    site.open("?q=a+red+square")
+    page = site.page
+    page.run("""(() => { const real = window.fetch; window.fetch = (address, options) => {
+        if (address.endsWith('/search')) window.asked = JSON.parse(options.body);
+        return real(address, options); }; })()""")
+    page.run("document.querySelector('.confident select').value = '0.9'")
+    page.run("document.querySelector('.confident select').dispatchEvent(new Event('change'))")
+    page.wait(
+        "location.search == '?q=a+red+square&min_score=0.9' && window.asked?.min_score == 0.9"
+    )
+    site.settled()
+    assert "Likely or better" in site.texts(".chip .text")
+    assert site.texts("#narrow")[0].strip() == "Filters (1)"
+    site.open("?q=a+red+square&min_score=1e9")
+    assert "min_score" not in page.run("document.querySelector('#narrow').innerText")
+    assert page.run("document.querySelector('.confident select').value") == ""
 
 
 def test_pages_follow_one_another(site):
@@ -216,7 +253,7 @@ def test_files_are_searched_for(site, tmp_path, how):
     site.open("?q=a")
     site.open("?upload=image")
     assert "an address can't hold it" in site.texts(".chip.gone .text")[0]
-    site.click(".chip button")
+    site.click(".chip .remove")
     page.wait("location.search == ''")
 
 
