@@ -36,7 +36,7 @@ def main(argv: list[str]) -> None:
     _set_threads(_THREADS.value)
     keras.utils.set_random_seed(0)
     model = _make_network(_NETWORK.value)
-    image_model = deflation.deflate(model).folded()
+    image_model = deflation.deflate_naively(model).folded()
     image = np.random.default_rng(0).random((1, _SIZE.value, _SIZE.value, 3), np.float32)
     speed = deflation.measure_speed(model, image_model, image, _FRAMES.value, _ROUNDS.value)
     inputs = {"network": _NETWORK.value, "size": _SIZE.value, "num_frames": speed.pop("num_frames")}

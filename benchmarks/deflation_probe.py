@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from mmv_tf.deflation import deflate, load_image_model
+from mmv_tf.deflation import deflate_naively, load_image_model
 from mmv_tf.deflation.measures import static_features
 from mmv_tf.evaluation.linear_probe import factor_predictions
 from mmv_tf.training import load_model
@@ -140,7 +140,7 @@ def main(argv: list[str]) -> None:
     del argv
     model = load_model(_MODEL.value)
     num_frames = model.metadata["num_frames"]
-    others = {"naive deflation": _compiled(deflate(model).features)}
+    others = {"naive deflation": _compiled(deflate_naively(model).features)}
     for path in _ENCODERS.value:
         others[path] = _compiled(load_image_model(path).features)
 

@@ -26,7 +26,7 @@ from absl import flags
 from benchmarks.measure import print_result
 from benchmarks.server_process import ServerProcess
 from mmv_tf import publishing
-from mmv_tf.deflation import deflate
+from mmv_tf.deflation import deflate_naively
 from mmv_tf.pretrained import create_model, preset_config
 from mmv_tf.publishing.samples import sample_input
 from mmv_tf.serving import check
@@ -79,7 +79,7 @@ def publish(directory: pathlib.Path) -> pathlib.Path:
     model = create_model(config, _WORDS, vectors)
     options = publishing.ExportOptions(video_jpeg=True, fold_batch_norms=True, checked=True)
     publishing.export(
-        model, directory / "served", deflate(model), options=options, model_name="tiny"
+        model, directory / "served", deflate_naively(model), options=options, model_name="tiny"
     )
     return directory / "served"
 

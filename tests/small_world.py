@@ -116,7 +116,7 @@ def publish(directory: pathlib.Path) -> pathlib.Path:
     publishing.export(
         model,
         directory / "served",
-        deflation.deflate(model),
+        deflation.deflate_naively(model),
         options=publishing.ExportOptions(video_jpeg=True, fold_batch_norms=True, checked=True),
         details=publishing.CardDetails("Tiny", "twelve generated clips", "CC0", (results,)),
         version=2,

@@ -4,6 +4,7 @@
 from mmv_tf import keras_backend as keras_backend  # isort: skip  # Keras on TensorFlow first
 
 from mmv_tf.deflation.fit import fit_deflated as fit_deflated
+from mmv_tf.deflation.fitted import deflate as deflate
 from mmv_tf.deflation.image_encoder import ImageEncoder as ImageEncoder
 from mmv_tf.deflation.image_encoder import load_image_model as load_image_model
 from mmv_tf.deflation.images import altered as altered
@@ -15,4 +16,4 @@ from mmv_tf.deflation.registry import DeflationError as DeflationError
 from mmv_tf.deflation.registry import register_rule as register_rule
 from mmv_tf.deflation.report import format_report as format_report
 from mmv_tf.deflation.report import plot_report as plot_report
-from mmv_tf.deflation.rewrite import deflate as deflate
+from mmv_tf.deflation.rewrite import deflate_naively as deflate_naively

@@ -23,7 +23,7 @@ from mmv_tf.deflation.probes import (
     image_probe,
     norm_pairs,
 )
-from mmv_tf.deflation.rewrite import deflate
+from mmv_tf.deflation.rewrite import deflate_naively
 
 # Arrays or tensors [N, H, W, C], or a tf.data.Dataset of images or batches.
 Images: TypeAlias = Any
@@ -62,8 +62,8 @@ def fit_deflated(
     An optional third stage, ours, also trains the kernels of 1x1 convolutions with the same loss.
 
     Args:
-      model: the original model: the argument of `deflate`.
-      image_model: `deflate(model)`, or that with `num_frames`.
+      model: the original model: the argument of `deflate_naively`.
+      image_model: `deflate_naively(model)`, or that with `num_frames`.
       images: float32 [N, H, W, C], for MMV's models RGB in [0, 1], or a dataset of (batches of)
         such images of one size.
       held_out: images to measure the agreement on; a fifth of `images` if None.
@@ -74,11 +74,12 @@ def fit_deflated(
         `image_model` has reached that stage.
 
     Returns:
-      Agreement on the held-out images, as from `agreement`: "naive" of `deflate(model)`, "start" of
-      the given `image_model`, "closed_form", "fitted" and, if requested, "pointwise" after the
-      stages; "layers": [{"name", and for each stage the agreement of a batch norm's activated
-      output, its mean over time}]; "kept": [stages that brought the representations nearer];
-      "images", "held_out", "num_frames": counts; "seconds": {"original", and the stages that ran}.
+      Agreement on the held-out images, as from `agreement`: "naive" of `deflate_naively(model)`,
+      "start" of the given `image_model`, "closed_form", "fitted" and, if requested, "pointwise"
+      after the stages; "layers": [{"name", and for each stage the agreement of a batch norm's
+      activated output, its mean over time}]; "kept": [stages that brought the representations
+      nearer]; "images", "held_out", "num_frames": counts; "seconds": {"original", and the stages
+      that ran}.
 
     Raises:
       ValueError: the images have another form or are fewer than 10, or the two models don't belong
@@ -101,7 +102,7 @@ def fit_deflated(
     def measure(answers: Answers) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
         return _agreements(answers, test_targets)
 
-    stages = {"naive": measure(image_probe(deflate(model), names)(test, batch_size))}
+    stages = {"naive": measure(image_probe(deflate_naively(model), names)(test, batch_size))}
 
     def reached(stage: str) -> None:
         stages[stage] = measure(ask(test, batch_size))

@@ -58,18 +58,35 @@ def load_images(directory: str | pathlib.Path, size: int, count: int, seed: int 
     if records:
         return _from_records(records, size, count, seed)
     order = np.random.default_rng(seed).permutation(len(pictures))
+    return read_pictures([pictures[index] for index in order], size, count)
+
+
+def read_pictures(paths: Sequence[pathlib.Path], size: int, count: int | None = None) -> np.ndarray:
+    """Read image files as `load_images` does, in the given order.
+
+    Args:
+      paths: the files.
+      size: side in pixels.
+      count: most images to return; None for all.
+
+    Returns:
+      float32 [at most count, size, size, 3] in [0, 1].
+
+    Raises:
+      ValueError: none of the files can be read.
+    """
     images: list[np.ndarray] = []
     refused: list[str] = []
-    for index in progress(order, "pictures", "files"):
+    for path in progress(paths, "pictures", "files"):
         if len(images) == count:
             break
         try:
-            images.append(center_crop(pictures[index], size, size, pictures[index].name))
+            images.append(center_crop(path, size, size, path.name))
         except MediaError as error:
             refused.append(str(error))
-    _report_refused(refused, directory)
+    _report_refused(refused)
     if not images:
-        raise ValueError(f"None of the {len(pictures)} pictures in {directory} can be read.")
+        raise ValueError(f"None of the {len(paths)} pictures can be read: {_shown(refused)}.")
     return _as_floats(images)
 
 
@@ -155,10 +172,13 @@ def _is_record(path: pathlib.Path) -> bool:
     return any(suffix in path.name for suffix in _RECORD_SUFFIXES)
 
 
-def _report_refused(refused: Sequence[str], where: pathlib.Path) -> None:
+def _report_refused(refused: Sequence[str]) -> None:
     if refused:
-        shown = "; ".join(refused[:_SHOWN]) + (" ..." if len(refused) > _SHOWN else "")
-        print(f"{len(refused)} files of {where} can't be read: {shown}", file=sys.stderr)
+        print(f"{len(refused)} files can't be read: {_shown(refused)}", file=sys.stderr)
+
+
+def _shown(refused: Sequence[str]) -> str:
+    return "; ".join(refused[:_SHOWN]) + (" ..." if len(refused) > _SHOWN else "")
 
 
 def _as_floats(images: Sequence[np.ndarray]) -> np.ndarray:
@@ -186,7 +206,7 @@ def _from_records(files: Sequence[pathlib.Path], size: int, count: int, seed: in
                     refused.append(str(error))
         except tf.errors.DataLossError as error:
             raise ValueError(f"{path} is damaged: {error.message}.") from error
-    _report_refused(refused, files[0].parent)
+    _report_refused(refused)
     if not images:
         raise ValueError(f"No {keys.FRAMES!r} in the records of {files[0].parent} can be read.")
     return _as_floats(images)

@@ -26,8 +26,8 @@ from mmv_tf.graphs import EmbeddingGraph
 _KEPT_METADATA = ("size", "square_crop", "input_range", "licence", "source", "sha256", "num_frames")
 
 
-def deflate(model: Any, num_frames: int | None = None) -> ImageEncoder:
-    """Build the image encoder of a video model, before any fit.
+def deflate_naively(model: Any, num_frames: int | None = None) -> ImageEncoder:
+    """Build the image encoder of a video model, without a fit: the start of `fit_deflated`.
 
     Args:
       model: an `EmbeddingGraph`, one of its video backbones, or any Keras model (functional,

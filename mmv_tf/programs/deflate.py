@@ -19,7 +19,7 @@ from absl import flags
 
 from mmv_tf.deflation import (
     altered,
-    deflate,
+    deflate_naively,
     fit_deflated,
     format_report,
     load_images,
@@ -84,7 +84,7 @@ def main(argv: list[str]) -> None:
     model = network_flags().open_model()
     files.check_writable(output)
     num_frames = _NUM_FRAMES.value or _metadata(model, "num_frames")
-    image_model = deflate(model, num_frames if _CLIP_ENDS.value else None)
+    image_model = deflate_naively(model, num_frames if _CLIP_ENDS.value else None)
     train, test = _read_images(model)
     report = fit_deflated(
         model,

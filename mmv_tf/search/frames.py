@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmv_tf.deflation import DeflationError, deflate
+from mmv_tf.deflation import DeflationError, deflate_naively
 from mmv_tf.inference import Encoder, as_encoder, unit
 from mmv_tf.inference.encoder import DEFLATED
 from mmv_tf.inference.windows import Windows
@@ -207,7 +207,7 @@ def _deflated(encoder: Encoder) -> Callable[[np.ndarray], np.ndarray] | None:
     if model is None:
         return None
     try:
-        deflated = as_encoder(deflate(model, encoder.settings.num_frames))
+        deflated = as_encoder(deflate_naively(model, encoder.settings.num_frames))
     except DeflationError:
         return None
     return lambda frames: _first(deflated.embed_image(frames))

@@ -136,7 +136,7 @@ def score(
       "probe": stage or "clip" -> factor -> accuracy; "fit": the report of `fit_deflated`.
     """
     num_frames = model.metadata["num_frames"]
-    image_model = deflation.deflate(model)
+    image_model = deflation.deflate_naively(model)
 
     @tf.function(input_signature=[_images_spec(questions)], autograph=False)
     def deflated(images: tf.Tensor) -> tf.Tensor:

@@ -32,7 +32,7 @@ def make_classifier(modality, multi_label=False, deflated=False):
     model = small_world.tiny_model()
     tower = {"video": model.video, "audio": model.audio, "image": model.video}[modality]
     network = ClassifierNetwork(
-        deflation.deflate(model) if deflated else tower, LABELS, modality,
+        deflation.deflate_naively(model) if deflated else tower, LABELS, modality,
         multi_label=multi_label, windows=3, log_mel=model.log_mel if modality == "audio" else None,
         metadata={"num_frames": 4, "frame_rate": 5.0, "size": 32},
     )  # fmt: skip

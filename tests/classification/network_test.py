@@ -87,7 +87,7 @@ def load_encoder_of(model):
 
 
 def test_a_deflated_tower(model, tmp_path):
-    image_model = deflation.deflate(model)
+    image_model = deflation.deflate_naively(model)
     network = make(model, "image", tower=image_model, metadata={"size": 32})
     Classifier(network).save(tmp_path / "c.keras")
     loaded = load_classifier(tmp_path / "c.keras")

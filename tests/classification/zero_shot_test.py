@@ -11,7 +11,7 @@ from mmv_tf.classification.prediction import (
     predict_clips,
     told_modality,
 )
-from mmv_tf.deflation import deflate
+from mmv_tf.deflation import deflate_naively
 from mmv_tf.inference import Encoder, GraphNetwork, as_encoder
 from tests import small_world
 from tests.classification import samples
@@ -53,7 +53,7 @@ def test_arrays(model):
 
 
 def test_deflated_model(model):
-    encoder = Encoder(GraphNetwork(model, deflate(model)))
+    encoder = Encoder(GraphNetwork(model, deflate_naively(model)))
     images = np.random.default_rng(0).random([2, 40, 40, 3]).astype(np.float32)
     found = ZeroShotClassifier(encoder, LABELS, "image").predict(images)["scores"]
     np.testing.assert_allclose(found, expected(encoder, encoder.embed_image(images)), atol=1e-4)

@@ -17,7 +17,7 @@ from tests.deflation.networks import foreign, images, network
 )
 def test_the_fit_closes_the_gap_and_moves_only_gamma_and_beta(name, left):
     model = network(name)
-    image_model = deflation.deflate(model)
+    image_model = deflation.deflate_naively(model)
     before = [variable.numpy() for variable in image_model.variables]
     originals = [variable.numpy() for variable in model.variables]
     test = images(8, seed=9)
@@ -60,7 +60,7 @@ def test_the_fit_closes_the_gap_and_moves_only_gamma_and_beta(name, left):
 
 def test_a_foreign_network_is_fitted_too():
     model = foreign()
-    image_model = deflation.deflate(model)
+    image_model = deflation.deflate_naively(model)
     kernels = {
         layer.name: layer.kernel.numpy()
         for layer in image_model.network.layers
@@ -84,7 +84,7 @@ def test_a_foreign_network_is_fitted_too():
 
 def test_a_stage_that_makes_it_worse_is_taken_back():
     model = foreign()
-    image_model = deflation.deflate(model)
+    image_model = deflation.deflate_naively(model)
     report = deflation.fit_deflated(
         model, image_model, images(12, size=24), num_frames=8, epochs=1, learning_rate=50.0
     )
@@ -95,7 +95,7 @@ def test_a_stage_that_makes_it_worse_is_taken_back():
 @pytest.mark.slow
 def test_with_clip_ends_the_naive_network_is_still_what_it_is_compared_with():
     model = network("tsm_18")
-    image_model = deflation.deflate(model, num_frames=4)
+    image_model = deflation.deflate_naively(model, num_frames=4)
     report = deflation.fit_deflated(model, image_model, images(12), num_frames=4, epochs=0)
     assert report["start"]["l1"] < report["naive"]["l1"]
     assert report["fitted"] == report["closed_form"]
@@ -103,7 +103,7 @@ def test_with_clip_ends_the_naive_network_is_still_what_it_is_compared_with():
 
 def test_wrong_images_and_networks_are_refused():
     model = foreign()
-    image_model = deflation.deflate(model)
+    image_model = deflation.deflate_naively(model)
     plain = keras.Sequential([keras.Input((4, 16, 16, 3)), keras.layers.Conv3D(2, 3)])
     good = images(20, size=24)
     for wrong in (good * 255, (good * 255).astype(np.uint8), good[0]):
@@ -124,4 +124,4 @@ def test_wrong_images_and_networks_are_refused():
     with pytest.raises(ValueError, match="no counterpart"):
         deflation.fit_deflated(plain, image_model, good)
     with pytest.raises(ValueError, match="no batch norms"):
-        deflation.fit_deflated(plain, deflation.deflate(plain), images(20, size=16))
+        deflation.fit_deflated(plain, deflation.deflate_naively(plain), images(20, size=16))

@@ -25,7 +25,7 @@ for name in ("image", "folded"):
 def test_saved_it_loads_in_a_fresh_process(tmp_path):
     model = network("s3d")
     model.metadata["licence"] = "CC0"
-    image_model = deflation.deflate(model)
+    image_model = deflation.deflate_naively(model)
     folded = image_model.folded()
     batch = images(2)
     np.save(tmp_path / "images.npy", batch)
@@ -43,7 +43,7 @@ def test_saved_it_loads_in_a_fresh_process(tmp_path):
 
 @pytest.mark.parametrize("name", ["s3d_space_to_depth", "tsm_18"])
 def test_folding_changes_no_output(name):
-    image_model = deflation.deflate(network(name))
+    image_model = deflation.deflate_naively(network(name))
     folded = image_model.folded()
     batch = images(3)
     for key, expected in image_model(batch).items():
@@ -55,7 +55,7 @@ def test_folding_changes_no_output(name):
 
 
 def test_wrong_inputs_say_what_is_expected():
-    image_model = deflation.deflate(network("tsm_18"))
+    image_model = deflation.deflate_naively(network("tsm_18"))
     for wrong in (images(2)[0], images(2)[..., :1], (255 * images(2)).astype(np.uint8)):
         with pytest.raises(ValueError, match=r"expected float \[B, H, W, 3\]"):
             image_model(wrong)

@@ -45,13 +45,13 @@ def test_valid_padding_meets_frames_only():
 
 
 def test_a_layer_used_twice_is_one_layer_in_the_image_network():
-    from mmv_tf.deflation import deflate
+    from mmv_tf.deflation import deflate_naively
 
     shared = keras.layers.Conv3D(3, 3, padding="valid")
     clip = keras.Input((8, 16, 16, 3))
     pooled = keras.layers.GlobalAveragePooling3D()(shared(shared(clip)))
     model = keras.Model(clip, pooled)
-    image_model = deflate(model)
+    image_model = deflate_naively(model)
     assert len(image_model.weights) == len(model.weights) == 2
     batch = images(2, size=16)
     expected = model(static_clips(tf.constant(batch), 8))

@@ -25,7 +25,7 @@ def assert_near(found, expected):
 @pytest.mark.parametrize("name", VIDEOS)
 def test_exact_when_padding_in_time_plays_no_part(name, monkeypatch):
     model = network(name)
-    image_model = deflation.deflate(model)
+    image_model = deflation.deflate_naively(model)
     make_time_cyclic(monkeypatch)
     # 45 is odd: a space-to-depth stem then has a row and a column more to make.
     for batch in (images(3), images(1, size=45)):
@@ -38,7 +38,10 @@ def test_exact_when_padding_in_time_plays_no_part(name, monkeypatch):
 
 def test_nothing_of_time_is_left():
     for name in ("s3d_space_to_depth", "tsm_18"):
-        kinds = {type(layer).__name__ for layer in deflation.deflate(network(name)).network.layers}
+        kinds = {
+            type(layer).__name__
+            for layer in deflation.deflate_naively(network(name)).network.layers
+        }
         assert kinds <= {
             *("InputLayer", "Conv2D", "BatchNorm", "ReLU", "MaxPooling2D", "Concatenate", "Add"),
             *("GlobalAveragePooling2D", "Multiply", "Dense", "EvenSize"),
@@ -48,14 +51,14 @@ def test_nothing_of_time_is_left():
 def test_a_bare_backbone():
     backbone = TSMResNet(18, width=0.25)
     backbone.build()
-    image_model = deflation.deflate(backbone)
+    image_model = deflation.deflate_naively(backbone)
     assert image_model(images(2)).shape == (2, backbone.feature_dim)
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
 def test_somebody_elses_functional_network(padding, monkeypatch):
     model = foreign(padding)
-    image_model = deflation.deflate(model)
+    image_model = deflation.deflate_naively(model)
     batch = images(2, size=24)
     # Nothing but SAME padding in time makes frames of a static clip differ.
     if padding == "same":
@@ -71,7 +74,7 @@ def test_a_batch_norm_with_an_activation_keeps_it():
     x = keras.layers.Conv3D(6, 3, padding="valid")(clip)
     x = keras.layers.GlobalAveragePooling3D()(BatchNorm(activation="relu")(x))
     model = stir(keras.Model(clip, x))
-    image_model = deflation.deflate(model)
+    image_model = deflation.deflate_naively(model)
     batch = images(2, size=16)
     assert_near(image_model(batch), model(static_clips(tf.constant(batch), 4)))
     assert_near(image_model.folded()(batch), image_model(batch))
@@ -84,7 +87,7 @@ def test_a_sequential_network_within_another():
         [keras.Input((6, 16, 16, 3)), inner, layers.GlobalMaxPooling3D(), layers.Dense(2)]
     )
     batch = images(2, size=16)
-    assert_near(deflation.deflate(model)(batch), model(static_clips(tf.constant(batch), 6)))
+    assert_near(deflation.deflate_naively(model)(batch), model(static_clips(tf.constant(batch), 6)))
 
 
 def test_with_the_clips_ends_one_layers_mean_over_time_is_right():
@@ -98,8 +101,8 @@ def test_with_the_clips_ends_one_layers_mean_over_time_is_right():
     )
     batch = images(2, size=16)
     expected = model(static_clips(tf.constant(batch), 5))
-    assert_near(deflation.deflate(model, num_frames=5)(batch), expected)
-    assert np.abs(deflation.deflate(model)(batch) - expected).max() > 1e-3
+    assert_near(deflation.deflate_naively(model, num_frames=5)(batch), expected)
+    assert np.abs(deflation.deflate_naively(model)(batch) - expected).max() > 1e-3
 
 
 @pytest.mark.slow
@@ -110,7 +113,10 @@ def test_clip_ends_bring_our_networks_nearer():
         expected = model({"video": clips})["video"]["before_head"].numpy()
         gaps = [
             deflation.agreement(encoder.features(batch).numpy(), expected)["l1"]
-            for encoder in (deflation.deflate(model), deflation.deflate(model, num_frames=8))
+            for encoder in (
+                deflation.deflate_naively(model),
+                deflation.deflate_naively(model, num_frames=8),
+            )
         ]
         assert gaps[1] < gaps[0]
 
@@ -157,14 +163,14 @@ def clip_network(*layers):
 )
 def test_what_can_not_be_deflated_is_named(make, message):
     with pytest.raises(deflation.DeflationError, match=message):
-        deflation.deflate(make())
+        deflation.deflate_naively(make())
 
 
 def test_networks_without_time_or_deflated_already():
     config = small_world.model_config()
     config.video = {"backbone": "tsm_resnet", "depth": 18, "width": 0.0625, "shift_fraction": 0.0}
     with pytest.raises(deflation.DeflationError, match="nothing to deflate"):
-        deflation.deflate(create_model(config))
-    image_model = deflation.deflate(network("tsm_18"))
+        deflation.deflate_naively(create_model(config))
+    image_model = deflation.deflate_naively(network("tsm_18"))
     with pytest.raises(deflation.DeflationError, match="deflated already"):
-        deflation.deflate(image_model)
+        deflation.deflate_naively(image_model)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from mmv_tf.deflation import deflate
+from mmv_tf.deflation import deflate_naively
 from mmv_tf.evaluation import BENCHMARKS, Options, run_benchmark, write_results
 from mmv_tf.evaluation.features import Cache
 from mmv_tf.evaluation.results import read_results
@@ -33,8 +33,8 @@ EAGER = ("hmdb51_fine_tune",)
 
 def network_for(benchmark, network):
     if benchmark.modality == "image" and benchmark.feature == "space":
-        return Encoder(GraphNetwork(network, deflate(network)))
-    return deflate(network) if benchmark.modality == "image" else network
+        return Encoder(GraphNetwork(network, deflate_naively(network)))
+    return deflate_naively(network) if benchmark.modality == "image" else network
 
 
 # Same code as a quick one's, another list; audioset_mlp is run by tests/programs/evaluate_test.py.
@@ -103,7 +103,7 @@ def test_real_digits_are_read_by_a_random_network(network, tmp_path):
         Image.fromarray((picture * 15).astype(np.uint8)).save(path)
     benchmark = small_benchmarks.small("image_folder_linear")
     options = Options(features=tmp_path / "features", batch_size=64)
-    results = run_benchmark(benchmark, deflate(network), tmp_path / "data", options).results
+    results = run_benchmark(benchmark, deflate_naively(network), tmp_path / "data", options).results
     assert results["counts"]["scored"]["test"] == 599
     assert results["metrics"]["top_1"]["value"] > 0.6
 

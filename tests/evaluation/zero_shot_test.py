@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from mmv_tf.deflation import deflate
+from mmv_tf.deflation import deflate_naively
 from mmv_tf.evaluation import BENCHMARKS, Options, changed, run_benchmark, write_results
 from mmv_tf.evaluation.listing import read_listing
 from mmv_tf.evaluation.report import format_benchmark
@@ -86,7 +86,7 @@ def images(root):
 
 def test_a_folder_of_images(model, tmp_path):
     root = images(tmp_path / "data")
-    encoder = Encoder(GraphNetwork(model, deflate(model)))
+    encoder = Encoder(GraphNetwork(model, deflate_naively(model)))
     benchmark = changed(
         small_benchmarks.small("image_folder_zero_shot"),
         ["classifier.templates=('{}', 'the {}')", "classifier.allow_unknown=False"],
@@ -138,7 +138,7 @@ def test_what_is_missing(model, tmp_path):
     with pytest.raises(ValueError, match=r"not image; deflate the network"):
         run_benchmark(benchmark, model, root, options)
     (root / "train" / "dogs").mkdir()
-    encoder = Encoder(GraphNetwork(model, deflate(model)))
+    encoder = Encoder(GraphNetwork(model, deflate_naively(model)))
     small = changed(
         small_benchmarks.small("image_folder_zero_shot"), ["classifier.allow_unknown=False"]
     )

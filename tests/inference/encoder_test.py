@@ -60,7 +60,7 @@ def world(tmp_path_factory):
     colors = np.random.default_rng(0).integers(0, 256, (3, 6, 9, 3), np.uint8)
     for number, pixels in enumerate(colors):
         Image.fromarray(pixels).resize((90, 60)).save(folder / f"{number}.png")
-    image_model = deflation.deflate(model)
+    image_model = deflation.deflate_naively(model)
     both, alone = GraphNetwork(model, image_model), GraphNetwork(model)
     return World(model, image_model, films, folder, Encoder(both), Encoder(alone))
 

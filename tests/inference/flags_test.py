@@ -5,7 +5,7 @@ import pathlib
 import pytest
 from absl import flags
 
-from mmv_tf.deflation import deflate
+from mmv_tf.deflation import deflate_naively
 from mmv_tf.inference import GraphNetwork
 from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.util.command_line import UsageError, gather_overrides
@@ -79,7 +79,7 @@ def test_programs_that_need_a_keras_model_take_no_settings():
 
 @pytest.mark.slow
 def test_a_network_and_its_deflated_one_are_opened_in_one_precision(tmp_path, tiny_model):
-    image_model = deflate(tiny_model)
+    image_model = deflate_naively(tiny_model)
     tiny_model.save(tmp_path / "m.keras")
     image_model.save(tmp_path / "i.keras")
     model, image = f"--model={tmp_path / 'm.keras'}", f"--image_model={tmp_path / 'i.keras'}"

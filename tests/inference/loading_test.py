@@ -43,7 +43,7 @@ def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("networks")
     model = small_model()
     model.save(root / "model.keras")
-    deflation.deflate(model).save(root / "image.keras")
+    deflation.deflate_naively(model).save(root / "image.keras")
     checkpoints.write(root / "mmv.pkl", checkpoints.tiny_tree("s3d"))
     words = ["<pad>", *small_world.WORDS]
     (root / "mmv.txt").write_text("\n".join(words) + "\n")

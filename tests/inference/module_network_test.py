@@ -130,7 +130,7 @@ def test_an_exported_network_tells_its_settings(tmp_path):
 def test_an_exported_network_embeds_as_before_it_was_exported(tmp_path):
     keras.utils.set_random_seed(0)
     model = small_world.tiny_model()
-    image_model = deflation.deflate(model)
+    image_model = deflation.deflate_naively(model)
     options = publishing.ExportOptions(checked=True)
     publishing.export(model, tmp_path / "module", image_model, options=options)
     network, graph = ModuleNetwork(tmp_path / "module"), GraphNetwork(model, image_model)

@@ -144,7 +144,7 @@ def lowest_cosine(found, wanted):
 @pytest.mark.slow
 def test_16_bits_are_used_and_stay_near_to_float32(tiny_model, tmp_path):
     draw_weights(tiny_model)
-    image_model = deflation.deflate(tiny_model)
+    image_model = deflation.deflate_naively(tiny_model)
     model, other = (in_precision(one, "mixed_bfloat16") for one in (tiny_model, image_model))
     exact, rough = (
         Encoder(GraphNetwork(tiny_model, image_model)),
@@ -189,7 +189,7 @@ def layers_of(owner, kind=keras.layers.Layer):
 )
 def test_layers_compute_in_the_precision_that_was_asked_for(dtype):
     network = small_network()
-    image_network = deflation.deflate(network)
+    image_network = deflation.deflate_naively(network)
     policy = keras.DTypePolicy(dtype)
     exact, fast = policy.variable_dtype, policy.compute_dtype
     model, image_model = in_precision(network, dtype), in_precision(image_network, dtype)
@@ -226,7 +226,7 @@ def test_fingerprints_tell_weights_words_precision_and_deflation_apart():
     vectors = np.random.default_rng(0).normal(size=(len(small_world.WORDS), 6)).astype(np.float32)
     keras.utils.set_random_seed(0)
     model = small_network(small_world.WORDS, vectors)
-    image_model = deflation.deflate(model)
+    image_model = deflation.deflate_naively(model)
     first = GraphNetwork(model).fingerprint
     found = [
         first,

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from mmv_tf.deflation import deflate
+from mmv_tf.deflation import deflate_naively
 from mmv_tf.pretrained import create_model
 from tests import small_world
 from tests.evaluation import small_benchmarks
@@ -21,7 +21,7 @@ def folder(tmp_path_factory):
     keras.utils.set_random_seed(0)
     model = small_world.tiny_model()
     model.save(root / "model.keras")
-    deflate(model).save(root / "image.keras")
+    deflate_naively(model).save(root / "image.keras")
     for number in range(3):
         small_benchmarks.sound(root / "sounds" / f"{number}.wav", number % 2, number)
         small_benchmarks.image(root / "images" / "class" / f"{number}.png", number, number)

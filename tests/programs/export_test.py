@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmv_tf.deflation import deflate
+from mmv_tf.deflation import deflate_naively
 from mmv_tf.inference import load_encoder, unit
 from mmv_tf.pretrained import create_model
 from tests import small_world
@@ -52,7 +52,7 @@ def test_its_other_modalities_are_exported(program, tmp_path):
 @pytest.fixture(scope="module")
 def image_network(network):
     path = network.with_name("image.keras")
-    deflate(keras.saving.load_model(network)).save(path)
+    deflate_naively(keras.saving.load_model(network)).save(path)
     return path
 
 

@@ -14,7 +14,7 @@ def exported(tmp_path_factory):
     """(network, its image network, the folder that they were exported to)."""
     keras.utils.set_random_seed(0)
     model = small_world.tiny_model()
-    image_model = deflation.deflate(model)
+    image_model = deflation.deflate_naively(model)
     folder = tmp_path_factory.mktemp("exported") / "saved"
     names = publishing.export(model, folder, image_model)
     assert names == ["video", "audio", "text", "image"]
