@@ -17,7 +17,7 @@ help:
 	@echo 'make test         lint, types and the quick tests'
 	@echo 'make test-all     the same with the slow tests'
 	@echo 'make lint         ruff and mypy'
-	@echo 'make benchmark    speed and memory, in docs/performance.md (TORCH=path: a Python with PyTorch; ONLY=name)'
+	@echo 'make benchmark    speed and memory, in docs/measurements/performance.md (TORCH=path: a Python with PyTorch; ONLY=name)'
 	@echo 'make docs         the documentation as a site, in build/docs'
 	@echo 'make lock         choose new versions of everything and write requirements.lock'
 	@echo 'make clean        remove what tools leave behind (not .venv, not runs/)'

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the benchmarks and writes docs/performance.md.
+"""Runs the benchmarks and writes docs/measurements/performance.md.
 
   python -m benchmarks                               # all of them, an hour or so
   python -m benchmarks --only=forward --only=growth --torch_python=PATH

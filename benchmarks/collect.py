@@ -26,7 +26,7 @@ _GRACE = 10.0
 BUSY = 0.15
 ROOT = pathlib.Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results.json"
-PAGE = ROOT / "docs" / "performance.md"
+PAGE = ROOT / "docs" / "measurements" / "performance.md"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Makes docs/performance.md from results and the texts in `benchmarks.figures`."""
+"""Makes docs/measurements/performance.md from results and the texts in `benchmarks.figures`."""
 
 from __future__ import annotations
 

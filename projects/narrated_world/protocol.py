@@ -59,7 +59,7 @@ NARRATED_WORLD = WorldProtocol(
     **scoring.default_config().to_dict(),
     metric="R@10",
     sources={
-        "data": "ours: a generated world, see docs/narrated_world.md",
+        "data": "ours: a generated world, see docs/measurements/narrated_world.md",
         "views": "ours: one window, of the training's size and length",
         "classifier": "ours: ridge regression on standardized features for each factor",
     },

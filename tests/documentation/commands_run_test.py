@@ -34,6 +34,7 @@ SECTIONS = (
     ("README.md", "Search my videos"),
     ("docs/classify.md", "Classify by your own labels"),
     ("docs/data.md", "Summary"),
+    ("docs/deflation.md", "Deflating a trained model"),
     ("docs/evaluation.md", "Features"),
     ("docs/finetuning.md", "Starting from weights"),
     ("docs/finetuning.md", "Sensible settings"),
@@ -177,6 +178,15 @@ def test_the_classification_guide(trained):
     (one,) = json.loads((trained / "scores.json").read_text())["files"]
     assert one["path"] == "soup.mp4" and len(one["scores"]) == 3
     assert (trained / "windows.csv").read_text().count("soup.mp4") == 10
+
+
+def test_the_deflation_guide(trained, tmp_path):
+    samples.write_images(tmp_path / "pictures")
+    for name, target in (("RUN", "run"), ("DATA", "data"), ("mmv_s3d.keras", "mmv_s3d.keras")):
+        (tmp_path / name).symlink_to(trained / target)
+    for command in under("docs/deflation.md", "Deflating a trained model"):
+        run((*command.words, "--epochs=1"), tmp_path)
+    assert {"image_encoder.keras", "mmv_s3d_image.keras"} <= set(os.listdir(tmp_path))
 
 
 def test_the_evaluation_guide(trained):

@@ -152,7 +152,7 @@ def test_the_reference_has_every_public_folder():
 
 
 def test_measured_figures_of_the_readme_stand_on_the_pages_that_it_names():
-    """Of docs/performance.md's only start-up is quoted, as a range that its figure lies in."""
+    """Of docs/measurements/performance.md's only start-up is quoted, as a range that its figure lies in."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     section = text.partition("\n## Measured\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (.+) \| (.+) \| \[\w+\]\(([\w/]+\.md)", section, re.M)
@@ -160,7 +160,7 @@ def test_measured_figures_of_the_readme_stand_on_the_pages_that_it_names():
     for what, figures, name in rows:
         page = (ROOT / name).read_text(encoding="utf-8")
         numbers = re.findall(r"\d[\d.,]*\d|\d", figures)
-        if name == "docs/performance.md":
+        if name == "docs/measurements/performance.md":
             (found,) = re.findall(rf"^\| {re.escape(what)} \|[^|]+\| ([\d.]+) s \|", page, re.M)
             assert float(numbers[0]) - 0.01 < float(found) < float(numbers[1]) + 0.01
         else:
