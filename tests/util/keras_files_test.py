@@ -205,7 +205,6 @@ def test_a_program_in_the_metadata_is_refused(whole, tmp_path):
         load_keras_file(path)
 
 
-@pytest.mark.slow
 def test_nothing_else_is_called(whole, tmp_path):
     def change(config):
         config["config"]["log_mel"] = {
