@@ -103,7 +103,7 @@ def main_output(outputs: Any) -> tf.Tensor:
     flat = keras.tree.flatten(outputs)
     if len(flat) != 1:
         raise ValueError(
-            f"The network has {len(flat)} outputs and none is called 'before_head'; the fit needs "
+            f"The model has {len(flat)} outputs and none is called 'before_head'; the fit needs "
             "one. Build a network with that output alone."
         )
     return flat[0]

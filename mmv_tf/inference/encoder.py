@@ -59,7 +59,7 @@ class Encoder:
       network, source: as given.
     """
 
-    def __init__(self, network: Network, source: str = "The network"):
+    def __init__(self, network: Network, source: str = "The model"):
         self.network = network
         self.source = source
 
@@ -293,11 +293,11 @@ class Encoder:
         mute = [text for text, there in zip(texts, known, strict=True) if not there]
         if mute:
             raise ValueError(
-                f"The network knows none of the words in {mute[0][:80]!r} (small words don't "
+                f"The model knows none of the words in {mute[0][:80]!r} (small words don't "
                 f"count), nor of {len(mute) - 1} more of {len(texts)} sentences; use other words, "
                 "or allow_unknown."
                 if len(mute) > 1
-                else f"The network knows none of the words in {mute[0][:80]!r} (small words don't "
+                else f"The model knows none of the words in {mute[0][:80]!r} (small words don't "
                 "count); use other words."
             )
 

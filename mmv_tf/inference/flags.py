@@ -26,7 +26,7 @@ class NetworkFlags:
     """Values of the parsed flags.
 
     Attributes:
-      model: a path, or a published network's name.
+      model: a path, or a published model's name.
       options: the arguments given for `mmv_tf.load_encoder`.
     """
 
@@ -95,8 +95,8 @@ def define_network_flags(
     model = flags.DEFINE_string(
         "model",
         None,
-        "The network: a .keras file, a training run, an exported SavedModel, a TF-Hub module's "
-        "folder, a released checkpoint, or a published network's name (docs/checkpoints.md).",
+        "The model: a .keras file, a training run, an exported SavedModel, a TF-Hub module's "
+        "folder, a released checkpoint, or a published model's name (docs/checkpoints.md).",
         required=required,
         flag_values=values,
     )

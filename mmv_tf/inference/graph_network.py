@@ -81,7 +81,7 @@ class GraphNetwork(Network):
         """Check that the model embeds a modality, see `Network.check_modality`."""
         if modality == IMAGE and self.image_model is None:
             raise ValueError(
-                f"The network takes {', '.join(self.modalities)}, not image; deflate the network "
+                f"The model takes {', '.join(self.modalities)}, not image; deflate the network "
                 "first (mmv deflate) and give that file."
             )
         super().check_modality(modality)
@@ -93,7 +93,7 @@ class GraphNetwork(Network):
         super().check_input(kind)
         if kind == AUDIO and _network(self.model).log_mel is None:
             raise ValueError(
-                "The network has no log-mel settings to turn audio into its input; give log-mels "
+                "The model has no log-mel settings to turn audio into its input; give log-mels "
                 "as arrays."
             )
 

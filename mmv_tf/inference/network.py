@@ -170,7 +170,7 @@ class Network(abc.ABC):
         """
         if modality not in self.modalities:
             raise ValueError(
-                f"The network takes {', '.join(self.modalities)}, not {modality}; use one that "
+                f"The model takes {', '.join(self.modalities)}, not {modality}; use one that "
                 f"was trained with {modality}."
             )
 
@@ -217,7 +217,7 @@ class Network(abc.ABC):
         for name, values in found.items():
             if not np.isfinite(values).all():
                 raise ValueError(
-                    f"The network's {kind}/{name} is not finite; the input may be too small, or "
+                    f"The model's {kind}/{name} is not finite; the input may be too small, or "
                     "the network is damaged."
                 )
         return found

@@ -106,7 +106,7 @@ def local_path(
     near = published.nearest_published(name)
     if near is not None:
         raise FetchError(
-            f"{name!r} is neither a file nor a published network; did you mean {near!r}?"
+            f"{name!r} is neither a file nor a published model; did you mean {near!r}?"
         )
     return path
 

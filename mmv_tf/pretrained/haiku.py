@@ -170,7 +170,7 @@ def _give_words(
         found["word_vectors"] = os.path.basename(os.fspath(word_vectors))
     else:
         logger.warning(
-            "The network takes no sentences: the checkpoint holds %d word vectors and not their "
+            "The model takes no sentences: the checkpoint holds %d word vectors and not their "
             "words. Give word_vectors, the file that they were taken from, or a vocabulary, the "
             "words in the order of the rows.", len(table),
         )  # fmt: skip

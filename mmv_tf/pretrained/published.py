@@ -207,7 +207,7 @@ def find_published(name: str) -> Published:
     if name not in entries:
         near = nearest_published(name)
         hint = f"did you mean {near!r}?" if near else f"the names are {', '.join(entries)}."
-        raise ValueError(f"{name!r} is not a published network; {hint}")
+        raise ValueError(f"{name!r} is not a published model; {hint}")
     return entries[name]
 
 

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 SAVED_MODEL_FILE = "saved_model.pb"
-# Ours: far more than the graph of a published network; its weights are in other files.
+# Ours: far more than the graph of a published model; its weights are in other files.
 _MAX_BYTES = 1 << 30
 
 

@@ -28,7 +28,7 @@ from mmv_tf.publishing.options import MODALITIES
 from mmv_tf.util import command_line
 
 define_network_flags(image_model=True, settings=False)
-define_export_flags("MMV network", "video_jpeg")
+define_export_flags("MMV model", "video_jpeg")
 _MODALITIES = flags.DEFINE_multi_enum(
     "modality", None, MODALITIES, "Export only this modality; repeat for more."
 )

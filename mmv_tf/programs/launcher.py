@@ -14,7 +14,7 @@ import runpy
 import sys
 from collections.abc import Sequence
 
-from mmv_tf.util.command_line import HELP_FLAGS, WRONG_USAGE, nearest
+from mmv_tf.util.command_line import HELP_FLAGS, WRONG_USAGE, nearest, show
 from mmv_tf.version import __version__
 
 _FOLDER = pathlib.Path(__file__).parent
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     name, *arguments = list(sys.argv[1:] if argv is None else argv) or [""]
     if name in HELP_FLAGS or name == "help":
-        print(_help())
+        show(_help())
     elif name in ("--version", "version"):
         print(f"mmv_tf {__version__}")
     elif (program := name.replace("-", "_")) in programs():

@@ -35,7 +35,7 @@ class CardDetails:
       results: files that `mmv evaluate` wrote.
     """
 
-    name: str = "MMV network"
+    name: str = "MMV model"
     data: str = ""
     licence: str = ""
     results: Sequence[str | os.PathLike[str]] = ()

@@ -123,7 +123,7 @@ def _shape(model: EmbeddingGraph, name: str, shape: Sequence[int] | None) -> lis
         return list(shape)
     size, frames = model.metadata.get("size"), model.metadata.get("num_frames")
     if not size or not frames:
-        raise ValueError("The network doesn't tell the sizes of its training; give a shape.")
+        raise ValueError("The model doesn't tell the sizes of its training; give a shape.")
     return [1, size, size, 3] if name == "image" else [1, frames, size, size, 3]
 
 

@@ -216,11 +216,11 @@ def choose_modalities(
             hint = " Give its deflated network too." if name == "image" else ""
             raise ValueError(f"There is no {name!r} here, only {there}.{hint}")
     if "audio" in chosen and model.log_mel is None:
-        raise ValueError("The network has an audio backbone but no log-mel settings.")
+        raise ValueError("The model has an audio backbone but no log-mel settings.")
     if "text" in chosen and model.tokenizer is None:
         others = " ".join(f"--modality={name}" for name in chosen if name != "text")
         raise ValueError(
-            "The network has a text backbone but no vocabulary, so it can't take sentences: export "
+            "The model has a text backbone but no vocabulary, so it can't take sentences: export "
             f"it without text ({others}), or import its checkpoint again with --word_vectors or "
             "--vocabulary (mmv import_checkpoint)."
         )
@@ -233,7 +233,7 @@ def _jpeg_size(model: EmbeddingGraph, options: ExportOptions) -> int:
     size = options.jpeg_size or model.metadata.get("size")
     if not size:
         raise ValueError(
-            "The network doesn't tell the size of its training; give jpeg_size for video_jpeg."
+            "The model doesn't tell the size of its training; give jpeg_size for video_jpeg."
         )
     return int(size)
 

@@ -41,8 +41,9 @@ MAX_FRAMES_PER_SECOND = 60.0
 # Side of the layout in pixels, and features of the network.
 _SIDE, _FEATURES = 8, 64
 SIZE = _SIDE * _SIDE + _FEATURES
-# Share of the layout in the cosine. The network's features alone, averages over the frame, cannot
-# tell lines of text or like scenes apart (95 of 100 frames found); the layout alone has no content.
+# Share of the layout in the cosine. The deflated model's features alone, averages over the frame,
+# cannot tell lines of text or like scenes apart (95 of 100 frames found); the layout alone has no
+# content.
 _LAYOUT_SHARE = 0.3
 # Least cosine of successive frames that are stored as one, a quarter of them in that film. At 0.998
 # a third is saved, and frames of still scenes are found in another part of the scene.
@@ -53,8 +54,8 @@ class FrameEncoder:
     """Describe frames by what a network sees in them and by their layout.
 
     A vector consists of the features of the deflated network, projected at random, and the
-    brightness in 8 x 8 fields. The network need not be fitted, since frames are only compared with
-    frames. A network that can't be deflated leaves its part empty.
+    brightness in 8 x 8 fields. The deflated model need not be fitted, since frames are only
+    compared with frames. A network that can't be deflated leaves its part empty.
 
     Args:
       encoder: the model.

@@ -44,7 +44,7 @@ def cut_clips(
     """
     trained_at = contract["trained_at"]
     if not {"num_frames", "frame_rate", "size"} <= set(trained_at):
-        raise ValueError("The network's folder doesn't say what clips it was trained on.")
+        raise ValueError("The model's folder doesn't say what clips it was trained on.")
     sound_input = contract["signatures"].get("audio", {}).get("input", {})
     sample_rate = sound_input.get("sample_rate") or 48_000
     path = pathlib.Path(film)

@@ -55,10 +55,10 @@ def bad_request(message: str) -> RequestError:
 def from_tensorflow(error: Exception) -> RequestError:
     """Return the error of a request for an error that the graph raised."""
     if isinstance(error, tf.errors.InvalidArgumentError | tf.errors.OutOfRangeError):
-        return bad_request(f"The network refused the input: {_first_words(str(error))}")
+        return bad_request(f"The model refused the input: {_first_words(str(error))}")
     if isinstance(error, tf.errors.ResourceExhaustedError | MemoryError):
         return RequestError(UNAVAILABLE, "There is too little memory for this request; try later.")
-    return RequestError(FAILED, f"The network failed: {type(error).__name__}.")
+    return RequestError(FAILED, f"The model failed: {type(error).__name__}.")
 
 
 def _first_words(text: str) -> str:

@@ -39,7 +39,7 @@ class Metrics:
         )
         self._batch_seconds = prometheus_client.Histogram(
             "mmv_batch_seconds",
-            "The network's time for a batch.",
+            "The model's time for a batch.",
             ("signature",),
             buckets=_SECONDS,
             registry=registry,

@@ -67,7 +67,7 @@ class Service:
           RequestError: 503 while it loads.
         """
         if self._servable is None:
-            raise RequestError(UNAVAILABLE, "The network is still loading.")
+            raise RequestError(UNAVAILABLE, "The model is still loading.")
         return self._servable
 
     @property
@@ -133,7 +133,7 @@ class Service:
     def refuses(self) -> str | None:
         """Return why a new request would be refused; None if it would not."""
         if self.state != AVAILABLE:
-            return f"The network is not available: {self.state.lower()}."
+            return f"The model is not available: {self.state.lower()}."
         if self._active >= self.settings.max_active or self.waiting >= self.settings.max_queue:
             return f"{self._active} requests are at work already; try again later."
         if self.memory.used >= self.memory.total:

@@ -10,6 +10,7 @@ import functools
 import itertools
 import os
 import re
+import select
 import signal
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -154,10 +155,14 @@ def run(
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)  # hides TensorFlow's notes
         try:
-            return main(values) or 0
+            status = main(values) or 0
+            sys.stdout.flush()
+            return status
         except UsageError as error:
             return _complain(error, WRONG_USAGE)
         except (OSError, ValueError) as error:
+            if isinstance(error, BrokenPipeError) and _output_is_closed():
+                raise
             return _complain(error, FAILED)
         except KeyboardInterrupt as error:
             return _complain(error, INTERRUPTED)
@@ -176,6 +181,32 @@ def run(
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        if not _output_is_closed():
+            raise
+        _end_quietly()
+
+
+def show(text: str) -> None:
+    """Print a text, all of it at once; the program ends if nobody reads it."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        _end_quietly()
+
+
+def _end_quietly() -> None:
+    """End the program: `mmv ... | head` has read enough."""
+    # Python flushes the output once more as it ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(FAILED)
+
+
+def _output_is_closed() -> bool:
+    """Return whether nobody reads the standard output any more."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def run_commands(
@@ -195,14 +226,17 @@ def run_commands(
     name = argv[1] if len(argv) > 1 else ""
     if name in commands:
         define, main = commands[name]
+        sys.modules["__main__"].__doc__ = _describe_command(name, define)
         define()
         run(main, [argv[0], *argv[2:]], name in with_arguments)
         return
     if name in HELP_FLAGS:
-        print(sys.modules["__main__"].__doc__)
-        for known, (define, _) in commands.items():
-            print(f"  {known:<8}{(define.__doc__ or '').strip()}")
-        print("\nCOMMAND --help shows the flags of a command.")
+        listed = [
+            f"  {known:<8}{(define.__doc__ or '').strip()}"
+            for known, (define, _) in commands.items()
+        ]
+        hint = "COMMAND --help shows the flags of a command."
+        show("\n".join([sys.modules["__main__"].__doc__ or "", *listed, "", hint]))
         sys.exit(0)
     guess = nearest(name, list(commands)) if name else None
     hint = f"did you mean {guess}?" if guess else f"expected one of {', '.join(commands)}."
@@ -232,7 +266,7 @@ def _parse(argv: list[str], arguments: bool = False) -> list[str]:
     """Parse flags; --help and mistakes end the program here."""
     given = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
     if any(argument in HELP_FLAGS for argument in given):
-        app.usage(shorthelp=True, writeto_stdout=True)
+        show(_help())
         sys.exit(0)
     try:
         rest = flags.FLAGS(gather_overrides(argv))
@@ -249,6 +283,20 @@ def _parse(argv: list[str], arguments: bool = False) -> list[str]:
             )
         )
     return rest
+
+
+def _help() -> str:
+    """Return the program's description and flags."""
+    # absl puts the flags under the path of the program's file.
+    described = flags.FLAGS.main_module_help().replace(f"{sys.argv[0]}:\n", "", 1).strip("\n")
+    return f"{sys.modules['__main__'].__doc__}\nflags:\n\n{described}"
+
+
+def _describe_command(name: str, define: Callable[[], None]) -> str:
+    """Return a description of a command: its own, and the program's examples of it."""
+    whole = sys.modules["__main__"].__doc__ or ""
+    examples = [line for line in whole.splitlines() if re.match(rf"  mmv \w+ {name}\b", line)]
+    return "\n".join([(define.__doc__ or "").strip(), "", *examples, ""])
 
 
 def _unknown(name: str) -> str:

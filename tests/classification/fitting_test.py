@@ -150,7 +150,7 @@ def test_models_that_do_not_fit(model, sounds, tmp_path, published):
     silent = small_world.create_model(
         config, small_world.WORDS, np.zeros([len(small_world.WORDS), 6], np.float32)
     )
-    with pytest.raises(ValueError, match="The network takes video, text, not audio"):
+    with pytest.raises(ValueError, match="The model takes video, text, not audio"):
         fit(labeled, as_encoder(silent), options(tmp_path))
 
 

@@ -80,7 +80,7 @@ def without(modality):
 
 
 def one_by_one(model, modality, rows):
-    """The network's own outputs of rows, each called alone."""
+    """The model's own outputs of rows, each called alone."""
     found = [model({modality: np.asarray(row)[np.newaxis]})[modality] for row in rows]
     return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
 
@@ -453,7 +453,7 @@ def test_modalities_that_a_network_lacks_are_refused_in_one_line(world, monkeypa
     deaf = without("audio")
     for sounds in (world.films, np.zeros([1, 900], np.float32), np.zeros([1, 9, 80], np.float32)):
         message = refused(lambda sounds=sounds: deaf.embed_audio(sounds))
-        assert message.startswith("The network takes video, text, not audio; use one")
+        assert message.startswith("The model takes video, text, not audio; use one")
     monkeypatch.setattr(world.model, "log_mel", None)
     message = refused(lambda: Encoder(GraphNetwork(world.model)).embed_audio(world.films))
     assert "no log-mel settings" in message and "give log-mels" in message

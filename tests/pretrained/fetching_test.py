@@ -433,7 +433,7 @@ def test_local_path_takes_files_first_then_names(server, tmp_path, monkeypatch):
     assert pretrained.local_path(NAME, cache) == pathlib.Path(NAME)
     assert pretrained.local_path("there/is/none.keras") == pathlib.Path("there/is/none.keras")
     message = error_of(lambda: pretrained.local_path("mmv-s3d"))
-    assert message == "'mmv-s3d' is neither a file nor a published network; did you mean 'mmv_s3d'?"
+    assert message == "'mmv-s3d' is neither a file nor a published model; did you mean 'mmv_s3d'?"
 
 
 # --- Modules --------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Stand-ins for the published networks, through the programs as users start them."""
+"""Stand-ins for the published models, through the programs as users start them."""
 
 from __future__ import annotations
 

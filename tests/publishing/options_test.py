@@ -59,7 +59,7 @@ def test_folded_network_equals_the_network(tiny_model, tmp_path, weights, share)
     expected = expected_outputs(tiny_model, image_model)
     options = ExportOptions(fold_batch_norms=True, weights=weights, normalized=True)
     publishing.export(tiny_model, tmp_path / "saved", image_model, options=options)
-    # The network itself is as it was.
+    # The model itself is as it was.
     again = expected_outputs(tiny_model, image_model)
     np.testing.assert_array_equal(again["video"]["vat"], expected["video"]["vat"])
 

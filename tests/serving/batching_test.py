@@ -116,7 +116,7 @@ def test_a_bad_request_fails_alone():
     for n, answer in enumerate(answers):
         if n == 3:
             assert isinstance(answer, RequestError) and answer.status == 400
-            assert answer.message == "The network refused the input: [x is negative]"
+            assert answer.message == "The model refused the input: [x is negative]"
         elif n == 8:
             assert isinstance(answer, RequestError) and answer.status == 500
         else:

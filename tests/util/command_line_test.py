@@ -17,7 +17,7 @@ import errno, sys
 from absl import flags
 import command_line
 
-KINDS = ["fine", "value", "os", "usage", "bug", "stop", "exit", "full", "disk"]
+KINDS = ["fine", "value", "os", "usage", "bug", "stop", "exit", "full", "disk", "pipe", "long"]
 KIND = flags.DEFINE_enum("kind", "fine", KINDS, "What to do.")
 flags.DEFINE_integer("frame_rate", 10, "Frames a second.")
 flags.DEFINE_string("output", None, "Where to.", required="--needy" in sys.argv)
@@ -41,6 +41,11 @@ def main(argv):
             raise OSError(errno.ENOSPC, "No space left on device", "a/file")
         case "disk":  # as TensorFlow says it
             raise RuntimeError("b/file; No space left on device")
+        case "pipe":  # as a server's connection
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+        case "long":
+            for number in range(100_000):
+                print(number)
     print("fine")
 
 if __name__ == "__main__":
@@ -65,6 +70,7 @@ def run(tmp_path_factory):
         )
         return done.returncode, done.stdout, done.stderr
 
+    call.program = program
     return call
 
 
@@ -98,6 +104,24 @@ def test_success_and_help(run):
     assert (status, err) == (0, "")
     assert "Does nothing of use." in out
     assert "--frame_rate: Frames a second." in out
+
+
+@pytest.mark.parametrize("arguments", [["--kind=long"], ["--help"]])
+def test_a_reader_that_has_enough_is_no_error(run, arguments):
+    """As `mmv ... | head` does."""
+    with subprocess.Popen(
+        [sys.executable, str(run.program), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={"PYTHONPATH": str(ROOT / "mmv_tf" / "util")},
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
+def test_another_broken_pipe_is_told(run):
+    assert run("--kind=pipe") == (1, "", "error: Broken pipe\n")
 
 
 def test_tracebacks(run):
