@@ -31,7 +31,7 @@ _READING = (
     "stored_sample_rate",
 )
 # Logged metrics of retrieval.
-_KEPT = ("R@1", "R@5", "R@10", "median_rank", "count")
+_KEPT = ("R@1", "R@5", "R@10", "median_rank", "mean_rank", "count")
 _MODALITIES = ("video", "audio", "text")
 # Query and item, compared in their common space.
 _DIRECTIONS = (("text", "video"), ("video", "audio"), ("text", "audio"))
@@ -89,7 +89,7 @@ class HeldOutRetrieval:
           interrupted: called before each batch; true ends the evaluation.
 
         Returns:
-          "text_to_video/R@1", ".../median_rank", ".../count" and so on, for directions with a
+          "text_to_video/R@1", ".../mean_rank", ".../count" and so on, for directions with a
           common space and at least two clips; None if interrupted. Names of data sets after the
           first are prefixes: "audioset/video_to_audio/R@1".
         """

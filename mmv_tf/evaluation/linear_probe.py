@@ -5,8 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+
+from mmv_tf.evaluation.significance import interval, weighted_mean
 
 # Ours: from almost constant to almost unregularized, on standardized features.
 _GRID = tuple(10.0**power for power in range(-5, 2))
@@ -19,7 +22,8 @@ def linear_probe(
     test_labels: np.ndarray,
     groups: Sequence[int] | np.ndarray,
     folds: int = 4,
-) -> dict[str, float]:
+    test_groups: Sequence[Any] | np.ndarray | None = None,
+) -> dict[str, Any]:
     """Return the top-1 accuracy of a linear classifier on standardized features.
 
     The classifier is logistic regression. C is chosen by cross-validation on the training part,
@@ -30,10 +34,12 @@ def linear_probe(
       train_labels, test_labels: int [N]. A test label that training lacks counts as an error.
       groups: int [N of train].
       folds: folds of the cross-validation.
+      test_groups: group of each test clip, for the interval; clips of one group are not
+        independent. None if each is its own.
 
     Returns:
-      "accuracy", "majority" (accuracy of the most frequent training label), "C", "count", "classes"
-      and "unseen" (test clips whose label training lacks).
+      "accuracy", its bootstrap "interval", "majority" (accuracy of the most frequent training
+      label), "C", "count", "classes" and "unseen" (test clips whose label training lacks).
     """
     for name, features in (("training", train), ("test", test)):
         if not np.isfinite(features).all():
@@ -54,8 +60,11 @@ def linear_probe(
     )
     search.fit(train, train_labels, groups=groups)
     majority = classes[np.argmax(counts)]
+    right = search.predict(test) == test_labels
+    drawn = None if test_groups is None else np.asarray(test_groups).astype(str).tolist()
     return {
-        "accuracy": float((search.predict(test) == test_labels).mean()),
+        "accuracy": float(right.mean()),
+        "interval": list(interval(weighted_mean(right), len(right), drawn)),
         "majority": float((test_labels == majority).mean()),
         "C": float(search.best_params_["logisticregression__C"]),
         "count": len(test_labels),

@@ -160,8 +160,8 @@ def _blocks_of(clips: ClipEmbeddings, blocks: list[dict[str, Any]]) -> np.ndarra
 
 def _probe(
     protocol: Protocol, train: ClipEmbeddings, test: ClipEmbeddings, blocks: list[dict[str, Any]]
-) -> dict[str, dict[str, float]]:
-    groups = _blocks_of(train, blocks)
+) -> dict[str, dict[str, Any]]:
+    groups, test_groups = _blocks_of(train, blocks), _blocks_of(test, blocks)
     scores = {}
     for modality in protocol.probe:
         learn = train.valid[modality] & (train.labels >= 0)
@@ -173,5 +173,6 @@ def _probe(
             test.features[key][score],
             test.labels[score],
             groups[learn],
+            test_groups=test_groups[score],
         )
     return scores

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Finds moments of the film with an exported model, with TensorFlow and without mmv_tf.
+"""Finds test moments of the film with an exported model, with TensorFlow and without mmv_tf.
 
   python mmv_tf/quickstart/ask.py SAVED_MODEL EMBEDDINGS.npz OUTPUT.json "a sentence" ...
 
@@ -29,7 +29,7 @@ _TOP = 5
 
 
 def ask(saved_model: str, embeddings: str, sentences: list[str]) -> dict[str, Any]:
-    """Load the model, check its signatures and rank the film's clips for each sentence."""
+    """Load the model, check its signatures and rank the test clips for each sentence."""
     started = time.perf_counter()
     signatures = tf.saved_model.load(saved_model).signatures
     load_seconds = time.perf_counter() - started
@@ -51,23 +51,25 @@ def ask(saved_model: str, embeddings: str, sentences: list[str]) -> dict[str, An
         outputs = signatures[name](tensor)
         shapes[name] = {key: list(value.shape) for key, value in outputs.items()}
 
-    clips = _unit(stored["video/vat"])
+    # Training clips would be remembered rather than found.
+    test = np.flatnonzero(stored["is_test"])
+    clips = _unit(stored["video/vat"][test])
     answers = []
     for sentence in sentences:
         query = _unit(signatures["text"](tf.constant([sentence]))["vat"].numpy())
         scores = (clips @ query.T)[:, 0]
-        best = np.argsort(-scores)[:_TOP]
+        best = np.argsort(-scores, kind="stable")[:_TOP]
         answers.append(
             {
                 "sentence": sentence,
                 "moments": [
                     {
-                        "start": round(float(stored["starts"][index]), 2),
-                        "end": round(float(stored["ends"][index]), 2),
-                        "score": round(float(scores[index]), 4),
-                        "caption": str(stored["captions"][index]),
+                        "start": round(float(stored["starts"][clip]), 2),
+                        "end": round(float(stored["ends"][clip]), 2),
+                        "score": round(float(score), 4),
+                        "caption": str(stored["captions"][clip]),
                     }
-                    for index in best
+                    for clip, score in zip(test[best], scores[best], strict=True)
                 ],
             }
         )

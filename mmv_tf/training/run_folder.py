@@ -44,6 +44,7 @@ _MAY_CHANGE = (
     "training.checkpoint_every_steps",
     "training.evaluate_clips",
     "training.evaluate_every_steps",
+    "training.evaluate_split",
     "training.keep_checkpoints",
     "training.log_every",
     "training.nonfinite_limit",
@@ -56,6 +57,7 @@ _CHOOSE_THE_END = (
     "training.best_metric",
     "training.evaluate_clips",
     "training.evaluate_every_steps",
+    "training.evaluate_split",
 )
 # Settings that runs of earlier versions lack, and the values that train as those versions did.
 _FORMERLY: dict[str, Any] = {

@@ -19,6 +19,7 @@ def test_every_direction_is_ranked_and_it_gives_up_when_asked(prepared, tiny_mod
         assert found[f"{direction}/count"] <= clips
         assert 0 <= found[f"{direction}/R@1"] <= found[f"{direction}/R@5"] == 1
         assert 1 <= found[f"{direction}/median_rank"] <= clips
+        assert 1 <= found[f"{direction}/mean_rank"] <= clips
     assert all(np.isfinite(value) for value in found.values())
     assert held_out(tiny_model, lambda: True) is None
 

@@ -39,6 +39,23 @@ def test_labels_that_training_lacks_are_errors():
     assert score["accuracy"] == pytest.approx(2 / 3)
 
 
+def test_the_interval_draws_whole_groups_of_test_clips():
+    train, train_labels = clusters(6, 60, 0.1)
+    test, test_labels = clusters(7, 40, 0.1)
+    # All errors are in half of the groups, so that a group tells as much as one clip.
+    test_labels[:20] = (test_labels[:20] + 1) % 3
+    groups = np.arange(60) // 6
+    single = linear_probe(train, train_labels, test, test_labels, groups)
+    blocks = linear_probe(
+        train, train_labels, test, test_labels, groups, test_groups=np.arange(40) // 5
+    )
+    assert blocks["accuracy"] == single["accuracy"] == 0.5
+    # The standard deviation of a mean of 40 fair coins, and of 8.
+    for score, draws in ((single, 40), (blocks, 8)):
+        low, high = score["interval"]
+        assert high - low == pytest.approx(2 * 1.96 * 0.5 / draws**0.5, rel=0.15)
+
+
 def test_one_class_or_nan_is_refused():
     train, labels = clusters(5, 12, 0.1)
     with pytest.raises(ValueError, match="two classes"):
