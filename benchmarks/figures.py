@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs of `make benchmark`, their figures, the targets, and what limits the figures.
 
-Only this module has such texts; docs/measurements/performance.md is made from them and from the numbers.
+Only this module has such texts; docs/measurements/performance.md is made from them and from the
+numbers.
 """
 
 from __future__ import annotations

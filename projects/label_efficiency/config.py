@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Configuration of the study of labels.
 
-`python -m projects.label_efficiency` runs the study; docs/measurements/label_efficiency.md has its results. All
-numbers here are ours; none was chosen by the results of the study.
+`python -m projects.label_efficiency` runs the study; docs/measurements/label_efficiency.md has its
+results. All numbers here are ours; none was chosen by the results of the study.
 """
 
 from __future__ import annotations

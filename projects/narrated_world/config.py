@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Configuration of the comparison of MMV's graphs, losses and candidates on generated clips.
 
-`python -m projects.narrated_world` runs the comparison; docs/measurements/narrated_world.md has its results.
-All numbers here are ours unless marked otherwise; they were chosen on the world of seed 1.
+`python -m projects.narrated_world` runs the comparison; docs/measurements/narrated_world.md has its
+results. All numbers here are ours unless marked otherwise; they were chosen on the world of seed 1.
 """
 
 from __future__ import annotations

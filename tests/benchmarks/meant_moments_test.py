@@ -29,7 +29,7 @@ def test_ranks():
 
 def test_the_sentences_are_no_cues():
     path = ROOT / "benchmarks" / "bbb_sentences.tsv"
-    cues = read_captions(ROOT / "examples" / "quickstart" / "bbb_narration.vtt")
+    cues = read_captions(ROOT / "mmv_tf" / "quickstart" / "bbb_narration.vtt")
     meant = [read_sentences(path, part) for part in ("choose", "report")]
     assert [len(part) for part in meant] == [20, 20]
     by_time = {(cue.start, cue.end): set(cue.text.split()) for cue in cues}

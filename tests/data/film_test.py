@@ -16,7 +16,7 @@ from tests import media_samples
 
 ROOT = pathlib.Path(__file__).parents[2]
 FILM = ROOT / "runs" / "quickstart" / "downloads" / "bbb.mp4"
-NARRATION = ROOT / "examples" / "quickstart" / "bbb_narration.vtt"
+NARRATION = ROOT / "mmv_tf" / "quickstart" / "bbb_narration.vtt"
 START, SECONDS = 120.0, 36.0
 
 

@@ -152,7 +152,7 @@ def test_the_reference_has_every_public_folder():
 
 
 def test_measured_figures_of_the_readme_stand_on_the_pages_that_it_names():
-    """Of docs/measurements/performance.md's only start-up is quoted, as a range that its figure lies in."""
+    """Of the performance page only start-up is quoted, as a range that its figure lies in."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     section = text.partition("\n## Measured\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (.+) \| (.+) \| \[\w+\]\(([\w/]+\.md)", section, re.M)

@@ -91,7 +91,9 @@ def test_the_table_and_the_folds():
 
 
 def test_the_pages_tables_are_those_of_its_results():
-    page = (pages.ROOT / "docs" / "measurements" / "label_efficiency.md").read_text(encoding="utf-8")
+    page = (pages.ROOT / "docs" / "measurements" / "label_efficiency.md").read_text(
+        encoding="utf-8"
+    )
     results = read_json(pages.ROOT / "docs" / "label_efficiency.json")
     for name in results["tasks"]:
         assert report.rows(results, name)

@@ -87,7 +87,7 @@ def test_more_candidates_than_an_episode_has_are_marked(narrator):
 def test_more_candidates_hold_a_right_one_more_often(narrator):
     _, _, right = narrator.candidates(np.arange(6_000), 5)
     shares = [right[:, :count].any(axis=1).mean() for count in (1, 2, 5)]
-    # Of the clip's own two narrations each is right with 0.45; docs/measurements/narrated_world.md has these.
+    # Of the clip's own two narrations each is right with 0.45; the world's page has these.
     assert shares[0] == pytest.approx(0.45, abs=0.02)
     assert shares[1] == pytest.approx(1 - 0.55**2, abs=0.02)
     assert shares[2] > shares[1] + 0.08
