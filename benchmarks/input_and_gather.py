@@ -6,9 +6,9 @@
 
 Checks the arithmetic of docs/measurements/scaling.md: a step takes the longer of reading, and of
 computing and communicating together, bytes over bandwidth. In the simulation every clip takes a
-random time to read, hosts wait for the slowest, and a ring passes on its pieces one at a time. Nothing is
-measured: the rates are given. Prints one line of JSON with both, for a model slower than its
-reader, one that is as fast, and one that is faster.
+random time to read, hosts wait for the slowest, and a ring passes on its pieces one at a time.
+Nothing is measured: the rates are given. Prints one line of JSON with both, for a model slower than
+its reader, one that is as fast, and one that is faster.
 """
 
 from __future__ import annotations

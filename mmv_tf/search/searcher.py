@@ -16,7 +16,7 @@ from mmv_tf.data.captions import Caption
 from mmv_tf.inference.windows import Windows
 from mmv_tf.pretrained import is_published
 from mmv_tf.search.answers import Answer as Answer
-from mmv_tf.search.embedder import Embedder
+from mmv_tf.search.embedder import VISION, Embedder
 from mmv_tf.search.folders import Folders
 from mmv_tf.search.fusion import EVEN, FusionWeights
 from mmv_tf.search.labels import LabelFilter
@@ -172,6 +172,20 @@ class Searcher:
             for moment in answer.moments
         )
         return dataclasses.replace(answer, moments=moments)
+
+    def prepare(self) -> None:
+        """Compute what the first sentence needs and later ones share: the confidence's background.
+
+        With a million windows it takes a second or two.
+        """
+        try:
+            embedder = self.embedder()
+            space = embedder.space(TEXT, VISION)
+            for vector in embedder.everyday_sentences.get(space, ())[:1]:
+                asked = Asked(f"{VISION}.{space}", vector, 1.0, TEXT)
+                self._current().background((asked,), embedder)
+        except (ValueError, OSError):
+            return  # The index is missing or damaged, or not for sentences: a query tells.
 
     def cues(self, name: str, start: float, end: float) -> list[Caption]:
         """Return the indexed cues of a part of a video, captions or transcripts, by time.

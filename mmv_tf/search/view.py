@@ -33,6 +33,9 @@ from mmv_tf.search.store import (
 
 # Ours: candidates per moment, before more are fetched.
 _CANDIDATES = 16
+# Ours: most windows for judging several queries together: each combination is computed once, in a
+# second on two cores for so many.
+_MOST_COMBINED = 200_000
 # Ours: most combinations of kinds and weights whose backgrounds are kept, of 128 numbers each.
 _BACKGROUNDS = 64
 
@@ -66,6 +69,8 @@ class View:
 
     def background(self, asked: Sequence[Asked], embedder: Embedder) -> Background | None:
         """Return the scores of unrelated queries like these; see `confidence.background`."""
+        if len(asked) > 1 and self.index.manifest.rows > _MOST_COMBINED:
+            return None
         total = sum(abs(part.weight) for part in asked)
         key = tuple((part.kind, part.matrix, round(part.weight / total, 3)) for part in asked)
         if key not in self._backgrounds:

@@ -113,6 +113,20 @@ def test_moments_have_the_confidence_of_their_scores(library, searcher, monkeypa
     assert answer.nothing == (answer.moments[0].confidence < confidence.LEAST)
 
 
+def test_the_background_of_sentences_can_be_computed_ahead(library, monkeypatch):
+    vectors = library.embedder.sentence("red")["vat"][np.newaxis]
+    monkeypatch.setattr(Embedder, "everyday_sentences", {"vat": vectors})
+    monkeypatch.setattr(confidence, "_LEAST_QUERIES", 1)
+    searcher = Searcher(library.index)
+    searcher._embedder = library.embedder
+    searcher.prepare()
+    monkeypatch.setattr("mmv_tf.search.view.background", None)  # Not computed again.
+    assert (
+        searcher.search([Query("text", "red", within=VISION)], 1).moments[0].confidence is not None
+    )
+    Searcher(library.index / "nothing").prepare()
+
+
 def test_several_queries_are_compared_with_combined_ones(library, searcher, monkeypatch):
     """Against a loop over all windows, with a negative weight, a clip and more like a moment."""
     monkeypatch.setattr(confidence, "_RELATED_SECONDS", 0.0)
@@ -142,5 +156,7 @@ def test_several_queries_are_compared_with_combined_ones(library, searcher, monk
         )
     np.testing.assert_allclose(found.tops, np.sort(tops), atol=1e-5)
     moments = searcher.search(queries, 2).moments
+    monkeypatch.setattr("mmv_tf.search.view._MOST_COMBINED", 1)
+    assert searcher.search(queries, 2).moments[0].confidence is None
     assert all(0 <= moment.confidence <= 1 for moment in moments)
     assert searcher.search([Query("video", clip, -1.0)], 1).moments[0].confidence is None

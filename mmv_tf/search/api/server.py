@@ -47,7 +47,8 @@ def run(
     for warning in warnings:
         announce(f"note: {warning}")
     decoder = Decoder(settings.deadline_seconds)
-    threading.Thread(target=decoder.start, daemon=True).start()
+    for ahead in (decoder.start, searcher.prepare):
+        threading.Thread(target=ahead, daemon=True).start()
     cutter = Decoder(settings.cut_seconds, CUTTERS)
     handlers = Handlers(searcher, settings, decoder, cutter)
     try:
