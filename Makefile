@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Every target needs nothing run before it: those that need .venv make it first, from
-# requirements.lock, or see in a moment that it is there. PYTHON=path chooses the Python (3.11, 3.12).
+# requirements.lock, or see in a moment that it is there. PYTHON=path chooses the Python.
 
 PY := .venv/bin/python
 
@@ -12,7 +12,7 @@ PY := .venv/bin/python
 export FILM PYTHON TORCH
 
 help:
-	@echo 'make setup        make .venv (Python 3.11 or 3.12; PYTHON=path to choose)'
+	@echo 'make setup        make .venv (Python 3.11 to 3.13; PYTHON=path to choose)'
 	@echo 'make quickstart   the whole job on a real film, in runs/quickstart (FILM=path: your copy of it)'
 	@echo 'make test         lint, types and the quick tests'
 	@echo 'make test-all     the same with the slow tests'
@@ -57,13 +57,13 @@ docs:
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --quiet
 	@echo 'The documentation is build/docs/index.html.'
 
-# uv writes locks for both Pythons, with hashes and without the address of any index.
+# uv writes locks for all Pythons, with hashes and without the address of any index.
 LOCK := build/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate
 lock: setup
 	@$(PY) -m pip install --quiet --upgrade --target build/uv uv
-	@$(LOCK) --extra test --extra parquet --extra beam --extra search --extra serve --extra fast \
-		--output-file requirements.lock setup.py
+	@$(LOCK) $(foreach extra,test text io hub parquet beam search serve fast,--extra $(extra)) \
+		--output-file requirements.lock pyproject.toml
 	@$(PY) tools/requirements_of.py docs | $(LOCK) --output-file requirements-docs.lock -
 	@echo 'Wrote requirements.lock and requirements-docs.lock: run make test.'
 

@@ -10,7 +10,7 @@ FROM python:3.12-slim-bookworm AS build
 COPY requirements.lock /src/
 RUN python -m venv /opt/mmv && \
     /opt/mmv/bin/pip install --no-cache-dir --require-hashes -r /src/requirements.lock
-COPY pyproject.toml setup.py README.md /src/
+COPY pyproject.toml setup.py README.md LICENSE /src/
 COPY mmv_tf /src/mmv_tf
 COPY configs /src/configs
 RUN /opt/mmv/bin/pip install --no-cache-dir --no-deps --no-build-isolation /src

@@ -14,9 +14,11 @@ import dataclasses
 import graphlib
 import pathlib
 import re
+import tomllib
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = pathlib.Path(__file__).parents[1]
 RULES = ("py_library", "py_binary", "py_test")
@@ -133,12 +135,9 @@ def test_names_are_unique_and_deps_exist(build):
     assert deps <= {f":{name}" for name in names}
 
 
-def test_runtime_is_what_setup_py_requires(build):
-    requires = re.search(
-        r"install_requires=\[(.*?)\n    \]", (ROOT / "setup.py").read_text(encoding="utf-8"), re.S
-    )
-    assert requires is not None
-    names = re.findall(r'^\s*"([A-Za-z0-9_.-]+)', requires.group(1), re.M)
+def test_runtime_is_what_pyproject_requires(build):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = [Requirement(text).name for text in project["dependencies"]]
     assert build.variables["RUNTIME"] == sorted(
         "@pypi//" + re.sub(r"[-_.]+", "_", name).lower() for name in names
     )

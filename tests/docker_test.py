@@ -42,11 +42,12 @@ def test_the_image_runs_as_nobody_special_and_tells_its_health():
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs the entry point with a program in Python's place that writes down its arguments."""
+    """Runs the entry point; stand-ins for Python and mmv write down their arguments."""
     (tmp_path / "bin").mkdir()
-    fake = tmp_path / "bin" / "python"
-    fake.write_text('#!/bin/sh\nprintf "%s\\n" "$*" >> "$CALLS"\n')
-    fake.chmod(0o755)
+    for name in ("python", "mmv"):
+        fake = tmp_path / "bin" / name
+        fake.write_text('#!/bin/sh\nprintf "%s\\n" "$*" >> "$CALLS"\n')
+        fake.chmod(0o755)
     (tmp_path / "videos").mkdir()
     (tmp_path / "index").mkdir()
 

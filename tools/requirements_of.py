@@ -1,11 +1,13 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Prints the requirements of an extra of setup.py that the project itself lacks: `make lock`."""
+"""Prints the requirements of an extra of pyproject.toml alone: `make lock`."""
 
-import importlib.metadata
+import pathlib
 import sys
+import tomllib
 
-for requirement in importlib.metadata.requires("mmv_tf") or ():
-    name, _, marker = requirement.partition(";")
-    if marker.strip() == f'extra == "{sys.argv[1]}"':
-        print(name.strip())
+PROJECT = pathlib.Path(__file__).parents[1] / "pyproject.toml"
+
+print(
+    *tomllib.loads(PROJECT.read_text())["project"]["optional-dependencies"][sys.argv[1]], sep="\n"
+)

@@ -4,7 +4,7 @@
 #
 # Makes .venv from requirements.lock and installs the project in it, editable. `make setup` calls it.
 #
-#   sh tools/setup.sh                    with the first of python3.11, python3.12, python3 that will do
+#   sh tools/setup.sh                    with the first of python3.11 to python3.13 and python3 that will do
 #   PYTHON=/path/to/python sh tools/setup.sh
 #   sh tools/setup.sh docs               .venv-docs from requirements-docs.lock instead: the tools that
 #                                        build the documentation, which reads the project, not imports it
@@ -30,7 +30,7 @@ case ${1:-} in
 esac
 stamp=$venv/setup.stamp
 log=$venv/setup.log
-want='Install Python 3.11 or 3.12 (Debian, Ubuntu: apt install python3 python3-venv), or give one: make setup PYTHON=path'
+want='Install Python 3.11, 3.12 or 3.13 (Debian, Ubuntu: apt install python3 python3-venv), or give one: make setup PYTHON=path'
 
 say() { printf '%s\n' "$*"; }
 fail() {
@@ -56,16 +56,16 @@ choose_python() {
   if [ -n "${PYTHON:-}" ]; then
     python_identity=$(identity "$PYTHON") || fail "PYTHON=$PYTHON does not run. $want"
     case $python_identity in
-      3.11\ * | 3.12\ *) python=$PYTHON ;;
+      3.1[123]\ *) python=$PYTHON ;;
       *) fail "PYTHON=$PYTHON is Python ${python_identity%% *}. $want" ;;
     esac
     return
   fi
-  for python in python3.11 python3.12 python3; do
+  for python in python3.11 python3.12 python3.13 python3; do
     python_identity=$(identity "$python") || continue
-    case $python_identity in 3.11\ * | 3.12\ *) return ;; esac
+    case $python_identity in 3.1[123]\ *) return ;; esac
   done
-  fail "no Python 3.11 or 3.12 found. $want"
+  fail "no Python 3.11, 3.12 or 3.13 found. $want"
 }
 
 # The stamp says where it was made (scripts hold absolute paths), from what, and with which Python.
@@ -88,7 +88,7 @@ explain_log() {
     fail "the package index can not be reached. Check the network (or pip's proxy and index settings) and run the same command again; see $log"
   elif grep -q 'from versions: none' "$log"; then
     missing=$(sed -n 's/^ERROR: No matching distribution found for \([^ ;]*\).*/\1/p' "$log" | tail -n 1)
-    fail "pip finds no wheel of $missing. Check pip's index settings (pip config list), and that this machine is what the lock is for (Linux on x86-64); see $log"
+    fail "pip finds no wheel of $missing. Check pip's index settings (pip config list), and that this machine is what the lock is for (Linux on x86-64 or aarch64); see $log"
   fi
 }
 
@@ -153,7 +153,7 @@ install_packages() {
 # A .venv without a stamp, or with an old one, is completed in place if it can be.
 is_usable() {
   identity_of_venv=$(identity $venv/bin/python) || return 1
-  case $identity_of_venv in 3.11\ * | 3.12\ *) ;; *) return 1 ;; esac
+  case $identity_of_venv in 3.1[123]\ *) ;; *) return 1 ;; esac
   [ -z "${PYTHON:-}" ] || [ "$identity_of_venv" = "$python_identity" ] || return 1
   [ ! -f $stamp ] || [ "$(sed -n 1p $stamp)" = "$(pwd -P)" ] || return 1
   $venv/bin/python -m pip --version >/dev/null 2>&1

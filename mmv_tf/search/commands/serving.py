@@ -35,6 +35,7 @@ def define_serve() -> None:
 def serve(argv: list[str]) -> None:
     """Serve the page."""
     del argv
+    from mmv_tf.search.api.server import run
     from mmv_tf.search.page_settings import MEBIBYTE, PageSettings
     from mmv_tf.search.searcher import Searcher
     from mmv_tf.search.tokens import read_token
@@ -51,10 +52,6 @@ def serve(argv: list[str]) -> None:
         cut_seconds=FLAGS.cut_seconds,
         token=read_token(FLAGS.token_file),
     )
-    try:
-        from mmv_tf.search.api.server import run
-    except ImportError as error:
-        raise ValueError(f'The page needs {error.name}: pip install "mmv_tf[search]".') from error
     run(Searcher(FLAGS.index, FLAGS.model), settings, lambda line: print(line, flush=True))
     print("Stopped.", flush=True)
 
