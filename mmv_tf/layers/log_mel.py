@@ -21,8 +21,8 @@ _COMPRESSIONS = ("log1p_10000", "log_1e-6")
 
 
 @functools.cache
-def _tfio_audio() -> types.ModuleType:
-    """Return tensorflow-io's audio functions.
+def _tfio_audio() -> types.ModuleType | None:
+    """Return tensorflow-io's audio functions, None if it is not installed.
 
     They are pure Python. The import warns that the native library does not load under a current
     TensorFlow, which is harmless here; only these warnings are hidden.
@@ -37,9 +37,31 @@ def _tfio_audio() -> types.ModuleType:
             )
             warnings.filterwarnings("ignore", category=DeprecationWarning)
             import tensorflow_io
+    except ImportError:
+        return None
     finally:
         logger.removeFilter(hush)
     return tensorflow_io.audio
+
+
+def _spectrogram(waveform: tf.Tensor, window: int, step: int) -> tf.Tensor:
+    """[B, samples] -> magnitudes [B, ceil(samples / step), window // 2 + 1]."""
+    audio = _tfio_audio()
+    if audio is not None:
+        return audio.spectrogram(waveform, window, window, step)
+    return tf.abs(tf.signal.stft(waveform, window, step, window, pad_end=True))
+
+
+def _melscale(
+    magnitude: tf.Tensor, sample_rate: int, mel_bins: int, lower_hz: float, upper_hz: float
+) -> tf.Tensor:
+    """[B, frames, bins] -> [B, frames, mel_bins]."""
+    audio = _tfio_audio()
+    if audio is not None:
+        return audio.melscale(magnitude, sample_rate, mel_bins, lower_hz, upper_hz)
+    bins = tf.shape(magnitude)[-1]
+    filters = tf.signal.linear_to_mel_weight_matrix(mel_bins, bins, sample_rate, lower_hz, upper_hz)
+    return tf.tensordot(magnitude, filters, 1)
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
@@ -51,6 +73,9 @@ class LogMel(Layer):
     window of 2048 and the step of 1024 samples at 48 kHz are those of VATT (Akbari et al., 2021),
     which follows it. The mel edges (80-7600 Hz) are those of DMVR, VATT and BRAVE. MMV's
     compression is not published; the default, `log(1 + 10000 mel)`, is that of VATT and BRAVE.
+
+    The transform and the filters are tensorflow-io's where it is installed (the extra `io`), and
+    tf.signal's elsewhere: the same operations and numbers, on every platform.
 
     Args:
       sample_rate: in Hz.
@@ -101,12 +126,8 @@ class LogMel(Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Apply the layer to the inputs."""
-        audio = _tfio_audio()
-        waveform = tf.cast(inputs, tf.float32)
-        magnitude = audio.spectrogram(waveform, self.window, self.window, self.step)
-        mel = audio.melscale(
-            magnitude, self.sample_rate, self.mel_bins, self.lower_hz, self.upper_hz
-        )
+        magnitude = _spectrogram(tf.cast(inputs, tf.float32), self.window, self.step)
+        mel = _melscale(magnitude, self.sample_rate, self.mel_bins, self.lower_hz, self.upper_hz)
         if self.compression == "log1p_10000":
             log_mel = tf.math.log1p(10_000.0 * mel)
         else:
