@@ -3,9 +3,15 @@
 """The MCP server, driven by the protocol's own client."""
 
 import asyncio
+import contextlib
+import http.client
 import json
 import os
+import signal
+import socket
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -122,3 +128,36 @@ def test_the_program(api, tmp_path):
     made = asyncio.run(run())
     assert not made.is_error
     assert media.probe(made.structured_content["path"]).duration > 0
+
+
+@pytest.mark.slow
+def test_the_program_over_http(api, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mmv_tf", "search", "mcp", f"--index={api.library.index}",
+               f"--clips={tmp_path / 'clips'}", f"--http_port={port}"]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(command, cwd=running.ROOT, env=environment, stderr=subprocess.PIPE)
+
+    async def ask():
+        async with Client(f"http://127.0.0.1:{port}/mcp") as client:
+            found = await client.call_tool("search_videos", {"query": "a red square"})
+            return found.structured_content["moments"]
+
+    try:
+        until = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < until:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.2)
+        assert process.poll() is None, process.stderr.read()
+        assert asyncio.run(ask())[0]["file"]
+        # Pages of other sites, which may reach this machine under a name of theirs, are rejected.
+        evil = http.client.HTTPConnection("127.0.0.1", port)
+        evil.request(
+            "POST", "/mcp", "{}", {"Host": "evil.example", "Content-Type": "application/json"}
+        )
+        assert evil.getresponse().status in (403, 421)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
