@@ -93,6 +93,9 @@ def _copy_packets(
                 f"{path}: MP4 can't hold {name} as it is; cut it exactly instead (mode exact)."
             )
     copies = {stream.index: target.add_stream_from_template(stream) for stream in streams}
+    if video.codec_context.codec.canonical_name == "hevc" and video.codec_context.extradata:
+        # Apple's players take no other name of HEVC; Matroska has none.
+        copies[video.index].codec_context.codec_tag = "hvc1"
     _seek(source, video, part, key)
     last = key
     for packet, time in _wanted(path, source, streams, part, key, end):

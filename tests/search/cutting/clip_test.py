@@ -228,6 +228,16 @@ def test_a_copied_clip_tells_the_time(clock, tmp_path, start, end):
     check_clock(made, times.start, end, delay)
 
 
+@pytest.mark.parametrize("name", ["a.mkv", "a.ts", "a.mp4"])
+def test_copied_hevc_has_the_name_that_all_players_know(tmp_path, name):
+    film = media_samples.write_film(tmp_path / name, 2.0, codec="libx265", size=(96, 64))
+    times = cut(str(film), 0.5, 1.5, str(tmp_path / "clip.mp4"), COPY)
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.codec_context.codec_tag) == ("hevc", "hvc1")
+    check_same(film, tmp_path / "clip.mp4", times.start, min(times.end, 1.5))
+
+
 def test_joined_files(tmp_path):
     parts = [clock_samples.write(tmp_path / f"{n}.ts", 2.0, **TS) for n in range(2)]
     film = tmp_path / "joined.ts"
