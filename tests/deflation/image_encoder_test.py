@@ -41,7 +41,9 @@ def test_saved_it_loads_in_a_fresh_process(tmp_path):
     assert loaded(images(1, size=48))["vat"].shape == (1, 8)
 
 
-@pytest.mark.parametrize("name", ["s3d_space_to_depth", "tsm_18"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("s3d_space_to_depth", marks=pytest.mark.slow), "tsm_18"]
+)
 def test_folding_changes_no_output(name):
     image_model = deflation.deflate_naively(network(name))
     folded = image_model.folded()

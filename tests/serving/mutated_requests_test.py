@@ -10,7 +10,7 @@ from benchmarks.server_process import ServerProcess
 from tests.serving import mutations
 
 
-@pytest.mark.parametrize("count", [60, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [30, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_mutated_requests_get_the_right_status_and_no_memory(published, count):
     def send(mutation):
         status, body = mutations.send(server.rest, mutation)
