@@ -1,0 +1,77 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Sentences about the results: what was found, and how sure that is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_LEVEL = 0.05  # ours
+# Directions of retrieval in words.
+DIRECTIONS = {
+    "text -> video": "sentence → clip",
+    "video -> audio": "clip → its audio",
+    "audio -> text": "audio → sentence",
+}
+
+
+def clock(seconds: float) -> str:
+    """Return a time as minutes and seconds."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+def p_value(metrics: dict[str, Any], key: str) -> str:
+    """Return a p-value, or a dash if there are too few blocks for one."""
+    return f"{metrics[key]:.4f}" if key in metrics else "-"
+
+
+def summary(results: dict[str, Any]) -> str:
+    """Return the outcome in a few lines, for the terminal."""
+    lines = []
+    for name, metrics in results["retrieval"].items():
+        lines.append(
+            f"{name}: median rank {metrics['median_rank']:g} of {metrics['count']} "
+            f"(chance {metrics['chance/median_rank']:g}), "
+            f"p = {p_value(metrics, 'p_value_blocks')} for the scene, "
+            f"{p_value(metrics, 'p_value_within_blocks')} for the clip in it"
+        )
+    for modality, metrics in results["linear_probe"]["trained"].items():
+        untrained = results["linear_probe"]["untrained"][modality]
+        low, high = metrics["interval"]
+        lines.append(
+            f"subject from {modality} features: {100 * metrics['accuracy']:.0f} % "
+            f"[{100 * low:.0f}, {100 * high:.0f}] (untrained {100 * untrained['accuracy']:.0f} %, "
+            f"majority class {100 * metrics['majority']:.0f} %)"
+        )
+    deflation = results["deflation"]
+    lines.append(
+        f"image encoder: cosine {deflation['fitted']['cosine']:.4f} with the video network on "
+        f"static clips ({deflation['naive']['cosine']:.4f} before the fit), "
+        f"{deflation['speed']['ratio']:.1f} times faster"
+    )
+    return "\n".join(lines)
+
+
+def verdicts(results: dict[str, Any]) -> list[str]:
+    """Return a sentence for each direction: whether the scene is found, and the clip in it."""
+    found = []
+    for name, metrics in results["retrieval"].items():
+        title = f"{DIRECTIONS[name]}:"
+        if "p_value_blocks" not in metrics:
+            found.append(f"{title} a single block of time can't show whether scenes are found.")
+            continue
+        scene, clip = metrics["p_value_blocks"], metrics["p_value_within_blocks"]
+        if scene >= _LEVEL:
+            found.append(f"{title} no evidence that the right scene is found (p = {scene:.4f}).")
+        elif clip >= _LEVEL:
+            found.append(
+                f"{title} the right scene is found (p = {scene:.4f}), "
+                f"but not the right clip in it (p = {clip:.4f})."
+            )
+        else:
+            found.append(
+                f"{title} the right scene is found (p = {scene:.4f}), "
+                f"and the right clip in it (p = {clip:.4f})."
+            )
+    return found
