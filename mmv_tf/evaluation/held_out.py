@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Retrieval on held-out clips during training."""
+"""Retrieval on held-out clips during training, and their loss."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 import ml_collections
 import numpy as np
@@ -17,6 +17,8 @@ from mmv_tf.evaluation.retrieval import rank_metrics, ranks
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import GraphNetwork
 from mmv_tf.inference.network import BACKBONE_KINDS, REPRESENTATIONS
+from mmv_tf.losses import PAIRS, Objective
+from mmv_tf.training.logging import HeldOutClips
 
 # Settings of reading records, as in training.
 _READING = (
@@ -49,10 +51,15 @@ class HeldOutRetrieval:
       split: split to read, unless the mixture names one.
       clips: most clips per data set.
       batch_size: clips per batch; default: that of training.
+      objective: that of training, for the loss; None for no loss. It is the mean over whole
+        batches, each with the negatives of its own, one sentence per clip and no augmentation; of
+        fewer clips than a batch, whose loss is lower since there are fewer negatives, over these.
+      clips_to_show: clips of the first batch to keep for a log, evenly spaced; 0 for none.
 
     Attributes:
       parts: settings of the readers by name, "" for the first; `experiment.run` checks them before
         a run starts, and removes those that can't be evaluated if nobody asked for them.
+      shown: clips to log, by the same names, of the last evaluation.
     """
 
     def __init__(
@@ -61,10 +68,15 @@ class HeldOutRetrieval:
         split: str,
         clips: int,
         batch_size: int | None = None,
+        objective: Objective | None = None,
+        clips_to_show: int = 0,
     ):
         self.parts = evaluated_parts(data, split)
         self._clips = clips
         self._batch_size = data.batch_size if batch_size is None else batch_size
+        self._objective = objective
+        self._clips_to_show = clips_to_show
+        self.shown: dict[str, HeldOutClips] = {}
         self._network: GraphNetwork | None = None
         # By directory and split: making them takes longer than reading a few clips.
         self._datasets: dict[tuple[str, str], tf.data.Dataset] = {}
@@ -72,12 +84,10 @@ class HeldOutRetrieval:
     @property
     def names(self) -> list[str]:
         """Names of the metrics that a model of all modalities has, see `__call__`."""
-        return [
-            f"{part}/{query}_to_{item}/{metric}" if part else f"{query}_to_{item}/{metric}"
-            for part in self.parts
-            for query, item in _DIRECTIONS
-            for metric in _KEPT
-        ]
+        names = [f"{query}_to_{item}/{key}" for query, item in _DIRECTIONS for key in _KEPT]
+        if self._objective is not None:
+            names += ["loss", *(f"loss/{pair}" for pair in self._objective.pairs)]
+        return [f"{part}/{name}" if part else name for part in self.parts for name in names]
 
     def __call__(
         self, model: EmbeddingGraph, interrupted: Callable[[], bool] = lambda: False
@@ -89,13 +99,14 @@ class HeldOutRetrieval:
           interrupted: called before each batch; true ends the evaluation.
 
         Returns:
-          "text_to_video/R@1", ".../mean_rank", ".../count" and so on, for directions with a
-          common space and at least two clips; None if interrupted. Names of data sets after the
-          first are prefixes: "audioset/video_to_audio/R@1".
+          "text_to_video/R@1", ".../median_rank", ".../count" and so on, for directions with a
+          common space and at least two clips, and "loss" with its terms, such as "loss/va"; None if
+          interrupted. Names of data sets after the first are prefixes:
+          "audioset/video_to_audio/R@1".
         """
         metrics: dict[str, float] = {}
         for name, data in self.parts.items():
-            found = self._evaluate(model, data, interrupted)
+            found = self._evaluate(model, name, data, interrupted)
             if found is None:
                 return None
             metrics |= {f"{name}/{key}" if name else key: value for key, value in found.items()}
@@ -104,11 +115,13 @@ class HeldOutRetrieval:
     def _evaluate(
         self,
         model: EmbeddingGraph,
+        part: str,
         data: ml_collections.ConfigDict,
         interrupted: Callable[[], bool],
     ) -> dict[str, float] | None:
         """Return the metrics of one data set, or None if interrupted."""
         embeddings: dict[str, list[np.ndarray]] = {}
+        media: dict[str, np.ndarray] = {}
         seen = 0
         place = (data.directory, data.split)
         if place not in self._datasets:
@@ -132,6 +145,11 @@ class HeldOutRetrieval:
             names = [name.decode(errors="replace") for name in batch["example_id"][:, 0].numpy()]
             for modality, values in inputs.items():
                 refuse_faulty(modality, faulty_rows(modality, values).numpy(), names)
+            if self._clips_to_show:
+                captions = batch["caption"][:, 0].numpy() if "caption" in batch else None
+                embeddings.setdefault("caption", []).append(_texts(captions, len(names)))
+                embeddings.setdefault("name", []).append(np.array(names, object))
+                media = media or self._media(inputs, len(names))
             for key, value in self._embedded(model, inputs).items():
                 embeddings.setdefault(key, []).append(value)
             for modality in inputs:
@@ -141,7 +159,21 @@ class HeldOutRetrieval:
             if seen >= self._clips:
                 break
         arrays = {key: np.concatenate(parts)[: self._clips] for key, parts in embeddings.items()}
-        return _metrics(model, arrays)
+        if media:
+            self.shown[part] = _clips_to_log(model, arrays, media)
+        metrics = _metrics(model, arrays)
+        if self._objective is not None:
+            metrics |= _losses(model, self._objective, arrays, self._batch_size)
+        return metrics
+
+    def _media(self, inputs: Mapping[str, tf.Tensor], count: int) -> dict[str, np.ndarray]:
+        """Return what is shown of the first batch: "rows", "video" (uint8) and "audio"."""
+        rows = np.linspace(0, count - 1, min(self._clips_to_show, count)).round().astype(int)
+        frames = np.round(inputs["video"].numpy()[rows] * 255.0).astype(np.uint8)
+        media = {"rows": rows, "video": frames}
+        if "audio" in inputs:
+            media["audio"] = inputs["audio"].numpy()[rows, ..., 0]
+        return media
 
     def _batches(self, model: EmbeddingGraph, data: ml_collections.ConfigDict) -> tf.data.Dataset:
         own = {key: data[key] for key in _READING}
@@ -164,8 +196,17 @@ class HeldOutRetrieval:
         }
 
 
-def _metrics(model: EmbeddingGraph, arrays: dict[str, np.ndarray]) -> dict[str, float]:
-    found: dict[str, float] = {}
+def _texts(values: np.ndarray | None, count: int) -> np.ndarray:
+    """Return a batch's captions as an array of str; "" where there are none."""
+    if values is None:
+        return np.full(count, "", object)
+    return np.array([value.decode(errors="replace") for value in values], object)
+
+
+def _compared(
+    model: EmbeddingGraph, arrays: dict[str, np.ndarray]
+) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield each direction, its rows with both modalities, and all rows' embeddings of both."""
     for query, item in _DIRECTIONS:
         try:
             space = model.common_space(query, item)
@@ -174,10 +215,75 @@ def _metrics(model: EmbeddingGraph, arrays: dict[str, np.ndarray]) -> dict[str, 
         if f"valid/{query}" not in arrays or f"valid/{item}" not in arrays:
             continue
         rows = arrays[f"valid/{query}"] & arrays[f"valid/{item}"]
-        if rows.sum() < 2:
-            continue
-        rank = ranks(arrays[f"{query}/{space}"][rows], arrays[f"{item}/{space}"][rows])
-        name = f"{query}_to_{item}"
+        if rows.sum() >= 2:
+            name = f"{query}_to_{item}"
+            yield name, rows, arrays[f"{query}/{space}"], arrays[f"{item}/{space}"]
+
+
+def _metrics(model: EmbeddingGraph, arrays: dict[str, np.ndarray]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, rows, queries, items in _compared(model, arrays):
+        rank = ranks(queries[rows], items[rows])
         metrics = {**rank_metrics(rank), "count": float(rows.sum())}
         found |= {f"{name}/{key}": metrics[key] for key in _KEPT}
     return found
+
+
+def _losses(
+    model: EmbeddingGraph, objective: Objective, arrays: dict[str, np.ndarray], batch_size: int
+) -> dict[str, float]:
+    """Return the loss and its terms; none if the clips lack a modality of the objective."""
+    count = len(next(iter(arrays.values())))
+    if any(f"valid/{modality}" not in arrays for modality in objective.modalities):
+        return {}
+    sums = dict.fromkeys(objective.pairs, 0.0)
+    counts = dict.fromkeys(objective.pairs, 0.0)
+    # A batch of fewer clips has fewer negatives.
+    for start in range(0, max(1, count - batch_size + 1), batch_size):
+        rows = slice(start, start + batch_size)
+        embeddings = {
+            f"{pair}/{modality}": arrays[f"{modality}/{model.common_space(*PAIRS[pair])}"][rows]
+            for pair in objective.pairs
+            for modality in PAIRS[pair]
+        }
+        valid = {modality: arrays[f"valid/{modality}"][rows] for modality in objective.modalities}
+        _, terms, valid_rows = objective(
+            {key: tf.constant(value) for key, value in embeddings.items()},
+            {key: tf.constant(value) for key, value in valid.items()},
+        )
+        for pair, rows_of_pair in valid_rows.items():
+            sums[pair] += float(terms[pair]) * float(rows_of_pair)
+            counts[pair] += float(rows_of_pair)
+    if not all(counts.values()):
+        return {}
+    means = {pair: sums[pair] / counts[pair] for pair in objective.pairs}
+    total = sum(objective.weights[pair] * mean for pair, mean in means.items())
+    return {"loss": total} | {f"loss/{pair}": mean for pair, mean in means.items()}
+
+
+def _clips_to_log(
+    model: EmbeddingGraph, arrays: dict[str, np.ndarray], media: dict[str, np.ndarray]
+) -> HeldOutClips:
+    """Return clips with the cosines of all embeddings."""
+    similarities = {}
+    for name, rows, queries, items in _compared(model, arrays):
+        cosines = np.full((len(rows), len(rows)), np.nan, np.float32)
+        left, right = _unit(queries[rows]), _unit(items[rows])
+        cosines[np.ix_(rows, rows)] = left @ right.T
+        similarities[name] = cosines
+    captions = arrays["caption"]
+    if "valid/text" in arrays:
+        captions = np.where(arrays["valid/text"], captions, "")
+    return HeldOutClips(
+        names=tuple(arrays["name"]),
+        sentences=tuple(captions),
+        shown=tuple(int(row) for row in media["rows"] if row < len(captions)),
+        frames=media["video"],
+        log_mels=media.get("audio"),
+        similarities=similarities,
+    )
+
+
+def _unit(embeddings: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    return np.asarray(embeddings / np.maximum(lengths, 1e-12), np.float32)

@@ -20,6 +20,8 @@ from absl import flags
 
 from mmv_tf.evaluation.held_out import HeldOutRetrieval
 from mmv_tf.training import Preempted, experiment
+from mmv_tf.training import logging as run_log
+from mmv_tf.training.forward import make_objective
 from mmv_tf.training.workers import STRATEGIES
 from mmv_tf.util import command_line
 from mmv_tf.util.configuration import entries_of
@@ -62,7 +64,11 @@ def main(argv: list[str]) -> int:
     evaluate = None
     if config.training.evaluate_every_steps:
         evaluate = HeldOutRetrieval(
-            config.data, config.training.evaluate_split, config.training.evaluate_clips
+            config.data,
+            config.training.evaluate_split,
+            config.training.evaluate_clips,
+            objective=make_objective(config.training),
+            clips_to_show=run_log.settings_of(config.training).clips,
         )
     output = pathlib.Path(_OUTPUT.value)
     try:

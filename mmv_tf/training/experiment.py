@@ -16,10 +16,12 @@ import tensorflow as tf
 from mmv_tf.data import METADATA_KEYS, Input, Reader
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.training import duplicates, preflight, run_folder, starting, validation
+from mmv_tf.training import logging as run_log
 from mmv_tf.training import workers as workers_lib
 from mmv_tf.training.checkpoints import CheckpointStore, step_of
 from mmv_tf.training.random_state import seed_everything
 from mmv_tf.training.run_data import RunData
+from mmv_tf.training.run_summary import summarized
 from mmv_tf.training.trainer import Evaluate, Trainer
 from mmv_tf.training.workers import make_strategy, worker_and_workers
 from mmv_tf.util import locks as locks_lib
@@ -39,9 +41,10 @@ def run(
     Args:
       config: see `configs/`.
       directory: the run's folder. It gets the settings (config.json), a digest of the data
-        (data.json), the untrained model (initial.keras), checkpoints, TensorBoard scalars and at
-        the end model.keras. An unfinished run of the same settings and data resumes; a finished one
-        is left as it is. Several workers share the folder; it is locked against other runs.
+        (data.json), the untrained model (initial.keras), checkpoints, its log, facts for the model
+        card (training.json) and at the end model.keras. An unfinished run of the same settings and
+        data resumes; a finished one is left as it is. Several workers share the folder; it is
+        locked against other runs.
       evaluate: see `Trainer.run`. If it has an attribute `parts`, as `HeldOutRetrieval` has, the
         data that it reads are checked before the run starts; see `validation.choose_parts`.
 
@@ -58,6 +61,7 @@ def run(
     begun = run_folder.initial_file(directory).exists()
     config = run_folder.as_begun(config, directory)
     duplicates.check(config.training.mask_duplicates)
+    run_log.check(config.training)
     preflight.check(config, validation.required_parts(config.training, evaluate))
     evaluate = validation.choose_parts(config, evaluate)
     looked = _look(config, evaluate) if config.data.num_frames else None
@@ -171,7 +175,8 @@ def _train(
     skipped = damage.by_reason
     start = run_folder.read_start(directory)
     trainer = Trainer(model, strategy, config.training, config.optimizer, directory, start)
-    with source.explained():
+    summary = summarized(directory, source.readers, strategy) if worker == 0 else None
+    with source.explained(), summary or contextlib.nullcontext():
         metrics = trainer.run(
             batches,
             config.data.batch_size,

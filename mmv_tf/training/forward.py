@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ml_collections
 import tensorflow as tf
 
 from mmv_tf.graphs import EmbeddingGraph
@@ -11,6 +12,17 @@ from mmv_tf.losses import PAIRS, Objective
 from mmv_tf.training import duplicates
 
 Batch = dict[str, tf.Tensor]
+
+
+def make_objective(training: ml_collections.ConfigDict) -> Objective:
+    """Return the objective that the settings of the loop describe."""
+    return Objective(
+        dict(training.weights),
+        training.temperature,
+        training.symmetric,
+        training.loss_chunk_rows,
+        training.textless_negatives,
+    )
 
 
 def needed_entries(batch: Batch, objective: Objective, mask: str = duplicates.NONE) -> Batch:

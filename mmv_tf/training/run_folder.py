@@ -51,6 +51,7 @@ _MAY_CHANGE = (
     "training.profile",
     "training.save_iterator",
 )
+_LOGGING = "training.logging"  # all of its entries; runs of earlier versions lack the section
 # Those that do change it if the run may stop early, or takes its best checkpoint's weights.
 _CHOOSE_THE_END = (
     "training.best_is",
@@ -280,7 +281,8 @@ def check_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> 
                 f"{directory} holds a run of {old} steps, and {key} is {new}; a run can be "
                 "extended, not shortened: choose another folder."
             )
-        if old != new and (key not in (*_MAY_CHANGE, _STEPS) or key in fixed):
+        may_change = key in (*_MAY_CHANGE, _STEPS) or key.startswith(_LOGGING)
+        if old != new and (not may_change or key in fixed):
             raise ValueError(
                 f"{directory} holds a run with other settings ({key} was {old!r}, now {new!r}); "
                 "choose another folder or remove it."

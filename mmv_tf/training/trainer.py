@@ -17,10 +17,11 @@ import tensorflow as tf
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.losses import PAIRS, Objective
 from mmv_tf.training import checkpoints, duplicates, preflight, run_folder, validation, workers
+from mmv_tf.training import logging as run_log
 from mmv_tf.training import optimizer as optimizer_lib
 from mmv_tf.training.checkpoints import CheckpointStore
 from mmv_tf.training.finite_check import FiniteCheck
-from mmv_tf.training.forward import Batch, needed_entries
+from mmv_tf.training.forward import Batch, make_objective, needed_entries
 from mmv_tf.training.freezing import DEFAULT_LEARNING_RATES
 from mmv_tf.training.logging import Watcher
 from mmv_tf.training.random_state import random_states
@@ -82,6 +83,8 @@ def default_config() -> ml_collections.ConfigDict:
             "log_every": 10,
             # First and last step to profile for TensorBoard; (0, 0) for none.
             "profile": (0, 0),
+            # TensorBoard, Weights & Biases and MLflow.
+            "logging": run_log.default_config(),
             "checkpoint_every_seconds": 60.0,
             "checkpoint_every_steps": 0,  # in addition; 0 for none
             # Store the place in the data, at the cost of the size of the shuffle buffer. If not, a
@@ -132,13 +135,7 @@ class Trainer:
         self.config = training
         self.directory = directory
         self.worker, self.workers = worker_and_workers(strategy)
-        self.objective = Objective(
-            dict(training.weights),
-            training.temperature,
-            training.symmetric,
-            training.loss_chunk_rows,
-            training.textless_negatives,
-        )
+        self.objective = make_objective(training)
         _check_pairs(model, self.objective)
         duplicates.check(training.mask_duplicates)
         self.validation = Validation(training, strategy)
@@ -187,8 +184,9 @@ class Trainer:
             batch_size / workers examples; see `Reader.train`.
           batch_size: size of the global batch.
           evaluate: called every `evaluate_every_steps` by the first worker; give it to all or to
-            none.
-          hparams: settings to show in TensorBoard.
+            none. Its attribute `shown`, if it has one, are clips to log: name of the data set ->
+            `HeldOutClips`.
+          hparams: settings to log.
           skipped: returns the number of records skipped so far, by reason.
           save_iterator: store the place in the data in checkpoints. If false, a resumed run makes
             its dataset with the number of examples seen.
@@ -226,17 +224,9 @@ class Trainer:
         step, batches, own = begun
         saved_at = time.monotonic()
         config, early_stop = self.config, self.validation.early_stop
-        with Watcher(
-            self.directory,
-            config.steps,
-            step,
-            batch_size,
-            config.log_every,
-            config.profile,
-            shown=self.worker == 0,
-        ) as watcher:
+        with Watcher(self.directory, config, step, batch_size, self.worker == 0) as watcher:
             if hparams is not None and step == 0:
-                watcher.hparams(hparams)
+                watcher.settings(hparams)
             if evaluate is not None and self.validation.is_missed(step):
                 found, stopping = self._evaluate(step, evaluate, watcher, stop)
                 if found:
@@ -343,6 +333,8 @@ class Trainer:
                 step, lambda: evaluate(self.model, lambda: stop.requested), lambda: stop.requested
             )
         watcher.write(step, held_out)
+        if held_out:
+            watcher.show(step, getattr(evaluate, "shown", {}))
         watcher.pause(time.monotonic() - started)
         return held_out, stopping
 

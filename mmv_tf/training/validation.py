@@ -205,7 +205,7 @@ def stopping_problems(patience: int, metric: str, best_is: str) -> list[str]:
             f"training.stop_after stops by held-out clips, but training.best_metric is {metric!r}; "
             f"set it to one of them, such as {PREFIX}video_to_audio/median_rank"
         ]
-    expected = {"R@": "most", "median_rank": "least", "mean_rank": "least"}
+    expected = {"R@": "most", "median_rank": "least", "mean_rank": "least", "loss": "least"}
     for end, better in expected.items():
         if metric.rpartition("/")[2].startswith(end) and best_is != better:
             return [

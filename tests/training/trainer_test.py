@@ -12,6 +12,7 @@ from tensorboard.plugins.hparams import metadata as hparams_metadata
 
 from mmv_tf import training
 from mmv_tf.training import checkpoints, optimizer
+from mmv_tf.training.logging import read_scalars
 from mmv_tf.training.random_state import random_states, seed_everything
 from mmv_tf.training.trainer import Trainer
 from mmv_tf.util import files
@@ -34,19 +35,9 @@ def make_trainer(directory, **changes):
     )
 
 
-def scalars(directory):
-    events = EventAccumulator(str(directory / "tensorboard"), {"tensors": 0})
-    events.Reload()
-    return {
-        tag: [(e.step, tf.make_ndarray(e.tensor_proto).item()) for e in events.Tensors(tag)]
-        for tag in events.Tags()["tensors"]
-        if not tag.startswith("_hparams")
-    }
-
-
 def settings_shown(directory):
     """What TensorBoard's page of HParams has."""
-    events = EventAccumulator(str(directory / "tensorboard"))
+    events = EventAccumulator(str(directory / "tensorboard" / directory.name))
     events.Reload()
     content = events.SummaryMetadata(hparams_metadata.SESSION_START_INFO_TAG)
     start = hparams_metadata.parse_session_start_info_plugin_data(content.plugin_data.content)
@@ -87,7 +78,7 @@ def test_the_loss_falls_and_progress_shows_it(tmp_path, capsys):
 
 def test_tensorboard_has_every_term(whole):
     run, metrics, _ = whole
-    found = scalars(run)
+    found = read_scalars(run)
     assert {
         "train/loss",
         "train/loss/va",
@@ -172,7 +163,7 @@ def test_held_out_metrics_are_shown_and_choose_the_best(tmp_path):
     trainer.run(linear_world.dataset(BATCH), BATCH, lambda model, stop: {"R@1": next(recalls)})
     assert [path.name for path in trainer.store.paths()] == ["step-00000004", "step-00000008"]
     assert trainer.store.best().name == "step-00000004"
-    assert [round(v, 3) for _, v in scalars(tmp_path)["held_out/R@1"]] == [0.1, 0.9, 0.3, 0.2]
+    assert [round(v, 3) for _, v in read_scalars(tmp_path)["held_out/R@1"]] == [0.1, 0.9, 0.3, 0.2]
 
 
 def test_the_best_of_equals_is_the_first(tmp_path):
@@ -248,7 +239,7 @@ def test_a_loss_that_is_not_finite_stops_and_names_step_term_and_example(tmp_pat
 def test_steps_that_are_not_finite_are_left_out_and_counted_if_allowed(tmp_path, caplog):
     trainer = make_trainer(tmp_path, nonfinite_limit=2)
     trainer.run(poisoned(), BATCH)
-    counts = scalars(tmp_path)["train/nonfinite_steps"]
+    counts = read_scalars(tmp_path)["train/nonfinite_steps"]
     assert counts[-1][1] >= 1
     assert caplog.text.count("The step was left out") == counts[-1][1]
     assert all(np.isfinite(weight).all() for weight in trainer.model.get_weights())
@@ -265,7 +256,7 @@ def test_averages_are_what_a_finished_run_has(tmp_path):
 
 def test_a_profile_is_written(tmp_path):
     make_trainer(tmp_path, profile=(2, 3), steps=4).run(linear_world.dataset(BATCH), BATCH)
-    assert list((tmp_path / "tensorboard" / "plugins" / "profile").rglob("*.xplane.pb"))
+    assert list((tmp_path / "tensorboard").rglob("plugins/profile/*/*.xplane.pb"))
 
 
 def test_what_does_not_fit_is_refused(tmp_path):

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Progress, TensorBoard and profiling hooks."""
+"""Watches a run: its progress line, its log and its profile."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+import ml_collections
 import numpy as np
 import tensorflow as tf
-from tensorboard.plugins.hparams import api as hparams_api
 
+from mmv_tf.training.logging.held_out import HeldOutClips
+from mmv_tf.training.logging.settings import settings_of
+from mmv_tf.training.logging.tensorboard_writer import profile_folder
+from mmv_tf.training.logging.writers import LoggedRun, Writers
 from mmv_tf.util.progress import Progress
-
-FOLDER = "tensorboard"
 
 
 class _Nowhere(io.StringIO):
@@ -31,12 +33,10 @@ class Watcher:
     """Collector that shows the means of the steps' values; use it as a context manager.
 
     Args:
-      directory: the run's folder; TensorBoard's files go into "tensorboard" in it.
-      steps: number of steps of the whole run.
+      directory: the run's folder.
+      training: settings of the loop.
       start: number of steps done before this process.
       batch_size: clips a step.
-      log_every: steps between two points in TensorBoard.
-      profile: (first, last) step to profile, counted from 1; last 0 for none.
       shown: whether this process shows anything; of several workers, only the first does.
 
     Raises:
@@ -46,44 +46,41 @@ class Watcher:
     def __init__(
         self,
         directory: pathlib.Path,
-        steps: int,
+        training: ml_collections.ConfigDict,
         start: int,
         batch_size: int,
-        log_every: int,
-        profile: Sequence[int] = (0, 0),
         shown: bool = True,
     ):
-        first, last = profile
+        first, last = training.profile
         if last and not 1 <= first <= last:
-            raise ValueError(f"training.profile is {tuple(profile)}; use (first, last) step, >= 1.")
-        self._directory = directory / FOLDER
-        self._steps = steps
+            raise ValueError(
+                f"training.profile is {tuple(training.profile)}; use (first, last) step, >= 1."
+            )
+        logged = settings_of(training)
+        name = logged.name or directory.absolute().name
+        self._run = LoggedRun(directory, name, logged.project)
+        self._writers = Writers(logged.writers if shown else (), self._run)
+        self._steps = training.steps
         self._batch_size = batch_size
-        self._log_every = log_every
+        self._log_every = training.log_every
         self._profile = (first, last)
         self._profiling = False
         self._shown = shown
-        self._writer = (
-            tf.summary.create_file_writer(str(self._directory))
-            if shown
-            else tf.summary.create_noop_writer()
-        )
         file = None if shown else _Nowhere()
-        self.progress = Progress(steps, "train", "steps", initial=start, file=file)
+        self.progress = Progress(self._steps, "train", "steps", initial=start, file=file)
         self._window: list[dict[str, float]] = []
         self._waits: list[float] = []
         self._since = time.monotonic()
         self.means: dict[str, float] = {}
 
-    def hparams(self, settings: Mapping[str, Any]) -> None:
-        """Write a run's settings for TensorBoard's HParams page: nested dicts of plain values."""
-        with self._writer.as_default(step=0):
-            hparams_api.hparams(dict(_flat(settings)))
+    def settings(self, settings: Mapping[str, Any]) -> None:
+        """Log a run's settings: nested dicts of plain values."""
+        self._writers.settings(settings)
 
     def before_step(self, step: int) -> None:
         """Start the profile at its first step; `step` counts from 1."""
         if self._shown and self._profile[1] and step == self._profile[0]:
-            tf.profiler.experimental.start(str(self._directory))
+            tf.profiler.experimental.start(str(profile_folder(self._run)))
             self._profiling = True
 
     def after_step(self, step: int, values: Mapping[str, float], waited: float) -> None:
@@ -100,7 +97,7 @@ class Watcher:
             self.log(step)
 
     def log(self, step: int) -> None:
-        """Show the means of the steps since the last time, if there are some."""
+        """Log the means of the steps since the last time, if there are some."""
         if not self._window:
             return
         rate, waiting = self._speed()
@@ -120,10 +117,15 @@ class Watcher:
         self._since += seconds
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Write numbers for TensorBoard."""
-        with self._writer.as_default():
-            for name, value in scalars.items():
-                tf.summary.scalar(name, value, step)
+        """Log numbers by name, such as "held_out/loss"."""
+        self._writers.scalars(step, scalars)
+
+    def show(self, step: int, held_out: Mapping[str, HeldOutClips]) -> None:
+        """Log pictures of held-out clips, by name of the data set; "" for the first."""
+        for name, clips in held_out.items() if self._shown else ():
+            prefix = f"held_out/{name}/" if name else "held_out/"
+            self._writers.images(step, {f"{prefix}{key}": v for key, v in clips.images().items()})
+            self._writers.texts(step, {f"{prefix}{key}": v for key, v in clips.texts().items()})
 
     def _stop_profile(self) -> None:
         tf.profiler.experimental.stop()
@@ -141,7 +143,7 @@ class Watcher:
         if self._profiling:
             self._stop_profile()
         self.progress.close()
-        self._writer.close()
+        self._writers.close()
 
 
 def _means(window: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -156,15 +158,3 @@ def _means(window: Sequence[Mapping[str, float]]) -> dict[str, float]:
         if name in window[-1]:
             means[name] = window[-1][name]
     return means
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            found += _flat(value, f"{prefix}{name}.")
-        elif isinstance(value, bool | int | float | str):
-            found.append((f"{prefix}{name}", value))
-        else:
-            found.append((f"{prefix}{name}", str(value)))
-    return found

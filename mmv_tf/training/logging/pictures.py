@@ -1,0 +1,91 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures for a run's log: film strips with spectrograms, and matrices of similarities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+# Ours: sizes in pixels that read well in TensorBoard's cards, and a scale of colors from dark to
+# light whose brightness rises evenly, so that it reads in gray too.
+_FRAME_HEIGHT, _GAP = 96, 2
+_SPECTROGRAM_HEIGHT = 80
+_LINE_HEIGHT, _FONT_SIZE = 18, 13
+_MATRIX_SIZE = 384
+_MOST_FRAMES, _LEAST_WIDTH = 8, 560
+_SCALE = np.array([[6, 4, 20], [74, 20, 107], [170, 50, 95], [240, 130, 60], [252, 250, 190]])
+_PAPER, _INK = (255, 255, 255), (20, 20, 20)
+
+
+def matrix(values: np.ndarray) -> np.ndarray:
+    """Return a matrix as an image, its least value dark and its greatest light.
+
+    Args:
+      values: float [rows, columns].
+
+    Returns:
+      uint8 [H, W, 3], about 384 pixels a side; each value is a block, or several share a pixel.
+    """
+    image = Image.fromarray(_colors(values))
+    factor = _MATRIX_SIZE / max(values.shape)
+    size = max(1, round(values.shape[1] * factor)), max(1, round(values.shape[0] * factor))
+    return np.asarray(
+        image.resize(size, Image.Resampling.NEAREST if factor > 1 else Image.Resampling.BOX)
+    )
+
+
+def clip(frames: np.ndarray, log_mel: np.ndarray | None, lines: Sequence[str]) -> np.ndarray:
+    """Return a clip as an image: its film strip, its spectrogram and lines of text.
+
+    Args:
+      frames: uint8 [T, H, W, 3]; at most eight are shown, evenly spaced.
+      log_mel: float [frames, mel_bins], time from left to right and high frequencies on top; None
+        without audio.
+      lines: texts below.
+
+    Returns:
+      uint8 [H, W, 3].
+    """
+    strip = _film_strip(frames)
+    width = max(strip.width, _LEAST_WIDTH)
+    parts = [strip]
+    if log_mel is not None:
+        spectrogram = Image.fromarray(_colors(log_mel.T[::-1]))
+        size = (strip.width, _SPECTROGRAM_HEIGHT)
+        parts.append(spectrogram.resize(size, Image.Resampling.NEAREST))
+    parts += [_line(text, width) for text in lines]
+    page = Image.new("RGB", (width, sum(part.height + _GAP for part in parts)), _PAPER)
+    top = 0
+    for part in parts:
+        page.paste(part, (0, top))
+        top += part.height + _GAP
+    return np.asarray(page)
+
+
+def _film_strip(frames: np.ndarray) -> Image.Image:
+    places = np.linspace(0, len(frames) - 1, min(len(frames), _MOST_FRAMES)).round().astype(int)
+    width = max(1, round(frames.shape[2] * _FRAME_HEIGHT / frames.shape[1]))
+    strip = Image.new("RGB", (len(places) * (width + _GAP), _FRAME_HEIGHT), _PAPER)
+    for number, place in enumerate(places):
+        frame = Image.fromarray(frames[place]).resize((width, _FRAME_HEIGHT))
+        strip.paste(frame, (number * (width + _GAP), 0))
+    return strip
+
+
+def _line(text: str, width: int) -> Image.Image:
+    line = Image.new("RGB", (width, _LINE_HEIGHT), _PAPER)
+    font = ImageFont.load_default(_FONT_SIZE)
+    ImageDraw.Draw(line).text((2, 0), " ".join(text.split()), _INK, font)
+    return line
+
+
+def _colors(values: np.ndarray) -> np.ndarray:
+    """Return values as colors, uint8 [..., 3]; the least value is the darkest."""
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    share = (np.nan_to_num(values, nan=low) - low) / max(high - low, 1e-9)
+    stops = np.linspace(0, 1, len(_SCALE))
+    channels = [np.interp(share, stops, _SCALE[:, channel]) for channel in range(3)]
+    return np.stack(channels, axis=-1).round().astype(np.uint8)
