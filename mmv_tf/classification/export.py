@@ -14,11 +14,12 @@ from mmv_tf.inference.network import AUDIO, VIDEO
 from mmv_tf.publishing.checks import checked
 from mmv_tf.publishing.contract import make_contract
 from mmv_tf.publishing.folder import Destination
-from mmv_tf.publishing.model_card import CardDetails, format_card, literal
+from mmv_tf.publishing.model_card import CardDetails, format_card
 from mmv_tf.publishing.options import ExportOptions
 from mmv_tf.publishing.samples import sample_input
 from mmv_tf.publishing.saved_model import INPUTS, decode_clips
 from mmv_tf.publishing.serving_weights import ServingWeights
+from mmv_tf.util.markdown import literal
 from mmv_tf.version import __version__
 
 CLASSIFY, CLASSIFY_JPEG = "classify", "classify_jpeg"

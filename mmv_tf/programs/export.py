@@ -4,18 +4,22 @@
 
   mmv export --model=RUN --image_model=image_encoder.keras --output=DIR
 
-The result loads with TensorFlow alone: `tf.saved_model.load(DIR).signatures["text"](sentences)`.
-To serve it by TensorFlow Serving or mmv serve, write a numbered version:
+Its model card states what the run's folder says, and the results of `mmv evaluate` in it or beside
+it. The result loads with TensorFlow alone:
+`tf.saved_model.load(DIR).signatures["text"](sentences)`. To serve it by TensorFlow Serving
+or mmv serve, write a numbered version:
 
   mmv export --model=RUN --output=DIR --version=1 --fold_batch_norms --video_jpeg
 """
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 
 from absl import flags
 
+from mmv_tf.inference import model_hash
 from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.publishing import export, portable
 from mmv_tf.publishing.flags import (
@@ -25,6 +29,7 @@ from mmv_tf.publishing.flags import (
     export_options,
 )
 from mmv_tf.publishing.options import MODALITIES
+from mmv_tf.publishing.run_facts import find_results, read_facts, run_of
 from mmv_tf.util import command_line
 
 define_network_flags(image_model=True, settings=False)
@@ -49,16 +54,22 @@ def main(argv: list[str]) -> None:
         normalized=_NORMALIZED.value,
     )
     folder = destination()
-    model, image_model = network_flags().open_models()
+    network = network_flags()
+    model, image_model = network.open_models()
+    details, run = card_details(), run_of(network.model)
+    if run is not None and not details.results:
+        results = tuple(find_results(run, model_hash(model)))
+        details = dataclasses.replace(details, results=results)
     names = export(
         model,
         folder.directory,
         image_model,
         folder.overwrite,
         options=options,
-        details=card_details(),
+        details=details,
         version=folder.version,
         model_name=folder.model_name,
+        facts=read_facts(network.model),
     )
     print(f"The SavedModel is in {folder.directory}; signatures: {', '.join(names)}.")
     for choice in _PORTABLE.value:

@@ -13,6 +13,7 @@ from mmv_tf.publishing.example_program import write_example
 from mmv_tf.publishing.folder import Destination
 from mmv_tf.publishing.model_card import CardDetails, write_card
 from mmv_tf.publishing.options import ExportOptions
+from mmv_tf.publishing.run_facts import RunFacts
 from mmv_tf.publishing.samples import sample_sentence
 from mmv_tf.publishing.saved_model import Publication
 
@@ -26,6 +27,7 @@ def export(
     details: CardDetails | None = None,
     version: int | None = None,
     model_name: str = "mmv",
+    facts: RunFacts | None = None,
 ) -> list[str]:
     """Write a folder with a SavedModel that loads with TensorFlow alone.
 
@@ -42,6 +44,7 @@ def export(
       version: write to the folder of this number within `directory`, as TensorFlow Serving expects,
         with a `models.config` beside it; other versions there stay.
       model_name: name to serve the model under.
+      facts: those of the model's training run, for the model card; see `read_facts`.
 
     Returns:
       The names of the signatures.
@@ -65,6 +68,6 @@ def export(
     contract = make_contract(
         signatures, model.metadata, sample_rate, publication.jpeg_size, sentence
     )
-    card = write_card(model, contract, options, details or CardDetails())
+    card = write_card(model, contract, options, details or CardDetails(), facts)
     destination.write(publication, signatures, contract, card, write_example(contract))
     return list(signatures)

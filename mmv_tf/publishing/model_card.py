@@ -6,32 +6,34 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.publishing.options import ExportOptions
+from mmv_tf.publishing.run_card import data_section, settings_section, training_section
+from mmv_tf.publishing.run_facts import RunFacts
+from mmv_tf.util.markdown import code, literal
 from mmv_tf.util.safe_files import read_json
 from mmv_tf.version import __version__
 
-_UNSTATED = "Not stated by whoever exported this model."
+_UNKNOWN = "Unknown: neither the model nor whoever exported it states {}."
 # Parts of a results file that are not results.
 _NOT_METRICS = (
     *("protocol", "environment", "clips", "model", "data", "labels", "model_sha256", "paths"),
     *("counts", "changed", "reported", "splits", "resamplings", "items", "among"),
-    *("selection", "chance"),
+    *("selection", "chance", "intervals"),
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class CardDetails:
-    """Details that only the person who publishes a model knows.
+    """Details that the person who publishes a model knows, beside those of its run.
 
     Args:
       name: the model's name.
-      data: its training data.
-      licence: license of the weights.
+      data: its training data; "" for what its run says.
+      licence: license of the weights; "" for that of the weights that it was made from, if known.
       results: files that `mmv evaluate` wrote.
     """
 
@@ -46,6 +48,7 @@ def write_card(
     contract: Mapping[str, Any],
     options: ExportOptions,
     details: CardDetails,
+    facts: RunFacts | None = None,
 ) -> str:
     """Return the card in Markdown.
 
@@ -54,12 +57,19 @@ def write_card(
       contract: see `make_contract`.
       options: options of the export.
       details: facts that the model does not contain.
+      facts: those of its training run; None if it is from none.
 
     Raises:
       ValueError: a results file isn't one.
     """
     return format_card(
-        _INTRODUCTION, _architecture(model, options), model.metadata, contract, details, _LIMITS
+        _INTRODUCTION,
+        _architecture(model, options),
+        model.metadata,
+        contract,
+        details,
+        _LIMITS,
+        facts,
     )
 
 
@@ -70,29 +80,74 @@ def format_card(
     contract: Mapping[str, Any],
     details: CardDetails,
     limits: str,
+    facts: RunFacts | None = None,
 ) -> str:
     """Return a card in Markdown.
 
     Args:
       introduction, architecture, limits: texts of these sections.
-      metadata: the model's; "data" and "licence" are used where `details` lack them.
-      contract, details: see `write_card`.
+      metadata: the model's: its origin, and "data" and "licence" where `details` lack them.
+      contract, details, facts: see `write_card`.
 
     Raises:
       ValueError: a results file isn't one.
     """
-    data = details.data or literal(metadata.get("data") or "") or _UNSTATED
-    licence = details.licence or literal(metadata.get("licence") or "") or _UNSTATED
     sections = {
         f"# {details.name}": introduction,
         "## Architecture": architecture,
-        "## Training data": data,
-        "## License of the weights": licence,
+        "## Origin": _origin(metadata, facts),
+        "## Training data": _data(metadata, details, facts),
+        "## Training": training_section(facts) if facts else "",
+        "## License of the weights": _license(metadata, details, facts),
         "## Input contract": _input_contract(contract),
         "## Results": "\n".join(_results(details.results)),
         "## Limits": limits,
+        "## Settings of the training run": settings_section(facts) if facts else "",
     }
-    return "\n\n".join(f"{title}\n\n{text.strip()}" for title, text in sections.items()) + "\n"
+    shown = {title: text.strip() for title, text in sections.items() if text}
+    return "\n\n".join(f"{title}\n\n{text}" for title, text in shown.items()) + "\n"
+
+
+def _origin(metadata: Mapping[str, Any], facts: RunFacts | None) -> str:
+    """Return the origin of weights that were imported, or from which training started."""
+    lines = []
+    if facts is not None and facts.start.init_from:
+        lines.append(f"- Training started from the weights of {code(_last(facts.start.init_from))}")
+        for title, parts in (("Taken", facts.start.taken), ("Started anew", facts.start.new)):
+            if parts:
+                lines.append(f"- {title}: {', '.join(map(code, parts))}")
+    elif facts is not None:
+        lines.append("- Training started from random weights")
+    titles = {"source": "Published at", "file": "File", "sha256": "SHA-256 of the file"}
+    if facts is not None:
+        titles["source"] = "The weights that it started from were published at"
+    for key, title in titles.items():
+        if metadata.get(key):
+            lines.append(f"- {title}: {literal(metadata[key])}")
+    return "\n".join(lines)
+
+
+def _last(path: str) -> str:
+    """Return a path's last part; the rest is nobody else's business."""
+    return os.path.basename(os.path.normpath(path))
+
+
+def _data(metadata: Mapping[str, Any], details: CardDetails, facts: RunFacts | None) -> str:
+    stated = details.data or literal(metadata.get("data") or "")
+    found = data_section(facts) if facts is not None else ""
+    return "\n\n".join(filter(None, (stated, found))) or _UNKNOWN.format("the training data")
+
+
+def _license(metadata: Mapping[str, Any], details: CardDetails, facts: RunFacts | None) -> str:
+    inherited = literal(metadata.get("licence") or "")
+    if details.licence or not inherited:
+        return details.licence or _UNKNOWN.format("a license")
+    if facts is None:
+        return inherited
+    return (
+        f"{inherited}, that of the weights that training started from; whoever exported this model "
+        "states no other."
+    )
 
 
 _INTRODUCTION = f"""A MultiModal Versatile network (Alayrac et al., NeurIPS 2020, arXiv
@@ -107,16 +162,6 @@ _LIMITS = """- Embeddings show what is alike in the model's training data, gaps 
 - Clips, images and audio unlike those of the training data (other frame rates, sample rates,
   sizes) are embedded without a warning, and worse.
 - The results above hold for the protocols they name and the data they were measured on."""
-
-
-def literal(text: str) -> str:
-    """Return a file's text as one line that Markdown shows literally, without links or tables."""
-    return re.sub(r"([\\`*_\[\]<#|!&~])", r"\\\1", " ".join(str(text).split()))
-
-
-def _code(text: str) -> str:
-    """Return a file's name in a code span, within a table too."""
-    return f"`{' '.join(str(text).split()).replace('`', '').replace('|', '')}`"
 
 
 def _architecture(model: EmbeddingGraph, options: ExportOptions) -> str:
@@ -150,7 +195,7 @@ def _input_contract(contract: Mapping[str, Any]) -> str:
         if source.get("sample_rate"):
             meaning += f", {source['sample_rate']} Hz"
         outputs = ", ".join(
-            f"{_code(key)} {['?' if size is None else size for size in shape]}".replace("'", "")
+            f"{code(key)} {['?' if size is None else size for size in shape]}".replace("'", "")
             for key, shape in signature["outputs"].items()
         )
         rows.append(f"| `{name}` | {meaning} | {outputs} |")
@@ -162,10 +207,10 @@ def _input_contract(contract: Mapping[str, Any]) -> str:
 
 def _results(paths: Sequence[str | os.PathLike[str]]) -> Iterator[str]:
     if not paths:
-        yield "None were given when this network was exported."
+        yield "Unknown: no results file of `mmv evaluate` was given or found."
         return
-    yield "| protocol | metric | value |"
-    yield "|---|---|---|"
+    yield "| protocol | metric | value | 95 % interval |"
+    yield "|---|---|---|---|"
     for path in paths:
         try:
             results = read_json(path)
@@ -176,15 +221,22 @@ def _results(paths: Sequence[str | os.PathLike[str]]) -> Iterator[str]:
                 f"{path} is not a results file of mmv evaluate: {type(error).__name__} {error}."
             ) from error
         metrics = {key: value for key, value in results.items() if key not in _NOT_METRICS}
-        for metric, value in _numbers(metrics):
-            yield f"| {_code(name)} | {literal(metric)} | {value:.6g} |"
+        for metric, value, interval in _numbers(metrics):
+            yield f"| {code(name)} | {literal(metric)} | {value:.6g} | {interval} |"
 
 
-def _numbers(value: Any, path: str = "") -> Iterator[tuple[str, float]]:
-    """Yield all numbers in nested dicts, with the keys that lead to them."""
+def _numbers(value: Any, path: str = "", interval: Any = None) -> Iterator[tuple[str, float, str]]:
+    """Yield all numbers in nested dicts, with the keys that lead to them, and their intervals."""
     if isinstance(value, Mapping):
+        intervals = value.get("intervals")
         for key, inner in value.items():
             if key not in _NOT_METRICS:
-                yield from _numbers(inner, f"{path}, {key}" if path else str(key))
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield path, value
+                own = intervals.get(key) if isinstance(intervals, Mapping) else None
+                yield from _numbers(inner, f"{path}, {key}" if path else str(key), own)
+    elif _is_number(value):
+        known = isinstance(interval, list) and len(interval) == 2 and all(map(_is_number, interval))
+        yield path, value, f"{interval[0]:.6g} to {interval[1]:.6g}" if known else ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
