@@ -1,7 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The search image, as far as it can be checked without Docker: its file and its entry point."""
+"""The images, as far as they can be checked without Docker: their files and entry points."""
 
+import json
 import os
 import pathlib
 import re
@@ -11,20 +12,25 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 SCRIPT = ROOT / "docker" / "search.sh"
-FILE = ROOT / "docker" / "search.Dockerfile"
+FILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
 TOKEN = "0123456789abcdef"
 
 
-def instructions():
-    """(instruction, arguments) of the Dockerfile, in order."""
-    text = re.sub(r"\\\n\s*", " ", FILE.read_text(encoding="utf-8"))
+def instructions(file):
+    """(instruction, arguments) of a Dockerfile, in order."""
+    text = re.sub(r"\\\n\s*", " ", file.read_text(encoding="utf-8"))
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     return [tuple(line.split(maxsplit=1)) for line in lines]
 
 
-def test_what_is_copied_is_there_and_not_ignored():
-    kept = (ROOT / "docker/search.Dockerfile.dockerignore").read_text().splitlines()
-    copied = [rest.split() for name, rest in instructions() if name == "COPY"]
+def test_there_are_images_for_training_serving_and_search():
+    assert [file.stem for file in FILES] == ["search", "serve", "train"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_what_is_copied_is_there_and_not_ignored(file):
+    kept = pathlib.Path(f"{file}.dockerignore").read_text().splitlines()
+    copied = [rest.split() for name, rest in instructions(file) if name == "COPY"]
     sources = [source for words in copied if "--from=build" not in words for source in words[:-1]]
     assert len(sources) > 5
     for source in sources:
@@ -32,19 +38,45 @@ def test_what_is_copied_is_there_and_not_ignored():
         assert f"!{source}" in kept
 
 
-def test_the_image_runs_as_nobody_special_and_tells_its_health():
-    names = [name for name, _ in instructions()]
-    users = [rest for name, rest in instructions() if name == "USER"]
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_an_image_runs_as_nobody_special_and_has_no_secret(file):
+    names = [name for name, _ in instructions(file)]
+    users = [rest for name, rest in instructions(file) if name == "USER"]
     assert users == ["10001:10001"] and names.index("USER") < names.index("ENTRYPOINT")
-    assert "HEALTHCHECK" in names and "ADD" not in names
-    assert "TOKEN" not in FILE.read_text(), "no secret is baked in"
+    assert ("HEALTHCHECK" in names) == (file.stem != "train"), "servers tell their health"
+    assert "ADD" not in names
+    variables = [rest for name, rest in instructions(file) if name in ("ENV", "ARG")]
+    assert not re.search("TOKEN|KEY|SECRET|PASSWORD", " ".join(variables)), "none is baked in"
+
+
+@pytest.mark.parametrize("name", ["serve", "train"])
+def test_an_accelerator_chooses_the_stage_that_is_built_upon(name):
+    found = instructions(ROOT / "docker" / f"{name}.Dockerfile")
+    assert found[0] == ("ARG", "ACCELERATOR=cpu")
+    stages = [rest.split() for kind, rest in found if kind == "FROM"]
+    assert [words[-1] for words in stages[:3]] == ["cpu", "cuda", "build"]
+    assert stages[1][0] == "cpu" and stages[2][0] == "${ACCELERATOR}"
+    assert stages[3] == stages[0][:1], "the image has no compiler and no sources"
+
+
+def test_the_server_listens_where_it_is_asked_for_its_health():
+    found = dict(instructions(ROOT / "docker" / "serve.Dockerfile"))
+    entry = json.loads(found["ENTRYPOINT"])
+    assert entry[:3] == ["mmv", "serve", "--host=0.0.0.0"]
+    ports = {word.partition("=")[2] for word in entry if "_port=" in word}
+    assert ports == set(found["EXPOSE"].split())
+    (port,) = re.findall(r"127\.0\.0\.1:(\d+)/healthz", found["HEALTHCHECK"])
+    assert f"--http_port={port}" in entry
+    program = (ROOT / "mmv_tf/programs/serve.py").read_text(encoding="utf-8")
+    for flag in re.findall(r"--(\w+)=", " ".join([*entry, *json.loads(found["CMD"])])):
+        assert f'"{flag}"' in program, flag
 
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs the entry point; stand-ins for Python and mmv write down their arguments."""
+    """Runs the entry point with stand-ins for mmv and Python that note their arguments."""
     (tmp_path / "bin").mkdir()
-    for name in ("python", "mmv"):
+    for name in ("mmv", "python"):
         fake = tmp_path / "bin" / name
         fake.write_text('#!/bin/sh\nprintf "%s\\n" "$*" >> "$CALLS"\n')
         fake.chmod(0o755)
