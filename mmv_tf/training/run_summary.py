@@ -120,14 +120,14 @@ def _machine(strategy: tf.distribute.Strategy) -> dict[str, Any]:
     ]
     return {
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": os.cpu_count() or 0,
         "accelerators": accelerators,
         "replicas": strategy.num_replicas_in_sync,
     }
 
 
-def _processor() -> str:
+def processor_name() -> str:
     """Return the processor's name; that of its architecture where Linux does not tell."""
     with contextlib.suppress(OSError):
         for line in pathlib.Path("/proc/cpuinfo").read_text(errors="replace").splitlines():

@@ -8,15 +8,14 @@ import dataclasses
 import json
 import os
 import pathlib
-import platform
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
-from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from mmv_tf.data.records.manifests import read_manifest
 from mmv_tf.search.store import open_index
+from mmv_tf.training.logging import read_scalars
+from mmv_tf.training.run_summary import processor_name
 from mmv_tf.training.validation import PREFIX
 
 # The last step's index.
@@ -30,7 +29,7 @@ class Run:
     Attributes:
       manifest: of the shards.
       config: of the training.
-      scalars: see `read_scalars`.
+      scalars: see `mmv_tf.training.logging.read_scalars`.
       evaluation: of the test clips.
       embeddings: of all clips; "starts" and "ends" in seconds, "captions", "is_test", and for
         example "text/vat", float32 [clips, dim].
@@ -61,7 +60,7 @@ class Run:
         return cls(
             manifest=read_manifest(work / "data"),
             config=load(work / "run" / "config.json"),
-            scalars=read_scalars(work / "run" / "tensorboard"),
+            scalars=read_scalars(work / "run"),
             evaluation=load(work / "evaluation.json"),
             embeddings={name: values[order] for name, values in embeddings.items()},
             deflation=load(work / "image_encoder.json"),
@@ -102,7 +101,7 @@ def gather(run: Run, film: pathlib.Path, record: dict[str, dict[str, Any]]) -> d
         "steps": record,
         "environment": {
             **run.evaluation["environment"],
-            "processor": _processor(),
+            "processor": processor_name(),
             "cores": len(os.sched_getaffinity(0)),
         },
     }
@@ -122,26 +121,3 @@ def _training(run: Run) -> dict[str, Any]:
             if name.startswith(PREFIX)
         },
     }
-
-
-def read_scalars(directory: pathlib.Path) -> dict[str, list[tuple[int, float]]]:
-    """Return TensorBoard scalars of a run: name -> (step, value); the last value of a step wins."""
-    found: dict[str, dict[int, float]] = {}
-    for path in sorted(directory.glob("events.*"), key=lambda path: path.stat().st_mtime):
-        for event in EventFileLoader(str(path)).Load():
-            for value in event.summary.value:
-                # Hyperparameters are in the same files, as texts.
-                if value.metadata.plugin_data.plugin_name == "scalars":
-                    number = float(tf.make_ndarray(value.tensor))
-                    found.setdefault(value.tag, {})[event.step] = number
-    return {name: sorted(values.items()) for name, values in found.items()}
-
-
-def _processor() -> str:
-    try:
-        for line in pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

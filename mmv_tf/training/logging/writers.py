@@ -77,7 +77,7 @@ class Writer(Protocol):
 
 
 class Writers:
-    """All writers of a run. One that fails is dropped with a warning; the run goes on.
+    """Group of a run's writers. One that fails is dropped with a warning; training continues.
 
     Args:
       names: writers, see `settings.WRITERS`.
@@ -96,15 +96,15 @@ class Writers:
         self._each(lambda writer: writer.settings(plain))
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """See `Writer.scalars`."""
+        """Record scalars with all, as `Writer.scalars` does."""
         self._each(lambda writer: writer.scalars(step, values))
 
     def images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
-        """See `Writer.images`."""
+        """Record images with all, as `Writer.images` does."""
         self._each(lambda writer: writer.images(step, images))
 
     def texts(self, step: int, texts: Mapping[str, str]) -> None:
-        """See `Writer.texts`."""
+        """Record texts with all, as `Writer.texts` does."""
         self._each(lambda writer: writer.texts(step, texts))
 
     def close(self) -> None:
