@@ -267,4 +267,4 @@ class Handlers:
     async def openapi(self, request: Request) -> Response:
         """GET /openapi.json."""
         self._query(request, "openapi")
-        return JSONResponse(document())
+        return JSONResponse(document(self._settings.token is not None))

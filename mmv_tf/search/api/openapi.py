@@ -40,8 +40,12 @@ _SCHEMAS: dict[Any, Json] = {
 }
 
 
-def document() -> Json:
-    """Return the document, version 3.1 of OpenAPI."""
+def document(needs_token: bool = True) -> Json:
+    """Return the document, version 3.1 of OpenAPI.
+
+    Args:
+      needs_token: whether the server asks for a token.
+    """
     paths: dict[str, Json] = {}
     for endpoint in ENDPOINTS:
         paths.setdefault(endpoint.address, {})[endpoint.method.lower()] = _operation(endpoint)
@@ -58,7 +62,7 @@ def document() -> Json:
             "schemas": {"Error": schema({"error": str})},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
-        "security": [{"token": []}],
+        "security": [{"token": []}] if needs_token else [],
     }
 
 

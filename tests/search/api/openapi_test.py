@@ -139,6 +139,11 @@ def test_schemas():
     json.dumps(document())
 
 
+def test_a_token_is_asked_for_where_the_server_has_one(api):
+    assert document()["security"] == [{"token": []}]
+    assert api.get("/openapi.json")["security"] == []
+
+
 def test_the_page_of_the_api(api):
     page = api.client.get("/api")
     assert page.headers["content-type"].startswith("text/html")
