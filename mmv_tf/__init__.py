@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mmv_tf import backbones as backbones
     from mmv_tf import classification as classification
     from mmv_tf import data as data
+    from mmv_tf import deflation as deflation
     from mmv_tf import evaluation as evaluation
     from mmv_tf import graphs as graphs
     from mmv_tf import layers as layers
@@ -51,6 +52,7 @@ _SUBPACKAGES = (
     "backbones",
     "classification",
     "data",
+    "deflation",
     "evaluation",
     "graphs",
     "inference",
