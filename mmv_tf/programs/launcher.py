@@ -19,6 +19,8 @@ from mmv_tf.version import __version__
 
 _FOLDER = pathlib.Path(__file__).parent
 _NOT_PROGRAMS = {"__init__", "launcher"}
+# Answers at once.
+_WITHOUT_TENSORFLOW = {"completion"}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -49,7 +51,8 @@ def run_program(name: str, arguments: Sequence[str] | None = None) -> None:
       arguments: the words after the name; by default those of the command line.
     """
     sys.argv = [f"mmv {name}", *(sys.argv[1:] if arguments is None else arguments)]
-    importlib.import_module("mmv_tf.util.quiet_start")
+    if name not in _WITHOUT_TENSORFLOW:
+        importlib.import_module("mmv_tf.util.quiet_start")
     runpy.run_module(f"{__package__}.{name}", run_name="__main__", alter_sys=True)
 
 
@@ -58,8 +61,14 @@ def programs() -> list[str]:
     return sorted({path.stem for path in _FOLDER.glob("*.py")} - _NOT_PROGRAMS)
 
 
+def summary(name: str) -> str:
+    """Return the first line of a program's docstring, without importing it."""
+    tree = ast.parse((_FOLDER / f"{name}.py").read_text(encoding="utf-8"))
+    return (ast.get_docstring(tree) or "").partition("\n")[0]
+
+
 def _help() -> str:
-    lines = [f"  {name:<20}{_summary(name)}" for name in programs()]
+    lines = [f"  {name:<20}{summary(name)}" for name in programs()]
     return "\n".join(
         [
             "usage: mmv PROGRAM [--flag=value ...]",
@@ -69,9 +78,3 @@ def _help() -> str:
             "mmv PROGRAM --help shows the flags of a program, mmv --version the version.",
         ]
     )
-
-
-def _summary(name: str) -> str:
-    """Return the first line of a program's docstring, without importing it."""
-    tree = ast.parse((_FOLDER / f"{name}.py").read_text(encoding="utf-8"))
-    return (ast.get_docstring(tree) or "").partition("\n")[0]
