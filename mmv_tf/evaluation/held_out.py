@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import ml_collections
 import numpy as np
@@ -13,11 +13,17 @@ import tensorflow as tf
 from mmv_tf.data import Reader, config_for_network
 from mmv_tf.data.reading.mixing import evaluated_parts
 from mmv_tf.data.reading.value_checks import faulty_rows, refuse_faulty
-from mmv_tf.evaluation.retrieval import rank_metrics, ranks
+from mmv_tf.evaluation.held_out_measures import (
+    DIRECTIONS,
+    KEPT,
+    clips_to_log,
+    losses,
+    retrieval_metrics,
+)
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import GraphNetwork
 from mmv_tf.inference.network import BACKBONE_KINDS, REPRESENTATIONS
-from mmv_tf.losses import PAIRS, Objective
+from mmv_tf.losses import Objective
 from mmv_tf.training.logging import HeldOutClips
 
 # Settings of reading records, as in training.
@@ -32,11 +38,7 @@ _READING = (
     "stored_frame_rate",
     "stored_sample_rate",
 )
-# Logged metrics of retrieval.
-_KEPT = ("R@1", "R@5", "R@10", "median_rank", "mean_rank", "count")
 _MODALITIES = ("video", "audio", "text")
-# Query and item, compared in their common space.
-_DIRECTIONS = (("text", "video"), ("video", "audio"), ("text", "audio"))
 
 
 class HeldOutRetrieval:
@@ -84,7 +86,7 @@ class HeldOutRetrieval:
     @property
     def names(self) -> list[str]:
         """Names of the metrics that a model of all modalities has, see `__call__`."""
-        names = [f"{query}_to_{item}/{key}" for query, item in _DIRECTIONS for key in _KEPT]
+        names = [f"{query}_to_{item}/{key}" for query, item in DIRECTIONS for key in KEPT]
         if self._objective is not None:
             names += ["loss", *(f"loss/{pair}" for pair in self._objective.pairs)]
         return [f"{part}/{name}" if part else name for part in self.parts for name in names]
@@ -160,10 +162,10 @@ class HeldOutRetrieval:
                 break
         arrays = {key: np.concatenate(parts)[: self._clips] for key, parts in embeddings.items()}
         if media:
-            self.shown[part] = _clips_to_log(model, arrays, media)
-        metrics = _metrics(model, arrays)
+            self.shown[part] = clips_to_log(model, arrays, media)
+        metrics = retrieval_metrics(model, arrays)
         if self._objective is not None:
-            metrics |= _losses(model, self._objective, arrays, self._batch_size)
+            metrics |= losses(model, self._objective, arrays, self._batch_size)
         return metrics
 
     def _media(self, inputs: Mapping[str, tf.Tensor], count: int) -> dict[str, np.ndarray]:
@@ -201,89 +203,3 @@ def _texts(values: np.ndarray | None, count: int) -> np.ndarray:
     if values is None:
         return np.full(count, "", object)
     return np.array([value.decode(errors="replace") for value in values], object)
-
-
-def _compared(
-    model: EmbeddingGraph, arrays: dict[str, np.ndarray]
-) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield each direction, its rows with both modalities, and all rows' embeddings of both."""
-    for query, item in _DIRECTIONS:
-        try:
-            space = model.common_space(query, item)
-        except ValueError:  # this graph does not compare them
-            continue
-        if f"valid/{query}" not in arrays or f"valid/{item}" not in arrays:
-            continue
-        rows = arrays[f"valid/{query}"] & arrays[f"valid/{item}"]
-        if rows.sum() >= 2:
-            name = f"{query}_to_{item}"
-            yield name, rows, arrays[f"{query}/{space}"], arrays[f"{item}/{space}"]
-
-
-def _metrics(model: EmbeddingGraph, arrays: dict[str, np.ndarray]) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for name, rows, queries, items in _compared(model, arrays):
-        rank = ranks(queries[rows], items[rows])
-        metrics = {**rank_metrics(rank), "count": float(rows.sum())}
-        found |= {f"{name}/{key}": metrics[key] for key in _KEPT}
-    return found
-
-
-def _losses(
-    model: EmbeddingGraph, objective: Objective, arrays: dict[str, np.ndarray], batch_size: int
-) -> dict[str, float]:
-    """Return the loss and its terms; none if the clips lack a modality of the objective."""
-    count = len(next(iter(arrays.values())))
-    if any(f"valid/{modality}" not in arrays for modality in objective.modalities):
-        return {}
-    sums = dict.fromkeys(objective.pairs, 0.0)
-    counts = dict.fromkeys(objective.pairs, 0.0)
-    # A batch of fewer clips has fewer negatives.
-    for start in range(0, max(1, count - batch_size + 1), batch_size):
-        rows = slice(start, start + batch_size)
-        embeddings = {
-            f"{pair}/{modality}": arrays[f"{modality}/{model.common_space(*PAIRS[pair])}"][rows]
-            for pair in objective.pairs
-            for modality in PAIRS[pair]
-        }
-        valid = {modality: arrays[f"valid/{modality}"][rows] for modality in objective.modalities}
-        _, terms, valid_rows = objective(
-            {key: tf.constant(value) for key, value in embeddings.items()},
-            {key: tf.constant(value) for key, value in valid.items()},
-        )
-        for pair, rows_of_pair in valid_rows.items():
-            sums[pair] += float(terms[pair]) * float(rows_of_pair)
-            counts[pair] += float(rows_of_pair)
-    if not all(counts.values()):
-        return {}
-    means = {pair: sums[pair] / counts[pair] for pair in objective.pairs}
-    total = sum(objective.weights[pair] * mean for pair, mean in means.items())
-    return {"loss": total} | {f"loss/{pair}": mean for pair, mean in means.items()}
-
-
-def _clips_to_log(
-    model: EmbeddingGraph, arrays: dict[str, np.ndarray], media: dict[str, np.ndarray]
-) -> HeldOutClips:
-    """Return clips with the cosines of all embeddings."""
-    similarities = {}
-    for name, rows, queries, items in _compared(model, arrays):
-        cosines = np.full((len(rows), len(rows)), np.nan, np.float32)
-        left, right = _unit(queries[rows]), _unit(items[rows])
-        cosines[np.ix_(rows, rows)] = left @ right.T
-        similarities[name] = cosines
-    captions = arrays["caption"]
-    if "valid/text" in arrays:
-        captions = np.where(arrays["valid/text"], captions, "")
-    return HeldOutClips(
-        names=tuple(arrays["name"]),
-        sentences=tuple(captions),
-        shown=tuple(int(row) for row in media["rows"] if row < len(captions)),
-        frames=media["video"],
-        log_mels=media.get("audio"),
-        similarities=similarities,
-    )
-
-
-def _unit(embeddings: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    return np.asarray(embeddings / np.maximum(lengths, 1e-12), np.float32)

@@ -317,7 +317,7 @@ class Validation:
 
 def _summary(metrics: Mapping[str, float]) -> str:
     """Return the main metrics for the log; TensorBoard has all of them."""
-    shown = []
+    shown = [f"loss {metrics['loss']:.4g}"] if "loss" in metrics else []
     for name in metrics:
         direction, _, metric = name.rpartition("/")
         rank = f"{direction}/median_rank"
