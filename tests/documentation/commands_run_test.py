@@ -8,19 +8,23 @@ the tiny network does not know. commands_test.py demands that nothing is left ou
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from mmv_tf import save_model
-from tests import media_samples, small_world
+from tests import cluster, media_samples, small_world
 from tests.classification import samples
 from tests.documentation import pages
 
@@ -220,7 +224,7 @@ def test_readme_finds_a_moment_in_python(trained, capsys):
     (block,) = [b for b in pages.blocks(ROOT / "README.md") if "load_encoder" in b.text]
     text = block.text.replace("runs/quickstart/downloads/bbb.mp4", str(trained / "videos/soup.mp4"))
     text = text.replace("runs/quickstart/run", str(trained / "run"))
-    exec(text.replace("a rabbit smells flowers", "the red square moves"), {})
+    exec(text.replace("a rabbit sleeps in a burrow", "the red square moves"), {})
     found = re.fullmatch(r"(\d+) to (\d+) seconds, cosine -?\d\.\d\d\n", capsys.readouterr().out)
     assert found and 0 <= int(found[1]) <= int(found[2]) <= SECONDS
 
@@ -234,15 +238,16 @@ def test_the_data_guide(folder, tmp_path):
 
 
 def test_the_serving_guide(trained):
-    """Exports, serves and checks the server's answers."""
+    """Exports, serves, checks the server's answers, and runs the page's clients."""
     export, serve, check = [
         command
         for command in under("docs/serving.md", "Serving a model")
         if command.words[0] == "mmv"
     ]
     run(export.words, trained)
+    (grpc_port,) = cluster.free_ports(1)
     with subprocess.Popen(
-        [*pages.runnable("mmv"), *serve.words[1:], "--http_port=0", "--grpc_port=-1"],
+        [*pages.runnable("mmv"), *serve.words[1:], "--http_port=0", f"--grpc_port={grpc_port}"],
         cwd=trained,
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
@@ -256,8 +261,36 @@ def test_the_serving_guide(trained):
                 said += line
             words = [re.sub(r"http://[\d.]+:\d+", address[0], word) for word in check.words]
             run((*words, "--requests=2", "--clients=2", "--num_clips=1"), trained)
+            run_clients(trained, address[0], f"127.0.0.1:{grpc_port}")
         finally:
             server.send_signal(signal.SIGTERM)
         assert server.wait(60) == 0
     report = json.loads((trained / "check.json").read_text())
     assert all(result.get("difference", 0) < 1e-4 for result in report["signatures"].values())
+
+
+def run_clients(folder: pathlib.Path, rest: str, grpc: str) -> None:
+    """Runs the clients of docs/serving.md in Python and in a shell, and compares their answers."""
+    samples.write_images(folder / "pictures")
+    (folder / "frames").mkdir()
+    for number, path in enumerate(sorted((folder / "pictures").glob("*/*.png"))):
+        Image.open(path).convert("RGB").save(folder / "frames" / f"{number}.jpg")
+    shutil.copyfile(folder / "frames" / "0.jpg", folder / "frame.jpg")
+    blocks = pages.blocks(pages.ROOT / "docs/serving.md")
+
+    def here(text: str) -> str:
+        text = text.replace("http://127.0.0.1:8501", rest).replace("127.0.0.1:8500", grpc)
+        return text.replace("a dog runs", "the red square").replace("the sea", "a blue circle")
+
+    found = {}
+    with contextlib.chdir(folder):
+        for name in ("REST", "gRPC"):
+            (block,) = [block for block in blocks if f"# example: {name}\n" in block.text]
+            exec(here(block.text), found.setdefault(name, {}))
+        (shell,) = [block for block in blocks if block.text.startswith("base64 ")]
+        said = subprocess.run(
+            ["bash", "-euc", here(shell.text)], capture_output=True, text=True, check=True
+        ).stdout
+    np.testing.assert_allclose(found["REST"]["text"], found["gRPC"]["text"], atol=1e-5)
+    assert len(found["REST"]["video"]) == 1
+    assert len(json.loads(said)["outputs"]["vat"][0]) == len(found["REST"]["video"][0])

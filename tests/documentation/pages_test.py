@@ -138,6 +138,7 @@ def test_links_resolve(page):
 def test_the_site_has_every_page():
     listed = set(re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M))
     there = {path.relative_to(ROOT / "docs").as_posix() for path in ROOT.glob("docs/**/*.md")}
+    there |= {f"notebooks/{path.stem}.md" for path in ROOT.glob("examples/*.ipynb")}  # generated
     assert listed == there, "add new pages to the nav of mkdocs.yml"
 
 
@@ -146,9 +147,15 @@ def test_the_reference_has_every_public_folder():
     shown = set(re.findall(r"^::: ([\w.]+)$", text, re.M))
     for name in shown:
         resolved(name)
-    folders = {path.parent.name for path in ROOT.glob("mmv_tf/*/__init__.py")}
-    folders -= {"programs", "quickstart", "util"}
-    assert {f"mmv_tf.{folder}" for folder in folders} <= shown
+    public = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for path in ROOT.glob("mmv_tf/*/**/__init__.py")
+        if re.search(
+            r"^from mmv_tf\S+ import (?!keras_backend)(\w+) as \1$", path.read_text(), re.M
+        )
+    }
+    assert len(public) > 15
+    assert public - shown == set()
 
 
 def figures(page: pathlib.Path) -> dict[str, tuple[str, bool]]:

@@ -1,0 +1,166 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Brings docs/settings.md up to date: entries, types, defaults, and what configurations change.
+
+    python -m tools.settings_page
+
+Meanings of entries are written on the page and kept; a new entry gets the meaning `TODO`, which
+tests/documentation/settings_test.py rejects. Entries of `model` come from the classes' signatures
+and docstrings.
+"""
+
+from __future__ import annotations
+
+import inspect
+import pathlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmv_tf import backbones, data, layers, training
+from mmv_tf.backbones import VIDEO_BACKBONES
+from mmv_tf.graphs import GRAPHS
+from mmv_tf.util.configuration import load_config
+
+PAGE = pathlib.Path(__file__).parents[1] / "docs" / "settings.md"
+UNKNOWN = "TODO"
+# Configurations whose values are compared with the defaults.
+CONFIGURATIONS = (
+    "quickstart",
+    "own_videos:1h,vat",
+    "own_videos:10h,vat",
+    "own_videos:1h,weights,vat",
+    "howto100m_audioset:s3d",
+)
+SECTIONS = {
+    "data": data.default_config,
+    "optimizer": training.default_optimizer_config,
+    "training": training.default_config,
+}
+# These depend on the machine's memory and accelerators.
+_BY_MACHINE = ("data.batch_size", "training.gradient_cache", "model.dtype")
+_HEADER = "| entry | type | default | meaning |\n|---|---|---|---|\n"
+
+
+def entries(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the leaves of a configuration by their dotted names."""
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        if hasattr(value, "items"):
+            found |= entries(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found
+
+
+def written_meanings(page: str) -> dict[str, str]:
+    """Return the meanings that the page has: "section: entry" -> text."""
+    found, section = {}, ""
+    for line in page.splitlines():
+        if line.startswith("## "):
+            section = line.removeprefix("## ").strip("`")
+        row = re.fullmatch(r"\| `([\w.]+)` \|(?:.*?\|)+ (.+) \|", line)
+        if row and not section.startswith("What"):
+            found[f"{section}: {row[1]}"] = line.rstrip(" |").rpartition(" | ")[2]
+    return found
+
+
+def run_entries() -> dict[str, Any]:
+    """Return the entries outside of the sections, with the quickstart's values."""
+    config = load_config("quickstart")
+    return {name: config[name] for name in config if name not in (*SECTIONS, "model")}
+
+
+def table(values: Mapping[str, Any], meanings: Mapping[str, str], section: str) -> str:
+    """Return the rows of a section, in the order of the page; new entries come last."""
+    known = [name.removeprefix(f"{section}: ") for name in meanings]
+    order = [name for name in known if name in values]
+    order += [name for name in values if name not in order]
+    rows = [
+        f"| `{name}` | {type(values[name]).__name__} | `{values[name]!r}` "
+        f"| {meanings.get(f'{section}: {name}', UNKNOWN)} |\n"
+        for name in order
+    ]
+    return _HEADER + "".join(rows)
+
+
+def described(docstring: str) -> dict[str, str]:
+    """Return the arguments that a docstring in Google's style describes."""
+    text = inspect.cleandoc(docstring).partition("Args:\n")[2].partition("\n\n")[0]
+    found = {}
+    for names, meaning in re.findall(r"^  (\w[\w, ]*): (.*(?:\n    .*)*)", text, re.M):
+        for name in names.split(", "):
+            found[name] = " ".join(meaning.split()).removesuffix(".")
+    return found
+
+
+def arguments(section: str, owner: type, leave_out: set[str]) -> Iterator[str]:
+    """Yield the rows of a class's arguments as entries of a section of `model`."""
+    meanings = described(owner.__doc__ or "")
+    for name, parameter in inspect.signature(owner.__init__).parameters.items():
+        named = parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        if named and name in meanings and name not in leave_out:
+            kind = str(parameter.annotation).replace("Sequence[int]", "tuple").replace("|", "or")
+            meaning = meanings[name].replace("|", "\\|")
+            yield f"| `{section}.{name}` | {kind} | `{parameter.default!r}` | {meaning} |\n"
+
+
+def model_tables() -> str:
+    """Return the tables of the section `model`."""
+    shared = {"video", "audio", "text", "tokenizer", "log_mel", "metadata", "check_inputs"}
+    shared |= {"name", "trainable", "dtype"}
+    parts = [(f"`graph.name` = `{name}`", "graph", GRAPHS.get(name)) for name in GRAPHS.names()]
+    parts += [
+        (f"`video.backbone` = `{name}`", "video", VIDEO_BACKBONES.get(name))
+        for name in VIDEO_BACKBONES.names()
+    ]
+    parts += [
+        ("`audio`", "audio", backbones.ResNet),
+        ("`text`", "text", backbones.Sentence),
+        ("`log_mel`", "log_mel", layers.LogMel),
+    ]
+    return "\n".join(
+        f"### {title}\n\n{_HEADER}" + "".join(arguments(section, owner, shared))
+        for title, section, owner in parts
+    )
+
+
+def changes() -> str:
+    """Return the table of the entries that configurations set to another value."""
+    defaults = run_entries() | entries({name: make() for name, make in SECTIONS.items()})
+    configs = [entries(load_config(name)) for name in CONFIGURATIONS]
+    names = dict.fromkeys(name for config in configs for name in config)
+    rows = []
+    for name in names:
+        shown = []
+        for label, config in zip(CONFIGURATIONS, configs, strict=True):
+            value = config.get(name, "")
+            if name in _BY_MACHINE and label.startswith("own_videos"):
+                shown.append("by the machine")
+            elif name not in config or value == defaults.get(name, object()):
+                shown.append("")
+            else:
+                shown.append(f"`{value!r}`")
+        if any(shown):
+            rows.append(f"| `{name}` | {' | '.join(shown)} |\n")
+    head = " | ".join(f"`{name}`" for name in CONFIGURATIONS)
+    return f"| entry | {head} |\n|---|{'---|' * len(CONFIGURATIONS)}\n" + "".join(rows)
+
+
+def updated(page: str) -> str:
+    """Return the page with its generated parts made anew."""
+    meanings = written_meanings(page)
+    bodies = {"The run": table(run_entries(), meanings, "The run")}
+    for name, make in SECTIONS.items():
+        bodies[f"`{name}`"] = table(entries(make()), meanings, name)
+    bodies["`model`"] = model_tables()
+    bodies["What the configurations change"] = changes()
+    for heading, body in bodies.items():
+        pattern = rf"(## {re.escape(heading)}\n\n(?:(?!\||#).*\n)*)(?:(?!## ).*\n)*"
+        page = re.sub(pattern, lambda found, body=body: f"{found[1]}{body}\n", page + "\n")
+        page = page.rstrip() + "\n"
+    return page
+
+
+if __name__ == "__main__":
+    PAGE.write_text(updated(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
