@@ -168,7 +168,7 @@ def _pattern(words: str) -> str:
 
 
 def _spell(name: str, kind: str | list[str]) -> list[str]:
-    """Return a flag as it is typed; `--config.` goes on with the name of an entry."""
+    """Return a flag as it is typed; the name of an entry follows `--config.`."""
     return [f"--{name}" if kind == "bool" or name.endswith(".") else f"--{name}="]
 
 

@@ -32,6 +32,7 @@ FOREIGN = {"pip", "docker", "curl", "git", "sha256sum"}
 FOLDERS = ("mmv_tf/programs", "benchmarks", "projects/*", "mmv_tf/search/commands")
 # Options of others that stand in the text.
 FOREIGN_OPTIONS = {"help", "upgrade", "model_config_file", "num_candidates", "check", "user"}
+FOREIGN_OPTIONS |= {"logdir", "backend"}
 
 
 # Which test runs a block's command, with other sizes or paths; or why none does.
@@ -48,6 +49,8 @@ ELSEWHERE = {
     "python -m projects.narrated_world": "tests/projects/narrated_world/program_test.py",
     "python -m projects.narrated_world.evaluate": "tests/projects/narrated_world/program_test.py",
     "mmv quickstart": "tests/quickstart/job_test.py",
+    "mmv --help": "tests/documentation/renamed_flags_test.py",
+    "mmv download": "tests/programs/download_test.py",
     "mmv train": "tests/programs/train_test.py",
     "python -m benchmarks.train_step": "takes PyTorch",
     "python -m benchmarks.training_loop": "takes minutes",
