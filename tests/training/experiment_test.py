@@ -133,9 +133,18 @@ def test_what_chooses_the_end_may_not_change_if_the_run_may_stop(config, tmp_pat
     run_folder.check_config(stopping, tmp_path)
     stopping.training.keep_checkpoints = 7
     run_folder.check_config(stopping, tmp_path)
-    stopping.training.best_metric = "held_out/R@5"
-    with pytest.raises(ValueError, match=r"training\.best_metric was 'held_out/R@1', now"):
-        run_folder.check_config(stopping, tmp_path)
+    for entry, value in (("best_metric", "held_out/R@5"), ("evaluate_split", "test")):
+        other = stopping.copy_and_resolve_references()
+        other.training[entry] = value
+        with pytest.raises(ValueError, match=rf"training\.{entry} was .*, now {value!r}"):
+            run_folder.check_config(other, tmp_path)
+
+
+def test_a_run_to_its_last_step_may_be_evaluated_on_another_split(config, tmp_path):
+    run_folder.save_config(config, tmp_path)
+    other = config.copy_and_resolve_references().unlock()
+    other.training.evaluate_split = "test"
+    run_folder.check_config(other, tmp_path)
 
 
 @pytest.mark.parametrize(
