@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`deflate` hands out a fitted encoder, or says that it is not fitted."""
 
+import pathlib
+import re
 import warnings
 
 import keras
@@ -101,3 +103,16 @@ def test_files_are_read_at_the_models_size(tmp_path, seen):
 def test_too_few_images_are_refused():
     with pytest.raises(ValueError, match="10 or more"):
         mmv_tf.deflate(foreign(), images=images(4, size=24))
+
+
+@pytest.mark.slow  # the fit itself is tested above
+def test_the_guides_example(tmp_path, monkeypatch, tiny_model):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    mmv_tf.save_model(tiny_model, tmp_path / "run" / "model.keras")
+    write(tmp_path / "photos", images(10, size=40))
+    guide = pathlib.Path(__file__).parents[2] / "docs" / "deflation.md"
+    example = re.search(r"```python\n# example: deflate\n(.*?)```", guide.read_text(), re.S)
+    exec(compile(example[1], str(guide), "exec"), {})
+    encoder = deflation.load_image_model(tmp_path / "image_encoder.keras")
+    assert encoder.features(images(2)).shape == (2, tiny_model.video.feature_dim)
