@@ -57,7 +57,6 @@ ELSEWHERE = {
     "python -m projects.label_efficiency": "tests/projects/label_efficiency/program_test.py",
     "python -m projects.narrated_world": "tests/projects/narrated_world/program_test.py",
     "python -m projects.narrated_world.evaluate": "tests/projects/narrated_world/program_test.py",
-    "mmv --help": "tests/programs/launcher_test.py",
     "mmv quickstart": "tests/quickstart/job_test.py",
     "mmv --help": "tests/documentation/renamed_flags_test.py",
     "mmv download": "tests/programs/download_test.py",

@@ -154,7 +154,8 @@ def test_wrong_overrides_say_what_is_wrong(override, message):
 
 def test_a_missing_file_and_a_wrong_argument_say_so(tmp_path):
     with pytest.raises(
-        ValueError, match=r"no configuration .*absent\.py; give a Python file, or one of .*quickstart"
+        ValueError,
+        match=r"no configuration .*absent\.py; give a Python file, or one of .*quickstart",
     ):
         load_config(str(tmp_path / "absent.py"))
     with pytest.raises(ValueError, match="runlocal"):
