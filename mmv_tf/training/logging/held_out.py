@@ -38,7 +38,9 @@ class HeldOutClips:
     def images(self) -> dict[str, np.ndarray]:
         """Return images by name, uint8 [H, W, 3]."""
         found = {
-            f"similarities/{direction}": pictures.matrix(_present(cosines))
+            f"similarities/{direction}": pictures.matrix(
+                _present(cosines), "cosines; rows {0}, columns {2}".format(*direction.split("_"))
+            )
             for direction, cosines in self.similarities.items()
             if np.isfinite(cosines).any()
         }

@@ -4,59 +4,64 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-# Ours: sizes in pixels that read well in TensorBoard's cards, and a scale of colors from dark to
-# light whose brightness rises evenly, so that it reads in gray too.
-_FRAME_HEIGHT, _GAP = 96, 2
-_SPECTROGRAM_HEIGHT = 80
-_LINE_HEIGHT, _FONT_SIZE = 18, 13
-_MATRIX_SIZE = 384
-_MOST_FRAMES, _LEAST_WIDTH = 8, 560
+# Ours: sizes in pixels that read well in TensorBoard's cards, which are some 380 wide, and a scale of
+# colors from dark to light whose brightness rises evenly, so that it reads in gray too.
+_FRAME_HEIGHT, _GAP = 64, 2
+_SPECTROGRAM_HEIGHT = 64
+_LINE_HEIGHT, _FONT_SIZE, _LINE_CHARACTERS = 18, 13, 56
+_WIDTH = 384
 _SCALE = np.array([[6, 4, 20], [74, 20, 107], [170, 50, 95], [240, 130, 60], [252, 250, 190]])
 _PAPER, _INK = (255, 255, 255), (20, 20, 20)
 
 
-def matrix(values: np.ndarray) -> np.ndarray:
+def matrix(values: np.ndarray, title: str) -> np.ndarray:
     """Return a matrix as an image, its least value dark and its greatest light.
 
     Args:
       values: float [rows, columns].
+      title: text below; the range of the values follows it.
 
     Returns:
-      uint8 [H, W, 3], about 384 pixels a side; each value is a block, or several share a pixel.
+      uint8 [H, W, 3], 384 pixels wide; each value is a block, or several share a pixel.
     """
     image = Image.fromarray(_colors(values))
-    factor = _MATRIX_SIZE / max(values.shape)
+    factor = _WIDTH / max(values.shape)
     size = max(1, round(values.shape[1] * factor)), max(1, round(values.shape[0] * factor))
-    return np.asarray(
-        image.resize(size, Image.Resampling.NEAREST if factor > 1 else Image.Resampling.BOX)
-    )
+    resampling = Image.Resampling.NEAREST if factor > 1 else Image.Resampling.BOX
+    scale = f"dark {values.min():.2f}, light {values.max():.2f}"
+    return _page([image.resize(size, resampling), *_lines((title, scale), size[0])], size[0])
 
 
 def clip(frames: np.ndarray, log_mel: np.ndarray | None, lines: Sequence[str]) -> np.ndarray:
     """Return a clip as an image: its film strip, its spectrogram and lines of text.
 
     Args:
-      frames: uint8 [T, H, W, 3]; at most eight are shown, evenly spaced.
+      frames: uint8 [T, H, W, 3]; as many are shown as fit, evenly spaced.
       log_mel: float [frames, mel_bins], time from left to right and high frequencies on top; None
         without audio.
-      lines: texts below.
+      lines: texts below, wrapped.
 
     Returns:
       uint8 [H, W, 3].
     """
     strip = _film_strip(frames)
-    width = max(strip.width, _LEAST_WIDTH)
+    width = max(strip.width, _WIDTH)
     parts = [strip]
     if log_mel is not None:
         spectrogram = Image.fromarray(_colors(log_mel.T[::-1]))
         size = (strip.width, _SPECTROGRAM_HEIGHT)
         parts.append(spectrogram.resize(size, Image.Resampling.NEAREST))
-    parts += [_line(text, width) for text in lines]
+    return _page([*parts, *_lines(lines, width)], width)
+
+
+def _page(parts: Sequence[Image.Image], width: int) -> np.ndarray:
+    """Return images below each other, uint8 [H, W, 3]."""
     page = Image.new("RGB", (width, sum(part.height + _GAP for part in parts)), _PAPER)
     top = 0
     for part in parts:
@@ -66,20 +71,26 @@ def clip(frames: np.ndarray, log_mel: np.ndarray | None, lines: Sequence[str]) -
 
 
 def _film_strip(frames: np.ndarray) -> Image.Image:
-    places = np.linspace(0, len(frames) - 1, min(len(frames), _MOST_FRAMES)).round().astype(int)
     width = max(1, round(frames.shape[2] * _FRAME_HEIGHT / frames.shape[1]))
-    strip = Image.new("RGB", (len(places) * (width + _GAP), _FRAME_HEIGHT), _PAPER)
+    count = min(len(frames), max(2, _WIDTH // width))
+    places = np.linspace(0, len(frames) - 1, count).round().astype(int)
+    strip = Image.new("RGB", (count * (width + _GAP), _FRAME_HEIGHT), _PAPER)
     for number, place in enumerate(places):
         frame = Image.fromarray(frames[place]).resize((width, _FRAME_HEIGHT))
         strip.paste(frame, (number * (width + _GAP), 0))
     return strip
 
 
-def _line(text: str, width: int) -> Image.Image:
-    line = Image.new("RGB", (width, _LINE_HEIGHT), _PAPER)
+def _lines(texts: Sequence[str], width: int) -> list[Image.Image]:
+    """Return texts as images of a line each; what follows a text's first line is indented."""
     font = ImageFont.load_default(_FONT_SIZE)
-    ImageDraw.Draw(line).text((2, 0), " ".join(text.split()), _INK, font)
-    return line
+    lines = []
+    for text in texts:
+        for part in textwrap.wrap(text, _LINE_CHARACTERS, subsequent_indent="    "):
+            line = Image.new("RGB", (width, _LINE_HEIGHT), _PAPER)
+            ImageDraw.Draw(line).text((2, 0), part, _INK, font)
+            lines.append(line)
+    return lines
 
 
 def _colors(values: np.ndarray) -> np.ndarray:
