@@ -39,8 +39,7 @@ SECTIONS = (
     ("docs/data.md", "Summary"),
     ("docs/deflation.md", "Deflating a trained model"),
     ("docs/evaluation.md", "Features"),
-    ("docs/finetuning.md", "Starting from weights"),
-    ("docs/finetuning.md", "Sensible settings"),
+    ("docs/finetuning.md", "Your own videos"),
     ("docs/publishing.md", "Publishing a model"),
     ("docs/reading.md", "Verifying"),
     ("docs/search.md", "Search your own videos"),
@@ -205,10 +204,10 @@ def test_the_evaluation_guide(trained):
     assert (trained / "F" / "part-00000.parquet").exists()
 
 
-def test_the_guide_to_starting_from_weights(folder, tmp_path):
+def test_the_guide_to_your_own_videos(folder, tmp_path):
     (tmp_path / "videos").symlink_to(folder / "videos")
-    for heading in ("Starting from weights", "Sensible settings"):
-        said = [run(command.words, tmp_path) for command in under("docs/finetuning.md", heading)]
+    commands = under("docs/finetuning.md", "Your own videos")
+    said = [run(command.words, tmp_path) for command in commands]
     assert (tmp_path / "run_va" / "model.keras").exists()
     assert "--config.training.weights.vt=0.0" in said[-1]
 
