@@ -10,7 +10,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import pytest
 
-from tests import small_world
+from tests import installed, small_world
 
 # Tracing makes many objects that stay; collecting garbage among them took a tenth of the time.
 gc.freeze()
@@ -20,6 +20,18 @@ gc.set_threshold(200_000, 20, 100)
 def pytest_collection_modifyitems(items):
     """The longest test first: begun last, it would leave the other workers with nothing to do."""
     items.sort(key=lambda item: item.path.name != "quickstart_test.py")
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    """The project's wheel."""
+    return installed.build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def programs(wheel, tmp_path_factory):
+    """The folder of `mmv` and `python` of an environment in which the wheel is installed."""
+    return installed.make_environment(wheel, tmp_path_factory.mktemp("environment") / "venv")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The commands of README.md and of the guides, run as they stand, one after the other.
+"""The commands of README.md and of the guides, run as they stand, one after the other, by the
+installed wheel.
 
 Changed are only sizes (the configuration's tiny form), the server's port, and words of queries that
 the tiny network does not know. commands_test.py demands that nothing is left out.
@@ -24,13 +25,12 @@ import pytest
 from PIL import Image
 
 from mmv_tf import save_model
-from tests import cluster, media_samples, small_world
+from tests import cluster, installed, media_samples, small_world
 from tests.classification import samples
 from tests.documentation import pages
 
 pytestmark = pytest.mark.slow
 ROOT = pages.ROOT
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 # Pages and headings whose commands are run here.
 SECTIONS = (
     ("README.md", "Train on my videos"),
@@ -47,6 +47,16 @@ SECTIONS = (
 )
 # 150 seconds in blocks of 24: the splits of the pattern are all there.
 SECONDS = 150
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _package(programs):
+    """Commands are those of an installed wheel, as a user has them, not of the tree."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in installed.variables(programs).items():
+            patch.setenv(name, value)
+        patch.delenv("PYTHONPATH", raising=False)
+        yield
 
 
 def write_narrated_film(path: pathlib.Path) -> None:
@@ -100,11 +110,10 @@ def run(words: tuple[str, ...], directory: pathlib.Path) -> str:
 
 
 def run_as_given(words: Sequence[str], directory: pathlib.Path, seconds: float) -> str:
-    """What a command of this Python prints, given that it succeeds."""
+    """What a command of the installed package prints, given that it succeeds."""
     done = subprocess.run(
-        [*pages.runnable(words[0]), *words[1:]],
+        words,
         cwd=directory,
-        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=seconds,
@@ -252,9 +261,8 @@ def test_the_serving_guide(trained):
     run(export.words, trained)
     (grpc_port,) = cluster.free_ports(1)
     with subprocess.Popen(
-        [*pages.runnable("mmv"), *serve.words[1:], "--http_port=0", f"--grpc_port={grpc_port}"],
+        [*serve.words, "--http_port=0", f"--grpc_port={grpc_port}"],
         cwd=trained,
-        env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         text=True,
     ) as server:

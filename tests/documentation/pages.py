@@ -13,7 +13,6 @@ import dataclasses
 import pathlib
 import re
 import shlex
-import sys
 
 ROOT = pathlib.Path(__file__).parents[2]
 COMMANDS = ("mmv", "python", "make", "pytest", "pip", "docker", "curl", "git", "sha256sum")
@@ -83,11 +82,6 @@ def blocks(page: pathlib.Path) -> list[Block]:
             Block(name_of(page), start, "span", text) for text in re.findall("`([^`]+)`", line)
         ]
     return found
-
-
-def runnable(program: str) -> list[str]:
-    """Return the words that run `mmv` or `python` of a page with this Python and package."""
-    return [sys.executable, *(["-m", "mmv_tf"] if program == "mmv" else [])]
 
 
 def commands(page: pathlib.Path) -> list[Command]:
