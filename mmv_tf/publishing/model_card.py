@@ -22,7 +22,17 @@ _UNKNOWN = "Unknown: neither the model nor whoever exported it states {}."
 _NOT_METRICS = (
     *("protocol", "environment", "clips", "model", "data", "labels", "model_sha256", "paths"),
     *("counts", "changed", "reported", "splits", "resamplings", "items", "among"),
-    *("selection", "chance", "intervals"),
+    *(
+        "selection",
+        "chance",
+        "intervals",
+        "left_out",
+        "count",
+        "C",
+        "classes",
+        "unseen",
+        "majority",
+    ),
 )
 
 
@@ -104,7 +114,7 @@ def format_card(
         "## Limits": limits,
         "## Settings of the training run": settings_section(facts) if facts else "",
     }
-    shown = {title: text.strip() for title, text in sections.items() if text}
+    shown = {title: text.strip("\n") for title, text in sections.items() if text}
     return "\n\n".join(f"{title}\n\n{text}" for title, text in shown.items()) + "\n"
 
 
@@ -209,8 +219,8 @@ def _results(paths: Sequence[str | os.PathLike[str]]) -> Iterator[str]:
     if not paths:
         yield "Unknown: no results file of `mmv evaluate` was given or found."
         return
-    yield "| protocol | metric | value | 95 % interval |"
-    yield "|---|---|---|---|"
+    yield "| protocol | metric | value | 95 % interval | by chance | items |"
+    yield "|---|---|---|---|---|---|"
     for path in paths:
         try:
             results = read_json(path)
@@ -221,21 +231,40 @@ def _results(paths: Sequence[str | os.PathLike[str]]) -> Iterator[str]:
                 f"{path} is not a results file of mmv evaluate: {type(error).__name__} {error}."
             ) from error
         metrics = {key: value for key, value in results.items() if key not in _NOT_METRICS}
-        for metric, value, interval in _numbers(metrics):
-            yield f"| {code(name)} | {literal(metric)} | {value:.6g} | {interval} |"
+        for metric, *columns in _rows(metrics):
+            yield f"| {code(name)} | {literal(metric)} | {' | '.join(columns)} |"
 
 
-def _numbers(value: Any, path: str = "", interval: Any = None) -> Iterator[tuple[str, float, str]]:
-    """Yield all numbers in nested dicts, with the keys that lead to them, and their intervals."""
-    if isinstance(value, Mapping):
-        intervals = value.get("intervals")
-        for key, inner in value.items():
-            if key not in _NOT_METRICS:
-                own = intervals.get(key) if isinstance(intervals, Mapping) else None
-                yield from _numbers(inner, f"{path}, {key}" if path else str(key), own)
-    elif _is_number(value):
-        known = isinstance(interval, list) and len(interval) == 2 and all(map(_is_number, interval))
-        yield path, value, f"{interval[0]:.6g} to {interval[1]:.6g}" if known else ""
+def _rows(metrics: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str, str, str, str]]:
+    """Yield all metrics in nested dicts: name with the keys that lead to it, and the columns."""
+    for key, value in metrics.items():
+        name = f"{path}, {key}" if path else str(key)
+        if key in _NOT_METRICS or str(key).startswith("chance/"):
+            continue
+        if isinstance(value, Mapping):
+            yield from _rows(value, name)
+        elif _is_number(value):
+            by_chance = metrics.get(f"chance/{key}", metrics.get("majority"))
+            yield (
+                name,
+                f"{value:.6g}",
+                _interval(metrics, key),
+                _shown(by_chance) if not str(key).startswith("p_value") else "",
+                _shown(metrics.get("count")),
+            )
+
+
+def _interval(metrics: Mapping[str, Any], key: str) -> str:
+    """Return a metric's interval among "intervals", or that of a dict of one metric."""
+    intervals = metrics.get("intervals")
+    found = intervals.get(key) if isinstance(intervals, Mapping) else metrics.get("interval")
+    if isinstance(found, list) and len(found) == 2 and all(map(_is_number, found)):
+        return f"{found[0]:.4g} to {found[1]:.4g}"
+    return ""
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if _is_number(value) else ""
 
 
 def _is_number(value: Any) -> bool:

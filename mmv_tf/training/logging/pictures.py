@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-# Ours: sizes in pixels that read well in TensorBoard's cards, which are some 380 wide, and a scale of
-# colors from dark to light whose brightness rises evenly, so that it reads in gray too.
+# Ours: sizes in pixels that read well in TensorBoard's cards, which are some 380 wide, and a scale
+# of colors from dark to light whose brightness rises evenly, so that it reads in gray too.
 _FRAME_HEIGHT, _GAP = 64, 2
 _SPECTROGRAM_HEIGHT = 64
 _LINE_HEIGHT, _FONT_SIZE, _LINE_CHARACTERS = 18, 13, 56
