@@ -97,7 +97,7 @@ def described(docstring: str) -> dict[str, str]:
 def arguments(section: str, owner: type, leave_out: set[str]) -> Iterator[str]:
     """Yield the rows of a class's arguments as entries of a section of `model`."""
     meanings = described(owner.__doc__ or "")
-    for name, parameter in inspect.signature(owner.__init__).parameters.items():
+    for name, parameter in inspect.signature(owner).parameters.items():
         named = parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
         if named and name in meanings and name not in leave_out:
             kind = str(parameter.annotation).replace("Sequence[int]", "tuple").replace("|", "or")
@@ -157,8 +157,10 @@ def updated(page: str) -> str:
     bodies["What the configurations change"] = changes()
     for heading, body in bodies.items():
         pattern = rf"(## {re.escape(heading)}\n\n(?:(?!\||#).*\n)*)(?:(?!## ).*\n)*"
-        page = re.sub(pattern, lambda found, body=body: f"{found[1]}{body}\n", page + "\n")
-        page = page.rstrip() + "\n"
+        found = re.search(pattern, page)
+        if found is None:
+            raise ValueError(f"{PAGE} has no section {heading}.")
+        page = f"{page[: found.start()]}{found[1]}{body}\n{page[found.end() :]}".rstrip() + "\n"
     return page
 
 
