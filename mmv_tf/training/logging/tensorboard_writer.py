@@ -40,9 +40,12 @@ class TensorBoardWriter:
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Write numbers."""
-        for name, value in values.items():
-            with self._place(name) as tag:
-                tf.summary.scalar(tag, value, step)
+        for kind, curve in _CURVES.items():
+            own = {name: value for name, value in values.items() if name.startswith(f"{kind}/")}
+            if own:
+                with self._file(self.directory / curve).as_default():
+                    for name, value in own.items():
+                        tf.summary.scalar(name.removeprefix(f"{kind}/"), value, step)
 
     def images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
         """Write images."""
