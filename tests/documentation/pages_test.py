@@ -176,6 +176,15 @@ def test_measured_figures_of_the_readme_are_those_of_the_performance_page():
         assert number in (ROOT / "docs/measurements/evaluation.md").read_text().replace(" |", " %")
 
 
+def test_p_values_of_the_readme_are_those_of_the_quickstart_page():
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Three recipes")[0]
+    values = re.findall(r"\((?:p = )?(0\.\d+)\b", text)
+    assert len(values) == 4
+    page = (ROOT / "docs/quickstart.md").read_text(encoding="utf-8")
+    rows = "".join(re.findall(r"^\| p, .*$", page, re.M))
+    assert [value for value in values if f" {value} " not in rows] == []
+
+
 def test_what_needs_something_says_what():
     for page in pages.pages():
         for block in pages.blocks(page):
