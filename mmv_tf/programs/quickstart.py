@@ -131,6 +131,7 @@ def make_steps(job: Job) -> list[Step]:
                 "--config.training.mask_duplicates=none",
                 # Nothing is chosen by these ranks; the report shows them beside the loss.
                 "--config.training.evaluate_split=test",
+                "--config.training.logging.name=quickstart",
             ),
             outputs=(run / "model.keras",),
             depends=(config,),
