@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from mmv_tf.pretrained import import_haiku_checkpoint as import_haiku_checkpoint
     from mmv_tf.pretrained import import_mil_nce_checkpoint as import_mil_nce_checkpoint
     from mmv_tf.pretrained import preset_config as preset_config
-    from mmv_tf.publishing import export as export
+    from mmv_tf.publishing.export import export as export
     from mmv_tf.training import load_model as load_model
     from mmv_tf.training import save_model as save_model
 

@@ -117,8 +117,8 @@ def _unrelated(view: View, asked: Asked, embedder: Embedder) -> _Unrelated:
         vectors = embedder.everyday_sentences.get(asked.matrix.partition(".")[2])
         return _Unrelated(np.zeros((0, 0)) if vectors is None else vectors)
     samples = list(_samples(view, asked))
-    vectors = [sample.vector for sample in samples]
-    return _Unrelated(np.stack(vectors) if vectors else np.zeros((0, 0)), samples)
+    found = [sample.vector for sample in samples]
+    return _Unrelated(np.stack(found) if found else np.zeros((0, 0)), samples)
 
 
 @dataclasses.dataclass(frozen=True)
