@@ -52,9 +52,10 @@ benchmark: setup
 	@$(PY) -m benchmarks $(if $(ONLY),--only=$(ONLY)) $(if $(TORCH),--torch_python="$$TORCH")
 
 # Only its own tools, in .venv-docs: the reference is made from the sources without importing them.
+# Not --quiet, which hides the warnings that strict mode fails on.
 docs:
 	@sh tools/setup.sh docs
-	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build
 	@echo 'The documentation is build/docs/index.html.'
 
 # uv writes locks for all Pythons, with hashes and without the address of any index.

@@ -1,9 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Teach the API reference two habits of this project (see mkdocs.yml).
+"""Teach the API reference three habits of this project (see mkdocs.yml).
 
 In a docstring "a, b: what both are" describes two arguments at once; Griffe, which reads them,
-takes it for an argument of that name. And a folder's `__init__` marks public names by `import A as
+takes it for an argument of that name. Examples are doctests below "Example:", which Markdown takes
+for quotations. And a folder's `__init__` marks public names by `import A as
 A`, as type checkers expect; Griffe needs `__all__`.
 """
 
@@ -18,6 +19,10 @@ _SECTION = re.compile(r"^( *)(Args|Attributes):$")
 _ENTRY = re.compile(r"^( *)(\w+(?:, \w+)*): ?(.*)$")
 
 
+# A doctest: its first line, and all that follows it up to an empty line.
+_DOCTEST = re.compile(r"^( *)>>> .*(?:\n *\S.*)*", re.M)
+
+
 class HouseStyle(griffe.Extension):
     """Griffe extension that splits shared descriptions of arguments, and exports re-exports."""
 
@@ -25,7 +30,7 @@ class HouseStyle(griffe.Extension):
         """Handle an object that has a docstring once it is loaded."""
         del kwargs
         if obj.docstring:
-            obj.docstring.value = split_shared(obj.docstring.value)
+            obj.docstring.value = fence_examples(split_shared(obj.docstring.value))
 
     def on_module(self, *, mod: griffe.Module, **kwargs: Any) -> None:
         """Handle a module once its members are known."""
@@ -63,3 +68,15 @@ def _entry(lines: list[str], indent: int) -> tuple[list[str], list[str]] | None:
     while lines and len(lines[0]) - len(lines[0].lstrip()) > len(first[1]):
         body.append(lines.pop(0))
     return first[2].split(", "), body
+
+
+def fence_examples(text: str) -> str:
+    """Return a docstring in which each doctest is a block of code, below a bold "Example"."""
+
+    def fenced(found: re.Match[str]) -> str:
+        indent, body = found[1], found[0]
+        return f"{indent}```pycon\n{body}\n{indent}```"
+
+    return re.sub(
+        r"^( *)Example:\n(?= *```)", r"\1**Example**\n\n", _DOCTEST.sub(fenced, text), flags=re.M
+    )
