@@ -128,7 +128,7 @@ class Writers:
                 "Logging to %s failed and is off for the rest of this run (%s: %s).",
                 name,
                 type(error).__name__,
-                without_passwords(str(error)),
+                without_passwords(" ".join(str(error).split())),
             )
 
 

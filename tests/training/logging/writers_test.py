@@ -20,7 +20,7 @@ class Recorder:
 
     def _note(self, name, *values):
         if name == self.fails_at:
-            raise OSError("no route to https://ann:hunter2@tracking.example/api")
+            raise OSError("no route\nto https://ann:hunter2@tracking.example/api")
         self.calls.append((name, *values))
 
     def settings(self, settings):
@@ -79,6 +79,7 @@ def test_one_that_fails_is_dropped_with_one_warning(opened, call, caplog):
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert len(warnings) == 1
     assert "wandb failed" in warnings[0] and "tracking.example" in warnings[0]
+    assert "no route to https" in warnings[0]
     assert "hunter2" not in warnings[0] and "ann" not in warnings[0]
 
 
