@@ -29,8 +29,12 @@ _SENTENCE_PIECE_FILE = "sentencepiece.model"
 
 
 def _tensorflow_text() -> types.ModuleType:
-    import tensorflow_text
-
+    try:
+        import tensorflow_text
+    except ImportError as error:
+        raise ValueError(
+            'This tokenizer needs tensorflow-text: pip install "mmv_tf[text]".'
+        ) from error
     return tensorflow_text
 
 

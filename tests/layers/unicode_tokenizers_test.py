@@ -103,3 +103,9 @@ def test_tensorflow_text_is_imported_at_the_first_call_only():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.strip() == "[[2]]", done.stderr[-2000:]
+
+
+def test_without_tensorflow_text_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_text", None)
+    with pytest.raises(ValueError, match=r'pip install "mmv_tf\[text\]"'):
+        UnicodeTokenizer(["strasse"], max_words=2)(["Die Straße"])
