@@ -109,10 +109,13 @@ def model_tables() -> str:
     """Return the tables of the section `model`."""
     shared = {"video", "audio", "text", "tokenizer", "log_mel", "metadata", "check_inputs"}
     shared |= {"name", "trainable", "dtype"}
-    parts = [(f"`graph.name` = `{name}`", "graph", GRAPHS.get(name)) for name in GRAPHS.names()]
-    parts += [
-        (f"`video.backbone` = `{name}`", "video", VIDEO_BACKBONES.get(name))
-        for name in VIDEO_BACKBONES.names()
+    registries = (("graph.name", "graph", GRAPHS), ("video.backbone", "video", VIDEO_BACKBONES))
+    parts = [
+        (f"`{entry}` = `{name}`", section, part)
+        for entry, section, registry in registries
+        for name in registry.names()
+        # A process may have registered others.
+        if (part := registry.get(name)).__module__.startswith("mmv_tf.")
     ]
     parts += [
         ("`audio`", "audio", backbones.ResNet),

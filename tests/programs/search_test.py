@@ -39,7 +39,7 @@ pytest.importorskip("faiss", reason="the extra 'search' is not installed")
         (("serve", "--index=x", "--token_file=/nothing"), 1, "/nothing: No such file"),
         (("cut", "--index=x", "--moment=a@1-2"), 2, "--output is missing"),
         (("cut", "--index=x", "--moment=a@1-2", "--output=a.avi"), 2, "expected FILE.mp4"),
-        (("cut", "--index=/nothing", "--moment=a@1-2", "--output=a.mp4"), 1, "make one: python"),
+        (("cut", "--index=/nothing", "--moment=a@1-2", "--output=a.mp4"), 1, "make one: mmv"),
         (("query", "--index=x", "--text=a", "--output=a.edl"), 2, "need --format"),
         (("query", "--index=x", "--text=a", "--format=edl", "--json"), 2, "exclude each other"),
         (("query", "--index=x", "--text=a", "--format=edl", "--frame_rate=17"), 1, "is '17'"),
