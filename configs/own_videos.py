@@ -18,6 +18,7 @@ fits into half of the machine's memory.
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
@@ -36,6 +37,8 @@ _CHOICES = {
 }
 # Clips of 3.6 s in three and in thirty hours: the borders between the columns.
 _FEW, _MANY = 3_000, 30_000
+# Most passes over the clips, about those of the quickstart.
+_PASSES = 130
 # Memory of a clip in a training step, bytes, measured: S3D-G and ResNet in float32 on a CPU.
 _CLIP_BYTES = {"1h": 7e6, "10h": 35e6, "100h": 180e6, "weights": 800e6}
 _RANDOM: dict[str, dict[str, Any]] = {
@@ -99,6 +102,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     else:
         _from_nothing(config, amount, audio, text)
     _fit_batch(config, _CLIP_BYTES["weights" if chosen["start"] == "weights" else amount], clips)
+    if clips:
+        passes = math.ceil(_PASSES * clips / config.data.batch_size)
+        config.training.steps = min(config.training.steps, passes)
     config.optimizer.warmup_steps = config.training.steps // 10
     if chosen["size"] == "runlocal":
         _shrink(config)

@@ -75,6 +75,7 @@ def test_own_videos_are_sized_by_their_shards(prepared, tmp_path, monkeypatch):
     clips = read_manifest(prepared)["splits"]["train"]["num_examples"]
     assert small.data.directory == str(prepared)
     assert small.data.batch_size <= max(4, clips // 2)
+    assert 0 <= small.training.steps * small.data.batch_size - 130 * clips < small.data.batch_size
     assert "text" in small.model, "they have captions"
     assert small.training.weights.vt == 1.0
     assert small.data.split == "train"

@@ -27,8 +27,6 @@ ROOT = installed.ROOT
 MOST_INSTALL_SECONDS = 120.0
 MOST_SECONDS = 600.0
 MOST_BYTES = 2.8e9
-# In place of 1,500: the one thing that is changed in README's commands, for two cores.
-STEPS = 200
 
 
 def metadata(wheel: pathlib.Path) -> email.message.Message:
@@ -139,8 +137,6 @@ def test_from_nothing_to_an_answered_sentence(wheel, tmp_path):
         if words[1:3] != ("search", "serve"):
             begun = time.monotonic()
             words = commands_run_test.known(words)
-            if words[1] == "train":
-                words = (*words, f"--config.training.steps={STEPS}")
             text = installed.run(*words, cwd=folder, env=variables, seconds=MOST_SECONDS)
             print(f"$ {shlex.join(words)}\n{text.strip()}\n[{time.monotonic() - begun:.0f} s]")
     assert "soup.mp4" in text  # the query's answer
