@@ -182,8 +182,8 @@ SLOW = (
 )
 
 
-def each(names):
-    marked = [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in names]
+def each(names, slow=SLOW):
+    marked = [pytest.param(n, marks=pytest.mark.slow) if n in slow else n for n in names]
     return pytest.mark.parametrize("name", marked)
 
 
@@ -412,6 +412,8 @@ for name, texts in json.load(open(folder + "/names.json")).items():
 """
 
 
+# One of a kind; the others are in make test-all.
+RELOADED = ("BatchNorm", "WordTokenizer", "S3D", "FineAndCoarse")
 RELOAD_TEST = "test_saved_it_loads_in_a_fresh_process_without_custom_objects"
 
 
@@ -453,7 +455,7 @@ def as_model(layer, name):
     return keras.Model(symbolic, layer(symbolic, **CASES[name].arguments))
 
 
-@each(NAMES)
+@each(NAMES, slow=set(NAMES) - set(RELOADED))
 def test_saved_it_loads_in_a_fresh_process_without_custom_objects(name, reloaded):
     folder, outputs, done = reloaded
     path = folder / f"{name}.out.npz"

@@ -60,7 +60,7 @@ def as_jpegs(clip):
     ("modality", "deflated", "write"),
     [
         pytest.param("video", False, samples.write_films, marks=pytest.mark.slow),
-        ("audio", False, samples.write_sounds),
+        pytest.param("audio", False, samples.write_sounds, marks=pytest.mark.slow),
         pytest.param("image", False, samples.write_images, marks=pytest.mark.slow),
         pytest.param("image", True, samples.write_images, marks=pytest.mark.slow),
     ],

@@ -13,7 +13,8 @@ from tests.deflation.networks import foreign, images, network
 
 
 @pytest.mark.parametrize(
-    ("name", "left"), [pytest.param("s3d", 0.5, marks=pytest.mark.slow), ("tsm_18", 0.8)]
+    ("name", "left"),
+    [pytest.param(*case, marks=pytest.mark.slow) for case in (("s3d", 0.5), ("tsm_18", 0.8))],
 )
 def test_the_fit_closes_the_gap_and_moves_only_gamma_and_beta(name, left):
     model = network(name)

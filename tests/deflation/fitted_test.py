@@ -80,6 +80,7 @@ def test_without_images_a_warning_says_how_to_fit():
         mmv_tf.deflate(model, images=images(12, size=24))
 
 
+@pytest.mark.slow
 def test_files_are_read_at_the_models_size(tmp_path, seen):
     model = network("tsm_18")
     paths = write(tmp_path / "photos", images(10, size=40))

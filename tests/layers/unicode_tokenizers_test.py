@@ -94,6 +94,7 @@ def test_saved_and_loaded_it_is_the_same(layer, tmp_path):
     np.testing.assert_array_equal(loaded(["fine fin", "Straße"]), expected)
 
 
+@pytest.mark.slow
 def test_tensorflow_text_is_imported_at_the_first_call_only():
     program = (
         "import sys, mmv_tf.layers as layers\n"

@@ -63,7 +63,10 @@ def test_a_program_is_run_as_the_main_module(monkeypatch):
     assert rest == ["__main__", True, ["mmv verify_data", "--data=DIR"]]
 
 
-@pytest.mark.parametrize("command", [["mmv_tf", "verify_data"], ["binaries.verify_data"]])
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(["mmv_tf", "verify_data"], marks=pytest.mark.slow), ["binaries.verify_data"]],
+)
 def test_a_checkout_runs_it_in_two_ways(command):
     done = subprocess.run(
         [sys.executable, "-m", *command, "--data=/nonexistent"],

@@ -139,7 +139,7 @@ def embed():
 
 
 @pytest.mark.parametrize(
-    "kind", ["pickle", *(pytest.param(one, marks=pytest.mark.slow) for one in ("torch", "module"))]
+    "kind", [pytest.param(one, marks=pytest.mark.slow) for one in ("pickle", "torch", "module")]
 )
 def test_sentences_are_embedded_by_published_networks(kind, stand_in, embed, root, tmp_path):
     network = stand_in(kind)

@@ -48,6 +48,7 @@ def same(first, second):
     return all(np.array_equal(one, other) for one, other in pairs)
 
 
+@pytest.mark.slow
 def test_a_run_of_no_steps_has_the_weights_of_its_source_to_the_bit(config, source, tmp_path):
     config.training.steps = 0
     experiment.run(config.lock(), tmp_path / "run")

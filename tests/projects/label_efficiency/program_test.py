@@ -26,6 +26,7 @@ def test_the_program_studies_the_world_and_esc10(tmp_path):
     assert (tmp_path / "out" / "label_efficiency.png").exists()
 
 
+@pytest.mark.slow
 def test_wrong_usage_ends_with_one_line(tmp_path):
     done = running.run_forked(
         "projects.label_efficiency", f"--output={tmp_path}", f"--esc10={tmp_path / 'none'}"
