@@ -9,7 +9,8 @@
 
 Data, training, evaluation, publishing, search and serving are the subpackages of those names; the
 command `mmv` runs the programs. Everything is imported at its first use, so that importing this
-package takes a moment, and TensorFlow is loaded when it is needed.
+package takes a moment, and TensorFlow is loaded when it is needed. If Keras is already imported,
+the layers are, too, so that `keras.saving.load_model` knows them; `load_model` here always does.
 
 Keras has to run on TensorFlow: the subpackages import it so, whatever KERAS_BACKEND or keras.json
 say; if it already runs on another backend, they raise an ImportError. `floatx` and the other
@@ -17,8 +18,10 @@ settings of keras.json do not change what this package computes.
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
+from mmv_tf import backend_choice
 from mmv_tf.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -84,6 +87,10 @@ _HOMES = {
 _MOVED = {"Disjoint": "graphs.Disjoint", "Shared": "graphs.Shared"}
 
 
+# Subpackages with layers and models that Keras has to know to load a file.
+_KNOWN_TO_KERAS = ("graphs", "deflation")
+
+
 def __getattr__(name: str) -> Any:
     """Import a subpackage or a public name at its first use."""
     if name in _SUBPACKAGES:
@@ -98,3 +105,9 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_SUBPACKAGES, *_HOMES})
+
+
+backend_choice.choose()
+if "keras" in sys.modules:
+    for _name in _KNOWN_TO_KERAS:
+        importlib.import_module(f"{__name__}.{_name}")

@@ -3,28 +3,26 @@
 """Imports Keras on TensorFlow, whatever backend the user's settings name.
 
 Keras takes its backend from KERAS_BACKEND or from keras.json when it is first imported, and keeps
-it for the process. So `mmv_tf` imports this module before all others.
+it for the process. So every subpackage imports this module before all others.
 """
 
 from __future__ import annotations
 
-import os
+from mmv_tf import backend_choice
 
-_NAME = "KERAS_BACKEND"
 _REMEDY = (
-    f"Set {_NAME}=tensorflow, or import mmv_tf before Keras and TensorFlow; Keras can have one "
-    "backend in a process."
+    "Set KERAS_BACKEND=tensorflow, or import mmv_tf before Keras and TensorFlow; Keras can have "
+    "one backend in a process."
 )
 
 
 def import_keras() -> None:
-    """Has Keras imported on TensorFlow; the environment is left as it was.
+    """Import Keras on TensorFlow; the environment is left as it was.
 
     Raises:
       ImportError: Keras runs on another backend already, or its keras.json holds what it refuses.
     """
-    before = os.environ.get(_NAME)
-    os.environ[_NAME] = "tensorflow"
+    backend_choice.choose()
     try:
         import keras
     except ImportError as error:
@@ -36,10 +34,7 @@ def import_keras() -> None:
             "keras.json, in the folder KERAS_HOME or else ~/.keras."
         ) from error
     finally:
-        if before is None:
-            del os.environ[_NAME]
-        else:
-            os.environ[_NAME] = before
+        backend_choice.restore()
     backend = keras.config.backend()
     if backend != "tensorflow":
         raise ImportError(f"mmv_tf needs Keras on TensorFlow; it runs on {backend!r}. {_REMEDY}")

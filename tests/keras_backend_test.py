@@ -103,6 +103,16 @@ def test_importing_the_package_loads_neither_tensorflow_nor_keras(tmp_path):
     assert done.stdout.strip() == "set()", done.stderr[-3000:]
 
 
+def test_keras_that_is_imported_first_knows_the_layers(tmp_path):
+    names = "['FineAndCoarse', 'S3D', 'BatchNorm', 'ImageEncoder']"
+    program = (
+        "import keras, mmv_tf; find = keras.saving.get_registered_object;"
+        f"print([name for name in {names} if find(f'mmv_tf>{{name}}')])"
+    )
+    done = run(tmp_path, "-c", program)
+    assert len(done.stdout.split()) == 4, done.stderr[-3000:]
+
+
 def test_a_library_takes_tensorflow_and_leaves_the_environment(tmp_path):
     shown = "keras.config.backend(), os.environ['KERAS_BACKEND']"
     program = f"import mmv_tf.layers, keras, os; print({shown})"
