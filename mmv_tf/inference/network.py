@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import dataclasses
 import numbers
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -205,9 +206,10 @@ class Network(abc.ABC):
         most = batch_size or (_BATCH_TEXT if kind in (TEXT, WORD_IDS) else BATCH)
         inputs = _as_text(inputs) if kind == TEXT else inputs
         function = self._function(kind, tf.as_dtype(inputs.dtype), tuple(inputs.shape[1:]))
-        parts = [
-            function(tf.convert_to_tensor(inputs[piece])) for piece in pieces(len(inputs), most)
-        ]
+        with _interrupted():
+            parts = [
+                function(tf.convert_to_tensor(inputs[piece])) for piece in pieces(len(inputs), most)
+            ]
         if not parts:
             return {
                 name: np.zeros([0, dim], np.float32)
@@ -274,6 +276,20 @@ def similarity(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]
         f"There is no space in which these can be compared: one has {spaces[0]}, the other "
         f"{spaces[1]}."
     )
+
+
+@contextlib.contextmanager
+def _interrupted() -> Iterator[None]:
+    """Raise the KeyboardInterrupt that TensorFlow turned into an error of its own.
+
+    A signal may arrive while its C++ code makes a Python error, which then names both.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "KeyboardInterrupt" in str(error):
+            raise KeyboardInterrupt from error
+        raise
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

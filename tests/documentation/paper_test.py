@@ -227,7 +227,7 @@ def test_every_command_of_the_page_runs(folder, reproduced):
 @pytest.mark.slow
 @pytest.mark.parametrize("words", CONFIGURATIONS)
 def test_every_configuration_of_the_page_trains_and_evaluates(folder, reproduced, words):
-    (train,) = [command.words for command in COMMANDS if "mmv train" in command.words]
+    (train,) = [command.words for command in COMMANDS if command.words[:2] == ("mmv", "train")]
     command = [re.sub(r":tsm50x2$", f":{words}", word) for word in train[:-1]]
     output = f"runs/{words}"
     if words != "tsm50x2":

@@ -245,3 +245,15 @@ def test_fingerprints_tell_weights_words_precision_and_deflation_apart():
     weight.assign(value)
     found.append(GraphNetwork(model).fingerprint)
     assert len(set(found)) == len(found)
+
+
+def test_an_interrupt_inside_tensorflow_stays_one(monkeypatch):
+    """As pybind11 reports a signal that arrives while it makes another error."""
+
+    def fail(inputs):
+        raise RuntimeError("MISMATCH of types: InvalidArgumentError REPLACED BY KeyboardInterrupt")
+
+    network = Colors()
+    monkeypatch.setattr(network, "_function", lambda *arguments: fail)
+    with pytest.raises(KeyboardInterrupt):
+        network.run("video", np.zeros([1, 1, 2, 2, 3], np.float32))

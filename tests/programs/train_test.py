@@ -65,7 +65,7 @@ def test_the_last_lines_name_the_best_step(prepared, tmp_path):
         best,
     )
     assert place == f"The model is in {tmp_path / 'run'}."
-    assert "Step 1, held-out clips: text_to_video R@1 " in found.stderr
+    assert re.search(r"Step 1, held-out clips: loss [\d.]+; text_to_video R@1 ", found.stderr)
 
 
 def test_every_entry_is_printed_as_the_flag_that_sets_it():
