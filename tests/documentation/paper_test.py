@@ -27,7 +27,7 @@ import mmv_tf
 from mmv_tf.data.datasets.howto100m import split_of
 from mmv_tf.evaluation import BENCHMARKS
 from mmv_tf.training import load_model
-from tests import media_samples, modules, small_world
+from tests import installed, media_samples, modules, small_world
 from tests.documentation import commands_run_test, pages
 from tests.evaluation import small_benchmarks
 from tests.pretrained import checkpoints
@@ -193,7 +193,17 @@ def run(words: list[str], directory: pathlib.Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def reproduced(folder) -> dict[str, str]:
+def package(programs):
+    """The programs of the installed package come first on the PATH."""
+    with pytest.MonkeyPatch.context() as changes:
+        for name, value in installed.variables(programs).items():
+            changes.setenv(name, value)
+        changes.delenv("PYTHONPATH", raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def reproduced(folder, package) -> dict[str, str]:
     """All commands of the page in order, with what they printed."""
     return {shlex.join(command.words): run(smaller(command.words), folder) for command in COMMANDS}
 
