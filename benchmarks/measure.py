@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -68,18 +67,20 @@ def peak_bytes() -> int:
 
 def machine() -> dict[str, Any]:
     """Return a description of this machine."""
-    name = platform.processor() or platform.machine()
+    # Imported here: what a benchmark measures is over, and TensorFlow no longer counts.
+    from mmv_tf.training.run_summary import processor_name
+
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
-    for line in lines:
-        if line.startswith("model name"):
-            name = line.partition(":")[2].strip()
-            break
     flags = next((line.split() for line in lines if line.startswith("flags")), [])
     kinds = [kind for kind in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if kind in flags]
-    return {"processor": name, "instructions": kinds, "cores": len(os.sched_getaffinity(0))}
+    return {
+        "processor": processor_name(),
+        "instructions": kinds,
+        "cores": len(os.sched_getaffinity(0)),
+    }
 
 
 def print_result(

@@ -85,8 +85,6 @@ _HOMES = {
 }
 # Too general a name outside its folder.
 _MOVED = {"Disjoint": "graphs.Disjoint", "Shared": "graphs.Shared"}
-
-
 # Subpackages with layers and models that Keras has to know to load a file.
 _KNOWN_TO_KERAS = ("graphs", "deflation")
 

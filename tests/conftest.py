@@ -19,7 +19,7 @@ gc.set_threshold(200_000, 20, 100)
 
 def pytest_collection_modifyitems(items):
     """The longest test first: begun last, it would leave the other workers with nothing to do."""
-    items.sort(key=lambda item: item.path.name != "quickstart_test.py")
+    items.sort(key=lambda item: item.path.name != "job_test.py")
 
 
 @pytest.fixture(scope="session")

@@ -4,12 +4,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
+
+import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 # What a wheel is built of, and folders that must stay out of it.
@@ -65,6 +69,16 @@ def make_environment(wheel: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
     site = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
     pathlib.Path(site, "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
     return folder / "bin"
+
+
+@contextlib.contextmanager
+def first_on_the_path(programs: pathlib.Path) -> Iterator[None]:
+    """Commands are those of an installed wheel, as a user has them, not of the tree."""
+    with pytest.MonkeyPatch.context() as changes:
+        for name, value in variables(programs).items():
+            changes.setenv(name, value)
+        changes.delenv("PYTHONPATH", raising=False)
+        yield
 
 
 def variables(programs: pathlib.Path) -> dict[str, str]:

@@ -23,7 +23,6 @@ from typing import Any
 from mmv_tf.util import command_line
 
 _TABLE = pathlib.Path(__file__).with_name("flag_table.json")
-_CONFIGS = ("quickstart", "own_videos", "howto100m_audioset")
 
 # Bash splits --flag=value into three words at the equals sign.
 _BASH = string.Template("""\
@@ -175,7 +174,7 @@ def _spell(name: str, kind: str | list[str]) -> list[str]:
 def _choices(name: str, kind: str | list[str]) -> Sequence[str]:
     """Return the values to offer, none where files are offered."""
     if name == "config":
-        return _CONFIGS
+        return command_line.CONFIGS
     return kind if isinstance(kind, list) else ()
 
 

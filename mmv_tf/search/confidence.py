@@ -73,7 +73,7 @@ def background(view: View, asked: Sequence[Asked], embedder: Embedder) -> Backgr
     """
     drawn = [_unrelated(view, part, embedder) for part in asked]
     count = min(len(one.vectors) for one in drawn)
-    if count < _LEAST_QUERIES:
+    if count < _LEAST_QUERIES or not view.index.segments:
         return None
     # Several queries together: unrelated ones of each kind, combined at random.
     drawn = [one.shuffled(seed) if seed else one for seed, one in enumerate(drawn)]

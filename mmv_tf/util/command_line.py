@@ -29,6 +29,9 @@ WRONG_USAGE = 2
 PREEMPTED = 42
 INTERRUPTED = 130
 
+# The package's configurations, as help and completion list them.
+CONFIGS = ("quickstart", "own_videos", "howto100m_audioset")
+
 _NO_SPACE = os.strerror(errno.ENOSPC)
 
 # absl's message for a missing required flag.
@@ -89,8 +92,8 @@ def define_config(
     path = flags.DEFINE_string(
         "config",
         default,
-        "Configuration: quickstart, own_videos, howto100m_audioset, or a Python file with "
-        "get_config(ARG); NAME:ARG or FILE:ARG passes the argument.",
+        f"Configuration: {', '.join(CONFIGS)}, or a Python file with get_config(ARG); NAME:ARG or "
+        "FILE:ARG passes the argument.",
         required=default is None,
     )
     overrides = define_overrides("config", "Change an entry of the configuration.")

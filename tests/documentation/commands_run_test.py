@@ -51,11 +51,7 @@ SECONDS = 150
 
 @pytest.fixture(scope="module", autouse=True)
 def _package(programs):
-    """Commands are those of an installed wheel, as a user has them, not of the tree."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in installed.variables(programs).items():
-            patch.setenv(name, value)
-        patch.delenv("PYTHONPATH", raising=False)
+    with installed.first_on_the_path(programs):
         yield
 
 

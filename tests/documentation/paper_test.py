@@ -194,11 +194,7 @@ def run(words: list[str], directory: pathlib.Path) -> str:
 
 @pytest.fixture(scope="module")
 def package(programs):
-    """The programs of the installed package come first on the PATH."""
-    with pytest.MonkeyPatch.context() as changes:
-        for name, value in installed.variables(programs).items():
-            changes.setenv(name, value)
-        changes.delenv("PYTHONPATH", raising=False)
+    with installed.first_on_the_path(programs):
         yield
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from ml_collections.config_dict import ConfigDict, placeholder
 
+from mmv_tf.util import command_line
 from mmv_tf.util.command_line import UsageError
 from mmv_tf.util.configuration import (
     choose,
@@ -160,6 +161,12 @@ def test_a_missing_file_and_a_wrong_argument_say_so(tmp_path):
         load_config(str(tmp_path / "absent.py"))
     with pytest.raises(ValueError, match="runlocal"):
         load_config(f"{CONFIGS / 'quickstart.py'}:fast")
+
+
+def test_help_and_completion_list_every_configuration():
+    assert sorted(command_line.CONFIGS) == sorted(
+        path.stem for path in CONFIGS.glob("*.py") if path.stem != "__init__"
+    )
 
 
 def test_json_is_written_whole_or_not_at_all(tmp_path):
