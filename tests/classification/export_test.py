@@ -150,6 +150,7 @@ def test_served_answers_are_those_of_predict(modality, write, tmp_path):
         np.testing.assert_allclose(with_jpeg, found["scores"][:1], atol=0.1)
 
 
+@pytest.mark.slow
 def test_folded_and_in_sixteen_bits(tmp_path):
     classifier = make_classifier("audio")
     wave = np.random.default_rng(0).uniform(-1, 1, [2, 38_400]).astype(np.float32)

@@ -21,6 +21,7 @@ def options(tmp_path, **changes):
     return FitOptions(tmp_path / "features", windows=2, **changes)
 
 
+@pytest.mark.slow
 def test_sounds(model, tmp_path):
     before = [weight.copy() for weight in model.get_weights()]
     labeled = read_labels(samples.write_sounds(tmp_path / "data", 4))

@@ -29,7 +29,9 @@ def options(tmp_path, **changes):
     return FitOptions(tmp_path / "features", windows=3, **changes)
 
 
-@pytest.mark.parametrize("feature", ["before_head", "last_conv"])
+@pytest.mark.parametrize(
+    "feature", ["before_head", pytest.param("last_conv", marks=pytest.mark.slow)]
+)
 def test_sounds(model, sounds, tmp_path, feature):
     before = [weight.copy() for weight in model.get_weights()]
     labeled = read_labels(sounds)

@@ -59,6 +59,7 @@ def test_the_fit_closes_the_gap_and_moves_only_gamma_and_beta(name, left):
         assert layer["fitted"]["relative_error"] >= 0
 
 
+@pytest.mark.slow
 def test_a_foreign_network_is_fitted_too():
     model = foreign()
     image_model = deflation.deflate_naively(model)

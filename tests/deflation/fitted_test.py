@@ -51,6 +51,7 @@ def seen(monkeypatch):
     return calls
 
 
+@pytest.mark.slow
 def test_images_come_in_every_form(tmp_path, seen):
     pictures = (images(12, size=24) * 255).round() / np.float32(255)
     paths = write(tmp_path / "photos", pictures)

@@ -15,6 +15,9 @@ from mmv_tf.pretrained import create_model
 from tests import small_world
 from tests.deflation.networks import VIDEOS, foreign, images, make_time_cyclic, network, stir
 
+# One network for each kind of backbone; the others are slow.
+QUICK = ("s3d", "tsm_18")
+
 
 def assert_near(found, expected):
     found, expected = np.asarray(found), np.asarray(expected)
@@ -22,7 +25,10 @@ def assert_near(found, expected):
     np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max(), rtol=0)
 
 
-@pytest.mark.parametrize("name", VIDEOS)
+@pytest.mark.parametrize(
+    "name",
+    [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in VIDEOS],
+)
 def test_exact_when_padding_in_time_plays_no_part(name, monkeypatch):
     model = network(name)
     image_model = deflation.deflate_naively(model)

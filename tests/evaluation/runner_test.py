@@ -43,6 +43,7 @@ SLOW = (
     *("ucf101_zero_shot", "kinetics600_zero_shot", "esc50_zero_shot", "voc07_zero_shot"),
     *("audioset_zero_shot", "image_folder_zero_shot"),  # see zero_shot_test.py
     *("esc50_linear", "audioset_mlp", "imagenet_linear", "youcook2_retrieval", "esc10_fine_tune"),
+    *("voc07_linear",),
 )
 
 

@@ -156,6 +156,7 @@ def test_sentences_are_embedded_by_published_networks(kind, stand_in, embed, roo
     assert not np.allclose(wanted[0], wanted[1])
 
 
+@pytest.mark.slow
 def test_what_a_network_cannot_do_is_told_before_anything_is_embedded(
     stand_in, embed, root, tmp_path
 ):

@@ -25,6 +25,7 @@ def test_litert_encoder_equals_the_network(tiny_model, tmp_path, name):
     assert path.read_bytes()[4:8] == b"TFL3"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated:UserWarning")
 def test_a_space_to_depth_stem_is_written_too(tmp_path):
     config = small_world.model_config()

@@ -98,6 +98,7 @@ def test_a_graph_of_another_kind_takes_the_towers_and_starts_new_heads(config, s
     assert model.log_mel.get_config()["mel_bins"] == theirs.log_mel.get_config()["mel_bins"]
 
 
+@pytest.mark.slow
 def test_another_precision_keeps_the_weights(config, source):
     config.model = {"dtype": "mixed_bfloat16"}
     model, _ = make(config)

@@ -192,6 +192,7 @@ def test_float16_scales_the_loss_and_halves_the_scale_on_overflow():
     np.testing.assert_array_equal(kept[0], step.model.get_weights()[0])
 
 
+@pytest.mark.slow
 def test_compiled_by_xla_it_computes_the_same():
     plain, _ = gradient(make_step(), batch())
     compiled, _ = gradient(make_step(jit_compile=True), batch())

@@ -54,6 +54,7 @@ def test_batches_are_what_the_trainer_takes(world):
     assert len(set(batch["example_id"].numpy())) == 4
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_sees_what_it_would_have_seen(world):
     whole = list(world.train(seed=1).take(3))
     resumed = next(iter(world.train(seed=1, start=8)))
