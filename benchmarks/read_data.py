@@ -14,7 +14,6 @@ the parts of a clip's time in "ours".
 
 from __future__ import annotations
 
-import io
 import os
 import pathlib
 import statistics
@@ -23,23 +22,21 @@ import time
 from collections.abc import Callable
 
 import ml_collections
-import numpy as np
 import tensorflow as tf
 from absl import app, flags
-from PIL import Image
 
+from benchmarks.generated_shards import HEIGHT, RATE, WIDTH, write_shards
 from benchmarks.measure import print_result
 from mmv_tf.data import Reader, default_config
 from mmv_tf.data.reading import augmentation
 from mmv_tf.data.reading import pixels as pixels_lib
-from mmv_tf.data.records import keys, manifests, shard_writer
+from mmv_tf.data.records import keys
 
 _CLIPS = flags.DEFINE_integer("num_clips", 24, "Different clips in the shards.", lower_bound=4)
 _READ = flags.DEFINE_integer("read", 48, "Clips read in a measurement.", lower_bound=4)
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Measurements of each, in turn.", lower_bound=1)
 _QUALITY = flags.DEFINE_integer("jpeg_quality", 90, "Quality of the JPEGs, as for prepare_data.")
 
-_WIDTH, _HEIGHT, _STORED, _RATE = 340, 256, 40, 10.0
 _BATCH = 4
 
 
@@ -48,9 +45,9 @@ def main(argv: list[str]) -> None:
     del argv
     with tempfile.TemporaryDirectory(prefix="read_data") as folder:
         directory = pathlib.Path(folder)
-        frame_bytes = _write_shards(directory)
+        frame_bytes = write_shards(directory, _CLIPS.value, _QUALITY.value)
         config = default_config()
-        config.update(directory=str(directory), batch_size=_BATCH, frame_rate=_RATE)
+        config.update(directory=str(directory), batch_size=_BATCH, frame_rate=RATE)
         reader = Reader(config, None, None)
         in_python = config.copy_and_resolve_references()
         in_python.pixels = "opencv"
@@ -68,7 +65,7 @@ def main(argv: list[str]) -> None:
         steps = _steps(reader.files(), config)
     cost = {name: statistics.median(values) for name, values in seconds.items()}
     inputs = {
-        "clip": f"{config.num_frames} frames of {_WIDTH}x{_HEIGHT} to {config.size}",
+        "clip": f"{config.num_frames} frames of {WIDTH}x{HEIGHT} to {config.size}",
         "bytes_a_frame": round(frame_bytes),
     }
     print_result(
@@ -114,53 +111,6 @@ def _settle() -> None:
         time.sleep(0.05)
         if time.process_time() - before < 0.01:
             return
-
-
-def _write_shards(directory: pathlib.Path) -> float:
-    """Write clips of moving texture with the spectrum of photographs; return the mean JPEG size."""
-    rng = np.random.default_rng(0)
-    rows, columns = np.meshgrid(np.fft.fftfreq(512), np.fft.rfftfreq(512), indexing="ij")
-    falloff = np.maximum(np.hypot(rows, columns), 1 / 512) ** -1.6
-    sizes: list[int] = []
-
-    def example(clip: shard_writer.ClipSpan) -> tf.train.SequenceExample:
-        spectrum = rng.normal(size=(3, 512, 257)) + 1j * rng.normal(size=(3, 512, 257))
-        texture = np.fft.irfft2(spectrum * falloff, axes=(1, 2))
-        grey = texture[:1] / texture[0].std()
-        picture = 128 + 50 * grey + 12 * texture[1:].mean(axis=0) / texture.std()
-        picture = np.repeat(picture, 3, axis=0) + 15 * texture / texture.std()
-        picture = picture.clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
-        jpegs = []
-        for index in range(_STORED):
-            window = picture[2 * index : 2 * index + _HEIGHT, 3 * index : 3 * index + _WIDTH]
-            data = io.BytesIO()
-            Image.fromarray(window).save(data, "JPEG", quality=_QUALITY.value)
-            jpegs.append(data.getvalue())
-            sizes.append(len(jpegs[-1]))
-        media = shard_writer.ClipMedia(jpegs, _HEIGHT, _WIDTH, None)
-        return shard_writer.sequence_example(clip, media, [], {}, _RATE, 48_000)
-
-    clips = [
-        shard_writer.ClipSpan("film", 4000 * n, 4000 * n + 4000, 0, "train")
-        for n in range(_CLIPS.value)
-    ]
-    entries = []
-    for number, own in enumerate((clips[::2], clips[1::2])):
-        path = directory / shard_writer.shard_name("train", number, 2)
-        records = (example(clip).SerializeToString() for clip in own)
-        entries.append(shard_writer.write_shard(path, records))
-    manifests.write_manifest(
-        directory,
-        {
-            "frame_rate": _RATE,
-            "sample_rate": 48_000,
-            "short_side": _HEIGHT,
-            "labels": [],
-            "splits": {"train": {"num_examples": len(clips), "shards": entries}},
-            "settings": {},
-        },
-    )
-    return statistics.mean(sizes)
 
 
 def _window(record: tf.Tensor, config: ml_collections.ConfigDict) -> tf.Tensor:
@@ -227,7 +177,7 @@ def _steps(files: list[str], config: ml_collections.ConfigDict) -> dict[str, flo
     """Return CPU milliseconds of our steps, each given the previous one's output."""
     record = next(iter(tf.data.TFRecordDataset(files)))
     encoded = _window(record, config)
-    size = (tf.constant(_HEIGHT), tf.constant(_WIDTH))
+    size = (tf.constant(HEIGHT), tf.constant(WIDTH))
     crops = [
         augmentation.crop_window(*size, tf.constant([0, n]), config.scale_jitter) for n in range(16)
     ]
