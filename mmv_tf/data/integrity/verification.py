@@ -16,7 +16,7 @@ from mmv_tf.data.integrity import damage, inspection
 from mmv_tf.data.integrity.checks import DMVR_AUDIO, check_record
 from mmv_tf.data.integrity.inspection import Finding
 from mmv_tf.data.integrity.rules import Limits, packed_floats
-from mmv_tf.data.records import framing, manifests
+from mmv_tf.data.records import framing, manifests, shard_writer
 from mmv_tf.data.records.keys import MMV, KeyMap
 from mmv_tf.util import files
 from mmv_tf.util.progress import Progress
@@ -175,38 +175,25 @@ def repair(
                 continue
             if checked.example_id:
                 seen.add(checked.example_id)
+            modalities[entry.split].update(_modalities(payload, keys))
             yield payload
 
     with files.replacing(output) as temporary:
         temporary.mkdir()
         with Progress(len(entries), "repair", "shards") as progress:
             for entry in entries:
-                path, count = temporary / entry.name, 0
-                with open(path, "wb") as file:
-                    for payload in good_records(entry):
-                        file.write(framing.framed(payload))
-                        modalities[entry.split].update(_modalities(payload, keys))
-                        count += 1
+                path = temporary / entry.name
+                own = shard_writer.write_shard(path, good_records(entry))
                 progress.update()
-                if not count:
+                if not own["records"]:
                     path.unlink()  # A shard without records would count as damaged.
                     continue
-                written.setdefault(entry.split, []).append(writer_entry(path, count))
+                written.setdefault(entry.split, []).append(own)
         if not written:
             raise ValueError(f"{directory}: no good record is left; prepare the data again.")
         if manifest is not None:
             manifests.write_manifest(temporary, _new_manifest(manifest, written, modalities))
     return verify(output, keys, pattern, limits, decode)
-
-
-def writer_entry(path: pathlib.Path, records: int) -> dict[str, Any]:
-    """Return the manifest entry of a shard."""
-    return {
-        "file": path.name,
-        "records": records,
-        "bytes": path.stat().st_size,
-        "sha256": files.file_sha256(path),
-    }
 
 
 def reinterpret_audio(payload: bytes, keys: KeyMap) -> bytes:

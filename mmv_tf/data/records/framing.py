@@ -75,6 +75,33 @@ def framed(payload: bytes) -> bytes:
     return b"".join((length, _packed_crc(length), payload, _packed_crc(payload)))
 
 
+def payloads(data: bytes, count: int, checksums: bool = True) -> list[bytes]:
+    """Return the payloads of the first `count` records of a part of a file.
+
+    Args:
+      data: begins with a record.
+      count: number of records.
+      checksums: compare the payloads' checksums; those of the lengths always are.
+
+    Raises:
+      ValueError: there are fewer, or one is damaged.
+    """
+    found, offset = [], 0
+    for number in range(count):
+        header = data[offset : offset + HEADER_BYTES]
+        if len(header) < HEADER_BYTES or _packed_crc(header[:8]) != header[8:]:
+            raise ValueError(f"record {number} of {count}: {LENGTH_CHECKSUM}")
+        start = offset + HEADER_BYTES
+        offset = start + int.from_bytes(header[:8], "little") + FOOTER_BYTES
+        if offset > len(data):
+            raise ValueError(f"record {number} of {count}: {TRUNCATED}")
+        payload = data[start : offset - FOOTER_BYTES]
+        if checksums and _packed_crc(payload) != data[offset - FOOTER_BYTES : offset]:
+            raise ValueError(f"record {number} of {count}: {PAYLOAD_CHECKSUM}")
+        found.append(payload)
+    return found
+
+
 def walk(path: str | os.PathLike[str], max_record_bytes: int) -> Iterator[Record | Gap]:
     """Yield the records and gaps of a TFRecord file, from its first byte to its last.
 

@@ -34,6 +34,7 @@ class ShardEntry:
       split: the split that it belongs to; "" without a manifest.
       records, bytes, sha256: as in the manifest; None without one.
       offsets: of every 16th record, in bytes; empty if no manifest gives them.
+      crc32c: checksums of the bytes from each offset to the next; empty if no manifest gives them.
     """
 
     path: pathlib.Path
@@ -42,6 +43,7 @@ class ShardEntry:
     bytes: int | None = None
     sha256: str | None = None
     offsets: tuple[int, ...] = ()
+    crc32c: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -59,6 +61,7 @@ def listed_shards(directory: pathlib.Path, manifest: Mapping[str, Any]) -> list[
             shard["bytes"],
             shard.get("sha256"),
             tuple(shard.get("offsets", ())),
+            tuple(shard.get("crc32c", ())),
         )
         for split, entry in manifest["splits"].items()
         for shard in entry["shards"]
@@ -198,6 +201,7 @@ SHARD_FORM = {
     "bytes": Count,
     "sha256?": (str, None),
     "offsets?": [Count],
+    "crc32c?": [Count],
 }
 _MANIFEST_FORM = {
     "frame_rate": (Positive, None),

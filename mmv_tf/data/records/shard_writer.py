@@ -16,6 +16,7 @@ import pathlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import google_crc32c
 import numpy as np
 
 from mmv_tf.data import captions as captions_lib
@@ -203,25 +204,29 @@ def write_shard(path: pathlib.Path, records: Iterable[bytes]) -> dict[str, Any]:
     """Write a shard of serialized examples atomically.
 
     Returns:
-      The manifest entry: file, records, bytes, sha256, and the offsets of every 16th record.
+      The manifest entry: file, records, bytes, sha256, the offsets of every 16th record, and the
+      CRC-32C of the bytes from each of these to the next.
     """
-    import tensorflow as tf
-
     count = size = 0
-    offsets = []
-    with files.replacing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
+    offsets: list[int] = []
+    checksums: list[int] = []
+    with files.replacing(path) as temporary, open(temporary, "wb") as file:
         for record in records:
             if count % CHUNK_RECORDS == 0:
                 offsets.append(size)
-            writer.write(record)
+                checksums.append(0)
+            framed = framing.framed(record)
+            file.write(framed)
+            checksums[-1] = google_crc32c.extend(checksums[-1], framed)
             count += 1
-            size += framing.HEADER_BYTES + len(record) + framing.FOOTER_BYTES
+            size += len(framed)
     return {
         "file": path.name,
         "records": count,
         "bytes": path.stat().st_size,
         "sha256": file_sha256(path),
         "offsets": offsets,
+        "crc32c": checksums,
     }
 
 

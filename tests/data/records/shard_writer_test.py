@@ -1,7 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+import itertools
 import json
 
+import google_crc32c
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -156,6 +158,23 @@ def test_shards_and_manifest(data):
         *(shard["file"] for shard in shards),
     }
     manifests.check_shards(data, manifest, checksums=True)
+
+
+def test_a_shard_s_bytes_are_tensorflow_s_and_its_chunks_have_checksums(tmp_path):
+    records = [bytes([n]) * (7 * n) for n in range(37)]
+    entry = shard_writer.write_shard(tmp_path / "ours", records)
+    with tf.io.TFRecordWriter(str(tmp_path / "theirs")) as writer:
+        for record in records:
+            writer.write(record)
+    content = (tmp_path / "ours").read_bytes()
+    assert content == (tmp_path / "theirs").read_bytes()
+    borders = [*entry["offsets"], len(content)]
+    assert len(borders) == 4
+    assert entry["crc32c"] == [
+        google_crc32c.value(content[start:end]) for start, end in itertools.pairwise(borders)
+    ]
+    (shard,) = manifests.listed_shards(tmp_path, {"splits": {"train": {"shards": [entry]}}})
+    assert shard.crc32c == tuple(entry["crc32c"])
 
 
 def test_nothing_is_left_of_a_shard_that_failed(tmp_path):

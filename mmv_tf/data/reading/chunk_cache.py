@@ -1,0 +1,167 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""A cache of chunks on the local disk, of bounded size, shared by the processes of a machine."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import logging
+import os
+import pathlib
+import threading
+from collections.abc import Callable, Iterator
+
+logger = logging.getLogger(__name__)
+
+_SUFFIX = ".chunk"
+_LOCK, _USAGE, _UNFINISHED = "lock", "usage", "unfinished"
+# Ours: the share of the size that eviction leaves, so that it looks through the files rarely.
+_LEFT = 0.9
+
+
+class ChunkCache:
+    """Files of chunks, of which the least recently used give way to new ones.
+
+    A file has its name only when it is whole. Two processes that need the same chunk fetch it once:
+    the second waits for the first, or for its end. If the disk can't be used, is full or has no
+    locks, a warning says so once, and chunks are fetched whenever they are needed.
+
+    Args:
+      directory: created with the first chunk.
+      max_bytes: of all chunks together; 0 to store none. A larger chunk is not stored.
+    """
+
+    def __init__(self, directory: pathlib.Path, max_bytes: int):
+        self.directory = directory
+        self._max_bytes = max_bytes
+        self._usable = max_bytes > 0
+        self._warning = threading.Lock()
+
+    def get(
+        self, name: str, fetch: Callable[[], bytes], is_good: Callable[[bytes], bool]
+    ) -> bytes:
+        """Return a chunk, from the cache if it has it.
+
+        Args:
+          name: of the chunk, the same in all processes.
+          fetch: returns the content, or raises.
+          is_good: whether a cached content is whole; if not, it is fetched again.
+        """
+        path = self._path(name)
+        found = self._read(path)
+        if found is not None and is_good(found):
+            return found
+        with self._locked(path.parent / _LOCK) as locked:
+            # Another process may have fetched it meanwhile.
+            found = self._read(path) if locked else None
+            if found is None or not is_good(found):
+                found = fetch()
+                if locked:
+                    self._store(path, found)
+            return found
+
+    def _path(self, name: str) -> pathlib.Path:
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        # One lock of 256 for each chunk: few wait for another chunk's, and no file is left over.
+        return self.directory / digest[:2] / (digest[2:] + _SUFFIX)
+
+    def _read(self, path: pathlib.Path) -> bytes | None:
+        if not self._usable:
+            return None
+        try:
+            content = path.read_bytes()
+        except OSError:
+            return None
+        with contextlib.suppress(OSError):  # evicted since, or a disk that is read-only
+            os.utime(path)
+        return content
+
+    def _store(self, path: pathlib.Path, content: bytes) -> None:
+        """Write a chunk under its name, after room has been made for it."""
+        size = len(content)
+        if size > self._max_bytes:
+            return
+        unfinished = self.directory / _UNFINISHED
+        with self._locked(self.directory / _LOCK) as locked:
+            if not locked:
+                return
+            try:
+                used = self._used() + size
+                if used > self._max_bytes:
+                    used = self._evict(min(self._max_bytes - size, _LEFT * self._max_bytes)) + size
+                # Counted before it is written: killed between the two, the count is too high.
+                (self.directory / _USAGE).write_text(str(used), encoding="ascii")
+                unfinished.write_bytes(content)
+                os.replace(unfinished, path)
+            except OSError as error:
+                with contextlib.suppress(OSError):
+                    unfinished.unlink()
+                self._give_up(error)
+
+    def _used(self) -> int:
+        """Return the bytes of all chunks, or slightly more; all are counted if nobody did."""
+        try:
+            return int((self.directory / _USAGE).read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return sum(size for _, size, _ in self._files())
+
+    def _evict(self, target: float) -> int:
+        """Remove the least recently used chunks beyond `target` bytes; return what is left."""
+        files = sorted(self._files())
+        left = sum(size for _, size, _ in files)
+        for _, size, path in files:
+            if left <= target:
+                break
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            left -= size
+        return left
+
+    def _files(self) -> Iterator[tuple[int, int, str]]:
+        """Yield the time of the last use, size and path of every chunk."""
+        for folder in os.scandir(self.directory):
+            if not folder.is_dir():
+                continue
+            for entry in os.scandir(folder):
+                with contextlib.suppress(FileNotFoundError):
+                    if entry.name.endswith(_SUFFIX):
+                        status = entry.stat()
+                        yield status.st_mtime_ns, status.st_size, entry.path
+
+    @contextlib.contextmanager
+    def _locked(self, path: pathlib.Path) -> Iterator[bool]:
+        """Hold a lock, which the end of a process frees; false if the cache can't be used."""
+        file = self._lock_file(path)
+        try:
+            yield file is not None
+        finally:
+            if file is not None:
+                os.close(file)
+
+    def _lock_file(self, path: pathlib.Path) -> int | None:
+        if not self._usable:
+            return None
+        file = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            if file is not None:
+                os.close(file)
+            self._give_up(error)
+            return None
+        return file
+
+    def _give_up(self, error: OSError) -> None:
+        with self._warning:
+            if self._usable:
+                logger.warning(
+                    "The cache in %s can't be used (%s); shards are read from the store each time. "
+                    "Free some of the disk, or set data.cache_dir or data.cache_gb.",
+                    self.directory,
+                    error.strerror or error,
+                )
+            self._usable = False
