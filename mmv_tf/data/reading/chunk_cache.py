@@ -39,9 +39,7 @@ class ChunkCache:
         self._usable = max_bytes > 0
         self._warning = threading.Lock()
 
-    def get(
-        self, name: str, fetch: Callable[[], bytes], is_good: Callable[[bytes], bool]
-    ) -> bytes:
+    def get(self, name: str, fetch: Callable[[], bytes], is_good: Callable[[bytes], bool]) -> bytes:
         """Return a chunk, from the cache if it has it.
 
         Args:

@@ -11,7 +11,7 @@ import dataclasses
 import itertools
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import google_crc32c
 import numpy as np
@@ -20,7 +20,7 @@ import tensorflow as tf
 from mmv_tf.data.integrity.damage import MESSAGE_END, UNSURE_START
 from mmv_tf.data.reading.chunk_cache import ChunkCache
 from mmv_tf.data.records import framing
-from mmv_tf.data.records.manifests import ShardEntry
+from mmv_tf.data.records.manifests import CHUNK_RECORDS, ShardEntry
 
 # Ours: chunks that are fetched before they are needed, each of a few megabytes: at 16 MB and 50 MB/s
 # a connection, enough for 50 chunks a second.
@@ -47,7 +47,8 @@ class Chunk:
     @property
     def key(self) -> str:
         """Name in a cache, another one if the shard has another content."""
-        known = [crc for _, _, crc in self.checksums] or self.shard.sha256 or self.shard.tag
+        sums = [crc for _, _, crc in self.checksums]
+        known = sums or self.shard.sha256 or self.shard.tag
         return f"{self.shard.path} {self.shard.bytes} {self.start}-{self.end} {known}"
 
     def is_good(self, content: bytes) -> bool:
@@ -60,9 +61,8 @@ class Chunk:
             except ValueError:
                 return False
             return True
-        view = memoryview(content)
         return all(
-            google_crc32c.value(bytes(view[start - self.start : end - self.start])) == crc
+            google_crc32c.value(content[start - self.start : end - self.start]) == crc
             for start, end, crc in self.checksums
         )
 
@@ -75,19 +75,30 @@ def chunks_of(shard: ShardEntry, runs: Sequence[tuple[int, int]]) -> list[Chunk]
       runs: (offset, number of records) of each chunk, in order.
     """
     size = shard.bytes or 0
-    borders = [*shard.offsets, size]
-    parts: list[tuple[int, int, int]] = []
+    # The manifest's chunks by their first bytes: end, number of records, checksum.
+    parts: dict[int, tuple[int, int, int]] = {}
     if len(shard.offsets) == len(shard.crc32c):
-        parts = [
-            (*pair, crc) for pair, crc in zip(itertools.pairwise(borders), shard.crc32c, strict=True)
-        ]
+        left = shard.records or 0
+        for pair, crc in zip(itertools.pairwise([*shard.offsets, size]), shard.crc32c, strict=True):
+            parts[pair[0]] = (pair[1], min(left, CHUNK_RECORDS), crc)
+            left -= CHUNK_RECORDS
     found = []
     for number, (start, count) in enumerate(runs):
         end = runs[number + 1][0] if number + 1 < len(runs) else size
-        own = tuple(part for part in parts if start <= part[0] and part[1] <= end)
-        whole = bool(own) and own[0][0] == start and own[-1][1] == end
-        found.append(Chunk(shard, start, end, count, own if whole else ()))
+        found.append(Chunk(shard, start, end, count, _checksums(parts, start, end, count)))
     return found
+
+
+def _checksums(
+    parts: Mapping[int, tuple[int, int, int]], start: int, end: int, count: int
+) -> tuple[tuple[int, int, int], ...]:
+    """Return the checksums of bytes; none unless they are the manifest's chunks of all records."""
+    found, place, records = [], start, 0
+    while place < end and place in parts:
+        stop, own, crc = parts[place]
+        found.append((place, stop, crc))
+        place, records = stop, records + own
+    return tuple(found) if (place, records) == (end, count) else ()
 
 
 class RemoteChunks:
@@ -103,9 +114,7 @@ class RemoteChunks:
       damaged: names of shards with bytes that are not as written.
     """
 
-    def __init__(
-        self, chunks: Sequence[Chunk], cache: ChunkCache, fetch: Callable[[Chunk], bytes]
-    ):
+    def __init__(self, chunks: Sequence[Chunk], cache: ChunkCache, fetch: Callable[[Chunk], bytes]):
         self.damaged: set[str] = set()
         self._chunks = chunks
         self._cache = cache

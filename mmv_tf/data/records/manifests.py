@@ -35,6 +35,7 @@ class ShardEntry:
       records, bytes, sha256: as in the manifest; None without one.
       offsets: of every 16th record, in bytes; empty if no manifest gives them.
       crc32c: checksums of the bytes from each offset to the next; empty if no manifest gives them.
+      tag: version of the object in a store, which changes with its content; "" if unknown.
     """
 
     path: pathlib.Path
@@ -44,6 +45,7 @@ class ShardEntry:
     sha256: str | None = None
     offsets: tuple[int, ...] = ()
     crc32c: tuple[int, ...] = ()
+    tag: str = ""
 
     @property
     def name(self) -> str:
