@@ -13,7 +13,8 @@ no caption or clip is in two splits. The sources are one of
               label, split, captions, example_id, text
   --dataset   the name of a published data set, laid out in --data as published
 
-Repeat the command to resume after an interruption. See docs/data.md.
+Repeat the command to resume after an interruption. To share the work between machines, run the
+same command with --task=1/n to --task=n/n on them, and then once with --finish. See docs/data.md.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from mmv_tf.data.preparation.sources import IMAGE, SOUND, VIDEO
 from mmv_tf.data.preparation.transcribing import transcribed
 from mmv_tf.data.transcription.flags import define_transcription_flags, transcripts_of_flags
 from mmv_tf.util import command_line
+from mmv_tf.util.shares import Share
 from mmv_tf.util.text_files import printable_name
+from mmv_tf.util.worker_pool import Failure
 
 _DEFAULTS = preparation.Settings()
 _MEDIA_KINDS = {"video": VIDEO, "audio": SOUND, "image": IMAGE}
@@ -122,6 +125,14 @@ _BEAM_OPTION = flags.DEFINE_multi_string(
     "With --runner=beam, a pipeline option such as --beam_option=--runner=FlinkRunner; repeat for "
     "more. Default: the DirectRunner on --processes threads.",
 )
+_TASK = flags.DEFINE_string(
+    "task",
+    None,
+    "Decode only this machine's share of the sources, i/n, such as 2/4; then see --finish.",
+)
+_FINISH = flags.DEFINE_bool(
+    "finish", False, "Write the shards from what the tasks 1/n to n/n left in --output."
+)
 define_transcription_flags()
 _ALL_ROWS = flags.DEFINE_bool(
     "all_rows", False, "Print every row for more than 50 sources too, not only failures."
@@ -133,6 +144,7 @@ def main(argv: list[str]) -> None:
     """Prepare the data and print a report."""
     del argv
     _check_flags()
+    share = _share()
     sources, cut, facts, passed_over = _sources()
     settings = _settings(cut)
     transcripts = transcripts_of_flags(_OUTPUT.value)
@@ -151,6 +163,16 @@ def main(argv: list[str]) -> None:
         processes = len(os.sched_getaffinity(0))
     if processes < 1 or not _DEADLINE_SECONDS.value > 0:
         raise command_line.UsageError("--processes and --deadline_seconds must be above 0.")
+    execution = preparation.Execution(
+        processes=processes,
+        deadline_seconds=_DEADLINE_SECONDS.value,
+        beam=_RUNNER.value == "beam",
+        beam_options=tuple(_BEAM_OPTION.value),
+    )
+    if share is not None:
+        job = preparation.Job(sources, settings, _LABELS.value, facts, log_mel, execution)
+        _do_task(job, share)
+        return
     manifest, was_there = preparation.prepare(
         sources,
         _OUTPUT.value,
@@ -160,18 +182,42 @@ def main(argv: list[str]) -> None:
         facts=facts,
         log_mel=log_mel,
         passed_over=passed_over,
-        execution=preparation.Execution(
-            processes=processes,
-            deadline_seconds=_DEADLINE_SECONDS.value,
-            beam=_RUNNER.value == "beam",
-            beam_options=tuple(_BEAM_OPTION.value),
-        ),
+        execution=execution,
+        finish=_FINISH.value,
     )
     print(preparation.format_report(manifest, _ALL_ROWS.value))
     state = "already prepared, nothing to do" if was_there else "done"
     dropped = preparation.format_dropped(manifest["dropped"])
     path = printable_name(os.path.join(_OUTPUT.value, "manifest.json"))
     print(f"{state}: {path}{dropped and f'; dropped: {dropped}'}")
+
+
+def _do_task(job: preparation.Job, share: Share) -> None:
+    """Do a share of the work, and print what it came to."""
+    results = preparation.prepare_task(job, _OUTPUT.value, share, _OVERWRITE.value)
+    path = printable_name(_OUTPUT.value)
+    if results is None:
+        print(f"already prepared, nothing to do: {path}")
+        return
+    failed = [
+        sum(isinstance(one, Failure) for one in outcomes.values())
+        for outcomes in (results.probes, results.outcomes)
+    ]
+    print(
+        f"task {share} done: {len(results.probes)} of {len(job.sources)} sources "
+        f"({failed[0]} can't be used) in {len(results.outcomes)} blocks ({failed[1]} lost); "
+        f"after all tasks, run the command with --finish instead of --task: {path}"
+    )
+
+
+def _share() -> Share | None:
+    """Return the share that --task asks for."""
+    if _TASK.value is None:
+        return None
+    try:
+        return Share.parse(_TASK.value)
+    except ValueError as error:
+        raise command_line.UsageError(f"--task: {error}") from error
 
 
 def _check_flags() -> None:
@@ -190,6 +236,13 @@ def _check_flags() -> None:
         )
     if _CAPTIONS.value and not _VIDEOS.value:
         raise command_line.UsageError("--captions is for --videos; a list has a column for them.")
+    if _TASK.value is not None and _FINISH.value:
+        raise command_line.UsageError("--task and --finish exclude each other.")
+    if (_TASK.value is not None or _FINISH.value) and flags.FLAGS.transcribe is not None:
+        raise command_line.UsageError(
+            "--transcribe can't be shared between tasks: each would need the transcripts of all; "
+            "leave --task and --finish out, or put caption files beside the videos."
+        )
     if _BEAM_OPTION.value and _RUNNER.value != "beam":
         raise command_line.UsageError("--beam_option needs --runner=beam.")
 

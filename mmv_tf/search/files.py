@@ -8,11 +8,11 @@ import dataclasses
 import hashlib
 import os
 import pathlib
-import re
 import stat
 
 from mmv_tf.data.captions import CaptionFiles
 from mmv_tf.data.file_types import SUFFIXES, VIDEO, kind_of
+from mmv_tf.util.shares import Share
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,41 +45,8 @@ def _digest(name: str) -> str:
     return hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()
 
 
-@dataclasses.dataclass(frozen=True)
-class Shard:
-    """One machine's share of the files, which depends on their names only.
-
-    Attributes:
-      number: number of the share, from 1.
-      count: number of shares.
-
-    Raises:
-      ValueError: the number is not from 1 to the count.
-    """
-
-    number: int
-    count: int
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.number <= self.count:
-            raise ValueError(
-                f"Got the share {self}; expected i/n with i from 1 to n, such as 1/4 to 4/4."
-            )
-
-    def __str__(self) -> str:
-        return f"{self.number}/{self.count}"
-
-    @classmethod
-    def parse(cls, text: str) -> Shard:
-        """Parse "i/n".
-
-        Raises:
-          ValueError: it is something else.
-        """
-        match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text, re.ASCII)
-        if match is None:
-            raise ValueError(f"Got the share {text!r}; expected i/n, such as 1/4 to 4/4.")
-        return cls(int(match[1]), int(match[2]))
+class Shard(Share):
+    """One machine's share of the files, which depends on their names only."""
 
     def holds(self, name: str) -> bool:
         """Return whether a file belongs to this share."""

@@ -22,7 +22,7 @@ _MAX_HOLDER = 128  # characters: a number and a machine's name
 
 
 @contextlib.contextmanager
-def held(path: pathlib.Path, where: object, doing: str) -> Iterator[None]:
+def held(path: pathlib.Path, where: object, doing: str, shared: bool = False) -> Iterator[None]:
     """Hold a lock file during the block; the file stays, and its folder is created if missing.
 
     If the file system has no locks, a warning says so and nothing is locked.
@@ -31,24 +31,25 @@ def held(path: pathlib.Path, where: object, doing: str) -> Iterator[None]:
       path: the file.
       where: the locked folder or file, for the message.
       doing: the holder's work, for the message, such as "writing this index".
+      shared: allow other holders that share it, too.
 
     Raises:
       ValueError: another program holds it.
     """
-    with _locked(path, where, doing) as file:
+    with _locked(path, where, doing, shared) as file:
         file.truncate(0)
         file.write(f"{os.getpid()} on {platform.node()}\n")
         file.flush()
         yield
 
 
-def _locked(path: pathlib.Path, where: object, doing: str) -> TextIO:
+def _locked(path: pathlib.Path, where: object, doing: str, shared: bool) -> TextIO:
     """Return the file, open and locked."""
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = open(path, "a+", encoding="utf-8", errors="replace")  # noqa: SIM115
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
             holder = " ".join(file.read(_MAX_HOLDER).split())

@@ -8,10 +8,10 @@ import collections
 import contextlib
 import dataclasses
 import logging
-import pathlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
+from mmv_tf.data.preparation.blocks import DamagedBlockError, check_block
 from mmv_tf.data.preparation.decoding import (
     CHANGING_SIZE,
     MOST_DAMAGED_SHARE,
@@ -19,10 +19,10 @@ from mmv_tf.data.preparation.decoding import (
     DecodeOptions,
     decode_units,
 )
-from mmv_tf.data.preparation.plan import Plan, Unit
-from mmv_tf.data.preparation.publication import DamagedBlockError, check_block
+from mmv_tf.data.preparation.plan import Plan, StoredBlock, Unit
 from mmv_tf.data.preparation.report import OK, SILENT, TOO_SHORT, SourceReport
 from mmv_tf.data.preparation.settings import Settings
+from mmv_tf.data.preparation.work_folder import WorkFolder
 from mmv_tf.util.progress import Progress
 from mmv_tf.util.worker_pool import CORRUPT, Failure, Runner, Task
 
@@ -35,59 +35,79 @@ _SILENCE = 1e-4  # Ours: -80 dB of full scale.
 _TASK_SECONDS = 120.0
 
 
-def decode(plan: Plan, options: DecodeOptions, runner: Runner, work: pathlib.Path) -> None:
-    """Decode the units that are not decoded yet, and record failures in the reports."""
-    outcomes: dict[int, dict[str, Any] | Failure] = {**_decoded_before(plan, work)}
-    todo = [unit for unit in plan.units if unit.index not in outcomes]
+# The result for each name of a block: its index, or why there is none.
+Outcomes: TypeAlias = dict[str, dict[str, Any] | Failure]
+
+
+def decode(
+    plan: Plan,
+    options: DecodeOptions,
+    runner: Runner,
+    known: Mapping[str, dict[str, Any] | Failure],
+) -> Outcomes:
+    """Decode the units of a plan that are not among the `known` outcomes.
+
+    Returns:
+      The outcomes of all units of the plan.
+    """
+    outcomes = {unit.block_name: known.get(unit.block_name) for unit in plan.units}
+    todo = [unit for unit in plan.units if outcomes[unit.block_name] is None]
     total = sum(round(unit.seconds) for unit in plan.units)
     before = total - sum(round(unit.seconds) for unit in todo)
-    tasks = [_task(run, options, work) for run in _runs(todo)]
+    tasks = [_task(run, options) for run in _runs(todo)]
     with Progress(total, "decoding", "seconds of media", initial=before) as shown:
         for unit, outcome in runner.run(tasks):
             shown.update(round(unit.seconds))
             if isinstance(outcome, Failure) and len(plan.reports) == 1 and len(plan.units) == 1:
                 raise ValueError(outcome.reason)
-            outcomes[unit.index] = outcome
-    _report(plan, outcomes, options.settings)
-    if not plan.units:
-        raise ValueError(
-            f"None of the {len(plan.reports)} sources could be decoded; the first: "
-            f"{plan.reports[0].reason}."
-        )
+            outcomes[unit.block_name] = outcome
+    return {name: outcome for name, outcome in outcomes.items() if outcome is not None}
 
 
-def _decoded_before(plan: Plan, work: pathlib.Path) -> dict[int, dict[str, Any]]:
-    """Return the summaries of units that an interrupted run decoded; warn about damaged ones."""
-    there = [unit for unit in plan.units if unit.path(work).exists()]
+def decoded_before(
+    plan: Plan, folder: WorkFolder, present: Collection[str]
+) -> dict[str, dict[str, Any]]:
+    """Return the indices of blocks that an interrupted run wrote; warn about damaged ones.
+
+    Args:
+      plan: the units.
+      folder: the folder of the blocks.
+      present: names of the files in it.
+    """
+    there = [unit.block_name for unit in plan.units if unit.block_name in present]
     if not there:
         return {}
-    found: dict[int, dict[str, Any]] = {}
+    found: dict[str, dict[str, Any]] = {}
     with Progress(len(there), "checking decoded units", "units") as shown:
-        for unit in there:
+        for name in there:
             with contextlib.suppress(DamagedBlockError):
-                found[unit.index] = check_block(unit.path(work))
+                found[name] = check_block(folder, name)
             shown.update()
     if len(found) < len(there):
         logger.warning(
             "%s: %d of %d decoded units are damaged, or of an earlier version; they are decoded "
             "again.",
-            work,
+            folder.place,
             len(there) - len(found),
             len(there),
         )
     return found
 
 
-def _report(plan: Plan, outcomes: dict[int, dict[str, Any] | Failure], settings: Settings) -> None:
-    """Record the outcomes of units in the reports, and remove left-out clips from the plan."""
+def record_outcomes(plan: Plan, outcomes: Outcomes, settings: Settings) -> None:
+    """Record the outcomes of units in the plan and its reports, and remove left-out clips.
+
+    Raises:
+      ValueError: no unit could be decoded.
+    """
     by_row: dict[int, list[Unit]] = collections.defaultdict(list)
     for unit in plan.units:
         by_row[unit.row].append(unit)
     kept: list[Unit] = []
     for row, units in by_row.items():
         report = plan.reports[row]
-        failures = [(u, o) for u in units if isinstance(o := outcomes[u.index], Failure)]
-        done = [(u, o) for u in units if not isinstance(o := outcomes[u.index], Failure)]
+        failures = [(u, o) for u in units if isinstance(o := outcomes[u.block_name], Failure)]
+        done = [(u, o) for u in units if not isinstance(o := outcomes[u.block_name], Failure)]
         clips = report.clips
         for unit, _ in failures:
             report.leave_out("clips_not_decoded", len(unit.clips))
@@ -102,6 +122,7 @@ def _report(plan: Plan, outcomes: dict[int, dict[str, Any] | Failure], settings:
             left = tuple(c for index, c in enumerate(unit.clips) if index not in changing)
             if left:
                 kept.append(dataclasses.replace(unit, clips=left))
+                plan.stored[unit.index] = StoredBlock(unit.block_name, outcome)
         for reason, found in damage.items():
             report.leave_out(reason, len(found))
         peak = max((outcome["peak"] for _, outcome in done), default=0.0)
@@ -117,6 +138,11 @@ def _report(plan: Plan, outcomes: dict[int, dict[str, Any] | Failure], settings:
         ):
             report.fail(SILENT, "the audio stream holds only silence")
     plan.units = kept
+    if not plan.units:
+        raise ValueError(
+            f"None of the {len(plan.reports)} sources could be decoded; the first: "
+            f"{plan.reports[0].reason}."
+        )
 
 
 def _note_failures(report: SourceReport, failures: Sequence[Failure], clips: int) -> None:
@@ -147,10 +173,10 @@ def _runs(units: Sequence[Unit]) -> Iterator[list[Unit]]:
         yield run
 
 
-def _task(units: Sequence[Unit], options: DecodeOptions, work: pathlib.Path) -> Task:
+def _task(units: Sequence[Unit], options: DecodeOptions) -> Task:
     source = units[0].source
     parts = tuple(
-        (unit, DecodeJob(str(unit.path(work)), unit.clips, unit.info.has_audio)) for unit in units
+        (unit, DecodeJob(unit.block_name, unit.clips, unit.info.has_audio)) for unit in units
     )
     timeline = units[0].info.timeline
     arguments = (str(source.path), source.kind, source.selection, timeline, options)

@@ -8,7 +8,6 @@ import collections
 import dataclasses
 import functools
 import io
-import pathlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -18,10 +17,11 @@ from PIL import Image
 
 from mmv_tf.data import media
 from mmv_tf.data.images import encode_image
+from mmv_tf.data.preparation.blocks import write_block
 from mmv_tf.data.preparation.plan import PlannedClip
-from mmv_tf.data.preparation.publication import write_block
 from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.sources import IMAGE, SOUND, TFDS
+from mmv_tf.data.preparation.work_folder import WorkFolder
 from mmv_tf.data.records import shard_writer
 
 # Ours: a unit is left out if more than this share of its packets can't be decoded.
@@ -39,7 +39,7 @@ class DecodeJob:
     """One unit for a child process to decode.
 
     Attributes:
-      target: the block file to write.
+      target: name of the block file to write.
       clips: sorted by start.
       has_audio: True if there is audio to read.
     """
@@ -56,11 +56,13 @@ class DecodeOptions:
     Attributes:
       settings: rates and sizes.
       labels: class ids by name.
+      folder: for the block files.
       log_mel: the layer that computes spectrograms, for `settings.sound` "log_mel".
     """
 
     settings: Settings
     labels: dict[str, int]
+    folder: WorkFolder
     log_mel: LogMelSpec | None = None
 
 
@@ -83,9 +85,10 @@ def decode_units(
       units: sorted by start.
 
     Yields:
-      For each unit {"peak": the magnitude of the loudest sample, "damage": by kind, the times of
-      packets or frames that were skipped, in milliseconds, "left_out": the indices of the clips
-      that were left out because the frame size changes in them}.
+      For each unit the index of its block: {"peak": the magnitude of the loudest sample, "damage":
+      by kind, the times of packets or frames that were skipped, in milliseconds, "left_out": the
+      indices of the clips that were left out because the frame size changes in them, "labels": the
+      ids of the classes in its records} and the entries of `blocks.write_block`.
 
     Raises:
       MediaError: a unit, or more than 10 % of its packets, can't be decoded. Earlier units were
@@ -223,7 +226,7 @@ def _write(
     path: str,
     timeline: media.Timeline | None = None,
 ) -> dict[str, Any]:
-    """Write the block file of a unit and return its summary."""
+    """Write the block file of a unit and return its index."""
     settings = options.settings
     waveform: np.ndarray | None = None
     low = min(clip.span.start_ms for clip in unit.clips)
@@ -276,9 +279,9 @@ def _write(
             name: [round(t * 1000) for t in found] for name, found in times.items() if found
         },
         "left_out": [index for index, one in enumerate(shown.clips) if one is None],
+        "labels": {name: options.labels[name] for clip in unit.clips for name in clip.span.labels},
     }
-    write_block(pathlib.Path(unit.target), records(), summary)
-    return summary
+    return write_block(options.folder, unit.target, records(), summary)
 
 
 @functools.cache

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import pathlib
+import hashlib
+import json
 from typing import Any
 
 from mmv_tf.data import captions as captions_lib
@@ -58,9 +59,23 @@ class Unit:
         span = max(c.end_ms for c in clips) - min(c.start_ms for c in clips)
         return span / 1000 or float(len(clips))
 
-    def path(self, work: pathlib.Path) -> pathlib.Path:
-        """Return the path of its block file."""
-        return work / "blocks" / f"{self.index // 1000:05d}" / f"{self.index:08d}.block"
+    @property
+    def block_name(self) -> str:
+        """Name of its block file, from the row and the clips alone.
+
+        So it is the same in the plan of a task, which has only some of the sources.
+        """
+        ids = json.dumps([clip.span.example_id for clip in self.clips])
+        digest = hashlib.sha256(ids.encode()).hexdigest()[:16]
+        return f"blocks/{self.row // 1000:05d}/{self.row:08d}-{digest}.block"
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredBlock:
+    """A block file: its name in the work folder, and its index (see `blocks.write_block`)."""
+
+    name: str
+    index: dict[str, Any]
 
 
 @dataclasses.dataclass
@@ -74,6 +89,7 @@ class Plan:
       captions: number of captions by split.
       labels: class ids by name.
       dropped: counts of clips and captions left out, by reason.
+      stored: the blocks of decoded units, by the unit's index.
     """
 
     reports: list[SourceReport]
@@ -82,3 +98,4 @@ class Plan:
     captions: collections.Counter[str]
     labels: dict[str, int]
     dropped: collections.Counter[str]
+    stored: dict[int, StoredBlock] = dataclasses.field(default_factory=dict)

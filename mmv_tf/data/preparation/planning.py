@@ -13,12 +13,12 @@ from mmv_tf.data import media
 from mmv_tf.data.preparation.cutting import SplitCycle, plan_source
 from mmv_tf.data.preparation.decoding import MOST_DAMAGED_SHARE
 from mmv_tf.data.preparation.plan import Plan, ProbedSource
-from mmv_tf.data.preparation.probing import probe_all
+from mmv_tf.data.preparation.probing import Probes
 from mmv_tf.data.preparation.report import NO_AUDIO, NO_CAPTIONS, OK, TOO_SHORT, SourceReport
 from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.sources import VIDEO, Source
 from mmv_tf.data.records import shard_writer
-from mmv_tf.util.worker_pool import CORRUPT, Runner
+from mmv_tf.util.worker_pool import CORRUPT, Failure
 
 
 def plan_clips(
@@ -26,16 +26,18 @@ def plan_clips(
     settings: Settings,
     labels_file: str | pathlib.Path | None,
     class_names: Sequence[str] | None,
-    runner: Runner,
+    probes: Probes,
 ) -> Plan:
-    """Probe all sources and plan their clips.
+    """Plan the clips of the sources that were probed.
 
     Args:
-      sources: the sources to cut.
+      sources: all sources.
       settings: how to cut them.
       labels_file: a list of captions with labels for all sources.
       class_names: the classes in the data set's order; None sorts them.
-      runner: runs the probing tasks.
+      probes: of all sources, or of a share of them. The units of a share are those of the whole
+        plan, except for their splits and class ids, and for sources of which a list gives only some
+        clips a split.
 
     Raises:
       ValueError: no source, or not the only source, can be used.
@@ -43,14 +45,15 @@ def plan_clips(
     reports = [SourceReport(source.media_id, str(source.path)) for source in sources]
     plan = Plan(reports, [], [], collections.Counter(), {}, collections.Counter())
     labelled = _read_labels(labels_file, plan) if labels_file is not None else None
-    infos = probe_all(sources, reports, runner)
     cycle = SplitCycle(settings.split_pattern)
-    for row, (source, report) in enumerate(zip(sources, reports, strict=True)):
-        if row not in infos:
+    for row in sorted(probes):
+        source, report, info = sources[row], reports[row], probes[row]
+        if isinstance(info, Failure):
+            report.fail(info.status, info.reason)
             _stop_if_only(sources, report)
             continue
-        report.seconds = round(infos[row].duration, 3)
-        _note_losses(source, infos[row], report)
+        report.seconds = round(info.duration, 3)
+        _note_losses(source, info, report)
         try:
             captions = _read_captions(source, labelled, report)
         except ValueError as error:
@@ -65,18 +68,16 @@ def plan_clips(
             report.fail(NO_CAPTIONS, next(iter(source.left_out.first.values()), lacking))
             _stop_if_only(sources, report)
             continue
-        plan_source(ProbedSource(source, row, infos[row]), captions, settings, cycle, plan)
+        plan_source(ProbedSource(source, row, info), captions, settings, cycle, plan)
         if not report.clips:
             if report.status == OK:
-                report.fail(
-                    TOO_SHORT, f"{source.path}: no clip fits; it has {infos[row].duration:.2f} s"
-                )
+                report.fail(TOO_SHORT, f"{source.path}: no clip fits; it has {info.duration:.2f} s")
             _stop_if_only(sources, report)
-        elif source.kind == VIDEO and not infos[row].has_audio and settings.sound != "none":
-            report.fail(NO_AUDIO, _why_no_audio(infos[row]))
+        elif source.kind == VIDEO and not info.has_audio and settings.sound != "none":
+            report.fail(NO_AUDIO, _why_no_audio(info))
         elif not captions and settings.cut != "list":
             report.fail(NO_CAPTIONS, "no caption file found")
-    if not plan.units:
+    if not plan.units and len(probes) == len(sources):
         raise ValueError(
             f"None of the {len(sources)} sources gives a clip; the first: {reports[0].path}: "
             f"{reports[0].status} ({reports[0].reason})."

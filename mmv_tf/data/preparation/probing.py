@@ -4,29 +4,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 from mmv_tf.data import media
-from mmv_tf.data.preparation.report import MISSING, SourceReport
+from mmv_tf.data.preparation.report import MISSING
 from mmv_tf.data.preparation.sources import TFDS, Source
 from mmv_tf.util.progress import Progress
 from mmv_tf.util.worker_pool import Failure, Runner, Task
 
 _PROBES_A_TASK = 16
 
+# The result for each row of the list of sources; a row of another share has none.
+Probes: TypeAlias = dict[int, media.MediaInfo | Failure]
 
-def probe_all(
-    sources: Sequence[Source], reports: Sequence[SourceReport], runner: Runner
-) -> dict[int, media.MediaInfo]:
-    """Return the results of probing by row; record failures in the reports."""
-    infos: dict[int, media.MediaInfo] = {}
+
+def probe_all(sources: Mapping[int, Source], runner: Runner) -> Probes:
+    """Probe sources by row."""
+    probes: Probes = {}
     parts = []
-    for row, source in enumerate(sources):
+    for row, source in sources.items():
         if source.kind == TFDS:
-            infos[row] = media.MediaInfo(0.0, 0, 0, 0.0, False, 0)
+            probes[row] = media.MediaInfo(0.0, 0, 0, 0.0, False, 0)
         elif not source.path.exists():
-            reports[row].fail(MISSING, f"{source.path}: no such file; check the path")
+            probes[row] = Failure(MISSING, f"{source.path}: no such file; check the path")
         else:
             parts.append((row, (str(source.path), source.kind)))
     groups = [parts[i : i + _PROBES_A_TASK] for i in range(0, len(parts), _PROBES_A_TASK)]
@@ -38,10 +39,10 @@ def probe_all(
         for row, outcome in runner.run(tasks):
             shown.update()
             if isinstance(outcome, Failure):
-                reports[row].fail(outcome.status, outcome.reason)
+                probes[row] = outcome
             else:
-                infos[row] = media.MediaInfo.from_json(outcome)
-    return infos
+                probes[row] = media.MediaInfo.from_json(outcome)
+    return probes
 
 
 def _probe(values: Iterable[tuple[str, str]]) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Merging of block files into shards, and their atomic renaming into place."""
+"""Merging of blocks into shards, and their atomic renaming into place."""
 
 from __future__ import annotations
 
@@ -11,111 +11,20 @@ import json
 import logging
 import pathlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, BinaryIO
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-import google_crc32c
-
-from mmv_tf.data.file_types import MediaError
+from mmv_tf.data.preparation.blocks import DamagedBlockError, read_record
 from mmv_tf.data.preparation.plan import Plan
 from mmv_tf.data.preparation.report import SourceReport
 from mmv_tf.data.preparation.settings import Settings
+from mmv_tf.data.preparation.work_folder import WorkFolder
 from mmv_tf.data.records import manifests, shard_writer
 from mmv_tf.util import files
 from mmv_tf.util.configuration import read_checked_json, write_checked_json
 from mmv_tf.util.progress import Progress
 from mmv_tf.util.text_files import printable_name
 from mmv_tf.util.worker_pool import Failure, Runner, Task
-
-_END = b"mmvblck2"
-
-_FOOTER_BYTES = 24
-
-_MAX_INDEX_BYTES = 64 << 20
-
-
-class DamagedBlockError(MediaError):
-    """Error about a damaged block file."""
-
-
-def write_block(path: pathlib.Path, records: Iterable[bytes], summary: dict[str, Any]) -> None:
-    """Write a block file of records and `summary`, which may be filled during iteration."""
-    with files.replacing(path, sync=False) as temporary, open(temporary, "wb") as file:
-        offsets, checksums = [0], []
-        for record in records:
-            file.write(record)
-            offsets.append(offsets[-1] + len(record))
-            checksums.append(google_crc32c.value(record))
-        index = json.dumps({**summary, "offsets": offsets, "crc32c": checksums}).encode()
-        file.write(index + _number(len(index)) + _number(google_crc32c.value(index)) + _END)
-
-
-def read_index(path: pathlib.Path) -> dict[str, Any]:
-    """Read a block's summary, the "offsets" of its records' borders, and their "crc32c".
-
-    Raises:
-      DamagedBlockError: the index is damaged, or the file is cut off.
-      OSError: the file can't be read.
-    """
-    with open(path, "rb") as file:
-        return _read_index(file, path)
-
-
-def check_block(path: pathlib.Path) -> dict[str, Any]:
-    """Read the index of a block and compare every record with its checksum."""
-    with open(path, "rb") as file:
-        index = _read_index(file, path)
-        file.seek(0)
-        for number, crc in enumerate(index["crc32c"]):
-            start, end = index["offsets"][number : number + 2]
-            _read_record(file, path, end - start, crc)
-        return index
-
-
-def read_record(path: pathlib.Path, start: int, end: int, crc: int) -> bytes:
-    """Read one record of a block.
-
-    Raises:
-      DamagedBlockError: the record is damaged.
-    """
-    with open(path, "rb") as file:
-        file.seek(start)
-        return _read_record(file, path, end - start, crc)
-
-
-def _read_index(file: BinaryIO, path: pathlib.Path) -> dict[str, Any]:
-    size = file.seek(0, 2)
-    file.seek(max(0, size - _FOOTER_BYTES))
-    footer = file.read(_FOOTER_BYTES)
-    length, crc = (int.from_bytes(footer[start : start + 8], "little") for start in (0, 8))
-    if len(footer) != _FOOTER_BYTES or footer[16:] != _END or length > _MAX_INDEX_BYTES:
-        raise _damaged(path)
-    file.seek(max(0, size - _FOOTER_BYTES - length))
-    data = file.read(length)
-    if google_crc32c.value(data) != crc:
-        raise _damaged(path)
-    index: dict[str, Any] = json.loads(data)
-    if size != index["offsets"][-1] + length + _FOOTER_BYTES:
-        raise _damaged(path)
-    return index
-
-
-def _read_record(file: BinaryIO, path: pathlib.Path, length: int, crc: int) -> bytes:
-    record = file.read(length)
-    if len(record) != length or google_crc32c.value(record) != crc:
-        raise _damaged(path)
-    return record
-
-
-def _number(value: int) -> bytes:
-    return value.to_bytes(8, "little")
-
-
-def _damaged(path: pathlib.Path) -> DamagedBlockError:
-    return DamagedBlockError(
-        f"{path}: is damaged; run the same command again, which decodes it again"
-    )
-
 
 logger = logging.getLogger(__name__)
 
@@ -125,12 +34,13 @@ SHARD_NAME = re.compile(r".+-\d{5}-of-\d{5}\.tfrecord")
 
 @dataclasses.dataclass(frozen=True)
 class _Record:
-    """Position of a record in a block file."""
+    """Position of a record in a block, and whether its class ids are not those of the shards."""
 
-    path: str
+    block: str
     start: int
     end: int
     crc: int
+    relabel: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,15 +49,17 @@ class _Shard:
 
     split: str
     path: str
+    folder: WorkFolder  # Of the blocks.
     records: tuple[_Record, ...]
-    key: str  # Hash of the example ids, which identifies a shard written earlier.
+    labels: dict[str, int]
+    key: str  # Hash of the example and class ids, which identifies a shard written earlier.
 
 
 def publish(
     plan: Plan,
     settings: Settings,
     output: pathlib.Path,
-    work: pathlib.Path,
+    folder: WorkFolder,
     extra: dict[str, Any],
     runner: Runner,
 ) -> dict[str, Any]:
@@ -157,17 +69,17 @@ def publish(
       plan: the decoded units.
       settings: contents of the shards.
       output: folder for the shards.
-      work: folder of the block files.
+      folder: the work folder with the blocks.
       extra: further entries of the manifest.
       runner: runs the writing tasks.
 
     Returns:
       The manifest.
     """
-    staging = work / "shards"
+    staging = folder.path / "shards"
     staging.mkdir(exist_ok=True)
     files.remove_unfinished(staging)
-    shards = _assign(plan, settings, staging, work)
+    shards = _assign(plan, settings, staging, folder)
     entries = _write_all(shards, runner)
     # Until the new manifest is written there is none, so no reader can read a mixture of shards.
     (output / manifests.MANIFEST).unlink(missing_ok=True)
@@ -238,18 +150,18 @@ def _modalities(plan: Plan, split: str, settings: Settings) -> dict[str, int]:
 
 
 def _assign(
-    plan: Plan, settings: Settings, staging: pathlib.Path, work: pathlib.Path
+    plan: Plan, settings: Settings, staging: pathlib.Path, folder: WorkFolder
 ) -> list[_Shard]:
     """Assign the records to shards."""
     where: dict[str, _Record] = {}
     by_split: dict[str, list[shard_writer.ClipSpan]] = collections.defaultdict(list)
     for unit in plan.units:
-        path = unit.path(work)
-        index = read_index(path)
-        offsets = index["offsets"]
+        block = plan.stored[unit.index]
+        offsets, checksums = block.index["offsets"], block.index["crc32c"]
+        relabel = any(plan.labels[name] != i for name, i in block.index["labels"].items())
         for number, clip in enumerate(unit.clips):
-            start, end, crc = offsets[number], offsets[number + 1], index["crc32c"][number]
-            record = _Record(str(path), start, end, crc)
+            start, end = offsets[number], offsets[number + 1]
+            record = _Record(block.name, start, end, checksums[number], relabel)
             where[clip.span.example_id] = record
             by_split[clip.span.split].append(clip.span)
     shards = []
@@ -258,8 +170,10 @@ def _assign(
         for number, clips in enumerate(assigned):
             path = staging / shard_writer.shard_name(split, number, len(assigned))
             ids = [clip.example_id for clip in clips]
-            key = hashlib.sha256(json.dumps(ids).encode()).hexdigest()
-            shards.append(_Shard(split, str(path), tuple(where[i] for i in ids), key))
+            key = hashlib.sha256(json.dumps([ids, plan.labels]).encode()).hexdigest()
+            records = tuple(where[i] for i in ids)
+            labels = plan.labels if any(record.relabel for record in records) else {}
+            shards.append(_Shard(split, str(path), folder, records, labels, key))
     return shards
 
 
@@ -289,10 +203,19 @@ def _write_shards(shards: Sequence[_Shard]) -> Iterator[dict[str, Any]]:
     """Write shards, each followed by a note that it is complete, as a child's task."""
     for shard in shards:
         path = pathlib.Path(shard.path)
-        records = (read_record(pathlib.Path(r.path), r.start, r.end, r.crc) for r in shard.records)
-        entry = shard_writer.write_shard(path, records)
+        entry = shard_writer.write_shard(path, (_read(shard, record) for record in shard.records))
         write_checked_json({"key": shard.key, "entry": entry}, path.with_suffix(".json"))
         yield entry
+
+
+def _read(shard: _Shard, record: _Record) -> bytes:
+    """Return a record; remove its block if it is damaged, so that a next run decodes it again."""
+    try:
+        found = read_record(shard.folder, record.block, record.start, record.end, record.crc)
+    except DamagedBlockError:
+        shard.folder.remove(record.block)
+        raise
+    return shard_writer.with_class_ids(found, shard.labels) if record.relabel else found
 
 
 def _staged(shard: _Shard) -> dict[str, Any] | None:

@@ -112,6 +112,21 @@ class Collection:
     folds: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
 
 
+@dataclasses.dataclass(frozen=True)
+class DataSetFacts:
+    """Properties of a named data set, for the manifest.
+
+    Attributes:
+      name: of the data set, "" for the user's own sources.
+      class_names: in the data set's order, which gives the ids; None sorts the labels found.
+      folds: see `Collection.folds`.
+    """
+
+    name: str = ""
+    class_names: tuple[str, ...] | None = None
+    folds: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
+
+
 def find_sources(
     videos: str | pathlib.Path,
     captions: str | pathlib.Path | None = None,

@@ -178,6 +178,18 @@ def sequence_example(
     )
 
 
+def with_class_ids(record: bytes, labels: dict[str, int]) -> bytes:
+    """Return a serialized example with the class ids that `labels` gives its classes."""
+    import tensorflow as tf
+
+    example = tf.train.SequenceExample.FromString(record)
+    feature = example.context.feature
+    if keys.LABEL_STRING in feature:
+        names = feature[keys.LABEL_STRING].bytes_list.value
+        feature[keys.LABEL_INDEX].int64_list.value[:] = [labels[name.decode()] for name in names]
+    return bytes(example.SerializeToString(deterministic=True))
+
+
 def assign_shards(
     clips: Iterable[ClipSpan], num_shards: int, seed: int = 0
 ) -> list[list[ClipSpan]]:

@@ -184,9 +184,10 @@ def test_a_record_damaged_while_the_run_goes_is_not_written(
 ):
     decode = pipeline.decode
 
-    def damaging(plan, recipe, runner, work):
-        decode(plan, recipe, runner, work)
-        flip(min(work.glob("blocks/*/*.block")), 0.5)
+    def damaging(plan, options, runner, known):
+        outcomes = decode(plan, options, runner, known)
+        flip(min(options.folder.path.glob("blocks/*/*.block")), 0.5)
+        return outcomes
 
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "decode", damaging)
