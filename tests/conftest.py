@@ -11,6 +11,13 @@ import keras
 import pytest
 
 from tests import installed, small_world
+from tests.storage_servers import (  # noqa: F401
+    either_store,
+    gcs_server,
+    gcs_store,
+    s3_server,
+    s3_store,
+)
 
 # Tracing makes many objects that stay; collecting garbage among them took a tenth of the time.
 gc.freeze()

@@ -1,0 +1,217 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Local copies of a store's objects: fetch what is needed, upload what is finished."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import pathlib
+import shutil
+from collections.abc import Callable, Iterable
+
+from mmv_tf.util.files import MARK
+from mmv_tf.util.storage.errors import ChangedError, MissingError
+from mmv_tf.util.storage.state import State
+from mmv_tf.util.storage.store import PARALLEL, Entry, open_store
+from mmv_tf.util.storage.urls import Location, is_remote, local_path, mirror_path, url_of
+
+# Ours: an object that changes while it is fetched is fetched anew this often.
+_ATTEMPTS = 3
+
+Only = Callable[[str], bool]
+
+
+def place_of(path: str | os.PathLike[str]) -> Location | None:
+    """Return where a URL or a mirrored path is in its store; None for other paths."""
+    text = os.fspath(path)
+    url = text if is_remote(text) else url_of(local_path(text))
+    return None if url is None else Location.parse(url)
+
+
+def entry(path: str | os.PathLike[str]) -> Entry | None:
+    """Return the size and time of a file, in its store if it is mirrored; None if it is missing.
+
+    Raises:
+      StorageError: the store can't be asked.
+    """
+    place = place_of(path)
+    if place is not None:
+        return open_store(place).stat()
+    try:
+        status = os.stat(local_path(os.fspath(path)))
+    except FileNotFoundError:
+        return None
+    return Entry(status.st_size, str(status.st_mtime_ns), status.st_mtime)
+
+
+def fetch(
+    path: str | os.PathLike[str], listed: Entry | None = None, sha256: str | None = None
+) -> pathlib.Path:
+    """Return the local path of a file, which is fetched if the store has another one.
+
+    Args:
+      path: a URL, or a path in the mirror; any other path is returned as it is.
+      listed: the object as listed a moment ago; None to ask for it.
+      sha256: the content's expected hash, hexadecimal.
+
+    Raises:
+      MissingError: there is no such object.
+      StorageError: it can't be fetched, or has another hash.
+      OSError: the mirror can't be written.
+    """
+    place = place_of(path)
+    if place is None:
+        return pathlib.Path(local_path(os.fspath(path)))
+    target, store = mirror_path(place), open_store(place)
+    for attempt in range(_ATTEMPTS):
+        now = listed if listed is not None and attempt == 0 else store.stat()
+        if now is None:
+            raise MissingError(str(place))
+        with State.of(target).shared() as state:
+            if state.fits(now):
+                return target
+        with State.of(target).exclusive() as state:
+            if state.fits(now):
+                return target
+            state.forget()
+            try:
+                store.download("", target, now, sha256)
+            except ChangedError:
+                if attempt + 1 == _ATTEMPTS:
+                    raise
+                continue
+            state.record(now)
+            return target
+    raise AssertionError("unreachable")
+
+
+def fetch_folder(path: str | os.PathLike[str], only: Only | None = None) -> pathlib.Path:
+    """Return the local path of a folder after fetching what is new and removing what is gone.
+
+    Files that were never in the store stay: a killed program may have written them.
+
+    Args:
+      path: a URL, or a path in the mirror; any other path is returned as it is.
+      only: takes a name relative to the folder, and returns whether to fetch it; by default all.
+
+    Raises:
+      StorageError: the folder can't be listed or fetched.
+      OSError: the mirror can't be written.
+    """
+    place = place_of(path)
+    if place is None:
+        return pathlib.Path(local_path(os.fspath(path)))
+    folder, entries = mirror_path(place), open_store(place).list()
+    wanted = {name: one for name, one in entries.items() if only is None or only(name)}
+    for name in _local_names(folder):
+        if _key(folder / name, place) not in entries and (only is None or only(name)):
+            with State.of(folder / name).exclusive() as state:
+                if state.as_fetched():
+                    (folder / name).unlink(missing_ok=True)
+                    state.forget()
+    _at_once(lambda name: fetch(str(place.within(name)), wanted[name]), wanted)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def push(path: str | os.PathLike[str]) -> Entry | None:
+    """Upload a mirrored file unless the store has it; another path is left alone.
+
+    Returns:
+      Its entry in the store; None for a path that is not mirrored.
+
+    Raises:
+      StorageError: it can't be uploaded.
+      OSError: it can't be read.
+    """
+    place = place_of(path)
+    if place is None:
+        return None
+    target, store = mirror_path(place), open_store(place)
+    with State.of(target).exclusive() as state:
+        known = state.entry()
+        if known is not None and state.as_fetched() and store.stat() == known:
+            return known
+        state.forget()
+        return state.record(store.upload(target))
+
+
+def push_folder(
+    path: str | os.PathLike[str],
+    last: Iterable[str] = ("manifest.json",),
+    only: Only | None = None,
+) -> None:
+    """Make a folder in the store equal to the mirrored one; another path is left alone.
+
+    New and changed files go up first, then those that `last` names, in its order; then objects
+    without a local file are removed. A reader that begins with the last file finds all others.
+
+    Args:
+      path: the folder.
+      last: names of files, relative to the folder or, without a slash, in any folder of it.
+      only: takes a relative name, and returns whether it is to be uploaded or removed.
+
+    Raises:
+      StorageError: the store can't be written.
+      OSError: a file can't be read.
+    """
+    place = place_of(path)
+    if place is None:
+        return
+    folder, store = mirror_path(place), open_store(place)
+    present = store.list()
+    names = {name for name in _local_names(folder) if only is None or only(name)}
+    order = list(last)
+
+    def rank(name: str) -> int:
+        matches = [i for i, one in enumerate(order) if one in (name, name.rpartition("/")[2])]
+        return max(matches) + 1 if matches else 0
+
+    for step in range(len(order) + 1):
+        _at_once(lambda name: push(folder / name), sorted(n for n in names if rank(n) == step))
+    keys = {_key(folder / name, place) for name in names}
+    gone = [name for name in present if name not in keys and (only is None or only(name))]
+    store.remove(gone)
+
+
+def forget(path: str | os.PathLike[str]) -> None:
+    """Remove the mirror's copy of a file or a folder; the store keeps it."""
+    place = place_of(path)
+    if place is None:
+        return
+    target = mirror_path(place)
+    if target.is_dir():
+        for name in _local_names(target):
+            State.of(target / name).remove()
+        shutil.rmtree(target, ignore_errors=True)
+    else:
+        target.unlink(missing_ok=True)
+        State.of(target).remove()
+
+
+def _key(path: pathlib.Path, root: Location) -> str:
+    """Return a mirrored file's name in the store, relative to `root`."""
+    place = place_of(path)
+    assert place is not None
+    return place.key[len(root.key.rstrip("/")) :].removeprefix("/")
+
+
+def _local_names(folder: pathlib.Path) -> list[str]:
+    """Return the paths of all whole files in a folder and below, relative to it."""
+    names = []
+    for parent, folders, found in os.walk(folder):
+        folders[:] = sorted(name for name in folders if MARK not in name)
+        inside = pathlib.Path(parent).relative_to(folder)
+        names += [str(inside / name) for name in sorted(found) if MARK not in name]
+    return names
+
+
+def _at_once(work: Callable[[str], object], names: Iterable[str]) -> None:
+    """Call `work` with each name, several at a time; the first error stops the rest."""
+    threads = concurrent.futures.ThreadPoolExecutor(PARALLEL)
+    try:
+        for done in concurrent.futures.as_completed([threads.submit(work, n) for n in names]):
+            done.result()
+    finally:
+        threads.shutdown(cancel_futures=True)
