@@ -238,7 +238,9 @@ class Store:
         if place.bucket not in self._seen:
             bucket = dataclasses.replace(place, key="")
             try:
-                retried(lambda: self._client.ls(_path(bucket), detail=False), "list it", str(bucket))
+                retried(
+                    lambda: self._client.ls(_path(bucket), detail=False), "list it", str(bucket)
+                )
             except MissingError:
                 return False
             except StorageError:
@@ -293,8 +295,8 @@ def _client(scheme: str, host: str, process: int, chosen: tuple[str | None, ...]
     """Return the client of a kind of store, one for each process and environment."""
     del process, chosen
     try:
-        fsspec = importlib.import_module("fsspec")
         options = _OPTIONS.get(scheme, dict)()
+        fsspec = importlib.import_module("fsspec")
         if host:
             options |= fsspec.utils.infer_storage_options(f"{scheme}://{host}/")
             options = {key: options[key] for key in ("host", "port", "username") if key in options}
@@ -333,6 +335,8 @@ def _s3_options() -> dict[str, Any]:
 
 def _gs_options() -> dict[str, Any]:
     logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # It logs requests with their errors.
+    # Zonal buckets need gRPC, which gcsfs would start, and wait for, at any bucket.
+    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     # An emulator takes no credentials, and looking for some takes seconds.
     return {"token": "anon"} if os.environ.get("STORAGE_EMULATOR_HOST") else {}
 

@@ -2,6 +2,7 @@ import pytest
 from mmv_tf.util.storage import mirror, urls
 from mmv_tf.util.storage.store import open_store
 
+
 def test_round(either_store, tmp_path):
     store = open_store(either_store.url + "/a b")
     assert store.list() == {}
@@ -18,7 +19,8 @@ def test_round(either_store, tmp_path):
     assert p.read_bytes() == b"hello"
     q = mirror.fetch_folder(either_store.url + "/a b")
     assert p.is_relative_to(q)
-    (q / "new").mkdir(); (q/"new/z").write_bytes(b"123")
+    (q / "new").mkdir()
+    (q / "new/z").write_bytes(b"123")
     (q / "manifest.json").write_bytes(b"{}")
     p.unlink()
     mirror.push_folder(q)
