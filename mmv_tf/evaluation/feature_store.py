@@ -68,6 +68,7 @@ class FeatureStore:
         self._format = file_format
         self._part_items = part_items
         self._waiting: list[tuple[str, str, dict[str, np.ndarray]]] = []
+        self._last: tuple[pathlib.Path, dict[str, np.ndarray]] | None = None
         directory.mkdir(parents=True, exist_ok=True)
         files.remove_unfinished(directory)
         self._describe({**description, "format": file_format})
@@ -168,6 +169,24 @@ class FeatureStore:
             for index, place in places:
                 result[index] = found[name][ends[place] - found["windows"][place] : ends[place]]
         return result
+
+    def features(self, item_id: str) -> dict[str, np.ndarray]:
+        """Return an item's features, as given to `add`.
+
+        The part stays in memory, so that its other items are read at once.
+
+        Raises:
+          KeyError: the item is missing.
+          ValueError: a file was damaged after opening the store.
+        """
+        self.flush()
+        _, part, place = self._known[item_id]
+        if self._last is None or self._last[0] != part:
+            self._last = part, self._read_part(part, None)
+        found = self._last[1]
+        end = int(found["windows"][: place + 1].sum())
+        rows = slice(end - int(found["windows"][place]), end)
+        return {name: values[rows] for name, values in found.items() if name not in _OWN}
 
     def _read_sums(self) -> dict[str, str]:
         path = self.directory / SUMS

@@ -157,11 +157,19 @@ def embedded(
     read: Iterable[tuple[Item, np.ndarray | media.MediaError]],
     failures: Failures,
     progress: Progress,
+    groups: Mapping[str, int] | None = None,
 ) -> Iterator[tuple[Item, dict[str, np.ndarray]]]:
     """Yield the features of items as they are read, computed in full batches.
 
     Unreadable items are added to `failures`. If they are more than allowed, the remaining items are
     still read, so that all failures are known, but not embedded.
+
+    Args:
+      extractor: extractor of the model.
+      read: items with their windows, or why they can't be read.
+      failures: receives the items that can't be read.
+      progress: of the items.
+      groups: group of each item id; no batch holds items of two groups. None is one group.
     """
     waiting: list[tuple[Item, np.ndarray]] = []
 
@@ -180,6 +188,8 @@ def embedded(
         elif failures.too_many():
             progress.update()
         else:
+            if groups and waiting and groups[waiting[0][0].item_id] != groups[item.item_id]:
+                yield from flush()
             waiting.append((item, windows))
             if sum(len(some) for _, some in waiting) >= extractor.batch_size:
                 yield from flush()

@@ -10,8 +10,10 @@
 The output is a folder of parts with up to --part_items items each: part-00000.npz with "id" (the
 path inside the folder, or the sentence), "windows" (rows of each item) and each feature as float32
 [rows, dim]. Parquet has one row per window. Repeat the command to resume after an interruption, or
-to add new and changed items. The exit status is 1 if an item can't be read or a sentence has no
-word that the model knows (see --allow_missing); such sentences are left out.
+to add new and changed items. To share the work between machines, run the same command with
+--task=1/n to --task=n/n on them, and then once with --finish. The exit status is 1 if an item can't
+be read or a sentence has no word that the model knows (see --allow_missing); such sentences are
+left out.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from mmv_tf.data import file_types as suffixes_lib
 from mmv_tf.evaluation.declaration import AudioViews, ImageViews, VideoViews, Views
 from mmv_tf.evaluation.extractor import Extractor
 from mmv_tf.evaluation.feature_store import FORMATS, FeatureStore, media_version
+from mmv_tf.evaluation.feature_tasks import FeatureTasks, group_size
 from mmv_tf.evaluation.features import Failures, embedded
 from mmv_tf.evaluation.listing import Item
 from mmv_tf.evaluation.views import read_all
@@ -38,6 +41,7 @@ from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.util import command_line
 from mmv_tf.util.files import check_regular
 from mmv_tf.util.progress import Progress
+from mmv_tf.util.shares import Share
 from mmv_tf.util.text_files import printable_name
 
 define_network_flags(image_model=True)
@@ -61,6 +65,14 @@ _SECONDS = flags.DEFINE_float(
 )
 _PART_ITEMS = flags.DEFINE_integer("part_items", 1024, "Items per output file.", lower_bound=1)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Windows per batch.", lower_bound=1)
+_TASK = flags.DEFINE_string(
+    "task",
+    None,
+    "Embed only this machine's share of the items, i/n, such as 2/4; then see --finish.",
+)
+_FINISH = flags.DEFINE_bool(
+    "finish", False, "Write the features from what the tasks 1/n to n/n left in --output."
+)
 _ALLOW_MISSING = flags.DEFINE_integer(
     "allow_missing",
     0,
@@ -92,6 +104,7 @@ def main(argv: list[str]) -> None:
             f"Give one of --videos, --audio, --images and --sentences, got {len(given)}."
         )
     ((modality, source),) = given.items()
+    share = _share()
     encoder = network_flags().load_encoder()
     extractor = Extractor(encoder, modality, _NAMES.value, _BATCH_SIZE.value, static_clips=True)
     if modality == "image":
@@ -106,24 +119,54 @@ def main(argv: list[str]) -> None:
     # Failures are counted at the end, after everything readable has been embedded.
     failures = Failures(allowed=sys.maxsize)
     if modality == "text":
-        store = _store(output, description)
-        count = _embed_sentences(extractor, _sentences(pathlib.Path(source)), store, failures)
+        versions = _known(extractor, _sentences(pathlib.Path(source)), failures)
+        group = _PART_ITEMS.value
+
+        def embed(todo: Sequence[str], store: FeatureStore, failures: Failures) -> None:
+            _embed_sentences(extractor, todo, store)
+
     else:
         views = _views(modality, encoder.settings)
         description["views"] = dataclasses.asdict(views)
         # Fails before the output folder is created.
         paths = _find(pathlib.Path(source), modality)
-        store = _store(output, description)
-        count = _embed_files(extractor, paths, views, store, failures)
-    store.flush()
+        versions = {name: media_version(path) for name, path in paths.items()}
+        group = group_size(_BATCH_SIZE.value, getattr(views, "windows", 1))
+        media = _Media(extractor, paths, versions, views, group)
+        embed = media.embed
+    tasks = FeatureTasks(output, description, _PART_ITEMS.value, _FORMAT.value, versions, group)
+    if share is not None:
+        found = tasks.do(share, embed)
+        count = sum(share.holds_index(index // group) for index in range(len(versions)))
+        print(
+            f"task {share} done: {count - len(found.unreadable)} of {len(versions)} items; after "
+            f"all tasks, run the command with --finish instead of --task: {shown}"
+        )
+        return
+    if _FINISH.value:
+        tasks.finish(failures)
+    else:
+        store = tasks.store()
+        todo = [name for name, version in versions.items() if not store.has(name, version)]
+        embed(todo, store, failures)
+        store.flush()
+    count = len(set(versions) - set(failures.unreadable))
     print(f"{shown} has the {', '.join(extractor.names)} features of {count} items.")
     for reason in failures.unreadable.values():
         print(f"can't be read: {printable_name(reason)}")
     dataclasses.replace(failures, allowed=_ALLOW_MISSING.value).check()
 
 
-def _store(output: pathlib.Path, description: dict[str, Any]) -> FeatureStore:
-    return FeatureStore(output, description, _PART_ITEMS.value, _FORMAT.value)
+def _share() -> Share | None:
+    """Return the share that --task asks for."""
+    if _TASK.value is None:
+        return None
+    if _FINISH.value:
+        raise command_line.UsageError("--task and --finish exclude each other.")
+    try:
+        return Share.parse(_TASK.value)
+    except ValueError as error:
+        raise command_line.UsageError(f"--task: {error}") from error
 
 
 def _views(modality: str, settings: Settings) -> Views:
@@ -171,21 +214,33 @@ def _find(source: pathlib.Path, modality: str) -> dict[str, pathlib.Path]:
     return paths
 
 
-def _embed_files(
-    extractor: Extractor,
-    paths: dict[str, pathlib.Path],
-    views: Views,
-    store: FeatureStore,
-    failures: Failures,
-) -> int:
-    versions = {name: media_version(path) for name, path in paths.items()}
-    todo = [Item(name, name) for name in paths if not store.has(name, versions[name])]
-    done = len(paths) - len(todo)
-    with Progress(len(paths), f"embed {extractor.modality}", "items", done) as progress:
-        read = read_all(todo, paths, views, extractor.sample_rate)
-        for item, found in embedded(extractor, read, failures, progress):
-            store.add(item.item_id, versions[item.item_id], found)
-    return len(paths) - len(failures.unreadable)
+@dataclasses.dataclass(frozen=True)
+class _Media:
+    """Media files to embed.
+
+    Attributes:
+      extractor: extractor of the model.
+      paths, versions: of all files by id, in order.
+      views: views of each file.
+      group: items of a group, see `feature_tasks`.
+    """
+
+    extractor: Extractor
+    paths: dict[str, pathlib.Path]
+    versions: dict[str, str]
+    views: Views
+    group: int
+
+    def embed(self, todo: Sequence[str], store: FeatureStore, failures: Failures) -> None:
+        """Embed some of the files."""
+        groups = {name: index // self.group for index, name in enumerate(self.paths)}
+        items = [Item(name, name) for name in todo]
+        label = f"embed {self.extractor.modality}"
+        done = len(self.paths) - len(todo)
+        with Progress(len(self.paths), label, "items", done) as progress:
+            read = read_all(items, self.paths, self.views, self.extractor.sample_rate)
+            for item, found in embedded(self.extractor, read, failures, progress, groups):
+                store.add(item.item_id, self.versions[item.item_id], found)
 
 
 def _sentences(path: pathlib.Path) -> list[str]:
@@ -202,17 +257,19 @@ def _sentences(path: pathlib.Path) -> list[str]:
     return found
 
 
-def _embed_sentences(
-    extractor: Extractor, sentences: Sequence[str], store: FeatureStore, failures: Failures
-) -> int:
-    """Embed sentences, except those without a known word, which would all be embedded alike."""
-    known = extractor.known(sentences)
-    for text in (text for text, there in zip(sentences, known, strict=True) if not there):
-        failures.unreadable[text] = f"{text!r} has no word that the model knows"
-    sentences = [text for text, there in zip(sentences, known, strict=True) if there]
-    todo = [text for text in sentences if not store.has(text, _version(text))]
-    done = len(sentences) - len(todo)
-    with Progress(len(sentences), "embed text", "sentences", done) as progress:
+def _known(extractor: Extractor, sentences: Sequence[str], failures: Failures) -> dict[str, str]:
+    """Return the versions of sentences with a known word; all others would be embedded alike."""
+    versions = {}
+    for text, is_known in zip(sentences, extractor.known(sentences), strict=True):
+        if is_known:
+            versions[text] = _version(text)
+        else:
+            failures.unreadable[text] = f"{text!r} has no word that the model knows"
+    return versions
+
+
+def _embed_sentences(extractor: Extractor, todo: Sequence[str], store: FeatureStore) -> None:
+    with Progress(len(todo), "embed text", "sentences") as progress:
         for start in range(0, len(todo), _PART_ITEMS.value):
             some = todo[start : start + _PART_ITEMS.value]
             found = extractor(np.array(some))
@@ -220,7 +277,6 @@ def _embed_sentences(
                 features = {name: values[row : row + 1] for name, values in found.items()}
                 store.add(text, _version(text), features)
             progress.update(len(some))
-    return len(sentences)
 
 
 def _version(text: str) -> str:

@@ -110,6 +110,27 @@ def test_only_line_ends_end_sentences(run, tmp_path):
     assert read(tmp_path)["id"].tolist() == sentences
 
 
+def test_tasks_write_the_bytes_of_one_machine(run, folder, tmp_path):
+    path = tmp_path / "lines.txt"
+    path.write_text("a red square\nquo vadis\nthe circle falls\nthe square\nred\n")
+    arguments = f"--sentences={path}", "--names=vat", "--part_items=2", "--allow_missing=1"
+    assert run(*arguments, output=tmp_path / "one").status == 0
+    output = tmp_path / "tasks"
+    assert run(*arguments, "--task=2/2", output=output).status == 0
+    missing = run(*arguments, "--finish", output=output)
+    assert missing.status == 1
+    assert "not done yet: task '1/2'; run --task=1/2" in missing.stderr
+    done = run(*arguments, "--task=1/2", output=output)
+    assert "task 1/2 done: 2 of 4 items; after all tasks" in done.stdout
+    done = run(*arguments, "--finish", output=output)
+    assert done.status == 0, done.stderr
+    assert "'quo vadis' has no word" in done.stdout
+    files = {part.name: part.read_bytes() for part in (tmp_path / "one").iterdir()}
+    assert {part.name: part.read_bytes() for part in output.iterdir()} == files
+    assert run(*arguments, "--task=1/2", "--finish", output=output).status == 2
+    assert run(*arguments, "--task=3/2", output=output).status == 2
+
+
 def test_images_are_embedded_to_parquet(run, folder, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     shutil.copytree(folder / "images", tmp_path / "images")
