@@ -99,7 +99,8 @@ class ChangedError(StorageError):
 
     def __init__(self, where: str):
         super().__init__(
-            f"{redacted(where)}: the object changed since it was listed; run the same command again."
+            f"{redacted(where)}: the object changed since it was listed; run the same command "
+            "again."
         )
 
 

@@ -8,11 +8,12 @@ import concurrent.futures
 import os
 import pathlib
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from mmv_tf.util.files import MARK
 from mmv_tf.util.storage.errors import ChangedError, MissingError
-from mmv_tf.util.storage.state import State
+from mmv_tf.util.storage.placeholders import is_placeholder
+from mmv_tf.util.storage.state import State, state_file
 from mmv_tf.util.storage.store import PARALLEL, Entry, open_store
 from mmv_tf.util.storage.urls import Location, is_remote, local_path, mirror_path, url_of
 
@@ -68,10 +69,10 @@ def fetch(
         now = listed if listed is not None and attempt == 0 else store.stat()
         if now is None:
             raise MissingError(str(place))
-        with State.of(target).shared() as state:
+        with State.shared(target) as state:
             if state.fits(now):
                 return target
-        with State.of(target).exclusive() as state:
+        with State.exclusive(target) as state:
             if state.fits(now):
                 return target
             state.forget()
@@ -104,15 +105,20 @@ def fetch_folder(path: str | os.PathLike[str], only: Only | None = None) -> path
         return pathlib.Path(local_path(os.fspath(path)))
     folder, entries = mirror_path(place), open_store(place).list()
     wanted = {name: one for name, one in entries.items() if only is None or only(name)}
-    for name in _local_names(folder):
+    for name in local_names(folder):
         if _key(folder / name, place) not in entries and (only is None or only(name)):
-            with State.of(folder / name).exclusive() as state:
+            with State.exclusive(folder / name) as state:
                 if state.as_fetched():
                     (folder / name).unlink(missing_ok=True)
                     state.forget()
-    _at_once(lambda name: fetch(str(place.within(name)), wanted[name]), wanted)
+    fetch_entries(place, wanted)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def fetch_entries(root: Location, entries: Mapping[str, Entry]) -> None:
+    """Fetch objects by their names below `root`, several at a time; see `fetch`."""
+    _at_once(lambda name: fetch(str(root.within(name)), entries[name]), entries)
 
 
 def push(path: str | os.PathLike[str]) -> Entry | None:
@@ -129,7 +135,9 @@ def push(path: str | os.PathLike[str]) -> Entry | None:
     if place is None:
         return None
     target, store = mirror_path(place), open_store(place)
-    with State.of(target).exclusive() as state:
+    if is_placeholder(target):
+        return store.stat()
+    with State.exclusive(target) as state:
         known = state.entry()
         if known is not None and state.as_fetched() and store.stat() == known:
             return known
@@ -161,7 +169,7 @@ def push_folder(
         return
     folder, store = mirror_path(place), open_store(place)
     present = store.list()
-    names = {name for name in _local_names(folder) if only is None or only(name)}
+    names = {name for name in local_names(folder) if only is None or only(name)}
     order = list(last)
 
     def rank(name: str) -> int:
@@ -182,22 +190,20 @@ def forget(path: str | os.PathLike[str]) -> None:
         return
     target = mirror_path(place)
     if target.is_dir():
-        for name in _local_names(target):
-            State.of(target / name).remove()
+        for name in local_names(target):
+            state_file(target / name).unlink(missing_ok=True)
         shutil.rmtree(target, ignore_errors=True)
     else:
         target.unlink(missing_ok=True)
-        State.of(target).remove()
+        state_file(target).unlink(missing_ok=True)
 
 
 def _key(path: pathlib.Path, root: Location) -> str:
     """Return a mirrored file's name in the store, relative to `root`."""
-    place = place_of(path)
-    assert place is not None
-    return place.key[len(root.key.rstrip("/")) :].removeprefix("/")
+    return Location.parse(url_of(path) or "").key[len(root.key.rstrip("/")) :].removeprefix("/")
 
 
-def _local_names(folder: pathlib.Path) -> list[str]:
+def local_names(folder: pathlib.Path) -> list[str]:
     """Return the paths of all whole files in a folder and below, relative to it."""
     names = []
     for parent, folders, found in os.walk(folder):

@@ -19,7 +19,7 @@ _Result = TypeVar("_Result")
 
 LIMIT_VARIABLE = "MMV_TF_STORAGE_RETRY_SECONDS"
 
-# Ours: with the delays below, eight retries last up to a minute and a half, as most disturbances do.
+# Ours: with the delays below, eight retries last up to a minute, as most disturbances do.
 MAX_RETRIES = 8
 MAX_SECONDS = 180.0
 _FIRST_DELAY = 0.25
@@ -66,7 +66,8 @@ def retried(operation: Callable[[], _Result], doing: str, where: str) -> _Result
     Raises:
       StorageError: it failed for good, too often or for too long.
     """
-    started, reasons = time.monotonic(), []
+    started = time.monotonic()
+    reasons: list[str] = []
     try:
         while True:
             try:

@@ -29,34 +29,29 @@ _FORM = {
 
 
 class State:
-    """The state of one mirrored file. It is read and written within `shared` or `exclusive`.
+    """The state of one mirrored file, open in the block of `shared` or `exclusive`.
 
     It is one small file, locked while in use. A process that is killed while it writes leaves
     something that can't be read, which counts as nothing: the object is fetched again.
     """
 
-    def __init__(self, target: pathlib.Path, kind: str):
-        name = hashlib.sha256(os.fsencode(target)).hexdigest()
+    def __init__(self, target: pathlib.Path, file: IO[bytes]):
         self._target = target
-        self.path = cache_folder() / STATE / kind / name[:2] / name[2:]
-        self._file: IO[bytes] | None = None
+        self._file = file
 
     @classmethod
-    def of(cls, target: pathlib.Path, kind: str = "files") -> State:
-        """Return the state of a path in the mirror; `kind` is the folder that holds it."""
-        return cls(target, kind)
-
     @contextlib.contextmanager
-    def shared(self) -> Iterator[State]:
-        """Let no process replace the file during the block; others may read it."""
-        with self._locked(fcntl.LOCK_SH):
-            yield self
+    def shared(cls, target: pathlib.Path) -> Iterator[State]:
+        """Let no process replace a mirrored file during the block; others may read it."""
+        with lock_file(state_file(target), fcntl.LOCK_SH) as file:
+            yield cls(target, file)
 
+    @classmethod
     @contextlib.contextmanager
-    def exclusive(self) -> Iterator[State]:
-        """Let no other process use the file during the block."""
-        with self._locked(fcntl.LOCK_EX):
-            yield self
+    def exclusive(cls, target: pathlib.Path) -> Iterator[State]:
+        """Let no other process use a mirrored file during the block."""
+        with lock_file(state_file(target), fcntl.LOCK_EX) as file:
+            yield cls(target, file)
 
     def entry(self) -> Entry | None:
         """Return the object that the file is a copy of; None if it is of none."""
@@ -88,21 +83,7 @@ class State:
         """Note that the local file is not known to be a copy."""
         self._write(b"")
 
-    def remove(self) -> None:
-        """Remove the state."""
-        self.path.unlink(missing_ok=True)
-
-    @contextlib.contextmanager
-    def _locked(self, kind: int) -> Iterator[None]:
-        with lock_file(self.path, kind) as file:
-            self._file = file
-            try:
-                yield
-            finally:
-                self._file = None
-
     def _read(self) -> Any:
-        assert self._file is not None
         self._file.seek(0)
         try:
             known = parse_json(self._file.read())
@@ -112,11 +93,16 @@ class State:
         return known
 
     def _write(self, data: bytes) -> None:
-        assert self._file is not None
         self._file.seek(0)
         self._file.truncate()
         self._file.write(data)
         self._file.flush()
+
+
+def state_file(target: pathlib.Path, kind: str = "files") -> pathlib.Path:
+    """Return the path of a mirrored file's state; `kind` is the folder that holds it."""
+    name = hashlib.sha256(os.fsencode(target)).hexdigest()
+    return cache_folder() / STATE / kind / name[:2] / name[2:]
 
 
 @contextlib.contextmanager
@@ -131,11 +117,17 @@ def lock_file(path: pathlib.Path, kind: int) -> Iterator[IO[bytes]]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "a+b") as file:
             fcntl.flock(file, kind)
-            # Between these two steps another process may have removed the file.
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
-                    yield file
-                    return
+            if _is_at(path, file):
+                yield file
+                return
+
+
+def _is_at(path: pathlib.Path, file: IO[bytes]) -> bool:
+    """Return whether no other process removed the file between opening and locking it."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _stamp(path: pathlib.Path) -> list[int] | None:

@@ -142,14 +142,14 @@ class Store:
             raise MissingError(str(place))
         with files.replacing(to, sync=False) as temporary:
             with open(temporary, "wb") as file:
-                digest, crc = hashlib.sha256(), google_crc32c.Checksum()
+                digest, crc32c = hashlib.sha256(), 0
                 for start in range(0, listed.size, PART_BYTES):
                     part = self.read(name, start, min(start + PART_BYTES, listed.size))
                     file.write(part)
                     digest.update(part)
-                    crc.update(part)
+                    crc32c = google_crc32c.extend(crc32c, part)
             self._check_unchanged(name, listed)
-            if listed.crc32c is not None and int.from_bytes(crc.digest(), "big") != listed.crc32c:
+            if listed.crc32c not in (None, crc32c):
                 raise StorageError(f"{redacted(str(place))}: its bytes do not fit its checksum.")
             if sha256 is not None and digest.hexdigest() != sha256:
                 raise StorageError(
