@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING
 
 from absl import app, flags, logging
 
+from mmv_tf.util.storage import workspace
+from mmv_tf.util.storage.urls import named_in
+
 if TYPE_CHECKING:
     import ml_collections
 
@@ -158,7 +161,8 @@ def run(
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)  # hides TensorFlow's notes
         try:
-            status = main(values) or 0
+            with workspace.tallied(), workspace.entered(values) as local:
+                status = main(local) or 0
             sys.stdout.flush()
             return status
         except UsageError as error:
@@ -343,4 +347,4 @@ def _describe(error: BaseException) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return named_in(" ".join(text.split()))

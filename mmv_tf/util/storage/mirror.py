@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import fnmatch
 import os
 import pathlib
 import shutil
@@ -87,7 +88,9 @@ def fetch(
     raise AssertionError("unreachable")
 
 
-def fetch_folder(path: str | os.PathLike[str], only: Only | None = None) -> pathlib.Path:
+def fetch_folder(
+    path: str | os.PathLike[str], only: Only | None = None, required: bool = False
+) -> pathlib.Path:
     """Return the local path of a folder after fetching what is new and removing what is gone.
 
     Files that were never in the store stay: a killed program may have written them.
@@ -95,8 +98,10 @@ def fetch_folder(path: str | os.PathLike[str], only: Only | None = None) -> path
     Args:
       path: a URL, or a path in the mirror; any other path is returned as it is.
       only: takes a name relative to the folder, and returns whether to fetch it; by default all.
+      required: there must be an object in it.
 
     Raises:
+      MissingError: there is none, although `required`.
       StorageError: the folder can't be listed or fetched.
       OSError: the mirror can't be written.
     """
@@ -104,6 +109,8 @@ def fetch_folder(path: str | os.PathLike[str], only: Only | None = None) -> path
     if place is None:
         return pathlib.Path(local_path(os.fspath(path)))
     folder, entries = mirror_path(place), open_store(place).list()
+    if required and not entries:
+        raise MissingError(str(place))
     wanted = {name: one for name, one in entries.items() if only is None or only(name)}
     for name in local_names(folder):
         if _key(folder / name, place) not in entries and (only is None or only(name)):
@@ -157,7 +164,8 @@ def push_folder(
 
     Args:
       path: the folder.
-      last: names of files, relative to the folder or, without a slash, in any folder of it.
+      last: patterns of names, such as "manifest-*.json", relative to the folder or, without a
+        slash, in any folder of it.
       only: takes a relative name, and returns whether it is to be uploaded or removed.
 
     Raises:
@@ -173,8 +181,11 @@ def push_folder(
     order = list(last)
 
     def rank(name: str) -> int:
-        matches = [i for i, one in enumerate(order) if one in (name, name.rpartition("/")[2])]
-        return max(matches) + 1 if matches else 0
+        forms = (name, name.rpartition("/")[2])
+        matches = [
+            i for i, one in enumerate(order, 1) if any(fnmatch.fnmatch(f, one) for f in forms)
+        ]
+        return max(matches, default=0)
 
     for step in range(len(order) + 1):
         _at_once(lambda name: push(folder / name), sorted(n for n in names if rank(n) == step))

@@ -5,15 +5,17 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import math
 import os
+import pathlib
 import random
-import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from mmv_tf.util.storage.errors import Failure, StorageError, diagnose
+from mmv_tf.util.storage.urls import TALLY_VARIABLE
 
 _Result = TypeVar("_Result")
 
@@ -26,34 +28,28 @@ _FIRST_DELAY = 0.25
 _MAX_DELAY = 30.0
 
 
-class Tally:
-    """Counts retried operations, for one line at a program's end. Threads may share it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.operations = 0
-        self.reasons: collections.Counter[str] = collections.Counter()
-
-    def add(self, reasons: list[str]) -> None:
-        """Count one operation with what it was retried for, once for each time."""
-        if reasons:
-            with self._lock:
-                self.operations += 1
-                self.reasons.update(reasons)
-
-    def line(self) -> str:
-        """Return a line such as "storage: 2 operations were retried (3 server errors)."."""
-        if not self.operations:
-            return ""
-        listed = ", ".join(
-            f"{count} {reason if count == 1 else _plural(reason)}"
-            for reason, count in sorted(self.reasons.items(), key=lambda item: (-item[1], item[0]))
-        )
-        were = "operation was" if self.operations == 1 else "operations were"
-        return f"storage: {self.operations} {were} retried ({listed})."
+def read_tally(path: pathlib.Path) -> str:
+    """Return a line such as "storage: 2 operations were retried (3 server errors)."."""
+    operations = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
+    counts = collections.Counter(reason for reasons in operations for reason in reasons)
+    listed = ", ".join(
+        f"{count} {reason}{'' if count == 1 else 's'}"
+        for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    )
+    number = len(operations)
+    were = "1 operation was" if number == 1 else f"{number} operations were"
+    return f"storage: {were} retried ({listed})."
 
 
-tally = Tally()
+def _count(reasons: list[str]) -> None:
+    """Add an operation to the program's tally, with the reasons of its retries."""
+    path = os.environ.get(TALLY_VARIABLE)
+    if path and reasons:
+        with contextlib.suppress(OSError):  # The operation matters more.
+            pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+            # One small write to the end, which other processes' writes do not mix with.
+            with open(path, "ab", buffering=0) as file:
+                file.write(f"{','.join(reasons)}\n".encode())
 
 
 def retried(operation: Callable[[], _Result], doing: str, where: str) -> _Result:
@@ -87,7 +83,7 @@ def retried(operation: Callable[[], _Result], doing: str, where: str) -> _Result
             reasons.append(failure.reason)
             time.sleep(delay)
     finally:
-        tally.add(reasons)
+        _count(reasons)
 
 
 def _delay(retries: int, failure: Failure) -> float:
@@ -111,7 +107,3 @@ def _max_seconds() -> float:
 def _cause(error: BaseException) -> BaseException | None:
     """Return an error to chain: none whose text a client wrote, which may hold secrets."""
     return error if isinstance(error, StorageError) else None
-
-
-def _plural(reason: str) -> str:
-    return f"{reason[:-1]}ies" if reason.endswith("y") else f"{reason}s"

@@ -9,9 +9,10 @@ import os
 import pathlib
 import re
 import urllib.parse
-import urllib.request
 
 CACHE_VARIABLE = "MMV_TF_STORAGE_CACHE"
+# The file that counts a program's retries; set by the program for its child processes.
+TALLY_VARIABLE = "MMV_TF_STORAGE_TALLY"
 # Of the folder of the mirror's own files. No scheme begins with a dot.
 STATE = ".state"
 
@@ -96,10 +97,10 @@ def local_path(text: str) -> str:
     """
     if not text.lower().startswith("file://"):
         return text
-    parts = urllib.parse.urlsplit(text)
-    if parts.netloc not in ("", "localhost"):
-        raise ValueError(f"{text}: names the machine {parts.netloc}; expected file:///PATH.")
-    return urllib.request.url2pathname(text[len("file://") + len(parts.netloc) :])
+    host, slash, path = text[len("file://") :].partition("/")
+    if host not in ("", "localhost") or not slash:
+        raise ValueError(f"{text}: expected file:///PATH, with three slashes.")
+    return urllib.parse.unquote(f"/{path}")
 
 
 def redacted(text: str) -> str:
@@ -153,6 +154,12 @@ def name_of(path: str | os.PathLike[str]) -> str:
         return redacted(text)
     url = url_of(text)
     return text if url is None else redacted(url)
+
+
+def named_in(text: str) -> str:
+    """Return a message with URLs in place of paths in the mirror."""
+    cache = re.escape(str(cache_folder()))
+    return redacted(re.sub(rf"{cache}/([a-z][a-z0-9+.-]+)/", r"\1://", text))
 
 
 def _escape(part: str) -> str:

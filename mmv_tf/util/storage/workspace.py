@@ -1,0 +1,273 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Flags that take URLs of stores: programs see local paths.
+
+A program names its flags by `storage_flags`, beside their definitions. `entered` then fetches what
+they name, gives the flags the local paths, and uploads the results when the program is done. A
+program that fails uploads nothing.
+
+Nothing of a store is imported while all values are local paths.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import os
+import pathlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+from absl import flags
+
+from mmv_tf.util.storage.urls import (
+    STATE,
+    TALLY_VARIABLE,
+    Location,
+    cache_folder,
+    is_remote,
+    local_path,
+    mirror_path,
+    name_of,
+    url_of,
+)
+
+# Parts of a training run's folder that nothing but training reads.
+_NOT_OF_MODELS = ("checkpoints", "logs")
+_ARGUMENTS = "arguments"  # instead of a flag's name
+_DATA = "data"
+
+
+@dataclasses.dataclass(frozen=True)
+class Role:
+    """What a program does with the value of a flag.
+
+    Attributes:
+      kind: "input", a file or folder that is read; "model", such a one of a training run;
+        "media", a folder or file of media, each fetched when it is opened; "list", a file with
+        paths of media in its folder, unless --data has their folder; "output", a file that is
+        written; "updated", a folder that is read and written.
+      is_media: for "media" and "list": tells media from other files, by name.
+      last: for "updated": files to upload after all others, see `mirror.push_folder`.
+    """
+
+    kind: str
+    is_media: Callable[[str], bool] | None = None
+    last: tuple[str, ...] = ()
+
+
+_roles: dict[str, Role] = {}
+_uploads: list[Callable[[], None]] = []  # of the program that runs, at its end
+
+
+def storage_flags(
+    *,
+    inputs: Sequence[str] = (),
+    models: Sequence[str] = (),
+    media: Sequence[str] = (),
+    lists: Sequence[str] = (),
+    is_media: Callable[[str], bool] | None = None,
+    outputs: Sequence[str] = (),
+    updated: Sequence[str] = (),
+    last: Sequence[str] = ("manifest.json",),
+    arguments: bool = False,
+) -> None:
+    """Declare flags whose values may be URLs of stores; see `Role`.
+
+    Args:
+      inputs, models, media, lists, outputs, updated: names of flags.
+      is_media: needed for `media` and `lists`.
+      last: see `Role`.
+      arguments: also fetch the arguments that are no flags, as inputs.
+    """
+    _roles.update(dict.fromkeys(inputs, Role("input")))
+    _roles.update(dict.fromkeys(models, Role("model")))
+    _roles.update(dict.fromkeys(media, Role("media", is_media)))
+    _roles.update(dict.fromkeys(lists, Role("list", is_media)))
+    _roles.update(dict.fromkeys(outputs, Role("output")))
+    _roles.update(dict.fromkeys(updated, Role("updated", last=tuple(last))))
+    if arguments:
+        _roles[_ARGUMENTS] = Role("input")
+
+
+@contextlib.contextmanager
+def entered(argv: list[str], values: flags.FlagValues = flags.FLAGS) -> Iterator[list[str]]:
+    """Give flags and arguments local paths during the block, and upload the outputs after it.
+
+    Args:
+      argv: the program's name and its arguments.
+      values: the parsed flags.
+
+    Yields:
+      `argv` with local paths.
+
+    Raises:
+      ValueError: a value is no URL of a store, or no local path.
+      StorageError: an input is missing, or an output can't be written.
+    """
+    _uploads.clear()
+    has_data = _DATA in values and values[_DATA].value is not None
+
+    def local(role: Role, text: str) -> str:
+        if role.kind == "list" and has_data:
+            role = Role("input")
+        path, upload = _bring(role, text)
+        if upload is not None:
+            _uploads.append(upload)
+        return path
+
+    for name, role in _roles.items():
+        if name not in values or values[name].value is None:
+            continue
+        flag = values[name]
+        if isinstance(flag.value, str):
+            flag.value = local(role, flag.value)
+        else:
+            flag.value = [local(role, one) for one in flag.value]
+    if _ARGUMENTS in _roles:
+        argv = [*argv[:1], *(local(_roles[_ARGUMENTS], one) for one in argv[1:])]
+    yield argv
+    for upload in _uploads:
+        upload()
+
+
+def also_upload(folder: str | os.PathLike[str]) -> None:
+    """Upload a further folder at the program's end, if it is in the mirror."""
+    if url_of(folder) is not None:
+        from mmv_tf.util.storage.mirror import push_folder
+
+        _uploads.append(functools.partial(push_folder, folder))
+
+
+def media_folder(path: str, is_media: Callable[[str], bool]) -> str:
+    """Return the local path of a folder or file of media; see `media.outline`."""
+    return _bring(Role("media", is_media), path)[0]
+
+
+def brought(path: str | os.PathLike[str]) -> str:
+    """Return the local path of a file or a folder to read, fetched if it is a store's.
+
+    Args:
+      path: a URL or a path in the mirror; any other path is returned as it is.
+
+    Raises:
+      MissingError: there is neither such an object nor one below it.
+      StorageError: it can't be fetched.
+    """
+    return _input(os.fspath(path), None)
+
+
+def _bring(role: Role, text: str) -> tuple[str, Callable[[], None] | None]:
+    """Return the local path for a flag's value, and what to do after the program."""
+    if not is_remote(text):
+        return local_path(text), None
+    if role.kind == "media":
+        from mmv_tf.util.storage.media import outline
+
+        return str(outline(text, role.is_media or (lambda name: True))), None
+    if role.kind == "list":
+        from mmv_tf.util.storage.media import outline
+
+        path = mirror_path(text)
+        outline(str(Location.parse(text).parent), role.is_media or (lambda name: True))
+        return str(path), None
+    if role.kind == "input":
+        return _input(text, None), None
+    if role.kind == "model":
+        return _input(text, _is_of_model), None
+    return _output(text) if role.kind == "output" else _updated(text, role.last)
+
+
+def _is_of_model(name: str) -> bool:
+    return name.partition("/")[0] not in _NOT_OF_MODELS
+
+
+def _input(text: str, only: Callable[[str], bool] | None) -> str:
+    """Fetch a file, or a folder."""
+    from mmv_tf.util.storage.mirror import fetch, fetch_folder, place_of
+    from mmv_tf.util.storage.store import open_store
+
+    place = place_of(text)
+    if place is None:
+        return local_path(text)
+    store = open_store(place)
+    entry = store.stat() if place.key and not text.endswith("/") else None
+    if entry is not None:
+        return str(fetch(str(place), entry))
+    return str(fetch_folder(str(place), only, required=True))
+
+
+def _output(text: str) -> tuple[str, Callable[[], None]]:
+    """Prepare the mirror for a file, and for those that a program writes beside it."""
+    from mmv_tf.util.storage.mirror import push
+    from mmv_tf.util.storage.store import open_store
+
+    place = Location.parse(text)
+    if not place.name:
+        raise ValueError(f"{name_of(text)}: expected the name of a file.")
+    open_store(place.parent).check_writable()
+    path = mirror_path(place)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    before = _beside(path)
+
+    def upload() -> None:
+        changed = [one for one, stamp in _beside(path).items() if before.get(one) != stamp]
+        for one in sorted(changed, key=lambda one: one == path):
+            push(one)
+
+    return str(path), upload
+
+
+def _beside(path: pathlib.Path) -> dict[pathlib.Path, tuple[int, int]]:
+    """Return the files named as an output but for the suffix, such as its report, with stamps."""
+    found = {}
+    for one in path.parent.glob("*"):
+        if one.name.startswith(f"{path.stem}.") and one.is_file():
+            status = one.stat()
+            found[one] = (status.st_mtime_ns, status.st_ino)
+    return found
+
+
+def _is_result(name: str) -> bool:
+    """Return whether a file is more than a local lock."""
+    return name.rpartition("/")[2] not in ("lock", ".lock")
+
+
+def _updated(text: str, last: Sequence[str]) -> tuple[str, Callable[[], None]]:
+    """Fetch a folder that is to be changed."""
+    from mmv_tf.util.storage.mirror import fetch_folder, push_folder
+    from mmv_tf.util.storage.store import open_store
+
+    open_store(text).check_writable()
+    folder = fetch_folder(text)
+
+    def upload() -> None:
+        if folder.is_dir():
+            push_folder(folder, last, _is_result)
+
+    return str(folder), upload
+
+
+@contextlib.contextmanager
+def tallied() -> Iterator[None]:
+    """Print one line to standard error at the block's end if operations on stores were retried.
+
+    Those of child processes count, too: they inherit the name of the file that counts.
+    """
+    former = os.environ.get(TALLY_VARIABLE)
+    path = cache_folder() / STATE / f"tally-{os.getpid()}"
+    os.environ[TALLY_VARIABLE] = str(path)
+    try:
+        yield
+    finally:
+        if former is None:
+            del os.environ[TALLY_VARIABLE]
+        else:
+            os.environ[TALLY_VARIABLE] = former
+        if path.exists():
+            from mmv_tf.util.storage.retries import read_tally
+
+            print(read_tally(path), file=sys.stderr)
+            path.unlink()
