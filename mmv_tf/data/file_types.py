@@ -40,6 +40,11 @@ def kind_of(name: str | os.PathLike[str]) -> str | None:
     return next((kind for kind, known in SUFFIXES.items() if suffix in known), None)
 
 
+def is_media(name: str | os.PathLike[str]) -> bool:
+    """Return whether a suffix is one of a video, a sound or an image."""
+    return kind_of(name) is not None
+
+
 def is_usual(name: str | os.PathLike[str]) -> bool:
     """Return whether a suffix is a usual one, which is preferred among files of equal name."""
     suffix = os.path.splitext(name)[1].lower()

@@ -47,6 +47,12 @@ def group_size(batch_size: int, windows: int) -> int:
     return batch * max(1, _GROUP_ITEMS // batch)
 
 
+def is_of_task(name: str, share: Share) -> bool:
+    """Return whether a task needs a file of the output, all but those of other tasks."""
+    parts = pathlib.PurePath(name).parts
+    return parts[0] != FOLDER or parts[1] == _name(share)
+
+
 @dataclasses.dataclass(frozen=True)
 class FeatureTasks:
     """The tasks of one folder of features.
@@ -164,9 +170,13 @@ class FeatureTasks:
         )
 
     def _folder(self, share: Share) -> pathlib.Path:
-        return self.output / FOLDER / f"{share.number:06d}-of-{share.count:06d}"
+        return self.output / FOLDER / _name(share)
 
     def _listing(self) -> str:
         """Return a hash of the items and of what their features depend on."""
         text = json.dumps([dict(self.description), dict(self.versions), self.group], default=str)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _name(share: Share) -> str:
+    return f"{share.number:06d}-of-{share.count:06d}"

@@ -16,6 +16,7 @@ from mmv_tf.graphs.precision import DTYPES
 from mmv_tf.inference.network import SETTINGS
 from mmv_tf.util.command_line import UsageError, define_overrides
 from mmv_tf.util.configuration import override
+from mmv_tf.util.storage.workspace import storage_flags
 
 # Flags belong to the program that defines them through here, so that its --help shows them.
 flags.disclaim_key_flags()
@@ -118,6 +119,7 @@ def define_network_flags(
         flags.DEFINE_string(
             "image_model", None, "The deflated model, which embeds images.", flag_values=values
         )
+    storage_flags(models=["model"], inputs=["vocabulary", "image_model"])
     if settings:
         define_overrides(
             "settings",

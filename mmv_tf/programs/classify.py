@@ -20,9 +20,11 @@ from typing import Any
 
 from absl import flags
 
+from mmv_tf.data.file_types import is_media
 from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.util import command_line, files
 from mmv_tf.util.command_line import UsageError
+from mmv_tf.util.storage.workspace import storage_flags
 from mmv_tf.util.text_files import printable_name
 
 FLAGS = flags.FLAGS
@@ -41,6 +43,7 @@ def _define_labels() -> None:
     flags.DEFINE_integer(
         "allow_missing", 0, "Number of unreadable files to tolerate.", lower_bound=0
     )
+    storage_flags(media=["data"], lists=["list"], is_media=is_media)
 
 
 def _read_labels(modality: str | None, multi_label: bool | None) -> Any:
@@ -78,6 +81,7 @@ def define_fit() -> None:
     flags.DEFINE_float("threshold", 0.5, "Least score of a label, for several labels.")
     flags.DEFINE_bool("fine_tune", False, "Train the whole tower, not only a linear layer on it.")
     command_line.define_overrides("fine_tune", "Change a setting of --fine_tune, such as epochs.")
+    storage_flags(outputs=["output", "report"], updated=["features"], last=["sums.json"])
 
 
 def fit(argv: list[str]) -> int | None:
@@ -151,6 +155,7 @@ def define_predict() -> None:
         "Number of unreadable files to tolerate; default: any.",
         lower_bound=0,
     )
+    storage_flags(inputs=["classifier"], media=["data"], is_media=is_media, outputs=["output"])
 
 
 def predict(argv: list[str]) -> int | None:
@@ -205,6 +210,7 @@ def define_evaluate() -> None:
     flags.DEFINE_string("output", None, "Results file to write (JSON).")
     flags.DEFINE_string("report", None, "Report to write (HTML).")
     flags.DEFINE_float("threshold", 0.5, "Least score of a label, for several labels.")
+    storage_flags(inputs=["classifier"], outputs=["output", "report"])
 
 
 def evaluate(argv: list[str]) -> int | None:
@@ -243,6 +249,7 @@ def define_export() -> None:
 
     flags.DEFINE_string("classifier", None, "The .keras file of `fit`.", required=True)
     define_export_flags("Classifier", "classify_jpeg")
+    storage_flags(inputs=["classifier"])
 
 
 def export(argv: list[str]) -> int | None:

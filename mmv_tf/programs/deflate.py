@@ -17,6 +17,7 @@ import pathlib
 import numpy as np
 from absl import flags
 
+from mmv_tf.data.file_types import is_media
 from mmv_tf.deflation import (
     altered,
     deflate_naively,
@@ -32,6 +33,7 @@ from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.training import save_model
 from mmv_tf.util import command_line, files
 from mmv_tf.util.configuration import write_json
+from mmv_tf.util.storage.workspace import storage_flags
 
 define_network_flags(settings=False)
 _DATA = flags.DEFINE_string("data", None, "Folder of shards to take frames from.")
@@ -71,6 +73,8 @@ _SEED = flags.DEFINE_integer("seed", 0, "Seed for the choice and order of images
 _FOLD = flags.DEFINE_bool(
     "fold_batch_norms", False, "Fold batch norms into the convolutions, for inference."
 )
+
+storage_flags(media=["images"], is_media=is_media, outputs=["output"])
 
 
 def main(argv: list[str]) -> None:

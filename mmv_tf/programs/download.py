@@ -24,9 +24,11 @@ from mmv_tf.pretrained.fetching import cache_folder, fetch
 from mmv_tf.pretrained.published import Published, registry
 from mmv_tf.quickstart import downloads
 from mmv_tf.util import command_line
+from mmv_tf.util.storage.workspace import storage_flags
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the download; created if missing.")
 _ADDRESS = flags.DEFINE_string("address", None, "Another address of the weights, such as a mirror.")
+storage_flags(updated=["output"])
 
 _FETCHERS = {"word_vectors": downloads.fetch_word_vectors, "film": downloads.fetch_film}
 _ABOUT = {

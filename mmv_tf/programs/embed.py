@@ -32,7 +32,7 @@ from mmv_tf.data import file_types as suffixes_lib
 from mmv_tf.evaluation.declaration import AudioViews, ImageViews, VideoViews, Views
 from mmv_tf.evaluation.extractor import Extractor
 from mmv_tf.evaluation.feature_store import FORMATS, FeatureStore, media_version
-from mmv_tf.evaluation.feature_tasks import FeatureTasks, group_size
+from mmv_tf.evaluation.feature_tasks import FeatureTasks, group_size, is_of_task
 from mmv_tf.evaluation.features import Failures, embedded
 from mmv_tf.evaluation.listing import Item
 from mmv_tf.evaluation.views import read_all
@@ -42,6 +42,8 @@ from mmv_tf.util import command_line
 from mmv_tf.util.files import check_regular
 from mmv_tf.util.progress import Progress
 from mmv_tf.util.shares import Share
+from mmv_tf.util.storage.urls import name_of
+from mmv_tf.util.storage.workspace import storage_flags
 from mmv_tf.util.text_files import printable_name
 
 define_network_flags(image_model=True)
@@ -80,6 +82,21 @@ _ALLOW_MISSING = flags.DEFINE_integer(
     lower_bound=0,
 )
 
+
+def _is_needed(name: str) -> bool:
+    share = _share()
+    return share is None or is_of_task(name, share)
+
+
+storage_flags(
+    media=["videos", "audio", "images"],
+    is_media=suffixes_lib.is_media,
+    inputs=["sentences"],
+    updated=["output"],
+    last=["sums.json", "done.json"],
+    only=_is_needed,
+)
+
 # Crop for an image model without metadata; MMV (Alayrac et al., 2020) is trained at 200 pixels.
 _IMAGE_SIZE = 200
 # Ours: the ratio of the short side to the crop, as in the data reader's 200 pixels out of 224.
@@ -115,7 +132,7 @@ def main(argv: list[str]) -> None:
         "features": list(extractor.names),
     }
     output = pathlib.Path(_OUTPUT.value)
-    shown = printable_name(output)
+    shown = printable_name(name_of(output))
     # Failures are counted at the end, after everything readable has been embedded.
     failures = Failures(allowed=sys.maxsize)
     if modality == "text":

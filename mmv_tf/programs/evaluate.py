@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
+from mmv_tf.data.file_types import is_media
 from mmv_tf.evaluation import (
     BENCHMARKS,
     PROTOCOLS,
@@ -37,6 +38,8 @@ from mmv_tf.training.run_folder import initial_file
 from mmv_tf.util import command_line
 from mmv_tf.util import files as files_lib
 from mmv_tf.util.configuration import write_json
+from mmv_tf.util.storage.urls import name_of
+from mmv_tf.util.storage.workspace import media_folder, storage_flags
 
 # A protocol of earlier versions.
 _MOVED = "narrated_world"
@@ -75,6 +78,13 @@ _EMBEDDINGS = flags.DEFINE_string(
 )
 _COMPARE = flags.DEFINE_list("compare", None, "Two results files of the same protocol to compare.")
 
+storage_flags(
+    inputs=["lists", "compare"],
+    outputs=["output", "embeddings"],
+    updated=["features"],
+    last=["sums.json"],
+)
+
 
 def main(argv: list[str]) -> None:
     """Evaluate a model or compare two results."""
@@ -94,7 +104,7 @@ def main(argv: list[str]) -> None:
         _benchmark()
     else:
         _protocol()
-    print(f"Results are in {_OUTPUT.value}.")
+    print(f"Results are in {name_of(_OUTPUT.value)}.")
 
 
 def _refuse(*given: flags.FlagHolder) -> None:
@@ -111,7 +121,7 @@ def _protocol() -> None:
     before = initial_file(_MODEL.value)
     untrained = load_model(before) if before.exists() else None
     evaluation = run_protocol(PROTOCOLS[_PROTOCOL.value], model, _DATA.value, untrained)
-    evaluation = evaluation.led_by(model=_MODEL.value, data=_DATA.value)
+    evaluation = evaluation.led_by(model=name_of(_MODEL.value), data=name_of(_DATA.value))
     print(format_results(evaluation.results))
     if _EMBEDDINGS.value:
         write_embeddings(evaluation, _EMBEDDINGS.value)
@@ -136,8 +146,9 @@ def _benchmark() -> None:
         changed=tuple(_CHANGES.value),
     )
     encoder = network_flags().load_encoder()
-    outcome = run_benchmark(benchmark, encoder, pathlib.Path(_DATA.value), options)
-    paths = {"model": _MODEL.value, "data": _DATA.value}
+    data = pathlib.Path(media_folder(_DATA.value, is_media))
+    outcome = run_benchmark(benchmark, encoder, data, options)
+    paths = {"model": name_of(_MODEL.value), "data": name_of(_DATA.value)}
     outcome = outcome.led_by(paths=paths)
     print(format_benchmark(outcome.results))
     outcome.write(output)

@@ -32,6 +32,7 @@ from absl import flags
 
 from mmv_tf import EmbeddingGraph, inference, pretrained
 from mmv_tf.util import command_line, files
+from mmv_tf.util.storage.workspace import storage_flags
 
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
@@ -57,6 +58,11 @@ _CHECK_AGAINST = flags.DEFINE_string(
     None,
     "Folder of the model's TF-Hub module, to compare outputs with, to choose the rules that clean "
     "sentences by, and to take the words from without --vocabulary and --word_vectors.",
+)
+
+
+storage_flags(
+    inputs=["checkpoint", "word_vectors", "vocabulary", "check_against"], outputs=["output"]
 )
 
 

@@ -20,6 +20,7 @@ from mmv_tf.quickstart import downloads, report
 from mmv_tf.quickstart.steps import Step, Stopped, run_steps
 from mmv_tf.util import command_line
 from mmv_tf.util.configuration import config_file
+from mmv_tf.util.storage.workspace import storage_flags
 
 _FILES = pathlib.Path(downloads.__file__).parent
 CAPTIONS = _FILES / "bbb_narration.vtt"
@@ -40,6 +41,7 @@ SENTENCES = (
 
 _FILM = flags.DEFINE_string("video", None, "Your copy of the film, instead of a download.")
 _WORK = flags.DEFINE_string("work_dir", "runs/quickstart", "Folder of all results.")
+storage_flags(inputs=["video"], updated=["work_dir"])
 _CONFIG = flags.DEFINE_string("config", CONFIG, "Training config; :runlocal makes it tiny.")
 
 

@@ -24,6 +24,7 @@ from typing import Any
 
 from absl import flags
 
+from mmv_tf.data.file_types import is_media
 from mmv_tf.data.transcription.flags import define_transcription_flags, transcripts_of_flags
 from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.search.commands.collections import (
@@ -36,6 +37,7 @@ from mmv_tf.search.commands.collections import (
 from mmv_tf.search.commands.serving import define_mcp, define_serve, mcp, serve
 from mmv_tf.search.commands.taking import check_list_flags, cut, define_cut, define_list, write_list
 from mmv_tf.util import command_line
+from mmv_tf.util.storage.workspace import storage_flags
 from mmv_tf.util.text_files import printable_name
 
 FLAGS = flags.FLAGS
@@ -77,6 +79,13 @@ def define_index() -> None:
     flags.DEFINE_bool("retry", False, "Retry files that could not be read before.")
     define_transcription_flags()
     flags.DEFINE_bool("json", False, "Print the report as JSON.")
+    storage_flags(
+        media=["videos"],
+        is_media=is_media,
+        inputs=["classifier", "captions"],
+        updated=["index"],
+        last=["manifest-*.json"],
+    )
 
 
 def index(argv: list[str]) -> int | None:
@@ -182,6 +191,7 @@ def define_query() -> None:
     flags.DEFINE_bool("json", False, "Print JSON.")
     define_list()
     flags.DEFINE_string("model", None, "The model; default: that of the index.")
+    storage_flags(inputs=["index"], models=["model"], outputs=["output"])
 
 
 def query(argv: list[str]) -> None:

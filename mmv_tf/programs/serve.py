@@ -24,6 +24,7 @@ from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.serving.settings import MEBIBYTE as _MB
 from mmv_tf.serving.settings import ServerSettings as _Defaults
 from mmv_tf.util import command_line
+from mmv_tf.util.storage.workspace import storage_flags
 
 _PATH = flags.DEFINE_string(
     "saved_model", None, "A folder of numbered versions, or one SavedModel."
@@ -79,6 +80,8 @@ _REQUEST_SECONDS = flags.DEFINE_float(
 _STOP_SECONDS = flags.DEFINE_float(
     "stop_timeout", _Defaults.stop_timeout, "Most seconds for open requests after SIGTERM."
 )
+
+storage_flags(inputs=["saved_model"])
 
 
 def main(argv: list[str]) -> None:

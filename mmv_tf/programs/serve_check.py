@@ -20,6 +20,7 @@ from absl import flags
 from mmv_tf.publishing.samples import sample_input
 from mmv_tf.util import command_line
 from mmv_tf.util.configuration import write_json
+from mmv_tf.util.storage.workspace import storage_flags
 
 _SERVER = flags.DEFINE_string(
     "server", None, "Address, http://HOST:PORT or grpc://HOST:PORT.", required=True
@@ -39,6 +40,8 @@ _CLIENTS = flags.DEFINE_multi_integer("clients", [1, 2, 4, 8], "Parallel clients
 _REQUESTS = flags.DEFINE_integer("requests", 20, "Requests per client.", lower_bound=1)
 _TOLERANCE = flags.DEFINE_float("tolerance", 1e-4, "Largest difference that counts as equal.")
 _OUTPUT = flags.DEFINE_string("output", None, "Results file (JSON).")
+
+storage_flags(inputs=["saved_model", "video"], outputs=["output"])
 
 
 def main(argv: list[str]) -> int:

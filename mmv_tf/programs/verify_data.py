@@ -19,6 +19,7 @@ from mmv_tf.data.integrity.rules import Limits
 from mmv_tf.data.records.keys import KEY_MAPS, key_map
 from mmv_tf.util import command_line
 from mmv_tf.util.configuration import write_json
+from mmv_tf.util.storage.workspace import storage_flags
 
 _LIMITS = Limits()
 
@@ -41,6 +42,8 @@ _MAX_CAPTION_BYTES = flags.DEFINE_integer(
 _MAX_RECORD_BYTES = flags.DEFINE_integer(
     "max_record_bytes", _LIMITS.record_bytes, "Most bytes of a record; larger ones are not read."
 )
+
+storage_flags(outputs=["output"])
 
 
 def main(argv: list[str]) -> int:

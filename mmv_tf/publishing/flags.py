@@ -11,6 +11,7 @@ from absl import flags
 from mmv_tf.publishing.folder import Destination
 from mmv_tf.publishing.model_card import CardDetails
 from mmv_tf.publishing.options import WEIGHT_TYPES, ExportOptions
+from mmv_tf.util.storage.workspace import storage_flags
 
 # Flags belong to the program that defines them through here, so that its --help shows them.
 flags.disclaim_key_flags()
@@ -47,6 +48,7 @@ def define_export_flags(title: str, signature: str) -> None:
     flags.DEFINE_string("trained_on", "", "Training data, for the model card.")
     flags.DEFINE_string("license", "", "License of the weights, for the model card.")
     flags.DEFINE_multi_string("results", [], "Results file, for the model card; repeat for more.")
+    storage_flags(inputs=["results"], updated=["output"], last=["saved_model.pb"])
 
 
 def destination() -> Destination:

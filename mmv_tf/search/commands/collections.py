@@ -11,6 +11,7 @@ from typing import Any
 from absl import flags
 
 from mmv_tf.util import command_line
+from mmv_tf.util.storage.workspace import storage_flags
 from mmv_tf.util.text_files import printable_name
 
 flags.disclaim_key_flags()
@@ -23,6 +24,7 @@ def define_merge() -> None:
     flags.DEFINE_integer("faiss_above", 300_000, "Least windows for using FAISS; -1: never.")
     flags.DEFINE_bool("overwrite", False, "Replace an index that is there.")
     flags.DEFINE_bool("json", False, "Print the report as JSON.")
+    storage_flags(updated=["index"], last=["manifest-*.json"], arguments=True)
 
 
 def merge(argv: list[str]) -> None:
@@ -52,6 +54,7 @@ def define_export() -> None:
         "postgresql://USER@HOST/DATABASE. Keys are read from QDRANT_API_KEY and PGPASSWORD.",
     )
     flags.DEFINE_string("collection", "mmv_windows", "The collection or table to write.")
+    storage_flags(inputs=["index"], outputs=["output"])
 
 
 def export(argv: list[str]) -> None:

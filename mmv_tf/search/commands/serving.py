@@ -8,6 +8,8 @@ import pathlib
 
 from absl import flags
 
+from mmv_tf.util.storage.workspace import storage_flags
+
 flags.disclaim_key_flags()
 FLAGS = flags.FLAGS
 
@@ -30,6 +32,7 @@ def define_serve() -> None:
         "A file with the token that requests must bring; default: that in MMV_SEARCH_TOKEN.",
     )
     flags.DEFINE_bool("everybody", False, "Allow a --host that others can reach and see videos on.")
+    storage_flags(inputs=["index"], models=["model"])
 
 
 def serve(argv: list[str]) -> None:
@@ -65,6 +68,7 @@ def define_mcp() -> None:
     flags.DEFINE_integer(
         "http_port", None, "Serve over HTTP on 127.0.0.1 instead, at /mcp of this port."
     )
+    storage_flags(inputs=["index"], models=["model"])
 
 
 def mcp(argv: list[str]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from mmv_tf.util import command_line
+from mmv_tf.util.storage.workspace import storage_flags
 from mmv_tf.util.text_files import printable_name
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def define_cut() -> None:
         "before the start on.",
     )
     flags.DEFINE_float("deadline_seconds", 600.0, "Most seconds for cutting.")
+    storage_flags(inputs=["index"], outputs=["output"])
 
 
 def cut(argv: list[str]) -> None:

@@ -160,7 +160,8 @@ def push_folder(
     """Make a folder in the store equal to the mirrored one; another path is left alone.
 
     New and changed files go up first, then those that `last` names, in its order; then objects
-    without a local file are removed. A reader that begins with the last file finds all others.
+    are removed whose files were here and are gone, not those that other machines wrote meanwhile.
+    A reader that begins with the last file finds all others.
 
     Args:
       path: the folder.
@@ -190,8 +191,11 @@ def push_folder(
     for step in range(len(order) + 1):
         _at_once(lambda name: push(folder / name), sorted(n for n in names if rank(n) == step))
     keys = {_key(folder / name, place) for name in names}
-    gone = [name for name in present if name not in keys and (only is None or only(name))]
-    store.remove(gone)
+    store.remove(
+        name
+        for name in present
+        if name not in keys and (only is None or only(name)) and _was_here(place.within(name))
+    )
 
 
 def forget(path: str | os.PathLike[str]) -> None:
@@ -207,6 +211,13 @@ def forget(path: str | os.PathLike[str]) -> None:
     else:
         target.unlink(missing_ok=True)
         state_file(target).unlink(missing_ok=True)
+
+
+def _was_here(place: Location) -> bool:
+    with State.exclusive(mirror_path(place)) as state:
+        known = state.entry() is not None
+        state.forget()
+    return known
 
 
 def _key(path: pathlib.Path, root: Location) -> str:

@@ -50,11 +50,13 @@ class Role:
         written; "updated", a folder that is read and written.
       is_media: for "media" and "list": tells media from other files, by name.
       last: for "updated": files to upload after all others, see `mirror.push_folder`.
+      only: for "updated": which files of the folder the program reads and writes; by default all.
     """
 
     kind: str
     is_media: Callable[[str], bool] | None = None
     last: tuple[str, ...] = ()
+    only: Callable[[str], bool] | None = None
 
 
 _roles: dict[str, Role] = {}
@@ -71,6 +73,7 @@ def storage_flags(
     outputs: Sequence[str] = (),
     updated: Sequence[str] = (),
     last: Sequence[str] = ("manifest.json",),
+    only: Callable[[str], bool] | None = None,
     arguments: bool = False,
 ) -> None:
     """Declare flags whose values may be URLs of stores; see `Role`.
@@ -78,7 +81,7 @@ def storage_flags(
     Args:
       inputs, models, media, lists, outputs, updated: names of flags.
       is_media: needed for `media` and `lists`.
-      last: see `Role`.
+      last, only: see `Role`.
       arguments: also fetch the arguments that are no flags, as inputs.
     """
     _roles.update(dict.fromkeys(inputs, Role("input")))
@@ -86,7 +89,7 @@ def storage_flags(
     _roles.update(dict.fromkeys(media, Role("media", is_media)))
     _roles.update(dict.fromkeys(lists, Role("list", is_media)))
     _roles.update(dict.fromkeys(outputs, Role("output")))
-    _roles.update(dict.fromkeys(updated, Role("updated", last=tuple(last))))
+    _roles.update(dict.fromkeys(updated, Role("updated", last=tuple(last), only=only)))
     if arguments:
         _roles[_ARGUMENTS] = Role("input")
 
@@ -176,7 +179,7 @@ def _bring(role: Role, text: str) -> tuple[str, Callable[[], None] | None]:
         return _input(text, None), None
     if role.kind == "model":
         return _input(text, _is_of_model), None
-    return _output(text) if role.kind == "output" else _updated(text, role.last)
+    return _output(text) if role.kind == "output" else _updated(text, role)
 
 
 def _is_of_model(name: str) -> bool:
@@ -230,22 +233,22 @@ def _beside(path: pathlib.Path) -> dict[pathlib.Path, tuple[int, int]]:
     return found
 
 
-def _is_result(name: str) -> bool:
-    """Return whether a file is more than a local lock."""
-    return name.rpartition("/")[2] not in ("lock", ".lock")
-
-
-def _updated(text: str, last: Sequence[str]) -> tuple[str, Callable[[], None]]:
+def _updated(text: str, role: Role) -> tuple[str, Callable[[], None]]:
     """Fetch a folder that is to be changed."""
     from mmv_tf.util.storage.mirror import fetch_folder, push_folder
     from mmv_tf.util.storage.store import open_store
 
     open_store(text).check_writable()
-    folder = fetch_folder(text)
+    folder = fetch_folder(text, role.only)
+
+    def is_result(name: str) -> bool:
+        """Return whether a file is the program's, and more than a local lock."""
+        is_lock = name.rpartition("/")[2] == "lock" or name.endswith(".lock")
+        return not is_lock and (role.only is None or role.only(name))
 
     def upload() -> None:
         if folder.is_dir():
-            push_folder(folder, last, _is_result)
+            push_folder(folder, role.last, is_result)
 
     return str(folder), upload
 
