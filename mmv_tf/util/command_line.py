@@ -102,7 +102,7 @@ def define_config(
     overrides = define_overrides("config", "Change an entry of the configuration.")
 
     def load(more: Sequence[str] = ()) -> ml_collections.ConfigDict:
-        # Imported here, so that this module needs nothing of the package, whose import takes time.
+        # Imported here, since most programs do without.
         from mmv_tf.util.configuration import load_config
 
         try:

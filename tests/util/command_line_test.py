@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 PROGRAM = '''"""Does nothing of use."""
 import errno, sys
 from absl import flags
-import command_line
+from mmv_tf.util import command_line
 
 KINDS = ["fine", "value", "os", "usage", "bug", "stop", "exit", "full", "disk", "pipe", "long"]
 KIND = flags.DEFINE_enum("kind", "fine", KINDS, "What to do.")
@@ -65,8 +65,7 @@ def run(tmp_path_factory):
             text=True,
             timeout=60,
             cwd=ROOT,
-            # Straight from its folder: it needs nothing of the package, whose import takes time.
-            env={"PYTHONPATH": str(ROOT / "mmv_tf" / "util")},
+            env={"PYTHONPATH": str(ROOT)},
         )
         return done.returncode, done.stdout, done.stderr
 
@@ -113,7 +112,7 @@ def test_a_reader_that_has_enough_is_no_error(run, arguments):
         [sys.executable, str(run.program), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={"PYTHONPATH": str(ROOT / "mmv_tf" / "util")},
+        env={"PYTHONPATH": str(ROOT)},
     ) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
@@ -165,7 +164,7 @@ def test_overrides_are_gathered():
 
 COMMANDS = '''"""Fetches and counts."""
 from absl import flags
-import command_line
+from mmv_tf.util import command_line
 
 def define_fetch():
     """Fetches things."""
@@ -198,7 +197,7 @@ def test_commands(tmp_path):
             capture_output=True,
             text=True,
             timeout=60,
-            env={"PYTHONPATH": str(ROOT / "mmv_tf" / "util")},
+            env={"PYTHONPATH": str(ROOT)},
             check=False,
         )
         return done.returncode, done.stdout.strip(), done.stderr.strip()

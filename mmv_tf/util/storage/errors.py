@@ -129,6 +129,8 @@ class Failure:
             return MissingError(where)
         if self.changed:
             return ChangedError(where)
+        if self.reason == _NO_BUCKET:
+            return missing_bucket("/".join(where.split("/")[:3]))
         reason = self.reason
         if reason == _no_credentials(""):
             reason = _no_credentials(where)
