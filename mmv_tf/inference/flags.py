@@ -13,7 +13,7 @@ from absl import flags
 from ml_collections.config_dict import ConfigDict, placeholder
 
 from mmv_tf.graphs.precision import DTYPES
-from mmv_tf.inference.network import SETTINGS
+from mmv_tf.inference.network import ENGINES, SETTINGS
 from mmv_tf.util.command_line import UsageError, define_overrides
 from mmv_tf.util.configuration import override
 from mmv_tf.util.storage.workspace import storage_flags
@@ -61,8 +61,9 @@ class NetworkFlags:
         from mmv_tf.graphs.precision import in_precision
         from mmv_tf.inference.loading import open_model
 
-        if "settings" in self.options:
-            raise UsageError("--settings can't be used here.")
+        for name in ("settings", "engine"):
+            if name in self.options:
+                raise UsageError(f"--{name} can't be used here.")
         options = dict(self.options)
         image_path = options.pop("image_model", None)
         model = open_model(self.model, **options)
@@ -121,6 +122,13 @@ def define_network_flags(
         )
     storage_flags(models=["model"], inputs=["vocabulary", "image_model"])
     if settings:
+        flags.DEFINE_enum(
+            "engine",
+            None,
+            ENGINES,
+            "Engine for video and images; openvino is an extra, and faster on some CPUs.",
+            flag_values=values,
+        )
         define_overrides(
             "settings",
             f"Video and audio settings that the model lacks: {', '.join(SETTINGS)}.",
@@ -137,7 +145,7 @@ def network_flags(values: flags.FlagValues = flags.FLAGS) -> NetworkFlags:
     """
     options = {
         name: values[name].value
-        for name in ("dtype", "vocabulary", "image_model")
+        for name in ("dtype", "vocabulary", "image_model", "engine")
         if name in values and values[name].value is not None
     }
     for name in ("vocabulary", "image_model"):

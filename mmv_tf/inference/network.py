@@ -29,6 +29,9 @@ MODALITY_OF = {LOG_MEL: AUDIO, WORD_IDS: TEXT}
 # Modality -> kind of input of its backbone.
 BACKBONE_KINDS = {VIDEO: VIDEO, AUDIO: LOG_MEL, TEXT: WORD_IDS}
 
+# Engines that run a model.
+TENSORFLOW, OPENVINO = ENGINES = ("tensorflow", "openvino")
+
 # Ours: inputs of one call. A smaller rest is cut into powers of two: nothing is spent on padding,
 # and a runtime that prepares kernels by batch size sees few sizes.
 BATCH = 16
@@ -215,7 +218,9 @@ class Network(abc.ABC):
                 name: np.zeros([0, dim], np.float32)
                 for name, dim in self.dims(MODALITY_OF.get(kind, kind)).items()
             }
-        found = {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
+        found = {
+            name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in parts[0]
+        }
         for name, values in found.items():
             if not np.isfinite(values).all():
                 raise ValueError(
