@@ -4,13 +4,15 @@
 
   python -m benchmarks.inference
 
-Measures three things, each beside its peer in turn: clips in each precision; a query by an image
+Measures three things, each beside its peer in turn: clips in each precision and, where OpenVINO is
+installed, engine; a query by an image
 file beside one pass of a clip; a query by a sentence on an index of 100,000 windows. Weights are
 random, which does not affect the time.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import pathlib
 import tempfile
 
@@ -22,6 +24,7 @@ from benchmarks.generated_index import generated_index
 from benchmarks.measure import Times, interleaved, print_result
 from mmv_tf.graphs.precision import in_precision
 from mmv_tf.inference import as_encoder
+from mmv_tf.inference.openvino_network import OpenVinoNetwork
 from mmv_tf.pretrained import create_model
 from mmv_tf.search import Embedder
 from mmv_tf.search.queries import IMAGE, TEXT, Query, embed_query
@@ -46,6 +49,9 @@ def main(argv: list[str]) -> None:
     networks = {"float32": encoder.network}
     for dtype in _PRECISIONS:
         networks[dtype] = as_encoder(in_precision(model, dtype)).network
+    if importlib.util.find_spec("openvino") is not None:
+        for dtype in ("float32", "bfloat16"):
+            networks[f"openvino_{dtype}"] = OpenVinoNetwork(model, dtype=dtype)
     found = interleaved(
         {
             name: lambda network=network: network.run("video", clips)  # type: ignore[misc]
@@ -61,7 +67,9 @@ def main(argv: list[str]) -> None:
         {**found, **asked},
         cpu_seconds_a_clip={name: t.cpu_seconds / _CLIPS.value for name, t in found.items()},
         clips_a_cpu_second_to_float32={
-            name: found["float32"].cpu_seconds / found[name].cpu_seconds for name in _PRECISIONS
+            name: found["float32"].cpu_seconds / found[name].cpu_seconds
+            for name in networks
+            if name != "float32"
         },
         sentence_seconds=asked["sentence"].seconds,
         picture_to_pass=asked["picture"].seconds / asked["pass"].seconds,
