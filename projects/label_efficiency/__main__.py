@@ -1,14 +1,14 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Compares classifiers from a pre-trained network with those from nothing, by number of labels.
+"""Compares classifiers from a pretrained network and from scratch, by number of labels.
 
   python -m projects.label_efficiency --output=runs/label_efficiency [--esc10=ESC-10]
 
-Trains a network without labels on the narrated world; then, with 1 to 100 % of the labels of the
-world and of ESC-10, linear classifiers on frozen features and fine-tuned backbones, each from the
-network and from random weights. Writes results.json, table.md, label_efficiency.png and the
-network. `--config.section.key=value` changes an entry of the configuration and may be repeated; its
-argument ":runlocal" is tiny. After an interruption the same command does the runs that are missing.
+Trains a network without labels on the narrated world, and then, with 1 to 100 % of the labels of
+the world and of ESC-10, linear classifiers on frozen features and fine-tuned backbones, each from
+the network and from random weights. Writes results.json, table.md, label_efficiency.png and the
+network. `--config.section.key=value` changes a setting and may be repeated; the configuration's
+argument ":runlocal" runs a tiny version. After an interruption, repeat the command to continue.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ def main(argv: list[str]) -> int:
     output = pathlib.Path(_OUTPUT.value)
     esc10 = None if _ESC10.value is None else pathlib.Path(_ESC10.value)
     if esc10 is not None and not esc10.is_dir():
-        raise command_line.UsageError(f"--esc10: {esc10} is not a folder; give that of ESC-10.")
+        raise command_line.UsageError(f"--esc10: {esc10} is not a folder; pass the folder of ESC-10.")
     try:
         results = study.run(config, output, esc10, _show)
     except Preempted:
-        print("Stopped; the same command does the rest.")
+        print("Stopped; repeat the command to continue.")
         return command_line.PREEMPTED
     table = report.report(results)
     files.write_text(table, output / "table.md")
@@ -49,7 +49,7 @@ def main(argv: list[str]) -> int:
         report.plot(results, path)
     print(table)
     for fold, found in report.by_division(results, ESC10, 1.0).items():
-        print(f"ESC-10 from nothing with all labels, fold {fold}: {100 * found:.1f} %")
+        print(f"ESC-10 from scratch with all labels, fold {fold}: {100 * found:.1f} %")
     print(f"It took {report.minutes(results):.1f} minutes; results are in {output}.")
     return 0
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Classifiers of the study: linear on frozen features, and a fine-tuned backbone."""
+"""The study's classifiers: linear on frozen features, and a fine-tuned backbone."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Features:
     owner: np.ndarray
 
     def of(self, items: np.ndarray) -> Features:
-        """Return the windows of some items, int [n], which are then 0 to n - 1 in this order."""
+        """Return the windows of the given items, int [n], renumbered 0 to n - 1 in this order."""
         rows = [np.flatnonzero(self.owner == item) for item in items]
         owner = np.repeat(np.arange(len(rows)), [len(own) for own in rows])
         return Features(self.values[np.concatenate(rows)], owner)
@@ -66,14 +66,14 @@ def linear_scores(
 ) -> np.ndarray:
     """Fit logistic regression and score the test items.
 
-    The penalty is chosen on held-out groups of training items if each class is in two or more.
+    The penalty is chosen on held-out groups of training items if each class has at least two.
 
     Args:
       train: features of the training items.
       items: the training items.
       test: features of the test items.
       classes: number of classes.
-      penalty: used if none can be chosen.
+      penalty: used if it can't be chosen on held-out groups.
       seed: seed of the folds.
 
     Returns:
@@ -102,11 +102,11 @@ def fine_tuned_scores(
     min_steps: int,
     seed: int,
 ) -> np.ndarray:
-    """Train the backbone in place, for at least `min_steps`; score the test items.
+    """Train the backbone in place, for at least `min_steps`, and score the test items.
 
     Args:
       backbone, source, train, test, classes, declared, seed: see `fine_tune`.
-      min_steps: there are more epochs than declared if these have fewer steps.
+      min_steps: the number of epochs is increased until they have this many steps.
 
     Returns:
       Scores float32 [test items, classes], averaged over windows.

@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Configuration of the study of labels.
+"""Configuration of the label efficiency study.
 
-`python -m projects.label_efficiency` runs the study; docs/measurements/label_efficiency.md has its
-results. All numbers here are ours; none was chosen by the results of the study.
+`python -m projects.label_efficiency` runs the study; its results are in
+docs/measurements/label_efficiency.md. All values are ours; none was chosen based on the results.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     """Return the configuration.
 
     Args:
-      arg: "" for the study, "runlocal" for a few steps of tiny models, to check that everything
-        runs.
+      arg: "" for the study, "runlocal" for a few steps with tiny models, to check that
+        everything runs.
     """
     size = choose(arg, {"size": ("full", "runlocal")})["size"]
     config = ml_collections.ConfigDict()
     config.seeds = (0, 1, 2)
     config.shares = (0.01, 0.02, 0.05, 0.1, 1.0)
 
-    # The network, trained without labels; config.network.training.steps=... and the like change it.
+    # The network, trained without labels; change it with config.network.training.steps=... etc.
     base = "runlocal" if size == "runlocal" else ""
     config.network = narrated_world_config.get_config(base).copy_and_resolve_references()
     config.network.unlock()
     config.variant = "fac"
     config.network.pool_clips = 8192
     config.network.training.steps = 600
-    # Wide enough for ESC-10; that of benchmarks/esc10.py.
+    # Wide enough for ESC-10; the same width as in benchmarks/esc10.py.
     config.network.model.audio.width = 0.5
     config.network.model.log_mel.mel_bins = 64
 
-    # The recipe of the protocol esc10_fine_tune, for both data sets and for both beginnings.
+    # The recipe of the protocol esc10_fine_tune, for both data sets and both starting points.
     config.fine_tune = ml_collections.ConfigDict(dataclasses.asdict(recipe("audio")))
-    # Few labels make short epochs; then there are more, for at least so many steps.
+    # With few labels epochs are short; there are then more epochs, for at least this many steps.
     config.min_steps = 100
-    # Of a linear classifier whose labels are too few to choose one.
+    # The penalty of a linear classifier with too few labels to choose one.
     config.penalty = 0.01
 
     config.world = ml_collections.ConfigDict(

@@ -19,12 +19,12 @@ def mean_and_interval(
 ) -> tuple[float, float, float]:
     """Return the mean of values and its percentile bootstrap interval.
 
-    Each resampling draws seeds and, independently, groups of clips, with replacement; a value
-    counts as often as its seed was drawn times its clip.
+    Each resampling draws seeds and, independently, groups of clips, with replacement; the weight
+    of a value is the number of draws of its seed times the number of draws of its clip.
 
     Args:
-      values: float [seeds, clips], such as 1 where a seed's classifier was right; NaN for clips
-        that a seed does not test.
+      values: float [seeds, clips], such as 1 if a seed's classifier was correct; NaN for clips
+        that were not tested with a seed.
       groups: group of each clip, such as its recording.
       resamplings, seed: number and seed of the draws.
 
@@ -41,7 +41,7 @@ def mean_and_interval(
     seeds, clips = values.shape
     metric = weighted_mean(values[tested])
     found = []
-    # Another seed for the seeds' draws, so that they are independent of those of the clips.
+    # Seeds are drawn with another random seed, so that they are independent of the clips.
     for by_clip, by_seed in zip(
         draw_weights(clips, groups, resamplings, seed),
         draw_weights(seeds, None, resamplings, seed + 1),

@@ -10,7 +10,7 @@ import numpy as np
 def draw_labeled(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     """Draw the same share of each class, and at least one example.
 
-    The draws of one seed are nested: a larger share has the examples of a smaller one.
+    Draws with the same seed are nested: a larger share contains the examples of a smaller share.
 
     Args:
       labels: int [N], the class of each example.
@@ -18,7 +18,7 @@ def draw_labeled(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
       seed: seed of the draw.
 
     Returns:
-      The drawn examples, increasing int [n].
+      Indices of the drawn examples, int [n], in increasing order.
 
     Raises:
       ValueError: the share is not in (0, 1].

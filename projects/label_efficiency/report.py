@@ -20,7 +20,7 @@ _ARMS = {
     (LINEAR, NETWORK): "linear, frozen network",
     (LINEAR, NOTHING): "linear, frozen random weights",
     (FINE_TUNED, NETWORK): "fine-tuned, from the network",
-    (FINE_TUNED, NOTHING): "fine-tuned, from nothing",
+    (FINE_TUNED, NOTHING): "fine-tuned, from scratch",
 }
 _COLORS = {
     (LINEAR, NETWORK): "tab:blue",
@@ -36,11 +36,11 @@ class Row:
     """Results of one share of a data set's labels.
 
     Attributes:
-      share: of the labels.
+      share: share of the labels.
       labels: mean number of labeled examples.
-      accuracy: (classifier, start) -> mean and interval, of those with runs of all seeds.
-      gains: classifier -> mean and interval of the network's accuracy minus that of nothing, of
-        those with both.
+      accuracy: (classifier, start) -> mean and interval, if there are runs for all seeds.
+      gains: classifier -> mean and interval of the accuracy from the network minus the accuracy
+        from scratch, if both exist.
     """
 
     share: float
@@ -50,7 +50,7 @@ class Row:
 
 
 def rows(results: Mapping[str, Any], task: str) -> list[Row]:
-    """Return the rows of a data set, of the shares that have any result."""
+    """Return the rows of a data set, for the shares that have any result."""
     _, groups = _places(results["tasks"][task])
     table = []
     for share in results["config"]["shares"]:
@@ -74,7 +74,7 @@ def rows(results: Mapping[str, Any], task: str) -> list[Row]:
 def _right(
     results: Mapping[str, Any], task: str, share: float, arm: tuple[str, str]
 ) -> np.ndarray | None:
-    """Return 1 or 0 for each seed and test item, NaN where not tested; None if runs are missing."""
+    """Return 1 or 0 per seed and test item, NaN if not tested; None if runs are missing."""
     places, groups = _places(results["tasks"][task])
     divisions_of = results["tasks"][task]["divisions_of"]
     seeds = list(results["config"]["seeds"])
@@ -126,7 +126,7 @@ def report(results: Mapping[str, Any]) -> str:
 
 
 def by_division(results: Mapping[str, Any], task: str, share: float) -> dict[str, float]:
-    """Return the accuracy from nothing by fine-tuning, for each division of a data set."""
+    """Return the accuracy of fine-tuning from scratch, for each division of a data set."""
     return {
         run["division"]: run["right"].count("1") / len(run["right"])
         for run in results["runs"]
@@ -142,7 +142,7 @@ def minutes(results: Mapping[str, Any]) -> float:
 
 
 def plot(results: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
-    """Plot accuracy over the number of labeled examples, a panel for each data set.
+    """Plot accuracy against the number of labeled examples, with a panel for each data set.
 
     Args:
       results: the contents of results.json.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Trains a network without labels, and classifiers from it and from nothing with few labels."""
+"""Trains a network without labels, and classifiers from it and from scratch with few labels."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RESULTS_FILE = "results.json"
 NETWORK_FILE = "network.json"
 NETWORK, NOTHING = "network", "nothing"
 LINEAR, FINE_TUNED = "linear", "fine_tuned"
-# Classifier and the weights that it begins with.
+# Classifier and the weights from which it starts.
 ARMS = tuple((kind, start) for kind in (LINEAR, FINE_TUNED) for start in (NETWORK, NOTHING))
 
 
@@ -48,9 +48,9 @@ def run(
 
     Args:
       config: as in projects/label_efficiency/config.py.
-      directory: gets results.json after each run, and the network in models/ with network.json.
-        What is in it already is not done again.
-      esc10: folder of ESC-10; without it only the narrated world is studied.
+      directory: folder for results.json, written after each run, and for the network in models/
+        with network.json. Existing results are not computed again.
+      esc10: folder of ESC-10; without it, only the narrated world is used.
       on_run: called after each run.
 
     Returns:
@@ -58,10 +58,11 @@ def run(
       training; "tasks": name -> "classes", "divisions_of" (names for each seed), "tested" (division
       -> "items" and their "groups"); "runs": a list with "task", "seed", "division", "share",
       "labels" (number of examples), "classifier", "start", "right" (a digit for each test item, 1
-      if its highest score is right) and "seconds"; "environment".
+      if the class with the highest score is correct) and "seconds"; "environment".
 
     Raises:
-      ValueError: settings do not fit together, the folder has other ones, or ESC-10 can't be read.
+      ValueError: settings are inconsistent, the folder has results with other settings, or ESC-10
+        can't be read.
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / RESULTS_FILE
@@ -73,7 +74,7 @@ def run(
         tasks.append(esc10_task(config, esc10, network))
     results["tasks"] |= {task.name: _describe(task) for task in tasks}
     studies = [_TaskStudy(config, task, network.backbone(task.modality)) for task in tasks]
-    # Fine-tuning takes the longest, with all labels above all.
+    # Fine-tuning takes longest, especially with all labels.
     for kind, study in itertools.product((LINEAR, FINE_TUNED), studies):
         for found in study.runs(kind, results["runs"]):
             results["runs"].append(found)
@@ -83,7 +84,7 @@ def run(
 
 
 class _TaskStudy:
-    """Runs of all shares, seeds and arms on one data set."""
+    """Runs for all shares, seeds and arms on one data set."""
 
     def __init__(self, config: ml_collections.ConfigDict, task: Task, backbone: keras.layers.Layer):
         self._config, self._task, self._backbone = config, task, backbone
@@ -95,7 +96,7 @@ class _TaskStudy:
         self._recipe = FineTuning(**{**config.fine_tune.to_dict(), "epochs": task.epochs})
 
     def runs(self, kind: str, known: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        """Yield the runs of a kind of classifier that are not known."""
+        """Yield the runs of one kind of classifier that are not known yet."""
         seeded = list(zip(self._config.seeds, self._task.divisions_of, strict=True))
         for share, (seed, names) in itertools.product(self._config.shares, seeded):
             for name, start in itertools.product(names, (NETWORK, NOTHING)):
@@ -112,7 +113,7 @@ class _TaskStudy:
                 }
                 if _find(known, key) is not None:
                     continue
-                # Draws are nested, so equally many examples are the same ones.
+                # Draws are nested, so the same number of examples means the same examples.
                 same = _find(known, {**key, "share": None})
                 if same is None:
                     yield key | self._run(kind, start, seed, name, chosen)
@@ -151,7 +152,7 @@ class _TaskStudy:
 
     @functools.cache  # noqa: B019  # as long-lived as the study
     def _weights(self, start: str, seed: int) -> list[np.ndarray]:
-        """Return the backbone's weights at the beginning: the network's, or random ones."""
+        """Return the backbone's initial weights: the network's, or random weights."""
         if start == NETWORK:
             return self._trained
         keras.utils.set_random_seed(seed)
@@ -160,7 +161,7 @@ class _TaskStudy:
         return weights
 
     def _features(self, start: str, seed: int) -> classifiers.Features:
-        """Return the features of all items, those of the network for all seeds at once."""
+        """Return the features of all items; the network's features are the same for all seeds."""
         return self._extracted(start, None if start == NETWORK else seed)
 
     @functools.cache  # noqa: B019
@@ -170,7 +171,7 @@ class _TaskStudy:
 
 
 def _find(known: list[dict[str, Any]], key: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the run with these values, of which those that are None do not matter."""
+    """Return a run with these values; None matches any value."""
     for found in known:
         if all(value is None or found[name] == value for name, value in key.items()):
             return found
@@ -187,8 +188,8 @@ def _network(
         described: dict[str, Any] = read_json(path)
         if described.get("config") != settings:
             raise ValueError(
-                f"{path} is of a network with other settings; choose another folder or remove it "
-                f"and {comparison.MODELS_FOLDER}/."
+                f"{path} belongs to a network with other settings; choose another folder, or "
+                f"remove it and {comparison.MODELS_FOLDER}/."
             )
     begun = time.monotonic()
     network = load_model(comparison.trained_model(config.network, directory, config.variant))
@@ -218,13 +219,14 @@ def _describe(task: Task) -> dict[str, Any]:
 
 
 def _begin(config: ml_collections.ConfigDict, path: pathlib.Path) -> dict[str, Any]:
-    """Return results without runs, or the existing ones."""
+    """Return the existing results, or new results without runs."""
     settings = json.loads(config.to_json())
     if path.exists():
         results: dict[str, Any] = read_json(path)
         if results.get("config") != settings:
             raise ValueError(
-                f"{path} is of a study with other settings; choose another folder or remove it."
+                f"{path} belongs to a study with other settings; choose another folder, or "
+                "remove it."
             )
         return results
     return {

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Labeled data sets of the study: the narrated world's clips, and ESC-10's audio files."""
+"""The study's labeled data sets: the narrated world's clips, and ESC-10's audio files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ALL = "all"  # the world's only division
 
 @dataclasses.dataclass(frozen=True)
 class Division:
-    """Examples to learn from, of which labels are drawn, and to test on."""
+    """Training examples, from which the labeled examples are drawn, and test examples."""
 
     train: tuple[Item, ...]
     test: tuple[Item, ...]
@@ -40,12 +40,12 @@ class Task:
 
     Attributes:
       name: `WORLD` or `ESC10`.
-      modality: of the backbone that is trained.
+      modality: modality of the trained backbone.
       classes: names of the classes.
       divisions: name -> division.
-      divisions_of: for each of the study's seeds the names of its divisions.
+      divisions_of: names of the divisions for each of the study's seeds.
       source: reads the examples.
-      epochs: of fine-tuning with all labels.
+      epochs: number of epochs for fine-tuning with all labels.
     """
 
     name: str
@@ -58,32 +58,32 @@ class Task:
 
 
 class PoolSource:
-    """Videos of generated clips, each as one window and without augmentation.
+    """Videos of generated clips, each as a single window without augmentation.
 
     Args:
-      videos: uint8 [N, T, size, size, 3]; an item's id is the number of its row.
+      videos: uint8 [N, T, size, size, 3]; an item's id is its row number.
     """
 
     def __init__(self, videos: np.ndarray):
         self._videos = videos
 
     def train(self, items: Sequence[Item], epoch: int) -> Iterator[np.ndarray]:
-        """Yield an example of each item; the same in each epoch."""
+        """Yield an example for each item; all epochs are the same."""
         del epoch
         for item in items:
             yield self._videos[int(item.item_id)].astype(np.float32) / 255.0
 
     def test(self, items: Sequence[Item]) -> Iterator[np.ndarray]:
-        """Yield the only window of each item."""
+        """Yield the single window of each item."""
         for example in self.train(items, 0):
             yield example[np.newaxis]
 
 
 def world_task(config: ml_collections.ConfigDict) -> Task:
-    """Generate labeled clips: to learn from of one world, to test on of another.
+    """Generate labeled clips: training clips from one world, test clips from another.
 
     Args:
-      config: that of the study.
+      config: the study's configuration.
 
     Raises:
       ValueError: there is no such factor.
@@ -103,13 +103,13 @@ def world_task(config: ml_collections.ConfigDict) -> Task:
     videos = np.concatenate([train.arrays["video"], test.arrays["video"]])
 
     def items(pool: narrated_world.Pool, first: int, clips: int, use: str) -> tuple[Item, ...]:
-        """Return items whose group is a run of clips."""
+        """Return items; each group has this many consecutive clips."""
         return tuple(
             Item(str(first + row), "", use, (int(label),), group=f"{use}{row // clips}")
             for row, label in enumerate(pool.arrays[f"factors/{factor}"])
         )
 
-    # Clips of an episode are alike; those of a gallery are drawn one by one.
+    # Clips in an episode are similar; clips in a gallery are drawn independently.
     division = Division(
         items(train, 0, scenes.EPISODE_CLIPS, TRAIN), items(test, len(train), 1, TEST)
     )
@@ -132,18 +132,18 @@ def esc10_task(
     """Read ESC-10.
 
     Args:
-      config: that of the study.
+      config: the study's configuration.
       data: folder of ESC-10, see docs/data.md.
-      network: its log-mel is that of the examples.
+      network: network whose log-mel layer is used for the examples.
 
     Raises:
-      ValueError: the folder does not hold ESC-10, a file can't be read, or the folds do not fit the
-        seeds.
+      ValueError: the folder does not contain ESC-10, a file can't be read, or the number of folds
+        differs from the number of seeds.
     """
     folds = tuple(tuple(names) for names in config.esc10.folds)
     if len(folds) != len(config.seeds):
         raise ValueError(
-            f"esc10.folds has the folds of {len(folds)} seeds, but there are {len(config.seeds)} "
+            f"esc10.folds has folds for {len(folds)} seeds, but there are {len(config.seeds)} "
             "seeds; give each seed a tuple of folds."
         )
     benchmark = ESC10_FINE_TUNE
