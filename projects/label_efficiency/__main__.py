@@ -37,7 +37,9 @@ def main(argv: list[str]) -> int:
     output = pathlib.Path(_OUTPUT.value)
     esc10 = None if _ESC10.value is None else pathlib.Path(_ESC10.value)
     if esc10 is not None and not esc10.is_dir():
-        raise command_line.UsageError(f"--esc10: {esc10} is not a folder; pass the folder of ESC-10.")
+        raise command_line.UsageError(
+            f"--esc10: {esc10} is not a folder; pass the folder of ESC-10."
+        )
     try:
         results = study.run(config, output, esc10, _show)
     except Preempted:
