@@ -63,7 +63,7 @@ LOCK := build/uv/bin/uv pip compile --quiet --upgrade --universal --python-versi
 	--generate-hashes --no-header --no-annotate
 lock: setup
 	@$(PY) -m pip install --quiet --upgrade --target build/uv uv
-	@$(LOCK) $(foreach extra,test text io hub parquet beam search serve fast,--extra $(extra)) \
+	@$(LOCK) $(foreach extra,test text io hub parquet beam search serve fast s3 gcs,--extra $(extra)) \
 		--output-file requirements.lock pyproject.toml
 	@$(PY) tools/requirements_of.py docs | $(LOCK) --output-file requirements-docs.lock -
 	@echo 'Wrote requirements.lock and requirements-docs.lock: run make test.'
