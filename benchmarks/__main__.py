@@ -4,11 +4,12 @@
 
   python -m benchmarks                               # all of them, an hour or so
   python -m benchmarks --only=forward --only=growth --torch_python=PATH
-  python -m benchmarks --norun                       # the page again, from the stored figures
+  python -m benchmarks --norun                       # only write the page, from stored results
 
-Each program is a process of its own. Its line of JSON goes to benchmarks/results.json; lines of
-programs that are not run stay there. The failure of a program is reported, the others run, and the
-exit status is 1. After Ctrl-C the page has the results so far, and the status is 130.
+Each program runs in a separate process. Its line of JSON is stored in benchmarks/results.json;
+results of programs that are not run are kept. If a program fails, the failure is reported, the
+others still run, and the exit status is 1. After Ctrl-C, the page has the results so far, and the
+exit status is 130.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from mmv_tf.util import command_line, files
 
 _ONLY = flags.DEFINE_multi_enum("only", [], list(RUNS), "Programs to run; may be repeated.")
 _TORCH = flags.DEFINE_string(
-    "torch_python", "", "A Python that has torch and numpy; by default .venv-torch's."
+    "torch_python", "", "A Python that has torch and numpy; by default the one in .venv-torch."
 )
 _RESULTS = flags.DEFINE_string("output", str(RESULTS), "Results (JSON).")
 _RUN = flags.DEFINE_bool("run", True, "Run programs; otherwise only write the page.")
@@ -37,7 +38,7 @@ def main(argv: list[str]) -> int:
     """Run the programs, write the page and report."""
     del argv
     results = pathlib.Path(_RESULTS.value)
-    read_results(results)  # fails on a broken file now and not after half an hour
+    read_results(results)  # fail on a broken file now, not after half an hour
     wanted = (_ONLY.value or RUNS) if _RUN.value else ()
     runs = {name: run for name, run in RUNS.items() if name in wanted}
     try:
@@ -45,7 +46,7 @@ def main(argv: list[str]) -> int:
     finally:
         found = read_results(results)
         files.write_text(make_page(found, FIGURES), _PAGE.value)
-        say(f"Wrote {_PAGE.value} of {results}")
+        say(f"Wrote {_PAGE.value} from {results}")
     print("\n".join(summary(found, FIGURES)))
     for name, reason in failed.items():
         print(f"error: {name}: {reason}", file=sys.stderr)

@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Runs of `make benchmark`, their figures, the targets, and what limits the figures.
+"""Runs of `make benchmark`, their figures, and each figure's target and bottleneck.
 
-Only this module has such texts; docs/measurements/performance.md is made from them and from the
-numbers.
+All texts are in this module; docs/measurements/performance.md is generated from these texts and
+the measured values.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from benchmarks.collect import Run
 
 Result = dict[str, Any]
 
-# In this order. ESC-10 (benchmarks/esc10.py) needs its data and is run by hand.
+# In execution order. ESC-10 (benchmarks/esc10.py) needs its data and is run manually.
 RUNS: dict[str, Run] = {
     "start_up": Run("start_up"),
     "forward": Run("forward", torch=True),
@@ -48,15 +48,16 @@ RUNS: dict[str, Run] = {
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """Line of the table.
+    """A row of the table.
 
     Args:
-      what: description in words.
-      run: name of the run that it comes from.
-      value: function from that run's result; raises KeyError if it is missing (no peer).
-      bound: what limits it; where the target is missed, also what was tried.
-      at_least, at_most: the target; neither if there is none.
-      unit: unit behind the number.
+      what: description of the figure.
+      run: name of the run that measures it.
+      value: function that extracts the value from the run's result; raises KeyError if it is
+        missing (no PyTorch).
+      bound: the bottleneck; if the target is missed, also what was tried.
+      at_least, at_most: the target; at most one of them is set.
+      unit: unit shown after the value.
     """
 
     what: str
@@ -75,216 +76,218 @@ class Figure:
 
 FIGURES = [
     Figure(
-        "S3D-G forward, [1, 32, 224, 224, 3], exported, clips a second over PyTorch's",
+        "S3D-G forward, [1, 32, 224, 224, 3], exported, clips per second relative to PyTorch",
         "forward",
         lambda r: r["over_torch"],
-        "convolutions and matrix products, 84 % of it by a profile: 36.3 billion multiplications a "
-        "clip at 150 billion a second, where a 4,096 x 4,096 product reaches 177. PyTorch compiled "
-        "with channels last does the whole network at 111: twice that is more than this processor "
-        "multiplies. Over eager PyTorch it was 2.04. Tried: pointwise kernels as convolutions, "
-        "which take bias and ReLU in (kept, 2 %)",
+        "convolutions and matrix products, which take 84 % of the time in a profile: 36.3 billion "
+        "multiplications per clip at 150 billion per second, where a 4,096 x 4,096 product reaches "
+        "177. Compiled PyTorch with channels last runs the whole network at 111: twice that is "
+        "more than this processor can multiply. Relative to eager PyTorch it was 2.04. Tried: "
+        "pointwise kernels as convolutions, which include bias and ReLU (kept, 2 %)",
         at_least=2.0,
     ),
     Figure(
-        "the same over its convolutions alone",
+        "S3D-G forward, relative to its convolutions alone",
         "forward",
         lambda r: r["over_convolutions"],
-        "the rest of that profile: pooling 6 %, the gates' means and products 5 %, bias and "
-        "ReLU after matrix products 2 %, joining branches 1.5 %",
+        "the rest of that profile: pooling 6 %, means and products of the gates 5 %, bias and ReLU "
+        "after matrix products 2 %, concatenating branches 1.5 %",
         at_least=0.8,
     ),
     Figure(
-        "the same over stock Keras layers",
+        "S3D-G forward, relative to standard Keras layers",
         "forward",
         lambda r: r["over_keras"],
         "convolutions, which are the same in both",
     ),
     Figure(
-        "the same in bfloat16 over PyTorch's",
+        "S3D-G forward in bfloat16, relative to PyTorch",
         "forward_bfloat16",
         lambda r: r["over_torch"],
-        "by a profile convolutions and matrix products are only 52 %; pooling is 13 %, the "
-        "gates' means and products 12 %; PyTorch compiled fuses such passes (over eager PyTorch "
-        "1.8). Tried: weights stored in bfloat16, which saves casts (kept, 7 %); bias and ReLU "
-        "fused with pointwise kernels (kept, 11 %)",
+        "in a profile, convolutions and matrix products take only 52 %, pooling 13 %, and means "
+        "and products of the gates 12 %; compiled PyTorch fuses such operations (1.8 relative to "
+        "eager PyTorch). Tried: storing weights in bfloat16, which avoids casts (kept, 7 %); "
+        "fusing bias and ReLU with pointwise kernels (kept, 11 %)",
         at_least=1.8,
     ),
     Figure(
-        "TSM-ResNet-50 forward, same clip, over PyTorch's",
+        "TSM-ResNet-50 forward, same clip, relative to PyTorch",
         "forward_tsm50",
         lambda r: r["over_torch"],
-        "by a profile convolutions and matrix products are 66 %; the shift, which copies what "
-        "it does not shift too, 16 %; batch norms at a block's start, which can't be folded, "
-        "with additions and ReLU 16 %",
+        "in a profile, convolutions and matrix products take 66 %; the shift, which also copies "
+        "the channels that it does not shift, 16 %; batch norms at the start of a block, which "
+        "can't be folded, with additions and ReLU 16 %",
         at_least=1.3,
     ),
     Figure(
-        "training step, S3D-G, [4, 16, 112, 112, 3], over PyTorch's",
+        "training step, S3D-G, [4, 16, 112, 112, 3], relative to PyTorch",
         "train_step",
         lambda r: r["over_torch"],
-        "convolutions are two thirds and both programs use oneDNN's; batch norm, pooling and "
-        "small products gain little from a second core. Tried: pointwise convolutions as "
-        "matrix products and batch norm fused with its ReLU (kept), pooling and spatial "
-        "kernels in 2-D steps, the BFC allocator, more threads between operations (no gain)",
+        "convolutions take two thirds, and both programs use oneDNN for them; batch norm, pooling "
+        "and small products gain little from a second core. Tried: pointwise convolutions as "
+        "matrix products and batch norm fused with its ReLU (kept), pooling and spatial kernels as "
+        "2-D operations, the BFC allocator, more inter-op threads (no gain)",
         at_least=1.3,
     ),
     Figure(
-        "the same in bfloat16",
+        "training step in bfloat16, relative to PyTorch",
         "train_step_bfloat16",
         lambda r: r["over_torch"],
         "not profiled; a guess: batch norm and casts of the weights",
         at_least=1.15,
     ),
     Figure(
-        "a step of the FAC model with frozen video and audio backbones over a whole one, seconds",
+        "FAC training step with frozen video and audio backbones, time relative to a full step",
         "frozen_step",
         lambda r: r["frozen_over_whole"],
         "the backbones' forward pass, which is a third of a step",
         at_most=0.45,
     ),
     Figure(
-        "the same in peak memory of the process",
+        "FAC training step with frozen backbones, peak process memory relative to a full step",
         "frozen_step",
         lambda r: r["memory_over_whole"],
         "TensorFlow, the weights, and the frame buffers of the forward pass",
         at_most=1.0,
     ),
     Figure(
-        "a step of the whole FAC model over the backbone's, seconds",
+        "FAC training step, time relative to the backbone alone",
         "train_step",
         lambda r: r["fac_over_tower"],
-        "by a profile of a float32 step on a busy machine (1,062 against 817 ms), in time of all "
-        "threads: convolutions 178, products 150 and batch norms 100 ms more; the gradients' "
-        "norm 44 and updates 25 more, since there are 3.9 times the weights; additions 28. Tried "
-        "for the norm of 36 M numbers: L2Loss as it is 26 ms alone, a product with itself 24, "
-        "sums of squares 38, L2Loss in eight pieces 41",
+        "in a profile of a float32 step on a busy machine (1,062 ms compared with 817 ms), summed "
+        "over all threads, FAC needs 178 ms more for convolutions, 150 for products, 100 for batch "
+        "norms, 44 for the gradient norm and 25 for updates, since it has 3.9 times the weights, "
+        "and 28 for additions. Tried for the norm of 36 M values: L2Loss unchanged 26 ms alone, a "
+        "product with itself 24, sums of squares 38, L2Loss in eight pieces 41",
         at_most=1.35,
     ),
     Figure(
-        "memory that a training step adds to the imported libraries', over PyTorch's",
+        "memory of a training step beyond the imported libraries, relative to PyTorch",
         "train_step",
         lambda r: r["step_bytes_over_torch"],
-        "what the backward pass keeps, weights and gradients; not taken apart",
+        "tensors kept for the backward pass, weights and gradients; not analyzed further",
         at_most=1.0,
     ),
     Figure(
-        "peak memory of the whole training process, over PyTorch's",
+        "peak memory of the whole training process, relative to PyTorch",
         "train_step",
         lambda r: r["process_bytes_over_torch"],
-        "the libraries: TensorFlow's import alone takes 0.64 GB (0.38 of it mapped files), "
-        "PyTorch's 0.22; of ours 6 MB",
+        "the libraries: importing TensorFlow alone takes 0.64 GB (0.38 of it mapped files), "
+        "PyTorch 0.22; our own modules take 6 MB",
     ),
     Figure(
-        "deflated S3D-G on an image against the static clip",
+        "deflated S3D-G on an image, relative to the static clip",
         "deflation",
         lambda r: r["cpu_ratio"],
-        "convolutions: with direct ones the ratio of multiplications is 20.3, half of the frames "
-        "being gone after the stem, and both run at nearly what the core can do. The image's large "
-        "3x3 convolutions go by Winograd's method, which the clip's do without",
+        "convolutions: with direct convolutions the ratio of multiplications is 20.3, since the "
+        "stem halves the number of frames, and both run near the core's peak. The image's large "
+        "3x3 convolutions use Winograd's algorithm, which the clip's do not",
         at_least=20.0,
     ),
     Figure(
-        "deflated TSM-ResNet-50 likewise",
+        "deflated TSM-ResNet-50 on an image, relative to the static clip",
         "deflation_tsm50",
         lambda r: r["cpu_ratio"],
-        "the ratio of multiplications is 36, 32 with direct convolutions; not profiled",
+        "the ratio of multiplications is 36, or 32 with direct convolutions; not profiled",
         at_least=20.0,
     ),
     Figure(
-        "reading training clips over a plain tf.data pipeline",
+        "reading training clips, relative to a plain tf.data pipeline",
         "read_data",
         lambda r: r["ours_over_plain"],
-        "of 26 ms a clip (of one core) decoding takes 9.7, color 6.8, resizing 5.8, batching "
-        "2.3, flipping 1.1, parsing 1.0; the plain pipeline decodes and resizes whole frames",
+        "of 26 ms per clip (on one core), decoding takes 9.7, color 6.8, resizing 5.8, batching "
+        "2.3, flipping 1.1 and parsing 1.0; the plain pipeline decodes and resizes whole frames",
         at_least=1.5,
     ),
     Figure(
-        "reading against decoding the same JPEGs alone, seconds",
+        "reading training clips, time relative to only decoding the JPEGs",
         "read_data",
         lambda r: r["time_over_pixels"],
-        "the same: what is not decoding moves 15 MB of floats a clip through memory. Tried "
-        "without gain: a few frames at a time, matrix products, XLA, malloc's settings; "
-        "slower: crop_and_resize, ScaleAndTranslate. Outside of the graph it is faster: below",
+        "the work other than decoding moves 15 MB of floats per clip through memory. Tried without "
+        "gain: a few frames at a time, matrix products, XLA, malloc settings; slower: "
+        "crop_and_resize, ScaleAndTranslate. Outside the graph, reading is faster (next rows)",
         at_most=1.5,
     ),
     Figure(
-        "reading with data.pixels=opencv over the plain tf.data pipeline",
+        "reading with data.pixels=opencv, relative to the plain tf.data pipeline",
         "read_data",
         lambda r: r["opencv_over_plain"],
-        "decoding, 8.6 of some 14.7 ms a clip; resizing takes 2.2, parsing 1.0, floats 0.8, color "
-        "0.5, flipping 0.2",
+        "decoding, 8.6 of about 14.7 ms per clip; resizing takes 2.2, parsing 1.0, conversion to "
+        "floats 0.8, color 0.5, flipping 0.2",
         at_least=1.5,
     ),
     Figure(
-        "the same against decoding the JPEGs alone, seconds",
+        "reading with data.pixels=opencv, time relative to only decoding the JPEGs",
         "read_data",
         lambda r: r["opencv_time_over_pixels"],
-        "the same; frames are decoded whole: neither package offers libjpeg-turbo's windows. "
-        "Tried without gain: four channels (decoding 10.6 for 9.1 ms), lookup tables for floats",
+        "decoding; frames are decoded whole, since neither package supports libjpeg-turbo's "
+        "partial decoding. Tried without gain: four channels (decoding takes 10.6 instead of 9.1 "
+        "ms), lookup tables for floats",
         at_most=1.5,
     ),
     Figure(
-        "writing shards over decoding the videos to arrays with PyAV",
+        "writing shards, relative to decoding the videos to arrays with PyAV",
         "write_data",
         lambda r: r["write_over_arrays"],
-        "of 16 ms for a second of video decoding and scaling take 9.4, JPEG 3.2, audio 2.2, "
+        "of 16 ms per second of video, decoding and scaling take 9.4, JPEG 3.2, audio 2.2 and "
         "records 1.0",
         at_least=0.9,
     ),
     Figure(
-        "generated clips a core-second, narrated world",
+        "generated clips per core-second, narrated world",
         "narrated_world",
         lambda r: r["clips_per_core_second"],
         "not profiled; a guess: NumPy's passes over video and audio",
         unit="",
     ),
     Figure(
-        "ranks of 20,000 x 20,000 against a plain matrix product, processor time",
+        "ranks for 20,000 x 20,000, CPU time relative to a plain matrix product",
         "retrieval",
         lambda r: r["processor_ratio"],
-        "the product, and what grows with items and not with pairs; at 100,000 "
-        "(--count=100000) that fades to 1.17 x",
+        "the product, and work that grows with the number of items, not pairs; at 100,000 "
+        "(--count=100000) the ratio falls to 1.17 x",
     ),
     Figure(
-        "linear SVM, 20,000 x 1,024, 100 classes, C chosen of three",
+        "linear SVM, 20,000 x 1,024, 100 classes, C chosen from three values",
         "linear_svm",
         lambda r: r["total_seconds"],
-        "choosing C, which at 100,000 rows took 47 of 59 s; a guess: matrix products over all "
+        "choosing C, which took 47 of 59 s at 100,000 rows; a guess: matrix products over all "
         "classes",
         unit=" s",
     ),
     Figure(
-        "indexing a video over decoding and forward pass alone, processor time",
+        "indexing a video, CPU time relative to decoding and forward pass alone",
         "search_index",
         lambda r: r["ratio_cpu"],
         "decoding: 15.3 of 17.5 s for a real video of ten minutes",
         at_most=1.25,
     ),
     Figure(
-        "the released S3D-G at --dtype=mixed_bfloat16 over float32, clips a processor-second",
+        "released S3D-G with --dtype=mixed_bfloat16, clips per CPU second relative to float32",
         "inference",
         lambda r: r["clips_a_cpu_second_to_float32"]["mixed_bfloat16"],
-        "the first layers, which the policy keeps in float32 and which are 60 to 70 % of a float32 "
-        "pass by the difference of these two figures; and AVX512-BF16 multiplies twice as fast as "
-        "float32 at best. Tried: bfloat16 from the second, third and first layer on, 1.2 to 1.8 x "
-        "at cosines with float32 of 0.9988 to 0.9974 in place of 0.9994 (random weights, a film)",
+        "the first layers, which the policy keeps in float32 and which take 60 to 70 % of a "
+        "float32 forward pass, as the difference between this row and the next shows; and "
+        "AVX512-BF16 multiplies at most twice as fast as float32. Tried: bfloat16 from the second, "
+        "third and first layer on, 1.2 to 1.8 x at cosines with float32 of 0.9988 to 0.9974 "
+        "instead of 0.9994 (random weights, a film)",
         at_least=2.5,
     ),
     Figure(
-        "the same at --dtype=bfloat16",
+        "released S3D-G with --dtype=bfloat16, clips per CPU second relative to float32",
         "inference",
         lambda r: r["clips_a_cpu_second_to_float32"]["bfloat16"],
-        "AVX512-BF16 multiplies twice as fast as float32 at best; not profiled",
+        "AVX512-BF16 multiplies at most twice as fast as float32; not profiled",
     ),
     Figure(
-        "a query by an image over one pass of a clip, S3D-G, seconds",
+        "image query, S3D-G, time relative to one forward pass of a clip",
         "inference",
         lambda r: r["picture_to_pass"],
-        "the pass; without a deflated model an image is embedded as a static clip",
+        "the forward pass; without a deflated model, an image is embedded as a static clip",
         at_most=1.5,
     ),
     Figure(
-        "a query by a sentence, S3D-G, 100,000 windows",
+        "sentence query, S3D-G, 100,000 windows",
         "inference",
         lambda r: 1000 * r["sentence_seconds"],
         "not profiled; a guess: half each for the text backbone and for reading 100 MB of vectors",
@@ -295,45 +298,46 @@ FIGURES = [
         "exact search, 1,000,000 windows x 256",
         "search_query",
         lambda r: r["milliseconds"]["exact_ten_best"]["median"],
-        "turning float16 into float32, and reading half a gigabyte; the same numbers in float32, a "
-        "gigabyte, take as long and more of the processor",
+        "converting float16 to float32, and reading half a gigabyte; the same vectors in float32, "
+        "a gigabyte, take as long and more CPU time",
         at_most=100.0,
         unit=" ms",
     ),
     Figure(
-        "the same over the bare matrix product in float32, seconds",
+        "exact search, time relative to the matrix product alone in float32",
         "search_query",
         lambda r: (
             r["milliseconds"]["exact_ten_best"]["median"]
             / r["milliseconds"]["product_float32"]["median"]
         ),
-        "the product; the ten best take the rest",
+        "the product; selecting the ten best windows takes the rest",
         at_most=1.2,
     ),
     Figure(
-        "FAISS on them (clustered vectors)",
+        "FAISS search of the same number of windows (clustered vectors)",
         "search_query",
         lambda r: r["milliseconds"]["faiss_ten_best"]["median"],
-        "how many clusters a query reads, which the indexer chooses for the wanted recall",
+        "the number of clusters searched per query, which the indexer chooses for the target "
+        "recall",
         unit=" ms",
     ),
     Figure(
-        "its recall at ten",
+        "FAISS search, recall at ten",
         "search_query",
         lambda r: r["faiss_recall"],
-        "how clustered the vectors are: 0.42 where they hardly are",
+        "how clustered the vectors are: the recall is 0.42 if they hardly form clusters",
         at_least=0.95,
         unit="",
     ),
     Figure(
-        "server, dynamic batching over none, image requests",
+        "server with dynamic batching, relative to no batching, image requests",
         "serving",
         lambda r: r["batching"]["image"]["ratio"],
         "not profiled; a guess: decoding, and that clients and server share the cores",
         at_least=1.5,
     ),
     Figure(
-        "server, dynamic batching over none, text requests",
+        "server with dynamic batching, relative to no batching, text requests",
         "serving",
         lambda r: r["batching"]["text"]["ratio"],
         "not profiled; a guess: handling requests in Python, which costs more than the tiny "
@@ -341,43 +345,44 @@ FIGURES = [
         at_least=1.5,
     ),
     Figure(
-        "training loop's own share of a step",
+        "training loop's overhead, share of a step",
         "training_loop",
         lambda r: 100 * r["overhead"],
-        "not profiled; a guess: bookkeeping of metrics. Four runs with steps of 0.08 s gave 1.7, "
-        "1.8, 2.2 and 3.5 %, one with 0.19 s 1.1 %; values below zero are noise",
+        "not profiled; a guess: updating the metrics. Four runs with steps of 0.08 s measured 1.7, "
+        "1.8, 2.2 and 3.5 %, one run with 0.19 s 1.1 %; negative values are noise",
         at_most=2.0,
         unit=" %",
     ),
     Figure(
-        "a deterministic step over a plain one, processor time",
+        "deterministic training step, CPU time relative to a normal step",
         "training_loop",
         lambda r: r["deterministic"],
-        "nothing to be seen: 0.98 to 1.05 in three runs",
+        "no measurable difference: 0.98 to 1.05 in three runs",
     ),
     Figure(
-        "two training processes with a core each over one with two, small network",
+        "two training processes with one core each, relative to one with two cores, small network",
         "training_loop",
         lambda r: r["two_processes"],
-        "96 exchanges of batch norm, 0.37 ms each; it was 0.35 x when they took 0.9 ms and one "
-        "waited for the other",
+        "96 exchanges of batch norm, 0.37 ms each; the ratio was 0.35 x when each took 0.9 ms and "
+        "they waited for each other",
         at_least=0.8,
     ),
     Figure(
-        "two training processes with a core each over one with two, S3D-G FAC",
+        "two training processes with one core each, relative to one with two cores, S3D-G FAC",
         "training_loop_s3d",
         lambda r: r["two_processes"],
-        "by a profile 28 % of a process's time is communication: 143 MB of gradients through gRPC, "
-        "0.3 s, and 256 exchanges of batch norm. Kept: gradients in packs, moments by one gather "
-        "without waiting, Adam in one pass. Tried without gain: other malloc settings (1 %)",
+        "in a profile, communication takes 28 % of a process's time: 143 MB of gradients through "
+        "gRPC, 0.3 s, and 256 exchanges of batch norm. Kept: gradients in packets, moments with "
+        "one gather without waiting, Adam in one pass. Tried without gain: other malloc settings "
+        "(1 %)",
         at_least=0.8,
     ),
     Figure(
-        "`import mmv_tf` beyond `import tensorflow`",
+        "`import mmv_tf`, time beyond `import tensorflow`",
         "start_up",
         lambda r: r["beyond_cpu_seconds"],
-        "our own modules, four fifths of it (python -X importtime); the rest is tensorboard, "
-        "yaml and tqdm. Runs gave 0.00 to 0.33 s",
+        "our own modules take four fifths (python -X importtime); the rest is tensorboard, yaml "
+        "and tqdm. Runs measured 0.00 to 0.33 s",
         at_most=0.5,
         unit=" s",
     ),

@@ -70,7 +70,7 @@ def test_verdicts():
     assert "| its size | at most 9 GB | 9 GB | met | weights |" in page
     assert "| beside a peer | at least 1 x | not measured |  | its absence |" in page
     assert "2 cores of P (avx2), 2026-01-01" in page
-    assert "are not to be trusted: step." in page
+    assert "are unreliable: step." in page
     assert summary(results, FOUND) == [
         "speed of a step: 3 x missed by 25 %",
         "its size: 9 GB met",
