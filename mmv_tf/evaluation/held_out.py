@@ -37,6 +37,8 @@ _READING = (
     "files",
     "stored_frame_rate",
     "stored_sample_rate",
+    "cache_dir",
+    "cache_gb",
 )
 _MODALITIES = ("video", "audio", "text")
 
@@ -178,7 +180,7 @@ class HeldOutRetrieval:
         return media
 
     def _batches(self, model: EmbeddingGraph, data: ml_collections.ConfigDict) -> tf.data.Dataset:
-        own = {key: data[key] for key in _READING}
+        own = {key: data[key] for key in _READING if key in data}
         config = config_for_network(
             model.metadata, data.directory, data.split, batch_size=self._batch_size, **own
         )

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
 import math
 import pathlib
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,19 +18,20 @@ from typing import Any
 import tensorflow as tf
 
 from mmv_tf.util import files as files_lib
-from mmv_tf.util.safe_files import Count, read_json
+from mmv_tf.util.safe_files import Count, Name, check_form, read_json
 
 logger = logging.getLogger(__name__)
 
 FOLDER = "checkpoints"
-_MANIFEST = "checkpoint.json"
+NAME = re.compile(r"step-\d{8,}")
+MANIFEST = "checkpoint.json"
 _FORM = {
     "step": Count,
     "workers": Count,
     "metrics": {},
     "files": {str: {"bytes": Count, "sha256": str}},
 }
-_SHARED = "state"  # common to all workers, written by the first
+SHARED = "state"  # common to all workers, written by the first
 
 
 class BrokenCheckpointError(ValueError):
@@ -97,6 +100,13 @@ class CheckpointStore:
         """Return the checkpoints, oldest first, readable or not."""
         return sorted(path for path in self.directory.glob("step-*") if path.is_dir())
 
+    def fetch(self, path: pathlib.Path) -> None:
+        """Bring the common part of a checkpoint to this machine; here it is already."""
+
+    def finished(self) -> contextlib.AbstractContextManager[None]:
+        """Return a context at whose end, however it comes, all checkpoints are kept."""
+        return contextlib.nullcontext()
+
     def best(self) -> pathlib.Path | None:
         """Return the checkpoint with the best metric, the oldest of equals; None if none has it."""
         found: list[tuple[float, pathlib.Path]] = []
@@ -133,26 +143,35 @@ class CheckpointStore:
             partial.mkdir()
         self._barrier()
         if self._worker == 0:
-            shared.write(str(partial / _SHARED))
+            shared.write(str(partial / SHARED))
         if own is not None:
             own.write(str(partial / self._own_name(self._worker)))
         self._barrier()
         if self._worker == 0:
-            self._complete(partial, path, step, dict(metrics or {}))
+            manifest = self._manifest(step, metrics, described(partial))
+            self._put_in_place(partial, path, manifest)
+            for old in self._surplus():
+                shutil.rmtree(old)
         self._barrier()
         return path
 
-    def _complete(
-        self, partial: pathlib.Path, path: pathlib.Path, step: int, metrics: dict[str, float]
+    def _manifest(
+        self, step: int, metrics: Mapping[str, float] | None, files: dict[str, Any]
+    ) -> dict[str, Any]:
+        return {
+            "step": step,
+            "workers": self._workers,
+            "metrics": dict(metrics or {}),
+            "files": files,
+        }
+
+    def _put_in_place(
+        self, partial: pathlib.Path, path: pathlib.Path, manifest: dict[str, Any]
     ) -> None:
-        files = {}
-        for file in sorted(partial.iterdir()):
-            files_lib.flush(file)
-            files[file.name] = {"bytes": file.stat().st_size, "sha256": files_lib.file_sha256(file)}
-        manifest = {"step": step, "workers": self._workers, "metrics": metrics, "files": files}
+        """Write the manifest to a folder of files that are on the disk, and give it its name."""
         text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
-        (partial / _MANIFEST).write_text(text, encoding="utf-8")
-        files_lib.flush(partial / _MANIFEST)
+        (partial / MANIFEST).write_text(text, encoding="utf-8")
+        files_lib.flush(partial / MANIFEST)
         files_lib.flush(partial)
         # One that was broken, or written before the evaluation of its step. It is moved away first,
         # since removing a large one takes time, in which there would be none.
@@ -162,10 +181,11 @@ class CheckpointStore:
         files_lib.put_in_place(partial, path)
         if former.exists():
             shutil.rmtree(former)
+
+    def _surplus(self) -> list[pathlib.Path]:
+        """Return the checkpoints that are no longer needed."""
         best = self.best()
-        for old in self.paths()[: -self._keep]:
-            if old != best:
-                shutil.rmtree(old)
+        return [old for old in self.paths()[: -self._keep] if old != best]
 
     def restore(
         self, shared: tf.train.Checkpoint, own: tf.train.Checkpoint | None = None
@@ -182,10 +202,10 @@ class CheckpointStore:
         for path in reversed(paths):
             try:
                 manifest = check(path)
-                _read(shared, path / _SHARED)
+                read(shared, path / SHARED)
                 fits = own is not None and manifest["workers"] == self._workers
                 if own is not None and fits:
-                    _read(own, path / self._own_name(self._worker))
+                    read(own, path / self._own_name(self._worker))
                 return Restored(path, manifest["step"], fits)
             except BrokenCheckpointError as error:
                 logger.warning(
@@ -203,6 +223,15 @@ class CheckpointStore:
         return f"worker-{worker}"
 
 
+def described(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
+    """Return the size and SHA-256 of each file of a folder; their bytes are on the disk then."""
+    files = {}
+    for file in sorted(folder.iterdir()):
+        files_lib.flush(file)
+        files[file.name] = {"bytes": file.stat().st_size, "sha256": files_lib.file_sha256(file)}
+    return files
+
+
 def step_of(path: pathlib.Path) -> int:
     """Return the step of a checkpoint's folder."""
     return int(path.name.rpartition("-")[2])
@@ -215,19 +244,27 @@ def read_manifest(path: pathlib.Path) -> dict[str, Any]:
       BrokenCheckpointError: it is damaged.
     """
     try:
-        return read_json(path / _MANIFEST, _FORM)
+        manifest: dict[str, Any] = read_json(path / MANIFEST, _FORM)
+        check_form(list(manifest["files"]), [Name], "files")
+        return manifest
     except (OSError, ValueError) as error:
         raise BrokenCheckpointError(str(error)) from error
 
 
-def check(path: pathlib.Path) -> dict[str, Any]:
+def check(path: pathlib.Path, only: str = "") -> dict[str, Any]:
     """Compare a checkpoint's files with its manifest, and return the manifest.
+
+    Args:
+      path: its folder.
+      only: beginning of the names of the files to compare.
 
     Raises:
       BrokenCheckpointError: a file is missing, cut short or changed.
     """
     manifest = read_manifest(path)
     for name, entry in manifest["files"].items():
+        if not name.startswith(only):
+            continue
         if not (path / name).is_file():
             raise BrokenCheckpointError(f"{name} is missing")
         try:
@@ -243,11 +280,16 @@ def read_weights(checkpoint: tf.train.Checkpoint, path: pathlib.Path) -> None:
     Raises:
       BrokenCheckpointError: see `check`; also if it lacks a requested part.
     """
-    check(path)
-    _read(checkpoint, path / _SHARED)
+    check(path, SHARED)
+    read(checkpoint, path / SHARED)
 
 
-def _read(checkpoint: tf.train.Checkpoint, prefix: pathlib.Path) -> None:
+def read(checkpoint: tf.train.Checkpoint, prefix: pathlib.Path) -> None:
+    """Restore what a checkpoint of TensorFlow holds; its files have been checked.
+
+    Raises:
+      BrokenCheckpointError: it lacks a part, or is none.
+    """
     try:
         status = checkpoint.read(str(prefix))
         status.assert_existing_objects_matched().expect_partial()

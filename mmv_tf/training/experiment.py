@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import ml_collections
@@ -15,19 +16,17 @@ import tensorflow as tf
 
 from mmv_tf.data import METADATA_KEYS, Input, Reader
 from mmv_tf.graphs import EmbeddingGraph
-from mmv_tf.training import duplicates, preflight, run_folder, starting, validation
+from mmv_tf.training import duplicates, preflight, run_folder, run_places, starting, validation
 from mmv_tf.training import logging as run_log
 from mmv_tf.training import workers as workers_lib
-from mmv_tf.training.checkpoints import CheckpointStore, step_of
 from mmv_tf.training.random_state import seed_everything
 from mmv_tf.training.run_data import RunData
+from mmv_tf.training.run_places import RunPlace
 from mmv_tf.training.run_summary import summarized
-from mmv_tf.training.trainer import Evaluate, Trainer
+from mmv_tf.training.trainer import Evaluate, Preempted, Trainer
 from mmv_tf.training.workers import make_strategy, worker_and_workers
-from mmv_tf.util import locks as locks_lib
 
 _FINISHED = "finished"
-_LOCK = "lock"
 logger = logging.getLogger(__name__)
 
 
@@ -58,6 +57,8 @@ def run(
     """
     # Validate before writing anything, so that a corrected run finds an empty folder; and before
     # workers wait for each other where that is possible.
+    place = run_places.open_run(directory)
+    place.fetch()
     begun = run_folder.initial_file(directory).exists()
     config = run_folder.as_begun(config, directory)
     duplicates.check(config.training.mask_duplicates)
@@ -80,7 +81,7 @@ def run(
         made = None if begun else _make(config, source, strategy)
         status = ""
         if worker_and_workers(strategy)[0] == 0:
-            status = _prepare_folder(strategy, config, data, directory, locks)
+            status = _prepare_folder(strategy, config, data, place, locks)
         status = workers_lib.gather_texts(strategy, status)[0]
         if status == _FINISHED:
             return {}
@@ -89,10 +90,11 @@ def run(
         duplicates.warn_of_small_data(
             looked, config.data.batch_size, config.training.mask_duplicates
         )
-        if made is not None:
-            _save_start(*made, directory, strategy)
+        if made is not None and worker_and_workers(strategy)[0] == 0:
+            _save_start(*made, directory)
+        place.share(strategy)
         source = made = None  # their weights need no memory while training
-        return _train(config, directory, strategy, settings, evaluate)
+        return _train(config, place, strategy, settings, evaluate)
 
 
 def _make(
@@ -107,17 +109,10 @@ def _make(
     return model, start
 
 
-def _save_start(
-    model: EmbeddingGraph,
-    start: run_folder.Start,
-    directory: pathlib.Path,
-    strategy: tf.distribute.Strategy,
-) -> None:
-    """Write a new run's model and the origin of its parts, by the first worker."""
-    if worker_and_workers(strategy)[0] == 0:
-        run_folder.save_start(start, directory)
-        run_folder.save_model(model, run_folder.initial_file(directory))
-    workers_lib.barrier(strategy)
+def _save_start(model: EmbeddingGraph, start: run_folder.Start, directory: pathlib.Path) -> None:
+    """Write a new run's model and the origin of its parts."""
+    run_folder.save_start(start, directory)
+    run_folder.save_model(model, run_folder.initial_file(directory))
 
 
 def _resolved(
@@ -154,13 +149,14 @@ def _look(config: ml_collections.ConfigDict, evaluate: Evaluate | None) -> Input
 
 def _train(
     config: ml_collections.ConfigDict,
-    directory: pathlib.Path,
+    place: RunPlace,
     strategy: tf.distribute.Strategy,
     settings: dict[str, Any],
     evaluate: Evaluate | None,
 ) -> dict[str, float]:
     """Train the model in a prepared folder; see `run`."""
     worker, workers = worker_and_workers(strategy)
+    directory = place.directory
     # A new model is read back too: checkpoints follow the order of the weights, which can differ
     # between a model that was read and one that was made.
     with strategy.scope():
@@ -174,9 +170,11 @@ def _train(
     damage = source.damage()
     skipped = damage.by_reason
     start = run_folder.read_start(directory)
-    trainer = Trainer(model, strategy, config.training, config.optimizer, directory, start)
-    summary = summarized(directory, source.readers, strategy) if worker == 0 else None
-    with source.explained(), summary or contextlib.nullcontext():
+    trainer = Trainer(model, strategy, config.training, config.optimizer, directory, start, place)
+    summary: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    if worker == 0:
+        summary = summarized(directory, source.readers, strategy)
+    with _published(place, worker), trainer.store.finished(), source.explained(), summary:
         metrics = trainer.run(
             batches,
             config.data.batch_size,
@@ -190,8 +188,20 @@ def _train(
         if skipped:
             logger.warning("%s: %s.", directory, damage.summary())
         run_folder.save_model(model, directory / run_folder.MODEL_FILE)
+        place.publish()
     workers_lib.barrier(strategy)
     return metrics
+
+
+@contextlib.contextmanager
+def _published(place: RunPlace, worker: int) -> Iterator[None]:
+    """Keep the log of a run that stops early, too."""
+    try:
+        yield
+    except Preempted:
+        if worker == 0:
+            place.publish()
+        raise
 
 
 def _check_words(config: ml_collections.ConfigDict) -> None:
@@ -212,7 +222,7 @@ def _prepare_folder(
     strategy: tf.distribute.Strategy,
     config: ml_collections.ConfigDict,
     data: RunData,
-    directory: pathlib.Path,
+    place: RunPlace,
     locks: contextlib.ExitStack,
 ) -> str:
     """Lock the folder and compare the run in it, or begin one; for the first worker.
@@ -220,11 +230,12 @@ def _prepare_folder(
     Returns:
       Errors, for all workers, or that the run is finished.
     """
+    directory = place.directory
     try:
-        locks.enter_context(locks_lib.held(directory / _LOCK, directory, "training there"))
+        locks.enter_context(place.held())
         run_folder.check_config(config, directory)
         data.check(directory)
-        _extend(config, directory)
+        _extend(config, place)
         run_folder.save_config(config, directory)
         data.save(directory)
     except (OSError, ValueError) as error:
@@ -234,13 +245,14 @@ def _prepare_folder(
     return _FINISHED if (directory / run_folder.MODEL_FILE).exists() else ""
 
 
-def _extend(config: ml_collections.ConfigDict, directory: pathlib.Path) -> None:
+def _extend(config: ml_collections.ConfigDict, place: RunPlace) -> None:
     """Let a run whose steps were raised go on; a finished one's model is kept by another name."""
+    directory = place.directory
     steps = run_folder.extends(config, directory)
     if steps is None:
         return
     finished = (directory / run_folder.MODEL_FILE).exists()
-    taken = max(map(step_of, CheckpointStore(directory).paths()), default=0)
+    taken = place.steps_taken()
     if finished and taken < steps:
         raise ValueError(
             f"The run in {directory} stopped early, at step {taken} of {steps}, by "

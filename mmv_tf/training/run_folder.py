@@ -27,7 +27,7 @@ from mmv_tf.util.safe_files import Form
 logger = logging.getLogger(__name__)
 
 INITIAL_FILE = "initial.keras"  # architecture and vocabulary, written when the run starts
-_FORMER_INITIAL_FILE = "network.keras"  # its name in runs of before 2026-12
+FORMER_INITIAL_FILE = "network.keras"  # its name in runs of before 2026-12
 MODEL_FILE = "model.keras"  # the trained network, written when the run ends
 CONFIG_FILE = "config.json"
 START_FILE = "start.json"
@@ -35,6 +35,8 @@ _START_FORM = {"init_from": str, "taken": [str], "new": [str], "unused": [str]}
 
 # Settings that don't change the trained model; they may change on resuming.
 _MAY_CHANGE = (
+    "data.cache_dir",
+    "data.cache_gb",
     "data.inspect",
     "data.max_bad_fraction",
     "data.on_bad_record",
@@ -161,7 +163,7 @@ def initial_file(directory: str | os.PathLike[str]) -> pathlib.Path:
 
     It is the file's former name where only that is there.
     """
-    former = pathlib.Path(directory) / _FORMER_INITIAL_FILE
+    former = pathlib.Path(directory) / FORMER_INITIAL_FILE
     path = former.with_name(INITIAL_FILE)
     return former if former.exists() and not path.exists() else path
 

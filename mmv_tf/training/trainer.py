@@ -19,12 +19,12 @@ from mmv_tf.losses import PAIRS, Objective
 from mmv_tf.training import checkpoints, duplicates, preflight, run_folder, validation, workers
 from mmv_tf.training import logging as run_log
 from mmv_tf.training import optimizer as optimizer_lib
-from mmv_tf.training.checkpoints import CheckpointStore
 from mmv_tf.training.finite_check import FiniteCheck
 from mmv_tf.training.forward import Batch, make_objective, needed_entries
 from mmv_tf.training.freezing import DEFAULT_LEARNING_RATES
 from mmv_tf.training.logging import Watcher
 from mmv_tf.training.random_state import random_states
+from mmv_tf.training.run_places import RunPlace
 from mmv_tf.training.signals import StopSignals
 from mmv_tf.training.starting import freezing_of
 from mmv_tf.training.train_step import TrainStep
@@ -116,6 +116,7 @@ class Trainer:
       directory: the run's folder; checkpoints and TensorBoard scalars go there. Training resumes
         from its checkpoints. Several workers share it.
       start: the origin of the model's parts.
+      place: where the run is kept, if not in that folder alone.
 
     Raises:
       ValueError: settings do not fit together or to the model.
@@ -129,6 +130,7 @@ class Trainer:
         optimizer: ml_collections.ConfigDict,
         directory: pathlib.Path,
         start: run_folder.Start | None = None,
+        place: RunPlace | None = None,
     ):
         self.model = model
         self.strategy = strategy
@@ -154,15 +156,7 @@ class Trainer:
         )
         parts = {**self.train_step.variables, **self.validation.state}
         self.shared = run_folder.make_checkpoint(model, **parts)
-        self.store = CheckpointStore(
-            directory,
-            training.keep_checkpoints,
-            training.best_metric,
-            training.best_is,
-            self.worker,
-            self.workers,
-            lambda: workers.barrier(strategy),
-        )
+        self.store = (place or RunPlace(directory)).checkpoints(training, strategy)
         self._finite_check = FiniteCheck(
             self.objective, training.nonfinite_limit, self.train_step.loss_scale is not None
         )
@@ -267,6 +261,8 @@ class Trainer:
         if self.train_step.averages is not None:
             self.train_step.averages.put_in_place()
         best = self.store.best() if self.validation.chooses_best else None
+        if best is not None and self.validation.early_stop.is_on:
+            self.store.fetch(best)
         if best is not None and self.validation.take_best(self.model, best, step):
             means = means and {**means, "best_step": float(checkpoints.step_of(best))}
         return means

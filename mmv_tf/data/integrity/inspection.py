@@ -14,7 +14,7 @@ import logging
 import math
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from mmv_tf.data.integrity.checks import check_record
@@ -23,6 +23,9 @@ from mmv_tf.data.records import framing
 from mmv_tf.data.records.keys import KeyMap
 from mmv_tf.data.records.manifests import CHUNK_RECORDS, ShardEntry
 from mmv_tf.util.configuration import read_checked_json, write_checked_json
+from mmv_tf.util.storage.errors import StorageError
+from mmv_tf.util.storage.media import at_hand
+from mmv_tf.util.storage.urls import url_of
 from mmv_tf.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -223,7 +226,7 @@ def _walk(
 
     before = ""
     try:
-        for item in framing.walk(shard.path, limits.record_bytes):
+        for item in items(shard, limits):
             if isinstance(item, framing.Gap):
                 where = f"{item.detail}; {item.end - item.offset} bytes"
                 report(
@@ -246,9 +249,17 @@ def _walk(
                 good.append(_GoodRecord(item.offset, item.end, _identity(checked.example_id)))
     except FileNotFoundError:
         report(0, "", MISSING_SHARD, "no such file")
+    except StorageError:
+        raise  # of the store, and not of the shard
     except OSError as error:
         report(0, "", framing.UNREADABLE, error.strerror or str(error))
     return _WalkedShard(good, findings, notes)
+
+
+def items(shard: ShardEntry, limits: Limits) -> Iterator[framing.Record | framing.Gap]:
+    """Yield what a shard holds; one in a store is fetched meanwhile."""
+    with at_hand(shard.path) as path:
+        yield from framing.walk(path, limits.record_bytes)
 
 
 def decode_problems(payload: bytes, keys: KeyMap) -> list[Problem]:
@@ -357,13 +368,19 @@ def _signature(
         dataclasses.asdict(limits),
     ]
     for shard in shards:
-        try:
-            stat = os.stat(shard.path)
-            state: Any = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
-        except OSError:
-            state = None
-        content.append([str(shard.path), shard.records, state])
+        content.append([str(shard.path), shard.records, _state(shard)])
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _state(shard: ShardEntry) -> list[Any] | None:
+    """Return what changes whenever a shard does; None if it is missing."""
+    if url_of(shard.path) is not None:
+        return [shard.bytes, shard.sha256, shard.tag]
+    try:
+        stat = os.stat(shard.path)
+    except OSError:
+        return None
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ino]
 
 
 def _read_cache(path: pathlib.Path, signature: str) -> dict[str, ShardInspection] | None:

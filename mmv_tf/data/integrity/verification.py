@@ -18,8 +18,10 @@ from mmv_tf.data.integrity.inspection import Finding
 from mmv_tf.data.integrity.rules import Limits, packed_floats
 from mmv_tf.data.records import framing, manifests, shard_writer
 from mmv_tf.data.records.keys import MMV, KeyMap
+from mmv_tf.data.records.shard_files import ShardFolder
 from mmv_tf.util import files
 from mmv_tf.util.progress import Progress
+from mmv_tf.util.storage import media, mirror
 
 SIZE = "size"
 CHECKSUM = "SHA-256"
@@ -80,7 +82,7 @@ def verify(
     """Verify every byte of every shard.
 
     Args:
-      directory: with a manifest, or without one for `keys` of other tools.
+      directory: a path or URL; with a manifest, or without one for `keys` of other tools.
       keys: names of the features in the records.
       pattern: of the names of shards, if there is no manifest.
       limits: upper limits on records.
@@ -90,24 +92,24 @@ def verify(
     Raises:
       ValueError: the directory or its manifest is missing, or there is nothing to verify.
     """
-    directory = pathlib.Path(directory)
+    folder = ShardFolder(directory)
     limits = Limits() if limits is None else limits
-    manifest = manifests.read_manifest(directory) if keys is MMV else None
-    entries = _entries(directory, manifest, pattern)
+    manifest = manifests.read_manifest(folder.fetch_manifest()) if keys is MMV else None
+    entries = _entries(folder, manifest, pattern)
     with Progress(len(entries), "verify", "shards") as progress:
         found = inspection.inspect_and_remember(
             entries,
             keys,
             manifests.expected_of(manifest),
             limits,
-            directory / inspection.CACHE_FILE,
+            folder.path / inspection.CACHE_FILE,
             decode,
             progress.update,
         )
     report = damage.report_of(list(found.values()))
     findings = list(report.findings)
     if manifest is not None:
-        findings += _against_manifest(directory, manifest, entries, checksums)
+        findings += _against_manifest(folder, manifest, entries, checksums)
     splits: dict[str, dict[str, int]] = {}
     notes: collections.Counter[str] = collections.Counter()
     for entry in entries:
@@ -117,7 +119,7 @@ def verify(
         counts["good"] += inspected.good
         notes.update(inspected.notes)
     return Verification(
-        str(directory),
+        folder.name,
         dataclasses.replace(report, findings=tuple(findings)),
         splits,
         dict(notes),
@@ -148,21 +150,21 @@ def repair(
     Raises:
       ValueError: `output` exists already, or no good record is left.
     """
-    directory, output = pathlib.Path(directory), pathlib.Path(output)
-    if output.exists():
-        raise ValueError(f"{output}: exists already; expected a new folder; remove it first.")
+    folder, target = ShardFolder(directory), ShardFolder(output)
+    if target.exists():
+        raise ValueError(f"{target.name}: exists already; expected a new folder; remove it first.")
     limits = Limits() if limits is None else limits
-    manifest = manifests.read_manifest(directory) if keys is MMV else None
-    entries = _entries(directory, manifest, pattern)
+    manifest = manifests.read_manifest(folder.fetch_manifest()) if keys is MMV else None
+    entries = _entries(folder, manifest, pattern)
     expected = manifests.expected_of(manifest)
     seen: set[str] = set()
     written: dict[str, list[dict[str, Any]]] = {}
     modalities: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
 
     def good_records(entry: manifests.ShardEntry) -> Iterator[bytes]:
-        if not entry.path.is_file():
+        if not folder.holds(entry.name):
             return
-        for item in framing.walk(entry.path, limits.record_bytes):
+        for item in inspection.items(entry, limits):
             if isinstance(item, framing.Gap):
                 continue
             payload = item.payload
@@ -178,7 +180,8 @@ def repair(
             modalities[entry.split].update(_modalities(payload, keys))
             yield payload
 
-    with files.replacing(output) as temporary:
+    mirror.forget(target.path)
+    with files.replacing(target.path) as temporary:
         temporary.mkdir()
         with Progress(len(entries), "repair", "shards") as progress:
             for entry in entries:
@@ -190,9 +193,10 @@ def repair(
                     continue
                 written.setdefault(entry.split, []).append(own)
         if not written:
-            raise ValueError(f"{directory}: no good record is left; prepare the data again.")
+            raise ValueError(f"{folder.name}: no good record is left; prepare the data again.")
         if manifest is not None:
             manifests.write_manifest(temporary, _new_manifest(manifest, written, modalities))
+    mirror.push_folder(target.path, last=(manifests.MANIFEST,))
     return verify(output, keys, pattern, limits, decode)
 
 
@@ -239,15 +243,13 @@ def format_verification(verification: Verification, most: int = 50) -> str:
 
 
 def _entries(
-    directory: pathlib.Path, manifest: Mapping[str, Any] | None, pattern: str
+    folder: ShardFolder, manifest: dict[str, Any] | None, pattern: str
 ) -> list[manifests.ShardEntry]:
-    if manifest is None:
-        return manifests.found_shards(directory, pattern)
-    return manifests.listed_shards(directory, manifest)
+    return folder.found_shards(pattern) if manifest is None else folder.listed_shards(manifest)
 
 
 def _against_manifest(
-    directory: pathlib.Path,
+    folder: ShardFolder,
     manifest: Mapping[str, Any],
     entries: list[manifests.ShardEntry],
     checksums: bool,
@@ -259,17 +261,17 @@ def _against_manifest(
         findings.append(Finding(shard, 0, "", reason, detail, records=0))
 
     for entry in entries:
-        if not entry.path.is_file():
+        if not folder.holds(entry.name):
             continue  # The inspection reports it.
-        size = entry.path.stat().st_size
+        size = folder.size(entry.name)
         if entry.bytes is not None and size != entry.bytes:
             add(entry.name, SIZE, f"it has {size} bytes, the manifest says {entry.bytes}")
-        elif checksums and entry.sha256 and files.file_sha256(entry.path) != entry.sha256:
+        elif checksums and entry.sha256 and _sha256(entry) != entry.sha256:
             add(entry.name, CHECKSUM, "the file's differs from the manifest's")
     listed = {entry.name for entry in entries}
-    for path in sorted(directory.glob("*.tfrecord*")):
-        if path.name not in listed and not path.name.startswith("."):
-            add(path.name, UNLISTED, "its records are not read")
+    for name in folder.names("*.tfrecord*"):
+        if name not in listed:
+            add(name, UNLISTED, "its records are not read")
     for split, content in manifest["splits"].items():
         count = sum(shard["records"] for shard in content["shards"])
         if count != content["num_examples"]:
@@ -279,6 +281,11 @@ def _against_manifest(
                 f"split {split} has {content['num_examples']} examples, its shards {count}",
             )
     return findings
+
+
+def _sha256(entry: manifests.ShardEntry) -> str:
+    with media.at_hand(entry.path) as path:
+        return files.file_sha256(path)
 
 
 def _modalities(payload: bytes, keys: KeyMap) -> dict[str, int]:

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmv_tf.data.reading.records import Records
+from mmv_tf.data.reading.remote_chunks import Chunk, RemoteChunks, chunks_of
 
 # Ours: bytes per read, far above the size of a record and far below the memory.
 _READ_BUFFER_BYTES = 4 << 20
@@ -24,7 +25,7 @@ _ORDER_KEY = 1
 def in_order(records: Records) -> tf.data.Dataset:
     """Return the split's records once, shard by shard."""
     chunks = _Chunks(records, whole_shards=True)
-    return tf.data.Dataset.range(len(chunks.counts)).flat_map(chunks.read)
+    return chunks.ahead(tf.data.Dataset.range(len(chunks.counts))).flat_map(chunks.read)
 
 
 def epochs(
@@ -57,7 +58,7 @@ def epochs(
         begin = tf.clip_by_value(low - (ends - counts), 0, counts)
         end = tf.clip_by_value(high - (ends - counts), 0, counts)
         own = tf.boolean_mask(tf.stack([tf.cast(order, tf.int64), begin, end], 1), end > begin)
-        mixed = tf.data.Dataset.from_tensor_slices(own).interleave(
+        mixed = chunks.ahead(tf.data.Dataset.from_tensor_slices(own)).interleave(
             lambda part: chunks.read(part[0]).skip(part[1]).take(part[2] - part[1]),
             cycle_length=_CHUNKS_AT_ONCE,
         )
@@ -98,7 +99,7 @@ def visits(records: Records, seed: int) -> tf.data.Dataset:
 
 def _no_examples(records: Records, whose: str = "") -> ValueError:
     return ValueError(
-        f"Split {records.config.split!r} of {records.directory} has no examples{whose}."
+        f"Split {records.config.split!r} of {records.folder.name} has no examples{whose}."
     )
 
 
@@ -113,9 +114,14 @@ class _Chunks:
         self.counts: list[int] = []
         self._shards = records.filled_shards()
         rows: list[tuple[int, int, int, int]] = []
+        remote: list[Chunk] = []
+        is_remote = records.folder.is_remote
         for index, shard in enumerate(self._shards):
             number = 0
-            for offset, count in (records.segments if whole_shards else records.chunks)(shard):
+            whole = whole_shards and not is_remote
+            runs = (records.segments if whole else records.chunks)(shard)
+            remote += chunks_of(shard, runs) if is_remote else []
+            for offset, count in runs:
                 # A shard that was not inspected is read to its end, to check that it ends there.
                 to_the_end = not records.inspected and number + count == records.count(shard)
                 rows.append((index, offset, -1 if to_the_end else count, number))
@@ -124,6 +130,7 @@ class _Chunks:
         self._rows = tf.constant(np.array(rows, np.int64).reshape(-1, 4))
         self._names = tf.constant([shard.name for shard in self._shards], tf.string)
         self._files = tf.constant([str(shard.path) for shard in self._shards], tf.string)
+        self._remote = RemoteChunks(remote, records.source) if is_remote else None
 
     def read(self, index: tf.Tensor) -> tf.data.Dataset:
         """Return a chunk's records: (shard's name, index among its good ones, bytes)."""
@@ -132,7 +139,13 @@ class _Chunks:
         found = tf.data.Dataset.from_tensors(index).flat_map(self._payloads).enumerate()
         return found.map(lambda number, record: (self._names[shard], first + number, record))
 
+    def ahead(self, rows: tf.data.Dataset) -> tf.data.Dataset:
+        """Return rows that begin with a chunk's index; those in a store are fetched ahead."""
+        return rows if self._remote is None else self._remote.ahead(rows)
+
     def _payloads(self, index: tf.Tensor) -> tf.data.Dataset:
+        if self._remote is not None:
+            return self._remote.payloads(index)
         row = self._rows[index]
         # `TFRecordDataset` can't start inside a file; the operation below it can.
         variant = tf.raw_ops.TFRecordDatasetV2(

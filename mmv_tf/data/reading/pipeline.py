@@ -16,6 +16,7 @@ from mmv_tf.data.reading import mixing
 from mmv_tf.data.reading.mixing import parts_of
 from mmv_tf.data.reading.reader import Reader
 from mmv_tf.data.reading.settings import OPENCV, Example, LogMel, Tokenizer
+from mmv_tf.util.storage.urls import name_of, url_of
 
 
 class Input:
@@ -46,6 +47,7 @@ class Input:
             self.readers.append(Reader(part.config, tokenizer, log_mel))
             self.weights.append(part.weight)
         self._check_pixels()
+        self._check_service()
 
     def num_examples(self) -> int:
         """Return the number of examples of all data sets."""
@@ -121,6 +123,17 @@ class Input:
                 "data.pixels=opencv calls Python in this process, which the workers of a tf.data "
                 f"service ({self.config.service}) can't; set data.pixels=tensorflow, or leave "
                 "data.service empty."
+            )
+
+    def _check_service(self) -> None:
+        """Check that the service's workers can read the data."""
+        service = self.config.get("service", "")
+        remote = [reader for reader in self.readers if url_of(reader.directory) is not None]
+        if service and remote:
+            raise ValueError(
+                f"{name_of(remote[0].directory)}: shards in a store are read by Python in this "
+                f"process, which the workers of a tf.data service ({service}) can't call; leave "
+                "data.service empty, or copy the shards to a disk that the workers share."
             )
 
     def _alike(self, parts: list[tf.data.Dataset]) -> list[tf.data.Dataset]:

@@ -6,24 +6,29 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import ml_collections
 
 from mmv_tf.data.integrity import damage, inspection
 from mmv_tf.data.integrity.rules import Limits
+from mmv_tf.data.reading.chunk_cache import ChunkCache
+from mmv_tf.data.reading.remote_chunks import ChunkSource
+from mmv_tf.data.reading.settings import CACHE_GB
 from mmv_tf.data.records import framing
 from mmv_tf.data.records.keys import KeyMap, key_map
 from mmv_tf.data.records.manifests import (
     CHUNK_RECORDS,
     ShardEntry,
-    check_shards,
     expected_of,
-    found_shards,
-    listed_shards,
     read_manifest,
 )
+from mmv_tf.data.records.shard_files import ShardFolder
+from mmv_tf.util.storage.media import at_hand
+from mmv_tf.util.storage.urls import cache_folder
 
 _INSPECT = ("auto", "always", "never")
 # Ours: with inspect="auto", shards of up to this size in all are inspected before they are read,
@@ -33,6 +38,8 @@ _AUTO_INSPECT_BYTES = 1 << 30
 _FEW_SHARDS = 256
 # Ours: limit on the chunks that a graph holds.
 _MOST_CHUNKS = 1 << 16
+# Folder of the chunks in that of mirrored objects. No scheme begins with a dot.
+_CACHE = ".chunks"
 
 
 class Records:
@@ -56,16 +63,37 @@ class Records:
         if config.inspect not in _INSPECT:
             raise ValueError(f"inspect is {config.inspect!r}; expected one of {_INSPECT}.")
 
+    @functools.cached_property
+    def folder(self) -> ShardFolder:
+        """Folder of the shards."""
+        return ShardFolder(self.config.directory)
+
     @property
     def directory(self) -> pathlib.Path:
-        """Directory of the shards."""
-        return pathlib.Path(self.config.directory)
+        """Directory of the shards; of those in a store, its mirror."""
+        return self.folder.path
+
+    @functools.cached_property
+    def source(self) -> ChunkSource:
+        """Source of the chunks of shards in a store.
+
+        Raises:
+          ValueError: the size of the cache is not a number of 0 or more.
+        """
+        gigabytes = self.config.get("cache_gb", CACHE_GB)
+        if not 0 <= gigabytes < math.inf:
+            raise ValueError(f"data.cache_gb is {gigabytes!r}; expected 0 or more; 0 is no cache.")
+        directory = self.config.get("cache_dir", "") or cache_folder() / _CACHE
+        return ChunkSource(
+            ChunkCache(pathlib.Path(directory), round(gigabytes * 1e9)),
+            lambda chunk: self.folder.store.read(chunk.shard.name, chunk.start, chunk.end),
+        )
 
     @functools.cached_property
     def manifest(self) -> dict[str, Any]:
         """Manifest of the data; for records of other tools, values from the settings."""
         if self.config.records == "mmv":
-            return read_manifest(self.directory)
+            return read_manifest(self.folder.fetch_manifest())
         return {
             "frame_rate": self.config.stored_frame_rate or self.config.frame_rate,
             "sample_rate": self.config.stored_sample_rate or self._sample_rate,
@@ -83,7 +111,7 @@ class Records:
         have = self.manifest["splits"]
         for name in names:
             if name not in have:
-                raise ValueError(f"There is no split {name!r} in {self.directory}: {list(have)}.")
+                raise ValueError(f"There is no split {name!r} in {self.folder.name}: {list(have)}.")
         return names
 
     def shards(self) -> list[ShardEntry]:
@@ -125,7 +153,8 @@ class Records:
             return self._inspections[str(shard.path)].chunks
         count, offsets = self.count(shard), shard.offsets
         if not offsets and len(self.shards()) < _FEW_SHARDS:
-            offsets = framing.chunk_offsets(shard.path, CHUNK_RECORDS) or ()
+            with at_hand(shard.path) as path:
+                offsets = framing.chunk_offsets(path, CHUNK_RECORDS) or ()
         if len(offsets) != -(-count // CHUNK_RECORDS) or offsets[0] != 0:
             return self.segments(shard)
         # Merge chunks if the split has too many.
@@ -144,29 +173,36 @@ class Records:
     def damage(self) -> damage.DamageReport:
         """Return the split's damage; see `Reader.damage`."""
         if self._inspections is None:
-            check_shards(self.directory, self.manifest)
+            self.folder.check_sizes(self.manifest)
             count = sum(shard.records or 0 for shard in self.shards())
             return damage.DamageReport(count, count)
         found = [self._inspections[str(shard.path)] for shard in self.shards()]
         report = damage.report_of(found)
         damage.enforce(
-            report, self.config.on_bad_record, self.config.max_bad_fraction, str(self.directory)
+            report, self.config.on_bad_record, self.config.max_bad_fraction, self.folder.name
         )
         return report
 
-    def explained(self) -> contextlib.AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
         """Explain errors of the datasets; see `Reader.explained`."""
-        return damage.explained(
-            lambda: inspection.first_findings(
-                self.shards(), self.keys, expected_of(self.manifest), self.limits
-            )
-        )
+        with contextlib.ExitStack() as stack:
+            if self.folder.is_remote:
+                stack.enter_context(self.source.explained())
+            stack.enter_context(damage.explained(self._first_findings))
+            yield
+
+    def _first_findings(self) -> list[inspection.Finding]:
+        shards = self.shards()
+        if self.folder.is_remote:  # Not all of them are fetched for a message.
+            shards = [shard for shard in shards if shard.name in self.source.damaged]
+        return inspection.first_findings(shards, self.keys, expected_of(self.manifest), self.limits)
 
     @functools.cached_property
     def _all_shards(self) -> list[ShardEntry]:
         if self.config.records != "mmv":
-            return found_shards(self.directory, self.config.files)
-        return listed_shards(self.directory, self.manifest)
+            return self.folder.found_shards(self.config.files)
+        return self.folder.listed_shards(self.manifest)
 
     @functools.cached_property
     def _inspections(self) -> dict[str, inspection.ShardInspection] | None:
@@ -177,7 +213,8 @@ class Records:
             total = sum(shard.bytes or 0 for shard in shards)
             if config.inspect == "never":
                 return None
-            if config.inspect == "auto" and total > _AUTO_INSPECT_BYTES:
+            # Chunks from a store are compared with their checksums as they are read.
+            if config.inspect == "auto" and (total > _AUTO_INSPECT_BYTES or self.folder.is_remote):
                 return None
         thorough = skip or config.inspect == "always"
         cache = self.directory / inspection.CACHE_FILE if thorough else None

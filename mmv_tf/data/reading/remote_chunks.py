@@ -22,8 +22,8 @@ from mmv_tf.data.reading.chunk_cache import ChunkCache
 from mmv_tf.data.records import framing
 from mmv_tf.data.records.manifests import CHUNK_RECORDS, ShardEntry
 
-# Ours: chunks that are fetched before they are needed, each of a few megabytes: at 16 MB and 50 MB/s
-# a connection, enough for 50 chunks a second.
+# Ours: chunks that are fetched before they are needed. With 16 MB each at 50 MB/s a connection,
+# these are 50 chunks a second.
 AHEAD = 16
 
 
@@ -52,7 +52,7 @@ class Chunk:
         return f"{self.shard.path} {self.shard.bytes} {self.start}-{self.end} {known}"
 
     def is_good(self, content: bytes) -> bool:
-        """Return whether these are the chunk's bytes, by the manifest's or the records' checksums."""
+        """Return whether these are its bytes, by the manifest's checksums or the records'."""
         if len(content) != self.end - self.start:
             return False
         if not self.checksums:
@@ -101,25 +101,72 @@ def _checksums(
     return tuple(found) if (place, records) == (end, count) else ()
 
 
-class RemoteChunks:
-    """Datasets of the records of chunks.
+class ChunkSource:
+    """The bytes of chunks, from a cache or else from a store.
 
     Args:
-      chunks: the chunks, by which the datasets number them.
-      cache: where their bytes are kept.
-      fetch: reads the bytes of a chunk from the store; its errors end a dataset's iterator, and
-        `explained` raises them as they were.
+      cache: where they are kept.
+      fetch: reads the bytes of a chunk from the store.
 
     Attributes:
       damaged: names of shards with bytes that are not as written.
     """
 
-    def __init__(self, chunks: Sequence[Chunk], cache: ChunkCache, fetch: Callable[[Chunk], bytes]):
+    def __init__(self, cache: ChunkCache, fetch: Callable[[Chunk], bytes]):
         self.damaged: set[str] = set()
-        self._chunks = chunks
         self._cache = cache
         self._fetch = fetch
         self._error: OSError | None = None
+
+    def content(self, chunk: Chunk) -> bytes:
+        """Return the bytes of a chunk.
+
+        Raises:
+          ValueError: they are not as written.
+          OSError: of the store; `explained` raises it, too.
+        """
+        try:
+            return self._cache.get(chunk.key, lambda: self._fetched(chunk), chunk.is_good)
+        except OSError as error:
+            if not sys.is_finalizing():
+                self._error = error
+            raise
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Raise an error of the store instead of TensorFlow's about it."""
+        try:
+            yield
+        except tf.errors.OpError as error:
+            if self._error is None:
+                raise
+            found, self._error = self._error, None
+            raise found from error
+
+    def _fetched(self, chunk: Chunk) -> bytes:
+        # Once more: what was damaged on its way is whole at the second attempt.
+        for _ in range(2):
+            found = self._fetch(chunk)
+            if chunk.is_good(found):
+                return found
+        self.damaged.add(chunk.shard.name)
+        raise ValueError(
+            f"{UNSURE_START}{chunk.shard.name}: its bytes {chunk.start} to {chunk.end} are not as "
+            f"written; prepare the data again with --overwrite, or restore the file.{MESSAGE_END}"
+        )
+
+
+class RemoteChunks:
+    """Datasets of the records of chunks.
+
+    Args:
+      chunks: the chunks, by which the datasets number them.
+      source: of their bytes; its errors end a dataset's iterator.
+    """
+
+    def __init__(self, chunks: Sequence[Chunk], source: ChunkSource):
+        self._chunks = chunks
+        self._source = source
         self._ahead: collections.OrderedDict[int, concurrent.futures.Future[bytes]] = (
             collections.OrderedDict()
         )
@@ -127,7 +174,7 @@ class RemoteChunks:
 
     def payloads(self, index: tf.Tensor) -> tf.data.Dataset:
         """Return the records of a chunk, strings."""
-        # The function is stateless: the same chunk has the same records, and iterators can be saved.
+        # Stateless: the same chunk has the same records, and iterators can be saved.
         records = tf.numpy_function(self._records, [index], tf.string, stateful=False)
         return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(records, [None]))
 
@@ -145,47 +192,12 @@ class RemoteChunks:
 
         return rows.map(begun).prefetch(AHEAD)
 
-    @contextlib.contextmanager
-    def explained(self) -> Iterator[None]:
-        """Raise an error of the store instead of TensorFlow's about it."""
-        try:
-            yield
-        except tf.errors.OpError as error:
-            if self._error is None:
-                raise
-            found, self._error = self._error, None
-            raise found from error
-
-    def content(self, chunk: Chunk) -> bytes:
-        """Return the bytes of a chunk.
-
-        Raises:
-          ValueError: they are not as written.
-          OSError: of the store.
-        """
-
-        def fetch() -> bytes:
-            # Once more: a part that was damaged on its way is whole at the second attempt.
-            for _ in range(2):
-                found = self._fetch(chunk)
-                if chunk.is_good(found):
-                    return found
-            self.damaged.add(chunk.shard.name)
-            raise ValueError(
-                f"{UNSURE_START}{chunk.shard.name}: its bytes {chunk.start} to {chunk.end} are not "
-                "as written; prepare the data again with --overwrite, or restore the file."
-                f"{MESSAGE_END}"
-            )
-
-        return self._cache.get(chunk.key, fetch, chunk.is_good)
-
     def _records(self, index: np.ndarray) -> np.ndarray:
         with self._lock:
             begun = self._ahead.pop(int(index), None)
         chunk = self._chunks[int(index)]
-        with self._remembered():
-            content = self.content(chunk) if begun is None else begun.result()
-            found = framing.payloads(content, chunk.count, checksums=False)
+        content = self._source.content(chunk) if begun is None else begun.result()
+        found = framing.payloads(content, chunk.count, checksums=False)
         records = np.empty(len(found), object)
         records[:] = found
         return records
@@ -203,20 +215,10 @@ class RemoteChunks:
 
         def run() -> None:
             try:
-                future.set_result(self.content(self._chunks[index]))
+                future.set_result(self._source.content(self._chunks[index]))
             except BaseException as error:
                 future.set_exception(error)
 
         # Not a pool, for whose threads Python would wait at the end.
         threading.Thread(target=run, name="chunk", daemon=True).start()
         return row
-
-    @contextlib.contextmanager
-    def _remembered(self) -> Iterator[None]:
-        """Keep an error of the store for `explained`."""
-        try:
-            yield
-        except OSError as error:
-            if not sys.is_finalizing():
-                self._error = error
-            raise

@@ -102,6 +102,9 @@ HOLD, LOOP = "hold", "loop"
 
 SHORT_CLIPS = (HOLD, LOOP)
 
+# Ours: two hours of records at 3 MB a second, and little of a machine's disk.
+CACHE_GB = 20.0
+
 
 def default_config() -> ml_collections.ConfigDict:
     """Return the settings of the reader; comments give the sources of the defaults."""
@@ -155,6 +158,11 @@ def default_config() -> ml_collections.ConfigDict:
             "files": "*.tfrecord*",
             "stored_frame_rate": 0.0,
             "stored_sample_rate": 0,
+            # For shards in an object store: the folder on this machine where parts of them are
+            # kept ("" for one in $MMV_TF_STORAGE_CACHE), and its size at most, in 10^9 bytes; 0
+            # keeps none. Several programs may share it.
+            "cache_dir": "",
+            "cache_gb": CACHE_GB,
             # Address of a tf.data service that reads for this program, such as grpc://host:5000.
             "service": "",
         }

@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mmv_tf import version
@@ -15,6 +15,8 @@ from mmv_tf.data.integrity.rules import Expected
 from mmv_tf.util import files
 from mmv_tf.util.files import check_regular, file_sha256
 from mmv_tf.util.safe_files import NUMBER, Count, Name, Positive, check_form, read_json
+from mmv_tf.util.storage.errors import MissingError, StorageError
+from mmv_tf.util.storage.urls import name_of
 
 MANIFEST = "manifest.json"
 # Increment when a reader of older manifests would misread a newer one.
@@ -128,45 +130,49 @@ def read_manifest(directory: str | pathlib.Path) -> dict[str, Any]:
       ValueError: the manifest is missing, or this version can't read it.
     """
     path = pathlib.Path(directory) / MANIFEST
+    where = name_of(path)
     try:
         content = read_json(path)
     except FileNotFoundError:
         if any(path.parent.glob("*.tfrecord*")):
             raise ValueError(
-                f"{path}: no such file, but there are shards; for records of other tools set "
+                f"{where}: no such file, but there are shards; for records of other tools set "
                 "records=dmvr or records=mediasequence, otherwise run "
                 "'mmv prepare_data' again as before."
             ) from None
         raise ValueError(
-            f"{path}: no such file; expected a directory of prepared data; make it with "
+            f"{where}: no such file; expected a directory of prepared data; make it with "
             "'mmv prepare_data' (the same command resumes an interrupted run)."
         ) from None
     except OSError as error:
-        raise ValueError(f"{path}: can't be read ({error.strerror}); check the path.") from error
+        raise ValueError(f"{where}: can't be read ({error.strerror}); check the path.") from error
     except ValueError as error:
         raise ValueError(f"{error}; prepare the data again with --overwrite.") from None
     if not isinstance(content, dict) or content.get("format_version") != FORMAT_VERSION:
         found = content.get("format_version") if isinstance(content, dict) else None
         raise ValueError(
-            f"{path}: its format version is {found!r}, this program reads {FORMAT_VERSION}; "
+            f"{where}: its format version is {found!r}, this program reads {FORMAT_VERSION}; "
             "prepare the data again with --overwrite, or use the version that wrote it."
         )
     missing = [key for key in _MANIFEST_KEYS if key not in content]
     if missing:
         raise ValueError(
-            f"{path}: lacks {', '.join(missing)}; prepare the data again with --overwrite."
+            f"{where}: lacks {', '.join(missing)}; prepare the data again with --overwrite."
         )
     try:
         check_form(content, _MANIFEST_FORM)
     except ValueError as error:
         raise ValueError(
-            f"{path}: {error}; prepare the data again with --overwrite, or restore the file."
+            f"{where}: {error}; prepare the data again with --overwrite, or restore the file."
         ) from None
     return content
 
 
 def check_shards(
-    directory: str | pathlib.Path, manifest: dict[str, Any], checksums: bool = False
+    directory: str | pathlib.Path,
+    manifest: dict[str, Any],
+    checksums: bool = False,
+    size_of: Callable[[pathlib.Path], int] = check_regular,
 ) -> None:
     """Check that the shards of a manifest exist and are complete.
 
@@ -174,26 +180,32 @@ def check_shards(
       directory: the directory of the shards.
       manifest: as returned by `read_manifest`.
       checksums: also compare SHA-256, which reads every byte, instead of only sizes.
+      size_of: takes a shard's path and returns its size in bytes, or raises an `OSError`.
 
     Raises:
       ValueError: a shard is missing or differs.
+      StorageError: its store can't be asked.
     """
     advice = "prepare the data again with --overwrite, or restore the file"
     for split in manifest["splits"].values():
         for shard in split["shards"]:
             path = pathlib.Path(directory) / shard["file"]
             try:
-                size = check_regular(path)
+                size = size_of(path)
             except OSError as error:
+                if isinstance(error, StorageError) and not isinstance(error, MissingError):
+                    raise
+                reason = error.strerror or "no such object"
                 raise ValueError(
-                    f"{path}: {error.strerror}, but the manifest lists it; {advice}."
+                    f"{name_of(path)}: {reason}, but the manifest lists it; {advice}."
                 ) from error
             if size != shard["bytes"]:
                 raise ValueError(
-                    f"{path}: has {size} bytes, the manifest says {shard['bytes']}; {advice}."
+                    f"{name_of(path)}: has {size} bytes, the manifest says {shard['bytes']}; "
+                    f"{advice}."
                 )
             if checksums and file_sha256(path) != shard["sha256"]:
-                raise ValueError(f"{path}: its SHA-256 is not the manifest's; {advice}.")
+                raise ValueError(f"{name_of(path)}: its SHA-256 is not the manifest's; {advice}.")
 
 
 _MANIFEST_KEYS = ("frame_rate", "sample_rate", "short_side", "labels", "splits", "settings")

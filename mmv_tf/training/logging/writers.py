@@ -20,7 +20,7 @@ from mmv_tf.util.configuration import read_json, write_json
 
 logger = logging.getLogger(__name__)
 
-_IDS_FILE = "logging.json"
+IDS_FILE = "logging.json"
 _IDS_FORM = {"wandb?": str, "mlflow?": str}
 
 
@@ -45,7 +45,7 @@ class LoggedRun:
           writer: name of the writer.
           make: returns the id of a new run; default: a random one.
         """
-        path = self.directory / _IDS_FILE
+        path = self.directory / IDS_FILE
         ids = read_json(path, _IDS_FORM) if path.exists() else {}
         if writer not in ids:
             ids[writer] = make() if make else uuid.uuid4().hex[:8]

@@ -16,7 +16,7 @@ from mmv_tf.data.integrity import damage
 from mmv_tf.data.integrity.damage import DamagedDataError
 from mmv_tf.data.reading import remote_chunks
 from mmv_tf.data.reading.chunk_cache import ChunkCache
-from mmv_tf.data.reading.remote_chunks import Chunk, RemoteChunks, chunks_of
+from mmv_tf.data.reading.remote_chunks import Chunk, ChunkSource, RemoteChunks, chunks_of
 from mmv_tf.data.records import shard_writer
 from mmv_tf.data.records.manifests import ShardEntry, listed_shards
 
@@ -59,8 +59,8 @@ def dataset(chunks: RemoteChunks, count: int) -> tf.data.Dataset:
 
 def open_chunks(shard, tmp_path, size=1 << 20, step=1) -> tuple[Store, RemoteChunks]:
     store = Store(shard)
-    cache = ChunkCache(tmp_path / "cache", size)
-    return store, RemoteChunks(chunks_of(shard, runs(shard, step)), cache, store.fetch)
+    source = ChunkSource(ChunkCache(tmp_path / "cache", size), store.fetch)
+    return store, RemoteChunks(chunks_of(shard, runs(shard, step)), source)
 
 
 def read(part: tf.data.Dataset) -> list[bytes]:
@@ -144,7 +144,7 @@ def test_chunks_are_fetched_ahead(shard, tmp_path, monkeypatch):
             at_once.remove(chunk.start)
         return store.fetch(chunk)
 
-    chunks._fetch = slow
+    chunks._source._fetch = slow
     assert read(dataset(chunks, 7)) == RECORDS
     assert max(most) >= 3
     assert len(store.fetched) == 7
@@ -162,36 +162,41 @@ def test_what_was_damaged_on_its_way_is_fetched_again(shard, tmp_path):
         seen.add(chunk.start)
         return content[:-1]
 
-    chunks._fetch = damaged_once
+    chunks._source._fetch = damaged_once
     assert read(dataset(chunks, 7)) == RECORDS
     assert len(store.fetched) == 14
-    assert not chunks.damaged
+    assert not chunks._source.damaged
 
 
 def test_a_damaged_shard_is_an_error_that_names_it(shard, tmp_path):
     store, chunks = open_chunks(shard, tmp_path)
     store.content[shard.offsets[2] + 20] ^= 1
     found = []
-    with (
-        pytest.raises(DamagedDataError) as caught,
-        chunks.explained(),
-        damage.explained(lambda: []),
-    ):
-        for record in dataset(chunks, 7):
-            found.append(record.numpy())
+
+    def read_all():
+        with chunks._source.explained(), damage.explained(lambda: []):
+            found.extend(record.numpy() for record in dataset(chunks, 7))
+
+    with pytest.raises(DamagedDataError) as caught:
+        read_all()
     assert found == RECORDS[:32]
     assert str(caught.value).startswith(
         f"{shard.name}: its bytes {shard.offsets[2]} to {shard.offsets[3]} are not as written"
     )
-    assert chunks.damaged == {shard.name}
+    assert chunks._source.damaged == {shard.name}
 
 
 def test_an_error_of_the_store_is_raised_as_it_was(shard, tmp_path):
     store, chunks = open_chunks(shard, tmp_path)
     error = ConnectionError("s3://bucket: no answer")
     store.faults = [None, None, error]
-    with pytest.raises(ConnectionError) as caught, chunks.explained(), damage.explained(lambda: []):
-        read(dataset(chunks, 7))
+
+    def read_all():
+        with chunks._source.explained(), damage.explained(lambda: []):
+            read(dataset(chunks, 7))
+
+    with pytest.raises(ConnectionError) as caught:
+        read_all()
     assert caught.value is error
     assert read(dataset(chunks, 7)) == RECORDS, "it may be there again"
 

@@ -1,0 +1,152 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Folders of shards, on a disk or in an object store."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import functools
+import pathlib
+from typing import Any
+
+from mmv_tf.data.records import manifests
+from mmv_tf.data.records.manifests import ShardEntry
+from mmv_tf.util.files import check_regular
+from mmv_tf.util.storage import mirror
+from mmv_tf.util.storage.errors import MissingError
+from mmv_tf.util.storage.store import Entry, Store, open_store
+from mmv_tf.util.storage.urls import is_remote, local_path, mirror_path, name_of
+
+
+class ShardFolder:
+    """A folder of shards.
+
+    Args:
+      directory: its path or URL.
+
+    Attributes:
+      path: the local folder; of one in a store the mirror, where its manifest is fetched to, and
+        shards when they are needed.
+      place: where it is in its store; None if it is local.
+    """
+
+    def __init__(self, directory: str | pathlib.Path):
+        text = str(directory)
+        self.path = mirror_path(text) if is_remote(text) else pathlib.Path(local_path(text))
+        self.place = mirror.place_of(self.path)
+
+    @property
+    def is_remote(self) -> bool:
+        """True if the folder is in a store."""
+        return self.place is not None
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return name_of(self.path)
+
+    @functools.cached_property
+    def store(self) -> Store:
+        """The folder in its store.
+
+        Raises:
+          ValueError: it is local.
+        """
+        if self.place is None:
+            raise ValueError(f"{self.path} is not in a store.")
+        return open_store(self.place)
+
+    @functools.cached_property
+    def listed(self) -> dict[str, Entry]:
+        """The store's entries by name, without those in folders below; empty if it is local."""
+        if not self.is_remote:
+            return {}
+        return {name: entry for name, entry in self.store.list().items() if "/" not in name}
+
+    def entry(self, name: str) -> Entry | None:
+        """Return the store's entry of a file; a listing may be older than the file.
+
+        Raises:
+          StorageError: the store can't be asked.
+        """
+        return self.listed.get(name) or self.store.stat(name)
+
+    def exists(self) -> bool:
+        """Return whether the folder exists; in a store, whether it holds an object."""
+        return bool(self.store.list()) if self.is_remote else self.path.exists()
+
+    def names(self, pattern: str) -> list[str]:
+        """Return the names of its files that match a pattern, sorted, without hidden ones."""
+        if self.is_remote:
+            found = fnmatch.filter(self.listed, pattern)
+        else:
+            found = [path.name for path in self.path.glob(pattern)]
+        return sorted(name for name in found if not name.startswith("."))
+
+    def holds(self, name: str) -> bool:
+        """Return whether there is a file of that name.
+
+        Raises:
+          StorageError: the store can't be asked.
+        """
+        return self.entry(name) is not None if self.is_remote else (self.path / name).is_file()
+
+    def fetch_manifest(self) -> pathlib.Path:
+        """Return the local folder after fetching its manifest, if there is one."""
+        if self.is_remote:
+            try:
+                mirror.fetch(self.path / manifests.MANIFEST)
+            except MissingError:
+                mirror.forget(self.path / manifests.MANIFEST)
+        return self.path
+
+    def listed_shards(self, manifest: dict[str, Any]) -> list[ShardEntry]:
+        """Return the shards of a manifest, with what the store says of them."""
+        shards = manifests.listed_shards(self.path, manifest)
+        if not self.is_remote:
+            return shards
+        tags = {name: entry.tag for name, entry in self.listed.items()}
+        return [dataclasses.replace(shard, tag=tags.get(shard.name, "")) for shard in shards]
+
+    def found_shards(self, pattern: str) -> list[ShardEntry]:
+        """Return the shards of a folder without a manifest, in order of name.
+
+        Raises:
+          ValueError: no file matches.
+        """
+        if not self.is_remote:
+            return manifests.found_shards(self.path, pattern)
+        found = [
+            ShardEntry(self.path / name, bytes=self.listed[name].size, tag=self.listed[name].tag)
+            for name in self.names(pattern)
+        ]
+        if not found:
+            raise ValueError(
+                f"{self.name}: no object matches {pattern!r}; expected shards; set their name "
+                "pattern."
+            )
+        return found
+
+    def size(self, name: str) -> int:
+        """Return a file's size in bytes.
+
+        Raises:
+          FileNotFoundError: it does not exist.
+          OSError: it is no file, or the store can't be asked.
+        """
+        if not self.is_remote:
+            return check_regular(self.path / name)
+        entry = self.entry(name)
+        if entry is None:
+            raise MissingError(f"{self.name}/{name}")
+        return entry.size
+
+    def check_sizes(self, manifest: dict[str, Any]) -> None:
+        """Check that the shards of a manifest exist and have their sizes.
+
+        Raises:
+          ValueError: a shard is missing or differs.
+          StorageError: the store can't be asked.
+        """
+        manifests.check_shards(self.path, manifest, size_of=lambda path: self.size(path.name))

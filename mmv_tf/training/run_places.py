@@ -1,0 +1,212 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Where a run is kept: in a folder that all workers share, or in an object store."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+
+import ml_collections
+import tensorflow as tf
+
+from mmv_tf.training import checkpoints, run_data, run_folder, run_summary
+from mmv_tf.training import logging as run_log
+from mmv_tf.training import workers as workers_lib
+from mmv_tf.training.checkpoints import CheckpointStore, step_of
+from mmv_tf.training.stored_checkpoints import StoredCheckpoints, complete_checkpoints
+from mmv_tf.training.workers import worker_and_workers
+from mmv_tf.util import locks as locks_lib
+from mmv_tf.util.storage import claims, mirror
+from mmv_tf.util.storage.store import open_store
+from mmv_tf.util.storage.urls import Location, redacted, url_of
+
+_LOCK = "lock"
+_DOING = "training there"
+# Files that a run goes on from, in the order in which they are written: a run is begun when it has
+# its first model, and finished when it has the last.
+_BEGUN = (
+    run_folder.CONFIG_FILE,
+    run_data.FILE,
+    run_folder.START_FILE,
+    run_summary.SUMMARY_FILE,
+    run_log.IDS_FILE,
+    run_folder.INITIAL_FILE,
+    run_folder.FORMER_INITIAL_FILE,
+    run_folder.MODEL_FILE,
+)
+# Ours: seconds between uploads of the logs, whose files are uploaded as a whole.
+_LOG_SECONDS = 300.0
+
+
+class RunPlace:
+    """A run's folder on a disk, which all workers share.
+
+    Args:
+      directory: the folder.
+    """
+
+    def __init__(self, directory: pathlib.Path):
+        self.directory = directory
+
+    def fetch(self) -> None:
+        """Bring what a run goes on from to this machine."""
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other runs out, by the first worker.
+
+        Raises:
+          ValueError: another run is there.
+        """
+        with locks_lib.held(self.directory / _LOCK, self.directory, _DOING):
+            yield
+
+    def share(self, strategy: tf.distribute.Strategy) -> None:
+        """Give all workers what the first one has written; all call it."""
+        workers_lib.barrier(strategy)
+
+    def publish(self) -> None:
+        """Keep what the first worker has written besides checkpoints."""
+
+    def steps_taken(self) -> int:
+        """Return the step of the newest checkpoint, 0 without one."""
+        return max(map(step_of, CheckpointStore(self.directory).paths()), default=0)
+
+    def checkpoints(
+        self, training: ml_collections.ConfigDict, strategy: tf.distribute.Strategy
+    ) -> CheckpointStore:
+        """Return the run's checkpoints."""
+        return CheckpointStore(
+            self.directory,
+            training.keep_checkpoints,
+            training.best_metric,
+            training.best_is,
+            *worker_and_workers(strategy),
+            lambda: workers_lib.barrier(strategy),
+        )
+
+
+class StoredRun(RunPlace):
+    """A run's folder in a store. The folder on each machine is a working copy.
+
+    Args:
+      directory: the working copy, a path in the mirror.
+      url: the folder in the store.
+    """
+
+    def __init__(self, directory: pathlib.Path, url: str):
+        super().__init__(directory)
+        self.store = open_store(url)
+        self._url = url
+        self._check: Callable[[], None] = lambda: None
+        # Size and time of the files of the log that the store has, by name.
+        self._log: dict[str, tuple[int, int]] = {}
+        self._logged_at = time.monotonic()
+
+    def fetch(self) -> None:
+        """Fetch settings and models, and forget those that the store does not have."""
+        self._fetch(forget=True)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """See `RunPlace.held`; runs on other machines are kept out, too."""
+        lock = open_store(Location.parse(self._url).within(_LOCK))
+        with super().held(), claims.held(lock, redacted(self._url), _DOING) as claim:
+            self._check = claim.check
+            self._remove_leftovers()
+            yield
+
+    def share(self, strategy: tf.distribute.Strategy) -> None:
+        """See `RunPlace.share`."""
+        first = worker_and_workers(strategy)[0] == 0
+        if first:
+            self.publish()
+        workers_lib.barrier(strategy)
+        if not first:
+            self._fetch(forget=False)
+
+    def publish(self) -> None:
+        """Upload the files that are new or changed."""
+        self._check()
+        present = [name for name in _BEGUN if (self.directory / name).exists()]
+        # The model of a run that is extended has another name by now, which goes first.
+        self._publish_log()
+        self.store.remove([name for name in _BEGUN if name not in present])
+        for name in present:
+            mirror.push(self.directory / name)
+
+    def steps_taken(self) -> int:
+        """See `RunPlace.steps_taken`."""
+        names = complete_checkpoints(self.store)
+        return max((step_of(pathlib.Path(name)) for name in names), default=0)
+
+    def checkpoints(
+        self, training: ml_collections.ConfigDict, strategy: tf.distribute.Strategy
+    ) -> CheckpointStore:
+        """See `RunPlace.checkpoints`."""
+        worker, workers = worker_and_workers(strategy)
+        return StoredCheckpoints(
+            self.directory,
+            self.store,
+            self._check,
+            lambda text: workers_lib.gather_texts(strategy, text),
+            self._publish_log_if_due,
+            training.keep_checkpoints,
+            training.best_metric,
+            training.best_is,
+            worker,
+            workers,
+        )
+
+    def _fetch(self, forget: bool) -> None:
+        listed = self.store.list()
+        for name in _BEGUN:
+            path = self.directory / name
+            if name in listed:
+                mirror.fetch(path, listed[name])
+            elif forget:
+                path.unlink(missing_ok=True)
+
+    def _remove_leftovers(self) -> None:
+        """Remove checkpoints that the store does not have from the working copy."""
+        there = complete_checkpoints(self.store)
+        for path in CheckpointStore(self.directory).paths():
+            if path.name not in there:
+                shutil.rmtree(path)
+
+    def _publish_log_if_due(self) -> None:
+        if time.monotonic() - self._logged_at > _LOG_SECONDS:
+            self._publish_log()
+
+    def _publish_log(self) -> None:
+        """Upload what is new or longer of all other files, which may grow meanwhile."""
+        for path in self._log_files():
+            name = path.relative_to(self.directory).as_posix()
+            status = path.stat()
+            state = status.st_size, status.st_mtime_ns
+            if self._log.get(name) != state:
+                with tempfile.NamedTemporaryFile() as copy:
+                    shutil.copyfile(path, copy.name)
+                    self.store.upload(copy.name, name)
+                self._log[name] = state
+        self._logged_at = time.monotonic()
+
+    def _log_files(self) -> Iterator[pathlib.Path]:
+        """Yield all files but those of `_BEGUN`, checkpoints, locks and unfinished ones."""
+        for path in sorted(self.directory.rglob("*")):
+            parts = path.relative_to(self.directory).parts
+            others = parts[0] in (checkpoints.FOLDER, _LOCK, *_BEGUN)
+            hidden = any(part.startswith(".") for part in parts)
+            if not (others or hidden) and path.is_file():
+                yield path
+
+
+def open_run(directory: pathlib.Path) -> RunPlace:
+    """Return where a run is kept: in a store if the folder is a mirror of one."""
+    url = url_of(directory)
+    return RunPlace(directory) if url is None else StoredRun(directory, url)
