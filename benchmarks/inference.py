@@ -4,8 +4,8 @@
 
   python -m benchmarks.inference
 
-Measures three things, each beside its peer in turn: clips in each precision and, where OpenVINO is
-installed, engine; a query by an image
+Measures three things, each beside its peer in turn: clips in each precision (and engine, where
+OpenVINO is installed); a query by an image
 file beside one pass of a clip; a query by a sentence on an index of 100,000 windows. Weights are
 random, which does not affect the time.
 """

@@ -61,7 +61,7 @@ class NetworkFlags:
         from mmv_tf.graphs.precision import in_precision
         from mmv_tf.inference.loading import open_model
 
-        for name in ("settings", "engine"):
+        for name in ("settings", "engine", "quantized"):
             if name in self.options:
                 raise UsageError(f"--{name} can't be used here.")
         options = dict(self.options)
@@ -129,6 +129,12 @@ def define_network_flags(
             "Engine for video and images; openvino is an extra, and faster on some CPUs.",
             flag_values=values,
         )
+        flags.DEFINE_string(
+            "quantized",
+            None,
+            "With --engine=openvino, the folder that mmv quantize made of the model.",
+            flag_values=values,
+        )
         define_overrides(
             "settings",
             f"Video and audio settings that the model lacks: {', '.join(SETTINGS)}.",
@@ -145,10 +151,10 @@ def network_flags(values: flags.FlagValues = flags.FLAGS) -> NetworkFlags:
     """
     options = {
         name: values[name].value
-        for name in ("dtype", "vocabulary", "image_model", "engine")
+        for name in ("dtype", "vocabulary", "image_model", "engine", "quantized")
         if name in values and values[name].value is not None
     }
-    for name in ("vocabulary", "image_model"):
+    for name in ("vocabulary", "image_model", "quantized"):
         if name in options:
             # Absolute: an index keeps it, for queries from other folders.
             options[name] = os.path.abspath(options[name])

@@ -30,6 +30,7 @@ def load_encoder(
     image_model: Path | ImageEncoder | None = None,
     settings: Mapping[str, Any] | None = None,
     engine: str = TENSORFLOW,
+    quantized: Path | None = None,
 ) -> Encoder:
     """Open a model of any kind, ready to embed files, arrays and sentences.
 
@@ -49,6 +50,8 @@ def load_encoder(
         "num_frames", "frame_rate", "size", "square_crop", "sample_rate".
       engine: "openvino" to embed video and images with OpenVINO, an extra that is faster on some
         CPUs; other inputs stay in TensorFlow. Modules have only "tensorflow".
+      quantized: with OpenVINO, the folder that `mmv quantize` made of this model: video is embedded
+        in 8-bit integers.
 
     Raises:
       ValueError: there is no model at `source`, or the arguments don't fit it; the message says
@@ -64,6 +67,8 @@ def load_encoder(
     if dtype is not None:
         check_dtype(dtype)
     check_engine(engine)
+    if quantized is not None and engine == TENSORFLOW:
+        raise ValueError("A quantized model runs in OpenVINO; set engine to openvino.")
     path = opening.find_network(source)
     network: Network
     if is_module(path):
@@ -81,14 +86,18 @@ def load_encoder(
             model, image_model = None, model
         elif isinstance(image_model, str | os.PathLike):
             image_model = load_image_model(image_model)
-        network = _graph_network(model, image_model, dtype, engine)
+        network = _graph_network(model, image_model, dtype, engine, quantized)
         _check_rate(network.settings, settings)
         network.settings = with_settings(network.settings, settings)
     return Encoder(network, os.fspath(source))
 
 
 def _graph_network(
-    model: EmbeddingGraph | None, image_model: ImageEncoder | None, dtype: str | None, engine: str
+    model: EmbeddingGraph | None,
+    image_model: ImageEncoder | None,
+    dtype: str | None,
+    engine: str,
+    quantized: Path | None,
 ) -> GraphNetwork:
     """Return a network of one model or both, in a precision and an engine."""
     keras_dtype = dtype if engine == TENSORFLOW else "float32"
@@ -99,7 +108,7 @@ def _graph_network(
     if engine == TENSORFLOW:
         return GraphNetwork(*models)
     saved = model if model is not None else image_model
-    return OpenVinoNetwork(*models, dtype or saved.dtype_policy.name)
+    return OpenVinoNetwork(*models, dtype or saved.dtype_policy.name, quantized)
 
 
 def as_encoder(model: Encoder | EmbeddingGraph | ImageEncoder) -> Encoder:

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +18,8 @@ from mmv_tf.deflation import ImageEncoder
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference.graph_network import GraphNetwork
 from mmv_tf.inference.network import ENGINES, IMAGE, OPENVINO, VIDEO
+from mmv_tf.inference.quantization import Quantized, as_floats, read_quantized
+from mmv_tf.util import files
 
 # Our name of a precision -> OpenVINO's, and that of the processor's ability.
 _PRECISIONS = {
@@ -49,9 +53,11 @@ class OpenVinoNetwork(GraphNetwork):
       model, image_model: as for `GraphNetwork`, in float32.
       dtype: precision to compute in, one of `graphs.precision.DTYPES`. OpenVINO has one bfloat16,
         which keeps float32 where it is needed.
+      quantized: the folder of the model's video backbone in 8-bit integers; see `quantization`.
 
     Raises:
-      ValueError: this processor does not compute in that precision.
+      ValueError: this processor does not compute in that precision; or `quantized` is of another
+        model.
     """
 
     def __init__(
@@ -59,6 +65,7 @@ class OpenVinoNetwork(GraphNetwork):
         model: EmbeddingGraph | None = None,
         image_model: ImageEncoder | None = None,
         dtype: str = "float32",
+        quantized: str | os.PathLike[str] | None = None,
     ):
         super().__init__(model, image_model)
         self._precision, ability = _PRECISIONS[dtype]
@@ -70,17 +77,28 @@ class OpenVinoNetwork(GraphNetwork):
                 f"{', '.join(sorted(abilities))}; choose another dtype, or engine=tensorflow."
             )
         self._compiled: dict[Any, Callable[..., dict[str, np.ndarray]]] = {}
+        self._quantized: Quantized | None = None
+        if quantized is not None:
+            self._quantized = read_quantized(pathlib.Path(quantized))
+            if self._quantized.fingerprint != super().fingerprint:
+                raise ValueError(
+                    f"{quantized} was made from another model; make it again with 'mmv quantize'."
+                )
 
     @property
     def fingerprint(self) -> str:
         """Hexadecimal SHA-256; in float32 that of the same model in TensorFlow."""
-        fingerprint = super().fingerprint
-        if self._precision == "f32":
+        fingerprint, computed = super().fingerprint, [self._precision]
+        if self._quantized is not None:
+            computed.append(files.file_sha256(self._quantized.path.with_suffix(".bin")))
+        if computed == ["f32"]:
             return fingerprint
-        return hashlib.sha256(f"{fingerprint} openvino {self._precision}".encode()).hexdigest()
+        return hashlib.sha256(f"{fingerprint} openvino {computed}".encode()).hexdigest()
 
     def _function(self, kind: str, dtype: tf.DType, shape: tuple[int | None, ...]) -> Any:
         """Return a function compiled once for a size of frames."""
+        if kind == VIDEO and self._quantized is not None:
+            return self._quantized_function(self._quantized, shape)
         traced = super()._function(kind, dtype, shape)
         if kind not in _COMPILED:
             return traced
@@ -88,17 +106,35 @@ class OpenVinoNetwork(GraphNetwork):
             self._compiled[traced] = self._compile(traced)
         return self._compiled[traced]
 
+    def _quantized_function(
+        self, quantized: Quantized, shape: tuple[int | None, ...]
+    ) -> Callable[..., dict[str, np.ndarray]]:
+        if shape[:3] != quantized.clip:
+            expected, got = (" x ".join(map(str, one)) for one in (quantized.clip, shape[:3]))
+            raise ValueError(
+                f"The quantized model takes clips of {expected} (frames, height, width), got "
+                f"{got}; quantize it for this size."
+            )
+        if quantized.path not in self._compiled:
+            call = self._call(self._core.read_model(quantized.path))
+            self._compiled[quantized.path] = lambda inputs: call(as_floats(np.asarray(inputs)))
+        return self._compiled[quantized.path]
+
     def _compile(self, traced: Any) -> Callable[..., dict[str, np.ndarray]]:
         import openvino
 
-        model = openvino.convert_model(traced.get_concrete_function())
+        call = self._call(openvino.convert_model(traced.get_concrete_function()))
+        return lambda inputs: call(inputs.numpy())
+
+    def _call(self, model: Any) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+        """Return a call of an OpenVINO model."""
         compiled = self._core.compile_model(
             model, "CPU", {"INFERENCE_PRECISION_HINT": self._precision}
         )
         names = {port: port.get_any_name() for port in compiled.outputs}
 
-        def call(inputs: tf.Tensor) -> dict[str, np.ndarray]:
-            found = compiled(inputs.numpy())
+        def call(inputs: np.ndarray) -> dict[str, np.ndarray]:
+            found = compiled(inputs)
             # Copied, since the next call writes to the same memory.
             return {name: np.array(found[port], np.float32) for port, name in names.items()}
 

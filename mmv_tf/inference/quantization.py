@@ -1,0 +1,169 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Video backbones in 8-bit integers for OpenVINO, calibrated on clips of the user's own videos.
+
+The method is NNCF's post-training quantization. A quantized backbone is a folder with OpenVINO's
+two files and `quantized.json`, which says of which model it is and how near its answers come.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mmv_tf.inference.graph_network import GraphNetwork
+from mmv_tf.inference.network import VIDEO
+from mmv_tf.util import files
+from mmv_tf.util.configuration import write_json
+from mmv_tf.util.safe_files import Count, read_json
+
+DESCRIPTION, MODEL, WEIGHTS = "quantized.json", "video.xml", "video.bin"
+FORMAT_VERSION = 1
+_FORM = {
+    "format_version": Count,
+    "fingerprint": str,
+    "clip": [Count],
+    "cosines": {str: {"lowest": (int, float), "mean": (int, float)}},
+    "sha256": {str: str},
+}
+# Ours: one clip in this many is held out, to measure the agreement.
+_HELD_OUT = 5
+_LEAST_CLIPS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantized:
+    """A quantized backbone.
+
+    Attributes:
+      path: OpenVINO's model file.
+      fingerprint: of the model in float32 that it was made from.
+      clip: frames, height and width that it takes.
+      cosines: feature -> lowest and mean cosine with float32 on held-out clips.
+    """
+
+    path: pathlib.Path
+    fingerprint: str
+    clip: tuple[int, ...]
+    cosines: Mapping[str, Mapping[str, float]]
+
+
+def check_installed() -> None:
+    """Check that the quantizer is installed.
+
+    Raises:
+      ValueError: it is not.
+    """
+    for module in ("openvino", "nncf"):
+        if importlib.util.find_spec(module) is None:
+            raise ValueError(
+                f"Quantizing needs {module}, an extra: pip install 'mmv_tf[quantize]'."
+            )
+
+
+def quantize_video(network: GraphNetwork, clips: np.ndarray, folder: pathlib.Path) -> Quantized:
+    """Quantize the video backbone with its heads, and write it.
+
+    Args:
+      network: the model, in float32.
+      clips: uint8 [N, T, H, W, 3], 10 or more. Every fifth is held out to measure the agreement.
+      folder: folder to write; nothing or an empty folder is there.
+
+    Returns:
+      What was written.
+
+    Raises:
+      ValueError: there are too few clips.
+    """
+    import nncf
+    import openvino
+
+    if len(clips) < _LEAST_CLIPS:
+        raise ValueError(
+            f"There are {len(clips)} clips to calibrate on; expected at least {_LEAST_CLIPS}, "
+            "better a few hundred; give more or longer videos."
+        )
+    held_out = np.arange(len(clips)) % _HELD_OUT == _HELD_OUT - 1
+    calibration = [index for index, held in enumerate(held_out) if not held]
+    spec = tf.TensorSpec([None, *clips.shape[1:]], tf.float32)
+    traced = tf.function(
+        lambda inputs: network.compute(VIDEO, inputs), autograph=False, input_signature=[spec]
+    )
+    model = openvino.convert_model(traced.get_concrete_function())
+    dataset = nncf.Dataset(calibration, lambda index: as_floats(clips[index : index + 1]))
+    quantized = nncf.quantize(
+        model,
+        dataset,
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(calibration),
+    )
+    description = {
+        "format_version": FORMAT_VERSION,
+        "fingerprint": network.fingerprint,
+        "clip": list(clips.shape[1:4]),
+        "clips": len(calibration),
+        "cosines": _cosines(model, quantized, clips[held_out]),
+        "versions": {"openvino": openvino.__version__, "nncf": nncf.__version__},
+    }
+    with files.replacing(folder) as temporary:
+        temporary.mkdir()
+        openvino.save_model(quantized, temporary / MODEL, compress_to_fp16=False)
+        hashes = {name: files.file_sha256(temporary / name) for name in (MODEL, WEIGHTS)}
+        write_json({**description, "sha256": hashes}, temporary / DESCRIPTION)
+    return read_quantized(folder)
+
+
+def read_quantized(folder: pathlib.Path) -> Quantized:
+    """Read a quantized backbone's description, and compare its files with their checksums.
+
+    Raises:
+      ValueError: there is none, or it is damaged.
+    """
+    try:
+        found = read_json(folder / DESCRIPTION, _FORM)
+        for name in (MODEL, WEIGHTS):
+            files.check_content(folder / name, sha256=found["sha256"].get(name, ""))
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{folder}: is no quantized model ({error}); make one with 'mmv quantize'."
+        ) from None
+    if found["format_version"] != FORMAT_VERSION or len(found["clip"]) != 3:
+        raise ValueError(
+            f"{folder}: was written by another version; make it again with 'mmv quantize'."
+        )
+    return Quantized(folder / MODEL, found["fingerprint"], tuple(found["clip"]), found["cosines"])
+
+
+def as_floats(clips: np.ndarray) -> np.ndarray:
+    """Return pixels as float32 in [0, 1]; uint8 ones are divided by 255."""
+    if clips.dtype == np.uint8:
+        return clips.astype(np.float32) / 255.0
+    return clips.astype(np.float32, copy=False)
+
+
+def _cosines(model: Any, quantized: Any, clips: np.ndarray) -> dict[str, dict[str, float]]:
+    """Return the agreement of two models by feature."""
+    import openvino
+
+    core = openvino.Core()
+    exact = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    rounded = core.compile_model(quantized, "CPU")
+    values: dict[str, list[float]] = {}
+    for clip in clips:
+        inputs = as_floats(clip[np.newaxis])
+        expected, found = exact(inputs), rounded(inputs)
+        for port in exact.outputs:
+            name = port.get_any_name()
+            one, other = expected[port][0], found[rounded.output(name)][0]
+            cosine = one @ other / (np.linalg.norm(one) * np.linalg.norm(other))
+            values.setdefault(name, []).append(float(cosine))
+    return {
+        name: {"lowest": round(min(one), 5), "mean": round(float(np.mean(one)), 5)}
+        for name, one in values.items()
+    }

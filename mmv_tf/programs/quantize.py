@@ -1,0 +1,95 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Quantize a model's video backbone to 8-bit integers for OpenVINO.
+
+  mmv quantize --model=RUN --videos=DIR --output=model_int8
+  mmv search index --model=RUN --engine=openvino --quantized=model_int8 --videos=DIR --index=INDEX
+
+The values' ranges are calibrated on clips of your own videos, evenly spread over them; a few
+hundred are enough. A fifth of the clips is held out: the program prints how near the quantized
+model comes to the model there. Needs the extra quantize.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import tempfile
+
+import numpy as np
+from absl import flags
+
+from mmv_tf.data import preparation
+from mmv_tf.data.file_types import is_media
+from mmv_tf.data.media import MediaError
+from mmv_tf.inference.flags import define_network_flags, network_flags
+from mmv_tf.inference.graph_network import GraphNetwork
+from mmv_tf.inference.quantization import check_installed, quantize_video
+from mmv_tf.inference.reading import span_clips
+from mmv_tf.inference.windows import Windows
+from mmv_tf.util import command_line
+from mmv_tf.util.progress import Progress
+from mmv_tf.util.storage.workspace import storage_flags
+from mmv_tf.util.text_files import printable_name
+
+define_network_flags()
+_VIDEOS = flags.DEFINE_string(
+    "videos", None, "A video, or a folder of videos, to calibrate on.", required=True
+)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder to write.", required=True)
+_CLIPS = flags.DEFINE_integer(
+    "num_clips", 300, "Clips to take, a fifth of which is held out.", lower_bound=10
+)
+
+storage_flags(media=["videos"], is_media=is_media, outputs=["output"], last=["quantized.json"])
+
+
+def main(argv: list[str]) -> None:
+    """Quantize the model, write it and print the agreement."""
+    del argv
+    output = pathlib.Path(_OUTPUT.value)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise command_line.UsageError(f"--output={output} exists already; choose another.")
+    check_installed()
+    encoder = network_flags().load_encoder()
+    network = encoder.network
+    if not isinstance(network, GraphNetwork) or network.model is None:
+        raise ValueError(
+            "Only a model of mmv_tf can be quantized, not a SavedModel or an image model."
+        )
+    network.check_modality("video")
+    paths = [str(source.path) for source in preparation.find(_VIDEOS.value).sources]
+    with tempfile.TemporaryDirectory() as folder:
+        clips = _clips(paths, encoder.windows(), pathlib.Path(folder))
+        print(f"Calibrating on {len(clips)} clips, a fifth of them held out.", flush=True)
+        quantized = quantize_video(network, clips, output)
+    for name, cosine in quantized.cosines.items():
+        print(f"{name}: cosine {cosine['mean']:.4f} on average, {cosine['lowest']:.4f} at least")
+    print(f"The quantized model is in {printable_name(str(output))}.")
+
+
+def _clips(paths: list[str], windows: Windows, folder: pathlib.Path) -> np.ndarray:
+    """Return clips spread over the videos, uint8 [N, T, size, size, 3], kept in a file."""
+    each = -(-_CLIPS.value // len(paths))
+    shape = (_CLIPS.value, windows.num_frames, windows.size, windows.size, 3)
+    clips = np.lib.format.open_memmap(folder / "clips.npy", "w+", np.uint8, shape)
+    count = unreadable = 0
+    with Progress(len(paths), "reading", "videos") as shown:
+        for path in paths:
+            if count == len(clips):
+                break
+            try:
+                found, _ = span_clips(path, windows, most=min(each, len(clips) - count))
+            except MediaError as error:
+                unreadable += 1
+                print(f"note: {printable_name(str(error))}")
+                continue
+            clips[count : count + len(found)] = found
+            count += len(found)
+            shown.update()
+    if unreadable == len(paths):
+        raise ValueError(f"None of the {len(paths)} videos can be read; see the notes above.")
+    return clips[:count]
+
+
+if __name__ == "__main__":
+    command_line.run(main)
