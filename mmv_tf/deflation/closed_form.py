@@ -13,7 +13,7 @@ import tensorflow as tf
 from mmv_tf.deflation.probes import NormPair, at_places
 from mmv_tf.util.keras_networks import replaced_calls
 
-# Ours. The inputs that pass a ReLU change with gamma and beta, so the least squares are repeated.
+# Ours. Which inputs pass a ReLU depends on gamma and beta, so least squares is repeated.
 _ROUNDS = 8
 
 
@@ -22,15 +22,15 @@ def fit_closed_form(
 ) -> None:
     """Fit the batch norms in place.
 
-    The gamma and beta of each channel bring the activated output nearest, in least squares over
-    images and places, to the mean over time of the original's output on static clips: a following
-    linear layer that averages over time later depends on nothing else. One pass through the network
-    fits all in turn, so each one is fitted on inputs from fitted layers.
+    For each channel, gamma and beta minimize the squared distance, over images and positions,
+    between the activated output and the mean over time of the original's output on static clips: if
+    a later linear layer averages over time, only this mean matters to it. One pass through the
+    network fits all batch norms in turn, each on inputs from fitted layers.
 
     Args:
       network: the image model, a functional Keras model.
-      pairs: its batch norms.
-      maps: those of `Original`, for `images`.
+      pairs: the model's batch norms.
+      maps: `Original.maps` for `images`.
       images: float32 [n, H, W, C].
     """
 
@@ -73,9 +73,10 @@ def _fit_one(pair: NormPair, inputs: tf.Tensor, targets: np.ndarray) -> None:
 def rectified_least_squares(
     x: tf.Tensor, y: tf.Tensor, start: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the g, b that minimize sum (relu(g x + b) - y)^2 per channel, or `start` if better.
+    """Return the g, b per channel that minimize sum (relu(g x + b) - y)^2, or `start` if better.
 
-    Repeats least squares over the points that pass the ReLU, and keeps each channel's best.
+    Repeats least squares over the points that pass the ReLU, and keeps the best fit of each
+    channel.
 
     Args:
       x, y: float32 [N, C].
@@ -114,7 +115,7 @@ def _rectified_rounds(
 def _line(
     x: tf.Tensor, y: tf.Tensor, weights: tf.Tensor, otherwise: tuple[Any, Any]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the weighted least squares of y on x per column; `otherwise` where x is constant."""
+    """Return weighted least squares of y on x per column; `otherwise` where x is constant."""
     count = tf.reduce_sum(weights, 0)
     divisor = tf.maximum(count, 1.0)
     mean_x = tf.reduce_sum(weights * x, 0) / divisor

@@ -29,11 +29,11 @@ from mmv_tf.deflation.rewrite import deflate_naively
 Images: TypeAlias = Any
 _Variables: TypeAlias = Sequence[keras.Variable]
 
-# Ours. A fit on fewer is meaningless. Memory limits the closed form: it holds all feature maps of
-# this many pixels at once.
+# Ours. A fit on fewer images is meaningless. Memory limits the closed form, which holds every
+# feature map of this many pixels at once.
 _LEAST_IMAGES = 10
 _CLOSED_FORM_PIXELS = 64 * 128 * 128
-# Ours. Kernels have more terms in a sum than gamma and beta, so the same step has more effect.
+# Ours. A kernel sums more terms than gamma and beta, so the same step has a larger effect.
 _POINTWISE_RATE = 1 / 3
 
 
@@ -52,38 +52,40 @@ def fit_deflated(
 ) -> dict[str, Any]:
     """Train gamma and beta of the batch norms, and by default nothing else, in place.
 
-    There are two stages. First a closed form of ours: each batch norm in turn gets the gamma and
-    beta that bring its activated output nearest to the original's on static clips
-    (`fit_closed_form`). Then the method of MMV (Alayrac et al., 2020): Adam on the L1 distance of
-    the representations. Moving means and variances do not change. A stage is undone unless it
-    brings the representations of the training images nearer to the original's. Step size, epochs
-    and batch size are ours; the paper's are not published. The original runs once on each image.
+    There are two stages. The first, ours, is a closed form: each batch norm in turn gets the gamma
+    and beta that bring its activated output closest to the original's on static clips
+    (`fit_closed_form`). The second is the method of MMV (Alayrac et al., 2020): Adam on the L1
+    distance between the representations. Moving means and variances do not change. A stage is
+    undone unless it brings the representations of the training images closer to the original's.
+    Step size, epochs and batch size are ours; the paper's are not published. The original runs once
+    on each image.
 
     An optional third stage, ours, also trains the kernels of 1x1 convolutions with the same loss.
 
     Args:
       model: the original model: the argument of `deflate_naively`.
-      image_model: `deflate_naively(model)`, or that with `num_frames`.
-      images: float32 [N, H, W, C], for MMV's models RGB in [0, 1], or a dataset of (batches of)
-        such images of one size.
+      image_model: `deflate_naively(model)`, with or without `num_frames`.
+      images: float32 [N, H, W, C] (RGB in [0, 1] for MMV's models), or a dataset of such images or
+        batches of them, all of one size.
       held_out: images to measure the agreement on; a fifth of `images` if None.
-      num_frames: length of the static clips; use the original's training length.
+      num_frames: length of the static clips; use the number of frames that the original was trained
+        with.
       epochs, batch_size, learning_rate, seed: settings of the second stage.
-      pointwise_epochs: epochs of the third stage; it has a third of the learning rate.
+      pointwise_epochs: epochs of the third stage, which has a third of the learning rate.
       on_stage: called with "start", "closed_form", "fitted" and, if requested, "pointwise" when
         `image_model` has reached that stage.
 
     Returns:
-      Agreement on the held-out images, as from `agreement`: "naive" of `deflate_naively(model)`,
-      "start" of the given `image_model`, "closed_form", "fitted" and, if requested, "pointwise"
-      after the stages; "layers": [{"name", and for each stage the agreement of a batch norm's
-      activated output, its mean over time}]; "kept": [stages that brought the representations
-      nearer]; "images", "held_out", "num_frames": counts; "seconds": {"original", and the stages
-      that ran}.
+      Agreement on the held-out images, in the form of `agreement`: "naive" of
+      `deflate_naively(model)`, "start" of the given `image_model`, and "closed_form", "fitted" and,
+      if requested, "pointwise" after those stages; "layers": [{"name", and for each stage the
+      agreement of a batch norm's activated output, averaged over time}]; "kept": [stages that
+      brought the representations closer]; "images", "held_out", "num_frames": counts; "seconds":
+      {"original", and the stages that ran}.
 
     Raises:
-      ValueError: the images have another form or are fewer than 10, or the two models don't belong
-        together.
+      ValueError: the images have an unsupported form or number fewer than 10, or the image model
+        was not made from the model.
     """
     pairs = norm_pairs(model, image_model)
     train, test = _split(images, held_out, seed)
@@ -173,29 +175,29 @@ def _split(images: Images, held_out: Images | None, seed: int) -> tuple[np.ndarr
 def _check_sizes(train: np.ndarray, test: np.ndarray, image_model: ImageEncoder) -> None:
     if train.shape[1:] != test.shape[1:]:
         raise ValueError(
-            f"Images to fit on are {train.shape[1:]} and held-out ones {test.shape[1:]}; "
-            "give one size."
+            f"Training images are {train.shape[1:]} and held-out images {test.shape[1:]}; "
+            "resize them to one size."
         )
     channels = image_model.network.input.shape[-1]
     if train.shape[-1] != channels:
-        raise ValueError(f"Images have {train.shape[-1]} channels; the network takes {channels}.")
+        raise ValueError(f"Images have {train.shape[-1]} channels; the network expects {channels}.")
 
 
 def as_array(images: Images) -> np.ndarray:
-    """Convert any form of images to float32 [N, H, W, C].
+    """Convert images in any supported form to float32 [N, H, W, C].
 
     Raises:
-      ValueError: the form is another, there are several sizes, or values out of [0, 1].
+      ValueError: the form is not supported, the sizes differ, or values lie outside [0, 1].
     """
     if isinstance(images, tf.data.Dataset):
         parts = [np.asarray(element) for element in images]
         parts = [part[np.newaxis] if part.ndim == 3 else part for part in parts]
         if len({part.shape[1:] for part in parts}) > 1:
-            raise ValueError("The images have several sizes; resize them to one.")
+            raise ValueError("The images differ in size; resize them to one size.")
         images = np.concatenate(parts) if parts else np.zeros([0, 1, 1, 3], np.float32)
     elif isinstance(images, list | tuple):
         if len({np.shape(image) for image in images}) > 1:
-            raise ValueError("The images have several sizes; resize them to one.")
+            raise ValueError("The images differ in size; resize them to one size.")
         images = np.stack(images) if images else np.zeros([0, 1, 1, 3], np.float32)
     array: np.ndarray = np.asarray(images)
     if array.ndim != 4 or array.dtype.kind != "f":
@@ -204,18 +206,18 @@ def as_array(images: Images) -> np.ndarray:
             f"Images are {array.dtype} {array.shape}; expected float [N, H, W, C] in [0, 1].{hint}"
         )
     if len(array) and not (array.min() >= 0 and array.max() <= 1):
-        raise ValueError(f"Images range over {array.min()}..{array.max()}; expected [0, 1].")
+        raise ValueError(f"Images range from {array.min()} to {array.max()}; expected [0, 1].")
     return array.astype(np.float32, copy=False)
 
 
 def _improve(
     variables: _Variables, change: Callable[[], None], distance: Callable[[], float]
 ) -> bool:
-    """Make a change, and undo it unless it reduces the distance."""
+    """Apply a change, and undo it unless it reduces the distance."""
     old = [variable.numpy() for variable in variables]
     before = distance()
     change()
-    # Written so that a distance that is not a number is undone, too.
+    # Written so that a distance of NaN is also undone.
     if distance() < before:
         return True
     for variable, value in zip(variables, old, strict=True):
@@ -226,7 +228,7 @@ def _improve(
 def _agreements(
     answers: Answers, targets: Original
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """Return the agreement of the representations, and of each batch norm's activated output."""
+    """Return the agreement of the representations and of each batch norm's activated output."""
     features, maps = answers
     by_layer = {
         name: _map_agreement(maps[name][: len(target)], target)
@@ -236,5 +238,5 @@ def _agreements(
 
 
 def _map_agreement(values: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """Return the agreement of [n, places, C]: an image's places and channels are one vector."""
+    """Return the agreement of [n, positions, C], each image flattened to one vector."""
     return agreement(values.reshape(len(values), -1), targets.reshape(len(targets), -1))

@@ -18,9 +18,9 @@ from mmv_tf.deflation.images import load_images, read_pictures
 from mmv_tf.deflation.rewrite import deflate_naively
 from mmv_tf.deflation.simplify import NORMS
 
-# Ours: frames of a static clip if neither the call nor the model's metadata tell.
+# Ours: frames of a static clip if neither the call nor the model's metadata specifies a number.
 _NUM_FRAMES = 32
-# Ours: images to read from a folder; `fit_deflated` gains little from more.
+# Ours: images to read from a folder; more improve `fit_deflated` little.
 _MOST_IMAGES = 256
 
 
@@ -36,36 +36,37 @@ def deflate(
     >>> encoder = mmv_tf.deflate(model, images="photos")
     >>> encoder(batch)["before_head"]  # float32 [B, H, W, 3] in [0, 1] -> float32 [B, d]
 
-    The fit needs no labels and changes the batch norms' gamma and beta only; see `fit_deflated`,
-    which also measures how well image and video model agree.
+    The fit needs no labels and changes only the gamma and beta of batch norms; see `fit_deflated`,
+    which also measures how closely the image and video models agree.
 
     Args:
       model: an `EmbeddingGraph`, one of its video backbones, or any Keras model (functional,
         sequential, or of a class with a rule) on clips [B, T, H, W, C]. It is not changed.
-      num_frames: with a number, accounts for the padding at the ends of clips of that length; see
-        `deflate_naively`. None: as the paper does.
-      images: images to fit on, 10 or more and like those to embed: a folder of images or TFRecords
-        (at most 256 are drawn), paths of images, float [N, H, W, C] in [0, 1], or a dataset of
-        (batches of) these. None returns the encoder without a fit, with a warning: its embeddings
-        are far from the video model's.
+      num_frames: a number accounts for the padding at the ends of clips of that length (see
+        `deflate_naively`); None ignores it, as the paper does.
+      images: 10 or more images to fit on, similar to those to embed: a folder of images or
+        TFRecords (at most 256 are drawn), image paths, float [N, H, W, C] in [0, 1], or a dataset
+        of such images or batches of them. None returns the encoder unfitted, with a warning: its
+        embeddings are far from the video model's.
       size: side in pixels of images that are read from files; default: the model's training size.
-      seed: seed of the draw and of the fit.
+      seed: seed of the sampling and of the fit.
 
     Returns:
       A Keras model on float images [B, H, W, C]. For an embedding graph it returns {"before_head":
-      [B, d], space: [B, dim], ...}; for another model, that model's outputs. Its weights are
+      [B, d], space: [B, dim], ...}; for any other model, that model's outputs. Its weights are
       copies.
 
     Raises:
       DeflationError: a layer can't be deflated (the message names it and gives the reason), no
-        layer mixes frames, or the model takes images already. It is a `ValueError`.
-      ValueError: the images can't be read, are too few or of another form, or the size is unknown.
+        layer mixes frames, or the model already expects images. It is a `ValueError`.
+      ValueError: the images can't be read, are too few or of an unsupported form, or the size is
+        unknown.
     """
     encoder = deflate_naively(model, num_frames)
     if images is None:
         if any(isinstance(layer, NORMS) for layer in encoder.network.operations):
             warnings.warn(
-                "This image encoder is not fitted, so that its embeddings are far from the video "
+                "This image encoder is not fitted: its embeddings are far from the video "
                 "model's. Fit it: deflate(model, images=FOLDER, PATHS or ARRAY), or pass it to "
                 "fit_deflated. (deflate_naively returns it without this warning.)",
                 stacklevel=2,
@@ -78,7 +79,7 @@ def deflate(
 
 
 def _training_length(model: Any) -> int:
-    """Return the number of frames of a model's training clips, as far as it tells."""
+    """Return the number of frames in a model's training clips, or the default if it is unknown."""
     shape = getattr(model, "input_shape", None)
     fixed = shape[1] if isinstance(shape, tuple) and len(shape) == 5 else None
     known = getattr(model, "metadata", {}).get("num_frames", fixed)
@@ -86,7 +87,7 @@ def _training_length(model: Any) -> int:
 
 
 def _read(images: Any, encoder: ImageEncoder, size: int | None, seed: int) -> np.ndarray:
-    """Return images of any form as float32 [N, H, W, C]."""
+    """Return images in any supported form as float32 [N, H, W, C]."""
     if isinstance(images, str | os.PathLike):
         side = _side(encoder, size)
         return load_images(pathlib.Path(images), side, _MOST_IMAGES, seed)
@@ -96,7 +97,7 @@ def _read(images: Any, encoder: ImageEncoder, size: int | None, seed: int) -> np
 
 
 def _side(encoder: ImageEncoder, size: int | None) -> int:
-    """Return the side in pixels at which to read files."""
+    """Return the side length in pixels for images read from files."""
     if size is not None:
         return size
     known = encoder.metadata.get("size")
@@ -104,5 +105,5 @@ def _side(encoder: ImageEncoder, size: int | None) -> int:
     if known is None and height == width:
         known = height
     if known is None:
-        raise ValueError("The model does not tell the size of its frames; give size, in pixels.")
+        raise ValueError("The model does not state its frame size; pass size, in pixels.")
     return int(known)

@@ -20,13 +20,14 @@ from mmv_tf.util.keras_files import load_keras_file
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class ImageEncoder(keras.Model):
-    """Model from float images [B, H, W, C] (RGB in [0, 1] for MMV) to the video model's outputs.
+    """Maps float images [B, H, W, C] (RGB in [0, 1] for MMV) to the video model's outputs.
 
-    For an embedding graph, these are {"before_head": [B, d], space: [B, dim], ...}, all float32.
+    For an embedding graph, the outputs are {"before_head": [B, d], space: [B, dim], ...}, all
+    float32.
 
     Args:
-      network: a functional Keras network with one input; made by `mmv_tf.deflate`.
-      metadata: plain values saved with the model: source, license, ...
+      network: a functional Keras network with one input; built by `mmv_tf.deflate`.
+      metadata: plain values to save with the model: source, license, ...
     """
 
     def __init__(
@@ -42,10 +43,10 @@ class ImageEncoder(keras.Model):
         self.built = True
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> Any:
-        """Apply the model. There is no training mode: batch norms keep their statistics.
+        """Apply the model. `training` has no effect: batch norms keep their statistics.
 
         Raises:
-          ValueError: the inputs are not float images of the right rank and channels.
+          ValueError: the inputs are not float images of the expected rank and channels.
         """
         inputs = tf.convert_to_tensor(inputs)
         expected = self.network.input.shape
@@ -64,13 +65,13 @@ class ImageEncoder(keras.Model):
         return main_output(self(inputs))
 
     def folded(self, winograd: bool = True) -> ImageEncoder:
-        """Return a new encoder for inference: batch norms are merged into the layers before them.
+        """Return a new encoder for inference, with batch norms folded into the layers before them.
 
-        Outputs are the same to rounding, with fewer operations. It can't be fitted any more.
+        Outputs are equal up to rounding, with fewer operations. The new encoder can't be fitted.
 
         Args:
-          winograd: use `WinogradConvolution` for some 3x3 convolutions. Faster on CPUs; leave it
-            out for GPUs and other runtimes, which have such methods of their own.
+          winograd: use `WinogradConvolution` for some 3x3 convolutions. Faster on CPUs; disable it
+            for GPUs and other runtimes, which have such methods built in.
         """
         network = fold_norms(self.network)
         if winograd:
@@ -78,7 +79,7 @@ class ImageEncoder(keras.Model):
         return ImageEncoder(network, {**self.metadata, "folded": True})
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments; weights are saved apart."""
+        """Return the constructor arguments; weights are saved separately."""
         network = keras.saving.serialize_keras_object(self.network)
         return {**super().get_config(), "network": network, "metadata": self.metadata}
 
@@ -93,18 +94,18 @@ class ImageEncoder(keras.Model):
 
 
 def main_output(outputs: Any) -> tf.Tensor:
-    """Return the representation among a model's outputs.
+    """Return the representation among the outputs of a model.
 
     Raises:
-      ValueError: there are several and none is called "before_head".
+      ValueError: there are several outputs and none is called "before_head".
     """
     if isinstance(outputs, Mapping) and "before_head" in outputs:
         return outputs["before_head"]
     flat = keras.tree.flatten(outputs)
     if len(flat) != 1:
         raise ValueError(
-            f"The model has {len(flat)} outputs and none is called 'before_head'; the fit needs "
-            "one. Build a network with that output alone."
+            f"The model has {len(flat)} outputs, none of them called 'before_head'; the fit needs "
+            "one output. Build a network with that output alone."
         )
     return flat[0]
 
@@ -113,13 +114,13 @@ def load_image_model(path: str | os.PathLike[str]) -> ImageEncoder:
     """Read the `.keras` file of a deflated model.
 
     Raises:
-      ValueError: the file does not exist or holds something else.
+      ValueError: the file does not exist or holds a different kind of model.
     """
     if not os.path.isfile(path):
-        raise ValueError(f"There is no deflated network at {path}; make one with mmv deflate.")
+        raise ValueError(f"There is no deflated network at {path}; create one with mmv deflate.")
     if not zipfile.is_zipfile(path):
         raise ValueError(
-            f"{path} is not a .keras file, or is cut short; make one with mmv deflate."
+            f"{path} is not a .keras file, or is truncated; create one with mmv deflate."
         )
     model = load_keras_file(path)
     if not isinstance(model, ImageEncoder):

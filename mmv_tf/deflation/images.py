@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Images to fit a deflated model on: a folder of images, TFRecords, or frames of clips."""
+"""Images for fitting a deflated model: from a folder of images, TFRecords, or frames of clips."""
 
 from __future__ import annotations
 
@@ -19,42 +19,42 @@ from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.util.progress import progress
 
 _RECORD_SUFFIXES = (".tfrecord", ".tfrecords")
-# Ours: frames of one video are similar.
+# Ours: few frames per video, because its frames are similar.
 _FRAMES_PER_RECORD = 4
 _SHOWN = 3
 
 
 def load_images(directory: str | pathlib.Path, size: int, count: int, seed: int = 0) -> np.ndarray:
-    """Read images from a folder, at any depth, or frames from the TFRecords there.
+    """Read images from a folder and its subfolders, or frames from the TFRecords there.
 
     Images are decoded by `image_pixels` (upright, RGB), scaled so that the shorter side is `size`,
-    and center-cropped. Files that can't be read are skipped, and a line on standard error counts
-    and names them. If there are fewer than `count`, all are returned.
+    and center-cropped. Unreadable files are skipped, and one line on standard error counts and
+    names them. If there are fewer than `count` images, all are returned.
 
 
     Args:
       directory: the folder.
       size: side in pixels.
       count: number of images to draw from all files.
-      seed: seed of the draw.
+      seed: seed of the sampling.
 
     Returns:
       float32 [at most count, size, size, 3] in [0, 1].
 
     Raises:
-      ValueError: the folder does not exist, has no image, or none that can be read.
+      ValueError: the folder does not exist, has no images, or none of them can be read.
     """
     directory = pathlib.Path(directory)
     if not directory.is_dir():
         raise ValueError(f"There is no folder {directory}.")
     if count < 1 or size < 1:
-        raise ValueError(f"Got count {count} and size {size}; both are 1 or more.")
+        raise ValueError(f"Got count {count} and size {size}; both must be 1 or more.")
     files = sorted(path for path in directory.rglob("*") if path.is_file())
     pictures = [path for path in files if kind_of(path) == IMAGE]
     records = [path for path in files if _is_record(path)]
     if bool(pictures) == bool(records):
-        found = "both pictures and TFRecords" if pictures else "neither pictures nor TFRecords"
-        raise ValueError(f"{directory} holds {found}; give a folder of one kind.")
+        found = "both images and TFRecords" if pictures else "neither images nor TFRecords"
+        raise ValueError(f"{directory} holds {found}; pass a folder with one kind.")
     if records:
         return _from_records(records, size, count, seed)
     order = np.random.default_rng(seed).permutation(len(pictures))
@@ -67,7 +67,7 @@ def read_pictures(paths: Sequence[pathlib.Path], size: int, count: int | None = 
     Args:
       paths: the files.
       size: side in pixels.
-      count: most images to return; None for all.
+      count: maximum number of images to return; None for all.
 
     Returns:
       float32 [at most count, size, size, 3] in [0, 1].
@@ -86,18 +86,18 @@ def read_pictures(paths: Sequence[pathlib.Path], size: int, count: int | None = 
             refused.append(str(error))
     _report_refused(refused)
     if not images:
-        raise ValueError(f"None of the {len(paths)} pictures can be read: {_shown(refused)}.")
+        raise ValueError(f"None of the {len(paths)} images can be read: {_shown(refused)}.")
     return _as_floats(images)
 
 
 def sample_frames(
     model: EmbeddingGraph, directory: str, split: str, frames_per_clip: int
 ) -> np.ndarray:
-    """Return frames spread evenly over each clip of a split, cropped as in the model's training.
+    """Return evenly spaced frames of each clip in a split, cropped as in the model's training.
 
     Args:
-      model: its metadata has the size.
-      directory, split: the data, as `prepare_data` writes them.
+      model: the model, whose metadata specifies the size.
+      directory, split: the dataset, as written by `prepare_data`.
       frames_per_clip: number of frames from each clip.
 
     Returns:
@@ -110,12 +110,12 @@ def sample_frames(
     with reader.explained():
         batches = [batch["video"].numpy() for batch in reader.evaluate()]
     if not batches:
-        raise ValueError(f"Split {split!r} of {directory} has no clips to take frames from.")
+        raise ValueError(f"Split {split!r} of {directory} has no clips to read frames from.")
     return np.concatenate([batch.reshape(-1, *batch.shape[3:]) for batch in batches])
 
 
-# Ours, for `altered`: probability that a copy is gray, inverted or has a margin; the least fraction
-# of a side that it keeps; factors of the contrast; means of the brightness.
+# Ours, for `altered`: probability that a copy is gray, inverted or has a margin; minimum fraction
+# of a side that is kept; contrast factors; brightness means.
 _RARE = 0.3
 _LEAST_SIDE = 0.4
 _CONTRAST = (0.5, 2.5)
@@ -123,11 +123,11 @@ _BRIGHTNESS = (0.1, 0.9)
 
 
 def altered(images: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Return a strongly altered copy of each image, to fit for other kinds of images too.
+    """Return a strongly altered copy of each image, so that a fit generalizes to other images.
 
-    Frames of a video share its colors and composition. Copies are enlarged parts, half of them
-    flipped, with colors exchanged, with more or less contrast, brighter or darker; some are gray,
-    inverted or small on a plain background.
+    Frames of one video share colors and composition. Copies are enlarged crops, half of them
+    flipped, with swapped colors and altered contrast and brightness; some are gray, inverted or
+    small on a plain background.
 
     Args:
       images: float32 [N, H, W, 3] in [0, 1].
@@ -168,7 +168,7 @@ def altered(images: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def _is_record(path: pathlib.Path) -> bool:
-    """Return whether it has a record's name: x.tfrecord, or a shard x.tfrecord-00000-of-00010."""
+    """Return whether a file is named as a record: x.tfrecord, or x.tfrecord-00000-of-00010."""
     return any(suffix in path.name for suffix in _RECORD_SUFFIXES)
 
 
@@ -182,7 +182,7 @@ def _shown(refused: Sequence[str]) -> str:
 
 
 def _as_floats(images: Sequence[np.ndarray]) -> np.ndarray:
-    """Convert uint8 images to one float32 array in [0, 1]; bytes save memory until then."""
+    """Convert uint8 images to one float32 array in [0, 1]; uint8 saves memory until then."""
     floats = np.empty([len(images), *images[0].shape], np.float32)
     for index, image in enumerate(images):
         np.divide(image, 255, out=floats[index], dtype=np.float32)
@@ -190,7 +190,7 @@ def _as_floats(images: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _from_records(files: Sequence[pathlib.Path], size: int, count: int, seed: int) -> np.ndarray:
-    """Return frames (`image/encoded`) of SequenceExamples, or the image of Examples."""
+    """Return the frames (`image/encoded`) of SequenceExamples, or the image of Examples."""
     images: list[np.ndarray] = []
     refused: list[str] = []
     order = np.random.default_rng(seed).permutation(len(files))
@@ -214,7 +214,7 @@ def _from_records(files: Sequence[pathlib.Path], size: int, count: int, seed: in
 
 def _encoded_frames(path: pathlib.Path) -> Iterator[bytes]:
     for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-        # On the wire, an Example is a SequenceExample with only a context.
+        # In serialized form, an Example is a SequenceExample with only a context.
         example = tf.train.SequenceExample.FromString(record)
         frames = example.feature_lists.feature_list[keys.FRAMES].feature
         if frames:

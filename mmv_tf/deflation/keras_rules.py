@@ -15,7 +15,7 @@ from mmv_tf.deflation.registry import Walk, frames_after, register_rule, tap_wei
 from mmv_tf.layers import MaxPool
 from mmv_tf.util.keras_networks import Graph
 
-# Layers that treat every place and frame alike, or do nothing at inference.
+# Layers that treat every position and frame alike, or do nothing at inference.
 _POINTWISE = (
     layers.Activation,
     layers.ReLU,
@@ -46,7 +46,7 @@ _BY_FRAME = (
     layers.AveragePooling2D,
     layers.ZeroPadding2D,
 )
-# Operations of functional models (x + y, keras.ops.relu(x)), by the name of their class.
+# Operations of functional models (x + y, keras.ops.relu(x)), by class name.
 _POINTWISE_OPERATIONS = {
     "Absolute",
     "Add",
@@ -74,7 +74,7 @@ _POINTWISE_OPERATIONS = {
     "Tanh",
     "TrueDivide",
 }
-# For several equal frames, each of these is the frame.
+# For several equal frames, each of these returns the frame.
 _MEANS = {"Mean": keras.ops.mean, "Max": keras.ops.max, "Min": keras.ops.min}
 
 
@@ -89,8 +89,8 @@ def _model(walk: Walk, model: Any, *inputs: Any) -> Any:
         graph = Graph(model)
     except ValueError:
         walk.refuse(
-            "it is a subclassed network, whose call can't be read; register a rule that calls "
-            "`walk` on its layers as its call does"
+            "it is a subclassed network, whose call can't be inspected; register a rule that calls "
+            "`walk` on its layers in the same order"
         )
     return graph.replay(inputs, walk)
 
@@ -103,7 +103,7 @@ def _pointwise(walk: Walk, layer: Any, *inputs: Any) -> Any:
 
 @register_rule(*_BY_FRAME)
 def _by_frame(walk: Walk, layer: Any, inputs: Any) -> Any:
-    """Apply a 2-D layer to the image: it takes frames as a batch of images, and one is enough."""
+    """Apply a 2-D layer to the image: it treats frames as a batch of images, and one is enough."""
     return walk.copy(inputs)
 
 
@@ -117,7 +117,7 @@ def _channel_axis(walk: Walk, layer: Any, inputs: Any) -> Any:
     axis = layer.axis
     for one in axis if isinstance(axis, list | tuple) else [axis]:
         if one not in (-1, len(inputs.shape) - (0 if walk.has_time(inputs) else 1)):
-            walk.refuse(f"it normalizes over axis {axis}; only the last, the channels, is known")
+            walk.refuse(f"it normalizes over axis {axis}; only the last one is supported")
     return walk.copy(inputs, axis=[-1] if isinstance(axis, list | tuple) else -1)
 
 
@@ -130,7 +130,7 @@ def _concatenate(walk: Walk, layer: Any, inputs: Sequence[Any]) -> Any:
 @register_rule(layers.Conv3D)
 def _convolution(walk: Walk, layer: Any, inputs: Any) -> Any:
     if layer.padding not in ("same", "valid"):
-        walk.refuse(f"padding {layer.padding!r} is not known")
+        walk.refuse(f"padding {layer.padding!r} is not supported")
     _channels_last(walk, layer)
     time, *size = layer.kernel_size
     walk.temporal |= time > 1
@@ -150,7 +150,7 @@ def _convolution(walk: Walk, layer: Any, inputs: Any) -> Any:
     span = layer.dilation_rate[0] * (time - 1) + 1
     over_time = (span, layer.strides[0], layer.padding)
     taps = tap_weights(walk.frames(inputs), *over_time)[:: layer.dilation_rate[0]]
-    # In float64, so that the order of the sum does not lose digits.
+    # In float64, so that the order of summation loses no digits.
     summed = np.tensordot(taps, kernel.astype(np.float64), axes=1).astype(kernel.dtype)
     frames = frames_after(walk.frames(inputs), *over_time)
     return walk.add(new, inputs, weights=[summed, *bias], frames=frames)
@@ -214,7 +214,7 @@ def _up_sampling(walk: Walk, layer: Any, inputs: Any) -> Any:
 
 @register_rule(layers.TimeDistributed)
 def _time_distributed(walk: Walk, layer: Any, inputs: Any) -> Any:
-    """Apply the layer of each frame to the image."""
+    """Apply the layer that is applied to each frame to the image."""
     inner = layer.layer
     config = {key: value for key, value in inner.get_config().items() if key != "name"}
     new = type(inner).from_config(config)
@@ -229,18 +229,18 @@ def _reshape(walk: Walk, layer: Any, inputs: Any) -> Any:
     shape = tuple(layer.target_shape)
     if not walk.has_time(inputs):
         if shape[:3] == (1, 1, 1) and len(shape) == 4:
-            # Back to a map of one place, as in squeeze-and-excite.
+            # Back to a map of one position, as in squeeze-and-excite.
             new = layers.Reshape(shape[1:], dtype=layer.dtype_policy)
             return walk.add(new, inputs, has_time=True)
         return walk.copy(inputs, has_time=False)
-    walk.refuse("it reshapes frames; end with a global pooling before it")
+    walk.refuse("it reshapes frames; apply global pooling before it")
 
 
 @register_rule(layers.Flatten)
 def _flatten(walk: Walk, layer: Any, inputs: Any) -> Any:
     if walk.has_time(inputs):
         walk.refuse(
-            "it lines up all frames, so what follows has weights for each frame apart; only "
+            "it flattens all frames, so later layers have separate weights for each frame; only "
             "networks that pool over time can be deflated"
         )
     return walk.copy(inputs, has_time=False)
@@ -248,7 +248,7 @@ def _flatten(walk: Walk, layer: Any, inputs: Any) -> Any:
 
 @register_rule(keras.Operation)
 def _operation(walk: Walk, operation: Any, *inputs: Any, **arguments: Any) -> Any:
-    """Deflate an operation of a functional model that is not a layer."""
+    """Deflate a functional model's operation that is not a layer."""
     kind = type(operation).__name__
     tensors = [x for x in inputs if isinstance(x, keras.KerasTensor)]
     if all(not walk.has_time(x) for x in tensors):
@@ -266,28 +266,28 @@ def _operation(walk: Walk, operation: Any, *inputs: Any, **arguments: Any) -> An
         rest = tuple(axis - 1 for axis in axes if axis != 1)
         outputs = _MEANS[kind](tensors[0], axis=rest, keepdims=keepdims) if rest else tensors[0]
         return walk.mark(outputs, has_time=keepdims)
-    walk.refuse("no rule is known for this operation; put it into a layer with a rule of its own")
+    walk.refuse("no rule is known for this operation; wrap it in a layer with a rule of its own")
 
 
 def _again(operation: Any) -> Any:
-    """Return the operation as a new object, so that the user's model does not change."""
+    """Return a copy of the operation, so that the user's model does not change."""
     return type(operation).from_config(operation.get_config())
 
 
 def _channels_last(walk: Walk, layer: Any) -> None:
     if layer.data_format != "channels_last":
-        walk.refuse("its data_format is channels_first; only channels_last is known")
+        walk.refuse("its data_format is channels_first; only channels_last is supported")
 
 
 def _same_kind(walk: Walk, inputs: Any) -> None:
-    """Refuse to join frames with values of the whole clip without a time axis."""
+    """Refuse to join frames with whole-clip values that have no time axis."""
     timed = {walk.has_time(x) for x in keras.tree.flatten(inputs) if hasattr(x, "shape")}
     if len(timed) > 1:
         walk.refuse("it joins frames with a tensor without a time axis; reshape that first")
 
 
 def _moved_axis(walk: Walk, axis: int, tensor: Any) -> int:
-    """Return the axis of the image's tensor that stands for the video's."""
+    """Return the axis of the image's tensor that corresponds to the video's."""
     if not walk.has_time(tensor):
         return axis
     rank = len(tensor.shape) + 1

@@ -46,13 +46,13 @@ def fit_l1(
     seed: int,
     what: str,
 ) -> None:
-    """Train with Adam and a cosine schedule, on batches drawn without repeats within a pass.
+    """Train with Adam and a cosine schedule, on batches sampled without replacement in each epoch.
 
     Args:
-      network: the image model.
+      variables: the variables to train: see `norm_variables` and `pointwise_kernels`.
       variables: the variables to train, see `norm_variables` and `pointwise_kernels`.
       images, targets: float32 [N, H, W, C] and the original's representations [N, d].
-      steps, batch_size, learning_rate, seed: settings of the training.
+      steps, batch_size, learning_rate, seed: training settings.
       what: name of the trained variables, for the progress bar.
     """
     batch_size = min(batch_size, len(images))

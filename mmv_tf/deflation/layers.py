@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The two layers of a deflated model that neither Keras nor the original has."""
+"""The two layers of deflated models that exist neither in Keras nor in the original."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from mmv_tf.layers.base import Layer
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class ChannelPermutation(Layer):
-    """Layer whose output channel i is `scale[i]` times input channel `order[i]`.
+    """Channel reordering: output channel i is `scale[i]` times input channel `order[i]`.
 
-    It is the effect of a shift in time on equal frames. Where only convolutions and dense layers
+    This is the effect of a temporal shift on equal frames. Where only convolutions and dense layers
     follow, `deflate` folds it into their kernels.
 
     Args:
       order: order of the input channels.
-      scale: factor of each output channel; all 1 by default.
+      scale: factor of each output channel; 1 by default.
     """
 
     def __init__(self, order: Sequence[int], scale: Sequence[float] | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.order = tuple(int(channel) for channel in order)
         if sorted(self.order) != list(range(len(self.order))):
-            raise ValueError(f"order is {self.order}; expected each channel's number once.")
+            raise ValueError(f"order is {self.order}; expected each channel's index exactly once.")
         self.scale = tuple(scale) if scale is not None else (1.0,) * len(self.order)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -48,12 +48,12 @@ class ChannelPermutation(Layer):
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class EvenSize(Layer):
-    """Layer that repeats the last row or column to make sizes even, then pads with zeros.
+    """Repeats the last row or column to make sizes even, then pads with zeros.
 
-    With it, a convolution over space-to-depth pixels is one ordinary strided convolution.
+    This turns a convolution over space-to-depth pixels into one ordinary strided convolution.
 
     Args:
-      padding: ((top, bottom), (left, right)) zeros.
+      padding: number of zeros to add, ((top, bottom), (left, right)).
     """
 
     def __init__(self, padding: Sequence[Sequence[int]] = ((0, 0), (0, 0)), **kwargs: Any):
@@ -71,7 +71,7 @@ class EvenSize(Layer):
         return outputs
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Return the shape with sizes rounded up to even ones, and the padding."""
+        """Return the shape with sizes rounded up to even numbers, plus the padding."""
         batch, *sizes, channels = input_shape
         padded = [
             None if size is None else size + size % 2 + sum(pads)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Measures of a deflated model: agreement with the original, speed and memory."""
+"""Metrics of a deflated model: agreement with the original, speed and memory."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from mmv_tf.graphs import EmbeddingGraph
 
 
 def peak_memory(run: Callable[[tf.Tensor], Any], inputs: tf.Tensor) -> int | None:
-    """Return the peak of bytes that TensorFlow's allocator adds during a call.
+    """Return the peak number of bytes that TensorFlow's allocator adds during a call.
 
-    It covers the results and scratch space of the pass: weights and inputs exist before. The
-    process's resident memory is less accurate: the allocator keeps freed memory for later use.
+    The peak covers results and scratch space: weights and inputs exist before the call. The
+    resident memory of the process is less accurate, because the allocator keeps freed memory for
+    later use.
 
     Args:
-      run: a traced function; it is called twice, since the first call may set things up.
-      inputs: its argument; gives the device.
+      run: a traced function; it is called twice, since the first call may allocate lasting buffers.
+      inputs: its argument; determines the device.
 
     Returns:
-      The bytes, or None where the device's allocator does not count.
+      The bytes, or None if the device's allocator does not count them.
     """
     device = ":".join(inputs.device.split(":")[-2:])
     run(inputs)
@@ -50,23 +51,22 @@ def measure_speed(
 ) -> dict[str, float]:
     """Return medians of interleaved runs on the same images.
 
-    A round runs the clips once, then the images once without timing, to bring back weights that the
-    clips drove out of the cache, and then for half the clips' time, estimated by multiplications. A
-    first whole round does not count either.
+    A round runs the clips once, then the images once untimed, to bring back weights that the clips
+    evicted from the cache, and then the images for half the clips' time, estimated from the number
+    of multiplications. A complete first round is not counted.
 
     Args:
-      model, image_model: the pair.
+      model, image_model: the video model and its deflated model.
       images: float32 [B, H, W, C].
       num_frames: length of the static clips.
-      rounds: number of runs of each.
+      rounds: number of timed rounds.
 
     Returns:
-      "image_seconds", "clip_seconds", "ratio" (of the two); "image_cpu_seconds",
-      "clip_cpu_seconds", "cpu_ratio" the same in CPU time of this process, which other programs
-      affect less; "image_multiplications", "clip_multiplications" (in convolutions and matrix
-      products), "multiplications_ratio"; "image_bytes", "clip_bytes", "bytes_ratio": peak memory of
-      a pass besides weights and inputs (see `peak_memory`; omitted if unknown); "num_frames",
-      "batch".
+      "image_seconds", "clip_seconds" and their "ratio"; "image_cpu_seconds", "clip_cpu_seconds" and
+      "cpu_ratio", the same in CPU time of this process, which is less affected by other programs;
+      "image_multiplications", "clip_multiplications" (in convolutions and matrix products) and
+      "multiplications_ratio"; "image_bytes", "clip_bytes" and "bytes_ratio": peak memory of a pass
+      besides weights and inputs (see `peak_memory`; omitted if unknown); "num_frames"; "batch".
     """
     clips = static_clips(tf.constant(images), num_frames)
     inputs = tf.constant(images)
@@ -100,10 +100,10 @@ def measure_speed(
 def count_multiplications(function: Any) -> int:
     """Count multiplications in the convolutions and matrix products of a concrete function.
 
-    Multiplications with padding count, as in TensorFlow's kernels.
+    Multiplications by padding count, because TensorFlow's kernels execute them.
 
     Raises:
-      ValueError: a size is not known, or a part is hidden in a function of its own.
+      ValueError: a size is unknown, or a part is hidden in a nested function.
     """
     total = 0
     for operation in function.graph.get_operations():
@@ -115,7 +115,7 @@ def count_multiplications(function: Any) -> int:
             turned = operation.get_attr("transpose_a" if operation.type == "MatMul" else "adj_x")
             each = operation.inputs[0].shape[-2 if turned else -1]
         elif operation.type in ("PartitionedCall", "StatefulPartitionedCall", "Einsum"):
-            raise ValueError(f"{operation.name} is a {operation.type}: it can't be counted.")
+            raise ValueError(f"{operation.name} is a {operation.type}, which can't be counted.")
         else:
             continue
         outputs = operation.outputs[0].shape.num_elements()
@@ -145,12 +145,12 @@ def static_clips(images: tf.Tensor, num_frames: int) -> tf.Tensor:
 
 
 def static_features(model: Any, images: tf.Tensor, num_frames: int) -> tf.Tensor:
-    """Return a video model's `before_head` [B, d] of static clips of images [B, H, W, C]."""
+    """Return a video model's `before_head` [B, d] for static clips of images [B, H, W, C]."""
     return model({"video": static_clips(images, num_frames)})["video"]["before_head"]
 
 
 def agreement(features: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """Return how near features are to targets, both float [N, d].
+    """Return how close features are to targets, both float [N, d].
 
     Returns:
       "l1" (mean absolute difference), "cosine" (mean over rows), "relative_error" (norm of the

@@ -25,7 +25,7 @@ from mmv_tf.layers import (
 
 @register_rule(BatchNorm)
 def _batch_norm(walk: Walk, layer: Any, inputs: Any, activate: bool = True) -> Any:
-    """Deflate the norm, with its activation as a layer of its own, so that it can be folded."""
+    """Deflate the norm; its activation becomes a separate layer, so that the norm can be folded."""
     x = walk.copy(inputs, activation=None)
     if layer.activation is None or not activate:
         return x
@@ -34,7 +34,7 @@ def _batch_norm(walk: Walk, layer: Any, inputs: Any, activate: bool = True) -> A
 
 @register_rule(SelfGating)
 def _self_gating(walk: Walk, layer: Any, inputs: Any) -> Any:
-    """Deflate the gating: the mean over time and space of equal frames is that over space."""
+    """Deflate gating: over equal frames, the mean over time and space is the mean over space."""
     walk.temporal = True
     policy = layer.dtype_policy
     mean = walk.add(
@@ -80,7 +80,7 @@ def _s3d(walk: Walk, layer: Any, inputs: Any) -> Any:
 
 
 class _SpaceToDepthStem:
-    """Unit whose convolution is over 2x2x2 pixels laid into channels."""
+    """Unit that convolves 2x2x2 blocks of pixels laid out as channels."""
 
     def __init__(self, unit: Conv3DUnit):
         self.unit = unit
@@ -93,8 +93,8 @@ def _space_to_depth_stem(walk: Walk, stem: Any, inputs: Any) -> Any:
     """Replace the stem by one strided convolution on pixels.
 
     A kernel [k_t, k, k, (2, 2, 2, C), F] over space-to-depth pixels is a kernel [2k, 2k, C, F] with
-    stride 2 over pixels, summed over k_t and over the pairs of frames. SAME padding of the former,
-    with the odd pixel at the end, is (k - 1) // 2 places of two pixels before and k // 2 after.
+    stride 2 over pixels, summed over k_t and over pairs of frames. The former's SAME padding, which
+    adds the odd pixel at the end, is (k - 1) // 2 blocks of two pixels before and k // 2 after.
     """
     walk.temporal = True
     convolution = stem.convolution
@@ -107,7 +107,7 @@ def _space_to_depth_stem(walk: Walk, stem: Any, inputs: Any) -> Any:
         or stem.unit.gate is not None
         or len(stem.unit.convolutions) != 1
     ):
-        walk.refuse("a space-to-depth stem is a plain unit with stride 1")
+        walk.refuse("a space-to-depth stem must be a plain unit with stride 1")
     colours = channels // 8
     frames = frames_after(walk.frames(inputs), 2, 2, "same")
     kernel = np.tensordot(tap_weights(frames, time, 1, "same"), kernel.astype(np.float64), axes=1)
@@ -132,7 +132,7 @@ def _space_to_depth_stem(walk: Walk, stem: Any, inputs: Any) -> Any:
 
 @register_rule(TemporalShift)
 def _shift(walk: Walk, layer: Any, inputs: Any, num_frames: Any = None) -> Any:
-    """Deflate a shift: neighboring frames are equal, so only its order of channels remains."""
+    """Deflate a shift: neighboring frames are equal, so only its channel order remains."""
     channels = inputs.shape[-1]
     shifted = int(channels * layer.fraction)
     if not shifted:
@@ -178,7 +178,7 @@ def _tsm(walk: Walk, layer: Any, inputs: Any) -> Any:
 
 @register_rule(ProjectionHead)
 def _projection_head(walk: Walk, layer: Any, inputs: Any) -> Any:
-    """Deflate its parts one by one, so that batch norms in it can be folded."""
+    """Deflate the head's parts one by one, so that its batch norms can be folded."""
 
     def relu(x: Any, part: str) -> Any:
         return walk.add(layers.ReLU(dtype=layer.dtype_policy), x, part=part)

@@ -20,20 +20,20 @@ from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.util.keras_networks import Graph, replaced_calls
 from mmv_tf.util.progress import Progress
 
-# Ours: greatest number of places of a feature map to fit and compare a layer on, for each image.
-# Neighboring places are similar.
+# Ours: maximum number of feature-map positions per image for fitting and comparing a layer, since
+# neighboring positions are similar.
 _PLACES = 256
 
 
 @dataclasses.dataclass(frozen=True)
 class NormPair:
-    """Batch norm of the image model and the one that it stands for.
+    """Batch norm of the image model and its counterpart in the video model.
 
     Attributes:
       name: name of the image model's layer.
       image, original: the layers.
-      activation: the activation that alone takes the batch norm's output, or None.
-      rectified: whether it is a ReLU.
+      activation: the activation that is the only consumer of the batch norm's output, or None.
+      rectified: whether the activation is a ReLU.
     """
 
     name: str
@@ -43,7 +43,7 @@ class NormPair:
     rectified: bool
 
     def activate(self, values: tf.Tensor) -> tf.Tensor:
-        """Return the input of the following layers for a batch norm's output."""
+        """Return what the following layers receive for a batch norm's output."""
         return values if self.activation is None else self.activation(values)
 
 
@@ -56,8 +56,8 @@ def norm_pairs(model: Any, image_model: ImageEncoder) -> list[NormPair]:
     """
     if image_model.metadata.get("folded"):
         raise ValueError(
-            "This image encoder's batch norms are folded into its convolutions; fit it before it "
-            "is folded."
+            "This image encoder's batch norms are folded into its convolutions; fit it before "
+            "folding."
         )
     origins = walk_network(model)[1]
     network = image_model.network
@@ -70,7 +70,7 @@ def norm_pairs(model: Any, image_model: ImageEncoder) -> list[NormPair]:
         if layer.name not in origins:
             raise ValueError(
                 f"The image encoder's batch norm {layer.name} has no counterpart in the video "
-                "network; give the network that it was made from."
+                "network; pass the network that it was deflated from."
             )
         activation = _activation(after.get(layer.name, []))
         rectified = (
@@ -87,12 +87,12 @@ def norm_pairs(model: Any, image_model: ImageEncoder) -> list[NormPair]:
 
 @dataclasses.dataclass
 class Original:
-    """Outputs of the original for images as static clips; computed once.
+    """Outputs of the original on images as static clips, computed once.
 
     Attributes:
       features: float32 [N, d].
-      maps: batch norm's name -> float32 [n, places, C]: the mean over time of its activated
-        output, for the first n images.
+      maps: batch norm's name -> float32 [n, positions, C]: its activated output, averaged over
+        time, for the first n images.
     """
 
     features: np.ndarray
@@ -160,7 +160,7 @@ Answers: TypeAlias = tuple[np.ndarray, dict[str, np.ndarray]]
 def image_probe(
     encoder: ImageEncoder, names: Sequence[str]
 ) -> Callable[[np.ndarray, int], Answers]:
-    """Return a function that runs the image model; it is traced once and sees later weights.
+    """Return a function that runs the image model; it is traced once and uses the latest weights.
 
     Args:
       encoder: the model.
@@ -168,7 +168,7 @@ def image_probe(
 
     Returns:
       (images float32 [N, H, W, C], batch size) -> representations [N, d], and for each name the
-      activated output float32 [N, places, C] at the places of `Original.maps`.
+      activated output float32 [N, positions, C] at the positions of `Original.maps`.
     """
     network = encoder.network
     after = Graph(network).consumers()
@@ -194,7 +194,7 @@ def image_probe(
 
 
 def _activation(following: Sequence[Any]) -> Any:
-    """Return the activation that alone takes a layer's output, None if there is none."""
+    """Return the activation that is the only consumer of a layer's output, or None."""
     if len(following) == 1 and isinstance(
         following[0], keras.layers.ReLU | keras.layers.Activation
     ):
@@ -213,12 +213,12 @@ def _time_mean(values: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
 
 
 def at_places(values: tf.Tensor) -> tf.Tensor:
-    """Choose places evenly, at most `_PLACES`: [B, h, w, C] -> [B, places, C]."""
+    """Select evenly spaced positions, at most `_PLACES`: [B, h, w, C] -> [B, positions, C]."""
     batch, channels = tf.shape(values)[0], values.shape[-1]
     flat = tf.reshape(values, [batch, -1, channels])
     count = tf.shape(flat)[1]
     wanted = tf.minimum(count, _PLACES)
-    # Fractional steps, so that the choice is not a column of the map.
+    # Fractional steps, so that the selected positions are not all in one column.
     chosen = tf.cast(
         tf.floor(
             tf.range(tf.cast(wanted, tf.float64), dtype=tf.float64)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Walk through a video model that builds its image model, and the registry of its rules."""
+"""Conversion of a video model to its image model, layer by layer, and the registry of rules."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, NoReturn, TypeAlias, TypeVar
 import keras
 import numpy as np
 
-# rule(walk, layer, inputs) -> outputs. `inputs` are those of the layer without their time axis, and
-# so are the outputs.
+# rule(walk, layer, inputs) -> outputs. `inputs` and outputs are the layer's without their time
+# axis.
 Rule: TypeAlias = Callable[..., Any]
 _R = TypeVar("_R", bound=Rule)
 
@@ -26,11 +26,10 @@ def register_rule(*classes: type) -> Callable[[_R], _R]:
     """Make a function the rule for `classes` and for subclasses without a rule of their own.
 
         A rule is called as `rule(walk, layer, *inputs, **call_arguments)` with symbolic tensors
-        that have no time axis ([B, H, W, C] where the layer would get [B, T, H, W, C]; see
-        `Walk.has_time`). It returns the tensors that stand for the layer's outputs on a clip of
-        equal frames. Inside it, `walk(inner, tensor)` deflates a layer that this one holds, and
-        `walk.add(new, tensor)` puts a new layer into the image network.
-    `walk.add(new, tensor)` adds a new layer to the image model.
+        without a time axis ([B, H, W, C] where the layer would get [B, T, H, W, C]; see
+        `Walk.has_time`). It returns the tensors that correspond to the layer's outputs on a clip of
+        equal frames. Inside it, `walk(inner, tensor)` deflates a layer that this layer contains,
+        and `walk.add(new, tensor)` adds a new layer to the image model.
 
     Example:
         >>> @register_rule(MyTemporalMean)
@@ -47,7 +46,7 @@ def register_rule(*classes: type) -> Callable[[_R], _R]:
 
 
 def find_rule(layer: Any) -> Rule | None:
-    """Return the rule of the nearest class among a layer's own and its bases, None if none."""
+    """Return the rule of a layer's class or of its nearest base class, or None."""
     for cls in type(layer).__mro__:
         if cls in _RULES:
             return _RULES[cls]
@@ -57,15 +56,15 @@ def find_rule(layer: Any) -> Rule | None:
 
 
 class Walk:
-    """Walk through a video model.
+    """Traversal of a video model that builds its image model.
 
     Args:
       num_frames: T of the clips, to sum kernels as over a clip with ends (see `deflate`); None for
         clips without ends.
 
     Attributes:
-      temporal: whether a layer so far mixes frames.
-      origins: name of a layer in the image model -> the original's layer that it stands for.
+      temporal: whether any layer so far mixes frames.
+      origins: layer name in the image model -> the original's layer that it replaces.
     """
 
     def __init__(self, num_frames: int | None = None) -> None:
@@ -78,18 +77,18 @@ class Walk:
         self._frames: dict[int, tuple[Any, int]] = {}
 
     def __call__(self, layer: Any, *inputs: Any, name: str | None = None, **arguments: Any) -> Any:
-        """Deflate a layer on inputs without time and return the outputs of its rule.
+        """Deflate a layer on inputs without a time axis and return its rule's outputs.
 
         Args:
           layer: any layer, model or Keras operation.
           inputs: symbolic tensors.
-          name: name of the layer in the one that holds it; by default the attribute's name there.
+          name: name of the layer within its parent; by default the parent's attribute name.
           arguments: the layer's call arguments.
 
         Raises:
-          DeflationError: there is no rule, or the rule refuses.
+          DeflationError: the layer has no rule, or its rule rejects it.
         """
-        # The image model runs as the original does at inference.
+        # The image model always runs in inference mode.
         for ignored in ("training", "mask", "valid"):
             arguments.pop(ignored, None)
         self._path.append((layer, self._local_name(layer) if name is None else name))
@@ -116,18 +115,18 @@ class Walk:
         frames: int | None = None,
         part: str = "",
     ) -> Any:
-        """Call a new layer of the image model; the original's current layer is its origin.
+        """Call a new layer of the image model; its origin is the original's current layer.
 
-        If the original uses a layer twice, so does the image model: the first `layer` given for it
-        is called again.
+        If the original uses a layer twice, so does the image model: the first `layer` that was
+        added for it is called again.
 
         Args:
           layer: a new layer; its name is changed to the original's path.
           inputs: inputs of `layer`'s call.
           weights: weights to set, in the order of `layer.weights`.
-          has_time: whether the output stands for one with a time axis; by default if an input does.
-          frames: number of frames that the output stands for; by default that of the first input.
-          part: distinguishes several new layers of one original.
+          has_time: whether the original's output has a time axis; by default if any input has one.
+          frames: number of frames in the original's output; by default as for the first input.
+          part: distinguishes several new layers with the same origin.
         """
         origin = self._path[-1][0] if self._path else None
         key = (id(origin), part)
@@ -157,7 +156,7 @@ class Walk:
         return self.add(new, *inputs, weights=weights, has_time=has_time)
 
     def mark(self, outputs: Any, has_time: bool, frames: int | None = None) -> Any:
-        """Set whether the original's tensors have a time axis, and its length; return them."""
+        """Record whether the original's tensors have a time axis, and its length; return them."""
         for tensor in _tensors(outputs):
             if frames is not None:
                 self._frames[id(tensor)] = (tensor, frames)
@@ -168,21 +167,21 @@ class Walk:
         return outputs
 
     def has_time(self, tensor: Any) -> bool:
-        """Return whether the original's tensor has a time axis, which this one lacks."""
+        """Return whether the original's tensor has a time axis (which this tensor lacks)."""
         return id(tensor) not in self._timeless
 
     def frames(self, tensor: Any) -> int | None:
-        """Return how many frames the original's tensor has; None if `num_frames` is None."""
+        """Return the number of frames in the original's tensor, or None if `num_frames` is None."""
         return self._frames.get(id(tensor), (None, self.num_frames))[1]
 
     def refuse(self, reason: str) -> NoReturn:
-        """Raise the error that names the current layer."""
+        """Raise an error that names the current layer."""
         layer = self._path[-1][0]
         path = "/".join(name for _, name in self._path if name)
         raise DeflationError(f"Can't deflate {path} ({type(layer).__name__}): {reason}.")
 
     def new_name(self, part: str = "") -> str:
-        """Return the current path as a layer's name, unique in this walk."""
+        """Return a layer name for the current path, unique in this walk."""
         steps = [name for _, name in self._path if name] + ([part] if part else [])
         base = name = ".".join(steps) or "layer"
         number = 1
@@ -207,7 +206,7 @@ class Walk:
 
 
 def _copy_timeless(walk: Walk, layer: Any, *inputs: Any, **arguments: Any) -> Any:
-    """Copy a layer: without time, any layer stays the same."""
+    """Copy a layer: without a time axis, any layer stays the same."""
     if not isinstance(layer, keras.layers.Layer):
         return walk.mark(layer(*inputs, **arguments), has_time=False)
     if arguments:
@@ -216,17 +215,17 @@ def _copy_timeless(walk: Walk, layer: Any, *inputs: Any, **arguments: Any) -> An
 
 
 def frames_after(frames: int | None, size: int, stride: int, padding: str) -> int | None:
-    """Return how many frames a convolution or pooling over time outputs."""
+    """Return the number of frames that a convolution or pooling over time outputs."""
     if frames is None:
         return None
     return -(-frames // stride) if padding == "same" else (frames - size) // stride + 1
 
 
 def tap_weights(frames: int | None, size: int, stride: int, padding: str) -> np.ndarray:
-    """Return [size]: for each tap in time, the fraction of outputs that it reads a frame for.
+    """Return [size]: for each temporal tap, the fraction of outputs for which it reads a frame.
 
-    With SAME padding of a clip of equal frames, the mean over time of a convolution is the image
-    convolved with the filter's sum over time, weighted so.
+    For a clip of equal frames with SAME padding, a convolution's mean over time is the image
+    convolved with the filter's sum over time, weighted by these fractions.
     """
     if frames is None or padding != "same":
         return np.ones(size)

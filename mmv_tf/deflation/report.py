@@ -24,7 +24,7 @@ _COLOURS = {
 
 
 def stages(report: dict[str, Any]) -> list[str]:
-    """Return the stages to show; the start only if it is not the naive one."""
+    """Return the stages to show; "start" only if it differs from the naive stage."""
     return [
         name
         for name in STAGES
@@ -43,14 +43,14 @@ def format_report(report: dict[str, Any]) -> str:
         )
     seconds = report["seconds"]
     lines.append(
-        f"{100 * _left(report, 'fitted'):.0f}% of the naive L1 gap is left, on "
+        f"{100 * _left(report, 'fitted'):.0f}% of the naive L1 gap remains on "
         f"{report['held_out']} held-out images (fitted on {report['images']}; original "
         f"{seconds['original']:.0f} s, closed form {seconds['closed_form']:.0f} s, L1 "
         f"{seconds['fitted']:.0f} s)."
     )
     if "pointwise" in report:
         lines.append(
-            f"With 1x1 kernels fitted too, {100 * _left(report, 'pointwise'):.0f}% is left "
+            f"With 1x1 kernels fitted too, {100 * _left(report, 'pointwise'):.0f}% remains "
             f"(another {seconds['pointwise']:.0f} s)."
         )
     if "speed" in report:
@@ -63,7 +63,7 @@ def format_report(report: dict[str, Any]) -> str:
         )
         if "bytes_ratio" in speed:
             lines.append(
-                f"Besides weights and input it takes {speed['image_bytes'] / 1e6:.1f} MB, the clip "
+                f"Beyond weights and input, it takes {speed['image_bytes'] / 1e6:.1f} MB, the clip "
                 f"{speed['clip_bytes'] / 1e6:.1f} MB: {speed['bytes_ratio']:.1f} times less."
             )
     return "\n".join(lines)
@@ -81,7 +81,7 @@ def plot_report(report: dict[str, Any], path: str | os.PathLike[str]) -> None:
       path: a .png file.
     """
     layers = report["layers"]
-    import matplotlib.figure  # here: it takes long to import
+    import matplotlib.figure  # imported here because it is slow to import
 
     figure = matplotlib.figure.Figure(figsize=(9, 4.5), layout="constrained")
     by_layer, whole = figure.subplots(1, 2, width_ratios=(4, 1))
@@ -91,7 +91,7 @@ def plot_report(report: dict[str, Any], path: str | os.PathLike[str]) -> None:
         by_layer.plot(errors, label=STAGES[stage], color=_COLOURS[stage], linewidth=1.5)
     by_layer.set(
         xlabel="batch norm, in the order of computation",
-        ylabel="relative error to the static clip, %",
+        ylabel="relative error against the static clip, %",
         title="Activated output of each batch norm (mean over time)",
     )
     by_layer.set_ylim(bottom=0)

@@ -1,11 +1,12 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Deflation: turns a video model into an image model (MMV, Alayrac et al., 2020).
+"""Deflation: converts a video model to an image model (MMV, Alayrac et al., 2020).
 
-On a clip whose frames are all the same image, away from the clip's ends, a convolution over time
-gives the image convolved with the filter's sum over time. So every filter is summed over time;
-max-pooling over equal frames does nothing; gating's mean loses time; and the temporal shift only
-reorders channels. Zero padding at the clip's ends breaks the equality: `fit_deflated` repairs that.
+On a clip whose frames all show one image, and away from the clip's ends, a convolution over time
+equals the image convolved with the filter's sum over time. So every filter is summed over time;
+max pooling over equal frames does nothing; gating averages over space alone; and the temporal shift
+only reorders channels. Zero padding at the clip's ends breaks the equality, which `fit_deflated`
+compensates.
 """
 
 from __future__ import annotations
@@ -22,41 +23,41 @@ from mmv_tf.deflation.registry import DeflationError, Walk
 from mmv_tf.deflation.simplify import fold_linear
 from mmv_tf.graphs import EmbeddingGraph
 
-# Metadata of the video model that also holds for its image model.
+# Metadata of the video model that also applies to its image model.
 _KEPT_METADATA = ("size", "square_crop", "input_range", "licence", "source", "sha256", "num_frames")
 
 
 def deflate_naively(model: Any, num_frames: int | None = None) -> ImageEncoder:
-    """Build the image encoder of a video model, without a fit: the start of `fit_deflated`.
+    """Build the image encoder of a video model without fitting it: the start of `fit_deflated`.
 
     Args:
       model: an `EmbeddingGraph`, one of its video backbones, or any Keras model (functional,
         sequential, or of a class with a rule) on clips [B, T, H, W, C]. It is not changed.
-      num_frames: None sums filters over time, as the paper does. With T, each tap is weighted by
-        the fraction of a clip's T frames at which it reads a frame and not padding (ours): then the
-        mean over time of each convolution on a clip of equal frames is right, while without it the
-        fit has to repair the clip's ends.
+      num_frames: None sums filters over time, as the paper does. A number T weights each tap by the
+        fraction of a clip's T frames at which it reads a frame and not padding (ours). The mean
+        over time of each convolution on a clip of equal frames is then exact; without the weights
+        the fit has to compensate for the clip's ends.
 
     Returns:
       A Keras model on float images [B, H, W, C]. For an embedding graph it returns {"before_head":
-      [B, d], space: [B, dim], ...}; for another model, that model's outputs. Its weights are
+      [B, d], space: [B, dim], ...}; for any other model, that model's outputs. Its weights are
       copies.
 
     Raises:
       DeflationError: a layer can't be deflated (the message names it and gives the reason), no
-        layer mixes frames, or the model takes images already. It is a `ValueError`.
+        layer mixes frames, or the model already expects images. It is a `ValueError`.
     """
     return walk_network(model, num_frames)[0]
 
 
 def walk_network(model: Any, num_frames: int | None = None) -> tuple[ImageEncoder, dict[str, Any]]:
-    """Deflate, and return the original's layer that each of the image model's stands for."""
+    """Deflate, and return for each layer of the image model the original's layer it replaces."""
     if isinstance(model, ImageEncoder):
-        raise DeflationError("This is an image encoder: it is deflated already.")
+        raise DeflationError("This is an image encoder: it is already deflated.")
     if not isinstance(model, keras.layers.Layer):
         raise DeflationError(f"Got a {type(model).__name__}; expected a Keras network on clips.")
     if num_frames is not None and num_frames < 1:
-        raise ValueError(f"num_frames is {num_frames}; a clip has one frame or more.")
+        raise ValueError(f"num_frames is {num_frames}; expected 1 or more.")
     walk = Walk(num_frames)
     image = keras.Input(_image_shape(model), dtype="float32", name="image")
     outputs: Any
@@ -68,7 +69,7 @@ def walk_network(model: Any, num_frames: int | None = None) -> tuple[ImageEncode
         outputs = walk(model, image, name="")
     if not walk.temporal:
         raise DeflationError(
-            f"No layer of this {type(model).__name__} mixes frames: it has nothing to deflate. "
+            f"No layer of this {type(model).__name__} mixes frames: there is nothing to deflate. "
             "Call it on clips of one frame."
         )
     metadata = {"deflated_from": type(model).__name__}
@@ -79,14 +80,14 @@ def walk_network(model: Any, num_frames: int | None = None) -> tuple[ImageEncode
 
 
 def _image_shape(model: Any) -> tuple[int | None, ...]:
-    """Return [H, W, C] of a model's input without time; free sizes for models of mmv_tf."""
+    """Return [H, W, C] of a model's input without time; sizes are free for mmv_tf models."""
     try:
         shape = model.input_shape
     except (AttributeError, ValueError):
         return (None, None, 3)
     if not isinstance(shape, tuple) or len(shape) != 5:
         raise DeflationError(
-            f"This {type(model).__name__} takes {shape}; only networks on one clip "
+            f"This {type(model).__name__} expects {shape}; only networks whose input is one clip "
             "[B, T, H, W, C] can be deflated."
         )
     return shape[2:]

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Joins successive linear layers of an image model. No output changes."""
+"""Merges successive linear layers of an image model without changing its outputs."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _LINEAR = (keras.layers.Conv2D, keras.layers.Dense)
 
 
 def fold_linear(network: keras.Model) -> keras.Model:
-    """Fold channel orders into the following kernels, and 1x1 convolutions into the previous."""
+    """Fold channel orders into the next kernels, and 1x1 convolutions into the previous kernels."""
     return _fold_pairs(_fold_permutations(network), _point_into_kernel, _is_point)
 
 
 def fold_norms(network: keras.Model) -> keras.Model:
-    """Fold batch norms at inference into the convolutions and dense layers before them.
+    """Fold inference-mode batch norms into the convolutions and dense layers before them.
 
-    A batch norm after anything else (the sum of a residual block) remains.
+    A batch norm after anything else, such as the sum of a residual block, remains.
     """
     return _fold_pairs(network, _norm_into_kernel, lambda layer: isinstance(layer, NORMS))
 
 
 def speed_up_convolutions(network: keras.Model) -> keras.Model:
-    """Replace 3x3 convolutions by `WinogradConvolution` where that is faster."""
+    """Replace 3x3 convolutions with `WinogradConvolution` where that is faster."""
     graph = Graph(network)
     found = {
         id(layer)
@@ -50,7 +50,7 @@ def speed_up_convolutions(network: keras.Model) -> keras.Model:
 def _fold_pairs(
     network: keras.Model, fold: Callable[..., Any], is_second: Callable[[Any], bool]
 ) -> keras.Model:
-    """Replace (linear layer, second) by one layer if the first feeds only the second."""
+    """Replace a linear layer and the layer after it with one, if it feeds only that layer."""
     graph = Graph(network)
     once, takers = graph.called_once, graph.consumers()
     seconds: dict[int, Any] = {}
@@ -64,7 +64,7 @@ def _fold_pairs(
             and once(after[0])
         ):
             seconds[id(layer)] = after[0]
-    # A chain of three is joined from its front, one pair a pass.
+    # A chain of three is merged from its front, one pair per pass.
     taken: set[int] = set()
     for layer in network.operations:
         if id(layer) in seconds:
@@ -152,7 +152,7 @@ def _norm_into_kernel(first: Any, norm: Any) -> Any:
 
 
 def norm_map(norm: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return (scale, offset), float64 [C], of a batch norm at inference."""
+    """Return (scale, offset), float64 [C], of an inference-mode batch norm."""
     mean = norm.moving_mean.numpy().astype(np.float64)
     variance = norm.moving_variance.numpy().astype(np.float64)
     scale = 1.0 / np.sqrt(variance + norm.epsilon)
@@ -165,7 +165,7 @@ def norm_map(norm: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _like(layer: Any, weights: list[np.ndarray], **changes: Any) -> Any:
-    """Return a new layer of the same name, with some arguments changed and given weights."""
+    """Return a new layer with the same name, the given weights and some arguments changed."""
     new = type(layer).from_config({**layer.get_config(), **changes})
     # The first kernel's shape gives the number of input channels.
     lead = (None,) * (3 if isinstance(layer, keras.layers.Conv2D) else 1)
@@ -177,8 +177,8 @@ def _like(layer: Any, weights: list[np.ndarray], **changes: Any) -> Any:
 def _rewritten(network: keras.Model, graph: Graph, call: Callable[..., Any]) -> keras.Model:
     """Return a new model in which `call(layer, *inputs)` replaces each layer.
 
-    If `call` returns None the layer is copied: a layer that is part of two models would have two
-    inputs and outputs.
+    If `call` returns None the layer is copied: a layer shared by two models would have two inputs
+    and outputs.
     """
     copies: dict[int, Any] = {}
 
@@ -195,7 +195,7 @@ def _rewritten(network: keras.Model, graph: Graph, call: Callable[..., Any]) -> 
 
 
 def copy_layer(layer: Any) -> Any:
-    """Return a new layer or operation of the same configuration, name and weights."""
+    """Return a new layer or operation with the same configuration, name and weights."""
     new = type(layer).from_config(layer.get_config())
     if getattr(layer, "weights", None):
         shapes = [tuple(x.shape) for x in keras.tree.flatten(layer.input)]

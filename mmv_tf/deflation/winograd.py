@@ -3,7 +3,7 @@
 """3x3 convolutions with a quarter of the multiplications, for inference (Lavin and Gray, 2015).
 
 arXiv 1509.09308, F(4 x 4, 3 x 3): tiles of 6 x 6 pixels and the kernel are transformed so that
-their convolution is a product of 36 numbers, and 4 x 4 pixels of the output are transformed back.
+their convolution is a product of 36 values, and 4 x 4 output pixels are transformed back.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# Along one axis: six pixels to six numbers, three taps to six, six products to four pixels.
+# Along one axis: six pixels to six values, three taps to six, six products to four pixels.
 _PIXELS = np.array(
     [
         [4, 0, -5, 0, 1, 0],
@@ -33,18 +33,18 @@ _PRODUCTS = np.array(
     [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]],
     np.float32,
 )
-# Ours, measured on one core: with fewer channels transforming the pixels, and on smaller maps
-# transforming the kernel, takes longer than it saves.
+# Ours, measured on one core: with fewer channels, transforming the pixels takes longer than it
+# saves; on smaller maps, transforming the kernel does.
 _LEAST_CHANNELS = 64
 _LEAST_PIXELS = 28 * 28
 
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class WinogradConvolution(keras.layers.Conv2D):
-    """3x3 convolution with stride 1 and zero padding that is faster on large maps.
+    """3x3 convolution with stride 1 and zero padding, faster than Keras' on large maps.
 
-    Its output differs from Keras' convolution by rounding, in float32 by some 5e-6 of the largest
-    output. Maps that are small, or whose size is not known when the layer is called, are convolved
+    Its output differs from Keras' convolution by rounding, in float32 by about 5e-6 of the largest
+    output. Maps that are small, or whose size is unknown when the layer is called, are convolved
     directly.
     """
 
@@ -58,7 +58,7 @@ class WinogradConvolution(keras.layers.Conv2D):
 
 
 def suits(layer: Any) -> bool:
-    """Return whether a layer is a convolution that is worth replacing by this one."""
+    """Return whether a layer is a convolution that is faster as a `WinogradConvolution`."""
     if not isinstance(layer, keras.layers.Conv2D) or layer.compute_dtype != "float32":
         return False
     form = (layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding, layer.groups)
@@ -70,7 +70,7 @@ def suits(layer: Any) -> bool:
 
 
 def of_convolution(layer: keras.layers.Conv2D) -> WinogradConvolution:
-    """Return the layer that replaces a 3x3 convolution, with copies of its weights."""
+    """Return the replacement of a 3x3 convolution, with copies of its weights."""
     new = WinogradConvolution.from_config(layer.get_config())
     new.build((None, None, None, layer.kernel.shape[2]))
     new.set_weights(layer.get_weights())
@@ -91,7 +91,7 @@ def _convolve(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     x = tf.reshape(x, [batch * rows, 6, columns, 6, channels])
     x = tf.reshape(tf.transpose(x, [1, 3, 0, 2, 4]), [6, 6, batch * rows * columns * channels])
     x = tf.reshape(tf.matmul(_PIXELS, x), [36, batch * rows * columns, channels])
-    with tf.control_dependencies([x]):  # else all kernels are transformed first, and kept
+    with tf.control_dependencies([x]):  # otherwise all kernels are transformed first, and kept
         taps = tf.matmul(np.kron(_TAPS, _TAPS), tf.reshape(kernel, [9, channels * filters]))
     x = tf.matmul(x, tf.reshape(taps, [36, channels, filters]))
     x = tf.reshape(x, [36, batch * rows * columns * filters])
@@ -101,5 +101,5 @@ def _convolve(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 
 def _overlapping(pieces: tf.Tensor) -> tf.Tensor:
-    """Give each tile the first two of the next: [n, pieces + 1, 4, ...] -> [n, pieces, 6, ...]."""
+    """Append the next tile's first two: [n, pieces + 1, 4, ...] -> [n, pieces, 6, ...]."""
     return tf.concat([pieces[:, :-1], pieces[:, 1:, :2]], axis=2)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Encoder of files, sentences and arrays with any model, as NumPy."""
+"""Encoder: embeds files, sentences and arrays with any model, as NumPy arrays."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ from mmv_tf.util.read_ahead import read_ahead
 
 Embeddings: TypeAlias = dict[str, np.ndarray]
 
-# Ours: windows of a file whose mean is its embedding, as in MMV's published evaluation of UCF101.
+# Ours: windows per file, averaged to its embedding as in MMV's published evaluation of UCF101.
 WINDOWS = 10
-# Ours: static clips made of images in one call; each is as large as a video's.
+# Ours: images per call as static clips; each static clip is as large as a video's clip.
 _STATIC_CLIPS = 4
 DEFLATED, STATIC_CLIP = "deflated network", "static clip"
 
@@ -47,13 +47,13 @@ DEFLATED, STATIC_CLIP = "deflated network", "static clip"
 class Encoder:
     """Encoder of videos, images, audio and sentences with one model.
 
-    Every `embed_...` takes a list of paths (of sentences for text), a single one, or an array, and
-    returns {"before_head" if the model has one, space: float32 [N, D]}, not normalized; compare
-    two such results with `similarity`. Make one with `mmv_tf.load_encoder`.
+    Every `embed_...` method accepts a list of paths (or sentences), a single path or sentence, or
+    an array. It returns {"before_head" if the model has one, space: float32 [N, D]}; rows are not
+    normalized. Compare two such results with `similarity`. Create one with `mmv_tf.load_encoder`.
 
     Args:
-      network: the model.
-      source: its origin, for messages.
+      network: the model to run.
+      source: where the model came from, for messages.
 
     Attributes:
       network, source: as given.
@@ -65,26 +65,26 @@ class Encoder:
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Modalities that it embeds, of "video", "image", "audio" and "text"."""
+        """Modalities that the model embeds, of "video", "image", "audio" and "text"."""
         given = self.network.modalities
         static = (IMAGE,) if VIDEO in given and IMAGE not in given else ()
         return (*given, *static)
 
     @property
     def accepts(self) -> tuple[str, ...]:
-        """Modalities that it embeds from media and sentences.
+        """Modalities that the model embeds from media files and sentences.
 
-        Not among them are text for a model without a tokenizer, and audio for one without log-mel
-        settings or a sample rate: they take word ids and log-mels as arrays.
+        Excludes text if the model has no tokenizer, and audio if it has no log-mel settings or
+        sample rate; such models accept word ids and log-mels as arrays.
         """
         return tuple(name for name in self.modalities if self.refusal(name) is None)
 
     def refusal(self, modality: str) -> str | None:
-        """Return why media or sentences of a modality can't be embedded; None if they can."""
+        """Return why media or sentences of a modality can't be embedded, or None if they can."""
         try:
             self.network.check_input(self.embedded_as(modality))
             if modality == AUDIO:
-                self.require(["sample_rate"], "audio can't be read for it")
+                self.require(["sample_rate"], "it can't read audio")
         except ValueError as error:
             return str(error)
         return None
@@ -94,42 +94,42 @@ class Encoder:
 
         Args:
           names: fields of `Settings`.
-          consequence: the consequence of their lack, for the message.
+          consequence: what a missing setting makes impossible, for the message.
 
         Raises:
-          ValueError: it lacks one; the message says how to give it.
+          ValueError: a setting is missing; the message says how to supply it.
         """
         missing = [name for name in names if not getattr(self.settings, name)]
         if missing:
             given = ", ".join(f'"{name}": ...' for name in missing)
             flags = " ".join(f"--settings.{name}=VALUE" for name in missing)
             raise ValueError(
-                f"{self.source} does not tell its {', '.join(missing)}, so {consequence}; give "
-                f"them: load_encoder(..., settings={{{given}}}), or {flags}."
+                f"{self.source} does not specify {', '.join(missing)}, so {consequence}; pass "
+                f"load_encoder(..., settings={{{given}}}), or {flags}."
             )
 
     @property
     def settings(self) -> Settings:
-        """Video and audio settings of the model's training."""
+        """Video and audio settings that the model was trained with."""
         return self.network.settings
 
     @property
     def fingerprint(self) -> str:
-        """Hexadecimal SHA-256 that tells models, and one model's precisions, apart."""
+        """Hexadecimal SHA-256 that differs between models, and between precisions of one model."""
         return self.network.fingerprint
 
     @property
     def image_by(self) -> str | None:
-        """Method of embedding images: "deflated network", "static clip", or None if impossible."""
+        """Method for embedding images: "deflated network", "static clip", or None without one."""
         if IMAGE in self.network.modalities:
             return DEFLATED
         return STATIC_CLIP if VIDEO in self.network.modalities else None
 
     def spaces(self, modality: str) -> tuple[str, ...]:
-        """Return the spaces that a modality reaches, finest first.
+        """Return the spaces that a modality is embedded in, finest first.
 
         Raises:
-          ValueError: the model does not take it.
+          ValueError: the model does not accept this modality.
         """
         return self.network.spaces(self.embedded_as(modality))
 
@@ -137,23 +137,23 @@ class Encoder:
         """Return the finest space in which two modalities can be compared.
 
         Raises:
-          ValueError: there is none.
+          ValueError: the modalities share no space.
         """
         return self.network.common_space(self.embedded_as(first), self.embedded_as(second))
 
     def windows(self, step_frames: int | None = None, modality: str = VIDEO) -> Windows:
-        """Return the windows to cut files into, by default half a window apart.
+        """Return the windows into which files are cut, by default half a window apart.
 
         Args:
-          step_frames: frames from one window's start to the next one's.
+          step_frames: frames from the start of one window to the start of the next.
           modality: "video" or "audio".
 
         Raises:
-          ValueError: the model lacks a setting that this needs.
+          ValueError: the model lacks a setting that is needed.
         """
         settings = self.settings
         needed = ["num_frames", "frame_rate", "sample_rate" if modality == AUDIO else "size"]
-        self.require(needed, "files can't be cut for it")
+        self.require(needed, "it can't cut files into windows")
         frames: Any = settings.num_frames
         return Windows(
             num_frames=int(frames),
@@ -174,15 +174,15 @@ class Encoder:
         """Embed videos.
 
         Args:
-          videos: paths; or clips, float [N, T, H, W, 3] in [0, 1] or uint8.
-          windows: number of windows of a file at most, evenly spaced and at least half a window
+          videos: paths, or clips, float [N, T, H, W, 3] in [0, 1] or uint8.
+          windows: maximum number of windows per file, evenly spaced and at least half a window
             apart; the file's embedding is their mean.
-          per_window: for files, return a row for each window, and its origin: "item" (index of the
+          per_window: for files, return one row per window, and its origin: "item" (index of the
             file), "start" and "end" (seconds).
 
         Raises:
           ValueError: a file can't be decoded (a `MediaError`), an array is not as expected, or the
-            model takes no videos.
+            model has no video input.
         """
         self.network.check_input(VIDEO)
         if is_array(videos):
@@ -206,7 +206,7 @@ class Encoder:
         """Embed audio.
 
         Args:
-          sounds: paths of audio files or of videos with audio; or waveforms at
+          sounds: paths of audio files or of videos with an audio track; or waveforms at
             `settings.sample_rate`, float [N, samples] in [-1, 1]; or, for models of mmv_tf,
             log-mels [N, frames, bins] or [N, frames, bins, 1].
           windows, per_window: as for `embed_video`; windows are as long as a clip.
@@ -231,10 +231,10 @@ class Encoder:
         )
 
     def embed_image(self, images: Path | Sequence[Path] | np.ndarray) -> Embeddings:
-        """Embed images, by the deflated model or else as static clips: see `image_by`.
+        """Embed images with the deflated model, or else as static clips: see `image_by`.
 
         Args:
-          images: paths; or float [N, H, W, 3] in [0, 1] or uint8.
+          images: paths, or float [N, H, W, 3] in [0, 1] or uint8.
 
         Raises:
           ValueError: as for `embed_video`.
@@ -257,12 +257,12 @@ class Encoder:
         """Embed sentences.
 
         Args:
-          sentences: strings; or word ids, int [N, words].
-          allow_unknown: also take sentences without a word that the model knows; they all get the
-            same embedding.
+          sentences: strings, or word ids, int [N, words].
+          allow_unknown: also accept sentences that contain no word known to the model; they all
+            get the same embedding.
 
         Raises:
-          ValueError: the model takes no sentences, or knows no word of one.
+          ValueError: the model has no text input, or knows no word of a sentence.
         """
         if not isinstance(sentences, str | bytes):
             sentences = list_or_ids(sentences)
@@ -277,10 +277,10 @@ class Encoder:
 
     @staticmethod
     def similarity(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return cosines between two results, float32 [N, M], in the finest space that both have.
+        """Return cosine similarities of two results, float32 [N, M], in their finest common space.
 
         Raises:
-          ValueError: they share no space.
+          ValueError: the results share no space.
         """
         return network_lib.similarity(first, second)
 
@@ -293,11 +293,11 @@ class Encoder:
         mute = [text for text, there in zip(texts, known, strict=True) if not there]
         if mute:
             raise ValueError(
-                f"The model knows none of the words in {mute[0][:80]!r} (small words don't "
-                f"count), nor of {len(mute) - 1} more of {len(texts)} sentences; use other words, "
+                f"The model knows none of the words in {mute[0][:80]!r} (stop words don't "
+                f"count), nor in {len(mute) - 1} more of {len(texts)} sentences; use other words, "
                 "or allow_unknown."
                 if len(mute) > 1
-                else f"The model knows none of the words in {mute[0][:80]!r} (small words don't "
+                else f"The model knows none of the words in {mute[0][:80]!r} (stop words don't "
                 "count); use other words."
             )
 
@@ -307,7 +307,7 @@ class Encoder:
     def _images(self, images: np.ndarray) -> Embeddings:
         if self.image_by == DEFLATED:
             return _told(self.network.run(IMAGE, images))
-        self.require(["num_frames"], "images can't be made clips for it")
+        self.require(["num_frames"], "it can't turn images into clips")
         frames: Any = self.settings.num_frames
         parts = [
             self.network.run(
@@ -318,8 +318,8 @@ class Encoder:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _picture_windows(self) -> Windows:
-        """Return the windows of a model of images alone."""
-        self.require(["size"], "images can't be cut for it")
+        """Return the window settings of an image-only model."""
+        self.require(["size"], "it can't crop images")
         return Windows(1, 1.0, self.settings.size or 0, self.settings.square_crop, 1, 0)
 
     def _files(
@@ -330,7 +330,7 @@ class Encoder:
         cut: Windows,
         per_window: bool,
     ) -> Embeddings:
-        """Embed the windows of files, those of short files in common batches."""
+        """Embed the windows of files; windows of short files share batches."""
         parts: list[Embeddings] = []
         starts: list[np.ndarray] = []
         for group in _groups(
@@ -351,7 +351,7 @@ class Encoder:
 
 
 def _told(features: Embeddings) -> Embeddings:
-    """Return the features without "last_conv", a repeated "before_head" or an inner map's mean."""
+    """Return the features without "last_conv", a repeated "before_head" or means of inner maps."""
     return {name: value for name, value in features.items() if name != "last_conv"}
 
 
@@ -364,7 +364,7 @@ def _sums(values: np.ndarray, items: np.ndarray, count: int) -> np.ndarray:
 def _groups(
     items: Iterable[Any], least: int, size: Callable[[Any], int] = lambda item: 1
 ) -> Iterator[list[Any]]:
-    """Yield lists of successive items, closed once their sizes reach `least`."""
+    """Yield lists of successive items; a list ends once its total size reaches `least`."""
     group: list[Any] = []
     total = 0
     for item in items:
@@ -378,7 +378,7 @@ def _groups(
 
 
 def _reading() -> Any:
-    """Return the module that decodes files, imported at first use: PyAV takes long to import."""
+    """Return the module that decodes files, imported at first use because PyAV imports slowly."""
     from mmv_tf.inference import reading
 
     return reading

@@ -18,17 +18,17 @@ from mmv_tf.util.command_line import UsageError, define_overrides
 from mmv_tf.util.configuration import override
 from mmv_tf.util.storage.workspace import storage_flags
 
-# Flags belong to the program that defines them through here, so that its --help shows them.
+# Flags are attributed to the program that calls this, so that its --help shows them.
 flags.disclaim_key_flags()
 
 
 @dataclasses.dataclass(frozen=True)
 class NetworkFlags:
-    """Values of the parsed flags.
+    """Values of the parsed model flags.
 
     Attributes:
       model: a path, or a published model's name.
-      options: the arguments given for `mmv_tf.load_encoder`.
+      options: arguments for `mmv_tf.load_encoder`.
     """
 
     model: str
@@ -44,7 +44,7 @@ class NetworkFlags:
         """Open the model as a Keras model; see `mmv_tf.inference.open_model`.
 
         Raises:
-          ValueError: the errors of `open_model`; or it is a deflated model.
+          ValueError: as for `open_model`, or the model is deflated.
         """
         if "image_model" in self.options:
             raise UsageError("--image_model can't be used here.")
@@ -52,10 +52,10 @@ class NetworkFlags:
         return model
 
     def open_models(self) -> tuple[Any, Any]:
-        """Open the model and its deflated one (None without --image_model) as Keras models.
+        """Open the model and its deflated model (None without --image_model) as Keras models.
 
         Raises:
-          ValueError: see `open_model`.
+          ValueError: as for `open_model`.
         """
         from mmv_tf.deflation import ImageEncoder, load_image_model
         from mmv_tf.graphs.precision import in_precision
@@ -69,8 +69,8 @@ class NetworkFlags:
         model = open_model(self.model, **options)
         if isinstance(model, ImageEncoder):
             raise ValueError(
-                f"{self.model} is a deflated network, of images alone; give the network that it "
-                "was made from."
+                f"{self.model} is a deflated, image-only network; pass the network that it was "
+                "deflated from."
             )
         image_model = None if image_path is None else load_image_model(image_path)
         if image_model is not None and "dtype" in options:
@@ -84,12 +84,12 @@ def define_network_flags(
     settings: bool = True,
     values: flags.FlagValues = flags.FLAGS,
 ) -> flags.FlagHolder[str | None]:
-    """Define --model, --dtype, --vocabulary and, if asked for, --image_model and --settings.
+    """Define --model, --dtype, --vocabulary and, if requested, --image_model and --settings.
 
     Args:
       required: whether the program needs --model.
       image_model, settings: whether to define these flags.
-      values: where to define them.
+      values: the `FlagValues` to define them in.
 
     Returns:
       The flag --model.
@@ -106,19 +106,19 @@ def define_network_flags(
         "dtype",
         None,
         DTYPES,
-        "Compute in this precision; by default as saved.",
+        "Precision to compute in; default: the saved one.",
         flag_values=values,
     )
     flags.DEFINE_string(
         "vocabulary",
         None,
-        "For a released checkpoint: its words, a file with a word a line, the word vectors that "
-        "its table was made from (.bin, .vec, .gz), or its TF-Hub module's folder.",
+        "For a released checkpoint: its vocabulary, as a file with one word per line, the word "
+        "vectors that its table was made from (.bin, .vec, .gz), or its TF-Hub module's folder.",
         flag_values=values,
     )
     if image_model:
         flags.DEFINE_string(
-            "image_model", None, "The deflated model, which embeds images.", flag_values=values
+            "image_model", None, "Deflated model to embed images with.", flag_values=values
         )
     storage_flags(models=["model"], inputs=["vocabulary", "image_model"])
     if settings:
@@ -137,7 +137,7 @@ def define_network_flags(
         )
         define_overrides(
             "settings",
-            f"Video and audio settings that the model lacks: {', '.join(SETTINGS)}.",
+            f"Video and audio settings that the model does not specify: {', '.join(SETTINGS)}.",
             values,
         )
     return model
@@ -147,7 +147,7 @@ def network_flags(values: flags.FlagValues = flags.FLAGS) -> NetworkFlags:
     """Return the values of the flags that `define_network_flags` defined.
 
     Raises:
-      UsageError: a setting is unknown or its value wrong.
+      UsageError: a setting is unknown or has an invalid value.
     """
     options = {
         name: values[name].value
@@ -156,7 +156,7 @@ def network_flags(values: flags.FlagValues = flags.FLAGS) -> NetworkFlags:
     }
     for name in ("vocabulary", "image_model", "quantized"):
         if name in options:
-            # Absolute: an index keeps it, for queries from other folders.
+            # Absolute, because an index stores it and is queried from other folders.
             options[name] = os.path.abspath(options[name])
     settings = _read_settings(values["settings."].value) if "settings." in values else {}
     if settings:

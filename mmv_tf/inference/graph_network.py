@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Models of mmv_tf, deflated ones included, behind the interface of `Network`."""
+"""Models of mmv_tf, deflated ones included, as a `Network`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from mmv_tf.inference.network import (
 
 
 class GraphNetwork(Network):
-    """An `EmbeddingGraph`, an `ImageEncoder`, or both: a model and its deflated one.
+    """An `EmbeddingGraph`, an `ImageEncoder`, or both: a model and its deflated model.
 
     Args:
       model: the model, if there is one.
@@ -62,7 +62,7 @@ class GraphNetwork(Network):
         )
 
     def dims(self, modality: str) -> dict[str, int]:
-        """Return the size of each feature of a modality, see `Network.dims`."""
+        """Return the size of each feature of a modality; see `Network.dims`."""
         self.check_modality(modality)
         if modality == IMAGE:
             outputs = _network(self.image_model).network.output
@@ -78,27 +78,27 @@ class GraphNetwork(Network):
         return found | {space: head.dim for space, head, _ in model.chain(modality)}
 
     def check_modality(self, modality: str) -> None:
-        """Check that the model embeds a modality, see `Network.check_modality`."""
+        """Check that the model embeds a modality; see `Network.check_modality`."""
         if modality == IMAGE and self.image_model is None:
             raise ValueError(
-                f"The model takes {', '.join(self.modalities)}, not image; deflate the network "
-                "first (mmv deflate) and give that file."
+                f"The model accepts {', '.join(self.modalities)}, not image; deflate the network "
+                "first (mmv deflate) and pass the deflated file."
             )
         super().check_modality(modality)
 
     def check_input(self, kind: str) -> None:
-        """Check an input as `Network` does; audio needs log-mel settings, sentences a tokenizer."""
+        """Check an input as `Network` does; audio also needs log-mel settings, text a tokenizer."""
         if kind == TEXT and self.model is not None:
             self.model.sentence_tokenizer()
         super().check_input(kind)
         if kind == AUDIO and _network(self.model).log_mel is None:
             raise ValueError(
-                "The model has no log-mel settings to turn audio into its input; give log-mels "
+                "The model has no log-mel settings to convert audio to its input; pass log-mels "
                 "as arrays."
             )
 
     def compute(self, kind: str, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return the features of a batch, see `Network.compute`."""
+        """Return the features of a batch; see `Network.compute`."""
         self.check_input(kind)
         if kind == IMAGE:
             image_model: Any = self.image_model
@@ -117,10 +117,10 @@ class GraphNetwork(Network):
     def run(
         self, kind: str, inputs: np.ndarray | tf.Tensor, batch_size: int | None = None
     ) -> dict[str, np.ndarray]:
-        """Return the features of any number of inputs, see `Network.run`.
+        """Return the features of any number of inputs; see `Network.run`.
 
         Raises:
-          ValueError: also if word ids are not rows of the word table.
+          ValueError: as for `Network.run`, or word ids are not rows of the word table.
         """
         if kind == WORD_IDS:
             self.check_input(kind)
@@ -128,25 +128,25 @@ class GraphNetwork(Network):
         return super().run(kind, inputs, batch_size)
 
     def known(self, sentences: Sequence[str]) -> np.ndarray:
-        """Return whether each sentence has a known word, see `Network.known`."""
+        """Return whether each sentence has a known word; see `Network.known`."""
         self.check_input(TEXT)
         tokenizer = _network(self.model).tokenizer
         return tokenizer.knows(tokenizer(list(sentences))).numpy()
 
     @property
     def stop_words(self) -> frozenset[str]:
-        """Words that the tokenizer leaves out, see `Network.stop_words`."""
+        """Words that the tokenizer leaves out; see `Network.stop_words`."""
         tokenizer = getattr(_network(self.model), "tokenizer", None)
         return frozenset(getattr(tokenizer, "stop_words", ()))
 
     def description(self) -> dict[str, Any]:
-        """Return class and number of parameters, see `Network.description`."""
+        """Return the class and the number of parameters; see `Network.description`."""
         model: Any = self.image_model if self.model is None else self.model
         return {"class": type(model).__name__, "parameters": int(model.count_params())}
 
     @property
     def fingerprint(self) -> str:
-        """Hexadecimal SHA-256 of all that the model computes with."""
+        """Hexadecimal SHA-256 of everything that the model computes with."""
         models = [model for model in (self.model, self.image_model) if model is not None]
         hashes = [model_hash(model) for model in models]
         return (
@@ -155,13 +155,14 @@ class GraphNetwork(Network):
 
 
 def model_hash(model: keras.Model) -> str:
-    """Return the SHA-256 of all that a model computes with: settings, weights, vocabulary."""
+    """Return the SHA-256 of everything a model computes with: settings, weights, vocabulary."""
     digest = hashlib.sha256()
-    # Not by `copy.deepcopy`: containers that Keras tracks hold the whole model.
+    # Not `copy.deepcopy`: containers that Keras tracks hold the whole model.
     config = json.loads(json.dumps(model.get_config(), default=str))
     config.pop("name", None)
     for name in ("log_mel", "tokenizer"):
-        # Keras counts names and sets these once a layer has been called: they carry no information.
+        # Keras numbers names and sets these once a layer has been called: they carry no
+        # information.
         if isinstance(config.get(name), dict):
             config[name].pop("build_config", None)
             config[name].get("config", {}).pop("name", None)
@@ -185,7 +186,7 @@ def _checked_ids(ids: Any, rows: int) -> np.ndarray:
     least, most = (ids.min(), ids.max()) if ids.size else (0, 0)
     if least < 0 or (rows and most >= rows):
         raise ValueError(
-            f"The word ids reach from {least} to {most}; expected rows of the network's word "
+            f"Word ids range from {least} to {most}; expected rows of the network's word "
             f"table, 0 to {rows - 1}."
         )
     return ids.astype(np.int32)
@@ -204,7 +205,7 @@ def _audio_features(model: Any, log_mel: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def _order(model: EmbeddingGraph | None, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names with spaces finest first, if a video model tells their order."""
+    """Return the names with spaces finest first, if a video model defines their order."""
     spaces = ("va", "vt", "vat") if model is None else model.spaces(VIDEO)
     place = {name: index for index, name in enumerate(("before_head", *spaces))}
     return tuple(sorted(names, key=lambda name: place.get(name, len(place))))
@@ -212,5 +213,5 @@ def _order(model: EmbeddingGraph | None, names: tuple[str, ...]) -> tuple[str, .
 
 def _network(model: Any) -> Any:
     if model is None:
-        raise ValueError("This is an image model; give the video model.")
+        raise ValueError("This is an image model; pass the video model.")
     return model

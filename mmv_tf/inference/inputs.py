@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of the arrays, paths and sentences that an encoder takes."""
+"""Checks of the arrays, paths and sentences that an encoder accepts."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _CHANNELS = {VIDEO: 3, IMAGE: 3, LOG_MEL: 1}
 
 
 def is_array(values: Any) -> bool:
-    """Return whether these are numbers in an array or tensor."""
+    """Return whether a value is an array or tensor of numbers."""
     if isinstance(values, np.ndarray):
         return values.dtype.kind not in "OSU"
     return tf.is_tensor(values)
 
 
 def checked_count(windows: int) -> int:
-    """Return a number of windows, at least 1."""
+    """Return a number of windows after checking that it is at least 1."""
     if windows < 1:
         raise ValueError(f"windows is {windows}; expected 1 or more.")
     return windows
@@ -42,8 +42,8 @@ def path_list(paths: Path | Iterable[Path]) -> list[str]:
         return [os.fsdecode(path) for path in paths]
     except TypeError as error:
         raise ValueError(
-            f"Got {error.args[0].rpartition(' ')[2]} among the paths; give a list of paths, or one "
-            "array (numpy.stack makes one of several)."
+            f"Got {error.args[0].rpartition(' ')[2]} among the paths; pass a list of paths, or one "
+            "array (numpy.stack joins several)."
         ) from error
 
 
@@ -61,8 +61,8 @@ def list_or_ids(sentences: Any) -> list[Any] | np.ndarray:
             ids = np.empty([0])
         if ids.dtype.kind not in "iu":
             raise ValueError(
-                "Got lists in place of sentences; expected strings, or word ids, integers "
-                "[N, words] with equally many in each row."
+                "Got lists instead of sentences; expected strings, or word ids: integers "
+                "[N, words], the same number in each row."
             )
         return ids
     return values
@@ -72,12 +72,12 @@ def strings(sentences: Iterable[Any]) -> list[str]:
     """Return strings, decoding bytes as UTF-8.
 
     Raises:
-      ValueError: one is neither, or not valid Unicode.
+      ValueError: an item is neither, or is not valid Unicode.
     """
     texts = []
     for sentence in sentences:
         if not isinstance(sentence, str | bytes):
-            raise ValueError(f"Got {sentence!r:.80} in place of a sentence; expected a string.")
+            raise ValueError(f"Got {sentence!r:.80} instead of a sentence; expected a string.")
         try:
             text = sentence.decode() if isinstance(sentence, bytes) else sentence
             text.encode()
@@ -91,12 +91,12 @@ def checked_array(kind: str, array: np.ndarray, rank: int) -> np.ndarray:
     """Return a checked input array, floats as float32.
 
     Raises:
-      ValueError: rank, dtype or range is wrong, or a value is not finite.
+      ValueError: rank, dtype or range is not as expected, or a value is not finite.
     """
     if array.ndim != rank:
         raise ValueError(
-            f"The {kind} has shape {array.shape}; expected {rank} dimensions, the first for the "
-            "batch."
+            f"The {kind} has shape {array.shape}; expected {rank} dimensions, the first of them "
+            "the batch."
         )
     channels = _CHANNELS.get(kind)
     if channels not in (None, array.shape[-1]) or 0 in array.shape[1:]:
@@ -117,7 +117,7 @@ def checked_array(kind: str, array: np.ndarray, rank: int) -> np.ndarray:
             if faulty.any():
                 expected = "finite values" if kind == LOG_MEL else "finite values from 0 to 1"
                 raise ValueError(
-                    f"Row {piece.start + int(np.argmax(faulty))} of the {kind} is not what the "
-                    f"network takes; expected {expected}."
+                    f"Row {piece.start + int(np.argmax(faulty))} of the {kind} has invalid "
+                    f"values; expected {expected}."
                 )
     return array if kind == WORD_IDS else np.asarray(array, np.float32)

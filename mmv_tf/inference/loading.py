@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Opens a model of any kind as an encoder."""
+"""Opens any kind of model as an encoder."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ def load_encoder(
     engine: str = TENSORFLOW,
     quantized: Path | None = None,
 ) -> Encoder:
-    """Open a model of any kind, ready to embed files, arrays and sentences.
+    """Open any kind of model, ready to embed files, arrays and sentences.
 
     Args:
       source: a `.keras` file, deflated models included; the folder of a training run, or of one of
         its checkpoints; an exported SavedModel; the folder of a TF-Hub module with the signatures
-        of MMV or MIL-NCE; a released MMV pickle or MIL-NCE `.pth`; or a name of
+        of MMV or MIL-NCE; a released MMV pickle or MIL-NCE `.pth`; or a name in
         `mmv_tf.pretrained.registry()`, whose file is downloaded once.
       dtype: precision to compute in, if not the saved one: "mixed_bfloat16", "bfloat16",
-        "mixed_float16" or "float32". Modules compute as they were published.
-      vocabulary: for a released file, the words of its table: a list, a file with a word a line, or
-        the folder of its TF-Hub module; for an MMV pickle also the word vectors that the table was
-          made from (`.bin`, `.vec` or `.gz`); for MIL-NCE `s3d_dict.npy`, which is found beside the
-          file.
+        "mixed_float16" or "float32". Modules keep the precision that they were published with.
+      vocabulary: for a released file, the words of its table: a list, a file with one word per
+        line, or the folder of its TF-Hub module. For an MMV pickle, also the word vectors that
+        the table was made from (`.bin`, `.vec` or `.gz`). For MIL-NCE, `s3d_dict.npy`, which is
+        found by default if it lies beside the file.
       image_model: the deflated model to embed images with, a `.keras` file.
-      settings: video and audio settings that the model lacks, or that replace its own:
+      settings: video and audio settings that the model does not specify, or that override its own:
         "num_frames", "frame_rate", "size", "square_crop", "sample_rate".
       engine: "openvino" to embed video and images with OpenVINO, an extra that is faster on some
         CPUs; other inputs stay in TensorFlow. Modules have only "tensorflow".
@@ -62,7 +62,7 @@ def load_encoder(
     >>> videos = encoder.embed_video(["a.mp4", "b.mp4"])  # doctest: +SKIP
     >>> encoder.similarity(encoder.embed_text(["a dog runs"]), videos)  # doctest: +SKIP
     """
-    # Before reading anything, which may take minutes.
+    # Checked before reading anything, which may take minutes.
     with_settings(Settings(), settings)
     if dtype is not None:
         check_dtype(dtype)
@@ -112,7 +112,7 @@ def _graph_network(
 
 
 def as_encoder(model: Encoder | EmbeddingGraph | ImageEncoder) -> Encoder:
-    """Return an encoder as it is, or one of a Keras model."""
+    """Return an encoder unchanged, or wrap a Keras model in one."""
     if isinstance(model, Encoder):
         return model
     if isinstance(model, ImageEncoder):
@@ -123,27 +123,27 @@ def as_encoder(model: Encoder | EmbeddingGraph | ImageEncoder) -> Encoder:
 def open_model(
     source: Path, *, dtype: str | None = None, vocabulary: Path | Sequence[str] | None = None
 ) -> EmbeddingGraph | ImageEncoder:
-    """Open a model whose weights are local, as a Keras model; see `load_encoder`.
+    """Open a local model as a Keras model; see `load_encoder`.
 
     Raises:
-      ValueError: as for `load_encoder`; or the source is a SavedModel, which has no Keras model.
+      ValueError: as for `load_encoder`, or the source is a SavedModel, which has no Keras model.
     """
     model = opening.open_weights(source, vocabulary)
     if not isinstance(model, EmbeddingGraph | ImageEncoder):
         raise ValueError(
-            f"{os.fspath(source)} holds a {type(model).__name__}; expected a network of mmv_tf, or "
+            f"{os.fspath(source)} holds a {type(model).__name__}; expected an mmv_tf network, or "
             "a deflated one."
         )
     return model if dtype is None else in_precision(model, dtype)
 
 
 def _check_rate(told: Settings, settings: Mapping[str, Any] | None) -> None:
-    """Refuse audio at another rate than that of the model's log-mels."""
+    """Refuse a sample rate other than that of the model's log-mels."""
     rate = (settings or {}).get("sample_rate")
     if rate is not None and rate != told.sample_rate:
-        heard = f"is for {told.sample_rate} Hz" if told.sample_rate else "takes no sounds"
+        heard = f"expects {told.sample_rate} Hz" if told.sample_rate else "has no audio input"
         raise ValueError(
-            f"The setting sample_rate is {rate!r}, and the network {heard}; leave it out."
+            f"The setting sample_rate is {rate!r}, but the network {heard}; leave it out."
         )
 
 
@@ -159,6 +159,6 @@ def _module(
     }.items():  # fmt: skip
         if value is not None:
             raise ValueError(
-                f"{path} is a SavedModel, which computes as it was published; leave {name} out."
+                f"{path} is a SavedModel, which can't be changed after export; leave {name} out."
             )
     return ModuleNetwork(path, **dict(settings or {}))

@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Compares an imported model with its TF-Hub module, and finds how that cleans sentences.
+"""Compares an imported model with its TF-Hub module, and infers how the module cleans sentences.
 
-Both embed the same clip, audio and sentences. Only a module's graph tells how it turns a sentence
-into word ids, so rules are tried: rows of padding and of unknown words, case, punctuation, stop
-words. The tokenizer that agrees best is kept.
+Both embed the same clip, audio and sentences. How a module turns a sentence into word ids is
+defined only by its graph, so rules are tried: rows of padding and of unknown words, case,
+punctuation, stop words. The tokenizer that agrees best is kept.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from mmv_tf.pretrained.table_words import is_special, spoken_forms
 
 logger = logging.getLogger(__name__)
 
-# Ours: another order of additions in the same function stays far below it.
+# Ours: a different summation order in the same function stays far below it.
 TOLERANCE = 1e-3
 _SEED = 0
 _UNKNOWN = "zqxjvkw"
-# Ours: rows without a word to try as those of padding and unknown words.
+# Ours: rows without a word that are tried as those of padding and unknown words.
 _MOST_SPECIAL_ROWS = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """Greatest difference of a feature, and the root mean square of the module's values."""
+    """Largest difference of a feature, and the root mean square of the module's values."""
 
     greatest: float
     rms: float
 
     @property
     def agrees(self) -> bool:
-        """True if the difference is rounding."""
+        """True if the difference is within rounding error."""
         return self.greatest <= TOLERANCE * self.rms
 
 
@@ -57,7 +57,7 @@ class ModuleCheck:
 
     Attributes:
       differences: "MODALITY/FEATURE" -> `Difference`.
-      rules: those of the tokenizer that agrees best; None without a search.
+      rules: rules of the tokenizer that agrees best; None if no search was made.
     """
 
     differences: Mapping[str, Difference]
@@ -65,11 +65,11 @@ class ModuleCheck:
 
     @property
     def agrees(self) -> bool:
-        """True if all differences are rounding."""
+        """True if all differences are within rounding error."""
         return all(difference.agrees for difference in self.differences.values())
 
     def summary(self) -> dict[str, Any]:
-        """Return the result as plain values, with counts for long lists of stop words."""
+        """Return the result as plain values; long lists of stop words become counts."""
         rules = None if self.rules is None else dict(self.rules)
         if rules is not None and len(rules["stop_words"]) > _MOST_SPECIAL_ROWS:
             rules["stop_words"] = f"{len(rules['stop_words'])} words"
@@ -81,7 +81,7 @@ class ModuleCheck:
 
 
 def check_against_module(model: EmbeddingGraph, path: str | os.PathLike[str]) -> ModuleCheck:
-    """Compare an imported model with its module and give it the tokenizer that agrees best.
+    """Compare an imported model with its module and set the tokenizer that agrees best.
 
     Args:
       model: the model. Its tokenizer is replaced, except a `MilNceTokenizer`, whose rules are
@@ -95,8 +95,8 @@ def check_against_module(model: EmbeddingGraph, path: str | os.PathLike[str]) ->
     common = [name for name in module.modalities if name in network.modalities]
     if not common:
         raise ValueError(
-            f"{module.path} embeds {', '.join(module.modalities)} and the network "
-            f"{', '.join(network.modalities)}: there is nothing to compare; give its own module."
+            f"{module.path} embeds {', '.join(module.modalities)}, the network "
+            f"{', '.join(network.modalities)}: nothing to compare; pass the network's own module."
         )
     for modality in common:
         _check_dims(modality, network.dims(modality), module.dims(modality))
@@ -116,13 +116,13 @@ def _check_dims(modality: str, ours: Mapping[str, int], modules: Mapping[str, in
     for name in ours.keys() & modules.keys():
         if ours[name] != modules[name]:
             raise ValueError(
-                f"{modality}/{name} has {ours[name]} numbers in the network and {modules[name]} in "
-                "the module, so it is another network's; give its own module."
+                f"{modality}/{name} has {ours[name]} values in the network and {modules[name]} in "
+                "the module, so the module belongs to another network; pass the network's own."
             )
 
 
 def _inputs(module: Network, sentences: Sequence[str] | None) -> dict[str, Any]:
-    """Return the clip, audio and sentences, the same in each run."""
+    """Return the clip, audio and sentences to embed, the same in each run."""
     generator = np.random.default_rng(_SEED)
     settings = module.settings
     frames, size = settings.num_frames or 32, settings.size or 200
@@ -131,7 +131,7 @@ def _inputs(module: Network, sentences: Sequence[str] | None) -> dict[str, Any]:
         inputs[VIDEO] = generator.random((1, frames, size, size, 3), np.float32)
     if AUDIO in module.modalities:
         rate = settings.sample_rate or 48_000
-        times = np.arange(round(3.2 * rate)) / rate  # The length that the model cards advise.
+        times = np.arange(round(3.2 * rate)) / rate  # The length that the model cards recommend.
         inputs[AUDIO] = np.stack(
             [
                 generator.uniform(-0.5, 0.5, len(times)),
@@ -143,14 +143,14 @@ def _inputs(module: Network, sentences: Sequence[str] | None) -> dict[str, Any]:
     return inputs
 
 
-# Sentences, and the rules that they tell apart.
+# Sentences, and the rules that they distinguish.
 
 
 def _sentences(words: Sequence[str], silent: Sequence[str]) -> list[str]:
-    """Return sentences that the rules clean differently, each with a word that all of them know.
+    """Return sentences that the rules clean differently, each with a word known under every rule.
 
     Args:
-      words: the table's words.
+      words: words of the table.
       silent: words that may be stop words.
     """
     generator = np.random.default_rng(_SEED)
@@ -186,13 +186,13 @@ def _sentences(words: Sequence[str], silent: Sequence[str]) -> list[str]:
 
 @dataclasses.dataclass(frozen=True)
 class _Rules:
-    """Way to clean sentences.
+    """Set of rules for cleaning sentences.
 
     Attributes:
       shift: number to add to the module's ids.
       unknown_id: the row of unknown words; None to leave them out.
-      stop_words: a name in the candidates' lists.
-      spoken: whether words also answer to the form that `WordTokenizer` gives them.
+      stop_words: name of a list in the candidates.
+      spoken: whether words also match in the form that `WordTokenizer` normalizes them to.
     """
 
     shift: int = 0
@@ -205,13 +205,13 @@ class _Rules:
 
 
 class _Candidates:
-    """Tokenizers of a table's words by all rules.
+    """Tokenizers over a table's words, one for each set of rules.
 
     Args:
       words: word -> id.
-      rows: number of rows of the table.
-      max_words: number of words of a sentence.
-      silent: words that alone do not change the module's embedding.
+      rows: number of rows in the table.
+      max_words: maximum number of words in a sentence.
+      silent: words that on their own do not change the module's embedding.
     """
 
     def __init__(self, words: Mapping[str, int], rows: int, max_words: int, silent: Sequence[str]):
@@ -223,7 +223,7 @@ class _Candidates:
         self.shifts = range(-min(self.words.values()), rows - max(self.words.values()))
 
     def axes(self) -> dict[str, Any]:
-        """Return rules -> the values to try, in the order to settle them in."""
+        """Return rules -> values to try, in the order in which to settle the rules."""
         return {
             "shift": sorted(self.shifts, key=abs),
             "padding_id": [0, *self._free_rows()],
@@ -241,7 +241,7 @@ class _Candidates:
         return sorted(rows)[:_MOST_SPECIAL_ROWS] + sorted(rows)[_MOST_SPECIAL_ROWS:][-1:]
 
     def make(self, rules: _Rules) -> WordTokenizer | None:
-        """Return the tokenizer; None if unknown words would get a word's row."""
+        """Return the tokenizer, or None if unknown words would get a word's row."""
         words = {**self.words, **(self._spoken if rules.spoken else {})}
         ids = [row + rules.shift for row in words.values()]
         if rules.unknown_id in ids:
@@ -260,7 +260,7 @@ class _Candidates:
 
 
 def _sayable(words: Sequence[str], cleaning: Mapping[str, Any]) -> list[str]:
-    """Return the words that a cleaned sentence can hold."""
+    """Return the words that a cleaned sentence can contain."""
     if not words:
         return []
     split = WordTokenizer(["unused"], **cleaning).split(tf.constant(words)).to_list()
@@ -270,10 +270,10 @@ def _sayable(words: Sequence[str], cleaning: Mapping[str, Any]) -> list[str]:
 def _give_tokenizer(
     model: Any, module: ModuleNetwork
 ) -> tuple[dict[str, Any] | None, list[str] | None]:
-    """Give a model the tokenizer under which it embeds sentences as the module does.
+    """Set the tokenizer under which a model embeds sentences as the module does.
 
     Returns:
-      Its rules, None for one that stays; and the sentences, None if the words are not known.
+      Its rules, or None if the tokenizer stays; and the sentences, or None if no words are known.
     """
     if isinstance(model.tokenizer, MilNceTokenizer):
         return None, _sentences([str(word) for word in model.tokenizer.vocabulary], ())
@@ -299,7 +299,7 @@ def _give_tokenizer(
 
 
 def _silent(words: Sequence[str], module: ModuleNetwork) -> list[str]:
-    """Return words that alone do not change the module's embedding; none if all are such."""
+    """Return words that on their own do not change the module's embedding; none if all are such."""
     silent = [
         word for word, known in zip(words, module.known(words).tolist(), strict=True) if not known
     ]
@@ -307,9 +307,9 @@ def _silent(words: Sequence[str], module: ModuleNetwork) -> list[str]:
 
 
 class _Score:
-    """Mean distance of a model's embeddings of sentences from a module's, by the rules.
+    """Mean distance between a model's and a module's sentence embeddings, under given rules.
 
-    Distances are fractions of the length of the module's embedding, at most 1.
+    Distances are relative to the norm of the module's embedding, at most 1.
     """
 
     def __init__(
@@ -342,13 +342,13 @@ class _Score:
 
 
 def _search(axes: Mapping[str, Sequence[Any]], score: Callable[[_Rules], float]) -> _Rules:
-    """Return the best rules: first the rows jointly, then rule by rule until none improves."""
+    """Return the best rules: the rows jointly first, then rule by rule until none improves."""
     rows = itertools.product(axes["shift"], axes["padding_id"])
     best = min((_Rules(shift=shift, padding_id=row) for shift, row in rows), key=score)
     for _ in range(3):
         before = best
         for name, values in axes.items():
-            # The present value first: the first of equals is kept.
+            # The present value comes first, because ties keep the first value.
             tried = [getattr(best, name), *values]
             best = min((dataclasses.replace(best, **{name: value}) for value in tried), key=score)
         if best == before:
@@ -367,7 +367,7 @@ def _word_sources(model: Any, module: ModuleNetwork) -> list[Mapping[str, int]]:
         logger.warning("%s", error)
     tokenizer = model.tokenizer
     if type(tokenizer) is WordTokenizer:
-        # Keras gives strings of NumPy.
+        # Keras returns NumPy strings.
         listed, ids = [str(word) for word in tokenizer.vocabulary], tokenizer.word_ids
         if ids is None:
             ids = np.arange(FIRST_WORD_ID, FIRST_WORD_ID + len(listed))

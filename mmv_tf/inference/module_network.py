@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""TF-Hub modules and exported SavedModels behind the interface of `Network`.
+"""TF-Hub modules and exported SavedModels as a `Network`.
 
 Reads modules with the signatures of deepmind/mmv (video, audio, text -> before_head, last_conv, va,
 vat) or deepmind/mil-nce (video, text -> mixed_5c, video_embedding, text_embedding), in the TF1
@@ -26,7 +26,7 @@ from mmv_tf.pretrained import saved_model_file
 from mmv_tf.util.files import file_sha256
 
 _MODALITIES = (VIDEO, IMAGE, AUDIO, TEXT)
-# Name of an output -> its feature, finest space first.
+# Output name -> feature, finest space first.
 _FEATURES = {
     "before_head": "before_head",
     "mixed_5c": "before_head",
@@ -37,9 +37,9 @@ _FEATURES = {
     "text_embedding": "vt",
     "vat": "vat",
 }
-# Words in no vocabulary, and more of them than a sentence keeps.
+# Sentences without a known word: empty, one unknown word, more of them than a sentence holds.
 _NO_WORDS = ("", "zqxjvkw", " ".join(["zqxjvkw"] * 64))
-# Ours: rounding differs with the batch size, by far less than this fraction of the largest value.
+# Ours: rounding depends on the batch size, by far less than this fraction of the largest value.
 _SAME = 1e-5
 # Lines of TensorFlow's messages that locate a failure in a graph without explaining it.
 _PLACE = re.compile(r"Graph execution error|Detected at node|Stack trace for op|\s*File \"")
@@ -54,19 +54,19 @@ def is_module(path: str | os.PathLike[str]) -> bool:
 class ModuleNetwork(Network):
     """SavedModel with a signature for each modality.
 
-    Its settings come from the arguments, the sizes that its graph fixes, the input contract of
-    `mmv_tf.export`, and for the published modules from a table; others are None. TensorFlow runs
+    Its settings come from the arguments, from sizes fixed in the graph, from the input contract of
+    `mmv_tf.export`, and for published modules from a table; the rest are None. TensorFlow executes
     the code in the graph, so load only modules that you trust.
 
     Args:
-      path: the module's folder, or a folder of numbered versions, of which the newest is taken.
+      path: the module's folder, or a folder of numbered versions, of which the newest is used.
       num_frames, frame_rate, size, square_crop, sample_rate: replace those of `settings`.
 
     Attributes:
       path: the SavedModel's folder.
 
     Raises:
-      ValueError: there is no SavedModel, it is damaged, or it has none of the signatures.
+      ValueError: there is no SavedModel, it is damaged, or it has none of the expected signatures.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class ModuleNetwork(Network):
         super().__init__()
         saved = saved_model_file.read_saved_model(path)
         self.path = saved_model_file.find_saved_model(path) or pathlib.Path(path)
-        # Kept, as its functions hold its variables by weak references only.
+        # Kept alive, because its functions hold its variables only by weak references.
         self._module = _load(self.path, saved_model_file.load_tags(saved))
         functions = dict(self._module.signatures)
         self._signatures = {
@@ -92,8 +92,8 @@ class ModuleNetwork(Network):
             names = ", ".join(sorted(functions)) or "none"
             raise ValueError(
                 f"{self.path} has no signature named {', '.join(_MODALITIES)}; its signatures: "
-                f"{names}. Give a module of deepmind/mmv or deepmind/mil-nce, or one that "
-                "mmv export wrote."
+                f"{names}. Pass a module of deepmind/mmv or deepmind/mil-nce, or one written by "
+                "mmv export."
             )
         self.modalities = tuple(self._signatures)
         self.settings = self._find_settings(
@@ -111,15 +111,15 @@ class ModuleNetwork(Network):
         self._fingerprint: str | None = None
 
     def dims(self, modality: str) -> dict[str, int]:
-        """Return the size of each feature of a modality, see `Network.dims`."""
+        """Return the size of each feature of a modality; see `Network.dims`."""
         self.check_modality(modality)
         return dict(self._dims[modality])
 
     def compute(self, kind: str, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return the features of a batch, see `Network.compute`; maps are averaged."""
+        """Return the features of a batch; see `Network.compute`. Maps are averaged."""
         if kind not in _MODALITIES:
             raise ValueError(
-                f"A module takes whole sentences and waveforms, not {kind}; give these, or load "
+                f"A module accepts sentences and waveforms, not {kind}; pass those, or load "
                 "the network's .keras file."
             )
         self.check_input(kind)
@@ -128,10 +128,10 @@ class ModuleNetwork(Network):
     def run(
         self, kind: str, inputs: np.ndarray | tf.Tensor, batch_size: int | None = None
     ) -> dict[str, np.ndarray]:
-        """Return the features of any number of inputs, see `Network.run`.
+        """Return the features of any number of inputs; see `Network.run`.
 
         Raises:
-          ValueError: also if the module's own checks refuse an input.
+          ValueError: as for `Network.run`, or the module's own checks reject an input.
         """
         try:
             return super().run(kind, inputs, batch_size)
@@ -141,8 +141,8 @@ class ModuleNetwork(Network):
     def known(self, sentences: Sequence[str]) -> np.ndarray:
         """Return whether each sentence has a word that the model knows, booleans [N].
 
-        Other sentences get the embedding of an empty sentence or of unknown words alone, or the
-        module's checks refuse them.
+        Any other sentence gets the embedding of an empty sentence or of unknown words, or is
+        rejected by the module's checks.
         """
         self.check_input(TEXT)
         unknown = [row for row in self._embedded(_NO_WORDS) if row is not None]
@@ -157,7 +157,7 @@ class ModuleNetwork(Network):
         return np.array(found, bool)
 
     def description(self) -> dict[str, Any]:
-        """Class and name of the folder; a module does not tell its number of parameters."""
+        """Class and folder name; a module does not state its number of parameters."""
         return {"class": type(self).__name__, "module": self.path.name}
 
     @property
@@ -174,7 +174,7 @@ class ModuleNetwork(Network):
         return self._fingerprint
 
     def _embedded(self, sentences: Sequence[str]) -> list[np.ndarray | None]:
-        """Return an embedding for each sentence, None where the module finds no known word."""
+        """Return an embedding for each sentence, or None where the module knows no word of it."""
         space = self.spaces(TEXT)[-1]
         try:
             return list(super().run(TEXT, np.array(sentences, object))[space])
@@ -193,8 +193,8 @@ class ModuleNetwork(Network):
         for name in fixed.keys() & given.keys():
             if given[name] != fixed[name]:
                 raise ValueError(
-                    f"{name} is {given[name]}, and {self.path} takes {fixed[name]} only; leave it "
-                    "out."
+                    f"{name} is {given[name]}, but {self.path} accepts only {fixed[name]}; leave "
+                    "it out."
                 )
         told = contract_settings(self.path)
         if told is None:
@@ -205,7 +205,7 @@ class ModuleNetwork(Network):
         return dataclasses.replace(told, **{**fixed, **given})
 
     def _fixed_sizes(self) -> dict[str, int]:
-        """Return frames and pixels of a clip, if the graph fixes them."""
+        """Return the clip's frames and pixels, if the graph fixes them."""
         if VIDEO not in self._signatures:
             return {}
         shape = self._signatures[VIDEO].spec.shape
@@ -217,15 +217,15 @@ class ModuleNetwork(Network):
 
 
 class _Signature:
-    """Function of a module that takes one tensor.
+    """Module function with one input tensor.
 
     Args:
-      modality: its name.
+      modality: its modality.
       function: the module's function.
 
     Attributes:
-      spec: of the input.
-      outputs: feature -> the output's name, finest space first.
+      spec: the input's spec.
+      outputs: feature -> output name, finest space first.
     """
 
     def __init__(self, modality: str, function: Any):
@@ -234,7 +234,7 @@ class _Signature:
         _, specs = function.structured_input_signature
         if len(specs) != 1:
             raise ValueError(
-                f"The signature {modality} of the module takes {', '.join(sorted(specs))}; "
+                f"The module's signature {modality} has inputs {', '.join(sorted(specs))}; "
                 "expected one input."
             )
         ((self._key, self.spec),) = specs.items()
@@ -242,23 +242,23 @@ class _Signature:
         if (self.spec.dtype == tf.string) != expected_string:
             wanted = "strings" if expected_string else "numbers"
             raise ValueError(
-                f"The signature {modality} of the module takes {self.spec.dtype.name}; expected "
+                f"The module's signature {modality} expects {self.spec.dtype.name}; it should be "
                 f"{wanted}."
             )
         names = function.structured_outputs
         self.outputs = {feature: name for name, feature in _FEATURES.items() if name in names}
         if not self.outputs:
             raise ValueError(
-                f"The signature {modality} of the module gives {', '.join(sorted(names))}; "
+                f"The module's signature {modality} returns {', '.join(sorted(names))}; "
                 f"expected some of {', '.join(_FEATURES)}."
             )
 
     def __call__(self, inputs: tf.Tensor, dims: Mapping[str, int]) -> dict[str, tf.Tensor]:
-        """Return features [B, dim] of a batch of any size."""
+        """Return features [B, dim] for a batch of any size."""
         if not self.spec.shape[1:].is_compatible_with(inputs.shape[1:]):
             raise ValueError(
-                f"The module takes {self.modality} of shape {list(self.spec.shape)}, got "
-                f"{list(inputs.shape)}; give it that shape."
+                f"The module expects {self.modality} of shape {list(self.spec.shape)}, got "
+                f"{list(inputs.shape)}; pass that shape."
             )
         fixed = None if self.spec.shape.rank is None else self.spec.shape[0]
         if fixed is None:
@@ -278,7 +278,7 @@ class _Signature:
         return {name: tf.reshape(value, [-1, dims[name]])[:count] for name, value in found.items()}
 
     def find_dims(self, settings: Settings) -> dict[str, int]:
-        """Return sizes of the features; if the graph doesn't tell them, run it on a small input."""
+        """Return feature sizes; if the graph does not define them, run it on a small input."""
         static = self.static_dims()
         if None in static.values():
             found = self._run_on_small_input(settings)
@@ -286,7 +286,7 @@ class _Signature:
         return {feature: static[name] or 0 for feature, name in self.outputs.items()}
 
     def static_dims(self) -> dict[str, int | None]:
-        """Return outputs -> sizes of their last axes, None where the graph doesn't tell them."""
+        """Return output -> size of its last axis, or None where the graph does not define it."""
         shapes = {
             name: self._function.structured_outputs[name].shape for name in self.outputs.values()
         }
@@ -314,14 +314,14 @@ class _Signature:
             )
             try:
                 return self._function(**{self._key: inputs})
-            # The error for an input that is too small depends on the operation.
+            # The error for too small an input depends on the operation.
             except (tf.errors.OpError, ValueError) as failure:
                 error = failure
         raise ValueError(f"The module can't run its signature {self.modality}: {_reason(error)}")
 
 
 def _small_shapes(modality: str, settings: Settings) -> list[list[int]]:
-    """Return shapes of inputs to try, the cheapest first."""
+    """Return input shapes to try, cheapest first."""
     frames, size = settings.num_frames or 32, settings.size or 224
     rate = settings.sample_rate or 48_000
     return {
@@ -335,21 +335,21 @@ def _small_shapes(modality: str, settings: Settings) -> list[list[int]]:
 def _load(folder: pathlib.Path, tags: list[str] | None) -> Any:
     logger = tf.get_logger()
     level = logger.level
-    # TF1 modules hold variables that can't be trained, and TensorFlow warns of each.
+    # TF1 modules hold variables that can't be trained, and TensorFlow warns about each.
     logger.setLevel("ERROR")
     try:
         return tf.saved_model.load(str(folder), tags=tags)
-    # Any error that TensorFlow raises on a damaged folder.
+    # TensorFlow may raise any error on a damaged folder.
     except Exception as error:
         raise ValueError(
-            f"{folder} can't be loaded ({_reason(error)}); get the module again."
+            f"{folder} can't be loaded ({_reason(error)}); download the module again."
         ) from error
     finally:
         logger.setLevel(level)
 
 
 def _reason(error: Exception | None) -> str:
-    """Return an error of TensorFlow in one line."""
+    """Return a TensorFlow error in one line."""
     text = str(error).strip()
     assertion = _ASSERTION.search(text)
     if assertion:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of modules: from the input contract of an export, or a table of the published ones."""
+"""Settings of modules, from an export's input contract or from a table of published modules."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from mmv_tf.publishing import read_contract
 
 @dataclasses.dataclass(frozen=True)
 class _Published:
-    """Published family of modules: sizes of its video outputs, and its training."""
+    """Published family of modules: its video output sizes and its training settings."""
 
     dims: Mapping[str, tuple[int, ...]]
     settings: Settings
 
 
-# Clips, rates and sizes: the model cards of deepmind/mmv, and MIL-NCE's paper (arXiv 1912.06430).
+# Clips, rates and sizes are from the model cards of deepmind/mmv and MIL-NCE's paper (1912.06430).
 _PUBLISHED = (
     _Published(
         {"before_head": (1024, 2048, 4096), "va": (512,), "vat": (256,)},
@@ -35,10 +35,10 @@ _PUBLISHED = (
 
 
 def published_settings(dims: Mapping[str, int | None]) -> Settings:
-    """Return the settings of the published module with these video outputs; else unknown ones.
+    """Return the settings of the published module with these video outputs, or unknown settings.
 
     Args:
-      dims: the module's outputs for video -> their sizes, None where its graph doesn't tell.
+      dims: video output -> size, or None where the graph does not define it.
     """
     for published in _PUBLISHED:
         if set(dims) == set(published.dims) and all(
@@ -49,7 +49,7 @@ def published_settings(dims: Mapping[str, int | None]) -> Settings:
 
 
 def contract_settings(folder: pathlib.Path) -> Settings | None:
-    """Return the settings in an exported model's input contract; None without a contract.
+    """Return the settings in an exported model's input contract, or None without a contract.
 
     Raises:
       ValueError: the contract is damaged.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Common interface of models that embed media, which runs them in batches."""
+"""Common interface of the models that embed media; runs them in batches."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ import tensorflow as tf
 
 from mmv_tf.layers.word_tokenizer import ENGLISH_STOP_WORDS
 
-# Kinds of input. The backbones take LOG_MEL and WORD_IDS, users have AUDIO and TEXT.
+# Kinds of input. Backbones take LOG_MEL and WORD_IDS; users supply AUDIO and TEXT.
 VIDEO, IMAGE, AUDIO, TEXT, LOG_MEL, WORD_IDS = KINDS = (
     "video", "image", "audio", "text", "log_mel", "word_ids",
 )  # fmt: skip
-# Features that are not a space for comparing modalities.
+# Features that are not spaces for comparing modalities.
 REPRESENTATIONS = ("before_head", "last_conv")
-# Origin of the rows of an encoder's result.
+# Keys for the origin of each row in an encoder's result.
 ITEM, START, END = "item", "start", "end"
 NOT_SPACES = (*REPRESENTATIONS, ITEM, START, END)
 MODALITY_OF = {LOG_MEL: AUDIO, WORD_IDS: TEXT}
-# Modality -> kind of input of its backbone.
+# Modality -> input kind of its backbone.
 BACKBONE_KINDS = {VIDEO: VIDEO, AUDIO: LOG_MEL, TEXT: WORD_IDS}
 
 # Engines that run a model.
 TENSORFLOW, OPENVINO = ENGINES = ("tensorflow", "openvino")
 
-# Ours: inputs of one call. A smaller rest is cut into powers of two: nothing is spent on padding,
-# and a runtime that prepares kernels by batch size sees few sizes.
+# Ours: inputs per call. A smaller remainder is cut into powers of two: no padding is wasted,
+# and a runtime that prepares kernels by batch size sees only a few sizes.
 BATCH = 16
 _BATCH_TEXT = 256  # ours
-# Ours: frame sizes or lengths of one kind with a trace of their own; others share a general one.
+# Ours: number of frame sizes or lengths per kind with their own trace; others share a general one.
 _MOST_SHAPES = 4
 _FREE: dict[str, list[int | None]] = {
     VIDEO: [None, None, None, None, 3],
@@ -50,7 +50,7 @@ _FREE: dict[str, list[int | None]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Video and audio settings of a model's training; None if unknown.
+    """Video and audio settings that a model was trained with; None where unknown.
 
     Attributes:
       num_frames: frames in a clip.
@@ -67,7 +67,7 @@ class Settings:
     sample_rate: int | None = None
 
 
-# Name -> type of its values.
+# Setting name -> type of its value.
 SETTINGS: dict[str, type] = {
     "num_frames": int,
     "frame_rate": float,
@@ -78,15 +78,15 @@ SETTINGS: dict[str, type] = {
 
 
 def with_settings(settings: Settings, changes: Mapping[str, Any] | None) -> Settings:
-    """Return settings with some replaced.
+    """Return settings with some values replaced.
 
     Raises:
-      ValueError: a name is unknown or a value wrong.
+      ValueError: a name is unknown or a value is invalid.
     """
     changes = dict(changes or {})
     for name, value in changes.items():
         if name not in SETTINGS:
-            raise ValueError(f"There is no setting {name!r}; they are {', '.join(SETTINGS)}.")
+            raise ValueError(f"There is no setting {name!r}; expected {', '.join(SETTINGS)}.")
         kind = SETTINGS[name]
         right = isinstance(value, bool) == (kind is bool) and isinstance(value, numbers.Real)
         if not right or (kind is not bool and not value > 0) or kind(value) != value:
@@ -99,10 +99,10 @@ def with_settings(settings: Settings, changes: Mapping[str, Any] | None) -> Sett
 
 
 class Network(abc.ABC):
-    """Trained model: modalities, spaces, and a function from inputs to embeddings.
+    """Trained model: its modalities, its spaces, and a function from inputs to embeddings.
 
     Attributes:
-      modalities: its modalities, of "video", "image", "audio" and "text".
+      modalities: supported modalities, of "video", "image", "audio" and "text".
       settings: see `Settings`.
     """
 
@@ -121,7 +121,7 @@ class Network(abc.ABC):
 
     @abc.abstractmethod
     def compute(self, kind: str, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return the features of a batch, float32 [B, dim] each; may be traced.
+        """Return the features of a batch, float32 [B, dim] each. Can be traced.
 
         Args:
           kind: one of `KINDS`.
@@ -130,39 +130,39 @@ class Network(abc.ABC):
             [B, frames, bins, 1], word_ids int32 [B, words].
 
         Raises:
-          ValueError: the model takes no such input.
+          ValueError: the model does not accept this kind of input.
         """
 
     @abc.abstractmethod
     def known(self, sentences: Sequence[str]) -> np.ndarray:
-        """Return whether each sentence has a word that the model knows, booleans [N].
+        """Return whether each sentence has a word known to the model, booleans [N].
 
-        By default True for all of them.
+        The default is True for every sentence.
         """
 
     @property
     def stop_words(self) -> frozenset[str]:
-        """Words in lower case that the model leaves out of sentences; English ones if unknown."""
+        """Lowercase words that the model drops from sentences; English stop words if unknown."""
         return frozenset(ENGLISH_STOP_WORDS)
 
     @property
     @abc.abstractmethod
     def fingerprint(self) -> str:
-        """Hexadecimal SHA-256 of all that the model computes with."""
+        """Hexadecimal SHA-256 of everything that the model computes with."""
 
     @abc.abstractmethod
     def description(self) -> dict[str, Any]:
-        """Class and number of parameters, for files of results."""
+        """Class and number of parameters, for result files."""
 
     def spaces(self, modality: str) -> tuple[str, ...]:
-        """Return the spaces that a modality reaches, finest first."""
+        """Return the spaces that a modality is embedded in, finest first."""
         return tuple(name for name in self.dims(modality) if name not in REPRESENTATIONS)
 
     def check_input(self, kind: str) -> None:
-        """Check that the model takes a kind of input.
+        """Check that the model accepts a kind of input.
 
         Raises:
-          ValueError: it does not; the message says what it takes, or what is missing.
+          ValueError: it does not; the message says what is accepted, or what is missing.
         """
         self.check_modality(MODALITY_OF.get(kind, kind))
 
@@ -170,11 +170,11 @@ class Network(abc.ABC):
         """Check that the model embeds a modality, given the input of its backbone.
 
         Raises:
-          ValueError: it does not; the message says what it takes.
+          ValueError: it does not; the message says what is accepted.
         """
         if modality not in self.modalities:
             raise ValueError(
-                f"The model takes {', '.join(self.modalities)}, not {modality}; use one that "
+                f"The model accepts {', '.join(self.modalities)}, not {modality}; use one that "
                 f"was trained with {modality}."
             )
 
@@ -182,7 +182,7 @@ class Network(abc.ABC):
         """Return the finest space in which two modalities can be compared.
 
         Raises:
-          ValueError: there is none.
+          ValueError: the modalities share no space.
         """
         self.check_modality(first)
         self.check_modality(second)
@@ -190,7 +190,7 @@ class Network(abc.ABC):
         for space in self.spaces(first):
             if space in reached:
                 return space
-        raise ValueError(f"This network compares no {first} with {second}: they share no space.")
+        raise ValueError(f"This network can't compare {first} with {second}: they share no space.")
 
     def run(
         self, kind: str, inputs: np.ndarray | tf.Tensor, batch_size: int | None = None
@@ -199,11 +199,11 @@ class Network(abc.ABC):
 
         Args:
           kind: one of `KINDS`.
-          inputs: as `compute` takes them; pixels may be uint8 from 0 to 255.
-          batch_size: greatest number of inputs in one call.
+          inputs: as for `compute`; pixels may also be uint8 from 0 to 255.
+          batch_size: maximum number of inputs per call.
 
         Raises:
-          ValueError: the model takes no such input, or a feature is not finite.
+          ValueError: the model does not accept this input, or a feature is not finite.
         """
         self.check_input(kind)
         most = batch_size or (_BATCH_TEXT if kind in (TEXT, WORD_IDS) else BATCH)
@@ -230,7 +230,7 @@ class Network(abc.ABC):
         return found
 
     def _function(self, kind: str, dtype: tf.DType, shape: tuple[int | None, ...]) -> Any:
-        """Return a function traced once for a size of frames or length of audio."""
+        """Return a function traced once per frame size or audio length."""
         if kind == AUDIO:
             shape = (None,)
         traced = [one for one in self._functions if one[0] == kind]
@@ -250,7 +250,7 @@ class Network(abc.ABC):
 
 
 def pieces(count: int, most: int) -> Iterator[slice]:
-    """Yield slices of at most `most` rows; the rest in powers of two, large ones first."""
+    """Yield slices of at most `most` rows; the remainder in powers of two, largest first."""
     start = 0
     while start < count:
         size = most if count - start >= most else 1 << ((count - start).bit_length() - 1)
@@ -259,7 +259,7 @@ def pieces(count: int, most: int) -> Iterator[slice]:
 
 
 def similarity(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return cosines between two results of an encoder, in the finest space that both have.
+    """Return cosine similarities of two encoder results, in their finest common space.
 
     Args:
       first, second: space -> float [N, D] and [M, D].
@@ -268,7 +268,7 @@ def similarity(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]
       float32 [N, M].
 
     Raises:
-      ValueError: they share no space.
+      ValueError: the results share no space.
     """
     for space in first:
         if space in second and space not in NOT_SPACES:
@@ -278,16 +278,16 @@ def similarity(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]
         for one in (first, second)
     ]
     raise ValueError(
-        f"There is no space in which these can be compared: one has {spaces[0]}, the other "
+        f"These results share no space to compare them in: one has {spaces[0]}, the other "
         f"{spaces[1]}."
     )
 
 
 @contextlib.contextmanager
 def _interrupted() -> Iterator[None]:
-    """Raise the KeyboardInterrupt that TensorFlow turned into an error of its own.
+    """Raise the KeyboardInterrupt that TensorFlow turned into its own error.
 
-    A signal may arrive while its C++ code makes a Python error, which then names both.
+    A signal may arrive while its C++ code creates a Python error, which then names both.
     """
     try:
         yield
@@ -304,6 +304,6 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def _as_text(sentences: Any) -> np.ndarray:
-    """Return strings as UTF-8 in an array that TensorFlow takes."""
+    """Return strings as an array of UTF-8 bytes for TensorFlow."""
     encode = [text if isinstance(text, bytes) else str(text).encode() for text in sentences]
     return np.array(encode, object)

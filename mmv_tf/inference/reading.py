@@ -18,13 +18,13 @@ from mmv_tf.inference.windows import Windows
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """Windows of a video with the frames and samples that they share.
+    """Windows of a video, with the frames and samples that they share.
 
     Attributes:
-      starts: the windows' starts, as frames of the grid.
-      frames: uint8 [F * finer, size, size, 3], those of the grid from the first start on.
-      sound: float32 [samples] from the first start's time on; None without audio.
-      finer: frames for each frame of the grid.
+      starts: start of each window, as a frame index on the grid.
+      frames: uint8 [F * finer, size, size, 3], the grid's frames from the first start on.
+      sound: float32 [samples], from the time of the first start on; None without audio.
+      finer: decoded frames per frame of the grid.
     """
 
     starts: tuple[int, ...]
@@ -47,7 +47,7 @@ class Block:
 
 
 def probe_videos(paths: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield what each file holds, as `media.MediaInfo` has it."""
+    """Yield the contents of each file, in the form of `media.MediaInfo`."""
     for path in paths:
         yield media.probe(path).to_json()
 
@@ -59,13 +59,13 @@ def decode_blocks(
 
     Args:
       path: the file.
-      windows: settings to cut windows by.
+      windows: settings of the windows.
       has_audio: whether to decode the audio.
-      finer: frames to decode for each frame of the grid.
-      parts: the starts of each block's windows, ascending from block to block.
+      finer: frames to decode per frame of the grid.
+      parts: starts of each block's windows, ascending from block to block.
 
     Yields:
-      A `Block` for each part.
+      One `Block` for each part.
 
     Raises:
       MediaError: the file can't be decoded.
@@ -86,7 +86,7 @@ def decode_blocks(
         sound = None
         if has_audio:
             begin = first / windows.frame_rate
-            # One more sample than the accumulated rounding can need.
+            # One sample more than accumulated rounding can require.
             end = begin + wanted / windows.frame_rate + 1 / windows.sample_rate
             sound = media.read_waveform(path, begin, end, windows.sample_rate)
         yield Block(tuple(starts), np.stack(kept[: wanted * finer]), sound, finer)
@@ -99,19 +99,19 @@ def span_clips(
     end: float | None = None,
     most: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return windows at even distances over a span of a video.
+    """Return evenly spaced windows over a span of a video.
 
     Args:
       path: the file.
-      windows: settings to cut windows by; `Windows.spread` gives the starts.
-      start, end: the span, seconds; None for the end of the video.
-      most: greatest number of windows; None for no limit.
+      windows: settings of the windows; `Windows.spread` sets the starts.
+      start, end: the span, in seconds; an end of None is the end of the video.
+      most: maximum number of windows; None for no limit.
 
     Returns:
       uint8 [W, T, size, size, 3], and their starts in seconds, [W].
 
     Raises:
-      MediaError: it can't be decoded, or the span is not in it.
+      MediaError: the file can't be decoded, or the span lies outside it.
     """
     offsets = windows.spread(start, _end(path, start, end, media.probe(path).duration), most)
     steps = np.arange(windows.num_frames) / windows.frame_rate
@@ -135,13 +135,13 @@ def span_sounds(
     end: float | None = None,
     most: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return windows at even distances over a span of audio; see `span_clips`.
+    """Return evenly spaced windows over a span of audio; see `span_clips`.
 
     Returns:
       float32 [W, samples] in [-1, 1], and their starts in seconds, [W].
 
     Raises:
-      MediaError: it can't be decoded, or the span is not in it.
+      MediaError: the file can't be decoded, or the span lies outside it.
     """
     duration = media.probe(path, "sound").duration
     offsets = windows.spread(start, _end(path, start, end, duration), most)
@@ -153,27 +153,27 @@ def span_sounds(
 
 
 def _end(path: str, start: float, end: float | None, duration: float) -> float:
-    """Return the end of a span, inside the file."""
+    """Return the end of a span, limited to the file."""
     end = duration if end is None else min(end, duration)
     if start >= end:
         raise media.MediaError(
-            f"{path}: is {duration:.2f} s long; expected a span inside it, got one from "
+            f"{path}: is {duration:.2f} s long; expected a span inside it, got one that starts at "
             f"{start:g} s."
         )
     return end
 
 
 def picture(source: str | bytes, windows: Windows, name: str) -> np.ndarray:
-    """Return the middle of an image, uint8 [size, size, 3].
+    """Return the center of an image, uint8 [size, size, 3].
 
     Raises:
-      MediaError: it can't be decoded.
+      MediaError: the image can't be decoded.
     """
     side = round(windows.size / CROP_SHARE)
     return _middle(image_pixels(source, side, not windows.square_crop, name), windows.size)
 
 
 def _middle(picture: np.ndarray, size: int) -> np.ndarray:
-    """Crop [height, width, 3] to [size, size, 3]."""
+    """Center-crop [height, width, 3] to [size, size, 3]."""
     top, left = ((side - size) // 2 for side in picture.shape[:2])
     return picture[top : top + size, left : left + size]

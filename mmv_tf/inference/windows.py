@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Windows: the pieces of video or audio that a model takes at once."""
+"""Windows: the stretches of video or audio that a model embeds at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TOLERANCE = 1e-3
 
 @dataclasses.dataclass(frozen=True)
 class Windows:
-    """Settings for cutting windows: their format, and the step from one to the next.
+    """Window settings: format, and step from one window to the next.
 
     Frames lie on one grid over the video, so overlapping windows share frames and no frame is
     decoded twice.
@@ -25,7 +25,7 @@ class Windows:
       frame_rate: frame rate of the grid, in Hz.
       size: side of a frame in pixels.
       square_crop: crop wide frames at the sides instead of squeezing them.
-      step_frames: frames of the grid from one window's start to the next one's.
+      step_frames: frames of the grid from the start of one window to the start of the next.
       sample_rate: sample rate of the audio, in Hz; 0 for a model without audio.
     """
 
@@ -39,13 +39,13 @@ class Windows:
     def __post_init__(self) -> None:
         if not 1 <= self.step_frames <= self.num_frames:
             raise ValueError(
-                f"Windows of {self.num_frames} frames start every {self.step_frames}; expected 1 "
-                "to as many frames, or the windows would skip parts of the video."
+                f"Windows of {self.num_frames} frames start every {self.step_frames}; expected a "
+                "step of 1 frame to the window's length, or windows would skip parts of the video."
             )
 
     @property
     def seconds(self) -> float:
-        """Duration of a window."""
+        """Duration of a window, in seconds."""
         return self.num_frames / self.frame_rate
 
     @property
@@ -54,10 +54,10 @@ class Windows:
         return round(self.seconds * self.sample_rate)
 
     def starts(self, duration: float) -> list[int]:
-        """Return the starts of a video's windows, as frames of the grid.
+        """Return the starts of a video's windows, as frame indices on the grid.
 
-        They are a step apart, and a last one reaches the end; a video shorter than a window has one
-        window, filled with its last frame.
+        Starts are one step apart, and a final window reaches the end. A video shorter than a window
+        has one window, padded with its last frame.
 
         Args:
           duration: the video's duration, seconds.
@@ -69,14 +69,14 @@ class Windows:
         return starts
 
     def spread(self, start: float, end: float, most: int | None = None) -> np.ndarray:
-        """Return starts of windows at even distances over a span, seconds [W].
+        """Return evenly spaced starts of windows over a span, in seconds, [W].
 
-        They are at least a step apart. A single one lies in the middle; a span that is shorter than
-        a window has one, which starts with it.
+        They are at least one step apart. A single window is centered; a span shorter than a window
+        has one window, which starts at the span's start.
 
         Args:
-          start, end: the span, seconds.
-          most: greatest number of windows; None for as many as fit a step apart.
+          start, end: the span, in seconds.
+          most: maximum number of windows; None for as many as fit one step apart.
         """
         room = end - start - self.seconds
         if room <= 0:
@@ -87,5 +87,5 @@ class Windows:
 
 
 def spread_evenly(room: float, count: int) -> np.ndarray:
-    """Return starts of windows at even distances from 0 to `room`; a single one in the middle."""
+    """Return `count` evenly spaced starts from 0 to `room`; a single one is centered."""
     return np.linspace(0.0, room, count) if count > 1 else np.array([room / 2])

@@ -152,13 +152,13 @@ def test_models_that_do_not_fit(model, sounds, tmp_path, published):
     silent = small_world.create_model(
         config, small_world.WORDS, np.zeros([len(small_world.WORDS), 6], np.float32)
     )
-    with pytest.raises(ValueError, match="The model takes video, text, not audio"):
+    with pytest.raises(ValueError, match="The model accepts video, text, not audio"):
         fit(labeled, as_encoder(silent), options(tmp_path))
 
 
 def test_a_model_without_settings(model, sounds, tmp_path):
     bare = type(model).from_config({**model.get_config(), "metadata": {}})
-    with pytest.raises(ValueError, match=r"does not tell its num_frames, frame_rate.*--settings"):
+    with pytest.raises(ValueError, match=r"does not specify num_frames, frame_rate.*--settings"):
         fit(read_labels(sounds), as_encoder(bare), options(tmp_path))
 
 

@@ -117,9 +117,9 @@ def test_wrong_images_and_networks_are_refused():
         lambda: iter([good[0], images(1, size=40)[0]]),
         output_signature=tf.TensorSpec([None, None, 3], tf.float32),
     )
-    with pytest.raises(ValueError, match="several sizes"):
+    with pytest.raises(ValueError, match="differ in size"):
         deflation.fit_deflated(model, image_model, mixed)
-    with pytest.raises(ValueError, match="give one size"):
+    with pytest.raises(ValueError, match="resize them to one size"):
         deflation.fit_deflated(model, image_model, good, images(4, size=40))
     with pytest.raises(ValueError, match="folded"):
         deflation.fit_deflated(model, image_model.folded(), good)

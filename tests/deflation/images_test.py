@@ -119,7 +119,7 @@ def test_records_of_clips_and_of_pictures(tmp_path):
 def test_folders_without_images_are_refused(tmp_path):
     with pytest.raises(ValueError, match="There is no folder"):
         load_images(tmp_path / "nowhere", 16, 4)
-    with pytest.raises(ValueError, match="neither pictures nor TFRecords"):
+    with pytest.raises(ValueError, match="neither images nor TFRecords"):
         load_images(tmp_path, 16, 4)
     (tmp_path / "a.png").write_text("x")
     with pytest.raises(ValueError, match="None of the 1 pictures"):
@@ -127,7 +127,7 @@ def test_folders_without_images_are_refused(tmp_path):
     with pytest.raises(ValueError, match="1 or more"):
         load_images(tmp_path, 16, 0)
     (tmp_path / "b.tfrecord").write_text("x")
-    with pytest.raises(ValueError, match="both pictures and TFRecords"):
+    with pytest.raises(ValueError, match="both images and TFRecords"):
         load_images(tmp_path, 16, 4)
 
 

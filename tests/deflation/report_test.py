@@ -23,7 +23,7 @@ def make_report(start=0.2):
 
 def test_the_text_has_all_stages_and_what_is_left():
     text = format_report(make_report())
-    assert "5% of the naive L1 gap is left, on 10 held-out images" in text
+    assert "5% of the naive L1 gap remains on 10 held-out images" in text
     assert [line.split()[0] for line in text.splitlines()[1:4]] == ["naive", "closed", "fitted"]
     speed = {
         "image_seconds": 0.01,

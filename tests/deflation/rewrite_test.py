@@ -150,7 +150,7 @@ def clip_network(*layers):
         ),
         (
             lambda: clip_network(keras.layers.Conv3D(2, 3), keras.layers.Flatten(name="lines")),
-            r"lines \(Flatten\): it lines up all frames",
+            r"lines \(Flatten\): it flattens all frames",
         ),
         (
             lambda: clip_network(
@@ -178,5 +178,5 @@ def test_networks_without_time_or_deflated_already():
     with pytest.raises(deflation.DeflationError, match="nothing to deflate"):
         deflation.deflate_naively(create_model(config))
     image_model = deflation.deflate_naively(network("tsm_18"))
-    with pytest.raises(deflation.DeflationError, match="deflated already"):
+    with pytest.raises(deflation.DeflationError, match="already deflated"):
         deflation.deflate_naively(image_model)

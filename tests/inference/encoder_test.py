@@ -361,7 +361,7 @@ def test_a_module_that_does_not_tell_its_settings_takes_arrays(module, world):
         (lambda: encoder.embed_audio(world.films), "num_frames, frame_rate, sample_rate,"),
         (lambda: encoder.embed_image(CLIPS[:, 0]), "num_frames,"),
     ):
-        with pytest.raises(ValueError, match=f"hub/module does not tell its {missing} so .*: load"):
+        with pytest.raises(ValueError, match=f"hub/module does not specify {missing} so .*: load"):
             embed()
     told = {"num_frames": 4, "frame_rate": 5.0, "size": 16, "sample_rate": 8000}
     encoder = Encoder(ModuleNetwork(module, **told))
@@ -413,10 +413,10 @@ LATE[17, 3, 3, 1] = 200
         ("audio", ["nothing.wav"], "nothing.wav: no such file"),
         ("text", ["red", "quo vadis"], "none of the words in 'quo vadis' .*; use other words"),
         ("text", ["quo", "red", ""], "'quo' .* nor of 1 more of 3 sentences; .* allow_unknown"),
-        ("text", [None], "Got None in place of a sentence; expected a string"),
-        ("text", [["red"]], "lists in place of sentences; expected strings, or word ids"),
-        ("text", [[1, 2], [3]], "equally many in each row"),
-        ("text", np.zeros((2, 3)), "lists in place of sentences"),
+        ("text", [None], "Got None instead of a sentence; expected a string"),
+        ("text", [["red"]], "lists instead of sentences; expected strings, or word ids"),
+        ("text", [[1, 2], [3]], "the same number in each row"),
+        ("text", np.zeros((2, 3)), "lists instead of sentences"),
         ("text", [b"caf\xe9"], "is not UTF-8"),
         ("text", ["caf\udce9"], "is not UTF-8"),
         ("text", np.array([1, 2]), "expected 2 dimensions"),
@@ -453,10 +453,10 @@ def test_modalities_that_a_network_lacks_are_refused_in_one_line(world, monkeypa
     deaf = without("audio")
     for sounds in (world.films, np.zeros([1, 900], np.float32), np.zeros([1, 9, 80], np.float32)):
         message = refused(lambda sounds=sounds: deaf.embed_audio(sounds))
-        assert message.startswith("The model takes video, text, not audio; use one")
+        assert message.startswith("The model accepts video, text, not audio; use one")
     monkeypatch.setattr(world.model, "log_mel", None)
     message = refused(lambda: Encoder(GraphNetwork(world.model)).embed_audio(world.films))
-    assert "no log-mel settings" in message and "give log-mels" in message
+    assert "no log-mel settings" in message and "pass log-mels" in message
     images = Encoder(GraphNetwork(image_model=world.image_model))
     assert "takes image, not video" in refused(lambda: images.embed_video(world.films))
     assert "takes image, not text" in refused(lambda: images.embed_text(["red"]))

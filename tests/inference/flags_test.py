@@ -89,7 +89,7 @@ def test_a_network_and_its_deflated_one_are_opened_in_one_precision(tmp_path, ti
     found = parse(model, image_model=True).open_models()
     assert GraphNetwork(found[0]).fingerprint == GraphNetwork(tiny_model).fingerprint
     assert found[1] is None
-    with pytest.raises(ValueError, match=r"i\.keras is a deflated network, of images alone; give"):
+    with pytest.raises(ValueError, match=r"i\.keras is a deflated, image-only network; pass"):
         parse(f"--model={tmp_path / 'i.keras'}").open_model()
 
 

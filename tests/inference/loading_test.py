@@ -256,7 +256,7 @@ def test_other_settings(folder):
     ):
         for name in ("image.keras", "tf1"):
             refused(lambda n=name, s=settings: load_encoder(folder / n, settings=s), message)
-    for name, message in (("mmv.pkl", "is for 48000 Hz"), ("mil_nce.pth", "takes no sounds")):
+    for name, message in (("mmv.pkl", "is for 48000 Hz"), ("mil_nce.pth", "has no audio input")):
         refused(lambda n=name: load_encoder(folder / n, settings={"sample_rate": 16_000}), message)
 
 
@@ -302,11 +302,11 @@ def write_foreign(folder):
         "empty": "holds no network; give a .keras file",
         "pictures": "holds no network; give a .keras file",
         "papers.zip": "is a zip archive with 0 entries NAME/data.pkl; expected one",
-        "notes.keras": "is not a .keras file, or is cut short",
-        "cut.keras": "is not a .keras file, or is cut short",
+        "notes.keras": "is not a .keras file, or is truncated",
+        "cut.keras": "is not a .keras file, or is truncated",
         "list.pkl": "a list in the place of an array or a dict is refused",
         "arrays.pkl": "is not a released MMV checkpoint",
-        "other.keras": "holds a Sequential; expected a network of mmv_tf",
+        "other.keras": "holds a Sequential; expected an mmv_tf network",
         "gone.keras": "There is no network at .*; give a path, or one of the names in",
     }
 

@@ -113,7 +113,7 @@ def test_a_deflated_network_is_not_exported_alone(program, image_network, tmp_pa
     done = program(f"--model={image_network}", f"--output={tmp_path / 'export'}")
     assert done.status == 1
     (line,) = done.stderr.strip().splitlines()
-    assert "is a deflated network, of images alone; give the network that it was made from" in line
+    assert "is a deflated, image-only network; pass the network that it was deflated from" in line
 
 
 CLIP = np.full([1, 4, 32, 32, 3], np.nan, np.float32)

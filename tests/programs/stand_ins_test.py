@@ -164,7 +164,7 @@ def test_what_a_network_cannot_do_is_told_before_anything_is_embedded(
     for kind, arguments, message in (
         ("pickle", [f"--sentences={lines}"], "takes no sentences: it has a table of word vectors"),
         ("torch", [f"--audio={films}"], "takes video, text, not audio"),
-        ("module", [f"--audio={films}"], "does not tell its sample_rate"),
+        ("module", [f"--audio={films}"], "does not specify sample_rate"),
         ("module", [f"--videos={films}"], "does not say how long its clips are"),
         ("module", [f"--sentences={lines}", "--dtype=bfloat16"], "leave dtype out"),
     ):
@@ -293,7 +293,7 @@ def test_other_programs_say_what_they_need_in_one_line(stand_in, root, tmp_path)
     videos, output = f"--videos={root / 'msrvtt'}", f"--output={tmp_path / 'o'}"
     data = f"--data={root / 'msrvtt'}"
     for arguments, message in (
-        (["search", "index", model, videos, f"--index={tmp_path / 'i'}"], "does not tell its num_"),
+        (["search", "index", model, videos, f"--index={tmp_path / 'i'}"], "does not specify num_"),
         (["export", model, output], "is a SavedModel, which can embed but not be changed"),
         (["deflate", model, f"{output}.keras", f"--images={root}"], "is a SavedModel"),
         (["evaluate", model, "--protocol=narrated_film", data, output], "is a SavedModel"),

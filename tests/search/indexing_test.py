@@ -269,7 +269,7 @@ def test_what_can_be_compared(embedder):
 def test_a_network_that_does_not_say_how_it_sees_is_refused():
     model = small_world.tiny_model()
     del model.metadata["frame_rate"]
-    with pytest.raises(ValueError, match=r"does not tell its frame_rate, .* settings="):
+    with pytest.raises(ValueError, match=r"does not specify frame_rate, .* settings="):
         Embedder(model, "x")
 
 
