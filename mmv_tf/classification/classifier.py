@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Classifier of files and arrays, and its file."""
+"""Classifier of files and arrays, and its file format."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ SCORES = "scores"
 
 
 class Scorer:
-    """Scores videos, audio or images by labels.
+    """Scores videos, audio or images against labels.
 
     Args:
-      encoder: an `Encoder` whose embeddings are the scores; it reads the files.
-      labels: names of the classes, in the order of the scores.
-      modality: modality that it takes: "video", "audio" or "image".
-      multi_label: True if labels are independent of each other; else a clip has exactly one.
-      windows: greatest number of windows of a file.
+      encoder: an `Encoder` whose embeddings are the scores; it also reads the files.
+      labels: class names, in the order of the scores.
+      modality: input modality: "video", "audio" or "image".
+      multi_label: True if labels are independent; False if each clip has exactly one.
+      windows: maximum number of windows per file.
 
     Attributes:
       encoder, labels, modality, multi_label, windows: as given.
@@ -60,12 +60,12 @@ class Scorer:
 
     @property
     def settings(self) -> Settings:
-        """Video and audio settings by which files are read."""
+        """Video and audio settings for reading files."""
         return self.encoder.settings
 
     @property
     def fingerprint(self) -> str:
-        """Hexadecimal SHA-256 of all that it computes with."""
+        """Hexadecimal SHA-256 of everything that the classifier computes with."""
         return self.encoder.fingerprint
 
     def predict(
@@ -74,12 +74,12 @@ class Scorer:
         """Return the scores of files or arrays.
 
         Args:
-          items: paths, or an array as `Encoder.embed_video`, `embed_audio` or `embed_image` takes.
-          per_window: for videos and audio files, return a row for each window.
+          items: paths, or an array as for `Encoder.embed_video`, `embed_audio` or `embed_image`.
+          per_window: for videos and audio files, return one row per window.
 
         Returns:
-          "scores": float32 [N, labels] in [0, 1]. A file's are the means over its windows. For
-          windows also "item" (index of the file), "start" and "end" (seconds).
+          "scores": float32 [N, labels] in [0, 1], averaged over the windows of each file. With
+          `per_window` also "item" (index of the file), "start" and "end" (seconds).
 
         Raises:
           ValueError: a file can't be decoded (a `MediaError`), or an array is not as expected.
@@ -91,13 +91,13 @@ class Scorer:
 
 
 class Classifier(Scorer):
-    """Classifier of videos, audio or images by one's own labels.
+    """Classifier of videos, audio or images trained on the user's own labels.
 
-    Make one with `load_classifier`, or `fit`.
+    Create one with `load_classifier` or `fit`.
 
     Args:
       network: the Keras model.
-      source: its origin, for messages.
+      source: where the model came from, for messages.
 
     Attributes:
       network: as given.
@@ -119,7 +119,7 @@ class Classifier(Scorer):
         )
 
     def save(self, path: Path) -> None:
-        """Write the file of the classifier atomically.
+        """Write the classifier's file atomically.
 
         Raises:
           ValueError: the path does not end in ".keras".
@@ -131,33 +131,33 @@ class Classifier(Scorer):
 
 
 def check_name(path: Path) -> None:
-    """Raise a ValueError for a classifier's file with another suffix than ".keras"."""
+    """Raise a ValueError unless a classifier's path ends in ".keras"."""
     if pathlib.Path(path).suffix != ".keras":
-        raise ValueError(f"{os.fspath(path)}: let the classifier's name end in .keras.")
+        raise ValueError(f"{os.fspath(path)}: the classifier's name must end in .keras.")
 
 
 def load_classifier(path: Path) -> Classifier:
-    """Read the file of a classifier.
+    """Read a classifier from its file.
 
-    The file may come from a stranger: nothing in it is executed, and its values are checked.
+    The file may be untrusted: nothing in it is executed, and its values are checked.
 
     Raises:
-      ValueError: it does not exist, is damaged, or holds something else.
+      ValueError: the file does not exist, is damaged, or holds something else.
     """
     if not os.path.isfile(path):
         raise ValueError(
-            f"There is no classifier at {os.fspath(path)}; make one: mmv classify fit."
+            f"There is no classifier at {os.fspath(path)}; create one with mmv classify fit."
         )
     if not zipfile.is_zipfile(path):
         raise ValueError(
-            f"{os.fspath(path)} is not a .keras file, or is cut short; get a whole copy."
+            f"{os.fspath(path)} is not a .keras file, or is truncated; get a complete copy."
         )
     check_name(path)
     network = load_keras_file(path)
     if not isinstance(network, ClassifierNetwork):
         raise ValueError(
-            f"{os.fspath(path)} holds a {type(network).__name__}, not a classifier; make one of "
-            "it: mmv classify fit."
+            f"{os.fspath(path)} holds a {type(network).__name__}, not a classifier; create one "
+            "with mmv classify fit."
         )
     if not all(np.isfinite(values).all() for values in network.linear.get_weights()):
         raise ValueError(f"{os.fspath(path)}: its linear layer has values that are not finite.")
@@ -165,7 +165,7 @@ def load_classifier(path: Path) -> Classifier:
 
 
 class _ScoringNetwork(Network):
-    """A classifier behind the interface of `Network`; its only feature is "scores"."""
+    """A classifier as a `Network`, whose only feature is "scores"."""
 
     def __init__(self, model: ClassifierNetwork):
         super().__init__()
@@ -191,15 +191,15 @@ class _ScoringNetwork(Network):
         return {SCORES: self.model(inputs)}
 
     def known(self, sentences: Sequence[str]) -> np.ndarray:
-        """Refuse sentences; see `Network.known`."""
+        """Reject sentences; see `Network.known`."""
         self.check_modality("text")
         return np.ones([len(sentences)], bool)
 
     def description(self) -> dict[str, Any]:
-        """Return class and number of parameters; see `Network.description`."""
+        """Return the class and the number of parameters; see `Network.description`."""
         return {"class": type(self.model).__name__, "parameters": int(self.model.count_params())}
 
     @property
     def fingerprint(self) -> str:
-        """Hexadecimal SHA-256 of all that the classifier computes with."""
+        """Hexadecimal SHA-256 of everything that the classifier computes with."""
         return model_hash(self.model)

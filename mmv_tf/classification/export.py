@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Exports a classifier as a SavedModel that loads with TensorFlow alone, ready to serve."""
+"""Exports a classifier as a SavedModel that needs only TensorFlow and is ready to serve."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mmv_tf.version import __version__
 CLASSIFY, CLASSIFY_JPEG = "classify", "classify_jpeg"
 LABELS = "labels"
 _VIDEO_JPEG = "video_jpeg"
-# Ours: all labels are in the input contract.
+# Ours: the input contract lists all labels.
 _SHOWN = 100
 
 
@@ -37,25 +37,25 @@ def export_classifier(
 ) -> list[str]:
     """Write a folder with a SavedModel that scores windows.
 
-    Its signature "classify" takes "video" float32 [B, T, H, W, 3] in [0, 1], "audio" float32
-    [B, samples] in [-1, 1] at the model's sample rate, or "image" float32 [B, H, W, 3] in [0, 1],
-    and returns "scores" float32 [B, labels] and "labels" string [B, labels], the names in the order
-    of the scores, repeated for each row: servers need the batch as first axis. For JPEG frames
-    there is "classify_jpeg", from "video_jpeg" string [B, T].
+    Its signature "classify" has the input "video" float32 [B, T, H, W, 3] in [0, 1], "audio"
+    float32 [B, samples] in [-1, 1] at the model's sample rate, or "image" float32 [B, H, W, 3] in
+    [0, 1]. It returns "scores" float32 [B, labels] and "labels" string [B, labels]: the names in
+    the order of the scores, repeated in each row because servers need a batch axis. For JPEG frames
+    there is a signature "classify_jpeg" with the input "video_jpeg" string [B, T].
 
-    A file's scores, as of `Classifier.predict`, are the means over its windows.
+    A file's scores are the means over its windows, as in `Classifier.predict`.
 
     Args:
       classifier: the classifier.
       destination: the folder.
-      options: see `ExportOptions`, of which modalities and normalized are not for classifiers.
-      details: for the model card.
+      options: see `ExportOptions`; `modalities` and `normalized` don't apply to classifiers.
+      details: facts for the model card.
 
     Returns:
       The names of the signatures.
 
     Raises:
-      ValueError: an option is not for this classifier.
+      ValueError: an option does not apply to this classifier.
     """
     options = options or ExportOptions()
     publication = ClassifierPublication(classifier, options)
@@ -86,26 +86,27 @@ def export_classifier(
 
 
 class ClassifierPublication(tf.train.Checkpoint):
-    """Object to save: callable, for inference only, with the signatures of `export_classifier`.
+    """Object to save: callable, inference-only, with the signatures of `export_classifier`.
 
     Args:
       classifier: the classifier.
       options: see `export_classifier`.
 
     Raises:
-      ValueError: an option is not for this classifier.
+      ValueError: an option does not apply to this classifier.
     """
 
     def __init__(self, classifier: Classifier, options: ExportOptions):
         super().__init__()
         if options.modalities is not None or options.normalized:
-            raise ValueError("A classifier has one modality and no embeddings; leave these out.")
+            raise ValueError("A classifier has one modality and no embeddings; omit these options.")
         if options.video_jpeg and classifier.modality != VIDEO:
             raise ValueError(
-                f"JPEG frames are for classifiers of video; this one takes {classifier.modality}."
+                f"JPEG frames are for video classifiers; this one expects {classifier.modality}."
             )
         network = classifier.network
-        # In a function, hidden from TensorFlow, which saves tracked objects with all layers.
+        # Kept in a function to hide it from TensorFlow, which saves tracked objects with all
+        # layers.
         self._network: Callable[[], Any] = lambda: network
         self._kind = classifier.modality
         self._checked = options.checked
@@ -127,12 +128,12 @@ class ClassifierPublication(tf.train.Checkpoint):
         return self.classify(self._kind, inputs)
 
     def trace_call(self) -> None:
-        """Trace `__call__`, so that it is saved."""
+        """Trace `__call__`, so that it is saved too."""
         function: Any = self.__call__
         function.get_concrete_function(INPUTS[self._kind], training=False)
 
     def make_signatures(self) -> dict[str, Any]:
-        """Return name -> concrete function."""
+        """Return signature name -> concrete function."""
         found = {CLASSIFY: self._make_signature(self._kind)}
         if self.jpeg_size:
             found[CLASSIFY_JPEG] = self._make_signature(_VIDEO_JPEG)
@@ -147,7 +148,7 @@ class ClassifierPublication(tf.train.Checkpoint):
         return function.get_concrete_function()
 
     def classify(self, kind: str, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return scores and labels of a batch of windows; to be traced.
+        """Return the scores and labels of a batch of windows; called when tracing.
 
         Args:
           kind: "video", "audio", "image" or "video_jpeg".
@@ -165,21 +166,21 @@ class ClassifierPublication(tf.train.Checkpoint):
         return {SCORES: scores, LABELS: tf.repeat(names, tf.shape(scores)[0], axis=0)}
 
 
-_INTRODUCTION = f"""A classifier of windows of video or audio, or of images: one tower of a
-MultiModal Versatile network (Alayrac et al., NeurIPS 2020, arXiv 2006.16228) and a linear layer to
-the scores of labels. Exported by mmv_tf {__version__}; it loads with TensorFlow alone, see
+_INTRODUCTION = f"""A classifier of video or audio windows, or of images: one backbone of a
+MultiModal Versatile network (Alayrac et al., NeurIPS 2020, arXiv 2006.16228) with a linear layer
+that outputs a score per label. Exported by mmv_tf {__version__}; it needs only TensorFlow, see
 `example.py`. The files' SHA-256 sums are in `SHA256SUMS`."""
 
-_LIMITS = """- Scores are for files like those that the classifier was made from; for others
-  they may be wrong with a high score. What belongs to no label still gets scores.
-- Windows of other lengths, frame rates, sample rates or sizes than the input contract's are scored
-  without a warning, and worse.
+_LIMITS = """- Scores are meaningful for files like those that the classifier was trained on; others
+  may get a high score for an incorrect label. Files that belong to no label are scored too.
+- Windows whose length, frame rate, sample rate or size differs from the input contract are scored
+  without a warning, and less accurately.
 - Scores are no evidence about a person, and not for identifying or judging one."""
 
 
 def _architecture(classifier: Classifier, options: ExportOptions) -> str:
     network = classifier.network
-    rule = "independent of each other" if classifier.multi_label else "of which one is right"
+    rule = "independent of each other" if classifier.multi_label else "exactly one per window"
     shown = ", ".join(literal(label) for label in classifier.labels[:_SHOWN])
     more = len(classifier.labels) - _SHOWN
     lines = [
@@ -187,18 +188,18 @@ def _architecture(classifier: Classifier, options: ExportOptions) -> str:
         f"{network.tower.count_params():,} weights; feature {network.feature}",
         f"- {len(classifier.labels)} labels, {rule}: {shown}{f' and {more} more' * (more > 0)}",
         f"- Scores are a {'sigmoid for each label' if classifier.multi_label else 'softmax'}; "
-        f"those of a file are the means over at most {network.windows} windows",
+        f"scores of a file are averaged over at most {network.windows} windows",
         f"- Weights stored as {options.weights}",
         "- For inference only: it can't be fine-tuned",
     ]
     if options.fold_batch_norms:
         lines.append("- Batch norms are folded into the weights")
     if options.checked:
-        lines.append("- Signatures refuse wrong input with an error that says why")
+        lines.append("- Signatures reject invalid input with an error that gives the reason")
     return "\n".join(lines)
 
 
-_EXAMPLE = '''"""Uses this classifier. Needs TensorFlow, nothing else.
+_EXAMPLE = '''"""Uses this classifier. Needs only TensorFlow.
 
   python example.py
 """

@@ -32,7 +32,7 @@ class ClipWindows:
     """Windows of a clip.
 
     Attributes:
-      values: float32 [windows, d], their features or scores.
+      values: float32 [windows, d], features or scores of the windows.
       starts: float64 [windows], seconds from the start of the file.
     """
 
@@ -41,20 +41,20 @@ class ClipWindows:
 
 
 class ClipReader:
-    """Reads clips as windows at even distances, as `Encoder.embed_video` and its like do.
+    """Reads clips as evenly spaced windows, as `Encoder.embed_video` and similar methods do.
 
     Args:
       encoder: the model.
       modality: "video", "audio" or "image".
-      windows: most windows of a clip; an image has one.
+      windows: maximum number of windows per clip; an image has one.
 
     Attributes:
       modality: as given.
       cut: settings of the windows.
-      most: as `windows`.
+      most: the argument `windows`.
 
     Raises:
-      ValueError: the model lacks a setting that this needs.
+      ValueError: the model lacks a setting that is needed.
     """
 
     def __init__(self, encoder: Encoder, modality: str, windows: int):
@@ -62,7 +62,7 @@ class ClipReader:
         self.most = 1 if modality == IMAGE else windows
         if modality == IMAGE:
             static = [] if encoder.embedded_as(IMAGE) == IMAGE else ["num_frames"]
-            encoder.require(["size", *static], "images can't be read for it")
+            encoder.require(["size", *static], "it can't read images")
             settings = encoder.settings
             self.cut = Windows(1, 1.0, settings.size or 0, settings.square_crop, 1, 0)
         else:
@@ -72,7 +72,7 @@ class ClipReader:
         """Return the windows of a clip and their starts.
 
         Raises:
-          MediaError: it can't be decoded.
+          MediaError: the clip can't be decoded.
         """
         import av  # slow to import
 
@@ -86,7 +86,7 @@ class ClipReader:
                 return reading.span_sounds(path, self.cut, clip.start, clip.end, self.most)
             return reading.picture(path, self.cut, clip.name)[np.newaxis], np.zeros([1])
         except MediaError as error:
-            # Its text goes into files, which can't hold every name of a file.
+            # The message is written to files, which can't hold every file name.
             raise MediaError(printable_name(str(error))) from error
         except (av.FFmpegError, OSError) as error:
             raise MediaError(f"{clip.title}: can't be decoded ({error}).") from error
@@ -94,7 +94,7 @@ class ClipReader:
     def read_all(
         self, clips: Sequence[Clip]
     ) -> Iterator[tuple[Clip, tuple[np.ndarray, np.ndarray] | MediaError]]:
-        """Yield each clip with its windows, or the reason why it has none, decoded ahead."""
+        """Yield each clip with its windows, or the reason why it has none; decodes ahead."""
 
         def read(clip: Clip) -> tuple[np.ndarray, np.ndarray] | MediaError:
             try:
@@ -106,7 +106,7 @@ class ClipReader:
 
 
 def clip_id(clip: Clip) -> str:
-    """Return a name of a clip that is unique on this machine."""
+    """Return a clip name that is unique on this machine."""
     return f"{printable_name(clip.path)}@{clip.span}"
 
 
@@ -117,11 +117,11 @@ def compute(
     failures: Failures,
     progress: Progress,
 ) -> Iterator[tuple[Clip, ClipWindows]]:
-    """Yield the values of clips as they are read; unreadable ones are added to `failures`.
+    """Yield the values of clips in the order read; unreadable clips are added to `failures`.
 
     Args:
-      extractor: of one feature.
-      reader: reader of the same model and modality.
+      extractor: extractor of one feature.
+      reader: reader for the same model and modality.
       clips: the clips.
       failures: receives clip id -> reason.
       progress: counts the clips.
@@ -150,11 +150,11 @@ def compute_cached(
     failures: Failures,
     directory: pathlib.Path,
 ) -> list[tuple[Clip, ClipWindows]]:
-    """Return the values of all readable clips, computing those that the folder lacks.
+    """Return the values of all readable clips, computing those missing from the folder.
 
     Args:
       extractor, reader, clips, failures: see `compute`.
-      directory: folder with a subfolder for each model and set of windows.
+      directory: folder with a subfolder for each model and window setting.
 
     Raises:
       ValueError: more clips fail than allowed.
@@ -180,7 +180,7 @@ def compute_cached(
                 values = {name: found.values, _START: found.starts[:, np.newaxis]}
                 store.add(clip_id(clip), versions[clip_id(clip)], values)
     finally:
-        store.flush()  # also what was done before an interruption
+        store.flush()  # keeps what was computed before an interruption
     failures.check()
     readable = [clip for clip in clips if clip_id(clip) not in failures.unreadable]
     ids = [clip_id(clip) for clip in readable]

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Fine-tuning of a tower with a linear layer on one's own labels."""
+"""Fine-tuning of a backbone with a linear layer on the user's own labels."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from mmv_tf.inference.windows import Windows
 from mmv_tf.util.configuration import override
 
 HELD_OUT = "held-out clips"
-# The recipes of the benchmarks' protocols.
+# The recipes come from the benchmarks' protocols.
 _RECIPES = {AUDIO: ESC10_FINE_TUNE.classifier, VIDEO: UCF101_FINE_TUNE.classifier}
 
 
@@ -50,16 +50,14 @@ def recipe(modality: str, changes: Sequence[str] = ()) -> FineTuning:
 
     Args:
       modality: "video" or "audio".
-      changes: "epochs=20", ...
+      changes: settings to replace, such as "epochs=20".
 
     Raises:
-      ValueError: there is none for the modality, or a change is wrong.
+      ValueError: there is no recipe for the modality, or a change is invalid.
     """
     declared = _RECIPES.get(modality)
     if not isinstance(declared, FineTuning):
-        raise ValueError(
-            f"Fine-tuning is for video and audio, not {modality}; leave out --fine_tune."
-        )
+        raise ValueError(f"Fine-tuning supports video and audio, not {modality}; omit --fine_tune.")
     settings = ml_collections.ConfigDict(dataclasses.asdict(declared))
     return FineTuning(**override(settings, changes, "fine_tune"))
 
@@ -67,10 +65,10 @@ def recipe(modality: str, changes: Sequence[str] = ()) -> FineTuning:
 def fine_tune(
     labeled: LabeledClips, encoder: Encoder, options: FitOptions, declared: FineTuning
 ) -> Fitted:
-    """Train a copy of the tower and a linear layer; measure them on held-out clips.
+    """Train a copy of the backbone and a linear layer, and evaluate them on held-out clips.
 
-    The held-out clips are those of the split "test", or else "validation", or else one of the folds
-    of films that `fit` would use. The classifier is trained on all others.
+    The held-out clips are the split "test", otherwise "validation", otherwise one of the folds of
+    films that `fit` would use. The classifier is trained on all other clips.
 
     Args:
       labeled: the clips.
@@ -79,11 +77,11 @@ def fine_tune(
       declared: schedule and augmentation.
 
     Raises:
-      ValueError: as for `fit`; or the loss is not finite.
+      ValueError: as for `fit`, or the loss is not finite.
     """
     labeled.check_trainable()
     if options.feature != BEFORE_HEAD:
-        raise ValueError(f"Fine-tuning is of {BEFORE_HEAD}, not {options.feature}.")
+        raise ValueError(f"Fine-tuning supports {BEFORE_HEAD}, not {options.feature}.")
     check_weights(encoder)
     encoder.network.check_input(encoder.embedded_as(labeled.modality))
     cut = ClipReader(encoder, labeled.modality, options.windows).cut
@@ -123,7 +121,7 @@ def _examples(
     seed: int,
     failures: Failures,
 ) -> tuple[Source, dict[str, Item]]:
-    """Return the reader of examples, and the readable items by clip id."""
+    """Return the example reader, and the readable items by clip id."""
     paths = {clip_id(clip): clip.path for clip in labeled.clips}
     items = [
         Item(clip_id(clip), clip.name, start=clip.start, end=clip.end) for clip in labeled.clips
@@ -131,7 +129,7 @@ def _examples(
     source: Source
     if labeled.modality == AUDIO:
         heard = AudioViews(1, cut.seconds, random=True)
-        # Of the model, the reader takes the log-mel alone.
+        # The reader uses only the model's log-mel.
         owner: Any = network
         source = AudioSource(owner, items, paths, heard, heard, seed, failures)
     else:
@@ -145,7 +143,7 @@ def _examples(
 def _divide(
     labeled: LabeledClips, clips: Sequence[Clip], options: FitOptions
 ) -> tuple[list[Clip], list[Clip], str]:
-    """Return the clips for training, the held-out ones, and the name of these."""
+    """Return the training clips, the held-out clips, and the name of the held-out set."""
     for split in (TEST, VALIDATION):
         held_out = [clip for clip in clips if clip.split == split]
         if held_out:

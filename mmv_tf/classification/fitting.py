@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Fit of a classifier on the features of a frozen tower, and its evaluation."""
+"""Fits a classifier on the features of a frozen backbone, and evaluates it."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from mmv_tf.util.progress import Progress
 
 @dataclasses.dataclass(frozen=True)
 class FitOptions:
-    """Settings of a fit.
+    """Settings for fitting a classifier.
 
     Attributes:
-      cache: folder of features, which later fits with the same model use again.
-      windows: most windows of a clip.
-      feature: "before_head", or "last_conv" of audio.
-      folds: most folds of the cross-validation.
+      cache: folder of features, which later fits with the same model reuse.
+      windows: maximum number of windows per clip.
+      feature: "before_head", or "last_conv" for audio.
+      folds: maximum number of cross-validation folds.
       allow_missing: number of unreadable clips to tolerate.
-      batch_size: windows of a batch; does not affect the results.
-      seed: seed of the folds.
+      batch_size: windows per batch; does not affect the results.
+      seed: seed for assigning folds.
     """
 
     cache: pathlib.Path
@@ -53,13 +53,13 @@ class FitOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Fitted:
-    """A new classifier, and what is known about it.
+    """New classifier, and the facts about its fit.
 
     Attributes:
       classifier: the classifier.
-      scored: clips that it was not trained on, with their scores: those of the split "test", or
-        else the held-out ones of training, each scored by a classifier that was trained on others.
-      held_out: "test", "validation" or "cross-validation": the origin of `scored`.
+      scored: clips that the classifier was not trained on, with their scores: the split "test", or
+        else held-out training clips, each scored by a classifier trained on the other clips.
+      held_out: origin of `scored`: "test", "validation" or "cross-validation".
       selection: plain values about the choice of the penalty, or about the fine-tuning.
       failures: unreadable clips.
       trained: number of clips that the classifier was trained on.
@@ -76,8 +76,8 @@ class Fitted:
 def fit(labeled: LabeledClips, encoder: Encoder, options: FitOptions) -> Fitted:
     """Fit a linear classifier on frozen features.
 
-    The penalty is chosen on the split "validation", or else by cross-validation over films; the
-    classifier is then fitted on both splits.
+    The penalty is chosen on the split "validation", or else by cross-validation over films; then
+    the classifier is fitted on both splits.
 
     Args:
       labeled: the clips.
@@ -85,8 +85,8 @@ def fit(labeled: LabeledClips, encoder: Encoder, options: FitOptions) -> Fitted:
       options: see `FitOptions`.
 
     Raises:
-      ValueError: the clips can't be learned from, the model has no such tower, or more clips are
-        unreadable than allowed.
+      ValueError: nothing can be learned from the clips, the model lacks this modality's backbone,
+        or more clips are unreadable than allowed.
     """
     labeled.check_trainable()
     check_weights(encoder)
@@ -125,17 +125,17 @@ def fit(labeled: LabeledClips, encoder: Encoder, options: FitOptions) -> Fitted:
 
 
 def check_weights(encoder: Encoder) -> tuple[Any, Any]:
-    """Return the model and the deflated model of an encoder, of which one may be None.
+    """Return an encoder's model and deflated model, either of which may be None.
 
     Raises:
-      ValueError: it is a SavedModel, whose weights can't be copied.
+      ValueError: the model is a SavedModel, whose weights can't be copied.
     """
     model = getattr(encoder.network, "model", None)
     image_model = getattr(encoder.network, "image_model", None)
     if model is None and image_model is None:
         raise ValueError(
             f"{encoder.source} is a SavedModel, whose weights can't be copied into a classifier's "
-            "file; give the network that it was made from: a .keras file, a training run or a "
+            "file; pass the network that it was exported from: a .keras file, a training run or a "
             "released checkpoint."
         )
     return model, image_model
@@ -144,10 +144,10 @@ def check_weights(encoder: Encoder) -> tuple[Any, Any]:
 def make_network(
     encoder: Encoder, labeled: LabeledClips, feature: str, windows: int
 ) -> ClassifierNetwork:
-    """Return a classifier with a tower of the model and a new linear layer.
+    """Return a classifier with one backbone of the model and a new linear layer.
 
     Raises:
-      ValueError: the model is a SavedModel, or has no such tower or feature, or lacks settings.
+      ValueError: the model is a SavedModel, lacks this backbone or feature, or lacks settings.
     """
     modality = labeled.modality
     model, image_model = check_weights(encoder)
@@ -190,8 +190,8 @@ def held_out_masks(
         )
         if len(unknown):
             raise ValueError(
-                f"{len(unknown)} labels are in the split validation and not in train; add clips of "
-                "them to train."
+                f"{len(unknown)} labels occur in the split validation but not in train; add clips "
+                "with these labels to train."
             )
         return [validation]
     folds = assign_folds([clip.film for clip in clips], targets, options.folds, options.seed)
@@ -205,7 +205,7 @@ def evaluate(
 
     Args:
       classifier: the classifier.
-      labeled: labels of the clips, all known to the classifier.
+      labeled: the clips' labels, all known to the classifier.
       clips: clips to score.
       failures: receives unreadable clips.
 
@@ -246,7 +246,7 @@ def score_clips(
 
 
 def stacked(windows: Sequence[ClipWindows]) -> tuple[np.ndarray, np.ndarray]:
-    """Return all windows [windows, d] and the clip of each, int [windows]."""
+    """Return all windows [windows, d] and the clip index of each, int [windows]."""
     counts = [len(one.values) for one in windows]
     return np.concatenate([one.values for one in windows]), np.repeat(
         np.arange(len(counts)), counts

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Division of clips into folds for cross-validation, which never divides a film."""
+"""Cross-validation folds that keep all clips of a film together."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ def assign_folds(
 ) -> np.ndarray:
     """Assign clips to folds with about the same number of clips of each label.
 
-    Films are dealt one by one, those of rare labels first, each to the fold that has the least of
-    its labels so far.
+    Films are assigned one by one, those with rare labels first, each to the fold with the fewest
+    clips of its labels so far.
 
-    Args:
-      films: film of each clip; all clips of a film are in one fold.
-      targets: int [clips, labels], 1 for the labels of a clip.
-      folds: most folds; there are not more than films. Those of a rare label may be in some only.
-      seed: seed of the order of films.
+    films: film of each clip; all clips of a film go to one fold.
+    targets: int [clips, labels], 1 for the labels of a clip.
+    folds: maximum number of folds, limited by the number of films. Some folds may lack a rare
+      label.
+      seed: seed for the order of films.
 
     Returns:
-      int [clips], the fold of each clip, from 0 on.
+      int [clips], the fold index of each clip, counted from 0.
 
     Raises:
-      ValueError: a label is in fewer than two films.
+      ValueError: a label occurs in fewer than two films.
     """
     names, film_of = np.unique(np.asarray(films, str), return_inverse=True)
     counts = np.zeros([len(names), targets.shape[1] + 1])
@@ -37,11 +37,11 @@ def assign_folds(
     films_with = (counts[:, :-1] > 0).sum(axis=0)
     if films_with.min() < 2:
         raise ValueError(
-            f"Label {films_with.argmin()} is in {films_with.min()} films; expected at least 2, to "
-            "learn from one and validate on the other."
+            f"Label {films_with.argmin()} occurs in {films_with.min()} films; expected at least "
+            "2, to train on one and validate on the other."
         )
     folds = min(folds, len(names))
-    # Of a rare label each film weighs more. The last column, all clips, evens out the sizes.
+    # Each film of a rare label weighs more. The last column, all clips, balances the fold sizes.
     shares = counts / counts.sum(axis=0)
     rarest = np.where(counts > 0, 1 / np.append(films_with, len(names)), 0).max(axis=1)
     order = np.random.default_rng(seed).permutation(len(names))
@@ -49,7 +49,7 @@ def assign_folds(
     filled = np.zeros([folds, counts.shape[1]])
     fold_of = np.zeros(len(names), np.int64)
     for film in order:
-        # The change of the sum of squares if the film came to each fold.
+        # Change in the sum of squares for adding the film to each fold.
         cost = 2 * filled @ shares[film]
         fold_of[film] = cost.argmin()
         filled[fold_of[film]] += shares[film]

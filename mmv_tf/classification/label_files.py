@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Reads labeled clips from a folder with one folder per class, or from a CSV."""
+"""Reads labeled clips from a folder with one subfolder per class, or from a CSV."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from mmv_tf.util.text_files import printable_name, read_cells, read_text, well_f
 COLUMNS = ("path", "start", "end", "label", "split", "group")
 TABLES = (".csv", ".tsv")
 SEPARATOR = ";"
-_MAX_BYTES = 1 << 30  # Ours; a row of a hundred bytes takes about a kilobyte of memory.
-# Kind of a file -> modality, and the kinds that a modality can be read from.
+_MAX_BYTES = 1 << 30  # Ours; a row of a hundred bytes needs about a kilobyte of memory.
+# File type -> modality, and the file types that each modality is read from.
 _MODALITY = {VIDEO_FILE: VIDEO, SOUND: AUDIO, IMAGE_FILE: IMAGE}
 _KINDS = {VIDEO: (VIDEO_FILE,), AUDIO: (SOUND, VIDEO_FILE), IMAGE: (IMAGE_FILE,)}
 
@@ -45,30 +45,30 @@ def read_labels(
     """Read labeled clips.
 
     Args:
-      source: a folder with a folder of files for each class, in folders "train", "validation" and
-        "test" or without; or a CSV or TSV with the columns `COLUMNS`, of which only path and label
-        are required. Several labels of a row are separated by ";", and rows of one path, start and
-        end are one clip.
-      data: the folder that a CSV's paths are relative to; by default its own.
-      modality: "video", "audio" or "image"; by default told by the suffixes of the files. Audio is
+      source: a folder with one subfolder of files per class, optionally within folders "train",
+        "validation" and "test"; or a CSV or TSV with the columns `COLUMNS`, of which only path and
+        label are required. Several labels in a row are separated by ";", and rows with the same
+        path, start and end are one clip.
+      data: folder that a CSV's paths are relative to; by default the CSV's own folder.
+      modality: "video", "audio" or "image"; by default inferred from the files' suffixes. Audio is
         also read from videos.
-      multi_label: whether a clip may have any number of labels; by default, whether one has.
+      multi_label: whether a clip may have any number of labels; by default True if any clip does.
 
     Raises:
-      ValueError: they can't be read, or contradict each other; the message says where.
+      ValueError: the labels can't be read, or contradict each other; the message gives the place.
     """
     path = pathlib.Path(source)
     if modality is not None and modality not in MODALITIES:
         raise ValueError(f"The modality is {modality!r}; use one of {', '.join(MODALITIES)}.")
     if path.is_dir():
         if data is not None:
-            raise ValueError(f"{path} is a folder of classes; data is for a CSV's paths.")
+            raise ValueError(f"{path} is a folder of classes; data applies only to a CSV's paths.")
         everything = _read_folder(path)
         clips, modality, others = _of_one_modality(printable_name(path), everything, modality)
         lost = sorted(_labels_of(everything) - _labels_of(clips))
         if lost:
             raise ValueError(
-                f"{path}: {named(lost)} {'have' if lost[1:] else 'has'} no file of {modality}; add "
+                f"{path}: {named(lost)} {'have' if lost[1:] else 'has'} no {modality} file; add "
                 "some, or remove the folder."
             )
     else:
@@ -76,7 +76,7 @@ def read_labels(
         clips, modality, others = _of_one_modality(printable_name(path), clips, modality)
         if others:
             raise ValueError(
-                f"{path}: {named(others)} can't be read as {modality}; remove the rows, or give "
+                f"{path}: {named(others)} can't be read as {modality}; remove the rows, or set "
                 "another modality."
             )
     if modality == IMAGE and not all(clip.whole for clip in clips):
@@ -93,7 +93,7 @@ def read_labels(
 
 
 def media_files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yield the files in a folder and below, sorted, without hidden ones; links are not entered."""
+    """Yield the visible files in a folder and its subfolders, sorted; links are not followed."""
     for directory, folders, names in os.walk(folder, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
@@ -102,17 +102,17 @@ def media_files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def modality_of(path: pathlib.Path) -> str | None:
-    """Return the modality that a file's suffix tells, None for files of other kinds."""
+    """Return the modality that a file's suffix implies, or None for other file types."""
     return _MODALITY.get(kind_of(path) or "")
 
 
 def readable_as(path: pathlib.Path, modality: str) -> bool:
-    """Return whether a file's suffix is of a kind that a modality is read from."""
+    """Return whether a modality can be read from files with this suffix."""
     return kind_of(path) in _KINDS[modality]
 
 
 def _read_folder(root: pathlib.Path) -> list[Clip]:
-    """Return all media files below the folders of classes."""
+    """Return all media files in the class folders."""
     inner = _subfolders(root)
     splits = {"val": "validation", "valid": "validation", **{split: split for split in SPLITS}}
     divided = "train" in [folder.name for folder in inner] and all(
@@ -123,7 +123,7 @@ def _read_folder(root: pathlib.Path) -> list[Clip]:
         classes = _subfolders(outer)
         if not classes:
             raise ValueError(
-                f"{outer}: has no folders; expected one for each class, or a CSV with paths and "
+                f"{outer}: has no subfolders; expected one per class, or a CSV with paths and "
                 "labels."
             )
         loose = [path.name for path in outer.iterdir() if path.is_file() and kind_of(path)]
@@ -174,13 +174,13 @@ def _of_one_modality(
         unknown = [clip.name for clip in clips if kind_of(clip.path) is None]
         if unknown:
             raise ValueError(
-                f"{source}: {named(unknown)} ends in no known suffix of videos, audio or images; "
-                "correct the path, or give the modality."
+                f"{source}: {named(unknown)} has no known suffix of videos, audio or images; "
+                "correct the path, or set the modality."
             )
         if len(kinds) > 1:
             counts = " and ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
             raise ValueError(
-                f"{source}: holds {counts} files; give the modality: {', '.join(MODALITIES)}."
+                f"{source}: holds {counts} files; set the modality: {', '.join(MODALITIES)}."
             )
         modality = _MODALITY[str(next(iter(kinds)))]
     kept = [clip for clip in clips if kind_of(clip.path) in (*_KINDS[modality], None)]
@@ -193,7 +193,7 @@ def _of_one_modality(
 def _read_table(path: pathlib.Path, data: pathlib.Path) -> list[Clip]:
     if path.suffix.lower() not in TABLES:
         raise ValueError(
-            f"{path}: expected a folder with a folder for each class, or a list ending in "
+            f"{path}: expected a folder with one subfolder per class, or a list ending in "
             f"{' or '.join(TABLES)}."
         )
     rows = [_Row.read(path, data, number, cells) for number, cells in _cells(path)]
@@ -212,7 +212,7 @@ def _read_table(path: pathlib.Path, data: pathlib.Path) -> list[Clip]:
                 f"{row.where}: {row.name!r} is in the groups {groups[row.path]!r} and "
                 f"{row.group!r}; expected one group for all rows of a file."
             )
-        # A clip in two splits stays two, which is reported with all others.
+        # A clip in two splits stays two clips, which are reported with all others.
         key = row.path, row.start, row.end, row.split
         merged[key] = merged[key].with_labels(row) if key in merged else row
     if not merged:
@@ -222,7 +222,7 @@ def _read_table(path: pathlib.Path, data: pathlib.Path) -> list[Clip]:
 
 @dataclasses.dataclass(frozen=True)
 class _Row:
-    """A row of a table: a clip, the labels as they are spelled in it, and its place."""
+    """A table row: a clip, its labels as spelled in the row, and its position."""
 
     where: str
     path: pathlib.Path
@@ -242,7 +242,7 @@ class _Row:
         where = f"{table}, line {number}"
         name = cells["path"].strip()
         if not name:
-            raise ValueError(f"{where}: got no path; every row needs one; correct it.")
+            raise ValueError(f"{where}: the path is empty; add one.")
         start = _seconds(cells.get("start", ""), where)
         end = _seconds(cells.get("end", ""), where)
         if end is not None and end <= (start or 0.0):
@@ -268,12 +268,12 @@ class _Row:
             split=split,
             group=well_formed(cells.get("group", "").strip()),
             labels=tuple(dict.fromkeys(pieces)),
-            # As written, so that "dog" and "dog " in two rows are reported, not merged.
+            # Kept as written, so that "dog" and "dog " in two rows are reported, not merged.
             spellings=tuple(pieces) if SEPARATOR in text or not pieces else (text,),
         )
 
     def with_labels(self, other: _Row) -> _Row:
-        """Return the row with the labels of another one of the same clip."""
+        """Return the row with the labels of another row for the same clip added."""
         labels = tuple(dict.fromkeys((*self.labels, *other.labels)))
         return dataclasses.replace(self, labels=labels)
 
@@ -283,13 +283,13 @@ class _Row:
 
 
 def _cells(path: pathlib.Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (line, cells by column) of each row."""
+    """Yield (line number, cells by column) for each row."""
     rows = read_cells(path, read_text(path, _MAX_BYTES))
     header = [name.strip().lower() for name in next(rows, (1, [""]))[1]]
     unknown = [name for name in header if name not in COLUMNS]
     if unknown:
         raise ValueError(
-            f"{path}, line 1: got the column {unknown[0][:80]!r}; expected of {', '.join(COLUMNS)}."
+            f"{path}, line 1: got the column {unknown[0][:80]!r}; expected {', '.join(COLUMNS)}."
         )
     for name in COLUMNS:
         if header.count(name) != 1 and (name in ("path", "label") or name in header):
@@ -302,7 +302,7 @@ def _cells(path: pathlib.Path) -> Iterator[tuple[int, dict[str, str]]]:
         if len(cells) != len(header):
             raise ValueError(
                 f"{path}, line {number}: got {len(cells)} columns; expected the header's "
-                f"{len(header)}; correct that line, and put names with commas in quotes."
+                f"{len(header)}; correct that line, and quote names that contain commas."
             )
         yield number, dict(zip(header, cells, strict=True))
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Labeled clips: videos, audio or images, or parts of them, with the names of their classes."""
+"""Labeled clips: videos, audio or images, or parts of them, with their class names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mmv_tf.inference.network import AUDIO, IMAGE, VIDEO
 
 TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
 MODALITIES = (VIDEO, AUDIO, IMAGE)
-# Ours: of a label's name, and of the labels of one classifier.
+# Ours: limits on a label's characters, and on the labels of one classifier.
 MAX_CHARACTERS = 200
 MAX_LABELS = 20_000
 _SHOWN = 10
@@ -24,17 +24,17 @@ _SHOWN = 10
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """A file, or a part of one, and its labels.
+    """File, or part of a file, with its labels.
 
     Attributes:
       path: the file.
-      name: its path as given, printable.
-      labels: names of its classes; none for a clip of no class (with several labels a clip only).
+      name: the path as given, printable.
+      labels: class names; empty for a clip of no class (only with several labels per clip).
       split: "train", "validation" or "test".
-      start: seconds.
-      end: seconds; None for the end of the file.
-      group: clips of one group are never divided between training and held-out data; "" for a
-        group of all clips of the file.
+      start: start, in seconds.
+      end: end, in seconds; None for the end of the file.
+      group: clips of one group are never divided between training and held-out data; "" groups
+        the clips of each file.
     """
 
     path: pathlib.Path
@@ -47,19 +47,19 @@ class Clip:
 
     @property
     def whole(self) -> bool:
-        """True if it is the whole file."""
+        """True if the clip is the whole file."""
         return not self.start and self.end is None
 
     @property
     def span(self) -> str:
-        """The part of the file as in "2-4.5"; "" for the whole file."""
+        """Part of the file, such as "2-4.5"; "" for the whole file."""
         if self.whole:
             return ""
         return f"{self.start:g}-{'' if self.end is None else f'{self.end:g}'}"
 
     @property
     def title(self) -> str:
-        """Name and part."""
+        """Name and, for a part of a file, the span."""
         return self.name if self.whole else f"{self.name}@{self.span}"
 
     @property
@@ -73,15 +73,15 @@ class LabeledClips:
     """Checked clips of one modality.
 
     Attributes:
-      source: where they were read, for messages.
+      source: where the clips were read from, for messages.
       clips: the clips.
-      labels: names of the classes, sorted.
+      labels: class names, sorted.
       modality: "video", "audio" or "image".
       multi_label: whether a clip may have any number of labels, not exactly one.
-      left_out: names of files that were found and are not among the clips.
+      left_out: names of files that were found but are not among the clips.
 
     Raises:
-      ValueError: the clips can't be learned from; the message says why.
+      ValueError: nothing can be learned from the clips; the message gives the reason.
     """
 
     source: str
@@ -101,7 +101,7 @@ class LabeledClips:
         self._check_splits()
 
     def of(self, *splits: str) -> list[Clip]:
-        """Return the clips of some splits, in order."""
+        """Return the clips of the given splits, in order."""
         return [clip for clip in self.clips if clip.split in splits]
 
     def targets(self, clips: Sequence[Clip]) -> np.ndarray:
@@ -113,19 +113,19 @@ class LabeledClips:
         return found
 
     def check_trainable(self, clips: Sequence[Clip] | None = None) -> None:
-        """Check that each label has at least two films to learn from.
+        """Check that each label occurs in at least two films.
 
         Args:
           clips: clips for training; by default those of the splits "train" and "validation".
 
         Raises:
-          ValueError: one has fewer, or only one label is there.
+          ValueError: a label occurs in fewer, or there is only one label.
         """
         clips = self.of(TRAIN, VALIDATION) if clips is None else clips
         if len(self.labels) < 2 and not (self.multi_label and any(not c.labels for c in clips)):
             raise ValueError(
                 f"{self.source}: there is only one class, {self.labels[0]!r}; expected at least "
-                "two; add clips of another one."
+                "two; add clips of another class."
             )
         films: dict[str, set[str]] = {label: set() for label in self.labels}
         for clip in clips:
@@ -140,9 +140,9 @@ class LabeledClips:
         single = [label for label in self.labels if len(films[label]) == 1]
         if single:
             raise ValueError(
-                f"{self.source}: {named(single)} {'has' if len(single) == 1 else 'have'} one "
-                "example only (a file, or a group of them); expected at least two, since one can't "
-                "be both learned from and validated on; add others, or remove the class."
+                f"{self.source}: {named(single)} {'has' if len(single) == 1 else 'have'} only one "
+                "example (a file or a group of files); expected at least two, one to train on and "
+                "one to validate on; add others, or remove the class."
             )
 
     def _check_counts(self) -> None:
@@ -174,14 +174,14 @@ class LabeledClips:
 
 
 def check_labels(labels: Sequence[str], source: str) -> None:
-    """Check names of classes.
+    """Check class names.
 
     Raises:
-      ValueError: there are none or too many, one is blank or too long, or two differ in nothing but
-        case and blanks.
+      ValueError: there are none or too many, one is blank or too long, or two differ only in case
+        and blanks.
     """
     if not 1 <= len(labels) <= MAX_LABELS:
-        raise ValueError(f"{source}: there are {len(labels)} labels; expected 1 to {MAX_LABELS}.")
+        raise ValueError(f"{source}: got {len(labels)} labels; expected 1 to {MAX_LABELS}.")
     for label in labels:
         if not label.strip() or len(label) > MAX_CHARACTERS or not label.isprintable():
             raise ValueError(
@@ -192,10 +192,10 @@ def check_labels(labels: Sequence[str], source: str) -> None:
 
 
 def check_spellings(labels: Iterable[str], source: str) -> None:
-    """Check that no two different labels differ in nothing but case and blanks.
+    """Check that no two labels differ only in case and blanks.
 
     Raises:
-      ValueError: two do; the message names both.
+      ValueError: two labels do; the message names both.
     """
     known: dict[str, str] = {}
     for label in labels:
@@ -203,12 +203,12 @@ def check_spellings(labels: Iterable[str], source: str) -> None:
         first = known.setdefault(key, label)
         if first != label:
             raise ValueError(
-                f"{source}: the labels {first!r} and {label!r} differ in case, blanks or the form "
-                "of characters only; write them alike."
+                f"{source}: the labels {first!r} and {label!r} differ only in case, blanks or "
+                "character forms; spell them alike."
             )
 
 
 def named(names: Sequence[str], most: int = _SHOWN) -> str:
-    """Return names for a message, with the number of those beyond `most`."""
+    """Return names for a message, with a count of those beyond `most`."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(repr(name) for name in names[:most]) + more

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Linear classifier of clips whose penalty is chosen on held-out films."""
+"""Linear classifier of clips; its penalty is chosen on held-out films."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from mmv_tf.classification.logistic import (
 )
 from mmv_tf.util.progress import Progress
 
-# Ours: from scores that hardly differ to hardly penalized ones.
+# Ours: from nearly equal scores to nearly unpenalized scores.
 PENALTIES = tuple(10.0**power for power in range(1, -7, -1))
-# Ours: steps without an improvement after which smaller penalties are not tried.
+# Ours: steps without improvement after which smaller penalties are skipped.
 _PATIENCE = 2
 
 
@@ -33,7 +33,7 @@ class Windows:
 
     Attributes:
       features: float32 [windows, d].
-      clips: int [windows], the clip of each window.
+      clips: int [windows], the clip index of each window.
       targets: int [clips, labels], 1 for the labels of a clip.
     """
 
@@ -42,22 +42,22 @@ class Windows:
     targets: np.ndarray
 
     def of(self, clips: np.ndarray) -> Windows:
-        """Return the windows of some clips, a mask [clips]; the numbers of clips stay."""
+        """Return the windows of the clips in a mask [clips]; clip indices do not change."""
         rows = clips[self.clips]
         return Windows(self.features[rows], self.clips[rows], self.targets)
 
 
 @dataclasses.dataclass(frozen=True)
 class LinearFit:
-    """A chosen classifier, and the way it was chosen.
+    """Selected classifier, and how it was selected.
 
     Attributes:
-      linear: fitted on all clips with the chosen penalty.
-      penalty: the chosen one, of the smallest held-out log loss.
-      curve: for each penalty that was tried "penalty", "log_loss" (mean over held-out clips) and
-        "accuracy" (share of them whose labels are all right).
-      scores: float64 [clips, labels], held-out scores with the chosen penalty; NaN for clips that
-        were always trained on.
+      linear: layer fitted on all clips with the selected penalty.
+      penalty: penalty with the smallest held-out log loss.
+      curve: for each penalty tried: "penalty", "log_loss" (mean over held-out clips) and
+        "accuracy" (fraction of held-out clips with all labels correct).
+      scores: float64 [clips, labels], held-out scores with the selected penalty; NaN for clips that
+        were never held out.
     """
 
     linear: Linear
@@ -72,21 +72,21 @@ def fit_linear(
     multi_label: bool,
     penalties: Sequence[float] = PENALTIES,
 ) -> LinearFit:
-    """Fit a classifier; choose the penalty by the log loss of held-out clips.
+    """Fit a classifier, choosing the penalty by the log loss on held-out clips.
 
-    Log loss, unlike accuracy, is least for scores that are the true probabilities.
+    Log loss, unlike accuracy, is minimized by scores equal to the true probabilities.
 
     Args:
       windows: all clips.
-      held_out: masks [clips]; for each the classifier is trained on the other clips.
+      held_out: masks [clips]; for each mask the classifier is trained on the other clips.
       multi_label: see `LogisticRegression`.
-      penalties: from large to small. Those after the loss of a mask's clips has not improved for
-        three steps are not tried.
+      penalties: penalties from large to small. For each mask, the series stops after three steps
+        without improvement.
 
     Raises:
-      ValueError: the features can't be learned from.
+      ValueError: nothing can be learned from the features.
     """
-    # One thread for each fold: BLAS' own threads wait for each other at every small product.
+    # One thread per fold: BLAS threads would wait for each other at every small product.
     with (
         Progress(len(held_out) + 1, "fit", "fits") as progress,
         threadpoolctl.threadpool_limits(1, "blas"),
@@ -105,7 +105,7 @@ def fit_linear(
         losses = [log_loss(one[tested], targets, multi_label).mean() for one in scores]
         best = int(np.argmin(losses))
         model = LogisticRegression(windows.features, windows.clips, windows.targets, multi_label)
-        # By way of larger penalties, as in the folds.
+        # Starts with larger penalties, as in the folds.
         *_, linear = model.fits(penalties[: best + 1])
         progress.update()
     curve = tuple(
@@ -141,10 +141,10 @@ def _accuracy(scores: np.ndarray, targets: np.ndarray, multi_label: bool) -> flo
 
 
 def describe(fit: LinearFit, clips: int) -> dict[str, Any]:
-    """Return plain values for results: the chosen penalty and the curve.
+    """Return plain values for result files: the selected penalty and the curve.
 
     Args:
       fit: the fit.
-      clips: number of clips, for "C", the penalty in scikit-learn's terms (1 / (clips penalty)).
+      clips: number of clips, to express the penalty as scikit-learn's "C", 1 / (clips * penalty).
     """
     return {"penalty": fit.penalty, "C": 1 / (clips * fit.penalty), "curve": list(fit.curve)}

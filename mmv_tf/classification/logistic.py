@@ -3,7 +3,7 @@
 """Logistic regression on windows of clips, for a series of penalties.
 
 The objective is the mean over clips of the mean cross-entropy over a clip's windows, so that each
-clip counts once however long it is, plus half the penalty times the squared norm of the weights of
+clip counts once whatever its length, plus half the penalty times the squared norm of the weights of
 standardized features. It is minimized by L-BFGS in the principal components of the features, each
 scaled by the square root of its approximate curvature, which takes a few dozen iterations for any
 penalty.
@@ -16,23 +16,23 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-# Ours: components with a smaller share of the largest variance are rounding.
+# Ours: components with a smaller fraction of the largest variance are rounding error.
 _LEAST_VARIANCE = 1e-9
-_LEAST_DEVIATION = 1e-6  # ours: share of a feature's mean below which it counts as constant
+_LEAST_DEVIATION = 1e-6  # ours: fraction of a feature's mean below which it counts as constant
 _ITERATIONS = 500  # ours
-# Ours: the relative change of the objective in one iteration that ends the iterations.
+# Ours: relative change of the objective at which the iterations stop.
 _TOLERANCE = 1e-7
 
 
 @dataclasses.dataclass(frozen=True)
 class Linear:
-    """A linear layer: features [N, d] @ kernel [d, labels] + bias [labels] are logits."""
+    """Linear layer: logits [N, labels] are features [N, d] @ kernel [d, labels] + bias [labels]."""
 
     kernel: np.ndarray
     bias: np.ndarray
 
     def scores(self, features: np.ndarray, multi_label: bool) -> np.ndarray:
-        """Return scores in [0, 1], float64 [N, labels]: sigmoids, or a softmax."""
+        """Return scores in [0, 1], float64 [N, labels]: sigmoids or a softmax."""
         logits = features @ self.kernel.astype(features.dtype)
         return _scores(logits.astype(np.float64) + self.bias, multi_label)
 
@@ -42,32 +42,32 @@ class LogisticRegression:
 
     Args:
       features: float [windows, d].
-      clips: int [windows], the clip of each window, an index of `targets`; a clip without windows
+      clips: int [windows], each window's clip, an index into `targets`; a clip without windows
         does not count.
       targets: int [clips, labels], 1 for the labels of a clip.
-      multi_label: a sigmoid for each label; else a softmax, and each clip has one label.
+      multi_label: a sigmoid for each label; otherwise a softmax, and each clip has one label.
 
     Raises:
-      ValueError: features are not finite, or the same for all windows.
+      ValueError: features are not finite, or equal for all windows.
     """
 
     def __init__(
         self, features: np.ndarray, clips: np.ndarray, targets: np.ndarray, multi_label: bool
     ):
         if not np.isfinite(features).all():
-            raise ValueError("The features hold values that are not finite; check the model.")
+            raise ValueError("The features have values that are not finite; check the model.")
         counts = np.bincount(clips, minlength=len(targets))
         self._weights = 1 / counts[clips] / np.count_nonzero(counts)
         self._targets = targets[clips].astype(np.float64)
         self._multi_label = multi_label
         self._mean = self._weights @ features
-        # In float32, as large as the features: there are several copies at once in the folds.
+        # In float32, as large as the features: the folds hold several copies at once.
         standard = (features - self._mean.astype(np.float32)).astype(np.float32)
         deviation = np.sqrt(self._weights @ np.square(standard))
         constant = deviation <= _LEAST_DEVIATION * np.abs(self._mean) + np.finfo(np.float32).tiny
         if constant.all():
             raise ValueError(
-                f"The features of all {len(features)} windows are the same; nothing can be learned "
+                f"The features of all {len(features)} windows are equal; nothing can be learned "
                 "from them. Check the model."
             )
         self._scale = np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviation))
@@ -76,10 +76,10 @@ class LogisticRegression:
         self._components = standard @ self._axes.astype(np.float32)
 
     def fits(self, penalties: Sequence[float]) -> Iterator[Linear]:
-        """Yield the minimum for each penalty; the next one begins at it.
+        """Yield the minimum for each penalty, starting from the minimum for the previous penalty.
 
         Args:
-          penalties: numbers above 0, best from large to small.
+          penalties: values above 0, best from large to small.
         """
         labels = self._targets.shape[1]
         bias = _first_bias(self._weights @ self._targets, self._multi_label)
@@ -95,7 +95,7 @@ class LogisticRegression:
         from scipy.optimize import minimize  # slow to import
 
         labels = self._targets.shape[1]
-        # The mean of p (1 - p) before anything is learned.
+        # The mean of p (1 - p) before training.
         slope = 0.25 if self._multi_label else (labels - 1) / labels**2
         curvature = np.append(slope * self._variance + penalty, slope)
         scale = 1 / np.sqrt(curvature)[:, np.newaxis]
@@ -124,7 +124,7 @@ class LogisticRegression:
 
 
 def mean_by_clip(scores: np.ndarray, clips: np.ndarray, count: int) -> np.ndarray:
-    """Return the mean scores of each clip's windows, [count, labels]; NaN without windows."""
+    """Return each clip's mean score over its windows, [count, labels]; NaN without windows."""
     sums = np.zeros([count, scores.shape[1]])
     np.add.at(sums, clips, scores)
     counts = np.bincount(clips, minlength=count)[:, np.newaxis]
@@ -132,7 +132,7 @@ def mean_by_clip(scores: np.ndarray, clips: np.ndarray, count: int) -> np.ndarra
 
 
 def log_loss(scores: np.ndarray, targets: np.ndarray, multi_label: bool) -> np.ndarray:
-    """Return each clip's cross-entropy in nats, [N]; for several labels the sum over labels.
+    """Return each clip's cross-entropy in nats, [N]; with several labels, the sum over labels.
 
     Args:
       scores: probabilities [N, labels].
@@ -168,7 +168,7 @@ def _scores(logits: np.ndarray, multi_label: bool) -> np.ndarray:
 
 
 def _first_bias(shares: np.ndarray, multi_label: bool) -> np.ndarray:
-    """Return the best bias for weights of zero, given the share of clips with each label."""
+    """Return the best bias for zero weights, given the fraction of clips with each label."""
     shares = np.clip(shares, 1e-6, 1 - 1e-6)
     return np.log(shares / (1 - shares)) if multi_label else np.log(shares)
 

@@ -1,8 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Measures of a classifier: accuracy or mAP, per-class figures with intervals, confusions.
+"""Metrics of a classifier: accuracy or mAP, per-class metrics with intervals, confusion matrix.
 
-Intervals are of a bootstrap over films, whose clips are drawn together.
+Intervals come from a bootstrap over films, which resamples all clips of a film together.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mmv_tf.evaluation.classification_metrics import (
 from mmv_tf.evaluation.results import Scored, summarize
 
 THRESHOLD = 0.5
-# Ours: clips times labels times resamplings of one measure; above it, fewer are drawn.
+# Ours: limit on clips times labels times resamplings per metric; above it, fewer are drawn.
 _MAX_RESAMPLED = 400_000_000
 _MIN_RESAMPLINGS = 100
 _BINS = 10  # ours
@@ -36,7 +36,7 @@ class ScoredClips:
 
     Attributes:
       clips: the clips.
-      labels: names of the classes.
+      labels: class names.
       targets: int [clips, labels], 1 for the labels of a clip.
       scores: float [clips, labels] in [0, 1].
       multi_label: whether a clip may have any number of labels.
@@ -51,7 +51,8 @@ class ScoredClips:
     def predicted(self, threshold: float = THRESHOLD) -> np.ndarray:
         """Return whether each label is predicted, [clips, labels].
 
-        It is the label of the highest score, or for several labels all with at least `threshold`.
+        The prediction is the label with the highest score, or with `multi_label` all scores >=
+        `threshold`.
         """
         if self.multi_label:
             return self.scores >= threshold
@@ -59,7 +60,7 @@ class ScoredClips:
         return np.arange(len(self.labels)) == best[:, np.newaxis]
 
     def losses(self) -> np.ndarray:
-        """Return the cross-entropy of each clip, [clips]; the largest are the worst mistakes."""
+        """Return the cross-entropy of each clip, [clips]; the largest are the worst errors."""
         return log_loss(self.scores, self.targets, self.multi_label)
 
     def as_scored(self) -> Scored:
@@ -77,11 +78,11 @@ class ScoredClips:
 
 
 def metrics(scored: ScoredClips) -> dict[str, dict[str, Any]]:
-    """Return the measures of all labels together, each with its interval.
+    """Return the metrics over all labels, each with its interval.
 
     Returns:
-      name -> {"value", "interval", ...}: "top_1" and "top_5" (of more than 5 labels), or for
-      several labels "mAP" (if a label has clips with and without it); "log_loss" and
+      name -> {"value", "interval", ...}: "top_1" and "top_5" (for more than 5 labels), or for
+      several labels "mAP" (if some label has clips with and without it); "log_loss" and
       "calibration_error" (see `calibration_error`) have no interval.
     """
     found: dict[str, dict[str, Any]] = {}
@@ -95,10 +96,10 @@ def metrics(scored: ScoredClips) -> dict[str, dict[str, Any]]:
 
 
 def calibration_error(scored: ScoredClips) -> float:
-    """Return the mean distance between scores and the share of them that are right.
+    """Return the mean distance between scores and the fraction of them that are correct.
 
     Scores (of the predicted label, or for several labels all) are divided into ten bins of equal
-    width; the distances of the bins' means are weighted by their sizes.
+    width; the distances between the bins' means are weighted by bin size.
     """
     if scored.multi_label:
         scores, right = scored.scores.reshape(-1), scored.targets.reshape(-1) == 1
@@ -111,10 +112,10 @@ def calibration_error(scored: ScoredClips) -> float:
 
 
 def class_figures(scored: ScoredClips, threshold: float = THRESHOLD) -> list[dict[str, Any]]:
-    """Return "label", "clips", "films", and three figures with intervals for each class.
+    """Return "label", "clips", "films", and three metrics with intervals for each class.
 
-    "precision", "recall" and "average_precision" are {"value", "interval"}; None if there is
-    nothing to compute them from, such as the precision of a class that is never predicted.
+    "precision", "recall" and "average_precision" are {"value", "interval"}, or None if they are
+    undefined, such as the precision of a class that is never predicted.
     """
     targets = scored.targets.astype(np.float64)
     predicted = scored.predicted(threshold).astype(np.float64)
@@ -172,7 +173,7 @@ def confusions(scored: ScoredClips) -> np.ndarray:
 
 
 def worst(scored: ScoredClips, most: int, threshold: float = THRESHOLD) -> list[int]:
-    """Return the indices of the clips with a wrong label, those of the largest loss first."""
+    """Return the indices of misclassified clips, largest loss first."""
     wrong = (scored.predicted(threshold) != scored.targets).any(axis=1)
     order: Sequence[int] = np.argsort(-scored.losses(), kind="stable").tolist()
     return [index for index in order if wrong[index]][:most]

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Keras model of a classifier: one tower, and a linear layer to the scores of labels."""
+"""Keras model of a classifier: one backbone, and a linear layer that scores labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mmv_tf.version import __version__
 
 BEFORE_HEAD, LAST_CONV = "before_head", "last_conv"
 FEATURES = {VIDEO: (BEFORE_HEAD,), AUDIO: (BEFORE_HEAD, LAST_CONV), IMAGE: (BEFORE_HEAD,)}
-# Ours. The values are those of all windows of a file, which are in memory at once: 2 GiB.
+# Ours: limit on the values in all windows of a file, which are in memory at once: 2 GiB.
 MAX_WINDOWS, MAX_VALUES = 1000, 1 << 29
 _SHAPES = {VIDEO: (None, None, None, None, 3), AUDIO: (None, None, None, 1)}
 _RANKS = {VIDEO: (5,), AUDIO: (2, 4), IMAGE: (4,)}
@@ -30,21 +30,21 @@ _FORM = {"source_sha256?": (str, None), "version?": (str, None)}
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class ClassifierNetwork(keras.Model):
-    """Tower of one modality with a linear layer: windows -> scores of labels.
+    """Backbone of one modality with a linear layer: windows -> scores of labels.
 
     Args:
       tower: the backbone of `modality`; for images a deflated model (`ImageEncoder`), or the video
-        backbone, which then sees static clips of `metadata["num_frames"]` frames.
-      labels: names of the classes, at most 20,000, none like another but for case and blanks.
+        backbone, which then receives static clips of `metadata["num_frames"]` frames.
+      labels: class names, at most 20,000, which must differ in more than case and blanks.
       modality: "video", "audio" or "image".
-      feature: the tower's output below the linear layer: "before_head", or for audio "last_conv",
-        averaged over time and frequency.
-      multi_label: scores are a sigmoid for each label, which is independent of the others; else a
-        softmax over the labels, which sums to 1.
-      log_mel: layer from waveforms to the tower's input; for audio.
-      windows: greatest number of windows of a file, whose mean scores are those of the file.
+      feature: the backbone output that feeds the linear layer: "before_head", or for audio
+        "last_conv", averaged over time and frequency.
+      multi_label: scores are an independent sigmoid for each label; otherwise a softmax over the
+        labels, which sums to 1.
+      log_mel: layer that maps waveforms to the backbone's input; for audio.
+      windows: maximum number of windows per file, over which scores are averaged.
       metadata: "num_frames", "frame_rate", "size", "square_crop", "source_sha256" (fingerprint of
-        the model that the tower is from), "version" (of this package) and other plain values.
+        the model that the backbone came from), "version" (of this package) and other plain values.
 
     Call arguments:
       inputs: video float32 [B, T, H, W, 3] in [0, 1], image float32 [B, H, W, 3] in [0, 1], or
@@ -69,7 +69,7 @@ class ClassifierNetwork(keras.Model):
         trainable: bool = True,
         dtype: Any = None,
     ):
-        del dtype  # The tower has its own; scores are float32.
+        del dtype  # The backbone has its own; scores are float32.
         super().__init__(name=name, trainable=trainable, dtype="float32", autocast=False)
         metadata = checked_metadata({"version": __version__, **(metadata or {})})
         _check_arguments(labels, modality, feature, multi_label, windows, metadata)
@@ -94,17 +94,17 @@ class ClassifierNetwork(keras.Model):
         self.built = True
 
     def features(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Return the tower's output, float32 [B, d].
+        """Return the backbone's output, float32 [B, d].
 
         Raises:
-          ValueError: the inputs' rank is not of the modality.
+          ValueError: the inputs' rank does not match the modality.
         """
         inputs = tf.convert_to_tensor(inputs)
         ranks = _RANKS[self.modality]
         if inputs.shape.rank not in ranks or not inputs.dtype.is_floating:
             raise ValueError(
                 f"The {self.modality} is {inputs.dtype.name} {tuple(inputs.shape)}; expected float "
-                f"of {' or '.join(map(str, ranks))} dimensions."
+                f"with {' or '.join(map(str, ranks))} dimensions."
             )
         if self.modality == AUDIO and inputs.shape.rank == 2:
             inputs = self.log_mel(inputs)
@@ -118,7 +118,7 @@ class ClassifierNetwork(keras.Model):
         return tf.cast(self.tower(inputs, training=False), tf.float32)
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Return scores; there is no training mode: batch norms keep their statistics."""
+        """Return scores. `training` has no effect: batch norms keep their statistics."""
         return self.scores(self.features(inputs))
 
     def scores(self, features: tf.Tensor) -> tf.Tensor:
@@ -131,10 +131,10 @@ class ClassifierNetwork(keras.Model):
         return (input_shape[0], len(self.labels))
 
     def set_linear(self, kernel: np.ndarray, bias: np.ndarray) -> None:
-        """Set the linear layer: kernel [d, labels] and bias [labels].
+        """Set the linear layer's kernel [d, labels] and bias [labels].
 
         Raises:
-          ValueError: a value is not finite, or the shapes are others.
+          ValueError: a value is not finite, or a shape differs.
         """
         for name, values in {"kernel": kernel, "bias": bias}.items():
             if not np.isfinite(values).all():
@@ -142,7 +142,7 @@ class ClassifierNetwork(keras.Model):
         self.linear.set_weights([np.asarray(kernel, np.float32), np.asarray(bias, np.float32)])
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments; weights are saved apart."""
+        """Return the constructor arguments; weights are saved separately."""
         serialize = keras.saving.serialize_keras_object
         return {
             "name": self.name,
@@ -172,7 +172,7 @@ class ClassifierNetwork(keras.Model):
 def _check_arguments(
     labels: Any, modality: Any, feature: Any, multi_label: Any, windows: Any, metadata: Any
 ) -> None:
-    """Check values that may come from a stranger's file."""
+    """Check values that may come from an untrusted file."""
     if modality not in MODALITIES:
         raise ValueError(f"modality is {modality!r:.80}; use one of {', '.join(MODALITIES)}.")
     if feature not in FEATURES[modality]:
@@ -185,7 +185,7 @@ def _check_arguments(
         raise ValueError(f"windows is {windows}; expected 1 to {MAX_WINDOWS}.")
     check_form(list(labels) if isinstance(labels, tuple) else labels, [str], "labels")
     if len(set(labels)) < len(labels):
-        raise ValueError("labels holds a name twice; expected each once.")
+        raise ValueError("labels contains a duplicate; expected each name once.")
     check_labels(labels, "the classifier")
     check_form(metadata, _FORM)
 
@@ -201,16 +201,16 @@ def _check_tower(tower: Any, modality: str, log_mel: Any, metadata: Mapping[str,
             f"{', or a deflated model' if modality == IMAGE else ''}."
         )
     if (modality == AUDIO) != isinstance(log_mel, LogMel):
-        raise ValueError(f"log_mel is {log_mel!r:.80}; expected a LogMel for audio alone.")
+        raise ValueError(f"log_mel is {log_mel!r:.80}; expected a LogMel, for audio only.")
     needed = {VIDEO: ("num_frames", "frame_rate", "size"), AUDIO: ("num_frames", "frame_rate")}
     static = ("size",) if isinstance(tower, ImageEncoder) else ("num_frames", "size")
     for name in needed.get(modality, static):
         if metadata.get(name) is None:
-            raise ValueError(f"metadata lacks {name}, without which {modality} can't be read.")
+            raise ValueError(f"metadata lacks {name}, which is needed to read {modality}.")
 
 
 def _check_size(modality: str, log_mel: Any, windows: int, metadata: Mapping[str, Any]) -> None:
-    """Refuse windows that would fill the memory."""
+    """Reject windows that would exhaust memory."""
     frames = metadata.get("num_frames") or 1
     if modality == AUDIO:
         values = windows * frames / metadata["frame_rate"] * log_mel.sample_rate
@@ -219,7 +219,7 @@ def _check_size(modality: str, log_mel: Any, windows: int, metadata: Mapping[str
     if values > MAX_VALUES:
         raise ValueError(
             f"{windows} windows of a file have {values:.3g} values; expected at most {MAX_VALUES}; "
-            "take fewer windows."
+            "use fewer windows."
         )
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of clips and curves for a report, as HTML and SVG without other files."""
+"""Pictures of clips and curves for a report, as self-contained HTML and SVG."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from mmv_tf.inference.network import AUDIO, IMAGE
 
 _SIDE = 112  # ours, pixels
 _FRAMES = 4  # ours
-_MOST_SECONDS = 30.0  # ours, of audio that is drawn
+_MOST_SECONDS = 30.0  # ours, of the audio drawn
 _COLUMNS = 240  # ours, of a waveform
 
 
 def clip_picture(clip: Clip, reader: ClipReader, classifier: Classifier) -> str:
-    """Return HTML that shows a clip: frames, the image, or waveform and log-mel.
+    """Return HTML that shows a clip: frames, the image, or a waveform and log-mel.
 
     Args:
       clip: the clip.
-      reader: reader of the classifier.
+      reader: the classifier's reader.
       classifier: the classifier, for its log-mel.
     """
     try:
@@ -68,7 +68,7 @@ def _sound(clip: Clip, reader: ClipReader, classifier: Classifier) -> str:
     shades = (mel - mel.min()) / max(float(np.ptp(mel)), 1e-9)
     spectrogram = _image(
         np.repeat((255 * shades).astype(np.uint8)[..., np.newaxis], 3, axis=2),
-        f"Log-mel spectrogram of {clip.title}, {span}; low notes at the bottom",
+        f"Log-mel spectrogram of {clip.title}, {span}; low frequencies at the bottom",
         (480, 80),
     )
     waveform = _waveform(wave, f"Waveform of {clip.title}, {span}")
@@ -76,7 +76,7 @@ def _sound(clip: Clip, reader: ClipReader, classifier: Classifier) -> str:
 
 
 def _waveform(wave: np.ndarray, title: str) -> str:
-    """Return an SVG of the extremes of equal parts."""
+    """Return an SVG of the minimum and maximum in equal intervals."""
     parts = np.array_split(wave, min(_COLUMNS, len(wave)))
     tops = [f"{x},{40 - 38 * part.max():.1f}" for x, part in enumerate(parts)]
     bottoms = [f"{x},{40 - 38 * part.min():.1f}" for x, part in enumerate(parts)]
@@ -88,7 +88,7 @@ def _waveform(wave: np.ndarray, title: str) -> str:
 
 
 def _image(pixels: np.ndarray, title: str, size: tuple[int, int] = (_SIDE, _SIDE)) -> str:
-    """Return an image element with its data."""
+    """Return an image element with embedded data."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -102,7 +102,7 @@ def _image(pixels: np.ndarray, title: str, size: tuple[int, int] = (_SIDE, _SIDE
 
 
 def curve(points: Sequence[Mapping[str, float]], chosen: float) -> str:
-    """Return an SVG of the held-out log loss by the penalty, with the chosen one marked."""
+    """Return an SVG of the held-out log loss by penalty, with the selected penalty marked."""
     losses = [point["log_loss"] for point in points]
     places = [math.log10(point["penalty"]) for point in points]
     low, high = min(losses), max(losses)
@@ -123,8 +123,8 @@ def curve(points: Sequence[Mapping[str, float]], chosen: float) -> str:
         for n, (place, loss) in enumerate(zip(places, losses, strict=True))
     )
     title = (
-        f"Log loss of held-out clips by penalty: least, {low:.3f}, at {chosen:g}; "
-        f"largest {high:.3f}"
+        f"Log loss of held-out clips by penalty: lowest {low:.3f}, at {chosen:g}; "
+        f"highest {high:.3f}"
     )
     scale = (
         f'<text x="44" y="{y(low) + 4:.0f}" text-anchor="end">{low:.2f}</text>'
@@ -137,7 +137,7 @@ def curve(points: Sequence[Mapping[str, float]], chosen: float) -> str:
 
 
 def interval_bar(one: Mapping[str, Any] | None) -> str:
-    """Return the value of a figure with its interval, as text and a bar; a dash without one."""
+    """Return a metric's value with its interval, as text and a bar; "none" without a value."""
     if one is None:
         return '<span class="muted">none</span>'
     low, high = (100 * end for end in one["interval"])

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Classification of files and folders into a JSON or CSV file."""
+"""Classifies files and folders and writes a JSON or CSV file."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from mmv_tf.util.text_files import printable_name
 
 FORMATS = (".json", ".csv")
 _DIGITS = 6
-# Ours: times of windows are of no use beyond a millisecond.
+# Ours: window times need no more than millisecond precision.
 _TIME_DIGITS = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class PredictOptions:
-    """Settings of a prediction.
+    """Settings for prediction.
 
     Attributes:
       per_window: also return the scores of each window.
       top: number of labels in "top".
-      threshold: for several labels, the least score of those in "labels".
+      threshold: for several labels, the minimum score of the labels in "labels".
     """
 
     per_window: bool = False
@@ -47,10 +47,10 @@ class PredictOptions:
 
 
 def find_clips(sources: Sequence[str | os.PathLike[str]], modality: str) -> list[Clip]:
-    """Return files, and those of a modality in folders and below, each once.
+    """Return the given files, and a modality's files in folders and subfolders, each once.
 
     Raises:
-      ValueError: one does not exist, or a folder has no such file.
+      ValueError: a source does not exist, or a folder has no such file.
     """
     found: dict[str, Clip] = {}
     for source in map(pathlib.Path, sources):
@@ -70,10 +70,10 @@ def find_clips(sources: Sequence[str | os.PathLike[str]], modality: str) -> list
 
 
 def told_modality(sources: Sequence[str | os.PathLike[str]]) -> str:
-    """Return the modality of files, and of those in folders and below, by their suffixes.
+    """Return the modality of files, and of those in folders and subfolders, from their suffixes.
 
     Raises:
-      ValueError: one does not exist, or there are files of several modalities, or of none.
+      ValueError: a source does not exist, or the files are of several modalities, or of none.
     """
     found = set()
     for source in map(pathlib.Path, sources):
@@ -84,7 +84,7 @@ def told_modality(sources: Sequence[str | os.PathLike[str]]) -> str:
     if len(found) != 1:
         names = " and ".join(sorted(map(str, found))) or "no media"
         raise ValueError(
-            f"By their suffixes, the files are {names}; give the modality: --modality="
+            f"By their suffixes, the files are {names}; set the modality: --modality="
             f"{' or '.join(MODALITIES)}."
         )
     return str(found.pop())
@@ -97,9 +97,9 @@ def predict_clips(
 
     Returns:
       "labels" (names, in the order of the scores), "multi_label", "counts" ("read", "unreadable")
-      and "files", for each clip in order "path" and either "error" (the reason why it can't be
+      and "files". For each clip in order, "files" has "path" and either "error" (why it can't be
       read) or "scores" (mean over its windows), "top" (labels with the highest scores), for several
-      labels "labels" (those with at least the threshold), and if asked for "windows": the same for
+      labels "labels" (those with at least the threshold), and if requested "windows": the same for
       each window, with "start" and "end" in seconds.
     """
     failures = Failures(allowed=len(clips))
@@ -154,17 +154,17 @@ def _windows(
 
 
 def check_output(path: str | os.PathLike[str]) -> None:
-    """Raise a ValueError for a file of predictions with another suffix than .json or .csv."""
+    """Raise a ValueError unless a predictions file ends in .json or .csv."""
     if pathlib.Path(path).suffix not in FORMATS:
         raise ValueError(f"{os.fspath(path)}: expected a name ending in {' or '.join(FORMATS)}.")
     files.check_writable(path)
 
 
 def write_predictions(predictions: dict[str, Any], path: str | os.PathLike[str]) -> None:
-    """Write the result of `predict_clips` as JSON or CSV, by the suffix.
+    """Write the result of `predict_clips` as JSON or CSV, depending on the suffix.
 
-    A CSV has a row for each file, or for each window where there are some: path, start, end,
-    labels (the best one, or for several labels those with at least the threshold, joined by ";"),
+    A CSV has a row for each file, or for each window if there are windows: path, start, end,
+    labels (the best label, or for several labels those with at least the threshold, joined by ";"),
     error, and a column "score LABEL" for each label.
     """
     if pathlib.Path(path).suffix == ".json":

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Report of a classifier: one HTML file with its figures, confusions and worst mistakes."""
+"""HTML report of a classifier: metrics, confusion matrix and worst errors in one file."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from mmv_tf.classification.measures import ScoredClips, confusions, worst
 from mmv_tf.util import files
 
 _MOST_WRONG = 24  # ours
-_MOST_IN_MATRIX = 40  # ours; of more classes the most frequent confusions are listed
+_MOST_IN_MATRIX = 40  # ours; with more classes the most frequent confusions are listed
 _MOST_LISTED = 50  # ours
 _TITLES = {
     "top_1": "right",
-    "top_5": "right among the best five",
+    "top_5": "correct among the top five",
     "mAP": "mean average precision",
     "log_loss": "log loss",
     "calibration_error": "calibration error",
 }
 _DATA = {
-    "cross-validation": "training clips, each scored by a classifier that was trained on others",
-    "validation": "the validation clips, scored by a classifier that was trained without them",
+    "cross-validation": "training clips, each scored by a classifier trained on other clips",
+    "validation": "the validation clips, scored by a classifier trained without them",
     "test": "the test clips",
-    "train": "the training clips, which the classifier has seen",
+    "train": "the training clips, which the classifier was trained on",
     "all": "all labeled clips",
     "held-out clips": "training clips that were held out",
 }
@@ -79,11 +79,11 @@ def write_report(
     classifier: Classifier,
     path: str | os.PathLike[str],
 ) -> None:
-    """Write the report atomically; it needs no other file and no network.
+    """Write the report atomically; it needs neither other files nor network access.
 
     Args:
-      results: results of `results.fit_results` or `evaluation_results`.
-      scored: the clips and scores that they are of.
+      results: output of `results.fit_results` or `evaluation_results`.
+      scored: the clips and scores behind the results.
       classifier: the classifier.
       path: the HTML file.
     """
@@ -113,7 +113,7 @@ def _text(value: object) -> str:
 def _summary(results: Mapping[str, Any]) -> str:
     counts, protocol, model = results["counts"], results["protocol"], results["model"]
     boxes = [f"<div><b>{counts['scored']}</b>clips scored, of {counts['films']} films</div>"]
-    boxes.append(f"<div><b>{counts['wrong']}</b>of them wrong</div>")
+    boxes.append(f"<div><b>{counts['wrong']}</b>of them misclassified</div>")
     for name, one in results["metrics"].items():
         if name not in _TITLES:
             continue
@@ -131,11 +131,11 @@ def _summary(results: Mapping[str, Any]) -> str:
     )
     return (
         f'<div class="facts">{"".join(boxes)}</div>'
-        f"<p>The figures are of {_text(_DATA.get(protocol['data'], protocol['data']))}."
-        f"{trained} Ranges hold 95 % of resamplings of the films. The calibration error is the "
-        "mean distance between a score and the share of such scores that are right.</p>"
+        f"<p>The metrics are for {_text(_DATA.get(protocol['data'], protocol['data']))}."
+        f"{trained} Ranges contain 95 % of resamplings of the films. The calibration error is the "
+        "mean distance between a score and the fraction of such scores that are correct.</p>"
         f'<p class="muted">Feature {_text(model["feature"])}, at most {model["windows"]} windows '
-        f"of a file, whose scores are averaged. Model {_text(str(model['source_sha256'])[:16])}, "
+        f"per file, whose scores are averaged. Model {_text(str(model['source_sha256'])[:16])}, "
         f"classifier {_text(model['sha256'][:16])}.</p>"
     )
 
@@ -209,7 +209,7 @@ def _confused_pairs(scored: ScoredClips, matrix: np.ndarray) -> str:
         if wrong.reshape(-1)[index]
     )
     return (
-        "<h2>Confusions</h2><p>The most frequent ones.</p><div class='scroll'><table><thead><tr>"
+        "<h2>Confusions</h2><p>The most frequent.</p><div class='scroll'><table><thead><tr>"
         f"<th>label</th><th>prediction</th><th>clips</th></tr></thead><tbody>{rows}</tbody></table>"
         "</div>"
     )
@@ -218,7 +218,7 @@ def _confused_pairs(scored: ScoredClips, matrix: np.ndarray) -> str:
 def _mistakes(scored: ScoredClips, classifier: Classifier, threshold: float) -> str:
     chosen = worst(scored, _MOST_WRONG, threshold)
     if not chosen:
-        return "<h2>Mistakes</h2><p>There are none.</p>"
+        return "<h2>Errors</h2><p>There are none.</p>"
     reader = ClipReader(classifier.encoder, classifier.modality, classifier.network.windows)
     cards = ""
     for index in chosen:
@@ -239,8 +239,8 @@ def _mistakes(scored: ScoredClips, classifier: Classifier, threshold: float) -> 
             f'<div>Scores: <span class="wrong">{best}</span></div></div>'
         )
     return (
-        f"<h2>Mistakes</h2><p>The {len(chosen)} clips with the largest loss among those with a "
-        f'wrong label, the worst first.</p><div class="clips">{cards}</div>'
+        f"<h2>Errors</h2><p>The {len(chosen)} misclassified clips with the largest loss, "
+        f'worst first.</p><div class="clips">{cards}</div>'
     )
 
 
@@ -254,6 +254,6 @@ def _left_out(counts: Mapping[str, Any]) -> str:
         for some in (list(unreadable.values()), others)
     )
     return (
-        f"<h2>Left out</h2><p>Clips that can't be read: {len(unreadable)}.</p><ul>{reasons}</ul>"
-        f"<p>Files of another kind: {len(others)}.</p><ul>{names}</ul>"
+        f"<h2>Left out</h2><p>Unreadable clips: {len(unreadable)}.</p><ul>{reasons}</ul>"
+        f"<p>Files of other types: {len(others)}.</p><ul>{names}</ul>"
     )

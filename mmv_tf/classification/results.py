@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Results files of classifiers, in the format of `mmv_tf.evaluation.results`."""
+"""Result files of classifiers, in the format of `mmv_tf.evaluation.results`."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from mmv_tf.evaluation.features import Failures
 from mmv_tf.evaluation.results import Outcome, benchmark_results
 
 _VERSION = 1
-_MOST_WRONG = 200  # ours; all scores are in the file of the items
-# Ours: a matrix of more classes is no use to a reader, and its size grows with the square.
+_MOST_WRONG = 200  # ours; all scores are in the items file
+# Ours: a larger matrix is unreadable, and its size grows with the square of the classes.
 _MOST_CONFUSED = 200
 
 
@@ -32,7 +32,7 @@ def fit_results(labeled: LabeledClips, fitted: Fitted, threshold: float) -> Outc
     Args:
       labeled: the clips.
       fitted: the fit.
-      threshold: for several labels, the least score of a predicted one.
+      threshold: for several labels, the minimum score of a predicted label.
     """
     counts = {
         "clips": len(labeled.clips),
@@ -58,11 +58,11 @@ def evaluation_results(
 
     Args:
       classifier: the classifier.
-      scored: clips and their scores.
+      scored: the clips and their scores.
       data: name of the clips: a split, "all" or "cross-validation".
       failures: unreadable clips.
       threshold: see `fit_results`.
-      counts: further counts.
+      counts: additional counts.
     """
     network = classifier.network
     details: dict[str, Any] = {"classes": class_figures(scored, threshold)}
@@ -113,11 +113,11 @@ def evaluation_results(
 
 
 def summary_lines(results: Mapping[str, Any], most: int) -> Iterator[str]:
-    """Yield lines for a terminal: the measures, and a table of at most `most` classes."""
+    """Yield lines for a terminal: the metrics, and a table of at most `most` classes."""
     counts, selection = results["counts"], results.get("selection")
     yield (
         f"{counts['scored']} clips of {counts['films']} films scored "
-        f"({results['protocol']['data']}), {counts['wrong']} wrong; "
+        f"({results['protocol']['data']}), {counts['wrong']} misclassified; "
         f"{len(counts['failures']['unreadable'])} can't be read."
     )
     if selection is not None and "penalty" in selection:

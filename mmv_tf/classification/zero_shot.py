@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Classifier without training: its labels are sentences, compared with files in a common space."""
+"""Classifier without training: compares files with sentences, its labels, in a common space."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from mmv_tf.evaluation.zero_shot import class_embeddings
 from mmv_tf.inference.encoder import WINDOWS, Encoder
 from mmv_tf.inference.network import IMAGE, LOG_MEL, TEXT, VIDEO, Network
 
-# The training's (MMV, Alayrac et al., 2020); its use for scores is ours.
+# The temperature of MMV's training (Alayrac et al., 2020); using it for scores is ours.
 TEMPERATURE = 0.07
 
 
 class ZeroShotClassifier(Scorer):
     """Classifier of videos, audio or images by sentences.
 
-    Scores are a softmax of the cosines between a window and the sentences, in the finest space that
-    both reach, divided by the temperature. A file's are the means over its windows.
+    Scores are a softmax of the cosine similarities between a window and the sentences, in their
+    finest common space, divided by the temperature. A file's scores are the means over its windows.
 
     Args:
-      encoder: a model that compares the modality with text.
-      labels: at least two sentences, none like another but for case and blanks.
+      encoder: a model that can compare the modality with text.
+      labels: at least two sentences, which must differ in more than case and blanks.
       modality: "video", "audio" or "image".
-      windows: greatest number of windows of a file.
-      temperature: divides the cosines.
+      windows: maximum number of windows per file.
+      temperature: divisor of the cosine similarities.
 
     Raises:
-      ValueError: the labels are not as expected; or the model does not compare the modality with
+      ValueError: the labels are not as expected, or the model can't compare the modality with
         text, or knows no word of a label.
     """
 
@@ -50,19 +50,19 @@ class ZeroShotClassifier(Scorer):
         check_labels(labels, "labels")
         if len(set(labels)) < len(labels) or len(labels) < 2:
             raise ValueError(
-                f"There are {len(labels)} labels, {len(set(labels))} of them different; expected "
+                f"Got {len(labels)} labels, {len(set(labels))} of them different; expected "
                 "at least two, each once."
             )
         if not temperature > 0:
             raise ValueError(f"temperature is {temperature}; expected a number above 0.")
         if modality == IMAGE and encoder.embedded_as(IMAGE) == VIDEO:
-            encoder.require(["num_frames", "size"], "images can't be made clips for it")
+            encoder.require(["num_frames", "size"], "it can't turn images into clips")
         network = _SentenceNetwork(encoder, labels, modality, temperature)
         super().__init__(Encoder(network, encoder.source), labels, modality, False, windows)
 
 
 class _SentenceNetwork(Network):
-    """A model and sentences behind the interface of `Network`; its only feature is "scores"."""
+    """A model and sentences as a `Network`, whose only feature is "scores"."""
 
     def __init__(self, encoder: Encoder, labels: Sequence[str], modality: str, temperature: float):
         super().__init__()
@@ -99,12 +99,12 @@ class _SentenceNetwork(Network):
         return {SCORES: tf.nn.softmax(cosines / self._temperature)}
 
     def known(self, sentences: Sequence[str]) -> np.ndarray:
-        """Refuse sentences; see `Network.known`."""
+        """Reject sentences; see `Network.known`."""
         self.check_modality(TEXT)
         return np.ones([len(sentences)], bool)
 
     def description(self) -> dict[str, Any]:
-        """Return class and number of parameters; see `Network.description`."""
+        """Return the class and the number of parameters; see `Network.description`."""
         return self._inner.description()
 
     @property

@@ -90,7 +90,7 @@ def test_the_folder(tmp_path):
     assert request.model_spec.signature_name == "classify"
     assert list(request.inputs) == ["audio"]
     card = (folder / "model_card.md").read_text(encoding="utf-8")
-    assert "3 labels, of which one is right: dé, b;c, d" in card
+    assert "3 labels, exactly one per window: dé, b;c, d" in card
     assert 'name: "dogs"' in (tmp_path / "models.config").read_text()
     # Neither the folder's program nor the SavedModel needs mmv_tf.
     done = subprocess.run(
@@ -169,7 +169,7 @@ def test_folded_and_in_sixteen_bits(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (ExportOptions(video_jpeg=True), "JPEG frames are for classifiers of video"),
+        (ExportOptions(video_jpeg=True), "JPEG frames are for video classifiers"),
         (ExportOptions(normalized=True), "no embeddings"),
         (ExportOptions(modalities=("audio",)), "has one modality"),
     ],

@@ -66,12 +66,12 @@ def test_films_with_several_labels(model, tmp_path):
 
 def test_recipes(model, tmp_path):
     assert recipe("audio").epochs == 60
-    with pytest.raises(ValueError, match="Fine-tuning is for video and audio, not image"):
+    with pytest.raises(ValueError, match="Fine-tuning supports video and audio, not image"):
         recipe("image")
     with pytest.raises(ValueError, match=r"no --fine_tune\.epoch; nearest: --fine_tune\.epochs"):
         recipe("video", ["epoch=3"])
     labeled = read_labels(samples.write_sounds(tmp_path / "data", 2))
-    with pytest.raises(ValueError, match="Fine-tuning is of before_head"):
+    with pytest.raises(ValueError, match="Fine-tuning supports before_head"):
         fine_tune(
             labeled, as_encoder(model), options(tmp_path, feature="last_conv"), recipe("audio")
         )

@@ -136,7 +136,7 @@ def test_unreadable_files_are_counted(model, tmp_path):
     assert len(fitted.failures.unreadable) == 1
     for number in (1, 2):
         (sounds / "low" / f"{number}.wav").write_bytes(b"RIFF")
-    with pytest.raises(ValueError, match="'low' has one example only"):
+    with pytest.raises(ValueError, match="'low' has only one example"):
         fit(read_labels(sounds), as_encoder(model), options(tmp_path, allow_missing=9))
 
 

@@ -39,5 +39,5 @@ def test_two_films_of_a_label_are_in_two_folds(seed):
     folds = assign_folds([str(n) for n in range(60)], many, seed=seed)
     assert (folds[::2] != folds[1::2]).all()
     assert set(assign_folds(["a", "b", "c", "d"], many[:4, :2], seed=seed)) == {0, 1, 2, 3}
-    with pytest.raises(ValueError, match="Label 1 is in 1 films; expected at least 2"):
+    with pytest.raises(ValueError, match="Label 1 occurs in 1 films; expected at least 2"):
         assign_folds([*"abcdef", "x", "x", "x"], targets)

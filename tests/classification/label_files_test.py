@@ -48,7 +48,7 @@ def test_folders_of_splits(tmp_path):
 
 def test_a_modality_of_several_kinds(tmp_path):
     touch(tmp_path, "a/1.mp4", "a/2.mp4", "a/i.png", "b/3.wav", "b/4.mp4", "b/j.png")
-    with pytest.raises(ValueError, match="holds 2 image and 1 sound and 3 video files; give the"):
+    with pytest.raises(ValueError, match="holds 2 image and 1 sound and 3 video files; set the"):
         read_labels(tmp_path)
     found = read_labels(tmp_path, modality="audio")
     assert [clip.name for clip in found.clips] == ["a/1.mp4", "a/2.mp4", "b/3.wav", "b/4.mp4"]
@@ -110,15 +110,18 @@ def test_several_labels(tmp_path):
         ("path,start,label\n0.wav,nan,a\n", "got the time 'nan'"),
         ("path,start,label\n0.wav,soon,a\n", "got the time 'soon'"),
         ("path,label,split\n0.wav,a,Train\n", "line 2: got the split 'Train'; expected one of"),
-        ("path,label\n0.wav,dog\n1.wav,Dog\n", "the labels 'dog' and 'Dog' differ in case"),
-        ("path,label\n0.wav,dog\n1.wav,dog \n", "the labels 'dog' and 'dog ' differ in case"),
+        ("path,label\n0.wav,dog\n1.wav,Dog\n", "the labels 'dog' and 'Dog' differ only in case"),
+        ("path,label\n0.wav,dog\n1.wav,dog \n", "the labels 'dog' and 'dog ' differ only in case"),
         ("path,label\n0.wav,dog bark\n1.wav,dogbark\n", "'dog bark' and 'dogbark'"),
-        ("path,label\n0.wav,caf\u00e9\n1.wav,cafe\u0301\n", "differ in case, blanks or the form"),
+        (
+            "path,label\n0.wav,caf\u00e9\n1.wav,cafe\u0301\n",
+            "only in case, blanks or character forms",
+        ),
         ("path,label\n0.wav,a\n1.wav,\n", r"1\.wav has 0 labels; expected one"),
         ("path,label\n0.wav,;\n", "expected names between the ';'"),
         ("path,label,group\n0.wav,a,x\n0.wav,b,y\n", "is in the groups 'x' and 'y'"),
-        ("path,label\n0.wav,a\n0.xyz,b\n", "'0.xyz' ends in no known suffix"),
-        ("path,label\n0.wav,a\n0.png,b\n", "holds 1 image and 1 sound files; give the modality"),
+        ("path,label\n0.wav,a\n0.xyz,b\n", "'0.xyz' has no known suffix"),
+        ("path,label\n0.wav,a\n0.png,b\n", "holds 1 image and 1 sound files; set the modality"),
     ],
 )
 def test_wrong_tables(tmp_path, rows, message):
@@ -149,15 +152,15 @@ def test_folders_that_cannot_be_learned_from(tmp_path):
     with pytest.raises(ValueError, match="the class 'b' is empty"):
         read_labels(tmp_path / "empty")
     touch(tmp_path / "case", "Dog/1.wav", "dog/2.wav")
-    with pytest.raises(ValueError, match="'Dog' and 'dog' differ in case"):
+    with pytest.raises(ValueError, match="'Dog' and 'dog' differ only in case"):
         read_labels(tmp_path / "case")
     touch(tmp_path / "blank", "dog /1.wav", "dog/2.wav")
-    with pytest.raises(ValueError, match="'dog' and 'dog ' differ in case"):
+    with pytest.raises(ValueError, match="'dog' and 'dog ' differ only in case"):
         read_labels(tmp_path / "blank")
     touch(tmp_path / "loose", "dog/1.wav", "cat/2.wav", "3.wav")
     with pytest.raises(ValueError, match=r"'3\.wav' is in no class"):
         read_labels(tmp_path / "loose")
-    with pytest.raises(ValueError, match="has no folders; expected one for each class"):
+    with pytest.raises(ValueError, match="has no subfolders; expected one per class"):
         read_labels(files(tmp_path / "flat"))
     with pytest.raises(ValueError, match=r"expected a folder .* or a list ending in \.csv"):
         read_labels(tmp_path / "none.txt")
@@ -170,11 +173,11 @@ def test_too_few_examples(tmp_path):
     with pytest.raises(ValueError, match="there is only one class, 'dog'"):
         read_labels(tmp_path / "one").check_trainable()
     touch(tmp_path / "single", "dog/1.wav", "dog/2.wav", "cat/3.wav", "emu/4.wav", "emu/5.wav")
-    with pytest.raises(ValueError, match="'cat' has one example only"):
+    with pytest.raises(ValueError, match="'cat' has only one example"):
         read_labels(tmp_path / "single").check_trainable()
     files(tmp_path)
     path = table(tmp_path, "path,start,end,label\n0.wav,0,1,a\n0.wav,1,2,a\n1.wav,,,b\n2.wav,,,b\n")
-    with pytest.raises(ValueError, match="'a' has one example only"):
+    with pytest.raises(ValueError, match="'a' has only one example"):
         read_labels(path).check_trainable()
     path = table(tmp_path, "path,label,split\n0.wav,a,\n1.wav,a,\n2.wav,b,test\n")
     with pytest.raises(ValueError, match="'b' has no clip for training"):

@@ -105,7 +105,7 @@ def test_constant_features_have_no_weight():
     features[:, 3] = 1e6
     (linear,) = LogisticRegression(features, clips, targets, False).fits([0.1])
     assert not linear.kernel[3].any()
-    with pytest.raises(ValueError, match="windows are the same"):
+    with pytest.raises(ValueError, match="windows are equal"):
         LogisticRegression(np.ones_like(features), clips, targets, False)
     features[2, 2] = np.nan
     with pytest.raises(ValueError, match="not finite"):

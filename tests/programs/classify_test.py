@@ -162,7 +162,7 @@ def test_export(folder, tmp_path):
         (
             ("predict", "--data=configs", "--model=m", "--labels=a,b"),
             1,
-            "give the modality: --modal",
+            "set the modality: --modal",
         ),
         (("predict", "--classifier=c", "--data=x", "--output=o.txt"), 1, "ending in .json or .csv"),
         (("evaluate", "--classifier=/no.keras", "--data=x"), 1, "There is no classifier at"),
@@ -194,7 +194,7 @@ def test_mistakes_in_labels(folder, tmp_path):
     rows = [f"{label}/{n}.wav,{label}" for label in ("high", "low") for n in range(2)]
     table = tmp_path / "l.csv"
     table.write_text("\n".join(["path,label", *rows[:3]]) + "\n")
-    assert "'low' has one example only" in fit(f"--list={table}", f"--data={folder / 'sounds'}")
+    assert "'low' has only one example" in fit(f"--list={table}", f"--data={folder / 'sounds'}")
     table.write_text("\n".join(["path,label", *rows]) + "\n")
     flags = (f"--list={table}", f"--data={folder / 'sounds'}")
     assert "is for --fine_tune; add it" in fit(*flags, "--fine_tune.epochs=3")
