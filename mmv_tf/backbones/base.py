@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Base class of the backbones, and the registry of those for video."""
+"""Base class of the backbones, and the registry of video backbones."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from mmv_tf.util.registry import Registry
 class Backbone(Layer):
     """A layer that maps a modality's input to representations [B, feature_dim].
 
-    Subclasses implement `call(inputs, training=False, valid=None)`, with the `valid` of
-    `BatchNorm`, and create all variables in `build`, for any input sizes. `call` may also take
+    Subclasses implement `call(inputs, training=False, valid=None)`, with `valid` as in
+    `BatchNorm`, and create all variables in `build`, for any input sizes. `call` may also accept
     `return_endpoints`.
 
     Attributes:
@@ -43,5 +43,5 @@ class Backbone(Layer):
         return keras.Operation.compute_output_spec(self, inputs, **arguments)
 
 
-# Backbones for the entry `video.backbone` of a model config.
+# Backbones for the setting `video.backbone` of a model config.
 VIDEO_BACKBONES: Registry[type[Backbone]] = Registry("video.backbone", package="mmv_tf.backbones")

@@ -13,7 +13,7 @@ from mmv_tf.backbones.base import Backbone
 from mmv_tf.layers import BatchNorm, ResidualBlock
 from mmv_tf.layers.base import check_sizes, check_width, policies_from, scale_channels
 
-# Number of residual blocks in the four groups.
+# Number of residual blocks in each of the four groups.
 _DEPTHS = {
     18: (2, 2, 2, 2),
     34: (3, 4, 6, 3),
@@ -35,7 +35,7 @@ class ResNet(Backbone):
       depth: 18, 34 (basic blocks), 50 or 101 (bottleneck blocks).
       width: multiplier of all channel counts.
       channels: channels of the input: 1 for a log-mel spectrogram, 3 for images.
-      shift_fraction: fraction of the `TemporalShift` in each block; 0 for none.
+      shift_fraction: fraction of the `TemporalShift` in each block; 0 for no shift.
       bfloat16_from: under the "mixed_bfloat16" policy, the first part that computes in bfloat16,
         "stem" or "group_G_block_B"; the parts before it compute in float32.
 
@@ -97,7 +97,7 @@ class ResNet(Backbone):
                     ResidualBlock(
                         filters,
                         strides=strides if block == 0 else 1,
-                        # In narrow ResNets, strided blocks may keep the least channel count.
+                        # In narrow ResNets, strided blocks may keep the minimum channel count.
                         projection=block == 0 and (filters != incoming or strides > 1),
                         bottleneck=bottleneck,
                         shift_fraction=shift_fraction,
@@ -119,7 +119,7 @@ class ResNet(Backbone):
         return {"stem": self.stem_convolution, **blocks, "final_norm": self.final_norm}
 
     def build(self, input_shape: Any = None) -> None:
-        """Create the variables; no size has to be known."""
+        """Create the variables; no sizes need to be known."""
         self.stem_convolution.build((None, None, None, self.channels))
         incoming = self.stem_filters
         for blocks in self.groups:

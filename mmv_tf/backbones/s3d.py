@@ -67,18 +67,18 @@ class S3D(Backbone):
 
     Args:
       stem: "rgb" (a 7x7x7 convolution with stride 2); "rgb_4x8x8" (a 3x7x7 convolution padded by 1,
-        3 and 3 on both sides, which one more tap of zeros turns into SAME padding at any size); or
+        3 and 3 on both sides; one more tap of zeros turns this into SAME padding at any size); or
         "space_to_depth" (2x2x2 pixels become 24 channels, then a 2x4x4 convolution), the stem of
         the released weights. The input is always RGB. The last stem could also be a 4x8x8
-        convolution over RGB, but that is slower in bfloat16 (62 ms, not 48, for a clip of 32 frames
-        of 224 x 224 on 2 cores; 97 ms each in float32).
+        convolution over RGB, but that is slower in bfloat16 (62 instead of 48 ms for a clip of 32
+        frames of 224 x 224 on 2 cores; 97 ms for either in float32).
       width: multiplier of all channel counts; 1 in the paper.
-      blocks: number of Inception blocks in stages 3, 4 and 5; (2, 5, 2) in the paper. With fewer,
-        the first ones of a stage are left out.
+      blocks: number of Inception blocks in stages 3, 4 and 5; (2, 5, 2) in the paper. Smaller
+        numbers leave out the first blocks of a stage.
       bfloat16_from: under the "mixed_bfloat16" policy, the name of the first layer that computes in
         bfloat16; the layers before it compute in float32.
-      pool_padding: padding of the strided max-pools, see `MaxPool`: "same", or "zeros_after" as in
-        MIL-NCE's S3D for PyTorch. They differ at odd sizes only.
+      pool_padding: padding of the strided max-pools (see `MaxPool`): "same", or "zeros_after" as in
+        MIL-NCE's S3D for PyTorch. They differ only at odd sizes.
 
     Call arguments:
       inputs: float [B, T, H, W, 3]; any T >= 1 and H, W >= 32.
@@ -153,7 +153,7 @@ class S3D(Backbone):
         return {name: layer for name, layer in named if name not in _POOLS}
 
     def build(self, input_shape: Any = None) -> None:
-        """Create the variables; no size has to be known, except the three channels."""
+        """Create the variables; no sizes need to be known, except the three channels."""
         lead = (None,) * 4
         channels: Any = 3
         if self.space_to_depth is not None:
@@ -199,6 +199,6 @@ class S3D(Backbone):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> S3D:
         """Create an instance from the result of `get_config`."""
-        # Drop an argument of old configurations, which was always False.
+        # Drop an argument of old configurations that was always False.
         known = {key: value for key, value in config.items() if key != "deflated"}
         return super().from_config(known)

@@ -18,16 +18,16 @@ from mmv_tf.layers.base import check_sizes, float32_policy
 class Sentence(Backbone):
     """Word ids [B, words] -> representations [B, dim].
 
-    MMV (Alayrac et al., 2020) has 300-d word2vec vectors, dim 2048 and 16 words. Word vectors start
-    at random; `set_embeddings` sets trained ones.
+    MMV (Alayrac et al., 2020) uses 300-d word2vec vectors, dim 2048 and 16 words. Word vectors are
+    initialized randomly; `set_embeddings` sets trained vectors.
 
     Args:
       vocabulary_size: rows of the embedding table; id 0 is padding.
       embedding_dim: size of a word vector.
       dim: size of the representation.
-      trainable_embedding: train the word vectors, which are frozen in MMV.
-      mask_padding: exclude padding from the maximum. In the released models the vector of id 0 is
-        included.
+      trainable_embedding: whether to train the word vectors, which are frozen in MMV.
+      mask_padding: whether to exclude padding from the maximum. The released models include the
+        vector of id 0.
     """
 
     def __init__(
@@ -51,7 +51,8 @@ class Sentence(Backbone):
             vocabulary_size,
             embedding_dim,
             trainable=trainable_embedding,
-            # The linear map casts the vectors it gets, which is cheaper than casting the table.
+            # The linear map casts the vectors that it receives, which is cheaper than casting the
+            # table.
             dtype=float32_policy(self.dtype_policy),
             name="embedding",
         )
@@ -74,17 +75,17 @@ class Sentence(Backbone):
           vectors: float [vocabulary_size, embedding_dim].
 
         Raises:
-          ValueError: the shape is another, or values are not finite.
+          ValueError: the shape differs, or values are not finite.
         """
         expected = (self.vocabulary_size, self.embedding_dim)
         if vectors.shape != expected:
             raise ValueError(f"The word vectors have shape {vectors.shape}, expected {expected}.")
         if not np.isfinite(vectors).all():
-            raise ValueError("The word vectors hold values that are not finite.")
+            raise ValueError("The word vectors have values that are not finite.")
         self.embedding.embeddings.assign(vectors)
 
     def call(self, inputs: tf.Tensor, training: bool = False, valid: Any = None) -> tf.Tensor:
-        """Apply the backbone to the inputs; without batch statistics, `valid` has no effect."""
+        """Apply the backbone; `valid` has no effect because there are no batch statistics."""
         vectors = self.embedding(inputs)
         if not self.trainable_embedding:
             vectors = tf.stop_gradient(vectors)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""TSM-ResNet: a ResNet v2 over frames with channels shifted in time."""
+"""TSM-ResNet: a ResNet v2 over frames, with channels shifted in time."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class TSMResNet(ResNet):
     Args:
       depth: 18, 34 (basic blocks), 50 (as in the paper) or 101 (bottleneck blocks).
       width: multiplier of all channel counts; 2 for the paper's "x2".
-      shift_fraction: share of channels shifted each way.
+      shift_fraction: fraction of the channels shifted in each direction.
 
-    Call arguments are those of `ResNet`. Endpoints have frames in the batch axis ([B * T, h, w,
+    Call arguments are as for `ResNet`. Endpoints have frames in the batch axis ([B * T, h, w,
     c]), and "last_conv" follows the final batch norm and ReLU, as in the released code.
     """
 

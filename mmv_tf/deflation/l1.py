@@ -49,7 +49,7 @@ def fit_l1(
     """Train with Adam and a cosine schedule, on batches sampled without replacement in each epoch.
 
     Args:
-      variables: the variables to train: see `norm_variables` and `pointwise_kernels`.
+      network: the image model.
       variables: the variables to train, see `norm_variables` and `pointwise_kernels`.
       images, targets: float32 [N, H, W, C] and the original's representations [N, d].
       steps, batch_size, learning_rate, seed: training settings.

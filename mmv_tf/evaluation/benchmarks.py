@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Declarations of the evaluations of MMV (Alayrac et al., 2020).
 
-Settings marked "ours" are sensible choices where none was found in the paper or the released code,
-not claims about what the authors did.
+Settings marked "ours" are reasonable choices where neither the paper nor the released code gives
+one; they are not claims about what the authors did.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _GRID = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 
 
 def _reported(metric: str, where: str, *percent: float) -> tuple[Reported, ...]:
-    """Return the figures of the three models."""
+    """Return the published values of the three models."""
     return tuple(
         Reported(metric, network, round(value / 100, 4), where)
         for network, value in zip(_NETWORKS, percent, strict=True)
@@ -64,9 +64,9 @@ UCF101_LINEAR = declare(
     classifier=LinearSVMClassifier(_GRID, {"1024": 1e-3, "2048": 1e-3, "4096": 1e-3}),
     metric="top_1",
     sources={
-        "views": "the released eval_ucf101.py: 32 frames, every second of 25 a "
-        "second; short side and crop 224; ten random clips for training, mirrored or not; ten "
-        "even ones for testing; short videos loop",
+        "views": "the released eval_ucf101.py: 32 frames at 25 frames per second, every other one; "
+        "short side and crop 224; ten random clips for training, randomly mirrored; ten "
+        "evenly spaced clips for testing; short videos loop",
         "classifier": "the same: standardized, squared hinge loss, C = 0.001; the grid is ours",
         "splits": "the mean of all three, as in MMV, Table 2",
     },
@@ -85,8 +85,8 @@ HMDB51_LINEAR = declare(
     classifier=LinearSVMClassifier(_GRID, {"1024": 3e-4, "2048": 1e-4, "4096": 3e-4}),
     metric="top_1",
     sources={
-        "views": "the released example for DMVR: 32 frames at 10 a second, short side 224, crop "
-        "200, ten clips for training and for testing",
+        "views": "the released example for DMVR: 32 frames at 10 frames per second, short side "
+        "224, crop 200, ten clips each for training and testing",
         "classifier": "the same: C by model; the grid is ours",
         "splits": "the mean of all three, as in MMV, Table 2",
     },
@@ -154,13 +154,13 @@ KINETICS600_FINE_TUNE = declare(
     test_views=_UCF_TEST,
     classifier=_VIDEO_FINE_TUNING,
     metric="top_1",
-    sources={"views": "ours, as UCF101", "classifier": "ours; the paper has only the linear one"},
+    sources={"views": "ours, as UCF101", "classifier": "ours; the paper only has the linear one"},
 )  # fmt: skip
 
-# 96 hops of 1024 samples at 48 kHz: 2 s, as in the released code's dummy input.
+# 96 hops of 1024 samples at 48 kHz: 2 s, as in the dummy input of the released code.
 _ESC_SECONDS = 2.048
 _ESC_SOURCES = {
-    "views": "2 s, as the released code's dummy input; the number of windows is ours",
+    "views": "2 s, as the dummy input of the released code; the number of windows is ours",
     "feature": "last_conv, as the TF-Hub module's page says; its mean over the map is ours",
     "classifier": "ours; C is not published",
     "splits": "the five official folds",
@@ -192,7 +192,7 @@ ESC10_LINEAR = declare(
     test_views=AudioViews(10, _ESC_SECONDS),
     classifier=LinearSVMClassifier(_GRID),
     metric="top_1",
-    sources={**_ESC_SOURCES, "data": "ours: a small real set; the paper has ESC-50 only"},
+    sources={**_ESC_SOURCES, "data": "ours: a small real data set; the paper only has ESC-50"},
 )
 ESC10_FINE_TUNE = declare(
     name="esc10_fine_tune",
@@ -234,7 +234,7 @@ AUDIOSET_MLP = declare(
     ),
     metric="mAP",
     sources={
-        "views": "ours: three times MMV's 3.2 s of the 10 s; not published",
+        "views": "ours: three windows of MMV's 3.2 s in each 10 s clip; not published",
         "classifier": "an MLP on frozen features, as in MMV, Table 2; size and schedule are ours",
         "splits": "ours: the balanced part; splits=('unbalanced_train',) selects the large one",
     },
@@ -301,7 +301,7 @@ VOC07_LINEAR = declare(
     metric="mAP",
     average_precision_points=11,
     sources={**_IMAGE_SOURCES,
-             "metric": "the VOC 2007 kit's 11-point precision; the area is given beside it"},
+             "metric": "the VOC 2007 kit's 11-point precision; the area is reported as well"},
     reported=_reported("mAP", _TABLE_3, 71.4, 74.8, 77.4),
 )  # fmt: skip
 IMAGENET_LINEAR = declare(

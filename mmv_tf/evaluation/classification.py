@@ -22,7 +22,7 @@ from mmv_tf.evaluation.mlp import MLP
 from mmv_tf.evaluation.results import Scored, TaskScores, summarize, targets_of
 from mmv_tf.inference import Encoder
 
-# (listing, items to train on, items to test) -> scores [test items, classes], details
+# (listing, training items, test items) -> scores [test items, classes], details
 Scorer = Callable[[Listing, Sequence[Item], Sequence[Item]], tuple[np.ndarray, dict[str, Any]]]
 # Rows [n, dim] -> scores [n, classes].
 Predict = Callable[[np.ndarray], np.ndarray]
@@ -35,10 +35,10 @@ class SplitClassification(abc.ABC):
       benchmark: the protocol.
       encoder: encoder of the model.
       options: settings of the run.
-      feature: the feature, if it is not that of the protocol.
+      feature: the feature to use instead of the protocol's; None for the protocol's.
 
     Attributes:
-      trains: whether items for training are needed.
+      trains: whether training items are needed.
 
     Raises:
       ValueError: the model lacks the modality or the feature.
@@ -70,8 +70,8 @@ class SplitClassification(abc.ABC):
         for split, listing in media.listings.items():
             train, test = (media.failures.without(listing.of(use)) for use in (TRAIN, TEST))
             if (self.trains and not train) or not test:
-                raise ValueError(f"{listing.name} has {len(train)} items to train and {len(test)} "
-                                 "to test on; both are needed.")  # fmt: skip
+                raise ValueError(f"{listing.name} has {len(train)} training and {len(test)} test "
+                                 "items; both are needed.")  # fmt: skip
             scores, detail = score(listing, train, test)
             details[split] = {"classes": len(listing.classes), "train": len(train), **detail}
             base: dict[str, Any] = {
@@ -124,7 +124,7 @@ class Classification(SplitClassification):
             groups = np.array([train[index].group or train[index].item_id for index in row])
             predict, detail = fit_classifier(benchmark, self.options, x, labels, groups)
             windows = predict(tested)
-            # The mean of the scores of the windows.
+            # Average the scores over the windows.
             sums = np.zeros([len(test), windows.shape[1]])
             np.add.at(sums, owner, windows)
             return sums / np.bincount(owner)[:, np.newaxis], detail
@@ -140,7 +140,7 @@ def fit_classifier(
     if isinstance(declared, MLPClassifier):
         return MLP(x, labels, declared, exclusive, options.seed).scores, {}
     if not isinstance(declared, LinearSVMClassifier):
-        raise ValueError(f"{benchmark.name} declares {declared}, which is not for features.")
+        raise ValueError(f"{benchmark.name} declares {declared}, which does not use features.")
     targets = targets_of(labels)
     detail: dict[str, Any] = {}
     if options.C == CHOSEN:
@@ -178,7 +178,7 @@ def _label_matrix(items: Sequence[Item], classes: int) -> np.ndarray:
 
 
 def _joined(parts: Sequence[Scored]) -> Scored:
-    """Return the items of all splits; ids of items tested in several begin with the split."""
+    """Return the items of all splits; ids of items tested in several splits get a split prefix."""
     ids = np.concatenate(
         [np.array([f"{part.splits[0]}:{name}" for name in part.ids]) for part in parts]
     )

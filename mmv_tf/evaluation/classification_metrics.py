@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Classification metrics: top-k, mean average precision, AUC and d'.
 
-scikit-learn computes the metrics that it has. Classes without a defined metric are left out and
-counted, never scored as 0 or 1.
+scikit-learn computes the metrics that it provides. Classes without a defined metric are excluded
+and counted, never scored as 0 or 1.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ def check_scores(scores: np.ndarray, name: str = "scores") -> np.ndarray:
     """Return scores as float64 [N, classes].
 
     Raises:
-      ValueError: the shape is another, there are no rows, or values are not finite.
+      ValueError: the shape differs, there are no rows, or values are not finite.
     """
     scores = np.asarray(scores, np.float64)
     if scores.ndim != 2 or not scores.size:
         raise ValueError(f"The {name} have shape {scores.shape}, expected [N, classes].")
     if not np.isfinite(scores).all():
-        raise ValueError(f"The {name} hold values that are not finite.")
+        raise ValueError(f"The {name} contain values that are not finite.")
     return scores
 
 
 def label_ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the rank of the right class among all classes; 1 is best, ties count against it.
+    """Return the rank of the correct class among all classes; 1 is best, ties count against it.
 
     Args:
       scores: float [N, classes].
       labels: int [N], in 0 to classes - 1.
 
     Returns:
-      int64 [N]. Top-k accuracy is the share of ranks up to k. scikit-learn's breaks ties by the
-      order of classes, which favors constant scores.
+      int64 [N]. Top-k accuracy is the fraction of ranks up to k. scikit-learn breaks ties by class
+      order instead, which favors constant scores.
     """
     scores = check_scores(scores)
     labels = np.asarray(labels)
     if labels.shape != scores.shape[:1]:
-        raise ValueError(f"There are {labels.shape} labels for {len(scores)} rows of scores.")
+        raise ValueError(f"Got labels of shape {labels.shape} for {len(scores)} rows of scores.")
     if labels.min() < 0 or labels.max() >= scores.shape[1]:
         raise ValueError(
             f"Labels are {labels.min()} to {labels.max()}; expected 0 to {scores.shape[1] - 1}."
@@ -56,7 +56,7 @@ def label_ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = 1) -> float:
-    """Return the share of rows with the right class among the k best; ties count against it."""
+    """Return the fraction of rows whose correct class is in the top k; ties count against it."""
     return float((label_ranks(scores, labels) <= k).mean())
 
 
@@ -64,7 +64,7 @@ def usable_classes(labels: np.ndarray) -> np.ndarray:
     """Return the indices of the classes with at least one positive and one negative.
 
     Args:
-      labels: int [N, classes]: 1 yes, 0 no, `IGNORED` neither.
+      labels: int [N, classes]: 1 for yes, 0 for no, `IGNORED` to exclude.
     """
     return np.flatnonzero((labels == 1).any(axis=0) & (labels == 0).any(axis=0))
 
@@ -90,7 +90,7 @@ def average_precision(
     )
     # scikit-learn's last point (recall 0, precision 1) is not a threshold.
     precision, recall = precision[:-1], recall[:-1]
-    # A recall of 0.30000000000000004 is not above one of 0.3.
+    # A recall of 0.30000000000000004 must not count as above 0.3.
     levels = np.linspace(0, 1, points) - 1e-9
     reached = [precision[recall >= level] for level in levels]
     return float(np.mean([found.max() if len(found) else 0.0 for found in reached]))
@@ -99,7 +99,7 @@ def average_precision(
 def multilabel_metrics(
     scores: np.ndarray, labels: np.ndarray, points: int = 0
 ) -> dict[str, float | int]:
-    """Return mean average precision, AUC and d' over the classes that have them.
+    """Return mean average precision, AUC and d' over the classes for which they are defined.
 
     Args:
       scores: float [N, classes].
@@ -108,18 +108,20 @@ def multilabel_metrics(
 
     Returns:
       "mAP", "AUC", "d_prime" (sqrt(2) times the normal quantile of the mean AUC, as in AudioSet's
-      baseline; absent for an AUC of 0 or 1), "classes", "skipped_classes" (without positives or
-      without negatives).
+      baseline; absent for an AUC of 0 or 1), "classes", and "skipped_classes" (classes without
+      positives or without negatives).
 
     Raises:
-      ValueError: no class is left, or a value is not finite.
+      ValueError: no class remains, or a value is not finite.
     """
     from sklearn import metrics as sklearn_metrics  # slow to import
 
     scores = check_scores(scores)
     labels = np.asarray(labels)
     if labels.shape != scores.shape:
-        raise ValueError(f"Labels are {labels.shape}, scores {scores.shape}; expected the same.")
+        raise ValueError(
+            f"Labels are {labels.shape}, scores {scores.shape}; expected equal shapes."
+        )
     classes = usable_classes(labels)
     if not len(classes):
         raise ValueError("No class has both positives and negatives; there is nothing to score.")
@@ -142,16 +144,16 @@ def multilabel_metrics(
 
 
 def d_prime(area: float) -> float:
-    """Return the distance between two unit normals whose ROC curve has this area."""
+    """Return the distance between two unit normal distributions whose ROC curve has this area."""
     if not 0 < area < 1:
-        raise ValueError(f"d' of an AUC of {area} is infinite; expected one between 0 and 1.")
+        raise ValueError(f"d' of an AUC of {area} is infinite; expected an AUC between 0 and 1.")
     return math.sqrt(2) * float(scipy.stats.norm.ppf(area))
 
 
 def mean_average_precisions(
     scores: np.ndarray, labels: np.ndarray, weights: np.ndarray, points: int = 0
 ) -> np.ndarray:
-    """Return the mAP of many resamplings.
+    """Return the mAP of each of many resamplings.
 
     Args:
       scores, labels: see `multilabel_metrics`.
@@ -159,7 +161,7 @@ def mean_average_precisions(
       points: see `average_precision`.
 
     Returns:
-      float64 [resamplings], each over the classes with positives in it.
+      float64 [resamplings], each over the classes with positives in that resampling.
     """
     scores, labels = check_scores(scores), np.asarray(labels)
     per_class = []
@@ -179,12 +181,12 @@ def mean_average_precisions(
             own = _step_areas(value, truth, weights[:, known])
         per_class.append(own)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a draw without positives of any class
+        warnings.simplefilter("ignore", RuntimeWarning)  # a resampling without any positives
         return np.nanmean(per_class, axis=0)
 
 
 def _step_areas(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return weighted average precision for many weightings, with one sort; ties are one step."""
+    """Return weighted average precision for many weightings with one sort; ties form one step."""
     order = np.argsort(-scores, kind="stable")
     ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
     drawn = weights[:, order]

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Retrieval benchmarks, in all directions between the modalities of the model and the media."""
+"""Retrieval benchmarks, in all directions between modalities that model and media share."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Embeddings = dict[str, dict[str, np.ndarray]]  # modality -> space -> float32 [N
 
 
 class Retrieval:
-    """Rank the items of one modality by those of another.
+    """Rank the items of one modality by their similarity to those of another.
 
     Args:
       benchmark: the protocol.
@@ -41,7 +41,7 @@ class Retrieval:
       options: settings of the run.
 
     Raises:
-      ValueError: the model does not compare text with video.
+      ValueError: the model can't compare text with video.
     """
 
     def __init__(self, benchmark: Benchmark, encoder: Encoder, options: Options):
@@ -63,14 +63,14 @@ class Retrieval:
                 try:
                     spaces.add(network.common_space(modality, other))
                 except ValueError:
-                    continue  # A disjoint model does not compare audio and text.
+                    continue  # A disjoint model can't compare audio with text.
         return spaces
 
     def run(self, media: ListedMedia) -> TaskScores:
         """Score all directions."""
         views = self.benchmark.test_views
         if not isinstance(views, VideoViews):
-            raise ValueError(f"{self.benchmark.name}: retrieval needs test_views of video.")
+            raise ValueError(f"{self.benchmark.name}: retrieval needs video test_views.")
         items = media.failures.without([item for _, item in media.tested])
         store = features_lib.extract(
             self.extractor, items, media.paths, views, media.failures, media.cache,
@@ -87,7 +87,7 @@ class Retrieval:
         if "audio" in self.encoder.accepts:
             details |= self._audio(items, views, media, found)
         elif "audio" in self.encoder.modalities:
-            logger.warning("Directions with audio are left out: %s", self.encoder.refusal("audio"))
+            logger.warning("Skipping directions with audio: %s", self.encoder.refusal("audio"))
         scored, metrics = {}, {}
         for query in found:
             for item in found:
@@ -100,7 +100,7 @@ class Retrieval:
         )
 
     def _sentences(self, items: Sequence[Item]) -> tuple[dict[str, np.ndarray], int]:
-        """Return the embeddings of the sentences, and the number without a known word."""
+        """Return the embeddings of the sentences, and the number of those without a known word."""
         text = Extractor(self.encoder, "text", sorted(self._spaces("text")), batch_size=256)
         sentences = [item.text for item in items]
         found = text(np.array(sentences))
@@ -109,19 +109,19 @@ class Retrieval:
         mute = [name for name, nothing in zip(sentences, zero & ~known, strict=True) if nothing]
         if mute:
             raise ValueError(
-                f"{len(mute)} of {len(items)} sentences have no word that the model knows, and "
-                f"can't be embedded: {shown(mute)}. Use a model with these words."
+                f"{len(mute)} of {len(items)} sentences contain no word known to the model, and "
+                f"can't be embedded: {shown(mute)}. Use a model whose vocabulary has these words."
             )
         return found, int((~known).sum())
 
     def _audio(
         self, items: Sequence[Item], views: VideoViews, media: ListedMedia, found: Embeddings
     ) -> dict[str, Any]:
-        """Add the embeddings of audio if all items have audio; else count those without."""
+        """Add audio embeddings if every item has audio; otherwise count the items without."""
         extractor = Extractor(
             self.encoder, "audio", sorted(self._spaces("audio")), self.options.batch_size
         )
-        # The same times as the frames.
+        # At the same times as the frames.
         seconds = views.num_frames / views.frame_rate
         silent = features_lib.Failures(allowed=len(items))
         store = features_lib.extract(
@@ -129,7 +129,7 @@ class Retrieval:
         )
         if silent.unreadable:
             logger.warning(
-                "%d of %d videos have no audio (%s); directions with audio are left out.",
+                "%d of %d videos have no audio (%s); directions with audio are skipped.",
                 len(silent.unreadable), len(items), shown(list(silent.unreadable)),
             )  # fmt: skip
         else:

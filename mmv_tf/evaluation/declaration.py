@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Classes for declaring protocols: views, classifiers, published figures."""
+"""Classes for declaring protocols: views, classifiers, published results."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from mmv_tf.util.registry import Registry
 
 Declared = TypeVar("Declared")
 _Arguments = ParamSpec("_Arguments")
-# Names of readers in results files, where they differ from those of the data sets.
+# Reader names in result files, where they differ from those of the data sets.
 _FIRST_READERS = {"kinetics600": "kinetics", "esc50": "esc"}
 
 
 @dataclasses.dataclass(frozen=True)
 class VideoViews:
-    """Windows of a video that are shown to the model.
+    """Windows of a video that the model embeds.
 
     Attributes:
       windows: windows per video.
-      num_frames, frame_rate: frames per window, and per second.
-      short_side: pixels to which the shorter side of frames is scaled.
-      size: pixels of the square crop.
-      random: windows and crops at random places, mirrored or not; else windows are spread evenly
-        from start to end, and crops are centered.
+      num_frames, frame_rate: number of frames per window, and frames per second.
+      short_side: size in pixels to which the shorter side of a frame is scaled.
+      size: side of the square crop, in pixels.
+      random: whether windows and crops are at random positions and randomly mirrored; otherwise
+        windows are evenly spaced from start to end, and crops are centered.
     """
 
     windows: int
@@ -44,12 +44,12 @@ class VideoViews:
 
 @dataclasses.dataclass(frozen=True)
 class AudioViews:
-    """Windows of audio that are played to the model.
+    """Windows of audio that the model embeds.
 
     Attributes:
       windows: windows per audio file.
-      seconds: length of a window. Shorter audio is repeated.
-      random: windows at random places, else spread evenly.
+      seconds: duration of a window. Shorter audio is repeated.
+      random: whether windows are at random positions; otherwise they are evenly spaced.
     """
 
     windows: int
@@ -59,7 +59,7 @@ class AudioViews:
 
 @dataclasses.dataclass(frozen=True)
 class ImageViews:
-    """View of an image: scaled by its short side and center-cropped."""
+    """View of an image: scaled by its shorter side and center-cropped."""
 
     short_side: int
     size: int
@@ -73,8 +73,8 @@ class LinearSVMClassifier:
     """One linear SVM per class, on standardized features; each window is a training row.
 
     Attributes:
-      grid: values of C to choose from on held-out training groups.
-      fixed_C: the published value for each feature size; used with `--C=published`.
+      grid: values of C to select from on held-out training groups.
+      fixed_C: published value for each feature size; used with `--C=published`.
     """
 
     grid: tuple[float, ...]
@@ -87,7 +87,7 @@ class MLPClassifier:
 
     Attributes:
       hidden: sizes of the hidden layers; empty for a linear classifier.
-      epochs, batch_size, learning_rate, weight_decay, dropout: settings of the training.
+      epochs, batch_size, learning_rate, weight_decay, dropout: training settings.
     """
 
     hidden: tuple[int, ...]
@@ -107,8 +107,8 @@ class FineTuning:
         half-cosine schedule.
       dropout: dropout before the new layer.
       label_smoothing: smoothing of the targets.
-      mixup: parameter of the beta distribution for mixing pairs of spectrograms; 0 for none.
-      mask_share: largest masked share of a spectrogram's bins and frames.
+      mixup: parameter of the beta distribution for mixing pairs of spectrograms; 0 to disable.
+      mask_share: maximum masked fraction of a spectrogram's bins and frames.
     """
 
     epochs: int
@@ -124,12 +124,12 @@ class FineTuning:
 
 @dataclasses.dataclass(frozen=True)
 class ZeroShot:
-    """Comparison of items with the classes' names, without training.
+    """Comparison of items with class names, without training.
 
     Attributes:
-      templates: sentences with "{}" in the place of the class's name; embeddings are averaged.
-      allow_unknown: allow classes without a word that the model knows, which it can't tell apart.
-      names: words for names that are not split by underscores or capitals.
+      templates: sentences with "{}" for the class name; their embeddings are averaged.
+      allow_unknown: accept classes without a word known to the model, which it can't distinguish.
+      names: wording for names that can't be split at underscores or capitals.
     """
 
     templates: tuple[str, ...] = ("{}",)
@@ -139,7 +139,7 @@ class ZeroShot:
 
 @dataclasses.dataclass(frozen=True)
 class Reported:
-    """A published figure, in the unit of the metric (shares, not percent)."""
+    """A published result, in the unit of the metric (fractions, not percent)."""
 
     metric: str
     network: str
@@ -149,19 +149,19 @@ class Reported:
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """A benchmark: its data and all choices that affect its results.
+    """A benchmark: its data, and every choice that affects its results.
 
     Attributes:
       name, version: identify the meaning of results; every change increments the version.
-      data: required content of the data's folder.
-      data_set: name in `mmv_tf.data.datasets.DATA_SETS` of the data set with the published lists.
-      splits: official divisions or folds; the headline is their mean.
+      data: required content of the data folder.
+      data_set: data set with the published lists, by its name in `mmv_tf.data.datasets.DATA_SETS`.
+      splits: official divisions or folds; the headline metric is their mean.
       modality: "video", "audio" or "image" (the deflated model).
-      feature: "before_head", "last_conv" (averaged over the map), or "space" (for retrieval, that
-        of both modalities).
-      train_views, test_views: views of the items; the scores of a test item's windows are averaged.
-      classifier: classifier of the features, None for retrieval.
-      metric: metric of the headline: "top_1", "mAP" or "R@10".
+      feature: "before_head", "last_conv" (averaged over the map), or "space" (for retrieval: the
+        common space of the two modalities).
+      train_views, test_views: views of the items; a test item's scores are averaged over windows.
+      classifier: classifier of the features; None for retrieval.
+      metric: headline metric: "top_1", "mAP" or "R@10".
       average_precision_points: see `classification_metrics.average_precision`.
       tie_rule: rule for equal scores.
       sources: choice -> its source ("ours" where nothing was published).
@@ -190,9 +190,9 @@ class Benchmark:
         return read_listing(self.data_set, data, lists, division, trained)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values for the results file."""
+        """Return plain values for the result file."""
         plain = dataclasses.asdict(self)
-        # Key, value and place are those of the first results files.
+        # Key, value and position are those of the first result files.
         plain = {"read_list" if key == "data_set" else key: plain[key] for key in plain}
         plain["read_list"] = f"read_{_FIRST_READERS.get(self.data_set, self.data_set)}"
         plain["classifier_kind"] = type(self.classifier).__name__ if self.classifier else None
@@ -204,7 +204,7 @@ BENCHMARKS: Registry[Benchmark] = Registry("protocol")
 
 def _registered(make: Callable[_Arguments, Benchmark]) -> Callable[_Arguments, Benchmark]:
     def declare(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> Benchmark:
-        """Make a `Benchmark` and register it under its name."""
+        """Create a `Benchmark` and register it under its name."""
         benchmark = make(*args, **kwargs)
         return BENCHMARKS.register(benchmark.name)(benchmark)
 
@@ -223,7 +223,7 @@ def changed(declared: Declared, settings: Sequence[str]) -> Declared:
       settings: "test_views.windows=4", "splits=('1',)".
 
     Raises:
-      ValueError: a setting is unknown, or a value has another type.
+      ValueError: a setting is unknown, or a value has an unexpected type.
     """
     return _with(declared, override(_settings(declared), settings, "protocol"))
 

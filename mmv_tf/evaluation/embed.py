@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Embedding of all clips of a data set."""
+"""Embedding of all clips in a data set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mmv_tf.inference import GraphNetwork
 from mmv_tf.inference.network import BACKBONE_KINDS
 from mmv_tf.util.progress import Progress
 
-# Values that the reader returns for each window, but that belong to the clip.
+# Values that the reader returns for each window but that belong to the clip.
 _PER_CLIP = ("caption", "label", "example_id", "clip_start", "clip_end")
 
 
@@ -25,10 +25,10 @@ class ClipEmbeddings:
     """Embeddings of N clips.
 
     Attributes:
-      features: "MODALITY/before_head" and "MODALITY/SPACE" -> float32 [N, dim], the mean over the
-        windows of a clip, not normalized.
+      features: "MODALITY/before_head" and "MODALITY/SPACE" -> float32 [N, dim], averaged over the
+        windows of each clip, not normalized.
       valid: modality -> booleans [N].
-      example_ids, captions: N strings; a clip's caption is the narration nearest its middle.
+      example_ids, captions: N strings; a clip's caption is the narration closest to its middle.
       labels: int32 [N], -1 for none.
       starts, ends: float32 [N], times in the source in seconds.
     """
@@ -57,7 +57,7 @@ class ClipEmbedder:
         self._network = GraphNetwork(model)
 
     def _embed(self, modality: str, windows: tf.Tensor) -> dict[str, np.ndarray]:
-        """Embed [B, windows, ...], and return the means over windows: MODALITY/NAME [B, dim]."""
+        """Embed [B, windows, ...] and average over windows: MODALITY/NAME -> [B, dim]."""
         count, each = windows.shape[:2]
         flat = tf.reshape(windows, [count * each, *windows.shape[2:]])
         features = self._network.run(BACKBONE_KINDS[modality], flat)
@@ -94,7 +94,7 @@ class ClipEmbedder:
         return _as_embeddings(arrays)
 
     def _numbers(self, batch: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
-        """Return the kept values of a batch, one row per clip."""
+        """Return the values of a batch to keep, one row per clip."""
         names = [name.decode(errors="replace") for name in batch["example_id"][:, 0].numpy()]
         numbers: dict[str, np.ndarray] = {}
         for modality in self.model.modalities:

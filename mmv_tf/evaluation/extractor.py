@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Extraction of features from the windows of one modality."""
+"""Extraction of features from windows of one modality."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class Extractor:
-    """Compute a model's features of windows of one modality.
+    """Computes a model's features for windows of one modality.
 
     Args:
       encoder: the model.
@@ -30,7 +30,7 @@ class Extractor:
       static_clips: embed images as static clips if there is no deflated model.
 
     Raises:
-      ValueError: the model has no such modality or feature.
+      ValueError: the model lacks this modality or feature.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Extractor:
         seen_as = self.encoder.embedded_as(modality) if static_clips else modality
         self.network.check_input(seen_as)
         if modality == "audio":
-            self.encoder.require(["sample_rate"], "audio can't be read for it")
+            self.encoder.require(["sample_rate"], "it can't read audio")
         features = self.network.dims(seen_as)
         for name in names:
             if name not in features:
@@ -59,11 +59,12 @@ class Extractor:
         """Return the features of windows, name -> float32 [windows, dim].
 
         Args:
-          windows: windows of one or more items, from `views.read_views`; for text, sentences. A
-            warning counts those without a known word, which all have the same embedding.
+          windows: windows of one or more items, from `views.read_views`; for text, sentences. Those
+            without a known word all get the same embedding, and a warning counts them.
 
         Raises:
-          ValueError: a window has a wrong dtype, range or NaN, or a feature is not finite.
+          ValueError: a window has an unexpected dtype or range or a NaN, or a feature is not
+            finite.
         """
         check_windows(self.modality, np.asarray(windows))
         if self.modality == "text":
@@ -75,14 +76,14 @@ class Extractor:
         return {name: found[name] for name in self.names}
 
     def of_items(self, items: Sequence[np.ndarray]) -> list[dict[str, np.ndarray]]:
-        """Return the features of each item's windows, computed in common batches."""
+        """Return the features of each item's windows, batching the windows of several items."""
         found = self(np.concatenate(items))
         ends = np.cumsum([len(windows) for windows in items])[:-1]
         parts = {name: np.split(values, ends) for name, values in found.items()}
         return [{name: parts[name][row] for name in self.names} for row in range(len(items))]
 
     def known(self, sentences: Sequence[str]) -> np.ndarray:
-        """Return whether each sentence has a word that the model knows, as booleans [N]."""
+        """Return whether each sentence contains a word known to the model, booleans [N]."""
         return self.network.known(sentences)
 
     def _warn_of_unknown(self, sentences: Sequence[str]) -> None:
@@ -90,7 +91,7 @@ class Extractor:
         mute = [str(text) for text, there in zip(sentences, known, strict=True) if not there]
         if mute:
             logger.warning(
-                "%d of %d sentences have no word that the model knows and all get the same "
+                "%d of %d sentences contain no word known to the model and all get the same "
                 "embedding: %s.", len(mute), len(sentences), shown(mute),
             )  # fmt: skip
 

@@ -4,9 +4,9 @@
 
 A store is a folder with `description.json` (the origin of the features) and part-00000.npz,
 part-00001.npz, ... or the same in Parquet. A part holds "id" [n] (strings), "version" [n] (size and
-modification time of the media), "windows" [n] (number of rows of each item) and each feature as
+modification time of the media), "windows" [n] (number of rows per item) and each feature as
 "NAME" [windows of all n, dim]. `sums.json` holds the SHA-256 of each part. A damaged part is
-removed with a warning, and its items are computed again.
+deleted with a warning, and its items are recomputed.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ logger = logging.getLogger(__name__)
 FORMATS = ("npz", "parquet")
 SUMS = "sums.json"
 _PART = re.compile(r"part-(\d{5,})")
-_MAX_DESCRIPTION_BYTES = 1 << 20  # ours; a description has about 2 kB
+_MAX_DESCRIPTION_BYTES = 1 << 20  # ours; a description is about 2 kB
 DESCRIPTION = "description.json"
 _OWN = ("id", "version", "windows")
 
 
 def media_version(path: pathlib.Path) -> str:
-    """Return a string that changes when the file does."""
+    """Return a string that changes whenever the file changes."""
     stat = path.stat()
     return f"{stat.st_size}-{stat.st_mtime_ns}"
 
@@ -45,8 +45,8 @@ class FeatureStore:
 
     Args:
       directory: the folder, which is created if needed.
-      description: plain values that the features depend on; a folder with others is rejected.
-      part_items: items per part, lost by an interruption; the default is ours.
+      description: plain values that the features depend on; a folder with other values is rejected.
+      part_items: items per part, the most that an interruption can lose; the default is ours.
       file_format: "npz" or "parquet" (which needs pyarrow).
 
     Raises:
@@ -84,7 +84,7 @@ class FeatureStore:
             try:
                 found = self._checked_part(part)
             except (OSError, ValueError) as error:
-                logger.warning("%s can't be read (%s); computing its items again.", part, error)
+                logger.warning("%s can't be read (%s); recomputing its items.", part, error)
                 _remove(part)
                 continue
             for place, (name, version) in enumerate(
@@ -105,14 +105,14 @@ class FeatureStore:
             files.write_text(text, path)
 
     def has(self, item_id: str, version: str) -> bool:
-        """Return whether there are features of this version of an item."""
+        """Return whether the store has features for this version of an item."""
         return item_id in self._known and self._known[item_id][0] == version
 
     def add(self, item_id: str, version: str, features: Mapping[str, np.ndarray]) -> None:
         """Add an item's features, name -> float32 [windows, dim]; full parts are written.
 
         Raises:
-          ValueError: one is not finite.
+          ValueError: a feature is not finite.
         """
         for name, values in features.items():
             if not np.isfinite(values).all():
@@ -143,7 +143,7 @@ class FeatureStore:
             else:
                 _write_parquet(temporary, arrays)
             self._sums[part.name] = files.file_sha256(temporary)
-        # A program killed here leaves a part without a sum, of which only the form is checked.
+        # If killed here, a part without a checksum remains, of which only the form is checked.
         files.write_text(json.dumps(self._sums, indent=1) + "\n", self.directory / SUMS)
         for place, (name, version, _) in enumerate(self._waiting):
             self._known[name] = (version, part, place)
@@ -203,7 +203,7 @@ class FeatureStore:
 
         Raises:
           ValueError: the part is damaged.
-          OSError: it can't be read.
+          OSError: the part can't be read.
         """
         expected = self._sums.get(part.name)
         files.check_content(part, sha256=expected)
@@ -263,9 +263,9 @@ def _read_parquet(path: pathlib.Path, names: Sequence[str] | None) -> dict[str, 
         return _parquet_columns(path, names)
     except OSError:
         raise
-    # Damage causes many errors: those of Arrow, KeyError, ValueError, UnicodeDecodeError, ...
+    # Damage causes many errors: Arrow's own, KeyError, ValueError, UnicodeDecodeError, ...
     except Exception as error:
-        raise ValueError(f"{path}: is no whole part ({error})") from error
+        raise ValueError(f"{path}: is not a complete part ({error})") from error
 
 
 def _parquet_columns(path: pathlib.Path, names: Sequence[str] | None) -> dict[str, np.ndarray]:

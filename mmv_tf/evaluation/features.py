@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Features of listed items: reading, embedding, caching, and counting of failures."""
+"""Features of listed items: reads, embeds and caches them, and counts failures."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Failures:
     unreadable: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def too_many(self) -> bool:
-        """Return whether there are more than allowed."""
+        """Return whether there are more failures than allowed."""
         return len(self._gone()) > self.allowed
 
     def _gone(self) -> set[str]:
@@ -62,11 +62,11 @@ class Failures:
             )
         raise ValueError(
             f"{count} of the listed items can't be scored, and {self.allowed} are allowed; "
-            f"{'; '.join(reasons)}. Get them, or pass --allow_missing={count}."
+            f"{'; '.join(reasons)}. Add the media, or pass --allow_missing={count}."
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values for the results file."""
+        """Return plain values for the result file."""
         return {
             "allowed": self.allowed,
             "missing": sorted(set(self.missing)),
@@ -85,7 +85,7 @@ class Cache:
 
     Attributes:
       directory: a folder for all evaluations, with a subfolder for each model and set of views.
-      key: dependencies of the features besides the views: the model's hash, the protocol's name
+      key: what the features depend on besides the views: the model's hash, and the protocol's name
         and version.
     """
 
@@ -113,7 +113,7 @@ def extract(
 
     Args:
       extractor: extractor of the model.
-      items: items with a path; those with equal ids are the same.
+      items: items with a path; items with equal ids count as one.
       paths: path of each item id.
       views: views of each item.
       failures: receives the items that can't be read.
@@ -134,7 +134,7 @@ def extract(
         seed=seed,
     )
     versions = {item.item_id: media_version(paths[item.item_id]) for item in items}
-    # A dict, since an item may be in several splits.
+    # A dict, because an item may be in several splits.
     todo = list(
         {
             item.item_id: item
@@ -159,17 +159,17 @@ def embedded(
     progress: Progress,
     groups: Mapping[str, int] | None = None,
 ) -> Iterator[tuple[Item, dict[str, np.ndarray]]]:
-    """Yield the features of items as they are read, computed in full batches.
+    """Yield the features of items in the order read, computed in full batches.
 
-    Unreadable items are added to `failures`. If they are more than allowed, the remaining items are
-    still read, so that all failures are known, but not embedded.
+    Unreadable items are added to `failures`. Once there are more than allowed, the remaining items
+    are still read, so that all failures are reported, but not embedded.
 
     Args:
       extractor: extractor of the model.
       read: items with their windows, or why they can't be read.
       failures: receives the items that can't be read.
-      progress: of the items.
-      groups: group of each item id; no batch holds items of two groups. None is one group.
+      progress: counts the items.
+      groups: group of each item id; a batch never mixes groups. None treats all as one group.
     """
     waiting: list[tuple[Item, np.ndarray]] = []
 
@@ -197,7 +197,7 @@ def embedded(
 
 
 def pooled(store: FeatureStore, items: Sequence[Item], name: str) -> np.ndarray:
-    """Return the mean over each item's windows, float32 [N, dim]."""
+    """Return each item's mean over its windows, float32 [N, dim]."""
     parts = store.load([item.item_id for item in items], name)
     return np.stack([part.mean(axis=0) for part in parts])
 
@@ -208,7 +208,7 @@ def stacked(store: FeatureStore, items: Sequence[Item], name: str) -> tuple[np.n
     rows = np.concatenate(parts)
     if len(rows) > 1 and (rows == rows[0]).all():
         raise ValueError(
-            f"The model's {name!r} is the same for all {len(rows)} windows of {len(items)} "
+            f"The model's {name!r} is equal for all {len(rows)} windows of {len(items)} "
             "items; nothing can be learned from it. Check the model."
         )
     return rows, np.repeat(np.arange(len(items)), [len(part) for part in parts])

@@ -31,17 +31,17 @@ class Source(Protocol):
     """Examples for training and testing a backbone."""
 
     def train(self, items: Sequence[Item], epoch: int) -> Iterator[np.ndarray]:
-        """Yield a float32 example of each item, in the given order, augmented in each epoch."""
+        """Yield one float32 example per item, in the given order, augmented anew in each epoch."""
 
     def test(self, items: Sequence[Item]) -> Iterator[np.ndarray]:
         """Yield the windows of each item, float32 [windows, ...]."""
 
 
 class AudioSource:
-    """Log-mel spectrograms, computed once for each audio file; windows are cut from them.
+    """Log-mel spectrograms, computed once per audio file; windows are cut from them.
 
     Args:
-      model: its `log_mel` computes the spectrograms.
+      model: model whose `log_mel` computes the spectrograms.
       items, paths: all items and their paths; the spectrograms are kept in memory.
       train_views, test_views: views of the protocol.
       seed: seed of random windows.
@@ -104,7 +104,7 @@ class AudioSource:
 
 
 class VideoSource:
-    """Windows of videos, decoded each time: augmented ones would not fit in memory.
+    """Windows of videos, decoded each time because augmented windows would not fit in memory.
 
     Args:
       paths, train_views, test_views, seed: see `AudioSource`.
@@ -123,7 +123,7 @@ class VideoSource:
 
     def train(self, items: Sequence[Item], epoch: int) -> Iterator[np.ndarray]:
         """Yield an example of each item; see `Source`."""
-        # A large step, so that the epochs of one seed and the next differ.
+        # A large step, so that the epochs of successive seeds differ.
         for clips in self._read(items, self._train_views, self._seed * 1_000_003 + epoch):
             yield clips[0]
 
@@ -164,7 +164,7 @@ class BackboneClassifier(keras.Model):
 
 
 class FineTunedClassification(SplitClassification):
-    """Fine-tune the backbone for each split, from the same weights.
+    """Fine-tune the backbone for each split, always from the same weights.
 
     Raises:
       ValueError: the model is a SavedModel, which can't be trained.
@@ -175,7 +175,7 @@ class FineTunedClassification(SplitClassification):
         if model is None:
             raise ValueError(
                 f"{benchmark.name} trains the model, but a SavedModel can't be trained here; "
-                "give a .keras file, a training run or a released checkpoint."
+                "pass a .keras file, a training run or a released checkpoint."
             )
         self._model: EmbeddingGraph = model
         super().__init__(benchmark, encoder, options)
@@ -227,8 +227,8 @@ def check_ends(
 ) -> None:
     """Add videos whose first or last frame can't be read to the failures.
 
-    Decoding whole videos before training would take too long. A video that fails in its middle ends
-    the training with an error that names it.
+    Decoding whole videos before training would take too long. A video that fails in the middle
+    stops the training with an error that names it.
     """
     ends = dataclasses.replace(views, windows=2, num_frames=1)
     read = read_all(items, paths, ends)
@@ -252,14 +252,14 @@ def fine_tune(
     Args:
       backbone: a backbone of the model; restore its weights before another run.
       source: examples of the items.
-      train, test: items; those for training have one label each.
+      train, test: items; training items have one label each.
       classes: number of classes.
       declared: schedule and augmentation.
       seed: seed of all random choices.
       name: name in progress messages.
 
     Returns:
-      Scores float32 [test items, classes]: probabilities, averaged over an item's windows.
+      Scores float32 [test items, classes]: probabilities, averaged over each item's windows.
 
     Raises:
       ValueError: the loss is not finite, usually because the learning rate is too high.
@@ -295,7 +295,7 @@ def train_classifier(
     Args:
       backbone, source, train, declared, seed, name: see `fine_tune`.
       targets: float32 [items, classes], 1 for the labels of an item.
-      multi_label: a sigmoid for each label; else a softmax.
+      multi_label: a sigmoid for each label; otherwise a softmax.
 
     Raises:
       ValueError: the loss is not finite, usually because the learning rate is too high.
@@ -305,7 +305,7 @@ def train_classifier(
     middle = 0.5 if multi_label else 1 / classes
     size = min(declared.batch_size, len(train))
     # The last, smaller batch is skipped: its batch statistics would be poor. As the order changes
-    # in each epoch, all items are used.
+    # in each epoch, all items are used eventually.
     steps = len(train) // size
     step = _make_step(model, declared, steps, multi_label)
     with Progress(declared.epochs, name, "epochs") as shown:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Retrieval on held-out clips during training, and their loss."""
+"""Retrieval and loss on held-out clips during training."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from mmv_tf.inference.network import BACKBONE_KINDS, REPRESENTATIONS
 from mmv_tf.losses import Objective
 from mmv_tf.training.logging import HeldOutClips
 
-# Settings of reading records, as in training.
+# Settings for reading records, as in training.
 _READING = (
     "resample",
     "short_clips",
@@ -50,20 +50,21 @@ class HeldOutRetrieval:
     from the directions that need it.
 
     Args:
-      data: reader settings of the training data; `data.parts.evaluated_parts` chooses the parts of
+      data: reader settings of the training data; `data.parts.evaluated_parts` selects the parts of
         a mixture, which are evaluated separately.
       split: split to read, unless the mixture names one.
-      clips: most clips per data set.
-      batch_size: clips per batch; default: that of training.
-      objective: that of training, for the loss; None for no loss. It is the mean over whole
-        batches, each with the negatives of its own, one sentence per clip and no augmentation; of
-        fewer clips than a batch, whose loss is lower since there are fewer negatives, over these.
+      clips: maximum number of clips per data set.
+      batch_size: clips per batch; by default the training batch size.
+      objective: training objective, to compute the loss; None for no loss. The loss is the mean
+        over full batches, each with its own negatives, one sentence per clip and no augmentation.
+        With fewer clips than one batch it is over these clips, and lower since there are fewer
+        negatives.
       clips_to_show: clips of the first batch to keep for a log, evenly spaced; 0 for none.
 
     Attributes:
-      parts: settings of the readers by name, "" for the first; `experiment.run` checks them before
-        a run starts, and removes those that can't be evaluated if nobody asked for them.
-      shown: clips to log, by the same names, of the last evaluation.
+      parts: reader settings by data set name, "" for the first. `experiment.run` checks them before
+        a run starts, and removes those that can't be evaluated and were not requested.
+      shown: clips to log from the last evaluation, by the same names.
     """
 
     def __init__(
@@ -82,12 +83,12 @@ class HeldOutRetrieval:
         self._clips_to_show = clips_to_show
         self.shown: dict[str, HeldOutClips] = {}
         self._network: GraphNetwork | None = None
-        # By directory and split: making them takes longer than reading a few clips.
+        # By directory and split: creating readers takes longer than reading a few clips.
         self._datasets: dict[tuple[str, str], tf.data.Dataset] = {}
 
     @property
     def names(self) -> list[str]:
-        """Names of the metrics that a model of all modalities has, see `__call__`."""
+        """Names of the metrics for a model with all modalities; see `__call__`."""
         names = [f"{query}_to_{item}/{key}" for query, item in DIRECTIONS for key in KEPT]
         if self._objective is not None:
             names += ["loss", *(f"loss/{pair}" for pair in self._objective.pairs)]
@@ -99,13 +100,13 @@ class HeldOutRetrieval:
         """Evaluate the model.
 
         Args:
-          model: always the same model; its weights may change between calls.
-          interrupted: called before each batch; true ends the evaluation.
+          model: the model; the same in every call, but its weights may change.
+          interrupted: called before each batch; returning True ends the evaluation.
 
         Returns:
           "text_to_video/R@1", ".../median_rank", ".../count" and so on, for directions with a
           common space and at least two clips, and "loss" with its terms, such as "loss/va"; None if
-          interrupted. Names of data sets after the first are prefixes:
+          interrupted. Data sets after the first have their name as a prefix:
           "audioset/video_to_audio/R@1".
         """
         metrics: dict[str, float] = {}
@@ -201,7 +202,7 @@ class HeldOutRetrieval:
 
 
 def _texts(values: np.ndarray | None, count: int) -> np.ndarray:
-    """Return a batch's captions as an array of str; "" where there are none."""
+    """Return a batch's captions as an array of str; "" where there is none."""
     if values is None:
         return np.full(count, "", object)
     return np.array([value.decode(errors="replace") for value in values], object)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Measures of held-out clips from their embeddings: retrieval, loss, and what a log shows.
+"""Metrics of held-out clips from their embeddings: retrieval, loss, and clips to log.
 
 The embeddings of N clips are in arrays by name: "MODALITY/SPACE" float32 [N, dim], and
 "valid/MODALITY" booleans [N].
@@ -23,18 +23,18 @@ Arrays: TypeAlias = Mapping[str, np.ndarray]
 
 # Logged metrics of retrieval.
 KEPT = ("R@1", "R@5", "R@10", "median_rank", "mean_rank", "count")
-# Query and item, compared in their common space.
+# Query and item modality, compared in their common space.
 DIRECTIONS = (("text", "video"), ("video", "audio"), ("text", "audio"))
 
 
 def _compared(
     model: EmbeddingGraph, arrays: Arrays
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield each direction, its rows with both modalities, and all rows' embeddings of both."""
+    """Yield each direction, the rows that have both modalities, and both embeddings of all rows."""
     for query, item in DIRECTIONS:
         try:
             space = model.common_space(query, item)
-        except ValueError:  # this graph does not compare them
+        except ValueError:  # this graph can't compare them
             continue
         if f"valid/{query}" not in arrays or f"valid/{item}" not in arrays:
             continue
@@ -45,7 +45,7 @@ def _compared(
 
 
 def retrieval_metrics(model: EmbeddingGraph, arrays: Arrays) -> dict[str, float]:
-    """Return recalls, median and mean rank and number of clips of each direction."""
+    """Return recall, median and mean rank, and number of clips for each direction."""
     found: dict[str, float] = {}
     for name, rows, queries, items in _compared(model, arrays):
         rank = ranks(queries[rows], items[rows])
@@ -57,18 +57,18 @@ def retrieval_metrics(model: EmbeddingGraph, arrays: Arrays) -> dict[str, float]
 def losses(
     model: EmbeddingGraph, objective: Objective, arrays: Arrays, batch_size: int
 ) -> dict[str, float]:
-    """Return the loss and its terms, the mean over whole batches.
+    """Return the loss and its terms, averaged over full batches.
 
     Args:
       model: the model.
-      objective: that of training.
-      arrays: see above.
+      objective: the training objective.
+      arrays: see the module docstring.
       batch_size: clips in a batch, which are each other's negatives. Rows of a last, smaller batch
-        are left out, unless it is the only one.
+        are left out, unless it is the only batch.
 
     Returns:
-      "loss" and the term of each pair, such as "loss/va"; empty if the clips lack a modality of the
-      objective.
+      "loss" and the term of each pair, such as "loss/va"; empty if the clips lack a modality that
+      the objective needs.
     """
     count = len(next(iter(arrays.values())))
     if any(f"valid/{modality}" not in arrays for modality in objective.modalities):
@@ -98,13 +98,13 @@ def losses(
 
 
 def clips_to_log(model: EmbeddingGraph, arrays: Arrays, media: Arrays) -> HeldOutClips:
-    """Return clips with the cosines of all embeddings.
+    """Return clips with the cosine similarities of all embeddings.
 
     Args:
       model: the model.
-      arrays: see above, with "name" and "caption", str [N].
-      media: "rows", indices of the clips to show; "video", their frames, uint8 [n, T, H, W, 3], and
-        perhaps "audio", their spectrograms, float32 [n, frames, mel_bins].
+      arrays: see the module docstring; also "name" and "caption", str [N].
+      media: "rows", indices of the clips to show; "video", their frames, uint8 [n, T, H, W, 3]; and
+        optionally "audio", their spectrograms, float32 [n, frames, mel_bins].
     """
     similarities = {}
     for name, rows, queries, items in _compared(model, arrays):

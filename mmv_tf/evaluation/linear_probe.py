@@ -26,29 +26,30 @@ def linear_probe(
 ) -> dict[str, Any]:
     """Return the top-1 accuracy of a linear classifier on standardized features.
 
-    The classifier is logistic regression. C is chosen by cross-validation on the training part,
+    The classifier is logistic regression. C is selected by cross-validation on the training data,
     which holds out whole groups (blocks of time, videos).
 
     Args:
       train, test: float [N, D].
-      train_labels, test_labels: int [N]. A test label that training lacks counts as an error.
+      train_labels, test_labels: int [N]. A test label missing from training counts as an error.
       groups: int [N of train].
-      folds: folds of the cross-validation.
-      test_groups: group of each test clip, for the interval; clips of one group are not
-        independent. None if each is its own.
+      folds: number of cross-validation folds.
+      test_groups: group of each test clip, for the interval, because clips of one group are not
+        independent. None if each clip is its own group.
 
     Returns:
       "accuracy", its bootstrap "interval", "majority" (accuracy of the most frequent training
-      label), "C", "count", "classes" and "unseen" (test clips whose label training lacks).
+      label), "C", "count", "classes" and "unseen" (test clips whose label is missing from
+      training).
     """
     for name, features in (("training", train), ("test", test)):
         if not np.isfinite(features).all():
-            raise ValueError(f"The {name} features hold values that are not finite.")
+            raise ValueError(f"The {name} features contain values that are not finite.")
     classes, counts = np.unique(train_labels, return_counts=True)
     if len(classes) < 2:
         raise ValueError(f"A linear probe needs at least two classes, got {classes.tolist()}.")
     folds = min(folds, len(np.unique(groups)))
-    # Imported here because scikit-learn takes a second.
+    # Imported here because importing scikit-learn takes a second.
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, GroupKFold
     from sklearn.pipeline import make_pipeline
@@ -73,7 +74,7 @@ def linear_probe(
     }
 
 
-# Ours: from almost unpenalized to almost constant, on standardized features of 1,000s of clips.
+# Ours: from almost unpenalized to almost constant, on standardized features of thousands of clips.
 _PENALTIES = tuple(10.0**power for power in range(-1, 6))
 
 
@@ -87,15 +88,15 @@ def factor_probe(
 
     Args:
       train, test: float [N, D].
-      train_labels, test_labels: factor -> int [N]; both have the same factors. A test label that
-        training lacks counts as an error.
+      train_labels, test_labels: factor -> int [N]; both have the same factors. A test label
+        missing from training counts as an error.
 
     Returns:
       Factor -> accuracy in [0, 1].
 
     Raises:
-      ValueError: features are not finite, test has other factors, or a factor has fewer than two
-        classes in training.
+      ValueError: features are not finite, the test data has other factors, or a factor has fewer
+        than two classes in training.
     """
     if set(train_labels) != set(test_labels):
         raise ValueError(
@@ -110,17 +111,17 @@ def factor_predictions(
 ) -> dict[str, np.ndarray]:
     """Return the class predicted by a linear classifier for each row, factor -> int [N].
 
-    Arguments and errors are those of `factor_probe`.
+    Arguments and errors are as for `factor_probe`.
     """
     for name, features in (("training", train), ("test", test)):
         if not np.isfinite(features).all():
-            raise ValueError(f"The {name} features hold values that are not finite.")
+            raise ValueError(f"The {name} features contain values that are not finite.")
     classes = {factor: np.unique(labels) for factor, labels in train_labels.items()}
     for factor, found in classes.items():
         if len(found) < 2:
-            raise ValueError(f"All training labels of {factor!r} are the same.")
+            raise ValueError(f"All training labels of {factor!r} are equal.")
     columns = [2.0 * (train_labels[f][:, np.newaxis] == classes[f]) - 1.0 for f in classes]
-    # Imported here because scikit-learn takes a second.
+    # Imported here because importing scikit-learn takes a second.
     from sklearn.linear_model import RidgeCV
     from sklearn.preprocessing import StandardScaler
 

@@ -8,9 +8,9 @@ evaluation uses: for each class against the rest,
     |w|^2 / 2 + b^2 / 2 + C * sum_i max(0, 1 - y_i (w x_i + b))^2
 
 It is minimized in the primal by Newton steps (Chapelle, Neural Computation 2007): conjugate
-gradients find the direction, an exact line search the length. All classes are solved at once, by
-products of large float32 matrices, for which the BLAS uses all cores. liblinear's coordinate
-descent, used by `LinearSVC`, solves one class after another, one row at a time, in float64.
+gradients find the direction, and an exact line search finds the step length. All classes are solved
+at once with products of large float32 matrices, for which BLAS uses all cores. liblinear's
+coordinate descent, used by `LinearSVC`, solves classes one by one, row by row, in float64.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ import numpy as np
 
 logger = logging.getLogger(__name__)
 
-# A class has converged when its gradient is this small relative to that at w = 0. Ours: weights are
-# then within a thousandth of their limits.
+# A class has converged when its gradient is this small relative to the gradient at w = 0. Ours:
+# weights are then within a thousandth of their limits.
 _TOLERANCE = 1e-4
 _NEWTON_STEPS = 60
 _CONJUGATE_STEPS = 60
 _LINE_STEPS = 20
 # Rows times classes that are solved at once; ours: 60 MB of margins, and some copies.
 _MAX_MARGINS = 15_000_000
-# Ours: one in this many groups is held out to choose C.
+# Ours: one in this many groups is held out to select C.
 _FOLDS = 5
 
 
@@ -43,7 +43,7 @@ class LinearSVM:
       weights: float32 [D, classes], for standardized features.
       bias: float32 [classes].
       mean, scale: float32 [D]; features are standardized to (x - mean) / scale.
-      C: weight of the errors in training.
+      C: weight of training errors.
       converged: True if every class is within the tolerance.
     """
 
@@ -79,8 +79,8 @@ def fit_linear_svm(
     Args:
       features: float [N, D].
       targets: [N, classes]: 1 yes, -1 no, 0 excludes the row for that class.
-      C: weight of the errors, above 0.
-      standardize: scale features to mean 0 and deviation 1 over the rows, except constant ones.
+      C: weight of training errors, above 0.
+      standardize: scale features to mean 0 and standard deviation 1, except constant features.
       start: an SVM for the same features to start from.
 
     Raises:
@@ -94,7 +94,7 @@ def fit_linear_svm(
             "[N, classes]."
         )
     if not np.isfinite(features).all():
-        raise ValueError("The features hold values that are not finite.")
+        raise ValueError("The features contain values that are not finite.")
     if not C > 0:
         raise ValueError(f"C is {C}; it must be above 0.")
     mean, scale = standardization(features) if standardize else _identity(features)
@@ -110,27 +110,27 @@ def choose_C(
     metric: Callable[[np.ndarray, np.ndarray], float],
     seed: int = 0,
 ) -> tuple[float, dict[str, float]]:
-    """Choose C by a metric on held-out training groups.
+    """Select C by a metric on held-out training groups.
 
     A fifth of the groups (videos, recordings) is held out, stratified by class if possible. The
-    SVMs are trained on the rest with rising C, each starting from the previous one.
+    SVMs are trained on the rest with increasing C, each starting from the previous one.
 
     Args:
       features, targets: see `fit_linear_svm`.
-      labels: int [N], classes for the stratification.
+      labels: int [N], classes for stratification.
       groups: group of each row; whole groups are held out.
       grid: values of C.
       metric: (scores [n, classes], held-out rows [n]) -> value; larger is better.
-      seed: seed of the draw.
+      seed: seed of the random division.
 
     Returns:
-      The chosen C, the smallest of equally good ones, and str(C) -> metric.
+      The selected C, the smallest if several are equally good, and str(C) -> metric.
     """
     grid = sorted(grid)
     number = len(np.unique(np.asarray(groups)))
     if number < 2:
-        raise ValueError(f"The training rows are of {number} group only; C can't be chosen.")
-    # Here: importing scikit-learn takes a second, and most who import mmv_tf need none of it.
+        raise ValueError(f"All training rows belong to {number} group; C can't be selected.")
+    # Imported here: importing scikit-learn takes a second, and most users of mmv_tf don't need it.
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
     folds = min(_FOLDS, number)
@@ -154,7 +154,7 @@ def choose_C(
 def standardization(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and deviation of each feature, float32 [D]; 1 for constants, as scikit-learn."""
     mean = features.mean(axis=0, dtype=np.float64)
-    # In pieces, since the float64 copy in `std` would take twice the memory of the data.
+    # In pieces, since the float64 copy in `std` would need twice the memory of the data.
     variance = sum(
         np.square(features[start : start + 4096] - mean).sum(axis=0)
         for start in range(0, len(features), 4096)
@@ -240,7 +240,7 @@ def _newton_direction(
 ) -> np.ndarray:
     """Solve H d = -gradient for all classes by conjugate gradients, H = 1 + 2C X'AX.
 
-    Each class stops when its residual is a tenth of the initial one, or less near the end
+    Each class stops when its residual is a tenth of the initial residual, or less near convergence
     (superlinear convergence: Eisenstat and Walker 1996).
     """
     direction = np.zeros_like(gradient)
@@ -271,9 +271,9 @@ def _line_search(
     signs: np.ndarray,
     C: float,
 ) -> np.ndarray:
-    """Return the best step length of each class, the zero of a rising, piecewise linear derivative.
+    """Return each class's best step length, the zero of an increasing piecewise linear derivative.
 
-    Bracketed Newton steps reach the zero exactly once they are on the right piece.
+    Bracketed Newton steps reach the zero exactly once they are on its linear piece.
     """
     along = (w * step).sum(axis=0, dtype=np.float64)
     square = np.square(step).sum(axis=0, dtype=np.float64)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Lists, media, failures and cached features of a benchmark's run."""
+"""Lists, media, failures and cached features of a benchmark run."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Options:
     """Settings of a run that are not part of the protocol.
 
     Attributes:
-      lists: file or folder of the published lists; default: the data's folder.
+      lists: file or folder of the published lists; default: the data folder.
       features: folder of cached features.
       allow_missing: number of missing or unreadable items to tolerate.
-      C: "chosen" on held-out training groups, "published", or a number.
+      C: "chosen" to select it on held-out training groups, "published", or a number.
       batch_size: windows per batch; does not affect the results.
       seed: seed of random views, order and weights.
       changed: changed settings of the protocol (see `declaration.changed`), for the results.
@@ -57,7 +57,7 @@ class ListedMedia:
       cache: cache of features.
 
     Raises:
-      ValueError: a list is wrong, or more items than allowed have no media.
+      ValueError: a list is invalid, or more items than allowed have no media.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class ListedMedia:
         ]
         self.trained = sum(len(listing.of(TRAIN)) for listing in self.listings.values())
         self.failures = features_lib.Failures(options.allow_missing)
-        # Without views for training, its media are not needed.
+        # Without training views, the training media are not needed.
         use = TEST if benchmark.train_views is None else None
         everything = [item for one in self.listings.values() for item in _items(one, use)]
         self.paths, self.failures.missing = MediaIndex(data).find_all(everything)
@@ -86,7 +86,7 @@ class ListedMedia:
         )
 
     def readable(self, use: str | None = None) -> list[Item]:
-        """Return the items of all listings without failures; for TRAIN, TEST or (None) both."""
+        """Return the items of all listings without failures, for TRAIN, TEST or (None) both."""
         return self.failures.without(
             [item for listing in self.listings.values() for item in _items(listing, use)]
         )

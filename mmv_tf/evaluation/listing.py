@@ -28,17 +28,17 @@ class Item:
 
     Attributes:
       item_id: unique in the list.
-      file: path inside the data's folder, or name with or without suffix.
+      file: path inside the data folder, or name with or without suffix.
       split: "train" or "test".
-      labels: class indices; one if classes exclude each other.
+      labels: class indices; one if classes are mutually exclusive.
       ignored: classes for which the item is not counted.
       group: group (a film, a recording) of items that are not independent.
       text: sentence for retrieval.
-      start, end: seconds of the media; None for all of it.
+      start, end: span in the media, in seconds; None for all of it.
       other_files: alternatives to `file`.
-      trimmed_files: names of files with only the part from start to end. If there are any, files of
-        other names count as trimmed too if they are no longer than the part plus a second and a
-        half, as tools cut at key frames.
+      trimmed_files: names of files that hold only the span from start to end. If there are any,
+        files with other names also count as trimmed if they exceed the span by at most a second and
+        a half, because tools cut at key frames.
     """
 
     item_id: str
@@ -59,8 +59,8 @@ class Listing:
     """A checked list.
 
     Attributes:
-      name: name in messages.
-      classes: names of the classes; empty for retrieval.
+      name: name for messages.
+      classes: class names; empty for retrieval.
       items: items in the order of the list.
     """
 
@@ -70,7 +70,7 @@ class Listing:
 
     def __post_init__(self) -> None:
         if not self.items:
-            raise ValueError(f"{self.name} lists nothing.")
+            raise ValueError(f"{self.name} lists no items.")
         counts = collections.Counter((item.item_id, item.split) for item in self.items)
         twice = [name for (name, _), count in counts.items() if count > 1]
         if twice:
@@ -80,7 +80,7 @@ class Listing:
         both = sorted(splits[TRAIN] & splits[TEST])
         if both:
             raise ValueError(
-                f"{self.name}: the splits overlap: {shown(both)} are in training and in test."
+                f"{self.name}: the splits overlap: {shown(both)} are in both training and test."
             )
         if self.classes and splits[TRAIN]:
             learnt = {label for item in self.of(TRAIN) for label in item.labels}
@@ -97,7 +97,7 @@ class Listing:
 
 
 def shown(names: Sequence[str]) -> str:
-    """Format the first names, and the number of further ones."""
+    """Format the first names, and the number of remaining names."""
     more = len(names) - _SHOWN
     return ", ".join(map(repr, names[:_SHOWN])) + (f" and {more} more" if more > 0 else "")
 
@@ -117,7 +117,7 @@ def read_listing(
       lists: file or folder of the lists; None if they are inside `data`, as in the published
         archive.
       division: an official division or fold.
-      trained: whether items for training are needed.
+      trained: whether training items are needed.
 
     Raises:
       ValueError: a list is missing or invalid, or there is no such division.
@@ -140,7 +140,7 @@ def read_listing(
 def _divided(
     published: Published, data_set: str, division: str, lists: pathlib.Path
 ) -> tuple[dict[str, str], list[Entry]]:
-    """Return the use of each split, TRAIN or TEST, and the entries of a division."""
+    """Return each split's use, TRAIN or TEST, and the entries of a division."""
     folds = {entry.fold for entry in published.entries} - {""}
     if not folds:
         found = find_division(data_set, division, published.divisions, lists)
@@ -158,7 +158,7 @@ def _item(entry: Entry, use: str, index: dict[str, int], where: str) -> Item:
         raise ValueError(f"{where}: {entry.entry_id} has no sentence.")
     start, end = entry.start, entry.end
     if start is not None and end is not None and not 0 <= start < end:
-        raise ValueError(f"{where}: {entry.entry_id} goes from {start:g} to {end:g} s.")
+        raise ValueError(f"{where}: {entry.entry_id} spans {start:g} to {end:g} s.")
     return Item(
         entry.entry_id,
         entry.files[0],
@@ -175,19 +175,19 @@ def _item(entry: Entry, use: str, index: dict[str, int], where: str) -> Item:
 
 
 class MediaIndex:
-    """Index of the files of a folder by path, by name, and by name without suffix.
+    """Index of a folder's files by path, by name, and by name without suffix.
 
     Args:
-      directory: folder to search at any depth.
+      directory: folder to search, with its subfolders.
 
     Raises:
-      ValueError: it is not a folder.
+      ValueError: the path is not a folder.
     """
 
     def __init__(self, directory: pathlib.Path):
         self.directory = directory
         if not directory.is_dir():
-            raise ValueError(f"{directory} is not a folder; give the folder of the media (--data).")
+            raise ValueError(f"{directory} is not a folder; pass the folder of the media (--data).")
         self._by_name: dict[str, list[pathlib.Path]] = {}
         for path in sorted(directory.rglob("*")):
             if path.is_file() and not path.name.startswith("."):
@@ -204,7 +204,7 @@ class MediaIndex:
         if direct.is_file():
             return direct
         name = pathlib.PurePosixPath(file).name
-        # "a.b" may be a name with a suffix, or contain a dot.
+        # "a.b" may be a name with a suffix, or a name that contains a dot.
         found = self._by_name.get(name) or self._by_name.get(pathlib.PurePosixPath(name).stem) or []
         parent = pathlib.PurePosixPath(file).parent.name
         if len(found) > 1 and parent:

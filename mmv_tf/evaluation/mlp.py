@@ -18,10 +18,10 @@ class MLP:
 
     Args:
       features: float [N, D].
-      targets: [N, classes]: 1 yes, 0 no, -1 excludes the row for that class.
+      targets: [N, classes]: 1 for yes, 0 for no, -1 excludes the row for that class.
       declared: sizes and schedule.
-      exclusive: classes exclude each other (softmax), else they are independent (sigmoid).
-      seed: seed of weights and order.
+      exclusive: whether classes are mutually exclusive (softmax) or independent (sigmoid).
+      seed: seed of the weights and of the order.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class MLP:
     ):
         features = np.asarray(features, np.float32)
         if not np.isfinite(features).all():
-            raise ValueError("The features hold values that are not finite.")
+            raise ValueError("The features contain values that are not finite.")
         self._mean, self._scale = standardization(features)
         initializers = iter(range(seed, seed + len(declared.hidden) + 1))
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Protocols on prepared shards, and the function that runs them."""
+"""Protocols that evaluate on prepared shards, and the function that runs them."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Protocol:
 
     Attributes:
       name, version: identify the meaning of results; every change increments the version.
-      windows: windows per clip, spread evenly; their embeddings are averaged.
-      retrieval: (query, item) modalities; item i is right for query i, ties count against it.
+      windows: windows per clip, evenly spaced; their embeddings are averaged.
+      retrieval: (query, item) modalities; item i matches query i, ties count against it.
       probe: modalities whose `before_head` is classified by a linear probe.
       train_split, test_split: training split of the probe, and split for all scores.
       permutations: number of permutations for the p-values.
-      source: source of the choices.
+      source: source of these choices.
     """
 
     name: str
@@ -75,17 +75,17 @@ def run_protocol(
     untrained: EmbeddingGraph | None = None,
     batch_size: int = 8,
 ) -> Evaluation:
-    """Evaluate a model by a protocol.
+    """Evaluate a model with a protocol.
 
     Args:
       protocol: the protocol.
-      model: the model; clips are read by its metadata.
-      directory: folder of the shards of `prepare_data`.
-      untrained: the same model before training, to run the probe on too.
+      model: the model; its metadata determines how clips are read.
+      directory: folder of shards from `prepare_data`.
+      untrained: the same model before training, to run the probe on as well.
       batch_size: clips per batch; does not affect the results.
 
     Raises:
-      ValueError: the model lacks a modality, or the data do not suit protocol or model.
+      ValueError: the model lacks a modality, or the data do not suit the protocol or model.
     """
     for query, item in protocol.retrieval:
         model.common_space(query, item)

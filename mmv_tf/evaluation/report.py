@@ -13,7 +13,7 @@ def _unit(name: str) -> float:
 
 
 def format_benchmark(results: dict[str, Any]) -> str:
-    """Format the metrics with their intervals, and the published figures."""
+    """Format the metrics with their intervals, and the published results."""
     protocol, counts = results["protocol"], results["counts"]
     lines = [
         f"{protocol['name']} version {protocol['version']}"

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Results of evaluations: metrics, scores of each item, and comparisons of two runs.
 
-results.json has the metrics. results.items.npz beside it has the id, group and scores of each item,
-for the intervals and for comparing two runs item by item.
+results.json holds the metrics. results.items.npz beside it holds the id, group and scores of each
+item, for intervals and for comparing two runs item by item.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from mmv_tf.util.configuration import write_json
 from mmv_tf.util.safe_files import read_json, read_npz
 from mmv_tf.version import __version__
 
-# Ours: rows times classes times resamplings; above it, fewer are drawn and reported.
+# Ours: limit on rows times classes times resamplings; above it, fewer are drawn and reported.
 _MAX_RESAMPLED = 4_000_000_000
 _MIN_RESAMPLINGS = 100
 _LOWER_IS_BETTER = ("median_rank", "mean_rank")
@@ -43,10 +43,10 @@ class Scored:
 
     Attributes:
       ids, groups: strings [N].
-      ranks: int [N], rank of the right class or item; 1 is best.
+      ranks: int [N], rank of the correct class or item; 1 is best.
       scores, labels: [N, classes], labels 1, 0 or -1 (ignored).
       points: recall points of the average precision.
-      splits: strings [N]; the headline is the mean over splits.
+      splits: strings [N]; the headline metric is the mean over splits.
     """
 
     ids: np.ndarray
@@ -83,7 +83,7 @@ class Scored:
         }
 
     def _over_splits(self, right: np.ndarray) -> significance.Metric:
-        """Return the mean accuracy of the splits that have items in a draw."""
+        """Return the mean accuracy over the splits that have items in a resampling."""
         parts = [(np.flatnonzero(self.splits == split)) for split in np.unique(self.splits)]
         metrics = [significance.weighted_mean(right[rows]) for rows in parts]
         return lambda weights: np.nanmean(
@@ -109,7 +109,7 @@ class TaskScores:
     Attributes:
       scored: part ("test", or a direction) -> scores of its items.
       metrics: part -> its metrics.
-      details: further values for the results file.
+      details: additional values for the result file.
     """
 
     scored: dict[str, Scored]
@@ -122,7 +122,7 @@ class Outcome:
     """Outcome of an evaluation by any protocol.
 
     Attributes:
-      results: plain values for the results file.
+      results: plain values for the result file.
       scored: part ("test", or a direction) -> scores of its items.
     """
 
@@ -130,11 +130,11 @@ class Outcome:
     scored: dict[str, Scored]
 
     def led_by(self, **first: Any) -> Self:
-        """Return the same outcome with further entries at the start of the results."""
+        """Return the same outcome with additional values at the start of the results."""
         return dataclasses.replace(self, results={**first, **self.results})
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the results, and the scores of the items beside them."""
+        """Write the results, and the items' scores beside them."""
         write_results(self.results, self.scored, path)
 
 
@@ -149,7 +149,7 @@ def benchmark_results(
     reported: Sequence[Mapping[str, Any]] = (),
     details: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the results of a benchmark as in results files."""
+    """Return a benchmark's results in the format of result files."""
     return {
         "protocol": protocol,
         "changed": list(changed),
@@ -167,8 +167,8 @@ def summarize(scored: Scored, retrieval: bool) -> dict[str, dict[str, Any]]:
     """Return each metric with its bootstrap interval.
 
     Returns:
-      name -> {"value", "interval": [low, high], "resamplings"}; for more than one split also
-      "splits", the value of each. AUC and d' have no intervals, mAP has "skipped_classes".
+      name -> {"value", "interval": [low, high], "resamplings"}; with more than one split also
+      "splits", the value for each. AUC and d' have no intervals; mAP has "skipped_classes".
     """
     count = len(scored.ids)
     everything = np.ones([1, count])
@@ -206,7 +206,7 @@ def summarize(scored: Scored, retrieval: bool) -> dict[str, dict[str, Any]]:
 
 
 def environment() -> dict[str, str]:
-    """Return the versions and the machine of the run."""
+    """Return software versions and the machine of the run."""
     return {
         "mmv_tf": __version__,
         "tensorflow": tf.__version__,
@@ -221,7 +221,7 @@ def environment() -> dict[str, str]:
 
 
 def items_path(path: str | os.PathLike[str]) -> pathlib.Path:
-    """Return the path of a results file's items."""
+    """Return the path of the items file that belongs to a results file."""
     return pathlib.Path(path).with_suffix(".items.npz")
 
 
@@ -259,8 +259,8 @@ def read_results(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
     items = items_path(path)
     if not items.is_file():
         raise ValueError(
-            f"{items} is missing; it has the score of each item of {name} version {version}, and "
-            "without it runs can't be compared."
+            f"{items} is missing; it holds each item's score for {name} version {version}, and "
+            "runs can't be compared without it."
         )
     scored: dict[str, dict[str, np.ndarray]] = {}
     for key, value in read_npz(items).items():
@@ -278,12 +278,12 @@ def read_results(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
 def compare(
     first: str | os.PathLike[str], second: str | os.PathLike[str], seed: int = 0
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """Test whether two runs of one protocol differ by more than chance, item by item.
+    """Test item by item whether two runs of one protocol differ by more than chance.
 
     Returns:
       part (a retrieval direction, or "test") -> metric -> {"first", "second", "difference", its
       95 % "interval", "p_value", "test", "significant" (p below 0.05)}. Means over items are tested
-      by flipping signs (`sign_flip_p_value`), other metrics by the paired bootstrap.
+      by flipping signs (`sign_flip_p_value`), other metrics with the paired bootstrap.
 
     Raises:
       ValueError: the runs have different protocols, versions or items.
@@ -295,8 +295,8 @@ def compare(
     ]
     if kinds[0] != kinds[1]:
         raise ValueError(
-            f"{first} is of protocol {_kind(kinds[0])}, {second} of {_kind(kinds[1])}; their "
-            "numbers can't be compared."
+            f"{first} uses protocol {_kind(kinds[0])}, {second} {_kind(kinds[1])}; their "
+            "metrics can't be compared."
         )
     outcome: dict[str, dict[str, dict[str, Any]]] = {}
     for part in items_one:
@@ -315,7 +315,7 @@ def _compare_part(part: str, a: Scored, b: Scored, seed: int) -> dict[str, dict[
         only = sorted(set(a.ids.tolist()) ^ set(b.ids.tolist()))
         raise ValueError(
             f"{part}: the runs scored different items ({len(a.ids)} and {len(b.ids)}"
-            f"{f'; {only[0]!r} is in one only' if only else ''}); compare runs on the same data."
+            f"{f'; {only[0]!r} is in only one' if only else ''}); compare runs on the same data."
         )
     retrieval = "->" in part
     groups = a.groups.tolist()
@@ -353,5 +353,5 @@ def _split_sizes(splits: np.ndarray) -> np.ndarray:
 
 
 def targets_of(labels: np.ndarray) -> np.ndarray:
-    """Convert labels of metrics (1, 0, `IGNORED`) to targets of an SVM (1, -1, 0)."""
+    """Convert metric labels (1, 0, `IGNORED`) to SVM targets (1, -1, 0)."""
     return np.where(labels == IGNORED, 0, 2 * labels - 1).astype(np.int8)

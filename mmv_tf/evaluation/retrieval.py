@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Zero-shot retrieval: exact ranks in bounded memory, recall, and chance."""
+"""Zero-shot retrieval: exact ranks in bounded memory, recall, and chance levels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import threadpoolctl
 
-# Ours: items x queries of a block, 1 MB of similarities that stays in a core's cache.
+# Ours: items x queries per block: 1 MB of similarities, which stays in a core's cache.
 _ITEMS, _QUERIES = 512, 512
 
 # Rows of flags that are summed in 8 bits.
@@ -22,12 +22,12 @@ _ROWS = 128
 # Ours: above the error of float32 products of unit vectors (4e-7 was measured at 4096-d).
 _DOUBT = 2e-6
 
-# Ours: doubtful pairs compared at once.
+# Ours: doubtful pairs that are compared at once.
 _PAIRS = 1 << 16
 
 
 def normalize(embeddings: np.ndarray, name: str) -> np.ndarray:
-    """Return rows of unit length, float32.
+    """Return rows scaled to unit length, float32.
 
     Raises:
       ValueError: a value is not finite, a row is zero, or all rows are equal; ranks of such
@@ -37,7 +37,7 @@ def normalize(embeddings: np.ndarray, name: str) -> np.ndarray:
     if embeddings.ndim != 2 or not len(embeddings):
         raise ValueError(f"The {name} embeddings have shape {embeddings.shape}, expected [N, D].")
     if not np.isfinite(embeddings).all():
-        raise ValueError(f"The {name} embeddings hold values that are not finite.")
+        raise ValueError(f"The {name} embeddings contain values that are not finite.")
     length = np.sqrt(np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64))
     if (length == 0).any():
         raise ValueError(f"{int((length == 0).sum())} of the {name} embeddings are zero.")
@@ -45,7 +45,7 @@ def normalize(embeddings: np.ndarray, name: str) -> np.ndarray:
     # In pieces, the first of which usually differs.
     pieces = (unit[start : start + _QUERIES] for start in range(0, len(unit), _QUERIES))
     if len(unit) > 1 and all((np.abs(piece - unit[0]) <= 1e-7).all() for piece in pieces):
-        raise ValueError(f"The {name} embeddings are all the same.")
+        raise ValueError(f"The {name} embeddings are all equal.")
     return unit
 
 
@@ -55,26 +55,25 @@ def ranks(
     targets: np.ndarray | None = None,
     valid: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return the rank of each query's right item by cosine; 1 is best, ties count against it.
+    """Return the rank of each query's target by cosine similarity; 1 is best, ties count against.
 
     Args:
       queries: float [Q, D].
       items: float [N, D].
-      targets: int [Q], index of each query's right item; default: item i for query i.
-      valid: booleans [N], false for items to ignore. A query whose right item is ignored has rank
-        0.
+      targets: int [Q], index of each query's matching item; default: item i for query i.
+      valid: booleans [N], False for items to ignore. A query whose target is ignored has rank 0.
 
     Returns:
-      int64 [Q], from 1 to the number of valid items: one more than the number of other items at
+      int64 [Q], from 1 to the number of valid items: one plus the number of other items that are at
       least as similar.
 
     Raises:
-      ValueError: see `normalize`; or shapes or targets don't match.
+      ValueError: as for `normalize`, or shapes or targets don't match.
     """
     queries, items = np.asarray(queries), np.asarray(items)
     if targets is None:
         if queries.shape != items.shape:
-            raise ValueError(f"Expected an item per query, got {items.shape} for {queries.shape}.")
+            raise ValueError(f"Expected one item per query, got {items.shape} for {queries.shape}.")
         targets = np.arange(len(queries))
     targets = np.asarray(targets)
     if targets.shape != queries.shape[:1] or queries.shape[1:] != items.shape[1:]:
@@ -83,7 +82,9 @@ def ranks(
             "expected [Q, D], [N, D] and [Q]."
         )
     if len(targets) and (targets.min() < 0 or targets.max() >= len(items)):
-        raise ValueError(f"Targets are {targets.min()} to {targets.max()} of {len(items)} items.")
+        raise ValueError(
+            f"Targets range over {targets.min()} to {targets.max()} of {len(items)} items."
+        )
     if valid is None:
         return _ranks(normalize(queries, "query"), normalize(items, "item"), targets)
     valid = np.asarray(valid, bool)
@@ -114,8 +115,8 @@ def _ranks(queries: np.ndarray, items: np.ndarray, targets: np.ndarray) -> np.nd
         stop = start + _QUERIES
         return local.block.ranks(queries[start:stop], targets[start:stop])
 
-    # Counting takes much of the time, and the BLAS does not parallelize it. So each thread has its
-    # own blocks, and the BLAS uses one thread in each.
+    # Counting takes much of the time, and BLAS does not parallelize it. So each thread has its own
+    # blocks, and BLAS uses one thread in each.
     with (
         threadpoolctl.threadpool_limits(1, user_api="blas"),
         concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool,
@@ -164,7 +165,7 @@ class _Block:
 
 
 def _unequal(first: np.ndarray, second: np.ndarray, size: int) -> np.ndarray:
-    """Return where the first `size` flags of two long arrays differ, compared by eights."""
+    """Return where the first `size` flags of two long arrays differ, compared in eights."""
     whole = -(-size // 8) * 8
     for flags in (first, second):
         flags[size:whole] = False
@@ -176,7 +177,7 @@ def _unequal(first: np.ndarray, second: np.ndarray, size: int) -> np.ndarray:
 def _distinct(items: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
     """Return the distinct rows, their counts (None: one each), and the distinct row of each row.
 
-    Otherwise, all pairs of a collection of repeated items would be doubtful.
+    Without this, all pairs in a collection of repeated items would be doubtful.
     """
     # Sorting numbers takes far less time and memory than sorting rows.
     factors = np.random.default_rng(0).integers(1, 2**63, items.shape[1], np.uint64)
@@ -222,7 +223,7 @@ def _count_doubtful(
     query: np.ndarray,
     copies: np.ndarray | None,
 ) -> np.ndarray:
-    """Count the pairs (item row, query) at least as similar as the query's right item."""
+    """Count the pairs (item row, query) at least as similar as the query's target."""
     count = np.zeros(len(queries), np.int64)
     for start in range(0, len(row), _PAIRS):
         some, asked = row[start : start + _PAIRS], query[start : start + _PAIRS]
@@ -242,10 +243,10 @@ RECALLS = (1, 5, 10)
 def permutation_p_value(
     queries: np.ndarray, items: np.ndarray, permutations: int = 9999, seed: int = 0
 ) -> float:
-    """Return the probability that a random pairing of queries and items has as good a mean rank.
+    """Return the probability that a random pairing of queries and items has as low a mean rank.
 
-    The test is one-sided. The observed pairing counts as one of the permutations, so that the least
-    value is 1 / (permutations + 1). Items must be independent; else see `grouped_p_values`.
+    The test is one-sided. The observed pairing counts as one of the permutations, so the smallest
+    value is 1 / (permutations + 1). Items must be independent; otherwise see `grouped_p_values`.
     """
     rank = _all_ranks(queries, items)
     return _p_value(rank, lambda generator: generator.permutation(len(rank)), permutations, seed)
@@ -260,17 +261,18 @@ def grouped_p_values(
 ) -> dict[str, float]:
     """Return p-values for items in groups, such as films or blocks of a film.
 
-    Items of one group are similar, and so not independent.
+    Items of one group are similar and therefore not independent.
 
     Args:
-      queries, items: float [N, D], in the order of time.
+      queries, items: float [N, D], in time order.
       groups: group of each pair.
       permutations, seed: number and seed of the pairings.
 
     Returns:
-      "p_value_blocks", which permutes whole groups and tests whether the right group is found, and
-      "p_value_within_blocks", which permutes items inside their groups and tests whether the right
-      item is found among its neighbors. Empty if there is one group, or no group has two items.
+      "p_value_blocks", which permutes whole groups and tests whether the correct group is found,
+      and "p_value_within_blocks", which permutes items inside their groups and tests whether the
+      correct item is found among its neighbors. Empty if there is one group, or no group has two
+      items.
     """
     _, index = np.unique(np.asarray(groups), return_inverse=True)
     members = [np.flatnonzero(index == group) for group in range(index.max(initial=-1) + 1)]
@@ -316,7 +318,7 @@ def _p_value(
     permutations: int,
     seed: int,
 ) -> float:
-    """Return the share of pairings, including the observed one, with no larger sum of ranks."""
+    """Return the fraction of pairings, including the observed one, with no larger sum of ranks."""
     observed, rows = np.trace(rank), np.arange(len(rank))
     generator = np.random.default_rng(seed)
     as_good = sum(rank[rows, pairing(generator)].sum() <= observed for _ in range(permutations))
@@ -324,13 +326,13 @@ def _p_value(
 
 
 def rank_metrics(rank: np.ndarray, recalls: Sequence[int] = RECALLS) -> dict[str, float]:
-    """Return the shares "R@k" of ranks up to k, "median_rank" and "mean_rank"."""
+    """Return the fractions "R@k" of ranks up to k, "median_rank" and "mean_rank"."""
     found = {f"R@{k}": float((rank <= k).mean()) for k in recalls}
     return {**found, "median_rank": float(np.median(rank)), "mean_rank": float(rank.mean())}
 
 
 def chance_metrics(count: int, recalls: Sequence[int] = RECALLS) -> dict[str, float]:
-    """Return the mean of `rank_metrics` for `count` items in random order."""
+    """Return the expected `rank_metrics` for `count` items in random order."""
     found = {f"R@{k}": min(k, count) / count for k in recalls}
     return {**found, "median_rank": (count + 1) / 2, "mean_rank": (count + 1) / 2}
 
@@ -342,12 +344,12 @@ def retrieval_metrics(
     seed: int = 0,
     groups: Sequence[Any] | np.ndarray | None = None,
 ) -> dict[str, float]:
-    """Return recall, median and mean rank of item i for query i, and their values by chance.
+    """Return recall, median and mean rank of item i for query i, and their chance levels.
 
     Returns:
       "count"; "R@1", "R@5", "R@10" in [0, 1]; "median_rank"; "mean_rank"; the same with the prefix
-      "chance/"; "p_value" of the mean rank (`permutation_p_value`); with `groups`, those of
-      `grouped_p_values`.
+      "chance/"; "p_value" of the mean rank (`permutation_p_value`); and with `groups`, the p-values
+      of `grouped_p_values`.
     """
     rank = ranks(queries, items)
     count = len(rank)

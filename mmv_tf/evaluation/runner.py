@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Runner of benchmarks: list -> media -> features -> classifier or ranks -> results."""
+"""Runs benchmarks: list -> media -> features -> classifier or ranks -> results."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def run_benchmark(
 
     Args:
       benchmark: the protocol.
-      model: a model of any kind that `mmv_tf.load_encoder` opens; for images, a deflated one.
-        Fine-tuning changes its weights.
+      model: any model that `mmv_tf.load_encoder` opens; for images, a deflated model. Fine-tuning
+        changes its weights.
       data: folder of the media.
       options: settings of the run.
 
@@ -47,7 +47,7 @@ def run_benchmark(
     listed, scored = len(media.tested), len(next(iter(found.scored.values())).ids)
     if scored != len(kept):
         raise ValueError(
-            f"{listed} items are listed for test and {listed - len(kept)} of them can't be read, "
+            f"{listed} test items are listed and {listed - len(kept)} of them can't be read, "
             f"but {scored} were scored."
         )
     results = benchmark_results(

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bootstrap intervals, and tests of whether two runs differ.
 
-Items of one group (segments of one film, clips of one recording) are drawn together, since they are
-not independent.
+Items of one group (segments of one film, clips of one recording) are resampled together, since they
+are not independent.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 CONFIDENCE = 0.95
-# Ours: the interval's ends are then accurate to about a tenth of its width.
+# Ours: makes the ends of an interval accurate to about a tenth of its width.
 RESAMPLINGS = 1000
 PERMUTATIONS = 9999
 # Ours: rows of weights held at once; 64 rows of 100,000 items are 50 MB.
 _CHUNK = 64
 
-# Weights float [resamplings, N] -> the metric of each resampling, float [resamplings].
+# Weights float [resamplings, N] -> the metric for each resampling, float [resamplings].
 Metric = Callable[[np.ndarray], np.ndarray]
 
 
 def weighted_mean(values: np.ndarray) -> Metric:
-    """Return the mean of one value per item as a metric; NaN for a draw without items."""
+    """Return the mean of one value per item as a metric; NaN for a resampling without items."""
     values = np.asarray(values, np.float64)
 
     def mean(weights: np.ndarray) -> np.ndarray:
@@ -53,12 +53,12 @@ def weighted_median(values: np.ndarray) -> Metric:
 def draw_weights(
     count: int, groups: Sequence[str] | None, resamplings: int, seed: int
 ) -> list[np.ndarray]:
-    """Return how often each item is drawn in each resampling.
+    """Yield how often each item is drawn in each resampling.
 
     Args:
       count: number of items.
-      groups: group of each item; None if each is its own.
-      resamplings, seed: number and seed of the draws.
+      groups: group of each item; None if each item is its own group.
+      resamplings, seed: number and seed of the resamplings.
 
     Returns:
       Float arrays [at most 64, count] with `resamplings` rows in total.
@@ -85,7 +85,7 @@ def bootstrap(
     resamplings: int = RESAMPLINGS,
     seed: int = 0,
 ) -> np.ndarray:
-    """Return the metric of resampled items, float [resamplings], without draws that have none."""
+    """Return the metric of each resampling, float [resamplings], without those that lack items."""
     if count < 1 or resamplings < 1:
         raise ValueError(f"Can't resample {count} items {resamplings} times.")
     values = [metric(weights) for weights in draw_weights(count, groups, resamplings, seed)]
@@ -117,8 +117,8 @@ def paired_difference(
     """Compare two metrics, second minus first, over the same resampled items.
 
     Returns:
-      "difference", its "interval" at `CONFIDENCE`, and "p_value" (two-sided): twice the share of
-      resamplings in which the difference has the other sign or is zero.
+      "difference", its "interval" at `CONFIDENCE`, and "p_value" (two-sided): twice the fraction of
+      resamplings in which the difference has the opposite sign or is zero.
     """
     draws = draw_weights(count, groups, resamplings, seed)
     values = np.concatenate([second(weights) - first(weights) for weights in draws])
@@ -139,7 +139,7 @@ def sign_flip_p_value(
     permutations: int = PERMUTATIONS,
     seed: int = 0,
 ) -> float:
-    """Return the two-sided probability of as large a mean difference between equal runs.
+    """Return the two-sided probability that equal runs differ at least this much on average.
 
     The signs of the items' differences are flipped at random, group by group. The observed signs
     count as one of the permutations.
@@ -161,7 +161,7 @@ def sign_flip_p_value(
     for start in range(0, permutations, _CHUNK):
         rows = min(_CHUNK, permutations - start)
         signs = generator.integers(0, 2, size=(rows, len(sums)), dtype=np.int8)
-        # 1e-9: sums of the same numbers in another order differ in the last digit.
+        # 1e-9: sums of the same values in another order differ in the last digit.
         flipped = np.abs((2.0 * signs - 1) @ sums)
         as_large += int(np.count_nonzero(flipped >= observed * (1 - 1e-9)))
     return (1 + as_large) / (1 + permutations)

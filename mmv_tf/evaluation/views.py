@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Reading of a protocol's views of media."""
+"""Reads the views of media that a protocol defines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mmv_tf.evaluation.listing import Item
 from mmv_tf.inference.windows import spread_evenly
 from mmv_tf.util.read_ahead import read_ahead
 
-# Ours: the loss is invisible; records are stored with 90.
+# Ours: the loss is invisible; records are stored with quality 90.
 _JPEG_QUALITY = 95
 # Ours: an hour of audio at 48 kHz is 700 MB.
 _MAX_SECONDS = 3600.0
@@ -37,8 +37,8 @@ def read_views(
       path: path of the media.
       item: the item, which may be a part of the media.
       views: views to read.
-      sample_rate: sample rate of audio in Hz.
-      seed: seed of random views, which depend only on it and the item's id.
+      sample_rate: sample rate of audio, in Hz.
+      seed: seed of random views, which depend only on the seed and the item's id.
 
     Returns:
       For video uint8 [windows, T, size, size, 3], for audio float32 [windows, samples] in [-1, 1],
@@ -85,11 +85,11 @@ def window_times(
     """Return the start times of windows in seconds.
 
     Args:
-      duration: seconds in total.
-      length: seconds per window.
+      duration: total duration, in seconds.
+      length: duration of a window, in seconds.
       windows: number of windows.
-      generator: generator of random places; None for even ones from start to end (the middle for
-        one window).
+      generator: generator of random positions; None for even spacing from start to end (centered
+        for one window).
     """
     last = max(duration - length, 0.0)
     if generator is not None:
@@ -125,7 +125,7 @@ def _read_video(
     begins = window_times(
         duration, views.num_frames * step, views.windows, generator if views.random else None
     )
-    # Loop a video shorter than a window, as in the released eval_ucf101.py.
+    # Loop a video shorter than a window, as the released eval_ucf101.py does.
     times = begins[:, np.newaxis] + step * np.arange(views.num_frames)
     times = start + np.mod(times, max(duration, 1e-3))
     wanted, place = np.unique(np.round(times, 6), return_inverse=True)
@@ -142,14 +142,14 @@ def _read_video(
 def _crop(
     frames: Sequence[np.ndarray], views: VideoViews, generator: np.random.Generator
 ) -> np.ndarray:
-    """Crop all frames of a window at the same place, [T, size, size, 3].
+    """Crop all frames of a window at the same position, [T, size, size, 3].
 
-    If frames differ in shape, the place is the same share of each frame's margins.
+    If frames differ in shape, the position is the same fraction of each frame's margins.
     """
     height, width = frames[0].shape[:2]
     size = views.size
     if min(height, width) < size:
-        raise ValueError(f"Frames of {height} x {width} have no crop of {size} pixels.")
+        raise ValueError(f"Frames of {height} x {width} pixels can't be cropped to {size} pixels.")
     if views.random:
         top = int(generator.integers(height - size + 1))
         left = int(generator.integers(width - size + 1))
@@ -163,7 +163,7 @@ def _crop(
 def _window(
     frame: np.ndarray, shape: tuple[int, int], top: int, left: int, size: int
 ) -> np.ndarray:
-    """Crop a frame at the place that corresponds to (top, left) in another shape."""
+    """Crop a frame at the position that corresponds to (top, left) in another shape."""
     corner = [
         place if side == given else round((side - size) * (place / (given - size or 1)))
         for place, side, given in zip((top, left), frame.shape[:2], shape, strict=True)
@@ -200,5 +200,5 @@ def read_audio(path: pathlib.Path, item: Item, sample_rate: int) -> np.ndarray:
         )
     waveform = media.read_waveform(path, start, end, sample_rate)
     if not len(waveform):
-        raise media.MediaError(f"{path}: there is no audio in it.")
+        raise media.MediaError(f"{path}: has no audio.")
     return waveform

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Zero-shot classification: the names of classes are sentences, compared with the items."""
+"""Zero-shot classification: compares items with class names as sentences."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from mmv_tf.inference import Encoder
 from mmv_tf.inference.network import TEXT, unit
 
 PLACE = "{}"
-# Between a small letter or digit and a capital, and before the last of several capitals.
+# Between a lowercase letter or digit and a capital, and before the last of several capitals.
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def class_text(name: str) -> str:
-    """Return a class's name as words: "ApplyEyeMakeup" and "apply_eye_makeup" alike.
+    """Return a class name as words, from either "ApplyEyeMakeup" or "apply_eye_makeup".
 
     Example:
     >>> class_text("ApplyEyeMakeup"), class_text("brush_hair"), class_text("TVMonitor")
@@ -43,26 +43,26 @@ def class_embeddings(
     templates: Sequence[str] = (PLACE,),
     allow_unknown: bool = False,
 ) -> np.ndarray:
-    """Return a vector of unit length for each class, float32 [classes, D].
+    """Return a unit vector for each class, float32 [classes, D].
 
-    It is the mean over the templates of the sentences' embeddings, each of unit length.
+    It is the mean of the unit-length embeddings of the class's sentences, one per template.
 
     Args:
       encoder: the model.
       texts: the classes as words.
       space: space of the embeddings.
-      templates: sentences with "{}" in the place of the class.
-      allow_unknown: take classes without a word that the model knows.
+      templates: sentences with "{}" for the class name.
+      allow_unknown: accept classes without a word known to the model.
 
     Raises:
-      ValueError: a template has no or several places; the model takes no sentences; or it knows no
-        word of a class.
+      ValueError: a template does not contain "{}" exactly once, the model has no text input, or it
+        knows no word of a class.
     """
     for template in templates:
         if template.count(PLACE) != 1:
-            raise ValueError(f"The template {template!r} has not exactly one {PLACE}; add it.")
+            raise ValueError(f"The template {template!r} must contain {PLACE} exactly once.")
     if not templates:
-        raise ValueError(f"There are no templates; give one, such as {PLACE!r}.")
+        raise ValueError(f"There are no templates; pass at least one, such as {PLACE!r}.")
     encoder.network.check_input(TEXT)
     unknown = [] if allow_unknown else unknown_texts(encoder, texts)
     if unknown:
@@ -79,13 +79,13 @@ def class_embeddings(
 
 
 def unknown_texts(encoder: Encoder, texts: Sequence[str]) -> list[str]:
-    """Return the texts without a word that the model knows."""
+    """Return the texts that contain no word known to the model."""
     known = encoder.network.known(texts)
     return [text for text, there in zip(texts, known, strict=True) if not there]
 
 
 class ZeroShotClassification(SplitClassification):
-    """Score classes by the cosines between their names and the items; nothing is trained.
+    """Score classes by the cosine similarity of their names and the items, without training.
 
     Args:
       benchmark: the protocol, whose classifier is a `ZeroShot`.
@@ -93,7 +93,7 @@ class ZeroShotClassification(SplitClassification):
       options: settings of the run.
 
     Raises:
-      ValueError: the model does not compare text with the modality.
+      ValueError: the model can't compare text with the modality.
     """
 
     trains = False
@@ -108,7 +108,9 @@ class ZeroShotClassification(SplitClassification):
         """Extract the features of all test items; see the base class."""
         benchmark, declared = self.benchmark, self.benchmark.classifier
         if not isinstance(declared, ZeroShot):
-            raise ValueError(f"{benchmark.name} declares {declared}, which is not for zero-shot.")
+            raise ValueError(
+                f"{benchmark.name} declares {declared}, which is not a zero-shot classifier."
+            )
         store = features_lib.extract(
             self.extractor, media.readable(TEST), media.paths, benchmark.test_views,
             media.failures, media.cache, self.options.seed,
@@ -130,7 +132,7 @@ class ZeroShotClassification(SplitClassification):
         return score
 
     def run(self, media: ListedMedia) -> TaskScores:
-        """Score all splits; the metrics also have their chance levels."""
+        """Score all splits; the metrics include chance levels."""
         found = super().run(media)
         metrics = found.metrics["test"]
         if "mAP" in metrics:

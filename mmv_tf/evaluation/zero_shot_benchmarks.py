@@ -13,13 +13,13 @@ from mmv_tf.evaluation import benchmarks
 from mmv_tf.evaluation.declaration import Benchmark, ZeroShot, declare
 
 _SOURCES = {
-    "views": "those for testing of the linear protocol; embeddings averaged, then of unit length",
+    "views": "as for testing in the linear protocol; embeddings averaged, then normalized",
     "classifier": "ours: class names as words, cosines in the finest common space",
 }
 
 
 def _zero_shot(name: str, like: Benchmark, names: Mapping[str, str] | None = None) -> Benchmark:
-    """Declare the zero-shot protocol on the data of another one."""
+    """Declare the zero-shot protocol on another benchmark's data."""
     return declare(
         name=f"{name}_zero_shot",
         version=1,

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Base class of the embedding graphs: backbones, call, input checks and file format."""
+"""Base class of the embedding graphs: backbones, calls, input checks and file format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mmv_tf.layers import LogMel, ProjectionHead, WordTokenizer
 from mmv_tf.layers.base import with_dtype
 from mmv_tf.util.registry import Registry
 
-# Graphs for the entry `graph.name` of a model config.
+# Graphs for the setting `graph.name` of a model config.
 GRAPHS: Registry[type[EmbeddingGraph]] = Registry("graph.name", package="mmv_tf.graphs")
 
 _SHAPES: dict[str, tuple[int | None, ...]] = {
@@ -27,23 +27,23 @@ _SHAPES: dict[str, tuple[int | None, ...]] = {
 
 
 class EmbeddingGraph(keras.Model):
-    """A backbone for each modality, and heads into spaces in which modalities are compared.
+    """A backbone for each modality, and heads into spaces where modalities are compared.
 
-    Subclasses (`FineAndCoarse`, `Shared`, `Disjoint`) create the heads and return those of each
-    modality in `chain`. A model has video and at least one other modality; models with two are
-    ablations in MMV (Alayrac et al., 2020), Table 1.
+    Subclasses (`FineAndCoarse`, `Shared`, `Disjoint`) create the heads and return each modality's
+    heads in `chain`. A model has video and at least one other modality; models with two modalities
+    are ablations in MMV (Alayrac et al., 2020), Table 1.
 
     Args:
       video, audio, text: backbones, Keras layers that map their input to [B, d] and have a
-        `feature_dim`; None leaves the modality out.
-      tokenizer: optional; converts sentences to the word ids for the text backbone.
+        `feature_dim`; None for a modality that the model lacks.
+      tokenizer: optional; converts sentences to word ids for the text backbone.
       log_mel: optional; converts waveforms to spectrograms for the audio backbone.
       metadata: plain values saved with the model: frame rate, license of the weights, ...
-      check_inputs: when to check values for NaN and range: in "eager" calls only, "always" (in
-        traced and exported functions too, which raise an InvalidArgumentError), or "never". Rank,
-        channels and dtype are always checked. See `mmv_tf.graphs.inputs`.
+      check_inputs: when to check values for NaN and range: "eager" (in eager calls only), "always"
+        (also in traced and exported functions, which raise an InvalidArgumentError), or "never".
+        Rank, channels and dtype are always checked. See `mmv_tf.graphs.inputs`.
       name: name of the model.
-      trainable: train the weights.
+      trainable: whether the weights are trained.
       dtype: Keras dtype policy of the heads; each backbone has its own.
 
     Call arguments:
@@ -52,7 +52,7 @@ class EmbeddingGraph(keras.Model):
         [B, words]). Batch sizes may differ between modalities. Only the backbones of the given
         modalities run.
       training: see `BatchNorm`.
-      valid: optional dict, modality -> [B] booleans, false for rows that are excluded from batch
+      valid: optional dict, modality -> [B] booleans; rows with False are excluded from batch
         statistics.
 
     Returns a dict, modality -> {"before_head": [B, d], space: [B, dim], ...}; embeddings are
@@ -100,7 +100,7 @@ class EmbeddingGraph(keras.Model):
         return {"video": self.video, "audio": self.audio, "text": self.text}[modality]
 
     def chain(self, modality: str) -> list[tuple[str, ProjectionHead, str]]:
-        """Return the path of a modality to its spaces.
+        """Return the path from a modality to its spaces.
 
         Returns:
           A list of (space, head, source) in the order of computation, finest space first; the
@@ -109,7 +109,7 @@ class EmbeddingGraph(keras.Model):
         raise NotImplementedError
 
     def parts(self) -> dict[str, keras.layers.Layer]:
-        """Return the backbones by modality, and the heads as "heads/NAME", NAME an attribute's."""
+        """Return the backbones by modality, and the heads as "heads/NAME" by attribute name."""
         backbones = {name: self.backbone(name) for name in self.modalities}
         heads = {
             f"heads/{name}": layer
@@ -126,16 +126,16 @@ class EmbeddingGraph(keras.Model):
         """Return the tokenizer.
 
         Raises:
-          ValueError: the model takes no sentences.
+          ValueError: the model has no text input.
         """
         if "text" not in self.modalities:
             raise ValueError(
-                f"This model takes no sentences: it has backbones for {', '.join(self.modalities)} "
+                f"This model has no text input: it has backbones for {', '.join(self.modalities)} "
                 "but none for text; use a model that was trained with narrations."
             )
         if self.tokenizer is None:
             raise ValueError(
-                "This model takes no sentences: it has a table of word vectors but not their "
+                "This model has no text input: it has a table of word vectors but not their "
                 "words; import its checkpoint again (mmv import_checkpoint) with "
                 "--word_vectors=FILE, the word2vec file of the table, or with --vocabulary=FILE, "
                 "the words in the order of its rows."
@@ -146,7 +146,7 @@ class EmbeddingGraph(keras.Model):
         """Return the finest space in which two modalities are compared.
 
         Raises:
-          ValueError: there is none.
+          ValueError: the modalities share no space.
         """
         for modality in (first, second):
             if modality not in self.modalities:
@@ -159,7 +159,7 @@ class EmbeddingGraph(keras.Model):
                 return space
         raise ValueError(
             f"{first} and {second} share no space in a {type(self).__name__} model; "
-            "train a FineAndCoarse or Shared one to compare them."
+            "train a FineAndCoarse or Shared model to compare them."
         )
 
     def project(
@@ -178,14 +178,14 @@ class EmbeddingGraph(keras.Model):
         return True
 
     def build_towers(self) -> None:
-        """Create the variables; call it at the end of a subclass's constructor.
+        """Create the variables; call this at the end of a subclass's constructor.
 
         A new model can then be saved, loaded and summarized before its first call.
         """
         for modality in self.modalities:
             backbone = self.backbone(modality)
             if not backbone.built:
-                # The shape is for `summary`; only the channel count matters.
+                # `summary` needs the shape; only the channel count matters.
                 backbone.build(_SHAPES[modality])
             dims = {"before_head": backbone.feature_dim}
             for space, head, source in self.chain(modality):
@@ -223,7 +223,7 @@ class EmbeddingGraph(keras.Model):
         return outputs
 
     def compute_output_shape(self, input_shape: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the shapes of the result of `call`."""
+        """Return the shapes of the results of `call`."""
         shapes: dict[str, Any] = {}
         for modality, shape in input_shape.items():
             batch = shape[0]
@@ -235,7 +235,7 @@ class EmbeddingGraph(keras.Model):
     def compute_output_spec(
         self, inputs: Mapping[str, Any], training: bool = False, valid: Any = None
     ) -> dict[str, dict[str, keras.KerasTensor]]:
-        """Return the shapes and the dtype, float32, of the result of `call`."""
+        """Return the shapes and the dtype, float32, of the results of `call`."""
         del training, valid
         shapes = self.compute_output_shape({name: x.shape for name, x in inputs.items()})
         return {

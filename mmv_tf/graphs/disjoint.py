@@ -21,8 +21,8 @@ class Disjoint(EmbeddingGraph):
 
     Args:
       dim: size of both spaces; 512 in the paper.
-      hidden_dim: size of the video heads' hidden layers; 512 in the released code. None: each head
-        is one linear map, as in MIL-NCE's model (Miech et al., arXiv 1912.06430).
+      hidden_dim: size of the video heads' hidden layers; 512 in the released code. With None each
+        head is one linear map, as in MIL-NCE's model (Miech et al., arXiv 1912.06430).
       video, audio, text, tokenizer, log_mel, metadata, check_inputs, name, trainable, dtype: see
         `EmbeddingGraph`.
     """
@@ -72,7 +72,7 @@ class Disjoint(EmbeddingGraph):
         self.build_towers()
 
     def chain(self, modality: str) -> list[tuple[str, ProjectionHead, str]]:
-        """Return the path of a modality to its spaces; see `EmbeddingGraph.chain`."""
+        """Return the path from a modality to its spaces; see `EmbeddingGraph.chain`."""
         heads = {
             "video": {"va": self.video_to_audio, "vt": self.video_to_text},
             "audio": {"va": self.audio_to_video},

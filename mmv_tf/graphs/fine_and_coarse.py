@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Fine and coarse (FAC): a video-audio space, and on top of it a video-audio-text space."""
+"""Fine and coarse (FAC): a video-audio space, and a video-audio-text space on top of it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _VARIANTS: dict[str, str | None] = {"fac": None, "fac_relu": "relu", "fac_bnrelu
 @GRAPHS.register("fac")
 @keras.saving.register_keras_serializable("mmv_tf")
 class FineAndCoarse(EmbeddingGraph):
-    """Spaces "va" (video, audio) and "vat" (video, audio, text), va -> vat by one shared map.
+    """Spaces "va" (video, audio) and "vat" (all three); one shared map leads from "va" to "vat".
 
-    Text is embedded in "vat" only. Audio reaches "vat" through the map that is trained by video, so
-    that audio and text can be compared without training on audio-text pairs. Unless `audio_text` is
-    set, audio passes this map in inference mode and does not change its batch statistics, as in the
-    released code (deepmind/deepmind-research, mmv/).
+    Text is embedded only in "vat". Audio reaches "vat" through the map that video trains, so audio
+    and text can be compared without training on audio-text pairs. Unless `audio_text` is set, audio
+    passes this map in inference mode and does not change its batch statistics, as in the released
+    code (deepmind/deepmind-research, mmv/).
 
     Args:
       fine_dim: size of "va"; 512 in the paper.
@@ -32,7 +32,7 @@ class FineAndCoarse(EmbeddingGraph):
       hidden_dim: size of the video head's hidden layer; 512 in the released models.
       variant: operations before the coarse map: "fac" (none), "fac_relu" (ReLU, as released) or
         "fac_bnrelu" (batch norm and ReLU).
-      audio_text: train on audio-text pairs too.
+      audio_text: whether to train on audio-text pairs too.
       video, audio, text, tokenizer, log_mel, metadata, check_inputs, name, trainable, dtype: see
         `EmbeddingGraph`.
     """
@@ -87,7 +87,7 @@ class FineAndCoarse(EmbeddingGraph):
         self.build_towers()
 
     def chain(self, modality: str) -> list[tuple[str, ProjectionHead, str]]:
-        """Return the path of a modality to its spaces; see `EmbeddingGraph.chain`."""
+        """Return the path from a modality to its spaces; see `EmbeddingGraph.chain`."""
         if modality == "text":
             coarse: Any = self.text_to_coarse
             return [("vat", coarse, "before_head")]
@@ -95,7 +95,7 @@ class FineAndCoarse(EmbeddingGraph):
         return [("va", fine, "before_head"), ("vat", self.fine_to_coarse, "va")]
 
     def trains_head(self, modality: str, space: str) -> bool:
-        """Return true, except for audio in "vat" without `audio_text`."""
+        """Return True, except for audio in "vat" without `audio_text`."""
         return modality != "audio" or space == "va" or self.audio_text
 
     def get_config(self) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 """Checks and conversions of the inputs of an embedding graph.
 
 Rank, channels and dtype are always checked, also while a function is traced. Values (NaN, range,
-ids beyond the table) are checked in eager calls, and with "always" in traced functions too, by
+ids beyond the table) are checked in eager calls, and with "always" in traced functions as well, by
 TensorFlow assertions that load anywhere.
 
 float64 becomes float32, any integer dtype becomes int32, and a log-mel spectrogram gets a missing
-last axis. uint8 frames are rejected, since a silent division could hide different ranges in
+last axis. uint8 frames are rejected, because dividing them silently could hide different ranges in
 training and evaluation.
 """
 
@@ -25,7 +25,7 @@ _INPUTS = {
     "audio": "float log-mel [B, frames, mel_bins, 1] or [B, frames, mel_bins]",
     "text": "int word ids [B, words]",
 }
-# Ours: the overshoot of resizing with a bicubic or Lanczos kernel.
+# Ours: allows the overshoot of resizing with a bicubic or Lanczos kernel.
 _OVERSHOOT = 0.1
 
 
@@ -36,27 +36,27 @@ def checked_inputs(
     training: bool,
     check: str,
 ) -> dict[str, tf.Tensor]:
-    """Return the inputs as tensors of the ranks and dtypes of the backbones.
+    """Return the inputs as tensors with the ranks and dtypes of the backbones.
 
     Args:
       inputs: the model's inputs.
       modalities: modalities of the model.
       vocabulary_size: rows of the word table, or None.
-      training: allow frames outside [0, 1], which augmentation may produce.
-      check: one of `CHECKS`: when to check values.
+      training: whether to allow frames outside [0, 1], which augmentation may produce.
+      check: when to check values; one of `CHECKS`.
 
     Raises:
       ValueError: an input is invalid.
     """
     if not isinstance(inputs, Mapping):
-        raise ValueError(f"A model takes a dict, got {type(inputs).__name__}.")
+        raise ValueError(f"A model expects a dict, got {type(inputs).__name__}.")
     if not inputs:
-        raise ValueError(f"A model takes a dict of {tuple(modalities)}, got an empty one.")
+        raise ValueError(f"A model expects a dict of {tuple(modalities)}, got an empty one.")
     checked = {}
     for modality, value in inputs.items():
         if modality not in modalities:
             raise ValueError(
-                f"{modality!r} is not an input of this model; it takes {tuple(modalities)}."
+                f"{modality!r} is not an input of this model; its inputs are {tuple(modalities)}."
             )
         tensor = _checked_form(modality, value)
         if check == "always" or (check == "eager" and tf.executing_eagerly()):
@@ -102,9 +102,9 @@ def _hint(modality: str, tensor: tf.Tensor) -> str:
     if modality == "video" and rank == 4:
         return " One clip is a batch of one; an image is a clip of one frame."
     if modality == "audio" and rank == 2:
-        return " Convert waveforms by `model.log_mel(waveform)`."
+        return " Convert waveforms with `model.log_mel(waveform)`."
     if modality == "text" and tensor.dtype == tf.string:
-        return " Convert sentences by `model.tokenizer(sentences)`."
+        return " Convert sentences with `model.tokenizer(sentences)`."
     return ""
 
 
@@ -117,20 +117,20 @@ def _checked_values(
         bounds: Any = (0, vocabulary_size - 1)
         what = f"text has word ids outside [0, {vocabulary_size - 1}], the rows of its table"
     else:
-        # A sum is finite only if all its terms are, and takes one pass.
+        # A sum is finite only if all its terms are, and needs only one pass.
         total = tf.reduce_sum(tf.cast(tensor, tf.float32))
         tensor = _require(
             tensor,
             tf.math.is_finite(total),
-            f"{modality} holds values that are not finite (NaN or infinity); find them with "
+            f"{modality} has values that are not finite (NaN or infinity); find them with "
             "np.isfinite",
         )
         if modality == "audio" or training:
             return tensor
         bounds = (-_OVERSHOOT, 1 + _OVERSHOOT)
         what = (
-            "video holds values outside [0, 1]; divide frames of 0 to 255 by 255, and rescale "
-            "normalized ones"
+            "video has values outside [0, 1]; divide frames of 0 to 255 by 255, and rescale "
+            "normalized frames"
         )
     low, high = (tf.cast(bound, tensor.dtype) for bound in bounds)
     # The minimum of an empty batch is infinite, but nothing is out of range.

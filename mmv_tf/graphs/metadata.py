@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metadata of a model: plain values that are saved with it.
 
-They may come from untrusted files, and are used in programs and published pages. They are therefore
-checked before a model is created.
+The values may come from untrusted files, and are used in programs and published pages. They are
+therefore checked before a model is created.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _MAX_CHARACTERS = 1 << 20
 def checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return checked metadata as a new dict.
 
-    Entries of other names may have any value that JSON supports.
+    Other keys may have any value that JSON supports.
 
     Raises:
-      ValueError: an entry has the wrong type, is out of range or is not a plain value.
+      ValueError: a value has an unexpected type, is out of range or is not a plain value.
     """
     values = dict(metadata or {})
     try:

@@ -17,7 +17,7 @@ def check_dtype(dtype: str) -> None:
     """Check the name of a precision.
 
     Raises:
-      ValueError: it is unknown.
+      ValueError: the precision is unknown.
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype is {dtype!r}; use one of {', '.join(DTYPES)}.")
@@ -32,13 +32,14 @@ def in_precision(model: _Model, dtype: str) -> _Model:
         float32.
 
     Raises:
-      ValueError: the dtype is another.
+      ValueError: the dtype is not one of `DTYPES`.
     """
     check_dtype(dtype)
     config = model.get_config()
     kept = {}
     for name in ("tokenizer", "log_mel"):
-        # Both are independent of the precision, and the configuration lacks the words.
+        # Tokenizer and log-mel don't depend on the precision, and the configuration lacks the
+        # words.
         if config.get(name) is not None:
             kept[name] = getattr(model, name)
     changed = _with_policy({**config, **dict.fromkeys(kept)}, dtype)
@@ -50,11 +51,11 @@ def in_precision(model: _Model, dtype: str) -> _Model:
 
 
 def _image_network(network: Any, config: dict[str, Any], dtype: str) -> dict[str, Any]:
-    """Return the configuration of a deflated model, a functional one, in another dtype policy.
+    """Return the configuration of a deflated model, a functional model, in another dtype policy.
 
-    Its layers are not marked as parts of the video model. Under a mixed policy, float32 is used for
-    the first fifth (ours; about the share in video models) and for all layers that return vectors,
-    which are the gates and heads.
+    Its layers do not record which part of the video model they come from. Under a mixed policy,
+    float32 is used for the first fifth (ours; about the fraction in video models) and for all
+    layers that return vectors, which are the gates and heads.
     """
     policy = keras.DTypePolicy(dtype)
     early = len(network.layers) // 5

@@ -63,7 +63,7 @@ class Shared(EmbeddingGraph):
         self.build_towers()
 
     def chain(self, modality: str) -> list[tuple[str, ProjectionHead, str]]:
-        """Return the path of a modality to its spaces; see `EmbeddingGraph.chain`."""
+        """Return the path from a modality to its spaces; see `EmbeddingGraph.chain`."""
         head: Any = {"video": self.video_head, "audio": self.audio_head, "text": self.text_head}[
             modality
         ]

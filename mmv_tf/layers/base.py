@@ -14,7 +14,7 @@ import keras
 class Layer(keras.layers.Layer):
     """A Keras layer that computes in float32 by default.
 
-    Without `dtype` it follows the policy set by `keras.config.set_dtype_policy`, and ignores
+    Without `dtype`, it follows the policy set by `keras.config.set_dtype_policy` and ignores
     `floatx`.
     """
 
@@ -23,7 +23,7 @@ class Layer(keras.layers.Layer):
 
 
 def with_dtype(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a layer's or model's arguments with the dtype that `Layer` describes."""
+    """Return the arguments of a layer or model with the dtype that `Layer` documents."""
     dtype = arguments.get("dtype")
     if dtype is None:
         policy = keras.config.dtype_policy()
@@ -42,7 +42,7 @@ def check_sizes(**sizes: object) -> None:
 def check_width(width: object) -> None:
     """Raise a ValueError unless a multiplier of channel counts is a positive, finite number."""
     if isinstance(width, bool) or not isinstance(width, float | int) or not 0 < width < 1e3:
-        raise ValueError(f"width is {width!r}; expected a positive number, 1 for the paper's.")
+        raise ValueError(f"width is {width!r}; expected a positive number (1 as in the paper).")
 
 
 def scale_channels(channels: int, width: float) -> int:
@@ -53,7 +53,8 @@ def scale_channels(channels: int, width: float) -> int:
 def float32_policy(policy: keras.DTypePolicy) -> keras.DTypePolicy:
     """Return the policy that computes in the dtype of the variables.
 
-    "mixed_bfloat16" becomes "float32"; "float32" and "bfloat16", which are not mixed, stay.
+    "mixed_bfloat16" becomes "float32"; "float32" and "bfloat16", which are not mixed, do not
+    change.
     """
     return keras.DTypePolicy(policy.variable_dtype)
 
@@ -64,7 +65,7 @@ def policies_from(
     """Return the policy of each part by name, in order; float32 before the part `first`.
 
     Raises:
-      ValueError: there is no part of that name.
+      ValueError: there is no part with that name.
     """
     if first not in names:
         raise ValueError(f"bfloat16_from is {first!r}; use one of {tuple(names)}.")

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Batch normalization that is synchronized across replicas and can exclude rows."""
+"""Batch normalization that synchronizes across replicas and can exclude rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mmv_tf.layers.replicas import of_each_replica, sum_over_replicas
 class _Pending(threading.local):
     """Moments to exchange at the end of `each_replica_by_itself`.
 
-    They are local to a thread, since `tf.distribute` traces each replica in its own thread.
+    They are thread-local, because `tf.distribute` traces each replica in its own thread.
     """
 
     moments: list[tuple[BatchNorm, tf.Tensor]] | None = None
@@ -32,10 +32,10 @@ _pending = _Pending()
 
 @contextlib.contextmanager
 def each_replica_by_itself() -> Iterator[None]:
-    """Normalize each replica by the moments of its own rows, in training, within this context.
+    """Within this context, normalize each replica by the moments of its own rows in training.
 
     This saves two exchanges between replicas per layer. The moving statistics still follow the
-    global batch: on exit, one exchange serves all layers. Enter it in replica context.
+    global batch: on exit, one exchange serves all layers. Enter the context in replica context.
     """
     _pending.moments = []
     try:
@@ -63,26 +63,26 @@ class BatchNorm(Layer):
     5-D input it is several times slower than the fused kernel, which this layer uses by reshaping
     inputs to 4-D.
 
-    In training, the batch's (biased) mean and variance normalize, and the moving statistics follow:
-    `moving = momentum * moving + (1 - momentum) * batch`. The defaults are those of the released
-    MMV models (decay 0.9, epsilon 1e-5).
+    In training, the batch's mean and (biased) variance are used to normalize, and the moving
+    statistics follow: `moving = momentum * moving + (1 - momentum) * batch`. The defaults are those
+    of the released MMV models (decay 0.9, epsilon 1e-5).
 
     Args:
       momentum: weight of the old moving statistics at each update, in [0, 1].
       epsilon: added to the variance.
-      activation: applied to the outputs: None or "relu". TensorFlow computes a batch norm and its
-        ReLU in one pass, unless an operation, even a reshape, separates them.
+      activation: activation of the outputs: None or "relu". TensorFlow computes a batch norm and
+        its ReLU in one pass, unless another operation, even a reshape, separates them.
 
     Call arguments:
       inputs: [B, ..., C], any rank from 2 up.
-      training: use and update batch statistics.
-      valid: optional [B] booleans (or 0/1 numbers), or one for the whole batch. Rows where it is
-        false are excluded from all statistics; with a loss that excludes them, every gradient
+      training: whether to use and update batch statistics.
+      valid: optional [B] booleans (or 0/1 numbers), or one value for the whole batch. Rows with
+        False are excluded from all statistics; with a loss that excludes them too, every gradient
         equals that of the batch without them. A batch without valid rows does not change the moving
         statistics.
 
     Attributes:
-      frozen: use the moving statistics and leave them as they are, in training too. It is set for a
+      frozen: use the moving statistics and leave them unchanged, even in training. Set for a
         training run and not saved.
 
     Example:
@@ -167,7 +167,7 @@ class BatchNorm(Layer):
         return outputs if self.activation is None else tf.nn.relu(outputs)
 
     def update(self, mean: tf.Tensor, variance: tf.Tensor, count: tf.Tensor) -> None:
-        """Update the moving statistics by those of a batch, unless it has no values."""
+        """Update the moving statistics with those of a batch, unless the batch has no values."""
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
             old = tf.convert_to_tensor(moving)
             batch = tf.stop_gradient(batch)
@@ -179,7 +179,7 @@ class BatchNorm(Layer):
         return tuple(input_shape)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments, but no activation of None.
+        """Return the constructor arguments, without `activation` if it is None.
 
         This keeps the configurations, and hence the fingerprints, of models that were saved before
         the argument existed.
@@ -196,7 +196,7 @@ def _fused(
     mean: tf.Tensor | None = None,
     variance: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Normalize in one pass, by the given moments or by those of the inputs.
+    """Normalize in one pass, with the given moments or those of the inputs.
 
     Returns:
       The outputs, and the mean and biased variance used.
@@ -207,21 +207,21 @@ def _fused(
         folded, gamma, beta, mean, variance, epsilon=epsilon, is_training=not given
     )
     if not given:
-        # The kernel returns the unbiased variance; the released models keep the biased one.
+        # The kernel returns the unbiased variance; the released models keep the biased variance.
         count = _count(inputs)
         variance *= (count - 1.0) / tf.maximum(count, 1.0)
     return tf.reshape(outputs, known_sizes(inputs)), mean, variance
 
 
 def _image_shape(inputs: tf.Tensor) -> list[int]:
-    """Return a 4-D shape, with one row per image if its size is known: rows run in parallel."""
+    """Return a 4-D shape, one row per image if sizes are known, because rows run in parallel."""
     sizes = inputs.shape[1:-1].as_list()[-2:]
     rows = [1, -1] if None in sizes else [-1, math.prod(sizes)]
     return [*rows, 1, inputs.shape[-1]]
 
 
 def _count(inputs: tf.Tensor, valid: tf.Tensor | None = None) -> tf.Tensor:
-    """Return the number of values per channel as float32; 0 if the scalar `valid` is false."""
+    """Return the number of values per channel as float32; 0 if the scalar `valid` is False."""
     count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
     return count if valid is None else tf.where(valid, count, 0.0)
 
@@ -234,7 +234,7 @@ def _own_moments(inputs: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:
     # A scalar `valid` needs no copy of the valid rows.
     count = _count(own, valid if whole else None)
     _, mean, variance = _fused(own, ones, zeros, 0.0)
-    # The kernel returns NaN without values.
+    # Without any values, the kernel returns NaN.
     mean, variance = (tf.where(count > 0, moment, 0.0) for moment in (mean, variance))
     return tf.stack([count * ones, mean, variance])
 
@@ -242,7 +242,7 @@ def _own_moments(inputs: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:
 def _pooled(moments: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Return mean, biased variance and count of all rows from [replicas, 3, C].
 
-    They come from each replica's mean and variance, since sums of squares lose digits.
+    They are combined from each replica's mean and variance, because sums of squares lose digits.
     """
     counts, means, variances = tf.unstack(moments, axis=1)
     total = tf.reduce_sum(counts, axis=0)
@@ -261,7 +261,7 @@ def _normalize_by_moments(
     valid: tf.Tensor | None,
     alone: bool,
 ) -> tf.Tensor:
-    """Normalize with a gradient through the moments, exchanged once between replicas."""
+    """Normalize with a gradient through the moments, using one exchange between replicas."""
     mean, variance, count = moments
 
     @tf.custom_gradient
@@ -279,8 +279,8 @@ def _normalize_by_moments(
                 is_training=False,
             )
             direct = tf.reshape(direct, known_sizes(inputs))
-            # The gradients by each replica's gamma and beta, summed, suffice for the part of the
-            # moments, which is linear in the normalized inputs.
+            # The gradients with respect to each replica's gamma and beta, summed, suffice for the
+            # moments' part, which is linear in the normalized inputs.
             sums = tf.stack([by_gamma, by_beta])
             sums = sums if alone else sum_over_replicas(sums)
             slope, offset = tf.unstack(

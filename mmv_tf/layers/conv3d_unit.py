@@ -32,16 +32,16 @@ class Conv3DUnit(Layer):
     """(Convolution -> batch norm -> ReLU) once, or twice when separable, then an optional gate.
 
     A separable unit convolves in space with [1, k, k] and then in time with [k_t, 1, 1], each
-    followed by its own batch norm and ReLU. Convolutions have no bias and SAME padding, as in the
-    released code (deepmind/deepmind-research, mmv/models/s3d.py).
+    followed by its own batch norm and ReLU. Convolutions use SAME padding and have no bias, as in
+    the released code (deepmind/deepmind-research, mmv/models/s3d.py).
 
     Args:
       filters: output channels.
       kernel_size: (time, height, width).
       strides: (time, height, width).
-      separable: split into a spatial and a temporal convolution. A unit whose spatial kernel is
-        1 x 1 is never split.
-      gating: end with `SelfGating`.
+      separable: whether to split into a spatial and a temporal convolution. A unit with a 1 x 1
+        spatial kernel is never split.
+      gating: whether to end with `SelfGating`.
 
     Example:
     >>> Conv3DUnit(8, (3, 3, 3), separable=True)(tf.ones([1, 4, 16, 16, 3])).shape
@@ -60,7 +60,7 @@ class Conv3DUnit(Layer):
         super().__init__(**kwargs)
         if len(kernel_size) != 3 or len(strides) != 3:
             raise ValueError(
-                "kernel_size and strides are (time, height, width); got "
+                "Expected kernel_size and strides as (time, height, width), got "
                 f"{tuple(kernel_size)} and {tuple(strides)}."
             )
         check_sizes(filters=filters)
@@ -93,7 +93,7 @@ class Conv3DUnit(Layer):
         return keras.layers.Conv3D(self.filters, tuple(kernel), tuple(strides), **common)
 
     def build(self, input_shape: Shape) -> None:
-        """Create the variables; only the channel count has to be known."""
+        """Create the variables; only the channel count needs to be known."""
         shape: Shape = (None,) * 4 + (input_shape[-1],)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             convolution.build(shape)

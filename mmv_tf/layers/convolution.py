@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Convolutions over space and time, each by TensorFlow's fastest kernel for its shape.
+"""Convolutions over space and time, each with TensorFlow's fastest kernel for its shape.
 
 The results equal those of `tf.nn.conv3d` and `tf.nn.conv2d` with SAME padding. On 2 cores (AMX,
 AVX512-BF16), the backward pass of all convolutions of a kind in an S3D-G step on
@@ -11,10 +11,10 @@ AVX512-BF16), the backward pass of all convolutions of a kind in an S3D-G step o
     k x 1 x 1, kernel's gradient
       as matrix products             137.0 -> 123.6   46.0 -> 37.7
 
-and the forward passes take the same time. At inference, 1 x 1 x 1 kernels are still convolutions:
-TensorFlow fuses these with the following bias and ReLU, but a matrix product only without a reshape
-between them. This saved 11 % of the time of exported S3D-G in bfloat16 and 2 % in float32. 2-D
-convolutions are no faster for spatial kernels.
+and the forward passes take the same time. At inference, 1 x 1 x 1 kernels remain convolutions:
+TensorFlow fuses a convolution with the following bias and ReLU, but a matrix product only if no
+reshape lies between them. This saved 11 % of the time of exported S3D-G in bfloat16 and 2 % in
+float32. For spatial kernels, 2-D convolutions are no faster.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def convolve(
       inputs: [B, H, W, C] or [B, T, H, W, C].
       kernel: [k, k, C, filters] or [k_t, k, k, C, filters].
       strides: (height, width) or (time, height, width).
-      training: choose the kernel with the fastest backward pass; the results are the same.
+      training: whether to use the kernel with the fastest backward pass; the results are equal.
 
     Returns:
       [B, H', W', filters] or [B, T', H', W', filters].
@@ -52,7 +52,7 @@ def convolve(
 
 
 def known_sizes(tensor: tf.Tensor) -> list[Any]:
-    """Return a shape to reshape to: integers and one -1 if possible, else a computed shape.
+    """Return a shape for reshaping: integers and one -1 if possible, otherwise a computed shape.
 
     Each computed shape takes several operations, and a model would have thousands of them.
     """

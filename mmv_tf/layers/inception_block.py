@@ -24,7 +24,7 @@ class InceptionBlock(Layer):
       filters: six channel counts: branch 0; branch 1 reduce, branch 1; branch 2 reduce, branch 2;
         branch 3.
       temporal_kernel_size: temporal size of the separable 3x3 convolutions.
-      gating: gate the last unit of each branch.
+      gating: whether to gate the last unit of each branch.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class InceptionBlock(Layer):
     ):
         super().__init__(**kwargs)
         if len(filters) != 6:
-            raise ValueError(f"An Inception block takes 6 channel counts, got {list(filters)}.")
+            raise ValueError(f"An Inception block needs 6 channel counts, got {list(filters)}.")
         self.filters = tuple(filters)
         self.temporal_kernel_size = temporal_kernel_size
         self.gating = gating
@@ -86,7 +86,7 @@ class InceptionBlock(Layer):
         return self.filters[0] + self.filters[2] + self.filters[4] + self.filters[5]
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Return the shape with another channel count."""
+        """Return the input shape with the output's channel count."""
         return same_padding_shape(input_shape, (1,) * (len(input_shape) - 2), self.output_channels)
 
     def get_config(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Log-mel spectrogram of a waveform, computed in the graph."""
+"""Log-mel spectrogram of a waveform, computed in the TensorFlow graph."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ import tensorflow as tf
 
 from mmv_tf.layers.base import Layer, check_sizes
 
-_MOST = 1_000_000  # Ours: no microphone has such a rate.
+_MOST = 1_000_000  # Ours: no microphone has such a sample rate.
 _COMPRESSIONS = ("log1p_10000", "log_1e-6")
 
 
 @functools.cache
 def _tfio_audio() -> types.ModuleType | None:
-    """Return tensorflow-io's audio functions, None if it is not installed.
+    """Return tensorflow-io's audio functions, or None if it is not installed.
 
-    They are pure Python. The import warns that the native library does not load under a current
-    TensorFlow, which is harmless here; only these warnings are hidden.
+    They are pure Python. On import, tensorflow-io warns that its native library does not load under
+    a current TensorFlow, which is harmless here; only these warnings are hidden.
     """
     logger = logging.getLogger()
     hush = lambda record: "unable to load" not in record.getMessage()  # noqa: E731
@@ -68,19 +68,20 @@ def _melscale(
 class LogMel(Layer):
     """[B, samples] waveform in [-1, 1] -> [B, frames, mel_bins, 1], frames = ceil(samples / step).
 
-    It is a magnitude (not power) short-time Fourier transform with a periodic Hann window, padded
-    at the end, followed by mel filters and a logarithm. MMV (Alayrac et al., 2020) has 80 bins; the
-    window of 2048 and the step of 1024 samples at 48 kHz are those of VATT (Akbari et al., 2021),
-    which follows it. The mel edges (80-7600 Hz) are those of DMVR, VATT and BRAVE. MMV's
-    compression is not published; the default, `log(1 + 10000 mel)`, is that of VATT and BRAVE.
+    The spectrogram is the magnitude (not the power) of a short-time Fourier transform with a
+    periodic Hann window, padded at the end, followed by mel filters and a logarithm. MMV (Alayrac
+    et al., 2020) uses 80 bins; the window of 2048 and the step of 1024 samples at 48 kHz come from
+    VATT (Akbari et al., 2021), which follows MMV. The mel edges (80-7600 Hz) come from DMVR, VATT
+    and BRAVE. MMV's compression is not published; the default, `log(1 + 10000 mel)`, comes from
+    VATT and BRAVE.
 
-    The transform and the filters are tensorflow-io's where it is installed (the extra `io`), and
-    tf.signal's elsewhere: the same operations and numbers, on every platform.
+    If tensorflow-io is installed (the extra `io`), its transform and filters are used, otherwise
+    tf.signal's: the operations and values are the same, on every platform.
 
     Args:
-      sample_rate: in Hz.
-      window: samples in a window (and the transform's length).
-      step: samples between windows.
+      sample_rate: sample rate, in Hz.
+      window: window length, and length of the transform, in samples.
+      step: distance between windows, in samples.
       mel_bins: number of filters.
       lower_hz, upper_hz: edges of the filter bank.
       compression: "log1p_10000" or "log_1e-6" (log(mel + 1e-6)).
@@ -104,8 +105,8 @@ class LogMel(Layer):
             raise ValueError(f"compression is {compression!r}; use one of {_COMPRESSIONS}.")
         if not 0 <= lower_hz < upper_hz <= sample_rate / 2:
             raise ValueError(
-                f"The mel edges {lower_hz}-{upper_hz} Hz must rise and be below half the sample "
-                f"rate of {sample_rate} Hz."
+                f"The mel edges {lower_hz}-{upper_hz} Hz must increase and stay below half the "
+                f"sample rate of {sample_rate} Hz."
             )
         sizes = dict(sample_rate=sample_rate, window=window, step=step, mel_bins=mel_bins)
         check_sizes(**sizes)
@@ -121,7 +122,7 @@ class LogMel(Layer):
         self.compression = compression
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Create nothing."""
+        """Do nothing: the layer has no variables."""
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:

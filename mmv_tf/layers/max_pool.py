@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Max-pooling over space, then time, with a correct gradient on every build of TensorFlow."""
+"""Max pooling over space, then time, with a correct gradient on every build of TensorFlow."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ PADDINGS = ("valid", "same", "zeros_after")
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class MaxPool(keras.layers.MaxPooling3D):
-    """Max-pooling over (time, height, width): `keras.layers.MaxPooling3D` with another gradient.
+    """Max pooling over (time, height, width): `keras.layers.MaxPooling3D` with another gradient.
 
-    The outputs are equal to the bit. The gradient of a window goes to the first of its largest
-    values, in the order of time, rows and columns. Without oneDNN (eager tapes,
-    TF_ENABLE_ONEDNN_OPTS=0, builds without it), TensorFlow's `MaxPool3DGrad` gives the whole
-    gradient to each of them, which multiplies it; after a ReLU, ties of zeros are common.
+    The outputs are bit-identical. The gradient of a window goes to the first of its maxima, in the
+    order of time, rows and columns. Without oneDNN (eager tapes, TF_ENABLE_ONEDNN_OPTS=0, builds
+    without it), TensorFlow's `MaxPool3DGrad` sends the whole gradient to each maximum, which
+    multiplies it; after a ReLU, ties of zeros are common.
 
     Args:
-      pool_size: frames, rows and columns of a window; or one number for all.
-      strides: steps between windows; None: `pool_size`.
-      padding: "valid"; "same", where padding is never the maximum; or "zeros_after": windows begin
-        at the first frame, row and column, and are padded at the end by zeros, which count. After a
-        ReLU, with stride 2, the last two differ at odd sizes only.
+      pool_size: frames, rows and columns of a window, or one number for all three.
+      strides: steps between windows; None for `pool_size`.
+      padding: "valid"; "same", where padding is never the maximum; or "zeros_after": windows start
+        at the first frame, row and column and are padded at the end with zeros, which count. After
+        a ReLU, with stride 2, the last two differ only at odd sizes.
 
     Example:
     >>> MaxPool((3, 3, 3), (2, 2, 2), "same")(tf.zeros([1, 5, 8, 8, 2])).shape
@@ -43,13 +43,13 @@ class MaxPool(keras.layers.MaxPooling3D):
         padding: str = "valid",
         **kwargs: Any,
     ):
-        # Ignores the data format of a user's keras.json.
+        # Ignores the data format in a user's keras.json.
         layout = kwargs.pop("data_format", None) or "channels_last"
         if layout != "channels_last":
-            raise ValueError(f"data_format is {layout!r}; MaxPool takes 'channels_last' only.")
+            raise ValueError(f"data_format is {layout!r}; MaxPool supports only 'channels_last'.")
         if padding not in PADDINGS:
             raise ValueError(f"padding is {padding!r}; use one of {PADDINGS}.")
-        # Keras has the first two; the third has the output sizes of "same".
+        # Keras provides the first two; the third has the output sizes of "same".
         known = "same" if padding == "zeros_after" else padding
         super().__init__(pool_size, strides, known, layout, **with_dtype(kwargs))
         self.zeros_after = padding == "zeros_after"
@@ -71,10 +71,11 @@ class MaxPool(keras.layers.MaxPooling3D):
 def max_pool(
     inputs: tf.Tensor, pool_size: Sequence[int], strides: Sequence[int], padding: str
 ) -> tf.Tensor:
-    """Max-pool over space in each frame, then over time at each place; see `MaxPool`.
+    """Max-pool over space in each frame, then over time at each position; see `MaxPool`.
 
-    2-D pools send the gradient to one value in all builds. Ties are decided as in one step: the
-    first frame with the window's maximum, and the first place in it, are also first in the window.
+    2-D pooling sends the gradient to one value in all builds. Ties are resolved as in one step: the
+    first frame with the window's maximum, and the first position in it, are also first in the
+    window.
 
     Args:
       inputs: [B, T, H, W, C].
@@ -98,7 +99,7 @@ def max_pool(
 
 
 def _sizes(tensor: tf.Tensor) -> list[Any]:
-    """Return a tensor's shape, as integers where it is known."""
+    """Return a tensor's shape, with integers where sizes are known."""
     sizes = tensor.shape.as_list()
     if None not in sizes:
         return sizes

@@ -26,10 +26,11 @@ class ProjectionHead(Layer):
 
     Args:
       dim: size of the space.
-      hidden: width of the hidden layer (Linear -> batch norm -> ReLU), or None for none.
-      activation: applied to the input: None, "relu" or "bnrelu" (batch norm, then ReLU), the
+      hidden: width of the hidden layer (Linear -> batch norm -> ReLU), or None without one.
+      activation: activation of the input: None, "relu" or "bnrelu" (batch norm, then ReLU), for the
         variants `fac`, `fac_relu` and `fac_bnrelu` of the coarse map.
-      output_norm: end with a batch norm. With a hidden layer the last linear map then has no bias.
+      output_norm: whether to end with a batch norm. After a hidden layer, the last linear map then
+        has no bias.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class ProjectionHead(Layer):
         self.built = True
 
     def call(self, inputs: tf.Tensor, training: bool = False, valid: Any = None) -> tf.Tensor:
-        """Project [B, d] to [B, dim], not of unit length; see `BatchNorm` for `valid`."""
+        """Project [B, d] to [B, dim], not normalized; see `BatchNorm` for `valid`."""
         mode: dict[str, Any] = {"training": training, "valid": valid}
         x = inputs
         if self.input_batch_norm is not None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 # A separate group, so that the keys differ from those of the strategy, whose groups start at 1.
 _GROUP = 1 << 20
-# More than the exchanges of one size in any function.
+# More than the number of exchanges of one size in any function.
 _PER_SIZE = 1 << 12
 
 # Number of exchanges so far in each traced function, by size.
@@ -19,18 +19,18 @@ _counts: weakref.WeakKeyDictionary[tf.Graph, collections.Counter[int]] = weakref
 
 
 def of_each_replica(tensor: tf.Tensor) -> tf.Tensor:
-    """Gather [...] of each replica as [replicas, ...], in order, without a gradient.
+    """Gather [...] from each replica as [replicas, ...], in order, without a gradient.
 
     Args:
-      tensor: float32, of known shape, equal on all replicas.
+      tensor: float32, of a known shape that is equal on all replicas.
     """
     replicas = _replicas()
     if replicas == 1:
         return tensor[tf.newaxis]
     if _one_replica_a_process():
         return _gathered(tensor, replicas)
-    # A sum in which each replica fills its own row takes one exchange. `all_gather` takes two,
-    # since it exchanges sizes first.
+    # A sum in which each replica fills its own row needs one exchange. `all_gather` needs two,
+    # because it exchanges sizes first.
     context = tf.distribute.get_replica_context()
     own = tf.range(replicas) == context.replica_id_in_sync_group
     rows = tf.where(tf.reshape(own, [-1] + [1] * tensor.shape.rank), tensor, tf.zeros_like(tensor))
@@ -39,7 +39,7 @@ def of_each_replica(tensor: tf.Tensor) -> tf.Tensor:
 
 
 def sum_over_replicas(tensor: tf.Tensor) -> tf.Tensor:
-    """Return the sum over the replicas, equal on each to the bit; see `of_each_replica`."""
+    """Return the sum over the replicas, bit-identical on each; see `of_each_replica`."""
     if _replicas() == 1:
         return tensor
     if _one_replica_a_process():
@@ -48,7 +48,7 @@ def sum_over_replicas(tensor: tf.Tensor) -> tf.Tensor:
 
 
 def rows_of_all_replicas(tensor: tf.Tensor) -> tf.Tensor:
-    """Gather [b, ...] of each replica as [replicas * b, ...], in order.
+    """Gather [b, ...] from each replica as [replicas * b, ...], in order.
 
     The gradient of a replica's rows is the sum over all replicas, as for `all_gather`.
     """
@@ -72,14 +72,14 @@ def rows_of_all_replicas(tensor: tf.Tensor) -> tf.Tensor:
 
 
 def _replicas() -> int:
-    """Return the number of replicas; 1 outside of a replica context."""
+    """Return the number of replicas; 1 outside a replica context."""
     if tf.distribute.get_replica_context() is None:
         return 1
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _one_replica_a_process() -> bool:
-    """Return whether each replica is a CPU process, whose exchanges need no order."""
+    """Return whether each replica is a CPU process, whose exchanges need no fixed order."""
     strategy = tf.distribute.get_strategy()
     return (
         isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
@@ -90,7 +90,7 @@ def _one_replica_a_process() -> bool:
 
 
 def _gathered(tensor: tf.Tensor, replicas: int) -> tf.Tensor:
-    """Gather by TensorFlow's collective operation, in a third of the time of the strategy's.
+    """Gather with TensorFlow's collective operation, in a third of the strategy's time.
 
     The strategy's reduction sends values twice instead of once, contacts the first process for each
     exchange, and makes each exchange wait for the previous one.
@@ -109,7 +109,7 @@ def _gathered(tensor: tf.Tensor, replicas: int) -> tf.Tensor:
 def _next_key(size: int) -> int:
     """Return a key that is equal in all processes, by counting the exchanges of a function."""
     graph = tf.compat.v1.get_default_graph()
-    # The outermost graph, since TensorFlow nests functions.
+    # The outermost graph, because TensorFlow nests functions.
     while isinstance(graph.outer_graph, type(graph)):
         graph = graph.outer_graph
     counts = _counts.setdefault(graph, collections.Counter())

@@ -27,9 +27,9 @@ class ResidualBlock(Layer):
     Args:
       filters: output channels.
       strides: strides of the 3x3 convolution and of the shortcut.
-      projection: project the shortcut with a 1x1 convolution.
-      bottleneck: use the bottleneck form, not the basic one.
-      shift_fraction: fraction of `TemporalShift`; 0 for none.
+      projection: whether to project the shortcut with a 1x1 convolution.
+      bottleneck: whether to use the bottleneck form instead of the basic form.
+      shift_fraction: fraction of `TemporalShift`; 0 for no shift.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class ResidualBlock(Layer):
         return convolve(inputs, kernel, convolution.strides, training)
 
     def build(self, input_shape: Shape) -> None:
-        """Create the variables; only the channel count has to be known."""
+        """Create the variables; only the channel count needs to be known."""
         shape: Shape = (None, None, None, input_shape[-1])
         if self.shortcut is not None:
             self.shortcut.build(shape)
@@ -91,7 +91,7 @@ class ResidualBlock(Layer):
         valid: Any = None,
         num_frames: Any = None,
     ) -> tf.Tensor:
-        """Map [B, H, W, C] to [B, H', W', filters]; to shift, B counts frames, T per clip."""
+        """Map [B, H, W, C] to [B, H', W', filters]; with a shift, B counts frames, T per clip."""
         x = shortcut = inputs
         for index, (convolution, norm) in enumerate(
             zip(self.convolutions, self.norms, strict=True)

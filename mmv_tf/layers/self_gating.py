@@ -50,10 +50,10 @@ class SelfGating(Layer):
 def _with_mean(inputs: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Any]:
     """Return [B, ..., C] and its mean [B, C].
 
-    The gradient through the mean is added by broadcasting [B, 1, ..., 1, C]; TensorFlow's own would
-    first expand it to the full shape.
+    The gradient through the mean is added by broadcasting [B, 1, ..., 1, C]; TensorFlow's own
+    gradient would first expand it to the full shape.
     """
-    # Averages each frame first: in one step, TensorFlow takes two to three times as long.
+    # Averages each frame first: in a single step, TensorFlow takes two to three times as long.
     means = tf.reduce_mean(inputs, [2, 3]) if inputs.shape.rank == 5 else inputs
     mean = tf.reduce_mean(means, list(range(1, means.shape.rank - 1)))
 

@@ -21,7 +21,7 @@ class SpaceToDepth(Layer):
     """
 
     def build(self, input_shape: Shape) -> None:
-        """Create nothing."""
+        """Do nothing: the layer has no variables."""
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:

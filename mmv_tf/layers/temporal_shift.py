@@ -17,11 +17,11 @@ class TemporalShift(Layer):
     """Move the first channels one frame later and the last channels one frame earlier.
 
     With n = int(fraction * C), the output's channels are [last n, from frame t+1 | middle |
-    first n, from frame t-1]. This order, a permutation of the input's, is that of the released code
+    first n, from frame t-1]. This order, a permutation of the input's, matches the released code
     (deepmind/deepmind-research, mmv/models/tsm_utils.py). Frames beyond the clip are zero.
 
     Args:
-      fraction: share of the channels shifted each way, in [0, 0.5].
+      fraction: fraction of the channels shifted in each direction, in [0, 0.5].
 
     Call arguments:
       inputs: [B * T, H, W, C], the frames of a clip adjacent.
@@ -35,7 +35,7 @@ class TemporalShift(Layer):
         self.fraction = fraction
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Create nothing."""
+        """Do nothing: the layer has no variables."""
         self.built = True
 
     def call(self, inputs: tf.Tensor, num_frames: Any) -> tf.Tensor:

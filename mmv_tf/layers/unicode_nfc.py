@@ -1,11 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Unicode's normalization form C (NFC) in the graph, with core operations only.
+"""Unicode normalization form C (NFC) in the TensorFlow graph, with core operations only.
 
-"é" may be one character or "e" and a combining accent; NFC makes it one. TensorFlow has no core
-operation for it, and a SavedModel with that of tensorflow-text does not load everywhere. This
-module follows the standard's algorithm (UAX 15: decompose, order the marks, compose) with tables
-from Python's `unicodedata`. Text in NFC costs only one regular expression.
+"é" may be one character or "e" and a combining accent; NFC makes it one character. TensorFlow has
+no core operation for this, and a SavedModel that uses tensorflow-text's does not load everywhere.
+This module follows the standard's algorithm (UAX 15: decompose, order the marks, compose) with
+tables from Python's `unicodedata`. Text that is already NFC costs only one regular expression.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class _Tables(NamedTuple):
     """Sorted keys and their values.
 
     Attributes:
-      pattern: a regular expression for a character that NFC excludes or restricts.
+      pattern: regular expression for a character that NFC excludes or restricts.
       decomposed, parts: code points [n] and their full canonical decompositions [n, 4], 0 for none.
-      marks, classes: code points of a combining class above 0, and that class.
-      pairs, composed: first * _SHIFT + second, and the code point composed of them.
+      marks, classes: code points with a combining class above 0, and that class.
+      pairs, composed: first * _SHIFT + second, and the code point that the pair composes to.
     """
 
     pattern: str
@@ -67,7 +67,7 @@ def nfc(text: tf.Tensor) -> tf.Tensor:
 
 
 def _decompose(rows: tf.Tensor, points: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Replace code points [n] by their full decompositions; also return their rows."""
+    """Replace code points [n] with their full decompositions; also return their rows."""
     tables = _tables()
     found, place = _find(tf.cast(points, tf.int64), tables.decomposed)
     parts = tf.gather(tf.constant(tables.parts), place)
@@ -86,7 +86,7 @@ def _decompose(rows: tf.Tensor, points: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor
     )
     parts = tf.where(found[:, tf.newaxis], parts, alone)
     parts = tf.where(is_syllable[:, tf.newaxis], jamo, parts)
-    # The first value may be 0, a NUL in the text.
+    # The first value may be 0, a NUL character in the text.
     kept = (parts > 0) | (tf.range(4) == 0)
     return tf.boolean_mask(tf.repeat(rows[:, tf.newaxis], 4, axis=1), kept), parts[kept]
 
@@ -101,15 +101,15 @@ def _order(rows: tf.Tensor, points: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf
 
 
 def _compose(rows: tf.Tensor, points: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Compose letters with the following characters until nothing is left to compose."""
+    """Compose letters with the following characters until no composition is left."""
 
     def candidates(
         rows: tf.Tensor, points: tf.Tensor, classes: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Return the composable characters, the places of their letters, and the results."""
+        """Return the composable characters, the positions of their letters, and the results."""
         place = tf.range(tf.size(points))
         starter = classes == 0
-        # The last letter before each place; -1 in a row that begins with marks.
+        # The last letter before each position; -1 in a row that begins with marks.
         last = tf.concat([[-1], tf.where(starter, place, -1)], axis=0)[:-1]
         last = _running_maximum(last)
         before = tf.maximum(last, 0)
@@ -120,7 +120,8 @@ def _compose(rows: tf.Tensor, points: tf.Tensor, classes: tf.Tensor) -> tuple[tf
         free = (previous == last) | ((class_before > 0) & (class_before < classes))
         becomes = _pair(tf.gather(points, before), points)
         can = same_row & free & (becomes > 0)
-        # Compose from left to right, one per letter, and none whose letter is composed itself.
+        # Compose from left to right, one per letter, and none whose letter is itself being
+        # composed.
         can &= ~tf.gather(can, before)
         counts = tf.cumsum(tf.cast(can, tf.int32), exclusive=True)
         first = counts == tf.gather(counts, tf.minimum(before + 1, tf.size(points) - 1))
@@ -145,9 +146,9 @@ def _compose(rows: tf.Tensor, points: tf.Tensor, classes: tf.Tensor) -> tuple[tf
 
 
 def _running_maximum(values: tf.Tensor) -> tf.Tensor:
-    """Return the last value that is not -1, up to each place; the values are -1 or rise."""
+    """Return the last value up to each position that is not -1; values are -1 or increasing."""
     there = values >= 0
-    # Place of the n-th of them; n = 0 means none yet.
+    # Position of the n-th such value; n = 0 means none yet.
     found = tf.concat([[-1], tf.boolean_mask(values, there)], axis=0)
     return tf.gather(found, tf.cumsum(tf.cast(there, tf.int32)))
 
@@ -160,7 +161,7 @@ def _class(points: tf.Tensor) -> tf.Tensor:
 
 
 def _pair(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-    """Return the code point composed of two, or 0."""
+    """Return the code point that two code points compose to, or 0."""
     tables = _tables()
     keys = tf.cast(first, tf.int64) * _SHIFT + tf.cast(second, tf.int64)
     found, place = _find(keys, tables.pairs)
@@ -175,7 +176,7 @@ def _pair(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
 
 
 def _find(values: tf.Tensor, keys: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return whether each value is among the sorted keys, and its place in them."""
+    """Return whether each value is among the sorted keys, and its index among them."""
     table = tf.constant(keys, tf.int64)
     place = tf.minimum(tf.searchsorted(table, values), len(keys) - 1)
     return tf.gather(table, place) == values, place
@@ -183,7 +184,7 @@ def _find(values: tf.Tensor, keys: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
 
 @functools.cache
 def _tables() -> _Tables:
-    """Create the tables at the first call, in a fraction of a second."""
+    """Create the tables on the first call, in a fraction of a second."""
     parts, classes, pairs = {}, {}, {}
     unstable = {*range(_V, _V + _VS), *range(_T + 1, _T + _TS)}
     for point in range(sys.maxunicode + 1):
@@ -199,7 +200,7 @@ def _tables() -> _Tables:
             continue
         parts[point] = [ord(part) for part in unicodedata.normalize("NFD", letter)]
         two = [int(part, 16) for part in canonical.split()]
-        # Unicode excludes some from composition.
+        # Unicode excludes some characters from composition.
         if unicodedata.normalize("NFC", letter) == letter and len(two) == 2:
             pairs[two[0] * _SHIFT + two[1]] = point
             unstable.add(two[1])
@@ -218,7 +219,7 @@ def _tables() -> _Tables:
 
 
 def _character_class(points: list[int]) -> str:
-    """Return a regular expression's class of code points."""
+    """Return a regular expression's character class for code points."""
     ranges: list[list[int]] = []
     for point in points:
         if ranges and point == ranges[-1][1] + 1:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tokenizers for other languages and for subwords, based on tensorflow-text.
 
-They replace `WordTokenizer` in a model. A SavedModel with one of them, text or not, loads only
-where tensorflow_text has been imported. This module imports it at the first call.
+They can replace `WordTokenizer` in a model. A SavedModel that contains one of them loads only where
+tensorflow_text has been imported. This module imports it on the first call.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class UnicodeTokenizer(WordTokenizer):
     It differs from `WordTokenizer` in two rules: letters are case-folded and normalized to NFKC
     ("Straße" and "STRASSE", "ﬁn" and "fin", full-width and plain letters become equal), and a
     change of script ends a word: "30cm" and "東京Tower" are two words each. In languages without
-    spaces between words, each run of a script is one word; use `WordPieceTokenizer` or
+    spaces between words, each run of one script is one word; use `WordPieceTokenizer` or
     `SentencePieceTokenizer` for them.
 
     Args:
@@ -69,14 +69,14 @@ class UnicodeTokenizer(WordTokenizer):
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class WordPieceTokenizer(UnicodeTokenizer):
-    """Subwords by the longest match: strings [...] -> int32 ids [..., max_words].
+    """Subwords by longest match: strings [...] -> int32 ids [..., max_words].
 
-    Words are those of `UnicodeTokenizer`; a word that is not a sequence of pieces is left out (or
+    Words are split as in `UnicodeTokenizer`; a word that is not a sequence of pieces is dropped (or
     becomes id 1).
 
     Args:
       vocabulary: the pieces; those inside a word begin with `suffix`. Piece i gets id i + 2.
-      suffix: mark of pieces inside a word.
+      suffix: prefix that marks pieces inside a word.
       max_words, stop_words, keep_unknown: see `WordTokenizer`; `max_words` counts pieces.
 
     Example:
@@ -98,7 +98,7 @@ class WordPieceTokenizer(UnicodeTokenizer):
 
     def look_up(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
         """Convert words [N, (words)] to int32 ids [N, (pieces)]."""
-        with tf.init_scope():  # Reads the words of the vocabulary, a resource, eagerly.
+        with tf.init_scope():  # Reads the vocabulary's words, a resource, eagerly.
             pieces = self.vocabulary
         tokenizer = _tensorflow_text().FastWordpieceTokenizer(
             vocab=["[PAD]", "[UNK]", *pieces],
@@ -118,16 +118,16 @@ class WordPieceTokenizer(UnicodeTokenizer):
 class SentencePieceTokenizer(WordTokenizer):
     """Pieces of a SentencePiece model: strings [...] -> int32 ids [..., max_words].
 
-    The SentencePiece model normalizes text by the rules of its training (NFKC by default). Without
-    stop words, its input is the whole sentence; with stop words, the remaining words of
-    `WordTokenizer`, joined by spaces. Piece i gets id i + 2; the unknown piece is left out or gets
+    The SentencePiece model normalizes text by its training rules (NFKC by default). Without stop
+    words, its input is the whole sentence; with stop words, it is the remaining words of
+    `WordTokenizer`, joined by spaces. Piece i gets id i + 2; the unknown piece is dropped or gets
     id 1.
 
     Args:
-      model: the content of a `.model` file. It may be left out to load a saved layer.
+      model: content of a `.model` file. It may be omitted to load a saved layer.
       max_words: number of ids in the result.
       stop_words: words to remove; none by default.
-      keep_unknown: give unknown pieces id 1 instead of leaving them out.
+      keep_unknown: give unknown pieces id 1 instead of dropping them.
     """
 
     def __init__(
@@ -150,10 +150,10 @@ class SentencePieceTokenizer(WordTokenizer):
 
     @property
     def pieces(self) -> Any:
-        """Tokenizer of tensorflow-text."""
+        """Tokenizer from tensorflow-text."""
         if self._pieces is None:
             if self.model is None:
-                raise ValueError("The tokenizer has no SentencePiece model; give it one.")
+                raise ValueError("The tokenizer has no SentencePiece model; pass one.")
             with tf.init_scope():
                 self._pieces = _tensorflow_text().SentencepieceTokenizer(self.model, tf.int32)
         return self._pieces

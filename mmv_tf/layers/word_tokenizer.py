@@ -16,8 +16,8 @@ import tensorflow as tf
 from mmv_tf.layers.base import Layer, check_sizes
 from mmv_tf.layers.unicode_nfc import nfc
 
-# Ours: English function words that describe nothing seen or heard; MMV's list is not published.
-# Words of place and direction (up, under, behind, out ...) are kept.
+# Ours: English function words, which describe nothing that is seen or heard; MMV's list is not
+# published. Words for position and direction (up, under, behind, out ...) are kept.
 ENGLISH_STOP_WORDS = tuple(
     """a an the this that these those and or but nor so if than then as of to for with by at from
     i me my mine we us our ours you your yours he him his she her hers it its they them their
@@ -40,15 +40,15 @@ _REPLACED = {
 }
 PUNCTUATION = (*_REPLACED, "kept")
 _RULES = ("stop_words", "keep_unknown", "padding_id", "unknown_id")
-_FILE = "vocabulary.txt"  # as Keras names it
+_FILE = "vocabulary.txt"  # the name that Keras uses
 _IDS_FILE = "word_ids.npy"
 
 
 class _Lookup(keras.layers.StringLookup):
-    """Lookup table that reads its saved vocabulary as it was written.
+    """Lookup table that reads its saved vocabulary exactly as it was written.
 
-    Keras' table reads it with `str.splitlines`, for which GloVe's word U+0085 ends a line, so that
-    the following words would get other ids.
+    Keras' table reads it with `str.splitlines`, which treats GloVe's word U+0085 as a line break
+    and would thereby shift the ids of the following words.
     """
 
     def save_assets(self, dir_path: str) -> None:
@@ -65,23 +65,23 @@ class _Lookup(keras.layers.StringLookup):
 class WordTokenizer(Layer):
     """Strings of any shape [...] -> int32 word ids [..., max_words].
 
-    The rules, in order: Unicode's form NFC (a letter and its combining accent become one
-    character); lower case; drop a possessive 's and other apostrophes ("don't" -> "dont"); split at
-    everything but letters and digits; drop stop words; drop words outside the vocabulary (or give
-    them `unknown_id`); keep the first `max_words`, and fill up with `padding_id`. The layer uses
-    core `tf.strings` operations only, so that a SavedModel with it loads anywhere. MMV (Alayrac et
-    al., 2020) removes stop words and keeps 16; its other rules are not published.
+    The rules, in order: normalize to Unicode NFC (a letter and its combining accent become one
+    character); lowercase; drop a possessive 's and other apostrophes ("don't" -> "dont"); split at
+    everything but letters and digits; drop stop words; drop words outside the vocabulary (or map
+    them to `unknown_id`); keep the first `max_words`, and pad with `padding_id`. The layer uses
+    only core `tf.strings` operations, so that a SavedModel with it loads anywhere. MMV (Alayrac et
+    al., 2020) removes stop words and keeps 16 words; its other rules are not published.
 
     Args:
-      vocabulary: the words, most frequent first, stored in NFC; word i gets id i + 2, or that of
-        `word_ids`. It may be left out to load a saved layer.
+      vocabulary: the words, most frequent first, stored in NFC; word i gets id i + 2, or its id in
+        `word_ids`. It may be omitted to load a saved layer.
       max_words: length of the result.
       stop_words: words to remove.
-      keep_unknown: give unknown words `unknown_id` instead of leaving them out.
+      keep_unknown: map unknown words to `unknown_id` instead of dropping them.
       word_ids: one id per word, for a table of word vectors in another order; words may share ids.
-      padding_id: id that fills up short sentences.
+      padding_id: id that pads short sentences.
       unknown_id: id of unknown words; None for a table without a row for them.
-      lower: convert sentences to lower case.
+      lower: whether to lowercase sentences.
       punctuation: rule for punctuation, for tables whose words were cleaned differently. "joined",
         as above; "split": split at everything but letters and digits ("don't" -> "don", "t");
         "words": keep "_" and "'" in words ("don't"); "removed": drop ASCII punctuation ("don't" ->
@@ -126,8 +126,8 @@ class WordTokenizer(Layer):
         for word in words or ():
             if "\n" in word:
                 raise ValueError(
-                    f"The vocabulary's word {word!r} contains a line break; it is saved with one "
-                    "word per line: leave that word out."
+                    f"The vocabulary's word {word!r} contains a line break, but it is saved with "
+                    "one word per line: leave that word out."
                 )
         self.padding_id = padding_id
         self.unknown_id = unknown_id
@@ -135,7 +135,7 @@ class WordTokenizer(Layer):
         # Ids 0 and 1 of the table are the padding ("") and the unknown token.
         self.lookup = _Lookup(mask_token="", oov_token="[UNK]", output_mode="int")  # noqa: S106
         if words is not None:
-            # Set later, the vocabulary is saved as a file and not in the configuration.
+            # Set later, so that the vocabulary is saved as a file and not in the configuration.
             self.lookup.set_vocabulary(self.as_looked_up(words))
 
     @property
@@ -145,13 +145,13 @@ class WordTokenizer(Layer):
 
     @property
     def vocabulary_size(self) -> int:
-        """Number of ids including padding and unknown, the least rows of a table."""
+        """Number of ids including padding and unknown; a table needs at least this many rows."""
         if self._places_are_ids:
             return self.lookup.vocabulary_size()
         return 1 + int(self._table().max())
 
     def build(self, input_shape: Any = None) -> None:
-        """Create nothing."""
+        """Do nothing: the layer has no variables."""
         self.built = True
 
     def __call__(self, sentences: Any, **kwargs: Any) -> tf.Tensor:
@@ -198,7 +198,7 @@ class WordTokenizer(Layer):
         return tf.strings.split(text)
 
     def as_looked_up(self, words: Sequence[str]) -> list[str]:
-        """Return the vocabulary in the form of the words of sentences."""
+        """Return the vocabulary in the form that words of sentences take."""
         return _composed(words)
 
     def knows(self, ids: tf.Tensor) -> tf.Tensor:
@@ -212,9 +212,9 @@ class WordTokenizer(Layer):
         return tf.reduce_any(known, axis=-1)
 
     def look_up(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
-        """Convert words [N, (words)] to int32 places, one per word or subword.
+        """Convert words [N, (words)] to int32 positions, one per word or subword.
 
-        Word i of the vocabulary has place i + 2, after `PADDING_ID` and `UNKNOWN_ID`.
+        Word i of the vocabulary has position i + 2, after `PADDING_ID` and `UNKNOWN_ID`.
         """
         return words.with_flat_values(tf.cast(self.lookup(words.flat_values), tf.int32))
 
@@ -234,10 +234,10 @@ class WordTokenizer(Layer):
             self.word_ids = np.load(path, allow_pickle=False)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor arguments except the vocabulary and ids, which are files.
+        """Return the constructor arguments except the vocabulary and ids, which are saved as files.
 
         `padding_id`, `unknown_id`, `lower` and `punctuation` are included only if they differ from
-        their defaults, so that the hashes of models from before these arguments stay the same.
+        their defaults, so that models that predate these arguments keep their hashes.
         """
         special = {
             name: value
@@ -263,7 +263,7 @@ class WordTokenizer(Layer):
         return usual and self.word_ids is None
 
     def _table(self) -> np.ndarray:
-        """Return the id of each place, int32."""
+        """Return the id at each position, int32."""
         ids = self.word_ids
         if ids is None:
             ids = np.arange(FIRST_WORD_ID, self.lookup.vocabulary_size())
@@ -281,10 +281,12 @@ def _checked_ids(
     """Return the ids of the words as int32 [words].
 
     Raises:
-      ValueError: their number differs from that of the words, or one is negative or taken.
+      ValueError: their number differs from the number of words, or one is negative or taken.
     """
     if keep_unknown and unknown_id is None:
-        raise ValueError("keep_unknown gives unknown words an id and unknown_id is None; give one.")
+        raise ValueError(
+            "keep_unknown needs an id for unknown words, but unknown_id is None; set it."
+        )
     for name, value in (("padding_id", padding_id), ("unknown_id", unknown_id)):
         if value is not None and value < 0:
             raise ValueError(f"{name} is {value}; expected a row of the table, 0 or more.")
@@ -293,14 +295,14 @@ def _checked_ids(
     ids = np.asarray(word_ids)
     if ids.shape != (len(words or ()),) or ids.dtype.kind not in "iu":
         raise ValueError(
-            f"word_ids is {ids.dtype} {list(ids.shape)}; expected an integer for each of the "
+            f"word_ids is {ids.dtype} {list(ids.shape)}; expected one integer for each of the "
             f"{len(words or ())} words."
         )
     if ids.min() < 0 or ids.max() > np.iinfo(np.int32).max:
-        raise ValueError(f"word_ids reach from {ids.min()} to {ids.max()}; expected 0 to 2^31 - 1.")
+        raise ValueError(f"word_ids range from {ids.min()} to {ids.max()}; expected 0 to 2^31 - 1.")
     if unknown_id is not None and unknown_id in ids:
         raise ValueError(
-            f"word_ids has {unknown_id}, the id of unknown words; give another unknown_id, or None."
+            f"word_ids has {unknown_id}, the id of unknown words; set another unknown_id, or None."
         )
     return ids.astype(np.int32)
 
@@ -309,15 +311,15 @@ def _checked_ids(
 class MilNceTokenizer(WordTokenizer):
     r"""Words by the rules of MIL-NCE's S3D: strings [...] -> int32 word ids [..., max_words].
 
-    The rules, in order: lower case; a word is a run of letters, digits, "_" and "'" (also "don't");
-    drop words outside the vocabulary; keep the first `max_words`, and fill up with id 0. There are
+    The rules, in order: lowercase; a word is a run of letters, digits, "_" and "'" (also "don't");
+    drop words outside the vocabulary; keep the first `max_words`, and pad with id 0. There are
     no stop words and no id for unknown words: word i has id i + 1. Letters and digits are those of
     `\w` in Python's `re`, so a combining accent ends a word.
 
     Source: https://github.com/antoine77340/S3D_HowTo100M (`Sentence_Embedding`).
 
     Args:
-      vocabulary: the words in the order of the table's rows, after its first row, for padding.
+      vocabulary: the words in the order of the table's rows, starting after row 0, the padding.
       max_words: length of the result.
 
     Example:
@@ -348,7 +350,7 @@ class MilNceTokenizer(WordTokenizer):
 
 
 def _composed(words: Sequence[str]) -> list[str]:
-    """Convert words to NFC, like sentences; a word whose NFC is another word is not changed."""
+    """Convert words to NFC, like sentences; a word whose NFC is another word does not change."""
     taken = set(words)
     found = []
     for word in words:
@@ -361,7 +363,7 @@ def _composed(words: Sequence[str]) -> list[str]:
 
 
 def join_apostrophes(text: tf.Tensor) -> tf.Tensor:
-    """Turn "rabbit's" into "rabbit" and "don't" into "dont", also with typographic apostrophes."""
+    """Turn "rabbit's" into "rabbit" and "don't" into "dont", with typographic apostrophes too."""
     text = tf.strings.regex_replace(text, "[’`]", "'")
     text = tf.strings.regex_replace(text, r"'s\b", "")
     return tf.strings.regex_replace(text, "'", "")

@@ -1,14 +1,14 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""MMV's contrastive losses, NCE and MIL-NCE: one computation, one candidate or several.
+"""MMV's contrastive losses, NCE and MIL-NCE: one computation, with one or several candidates.
 
 For row i with video v_i and candidate narrations y_i,1..P (P = 1 for video-audio):
 
     loss_i = LSE({sim(v_i, y_j,k)} for all j, k; {sim(v_j, y_i,k)} for all j, k)
              - LSE({sim(v_i, y_i,k)} for all k),    sim(v, y) = v . y / temperature,
 
-with unit vectors and LSE the log of the sum of exponentials. Both directions are in ONE
-denominator, and the positive pairs are in it twice, so the minimum of the loss is log 2: it is not
+with unit vectors and LSE the log of the sum of exponentials. Both directions share ONE denominator,
+which contains the positive pairs twice, so the minimum of the loss is log 2: the loss is not
 the mean of two cross-entropies. This batch form is that of the losses of MIL-NCE (Miech et al.,
 2020) and of VATT's code, which cites MMV. The mean of two cross-entropies, as in CLIP, is an option
 (`symmetric`); its minimum is 0:
@@ -16,8 +16,8 @@ the mean of two cross-entropies. This batch form is that of the losses of MIL-NC
     loss_i = mean of LSE({sim(v_i, y_j,k)} for all j, k) and LSE({sim(v_j, y_i,k)} for all j, k)
              - LSE({sim(v_i, y_i,k)} for all k).
 
-A batch may hold an example more than once. Such twins are false negatives of each other; with `ids`
-the sums over j leave out row i's twins.
+A batch may contain an example several times. Such twins are false negatives of each other; with
+`ids`, the sums over j leave out row i's twins.
 """
 
 from __future__ import annotations
@@ -45,32 +45,34 @@ def mil_nce(
     textless_negatives: bool = False,
     ids: Any = None,
 ) -> tf.Tensor:
-    """Return MIL-NCE between videos and their candidate narrations (Alayrac et al., 2020).
+    """Return the MIL-NCE loss of videos and their candidate narrations (Alayrac et al., 2020).
 
     Args:
-      video: float [B, D], of any length; normalized inside.
+      video: float [B, D]; normalized inside, so any norm is allowed.
       text: float [B, P, D], the P candidates of each row.
-      temperature: divides the cosines; 0.07 in the paper.
+      temperature: divisor of the cosine similarities; 0.07 in the paper.
       valid: optional [B] booleans; other rows are neither scored nor used as negatives.
-      candidate_valid: optional [B, P] booleans; a row without a valid candidate is not valid.
+      candidate_valid: optional [B, P] booleans; a row without a valid candidate is invalid.
       gather: concatenates a [b, ...] tensor over replicas in the replicas' order. With it the
-        negatives are those of the global batch, and the result is this replica's share of the
-        global mean: the shares sum up to it.
+        negatives come from the global batch, and the result is this replica's share of the global
+        mean: the shares add up to it.
       symmetric: the mean of two cross-entropies instead of one denominator for both directions.
-      chunk_rows: compute the similarities of this many rows at a time, forward and backward, and
-        keep none of them; 0 computes all at once.
-      textless_negatives: valid videos without a valid candidate are not scored, but are negatives
-        of other rows' narrations, in the sum over sim(v_j, y_i,k). They are in VATT, which follows
-        MMV and masks only the missing narrations; MMV's paper does not say. False leaves them out.
-      ids: optional [B] integers, the rows' examples. Rows of one id are no negatives of each other;
-        a row's own pair stays its positive. With `gather` that holds over all replicas, for which
-        each takes its place among them from `tf.distribute`, and has as many rows as the others.
+      chunk_rows: compute the similarities of this many rows at a time, forward and backward,
+        without storing them; 0 computes all rows at once.
+      textless_negatives: valid videos without a valid candidate are not scored, but serve as
+        negatives for other rows' narrations, in the sum over sim(v_j, y_i,k). This follows VATT,
+        which follows MMV and masks only the missing narrations; MMV's paper does not specify it.
+        False leaves them out.
+      ids: optional [B] integers that identify the rows' examples. Rows with the same id are not
+        negatives of each other; a row's own pair stays its positive. With `gather` this holds over
+        all replicas: each replica finds its position through `tf.distribute`, and all must have
+        equally many rows.
 
     Returns:
       The mean over valid rows, a float32 scalar; 0 if there is none.
 
     Raises:
-      ValueError: shapes do not fit, ids are no integers, or the temperature is not positive.
+      ValueError: shapes do not match, ids are not integers, or the temperature is not positive.
     """
     total, count = loss_sum_and_count(
         video,
@@ -97,10 +99,10 @@ def nce(
     chunk_rows: int = 0,
     ids: Any = None,
 ) -> tf.Tensor:
-    """Return NCE between two modalities: `mil_nce` with one candidate a row.
+    """Return the NCE loss of two modalities: `mil_nce` with one candidate per row.
 
     Args:
-      a, b: float [B, D]; row i of one belongs to row i of the other.
+      a, b: float [B, D]; row i of `a` matches row i of `b`.
       temperature, valid, gather, symmetric, chunk_rows, ids: as for `mil_nce`.
 
     Returns:
@@ -108,7 +110,7 @@ def nce(
     """
     a, b = tf.convert_to_tensor(a), tf.convert_to_tensor(b)
     if b.shape.rank != 2:
-        raise ValueError(f"nce takes two [B, D] tensors, got {a.shape} and {b.shape}.")
+        raise ValueError(f"nce expects two [B, D] tensors, got {a.shape} and {b.shape}.")
     return mil_nce(
         a,
         b[:, tf.newaxis],
@@ -133,9 +135,9 @@ def loss_sum_and_count(
     textless_negatives: bool = False,
     ids: Any = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the loss summed over this replica's valid rows, and all replicas' number of them.
+    """Return the loss summed over this replica's valid rows, and their number over all replicas.
 
-    On a replica the similarities take O(local batch x global batch x P), or with `chunk_rows`
+    Each replica's similarities take O(local batch x global batch x P) memory, or with `chunk_rows`
     O(chunk_rows x global batch x P).
     """
     video = tf.convert_to_tensor(video)
@@ -147,7 +149,7 @@ def loss_sum_and_count(
     if not temperature > 0:
         raise ValueError(f"temperature is {temperature}; it must be positive.")
     if chunk_rows < 0:
-        raise ValueError(f"chunk_rows is {chunk_rows}; use 0 for all rows at once, or more.")
+        raise ValueError(f"chunk_rows is {chunk_rows}; expected 0 (all rows at once) or more.")
     own_ids = None if ids is None else _check_ids(ids, video.shape[0])
     gather = gather or tf.identity
     batch, candidates = tf.shape(text)[0], tf.shape(text)[1]
@@ -167,7 +169,7 @@ def loss_sum_and_count(
     own_video, gathered_video, video = copies(video, 3)
     own_text, gathered_text, text = copies(text, 3)
     all_video, all_text = gather(gathered_video), gather(gathered_text)
-    # Booleans are gathered as numbers: not every collective takes them.
+    # Booleans are gathered as numbers: not every collective supports them.
     all_valid = gather(tf.cast(valid, tf.float32))
     all_candidate_valid = gather(tf.cast(candidate_valid, tf.float32))
     negatives = gather(tf.cast(video_valid, tf.float32)) if textless_negatives else all_valid
@@ -177,10 +179,10 @@ def loss_sum_and_count(
         own_rows, all_rows = _tag_rows(own_ids, gather)
 
     def masked(values: tf.Tensor) -> tf.Tensor:
-        """Mask the candidates that do not count, [b, P]."""
+        """Mask the candidates that don't count, [b, P]."""
         return tf.where(candidate_valid, values, MASKED)
 
-    # My videos against everyone's narrations, [b]; my narrations against everyone's videos, [b, P].
+    # Own videos against all narrations, [b]; own narrations against all videos, [b, P].
     to_text = log_sum_exp_of_products(
         own_video,
         tf.reshape(all_text, [-1, dim]),
@@ -212,33 +214,33 @@ def _check_ids(ids: Any, rows: int | None) -> tf.Tensor:
     """Return ids as int64 [B].
 
     Raises:
-      ValueError: they are not that.
+      ValueError: the ids have another dtype or shape.
     """
     ids = tf.convert_to_tensor(ids)
     if not ids.dtype.is_integer:
         raise ValueError(
-            f"ids are {ids.dtype.name}; expected integers: hash names with "
+            f"ids are {ids.dtype.name}; expected integers; hash names with "
             "tf.strings.to_hash_bucket_fast."
         )
     if not ids.shape.is_compatible_with([rows]):
-        raise ValueError(f"Expected ids [{rows}], one for each row, got {ids.shape}.")
+        raise ValueError(f"Expected ids [{rows}], one per row, got {ids.shape}.")
     return tf.cast(ids, tf.int64)
 
 
 def _tag_rows(ids: tf.Tensor, gather: Gather) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return id and row in the global batch, int64 [., 2], of this replica's rows and of all."""
+    """Return id and global row, int64 [., 2], for this replica's rows and for all rows."""
     everyone = _gather_exactly(ids, gather)
     context = tf.distribute.get_replica_context()
     replica = 0 if context is None else context.replica_id_in_sync_group
     count = tf.size(ids, tf.int64)
-    # Without other replicas' rows, the own ones come first.
+    # Without other replicas' rows, this replica's rows come first.
     first = tf.where(tf.size(everyone, tf.int64) > count, tf.cast(replica, tf.int64) * count, 0)
     own = tf.stack([ids, first + tf.range(count)], axis=1)
     return own, tf.stack([everyone, tf.range(tf.size(everyone, tf.int64))], axis=1)
 
 
 def _gather_exactly(values: tf.Tensor, gather: Gather) -> tf.Tensor:
-    """Gather int64 [b] as floats of 16 bits each: not every collective takes integers."""
+    """Gather int64 [b] as 16-bit parts in floats: not every collective supports integers."""
     shifts = tf.constant([0, 16, 32, 48], tf.int64)
     parts = tf.bitwise.right_shift(values[:, tf.newaxis], shifts)
     parts = tf.bitwise.bitwise_and(parts, tf.constant(0xFFFF, tf.int64))
@@ -249,7 +251,7 @@ def _gather_exactly(values: tf.Tensor, gather: Gather) -> tf.Tensor:
 def _tags(
     left: tf.Tensor | None, left_each: Any, right: tf.Tensor | None, right_each: Any
 ) -> Tags | None:
-    """Return tags with each row repeated for its candidates; None without ids."""
+    """Return tags with each row repeated for its candidates, or None without ids."""
     if left is None or right is None:
         return None
     return Tags(tf.repeat(left, left_each, axis=0), tf.repeat(right, right_each, axis=0))

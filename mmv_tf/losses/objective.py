@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Training objective: weighted losses over pairs of modalities, without missing rows."""
+"""Training objective: weighted losses over pairs of modalities, ignoring missing rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from mmv_tf.losses.contrastive import Gather, loss_sum_and_count
 
-# Pairs by their names in configs and logs.
+# Pairs by the names that configs and logs use.
 PAIRS = {"va": ("video", "audio"), "vt": ("video", "text"), "at": ("audio", "text")}
 
 
@@ -26,7 +26,7 @@ class Objective:
         term.
       temperature: temperature of every pair; 0.07 in the paper.
       symmetric, chunk_rows: see `mil_nce`.
-      textless_negatives: for the pairs with text, see `mil_nce`.
+      textless_negatives: for pairs with text; see `mil_nce`.
 
     Raises:
       ValueError: a pair is unknown, or no weight is positive.
@@ -66,14 +66,14 @@ class Objective:
         """Compute the loss.
 
         Args:
-          embeddings: "va/video" [B, D], "vt/text" [B, P, D] ...: for each pair, both members in the
-            pair's space.
+          embeddings: for each pair, both members in the pair's space: "va/video" [B, D],
+            "vt/text" [B, P, D], ...
           valid: modality -> [B] booleans ([B, P] for text).
           gather, ids: see `mil_nce`.
 
         Returns:
-          This replica's share of the weighted sum and of each pair's loss, and (not a share) each
-          pair's number of valid rows over all replicas.
+          This replica's share of the weighted sum and of each pair's loss, and the number of valid
+          rows of each pair over all replicas (not a share).
         """
         total = tf.zeros([])
         terms, counts = {}, {}

@@ -13,13 +13,13 @@ MASKED = -1e9
 
 
 class Tags(NamedTuple):
-    """Examples that the two sides of products show, to leave out pairs of twins.
+    """Example ids of the two sides of the products, for leaving out pairs of twins.
 
     Twins are different rows of the global batch that show one example.
 
     Attributes:
       left: int64 [N, 2], each row's example id and its row in the global batch.
-      right: int64 [M, 2], the same of each column.
+      right: int64 [M, 2], the same for each column.
     """
 
     left: tf.Tensor
@@ -36,17 +36,17 @@ def log_sum_exp_of_products(
 ) -> tf.Tensor:
     """Return LSE over j of left_i . right_j / temperature, over the columns j that count.
 
-    Both passes go through `left` in pieces of `chunk_rows`; the backward pass recomputes each
-    piece's products instead of storing them. So they take O(chunk_rows * M) memory, for half again
-    as much arithmetic as with all N * M of them stored.
+    Both passes process `left` in chunks of `chunk_rows`; the backward pass recomputes each chunk's
+    products instead of storing them. This takes O(chunk_rows * M) memory, and one and a half times
+    the arithmetic of storing all N * M products.
 
     Args:
       left: float32 [N, D].
       right: float32 [M, D].
       columns: float [M]; columns that are not positive are left out.
-      temperature: divides the products.
-      chunk_rows: rows at a time; 0 means all at once.
-      tags: leave out a row's twins; they are found piece by piece, too. None leaves out none.
+      temperature: divisor of the products.
+      chunk_rows: rows per chunk; 0 computes all at once.
+      tags: leave out a row's twins, which are also found chunk by chunk. None leaves out none.
 
     Returns:
       float32 [N]; about -1e9 where no column counts. It can be differentiated once.
@@ -68,7 +68,7 @@ def log_sum_exp_of_products(
     @tf.custom_gradient
     def in_chunks(left: tf.Tensor, right: tf.Tensor, columns: tf.Tensor) -> Any:
         rows, dim = tf.shape(left)[0], left.shape[-1]
-        # The last piece is padded with zeros, which are finite and dropped again.
+        # The last chunk is padded with zeros, which are finite and dropped again.
         pieces = tf.reshape(_pad_rows(left, chunk_rows), [-1, chunk_rows, dim])
         count = tf.shape(pieces)[0]
         piece_tags = (

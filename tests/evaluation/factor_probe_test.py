@@ -58,5 +58,5 @@ def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match="Training has the factors"):
         factor_probe(train, labels, train, {"told": labels["told"]})
     same = {"told": np.zeros(50, int)}
-    with pytest.raises(ValueError, match="labels of 'told' are the same"):
+    with pytest.raises(ValueError, match="labels of 'told' are equal"):
         factor_probe(train, same, train, same)

@@ -71,7 +71,7 @@ def test_a_part_of_other_rows_is_done_again(tmp_path, file_format, summed, caplo
         arrays = dict(np.load(part))
         np.savez(part, **{**arrays, "windows": arrays["windows"] + 1})
     store = FeatureStore(tmp_path, {}, part_items=2, file_format=file_format)
-    assert "computing its items again" in caplog.text and str(part) in caplog.text
+    assert "recomputing its items" in caplog.text and str(part) in caplog.text
     assert not store.has("0", "v") and not part.exists()
 
 

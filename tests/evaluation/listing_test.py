@@ -167,11 +167,11 @@ def test_duplicates_overlaps_and_unlearnt_classes_are_refused():
     b = Item("b", "b.mp4", TEST, (0,))
     with pytest.raises(ValueError, match="'a' more than once"):
         Listing("l", ("x",), (a, a, b))
-    with pytest.raises(ValueError, match=r"overlap: 'a' are in training and in test"):
+    with pytest.raises(ValueError, match=r"overlap: 'a' are in both training and test"):
         Listing("l", ("x",), (a, b, Item("a", "a.mp4", TEST, (0,))))
     with pytest.raises(ValueError, match="without training examples: 'y'"):
         Listing("l", ("x", "y"), (a, b, Item("c", "c.mp4", TEST, (1,))))
-    with pytest.raises(ValueError, match="lists nothing"):
+    with pytest.raises(ValueError, match="lists no items"):
         Listing("l", (), ())
 
 

@@ -102,7 +102,7 @@ def test_runs_that_can_not_be_compared_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"version 1 with test_views\.windows=1"):
         results.compare(a, trial)
     fewer = write(tmp_path / "d.json", scored(ranks[:-1]))
-    with pytest.raises(ValueError, match=r"different items \(8 and 7; 'item 7' is in one only"):
+    with pytest.raises(ValueError, match=r"different items \(8 and 7; 'item 7' is in only one"):
         results.compare(a, fewer)
     results.items_path(fewer).unlink()
     with pytest.raises(ValueError, match=r"d\.items\.npz is missing"):

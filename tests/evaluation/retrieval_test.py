@@ -116,7 +116,7 @@ def naive_rank(query, items, index):
     [
         (lambda x: x.fill(np.nan), "not finite"),
         (lambda x: x.__setitem__(0, np.inf), "not finite"),
-        (lambda x: x.fill(1.0), "all the same"),
+        (lambda x: x.fill(1.0), "all equal"),
         (lambda x: x.__setitem__(1, 0.0), "are zero"),
     ],
 )
@@ -128,5 +128,5 @@ def test_meaningless_embeddings_are_refused(spoil, message):
 
 
 def test_unequal_numbers_are_refused():
-    with pytest.raises(ValueError, match="Expected an item per query"):
+    with pytest.raises(ValueError, match="Expected one item per query"):
         ranks(vectors(0, 5, 4), vectors(0, 6, 4))

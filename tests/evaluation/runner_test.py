@@ -162,7 +162,7 @@ def test_features_that_never_change_are_refused(network, tmp_path):
     data = small_benchmarks.esc(tmp_path / "data")
     weights = network.audio.get_weights()
     network.audio.set_weights([0 * weight for weight in weights])
-    with pytest.raises(ValueError, match="is the same for all 16 windows of 8 items"):
+    with pytest.raises(ValueError, match="is equal for all 16 windows of 8 items"):
         run_benchmark(
             small_benchmarks.small("esc10_linear"), network, data, Options(tmp_path / "features")
         )
@@ -184,7 +184,7 @@ def test_sentences_without_known_words_are_named(network, tmp_path):
     config = small_world.model_config()
     config.text.mask_padding = True
     model = create_model(config, small_world.WORDS, np.ones([len(small_world.WORDS), 6]))
-    with pytest.raises(ValueError, match=r"1 of 6 sentences have no word .* 'quo vadis'"):
+    with pytest.raises(ValueError, match=r"1 of 6 sentences contain no word .* 'quo vadis'"):
         run_benchmark(
             small_benchmarks.small("msrvtt_retrieval"), model, data, Options(tmp_path / "features")
         )
@@ -206,7 +206,7 @@ def test_a_network_without_the_modality_is_refused(network, tmp_path):
 def test_a_network_without_words_is_refused_before_anything_is_read(name, tmp_path):
     model = create_model(small_world.model_config())
     options = Options(tmp_path / "features")
-    with pytest.raises(ValueError, match=r"takes no sentences: .*--word_vectors") as caught:
+    with pytest.raises(ValueError, match=r"has no text input: .*--word_vectors") as caught:
         run_benchmark(small_benchmarks.small(name), model, tmp_path / "nothing", options)
     assert "\n" not in str(caught.value)
 

@@ -103,7 +103,7 @@ def test_sentences_of_an_extractor_without_a_known_word_are_counted(model, caplo
         text(["the red square", "a circle"])
         assert not caplog.messages
         text(["the red square", "quo vadis", "was it the"])
-    assert "2 of 3 sentences have no word that the model knows" in caplog.text
+    assert "2 of 3 sentences contain no word known to the model" in caplog.text
     assert "quo vadis" in caplog.text
 
 

@@ -39,7 +39,7 @@ def with_value(array, value):
 
 FORMS = [
     ({}, "got an empty one"),
-    (CLIPS, "takes a dict"),
+    (CLIPS, "expects a dict"),
     ({"vidoe": CLIPS}, "'vidoe' is not an input"),
     ({"video": CLIPS[0]}, r"expected float \[B, T, H, W, 3\].*batch of one"),
     ({"video": CLIPS[..., :1]}, r"expected float \[B, T, H, W, 3\]"),
@@ -59,10 +59,10 @@ FORMS = [
     ({"text": np.array([["a rabbit"]])}, r"model.tokenizer\(sentences\)"),
 ]
 VALUES = [
-    ({"video": with_value(CLIPS, np.nan)}, "video holds values that are not finite"),
-    ({"video": with_value(CLIPS, -np.inf)}, "video holds values that are not finite"),
+    ({"video": with_value(CLIPS, np.nan)}, "video has values that are not finite"),
+    ({"video": with_value(CLIPS, -np.inf)}, "video has values that are not finite"),
     ({"video": with_value(CLIPS, 255.0)}, r"divide frames of 0 to 255 by 255.*0 to 255"),
-    ({"video": with_value(CLIPS, -1.0)}, "rescale normalized ones"),
+    ({"video": with_value(CLIPS, -1.0)}, "rescale normalized frames"),
     ({"audio": with_value(LOG_MEL, np.nan)}, "audio holds values that are not finite"),
     ({"text": with_value(IDS, 5)}, r"word ids outside \[0, 4\].*0 to 5"),
     ({"text": with_value(IDS, -1)}, r"word ids outside \[0, 4\]"),

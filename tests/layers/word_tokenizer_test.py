@@ -140,14 +140,14 @@ def test_the_usual_ids_leave_no_trace_in_files(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"word_ids": [0, 1]}, r"int64 \[2\]; expected an integer for each of the 8 words"),
+        ({"word_ids": [0, 1]}, r"int64 \[2\]; expected one integer for each of the 8 words"),
         ({"word_ids": [0.5] * 8}, "float64"),
         ({"word_ids": [-1, *range(2, 9)]}, "reach from -1"),
         ({"word_ids": [2**40, *range(2, 9)]}, "expected 0 to"),
-        ({"word_ids": range(8)}, "has 1, the id of unknown words; give another"),
+        ({"word_ids": range(8)}, "has 1, the id of unknown words; set another"),
         ({"padding_id": -1}, "padding_id is -1"),
         ({"unknown_id": -3}, "unknown_id is -3"),
-        ({"unknown_id": None, "keep_unknown": True}, "unknown_id is None; give one"),
+        ({"unknown_id": None, "keep_unknown": True}, "unknown_id is None; set it"),
     ],
 )
 def test_ids_that_are_refused(arguments, message):

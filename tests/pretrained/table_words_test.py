@@ -219,7 +219,7 @@ def test_without_words_it_is_said_how_to_give_them(stand_in, caplog):
     assert model.tokenizer is None
     assert "words" not in model.metadata
     (message,) = caplog.messages
-    assert "takes no sentences" in message
+    assert "has no text input" in message
     assert "word_vectors" in message and "vocabulary" in message
 
 

@@ -50,7 +50,7 @@ def test_sentences_for_a_network_without_words_are_one_error(run, folder, tmp_pa
     done = run(f"--sentences={folder / 'lines.txt'}", "--names=vat", model="wordless.keras")
     assert done.status == 1
     (line,) = done.stderr.strip().splitlines()
-    assert line.startswith("error: This model takes no sentences: it has a table")
+    assert line.startswith("error: This model has no text input: it has a table")
     assert not list(tmp_path.iterdir())
 
 

@@ -31,7 +31,7 @@ def test_writes_a_keras_file_and_says_what_it_is(checkpoint, tmp_path):
     output = tmp_path / "new" / "tiny.keras"
     done = running.run("import_checkpoint", f"--checkpoint={checkpoint}", f"--output={output}")
     assert done.returncode == 0, done.stderr
-    assert "takes no sentences" in done.stderr and "Give word_vectors" in done.stderr
+    assert "has no text input" in done.stderr and "Give word_vectors" in done.stderr
     summary = json.loads(done.stdout)
     assert summary["video"] == "S3D"
     assert summary["licence"] == "CC BY-NC 4.0"
@@ -105,7 +105,7 @@ def test_a_module_gives_words_and_rules_and_is_held_against(checkpoint, tmp_path
     found = json.loads(done.stdout)["module_check"]
     assert found["differences"]["text/vat"]["agrees"]
     assert (found["rules"]["lower"], found["rules"]["punctuation"]) == (False, "words")
-    assert "takes no sentences" not in done.stderr
+    assert "has no text input" not in done.stderr
     loaded = keras.saving.load_model(output)
     sentence = ["Don't! the red Paris"]
     np.testing.assert_array_equal(loaded.tokenizer(sentence), tokenizer(sentence))

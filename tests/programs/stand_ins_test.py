@@ -162,7 +162,7 @@ def test_what_a_network_cannot_do_is_told_before_anything_is_embedded(
 ):
     lines, films = root / "lines.txt", root / "msrvtt"
     for kind, arguments, message in (
-        ("pickle", [f"--sentences={lines}"], "takes no sentences: it has a table of word vectors"),
+        ("pickle", [f"--sentences={lines}"], "has no text input: it has a table of word vectors"),
         ("torch", [f"--audio={films}"], "takes video, text, not audio"),
         ("module", [f"--audio={films}"], "does not specify sample_rate"),
         ("module", [f"--videos={films}"], "does not say how long its clips are"),
@@ -300,7 +300,7 @@ def test_other_programs_say_what_they_need_in_one_line(stand_in, root, tmp_path)
         (["evaluate", model, "--protocol=ucf101_fine_tune", data, output], "a SavedModel can't be"),
         (
             ["evaluate", f"--model={stand_in('pickle').model}", "--protocol=msrvtt_retrieval", data,
-             output], "takes no sentences",
+             output], "has no text input",
         ),
         (["search", "index", "--model=mmv_s3x", videos, f"--index={tmp_path / 'i'}"], "did you"),
     ):  # fmt: skip

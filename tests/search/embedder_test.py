@@ -35,7 +35,7 @@ def test_wrong_pixels_and_samples_are_refused(embedder):
 def test_sentences_for_a_network_without_words_are_refused():
     embedder = Embedder(create_model(small_world.model_config()), "model.keras")
     assert embedder.accepts == ("video", "audio", "image")
-    with pytest.raises(ValueError, match=r"takes no sentences: it has a table .*--vocabulary=FILE"):
+    with pytest.raises(ValueError, match=r"has no text input: it has a table .*--vocabulary=FILE"):
         embedder.sentence("a red square")
     config = small_world.model_config()
     del config.text
