@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Checks that the importers of checkpoints share."""
+"""Checks shared by the checkpoint importers."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 
 
 def checked_values(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Return a float32 copy of an array of a checkpoint.
+    """Return a float32 copy of a checkpoint's array.
 
     Args:
-      name: its name in errors.
+      name: name of the array in errors.
       array: the array as read; floats of any size and byte order.
       shape: the expected shape.
 
     Raises:
-      ValueError: the shape or dtype is another, or a value is not finite.
+      ValueError: the shape or dtype is not as expected, or a value is not finite.
     """
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}; expected {shape}.")
@@ -26,12 +26,12 @@ def checked_values(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.n
         raise ValueError(f"{name} is {array.dtype}; expected floating-point numbers.")
     values = np.array(array, np.float32)
     if not np.isfinite(values).all():
-        raise ValueError(f"{name} holds values that are not finite.")
+        raise ValueError(f"{name} has values that are not finite.")
     return values
 
 
 def some(names: Iterable[object], limit: int = 5) -> str:
-    """Return the first of many names as text for an error."""
+    """Return the first of many names, as text for an error."""
     listed = [repr(name) for name in names]
     more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
     return (", ".join(listed[:limit]) or "nothing") + more

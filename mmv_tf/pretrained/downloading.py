@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Resumable downloads over HTTPS.
 
-Bytes go to a `.part` file. Beside it, `.part.json` keeps the address, the size and the server's
-validator (a strong ETag, else Last-Modified), so that the next attempt asks for the rest only and
-begins again when the file on the server has changed. Callers hold a lock: one process a file.
+Bytes go to a `.part` file. Beside it, `.part.json` stores the URL, the size and the server's
+validator (a strong ETag, else Last-Modified), so that the next attempt requests only the rest, or
+starts over if the file on the server has changed. Callers hold a lock: one process per file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from mmv_tf.util.progress import Progress
 from mmv_tf.util.safe_files import read_json
 from mmv_tf.version import __version__
 
-# Pauses before the next attempt, in seconds; an attempt that brings bytes starts over.
+# Pauses before the next attempt, in seconds; an attempt that receives bytes resets them.
 PAUSES = (1.0, 2.0, 4.0)
 # Longest wait for the next bytes.
 TIMEOUT_SECONDS = 30.0
@@ -38,12 +38,12 @@ TIMEOUT_SECONDS = 30.0
 _TRANSIENT_STATUS = (408, 425, 429, 500, 502, 503, 504)
 _CHUNK_BYTES = 1 << 18
 _MEGABYTE = 1_000_000
-# Space to leave free on the disk besides the file.
+# Disk space to leave free besides the file.
 _MARGIN_BYTES = 16 * _MEGABYTE
 
 
 class _TransientError(Exception):
-    """An attempt failed in a way that the next one may not."""
+    """An attempt failed in a way that may not recur."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,10 +51,10 @@ class Source:
     """A file to download.
 
     Attributes:
-      address: https; http is taken for this machine only (a loopback address).
-      title: its name in messages and progress.
-      remedy: what a user can do besides trying again, as the end of a sentence.
-      size: in bytes, None if it is not known; the server's has to be equal.
+      address: https URL; http is allowed only for localhost (a loopback address).
+      title: name in messages and progress.
+      remedy: what a user can do besides retrying, as the end of a sentence.
+      size: size in bytes, None if unknown; the server's size must equal it.
     """
 
     address: str
@@ -64,11 +64,11 @@ class Source:
 
     @property
     def host(self) -> str:
-        """Name and port of the server."""
+        """Host name and port of the server."""
         return host_of(self.address)
 
     def error(self, problem: str) -> FetchError:
-        """Return an error whose one line ends with the remedy."""
+        """Return an error that ends with the remedy, on one line."""
         return FetchError(f"{self.title}: {problem}; {self.remedy}.")
 
 
@@ -77,10 +77,10 @@ class _State:
     """State of a partial download.
 
     Attributes:
-      address: its address.
-      total: its size in bytes.
-      validator: value for the header If-Range, None if the server gave none.
-      crc32c: of the whole file in base64, where the server states it (Google's does).
+      address: URL of the file.
+      total: size in bytes.
+      validator: value for the If-Range header; None if the server sent none.
+      crc32c: checksum of the whole file in base64, if the server states it (Google's does).
     """
 
     address: str
@@ -90,16 +90,16 @@ class _State:
 
 
 def download(source: Source, part: pathlib.Path) -> None:
-    """Download a file to `part`, resuming what is there; the bytes are on the disk at the end.
+    """Download a file to `part`, resuming a partial download; syncs the bytes to the disk.
 
     Args:
       source: the file.
       part: the file to write. `part` + ".json" is kept beside it; `remove_part` removes both.
 
     Raises:
-      FetchError: the server can't be reached or refuses, the file has another size, or it arrived
-        damaged. What came stays in `part`, where the next call resumes.
-      OSError: the disk is full or can't be written.
+      FetchError: the server can't be reached or refuses, the file has an unexpected size, or it was
+        corrupted in transit. Received bytes stay in `part`, from where the next call resumes.
+      OSError: the disk is full or not writable.
     """
     check_address(source.address)
     opener = make_opener(source.address)
@@ -113,7 +113,7 @@ def download(source: Source, part: pathlib.Path) -> None:
             failures = 1 if _size(part) > before else failures + 1
             if failures > len(PAUSES):
                 raise FetchError(
-                    f"{source.title}: {error}. Check the network and run the same command again, "
+                    f"{source.title}: {error}. Check the network and rerun the same command, "
                     f"which resumes; or {source.remedy}."
                 ) from error
             time.sleep(PAUSES[failures - 1])
@@ -121,18 +121,18 @@ def download(source: Source, part: pathlib.Path) -> None:
 
 
 def remove_part(part: pathlib.Path) -> None:
-    """Remove a partial file and its state."""
+    """Delete a partial file and its state."""
     # The bytes first: a state without them is harmless.
     part.unlink(missing_ok=True)
     _state_path(part).unlink(missing_ok=True)
 
 
 def _attempt(opener: urllib.request.OpenerDirector, source: Source, part: pathlib.Path) -> _State:
-    """Request what is missing and write it."""
+    """Request the missing bytes and write them."""
     state = _read_state(part, source.address)
     start = _size(part) if state is not None else 0
     if state is not None and start == state.total:
-        return state  # all bytes came, and then the program was killed
+        return state  # all bytes had arrived before the program was killed
     headers = {"Accept-Encoding": "identity", "User-Agent": f"mmv_tf/{__version__}"}
     if state is not None and state.validator is not None and start:
         headers |= {"Range": f"bytes={start}-", "If-Range": state.validator}
@@ -157,13 +157,13 @@ def _ask(
     source: Source,
     part: pathlib.Path,
 ) -> Any:
-    """Open the address and return an HTTP response of status 2xx."""
+    """Open the URL and return an HTTP response with status 2xx."""
     try:
         return opener.open(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
         with error:
-            problem = f"{source.address} answered {error.code} {error.reason}"
-            if error.code == 416:  # the file on the server is shorter now
+            problem = f"{source.address} returned {error.code} {error.reason}"
+            if error.code == 416:  # the file on the server is now shorter
                 remove_part(part)
             if error.code in (416, *_TRANSIENT_STATUS):
                 raise _TransientError(problem) from error
@@ -180,12 +180,12 @@ def _ask(
 
 
 def _check_content(response: Any, source: Source) -> None:
-    """Refuse login pages of networks, and bytes with a content encoding."""
+    """Reject captive-portal login pages, and bodies with a content encoding."""
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding != "identity" or response.headers.get_content_type() == "text/html":
         kind = "a web page" if encoding == "identity" else f"{encoding} content"
         raise FetchError(
-            f"{source.title}: {source.address} answered with {kind} in place of the file (a login "
+            f"{source.title}: {source.address} returned {kind} instead of the file (a login "
             f"page of this network?). Open it in a browser, or {source.remedy}."
         )
 
@@ -193,11 +193,11 @@ def _check_content(response: Any, source: Source) -> None:
 def _first_byte(
     response: Any, source: Source, part: pathlib.Path, start: int, state: _State | None
 ) -> int:
-    """Return the offset in the file that a response begins at."""
+    """Return the offset in the file at which a response begins."""
     if response.status == 200:
-        return 0  # the server has no ranges, or another file than before
+        return 0  # the server does not support ranges, or has another file than before
     if response.status != 206:
-        raise source.error(f"{source.address} answered {response.status} {response.reason}")
+        raise source.error(f"{source.address} returned {response.status} {response.reason}")
     # Some servers ignore If-Range.
     same = (
         state is not None
@@ -211,7 +211,7 @@ def _first_byte(
 
 
 def _described(response: Any, source: Source, start: int) -> _State:
-    """Return the file's state by a response's headers, checked against the expected size."""
+    """Return the file's state from a response's headers, checked against the expected size."""
     if start:
         found = _range_of(response.headers)
         total = found[1] if found else None
@@ -219,7 +219,7 @@ def _described(response: Any, source: Source, start: int) -> _State:
         total = response.length
     whole = total if total is not None else source.size
     if whole is None:
-        raise source.error(f"{source.address} does not say how long the file is")
+        raise source.error(f"{source.address} does not state the length of the file")
     if total is not None and source.size not in (None, total):
         raise source.error(
             f"the file at {source.address} has {total:,} bytes; expected {source.size:,}: it is "
@@ -230,7 +230,7 @@ def _described(response: Any, source: Source, start: int) -> _State:
 
 
 def _receive(response: Any, source: Source, part: pathlib.Path, start: int, total: int) -> None:
-    """Write a response's body from offset `start` on, never past the file's size."""
+    """Write a response's body from offset `start` on, never beyond the file's size."""
     done = start
     shown_title, shown_start = f"fetch {source.title}", start // _MEGABYTE
     with (
@@ -272,7 +272,7 @@ def _write(file: IO[bytes], chunk: bytes) -> None:
 
 
 def _range_of(headers: Message) -> tuple[int, int] | None:
-    """Return the first byte and whole size in a header like `Content-Range: bytes 200-999/1000`."""
+    """Return first byte and total size from a header like `Content-Range: bytes 200-999/1000`."""
     found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", headers.get("Content-Range", "").strip())
     return (int(found[1]), int(found[2])) if found else None
 
@@ -285,7 +285,7 @@ def _validator(headers: Message) -> str | None:
 
 
 def _stated_crc32c(headers: Message) -> str | None:
-    """Return the value in headers such as `x-goog-hash: crc32c=n03x6A==,md5=...`."""
+    """Return the value from headers such as `x-goog-hash: crc32c=n03x6A==,md5=...`."""
     for line in headers.get_all("x-goog-hash", []):
         for entry in line.split(","):
             name, _, value = entry.strip().partition("=")
@@ -301,8 +301,8 @@ def _check_crc32c(source: Source, part: pathlib.Path, state: _State) -> None:
     if base64.b64encode(checksum).decode() != state.crc32c:
         remove_part(part)
         raise FetchError(
-            f"{source.title}: the file arrived damaged (not the CRC-32C that {source.host} "
-            "states). Run the same command again."
+            f"{source.title}: the file was corrupted in transit (its CRC-32C differs from the one "
+            f"that {source.host} states). Rerun the same command."
         )
 
 
@@ -310,9 +310,9 @@ def _check_space(source: Source, part: pathlib.Path, missing: int) -> None:
     free = shutil.disk_usage(part.parent).free
     if free < missing + _MARGIN_BYTES:
         raise FetchError(
-            f"{source.title}: {missing / _MEGABYTE:,.0f} MB are missing and {part.parent} has "
-            f"{free / _MEGABYTE:,.0f} MB free. Free some, or set MMV_TF_CACHE to a folder on "
-            "another disk."
+            f"{source.title}: {missing / _MEGABYTE:,.0f} MB are missing, but {part.parent} has "
+            f"only {free / _MEGABYTE:,.0f} MB free. Free up space, or set MMV_TF_CACHE to a folder "
+            "on another disk."
         )
 
 
@@ -321,7 +321,7 @@ def _state_path(part: pathlib.Path) -> pathlib.Path:
 
 
 def _read_state(part: pathlib.Path, address: str) -> _State | None:
-    """Return the state of `part`; None, with both removed, if nothing can be resumed."""
+    """Return the state of `part`, or None, with both files deleted, if nothing can be resumed."""
     with contextlib.suppress(OSError, ValueError, TypeError):
         state = _State(**read_json(_state_path(part)))
         if part.is_file() and state.address == address and _size(part) <= state.total:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Download published weights into a local cache, once, and check them on every use.
+"""Downloads published weights into a local cache, once, and checks them on every use.
 
 The cache is `$MMV_TF_CACHE`, by default `~/.cache/mmv_tf`, with a folder for each name:
 
@@ -38,7 +38,7 @@ _MODULE_RECORD = "module.record.json"
 
 
 def cache_folder(cache: str | os.PathLike[str] | None = None) -> pathlib.Path:
-    """Return the folder of downloads: `cache`, else `$MMV_TF_CACHE`, else `~/.cache/mmv_tf`."""
+    """Return the download folder: `cache`, else `$MMV_TF_CACHE`, else `~/.cache/mmv_tf`."""
     chosen = cache if cache is not None else os.environ.get(CACHE_VARIABLE)
     return pathlib.Path(chosen or "~/.cache/mmv_tf").expanduser()
 
@@ -48,21 +48,21 @@ def fetch(
 ) -> pathlib.Path:
     """Return published weights as a local file, downloading them the first time.
 
-    Later calls need no network. They check the file against the sha256 of the first download; it is
-    hashed again only if its size or modification time has changed (a second a gigabyte).
+    Later calls need no network. They check the file against the sha256 of the first download,
+    hashing it only if its size or modification time has changed (about one second per gigabyte).
 
     Args:
       name: a name in `registry()`.
-      cache: folder for downloads, see `cache_folder`.
-      address: another place to download the file from, such as a mirror; https, or http on this
-        machine.
+      cache: folder for downloads; see `cache_folder`.
+      address: alternative URL to download the file from, such as a mirror; https, or http on
+        localhost.
 
     Returns:
       The path of the file, or of the folder of a TF-Hub module.
 
     Raises:
       ValueError: the name is unknown; as a `FetchError`, the weights can't be downloaded, are
-        damaged, or are not those of the first download. The message says what to do.
+        damaged, or differ from the first download. The message says what to do.
 
     Example:
     >>> path = fetch("mmv_s3d")  # doctest: +SKIP
@@ -75,7 +75,7 @@ def fetch(
             return _fetch_file(entry, directory, address)
         if address is not None:
             raise FetchError(
-                f"{name} is a module, which kagglehub downloads; leave the address out, or unpack "
+                f"{name} is a module, which kagglehub downloads; omit the URL, or unpack "
                 f"the module into {directory}."
             )
         return _fetch_module(entry, entry.kaggle, directory)
@@ -84,7 +84,7 @@ def fetch(
 def local_path(
     source: str | os.PathLike[str], cache: str | os.PathLike[str] | None = None
 ) -> pathlib.Path:
-    """Return the path of weights given by a path or by a name in `registry()`.
+    """Return the local path of weights given by a path or by a name in `registry()`.
 
     An existing file or folder takes precedence over a published name.
 
@@ -93,10 +93,10 @@ def local_path(
       cache: see `fetch`.
 
     Returns:
-      A path. It may not exist; the reader reports that.
+      A path. It may not exist, which the reader reports.
 
     Raises:
-      ValueError: `source` is neither and resembles a published name; and the errors of `fetch`.
+      ValueError: `source` is neither but resembles a published name; otherwise as for `fetch`.
     """
     path, name = pathlib.Path(source), os.fspath(source)
     if path.exists():
@@ -155,7 +155,7 @@ def _download_file(
         except FetchError:
             downloading.remove_part(part)
             raise
-    # The record first: a file without one would pass as placed by hand.
+    # The record first: a file without one would count as placed by hand.
     records.write_record(record, record_path)
     files.put_in_place(part, path)
     downloading.remove_part(part)
@@ -193,7 +193,7 @@ def _fetch_module(entry: Published, handle: str, directory: pathlib.Path) -> pat
 
 
 def _known_module(directory: pathlib.Path, record_path: pathlib.Path) -> pathlib.Path | None:
-    """Return the folder of a module fetched or placed before; None if there is none."""
+    """Return the folder of a module that was fetched or placed before, or None."""
     record = records.read_record(record_path)
     if record is not None and os.path.isdir(record.root):
         if os.path.isfile(os.path.join(record.root, _MODULE_FILE)):
@@ -226,18 +226,18 @@ def _download_module(entry: Published, handle: str, directory: pathlib.Path) -> 
         reason = textwrap.shorten(str(error), 200) or type(error).__name__
         raise FetchError(
             f"{entry.name}: kagglehub can't download {handle} ({reason}). Check the network and "
-            f"run the same command again; or {remedy}."
+            f"rerun the same command; or {remedy}."
         ) from error
     if not (root / _MODULE_FILE).is_file():
         raise FetchError(
-            f"{entry.name}: {root} holds no {_MODULE_FILE}, so it is incomplete. Delete it "
-            f"and run the same command again; or {remedy}."
+            f"{entry.name}: {root} has no {_MODULE_FILE}, so it is incomplete. Delete it "
+            f"and rerun the same command; or {remedy}."
         )
     return root
 
 
 def _files_below(root: pathlib.Path) -> list[str]:
-    """Return the files of a module, without those that this program keeps beside them."""
+    """Return the files of a module, without those that this package stores beside them."""
     paths = (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
     return [path for path in paths if path not in (_LOCK, _MODULE_RECORD)]
 
@@ -247,7 +247,7 @@ def _files_below(root: pathlib.Path) -> list[str]:
 
 @contextlib.contextmanager
 def _locked(directory: pathlib.Path, entry: Published) -> Iterator[None]:
-    """Hold a name's lock, which the death of the process frees; print a note before waiting."""
+    """Hold a name's lock, which is freed if the process dies; print a note before waiting."""
     directory.mkdir(parents=True, exist_ok=True)
     with open(directory / _LOCK, "ab") as file:
         try:
@@ -260,15 +260,15 @@ def _locked(directory: pathlib.Path, entry: Published) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _explained(entry: Published, directory: pathlib.Path) -> Iterator[None]:
-    """Turn the disk's errors into a FetchError."""
+    """Turn disk errors into a FetchError."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            hint = "Free some space and run the same command again, which resumes"
+            hint = "Free some space and rerun the same command, which resumes"
         else:
-            hint = "Fix that and run the same command again"
+            hint = "Fix that and rerun the same command"
         raise FetchError(
             f"{entry.name}: {error.filename or directory}: {reason}. {hint}; or set "
             f"{CACHE_VARIABLE} to another folder."
@@ -283,5 +283,5 @@ def _announce(entry: Published, address: str, target: str) -> None:
 
 
 def _say(message: str) -> None:
-    # Printed as progress is, whatever the level of logging: everybody sees the license.
+    # Printed like progress, at any logging level: everybody should see the license.
     print(message, file=sys.stderr, flush=True)

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 SOURCE = "https://github.com/google-deepmind/deepmind-research/tree/master/mmv"
 LICENCE = "CC BY-NC 4.0"
-# Heads that the released FAC networks created and never used (deepmind-research, mmv/).
+# Heads that the released FAC networks created but never used (deepmind-research, mmv/).
 UNUSED_HEADS = ("audio2txt_embd", "txt2audio_embd")
 # Parts of an exponential moving average; evaluation reads only "average".
 _UNUSED_STATE = ("hidden", "counter")
@@ -42,7 +42,7 @@ _NORM = "__cross_replica_batch_norm"
 
 @dataclasses.dataclass(frozen=True)
 class _Entry:
-    """Array of a checkpoint and the variable that it fills."""
+    """Array of a checkpoint, and the variable that it fills."""
 
     section: str
     module: str
@@ -64,34 +64,34 @@ def import_haiku_checkpoint(
 ) -> graphs.FineAndCoarse:
     """Build the model of a released MMV pickle, with its weights.
 
-    The file is read without being unpickled (`pickle_reader`). The arrays tell the architecture:
-    S3D-G or TSM-ResNet, its stem, depth and width, the audio backbone's depth and width, and the
-    sizes of words and spaces. Every array is used, except those that evaluation never reads: the
-    heads `UNUSED_HEADS` and each moving average's "hidden" and "counter".
+    The file is read without being unpickled (`pickle_reader`). The architecture is inferred from
+    the arrays: S3D-G or TSM-ResNet, its stem, depth and width, the audio backbone's depth and
+    width, and the sizes of words and spaces. Every array is used, except those that evaluation
+    never reads: the heads `UNUSED_HEADS` and each moving average's "hidden" and "counter".
 
-    The arrays don't tell whether a ReLU precedes the coarse map (`fac_relu`). The released models
-    have it, so it is built.
+    The arrays do not show whether a ReLU precedes the coarse map (`fac_relu`). The released models
+    have one, so it is built.
 
     The words of the word table were never released. Without `vocabulary` or `word_vectors` the
-    model has no tokenizer: it takes word ids but no sentences.
+    model has no tokenizer: it accepts word ids but not sentences.
 
     Args:
       path: the pickle.
-      vocabulary: the words in the order of the table's rows, or a file of them, one a line, or the
-        folder of the model's TF-Hub module, which holds them with their rows. `<pad>` and `<unk>`
-        (or `[PAD]`, `[UNK]`) name the rows of padding and of unknown words.
-      word_vectors: the file of word vectors that the table was made from, Google News word2vec for
-        the released models; it gives each row's word (see `mmv_tf.pretrained.word_rows`).
-      first_word_id: the row of the vocabulary's first word; 0 for a module's own rows.
+      vocabulary: the words in the order of the table's rows, or a file with one word per line, or
+        the folder of the model's TF-Hub module, which holds the words with their rows. `<pad>` and
+        `<unk>` (or `[PAD]`, `[UNK]`) name the rows of padding and of unknown words.
+      word_vectors: the word-vector file that the table was made from, Google News word2vec for
+        the released models; it defines each row's word (see `mmv_tf.pretrained.word_rows`).
+      first_word_id: row of the vocabulary's first word; 0 for a module's own rows.
 
     Returns:
-      A float32 `FineAndCoarse` model. Its `metadata` holds the input's range and rates, source and
+      A float32 `FineAndCoarse` model. Its `metadata` holds the input range and rates, source and
       license of the weights, the file's sha256, the unused arrays and the number of rows with
       words.
 
     Raises:
-      ValueError: the file isn't a plain pickle of arrays; an array is missing, left over, not
-        finite or of another shape or dtype (the message names it); or the words don't fit the
+      ValueError: the file isn't a plain pickle of arrays; an array is missing, unexpected, not
+        finite or of another shape or dtype (the message names it); or the words don't match the
         table, see `words_from_list` and `words_from_vectors` in `mmv_tf.pretrained`.
       OSError: the file can't be read.
 
@@ -99,16 +99,16 @@ def import_haiku_checkpoint(
     >>> model = import_haiku_checkpoint("mmv_s3d.pkl")  # doctest: +SKIP
     >>> model.save("mmv_s3d.keras")  # doctest: +SKIP
 
-    With its words, so that it takes sentences:
+    With its words, to accept sentences:
     >>> model = import_haiku_checkpoint(  # doctest: +SKIP
     ...     "mmv_s3d.pkl", word_vectors="GoogleNews-vectors-negative300.bin.gz"
     ... )
     """
     if vocabulary is not None and word_vectors is not None:
-        raise ValueError("Got a vocabulary and word vectors; give one of them, both name the rows.")
+        raise ValueError("Got a vocabulary and word vectors; pass only one, as both name the rows.")
     if vocabulary is None and first_word_id != 0:
         raise ValueError(
-            f"first_word_id is {first_word_id} and there is no vocabulary; give its words too."
+            f"first_word_id is {first_word_id} but there is no vocabulary; pass its words too."
         )
     words: Sequence[str] | Mapping[str, int] | None
     if isinstance(vocabulary, str | os.PathLike):
@@ -156,7 +156,7 @@ def _give_words(
     word_vectors: str | os.PathLike[str] | None,
     first_word_id: int,
 ) -> None:
-    """Give the model a tokenizer if its words are known."""
+    """Set the model's tokenizer if its words are known."""
     max_words = model.metadata["max_words"]
     table = model.text.embedding.embeddings.numpy()
     if isinstance(vocabulary, Mapping):
@@ -170,8 +170,8 @@ def _give_words(
         found["word_vectors"] = os.path.basename(os.fspath(word_vectors))
     else:
         logger.warning(
-            "The model takes no sentences: the checkpoint holds %d word vectors and not their "
-            "words. Give word_vectors, the file that they were taken from, or a vocabulary, the "
+            "The model has no text input: the checkpoint holds %d word vectors but not their "
+            "words. Pass word_vectors, the file that they were taken from, or a vocabulary, the "
             "words in the order of the rows.", len(table),
         )  # fmt: skip
         return
@@ -180,9 +180,9 @@ def _give_words(
 
 
 def _check_form(tree: Any) -> str:
-    """Check the tree's form and return the name of the root module."""
+    """Check the form of the tree and return the name of the root module."""
     if set(tree) != {"params", "state"}:
-        raise ValueError(f"its entries are {some(tree)}; expected 'params' and 'state'.")
+        raise ValueError(f"its keys are {some(tree)}; expected 'params' and 'state'.")
     for section in ("params", "state"):
         modules = tree[section]
         for module, arrays in modules.items() if isinstance(modules, dict) else [(section, None)]:
@@ -192,14 +192,14 @@ def _check_form(tree: Any) -> str:
                 raise ValueError(f"{section} of {module!r} is not a dict of arrays.")
     roots = sorted({module.split("/")[0] for part in tree.values() for module in part})
     if len(roots) != 1:
-        raise ValueError(f"its arrays stand under {some(roots)}; expected one root module.")
+        raise ValueError(f"its arrays are under {some(roots)}; expected one root module.")
     return roots[0]
 
 
-# From the network to the names and shapes of its arrays in a checkpoint.
+# Maps the network to the names and shapes of its arrays in a checkpoint.
 
 
-# `Any`: the type allows graphs without backbones that every released one has.
+# `Any`: the type allows graphs without the backbones that every released model has.
 def _model_entries(model: Any, root: str) -> Iterator[_Entry]:
     if isinstance(model.video, backbones.S3D):
         yield from _s3d_entries(model.video, f"{root}/visual_module/~/S3D")
@@ -311,7 +311,7 @@ def _norm_entries(norm: BatchNorm, path: str, index: int, rank: int) -> Iterator
 
 
 def _suffix(index: int) -> str:
-    """Return the number that Haiku gives to repeated module names, none for the first."""
+    """Return the number that Haiku appends to repeated module names, none for the first."""
     return f"_{index}" if index else ""
 
 
@@ -319,7 +319,7 @@ def _suffix(index: int) -> str:
 
 
 def _check_arrays(tree: Mapping[str, Tree], entries: list[_Entry], root: str) -> list[str]:
-    """Compare the names on both sides and return the arrays that are deliberately unused."""
+    """Compare the names on both sides, and return the arrays that are deliberately unused."""
     expected = {entry.key for entry in entries}
     averages = {entry.module for entry in entries if entry.section == "state"}
     unused_heads = tuple(f"{root}/{HEADS}/{head}/" for head in UNUSED_HEADS)
@@ -342,10 +342,10 @@ def _check_arrays(tree: Mapping[str, Tree], entries: list[_Entry], root: str) ->
     if missing:
         problems.append(f"missing {some(missing)}")
     if extra:
-        problems.append(f"not known {some(extra)}")
+        problems.append(f"unknown {some(extra)}")
     if problems:
         raise ValueError(
-            f"its arrays are not those of a FAC network: {'; '.join(problems)}. Only the released "
-            "networks' architecture (any width and depth of it) can be imported."
+            f"its arrays don't match a FAC network: {'; '.join(problems)}. Only the architecture "
+            "of the released networks (of any width and depth) can be imported."
         )
     return sorted(unused)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the architecture of a released JAX/Haiku checkpoint from its arrays."""
+"""Infers the architecture of a released JAX/Haiku checkpoint from its arrays."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BASIC_DEPTHS = {(2, 2, 2, 2): 18, (3, 4, 6, 3): 34}
 
 
 def find_architecture(params: Tree, root: str) -> ml_collections.ConfigDict:
-    """Return the config for `create_model` of the model whose arrays are in `params`."""
+    """Return the `create_model` config of the model whose arrays are in `params`."""
     heads = f"{root}/{HEADS}"
     words = _shape(params, f"{root}/text_module/~/embed", "embeddings", 2)
     log_mel = LogMel()
@@ -111,8 +111,8 @@ def _depth(params: Tree, prefix: str, last_convolution: str) -> int:
     depths = _BOTTLENECK_DEPTHS if bottleneck else _BASIC_DEPTHS
     if counts not in depths:
         raise ValueError(
-            f"{prefix}0 to 3 have {counts} blocks (missing or left over ones count); expected one "
-            f"of {sorted(depths)}."
+            f"{prefix}0 to 3 have {counts} blocks (including missing or extra blocks); expected "
+            f"one of {sorted(depths)}."
         )
     return depths[counts]
 

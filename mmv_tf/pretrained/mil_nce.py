@@ -32,25 +32,25 @@ LICENCE = "none stated for the weights (code: Apache-2.0)"
 DICTIONARY = "s3d_dict.npy"
 MAX_WORDS = 16
 
-# Number of batches a norm has seen; PyTorch uses it only for norms without momentum.
+# Number of batches that a norm has seen; PyTorch uses it only for norms without momentum.
 _UNUSED = ".num_batches_tracked"
 # [out, in, time, height, width] -> [time, height, width, in, out]; [out, in] -> [in, out].
 _CONVOLUTION, _LINEAR = (2, 3, 4, 1, 0), (1, 0)
 _UNITS = {"Conv2d_1a_7x7": "conv1", "Conv2d_2b_1x1": "conv_2b", "Conv2d_2c_3x3": "conv_2c"}
 _STAGES = {"3": "bc", "4": "bcdef", "5": "bc"}
-# Kernel and channels of the stem -> our name of the stem.
+# Kernel and channels of the stem -> our name for the stem.
 _STEMS: dict[tuple[int, ...], str] = {(24, 2, 4, 4): "space_to_depth", (3, 3, 7, 7): "rgb_4x8x8"}
 
 
 @dataclasses.dataclass(frozen=True)
 class _Entry:
-    """Array of a checkpoint and the variable that it fills.
+    """Array of a checkpoint, and the variable that it fills.
 
     Attributes:
       name: the array's name.
       variable: our variable.
-      axes: the array's axes in the variable's order.
-      zeros: zeros to append to the array's values along each axis of the variable.
+      axes: the array's axes in the order of the variable.
+      zeros: number of zeros to append to the array along each axis of the variable.
     """
 
     name: str
@@ -78,26 +78,25 @@ def import_mil_nce_checkpoint(
     *,
     dictionary: str | os.PathLike[str] | Sequence[str] | None = None,
 ) -> graphs.Disjoint:
-    """Build the model of a checkpoint of MIL-NCE's S3D-G for PyTorch, with its weights.
+    """Build the model of a MIL-NCE S3D-G checkpoint for PyTorch, with its weights.
 
     The file is read without torch and without being unpickled (`torch_reader`), in either of
-    torch's formats: the released `s3d_howto100m.pth`, or what the training code saves
+    torch's formats: the released `s3d_howto100m.pth`, or the output of the training code
     ({"state_dict": {"module....": ...}, "optimizer": ..., ...}). Stem, width and the sizes of words
-    and spaces come from the arrays. Video and text reach one space, "vt", each by one linear map;
-    vectors are not normalized, and MIL-NCE was trained with their plain dot product.
+    and spaces come from the arrays. Video and text are each mapped into one space, "vt", by a
+    linear map; vectors are not normalized, and MIL-NCE was trained with their plain dot product.
 
     Args:
-      path: the checkpoint.
       dictionary: the words in the order of their rows in the table (row 0 is padding): a list, or
         the path of a file, see `read_words`. None: `s3d_dict.npy` beside the checkpoint; without
-        that file the model has no tokenizer and takes word ids only.
+        that file the model has no tokenizer and accepts only word ids.
 
     Returns:
-      A float32 model with the tokenizer `MilNceTokenizer`. Its `metadata` holds the input's range
+      A float32 model with the tokenizer `MilNceTokenizer`. Its `metadata` holds the input range
       and rates, source and license of the weights, the file's sha256 and the unused arrays.
 
     Raises:
-      ValueError: a file is damaged or of another kind, or the words don't fit the table; the
+      ValueError: a file is damaged or of another kind, or the words don't match the table; the
         message says what was found and what to do. Nothing is executed.
       OSError: a file can't be read.
 
@@ -115,7 +114,7 @@ def import_mil_nce_checkpoint(
         _check_channels(state, video, arguments)
     except ValueError as error:
         raise ValueError(_not_released(name, error)) from error
-    # Before the model is made, which takes seconds.
+    # Before building the model, which takes seconds.
     tokenizer = _make_tokenizer(path, dictionary, arguments["text"]["vocabulary_size"] - 1)
     try:
         with bounded_by(path):
@@ -137,7 +136,7 @@ def import_mil_nce_checkpoint(
     model.metadata.update(
         {
             "input_range": [0.0, 1.0],
-            # The clips of its training: 32 frames at 10 a second, 200 x 200.
+            # Its training clips: 32 frames at 10 frames per second, 200 x 200.
             "num_frames": 32,
             "frame_rate": 10.0,
             "size": 200,
@@ -177,7 +176,7 @@ def _make_tokenizer(
 
 
 def _find_architecture(state: State) -> dict[str, Any]:
-    """Return the arguments of the backbones and the space's size, from the arrays' shapes."""
+    """Return the backbones' arguments and the space's size, inferred from the arrays' shapes."""
     stem = _shape(state, "conv1.conv1.weight", 5)
     if stem[1:] not in _STEMS:
         raise ValueError(
@@ -190,7 +189,7 @@ def _find_architecture(state: State) -> dict[str, Any]:
     )
     if 0 in blocks:
         raise ValueError(
-            f"it has {blocks} blocks mixed_3, mixed_4 and mixed_5; expected some each."
+            f"it has {blocks} blocks mixed_3, mixed_4 and mixed_5; expected one or more of each."
         )
     rows, embedding_dim = _shape(state, "text_module.word_embd.weight", 2)
     if rows < 2:
@@ -212,7 +211,7 @@ def _find_architecture(state: State) -> dict[str, Any]:
 
 
 def _check_channels(state: State, video: backbones.S3D, arguments: Mapping[str, Any]) -> None:
-    """Check that the larger arrays fit each other, before a model of their sizes is made."""
+    """Check that the larger arrays match each other, before building a model of their sizes."""
     channels = _shape(state, "conv1.conv1.weight", 5)[1]
     kernels: dict[str, tuple[int, int]] = {}
     for name, layer in zip(video.layer_names, video.sequence, strict=True):
@@ -240,8 +239,8 @@ def _check_channels(state: State, video: backbones.S3D, arguments: Mapping[str, 
 def _shape(state: State, name: str, rank: int) -> tuple[int, ...]:
     if name not in state:
         raise ValueError(
-            f"{name} is missing; it holds {some(state)}. Give it s3d_"
-            "howto100m.pth, or what MIL-NCE's training code saves."
+            f"{name} is missing; the checkpoint holds {some(state)}. Pass s3d_"
+            "howto100m.pth, or the output of MIL-NCE's training code."
         )
     shape = state[name].shape
     if len(shape) != rank:
@@ -250,26 +249,26 @@ def _shape(state: State, name: str, rank: int) -> tuple[int, ...]:
 
 
 def _check_names(state: State, expected: set[str]) -> list[str]:
-    """Compare the names on both sides and return the arrays that are deliberately unused."""
+    """Compare the names on both sides, and return the arrays that are deliberately unused."""
     norms = {name.removesuffix(".running_mean") for name in expected if "running_mean" in name}
     unused = sorted(f"{norm}{_UNUSED}" for norm in norms if f"{norm}{_UNUSED}" in state)
     problems = []
     if missing := sorted(expected - state.keys()):
         problems.append(f"missing {some(missing)}")
     if extra := sorted(state.keys() - expected - set(unused)):
-        problems.append(f"not known {some(extra)}")
+        problems.append(f"unknown {some(extra)}")
     if problems:
         raise ValueError(
-            f"its arrays are not those of the network: {'; '.join(problems)}. Only the released "
-            "architecture (any width of it) can be imported."
+            f"its arrays don't match the network: {'; '.join(problems)}. Only the released "
+            "architecture (of any width) can be imported."
         )
     return unused
 
 
-# From the network to the names of its arrays in a checkpoint.
+# Maps the network to the names of its arrays in a checkpoint.
 
 
-# `Any`: the type allows graphs without the backbones that this one has.
+# `Any`: the type allows graphs without the backbones that this model has.
 def _model_entries(model: Any) -> Iterator[_Entry]:
     for name, layer in zip(model.video.layer_names, model.video.sequence, strict=True):
         if isinstance(layer, Conv3DUnit):

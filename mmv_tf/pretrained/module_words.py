@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finds the words of a TF-Hub module in the lookup table of its graph.
 
-The files are read and nothing in them is executed. Tables may be initialized from an asset file,
-from string constants (also inside of functions, as TF2 saves them), or restored from the variables.
+The files are only read; nothing in them is executed. Tables may be initialized from an asset file,
+from string constants (also inside functions, as TF2 saves them), or restored from the variables.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _COMPUTED: dict[str, Callable[..., Any]] = {
     "Add": np.add,
     "AddV2": np.add,
 }
-# Column numbers below 0 in TensorFlow's text file initializer.
+# Negative column numbers in TensorFlow's text file initializer.
 _WHOLE_LINE, _LINE_NUMBER = -2, -1
 # Ours: more bytes than any vocabulary has; depth of nested calls; number of calls.
 _MAX_BYTES = 1 << 28
@@ -49,12 +49,12 @@ _MAX_CALLS = 10_000
 
 
 class _UnresolvedError(Exception):
-    """A tensor that is not made of constants."""
+    """A tensor that is not computed from constants."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Scope:
-    """A graph, or a function's body with the tensors that it is called with.
+    """A graph, or a function's body with the tensors of its call.
 
     Attributes:
       nodes: the nodes by name.
@@ -66,7 +66,7 @@ class _Scope:
 
 
 def words_of_module(directory: str | os.PathLike[str]) -> dict[str, int]:
-    """Read the words that a module knows; of several tables, those of the largest.
+    """Read the words that a module knows; of several tables, the largest is used.
 
     Args:
       directory: a SavedModel, in the TF1 format of TF-Hub or in TF2's.
@@ -84,7 +84,7 @@ def words_of_module(directory: str | os.PathLike[str]) -> dict[str, int]:
     tables = [*_GraphTables(folder, graph).tables(), *_restored_tables(folder)]
     if not tables:
         raise ValueError(
-            f"{folder} holds no table of words that can be read; give the words as a file "
+            f"{folder} holds no readable table of words; pass the words as a file "
             "(--vocabulary=FILE)."
         )
     words, ids = max(tables, key=lambda table: len(table[0]))
@@ -104,7 +104,7 @@ class _GraphTables:
         self._initializing: dict[str, bool] = {}
 
     def tables(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the keys and ids of each table whose words are known; tables word -> id first."""
+        """Yield the keys and ids of each table whose words are known; word -> id tables first."""
         reversed_tables = []
         for scope, node in self._initializers():
             inputs = _inputs(node)[1:]
@@ -154,7 +154,7 @@ class _GraphTables:
         return self._initializing[name]
 
     def _node(self, scope: _Scope, tensor: str) -> tuple[_Scope, node_def_pb2.NodeDef]:
-        """Return the node that makes a tensor, in this scope or a caller's."""
+        """Return the node that computes a tensor, in this scope or a caller's."""
         for _ in range(_MAX_DEPTH):
             name = tensor.split(":")[0]
             if name in scope.nodes:
@@ -233,7 +233,7 @@ class _GraphTables:
 
 
 def _inputs(node: node_def_pb2.NodeDef) -> list[str]:
-    """Return the tensors that a node takes."""
+    """Return the tensors that a node takes as input."""
     return [name for name in node.input if not name.startswith("^")]
 
 
@@ -243,7 +243,7 @@ def _called(node: node_def_pb2.NodeDef) -> str:
 
 
 def _column(lines: list[bytes], index: int, delimiter: bytes, path: pathlib.Path) -> np.ndarray:
-    """Return a column of a text file: integers if all of them are, else bytes."""
+    """Return a column of a text file: integers if all values are, else bytes."""
     if index == _LINE_NUMBER:
         return np.arange(len(lines))
     if index == _WHOLE_LINE:
@@ -251,7 +251,9 @@ def _column(lines: list[bytes], index: int, delimiter: bytes, path: pathlib.Path
     try:
         found = [line.split(delimiter)[index] for line in lines]
     except IndexError as error:
-        raise ValueError(f"{path} lacks column {index} in a line; get the module again.") from error
+        raise ValueError(
+            f"{path}: a line lacks column {index}; download the module again."
+        ) from error
     try:
         return np.array([int(text) for text in found])
     except (ValueError, OverflowError):
@@ -259,7 +261,7 @@ def _column(lines: list[bytes], index: int, delimiter: bytes, path: pathlib.Path
 
 
 def _restored_tables(folder: pathlib.Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield tables whose words are stored with the variables: those that training can change."""
+    """Yield tables whose words are stored with the variables: tables that training can change."""
     path = folder / "variables" / "variables"
     if not path.with_suffix(".index").is_file():
         return
@@ -275,11 +277,13 @@ def _restored_tables(folder: pathlib.Path) -> Iterator[tuple[np.ndarray, np.ndar
     # A damaged file raises one of TensorFlow's errors, or a RuntimeError from its Python code.
     except (tf.errors.OpError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"{path}.index is damaged ({reason}); get the module again.") from error
+        raise ValueError(
+            f"{path}.index is damaged ({reason}); download the module again."
+        ) from error
 
 
 def _is_table(words: np.ndarray, ids: np.ndarray) -> bool:
-    """Return whether these are words and equally many integers."""
+    """Return whether these are words and an equal number of integers."""
     return words.dtype.kind in "OS" and ids.dtype.kind in "iu" and 0 < len(words) == len(ids)
 
 

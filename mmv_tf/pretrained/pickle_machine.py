@@ -1,21 +1,21 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a pickle's program without importing or calling what it names.
+"""Runs a pickle's program without importing or calling anything that it names.
 
 A pickle is a program for a small stack machine. Python's own machine imports and calls whatever the
-program names. This one has no import and no call: it looks a name up in a table of a few
-constructors of arrays and mappings (`pickle_names`), each of them a function of ours, and refuses
-any other name, opcode or combination. What keeps that true:
+program names. This machine has no import and no call: it looks names up in a table of a few
+constructors of arrays and mappings (`pickle_names`), all of them functions of this package, and
+refuses any other name, opcode or combination. This is guaranteed as follows:
 
 - Values are None, booleans, numbers, strings, views of the file, tuples, lists, dicts, and the
-  stand-ins of `pickle_names`. The only library object ever made is `numpy.ndarray`, from a checked
-  dtype and shape over bytes that exist.
-- Payloads are views of the memory-mapped file: a declared size is compared with the file's before
-  anything is read, and no array is copied here.
-- The number of steps is bounded, so a small or a large file of tiny instructions can't fill memory.
+  stand-ins of `pickle_names`. The only library object ever created is `numpy.ndarray`, from a
+  checked dtype and shape over bytes that exist.
+- Payloads are views of the memory-mapped file: a declared size is compared with the file's size
+  before anything is read, and no array is copied here.
+- The number of steps is bounded, so that files of tiny instructions can't exhaust memory.
 
 An allow-list in `pickle.Unpickler.find_class` would be shorter and stop calls too, but not memory
-attacks: from 7 bytes that store a value under number 2**27, it makes a table of 2 GB.
+attacks: given 7 bytes that store a value under index 2**27, it allocates a table of 2 GB.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import Any
 from mmv_tf.pretrained import pickle_names
 from mmv_tf.pretrained.pickle_names import Dialect, LongText, RefusedError
 
-# Ours. A released checkpoint takes some 60,000 steps; a million tiny objects are about 100 MB.
+# Ours. A released checkpoint takes about 60,000 steps; a million tiny objects are about 100 MB.
 MAX_STEPS = 1_000_000
 # Longer texts are array bytes written by protocols 0-2; they are decoded piece by piece.
 _LONG_TEXT = 1024
@@ -38,12 +38,12 @@ _OPCODES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
 
 
 class Machine:
-    """The stack machine; `_op_NAME` for each instruction it knows (names of `pickletools`).
+    """Stack machine with a method `_op_NAME` for each known instruction (names of `pickletools`).
 
     Args:
       mapped: the file.
       dialect: what the file may contain.
-      position, end: limits of the pickle in the file.
+      position, end: limits of the pickle within the file.
     """
 
     def __init__(self, mapped: mmap.mmap, dialect: Dialect, position: int = 0, end: int = 0):
@@ -52,8 +52,8 @@ class Machine:
         self.data = memoryview(mapped)
         self.position = position
         self.end = end or len(mapped)
-        # Bytes that `_codecs.encode` may still produce: a text can't become more than its own size,
-        # but a program could encode the same one again and again.
+        # Bytes that `_codecs.encode` may still produce: a text can't grow beyond its own size, but
+        # a program could encode the same text again and again.
         self.text_budget = self.end - position
         self._begin()
 
@@ -69,14 +69,16 @@ class Machine:
         return self.dialect.names
 
     def run(self) -> Any:
-        """Run the program at `position` and return its result. The next may begin behind it."""
+        """Run the program at `position` and return its result. Another program may follow it."""
         self._begin()
         for _ in range(MAX_STEPS):
             self.start = self.position
             code = self.take(1)[0]
             name = _OPCODES.get(code)
             if name is None:
-                raise RefusedError(f"{chr(code)!r} is not a pickle instruction; this is no pickle")
+                raise RefusedError(
+                    f"{chr(code)!r} is not a pickle instruction; this is not a pickle"
+                )
             if name == "STOP":
                 if len(self.stack) != 1 or self.marks:
                     raise RefusedError("the pickle ends in the middle of a value")
@@ -101,11 +103,11 @@ class Machine:
         return view
 
     def number(self, code: str) -> Any:
-        """Return the next number, in the code of `struct`."""
+        """Return the next number, in the format `code` of `struct`."""
         return struct.unpack(code, self.take(struct.calcsize(code)))[0]
 
     def line(self, limit: int = 4096) -> bytes:
-        """Return the next line (protocols 0 and 1), without its end."""
+        """Return the next line (protocols 0 and 1), without the line break."""
         end = self.mapped.find(b"\n", self.position, min(self.position + limit + 1, self.end))
         if end < 0:
             raise RefusedError(f"a line does not end within {limit} bytes")
@@ -122,7 +124,7 @@ class Machine:
     def since_mark(self) -> list[Any]:
         """Pop everything above the topmost mark."""
         if not self.marks:
-            raise RefusedError("the pickle takes a list that it did not begin")
+            raise RefusedError("the pickle closes a list that it did not open")
         values, self.stack = self.stack, self.marks.pop()
         return values
 
@@ -132,12 +134,12 @@ class Machine:
             raise RefusedError(f"{what} of {pickle_names.describe(self.stack[-1])} is refused")
         return self.stack[-1]
 
-    # Instructions without an effect on the result.
+    # Instructions that do not affect the result.
 
     def _op_proto(self) -> None:
         version = self.number("<B")
         if version > 5:
-            raise RefusedError(f"pickle protocol {version} is not known (0 to 5 are)")
+            raise RefusedError(f"pickle protocol {version} is not supported (0 to 5 are)")
 
     def _op_frame(self) -> None:
         size = self.number("<Q")
@@ -287,7 +289,7 @@ class Machine:
     def last(self, count: int) -> None:
         """Push a tuple of the topmost values."""
         if len(self.stack) < count:
-            raise RefusedError("the pickle takes more values than it has made")
+            raise RefusedError("the pickle uses more values than it has created")
         self.stack[-count:] = [tuple(self.stack[-count:])]
 
     def _op_tuple1(self) -> None:
@@ -330,7 +332,7 @@ class Machine:
         self.set(values, "SETITEMS")
 
     def set(self, values: Any, what: str) -> None:
-        """Add keys and values, in turn, to the topmost dict."""
+        """Add alternating keys and values to the topmost dict."""
         target = self.top(dict, what)
         if len(values) % 2:
             raise RefusedError("a dict has a key without a value")
@@ -340,7 +342,7 @@ class Machine:
                     f"{pickle_names.describe(key)} as a key is refused; keys are strings"
                 )
             if key in target:
-                raise RefusedError(f"the key {key!r} stands twice in one dict")
+                raise RefusedError(f"the key {key!r} occurs twice in one dict")
             target[key] = value
 
     # Names, and instructions that would be calls.
@@ -348,7 +350,7 @@ class Machine:
     def _op_stack_global(self) -> None:
         name, module = self.stack.pop(), self.stack.pop()
         if type(name) is not str or type(module) is not str:
-            raise RefusedError("a name that is not made of strings is refused")
+            raise RefusedError("a name that does not consist of strings is refused")
         self.push(pickle_names.find(self, module, name))
 
     def _op_global(self) -> None:

@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Names that a pickle may use and their stand-ins, for `pickle_machine`.
+"""Names that a pickle may use, and their stand-ins for `pickle_machine`.
 
-Every allowed name maps to a function of this file. Each checks the type of each argument, and
-compares an array's declared size with the available bytes before making the array.
+Every allowed name maps to a function in this file. Each function checks the type of each argument,
+and compares an array's declared size with the available bytes before creating the array.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Dialect:
     """Contents that a kind of file may have.
 
     Attributes:
-      names: every name that it may use -> the function that builds what calling it would, or None.
-      holds: the contents, in the words of an error.
+      names: allowed name -> the function that builds what calling the name would, or None.
+      holds: the contents, as worded in errors.
       key_types: types of dict keys.
-      largest_character: of strings; one beyond Latin-1 makes Python take 4 bytes for each.
-      load: returns the value of a persistent id; None refuses such ids.
-      ignored: attributes of mappings that change nothing.
+      largest_character: limit on strings; a character beyond Latin-1 makes Python use 4 bytes each.
+      load: returns the value of a persistent id; None rejects such ids.
+      ignored: attributes of mappings that have no effect.
     """
 
     names: Mapping[str, Callable[..., Any] | None]
@@ -42,7 +42,7 @@ class Dialect:
 
 
 class Budget(Protocol):
-    """Part of the machine that constructors use."""
+    """The part of the machine that constructors use."""
 
     text_budget: int
 
@@ -52,7 +52,7 @@ class Budget(Protocol):
 
 
 class RefusedError(ValueError):
-    """The file is not a plain pickle of arrays; nothing of it was executed."""
+    """The file is not a plain pickle of arrays; nothing in it was executed."""
 
 
 class Name:
@@ -64,7 +64,7 @@ class Name:
 
 
 class Module:
-    """Stand-in for a module that dill names; only `dill._get_attr` takes it."""
+    """Stand-in for a module that dill names; only `dill._get_attr` accepts it."""
 
     def __init__(self, name: str):
         self.name = name
@@ -78,7 +78,7 @@ class Dtype:
 
 
 class Array:
-    """Stand-in for an array whose contents come later, with BUILD."""
+    """Stand-in for an array whose contents follow with BUILD."""
 
     array: np.ndarray | None = None
     words: list[str] | None = None
@@ -92,7 +92,7 @@ class LongText:
 
 
 def describe(value: Any) -> str:
-    """Return the name of a value in errors."""
+    """Return a value's description for errors."""
     if type(value) is Name:
         return value.name
     kinds = {
@@ -107,7 +107,7 @@ def describe(value: Any) -> str:
 
 
 def find(budget: Budget, module: str, name: str) -> Name:
-    """Return the stand-in of an allowed name; refuse any other."""
+    """Return the stand-in for an allowed name; refuse any other."""
     full = f"{module}.{name}"
     if full not in budget.names:
         raise RefusedError(f"the pickle names {short(full)}, which is refused")
@@ -121,7 +121,7 @@ def call(budget: Budget, function: Name, arguments: Any) -> Any:
         return make(budget, *arguments)
     except TypeError as error:
         raise RefusedError(
-            f"{function.name} with {len(arguments)} arguments of other kinds than arrays have is "
+            f"{function.name} with {len(arguments)} arguments of types other than arrays have is "
             "refused"
         ) from error
 
@@ -188,7 +188,7 @@ def _no_bytes(budget: Budget) -> memoryview:
 def _mapping(budget: Budget, *contents: Any) -> Any:
     if not contents:
         return {}
-    # Not a copy: a program could ask for copies of a large dict again and again.
+    # Not a copy: a program could request copies of a large dict again and again.
     if len(contents) == 1 and type(contents[0]) is dict:
         return contents[0]
     raise RefusedError("a mapping of anything but a dict is refused")
@@ -234,12 +234,12 @@ def _rebuild(budget: Budget, make: Any, arguments: Any) -> Array:
 
 
 def fill(target: Array, state: Any) -> None:
-    """Give an array the contents that numpy's `__setstate__` would."""
+    """Set an array's contents as numpy's `__setstate__` would."""
     if type(state) is not tuple or len(state) != 5:
         raise RefusedError("an array with a state of another form than numpy's is refused")
     _, shape, dtype, fortran, data = state
     if target.array is not None or target.words is not None:
-        raise RefusedError("an array is given its contents twice")
+        raise RefusedError("an array receives its contents twice")
     if type(dtype) is Dtype and dtype.dtype == object:
         target.words = _make_words(data, shape)
     else:
@@ -247,7 +247,7 @@ def fill(target: Array, state: Any) -> None:
 
 
 def set_byte_order(target: Dtype, state: Any) -> None:
-    """Give a dtype the byte order in what numpy's `__setstate__` takes."""
+    """Set a dtype's byte order from the argument of numpy's `__setstate__`."""
     if (
         type(state) is not tuple
         or len(state) < 5
@@ -262,10 +262,10 @@ def set_byte_order(target: Dtype, state: Any) -> None:
 
 def _make_words(data: Any, shape: Any) -> list[str]:
     if type(data) is not list or type(shape) is not tuple or shape != (len(data),):
-        raise RefusedError(f"{describe(data)} in the place of {short(shape)} words is refused")
+        raise RefusedError(f"{describe(data)} instead of {short(shape)} words is refused")
     for index, word in enumerate(data):
         if type(word) is not str:
-            raise RefusedError(f"{describe(word)} in the place of word {index} is refused")
+            raise RefusedError(f"{describe(word)} instead of word {index} is refused")
     return data
 
 
@@ -284,8 +284,8 @@ def _make_array(data: Any, dtype: Any, shape: Any, fortran: bool) -> np.ndarray:
     declared = count * dtype.dtype.itemsize
     if declared != len(data):
         raise RefusedError(
-            f"an array of shape {short(shape)} and dtype {dtype.dtype} takes {declared} bytes, "
-            f"and {len(data)} are there"
+            f"an array of shape {short(shape)} and dtype {dtype.dtype} needs {declared} bytes, "
+            f"but {len(data)} are there"
         )
     if count == 0:
         raise RefusedError(f"an array of shape {short(shape)} holds nothing; it is refused")
@@ -295,7 +295,7 @@ def _make_array(data: Any, dtype: Any, shape: Any, fortran: bool) -> np.ndarray:
 
 
 def short(value: Any) -> str:
-    """Return a value of a file as text for an error, in 80 characters at most."""
+    """Return a value from a file as text for an error, at most 80 characters long."""
     # A tuple could hold deeply nested values, whose repr would fail.
     plain = isinstance(value, str | int | float | bool | None) or (
         type(value) is tuple and all(type(item) is int for item in value)
@@ -313,10 +313,10 @@ _ARRAY_MODULES = (
 _DILL_MODULES = ("dill._dill", "dill.dill")
 _HAIKU_MODULES = ("haiku._src.data_structures", "haiku.data_structures")
 
-# Modules that dill's `_import_module` may name, for `_get_attr` on a name of this table.
+# Modules that dill's `_import_module` may name, for `_get_attr` on a name in this table.
 _MODULES = frozenset({"numpy", *_ARRAY_MODULES})
 
-# Arrays of NumPy and mappings of Python, common to all kinds of files.
+# NumPy arrays and Python mappings, common to all kinds of files.
 ARRAYS: dict[str, Callable[..., Any] | None] = {
     "numpy.ndarray": None,
     "numpy.dtype": _dtype,
@@ -333,7 +333,7 @@ ARRAYS: dict[str, Callable[..., Any] | None] = {
     "collections.defaultdict": _default_mapping,
 }
 
-# A NumPy array of Python's strings, and nothing else.
+# A NumPy array of Python strings, and nothing else.
 WORDS: dict[str, Callable[..., Any] | None] = {
     "numpy.ndarray": None,
     "numpy.dtype": _object_dtype,

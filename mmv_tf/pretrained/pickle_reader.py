@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Reads pickles of nested dicts of arrays without unpickling them, by `pickle_machine`."""
+"""Reads pickles of nested dicts of arrays with `pickle_machine`, without unpickling them."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _ARRAYS = Dialect({**pickle_names.ARRAYS, **pickle_names.FLAVOURS}, "plain dicts
 def read_arrays(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a pickle of (nested) dicts of arrays, safely.
 
-    The file may be written by `pickle` (protocols 0-5) or `dill`, with NumPy 1 or 2, and hold
-    arrays of NumPy or jax and mappings of Python or Haiku. None of dill, jax and Haiku need be
+    The file may be written by `pickle` (protocols 0-5) or `dill`, with NumPy 1 or 2, and contain
+    arrays of NumPy or jax and mappings of Python or Haiku. dill, jax and Haiku need not be
     installed.
 
     Args:
@@ -33,7 +33,7 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Returns:
       The outermost dict. Its leaves are read-only arrays over the mapped file: copy those that must
-      outlive a change of it.
+      survive a change of the file.
 
     Raises:
       RefusedError: a ValueError that names what was found, and where.
@@ -68,11 +68,11 @@ def forget_pages(array: np.ndarray) -> None:
 
 
 def map_file(path: str | os.PathLike[str], holds: str) -> mmap.mmap:
-    """Map a file into memory, to be read only.
+    """Map a file into memory, read-only.
 
     Raises:
-      RefusedError: it is empty; the message says what it should hold.
-      OSError: it can't be read.
+      RefusedError: the file is empty; the message says what it should hold.
+      OSError: the file can't be read.
     """
     if check_regular(path) == 0:
         raise RefusedError(f"{os.fspath(path)} is empty; expected {holds}.")
@@ -82,7 +82,7 @@ def map_file(path: str | os.PathLike[str], holds: str) -> mmap.mmap:
 
 @contextlib.contextmanager
 def explained(path: str | os.PathLike[str], machine: Machine, where: str = "") -> Iterator[None]:
-    """Turn a program's errors into a RefusedError that names the file and the place."""
+    """Turn a program's errors into a RefusedError that names the file and the position."""
     try:
         yield
     except (ValueError, IndexError, OverflowError, struct.error) as error:
@@ -94,14 +94,14 @@ def explained(path: str | os.PathLike[str], machine: Machine, where: str = "") -
 
 
 def _finish(value: Any) -> Any:
-    """Return the dicts with arrays for their stand-ins."""
+    """Return dicts with arrays in place of their stand-ins."""
     entries = 0
 
     def finish(value: Any, depth: int) -> Any:
         nonlocal entries
         entries += 1
         if entries > MAX_STEPS:
-            raise RefusedError(f"the pickle holds more than {MAX_STEPS} entries")
+            raise RefusedError(f"the pickle holds more than {MAX_STEPS} items")
         if type(value) is dict and depth < 8:
             return {key: finish(item, depth + 1) for key, item in value.items()}
         if type(value) is pickle_names.Array and value.array is not None:
@@ -111,7 +111,7 @@ def _finish(value: Any) -> Any:
         if type(value) in (bool, int, float):
             return np.asarray(value)
         raise RefusedError(
-            f"{pickle_names.describe(value)} in the place of an array or a dict is refused"
+            f"{pickle_names.describe(value)} instead of an array or a dict is refused"
         )
 
     return finish(value, 0)

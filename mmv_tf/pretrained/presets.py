@@ -31,7 +31,7 @@ _RELEASED_VIDEO: dict[str, dict[str, Any]] = {
     "tsm50": {"backbone": "tsm_resnet", "depth": 50, "width": 1},
     "tsm50x2": {"backbone": "tsm_resnet", "depth": 50, "width": 2},
 }
-# Arguments of a graph that come from the config's other sections.
+# Arguments of a graph that come from other sections of the config.
 _MADE_FOR_GRAPH = {*MODALITIES, "tokenizer", "log_mel", "metadata", "name", "trainable", "dtype"}
 _SECTIONS = ("graph", "video", "audio", "text", "log_mel", "metadata", "dtype")
 PRESETS = tuple(f"{video}_{graph}" for video in _RELEASED_VIDEO for graph in GRAPHS.names())
@@ -60,7 +60,8 @@ def preset_config(name: str) -> ml_collections.ConfigDict:
             "audio": {"depth": 50},
             "text": {"vocabulary_size": 65_536, "embedding_dim": 300, "dim": 2048},
             "log_mel": {},
-            # Clips of 32 frames at 10 a second, 200 x 200; 48 kHz (TF-Hub model card deepmind/mmv).
+            # Clips of 32 frames at 10 frames per second, 200 x 200; 48 kHz (TF-Hub model card
+            # deepmind/mmv).
             "metadata": {
                 "input_range": [0.0, 1.0],
                 "frame_rate": 10.0,
@@ -81,27 +82,27 @@ def create_model(
 ) -> graphs.EmbeddingGraph:
     """Build a model with random weights, even for the name of a preset.
 
-    `import_haiku_checkpoint(fetch("mmv_s3d"))` reads released weights, see `registry`.
+    Released weights are read by `import_haiku_checkpoint(fetch("mmv_s3d"))`; see `registry`.
 
 
     Args:
-      config: a preset's name, or a config with the entries that `preset_config` shows: "graph"
+      config: a preset's name, or a config with the settings that `preset_config` returns: "graph"
         ({"name": "fac" | "shared" | "disjoint", and arguments of that class}), "video"
         ({"backbone": "s3d" | "tsm_resnet", and its arguments}), "audio" (arguments of `ResNet`),
         "text" (arguments of `Sentence`, and "max_words"), "log_mel" (arguments of `LogMel`),
-        "metadata" and "dtype" (a Keras dtype policy). Leave "audio" or "text" out for a model
-        without it.
+        "metadata" and "dtype" (a Keras dtype policy). Omit "audio" or "text" for a model
+        without that modality.
       vocabulary: words of the text backbone, most frequent first; gives the model a tokenizer and
         sets the table's size.
-      word_vectors: float [len(vocabulary), dim], one vector a word; they fill the table.
+      word_vectors: float [len(vocabulary), dim], one vector per word; initializes the table.
 
     Raises:
-      ValueError: a name or entry is unknown (the nearest is named) or a value does not fit.
+      ValueError: a name or setting is unknown (the closest one is suggested) or a value is invalid.
     """
     try:
         model = _create(_read_config(config), vocabulary, word_vectors)
     except TypeError as error:
-        raise ValueError(f"The model config holds a value of another type: {error}") from error
+        raise ValueError(f"The model config has a value of an unexpected type: {error}") from error
     if isinstance(config, str):
         _warn_of_random_weights(config)
     return model
@@ -161,7 +162,7 @@ def _read_config(config: Any) -> ml_collections.ConfigDict:
     for name in _SECTIONS[:-1]:
         if not isinstance(config.get(name), ml_collections.ConfigDict | None):
             raise ValueError(
-                f"{name!r} of the model config is {config[name]!r}; expected a section of entries."
+                f"{name!r} of the model config is {config[name]!r}; expected a section of settings."
             )
     return config
 
@@ -197,7 +198,7 @@ def _read_text(
         if np.ndim(word_vectors) != 2 or len(word_vectors) != words:
             raise ValueError(
                 f"word_vectors has shape {np.shape(word_vectors)}; expected one row for each "
-                f"of the {words or 0} words of the vocabulary."
+                f"of the {words or 0} words in the vocabulary."
             )
         text["embedding_dim"] = word_vectors.shape[1]
     return backbones.Sentence(**text, dtype=dtype, name="text"), tokenizer
@@ -209,14 +210,14 @@ def _read_metadata(config: ml_collections.ConfigDict) -> dict[str, Any]:
     try:
         json.dumps(metadata)
     except TypeError as error:
-        raise ValueError(f"metadata takes plain values, which JSON can hold: {error}.") from error
+        raise ValueError(f"metadata must hold plain values, as in JSON: {error}.") from error
     return metadata
 
 
 def _check_entries(
     section: dict[str, Any], cls: type, name: str, withheld: Collection[str] = ()
 ) -> None:
-    """Compare a section's entries with the arguments of the class and its bases."""
+    """Compare a section's settings with the arguments of the class and its bases."""
     arguments: set[str] = set()
     for base in cls.__mro__:
         if issubclass(base, keras.layers.Layer) and not base.__module__.startswith("keras."):
@@ -229,4 +230,4 @@ def _check_names(entries: Iterable[str], known: Sequence[str], where: str) -> No
     for entry in entries:
         if entry not in known:
             near = difflib.get_close_matches(entry, known, n=1, cutoff=0.0)[0]
-            raise ValueError(f"Unknown entry {entry!r} in {where}; nearest: {near!r}.")
+            raise ValueError(f"Unknown setting {entry!r} in {where}; did you mean {near!r}?")

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Registry of the published weights: address, license, size, inputs and embedding spaces.
+"""Registry of the published weights: URL, license, size, inputs and embedding spaces.
 
 Sources: https://github.com/google-deepmind/deepmind-research/tree/master/mmv and the cards of the
 TF-Hub modules `deepmind/mmv` (MMV); https://github.com/antoine77340/S3D_HowTo100M and the cards of
@@ -25,8 +25,8 @@ class Companion:
     """A file that belongs beside the weights.
 
     Attributes:
-      file_name: its name in the folder of the weights.
-      size_bytes: its size, None if it is not known.
+      file_name: name in the folder of the weights.
+      size_bytes: size in bytes, None if unknown.
     """
 
     file_name: str
@@ -38,23 +38,23 @@ class Published:
     """Published weights.
 
     Attributes:
-      name: key in `registry()`; programs take it in place of a path.
+      name: key in `registry()`; programs accept it in place of a path.
       title: model and training data, for messages.
       format: "haiku_pickle", "torch" or "tf1_hub_module".
       graph: "FAC" or "Disjoint", see `mmv_tf.graphs`.
-      outputs: modality -> space or "before_head" -> size of its vectors, None if not known.
-      address: https address of the file; None for modules and where no address works any more.
+      outputs: modality -> space or "before_head" -> vector size, None if unknown.
+      address: https URL of the file; None for modules and where no URL works any more.
       kaggle: handle of a module on Kaggle Models.
       file_name: name of the file as published; None for modules, which are folders.
-      size_bytes: size of the file, None if it is not known.
-      license: of the weights, None if it is not known.
-      code_license: of the code published with the weights, None if it is not known.
-      num_frames, frame_rate, frame_size: clips in training: frames, frames a second (None if it is
-        not known), height and width in pixels.
-      sample_rate: of waveforms in Hz, None for a model without audio.
-      needs: what a user must give besides the weights; empty if nothing.
+      size_bytes: size of the file in bytes, None if unknown.
+      license: license of the weights, None if unknown.
+      code_license: license of the code published with the weights, None if unknown.
+      num_frames, frame_rate, frame_size: training clips: number of frames, frames per second (None
+        if unknown), height and width in pixels.
+      sample_rate: sample rate of waveforms in Hz, None for a model without audio.
+      needs: what a user must supply besides the weights; empty if nothing.
       companions: files that belong beside the weights.
-      preset: the name of the same model, with random weights, for `create_model`.
+      preset: name of the same model with random weights, for `create_model`.
       notes: anything else to know before downloading.
     """
 
@@ -85,14 +85,14 @@ class Published:
 
     @property
     def page(self) -> str | None:
-        """Address to open in a browser; None where none works any more."""
+        """URL to open in a browser; None if no URL works any more."""
         if self.kaggle is not None:
             return f"https://www.kaggle.com/models/{self.kaggle}"
         return self.address
 
 
 def _fac(representation: int, others: Mapping[str, int | None]) -> dict[str, dict[str, int | None]]:
-    """Return the outputs of MMV's FAC models; `others` of audio and text (modules give spaces)."""
+    """Return the outputs of MMV's FAC models; `others` for audio and text (modules: spaces)."""
     return {
         "video": {"before_head": representation, "va": 512, "vat": 256},
         "audio": {**others, "va": 512, "vat": 256},
@@ -164,7 +164,7 @@ _PUBLISHED = (
         needs="a copy of the file and, for sentences, `s3d_dict.npy` beside it",
         companions=(Companion("s3d_dict.npy", 5_830_040),),
         notes=(
-            "its address, www.rocq.inria.fr/cluster-willow/amiech/howto100m/, has been reported "
+            "its URL, www.rocq.inria.fr/cluster-willow/amiech/howto100m/, has been reported "
             "dead since 2024 (github.com/facebookresearch/fairseq/issues/5513)"
         ),
     ),
@@ -192,7 +192,7 @@ def is_published(name: str) -> bool:
 
 
 def nearest_published(name: str) -> str | None:
-    """Return the name in the registry that `name` was most likely meant to be, None if none."""
+    """Return the registry's name closest to `name`, or None."""
     near = difflib.get_close_matches(name, list(registry()), n=1, cutoff=0.7)
     return near[0] if near else None
 
@@ -201,7 +201,7 @@ def find_published(name: str) -> Published:
     """Return an entry of the registry.
 
     Raises:
-      ValueError: the name is not in it; the nearest one is named.
+      ValueError: the name is not in the registry; the message suggests the closest name.
     """
     entries = registry()
     if name not in entries:
@@ -212,7 +212,7 @@ def find_published(name: str) -> Published:
 
 
 def registry_table() -> str:
-    """Render the registry as a Markdown table, which docs/checkpoints.md holds."""
+    """Render the registry as a Markdown table, for docs/checkpoints.md."""
     header = (
         "name",
         "model, training data",

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Records of fetched files: their sha256 at the first download, checked on every later use.
 
-Hashing takes about a second a gigabyte, so a record holds size and modification time too, and a
-file is hashed again only if one of them differs.
+Hashing takes about one second per gigabyte, so a record also holds size and modification time, and
+a file is hashed again only if one of them differs.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Stamp:
     """A file's identity.
 
     Attributes:
-      size: in bytes.
+      size: size in bytes.
       mtime_ns: modification time in nanoseconds.
-      sha256: hexadecimal.
+      sha256: hexadecimal SHA-256.
     """
 
     size: int
@@ -40,7 +40,7 @@ class Record:
     """Fetched files.
 
     Attributes:
-      source: address, handle, or "placed by hand".
+      source: URL, handle, or "placed by hand".
       root: folder of the files.
       files: path below `root` -> stamp.
     """
@@ -56,7 +56,7 @@ def make_record(source: str, root: pathlib.Path, names: Iterable[str]) -> Record
 
 
 def read_record(path: pathlib.Path) -> Record | None:
-    """Read a record; None if there is none.
+    """Read a record, or return None if there is none.
 
     Raises:
       FetchError: the file is not a record.
@@ -69,8 +69,8 @@ def read_record(path: pathlib.Path) -> Record | None:
         return None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise FetchError(
-            f"{path} is damaged: expected the sha256 of what was downloaded. Delete it; the "
-            "files are then recorded again."
+            f"{path} is damaged: expected the sha256 of the downloaded files. Delete it to "
+            "record the files again."
         ) from error
 
 
@@ -80,7 +80,7 @@ def write_record(record: Record, path: pathlib.Path) -> None:
 
 
 def check_files(record: Record, path: pathlib.Path) -> None:
-    """Check that files are those of their record.
+    """Check files against their record.
 
     Args:
       record: the record at `path`; its modification times are updated.
@@ -103,7 +103,7 @@ def check_files(record: Record, path: pathlib.Path) -> None:
             raise FetchError(
                 f"{file} has changed since it was first used (sha256 {found[name].sha256[:12]}..., "
                 f"not {stamp.sha256[:12]}...). Delete it to download it again, or delete {path} to "
-                "keep it as it is now."
+                "accept the current file."
             )
     if found != record.files:
         # Without write access it is hashed each time.
@@ -112,26 +112,26 @@ def check_files(record: Record, path: pathlib.Path) -> None:
 
 
 def check_same_content(record: Record, first: Record, path: pathlib.Path) -> None:
-    """Check that a new download has the bytes of the first one.
+    """Check that a new download has the same bytes as the first.
 
     Args:
-      record: the new download's.
-      first: the first one's, as read from `path`.
+      record: record of the new download.
+      first: record of the first download, read from `path`.
 
     Raises:
-      FetchError: a file is another one, missing or new.
+      FetchError: a file differs, is missing or is new.
     """
     new = {name: stamp.sha256 for name, stamp in record.files.items()}
     old = {name: stamp.sha256 for name, stamp in first.files.items()}
     for name in sorted({**old, **new}):
         if new.get(name) != old.get(name):
             raise FetchError(
-                f"{name} ({record.source}) is not the file of the first download (sha256 "
+                f"{name} ({record.source}) differs from the first download (sha256 "
                 f"{new.get(name, 'none')[:12]}..., not {old.get(name, 'none')[:12]}...). If you "
-                f"trust the new one, delete {path} and run the same command again."
+                f"trust the new file, delete {path} and rerun the same command."
             )
 
 
 def _stamp(path: pathlib.Path) -> Stamp:
-    status = path.stat()  # before hashing: a change during it shows the next time
+    status = path.stat()  # before hashing, so that a change during it is noticed next time
     return Stamp(status.st_size, status.st_mtime_ns, file_sha256(path))

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 SAVED_MODEL_FILE = "saved_model.pb"
-# Ours: far more than the graph of a published model; its weights are in other files.
+# Ours: far larger than the graph of a published model; its weights are in other files.
 _MAX_BYTES = 1 << 30
 
 
@@ -43,8 +43,8 @@ def read_saved_model(directory: str | os.PathLike[str]) -> saved_model_pb2.Saved
     folder = find_saved_model(directory)
     if folder is None:
         raise ValueError(
-            f"{os.fspath(directory)} holds no {SAVED_MODEL_FILE}; give the folder of a SavedModel: "
-            "an unpacked TF-Hub module, or what mmv export wrote."
+            f"{os.fspath(directory)} has no {SAVED_MODEL_FILE}; pass the folder of a SavedModel: "
+            "an unpacked TF-Hub module, or the output of mmv export."
         )
     path = folder / SAVED_MODEL_FILE
     size = path.stat().st_size
@@ -54,10 +54,10 @@ def read_saved_model(directory: str | os.PathLike[str]) -> saved_model_pb2.Saved
         saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     except (DecodeError, OSError) as error:
         raise ValueError(
-            f"{path} is damaged or not a SavedModel ({error}); get the module again."
+            f"{path} is damaged or not a SavedModel ({error}); download the module again."
         ) from error
     if not saved.meta_graphs:
-        raise ValueError(f"{path} holds no graph; get the module again.")
+        raise ValueError(f"{path} holds no graph; download the module again.")
     for graph in saved.meta_graphs:
         for name in assets(graph).values():
             asset_path(folder, name)
@@ -65,19 +65,19 @@ def read_saved_model(directory: str | os.PathLike[str]) -> saved_model_pb2.Saved
 
 
 def inference_graph(saved: saved_model_pb2.SavedModel) -> meta_graph_pb2.MetaGraphDef:
-    """Return the graph of a SavedModel to embed with.
+    """Return the graph of a SavedModel that is used to embed.
 
-    A TF1 module of TF-Hub has one without tags, and one with the tag "train", whose batch norms use
-    the batch's own statistics.
+    A TF1 module of TF-Hub has a graph without tags, and one with the tag "train", whose batch norms
+    use the batch's own statistics.
 
     Raises:
-      ValueError: all are for training.
+      ValueError: all graphs are for training.
     """
     found = [graph for graph in saved.meta_graphs if "train" not in graph.meta_info_def.tags]
     if not found:
         raise ValueError(
-            'The SavedModel holds no graph but one for training (tags {"train"}); get the module '
-            "with its graph for inference."
+            'The SavedModel has only a graph for training (tags {"train"}); get the module '
+            "with its inference graph."
         )
     # Prefer no tags to "serve", and "serve" to "serve" with "tpu" or "gpu".
     return min(found, key=lambda graph: len(set(graph.meta_info_def.tags)))
@@ -90,9 +90,9 @@ def load_tags(saved: saved_model_pb2.SavedModel) -> list[str] | None:
 
 
 def assets(graph: meta_graph_pb2.MetaGraphDef) -> dict[str, str]:
-    """Return tensor -> the name of the asset file whose path it holds."""
+    """Return tensor -> name of the asset file whose path it holds."""
     found = list(graph.asset_file_def)
-    # TF1's builder puts them here.
+    # TF1's builder stores them here.
     for packed in graph.collection_def[tf.saved_model.ASSETS_KEY].any_list.value:
         asset = meta_graph_pb2.AssetFileDef()
         packed.Unpack(asset)
@@ -104,14 +104,14 @@ def asset_path(folder: pathlib.Path, name: str) -> pathlib.Path:
     """Return the file of an asset.
 
     Raises:
-      ValueError: its name leads out of the folder of assets, or there is no such file.
+      ValueError: its name points outside the assets folder, or there is no such file.
     """
     relative = pathlib.PurePosixPath(name)
     if relative.is_absolute() or ".." in relative.parts or not relative.parts or "\\" in name:
         raise ValueError(
-            f"{folder} names the asset {name!r}, which lies outside of it; use another module."
+            f"{folder} names the asset {name!r}, which lies outside the folder; use another module."
         )
     path = folder / "assets" / relative
     if not path.is_file():
-        raise ValueError(f"{folder} lacks its asset {name!r}; get the module again.")
+        raise ValueError(f"{folder} lacks its asset {name!r}; download the module again.")
     return path

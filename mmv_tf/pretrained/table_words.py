@@ -1,15 +1,15 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the words of an imported table of word vectors: from a list, or from the vectors' file.
+"""Finds the words of an imported table of word vectors, from a list or from the vectors' file.
 
-The result is a tokenizer whose ids are the table's rows, so the table stays as it is.
+The result is a tokenizer whose ids are the table's rows, so the table does not change.
 
-Padding takes the row named `<pad>` or `[PAD]`, else row 0 if the list begins behind it, else the
+Padding uses the row named `<pad>` or `[PAD]`, else row 0 if the list begins after it, else the
 first row of zeros without a word, else row 0, as the zeros of an id array do. If that row belongs
-to a word, a sentence of this word alone counts as unknown.
+to a word, a sentence that consists of this word alone counts as unknown.
 
-Unknown words take the row named `<unk>` or `[UNK]`, else a second row of zeros, else row 1 if a
-list begins behind it, else the vector that most of the rows without a word hold; there may be none.
+Unknown words use the row named `<unk>` or `[UNK]`, else a second row of zeros, else row 1 if a
+list begins after it, else the vector that most of the rows without a word hold; there may be none.
 Sentences drop unknown words anyway: the id is for `WordTokenizer`'s `keep_unknown`.
 """
 
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 _PADDING_NAMES = ("<pad>", "[pad]")
 _UNKNOWN_NAMES = ("<unk>", "[unk]")
-# Ours: far more than a word list has.
+# Ours: far larger than any word list.
 _MAX_LIST_BYTES = 256 * 2**20
 _SHOWN = 16
 # Rows without a word where all words have ids: those of padding and unknown words.
@@ -39,31 +39,31 @@ _MOST_WORDLESS = 2
 
 
 def read_vocabulary(path: str | os.PathLike[str]) -> list[str]:
-    """Read a list of words, one a line.
+    """Read a list of words, one per line.
 
     The file is UTF-8, or has a byte order mark of another encoding. Spaces and tabs around a word
     are stripped.
 
     Raises:
-      ValueError: the file can't be read, holds no word, an empty line or a duplicate, or is in
+      ValueError: the file can't be read, contains no word, an empty line or a duplicate, or has
         another encoding; the message names the line.
     """
     name = os.fspath(path)
     text = read_text(pathlib.Path(path), _MAX_LIST_BYTES).removesuffix("\n")
     if not text:
-        raise ValueError(f"{name} is empty; expected words, one a line.")
+        raise ValueError(f"{name} is empty; expected words, one per line.")
     return _checked_list([line.strip(" \t") for line in text.split("\n")], f"{name}, line")
 
 
 def words_from_list(
     table: np.ndarray, words: Sequence[str], first_word_id: int = 0, max_words: int = 16
 ) -> tuple[WordTokenizer, dict[str, Any]]:
-    """Make the tokenizer of a table whose words are known.
+    """Create the tokenizer of a table whose words are known.
 
     Args:
       table: float32 [rows, dims].
-      words: words of the rows from `first_word_id` on, in order; at most as many as these rows.
-      first_word_id: the first word's row.
+      words: words of the rows from `first_word_id` on, in order; no more than these rows.
+      first_word_id: row of the first word.
       max_words: see `WordTokenizer`.
 
     Returns:
@@ -81,8 +81,8 @@ def words_from_list(
         )
     if first_word_id + len(words) > rows:
         raise ValueError(
-            f"The vocabulary has {len(words)} words, and the word table {rows - first_word_id} rows"
-            f" from {first_word_id} on; expected at most as many words: give the list that the "
+            f"The vocabulary has {len(words)} words, but the word table {rows - first_word_id} rows"
+            f" from {first_word_id} on; expected at most as many words: pass the list that the "
             "table was made with, and the row of its first word (first_word_id)."
         )
     named = {word: first_word_id + index for index, word in enumerate(words)}
@@ -98,7 +98,7 @@ def words_from_list(
 def words_from_ids(
     table: np.ndarray, words: Mapping[str, int], max_words: int = 16
 ) -> tuple[WordTokenizer, dict[str, Any]]:
-    """Make the tokenizer of a table whose words have ids, such as a module's.
+    """Create the tokenizer of a table whose words have ids, such as a module's.
 
     Args:
       table: float32 [rows, dims].
@@ -115,8 +115,8 @@ def words_from_ids(
     rows, ids = len(table), set(words.values())
     if min(ids) < 0 or max(ids) >= rows or len(ids) < rows - _MOST_WORDLESS:
         raise ValueError(
-            f"The vocabulary has {len(words)} words with ids from {min(ids)} to {max(ids)}, and "
-            f"the word table {rows} rows; expected a word for each row, but for two at most: give "
+            f"The vocabulary has {len(words)} words with ids from {min(ids)} to {max(ids)}, but "
+            f"the word table {rows} rows; expected a word for all rows except two at most: pass "
             "the words of the same network."
         )
     zeros = np.flatnonzero(~table.any(axis=1)).tolist()
@@ -130,7 +130,7 @@ def words_from_ids(
 def words_from_vectors(
     table: np.ndarray, path: str | os.PathLike[str], max_words: int = 16
 ) -> tuple[WordTokenizer, dict[str, Any]]:
-    """Make the tokenizer of a table by the file of word vectors that it was made from.
+    """Create the tokenizer of a table from the word-vector file that it was made from.
 
     `find_row_words` documents which word a row gets.
 
@@ -141,7 +141,7 @@ def words_from_vectors(
 
     Returns:
       The tokenizer, and the findings as plain values: rows "matched" and how, rows "unmatched",
-      those of zeros among them, and some of these with what they hold.
+      the rows of zeros among them, and a few unmatched rows with their contents.
 
     Raises:
       ValueError: see `find_row_words`.
@@ -175,19 +175,19 @@ def _checked_list(words: Sequence[str], where: str) -> list[str]:
             raise ValueError(f"{place} is {word!r}; expected a string.")
         if not word.strip(" \t"):
             raise ValueError(
-                f"{place} is empty; expected a word: every row counts, so name those without a "
+                f"{place} is empty; expected a word: every row counts, so name rows without a "
                 "word <pad>, <unk> or the like."
             )
         if "\n" in word:
-            raise ValueError(f"{place}, {word!r}, holds the end of a line; expected one word.")
+            raise ValueError(f"{place}, {word!r}, contains a line break; expected one word.")
         if word in first:
             raise ValueError(
-                f"{place} is {word!r} as is {first[word] + 1}; expected each word once: every row "
+                f"{place} is {word!r}, like {first[word] + 1}; expected each word once: every row "
                 "counts, so name the copy <unused> or the like."
             )
         first[word] = index
     if not first:
-        raise ValueError("The vocabulary holds no word; expected at least one.")
+        raise ValueError("The vocabulary holds no words; expected at least one.")
     return list(first)
 
 
@@ -198,13 +198,13 @@ def _tokenizer(
     repeated: Sequence[int],
     max_words: int,
 ) -> WordTokenizer:
-    """Make the tokenizer of named rows.
+    """Create the tokenizer from named rows.
 
     Args:
       named: words and special names -> rows.
       zeros: rows of zeros.
-      leading: rows before a list's first word: those of padding and unknown words, if there.
-      repeated: a row of the most common vector among those without a word, or nothing.
+      leading: rows before a list's first word: those of padding and unknown words, if present.
+      repeated: a row with the most common vector among rows without a word, or nothing.
       max_words: see `WordTokenizer`.
     """
     words = {
@@ -213,7 +213,7 @@ def _tokenizer(
         if word and "\n" not in word and not is_special(word)
     }
     if not words:
-        raise ValueError(f"There are no words but {_listed(named)}; expected the table's words.")
+        raise ValueError(f"There are no words except {_listed(named)}; expected the table's words.")
     taken = set(words.values())
     special = {word.casefold(): row for word, row in reversed(list(named.items()))}
     free = [row for row in zeros if row not in taken]
@@ -232,9 +232,9 @@ def _tokenizer(
     if padding in taken:
         owner = next(word for word, row in words.items() if row == padding)
         logger.warning(
-            "Row %d pads short sentences and is the row of %r too, as none is known to be the "
-            "padding's; that word alone counts as unknown. If you know the padding's row, name it "
-            "<pad> in a vocabulary.", padding, owner,
+            "Row %d pads short sentences and is also the row of %r, because no row is known to "
+            "be for padding; that word alone counts as unknown. If you know the padding row, name "
+            "it <pad> in a vocabulary.", padding, owner,
         )  # fmt: skip
     words.update(spoken_forms(words))
     return WordTokenizer(
@@ -252,10 +252,10 @@ def is_special(word: str) -> bool:
 
 
 def spoken_forms(words: Mapping[str, int]) -> dict[str, int]:
-    """Return spoken forms of words that the tokenizer writes differently -> rows.
+    """Return the spoken forms of words that the tokenizer writes differently -> rows.
 
-    Sentences are lower-cased and lose apostrophes, so "Paris" and "don't" could not occur. If no
-    word has the form itself, the first word that it stands for lends it its row.
+    Sentences are lowercased and lose apostrophes, so "Paris" and "don't" could not occur. If no
+    word has the form itself, the form uses the row of the first word that it stands for.
     """
     listed = list(words)
     tokenizer = WordTokenizer(listed)

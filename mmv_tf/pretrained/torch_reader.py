@@ -1,15 +1,14 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the state dict of a file that `torch.save` wrote, without torch and without unpickling.
+"""Reads the state dict in a file written by `torch.save`, without torch and without unpickling.
 
-Such a file is a pickle of tensors, and the bytes of their storages outside of it, in two forms:
-
+Such a file is a pickle of tensors, with the bytes of their storages outside it, in two formats:
 - Up to torch 1.5: a stream of pickles (a magic number, a version, the machine's properties, the
-  object, the keys of its storages), and then each storage: its length and its bytes.
+  object, the keys of its storages), then the length and bytes of each storage.
 - From torch 1.6: a zip archive of uncompressed files, `NAME/data.pkl` and `NAME/data/KEY`.
 
-The pickles are run by `pickle_machine`, which knows no import and no call. Arrays are views of the
-mapped file: nothing is unpacked, and what is declared is compared with what is there.
+The pickles are run by `pickle_machine`, which has no import and no call. Arrays are views of the
+mapped file: nothing is unpacked, and declared sizes are compared with the available bytes.
 
 Source: https://github.com/pytorch/pytorch/blob/main/torch/serialization.py
 """
@@ -39,7 +38,7 @@ _VERSION = 1001
 _ZIP = b"PK\x03\x04"
 # A zip's local header: size of its fixed part, and offset of the lengths of name and extra field.
 _LOCAL_SIZE, _LOCAL_LENGTHS = 30, 26
-# Ours: a table of contents of some 15,000 files; a training checkpoint's takes 0.2 MB.
+# Ours: a table of contents of about 15,000 files; a training checkpoint's is 0.2 MB.
 _MAX_CONTENTS = 1 << 20
 _CODES = {"Double": "<f8", "Float": "<f4", "Half": "<f2", "Long": "<i8", "Int": "<i4"}
 _CODES.update({"Short": "<i2", "Char": "|i1", "Byte": "|u1", "Bool": "|b1"})
@@ -47,7 +46,7 @@ _STORAGES = {f"torch.{name}Storage": np.dtype(code) for name, code in _CODES.ite
 
 
 def is_torch_file(path: str | os.PathLike[str]) -> bool:
-    """Return whether `torch.save` wrote a file, by its first bytes (any zip counts).
+    """Return whether a file was written by `torch.save`, from its first bytes (any zip counts).
 
     Raises:
       OSError: the file can't be read.
@@ -62,8 +61,8 @@ def is_torch_file(path: str | os.PathLike[str]) -> bool:
 def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Read the arrays of a torch state dict, safely.
 
-    The file holds the state dict itself, or a dict with an entry "state_dict" (its other entries
-    are ignored). If all names begin with "module.", as after training on several devices, that
+    The file holds the state dict itself, or a dict with a key "state_dict" (its other keys are
+    ignored). If all names begin with "module.", as after training on several devices, that
     prefix is removed.
 
     Args:
@@ -84,20 +83,20 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     name = os.fspath(path)
     if not isinstance(state, dict) or not state:
         raise RefusedError(
-            f"{name} holds {describe(state)}; expected a state dict, or a dict with one as its "
+            f"{name} holds {describe(state)}; expected a state dict, or a dict that has one under "
             "'state_dict': save `model.state_dict()`."
         )
     for key, value in state.items():
         if type(key) is not str or type(value) is not _Tensor or not value.count:
             raise RefusedError(
-                f"{name} holds {describe(value)}, or one without numbers, under {short(key)}; "
+                f"{name} holds {describe(value)}, or one without values, under {short(key)}; "
                 "expected a state dict of tensors: save `model.state_dict()`."
             )
     declared = sum(tensor.count * tensor.storage.dtype.itemsize for tensor in state.values())
     if declared > len(data):
         raise RefusedError(
-            f"{name}: its tensors take {declared} bytes, and the file has {len(data)}: some share "
-            "their numbers; save a copy of each."
+            f"{name}: its tensors need {declared} bytes, but the file has {len(data)}: some share "
+            "their values; save a copy of each."
         )
     arrays = {key: reader.array(key, tensor) for key, tensor in state.items()}
     if all(key.startswith("module.") for key in arrays):
@@ -109,7 +108,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 class _Storage:
-    """Numbers elsewhere in the file."""
+    """Values elsewhere in the file."""
 
     noun = "a storage"
 
@@ -143,7 +142,7 @@ def _rebuild_tensor(
         raise RefusedError(f"a tensor over {describe(storage)} is refused")
     for numbers in ((offset,), shape, strides):
         if type(numbers) is not tuple or not all(type(n) is int and n >= 0 for n in numbers):
-            raise RefusedError(f"a tensor with {short(numbers)} as its place is refused")
+            raise RefusedError(f"a tensor with {short(numbers)} as its position is refused")
     if len(shape) != len(strides) or len(shape) > 32:
         raise RefusedError(f"a tensor of shape {short(shape)}, strides {short(strides)} is refused")
     # An axis of size 1 takes no step.
@@ -153,7 +152,7 @@ def _rebuild_tensor(
     if tensor.count and (last >= storage.count or tensor.count > storage.count):
         raise RefusedError(
             f"a tensor of shape {short(shape)} at {offset} is not inside its storage of "
-            f"{storage.count} numbers"
+            f"{storage.count} values"
         )
     return tensor
 
@@ -173,11 +172,11 @@ _NAMES: dict[str, Callable[..., Any] | None] = {
 }
 
 
-# The two forms.
+# The two formats.
 
 
 class _Reader:
-    """Common part of both forms: the object in `root`, and arrays of its tensors."""
+    """Common part of both formats: the object in `root`, and arrays of its tensors."""
 
     root: Any
 
@@ -190,7 +189,7 @@ class _Reader:
             # Optimizers number their parameters.
             key_types=(str, int),
             load=self.load,
-            # Versions of modules, kept on the mapping.
+            # Versions of modules, stored on the mapping.
             ignored=frozenset({"_metadata"}),
         )
 
@@ -206,21 +205,21 @@ class _Reader:
             or type(identity[4]) is not int
             or any(view is not None for view in identity[5:])
         ):
-            raise RefusedError(f"{short(identity)} in the place of a storage of numbers is refused")
+            raise RefusedError(f"{short(identity)} instead of a storage of numbers is refused")
         dtype, key, count = _STORAGES[identity[1].name], identity[2], identity[4]
         declared = count * dtype.itemsize
         if not 0 <= declared <= len(self.data):
             raise RefusedError(
-                f"a storage of {declared} bytes is declared, and the file has {len(self.data)}: "
+                f"a storage of {declared} bytes is declared, but the file has {len(self.data)}: "
                 "it is cut short"
             )
         storage = self.storages.setdefault(key, _Storage(key, dtype, count))
         if (storage.dtype, storage.count) != (dtype, count):
-            raise RefusedError(f"storage {short(key)} is declared twice, in two ways")
+            raise RefusedError(f"storage {short(key)} is declared twice, differently")
         return storage
 
     def place(self, storage: _Storage) -> int:
-        """Return a storage's offset in the file, once its length is checked."""
+        """Return a storage's offset in the file, after checking its length."""
         raise NotImplementedError
 
     def array(self, name: str, tensor: _Tensor) -> np.ndarray:
@@ -241,7 +240,7 @@ class _Reader:
 
 
 class _Stream(_Reader):
-    """Form up to torch 1.5."""
+    """Format up to torch 1.5."""
 
     def __init__(self, path: str | os.PathLike[str], data: mmap.mmap):
         super().__init__(path, data)
@@ -249,7 +248,7 @@ class _Stream(_Reader):
         with explained(path, machine):
             magic, version, system = (machine.run() for _ in range(3))
             if magic != _MAGIC or version != _VERSION or type(system) is not dict:
-                raise RefusedError("it does not begin as a file of torch.save does")
+                raise RefusedError("it does not begin like a file written by torch.save")
             if system.get("little_endian") is not True:
                 raise RefusedError("its numbers are big-endian; save it on a little-endian machine")
             self.root = machine.run()
@@ -263,12 +262,12 @@ class _Stream(_Reader):
         for key in keys:
             machine.start = machine.position
             if key not in self.storages or key in places:
-                raise RefusedError(f"storage {short(key)} is in the file and not in its pickle")
+                raise RefusedError(f"storage {short(key)} is in the file but not in its pickle")
             storage = self.storages[key]
             count = machine.number("<q")
             if count != storage.count:
                 raise RefusedError(
-                    f"storage {short(key)} has {count} numbers; its pickle says {storage.count}"
+                    f"storage {short(key)} has {count} values; its pickle declares {storage.count}"
                 )
             places[key] = machine.position
             machine.take(count * storage.dtype.itemsize)
@@ -278,14 +277,14 @@ class _Stream(_Reader):
         return places
 
     def place(self, storage: _Storage) -> int:
-        """Return a storage's offset in the file, once its length is checked."""
+        """Return a storage's offset in the file, after checking its length."""
         if storage.key not in self.places:
             raise RefusedError(f"storage {short(storage.key)} is not in the file; it is cut short")
         return self.places[storage.key]
 
 
 class _Zip(_Reader):
-    """Form from torch 1.6 on."""
+    """Format from torch 1.6 on."""
 
     def __init__(self, path: str | os.PathLike[str], data: mmap.mmap):
         super().__init__(path, data)
@@ -293,7 +292,7 @@ class _Zip(_Reader):
         pickles = [name for name in self.files if name.split("/")[1:] == ["data.pkl"]]
         if len(pickles) != 1:
             raise RefusedError(
-                f"{self.path} is a zip archive with {len(pickles)} entries NAME/data.pkl; expected "
+                f"{self.path} is a zip archive with {len(pickles)} files NAME/data.pkl; expected "
                 "one, as torch.save writes it (a .keras file is read with `mmv_tf.load_model`)."
             )
         self.folder = pickles[0].removesuffix("data.pkl")
@@ -319,12 +318,12 @@ class _Zip(_Reader):
             struct.error,
         ) as error:
             raise RefusedError(
-                f"{self.path} is not a whole zip archive ({error}): it is cut short or damaged; "
+                f"{self.path} is not a complete zip archive ({error}): it is cut short or damaged; "
                 "get it again."
             ) from error
 
     def _entry(self, name: str) -> tuple[int, int]:
-        """Return the beginning and end of a file beside the storages."""
+        """Return the beginning and end of a file other than the storages."""
         try:
             start, size = self._find(f"{self.folder}{name}")
         except RefusedError as error:
@@ -332,7 +331,7 @@ class _Zip(_Reader):
         return start, start + size
 
     def _find(self, name: str) -> tuple[int, int]:
-        """Return the offset and number of an entry's bytes."""
+        """Return the offset and number of bytes of an archived file."""
         info = self.files[name]
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
             raise RefusedError(
@@ -341,18 +340,18 @@ class _Zip(_Reader):
             )
         header = self.data[info.header_offset : info.header_offset + _LOCAL_SIZE]
         if len(header) < _LOCAL_SIZE or not header.startswith(_ZIP):
-            raise RefusedError(f"{short(name)} is not where the archive says it is")
+            raise RefusedError(f"{short(name)} is not where the archive's table places it")
         lengths = struct.unpack_from("<HH", header, _LOCAL_LENGTHS)
         start = info.header_offset + _LOCAL_SIZE + sum(lengths)
         if start + info.file_size > len(self.data):
             raise RefusedError(
-                f"{short(name)} has {info.file_size} bytes by the archive's table, and "
+                f"{short(name)} has {info.file_size} bytes by the archive's table, but "
                 f"{max(len(self.data) - start, 0)} are left: it is cut short"
             )
         return start, info.file_size
 
     def place(self, storage: _Storage) -> int:
-        """Return a storage's offset in the file, once its length is checked."""
+        """Return a storage's offset in the file, after checking its length."""
         name = f"{self.folder}data/{storage.key}"
         if name not in self.files:
             raise RefusedError(f"storage {short(storage.key)} is not in the archive")
@@ -360,7 +359,7 @@ class _Zip(_Reader):
         declared = storage.count * storage.dtype.itemsize
         if size < declared:
             raise RefusedError(
-                f"storage {short(storage.key)} has {size} bytes; its pickle says {declared}"
+                f"storage {short(storage.key)} has {size} bytes; its pickle declares {declared}"
             )
         return start
 
@@ -384,7 +383,7 @@ class _Bounded(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: len(self.data)}[whence]
         if start + offset < 0:
-            raise OSError("a place before the file's beginning")
+            raise OSError("a position before the file's beginning")
         self.position = start + offset
         return self.position
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Addresses that weights may be downloaded from: https, and http on this machine."""
+"""URLs from which weights may be downloaded: https, and http on localhost."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from mmv_tf.util import addresses
 
 
 class FetchError(ValueError):
-    """Weights are unavailable or not as expected; one line that says what to do."""
+    """Weights are unavailable or not as expected; the message is one line and says what to do."""
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Redirect handler that refuses plain http, and redirects from the net to this machine."""
+    """Redirect handler that refuses plain http, and redirects from the internet to localhost."""
 
     def __init__(self, local: bool):
         self._local = local
@@ -24,13 +24,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
-        """Check the new address before the request."""
+        """Check the new URL before the request."""
         check_address(newurl, f"{host_of(req.full_url)} redirects to ", self._local)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def make_opener(address: str) -> urllib.request.OpenerDirector:
-    """Make an opener that follows allowed redirects and the proxy settings of the environment."""
+    """Create an opener that follows allowed redirects and the environment's proxy settings."""
     local = _is_local(address)
     handlers: list[urllib.request.BaseHandler] = [_Redirects(local)]
     if local:  # a proxy's loopback address is another machine
@@ -43,11 +43,11 @@ def check_address(address: str, where: str = "", local: bool = True) -> None:
 
     Args:
       address: any text.
-      where: beginning of the error's line.
-      local: allow http to a loopback address.
+      where: beginning of the error message.
+      local: whether to allow http to a loopback address.
 
     Raises:
-      FetchError: the address is not allowed.
+      FetchError: the URL is not allowed.
     """
     try:
         parts = urllib.parse.urlsplit(address)
@@ -56,18 +56,18 @@ def check_address(address: str, where: str = "", local: bool = True) -> None:
         secure = False
     if not secure and not (local and _is_local(address)):
         raise FetchError(
-            f"{where}{address!r}: not an https address; get the file in another way and place "
+            f"{where}{address!r}: not an https URL; get the file in another way and place "
             "it by hand."
         )
 
 
 def host_of(address: str) -> str:
-    """Return the server's name, with its port if one is given."""
+    """Return the server's host name, with its port if there is one."""
     return urllib.parse.urlsplit(address).netloc.rpartition("@")[2]
 
 
 def describe(reason: object) -> str:
-    """Return a network error in words, without its number."""
+    """Return the text of a network error, without its number."""
     text = reason.strerror if isinstance(reason, OSError) and reason.strerror else str(reason)
     return " ".join(text.split()) or type(reason).__name__
 

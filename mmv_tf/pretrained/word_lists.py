@@ -28,8 +28,8 @@ def read_words(path: str | os.PathLike[str]) -> list[str]:
     """Read a list of words.
 
     Args:
-      path: a `.npy` file with an array [words] of strings (NumPy's, or Python's as objects:
-        `pickle_machine` reads these), or a UTF-8 text with one word a line.
+      path: a `.npy` file with an array [words] of strings (NumPy's, or Python's as objects, which
+        `pickle_machine` reads), or a UTF-8 text file with one word per line.
 
     Raises:
       ValueError: the file holds something else or is damaged.
@@ -53,7 +53,7 @@ def read_words(path: str | os.PathLike[str]) -> list[str]:
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{name} is not UTF-8 text ({error.reason} at byte {error.start}); save the words as "
-            "UTF-8, one a line, or as an array of strings with numpy.save."
+            "UTF-8, one per line, or as an array of strings with numpy.save."
         ) from error
 
 
@@ -62,16 +62,16 @@ def check_words(words: Sequence[str], expected: int, what: str) -> None:
 
     Args:
       words: the list.
-      expected: number of rows that the table has for them.
-      what: the list's name in errors.
+      expected: number of rows for words in the table.
+      what: name of the list in errors.
 
     Raises:
-      ValueError: there are more or fewer, or one is empty, a duplicate, has a line break or is not
-        text.
+      ValueError: there are more or fewer words, or one is empty, a duplicate, has a line break or
+        is not text.
     """
     if len(words) != expected:
         raise ValueError(
-            f"{what} has {len(words)} words, and the checkpoint's table has rows for {expected}; "
+            f"{what} has {len(words)} words, but the checkpoint's table has rows for {expected}; "
             "use the list that belongs to the checkpoint."
         )
     first: dict[str, int] = {}
@@ -86,16 +86,16 @@ def check_words(words: Sequence[str], expected: int, what: str) -> None:
                 "the list again."
             ) from error
         if not word.strip(" \t\r\n"):
-            raise ValueError(f"{what}: word {index} is empty; each row of the table is a word's.")
+            raise ValueError(f"{what}: word {index} is empty; each row of the table needs a word.")
         if "\n" in word:
             raise ValueError(
-                f"{what}: word {index} is {word!r}, which holds the end of a line; words are saved "
-                "one a line, so put something else in its row."
+                f"{what}: word {index} is {word!r}, which contains a line break; words are saved "
+                "one per line, so put another text in its row."
             )
         if word in first:
             raise ValueError(
                 f"{what}: words {first[word]} and {index} are both {word!r}; a word has one row of "
-                "the table, so this is another list, or a damaged one."
+                "the table, so the list is damaged or belongs to another table."
             )
         first[word] = index
 
@@ -109,10 +109,10 @@ def _read_npy(name: str, file: BinaryIO) -> list[str]:
         }[version]
         shape, _, dtype = read(file)
         if len(shape) != 1 or dtype.kind not in "UO":
-            raise ValueError(f"{dtype} {shape} in it; expected strings [words]")
+            raise ValueError(f"it holds {dtype} {shape}; expected strings [words]")
         if dtype.kind == "O":
             return _run(name, file, shape[0])
-        # Mapped, so that a file that declares more than it holds is refused without memory.
+        # Mapped, so that a file that declares more than it holds is rejected without using memory.
         words = np.load(name, mmap_mode="r", allow_pickle=False)
         # NumPy has 4 bytes for a character and does not validate them.
         if words.view(f"{dtype.str[0]}u4").max(initial=0) > _LAST_CHARACTER:
@@ -122,21 +122,21 @@ def _read_npy(name: str, file: BinaryIO) -> list[str]:
         raise
     except (ValueError, EOFError, KeyError, SyntaxError, TypeError, OverflowError) as error:
         raise ValueError(
-            f"{name} is not a whole .npy file of words ({error}); get it again."
+            f"{name} is not a complete .npy file of words ({error}); get it again."
         ) from error
 
 
 def _run(name: str, file: BinaryIO, count: int) -> list[str]:
-    """Return the words of an array of objects, which is a pickle behind the header."""
+    """Return the words of an object array, which is a pickle after the header."""
     data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     machine = Machine(data, _WORDS, file.tell())
     with explained(name, machine):
         array = machine.run()
         if type(array) is not pickle_names.Array or array.words is None:
-            raise RefusedError(f"{describe(array)} in the place of words is refused")
+            raise RefusedError(f"{describe(array)} instead of words is refused")
         if machine.position != len(data):
             left = len(data) - machine.position
             raise RefusedError(f"{left} bytes follow the end of the pickle")
         if len(array.words) != count:
-            raise RefusedError(f"{len(array.words)} words are there, {count} are declared")
+            raise RefusedError(f"it holds {len(array.words)} words, but {count} are declared")
     return array.words

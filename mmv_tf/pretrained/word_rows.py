@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finds the word of each row of a table of word vectors.
 
-A model's table is a selection of the vectors of a published file (Google News word2vec, say) in
+A model's table is a selection of the vectors in a published file (such as Google News word2vec), in
 another order. The file is read once, in blocks, so memory does not grow with it. Rows and
-vectors are compared by direction: unit vectors, projected onto the few axes along which the rows
-differ most, are looked up in a k-d tree. A projection never lengthens a distance, so no match is
-missed; their full cosine tells apart the few that it brings too near.
+vectors are compared by direction: unit vectors are projected onto the few axes along which the
+rows differ most, and looked up in a k-d tree. A projection never lengthens a distance, so no match
+is missed; the full cosine similarity rejects the few vectors that are close only in projection.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from mmv_tf.util.progress import Progress
 
 # Ours: all three, and the number of axes.
 NEAREST = 0.9999
-# Rounding a number to bfloat16 changes it by at most 2^-8 of it: then 1 - cosine is at most 2^-17,
-# or 7.6e-6. float16 and float32 stay far below.
+# Rounding a number to bfloat16 changes it by at most 2^-8 of its value: then 1 - cosine is at most
+# 2^-17, or 7.6e-6. float16 and float32 stay far below.
 SAME_DIRECTION = 1 - 8e-6
 LEAST_SHARE = 0.95
 _AXES = 8
-# Twice the largest distance that float32's rounding adds.
+# Twice the largest distance that float32 rounding adds.
 _SLACK = 1e-5
 # Vectors are looked up in blocks of this size; ours.
 _LOOKED_UP = 4096
@@ -44,8 +44,8 @@ class RowWords:
 
     Attributes:
       rows: word -> row, in the order of the rows, then of the file.
-      counts: number of matched rows by kind: "equal" (all bytes), "same direction" (another length,
-        or rounded) and "nearest" (cosine of at least `NEAREST`).
+      counts: number of matched rows by kind: "equal" (all bytes), "same direction" (another norm,
+        or rounded) and "nearest" (cosine similarity of at least `NEAREST`).
       zeros: rows of zeros.
       unmatched: other rows without a word.
       repeated: unmatched rows that hold the most common vector among these; empty if no vector is
@@ -60,12 +60,13 @@ class RowWords:
 
 
 def find_row_words(table: np.ndarray, path: str | os.PathLike[str]) -> RowWords:
-    """Find the words of a table's rows by a file of word vectors.
+    """Find the words of a table's rows in a word-vector file.
 
-    A row takes the word whose vector has equal bytes, else one of equal direction, else the nearest
-    with a cosine of at least `NEAREST`. Words with the same vector share its row, in the file's
-    order (most frequent first). A word that fits several rows (copies of a row) takes the best, the
-    first if equally good; the others count as matched. If the file holds a word twice, the first
+    A row gets the word whose vector has equal bytes, else one of equal direction, else the nearest
+    with a cosine similarity of at least `NEAREST`. Words with the same vector share its row, in the
+    file's order (most frequent first). A word that matches several rows (copies of a row) gets the
+    best, the first if equally good; the other rows count as matched. If the file holds a word
+    twice, the first vector that matches a row counts. Rows of zeros have no direction and no word.
     vector that fits a row counts. Rows of zeros have no direction and no word.
 
     Args:
@@ -81,9 +82,9 @@ def find_row_words(table: np.ndarray, path: str | os.PathLike[str]) -> RowWords:
     with open_word_vectors(path) as file:
         if file.dims != table.shape[1]:
             raise ValueError(
-                f"{name} holds vectors of {file.dims} numbers and the network's word table "
-                f"{list(table.shape)}; give the file that the table was made from, with "
-                f"{table.shape[1]} numbers a word."
+                f"{name} holds vectors of {file.dims} values, but the network's word table is "
+                f"{list(table.shape)}; pass the file that the table was made from, with "
+                f"{table.shape[1]} values per word."
             )
         matcher = _Matcher(table)
         words = 0
@@ -103,20 +104,18 @@ def find_row_words(table: np.ndarray, path: str | os.PathLike[str]) -> RowWords:
 def _refusal(found: RowWords, rows: int, name: str, words: int) -> str:
     matched = sum(found.counts.values())
     repeated = (
-        f"; {len(found.repeated)} of the others hold one and the same vector"
-        if found.repeated
-        else ""
+        f"; {len(found.repeated)} of the others hold the same vector" if found.repeated else ""
     )
     return (
         f"{name} names {matched} of the table's {rows} rows ({100 * matched / rows:.1f} %, "
         f"{len(found.zeros)} more are zeros{repeated}) among its {words} words; expected at least "
-        f"{LEAST_SHARE:.0%}, as from the file that the table was made from. Give that file, or the "
-        "words in the rows' order with --vocabulary."
+        f"{LEAST_SHARE:.0%}, as from the file that the table was made from. Pass that file, or the "
+        "words in the order of the rows with --vocabulary."
     )
 
 
 class _Matcher:
-    """Rows of a table with the best words for each so far.
+    """Rows of a table, with the best words for each so far.
 
     Equal rows are looked up once, as one group.
     """
@@ -125,7 +124,7 @@ class _Matcher:
         self._table = np.ascontiguousarray(table, np.float32)
         there = self._table.any(axis=1)
         self.zeros = np.flatnonzero(~there).tolist()
-        # Grouped by a hash of their bytes, which take less memory.
+        # Grouped by a hash of their bytes, which takes less memory.
         groups: dict[bytes, list[int]] = {}
         for row in np.flatnonzero(there).tolist():
             key = hashlib.blake2b(self._table[row].tobytes()).digest()
@@ -151,7 +150,7 @@ class _Matcher:
         """Compare some words of a file with all rows.
 
         Raises:
-          ValueError: the vectors and rows are too similar to tell apart.
+          ValueError: the vectors and rows are too similar to distinguish.
         """
         if self._tree is None:
             return
@@ -166,9 +165,9 @@ class _Matcher:
         counts = self._tree.query_ball_point(points[near], reach, return_length=True)
         if counts.sum() > _MOST_PAIRS:
             raise ValueError(
-                f"{name}: {len(near)} of its vectors, from {words[near[0]]!r} on, lie within reach "
-                f"of {counts.max()} rows of the table; vectors so alike can't be told apart. Give "
-                "the words in the rows' order with --vocabulary."
+                f"{name}: {len(near)} of its vectors, from {words[near[0]]!r} on, are similar "
+                f"to {counts.max()} rows of the table; vectors so alike can't be told apart. Pass "
+                "the words in the order of the rows with --vocabulary."
             )
         lists = self._tree.query_ball_point(points[near], reach)
         groups = np.concatenate([np.asarray(one, np.int64) for one in lists])
@@ -226,7 +225,7 @@ class _Matcher:
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    """Return float32 [n, dims] of unit length, computed in float64 for any scale; zeros stay."""
+    """Return unit vectors, float32 [n, dims], computed in float64 for any scale; zeros stay."""
     norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
     norms[norms == 0] = 1
     return (vectors / norms[:, np.newaxis]).astype(np.float32)

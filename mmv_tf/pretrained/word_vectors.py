@@ -23,7 +23,7 @@ _MAX_LINE_BYTES = _MAX_WORD_BYTES + 64 * _MAX_DIM
 # Ours: bytes to read at once, about the memory of a block of vectors.
 _BLOCK_BYTES = 8 * 2**20
 _GZIP = b"\x1f\x8b"
-# The most that DEFLATE can make of a byte (zlib's documentation: 1032).
+# Maximum expansion of a byte by DEFLATE (zlib's documentation: 1032).
 _MOST_DEFLATED = 1032
 
 Block = tuple[list[str], np.ndarray]
@@ -35,8 +35,8 @@ class WordVectors:
 
     Attributes:
       count: number of vectors that the file declares; None if it doesn't (GloVe's text).
-      dims: length of a vector.
-      blocks: words and their float32 vectors [n, dims], some MiB at a time, in the file's order.
+      dims: size of a vector.
+      blocks: words and their float32 vectors [n, dims], a few MiB at a time, in the file's order.
     """
 
     count: int | None
@@ -49,14 +49,14 @@ def load_word_vectors(
 ) -> tuple[list[str], np.ndarray]:
     """Read words and their vectors.
 
-    The format follows from the contents: word2vec's text or binary format (a first line "words
+    The format is detected from the contents: word2vec's text or binary format (a first line "words
     dims"), GloVe's text (no such line), each optionally compressed by gzip; or a `.npy` array
-    [words, dims] with a `.txt` of the same name beside it that holds one word a line. Objects in a
-    `.npy` are never unpickled.
+    [words, dims] with a `.txt` of the same name beside it that holds one word per line. Objects in
+    a `.npy` are never unpickled.
 
     Args:
       path: the file.
-      limit: read only the first words, the most frequent ones in these files.
+      limit: read only the first words, which are the most frequent ones in these files.
 
     Returns:
       The words, and float32 vectors [words, dims]. A duplicate word keeps its first vector.
@@ -69,7 +69,7 @@ def load_word_vectors(
     >>> words, vectors = load_word_vectors("GoogleNews.bin", limit=65_534)  # doctest: +SKIP
     """
     if limit is not None and limit < 1:
-        raise ValueError(f"limit is {limit}; it must be at least 1, or None for all words.")
+        raise ValueError(f"limit is {limit}; expected at least 1, or None for all words.")
     words: list[str] = []
     parts: list[np.ndarray] = []
     with open_word_vectors(path, limit) as file:
@@ -78,7 +78,7 @@ def load_word_vectors(
             parts.append(block)
     vectors = np.empty((len(words), parts[0].shape[1]), np.float32)
     end = len(words)
-    while parts:  # Each is freed once copied: never hold all vectors twice.
+    while parts:  # Each part is freed once copied, so that all vectors are never held twice.
         part = parts.pop()
         vectors[end - len(part) : end] = part
         end -= len(part)
@@ -98,7 +98,7 @@ def open_word_vectors(
 
     Args:
       path: a file of any format that `load_word_vectors` reads.
-      limit: end after the first words.
+      limit: stop after this many words.
 
     Raises:
       ValueError: what the file declares is impossible; or, while blocks are read, it is damaged or
@@ -128,7 +128,7 @@ def _named_gzip_errors(name: str) -> Iterator[None]:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(
-            f"{name} is a damaged gzip file, or one cut short ({error}); get it again."
+            f"{name} is a damaged or truncated gzip file ({error}); get it again."
         ) from error
 
 
@@ -138,7 +138,7 @@ def _checked(blocks: Iterator[Block], name: str) -> Iterator[Block]:
             if not np.isfinite(vectors).all():
                 row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
                 raise ValueError(
-                    f"{name}: the vector of {words[row]!r} holds values that are not finite."
+                    f"{name}: the vector of {words[row]!r} has values that are not finite."
                 )
             yield words, vectors
 
@@ -146,12 +146,12 @@ def _checked(blocks: Iterator[Block], name: str) -> Iterator[Block]:
 def _npy_blocks(name: str, limit: int | None) -> WordVectors:
     list_name = f"{name.removesuffix('.npy')}.txt"
     if not os.path.exists(list_name):
-        raise ValueError(f"{name} needs a file {list_name} beside it with one word a line.")
+        raise ValueError(f"{name} needs a file {list_name} beside it, with one word per line.")
     try:
-        # Mapped, so that a file that declares more than it holds is refused without memory.
+        # Mapped, so that a file that declares more than it holds is rejected without using memory.
         table = np.load(name, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise ValueError(f"{name} is not a whole .npy file of numbers: {error}") from error
+        raise ValueError(f"{name} is not a complete .npy file of numbers: {error}") from error
     if table.ndim != 2 or table.dtype.kind != "f":
         raise ValueError(
             f"{name} holds {table.dtype} {table.shape}; expected floats [words, dims]."
@@ -167,8 +167,8 @@ def _npy_blocks(name: str, limit: int | None) -> WordVectors:
         ) from error
     if len(words) != len(table):
         raise ValueError(
-            f"{list_name} has {len(words)} words and {name} has {len(table)} vectors; they must "
-            "be as many."
+            f"{list_name} has {len(words)} words, but {name} has {len(table)} vectors; the numbers "
+            "must be equal."
         )
     rows = max(1, _BLOCK_BYTES // max(1, table[:1].nbytes))
     words, table = words[:limit], table[:limit]
@@ -186,7 +186,7 @@ def _npy_blocks(name: str, limit: int | None) -> WordVectors:
 def _word2vec_or_glove_blocks(
     file: BinaryIO, name: str, size: int, limit: int | None
 ) -> WordVectors:
-    """Return the blocks of a text or binary file of at most `size` bytes."""
+    """Yield the blocks of a text or binary file of at most `size` bytes."""
     start = file.readline(_MAX_LINE_BYTES)
     header = _header(start)
     if header is None:
@@ -194,26 +194,26 @@ def _word2vec_or_glove_blocks(
         dims = len(start.rstrip().split(b" ")) - 1
         if not 1 <= dims <= _MAX_DIM:
             raise ValueError(
-                f"{name} begins with neither 'words dims' nor a word and its numbers; expected "
+                f"{name} begins with neither 'words dims' nor a word and its values; expected "
                 "word2vec text or binary, GloVe text, or .npy."
             )
         return WordVectors(None, dims, _text_blocks(file, name, None, dims, limit))
     count, dims = header
     if not 1 <= dims <= _MAX_DIM:
-        raise ValueError(f"{name} declares vectors of {dims} numbers; expected 1 to {_MAX_DIM}.")
+        raise ValueError(f"{name} declares vectors of {dims} values; expected 1 to {_MAX_DIM}.")
     if count < 1:
         raise ValueError(f"{name} declares {count} words; expected at least one.")
     # At least a letter and a space for a word, and a digit and a space, or 4 bytes, for a number.
     if count * (2 + 2 * dims) > size:
         raise ValueError(
-            f"{name} declares {count} vectors of {dims} numbers, more than its {size} bytes can "
+            f"{name} declares {count} vectors of {dims} values, more than its {size} bytes can "
             "hold: it is cut short or damaged."
         )
     if not _looks_binary(file, dims):
         return WordVectors(count, dims, _text_blocks(file, name, count, dims, limit))
     if count * (2 + 4 * dims) > size:
         raise ValueError(
-            f"{name} declares {count} binary vectors of {dims} numbers, more than its {size} bytes "
+            f"{name} declares {count} binary vectors of {dims} values, more than its {size} bytes "
             "can hold: it is cut short or damaged."
         )
     return WordVectors(count, dims, _binary_blocks(file, name, count, dims, limit))
@@ -227,7 +227,7 @@ def _header(line: bytes) -> tuple[int, int] | None:
 
 
 def _looks_binary(file: BinaryIO, dims: int) -> bool:
-    """Return whether a line of a word and `dims` numbers does not follow the header."""
+    """Return whether the header is not followed by a line with a word and `dims` numbers."""
     position = file.tell()
     line = file.readline(_MAX_LINE_BYTES)
     file.seek(position)
@@ -271,7 +271,9 @@ def _binary_blocks(
     if words:
         yield words, _joined(parts, dims)
     if limit is None and (buffer[position:] + file.read(2)).strip(b"\n"):
-        raise ValueError(f"{name} declares {count} words of {dims} numbers and more after them.")
+        raise ValueError(
+            f"{name} has more data after the {count} words of {dims} values it declares."
+        )
 
 
 def _joined(parts: list[bytes], dims: int) -> np.ndarray:
@@ -293,13 +295,13 @@ def _text_blocks(
             raise ValueError(f"{name}: line {done + 1} is too long for a word vector.")
         fields = line.rstrip().split(b" ")
         try:
-            # GloVe's 840B table has words with spaces: count the numbers from the end.
+            # GloVe's 840B table has words with spaces: count the values from the end.
             row = np.array([float(field) for field in fields[-dims:]], np.float32)
         except ValueError as error:
             raise ValueError(f"{name}: word {done + 1}: {error}") from error
         if len(row) != dims or len(fields) < dims + 1:
             raise ValueError(
-                f"{name}: word {done + 1} has {len(fields) - 1} numbers, expected {dims}."
+                f"{name}: word {done + 1} has {len(fields) - 1} values, expected {dims}."
             )
         words.append(_decode(b" ".join(fields[:-dims])))
         rows.append(row)
@@ -310,9 +312,11 @@ def _text_blocks(
     if rows:
         yield words, np.stack(rows)
     if count is not None and done < wanted:
-        raise ValueError(f"{name} declares {count} words and ends after {done}.")
+        raise ValueError(f"{name} declares {count} words but ends after {done}.")
     if count is not None and limit is None and file.readline(_MAX_LINE_BYTES).strip():
-        raise ValueError(f"{name} declares {count} words of {dims} numbers and more after them.")
+        raise ValueError(
+            f"{name} has more data after the {count} words of {dims} values it declares."
+        )
 
 
 def _decode(word: bytes) -> str:

@@ -206,7 +206,7 @@ def test_assets_lie_inside_of_the_module(name, tf1, tmp_path):
     for graph in saved.meta_graphs:
         graph.asset_file_def.add(filename=name)
     (folder / "saved_model.pb").write_bytes(saved.SerializeToString())
-    with pytest.raises(ValueError, match="outside of it"):
+    with pytest.raises(ValueError, match="outside the folder"):
         ModuleNetwork(folder)
 
 
@@ -215,7 +215,7 @@ def test_assets_lie_inside_of_the_module(name, tf1, tmp_path):
     [
         ({"renamed": {}}, "its signatures: none"),
         ({"renamed": {"video": {"va": "logits"}}}, "gives logits; expected some of"),
-        ({"tags": [("train",)]}, "no graph but one for training"),
+        ({"tags": [("train",)]}, "only a graph for training"),
     ],
 )
 def test_what_is_no_module_to_embed_with_is_refused(settings, message, tmp_path):

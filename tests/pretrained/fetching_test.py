@@ -196,13 +196,13 @@ def test_parts_of_another_address_are_not_resumed(server, tmp_path):
     [
         (NAME, Answer(status=404), "answered 404"),
         (NAME, Answer(status=403), "answered 403"),
-        (NAME, Answer(headers={"Content-Type": "text/html"}), "a web page in place of the file"),
+        (NAME, Answer(headers={"Content-Type": "text/html"}), "a web page instead of the file"),
         (NAME, Answer(headers={"Content-Encoding": "gzip"}), "gzip content in place"),
-        (NAME, Answer(length=None), "does not say how long"),
+        (NAME, Answer(length=None), "does not state the length"),
         (SIZED, Answer(length="500000"), "has 500,000 bytes; expected 400,000"),
-        (NAME, Answer(location="http://example.invalid/a"), "not an https address"),
-        (NAME, Answer(location="ftp://127.0.0.1/a"), "not an https address"),
-        (NAME, Answer(headers={"x-goog-hash": "crc32c=AAAAAA=="}), "arrived damaged"),
+        (NAME, Answer(location="http://example.invalid/a"), "not an https URL"),
+        (NAME, Answer(location="ftp://127.0.0.1/a"), "not an https URL"),
+        (NAME, Answer(headers={"x-goog-hash": "crc32c=AAAAAA=="}), "corrupted in transit"),
     ],
     ids=lambda value: "" if isinstance(value, Answer) else value,
 )
@@ -239,7 +239,7 @@ def test_redirects_on_this_machine_are_followed_with_the_range(server, tmp_path)
     ["http://example.com/a", "file:///etc/passwd", "https://", "weights.pkl", "https://[::1", ""],
 )
 def test_only_https_is_taken(address):
-    assert "not an https address" in error_of(lambda: web.check_address(address))
+    assert "not an https URL" in error_of(lambda: web.check_address(address))
 
 
 def test_the_net_does_not_lead_to_this_machine():
@@ -371,7 +371,7 @@ def test_a_file_changed_at_its_name_is_refused(server, tmp_path):
     error_of(lambda: fetch(NAME, tmp_path))
     path.unlink()
     # The record of OTHER is still there, and the server has CONTENT.
-    assert "is not the file of the first download" in error_of(lambda: fetch(NAME, tmp_path))
+    assert "differs from the first download" in error_of(lambda: fetch(NAME, tmp_path))
 
 
 def test_a_touched_file_is_hashed_once_more(server, tmp_path, monkeypatch):
@@ -389,7 +389,7 @@ def test_another_file_at_the_address_is_refused(server, tmp_path):
     path.unlink()
     server.content = OTHER
     message = error_of(lambda: fetch(NAME, tmp_path))
-    assert "is not the file of the first download" in message and "delete" in message
+    assert "differs from the first download" in message and "delete" in message
     assert not path.exists() and not part_of(tmp_path).exists()
     (path.parent / f"{FILE}.record.json").unlink()
     assert fetch(NAME, tmp_path).read_bytes() == OTHER
@@ -512,6 +512,6 @@ def test_what_kagglehub_raises_is_one_line(kagglehub, tmp_path, monkeypatch):
     assert "(403 Forbidden)" in error_of(lambda: fetch("hub_mmv_s3d", tmp_path))
     monkeypatch.setattr(kagglehub, "model_download", lambda handle: str(tmp_path))
     assert "no saved_model.pb" in error_of(lambda: fetch("hub_mmv_s3d", tmp_path))
-    assert "leave the address out" in error_of(
+    assert "omit the URL" in error_of(
         lambda: fetch("hub_mmv_s3d", tmp_path, address="https://example.com")
     )

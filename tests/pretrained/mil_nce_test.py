@@ -211,7 +211,7 @@ def test_the_dictionary_beside_the_checkpoint_is_read(imported, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (WORDS[:-1], f"has {len(WORDS) - 1} words, and the checkpoint's table has rows for"),
+        (WORDS[:-1], f"has {len(WORDS) - 1} words, but the checkpoint's table has rows for"),
         ([*WORDS[:-1], "open"], "are both 'open'"),
         ([*WORDS[:-1], ""], f"word {len(WORDS) - 1} is empty"),
         ([*WORDS[:-1], "\ud800"], "not UTF-8 text"),

@@ -74,7 +74,7 @@ def test_words_that_can_not_be_are_named(words, message, tmp_path):
 def test_modules_without_words_are_refused(tmp_path):
     root = tf.train.Checkpoint(variable=tf.Variable(0.0))
     tf.saved_model.save(root, str(tmp_path / "module"))
-    with pytest.raises(ValueError, match="holds no table of words"):
+    with pytest.raises(ValueError, match="holds no readable table of words"):
         words_of_module(tmp_path / "module")
     with pytest.raises(ValueError, match=r"holds no saved_model\.pb"):
         words_of_module(tmp_path)
@@ -101,7 +101,7 @@ def test_an_imported_network_gets_the_words_of_its_module(tmp_path):
     assert model.metadata["words"]["matched"] == rows - 2
     assert model.tokenizer(["Red word5, nothing"]).numpy()[0, :3].tolist() == [2, 5, 0]
     shorter = modules.write_tf1(tmp_path / "shorter", "strings", words[:-4])
-    message = rf"{rows - 4} words with ids from 0 to {rows - 5}, and the word table {rows} rows"
+    message = rf"{rows - 4} words with ids from 0 to {rows - 5}, but the word table {rows} rows"
     with pytest.raises(ValueError, match=message):
         import_haiku_checkpoint(checkpoint, vocabulary=shorter)
     # Without the names of the first two: rows 2 and on.

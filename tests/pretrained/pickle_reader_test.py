@@ -231,19 +231,19 @@ NESTED = {
         b"\x80\x04cnumpy\ndtype\n\x8c\x05f4,f4\x85R.",
         "dtype 'f4,f4' is refused",
     ),
-    "a list for an array": (b"\x80\x04}\x8c\x01a]s.", "a list in the place of an array"),
+    "a list for an array": (b"\x80\x04}\x8c\x01a]s.", "a list instead of an array"),
     "an array never filled": (
         b"\x80\x04}\x8c\x01acnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85"
         b"C\x01b\x87Rs.",
-        "an array in the place of",
+        "an array instead of",
     ),
     "a key that is no string": (b"\x80\x04}K\x01K\x01s.", "keys are strings"),
-    "a key that stands twice": (b"\x80\x04}(\x8c\x01aK\x01\x8c\x01aK\x02u.", "stands twice"),
+    "a key that occurs twice": (b"\x80\x04}(\x8c\x01aK\x01\x8c\x01aK\x02u.", "occurs twice"),
     "no dict": (b"\x80\x04K\x01.", "holds a ndarray; expected a dict"),
     "a protocol of the future": (b"\x80\x06}.", "protocol 6"),
     "something after the end": (b"\x80\x04}.garbage", "7 bytes follow the end"),
     "an unfinished value": (b"\x80\x04}}.", "ends in the middle"),
-    "values that are not there": (b"\x80\x04\x87.", "takes more values"),
+    "values that are not there": (b"\x80\x04\x87.", "uses more values"),
     "a value that was not stored": (b"\x80\x04h\x05.", "recalls value 5"),
     "text": (b"hello world", "checkpoint.pkl, byte 0"),
     "no text": (b"\xff\xfe\x00", "not a pickle instruction"),
@@ -309,7 +309,7 @@ def test_nor_one_dict_that_stands_in_many_places(file):
 
 
 def test_nor_a_dict_in_itself(file):
-    refused(file(b"\x80\x04}\x94\x8c\x01ah\x00s."), "in the place of an array")
+    refused(file(b"\x80\x04}\x94\x8c\x01ah\x00s."), "instead of an array")
 
 
 def test_nor_one_text_encoded_again_and_again(file):

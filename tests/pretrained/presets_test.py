@@ -81,7 +81,7 @@ def test_vocabulary_and_vectors_fill_the_text_tower():
         ({"video": {"width": "big"}}, "width is 'big'; expected a positive number"),
         ({"video": {"width": -1}}, "width is -1"),
         ({"video": {"width": float("nan")}}, "width is nan"),
-        ({"video": {"blocks": 3}}, "another type"),
+        ({"video": {"blocks": 3}}, "unexpected type"),
         ({"video": {"bfloat16_from": "Mixed_9"}}, "bfloat16_from is 'Mixed_9'"),
         ({"audio": {"depth": 51}}, "depth is 51"),
         ({"audio": {"channels": 2}}, "Unknown entry 'channels'"),
@@ -90,7 +90,7 @@ def test_vocabulary_and_vectors_fill_the_text_tower():
         ({"log_mel": {"step": 0}}, "step is 0"),
         ({"log_mel": {"mels": 0}}, "nearest: 'mel_bins'"),
         ({"dtype": "bf16"}, "dtype is 'bf16'; use one of"),
-        ({"metadata": {"a": np.ones(2)}}, "metadata takes plain values"),
+        ({"metadata": {"a": np.ones(2)}}, "metadata must hold plain values"),
     ],
 )
 def test_what_does_not_fit_is_named(change, message):

@@ -60,7 +60,7 @@ def test_special_names_are_no_words():
 
 def test_a_word_of_row_0_may_have_to_pad(caplog):
     tokenizer, _ = words_from_list(VECTORS, WORDS, max_words=3)
-    assert "Row 0 pads short sentences and is the row of 'rabbit' too" in caplog.messages[0]
+    assert "Row 0 pads short sentences and is also the row of 'rabbit'" in caplog.messages[0]
     assert ids(tokenizer, "soup rabbit") == [2, 0, 0]
     assert tokenizer.knows(tokenizer(["soup rabbit", "rabbit"])).numpy().tolist() == [True, False]
 
@@ -143,12 +143,12 @@ def test_lists_as_editors_write_them(tmp_path):
     [
         (["a"] * 2, 0, "word 2 is 'a' as is 1"),
         ([""], 0, "word 1 is empty"),
-        ([], 0, "holds no word"),
-        (["a\nb"], 0, "end of a line"),
+        ([], 0, "holds no words"),
+        (["a\nb"], 0, "line break"),
         ([1], 0, "expected a string"),
-        (["<pad>", "<unk>"], 0, "no words but '<pad>', '<unk>'"),
-        ([*WORDS, "more"], 0, "has 11 words, and the word table 10 rows from 0 on"),
-        (WORDS, 1, "has 10 words, and the word table 9 rows from 1 on"),
+        (["<pad>", "<unk>"], 0, "no words except '<pad>', '<unk>'"),
+        ([*WORDS, "more"], 0, "has 11 words, but the word table 10 rows from 0 on"),
+        (WORDS, 1, "has 10 words, but the word table 9 rows from 1 on"),
         (WORDS, 10, "first_word_id is 10; expected a row of the word table, 0 to 9"),
         (WORDS, -1, "first_word_id is -1"),
     ],
@@ -226,7 +226,7 @@ def test_without_words_it_is_said_how_to_give_them(stand_in, caplog):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"vocabulary": ["a"], "word_vectors": "v.bin"}, "give one of them"),
+        ({"vocabulary": ["a"], "word_vectors": "v.bin"}, "pass only one"),
         ({"first_word_id": 2}, "there is no vocabulary"),
         ({"vocabulary": [f"w{index}" for index in range(41)]}, "has 41 words, and .* 40 rows"),
     ],

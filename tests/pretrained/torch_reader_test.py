@@ -139,7 +139,7 @@ def test_a_storage_larger_than_the_file(file):
     path = file(FORMATS["stream"](tensors(STATE)))
     refused(file(declared(path, 2**31 - 1)), "a storage of 8589934588 bytes is declared")
     path = file(FORMATS["stream"](tensors(STATE)))
-    refused(file(declared(path, 96)), "has 48 numbers; its pickle says 96")
+    refused(file(declared(path, 96)), "has 48 values; its pickle declares 96")
 
 
 def test_an_archive_whose_storage_is_shorter_than_declared(file):
@@ -154,23 +154,23 @@ def test_an_archive_whose_storage_is_shorter_than_declared(file):
             content = whole.read(info)
             changed.writestr(info.filename, content[:8] if info.filename[-1] == "0" else content)
         changed.writestr("archive/more", bytes(2000))
-    refused(file(buffer.getvalue()), "storage '0' has 8 bytes; its pickle says 1200")
+    refused(file(buffer.getvalue()), "storage '0' has 8 bytes; its pickle declares 1200")
 
 
 @MAKE
 @pytest.mark.parametrize(
     ("offset", "shape", "strides", "message"),
     [
-        (0, (3, 3), (3, 1), "not inside its storage of 8 numbers"),
+        (0, (3, 3), (3, 1), "not inside its storage of 8 values"),
         (6, (3,), (1,), "not inside its storage"),
         (0, (10**6, 10**6), (0, 0), "not inside its storage"),
         (0, (2, 2), (10**18, 1), "not inside its storage"),
-        (0, (-1,), (1,), "its place is refused"),
-        (-4, (1,), (1,), "its place is refused"),
-        (0, (2,), (-1,), "its place is refused"),
-        (0, (2.0,), (1,), "its place is refused"),
+        (0, (-1,), (1,), "its position is refused"),
+        (-4, (1,), (1,), "its position is refused"),
+        (0, (2,), (-1,), "its position is refused"),
+        (0, (2.0,), (1,), "its position is refused"),
         (0, (2, 2), (1,), "strides"),
-        (0, (0,), (1,), "without numbers"),
+        (0, (0,), (1,), "without values"),
     ],
 )
 def test_a_tensor_that_is_not_inside_of_its_storage(form, offset, shape, strides, message, file):
@@ -182,7 +182,7 @@ def test_a_tensor_that_is_not_inside_of_its_storage(form, offset, shape, strides
 def test_many_tensors_over_the_same_numbers(form, file):
     storage = Storage("Float", np.ones(100_000, np.float32), "0")
     state = {str(index): Tensor(storage, 0, (100_000,), (1,)) for index in range(100)}
-    refused(file(FORMATS[form](state)), "its tensors take 40000000 bytes")
+    refused(file(FORMATS[form](state)), "its tensors need 40000000 bytes")
 
 
 @MAKE
@@ -191,9 +191,9 @@ def test_many_tensors_over_the_same_numbers(form, file):
     [
         ({"state_dict": {}}, "expected a state dict"),
         ([1], "holds a list; expected a state dict"),
-        ({"epoch": 1}, "holds a int, or one without numbers, under 'epoch'"),
+        ({"epoch": 1}, "holds a int, or one without values, under 'epoch'"),
         ({"state_dict": [1]}, "holds a list; expected a state dict"),
-        ({"model": {"w": 1}}, "holds a dict, or one without numbers, under 'model'"),
+        ({"model": {"w": 1}}, "holds a dict, or one without values, under 'model'"),
     ],
 )
 def test_no_state_dict(form, value, message, file):
@@ -224,7 +224,9 @@ def test_a_stream_with_something_after_it(file):
 
 def test_a_stream_of_something_else(file):
     magic = pickle.dumps(0x1950A86A20F9469CFC6C, 2)
-    refused(file(magic + pickle.dumps(1, 2) + pickle.dumps({}, 2)), "as a file of torch.save does")
+    refused(
+        file(magic + pickle.dumps(1, 2) + pickle.dumps({}, 2)), "like a file written by torch.save"
+    )
     system = pickle.dumps({"little_endian": False}, 2)
     refused(file(magic + pickle.dumps(1001, 2) + system), "big-endian")
 

@@ -66,20 +66,20 @@ def test_a_call_is_refused_by_name(protocol, tmp_path, monkeypatch):
 def test_what_is_no_list_of_words(tmp_path):
     path = tmp_path / "words.npy"
     for value, message in (
-        (np.array([*WORDS[1:], 7], object), "a int in the place of word 6"),
-        (np.array(WORDS[1:], object), "6 words are there, 7 are declared"),
-        (np.array([WORDS], object), "in the place of"),
+        (np.array([*WORDS[1:], 7], object), "a int instead of word 6"),
+        (np.array(WORDS[1:], object), "it holds 6 words, but 7 are declared"),
+        (np.array([WORDS], object), "instead of"),
         (np.ones(7, np.float32), "dtype 'f4' is refused"),
-        (WORDS, "a list in the place of words"),
+        (WORDS, "a list instead of words"),
     ):
         path.write_bytes(header(value, 4))
         refused(path, message)
     path.write_bytes(header(np.array(WORDS, object), 4) + b"more")
     refused(path, "4 bytes follow")
     for array, message in (
-        (np.ones(3), r"float64 \(3,\) in it; expected strings"),
-        (np.array([["a"]]), r"\(1, 1\) in it; expected strings"),
-        (np.array([b"a"]), r"\|S1 \(1,\) in it"),
+        (np.ones(3), r"float64 \(3,\); expected strings"),
+        (np.array([["a"]]), r"\(1, 1\); expected strings"),
+        (np.array([b"a"]), r"\|S1 \(1,\)"),
     ):
         np.save(path, array)
         refused(path, message)
@@ -91,12 +91,12 @@ def test_damaged_files(tmp_path):
     whole = path.read_bytes()
     for length in (8, 40, len(whole) - 1):
         path.write_bytes(whole[:length])
-        refused(path, "is not a whole .npy file")
+        refused(path, "is not a complete .npy file")
     path.write_bytes(whole.replace(b"(4,)", b"(9999999999,)").replace(b" " * 9 + b"\n", b"\n"))
-    refused(path, "is not a whole .npy file")
+    refused(path, "is not a complete .npy file")
     # Beyond Unicode's last character.
     path.write_bytes(whole[:-4] + b"\xff\xff\xff\x7f")
-    refused(path, "is not a whole .npy file")
+    refused(path, "is not a complete .npy file")
     path.write_bytes(b"")
     refused(path, "has 0 bytes")
     path.write_bytes("café".encode("latin-1"))
@@ -110,13 +110,13 @@ def test_words_that_fit_a_table():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["a", "b"], "list has 2 words, and the checkpoint's table has rows for 3"),
+        (["a", "b"], "list has 2 words, but the checkpoint's table has rows for 3"),
         (["a", "b", "a"], "list: words 0 and 2 are both 'a'"),
         (["a", "", "b"], "list: word 1 is empty"),
         (["a", " ", "b"], "list: word 1 is empty"),
         (["a", "b", "\ud800"], r"list: word 2 is '\\ud800', which is not UTF-8 text"),
         (["a", "b", b"c"], "list: word 2 is a bytes; expected text"),
-        (["a", "b\nc", "d"], "list: word 1 is .* holds the end of a line"),
+        (["a", "b\nc", "d"], "list: word 1 is .* contains a line break"),
     ],
 )
 def test_words_that_do_not(words, message):

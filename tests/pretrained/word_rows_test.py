@@ -168,7 +168,7 @@ def test_small_tables_and_other_formats(tmp_path):
 def test_a_file_of_other_vectors_is_refused(tmp_path):
     words, vectors = glove_like(50)
     path = write(tmp_path / "words.bin", words, vectors)
-    with pytest.raises(ValueError, match=r"vectors of 25 numbers and .* \[10, 26\]; give the file"):
+    with pytest.raises(ValueError, match=r"vectors of 25 values, but .* \[10, 26\]; pass the file"):
         find_row_words(np.ones((10, 26), np.float32), path)
     with pytest.raises(ValueError, match=r"names 0 of .* 10 more are zeros"):
         find_row_words(np.zeros((10, 25), np.float32), path)
@@ -194,15 +194,15 @@ def compressed_and_cut(data):
 DAMAGE = {
     "cut short": (truncated, "more than its|in the middle of word"),
     "cut short in gzip": (lambda data: gzip.compress(data[:-40]), "in the middle of word 50 of 50"),
-    "a cut gzip file": (compressed_and_cut, "damaged gzip file, or one cut short"),
-    "another gzip file": (lambda data: b"\x1f\x8b" + bytes(50), "damaged gzip file"),
+    "a cut gzip file": (compressed_and_cut, "damaged or truncated gzip file"),
+    "another gzip file": (lambda data: b"\x1f\x8b" + bytes(50), "damaged or truncated gzip file"),
     "too many words": (lambda data: data.replace(b"50 25", b"90 25"), "more than its"),
     "far too many": (
         lambda data: gzip.compress(data.replace(b"50 25", b"99999999999 25")),
         "more than its",
     ),
-    "too few words": (lambda data: data.replace(b"50 25", b"40 25"), "and more after them"),
-    "more numbers": (lambda data: data.replace(b"50 25", b"50 26"), "vectors of 26 numbers"),
+    "too few words": (lambda data: data.replace(b"50 25", b"40 25"), "has more data after"),
+    "more numbers": (lambda data: data.replace(b"50 25", b"50 26"), "vectors of 26 values"),
     "no words": (lambda data: b"0 25\n", "declares 0 words"),
     "not finite": (
         lambda data: data[:-4] + np.float32(np.nan).tobytes(),

@@ -98,23 +98,23 @@ def test_a_word_list_in_another_encoding_is_named(tmp_path):
     [
         ("a.txt", b"", "is empty"),
         ("a.txt", b"hello\n", "begins with neither"),
-        ("a.txt", b"a 1 2 3\nb 1 2\n", "word 2 has 2 numbers|word 2: could not"),
+        ("a.txt", b"a 1 2 3\nb 1 2\n", "word 2 has 2 values|word 2: could not"),
         ("a.txt", b"a 1 2 3\nb 1 x 3\n", "word 2: could not convert"),
         ("a.txt", b"a 1 2 nan\n", "the vector of 'a' holds values that are not finite"),
-        ("a.txt", b"4 3\n" + lines().encode()[:-25], "ends after 3|has 2 numbers|word 4"),
+        ("a.txt", b"4 3\n" + lines().encode()[:-25], "ends after 3|has 2 values|word 4"),
         ("a.bin", b"99999999999 300\n" + bytes(100), "more than its 116 bytes"),
-        ("a.bin", b"2 9999999999\n" + bytes(100), "vectors of 9999999999 numbers"),
+        ("a.bin", b"2 9999999999\n" + bytes(100), "vectors of 9999999999 values"),
         ("a.bin", b"4 3\n" + binary()[4:-20], "declares 4 binary|in the middle of word 4"),
         ("a.bin", b"1 3\n" + bytes(9000), "word 1 does not end"),
-        ("a.npy", npy(VECTORS)[:-4], "not a whole .npy"),
+        ("a.npy", npy(VECTORS)[:-4], "not a complete .npy"),
         ("a.npy", npy(VECTORS[:3]), "has 4 words and .* has 3 vectors"),
         ("a.npy", npy(VECTORS[0]), r"expected floats \[words, dims\]"),
         ("a.npy", npy(VECTORS.astype(np.int32)), r"expected floats \[words, dims\]"),
-        ("a.npy", pickle.dumps({"a": 1}), "not a whole .npy"),
+        ("a.npy", pickle.dumps({"a": 1}), "not a complete .npy"),
         (
             "a.npy",
             npy(VECTORS).replace(b"(4, 3)", b"(10000000000, 3)").replace(b" " * 10, b"", 1),
-            "not a whole .npy",
+            "not a complete .npy",
         ),
     ],
 )
@@ -126,7 +126,7 @@ def test_damaged_files_are_refused(name, data, message, tmp_path):
 
 def test_objects_are_never_unpickled(tmp_path):
     path = write(tmp_path, "a.npy", npy(np.array([{"a": 1}], object)))
-    with pytest.raises(ValueError, match=r"not a whole \.npy"):
+    with pytest.raises(ValueError, match=r"not a complete \.npy"):
         load_word_vectors(path)
 
 

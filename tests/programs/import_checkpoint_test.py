@@ -31,7 +31,7 @@ def test_writes_a_keras_file_and_says_what_it_is(checkpoint, tmp_path):
     output = tmp_path / "new" / "tiny.keras"
     done = running.run("import_checkpoint", f"--checkpoint={checkpoint}", f"--output={output}")
     assert done.returncode == 0, done.stderr
-    assert "has no text input" in done.stderr and "Give word_vectors" in done.stderr
+    assert "has no text input" in done.stderr and "Pass word_vectors" in done.stderr
     summary = json.loads(done.stdout)
     assert summary["video"] == "S3D"
     assert summary["licence"] == "CC BY-NC 4.0"
