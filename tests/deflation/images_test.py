@@ -122,7 +122,7 @@ def test_folders_without_images_are_refused(tmp_path):
     with pytest.raises(ValueError, match="neither images nor TFRecords"):
         load_images(tmp_path, 16, 4)
     (tmp_path / "a.png").write_text("x")
-    with pytest.raises(ValueError, match="None of the 1 pictures"):
+    with pytest.raises(ValueError, match="None of the 1 images"):
         load_images(tmp_path, 16, 4)
     with pytest.raises(ValueError, match="1 or more"):
         load_images(tmp_path, 16, 0)

@@ -22,7 +22,7 @@ def test_channel_permutation():
     layer = ChannelPermutation([2, 0, 1], [1.0, 2.0, 0.5])
     np.testing.assert_allclose(layer(np.array([[1.0, 10.0, 100.0]])), [[100.0, 2.0, 5.0]])
     assert ChannelPermutation.from_config(layer.get_config()).get_config() == layer.get_config()
-    with pytest.raises(ValueError, match="each channel's number once"):
+    with pytest.raises(ValueError, match="each channel's index exactly once"):
         ChannelPermutation([0, 0, 1])
 
 

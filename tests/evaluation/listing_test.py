@@ -118,7 +118,7 @@ def test_image_folders_need_both_parts(tmp_path):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("9,10,1,cut it,abc", "goes from 10 to 9 s"),
+        ("9,10,1,cut it,abc", "spans 10 to 9 s"),
         ("x,1,1,cut it,abc", "got 'x'; expected a number"),
         ("9,1,1,,abc", "line 2: has no 'text'"),
     ],

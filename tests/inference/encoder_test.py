@@ -361,7 +361,7 @@ def test_a_module_that_does_not_tell_its_settings_takes_arrays(module, world):
         (lambda: encoder.embed_audio(world.films), "num_frames, frame_rate, sample_rate,"),
         (lambda: encoder.embed_image(CLIPS[:, 0]), "num_frames,"),
     ):
-        with pytest.raises(ValueError, match=f"hub/module does not specify {missing} so .*: load"):
+        with pytest.raises(ValueError, match=f"hub/module does not specify {missing} so .*; pass load"):
             embed()
     told = {"num_frames": 4, "frame_rate": 5.0, "size": 16, "sample_rate": 8000}
     encoder = Encoder(ModuleNetwork(module, **told))
@@ -412,7 +412,7 @@ LATE[17, 3, 3, 1] = 200
         ("audio", np.zeros((1, 9, 80, 2)), "1 in the last one"),
         ("audio", ["nothing.wav"], "nothing.wav: no such file"),
         ("text", ["red", "quo vadis"], "none of the words in 'quo vadis' .*; use other words"),
-        ("text", ["quo", "red", ""], "'quo' .* nor of 1 more of 3 sentences; .* allow_unknown"),
+        ("text", ["quo", "red", ""], "'quo' .* nor in 1 more of 3 sentences; .* allow_unknown"),
         ("text", [None], "Got None instead of a sentence; expected a string"),
         ("text", [["red"]], "lists instead of sentences; expected strings, or word ids"),
         ("text", [[1, 2], [3]], "the same number in each row"),
@@ -420,8 +420,8 @@ LATE[17, 3, 3, 1] = 200
         ("text", [b"caf\xe9"], "is not UTF-8"),
         ("text", ["caf\udce9"], "is not UTF-8"),
         ("text", np.array([1, 2]), "expected 2 dimensions"),
-        ("text", np.array([[1, 99]]), "reach from 1 to 99; expected rows .* 0 to 13"),
-        ("text", np.array([[-1, 2**40]]), "reach from -1 to"),
+        ("text", np.array([[1, 99]]), "range from 1 to 99; expected rows .* 0 to 13"),
+        ("text", np.array([[-1, 2**40]]), "range from -1 to"),
     ],
 )  # fmt: skip
 def test_wrong_input_is_refused_in_one_line(world, method, given, message):
@@ -448,7 +448,7 @@ def test_modalities_that_a_network_lacks_are_refused_in_one_line(world, monkeypa
     assert wordless().embed_text([[1, 2]])["vat"].shape == (1, 8)
     mute = without("text")
     assert "none for text; use a model" in refused(lambda: mute.embed_text(["red"]))
-    assert "takes video, audio, not text" in refused(lambda: mute.embed_text([[1, 2]]))
+    assert "accepts video, audio, not text" in refused(lambda: mute.embed_text([[1, 2]]))
     assert "not smell" in refused(lambda: mute.spaces("smell"))
     deaf = without("audio")
     for sounds in (world.films, np.zeros([1, 900], np.float32), np.zeros([1, 9, 80], np.float32)):
@@ -458,8 +458,8 @@ def test_modalities_that_a_network_lacks_are_refused_in_one_line(world, monkeypa
     message = refused(lambda: Encoder(GraphNetwork(world.model)).embed_audio(world.films))
     assert "no log-mel settings" in message and "pass log-mels" in message
     images = Encoder(GraphNetwork(image_model=world.image_model))
-    assert "takes image, not video" in refused(lambda: images.embed_video(world.films))
-    assert "takes image, not text" in refused(lambda: images.embed_text(["red"]))
+    assert "accepts image, not video" in refused(lambda: images.embed_video(world.films))
+    assert "accepts image, not text" in refused(lambda: images.embed_text(["red"]))
 
 
 def test_sentences_without_known_words_share_an_embedding_if_allowed(world):

@@ -142,7 +142,7 @@ def test_the_usual_ids_leave_no_trace_in_files(tmp_path):
     [
         ({"word_ids": [0, 1]}, r"int64 \[2\]; expected one integer for each of the 8 words"),
         ({"word_ids": [0.5] * 8}, "float64"),
-        ({"word_ids": [-1, *range(2, 9)]}, "reach from -1"),
+        ({"word_ids": [-1, *range(2, 9)]}, "range from -1"),
         ({"word_ids": [2**40, *range(2, 9)]}, "expected 0 to"),
         ({"word_ids": range(8)}, "has 1, the id of unknown words; set another"),
         ({"padding_id": -1}, "padding_id is -1"),

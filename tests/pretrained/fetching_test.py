@@ -197,7 +197,7 @@ def test_parts_of_another_address_are_not_resumed(server, tmp_path):
         (NAME, Answer(status=404), "answered 404"),
         (NAME, Answer(status=403), "answered 403"),
         (NAME, Answer(headers={"Content-Type": "text/html"}), "a web page instead of the file"),
-        (NAME, Answer(headers={"Content-Encoding": "gzip"}), "gzip content in place"),
+        (NAME, Answer(headers={"Content-Encoding": "gzip"}), "gzip content instead"),
         (NAME, Answer(length=None), "does not state the length"),
         (SIZED, Answer(length="500000"), "has 500,000 bytes; expected 400,000"),
         (NAME, Answer(location="http://example.invalid/a"), "not an https URL"),

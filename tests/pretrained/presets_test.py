@@ -84,7 +84,7 @@ def test_vocabulary_and_vectors_fill_the_text_tower():
         ({"video": {"blocks": 3}}, "unexpected type"),
         ({"video": {"bfloat16_from": "Mixed_9"}}, "bfloat16_from is 'Mixed_9'"),
         ({"audio": {"depth": 51}}, "depth is 51"),
-        ({"audio": {"channels": 2}}, "Unknown entry 'channels'"),
+        ({"audio": {"channels": 2}}, "Unknown setting 'channels'"),
         ({"text": {"dim": 2.5}}, "dim is 2.5; expected a positive integer"),
         ({"text": {"max_words": 0}}, "max_words is 0"),
         ({"log_mel": {"step": 0}}, "step is 0"),

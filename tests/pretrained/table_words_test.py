@@ -116,7 +116,7 @@ def test_a_file_of_vectors_names_the_rows(tmp_path):
         (b"a\nb\n\nc\n", "line 3 is empty; expected a word"),
         (b"a\n \t\n", "line 2 is empty"),
         (b"\na\n", "line 1 is empty"),
-        (b"a\nb\r\na\n", "line 3 is 'a' as is 1; expected each word once"),
+        (b"a\nb\r\na\n", "line 3 is 'a', like 1; expected each word once"),
         ("a\ncafé\n".encode("latin-1"), "line 2: byte 0xe9 is not UTF-8"),
         ("a\nb\n".encode("utf-16-le"), "expected UTF-8 text"),
     ],
@@ -141,7 +141,7 @@ def test_lists_as_editors_write_them(tmp_path):
 @pytest.mark.parametrize(
     ("words", "first", "message"),
     [
-        (["a"] * 2, 0, "word 2 is 'a' as is 1"),
+        (["a"] * 2, 0, "word 2 is 'a', like 1"),
         ([""], 0, "word 1 is empty"),
         ([], 0, "holds no words"),
         (["a\nb"], 0, "line break"),
@@ -228,7 +228,7 @@ def test_without_words_it_is_said_how_to_give_them(stand_in, caplog):
     [
         ({"vocabulary": ["a"], "word_vectors": "v.bin"}, "pass only one"),
         ({"first_word_id": 2}, "there is no vocabulary"),
-        ({"vocabulary": [f"w{index}" for index in range(41)]}, "has 41 words, and .* 40 rows"),
+        ({"vocabulary": [f"w{index}" for index in range(41)]}, "has 41 words, but .* 40 rows"),
     ],
 )
 def test_wrong_arguments(arguments, message, stand_in):
@@ -238,7 +238,7 @@ def test_wrong_arguments(arguments, message, stand_in):
 
 def test_a_wrong_file_of_vectors_is_told_before_the_checkpoint_is_read(tmp_path):
     (tmp_path / "v.bin").write_bytes(b"3000000 300\n" + bytes(1000))
-    with pytest.raises(ValueError, match=r"v\.bin declares 3000000 vectors of 300 numbers, more"):
+    with pytest.raises(ValueError, match=r"v\.bin declares 3000000 vectors of 300 values, more"):
         mmv_tf.import_haiku_checkpoint(tmp_path / "none.pkl", word_vectors=tmp_path / "v.bin")
     with pytest.raises(FileNotFoundError):
         mmv_tf.import_haiku_checkpoint(tmp_path / "none.pkl", word_vectors=tmp_path / "no.bin")

@@ -107,7 +107,7 @@ def test_a_word_list_in_another_encoding_is_named(tmp_path):
         ("a.bin", b"4 3\n" + binary()[4:-20], "declares 4 binary|in the middle of word 4"),
         ("a.bin", b"1 3\n" + bytes(9000), "word 1 does not end"),
         ("a.npy", npy(VECTORS)[:-4], "not a complete .npy"),
-        ("a.npy", npy(VECTORS[:3]), "has 4 words and .* has 3 vectors"),
+        ("a.npy", npy(VECTORS[:3]), "has 4 words, but .* has 3 vectors"),
         ("a.npy", npy(VECTORS[0]), r"expected floats \[words, dims\]"),
         ("a.npy", npy(VECTORS.astype(np.int32)), r"expected floats \[words, dims\]"),
         ("a.npy", pickle.dumps({"a": 1}), "not a complete .npy"),
