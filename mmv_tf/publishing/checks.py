@@ -15,13 +15,13 @@ MAX_TEXT_BYTES = 10_000  # of one sentence; ours, far above any caption
 
 
 def checked(name: str, tensor: tf.Tensor) -> tf.Tensor:
-    """Return the tensor behind assertions that fail with an InvalidArgumentError.
+    """Return the tensor guarded by assertions that fail with an InvalidArgumentError.
 
     Args:
       name: the signature: "video", "image", "audio", "text" or "video_jpeg".
       tensor: its input.
     """
-    # Called by position, a SavedModel's signature takes any shape, whatever it declares.
+    # Called by position, a SavedModel's signature accepts any shape, whatever it declares.
     tensor = tf.ensure_shape(tensor, tensor.shape, name=f"shape_of_{name}")
     with tf.control_dependencies(_CHECKS[name](name, tensor)):
         return tf.identity(tensor)
@@ -30,7 +30,7 @@ def checked(name: str, tensor: tf.Tensor) -> tf.Tensor:
 def _check_pixels(name: str, pixels: tf.Tensor) -> list[tf.Operation]:
     shape = tf.shape(pixels)
     return [
-        *_check_range(name, pixels, 0.0, 1.0, "Divide 8-bit colours by 255."),
+        *_check_range(name, pixels, 0.0, 1.0, "Divide 8-bit colors by 255."),
         tf.debugging.Assert(
             tf.reduce_all(shape[1:] > 0) & tf.reduce_all(shape[-3:-1] >= MIN_SIDE),
             [
@@ -58,8 +58,8 @@ def _check_range(
     finite = tf.reduce_all(tf.math.is_finite(tensor))
     inside = (least >= low - RANGE_TOLERANCE) & (most <= high + RANGE_TOLERANCE)
     return [
-        tf.debugging.Assert(finite, [f"{name} holds values that aren't finite (NaN, infinity)."]),
-        # An empty tensor has no least value; another check refuses its shape.
+        tf.debugging.Assert(finite, [f"{name} has values that aren't finite (NaN, infinity)."]),
+        # An empty tensor has no minimum; another check refuses its shape.
         tf.debugging.Assert(
             inside | ~finite | (tf.size(tensor) == 0),
             [
@@ -76,17 +76,17 @@ def _check_text(name: str, text: tf.Tensor) -> list[tf.Operation]:
     return [
         tf.debugging.Assert(
             tf.reduce_all(bare > 0),
-            [f"{name} holds an empty sentence; its rows are", tf.where(bare < 1)[:, 0]],
+            [f"{name} has an empty sentence; its rows are", tf.where(bare < 1)[:, 0]],
         ),
         tf.debugging.Assert(
             tf.reduce_all(bare <= MAX_TEXT_BYTES),
-            [f"{name} holds a sentence of over {MAX_TEXT_BYTES} bytes."],
+            [f"{name} has a sentence of over {MAX_TEXT_BYTES} bytes."],
         ),
     ]
 
 
 def known_words(name: str, text: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
-    """Return sentences behind an assertion that each holds a known word.
+    """Return sentences guarded by an assertion that each contains a known word.
 
     Args:
       name: the signature.
@@ -96,8 +96,8 @@ def known_words(name: str, text: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
     check = tf.debugging.Assert(
         tf.reduce_all(known),
         [
-            f"{name} holds sentences without a word that the network knows, which would all get "
-            "the same embedding; use other words (small words don't count). The rows are",
+            f"{name} has sentences without a word that the network knows, which would all get "
+            "the same embedding; use other words (stop words don't count). The rows are",
             tf.where(~known)[:, 0],
             "with",
             tf.boolean_mask(text, ~known),

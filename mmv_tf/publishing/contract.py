@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Input contract: each signature's inputs and outputs, in a file that programs read."""
+"""Input contract: the inputs and outputs of each signature, in a machine-readable file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mmv_tf.publishing.saved_model import INPUTS, MAX_PIXELS
 from mmv_tf.util.files import read_regular
 from mmv_tf.util.safe_files import NUMBER, Count, Positive, check_form, parse_json
 
-# In the SavedModel, where TensorFlow Serving too expects files beside the graph.
+# In the SavedModel, where TensorFlow Serving also expects files beside the graph.
 CONTRACT_FILE = "assets.extra/input_contract.json"
 _SIDE = checks.MIN_SIDE
 _LIMITS: dict[str, dict[str, Any]] = {
@@ -30,11 +30,11 @@ _MEANING = {
     "image": "RGB images [B, H, W, 3] in [0, 1]",
     "audio": "mono waveforms [B, samples] in [-1, 1]",
     "text": "whole sentences [B]",
-    "video_jpeg": "JPEG files [B, T], one a frame",
+    "video_jpeg": "JPEG files [B, T], one per frame",
 }
 
 
-_MAX_BYTES = 1 << 20  # ours; a contract has some 3 kB
+_MAX_BYTES = 1 << 20  # ours; a contract is about 3 kB
 _FORM = {
     "trained_at": {
         "num_frames?": (Count, None),
@@ -58,10 +58,10 @@ _FORM = {
 
 
 def read_contract(folder: pathlib.Path) -> dict[str, Any] | None:
-    """Read the contract of an exported model; None if its folder has none.
+    """Read the contract of an exported model, or return None if its folder has none.
 
     Raises:
-      ValueError: it is damaged.
+      ValueError: the contract is damaged.
     """
     path = folder / CONTRACT_FILE
     if not path.exists():
@@ -86,16 +86,16 @@ def make_contract(
     """Return the contract of an exported model.
 
     Args:
-      signatures: name -> concrete function, whose only input is named as a key of `INPUTS`.
+      signatures: name -> concrete function, whose only input is named after a key of `INPUTS`.
       metadata: the model's metadata.
-      sample_rate: sample rate of its waveforms, in Hz; None without an audio backbone.
-      jpeg_size: side of a decoded frame in pixels.
-      sentence: an example with a word that the model knows; None without a text backbone.
+      sample_rate: sample rate of waveforms, in Hz; None without an audio backbone.
+      jpeg_size: side of a decoded frame, in pixels.
+      sentence: an example with a word known to the model; None without a text backbone.
 
     Returns:
       {"version": 1, "trained_at": metadata about clips, "signatures": {name: {"input": {"name",
-      "dtype", "shape", "meaning", and limits}, "outputs": {name: shape}}}}; shapes have null where
-      any size will do.
+      "dtype", "shape", "meaning", and limits}, "outputs": {name: shape}}}}; a null in a shape means
+      any size.
     """
     described = {}
     for name, function in signatures.items():
@@ -103,7 +103,7 @@ def make_contract(
         kind = spec.name
         limits = dict(_LIMITS[kind])
         if kind == "video_jpeg":
-            # Of a decoded frame: what a server counts before it decodes.
+            # Size of a decoded frame, which a server counts before it decodes.
             limits["element_bytes"] = 12 * jpeg_size**2
             limits["most_pixels"] = MAX_PIXELS
         if kind == "audio":

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_HEAD = '''"""Uses this model. Needs TensorFlow and NumPy, nothing else.
+_HEAD = '''"""Uses this model. Needs only TensorFlow and NumPy.
 
   python example.py
 """
@@ -51,7 +51,7 @@ for name, value in image.items():
     print("image", name, value.shape)
 """,
     "video_jpeg": """
-# A clip as JPEG files, one a frame, of any size: [batch, time].
+# A clip as JPEG files, one per frame, of any size: [batch, time].
 black = tf.io.encode_jpeg(tf.zeros([{size!r}, {size!r}, 3], tf.uint8))
 jpeg = module.signatures["video_jpeg"](tf.fill([1, {num_frames!r}], black))
 for name, value in jpeg.items():
@@ -60,7 +60,7 @@ for name, value in jpeg.items():
 }
 
 _RETRIEVAL = """
-# Text-to-video retrieval: cosines in the space that both reach.
+# Text-to-video retrieval: cosine similarities in the common space.
 videos = tf.math.l2_normalize(video[{space!r}], axis=-1)
 queries = tf.math.l2_normalize(text[{space!r}], axis=-1)
 print("similarity of sentences and clips:", tf.matmul(queries, videos, transpose_b=True).numpy())

@@ -29,22 +29,22 @@ def export(
     model_name: str = "mmv",
     facts: RunFacts | None = None,
 ) -> list[str]:
-    """Write a folder with a SavedModel that loads with TensorFlow alone.
+    """Write a folder with a SavedModel that needs only TensorFlow.
 
-    Besides the SavedModel's own files it holds `model_card.md`, `example.py`, `SHA256SUMS` and,
-    under `assets.extra`, the input contract and TensorFlow Serving's warm-up requests.
+    Besides the SavedModel's own files, the folder holds `model_card.md`, `example.py`, `SHA256SUMS`
+    and, under `assets.extra`, the input contract and TensorFlow Serving's warm-up requests.
 
     Args:
       model: the model.
       directory: folder to write, atomically.
-      image_model: its deflated model, for the "image" signature.
-      overwrite: replace an existing SavedModel.
+      image_model: deflated model for the "image" signature.
+      overwrite: whether to replace an existing SavedModel.
       options: see `ExportOptions`.
-      details: for the model card.
-      version: write to the folder of this number within `directory`, as TensorFlow Serving expects,
-        with a `models.config` beside it; other versions there stay.
+      details: facts for the model card.
+      version: write to the subfolder with this number, as TensorFlow Serving expects, and write a
+        `models.config` beside it; other versions there are kept.
       model_name: name to serve the model under.
-      facts: those of the model's training run, for the model card; see `read_facts`.
+      facts: facts about the training run, for the model card; see `read_facts`.
 
     Returns:
       The names of the signatures.

@@ -13,12 +13,12 @@ from mmv_tf.publishing.model_card import CardDetails
 from mmv_tf.publishing.options import WEIGHT_TYPES, ExportOptions
 from mmv_tf.util.storage.workspace import storage_flags
 
-# Flags belong to the program that defines them through here, so that its --help shows them.
+# Flags are attributed to the program that calls this, so that its --help shows them.
 flags.disclaim_key_flags()
 
 
 def define_export_flags(title: str, signature: str) -> None:
-    """Define the flags of the folder, its options and its model card.
+    """Define the flags for the folder, its options and its model card.
 
     Args:
       title: default of --title.
@@ -35,37 +35,37 @@ def define_export_flags(title: str, signature: str) -> None:
         "weights_dtype",
         "float32",
         WEIGHT_TYPES,
-        "Dtype of stored weights; 16 bits halve the files.",
+        "Dtype of stored weights; 16 bits halve the file size.",
     )
     flags.DEFINE_bool("video_jpeg", False, f"Add the signature {signature} for JPEG frames.")
     flags.DEFINE_integer(
         "jpeg_size",
         None,
-        "Side in pixels to resize JPEG frames to; default: as in training.",
+        "Side to which JPEG frames are resized, in pixels; default: as in training.",
     )
     flags.DEFINE_bool("checked", True, "Reject invalid input (NaN, out of range, no known word).")
     flags.DEFINE_string("title", title, "Title of the model card.")
     flags.DEFINE_string("trained_on", "", "Training data, for the model card.")
     flags.DEFINE_string("license", "", "License of the weights, for the model card.")
-    flags.DEFINE_multi_string("results", [], "Results file, for the model card; repeat for more.")
+    flags.DEFINE_multi_string("results", [], "Results file for the model card; repeatable.")
     storage_flags(inputs=["results"], updated=["output"], last=["saved_model.pb"])
 
 
 def destination() -> Destination:
-    """Return the folder that the flags name.
+    """Return the destination that the flags define.
 
     Raises:
-      ValueError: see `Destination`.
+      ValueError: as for `Destination`.
     """
     given = flags.FLAGS
     return Destination(given.output, given.overwrite, given.version, given.model_name)
 
 
 def export_options(**others: Any) -> ExportOptions:
-    """Return the options that the flags give.
+    """Return the options that the flags define.
 
     Args:
-      **others: further fields of `ExportOptions`.
+      **others: additional fields of `ExportOptions`.
     """
     given = flags.FLAGS
     return ExportOptions(
@@ -79,6 +79,6 @@ def export_options(**others: Any) -> ExportOptions:
 
 
 def card_details() -> CardDetails:
-    """Return the details that the flags give."""
+    """Return the details that the flags define."""
     given = flags.FLAGS
     return CardDetails(given.title, given.trained_on, given.license, tuple(given.results))

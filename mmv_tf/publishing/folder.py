@@ -27,7 +27,7 @@ SUMS_FILE = "SHA256SUMS"
 
 
 def write_checksums(directory: str | os.PathLike[str]) -> None:
-    """Write the SHA-256 sums of all files of a folder, at any depth, to `SHA256SUMS`."""
+    """Write the SHA-256 sums of all files in a folder and its subfolders to `SHA256SUMS`."""
     root = pathlib.Path(directory)
     lines = [f"{file_sha256(root / name)}  {name}" for name in _files(root)]
     (root / SUMS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -73,18 +73,18 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Destination:
-    """Folder to write a SavedModel to, that may be served.
+    """Folder to write a SavedModel to, optionally for serving.
 
     Attributes:
       directory: the folder.
-      overwrite: replace an existing SavedModel.
-      version: write to the folder of this number within `directory`, as TensorFlow Serving expects,
-        with a `models.config` beside it; other versions there stay.
+      overwrite: whether to replace an existing SavedModel.
+      version: write to the subfolder with this number, as TensorFlow Serving expects, and write a
+        `models.config` beside it; other versions there are kept.
       model_name: name to serve the model under.
 
     Raises:
-      ValueError: version or name can't be served, or the folder exists and is not a SavedModel to
-        replace.
+      ValueError: the version or name can't be served, or the folder exists and is not a SavedModel
+        to replace.
     """
 
     directory: str | os.PathLike[str]
@@ -100,7 +100,7 @@ class Destination:
         if not self.model_name.replace("_", "").replace("-", "").isalnum():
             raise ValueError(
                 f"model_name is {self.model_name!r}; use letters, digits, '-' and '_': it is part "
-                "of an address."
+                "of a URL."
             )
         target = self.target
         if target.exists() and not (self.overwrite and (target / "saved_model.pb").exists()):
@@ -126,7 +126,7 @@ class Destination:
           module: object to save.
           signatures: name -> concrete function.
           contract: see `make_contract`.
-          card: the model card, Markdown.
+          card: the model card, in Markdown.
           example: text of the example program.
         """
         with files.replacing(self.target) as temporary:
@@ -149,7 +149,7 @@ class Destination:
 
 
 def _models_config(model_name: str) -> str:
-    """TensorFlow Serving's --model_config_file, for a folder mounted at /models/NAME."""
+    """Return TensorFlow Serving's --model_config_file for a folder mounted at /models/NAME."""
     return f"""model_config_list {{
   config {{
     name: "{model_name}"

@@ -17,7 +17,7 @@ from mmv_tf.util.markdown import code, literal
 from mmv_tf.util.safe_files import read_json
 from mmv_tf.version import __version__
 
-_UNKNOWN = "Unknown: neither the model nor whoever exported it states {}."
+_UNKNOWN = "Unknown: neither the model nor its exporter states {}."
 # Parts of a results file that are not results.
 _NOT_METRICS = (
     *("protocol", "environment", "clips", "model", "data", "labels", "model_sha256", "paths"),
@@ -38,13 +38,14 @@ _NOT_METRICS = (
 
 @dataclasses.dataclass(frozen=True)
 class CardDetails:
-    """Details that the person who publishes a model knows, beside those of its run.
+    """Details that the model's publisher knows, besides those of its run.
 
     Args:
-      name: the model's name.
-      data: its training data; "" for what its run says.
-      licence: license of the weights; "" for that of the weights that it was made from, if known.
-      results: files that `mmv evaluate` wrote.
+      name: name of the model.
+      data: training data; "" for the data that the run states.
+      licence: license of the weights; "" for the license of the weights that they derive from, if
+        known.
+      results: files written by `mmv evaluate`.
     """
 
     name: str = "MMV model"
@@ -67,10 +68,10 @@ def write_card(
       contract: see `make_contract`.
       options: options of the export.
       details: facts that the model does not contain.
-      facts: those of its training run; None if it is from none.
+      facts: facts about its training run; None if it comes from no run.
 
     Raises:
-      ValueError: a results file isn't one.
+      ValueError: a results file is not one.
     """
     return format_card(
         _INTRODUCTION,
@@ -95,12 +96,12 @@ def format_card(
     """Return a card in Markdown.
 
     Args:
-      introduction, architecture, limits: texts of these sections.
-      metadata: the model's: its origin, and "data" and "licence" where `details` lack them.
-      contract, details, facts: see `write_card`.
+      introduction, architecture, limits: texts of these sections. metadata: the model's metadata:
+      its origin, and "data" and "licence" where `details` lack them. contract, details, facts: see
+      `write_card`.
 
     Raises:
-      ValueError: a results file isn't one.
+      ValueError: a results file is not one.
     """
     sections = {
         f"# {details.name}": introduction,
@@ -130,7 +131,7 @@ def _origin(metadata: Mapping[str, Any], facts: RunFacts | None) -> str:
         lines.append("- Training started from random weights")
     titles = {"source": "Published at", "file": "File", "sha256": "SHA-256 of the file"}
     if facts is not None:
-        titles["source"] = "The weights that it started from were published at"
+        titles["source"] = "The weights that training started from were published at"
     for key, title in titles.items():
         if metadata.get(key):
             lines.append(f"- {title}: {literal(metadata[key])}")
@@ -138,7 +139,7 @@ def _origin(metadata: Mapping[str, Any], facts: RunFacts | None) -> str:
 
 
 def _last(path: str) -> str:
-    """Return a path's last part; the rest is nobody else's business."""
+    """Return the last part of a path; the rest is private."""
     return os.path.basename(os.path.normpath(path))
 
 
@@ -155,8 +156,8 @@ def _license(metadata: Mapping[str, Any], details: CardDetails, facts: RunFacts 
     if facts is None:
         return inherited
     return (
-        f"{inherited}, that of the weights that training started from; whoever exported this model "
-        "states no other."
+        f"{inherited}, the license of the weights that training started from; the exporter of "
+        "this model states no other."
     )
 
 
@@ -165,12 +166,12 @@ _INTRODUCTION = f"""A MultiModal Versatile network (Alayrac et al., NeurIPS 2020
 mmv_tf {__version__}; it loads with TensorFlow alone, see `example.py`. The files' SHA-256 sums
 are in `SHA256SUMS`."""
 
-_LIMITS = """- Embeddings show what is alike in the model's training data, gaps and
+_LIMITS = """- Embeddings reflect the similarities in the model's training data, gaps and
   biases included; they are no evidence about a person, and not for identifying or judging one.
-- English words of the vocabulary only; other words are left out, and word order plays no part. A
-  sentence with no known word gives the same embedding as any other such.
-- Clips, images and audio unlike those of the training data (other frame rates, sample rates,
-  sizes) are embedded without a warning, and worse.
+- Only English words of the vocabulary count; other words are dropped, and word order has no effect.
+  All sentences without a known word have the same embedding.
+- Clips, images and audio unlike the training data (other frame rates, sample rates,
+  sizes) are embedded without a warning, and less accurately.
 - The results above hold for the protocols they name and the data they were measured on."""
 
 
@@ -189,11 +190,11 @@ def _architecture(model: EmbeddingGraph, options: ExportOptions) -> str:
     if not options.trainable:
         lines.append("- For inference only: it can't be fine-tuned")
     if options.normalized:
-        lines.append("- Embeddings have unit length: a dot product is a cosine")
+        lines.append("- Embeddings have unit length: a dot product is a cosine similarity")
     else:
-        lines.append("- Embeddings are not normalized: divide by their length for cosines")
+        lines.append("- Embeddings are not normalized: divide by their norm for cosine similarity")
     if options.checked:
-        lines.append("- Signatures refuse wrong input with an error that says why")
+        lines.append("- Signatures reject invalid input with an error that gives the reason")
     return "\n".join(lines)
 
 
@@ -236,7 +237,7 @@ def _results(paths: Sequence[str | os.PathLike[str]]) -> Iterator[str]:
 
 
 def _rows(metrics: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str, str, str, str]]:
-    """Yield all metrics in nested dicts: name with the keys that lead to it, and the columns."""
+    """Yield all metrics in nested dicts: the path of keys with the name, and the columns."""
     for key, value in metrics.items():
         name = f"{path}, {key}" if path else str(key)
         if key in _NOT_METRICS or str(key).startswith("chance/"):
@@ -255,7 +256,7 @@ def _rows(metrics: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str
 
 
 def _interval(metrics: Mapping[str, Any], key: str) -> str:
-    """Return a metric's interval among "intervals", or that of a dict of one metric."""
+    """Return a metric's interval from "intervals", or that of a dict with one metric."""
     intervals = metrics.get("intervals")
     found = intervals.get(key) if isinstance(intervals, Mapping) else metrics.get("interval")
     if isinstance(found, list) and len(found) == 2 and all(map(_is_number, found)):

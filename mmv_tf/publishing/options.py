@@ -12,24 +12,24 @@ WEIGHT_TYPES = ("float32", "bfloat16", "float16")
 
 @dataclasses.dataclass(frozen=True)
 class ExportOptions:
-    """Options of an export; the defaults are those of the TF-Hub MMV models.
+    """Options of an export; the defaults match the TF-Hub MMV models.
 
     Args:
-      modalities: those of "video", "audio", "text" and "image" that get a signature; the weights of
-        others are left out. None: all of the model's.
-      fold_batch_norms: for serving: merge each batch norm into the convolution or linear map before
+      modalities: modalities, of "video", "audio", "text" and "image", that get a signature; weights
+        of the others are left out. None: all modalities of the model.
+      fold_batch_norms: for serving: fold each batch norm into the convolution or linear map before
         it, or into one multiplication and addition. Such an export can't be fine-tuned.
       weights: "float32", or "bfloat16" or "float16" to halve the files: kernels and tables are
-        stored in that type. Layers that compute in it use them directly, which is fastest; others
-        compute with them in float32. Such an export can't be fine-tuned.
-      video_jpeg: add the signature "video_jpeg", which takes JPEG frames as bytes.
-      jpeg_size: height and width to crop and resize its frames to; None: those of the model's
-        training (its metadata's "size").
-      normalized: embeddings (va, vat, ...; not before_head and last_conv) have unit length, so
-        that a dot product is a cosine.
-      checked: the signatures refuse unsuitable input (not finite, out of range, too small, text
-        that is empty or holds no known word) with an InvalidArgumentError that says so. Unchecked,
-        NaN may come out as finite numbers. `mmv export` checks by default.
+        stored in that type. Layers that compute in it use them directly, which is fastest; other
+        layers compute with them in float32. Such an export can't be fine-tuned.
+      video_jpeg: add the signature "video_jpeg", whose input is JPEG frames as bytes.
+      jpeg_size: height and width to which JPEG frames are cropped and resized; None: the training
+        size (the model metadata's "size").
+      normalized: normalize embeddings (va, vat, ...; not before_head and last_conv) to unit length,
+        so that a dot product is a cosine similarity.
+      checked: the signatures reject unsuitable input (not finite, out of range, too small, text
+        that is empty or has no known word) with an InvalidArgumentError that gives the reason.
+        Without checks, NaN may come out as finite numbers. `mmv export` checks by default.
 
     Raises:
       ValueError: a modality or type is unknown.
@@ -50,7 +50,7 @@ class ExportOptions:
         if self.weights not in WEIGHT_TYPES:
             raise ValueError(f"weights is {self.weights!r}; use one of {WEIGHT_TYPES}.")
         if self.jpeg_size is not None and self.jpeg_size < 32:
-            raise ValueError(f"jpeg_size is {self.jpeg_size}; a network takes 32 pixels and more.")
+            raise ValueError(f"jpeg_size is {self.jpeg_size}; expected 32 pixels or more.")
 
     @property
     def trainable(self) -> bool:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exports to LiteRT (TensorFlow Lite) and ONNX, for programs without TensorFlow, as extras.
 
-Both are made from one signature at a fixed size, with batch norms folded, and are compared with
-the model before they are written.
+Each file is made from one signature at a fixed size, with batch norms folded, and is compared with
+the model before it is written.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from mmv_tf.util import files
 from mmv_tf.util.keras_networks import all_layers, replaced_calls
 
 FORMATS = ("litert", "onnx")
-# Floats only: sentences and waveforms need operations that neither format has.
+# Floats only: sentences and waveforms need operations that neither format supports.
 ENCODERS = ("video", "image")
 SUFFIXES = {"litert": ".tflite", "onnx": ".onnx"}
-# Of outputs that are all zero the absolute difference counts.
+# If an output is all zeros, the absolute difference counts.
 _TINY = 1e-12
 _OPSET = 17  # of ONNX; ours, new enough for all operations of the models
 
@@ -55,10 +55,10 @@ def write_portable(
       name: "video" or "image".
       kind: "litert", or "onnx", which needs the extra "onnx".
       image_model: its deflated model, for "image".
-      shape: shape of the input, batch included; None: one clip or image of the training's size.
+      shape: input shape, batch included; None: one clip or image of the training size.
 
     Returns:
-      Output -> the largest difference from the model on noise, relative to the output's size.
+      Output -> largest difference from the model on noise, relative to the output's magnitude.
 
     Raises:
       ValueError: the format's tools are missing, or can't convert the model.
@@ -78,7 +78,7 @@ def write_portable(
     expected = {key: value.numpy() for key, value in function(tf.constant(inputs)).items()}
     convert = _to_litert if kind == "litert" else _to_onnx
     with _two_dimensional(model.video if name == "video" else image_model):
-        # Traced again, to have these steps in it but not in the expected outputs.
+        # Traced again, so that it includes these steps and the expected outputs do not.
         function = tf.function(
             lambda inputs: publication.apply(name, inputs), autograph=False, input_signature=[spec]
         )
@@ -95,11 +95,11 @@ def write_portable(
 
 @contextlib.contextmanager
 def _two_dimensional(network: Any) -> Iterator[None]:
-    """Replace 3-D steps that LiteRT lacks (pooling, space-to-depth) by 2-D ones in the block."""
+    """Within the block, do 3-D steps that LiteRT lacks (pooling, space-to-depth) in 2-D."""
     calls: list[tuple[Any, Callable[..., tf.Tensor]]] = []
     for layer in all_layers([network]):
         if isinstance(layer, keras.layers.MaxPooling3D) and not isinstance(layer, MaxPool):
-            # Keras' own, in a backbone of the user's; `MaxPool` does this anyway.
+            # Keras' own pooling, in a user's backbone; `MaxPool` does this anyway.
             form = {"pool_size": layer.pool_size, "strides": layer.strides}
             calls.append((layer, functools.partial(max_pool, **form, padding=layer.padding)))
         elif isinstance(layer, SpaceToDepth):
@@ -125,7 +125,7 @@ def _shape(model: EmbeddingGraph, name: str, shape: Sequence[int] | None) -> lis
         return list(shape)
     size, frames = model.metadata.get("size"), model.metadata.get("num_frames")
     if not size or not frames:
-        raise ValueError("The model doesn't tell the sizes of its training; give a shape.")
+        raise ValueError("The model does not state its training sizes; pass a shape.")
     return [1, size, size, 3] if name == "image" else [1, frames, size, size, 3]
 
 
@@ -135,9 +135,9 @@ def _to_litert(function: Any, publication: Publication) -> tuple[bytes, Callable
     )
     try:
         data = converter.convert()
-    except Exception as error:  # the converter has exceptions of its own
+    except Exception as error:  # the converter has its own exceptions
         reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise ValueError(f"LiteRT can't take this network: {reason[0]}") from error
+        raise ValueError(f"LiteRT can't convert this network: {reason[0]}") from error
 
     def run(inputs: np.ndarray) -> Outputs:
         interpreter = tf.lite.Interpreter(model_content=data)
@@ -155,7 +155,7 @@ def _to_onnx(function: Any, publication: Publication) -> tuple[bytes, Callable[.
         import tf2onnx
     except ImportError as error:
         raise ValueError(
-            f'ONNX needs {error.name}: pip install "mmv_tf[onnx]" in an environment of its own.'
+            f'ONNX needs {error.name}: pip install "mmv_tf[onnx]" in a separate environment.'
         ) from error
     spec = function.input_signature[0]
     model, _ = tf2onnx.convert.from_function(function, [spec], opset=_OPSET)

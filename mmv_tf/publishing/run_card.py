@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Sections of a model card about the training run: its data, course and settings, in Markdown."""
+"""Sections of a model card about the training run: data, course and settings, in Markdown."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from mmv_tf.util.markdown import code, literal
 
 # Metrics of the last steps that tell how training ended, besides those of held-out clips.
 _HELD_OUT = "held_out/"
-# Titles of settings that decide the outcome.
+# Titles of the settings that decide the outcome.
 _MAIN = {
-    "data.batch_size": "clips in a batch",
+    "data.batch_size": "clips per batch",
     "optimizer.name": "optimizer",
     "optimizer.learning_rate": "peak learning rate",
     "optimizer.weight_decay": "weight decay",
@@ -26,7 +26,7 @@ _MAIN = {
 
 
 def data_section(facts: RunFacts) -> str:
-    """Return what the run and its manifests say of the training data."""
+    """Return what the run and its manifests state about the training data."""
     lines: list[str] = []
     for entry in facts.data:
         name = entry.get("data_set") or entry["name"]
@@ -37,8 +37,8 @@ def data_section(facts: RunFacts) -> str:
         if "sources" in entry:
             hours = entry["source_seconds"] / 3600
             lines.append(
-                f"    - sources: {entry['sources']:,} files, together {hours:,.2f} hours, "
-                "of all splits"
+                f"    - sources: {entry['sources']:,} files, {hours:,.2f} hours in total, "
+                "over all splits"
             )
         else:
             lines.append("    - sources and hours: unknown, the run does not state them")
@@ -53,7 +53,7 @@ def training_section(facts: RunFacts) -> str:
 
 
 def settings_section(facts: RunFacts) -> str:
-    """Return all settings; those that name files or folders without the folders above."""
+    """Return all settings; paths are reduced to their last part."""
     lines = [f"    {name} = {' '.join(str(value).split())}" for name, value in
              facts.settings.items()]  # fmt: skip
     return "\n".join(lines)
@@ -79,7 +79,7 @@ def _course(facts: RunFacts) -> Iterator[str]:
         shown = ", ".join(
             f"{code(name.removeprefix(_HELD_OUT))} {value:.4g}" for name, value in held_out.items()
         )
-        yield f"held-out clips at that step, for watching the run (not a test): {shown}"
+        yield f"held-out clips at that step, for monitoring the run (not a test): {shown}"
 
 
 def _machine(summary: Mapping[str, Any]) -> Iterator[str]:
@@ -94,6 +94,6 @@ def _machine(summary: Mapping[str, Any]) -> Iterator[str]:
         f"{machine.get('replicas', 1)}"
     )
     minutes = summary.get("seconds", 0) / 60
-    yield f"time: {minutes:,.1f} minutes, with validation and checkpoints"
+    yield f"time: {minutes:,.1f} minutes, including validation and checkpoints"
     versions = summary.get("versions", {})
     yield f"versions: {literal(', '.join(f'{name} {value}' for name, value in versions.items()))}"

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Facts of a training run that its model card states, read from the run's folder."""
+"""Facts about a training run for its model card, read from the run folder."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from mmv_tf.util.configuration import read_json
 from mmv_tf.util.safe_files import Count
 from mmv_tf.util.safe_files import read_json as read_any_json
 
-# Ours: results have kilobytes; a folder of many other JSON files is not searched for them.
+# Ours: results are kilobytes; a folder of many other JSON files is not searched for them.
 _RESULTS_BYTES, _MOST_FILES = 4 << 20, 200
-# Settings whose values are places on somebody's machine.
+# Settings whose values are paths on somebody's machine.
 _PLACES = ("data.directory", "init_from", "init_vocabulary", "word_vectors")
 
 
 @dataclasses.dataclass(frozen=True)
 class RunFacts:
-    """Facts of a run.
+    """Facts about a run.
 
     Attributes:
       settings: the settings, by dotted name, without secrets and folders.
-      data: of each data set, see `read_summary`; of a run of an earlier version only "name",
-        "splits" and "clips".
+      data: facts about each data set, see `read_summary`; for a run of an earlier version only
+        "name", "splits" and "clips".
       summary: see `read_summary`.
-      step: the last step of which there is a checkpoint; None if there is none.
-      metrics: the metrics of that step.
-      start: the origin of the model's parts.
+      step: last step that has a checkpoint; None without one.
+      metrics: metrics of that step.
+      start: origin of the model's parts.
     """
 
     settings: Mapping[str, Plain]
@@ -48,7 +48,7 @@ class RunFacts:
 
 
 def run_of(model: str | os.PathLike[str]) -> pathlib.Path | None:
-    """Return the folder of the run that a model is from; None for other models.
+    """Return the folder of the run that a model comes from, or None for other models.
 
     Args:
       model: a run's folder, one of its checkpoints, or its "model.keras".
@@ -62,10 +62,10 @@ def run_of(model: str | os.PathLike[str]) -> pathlib.Path | None:
 
 
 def read_facts(model: str | os.PathLike[str]) -> RunFacts | None:
-    """Return the facts of the run that a model is from; None for other models.
+    """Return the facts about the run that a model comes from, or None for other models.
 
     Args:
-      model: see `run_of`. The run may be of an earlier version.
+      model: see `run_of`. The run may be from an earlier version.
 
     Raises:
       ValueError: a file of the run is damaged.
@@ -89,7 +89,7 @@ def read_facts(model: str | os.PathLike[str]) -> RunFacts | None:
 def _checkpoint(
     model: pathlib.Path, run: pathlib.Path, settings: Mapping[str, Any]
 ) -> pathlib.Path | None:
-    """Return the checkpoint with the weights of a model; None if there is none."""
+    """Return the checkpoint with a model's weights, or None."""
     if model.parent.name == checkpoints.FOLDER:
         return model
     store = CheckpointStore(
@@ -113,10 +113,10 @@ def _metrics(checkpoint: pathlib.Path | None) -> dict[str, float]:
 
 
 def find_results(run: pathlib.Path, model_sha256: str) -> list[pathlib.Path]:
-    """Return the results files of a model in the run's folder and beside it, by name.
+    """Return a model's results files in the run folder and beside it, by name.
 
     Args:
-      run: the run's folder.
+      run: the run folder.
       model_sha256: `mmv_tf.inference.model_hash` of the model, which results files contain.
     """
     found = []
@@ -132,7 +132,7 @@ def find_results(run: pathlib.Path, model_sha256: str) -> list[pathlib.Path]:
 
 
 def _without_folders(config: dict[str, Any]) -> dict[str, Plain]:
-    """Return settings without the folders of places, which are nobody else's business."""
+    """Return settings with paths reduced to their last part; the rest is private."""
     data = config.get("data", {})
     mixture = [
         {**entry, "directory": os.path.basename(os.path.normpath(str(entry.get("directory", ""))))}
@@ -146,7 +146,7 @@ def _without_folders(config: dict[str, Any]) -> dict[str, Plain]:
 
 
 def _digests(run: pathlib.Path) -> list[dict[str, Any]]:
-    """Return what a run of an earlier version says of its data; nothing of the oldest."""
+    """Return what a run of an earlier version states about its data; empty for the oldest runs."""
     path = run / DATA_FILE
     if not path.exists():
         return []

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Small, valid inputs for each signature, and warm-up requests made of them."""
+"""Small, valid inputs for each signature, and warm-up requests made from them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from PIL import Image
 
 from mmv_tf.layers import WordTokenizer
 
-# Sizes where a model doesn't tell those of its training (MMV, Alayrac et al., 2020).
+# Sizes where a model does not state its training sizes (MMV, Alayrac et al., 2020).
 _DEFAULTS = {"num_frames": 32, "frame_rate": 10.0, "size": 200}
 
 _SENTENCE = "a person plays the guitar"
 
-_WORDS = 1000  # of a vocabulary, to try for an example; ours
+_WORDS = 1000  # words of a vocabulary to try for an example; ours
 
 
 def sample_input(name: str, contract: Mapping[str, Any], seed: int = 0) -> np.ndarray:
-    """Return a batch of one, at the sizes of the model's training.
+    """Return a batch of one, at the model's training sizes.
 
     Args:
       name: a signature.
@@ -57,7 +57,7 @@ def sample_input(name: str, contract: Mapping[str, Any], seed: int = 0) -> np.nd
 
 
 def sample_sentence(tokenizer: WordTokenizer) -> str:
-    """Return a sentence with a word that the model knows, for checked signatures."""
+    """Return a sentence with a word known to the model, for checked signatures."""
     words = [word for word in tokenizer.vocabulary[:_WORDS] if word.isalpha()]
     candidates = [_SENTENCE, *words]
     known = tokenizer.knows(tokenizer(candidates)).numpy()
@@ -82,7 +82,7 @@ def write_warmup(
 
     Args:
       path: the file.
-      model_name: the model's name in the server.
+      model_name: name of the model on the server.
       contract: see `make_contract`.
 
     Raises:

@@ -17,23 +17,23 @@ from mmv_tf.publishing.checks import checked, known_words
 from mmv_tf.publishing.options import ExportOptions
 from mmv_tf.publishing.serving_weights import ServingWeights
 
-# A frame of 200 bytes may claim 65,535 pixels a side and so 13 GB: the header is read first. Ours.
+# Ours. A frame of 200 bytes may claim 65,535 pixels per side, 13 GB: the header is read first.
 MAX_PIXELS = 4096 * 4096
 
 
 def decode_clips(frames: tf.Tensor, size: int, square: bool) -> tf.Tensor:
     """Decode JPEG frames, string [B, T], to float32 [B, T, size, size, 3] in [0, 1].
 
-    A frame of exactly `size` x `size` pixels is kept. Others are cropped and resized as the reader
-    does for evaluation (`augmentation.crop_window`), each frame by itself.
+    A frame of exactly `size` x `size` pixels is kept. Other frames are cropped and resized one by
+    one, as the reader does for evaluation (`augmentation.crop_window`).
 
     Args:
-      frames: the files' bytes.
-      size: side in pixels.
+      frames: contents of the JPEG files.
+      size: side, in pixels.
       square: see `augmentation.crop_window`.
 
     Raises:
-      InvalidArgumentError: when run: a frame is not a JPEG, is broken, or has too many pixels.
+      InvalidArgumentError: when run: a frame is not a JPEG, is damaged, or has too many pixels.
     """
 
     def decode(frame: tf.Tensor) -> tf.Tensor:
@@ -43,7 +43,7 @@ def decode_clips(frames: tf.Tensor, size: int, square: bool) -> tf.Tensor:
         big = tf.debugging.Assert(
             fits & (height > 0) & (width > 0),
             [
-                f"A JPEG frame may have {MAX_PIXELS} pixels; its height, width and colours are",
+                f"A JPEG frame may have {MAX_PIXELS} pixels; its height, width and colors are",
                 shape,
             ],
         )
@@ -74,16 +74,16 @@ FEATURES = ("before_head", "last_conv")
 class Publication(tf.train.Checkpoint):
     """Object to save: callable, fine-tunable, with one signature for each modality.
 
-    Signatures (all sizes but the colors free): "video" float32 [B, T, H, W, 3] in [0, 1] ->
-    before_head, va, vat; "audio" float32 [B, samples], a waveform in [-1, 1] at the network's
+    Signatures (all sizes except the channels are free): "video" float32 [B, T, H, W, 3] in [0, 1]
+    -> before_head, va, vat; "audio" float32 [B, samples], a waveform in [-1, 1] at the network's
     sample rate -> last_conv (the map before pooling), va, vat; "text" string [B], whole sentences
-    -> vat; "image" float32 [B, H, W, 3] in [0, 1] -> before_head, va, vat; and, if asked for,
-    "video_jpeg" string [B, T], JPEG frames -> as "video". Spaces are those of the network's graph.
+    -> vat; "image" float32 [B, H, W, 3] in [0, 1] -> before_head, va, vat; and, if requested,
+    "video_jpeg" string [B, T], JPEG frames -> as "video". The spaces depend on the network's graph.
 
     Calling the module with a clip returns the dict of its "video" signature, with an optional
-    `training` argument, as TensorFlow's reusable SavedModels have it. Without a video backbone it
-    takes the input of the first of its signatures. If `options` make it one for inference only,
-    `training` must be False and there are no trainable variables.
+    `training` argument, as in TensorFlow's reusable SavedModels. Without a video backbone it
+    accepts the input of its first signature. If `options` make it inference-only, `training` must
+    be False and there are no trainable variables.
 
     Args:
       model: the model.
@@ -103,7 +103,8 @@ class Publication(tf.train.Checkpoint):
         super().__init__()
         self.options = options = options or ExportOptions()
         modalities = choose_modalities(model, image_model, options)
-        # In a function, hidden from TensorFlow, which saves tracked objects with all backbones.
+        # Kept in a function to hide it from TensorFlow, which saves tracked objects with all
+        # backbones.
         self._networks = lambda: (model, image_model)
         self.jpeg_size = _jpeg_size(model, options) if options.video_jpeg else 0
         layers = _layers(model, image_model, modalities)
@@ -130,13 +131,13 @@ class Publication(tf.train.Checkpoint):
         return self.apply(self.modalities[0], inputs, training)
 
     def trace_call(self) -> None:
-        """Trace `__call__`, in both modes if there are two, so that it is saved."""
+        """Trace `__call__`, in each of its modes, so that it is saved too."""
         spec = INPUTS[self.modalities[0]]
         for training in (False, True) if self.options.trainable else (False,):
             self.__call__.get_concrete_function(spec, training=training)
 
     def make_signatures(self) -> dict[str, Any]:
-        """Return name -> function for each available modality."""
+        """Return signature name -> function for each available modality."""
         names = [*self.modalities, *(["video_jpeg"] if self.options.video_jpeg else [])]
         return {name: self._make_signature(name) for name in names}
 
@@ -148,8 +149,8 @@ class Publication(tf.train.Checkpoint):
         return tf.function(signature, autograph=False, input_signature=[INPUTS[name]])
 
     def apply(self, name: str, inputs: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
-        """Compute a signature's outputs; to be traced."""
-        # Augmentation may leave the range, so training is not checked.
+        """Compute a signature's outputs; called when tracing."""
+        # Augmentation may leave the range, so training input is not checked.
         if self.options.checked and not training:
             inputs = checked(name, inputs)
         with self._scope():
@@ -206,21 +207,21 @@ def choose_modalities(
     """Return the modalities that get a signature, in order.
 
     Raises:
-      ValueError: a requested one is missing, or lacks the step from raw input to its
-        backbone's.
+      ValueError: a requested modality is missing, or lacks the step from raw input to its
+        backbone's input.
     """
     there = (*model.modalities, *(("image",) if image_model is not None else ()))
     chosen = there if options.modalities is None else options.modalities
     for name in chosen:
         if name not in there:
-            hint = " Give its deflated network too." if name == "image" else ""
+            hint = " Pass its deflated network too." if name == "image" else ""
             raise ValueError(f"There is no {name!r} here, only {there}.{hint}")
     if "audio" in chosen and model.log_mel is None:
         raise ValueError("The model has an audio backbone but no log-mel settings.")
     if "text" in chosen and model.tokenizer is None:
         others = " ".join(f"--modality={name}" for name in chosen if name != "text")
         raise ValueError(
-            "The model has a text backbone but no vocabulary, so it can't take sentences: export "
+            "The model has a text backbone but no vocabulary, so it can't embed sentences: export "
             f"it without text ({others}), or import its checkpoint again with --word_vectors or "
             "--vocabulary (mmv import_checkpoint)."
         )
@@ -233,7 +234,7 @@ def _jpeg_size(model: EmbeddingGraph, options: ExportOptions) -> int:
     size = options.jpeg_size or model.metadata.get("size")
     if not size:
         raise ValueError(
-            "The model doesn't tell the size of its training; give jpeg_size for video_jpeg."
+            "The model does not state its training size; pass jpeg_size for video_jpeg."
         )
     return int(size)
 

@@ -20,14 +20,14 @@ from mmv_tf.util.keras_networks import all_layers, replaced_calls
 class ServingWeights:
     """Variables that replace a model's own while its functions are traced.
 
-    The model stays unchanged: within `scope` its layers see these variables, and folded batch
-    norms do only the rest of their work.
+    The model itself does not change: within `scope` its layers see these variables, and folded
+    batch norms do only the remaining work.
 
     Args:
       layers: the built layers that are traced later. They may share weights.
       fold: fold batch norms with their moving statistics. With s = gamma / sqrt(variance +
         epsilon), norm(kernel x + bias) = (s kernel) x + (s (bias - mean) + beta).
-      dtype: type to store kernels and tables (two axes and more) in.
+      dtype: type to store kernels and tables (two or more axes) in.
 
     Attributes:
       variables: the variables that the traced functions read, none trainable.
@@ -50,7 +50,7 @@ class ServingWeights:
             for norm in parts:
                 if isinstance(norm, BatchNorm):
                     self._calls.append((norm, _fold(norm, before.get(norm), values)))
-        # Rows are looked up in a table before the cast, so that only those are cast.
+        # Rows of a table are looked up before the cast, so that only these rows are cast.
         tables = {id(part.embeddings) for part in parts if isinstance(part, keras.layers.Embedding)}
         self._mapping: list[tuple[keras.Variable, tf.Variable, bool]] = []
         for key, (weight, value) in values.items():
@@ -64,7 +64,7 @@ class ServingWeights:
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
-        """Make the model compute with these variables within the block; calls are for inference."""
+        """Within the block, make the model compute with these variables, for inference."""
         scope = keras.StatelessScope()
         for weight, variable, as_stored in self._mapping:
             # Not as the scope's argument, which would be cast to the weight's own type.
@@ -94,7 +94,7 @@ def _fold(
     before: keras.layers.Layer | None,
     values: dict[int, tuple[keras.Variable, np.ndarray]],
 ) -> Callable[..., tf.Tensor]:
-    """Change `values` so that the returned function may replace the call of `norm`."""
+    """Change `values` so that the returned function can replace the call of `norm`."""
 
     def take(weight: keras.Variable) -> np.ndarray:
         return values[id(weight)][1].astype(np.float64)
@@ -126,7 +126,7 @@ def _scale_and_shift(norm: BatchNorm, inputs: tf.Tensor, **kwargs: Any) -> tf.Te
 
 
 def _shift(norm: BatchNorm, inputs: tf.Tensor, **kwargs: Any) -> tf.Tensor:
-    # TensorFlow fuses this one with the convolution before it.
+    # TensorFlow fuses this with the convolution before it.
     outputs = tf.nn.bias_add(inputs, tf.cast(tf.convert_to_tensor(norm.beta), inputs.dtype))
     return _finish(norm, outputs, **kwargs)
 
@@ -134,7 +134,7 @@ def _shift(norm: BatchNorm, inputs: tf.Tensor, **kwargs: Any) -> tf.Tensor:
 def _finish(
     norm: BatchNorm, outputs: tf.Tensor, training: bool = False, valid: Any = None
 ) -> tf.Tensor:
-    """Do the rest of `BatchNorm.call`."""
+    """Do the remaining work of `BatchNorm.call`."""
     del valid
     if training:
         raise ValueError("A model with folded batch norms can't be trained; export it unfolded.")

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Server of exported models, in the extra `mmv_tf[serve]`."""
+"""Server for exported models, in the extra `mmv_tf[serve]`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def serve(settings: ServerSettings, announce: Callable[[str], None] = print) -> 
 
     Args:
       settings: the model, the ports and the limits.
-      announce: called with a line that has the server's addresses, once it is ready.
+      announce: called once the server is ready, with a line that has its URLs.
 
     Raises:
       ValueError: the model can't be loaded.
       OSError: a port is taken.
     """
-    # At first use: the settings alone need none of the server's libraries.
+    # Imported at first use: the settings alone need none of the server's libraries.
     from mmv_tf.serving.server import run
 
     run(settings, announce)

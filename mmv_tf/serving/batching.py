@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Dynamic batching: requests that wait at the same time share a call of the model.
 
-TensorFlow's own batching operation is not used: there, one request that the graph refuses fails its
-whole batch, and clips of different lengths can't wait in one queue.
+TensorFlow's own batching operation is not used: it fails a whole batch if the graph rejects one
+request, and can't queue clips of different lengths together.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mmv_tf.serving.metrics import Metrics
 from mmv_tf.serving.settings import ServerSettings
 
 Arrays = Mapping[str, np.ndarray]
-# Requests with one key may share a call: signature, and each input's name and shape without rows.
+# Requests with the same key may share a call: signature, and each input's name and row shape.
 Key = tuple[str, tuple[tuple[str, tuple[int, ...]], ...]]
 
 
@@ -39,11 +39,11 @@ class _Waiting:
 
 
 class Batcher:
-    """Bounded queue before a function that takes batches, for one event loop.
+    """Bounded queue in front of a function that takes batches, for one event loop.
 
     Each of `executors` threads, when free, takes the oldest request and all that may share its
-    call, up to the batch's limits. If the graph refuses a batch, its halves run separately, down to
-    the faulty request: no other fails with it.
+    call, up to the batch limits. If the graph rejects a batch, its halves run separately, down to
+    the faulty request, so that no other request fails.
 
     Args:
       run: (signature, inputs) -> outputs, called in threads.
@@ -72,11 +72,11 @@ class Batcher:
         return self._count
 
     def start(self) -> None:
-        """Start to accept requests; call it inside the event loop."""
+        """Start accepting requests; call this inside the event loop."""
         self._workers = [asyncio.create_task(self._work()) for _ in range(self._settings.executors)]
 
     async def stop(self) -> None:
-        """End the threads; requests that still wait get 503."""
+        """Stop the threads; requests that still wait get 503."""
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
@@ -97,15 +97,15 @@ class Batcher:
           inputs: checked arrays [rows, ...] by name.
           rows: number of rows.
           size: bytes to count for the inputs.
-          deadline: on `time.monotonic`'s clock.
+          deadline: deadline on `time.monotonic`'s clock.
 
         Raises:
-          RequestError: 503 at once if the queue is full, 504 past the deadline, or the model's
+          RequestError: 503 at once if the queue is full, 504 after the deadline, or the model's
             error.
         """
         if self._count >= self._settings.max_queue:
             raise RequestError(
-                UNAVAILABLE, f"{self._count} requests are waiting already; try again later."
+                UNAVAILABLE, f"{self._count} requests are already waiting; try again later."
             )
         shapes = tuple((name, value.shape[1:]) for name, value in sorted(inputs.items()))
         future = asyncio.get_running_loop().create_future()
@@ -119,7 +119,7 @@ class Batcher:
         except TimeoutError:
             raise RequestError(TIMEOUT, "The request waited too long for the network.") from None
         finally:
-            # An error's traceback has this frame: it would keep the inputs, and itself.
+            # An error's traceback refers to this frame: it would keep the inputs, and itself.
             del item, future
 
     async def _work(self) -> None:
@@ -137,7 +137,7 @@ class Batcher:
             answers = await loop.run_in_executor(self._threads, self._call, signature, batch)
             self._metrics.batch(signature, sum(i.rows for i in batch), time.monotonic() - started)
             for item, answer in zip(batch, answers, strict=True):
-                if item.future.done():  # its client disconnected, or its time is over
+                if item.future.done():  # its client disconnected, or its deadline has passed
                     continue
                 if isinstance(answer, RequestError):
                     item.future.set_exception(answer)
@@ -145,14 +145,14 @@ class Batcher:
                     item.future.set_result(answer)
 
     async def _wait_for_company(self) -> None:
-        """Wait until the oldest request has waited `batch_wait`; under load it has by then."""
+        """Wait until the oldest request has waited `batch_wait`; under load it already has."""
         oldest = min((queue[0].arrived for queue in self._queues.values()), default=0.0)
         delay = oldest + self._settings.batch_wait - time.monotonic()
         if delay > 0:
             await asyncio.sleep(delay)
 
     def _take(self) -> tuple[str, list[_Waiting]] | None:
-        """Remove the oldest request and those that may share its call from the queue."""
+        """Remove the oldest request, and those that may share its call, from the queue."""
         if not self._queues:
             return None
         key = min(self._queues, key=lambda key: self._queues[key][0].arrived)
@@ -201,7 +201,7 @@ class Batcher:
         return answers
 
     def _run_slices(self, signature: str, inputs: Arrays, rows: int) -> dict[str, np.ndarray]:
-        """Run the model on pieces within the batch's limits."""
+        """Run the model on pieces within the batch limits."""
         most = self._settings.max_batch_rows
         if rows <= most:
             return self._run(signature, inputs)

@@ -31,20 +31,20 @@ def cut_clips(
     count: int,
     sentences: Sequence[str],
 ) -> dict[str, list[Inputs]]:
-    """Return requests of one row for every signature, from a video and sentences.
+    """Return one-row requests for every signature, made from a video and sentences.
 
     Args:
       film: a video file with audio.
       contract: the model's contract; see `mmv_tf.publishing`.
-      count: number of clips, spread evenly.
-      sentences: one text request each.
+      count: number of clips, evenly spaced.
+      sentences: sentences; each makes one text request.
 
     Raises:
       ValueError: the video can't be read or is too short.
     """
     trained_at = contract["trained_at"]
     if not {"num_frames", "frame_rate", "size"} <= set(trained_at):
-        raise ValueError("The model's folder doesn't say what clips it was trained on.")
+        raise ValueError("The model's folder does not state the training clips' settings.")
     sound_input = contract["signatures"].get("audio", {}).get("input", {})
     sample_rate = sound_input.get("sample_rate") or 48_000
     path = pathlib.Path(film)
@@ -52,7 +52,9 @@ def cut_clips(
     size, seconds = int(trained_at["size"]), frames / rate
     length = media.probe(path).duration
     if length < seconds:
-        raise ValueError(f"{film} lasts {length:.1f} s; a clip of this network is {seconds:.1f} s.")
+        raise ValueError(
+            f"{film} is {length:.1f} s long; this network needs clips of {seconds:.1f} s."
+        )
     requests: dict[str, list[Inputs]] = {"video": [], "audio": [], "image": [], "video_jpeg": []}
     for start in np.linspace(0.0, max(0.0, length - seconds - 0.5), count):
         jpegs = [
@@ -70,7 +72,7 @@ def cut_clips(
         requests["audio"].append({"audio": sound[np.newaxis]})
         requests["video_jpeg"].append({"video_jpeg": np.array([jpegs], dtype=object)})
     requests["text"] = [{"text": np.array([text.encode()], dtype=object)} for text in sentences]
-    # Signatures of other names, such as a classifier's, take one of these inputs.
+    # Signatures with other names, such as a classifier's, use one of these inputs.
     described = {
         name: one["input"].get("name", name) for name, one in contract["signatures"].items()
     }
@@ -92,7 +94,7 @@ def largest_difference(
         if list(found) == [""]:
             found = dict(zip(expected, found.values(), strict=True))
         if set(found) != set(expected):
-            raise ValueError(f"{signature} gives {sorted(found)}; expected {sorted(expected)}.")
+            raise ValueError(f"{signature} returns {sorted(found)}; expected {sorted(expected)}.")
         for name, value in expected.items():
             if found[name].shape != value.shape:
                 raise ValueError(
@@ -102,7 +104,8 @@ def largest_difference(
                 if not np.array_equal(found[name], value):
                     raise ValueError(f"{signature}'s {name} has other strings than the model's.")
                 continue
-            # An embedding may be all zeros: a sentence without a known word, before training.
+            # An embedding may be all zeros, such as for a sentence without a known word before
+            # training.
             size = max(float(np.abs(value).max()), _SMALLEST)
             worst = max(worst, float(np.abs(found[name] - value).max()) / size)
     return worst
@@ -110,13 +113,13 @@ def largest_difference(
 
 @dataclasses.dataclass(frozen=True)
 class Load:
-    """Measurements of some clients.
+    """Measurements with several clients.
 
     Attributes:
-      clients: number of clients at once.
+      clients: number of concurrent clients.
       requests: number of answered requests.
       refused: number of refused requests by status.
-      per_second: answered requests a second.
+      per_second: answered requests per second.
       milliseconds: percentile ("p50", "p90", "p99", "max") -> latency.
     """
 
@@ -133,13 +136,13 @@ def measure_load(
     clients: int,
     total: int,
 ) -> Load:
-    """Send `total` requests from `clients` threads, each its next as soon as it can.
+    """Send `total` requests from `clients` threads, each sending its next as soon as it can.
 
     Args:
       make_client: called in each thread.
       requests: (signature, inputs), sent in turn.
-      clients: threads.
-      total: requests.
+      clients: number of threads.
+      total: number of requests.
     """
     lock = threading.Lock()
     latencies: list[float] = []
@@ -204,7 +207,7 @@ def check_server(
       make_client: opens a new connection.
       local: the same model, loaded here.
       requests: signature -> requests of one row.
-      clients: numbers of clients to measure in turn.
+      clients: numbers of clients to measure, one after another.
       requests_each: number of requests that each client sends.
 
     Returns:
@@ -213,7 +216,7 @@ def check_server(
       message}.
 
     Raises:
-      ValueError: the server refuses a request for another reason, or answers in another form.
+      ValueError: the server refuses a request for another reason, or its answer has another form.
     """
     names = [name for name in local.signatures if requests.get(name)]
     report: dict[str, Any] = {}
@@ -224,7 +227,7 @@ def check_server(
                 difference = largest_difference(client, local, name, requests[name])
             except ServerError as error:
                 if error.status not in _TOO_LARGE:
-                    raise ValueError(f"The server refuses a request for {name}: {error}") from error
+                    raise ValueError(f"The server refused a request for {name}: {error}") from error
                 report[name] = {"too_large": str(error)}
                 shown.update(1 + len(clients))
                 continue

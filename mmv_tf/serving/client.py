@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Clients of servers with TensorFlow Serving's interfaces: ours and TensorFlow Serving."""
+"""Clients for TensorFlow Serving's interfaces, of this package's server or TensorFlow Serving."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ServerError(Exception):
     """A server's refusal.
 
     Attributes:
-      status: HTTP's, or the name of gRPC's.
+      status: HTTP status, or name of the gRPC status.
     """
 
     def __init__(self, status: int | str, message: str):
@@ -32,14 +32,14 @@ class ServerError(Exception):
 
 
 class Client(Protocol):
-    """Interface of both clients. Each is for one thread at a time."""
+    """Interface of both clients. Use each client from one thread at a time."""
 
     def predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Request a prediction.
 
         Raises:
-          ServerError: the server refuses.
-          OSError: it can't be reached.
+          ServerError: the server refuses the request.
+          OSError: the server can't be reached.
         """
 
     def close(self) -> None:
@@ -49,26 +49,26 @@ class Client(Protocol):
 def connect(
     address: str, model_name: str, api_key: str | None = None, timeout: float = 60.0
 ) -> Client:
-    """Return a client for an address: http://HOST:PORT for REST, grpc://HOST:PORT for gRPC.
+    """Return a client for a URL: http://HOST:PORT for REST, grpc://HOST:PORT for gRPC.
 
     Raises:
-      ValueError: the address is neither.
+      ValueError: the URL is neither.
     """
     parts = urllib.parse.urlsplit(address)
     if parts.scheme == "http" and parts.hostname and parts.port:
         return RestClient(parts.hostname, parts.port, model_name, api_key, timeout)
     if parts.scheme == "grpc" and parts.netloc:
         return GrpcClient(parts.netloc, model_name, api_key, timeout)
-    raise ValueError(f"{address!r} is not an address; use http://HOST:PORT or grpc://HOST:PORT.")
+    raise ValueError(f"{address!r} is not a server URL; use http://HOST:PORT or grpc://HOST:PORT.")
 
 
 class RestClient:
     """REST over one persistent connection.
 
     Args:
-      host, port: the server's.
-      model_name: the model's name.
-      api_key: key to send, if the server needs one.
+      host, port: host and port of the server.
+      model_name: name of the model.
+      api_key: key to send, if the server requires one.
       timeout: seconds to wait for an answer.
     """
 
@@ -85,7 +85,7 @@ class RestClient:
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
 
     def predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Request a prediction, see `Client`."""
+        """Request a prediction; see `Client`."""
         columns = {name: _listed(np.asarray(value)) for name, value in inputs.items()}
         body = json.dumps({"signature_name": signature, "inputs": columns}).encode()
         status, content = self.request("POST", f"{self._path}:predict", body)
@@ -99,16 +99,16 @@ class RestClient:
 
     def request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         """Send any request and return the status and the body."""
-        # The server may have closed an idle connection; that shows only at its next use.
+        # The server may have closed an idle connection, which shows only on its next use.
         reused = self._connection.sock is not None
         try:
             return self._send(method, path, body)
         except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError) as error:
             if not reused:
-                raise OSError(f"The server does not answer: {error}") from error
+                raise OSError(f"The server does not respond: {error}") from error
             return self.request(method, path, body)
         except (http.client.HTTPException, OSError) as error:
-            raise OSError(f"The server does not answer: {error}") from error
+            raise OSError(f"The server does not respond: {error}") from error
 
     def _send(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
         try:
@@ -140,7 +140,7 @@ class GrpcClient:
             options=[
                 ("grpc.max_send_message_length", _MAX_MESSAGE),
                 ("grpc.max_receive_message_length", _MAX_MESSAGE),
-                ("grpc.use_local_subchannel_pool", 1),  # a connection for each client
+                ("grpc.use_local_subchannel_pool", 1),  # one connection per client
             ],
         )
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
@@ -149,7 +149,7 @@ class GrpcClient:
         self._metadata = [("authorization", f"Bearer {api_key}")] if api_key else []
 
     def predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Request a prediction, see `Client`."""
+        """Request a prediction; see `Client`."""
         request = predict_pb2.PredictRequest()
         request.model_spec.name = self._name
         request.model_spec.signature_name = signature

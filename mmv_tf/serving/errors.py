@@ -18,7 +18,7 @@ FAILED = 500
 UNAVAILABLE = 503
 TIMEOUT = 504
 
-# Status -> name of the gRPC code that TensorFlow Serving answers with.
+# Status -> name of the gRPC code that TensorFlow Serving uses.
 GRPC_CODES = {
     BAD_REQUEST: "INVALID_ARGUMENT",
     UNAUTHORIZED: "UNAUTHENTICATED",
@@ -48,14 +48,14 @@ class RequestError(Exception):
 
 
 def bad_request(message: str) -> RequestError:
-    """Return an error for a mistake of the client."""
+    """Return an error for a client's mistake."""
     return RequestError(BAD_REQUEST, message)
 
 
 def from_tensorflow(error: Exception) -> RequestError:
-    """Return the error of a request for an error that the graph raised."""
+    """Return the request error for an error raised by the graph."""
     if isinstance(error, tf.errors.InvalidArgumentError | tf.errors.OutOfRangeError):
-        return bad_request(f"The model refused the input: {_first_words(str(error))}")
+        return bad_request(f"The model rejected the input: {_first_words(str(error))}")
     if isinstance(error, tf.errors.ResourceExhaustedError | MemoryError):
         return RequestError(UNAVAILABLE, "There is too little memory for this request; try later.")
     return RequestError(FAILED, f"The model failed: {type(error).__name__}.")

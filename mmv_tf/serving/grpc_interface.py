@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """TensorFlow Serving's gRPC interface: PredictionService and ModelService.
 
-Methods are declared for a stream of messages, of which only the first is read. That is the same
-over the wire, but lets gRPC receive a message only after the key was checked and if there is room.
-Messages are taken as bytes and parsed here, one large one at a time: a proto may take many times
-its size, and gRPC would parse all at once.
+Methods are declared as streams of messages, of which only the first is read. The wire format is the
+same, but this lets gRPC receive a message only after the key has been checked and if there is room.
+Messages are received as bytes and parsed here, one large message at a time: a proto may need many
+times its size, and gRPC would parse all at once.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from mmv_tf.serving.validation import held_bytes
 logger = logging.getLogger(__name__)
 
 _OK = 200  # status of a success in the metrics
-# Concurrent uploads. Ours: a large one keeps a core busy, so more would gain nothing.
+# Concurrent uploads. Ours: a large one keeps a core busy, so more would not be faster.
 _UPLOADS = 4
-# gRPC's receive window for a message that is not read yet: the bytes that a client without a key
+# gRPC's receive window for an unread message, which limits the bytes that a client without a key
 # can make the server hold for each request. Ours.
 _WINDOW_BYTES = 1 << 14
-_IDLE_MS = 60_000  # of a connection without requests; clients reconnect by themselves; ours
+_IDLE_MS = 60_000  # limit for a connection without requests; clients reconnect automatically; ours
 Read = Callable[[], Awaitable[bytes]]
 Method = Callable[[Read], Awaitable[tuple[Message, str]]]
 
 
 def make_grpc_server(service: Service) -> grpc.aio.Server:
-    """Return the server, without a port yet.
+    """Return the server, not yet bound to a port.
 
     Args:
       service: answers the requests.
@@ -98,10 +98,10 @@ def make_grpc_server(service: Service) -> grpc.aio.Server:
 def _guarded(
     service: Service, method: Method, uploads: Uploads
 ) -> Callable[[Any, Any], Awaitable[Any]]:
-    """Check the key, turn errors into gRPC's, and count."""
+    """Check the key, turn errors into gRPC errors, and count the request."""
 
     async def handle(messages: Any, context: Any) -> Any:
-        del messages  # this generator, never read to its end, would keep the message
+        del messages  # this generator is never exhausted and would keep the message alive
         started = time.monotonic()
         label, status, message = metrics.UNKNOWN, _OK, ""
         response = None
@@ -113,7 +113,7 @@ def _guarded(
             status, message = refusal.status, refusal.message
         except Exception:
             logger.exception("A request failed.")
-            status, message = FAILED, "The server failed; its log says more."
+            status, message = FAILED, "The server failed; see its log."
         service.metrics.request("grpc", label, status, time.monotonic() - started)
         if status != _OK:
             await context.abort(getattr(grpc.StatusCode, GRPC_CODES[status]), message)
@@ -126,7 +126,7 @@ async def _read(context: Any, uploads: Uploads) -> bytes:
     """Return the request's message.
 
     Raises:
-      RequestError: 400 without one, 408 or 503 if it does not come in time.
+      RequestError: 400 if there is none, 408 or 503 if it does not arrive in time.
     """
     async with uploads.arriving():
         data = await context.read()
@@ -173,7 +173,7 @@ class _Methods:
         signatures = self._service.servable.signatures
         name = request.model_spec.signature_name or DEFAULT_SIGNATURE
         if name not in signatures:
-            raise bad_request(f"There is no signature {name!r}; there are {sorted(signatures)}.")
+            raise bad_request(f"There is no signature {name!r}; available: {sorted(signatures)}.")
         return (
             request,
             signatures[name],

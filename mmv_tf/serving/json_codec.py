@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """TensorFlow Serving's REST format: converts JSON to tensors and back.
 
-A request is {"signature_name": NAME, "instances": [...]} with one entry a row, or the same with
-"inputs" and whole tensors. Bytes are {"b64": "..."}. The first is answered with
-{"predictions": [...]}, the second with {"outputs": ...}; strings in it are text, or of an output
-whose name ends in "_bytes", {"b64": "..."}.
+A request is {"signature_name": NAME, "instances": [...]} with one item per row, or the same with
+"inputs" and whole tensors. Bytes are {"b64": "..."}. The answer is {"predictions": [...]} to the
+former and {"outputs": ...} to the latter; its strings are text, or {"b64": "..."} for an output
+whose name ends in "_bytes".
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class PredictRequest:
     Attributes:
       signature: the requested signature.
       inputs: tensors by name.
-      by_row: the request has "instances", and so has the answer.
+      by_row: whether the request has "instances", so that the answer has "predictions".
     """
 
     signature: Signature
@@ -49,7 +49,7 @@ class PredictRequest:
 
 
 def estimate_bytes(body: bytes | bytearray) -> int:
-    """Return the bytes that parsing a body may take, by its brackets, commas and quotes."""
+    """Return the bytes that parsing a body may need, estimated from its punctuation."""
     return (
         len(body) * 2
         + body.count(b"[") * _LIST_BYTES
@@ -71,8 +71,8 @@ def parse_request(
     if estimate > settings.max_json_bytes:
         raise RequestError(
             TOO_LARGE,
-            f"This JSON would take some {estimate} bytes to read; {settings.max_json_bytes} are "
-            "the most. Send JPEG frames, or use gRPC.",
+            f"Reading this JSON would need about {estimate} bytes; the limit is "
+            f"{settings.max_json_bytes}. Send JPEG frames, or use gRPC.",
         )
     try:
         request = json.loads(body.decode("utf-8"))
@@ -86,10 +86,10 @@ def parse_request(
         raise bad_request('The body must be a JSON object with "instances" or "inputs".')
     name = request.get("signature_name", DEFAULT_SIGNATURE)
     if not isinstance(name, str) or name not in signatures:
-        raise bad_request(f"There is no signature {name!r}; there are {sorted(signatures)}.")
+        raise bad_request(f"There is no signature {name!r}; available: {sorted(signatures)}.")
     signature = signatures[name]
     if ("instances" in request) == ("inputs" in request):
-        raise bad_request('Give either "instances" (rows) or "inputs" (whole tensors).')
+        raise bad_request('Send either "instances" (rows) or "inputs" (whole tensors).')
     by_row = "instances" in request
     columns = (
         _columns_of_rows(signature, request.pop("instances"))
@@ -103,7 +103,7 @@ def parse_request(
 
 
 def _columns(signature: Signature, inputs: Any) -> dict[str, Any]:
-    """Return whole tensors by name; a single input may lack its name."""
+    """Return whole tensors by name; a single input may be unnamed."""
     if isinstance(inputs, dict) and "b64" not in inputs:
         check_names(signature, list(inputs))
         return inputs
@@ -117,7 +117,7 @@ def _columns_of_rows(signature: Signature, rows: Any) -> dict[str, list[Any]]:
     if not any(named):
         return {_only_input(signature, 'each row of "instances"'): rows}
     if not all(named):
-        raise bad_request('All rows of "instances" must be of one form.')
+        raise bad_request('All rows of "instances" must have the same form.')
     for row in rows:
         check_names(signature, list(row))
     return {name: [row[name] for row in rows] for name in signature.inputs}
@@ -135,15 +135,15 @@ def to_array(name: str, info: TensorInfo, value: Any, settings: ServerSettings) 
     """Convert nested lists to an array of the declared rank and type.
 
     Raises:
-      RequestError: the nesting is ragged or wrong, a type is wrong, or it is too large.
+      RequestError: the nesting is ragged or has another depth, a type differs, or it is too large.
     """
     shape: list[int] = []
     level = [value]
     for depth in range(len(info.shape)):
         if set(map(type, level)) != {list}:
             raise bad_request(
-                f"Input {name!r} must be lists nested {len(info.shape)} deep, equally long at each "
-                f"depth; at depth {depth} there is something else."
+                f"Input {name!r} must be lists nested {len(info.shape)} deep, of equal length at "
+                f"each depth; at depth {depth} there is something else."
             )
         lengths = set(map(len, level))
         if len(lengths) != 1:
@@ -169,7 +169,7 @@ def _numbers(name: str, values: list[Any], info: TensorInfo) -> np.ndarray:
         with np.errstate(over="ignore"):  # infinities get a message of their own
             return np.fromiter(values, info.dtype.as_numpy_dtype, len(values))
     except OverflowError:
-        raise bad_request(f"Input {name!r} holds a number beyond {info.dtype.name}.") from None
+        raise bad_request(f"Input {name!r} has a number beyond {info.dtype.name}.") from None
 
 
 def _strings(name: str, values: list[Any]) -> np.ndarray:
@@ -187,13 +187,13 @@ def _strings(name: str, values: list[Any]) -> np.ndarray:
                 )
         except (binascii.Error, ValueError, TypeError):
             raise bad_request(
-                f"Input {name!r} holds a string that is not UTF-8, or not base64."
+                f"Input {name!r} has a string that is not UTF-8, or not base64."
             ) from None
     return array
 
 
 def format_response(outputs: Mapping[str, np.ndarray], by_row: bool) -> bytes:
-    """Return a prediction's body, in the form of its request."""
+    """Return the body of a prediction, in the form of its request."""
     if by_row:
         if len(outputs) == 1:
             (rows,) = (_listed(name, value) for name, value in outputs.items())

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Count of the bytes that requests hold, so that many together can't fill the machine."""
+"""Budget for the bytes that requests hold, so that together they can't exhaust the memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mmv_tf.serving.errors import UNAVAILABLE, RequestError
 
 
 class MemoryBudget:
-    """Bytes that all requests share, for one event loop, not for threads.
+    """Number of bytes that all requests share, for one event loop, not for threads.
 
     Args:
       total: number of bytes.
@@ -38,7 +38,7 @@ class Reservation:
         """
         if size > self.size and self._budget.used + size - self.size > self._budget.total:
             raise RequestError(
-                UNAVAILABLE, "The requests at work fill the server's memory; try again later."
+                UNAVAILABLE, "Active requests use up the server's memory; try again later."
             )
         self._budget.used += size - self.size
         self.size = size

@@ -50,13 +50,13 @@ _PATH = re.compile(
     r"/v1/models/(?P<name>[^/:]+)(/versions/(?P<version>\d{1,18})|/labels/(?P<label>[^/:]+))?"
     r"(?P<rest>/metadata|:\w+)?"
 )
-# After an early refusal, seconds to read and discard the rest of a body: a client that is still
-# sending would otherwise see a broken connection instead of the answer. Ours.
+# Ours. After an early refusal, seconds to read and discard the rest of a body: a client that is
+# still sending would otherwise see a broken connection instead of the answer.
 _LINGER_SECONDS = 5.0
 
 
 class _Receiver:
-    """Messages of a request, and whether the last one has arrived."""
+    """Messages of a request, and whether the last has arrived."""
 
     def __init__(self, receive: Receive):
         self._receive = receive
@@ -94,7 +94,7 @@ class RestInterface:
             return
         except Exception:
             logger.exception("A request failed.")
-            response = refusal(RequestError(FAILED, "The server failed; its log says more."))
+            response = refusal(RequestError(FAILED, "The server failed; see its log."))
         if scope["path"].startswith(_PREFIX):
             seconds = time.monotonic() - started
             self._service.metrics.request("rest", label, response.status_code, seconds)
@@ -180,9 +180,9 @@ class RestInterface:
 async def read_body(
     request: Request, share: Reservation, uploads: Uploads, settings: ServerSettings
 ) -> bytearray:
-    """Read the whole body within the limits of time and size, counting it as it arrives.
+    """Read the whole body within the time and size limits, counting it as it arrives.
 
-    A gzip body is unpacked during that; the limits are for the unpacked size.
+    A gzip body is unpacked as it arrives; the limits apply to the unpacked size.
 
     Raises:
       RequestError: 400, 408, 413, 415, or 503 if other requests hold the memory.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Served SavedModel: its version, its signatures, and calls of them."""
+"""Served SavedModel: its version, its signatures, and calls to them."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class TensorInfo:
 
     Attributes:
       dtype: TensorFlow's type.
-      shape: None for an axis of any size.
-      limits: limits from the input contract; empty if there is none.
+      shape: shape; None for an axis of any size.
+      limits: limits from the input contract; empty without a contract.
     """
 
     dtype: tf.DType
@@ -46,14 +46,14 @@ class Signature:
 class Servable:
     """Loaded version of a model.
 
-    Any SavedModel will do whose signatures are named and have the batch as first axis; those
-    that `mmv_tf.publishing` writes have an input contract, which requests are checked against.
+    Any SavedModel works if its signatures are named and have the batch as first axis. Those written
+    by `mmv_tf.publishing` have an input contract, against which requests are checked.
 
     Args:
-      path: a folder of numbered versions, of which the newest is taken, or a SavedModel.
+      path: a folder of numbered versions, of which the newest is used, or a SavedModel.
 
     Attributes:
-      version: its number; 1 if the folder has none.
+      version: version number; 1 if the folder has none.
       signatures: name -> `Signature`.
       contract: see `mmv_tf.publishing`; empty if the folder has none.
       signature_defs: the SavedModel's own protos, by name.
@@ -96,7 +96,7 @@ class Servable:
         """Run the folder's warm-up requests and return their number.
 
         Raises:
-          ValueError: the model can't answer one.
+          ValueError: the model fails on a request.
         """
         path = self.path / WARMUP_FILE
         if not path.is_file():
@@ -129,7 +129,7 @@ def find_version(path: str | os.PathLike[str]) -> tuple[pathlib.Path, int]:
     ]
     if not versions:
         raise ValueError(
-            f"{path} holds no SavedModel and no numbered versions of one; make one with "
+            f"{path} holds no SavedModel and no numbered versions of one; create one with "
             "mmv export --version=1."
         )
     newest = max(versions, key=lambda folder: int(folder.name))

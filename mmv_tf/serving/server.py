@@ -30,7 +30,7 @@ def run(settings: ServerSettings, announce: Callable[[str], None] = print) -> No
 
     Args:
       settings: the server's settings.
-      announce: called with a line that has the server's addresses, once it is ready.
+      announce: called once the server is ready, with a line that has its URLs.
 
     Raises:
       ValueError: the model can't be loaded.
@@ -40,7 +40,7 @@ def run(settings: ServerSettings, announce: Callable[[str], None] = print) -> No
 
 
 async def _serve(settings: ServerSettings, announce: Callable[[str], None]) -> None:
-    room = connections_within(settings.max_connections, each=2)  # one of REST and one of gRPC
+    room = connections_within(settings.max_connections, each=2)  # one for REST and one for gRPC
     settings = dataclasses.replace(settings, max_connections=room)
     service = Service(settings)
     connections = Connections(room, settings.body_timeout)
@@ -86,7 +86,7 @@ async def _serve(settings: ServerSettings, announce: Callable[[str], None]) -> N
 
 
 def _application(service: Service) -> ASGIApp:
-    """Return REST behind the protection from other sites' pages."""
+    """Return the REST interface, protected from other sites' pages."""
     settings = service.settings
     application: ASGIApp = RestInterface(service)
     if settings.allowed_origins:
@@ -106,7 +106,7 @@ def _refuse(status: int, text: str) -> Response:
 async def _stop(
     service: Service, rest: Server, serving: asyncio.Task[None], grpc_server: Any
 ) -> None:
-    """Refuse new requests, answer accepted ones, close."""
+    """Refuse new requests, answer accepted ones, and close."""
     await service.stop()
     rest.should_exit = True
     if grpc_server is not None:

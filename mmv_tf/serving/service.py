@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Common part of both protocols: the model, its state, and the path of a request through it."""
+"""Common part of both protocols: the model, its state, and request handling."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mmv_tf.serving.validation import check_inputs, held_bytes
 _T = TypeVar("_T")
 # Larger requests are parsed in a thread, so that others are answered in the meantime; ours.
 _SMALL_BYTES = 64 << 10
-# TensorFlow Serving's names of a version's states.
+# TensorFlow Serving's names for the states of a version.
 LOADING, AVAILABLE, UNLOADING = "LOADING", "AVAILABLE", "UNLOADING"
 
 
@@ -37,7 +37,7 @@ class Service:
 
     Attributes:
       state: LOADING, AVAILABLE or UNLOADING; only AVAILABLE allows predictions.
-      metrics: the counters.
+      metrics: the metrics.
       memory: bytes that requests hold.
       uploads: the bodies that are arriving over HTTP.
     """
@@ -53,11 +53,11 @@ class Service:
         self._active = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        # One large request is parsed at a time: the memory for that is not in the budget.
+        # One large request is parsed at a time, because parsing memory is not in the budget.
         self._reading = asyncio.Lock()
-        self.metrics.watch("requests_active", "Requests at work.", lambda: self._active)
+        self.metrics.watch("requests_active", "Active requests.", lambda: self._active)
         self.metrics.watch("requests_waiting", "Requests in the queue.", lambda: self.waiting)
-        self.metrics.watch("request_bytes", "What requests hold.", lambda: self.memory.used)
+        self.metrics.watch("request_bytes", "Bytes held by requests.", lambda: self.memory.used)
 
     @property
     def servable(self) -> Servable:
@@ -84,7 +84,7 @@ class Service:
         """Load the model and run its warm-up requests.
 
         Raises:
-          ValueError: there is none.
+          ValueError: there is no model, or it can't be loaded.
         """
 
         def load() -> Servable:
@@ -106,14 +106,14 @@ class Service:
             await self._batcher.stop()
 
     def check_key(self, given: str | None) -> None:
-        """Raise a `RequestError` 401 unless the API key is right, or none is needed."""
+        """Raise a `RequestError` 401 unless the API key is correct or none is needed."""
         wanted = self.settings.api_key
         if wanted is None:
             return
-        # In constant time, and of bytes: it can't compare strings with non-ASCII letters.
+        # In constant time, and on bytes: strings with non-ASCII letters can't be compared this way.
         if given is None or not hmac.compare_digest(given.encode(), wanted.encode()):
             raise RequestError(
-                UNAUTHORIZED, "This server asks for an API key: Authorization: Bearer KEY."
+                UNAUTHORIZED, "This server requires an API key: Authorization: Bearer KEY."
             )
 
     def check_model(self, name: str, version: int | None = None, label: str | None = None) -> None:
@@ -121,23 +121,23 @@ class Service:
         if name != self.settings.model_name:
             raise RequestError(
                 NOT_FOUND,
-                f"There is no model {name!r} here; it is called {self.settings.model_name!r}.",
+                f"There is no model {name!r} here; this is model {self.settings.model_name!r}.",
             )
         if label:
-            raise RequestError(NOT_FOUND, "Versions have no labels here; leave the label out.")
+            raise RequestError(NOT_FOUND, "Version labels are not supported here; omit the label.")
         if version is not None and self._servable is not None and version != self.version:
             raise RequestError(
                 NOT_FOUND, f"There is no version {version} here; version {self.version} is served."
             )
 
     def refuses(self) -> str | None:
-        """Return why a new request would be refused; None if it would not."""
+        """Return why a new request would be refused, or None."""
         if self.state != AVAILABLE:
             return f"The model is not available: {self.state.lower()}."
         if self._active >= self.settings.max_active or self.waiting >= self.settings.max_queue:
-            return f"{self._active} requests are at work already; try again later."
+            return f"{self._active} requests are already active; try again later."
         if self.memory.used >= self.memory.total:
-            return "The requests at work fill the server's memory; try again later."
+            return "Active requests use up the server's memory; try again later."
         return None
 
     def check_free(self) -> None:
@@ -176,7 +176,7 @@ class Service:
         """Check tensors and run the model on them.
 
         Raises:
-          RequestError: they are wrong, the queue is full, or time is up.
+          RequestError: they are invalid, the queue is full, or the time is up.
         """
         batcher: Any = self._batcher
         rows, size = await self.read(

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of a server: addresses, limits, time-outs. All defaults are ours."""
+"""Settings of a server: addresses, limits, timeouts. All defaults are ours."""
 
 from __future__ import annotations
 
@@ -23,33 +23,34 @@ class ServerSettings:
     Args:
       model_base_path: a folder of numbered versions, of which the newest is served, or one
         SavedModel.
-      model_name: name in addresses and requests.
-      host: address to listen on. Any but a loopback one needs an API key.
-      rest_port, grpc_port: 0 for any free port; None as the gRPC port for no gRPC.
-      api_key: required of every request except health checks; None for no key.
-      batching: put waiting requests of the same shape together.
-      max_batch_rows, max_batch_bytes: limits of one call of the model; a request of more rows takes
-        several calls.
+      model_name: name in URLs and requests.
+      host: address to listen on. Any address other than loopback needs an API key.
+      rest_port, grpc_port: ports; 0 for any free port; None as the gRPC port disables gRPC.
+      api_key: key required in every request except health checks; None for no key.
+      batching: whether to batch waiting requests of the same shape.
+      max_batch_rows, max_batch_bytes: limits of one call of the model; a request with more rows is
+        split into several calls.
       batch_wait: seconds that a request waits for others while the model is idle.
-      executors: concurrent calls of the model.
-      max_queue: requests that may wait; the next one gets 503 at once.
-      max_connections: concurrent HTTP connections, and as many of gRPC; fewer if there are too
-        few file descriptors. Beyond that, the ones that wait longest for their clients are closed.
-      allowed_hosts: host names to serve besides this machine's own. On a loopback address all
-        others are refused: a site may point its name here.
+      executors: number of concurrent calls of the model.
+      max_queue: number of requests that may wait; the next request gets 503 at once.
+      max_connections: number of concurrent HTTP connections, and the same number for gRPC; fewer if
+        there are too few file descriptors. Beyond that, connections whose clients keep the server
+        waiting longest are closed.
+      allowed_hosts: host names to serve besides those of localhost. On a loopback address all
+        others are refused, because any site may point its name here.
       allowed_origins: sites whose pages may send requests, such as "https://example.org".
-      max_body_bytes: size of an HTTP request.
-      max_message_bytes: size of a gRPC request. Lower: a proto may expand to 24 times its size.
-      max_json_bytes: bytes that a parsed JSON request may take, estimated by its punctuation.
-      max_input_bytes: size of one request's tensors; a JPEG frame counts with its decoded size.
-      max_rows: rows of one request.
-      memory_bytes: bytes of all requests together, bodies and tensors.
-      body_timeout: seconds for a request's head and body to arrive.
+      max_body_bytes: maximum size of an HTTP request. max_message_bytes: maximum size of a gRPC
+      request. Lower, as a proto may expand to 24 times its size. max_json_bytes: maximum memory of
+      a parsed JSON request, estimated from its punctuation. max_input_bytes: maximum size of one
+      request's tensors; a JPEG frame counts as decoded.
+      max_rows: maximum number of rows in one request.
+      memory_bytes: limit for the bodies and tensors of all requests together.
+      body_timeout: seconds for a request's headers and body to arrive.
       request_timeout: seconds for a whole request.
-      stop_timeout: seconds that SIGTERM leaves for the active requests.
+      stop_timeout: seconds that active requests have after SIGTERM.
 
     Raises:
-      ValueError: values don't fit each other.
+      ValueError: values are invalid or contradict each other.
     """
 
     model_base_path: str | os.PathLike[str]
@@ -93,10 +94,10 @@ class ServerSettings:
             if port is not None and not 0 <= port < 1 << 16:
                 raise ValueError(f"{name} is {port}; ports are from 0 to 65535.")
         if self.api_key is not None and len(self.api_key) < 16:
-            raise ValueError("The API key is too short to be a secret; use 16 characters or more.")
+            raise ValueError("The API key is too short to be secret; use 16 characters or more.")
         if self.api_key is None and not self.is_loopback:
             raise ValueError(
-                f"On {self.host} everybody could use the server; give an API key, or listen on "
+                f"On {self.host} anyone could use the server; set an API key, or listen on "
                 "127.0.0.1."
             )
         for origin in self.allowed_origins:
@@ -106,17 +107,19 @@ class ServerSettings:
                     "a path."
                 )
         if self.max_body_bytes > self.memory_bytes or self.max_input_bytes > self.memory_bytes:
-            raise ValueError("One request's limits are above memory_bytes, that of all together.")
+            raise ValueError(
+                "A limit for one request exceeds memory_bytes, the limit for all requests."
+            )
 
     @property
     def max_active(self) -> int:
-        """Limit of waiting and running requests; it leaves connections for health checks."""
+        """Maximum number of waiting and running requests; leaves connections for health checks."""
         most = self.max_queue + self.executors * self.max_batch_rows
         return min(most, max(1, self.max_connections - _HEALTH_CONNECTIONS))
 
     @property
     def hosts(self) -> tuple[str, ...] | None:
-        """Host names that REST serves; None for any, which then need the API key."""
+        """Host names that REST serves; None for any name, which requires the API key."""
         if not self.is_loopback and not self.allowed_hosts:
             return None
         return (*local_names(self.host), *(name.lower() for name in self.allowed_hosts))

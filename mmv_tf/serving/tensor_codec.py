@@ -28,7 +28,7 @@ _FIELDS = {
 
 
 def decode(message: Any, data: bytes) -> Any:
-    """Parse bytes as a proto of the class of `message`.
+    """Parse bytes as a proto of the same class as `message`.
 
     Raises:
       RequestError: 400 if they are something else.
@@ -46,7 +46,7 @@ def to_arrays(
     """Return the request's tensors by name.
 
     Raises:
-      RequestError: names, types or shapes are wrong, or the values don't fill a shape.
+      RequestError: names, types or shapes are invalid, or the values don't fill a shape.
     """
     check_names(signature, list(request.inputs))
     return {
@@ -58,12 +58,12 @@ def to_arrays(
 def _to_array(name: str, info: TensorInfo, proto: Any, settings: ServerSettings) -> np.ndarray:
     if proto.dtype != info.dtype.as_datatype_enum:
         raise bad_request(
-            f"Input {name!r} is of type number {proto.dtype}; it takes {info.dtype.name}."
+            f"Input {name!r} is of type number {proto.dtype}; expected {info.dtype.name}."
         )
     if proto.tensor_shape.unknown_rank:
         raise bad_request(f"Input {name!r} has no shape.")
     shape = [dimension.size for dimension in proto.tensor_shape.dim]
-    # A shape of a few bytes may claim any size: check it first.
+    # A shape of a few bytes may claim any size, so it is checked first.
     check_shape(name, info, shape, settings)
     count = int(np.prod(shape, dtype=np.int64))
     field = _FIELDS.get(info.dtype)
@@ -99,7 +99,7 @@ def to_response(
     """
     unknown = sorted(set(wanted) - set(outputs))
     if unknown:
-        raise bad_request(f"There is no output {unknown[0]!r}; there are {sorted(outputs)}.")
+        raise bad_request(f"There is no output {unknown[0]!r}; available: {sorted(outputs)}.")
     response = predict_pb2.PredictResponse()
     response.model_spec.name = spec["name"]
     response.model_spec.signature_name = spec["signature_name"]

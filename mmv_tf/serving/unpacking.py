@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Unpacks gzip request bodies piece by piece, so that a small body can't fill the memory."""
+"""Unpacks gzip request bodies in pieces, so that a small body can't exhaust the memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mmv_tf.serving.errors import UNSUPPORTED, RequestError, bad_request
 
 # Accepted encodings, sent with a refusal as RFC 9110 asks.
 ACCEPTED = "gzip, identity"
-# Bytes of one step, a fraction of a millisecond: other requests are answered between steps. Ours.
+# Bytes per step, a fraction of a millisecond: other requests are answered between steps. Ours.
 _STEP_BYTES = 1 << 18
 _GZIP = zlib.MAX_WBITS | 16  # as zlib numbers it
 
@@ -30,13 +30,13 @@ def is_gzip(encodings: Sequence[str]) -> bool:
     if names not in ([], ["gzip"], ["x-gzip"]):
         raise RequestError(
             UNSUPPORTED,
-            f"The body's Content-Encoding is {', '.join(names)!r}; send it as it is or as gzip.",
+            f"The body's Content-Encoding is {', '.join(names)!r}; send identity or gzip.",
         )
     return bool(names)
 
 
 class GzipReader:
-    """Decompressor of one gzip body, which may have several members, from its chunks."""
+    """Decompressor for the chunks of one gzip body, which may have several members."""
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(_GZIP)
@@ -44,10 +44,10 @@ class GzipReader:
         self._ended = False  # at least one member
 
     def unpack(self, chunk: bytes) -> Iterator[bytes]:
-        """Yield the unpacked content of the next chunk in pieces of a limited size; some are empty.
+        """Yield the unpacked content of the next chunk in pieces of limited size, some empty.
 
         Raises:
-          RequestError: 400 if it is not gzip, or damaged.
+          RequestError: 400 if the body is not gzip, or is damaged.
         """
         while chunk:
             self._begun = True

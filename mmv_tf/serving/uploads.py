@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Arriving requests: when room is short, the slowest is cut off for the others."""
+"""Arriving requests: when room is short, the slowest upload is cut off in favor of others."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator
 from mmv_tf.serving.errors import BODY_TIMEOUT, UNAVAILABLE, RequestError
 from mmv_tf.serving.memory import Reservation
 
-# Seconds of an upload before it may be cut off, and of the wait of one that finds no room. Ours: a
-# body of 64 MiB takes a tenth of that on this machine.
+# Ours. Seconds before an upload may be cut off, and that an upload waits if there is no room: a
+# body of 64 MiB takes a tenth of that locally.
 _PATIENCE = 1.0
 
 
@@ -21,7 +21,7 @@ class Uploads:
 
     Args:
       timeout: seconds for an upload.
-      most: concurrent uploads; None if their bytes are counted instead, see `hold`.
+      most: number of concurrent uploads; None if their bytes are counted instead, see `hold`.
     """
 
     def __init__(self, timeout: float, most: int | None = None):
@@ -49,10 +49,10 @@ class Uploads:
                 upload.gone.set()
 
     async def hold(self, share: Reservation, size: int, own: Upload | None = None) -> None:
-        """Count the bytes of a request; if memory is short, cut off slower uploads than its own.
+        """Count the bytes of a request; if memory is short, cut off uploads slower than its own.
 
         Raises:
-          RequestError: 503 if that is not enough.
+          RequestError: 503 if that does not free enough.
         """
         while True:
             try:
@@ -66,7 +66,7 @@ class Uploads:
 
     @contextlib.asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
-        """Wait for one of the places, if their number is limited."""
+        """Wait for a free place, if the number of places is limited."""
         if self._places is None:
             yield
             return
@@ -83,7 +83,7 @@ class Uploads:
                 if loop.time() >= until:
                     raise RequestError(
                         UNAVAILABLE,
-                        f"{len(self._open)} requests are arriving already; try again later.",
+                        f"{len(self._open)} requests are already arriving; try again later.",
                     ) from None
         try:
             yield
@@ -93,14 +93,14 @@ class Uploads:
     def _too_slow(self, upload: Upload) -> RequestError:
         if upload.cut:
             return RequestError(
-                UNAVAILABLE, "The request came too slowly while others waited; try again later."
+                UNAVAILABLE, "The request arrived too slowly while others waited; try again later."
             )
         return RequestError(
             BODY_TIMEOUT, f"The body did not arrive within {self._timeout:g} seconds."
         )
 
     def _end_slowest(self, own: Upload | None = None) -> Upload | None:
-        """End the upload that has taken longest, if it has had its time."""
+        """End the upload that has taken longest, if it has had its minimum time."""
         slowest = next((upload for upload in self._open if not upload.cut), None)
         now = asyncio.get_running_loop().time()
         if slowest is None or slowest is own or now < slowest.started + _PATIENCE:
@@ -113,10 +113,10 @@ class Upload:
     """Upload of one request.
 
     Attributes:
-      started: its start on the event loop's clock.
-      clock: the timer that ends it.
-      cut: whether it was ended for others.
-      gone: set at its end.
+      started: start time on the event loop's clock.
+      clock: timer that ends the upload.
+      cut: whether the upload was ended in favor of others.
+      gone: set when the upload has ended.
     """
 
     clock: asyncio.Timeout
@@ -127,6 +127,6 @@ class Upload:
         self.gone = asyncio.Event()
 
     def end(self) -> None:
-        """Cut it off: its block raises."""
+        """Cut the upload off: its block raises."""
         self.cut = True
         self.clock.reschedule(self.started)

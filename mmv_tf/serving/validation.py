@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks of a request's tensors against a signature, before the model runs.
 
-An error found here can't fail the other requests of a batch.
+An error that is found here can't fail the other requests of a batch.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ def check_names(signature: Signature, names: Sequence[str]) -> None:
     """Raise a `RequestError` unless these are the signature's inputs."""
     if sorted(names) != sorted(signature.inputs):
         raise bad_request(
-            f"Signature {signature.name!r} takes the inputs {sorted(signature.inputs)}, got "
+            f"Signature {signature.name!r} has the inputs {sorted(signature.inputs)}, got "
             f"{sorted(names)}."
         )
 
 
 def check_shape(name: str, info: TensorInfo, shape: Sequence[int], settings: ServerSettings) -> int:
-    """Check a shape against the declared one and the limits, before there is a tensor.
+    """Check a shape against the declared shape and the limits, before a tensor is created.
 
     Returns:
-      The bytes that the tensor counts for.
+      The number of bytes to count for the tensor.
 
     Raises:
-      RequestError: 400 if it doesn't fit, 413 if it is too large.
+      RequestError: 400 if the shape does not match, 413 if it is too large.
     """
     declared = list(info.shape)
     shown = str([-1 if size is None else size for size in declared])
@@ -64,7 +64,7 @@ def check_shape(name: str, info: TensorInfo, shape: Sequence[int], settings: Ser
     if size > settings.max_input_bytes:
         raise RequestError(
             TOO_LARGE,
-            f"Input {name!r} of shape {list(shape)} takes {size} bytes; one request may take "
+            f"Input {name!r} of shape {list(shape)} needs {size} bytes; one request may use "
             f"{settings.max_input_bytes}.",
         )
     return size
@@ -76,10 +76,10 @@ def check_inputs(
     """Check tensors against a signature and its contract.
 
     Returns:
-      The number of rows, which is the same for all, and the bytes that the tensors count for.
+      The number of rows, equal for all tensors, and the number of bytes to count for them.
 
     Raises:
-      RequestError: 400 or 413, saying what is wrong.
+      RequestError: 400 or 413, with the reason.
     """
     check_names(signature, list(inputs))
     size = 0
@@ -107,7 +107,7 @@ def held_bytes(inputs: Mapping[str, np.ndarray]) -> int:
 def _check_range(name: str, limits: Mapping[str, Any], value: np.ndarray) -> None:
     least, most = float(value.min()), float(value.max())
     if not (math.isfinite(least) and math.isfinite(most)):  # min and max propagate NaN
-        raise bad_request(f"Input {name!r} holds values that are not finite (NaN, infinity).")
+        raise bad_request(f"Input {name!r} has values that are not finite (NaN, infinity).")
     low, high = limits.get("minimum"), limits.get("maximum")
     if low is None or high is None:
         return
@@ -121,10 +121,10 @@ def _check_strings(name: str, limits: Mapping[str, Any], value: np.ndarray) -> N
     least, most = limits.get("least_bytes"), limits.get("most_bytes")
     for text in value.flat:
         if least is not None and len(text.strip()) < least:
-            raise bad_request(f"Input {name!r} holds an empty string.")
+            raise bad_request(f"Input {name!r} has an empty string.")
         if most is not None and len(text) > most:
             raise bad_request(
-                f"Input {name!r} holds a string of {len(text)} bytes; {most} are the most."
+                f"Input {name!r} has a string of {len(text)} bytes; the limit is {most}."
             )
         if limits.get("encoding") == "jpeg":
             _check_jpeg(name, text, limits.get("most_pixels"))
@@ -136,10 +136,10 @@ def _check_jpeg(name: str, data: bytes, most_pixels: int | None) -> None:
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
             width, height = image.size
     except Image.DecompressionBombError:
-        raise bad_request(f"Input {name!r} holds a JPEG of too many pixels.") from None
-    except Exception as error:  # Pillow raises many types on a broken header
-        raise bad_request(f"Input {name!r} holds bytes that are not a JPEG file.") from error
+        raise bad_request(f"Input {name!r} has a JPEG with too many pixels.") from None
+    except Exception as error:  # Pillow raises many types of error on a damaged header
+        raise bad_request(f"Input {name!r} has bytes that are not a JPEG file.") from error
     if most_pixels is not None and width * height > most_pixels:
         raise bad_request(
-            f"Input {name!r} holds a JPEG of {width} x {height} pixels; {most_pixels} are the most."
+            f"Input {name!r} has a JPEG of {width} x {height} pixels; the limit is {most_pixels}."
         )

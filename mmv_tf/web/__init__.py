@@ -1,3 +1,3 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP protection for both servers, serving and the search page."""
+"""HTTP protection that the model server and the search page share."""

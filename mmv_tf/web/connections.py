@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Limits a server's HTTP connections: their number, their idle time and the length of a head.
+"""Limits of a server's HTTP connections: their number, idle time and header size.
 
-A new connection is always accepted. If there are too many, the one that has kept the server waiting
-longest is closed, so idle and slow clients lose first and health checks are answered.
+A new connection is always accepted. If there are too many, the connection that has kept the server
+waiting longest is closed, so idle and slow clients lose first and health checks are answered.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from mmv_tf.web.descriptors import is_exhausted
 
 logger = logging.getLogger(__name__)
 
-# Bytes of a request's line and headers. Ours: long tokens and cookies fit, and 1,024 connections
-# hold 64 MiB at most while their heads arrive.
+# Ours: limit for a request's line and headers. Long tokens and cookies fit, and 1,024 connections
+# hold at most 64 MiB while their headers arrive.
 MAX_HEAD_BYTES = 1 << 16
-# Connections closed at once when descriptors run out: more than a handful of new clients wait by
-# then, and each failed attempt to accept one costs a second. Ours.
+# Ours: connections closed at once when descriptors run out. By then, more than a handful of new
+# clients wait, and each failed attempt to accept one costs a second.
 _CLOSED_WHEN_EXHAUSTED = 16
-# Between two log lines about the same problem. Ours.
+# Ours: seconds between two log lines about the same problem.
 _LOG_SECONDS = 60.0
 
 
@@ -36,9 +36,9 @@ class Connections:
     """Open connections of one server, for one event loop.
 
     Args:
-      most: number of connections at once.
-      head_timeout: seconds for a request's head to arrive: the first after the connection, each
-        other after the previous answer.
+      most: maximum number of concurrent connections.
+      head_timeout: seconds for a request's headers to arrive: for the first request after
+        connecting, for each further request after the previous answer.
     """
 
     def __init__(self, most: int, head_timeout: float):
@@ -53,14 +53,14 @@ class Connections:
 
     @property
     def backlog(self) -> int:
-        """Number of new connections to accept in one go, for Uvicorn's setting of that name.
+        """Number of new connections to accept at once, for Uvicorn's setting of that name.
 
         Small enough to close the excess before descriptors run out.
         """
         return max(16, self.most // 2)
 
     def protocol(self) -> type[asyncio.Protocol]:
-        """Return Uvicorn's HTTP protocol within these bounds, for its setting `http`."""
+        """Return Uvicorn's HTTP protocol with these limits, for its setting `http`."""
 
         class Protocol(_Protocol):
             book = self
@@ -68,7 +68,7 @@ class Connections:
         return Protocol
 
     def add(self, connection: _Protocol) -> None:
-        """Add a new connection and, if there are too many, close the one that waited longest."""
+        """Add a new connection and, if there are too many, close the longest-waiting one."""
         self._open.add(connection)
         if len(self._open) > self.most and not self._close_longest_waiting():
             connection.refuse()  # all others are being answered
@@ -80,8 +80,8 @@ class Connections:
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Close waiting connections when file descriptors run out, and log that in one line.
 
-        The event loop stops accepting for a second by itself, but reports each of hundreds of
-        attempts. So only one error of a kind is logged a minute.
+        The event loop itself stops accepting for a second, but reports each of hundreds of
+        attempts. So only one error of each kind is logged per minute.
         """
         usual = loop.get_exception_handler()
 
@@ -100,7 +100,7 @@ class Connections:
 
     def _make_room(self, now: float) -> None:
         if now < self._made_room + 0.5:
-            return  # the same attempt: reported once for each place in the queue
+            return  # the same attempt, reported once for each place in the queue
         self._made_room = now
         closed = sum(self._close_longest_waiting() for _ in range(_CLOSED_WHEN_EXHAUSTED))
         if self._is_news("no descriptors"):
@@ -130,7 +130,7 @@ class Connections:
 class _Protocol(H11Protocol):
     """Protocol of one connection.
 
-    It uses h11. httptools, which Uvicorn prefers, does not limit a head, and drops the body of a
+    It uses h11. httptools, which Uvicorn prefers, does not limit headers, and drops the body of a
     request that offers another protocol (`Upgrade: h2c`).
 
     Attributes:
@@ -144,25 +144,25 @@ class _Protocol(H11Protocol):
     _unsent = 0
 
     def connection_made(self, transport: Any) -> None:
-        """Count the connection and start the clock."""
+        """Count the connection and start the timer."""
         super().connection_made(transport)
         self._expect_head()
         self.book.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Stop the clock."""
+        """Stop the timer."""
         self._forget()
         super().connection_lost(error)
 
     def on_response_complete(self) -> None:
-        """Start the clock for the next head."""
+        """Start the timer for the next headers."""
         self._expect_head()
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer input that is not HTTP; 431 for a head without an end."""
+        """Answer input that is not HTTP; headers that are too long get 431."""
         if len(self.conn.trailing_data[0]) > MAX_HEAD_BYTES:
-            self._answer(431, f"The request's head is longer than {MAX_HEAD_BYTES} bytes.")
+            self._answer(431, f"The request's headers are longer than {MAX_HEAD_BYTES} bytes.")
         else:
             self._answer(400, msg)
         self.transport.close()
@@ -173,7 +173,7 @@ class _Protocol(H11Protocol):
         return not at_work or self.cycle.more_body or self.flow.write_paused
 
     def refuse(self) -> None:
-        """Close the connection in favor of another; a request that has begun gets 503."""
+        """Close the connection in favor of another; a request that has started gets 503."""
         self._forget()
         if self.cycle is not None and not self.cycle.response_started:
             self._answer(503, "The server has too many connections, and this one was slow.")
@@ -183,7 +183,7 @@ class _Protocol(H11Protocol):
         self._end()
 
     def _answer(self, status: int, text: str) -> None:
-        """Write a whole response, if none has begun."""
+        """Write a whole response, unless one has started."""
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             return
         body = f"{text}\n".encode()
@@ -202,7 +202,7 @@ class _Protocol(H11Protocol):
             self.transport.write(self.conn.send(event) or b"")
 
     def _expect_head(self) -> None:
-        """(Re)start the clock, unless another request begins before it rings."""
+        """(Re)start the timer, unless another request starts before it expires."""
         self._stop_clock()
         self.since = self.loop.time()
         self._unsent = self.transport.get_write_buffer_size()
@@ -210,7 +210,7 @@ class _Protocol(H11Protocol):
 
     def _check_head(self, last: Any) -> None:
         if self.cycle is not last:
-            return  # the end of that request starts the clock again
+            return  # the end of that request starts the timer again
         unsent = self.transport.get_write_buffer_size()
         if 0 < unsent < self._unsent:  # a long answer over a slow line
             self._expect_head()

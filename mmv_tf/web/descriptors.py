@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""File descriptors: the number of connections that a process has room for."""
+"""File descriptors: how many connections a process has room for."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 def connections_within(wanted: int, each: int = 1) -> int:
-    """Return the number of connections that there are descriptors for, raising the soft limit.
+    """Return the number of connections that file descriptors allow, raising the soft limit.
 
     Args:
-      wanted: connections.
-      each: descriptors of a connection, with those of its requests.
+      wanted: number of connections.
+      each: descriptors per connection, including those of its requests.
 
     Returns:
       At most `wanted`.
 
     Raises:
-      OSError: there are too few descriptors to serve anybody.
+      OSError: there are too few descriptors to serve anyone.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     used = len(os.listdir("/dev/fd")) + _RESERVE

@@ -1,10 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Refuses requests that other sites' pages make a browser send, and heads that are too long.
+"""Refuses requests that pages of other sites make a browser send, and headers that are too long.
 
-A page of another site can make a browser send requests to this machine, and a name that it owns can
-be pointed at 127.0.0.1. So requests are answered only under the server's own names, and not if the
-browser says that another site's page sent them. Programs send no such header and are not affected.
+A page of another site can make a browser send requests to localhost, and a name that the site owns
+can be pointed at 127.0.0.1. So requests are answered only under the server's own names, and only
+unless the browser states that another site's page sent them. Programs send no such header and are
+not affected.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mmv_tf.web.connections import MAX_HEAD_BYTES
 
-# Headers of a request; the limit of other servers (Apache, Python's own client).
+# Number of headers in a request; the limit of other servers (Apache, Python's own client).
 MAX_HEADERS = 100
 _PORTS = {"http": 80, "https": 443}
 
@@ -28,9 +29,9 @@ class Gate:
 
     Args:
       app: the server's application.
-      hosts: names that it may be addressed by, without the port; None for any.
+      hosts: host names that requests may use, without the port; None for any.
       origins: other sites whose pages may send requests, such as "https://example.org".
-      refusal: makes the answer to a refused request, from its status and a line with the reason.
+      refusal: creates the answer to a refused request from its status and a one-line reason.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Gate:
         self._refusal = refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request on, or refuse it."""
+        """Pass a request on, or refuse it."""
         if scope["type"] == "http":
             await self._pass_request(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -63,7 +64,7 @@ class Gate:
 
         async def headed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                # Browsers use it where they don't name the origin: not on this machine.
+                # Browsers send this where they hide the origin; on localhost they don't.
                 MutableHeaders(scope=message)["Cross-Origin-Resource-Policy"] = policy
             await send(message)
 
@@ -74,14 +75,14 @@ class Gate:
             await self._refusal(*refused)(scope, receive, headed)
 
     def _refused(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
-        """Return the status and the reason if a request does not pass."""
+        """Return the status and the reason if a request must be refused, else None."""
         if len(headers.raw) > MAX_HEADERS:
-            return 431, f"The request has {len(headers.raw)} headers; at most {MAX_HEADERS} pass."
+            return 431, f"The request has {len(headers.raw)} headers; the limit is {MAX_HEADERS}."
         if sum(len(name) + len(value) for name, value in headers.raw) > MAX_HEAD_BYTES:
-            return 431, f"The request's head is longer than {MAX_HEAD_BYTES} bytes."
+            return 431, f"The request's headers are longer than {MAX_HEAD_BYTES} bytes."
         host = headers.get("host")
         if host is not None and self._hosts is not None and _split(host)[0] not in self._hosts:
-            return 403, f"This server does not answer to the name {host[:100]!r}."
+            return 403, f"This server does not serve the host name {host[:100]!r}."
         if not self._is_own_page(scope, headers, host or ""):
             return 403, "Pages of other sites may not use this server."
         return None
@@ -95,7 +96,7 @@ class Gate:
             return False
         if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
             return True
-        # A followed link: the user sees what it leads to, the other page doesn't.
+        # A followed link: the user sees the result, the other page does not.
         followed = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")
         return scope.get("method") == "GET" and followed == ("navigate", "document")
 
@@ -112,6 +113,6 @@ class Gate:
 
 
 def _split(host: str) -> tuple[str, int | None]:
-    """Return the name in lower case, and the port."""
+    """Return the lowercase name, and the port."""
     name, colon, port = host.lower().rpartition(":")
     return (name, int(port)) if colon and port.isdecimal() else (host.lower(), None)

@@ -14,8 +14,8 @@ from starlette.types import ASGIApp
 
 from mmv_tf.web.connections import MAX_HEAD_BYTES, Connections
 
-# Uvicorn's warnings that any client can cause repeatedly: offers of another protocol, such as Java
-# clients make, and input that is not HTTP, which gets 400.
+# Uvicorn's warnings that any client can cause repeatedly: offers of another protocol, as from Java
+# clients, and input that is not HTTP, which gets 400.
 _CLIENTS_DOING = (
     "Unsupported upgrade request.",
     "No supported WebSocket library detected.",
@@ -28,20 +28,20 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
+        """Leave signal handlers unchanged."""
         yield
 
 
 def configuration(
     application: ASGIApp, connections: Connections, keep_alive: float, stop_timeout: float
 ) -> uvicorn.Config:
-    """Return Uvicorn's settings, the same for all servers.
+    """Return Uvicorn's settings, common to all servers.
 
     Args:
       application: the server's application.
       connections: its connections.
-      keep_alive: most seconds of an idle connection.
-      stop_timeout: most seconds for the answers that are under way when the server stops.
+      keep_alive: maximum seconds that a connection may be idle.
+      stop_timeout: maximum seconds for answers in progress when the server stops.
     """
     return uvicorn.Config(
         application,
@@ -59,18 +59,18 @@ def configuration(
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that is bound to an address.
+    """Return a socket bound to an address.
 
     Args:
-      host: name or address.
-      port: port; 0 for any free one.
+      host: host name or address.
+      port: port; 0 for any free port.
 
     Raises:
       OSError: the port is in use.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With an explicit protocol: else asyncio leaves Nagle's algorithm on, and each answer over a
-    # kept connection waits 40 ms for the client's acknowledgement of its head.
+    # With an explicit protocol: otherwise asyncio leaves Nagle's algorithm on, and each answer over
+    # a kept connection waits 40 ms for the client's acknowledgement of its headers.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -84,7 +84,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def shown(host: str) -> str:
-    """Return a host as in an address."""
+    """Return a host in the form that URLs use."""
     return f"[{host}]" if ":" in host else host
 
 

@@ -361,7 +361,9 @@ def test_a_module_that_does_not_tell_its_settings_takes_arrays(module, world):
         (lambda: encoder.embed_audio(world.films), "num_frames, frame_rate, sample_rate,"),
         (lambda: encoder.embed_image(CLIPS[:, 0]), "num_frames,"),
     ):
-        with pytest.raises(ValueError, match=f"hub/module does not specify {missing} so .*; pass load"):
+        with pytest.raises(
+            ValueError, match=f"hub/module does not specify {missing} so .*; pass load"
+        ):
             embed()
     told = {"num_frames": 4, "frame_rate": 5.0, "size": 16, "sample_rate": 8000}
     encoder = Encoder(ModuleNetwork(module, **told))

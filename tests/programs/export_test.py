@@ -128,7 +128,7 @@ def test_exports_refuse_wrong_input(program, network, tmp_path):
         module.signatures["video"](tf.constant(CLIP))
     with pytest.raises(tf.errors.InvalidArgumentError, match="without a word"):
         module.signatures["text"](tf.constant(["the red square", "quo vadis"]))
-    with pytest.raises(tf.errors.InvalidArgumentError, match="Divide 8-bit colours by 255"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Divide 8-bit colors by 255"):
         module(tf.fill([1, 4, 32, 32, 3], 255.0))
     # Augmented clips may leave the range.
     module(tf.fill([1, 4, 32, 32, 3], 1.2), training=True)

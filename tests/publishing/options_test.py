@@ -142,7 +142,7 @@ def test_checked_signatures_say_what_is_wrong(published):
     nan[0, 0, 0, 0, 0] = np.nan
     for name, value, message in (
         ("video", nan, "finite"),
-        ("video", CLIP * 255, "Divide 8-bit colours by 255"),
+        ("video", CLIP * 255, "Divide 8-bit colors by 255"),
         ("video", CLIP[:, :, :16], "32 or more"),
         ("video", CLIP[:, :0], "its shape is"),
         ("image", CLIP[:, 0] - 1, r"in \[0, 1\]"),

@@ -54,5 +54,5 @@ def test_what_can_not_be_written_is_refused(tiny_model, tmp_path):
         with pytest.raises(ValueError, match=message):
             portable.write_portable(tiny_model, tmp_path / name, *rest)
     tiny_model.metadata.clear()
-    with pytest.raises(ValueError, match="give a shape"):
+    with pytest.raises(ValueError, match="pass a shape"):
         portable.write_portable(tiny_model, tmp_path / "video.tflite", "video", "litert")

@@ -61,7 +61,7 @@ def test_the_card_says_data_steps_machine_and_settings(run):
     text = card(run)
     data = section(text, "Training data")
     assert "- shards: 1,200 clips of the split `train`" in data
-    assert "captions: 900" in data and "3 files, together 1.50 hours" in data
+    assert "captions: 900" in data and "3 files, 1.50 hours in total" in data
     assert "license: unknown" in data
     course = section(text, "Training")
     for said in (
@@ -69,7 +69,7 @@ def test_the_card_says_data_steps_machine_and_settings(run):
         "weights of the pairs in the loss: `va` 1.0, `vt` 1.0",
         "seed: 0",
         "loss of the last steps: 2.5",
-        "held-out clips at that step, for watching the run (not a test): `loss` 3.25",
+        "held-out clips at that step, for monitoring the run (not a test): `loss` 3.25",
         "machine: a processor, 2 cores, no accelerator",
         "time: 1.5 minutes",
     ):
@@ -190,7 +190,7 @@ def test_a_real_run_leaves_what_a_card_says(prepared, tmp_path):
     read = [source for source in manifest["sources"] if source["clips"]]
     hours = sum(source["seconds"] for source in read) / 3600
     assert f"{clips} clips of the split `train`" in data
-    assert f"{len(read)} files, together {hours:,.2f} hours" in data
+    assert f"{len(read)} files, {hours:,.2f} hours in total" in data
     course = section(text, "Training")
     assert "step of these weights: 6" in course and "unknown" not in course
     assert "held-out clips at that step" in course

@@ -116,7 +116,7 @@ def test_a_bad_request_fails_alone():
     for n, answer in enumerate(answers):
         if n == 3:
             assert isinstance(answer, RequestError) and answer.status == 400
-            assert answer.message == "The model refused the input: [x is negative]"
+            assert answer.message == "The model rejected the input: [x is negative]"
         elif n == 8:
             assert isinstance(answer, RequestError) and answer.status == 500
         else:
@@ -144,7 +144,7 @@ def test_a_full_queue_refuses_at_once_and_a_late_request_is_not_run():
         late = [asyncio.create_task(ask(batcher, [n], seconds=0.1)) for n in range(3)]
         await asyncio.sleep(0.02)
         started = time.monotonic()
-        with pytest.raises(RequestError, match="waiting already") as refusal:
+        with pytest.raises(RequestError, match="already waiting") as refusal:
             await ask(batcher, [9])
         assert refusal.value.status == 503
         assert time.monotonic() - started < 0.05

@@ -67,9 +67,9 @@ def test_strings_are_text_or_base64():
         ({}, "one", "either"),
         ({"instances": 1, "inputs": 1}, "one", "either"),
         ({"instances": []}, "one", "at least one row"),
-        ({"instances": [[1, 2], {"x": [1, 2]}]}, "one", "one form"),
+        ({"instances": [[1, 2], {"x": [1, 2]}]}, "one", "the same form"),
         ({"instances": [1]}, "two", "by name"),
-        ({"inputs": {"y": [[1, 2]]}}, "one", "takes the inputs"),
+        ({"inputs": {"y": [[1, 2]]}}, "one", "has the inputs"),
         ({"instances": [[1, 2], [3]]}, "one", "ragged"),
         ({"instances": [1, 2]}, "one", "nested 2 deep"),
         ({"instances": [[]]}, "one", "is empty"),
@@ -93,7 +93,7 @@ def test_mistakes_are_named(request_, signature, message):
 
 def test_what_is_too_large_is_refused_before_it_is_read():
     for body in (b"[" * 20_000, b"{" * 4000, b"0," * 30_000):
-        with pytest.raises(RequestError, match="JSON would take") as error:
+        with pytest.raises(RequestError, match="JSON would need") as error:
             parse(body)
         assert error.value.status == 413
     with pytest.raises(RequestError, match="9 rows") as error:

@@ -88,7 +88,7 @@ def test_what_can_not_be_unpacked_is_refused(server, ask):
         (packed[:-3], "gzip", 400, "cut short"),
         (packed + b"more", "gzip", 400, "after its end"),
         (BODY, "gzip", 400, "damaged"),
-        (packed, "br", 415, "'br'; send it as it is or as gzip"),
+        (packed, "br", 415, "'br'; send identity or gzip"),
         (packed, "gzip, gzip", 415, "'gzip, gzip'"),
     ):
         got, answer = ask("POST", mutations.PATH, wrong, {"Content-Encoding": encoding})

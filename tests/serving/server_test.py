@@ -139,7 +139,7 @@ def test_grpc_has_tensorflow_servings_methods(server):
 
     refused(grpc.StatusCode.NOT_FOUND, "no model", name="other")
     refused(grpc.StatusCode.INVALID_ARGUMENT, "no signature", signature_name="other")
-    refused(grpc.StatusCode.INVALID_ARGUMENT, "takes the inputs", signature_name="audio")
+    refused(grpc.StatusCode.INVALID_ARGUMENT, "has the inputs", signature_name="audio")
     request.inputs["image"].tensor_shape.dim[0].size = 10**9
     refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "rows")
     request.inputs["image"].CopyFrom(tf.make_tensor_proto(np.full((1, 32, 32, 3), 9.0, np.float32)))

@@ -26,7 +26,7 @@ def test_impossible_settings_are_refused():
         (dict(executors=-1), "executors is -1"),
         (dict(batch_wait=-1.0), "negative"),
         (dict(rest_port=70_000), "ports"),
-        (dict(memory_bytes=1), "above memory_bytes"),
+        (dict(memory_bytes=1), "exceeds memory_bytes"),
     ):
         with pytest.raises(ValueError, match=message):
             ServerSettings("x", **settings)

@@ -75,7 +75,7 @@ def test_wrong_tensors_are_refused(value, message):
 def test_wrong_messages_and_outputs_are_refused():
     with pytest.raises(RequestError, match="not a PredictRequest"):
         tensor_codec.decode(predict_pb2.PredictRequest(), b"\xff\xff")
-    with pytest.raises(RequestError, match="takes the inputs"):
+    with pytest.raises(RequestError, match="has the inputs"):
         tensor_codec.to_arrays(request(more=[1]), SIGNATURE, SETTINGS)
     spec = {"name": "m", "signature_name": "both", "version": 3}
     outputs = {"a": np.ones(2, np.float32), "b": np.zeros(2, np.float32)}

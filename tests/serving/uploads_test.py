@@ -76,13 +76,13 @@ def test_where_memory_is_short_the_slowest_is_cut():
         uploads = Uploads(10)
         first = asyncio.create_task(hold(uploads, 60, 5))
         await asyncio.sleep(0.01)
-        with pytest.raises(RequestError, match="fill the server's memory"):
+        with pytest.raises(RequestError, match="use up the server's memory"):
             await hold(uploads, 60, 0)  # the first has not had its time yet
         await asyncio.sleep(0.15)
         await hold(uploads, 60, 0)
         with pytest.raises(RequestError, match="too slowly while others waited"):
             await first
-        with pytest.raises(RequestError, match="fill the server's memory"):
+        with pytest.raises(RequestError, match="use up the server's memory"):
             await hold(uploads, 101, 0)
         assert budget.used == 0
 

@@ -73,15 +73,15 @@ def test_inputs_must_agree():
     one, two = np.zeros(1, np.float32), np.zeros(2, np.float32)
     with pytest.raises(RequestError, match="different numbers of rows"):
         check_inputs(signature, {"a": one, "b": two}, SETTINGS)
-    with pytest.raises(RequestError, match="takes the inputs"):
+    with pytest.raises(RequestError, match="has the inputs"):
         check_inputs(signature, {"a": one}, SETTINGS)
 
 
 def test_the_graphs_errors_are_the_clients_or_ours():
     text = "Graph execution error:\n\nDetected at node a\n<stack traces unavailable>\n{}\n\t [[a]]"
     for error, status, message in (
-        ("assertion failed: [too long] [3]", 400, "refused the input: [too long] [3]"),
-        ("Invalid JPEG data, size 3", 400, "refused the input: Invalid JPEG data, size 3"),
+        ("assertion failed: [too long] [3]", 400, "rejected the input: [too long] [3]"),
+        ("Invalid JPEG data, size 3", 400, "rejected the input: Invalid JPEG data, size 3"),
     ):
         found = from_tensorflow(tf.errors.InvalidArgumentError(None, None, text.format(error)))
         assert found.status == status and found.message.endswith(message)
