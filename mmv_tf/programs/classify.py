@@ -35,7 +35,7 @@ def _define_labels() -> None:
     flags.DEFINE_string(
         "data",
         None,
-        "A folder with a folder of files for each class; with --list, the folder of its paths.",
+        "A folder with one subfolder of files per class; with --list, the folder of its paths.",
     )
     flags.DEFINE_string(
         "list", None, "A .csv or .tsv: path, label and optionally start, end, split, group."
@@ -50,20 +50,23 @@ def _read_labels(modality: str | None, multi_label: bool | None) -> Any:
     from mmv_tf.classification import read_labels
 
     if FLAGS.list is None and FLAGS.data is None:
-        raise UsageError("give --data, a folder with a folder for each class, or --list.")
+        raise UsageError("give --data, a folder with one subfolder per class, or --list.")
     source, data = (FLAGS.data, None) if FLAGS.list is None else (FLAGS.list, FLAGS.data)
     return read_labels(source, data=data, modality=modality, multi_label=multi_label)
 
 
 def define_fit() -> None:
-    """Make a classifier from labeled files."""
+    """Train a classifier on labeled files."""
     _define_labels()
     define_network_flags(image_model=True)
     flags.DEFINE_string("output", None, "The .keras file to write.", required=True)
     flags.DEFINE_string("report", None, "Report to write; default: --output with .html.")
     flags.DEFINE_string("features", None, "Folder for cached features; default: beside --output.")
     flags.DEFINE_enum(
-        "modality", None, ["video", "audio", "image"], "Modality; default: by the files' suffixes."
+        "modality",
+        None,
+        ["video", "audio", "image"],
+        "Modality; default: from the files' suffixes.",
     )
     flags.DEFINE_bool(
         "multi_label", None, "Allow any number of labels; default: if a clip has several."
@@ -72,20 +75,24 @@ def define_fit() -> None:
         "feature",
         "before_head",
         ["before_head", "last_conv"],
-        "Feature of the tower; last_conv is for audio only.",
+        "Feature of the backbone; last_conv is for audio only.",
     )
-    flags.DEFINE_integer("windows", 10, "Most windows per file.", lower_bound=1, upper_bound=1000)
-    flags.DEFINE_integer("folds", 5, "Most folds of the cross-validation.", lower_bound=2)
+    flags.DEFINE_integer(
+        "windows", 10, "Maximum windows per file.", lower_bound=1, upper_bound=1000
+    )
+    flags.DEFINE_integer("folds", 5, "Maximum number of cross-validation folds.", lower_bound=2)
     flags.DEFINE_integer("batch_size", 16, "Windows per batch.", lower_bound=1)
     flags.DEFINE_integer("seed", 0, "Seed of the folds.", lower_bound=0)
-    flags.DEFINE_float("threshold", 0.5, "Least score of a label, for several labels.")
-    flags.DEFINE_bool("fine_tune", False, "Train the whole tower, not only a linear layer on it.")
+    flags.DEFINE_float("threshold", 0.5, "Minimum score of a label, if there may be several.")
+    flags.DEFINE_bool(
+        "fine_tune", False, "Train the whole backbone, not only a linear layer on it."
+    )
     command_line.define_overrides("fine_tune", "Change a setting of --fine_tune, such as epochs.")
     storage_flags(outputs=["output", "report"], updated=["features"], last=["sums.json"])
 
 
 def fit(argv: list[str]) -> int | None:
-    """Fit, and write classifier, results and report."""
+    """Fit, and write the classifier, results and report."""
     del argv
     from mmv_tf.classification import fine_tuning
     from mmv_tf.classification.classifier import check_name
@@ -97,11 +104,13 @@ def fit(argv: list[str]) -> int | None:
     output = pathlib.Path(FLAGS.output)
     check_name(output)
     page = output.with_suffix(".html") if FLAGS.report is None else pathlib.Path(FLAGS.report)
-    labeled = _read_labels(FLAGS.modality, FLAGS.multi_label)  # before the model, which takes long
+    labeled = _read_labels(
+        FLAGS.modality, FLAGS.multi_label
+    )  # before the model, which loads slowly
     labeled.check_trainable()
     changes = FLAGS["fine_tune."].value
     if changes and not FLAGS.fine_tune:
-        raise UsageError(f"--fine_tune.{changes[0]} is for --fine_tune; add it.")
+        raise UsageError(f"--fine_tune.{changes[0]} needs --fine_tune; add it.")
     recipe = fine_tuning.recipe(labeled.modality, changes) if FLAGS.fine_tune else None
     for path in (output, page):
         files.check_writable(path)
@@ -122,33 +131,33 @@ def fit(argv: list[str]) -> int | None:
         else:
             fitted = fine_tuning.fine_tune(labeled, encoder, options, recipe)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("repeat the command to resume") from None
+        raise KeyboardInterrupt("rerun the command to resume") from None
     outcome = fit_results(labeled, fitted, FLAGS.threshold)
     fitted.classifier.save(output)
     outcome.write(output.with_suffix(".json"))
     _write_report(outcome.results, fitted.scored, fitted.classifier, page)
     for line in summary_lines(outcome.results, _SHOWN):
         print(line)
-    print(f"{printable_name(output)} and its report, {printable_name(page)}, are written.")
+    print(f"Wrote {printable_name(output)} and its report, {printable_name(page)}.")
     return None
 
 
 def define_predict() -> None:
-    """Classify files, or all files in a folder and below, by a classifier or by sentences."""
-    flags.DEFINE_string("classifier", None, "The .keras file of `fit`.")
+    """Classify files, or all files in a folder and its subfolders, by a classifier or sentences."""
+    flags.DEFINE_string("classifier", None, "The .keras file from `fit`.")
     define_network_flags(required=False, image_model=True)
     flags.DEFINE_list("labels", None, "With --model: sentences to choose from, without training.")
     flags.DEFINE_enum(
         "modality",
         None,
         ["video", "audio", "image"],
-        "With --labels: modality; default: by the files' suffixes.",
+        "With --labels: modality; default: from the files' suffixes.",
     )
-    flags.DEFINE_multi_string("data", None, "A file or a folder; may be repeated.", required=True)
+    flags.DEFINE_multi_string("data", None, "A file or a folder; repeatable.", required=True)
     flags.DEFINE_string("output", None, "A .json or .csv file to write; default: print a table.")
     flags.DEFINE_bool("per_window", False, "Also score each window, with its times.")
-    flags.DEFINE_integer("top", 5, "Number of best labels.", lower_bound=1)
-    flags.DEFINE_float("threshold", 0.5, "Least score of a label, for several labels.")
+    flags.DEFINE_integer("top", 5, "Number of top labels to return.", lower_bound=1)
+    flags.DEFINE_float("threshold", 0.5, "Minimum score of a label, if there may be several.")
     flags.DEFINE_integer(
         "allow_missing",
         None,
@@ -185,14 +194,14 @@ def predict(argv: list[str]) -> int | None:
 
 
 def _open_classifier() -> Any:
-    """Return the classifier of --classifier, or one of --labels."""
+    """Return the classifier from --classifier, or a zero-shot classifier with --labels."""
     from mmv_tf.classification import ZeroShotClassifier, load_classifier, prediction
 
     if FLAGS.classifier is not None:
         network = network_flags()
         if network.model is not None or network.options or FLAGS.labels or FLAGS.modality:
             raise UsageError(
-                "--classifier has its model, labels and modality; leave the other flags out, or "
+                "--classifier has its own model, labels and modality; omit the other flags, or "
                 "give --model and --labels without it."
             )
         return load_classifier(FLAGS.classifier)
@@ -203,18 +212,18 @@ def _open_classifier() -> Any:
 
 
 def define_evaluate() -> None:
-    """Measure a classifier on labeled files that it was not trained on."""
-    flags.DEFINE_string("classifier", None, "The .keras file of `fit`.", required=True)
+    """Evaluate a classifier on labeled files that it was not trained on."""
+    flags.DEFINE_string("classifier", None, "The .keras file from `fit`.", required=True)
     _define_labels()
     flags.DEFINE_string("split", None, "Split to evaluate; default: test, or all without splits.")
     flags.DEFINE_string("output", None, "Results file to write (JSON).")
     flags.DEFINE_string("report", None, "Report to write (HTML).")
-    flags.DEFINE_float("threshold", 0.5, "Least score of a label, for several labels.")
+    flags.DEFINE_float("threshold", 0.5, "Minimum score of a label, if there may be several.")
     storage_flags(inputs=["classifier"], outputs=["output", "report"])
 
 
 def evaluate(argv: list[str]) -> int | None:
-    """Print the measures, and write results and report."""
+    """Print the metrics, and write results and report."""
     del argv
     from mmv_tf.classification import fitting, load_classifier
     from mmv_tf.classification.labels import SPLITS, TEST
@@ -244,10 +253,10 @@ def evaluate(argv: list[str]) -> int | None:
 
 
 def define_export() -> None:
-    """Export a classifier as a SavedModel, to serve it."""
+    """Export a classifier as a SavedModel for serving."""
     from mmv_tf.publishing.flags import define_export_flags
 
-    flags.DEFINE_string("classifier", None, "The .keras file of `fit`.", required=True)
+    flags.DEFINE_string("classifier", None, "The .keras file from `fit`.", required=True)
     define_export_flags("Classifier", "classify_jpeg")
     storage_flags(inputs=["classifier"])
 
@@ -259,7 +268,7 @@ def export(argv: list[str]) -> int | None:
     from mmv_tf.classification.export import export_classifier
     from mmv_tf.publishing.flags import card_details, destination, export_options
 
-    options, folder = export_options(), destination()  # before the classifier, which takes long
+    options, folder = export_options(), destination()  # before the classifier, which loads slowly
     classifier = load_classifier(FLAGS.classifier)
     names = export_classifier(classifier, folder, options, card_details())
     print(

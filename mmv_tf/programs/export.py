@@ -4,9 +4,9 @@
 
   mmv export --model=RUN --image_model=image_encoder.keras --output=DIR
 
-Its model card states what the run's folder says, and the results of `mmv evaluate` in it or beside
-it. The result loads with TensorFlow alone:
-`tf.saved_model.load(DIR).signatures["text"](sentences)`. To serve it by TensorFlow Serving
+The model card includes the facts in the run's folder and the results of `mmv evaluate` in or beside
+it. The SavedModel needs only TensorFlow:
+`tf.saved_model.load(DIR).signatures["text"](sentences)`. To serve it with TensorFlow Serving
 or mmv serve, write a numbered version:
 
   mmv export --model=RUN --output=DIR --version=1 --fold_batch_norms --video_jpeg
@@ -35,14 +35,14 @@ from mmv_tf.util import command_line
 define_network_flags(image_model=True, settings=False)
 define_export_flags("MMV model", "video_jpeg")
 _MODALITIES = flags.DEFINE_multi_enum(
-    "modality", None, MODALITIES, "Export only this modality; repeat for more."
+    "modality", None, MODALITIES, "Export only this modality; repeatable."
 )
 _NORMALIZED = flags.DEFINE_bool("normalized", False, "Normalize embeddings to unit length.")
 _PORTABLE = flags.DEFINE_multi_enum(
     "portable",
     [],
     [f"{kind}:{name}" for kind in portable.FORMATS for name in portable.ENCODERS],
-    "Also export an encoder for programs without TensorFlow, to OUTPUT_portable; repeat for more.",
+    "Also export an encoder for programs without TensorFlow, to OUTPUT_portable; repeatable.",
 )
 
 
@@ -77,7 +77,7 @@ def main(argv: list[str]) -> None:
         path = pathlib.Path(f"{folder.directory}_portable") / f"{name}{portable.SUFFIXES[kind]}"
         differences = portable.write_portable(model, path, name, kind, image_model)
         worst = max(differences.values())
-        print(f"{path} differs from the model by {worst:.1e} of its outputs' size.")
+        print(f"{path} differs from the model by {worst:.1e}, relative to its outputs.")
 
 
 if __name__ == "__main__":

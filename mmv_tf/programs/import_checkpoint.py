@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 r"""Convert a released checkpoint of MMV (JAX/Haiku) or MIL-NCE's S3D (PyTorch) to a `.keras` file.
 
-The format is detected from the content, and no code in the file is executed. --checkpoint takes a
+The format is detected from the content, and no code in the file is executed. --checkpoint accepts a
 path, or a name from docs/checkpoints.md that is downloaded once and then read from the cache
 ($MMV_TF_CACHE, ~/.cache/mmv_tf). Examples:
 
@@ -11,13 +11,13 @@ path, or a name from docs/checkpoints.md that is downloaded once and then read f
   mmv import_checkpoint --checkpoint=s3d_howto100m.pth --vocabulary=s3d_dict.npy \
     --output=mil_nce.keras
 
-MMV's checkpoints contain word vectors but no words. To embed sentences, give the words as a list,
+MMV's checkpoints contain word vectors but no words. To embed sentences, supply the words as a list,
 or as the file from which the vectors were taken:
 
   mmv import_checkpoint --checkpoint=mmv_s3d.pkl --output=mmv_s3d.keras \
     --word_vectors=GoogleNews-vectors-negative300.bin.gz
 
-Given the TF-Hub module of the same model, the program compares both, and cleans sentences alike:
+Given the TF-Hub module of the same model, the program compares the two, and cleans sentences alike:
 
   mmv import_checkpoint --checkpoint=mmv_s3d.pkl --output=mmv_s3d.keras \
     --check_against=modules/mmv_s3d
@@ -47,8 +47,8 @@ _WORD_VECTORS = flags.DEFINE_string(
 _VOCABULARY = flags.DEFINE_string(
     "vocabulary",
     None,
-    "Words in the order of the word table: a text file with one per line, for MMV also the folder "
-    "of its TF-Hub module, for MIL-NCE a .npy array (default: s3d_dict.npy beside the checkpoint).",
+    "Words in the order of the word table: a text file with one word per line; for MMV also the "
+    "folder of its TF-Hub module; for MIL-NCE a .npy array (default: s3d_dict.npy beside it).",
 )
 _FIRST_WORD_ID = flags.DEFINE_integer(
     "first_word_id", 0, "Row of the vocabulary's first word.", lower_bound=0
@@ -56,8 +56,8 @@ _FIRST_WORD_ID = flags.DEFINE_integer(
 _CHECK_AGAINST = flags.DEFINE_string(
     "check_against",
     None,
-    "Folder of the model's TF-Hub module, to compare outputs with, to choose the rules that clean "
-    "sentences by, and to take the words from without --vocabulary and --word_vectors.",
+    "Folder of the model's TF-Hub module, to compare outputs with it, to infer how to clean "
+    "sentences, and to read the words from it without --vocabulary and --word_vectors.",
 )
 
 
@@ -77,7 +77,7 @@ def _find(checkpoint: str) -> str:
     if entry and entry.format == "tf1_hub_module" and not os.path.exists(checkpoint):
         raise ValueError(
             f"{checkpoint} is a TF-Hub module, which can't become a .keras file; give a pickle "
-            "or a torch file, or the name of one (docs/checkpoints.md)."
+            "or a torch file, or a published name of one (docs/checkpoints.md)."
         )
     return str(pretrained.local_path(checkpoint))
 
@@ -86,7 +86,7 @@ def _import(path: str) -> EmbeddingGraph:
     if pretrained.is_torch_file(path):
         if _WORD_VECTORS.value is not None:
             raise ValueError(
-                f"{path} is a file of torch.save, and --word_vectors is for MMV's pickles; give "
+                f"{path} was written by torch.save, but --word_vectors is for MMV's pickles; give "
                 "the words as --vocabulary."
             )
         return pretrained.import_mil_nce_checkpoint(path, dictionary=_VOCABULARY.value)
@@ -99,7 +99,7 @@ def _import(path: str) -> EmbeddingGraph:
 
 
 def _vocabulary() -> str | None:
-    """Return the file or folder of the words, if there is one."""
+    """Return the file or folder with the words, if there is one."""
     module = _CHECK_AGAINST.value
     if _VOCABULARY.value is not None or _WORD_VECTORS.value is not None or module is None:
         return _VOCABULARY.value
@@ -147,8 +147,8 @@ def main(argv: list[str]) -> None:
             if not one.agrees
         )
         raise ValueError(
-            f"{_OUTPUT.value} was written and differs from {_CHECK_AGAINST.value}: {apart}. "
-            "Sentences may lack their words or rules; other outputs belong to another model."
+            f"{_OUTPUT.value} was written, but differs from {_CHECK_AGAINST.value}: {apart}. "
+            "For sentences, words or rules may be missing; other outputs belong to another model."
         )
 
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command `mmv`: lists the programs and runs one of them.
 
-Importing this module does not import TensorFlow, so that `mmv --help` answers at once.
+Importing this module does not import TensorFlow, so that `mmv --help` responds at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mmv_tf.version import __version__
 
 _FOLDER = pathlib.Path(__file__).parent
 _NOT_PROGRAMS = {"__init__", "launcher"}
-# Answers at once.
+# Responds at once.
 _WITHOUT_TENSORFLOW = {"completion"}
 
 

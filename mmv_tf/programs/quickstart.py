@@ -27,11 +27,11 @@ CAPTIONS = _FILES / "bbb_narration.vtt"
 LABELS = _FILES / "bbb_narration.tsv"
 CONFIG = "quickstart"
 
-# Ours: blocks about as long as a scene of this video. One in five is held out, and one is for
-# choosing settings. docs/quickstart.md tells how they were chosen.
+# Ours: blocks about as long as a scene of this film. One in five is held out for testing, and one
+# for choosing settings. docs/quickstart.md explains how they were chosen.
 BLOCK_SECONDS = 12
 SPLIT_PATTERN = "train,train,test,train,validation"
-# Ours, before any model was asked: test moments in words other than those of the narration.
+# Ours, written before any model was tried: test moments in other words than the narration's.
 SENTENCES = (
     "an apple falls from a tree",
     "a rabbit pulls a rope",
@@ -39,8 +39,8 @@ SENTENCES = (
     "sharp spikes in the leaves",
 )
 
-_FILM = flags.DEFINE_string("video", None, "Your copy of the film, instead of a download.")
-_WORK = flags.DEFINE_string("work_dir", "runs/quickstart", "Folder of all results.")
+_FILM = flags.DEFINE_string("video", None, "Your own copy of the film, instead of a download.")
+_WORK = flags.DEFINE_string("work_dir", "runs/quickstart", "Folder for all results.")
 storage_flags(inputs=["video"], updated=["work_dir"])
 _CONFIG = flags.DEFINE_string("config", CONFIG, "Training config; :runlocal makes it tiny.")
 
@@ -49,13 +49,13 @@ _CONFIG = flags.DEFINE_string("config", CONFIG, "Training config; :runlocal make
 class Job:
     """Settings of the quickstart; tests replace the defaults.
 
-    Attributes:
-      work: folder of all results.
-      film, captions, labels: the narrated film.
-      vectors: word vectors.
-      config: configuration of the training.
-      short_side: pixels of a stored frame's shorter side.
-      block_seconds, split_pattern: how to split the film.
+    work: folder for all results.
+    film, captions, labels: the narrated film.
+    vectors: word vectors.
+    config: training configuration.
+    short_side: shorter side of a stored frame, in pixels.
+    block_seconds, split_pattern: how to split the film.
+    sentences: queries for the exported model.
       sentences: queries for the exported model.
     """
 
@@ -84,12 +84,12 @@ def main(argv: list[str]) -> int:
     try:
         record = run_steps(make_steps(job), work / "steps.json")
     except Stopped as stopped:
-        print(f"Stopped in {stopped}; the same command resumes there.", file=sys.stderr)
+        print(f"Stopped in {stopped}; rerun the same command to resume there.", file=sys.stderr)
         return command_line.INTERRUPTED
     results = report.write(work, film, record)
     print(report.summary(results))
     print(f"This took {(time.monotonic() - started) / 60:.1f} minutes.")
-    print(f"The report is {work / 'report.html'}, its numbers {work / 'results.json'}.")
+    print(f"The report is {work / 'report.html'}, the results are {work / 'results.json'}.")
     print(f"Search the film: {report.search_command(work)}, then open {report.SEARCH_PAGE}")
     return 0
 
@@ -128,7 +128,7 @@ def make_steps(job: Job) -> list[Step]:
                 f"--word_vectors={job.vectors}",
                 f"--output={run}",
                 # The settings were chosen on the validation blocks, which may be trained on now. A
-                # batch is a third of all clips, and nothing in it was masked when they were.
+                # batch is a third of all clips, and no pair in it was masked when they were chosen.
                 "--config.data.split=train+validation",
                 "--config.training.mask_duplicates=none",
                 # Nothing is chosen by these ranks; the report shows them beside the loss.
@@ -187,7 +187,7 @@ def make_steps(job: Job) -> list[Step]:
                 f"--captions={job.captions}",
                 f"--model={run}",
                 f"--index={index}",
-                # The film is known to be whole: it can be decoded without a process of its own.
+                # The film is known to be intact, so it can be decoded in this process.
                 "--processes=0",
             ),
             outputs=(index / "segments",),

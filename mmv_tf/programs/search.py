@@ -45,36 +45,38 @@ _ORDER = ("text", "audio", "image", "video")
 
 
 def define_index() -> None:
-    """Index the videos of folders, or update the index of folders that changed."""
+    """Index the videos in folders, or update the index of folders that changed."""
     flags.DEFINE_multi_string(
-        "videos", None, "A folder of videos, or one file; repeat for more.", required=True
+        "videos", None, "A folder of videos, or one file; repeatable.", required=True
     )
     define_network_flags(image_model=True)
     flags.DEFINE_string("index", None, "Folder of the index.", required=True)
     flags.DEFINE_string(
         "classifier",
         None,
-        "The .keras file of `mmv classify fit`, whose labels queries may filter by.",
+        "A .keras file from `mmv classify fit`, whose labels queries may filter by.",
     )
     flags.DEFINE_string("captions", None, "Captions of a single video; default: beside it.")
     flags.DEFINE_float("step_seconds", None, "Seconds between windows; default: half a window.")
     flags.DEFINE_integer(
-        "processes", None, "Number of decoding processes; 0: none; default: half of the cores."
+        "processes", None, "Number of decoding processes; 0: none; default: half the cores."
     )
-    flags.DEFINE_float("deadline_seconds", 120.0, "Most seconds for decoding a block of windows.")
-    flags.DEFINE_integer("faiss_above", 300_000, "Least windows for using FAISS; -1: never.")
+    flags.DEFINE_float("deadline_seconds", 120.0, "Maximum seconds to decode a block of windows.")
+    flags.DEFINE_integer(
+        "faiss_above", 300_000, "Minimum number of windows to use FAISS; -1: never."
+    )
     flags.DEFINE_float(
         "frames_per_second",
         4.0,
-        "Least frames of a second that images find, in a new index; 0: none.",
+        "Minimum frames per second that images can find, in a new index; 0: none.",
     )
     flags.DEFINE_bool("overwrite", False, "Replace an index of another model or folder.")
     flags.DEFINE_string(
         "shard", None, "This machine's share of the files, i/n, such as 2/4; see `merge`."
     )
-    flags.DEFINE_bool("moved", False, "--videos is where the index's folder that is gone is now.")
+    flags.DEFINE_bool("moved", False, "--videos is the new location of an index's missing folder.")
     flags.DEFINE_multi_string(
-        "forget", [], "A folder of the index to remove from it, with its videos; repeat for more."
+        "forget", [], "A folder to remove from the index, with its videos; repeatable."
     )
     flags.DEFINE_bool("retry", False, "Retry files that could not be read before.")
     define_transcription_flags()
@@ -99,12 +101,12 @@ def index(argv: list[str]) -> int | None:
 
     terminated = command_line.stop_on_sigterm()
     shard = None if FLAGS.shard is None else Shard.parse(FLAGS.shard)
-    find_all(FLAGS.videos, FLAGS.captions)  # Before the models are loaded, which takes long.
+    find_all(FLAGS.videos, FLAGS.captions)  # Before the models, which load slowly.
     transcripts = transcripts_of_flags(FLAGS.index)
     network = network_flags()
     embedder = Embedder.load(network.model, **network.options)
     if "text" not in embedder.accepts:
-        # Report this before hours of indexing, not at the first query.
+        # Reported before hours of indexing, not at the first query.
         print(f"note: {embedder.encoder.refusal('text')}", file=sys.stderr)
     if FLAGS.step_seconds is not None:
         embedder = embedder.with_step(FLAGS.step_seconds)
@@ -129,7 +131,7 @@ def index(argv: list[str]) -> int | None:
             FLAGS.videos, FLAGS.index, embedder, FLAGS.captions, Options(**values), labels
         )
     except KeyboardInterrupt:
-        print("Stopped; repeat the command to resume.", file=sys.stderr)
+        print("Stopped; rerun the command to resume.", file=sys.stderr)
         return command_line.PREEMPTED if terminated else command_line.INTERRUPTED
     if FLAGS.json:
         print(json.dumps(vars(report), indent=1))
@@ -141,7 +143,7 @@ def index(argv: list[str]) -> int | None:
     )
     if report.cues:
         print(
-            f"{report.cues} cues of what is said; captions of {len(report.captioned)} videos "
+            f"{report.cues} speech cues; captions of {len(report.captioned)} videos "
             f"indexed, {len(report.transcribed)} videos transcribed."
         )
     for name, reason in sorted(report.skipped.items()):
@@ -166,31 +168,31 @@ def define_query() -> None:
     flags.DEFINE_multi_string(
         "label",
         [],
-        "Only moments with this label of the index's classifier, NAME or NAME:THRESHOLD (default "
-        "0.5); repeat for more, which must all be there.",
+        "Only moments with this label from the index's classifier, NAME or NAME:THRESHOLD (default "
+        "0.5); repeatable, in which case all labels are required.",
     )
     flags.DEFINE_enum(
         "within",
         None,
         ["video", "audio", "speech", "all"],
         "What to search: what is seen, heard or said, or seen and said; default: all for sentences "
-        "if something is said, else video.",
+        "if the index has speech, else video.",
     )
     flags.DEFINE_string(
         "fusion_weights", "video=1,speech=1", "Weights of what is seen and said with --within=all."
     )
-    flags.DEFINE_integer("limit", 10, "Most moments to print.", lower_bound=1)
+    flags.DEFINE_integer("limit", 10, "Maximum number of moments to print.", lower_bound=1)
     flags.DEFINE_float(
         "min_score",
         None,
-        "Least confidence, 0 to 1: the share of unrelated queries that are answered less well.",
+        "Minimum confidence, 0 to 1: the fraction of unrelated queries with a worse answer.",
         lower_bound=0.0,
         upper_bound=1.0,
     )
     flags.DEFINE_bool("exact", False, "Never use FAISS.")
     flags.DEFINE_bool("json", False, "Print JSON.")
     define_list()
-    flags.DEFINE_string("model", None, "The model; default: that of the index.")
+    flags.DEFINE_string("model", None, "The model; default: the index's model.")
     storage_flags(inputs=["index"], models=["model"], outputs=["output"])
 
 
@@ -218,8 +220,8 @@ def query(argv: list[str]) -> None:
         ) from None
     if len(weights) != len(given):
         raise command_line.UsageError(
-            f"--query_weights has {len(weights)} numbers for {len(given)} queries; give one for "
-            "each."
+            f"--query_weights has {len(weights)} numbers for {len(given)} queries; give one per "
+            "query."
         )
     try:
         fusion = FusionWeights.parse(FLAGS.fusion_weights)

@@ -1,14 +1,14 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Serve an exported model by TensorFlow Serving's REST and gRPC interfaces.
+"""Serve an exported model with TensorFlow Serving's REST and gRPC interfaces.
 
   mmv export --model=RUN --output=DIR --version=1 --checked --fold_batch_norms
   mmv serve --saved_model=DIR --model_name=mmv
   mmv serve --model=mmv_s3d.keras --dtype=bfloat16
 
 The second form first exports the model to a temporary folder, which takes about a minute. Without
-an API key (a file or MMV_API_KEY) the server accepts local addresses only. On SIGTERM it answers
-the requests it has accepted and stops. See docs/serving.md.
+an API key (a file or MMV_API_KEY) the server listens only on loopback addresses. On SIGTERM it
+answers the requests that it has accepted and stops. See docs/serving.md.
 """
 
 from __future__ import annotations
@@ -32,53 +32,53 @@ _PATH = flags.DEFINE_string(
 _MODEL = define_network_flags(required=False, image_model=True, settings=False)
 _NAME = flags.DEFINE_string("model_name", _Defaults.model_name, "Name of the model in requests.")
 _HOST = flags.DEFINE_string("host", _Defaults.host, "Address to listen on.")
-_REST = flags.DEFINE_integer("http_port", _Defaults.rest_port, "HTTP port; 0: any free one.")
+_REST = flags.DEFINE_integer("http_port", _Defaults.rest_port, "HTTP port; 0: any free port.")
 _GRPC = flags.DEFINE_integer("grpc_port", _Defaults.grpc_port, "gRPC port; 0: any free, -1: none.")
 _KEY = flags.DEFINE_string(
     "api_key_file", None, "A file with the API key; default: the variable MMV_API_KEY."
 )
-_BATCHING = flags.DEFINE_bool("batching", True, "Combine waiting requests.")
-_ROWS = flags.DEFINE_integer("max_batch_rows", _Defaults.max_batch_rows, "Most rows per batch.")
+_BATCHING = flags.DEFINE_bool("batching", True, "Batch waiting requests together.")
+_ROWS = flags.DEFINE_integer("max_batch_rows", _Defaults.max_batch_rows, "Maximum rows per batch.")
 _BATCH_MB = flags.DEFINE_integer(
-    "max_batch_mb", _Defaults.max_batch_bytes // _MB, "Largest input of a batch, in MiB."
+    "max_batch_mb", _Defaults.max_batch_bytes // _MB, "Maximum input of a batch, in MiB."
 )
 _WAIT = flags.DEFINE_float(
     "batch_wait_ms",
     _Defaults.batch_wait * 1000,
     "Milliseconds that an idle model waits for more requests.",
 )
-_EXECUTORS = flags.DEFINE_integer("executors", _Defaults.executors, "Batches computed at once.")
+_EXECUTORS = flags.DEFINE_integer("executors", _Defaults.executors, "Batches to compute at once.")
 _QUEUE = flags.DEFINE_integer(
-    "max_queue", _Defaults.max_queue, "Most waiting requests; further ones get status 503."
+    "max_queue", _Defaults.max_queue, "Maximum number of waiting requests; others get status 503."
 )
 _CONNECTIONS = flags.DEFINE_integer(
-    "max_connections", _Defaults.max_connections, "Most connections, each for HTTP and gRPC."
+    "max_connections", _Defaults.max_connections, "Maximum connections, each for HTTP and gRPC."
 )
-_HOSTS = flags.DEFINE_list("allowed_hosts", [], "Accepted host names besides this machine's own.")
+_HOSTS = flags.DEFINE_list("allowed_hosts", [], "Accepted host names besides those of localhost.")
 _ORIGINS = flags.DEFINE_list(
     "allowed_origins", [], "Sites whose pages may send requests, such as https://example.org."
 )
 _BODY_MB = flags.DEFINE_integer(
-    "max_body_mb", _Defaults.max_body_bytes // _MB, "Largest HTTP body, in MiB."
+    "max_body_mb", _Defaults.max_body_bytes // _MB, "Maximum HTTP body, in MiB."
 )
 _MESSAGE_MB = flags.DEFINE_integer(
-    "max_message_mb", _Defaults.max_message_bytes // _MB, "Largest gRPC message, in MiB."
+    "max_message_mb", _Defaults.max_message_bytes // _MB, "Maximum gRPC message, in MiB."
 )
 _INPUT_MB = flags.DEFINE_integer(
-    "max_input_mb", _Defaults.max_input_bytes // _MB, "Largest input of one request, in MiB."
+    "max_input_mb", _Defaults.max_input_bytes // _MB, "Maximum input of one request, in MiB."
 )
-_MAX_ROWS = flags.DEFINE_integer("max_rows", _Defaults.max_rows, "Most rows per request.")
+_MAX_ROWS = flags.DEFINE_integer("max_rows", _Defaults.max_rows, "Maximum rows per request.")
 _MEMORY_MB = flags.DEFINE_integer(
-    "memory_mb", _Defaults.memory_bytes // _MB, "Most memory for all requests, in MiB."
+    "memory_mb", _Defaults.memory_bytes // _MB, "Maximum memory for all requests, in MiB."
 )
 _BODY_SECONDS = flags.DEFINE_float(
-    "body_timeout", _Defaults.body_timeout, "Most seconds for receiving a request."
+    "body_timeout", _Defaults.body_timeout, "Maximum seconds to receive a request."
 )
 _REQUEST_SECONDS = flags.DEFINE_float(
-    "request_timeout", _Defaults.request_timeout, "Most seconds for an answer."
+    "request_timeout", _Defaults.request_timeout, "Maximum seconds to answer a request."
 )
 _STOP_SECONDS = flags.DEFINE_float(
-    "stop_timeout", _Defaults.stop_timeout, "Most seconds for open requests after SIGTERM."
+    "stop_timeout", _Defaults.stop_timeout, "Maximum seconds for open requests after SIGTERM."
 )
 
 storage_flags(inputs=["saved_model"])
@@ -103,7 +103,7 @@ def main(argv: list[str]) -> None:
 
 
 def _export(folder: str) -> None:
-    """Export --model with the modalities for which it takes raw input."""
+    """Export --model with the modalities that it can embed from raw input."""
     from mmv_tf.publishing import ExportOptions, export
 
     network = network_flags()
@@ -111,7 +111,7 @@ def _export(folder: str) -> None:
     modalities = [*model.modalities, *([] if image_model is None else ["image"])]
     if "text" in modalities and model.tokenizer is None:
         modalities.remove("text")
-        print("Text is not served: the model has no words; see --vocabulary.", flush=True)
+        print("Text is not served: the model has no vocabulary; see --vocabulary.", flush=True)
     options = ExportOptions(modalities=tuple(modalities), fold_batch_norms=True)
     print(f"Exporting {network.model}.", flush=True)
     export(model, folder, image_model, options=options, version=1, model_name=_NAME.value)
@@ -146,12 +146,12 @@ def _settings(folder: str) -> _Defaults:
 
 
 def read_key(path: str | None) -> str | None:
-    """Return the API key. It is no flag's value, which every user of the machine could read."""
+    """Return the API key. It is not a flag value, which any user of the machine could read."""
     if path is None:
         return os.environ.get("MMV_API_KEY") or None
     key = pathlib.Path(path).read_text(encoding="utf-8").strip()
     if not key:
-        raise ValueError(f"{path} is empty; it must hold the API key.")
+        raise ValueError(f"{path} is empty; it must contain the API key.")
     return key
 
 

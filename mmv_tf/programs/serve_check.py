@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Check a server's answers to clips of a video, and measure its speed.
+"""Check a server's answers for clips of a video, and measure its speed.
 
   mmv serve_check --server=http://127.0.0.1:8501 --saved_model=DIR --video=film.mp4 \
     --output=check.json
@@ -23,7 +23,7 @@ from mmv_tf.util.configuration import write_json
 from mmv_tf.util.storage.workspace import storage_flags
 
 _SERVER = flags.DEFINE_string(
-    "server", None, "Address, http://HOST:PORT or grpc://HOST:PORT.", required=True
+    "server", None, "Server URL, http://HOST:PORT or grpc://HOST:PORT.", required=True
 )
 _NAME = flags.DEFINE_string("model_name", "mmv", "Name of the model on the server.")
 _SAVED_MODEL = flags.DEFINE_string(
@@ -34,11 +34,11 @@ _CLIPS = flags.DEFINE_integer("num_clips", 4, "Number of clips.", lower_bound=1)
 _SENTENCES = flags.DEFINE_multi_string(
     "text",
     [],
-    "A sentence to send; repeat for more. Default: one with a word that the model knows.",
+    "A sentence to send; repeatable. Default: one with a word known to the model.",
 )
-_CLIENTS = flags.DEFINE_multi_integer("clients", [1, 2, 4, 8], "Parallel clients; repeat for more.")
+_CLIENTS = flags.DEFINE_multi_integer("clients", [1, 2, 4, 8], "Concurrent clients; repeatable.")
 _REQUESTS = flags.DEFINE_integer("requests", 20, "Requests per client.", lower_bound=1)
-_TOLERANCE = flags.DEFINE_float("tolerance", 1e-4, "Largest difference that counts as equal.")
+_TOLERANCE = flags.DEFINE_float("tolerance", 1e-4, "Maximum difference that counts as equal.")
 _OUTPUT = flags.DEFINE_string("output", None, "Results file (JSON).")
 
 storage_flags(inputs=["saved_model", "video"], outputs=["output"])

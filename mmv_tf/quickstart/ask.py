@@ -4,7 +4,7 @@
 
   python mmv_tf/quickstart/ask.py SAVED_MODEL EMBEDDINGS.npz OUTPUT.json "a sentence" ...
 
-It stands for a user's own program: importing mmv_tf is made impossible first. All signatures run,
+It stands for a user's own program: importing mmv_tf is disabled first. All signatures run,
 and their outputs are compared with those of the Keras model where these are stored.
 """
 
@@ -18,12 +18,12 @@ from typing import Any
 
 import mmv_tf.util.quiet_start  # noqa: F401  # first: hides TensorFlow's start-up notes
 
-sys.modules["mmv_tf"] = None  # type: ignore[assignment]  # From here on its import fails.
+sys.modules["mmv_tf"] = None  # type: ignore[assignment]  # Importing it fails from here on.
 
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-# Exported and Keras outputs are the same computation; float32 rounding may differ by this much.
+# Exported and Keras outputs come from the same computation; float32 rounding may differ this much.
 _TOLERANCE = 1e-4
 _TOP = 5
 

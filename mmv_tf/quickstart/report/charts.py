@@ -17,13 +17,13 @@ from mmv_tf.evaluation.retrieval import normalize
 from mmv_tf.quickstart.report.results import Run
 from mmv_tf.quickstart.report.statements import clock
 
-# Ours, in units of the SVG: the size of a line chart, of its plot, and of the heat map's plot.
+# Ours, in SVG units: the size of a line chart, of its plot, and of the heat map's plot.
 WIDTH, HEIGHT = 440, 270
 LEFT, RIGHT, TOP, BOTTOM = 58, 424, 12, 222
 HEAT_SIDE = 440
 _TICKS = 5
 _HEAT_TICKS = 6
-# Ours: dark to bright, with evenly rising lightness.
+# Ours: dark to bright, with evenly increasing lightness.
 _COLORS = np.array(
     [(14, 11, 46), (62, 25, 107), (134, 38, 110), (202, 70, 82), (242, 132, 58), (252, 232, 150)],
     np.float64,
@@ -34,7 +34,7 @@ Points = Sequence[tuple[float, float]]
 
 @dataclasses.dataclass(frozen=True)
 class Tick:
-    """Mark on an axis: its place in the SVG, and its label."""
+    """Mark on an axis: its position in the SVG, and its label."""
 
     place: float
     label: str
@@ -42,7 +42,7 @@ class Tick:
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """One line of a chart: its label, CSS class, and points as SVG writes them."""
+    """One line of a chart: its label, CSS class, and points in SVG notation."""
 
     label: str
     style: str
@@ -55,7 +55,7 @@ class LineChart:
 
     Attributes:
       title, x_label, y_label: texts.
-      description: what the chart shows, for those who can't see it.
+      description: text alternative of the chart.
       lines: the lines.
       x_ticks, y_ticks: marks on the axes.
     """
@@ -74,11 +74,11 @@ class HeatMap:
     """Similarity of every narration with every clip.
 
     Attributes:
-      picture: data address of a PNG.
+      picture: data URL of a PNG.
       ticks: moments of the film, along both axes.
       frames: (start, side) of the squares of the held-out blocks.
-      low, high: the cosines of the darkest and the brightest color.
-      scale: data address of a PNG, the colors from low to high.
+      low, high: cosine similarities of the darkest and the brightest color.
+      scale: data URL of a PNG with the colors from low to high.
     """
 
     picture: str
@@ -143,20 +143,20 @@ def round_steps(most: float) -> list[float]:
 def loss_chart(run: Run) -> LineChart:
     """Chart the training loss."""
     names = {
-        "train/loss": ("both together", "ink"),
+        "train/loss": ("total", "ink"),
         "train/loss/va": ("video with audio", "second"),
         "train/loss/vt": ("video with text", "accent"),
     }
     return line_chart(
         "On training clips",
         "training step",
-        "loss (less is better)",
+        "loss (lower is better)",
         [(label, style, run.scalars.get(name, [])) for name, (label, style) in names.items()],
     )
 
 
 def rank_chart(run: Run) -> LineChart | None:
-    """Chart the mean ranks of test clips during training; None if the run has not recorded any."""
+    """Chart the mean ranks of test clips during training; None if the run recorded none."""
     names = {
         "held_out/text_to_video": ("sentence → clip", "accent"),
         "held_out/video_to_audio": ("clip → its audio", "second"),
@@ -179,7 +179,7 @@ def rank_chart(run: Run) -> LineChart | None:
     return line_chart(
         "On test clips",
         "training step",
-        "place of the right clip, mean",
+        "mean rank of the correct clip",
         [*series, (f"chance, {chance:g}", "muted", [(0, chance), (steps, chance)])],
     )
 
@@ -206,13 +206,13 @@ def heat_map(run: Run) -> HeatMap:
 
 
 def stretches(flags: np.ndarray) -> list[tuple[int, int]]:
-    """Return [start, end) of each stretch of true values."""
+    """Return [start, end) of each run of true values."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(int), [0]])))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
 def _png(shades: np.ndarray) -> str:
-    """Return the data address of a picture of values in [0, 1], float [rows, columns]."""
+    """Return the data URL of an image of values in [0, 1], float [rows, columns]."""
     knots = np.linspace(0, 1, len(_COLORS))
     pixels = np.stack([np.interp(shades, knots, _COLORS[:, band]) for band in range(3)], axis=-1)
     stream = io.BytesIO()

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Sentences with the moments that were found for them, right and wrong."""
+"""Sentences with the moments found for them, correct and incorrect."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mmv_tf.data.media import iter_frames_at
 from mmv_tf.evaluation.retrieval import normalize
 from mmv_tf.quickstart.report.results import Run
 
-# Moments to show for a sentence.
+# Number of moments to show for a sentence.
 BEST = 4
 _THUMBNAIL_SIDE = 120
 
@@ -30,9 +30,9 @@ class Moment:
     Attributes:
       start, end: seconds of the film.
       caption: its narration.
-      place: from 1, the best.
-      score: cosine of the sentence with the clip.
-      is_right: whether the sentence is this moment's narration; None if that is not known.
+      place: rank, from 1, the best.
+      score: cosine similarity of the sentence and the clip.
+      is_right: whether the sentence is this moment's narration; None if unknown.
     """
 
     start: float
@@ -44,7 +44,7 @@ class Moment:
 
     @property
     def middle(self) -> float:
-        """The time of its picture, in seconds."""
+        """Time of its frame, in seconds."""
         return (self.start + self.end) / 2
 
 
@@ -54,8 +54,8 @@ class Query:
 
     Attributes:
       sentence: the sentence.
-      moments: the best ones; then the right one, if it is not among them.
-      rank: place of the right moment, from 1; None if that is not known. Ties count against it.
+      moments: the best moments; then the correct moment, if it is not among them.
+      rank: rank of the correct moment, from 1; None if unknown. Ties count against it.
       count: number of moments searched.
     """
 
@@ -66,14 +66,14 @@ class Query:
 
 
 def narrations(run: Run) -> list[Query]:
-    """Return every test narration, in the order of the film, and the test clips found for it."""
+    """Return every test narration, in film order, with the test clips found for it."""
     test = run.test_clips()
     similarity = normalize(test["text/vat"], "text") @ normalize(test["video/vat"], "video").T
     count = len(similarity)
     queries = []
     for sentence, scores in enumerate(similarity):
         rank = int((scores >= scores[sentence]).sum())
-        # The right one comes after its equals.
+        # The correct moment comes after its equals.
         order = np.lexsort((np.arange(count) == sentence, -scores)).tolist()
         shown = order[:BEST] if rank <= BEST else [*order[:BEST], sentence]
         queries.append(
@@ -98,7 +98,7 @@ def narrations(run: Run) -> list[Query]:
 
 
 def answers(run: Run) -> list[Query]:
-    """Return the sentences that the exported model was asked, and the test clips that it found."""
+    """Return the queries of the exported model, with the test clips that it found."""
     count = int(run.embeddings["is_test"].sum())
 
     def moment(place: int, found: dict[str, Any]) -> Moment:
@@ -116,18 +116,18 @@ def answers(run: Run) -> list[Query]:
 
 
 def thumbnails(film: pathlib.Path, queries: Sequence[Query]) -> dict[float, bytes]:
-    """Return the frames in the middle of all moments, time -> JPEG."""
+    """Return the middle frames of all moments, time -> JPEG."""
     times = sorted({moment.middle for query in queries for moment in query.moments})
     frames = iter_frames_at(film, times, _THUMBNAIL_SIDE)
     return {time: jpeg for time, (_, jpeg) in zip(times, frames, strict=True)}
 
 
 def data_address(jpeg: bytes) -> str:
-    """Return a picture as an address, for a page without files beside it."""
+    """Return an image as a data URL, for a page without files beside it."""
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
 
 def film_address(film: pathlib.Path, page: pathlib.Path) -> str:
-    """Return the relative address of a film for a page."""
+    """Return a film's relative URL for a page."""
     relative = os.path.relpath(film.resolve(), page.resolve().parent)
     return urllib.parse.quote(pathlib.PurePath(relative).as_posix())

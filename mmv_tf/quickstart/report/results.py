@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Results of a quickstart: reads what its steps have left, and gathers the numbers."""
+"""Results of a quickstart: reads the files that its steps left, and collects the results."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from mmv_tf.training.logging import read_scalars
 from mmv_tf.training.run_summary import processor_name
 from mmv_tf.training.validation import PREFIX
 
-# The last step's index.
+# Index built by the last step.
 SEARCH_INDEX = "search_index"
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """Results of the steps, as their files hold them; clips are in the order of the film.
+    """Results of the steps, as stored in their files; clips are in film order.
 
     Attributes:
-      manifest: of the shards.
-      config: of the training.
+      manifest: manifest of the shards.
+      config: training configuration.
       scalars: see `mmv_tf.training.logging.read_scalars`.
-      evaluation: of the test clips.
-      embeddings: of all clips; "starts" and "ends" in seconds, "captions", "is_test", and for
-        example "text/vat", float32 [clips, dim].
+      evaluation: evaluation of the test clips.
+      embeddings: embeddings of all clips; "starts" and "ends" in seconds, "captions", "is_test",
+        and for example "text/vat", float32 [clips, dim].
       deflation: report of the fit.
       asked: answers of the exported model.
       windows: number of windows in the search index.
@@ -76,12 +76,12 @@ class Run:
 
 
 def gather(run: Run, film: pathlib.Path, record: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return all numbers of a run, for `results.json`.
+    """Return all results of a run, for `results.json`.
 
     Args:
       run: the results of the steps.
       film: the film.
-      record: seconds and memory of the steps, see `run_steps`.
+      record: seconds and memory of the steps; see `run_steps`.
     """
     return {
         "film": film.name,

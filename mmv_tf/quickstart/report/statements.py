@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Sentences about the results: what was found, and how sure that is."""
+"""Sentences about the results: what was found, and with what confidence."""
 
 from __future__ import annotations
 
@@ -63,15 +63,15 @@ def verdicts(results: dict[str, Any]) -> list[str]:
             continue
         scene, clip = metrics["p_value_blocks"], metrics["p_value_within_blocks"]
         if scene >= _LEVEL:
-            found.append(f"{title} no evidence that the right scene is found (p = {scene:.4f}).")
+            found.append(f"{title} no evidence that the correct scene is found (p = {scene:.4f}).")
         elif clip >= _LEVEL:
             found.append(
-                f"{title} the right scene is found (p = {scene:.4f}), "
-                f"but not the right clip in it (p = {clip:.4f})."
+                f"{title} the correct scene is found (p = {scene:.4f}), "
+                f"but not the correct clip in it (p = {clip:.4f})."
             )
         else:
             found.append(
-                f"{title} the right scene is found (p = {scene:.4f}), "
-                f"and the right clip in it (p = {clip:.4f})."
+                f"{title} the correct scene is found (p = {scene:.4f}), "
+                f"and the correct clip in it (p = {clip:.4f})."
             )
     return found

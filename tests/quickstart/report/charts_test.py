@@ -31,7 +31,7 @@ def test_points_are_where_the_axes_say():
     total = losses.lines[0]
     assert value_at(losses, total, 0) == pytest.approx((10, 4.0), abs=0.2)
     assert value_at(losses, total, 1) == pytest.approx((100, 2.0), abs=0.2)
-    assert "both together: from 4.00 to 2.00" in losses.description
+    assert "total: from 4.00 to 2.00" in losses.description
     ranks = charts.rank_chart(run)
     assert [line.label for line in ranks.lines] == ["sentence → clip", "chance, 4.5"]
     assert value_at(ranks, ranks.lines[0], 1) == pytest.approx((100, 2.5), abs=0.2)

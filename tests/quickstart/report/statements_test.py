@@ -10,9 +10,9 @@ from mmv_tf.quickstart.report.statements import clock, p_value, verdicts
 @pytest.mark.parametrize(
     ("blocks", "within", "expected"),
     [
-        (0.2, 0.001, "no evidence that the right scene is found (p = 0.2000)."),
-        (0.01, 0.5, "is found (p = 0.0100), but not the right clip in it (p = 0.5000)."),
-        (0.01, 0.02, "is found (p = 0.0100), and the right clip in it (p = 0.0200)."),
+        (0.2, 0.001, "no evidence that the correct scene is found (p = 0.2000)."),
+        (0.01, 0.5, "is found (p = 0.0100), but not the correct clip in it (p = 0.5000)."),
+        (0.01, 0.02, "is found (p = 0.0100), and the correct clip in it (p = 0.0200)."),
     ],
 )
 def test_a_verdict_needs_the_scene_before_the_clip(blocks, within, expected):
