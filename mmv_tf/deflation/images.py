@@ -4,16 +4,21 @@
 
 from __future__ import annotations
 
+import io
 import pathlib
 import sys
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from mmv_tf.data import Reader, config_for_network
 from mmv_tf.data.file_types import IMAGE, MediaError, kind_of
 from mmv_tf.data.images import center_crop
+from mmv_tf.data.integrity.rules import CheckFailed, Limits
+from mmv_tf.data.integrity.video import open_clip
+from mmv_tf.data.media.clip_decoder import UndecodableError
 from mmv_tf.data.records import keys
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.util.progress import progress
@@ -190,7 +195,7 @@ def _as_floats(images: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _from_records(files: Sequence[pathlib.Path], size: int, count: int, seed: int) -> np.ndarray:
-    """Return the frames (`image/encoded`) of SequenceExamples, or the image of Examples."""
+    """Return frames of SequenceExamples, JPEGs or a stored video, or the image of Examples."""
     images: list[np.ndarray] = []
     refused: list[str] = []
     order = np.random.default_rng(seed).permutation(len(files))
@@ -218,8 +223,29 @@ def _encoded_frames(path: pathlib.Path) -> Iterator[bytes]:
         example = tf.train.SequenceExample.FromString(record)
         frames = example.feature_lists.feature_list[keys.FRAMES].feature
         if frames:
-            chosen = np.linspace(0, len(frames) - 1, min(_FRAMES_PER_RECORD, len(frames)))
-            for place in chosen.round().astype(int):
+            for place in _spread(len(frames)):
                 yield from frames[place].bytes_list.value
+        elif keys.ENCODED_MEDIA in example.context.feature:
+            for data in example.context.feature[keys.ENCODED_MEDIA].bytes_list.value:
+                yield from _video_frames(data)
         else:
             yield from example.context.feature[keys.FRAMES].bytes_list.value
+
+
+def _spread(count: int) -> list[int]:
+    """Return the places of some frames, evenly spread."""
+    chosen = np.linspace(0, count - 1, min(_FRAMES_PER_RECORD, count))
+    return list(chosen.round().astype(int).tolist())
+
+
+def _video_frames(data: bytes) -> Iterator[bytes]:
+    """Yield frames of a clip stored as video as PNGs; if it is damaged, something that is none."""
+    try:
+        clip = open_clip(data, Limits())
+        shown = clip.frames(_spread(clip.num_frames)) if clip.num_frames else ()
+        for _, planes in shown:
+            buffer = io.BytesIO()
+            Image.fromarray(planes.rgb(*planes.y.shape)).save(buffer, "PNG", compress_level=1)
+            yield buffer.getvalue()
+    except (CheckFailed, UndecodableError):
+        yield data

@@ -12,6 +12,11 @@ import numpy as np
 
 from mmv_tf.data.integrity.jpeg import JpegProblem, read_jpeg_header
 from mmv_tf.data.integrity.rules import (
+    AUDIO_LENGTH,
+    LARGE_FRAME,
+    NO_FRAMES,
+    SAMPLE_RATE,
+    TOO_MANY_FRAMES,
     CheckFailed,
     CheckInput,
     CheckResult,
@@ -21,6 +26,7 @@ from mmv_tf.data.integrity.rules import (
     Problem,
     check_rate,
 )
+from mmv_tf.data.integrity.video import check_stored_audio, check_video, stored_clip
 from mmv_tf.data.records import keys as keys_lib
 from mmv_tf.data.records.keys import KeyMap
 
@@ -91,12 +97,6 @@ MISSING_KEY = "missing key"
 
 EMPTY_ID = "empty example id"
 
-NO_FRAMES = "no frames"
-
-TOO_MANY_FRAMES = "too many frames"
-
-LARGE_FRAME = "frame too large"
-
 MIXED_FRAMES = "frames of several sizes"
 
 FRAME_RATE = "wrong frame rate"
@@ -107,21 +107,32 @@ CLIP_TIMES = "clip times"
 def _is_audio_only(subject: CheckInput) -> bool:
     """Return whether a record has audio but no frames, where frames are optional."""
     features, keys = subject.features, subject.keys
-    has_audio = features.has(keys.waveform) or features.has(keys.log_mel)
-    return not subject.expected.all_have_frames and has_audio and not features.has(keys.frames)
+    forms = (keys.waveform, keys.log_mel, keys_lib.ENCODED_MEDIA)
+    has_audio = any(features.has(key) for key in forms)
+    has_frames = features.has(_frames_key(subject))
+    return not subject.expected.all_have_frames and has_audio and not has_frames
+
+
+def _frames_key(subject: CheckInput) -> str:
+    """Return the feature list with an entry for each frame."""
+    return keys_lib.FRAME_TIMES if subject.expected.is_video else subject.keys.frames
 
 
 def _is_image(subject: CheckInput) -> bool:
     """Return whether a record is a single image, which may have no length."""
-    return len(subject.features.steps(subject.keys.frames, "bytes_list")) == 1
+    is_video = subject.expected.is_video
+    kind = "int64_list" if is_video else "bytes_list"
+    return len(subject.features.steps(_frames_key(subject), kind)) == 1
 
 
 def check_keys(subject: CheckInput) -> None:
     """Check that a record has all required features and an id."""
     features, keys = subject.features, subject.keys
-    missing = [key for key in keys.required if not features.has(key)]
+    frames = _frames_key(subject)
+    required = [frames if key == keys.frames else key for key in keys.required]
+    missing = [key for key in required if not features.has(key)]
     if _is_audio_only(subject):
-        missing = [key for key in missing if key != keys.frames]
+        missing = [key for key in missing if key != frames]
     if missing:
         raise CheckFailed(MISSING_KEY, f"{', '.join(missing)} missing")
     if keys.example_id in keys.required:
@@ -141,7 +152,7 @@ def check_clip(subject: CheckInput) -> float | None:
             raise CheckFailed(CLIP_TIMES, f"the clip is from {start} to {end} microseconds")
     if _is_audio_only(subject):
         return None if start is None or end is None else (end - start) / keys_lib.MICROSECONDS
-    count = _check_frames(subject)
+    count = check_video(subject) if expected.is_video else _check_frames(subject)
     rate = features.number(keys_lib.FRAME_RATE, "float_list")
     check_rate(FRAME_RATE, rate, expected.frame_rate)
     rate = expected.frame_rate if rate is None else rate
@@ -185,11 +196,7 @@ AUDIO_NOT_FINITE = "audio not finite"
 
 AUDIO_RANGE = "audio out of range"
 
-AUDIO_LENGTH = "audio length"
-
 DMVR_AUDIO = "corrupt DMVR audio"
-
-SAMPLE_RATE = "wrong sample rate"
 
 LOG_MEL_SHAPE = "log-mel shape"
 
@@ -203,6 +210,8 @@ _SHORTEST_SHARE, _LONGEST_SHARE = 0.5, 2.0
 
 def check_audio(subject: CheckInput) -> list[str]:
     """Check number, rate and values of audio samples; note "no audio" and "silent"."""
+    if subject.expected.is_video:
+        return check_stored_audio(subject)
     features, keys, seconds = subject.features, subject.keys, subject.seconds
     arrays = features.floats(keys.waveform)
     count = sum(map(len, arrays))
@@ -305,6 +314,8 @@ def check_record(payload: bytes, keys: KeyMap, expected: Expected, limits: Limit
     subject = CheckInput(features, keys, expected, limits)
     try:
         check_keys(subject)
+        if expected.is_video:
+            subject = dataclasses.replace(subject, clip=stored_clip(subject))
         subject = dataclasses.replace(subject, seconds=check_clip(subject))
     except CheckFailed as wrong:
         problems.append(wrong.problem)

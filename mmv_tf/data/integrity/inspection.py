@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from mmv_tf.data.integrity.checks import check_record
-from mmv_tf.data.integrity.rules import Expected, Limits, Problem
+from mmv_tf.data.integrity.decoding import decode_problems
+from mmv_tf.data.integrity.rules import Expected, Limits
 from mmv_tf.data.records import framing
 from mmv_tf.data.records.keys import KeyMap
 from mmv_tf.data.records.manifests import CHUNK_RECORDS, ShardEntry
@@ -34,7 +35,6 @@ CACHE_FILE = "inspection.json"
 MISSING_SHARD = "missing shard"
 RECORD_COUNT = "record count"
 DUPLICATE_ID = "duplicate example id"
-UNDECODABLE = "undecodable JPEG"
 # Ours: shards inspected at the same time, so that reading overlaps with checking.
 _THREADS = 4
 
@@ -236,7 +236,7 @@ def _walk(
             checked = check_record(item.payload, keys, expected, limits)
             problems = list(checked.problems)
             if decode and not problems:
-                problems += decode_problems(item.payload, keys)
+                problems += decode_problems(item.payload, keys, limits)
             before = checked.example_id or before
             notes.update(checked.notes)
             if problems:
@@ -260,19 +260,6 @@ def items(shard: ShardEntry, limits: Limits) -> Iterator[framing.Record | framin
     """Yield what a shard holds; one in a store is fetched meanwhile."""
     with at_hand(shard.path) as path:
         yield from framing.walk(path, limits.record_bytes)
-
-
-def decode_problems(payload: bytes, keys: KeyMap) -> list[Problem]:
-    """Return the problem of the first frame of a record that can't be decoded, if any."""
-    import tensorflow as tf
-
-    example = tf.train.SequenceExample.FromString(payload)
-    for index, step in enumerate(example.feature_lists.feature_list[keys.frames].feature):
-        try:
-            tf.io.decode_jpeg(step.bytes_list.value[0], channels=3)
-        except tf.errors.InvalidArgumentError as error:
-            return [Problem(UNDECODABLE, f"frame {index}: {' '.join(error.message.split())}")]
-    return []
 
 
 def _identity(example_id: str) -> bytes:

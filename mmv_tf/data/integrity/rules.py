@@ -14,6 +14,15 @@ from mmv_tf.data.records.keys import KeyMap
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from mmv_tf.data.media.clip_decoder import StoredClip
+
+
+# Reasons that frames and audio have in either way of storing.
+NO_FRAMES = "no frames"
+TOO_MANY_FRAMES = "too many frames"
+LARGE_FRAME = "frame too large"
+AUDIO_LENGTH = "audio length"
+SAMPLE_RATE = "wrong sample rate"
 
 _TOLERANCE = 1e-3  # Ours; relative, of rates.
 
@@ -49,6 +58,7 @@ class Expected:
       caption_window_seconds: largest distance of a caption from its clip.
       log_mel_bins: of a stored log-mel.
       all_have_frames: False if some records hold audio alone.
+      is_video: True if frames and audio are stored as one MP4.
     """
 
     frame_rate: float | None = None
@@ -57,6 +67,7 @@ class Expected:
     caption_window_seconds: float | None = None
     log_mel_bins: int | None = None
     all_have_frames: bool = True
+    is_video: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,6 +189,7 @@ class CheckInput:
       expected: properties of all records of the data set.
       limits: upper limits.
       seconds: duration of the clip's media; None if unknown.
+      clip: of a record stored as video; None if it has none, or a damaged one.
     """
 
     features: Features
@@ -185,3 +197,4 @@ class CheckInput:
     expected: Expected
     limits: Limits
     seconds: float | None = None
+    clip: StoredClip | None = None

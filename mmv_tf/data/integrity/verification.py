@@ -14,9 +14,11 @@ import numpy as np
 
 from mmv_tf.data.integrity import damage, inspection
 from mmv_tf.data.integrity.checks import DMVR_AUDIO, check_record
+from mmv_tf.data.integrity.decoding import decode_problems
 from mmv_tf.data.integrity.inspection import Finding
 from mmv_tf.data.integrity.rules import Limits, packed_floats
 from mmv_tf.data.records import framing, manifests, shard_writer
+from mmv_tf.data.records import keys as keys_lib
 from mmv_tf.data.records.keys import MMV, KeyMap
 from mmv_tf.data.records.shard_files import ShardFolder
 from mmv_tf.util import files
@@ -172,7 +174,7 @@ def repair(
             if [p.reason for p in checked.problems] == [DMVR_AUDIO]:
                 payload = reinterpret_audio(payload, keys)
                 checked = check_record(payload, keys, expected, limits)
-            bad = checked.problems or (decode and inspection.decode_problems(payload, keys))
+            bad = checked.problems or (decode and decode_problems(payload, keys, limits))
             if bad or checked.example_id in seen:
                 continue
             if checked.example_id:
@@ -292,10 +294,16 @@ def _modalities(payload: bytes, keys: KeyMap) -> dict[str, int]:
     """Return a record's contribution to the counts by modality in a manifest."""
     import tensorflow as tf
 
-    lists = tf.train.SequenceExample.FromString(payload).feature_lists.feature_list
+    example = tf.train.SequenceExample.FromString(payload)
+    lists, context = example.feature_lists.feature_list, example.context.feature
+    is_video = keys_lib.ENCODED_MEDIA in context
     return {
-        "num_with_video": int(keys.frames in lists),
-        "num_with_audio": int(keys.waveform in lists or keys.log_mel in lists),
+        "num_with_video": int(keys.frames in lists or (is_video and keys_lib.FRAME_TIMES in lists)),
+        "num_with_audio": int(
+            keys.waveform in lists
+            or keys.log_mel in lists
+            or (is_video and keys_lib.SAMPLE_RATE in context)
+        ),
     }
 
 

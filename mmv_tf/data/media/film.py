@@ -85,6 +85,8 @@ def iter_pixels_at(
     short_side: int,
     square: bool = False,
     hold_seconds: float = _HOLD_SECONDS,
+    timeline: Timeline | None = None,
+    tally: Tally | None = None,
 ) -> Iterator[tuple[float, np.ndarray]]:
     """Yield the frames on screen at given times as pixels.
 
@@ -94,6 +96,7 @@ def iter_pixels_at(
       short_side: pixels to which the shorter side is scaled.
       square: scale the longer side to the same size, which distorts the frame.
       hold_seconds: seconds that the last frame stays on screen after its end.
+      timeline, tally: see `iter_frames_at`; sizes are not counted.
 
     Yields:
       (time, uint8 [height, width, 3]) for each of `times`.
@@ -101,9 +104,9 @@ def iter_pixels_at(
     Raises:
       MediaError: see `iter_frames_at`.
     """
-    timeline = timeline_of(path)
+    timeline = timeline_of(path) if timeline is None else timeline
     scaler = _scaler(timeline, short_side, square)
-    yield from _iter_shown_at(path, times, scaler.scale, hold_seconds, timeline)
+    yield from _iter_shown_at(path, times, scaler.scale, hold_seconds, timeline, tally)
 
 
 def _scaler(timeline: Timeline, short_side: int, square: bool = False) -> Scaler:

@@ -42,15 +42,24 @@ CAPTION_OWN = "caption/own"  # int64 list, as long as CAPTION: 1 if it describes
 
 LOG_MEL_RATE = "MELSPEC/feature/rate"  # float: spectrogram frames per second
 
+ENCODED_MEDIA = "clip/encoded_media_bytes"  # bytes: frames and audio as one MP4 (store=video)
+
+ENCODED_MEDIA_START = "clip/encoded_media_start_timestamp"  # int64: time at which the MP4 begins
+
 
 # Feature lists (one entry per step).
-FRAMES = "image/encoded"  # bytes: a JPEG per frame
+FRAMES = "image/encoded"  # bytes: a JPEG per frame; none with ENCODED_MEDIA
 
 FRAME_TIMES = "image/timestamp"  # int64
 
 WAVEFORM = "WAVEFORM/feature/floats"  # one entry holding all samples, floats in [-1, 1]
 
 LOG_MEL = "MELSPEC/feature/floats"  # one entry per spectrogram frame
+
+
+def frame_offset(index: int, frame_rate: float) -> int:
+    """Return the time of a frame at a regular rate, in microseconds from the first one."""
+    return round(index * MICROSECONDS / frame_rate)
 
 
 @dataclasses.dataclass(frozen=True)

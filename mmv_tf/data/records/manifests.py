@@ -21,6 +21,13 @@ from mmv_tf.util.storage.urls import name_of
 MANIFEST = "manifest.json"
 # Increment when a reader of older manifests would misread a newer one.
 FORMAT_VERSION = 1
+# Of data stored as video, so that readers that know only JPEGs say so.
+VIDEO_FORMAT_VERSION = 2
+_READ = (FORMAT_VERSION, VIDEO_FORMAT_VERSION)
+
+# How frames and audio are stored: JPEGs and floats, or an MP4 for each clip.
+JPEG_STORE, VIDEO_STORE = "jpeg", "video"
+STORES = (JPEG_STORE, VIDEO_STORE)
 
 # Ours: consecutive records that are read at once. Each epoch shuffles the chunks, so that few
 # shards still mix well; 16 records of a second or two are a few megabytes.
@@ -99,6 +106,7 @@ def expected_of(manifest: Mapping[str, Any] | None) -> Expected:
         labels=len(manifest["labels"]) if manifest.get("labels") else None,
         caption_window_seconds=manifest.get("settings", {}).get("caption_window_seconds"),
         log_mel_bins=log_mel.get("mel_bins"),
+        is_video=store_of(manifest) == VIDEO_STORE,
         all_have_frames=all(
             split.get("num_with_video", split["num_examples"]) == split["num_examples"]
             for split in manifest.get("splits", {}).values()
@@ -106,10 +114,17 @@ def expected_of(manifest: Mapping[str, Any] | None) -> Expected:
     )
 
 
+def store_of(manifest: Mapping[str, Any]) -> str:
+    """Return how the frames and audio of the records are stored, one of `STORES`."""
+    store: str = manifest.get("store", JPEG_STORE)
+    return store
+
+
 def write_manifest(directory: pathlib.Path, manifest: dict[str, Any]) -> None:
     """Write `manifest.json` atomically, adding the versions of the format and the tool."""
+    is_video = store_of(manifest) == VIDEO_STORE
     content = {
-        "format_version": FORMAT_VERSION,
+        "format_version": VIDEO_FORMAT_VERSION if is_video else FORMAT_VERSION,
         "tool": "mmv_tf.prepare_data",
         "tool_version": version.__version__,
         **manifest,
@@ -148,11 +163,11 @@ def read_manifest(directory: str | pathlib.Path) -> dict[str, Any]:
         raise ValueError(f"{where}: can't be read ({error.strerror}); check the path.") from error
     except ValueError as error:
         raise ValueError(f"{error}; prepare the data again with --overwrite.") from None
-    if not isinstance(content, dict) or content.get("format_version") != FORMAT_VERSION:
+    if not isinstance(content, dict) or content.get("format_version") not in _READ:
         found = content.get("format_version") if isinstance(content, dict) else None
         raise ValueError(
-            f"{where}: its format version is {found!r}, this program reads {FORMAT_VERSION}; "
-            "prepare the data again with --overwrite, or use the version that wrote it."
+            f"{where}: its format version is {found!r}, this program reads {_READ[0]} and "
+            f"{_READ[1]}; prepare the data again with --overwrite, or use the version that wrote it."
         )
     missing = [key for key in _MANIFEST_KEYS if key not in content]
     if missing:
@@ -161,6 +176,8 @@ def read_manifest(directory: str | pathlib.Path) -> dict[str, Any]:
         )
     try:
         check_form(content, _MANIFEST_FORM)
+        if store_of(content) not in STORES:
+            raise ValueError(f"store is {store_of(content)!r}, expected one of {', '.join(STORES)}")
     except ValueError as error:
         raise ValueError(
             f"{where}: {error}; prepare the data again with --overwrite, or restore the file."
@@ -223,6 +240,7 @@ _MANIFEST_FORM = {
     "short_side": (Count, None),
     "labels": ([str], None),
     "log_mel?": ({"mel_bins?": Count}, None),
+    "store?": str,
     "splits": {
         str: {
             "num_examples": Count,

@@ -59,6 +59,21 @@ class ClipSpan:
 
 
 @dataclasses.dataclass(frozen=True)
+class EncodedMedia:
+    """A clip as one file.
+
+    Attributes:
+      data: an MP4, see `media.clip_encoder`.
+      num_frames: 0 without a video track.
+      has_sound: True with an audio track.
+    """
+
+    data: bytes
+    num_frames: int
+    has_sound: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class ClipMedia:
     """Decoded media of a clip.
 
@@ -68,6 +83,7 @@ class ClipMedia:
       waveform: float32 [samples] in [-1, 1]; None if the source has no audio.
       log_mel: float32 [frames, bins] stored instead of the waveform, or None.
       log_mel_rate: frames per second of `log_mel`.
+      encoded: frames and audio as one file, stored instead of `frames` and `waveform`, or None.
     """
 
     frames: Sequence[bytes]
@@ -76,6 +92,18 @@ class ClipMedia:
     waveform: np.ndarray | None
     log_mel: np.ndarray | None = None
     log_mel_rate: float = 0.0
+    encoded: EncodedMedia | None = None
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames, stored in either way."""
+        return len(self.frames) if self.encoded is None else self.encoded.num_frames
+
+    @property
+    def has_sound(self) -> bool:
+        """True if there is audio, stored in any way."""
+        encoded = self.encoded is not None and self.encoded.has_sound
+        return encoded or self.waveform is not None or self.log_mel is not None
 
 
 def class_ids(labels: Iterable[str]) -> dict[str, int]:
@@ -123,7 +151,7 @@ def sequence_example(
     """
     import tensorflow as tf
 
-    if not media.frames and media.waveform is None and media.log_mel is None:
+    if not media.num_frames and not media.has_sound:
         raise ValueError(
             f"The clip {clip.example_id} has neither frames nor audio; expected at least one."
         )
@@ -137,6 +165,9 @@ def sequence_example(
 
     def texts(*values: str) -> tf.train.Feature:
         return train.Feature(bytes_list=train.BytesList(value=[v.encode() for v in values]))
+
+    def blob(data: bytes) -> tf.train.Feature:
+        return train.Feature(bytes_list=train.BytesList(value=[data]))
 
     start = clip.start_ms * 1000  # Microseconds from here on.
     context = {
@@ -153,16 +184,20 @@ def sequence_example(
         context[keys.LABEL_INDEX] = integers(*(labels[name] for name in clip.labels))
         context[keys.LABEL_STRING] = texts(*clip.labels)
     lists = {}
-    if media.frames:
+    if media.num_frames:
         context[keys.FRAME_RATE] = floats([frame_rate])
         context[keys.HEIGHT] = integers(media.height)
         context[keys.WIDTH] = integers(media.width)
-        times = [start + round(index * 1e6 / frame_rate) for index in range(len(media.frames))]
-        lists[keys.FRAMES] = [
-            train.Feature(bytes_list=train.BytesList(value=[frame])) for frame in media.frames
+        lists[keys.FRAME_TIMES] = [
+            integers(start + keys.frame_offset(index, frame_rate))
+            for index in range(media.num_frames)
         ]
-        lists[keys.FRAME_TIMES] = [integers(time) for time in times]
-    if media.waveform is not None or media.log_mel is not None:
+    if media.frames:
+        lists[keys.FRAMES] = [blob(frame) for frame in media.frames]
+    if media.encoded is not None:
+        context[keys.ENCODED_MEDIA] = blob(media.encoded.data)
+        context[keys.ENCODED_MEDIA_START] = integers(start)
+    if media.has_sound:
         context[keys.SAMPLE_RATE] = floats([sample_rate])
     if media.waveform is not None:
         packed = train.FloatList.FromString(_packed_floats(media.waveform))

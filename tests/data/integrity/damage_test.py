@@ -16,7 +16,7 @@ import tensorflow as tf
 from PIL import Image
 
 from mmv_tf.data import DamagedDataError, Reader
-from mmv_tf.data.integrity import checks, inspection, jpeg, rules, verification
+from mmv_tf.data.integrity import checks, decoding, inspection, jpeg, rules, verification
 from mmv_tf.data.integrity.rules import Limits
 from mmv_tf.data.reading import ordering
 from mmv_tf.data.reading.records import Records
@@ -476,14 +476,13 @@ def test_the_matrix_is_whole():
         value
         for module in (
             *(checks, checks, rules, checks, checks),
-            *(inspection, jpeg, framing),
+            *(inspection, jpeg, framing, decoding),
         )
         for name, value in vars(module).items()
         if name.isupper() and not name.startswith("_") and isinstance(value, str)
     } - {inspection.CACHE_FILE}
-    assert reasons - provoked == {
-        inspection.UNDECODABLE
-    }  # Only decoding finds it: see verification_test.
+    # Only decoding finds these: see verification_test and video_test.
+    assert reasons - provoked == {decoding.UNDECODABLE, decoding.UNDECODABLE_VIDEO}
 
 
 def test_a_shard_of_another_size_is_seen_without_looking(data):

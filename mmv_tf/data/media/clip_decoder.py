@@ -1,0 +1,244 @@
+# Copyright 2026 The mmv_tf Authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Decoding of the frames and samples that are needed of a clip stored by `clip_encoder`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import av
+import numpy as np
+from av.codec.context import Flags2
+from PIL import Image
+
+from mmv_tf.data.media import mp4
+
+# FFmpeg rounds the sides up to 64 pixels and more before it compares the area with its limit.
+_ROUNDING = 128
+# Ours: seconds that an audio decoder runs before the first sample needed. Opus asks for 80 ms (RFC
+# 7845, section 4.6); two packets of AAC at 8 kHz take 256.
+_RUN_UP_SECONDS = 0.3
+
+
+# ITU-R BT.601 with 219 steps of luma from 16 and 224 of color around 128: rows are red, green and
+# blue, columns Y, U, V and the offset.
+TO_RGB = np.array(
+    [
+        [255 / 219, 0.0, 1.402 * 255 / 224],
+        [255 / 219, -0.344136 * 255 / 224, -0.714136 * 255 / 224],
+        [255 / 219, 1.772 * 255 / 224, 0.0],
+    ]
+)
+TO_RGB = np.concatenate([TO_RGB, -TO_RGB @ [[16.0], [128.0], [128.0]]], axis=1)
+
+
+class UndecodableError(ValueError):
+    """Error about frames or sound that can't be decoded."""
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoPlanes:
+    """A frame as ITU-R BT.601 luma and colors of 219 and 224 steps.
+
+    Attributes:
+      y: uint8 [height, width], with even sides.
+      u, v: uint8 [height / 2, width / 2].
+    """
+
+    y: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
+
+    def rgb(self, height: int, width: int) -> np.ndarray:
+        """Return the frame, uint8 [height, width, 3], with colors interpolated linearly."""
+        size = self.y.shape[1], self.y.shape[0]
+        linear = Image.Resampling.BILINEAR
+        color = [np.asarray(Image.fromarray(p).resize(size, linear)) for p in (self.u, self.v)]
+        yuv = np.stack([self.y, *color], axis=-1)[:height, :width]
+        mapped = yuv @ TO_RGB[:, :3].T + TO_RGB[:, 3]
+        return mapped.round().clip(0, 255).astype(np.uint8)
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredClip:
+    """A clip's file and where its samples are.
+
+    Attributes:
+      data: the file.
+      tracks: of the file.
+    """
+
+    data: bytes
+    tracks: mp4.Mp4
+
+    @classmethod
+    def parse(cls, data: bytes) -> StoredClip:
+        """Parse a file.
+
+        Raises:
+          Mp4Error: it is damaged, or not by `clip_encoder`.
+        """
+        return cls(data, mp4.read_mp4(data))
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames, 0 without a video track."""
+        return 0 if self.tracks.video is None else len(self.tracks.video.sizes)
+
+    def check_size(self, height: int, width: int) -> None:
+        """Compare a record's frame size with the file's, whose sides are even.
+
+        Raises:
+          UndecodableError: they differ.
+        """
+        track = self.tracks.video
+        found = (0, 0) if track is None else (track.height, track.width)
+        if found != (height + height % 2, width + width % 2):
+            raise UndecodableError(
+                f"its frames are {found[1]} x {found[0]}, the record says {width} x {height}"
+            )
+
+    def frames(self, indices: Sequence[int]) -> Iterator[tuple[int, VideoPlanes]]:
+        """Yield (index, frame) for each different one of some indices, in ascending order.
+
+        Decoding starts at the key frame before a wanted one, and frames between two wanted ones are
+        skipped if there is a key frame.
+
+        Raises:
+          UndecodableError: a frame is missing or damaged.
+        """
+        track = self.tracks.video
+        wanted = sorted(set(indices))
+        if track is None or not wanted or wanted[0] < 0 or wanted[-1] >= self.num_frames:
+            raise UndecodableError(f"it has {self.num_frames} frames, frame {wanted} is wanted")
+        left = iter(wanted)
+        following = next(left, None)
+        for index, frame in self._decoded_video(track, wanted):
+            if index != following:
+                continue
+            found = frame.width, frame.height, frame.format.name
+            if found != (track.width, track.height, "yuv420p"):
+                raise UndecodableError(
+                    f"frame {index} is {found[0]} x {found[1]} in {found[2]}, expected "
+                    f"{track.width} x {track.height} in yuv420p"
+                )
+            yield index, VideoPlanes(*map(_pixels, frame.planes))
+            following = next(left, None)
+        if following is not None:
+            raise UndecodableError(f"frame {following} can't be decoded")
+
+    def _decoded_video(
+        self, track: mp4.Track, wanted: Sequence[int]
+    ) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Yield the frames decoded for those wanted, with their indices."""
+        area = (track.width + _ROUNDING) * (track.height + _ROUNDING)
+        context = _decoder(track, {"max_pixels": str(area), "err_detect": "explode"})
+        for first, last in _runs(track.keys, wanted):
+            context.flush_buffers()
+            for index in range(first, last + 1):
+                yield from self._fed(context, track, index)
+            yield from self._fed(context, track, None)
+
+    def _fed(
+        self, context: av.CodecContext, track: mp4.Track, index: int | None
+    ) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Feed a frame's packet, or the end, to a decoder, and yield what it returns."""
+        packet = None
+        if index is not None:
+            start = int(track.starts[index])
+            packet = av.Packet(self.data[start : start + int(track.sizes[index])])
+            packet.pts = packet.dts = index
+        try:
+            frames = context.decode(packet)
+        except av.FFmpegError as error:
+            where = "the last frame" if index is None else f"frame {index}"
+            raise UndecodableError(f"{where} can't be decoded") from error
+        for frame in frames:
+            yield frame.pts, frame
+
+    def waveform(self, count: int, start: int = 0, end: int | None = None) -> np.ndarray:
+        """Return the clip's audio.
+
+        Args:
+          count: number of the clip's samples.
+          start, end: the samples that are needed, by default all. Others are zeros, and packets
+            with only those are not decoded.
+
+        Returns:
+          float32 [count] in [-1, 1]; [0] without an audio track.
+
+        Raises:
+          UndecodableError: a packet is damaged, or NaN or infinity was stored.
+        """
+        track = self.tracks.sound
+        if track is None:
+            return np.zeros(0, np.float32)
+        samples = np.zeros(count, np.float32)
+        begin, stop = max(0, start), count if end is None else min(end, count)
+        if begin >= stop:
+            return samples
+        run_up = int(_RUN_UP_SECONDS * track.timescale)
+        first = max(0, int(np.searchsorted(track.times, begin - run_up, "right")) - 1)
+        last = int(np.searchsorted(track.times, stop, "left"))
+        context = _decoder(track, {})
+        context.flags2 |= Flags2.skip_manual
+        place = int(track.times[first])
+        for index in range(first, last):
+            for piece in self._heard(context, track, index):
+                low, high = max(place, begin), min(place + len(piece), stop)
+                if low < high:
+                    samples[low:high] = piece[low - place : high - place]
+                place += len(piece)
+        if place < min(stop, track.end):
+            raise UndecodableError(f"its audio ends at sample {place} of {count}")
+        if not np.isfinite(samples).all():
+            raise UndecodableError("its audio holds NaN or infinity")
+        return np.clip(samples, -1.0, 1.0, out=samples)
+
+    def _heard(
+        self, context: av.CodecContext, track: mp4.Track, index: int
+    ) -> Iterator[np.ndarray]:
+        """Yield the samples of a packet, float32 [samples]."""
+        start = int(track.starts[index])
+        packet = av.Packet(self.data[start : start + int(track.sizes[index])])
+        try:
+            frames = context.decode(packet)
+        except av.FFmpegError as error:
+            raise UndecodableError(f"packet {index} of its audio can't be decoded") from error
+        for frame in frames:
+            piece = frame.to_ndarray()
+            if piece.shape[0] != 1 or piece.dtype != np.float32:
+                raise UndecodableError(f"packet {index} of its audio is not one channel of floats")
+            if frame.sample_rate != track.timescale:
+                raise UndecodableError(
+                    f"its audio has {frame.sample_rate} samples a second, the file states "
+                    f"{track.timescale}"
+                )
+            yield piece[0]
+
+
+def _pixels(plane: av.video.plane.VideoPlane) -> np.ndarray:
+    """Return a view of a plane's pixels."""
+    rows = np.frombuffer(plane, np.uint8, plane.line_size * plane.height)
+    return rows.reshape(plane.height, plane.line_size)[:, : plane.width]
+
+
+def _decoder(track: mp4.Track, options: dict[str, str]) -> av.CodecContext:
+    context = av.CodecContext.create(track.codec, "r")
+    context.extradata = track.setup
+    context.thread_count = 1  # Clips are decoded in parallel.
+    context.options = options
+    return context
+
+
+def _runs(keys: np.ndarray, wanted: Sequence[int]) -> list[tuple[int, int]]:
+    """Return runs of frames that hold those wanted, as (first, last); the first is a key frame."""
+    runs: list[tuple[int, int]] = []
+    for index in wanted:
+        key = int(keys[np.searchsorted(keys, index, "right") - 1])
+        if runs and key <= runs[-1][1] + 1:
+            runs[-1] = runs[-1][0], index
+        else:
+            runs.append((key, index))
+    return runs
