@@ -67,6 +67,17 @@ _SHORT_SIDE = flags.DEFINE_integer(
     "short_side", _DEFAULTS.short_side, "Shorter side of stored frames in pixels."
 )
 _JPEG_QUALITY = flags.DEFINE_integer("jpeg_quality", _DEFAULTS.jpeg_quality, "Quality, 1 to 95.")
+_STORE = flags.DEFINE_enum(
+    "store",
+    _DEFAULTS.store,
+    preparation.STORES,
+    "Store frames as JPEGs and audio as floats, or each clip as a video (H.264 with Opus or AAC).",
+)
+_VIDEO_CRF = flags.DEFINE_integer(
+    "video_crf",
+    _DEFAULTS.video_crf,
+    "With --store=video, x264's constant rate factor, 1 to 51; 6 more halve the bytes.",
+)
 _SAMPLE_RATE = flags.DEFINE_integer(
     "sample_rate", _DEFAULTS.sample_rate, "Sample rate of stored audio in Hz."
 )
@@ -281,6 +292,8 @@ def _settings(cut: str) -> preparation.Settings:
             split_pattern=tuple(_SPLIT_PATTERN.value),
             caption_window_seconds=_CAPTION_WINDOW_SECONDS.value,
             num_shards=_NUM_SHARDS.value,
+            store=_STORE.value,
+            video_crf=_VIDEO_CRF.value,
         )
     except ValueError as error:
         raise command_line.UsageError(str(error)) from error

@@ -17,3 +17,4 @@ from mmv_tf.data.preparation.sources import ListedClip as ListedClip
 from mmv_tf.data.preparation.sources import Source as Source
 from mmv_tf.data.preparation.sources import find as find
 from mmv_tf.data.preparation.sources import find_sources as find_sources
+from mmv_tf.data.records.manifests import STORES as STORES

@@ -7,22 +7,28 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-import io
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from mmv_tf.data import media
 from mmv_tf.data.images import encode_image
+from mmv_tf.data.media.clip_encoder import with_sound
 from mmv_tf.data.preparation.blocks import write_block
+from mmv_tf.data.preparation.collecting import (
+    ClipFrames,
+    Collector,
+    JpegCollector,
+    VideoCollector,
+)
 from mmv_tf.data.preparation.plan import PlannedClip
 from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.sources import IMAGE, SOUND, TFDS
 from mmv_tf.data.preparation.work_folder import WorkFolder
 from mmv_tf.data.records import shard_writer
+from mmv_tf.data.records.manifests import VIDEO_STORE
 
 # Ours: a unit is left out if more than this share of its packets can't be decoded.
 MOST_DAMAGED_SHARE = 0.1
@@ -98,7 +104,7 @@ def decode_units(
     if kind == IMAGE:
         for unit in units:
             frame, height, width = encode_image(path, settings.short_side, settings.jpeg_quality)
-            image = _ClipFrames([frame], height, width)
+            image = ClipFrames([frame], height, width)
             yield _write(unit, options, _UnitFrames([image] * len(unit.clips)), path)
     elif kind == TFDS:
         for unit in units:
@@ -106,20 +112,11 @@ def decode_units(
             yield _write(unit, options, shown, path)
     elif kind == SOUND:
         for unit in units:
-            shown = _UnitFrames([_ClipFrames([], 0, 0)] * len(unit.clips))
+            shown = _UnitFrames([ClipFrames()] * len(unit.clips))
             yield _write(unit, options, shown, path, timeline)
     else:
         for unit, shown in _film_frames(path, timeline, units, settings):
             yield _write(unit, options, shown, path, timeline)
-
-
-@dataclasses.dataclass(frozen=True)
-class _ClipFrames:
-    """Frames of one clip as JPEGs, with their size in pixels."""
-
-    frames: list[bytes]
-    height: int
-    width: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,74 +128,40 @@ class _UnitFrames:
       damaged, disordered: times of packets and of frames that were skipped, seconds.
     """
 
-    clips: Sequence[_ClipFrames | None]
+    clips: Sequence[ClipFrames | None]
     damaged: Sequence[float] = ()
     disordered: Sequence[float] = ()
-
-
-class _FrameCollector:
-    """Collector of the frames of a unit during the pass over the film."""
-
-    def __init__(self, unit: DecodeJob, frame_rate: float):
-        self.unit = unit
-        self._grids = [
-            media.frame_times(clip.span.start_ms / 1000, clip.span.end_ms / 1000, frame_rate)
-            for clip in unit.clips
-        ]
-        self.times = sorted({time for grid in self._grids for time in grid})
-        self._frames: dict[float, bytes] = {}
-
-    def take(self, time: float, jpeg: bytes) -> None:
-        """Keep a frame; frames at times that no clip needs do no harm."""
-        self._frames[time] = jpeg
-
-    def clip_frames(self, one_size: tuple[int, int] | None) -> list[_ClipFrames | None]:
-        """Return the frames of each clip, None if their size changes.
-
-        Args:
-          one_size: width and height of all frames; None reads it from each.
-        """
-        return [self._of_clip(grid, one_size) for grid in self._grids]
-
-    def _of_clip(
-        self, grid: Sequence[float], one_size: tuple[int, int] | None
-    ) -> _ClipFrames | None:
-        frames = [self._frames[time] for time in grid]
-        sizes = {one_size} if one_size is not None else {_jpeg_size(frame) for frame in frames}
-        if len(sizes) > 1:
-            return None
-        width, height = sizes.pop()
-        return _ClipFrames(frames, height, width)
-
-
-def _jpeg_size(jpeg: bytes) -> tuple[int, int]:
-    with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
-        return image.size
 
 
 def _film_frames(
     path: str, timeline: media.Timeline | None, units: Sequence[DecodeJob], settings: Settings
 ) -> Iterator[tuple[DecodeJob, _UnitFrames]]:
     """Yield each unit with its frames, from one pass over the film."""
-    waiting = collections.deque(_FrameCollector(unit, settings.frame_rate) for unit in units)
-    times = sorted({time for unit in waiting for time in unit.times})
-    current: collections.deque[_FrameCollector] = collections.deque()
+    is_video = settings.store == VIDEO_STORE
+    collector: type[Collector[Any]] = VideoCollector if is_video else JpegCollector
+    waiting = collections.deque((unit, collector(unit.clips, settings)) for unit in units)
+    times = sorted({time for _, frames in waiting for time in frames.times})
+    current: collections.deque[tuple[DecodeJob, Collector[Any]]] = collections.deque()
     tally = media.Tally()
-    frames = media.iter_frames_at(
-        path, times, settings.short_side, settings.jpeg_quality, timeline, tally
+    shown: Iterator[tuple[float, Any]] = (
+        media.iter_pixels_at(path, times, settings.short_side, timeline=timeline, tally=tally)
+        if is_video
+        else media.iter_frames_at(
+            path, times, settings.short_side, settings.jpeg_quality, timeline, tally
+        )
     )
-    for time, jpeg in frames:
-        while waiting and waiting[0].times[0] <= time:
+    for time, frame in shown:
+        while waiting and waiting[0][1].times[0] <= time:
             current.append(waiting.popleft())
-        for unit in current:
-            unit.take(time, jpeg)
-        while current and current[0].times[-1] <= time:
-            done = current.popleft()
+        for _, frames in current:
+            frames.take(time, frame)
+        while current and current[0][1].times[-1] <= time:
+            unit, done = current.popleft()
             start, end = done.times[0], done.times[-1]
             damaged = _damage(tally, start, end, "video", path)
             disordered = [t for t in tally.disordered if start <= t <= end]
             one_size = next(iter(tally.sizes)) if len(tally.sizes) == 1 else None
-            yield done.unit, _UnitFrames(done.clip_frames(one_size), damaged, disordered)
+            yield unit, _UnitFrames(done.clip_frames(one_size), damaged, disordered)
 
 
 def _damage(tally: media.Tally, start: float, end: float, what: str, path: str) -> list[float]:
@@ -254,8 +217,11 @@ def _write(
             if audio is not None and log_mel is not None:
                 spectrogram = np.asarray(log_mel(audio[np.newaxis]))[0, :, :, 0]
                 rate, audio = log_mel.sample_rate / log_mel.step, None
+            encoded = None
+            if settings.store == VIDEO_STORE:
+                encoded, audio = _encoded(frames, audio, settings.sample_rate), None
             decoded = shard_writer.ClipMedia(
-                frames.frames, frames.height, frames.width, audio, spectrogram, rate
+                frames.frames, frames.height, frames.width, audio, spectrogram, rate, encoded
             )
             example = shard_writer.sequence_example(
                 clip.span,
@@ -284,6 +250,14 @@ def _write(
     return write_block(options.folder, unit.target, records(), summary)
 
 
+def _encoded(
+    frames: ClipFrames, audio: np.ndarray | None, sample_rate: int
+) -> shard_writer.EncodedMedia | None:
+    """Return a clip as one file; None for a stored spectrogram without frames."""
+    data = frames.video if audio is None else with_sound(frames.video, audio, sample_rate)
+    return shard_writer.EncodedMedia(data, frames.count, audio is not None) if data else None
+
+
 @functools.cache
 def _log_mel(spec: LogMelSpec) -> Any:
     """Return the layer, created once per process."""
@@ -293,7 +267,7 @@ def _log_mel(spec: LogMelSpec) -> Any:
 
 def _tfds_frames(
     data_dir: str, selection: str, unit: DecodeJob, settings: Settings
-) -> list[_ClipFrames]:
+) -> list[ClipFrames]:
     """Return the images of a slice of a data set of TensorFlow Datasets, in its order."""
     from mmv_tf.data.datasets import tfds_images
 
@@ -304,7 +278,7 @@ def _tfds_frames(
             frame, height, width = encode_image(
                 image, settings.short_side, settings.jpeg_quality, name=selection
             )
-            images.append(_ClipFrames([frame], height, width))
+            images.append(ClipFrames([frame], height, width))
     if len(images) != len(unit.clips):
         raise media.MediaError(
             f"{selection}: got {len(images)} images; expected {len(unit.clips)}; prepare the "

@@ -36,7 +36,7 @@ def fingerprint_of(
         digest.update(json.dumps(value, default=str, sort_keys=True).encode() + b"\n")
 
     versions = [version.__version__, manifests.FORMAT_VERSION, _READING_VERSION]
-    add([*versions, dataclasses.asdict(settings)])
+    add([*versions, settings.stated()])
     add([_content_sha256(labels), dataclasses.asdict(facts)])
     add(None if log_mel is None else [log_mel[0].__name__, log_mel[1]])
     for source in sources:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import json
 import pathlib
@@ -18,6 +17,7 @@ from mmv_tf.data.preparation.plan import Plan
 from mmv_tf.data.preparation.publication import SHARD_NAME
 from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.records import manifests
+from mmv_tf.data.records.manifests import JPEG_STORE
 
 PARTIAL = ".partial"
 LOCK = "lock"
@@ -73,11 +73,13 @@ def prepared(
         return manifest
     if overwrite:
         return None
-    now = json.loads(json.dumps(dataclasses.asdict(settings)))
+    usual = {"store": JPEG_STORE}
+    now = {**usual, **json.loads(json.dumps(settings.stated()))}
+    was = {**usual, **manifest["settings"]}
     differing = [
-        f"{name} {manifest['settings'].get(name)} instead of {value}"
+        f"{name} {was.get(name)} instead of {value}"
         for name, value in now.items()
-        if manifest["settings"].get(name) != value
+        if was.get(name) != value
     ]
     raise ValueError(
         f"{output}: holds data of {', '.join(differing) or 'other videos, captions or versions'}; "

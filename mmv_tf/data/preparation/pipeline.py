@@ -28,8 +28,9 @@ from mmv_tf.data.preparation.planning import plan_clips
 from mmv_tf.data.preparation.probing import Probes, probe_all
 from mmv_tf.data.preparation.publication import publish
 from mmv_tf.data.preparation.settings import Settings
-from mmv_tf.data.preparation.sources import DataSetFacts, Source
+from mmv_tf.data.preparation.sources import IMAGE, TFDS, DataSetFacts, Source
 from mmv_tf.data.preparation.work_folder import WorkFolder
+from mmv_tf.data.records.manifests import VIDEO_STORE
 from mmv_tf.util import locks
 from mmv_tf.util.shares import Share
 from mmv_tf.util.worker_pool import Failure, Runner, WorkerPool
@@ -86,6 +87,12 @@ class Job:
     def __post_init__(self) -> None:
         if (self.settings.sound == "log_mel") != (self.log_mel is not None):
             raise ValueError('Give sound="log_mel" and the layer that computes it together.')
+        images = [source for source in self.sources if source.kind in (IMAGE, TFDS)]
+        if images and self.settings.store == VIDEO_STORE:
+            raise ValueError(
+                f"{images[0].path}: is an image; store=video is for videos and audio; use "
+                "--store=jpeg."
+            )
 
     @functools.cached_property
     def fingerprint(self) -> str:

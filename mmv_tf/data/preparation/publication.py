@@ -20,6 +20,7 @@ from mmv_tf.data.preparation.report import SourceReport
 from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.work_folder import WorkFolder
 from mmv_tf.data.records import manifests, shard_writer
+from mmv_tf.data.records.manifests import VIDEO_STORE
 from mmv_tf.util import files
 from mmv_tf.util.configuration import read_checked_json, write_checked_json
 from mmv_tf.util.progress import Progress
@@ -104,17 +105,24 @@ def publish(
         "frame_rate": settings.frame_rate,
         "sample_rate": settings.sample_rate,
         "short_side": settings.short_side,
-        "jpeg_quality": settings.jpeg_quality,
+        **_storing(settings),
         "labels": list(plan.labels),
         "splits": by_split,
         "sources": [_row(report) for report in plan.reports],
         "blocks": plan.blocks,
         "dropped": _dropped(plan),
-        "settings": dataclasses.asdict(settings),
+        "settings": settings.stated(),
         **extra,
     }
     manifests.write_manifest(output, manifest)
     return manifests.read_manifest(output)
+
+
+def _storing(settings: Settings) -> dict[str, Any]:
+    """Return the manifest's entries on how frames and audio are stored."""
+    if settings.store == VIDEO_STORE:
+        return {"store": VIDEO_STORE, "video_crf": settings.video_crf}
+    return {"jpeg_quality": settings.jpeg_quality}
 
 
 def _row(report: SourceReport) -> dict[str, Any]:

@@ -7,6 +7,10 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from typing import Any
+
+from mmv_tf.data.media.clip_encoder import SAMPLE_RATES
+from mmv_tf.data.records.manifests import JPEG_STORE, STORES, VIDEO_STORE
 
 CUTS = ("caption", "window", "list")
 SOUNDS = ("waveform", "log_mel", "none")
@@ -32,6 +36,9 @@ class Settings:
         their own; with a single name, films are not divided.
       caption_window_seconds: captions within this distance of a clip are stored with it.
       num_shards: for each split, fewer if it has fewer clips.
+      store: "jpeg" (a JPEG for each frame, and samples as floats) or "video" (a clip as an MP4 with
+        H.264 and Opus or AAC).
+      video_crf: constant rate factor of H.264, 1 to 51, for `store` "video".
     """
 
     frame_rate: float = 10.0
@@ -48,6 +55,8 @@ class Settings:
     split_pattern: tuple[str, ...] = ("train",)
     caption_window_seconds: float = 10.0
     num_shards: int = 4
+    store: str = JPEG_STORE
+    video_crf: int = 22
 
     def __post_init__(self) -> None:
         for name in (
@@ -62,15 +71,30 @@ class Settings:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or more.")
         if not 1 <= self.jpeg_quality <= 95:
             raise ValueError(f"jpeg_quality is {self.jpeg_quality}; it must be in 1 to 95.")
-        for name, choices in (("cut", CUTS), ("sound", SOUNDS)):
+        for name, choices in (("cut", CUTS), ("sound", SOUNDS), ("store", STORES)):
             if getattr(self, name) not in choices:
                 raise ValueError(
                     f"{name} is {getattr(self, name)!r}; use one of {', '.join(choices)}."
                 )
+        if not 1 <= self.video_crf <= 51:
+            raise ValueError(f"video_crf is {self.video_crf}; it must be in 1 to 51.")
+        stores_sound = self.store == VIDEO_STORE and self.sound == "waveform"
+        if stores_sound and self.sample_rate not in SAMPLE_RATES:
+            raise ValueError(
+                f"sample_rate is {self.sample_rate}; store=video can have one of "
+                f"{', '.join(map(str, sorted(SAMPLE_RATES)))}."
+            )
         if not self.split_pattern:
             raise ValueError("split_pattern is empty; name at least one split, such as train.")
         for name in self.split_pattern:
             check_split(name, "split_pattern")
+
+    def stated(self) -> dict[str, Any]:
+        """Return the values that determine the shards, for the manifest and the fingerprint."""
+        values = dataclasses.asdict(self)
+        # Data of JPEGs stay what they were before there was another way to store them.
+        unused = ("store", "video_crf") if self.store == JPEG_STORE else ("jpeg_quality",)
+        return {name: value for name, value in values.items() if name not in unused}
 
 
 def check_split(name: str, where: str) -> None:
