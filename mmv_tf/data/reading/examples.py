@@ -10,11 +10,12 @@ from typing import Any, cast
 import ml_collections
 import tensorflow as tf
 
-from mmv_tf.data.reading import audio, augmentation, parsing, sampling, settings
+from mmv_tf.data.reading import audio, augmentation, parsing, sampling, settings, stored_video
 from mmv_tf.data.reading import pixels as pixels_lib
 from mmv_tf.data.reading.pixels import Plan
 from mmv_tf.data.reading.records import Records
 from mmv_tf.data.reading.settings import LOOP, OPENCV, PIXELS, SHORT_CLIPS, Example, LogMel
+from mmv_tf.data.records import keys as keys_lib
 
 Seeds = list[tf.Tensor | None]
 
@@ -81,7 +82,9 @@ class Examples:
         """Parse a record, with checks if the shard was not inspected."""
         records = self.records
         fallback = tf.strings.join([shard, tf.strings.as_string(number)], separator=":")
-        parsed = parsing.parse_record(record, fallback, records.keys, records.manifest["labels"])
+        parsed = parsing.parse_record(
+            record, fallback, records.keys, records.manifest["labels"], records.is_video
+        )
         if not records.inspected:
             parsing.check_parsed(parsed, shard, records.limits, records.all_have_frames)
         return parsed
@@ -104,16 +107,22 @@ class Examples:
         indices = tf.reshape(indices, [windows * config.num_frames])
 
         def decoded() -> Example:
+            if self.records.is_video:
+                return self._stored_video(parsed, indices, shard, windows, self._frame_seeds(seeds))
             encoded = tf.gather(parsed["frames"], indices)
             if not self.records.inspected:
                 parsing.check_frames(encoded, parsed["example_id"], shard, self.records.limits)
             if config.pixels == OPENCV:
-                return self._plan(encoded, shard, windows, self._frame_seeds(seeds))
+                own = self._frame_seeds(seeds)
+                shape = tf.io.extract_jpeg_shape(encoded[0])
+                frames = {Plan.FRAMES: tf.reshape(encoded, [windows, config.num_frames])}
+                crop = self._crop(shape, own[0])
+                return frames | self._plan(shape[:2], crop, shard, windows, own)
             return {"video": self._video(encoded, windows, self._frame_seeds(seeds))}
 
         def nothing() -> Example:
             if config.pixels == OPENCV:
-                return pixels_lib.no_plan(windows, config.num_frames)
+                return pixels_lib.no_plan(windows, config.num_frames, self.records.is_video)
             return {"video": tf.zeros([windows, config.num_frames, config.size, config.size, 3])}
 
         end = parsed["clip_start"] + parsed["duration"]
@@ -127,6 +136,8 @@ class Examples:
             "clip_end": tf.fill([windows], end),
         }
         if self.log_mel is not None:
+            if self.records.is_video and self._stored_log_mel is None:
+                parsed["waveform"] = self._stored_waveform(parsed, start_seconds, shard)
             if loop:
                 # Only if the frames loop: a window's audio may reach just past a longer clip.
                 parsed = tf.cond(
@@ -156,30 +167,66 @@ class Examples:
         """Decode JPEGs [windows * T] to frames [windows, T, size, size, 3]."""
         config = self.config
         crop_seed, flip_seed, color_seed = seeds
-        _, crop = self._shape_and_crop(encoded[0], crop_seed)
+        crop = self._crop(tf.io.extract_jpeg_shape(encoded[0]), crop_seed)
         pixels = pixels_lib.decode_window(encoded, crop)
         if flip_seed is not None:
             pixels = augmentation.flip(pixels, flip_seed)
         # From bytes to floats in [0, 255], bilinear.
         video = tf.image.resize(pixels, [config.size, config.size])
+        return self._colored(video, windows, color_seed)
+
+    def _stored_video(
+        self,
+        parsed: dict[str, tf.Tensor],
+        indices: tf.Tensor,
+        shard: tf.Tensor,
+        windows: int,
+        seeds: Seeds,
+    ) -> Example:
+        """Return what `_video` or `_plan` do, from frames [windows * T] of a stored video."""
+        config = self.config
+        crop_seed, flip_seed, color_seed = seeds
+        crop = self._crop(parsed["shape"], crop_seed)
+        if config.pixels == OPENCV:
+            frames = {
+                Plan.FRAMES: tf.fill([windows], parsed["media"]),
+                Plan.INDICES: tf.reshape(indices, [windows, config.num_frames]),
+            }
+            return frames | self._plan(parsed["shape"], crop, shard, windows, seeds)
+        mirrored = augmentation.is_mirrored(flip_seed) if flip_seed is not None else False
+        video = stored_video.resized_window(
+            parsed["media"],
+            indices,
+            parsed["shape"],
+            crop,
+            tf.convert_to_tensor(mirrored),
+            _name(parsed, shard),
+            config.size,
+            self.records.limits,
+        )
+        return {"video": self._colored(video, windows, color_seed)}
+
+    def _colored(self, video: tf.Tensor, windows: int, color_seed: tf.Tensor | None) -> tf.Tensor:
+        """Change the colors of frames [windows * T, size, size, 3] in [0, 255]; return [0, 1]."""
+        config = self.config
         if color_seed is not None:
             video = augmentation.jitter_color(video, color_seed, config.colour, scale=255.0)
         else:
             video /= 255.0
         return tf.reshape(video, [windows, config.num_frames, config.size, config.size, 3])
 
-    def _plan(self, encoded: tf.Tensor, shard: tf.Tensor, windows: int, seeds: Seeds) -> Example:
-        """Draw like `_video`, and return the `Plan` from which a batch is decoded later."""
+    def _plan(
+        self, shape: tf.Tensor, crop: tf.Tensor, shard: tf.Tensor, windows: int, seeds: Seeds
+    ) -> Example:
+        """Draw like `_video`; return the `Plan` without its frames, to decode a batch later."""
         config = self.config
-        crop_seed, flip_seed, color_seed = seeds
-        shape, crop = self._shape_and_crop(encoded[0], crop_seed)
+        _, flip_seed, color_seed = seeds
         mirrored, color = tf.constant(False), tf.constant(augmentation.NO_COLOR_CHANGE)
         if flip_seed is not None:
             mirrored = augmentation.is_mirrored(flip_seed)
         if color_seed is not None:
             color = augmentation.color_change(color_seed, config.colour)
         return {
-            Plan.FRAMES: tf.reshape(encoded, [windows, config.num_frames]),
             Plan.SHAPE: tf.tile(shape[tf.newaxis], [windows, 1]),
             Plan.CROP: tf.tile(crop[tf.newaxis], [windows, 1]),
             Plan.MIRRORED: tf.fill([windows], mirrored),
@@ -187,16 +234,30 @@ class Examples:
             Plan.SHARD: tf.fill([windows], shard),
         }
 
-    def _shape_and_crop(
-        self, encoded: tf.Tensor, seed: tf.Tensor | None
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return height and width of a clip's frames, from one of them, and their crop window."""
+    def _crop(self, shape: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
+        """Return the crop window of frames of a shape, int32 [height, width, ...]."""
         config = self.config
-        shape = tf.io.extract_jpeg_shape(encoded)
-        crop = augmentation.crop_window(
+        return augmentation.crop_window(
             shape[0], shape[1], seed, config.scale_jitter, config.square_crop
         )
-        return shape[:2], crop
+
+    def _stored_waveform(
+        self, parsed: dict[str, tf.Tensor], start_seconds: tf.Tensor, shard: tf.Tensor
+    ) -> tf.Tensor:
+        """Return the audio of a clip stored as video, at least where windows need it."""
+        config, log_mel = self.config, cast(LogMel, self.log_mel)
+        rate = round(self.records.manifest["sample_rate"])
+        seconds = tf.cast(parsed["microseconds"], tf.float64) / keys_lib.MICROSECONDS
+        count = tf.cast(tf.round(seconds * rate), tf.int64)
+        start, end = tf.zeros([], tf.int64), count
+        if rate == log_mel.sample_rate:
+            # A tenth of a second more, for rounding.
+            length = config.num_frames / config.frame_rate
+            start = tf.cast((tf.reduce_min(start_seconds) - 0.1) * rate, tf.int64)
+            end = tf.cast((tf.reduce_max(start_seconds) + length + 0.1) * rate, tf.int64)
+        return stored_video.window_waveform(
+            parsed["media"], count, start, end, _name(parsed, shard), rate, self.records.limits
+        )
 
     def _looped(self, parsed: dict[str, tf.Tensor], seconds: tf.Tensor) -> dict[str, tf.Tensor]:
         """Loop the audio of a clip shorter than its window together with the frames."""
@@ -283,3 +344,8 @@ class Examples:
             settings.check_sample_rate(
                 self.records.manifest["sample_rate"], self.log_mel.sample_rate
             )
+
+
+def _name(parsed: dict[str, tf.Tensor], shard: tf.Tensor) -> tf.Tensor:
+    """Return what messages call a record."""
+    return tf.strings.join([shard, ", example ", parsed["example_id"]])

@@ -15,7 +15,11 @@ from mmv_tf.data.records.keys import KeyMap
 
 
 def parse_record(
-    record: tf.Tensor, fallback_id: tf.Tensor, keys: KeyMap, labels: Sequence[str]
+    record: tf.Tensor,
+    fallback_id: tf.Tensor,
+    keys: KeyMap,
+    labels: Sequence[str],
+    is_video: bool = False,
 ) -> dict[str, tf.Tensor]:
     """Parse a serialized `SequenceExample`.
 
@@ -24,13 +28,16 @@ def parse_record(
       fallback_id: string scalar, for records without an id.
       keys: names of the features.
       labels: class names, for records with the name of a class but no number.
+      is_video: frames and audio are stored as one file.
 
     Returns:
       "example_id"; "media_id", "" for none; "frames" string [T]; "waveform" float [N]; "log_mel"
       float [frames, bins]; "label" int32, -1 for none; "caption" string [C] with "caption_start"
       and "caption_end", float seconds from the start of the clip (without times, the whole clip),
       and "caption_own", true if it describes this clip (false if unknown); "clip_start" and
-      "duration" in seconds ("duration" 0 if unknown).
+      "duration" in seconds ("duration" 0 if unknown). With `is_video`, "frames" int64 [T] are the
+      frames' times, "waveform" is empty, and there are "media", the file, "" for none; "shape"
+      int32 [2], height and width of the frames; and "microseconds" int64, the duration.
     """
     variable = tf.io.VarLenFeature
     context_features = {
@@ -47,6 +54,12 @@ def parse_record(
         keys.waveform: variable(tf.float32),
         keys.log_mel: variable(tf.float32),
     }
+    if is_video:
+        context_features[keys_lib.ENCODED_MEDIA] = variable(tf.string)
+        context_features[keys_lib.HEIGHT] = context_features[keys_lib.WIDTH] = variable(tf.int64)
+        list_features[keys_lib.FRAME_TIMES] = tf.io.FixedLenSequenceFeature(
+            [], tf.int64, allow_missing=True
+        )
     captions = list_features if keys.caption_lists else context_features
     captions[keys.caption] = variable(tf.string)
     captions[keys.caption_start] = captions[keys.caption_end] = variable(tf.int64)
@@ -79,10 +92,18 @@ def parse_record(
     )
     log_mel = lists[keys.log_mel]
     example_id = first(keys.example_id, fallback_id) if keys.example_id else fallback_id
-    return {
+    stored = {"frames": lists[keys.frames]}
+    if is_video:
+        sides = [first(key, 0) for key in (keys_lib.HEIGHT, keys_lib.WIDTH)]
+        stored = {
+            "frames": lists[keys_lib.FRAME_TIMES],
+            "media": first(keys_lib.ENCODED_MEDIA, ""),
+            "shape": tf.cast(tf.clip_by_value(tf.stack(sides), 0, 2**30), tf.int32),
+            "microseconds": clip_end - clip_start,
+        }
+    return stored | {
         "example_id": example_id,
         "media_id": first(keys.media_id, ""),
-        "frames": lists[keys.frames],
         "waveform": lists[keys.waveform].values,
         "log_mel": tf.reshape(log_mel.values, tf.cast(log_mel.dense_shape, tf.int32)),
         "label": _label(context[keys_lib.LABEL_INDEX].values, names, labels),
@@ -126,8 +147,11 @@ def check_parsed(
     frames = tf.shape(parsed["frames"])[0]
     longest = tf.reduce_max(tf.concat([tf.strings.length(parsed["caption"]), [0]], axis=0))
     samples = tf.size(parsed["waveform"]) + tf.size(parsed["log_mel"])
+    heard = samples > 0
+    if "media" in parsed:
+        heard |= parsed["media"] != b""
     for condition, what in (
-        (frames > 0 if needs_frames else (frames > 0) | (samples > 0), "no frames"),
+        (frames > 0 if needs_frames else (frames > 0) | heard, "no frames"),
         (frames <= limits.frames, f"too many frames, at most {limits.frames} are read"),
         (longest <= limits.caption_bytes, f"caption too long, at most {limits.caption_bytes}"),
         (tf.size(parsed["caption"]) <= limits.captions, "too many captions"),

@@ -118,6 +118,18 @@ class Input:
                 f"Entries of data.mixture have pixels={' and '.join(sorted(pixels))}; set "
                 "data.pixels for all of them."
             )
+        stores = {reader.is_video for reader in self.readers}
+        if pixels == {OPENCV} and len(stores) > 1:
+            raise ValueError(
+                "Some data sets of data.mixture are stored as JPEGs and some as video; set "
+                "data.pixels=tensorflow, or prepare them with the same --store."
+            )
+        if True in stores and self.config.get("service", ""):
+            raise ValueError(
+                "Data prepared with --store=video are decoded by Python in this process, which the "
+                f"workers of a tf.data service ({self.config.service}) can't do; prepare them with "
+                "--store=jpeg, or leave data.service empty."
+            )
         if pixels == {OPENCV} and self.config.get("service", ""):
             raise ValueError(
                 "data.pixels=opencv calls Python in this process, which the workers of a tf.data "

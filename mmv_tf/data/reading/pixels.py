@@ -4,21 +4,21 @@
 
 from __future__ import annotations
 
-import atexit
 import concurrent.futures
 import functools
-import gc
 import importlib
 import os
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
 from mmv_tf.data.integrity.damage import MESSAGE_END, UNSURE_START
-from mmv_tf.data.reading import augmentation
+from mmv_tf.data.integrity.rules import Limits
+from mmv_tf.data.reading import augmentation, stored_video
+from mmv_tf.data.reading.ending import end_iterators_at_exit
 from mmv_tf.data.reading.settings import Example
 
 # Above this number of frames a loop replaces one node per frame, to limit the size of the graph.
@@ -79,18 +79,21 @@ def check_installed() -> None:
 
 
 def clip_pixels(
-    encoded: np.ndarray,
+    encoded: Any,
     shape: np.ndarray,
     crop: np.ndarray,
     mirrored: bool,
     color: np.ndarray,
     result: np.ndarray,
+    indices: np.ndarray | None = None,
+    limits: Limits | None = None,
 ) -> None:
     """Decode one clip to pixels.
 
     Args:
-      encoded, shape, crop, mirrored, color: see `Plan`.
+      encoded, shape, crop, mirrored, color, indices: see `Plan`.
       result: float32 [T, size, size, 3], contiguous, to fill.
+      limits: upper limits on a stored video.
 
     Raises:
       ValueError: a frame can't be decoded, or has another shape.
@@ -100,7 +103,11 @@ def clip_pixels(
     # The resized bytes use the last quarter of the floats' memory, to save memory accesses. The
     # floats of a frame end no later than where the bytes of the next frame begin.
     resized = result.reshape(-1).view(np.uint8)[-result.size :].reshape(result.shape)
-    _resize_windows(encoded, shape, crop, resized)
+    if indices is None:
+        _resize_windows(encoded, shape, crop, resized)
+    else:
+        limits = Limits() if limits is None else limits
+        stored_video.resize_windows(encoded, indices, shape, crop, resized, limits)
     change = _change_of_bytes(color, resized, mirrored)
     changed, turned = np.empty_like(resized[0]), np.empty_like(resized[0])
     for frame, floats in zip(resized, result, strict=True):
@@ -227,28 +234,15 @@ def on_all_cores(make: Callable[[Place], None], places: Sequence[Place]) -> bool
 @functools.cache
 def _threads() -> concurrent.futures.ThreadPoolExecutor:
     """Return the pool of the process; its functions should not hold Python's lock for long."""
-    atexit.register(_end_iterators)
+    end_iterators_at_exit()
     return concurrent.futures.ThreadPoolExecutor(os.cpu_count(), "mmv_tf")
-
-
-def _end_iterators() -> None:
-    """End all iterators of datasets, and wait for pending calls.
-
-    Otherwise Python, at exit, kills TensorFlow's threads that run Python code, and TensorFlow,
-    which waits for them, aborts or hangs. This happened in half of the programs that ended while an
-    iterator read ahead. Waiting for a moment without calls was not enough.
-    """
-    for thing in gc.get_objects():
-        if issubclass(type(thing), tf.data.Iterator):
-            # There is no public way; deleting the iterator does the same.
-            thing._iterator_resource = None
-    gc.collect()
 
 
 class Plan:
     """Keys of an example that describe how to compute its pixels; "video" replaces them.
 
-    FRAMES: string [T], JPEGs.
+    FRAMES: string [T], JPEGs; or string, a stored video.
+    INDICES: int32 [T], frames of a stored video; only with one.
     SHAPE: int32 [2], height and width of every frame.
     CROP: int32 [4], the window to decode: [top, left, height, width].
     MIRRORED: bool.
@@ -256,15 +250,21 @@ class Plan:
     SHARD: string, the record's shard.
     """
 
-    FRAMES, SHAPE, CROP, MIRRORED = "frames", "shape", "crop", "mirrored"
+    FRAMES, INDICES = "frames", "indices"
+    SHAPE, CROP, MIRRORED = "shape", "crop", "mirrored"
     COLOR, SHARD = "color", "shard"
     KEYS = (FRAMES, SHAPE, CROP, MIRRORED, COLOR, SHARD)
 
 
-def no_plan(windows: int, num_frames: int) -> Example:
+def no_plan(windows: int, num_frames: int, is_video: bool = False) -> Example:
     """Return placeholder plans [windows, ...] for a clip without frames."""
-    return {
-        Plan.FRAMES: tf.fill([windows, num_frames], ""),
+    frames = {Plan.FRAMES: tf.fill([windows, num_frames], "")}
+    if is_video:
+        frames = {
+            Plan.FRAMES: tf.fill([windows], ""),
+            Plan.INDICES: tf.zeros([windows, num_frames], tf.int32),
+        }
+    return frames | {
         Plan.SHAPE: tf.zeros([windows, 2], tf.int32),
         Plan.CROP: tf.zeros([windows, 4], tf.int32),
         Plan.MIRRORED: tf.zeros([windows], tf.bool),
@@ -273,23 +273,24 @@ def no_plan(windows: int, num_frames: int) -> Example:
     }
 
 
-def make_video(batch: Example, size: int) -> Example:
+def make_video(batch: Example, size: int, limits: Limits | None = None) -> Example:
     """Replace a batch's plans by "video", float32 [..., T, size, size, 3] in [0, 1].
 
     Args:
       batch: of examples with the keys of `Plan`, "valid/video" and "example_id"; leading dimensions
         [B] or [B, windows]. If "valid/video" is false, the pixels are zeros.
       size: height and width in pixels.
+      limits: upper limits on stored videos.
     """
     batch = dict(batch)
     plans = [batch.pop(key) for key in Plan.KEYS]
-    encoded = plans[0]
-    make = functools.partial(batch_pixels, size=size, memory=Memory())
+    indices = [batch.pop(Plan.INDICES)] if Plan.INDICES in batch else []
+    places = indices[0] if indices else plans[0]
+    make = functools.partial(batch_pixels, size=size, memory=Memory(), limits=limits)
     # The function is stateless: the same plans give the same pixels, and iterators can be saved.
-    video = tf.numpy_function(
-        make, [*plans, batch["valid/video"], batch["example_id"]], tf.float32, stateful=False
-    )
-    batch["video"] = tf.ensure_shape(video, [*encoded.shape, size, size, 3])
+    arguments = [*plans, batch["valid/video"], batch["example_id"], *indices]
+    video = tf.numpy_function(make, arguments, tf.float32, stateful=False)
+    batch["video"] = tf.ensure_shape(video, [*places.shape, size, size, 3])
     return batch
 
 
@@ -302,9 +303,11 @@ def batch_pixels(
     shard: np.ndarray,
     valid: np.ndarray,
     example_id: np.ndarray,
+    indices: np.ndarray | None = None,
     *,
     size: int,
     memory: Memory,
+    limits: Limits | None = None,
 ) -> np.ndarray:
     """Return the pixels of a batch of plans, decoded on all cores; see `make_video`.
 
@@ -312,15 +315,16 @@ def batch_pixels(
       ValueError: a clip can't be decoded. The message names it in a form that `damage.explained`
         finds.
     """
-    result = memory.array((*encoded.shape, size, size, 3))
+    result = memory.array((*(encoded if indices is None else indices).shape, size, size, 3))
 
     def make(place: Place) -> None:
         if not valid[place]:
             result[place] = 0.0
             return
         clip = encoded[place], shape[place], crop[place], mirrored[place], color[place]
+        chosen = None if indices is None else indices[place]
         try:
-            clip_pixels(*clip, result[place])
+            clip_pixels(*clip, result[place], chosen, limits)
         except ValueError as error:
             where = f"{shard[place].decode()}, example {example_id[place].decode()}"
             raise ValueError(f"{UNSURE_START}{where}: {error}{MESSAGE_END}") from error

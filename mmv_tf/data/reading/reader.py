@@ -27,7 +27,7 @@ class Postprocessing:
 
     Args:
       config: see `default_config`.
-      tokenizer, log_mel: see `Reader`.
+      tokenizer, log_mel, limits: see `Reader`.
     """
 
     def __init__(
@@ -35,8 +35,10 @@ class Postprocessing:
         config: ml_collections.ConfigDict,
         tokenizer: Tokenizer | None,
         log_mel: LogMel | None,
+        limits: Limits | None = None,
     ):
         self.config = config
+        self._limits = limits
         self.tokenizer = tokenizer
         self._padding_id = getattr(tokenizer, "padding_id", 0)
         self.log_mel = log_mel
@@ -50,7 +52,7 @@ class Postprocessing:
         batch = dict(batch)
         seeds = batch.pop("seed", None)
         if pixels.Plan.FRAMES in batch:
-            batch = pixels.make_video(batch, self.config.size)
+            batch = pixels.make_video(batch, self.config.size, self._limits)
         if "waveform" in batch:
             waveform = batch.pop("waveform")
             leading = tf.shape(waveform)[:-1]
@@ -140,7 +142,7 @@ class Reader:
         rate = log_mel.sample_rate if log_mel is not None else None
         self._records = Records(config, Limits() if limits is None else limits, rate)
         self._examples = Examples(config, self._records, log_mel)
-        self._postprocessing = Postprocessing(config, tokenizer, log_mel)
+        self._postprocessing = Postprocessing(config, tokenizer, log_mel, limits)
 
     @property
     def directory(self) -> pathlib.Path:
@@ -151,6 +153,11 @@ class Reader:
     def manifest(self) -> dict[str, Any]:
         """Manifest of the data; for records of other tools, values from the settings."""
         return self._records.manifest
+
+    @property
+    def is_video(self) -> bool:
+        """True if the records are stored as video, see `prepare_data --store`."""
+        return self._records.is_video
 
     def splits(self) -> list[str]:
         """Return the splits named by `config.split`, which joins several with "+"."""

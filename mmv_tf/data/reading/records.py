@@ -105,6 +105,11 @@ class Records:
         """True if every record has frames, False if some hold audio alone."""
         return self.config.records != "mmv" or expected_of(self.manifest).all_have_frames
 
+    @property
+    def is_video(self) -> bool:
+        """True if frames and audio of a record are stored as one file, an MP4."""
+        return self.config.records == "mmv" and expected_of(self.manifest).is_video
+
     def splits(self) -> list[str]:
         """Return the splits named by `config.split`, which joins several with "+"."""
         names: list[str] = self.config.split.split("+")
