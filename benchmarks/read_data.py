@@ -27,6 +27,7 @@ from absl import app, flags
 
 from benchmarks.generated_shards import HEIGHT, RATE, WIDTH, write_shards
 from benchmarks.measure import print_result
+from benchmarks.reading_cost import cpu_per_clip
 from mmv_tf.data import Reader, default_config
 from mmv_tf.data.reading import augmentation
 from mmv_tf.data.reading import pixels as pixels_lib
@@ -53,10 +54,10 @@ def main(argv: list[str]) -> None:
         in_python.pixels = "opencv"
         opencv = Reader(in_python, None, None)
         runs = {
-            "ours": _run(reader.train(seed=0), _BATCH),
-            "opencv": _run(opencv.train(seed=0), _BATCH),
-            "plain": _run(_plain(reader.files(), config), _BATCH),
-            "pixels": _run(_pixels(reader.files(), config), 1),
+            "ours": cpu_per_clip(reader.train(seed=0), _BATCH, _READ.value),
+            "opencv": cpu_per_clip(opencv.train(seed=0), _BATCH, _READ.value),
+            "plain": cpu_per_clip(_plain(reader.files(), config), _BATCH, _READ.value),
+            "pixels": cpu_per_clip(_pixels(reader.files(), config), 1, _READ.value),
         }
         seconds: dict[str, list[float]] = {name: [] for name in runs}
         for _ in range(_ROUNDS.value):
@@ -83,34 +84,6 @@ def main(argv: list[str]) -> None:
         steps_ms=steps,
         limited_by=max(steps, key=lambda name: steps[name]),
     )
-
-
-def _run(dataset: tf.data.Dataset, batch: int) -> Callable[[], float]:
-    """Return a function that reads more clips and returns the CPU seconds of each."""
-    iterator = iter(dataset)
-    count = _READ.value // batch
-    for _ in range(max(2, 8 // batch)):  # traces, and fills the buffers
-        next(iterator)
-    _settle()
-
-    def run() -> float:
-        started = time.process_time()
-        for _ in range(count):
-            next(iterator)
-        # Reading ahead is this pipeline's cost, not the next one's.
-        _settle()
-        return (time.process_time() - started) / (count * batch)
-
-    return run
-
-
-def _settle() -> None:
-    """Wait until the threads that read ahead have filled their buffers."""
-    for _ in range(20):
-        before = time.process_time()
-        time.sleep(0.05)
-        if time.process_time() - before < 0.01:
-            return
 
 
 def _window(record: tf.Tensor, config: ml_collections.ConfigDict) -> tf.Tensor:
