@@ -200,7 +200,8 @@ def _as_videos(
 
 
 def _encoded(clip: np.ndarray, crf: int) -> bytes:
-    encoder = clip_encoder.VideoEncoder(*clip.shape[1:3], _RATE, crf)
+    _, height, width, _ = clip.shape
+    encoder = clip_encoder.VideoEncoder(height, width, _RATE, crf)
     for frame in clip:
         encoder.add(frame)
     return encoder.finish()

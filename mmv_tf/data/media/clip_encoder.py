@@ -21,8 +21,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from mmv_tf.data.file_types import MediaError
 from mmv_tf.data.records import keys
 
-# Ours, measured in docs/measurements/data.md. "fastdecode" halves the time of decoding for an eighth
-# more bytes. Without B-frames, frames are stored in the order in which they are shown.
+# Ours, measured in docs/measurements/data.md. "fastdecode" halves the time of decoding for
+# an eighth more bytes. Without B-frames, frames are stored in the order in which they are shown.
 VIDEO_OPTIONS = {
     "preset": "medium",
     "tune": "fastdecode",
