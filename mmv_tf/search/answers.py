@@ -11,7 +11,7 @@ from mmv_tf.search.moments import SAID, Moment
 from mmv_tf.search.queries import Asked
 from mmv_tf.search.rules import Rule
 
-# Ours: least score of a passage that says what was asked for: half of the words by their weight.
+# Ours: minimum score of a passage that contains the query: half of the words by weight.
 _SAID = 0.5
 
 
@@ -23,7 +23,7 @@ class Answer:
       moments: moments, best first.
       asked: vectors of the queries, for `Searcher.curve`.
       approximate: whether FAISS chose the scored windows.
-      required: labels that the windows must have, and videos that they must be of.
+      required: required labels of the windows, and videos to search in.
       unknown_words: words of the sentences that the model does not know, in the order written.
     """
 
@@ -35,20 +35,20 @@ class Answer:
 
     @property
     def nothing(self) -> bool:
-        """True if no moment is likely, and none says half of the words that were asked for.
+        """True if no moment is likely, and none contains half of the query's words.
 
-        A moment without a confidence counts as one that may match.
+        A moment without a confidence counts as a possible match.
         """
         return bool(self.moments) and not any(_matches(moment, LEAST) for moment in self.moments)
 
     def at_least(self, confidence: float) -> Answer:
-        """Return the answer without moments of less confidence of which few words are said."""
+        """Return the answer without moments of lower confidence in which few words are said."""
         kept = tuple(moment for moment in self.moments if _matches(moment, confidence))
         return dataclasses.replace(self, moments=kept)
 
 
 def _matches(moment: Moment, confidence: float) -> bool:
-    """Return whether a moment matches well; one of unknown confidence does."""
+    """Return whether a moment matches well, or has no confidence."""
     if any(evidence.kind == SAID and evidence.score >= _SAID for evidence in moment.found):
         return True
     if moment.confidence is None:

@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Approximate search in large matrices by an inverted file of FAISS with measured recall.
+"""Approximate search in large matrices with a FAISS inverted file of measured recall.
 
-Windows form clusters; only those nearest to the query are searched, with 8 bits per dimension. The
-rows found are scored again by the matrix: only their choice is approximate, not their scores.
+Windows form clusters; only those closest to the query are searched, with 8 bits per dimension. The
+rows found are rescored with the matrix: only their choice is approximate, not their scores.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _QUERIES = 200
 _NEIGHBORS = 10  # Recall of the ten best rows.
 _NOISE = 0.5
 _PROBES = (4, 8, 16, 32, 64, 128, 256)
-# Target for choosing the number of probes: an estimate, and so a bit above the promised recall.
+# Target for choosing the number of probes; a bit above the promised recall as it is an estimate.
 _RECALL = 0.97
-# Candidates per result, since 8 bits may order close ones wrongly.
+# Candidates per result, since 8 bits may misorder close ones.
 _WIDER = 4
 
 
@@ -46,18 +46,17 @@ def available() -> bool:
 def build(
     matrix: np.ndarray, path: pathlib.Path, queries: np.ndarray | None = None, seed: int = 0
 ) -> dict[str, Any]:
-    """Build an inverted file of a matrix, and choose how many clusters a query searches.
+    """Build an inverted file of a matrix, and choose how many clusters each query searches.
 
     Args:
-      matrix: float16 or float32 [N, D], unit vectors; N in the tens of thousands or more.
-      path: path of the `.faiss` file; the result is written to a `.json` file beside it.
       queries: float32 [Q, D], typical queries; default: rows of the matrix with noise of half their
+        norm.
         length.
-      seed: seed of the choice of rows.
+      seed: seed for choosing rows.
 
     Returns:
       {"lists", "probes", "recall" (measured, of the ten best), "queries", "neighbours", "exact_ms",
-      "faiss_ms" (medians of a query), "seconds"}.
+      "faiss_ms" (medians per query), "seconds"}.
     """
     import faiss
 
@@ -113,7 +112,7 @@ class Approximate:
     """An inverted file and its matrix.
 
     Args:
-      index: index of FAISS.
+      index: FAISS index.
       matrix: float16 or float32 [N, D].
     """
 
@@ -123,10 +122,10 @@ class Approximate:
 
     @classmethod
     def load(cls, path: pathlib.Path, matrix: np.ndarray) -> Approximate | None:
-        """Map the file of `build`; None if there is no file or no FAISS.
+        """Map the file written by `build`; None if there is no file or no FAISS.
 
         Raises:
-          ValueError: the file is damaged or of another matrix.
+          ValueError: the file is damaged or belongs to another matrix.
         """
         if not path.exists() or not available():
             return None
@@ -138,7 +137,7 @@ class Approximate:
         except RuntimeError as error:
             raise ValueError(f"{path}: can't be read by FAISS; delete it.") from error
         if (index.ntotal, index.d) != matrix.shape:
-            raise ValueError(f"{path}: is of another matrix; delete it.")
+            raise ValueError(f"{path}: belongs to another matrix; delete it.")
         index.nprobe = int(report["probes"])
         return cls(index, matrix)
 
@@ -156,7 +155,7 @@ def _float32(rows: np.ndarray) -> np.ndarray:
 
 
 def _noisy(matrix: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Return rows with noise, of unit length."""
+    """Return rows with noise, scaled to unit length."""
     rows = matrix[np.sort(generator.choice(len(matrix), min(_QUERIES, len(matrix)), replace=False))]
     noise = generator.standard_normal(rows.shape, np.float32)
     noise *= _NOISE / np.linalg.norm(noise, axis=1, keepdims=True)
@@ -165,7 +164,7 @@ def _noisy(matrix: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 def _timed(queries: np.ndarray, search: Any) -> tuple[float, list[np.ndarray]]:
-    """Return the median seconds of a query, and the rows found."""
+    """Return the median seconds per query, and the rows found."""
     seconds, found = [], []
     for query in queries:
         start = time.perf_counter()

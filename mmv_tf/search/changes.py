@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Comparison of an index with the files of its folders; renamed files are told by their content."""
+"""Comparison of an index with the files in its folders; renamed files are found by content."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Changes:
     """Result of `compare`.
 
     Attributes:
-      kept: videos of the index by their present names. A changed file keeps its former rows until
+      kept: videos of the index by their current names. A changed file keeps its former rows until
         it is embedded, unless another file has them now.
       todo: files to embed.
-      gone: names of the index that are no longer there.
+      gone: names in the index that no longer exist.
       removed: names of videos whose rows are dropped.
       unchanged: names of videos with the same content.
-      renamed: new name -> name before.
+      renamed: new name -> former name.
     """
 
     kept: dict[str, Video]
@@ -45,18 +45,18 @@ def compare(
     searched: Collection[str],
     retry: bool = False,
 ) -> Changes:
-    """Compare an index with the files that there are.
+    """Compare an index with the existing files.
 
-    Size and modification time decide whether a file is the indexed one. Only a file that is new or
-    changed and has the size of a video that is gone or changed is read: if its hash is that of the
-    video, it is the same, and keeps its rows.
+    Size and modification time decide whether a file is the indexed one. A file is read only if it
+    is new or changed and has the size of a video that is gone or changed: if its hash equals the
+    video's, it is the same video and keeps its rows.
 
     Args:
       videos, skipped: content of the index by name.
-      files: the files.
+      files: the existing files.
       folders: folders of the index.
-      searched: labels of the folders in which the files were looked for.
-      retry: embed files again that could not be indexed before.
+      searched: labels of the folders that were searched for files.
+      retry: whether to embed files again that could not be indexed before.
     """
     names = {file.name for file in files}
     gone = sorted(name for name in {*videos, *skipped} - names if folders.label(name) in searched)
@@ -113,7 +113,7 @@ def _recognized(
             for file in possible:
                 sha256 = _hash(file, folders)
                 same = [video for video in by_size[file.size] if video.sha256 == sha256]
-                # Of equal files, the one of the same name if there is one.
+                # Among equal files, prefer the one with the same name.
                 for video in sorted(same, key=lambda video: video.name != file.name)[:1]:
                     by_size[file.size].remove(video)
                     found.append((file, video))

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Moments that a user names, by id or as FILE@start-end."""
+"""Moments that a user specifies by id or as FILE@start-end."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Chosen:
 
     Attributes:
       video: its video.
-      start, end: times in seconds; the end is the video's at most.
-      score: score of a search; None if it was not found by one.
+      start, end: times in seconds; the end is at most the video's.
+      score: score in a search; None if the moment does not come from a search.
     """
 
     video: Video
@@ -32,11 +32,11 @@ class Chosen:
 
 
 def choose(manifest: Manifest, text: str) -> Chosen:
-    """Return the moment that a text names.
+    """Return the moment that a text specifies.
 
     Args:
-      manifest: content of the index.
-      text: an id, as of the API and `search query --json`; or FILE@start-end, in which the file is
+      text: an id, as from the API and `search query --json`; or FILE@start-end, where FILE is a
+        video's name in the index or its path.
         a video's name in the index or its path.
 
     Raises:
@@ -54,7 +54,7 @@ def choose(manifest: Manifest, text: str) -> Chosen:
     else:
         by_id = {video_id(video.name): video for video in manifest.videos}
         if moment.video not in by_id:
-            raise ValueError(f"{text}: the index has no video of this id; search again.")
+            raise ValueError(f"{text}: the index has no video with this id; search again.")
         video, start, end = by_id[moment.video], moment.start, moment.end
     if start >= video.duration:
         raise ValueError(f"{text}: the video ends at {video.duration:.2f} s.")

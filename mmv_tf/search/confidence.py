@@ -1,12 +1,13 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Confidence of moments: the share of unrelated queries that the index answers less well.
+"""Confidence of moments: the fraction of unrelated queries with a worse answer in the index.
 
-A cosine alone says little: in one model 0.2 is a good match, in another all windows have more. So
-the best score of a query is compared with those that unrelated queries of its kind reach in the
-same index. For sentences they are 128 everyday sentences of ours; for audio, images and clips,
-windows of the index itself, whose own surroundings are left out. Several queries together are
-compared with such ones combined at random, with the same weights.
+A cosine similarity alone says little: in one model 0.2 is a good match, in another every window
+exceeds it. So the best score of a query is compared with the best scores of unrelated queries of
+its kind in the same index. For sentences these are 128 everyday sentences of ours; for audio,
+images and clips they are windows of the index itself, leaving out each window's own surroundings.
+Several queries together are compared with random combinations of unrelated queries, with the same
+weights.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
     from mmv_tf.search.embedder import Embedder
     from mmv_tf.search.view import View
 
-# Ours: with the quickstart's model on its film, 9 of 10 right answers reach it, and 1 of 10 best
-# answers to sentences about what is not in the film.
+# Ours: with the quickstart's model on its film, 9 of 10 correct answers reach it, and 1 of 10 top
+# answers to sentences about things that are not in the film.
 LEAST = 0.9
-# Ours: fewest unrelated queries, such as sentences with a word that the model knows.
+# Ours: minimum number of unrelated queries, such as sentences with a word known to the model.
 _LEAST_QUERIES = 32
-# Ours: windows of the index that stand for unrelated queries.
+# Ours: number of windows of the index that serve as unrelated queries.
 _SAMPLES = 128
 # Ours: part of a video around such a window that is related to it, in seconds.
 _RELATED_SECONDS = 30.0
@@ -56,12 +57,12 @@ class Background:
     tops: np.ndarray
 
     def confidence(self, score: float) -> float:
-        """Return the share of unrelated queries whose best score is lower, 0 to 1."""
+        """Return the fraction of unrelated queries whose best score is lower, 0 to 1."""
         return float(np.searchsorted(self.tops, score)) / len(self.tops)
 
 
 def background(view: View, asked: Sequence[Asked], embedder: Embedder) -> Background | None:
-    """Return the scores to compare a search's with.
+    """Return the scores with which to compare a search's scores.
 
     Args:
       view: the index.
@@ -75,7 +76,7 @@ def background(view: View, asked: Sequence[Asked], embedder: Embedder) -> Backgr
     count = min(len(one.vectors) for one in drawn)
     if count < _LEAST_QUERIES or not view.index.segments:
         return None
-    # Several queries together: unrelated ones of each kind, combined at random.
+    # Several queries together: unrelated queries of each kind, combined at random.
     drawn = [one.shuffled(seed) if seed else one for seed, one in enumerate(drawn)]
     unrelated = [
         dataclasses.replace(part, vector=one.vectors[:count].T)
@@ -97,14 +98,14 @@ class _Unrelated:
 
     Attributes:
       vectors: float32 [Q, D].
-      samples: the windows that they are, in the same order; empty for sentences.
+      samples: windows that the queries are, in the same order; empty for sentences.
     """
 
     vectors: np.ndarray
     samples: Sequence[_Sample] = ()
 
     def shuffled(self, seed: int) -> _Unrelated:
-        """Return them in another order."""
+        """Return the queries in another order."""
         order = np.random.default_rng(seed).permutation(len(self.vectors))
         return _Unrelated(
             self.vectors[order], [self.samples[at] for at in order] if self.samples else ()
@@ -112,7 +113,7 @@ class _Unrelated:
 
 
 def _unrelated(view: View, asked: Asked, embedder: Embedder) -> _Unrelated:
-    """Return everyday sentences, or windows of the index that are described as the query is."""
+    """Return everyday sentences, or windows of the index that are embedded as the query is."""
     if asked.kind == TEXT:
         vectors = embedder.everyday_sentences.get(asked.matrix.partition(".")[2])
         return _Unrelated(np.zeros((0, 0)) if vectors is None else vectors)
@@ -123,7 +124,7 @@ def _unrelated(view: View, asked: Asked, embedder: Embedder) -> _Unrelated:
 
 @dataclasses.dataclass(frozen=True)
 class _Sample:
-    """A window that stands for an unrelated query: its video, rows around it, and vector."""
+    """A window that serves as an unrelated query: its video, rows around it, and vector."""
 
     video: Video
     first: int
@@ -132,7 +133,7 @@ class _Sample:
 
 
 def _samples(view: View, asked: Asked) -> Iterator[_Sample]:
-    """Yield windows at even distances over all videos."""
+    """Yield evenly spaced windows from all videos."""
     space = asked.matrix.partition(".")[2]
     modality = SOUND if asked.kind == AUDIO else VISION
     videos = view.index.manifest.videos
@@ -155,7 +156,7 @@ def _samples(view: View, asked: Asked) -> Iterator[_Sample]:
 
 
 def _related(name: str, samples: Sequence[tuple[int, _Sample]]) -> list[tuple[int, int, int]]:
-    """Return the rows of a segment that a query is related to: (query, first, end)."""
+    """Return the rows of a segment that are related to a query: (query, first, end)."""
     return [
         (query, sample.first, sample.end)
         for query, sample in samples

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Decoding for the page in child processes, which are killed when they take too long."""
+"""Decoding for the page in child processes, which are killed if they take too long."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 from mmv_tf.data.media import MediaError
 from mmv_tf.util.worker_pool import Failure, Task, WorkerPool
 
-# Ours: files decoded at once. A page requests a dozen thumbnails, of a twentieth of a second each,
-# and one hostile upload leaves the other child free.
+# Ours: files decoded at once. A page requests a dozen thumbnails, each taking a twentieth of a
+# second, and a hostile upload leaves the other child free.
 _PROCESSES = 2
 
 
@@ -21,7 +21,7 @@ class Decoder:
     """Calls decoding functions in child processes; thread-safe.
 
     Args:
-      deadline_seconds: most seconds for one call, and for waiting for a free child.
+      deadline_seconds: maximum seconds for one call, and to wait for a free child.
       processes: number of children.
     """
 
@@ -33,7 +33,7 @@ class Decoder:
             self._free.put(pool)
 
     def call(self, function: Callable[..., Any], name: str, *arguments: Any) -> Any:
-        """Call a function of a module, which the child imports.
+        """Call a function in a module that the child imports.
 
         Args:
           function: decoding function.
@@ -42,7 +42,7 @@ class Decoder:
 
         Raises:
           MediaError: the file can't be decoded, or not in time.
-          OSError: no child is free or starts.
+          OSError: no child is free or can be started.
         """
         try:
             pool = self._free.get(timeout=self._deadline_seconds)
@@ -51,7 +51,7 @@ class Decoder:
         try:
             ((_, result),) = pool.run([Task(_call, name, (function,), ((None, arguments),))])
         except EOFError:  # the process that starts children got the signal that ends the program
-            raise OSError(f"{name}: no child can be started any more.") from None
+            raise OSError(f"{name}: no more child processes can be started.") from None
         finally:
             self._free.put(pool)
         if isinstance(result, Failure):
@@ -59,7 +59,7 @@ class Decoder:
         return result
 
     def start(self) -> None:
-        """Start the children, which takes seconds, before the first call."""
+        """Start the children before the first call, because this takes seconds."""
         with contextlib.suppress(OSError):
             for _ in self._all:
                 self.call(len, "", "")

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Encoder for search: sentences, images, audio and clips to unit vectors."""
+"""Encoder for search: embeds sentences, images, audio and clips as unit vectors."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
 class Embedder:
-    """Embed windows and queries for an index.
+    """Embeds windows and queries for an index.
 
     Args:
       encoder: the model.
       path: path of the model.
       step_frames: frames between windows; default: half a window.
-      options: options that opened the model, see `load`.
+      options: options with which the model was opened; see `load`.
 
     Attributes:
-      windows: settings of cutting videos into windows.
+      windows: settings for cutting videos into windows.
       matrices: "MODALITY.SPACE" -> dimensions, for the matrices of an index.
-      fingerprint: identifier of model and precision.
+      fingerprint: identifies the model and its precision.
 
     Raises:
-      ValueError: the model takes no videos or lacks settings for them; or it has an audio backbone
+      ValueError: the model has no video input or lacks settings for it; or it has an audio backbone
         but lacks settings for audio.
     """
 
@@ -81,11 +81,11 @@ class Embedder:
         step_frames: int | None = None,
         **options: Any,
     ) -> Embedder:
-        """Open a model of any kind; options are those of `mmv_tf.load_encoder`."""
+        """Open any kind of model; options are those of `mmv_tf.load_encoder`."""
         return cls(load_encoder(path, **options), path, step_frames, options)
 
     def with_step(self, seconds: float) -> Embedder:
-        """Return an embedder of the same model with another number of seconds between windows.
+        """Return an embedder with the same model and another number of seconds between windows.
 
         Raises:
           ValueError: the step is longer than a window, or shorter than a frame.
@@ -94,7 +94,7 @@ class Embedder:
         if not 1 <= step <= self.windows.num_frames:
             raise ValueError(
                 f"Windows start every {seconds:g} s; expected from "
-                f"{1 / self.windows.frame_rate:g} s, a frame, to {self.windows.seconds:g} s, a "
+                f"{1 / self.windows.frame_rate:g} s, one frame, to {self.windows.seconds:g} s, one "
                 "window."
             )
         other = copy.copy(self)
@@ -102,9 +102,9 @@ class Embedder:
         return other
 
     def made(self, fingerprint: str) -> bool:
-        """Return whether an index with this fingerprint is of this model.
+        """Return whether an index with this fingerprint was made with this model.
 
-        The fingerprints of old indexes are hashes of the weights only. Those indexes were made in
+        In old indexes, the fingerprint is a hash of the weights alone. Those indexes were made in
         the precision in which the model was saved.
         """
         if fingerprint == self.fingerprint:
@@ -113,12 +113,12 @@ class Embedder:
 
     @functools.cached_property
     def _weights_hash(self) -> str | None:
-        """Hash of the weights in any order, cached since every query calls `made`."""
+        """Hash of the weights in any order, cached because every query calls `made`."""
         return _weights_hash(self.encoder)
 
     @functools.cached_property
     def everyday_sentences(self) -> dict[str, np.ndarray]:
-        """Sentences that the model knows: space -> unit vectors, float32 [N, D]; may be none."""
+        """Sentences that the model knows: space -> unit vectors, float32 [N, D]; may be empty."""
         lines = _EVERYDAY_SENTENCES.read_text(encoding="utf-8").splitlines()
         known = self.encoder.network.known(lines)
         sentences = [line for line, there in zip(lines, known, strict=True) if there]
@@ -126,7 +126,7 @@ class Embedder:
 
     @functools.cached_property
     def frame_encoder(self) -> FrameEncoder:
-        """Encoder of frames, made at first use, which takes seconds."""
+        """Encoder of frames, created at first use because that takes seconds."""
         return FrameEncoder(self.encoder)
 
     @property
@@ -173,7 +173,7 @@ class Embedder:
         """Embed a sentence: space -> unit vector, float32 [D].
 
         Raises:
-          ValueError: the model takes no sentences or knows none of the words.
+          ValueError: the model has no text input or knows none of the words.
         """
         found = _units(self.encoder.embed_text([sentence]))
         return {space: value[0] for space, value in found.items()}
@@ -181,10 +181,10 @@ class Embedder:
     def unknown_words(self, sentence: str) -> tuple[str, ...]:
         """Return the words that the model does not know, in the order written, each once.
 
-        Stop words, which the model leaves out, are not among them.
+        Stop words, which the model drops, are not included.
 
         Raises:
-          ValueError: the model takes no sentences.
+          ValueError: the model has no text input.
         """
         stops = self.encoder.network.stop_words
         words = dict.fromkeys(_WORD.findall(sentence))
@@ -208,7 +208,7 @@ def _needed(encoder: Encoder, modality: str) -> list[str]:
         try:
             found.add(encoder.common_space(modality, other))
         except ValueError:
-            continue  # This graph does not compare them.
+            continue  # This graph can't compare them.
     return sorted(found)
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Exact search: the scores of all windows, computed in blocks that fit in the cache."""
+"""Exact search: computes the scores of all windows, in blocks that fit in the cache."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 import threadpoolctl
 
-# Rows of a block; 2 MB of float32 with 256 dimensions. Ours: a quarter of the size is slower.
+# Rows per block; 2 MB of float32 with 256 dimensions. Ours: a quarter of the size is slower.
 _ROWS = 2048
-# A float16's bits at the place of a float32's are the number times 2^-112, subnormals too.
+# A float16's bits in the position of a float32's are the number times 2^-112, subnormals included.
 _SHIFT = 13
 _SIGN_EXPONENT_FRACTION = np.int32(-0x70000001)  # without the copies of the sign
 _SCALE = np.float32(2.0**112)
@@ -28,7 +28,7 @@ class Term:
     Attributes:
       matrix: float16 or float32 [N, D], unit vectors of the windows.
       vector: float32 [D], of unit length.
-      weight: weight; a negative one avoids the query.
+      weight: weight in the score; a negative weight avoids the query.
     """
 
     matrix: np.ndarray
@@ -39,17 +39,17 @@ class Term:
         return len(self.matrix)
 
     def cosines(self, rows: slice | np.ndarray) -> np.ndarray:
-        """Return the cosines of rows, float32 [rows]."""
+        """Return cosine similarities of rows, float32 [rows]."""
         return products(self.matrix[rows], self.vector)
 
 
 @dataclasses.dataclass(frozen=True)
 class RangesTerm:
-    """Term of a score whose rows have several vectors, of which the best one counts.
+    """Term of a score whose rows have several vectors, of which the best counts.
 
     Attributes:
       vectors: float16 or float32 [V, D], unit vectors.
-      ranges: int64 [N, 2], the first vector of each row and the last + 1; at least one.
+      ranges: int64 [N, 2], first vector of each row and last + 1; at least one vector.
       vector, weight: see `Term`.
     """
 
@@ -62,7 +62,7 @@ class RangesTerm:
         return len(self.ranges)
 
     def cosines(self, rows: slice | np.ndarray) -> np.ndarray:
-        """Return the best cosines of rows, float32 [rows]."""
+        """Return the best cosine similarities of rows, float32 [rows]."""
         ranges = np.asarray(self.ranges[rows])
         if not len(ranges):
             return np.zeros((0, *self.vector.shape[1:]), np.float32)
@@ -75,7 +75,7 @@ class RangesTerm:
             values = products(self.vectors[places], self.vector)
             ends = np.cumsum(ranges[:, 1] - ranges[:, 0])
             ranges = np.stack([ends - (ranges[:, 1] - ranges[:, 0]), ends], axis=1)
-        # Each second result is that of a gap, or of the sentinel, which a last range may end at.
+        # Every second result belongs to a gap, or to the sentinel, where a last range may end.
         padded = np.concatenate([values, np.full_like(values[:1], -np.inf)])
         return np.maximum.reduceat(padded, ranges.reshape(-1), axis=0)[::2]
 
@@ -84,7 +84,7 @@ AnyTerm = Term | RangesTerm
 
 
 def scores(terms: Sequence[AnyTerm], rows: slice | np.ndarray) -> np.ndarray:
-    """Return the weighted mean of cosines of rows, float32 [rows], by absolute weights."""
+    """Return the weighted mean cosine similarity of rows, float32 [rows], by absolute weights."""
     total = sum(abs(term.weight) for term in terms)
     result = np.float32(terms[0].weight / total) * terms[0].cosines(rows)
     for term in terms[1:]:
@@ -95,7 +95,7 @@ def scores(terms: Sequence[AnyTerm], rows: slice | np.ndarray) -> np.ndarray:
 def products(rows: np.ndarray, vector: np.ndarray) -> np.ndarray:
     """Return the products of rows and a vector, computed in float32.
 
-    NumPy converts float16 one by one, which takes five times as long as the product. Integer
+    NumPy converts float16 values one by one, which takes five times as long as the product. Integer
     operations on whole blocks take less time than reading twice the bytes.
 
     Args:
@@ -119,13 +119,12 @@ def best(
     """Return the rows with the highest scores.
 
     Args:
-      terms: at least one, of equal numbers of rows.
-      count: most rows to return.
+      terms: at least one term, all with the same number of rows.
+      count: maximum number of rows to return.
       usable: bool [N], rows that may be found; None for all.
 
     Returns:
-      Rows int64 [n] and scores float32 [n], n <= count, best first; of equal ones, the first row
-      first.
+      Rows int64 [n] and scores float32 [n], n <= count, best first; ties are in row order.
     """
     number = len(terms[0])
     threads = max(1, min(len(os.sched_getaffinity(0)), -(-number // _ROWS)))
@@ -149,7 +148,7 @@ def best(
                 least = values[-1]
         return _first(rows, values, count)
 
-    # Memory is faster than the BLAS of one thread, so each thread has its own blocks.
+    # Memory is faster than BLAS on one thread, so each thread has its own blocks.
     with _libraries().limit(limits=1, user_api="blas"):
         if threads == 1:
             return share(0)
@@ -164,12 +163,12 @@ def best_of_each(
     usable: np.ndarray | None = None,
     excluded: Sequence[tuple[int, int, int]] = (),
 ) -> np.ndarray:
-    """Return the highest score of each of several queries, float32 [Q]; -inf without any row.
+    """Return the highest score of each of several queries, float32 [Q]; -inf without rows.
 
     Args:
       terms: the queries' parts, whose `vector` is float32 [D, Q]; see `scores`.
       usable: bool [N], rows that may be found; None for all.
-      excluded: (query, first row, last row + 1), rows that a query does not count.
+      excluded: (query, first row, last row + 1), rows that don't count for a query.
     """
     result = np.full(terms[0].vector.shape[1], -np.inf, np.float32)
     for start in range(0, len(terms[0]), _ROWS):
@@ -185,7 +184,7 @@ def best_of_each(
 
 @functools.cache
 def _libraries() -> threadpoolctl.ThreadpoolController:
-    """Return the controller of the BLAS; cached, since finding it takes as long as a query."""
+    """Return the controller of BLAS; cached, because finding it takes as long as a query."""
     return threadpoolctl.ThreadpoolController()
 
 

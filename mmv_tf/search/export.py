@@ -17,13 +17,13 @@ from mmv_tf.search.store import SPANS, Index
 from mmv_tf.util import files as files_lib
 from mmv_tf.util.progress import Progress
 
-# Windows of a batch, and so of a row group of Parquet for each space. Ours: 16 MB of 256 numbers.
+# Windows per batch, and so per Parquet row group for each space. Ours: 16 MB with 256 dimensions.
 BATCH = 16_384
 
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Windows of an index, in the order of names and times.
+    """Windows of an index, ordered by name and time.
 
     Attributes:
       videos: the video of each window, [n].
@@ -79,31 +79,31 @@ def _batch(index: Index, ranges: list[tuple[Video, int, int]]) -> Batch:
 
 
 def file_names(name: str) -> tuple[str, bytes | None]:
-    """Return a name as text, and its bytes if they are not UTF-8 and the text only shows them."""
+    """Return a name as text; also its bytes if they are not UTF-8 and the text is approximate."""
     data = os.fsencode(name)
     text = data.decode(errors="replace")
     return text, None if text.encode() == data else data
 
 
 def export_parquet(index: Index, output: str | os.PathLike[str]) -> int:
-    """Write the vectors of an index as a Parquet file, one row a window and space.
+    """Write the vectors of an index as a Parquet file, one row per window and space.
 
     Columns: `file` (name in the index), `file_bytes` (null if the name is UTF-8, as nearly all
     are), `hash` (SHA-256 of the file), `start` and `end` in seconds, `space` ("video.vat", ...) and
-    `vector` (float32, unit length). Windows without a vector in a space, silent ones, have no row
-    for it. The schema's metadata has the model, its fingerprint and the folders, as JSON at
-    "mmv_tf". Memory does not grow with the index. The file appears when it is whole.
+    `vector` (float32, unit length). Windows without a vector in a space, such as silent ones, have
+    no row for it. The schema's metadata has the model, its fingerprint and the folders, as JSON
+    under "mmv_tf". Memory does not grow with the index. The file appears when it is complete.
 
     Args:
       index: the index.
-      output: path of the file, which is replaced.
+      output: path of the file, which is replaced if it exists.
 
     Returns:
       The number of rows.
 
     Raises:
       ValueError: pyarrow is not installed.
-      OSError: the disk is full or can't be written.
+      OSError: the disk is full or not writable.
     """
     try:
         import pyarrow as pa

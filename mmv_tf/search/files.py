@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Finding the videos of folders, their changes, and the share of one machine."""
+"""Finds the videos in folders, their changes, and one machine's share of them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class VideoFile:
 
     @property
     def version(self) -> tuple[int, int]:
-        """Return values that change when the file does."""
+        """Return values that change when the file changes."""
         return self.size, self.mtime_ns
 
 
@@ -46,7 +46,7 @@ def _digest(name: str) -> str:
 
 
 class Shard(Share):
-    """One machine's share of the files, which depends on their names only."""
+    """One machine's share of the files, which depends only on their names."""
 
     def holds(self, name: str) -> bool:
         """Return whether a file belongs to this share."""
@@ -59,9 +59,9 @@ def find_videos(
     """Find videos.
 
     Args:
-      videos: a folder, which is searched at any depth, or one file. Hidden files and folders are
-        skipped and links to folders are not followed.
-      captions: captions of one file; default: the file beside it.
+      videos: a folder, which is searched with its subfolders, or one file. Hidden files and
+        folders are skipped and links to folders are not followed.
+      captions: captions of a single file; default: the file beside it.
 
     Returns:
       The root folder (resolved), the videos by name, and name -> reason of rejected files: links
@@ -76,7 +76,7 @@ def find_videos(
         found = [path.resolve().name]
     elif path.is_dir():
         if captions is not None:
-            raise ValueError(f"{path} is a folder; captions can be given for one video only.")
+            raise ValueError(f"{path} is a folder; captions can be given for a single video only.")
         root = path.resolve()
         found = _walk(root)
     else:
@@ -105,8 +105,8 @@ def inside(root: pathlib.Path, name: str) -> pathlib.Path:
     """Return the regular file with a name inside a root, following links.
 
     Raises:
-      ValueError: it is outside of the root, or not a regular file.
-      OSError: it does not exist.
+      ValueError: the file is outside the root, or not a regular file.
+      OSError: the file does not exist.
     """
     # Before Python 3.13, pathlib's function raises a RuntimeError for circular links.
     base = pathlib.Path(os.path.realpath(root, strict=True))

@@ -14,10 +14,10 @@ from mmv_tf.search.files import VideoFile, find_videos, inside
 
 @dataclasses.dataclass(frozen=True)
 class Folders:
-    """The folders of an index, whose names of files are unique.
+    """Folders of an index, with unique names for their files.
 
-    With one folder, names are relative to it, and its label is "". With several, names start with
-    the folder's label, such as "films/a.mp4".
+    With one folder, names are relative to it, and its label is "". With several folders, names
+    start with the folder's label, such as "films/a.mp4".
 
     Attributes:
       roots: label -> path, resolved.
@@ -33,7 +33,7 @@ class Folders:
         """
         label = "" if "" in self.roots else name.partition("/")[0]
         if label not in self.roots:
-            raise ValueError("is in no folder of the index")
+            raise ValueError("is not in a folder of the index")
         return label
 
     def path(self, name: str) -> pathlib.Path:
@@ -48,8 +48,8 @@ class Folders:
         """Return the regular file with a name, following links that stay in its folder.
 
         Raises:
-          ValueError: it is outside of the folder, or not a regular file.
-          OSError: it does not exist.
+          ValueError: the file is outside the folder, or not a regular file.
+          OSError: the file does not exist.
         """
         root, relative = self._parts(name)
         return inside(pathlib.Path(root), relative)
@@ -59,10 +59,10 @@ class Folders:
         return self.roots[label], name.removeprefix(f"{label}/") if label else name
 
     def with_roots(self, paths: Sequence[pathlib.Path]) -> Folders:
-        """Return these folders and more, the same ones only once.
+        """Return these folders and more, without duplicates.
 
         Raises:
-          ValueError: a folder is inside another one, so that files would have two names.
+          ValueError: a folder is inside another, so that files would have two names.
         """
         known = [pathlib.Path(root) for root in self.roots.values()]
         new = [path for path in dict.fromkeys(paths) if path not in known]
@@ -70,7 +70,7 @@ class Folders:
             for outer in (*known, *new):
                 if inner != outer and (inner.is_relative_to(outer) or outer.is_relative_to(inner)):
                     raise ValueError(
-                        f"{inner} and {outer}: one is inside the other; give the outer one only."
+                        f"{inner} and {outer}: one is inside the other; give only the outer folder."
                     )
         if len(known) + len(new) == 1:
             return Folders({"": str([*known, *new][0])})
@@ -80,41 +80,41 @@ class Folders:
         return Folders(labels)
 
     def moved(self, paths: Sequence[pathlib.Path]) -> Folders:
-        """Return these folders with the one that is gone at the one path that is new.
+        """Return these folders with the one missing folder replaced by the one new path.
 
         Raises:
-          ValueError: not exactly one is gone, or not exactly one is new.
+          ValueError: not exactly one folder is missing, or not exactly one is new.
         """
         gone = [label for label, root in self.roots.items() if not os.path.isdir(root)]
         new = [path for path in dict.fromkeys(paths) if str(path) not in self.roots.values()]
         if len(gone) != 1 or len(new) != 1:
             raise ValueError(
-                f"Got {len(new)} new folders for {len(gone)} folders of the index that are gone; "
+                f"Got {len(new)} new folders for {len(gone)} missing folders of the index; "
                 "expected one of each: move them one by one."
             )
         return Folders({**self.roots, gone[0]: str(new[0])})
 
     def without(self, paths: Sequence[str | os.PathLike[str]]) -> Folders:
-        """Return these folders without some, which need not be on the disk.
+        """Return these folders without some, which need not exist on disk.
 
         Raises:
-          ValueError: a path is none of them.
+          ValueError: a path is not one of these folders.
         """
         kept = dict(self.roots)
         for path in paths:
             label = {root: label for label, root in kept.items()}.get(os.path.realpath(path))
             if label is None:
                 raise ValueError(
-                    f"{os.fspath(path)} is no folder of the index, which has "
+                    f"{os.fspath(path)} is not a folder of the index, which has "
                     f"{', '.join(self.roots.values())}."
                 )
             del kept[label]
         return Folders(kept)
 
     def relabeled(self, name: str, folders: Folders) -> str:
-        """Return the name of a file of these folders in others that include them.
+        """Return the name that a file of these folders has in a larger set of folders.
 
-        An absolute path, as of captions given by the user, stays as it is.
+        An absolute path, as of captions given by the user, does not change.
         """
         if os.path.isabs(name):
             return name
@@ -124,7 +124,7 @@ class Folders:
 
 
 def named(label: str, relative: str) -> str:
-    """Return the name of a file by its folder's label and its path inside the folder."""
+    """Return the name of a file from its folder's label and its path inside the folder."""
     return f"{label}/{relative}" if label else relative
 
 
@@ -142,9 +142,9 @@ class Found:
     """Result of `find_all`.
 
     Attributes:
-      known: the folders that the index has already, without forgotten ones.
-      folders: the folders of the index as it will be, also those that were not searched.
-      searched: labels of those that were searched.
+      known: folders that the index already has, without forgotten ones.
+      folders: folders of the updated index, including those that were not searched.
+      searched: labels of the folders that were searched.
       files: videos in them, by name.
       refused: name -> reason of rejected files.
     """
@@ -165,17 +165,17 @@ def find_all(
     """Find the videos of one or more folders.
 
     Args:
-      videos: folders or files, see `find_videos`.
-      captions: captions of one file.
-      known: the folders that an index has already. They are kept if one of them is given.
-      moved: take the one new folder for the known one that is gone.
+      videos: folders or files; see `find_videos`.
+      captions: captions of a single file.
+      known: folders that an index already has. They are kept if one of them is given.
+      moved: treat the one new folder as the new location of the one missing folder.
 
     Raises:
-      ValueError: there are no videos, or a folder is inside another one.
+      ValueError: there are no videos, or a folder is inside another.
     """
     given = [videos] if isinstance(videos, str | os.PathLike) else list(videos)
     if captions is not None and len(given) > 1:
-        raise ValueError(f"Got {len(given)} videos; captions can be given for one video only.")
+        raise ValueError(f"Got {len(given)} videos; captions can be given for a single video only.")
     found = [find_videos(one, captions) for one in given]
     roots = [root for root, _, _ in found]
     if known is not None and moved:

@@ -1,11 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Frames of windows in an index, by which an image finds the moment that it is from.
+"""Frames of windows in an index, by which an image finds the moment that it comes from.
 
   INDEX/segments/NAME/frames.npy         float16 [frames, 128], unit vectors, see `FrameEncoder`
   INDEX/segments/NAME/frame_ranges.npy   int64 [rows, 2], a window's frames, from first to last + 1
 
-Successive frames that are nearly the same are stored once, and shared by the windows that show
+Successive frames that are nearly identical are stored once, and shared by the windows that show
 them.
 """
 
@@ -34,28 +34,28 @@ if TYPE_CHECKING:
 # Name of frames among the matrices of an index.
 FRAMES = "frames"
 _VECTORS, _RANGES = "frames", "frame_ranges"
-# Ours, as are the following: frames of a second of video. With half as many, twice as many frames
+# Ours, as are the following: frames per second of video. With half as many, twice as many frames
 # of Big Buck Bunny find another moment.
 FRAMES_PER_SECOND = 4.0
 MAX_FRAMES_PER_SECOND = 60.0
 # Side of the layout in pixels, and features of the network.
 _SIDE, _FEATURES = 8, 64
 SIZE = _SIDE * _SIDE + _FEATURES
-# Share of the layout in the cosine. The deflated model's features alone, averages over the frame,
-# cannot tell lines of text or like scenes apart (95 of 100 frames found); the layout alone has no
-# content.
+# Weight of the layout in the cosine. The deflated model's features alone, averages over the frame,
+# can't distinguish lines of text or similar scenes (95 of 100 frames found); the layout alone has
+# no content.
 _LAYOUT_SHARE = 0.3
-# Least cosine of successive frames that are stored as one, a quarter of them in that film. At 0.998
-# a third is saved, and frames of still scenes are found in another part of the scene.
+# Minimum cosine at which successive frames are stored as one, a quarter of them in that film. At
+# 0.998 a third is saved, but frames of still scenes are found in another part of the scene.
 _ALIKE = 0.999
 
 
 class FrameEncoder:
-    """Describe frames by what a network sees in them and by their layout.
+    """Describes frames by what a network sees in them and by their layout.
 
-    A vector consists of the features of the deflated network, projected at random, and the
-    brightness in 8 x 8 fields. The deflated model need not be fitted, since frames are only
-    compared with frames. A network that can't be deflated leaves its part empty.
+    A vector consists of the deflated network's features, projected at random, and the brightness in
+    8 x 8 fields. The deflated model need not be fitted, since frames are compared only with frames.
+    For a network that can't be deflated, the feature part is empty.
 
     Args:
       encoder: the model.
@@ -85,7 +85,7 @@ class FrameTable:
 
     Attributes:
       vectors: float32 [F, 128].
-      ranges: int64 [W, 2], the first of a window's frames, and the last + 1.
+      ranges: int64 [W, 2], first frame of each window, and last + 1.
     """
 
     vectors: np.ndarray
@@ -93,15 +93,15 @@ class FrameTable:
 
 
 class FrameSampler:
-    """Choose and describe the frames of windows.
+    """Chooses and describes the frames of windows.
 
     Args:
       encode: the encoder.
-      rate: least frames of a second; those described are as few more as possible.
+      rate: minimum frames per second; as few more as possible are described.
       windows: settings of the windows.
 
     Attributes:
-      finer: frames to decode for each frame of the windows.
+      finer: number of frames to decode per frame of the windows.
     """
 
     def __init__(self, encode: FrameEncoder, rate: float, windows: Windows):
@@ -114,8 +114,8 @@ class FrameSampler:
         """Describe the frames of windows.
 
         Args:
-          frames: uint8 [F, size, size, 3] from the first window's start on, `finer` for each frame
-            of the windows.
+          frames: uint8 [F, size, size, 3] from the first window's start on, `finer` per frame of
+            the windows.
           starts: starts of the windows, in frames of the windows.
         """
         vectors = self._encode(frames[:: self._stride])
@@ -160,10 +160,10 @@ class FramesPart:
 
 
 def frames_term(segment: Segment, vector: np.ndarray, weight: float) -> RangesTerm:
-    """Return the term of a query by a frame.
+    """Return the term for a query by frame.
 
     Raises:
-      ValueError: the files don't fit the segment.
+      ValueError: the files don't match the segment.
     """
     table = _stored(segment)
     return RangesTerm(table.vectors, table.ranges, vector, weight)
@@ -173,7 +173,7 @@ def first_frame(segment: Segment, row: int) -> np.ndarray:
     """Return the vector of a window's first frame, float32 [128].
 
     Raises:
-      ValueError: the files don't fit the segment.
+      ValueError: the files don't match the segment.
     """
     table = _stored(segment)
     return np.asarray(table.vectors[table.ranges[row, 0]], np.float32)
@@ -183,7 +183,7 @@ def _stored(segment: Segment) -> FrameTable:
     """Return the mapped frames of a segment, with vectors in float16."""
     vectors, ranges = (segment.optional_array(name) for name in (_VECTORS, _RANGES))
     if vectors is None or ranges is None or ranges.shape != (segment.rows, 2):
-        raise ValueError(f"{segment.directory}: has no frames; make the index again.")
+        raise ValueError(f"{segment.directory}: has no frames; build the index again.")
     return FrameTable(vectors, ranges)
 
 
@@ -201,7 +201,7 @@ def _save(folder: pathlib.Path, table: FrameTable) -> None:
 
 
 def _deflated(encoder: Encoder) -> Callable[[np.ndarray], np.ndarray] | None:
-    """Return a function for features of frames, or None if it would take as long as clips."""
+    """Return a function for frame features, or None if it would take as long as clips."""
     if encoder.image_by == DEFLATED:
         return lambda frames: _first(encoder.embed_image(frames))
     model: Any = getattr(encoder.network, "model", None)
@@ -232,7 +232,7 @@ def _projection(size: int) -> np.ndarray:
 
 
 def _layout(frames: np.ndarray) -> np.ndarray:
-    """Return the brightness in fields without its mean, float32 [N, 64]."""
+    """Return the brightness in fields, with its mean removed, float32 [N, 64]."""
     edges = np.arange(_SIDE) * frames.shape[1] // _SIDE
     gray = frames.mean(axis=-1, dtype=np.float32)
     sums = np.add.reduceat(np.add.reduceat(gray, edges, axis=1), edges, axis=2)

@@ -1,8 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Reciprocal rank fusion of moments found by vectors and of passages found in what is said.
+"""Reciprocal rank fusion of moments found by vectors and of passages found in speech.
 
-Each list gives its k-th moment weight / (60 + k), and moments of several lists add up
+Each list gives its k-th moment the score weight / (60 + k), and moments in several lists add up
 (Cormack et al., SIGIR 2009). Ranks need no common scale, which cosines and BM25 don't have.
 """
 
@@ -22,8 +22,8 @@ class FusionWeights:
     """Weights of the lists.
 
     Attributes:
-      video: of moments found by vectors.
-      speech: of passages.
+      video: weight of moments found by vectors.
+      speech: weight of passages.
 
     Raises:
       ValueError: a weight is negative or infinite, or both are 0.
@@ -36,16 +36,16 @@ class FusionWeights:
         values = (self.video, self.speech)
         if not all(math.isfinite(value) and value >= 0 for value in values) or not any(values):
             raise ValueError(
-                f"The weights of the fusion are video {self.video:g} and speech {self.speech:g}; "
+                f"The fusion weights are video {self.video:g} and speech {self.speech:g}; "
                 "expected numbers of at least 0, not both 0."
             )
 
     @classmethod
     def parse(cls, text: str) -> FusionWeights:
-        """Parse "video=1,speech=0.5"; a weight that is left out is 1.
+        """Parse "video=1,speech=0.5"; an omitted weight is 1.
 
         Raises:
-          ValueError: it is not of this form.
+          ValueError: the text does not have this form.
         """
         weights: dict[str, float] = {}
         for part in text.split(","):
@@ -55,7 +55,9 @@ class FusionWeights:
             except ValueError:
                 weights[""] = math.nan
         if not weights.keys() <= {"video", "speech"}:
-            raise ValueError(f"Got the weights {text!r}; expected such as video=1,speech=0.5.")
+            raise ValueError(
+                f"Got the weights {text!r}; expected, for example, video=1,speech=0.5."
+            )
         return cls(**weights)
 
 
@@ -67,18 +69,18 @@ def fused(
 ) -> list[Moment]:
     """Return the best moments of two lists.
 
-    A passage and the best moment that overlaps it are one moment, from the first start to the last
+    A passage and the best moment that overlaps it are merged, from the earlier start to the later
     end. Moments that overlap a better one are left out.
 
     Args:
       seen: moments found by vectors, best first.
       said: passages, best first.
       weights: weights of the lists.
-      limit: most moments.
+      limit: maximum number of moments.
 
     Returns:
-      Moments, best first. Their scores are from 0 to 1: 1 is the first of both lists; `found` has
-      the evidence of each list.
+      Moments, best first. Their scores are from 0 to 1, where 1 is first in both lists; `found` has
+      the evidence from each list.
     """
     most = (weights.video + weights.speech) / (_K + 1)
     points = [weights.video / (_K + rank) / most for rank in range(1, len(seen) + 1)]

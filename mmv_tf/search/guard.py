@@ -12,21 +12,21 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Only the server's own files; blob: for pictures of files that the user has just chosen. No script
-# or style is inline, and none makes others from text.
+# Only the server's own files; blob: for previews of files that the user has just chosen. No script
+# or style is inline, and none creates others from text.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
     "media-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
-# Most bytes of other bodies, which are JSON.
+# Maximum bytes of other bodies, which are JSON.
 _LEAST_BYTES = 1 << 20
-# Ours: all uploads at once, which are kept in memory, as multiples of the largest one.
+# Ours: all uploads at once, which are kept in memory, as multiples of the largest upload.
 _UPLOADS = 4
 
 
 class Refused(Exception):
-    """Rejection of a body that is too large, too slow or one too many; the guard answers it.
+    """Rejection of a body that is too large, too slow or exceeds the number; answered by the guard.
 
     Args:
       status: HTTP status.
@@ -44,9 +44,9 @@ class Guard:
 
     Args:
       app: the page.
-      max_upload_bytes: most bytes of a request's body; JSON may have a mebibyte in any case.
-      body_timeout: most seconds for receiving a body.
-      refusal: makes the answer to a refused request, from its status and a line with the reason.
+      max_upload_bytes: maximum bytes of a request's body; JSON may always have a mebibyte.
+      body_timeout: maximum seconds to receive a body.
+      refusal: creates the answer to a refused request from its status and a one-line reason.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Guard:
         async def limited() -> Message:
             nonlocal received, ended, refused
             if ended:
-                return await receive()  # waits for the client to go
+                return await receive()  # waits for the client to disconnect
             try:
                 async with asyncio.timeout_at(until):
                     message = await receive()
@@ -117,7 +117,7 @@ class Guard:
         finally:
             self._held -= received
         if refused is not None:
-            # Its traceback would keep the body that was received until garbage is collected.
+            # Its traceback would keep the received body until garbage collection.
             await self._answer(refused.with_traceback(None), scope, receive, send)
 
     async def _answer(self, refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Updating of an index from folders of videos."""
+"""Updates an index from folders of videos."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ class Options:
     Attributes:
       processes: number of decoding processes; 0 decodes in this process, which a file can then hang
         or crash.
-      deadline_seconds: most seconds for decoding a block of windows.
+      deadline_seconds: maximum seconds to decode a block of windows.
       commit_seconds: seconds between commits to the index.
-      faiss_above: least windows for using FAISS; None for never.
-      retry: retry files that could not be indexed before.
+      faiss_above: minimum number of windows to use FAISS; None for never.
+      retry: whether to retry files that could not be indexed before.
       overwrite: replace an index that is damaged, or of another model, folder or step.
       shard: this machine's share of the files; None for all.
-      frames_per_second: least frames of a second that are described, so that images find them, in
-        a new index; 0 for none. An update does as the index did before.
-      moved: take the one new folder for the folder of the index that is gone.
-      forget: folders of the index to remove from it, with their videos.
+      frames_per_second: minimum frames per second to describe, so that images can find them, in a
+        new index; 0 for none. An update keeps the index's number.
+      moved: treat the one new folder as the new location of the index's missing folder.
+      forget: folders to remove from the index, with their videos.
       transcripts: transcripts of films without captions; None for none.
     """
 
@@ -81,12 +81,12 @@ class IndexReport:
 
     Attributes:
       added, changed, removed, unchanged: names of videos.
-      renamed: new name -> name before, of files that were recognized by their content.
+      renamed: new name -> former name, for files that were recognized by their content.
       skipped: name -> reason, for all files that are not in the index.
-      windows: windows in the index.
+      windows: number of windows in the index.
       seconds: seconds of embedded video.
       faiss: matrix -> result of `approximate.build`, if it was called.
-      cues: cues of what is said in the index.
+      cues: number of speech cues in the index.
       captioned, transcribed: names of videos whose captions or transcripts were indexed.
       notes: notes for the user.
     """
@@ -117,16 +117,16 @@ def update_index(
     """Embed new and changed videos, and remove deleted ones from the index.
 
     After an interruption, call it again; at most the last minute of work is lost. Renamed and moved
-    files are recognized by their content. Folders of the index that are not given stay as they are.
+    files are recognized by their content. Folders of the index that are not given do not change.
 
     Args:
-      videos: folders or files, see `find_all`.
+      videos: folders or files; see `find_all`.
       directory: folder of the index, which is created if needed.
       embedder: the model.
       captions: captions of a single file.
       options: see `Options`.
-      labels: classifier whose scores of each window are stored too. An update needs the one that
-        the index was made with.
+      labels: classifier whose scores of each window are stored too. An update needs the classifier
+        that the index was made with.
 
     Returns:
       A report of the update.
@@ -134,7 +134,7 @@ def update_index(
     Raises:
       ValueError: there are no videos; the index is being written, or is of another model, step or
         folder.
-      OSError: the disk is full or can't be written.
+      OSError: the disk is full or not writable.
     """
     options = options or Options()
     directory = pathlib.Path(directory)
@@ -181,7 +181,7 @@ class _Update:
         self._videos = {video.name: video for video in index.manifest.videos}
         self._skipped = {entry.name: entry for entry in index.manifest.skipped}
         self._pending: list[tuple[EmbeddedVideo, dict[str, np.ndarray], str]] = []
-        # If the newest state was damaged, write an intact one in any case.
+        # If the newest state was damaged, write an intact state in any case.
         self.has_changed = index.manifest.generation == 0 or bool(index.warnings)
         self._before = set(self._videos)
         self._committed = time.monotonic()
@@ -233,7 +233,7 @@ class _Update:
         return FrameSampler(self._embedder.frame_encoder, rate, self._embedder.windows)
 
     def _apply(self, changes: Changes) -> None:
-        """Keep the videos that are still there, under their present names."""
+        """Keep the videos that still exist, under their current names."""
         self.has_changed |= changes.kept != self._videos or bool(changes.gone)
         self._videos = dict(changes.kept)
         for name in (*changes.gone, *changes.renamed):
@@ -275,7 +275,7 @@ class _Update:
     def _skip(self, skipped: Skipped) -> None:
         self._skipped[skipped.name] = skipped
         if self._videos.pop(skipped.name, None) is not None:
-            self.report.notes.append(f"{skipped.name} was in the index and can't be read now.")
+            self.report.notes.append(f"{skipped.name} was in the index but can't be read now.")
         self.has_changed = True
 
     def _commit(self) -> None:

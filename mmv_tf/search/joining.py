@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Joining of indexes that were made apart, such as shards of many machines, into one."""
+"""Joins indexes that were built separately, such as shards from many machines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mmv_tf.search.speech import SpeechPart
 from mmv_tf.search.store import Index, Segment, Writer
 from mmv_tf.util import locks
 
-# Ours: names of duplicates that a note lists.
+# Ours: number of duplicate names that a note lists.
 _SHOWN = 5
 
 
@@ -30,7 +30,7 @@ class Joined(Merged):
 
     Attributes:
       videos, windows: content of the new index.
-      duplicates: names of files with the same content, by groups; all are in the index.
+      duplicates: names of files with the same content, in groups; all are in the index.
     """
 
     videos: int = 0
@@ -44,27 +44,27 @@ def join_indexes(
     overwrite: bool = False,
     faiss_above: int | None = FAISS_ABOVE,
 ) -> Joined:
-    """Write an index with the videos of several indexes, which stay as they are.
+    """Write an index with the videos of several indexes, which do not change.
 
-    A video that is in several of them is taken once, from the index that saw its file last. Killed
-    at any point, the output is what it was before or the whole new index.
+    A video that is in several indexes is taken once, from the index that read its file last. If
+    killed at any point, the output is either unchanged or the complete new index.
 
     Args:
-      inputs: folders of indexes of the same model, windows and labels. If all are shards of the
-        same number, their folders are taken as the same ones, even at other paths.
+      inputs: folders of indexes with the same model, windows and labels. If all are shards of the
+        same number, their folders are treated as equal, even at different paths.
       output: folder of the new index.
-      overwrite: replace an index that is there.
-      faiss_above: least windows for using FAISS; None for never.
+      overwrite: replace an existing index.
+      faiss_above: minimum number of windows to use FAISS; None for never.
 
     Raises:
       ValueError: the indexes can't be joined, or the output exists.
-      OSError: the disk is full or can't be written.
+      OSError: the disk is full or not writable.
     """
     output = pathlib.Path(output)
     if not inputs:
         raise ValueError("There is no index to merge; name at least one.")
     if not overwrite and store.newest_generation(output):
-        raise ValueError(f"{output}: there is an index; give --overwrite to replace it.")
+        raise ValueError(f"{output}: there is an index already; give --overwrite to replace it.")
     indexes = [store.open_index(path) for path in inputs]
     notes = [f"{index.directory}: {text}" for index in indexes for text in index.warnings]
     for index in indexes[1:]:
@@ -92,7 +92,7 @@ def join_indexes(
     rates = {manifest.frames_per_second for manifest in manifests}
     if len(rates) > 1:
         notes.append(
-            "The indexes have different frames a second for images: "
+            "The indexes have different numbers of frames per second for images: "
             f"{', '.join(f'{rate:g}' for rate in sorted(rates))}."
         )
     empty = dataclasses.replace(
@@ -106,10 +106,10 @@ def join_indexes(
         skipped=tuple(skipped[name] for name in sorted(skipped) if name not in videos),
     )
     if repeated:
-        notes.append(f"in several indexes, and taken once: {len(repeated)} videos")
+        notes.append(f"in several indexes, taken once: {len(repeated)} videos")
     if different:
         notes.append(
-            f"of different files with the same name ({len(different)}), the newer is taken: "
+            f"different files with the same name ({len(different)}), of which the newer is taken: "
             f"{', '.join(different[:_SHOWN])}"
         )
     duplicates = _duplicates(kept)
@@ -131,7 +131,7 @@ def join_indexes(
 
 
 def _renumbered(video: Video, number: int) -> Video:
-    """Return a video whose segment and file of what is said are named after its index."""
+    """Return a video whose segment and speech file are named after its index."""
     said = video.said
     if said is not None and said.count:
         said = dataclasses.replace(said, part=f"{number}/{said.part}")
@@ -144,19 +144,19 @@ def _check_same(first: Index, other: Index) -> None:
     where = f"{first.directory} and {other.directory} can't be merged"
     if one.fingerprint != two.fingerprint or one.matrices != two.matrices:
         raise ValueError(
-            f"{where}: they were made with other models ({one.model}, {one.fingerprint[:12]}; "
-            f"{two.model}, {two.fingerprint[:12]}); make them again with the same one."
+            f"{where}: they were made with different models ({one.model}, {one.fingerprint[:12]}; "
+            f"{two.model}, {two.fingerprint[:12]}); build them again with the same model."
         )
     if one.windows != two.windows:
         raise ValueError(
             f"{where}: they have windows every {one.windows.step_frames} and "
-            f"{two.windows.step_frames} frames; make one of them again."
+            f"{two.windows.step_frames} frames; build one of them again."
         )
     prints = [None if it.labels is None else it.labels.fingerprint for it in (one, two)]
     if prints[0] != prints[1]:
         names = ["no classifier" if it.labels is None else it.labels.path for it in (one, two)]
         raise ValueError(
-            f"{where}: they have the labels of {names[0]} and of {names[1]}; make them again with "
+            f"{where}: they have the labels of {names[0]} and of {names[1]}; build them again with "
             "the same --classifier."
         )
 
@@ -176,14 +176,14 @@ def _in_same_folders(indexes: Sequence[Index], notes: list[str]) -> list[Manifes
         same = {tuple(sorted(one.roots)) for one in manifests}
         if len(same) > 1:
             raise ValueError(
-                "The shares are of other numbers of folders: "
-                f"{'; '.join(', '.join(one.roots.values()) for one in manifests)}; make them with "
+                "The shares have different numbers of folders: "
+                f"{'; '.join(', '.join(one.roots.values()) for one in manifests)}; build them with "
                 "the same --videos."
             )
         for one in manifests[1:]:
             if one.roots != manifests[0].roots:
                 notes.append(
-                    f"{', '.join(one.roots.values())} is taken as "
+                    f"{', '.join(one.roots.values())} is treated as "
                     f"{', '.join(manifests[0].roots.values())}"
                 )
         return [dataclasses.replace(one, roots=manifests[0].roots) for one in manifests]

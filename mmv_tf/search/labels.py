@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Labels of windows: a classifier's scores in an index, and filters of moments by them."""
+"""Labels of windows: a classifier's scores in an index, and filters of moments by label."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ THRESHOLD = 0.5
 
 
 class WindowLabels:
-    """Scores the windows of an index by a classifier.
+    """Scores the windows of an index with a classifier.
 
-    The classifier sees the same windows as the model, by a tower of its own: one that was
-    fine-tuned differs from the model's.
+    The classifier sees the same windows as the model, through its own backbone, which differs from
+    the model's if it was fine-tuned.
 
     Args:
       classifier: a classifier of video or audio.
@@ -35,17 +35,17 @@ class WindowLabels:
       windows: windows of the index.
 
     Attributes:
-      described: what the manifest says about it.
+      described: the classifier's description in the manifest.
 
     Raises:
-      ValueError: it takes images, or other windows than those of the index.
+      ValueError: the classifier expects images, or other windows than the index's.
     """
 
     def __init__(self, classifier: Classifier, path: str | os.PathLike[str], windows: Windows):
         if classifier.modality not in (VISION, SOUND):
             raise ValueError(
-                f"{os.fspath(path)} classifies {classifier.modality}; an index has windows of "
-                "video and audio; give a classifier of one of these."
+                f"{os.fspath(path)} classifies {classifier.modality}, but an index has windows of "
+                "video and audio; give a classifier for one of these."
             )
         self._classifier = classifier
         _check_windows(classifier, path, windows)
@@ -61,7 +61,7 @@ class WindowLabels:
         """Read the file of a classifier.
 
         Raises:
-          ValueError: see `load_classifier` and the class.
+          ValueError: as for `load_classifier` and the class.
         """
         return cls(load_classifier(path), path, windows)
 
@@ -71,7 +71,7 @@ class WindowLabels:
         Args:
           clips: uint8 [N, T, size, size, 3].
           audio: float32 [N, samples] in [-1, 1]; None for videos without audio.
-          heard: booleans [N]; a classifier of audio gives silent windows 0 for all labels.
+          heard: booleans [N]; an audio classifier scores silent windows 0 for all labels.
         """
         run = self._classifier.encoder.network.run
         if self.described.modality == VISION:
@@ -94,7 +94,7 @@ def _check_windows(classifier: Classifier, path: str | os.PathLike[str], windows
             f"{name} {getattr(own, name)} (index: {getattr(windows, name)})" for name in wrong
         )
         raise ValueError(
-            f"{os.fspath(path)} takes windows with {shown}; give a classifier that was made from "
+            f"{os.fspath(path)} expects windows with {shown}; give a classifier that was made from "
             "the index's model."
         )
 
@@ -105,7 +105,7 @@ class LabelFilter:
 
     Attributes:
       name: the label.
-      threshold: least score.
+      threshold: minimum score.
     """
 
     name: str
@@ -118,7 +118,7 @@ class LabelFilter:
             )
 
     def column(self, labels: IndexedLabels | None, directory: Any) -> int:
-        """Return the place of the label among those of an index.
+        """Return the position of the label among the labels of an index.
 
         Args:
           labels: the index's labels.
@@ -129,7 +129,7 @@ class LabelFilter:
         """
         if labels is None:
             raise ValueError(
-                f"{directory}: the index has no labels; make it again with those of a classifier: "
+                f"{directory}: the index has no labels; build it again with a classifier: "
                 "mmv search index ... --classifier=FILE.keras --overwrite"
             )
         if self.name not in labels.names:
@@ -145,10 +145,11 @@ def parse_label(text: str, names: Sequence[str] = ()) -> LabelFilter:
 
     Args:
       text: the text.
-      names: known labels; a text that is one of them is a name even if it ends like a threshold.
+      names: known labels; a text that equals one of them is a name even if it ends like a
+        threshold.
 
     Raises:
-      ValueError: the name is empty, or the threshold not from 0 to 1.
+      ValueError: the name is empty, or the threshold is not from 0 to 1.
     """
     name, colon, threshold = text.rpartition(":")
     if text in names or not colon:
@@ -157,7 +158,7 @@ def parse_label(text: str, names: Sequence[str] = ()) -> LabelFilter:
         try:
             float(threshold)
         except ValueError:
-            name, threshold = text, ""  # a name with a colon in it
+            name, threshold = text, ""  # a name that contains a colon
     if not name.strip():
         raise ValueError(f"Got the label {text!r}; expected NAME or NAME:THRESHOLD.")
     try:

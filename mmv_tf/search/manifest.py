@@ -64,13 +64,13 @@ _FORM = {
     "frames_per_second?": NUMBER,
     "labels?": ({"path": str, "fingerprint": str, "modality": str, "names": [str]}, None),
 }
-# Name of the matrix with the scores of labels.
+# Name of the matrix with the label scores.
 LABELS = "labels"
 
 
 @dataclasses.dataclass(frozen=True)
 class Said:
-    """Cues of what is said in a video, in a file of `speech`.
+    """Speech cues of a video, in a file of `speech`.
 
     Attributes:
       part: name of the file; "" without cues.
@@ -98,7 +98,7 @@ class Video:
       segment: segment of its windows.
       first, count: first row and number of rows.
       sha256: hexadecimal SHA-256 of the file; None in indexes of earlier versions.
-      said: what is said, once it is indexed.
+      said: speech cues, once they are indexed.
     """
 
     name: str
@@ -126,7 +126,7 @@ class Skipped:
 
 @dataclasses.dataclass(frozen=True)
 class IndexedLabels:
-    """The classifier whose scores an index has for each window.
+    """The classifier whose scores for each window are in an index.
 
     Attributes:
       path, fingerprint: its file and fingerprint.
@@ -145,18 +145,18 @@ class Manifest:
     """The content of an index.
 
     Attributes:
-      generation: number, incremented by each update.
+      generation: number that each update increments.
       roots: label -> folder, see `folders`.
       model, fingerprint: path and fingerprint of the model.
-      windows: settings of cutting videos into windows.
+      windows: settings for cutting videos into windows.
       matrices: "MODALITY.SPACE" -> dimensions.
       videos, skipped: videos and skipped files by name.
       segments: name -> file -> {"bytes", "crc32c"}.
-      options: options that opened the model, arguments of `mmv_tf.load_encoder`.
-      labels: the classifier of the windows, if there is one.
+      options: options with which the model was opened, arguments of `mmv_tf.load_encoder`.
+      labels: classifier of the windows, if there is one.
       shard: share of the files, such as "2/4"; None for all.
-      frames_per_second: least frames of a second that are described, see `frames`; 0 for none.
-      speech: files of what is said: name -> {"bytes", "crc32c"}.
+      frames_per_second: minimum frames per second that are described, see `frames`; 0 for none.
+      speech: speech files: name -> {"bytes", "crc32c"}.
     """
 
     generation: int
@@ -181,7 +181,7 @@ class Manifest:
 
     @property
     def columns(self) -> dict[str, int]:
-        """Columns of each stored matrix: those of `matrices`, and of the labels' scores."""
+        """Columns of each stored matrix, including the label scores."""
         if self.labels is None:
             return self.matrices
         return {**self.matrices, LABELS: len(self.labels.names)}
@@ -192,7 +192,7 @@ class Manifest:
         return sum(video.count for video in self.videos)
 
     def kept_in(self, folders: Folders) -> Manifest:
-        """Return the same index without the files of other folders; labels are the same."""
+        """Return the same index without the files of other folders; labels do not change."""
         videos = tuple(one for one in self.videos if self.folders.label(one.name) in folders.roots)
         skipped = tuple(
             one for one in self.skipped if self.folders.label(one.name) in folders.roots
@@ -216,7 +216,7 @@ class Manifest:
         return dataclasses.replace(self, roots=dict(folders.roots), videos=videos, skipped=skipped)
 
     def to_json(self) -> str:
-        """Return text for `from_json`, with a checksum."""
+        """Return the text that `from_json` reads, with a checksum."""
         values = dataclasses.asdict(self)
         body = json.dumps({"format": FORMAT, **values}, sort_keys=True)
         return f'{{"crc32c": {google_crc32c.value(body.encode())}, "index":\n{body}\n}}\n'
@@ -226,7 +226,7 @@ class Manifest:
         """Parse and check the text of `to_json`.
 
         Raises:
-          ValueError: it is damaged or of a later version.
+          ValueError: the text is damaged or of a later version.
         """
         try:
             document = parse_json(text)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Merging of an index's segments, and building of FAISS's files for large ones."""
+"""Merges an index's segments, and builds FAISS files for large segments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mmv_tf.util import files as files_lib
 FAISS_ABOVE = 300_000
 _MOST_SEGMENTS = 8
 _DEAD_SHARE = 0.2
-# Largest share of rows outside of FAISS's files before they are built again.
+# Maximum fraction of rows outside the FAISS files before these are rebuilt.
 _OUTSIDE_SHARE = 0.1
 
 
@@ -40,11 +40,11 @@ class Merged:
 
 
 def merge_where_needed(writer: Writer, faiss_above: int | None) -> Merged:
-    """Merge segments if there are many or many dead rows, and build FAISS's files.
+    """Merge segments if there are many segments or many dead rows, and build FAISS files.
 
     Args:
       writer: writer of the index, which is committed.
-      faiss_above: least windows for using FAISS; None for never.
+      faiss_above: minimum number of windows to use FAISS; None for never.
     """
     manifest = writer.manifest
     if not manifest.videos:
@@ -78,9 +78,9 @@ def write_merged(
 
     Args:
       writer: writer of the index, which is committed.
-      segments: segments by name, in which the videos are, perhaps of other indexes.
+      segments: segments that contain the videos, by name; may belong to other indexes.
       videos: all videos of the index.
-      faiss_above: least windows for using FAISS; None for never.
+      faiss_above: minimum number of windows to use FAISS; None for never.
     """
     done = Merged()
     if not videos:
@@ -100,11 +100,13 @@ def write_merged(
 
 
 def _needs_faiss(rows: int, faiss_above: int | None, notes: list[str]) -> bool:
-    """Return whether so many rows get FAISS's files; without FAISS, add a note instead."""
+    """Return whether this many rows get FAISS files; without FAISS, add a note instead."""
     if faiss_above is None or rows < faiss_above:
         return False
     if not approximate.available():
-        notes.append(f'{rows} windows are searched faster by FAISS: pip install "mmv_tf[search]".')
+        notes.append(
+            f'FAISS would speed up the search of {rows} windows: pip install "mmv_tf[search]".'
+        )
         return False
     return True
 
@@ -115,12 +117,12 @@ def merged(
     columns: Mapping[str, int],
     folder: pathlib.Path,
 ) -> tuple[Video, ...]:
-    """Write the rows of videos from any segments as one segment into a new folder.
+    """Write the rows of videos from any segments as one segment in a new folder.
 
     Args:
-      segments: segments by name, in which the videos are.
+      segments: segments that contain the videos, by name.
       videos: the videos, in the order to write them.
-      columns: columns of each matrix by name.
+      columns: number of columns of each matrix, by name.
       folder: folder to create.
 
     Returns:
@@ -144,7 +146,7 @@ def merged(
 
 
 def _build_faiss(segment: Segment, matrices: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Build FAISS's files of a segment, and return the results of `approximate.build`."""
+    """Build the FAISS files of a segment, and return the results of `approximate.build`."""
     heard = np.asarray(segment.array(HEARD))
     found = {}
     for name in matrices:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Moments of what is said, alone or mixed with those found by vectors."""
+"""Moments found in speech, alone or mixed with moments found by vectors."""
 
 from __future__ import annotations
 
@@ -27,16 +27,15 @@ from mmv_tf.util.sqlite import check_fts5
 if TYPE_CHECKING:
     from mmv_tf.search.view import View
 
-# Ours: moments of each list that are mixed, for each moment of the answer.
+# Ours: moments to mix from each list, per moment of the answer.
 _DEPTH = 5
 
 
 def spoken_units(view: View, queries: Sequence[Query | Similar]) -> list[Unit]:
-    """Return what queries look for in what is said, each once; nothing if nothing is said.
+    """Return the units that queries look for in speech, without duplicates; empty without speech.
 
     Raises:
-      ValueError: a query is about what is said, and nothing is said in the index, or SQLite lacks
-        FTS5.
+      ValueError: a query is about speech, but the index has no speech, or SQLite lacks FTS5.
     """
     sentences = [query for query in queries if isinstance(query, Query)]
     if not view.narrations:
@@ -44,8 +43,8 @@ def spoken_units(view: View, queries: Sequence[Query | Similar]) -> list[Unit]:
             if view.index.speech:
                 check_fts5()
             raise ValueError(
-                "Nothing that is said is in this index; put captions beside the films or give "
-                "--transcribe, and repeat the command that made the index."
+                "This index has no speech; put captions beside the films or give "
+                "--transcribe, and rerun the command that made the index."
             )
         return []
     return list(dict.fromkeys(unit for query in sentences for unit in query.units))
@@ -59,16 +58,16 @@ def embedded(
 ) -> tuple[list[Asked], tuple[str, ...]]:
     """Return queries as vectors, and the words that the model does not know.
 
-    A sentence that the model can't embed is left out if it is looked for in what is said.
+    A sentence that the model can't embed is left out if it is searched for in speech.
 
     Args:
       view: state of the index.
-      queries: the queries; those within what is said alone need no model.
-      open_embedder: function that returns the model of the index.
-      read: function that decodes files, see `embed_query`.
+      queries: the queries; queries that search only speech need no model.
+      open_embedder: function that returns the index's model.
+      read: function that decodes files; see `embed_query`.
 
     Raises:
-      ValueError: see `embed_query` and `View.similar`.
+      ValueError: as for `embed_query` and `View.similar`.
     """
     frames = view.index.manifest.frames_per_second > 0
     asked: list[Asked] = []
@@ -92,10 +91,10 @@ def embedded(
 
 
 def shared(weights: FusionWeights, queries: Sequence[Query | Similar]) -> FusionWeights:
-    """Return weights in which what is said counts by the share of the sentences looked for in it.
+    """Return weights in which speech counts by the fraction of queries that are searched in it.
 
     Args:
-      weights: weights for sentences alone.
+      weights: weights if all queries are sentences.
       queries: all queries of a search.
     """
     total = sum(abs(query.weight) for query in queries)
@@ -111,15 +110,14 @@ def mixed(
     weights: FusionWeights,
     limit: int,
 ) -> tuple[Answer | None, list[Moment]]:
-    """Return the moments for what is said, mixed with those found by vectors.
+    """Return moments found in speech, mixed with those found by vectors.
 
     Args:
-      view: state of the index.
-      units: what to look for in what is said.
+      units: units to look for in speech.
       search: function from a number of moments to the answer by vectors; None for none.
-      required: rules that a window of each moment must follow.
-      weights: weights of what is seen and said.
-      limit: most moments.
+      required: rules that a window of each moment must satisfy.
+      weights: weights of video and speech.
+      limit: maximum number of moments.
 
     Returns:
       The answer by vectors, and the mixed moments. Without any passage they are those of the
@@ -144,7 +142,7 @@ def mixed(
 
 
 def evidence_line(evidence: Evidence) -> str:
-    """Return what found a moment in a line for a terminal, such as "said 0.92: ..."."""
+    """Return the evidence for a moment as one line for a terminal, such as "said 0.92: ..."."""
     origin = " (transcribed)" if evidence.transcribed else ""
     text = f": {shortened(evidence.text)}" if evidence.text else ""
     return f"{evidence.kind} {evidence.score:.3f}{origin}{text}"
@@ -164,7 +162,7 @@ class _Allowed:
         self._flags: dict[str, np.ndarray | None] = {}
 
     def has(self, found: Spoken) -> bool:
-        """Return whether a window that overlaps the passage follows all rules."""
+        """Return whether a window that overlaps the passage satisfies all rules."""
         if not self._required:
             return True
         video = self._view.videos[found.video]

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Ids of moments: opaque to clients, the same after every update of the index."""
+"""Ids of moments: opaque to clients, and stable over updates of the index."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class MomentId:
 
     @classmethod
     def of(cls, name: str, start: float, end: float) -> MomentId:
-        """Return the id of a moment, from the name of its video."""
+        """Return the id of a moment, given the name of its video."""
         return cls(video_id(name), start, end)
 
     @classmethod
@@ -36,7 +36,7 @@ class MomentId:
         """Read an id.
 
         Raises:
-          ValueError: it is none.
+          ValueError: the text is not an id.
         """
         match = _ID.fullmatch(text)
         if match is None or int(match[3]) <= int(match[2]):

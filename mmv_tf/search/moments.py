@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Moments, groups of neighboring windows around a peak of the score."""
+"""Moments: groups of neighboring windows around a peak of the score."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy as np
 
 # Ours: a moment reaches this many windows' lengths beyond its best window, on each side.
 _REACH = 1.0
-# Ours: a rise from the lowest score so far that begins another moment, as a share of the height of
-# the peak above the video's mean.
+# Ours: an increase from the lowest score so far that starts another moment, as a fraction of the
+# height of the peak above the video's mean.
 _RISE = 0.1
-# Ours: least cosine between the best windows of two moments that are shown as one.
+# Ours: minimum cosine between the best windows of two moments that are shown as one.
 ALIKE = 0.99
 
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """A part of a video: its name inside the root of the index, and times in seconds."""
+    """A part of a video: the video's name in the index, and times in seconds."""
 
     video: str
     start: float
@@ -32,13 +32,13 @@ SEEN, HEARD, SAID = "seen", "heard", "said"
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
-    """Reason for which a moment was found.
+    """Reason why a moment was found.
 
     Attributes:
       kind: SEEN, HEARD or SAID.
-      score: score of the best window, from -1 to 1; of what is said, see `speech.Passage`.
-      text: what is said, "" for others.
-      transcribed: whether that was transcribed by a model, and may be wrong.
+      score: score of the best window, from -1 to 1; for speech, see `speech.Passage`.
+      text: the speech; "" for other kinds.
+      transcribed: whether the speech was transcribed by a model, and may be incorrect.
     """
 
     kind: str
@@ -52,14 +52,14 @@ class Moment:
     """A part of a video around its best window.
 
     Attributes:
-      video: name of the video inside the root of the index.
+      video: name of the video in the index.
       start, end: times in seconds.
       score: score of the best window, from -1 to 1.
       best: start of the best window in seconds.
       also: moments that look or sound the same and score no better, best first.
-      found: what found it, if what is said was searched.
-      confidence: share of unrelated queries that the index answers less well, 0 to 1, see
-        `confidence`; None if it is not known, as for several queries together.
+      found: evidence for the moment, if speech was searched.
+      confidence: fraction of unrelated queries with a worse answer in the index, 0 to 1, see
+        `confidence`; None if unknown, as for several queries together.
     """
 
     video: str
@@ -72,7 +72,7 @@ class Moment:
     confidence: float | None = None
 
 
-# A video's windows by time: scores float32 [n] (-inf: can't be found) and spans float32 [n, 2].
+# A video's windows in time order: scores float32 [n] (-inf: can't be found), spans float32 [n, 2].
 Scored = tuple[np.ndarray, np.ndarray]
 
 
@@ -84,16 +84,16 @@ def find_moments(
 ) -> list[Moment]:
     """Return the best moments that do not overlap.
 
-    A moment is a window and its neighbors on both sides whose scores are at least half way (ours)
-    between the video's mean and that of the window, up to one window's length away. It ends where
-    the score is lowest if the score rises again.
+    A moment is a window and its neighbors on both sides whose scores are at least halfway (ours)
+    between the video's mean and the window's score, up to one window's length away. If the score
+    increases again, the moment ends where the score is lowest.
 
     Args:
-      candidates: (video, window) by falling score.
+      candidates: (video, window), highest score first.
       windows_of: function that returns all windows of a video.
-      limit: most moments.
-      vector_of: function that returns the unit vector of a window, float32 [D], to fold moments
-        that are alike (`ALIKE`) into the best of them; None to fold none.
+      limit: maximum number of moments.
+      vector_of: function that returns the unit vector of a window, float32 [D], to fold similar
+        moments (`ALIKE`) into the best of them; None to fold none.
 
     Returns:
       Moments, best first; fewer than `limit` if there are not enough candidates.
@@ -113,7 +113,7 @@ def find_moments(
             continue
         first, last = _extent(scores, spans, taken[video], peak)
         start, end = float(spans[first, 0]), float(spans[first : last + 1, 1].max())
-        # Windows overlap, so those beside the moment reach into it.
+        # Windows overlap, so windows beside the moment extend into it.
         taken[video] |= (spans[:, 0] < end) & (spans[:, 1] > start)
         if vector_of is not None:
             vector = vector_of(video, peak)
@@ -124,12 +124,12 @@ def find_moments(
                 continue
             vectors.append(vector)
         moments.append(Moment(video, start, end, float(scores[peak]), float(spans[peak, 0])))
-    # A score can differ in the last digit from that by which the candidates were sorted.
+    # A score can differ in the last digit from the score by which the candidates were sorted.
     return sorted(moments, key=lambda moment: -moment.score)
 
 
 def _like(vector: np.ndarray, others: list[np.ndarray]) -> int | None:
-    """Return the place of the first vector that is alike, or None."""
+    """Return the index of the first similar vector, or None."""
     if not others:
         return None
     cosines = np.stack(others) @ vector

@@ -1,8 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Updating of what is said in an index: captions beside the films, and transcripts of others.
+"""Updates the speech in an index: captions beside the films, and transcripts of other films.
 
-The films need not be embedded again: what is said is in files of its own, see `speech`.
+The films need not be embedded again, because speech has separate files; see `speech`.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Narrated:
 
     Attributes:
       captioned, transcribed: names of the videos whose captions or transcripts were indexed.
-      cues: cues in the index.
-      notes: notes for the user: what could not be read.
+      cues: number of cues in the index.
+      notes: notes for the user about what could not be read.
     """
 
     captioned: list[str] = dataclasses.field(default_factory=list)
@@ -51,12 +51,12 @@ def update_speech(
     transcripts: Transcripts | None = None,
     commit_seconds: float = 60.0,
 ) -> Narrated:
-    """Index the captions that are new or changed, and transcribe films without any.
+    """Index the captions that are new or changed, and transcribe films without captions.
 
     Args:
       writer: writer of the index, which is committed.
       folders: the folders of the videos.
-      transcripts: transcripts of films without captions; None leaves those films as they are.
+      transcripts: transcripts of films without captions; None leaves those films unchanged.
       commit_seconds: seconds between commits.
     """
     update = _Update(writer, folders, transcripts, commit_seconds)
@@ -65,16 +65,16 @@ def update_speech(
 
 
 def captions_path(folders: Folders, video: Video) -> pathlib.Path | None:
-    """Return the caption file of a video, None without one.
+    """Return the caption file of a video, or None.
 
     Raises:
-      ValueError: it leads out of its folder.
-      OSError: it does not exist.
+      ValueError: the path leads out of its folder.
+      OSError: the file does not exist.
     """
     if video.captions is None:
         return None
     path = pathlib.Path(video.captions)
-    # A file given by the user may be anywhere; one that was found is in the folder.
+    # A file given by the user may be anywhere; a file that was found is in the folder.
     return path if path.is_absolute() else folders.inside(video.captions)
 
 
@@ -103,7 +103,7 @@ class _Update:
         if not has_fts5():
             if self._transcripts or any(video.captions for video in self._videos.values()):
                 self.report.notes.append(
-                    "what is said is not indexed: Python's SQLite lacks FTS5; see docs/search.md."
+                    "speech is not indexed: Python's SQLite lacks FTS5; see docs/search.md."
                 )
             return
         silent = []
@@ -134,7 +134,7 @@ class _Update:
                 return
             found = read_caption_file(path)
         except FileNotFoundError:
-            return  # The folder is not there now, and its videos stay as they are.
+            return  # The folder is not available now, and its videos do not change.
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             self.report.notes.append(f"the captions of {video.name} can't be used: {reason}")
@@ -149,7 +149,7 @@ class _Update:
         self._pending.append((video.name, found.captions, version))
 
     def _transcribe(self, videos: Sequence[Video]) -> None:
-        """Transcribe films, or take transcripts made before."""
+        """Transcribe films, or reuse existing transcripts."""
         transcripts = self._transcripts
         if transcripts is None:
             return
@@ -171,7 +171,7 @@ class _Update:
     def _transcribe_one(
         self, video: Video, transcripts: Transcripts, heard: Callable[[float], None]
     ) -> None:
-        """Transcribe a film, and note what was damaged."""
+        """Transcribe a film, and note damage."""
         try:
             transcript = transcripts.of(self._folders.inside(video.name), heard)
         except FileNotFoundError:
@@ -216,7 +216,7 @@ class _Update:
 
 
 def merge_speech(writer: Writer) -> None:
-    """Merge the files of what is said if there are many, or many dead cues."""
+    """Merge the speech files if there are many files or many dead cues."""
     manifest = writer.manifest
     said = [video.said for video in manifest.videos if video.said is not None]
     parts = {name: SpeechPart(writer.speech_path(name)) for name in manifest.speech}
@@ -229,15 +229,15 @@ def merge_speech(writer: Writer) -> None:
 def copied(
     writer: Writer, parts: Mapping[str, SpeechPart], videos: Sequence[Video]
 ) -> tuple[tuple[Video, ...], dict[str, dict[str, Any]]]:
-    """Copy what is said in videos into one new file.
+    """Copy the speech of videos into one new file.
 
     Args:
       writer: writer of the index, which is not committed.
-      parts: the files in which it is, by name.
+      parts: the files that contain the speech, by name.
       videos: the videos.
 
     Returns:
-      The videos with their new rows, and the manifest's entry for the file, `Manifest.speech`.
+      The videos with their new rows, and the manifest's record of the file, `Manifest.speech`.
     """
     if not any(video.said is not None and video.said.count for video in videos):
         return tuple(videos), {}
@@ -254,7 +254,7 @@ def copied(
 
 
 def _same(said: Said, version: Said) -> bool:
-    """Return whether what is said is of captions of this size and time."""
+    """Return whether the speech comes from captions with this size and time."""
     return not said.transcriber and (said.size, said.mtime_ns) == (version.size, version.mtime_ns)
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Opening of an index for an update, with checks that it is of the same model and folders."""
+"""Opens an index for an update, checking that it has the same model and folders."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def open_for_update(
     frames_per_second: float,
     forget: bool = False,
 ) -> Index:
-    """Open the index to update, or create an empty one.
+    """Open the index to update, or create an empty index.
 
     Args:
       directory: folder of the index.
-      found: the videos, and the folders of the index as they will be.
+      found: the videos, and the folders of the updated index.
       embedder: the model.
       labels: classifier of the windows.
       shard: share of the files.
-      overwrite: begin with an empty one if there is another one or a damaged one.
-      frames_per_second: frames that a new index describes.
-      forget: keep the folders of `found.known` only, where they are said to be.
+      overwrite: start with an empty index if the existing one differs or is damaged.
+      frames_per_second: number of frames that a new index describes.
+      forget: keep only the folders of `found.known`, at the paths given there.
 
     Raises:
       ValueError: the index is of another model, step, classifier, share or folder.
@@ -73,7 +73,7 @@ def open_for_update(
 
 
 def known_folders(directory: pathlib.Path) -> Folders:
-    """Return the folders of an index; none if there is no usable one."""
+    """Return the folders of an index; none if there is no usable index."""
     try:
         return store.open_index(directory).manifest.folders
     except ValueError:  # for which `open_for_update` has a message
@@ -99,14 +99,14 @@ def _check_same(directory: pathlib.Path, embedder: Embedder, manifest: Manifest)
 def _check_share(
     directory: pathlib.Path, found: Found, shard: str | None, manifest: Manifest
 ) -> None:
-    """Raise a ValueError if an index is of other folders only, or of another share."""
+    """Raise a ValueError if an index has only other folders, or another share."""
     there = list(manifest.roots.values())
     given = [found.folders.roots[label] for label in sorted(found.searched)]
     if not set(there) <= set(found.folders.roots.values()):
         both = " ".join(f"--videos={path}" for path in (*there, *given))
         hint = f"give {both} to add them"
         if not all(os.path.isdir(path) for path in there):
-            hint = "--moved if a folder that is gone was moved there"
+            hint = "--moved if a missing folder was moved there"
         raise ValueError(
             f"{directory}: is the index of {', '.join(there)}; got videos in {', '.join(given)}; "
             f"use another folder for the index, or {hint}."
@@ -123,19 +123,19 @@ def _share(shard: str | None) -> str:
 
 
 def _check_labels(directory: pathlib.Path, labels: WindowLabels | None, manifest: Manifest) -> None:
-    """Raise a ValueError if an index has the labels of another classifier, or none."""
+    """Raise a ValueError if an index has another classifier's labels, or none."""
     there = manifest.labels
     given = None if labels is None else labels.described
     if given is None and there is not None:
         raise ValueError(
             f"{directory}: the index has the labels of {there.path}; give --classifier="
-            f"{there.path}, or --overwrite to make it again without labels."
+            f"{there.path}, or --overwrite to build it again without labels."
         )
     if given is not None and (there is None or there.fingerprint != given.fingerprint):
         other = "no labels" if there is None else f"the labels of another classifier ({there.path})"
         raise ValueError(
             f"{directory}: the index has {other}, and its windows are not stored; give --overwrite "
-            f"to make it again with those of {given.path}, or another folder for the index."
+            f"to build it again with the labels of {given.path}, or another folder for the index."
         )
 
 

@@ -17,16 +17,16 @@ class PageSettings:
 
     Attributes:
       host: address to listen on.
-      port: port; 0 for any free one.
-      max_upload_bytes: most bytes of an uploaded file, which is kept in memory while the page is
+      port: port; 0 for any free port.
+      max_upload_bytes: maximum bytes of an uploaded file, which is kept in memory while the page is
         open, and never stored.
-      results: most moments to show.
-      max_connections: most connections; a playing video uses one.
-      head_timeout: most seconds for receiving the head of a request, and for an idle connection.
-      body_timeout: most seconds for receiving an upload.
-      deadline_seconds: most seconds for decoding an upload or a thumbnail.
-      cut_seconds: most seconds for cutting a clip.
-      token: secret that requests to the API must bring; None for no token.
+      results: maximum number of moments to show.
+      max_connections: maximum number of connections; a playing video uses one.
+      head_timeout: maximum seconds to receive the headers of a request, and for an idle connection.
+      body_timeout: maximum seconds to receive an upload.
+      deadline_seconds: maximum seconds to decode an upload or a thumbnail.
+      cut_seconds: maximum seconds to cut a clip.
+      token: secret that requests to the API must send; None for no token.
       everybody: allow addresses that other machines can reach without a token; their users can see
         the videos.
 
@@ -53,10 +53,10 @@ class PageSettings:
             raise ValueError("The largest upload and the number of results must be above 0.")
         times = self.head_timeout, self.body_timeout, self.deadline_seconds, self.cut_seconds
         if min(self.max_connections, *times) <= 0:
-            raise ValueError("The number of connections and all time-outs must be above 0.")
+            raise ValueError("The number of connections and all timeouts must be above 0.")
         if not self.everybody and self.token is None and not self.is_loopback:
             raise ValueError(
-                f"On {self.host} everybody who can reach this machine could watch the indexed "
+                f"On {self.host} anyone who can reach this machine could watch the indexed "
                 "videos; listen on 127.0.0.1, give a --token_file, or --everybody to allow that."
             )
 

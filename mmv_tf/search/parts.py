@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Optional parts of a segment: files beside its matrices, written and merged with it.
 
-A part names windows by their rows in the segment, never by the video's name: a renamed video keeps
-its rows. Segments of earlier versions lack a part, so its readers and `merge` expect that:
-`Segment.file` returns None.
+A part identifies windows by their rows in the segment, never by the video's name: a renamed video
+keeps its rows. Segments of earlier versions lack parts, so readers and `merge` must expect
+`Segment.file` to return None.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from mmv_tf.search.video_rows import EmbeddedVideo
 
 @dataclasses.dataclass(frozen=True)
 class Placed:
-    """A new video and the place of its windows in the new segment.
+    """A new video, and the position of its windows in the new segment.
 
     Attributes:
-      video: the video, wholly embedded; its `blocks` are gone.
+      video: the video, completely embedded; its `blocks` are already dropped.
       first, count: its first row and number of rows.
     """
 
@@ -38,7 +38,7 @@ class Moved:
     """The windows of a video that a merge copies from one segment to a new one.
 
     Attributes:
-      segment: the source, perhaps of another index.
+      segment: the source, perhaps in another index.
       first, count: first row in the source, and number of rows.
       to: first row in the new segment.
     """
@@ -52,8 +52,8 @@ class Moved:
 class Part(Protocol):
     """An optional part of segments. Both functions may write nothing if there is nothing to keep.
 
-    They write plain files into the folder, which is not yet part of the index; their checksums are
-    taken afterwards.
+    They write plain files into the folder, which is not yet part of the index; checksums are
+    computed afterwards.
     """
 
     def write(self, folder: pathlib.Path, videos: Sequence[Placed]) -> None:
@@ -63,7 +63,7 @@ class Part(Protocol):
         """Write the part of a segment that consists of rows of others, in the order of `to`."""
 
 
-# All parts that there are.
+# All existing parts.
 PARTS: tuple[Part, ...] = (FramesPart(),)
 
 

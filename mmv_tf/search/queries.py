@@ -21,11 +21,11 @@ from mmv_tf.search.embedder import SOUND, VISION, Embedder
 from mmv_tf.search.frames import FRAMES
 from mmv_tf.search.words import Unit, units
 
-# What is said; what is seen and said.
+# Speech; video and speech.
 SPEECH, ALL = "speech", "all"
 _WITHIN = (VISION, SOUND, SPEECH, ALL)
 TEXT, AUDIO, IMAGE, VIDEO = KINDS = ("text", "audio", "image", "video")
-# Ours: most windows of a long query, whose embeddings are averaged.
+# Ours: maximum number of windows of a long query, whose embeddings are averaged.
 _MOST_WINDOWS = 16
 _MAX_TEXT = 1000
 
@@ -36,7 +36,7 @@ class Asked:
 
     Attributes:
       matrix: matrix of the index that it is compared with, or `FRAMES`.
-      vector: float32 [D], of unit length.
+      vector: float32 [D], a unit vector.
       weight: see `Query`.
       kind: kind of the query, one of `KINDS`; None for a label.
     """
@@ -55,11 +55,11 @@ class Query:
       kind: one of `KINDS`.
       value: the sentence; or the file, "FILE@start-end" for a part of audio or video; or the bytes
         of a file.
-      weight: weight in the score; a negative one avoids the query.
-      within: `VISION` or `SOUND`, the modality of the windows to compare with; `SPEECH` for what is
-        said, or `ALL` for `VISION` and `SPEECH`. None: `ALL` for sentences if something is said in
-        the index, else `VISION`.
-      name: name of bytes in messages.
+      weight: weight in the score; a negative weight avoids the query.
+      within: `VISION` or `SOUND`, the modality of the windows to compare with; `SPEECH` for speech,
+        or `ALL` for `VISION` and `SPEECH`. None: `ALL` for sentences if the index has speech, else
+        `VISION`.
+      name: name for bytes in messages.
     """
 
     kind: str
@@ -76,7 +76,7 @@ class Query:
         if self.within is not None and self.within not in _WITHIN:
             raise ValueError(f"A query is within {', '.join(_WITHIN)}, got {self.within!r}.")
         if self.within == SPEECH and self.kind != TEXT:
-            raise ValueError(f"What is said is searched by sentences, got {self.kind}.")
+            raise ValueError(f"Speech is searched by sentences, got {self.kind}.")
         if self.kind == TEXT and (not str(self.value).strip() or len(self.value) > _MAX_TEXT):
             raise ValueError(f"A sentence has 1 to {_MAX_TEXT} characters, got {len(self.value)}.")
 
@@ -87,7 +87,7 @@ class Query:
 
     @property
     def units(self) -> list[Unit]:
-        """Words to look for in what is said, see `words.units`; none for a query to avoid."""
+        """Words to look for in speech, see `words.units`; none for a query to avoid."""
         spoken = self.kind == TEXT and self.within in (None, SPEECH, ALL) and self.weight > 0
         return units(str(self.value)) if spoken else []
 
@@ -104,8 +104,8 @@ def embed_query(
       query: the query.
       embedder: the model.
       read: function that decodes a query other than a sentence; default: `read_query`.
-      frames: whether the index has frames, with which images are then compared, and not with
-        windows: a window's vector hardly tells which frames it has.
+      frames: whether the index has frames; images are then compared with frames instead of windows,
+        because a window's vector hardly shows which frames it has.
 
     Returns:
       The query as a vector.
@@ -130,7 +130,7 @@ def embed_query(
 
 
 def read_query(query: Query, windows: Windows) -> np.ndarray:
-    """Return the windows of a query other than a sentence, as pixels or samples.
+    """Return the windows of a query that is not a sentence, as pixels or samples.
 
     Raises:
       MediaError: the file can't be decoded.
@@ -187,7 +187,7 @@ def kind_of_bytes(data: bytes, name: str) -> str:
     """Return the kind of a file's bytes, image, video or audio: one of `KINDS`.
 
     Raises:
-      MediaError: they are none of these.
+      MediaError: the bytes are none of these.
     """
     with _file(Query(VIDEO, data)) as (path, _, _):
         for kind, probed in ((IMAGE, "image"), (VIDEO, "video"), (AUDIO, "sound")):
@@ -201,7 +201,7 @@ def kind_of_bytes(data: bytes, name: str) -> str:
 
 @contextlib.contextmanager
 def _file(query: Query) -> Iterator[tuple[str, float, float | None]]:
-    """Yield a path of the query's media, and the span; bytes get a path in memory, not on disk."""
+    """Yield the path of the query's media, and the span; bytes get a path in memory."""
     if isinstance(query.value, str):
         yield (query.value, 0.0, None) if query.kind == IMAGE else parse_span(query.value)
         return

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Required:
-    """A label by its column in the index, and the least score of a window."""
+    """A label by its column in the index, and the minimum score of a window."""
 
     column: int
     threshold: float

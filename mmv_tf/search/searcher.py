@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Answering of queries from an index, which may be updated or deleted in the meantime."""
+"""Answers queries from an index, which may be updated or deleted in the meantime."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Searcher:
 
     Args:
       directory: folder of the index.
-      model: path of the model; default: that in the index.
+      model: path of the model; default: the index's model.
       exact: never use FAISS.
     """
 
@@ -59,11 +59,11 @@ class Searcher:
         self._embedder: Embedder | None = None
 
     def open(self) -> Index:
-        """Return the newest state of the index, reading it if it changed.
+        """Return the newest state of the index, rereading it if it changed.
 
         Raises:
           MissingIndex: there is no index.
-          ValueError: it is damaged.
+          ValueError: the index is damaged.
         """
         return self._current().index
 
@@ -71,7 +71,7 @@ class Searcher:
         """Return the model that made the index.
 
         Raises:
-          ValueError: the model is missing or another one.
+          ValueError: the model is missing or differs.
         """
         with self._lock:
             manifest = self.open().manifest
@@ -79,7 +79,7 @@ class Searcher:
                 path = manifest.model if self._model is None else str(self._model)
                 if not (pathlib.Path(path).exists() or is_published(path)):
                     raise ValueError(
-                        f"{path}: the model that made the index is missing; give it as --model."
+                        f"{path}: the model that made the index is missing; pass it as --model."
                     )
                 steps = manifest.windows.step_frames
                 self._embedder = Embedder.load(path, steps, **manifest.options)
@@ -87,14 +87,14 @@ class Searcher:
                 path, self._embedder = self._embedder.path, None
                 raise ValueError(
                     f"{self.directory}: the index was made with another model "
-                    f"({manifest.fingerprint[:12]}) than {path} holds now; give that model or "
-                    "make the index again."
+                    f"({manifest.fingerprint[:12]}) than {path} holds now; use that model or "
+                    "build the index again."
                 )
             return self._embedder
 
     @property
     def accepts(self) -> tuple[str, ...]:
-        """Kinds of queries that can be asked; all kinds until the model is loaded."""
+        """Supported kinds of queries; all kinds until the model is loaded."""
         embedder, view = self._embedder, self._view
         if embedder is None:
             return KINDS
@@ -115,17 +115,17 @@ class Searcher:
         """Return the best moments for one query, or for several together.
 
         Args:
-          queries: the queries. Without any, moments are sorted by the scores of the labels.
-          limit: most moments.
-          read: function that decodes files, see `embed_query`.
+          queries: the queries. Without any, moments are sorted by label score.
+          limit: maximum number of moments.
+          read: function that decodes files; see `embed_query`.
           labels: labels that all windows of a moment must have.
           only: returns whether to search in a video; default: in all.
-          weights: weights of what is seen and what is said, where both are searched.
+          weights: weights of video and speech, where both are searched.
 
         Raises:
           MissingIndex: there is no index.
-          ValueError: see `embedder` and `embed_query`; there is neither query nor label; or the
-            index has no such label.
+          ValueError: as for `embedder` and `embed_query`; there is neither a query nor a label; or
+            the index has no such label.
         """
         if not queries and not labels:
             raise ValueError(
@@ -174,7 +174,7 @@ class Searcher:
         return dataclasses.replace(answer, moments=moments)
 
     def prepare(self) -> None:
-        """Compute what the first sentence needs and later ones share: the confidence's background.
+        """Compute what the first sentence needs and later ones share: the confidence background.
 
         With a million windows it takes a second or two.
         """
@@ -185,10 +185,10 @@ class Searcher:
                 asked = Asked(f"{VISION}.{space}", vector, 1.0, TEXT)
                 self._current().background((asked,), embedder)
         except (ValueError, OSError):
-            return  # The index is missing or damaged, or not for sentences: a query tells.
+            return  # The index is missing, damaged or not for sentences, which a query will report.
 
     def cues(self, name: str, start: float, end: float) -> list[Caption]:
-        """Return the indexed cues of a part of a video, captions or transcripts, by time.
+        """Return the indexed cues of a part of a video, captions or transcripts, in time order.
 
         Raises:
           KeyError: the index has no such video.
@@ -205,7 +205,7 @@ class Searcher:
         return self._current().windows_of(name, asked, required)
 
     def video(self, key: str) -> tuple[Folders, Video] | None:
-        """Return the folders of the index and the video of an id, or None."""
+        """Return the folders of the index and the video with an id, or None."""
         view = self._current()
         video = view.by_id.get(key)
         return None if video is None else (view.index.manifest.folders, video)
@@ -216,7 +216,7 @@ class Searcher:
             if newest == 0:
                 self._view = None
                 raise MissingIndex(
-                    f"{self.directory}: there is no index; make one: mmv search "
+                    f"{self.directory}: there is no index; create one: mmv search "
                     f"index --videos=DIR --model=PATH --index={self.directory}"
                 )
             if self._view is None or self._view.generation != newest:

@@ -14,13 +14,13 @@ from mmv_tf.search.embedder import SOUND, VISION
 
 @dataclasses.dataclass(frozen=True)
 class Similar:
-    """A moment to search for others like it.
+    """A moment to find similar moments for.
 
     Attributes:
       video: name of its video.
       start, end: times in seconds.
-      weight: weight in the score; a negative one avoids the moment.
-      within: `VISION` or `SOUND`; the windows' video or audio is compared.
+      weight: weight in the score; a negative weight avoids the moment.
+      within: `VISION` or `SOUND`, the modality of the windows to compare.
     """
 
     video: str
@@ -44,14 +44,14 @@ def mean_vector(
     Args:
       vectors: float32 [n, D], the windows of the video.
       spans: float32 [n, 2], their times in seconds.
-      start, end: times of the moment; its windows are those whose middle it holds, or the nearest.
-      heard: booleans [n], windows that have audio; None for all.
+      start, end: times of the moment; its windows are those whose middle lies in it, or the
+      nearest. heard: booleans [n], windows that have audio; None for all.
 
     Returns:
       float32 [D].
 
     Raises:
-      ValueError: no window is heard, or they cancel each other out.
+      ValueError: no window has audio, or the windows cancel each other out.
     """
     middles = spans.mean(axis=1)
     chosen = (middles >= start) & (middles <= end)

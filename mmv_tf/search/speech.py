@@ -1,13 +1,13 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Files of what is said: cues of captions in SQLite's full-text index FTS5, ranked by BM25.
+"""Speech files: caption cues in SQLite's full-text index FTS5, ranked by BM25.
 
-A file has one row a cue, which is searched as a passage: its words, followed by those of the next
-cue if that comes soon, so that words across both are found. Files never change; the manifest says
-which rows belong to which video, and the others are dead.
+A file has one row per cue, which is searched as a passage: its words, followed by those of the next
+cue if that follows soon, so that words across both are found. Files never change; the manifest
+states which rows belong to which video, and all other rows are dead.
 
-SQLite finds passages and their cues; the score is computed here, by the statistics of all files of
-an index together, so that the scores of different files can be compared.
+SQLite finds passages and their cues; the score is computed here, with the statistics of all files
+of an index together, so that the scores of different files can be compared.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from mmv_tf.data.captions import Caption
 from mmv_tf.search.words import Unit, readable, words
 from mmv_tf.util.sqlite import check_fts5, sqlite3
 
-# BM25's saturation and normalization by length: the defaults of Lucene and SQLite.
+# BM25's saturation and length normalization: the defaults of Lucene and SQLite.
 K1, B = 1.2, 0.75
-# Ours: passages of a file that are scored; those with rarer words come first.
+# Ours: number of passages of a file that are scored; those with rarer words come first.
 _MOST_SCORED = 1000
-# Ours: SQLite ranks so many in 25 ms; a word that more passages have says little.
+# Ours: SQLite ranks this many in 25 ms; a word that occurs in more passages carries little meaning.
 _MOST_RANKED = 20_000
 # Ours: a longer pause ends a passage.
 _PAUSE_SECONDS = 10.0
 _MAPPED_BYTES = 1 << 30  # Ours: 10 million cues.
-# First row, and the row after the last one.
+# First row, and last row + 1.
 Range = tuple[int, int]
 EVERYWHERE: Range = (0, 1 << 62)
 
@@ -56,9 +56,9 @@ class Passage:
     Attributes:
       part: name of the file.
       row: row of its first cue.
-      rows: 1 or 2, the cues with the words.
-      score: BM25 over the sum of the weights of all words: 1 for a passage of average length that
-        says each word once, at most `K1` + 1.
+      rows: 1 or 2, number of cues with the words.
+      score: BM25 divided by the sum of all words' weights: 1 for a passage of average length that
+        contains each word once, at most `K1` + 1.
     """
 
     part: str
@@ -80,7 +80,7 @@ class SpeechWriter:
     def __init__(self, path: str | os.PathLike[str]):
         check_fts5()
         self._connection = sqlite3.connect(path, isolation_level=None)
-        # The file has no name until it is whole, so that it needs no journal.
+        # The file is unnamed until it is complete, so it needs no journal.
         self._connection.execute("pragma journal_mode = off")
         self._connection.execute("pragma synchronous = off")
         self._connection.executescript(f"begin; {_SCHEMA}")
@@ -133,10 +133,10 @@ class SpeechPart:
     """A file, open for reading; thread-safe.
 
     Args:
-      path: a file of `SpeechWriter`.
+      path: a file written by `SpeechWriter`.
 
     Raises:
-      ValueError: it is damaged, or SQLite lacks FTS5.
+      ValueError: the file is damaged, or SQLite lacks FTS5.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
@@ -146,14 +146,14 @@ class SpeechPart:
         self._counts: dict[Unit, int] = {}
         address = f"{self._path.resolve().as_uri()}?mode=ro&immutable=1"
         self._connection = sqlite3.connect(address, uri=True, check_same_thread=False)
-        # The file may come from others: nothing in its schema is run.
+        # The file may be untrusted: nothing in its schema is run.
         for setting in ("trusted_schema = off", f"mmap_size = {_MAPPED_BYTES}"):
             self._read(f"pragma {setting}")
         self._read("create virtual table temp.vocabulary using fts5vocab(main, passages, row)")
         ((self.passages, self.words),) = self._read("select passages, words from main.totals")
 
     def count(self, unit: Unit) -> int:
-        """Return the number of passages with a unit of a query, dead ones included."""
+        """Return the number of passages with a unit of a query, including dead passages."""
         if unit not in self._counts:
             if len(unit) == 1:
                 sql, value = "select doc from temp.vocabulary where term = ?", unit[0]
@@ -168,8 +168,8 @@ class SpeechPart:
         """Return rows of passages to score: those with all units, then those with the rarest.
 
         Args:
-          units: those that are in the file, the rarest first.
-          ranges: where to search; at most 1000 passages of each are returned.
+          units: units that occur in the file, the rarest first.
+          ranges: where to search; at most 1000 passages from each range are returned.
         """
         return sorted(row for where in ranges for row in self._candidates(units, where))
 
@@ -181,7 +181,7 @@ class SpeechPart:
             if min(self.count(unit), where[1] - where[0]) <= room:
                 found.update(self._rows_with(_match(unit), where))
             elif place == 0 and room > 0:
-                # Too many even of the rarest, so SQLite, which has scores of its own, chooses.
+                # Too many even of the rarest, so SQLite, with its own scores, chooses.
                 best = self.count(unit) <= _MOST_RANKED
                 found.update(self._rows_with(_match(unit), where, best))
             else:
@@ -189,7 +189,7 @@ class SpeechPart:
         return found
 
     def contents(self, rows: Sequence[int]) -> list[tuple[int, list[str]]]:
-        """Return the number of words of its own cue, and all words, of each passage."""
+        """Return for each passage the number of words in its own cue, and all words."""
         stored = self._read(
             "select own, words from main.cues where id in (select value from json_each(?)) "
             "order by id",
@@ -207,7 +207,7 @@ class SpeechPart:
         return iter(self._read(f"{sql} order by id", first, first + count - 1))
 
     def _rows_with(self, match: str, where: Range, best: bool = False) -> list[int]:
-        """Return rows that match, at most 1000, the first or the best by SQLite's scores."""
+        """Return matching rows, at most 1000: the first, or the best by SQLite's scores."""
         sql = "select rowid from passages where passages match ? and rowid between ? and ?"
         sql += " order by rank limit ?" if best else " limit ?"
         return [row[0] for row in self._read(sql, match, where[0], where[1] - 1, _MOST_SCORED)]
@@ -217,7 +217,9 @@ class SpeechPart:
             with self._lock:
                 return self._connection.execute(sql, values).fetchall()
         except sqlite3.DatabaseError as error:
-            raise ValueError(f"{self._path}: is damaged ({error}); make the index again.") from None
+            raise ValueError(
+                f"{self._path}: is damaged ({error}); build the index again."
+            ) from None
 
 
 def best_passages(
@@ -226,14 +228,14 @@ def best_passages(
     alive: Callable[[str, np.ndarray], np.ndarray],
     ranges: Mapping[str, Sequence[Range]] | None = None,
 ) -> Iterator[Passage]:
-    """Yield passages by falling score.
+    """Yield passages, highest score first.
 
-    A passage whose own cue has no word of the query is left out: the next one begins with it.
+    A passage whose own cue has no word of the query is left out: the next passage begins with it.
 
     Args:
       parts: all files of the index.
-      units: what to look for, see `words.units`.
-      alive: function from the name of a file and rows int64 [n] to bool [n], those of the index.
+      units: units to look for; see `words.units`.
+      alive: function from a file's name and rows int64 [n] to bool [n], True for rows of the index.
       ranges: where to search in each file; None for everywhere.
     """
     passages = sum(part.passages for part in parts.values())
@@ -263,7 +265,7 @@ def best_passages(
 
 
 def idf(count: int, passages: int) -> float:
-    """Return BM25's weight of a word in `count` of all passages, in Lucene's form, above 0."""
+    """Return BM25's weight of a word that occurs in `count` passages, in Lucene's form, above 0."""
     return math.log(1 + (passages - count + 0.5) / (count + 0.5))
 
 
@@ -281,17 +283,17 @@ def bm25(times: np.ndarray, lengths: np.ndarray, mean: float, weights: np.ndarra
 
 
 def _match(unit: Unit) -> str:
-    """Return FTS5's expression for a unit: a string, in which nothing is syntax but quotes."""
+    """Return the FTS5 expression for a unit: a string, in which only quotes are syntax."""
     return '"' + " ".join(word.replace('"', '""') for word in unit) + '"'
 
 
 def _times(unit: Unit, text: list[str]) -> int:
-    """Return how often a unit is in a text."""
+    """Return how often a unit occurs in a text."""
     return text.count(unit[0]) if len(unit) == 1 else len(_starts(unit, text))
 
 
 def _places(unit: Unit, text: list[str]) -> list[int]:
-    """Return the places of a unit's words in a text."""
+    """Return the positions of a unit's words in a text."""
     return [place + more for place in _starts(unit, text) for more in range(len(unit))]
 
 

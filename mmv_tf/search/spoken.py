@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Search in what is said, over all videos of one state of an index."""
+"""Search in speech, over all videos of one state of an index."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mmv_tf.search.store import Index
 from mmv_tf.search.words import Unit
 from mmv_tf.util.sqlite import has_fts5
 
-# Ours: with more videos to search in, all are searched and others left out.
+# Ours: with more videos to search in, all are searched and the others are filtered out.
 _MOST_RANGES = 20
 
 
@@ -30,7 +30,7 @@ class Spoken:
       start, end: seconds.
       score: see `speech.Passage`.
       text: what is said, in one line without control characters.
-      transcribed: whether it was transcribed by a model, and may be wrong.
+      transcribed: whether it was transcribed by a model, and may be incorrect.
     """
 
     video: str
@@ -68,13 +68,13 @@ class Narrations:
         self._searchable = bool(by_part) and has_fts5()
 
     def __bool__(self) -> bool:
-        """Return whether anything is said that can be searched: SQLite may lack FTS5."""
+        """Return whether there is speech that can be searched: SQLite may lack FTS5."""
         return self._searchable
 
     def search(
         self, units: Sequence[Unit], only: Callable[[str], bool] | None = None
     ) -> Iterator[Spoken]:
-        """Yield the passages with words of a query, best first, none twice.
+        """Yield the passages with words of a query, best first, without duplicates.
 
         Args:
           units: see `words.units`.
@@ -94,13 +94,13 @@ class Narrations:
             cues = parts[passage.part].cues(passage.row, rows)
             start, end = cues[0].start, min(max(cue.end for cue in cues), video.duration)
             if start >= end or any(start < b and end > a for a, b in shown[video.name]):
-                continue  # It is after the end of the film, or overlaps a better one.
+                continue  # It is after the end of the film, or overlaps a better passage.
             shown[video.name].append((start, end))
             text = " ".join(cue.text for cue in cues)
             yield Spoken(video.name, start, end, passage.score, text, bool(said.transcriber))
 
     def cues(self, video: Video, start: float, end: float) -> list[Caption]:
-        """Return the cues of a part of a video, by their times.
+        """Return the cues of a part of a video, in time order.
 
         Raises:
           ValueError: a file is damaged, or SQLite lacks FTS5.
@@ -111,7 +111,7 @@ class Narrations:
         return [cue for cue in cues if cue.start < end and cue.end > start]
 
     def _ranges(self, only: Callable[[str], bool]) -> dict[str, list[Range]] | None:
-        """Return the rows of some videos; None if they are many."""
+        """Return the rows of the given videos, or None if there are many."""
         found = {
             name: [
                 (said.first, said.first + said.count) for said, video in videos if only(video.name)

@@ -11,13 +11,13 @@
                                   heard.npy: bool [rows], whether a window has audio
                                   video.vat.faiss, .json: see `approximate`
                                   optional files: see `parts`
-  INDEX/speech/NAME.sqlite        what is said, see `speech`
+  INDEX/speech/NAME.sqlite        speech, see `speech`
 
 Files never change: an update adds a segment and then, atomically, a manifest with the length and
 checksum of each file. The previous manifest is kept until the next update, and used if the newest
-one or its segments are damaged.
-Rows that belong to no video of the manifest are dead; a merge drops them. What is said has files
-of its own, since captions change without their films.
+manifest or its segments are damaged.
+Rows that belong to no video of the manifest are dead; a merge drops them. Speech has separate
+files, because captions can change without their films.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from mmv_tf.util.files import read_regular
 from mmv_tf.util.safe_files import map_npy
 
 SPANS, HEARD = "spans", "heard"
-# Types of arrays, the one to write first; all others hold unit vectors.
+# Types of arrays, the first of which is written; all other arrays hold unit vectors.
 _TYPES: dict[str, tuple[type[np.generic], ...]] = {
     SPANS: (np.float32,),
     HEARD: (np.bool_,),
@@ -81,12 +81,12 @@ class Segment:
         return self._arrays[name]
 
     def file(self, name: str) -> pathlib.Path | None:
-        """Return the path of an optional file; None if the segment lacks it."""
+        """Return the path of an optional file, or None if the segment lacks it."""
         path = self.directory / name
         return path if path.is_file() else None
 
     def optional_array(self, name: str) -> np.ndarray | None:
-        """Return the array of an optional file `name`.npy; None if the segment lacks it."""
+        """Return the array of an optional file `name`.npy, or None if the segment lacks it."""
         return None if self.file(f"{name}.npy") is None else self._read(name)
 
     def _read(self, name: str) -> np.ndarray:
@@ -103,8 +103,8 @@ class Index:
       directory: folder of the index.
       manifest: content of the index.
       segments: segments by name.
-      speech: files of what is said, by name.
-      warnings: faults of newer states, if this is not the newest one.
+      speech: speech files, by name.
+      warnings: faults of newer states, if this is not the newest.
     """
 
     directory: pathlib.Path
@@ -123,17 +123,17 @@ def write_array(
 ) -> None:
     """Write an array of a segment piece by piece.
 
-    On a full disk, `numpy.save` raises an error that does not say so, and a mapped file crashes.
+    On a full disk, the error of `numpy.save` does not say so, and a mapped file crashes.
 
     Args:
       folder: folder of the segment.
       name: name of the array.
-      shape: shape of the whole.
+      shape: shape of the whole array.
       pieces: parts along the first axis.
-      kind: type of the numbers; default: that of the index.
+      kind: data type; default: the index's type.
 
     Raises:
-      OSError: the disk is full or can't be written.
+      OSError: the disk is full or not writable.
     """
     dtype = np.dtype(kind or _TYPES.get(name, _VECTORS)[0])
     descr = np.lib.format.dtype_to_descr(dtype)
@@ -147,19 +147,19 @@ def write_array(
 
 
 def newest_generation(directory: str | os.PathLike[str]) -> int:
-    """Return the newest generation among the manifests, intact or not; 0 without any."""
+    """Return the newest generation among the manifests, intact or not; 0 without manifests."""
     return max((number for number, _ in _manifests(pathlib.Path(directory))), default=0)
 
 
 def open_index(directory: str | os.PathLike[str], before: Index | None = None) -> Index:
-    """Open the newest intact state, and check the checksums of all its files.
+    """Open the newest intact state, checking the checksums of all its files.
 
     Args:
       directory: folder of the index.
-      before: an open state of it, whose segments are not read again.
+      before: an open state of the index, whose segments are not read again.
 
     Raises:
-      MissingIndex: there is none.
+      MissingIndex: there is no index.
       ValueError: all states are damaged.
     """
     directory = pathlib.Path(directory)
@@ -184,11 +184,11 @@ def open_index(directory: str | os.PathLike[str], before: Index | None = None) -
         return Index(directory, manifest, segments, tuple(warnings), speech)
     if warnings:
         raise ValueError(
-            f"{directory}: the index is damaged: {'; '.join(warnings)}. Delete the folder and make "
-            "the index again."
+            f"{directory}: the index is damaged: {'; '.join(warnings)}. Delete the folder and "
+            "build the index again."
         )
     raise MissingIndex(
-        f"{directory}: there is no index; make one: mmv search index --videos=DIR "
+        f"{directory}: there is no index; create one: mmv search index --videos=DIR "
         f"--model=PATH --index={directory}"
     )
 
@@ -204,7 +204,7 @@ class Writer:
     def __init__(self, directory: pathlib.Path, manifest: Manifest):
         self.directory = directory
         self.manifest = manifest
-        # Above all existing ones, so that the number of a damaged one is not reused.
+        # Above all existing generations, so that the number of a damaged one is not reused.
         self._generation = max(manifest.generation, newest_generation(directory))
 
     def add_segment(
@@ -212,7 +212,7 @@ class Writer:
         arrays: Mapping[str, np.ndarray],
         write_parts: Callable[[pathlib.Path], None] = lambda folder: None,
     ) -> tuple[str, dict[str, dict[str, Any]]]:
-        """Write a segment, which becomes part of the index with a manifest that names it.
+        """Write a segment, which joins the index when a manifest names it.
 
         Args:
           arrays: matrices by name, with `SPANS` and `HEARD`; converted to the types of the index.
@@ -235,12 +235,12 @@ class Writer:
         return name, self.directory / _SEGMENTS / name
 
     def new_speech(self) -> tuple[str, pathlib.Path]:
-        """Return the name and the path of a new file of what is said, without creating it."""
+        """Return the name and the path of a new speech file, without creating it."""
         name = f"{self._generation + 1:08d}-{os.urandom(4).hex()}"
         return name, self.speech_path(name)
 
     def speech_path(self, name: str) -> pathlib.Path:
-        """Return the path of a file of what is said."""
+        """Return the path of a speech file."""
         return _speech_path(self.directory, name)
 
     def commit(self, **changes: Any) -> Manifest:
@@ -258,7 +258,7 @@ class Writer:
         return self.manifest
 
     def _tidy(self) -> None:
-        """Delete old manifests and the segments and files of speech that only they name."""
+        """Delete old manifests, and the segments and speech files that only they name."""
         found = sorted(_manifests(self.directory), reverse=True)
         used: set[str] = set()
         speech: set[str] = set()
@@ -306,14 +306,14 @@ def _check(folder: pathlib.Path, files: Mapping[str, Mapping[str, Any]]) -> None
 def _check_speech(
     directory: pathlib.Path, manifest: Manifest, before: Index | None
 ) -> dict[str, pathlib.Path]:
-    """Return the files of what is said by name; raise an error if one is damaged."""
+    """Return the speech files by name; raise an error if one is damaged."""
     found = {name: _speech_path(directory, name) for name in manifest.speech}
     for name, expected in manifest.speech.items():
         if before is None or before.manifest.speech.get(name) != expected:
             files_lib.check_content(found[name], size=expected["bytes"], crc32c=expected["crc32c"])
     for video in manifest.videos:
         if video.said is not None and video.said.count and video.said.part not in found:
-            raise ValueError(f"what is said in {video.name!r} is missing")
+            raise ValueError(f"the speech in {video.name!r} is missing")
     return found
 
 
@@ -330,7 +330,7 @@ def _check_rows(manifest: Manifest, segments: Mapping[str, Segment]) -> None:
 
 
 def _plain(name: str) -> str:
-    """Return a name if it is a plain one, without folders."""
+    """Return a name after checking that it is plain, without folders."""
     if not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
         raise ValueError(f"the manifest names {name!r}")
     return name

@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from mmv_tf.util.files import read_regular
 
 VARIABLE = "MMV_SEARCH_TOKEN"
-LEAST_CHARACTERS = 16  # as of the model server's key
+LEAST_CHARACTERS = 16  # as for the model server's key
 _MAX_BYTES = 4096
 
 
 def read_token(path: str | None, environment: Mapping[str, str] = os.environ) -> str | None:
-    """Return the token of a file, or of the variable `MMV_SEARCH_TOKEN`; None without any.
+    """Return the token from a file, or from the variable `MMV_SEARCH_TOKEN`; None without either.
 
     Raises:
-      ValueError: it is too short, or not one line of printable ASCII.
+      ValueError: the token is too short, or not one line of printable ASCII.
       OSError: the file can't be read.
     """
     if path is not None:
@@ -28,10 +28,10 @@ def read_token(path: str | None, environment: Mapping[str, str] = os.environ) ->
     else:
         return None
     if not (token.isascii() and token.isprintable() and " " not in token):
-        raise ValueError(f"{where}: expected a token in one line of ASCII, without spaces.")
+        raise ValueError(f"{where}: expected a token on one line of ASCII, without spaces.")
     if len(token) < LEAST_CHARACTERS:
         raise ValueError(
             f"{where}: the token has {len(token)} characters; expected {LEAST_CHARACTERS} or more, "
-            "such as those of: openssl rand -hex 16"
+            "such as from: openssl rand -hex 16"
         )
     return token

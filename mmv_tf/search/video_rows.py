@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Decoding and embedding of videos for an index, with one row per window."""
+"""Decodes and embeds videos for an index, with one row per window."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SILENCE = 1e-4
 
 @dataclasses.dataclass
 class EmbeddedVideo:
-    """A video that is embedded wholly or partly.
+    """A video that is completely or partly embedded.
 
     Attributes:
       file, info: file and properties of the video.
@@ -48,7 +48,7 @@ class EmbeddedVideo:
 
     @property
     def frames(self) -> FrameTable | None:
-        """Frames of all windows; None without any."""
+        """Frames of all windows, or None."""
         if not self.tables:
             return None
         return joined([self.tables[number] for number in range(self.count)])
@@ -65,15 +65,15 @@ class EmbeddedVideo:
 
 
 class VideoRows:
-    """Embed videos that child processes decode.
+    """Embeds videos that child processes decode.
 
     Args:
       folders: folders of the videos.
       embedder: the model.
       processes: number of decoding processes; 0 decodes in this process.
-      deadline_seconds: most seconds for decoding a block of windows.
-      labels: the classifier of the windows, if there is one.
-      sampler: the choice of frames to describe, if there are any.
+      deadline_seconds: maximum seconds to decode a block of windows.
+      labels: classifier of the windows, if there is one.
+      sampler: chooses the frames to describe, if any.
     """
 
     def __init__(
@@ -189,7 +189,7 @@ class VideoRows:
 
 
 class _Here:
-    """Run tasks in this process."""
+    """Runs tasks in this process."""
 
     def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Any, Any | Failure]]:
         """Run tasks; see `Runner.run`."""

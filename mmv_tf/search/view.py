@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A state of an index that answers queries given as vectors."""
+"""One state of an index, which answers queries given as vectors."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ from mmv_tf.search.store import (
 
 # Ours: candidates per moment, before more are fetched.
 _CANDIDATES = 16
-# Ours: most windows for judging several queries together: each combination is computed once, in a
-# second on two cores for so many.
+# Ours: maximum number of windows for judging several queries together: each combination is
+# computed once, within a second on two cores.
 _MOST_COMBINED = 200_000
-# Ours: most combinations of kinds and weights whose backgrounds are kept, of 128 numbers each.
+# Ours: maximum number of cached backgrounds, one per combination of kinds and weights, 128 values
+# each.
 _BACKGROUNDS = 64
 
 
@@ -91,7 +92,7 @@ class View:
         required: tuple[Rule, ...] = (),
     ) -> Answer:
         """Return the best moments; see `Searcher.search`."""
-        # FAISS proposes windows without regard to labels, so that rare ones would be missed.
+        # FAISS proposes windows regardless of labels, so that rare ones would be missed.
         exact = exact or bool(required)
         count, approximate = _CANDIDATES * limit, False
         while True:
@@ -117,7 +118,7 @@ class View:
     def usable(
         self, name: str, asked: Sequence[Asked], required: Sequence[Rule] = ()
     ) -> np.ndarray | None:
-        """Return flags for the rows of a segment that may be found; None for all."""
+        """Return flags for the rows of a segment that may be found, or None for all."""
         found = self._usable_by_sound(name, asked)
         for rule in required:
             allowed = rule.allows(self, name)
@@ -125,14 +126,14 @@ class View:
         return found
 
     def of_segment(self, name: str) -> Sequence[Video]:
-        """Return the videos of a segment, by their rows."""
+        """Return the videos of a segment, in the order of their rows."""
         return self._by_segment[name]
 
     def similar(self, query: Similar, embedder: Embedder) -> Asked:
         """Return a moment as a query.
 
         Raises:
-          ValueError: the index has no such video, or nothing is heard in the moment.
+          ValueError: the index has no such video, or the moment is silent.
         """
         video = self.videos.get(query.video)
         if video is None:
@@ -167,11 +168,11 @@ class View:
     def windows_of(
         self, name: str, asked: Sequence[Asked], required: Sequence[Rule] = ()
     ) -> Scored:
-        """Return all windows of a video; those that can't be found score -inf."""
+        """Return all windows of a video; windows that can't be found score -inf."""
         video = self.videos[name]
         segment = self.index.segments[video.segment]
         rows = slice(video.first, video.first + video.count)
-        # What is said has no curve.
+        # Speech has no curve.
         terms = _terms(segment, asked)
         values = scores(terms, rows) if terms else np.zeros(video.count, np.float32)
         usable = self.usable(video.segment, asked, required)
@@ -180,7 +181,7 @@ class View:
         return values, np.asarray(segment.array(SPANS)[rows])
 
     def _vector_of(self, asked: Sequence[Asked]) -> Callable[[str, int], np.ndarray] | None:
-        """Return a function of the window that tells alike ones; None without vectors."""
+        """Return a function that detects similar windows, or None without vectors."""
         matrix = asked[0].matrix
         if matrix in (LABELS, FRAMES):
             return None
@@ -223,7 +224,7 @@ class View:
         return rows[order], values[order], True
 
     def approximate(self, name: str, matrix: str) -> Approximate | None:
-        """Return FAISS's file of a matrix, or None."""
+        """Return the FAISS file of a matrix, or None."""
         if (name, matrix) not in self._approximate:
             segment = self.index.segments[name]
             path = segment.directory / f"{matrix}.faiss"

@@ -1,11 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Words of captions and queries in any language, for the index of what is said.
+"""Words of captions and queries in any language, for the speech index.
 
-Letters, digits and their marks make words, as in SQLite's tokenizer unicode61: case and accents
-make no difference, and nothing is stemmed. In scripts without spaces between words (Chinese,
-Japanese, Thai, ...) each character is a word of its own, and a query's neighboring characters are
-looked for in pairs.
+Words consist of letters, digits and their marks, as in SQLite's tokenizer unicode61: case and
+accents are ignored, and nothing is stemmed. In scripts without spaces between words (Chinese,
+Japanese, Thai, ...) each character is a word, and a query's neighboring characters are
+searched for in pairs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import itertools
 import re
 import unicodedata
 
-# Ours: longer runs of letters are no words.
+# Ours: longer runs of letters are not words.
 _LONGEST = 64
 # Scripts without spaces between words: Thai and Lao, Myanmar, Khmer, Tai, Balinese and Javanese,
 # kana, Bopomofo, Han.
@@ -46,7 +46,7 @@ _SHOWN = 240
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text: lower case, without accents, at most 64 characters each."""
+    """Return the words of a text: lowercase, without accents, at most 64 characters each."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     plain = unicodedata.normalize("NFC", _ACCENTS.sub("", decomposed))
     return [word[:_LONGEST] for word in plain.translate(_spacing()).split()]
@@ -57,7 +57,7 @@ Unit = tuple[str, ...]
 
 
 def units(text: str) -> list[Unit]:
-    """Return what to look for in a query's text, each once, in the order written."""
+    """Return what to look for in a query's text, without duplicates, in the order written."""
     found: dict[Unit, None] = {}
     for unspaced, group in itertools.groupby(words(text), key=is_unspaced):
         run = list(group)
@@ -74,18 +74,18 @@ def is_unspaced(word: str) -> bool:
 
 
 def readable(text: str) -> str:
-    """Return text in one line without control characters and marks of direction."""
+    """Return text on one line without control characters and direction marks."""
     shown = (c if c.isprintable() or c in _JOINERS else " " for c in text)
     return " ".join("".join(shown).split())
 
 
 def shortened(text: str, most: int = _SHOWN) -> str:
-    """Return text of at most `most` characters; the rest is an ellipsis."""
+    """Return text of at most `most` characters, shortened with an ellipsis."""
     return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
 
 
 class _Spacing(dict[int, str]):
-    """Translation of characters: those of words stay, and others become spaces."""
+    """Translation of characters: those of words stay, all others become spaces."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)

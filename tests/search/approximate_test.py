@@ -48,7 +48,7 @@ def test_recall_is_what_was_measured(built):
 
 def test_a_file_of_another_matrix_is_refused(built):
     matrix, path, _ = built
-    with pytest.raises(ValueError, match="of another matrix"):
+    with pytest.raises(ValueError, match="to another matrix"):
         Approximate.load(path, matrix[:-1])
 
 

@@ -45,7 +45,7 @@ def test_by_path(library, manifest):
         ("long.mp4@99-100", r"the video ends at 12\.\d\d s"),
         ("lnog.mp4@1-2", "no such video; nearest: long.mp4"),
         ("damaged.mp4@1-2", "no such video"),
-        (f"{video_id('gone')}-0-10", "no video of this id"),
+        (f"{video_id('gone')}-0-10", "no video with this id"),
         (f"{video_id('long.mp4')}-99000-99010", "the video ends at"),
     ],
 )

@@ -78,7 +78,7 @@ def test_messages(tmp_path):
         find_videos(tmp_path / "nothing")
     with pytest.raises(ValueError, match="no video found"):
         find_videos(tmp_path)
-    with pytest.raises(ValueError, match="one video only"):
+    with pytest.raises(ValueError, match="a single video only"):
         find_videos(tmp_path, tmp_path / "x.vtt")
 
 

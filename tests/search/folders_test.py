@@ -65,7 +65,7 @@ def test_a_folder_inside_another_is_refused(tree):
     for given in (["one", "one/films"], ["one/films", "one"], ["one/films/a.mp4", "one"]):
         with pytest.raises(ValueError, match="inside the other"):
             find_all([tree / name for name in given])
-    with pytest.raises(ValueError, match="one video only"):
+    with pytest.raises(ValueError, match="a single video only"):
         find_all([tree / "one", tree / "two"], captions="x.srt")
 
 

@@ -68,7 +68,7 @@ def test_weights():
     assert FusionWeights.parse("video=2,speech=0.5") == FusionWeights(2, 0.5)
     assert FusionWeights.parse(" speech=3") == FusionWeights(1, 3)
     for text in ("", "video", "video=x", "text=1", "video=1;speech=2", "1,2"):
-        with pytest.raises(ValueError, match="expected such as video=1"):
+        with pytest.raises(ValueError, match="expected, for example, video=1"):
             FusionWeights.parse(text)
     for values in ((-1, 1), (float("nan"), 1), (float("inf"), 1), (0, 0)):
         with pytest.raises(ValueError, match="at least 0, not both 0"):

@@ -117,7 +117,7 @@ def test_uploads_are_limited_all_together():
 def test_settings():
     assert PageSettings().is_loopback
     assert PageSettings(host="::1").is_loopback
-    with pytest.raises(ValueError, match="everybody who can reach"):
+    with pytest.raises(ValueError, match="anyone who can reach"):
         PageSettings(host="0.0.0.0")
     assert PageSettings(host="0.0.0.0", everybody=True).hosts is None
     with pytest.raises(ValueError, match="expected 0 to 65535"):

@@ -370,7 +370,7 @@ def test_folders_that_are_moved_or_forgotten(library, tmp_path, monkeypatch):
     manifest = open_index(index).manifest
     assert manifest.roots == {"": str(library.videos)}
     assert {video.name for video in manifest.videos} == {"long.mp4", "sub/silent.mkv"}
-    with pytest.raises(ValueError, match="is no folder of the index"):
+    with pytest.raises(ValueError, match="is not a folder of the index"):
         update_index(library.videos, index, library.embedder, options=options)
 
 

@@ -88,7 +88,7 @@ def test_shards_make_the_index_of_one_machine(shards, tmp_path):
     joined = open_index(tmp_path / "out")
     assert len(joined.segments) == 1
     assert joined.manifest.roots == {"": "/mount1"} and joined.manifest.shard is None
-    assert report.notes == ["/mount2 is taken as /mount1", "/mount3 is taken as /mount1"]
+    assert report.notes == ["/mount2 is treated as /mount1", "/mount3 is treated as /mount1"]
     assert report.windows == joined.manifest.rows and report.videos == len(FILES)
     # The same answers: rows by score, as places in videos.
     query = np.array([0.6, 0.0, 0.8], np.float32)
@@ -135,7 +135,7 @@ def test_a_video_in_two_indexes_is_taken_from_the_newer(tmp_path):
     for inputs in ([old, new], [new, old]):
         report = join_indexes(inputs, tmp_path / "out", overwrite=True)
         assert report.notes == [
-            "of different files with the same name (1), the newer is taken: a.mp4"
+            "different files with the same name (1), of which the newer is taken: a.mp4"
         ]
         videos = open_index(tmp_path / "out").manifest.videos
         assert [video.sha256 for video in videos] == ["new a.mp4", "old b.mp4"]
@@ -145,10 +145,10 @@ def test_a_video_in_two_indexes_is_taken_from_the_newer(tmp_path):
 def test_an_index_can_be_merged_into_itself(tmp_path):
     out = make(tmp_path / "out", ["a.mp4"])
     more = make(tmp_path / "more", ["b.mp4"])
-    with pytest.raises(ValueError, match="there is an index; give --overwrite"):
+    with pytest.raises(ValueError, match="there is an index already; give --overwrite"):
         join_indexes([out, more], out)
     report = join_indexes([out, more, out], out, overwrite=True)
-    assert report.notes == ["in several indexes, and taken once: 1 videos"]
+    assert report.notes == ["in several indexes, taken once: 1 videos"]
     assert contents(out).keys() == {"a.mp4", "b.mp4"}
 
 
@@ -165,7 +165,7 @@ LABELS = IndexedLabels("/c.keras", "1" * 64, "video", ("barking",))
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"fingerprint": "0" * 64}, "other models"),
+        ({"fingerprint": "0" * 64}, "different models"),
         ({"windows": dataclasses.replace(EMPTY.windows, step_frames=1)}, "every 2 and 1 frames"),
         ({"roots": {"": "/videos/inner"}}, "inside the other"),
     ],

@@ -120,7 +120,7 @@ def test_updates_keep_the_labels(labeled, embedder, tmp_path):
 def test_an_index_without_labels(library, embedder, labeled):
     searcher = Searcher(library.index)
     searcher._embedder = embedder
-    with pytest.raises(ValueError, match=r"has no labels; make it again .*--classifier="):
+    with pytest.raises(ValueError, match=r"has no labels; build it again .*--classifier="):
         searcher.search([Query("text", "red square")], labels=[LabelFilter("barking")])
     labels = WindowLabels.load(labeled / "video.keras", embedder.windows)
     with pytest.raises(ValueError, match="has no labels, and its windows are not stored"):

@@ -111,7 +111,7 @@ class TestCaptions:
         writer = Writer(own.index, index.manifest)
         writer.commit(videos=videos, speech={})
         assert list((own.index / "speech").iterdir()) != []  # Of the manifest before.
-        with pytest.raises(ValueError, match="Nothing that is said is in this index"):
+        with pytest.raises(ValueError, match="This index has no speech"):
             search(own, "falls")
         assert {m.found for m in search(own, "red", ALL).moments} == {()}
         report = update(own)
@@ -122,7 +122,7 @@ class TestCaptions:
         report = update(own)
         (note,) = [note for note in report.notes if "captions" in note]
         assert note.startswith("the captions of long.mp4 can't be used:") and not report.captioned
-        with pytest.raises(ValueError, match="Nothing that is said"):
+        with pytest.raises(ValueError, match="This index has no speech"):
             search(own, "falls")
 
     def test_broken_times_and_control_characters(self, own):

@@ -245,7 +245,7 @@ def test_an_index_without_any_video_left(library, tmp_path):
 
 
 def test_another_or_no_network_is_refused(library, tmp_path, tiny_model):
-    with pytest.raises(ValueError, match="is missing; give it as"):
+    with pytest.raises(ValueError, match="is missing; pass it as"):
         Searcher(library.index, tmp_path / "gone.keras").embedder()
     tiny_model.layers[0].trainable_variables[0].assign_add(
         np.ones_like(tiny_model.layers[0].trainable_variables[0])

@@ -20,8 +20,8 @@ def test_from_a_file_or_the_environment(tmp_path):
     [
         ("short", "has 5 characters; expected 16"),
         ("", "has 0 characters"),
-        ("two lines of\nthe same token", "expected a token in one line"),
-        ("naïve token characters", "in one line of ASCII"),
+        ("two lines of\nthe same token", "expected a token on one line"),
+        ("naïve token characters", "on one line of ASCII"),
         ("x" * 5000, "at most 4096"),
     ],
 )

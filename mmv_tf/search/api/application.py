@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The ASGI application: the API, and the static page that uses it."""
+"""ASGI application: the API, and the static page that uses it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _Handler = Callable[[Request], Awaitable[Response]]
 
 
 def application(handlers: Handlers, settings: PageSettings) -> ASGIApp:
-    """Return the application behind the protections from slow, large and foreign requests.
+    """Return the application with its protection against slow, large and cross-site requests.
 
     Args:
       handlers: handlers of the endpoints.
@@ -49,7 +49,7 @@ def application(handlers: Handlers, settings: PageSettings) -> ASGIApp:
 
 
 def routes(handlers: Handlers) -> list[Route]:
-    """Return all routes: those of the table of endpoints, and of the page's files."""
+    """Return all routes: those in the endpoint table, and those of the page's files."""
     found = [
         Route(
             endpoint.address, _guarded(getattr(handlers, endpoint.name)), methods=[endpoint.method]
@@ -60,7 +60,7 @@ def routes(handlers: Handlers) -> list[Route]:
 
 
 def page_routes() -> list[Route]:
-    """Return routes of the files of the page, all read now: no request names a path."""
+    """Return routes for the page's files, all read now, so that no request names a path."""
     files = {
         path.name: path.read_bytes()
         for path in sorted(_ASSETS.iterdir())
@@ -78,7 +78,7 @@ def refuse(status: int, text: str) -> Response:
 
 
 def _merged(routes: list[Route]) -> list[Route]:
-    """Join routes of one path with several methods, so that 405 is answered where none fits."""
+    """Join routes that share a path, so that an unsupported method gets 405."""
     by_path: dict[str, dict[str, _Handler]] = {}
     for route in routes:
         for method in route.methods or ():
@@ -94,35 +94,35 @@ async def _dispatch(methods: dict[str, _Handler], request: Request) -> Response:
 
 
 def _guarded(handler: _Handler) -> _Handler:
-    """Answer a handler's errors: mistakes with their message, failures without."""
+    """Answer a handler's errors: client mistakes with their message, failures without."""
 
     async def guarded(request: Request) -> Response:
         try:
             return await handler(request)
         except ApiError as error:
             return refuse(error.status, error.message)
-        except asyncio.CancelledError:  # by Uvicorn, which does not wait for it any longer
+        except asyncio.CancelledError:  # by Uvicorn, which no longer waits for it
             return refuse(UNAVAILABLE, "The server is stopping.")
         except ClientDisconnect:
-            return Response(status_code=400)  # to nobody
+            return Response(status_code=400)  # never sent: the client has disconnected
         except Refused:
             raise
         except HTTPException as error:
             return refuse(error.status_code, str(error.detail))
         except Exception:
             logger.exception("A request failed.")
-            return refuse(FAILED, "The server failed; its log says more.")
+            return refuse(FAILED, "The server failed; see its log.")
 
     return guarded
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    """Answer requests that no route takes."""
+    """Answer requests that match no route."""
     status = error.status_code if isinstance(error, HTTPException) else FAILED
     where = request.url.path[:80]
     text = {
         404: f"There is nothing at {where!r}; see /api.",
-        405: f"{where!r} does not take {request.method[:20]!r}; see /api.",
+        405: f"{where!r} does not support {request.method[:20]!r}; see /api.",
         UNSUPPORTED: "The body has an unknown type.",
     }.get(status, "The request can't be answered.")
     response = refuse(status, text)

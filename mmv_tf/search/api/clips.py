@@ -1,8 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Clips for downloads: cut by child processes into files without a name.
+"""Clips for downloads: cut by child processes into unnamed files.
 
-Such a file vanishes with the last process that has it open, so that nothing is left on the disk
+Such a file vanishes when the last process that has it open ends, so that nothing is left on disk
 even if the server is killed.
 """
 
@@ -25,12 +25,12 @@ from mmv_tf.search.api.library import logger
 from mmv_tf.search.cutting import Clip, cut_in_child
 from mmv_tf.search.decoder import Decoder
 
-# Ours: clips kept for further requests: a player asks for a clip in parts.
+# Ours: number of clips kept for further requests, because a player requests a clip in parts.
 _KEPT, _KEPT_BYTES = 16, 1 << 30
 
 
 class Clips:
-    """Cuts clips and keeps the last ones; thread-safe.
+    """Cuts clips and keeps the most recent; thread-safe.
 
     Args:
       decoder: cuts in child processes.
@@ -46,14 +46,14 @@ class Clips:
     def open(
         self, path: pathlib.Path, name: str, start: float, end: float, mode: str
     ) -> tuple[int, Clip]:
-        """Return a descriptor of a clip's file, which the caller closes, and its times.
+        """Return a descriptor of a clip's file, which the caller must close, and the clip's times.
 
         Args:
-          path, name: the video, and its name in messages.
+          path, name: path of the video, and its name in messages.
           start, end, mode: see `cutting.cut`.
 
         Raises:
-          ApiError: it can't be cut, or the disk is full.
+          ApiError: the clip can't be cut, or the disk is full.
         """
         key = str(path), path.stat().st_mtime_ns, start, end, mode
         with self._lock:
@@ -101,12 +101,12 @@ class Clips:
 
 
 class ClipResponse(FileResponse):
-    """Answer with a clip, whole or in parts, which closes its descriptor at its end.
+    """Response with a clip, whole or in parts, which closes its descriptor when done.
 
     Args:
-      descriptor: the clip's file.
+      descriptor: descriptor of the clip's file.
       filename: name for the download.
-      headers: further headers.
+      headers: additional headers.
     """
 
     def __init__(self, descriptor: int, filename: str, headers: dict[str, str]):
@@ -130,4 +130,4 @@ def _disk_error(error: OSError) -> ApiError:
     logger.error("%s", error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ApiError(FULL, "The server's disk is full; try again later, or cut less.")
-    return ApiError(UNAVAILABLE, "The clip can't be cut now; the server's log says why.")
+    return ApiError(UNAVAILABLE, "The clip can't be cut now; see the server's log.")

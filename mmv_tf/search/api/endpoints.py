@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The one table of the API's endpoints: requests are checked, and described, by it."""
+"""The table of the API's endpoints, from which requests are checked and documented."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _STRING_OR_NULL, _NUMBER_OR_NULL = (str, None), (*NUMBER, None)
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
-    """A parameter in the address of a request.
+    """A parameter in the URL of a request.
 
     Attributes:
       form: `str`, `Count` or `float`.
       text: description.
       choices: allowed values; empty for any.
-      required: whether it must be given.
+      required: whether the parameter must be given.
     """
 
     form: Any
@@ -38,15 +38,15 @@ class Endpoint:
 
     Attributes:
       name: method of `Handlers`.
-      method: of HTTP.
-      path: below `PREFIX`, with {parameters}.
+      method: HTTP method.
+      path: path below `PREFIX`, with {parameters}.
       text: description.
-      answer: form of its JSON, or the media type of another answer; None without a body.
+      answer: form of the JSON answer, or media type of another answer; None without a body.
       query: parameters after the "?".
-      body: form of its JSON, `RAW` for bytes; None without.
-      errors: statuses besides 400, 401, 403, 408, 429 and 503, which all may have.
-      status: of its answer.
-      is_open: whether it needs no token.
+      body: form of the JSON body, `RAW` for bytes; None without a body.
+      errors: statuses besides 400, 401, 403, 408, 429 and 503, which any endpoint may return.
+      status: status of the answer.
+      is_open: whether the endpoint needs no token.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Endpoint:
 
     @property
     def address(self) -> str:
-        """Whole path."""
+        """Complete path."""
         return f"{PREFIX}{self.path}"
 
 
@@ -134,18 +134,18 @@ _INDEX = {
     "limits": {str: NUMBER},
 }
 _PAGE = {
-    "offset": Parameter(Count, "Number of results to leave out."),
-    "limit": Parameter(Count, "Most results."),
+    "offset": Parameter(Count, "Number of results to skip."),
+    "limit": Parameter(Count, "Maximum number of results."),
 }
 
 ENDPOINTS = (
-    Endpoint("index", "GET", "/index", "What the index holds, and what can be asked.", _INDEX),
+    Endpoint("index", "GET", "/index", "Content of the index, and supported queries.", _INDEX),
     Endpoint(
         "search",
         "POST",
         "/search",
         "Moments for one or several queries together, best first. A query has one of text, upload "
-        "(an id of POST /uploads) and moment (more like it), and a weight, below 0 to avoid it.",
+        "(an id from POST /uploads) and moment (more like it), and a weight, below 0 to avoid it.",
         _MOMENTS,
         body=_SEARCH,
         errors=(404, 413, 415, 422),
@@ -154,14 +154,14 @@ ENDPOINTS = (
         "search_words",
         "GET",
         "/search",
-        "The same for one sentence.",
+        "The same for a single sentence.",
         _MOMENTS,
         query={
             "q": Parameter(str, "The sentence.", required=True),
             "within": Parameter(str, "What to search: see within of GET /index."),
             **_PAGE,
             "group": Parameter(str, "Group by film.", ("film",)),
-            "min_score": Parameter(float, "Least confidence, 0 to 1."),
+            "min_score": Parameter(float, "Minimum confidence, 0 to 1."),
         },
         errors=(422,),
     ),
@@ -170,7 +170,7 @@ ENDPOINTS = (
         "POST",
         "/uploads",
         "Keeps an image, a clip or audio in memory to search for: the body is the file. The header "
-        "X-Filename may give its name, percent-encoded. The oldest uploads are dropped for new "
+        "X-Filename may contain its name, percent-encoded. The oldest uploads are dropped for new "
         "ones.",
         {"id": str, "kind": str, "name": str},
         body=RAW,
@@ -181,7 +181,7 @@ ENDPOINTS = (
         "videos",
         "GET",
         "/videos",
-        "The files of the index by name, and those that could not be read with the reason.",
+        "The files of the index by name, including those that could not be read, with the reason.",
         {"total": Count, "videos": [_VIDEO], "folders": [str]},
         query={
             **_PAGE,
@@ -191,7 +191,7 @@ ENDPOINTS = (
             "max_seconds": Parameter(float, "Only videos of at most this length."),
             "after": Parameter(str, "Only files of this date or later, such as 2026-01-31."),
             "before": Parameter(str, "Only files of this date or earlier."),
-            "state": Parameter(str, "Only such files.", ("indexed", "skipped")),
+            "state": Parameter(str, "Only files in this state.", ("indexed", "skipped")),
         },
     ),
     Endpoint("video", "GET", "/videos/{video}", "One file.", _VIDEO, errors=(404,)),
@@ -199,7 +199,7 @@ ENDPOINTS = (
         "media",
         "GET",
         "/videos/{video}/media",
-        "The file itself; parts of it by Range.",
+        "The file itself; supports Range requests.",
         "video/*",
         errors=(404,),
     ),
@@ -216,9 +216,9 @@ ENDPOINTS = (
         "clip",
         "GET",
         "/moments/{moment}/clip",
-        "The moment as an MP4 file. Mode exact encodes it anew, from its start to its end; copy "
-        "keeps the compressed streams and starts at the last key frame before. The headers "
-        "X-Clip-Start and X-Clip-End tell the true times in seconds.",
+        "The moment as an MP4 file. Mode exact re-encodes it, from its start to its end; copy "
+        "keeps the compressed streams and starts at the last key frame before it. The headers "
+        "X-Clip-Start and X-Clip-End contain the actual times in seconds.",
         "video/mp4",
         query={"mode": Parameter(str, "How to cut; default: exact.", MODES)},
         errors=(404, 422, 507),
@@ -228,8 +228,8 @@ ENDPOINTS = (
         "POST",
         "/lists",
         "The moments as a file for editing programs and spreadsheets: EDL (CMX 3600), FCPXML 1.9, "
-        "CSV or JSON, with captions. Addresses of films are relative to the indexed folder. The "
-        "frame rate, such as 25 or 30000/1001, is by default that of most films.",
+        "CSV or JSON, with captions. Film URLs are relative to the indexed folder. The "
+        "frame rate, such as 25 or 30000/1001, defaults to that of most films.",
         "*/*",
         body={"moments": [str], "format": str, "title?": str, "frame_rate?": _STRING_OR_NULL},
         errors=(404, 413, 415, 422),
@@ -238,7 +238,7 @@ ENDPOINTS = (
         "session",
         "POST",
         "/session",
-        "Sets a cookie that stands for the token, for players, which can't send a header.",
+        "Sets a cookie in place of the token, for players, which can't send a header.",
         None,
         status=204,
     ),

@@ -19,11 +19,11 @@ _MAX_MESSAGE = 500  # characters: a message quotes the request, which may be lon
 
 
 class ApiError(Exception):
-    """Request without an answer.
+    """Request that can't be answered.
 
     Args:
       status: HTTP status.
-      message: text for the client: what was got, what was expected. Never a path of this machine.
+      message: text for the client: what was got, what was expected. Never a path on this machine.
     """
 
     def __init__(self, status: int, message: str):
@@ -35,5 +35,5 @@ class ApiError(Exception):
 
 
 def bad_request(message: str) -> ApiError:
-    """Return an error for a mistake of the client."""
+    """Return an error for a client's mistake."""
     return ApiError(BAD_REQUEST, message)

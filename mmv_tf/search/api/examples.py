@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Sentences to begin with: captions of the index's own videos."""
+"""Example sentences for a first search: captions of the index's own videos."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from mmv_tf.data.captions import Caption
 from mmv_tf.search.manifest import Video
 
-# Ours: examples that fit on a phone, and videos that are looked through for them.
+# Ours: examples that fit on a phone, and the number of videos that are read to find them.
 MOST_EXAMPLES = 4
 _SHORTEST, _LONGEST = 8, 56
 _VIDEOS = 8
@@ -24,11 +24,11 @@ def examples(
     captions_of: Callable[[Video], Sequence[Caption]],
     known: Callable[[list[str]], Sequence[bool]],
 ) -> list[str]:
-    """Return a few captions, from different videos and places where there are several.
+    """Return a few captions, from different videos and positions if there are several.
 
     Args:
       videos: all videos of the index.
-      captions_of: returns a video's captions.
+      captions_of: returns the captions of a video.
       known: returns which sentences can be searched for.
     """
     told = [video for video in videos if video.captions is not None or video.said is not None]
@@ -50,7 +50,7 @@ def examples(
 
 
 def _spread(items: Sequence[_T], most: int) -> list[_T]:
-    """Return at most so many items, from the middles of equal parts."""
+    """Return at most `most` items, from the middles of equal parts."""
     if len(items) <= most:
         return list(items)
     places = ((np.arange(most) + 0.5) * len(items) / most).astype(int)

@@ -23,13 +23,13 @@ class _File(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Filters:
-    """Filters of videos; all must be met.
+    """Filters of videos; a video must pass all of them.
 
     Attributes:
-      folder: folder inside the indexed one, at any depth; "" for all.
-      file: part of the name, in any case.
-      min_seconds, max_seconds: length.
-      after, before: dates of the files, seconds since 1970; None for any.
+      folder: folder inside the indexed folder, including its subfolders; "" for all.
+      file: part of the name, case-insensitive.
+      min_seconds, max_seconds: limits on the length.
+      after, before: limits on the file's date, in seconds since 1970; None for any.
     """
 
     folder: str = ""
@@ -41,10 +41,10 @@ class Filters:
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Filters:
-        """Read the filters of a request, whose types have been checked.
+        """Read the filters of a type-checked request.
 
         Raises:
-          ApiError: a date is none.
+          ApiError: a date is malformed.
         """
         chosen = {name: value for name, value in values.items() if value is not None}
         for name in ("after", "before"):
@@ -58,7 +58,7 @@ class Filters:
         return self == Filters()
 
     def allows(self, file: _File, seconds: float | None) -> bool:
-        """Return whether a file passes; one of unknown length passes if lengths don't matter."""
+        """Return whether a file passes; unknown lengths pass unless lengths are limited."""
         name = printable_name(file.name)
         folder = self.folder.strip("/")
         if folder and not name.startswith(f"{folder}/"):
@@ -78,7 +78,7 @@ class Filters:
 
 
 def _time(name: str, text: str) -> float:
-    """Return seconds since 1970; "before" a day includes that day, in the server's time zone."""
+    """Return seconds since 1970; "before" a day includes the day, in the server's time zone."""
     try:
         if len(text) == len("2026-01-31"):
             day = datetime.date.fromisoformat(text)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Handlers of the API's endpoints: requests in, answers out."""
+"""Handlers of the API's endpoints."""
 
 from __future__ import annotations
 
@@ -49,25 +49,25 @@ from mmv_tf.search.queries import read_query as decode
 from mmv_tf.search.searcher import Searcher
 from mmv_tf.util.text_files import printable_name
 
-# Ours. A search takes both cores of a small machine; more at once only share them.
+# Ours. A search uses both cores of a small machine; concurrent searches would only share them.
 _SEARCH_THREADS, _SEARCHES_WAITING = 2, 32
 _UPLOAD_THREADS, _UPLOADS_WAITING = 2, 16
 _LIST_THREADS, _LISTS_WAITING = 4, 64
-_PICTURE_THREADS, _PICTURES_WAITING = 4, 256  # a page of results asks for dozens at once
+_PICTURE_THREADS, _PICTURES_WAITING = 4, 256  # a results page requests dozens at once
 CUTTERS, _CLIPS_WAITING = 2, 8
-# Ours: uploads kept, as multiples of the largest one.
+# Ours: uploads kept, as multiples of the largest upload.
 _UPLOADS_KEPT = 4
 _MOST_LISTED = 1000
 
 
 class Handlers:
-    """Handlers, one for each endpoint of the table, by its name.
+    """Handlers, one for each endpoint in the table, by its name.
 
     Args:
       searcher: the index.
       settings: settings of the server.
       decoder: decodes files in child processes.
-      cutter: cuts clips in child processes; they take longer.
+      cutter: cuts clips in child processes, which takes longer.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Handlers:
         self._endpoints = {endpoint.name: endpoint for endpoint in ENDPOINTS}
 
     def close(self) -> None:
-        """Let running work end."""
+        """Wait for running work."""
         for lane in (
             self._searching,
             self._uploading,
@@ -156,7 +156,7 @@ class Handlers:
         accepts = self._searcher.accepts
         if kind not in accepts:
             raise ApiError(
-                UNSUPPORTED, f"The model takes no {kind}; it takes {', '.join(accepts)}."
+                UNSUPPORTED, f"The model has no {kind} input; it accepts {', '.join(accepts)}."
             )
         return self._uploads.add(kind, name, data)
 
@@ -219,7 +219,9 @@ class Handlers:
 
     def _list(self, asked: Json) -> bytes:
         if len(asked["moments"]) > MOST_ENTRIES:
-            raise bad_request(f"There are {len(asked['moments'])} moments; at most {MOST_ENTRIES}.")
+            raise bad_request(
+                f"Got {len(asked['moments'])} moments; expected at most {MOST_ENTRIES}."
+            )
         if asked["format"] not in FORMATS:
             raise bad_request(
                 f"format is {asked['format'][:40]!r}; expected one of {', '.join(FORMATS)}."
@@ -250,7 +252,7 @@ class Handlers:
             raise bad_request(str(error)) from None
 
     async def session(self, request: Request) -> Response:
-        """POST /session, whose token has been checked."""
+        """POST /session, whose token has already been checked."""
         self._query(request, "session")
         response = Response(status_code=204)
         if self._settings.token is not None:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Threads for blocking work: a flood of one kind of request leaves the other kinds theirs."""
+"""Threads for blocking work, separate by kind, so that a flood of one kind can't block others."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _T = TypeVar("_T")
 
 
 class Lane:
-    """Threads of one kind of work, for one event loop.
+    """Threads for one kind of work, for one event loop.
 
     Args:
-      name: the kind, in messages, such as "searches".
-      threads: calls at once.
-      most_waiting: calls that may wait; further ones are refused.
+      name: name of the kind in messages, such as "searches".
+      threads: number of concurrent calls.
+      most_waiting: number of calls that may wait; others are refused.
     """
 
     def __init__(self, name: str, threads: int, most_waiting: int):
@@ -34,22 +34,22 @@ class Lane:
         """Call a function in a thread.
 
         Raises:
-          ApiError: too many calls wait.
+          ApiError: too many calls are waiting.
         """
         if self._count >= self._most:
             raise ApiError(UNAVAILABLE, f"Too many {self._name} at once; try again later.")
         self._count += 1
         loop = asyncio.get_running_loop()
         future = loop.run_in_executor(self._threads, functools.partial(function, *arguments))
-        # Counted until it ends, although its client may have gone.
+        # Counted until it ends, even if its client has disconnected.
         future.add_done_callback(self._ended)
         return await asyncio.shield(future)
 
     def _ended(self, future: asyncio.Future[Any]) -> None:
         self._count -= 1
         if not future.cancelled():
-            future.exception()  # seen, if the client has gone
+            future.exception()  # retrieved in case the client has disconnected
 
     def close(self) -> None:
-        """Let running calls end, and drop waiting ones."""
+        """Wait for running calls, and drop waiting ones."""
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Answers about an index as plain JSON values, the same for HTTP, MCP and programs."""
+"""Answers about an index as plain JSON values, shared by HTTP, MCP and programs."""
 
 from __future__ import annotations
 
@@ -53,20 +53,18 @@ class Library:
         """Return the newest state of the index.
 
         Raises:
-          ApiError: there is none, or it is damaged.
+          ApiError: there is no index, or it is damaged.
         """
         try:
             return self.searcher.open()
         except MissingIndex:
-            raise ApiError(UNAVAILABLE, "There is no index yet; make one, then search.") from None
+            raise ApiError(UNAVAILABLE, "There is no index yet; create one, then search.") from None
         except (ValueError, OSError) as error:
             logger.error("%s", error)
-            raise ApiError(
-                UNAVAILABLE, "The index can't be read; the server's log says why."
-            ) from None
+            raise ApiError(UNAVAILABLE, "The index can't be read; see the server's log.") from None
 
     def about(self) -> Json:
-        """Return what the index holds and can be asked."""
+        """Return the content of the index and its supported queries."""
         manifest = self.open().manifest
         labels = manifest.labels
         return {
@@ -81,7 +79,7 @@ class Library:
         }
 
     def _example_sentences(self, manifest: Manifest) -> list[str]:
-        """Return sentences to begin with; kept until the index changes."""
+        """Return example sentences; kept until the index changes."""
         kept = self._examples
         if kept is None or kept[0] != manifest.generation:
             found = examples(
@@ -102,7 +100,7 @@ class Library:
         return [bool(known) for known in embedder.encoder.network.known(sentences)]
 
     def moment(self, text: str) -> tuple[MomentId, Folders, Video]:
-        """Return a moment, the folders of the index and its video; its times are within the video.
+        """Return a moment, with times inside the video, the folders of the index and the video.
 
         Raises:
           ApiError: the id is malformed, or the index has no such video.
@@ -115,12 +113,12 @@ class Library:
         end = min(moment.end, max(video.duration, 0.001))
         if moment.start >= end:
             raise bad_request(
-                f"The moment starts at {moment.start:g} s; the video ends at {end:.3f} s."
+                f"The moment starts at {moment.start:g} s, but the video ends at {end:.3f} s."
             )
         return MomentId(moment.video, moment.start, end), folders, video
 
     def found(self, key: str) -> tuple[Folders, Video]:
-        """Return the folders of the index and the video of an id.
+        """Return the folders of the index and the video with an id.
 
         Raises:
           ApiError: the index has no such video.
@@ -135,24 +133,25 @@ class Library:
         """Return the file of a video.
 
         Raises:
-          ApiError: it was deleted, or is now a link to elsewhere.
+          ApiError: the file was deleted, or is now a link that leads elsewhere.
         """
         try:
             return folders.inside(video.name)
         except (OSError, ValueError):
             raise ApiError(
-                NOT_FOUND, f"The file {printable_name(video.name)} has gone; update the index."
+                NOT_FOUND,
+                f"The file {printable_name(video.name)} no longer exists; update the index.",
             ) from None
 
     def videos(
         self, filters: Filters, state: str | None = None, offset: int = 0, limit: int = 100
     ) -> Json:
-        """Return a part of the list of videos, by name.
+        """Return one page of the list of videos, sorted by name.
 
         Args:
           filters: videos to list.
           state: "indexed" or "skipped"; None for both.
-          offset, limit: the part.
+          offset, limit: position and size of the page.
         """
         manifest = self.open().manifest
         listed, folders = self._entries(manifest)
@@ -172,7 +171,7 @@ class Library:
         """Return the entry of one video.
 
         Raises:
-          ApiError: there is none.
+          ApiError: there is no such video.
         """
         listed, _ = self._entries(self.open().manifest)
         for _, entry in listed:
@@ -199,7 +198,7 @@ class Library:
         return listed[1], listed[2]
 
     def captions(self, folders: Folders, video: Video, start: float, end: float) -> list[Caption]:
-        """Return what is said in a part of a video, cue by cue: indexed cues, or its captions."""
+        """Return the speech in a part of a video, cue by cue: indexed cues, or its captions."""
         try:
             found = self.searcher.cues(video.name, start, end)
         except (KeyError, ValueError):
@@ -208,7 +207,7 @@ class Library:
 
 
 def modalities(manifest: Manifest) -> tuple[str, ...]:
-    """Return what can be searched: modalities of the windows, and what is said."""
+    """Return what can be searched: modalities of the windows, and speech."""
     kinds = {name.partition(".")[0] for name in manifest.matrices}
     spoken = (SPEECH, ALL) if manifest.speech else ()
     return (*(kind for kind in (VISION, SOUND) if kind in kinds), *spoken)
@@ -239,7 +238,7 @@ def _entry(file: Video | Skipped, roots: Iterable[str]) -> Json:
 
 
 def addresses(key: str, time: float | None = None) -> Mapping[str, str]:
-    """Return the addresses of a video and of its picture at a time in seconds."""
+    """Return the URLs of a video and of its thumbnail at a time in seconds."""
     at = "" if time is None else f"?t={time:.1f}"
     return {
         "thumbnail": f"{PREFIX}/videos/{key}/thumbnail{at}",

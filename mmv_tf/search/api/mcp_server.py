@@ -1,8 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""MCP server: agents search the videos, and get clips as files.
+"""MCP server, with which agents search the videos and get clips as files.
 
-It speaks the Model Context Protocol over standard input and output, or over HTTP on this machine.
+It speaks the Model Context Protocol over standard input and output, or over HTTP on localhost.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from mmv_tf.version import __version__
 
 _INSTRUCTIONS = (
     "Finds moments in an indexed collection of videos by what is seen or heard in them, and cuts "
-    "them out as files. Scores are only comparable within one answer; confidence says how far a "
-    "moment stands out, and `nothing` that none matches well."
+    "them out as files. Scores are only comparable within one answer; confidence says how clearly "
+    "a moment stands out, and `nothing` says that none matches well."
 )
 _MOST_CAPTION = 1000  # characters of a moment's captions; ours
 
@@ -41,7 +41,7 @@ def make_server(searcher: Searcher, decoder: Decoder, clips: pathlib.Path) -> MC
     Args:
       searcher: the index.
       decoder: cuts clips in child processes.
-      clips: folder in which `get_clip` writes.
+      clips: folder to which `get_clip` writes.
     """
     library = Library(searcher)
     searches = Searches(library, Uploads(0))
@@ -56,8 +56,8 @@ def make_server(searcher: Searcher, decoder: Decoder, clips: pathlib.Path) -> MC
     @server.tool(annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False))
     def search_videos(
         query: Annotated[str, Field(description="What happens in the moment, in plain words.")],
-        limit: Annotated[int, Field(description="Most moments.", ge=1, le=MOST_LIMIT)] = 5,
-        offset: Annotated[int, Field(description="Moments to leave out.", ge=0)] = 0,
+        limit: Annotated[int, Field(description="Maximum moments.", ge=1, le=MOST_LIMIT)] = 5,
+        offset: Annotated[int, Field(description="Number of moments to skip.", ge=0)] = 0,
         within: Annotated[
             Literal["video", "audio", "speech", "all"] | None,
             Field(
@@ -72,10 +72,10 @@ def make_server(searcher: Searcher, decoder: Decoder, clips: pathlib.Path) -> MC
             str | None, Field(description="Only videos whose names contain this.")
         ] = None,
         min_score: Annotated[
-            float | None, Field(description="Least confidence, 0 to 1.", ge=0, le=1)
+            float | None, Field(description="Minimum confidence, 0 to 1.", ge=0, le=1)
         ] = None,
     ) -> dict[str, Any]:
-        """Find the moments of the videos that fit a description best, best first."""
+        """Find the moments of the videos that best match a description, best first."""
         asked: Json = {
             "queries": [{"text": query}],
             "limit": limit,
@@ -98,12 +98,12 @@ def make_server(searcher: Searcher, decoder: Decoder, clips: pathlib.Path) -> MC
 
     @server.tool(annotations=ToolAnnotations(read_only_hint=False, destructive_hint=False))
     def get_clip(
-        moment: Annotated[str, Field(description="Id of a moment, from search_videos.")],
+        moment: Annotated[str, Field(description="Id of a moment from search_videos.")],
         mode: Annotated[
             Literal["exact", "copy"],
             Field(
-                description="exact: from its start to its end, encoded anew; copy: fast, from the "
-                "last key frame before."
+                description="exact: from its start to its end, re-encoded; copy: fast, from the "
+                "last key frame before it."
             ),
         ] = "exact",
     ) -> dict[str, Any]:
@@ -139,12 +139,12 @@ def run(
 
     Args:
       searcher: the index. Its model is loaded first.
-      clips: folder in which clips are written; it is created.
-      deadline_seconds: most seconds for cutting a clip.
+      clips: folder to which clips are written; it is created.
+      deadline_seconds: maximum seconds to cut a clip.
       http_port: port on 127.0.0.1; None for standard input and output.
 
     Raises:
-      ValueError: there is no index, it is damaged, or its model is missing or another one.
+      ValueError: there is no index, it is damaged, or its model is missing or differs.
       OSError: the folder can't be created.
     """
     searcher.open()
@@ -163,7 +163,7 @@ def run(
 
 
 def _moment(moment: Json) -> Json:
-    """Return what an agent needs of a moment."""
+    """Return the fields of a moment that an agent needs."""
     said = " ".join(caption["text"] for caption in moment["captions"])
     return {
         "moment": moment["id"],

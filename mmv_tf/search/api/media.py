@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Answers with videos and thumbnails by id; no URL contains a path.
+"""Serves videos and thumbnails by id; no URL contains a path.
 
-An id stands for a video in the index. Each request resolves its name, following links, and the
-result must be inside its indexed folder.
+An id identifies a video in the index. Each request resolves the video's name, following links, and
+the result must lie inside its indexed folder.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ mimetypes.add_type("video/x-matroska", ".mkv")
 
 
 class Media:
-    """Answers with videos and thumbnails by id; thread-safe.
+    """Serves videos and thumbnails by id; thread-safe.
 
     Args:
       searcher: the index.
@@ -49,10 +49,10 @@ class Media:
             found = self._searcher.video(key)
             return None if found is None else (found[0].inside(found[1].name), found[1])
         except (OSError, ValueError):
-            return None  # The index or the file was deleted, or is now a link to elsewhere.
+            return None  # The index or file was deleted, or is now a link that leads elsewhere.
 
     def video(self, key: str) -> Response:
-        """Return a whole video, or the part that the request asks for."""
+        """Return a whole video, or the requested part."""
         found = self._find(key)
         if found is None:
             return _missing()
@@ -62,7 +62,7 @@ class Media:
         return FileResponse(found[0], media_type=kind, headers={"Cache-Control": "no-cache"})
 
     def thumbnail(self, key: str, time: float) -> Response:
-        """Return the frame at a time in seconds, which is moved into the video."""
+        """Return the frame at a time in seconds, clamped to the video."""
         found = self._find(key)
         if found is None:
             return _missing()

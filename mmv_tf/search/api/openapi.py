@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The OpenAPI document, made from the table of endpoints."""
+"""The OpenAPI document, generated from the endpoint table."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ Json = dict[str, Any]
 
 _REASONS = {
     400: "The request is malformed.",
-    401: "The token is missing or wrong.",
+    401: "The token is missing or incorrect.",
     403: "The request comes from a page of another site.",
     404: "There is no such video, moment or upload.",
     408: "The body took too long.",
     413: "The body is too large.",
-    415: "The body has the wrong type, or the model takes no such file.",
+    415: "The body has an unsupported type, or the model does not accept such a file.",
     422: "The request can't be answered: the file can't be decoded, or no word is known.",
-    429: "Too many wrong tokens.",
+    429: "Too many incorrect tokens.",
     503: "The index is missing, or the server is busy.",
     507: "The server's disk is full.",
 }
-# Every endpoint may give these.
+# Statuses that every endpoint may return.
 _ALWAYS = (400, 401, 403, 408, 429, 503)
 _SCHEMAS: dict[Any, Json] = {
     str: {"type": "string"},
@@ -41,10 +41,10 @@ _SCHEMAS: dict[Any, Json] = {
 
 
 def document(needs_token: bool = True) -> Json:
-    """Return the document, version 3.1 of OpenAPI.
+    """Return the OpenAPI 3.1 document.
 
     Args:
-      needs_token: whether the server asks for a token.
+      needs_token: whether the server requires a token.
     """
     paths: dict[str, Json] = {}
     for endpoint in ENDPOINTS:
@@ -128,7 +128,7 @@ def _content(endpoint: Endpoint) -> Json:
 
 
 def _closed(shape: Json) -> Json:
-    """Return a schema of requests, in which unknown entries are mistakes."""
+    """Return a request schema in which unknown fields are errors."""
     if "items" in shape:
         return {**shape, "items": _closed(shape["items"])}
     if "anyOf" in shape:

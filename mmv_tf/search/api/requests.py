@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of requests against the table, before anything is spent on them."""
+"""Checks of requests against the endpoint table, before any work is done for them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _JSON = "application/json"
 
 
 def read_query(request: Request, endpoint: Endpoint) -> dict[str, Any]:
-    """Return the parameters of a request's address.
+    """Return the URL parameters of a request.
 
     Raises:
-      ApiError: one is unknown, given twice, or of the wrong type.
+      ApiError: a parameter is unknown, duplicated, or of an unexpected type.
     """
     values: dict[str, Any] = {}
     for name, text in request.query_params.multi_items():
@@ -41,10 +41,10 @@ def read_query(request: Request, endpoint: Endpoint) -> dict[str, Any]:
 
 
 async def read_json(request: Request, endpoint: Endpoint) -> dict[str, Any]:
-    """Return the JSON of a request's body.
+    """Return the JSON body of a request.
 
     Raises:
-      ApiError: it is too large, not JSON, or not of the form of the endpoint.
+      ApiError: the body is too large, not JSON, or does not match the endpoint's form.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != _JSON:
@@ -63,7 +63,7 @@ async def read_body(request: Request, most: int) -> bytes:
     """Return a request's body.
 
     Raises:
-      ApiError: it has more than `most` bytes.
+      ApiError: the body has more than `most` bytes.
     """
     declared = request.headers.get("content-length", "0")
     if declared.isdecimal() and (len(declared) > 18 or int(declared) > most):
@@ -78,7 +78,7 @@ async def read_body(request: Request, most: int) -> bytes:
 
 def _parse(name: str, text: str, parameter: Parameter) -> Any:
     if len(text) > _MAX_STRING or "\0" in text:
-        raise bad_request(f"{name} has {len(text)} characters; at most {_MAX_STRING}, none a zero.")
+        raise bad_request(f"{name} has {len(text)} characters; at most {_MAX_STRING}, without NUL.")
     if parameter.choices and text not in parameter.choices:
         raise bad_request(f"{name} is {text[:40]!r}; expected {' or '.join(parameter.choices)}.")
     if parameter.form is str:
@@ -97,10 +97,10 @@ def _parse(name: str, text: str, parameter: Parameter) -> Any:
 
 
 def _check_known(value: Any, form: Form, where: str) -> None:
-    """Refuse entries that the form does not name: most are misspelled.
+    """Refuse fields that the form does not name, most of which are misspelled.
 
     Raises:
-      ApiError: there is one.
+      ApiError: there is an unknown field.
     """
     if isinstance(form, tuple):
         form = next((one for one in form if isinstance(one, dict | list)), None)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Searches of the API: from a request's JSON to the answer's."""
+"""Searches of the API: from a request's JSON to the answer's JSON."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from mmv_tf.search.similar import Similar
 from mmv_tf.search.store import MissingIndex
 from mmv_tf.util.text_files import printable_name
 
-# Ours, as are the limits below: a page shows some dozens at a time.
+# Ours, as are the limits below: a page shows a few dozen results at a time.
 MOST_MOMENTS = 1000
 MOST_QUERIES = 16
 MOST_LABELS = 16
 LIMIT, MOST_LIMIT = 12, 100
-# Of one film, where moments are grouped by film.
+# Moments per film, if moments are grouped by film.
 _MOST_OF_FILM = 6
 _MOST_POINTS = 300
 FILM = "film"
@@ -51,8 +51,8 @@ class Searches:
 
     Args:
       library: the index.
-      uploads: files that queries may name.
-      read: decodes files, see `embed_query`.
+      uploads: files that queries may refer to.
+      read: decodes files; see `embed_query`.
     """
 
     def __init__(self, library: Library, uploads: Uploads, read: Read | None = None):
@@ -61,16 +61,18 @@ class Searches:
         self._read = read
 
     def search(self, asked: Mapping[str, Any]) -> Json:
-        """Return the answer to a request whose types have been checked.
+        """Return the answer to a type-checked request.
 
         Raises:
-          ApiError: it can't be answered.
+          ApiError: the request can't be answered.
         """
         offset, limit = asked.get("offset", 0), asked.get("limit", LIMIT)
         if not 1 <= limit <= MOST_LIMIT:
             raise bad_request(f"limit is {limit}; expected 1 to {MOST_LIMIT}.")
         if offset + limit > MOST_MOMENTS:
-            raise bad_request(f"offset + limit is {offset + limit}; at most {MOST_MOMENTS}.")
+            raise bad_request(
+                f"offset + limit is {offset + limit}; expected at most {MOST_MOMENTS}."
+            )
         if asked.get("group") not in (None, FILM):
             raise bad_request(f"group is {asked['group']!r}; expected {FILM!r} or null.")
         find, known = self._prepare(asked)
@@ -79,7 +81,7 @@ class Searches:
             raise bad_request(f"min_score is {least}; expected a confidence from 0 to 1.")
 
         def others(answer: Answer) -> Answer:
-            """Return the answer without the moments that are asked by."""
+            """Return the answer without the moments used as queries."""
             moments = (m for m in answer.moments if not any(_overlap(m, one) for one in known))
             return dataclasses.replace(answer, moments=tuple(moments))
 
@@ -108,7 +110,7 @@ class Searches:
         }
 
     def _prepare(self, asked: Mapping[str, Any]) -> tuple[_Search, list[Similar]]:
-        """Return the search as a function of the number of moments, and the moments asked by."""
+        """Return the search as a function of the number of moments, and the moments queried by."""
         library = self._library
         manifest = library.open().manifest
         within = asked.get("within")
@@ -118,9 +120,9 @@ class Searches:
             )
         entries = asked.get("queries", [])
         if len(entries) > MOST_QUERIES:
-            raise bad_request(f"There are {len(entries)} queries; at most {MOST_QUERIES}.")
+            raise bad_request(f"Got {len(entries)} queries; expected at most {MOST_QUERIES}.")
         if len(asked.get("labels", [])) > MOST_LABELS:
-            raise bad_request(f"There are {len(asked['labels'])} labels; at most {MOST_LABELS}.")
+            raise bad_request(f"Got {len(asked['labels'])} labels; expected at most {MOST_LABELS}.")
         labels: list[LabelFilter] = []
         try:
             for text in asked.get("labels", []):
@@ -143,7 +145,7 @@ class Searches:
     def _query(self, entry: Mapping[str, Any], within: str | None) -> Query | Similar:
         kinds = [kind for kind in ("text", "upload", "moment") if kind in entry]
         if len(kinds) != 1:
-            raise bad_request("A query has one of text, upload and moment.")
+            raise bad_request("A query must have exactly one of text, upload and moment.")
         weight = float(entry.get("weight", 1.0))
         if kinds == ["text"]:
             return Query(TEXT, entry["text"], weight, within)
@@ -154,7 +156,7 @@ class Searches:
         upload = self._uploads.get(entry["upload"])
         if upload is None:
             raise ApiError(
-                NOT_FOUND, f"There is no upload {entry['upload'][:40]!r} any more; send it again."
+                NOT_FOUND, f"The upload {entry['upload'][:40]!r} no longer exists; send it again."
             )
         return Query(upload.kind, upload.data, weight, within, upload.name)
 
@@ -164,7 +166,7 @@ class Searches:
         except (ValueError, OSError) as error:
             logger.error("%s", error)
             raise ApiError(
-                UNAVAILABLE, "The index's model can't be used; the server's log says why."
+                UNAVAILABLE, "The index's model can't be used; see the server's log."
             ) from None
 
     def _find(
@@ -178,7 +180,8 @@ class Searches:
         for query in queries:
             if isinstance(query, Query) and query.kind not in accepts:
                 raise ApiError(
-                    UNSUPPORTED, f"The model takes no {query.kind}; it takes {', '.join(accepts)}."
+                    UNSUPPORTED,
+                    f"The model has no {query.kind} input; it accepts {', '.join(accepts)}.",
                 )
         try:
             return self._library.searcher.search(queries, count, self._read, labels, only)
@@ -188,7 +191,7 @@ class Searches:
             if str(self._library.searcher.directory) in str(error):  # not the client's fault
                 logger.error("%s", error)
                 raise ApiError(
-                    UNAVAILABLE, "The index can't be read; the server's log says why."
+                    UNAVAILABLE, "The index can't be read; see the server's log."
                 ) from None
             raise ApiError(UNPROCESSABLE, str(error)) from None
         except OSError as error:
@@ -196,7 +199,7 @@ class Searches:
             raise ApiError(UNAVAILABLE, "The search failed; try again later.") from None
 
     def _dress(self, moment: Moment, answer: Answer, curve: bool) -> Json | None:
-        """Return a moment for the client; None if the index has just lost its video."""
+        """Return a moment for the client, or None if the index has just lost its video."""
         found = self._library.searcher.video(video_id(moment.video))
         if found is None:
             return None
@@ -244,7 +247,7 @@ def _place(place: Place) -> Json:
 
 
 def curve_points(scores: np.ndarray, spans: np.ndarray) -> dict[str, list[float]]:
-    """Return a curve of at most 300 points (ours), which keep all peaks.
+    """Return a curve of at most 300 points (ours) that keeps all peaks.
 
     Args:
       scores: float32 [n], -inf for windows that can't be found, which are left out.
@@ -265,7 +268,7 @@ def curve_points(scores: np.ndarray, spans: np.ndarray) -> dict[str, list[float]
 def _by_film(
     find: _Search, keep: Callable[[Answer], list[Moment]], offset: int, limit: int, spare: int
 ) -> tuple[Answer, list[Moment], bool]:
-    """Return the moments of some films, film by film; offset and limit count films."""
+    """Return moments grouped by film; offset and limit count films."""
     count = 4 * (offset + limit) + spare
     while True:
         answer = find(count)

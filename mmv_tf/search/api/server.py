@@ -20,7 +20,7 @@ from mmv_tf.web.connections import Connections
 from mmv_tf.web.descriptors import connections_within
 from mmv_tf.web.listening import Server, configuration, listen, quiet_about_clients, shown
 
-# Ours: for answers that are under way when the server stops, such as playing videos.
+# Ours: seconds for answers in progress when the server stops, such as playing videos.
 _STOP_SECONDS = 3.0
 
 
@@ -32,10 +32,10 @@ def run(
     Args:
       searcher: searcher for the queries. If there is an index, its model is loaded first.
       settings: settings of the server.
-      announce: called with the address once the page can be opened.
+      announce: called with the URL once the page can be opened.
 
     Raises:
-      ValueError: the index is damaged, or its model is missing or another one.
+      ValueError: the index is damaged, or its model is missing or differs.
       OSError: the port is in use.
     """
     listener = listen(settings.host, settings.port)

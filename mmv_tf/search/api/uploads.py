@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Uploaded files to search for: in memory only, bounded in number and bytes."""
+"""Uploaded files to search for: only in memory, limited in number and bytes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Upload:
     """An uploaded file.
 
     Attributes:
-      key: its id, which can't be guessed.
+      key: id, which can't be guessed.
       kind: "image", "video" or "audio".
-      name: name that the client gave, for messages.
-      data: its bytes.
+      name: name given by the client, for messages.
+      data: content of the file.
     """
 
     key: str
@@ -31,11 +31,11 @@ class Upload:
 
 
 class Uploads:
-    """The last uploads; thread-safe.
+    """The most recent uploads; thread-safe.
 
     Args:
-      most_bytes: most bytes of all together; the oldest are dropped for a new one.
-      most: most files.
+      most_bytes: maximum total bytes; the oldest uploads are dropped for a new one.
+      most: maximum number of files.
     """
 
     def __init__(self, most_bytes: int, most: int = _MOST):
@@ -49,10 +49,10 @@ class Uploads:
         """Keep a file.
 
         Raises:
-          ValueError: it alone is larger than all may be.
+          ValueError: the file alone exceeds the limit for all files.
         """
         if len(data) > self._most_bytes:
-            raise ValueError(f"{name} has {len(data)} bytes; at most {self._most_bytes} are kept.")
+            raise ValueError(f"{name} has {len(data)} bytes; the limit is {self._most_bytes}.")
         upload = Upload(secrets.token_urlsafe(16), kind, name, data)
         with self._lock:
             self._kept[upload.key] = upload
@@ -63,7 +63,7 @@ class Uploads:
         return upload
 
     def get(self, key: str) -> Upload | None:
-        """Return a file, which thereby becomes the newest; None if it was dropped."""
+        """Return a file, marking it as the most recent, or None if it was dropped."""
         with self._lock:
             upload = self._kept.get(key)
             if upload is not None:

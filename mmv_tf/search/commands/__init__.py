@@ -1,3 +1,3 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Commands of `mmv search`: their flags and what they do."""
+"""Commands of `mmv search`: their flags and actions."""

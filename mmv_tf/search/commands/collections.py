@@ -21,8 +21,10 @@ FLAGS = flags.FLAGS
 def define_merge() -> None:
     """Merge indexes, such as the shares of several machines, into one: merge --index=OUT IN ..."""
     flags.DEFINE_string("index", None, "Folder of the new index.", required=True)
-    flags.DEFINE_integer("faiss_above", 300_000, "Least windows for using FAISS; -1: never.")
-    flags.DEFINE_bool("overwrite", False, "Replace an index that is there.")
+    flags.DEFINE_integer(
+        "faiss_above", 300_000, "Minimum number of windows to use FAISS; -1: never."
+    )
+    flags.DEFINE_bool("overwrite", False, "Replace an existing index.")
     flags.DEFINE_bool("json", False, "Print the report as JSON.")
     storage_flags(updated=["index"], last=["manifest-*.json"], arguments=True)
 
@@ -50,7 +52,7 @@ def define_export() -> None:
     flags.DEFINE_string(
         "url",
         None,
-        "The database: http://HOST:6333, or a folder for Qdrant's embedded mode; "
+        "Database URL: http://HOST:6333, or a folder for Qdrant's embedded mode; "
         "postgresql://USER@HOST/DATABASE. Keys are read from QDRANT_API_KEY and PGPASSWORD.",
     )
     flags.DEFINE_string("collection", "mmv_windows", "The collection or table to write.")
@@ -84,13 +86,13 @@ def export(argv: list[str]) -> None:
 
 
 def print_merged(report: Any) -> None:
-    """Print the notes of a report, and what was built."""
+    """Print the notes of a report, and the FAISS files that were built."""
     for note in report.notes:
         print(f"note: {printable_name(note)}")
     for name, made in report.faiss.items():
         print(
-            f"FAISS for {name}: recall {made['recall']:.3f} of the {made['neighbours']} best "
-            f"({made['queries']} queries), {made['faiss_ms']:.1f} ms a query, exact "
-            f"{made['exact_ms']:.1f} ms; made in {made['seconds']:.0f} s"
+            f"FAISS for {name}: recall {made['recall']:.3f} of the top {made['neighbours']} "
+            f"({made['queries']} queries), {made['faiss_ms']:.1f} ms per query, exact "
+            f"{made['exact_ms']:.1f} ms; built in {made['seconds']:.0f} s"
         )
     print(f"Search: mmv search serve --index={printable_name(FLAGS.index)}")

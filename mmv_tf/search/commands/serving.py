@@ -15,23 +15,23 @@ FLAGS = flags.FLAGS
 
 
 def define_serve() -> None:
-    """Serve the search page, by default on this machine only."""
+    """Serve the search page, by default on localhost only."""
     flags.DEFINE_string("index", None, "Folder of the index.", required=True)
-    flags.DEFINE_string("model", None, "The model; default: that of the index.")
+    flags.DEFINE_string("model", None, "The model; default: the index's model.")
     flags.DEFINE_string("host", "127.0.0.1", "Address to listen on.")
-    flags.DEFINE_integer("http_port", 8600, "HTTP port; 0: any free one.")
-    flags.DEFINE_integer("max_upload_mb", 64, "Largest upload to search for, in MiB.")
-    flags.DEFINE_integer("limit", 12, "Most moments to show.", lower_bound=1)
-    flags.DEFINE_integer("max_connections", 512, "Most connections; a playing video uses one.")
-    flags.DEFINE_float("deadline_seconds", 30.0, "Most seconds for decoding an image or upload.")
-    flags.DEFINE_float("body_timeout", 120.0, "Most seconds for receiving an upload.")
-    flags.DEFINE_float("cut_seconds", 300.0, "Most seconds for cutting a clip.")
+    flags.DEFINE_integer("http_port", 8600, "HTTP port; 0: any free port.")
+    flags.DEFINE_integer("max_upload_mb", 64, "Maximum size of an upload to search for, in MiB.")
+    flags.DEFINE_integer("limit", 12, "Maximum number of moments to show.", lower_bound=1)
+    flags.DEFINE_integer("max_connections", 512, "Maximum connections; a playing video uses one.")
+    flags.DEFINE_float("deadline_seconds", 30.0, "Maximum seconds to decode an image or upload.")
+    flags.DEFINE_float("body_timeout", 120.0, "Maximum seconds to receive an upload.")
+    flags.DEFINE_float("cut_seconds", 300.0, "Maximum seconds to cut a clip.")
     flags.DEFINE_string(
         "token_file",
         None,
-        "A file with the token that requests must bring; default: that in MMV_SEARCH_TOKEN.",
+        "A file with the token that requests must send; default: the variable MMV_SEARCH_TOKEN.",
     )
-    flags.DEFINE_bool("everybody", False, "Allow a --host that others can reach and see videos on.")
+    flags.DEFINE_bool("everybody", False, "Allow a --host on which others can watch the videos.")
     storage_flags(inputs=["index"], models=["model"])
 
 
@@ -60,13 +60,13 @@ def serve(argv: list[str]) -> None:
 
 
 def define_mcp() -> None:
-    """Serve agents by the Model Context Protocol, over standard input and output."""
+    """Serve agents with the Model Context Protocol, over standard input and output."""
     flags.DEFINE_string("index", None, "Folder of the index.", required=True)
-    flags.DEFINE_string("model", None, "The model; default: that of the index.")
-    flags.DEFINE_string("clips", "clips", "Folder in which clips are written.")
-    flags.DEFINE_float("deadline_seconds", 300.0, "Most seconds for cutting a clip.")
+    flags.DEFINE_string("model", None, "The model; default: the index's model.")
+    flags.DEFINE_string("clips", "clips", "Folder to write clips to.")
+    flags.DEFINE_float("deadline_seconds", 300.0, "Maximum seconds to cut a clip.")
     flags.DEFINE_integer(
-        "http_port", None, "Serve over HTTP on 127.0.0.1 instead, at /mcp of this port."
+        "http_port", None, "Serve over HTTP on 127.0.0.1 instead, at /mcp on this port."
     )
     storage_flags(inputs=["index"], models=["model"])
 

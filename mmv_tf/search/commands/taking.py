@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The command `cut`, and lists of `query`."""
+"""The command `cut`, and the lists of `query`."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def define_list() -> None:
         ["edl", "fcpxml", "csv", "json"],
         "Write a list of the moments; see --output.",
     )
-    flags.DEFINE_string("output", None, "File of the list; default: print it.")
+    flags.DEFINE_string("output", None, "File for the list; default: print it.")
     flags.DEFINE_string(
-        "frame_rate", None, "Of the list, such as 25 or 29.97; default: that of most films."
+        "frame_rate", None, "Frame rate of the list, such as 25; default: that of most films."
     )
 
 
@@ -40,7 +40,7 @@ def check_list_flags() -> None:
     """Check the flags of `write_list` before a search.
 
     Raises:
-      ValueError: they don't fit each other.
+      ValueError: the flags contradict each other.
     """
     from mmv_tf.search.edit_lists.timecode import Rate
 
@@ -53,7 +53,7 @@ def check_list_flags() -> None:
 
 
 def write_list(searcher: Searcher, moments: Sequence[Moment]) -> None:
-    """Write the list that --format asks for."""
+    """Write the list that --format requests."""
     from mmv_tf.search.api.library import Library
     from mmv_tf.search.chosen import Chosen
     from mmv_tf.search.edit_lists import entries_of, list_bytes
@@ -78,17 +78,17 @@ def define_cut() -> None:
     """Cut a moment out of its video as an MP4 file."""
     flags.DEFINE_string("index", None, "Folder of the index.", required=True)
     flags.DEFINE_string(
-        "moment", None, "The id of a moment (`query --json`), or FILE@start-end.", required=True
+        "moment", None, "Id of a moment (`query --json`), or FILE@start-end.", required=True
     )
     flags.DEFINE_string("output", None, "The MP4 file to write.", required=True)
     flags.DEFINE_enum(
         "mode",
         "exact",
         ["exact", "copy"],
-        "exact: encode the moment anew; copy: keep the compressed streams, from the last key frame "
+        "exact: re-encode the moment; copy: keep the compressed streams, from the last key frame "
         "before the start on.",
     )
-    flags.DEFINE_float("deadline_seconds", 600.0, "Most seconds for cutting.")
+    flags.DEFINE_float("deadline_seconds", 600.0, "Maximum seconds to cut the clip.")
     storage_flags(inputs=["index"], outputs=["output"])
 
 

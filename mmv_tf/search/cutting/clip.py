@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A cut clip: its mode, its bounds and its true times."""
+"""A cut clip: its mode, its limits and its actual times."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from mmv_tf.search.cutting.encoding import encode
 from mmv_tf.search.decoder import Decoder
 
 COPY, EXACT = MODES = ("copy", "exact")
-MOST_SECONDS = 600.0  # Ours: far longer than a moment, and minutes of encoding at most.
-# Ours: the least length, a frame of a slow film.
+MOST_SECONDS = 600.0  # Ours: far longer than a moment, and at most minutes of encoding.
+# Ours: the minimum length, one frame of a slow film.
 _LEAST_SECONDS = 0.04
 
 
@@ -30,7 +30,7 @@ class Clip:
     """Times of a clip in its film, in seconds.
 
     Attributes:
-      start, end: what the clip holds: what was asked for, or more where the mode is `COPY`.
+      start, end: span of the clip: the requested span, or a longer one with the mode `COPY`.
     """
 
     start: float
@@ -38,7 +38,7 @@ class Clip:
 
 
 def clip_name(video: str, start: float, end: float) -> str:
-    """Return a name for a clip's file, without characters that systems forbid.
+    """Return a name for a clip's file, without characters that file systems forbid.
 
     Args:
       video: name of the video.
@@ -50,20 +50,18 @@ def clip_name(video: str, start: float, end: float) -> str:
 
 
 def check_span(start: float, end: float) -> None:
-    """Check the times of a clip before anything is done.
+    """Check the times of a clip before any work is done.
 
     Raises:
-      ValueError: it is too long, too short, or starts before the film.
+      ValueError: the clip is too long, too short, or starts before the film.
     """
     if not (start >= 0 and end - start >= _LEAST_SECONDS):
         raise ValueError(
-            f"A clip from {start:g} to {end:g} s; expected a start from 0 and an end "
-            f"{_LEAST_SECONDS:g} s later or more."
+            f"Got a clip from {start:g} to {end:g} s; expected a start from 0 and an end at least "
+            f"{_LEAST_SECONDS:g} s later."
         )
     if end - start > MOST_SECONDS:
-        raise ValueError(
-            f"A clip of {end - start:.1f} s; at most {MOST_SECONDS:g} s are cut at once."
-        )
+        raise ValueError(f"Got a clip of {end - start:.1f} s; expected at most {MOST_SECONDS:g} s.")
 
 
 def cut(path: str, start: float, end: float, output: str, mode: str = EXACT) -> Clip:
@@ -71,15 +69,15 @@ def cut(path: str, start: float, end: float, output: str, mode: str = EXACT) -> 
 
     Args:
       path: the video.
-      start, end: seconds from the first frame; an end after the video's is its end.
-      output: file to write. It may be left half written if this raises.
-      mode: `EXACT` encodes H.264 and AAC anew; `COPY` keeps the compressed streams and starts at
+      start, end: seconds from the first frame; an end after the video's end is clamped to it.
+      output: file to write. It may be incomplete if this raises.
+      mode: `EXACT` re-encodes to H.264 and AAC; `COPY` keeps the compressed streams and starts at
         the last key frame that is not later than the start.
 
     Raises:
-      ValueError: see `check_span`; or the mode is unknown.
+      ValueError: as for `check_span`, or the mode is unknown.
       MediaError: the video can't be decoded, ends before the start, or can't be copied.
-      OSError: the disk is full or can't be written.
+      OSError: the disk is full or not writable.
     """
     check_span(start, end)
     if mode not in MODES:
@@ -90,7 +88,7 @@ def cut(path: str, start: float, end: float, output: str, mode: str = EXACT) -> 
     end = min(end, timeline.length)
     if start >= end:
         raise MediaError(
-            f"{path}: the video ends at {timeline.length:.2f} s; expected a start before."
+            f"{path}: the video ends at {timeline.length:.2f} s; expected an earlier start."
         )
     write = encode if mode == EXACT else copy
     try:
@@ -105,10 +103,10 @@ def cut(path: str, start: float, end: float, output: str, mode: str = EXACT) -> 
 def cut_in_child(
     decoder: Decoder, path: str, start: float, end: float, output: str, mode: str = EXACT
 ) -> Clip:
-    """Call `cut` in a child process, which is killed when it takes too long.
+    """Call `cut` in a child process, which is killed if it takes too long.
 
     Raises:
-      ValueError, MediaError, OSError: see `cut` and `Decoder.call`.
+      ValueError, MediaError, OSError: as for `cut` and `Decoder.call`.
     """
     check_span(start, end)
     result: dict[str, Any] = decoder.call(_cut, path, path, start, end, output, mode)
@@ -123,5 +121,5 @@ def _cut(path: str, start: float, end: float, output: str, mode: str) -> dict[st
     except MediaError:
         raise
     except OSError as error:
-        # As a value: an error that is raised ends the pool.
+        # As a value: a raised error would end the pool.
         return {"errno": error.errno or errno.EIO, "reason": error.strerror or str(error)}

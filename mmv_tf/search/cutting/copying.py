@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Cutting without encoding: packets are copied from a key frame on."""
+"""Cutting without re-encoding: copies packets from a key frame on."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from mmv_tf.data.media.packets import read_packets
 from mmv_tf.data.media.scan import Part
 from mmv_tf.data.media.timeline import Timeline
 
-# Seconds to seek before the wanted time, since containers seek by decoding time, and store audio
+# Seconds to seek before the requested time, since containers seek by decoding time, and store audio
 # earlier or later than the frames of its time. None: the start.
 _SEEK_BACK = (1.0, 30.0, None)
 _TOLERANCE = 2e-3  # containers round times to 1 ms
-# Ours: a clip that begins this much before what was asked for is of no use.
+# Ours: a clip that begins this much before the requested start is of no use.
 _MOST_BEFORE = 60.0
 
 
@@ -44,7 +44,7 @@ def copy(
     part = next(p for p in reversed(timeline.parts) if p.video is not None and p.start <= start)
     if part.delay is not None or part.is_program_stream:
         raise MediaError(
-            f"{path}: its container stores no times of frames (AVI, MPEG program stream); cut it "
+            f"{path}: its container stores no frame times (AVI, MPEG program stream); cut it "
             "exactly instead (mode exact)."
         )
     end = min(end, part.start + part.length)
@@ -56,7 +56,7 @@ def copy(
         )
     options = {"movflags": "faststart"}
     try:
-        # The source is the inner one: `open_container` takes all errors for its own.
+        # The source must be the inner context: `open_container` treats all errors as its own.
         with (
             av.open(output, "w", format="mp4", options=options) as target,
             open_container(path, part.slice) as source,
@@ -67,7 +67,7 @@ def copy(
 
 
 class _WriteError(Exception):
-    """Error of writing, which must not be taken for one of reading."""
+    """Error of writing, which must not be mistaken for one of reading."""
 
     def __init__(self, cause: av.FFmpegError):
         super().__init__(str(cause))
@@ -82,7 +82,7 @@ def _copy_packets(
     key: float,
     end: float,
 ) -> float:
-    """Copy the packets of a span, so that the key frame's time becomes 0; return the end's time."""
+    """Copy the packets of a span so that the key frame's time becomes 0; return the end time."""
     video = source.streams[cast(int, part.video)]
     audio = None if part.audio is None else source.streams[part.audio]
     streams = [stream for stream in (video, audio) if stream is not None]
@@ -90,18 +90,18 @@ def _copy_packets(
         name = stream.codec_context.codec.canonical_name
         if name not in target.supported_codecs:
             raise MediaError(
-                f"{path}: MP4 can't hold {name} as it is; cut it exactly instead (mode exact)."
+                f"{path}: MP4 can't hold {name} as is; cut it exactly instead (mode exact)."
             )
     copies = {stream.index: target.add_stream_from_template(stream) for stream in streams}
     if video.codec_context.codec.canonical_name == "hevc" and video.codec_context.extradata:
-        # Apple's players take no other name of HEVC; Matroska has none.
+        # Apple's players accept no other name for HEVC; Matroska has none.
         copies[video.index].codec_context.codec_tag = "hvc1"
     _seek(source, video, part, key)
     last = key
     for packet, time in _wanted(path, source, streams, part, key, end):
         if packet.stream.index == video.index:
             last = max(last, time + float((packet.duration or 0) * packet.time_base))
-        # Of the source's clock, which may be far from 0 or wrap.
+        # On the source's clock, which may be far from 0 or wrap around.
         place = round((time - key) / packet.time_base)
         packet.pts, packet.dts = place, packet.dts + place - packet.pts
         packet.stream = copies[packet.stream.index]
@@ -122,8 +122,8 @@ def _wanted(
 ) -> Iterator[tuple[av.Packet, float]]:
     """Yield the packets from the key frame to the end, each with its time.
 
-    Frames that precede the key frame but are stored after it need frames that are not copied. Those
-    that follow the end but are decoded before it may be needed by others.
+    Frames that precede the key frame but are stored after it need frames that are not copied.
+    Frames that follow the end but are decoded before it may be needed by others.
     """
     video = streams[0].index
     started = False
@@ -145,9 +145,9 @@ def _wanted(
 
 
 def _with_decoding_times(path: str, packets: Iterable[av.Packet]) -> Iterator[av.Packet]:
-    """Complete the decoding times, which Matroska's reader does not know of a film's first packets.
+    """Fill in decoding times, which Matroska's reader does not know for a film's first packets.
 
-    They are counted back from the first one that is known.
+    They are counted back from the first known decoding time.
 
     Raises:
       MediaError: a packet has no time at all.
@@ -173,7 +173,7 @@ def _with_decoding_times(path: str, packets: Iterable[av.Packet]) -> Iterator[av
 
 
 def _counted_back(held: list[av.Packet], before: int) -> Iterator[av.Packet]:
-    """Give packets decoding times before a known one, no later than their own times."""
+    """Give packets decoding times before a known one, no later than their presentation times."""
     for index, packet in enumerate(held):
         step = max(1, packet.duration or 1)
         packet.dts = min(packet.pts, before - (len(held) - index) * step)
@@ -184,7 +184,7 @@ def _key_frame(path: str, part: Part, start: float) -> float:
     """Return the time of the last key frame that is not after `start`.
 
     Raises:
-      MediaError: there is none, or a packet has no time.
+      MediaError: there is no such key frame, or a packet has no time.
     """
     for back in _SEEK_BACK:
         with open_container(path, part.slice) as source:
@@ -210,7 +210,7 @@ def _seek(
     time: float,
     back: float | None = _SEEK_BACK[0],
 ) -> bool:
-    """Seek to a time or before; return whether the container can."""
+    """Seek to a time or before; return whether the container supports it."""
     if back is None or time - part.start <= back:
         return True  # it has just been opened, and is at its start
     stamp = math.floor((time - back - part.start + part.origin) / video.time_base)
@@ -222,7 +222,7 @@ def _seek(
 
 
 def _times(packet: av.Packet, part: Part) -> tuple[float, float]:
-    """Return when a packet is shown or heard, and decoded, in seconds on the film's clock."""
+    """Return when a packet is presented, and decoded, in seconds on the film's clock."""
     shown, decoded = (
         unwrapped(float(stamp * packet.time_base) - part.origin, part.period) + part.start
         for stamp in (packet.pts, packet.dts)

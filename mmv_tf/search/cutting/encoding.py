@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Cutting by encoding anew: H.264 and AAC in MP4, which all browsers and editors take."""
+"""Cutting by re-encoding: H.264 and AAC in MP4, which all browsers and editors accept."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from mmv_tf.data.media.timeline import Timeline
 from mmv_tf.search.cutting.sound import AAC_SAMPLES, Sound, sound_blocks
 from mmv_tf.search.cutting.upright import Upright
 
-# The first one that PyAV was built with.
+# The first encoder that PyAV was built with.
 _ENCODERS = ("libx264", "libopenh264", "mpeg4")
-_TICKS = 90_000  # time units a second; a frame's time is off by 6 microseconds at most
+_TICKS = 90_000  # time units per second; a frame's time is off by 6 microseconds at most
 # Ours: visually lossless at several times real time. No B-frames, so that the first frame's time is
 # 0 without an edit list, which some editors ignore.
 _OPTIONS = {"libx264": {"preset": "veryfast", "crf": "18", "bf": "0"}}
-_BITS_PER_PIXEL = 0.15  # of encoders without a constant quality; ours
+_BITS_PER_PIXEL = 0.15  # for encoders without a constant quality mode; ours
 _KEY_SECONDS = 2.0
 _Timed = tuple[float, int, av.Packet]
 
@@ -35,8 +35,8 @@ def encode(
 ) -> tuple[float, float]:
     """Write a part of a film by decoding and encoding it; see `copying.copy`.
 
-    The frame on screen at the start is shown from 0 on, every other one at its own time, and the
-    last one up to the end. Samples are placed by their times.
+    The frame on screen at the start is shown from 0 on, every other frame at its own time, and the
+    last frame up to the end. Samples are positioned by their times.
     """
     with av.open(output, "w", format="mp4", options={"movflags": "faststart"}) as target:
         frames = _frames(path, timeline, start, end)
@@ -55,7 +55,7 @@ def encode(
 def _frames(
     path: str, timeline: Timeline, start: float, end: float
 ) -> Iterator[tuple[float, av.VideoFrame, av.VideoStream]]:
-    """Yield the frame on screen at the start with that time, then those up to the end."""
+    """Yield the frame on screen at the start with that time, then the frames up to the end."""
     shown: tuple[float, av.VideoFrame, av.VideoStream] | None = None
     parts = [part for part in timeline.parts if part.video is not None]
     for index, part in enumerate(parts):
@@ -148,7 +148,7 @@ class _Video:
         return picture
 
     def _timed(self, packet: av.Packet, lengths: dict[int, int]) -> _Timed:
-        # The muxer takes the length of the last frame, and so that of the track, from here.
+        # The muxer reads the duration of the last frame, and so that of the track, from here.
         packet.duration = lengths.pop(round(packet.pts * packet.time_base * _TICKS), 0)
         return float(packet.pts * packet.time_base), 0, packet
 
@@ -184,7 +184,7 @@ class _Audio:
 
 
 def _regrouped(blocks: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
-    """Yield the same samples in blocks of one size; the last may be shorter."""
+    """Yield the same samples in blocks of one size; the last block may be shorter."""
     waiting: list[np.ndarray] = []
     count = 0
     for block in blocks:

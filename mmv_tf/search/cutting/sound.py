@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Audio of a clip: samples at the places that their times say, in blocks."""
+"""Audio of a clip: samples positioned by their times, in blocks."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from mmv_tf.data.media.decoding import decode_from
 from mmv_tf.data.media.scan import Part
 from mmv_tf.data.media.timeline import Timeline
 
-AAC_SAMPLES = 1024  # of an AAC frame
-# Rates of AAC, Hz (ISO/IEC 14496-3, table 1.18).
+AAC_SAMPLES = 1024  # per AAC frame
+# Sample rates of AAC, Hz (ISO/IEC 14496-3, table 1.18).
 _RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025)
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
-# Ours: as in `media.waveform`, samples follow each other unless their time is off by more.
+# Ours: as in `media.waveform`, samples are consecutive unless their time is off by more.
 _GAP_SECONDS = 0.03
 
 
 @dataclasses.dataclass(frozen=True)
 class Sound:
-    """Audio of a film and how it is encoded.
+    """Audio of a film, and how it is encoded.
 
     Attributes:
       path, timeline: the film.
@@ -46,7 +46,7 @@ class Sound:
 
     @classmethod
     def of(cls, path: str, timeline: Timeline) -> Sound | None:
-        """Return the audio of a film; None if it has none that can be decoded."""
+        """Return the audio of a film, or None if it has none that can be decoded."""
         part = next((part for part in timeline.parts if part.audio is not None), None)
         if part is None:
             return None
@@ -76,7 +76,7 @@ def sound_blocks(sound: Sound, start: float, end: float) -> Iterator[np.ndarray]
         begin = max(start, part.start)
         for place, samples in _placed(sound, part, begin, min(until, end)):
             first = round((begin - start) * sound.rate) + place
-            skipped = max(0, done - first)  # before the start, or heard already
+            skipped = max(0, done - first)  # before the start, or already yielded
             samples = samples[:, skipped : max(skipped, last - first)]
             if not samples.shape[1]:
                 continue
@@ -87,7 +87,7 @@ def sound_blocks(sound: Sound, start: float, end: float) -> Iterator[np.ndarray]
 
 
 def _placed(sound: Sound, part: Part, begin: float, end: float) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield resampled blocks, each with its place in samples after `begin`, in order."""
+    """Yield resampled blocks in order, each with its offset in samples after `begin`."""
     resampler: av.AudioResampler | None = None
     kind: tuple[str, str, int] | None = None
     place, expected = 0, -math.inf
@@ -121,7 +121,7 @@ def _samples(resampler: av.AudioResampler, frame: av.AudioFrame | None) -> Itera
 
 
 def _silence(sound: Sound, count: int) -> Iterator[np.ndarray]:
-    """Yield `count` samples of silence in blocks of a second at most."""
+    """Yield `count` samples of silence in blocks of at most a second."""
     while count > 0:
         block = min(count, sound.rate)
         yield np.zeros((len(sound.channels), block), np.float32)

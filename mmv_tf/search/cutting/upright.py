@@ -11,12 +11,12 @@ import av
 from mmv_tf.data.file_types import check_aspect
 from mmv_tf.data.media.rgb import display_matrix, display_size
 
-# Ours: the longest side of H.264 that common players decode; larger frames are scaled down.
+# Ours: longest side of H.264 that common players decode; larger frames are scaled down.
 _MOST_SIDE = 4096
 
 
 class Upright:
-    """Turns and scales frames by FFmpeg's filters, which are kept between frames of one kind.
+    """Rotates and scales frames with FFmpeg's filters, which are kept between frames of one kind.
 
     Args:
       path: the film, for messages.
@@ -34,7 +34,7 @@ class Upright:
 
         Args:
           frame, stream: the frame and its track.
-          size: width and height; default: as displayed, even, and 4096 at most.
+          size: width and height; default: as displayed, even, and at most 4096.
 
         Raises:
           MediaError: the frame is too elongated.
@@ -60,7 +60,7 @@ def _even_size(width: int, height: int, path: object) -> tuple[int, int]:
 def _graph(
     frame: av.VideoFrame, turning: tuple[bool, bool, bool], size: tuple[int, int]
 ) -> av.filter.Graph:
-    """Return filters that turn a frame as `display_matrix` says, then scale it."""
+    """Return filters that rotate a frame according to `display_matrix`, then scale it."""
     graph = av.filter.Graph()
     swapped, mirrored, flipped = turning
     wanted = [("transpose", "dir=cclock_flip")] if swapped else []

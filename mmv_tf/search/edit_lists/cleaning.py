@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Names and captions made harmless for lines, cells and XML."""
+"""Makes names and captions safe for lines, cells and XML."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from mmv_tf.util.text_files import well_formed
 _DROPPED = ("Cc", "Zl", "Zp", "Cs", "Cn")
 # What spreadsheets take for the beginning of a formula; also in its wide forms.
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-# Direction overrides, by which a name may be shown as another one.
+# Direction overrides, which can make a name look like another name.
 _DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def one_line(text: str, most: int) -> str:
-    """Return a text in one line, without control characters.
+    """Return a text on one line, without control characters.
 
     Args:
       text: any text.
-      most: most characters; a longer text ends in an ellipsis.
+      most: maximum number of characters; a longer text ends in an ellipsis.
     """
     clean = "".join(
         " " if unicodedata.category(letter) in _DROPPED or letter in _DIRECTIONS else letter
@@ -32,6 +32,6 @@ def one_line(text: str, most: int) -> str:
 
 
 def cell(text: str, most: int) -> str:
-    """Return a text for a table's cell, which no spreadsheet takes for a formula."""
+    """Return a text for a table cell that no spreadsheet interprets as a formula."""
     clean = one_line(text, most)
     return f"'{clean}" if clean.startswith(_FORMULA) else clean

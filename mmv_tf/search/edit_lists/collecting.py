@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Entries of chosen moments, with what their films and captions tell."""
+"""List entries of chosen moments, with properties of their films and captions."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ def entries_of(
     captions: _Captions = captions_between,
     hidden: bool = False,
 ) -> list[Entry]:
-    """Return the entries of moments.
+    """Return the list entries of moments.
 
     Args:
       moments: the moments, in the list's order.
       folders: folders of the index.
-      read: reads a film's head, from its path and its name for messages; see `read_film`.
+      read: reads a film's headers, given its path and its name for messages; see `read_film`.
       path_of: finds a film's file; default: in the folders.
-      captions: returns what is said in a part of a video; default: its captions.
-      hidden: leave out where the folders are on this machine; addresses are then relative.
+      captions: returns the speech in a part of a video; default: its captions.
+      hidden: whether to hide where the folders are on this machine; URLs are then relative.
 
     Raises:
       MediaError: a film can't be read.
-      OSError: a film has gone.
-      ValueError: it is now a link to elsewhere.
+      OSError: a film no longer exists.
+      ValueError: a film is now a link that leads elsewhere.
     """
     films: dict[str, Film] = {}
     entries = []

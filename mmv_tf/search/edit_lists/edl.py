@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Edit decision lists in the format CMX 3600."""
+"""Edit decision lists in CMX 3600 format."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST_TITLE, _MOST_COMMENT = 70, 400  # characters; the latter is ours
 def edl(title: str, entries: Sequence[Entry], rate: Rate) -> str:
     """Return a list whose events follow each other without gaps.
 
-    All timecodes are of the list's rate. Source timecodes count from that of the film's first
+    All timecodes use the list's rate. Source timecodes count from the timecode of the film's first
     frame.
 
     Raises:

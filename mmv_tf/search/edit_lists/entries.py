@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Entries of a list: moments, and the properties of their films that editing programs ask for."""
+"""List entries: moments, and the properties of their films that editing programs need."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Film:
     """A film.
 
     Attributes:
-      name: name in the index, for humans.
-      address: where editing programs look for it: an URL, or a path relative to the list.
-      duration: seconds.
-      frame_rate: frames per second, the mean of a variable one.
-      width, height: pixels.
-      channels, sample_rate: of the audio; 0 without.
-      timecode: of its first frame, as the camera stored it; None for 0.
+      name: name in the index, for display.
+      address: location for editing programs: a URL, or a path relative to the list.
+      duration: duration in seconds.
+      frame_rate: frames per second; the mean if the rate varies.
+      width, height: size in pixels.
+      channels, sample_rate: properties of the audio; 0 without audio.
+      timecode: timecode of the first frame, as stored by the camera; None for 0.
     """
 
     name: str
@@ -42,12 +42,12 @@ class Film:
 
     @property
     def rate(self) -> Rate:
-        """Its rate among those of editing programs."""
+        """The closest frame rate that editing programs support."""
         return Rate.nearest(self.frame_rate)
 
     @property
     def begin(self) -> fractions.Fraction:
-        """Time of its first frame in seconds, on the clock of its timecode."""
+        """Time of the first frame in seconds, on the clock of its timecode."""
         if self.timecode is None:
             return fractions.Fraction(0)
         try:
@@ -62,10 +62,10 @@ class Entry:
 
     Attributes:
       key: id of the moment.
-      film: its film.
+      film: film of the moment.
       start, end: seconds from the first frame.
-      captions: what is said in it.
-      score: score of the search, None if unknown.
+      captions: speech in the moment.
+      score: score in the search, None if unknown.
     """
 
     key: str
@@ -77,18 +77,18 @@ class Entry:
 
     @property
     def said(self) -> str:
-        """The captions in one line."""
+        """The captions on one line."""
         return " ".join(caption.text for caption in self.captions)
 
 
 def read_film(path: str) -> dict[str, Any]:
-    """Read a film's head; for child processes.
+    """Read a film's headers; for child processes.
 
     Returns:
       Arguments of `Film`, as plain values.
 
     Raises:
-      MediaError: the file can't be read, or is no video.
+      MediaError: the file can't be read, or is not a video.
     """
     with open_container(path) as container:
         tracks = video_tracks(container)

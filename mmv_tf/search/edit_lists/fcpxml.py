@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Lists in Final Cut Pro's XML, version 1.9, which other editing programs read too."""
+"""Lists in Final Cut Pro's XML, version 1.9, which other editing programs also read."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mmv_tf.search.edit_lists.entries import Entry, Film
 from mmv_tf.search.edit_lists.timecode import Rate
 
 _MOST_TEXT = 2000  # characters of a note; ours
-_SIZE = 1920, 1080  # of a list whose films tell none
+_SIZE = 1920, 1080  # of a list whose films state no size
 
 
 def fcpxml(title: str, entries: Sequence[Entry], rate: Rate) -> str:
     """Return a project whose clips follow each other without gaps, with captions as markers.
 
-    All times are whole frames of the list's rate.
+    All times are whole frames at the list's rate.
     """
     root = etree.Element("fcpxml", version="1.9")
     resources = etree.SubElement(root, "resources")
@@ -61,7 +61,7 @@ def fcpxml(title: str, entries: Sequence[Entry], rate: Rate) -> str:
         if entry.said:
             etree.SubElement(clip, "note").text = one_line(entry.said, _MOST_TEXT)
         for caption in entry.captions:
-            # Markers lie inside their clip.
+            # Markers must lie inside their clip.
             place = min(max(rate.frames(caption.start), start), last - 1)
             etree.SubElement(
                 clip,

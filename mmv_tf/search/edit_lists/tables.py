@@ -13,18 +13,18 @@ from mmv_tf.search.edit_lists.cleaning import cell, one_line
 from mmv_tf.search.edit_lists.entries import Entry
 from mmv_tf.search.edit_lists.timecode import Rate
 
-_MOST_TEXT = 10_000  # characters of a cell; spreadsheets take 32,767
+_MOST_TEXT = 10_000  # characters per cell; spreadsheets allow 32,767
 COLUMNS = ("id", "file", "start", "end", "start_timecode", "end_timecode", "score", "captions")
 
 
 def csv_table(title: str, entries: Sequence[Entry], rate: Rate) -> str:
-    """Return a table with a row a moment, for spreadsheets: no cell is a formula.
+    """Return a table with one row per moment, for spreadsheets: no cell is a formula.
 
-    A cell that would be one gets an apostrophe before it.
+    A cell that would be a formula is prefixed with an apostrophe.
     """
     del title
     file = io.StringIO()
-    file.write("\ufeff")  # by which spreadsheets know UTF-8
+    file.write("\ufeff")  # by which spreadsheets recognize UTF-8
     writer = csv.writer(file, quoting=csv.QUOTE_ALL)
     writer.writerow(COLUMNS)
     for entry in entries:
@@ -37,7 +37,7 @@ def csv_table(title: str, entries: Sequence[Entry], rate: Rate) -> str:
                 f"{entry.end:.3f}",
                 rate.timecode(begin + rate.frames(entry.start)),
                 rate.timecode(begin + rate.frames(entry.end)),
-                # A negative number is no text that a spreadsheet could run.
+                # A negative number is not text that a spreadsheet could execute.
                 "" if entry.score is None else f"{entry.score:.5f}",
                 cell(entry.said, _MOST_TEXT),
             ]

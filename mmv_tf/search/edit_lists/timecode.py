@@ -16,10 +16,10 @@ _RATES = tuple(
         (60_000, 1001), (60, 1),
     )
 )  # fmt: skip
-_DROPPED = (30, 60)  # nominal rates of which 1000/1001 is counted with drop frames
+_DROPPED = (30, 60)  # nominal rates whose 1000/1001 variants count with drop frames
 _WRITTEN = re.compile(r"\s*(\d{1,7})(?:\s*/\s*(\d{1,7})|(\.\d{1,6}))?\s*")
 _TIMECODE = re.compile(r"(\d\d):(\d\d):(\d\d)[:;.,](\d\d)")
-_TOLERANCE = 0.005  # frames a second, of rates written as decimals; 23.976 and 23.98 are one
+_TOLERANCE = 0.005  # frames per second, for rates written as decimals: 23.976 equals 23.98
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Rate:
 
     @classmethod
     def nearest(cls, frame_rate: float) -> Rate:
-        """Return the rate of editing programs that is nearest to a film's."""
+        """Return the rate of editing programs that is closest to a film's."""
         return cls(min(_RATES, key=lambda rate: abs(float(rate) - frame_rate)))
 
     @classmethod
@@ -42,7 +42,7 @@ class Rate:
         """Read a rate such as "25", "29.97" or "30000/1001".
 
         Raises:
-          ValueError: editing programs have no such rate.
+          ValueError: editing programs don't support this rate.
         """
         match = _WRITTEN.fullmatch(text)
         if match is not None and match[2] != "0":
@@ -56,16 +56,16 @@ class Rate:
 
     @property
     def nominal(self) -> int:
-        """Frames that a second of a timecode counts."""
+        """Number of frames that a second of a timecode counts."""
         return round(self.value)
 
     @property
     def drops(self) -> bool:
-        """True if timecodes leave out numbers, to keep up with the clock."""
+        """True if timecodes drop numbers to keep up with the clock."""
         return self.value.denominator != 1 and self.nominal in _DROPPED
 
     def frames(self, seconds: float | fractions.Fraction) -> int:
-        """Return the frame that is nearest to a time."""
+        """Return the frame that is closest to a time."""
         return round(fractions.Fraction(seconds) * self.value)
 
     def seconds(self, frames: int) -> fractions.Fraction:
@@ -75,7 +75,7 @@ class Rate:
     def timecode(self, frame: int) -> str:
         """Return the timecode of a frame, such as "01:02:03:04", or "01:02:03;04" if it drops.
 
-        The numbers 0 and 1 (0 to 3 at 59.94) of each minute but every tenth are dropped.
+        The numbers 0 and 1 (0 to 3 at 59.94) are dropped in each minute except every tenth.
         """
         if self.drops:
             dropped = self.nominal // 15
@@ -94,7 +94,7 @@ class Rate:
         """Return the frame of a timecode.
 
         Raises:
-          ValueError: it is none of this rate.
+          ValueError: it is not a timecode at this rate.
         """
         match = _TIMECODE.fullmatch(timecode)
         if match is None:

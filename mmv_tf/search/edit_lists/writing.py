@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Writing of a list in one of the formats."""
+"""Writes a list in one of the formats."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MEDIA_TYPES = {
 def list_bytes(
     format: str, title: str, entries: Sequence[Entry], frame_rate: str | None = None
 ) -> bytes:
-    """Return a list of moments as a file's bytes.
+    """Return a list of moments as the bytes of a file.
 
     Args:
       format: one of `FORMATS`.
@@ -46,7 +46,7 @@ def list_bytes(
     if format not in _WRITERS:
         raise ValueError(f"The format is {format!r}; expected one of {', '.join(FORMATS)}.")
     if len(entries) > MOST_ENTRIES:
-        raise ValueError(f"There are {len(entries)} moments; a list has at most {MOST_ENTRIES}.")
+        raise ValueError(f"Got {len(entries)} moments; a list has at most {MOST_ENTRIES}.")
     rate = _usual(entries) if frame_rate is None else Rate.parse(frame_rate)
     return _WRITERS[format](title, entries, rate).encode("utf-8")
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Export of an index to PostgreSQL with pgvector: one row a window, with a column a space."""
+"""Export of an index to PostgreSQL with pgvector: one row per window, one column per space."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 from mmv_tf.search.export import Batch, batches, file_names
 from mmv_tf.search.store import Index
 
-# The comment by which a table is known as an export, and may be replaced.
+# The comment that marks a table as an export, which may be replaced.
 _COMMENT = "windows of an index of mmv_tf"
-# pgvector's index takes at most so many dimensions.
+# Maximum number of dimensions of pgvector's index.
 _MOST_INDEXED = 2000
 
 
@@ -22,12 +22,12 @@ def export_pgvector(index: Index, url: str, table: str) -> int:
 
     The table of a former export is replaced. Columns: `id`, `file`, `file_bytes` (null if the name
     is UTF-8), `hash`, `start` and `end` in seconds, and one of type vector for each space
-    ("video.vat", ...), null for windows without a vector, silent ones. Each has an HNSW index for
-    cosines if pgvector has it.
+    ("video.vat", ...), null for windows without a vector, such as silent ones. Each vector column
+    has an HNSW index for cosine distance if pgvector supports it.
 
     Args:
       index: the index.
-      url: address, postgresql://USER@HOST/DATABASE; the password is read as by all clients, from
+      url: postgresql://USER@HOST/DATABASE; the password is read, as by all clients, from
         PGPASSWORD or ~/.pgpass.
       table: name of the table.
 
@@ -45,11 +45,11 @@ def export_pgvector(index: Index, url: str, table: str) -> int:
     if not re.fullmatch(r"[A-Za-z_]\w{0,49}", table, re.ASCII):
         raise ValueError(f"Got the table {table!r}; expected at most 50 letters, digits and _.")
     try:
-        with psycopg.connect(url) as connection:  # commits at the end, or undoes everything
+        with psycopg.connect(url) as connection:  # commits at the end, or rolls everything back
             return _export(connection, index, table)
     except psycopg.Error as error:
         reason = " ".join(str(error).split())[:300]
-        raise ValueError(f"PostgreSQL answers: {reason}") from error
+        raise ValueError(f"PostgreSQL reports: {reason}") from error
 
 
 def _export(connection: Any, index: Index, table: str) -> int:
@@ -63,8 +63,8 @@ def _export(connection: Any, index: Index, table: str) -> int:
         [f'"{table}"'],
     ).fetchone()
     if there is not None and comment != _COMMENT:
-        raise ValueError(f"There is a table {table!r} that is not an export; give another one.")
-    # Queries of the former table go on until the new one is whole.
+        raise ValueError(f"There is a table {table!r} that is not an export; choose another table.")
+    # Queries of the former table keep working until the new one is complete.
     name, spaces = sql.Identifier(f"{table}_new"), sorted(index.manifest.matrices)
     vectors = [
         sql.SQL("{} vector({})").format(

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Export of an index to Qdrant: one point a window, with a named vector for each space."""
+"""Export of an index to Qdrant: one point per window, with a named vector for each space."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from typing import Any
 from mmv_tf.search.export import Batch, batches, file_names
 from mmv_tf.search.store import Index
 
-# Ours: points of a request, about a megabyte.
+# Ours: points per request, about a megabyte.
 _POINTS = 256
 
 
 def export_qdrant(index: Index, url: str, collection: str) -> int:
-    """Write the windows of an index into a collection, and then give it its name.
+    """Write the windows of an index into a new collection, then point the alias at it.
 
-    The vectors go into a new collection; an alias, the name that queries use, then changes from
-    the former export to it in one step, and the former one is deleted. Payload of a point: `file`,
-    `file_bytes` (hexadecimal, only if the name is not UTF-8), `hash`, `start` and `end`.
+    The vectors go into a new collection; then the alias, the name that queries use, changes from
+    the former export to it in one step, and the former collection is deleted. Payload of a point:
+    `file`, `file_bytes` (hexadecimal, only if the name is not UTF-8), `hash`, `start` and `end`.
 
     Args:
       index: the index.
-      url: address of a server, http://... or https://..., whose key is in QDRANT_API_KEY; or a
+      url: URL of a server, http://... or https://..., whose key is in QDRANT_API_KEY; or a
         folder for the client's embedded mode.
       collection: the alias.
 
@@ -34,7 +34,7 @@ def export_qdrant(index: Index, url: str, collection: str) -> int:
       The number of points.
 
     Raises:
-      ValueError: the client is not installed, the name is taken by a collection of others, or the
+      ValueError: the client is not installed, the name is taken by a foreign collection, or the
         server can't be reached or refuses.
     """
     try:
@@ -47,7 +47,7 @@ def export_qdrant(index: Index, url: str, collection: str) -> int:
         raise ValueError(f"Got the collection {collection!r}; expected letters, digits, - and _.")
     remote = url.startswith(("http://", "https://"))
     where: dict[str, Any] = (
-        # The check only adds a warning of three lines to an error.
+        # The check only adds a three-line warning to an error.
         {"url": url, "api_key": os.environ.get("QDRANT_API_KEY"), "check_compatibility": False}
         if remote
         else {"path": url}
@@ -60,7 +60,7 @@ def export_qdrant(index: Index, url: str, collection: str) -> int:
             client.close()
     except (ApiException, QdrantException, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise ValueError(f"{url}: Qdrant answers: {reason}") from error
+        raise ValueError(f"{url}: Qdrant reports: {reason}") from error
 
 
 def _export(client: Any, index: Index, collection: str) -> int:
@@ -74,10 +74,10 @@ def _export(client: Any, index: Index, collection: str) -> int:
     names = {one.name for one in client.get_collections().collections}
     if collection in names:
         raise ValueError(
-            f"There is a collection {collection!r} that is not an alias of an export; give another "
-            "--collection."
+            f"There is a collection {collection!r} that is not an alias of an export; choose "
+            "another --collection."
         )
-    # Those of killed exports.
+    # Left by killed exports.
     for name in names - former:
         if re.fullmatch(re.escape(collection) + r"\.export-[0-9a-f]{8}", name):
             client.delete_collection(name)
@@ -123,7 +123,7 @@ def _points(batch: Batch) -> Iterator[Any]:
         payload = {"file": text, "hash": video.sha256, "start": start, "end": end}
         if data is not None:
             payload["file_bytes"] = data.hex()
-        # The same window has the same id in each export.
+        # The same window has the same id in every export.
         name = f"{os.fsencode(video.name).hex()} {start}"
         yield models.PointStruct(
             id=str(uuid.uuid5(uuid.NAMESPACE_URL, name)), vector=vectors, payload=payload

@@ -27,7 +27,7 @@ def test_the_page_and_its_files(api):
 
 def test_what_no_endpoint_takes(api):
     assert "nothing at '/api/v1/nothing'" in api.error(404, "GET", "/nothing")
-    assert "does not take 'DELETE'" in api.error(405, "DELETE", "/search")
+    assert "does not support 'DELETE'" in api.error(405, "DELETE", "/search")
     allowed = api.client.delete("/api/v1/search").headers["allow"]
     assert {"GET", "POST"} <= {name.strip() for name in allowed.split(",")}
     assert api.client.get("/healthz").json() == {"status": "ok"}
@@ -56,7 +56,7 @@ def test_a_failure_tells_nothing(api, monkeypatch, caplog):
         raise RuntimeError(f"secret {api.library.root}")
 
     monkeypatch.setattr(api.handlers.library, "about", fail)
-    assert api.error(500, "GET", "/index") == "The server failed; its log says more."
+    assert api.error(500, "GET", "/index") == "The server failed; see its log."
     assert "secret" in caplog.text
 
 

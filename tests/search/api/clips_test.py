@@ -103,7 +103,7 @@ def test_a_film_that_vanished_or_broke(own_api):
     assert message.startswith("long.mp4: can't be decoded")
     (api.library.videos / "long.mp4").unlink()
     message = api.error(404, "GET", f"/moments/{key('long.mp4', 0, 1)}/clip")
-    assert "long.mp4 has gone" in message
+    assert "long.mp4 no longer exists" in message
 
 
 @pytest.mark.parametrize(

@@ -67,4 +67,4 @@ def test_films_that_vanished(own_api):
     body = {"moments": [LONG], "format": "edl"}
     assert api.error(422, "POST", "/lists", json=body).startswith("long.mp4: can't be decoded")
     (api.library.videos / "long.mp4").unlink()
-    assert "long.mp4 has gone" in api.error(404, "POST", "/lists", json=body)
+    assert "long.mp4 no longer exists" in api.error(404, "POST", "/lists", json=body)

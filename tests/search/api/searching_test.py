@@ -175,7 +175,7 @@ def test_long_curves_keep_their_peaks():
         ({"queries": [{"text": "red", "weight": "1"}]}, 400, "weight"),
         ({"queries": [{"txt": "red"}]}, 400, "did you mean 'text'"),
         ({"queries": [{"text": "red"}] * 17}, 400, "at most 16"),
-        ({"queries": [{"upload": "none"}]}, 404, "no upload"),
+        ({"queries": [{"upload": "none"}]}, 404, "no longer exists"),
         ({"queries": [{"moment": "../../etc/passwd"}]}, 400, "not the id of a moment"),
         ({"queries": [{"moment": f"{'0' * 20}-0-10"}]}, 404, "no video"),
         ({**RED, "within": "smell"}, 400, "within is 'smell'"),
@@ -228,7 +228,7 @@ def test_wrong_bodies(api, content, kind, status):
         ({"q": "red", "group": "x"}, "expected film"),
         ({"q": ["red", "blue"]}, "given twice"),
         ({"q": "r" * 3000}, "at most 2000"),
-        ({"q": "r\0d"}, "none a zero"),
+        ({"q": "r\0d"}, "without NUL"),
     ],
 )
 def test_wrong_addresses(api, parameters, message):

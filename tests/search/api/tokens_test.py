@@ -35,9 +35,9 @@ def test_each_endpoint_needs_the_token(client, endpoint):
     missing = client.request(endpoint.method, path)
     assert missing.status_code == 401
     assert missing.headers["www-authenticate"] == "Bearer"
-    assert "needs a token" in missing.json()["error"]
+    assert "requires a token" in missing.json()["error"]
     wrong = client.request(endpoint.method, path, headers={"authorization": "Bearer wrong"})
-    assert wrong.status_code == 401 and wrong.json() == {"error": "The token is wrong."}
+    assert wrong.status_code == 401 and wrong.json() == {"error": "The token is incorrect."}
     assert client.request(endpoint.method, path, headers=GOOD).status_code != 401
 
 

@@ -21,7 +21,7 @@ def test_the_oldest_make_room_for_new_ones():
 def test_what_never_fits():
     uploads = Uploads(most_bytes=10)
     kept = uploads.add("image", "kept", b"x" * 10)
-    with pytest.raises(ValueError, match="large has 11 bytes; at most 10"):
+    with pytest.raises(ValueError, match="large has 11 bytes; the limit is 10"):
         uploads.add("image", "large", b"x" * 11)
     assert uploads.get(kept.key) == kept
     assert uploads.get("") is None

@@ -121,7 +121,7 @@ def test_a_table_of_others_stays(url, table, tmp_path):
 
 def test_messages(tmp_path):
     index = make(tmp_path / "index", ["a"])
-    with pytest.raises(ValueError, match=r"PostgreSQL answers: .*refused") as error:
+    with pytest.raises(ValueError, match=r"PostgreSQL reports: .*refused") as error:
         export_pgvector(index, "postgresql://me:secret@127.0.0.1:9/films", "films")
     assert "secret" not in str(error.value)
     for name in ("a b", "x" * 60, 'a"; DROP TABLE b; --', ""):

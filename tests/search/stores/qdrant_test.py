@@ -95,7 +95,7 @@ def test_a_collection_of_others_stays(tmp_path):
 
 def test_messages(tmp_path):
     index = make(tmp_path / "index", ["a"])
-    with pytest.raises(ValueError, match=r"^http://127\.0\.0\.1:9: Qdrant answers: .*refused"):
+    with pytest.raises(ValueError, match=r"^http://127\.0\.0\.1:9: Qdrant reports: .*refused"):
         export_qdrant(index, "http://127.0.0.1:9", "films")
     with pytest.raises(ValueError, match="expected letters"):
         export_qdrant(index, str(tmp_path / "db"), "a/b")
