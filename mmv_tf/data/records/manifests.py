@@ -166,9 +166,9 @@ def read_manifest(directory: str | pathlib.Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format_version") not in _READ:
         found = content.get("format_version") if isinstance(content, dict) else None
         raise ValueError(
-            f"{where}: its format version is {found!r}, this program reads "
-            f"{_READ[0]} and {_READ[1]}; prepare the data again with --overwrite, or use the version "
-            "that wrote it."
+            f"{where}: its format version is {found!r}, this program reads {_READ[0]} and "
+            f"{_READ[1]}; prepare the data again with --overwrite, or use the version that wrote "
+            "it."
         )
     missing = [key for key in _MANIFEST_KEYS if key not in content]
     if missing:
