@@ -1,17 +1,17 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Pre-training of MMV on HowTo100M and AudioSet, and its ablations.
+"""Pretraining of MMV on HowTo100M and AudioSet, and its ablations.
 
     --config=howto100m_audioset:tsm50x2           Table 2's networks: s3d, tsm50, tsm50x2
     --config=howto100m_audioset:s3d,shared,16f    Table 1 (b): shared, disjoint, fac
     --config=howto100m_audioset:s3d,va,ht,16f     Table 1 (a): va, vt, vat on HowTo100M
 
-Words after the colon, in any order, each with a default: the video backbone (s3d), the graph (fac),
-the modalities (vat), the data (ht_as; ht for HowTo100M alone) and the frames in a clip (32f; 16f as
-in Table 1). "runlocal" shrinks all of it to a few steps on a laptop.
+Arguments after the colon, in any order, each with a default: the video backbone (s3d), the graph
+(fac), the modalities (vat), the data (ht_as; ht for HowTo100M alone) and the frames per clip (32f;
+16f as in Table 1). "runlocal" shrinks everything to a few steps on a laptop.
 
-The data sets are two folders of shards with weights, the entry data.mixture; word vectors are the
-entry word_vectors. Numbers without a source are ours: they were not published.
+The setting data.mixture lists the two data sets, folders of shards with weights; word_vectors is
+the word vector file. Values without a source are ours, since none were published.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     """Return the configuration.
 
     Args:
-      arg: words as above, such as "tsm50" or "s3d,disjoint,16f,runlocal".
+      arg: arguments as above, such as "tsm50" or "s3d,disjoint,16f,runlocal".
 
     Raises:
-      ValueError: a word is unknown, or two are of one kind.
+      ValueError: an argument is unknown, or two arguments conflict.
     """
     chosen = choose(arg, _CHOICES)
     graph = chosen["graph"]
     if chosen["modalities"] != "vat" and graph == "fac":
-        graph = "disjoint"  # two modalities have one space in any graph
+        graph = "disjoint"  # with two modalities, every graph has a single space
     config = ml_collections.ConfigDict()
     config.seed = 0
     config.strategy = "multi_worker"
-    config.init_from = ""  # a model whose weights to start from; see docs/finetuning.md
-    config.init_partial = False  # start what does not fit with random weights
-    config.init_vocabulary = ""  # the words of a released file in init_from
-    config.word_vectors = ""  # Google News word2vec: 65,536 words of 300 numbers
+    config.init_from = ""  # a model from whose weights to start; see docs/finetuning.md
+    config.init_partial = False  # start parts that do not match with random weights
+    config.init_vocabulary = ""  # the vocabulary for a released file in init_from
+    config.word_vectors = ""  # Google News word2vec: 65,536 words, 300 dimensions
     config.unit_word_vectors = False
 
     # The released models, with audio ResNet-50 and 2048-d words (deepmind-research, mmv/).
@@ -61,13 +61,13 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if chosen["modalities"] == "vt":
         del config.model.audio
 
-    config.data = data.default_config()  # MMV: 32 frames at 10 a second, 200 x 200
+    config.data = data.default_config()  # MMV: 32 frames at 10 per second, 200 x 200
     config.data.num_frames = int(chosen["frames"].removesuffix("f"))
     config.data.batch_size = 4096  # VATT (Akbari et al., 2021), Table 4
-    # Both in each batch, as in MMV; the ratio was not published, and VATT's code (Akbari et al.,
-    # 2021) draws equally from both. The paper trains on AudioSet's training part, which is
-    # published in two lists. Its "eval" is the test set of the protocol audioset_mlp, so it is not
-    # used here; an entry "evaluate_split": "eval" would use it.
+    # Each batch contains both data sets, as in MMV; the ratio was not published, and VATT's code
+    # (Akbari et al., 2021) draws equally from both. The paper trains on AudioSet's training set,
+    # which is published in two lists. AudioSet's "eval" is the test set of the protocol
+    # audioset_mlp and is not used here; the setting "evaluate_split": "eval" would use it.
     splits = {"howto100m": "train", "audioset": "unbalanced_train+balanced_train"}
     sets = ["howto100m", "audioset"] if chosen["data"] == "ht_as" else ["howto100m"]
     config.data.mixture = tuple(
@@ -88,9 +88,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.training.loss_chunk_rows = 128
     config.training.log_every = 100
     config.training.checkpoint_every_seconds = 900.0
-    config.training.save_iterator = False  # 1,024 clips for each worker would be gigabytes
+    config.training.save_iterator = False  # 1,024 clips per worker would take gigabytes
     config.training.keep_checkpoints = 3
-    # Retrieval among held-out videos of the first data set, HowTo100M; see docs/data.md.
+    # Retrieval on held-out videos of the first data set, HowTo100M; see docs/data.md.
     config.training.evaluate_every_steps = 5000
     config.training.evaluate_split = "validation"
     if chosen["size"] == "runlocal":

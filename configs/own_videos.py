@@ -1,18 +1,19 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Training on one's own videos, from random weights or from those of a model.
+"""Training on your own videos, from random weights or from a model's weights.
 
     --config=own_videos:data=DIR            video and audio, sized by the shards in DIR
     --config=own_videos:data=DIR,weights    from the weights of --init_from
     --config=own_videos:10h,vat             video, audio and captions, about ten hours
 
-Words after the colon, in any order: "data=DIR", the folder of prepare_data; "1h", "10h" or "100h",
-the amount of video, if DIR does not tell; "weights" to start from a model; "va", "vat" or "vt",
-the modalities (by default text if the training split has captions); "runlocal", a few steps of a
-tiny model. Captions need word vectors, unless they come with the weights.
+Arguments after the colon, in any order: "data=DIR", the output folder of prepare_data; "1h", "10h"
+or "100h", the amount of video, if it is not to be taken from DIR; "weights" to start from a model;
+"va", "vat" or "vt", the modalities (by default text is included if the training split has
+captions); "runlocal" for a few steps with a tiny model. Captions need word vectors, unless these
+come with the weights.
 
-All numbers here are ours. Those for one hour are the quickstart's, which were chosen on a real
-film; the others are scaled from them by the number of clips and have not been tuned. The batch
+All values are ours. The values for one hour are the quickstart's, which were chosen on a real
+film; the others are scaled from these by the number of clips and have not been tuned. The batch
 fits into half of the machine's memory.
 """
 
@@ -35,11 +36,11 @@ _CHOICES = {
     "amount": ("", "1h", "10h", "100h"),
     "size": ("full", "runlocal"),
 }
-# Clips of 3.6 s in three and in thirty hours: the borders between the columns.
+# Clips of 3.6 s in three and in thirty hours: the boundaries between the columns.
 _FEW, _MANY = 3_000, 30_000
-# Most passes over the clips, about those of the quickstart.
+# Maximum number of epochs, about as many as in the quickstart.
 _PASSES = 130
-# Memory of a clip in a training step, bytes, measured: S3D-G and ResNet in float32 on a CPU.
+# Memory per clip in a training step in bytes, measured with S3D-G and ResNet in float32 on a CPU.
 _CLIP_BYTES = {"1h": 7e6, "10h": 35e6, "100h": 180e6, "weights": 800e6}
 _RANDOM: dict[str, dict[str, Any]] = {
     "1h": {"width": 0.25, "blocks": (1, 2, 1), "depth": 18, "frames": 8, "size": 64,
@@ -49,7 +50,7 @@ _RANDOM: dict[str, dict[str, Any]] = {
     "100h": {"width": 1.0, "blocks": (2, 5, 2), "depth": 50, "frames": 16, "size": 128,
              "batch": 256, "steps": 40_000, "rate": 2e-3, "dims": (512, 256)},
 }  # fmt: skip
-# From weights: with little data, what is known is kept.
+# From weights: with little data, the backbones are frozen.
 _WEIGHTS: dict[str, dict[str, Any]] = {
     "1h": {"batch": 32, "steps": 400, "rate": 5e-4, "freeze": ("video", "audio"), "towers": 1.0},
     "10h": {"batch": 64, "steps": 3_000, "rate": 5e-4, "freeze": (), "towers": 0.1},
@@ -61,15 +62,15 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     """Return the configuration.
 
     Args:
-      arg: words as above, such as "data=shards,weights".
+      arg: arguments as above, such as "data=shards,weights".
 
     Raises:
-      ValueError: a word is unknown, two are of one kind, or the folder has no manifest.
+      ValueError: an argument is unknown, two arguments conflict, or the folder has no manifest.
     """
     words = [word for word in arg.split(",") if not word.startswith("data=")]
     folders = [word.removeprefix("data=") for word in arg.split(",") if word.startswith("data=")]
     if len(folders) > 1:
-        raise ValueError(f"This config takes one data=DIR; got {len(folders)}.")
+        raise ValueError(f"This config accepts one data=DIR; got {len(folders)}.")
     chosen = choose(",".join(words), _CHOICES)
     clips, captions = _contents(folders[0]) if folders else (0, False)
     amount = chosen["amount"] or _amount(clips)
@@ -79,10 +80,10 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     config.seed = 0
     config.strategy = "one_device"
-    config.init_from = ""  # a model whose weights to start from; see docs/finetuning.md
-    config.init_partial = False  # start what does not fit with random weights
-    config.init_vocabulary = ""  # the words of a released file in init_from
-    config.word_vectors = ""  # a file that `load_word_vectors` reads; the program sets it
+    config.init_from = ""  # a model from whose weights to start; see docs/finetuning.md
+    config.init_partial = False  # start parts that do not match with random weights
+    config.init_vocabulary = ""  # the vocabulary for a released file in init_from
+    config.word_vectors = ""  # a file for `load_word_vectors`; set by the program
     config.unit_word_vectors = True  # GloVe's lengths reflect how common a word is
 
     config.data = data.default_config()
@@ -112,7 +113,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
 
 def _contents(directory: str) -> tuple[int, bool]:
-    """Return the number of clips to train on, and whether they have captions."""
+    """Return the number of training clips, and whether they have captions."""
     splits = read_manifest(directory)["splits"]
     if "train" not in splits:
         raise ValueError(
@@ -122,7 +123,7 @@ def _contents(directory: str) -> tuple[int, bool]:
 
 
 def _amount(clips: int) -> str:
-    """Return the nearest column; ten hours if nothing is known."""
+    """Return the nearest column; ten hours if the number of clips is unknown."""
     if not clips:
         return "10h"
     return "1h" if clips < _FEW else "10h" if clips < _MANY else "100h"
@@ -144,7 +145,7 @@ def _from_nothing(config: ml_collections.ConfigDict, amount: str, audio: bool, t
     if text:
         config.model.text = {"dim": 512, "mask_padding": True}
     config.data.num_frames = chosen["frames"]
-    config.data.frame_rate = chosen["frames"] / 3.2  # 3.2 s, as long as the paper's clips
+    config.data.frame_rate = chosen["frames"] / 3.2  # 3.2 s, the length of the paper's clips
     config.data.size = chosen["size"]
     config.data.audio_mask = 0.5
     config.data.audio_gain = 0.5
@@ -157,26 +158,26 @@ def _from_nothing(config: ml_collections.ConfigDict, amount: str, audio: bool, t
 
 def _from_weights(config: ml_collections.ConfigDict, amount: str, audio: bool) -> None:
     chosen = _WEIGHTS[amount]
-    # The architecture, the words and the form of the clips are those of the weights.
+    # The architecture, the vocabulary and the clip format come from the weights.
     config.model = ml_collections.ConfigDict()
     config.data.num_frames = 0
     config.data.batch_size = chosen["batch"]
     config.optimizer.learning_rate = chosen["rate"]
     config.training.steps = chosen["steps"]
     config.training.freeze = chosen["freeze"] if audio else chosen["freeze"][:1]
-    config.training.frozen_batch_norm = True  # a batch of few films has poor statistics
+    config.training.frozen_batch_norm = True  # batches from few films have poor statistics
     config.training.learning_rates.video = chosen["towers"]
     config.training.learning_rates.audio = chosen["towers"]
 
 
 def _fit_batch(config: ml_collections.ConfigDict, clip_bytes: float, clips: int) -> None:
-    """Halve the batch until the data have two of it, and compute it in pieces that fit."""
+    """Halve the batch until the data have at least two batches; split it into pieces that fit."""
     while clips and config.data.batch_size > max(4, clips // 2):
         config.data.batch_size //= 2
     if _gpus():
-        return  # their memory is not known here
+        return  # the GPUs' memory is not known here
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    frozen = 0.2 if "video" in config.training.freeze else 1.0  # nothing is kept for a gradient
+    frozen = 0.2 if "video" in config.training.freeze else 1.0  # no activations are kept
     rows = config.data.batch_size
     while rows > 1 and rows * clip_bytes * frozen > memory / 2:
         rows //= 2

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quickstart: a small FAC model on one ten-minute video, in minutes on two cores.
 
-All numbers here are ours. They were chosen by cross-validation inside the video's training part;
-docs/quickstart.md tells how, and how its test blocks had been used before. On your own data it
-trains on the split "train" and ranks the clips of "validation", if there are some; `make
-quickstart` trains on both, see `mmv_tf.quickstart`.
+All values are ours. They were chosen by cross-validation within the video's training blocks;
+docs/quickstart.md describes how, and how the test blocks had been used before. On your own data,
+the run trains on the split "train" and evaluates retrieval on the split "validation", if it exists;
+`make quickstart` trains on both, see `mmv_tf.quickstart`.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     """Return the configuration.
 
     Args:
-      arg: "runlocal": a few steps of a tiny model, to check that everything runs.
+      arg: "runlocal" for a few steps with a tiny model, to check that everything runs.
     """
     small = choose(arg, {"size": ("full", "runlocal")})["size"] == "runlocal"
     config = ml_collections.ConfigDict()
     config.seed = 0
     config.strategy = "one_device"
-    config.init_from = ""  # a model whose weights to start from; see docs/finetuning.md
-    config.init_partial = False  # start what does not fit with random weights
-    config.init_vocabulary = ""  # the words of a released file in init_from
-    config.word_vectors = ""  # a file that `load_word_vectors` reads; the program sets it
+    config.init_from = ""  # a model from whose weights to start; see docs/finetuning.md
+    config.init_partial = False  # start parts that do not match with random weights
+    config.init_vocabulary = ""  # the vocabulary for a released file in init_from
+    config.word_vectors = ""  # a file for `load_word_vectors`; set by the program
     config.unit_word_vectors = True  # GloVe's lengths reflect how common a word is
 
     config.model = ml_collections.ConfigDict(
@@ -44,7 +44,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     )
 
     config.data = data.default_config()
-    config.data.num_frames = 8  # 3.2 s, as long as the paper's clips
+    config.data.num_frames = 8  # 3.2 s, the length of the paper's clips
     config.data.frame_rate = 2.5
     config.data.size = 64
     config.data.square_crop = False

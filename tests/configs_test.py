@@ -118,7 +118,7 @@ def test_own_videos_train_from_weights(prepared, tmp_path):
     [
         ("data=nowhere", "nowhere"),
         ("2h", "one each of random or weights"),
-        ("data=a,data=b", "takes one data=DIR; got 2"),
+        ("data=a,data=b", "accepts one data=DIR; got 2"),
     ],
 )
 def test_wrong_words_for_own_videos_are_refused(argument, message):

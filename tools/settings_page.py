@@ -1,12 +1,12 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Brings docs/settings.md up to date: entries, types, defaults, and what configurations change.
+"""Updates docs/settings.md: settings, types, defaults, and what the configurations change.
 
     python -m tools.settings_page
 
-Meanings of entries are written on the page and kept; a new entry gets the meaning `TODO`, which
-tests/documentation/settings_test.py rejects. Entries of `model` come from the classes' signatures
-and docstrings.
+The meanings of settings are written on the page and kept; a new setting gets the meaning `TODO`,
+which tests/documentation/settings_test.py rejects. The settings of `model` come from the classes'
+signatures and docstrings.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ SECTIONS = {
     "optimizer": training.default_optimizer_config,
     "training": training.default_config,
 }
-# These depend on the machine's memory and accelerators.
+# These settings depend on the machine's memory and accelerators.
 _BY_MACHINE = ("data.batch_size", "training.gradient_cache", "model.dtype")
-_HEADER = "| entry | type | default | meaning |\n|---|---|---|---|\n"
+_HEADER = "| setting | type | default | meaning |\n|---|---|---|---|\n"
 
 
 def entries(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the leaves of a configuration by their dotted names."""
+    """Return the settings of a configuration by their dotted names."""
     found: dict[str, Any] = {}
     for name, value in config.items():
         if hasattr(value, "items"):
@@ -54,7 +54,7 @@ def entries(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def written_meanings(page: str) -> dict[str, str]:
-    """Return the meanings that the page has: "section: entry" -> text."""
+    """Return the meanings on the page: "section: setting" -> text."""
     found, section = {}, ""
     for line in page.splitlines():
         if line.startswith("## "):
@@ -66,13 +66,13 @@ def written_meanings(page: str) -> dict[str, str]:
 
 
 def run_entries() -> dict[str, Any]:
-    """Return the entries outside of the sections, with the quickstart's values."""
+    """Return the settings outside the sections, with the quickstart's values."""
     config = load_config("quickstart")
     return {name: config[name] for name in config if name not in (*SECTIONS, "model")}
 
 
 def table(values: Mapping[str, Any], meanings: Mapping[str, str], section: str) -> str:
-    """Return the rows of a section, in the order of the page; new entries come last."""
+    """Return the rows of a section, in the order of the page; new settings come last."""
     known = [name.removeprefix(f"{section}: ") for name in meanings]
     order = [name for name in known if name in values]
     order += [name for name in values if name not in order]
@@ -85,7 +85,7 @@ def table(values: Mapping[str, Any], meanings: Mapping[str, str], section: str) 
 
 
 def described(docstring: str) -> dict[str, str]:
-    """Return the arguments that a docstring in Google's style describes."""
+    """Return the arguments described in a Google-style docstring."""
     text = inspect.cleandoc(docstring).partition("Args:\n")[2].partition("\n\n")[0]
     found = {}
     for names, meaning in re.findall(r"^  (\w[\w, ]*): (.*(?:\n    .*)*)", text, re.M):
@@ -95,7 +95,7 @@ def described(docstring: str) -> dict[str, str]:
 
 
 def arguments(section: str, owner: type, leave_out: set[str]) -> Iterator[str]:
-    """Yield the rows of a class's arguments as entries of a section of `model`."""
+    """Yield the rows for a class's arguments as settings of a section of `model`."""
     meanings = described(owner.__doc__ or "")
     for name, parameter in inspect.signature(owner).parameters.items():
         named = parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
@@ -129,7 +129,7 @@ def model_tables() -> str:
 
 
 def changes() -> str:
-    """Return the table of the entries that configurations set to another value."""
+    """Return the table of settings for which a configuration has another value."""
     defaults = run_entries() | entries({name: make() for name, make in SECTIONS.items()})
     configs = [entries(load_config(name)) for name in CONFIGURATIONS]
     names = dict.fromkeys(name for config in configs for name in config)
@@ -139,7 +139,7 @@ def changes() -> str:
         for label, config in zip(CONFIGURATIONS, configs, strict=True):
             value = config.get(name, "")
             if name in _BY_MACHINE and label.startswith("own_videos"):
-                shown.append("by the machine")
+                shown.append("depends on the machine")
             elif name not in config or value == defaults.get(name, object()):
                 shown.append("")
             else:
@@ -147,11 +147,11 @@ def changes() -> str:
         if any(shown):
             rows.append(f"| `{name}` | {' | '.join(shown)} |\n")
     head = " | ".join(f"`{name}`" for name in CONFIGURATIONS)
-    return f"| entry | {head} |\n|---|{'---|' * len(CONFIGURATIONS)}\n" + "".join(rows)
+    return f"| setting | {head} |\n|---|{'---|' * len(CONFIGURATIONS)}\n" + "".join(rows)
 
 
 def updated(page: str) -> str:
-    """Return the page with its generated parts made anew."""
+    """Return the page with its generated parts updated."""
     meanings = written_meanings(page)
     bodies = {"The run": table(run_entries(), meanings, "The run")}
     for name, make in SECTIONS.items():

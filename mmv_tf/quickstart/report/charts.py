@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Geometry of the report's charts; templates/charts.html.j2 draws them as SVG."""
+"""Layout of the report's charts, which templates/charts.html.j2 draws as SVG."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mmv_tf.evaluation.retrieval import normalize
 from mmv_tf.quickstart.report.results import Run
 from mmv_tf.quickstart.report.statements import clock
 
-# Ours, in SVG units: the size of a line chart, of its plot, and of the heat map's plot.
+# Ours, in SVG units: the size of a line chart, of its plot area, and of the heat map.
 WIDTH, HEIGHT = 440, 270
 LEFT, RIGHT, TOP, BOTTOM = 58, 424, 12, 222
 HEAT_SIDE = 440
@@ -34,7 +34,7 @@ Points = Sequence[tuple[float, float]]
 
 @dataclasses.dataclass(frozen=True)
 class Tick:
-    """Mark on an axis: its position in the SVG, and its label."""
+    """Axis tick: its position in the SVG, and its label."""
 
     place: float
     label: str
@@ -42,7 +42,7 @@ class Tick:
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """One line of a chart: its label, CSS class, and points in SVG notation."""
+    """Line of a chart: its label, CSS class, and points in SVG syntax."""
 
     label: str
     style: str
@@ -51,13 +51,13 @@ class Line:
 
 @dataclasses.dataclass(frozen=True)
 class LineChart:
-    """Lines over training steps.
+    """Chart of lines over training steps.
 
     Attributes:
       title, x_label, y_label: texts.
-      description: text alternative of the chart.
+      description: summary of the chart for screen readers.
       lines: the lines.
-      x_ticks, y_ticks: marks on the axes.
+      x_ticks, y_ticks: ticks on the axes.
     """
 
     title: str
@@ -71,14 +71,14 @@ class LineChart:
 
 @dataclasses.dataclass(frozen=True)
 class HeatMap:
-    """Similarity of every narration with every clip.
+    """Similarity between every narration and every clip.
 
     Attributes:
-      picture: data URL of a PNG.
-      ticks: moments of the film, along both axes.
-      frames: (start, side) of the squares of the held-out blocks.
-      low, high: cosine similarities of the darkest and the brightest color.
-      scale: data URL of a PNG with the colors from low to high.
+      picture: data URL of a PNG image.
+      ticks: times in the film, along both axes.
+      frames: (start, side) of the squares that mark held-out blocks.
+      low, high: the cosines of the darkest and the brightest color.
+      scale: data URL of a PNG image with the colors from low to high.
     """
 
     picture: str
@@ -96,8 +96,7 @@ def line_chart(
 
     Args:
       title, x_label, y_label: texts.
-      series: label, CSS class and (x, y) points of each line; points that are not finite are left
-        out.
+      series: label, CSS class and (x, y) points of each line; non-finite points are omitted.
     """
     finite = [
         (label, style, [(x, y) for x, y in points if math.isfinite(y)])
@@ -131,7 +130,7 @@ def line_chart(
 
 
 def round_steps(most: float) -> list[float]:
-    """Return about five round numbers from 0 to the first that is not below `most`."""
+    """Return about five round values, from 0 to the first that is not below `most`."""
     if not most > 0:
         most = 1.0
     rough = most / _TICKS
@@ -156,7 +155,7 @@ def loss_chart(run: Run) -> LineChart:
 
 
 def rank_chart(run: Run) -> LineChart | None:
-    """Chart the mean ranks of test clips during training; None if the run recorded none."""
+    """Chart the mean ranks of test clips during training; None if none were recorded."""
     names = {
         "held_out/text_to_video": ("sentence → clip", "accent"),
         "held_out/video_to_audio": ("clip → its audio", "second"),
@@ -185,7 +184,7 @@ def rank_chart(run: Run) -> LineChart | None:
 
 
 def heat_map(run: Run) -> HeatMap:
-    """Lay out the similarities of all narrations with all clips."""
+    """Lay out the similarities between all narrations and all clips."""
     embeddings = run.embeddings
     text = normalize(embeddings["text/vat"], "text")
     video = normalize(embeddings["video/vat"], "video")

@@ -18,20 +18,20 @@ from mmv_tf.data.media import iter_frames_at
 from mmv_tf.evaluation.retrieval import normalize
 from mmv_tf.quickstart.report.results import Run
 
-# Number of moments to show for a sentence.
+# Number of moments to show per sentence.
 BEST = 4
 _THUMBNAIL_SIDE = 120
 
 
 @dataclasses.dataclass(frozen=True)
 class Moment:
-    """One moment that was found.
+    """A moment found for a sentence.
 
     Attributes:
-      start, end: seconds of the film.
+      start, end: position in the film, in seconds.
       caption: its narration.
-      place: rank, from 1, the best.
-      score: cosine similarity of the sentence and the clip.
+      place: rank, 1 for the best.
+      score: cosine between the sentence and the clip.
       is_right: whether the sentence is this moment's narration; None if unknown.
     """
 
@@ -44,7 +44,7 @@ class Moment:
 
     @property
     def middle(self) -> float:
-        """Time of its frame, in seconds."""
+        """The time of its image, in seconds."""
         return (self.start + self.end) / 2
 
 
@@ -56,7 +56,7 @@ class Query:
       sentence: the sentence.
       moments: the best moments; then the correct moment, if it is not among them.
       rank: rank of the correct moment, from 1; None if unknown. Ties count against it.
-      count: number of moments searched.
+      count: number of moments that were searched.
     """
 
     sentence: str
@@ -66,14 +66,14 @@ class Query:
 
 
 def narrations(run: Run) -> list[Query]:
-    """Return every test narration, in film order, with the test clips found for it."""
+    """Return every test narration, in the order of the film, with the test clips found for it."""
     test = run.test_clips()
     similarity = normalize(test["text/vat"], "text") @ normalize(test["video/vat"], "video").T
     count = len(similarity)
     queries = []
     for sentence, scores in enumerate(similarity):
         rank = int((scores >= scores[sentence]).sum())
-        # The correct moment comes after its equals.
+        # The correct clip comes after clips with the same score.
         order = np.lexsort((np.arange(count) == sentence, -scores)).tolist()
         shown = order[:BEST] if rank <= BEST else [*order[:BEST], sentence]
         queries.append(
@@ -98,7 +98,7 @@ def narrations(run: Run) -> list[Query]:
 
 
 def answers(run: Run) -> list[Query]:
-    """Return the queries of the exported model, with the test clips that it found."""
+    """Return the sentences given to the exported model, with the test clips that it found."""
     count = int(run.embeddings["is_test"].sum())
 
     def moment(place: int, found: dict[str, Any]) -> Moment:
@@ -116,18 +116,18 @@ def answers(run: Run) -> list[Query]:
 
 
 def thumbnails(film: pathlib.Path, queries: Sequence[Query]) -> dict[float, bytes]:
-    """Return the middle frames of all moments, time -> JPEG."""
+    """Return the middle frame of each moment, time -> JPEG."""
     times = sorted({moment.middle for query in queries for moment in query.moments})
     frames = iter_frames_at(film, times, _THUMBNAIL_SIDE)
     return {time: jpeg for time, (_, jpeg) in zip(times, frames, strict=True)}
 
 
 def data_address(jpeg: bytes) -> str:
-    """Return an image as a data URL, for a page without files beside it."""
+    """Return a JPEG image as a data URL, for a self-contained page."""
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
 
 def film_address(film: pathlib.Path, page: pathlib.Path) -> str:
-    """Return a film's relative URL for a page."""
+    """Return the film's URL relative to the page."""
     relative = os.path.relpath(film.resolve(), page.resolve().parent)
     return urllib.parse.quote(pathlib.PurePath(relative).as_posix())

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the report: `results.json`, and `report.html` from the templates."""
+"""Writes the report: `results.json`, and `report.html` from templates."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from mmv_tf.quickstart.report.statements import DIRECTIONS, clock, p_value, verd
 from mmv_tf.util import files
 from mmv_tf.util.configuration import write_json
 
-# URL of the search page.
+# The URL of the search page.
 SEARCH_PAGE = "http://127.0.0.1:8600/"
 PAGE_FILE, RESULTS_FILE = "report.html", "results.json"
-# Ours: number of sentences to show at once, evenly spaced; the other test narrations are folded up.
+# Ours: evenly spaced test narrations that are shown at first; the others are collapsed.
 _SHOWN_SENTENCES = 6
 _STAGES = {"naive": "no fit", "closed_form": "closed form", "fitted": "closed form, then L1"}
 
@@ -26,12 +26,12 @@ _STAGES = {"naive": "no fit", "closed_form": "closed form", "fitted": "closed fo
 def write(
     work: pathlib.Path, film: pathlib.Path, record: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
-    """Write `report.html` and `results.json` from the files that the steps left in `work`.
+    """Write `report.html` and `results.json` from the steps' results in `work`.
 
     Args:
-      work: folder of the quickstart.
-      film: the film; the page shows frames of it, and plays it from where it lies.
-      record: seconds and memory of the steps; see `run_steps`.
+      work: the quickstart's folder.
+      film: the film; the page contains frames from it, and plays it from its path.
+      record: seconds and memory of the steps, see `run_steps`.
 
     Returns:
       The results.
@@ -87,7 +87,7 @@ def render(run: Run, film: pathlib.Path, results: dict[str, Any], work: pathlib.
 
 
 def evenly(count: int, most: int) -> list[int]:
-    """Return at most `most` of `count` indices, evenly spaced, including the first and the last."""
+    """Return at most `most` of `count` indices, evenly spaced, including the first and last."""
     if count <= most:
         return list(range(count))
     return [round(index * (count - 1) / (most - 1)) for index in range(most)]

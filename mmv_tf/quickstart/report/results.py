@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Results of a quickstart: reads the files that its steps left, and collects the results."""
+"""Results of a quickstart run: reads the files of its steps and gathers the metrics."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from mmv_tf.training.logging import read_scalars
 from mmv_tf.training.run_summary import processor_name
 from mmv_tf.training.validation import PREFIX
 
-# Index built by the last step.
+# The index written by the last step.
 SEARCH_INDEX = "search_index"
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """Results of the steps, as stored in their files; clips are in film order.
+    """Contents of the steps' result files; clips are in the order of the film.
 
     Attributes:
       manifest: manifest of the shards.
       config: training configuration.
       scalars: see `mmv_tf.training.logging.read_scalars`.
-      evaluation: evaluation of the test clips.
+      evaluation: evaluation results on the test clips.
       embeddings: embeddings of all clips; "starts" and "ends" in seconds, "captions", "is_test",
         and for example "text/vat", float32 [clips, dim].
       deflation: report of the fit.
-      asked: answers of the exported model.
+      asked: results of the exported model.
       windows: number of windows in the search index.
     """
 
@@ -76,7 +76,7 @@ class Run:
 
 
 def gather(run: Run, film: pathlib.Path, record: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return all results of a run, for `results.json`.
+    """Return all metrics of a run, for `results.json`.
 
     Args:
       run: the results of the steps.
@@ -108,7 +108,7 @@ def gather(run: Run, film: pathlib.Path, record: dict[str, dict[str, Any]]) -> d
 
 
 def _training(run: Run) -> dict[str, Any]:
-    """Return the amount of training, first and last losses, and the ranks of the test clips."""
+    """Return the number of steps, first and last losses, and the ranks of the test clips."""
     losses = {name: values for name, values in run.scalars.items() if "loss" in name}
     return {
         "steps": run.config["training"]["steps"],

@@ -1,13 +1,13 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Sentences about the results: what was found, and with what confidence."""
+"""Statements about the results, with their statistical significance."""
 
 from __future__ import annotations
 
 from typing import Any
 
 _LEVEL = 0.05  # ours
-# Directions of retrieval in words.
+# Retrieval directions as shown in the report.
 DIRECTIONS = {
     "text -> video": "sentence → clip",
     "video -> audio": "clip → its audio",
@@ -16,25 +16,25 @@ DIRECTIONS = {
 
 
 def clock(seconds: float) -> str:
-    """Return a time as minutes and seconds."""
+    """Format a time as minutes and seconds."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes}:{rest:02d}"
 
 
 def p_value(metrics: dict[str, Any], key: str) -> str:
-    """Return a p-value, or a dash if there are too few blocks for one."""
+    """Format a p-value; a dash if there are too few blocks for a p-value."""
     return f"{metrics[key]:.4f}" if key in metrics else "-"
 
 
 def summary(results: dict[str, Any]) -> str:
-    """Return the outcome in a few lines, for the terminal."""
+    """Summarize the results in a few lines, for the terminal."""
     lines = []
     for name, metrics in results["retrieval"].items():
         lines.append(
             f"{name}: median rank {metrics['median_rank']:g} of {metrics['count']} "
             f"(chance {metrics['chance/median_rank']:g}), "
             f"p = {p_value(metrics, 'p_value_blocks')} for the scene, "
-            f"{p_value(metrics, 'p_value_within_blocks')} for the clip in it"
+            f"{p_value(metrics, 'p_value_within_blocks')} for the clip within it"
         )
     for modality, metrics in results["linear_probe"]["trained"].items():
         untrained = results["linear_probe"]["untrained"][modality]
@@ -54,12 +54,12 @@ def summary(results: dict[str, Any]) -> str:
 
 
 def verdicts(results: dict[str, Any]) -> list[str]:
-    """Return a sentence for each direction: whether the scene is found, and the clip in it."""
+    """State for each direction whether the scene and the clip within it are found."""
     found = []
     for name, metrics in results["retrieval"].items():
         title = f"{DIRECTIONS[name]}:"
         if "p_value_blocks" not in metrics:
-            found.append(f"{title} a single block of time can't show whether scenes are found.")
+            found.append(f"{title} with a single block of time, scenes can't be tested.")
             continue
         scene, clip = metrics["p_value_blocks"], metrics["p_value_within_blocks"]
         if scene >= _LEVEL:
@@ -67,11 +67,11 @@ def verdicts(results: dict[str, Any]) -> list[str]:
         elif clip >= _LEVEL:
             found.append(
                 f"{title} the correct scene is found (p = {scene:.4f}), "
-                f"but not the correct clip in it (p = {clip:.4f})."
+                f"but not the correct clip within it (p = {clip:.4f})."
             )
         else:
             found.append(
                 f"{title} the correct scene is found (p = {scene:.4f}), "
-                f"and the correct clip in it (p = {clip:.4f})."
+                f"and so is the correct clip within it (p = {clip:.4f})."
             )
     return found

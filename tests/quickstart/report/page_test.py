@@ -49,7 +49,7 @@ def test_the_page_is_whole_escaped_and_described(written):
     for tag, values in parser.found:
         assert tag != "svg" or values["aria-label"]
     # 8 test sentences, of which 5 find their own moment first.
-    assert page.count("✓ right moment first") == 5 and "5 of 8" in page
+    assert page.count("✓ correct moment ranked first") == 5 and "5 of 8" in page
     assert page.count("</details>") == 1
     assert "http" not in page, "the page needs nothing from elsewhere"
     assert "50 % [25, 75]" in report.summary(results)

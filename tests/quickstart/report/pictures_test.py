@@ -1,11 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of the report for the docs, and their page of all test sentences, made when asked for.
+"""Images of the report for the docs, and the page of all test sentences, generated on request.
 
 MMV_TF_QUICKSTART_PICTURES=docs MMV_TF_QUICKSTART_RUN=runs/quickstart
 
-docs/quickstart.png has every test sentence whose own moment is found first; the page has all of
-them, right and wrong.
+docs/quickstart.png shows all test sentences whose own moment ranks first; the page shows all test
+sentences.
 """
 
 import io
@@ -22,10 +22,10 @@ from mmv_tf.quickstart.report.statements import clock
 from tests.search import chromium
 
 pytestmark = pytest.mark.skipif(
-    "MMV_TF_QUICKSTART_PICTURES" not in os.environ, reason="only when asked for"
+    "MMV_TF_QUICKSTART_PICTURES" not in os.environ, reason="only on request"
 )
 WIDTH = 900
-# Leaves the rows of chosen sentences only, in the order of the film.
+# Keeps only the rows of the chosen sentences, in the order of the film.
 SHOW = """((chosen, columns) => {
   const rows = new Map([...document.querySelectorAll('.query:has(.verdict)')].map(
     row => [row.querySelector('q').textContent, row]));
@@ -38,17 +38,17 @@ SHOW = """((chosen, columns) => {
 })"""
 HEAD = """# All test sentences of the quickstart
 
-The model of [the quickstart](quickstart.md) was not trained on these {count} clips and their
-narrations. For each narration it ranks all {count} clips. Its own clip comes first for {first} of
-them (by chance, 1), and among the first {best} for {near} (by chance, {best}).
-[The picture on the first page](index.md) has those {first}, without any other choice; here are all,
-in the order of the film. Another clip that is found first may still suit the sentence.
+[The quickstart](quickstart.md)'s model was not trained on these {count} clips and their
+narrations. For each narration it ranks all {count} clips. The narration's own clip comes first for
+{first} of them (by chance, 1), and is among the first {best} for {near} (by chance, {best}).
+[The image on the first page](index.md) shows exactly those {first}; this page shows all, in the
+order of the film. If another clip comes first, it may still match the sentence.
 
-| | time | sentence | place of its clip | found first, if not its clip |
+| | time | sentence | rank of its clip | first clip, if it is another |
 |---|---|---|---|---|
 """
 TAIL = """
-The same with pictures: the four clips found first, and the right one, framed in green.
+The same with images: the four best clips, and the correct clip, framed in green.
 
 ![Frames of the clips found for each test sentence](quickstart_sentences.jpg)
 
@@ -94,7 +94,7 @@ def test_pictures_and_the_page_for_the_docs(tmp_path):
             page.picture(tmp_path / "page.png")
             picture = Image.open(io.BytesIO((tmp_path / "page.png").read_bytes())).convert("RGB")
             if name.endswith(".png"):
-                # In 256 colors it is a third as large.
+                # With 256 colors, the file is a third of the size.
                 picture.quantize(256).save(folder / name, optimize=True)
             else:
                 picture.save(folder / name, quality=65, optimize=True, progressive=True)

@@ -11,8 +11,8 @@ from mmv_tf.quickstart.report.statements import clock, p_value, verdicts
     ("blocks", "within", "expected"),
     [
         (0.2, 0.001, "no evidence that the correct scene is found (p = 0.2000)."),
-        (0.01, 0.5, "is found (p = 0.0100), but not the correct clip in it (p = 0.5000)."),
-        (0.01, 0.02, "is found (p = 0.0100), and the correct clip in it (p = 0.0200)."),
+        (0.01, 0.5, "is found (p = 0.0100), but not the correct clip within it (p = 0.5000)."),
+        (0.01, 0.02, "is found (p = 0.0100), and so is the correct clip within it (p = 0.0200)."),
     ],
 )
 def test_a_verdict_needs_the_scene_before_the_clip(blocks, within, expected):
@@ -24,7 +24,7 @@ def test_a_verdict_needs_the_scene_before_the_clip(blocks, within, expected):
 
 def test_too_few_blocks_give_no_verdict():
     (verdict,) = verdicts({"retrieval": {"video -> audio": {"p_value": 0.0001}}})
-    assert "can't show" in verdict
+    assert "can't be tested" in verdict
     assert p_value({"p_value": 0.0001}, "p_value_blocks") == "-"
 
 

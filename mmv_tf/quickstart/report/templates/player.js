@@ -1,4 +1,4 @@
-// Plays a moment of the film in place of following its link.
+// Plays a moment of the film instead of following its link.
 const player = document.getElementById("player");
 const video = player.querySelector("video");
 const missing = player.querySelector(".missing");
@@ -8,7 +8,7 @@ let span = "";
 function play() {
   missing.hidden = true;
   video.src = `${film}#t=${span}`;
-  video.play().catch(() => {});  // "error" says why it could not.
+  video.play().catch(() => {});  // The "error" event handles failures.
 }
 
 document.addEventListener("click", (event) => {
