@@ -1,8 +1,7 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-#
 # Indexes a mounted folder of videos and serves its search page and API, on the CPU; see
-# docs/search.md. From the project's root:
+# docs/search.md. Run in the project's root:
 #
 #   docker build -f docker/search.Dockerfile -t mmv-search .
 

@@ -1,8 +1,7 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-#
-# Serves an exported model by TensorFlow Serving's REST and gRPC interfaces, on the CPU or on NVIDIA's
-# GPUs; see docs/serving.md. From the project's root:
+# Serves an exported model over TensorFlow Serving's REST and gRPC interfaces, on the CPU or on NVIDIA
+# GPUs; see docs/serving.md. Run in the project's root:
 #
 #   docker build -f docker/serve.Dockerfile -t mmv-serve .
 #   docker build -f docker/serve.Dockerfile --build-arg ACCELERATOR=cuda -t mmv-serve:cuda .
@@ -38,6 +37,6 @@ WORKDIR /home/mmv
 EXPOSE 8500 8501
 HEALTHCHECK --interval=30s --timeout=5s --start-period=5m --retries=3 \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8501/healthz', timeout=4)"]
-# The key that requests must carry is in the variable MMV_API_KEY, or in a file: --api_key_file.
+# The API key for requests comes from the variable MMV_API_KEY, or from a file (--api_key_file).
 ENTRYPOINT ["mmv", "serve", "--host=0.0.0.0", "--http_port=8501", "--grpc_port=8500"]
 CMD ["--saved_model=/models/mmv"]

@@ -1,8 +1,7 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-#
-# The command mmv, to prepare data, train and evaluate on the CPU or on NVIDIA's GPUs; see
-# docs/training.md. From the project's root:
+# Runs the command mmv, to prepare data, train and evaluate, on the CPU or on NVIDIA GPUs; see
+# docs/training.md. Run in the project's root:
 #
 #   docker build -f docker/train.Dockerfile -t mmv-train .
 #   docker build -f docker/train.Dockerfile --build-arg ACCELERATOR=cuda -t mmv-train:cuda .

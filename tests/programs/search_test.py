@@ -28,7 +28,11 @@ pytest.importorskip("faiss", reason="the extra 'search' is not installed")
         (("query", "--index=x"), 2, "give at least one of --text"),
         (("query", "--index=x", "--text=a", "--query_weights=1,2"), 2, "2 numbers for 1 queries"),
         (("query", "--index=x", "--text=a", "--query_weights=b"), 2, "expected numbers"),
-        (("query", "--index=x", "--text=a", "--fusion_weights=b"), 2, "for example, video=1,speech=0.5"),
+        (
+            ("query", "--index=x", "--text=a", "--fusion_weights=b"),
+            2,
+            "for example, video=1,speech=0.5",
+        ),
         (("query", "--index=x", "--text=a", "--within=here"), 2, "speech"),
         (("query", "--index=x", "--image=a", "--within=speech"), 1, "searched by sentences"),
         (("query", "--index=/nothing", "--text=a"), 1, "create one: mmv search"),
