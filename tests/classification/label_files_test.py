@@ -95,13 +95,13 @@ def test_several_labels(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("path,label,labels\n0.wav,a,b\n", "line 1: got the column 'labels'; expected of path"),
+        ("path,label,labels\n0.wav,a,b\n", "line 1: got the column 'labels'; expected path"),
         ("path,split\n0.wav,train\n", "line 1: no column 'label'"),
         ("path,label,label\n0.wav,a,b\n", "line 1: twice column 'label'"),
         ("", "no column 'path'|got the column ''"),
         ("path,label\n", "has no rows"),
         ("path,label\n0.wav\n", "line 2: got 1 columns; expected the header's 2"),
-        ("path,label\n,a\n", "line 2: got no path"),
+        ("path,label\n,a\n", "line 2: the path is empty"),
         ("path,label\n0.wav,a\nx.wav,b\ny.wav,b\n", "2 of the files are missing: 'x.wav', 'y.wav'"),
         ("path,start,end,label\n0.wav,2,2,a\n", "line 2: the clip starts at 2 s and ends at 2 s"),
         ("path,start,end,label\n0.wav,3,2,a\n", "an end after the start"),

@@ -145,7 +145,7 @@ def test_wrong_arguments(model, changes, message):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ([], "there are 0 labels"),
+        ([], "got 0 labels"),
         (["a", ""], "got the label ''"),
         (["a", "b" * 201], "expected 1 to 200 printable"),
         (["a", "a\u0000"], "printable"),

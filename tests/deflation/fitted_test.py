@@ -96,7 +96,7 @@ def test_files_are_read_at_the_models_size(tmp_path, seen):
     ]
     with pytest.raises(ValueError, match="There is no folder"):
         mmv_tf.deflate(model, images=tmp_path / "absent")
-    with pytest.raises(ValueError, match=r"None of the 1 pictures.*absent"):
+    with pytest.raises(ValueError, match=r"None of the 1 images.*absent"):
         mmv_tf.deflate(model, images=[tmp_path / "absent.png"])
     with pytest.raises(ValueError, match="pass size, in pixels"):
         mmv_tf.deflate(model.video, images=paths)

@@ -63,7 +63,7 @@ VALUES = [
     ({"video": with_value(CLIPS, -np.inf)}, "video has values that are not finite"),
     ({"video": with_value(CLIPS, 255.0)}, r"divide frames of 0 to 255 by 255.*0 to 255"),
     ({"video": with_value(CLIPS, -1.0)}, "rescale normalized frames"),
-    ({"audio": with_value(LOG_MEL, np.nan)}, "audio holds values that are not finite"),
+    ({"audio": with_value(LOG_MEL, np.nan)}, "audio has values that are not finite"),
     ({"text": with_value(IDS, 5)}, r"word ids outside \[0, 4\].*0 to 5"),
     ({"text": with_value(IDS, -1)}, r"word ids outside \[0, 4\]"),
     ({"text": with_value(IDS.astype(np.int64), 2**32)}, r"word ids outside \[0, 4\]"),

@@ -94,7 +94,7 @@ def test_graphs_of_fixed_sizes_and_without_shapes(batch, tmp_path):
     found = network.run("video", CLIPS)
     wanted = CLIPS.mean((1, 2, 3)) @ modules.weights()["video_vat"]
     np.testing.assert_allclose(found["vat"], wanted, rtol=1e-5)
-    with pytest.raises(ValueError, match=r"num_frames is 3, and .* takes 2 only"):
+    with pytest.raises(ValueError, match=r"num_frames is 3, but .* accepts only 2"):
         ModuleNetwork(folder, num_frames=3)
     with pytest.raises(ValueError, match="takes video of shape"):
         network.run("video", CLIPS[:, :1])

@@ -293,7 +293,7 @@ MISTAKES = {
     ),
     "not finite": (
         put("params", f"{BRANCH}/self_gating", "b", np.full(20, np.nan, np.float32)),
-        "self_gating/b holds values that are not finite",
+        "self_gating/b has values that are not finite",
     ),
     "a strange stem": (
         put("params", f"{VISUAL}/Conv2d_1a_7x7/~/conv3_d", "w", np.ones((1, 7, 7, 3, 4), "f4")),

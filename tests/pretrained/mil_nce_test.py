@@ -241,10 +241,10 @@ BRANCH = "mixed_4f.conv_b1_b"
 MISTAKES = {
     "a missing kernel": (drop(f"{BRANCH}.conv2.weight"), f"missing '{BRANCH}.conv2.weight'"),
     "a missing statistic": (drop(f"{BRANCH}.bn1.running_var"), f"'{BRANCH}.bn1.running_var'"),
-    "no stem": (drop("conv1.conv1.weight"), "conv1.conv1.weight is missing; it holds"),
+    "no stem": (drop("conv1.conv1.weight"), "conv1.conv1.weight is missing; the checkpoint holds"),
     "no text": (drop("text_module.word_embd.weight"), "text_module.word_embd.weight is missing"),
     "no block": (drop("mixed_4f.conv_b0.conv1.weight"), "it has (1, 0, 1) blocks"),
-    "an extra array": (put("mixed_4f.extra", np.ones(2, np.float32)), "not known 'mixed_4f.extra'"),
+    "an extra array": (put("mixed_4f.extra", np.ones(2, np.float32)), "unknown 'mixed_4f.extra'"),
     "a wrong shape": (put("fc.bias", np.ones(3, np.float32)), "fc.bias has shape (3,)"),
     "a strange stem": (
         put("conv1.conv1.weight", np.ones((4, 3, 7, 7, 7), np.float32)),
@@ -268,7 +268,10 @@ MISTAKES = {
         put("fc.weight", np.ones((5_000_000, 2), np.float16)),
         "fc.weight has shape (5000000, 2); expected 5000000 x 64 channels",
     ),
-    "another network": (collections.OrderedDict.clear, "conv1.conv1.weight is missing; it holds"),
+    "another network": (
+        collections.OrderedDict.clear,
+        "conv1.conv1.weight is missing; the checkpoint holds",
+    ),
 }
 
 

@@ -276,7 +276,7 @@ def test_a_declared_shape_is_compared_with_the_bytes(shape, file):
     new = pickletools.optimize(pickle.dumps(shape, protocol=2))[2:-1]
     assert data.count(b"K\x01K\x01\x85") == 1
     changed = data[:2] + data[11:].replace(b"K\x01K\x01\x85", b"K\x01" + new)
-    refused(file(changed), "bytes, and 4 are there|shape")
+    refused(file(changed), "bytes, but 4 are there|shape")
 
 
 def test_a_file_cut_anywhere_is_refused(file):
@@ -305,7 +305,7 @@ def test_tiny_instructions_cannot_fill_memory(file):
 def test_nor_one_dict_that_stands_in_many_places(file):
     inner = b"}(" + b"".join(b"\x8c\x04%04dK\x01" % n for n in range(2000)) + b"u\x94"
     outer = b"}(" + b"".join(b"\x8c\x04%04dh\x00" % n for n in range(2000)) + b"u"
-    refused(file(b"\x80\x04" + inner + b"0" + outer + b"."), "more than 1000000 entries")
+    refused(file(b"\x80\x04" + inner + b"0" + outer + b"."), "more than 1000000 items")
 
 
 def test_nor_a_dict_in_itself(file):

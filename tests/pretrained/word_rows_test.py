@@ -206,7 +206,7 @@ DAMAGE = {
     "no words": (lambda data: b"0 25\n", "declares 0 words"),
     "not finite": (
         lambda data: data[:-4] + np.float32(np.nan).tobytes(),
-        "the vector of 'word49' holds values that are not finite",
+        "the vector of 'word49' has values that are not finite",
     ),
 }
 

@@ -100,7 +100,7 @@ def test_a_word_list_in_another_encoding_is_named(tmp_path):
         ("a.txt", b"hello\n", "begins with neither"),
         ("a.txt", b"a 1 2 3\nb 1 2\n", "word 2 has 2 values|word 2: could not"),
         ("a.txt", b"a 1 2 3\nb 1 x 3\n", "word 2: could not convert"),
-        ("a.txt", b"a 1 2 nan\n", "the vector of 'a' holds values that are not finite"),
+        ("a.txt", b"a 1 2 nan\n", "the vector of 'a' has values that are not finite"),
         ("a.txt", b"4 3\n" + lines().encode()[:-25], "ends after 3|has 2 values|word 4"),
         ("a.bin", b"99999999999 300\n" + bytes(100), "more than its 116 bytes"),
         ("a.bin", b"2 9999999999\n" + bytes(100), "vectors of 9999999999 values"),

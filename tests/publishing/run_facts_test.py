@@ -154,7 +154,7 @@ def test_an_imported_model_states_its_origin_and_license(run, tmp_path):
     assert "from the weights of `mmv.keras`" in section(text, "Origin")
     assert "started from were published at: https://example.org/mmv" in section(text, "Origin")
     license_ = section(text, "License of the weights")
-    assert "CC BY-NC 4.0, that of the weights that training started from" in license_
+    assert "CC BY-NC 4.0, the license of the weights that training started from" in license_
     stated = section(card(run, CardDetails(licence="MIT"), **own), "License of the weights")
     assert stated.strip() == "MIT"
 

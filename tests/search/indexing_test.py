@@ -361,7 +361,7 @@ def test_folders_that_are_moved_or_forgotten(library, tmp_path, monkeypatch):
     manifest = open_index(index).manifest
     assert manifest.roots["more"] == str(tmp_path / "away")
     assert manifest.folders.inside("more/b.mp4").is_file()
-    with pytest.raises(ValueError, match="0 new folders for 0 folders"):
+    with pytest.raises(ValueError, match="0 new folders for 0 missing folders"):
         update_index(library.videos, index, library.embedder, options=options)
 
     options = dataclasses.replace(HERE, forget=(tmp_path / "away",))

@@ -202,7 +202,7 @@ def test_a_token_is_asked_once(library, tmp_path, page):
         page.run("secret.focus()")
         page.write("wrong")
         page.press("Enter")
-        page.wait("document.getElementById('token-error').textContent == 'The token is wrong.'")
+        page.wait("document.getElementById('token-error').textContent == 'The token is incorrect.'")
         page.write(TOKEN)
         page.press("Enter")
         page.wait(MOMENTS)
