@@ -19,10 +19,11 @@ def assign_folds(
     Films are assigned one by one, those with rare labels first, each to the fold with the fewest
     clips of its labels so far.
 
-    films: film of each clip; all clips of a film go to one fold.
-    targets: int [clips, labels], 1 for the labels of a clip.
-    folds: maximum number of folds, limited by the number of films. Some folds may lack a rare
-      label.
+    Args:
+      films: film of each clip; all clips of a film go to one fold.
+      targets: int [clips, labels], 1 for the labels of a clip.
+      folds: maximum number of folds, limited by the number of films. Some folds may lack a rare
+        label.
       seed: seed for the order of films.
 
     Returns:

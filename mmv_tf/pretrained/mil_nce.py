@@ -87,6 +87,7 @@ def import_mil_nce_checkpoint(
     linear map; vectors are not normalized, and MIL-NCE was trained with their plain dot product.
 
     Args:
+      path: the checkpoint.
       dictionary: the words in the order of their rows in the table (row 0 is padding): a list, or
         the path of a file, see `read_words`. None: `s3d_dict.npy` beside the checkpoint; without
         that file the model has no tokenizer and accepts only word ids.

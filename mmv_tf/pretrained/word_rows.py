@@ -67,7 +67,6 @@ def find_row_words(table: np.ndarray, path: str | os.PathLike[str]) -> RowWords:
     file's order (most frequent first). A word that matches several rows (copies of a row) gets the
     best, the first if equally good; the other rows count as matched. If the file holds a word
     twice, the first vector that matches a row counts. Rows of zeros have no direction and no word.
-    vector that fits a row counts. Rows of zeros have no direction and no word.
 
     Args:
       table: float32 [rows, dims], finite.

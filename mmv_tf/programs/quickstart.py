@@ -49,13 +49,13 @@ _CONFIG = flags.DEFINE_string("config", CONFIG, "Training config; :runlocal make
 class Job:
     """Settings of the quickstart; tests replace the defaults.
 
-    work: folder for all results.
-    film, captions, labels: the narrated film.
-    vectors: word vectors.
-    config: training configuration.
-    short_side: shorter side of a stored frame, in pixels.
-    block_seconds, split_pattern: how to split the film.
-    sentences: queries for the exported model.
+    Attributes:
+      work: folder for all results.
+      film, captions, labels: the narrated film.
+      vectors: word vectors.
+      config: training configuration.
+      short_side: shorter side of a stored frame, in pixels.
+      block_seconds, split_pattern: how to split the film.
       sentences: queries for the exported model.
     """
 

@@ -96,9 +96,9 @@ def format_card(
     """Return a card in Markdown.
 
     Args:
-      introduction, architecture, limits: texts of these sections. metadata: the model's metadata:
-      its origin, and "data" and "licence" where `details` lack them. contract, details, facts: see
-      `write_card`.
+      introduction, architecture, limits: texts of these sections.
+      metadata: the model's metadata: its origin, and "data" and "licence" if `details` lack them.
+      contract, details, facts: see `write_card`.
 
     Raises:
       ValueError: a results file is not one.

@@ -16,7 +16,7 @@ class ExportOptions:
 
     Args:
       modalities: modalities, of "video", "audio", "text" and "image", that get a signature; weights
-        of the others are left out. None: all modalities of the model.
+        of the others are left out. None for all modalities of the model.
       fold_batch_norms: for serving: fold each batch norm into the convolution or linear map before
         it, or into one multiplication and addition. Such an export can't be fine-tuned.
       weights: "float32", or "bfloat16" or "float16" to halve the files: kernels and tables are

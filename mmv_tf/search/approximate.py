@@ -49,9 +49,10 @@ def build(
     """Build an inverted file of a matrix, and choose how many clusters each query searches.
 
     Args:
+      matrix: float16 or float32 [N, D], unit vectors; N in the tens of thousands or more.
+      path: path of the `.faiss` file; the result is written to a `.json` file beside it.
       queries: float32 [Q, D], typical queries; default: rows of the matrix with noise of half their
         norm.
-        length.
       seed: seed for choosing rows.
 
     Returns:

@@ -35,9 +35,9 @@ def choose(manifest: Manifest, text: str) -> Chosen:
     """Return the moment that a text specifies.
 
     Args:
+      manifest: content of the index.
       text: an id, as from the API and `search query --json`; or FILE@start-end, where FILE is a
         video's name in the index or its path.
-        a video's name in the index or its path.
 
     Raises:
       ValueError: the text is neither, or the index has no such video.

@@ -113,6 +113,7 @@ def mixed(
     """Return moments found in speech, mixed with those found by vectors.
 
     Args:
+      view: state of the index.
       units: units to look for in speech.
       search: function from a number of moments to the answer by vectors; None for none.
       required: rules that a window of each moment must satisfy.

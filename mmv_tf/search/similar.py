@@ -45,7 +45,8 @@ def mean_vector(
       vectors: float32 [n, D], the windows of the video.
       spans: float32 [n, 2], their times in seconds.
       start, end: times of the moment; its windows are those whose middle lies in it, or the
-      nearest. heard: booleans [n], windows that have audio; None for all.
+        nearest.
+      heard: booleans [n], windows that have audio; None for all.
 
     Returns:
       float32 [D].

@@ -39,10 +39,11 @@ class ServerSettings:
       allowed_hosts: host names to serve besides those of localhost. On a loopback address all
         others are refused, because any site may point its name here.
       allowed_origins: sites whose pages may send requests, such as "https://example.org".
-      max_body_bytes: maximum size of an HTTP request. max_message_bytes: maximum size of a gRPC
-      request. Lower, as a proto may expand to 24 times its size. max_json_bytes: maximum memory of
-      a parsed JSON request, estimated from its punctuation. max_input_bytes: maximum size of one
-      request's tensors; a JPEG frame counts as decoded.
+      max_body_bytes: maximum size of an HTTP request.
+      max_message_bytes: maximum size of a gRPC request. Lower, as a proto may expand to 24 times
+        its size.
+      max_json_bytes: maximum memory of a parsed JSON request, estimated from its punctuation.
+      max_input_bytes: maximum size of one request's tensors; a JPEG frame counts as decoded.
       max_rows: maximum number of rows in one request.
       memory_bytes: limit for the bodies and tensors of all requests together.
       body_timeout: seconds for a request's headers and body to arrive.
