@@ -9,7 +9,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from mmv_tf.data.images import center_crop
 from mmv_tf.deflation import altered, load_images
+from tests import stored_clips
 
 
 def write(path, mode="RGB", size=(40, 30), value=128, **arguments):
@@ -114,6 +116,29 @@ def test_records_of_clips_and_of_pictures(tmp_path):
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(ValueError, match="is damaged"):
         load_images(tmp_path, 16, 100)
+
+
+def test_records_of_clips_stored_as_video(tmp_path, capsys):
+    data = stored_clips.write(tmp_path, (3,))
+    images = load_images(tmp_path, 16, 100)
+    assert images.shape == (12, 16, 16, 3)
+    first = stored_clips.moving(6, 24, 32, 0)[0]
+    expected = center_crop(png(first), 16, 16, "expected") / 255
+    assert min(np.abs(image - expected).mean() for image in images) < 0.02
+
+    def cut(example):
+        media = example.context.feature["clip/encoded_media_bytes"].bytes_list.value
+        media[0] = media[0][:500]
+
+    data.change(0, 1, cut)
+    assert len(load_images(tmp_path, 16, 100)) == 8
+    assert "1 files can't be read" in capsys.readouterr().err
+
+
+def png(pixels):
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
 
 
 def test_folders_without_images_are_refused(tmp_path):

@@ -56,7 +56,8 @@ class VideoPlanes:
         linear = Image.Resampling.BILINEAR
         color = [np.asarray(Image.fromarray(p).resize(size, linear)) for p in (self.u, self.v)]
         yuv = np.stack([self.y, *color], axis=-1)[:height, :width]
-        mapped = yuv @ TO_RGB[:, :3].T + TO_RGB[:, 3]
+        matrix = TO_RGB.astype(np.float32)
+        mapped = yuv.astype(np.float32) @ matrix[:, :3].T + matrix[:, 3]
         return mapped.round().clip(0, 255).astype(np.uint8)
 
 
