@@ -7,14 +7,15 @@
 >>> outputs = model({"video": clips, "text": word_ids})
 >>> outputs["video"]["vat"] @ outputs["text"]["vat"].T
 
-Data, training, evaluation, publishing, search and serving are the subpackages of those names; the
-command `mmv` runs the programs. Everything is imported at its first use, so that importing this
-package takes a moment, and TensorFlow is loaded when it is needed. If Keras is already imported,
-the layers are, too, so that `keras.saving.load_model` knows them; `load_model` here always does.
+Data, training, evaluation, publishing, search and serving are subpackages of these names; the
+command `mmv` runs the programs. Everything is imported at first use, so that importing this
+package is fast, and TensorFlow is loaded only when it is needed. If Keras is already imported,
+the layers are imported too, so that `keras.saving.load_model` knows them; `load_model` here always
+imports them.
 
-Keras has to run on TensorFlow: the subpackages import it so, whatever KERAS_BACKEND or keras.json
-say; if it already runs on another backend, they raise an ImportError. `floatx` and the other
-settings of keras.json do not change what this package computes.
+Keras has to run on TensorFlow: the subpackages import it that way, whatever KERAS_BACKEND or
+keras.json states; if it already runs on another backend, they raise an ImportError. `floatx` and
+the other settings of keras.json do not change the results of this package.
 """
 
 import importlib
@@ -67,7 +68,7 @@ _SUBPACKAGES = (
     "serving",
     "training",
 )
-# Public name -> its home.
+# Public name -> module that defines it.
 _HOMES = {
     "ImageEncoder": "deflation",
     "deflate": "deflation",
@@ -83,7 +84,7 @@ _HOMES = {
     "load_model": "training",
     "save_model": "training",
 }
-# Too general a name outside its folder.
+# Names too general for the top level.
 _MOVED = {"Disjoint": "graphs.Disjoint", "Shared": "graphs.Shared"}
 # Subpackages with layers and models that Keras has to know to load a file.
 _KNOWN_TO_KERAS = ("graphs", "deflation")

@@ -12,14 +12,14 @@ _original: list[str | None] = []
 
 
 def choose() -> None:
-    """Make TensorFlow the backend with which Keras will be imported, by us or by the program."""
+    """Make TensorFlow the backend with which Keras will be imported, by this package or others."""
     if "keras" not in sys.modules and not _original:
         _original.append(os.environ.get(_NAME))
         os.environ[_NAME] = "tensorflow"
 
 
 def restore() -> None:
-    """Leave the environment as it was, once Keras is imported."""
+    """Restore the environment after Keras has been imported."""
     if _original:
         before = _original.pop()
         if before is None:

@@ -1,8 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Imports Keras on TensorFlow, whatever backend the user's settings name.
+"""Imports Keras with the TensorFlow backend, whatever backend the user's settings name.
 
-Keras takes its backend from KERAS_BACKEND or from keras.json when it is first imported, and keeps
+Keras reads its backend from KERAS_BACKEND or keras.json when it is first imported, and keeps
 it for the process. So every subpackage imports this module before all others.
 """
 
@@ -17,10 +17,10 @@ _REMEDY = (
 
 
 def import_keras() -> None:
-    """Import Keras on TensorFlow; the environment is left as it was.
+    """Import Keras with the TensorFlow backend, without changing the environment.
 
     Raises:
-      ImportError: Keras runs on another backend already, or its keras.json holds what it refuses.
+      ImportError: Keras already runs on another backend, or rejects its keras.json.
     """
     backend_choice.choose()
     try:
@@ -30,7 +30,7 @@ def import_keras() -> None:
         raise ImportError(f"Keras can't be imported: {error}. {_REMEDY}") from error
     except (AttributeError, OSError, TypeError, ValueError) as error:
         raise ImportError(
-            f"Keras can't be imported: {error}. Its settings may be to blame: mend or remove "
+            f"Keras can't be imported: {error}. Its settings may be the cause: fix or remove "
             "keras.json, in the folder KERAS_HOME or else ~/.keras."
         ) from error
     finally:

@@ -233,13 +233,13 @@ def _encoded_frames(path: pathlib.Path) -> Iterator[bytes]:
 
 
 def _spread(count: int) -> list[int]:
-    """Return the places of some frames, evenly spread."""
+    """Return evenly spaced frame indices."""
     chosen = np.linspace(0, count - 1, min(_FRAMES_PER_RECORD, count))
     return list(chosen.round().astype(int).tolist())
 
 
 def _video_frames(data: bytes) -> Iterator[bytes]:
-    """Yield frames of a clip stored as video as PNGs; if it is damaged, something that is none."""
+    """Yield frames of a clip stored as video as PNGs; for a damaged clip, an invalid image."""
     try:
         clip = open_clip(data, Limits())
         shown = clip.frames(_spread(clip.num_frames)) if clip.num_frames else ()

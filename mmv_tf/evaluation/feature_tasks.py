@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Features by tasks of many machines, each with a share of the items, and their merging.
+"""Features computed by tasks on many machines, each with a share of the items, and their merging.
 
-Items go through the model in batches, and the last bits of a feature depend on its batch. So the
-list of items is divided into groups, no batch spans two groups, and a task has whole groups. The
-merged parts then have the bytes that one machine writes.
+Items pass through the model in batches, and the last bits of a feature depend on its batch. So the
+list of items is divided into groups, no batch spans two groups, and a task has complete groups. The
+merged parts then have the same bytes as if one machine had written them.
 """
 
 from __future__ import annotations
@@ -29,39 +29,39 @@ from mmv_tf.util.shares import Share
 FOLDER = ".tasks"
 _DONE = "done.json"
 _NAME = re.compile(r"(\d{6})-of-(\d{6})")
-# Ours: items of a group, about; few enough for even shares, and many batches.
+# Ours: approximate items per group; few enough for even shares, yet many batches.
 _GROUP_ITEMS = 64
 
-# Embeds items (ids) and adds them to a store; those that can't be read are added to the failures.
+# Embeds items (by id) and adds them to a store; unreadable items are added to the failures.
 Embed = Callable[[Sequence[str], FeatureStore, Failures], None]
 
 
 def group_size(batch_size: int, windows: int) -> int:
-    """Return the items of a group: a multiple of those of a batch.
+    """Return the number of items per group, a multiple of those in a batch.
 
     Args:
-      batch_size: windows of a full batch, or a few more.
-      windows: windows of an item.
+      batch_size: windows in a full batch, or a few more.
+      windows: windows per item.
     """
     batch = -(-batch_size // windows)
     return batch * max(1, _GROUP_ITEMS // batch)
 
 
 def is_of_task(name: str, share: Share) -> bool:
-    """Return whether a task needs a file of the output, all but those of other tasks."""
+    """Return whether a task needs a file of the output: all files except other tasks' files."""
     parts = pathlib.PurePath(name).parts
     return parts[0] != FOLDER or parts[1] == _name(share)
 
 
 @dataclasses.dataclass(frozen=True)
 class FeatureTasks:
-    """The tasks of one folder of features.
+    """Tasks of one feature folder.
 
     Attributes:
       output: the folder.
       description, part_items, file_format: see `FeatureStore`.
-      versions: version by id of all items, in order.
-      group: items of a group.
+      versions: version of each item by id, in order.
+      group: number of items per group.
     """
 
     output: pathlib.Path
@@ -72,7 +72,7 @@ class FeatureTasks:
     group: int
 
     def store(self, folder: pathlib.Path | None = None) -> FeatureStore:
-        """Open the store of a folder, by default of all features."""
+        """Open the store of a folder, by default the store of all features."""
         return FeatureStore(
             self.output if folder is None else folder,
             self.description,
@@ -81,13 +81,13 @@ class FeatureTasks:
         )
 
     def do(self, share: Share, embed: Embed) -> Failures:
-        """Embed a share of the items, in a store of its own below the output.
+        """Embed a share of the items into a separate store inside the output folder.
 
         Returns:
-          Those that can't be read.
+          The items that can't be read.
 
         Raises:
-          ValueError: another program does this task, or the output has features of another kind.
+          ValueError: another program is doing this task, or the output has other features.
         """
         folder = self._folder(share)
         failures = Failures()
@@ -104,7 +104,7 @@ class FeatureTasks:
         return failures
 
     def finish(self, failures: Failures) -> FeatureStore:
-        """Merge the stores of all tasks into one, and remove them.
+        """Merge the stores of all tasks into one, and delete them.
 
         Args:
           failures: receives the items that tasks could not read.
@@ -130,7 +130,7 @@ class FeatureTasks:
         return merged
 
     def _todo(self, share: Share, stores: Sequence[FeatureStore]) -> list[str]:
-        """Return the items of the share's groups that are not complete in one of the stores."""
+        """Return the items in the share's groups that are not complete in any of the stores."""
         names, todo = list(self.versions), []
         for start in range(0, len(names), self.group):
             group = names[start : start + self.group]
@@ -141,7 +141,7 @@ class FeatureTasks:
         return todo
 
     def _finished(self) -> int:
-        """Return the count of a whole set of tasks that are done."""
+        """Return the task count of a complete set of finished tasks."""
         done: dict[int, set[int]] = {}
         other = []
         for path in sorted((self.output / FOLDER).glob(f"*/{_DONE}")):
@@ -165,15 +165,15 @@ class FeatureTasks:
             )
         why = f" (tasks of other items or settings: {shown(other)})" if other else ""
         raise ValueError(
-            f"{self.output}: no task of these items is done{why}; run the same command with "
-            "--task=1/n to --task=n/n instead of --finish first."
+            f"{self.output}: no task for these items is done{why}; first run the same command with "
+            "--task=1/n to --task=n/n instead of --finish."
         )
 
     def _folder(self, share: Share) -> pathlib.Path:
         return self.output / FOLDER / _name(share)
 
     def _listing(self) -> str:
-        """Return a hash of the items and of what their features depend on."""
+        """Return a hash of the items and of everything that their features depend on."""
         text = json.dumps([dict(self.description), dict(self.versions), self.group], default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 

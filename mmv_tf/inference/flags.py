@@ -132,7 +132,7 @@ def define_network_flags(
         flags.DEFINE_string(
             "quantized",
             None,
-            "With --engine=openvino, the folder that mmv quantize made of the model.",
+            "With --engine=openvino, the folder that mmv quantize created for the model.",
             flag_values=values,
         )
         define_overrides(

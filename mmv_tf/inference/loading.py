@@ -50,8 +50,8 @@ def load_encoder(
         "num_frames", "frame_rate", "size", "square_crop", "sample_rate".
       engine: "openvino" to embed video and images with OpenVINO, an extra that is faster on some
         CPUs; other inputs stay in TensorFlow. Modules have only "tensorflow".
-      quantized: with OpenVINO, the folder that `mmv quantize` made of this model: video is embedded
-        in 8-bit integers.
+      quantized: with OpenVINO, the folder that `mmv quantize` created for this model: video is
+        embedded in 8-bit integers.
 
     Raises:
       ValueError: there is no model at `source`, or the arguments don't fit it; the message says
@@ -74,8 +74,8 @@ def load_encoder(
     if is_module(path):
         if engine != TENSORFLOW:
             raise ValueError(
-                f"{path} is a SavedModel, which only TensorFlow runs here; leave engine out, or "
-                "give the .keras file."
+                f"{path} is a SavedModel, which only TensorFlow can run here; leave engine out, or "
+                "pass the .keras file."
             )
         network = _module(path, dtype, vocabulary, image_model, settings)
     else:
@@ -99,7 +99,7 @@ def _graph_network(
     engine: str,
     quantized: Path | None,
 ) -> GraphNetwork:
-    """Return a network of one model or both, in a precision and an engine."""
+    """Return a network of one model or both, with the given precision and engine."""
     keras_dtype = dtype if engine == TENSORFLOW else "float32"
     models = [
         one if one is None or keras_dtype is None else in_precision(one, keras_dtype)

@@ -21,22 +21,22 @@ from mmv_tf.inference.network import ENGINES, IMAGE, OPENVINO, VIDEO
 from mmv_tf.inference.quantization import Quantized, as_floats, read_quantized
 from mmv_tf.util import files
 
-# Our name of a precision -> OpenVINO's, and that of the processor's ability.
+# Our name for a precision -> OpenVINO's name, and the processor capability it needs.
 _PRECISIONS = {
     "float32": ("f32", "FP32"),
     "mixed_bfloat16": ("bf16", "BF16"),
     "bfloat16": ("bf16", "BF16"),
     "mixed_float16": ("f16", "FP16"),
 }
-# The other inputs take a small part of a program's time, and need TensorFlow's string operations.
+# The other inputs take little of a program's time, and need TensorFlow's string operations.
 _COMPILED = (VIDEO, IMAGE)
 
 
 def check_engine(engine: str) -> None:
-    """Check the name of an engine, and that it is installed.
+    """Check the name of an engine, and that the engine is installed.
 
     Raises:
-      ValueError: it is unknown or missing.
+      ValueError: the engine is unknown or not installed.
     """
     if engine not in ENGINES:
         raise ValueError(f"engine is {engine!r}; use one of {', '.join(ENGINES)}.")
@@ -53,10 +53,10 @@ class OpenVinoNetwork(GraphNetwork):
       model, image_model: as for `GraphNetwork`, in float32.
       dtype: precision to compute in, one of `graphs.precision.DTYPES`. OpenVINO has one bfloat16,
         which keeps float32 where it is needed.
-      quantized: the folder of the model's video backbone in 8-bit integers; see `quantization`.
+      quantized: folder of the model's video backbone in 8-bit integers; see `quantization`.
 
     Raises:
-      ValueError: this processor does not compute in that precision; or `quantized` is of another
+      ValueError: this processor does not support the precision, or `quantized` belongs to another
         model.
     """
 
@@ -82,12 +82,12 @@ class OpenVinoNetwork(GraphNetwork):
             self._quantized = read_quantized(pathlib.Path(quantized))
             if self._quantized.fingerprint != super().fingerprint:
                 raise ValueError(
-                    f"{quantized} was made from another model; make it again with 'mmv quantize'."
+                    f"{quantized} was made from another model; create it again with 'mmv quantize'."
                 )
 
     @property
     def fingerprint(self) -> str:
-        """Hexadecimal SHA-256; in float32 that of the same model in TensorFlow."""
+        """Hexadecimal SHA-256; in float32 it equals that of the same model in TensorFlow."""
         fingerprint, computed = super().fingerprint, [self._precision]
         if self._quantized is not None:
             computed.append(files.file_sha256(self._quantized.path.with_suffix(".bin")))
@@ -96,7 +96,7 @@ class OpenVinoNetwork(GraphNetwork):
         return hashlib.sha256(f"{fingerprint} openvino {computed}".encode()).hexdigest()
 
     def _function(self, kind: str, dtype: tf.DType, shape: tuple[int | None, ...]) -> Any:
-        """Return a function compiled once for a size of frames."""
+        """Return a function that is compiled once per frame size."""
         if kind == VIDEO and self._quantized is not None:
             return self._quantized_function(self._quantized, shape)
         traced = super()._function(kind, dtype, shape)
@@ -112,7 +112,7 @@ class OpenVinoNetwork(GraphNetwork):
         if shape[:3] != quantized.clip:
             expected, got = (" x ".join(map(str, one)) for one in (quantized.clip, shape[:3]))
             raise ValueError(
-                f"The quantized model takes clips of {expected} (frames, height, width), got "
+                f"The quantized model expects clips of {expected} (frames, height, width), got "
                 f"{got}; quantize it for this size."
             )
         if quantized.path not in self._compiled:
@@ -127,7 +127,7 @@ class OpenVinoNetwork(GraphNetwork):
         return lambda inputs: call(inputs.numpy())
 
     def _call(self, model: Any) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-        """Return a call of an OpenVINO model."""
+        """Return a function that calls an OpenVINO model."""
         compiled = self._core.compile_model(
             model, "CPU", {"INFERENCE_PRECISION_HINT": self._precision}
         )
@@ -135,7 +135,7 @@ class OpenVinoNetwork(GraphNetwork):
 
         def call(inputs: np.ndarray) -> dict[str, np.ndarray]:
             found = compiled(inputs)
-            # Copied, since the next call writes to the same memory.
+            # Copied, because the next call writes to the same memory.
             return {name: np.array(found[port], np.float32) for port, name in names.items()}
 
         return call

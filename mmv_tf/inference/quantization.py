@@ -3,7 +3,7 @@
 """Video backbones in 8-bit integers for OpenVINO, calibrated on clips of the user's own videos.
 
 The method is NNCF's post-training quantization. A quantized backbone is a folder with OpenVINO's
-two files and `quantized.json`, which says of which model it is and how near its answers come.
+two files and `quantized.json`, which records the source model and how closely the outputs agree.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _FORM = {
     "cosines": {str: {"lowest": (int, float), "mean": (int, float)}},
     "sha256": {str: str},
 }
-# Ours: one clip in this many is held out, to measure the agreement.
+# Ours: one clip in this many is held out to measure the agreement.
 _HELD_OUT = 5
 _LEAST_CLIPS = 10
 
@@ -43,9 +43,9 @@ class Quantized:
 
     Attributes:
       path: OpenVINO's model file.
-      fingerprint: of the model in float32 that it was made from.
-      clip: frames, height and width that it takes.
-      cosines: feature -> lowest and mean cosine with float32 on held-out clips.
+      fingerprint: fingerprint of the float32 model that it was made from.
+      clip: expected frames, height and width.
+      cosines: feature -> lowest and mean cosine similarity with float32 on held-out clips.
     """
 
     path: pathlib.Path
@@ -58,7 +58,7 @@ def check_installed() -> None:
     """Check that the quantizer is installed.
 
     Raises:
-      ValueError: it is not.
+      ValueError: it is not installed.
     """
     for module in ("openvino", "nncf"):
         if importlib.util.find_spec(module) is None:
@@ -68,15 +68,15 @@ def check_installed() -> None:
 
 
 def quantize_video(network: GraphNetwork, clips: np.ndarray, folder: pathlib.Path) -> Quantized:
-    """Quantize the video backbone with its heads, and write it.
+    """Quantize the video backbone with its heads, and write the result.
 
     Args:
       network: the model, in float32.
       clips: uint8 [N, T, H, W, 3], 10 or more. Every fifth is held out to measure the agreement.
-      folder: folder to write; nothing or an empty folder is there.
+      folder: folder to write; missing or empty.
 
     Returns:
-      What was written.
+      A description of the quantized backbone.
 
     Raises:
       ValueError: there are too few clips.
@@ -86,8 +86,8 @@ def quantize_video(network: GraphNetwork, clips: np.ndarray, folder: pathlib.Pat
 
     if len(clips) < _LEAST_CLIPS:
         raise ValueError(
-            f"There are {len(clips)} clips to calibrate on; expected at least {_LEAST_CLIPS}, "
-            "better a few hundred; give more or longer videos."
+            f"Got {len(clips)} clips to calibrate on; expected at least {_LEAST_CLIPS}, "
+            "better a few hundred; use more or longer videos."
         )
     held_out = np.arange(len(clips)) % _HELD_OUT == _HELD_OUT - 1
     calibration = [index for index, held in enumerate(held_out) if not held]
@@ -120,10 +120,10 @@ def quantize_video(network: GraphNetwork, clips: np.ndarray, folder: pathlib.Pat
 
 
 def read_quantized(folder: pathlib.Path) -> Quantized:
-    """Read a quantized backbone's description, and compare its files with their checksums.
+    """Read a quantized backbone's description, and verify the checksums of its files.
 
     Raises:
-      ValueError: there is none, or it is damaged.
+      ValueError: there is no description, or the backbone is damaged.
     """
     try:
         found = read_json(folder / DESCRIPTION, _FORM)
@@ -131,17 +131,17 @@ def read_quantized(folder: pathlib.Path) -> Quantized:
             files.check_content(folder / name, sha256=found["sha256"].get(name, ""))
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"{folder}: is no quantized model ({error}); make one with 'mmv quantize'."
+            f"{folder}: is not a quantized model ({error}); create one with 'mmv quantize'."
         ) from None
     if found["format_version"] != FORMAT_VERSION or len(found["clip"]) != 3:
         raise ValueError(
-            f"{folder}: was written by another version; make it again with 'mmv quantize'."
+            f"{folder}: was written by another version; create it again with 'mmv quantize'."
         )
     return Quantized(folder / MODEL, found["fingerprint"], tuple(found["clip"]), found["cosines"])
 
 
 def as_floats(clips: np.ndarray) -> np.ndarray:
-    """Return pixels as float32 in [0, 1]; uint8 ones are divided by 255."""
+    """Return pixels as float32 in [0, 1]; uint8 pixels are divided by 255."""
     if clips.dtype == np.uint8:
         return clips.astype(np.float32) / 255.0
     return clips.astype(np.float32, copy=False)

@@ -5,9 +5,9 @@
   mmv quantize --model=RUN --videos=DIR --output=model_int8
   mmv search index --model=RUN --engine=openvino --quantized=model_int8 --videos=DIR --index=INDEX
 
-The values' ranges are calibrated on clips of your own videos, evenly spread over them; a few
-hundred are enough. A fifth of the clips is held out: the program prints how near the quantized
-model comes to the model there. Needs the extra quantize.
+The value ranges are calibrated on evenly spaced clips of your own videos; a few hundred are enough.
+A fifth of the clips is held out: the program prints how closely the quantized model agrees with
+the model on them. Needs the extra quantize.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _VIDEOS = flags.DEFINE_string(
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to write.", required=True)
 _CLIPS = flags.DEFINE_integer(
-    "num_clips", 300, "Clips to take, a fifth of which is held out.", lower_bound=10
+    "num_clips", 300, "Number of clips, a fifth of which is held out.", lower_bound=10
 )
 
 storage_flags(media=["videos"], is_media=is_media, outputs=["output"], last=["quantized.json"])
@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
     del argv
     output = pathlib.Path(_OUTPUT.value)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise command_line.UsageError(f"--output={output} exists already; choose another.")
+        raise command_line.UsageError(f"--output={output} already exists; choose another folder.")
     check_installed()
     encoder = network_flags().load_encoder()
     network = encoder.network
@@ -68,7 +68,7 @@ def main(argv: list[str]) -> None:
 
 
 def _clips(paths: list[str], windows: Windows, folder: pathlib.Path) -> np.ndarray:
-    """Return clips spread over the videos, uint8 [N, T, size, size, 3], kept in a file."""
+    """Return evenly spaced clips of the videos, uint8 [N, T, size, size, 3], stored in a file."""
     each = -(-_CLIPS.value // len(paths))
     shape = (_CLIPS.value, windows.num_frames, windows.size, windows.size, 3)
     clips = np.lib.format.open_memmap(folder / "clips.npy", "w+", np.uint8, shape)

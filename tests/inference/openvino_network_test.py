@@ -103,10 +103,10 @@ def test_a_quantized_model_is_near_the_first_and_no_other_takes_it(files, tmp_pa
     expected, found = ours.run(VIDEO, clips), other.run(VIDEO, clips)
     assert nearest(found["va"], expected["va"]) > 0.95
     assert not np.array_equal(found["va"], expected["va"])
-    with pytest.raises(ValueError, match=r"takes clips of 4 x 32 x 32 .*, got 5 x 32 x 32"):
+    with pytest.raises(ValueError, match=r"expects clips of 4 x 32 x 32 .*, got 5 x 32 x 32"):
         other.run(VIDEO, np.zeros([1, 5, 32, 32, 3], np.float32))
     again = run("quantize", *flags)
-    assert again.returncode == 2 and "exists already; choose another" in again.stderr
+    assert again.returncode == 2 and "already exists; choose another" in again.stderr
 
     changed = small_world.tiny_model()
     changed.video.set_weights([1.5 * weight for weight in changed.video.get_weights()])
@@ -117,5 +117,5 @@ def test_a_quantized_model_is_near_the_first_and_no_other_takes_it(files, tmp_pa
         load_encoder(files / "model.keras", quantized=output)
     weights = output / "video.bin"
     weights.write_bytes(weights.read_bytes()[:-1])
-    with pytest.raises(ValueError, match=r"is no quantized model \(video.bin is not as written\)"):
+    with pytest.raises(ValueError, match=r"is not a quantized model \(video.bin is not as written\)"):
         load_encoder(files / "model.keras", engine="openvino", quantized=output)
