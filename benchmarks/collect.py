@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Runs benchmark programs, each a process of its own, and stores their lines of JSON."""
+"""Runs benchmark programs in separate processes and stores their JSON output."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from typing import Any
 from benchmarks.peer import INSTALL_HINT
 from mmv_tf.util.configuration import write_json
 
-# Seconds that an interrupted program has to remove its files.
+# Seconds for an interrupted program to remove its files.
 _GRACE = 10.0
-# Share of busy cores to warn of: with a core taken, PyTorch's steps were up to 25 times slower,
-# ours twice.
+# Share of busy cores that causes a warning: with one core busy, PyTorch's steps were up to 25 times
+# slower, ours twice.
 BUSY = 0.15
 ROOT = pathlib.Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results.json"
@@ -34,10 +34,10 @@ class Run:
     """Benchmark program with its options.
 
     Args:
-      module: name of a module of `benchmarks`, or a whole module name with dots.
-      options: options of its command line.
-      torch: whether it compares with PyTorch, and takes --torch_python.
-      limit: seconds after which it counts as hung.
+      module: name of a module in `benchmarks`, or a full module name with dots.
+      options: command-line options.
+      torch: whether the program compares with PyTorch and accepts --torch_python.
+      limit: seconds after which the program counts as hung.
     """
 
     module: str
@@ -53,16 +53,17 @@ class Run:
 
 
 class RunError(Exception):
-    """A program that gave no result."""
+    """A program returned no result."""
 
 
 def run_program(command: Sequence[str], limit: float) -> dict[str, Any]:
-    """Return the line of JSON that a benchmark prints last; its other output goes to the terminal.
+    """Run a benchmark and return the JSON in its last line; other output goes to the terminal.
 
-    It has a session of its own. However this call ends, it ends all of its processes.
+    The benchmark runs in its own session. However this call ends, all processes of the session
+    are stopped.
 
     Raises:
-      RunError: it fails, takes too long or prints no such line.
+      RunError: the benchmark fails, takes too long or prints no JSON.
     """
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -74,11 +75,11 @@ def run_program(command: Sequence[str], limit: float) -> dict[str, Any]:
         finally:
             _end(process)
     if process.returncode:
-        raise RunError(f"ended with status {process.returncode}; its message is above")
+        raise RunError(f"exited with status {process.returncode}; its message is above")
     try:
         return json.loads(output.strip().splitlines()[-1])
     except (IndexError, ValueError) as error:
-        raise RunError("printed no line of JSON") from error
+        raise RunError("printed no JSON") from error
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -91,16 +92,16 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def _signal(process: subprocess.Popen[str], number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):  # all of them have ended
+    with contextlib.suppress(ProcessLookupError):  # all processes have exited
         os.killpg(process.pid, number)
 
 
 def collect(
     runs: Mapping[str, Run], results: pathlib.Path, torch_python: str = ""
 ) -> dict[str, str]:
-    """Run them one after the other; add each result to a file as soon as it exists.
+    """Run programs one after the other, and store each result in a file as soon as it exists.
 
-    A run that fails keeps the result of an earlier one, and the others still run.
+    If a run fails, its earlier result is kept, and the other programs still run.
 
     Args:
       runs: programs by name.
@@ -108,17 +109,17 @@ def collect(
       torch_python: a Python that has PyTorch; "" for none.
 
     Returns:
-      Name -> error, for those that failed.
+      Name -> error, for the programs that failed.
     """
     failed: dict[str, str] = {}
     if not torch_python and any(run.torch for run in runs.values()):
-        say(f"PyTorch is not installed: figures beside it are left out. {INSTALL_HINT}")
+        say(f"PyTorch is not installed: comparisons with it are omitted. {INSTALL_HINT}")
     for number, (name, run) in enumerate(runs.items(), start=1):
         command = run.command(torch_python)
         say(f"[{number}/{len(runs)}] {name}: {' '.join(command[1:])}")
         busy = busy_share()
         if busy > BUSY:
-            say(f"Other programs take {100 * busy:.0f} % of the processor: ratios will mislead.")
+            say(f"Other programs use {100 * busy:.0f} % of the CPU: ratios will be misleading.")
         started = time.monotonic()
         try:
             result = run_program(command, run.limit)
@@ -135,7 +136,7 @@ def collect(
 
 
 def busy_share(seconds: float = 1.0) -> float:
-    """Return the share of all cores that other programs use now; 0 if the system doesn't tell."""
+    """Return the share of all cores that other programs are using; 0 if unknown."""
 
     def ticks() -> tuple[int, int]:
         try:
@@ -152,10 +153,10 @@ def busy_share(seconds: float = 1.0) -> float:
 
 
 def read_results(path: pathlib.Path) -> dict[str, Any]:
-    """Return the results so far; empty if there is no such file.
+    """Return the stored results; empty if the file does not exist.
 
     Raises:
-      ValueError: it is not a file of results.
+      ValueError: the file is not a results file.
     """
     if not path.exists():
         return {}
@@ -169,5 +170,5 @@ def read_results(path: pathlib.Path) -> dict[str, Any]:
 
 
 def say(text: str) -> None:
-    """Print progress, apart from the results."""
+    """Print progress to stderr, separate from the results."""
     print(text, file=sys.stderr, flush=True)

@@ -1,13 +1,13 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Measures how much cheaper an image is in a deflated model than as a static clip.
+"""Measures how much faster an image is in a deflated model than as a static clip.
 
   python -m benchmarks.deflation --architecture=s3d_fac
   python -m benchmarks.deflation --architecture=tsm50_fac
 
-The clip repeats the image 32 times. Both models give all their outputs; the deflated one has its
-batch norms folded, as for inference. Prints one line of JSON: see `mmv_tf.deflation.measure_speed`.
-Weights are random: they do not affect the time, as long as batch norms have something to add.
+The clip repeats the image 32 times. Both models compute all their outputs; the deflated model has
+folded batch norms, as for inference. Prints one line of JSON, see `mmv_tf.deflation.measure_speed`.
+Weights are random, which does not affect the time as long as batch norm offsets are not zero.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from mmv_tf.pretrained import create_model, preset_config
 
 _NETWORK = flags.DEFINE_string("architecture", "s3d_fac", "A preset.")
 _SIZE = flags.DEFINE_integer("size", 224, "Height and width.", lower_bound=32)
-_FRAMES = flags.DEFINE_integer("num_frames", 32, "Frames of the clip.", lower_bound=1)
-_ROUNDS = flags.DEFINE_integer("rounds", 7, "Measured.", lower_bound=1)
-_THREADS = flags.DEFINE_integer("threads", 0, "Threads; 0: one a core.", lower_bound=0)
+_FRAMES = flags.DEFINE_integer("num_frames", 32, "Frames per clip.", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 7, "Measured rounds.", lower_bound=1)
+_THREADS = flags.DEFINE_integer("threads", 0, "Threads; 0 for one per core.", lower_bound=0)
 
 
 def main(argv: list[str]) -> None:

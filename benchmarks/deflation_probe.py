@@ -1,14 +1,14 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Probes an image encoder, beside the video model on static clips.
+"""Compares linear probes on an image encoder and on the video model with static clips.
 
   python -m benchmarks.deflation_probe --model=runs/quickstart/run \
     --image_model=runs/quickstart/image_encoder.keras --image_set=clothes.npz --image_set=digits.npz
 
-The paper's claim for deflation (MMV, Alayrac et al., 2020, Table 3): a probe on the fitted encoder
-does as well as one on clips of one repeated image. Each image is tested in several two-fold
-cross-validations, and models are compared image by image. `benchmarks.picture_sets` makes the
-files.
+The paper's claim for deflation (MMV, Alayrac et al., 2020, Table 3) is that a probe performs as
+well on the fitted encoder as on clips of one repeated image. Each image is tested in several
+two-fold cross-validations, and models are compared image by image. `benchmarks.picture_sets`
+prepares the files.
 """
 
 from __future__ import annotations
@@ -28,18 +28,20 @@ from mmv_tf.training import load_model
 from mmv_tf.util import command_line
 
 _MODEL = flags.DEFINE_string(
-    "model", None, "The video network: a .keras file or a run's folder.", required=True
+    "model", None, "The video model: a .keras file or a run's folder.", required=True
 )
 _ENCODERS = flags.DEFINE_multi_string(
-    "image_model", [], "Image encoders made from it; may be repeated."
+    "image_model", [], "Image encoder made from it; may be repeated."
 )
 _PICTURES = flags.DEFINE_multi_string(
     "image_set",
     None,
-    "A set of images: .npz with uint8 images [N, H, W, 3] and labels [N].",
+    "An image set: .npz with uint8 images [N, H, W, 3] and labels [N].",
     required=True,
 )
-_REPEATS = flags.DEFINE_integer("repeats", 5, "Cross-validations with other halves.", lower_bound=1)
+_REPEATS = flags.DEFINE_integer(
+    "repeats", 5, "Cross-validations with different halves.", lower_bound=1
+)
 
 _BATCH = 128
 _NORMAL = 1.96  # of a 95 % interval
@@ -49,10 +51,10 @@ Features = Callable[[tf.Tensor], tf.Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class Pictures:
-    """Labeled images of one size.
+    """Labeled images of the same size.
 
     Attributes:
-      name: name of the set.
+      name: name of the image set.
       images: uint8 [N, H, W, 3].
       labels: int [N].
     """
@@ -63,10 +65,10 @@ class Pictures:
 
 
 def read_pictures(path: str) -> Pictures:
-    """Read a set from an .npz file.
+    """Read an image set from an .npz file.
 
     Raises:
-      ValueError: the arrays are missing or have another form.
+      ValueError: arrays are missing or have other shapes or dtypes.
     """
     with np.load(path, allow_pickle=False) as file:
         if not {"images", "labels"} <= set(file.files):
@@ -81,7 +83,7 @@ def read_pictures(path: str) -> Pictures:
 
 
 def extract(features: Features, images: np.ndarray) -> np.ndarray:
-    """Return features of images, float32 [N, D]."""
+    """Return the features of images, float32 [N, D]."""
     parts = [
         features(tf.constant(images[start : start + _BATCH].astype(np.float32) / 255)).numpy()
         for start in range(0, len(images), _BATCH)
@@ -90,7 +92,7 @@ def extract(features: Features, images: np.ndarray) -> np.ndarray:
 
 
 def share_right(features: np.ndarray, labels: np.ndarray, repeats: int) -> np.ndarray:
-    """Return how often each image's class is found by probes that did not train on it, [N]."""
+    """Return how often probes not trained on an image predict its class correctly, [N]."""
     right = np.zeros(len(labels))
     for repeat in range(repeats):
         half = np.random.default_rng(repeat).permutation(len(labels)) % 2 == 0
@@ -113,10 +115,10 @@ def compare(
     """Return a line of the table for each model.
 
     Args:
-      pictures: images to train probes and to test them on.
-      reference: the video model on static clips.
+      pictures: images for training and testing the probes.
+      reference: features of the video model on static clips.
       others: name -> image features, compared with the reference image by image.
-      repeats: number of random halvings.
+      repeats: number of random splits into halves.
     """
     targets = extract(reference, pictures.images)
     right = share_right(targets, pictures.labels, repeats)
@@ -147,7 +149,7 @@ def main(argv: list[str]) -> None:
     def clip(images: tf.Tensor) -> tf.Tensor:
         return static_features(model, images, num_frames)
 
-    print("| images (number, largest class %) | features | right % | points | L1 % |")
+    print("| images (number, largest class %) | features | correct % | points | L1 % |")
     print("|---|---|---|---|---|")
     for path in _PICTURES.value:
         for line in compare(read_pictures(path), _compiled(clip), others, _REPEATS.value):

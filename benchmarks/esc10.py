@@ -1,11 +1,12 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Trains a small audio backbone from scratch on ESC-10: frozen and random, and fine-tuned.
+"""Evaluates a small audio backbone on ESC-10 from scratch: frozen with random weights, and trained.
 
   python -m benchmarks.esc10 --data=ESC-10 --output=FOLDER [--protocols=esc10_fine_tune]
 
-Nothing is pretrained: this shows whether fine-tuning works and what it costs, not MMV's accuracy.
-The reference, 81 %, is logistic regression on means and deviations of log-mel spectrograms.
+Nothing is pretrained: this shows whether fine-tuning works and how long it takes, not MMV's
+accuracy. The baseline, 81 %, is logistic regression on means and standard deviations of log-mel
+spectrograms.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.pretrained import create_model
 from mmv_tf.util import command_line
 
-_DATA = flags.DEFINE_string("data", None, "ESC-10, or ESC-50's archive.", required=True)
+_DATA = flags.DEFINE_string("data", None, "Folder of ESC-10 or ESC-50.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the results.", required=True)
-_PROTOCOLS = flags.DEFINE_list("protocols", ["esc10_linear", "esc10_fine_tune"], "What to run.")
+_PROTOCOLS = flags.DEFINE_list(
+    "protocols", ["esc10_linear", "esc10_fine_tune"], "Protocols to run."
+)
 
 
 def make_network() -> EmbeddingGraph:
-    """Return a graph with a ResNet-18 of half width for audio; its video backbone is not used."""
+    """Return a graph with a ResNet-18 of half width for audio; its video backbone is unused."""
     keras.utils.set_random_seed(0)
     config = {
         "graph": {"name": "fac", "fine_dim": 16, "coarse_dim": 8, "hidden_dim": 16},
@@ -41,7 +44,7 @@ def make_network() -> EmbeddingGraph:
 
 
 def main(argv: list[str]) -> None:
-    """Run the protocols; write their results and print their time."""
+    """Run the protocols, write their results and print the time."""
     del argv
     output = pathlib.Path(_OUTPUT.value)
     for name in _PROTOCOLS.value:

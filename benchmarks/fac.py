@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The paper's S3D-G FAC model and a batch for it, for the benchmarks of training."""
+"""The paper's S3D-G FAC model and a batch for it, for the training benchmarks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from mmv_tf.pretrained import preset_config
 
-# Log-mels of 3.2 s in 150 frames of 80 bins, as in VATT's code (Akbari et al., 2021).
+# Log-mel spectrograms of 3.2 s: 150 frames, 80 bins, as in VATT's code (Akbari et al., 2021).
 _SOUND = (150, 80, 1)
 _CANDIDATES, _WORDS = 5, 16
 
@@ -25,7 +25,7 @@ def fac_config(dtype: str = "float32") -> ml_collections.ConfigDict:
 
 
 def fac_batch(shape: Sequence[int]) -> dict[str, tf.Tensor]:
-    """Return random clips of a shape [B, T, H, W, 3], with audio and narrations, none missing."""
+    """Return random clips [B, T, H, W, 3] with audio and narrations, none missing."""
     clips = shape[0]
     return {
         "video": tf.random.stateless_uniform(shape, [0, 0]),

@@ -1,18 +1,18 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Times an exported video model beside PyTorch's, stock Keras' and its bare convolutions.
+"""Compares an exported video model with PyTorch, standard Keras layers and convolutions alone.
 
   python -m benchmarks.forward --torch_python=PATH                     # S3D-G, [1, 32, 224, 224, 3]
   python -m benchmarks.forward --architecture=tsm50 --dtype=bfloat16 --torch_python=PATH
 
-These run in turn:
+These variants run in turn:
 
-  ours          the "video" signature of a SavedModel on the disk, batch norms folded, as a user
+  ours          the "video" signature of a SavedModel on disk, batch norms folded, as a user
                 calls it: checks, backbone and heads
-  convolutions  the backbone's convolutions and matrix products alone
-  keras         S3D-G of stock Keras layers, unfolded, in a tf.function
-  torch         the same network in PyTorch, folded, in the fastest of contiguous and channels last,
-                eager and compiled
+  convolutions  only the backbone's convolutions and matrix products
+  keras         S3D-G from standard Keras layers, unfolded, in a tf.function
+  torch         the same network in PyTorch, folded, in the fastest variant of contiguous or
+                channels last, eager or compiled
 
 Weights are random. Prints one line of JSON.
 """
@@ -37,21 +37,23 @@ from mmv_tf import publishing
 from mmv_tf.pretrained import create_model, preset_config
 
 _NETWORKS = {"s3dg": ("s3d_fac", "Conv2d_1a_7x7"), "tsm50": ("tsm50_fac", "stem")}
-_NETWORK = flags.DEFINE_enum("architecture", "s3dg", list(_NETWORKS), "Which.")
-_DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Type of the arithmetic.")
-_CLIPS = flags.DEFINE_integer("batch_size", 1, "Clips in a batch.", lower_bound=1)
-_FRAMES = flags.DEFINE_integer("num_frames", 32, "Frames in a clip.", lower_bound=1)
+_NETWORK = flags.DEFINE_enum("architecture", "s3dg", list(_NETWORKS), "Architecture.")
+_DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Dtype of the computation.")
+_CLIPS = flags.DEFINE_integer("batch_size", 1, "Clips per batch.", lower_bound=1)
+_FRAMES = flags.DEFINE_integer("num_frames", 32, "Frames per clip.", lower_bound=1)
 _SIZE = flags.DEFINE_integer("size", 224, "Height and width.", lower_bound=32)
-_ROUNDS = flags.DEFINE_integer("rounds", 7, "Measured.", lower_bound=1)
-_THREADS = flags.DEFINE_integer("threads", 0, "Threads; 0: one a core.", lower_bound=0)
+_ROUNDS = flags.DEFINE_integer("rounds", 7, "Measured rounds.", lower_bound=1)
+_THREADS = flags.DEFINE_integer("threads", 0, "Threads; 0 for one per core.", lower_bound=0)
 _TORCH = flags.DEFINE_string("torch_python", "", "A Python that has torch and numpy.")
-_COMPILED = flags.DEFINE_bool("compiled", True, "Try torch.compile too; it takes a minute or two.")
+_COMPILED = flags.DEFINE_bool(
+    "compiled", True, "Also try torch.compile, which takes a minute or two."
+)
 
-_SPREAD = 0.3  # of batch norms' offsets: zeros would be optimized away
+_SPREAD = 0.3  # batch norm offsets: zeros would be optimized away
 
 
 def make_network() -> Any:
-    """Return the whole model, of which the video signature is exported."""
+    """Return the whole model, whose video signature is exported."""
     keras.utils.set_random_seed(0)
     preset, first = _NETWORKS[_NETWORK.value]
     config = preset_config(preset)
@@ -66,7 +68,7 @@ def make_network() -> Any:
 
 
 def exported(model: Any, folder: str, clips: tf.Tensor) -> Callable[[], Any]:
-    """Return a call of the signature that a user loads."""
+    """Return a function that calls the loaded signature."""
     path = pathlib.Path(folder) / "saved_model"
     options = publishing.ExportOptions(
         modalities=("video",), fold_batch_norms=True, weights=_DTYPE.value
@@ -83,7 +85,7 @@ def exported(model: Any, folder: str, clips: tf.Tensor) -> Callable[[], Any]:
 
 
 def bare_convolutions(tower: Any, clips: tf.Tensor) -> Callable[[], Any]:
-    """Return a run of the backbone's convolutions and matrix products, one after the other."""
+    """Return a function that runs only the backbone's convolutions and matrix products."""
     traced = tf.function(lambda x: tower(x, training=False), autograph=False)
     graph = traced.get_concrete_function(clips).graph
     inputs: dict[Any, tf.Variable] = {}
@@ -117,14 +119,14 @@ def bare_convolutions(tower: Any, clips: tf.Tensor) -> Callable[[], Any]:
 
 
 def stock_keras(clips: tf.Tensor) -> Callable[[], Any]:
-    """Return a run of the stock Keras model; only S3D-G has one."""
+    """Return a function that runs the standard Keras model, which only exists for S3D-G."""
     model = plain_keras.make_s3dg("mixed_bfloat16" if _DTYPE.value == "bfloat16" else "float32")
     run = tf.function(lambda x: model(x, training=False), autograph=False)
     return lambda: run(clips).numpy()
 
 
 def start_torch() -> tuple[Any, dict[str, Any]]:
-    """Return PyTorch in its fastest form, and all forms' times; None without PyTorch."""
+    """Return PyTorch's fastest variant, and the times of all variants; None without PyTorch."""
     python = find_torch(_TORCH.value)
     if not python:
         print(f"no PyTorch: {INSTALL_HINT}", file=sys.stderr)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Compares a training step with frozen video and audio backbones with a whole one.
+"""Compares a training step with frozen video and audio backbones with a full step.
 
   python -m benchmarks.frozen_step
   python -m benchmarks.frozen_step --dtype=bfloat16 --clips=8
@@ -8,10 +8,10 @@
 Both train the paper's S3D-G FAC model on the same clips, [4, 16, 112, 112, 3], taken in turn.
 Prints one line of JSON:
 
-    frozen_over_whole         seconds of the frozen step over those of the whole one
-    frozen_over_whole_cpu     the same in CPU time
-    memory_over_whole         peak memory of a process that takes frozen steps over that of one that
-                              takes whole ones, TensorFlow and the weights included
+    frozen_over_whole         time of the frozen step relative to the full step
+    frozen_over_whole_cpu     CPU time of the frozen step relative to the full step
+    memory_over_whole         peak memory of a process with frozen steps relative to a process with
+                              full steps, including TensorFlow and the weights
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from mmv_tf.training.freezing import Freezing
 from mmv_tf.training.train_step import TrainStep
 
 _DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Dtype of the backbones.")
-_CLIPS = flags.DEFINE_integer("clips", 4, "Clips in a batch.", lower_bound=1)
-_ROUNDS = flags.DEFINE_integer("rounds", 10, "Steps measured of each.", lower_bound=1)
+_CLIPS = flags.DEFINE_integer("clips", 4, "Clips per batch.", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 10, "Measured steps of each kind.", lower_bound=1)
 _CHILD = flags.DEFINE_string("child", "", "Not for users: the step of this process.")
 _STEPS: dict[str, tuple[str, ...]] = {"whole": (), "frozen": ("video", "audio")}
 
 
 class _Step:
-    """A traced step that leaves some parts as they are."""
+    """A traced step in which some parts are frozen."""
 
     def __init__(self, freeze: tuple[str, ...], batch: dict[str, tf.Tensor]):
         dtype = "mixed_bfloat16" if _DTYPE.value == "bfloat16" else "float32"
@@ -64,7 +64,7 @@ class _Step:
 
 
 def _peak(name: str) -> int:
-    """Return the peak memory of a process that takes only one kind of step."""
+    """Return the peak memory of a process that runs only one kind of step."""
     arguments = [f"--child={name}", f"--dtype={_DTYPE.value}", f"--clips={_CLIPS.value}"]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.frozen_step", *arguments],

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A large index of clustered random vectors, to time queries on."""
+"""Generates a large index of clustered random vectors, for timing queries."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ CENTRES = 2_000
 def generated_index(
     directory: pathlib.Path, windows: int, dim: int, spread: float = 1.0
 ) -> store.Index:
-    """Make an index of one matrix, `MATRIX`, a thousand windows a video, or open an existing one.
+    """Make an index of one matrix, `MATRIX`, with 1,000 windows per video, or open it if it exists.
 
     Args:
       directory: folder of the index.
-      windows: number of rows, rounded down to thousands.
+      windows: number of rows, rounded down to a multiple of 1,000.
       dim: size of the vectors.
       spread: length of the noise around a center.
     """

@@ -1,12 +1,12 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Measures how the cost of S3D-G grows with clips, frames, size and processes.
+"""Measures how the cost of S3D-G grows with the number of clips, frames, pixels and processes.
 
   python -m benchmarks.growth
 
-Forward passes use the folded backbone; all sizes take their runs in turn. Training steps are
-those of `benchmarks.train_step`, in a process for each size. Of several processes, each has a
-thread and runs clips forward on its own, all at the same time. Prints one line of JSON.
+Forward passes use the folded backbone; all sizes run in turn. Training steps are the same as in
+`benchmarks.train_step`, with a separate process for each size. With several processes, each has
+one thread and runs its own forward passes, all at the same time. Prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from benchmarks.measure import interleaved, print_result, rounded
 from mmv_tf import backbones
 from mmv_tf.publishing.serving_weights import ServingWeights
 
-_ROUNDS = flags.DEFINE_integer("rounds", 3, "Measured.", lower_bound=1)
-_SMALL = flags.DEFINE_bool("small", False, "Tiny sizes, to check that it works.")
+_ROUNDS = flags.DEFINE_integer("rounds", 3, "Measured rounds.", lower_bound=1)
+_SMALL = flags.DEFINE_bool("small", False, "Use tiny sizes, to check that everything runs.")
 
-# Clips, frames, height and width; the others are compared with the first.
+# Clips, frames, height and width; later rows are compared with the first.
 _FORWARD = [(1, 32, 224), (2, 32, 224), (4, 32, 224), (1, 16, 224), (1, 64, 224), (1, 32, 112)]
 _STEPS = [(4, 16, 112), (8, 16, 112), (16, 16, 112), (4, 32, 112), (4, 16, 224)]
 _TINY = [(1, 2, 32), (2, 2, 32)]
 
 
 def make_forward() -> Any:
-    """Return the backbone, folded; it takes clips of any size."""
+    """Return the folded backbone, for clips of any size."""
     tower = backbones.S3D(stem="space_to_depth")
     tower.build()
     weights = ServingWeights([tower], fold=True, dtype="float32")
@@ -71,7 +71,7 @@ def steps(sizes: list[tuple[int, int, int]]) -> list[dict[str, Any]]:
 
 def _row(size: tuple[int, int, int], seconds: float, cpu_seconds: float) -> dict[str, Any]:
     count, frames, pixels = size
-    # Input of the model: 1 for a clip of 32 x 224 x 224.
+    # Amount of input: 1 for a clip of 32 x 224 x 224.
     work = count * frames * pixels**2 / (32 * 224**2)
     return {
         "clips": count,
@@ -85,7 +85,7 @@ def _row(size: tuple[int, int, int], seconds: float, cpu_seconds: float) -> dict
 
 
 def processes(size: tuple[int, int, int]) -> list[dict[str, Any]]:
-    """Measure one process with all cores, and one a core with a thread each."""
+    """Measure one process with all cores, and one process per core with one thread each."""
     cores = len(os.sched_getaffinity(0))
     rows = []
     for count in dict.fromkeys((1, cores)):

@@ -30,8 +30,8 @@ from mmv_tf.search import Embedder
 from mmv_tf.search.queries import IMAGE, TEXT, Query, embed_query
 from mmv_tf.search.view import View
 
-_ROUNDS = flags.DEFINE_integer("rounds", 7, "Rounds of all runs, in turn.", lower_bound=1)
-_CLIPS = flags.DEFINE_integer("batch_size", 4, "Clips at once.", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 7, "Rounds; in each, all runs take turns.", lower_bound=1)
+_CLIPS = flags.DEFINE_integer("batch_size", 4, "Clips per batch.", lower_bound=1)
 _PRECISIONS = ("mixed_bfloat16", "bfloat16")
 _WINDOWS = 100_000  # in the index
 _DIM = 256  # of the coarse space (MMV, Alayrac et al., 2020)
@@ -77,7 +77,7 @@ def main(argv: list[str]) -> None:
 
 
 def _queries(embedder: Embedder, clip: np.ndarray, folder: pathlib.Path) -> dict[str, Times]:
-    """Time queries as a running program answers them."""
+    """Time queries in a running program."""
     picture = folder / "picture.png"
     picture.write_bytes(tf.io.encode_png(clip[0, 0]).numpy())
     view = View(generated_index(folder / "index", _WINDOWS, _DIM), 1)

@@ -3,7 +3,7 @@
 """Times a linear SVM: C chosen from a grid on held-out groups, then the final fit.
 
   python -m benchmarks.linear_svm                   # 20,000 rows
-  python -m benchmarks.linear_svm --rows=100000     # the promised size
+  python -m benchmarks.linear_svm --rows=100000     # the target size
 
 Prints one line of JSON.
 """
@@ -16,7 +16,7 @@ from absl import app, flags
 from benchmarks.measure import peak_bytes, print_result, timed
 from mmv_tf.evaluation.linear_svm import choose_C, fit_linear_svm, one_vs_rest
 
-_ROWS = flags.DEFINE_integer("rows", 20_000, "Training rows, ten a video.", lower_bound=100)
+_ROWS = flags.DEFINE_integer("rows", 20_000, "Training rows, ten per video.", lower_bound=100)
 _DIM = flags.DEFINE_integer("dim", 1024, "Size of the features (S3D-G: 1024).", lower_bound=1)
 _CLASSES = flags.DEFINE_integer("classes", 100, "Classes.", lower_bound=2)
 _GRID = flags.DEFINE_list("grid", ["1e-4", "1e-3", "1e-2"], "Values of C.")
@@ -27,7 +27,7 @@ def main(argv: list[str]) -> None:
     del argv
     rows, dim, classes = _ROWS.value, _DIM.value, _CLASSES.value
     generator = np.random.default_rng(0)
-    # Features with one strong and many weak directions, like a model's.
+    # Features with one strong direction and many weak ones, like a model's.
     strength = (1 / np.sqrt(1 + np.arange(dim))).astype(np.float32)
     centres = generator.standard_normal((classes, dim), np.float32)
     labels = np.arange(rows) // 10 % classes

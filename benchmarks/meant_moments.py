@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Sentences with the moments that they mean, and the recall of these."""
+"""Sentences with the moments that they describe, and the recall of these moments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COLUMNS = ["part", "start", "end", "sentence"]
 
 @dataclasses.dataclass(frozen=True)
 class Meant:
-    """A sentence and the moment that it is about, in seconds."""
+    """A sentence and the moment that it describes, in seconds."""
 
     sentence: str
     start: float
@@ -31,12 +31,12 @@ class Meant:
 def measured(
     searcher: Searcher, video: str, meant: Sequence[Meant], weights: FusionWeights
 ) -> dict[str, dict[str, float]]:
-    """Return the recall at 1, 5 and 10 by what is searched: vision, speech or both."""
+    """Return the recall at 1, 5 and 10 for each kind of search: vision, speech or both."""
 
     def rank(one: Meant, within: str) -> int | None:
         query = Query(TEXT, one.sentence, within=within)
         if within == VISION and not searcher.embedder().encoder.network.known([one.sentence])[0]:
-            return None  # The model knows no word of it.
+            return None  # The model knows none of its words.
         answer = searcher.search([query], max(_AT), weights=weights)
         return rank_of(answer.moments, video, one)
 
@@ -48,7 +48,7 @@ def read_sentences(path: pathlib.Path, part: str) -> list[Meant]:
     """Return the sentences of a part.
 
     Raises:
-      ValueError: the table lacks a column, or a time is no number.
+      ValueError: the table lacks a column, or a time is not a number.
     """
     rows = [cells for _, cells in read_cells(path, read_text(path, _MAX_BYTES))]
     if rows[:1] != [_COLUMNS]:
@@ -61,7 +61,7 @@ def read_sentences(path: pathlib.Path, part: str) -> list[Meant]:
 
 
 def rank_of(moments: Sequence[Moment], video: str, meant: Meant) -> int | None:
-    """Return the rank of the first right moment, from 1; None without any."""
+    """Return the rank of the first correct moment, from 1; None if there is none."""
     for rank, moment in enumerate(moments, start=1):
         overlap = min(moment.end, meant.end) - max(moment.start, meant.start)
         shorter = min(moment.end - moment.start, meant.end - meant.start)

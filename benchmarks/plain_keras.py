@@ -1,8 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""S3D-G in plain Keras: stock layers one after the other, without optimization.
+"""S3D-G in plain Keras: standard layers in sequence, without optimization.
 
-It is the floor of `benchmarks.forward`.
+It is the baseline for `benchmarks.forward`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def make_s3dg(dtype: str = "float32") -> keras.Model:
     """Return a model from clips [B, T, H, W, 3] to [B, 1024], with the sizes of our `S3D`."""
     ours = S3D(stem="space_to_depth")
     clips = keras.Input((None, None, None, 3))
-    # The space-to-depth stem as the convolution that it equals: 4 x 8 x 8 with stride 2.
+    # The space-to-depth stem as the equivalent convolution: 4 x 8 x 8 with stride 2.
     x = _unit(clips, 64, (4, 8, 8), (2, 2, 2), False, dtype)
     for name, layer in zip(ours.layer_names[1:], ours.sequence[1:], strict=True):
         if isinstance(layer, InceptionBlock):
@@ -37,7 +37,7 @@ def make_s3dg(dtype: str = "float32") -> keras.Model:
 
 
 def _kernels(size: Sequence[int]) -> list[tuple[int, ...]]:
-    """Return a separable unit's kernels, or the one of a pointwise unit."""
+    """Return the two kernels of a separable unit, or the single kernel of a pointwise unit."""
     return [(1, *size[1:]), (size[0], 1, 1)] if size[1] > 1 else [tuple(size)]
 
 

@@ -1,8 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Memory of a process by Linux' /proc.
+"""Memory of a process, from Linux's /proc.
 
-getrusage's peak starts from the parent's, and an early one would hide later ones.
+getrusage's peak starts from the parent's, and an early peak would hide later ones.
 """
 
 from __future__ import annotations
@@ -18,5 +18,5 @@ def mebibytes(field: str = "VmRSS", process: int | str = "self") -> float:
 
 
 def reset_peak(process: int | str = "self") -> None:
-    """Restart "VmHWM" from the memory in use."""
+    """Reset "VmHWM" to the memory in use."""
     pathlib.Path(f"/proc/{process}/clear_refs").write_text("5")

@@ -1,15 +1,15 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Measures reading clips for training, against a plain pipeline and decoding alone.
+"""Compares reading training clips with a plain pipeline and with decoding alone.
 
   python -m benchmarks.read_data
 
-"ours" is reading with the default settings, "opencv" with data.pixels=opencv. All read the same
+"ours" reads with the default settings, "opencv" with data.pixels=opencv. All variants read the same
 shards in turn, in one process, and are compared by the CPU time of all its threads. "plain" decodes
-every frame of the window whole, resizes, then crops, flips and changes colors one after the other
-with TensorFlow's own functions, as the phases of DMVR do. "pixels" only decodes those frames with
-libjpeg-turbo, from memory. Prints one line of JSON: clips a core-second of each, the ratios, and
-the parts of a clip's time in "ours".
+every frame of the window in full, resizes, then crops, flips and changes colors one after the other
+with TensorFlow's own functions, like the phases of DMVR. "pixels" only decodes these frames with
+libjpeg-turbo, from memory. Prints one line of JSON: clips per core-second for each variant, the
+ratios, and how the time per clip is divided in "ours".
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from mmv_tf.data.reading import pixels as pixels_lib
 from mmv_tf.data.records import keys
 
 _CLIPS = flags.DEFINE_integer("num_clips", 24, "Different clips in the shards.", lower_bound=4)
-_READ = flags.DEFINE_integer("read", 48, "Clips read in a measurement.", lower_bound=4)
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "Measurements of each, in turn.", lower_bound=1)
-_QUALITY = flags.DEFINE_integer("jpeg_quality", 90, "Quality of the JPEGs, as for prepare_data.")
+_READ = flags.DEFINE_integer("read", 48, "Clips read per measurement.", lower_bound=4)
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Measurements of each variant, in turn.", lower_bound=1)
+_QUALITY = flags.DEFINE_integer("jpeg_quality", 90, "JPEG quality, as in prepare_data.")
 
 _BATCH = 4
 
@@ -87,7 +87,7 @@ def main(argv: list[str]) -> None:
 
 
 def _window(record: tf.Tensor, config: ml_collections.ConfigDict) -> tf.Tensor:
-    """Return a random window's JPEGs."""
+    """Return the JPEGs of a random window."""
     _, lists = tf.io.parse_single_sequence_example(
         record,
         sequence_features={keys.FRAMES: tf.io.FixedLenSequenceFeature([], tf.string)},
@@ -99,7 +99,7 @@ def _window(record: tf.Tensor, config: ml_collections.ConfigDict) -> tf.Tensor:
 
 
 def _plain(files: list[str], config: ml_collections.ConfigDict) -> tf.data.Dataset:
-    """Return the plain pipeline; jitter and resizing are one step, in its favor."""
+    """Return the plain pipeline; jitter and resizing are merged into one step, in its favor."""
     size = config.size
 
     def colour(clip: tf.Tensor) -> tf.Tensor:
@@ -147,7 +147,7 @@ def _mapped(dataset: tf.data.Dataset, function: Callable[..., tf.Tensor]) -> tf.
 
 
 def _steps(files: list[str], config: ml_collections.ConfigDict) -> dict[str, float]:
-    """Return CPU milliseconds of our steps, each given the previous one's output."""
+    """Return the CPU milliseconds of our steps, each run on the previous step's output."""
     record = next(iter(tf.data.TFRecordDataset(files)))
     encoded = _window(record, config)
     size = (tf.constant(HEIGHT), tf.constant(WIDTH))

@@ -1,12 +1,12 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Measures ranks of retrieval against the bare matrix product, and their memory.
+"""Compares computing retrieval ranks with the matrix product alone, and measures memory.
 
-  python -m benchmarks.retrieval                  # 20,000 x 20,000, the speed
-  python -m benchmarks.retrieval --count=100000   # the promised size, the memory
+  python -m benchmarks.retrieval                  # 20,000 x 20,000, for speed
+  python -m benchmarks.retrieval --count=100000   # the target size, for memory
 
-Prints one line of JSON: nanoseconds a pair of both, their ratio, the ratio of CPU time (which other
-programs affect less), and the process's peak memory.
+Prints one line of JSON: nanoseconds per pair for both, their ratio, the ratio of CPU times (which
+other programs affect less), and the peak memory of the process.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from absl import app, flags
 from benchmarks.measure import Times, interleaved, peak_bytes, print_result, rounded, timed
 from mmv_tf.evaluation.retrieval import ranks
 
-_COUNT = flags.DEFINE_integer("count", 20_000, "Queries and items.", lower_bound=2)
+_COUNT = flags.DEFINE_integer("count", 20_000, "Number of queries, and of items.", lower_bound=2)
 _DIM = flags.DEFINE_integer("dim", 256, "Size of the embeddings (MMV's S_vat: 256).", lower_bound=1)
-_ROUNDS = flags.DEFINE_integer("rounds", 3, "Measurements of each, in turn.", lower_bound=1)
-# Rows of the plain product: a block whose similarities (as many as fit 400 MB) are discarded.
+_ROUNDS = flags.DEFINE_integer("rounds", 3, "Measurements of both, in turn.", lower_bound=1)
+# Rows of the plain product: a block whose similarities fit in 400 MB and are discarded.
 _ROWS = 1000
 
 
@@ -32,7 +32,7 @@ def main(argv: list[str]) -> None:
     queries = generator.standard_normal((count, dim), np.float32)
     items = queries + 4 * generator.standard_normal((count, dim), np.float32)
     before, found = peak_bytes(), {}
-    # No more rows than a fair speed needs; all would take twice as long.
+    # As many rows as a fair comparison needs; all rows would take twice as long.
     rows = min(count, 20 * _ROWS)
 
     def ranked() -> None:

@@ -1,21 +1,21 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Measures indexing beside its parts, and queries over a million windows.
+"""Measures indexing and its parts, and queries over a million windows.
 
   python -m benchmarks.search --part=index [--video=FILE]
   python -m benchmarks.search --part=query [--windows=1000000] [--index=DIR]
 
-Prints one line of JSON. The parts of indexing are decoding (PyAV's bare decoding of every frame and
-of the audio, without scaling) and the model's forward pass over as many windows. They and indexing
-run in turn, in one process; CPU seconds are compared.
+Prints one line of JSON. The parts of indexing are decoding (PyAV decodes every frame and the audio,
+without scaling) and the model's forward pass over the same number of windows. The parts and
+indexing run in turn, in one process; CPU seconds are compared.
 
-Queries are timed from the vector to the moments, on the memory-mapped index, against the bare
-matrix product and against exact search in the same numbers in float32, whose rows must be the same.
-The vectors form clusters, as those of videos do, whose windows are similar: 2,000 centers with
-noise around them. If the noise is as long as the centers (--spread=1), two vectors of a cluster
-have a cosine of a half, with twice the length a fifth, and with three times a tenth, which is
-hardly a cluster. Queries are rows with noise of half their length, different from those that
-FAISS's settings were chosen by.
+Queries are timed from the vector to the moments, on the memory-mapped index, and compared with the
+matrix product alone and with exact search of the same vectors in float32, which must find the same
+rows. The vectors form clusters, like the similar windows of a video: 2,000 centers with noise
+around them. If the noise is as long as the centers (--spread=1), two vectors in a cluster have a
+cosine of a half; with noise of twice the length a fifth, and of three times the length a tenth,
+which is hardly a cluster. Queries are rows with noise of half their length, different from the
+queries used to choose FAISS's settings.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ from mmv_tf.search.view import View
 
 _PART = flags.DEFINE_enum("part", "query", ["index", "query"], "Part to measure.")
 _FILM = flags.DEFINE_string("video", None, "Video to index; by default a generated minute.")
-_ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds of all runs, in turn.", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds; in each, all runs take turns.", lower_bound=1)
 _WINDOWS = flags.DEFINE_integer("windows", 1_000_000, "Windows in the index.", lower_bound=10_000)
 _DIM = flags.DEFINE_integer("dim", 256, "Size of the vectors (MMV's S_vat: 256).", lower_bound=2)
-_QUERIES = flags.DEFINE_integer("queries", 50, "Queries.", lower_bound=1)
+_QUERIES = flags.DEFINE_integer("queries", 50, "Number of queries.", lower_bound=1)
 _SPREAD = flags.DEFINE_float("spread", 1.0, "Length of the noise around a center.")
 _DIRECTORY = flags.DEFINE_string("index", None, "Folder to keep the index in for the next run.")
-# After a product the BLAS's threads busy-wait for the next one for a while.
+# After a product, the BLAS threads busy-wait for the next one for a while.
 _REST_SECONDS = 0.15
 
 
@@ -133,7 +133,7 @@ def _decode(film: pathlib.Path) -> None:
 
 
 def _write_film(path: pathlib.Path, seconds: int = 60) -> pathlib.Path:
-    """Write 640 x 360 at 24 frames a second, H.264 and AAC: a moving texture and noise."""
+    """Write a video of moving texture and noise: 640 x 360, 24 frames per second, H.264, AAC."""
     generator = np.random.default_rng(0)
     texture = generator.integers(0, 256, (90, 160 + 24 * seconds, 3), np.uint8)
     with av.open(str(path), "w") as container:
@@ -207,7 +207,7 @@ def _query(directory: pathlib.Path) -> dict[str, Any]:
             found[name] = run(query)
             times[name].append(Times(time.perf_counter() - start, time.process_time() - cpu))
         if found["exact_float32"].tolist() != found["exact_ten_best"].tolist():
-            raise SystemExit("The best rows in float16 are not those in float32.")
+            raise SystemExit("The best rows in float16 differ from those in float32.")
         hits += len(set(found["exact_ten_best"]) & set(found["faiss_ten_best"]))
     milliseconds = {
         name: {
@@ -238,7 +238,7 @@ def _query(directory: pathlib.Path) -> dict[str, Any]:
 
 
 def _float32(matrix: np.ndarray, path: pathlib.Path) -> np.ndarray:
-    """Return the same numbers in float32, mapped from a file as those of the index are."""
+    """Return the same vectors in float32, memory-mapped like the index's."""
     if not path.exists():
         with open(path, "wb") as file:
             np.save(file, matrix.astype(np.float32))
@@ -246,7 +246,7 @@ def _float32(matrix: np.ndarray, path: pathlib.Path) -> np.ndarray:
 
 
 def _anonymous_bytes() -> int:
-    """Return the memory that is not a mapped file's, which the system can't reclaim."""
+    """Return the memory that is not file-backed, which the system can't reclaim."""
     status = pathlib.Path("/proc/self/status").read_text(encoding="ascii")
     (line,) = [line for line in status.splitlines() if line.startswith("RssAnon")]
     return 1024 * int(line.split()[1])

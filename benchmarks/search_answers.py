@@ -1,15 +1,15 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Measures whether a film's frames find their moments, and whether nothing is found as nothing.
+"""Measures whether a film's frames find their moments, and whether absent things are rejected.
 
   python -m benchmarks.search_answers --index=INDEX --video=FILM --captions=FILE.vtt
 
-Frames at random times, stored as JPEG of 360 lines, as a screenshot might be, are asked for; one is
-right if the first moment holds its time. Captions are asked as sentences in what is seen; one is
-right if one of the five best moments overlaps it. For the least confidence that keeps 9 of 10 right
-ones of the film's first half, and for two fixed ones, prints the shares that are kept of right ones
-in both halves, and that are refused of sentences about what is not in the film, as one line of
-JSON.
+Queries are frames at random times, stored as JPEG with 360 lines like a screenshot; a result is
+correct if the first moment contains the frame's time. Captions are used as sentences to search the
+video; a result is correct if one of the five best moments overlaps the caption. For the lowest
+confidence that keeps 9 of 10 correct results in the film's first half, and for two fixed
+confidences, prints the share of correct results that are kept in both halves, and the share of
+sentences about absent things that are rejected, as one line of JSON.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _CAPTIONS = flags.DEFINE_string("captions", None, "Its captions.", required=True
 _ABSENT = flags.DEFINE_string(
     "absent",
     str(pathlib.Path(__file__).with_name("absent_sentences.txt")),
-    "Sentences about what is not in the film, one a line.",
+    "Sentences about things that are not in the film, one per line.",
 )
-_FRAMES = flags.DEFINE_integer("frames", 200, "Frames to ask for.", lower_bound=1)
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of their times.")
+_FRAMES = flags.DEFINE_integer("frames", 200, "Number of frames to search for.", lower_bound=1)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed for the frames' times.")
 
 
 def main(argv: list[str]) -> None:
@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
 
 
 def _frames(searcher: Searcher) -> dict[str, float]:
-    """Return the shares of frames whose first moment holds them: all, and before the last cue."""
+    """Return the share of frames in their first moment: of all frames, and before the last cue."""
     last = max(caption.end for caption in read_captions(_CAPTIONS.value))
     end = probe(_FILM.value).duration - 0.5
     times = np.sort(np.random.default_rng(_SEED.value).uniform(0, end, _FRAMES.value))
@@ -86,7 +86,7 @@ def _share(values: Sequence[float], least: float) -> float:
 
 
 def _right(searcher: Searcher, captions: Sequence[Caption]) -> list[float]:
-    """Return the confidence in each caption that is found among the five best moments."""
+    """Return the confidence for each caption that is found among the five best moments."""
     found = []
     for caption in captions:
         moments = _seen(searcher, caption.text)
@@ -96,7 +96,7 @@ def _right(searcher: Searcher, captions: Sequence[Caption]) -> list[float]:
 
 
 def _seen(searcher: Searcher, text: str) -> tuple[Moment, ...]:
-    """Return the five best moments for a sentence in what is seen."""
+    """Return the five best moments for a sentence, by video alone."""
     return searcher.search([Query("text", text, within=VISION)], 5).moments
 
 

@@ -1,14 +1,14 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Measures how often a sentence finds its moment by what is seen, said, or both.
+"""Measures how often a sentence finds its moment by video, speech, or both.
 
   python -m benchmarks.search_recall --index=INDEX [--sentences=FILE] [--part=report]
 
-The index has the quickstart's film and its captions. The sentences are paraphrases, so that what is
-said is not found by its own words. A moment is right if it overlaps the meant one by at least half
-of the shorter of both (ours). Prints one line of JSON: the recall at 1, 5 and 10.
+The index contains the quickstart's film and its captions. The sentences are paraphrases, so that
+speech is not found by its own words. A moment is correct if it overlaps the intended moment by at
+least half of the shorter one (ours). Prints one line of JSON: the recall at 1, 5 and 10.
 
-Settings are chosen on the sentences of the part "choose", and reported on those of "report".
+Settings are chosen on the sentences in part "choose", and results are reported on part "report".
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _INDEX = flags.DEFINE_string("index", None, "Folder of the index.", required=Tru
 _SENTENCES = flags.DEFINE_string(
     "sentences",
     str(pathlib.Path(__file__).with_name("bbb_sentences.tsv")),
-    "A table with the columns part, start, end and sentence, about one film.",
+    "A table with the columns part, start, end and sentence, for one film.",
 )
 _PART = flags.DEFINE_enum("part", "report", ["choose", "report"], "Part of the sentences.")
 _VIDEO = flags.DEFINE_string("video", None, "Name of the film in the index, if it has several.")

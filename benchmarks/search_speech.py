@@ -1,12 +1,12 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Measures the search of what is said over a million windows and their cues.
+"""Measures speech search over a million windows and their cues.
 
   python -m benchmarks.search_speech [--cues=350000] [--index=DIR]
 
-Prints one line of JSON: the time of a query from the sentence to the passages, and of the making of
-the file. A thousand films have equal numbers of cues of 3 to 14 words. Words are drawn by Zipf's
-law from 60,000, and so are those of the sentences, so that most have words like "the" and "of".
+Prints one line of JSON: the time of a query from the sentence to the passages, and the time to
+build the file. A thousand films have equal numbers of cues of 3 to 14 words. The words of cues and
+sentences are drawn from 60,000 by Zipf's law, so that most contain words like "the" and "of".
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from mmv_tf.search.spoken import Narrations
 from mmv_tf.search.words import units
 from mmv_tf.util import files as files_lib
 
-_CUES = flags.DEFINE_integer("cues", 350_000, "Cues.", lower_bound=1000)
-_WINDOWS = flags.DEFINE_integer("windows", 1_000_000, "Windows.", lower_bound=1000)
-_QUERIES = flags.DEFINE_integer("queries", 100, "Sentences.", lower_bound=1)
+_CUES = flags.DEFINE_integer("cues", 350_000, "Number of cues.", lower_bound=1000)
+_WINDOWS = flags.DEFINE_integer("windows", 1_000_000, "Number of windows.", lower_bound=1000)
+_QUERIES = flags.DEFINE_integer("queries", 100, "Number of sentences.", lower_bound=1)
 _DIRECTORY = flags.DEFINE_string("index", None, "Folder to keep the index in for the next run.")
 _WORDS = 60_000
-_PASSAGES = 50  # The default limit of 10 moments takes so many.
+_PASSAGES = 50  # The default limit of 10 moments needs this many.
 
 
 def main(argv: list[str]) -> None:
@@ -76,7 +76,7 @@ def main(argv: list[str]) -> None:
 
 
 class _Words:
-    """Texts of words by Zipf's law, the same for the same seed."""
+    """Random texts with words drawn by Zipf's law, reproducible by seed."""
 
     def __init__(self, seed: int):
         self.generator = np.random.default_rng(seed)
@@ -84,13 +84,13 @@ class _Words:
         self._sums = np.cumsum(shares / shares.sum())
 
     def text(self, count: int) -> str:
-        """Return a text of so many words."""
+        """Return a text with this many words."""
         places = np.searchsorted(self._sums, self.generator.random(count))
         return " ".join(f"w{place}" for place in places)
 
 
 def _with_speech(directory: pathlib.Path) -> tuple[store.Index, float | None]:
-    """Make or open an index with cues, and return the seconds that its cues took."""
+    """Make or open an index with cues, and return the seconds that adding the cues took."""
     index = generated_index(directory, _WINDOWS.value, 2)
     if index.speech:
         return index, None
@@ -114,14 +114,14 @@ def _with_speech(directory: pathlib.Path) -> tuple[store.Index, float | None]:
 
 
 def _timed(work: Callable[[], object]) -> tuple[float, float]:
-    """Return the seconds of the clock and of the processor."""
+    """Return the wall and CPU seconds."""
     wall, cpu = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
 def _summary(seconds: list[float]) -> dict[str, float]:
-    """Return median, 95th percentile and most, in milliseconds."""
+    """Return the median, 95th percentile and maximum, in milliseconds."""
     values = {
         "median": statistics.median(seconds),
         "p95": float(np.percentile(seconds, 95)),

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Real server on loopback, for benchmarks and tests."""
+"""A real server on loopback, for benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ServerProcess:
         return process_memory.mebibytes(field, self._process.pid)
 
     def reset_peak(self) -> None:
-        """Restart "VmHWM" from the memory in use."""
+        """Reset "VmHWM" to the memory in use."""
         process_memory.reset_peak(self._process.pid)
 
     def alive(self) -> bool:

@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Measures the server under load, on loopback: batching, 64 clients, memory, bad requests.
+"""Measures the server under load, on loopback: batching, 64 clients, memory, invalid requests.
 
   python -m benchmarks.serving [--part=batching|load|memory] [--output=FILE]
 
-The model is a tiny one with new weights: this measures the server, not the model.
+The model is tiny and untrained: this measures the server, not the model.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ from mmv_tf.util.configuration import write_json
 _PARTS = ("batching", "load", "memory")
 _PART = flags.DEFINE_multi_enum("part", _PARTS, _PARTS, "Parts to run; may be repeated.")
 _OUTPUT = flags.DEFINE_string("output", None, "Results file (JSON).")
-_REQUESTS = flags.DEFINE_integer("requests", 10_000, "Requests of the part memory.")
-_SECONDS = flags.DEFINE_float("seconds", 40.0, "Seconds of the part load.")
+_REQUESTS = flags.DEFINE_integer("requests", 10_000, "Number of requests in part memory.")
+_SECONDS = flags.DEFINE_float("seconds", 40.0, "Duration of part load in seconds.")
 
 _WORDS = "red grey square circle moves stands sings falls left right up down".split()
 _TOLERANCE = 1e-4
-_BAD_SHARE = 20  # one request of so many is wrong
+_BAD_SHARE = 20  # one request in this many is invalid
 
 
 def main(argv: list[str]) -> None:
-    """Run the parts, print one line of JSON, and write it."""
+    """Run the parts, and print and write one line of JSON."""
     del argv
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as directory:
@@ -68,7 +68,7 @@ def main(argv: list[str]) -> None:
 
 
 def publish(directory: pathlib.Path) -> pathlib.Path:
-    """Export a new model of a few thousand weights with all signatures; return its folder."""
+    """Export an untrained model of a few thousand weights, all signatures; return its folder."""
     config = preset_config("s3d_fac")
     config.graph.update({"fine_dim": 16, "coarse_dim": 8, "hidden_dim": 16})
     config.video.update({"width": 0.0625, "blocks": (1, 1, 1), "stem": "rgb"})
@@ -85,7 +85,7 @@ def publish(directory: pathlib.Path) -> pathlib.Path:
 
 
 def make_requests(servable: Servable) -> dict[str, list[Inputs]]:
-    """Return four requests of one row for every signature."""
+    """Return four one-row requests for every signature."""
     requests = {
         name: [{name: sample_input(name, servable.contract, seed)} for seed in range(4)]
         for name in servable.signatures
@@ -98,7 +98,7 @@ def make_requests(servable: Servable) -> dict[str, list[Inputs]]:
 
 
 def measure_batching(folder: pathlib.Path, servable: Servable) -> dict[str, Any]:
-    """Measure requests a second of 32 gRPC clients, with and without batches, in turn."""
+    """Measure requests per second of 32 gRPC clients, with and without batching, in turn."""
     requests = make_requests(servable)
     rates: dict[str, dict[bool, list[float]]] = {name: {} for name in ("text", "image")}
     for batching in (False, True) * 2:
@@ -106,7 +106,7 @@ def measure_batching(folder: pathlib.Path, servable: Servable) -> dict[str, Any]
         with ServerProcess(folder, flag) as server:
             for name, found in rates.items():
                 todo = [(name, inputs) for inputs in requests[name]]
-                for total in (200, 2000):  # the first to warm up
+                for total in (200, 2000):  # the first one warms up
                     load = check.measure_load(
                         lambda: connect(f"grpc://127.0.0.1:{server.grpc}", "tiny"), todo, 32, total
                     )
@@ -122,7 +122,7 @@ def measure_batching(folder: pathlib.Path, servable: Servable) -> dict[str, Any]
 
 
 def measure_load(folder: pathlib.Path, servable: Servable) -> dict[str, Any]:
-    """Run 64 clients over both protocols, all signatures, one request in twenty wrong."""
+    """Run 64 clients over both protocols and all signatures; one request in twenty is invalid."""
     with ServerProcess(folder) as server:
         report = drive(server, servable, clients=64, seconds=_SECONDS.value)
         if not server.alive():
@@ -148,7 +148,7 @@ class Tally:
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def count(self, what: str) -> None:
-        """One more."""
+        """Increment a count."""
         self.counts[what] = self.counts.get(what, 0) + 1
 
 
@@ -159,7 +159,7 @@ def drive(
     seconds: float = float("inf"),
     total: int | None = None,
 ) -> dict[str, Any]:
-    """Run clients that compare each answer with the model's."""
+    """Run clients that compare each response with the model's output."""
     requests = make_requests(servable)
     expected = {
         name: [servable.run(name, inputs) for inputs in some] for name, some in requests.items()
@@ -202,7 +202,7 @@ def ask(
     expected: dict[str, list[Inputs]],
     generator: random.Random,
 ) -> tuple[str, float]:
-    """Send one request, right or wrong; return the outcome and its time."""
+    """Send one valid or invalid request; return the outcome and its time."""
     bad = generator.randrange(_BAD_SHARE) == 0
     name = generator.choice(sorted(requests))
     index = generator.randrange(len(requests[name]))
@@ -228,7 +228,7 @@ def ask(
 
 
 def bad_requests(requests: dict[str, list[Inputs]]) -> Iterator[tuple[str, Inputs]]:
-    """Yield requests that the check of values refuses, and one that only the model refuses."""
+    """Yield requests rejected by the value checks, and one that only the model rejects."""
     yield "image", {"image": np.full((1, 32, 32, 3), np.nan, np.float32)}
     yield "audio", {"audio": np.full((1, 4000), 9.0, np.float32)}
     yield "text", {"text": np.array([b" "], dtype=object)}
@@ -238,7 +238,7 @@ def bad_requests(requests: dict[str, list[Inputs]]) -> Iterator[tuple[str, Input
 
 
 def run_threads(work: Any, count: int) -> None:
-    """Run a function in threads; raise the first error of one."""
+    """Run a function in threads, and raise the first error."""
     errors: list[BaseException] = []
 
     def guarded() -> None:

@@ -1,11 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Measures what mmv_tf adds to TensorFlow's import, each in a new process, in turn.
+"""Measures how much time mmv_tf adds to importing TensorFlow, each in a new process, in turn.
 
   python -m benchmarks.start_up
 
-`import mmv_tf` alone loads next to nothing. So every public name is used once, which loads all
-that a program may need at its start. Prints one line of JSON.
+`import mmv_tf` alone loads almost nothing. Therefore every public name is used once, which loads
+everything that a program may need at startup. Prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from absl import app, flags
 
 from benchmarks.measure import Times, interleaved, print_result, rounded
 
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "Processes of each.", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Processes per variant.", lower_bound=1)
 
 _STATEMENTS = {
     "tensorflow": "import tensorflow",
@@ -34,7 +34,7 @@ print(json.dumps([time.perf_counter() - wall, time.process_time() - cpu]))
 
 
 def imported(module: str) -> Times:
-    """Import a module, and all public names of ours, in a new process."""
+    """Import a module, and all of mmv_tf's public names, in a new process."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-c", _PROGRAM.format(statement=_STATEMENTS[module])]
     output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)

@@ -1,16 +1,16 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Measures clips stored as video against JPEGs and floats: bytes, PSNR, and time to read.
+"""Compares clips stored as video with JPEGs and floats: size, PSNR, and reading time.
 
   python -m benchmarks.stored_video --video=bbb.mp4
   python -m benchmarks.stored_video --video=bbb.mp4 --short_side=112 --codecs
 
-Cuts clips of 3.2 s, evenly spread over the film, and stores them in both ways. PSNR is that of all
-pixels of all clips against the scaled frames before they are stored, in RGB and in luma. "decode"
-is the processor time to decode all frames of a clip to what the readers take: RGB by libjpeg-turbo,
-or Y, U and V by H.264. "read" is that of the whole reader, in turn with JPEGs, with data.pixels
-set to opencv and to tensorflow; every window uses all 32 frames, with its audio. --codecs adds a
-table of x264's options. Prints one line of JSON.
+Cuts clips of 3.2 s, evenly spaced in the film, and stores them in both ways. PSNR compares all
+pixels of all clips with the scaled frames before storing, in RGB and in luma. "decode" is the CPU
+time to decode all frames of a clip to the readers' input: RGB from libjpeg-turbo, or Y, U and V
+from H.264. "read" is the CPU time of the whole reader, in turn with JPEGs, with data.pixels set to
+opencv and to tensorflow; every window uses all 32 frames, with its audio. --codecs adds a table of
+x264 options. Prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _RATE, _SECONDS, _SAMPLE_RATE, _BATCH = 10.0, 3.2, 48_000, 4
 _FRAMES = round(_RATE * _SECONDS)
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
-# Name -> rate factor, and options of x264 besides the default ones.
+# Name -> rate factor, and x264 options besides the defaults.
 _OTHERS: dict[str, tuple[int, dict[str, str]]] = {
     "crf 20": (20, {}),
     "crf 24": (24, {}),
@@ -130,7 +130,7 @@ def _clips() -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 
 def _cpu_ms(run: Callable[[], Any], count: int) -> float:
-    """Return the CPU milliseconds for each of `count`, the best of three."""
+    """Return the CPU milliseconds per item of `count`, the best of three runs."""
     best = math.inf
     for _ in range(3):
         started = time.process_time()
@@ -261,7 +261,7 @@ def _with_sound(data: bytes, waveform: np.ndarray) -> shard_writer.EncodedMedia:
 
 
 def _reading(directories: Mapping[str, pathlib.Path]) -> dict[str, Any]:
-    """Return the CPU milliseconds a clip of reading, in turn, and the ratios."""
+    """Return the CPU milliseconds per clip of each way of reading, in turn, and the ratios."""
     runs = {}
     for pixels in ("opencv", "tensorflow"):
         for store, directory in directories.items():

@@ -1,11 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Forward passes and training steps in PyTorch, the peer of `benchmarks.forward` and others.
+"""Forward passes and training steps in PyTorch, for comparison in `benchmarks.forward` and others.
 
-For a Python that has torch and numpy; it needs nothing of mmv_tf. `benchmarks.peer` starts it: when
-it is ready, after one run, it prints a line of JSON. Then, for each line that it reads, it takes
-one run and prints its time. Becoming ready, and each run, has a deadline (--limit), after which its
-alarm ends the process: the peer did not finish.
+Runs in a Python that has torch and numpy, without mmv_tf. `benchmarks.peer` starts it: when it is
+ready, after one run, it prints a line of JSON. Then, for each line that it reads, it performs one
+run and prints its time. Startup and each run have a deadline (--limit), after which an alarm ends
+the process.
 
   python benchmarks/torch_peer.py --work=step --dtype=bfloat16 --layout=channels_last
 """
@@ -30,7 +30,7 @@ def peak_bytes():
 
 
 def make_forward(network, clips, dtype):
-    """Return inference as a user would have it: batch norms folded, weights in the dtype."""
+    """Return inference as a user would run it: batch norms folded, weights in the dtype."""
     network = network.eval().folded().to(dtype)
 
     def run():
@@ -41,7 +41,7 @@ def make_forward(network, clips, dtype):
 
 
 def make_step(network, clips, dtype):
-    """Return forward, backward and SGD."""
+    """Return a step: forward, backward and SGD."""
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
 
     def run():
@@ -56,7 +56,7 @@ def make_step(network, clips, dtype):
 
 
 def in_layout(network, clips, layout):
-    """Return weights and clips with channels last, or in PyTorch's layout."""
+    """Return weights and clips with channels last, or in PyTorch's default layout."""
     if layout == "contiguous":
         return network, clips
     kind = torch.channels_last_3d if isinstance(network, S3DG) else torch.channels_last

@@ -1,8 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""S3D-G in PyTorch's own layers, a peer; see `benchmarks/torch_peer.py`.
+"""S3D-G in PyTorch's own layers, for comparison; see `benchmarks/torch_peer.py`.
 
-Written from the description of the network (arXiv 1712.04851; the space-to-depth stem is that of
+Written from the description of the network (arXiv 1712.04851, with the space-to-depth stem of
 arXiv 1912.06430).
 """
 
@@ -55,7 +55,7 @@ class Unit(nn.Module):
 
 
 class Block(nn.Module):
-    """Four branches, concatenated."""
+    """Four concatenated branches."""
 
     def __init__(self, inputs, filters):
         super().__init__()
@@ -111,7 +111,7 @@ class S3DG(nn.Module):
         for index, layer in enumerate(self.layers):
             x = layer(x)
             if index == 0:
-                x = x[:, :, 1:, 1:, 1:]  # an even kernel with padding gives one too many
+                x = x[:, :, 1:, 1:, 1:]  # an even kernel with padding returns one too many
         return x.mean(dim=[2, 3, 4])
 
     def folded(self):

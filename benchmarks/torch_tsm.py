@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""TSM-ResNet-50 in PyTorch's own layers, a peer; see `benchmarks/torch_peer.py`.
+"""TSM-ResNet-50 in PyTorch's own layers, for comparison; see `benchmarks/torch_peer.py`.
 
 Written from the descriptions of ResNet v2 (arXiv 1603.05027) and of the temporal shift (arXiv
-1811.08383), in the form that MMV uses: a shift on each block's first pre-activation, no batch norm
-in the stem.
+1811.08383), as used in MMV: with a shift on each block's first pre-activation and without batch
+norm in the stem.
 """
 
 import torch
@@ -13,11 +13,11 @@ from torch.nn import functional
 
 # Blocks, output channels and stride of each group.
 _GROUPS = [(3, 256, 1), (4, 512, 2), (6, 1024, 2), (3, 2048, 2)]
-_SHIFTED = 8  # one channel of so many is shifted each way
+_SHIFTED = 8  # one channel in this many is shifted each way
 
 
 def shift(x, frames):
-    """Shift [B * T, C, H, W]: the first channels a frame later, the last ones a frame earlier."""
+    """Shift [B * T, C, H, W]: the first channels one frame later, the last channels one earlier."""
     channels = x.shape[1]
     count = channels // _SHIFTED
     clips = x.view(-1, frames, *x.shape[1:])

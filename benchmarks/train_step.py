@@ -1,13 +1,13 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Times a training step of the S3D-G video backbone, of a FAC model, and of PyTorch's S3D-G.
+"""Times training steps of the S3D-G video backbone, a FAC model, and PyTorch's S3D-G.
 
   python -m benchmarks.train_step --torch_python=PATH            # a Python that has torch and numpy
   python -m benchmarks.train_step --dtype=bfloat16 --torch_python=PATH
 
-Forward, backward and SGD on [4, 16, 112, 112, 3], without input. All take their steps in turn;
-PyTorch in the fastest of its layouts, eager or, where that finishes, compiled. Prints one line of
-JSON.
+Runs forward, backward and SGD on [4, 16, 112, 112, 3], without reading data. All models take their
+steps in turn; PyTorch uses the fastest of its layouts, eager or, if compilation finishes, compiled.
+Prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ from mmv_tf.pretrained import create_model
 from mmv_tf.training.train_step import TrainStep
 
 _TORCH = flags.DEFINE_string("torch_python", "", "A Python that has torch and numpy.")
-_DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Type of the arithmetic.")
-_STEPS = flags.DEFINE_integer("steps", 5, "Steps measured of each.", lower_bound=1)
-_CLIPS = flags.DEFINE_integer("batch_size", 4, "Clips in a batch.", lower_bound=2)
-_FRAMES = flags.DEFINE_integer("num_frames", 16, "Frames in a clip.", lower_bound=2)
+_DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Dtype of the computation.")
+_STEPS = flags.DEFINE_integer("steps", 5, "Measured steps of each model.", lower_bound=1)
+_CLIPS = flags.DEFINE_integer("batch_size", 4, "Clips per batch.", lower_bound=2)
+_FRAMES = flags.DEFINE_integer("num_frames", 16, "Frames per clip.", lower_bound=2)
 _SIZE = flags.DEFINE_integer("size", 112, "Height and width.", lower_bound=32)
-_FAC = flags.DEFINE_bool("fac", True, "Measure the whole FAC model too.")
-_COMPILED = flags.DEFINE_bool("compiled", True, "Try torch.compile too; it takes minutes.")
-_THREADS = flags.DEFINE_integer("threads", 0, "Threads; 0: one a core.", lower_bound=0)
+_FAC = flags.DEFINE_bool("fac", True, "Also measure the whole FAC model.")
+_COMPILED = flags.DEFINE_bool("compiled", True, "Also try torch.compile, which takes minutes.")
+_THREADS = flags.DEFINE_integer("threads", 0, "Threads; 0 for one per core.", lower_bound=0)
 
 _LEARNING_RATE = 1e-3
 
 
 def _descend(weight: tf.Variable, gradient: tf.Tensor, rate: Any) -> None:
-    """Take TensorFlow's own step of SGD: in one pass, as PyTorch's."""
+    """Perform TensorFlow's own SGD step, in one pass like PyTorch's."""
     rate = tf.cast(rate, weight.dtype)
     tf.raw_ops.ResourceApplyGradientDescent(var=weight.handle, alpha=rate, delta=gradient)
 
 
 class SGD(keras.optimizers.SGD):
-    """SGD in one pass; Keras' SGD multiplies in one and subtracts in another."""
+    """SGD in one pass; Keras' SGD multiplies and subtracts in two passes."""
 
     def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: Any) -> None:
         """Update one variable."""
@@ -56,7 +56,7 @@ class SGD(keras.optimizers.SGD):
 
 
 def tower_step() -> tuple[Callable[[], Any], int]:
-    """Return a step of the video backbone, and its number of weights."""
+    """Return a training step of the video backbone, and its number of weights."""
     model = backbones.S3D(stem="space_to_depth", dtype=_policy(), bfloat16_from="Conv2d_1a_7x7")
     model.build()
     weights = [variable.value for variable in model.trainable_variables]
@@ -74,7 +74,7 @@ def tower_step() -> tuple[Callable[[], Any], int]:
 
 
 def fac_step() -> Callable[[], Any]:
-    """Return a step of the whole model, as the training loop takes it."""
+    """Return a training step of the whole model, as in the training loop."""
     strategy = training.make_strategy("one_device")
     with strategy.scope():
         model = create_model(fac_config(_policy()))
@@ -92,7 +92,7 @@ def _policy() -> str:
 
 
 def start_torch() -> tuple[Peer | None, dict[str, Any]]:
-    """Return PyTorch in its fastest form, and all forms' times; None without PyTorch."""
+    """Return PyTorch's fastest variant, and the times of all variants; None without PyTorch."""
     python = find_torch(_TORCH.value)
     if not python:
         print(f"no PyTorch: {INSTALL_HINT}", file=sys.stderr)
@@ -119,7 +119,7 @@ def main(argv: list[str]) -> None:
     tower, weights = tower_step()
     for _ in range(3):
         tower()
-    peak["tower"] = peak_bytes()  # before anything else is in this process
+    peak["tower"] = peak_bytes()  # before anything else is loaded in this process
     runs: dict[str, Callable[[], Any]] = {"tower": tower}
     if torch is not None:
         runs["torch"] = torch
@@ -137,7 +137,7 @@ def main(argv: list[str]) -> None:
         figures["cpu_over_torch"] = rounded(times["torch"].cpu_seconds / times["tower"].cpu_seconds)
         figures["torch"] = {**torch.about, **torch.options, "tried_seconds": tried}
         peak["torch"] = torch.peak_bytes
-        # Of the whole process, and of the step in addition to its libraries.
+        # Memory of the whole process, and of the step in addition to the libraries.
         figures["process_bytes_over_torch"] = rounded(peak["tower"] / peak["torch"])
         added = peak["tower"] - peak["imports"]
         figures["step_bytes_over_torch"] = rounded(

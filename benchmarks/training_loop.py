@@ -1,14 +1,14 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Measures the training loop's cost beside its steps, and its speed with two processes.
+"""Measures the training loop's overhead, and its speed with two processes.
 
   python -m benchmarks.training_loop                       # overhead, determinism, two processes
   python -m benchmarks.training_loop --data=DIR --word_vectors=FILE   # a real run's input too
   python -m benchmarks.training_loop --architecture=s3d --batch_size=8 --steps=5 --only=plain
 
 Trains a FAC model on clips in memory: a small one (S3D-G at a quarter of the width on 8 x 64 x 64,
-ResNet-18 at a quarter), or the paper's S3D-G model on 16 x 112 x 112. Each run is a process of its
-own. Prints one line of JSON:
+ResNet-18 at a quarter), or the paper's S3D-G model on 16 x 112 x 112. Each run is a separate
+process. Prints one line of JSON:
 
     overhead         the loop's own share of a step: time between the ends of two steps minus that
     of
@@ -52,23 +52,23 @@ from mmv_tf.util.configuration import load_config
 from projects import narrated_world
 from projects.narrated_world.comparison import Comparison
 
-_STEPS = flags.DEFINE_integer("steps", 20, "Steps measured of each run.", lower_bound=2)
-_BATCH = flags.DEFINE_integer("batch_size", 16, "Clips in the global batch.", lower_bound=2)
-_ROUNDS = flags.DEFINE_integer("rounds", 1, "Measurements of each run.", lower_bound=1)
+_STEPS = flags.DEFINE_integer("steps", 20, "Measured steps per run.", lower_bound=2)
+_BATCH = flags.DEFINE_integer("batch_size", 16, "Global batch size in clips.", lower_bound=2)
+_ROUNDS = flags.DEFINE_integer("rounds", 1, "Measurements per run.", lower_bound=1)
 _NETWORK = flags.DEFINE_enum("architecture", "small", ["small", "s3d"], "Model to train.")
 _RUNS = flags.DEFINE_multi_enum(
-    "only", ["plain", "deterministic", "two"], ["plain", "deterministic", "two"], "Which runs."
+    "only", ["plain", "deterministic", "two"], ["plain", "deterministic", "two"], "Runs to measure."
 )
 _COMMON = flags.DEFINE_bool(
-    "common_batch_statistics", True, "Batch norm over both processes (the training entry)."
+    "common_batch_statistics", True, "Batch norm over both processes (the training setting)."
 )
 _DATA = flags.DEFINE_string("data", "", "Shards for a real run, such as the quickstart's.")
-_WORDS = flags.DEFINE_string("word_vectors", "", "Word vectors for it.")
+_WORDS = flags.DEFINE_string("word_vectors", "", "Word vectors for the real run.")
 # Flags of the child processes.
 _RUN = flags.DEFINE_string("child", "", "Not for users: this process's run.")
 _CORE = flags.DEFINE_integer("core", -1, "Not for users: its core; -1 for all.")
 
-_WARM = 3  # steps until TensorFlow has traced and chosen its kernels
+_WARM = 3  # steps until TensorFlow has traced the function and selected kernels
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
@@ -82,18 +82,18 @@ def _training() -> ml_collections.ConfigDict:
 
 
 def _small(local: int) -> tuple[EmbeddingGraph, tf.data.Dataset]:
-    """Return a model, and batches of `local` clips for it."""
+    """Return a small model, and batches of `local` clips for it."""
     config = load_config(str(_ROOT / "projects/narrated_world/config.py")).unlock()
     config.model.video.width = config.model.audio.width = 0.25
     config.world.size = 64
     comparison = Comparison(config)
-    # A few clips again and again: what is learned does not matter.
+    # A few repeated clips, since the learned weights do not matter.
     pool = narrated_world.make_pool(comparison.world(), np.arange(4 * _BATCH.value))
     return comparison.model("fac"), pool.train(0, local, 0, 5).take(2)
 
 
 def _s3d(local: int) -> tuple[EmbeddingGraph, tf.data.Dataset]:
-    """Return the same for the paper's model."""
+    """Return the paper's model, and batches of `local` clips for it."""
     batch = fac_batch([local, 16, 112, 112, 3])
     return create_model(fac_config()), tf.data.Dataset.from_tensors(batch)
 
@@ -104,11 +104,11 @@ def train() -> dict[str, float]:
     several = "TF_CONFIG" in os.environ
     strategy = training.make_strategy("multi_worker" if several else "one_device")
     seed_everything(0, config.deterministic)
-    # Both workers read the same clips; only their number matters.
+    # Both workers read the same clips, since only the number of clips matters.
     local = _BATCH.value // strategy.num_replicas_in_sync
     with strategy.scope():
         model, dataset = {"small": _small, "s3d": _s3d}[_NETWORK.value](local)
-    # Cached, so that making batches takes nothing from the steps.
+    # Cached, so that making batches does not slow down the steps.
     dataset = dataset.cache().repeat()
     with tempfile.TemporaryDirectory() as directory:
         shared = pathlib.Path(os.environ.get("MMV_TF_BENCHMARK_FOLDER", directory))
@@ -118,7 +118,7 @@ def train() -> dict[str, float]:
 
 
 def _measured(trainer: Trainer, dataset: tf.data.Dataset) -> dict[str, float]:
-    """Time each step of the loop and, alone in a process, a bare step after each."""
+    """Time each step of the loop and, in a single process, the step alone after each."""
     loops: list[float] = []
     bare: list[float] = []
     processor: list[float] = []
@@ -129,7 +129,7 @@ def _measured(trainer: Trainer, dataset: tf.data.Dataset) -> dict[str, float]:
         last.update(batch=batch, flags=flags_)
         return take(batch, flags_)
 
-    # The loop takes its steps through this wrapper.
+    # The loop runs its steps through this wrapper.
     trainer.train_step = _Recorder(trainer.train_step, watched)  # type: ignore[assignment]
 
     def after_each() -> dict[str, int]:
@@ -161,7 +161,7 @@ def _measured(trainer: Trainer, dataset: tf.data.Dataset) -> dict[str, float]:
 
 
 class _Recorder:
-    """Train step with a replaced call."""
+    """Train step whose call is replaced."""
 
     def __init__(self, step: Any, call: Any):
         self._step, self._call = step, call
@@ -174,10 +174,10 @@ class _Recorder:
 
 
 def real_run() -> dict[str, float]:
-    """Return the share of time that a run of the quickstart's configuration waits for its input."""
+    """Return the share of time that a run with the quickstart's configuration waits for input."""
     config = load_config("quickstart").unlock()
     config.data.directory, config.word_vectors = _DATA.value, _WORDS.value
-    config.data.split = "train+validation"  # as `make quickstart`
+    config.data.split = "train+validation"  # like `make quickstart`
     config.training.steps = _WARM + _STEPS.value
     waits: list[tuple[float, float]] = []
     original = Watcher.after_step

@@ -1,16 +1,16 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Measures writing shards against PyAV decoding alone, in one process tree.
+"""Compares writing shards with only decoding by PyAV, in the same processes.
 
   python -m benchmarks.write_data
   python -m benchmarks.write_data --num_videos=8 --seconds=60
   python -m benchmarks.write_data --num_videos=4 --seconds=20 --width=1280 --height=720
 
-Makes videos (by default 340 x 256; 30 frames a second, H.264, with stereo AAC audio), then in turn,
-with the same warm child processes, decodes all of their frames and audio with PyAV and nothing
-else, and prepares them. Decoding is measured twice: to the codec's output ("codec": YUV frames,
+Generates videos (by default 340 x 256, 30 frames per second, H.264, with stereo AAC audio). Then,
+in turn and with the same warm child processes, only decodes all frames and audio with PyAV, and
+prepares the videos. Decoding is measured twice: to the codec's output ("codec": YUV frames,
 discarded) and to arrays ("arrays": RGB frames and float samples, as in a program that decodes with
-PyAV). Prints one line of JSON, with the cost of a second of video step by step.
+PyAV). Prints one line of JSON, with the time per second of video for each step.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from mmv_tf.data.preparation import decoding, plan
 from mmv_tf.data.records.shard_writer import ClipSpan
 from mmv_tf.util.worker_pool import Failure, Task, WorkerPool
 
-_FILMS = flags.DEFINE_integer("num_videos", 8, "Number of different videos.", lower_bound=1)
-_SECONDS = flags.DEFINE_float("seconds", 30.0, "Length of a video.", lower_bound=5.0)
+_FILMS = flags.DEFINE_integer("num_videos", 8, "Number of videos.", lower_bound=1)
+_SECONDS = flags.DEFINE_float("seconds", 30.0, "Length of a video in seconds.", lower_bound=5.0)
 _WIDTH = flags.DEFINE_integer("width", 340, "Width of a video in pixels; even.", lower_bound=128)
 _HEIGHT = flags.DEFINE_integer("height", 256, "Height of a video in pixels; even.", lower_bound=180)
 _REPEATS = flags.DEFINE_integer("rounds", 3, "Measurements of each kind.", lower_bound=1)
-_PROCESSES = flags.DEFINE_integer("processes", None, "Child processes; by default one a core.")
+_PROCESSES = flags.DEFINE_integer("processes", None, "Child processes; by default one per core.")
 _FOLDER = flags.DEFINE_string("work_dir", None, "Working folder; by default a temporary one.")
 
 _RATE = 30
@@ -92,7 +92,7 @@ def main(argv: list[str]) -> None:
 
 
 def write_film(path: pathlib.Path, seconds: float, seed: int) -> None:
-    """Write scenes of five seconds: a textured background that drifts, an object, sensor noise."""
+    """Write five-second scenes with a drifting textured background, an object and sensor noise."""
     generator = np.random.default_rng(seed)
     width, height = _WIDTH.value, _HEIGHT.value
     noise = generator.normal(0, 4, (16, height, width, 1)).astype(np.int16)
@@ -122,7 +122,7 @@ def write_film(path: pathlib.Path, seconds: float, seed: int) -> None:
 
 
 def _texture(generator: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Return int16 [height, width, 3]: noise at all scales, coarse ones stronger, as in photos."""
+    """Return int16 [height, width, 3] noise, stronger at coarse scales, as in photos."""
     total = np.zeros((height, width, 3), np.float32)
     for cell in (2, 4, 8, 16, 32, 64):
         coarse = generator.integers(0, 256, (height // cell + 1, width // cell + 1, 3), np.uint8)
@@ -136,10 +136,10 @@ def _texture(generator: np.random.Generator, height: int, width: int) -> np.ndar
 
 
 class _Warm(preparation.Execution):
-    """Execution of tasks in a pool that exists before and after."""
+    """Runs tasks in a pool that outlives them."""
 
     def runner(self, work: pathlib.Path) -> Any:
-        """Return the pool, which is not ended."""
+        """Return the pool, which is kept running."""
         del work
         return contextlib.nullcontext(_warm[0])
 
@@ -150,7 +150,7 @@ _warm: list[WorkerPool] = []
 def measure(
     paths: Sequence[pathlib.Path], folder: pathlib.Path, pool: WorkerPool, processes: int
 ) -> dict[str, list[float]]:
-    """Return seconds of each repeat: "codec", "arrays", "write", in turn."""
+    """Return the seconds of each round for "codec", "arrays" and "write", which run in turn."""
     _warm[:] = [pool]
     warm_up = [Task(decode, "warm-up", (str(paths[0]), True), ((n, 0),)) for n in range(processes)]
     _finish(pool, warm_up)
@@ -169,14 +169,14 @@ def measure(
                 )
             )
         if repeat == 0:
-            # The first writing imports TensorFlow in the children, a few seconds once a run.
+            # The first write imports TensorFlow in the children, which takes a few seconds per run.
             for taken in times.values():
                 taken.clear()
     return times
 
 
 def decode(path: str, arrays: bool, parts: Sequence[Any]) -> Iterator[int]:
-    """Decode a video whole with PyAV, as a child's task, and count."""
+    """Decode a whole video with PyAV in a child process, and count frames and samples."""
     for _ in parts:
         count = 0
         for kind in ("video", "audio"):
@@ -208,7 +208,7 @@ def _timed(work: Callable[[], Any]) -> float:
 
 
 def steps(path: pathlib.Path) -> dict[str, float]:
-    """Return milliseconds of one core for each step on a second of video, in this process."""
+    """Return the core milliseconds of each step per second of video, in this process."""
     seconds = _SECONDS.value
     clips = tuple(
         plan.PlannedClip(ClipSpan("film", n * 3200, (n + 1) * 3200, 0, "train"), (), ())
