@@ -114,7 +114,7 @@ def test_an_interrupted_task_goes_on(tmp_path, monkeypatch, of_one):
 def test_missing_tasks_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr("mmv_tf.evaluation.feature_tasks._GROUP_ITEMS", 6)
     tasks = make(tmp_path)
-    with pytest.raises(ValueError, match="no task for these items is done; first run the same command"):
+    with pytest.raises(ValueError, match="no task for these items is done; first run"):
         tasks.finish(_failures())
     tasks.do(Share(2, 3), Embedder(tasks))
     with pytest.raises(ValueError, match="not done yet: task '1/3', '3/3'; run --task=1/3"):

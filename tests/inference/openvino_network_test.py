@@ -117,5 +117,5 @@ def test_a_quantized_model_is_near_the_first_and_no_other_takes_it(files, tmp_pa
         load_encoder(files / "model.keras", quantized=output)
     weights = output / "video.bin"
     weights.write_bytes(weights.read_bytes()[:-1])
-    with pytest.raises(ValueError, match=r"is not a quantized model \(video.bin is not as written\)"):
+    with pytest.raises(ValueError, match=r"not a quantized model \(video.bin is not as written\)"):
         load_encoder(files / "model.keras", engine="openvino", quantized=output)
