@@ -165,7 +165,7 @@ class Benchmark:
       average_precision_points: see `classification_metrics.average_precision`.
       tie_rule: rule for equal scores.
       sources: choice -> its source ("ours" where nothing was published).
-      reported: published figures.
+      reported: published results.
     """
 
     name: str

@@ -57,7 +57,7 @@ def verify_checksums(directory: str | os.PathLike[str]) -> None:
     ]
     if wrong:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-        raise ValueError(f"{root} is not as it was published: {wrong[0]}{more}; export it again.")
+        raise ValueError(f"{root} is not as published: {wrong[0]}{more}; export it again.")
 
 
 def _files(root: pathlib.Path) -> list[str]:

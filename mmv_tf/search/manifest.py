@@ -236,7 +236,7 @@ class Manifest:
             raise ValueError("the manifest is damaged") from error
         values = document["index"]
         if document["crc32c"] != google_crc32c.value(body.encode()):
-            raise ValueError("the manifest's checksum is wrong")
+            raise ValueError("the manifest's checksum does not match")
         version = values.pop("format")
         if version not in _READ:
             raise ValueError(f"it has format {version}; expected at most {FORMAT}")
