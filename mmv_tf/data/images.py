@@ -22,6 +22,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mmv_tf.data.file_types import MAX_PIXELS, MediaError, check_aspect
 from mmv_tf.util.files import check_regular
+from mmv_tf.util.storage.errors import MissingError
+from mmv_tf.util.storage.media import at_hand
 
 # A file, or the content of one.
 Source: TypeAlias = str | pathlib.Path | bytes
@@ -167,6 +169,16 @@ def _as_rgb(image: Image.Image) -> Image.Image:
 @contextlib.contextmanager
 def _open(source: Source, name: str) -> Iterator[Image.Image]:
     """Open an image, read only its header, and check its size."""
+    with contextlib.ExitStack() as stack:
+        if not isinstance(source, bytes):
+            # A missing one is told below. Other errors of a store are not of the image.
+            with contextlib.suppress(MissingError):
+                stack.enter_context(at_hand(source))
+        yield stack.enter_context(_opened(source, name))
+
+
+@contextlib.contextmanager
+def _opened(source: Source, name: str) -> Iterator[Image.Image]:
     with warnings.catch_warnings():
         # Warnings about sizes, which have our own limit, and about damaged EXIF data.
         warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -20,7 +20,6 @@ same command with --task=1/n to --task=n/n on them, and then once with --finish.
 from __future__ import annotations
 
 import os
-import pathlib
 from collections.abc import Mapping, Sequence
 
 from absl import flags
@@ -32,6 +31,8 @@ from mmv_tf.data.preparation.transcribing import transcribed
 from mmv_tf.data.transcription.flags import define_transcription_flags, transcripts_of_flags
 from mmv_tf.util import command_line
 from mmv_tf.util.shares import Share
+from mmv_tf.util.storage.media import outline
+from mmv_tf.util.storage.urls import is_remote, local_path
 from mmv_tf.util.text_files import printable_name
 from mmv_tf.util.worker_pool import Failure
 
@@ -180,15 +181,17 @@ def main(argv: list[str]) -> None:
         beam=_RUNNER.value == "beam",
         beam_options=tuple(_BEAM_OPTION.value),
     )
+    output = local_path(_OUTPUT.value)
+    labels = _LABELS.value and str(outline(_LABELS.value, lambda name: True))
     if share is not None:
-        job = preparation.Job(sources, settings, _LABELS.value, facts, log_mel, execution)
-        _do_task(job, share)
+        job = preparation.Job(sources, settings, labels, facts, log_mel, execution)
+        _do_task(job, output, share)
         return
     manifest, was_there = preparation.prepare(
         sources,
-        _OUTPUT.value,
+        output,
         settings,
-        labels=_LABELS.value,
+        labels=labels,
         overwrite=_OVERWRITE.value,
         facts=facts,
         log_mel=log_mel,
@@ -199,14 +202,14 @@ def main(argv: list[str]) -> None:
     print(preparation.format_report(manifest, _ALL_ROWS.value))
     state = "already prepared, nothing to do" if was_there else "done"
     dropped = preparation.format_dropped(manifest["dropped"])
-    path = printable_name(os.path.join(_OUTPUT.value, "manifest.json"))
+    path = printable_name(os.path.join(output, "manifest.json"))
     print(f"{state}: {path}{dropped and f'; dropped: {dropped}'}")
 
 
-def _do_task(job: preparation.Job, share: Share) -> None:
+def _do_task(job: preparation.Job, output: str, share: Share) -> None:
     """Do a share of the work, and print what it came to."""
-    results = preparation.prepare_task(job, _OUTPUT.value, share, _OVERWRITE.value)
-    path = printable_name(_OUTPUT.value)
+    results = preparation.prepare_task(job, output, share, _OVERWRITE.value)
+    path = printable_name(output)
     if results is None:
         print(f"already prepared, nothing to do: {path}")
         return
@@ -254,6 +257,11 @@ def _check_flags() -> None:
             "--transcribe can't be shared between tasks: each would need the transcripts of all; "
             "leave --task and --finish out, or put caption files beside the videos."
         )
+    own_transcripts = flags.FLAGS.transcripts is None or is_remote(flags.FLAGS.transcripts)
+    if flags.FLAGS.transcribe is not None and is_remote(_OUTPUT.value) and own_transcripts:
+        raise command_line.UsageError(
+            "--transcribe with an --output in a store needs --transcripts, a local folder."
+        )
     if _BEAM_OPTION.value and _RUNNER.value != "beam":
         raise command_line.UsageError("--beam_option needs --runner=beam.")
 
@@ -265,8 +273,7 @@ def _sources() -> tuple[
     if _LIST.value:
         return preparation.read_listing(_LIST.value), "list", preparation.DataSetFacts(), {}
     if _DATASET.value:
-        directory = pathlib.Path(_DIRECTORY.value)
-        collection = read_data_set(_DATASET.value, directory, _VALIDATION_ONE_IN.value)
+        collection = read_data_set(_DATASET.value, _DIRECTORY.value, _VALIDATION_ONE_IN.value)
         facts = preparation.DataSetFacts(collection.name, collection.labels, collection.folds)
         return collection.sources, collection.cut, facts, {}
     found = preparation.find(_VIDEOS.value, _CAPTIONS.value, _MEDIA_KINDS[_MEDIA.value])

@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterator
 
 from mmv_tf.util.files import read_regular
+from mmv_tf.util.storage.errors import StorageError
+from mmv_tf.util.storage.media import at_hand
 
 _BYTE_ORDER_MARKS = (
     (b"\xef\xbb\xbf", "utf-8"),
@@ -40,7 +42,10 @@ def read_text(path: pathlib.Path, max_bytes: int) -> str:
       ValueError: the file is missing, too large or in another encoding.
     """
     try:
-        data = read_regular(path, max_bytes)
+        with at_hand(path) as local:
+            data = read_regular(local, max_bytes)
+    except StorageError:
+        raise
     except OSError as error:
         raise ValueError(f"{path}: can't read it ({error.strerror}); check the path.") from error
     mark, encoding = next(

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing import resource_tracker
 from typing import Any, Protocol
 
+from mmv_tf.util.storage.urls import named_in
+
 CORRUPT, TIMEOUT = "corrupt", "timeout"
 
 
@@ -32,6 +34,10 @@ class Failure:
     status: str
     reason: str
 
+    def __post_init__(self) -> None:
+        # Here and not where it is shown, which may be on a machine with another mirror.
+        object.__setattr__(self, "reason", named_in(self.reason))
+
 
 @dataclasses.dataclass(frozen=True)
 class Task:
@@ -44,6 +50,7 @@ class Task:
       arguments: common to all parts.
       parts: (key, value) of each; the key identifies the result and stays in the parent.
       part_names: name of each part in messages, for parts with files of their own.
+      kills: how often a process was killed while it did a part of this task.
     """
 
     function: Callable[..., Iterator[Any]]
@@ -51,6 +58,7 @@ class Task:
     arguments: tuple[Any, ...]
     parts: tuple[tuple[Any, Any], ...]
     part_names: tuple[str, ...] = ()
+    kills: int = 0
 
     def from_part(self, index: int) -> Task:
         """Return the rest of the task from a part on."""
@@ -82,6 +90,8 @@ def fail_rest(parts: Sequence[tuple[Any, Any]], failure: Failure) -> Iterator[tu
         yield key, failure
 
 
+_KILLED = "the decoder was killed, perhaps because memory ran out"
+_MOST_KILLS = 2  # ours, of one task
 _START_SECONDS = 600.0  # for a child process to start; a few unless the machine is overloaded
 
 
@@ -268,6 +278,8 @@ class WorkerPool:
                 code = worker.process.exitcode or 0
                 how = f"signal {signal.Signals(-code).name}" if code < 0 else f"status {code}"
                 result = Failure(CORRUPT, f"the decoder crashed ({how})")
+                if code == -signal.SIGKILL:
+                    result = Failure(CORRUPT, _KILLED)
         else:
             result = Failure(
                 TIMEOUT,
@@ -289,6 +301,11 @@ class WorkerPool:
                     f"A decoding process did not start ({how}): the machine is overloaded or out "
                     "of memory; run the same command again, perhaps with fewer --processes."
                 )
+            if result.reason == _KILLED and task.kills < _MOST_KILLS:
+                # Not the file's fault, unless it happens again: the system or a user did it.
+                again = task.from_part(index)
+                waiting.appendleft(dataclasses.replace(again, kills=task.kills + 1))
+                return None
             result = Failure(result.status, f"{task.name_of(index)}: {result.reason}")
         if task is None:
             raise RuntimeError("A worker answered without a task.")

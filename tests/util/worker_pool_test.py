@@ -27,6 +27,11 @@ def behave(prefix, kinds):
             program.wait()
         if kind == "crash":
             os.abort()
+        if kind.startswith("killed"):  # the first time, or always
+            note = pathlib.Path(prefix, "killed")
+            if kind == "killed always" or not note.exists():
+                note.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
         if kind == "media":
             raise media.MediaError(f"{prefix}: bad")
         if kind == "bug":
@@ -50,6 +55,15 @@ def test_a_part_that_fails_costs_itself_alone():
     assert failures[4][0] == "timeout"
     assert "f: the decoder did not finish a block in 1.5 s" in failures[4][1]
     assert "KeyError('f-')" in failures[5][1]
+
+
+def test_a_part_whose_process_was_killed_is_done_again(tmp_path):
+    kinds = ["fine", "killed", "fine", "killed always", "fine"]
+    task = Task(behave, "f", (f"{tmp_path}/",), tuple(enumerate(kinds)))
+    with WorkerPool(1, 30.0) as pool:
+        done = dict(pool.run([task]))
+    assert done.pop(3).reason == "f: the decoder was killed, perhaps because memory ran out"
+    assert done == {number: f"{tmp_path}/{kinds[number]}" for number in (0, 1, 2, 4)}
 
 
 def never_ready(connection):

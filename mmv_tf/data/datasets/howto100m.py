@@ -28,6 +28,7 @@ from mmv_tf.data.datasets import tables
 from mmv_tf.data.datasets.published import Folder
 from mmv_tf.data.datasets.registry import DATA_SETS
 from mmv_tf.data.preparation.sources import SUFFIXES, VIDEO, Collection, Source
+from mmv_tf.util.storage.media import at_hand
 from mmv_tf.util.text_files import printable_name, well_formed
 
 _CAPTION_FILES = ("raw_caption.json", "caption.json", "captions")
@@ -111,7 +112,10 @@ def iterate_object(path: pathlib.Path) -> Iterator[tuple[str, Any]]:
     decoder = json.JSONDecoder()
     wrong = f"{path}: not a complete JSON object; download the captions again."
     # "surrogateescape": bytes that are not UTF-8 affect one text, not the whole file.
-    with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
+    with (
+        at_hand(path) as local,
+        open(local, encoding="utf-8-sig", errors="surrogateescape") as file,
+    ):
         text = file.read(_READ_CHARACTERS).lstrip()
         if not text.startswith("{"):
             raise ValueError(wrong)

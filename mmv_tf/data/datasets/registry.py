@@ -23,6 +23,7 @@ from mmv_tf.data.datasets.published import (
 )
 from mmv_tf.data.preparation.sources import Collection, ListedClip, Source, check_unique
 from mmv_tf.util.registry import Registry
+from mmv_tf.util.storage.media import outline
 
 DATA_SETS: Registry[Callable[[Folder], Published | Collection]] = Registry(
     "data set", package=__package__
@@ -70,7 +71,7 @@ def read_data_set(
         given for a data set with published splits.
     """
     read = DATA_SETS.get(name)
-    directory = pathlib.Path(directory)
+    directory = outline(str(directory), lambda name: True)
     if not directory.is_dir():
         raise ValueError(f"{directory}: no such folder; give the folder of the data set.")
     if validation_one_in is not None and name not in WITHOUT_HELD_OUT:

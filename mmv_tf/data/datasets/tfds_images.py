@@ -18,6 +18,7 @@ from typing import Any
 from mmv_tf.data.datasets.published import Folder
 from mmv_tf.data.datasets.registry import DATA_SETS
 from mmv_tf.data.preparation.sources import TFDS, Collection, ListedClip, Source
+from mmv_tf.util.storage.urls import url_of
 
 # Their names in TensorFlow Datasets.
 NAMES = {"voc2007": "voc/2007", "imagenet2012": "imagenet2012"}
@@ -40,6 +41,10 @@ def read(directory: pathlib.Path, name: str) -> Collection:
     Raises:
       ValueError: TensorFlow Datasets is not installed, or can't provide the data set.
     """
+    if url_of(directory) is not None:
+        raise ValueError(
+            f"{directory}: TensorFlow Datasets reads its folder itself; copy it to this machine."
+        )
     builder = _builder(NAMES[name], directory)
     try:
         builder.download_and_prepare()

@@ -13,6 +13,8 @@ from typing import TypeVar
 import av
 
 from mmv_tf.data.file_types import MAX_PIXELS, MediaError
+from mmv_tf.util.storage.errors import MissingError
+from mmv_tf.util.storage.media import at_hand
 
 # Containers that hold their own content. Play lists (HLS, concat, DASH ...) refer to other files,
 # which the author of the file may have no permission to read.
@@ -48,13 +50,32 @@ WHOLE = Slice()
 def open_container(
     path: str | pathlib.Path, part: Slice = WHOLE
 ) -> Iterator[av.container.InputContainer]:
-    """Open a file or a part of it; turn FFmpeg's errors, now and later, into `MediaError`."""
-    path = pathlib.Path(path)
+    """Open a file or a part of it; turn FFmpeg's errors, now and later, into `MediaError`.
+
+    A file in the mirror of a store is fetched if need be.
+
+    Raises:
+      MediaError: the file is missing or can't be decoded.
+      StorageError: it can't be fetched.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            local = stack.enter_context(at_hand(path))
+        except MissingError as error:
+            raise _missing(path) from error
+        yield stack.enter_context(_opened(local, part))
+
+
+def _missing(path: str | pathlib.Path) -> MediaError:
+    return MediaError(f"{path}: no such file; expected a video file; check the path.")
+
+
+@contextlib.contextmanager
+def _opened(path: pathlib.Path, part: Slice) -> Iterator[av.container.InputContainer]:
+    if path.is_dir():
+        raise MediaError(f"{path}: is a folder; expected a video file; check the path.")
     if not path.is_file():
-        raise MediaError(
-            f"{path}: {'is a folder' if path.is_dir() else 'no such file'}; expected a video file; "
-            "check the path."
-        )
+        raise _missing(path)
     # "file:" keeps a colon in the name from being read as a protocol.
     address = f"file:{path}"
     if part != WHOLE:

@@ -9,6 +9,7 @@ middle of concatenated files. So all packets are read, and the first frame is de
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import pathlib
@@ -18,6 +19,8 @@ from mmv_tf.data.file_types import MediaError
 from mmv_tf.data.media.container import WHOLE, Slice
 from mmv_tf.data.media.joins import ogg_piece_end
 from mmv_tf.data.media.scan import Part, Scan, scan
+from mmv_tf.util.storage.errors import MissingError
+from mmv_tf.util.storage.media import at_hand
 
 # Ours. A length that the container states is used if the packets agree to within this: it is exact,
 # while packets may hold samples that are not played.
@@ -101,6 +104,14 @@ def _remembered(path: str, mtime_ns: int, size: int) -> Timeline:
 
 
 def _measure(path: str) -> Timeline:
+    # At hand over all pieces, so that one in a store is not fetched for each.
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(MissingError):  # Opening it raises the proper error.
+            stack.enter_context(at_hand(path))
+        return _measure_local(path)
+
+
+def _measure_local(path: str) -> Timeline:
     parts: list[Part] = []
     undecodable: list[str] = []
     missing, unread, damaged, holes = 0.0, 0, 0, 0.0

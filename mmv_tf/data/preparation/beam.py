@@ -3,8 +3,8 @@
 """Preparation steps as Apache Beam pipelines, for clusters and the DirectRunner.
 
 Each step (probing, decoding, writing shards) is one pipeline over its reshuffled tasks. As on one
-machine, a child process with a deadline does each task. Tasks write to the work folder, so all
-workers must see the output folder under the same path.
+machine, a child process with a deadline does each task. Tasks leave results in the work folder: if
+it is in a store, workers need no path in common, else all must see it under the same path.
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
-import pathlib
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
-from mmv_tf.util import files
+from mmv_tf.data.preparation.work_folder import WorkFolder
 from mmv_tf.util.worker_pool import Failure, Task, WorkerPool
 
 
@@ -33,7 +31,7 @@ class BeamRunner:
     """Runner of tasks in Beam pipelines.
 
     Args:
-      folder: for results; all workers must see it under this path.
+      folder: for results.
       deadline_seconds: longest time for one part of a task.
       options: of the pipeline, such as "--runner=FlinkRunner" and the flags of that runner.
       processes: parallel tasks of the DirectRunner, unless `options` set it.
@@ -41,7 +39,7 @@ class BeamRunner:
 
     def __init__(
         self,
-        folder: pathlib.Path,
+        folder: WorkFolder,
         deadline_seconds: float,
         options: Sequence[str] = (),
         processes: int = 1,
@@ -61,7 +59,7 @@ class BeamRunner:
         return self
 
     def __exit__(self, *error: object) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.clear()
 
     def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Any, Any | Failure]]:
         """Run tasks like `Runner.run`; yield nothing before the pipeline has ended."""
@@ -71,8 +69,7 @@ class BeamRunner:
         listed = [task for task in tasks if task.parts]
         if not listed:
             return
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._folder.mkdir(parents=True)
+        self._folder.clear()
         numbered = [
             (number, dataclasses.replace(task, parts=tuple(enumerate(v for _, v in task.parts))))
             for number, task in enumerate(listed)
@@ -83,22 +80,23 @@ class BeamRunner:
                 pipeline
                 | "tasks" >> beam.Create(numbered)
                 | "spread" >> beam.Reshuffle()
-                | "work" >> beam.ParDo(_make_do_fn(str(self._folder), self._deadline_seconds))
+                | "work" >> beam.ParDo(_make_do_fn(self._folder, self._deadline_seconds))
             )
         for number, task in enumerate(listed):
-            outcomes = json.loads((self._folder / f"{number}.json").read_text(encoding="utf-8"))
+            path = self._folder.fetched(f"{number}.json")
+            outcomes = json.loads(path.read_text(encoding="utf-8"))
             for index, failed, outcome in outcomes:
                 yield task.parts[index][0], Failure(**outcome) if failed else outcome
 
 
-def _make_do_fn(folder: str, deadline_seconds: float) -> Any:
+def _make_do_fn(folder: WorkFolder, deadline_seconds: float) -> Any:
     """Return the transform; its base class needs Beam, so it is defined in a function."""
     import apache_beam as beam
 
     class DoTask(beam.DoFn):
         """Transform that runs tasks in its own child process and writes their outcomes."""
 
-        def __init__(self, folder: str, deadline_seconds: float):
+        def __init__(self, folder: WorkFolder, deadline_seconds: float):
             self._folder = folder
             self._deadline_seconds = deadline_seconds
             self._pool: WorkerPool | None = None
@@ -113,8 +111,8 @@ def _make_do_fn(folder: str, deadline_seconds: float) -> Any:
                 (index, isinstance(outcome, Failure), _plain(outcome))
                 for index, outcome in pool.run([task])
             ]
-            text = json.dumps(outcomes)
-            files.write_text(text, pathlib.Path(self._folder) / f"{number}.json")
+            with self._folder.writing(f"{number}.json") as temporary:
+                temporary.write_text(json.dumps(outcomes), encoding="utf-8")
             yield number
 
         def teardown(self) -> None:

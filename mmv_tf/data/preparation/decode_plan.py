@@ -11,7 +11,7 @@ import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from mmv_tf.data.preparation.blocks import DamagedBlockError, check_block
+from mmv_tf.data.preparation.blocks import DamagedBlockError, check_block, read_index
 from mmv_tf.data.preparation.decoding import (
     CHANGING_SIZE,
     MOST_DAMAGED_SHARE,
@@ -22,8 +22,10 @@ from mmv_tf.data.preparation.decoding import (
 from mmv_tf.data.preparation.plan import Plan, StoredBlock, Unit
 from mmv_tf.data.preparation.report import OK, SILENT, TOO_SHORT, SourceReport
 from mmv_tf.data.preparation.settings import Settings
-from mmv_tf.data.preparation.work_folder import WorkFolder
+from mmv_tf.data.preparation.work_folder import READERS, WorkFolder
 from mmv_tf.util.progress import Progress
+from mmv_tf.util.read_ahead import read_ahead
+from mmv_tf.util.storage.urls import name_of
 from mmv_tf.util.worker_pool import CORRUPT, Failure, Runner, Task
 
 logger = logging.getLogger(__name__)
@@ -69,6 +71,9 @@ def decoded_before(
 ) -> dict[str, dict[str, Any]]:
     """Return the indices of blocks that an interrupted run wrote; warn about damaged ones.
 
+    Records are compared with their checksums, except those of a store, which would all have to be
+    fetched; they are compared when they are put into shards.
+
     Args:
       plan: the units.
       folder: the folder of the blocks.
@@ -78,10 +83,19 @@ def decoded_before(
     if not there:
         return {}
     found: dict[str, dict[str, Any]] = {}
+    check = read_index if folder.is_remote else check_block
+
+    def index_of(name: str) -> dict[str, Any] | None:
+        # A listing may be out of date.
+        with contextlib.suppress(DamagedBlockError, FileNotFoundError):
+            return check(folder, name)
+        return None
+
+    indices = read_ahead(index_of, there, READERS) if folder.is_remote else map(index_of, there)
     with Progress(len(there), "checking decoded units", "units") as shown:
-        for name in there:
-            with contextlib.suppress(DamagedBlockError):
-                found[name] = check_block(folder, name)
+        for name, index in zip(there, indices, strict=True):
+            if index is not None:
+                found[name] = index
             shown.update()
     if len(found) < len(there):
         logger.warning(
@@ -179,5 +193,6 @@ def _task(units: Sequence[Unit], options: DecodeOptions) -> Task:
         (unit, DecodeJob(unit.block_name, unit.clips, unit.info.has_audio)) for unit in units
     )
     timeline = units[0].info.timeline
-    arguments = (str(source.path), source.kind, source.selection, timeline, options)
-    return Task(decode_units, str(source.path), arguments, parts)
+    name = name_of(source.path)
+    arguments = (name, source.kind, source.selection, timeline, options)
+    return Task(decode_units, name, arguments, parts)

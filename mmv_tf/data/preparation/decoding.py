@@ -29,6 +29,7 @@ from mmv_tf.data.preparation.sources import IMAGE, SOUND, TFDS
 from mmv_tf.data.preparation.work_folder import WorkFolder
 from mmv_tf.data.records import shard_writer
 from mmv_tf.data.records.manifests import VIDEO_STORE
+from mmv_tf.util.storage.urls import local_of
 
 # Ours: a unit is left out if more than this share of its packets can't be decoded.
 MOST_DAMAGED_SHARE = 0.1
@@ -73,7 +74,7 @@ class DecodeOptions:
 
 
 def decode_units(
-    path: str,
+    name: str,
     kind: str,
     selection: str,
     timeline: media.Timeline | None,
@@ -83,7 +84,7 @@ def decode_units(
     """Decode units of one source into their block files, with one pass over the video.
 
     Args:
-      path: of the source.
+      name: path or URL of the source.
       kind: of the source.
       selection: see `Source.selection`.
       timeline: of a video or audio file.
@@ -100,7 +101,7 @@ def decode_units(
       MediaError: a unit, or more than 10 % of its packets, can't be decoded. Earlier units were
         yielded.
     """
-    settings = options.settings
+    settings, path = options.settings, local_of(name)
     if kind == IMAGE:
         for unit in units:
             frame, height, width = encode_image(path, settings.short_side, settings.jpeg_quality)

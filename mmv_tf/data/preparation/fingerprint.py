@@ -17,6 +17,7 @@ from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.sources import TFDS, DataSetFacts, Source
 from mmv_tf.data.records import manifests
 from mmv_tf.util import files
+from mmv_tf.util.storage.urls import name_of, url_of
 
 # Increment when the same files and settings give other clips, for example after a decoding fix.
 _READING_VERSION = 2
@@ -29,20 +30,23 @@ def fingerprint_of(
     facts: DataSetFacts,
     log_mel: LogMelSpec | None,
 ) -> str:
-    """Return a hash of all that the shards depend on; of media files, size and change time."""
+    """Return a hash of all that the shards depend on.
+
+    Of media files these are name, size and change time, in a store by the store's clock.
+    """
     digest = hashlib.sha256()
 
     def add(value: Any) -> None:
-        digest.update(json.dumps(value, default=str, sort_keys=True).encode() + b"\n")
+        digest.update(json.dumps(value, default=name_of, sort_keys=True).encode() + b"\n")
 
     versions = [version.__version__, manifests.FORMAT_VERSION, _READING_VERSION]
     add([*versions, settings.stated()])
-    add([_content_sha256(labels), dataclasses.asdict(facts)])
+    add([_content(labels), dataclasses.asdict(facts)])
     add(None if log_mel is None else [log_mel[0].__name__, log_mel[1]])
     for source in sources:
         # Unused caption files change nothing.
         add({k: v for k, v in dataclasses.asdict(source).items() if k != "left_out"})
-        add([_state(source), _content_sha256(source.captions)])
+        add([_state(source), _content(source.captions)])
     return digest.hexdigest()[:16]
 
 
@@ -54,11 +58,18 @@ def _state(source: Source) -> list[Any] | None:
         return None
     # A folder of TensorFlow Datasets does not change under its version.
     changes = [stat.st_size, stat.st_mtime_ns] if source.kind != TFDS else []
-    return [str(source.path.resolve()), *changes]
+    return [url_of(source.path) or str(source.path.resolve()), *changes]
 
 
-def _content_sha256(path: str | pathlib.Path | None) -> str | None:
-    """Hash a caption file; None if missing, which is an error where it is read."""
+def _content(path: str | pathlib.Path | None) -> str | list[int] | None:
+    """Return what identifies the content of a caption file; None if it is missing.
+
+    That is its hash, or for one in a store, which may not be fetched yet, its size and time. A
+    missing one is an error where it is read.
+    """
     if path is None or not pathlib.Path(path).is_file():
         return None
+    if url_of(path) is not None:
+        stat = pathlib.Path(path).stat()
+        return [stat.st_size, stat.st_mtime_ns]
     return files.file_sha256(pathlib.Path(path))

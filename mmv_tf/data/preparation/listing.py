@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import collections
+import contextlib
+import os
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +21,9 @@ from mmv_tf.data.preparation.sources import (
     kind_of,
 )
 from mmv_tf.util.safe_files import parse_json
+from mmv_tf.util.storage.errors import MissingError
+from mmv_tf.util.storage.media import outline
+from mmv_tf.util.storage.urls import is_remote, local_path, mirror_path, name_of, url_of
 from mmv_tf.util.text_files import printable_name, read_cells, well_formed
 
 COLUMNS = ("path", "start", "end", "label", "split", "captions", "example_id", "text")
@@ -32,13 +37,14 @@ def read_listing(path: str | pathlib.Path) -> list[Source]:
     The columns (JSONL: keys) are `path` and, each optional, `start` and `end` (seconds or
     hours:minutes:seconds; empty: the start and end of the file), `label` (JSONL: a list is possible
     too), `split`, `captions` (a caption file; empty: the one beside the video, if any),
-    `example_id`, and `text`, a narration of the clip. Paths are relative to the list's folder. The
-    rows of one file form one source. TSV has no quoting: '"' is a character.
+    `example_id`, and `text`, a narration of the clip. Paths are relative to the list's folder. A
+    list in a store is given by its URL, and so may its files be. The rows of one file form one
+    source. TSV has no quoting: '"' is a character.
 
     Raises:
       ValueError: the list can't be read, or a row is invalid; the message names the line.
     """
-    path = pathlib.Path(path)
+    path = _outlined(str(path))
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"{path}: expected a list ending in one of {', '.join(SUFFIXES)}.")
     text = captions_lib.read_text(path, _MAX_BYTES)
@@ -70,6 +76,30 @@ def read_listing(path: str | pathlib.Path) -> list[Source]:
     return sorted(sources, key=lambda source: source.media_id)
 
 
+def _outlined(place: str) -> pathlib.Path:
+    """Return the local path of a list, with an outline of its folder if it is in a store."""
+    if not is_remote(place):
+        return pathlib.Path(local_path(place))
+    folder, _, name = place.rpartition("/")
+    outline(folder, lambda name: True)
+    return mirror_path(f"{folder}/{name}")
+
+
+def _target(listing: pathlib.Path, file: str) -> pathlib.Path:
+    """Return the path of a file that a list names."""
+    if is_remote(file):
+        path = mirror_path(file)
+    else:
+        path = listing.parent / local_path(file)
+        if url_of(path) is None:
+            return path
+        path = pathlib.Path(os.path.normpath(path))
+    if not path.exists():  # Not below the list's folder.
+        with contextlib.suppress(MissingError):
+            outline(name_of(path), lambda name: True)
+    return path
+
+
 def _source(
     listing: pathlib.Path,
     file: str,
@@ -77,7 +107,7 @@ def _source(
     known: captions_lib.CaptionFiles,
 ) -> Source:
     """Return the source of the rows of one file."""
-    target = listing.parent / file
+    target = _target(listing, file)
     captions: set[str | None] = {_text(row, "captions", listing, where) for where, row in rows}
     captions.discard(None)
     if len(captions) > 1:
@@ -88,7 +118,7 @@ def _source(
     given = next(iter(captions), None)
     beside, left_out = captions_beside(target, known)
     if given:
-        beside, left_out = listing.parent / given, captions_lib.LeftOut()
+        beside, left_out = _target(listing, given), captions_lib.LeftOut()
     clips = tuple(_clip(listing, where, row) for where, row in rows)
     whole = len(clips) == 1 and not clips[0].start and clips[0].end is None
     return Source(

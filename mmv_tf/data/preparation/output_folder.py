@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of the output folder before the work, and its tidying afterwards."""
+"""The output folder, local or in a store: checks before the work, and tidying afterwards."""
 
 from __future__ import annotations
 
@@ -16,75 +16,160 @@ from mmv_tf.data.preparation.cutting import bytes_a_second
 from mmv_tf.data.preparation.plan import Plan
 from mmv_tf.data.preparation.publication import SHARD_NAME
 from mmv_tf.data.preparation.settings import Settings
+from mmv_tf.data.preparation.work_folder import WorkFolder
 from mmv_tf.data.records import manifests
 from mmv_tf.data.records.manifests import JPEG_STORE
+from mmv_tf.util import locks
 
 PARTIAL = ".partial"
-LOCK = "lock"
+_LOCK = "lock"
 
 
-def check_space(
-    plan: Plan, settings: Settings, output: pathlib.Path, present: Collection[str]
-) -> None:
-    """Raise an error if the disk can't hold the result; blocks in `present` are there already."""
-    need = 0.0
-    for unit in plan.units:
-        stored = sum(clip.span.end_ms - clip.span.start_ms for clip in unit.clips) / 1000
-        size = stored * bytes_a_second(unit.info, settings)
-        # Once in the work folder (unless already there), once in the shards.
-        need += size if unit.block_name in present else 2 * size
-    free = shutil.disk_usage(output).free
-    if free < need:
-        raise ValueError(
-            f"{output}: about {need / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are free; free "
-            "some, or choose another --output, a lower --frame_rate or a smaller --short_side."
-        )
+class OutputFolder:
+    """The folder of a data set.
 
-
-def prepared(
-    output: pathlib.Path, fingerprint: str, settings: Settings, overwrite: bool
-) -> dict[str, Any] | None:
-    """Return the manifest if the same data exists already; None if there is work to do.
-
-    Raises:
-      ValueError: `output` holds something else that may not be overwritten.
+    Args:
+      place: its path or its URL in a store.
     """
-    if output.exists() and not output.is_dir():
-        raise ValueError(f"{output}: is a file; expected a folder to write to; choose another.")
-    if not (output / manifests.MANIFEST).exists():
-        shards = output.is_dir() and any(SHARD_NAME.fullmatch(p.name) for p in output.iterdir())
-        if shards and not (output / PARTIAL).exists() and not overwrite:
-            raise ValueError(
-                f"{output}: holds shards without a manifest, which this run would replace; choose "
-                "another --output, or pass --overwrite."
-            )
-        return None
-    try:
-        manifest = manifests.read_manifest(output)
-    except ValueError:
+
+    def __init__(self, place: str | pathlib.Path):
+        self.folder = WorkFolder(str(place))
+        self._partial = self.folder.path / PARTIAL
+
+    def work(self, fingerprint: str) -> WorkFolder:
+        """Return the folder of unfinished work on data of this fingerprint."""
+        return self.folder.within(f"{PARTIAL}/{fingerprint}")
+
+    def prepared(
+        self, fingerprint: str, settings: Settings, overwrite: bool
+    ) -> dict[str, Any] | None:
+        """Return the manifest if the same data exists already; None if there is work to do.
+
+        Raises:
+          ValueError: the folder holds something else that may not be overwritten.
+        """
+        place, path = self.folder.place, self.folder.path
+        if not self.folder.is_remote and path.exists() and not path.is_dir():
+            raise ValueError(f"{place}: is a file; expected a folder to write to; choose another.")
+        names = self._names()
+        if manifests.MANIFEST not in names:
+            if not overwrite and PARTIAL not in names and any(map(SHARD_NAME.fullmatch, names)):
+                raise ValueError(
+                    f"{place}: holds shards without a manifest, which this run would replace; "
+                    "choose another --output, or pass --overwrite."
+                )
+            return None
+        try:
+            manifest = manifests.read_manifest(self.folder.fetched(manifests.MANIFEST).parent)
+        except ValueError:
+            if overwrite:
+                return None
+            raise
+        if manifest.get("fingerprint") == fingerprint:
+            if not self._has_shards(manifest, names):
+                return None  # Shards are lost or cut off: write them again.
+            if PARTIAL in names:  # A run was interrupted after the manifest.
+                self.work(fingerprint).clear()
+            return manifest
         if overwrite:
             return None
-        raise
-    if manifest.get("fingerprint") == fingerprint:
+        usual = {"store": JPEG_STORE}
+        now = {**usual, **json.loads(json.dumps(settings.stated()))}
+        was = {**usual, **manifest["settings"]}
+        differing = [
+            f"{name} {was.get(name)} instead of {value}"
+            for name, value in now.items()
+            if was.get(name) != value
+        ]
+        raise ValueError(
+            f"{place}: holds data of {', '.join(differing) or 'other videos, captions or versions'}"
+            "; choose another --output, or pass --overwrite to replace it."
+        )
+
+    def _names(self) -> dict[str, int | None]:
+        """Return the names in the folder, with sizes if it is in a store."""
+        if self.folder.is_remote:
+            entries = self.folder.entries()
+            return {name.partition("/")[0]: entry.size for name, entry in entries.items()}
+        if not self.folder.path.is_dir():
+            return {}
+        return dict.fromkeys(path.name for path in self.folder.path.iterdir())
+
+    def _has_shards(self, manifest: dict[str, Any], sizes: dict[str, int | None]) -> bool:
+        if self.folder.is_remote:
+            shards = [one for split in manifest["splits"].values() for one in split["shards"]]
+            return all(sizes.get(shard["file"]) == shard["bytes"] for shard in shards)
         try:
-            manifests.check_shards(output, manifest)
+            manifests.check_shards(self.folder.path, manifest)
         except ValueError:
-            return None  # Shards are lost or cut off: write them again.
-        return manifest
-    if overwrite:
-        return None
-    usual = {"store": JPEG_STORE}
-    now = {**usual, **json.loads(json.dumps(settings.stated()))}
-    was = {**usual, **manifest["settings"]}
-    differing = [
-        f"{name} {was.get(name)} instead of {value}"
-        for name, value in now.items()
-        if was.get(name) != value
-    ]
-    raise ValueError(
-        f"{output}: holds data of {', '.join(differing) or 'other videos, captions or versions'}; "
-        "choose another --output, or pass --overwrite to replace it."
-    )
+            return False
+        return True
+
+    @contextlib.contextmanager
+    def held(self, shared: bool = False) -> Iterator[None]:
+        """Hold the folder during the block, alone or with others that share it.
+
+        A store has no locks; there, two programs at a time write the same blocks twice.
+
+        Raises:
+          ValueError: another program on this machine, or on one that shares the disk, holds it; or
+            the disk is full.
+        """
+        place, is_new = self.folder.place, not self.folder.path.exists()
+        self._partial.mkdir(parents=True, exist_ok=True)
+        with (
+            locks.held(self._partial / _LOCK, place, "preparing data there", shared),
+            contextlib.nullcontext() if shared else self._tidied(is_new),
+            _no_space_explained(place),
+        ):
+            yield
+
+    def remove_stale(self, fingerprint: str) -> None:
+        """Remove unfinished work on data of other fingerprints."""
+        if self.folder.is_remote:
+            names = self.folder.names(PARTIAL)
+            self.folder.remove(n for n in names if n.split("/")[1] != fingerprint)
+        for stale in self._partial.iterdir():
+            if stale.is_dir() and stale.name != fingerprint:
+                shutil.rmtree(stale)
+
+    def check_space(self, plan: Plan, settings: Settings, present: Collection[str]) -> None:
+        """Raise an error if the disk can't hold the result; blocks in `present` are there already.
+
+        A store has space.
+        """
+        if self.folder.is_remote:
+            return
+        need = 0.0
+        for unit in plan.units:
+            stored = sum(clip.span.end_ms - clip.span.start_ms for clip in unit.clips) / 1000
+            size = stored * bytes_a_second(unit.info, settings)
+            # Once in the work folder (unless already there), once in the shards.
+            need += size if unit.block_name in present else 2 * size
+        free = shutil.disk_usage(self.folder.path).free
+        if free < need:
+            raise ValueError(
+                f"{self.folder.place}: about {need / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB "
+                "are free; free some, or choose another --output, a lower --frame_rate or a "
+                "smaller --short_side."
+            )
+
+    @contextlib.contextmanager
+    def _tidied(self, is_new: bool) -> Iterator[None]:
+        """Remove the lock and its folder at the end, if the folder holds nothing else.
+
+        Also remove the parent folder if it is new and empty.
+        """
+        partial = self._partial
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                if {path.name for path in partial.iterdir()} <= {_LOCK}:
+                    (partial / _LOCK).unlink(missing_ok=True)
+                    partial.rmdir()
+                    if is_new:
+                        partial.parent.rmdir()
 
 
 @contextlib.contextmanager
@@ -98,24 +183,7 @@ def removed_if_empty(folder: pathlib.Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def tidied(partial: pathlib.Path, is_new: bool) -> Iterator[None]:
-    """Remove the lock and its folder at the end, if the folder holds nothing else.
-
-    Also remove the parent folder if it is new and empty.
-    """
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            if {path.name for path in partial.iterdir()} <= {LOCK}:
-                (partial / LOCK).unlink(missing_ok=True)
-                partial.rmdir()
-                if is_new:
-                    partial.parent.rmdir()
-
-
-@contextlib.contextmanager
-def no_space_explained(output: pathlib.Path) -> Iterator[None]:
+def _no_space_explained(place: str) -> Iterator[None]:
     """Turn Python's and TensorFlow's errors about a full disk into one clear error."""
     try:
         yield
@@ -123,7 +191,7 @@ def no_space_explained(output: pathlib.Path) -> Iterator[None]:
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         if full or "No space left on device" in str(error):
             raise ValueError(
-                f"{output}: the disk is full; free some space and run the same command again; it "
+                f"{place}: the disk is full; free some space and run the same command again; it "
                 "resumes."
             ) from error
         raise

@@ -13,16 +13,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
-import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmv_tf.data.preparation import output_folder, tasks
+from mmv_tf.data.preparation import tasks
 from mmv_tf.data.preparation.beam import BeamRunner
 from mmv_tf.data.preparation.decode_plan import Outcomes, decode, decoded_before, record_outcomes
 from mmv_tf.data.preparation.decoding import DecodeOptions, LogMelSpec
 from mmv_tf.data.preparation.fingerprint import fingerprint_of
-from mmv_tf.data.preparation.output_folder import LOCK, PARTIAL
+from mmv_tf.data.preparation.output_folder import OutputFolder, removed_if_empty
 from mmv_tf.data.preparation.plan import Plan
 from mmv_tf.data.preparation.planning import plan_clips
 from mmv_tf.data.preparation.probing import Probes, probe_all
@@ -34,8 +33,6 @@ from mmv_tf.data.records.manifests import VIDEO_STORE
 from mmv_tf.util import locks
 from mmv_tf.util.shares import Share
 from mmv_tf.util.worker_pool import Failure, Runner, WorkerPool
-
-_DOING = "preparing data there"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,12 +51,10 @@ class Execution:
     beam: bool = False
     beam_options: tuple[str, ...] = ()
 
-    def runner(self, work: pathlib.Path) -> WorkerPool | BeamRunner:
-        """Return a context manager that runs tasks."""
+    def runner(self, results: WorkFolder) -> WorkerPool | BeamRunner:
+        """Return a context manager that runs tasks; Beam's workers leave results in the folder."""
         if self.beam:
-            return BeamRunner(
-                work / "results", self.deadline_seconds, self.beam_options, self.processes
-            )
+            return BeamRunner(results, self.deadline_seconds, self.beam_options, self.processes)
         return WorkerPool(self.processes, self.deadline_seconds)
 
 
@@ -106,8 +101,7 @@ class Job:
     def decode(
         self,
         plan: Plan,
-        output: pathlib.Path,
-        folder: WorkFolder,
+        output: OutputFolder,
         runner: Runner,
         results: tasks.Results | None = None,
     ) -> Outcomes:
@@ -116,12 +110,12 @@ class Job:
         Args:
           plan: the units.
           output: the output folder.
-          folder: the work folder.
           runner: runs the decoding tasks.
           results: of all tasks; None checks the blocks that an interrupted run left.
         """
+        folder = output.work(self.fingerprint)
         present = folder.names("blocks")
-        output_folder.check_space(plan, self.settings, output, present)
+        output.check_space(plan, self.settings, present)
         if results is None:
             known: Outcomes = {**decoded_before(plan, folder, present)}
         else:
@@ -155,7 +149,7 @@ def prepare(
 
     Args:
       sources, settings, labels, facts, log_mel: see `Job`.
-      output: directory to write to; created if missing.
+      output: directory to write to, created if missing; or its URL in a store.
       processes, deadline_seconds: of the default `execution`.
       overwrite: replace data of other settings in `output`.
       execution: execution settings.
@@ -170,31 +164,22 @@ def prepare(
       ValueError: an input can't be used, `output` holds something else, or tasks are missing.
       OSError: the disk is full or can't be written.
     """
-    output = pathlib.Path(output)
+    target = OutputFolder(output)
     facts = DataSetFacts() if facts is None else facts
     execution = Execution(processes, deadline_seconds) if execution is None else execution
     job = Job(sources, settings, labels, facts, log_mel, execution)
-    done = output_folder.prepared(output, job.fingerprint, settings, overwrite)
+    done = target.prepared(job.fingerprint, settings, overwrite)
     if done is not None:
         return done, True
-    partial, is_new = output / PARTIAL, not output.exists()
-    work = partial / job.fingerprint
-    folder = WorkFolder(str(work))
-    partial.mkdir(parents=True, exist_ok=True)
-    with (
-        locks.held(partial / LOCK, output, _DOING),
-        output_folder.tidied(partial, is_new),
-        output_folder.no_space_explained(output),
-    ):
-        results = tasks.collect(folder, len(sources), output) if finish else None
-        for stale in partial.iterdir():
-            if stale.is_dir() and stale.name != job.fingerprint:
-                shutil.rmtree(stale)
-        work.mkdir(exist_ok=True)
-        with output_folder.removed_if_empty(work), execution.runner(work) as runner:
+    work = target.work(job.fingerprint)
+    with target.held():
+        results = tasks.collect(work, len(sources), output) if finish else None
+        target.remove_stale(job.fingerprint)
+        work.path.mkdir(parents=True, exist_ok=True)
+        with removed_if_empty(work.path), execution.runner(work.within("results")) as runner:
             probes = results.probes if results else probe_all(dict(enumerate(sources)), runner)
             plan = job.plan(probes)
-            record_outcomes(plan, job.decode(plan, output, folder, runner, results), settings)
+            record_outcomes(plan, job.decode(plan, target, runner, results), settings)
             extra = {
                 "fingerprint": job.fingerprint,
                 "data_set": facts.name,
@@ -203,8 +188,8 @@ def prepare(
                 "passed_over": dict(passed_over or {}),
             }
             plan.dropped["files_passed_over"] += sum((passed_over or {}).values())
-            manifest = publish(plan, settings, output, folder, extra, runner)
-        shutil.rmtree(work)
+            manifest = publish(plan, settings, target.folder, work, extra, runner)
+        work.clear()
     return manifest, False
 
 
@@ -218,7 +203,7 @@ def prepare_task(
 
     Args:
       job: the whole job.
-      output: directory of the whole data set; created if missing.
+      output: directory or URL of the whole data set.
       share: the task's share of the sources.
       overwrite: allow data of other settings in `output`, which finishing replaces.
 
@@ -229,21 +214,19 @@ def prepare_task(
       ValueError: an input can't be used, or `output` holds something else.
       OSError: the disk is full or can't be written.
     """
-    output = pathlib.Path(output)
-    if output_folder.prepared(output, job.fingerprint, job.settings, overwrite) is not None:
+    target = OutputFolder(output)
+    if target.prepared(job.fingerprint, job.settings, overwrite) is not None:
         return None
-    partial = output / PARTIAL
-    folder = WorkFolder(str(partial / job.fingerprint))
-    doing = f"doing the task {share}"
+    work = target.work(job.fingerprint)
+    lock = work.path / tasks.lock_name(share)
     with (
-        locks.held(partial / LOCK, output, _DOING, shared=True),
-        locks.held(folder.path / tasks.lock_name(share), output, doing),
-        output_folder.no_space_explained(output),
-        job.execution.runner(folder.path / f"task-{share.number}-of-{share.count}") as runner,
+        target.held(shared=True),
+        locks.held(lock, output, f"doing the task {share}"),
+        job.execution.runner(work.within(tasks.results_name(share))) as runner,
     ):
         own = {row: one for row, one in enumerate(job.sources) if share.holds_index(row)}
         probes = probe_all(own, runner)
         plan = job.plan(probes)
-        results = tasks.Results(probes, job.decode(plan, output, folder, runner))
-        tasks.write_results(folder, share, results)
+        results = tasks.Results(probes, job.decode(plan, target, runner))
+        tasks.write_results(work, share, results)
     return results

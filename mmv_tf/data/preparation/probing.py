@@ -11,6 +11,7 @@ from mmv_tf.data import media
 from mmv_tf.data.preparation.report import MISSING
 from mmv_tf.data.preparation.sources import TFDS, Source
 from mmv_tf.util.progress import Progress
+from mmv_tf.util.storage.urls import local_of, name_of
 from mmv_tf.util.worker_pool import Failure, Runner, Task
 
 _PROBES_A_TASK = 16
@@ -29,7 +30,7 @@ def probe_all(sources: Mapping[int, Source], runner: Runner) -> Probes:
         elif not source.path.exists():
             probes[row] = Failure(MISSING, f"{source.path}: no such file; check the path")
         else:
-            parts.append((row, (str(source.path), source.kind)))
+            parts.append((row, (name_of(source.path), source.kind)))
     groups = [parts[i : i + _PROBES_A_TASK] for i in range(0, len(parts), _PROBES_A_TASK)]
     tasks = [
         Task(_probe, group[0][1][0], (), tuple(group), tuple(path for _, (path, _) in group))
@@ -47,7 +48,8 @@ def probe_all(sources: Mapping[int, Source], runner: Runner) -> Probes:
 
 def _probe(values: Iterable[tuple[str, str]]) -> Iterator[dict[str, Any]]:
     """Probe files, as the task of a child process."""
-    for path, kind in values:
+    for name, kind in values:
+        path = local_of(name)
         try:
             info = media.probe(path, kind)
         except (media.MediaError, OSError):

@@ -8,6 +8,7 @@ import collections
 import dataclasses
 from typing import Any
 
+from mmv_tf.util.storage.urls import name_of, named_in
 from mmv_tf.util.text_files import printable_name
 
 # Statuses of a source besides the worker pool's. The first four still give clips.
@@ -42,12 +43,12 @@ class SourceReport:
     first_left_out: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.path = printable_name(self.path)
+        self.path = printable_name(name_of(self.path))
 
     def fail(self, status: str, reason: str) -> None:
         """Record a failure, keeping the first reason."""
         if not self.reason:
-            self.status, self.reason = status, printable_name(reason)
+            self.status, self.reason = status, printable_name(named_in(reason))
 
     def leave_out(self, reason: str, count: int = 1, first: str = "") -> None:
         """Count parts of the source that were left out.
@@ -60,7 +61,9 @@ class SourceReport:
         if count:
             self.left_out[reason] = self.left_out.get(reason, 0) + count
             if first:
-                self.first_left_out.setdefault(reason, printable_name(first.split("; ")[0]))
+                self.first_left_out.setdefault(
+                    reason, printable_name(named_in(first.split("; ")[0]))
+                )
 
 
 def format_report(manifest: dict[str, Any], all_rows: bool = False) -> str:

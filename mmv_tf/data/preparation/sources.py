@@ -15,6 +15,7 @@ from mmv_tf.data.file_types import IMAGE as IMAGE
 from mmv_tf.data.file_types import SOUND as SOUND
 from mmv_tf.data.file_types import SUFFIXES as SUFFIXES
 from mmv_tf.data.file_types import VIDEO as VIDEO
+from mmv_tf.util.storage.media import outline
 from mmv_tf.util.text_files import printable_name
 
 TFDS = "tensorflow_datasets"  # Images of a data set of TensorFlow Datasets.
@@ -145,7 +146,8 @@ def find(
 
     Args:
       videos: a file, or a folder: every file of the kind in it and below, each with the caption
-        file beside it that `captions.CaptionFiles` prefers.
+        file beside it that `captions.CaptionFiles` prefers. The URL of either in a store is listed;
+        files are fetched when they are opened.
       captions: of a single file; by default the one beside it, if any.
       kind: VIDEO, SOUND or IMAGE.
 
@@ -156,7 +158,8 @@ def find(
     Raises:
       ValueError: no file is found, a media id is not unique, or `captions` is given for a folder.
     """
-    videos = pathlib.Path(videos)
+    videos = outline(str(videos), lambda name: True)
+    captions = None if captions is None else outline(str(captions), lambda name: True)
     known = captions_lib.CaptionFiles()
     passed_over: collections.Counter[str] = collections.Counter()
     if videos.is_dir():
@@ -185,7 +188,7 @@ def find(
         if captions is None:
             sources = [_source(videos, name, kind, known)]
         else:
-            sources = [Source(name, videos, pathlib.Path(captions), kind=kind)]
+            sources = [Source(name, videos, captions, kind=kind)]
     else:
         raise ValueError(f"{videos}: no such file or folder; give a video or a folder of videos.")
     check_unique(sources, videos)

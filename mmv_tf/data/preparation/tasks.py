@@ -44,6 +44,11 @@ def lock_name(share: Share) -> str:
     return f"{_stem(share)}.lock"
 
 
+def results_name(share: Share) -> str:
+    """Return the name of the folder for results of a task's pipelines in the work folder."""
+    return f"results-{share.number}-of-{share.count}"
+
+
 def write_results(folder: WorkFolder, share: Share, results: Results) -> None:
     """Write the results of a finished task."""
     content = {

@@ -1,6 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The folder of unfinished work, in which workers leave results that are whole or not there."""
+"""A folder for results, local or in a store, whose files are there whole or not at all.
+
+Workers get a copy of the object. A store needs no path that all machines see: a worker writes a
+file on its own disk, sends it and removes it.
+"""
 
 from __future__ import annotations
 
@@ -8,49 +12,79 @@ import contextlib
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterator
-from typing import BinaryIO
+import shutil
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, Protocol
 
 from mmv_tf.util import files
+from mmv_tf.util.storage.mirror import fetch
+from mmv_tf.util.storage.store import Entry, Store, open_store
+from mmv_tf.util.storage.urls import is_remote, mirror_path
+
+# Ours: reads of a store at a time; each takes a round trip.
+READERS = 8
 
 
-@dataclasses.dataclass(frozen=True)
-class Opened:
+class Opened(Protocol):
     """A file that is open for reading."""
 
-    name: str
-    file: BinaryIO
+    @property
+    def name(self) -> str:
+        """Path or URL, for messages."""
+        ...
 
     def size(self) -> int:
         """Return its bytes."""
-        return self.file.seek(0, os.SEEK_END)
+        ...
 
     def read(self, start: int, end: int) -> bytes:
         """Return the bytes from `start` to `end`, fewer at the end of the file."""
-        self.file.seek(start)
-        return self.file.read(end - start)
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
 class WorkFolder:
-    """A folder of work; names in it are relative, with slashes.
+    """A folder of results; names in it are relative, with slashes.
 
     Attributes:
-      place: path of the folder.
+      place: path of the folder, or its URL in a store.
     """
 
     place: str
 
     @property
+    def is_remote(self) -> bool:
+        """True for a folder in a store."""
+        return is_remote(self.place)
+
+    @property
     def path(self) -> pathlib.Path:
-        """The folder on this machine."""
-        return pathlib.Path(self.place)
+        """The folder on this machine; of one in a store, for files on their way."""
+        return mirror_path(self.place) if self.is_remote else pathlib.Path(self.place)
+
+    def within(self, name: str) -> WorkFolder:
+        """Return a folder inside."""
+        return WorkFolder(f"{self.place.rstrip('/')}/{name}")
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[pathlib.Path]:
         """Yield a path to write to, which becomes the file after the block."""
         with files.replacing(self.path / name, sync=False) as temporary:
             yield temporary
+        self.send(name)
+
+    def send(self, name: str) -> str:
+        """Move a file that was written at its path on this machine to the store, if it is there.
+
+        Returns:
+          The tag of the object; "" for a local folder.
+        """
+        if not self.is_remote:
+            return ""
+        path = self.path / name
+        entry = self._store().upload(path, name)
+        path.unlink()
+        return entry.tag
 
     @contextlib.contextmanager
     def opened(self, name: str) -> Iterator[Opened]:
@@ -59,22 +93,80 @@ class WorkFolder:
         Raises:
           OSError: it can't be read.
         """
+        if self.is_remote:
+            yield _Object(f"{self.place}/{name}", self._store(), name)
+            return
         path = self.path / name
         with open(path, "rb") as file:
-            yield Opened(str(path), file)
-
-    def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
-        (self.path / name).unlink(missing_ok=True)
+            yield _File(str(path), file)
 
     def fetched(self, name: str) -> pathlib.Path:
-        """Return the path of a file on this machine."""
-        return self.path / name
+        """Return the path of a file on this machine, fetched if need be.
 
-    def names(self, folder: str) -> set[str]:
+        Raises:
+          FileNotFoundError: there is none.
+        """
+        return fetch(f"{self.place}/{name}") if self.is_remote else self.path / name
+
+    def names(self, folder: str = "") -> set[str]:
         """Return the names of all files in and below a folder."""
+        if self.is_remote:
+            start = f"{folder}/" if folder else ""
+            return {f"{start}{name}" for name in self.entries(folder)}
         return {
             path.relative_to(self.path).as_posix()
             for path in (self.path / folder).rglob("*")
             if path.is_file()
         }
+
+    def entries(self, folder: str = "") -> dict[str, Entry]:
+        """Return the objects in and below a folder of a store by name relative to the folder."""
+        return open_store(self.within(folder).place if folder else self.place).list()
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove files; one that is not there is no error."""
+        if self.is_remote:
+            self._store().remove(names)
+            return
+        for name in names:
+            (self.path / name).unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Remove all files."""
+        if self.is_remote:
+            self.remove(self.names())
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _store(self) -> Store:
+        return open_store(self.place)
+
+
+@dataclasses.dataclass(frozen=True)
+class _File:
+    """A local file that is open."""
+
+    name: str
+    file: BinaryIO
+
+    def size(self) -> int:
+        return self.file.seek(0, os.SEEK_END)
+
+    def read(self, start: int, end: int) -> bytes:
+        self.file.seek(start)
+        return self.file.read(end - start)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Object:
+    """An object of a store."""
+
+    name: str
+    store: Store
+    key: str
+
+    def size(self) -> int:
+        entry = self.store.stat(self.key)
+        return 0 if entry is None else entry.size
+
+    def read(self, start: int, end: int) -> bytes:
+        return self.store.read(self.key, start, end)

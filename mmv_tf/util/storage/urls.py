@@ -162,6 +162,11 @@ def named_in(text: str) -> str:
     return redacted(re.sub(rf"{cache}/([a-z][a-z0-9+.-]+)/", r"\1://", text))
 
 
+def local_of(name: str) -> str:
+    """Return the local path of what `name_of` calls by its URL; any other path as it is."""
+    return str(mirror_path(name)) if is_remote(name) else name
+
+
 def _escape(part: str) -> str:
     """Return a part of a key as a file's name; `_unescape` is the inverse."""
     if not part:

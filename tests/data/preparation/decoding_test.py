@@ -20,7 +20,7 @@ class InPool(preparation.Execution):
 
     pool: WorkerPool | None = None
 
-    def runner(self, work):
+    def runner(self, results):
         return contextlib.nullcontext(self.pool)
 
 

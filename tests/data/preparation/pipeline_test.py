@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mmv_tf.data import preparation
-from mmv_tf.data.preparation import decoding, pipeline, publication
+from mmv_tf.data.preparation import decoding, pipeline, shards
 from mmv_tf.data.records import keys, manifests, shard_writer
 from mmv_tf.util import locks
 from tests import media_samples
@@ -94,7 +94,7 @@ class KilledError(BaseException):
     ("owner", "name", "calls"),
     [
         (decoding, "write_block", 1),
-        (publication, "read_record", 2),
+        (shards, "read_record", 2),
         (os, "replace", 12),
         (manifests, "write_manifest", 0),
     ],
