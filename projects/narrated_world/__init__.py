@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Narrated world: unlimited generated clips with known facts, and a study on them."""
+"""The narrated world: unlimited generated clips with known facts, and a study that uses them."""
 
 from projects.narrated_world.narration import vocabulary as vocabulary
 from projects.narrated_world.narration import word_vectors as word_vectors

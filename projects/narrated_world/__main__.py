@@ -1,15 +1,15 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Compares MMV's graphs, losses and candidates on the narrated world.
+"""Compares MMV's graphs, losses and numbers of candidates on the narrated world.
 
   python -m projects.narrated_world --output=runs/narrated_world
 
-Trains every variant of the configuration with every seed, scores it and prints one table; writes
-results.json, table.md and the models. `--config.section.key=value` changes an entry of the
-configuration and may be repeated; its argument ":validation" scores on the world for choosing
-settings, ":runlocal" is tiny. After an interruption the same command resumes. With --deflate it
-then deflates some of the models and probes them on single frames: a second table, in images.json
-and images.md.
+Trains every variant in the configuration with every seed, scores it and prints a table; writes
+results.json, table.md and the models. `--config.section.key=value` changes a setting and may be
+repeated; the configuration's argument ":validation" scores on the world for choosing settings, and
+":runlocal" runs a tiny version. After an interruption, repeat the command to resume. With
+--deflate, some of the models are then deflated and probed on single frames, for a second table in
+images.json and images.md.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from projects.narrated_world import images as images_lib
 
 _load_config = command_line.define_config(default="projects/narrated_world/config.py")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the results.", required=True)
-_IMAGES = flags.DEFINE_bool("deflate", False, "Then deflate models and probe single frames.")
+_IMAGES = flags.DEFINE_bool(
+    "deflate", False, "Also deflate models and probe them on single frames."
+)
 
 
 def main(argv: list[str]) -> int:
@@ -39,7 +41,7 @@ def main(argv: list[str]) -> int:
     try:
         results = comparison.run(config, output, _report)
     except Preempted:
-        print("Stopped; the same command resumes the interrupted run.")
+        print("Stopped; repeat the command to resume.")
         return command_line.PREEMPTED
     table = tables.markdown(results)
     if "fac" in results["runs"] and len(results["runs"]) > 1:

@@ -1,12 +1,12 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Measures how many clips of the narrated world a core makes in a second.
+"""Measures how many clips of the narrated world a core generates per second.
 
   python -m projects.narrated_world.benchmark
 
-Prints one line of JSON: clips a second of CPU time (so for one core, however many there are) of
-video, audio and narrations; and with the log-mel and word ids that a model takes. It is the best of
-some rounds, since a busy machine can only make it slower.
+Prints one line of JSON: clips per second of CPU time (per core, however many cores there are) with
+video, audio and narrations, and also with the log-mel and word ids for a model. The value is the
+best of several rounds, since other programs can only slow it down.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from benchmarks.measure import print_result
 from mmv_tf.layers import LogMel, WordTokenizer
 from projects import narrated_world
 
-_CLIPS = flags.DEFINE_integer("batch_size", 256, "Clips at once.", lower_bound=1)
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "Measurements of each.", lower_bound=1)
+_CLIPS = flags.DEFINE_integer("batch_size", 256, "Clips per batch.", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Measurements of each kind.", lower_bound=1)
 
 
 def main(argv: list[str]) -> None:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Trains and scores models that differ in one thing each, on the narrated world."""
+"""Trains and scores models on the narrated world, each of which differs in one respect."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ MODELS_FOLDER = "models"
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Comparison as projects/narrated_world/config.py declares it.
+    """Comparison declared by projects/narrated_world/config.py.
 
     Raises:
-      ValueError: a variant to run is not declared, or has more candidates than clips have.
+      ValueError: a variant to run is not declared, or uses more candidates than clips have.
     """
 
     config: ml_collections.ConfigDict
@@ -52,7 +52,7 @@ class Comparison:
             candidates = self.config.variants[name].candidates
             if not 1 <= candidates <= self.config.world.candidates:
                 raise ValueError(
-                    f"variants.{name}.candidates is {candidates}; clips have from 1 to "
+                    f"variants.{name}.candidates is {candidates}; clips have 1 to "
                     f"{self.config.world.candidates} (world.candidates)."
                 )
 
@@ -90,7 +90,7 @@ class Comparison:
         return create_model(settings, words, vectors)
 
     def train(self, name: str, seed: int, pool: narrated_world.Pool) -> EmbeddingGraph:
-        """Train a variant from new weights; one without weights stays as it is."""
+        """Train a variant from random weights; one whose loss weights are all 0 is not trained."""
         config, variant = self.config, self.config.variants[name]
         keras.utils.set_random_seed(seed)
         strategy = make_strategy(config.strategy)
@@ -116,12 +116,12 @@ def run(
     directory: pathlib.Path,
     on_scored: Callable[[str, int, dict[str, Any]], None] = lambda name, seed, scores: None,
 ) -> dict[str, Any]:
-    """Train and score every variant with every seed, all variants of one seed after the other.
+    """Train and score every variant with every seed, one seed after the other.
 
     Args:
       config: as in projects/narrated_world/config.py.
-      directory: gets results.json after each model, and the models in models/. What is in it
-        already is not done again; with another `config.scoring` its models are only scored again.
+      directory: folder for results.json, written after each model, and for the models in models/.
+        Existing results are kept; with another `config.scoring`, existing models are scored again.
       on_scored: called with variant, seed and scores after each model.
 
     Returns:
@@ -130,7 +130,7 @@ def run(
       scoring; "environment".
 
     Raises:
-      ValueError: settings do not fit together, or the folder has other ones.
+      ValueError: settings are inconsistent, or the folder has results with other settings.
     """
     comparison = Comparison(config)
     directory.mkdir(parents=True, exist_ok=True)
@@ -150,7 +150,7 @@ def run(
         scores = scoring.score(model, questions)
         scores["seconds"] = time.monotonic() - begun
         results["runs"].setdefault(name, {})[str(seed)] = scores
-        # In the table's order, whatever ran first.
+        # In the table's order, independent of the order of the runs.
         order = [*config.run, *(other for other in results["runs"] if other not in config.run)]
         results["runs"] = {key: results["runs"][key] for key in order if key in results["runs"]}
         write_json(results, directory / RESULTS_FILE)
@@ -159,7 +159,7 @@ def run(
 
 
 def seconds(results: Mapping[str, Any]) -> float:
-    """Return the seconds that training and scoring the models of a comparison took."""
+    """Return the seconds for training and scoring the models of a comparison."""
     trained = sum(sum(runs.values()) for runs in results["trained"].values())
     scored = sum(run["seconds"] for runs in results["runs"].values() for run in runs.values())
     return trained + scored
@@ -173,7 +173,7 @@ def _trained(
     pool: narrated_world.Pool,
     results: dict[str, Any],
 ) -> EmbeddingGraph:
-    """Return a model that the results list as trained, or train one and list it there."""
+    """Return a model that the results list as trained, or train it and add it to the results."""
     path = model_path(directory, name, seed)
     if str(seed) in results["trained"].get(name, {}) and path.exists():
         return load_model(path)
@@ -186,7 +186,7 @@ def _trained(
 
 
 def model_path(directory: pathlib.Path, name: str, seed: int) -> pathlib.Path:
-    """Return the path of a comparison's trained model; its folder is created."""
+    """Return the path of a comparison's trained model, and create its folder."""
     path = directory / MODELS_FOLDER / f"{name}_{seed}.keras"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
@@ -195,7 +195,7 @@ def model_path(directory: pathlib.Path, name: str, seed: int) -> pathlib.Path:
 def trained_model(
     config: ml_collections.ConfigDict, directory: pathlib.Path, name: str = "fac", seed: int = 0
 ) -> pathlib.Path:
-    """Return a small trained model for later parts to use; train it if it is missing.
+    """Return a small trained model for other studies; train it if it does not exist.
 
     Returns:
       The path of its `.keras` file.
@@ -208,9 +208,9 @@ def trained_model(
 
 
 def _begin(config: ml_collections.ConfigDict, path: pathlib.Path) -> dict[str, Any]:
-    """Return results without runs, or the existing ones."""
+    """Return the existing results, or new results without runs."""
     settings = json.loads(config.to_json())
-    # The runs, and the later use of the models, may change from call to call.
+    # The variants to run, and the later use of the models, may change between calls.
     for choice in ("run", "seeds", "images"):
         settings.pop(choice)
     if path.exists():
@@ -220,12 +220,12 @@ def _begin(config: ml_collections.ConfigDict, path: pathlib.Path) -> dict[str, A
             raise ValueError(f"{error}; remove it.") from None
         if not isinstance(results, dict) or _training(results.get("config")) != _training(settings):
             raise ValueError(
-                f"{path} holds a comparison with other settings; choose another folder or remove "
-                "it."
+                f"{path} belongs to a comparison with other settings; choose another folder or "
+                "remove it."
             )
         if "trained" not in results:
             raise ValueError(
-                f"{path} is of an earlier version; choose another folder or remove it."
+                f"{path} is from an earlier version; choose another folder or remove it."
             )
         if results["config"] != settings:
             results |= {"config": settings, "chance": scoring.chance(config.scoring), "runs": {}}
@@ -246,5 +246,5 @@ def _begin(config: ml_collections.ConfigDict, path: pathlib.Path) -> dict[str, A
 
 
 def _training(settings: Any) -> Any:
-    """Return the settings that models depend on."""
+    """Return the settings on which the models depend."""
     return {**settings, "scoring": None} if isinstance(settings, dict) else settings

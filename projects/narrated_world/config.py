@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Configuration of the comparison of MMV's graphs, losses and candidates on generated clips.
+"""Configuration for comparing MMV's graphs, losses and numbers of candidates on generated clips.
 
-`python -m projects.narrated_world` runs the comparison; docs/measurements/narrated_world.md has its
-results. All numbers here are ours unless marked otherwise; they were chosen on the world of seed 1.
+`python -m projects.narrated_world` runs the comparison; docs/measurements/narrated_world.md lists
+its results. All values are ours unless marked otherwise; they were chosen on the world with seed 1.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     """Return the configuration.
 
     Args:
-      arg: "" for the table, "validation" to score on the world kept for choosing settings,
-        "runlocal" for a few steps of tiny models, to check that everything runs.
+      arg: "" for the table, "validation" to score on the world reserved for choosing settings,
+        "runlocal" for a few steps with tiny models, to check that everything runs.
     """
     chosen = choose(arg, {"world": ("test", "validation"), "size": ("full", "runlocal")})
     config = ml_collections.ConfigDict()
     config.strategy = "one_device"
     config.seeds = (0, 1, 2, 3, 4)
-    config.pool_clips = 12288  # the same ones for all models
+    config.pool_clips = 12288  # the same clips for all models
 
-    # The table's columns. A weight of 0 leaves the pair out, with the backbone that only it needs;
-    # with both at 0 nothing is trained. VA and VT have one space, so the name of their graph does
+    # The table's columns. A weight of 0 omits the pair, and any backbone that only this pair needs;
+    # if all weights are 0, nothing is trained. VA and VT have a single space, so their graph does
     # not matter (MMV, Alayrac et al., 2020, Table 1).
     def variant(
         title: str, graph: str, va: float, vt: float, at: float = 0.0, candidates: int = 5
@@ -46,7 +46,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
             "untrained": variant("untrained", "fac", 0.0, 0.0),
             # MMV (Alayrac et al., 2020): equal weights on HowTo100M with AudioSet.
             "fac": variant("FAC", "fac", 1.0, 1.0),
-            # Not in the paper: its authors leave open whether to compare audio and text.
+            # Not in the paper, which leaves open whether to train audio against text.
             "fac_at": variant("FAC with audio-text", "fac_audio_text", 1.0, 1.0, 1.0),
             "fac_p1": variant("FAC, P = 1", "fac", 1.0, 1.0, candidates=1),
             "disjoint": variant("Disjoint", "disjoint", 1.0, 1.0),
@@ -57,7 +57,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     )
     config.run = ("untrained", "fac", "fac_at", "fac_p1", "disjoint", "shared", "va", "vt")
 
-    # As in the paper, all spaces except FAC's coarse one are equally large.
+    # As in the paper, all spaces except FAC's coarse space have the same size.
     fac = {"fine_dim": 128, "coarse_dim": 64, "hidden_dim": 128}
     config.graphs = ml_collections.ConfigDict(
         {
@@ -76,7 +76,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
                 "blocks": (1, 1, 1),
             },
             "audio": {"depth": 18, "width": 0.125},
-            # Random, fixed word vectors: no prior knowledge of synonyms.
+            # Random, frozen word vectors: no prior knowledge of synonyms.
             "text": {"embedding_dim": 64, "dim": 256, "mask_padding": True, "max_words": 12},
             "log_mel": {"sample_rate": 16_000, "window": 1024, "step": 512, "mel_bins": 40},
             "dtype": "float32",

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random numbers that depend only on their coordinates, for whole arrays at once.
 
-A generator with a state would make a clip depend on those drawn before it. Here a number is a hash
-of (seed, name of the quantity, index, ...): the same in any order, batch, process or run. The hash
-is the finalizer of splitmix64 (Steele, Lea and Flood, OOPSLA 2014), applied once a coordinate.
+With a stateful generator, a clip would depend on the clips drawn before it. Here each number is a
+hash of (seed, name of the quantity, index, ...): the same in any order, batch, process or run. The
+hash is the finalizer of splitmix64 (Steele, Lea and Flood, OOPSLA 2014), applied once per
+coordinate.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
-# Number of samples of the white noise that clips take slices of; ours, 4 MiB.
+# Number of samples of white noise, from which clips use slices; ours, 4 MiB.
 _NOISE_SAMPLES = 1 << 20
 
 
@@ -28,16 +29,16 @@ def _mix(values: np.ndarray) -> np.ndarray:
 
 
 def bits(seed: int, name: str, *coordinates: np.ndarray | int) -> np.ndarray:
-    """Return uint64 hashes of (seed, name, coordinates), of the coordinates' broadcast shape.
+    """Return uint64 hashes of (seed, name, coordinates), in the coordinates' broadcast shape.
 
     Args:
       seed: any integer.
-      name: name of the drawn quantity; different names give independent numbers.
+      name: name of the drawn quantity; different names yield independent numbers.
       coordinates: integers.
     """
     digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
     key = np.array(int.from_bytes(digest[:8], "little"), np.uint64)
-    with np.errstate(over="ignore"):  # wrapping around is intended
+    with np.errstate(over="ignore"):  # overflow is intended
         for coordinate in coordinates:
             step = np.asarray(coordinate).astype(np.int64).astype(np.uint64)
             key = _mix((key ^ step) + _GOLDEN)
@@ -63,7 +64,7 @@ def choices(
     """Return int64 numbers from 0 to len(shares) - 1, number i with the probability shares[i].
 
     Raises:
-      ValueError: the shares are negative or don't sum up to 1.
+      ValueError: the shares are negative or don't sum to 1.
     """
     if min(shares) < 0 or abs(sum(shares) - 1.0) > 1e-6:
         raise ValueError(f"The shares {tuple(shares)} must be from 0 to 1 and add up to 1.")
@@ -74,8 +75,8 @@ def choices(
 class NoisePool:
     """Slices of white noise: standard normal float32, the same in every world.
 
-    A clip's own noise would cost more than the clip; a slice at a random place of one pool looks
-    and sounds the same and costs nothing.
+    Separate noise for each clip would cost more than the clip; a slice at a random position in one
+    pool looks and sounds the same and costs nothing.
     """
 
     def __init__(self) -> None:
@@ -85,10 +86,10 @@ class NoisePool:
         """Return a read-only view of `count` samples; `place` is any integer.
 
         Raises:
-          ValueError: there are not so many samples in the pool.
+          ValueError: the pool has fewer samples.
         """
         if count > _NOISE_SAMPLES:
-            raise ValueError(f"The pool has {_NOISE_SAMPLES} samples, {count} are asked for.")
+            raise ValueError(f"The pool has {_NOISE_SAMPLES} samples; {count} were requested.")
         start = int(place) % (_NOISE_SAMPLES - count + 1)
         view = self._samples[start : start + count]
         view.flags.writeable = False

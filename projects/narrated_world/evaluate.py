@@ -1,11 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Scores a model on the narrated world, whose clips are generated: no data are needed.
+"""Scores a model on the narrated world, whose clips are generated, so no data are needed.
 
   python -m projects.narrated_world.evaluate --model=RUN --output=results.json
 
-Prints a table and writes the results as JSON, with the score of each item in OUTPUT.items.npz
-beside it. `mmv evaluate --compare` tells whether two such results differ.
+Prints a table and writes the results as JSON, and the score of each item in OUTPUT.items.npz beside
+it. `mmv evaluate --compare` tests whether two such results differ.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from projects.narrated_world.protocol import NARRATED_WORLD, run_world_protocol
 _MODEL = define_network_flags()
 _OUTPUT = flags.DEFINE_string("output", None, "Results file (JSON).", required=True)
 _CHANGES = command_line.define_overrides(
-    "protocol", "Change the protocol for a trial, such as galleries=1; the results say so."
+    "protocol", "Change the protocol for a trial, such as galleries=1; the results record it."
 )
 
 

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Deflated models on the narrated world: accuracy of linear probes on single frames.
 
-Follows Table 3 of MMV (Alayrac et al., 2020), for the models that a comparison has trained: each is
-deflated and fitted, and the same probe learns from features of frames of the naive and the fitted
-image model, and of the video model on static clips of them (the inflated input).
+Follows Table 3 of MMV (Alayrac et al., 2020) for the models trained by a comparison: each is
+deflated and fitted, and the same probe is trained on the features of frames from the naive and the
+fitted image model, and from the video model on static clips of these frames (the inflated input).
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def default_config() -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict(
         {
             "variants": ("fac", "disjoint", "shared"),
-            "fit_seed": 4,  # of the world whose frames the fit sees; see `narrated_world.scoring`
+            "fit_seed": 4,  # seed of the world for the fit's frames; see `narrated_world.scoring`
             "fit_frames": 4096,
             "epochs": 12,
             "pointwise_epochs": 12,
             "batch_size": 32,
             "learning_rate": 1e-2,
-            "galleries": 10,  # of frames that probes are tested on; each of all combinations
-            "probe_frames": 4000,  # that they learn from
+            "galleries": 10,  # of test frames for probes; each has all combinations
+            "probe_frames": 4000,  # training frames for probes
         }
     )
 
@@ -69,13 +69,12 @@ class Frames:
 def make_frames(
     world: narrated_world.NarratedWorld, index: np.ndarray, coarse: np.ndarray | None = None
 ) -> Frames:
-    """Return a frame of each clip, drawn at random by the world's seed.
+    """Return a random frame of each clip, determined by the world's seed.
 
     Args:
-      world: gives seed and size.
-      index: numbers of the clips, int [N].
-      coarse: their coarse facts, int [N, 3]; by default as drawn for that index. In any case all of
-        the clips have video.
+      world: defines the seed and the size.
+      index: clip numbers, int [N].
+      coarse: coarse facts, int [N, 3]; by default as drawn for the index. All clips have video.
     """
     if coarse is None:
         drawn = world.scenes(index)
@@ -94,7 +93,7 @@ def make_frames(
 
 @dataclasses.dataclass(frozen=True)
 class Questions:
-    """Frames that models are fitted on, and that probes learn from and are tested on."""
+    """Frames for fitting models, and for training and testing probes."""
 
     fit: Frames
     probe: Frames
@@ -105,7 +104,7 @@ def make_questions(config: ml_collections.ConfigDict) -> Questions:
     """Generate the frames.
 
     Args:
-      config: a comparison's, as in projects/narrated_world/config.py.
+      config: a comparison's configuration, as in projects/narrated_world/config.py.
     """
 
     def seeded(seed: int) -> narrated_world.NarratedWorld:
@@ -125,7 +124,7 @@ def make_questions(config: ml_collections.ConfigDict) -> Questions:
 def score(
     model: EmbeddingGraph, questions: Questions, config: ml_collections.ConfigDict
 ) -> dict[str, Any]:
-    """Deflate, fit and probe one network.
+    """Deflate, fit and probe a model.
 
     Args:
       model: the model.
@@ -183,17 +182,18 @@ def run(
     """Score the models of a finished comparison.
 
     Args:
-      config: the comparison's; `config.images` lists the variants, of which all seeds are scored.
-      directory: the comparison's; gets images.json after each model. What is in it already, with
-        the same settings, is not done again.
-      on_scored: called with variant, seed and scores after each.
+      config: the comparison's configuration; `config.images` lists the variants, which are scored
+        for all seeds.
+      directory: the comparison's folder; images.json is written to it after each model. Existing
+        results with the same settings are kept.
+      on_scored: called with variant, seed and scores after each model.
 
     Returns:
       The contents of images.json: "config"; "chance": factor -> share; "runs": variant -> seed ->
       scores (see `score`), with "seconds".
 
     Raises:
-      ValueError: a model does not exist, or the file holds other settings.
+      ValueError: a model does not exist, or the file was written with other settings.
     """
     path = directory / RESULTS_FILE
     settings = json.loads(config.images.to_json())

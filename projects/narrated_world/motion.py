@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Motion of objects: one description that both video and audio are made from."""
+"""Motion of objects: one description for both video and audio."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 
 from projects.narrated_world.scenes import MOTIONS, Scenes
 
-# Half frames left free at the border.
+# Margin at the border, in half frames.
 _MARGIN = 0.04
 # Amplitude of a pulsing object's size.
 _PULSE = 0.4
-# Places in a cycle at which an object strikes something (a wall, the floor, the ceiling).
+# Points in a cycle at which an object strikes something (a wall, the floor, the ceiling).
 _STRIKES: dict[str, tuple[float, ...]] = {
     "slides": (0.0, 0.5),
     "bounces": (0.0,),
@@ -27,14 +27,13 @@ _STRIKES: dict[str, tuple[float, ...]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Track:
-    """Course of an object, float32 arrays over T moments.
+    """Path of an object, float32 arrays over T times.
 
     Attributes:
       x, y: its center, in half frames; right and up are positive.
-      scale: factor on its radius.
-      angle: in turns, counter-clockwise.
-      contour: in [-1, 1], the contour of the pitch: the height (for sliding, the place between left
-        and right).
+      scale: factor for its radius.
+      angle: in turns, counterclockwise.
+      contour: pitch contour in [-1, 1]: the height (when sliding, the horizontal position).
     """
 
     x: np.ndarray
@@ -45,12 +44,12 @@ class Track:
 
 
 def track(scenes: Scenes, clip: int, seconds: np.ndarray) -> Track:
-    """Return the course of one clip's object.
+    """Return the path of one clip's object.
 
     Args:
       scenes: the scenes.
       clip: index of the clip.
-      seconds: [T], from the clip's beginning on.
+      seconds: [T], times since the start of the clip.
     """
     radius = float(scenes.radius[clip])
     room = 1.0 - radius - _MARGIN
@@ -72,7 +71,7 @@ def track(scenes: Scenes, clip: int, seconds: np.ndarray) -> Track:
         x, y = room * np.cos(2.0 * np.pi * cycles), room * contour
     elif name == "pulses":
         scale = 1.0 + _PULSE * np.sin(2.0 * np.pi * cycles)
-        # It stays inside even at its largest size.
+        # The object stays inside the frame even at its largest size.
         inside = max(0.0, 1.0 - _MARGIN - (1.0 + _PULSE) * radius) / room
         x, y = inside * x, inside * y
     else:
@@ -83,7 +82,7 @@ def track(scenes: Scenes, clip: int, seconds: np.ndarray) -> Track:
 
 
 def strikes(scenes: Scenes, clip: int, duration: float) -> np.ndarray:
-    """Return seconds in [0, duration) when a clip's object strikes something, ascending."""
+    """Return the times in [0, duration) at which a clip's object strikes something, ascending."""
     phase, speed = scenes.phase[clip], scenes.speed[clip]
     times = [
         (cycle + place - phase) / speed

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Narrations: coarse facts only, in varied words, and often about another moment.
 
-Each clip of two seconds has two narrations. Each is about that clip, the previous one, the next
-one, or nothing visible; the shares are a setting. Half of those about another moment say so ("we
-just saw ..."), as people do. A narration names one to three coarse facts.
+Each clip of two seconds has two narrations. Each is about the clip itself, the previous clip, the
+next clip, or nothing visible, with configurable shares. Half of the narrations about another moment
+indicate this ("we just saw ..."), as people do. A narration names one to three coarse facts.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 from projects.narrated_world import counter_random
 from projects.narrated_world.scenes import COLOURS, EPISODE_CLIPS, MOTIONS, SHAPES, episode_coarse
 
-# Topics of a narration.
+# Possible topics of a narration.
 ABOUT = ("this", "before", "after", "nothing")
 THIS, BEFORE, AFTER, NOTHING = range(len(ABOUT))
 CLIP_NARRATIONS = 2
-# Duration in seconds; a narration begins at a random place in its half of the clip.
+# Duration in seconds; a narration begins at a random time in its half of the clip.
 NARRATION_SECONDS = 0.4
 
 _SHAPE_WORDS = {
@@ -47,7 +47,7 @@ _MOTION_WORDS = {
     "falls": ("falling", "dropping down", "sinking to the bottom"),
     "rises": ("rising", "floating upwards", "climbing to the top"),
 }
-# These name all three facts; queries are made from them.
+# These name all three facts; they are used for queries.
 _WHOLE = (
     "a {colour} {shape} {motion}",
     "look at the {colour} {shape}, it is {motion}",
@@ -80,7 +80,7 @@ _FILLERS = (
 
 
 def vocabulary() -> list[str]:
-    """Return all words of narrations, sorted; the tokenizer drops stop words."""
+    """Return all words used in narrations, sorted; the tokenizer drops stop words."""
     texts = [*_WHOLE, *_PARTIAL, *_FILLERS]
     texts += [cue for cues in _CUES.values() for cue in cues]
     for words in (_SHAPE_WORDS, _COLOUR_WORDS, _MOTION_WORDS):
@@ -92,7 +92,7 @@ def vocabulary() -> list[str]:
 def word_vectors(dim: int) -> np.ndarray:
     """Return random unit vectors of `vocabulary`, the same in every world: float32 [words, dim].
 
-    They carry no synonyms: a model has to learn from the clips that a ball is a disc.
+    They do not encode synonyms: a model has to learn from the clips that a ball is a disc.
     """
     shape = (len(vocabulary()), dim)
     vectors = np.random.default_rng(0).normal(size=shape).astype(np.float32)
@@ -100,7 +100,7 @@ def word_vectors(dim: int) -> np.ndarray:
 
 
 class Narrator:
-    """Narrator of one world's clips.
+    """Narrator for the clips of a world.
 
     Args:
       seed: the world's seed.
@@ -122,7 +122,7 @@ class Narrator:
         self.clip_seconds = clip_seconds
 
     def times(self, index: np.ndarray) -> np.ndarray:
-        """Return starts of the narrations in their clips, seconds [N, CLIP_NARRATIONS]."""
+        """Return the narrations' start times in their clips, seconds [N, CLIP_NARRATIONS]."""
         slots = np.arange(CLIP_NARRATIONS)
         half = self.clip_seconds / CLIP_NARRATIONS
         room = max(half - NARRATION_SECONDS, 0.0)
@@ -130,9 +130,9 @@ class Narrator:
         return slots * half + room * drawn
 
     def about(self, index: np.ndarray) -> np.ndarray:
-        """Return topics of the narrations: int64 [N, CLIP_NARRATIONS], indices into ABOUT.
+        """Return the narrations' topics: int64 [N, CLIP_NARRATIONS], indices into ABOUT.
 
-        At an episode's ends there is no clip before or after; such a narration is about nothing.
+        If there is no clip before or after in the episode, the narration is about nothing.
         """
         slots = np.arange(CLIP_NARRATIONS)
         about = counter_random.choices(
@@ -164,14 +164,14 @@ class Narrator:
     ) -> tuple[list[list[str]], np.ndarray, np.ndarray]:
         """Return the `count` narrations nearest to each clip's middle, nearest first.
 
-        The rule is that of `sampling.nearest_candidates`, with the episode as the video.
+        Follows the same rule as `sampling.nearest_candidates`, with the episode as the video.
 
         Returns:
-          Texts [N][count], "" where the episode has no more; booleans [N, count], True for existing
-          ones; and booleans [N, count], True for narrations about this very clip.
+          Texts [N][count], "" if the episode has no more; booleans [N, count], True for existing
+          narrations; and booleans [N, count], True for narrations about the clip itself.
         """
         index = np.asarray(index, np.int64)
-        # Enough clips on either side that none outside can be nearer.
+        # Enough clips on both sides that no clip outside can be nearer.
         reach = -(-count // CLIP_NARRATIONS)
         around = index[:, None] + np.arange(-reach, reach + 1)
         inside = around // EPISODE_CLIPS == (index // EPISODE_CLIPS)[:, None]
@@ -205,7 +205,7 @@ def queries(seed: int, index: np.ndarray, coarse: np.ndarray) -> list[str]:
     """Return sentences that name all three coarse facts of N clips, for retrieval.
 
     Args:
-      seed, index: the coordinates of the random words.
+      seed, index: coordinates for the random choice of words.
       coarse: int [N, 3].
     """
     drawn = counter_random.bits(seed, "query", np.asarray(index, np.int64))
@@ -216,7 +216,7 @@ def queries(seed: int, index: np.ndarray, coarse: np.ndarray) -> list[str]:
 
 
 def _sentence(about: int, facts: np.ndarray, bits: int) -> str:
-    """Return a narration; the digits of `bits` in mixed bases choose its words."""
+    """Return a narration, whose words are chosen by the mixed-radix digits of `bits`."""
     if about == NOTHING:
         return _FILLERS[bits % len(_FILLERS)]
     bits, whole = divmod(bits, 2)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Clips kept in memory, for many short runs on the same ones."""
+"""Clips kept in memory, for many short runs on the same clips."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHUNK = 128  # clips to generate at once; ours
 
 @dataclasses.dataclass(frozen=True)
 class Pool:
-    """Arrays of a batch over N clips; "video" is stored as uint8 and the log-mel as float16."""
+    """Batch arrays for N clips; "video" is stored as uint8 and the log-mel as float16."""
 
     arrays: dict[str, np.ndarray]
 
@@ -27,19 +27,19 @@ class Pool:
         return len(self.arrays["video"])
 
     def batch(self, index: np.ndarray) -> dict[str, tf.Tensor]:
-        """Return some of the clips as a batch of `NarratedWorld`."""
+        """Return selected clips in the form of a `NarratedWorld` batch."""
         return _unpack({name: tf.constant(value[index]) for name, value in self.arrays.items()})
 
     def train(
         self, seed: int, batch_size: int, start: int = 0, candidates: int | None = None
     ) -> tf.data.Dataset:
-        """Return endless batches with every clip once an epoch.
+        """Return endless batches with every clip once per epoch.
 
         Args:
           seed: seed of the order.
-          batch_size: clips in a batch.
+          batch_size: clips per batch.
           start: number of examples to skip first.
-          candidates: keep only this many narrations, the nearest ones.
+          candidates: keep only this many of the nearest narrations.
         """
         arrays = dict(self.arrays)
         for name in ("text", "valid/text", "right"):

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Evaluation protocol on the narrated world: its clips are generated, so it needs no data."""
+"""Evaluation protocol on the narrated world, whose clips are generated, so no data are needed."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class WorldProtocol:
     """Settings of the protocol.
 
     Attributes:
-      name, version: together they identify the meaning of a number; the version rises with every
-        change.
+      name, version: together they identify how a metric is defined; the version increases with
+        every change.
       seed, probe_seed: seeds of the worlds of the test clips and of the linear probes' training
         clips; the comparison of graphs trains on seed 0 and chooses settings on seed 1.
       galleries: number of galleries, each with every combination of coarse facts once; retrieval is
         within one.
-      groups, group_clips: number and size of groups of clips that agree in their coarse facts.
-      probe_clips: number of clips that linear probes learn from.
-      metric: the headline, of text -> video.
+      groups, group_clips: number and size of groups of clips with the same coarse facts.
+      probe_clips: number of training clips for linear probes.
+      metric: the main metric, for text -> video.
       tie_rule: how equal scores count.
       sources: choice -> its source.
     """
@@ -73,8 +73,8 @@ def run_world_protocol(
 
     Args:
       protocol: the protocol.
-      model: the model; its metadata give size and rates.
-      changed: the changed entries of the protocol, for the results.
+      model: the model; its metadata define the size and rates.
+      changed: the changed settings of the protocol, for the results.
 
     Raises:
       ValueError: the model lacks metadata, or has an embedding that is constant or not finite.
@@ -125,13 +125,13 @@ def run_world_protocol(
 
 
 def _world(model: EmbeddingGraph) -> narrated_world.NarratedWorld:
-    """Return the world in the model's size and rates."""
+    """Return the world with the model's size and rates."""
     config = narrated_world.default_config()
     for name in ("size", "num_frames", "frame_rate"):
         if not model.metadata.get(name):
             raise ValueError(
-                f"The network does not say what {name!r} it was trained at, so its clips can't be "
-                "generated; give the model's config metadata."
+                f"The model's metadata lack {name!r}, so its clips can't be generated; add it to "
+                "the metadata in the model's config."
             )
         config[name] = type(config[name])(model.metadata[name])
     if model.log_mel is not None:

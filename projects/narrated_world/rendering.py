@@ -22,9 +22,9 @@ _PAINT = np.array(
     ],
     np.float32,
 )
-# Nuisances without effect on narration or audio: deviations of the paint, brightness, tint and
-# unevenness of the background, variation of the light, noise of the camera. In units of full
-# brightness; ours.
+# Nuisance factors without effect on narration or audio: deviation of the object's color;
+# brightness, tint and unevenness of the background; variation of the light; camera noise. In units
+# of full brightness; ours.
 _PAINT_SPREAD = 0.08
 _GROUND = (0.1, 0.45)
 _TINT = 0.06
@@ -48,7 +48,7 @@ class Renderer:
         self.num_frames = num_frames
         self.frame_rate = frame_rate
         places = (np.arange(size, dtype=np.float32) + 0.5) / size * 2.0 - 1.0
-        # Places of the pixels in half frames: x rises to the right, y upwards.
+        # Pixel positions in half frames: x increases to the right, y upwards.
         self._x = places[np.newaxis, np.newaxis, :]
         self._y = -places[np.newaxis, :, np.newaxis]
         self._noise = counter_random.NoisePool()
@@ -63,7 +63,7 @@ class Renderer:
         return clips
 
     def _nuisances(self, scenes: Scenes) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Return paint [N, 3], background [N, size, size, 3], light [N], place in the noise [N]."""
+        """Return paint [N, 3], background [N, size, size, 3], light [N], noise positions [N]."""
 
         def draw(name: str, columns: int, low: float, high: float) -> np.ndarray:
             drawn = counter_random.uniform(
@@ -94,7 +94,7 @@ class Renderer:
         radius = (float(scenes.radius[clip]) * course.scale)[column]
         cosine = np.cos(2 * np.pi * course.angle)[column]
         sine = np.sin(2 * np.pi * course.angle)[column]
-        # From pixels to cells of the tables, which lie in the object's own, turned axes.
+        # From pixels to table cells, which are aligned with the object's rotated axes.
         cells = shapes.CELLS / (2 * shapes.EXTENT) / radius
         right, up = self._x - course.x[column], self._y - course.y[column]
         own_x = (right * (cosine * cells) + shapes.CELLS / 2) + up * (sine * cells)
@@ -114,7 +114,7 @@ class Renderer:
         frames = np.empty((*cover.shape, 3), np.float32)
         cover -= 1.0
         for channel in range(3):
-            # ground * (1 - cover) + paint * shade, where shade holds cover already.
+            # ground * (1 - cover) + paint * shade, where shade already includes cover.
             np.multiply(cover, -ground[..., channel], out=frames[..., channel])
             frames[..., channel] += shade * paint[channel]
         frames *= 255.0 * light
@@ -125,7 +125,7 @@ class Renderer:
 
 
 def _coverage(distance: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """Return the fraction of a pixel inside an outline, in place."""
+    """Compute in place the fraction of each pixel inside an outline."""
     distance *= -pixels
     distance += 0.5
     return np.clip(distance, 0.0, 1.0, out=distance)

@@ -1,14 +1,14 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Scenes of the narrated world: its facts, coarse and fine, and their random draw.
+"""Scenes of the narrated world: coarse and fine facts, and their random generation.
 
-The world is an endless video. Clip `index` is its two seconds number `index`; eight clips in a row
-are an episode. In each clip one object moves, and turns as it moves. Three facts about it are
-coarse, and narrators name them: shape, color and kind of motion. The others are fine: never named,
-but audible in the details of the audio (see `sound`). A coarse fact stays the same from one clip to
-the next with probability `persistence`, as things do in real videos.
+The world is an endless video, in which clip `index` is the two-second segment number `index`; eight
+consecutive clips form an episode. In each clip one object moves and turns. Three facts about the
+object are coarse, and narrators name them: shape, color and kind of motion. The others are fine:
+they are never named, but are audible in the details of the audio (see `sound`). A coarse fact stays
+the same from one clip to the next with probability `persistence`, as in real videos.
 
-All numbers here are ours.
+All values are ours.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COLOURS = ("red", "green", "blue", "yellow", "pink", "white")
 MOTIONS = ("slides", "bounces", "circles", "pulses", "falls", "rises")
 # Coarse factors: number of classes, all equally likely.
 COARSE = {"shape": len(SHAPES), "colour": len(COLOURS), "motion": len(MOTIONS)}
-# Fine factors are continuous; as labels they are cut into equally likely bins.
+# Fine factors are continuous; as labels they are divided into equally likely bins.
 FINE_BINS = 4
 FINE = dict.fromkeys(("size", "speed", "phase", "spin"), FINE_BINS)
 CHANCE = {name: 1 / count for name, count in {**COARSE, **FINE}.items()}
@@ -33,11 +33,11 @@ EPISODE_CLIPS = 8
 PARTS = ("whole", "no_text", "audio_only")
 WHOLE, NO_TEXT, AUDIO_ONLY = range(len(PARTS))
 
-# Radius of the object, in half frames: large enough to tell its shape in 32 pixels.
+# Radius of the object, in half frames: large enough to recognize its shape in 32 pixels.
 _RADIUS = (0.28, 0.46)
-# Cycles of the motion a second: at 4 frames a second a fall still differs from a rise.
+# Motion cycles per second: at 4 frames per second, falling still differs from rising.
 _SPEED = (0.4, 1.1)
-# Turns a second; below half a turn between frames at 4 frames a second.
+# Turns per second; less than half a turn between frames at 4 frames per second.
 _SPIN = (0.15, 1.2)
 
 
@@ -47,14 +47,14 @@ class Scenes:
 
     Attributes:
       seed: the world's seed.
-      index: the clips' numbers, int64.
+      index: clip numbers, int64.
       shape, colour, motion: coarse facts, indices into SHAPES, COLOURS, MOTIONS.
       radius: radius of the object, in half frames.
-      speed: cycles of the motion a second.
-      phase: phase of the motion when the clip begins, in [0, 1).
-      spin: turns a second, counter-clockwise if positive.
-      angle: angle of the object when the clip begins, in turns.
-      centre: [N, 2] in [-1, 1], place of the object's path in the frame's free room.
+      speed: motion cycles per second.
+      phase: phase of the motion at the start of the clip, in [0, 1).
+      spin: turns per second, counterclockwise if positive.
+      angle: angle of the object at the start of the clip, in turns.
+      centre: [N, 2] in [-1, 1], position of the object's path within the available space.
       part: index into PARTS.
     """
 
@@ -77,8 +77,8 @@ class Scenes:
     def factors(self) -> dict[str, np.ndarray]:
         """Return int32 labels [N] by factor, from 0 to COARSE[name] - 1 or FINE[name] - 1.
 
-        "size", "speed" and "spin" (its amount; its direction is not audible) rise from bin to bin;
-        "phase" is the quarter of the cycle in which the clip begins.
+        "size", "speed" and "spin" (the absolute value, since the direction is not audible) increase
+        from bin to bin; "phase" is the quarter of the cycle in which the clip begins.
         """
         labels = {
             "shape": self.shape,
@@ -99,22 +99,22 @@ def draw(
     part_shares: tuple[float, float, float],
     coarse: np.ndarray | None = None,
 ) -> Scenes:
-    """Draw the scenes of some clips.
+    """Draw the scenes of the given clips.
 
     Args:
       seed: the world's seed.
-      index: int [N], from 0 up; any order, repeats allowed.
+      index: non-negative int [N], in any order; repeats are allowed.
       persistence: probability that a coarse fact stays the same from one clip to the next.
       part_shares: shares of PARTS.
-      coarse: optional int [N, 3], shapes, colors and motions instead of drawn ones, for galleries
-        with every combination once.
+      coarse: optional int [N, 3], shapes, colors and motions to use instead of random ones, for
+        galleries with every combination once.
 
     Raises:
       ValueError: an index is negative, or a probability outside [0, 1].
     """
     index = np.asarray(index, np.int64)
     if index.ndim != 1 or (index < 0).any():
-        raise ValueError(f"Clips are numbered from 0 up, in one dimension; got {index}.")
+        raise ValueError(f"Clip numbers must be a 1-D array of non-negative integers; got {index}.")
     episode, moment = np.divmod(index, EPISODE_CLIPS)
     if coarse is None:
         rows = np.arange(len(index))
@@ -122,7 +122,7 @@ def draw(
     coarse = np.asarray(coarse, np.int64)
 
     def between(name: str, limits: tuple[float, float]) -> np.ndarray:
-        """Draw uniformly in the logarithm."""
+        """Draw from a log-uniform distribution."""
         low, high = np.log(limits)
         return np.exp(counter_random.uniform(seed, name, index, low=low, high=high))
 
@@ -147,7 +147,7 @@ def draw(
 def episode_coarse(seed: int, episode: np.ndarray, persistence: float) -> np.ndarray:
     """Return coarse facts of episodes: int64 [N, EPISODE_CLIPS, 3] (shape, color, motion)."""
     if not 0.0 <= persistence <= 1.0:
-        raise ValueError(f"persistence is {persistence}; it is a probability.")
+        raise ValueError(f"persistence is {persistence}; it must be a probability.")
     moments = np.arange(EPISODE_CLIPS)
     columns = []
     for name, count in COARSE.items():

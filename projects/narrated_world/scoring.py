@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Scores a model on the narrated world: retrieval between modalities, probes of every factor."""
+"""Scores a model on the narrated world: retrieval between modalities, probes for every factor."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from mmv_tf.inference.network import BACKBONE_KINDS
 from projects import narrated_world
 
 DIRECTIONS = (("text", "video"), ("video", "audio"), ("audio", "text"))
-# Video to audio among clips that agree in all coarse facts.
+# Video to audio among clips with the same coarse facts.
 SAME_COARSE = "video -> audio, same coarse facts"
-# Among all galleries at once. A result is right if it shares the relevant facts with the query: all
-# that sentences name, and all that is audible (color is not). Audio is right only for its own clip,
-# whose fine facts are visible and audible.
+# All galleries together. A result is correct if it shares the relevant facts with the query: all
+# facts that sentences name, or all audible ones (color is not audible). Audio is only correct for
+# its own clip, whose fine facts are visible and audible.
 LARGE_GALLERY = "large gallery"
 _TOLD = {
     ("text", "video"): ("shape", "colour", "motion"),
@@ -34,13 +34,13 @@ _CHUNK = 128  # clips to embed at once; ours
 
 
 def default_config() -> ml_collections.ConfigDict:
-    """Return the settings of the scoring; all are ours."""
+    """Return the scoring settings; all are ours."""
     return ml_collections.ConfigDict(
         {
             "seed": 2,  # of the test world; 1 is for choosing settings
-            "probe_seed": 3,  # of the world that linear probes learn from
+            "probe_seed": 3,  # of the world for training linear probes
             "galleries": 10,  # each with all 216 combinations of coarse facts once
-            "groups": 36,  # of clips that agree in their coarse facts
+            "groups": 36,  # of clips with the same coarse facts
             "group_clips": 24,
             "probe_clips": 2000,
         }
@@ -52,12 +52,13 @@ class Questions:
     """Clips for scoring, the same for all models.
 
     Attributes:
-      galleries: clips of which each successive `gallery_clips` have every combination of coarse
-        facts once. "text" is one sentence a clip that names its three facts.
-      gallery_clips: number of clips in a gallery.
-      groups: clips of which each successive `group_clips` agree in their coarse facts.
-      group_clips: number of clips in a group.
-      probe: unselected clips to fit linear probes on; they are tested on the galleries.
+      galleries: clips in galleries of `gallery_clips` consecutive clips, each with every
+        combination of coarse facts once. "text" is one sentence per clip that names its three
+        facts.
+      gallery_clips: number of clips per gallery.
+      groups: clips in groups of `group_clips` consecutive clips with the same coarse facts.
+      group_clips: number of clips per group.
+      probe: random clips for fitting linear probes, which are tested on the galleries.
     """
 
     galleries: narrated_world.Pool
@@ -77,7 +78,7 @@ def make_questions(
       world: the training world, with a tokenizer and a log-mel.
 
     Raises:
-      ValueError: a seed is that of the training world.
+      ValueError: a seed equals the training world's.
     """
 
     def seeded(seed: int) -> narrated_world.NarratedWorld:
@@ -87,18 +88,18 @@ def make_questions(
 
     if world.config.seed in (config.seed, config.probe_seed):
         raise ValueError(
-            f"Seed {world.config.seed} is the training world's, and scoring uses the seeds "
+            f"Seed {world.config.seed} is the training world's seed, and scoring uses the seeds "
             f"{config.seed} and {config.probe_seed}; they must differ."
         )
     combinations = narrated_world.all_combinations()
     asked = seeded(config.seed)
     coarse = np.tile(combinations, (config.galleries, 1))
     galleries = narrated_world.make_pool(asked, np.arange(len(coarse)), coarse)
-    # Evenly spread over the combinations; other clips than those of the galleries.
+    # Evenly spread over the combinations; different clips from the galleries.
     chosen = combinations[np.arange(config.groups) * len(combinations) // config.groups]
     index = len(coarse) + np.arange(config.groups * config.group_clips)
     groups = narrated_world.make_pool(asked, index, np.repeat(chosen, config.group_clips, axis=0))
-    # All with video: a given combination makes a clip whole.
+    # All with video: clips with a given combination lack no part.
     learnt = seeded(config.probe_seed)
     index = np.arange(config.probe_clips)
     drawn = learnt.scenes(index)
@@ -148,20 +149,20 @@ def chance(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 
 def chance_of_recall(k: int, among: int, right: int = 1) -> float:
-    """Return the probability that one of the first k of `among` random items is right."""
+    """Return the probability that any of the first k of `among` random items is correct."""
     k = min(k, among)
     return 1 - math.comb(among - right, k) / math.comb(among, k)
 
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """Results of retrieval in one direction.
+    """Retrieval results in one direction.
 
     Attributes:
-      space: space that the two modalities are compared in.
-      ranks: int [N], rank of each query's first right clip.
-      among: number of clips to choose from.
-      right: number of right clips among them.
+      space: space in which the two modalities are compared.
+      ranks: int [N], rank of each query's first correct clip.
+      among: number of clips that are ranked.
+      right: number of correct clips among them.
     """
 
     space: str
@@ -170,7 +171,7 @@ class Found:
     right: int = 1
 
     def chance(self, recalls: tuple[int, ...]) -> dict[str, float]:
-        """Return "R@k" and "mean_rank" of a random order."""
+        """Return "R@k" and "mean_rank" for a random order."""
         found = {f"R@{k}": chance_of_recall(k, self.among, self.right) for k in recalls}
         return {**found, "mean_rank": (self.among + 1) / (self.right + 1)}
 
@@ -178,10 +179,10 @@ class Found:
 def retrieve(
     model: EmbeddingGraph, questions: Questions, galleries: dict[str, np.ndarray]
 ) -> dict[str, Found]:
-    """Return ranks by direction, without directions whose modalities share no space.
+    """Return ranks by direction, except for directions whose modalities share no space.
 
     Args:
-      model: the network.
+      model: the model.
       questions: see `make_questions`.
       galleries: their embeddings, see `embed_pool`.
     """
@@ -234,22 +235,22 @@ def score(model: EmbeddingGraph, questions: Questions) -> dict[str, Any]:
 
 
 def recalls(found: np.ndarray) -> dict[str, float]:
-    """Return the share of ranks up to k, as "R@k"."""
+    """Return the share of ranks that are at most k, as "R@k"."""
     return {f"R@{k}": float((found <= k).mean()) for k in RECALLS}
 
 
 def ranks_within(queries: np.ndarray, items: np.ndarray, clips: int) -> np.ndarray:
-    """Return ranks among each successive `clips` rows, int [N].
+    """Return ranks within groups of `clips` consecutive rows, int [N].
 
     Args:
-      queries, items: float [N, D], N a multiple of `clips`; item i is right for query i.
+      queries, items: float [N, D], N a multiple of `clips`; item i is correct for query i.
       clips: number of items to rank.
 
     Raises:
-      ValueError: N is not a multiple, or `ranks` refuses the embeddings.
+      ValueError: N is not a multiple of `clips`, or `ranks` rejects the embeddings.
     """
     if len(queries) % clips:
-        raise ValueError(f"{len(queries)} queries are not a multiple of {clips}.")
+        raise ValueError(f"The number of queries, {len(queries)}, is not a multiple of {clips}.")
     return np.concatenate(
         [
             ranks(queries[start : start + clips], items[start : start + clips])
@@ -263,7 +264,7 @@ def first_ranks(queries: np.ndarray, items: np.ndarray, kinds: np.ndarray) -> np
 
     Args:
       queries, items: float [N, D].
-      kinds: [N], kinds of query i and of item i.
+      kinds: [N], kind of query i and item i.
     """
     queries, items = normalize(queries, "query"), normalize(items, "item")
     similarity = queries.astype(np.float64) @ items.T.astype(np.float64)
@@ -281,7 +282,7 @@ def _large(query: str, item: str) -> str:
 
 
 def _told(pair: tuple[str, str], labels: dict[str, np.ndarray]) -> np.ndarray:
-    """Return one number for each combination of facts that both modalities of a pair tell, [N]."""
+    """Return an id for the combination of facts that both modalities of a pair express, [N]."""
     facts = np.stack([labels[fact] for fact in _TOLD[pair]], axis=1)
     return np.unique(facts, axis=0, return_inverse=True)[1].reshape(-1)
 

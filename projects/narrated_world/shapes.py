@@ -13,7 +13,7 @@ from projects.narrated_world.scenes import SHAPES
 # A table spans [-EXTENT, EXTENT] in both directions, in radii of the object.
 EXTENT = 1.3
 CELLS = 96
-# A dark dot off the center shows the object's angle, whatever its symmetry.
+# A dark off-center dot shows the object's angle despite symmetries.
 _DOT_CENTRE, _DOT_RADIUS = (0.55, 0.0), 0.22
 
 
@@ -21,7 +21,7 @@ _DOT_CENTRE, _DOT_RADIUS = (0.55, 0.0), 0.22
 def distance_table(shape: int) -> np.ndarray:
     """Return signed distances to a shape's outline, in radii: float32 [CELLS * CELLS].
 
-    They are negative inside. Rows are the object's own y, columns its own x, both ascending.
+    Distances are negative inside. Rows are y and columns x in the object's own axes, ascending.
     """
     x, y = _grid()
     name = SHAPES[shape]
@@ -36,7 +36,7 @@ def distance_table(shape: int) -> np.ndarray:
 
 @functools.cache
 def dot_table() -> np.ndarray:
-    """Return signed distances to the dark dot, which all shapes have."""
+    """Return signed distances to the dark dot on all shapes."""
     x, y = _grid()
     return _frozen(np.hypot(x - _DOT_CENTRE[0], y - _DOT_CENTRE[1]) - _DOT_RADIUS)
 
@@ -54,7 +54,7 @@ def _grid() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _regular(corners: int, radii: tuple[float, ...]) -> np.ndarray:
-    """Return corners [N, 2] at equal angles, the first to the right, with cyclic radii."""
+    """Return corners [N, 2] at equal angles, starting on the right, with cyclic radii."""
     angles = 2 * np.pi * np.arange(corners) / corners
     lengths = np.resize(radii, corners)
     return np.stack([lengths * np.cos(angles), lengths * np.sin(angles)], axis=1)

@@ -1,15 +1,15 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Audio of the narrated world: a tone whose details follow the details of the motion.
+"""Audio of the narrated world: a tone that follows the details of the motion.
 
 | visible | audible |
 |---|---|
 | shape | timbre: the tone's harmonics |
-| size | pitch: the smaller, the higher |
-| place in the motion's cycle (speed, phase) | the pitch's rise and fall; of pulsing: loudness |
+| size | pitch (smaller is higher) |
+| position in the motion cycle (speed, phase) | pitch contour; when pulsing: loudness |
 | strikes against a wall, the floor, the ceiling | clicks |
-| turning (its amount) | tremolo, `TREMOLO_PER_TURN` beats a turn |
-| color, direction of turning, place of a pulsing object | nothing |
+| turning (absolute speed) | tremolo, `TREMOLO_PER_TURN` beats per turn |
+| color, direction of turning, position of a pulsing object | nothing |
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from projects.narrated_world.motion import strikes, track
 from projects.narrated_world.scenes import MOTIONS, SHAPES, Scenes
 
 TREMOLO_PER_TURN = 6
-# Amplitudes of the harmonics from the first on, by shape; ours, chosen to be distinguishable.
+# Amplitudes of the harmonics, starting with the first, by shape; ours, to be distinguishable.
 _HARMONICS = {
     "disc": (1.0,),
     "square": (1.0, 0.0, 0.6, 0.0, 0.4),
@@ -36,15 +36,15 @@ _HARMONICS = {
 # contour's octaves, the sixth harmonic stays below the log-mel's upper edge of 7,600 Hz.
 _BASE_HZ, _BASE_RADIUS, _PITCH_POWER = 240.0, 0.46, 2.0
 _CONTOUR_OCTAVES = 0.75
-# Fraction of a tone's amplitude; ours.
+# As a fraction of the tone's amplitude; ours.
 _TREMOLO_DEPTH = 0.9
 _TONE = 0.25
-# A click: seconds, the time in which it falls to 1/e, amplitude; ours.
+# A click: duration in seconds, time constant of its decay, amplitude; ours.
 _CLICK_SECONDS, _CLICK_DECAY, _CLICK = 0.12, 0.025, 0.35
-# Nuisances: loudness and hiss, uniform in the logarithm; ours.
+# Nuisance factors: loudness and hiss, log-uniform; ours.
 _LOUDNESS = (0.5, 1.0)
 _HISS = (0.002, 0.02)
-# Rate of the computed course, with interpolation between.
+# Rate at which the motion is computed; it is interpolated in between.
 _CONTROL_HZ = 250
 _CYCLE_SAMPLES = 2048
 
@@ -57,13 +57,13 @@ class Synthesizer:
       seconds: duration of a clip; a multiple of 1/250.
 
     Raises:
-      ValueError: the rate is not a multiple, or below 16,000 Hz, where the tones would alias.
+      ValueError: the rate is not a multiple of 250 Hz, or is below 16,000 Hz, where tones alias.
     """
 
     def __init__(self, sample_rate: int, seconds: float):
         if sample_rate % _CONTROL_HZ or sample_rate < 16_000:
             raise ValueError(
-                f"sample_rate is {sample_rate}; it must be 16000 or more, a multiple of "
+                f"sample_rate is {sample_rate}; it must be at least 16000 and a multiple of "
                 f"{_CONTROL_HZ}."
             )
         self.sample_rate = sample_rate
@@ -104,8 +104,8 @@ class Synthesizer:
         course = track(scenes, clip, self._control)
         base = _BASE_HZ * (_BASE_RADIUS / scenes.radius[clip]) ** _PITCH_POWER
         hertz = base * np.exp2(_CONTOUR_OCTAVES * course.contour.astype(np.float64))
-        # Cycles so far at the control rate (trapezoids), in double precision and then modulo one,
-        # so that the interpolated phase is exact enough in single precision.
+        # Cumulative cycles at the control rate (trapezoidal rule), in double precision and then
+        # modulo one, so that the interpolated phase is accurate enough in single precision.
         cycles = np.concatenate([[0.0], np.cumsum((hertz[1:] + hertz[:-1]) / 2) / _CONTROL_HZ])
         step = np.diff(cycles).astype(np.float32)[:, np.newaxis]
         first = ((cycles[:-1] + start) % 1.0).astype(np.float32)[:, np.newaxis]
@@ -126,7 +126,7 @@ class Synthesizer:
 
 @functools.cache
 def _wavetable(shape: int) -> np.ndarray:
-    """Return one cycle of a shape's tone with a root mean square of 1: float32."""
+    """Return one cycle of a shape's tone, float32, with a root mean square of 1."""
     cycle = np.arange(_CYCLE_SAMPLES) / _CYCLE_SAMPLES
     wave = np.zeros(_CYCLE_SAMPLES)
     for number, amplitude in enumerate(_HARMONICS[SHAPES[shape]], 1):

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of the narrated world: of models on clips, and of deflated ones on single frames."""
+"""Tables for the narrated world: models on clips, and deflated models on single frames."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _Measure = Callable[[Mapping[str, Any]], float | None]
 
 
 def rows(results: Mapping[str, Any]) -> list[tuple[str, float | None, dict[str, list[float]]]]:
-    """Return the table's numbers.
+    """Return the table's values.
 
     Args:
       results: the results of `comparison.run`.
 
     Returns:
-      (measure, chance, variant -> its value for each seed, in [0, 1]) for each row; a variant that
-      lacks the measure has no entry.
+      (metric, chance, variant -> its value for each seed, in [0, 1]) for each row; variants without
+      the metric are missing.
     """
     table = []
     for label, chance, measure in _measures(results["chance"]):
@@ -54,14 +54,14 @@ def markdown(results: Mapping[str, Any]) -> str:
 
 
 def differences_markdown(results: Mapping[str, Any], to: str = "fac") -> str:
-    """Return other variants' gains over one, with 95 % intervals (t), in points.
+    """Return the gains of other variants over a reference, with 95 % intervals (t), in points.
 
-    Models of one seed learn from the same clips in the same order, so differences are taken seed by
-    seed: their spread is less than the models'.
+    Models with the same seed are trained on the same clips in the same order, so differences are
+    computed per seed: they vary less than the models themselves.
 
     Args:
       results: the results of `comparison.run`.
-      to: the variant to compare others with.
+      to: the reference variant.
     """
     titles = {name: results["config"]["variants"][name]["title"] for name in results["runs"]}
     others = [name for name in results["runs"] if name != to]
@@ -127,7 +127,7 @@ def images_markdown(results: Mapping[str, Any], titles: Mapping[str, str]) -> st
 
 
 def _fits(runs: Mapping[str, Any], stage: str) -> list[Mapping[str, Any]]:
-    """Return the reports of fits that have a stage."""
+    """Return the fit reports that include a stage."""
     return [run["fit"] for run in runs.values() if stage in run["fit"]]
 
 
@@ -143,7 +143,7 @@ def _cell(values: list[float] | None, sign: str = "") -> str:
 
 
 def _measures(chance: Mapping[str, Any]) -> list[tuple[str, float | None, _Measure]]:
-    """Return (label, chance, function that reads the measure from a run's scores)."""
+    """Return (label, chance, function that extracts the metric from a run's scores)."""
     measures: list[tuple[str, float | None, _Measure]] = []
     for direction, recalls in chance["retrieval"].items():
         for recall, value in recalls.items():

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Narrated world as a data set: unlimited clips, the same for the same seed and number."""
+"""The narrated world as a data set: unlimited clips, determined by seed and number."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from projects.narrated_world import counter_random, narration, scenes
 from projects.narrated_world.rendering import Renderer
 from projects.narrated_world.sound import Synthesizer
 
-# Clip numbers are shuffled within pieces of this size, of whole episodes; ours.
+# Clip numbers are shuffled within pieces of this size, which consist of whole episodes; ours.
 _PIECE = 4096
 _WHOLE_PART = (1.0, 0.0, 0.0)
 
 
 def default_config() -> ml_collections.ConfigDict:
-    """Return the settings of the world; all are ours unless a comment gives a source."""
+    """Return the world's settings; all are ours unless a comment states a source."""
     return ml_collections.ConfigDict(
         {
             "seed": 0,
@@ -37,7 +37,7 @@ def default_config() -> ml_collections.ConfigDict:
             "candidates": 5,  # VATT (Akbari et al., 2021)
             "batch_size": 64,
             "persistence": 0.5,
-            # Narrations about this clip, the previous one, the next one, nothing visible.
+            # Narrations about this clip, the previous clip, the next clip, nothing visible.
             "about_shares": (0.45, 0.2, 0.15, 0.2),
             # Clips with everything, without narrations, without video.
             "part_shares": (0.7, 0.2, 0.1),
@@ -52,11 +52,11 @@ def _shuffled(seed: int, piece: int, count: int) -> np.ndarray:
 
 
 def shuffled_positions(seed: int, positions: np.ndarray, count: int) -> np.ndarray:
-    """Map each piece of `count` successive numbers onto itself in random order.
+    """Shuffle numbers within pieces of `count` consecutive numbers.
 
     Args:
       seed: seed of the order.
-      positions: int [N], from 0 up.
+      positions: non-negative int [N].
       count: size of a piece.
     """
     pieces, places = np.divmod(np.asarray(positions, np.int64), count)
@@ -69,14 +69,14 @@ def shuffled_positions(seed: int, positions: np.ndarray, count: int) -> np.ndarr
 
 @dataclasses.dataclass(frozen=True)
 class Clips:
-    """Raw clips of the world, before any model's preprocessing.
+    """Raw clips of the world, before a model's preprocessing.
 
     Attributes:
-      scenes: the facts behind them.
+      scenes: the facts from which they are generated.
       video: uint8 [N, num_frames, size, size, 3]; zeros if there is no video.
       waveform: float32 [N, samples] in [-1, 1].
-      narrations: [N][P] texts, nearest first; "" for a missing one.
-      right: booleans [N, P], True for narrations about this very clip.
+      narrations: [N][P] texts, nearest first; "" if missing.
+      right: booleans [N, P], True for narrations about the clip itself.
     """
 
     scenes: scenes.Scenes
@@ -90,7 +90,7 @@ class Clips:
         return self.scenes.factors()
 
     def example_ids(self) -> list[str]:
-        """Return ids that are unique over all worlds."""
+        """Return ids that are unique across all worlds."""
         return [f"narrated_world_{self.scenes.seed}_{index:09d}" for index in self.scenes.index]
 
 
@@ -99,16 +99,16 @@ class NarratedWorld:
 
     Args:
       config: see `default_config`.
-      tokenizer: turns narrations into word ids; without it there is no "text".
-      log_mel: turns waveforms into the audio backbone's input; without it there is no "audio".
+      tokenizer: converts narrations to word ids; without it there is no "text".
+      log_mel: converts waveforms to the audio backbone's input; without it there is no "audio".
 
-    Batches are those of `Reader` with the factors' labels: "video" float32 [B, T, size,
+    Batches have the same form as `Reader`'s, plus the factors' labels: "video" float32 [B, T, size,
     size, 3] in [0, 1]; "audio" float32 [B, frames, mel_bins, 1]; "text" int32 [B, P, words];
     "valid/video", "valid/audio" booleans [B] and "valid/text" [B, P]; "factors/NAME" int32 [B];
     "label" (the kind of motion) int32 [B]; "example_id" string [B].
 
     Raises:
-      ValueError: a size is not positive, or the sample rate is not the model's.
+      ValueError: a size is not positive, or the sample rate differs from the model's.
     """
 
     def __init__(
@@ -122,8 +122,8 @@ class NarratedWorld:
                 raise ValueError(f"{name} is {config[name]}; it must be positive.")
         if log_mel is not None and log_mel.sample_rate != config.sample_rate:
             raise ValueError(
-                f"The world's sound has {config.sample_rate} samples a second, the network takes "
-                f"{log_mel.sample_rate}; set the world's sample_rate to that."
+                f"The world's sample rate is {config.sample_rate} Hz, but the model's is "
+                f"{log_mel.sample_rate} Hz; set the world's sample_rate to {log_mel.sample_rate}."
             )
         self.config = config
         self.tokenizer = tokenizer
@@ -136,7 +136,7 @@ class NarratedWorld:
         )
 
     def scenes(self, index: np.ndarray, coarse: np.ndarray | None = None) -> scenes.Scenes:
-        """Return the facts of some clips; with given `coarse` [N, 3], no part is missing."""
+        """Return the facts of the given clips; if `coarse` [N, 3] is set, no part is missing."""
         parts = tuple(self.config.part_shares) if coarse is None else _WHOLE_PART
         return scenes.draw(self.config.seed, index, self.config.persistence, parts, coarse)
 
@@ -144,8 +144,8 @@ class NarratedWorld:
         """Generate clips.
 
         Args:
-          index: int [N], numbers of the clips from 0 up, in any order.
-          coarse: optional int [N, 3], see `scenes.draw`. Then each clip has one narration, which
+          index: clip numbers, non-negative int [N], in any order.
+          coarse: optional int [N, 3], see `scenes.draw`. If set, each clip has one narration, which
             names its three coarse facts.
         """
         index = np.asarray(index, np.int64)
@@ -162,10 +162,10 @@ class NarratedWorld:
         return Clips(drawn, video, waveform, texts, right & ~silent[:, None])
 
     def train(self, seed: int, start: int = 0) -> tf.data.Dataset:
-        """Return endless batches of ever new clips, in shuffled order.
+        """Return endless batches of new clips, in shuffled order.
 
         Args:
-          seed: seed of the order; the clips depend on the world's.
+          seed: seed of the order; the clips depend on the world's seed.
           start: number of examples to skip first, for a resumed run.
         """
         size = self.config.batch_size
@@ -177,11 +177,11 @@ class NarratedWorld:
         return self._dataset(positions.batch(size, drop_remainder=True), indices)
 
     def evaluate(self, count: int) -> tf.data.Dataset:
-        """Return clips 0 to count - 1 in order, in batches of which the last may be smaller."""
+        """Return clips 0 to count - 1 in order, in batches; the last batch may be smaller."""
         return self._dataset(tf.data.Dataset.range(count).batch(self.config.batch_size))
 
     def batch(self, index: np.ndarray, coarse: np.ndarray | None = None) -> dict[str, tf.Tensor]:
-        """Return the batch of some clips, at once; arguments as for `clips`."""
+        """Return the given clips as a single batch; arguments as for `clips`."""
         clips = self.clips(index, coarse)
         return self._preprocess(self._arrays(clips))
 
@@ -199,7 +199,7 @@ class NarratedWorld:
 
         def arrays(batch: tf.Tensor) -> dict[str, tf.Tensor]:
             types = [tf.as_dtype(example[name].dtype) for name in names]
-            # Its result depends only on its argument, so a checkpoint can hold the iterator.
+            # The result depends only on the argument, so a checkpoint can store the iterator.
             values = tf.numpy_function(generate, [batch], types, stateful=False)
             rows = batch.shape[0]
             for name, value in zip(names, values, strict=True):

@@ -71,7 +71,7 @@ def test_esc10_has_the_folds_of_the_seeds(tmp_path):
 
 def test_folds_that_do_not_fit_the_seeds_are_refused(tmp_path):
     config = changed(esc10__folds=(("1",), ("2",)))
-    with pytest.raises(ValueError, match="folds of 2 seeds, but there are 1 seeds"):
+    with pytest.raises(ValueError, match="folds for 2 seeds, but there are 1 seeds"):
         tasks.esc10_task(config, tmp_path, Listener())
 
 

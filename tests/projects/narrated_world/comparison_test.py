@@ -220,5 +220,5 @@ def test_with_other_scoring_networks_are_scored_again_and_not_trained(short, tmp
     old = json.loads(path.read_text())
     del old["trained"]
     path.write_text(json.dumps(old))
-    with pytest.raises(ValueError, match="of an earlier version"):
+    with pytest.raises(ValueError, match="from an earlier version"):
         comparison_lib.run(short, tmp_path)

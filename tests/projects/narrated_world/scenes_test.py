@@ -69,7 +69,7 @@ def test_given_coarse_facts_are_taken_and_the_fine_ones_kept():
 
 
 def test_wrong_arguments_are_refused():
-    with pytest.raises(ValueError, match="from 0 up"):
+    with pytest.raises(ValueError, match="non-negative"):
         draw([-1])
     with pytest.raises(ValueError, match="persistence is 1"):
         draw([0], persistence=1.5)
