@@ -164,5 +164,5 @@ def test_two_hundred_clips_a_second_a_core():
 def test_wrong_settings_are_refused():
     with pytest.raises(ValueError, match="size is 0"):
         small(size=0)
-    with pytest.raises(ValueError, match="16000 Hz, but the model.s is 48000"):
+    with pytest.raises(ValueError, match=r"16000 Hz, but the model.s is 48000"):
         narrated_world.NarratedWorld(narrated_world.default_config(), log_mel=LogMel())
