@@ -1,8 +1,7 @@
 #!/bin/bash
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-#
-# Prepares a data set on Google Cloud Dataflow; workers share nothing but the bucket:
+# Prepares a data set on Google Cloud Dataflow; the workers share only the bucket:
 #
 #   PROJECT=my-project BUCKET=gs://my-bucket bash examples/cluster/dataflow.sh
 #

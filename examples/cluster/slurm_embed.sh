@@ -1,8 +1,7 @@
 #!/bin/bash
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-#
-# Computes the features of videos as a SLURM array; the merging starts when all tasks are done:
+# Computes video features as a SLURM array; merging starts when all tasks are done:
 #
 #   bash examples/cluster/slurm_embed.sh
 

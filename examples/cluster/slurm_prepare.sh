@@ -1,13 +1,11 @@
 #!/bin/bash
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-#
-# Prepares a data set as a SLURM array; the merging starts when all tasks are done:
+# Prepares a data set as a SLURM array; merging starts when all tasks are done:
 #
 #   bash examples/cluster/slurm_prepare.sh
-#
-# The input and the output are folders that all nodes see under the same path, or URLs of a store.
-# A task that failed or ran out of time is done again by the same command; what is decoded is kept.
+# The input and output are folders that all nodes can reach by the same path, or object store URLs.
+# To rerun tasks that failed or ran out of time, repeat the command; what was decoded is kept.
 
 #SBATCH --job-name=mmv-prepare
 #SBATCH --cpus-per-task=8
@@ -22,7 +20,7 @@ LIST=${LIST:-s3://bucket/films/list.csv}
 OUTPUT=${OUTPUT:-s3://bucket/data}
 TASKS=${TASKS:-100}
 MMV=${MMV:-mmv}
-# Media and blocks on their way go to the node's own disk.
+# Media and blocks in transit are stored on the node's local disk.
 export MMV_TF_STORAGE_CACHE=${MMV_TF_STORAGE_CACHE:-${TMPDIR:-/tmp}/mmv-storage}
 
 prepare=("$MMV" prepare_data "--list=$LIST" "--output=$OUTPUT" --num_shards=256)

@@ -1,12 +1,10 @@
 #!/bin/bash
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-#
-# Trains on several nodes, and requeues itself when the time is over or it is preempted:
+# Trains on several nodes, and requeues itself when its time is up or it is preempted:
 #
 #   sbatch examples/cluster/slurm_train.sh
-#
-# The workers find each other by SLURM's variables. A run goes on from its last checkpoint.
+# The workers find each other through SLURM's variables. A run resumes from its last checkpoint.
 
 #SBATCH --job-name=mmv-train
 #SBATCH --nodes=4
