@@ -7,14 +7,13 @@
 `--config.section.key=value` changes an entry of the configuration and can be repeated;
 --print_config shows all of them. --init_from=MODEL starts from the weights of a model. Repeat the
 command to resume a run that was interrupted or killed. For several machines, start the same command
-with --strategy=multi_worker on each, under SLURM or with TF_CONFIG set, and with a shared folder
-for --output.
+with --strategy=multi_worker on each, under SLURM or with TF_CONFIG set, and with a shared folder or
+the URL of a store, such as s3://BUCKET/RUN, for --output.
 """
 
 from __future__ import annotations
 
 import logging
-import pathlib
 
 from absl import flags
 
@@ -25,9 +24,12 @@ from mmv_tf.training.forward import make_objective
 from mmv_tf.training.workers import STRATEGIES
 from mmv_tf.util import command_line
 from mmv_tf.util.configuration import entries_of
+from mmv_tf.util.storage.urls import name_of, path_of
 
 _load_config = command_line.define_config()
-_DATA = flags.DEFINE_string("data", "", "Folder of the shards (the entry data.directory).")
+_DATA = flags.DEFINE_string(
+    "data", "", "Folder of the shards, or its URL (the entry data.directory)."
+)
 _WORD_VECTORS = flags.DEFINE_string("word_vectors", "", "Word vectors (the entry word_vectors).")
 _INIT_FROM = flags.DEFINE_string(
     "init_from",
@@ -41,7 +43,7 @@ _PRINT_CONFIG = flags.DEFINE_bool(
 _STRATEGY = flags.DEFINE_enum(
     "strategy", None, STRATEGIES, "Distribution strategy (the entry strategy)."
 )
-_OUTPUT = flags.DEFINE_string("output", "", "Folder of the run; required to train.")
+_OUTPUT = flags.DEFINE_string("output", "", "Folder of the run, or its URL; required to train.")
 
 
 def main(argv: list[str]) -> int:
@@ -70,7 +72,7 @@ def main(argv: list[str]) -> int:
             objective=make_objective(config.training),
             clips_to_show=run_log.settings_of(config.training).clips,
         )
-    output = pathlib.Path(_OUTPUT.value)
+    output = path_of(_OUTPUT.value)
     try:
         metrics = experiment.run(config, output, evaluate)
     except Preempted as stopped:
@@ -84,7 +86,7 @@ def main(argv: list[str]) -> int:
     if best_step is not None:
         taken = ", whose weights the model has" if config.training.stop_after else ""
         print(f"The best {config.training.best_metric} is that of step {best_step:.0f}{taken}.")
-    print(f"The model is in {output}.")
+    print(f"The model is in {name_of(output)}.")
     return 0
 
 

@@ -10,8 +10,6 @@ any. --repair writes the good records to clean shards in DIR/repaired (or --repa
 
 from __future__ import annotations
 
-import pathlib
-
 from absl import flags
 
 from mmv_tf.data.integrity import verification
@@ -23,7 +21,7 @@ from mmv_tf.util.storage.workspace import storage_flags
 
 _LIMITS = Limits()
 
-_DATA = flags.DEFINE_string("data", None, "Folder of the shards.", required=True)
+_DATA = flags.DEFINE_string("data", None, "Folder of the shards, or its URL.", required=True)
 _RECORDS = flags.DEFINE_enum(
     "records", "mmv", sorted(KEY_MAPS), "Format of the records; only mmv has a manifest."
 )
@@ -63,7 +61,7 @@ def main(argv: list[str]) -> int:
     print(verification.format_verification(found))
     content = found.to_json()
     if _REPAIR.value and not found.clean:
-        target = pathlib.Path(_REPAIRED.value or pathlib.Path(_DATA.value) / "repaired")
+        target = _REPAIRED.value or f"{_DATA.value.rstrip('/')}/repaired"
         clean = verification.repair(_DATA.value, target, keys, _FILES.value, limits, _DECODE.value)
         content["repaired"] = clean.to_json()
         print(f"{target}: {clean.report.read} records in {clean.shards} clean shards.")

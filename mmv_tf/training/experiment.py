@@ -25,6 +25,7 @@ from mmv_tf.training.run_places import RunPlace
 from mmv_tf.training.run_summary import summarized
 from mmv_tf.training.trainer import Evaluate, Preempted, Trainer
 from mmv_tf.training.workers import make_strategy, worker_and_workers
+from mmv_tf.util.storage.workspace import brought
 
 _FINISHED = "finished"
 logger = logging.getLogger(__name__)
@@ -207,7 +208,7 @@ def _published(place: RunPlace, worker: int) -> Iterator[None]:
 def _check_words(config: ml_collections.ConfigDict) -> None:
     """Check that there are words for a new model to read narrations with."""
     if config.word_vectors:
-        if not pathlib.Path(config.word_vectors).is_file():
+        if not pathlib.Path(brought(config.word_vectors)).is_file():
             raise ValueError(
                 f"{config.word_vectors}: no such file; expected word vectors; set word_vectors to "
                 "a file of word2vec or GloVe."

@@ -17,6 +17,8 @@ from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.pretrained.saved_model_file import find_saved_model
 from mmv_tf.training import checkpoints
 from mmv_tf.training.run_folder import MODEL_FILE, initial_file, load_model
+from mmv_tf.util.storage.urls import is_remote
+from mmv_tf.util.storage.workspace import brought
 
 Path = str | os.PathLike[str]
 _CLASSIFIER = "ClassifierNetwork"  # class of `mmv_tf.classification`
@@ -66,12 +68,12 @@ def _classifier_given(path: pathlib.Path) -> ValueError:
 
 
 def find_network(source: Path) -> pathlib.Path:
-    """Return the file or folder that a path or a published name stands for.
+    """Return the file or folder that a path, a URL or a published name stands for.
 
     Raises:
       ValueError: it does not exist and is not a published name.
     """
-    path = pretrained.local_path(source)
+    path = pretrained.local_path(brought(source, model=True) if is_remote(source) else source)
     if not path.exists() or not os.fspath(source):
         raise ValueError(
             f"There is no network at {os.fspath(source)!r}; give a path, or one of the names in "

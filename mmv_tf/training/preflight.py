@@ -9,7 +9,6 @@ read here, so this takes no time. One error names all problems.
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ import ml_collections
 
 from mmv_tf.data.reading.mixing import parts_of
 from mmv_tf.data.records.manifests import read_manifest
+from mmv_tf.data.records.shard_files import ShardFolder
 from mmv_tf.losses import PAIRS
 
 # Key of a manifest's counts of a split's clips by modality, and its name in messages.
@@ -93,7 +93,8 @@ def _look(config: ml_collections.ConfigDict, setting: str, least: int) -> _Looke
     """
     looked = _Looked(config.directory, config.split, [])
     if config.records != "mmv":
-        if not pathlib.Path(config.directory).is_dir():
+        folder = ShardFolder(config.directory)
+        if not (folder.is_remote or folder.path.is_dir()):
             looked.problems.append(f"{config.directory}: no such directory; expected shards in it")
         elif least > 1:
             looked.problems.append(
@@ -102,7 +103,8 @@ def _look(config: ml_collections.ConfigDict, setting: str, least: int) -> _Looke
             )
         return looked
     try:
-        splits: dict[str, Any] = read_manifest(config.directory)["splits"]
+        folder = ShardFolder(config.directory)
+        splits: dict[str, Any] = read_manifest(folder.fetch_manifest())["splits"]
     except ValueError as error:
         looked.problems.append(str(error))
         return looked

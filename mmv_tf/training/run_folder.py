@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -18,11 +19,13 @@ import tensorflow as tf
 
 from mmv_tf.graphs.precision import in_precision
 from mmv_tf.training import checkpoints, duplicates, freezing
-from mmv_tf.training.checkpoints import CheckpointStore
+from mmv_tf.training.stored_checkpoints import open_checkpoints
 from mmv_tf.util import files
 from mmv_tf.util.configuration import differences, read_json, write_json
 from mmv_tf.util.keras_files import load_keras_file
 from mmv_tf.util.safe_files import Form
+from mmv_tf.util.storage import mirror
+from mmv_tf.util.storage.errors import MissingError
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +151,7 @@ def _read_model(path: pathlib.Path) -> keras.Model:
         if (path / MODEL_FILE).exists():
             return _read_model(path / MODEL_FILE)
         model = _untrained(path)
-        restored = CheckpointStore(path).restore(make_checkpoint(model))
+        restored = open_checkpoints(path).restore(make_checkpoint(model))
         if restored is None:
             raise ValueError(f"{path} holds no checkpoint yet; train for some steps first.")
         restore_weights(model, restored.path)
@@ -170,6 +173,9 @@ def initial_file(directory: str | os.PathLike[str]) -> pathlib.Path:
 
 def _untrained(directory: pathlib.Path) -> keras.Model:
     path = initial_file(directory)
+    if not path.exists():
+        with contextlib.suppress(MissingError):
+            mirror.fetch(path)
     if not path.exists():
         raise ValueError(
             f"{directory} is not the folder of a training run: it has neither {MODEL_FILE} nor "

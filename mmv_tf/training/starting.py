@@ -27,6 +27,8 @@ from mmv_tf.pretrained import create_model, load_word_vectors
 from mmv_tf.training import freezing
 from mmv_tf.training.opening import open_weights
 from mmv_tf.training.run_folder import Start
+from mmv_tf.util.storage.urls import is_remote
+from mmv_tf.util.storage.workspace import brought
 
 _SECTIONS = ("audio", "text", "log_mel")
 logger = logging.getLogger(__name__)
@@ -170,10 +172,17 @@ def _words(config: ml_collections.ConfigDict) -> tuple[Any, Any]:
     """Return the words and vectors of the entry `word_vectors`, or None and None."""
     if not config.word_vectors:
         return None, None
-    words, vectors = load_word_vectors(config.word_vectors)
+    words, vectors = load_word_vectors(_word_file(config.word_vectors))
     if config.unit_word_vectors:
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
     return words, vectors
+
+
+def _word_file(name: str) -> str:
+    """Return the path of word vectors, which are fetched if they are in a store."""
+    if is_remote(name) and name.endswith(".npy"):
+        brought(f"{name.removesuffix('.npy')}.txt")  # their words
+    return brought(name)
 
 
 def _takes_all(config: ml_collections.ConfigDict) -> bool:

@@ -20,7 +20,8 @@ from mmv_tf.training import checkpoints
 from mmv_tf.training.checkpoints import BrokenCheckpointError, CheckpointStore, Restored
 from mmv_tf.util import files as files_lib
 from mmv_tf.util.storage.errors import MissingError
-from mmv_tf.util.storage.store import Store
+from mmv_tf.util.storage.store import Store, open_store
+from mmv_tf.util.storage.urls import url_of
 
 logger = logging.getLogger(__name__)
 
@@ -152,6 +153,7 @@ class StoredCheckpoints(CheckpointStore):
         texts = self._gather(json.dumps(written))
         files = {name: entry for text in texts for name, entry in json.loads(text).items()}
         surplus: list[str] = []
+        former = [path.name] if path.name in self._names else []
         self._names.add(path.name)
         if self._worker == 0:
             self._put_in_place(part, path, self._manifest(step, metrics, files))
@@ -160,7 +162,9 @@ class StoredCheckpoints(CheckpointStore):
             surplus = [old.name for old in self._surplus()]
         # All workers know what there is, so that they restore the same.
         self._names -= set(json.loads(self._gather(json.dumps(surplus))[0]))
-        self.uploads.start(lambda: self._upload(part, path.name, list(written), files, surplus))
+        self.uploads.start(
+            lambda: self._upload(part, path.name, list(written), files, former, surplus)
+        )
         return path
 
     def restore(
@@ -244,12 +248,13 @@ class StoredCheckpoints(CheckpointStore):
         name: str,
         written: list[str],
         files: dict[str, Any],
+        former: list[str],
         surplus: list[str],
     ) -> None:
         """Upload this worker's files; the first worker completes the checkpoint then."""
-        if self._worker == 0:
-            # Another one of this step is no longer what its checkpoint.json says.
-            self._store.remove([_object(name, checkpoints.MANIFEST)])
+        for old in former if self._worker == 0 else []:
+            # One of this step, whose files are no longer as its checkpoint.json says.
+            self._store.remove([_object(old, checkpoints.MANIFEST)])
         for file in written:
             self._store.upload(part / file, _object(name, file))
         if self._worker:
@@ -277,6 +282,14 @@ class StoredCheckpoints(CheckpointStore):
                         f"{_OTHERS_SECONDS:.0f} s; start all workers again."
                     )
                 time.sleep(_POLL_SECONDS)
+
+
+def open_checkpoints(directory: pathlib.Path) -> CheckpointStore:
+    """Return the checkpoints of a run to read, which may be in a store."""
+    url = url_of(directory)
+    if url is None:
+        return CheckpointStore(directory)
+    return StoredCheckpoints(directory, open_store(url), lambda: None, lambda text: [text])
 
 
 def complete_checkpoints(store: Store) -> set[str]:

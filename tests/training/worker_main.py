@@ -7,6 +7,7 @@ python -m tests.training.worker_main '{"directory": ..., "strategy": ..., ...}'
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -19,9 +20,12 @@ import numpy as np
 import tensorflow as tf
 
 from mmv_tf import training
+from mmv_tf.training import run_places
 from mmv_tf.training import workers as workers_lib
 from mmv_tf.training.random_state import seed_everything
 from mmv_tf.training.trainer import Trainer
+from mmv_tf.training.workers import worker_and_workers
+from mmv_tf.util.storage.urls import path_of
 from tests.training import linear_world
 
 BATCH = 8
@@ -42,7 +46,13 @@ def batches(start, worker=0, workers=1):
     )
 
 
-def train(strategy, directory, slow=0.0, optimizer=None, recalls=None, **changes):
+def train(strategy, directory, **arguments):
+    """See `train_held`."""
+    with contextlib.ExitStack() as held:
+        return train_held(held, strategy, directory, **arguments)
+
+
+def train_held(held, strategy, directory, slow=0.0, optimizer=None, recalls=None, **changes):
     """Trains; returns each step's loss and gradient norm, and the weights at the end.
 
     With `recalls`, they are what the first worker's evaluations find, in turn.
@@ -55,16 +65,21 @@ def train(strategy, directory, slow=0.0, optimizer=None, recalls=None, **changes
         name="lars", trust=0.1, clip_norm=CLIP_NORM, **(optimizer or {})
     )
     workers_lib.require_the_same(strategy, {"optimizer": optimizer.to_dict()})
-    pathlib.Path(directory).mkdir(exist_ok=True)
+    place = run_places.open_run(path_of(directory))
+    directory = place.directory
+    directory.mkdir(parents=True, exist_ok=True)
     with strategy.scope():
         model = linear_world.fine_and_coarse()
     settings = linear_world.settings(**changes)
-    trainer = Trainer(model, strategy, settings, optimizer, pathlib.Path(directory))
+    if worker_and_workers(strategy)[0] == 0:
+        held.enter_context(place.held())
+    place.share(strategy)
+    trainer = Trainer(model, strategy, settings, optimizer, directory, place=place)
     steps, gradient = [], []
 
     def watch():
         time.sleep(slow)
-        (pathlib.Path(directory) / f"running-{trainer.worker}").touch()
+        (directory / f"running-{trainer.worker}").touch()
         return {}
 
     checked = trainer._finite_check
@@ -78,7 +93,9 @@ def train(strategy, directory, slow=0.0, optimizer=None, recalls=None, **changes
     trainer._finite_check = record
     found = iter(recalls or ())
     evaluate = (lambda model, stop: {"R@1": next(found)}) if recalls else None
-    trainer.run(batches, BATCH, evaluate, skipped=watch)
+    with trainer.store.finished():
+        trainer.run(batches, BATCH, evaluate, skipped=watch)
+    workers_lib.barrier(strategy)
     weights = [weight.tolist() for weight in model.get_weights()]
     return {"steps": steps, "gradient": gradient, "weights": weights}
 

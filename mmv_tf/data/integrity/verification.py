@@ -144,7 +144,7 @@ def repair(
 
     Args:
       directory, keys, pattern, limits, decode: see `verify`.
-      output: a folder that does not exist yet.
+      output: path or URL of a folder that does not exist yet.
 
     Returns:
       The verification of the new shards.

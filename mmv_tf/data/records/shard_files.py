@@ -16,7 +16,7 @@ from mmv_tf.util.files import check_regular
 from mmv_tf.util.storage import mirror
 from mmv_tf.util.storage.errors import MissingError
 from mmv_tf.util.storage.store import Entry, Store, open_store
-from mmv_tf.util.storage.urls import is_remote, local_path, mirror_path, name_of
+from mmv_tf.util.storage.urls import name_of, path_of
 
 
 class ShardFolder:
@@ -32,8 +32,7 @@ class ShardFolder:
     """
 
     def __init__(self, directory: str | pathlib.Path):
-        text = str(directory)
-        self.path = mirror_path(text) if is_remote(text) else pathlib.Path(local_path(text))
+        self.path = path_of(directory)
         self.place = mirror.place_of(self.path)
 
     @property

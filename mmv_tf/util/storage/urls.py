@@ -135,6 +135,12 @@ def mirror_path(url: str | Location) -> pathlib.Path:
     return path
 
 
+def path_of(text: str | os.PathLike[str]) -> pathlib.Path:
+    """Return the local path that stands for a path or a URL; nothing is fetched to it."""
+    text = os.fspath(text)
+    return mirror_path(text) if is_remote(text) else pathlib.Path(local_path(text))
+
+
 def url_of(path: str | os.PathLike[str]) -> str | None:
     """Return the URL of a path in the mirror; None for other paths."""
     absolute = os.path.abspath(path)

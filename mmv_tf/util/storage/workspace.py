@@ -148,17 +148,18 @@ def media_folder(path: str, is_media: Callable[[str], bool]) -> str:
     return _bring(Role("media", is_media), path)[0]
 
 
-def brought(path: str | os.PathLike[str]) -> str:
+def brought(path: str | os.PathLike[str], model: bool = False) -> str:
     """Return the local path of a file or a folder to read, fetched if it is a store's.
 
     Args:
       path: a URL or a path in the mirror; any other path is returned as it is.
+      model: of a training run's folder, fetch only what a model needs.
 
     Raises:
       MissingError: there is neither such an object nor one below it.
       StorageError: it can't be fetched.
     """
-    return _input(os.fspath(path), None)
+    return _input(os.fspath(path), _is_of_model if model else None)
 
 
 def _bring(role: Role, text: str) -> tuple[str, Callable[[], None] | None]:

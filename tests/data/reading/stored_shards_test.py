@@ -9,7 +9,6 @@ import pathlib
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from mmv_tf.data import Input, default_config
 from mmv_tf.data.integrity.damage import DamagedDataError
