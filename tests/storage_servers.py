@@ -107,7 +107,7 @@ _numbers = itertools.count(1)
 def s3_store(s3_server, monkeypatch, tmp_path) -> LoopbackStore:
     """An empty bucket, and an empty mirror."""
     name = f"bucket-{next(_numbers)}"
-    _ask(f"{s3_server}/{name}", "PUT")
+    ask(f"{s3_server}/{name}", "PUT")
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "loopback")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
@@ -121,7 +121,7 @@ def gcs_store(gcs_server, monkeypatch, tmp_path) -> LoopbackStore:
     """An empty bucket, and an empty mirror."""
     name = f"bucket-{next(_numbers)}"
     body = json.dumps({"name": name}).encode()
-    _ask(f"{gcs_server}/storage/v1/b?project=loopback", "POST", body)
+    ask(f"{gcs_server}/storage/v1/b?project=loopback", "POST", body)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_server)
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "loopback")
     return _store(f"gs://{name}", gcs_server, monkeypatch, tmp_path)
@@ -157,7 +157,8 @@ def _server(code: str) -> Iterator[str]:
             process.terminate()
 
 
-def _ask(url: str, method: str, body: bytes | None = None) -> None:
+def ask(url: str, method: str, body: bytes | None = None) -> None:
+    """Send one request, without credentials, which loopback servers do not need."""
     headers = {"Content-Type": "application/json"} if body else {}
     request = urllib.request.Request(url, body, headers, method=method)
     urllib.request.urlopen(request, timeout=20).close()
@@ -211,7 +212,8 @@ class Proxy:
 
     Faults: "500"; "503", with Retry-After; "401" and "403"; "slow", answered late; "cut", before
     the server sees it; "lost", done by the server but not answered; "cut_body", half of an answer;
-    "stale", the first answer that the same listing had; "skewed", as if the clocks differed.
+    "stale", the first answer that the same listing had; "skewed", as if the clocks differed;
+    "pages", no fault: S3's listings have three objects a page.
     """
 
     def __init__(self, target: str, plan: Callable[[Request], str | None]):
@@ -269,7 +271,8 @@ class Proxy:
             return
         if fault == "slow":
             time.sleep(self.slow_seconds)
-        status, headers, answer = self._ask(client, body)
+        more = "&max-keys=3" if fault == "pages" else ""
+        status, headers, answer = self._ask(client, body, more)
         if request.listing:
             former = self._listings.setdefault(request.path, (status, headers, answer))
             if fault == "stale":
@@ -279,11 +282,11 @@ class Proxy:
             return
         _send(client, status, headers, answer, cut=fault == "cut_body")
 
-    def _ask(self, client, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+    def _ask(self, client, body: bytes, more: str) -> tuple[int, list[tuple[str, str]], bytes]:
         connection = http.client.HTTPConnection(self._target, timeout=60)
         try:
             headers = {k: v for k, v in client.headers.items() if k.lower() not in _HOP}
-            connection.request(client.command, client.path, body or None, headers)
+            connection.request(client.command, client.path + more, body or None, headers)
             answer = connection.getresponse()
             return answer.status, answer.getheaders(), answer.read()
         finally:

@@ -6,15 +6,17 @@ from __future__ import annotations
 
 import base64
 import concurrent.futures
+import contextlib
 import dataclasses
 import datetime
+import errno
 import functools
 import hashlib
 import importlib
 import logging
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import google_crc32c
@@ -22,10 +24,12 @@ import google_crc32c
 from mmv_tf.util import files
 from mmv_tf.util.storage.errors import ChangedError, MissingError, StorageError, missing_bucket
 from mmv_tf.util.storage.retries import retried
-from mmv_tf.util.storage.urls import Location, redacted
+from mmv_tf.util.storage.urls import Location, cache_folder, redacted, url_of
 
 # Ours. A part of a download is repeated as a whole; it is held in memory.
 PART_BYTES = 16 << 20
+# Ours. Parts of an upload, of which a client holds ten in memory.
+UPLOAD_PART_BYTES = 16 << 20
 # Ours: objects handled at once, which hides a store's latency.
 PARALLEL = 8
 
@@ -140,7 +144,7 @@ class Store:
         listed = entry if entry is not None else self.stat(name)
         if listed is None:
             raise MissingError(str(place))
-        with files.replacing(to, sync=False) as temporary:
+        with _full_disk_named(to), files.replacing(to, sync=False) as temporary:
             with open(temporary, "wb") as file:
                 digest, crc32c = hashlib.sha256(), 0
                 for start in range(0, listed.size, PART_BYTES):
@@ -169,7 +173,8 @@ class Store:
         """
         place, size = self._place(name), files.check_regular(file)
         local = os.fspath(file)
-        self._call("write it", lambda: self._client.put_file(local, _path(place)), place)
+        options = {"chunksize": UPLOAD_PART_BYTES} if place.scheme in _EXTRAS else {}
+        self._call("write it", lambda: self._client.put_file(local, _path(place), **options), place)
         return self._written(name, size)
 
     def write(self, name: str, data: bytes) -> Entry:
@@ -275,6 +280,18 @@ def open_store(url: str | Location) -> Store:
     chosen = tuple(os.environ.get(name) for name in _CHOOSING)
     with _opening:
         return Store(root, _client(root.scheme, _host(root), os.getpid(), chosen))
+
+
+@contextlib.contextmanager
+def _full_disk_named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let the error of a full disk name the folder: the mirror's, or that of the file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        folder = os.path.dirname(os.path.abspath(path)) if url_of(path) is None else cache_folder()
+        raise OSError(error.errno, error.strerror, os.fspath(folder)) from None
 
 
 _opening = threading.Lock()

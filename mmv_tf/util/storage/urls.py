@@ -104,7 +104,8 @@ def local_path(text: str) -> str:
 
 
 def redacted(text: str) -> str:
-    """Return a text without the users, passwords and queries of the URLs in it."""
+    """Return a text without the passwords and queries of the URLs in it, on one line."""
+    text = re.sub(r"[\x00-\x1f\x7f]", lambda odd: f"\\x{ord(odd[0]):02x}", text)
     text = re.sub(r"(?<=://)[^/\s@]*:[^/\s@]*@", "...@", text)
     return re.sub(r"(://[^\s?]*\?)[^\s]*=[^\s]*", r"\1...", text)
 
