@@ -220,6 +220,7 @@ class Proxy:
         self.injected: collections.Counter[str] = collections.Counter()
         self.requests: list[Request] = []
         self.slow_seconds = 0.3
+        self.retry_after = "1"  # seconds, of "503"
         self._target = urllib.parse.urlsplit(target).netloc
         self._plan = plan
         self._lock = threading.Lock()
@@ -294,7 +295,7 @@ class Proxy:
 
     def _refuse(self, client, fault: str) -> None:
         status, code = _STATUSES[fault]
-        headers = [("Retry-After", "1")] if fault == "503" else []
+        headers = [("Retry-After", self.retry_after)] if fault == "503" else []
         # What a careless client might print.
         text = f"<Error><Code>{code}</Code><Message>key {SECRET}</Message></Error>"
         if "/storage/v1/" in client.path or "/upload/" in client.path:

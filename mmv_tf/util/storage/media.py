@@ -20,11 +20,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import IO
 
 from mmv_tf.util.safe_files import Count, check_form, parse_json
+from mmv_tf.util.storage.clients import Entry
 from mmv_tf.util.storage.errors import ChangedError, MissingError
 from mmv_tf.util.storage.mirror import fetch_entries, local_names, place_of
 from mmv_tf.util.storage.placeholders import is_like, is_placeholder, put_placeholder
 from mmv_tf.util.storage.state import lock_file, state_file
-from mmv_tf.util.storage.store import Entry, Store, open_store
+from mmv_tf.util.storage.store import Store, open_store
 from mmv_tf.util.storage.urls import STATE, Location, cache_folder, local_path, mirror_path
 
 SIZE_VARIABLE = "MMV_TF_STORAGE_CACHE_GB"

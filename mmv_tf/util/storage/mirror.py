@@ -12,10 +12,11 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 
 from mmv_tf.util.files import MARK
+from mmv_tf.util.storage.clients import PARALLEL, Entry
 from mmv_tf.util.storage.errors import ChangedError, MissingError
 from mmv_tf.util.storage.placeholders import is_placeholder
 from mmv_tf.util.storage.state import State, state_file
-from mmv_tf.util.storage.store import PARALLEL, Entry, open_store
+from mmv_tf.util.storage.store import open_store
 from mmv_tf.util.storage.urls import Location, is_remote, local_path, mirror_path, url_of
 
 # Ours: an object that changes while it is fetched is fetched anew this often.

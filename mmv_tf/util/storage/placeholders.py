@@ -13,7 +13,7 @@ import pathlib
 import stat
 
 from mmv_tf.util.files import replacing
-from mmv_tf.util.storage.store import Entry
+from mmv_tf.util.storage.clients import Entry
 
 _CLOSE = 1e-3  # seconds; file systems round times
 

@@ -41,7 +41,7 @@ def read_tally(path: pathlib.Path) -> str:
     return f"storage: {were} retried ({listed})."
 
 
-def _count(reasons: list[str]) -> None:
+def count(reasons: list[str]) -> None:
     """Add an operation to the program's tally, with the reasons of its retries."""
     path = os.environ.get(TALLY_VARIABLE)
     if path and reasons:
@@ -83,7 +83,7 @@ def retried(operation: Callable[[], _Result], doing: str, where: str) -> _Result
             reasons.append(failure.reason)
             time.sleep(delay)
     finally:
-        _count(reasons)
+        count(reasons)
 
 
 def _delay(retries: int, failure: Failure) -> float:

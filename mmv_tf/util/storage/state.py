@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from mmv_tf.util.safe_files import Count, check_form, parse_json
-from mmv_tf.util.storage.store import Entry
+from mmv_tf.util.storage.clients import Entry
 from mmv_tf.util.storage.urls import STATE, cache_folder
 
 _FORM = {

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from mmv_tf.util.storage import mirror
+from mmv_tf.util.storage import clients, mirror
 from mmv_tf.util.storage import store as store_lib
 from mmv_tf.util.storage.errors import ChangedError, MissingError, StorageError
 from mmv_tf.util.storage.store import open_store
@@ -69,7 +69,7 @@ def test_listings_are_paged(s3_store):
 
 
 def test_a_large_object_goes_in_parts_and_is_visible_when_whole(s3_store, tmp_path, monkeypatch):
-    monkeypatch.setattr(store_lib, "UPLOAD_PART_BYTES", 5 << 20)
+    monkeypatch.setattr(clients, "UPLOAD_PART_BYTES", 5 << 20)
     monkeypatch.setattr(store_lib, "PART_BYTES", 3 << 20)
     data = hashlib.shake_128(b"x").digest(11 << 20)
     (tmp_path / "large").write_bytes(data)
