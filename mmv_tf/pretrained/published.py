@@ -217,20 +217,20 @@ def registry_table() -> str:
         "name",
         "model, training data",
         "outputs",
-        "clips in training",
-        "to give besides",
+        "training clips",
+        "also needed",
         "size",
         "license of the weights",
-        "from",
+        "source",
     )
     rows = [header, ("---",) * len(header), *(_row(entry) for entry in registry().values())]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _row(entry: Published) -> tuple[str, ...]:
-    rate = f" at {entry.frame_rate:g} a second" if entry.frame_rate else ""
+    rate = f" at {entry.frame_rate:g} per second" if entry.frame_rate else ""
     frame = f"{entry.frame_size} x {entry.frame_size}"
-    size = f"{entry.size_bytes:,} bytes" if entry.size_bytes else "not known"
+    size = f"{entry.size_bytes:,} bytes" if entry.size_bytes else "unknown"
     return (
         f"`{entry.name}`",
         entry.title,
@@ -244,4 +244,4 @@ def _row(entry: Published) -> tuple[str, ...]:
 
 
 def _spaces(sizes: Mapping[str, int | None]) -> str:
-    return ", ".join(f"`{space}` {size or '(size not known)'}" for space, size in sizes.items())
+    return ", ".join(f"`{space}` {size or '(unknown size)'}" for space, size in sizes.items())
