@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Processor time of reading a clip, of all threads of the process."""
+"""CPU time of reading a clip, summed over all threads of the process."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import tensorflow as tf
 
 
 def cpu_per_clip(dataset: tf.data.Dataset, batch: int, clips: int) -> Callable[[], float]:
-    """Return a function that reads more clips and returns the CPU seconds of each.
+    """Return a function that reads more clips and returns the CPU seconds per clip.
 
     Args:
       dataset: endless batches.
-      batch: clips of each.
-      clips: number of clips that a call reads.
+      batch: clips per batch.
+      clips: number of clips read per call.
     """
     iterator = iter(dataset)
     count = clips // batch
@@ -28,7 +28,7 @@ def cpu_per_clip(dataset: tf.data.Dataset, batch: int, clips: int) -> Callable[[
         started = time.process_time()
         for _ in range(count):
             next(iterator)
-        # Reading ahead is this pipeline's cost, not the next one's.
+        # Reading ahead counts towards this pipeline, not the next.
         _settle()
         return (time.process_time() - started) / (count * batch)
 
@@ -36,7 +36,7 @@ def cpu_per_clip(dataset: tf.data.Dataset, batch: int, clips: int) -> Callable[[
 
 
 def _settle() -> None:
-    """Wait until the threads that read ahead have filled their buffers."""
+    """Wait until the read-ahead threads have filled their buffers."""
     for _ in range(20):
         before = time.process_time()
         time.sleep(0.05)

@@ -1,15 +1,15 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Measures what training loses when clips are stored as video instead of JPEGs.
+"""Measures how much training degrades when clips are stored as video instead of JPEGs.
 
   python -m benchmarks.stored_video_training --jpeg=DATA --video=DATA2 --word_vectors=VECTORS
   python -m benchmarks.stored_video_training --world
 
-The first trains the quickstart's configuration on the same film, prepared in both ways, with the
-same seeds, which draw the same windows and crops; it compares the loss of the last tenth of the
-steps and the retrieval of the held-out clips. The second trains FAC on the narrated world, whose
-frames and sound pass through each way of storing; test clips are the same, and never compressed.
-Prints one line of JSON.
+The first command trains the quickstart's configuration on the same film, prepared in both ways,
+with the same seeds and thus the same windows and crops; it compares the loss over the last tenth of
+the steps and retrieval on the held-out clips. The second command trains FAC on the narrated world,
+whose frames and audio are stored in each way and read again; the test clips are the same and
+uncompressed. Prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ _WORDS = flags.DEFINE_string("word_vectors", None, "Word vectors for the film's 
 _WORLD = flags.DEFINE_bool("world", False, "Train on the narrated world instead.")
 _STEPS = flags.DEFINE_integer("steps", None, "Training steps; default: the configuration's.")
 _SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds.")
-_POOL = flags.DEFINE_integer("pool_clips", None, "Clips of the world; default: its own number.")
+_POOL = flags.DEFINE_integer(
+    "pool_clips", None, "Training clips of the world; default: the configuration's."
+)
 
 _DEFAULTS = Settings()
 _STORES = ("jpeg", "video")
@@ -52,7 +54,7 @@ _STORES = ("jpeg", "video")
 
 @dataclasses.dataclass(frozen=True)
 class StoredWorld(comparison.Comparison):
-    """Comparison whose training clips were stored and read again.
+    """Comparison whose training clips are stored and read again.
 
     Attributes:
       store: "jpeg" or "video".
@@ -74,7 +76,7 @@ class _World(narrated_world.NarratedWorld):
     def clips(self, index: np.ndarray, coarse: np.ndarray | None = None) -> Any:
         """Generate clips, store them and read them again."""
         clips = super().clips(index, coarse)
-        if self._store == "jpeg":  # which stores sound as floats
+        if self._store == "jpeg":  # which stores audio as floats
             video = np.stack([np.stack([_by_jpeg(frame) for frame in one]) for one in clips.video])
             return dataclasses.replace(clips, video=video)
         rates = self.config.frame_rate, self.config.sample_rate
@@ -143,7 +145,7 @@ def _train_on_film() -> dict[tuple[str, str], Mapping[str, float]]:
 
 
 def _run(data: str, output: pathlib.Path, seed: str) -> dict[str, float]:
-    """Train by the program; return the loss and the retrieval of held-out clips."""
+    """Train with the program; return the loss and the retrieval metrics on held-out clips."""
     command = [sys.executable, "-m", "mmv_tf", "train", "--config=quickstart"]
     command += [f"--data={data}", f"--word_vectors={_WORDS.value}", f"--output={output}"]
     command += [f"--config.seed={seed}", "--config.data.split=train+validation"]

@@ -1,12 +1,12 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Checks and measures one GPU within six minutes: parity, speed, memory, and each use of a model.
+"""Tests and benchmarks one GPU in six minutes: parity, speed, memory, and each use of a model.
 
   python -m benchmarks.gpu --output=gpu_report
 
-Writes results.json and report.md. The most important measurements come first; what there was no
-time for is listed. Without a GPU it says so, and runs the same code on the CPU at small sizes,
-whose figures say nothing about a GPU.
+Writes results.json and report.md. The most important measurements come first; measurements that
+were skipped for lack of time are listed. Without a GPU, prints a note and runs the same code on the
+CPU with small sizes, whose results are meaningless for a GPU.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from benchmarks.measure import machine
 from mmv_tf.util import command_line, files
 
 _OUTPUT = flags.DEFINE_string("output", "gpu_report", "Folder for results.json and report.md.")
-# Ours: a minute less than the six, since a measurement that has begun is finished.
+# Ours: a minute less than six minutes, since a measurement that has started is completed.
 _SECONDS = flags.DEFINE_float(
     "seconds", 300.0, "Start no measurement after this many seconds.", lower_bound=1.0
 )
 
-# Speeds that come before those with XLA, which compiles for a minute.
+# Speed measurements that precede XLA, which compiles for a minute.
 _FIRST_ROWS = 24
 
 
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         print(
-            "TensorFlow finds no GPU: the same code runs on the CPU at small sizes.",
+            "TensorFlow finds no GPU: running the same code on the CPU with small sizes.",
             file=sys.stderr,
         )
     for gpu in gpus:
@@ -91,7 +91,7 @@ def _device(gpus: list[Any]) -> str:
 
 
 def _failed(row: Row) -> bool:
-    """Return whether a row has a problem other than the size of the memory."""
+    """Return whether a row has a problem other than running out of memory."""
     return row.get("problem", "out of memory") != "out of memory"
 
 

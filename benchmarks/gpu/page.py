@@ -13,15 +13,15 @@ _TITLES = {
     "parity": "Parity with the CPU in float32",
     "speed": "Speed",
     "reading": "Training from shards",
-    "images": "Images by the deflated model",
+    "images": "Images in the deflated model",
     "export": "Export and serving",
 }
 _NOTES = {
     "parity": "Two clips, the same random weights, three training steps of S3D-G. Differences are "
     "in units of the root mean square of the embeddings. float16 skips steps until its loss scale "
     "fits.",
-    "reading": "Reading alone, the step alone, and steps that read.",
-    "images": "Beside clips that repeat the image.",
+    "reading": "Reading only, training steps only, and training steps with reading.",
+    "images": "Compared with clips that repeat the image.",
 }
 
 
@@ -31,10 +31,13 @@ def make_page(results: dict[str, Any]) -> str:
     lines = [
         "# GPU report",
         "",
-        f"{where}, TensorFlow {results['tensorflow']}; {results['seconds']:.0f} s in all.",
+        f"{where}, TensorFlow {results['tensorflow']}; {results['seconds']:.0f} s in total.",
     ]
     if not results["on_gpu"]:
-        lines += ["", "**No GPU was found. Small sizes ran on the CPU to check the code.**"]
+        lines += [
+            "",
+            "**No GPU was found. The code was only checked on the CPU with small sizes.**",
+        ]
     for part, title in _TITLES.items():
         rows = [row for row in results["rows"] if row["part"] == part]
         if rows:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Parity of embeddings and gradients: a GPU in each precision against the CPU in float32."""
+"""Parity of embeddings and gradients: the GPU in each precision against the CPU in float32."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mmv_tf import training
 from mmv_tf.losses import Objective
 from mmv_tf.training.train_step import TrainStep
 
-# Name -> policy of the model, and whether matrix products may take TF32.
+# Name -> the model's dtype policy, and whether matrix products may use TF32.
 PRECISIONS = {
     "float32": ("float32", False),
     "TF32": ("float32", True),
@@ -24,13 +24,13 @@ PRECISIONS = {
     "mixed_float16": ("mixed_float16", False),
 }
 _CLIPS = 2
-_TRAINED = "S3D-G"  # the network whose training steps are compared, too
+_TRAINED = "S3D-G"  # the network whose training steps are also compared
 _STEPS = 3
-_MOST_SKIPPED = 16  # float16's loss scale halves in each, from 2 ** 15 to its least
+_MOST_SKIPPED = 16  # float16's loss scale is halved in each, from 2 ** 15 to its minimum
 
 
 def parity(sizes: Sizes, clock: Clock) -> Iterator[Row]:
-    """Yield for each network and precision the agreement of embeddings and of training losses."""
+    """Yield the agreement of embeddings and training losses for each network and precision."""
     for name in NETWORKS:
         with tf.device("CPU:0"):
             expected = _outcome(name, sizes, "float32")
@@ -69,7 +69,7 @@ def _outcome(name: str, sizes: Sizes, policy: str) -> dict[str, Any]:
 
 
 def _losses(model: Any, batch: dict[str, tf.Tensor]) -> tuple[list[float], int]:
-    """Return the losses of the first steps that change weights, and the number of others."""
+    """Return the losses of the first steps that change weights, and the number of skipped steps."""
     step = train_step(model)
     losses, skipped = [], 0
     while len(losses) < _STEPS and skipped < _MOST_SKIPPED:

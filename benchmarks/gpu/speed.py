@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Clips a second, forward and in training steps, by batch, precision and compiler."""
+"""Clips per second, forward and in training steps, by batch size, precision and compiler."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _AtBatch = Callable[[int], tf.Tensor]
 
 
 def by_batch(sizes: Sizes, clock: Clock) -> Iterator[Row]:
-    """Yield every kind of call at each batch size, up to the end of the memory."""
+    """Yield every kind of call at each batch size, until memory is full."""
     for kind in ("FAC step", "forward", "FAC forward", "step"):
         for policy in _POLICIES:
             for name in NETWORKS:
@@ -38,7 +38,7 @@ def by_batch(sizes: Sizes, clock: Clock) -> Iterator[Row]:
 
 
 def by_xla(sizes: Sizes, clock: Clock) -> Iterator[Row]:
-    """Yield forward passes and steps at one batch size, compiled by XLA."""
+    """Yield forward passes and training steps at one batch size, compiled with XLA."""
     for kind in ("forward", "FAC step"):
         for name in NETWORKS:
             yield from _rows(kind, name, _POLICIES[0], True, sizes, clock)
@@ -65,7 +65,7 @@ def _rows(
 
 
 def _traced(run: Callable[..., tf.Tensor], example: Any, xla: bool) -> Callable[..., tf.Tensor]:
-    """Return a function for any batch size, or for the example's if XLA compiles it."""
+    """Return a function for any batch size, or for the example's batch size with XLA."""
     if xla:
         return tf.function(run, autograph=False, jit_compile=True)
     any_batch = tf.nest.map_structure(

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The uses of a model: training from shards, images by the deflated model, export, serving."""
+"""Uses of a model: training from shards, images in the deflated model, export, serving."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _REQUESTS = 5
 
 
 def reading(sizes: Sizes, clock: Clock) -> Iterator[Row]:
-    """Yield the clips a second that reading gives alone, and steps that wait for it."""
+    """Yield the speed of reading alone, and of training steps that wait for it."""
     with tempfile.TemporaryDirectory() as folder:
         write_shards(pathlib.Path(folder), _CLIPS)
         for pixels in _PIXELS:
@@ -78,7 +78,7 @@ def _reading(folder: str, pixels: str, sizes: Sizes) -> Row:
 
 
 def images(sizes: Sizes, clock: Clock) -> Iterator[Row]:
-    """Yield the deflated model's images a second beside static clips."""
+    """Yield the deflated model's images per second, compared with static clips."""
     for name in NETWORKS:
         what = {"part": "images", "network": name, "precision": "float32"}
         row = clock.measured(
@@ -105,7 +105,7 @@ def _images(name: str, sizes: Sizes) -> Row:
 
 
 def exported(sizes: Sizes, clock: Clock, on_gpu: bool) -> Iterator[Row]:
-    """Yield the agreement of a loaded SavedModel, and of a server's answers, with the model."""
+    """Yield the agreement of a loaded SavedModel, and of a server's responses, with the model."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model"
         clips = clips_of(sizes, 1)
@@ -128,7 +128,7 @@ def exported(sizes: Sizes, clock: Clock, on_gpu: bool) -> Iterator[Row]:
             yield from [row] if row else []
             return
         yield row
-        # A server of its own needs memory of its own: TensorFlow otherwise takes all of a GPU.
+        # The server needs its own memory: by default, TensorFlow takes all of a GPU's memory.
         environment = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if on_gpu else {}
         row = clock.measured(
             {**what, "call": "server, gRPC"},

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Models, inputs and sizes of the report, and rows measured within a time limit."""
+"""Models, inputs and sizes for the report, and rows measured within a time limit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Row = dict[str, Any]
 NETWORKS = {"S3D-G": "s3d_fac", "TSM-50": "tsm50_fac"}
 _FIRST_LAYERS = {"S3D-G": "Conv2d_1a_7x7", "TSM-50": "stem"}
 _CANDIDATES, _WORDS = 5, 16
-_VOCABULARY = 1000  # of the words in batches
+_VOCABULARY = 1000  # for the words in batches
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Sizes:
 
     Attributes:
       clip: frames, height and width.
-      sound: frames and bins of a log-mel.
-      batches: clips in a batch, smallest first.
-      common_batch: for what is measured at one batch only.
-      calls: calls in a measurement.
-      tiny: backbones of few layers and channels in place of the released ones.
+      sound: frames and bins of a log-mel spectrogram.
+      batches: batch sizes in clips, smallest first.
+      common_batch: batch size for measurements with a single batch size.
+      calls: calls per measurement.
+      tiny: use backbones with few layers and channels instead of the released ones.
     """
 
     clip: tuple[int, int, int]
@@ -95,7 +95,7 @@ def batch_of(sizes: Sizes, batch: int) -> dict[str, tf.Tensor]:
 
 
 def seconds_a_call(call: Callable[[], tf.Tensor], calls: int) -> float:
-    """Return the seconds of a call, by several that are waited for once; two come before."""
+    """Return the seconds per call, for several calls with one wait, after two warm-ups."""
     for _ in range(2):
         call().numpy()
     start = time.perf_counter()
@@ -106,14 +106,14 @@ def seconds_a_call(call: Callable[[], tf.Tensor], calls: int) -> float:
 
 
 class Clock:
-    """Rows within a time limit.
+    """Measures rows within a time limit.
 
     Args:
       seconds: the limit.
       device: such as "GPU:0".
 
     Attributes:
-      left_out: what there was no time for.
+      left_out: measurements skipped for lack of time.
     """
 
     def __init__(self, seconds: float, device: str):
@@ -122,14 +122,14 @@ class Clock:
         self.left_out: list[str] = []
 
     def measured(self, what: Mapping[str, Any], measure: Callable[[], Row]) -> Row | None:
-        """Return a row, with a problem in place of figures if TensorFlow has one.
+        """Return a row, with a problem instead of figures if TensorFlow raises an error.
 
         Args:
           what: describes the row.
-          measure: returns its figures.
+          measure: returns the row's figures.
 
         Returns:
-          None if the time is over.
+          None if time is up.
         """
         described = ", ".join(str(value) for value in what.values())
         if time.monotonic() > self._end:
@@ -155,7 +155,7 @@ class Clock:
 
 
 def until_full(rows: Iterator[Row | None]) -> Iterator[Row]:
-    """Yield rows until the memory is full or the time is over; larger batches don't fit either."""
+    """Yield rows until memory is full or time is up, since larger batches don't fit either."""
     for row in rows:
         if row is None:
             return
