@@ -28,6 +28,7 @@ RUNS: dict[str, Run] = {
     "deflation": Run("deflation", ("--threads=1", "--rounds=5")),
     "deflation_tsm50": Run("deflation", ("--architecture=tsm50_fac", "--threads=1", "--rounds=3")),
     "read_data": Run("read_data"),
+    "read_cached": Run("read_cached"),
     "write_data": Run("write_data"),
     "narrated_world": Run("projects.narrated_world.benchmark"),
     "retrieval": Run("retrieval"),
@@ -224,6 +225,14 @@ FIGURES = [
         "partial decoding. Tried without gain: four channels (decoding takes 10.6 instead of 9.1 "
         "ms), lookup tables for floats",
         at_most=1.5,
+    ),
+    Figure(
+        "reading training clips of an object store from a warm cache, relative to a local disk",
+        "read_cached",
+        lambda r: r["cached_over_local"],
+        "a chunk's bytes are read and compared with their checksum in Python, and its records are "
+        "copied once more",
+        at_least=0.95,
     ),
     Figure(
         "writing shards, relative to decoding the videos to arrays with PyAV",
