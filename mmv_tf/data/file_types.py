@@ -16,7 +16,7 @@ _USUAL = {
     IMAGE: (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"),
 }
 
-# Further suffixes of files that `media.container` and `images` open.
+# Additional suffixes of files that `media.container` and `images` open.
 _OTHER = {
     VIDEO: (
         *(".3g2", ".3gp", ".asf", ".divx", ".dv", ".f4v", ".h264", ".hevc", ".ivf", ".m1v", ".m2p"),
@@ -35,28 +35,28 @@ SUFFIXES = {kind: (*_USUAL[kind], *_OTHER[kind]) for kind in _USUAL}
 
 
 def kind_of(name: str | os.PathLike[str]) -> str | None:
-    """Return VIDEO, SOUND or IMAGE, by a file's suffix; None for other suffixes."""
+    """Return VIDEO, SOUND or IMAGE, by a file's suffix, or None for other suffixes."""
     suffix = os.path.splitext(name)[1].lower()
     return next((kind for kind, known in SUFFIXES.items() if suffix in known), None)
 
 
 def is_media(name: str | os.PathLike[str]) -> bool:
-    """Return whether a suffix is one of a video, a sound or an image."""
+    """Return whether a suffix is that of a video, audio or image file."""
     return kind_of(name) is not None
 
 
 def is_usual(name: str | os.PathLike[str]) -> bool:
-    """Return whether a suffix is a usual one, which is preferred among files of equal name."""
+    """Return whether a suffix is a usual one, which is preferred among files with equal names."""
     suffix = os.path.splitext(name)[1].lower()
     return any(suffix in known for known in _USUAL.values())
 
 
-MAX_PIXELS = 8192 * 8192  # Ours: of a decoded frame or image.
+MAX_PIXELS = 8192 * 8192  # Ours: limit for a decoded frame or image.
 _MAX_ASPECT = 16  # Ours: ratio of the longer side to the shorter one.
 
 
 class MediaError(TaskError):
-    """Error about media that can't be decoded; the message is one line that names the file."""
+    """Error for media that can't be decoded; the message is one line that names the file."""
 
 
 def check_aspect(width: int, height: int, path: object) -> None:

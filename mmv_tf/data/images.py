@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decoding of images with Pillow as upright 8-bit RGB.
 
-An image's size is checked in its header before decoding. The content determines the format, not the
-name, so only formats are allowed whose decoders start no program and open no other file.
+An image's size is checked in its header before decoding. The format is detected from the content,
+not the name, so only formats are allowed whose decoders start no program and open no other file.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _FORMATS = frozenset(
     "PCX PIXAR PNG PPM PSD QOI SGI SPIDER SUN TGA TIFF WEBP XBM XPM XVTHUMB".split()
 )
 
-# A JPEG is decoded at a reduced size at least this many times the requested one, which is invisible
-# after scaling (Pillow's thumbnails do the same).
+# A JPEG is decoded at a reduced size of at least this many times the requested size, which is
+# invisible after scaling (Pillow's thumbnails do the same).
 _REDUCING_GAP = 2
 _ORIENTATION = 0x0112
 _LYING = (5, 6, 7, 8)  # Orientations that swap height and width.
@@ -67,12 +67,12 @@ def image_pixels(
     """Return a whole image as pixels, uint8 [height, width, 3].
 
     EXIF data turn it upright. Gray, palette, CMYK and 16-bit images become 8-bit RGB; transparent
-    ones are put on white; an animation gives its first frame.
+    images are put on white; an animation yields its first frame.
 
     Args:
-      source: a file, or the content of one.
-      short_side: pixels to which the shorter side is scaled, up or down.
-      square: scale the longer side to the same size, which distorts the image.
+      source: a file, or the content of a file.
+      short_side: size in pixels to which the shorter side is scaled, up or down.
+      square: whether to scale the longer side to the same size, which distorts the image.
       name: name of the image in messages, if `source` is not a path.
 
     Raises:
@@ -84,7 +84,7 @@ def image_pixels(
 def encode_image(
     source: Source, short_side: int, jpeg_quality: int = 90, name: str | None = None
 ) -> tuple[bytes, int, int]:
-    """Encode `image_pixels` as a JPEG of a quality from 1 to 95.
+    """Encode `image_pixels` as a JPEG with a quality from 1 to 95.
 
     Returns:
       JPEG bytes, height, width.
@@ -102,15 +102,15 @@ def center_crop(source: Source, short_side: int, size: int, name: str | None = N
 
     Args:
       source, short_side, name: see `image_pixels`.
-      size: of the center crop after scaling the shorter side to `short_side` pixels.
+      size: side of the center crop after scaling the shorter side to `short_side` pixels.
 
     Raises:
       MediaError: the image can't be decoded or is too large.
-      ValueError: `size` is more than `short_side`.
+      ValueError: `size` exceeds `short_side`.
     """
     if size > short_side:
         raise ValueError(
-            f"The crop has {size} pixels; expected at most those of the short side, {short_side}; "
+            f"The crop has {size} pixels; expected at most the short side's {short_side}; "
             "make it smaller."
         )
     upright, _ = _upright(source, short_side, _name(source, name))
@@ -135,7 +135,7 @@ def _upright(
     name: str,
     check: Callable[[int, int, object], None] = lambda width, height, name: None,
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """Return 8-bit RGB, decoded only as large as scaling to `short_side` needs, and full size."""
+    """Return 8-bit RGB, decoded no larger than scaling to `short_side` needs, and the full size."""
     with _open(source, name) as image:
         width, height = image.size
         check(width, height, name)
@@ -180,7 +180,7 @@ def _open(source: Source, name: str) -> Iterator[Image.Image]:
 @contextlib.contextmanager
 def _opened(source: Source, name: str) -> Iterator[Image.Image]:
     with warnings.catch_warnings():
-        # Warnings about sizes, which have our own limit, and about damaged EXIF data.
+        # Warnings about sizes, for which we have our own limit, and about damaged EXIF data.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         try:
             if not isinstance(source, bytes):
@@ -208,7 +208,7 @@ def _opened(source: Source, name: str) -> Iterator[Image.Image]:
 
 @functools.cache
 def _formats() -> list[str]:
-    """Return those of `_FORMATS` that this Pillow has, in its own order."""
+    """Return the formats in `_FORMATS` that this Pillow supports, in its own order."""
     Image.init()
     return [name for name in Image.ID if name in _FORMATS]
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Timed captions in `.vtt`, `.srt`, `.json3`, `.tsv` and `.csv` files.
 
-An ambiguous file is rejected with the line at fault: captions at wrong times would corrupt training
-and nothing later could detect it. A single unusable caption is left out and counted.
+An ambiguous file is rejected with the line at fault: captions at incorrect times would corrupt
+training without being detected later. A single unusable caption is left out and counted.
 """
 
 from mmv_tf.data.captions.caption import MAX_CHARACTERS as MAX_CHARACTERS

@@ -15,10 +15,10 @@ class Cue:
     """A cue as stored in a caption file.
 
     Attributes:
-      where: its line or event, for messages.
-      start, end: seconds; the end is None if the file gives none.
-      lines: of text, with markup.
-      label: its class, "" for none.
+      where: line or event, for messages.
+      start, end: start and end in seconds; the end is None if the file states none.
+      lines: lines of text, with markup.
+      label: class name, "" for none.
     """
 
     where: str
@@ -34,7 +34,7 @@ MAX_CHARACTERS = 10_000
 
 @dataclasses.dataclass(frozen=True)
 class Caption:
-    """Words about the time from `start` to `end`, in seconds from the start of the video."""
+    """Text for the span from `start` to `end`, in seconds from the start of the video."""
 
     start: float
     end: float
@@ -48,7 +48,7 @@ class Caption:
 def attach_labels(
     captions: Sequence[Caption], labelled: Iterable[Caption], tolerance: float = 0.05
 ) -> list[Caption]:
-    """Give each caption the label of the one with equal text and times in a labeled list.
+    """Give each caption the label of the caption with equal text and times in a labeled list.
 
     Args:
       captions: the captions to label.
@@ -77,7 +77,7 @@ def attach_labels(
         else:
             raise ValueError(
                 f"The caption {caption} has no label; expected a row with the same text and times "
-                f"(within {tolerance} s) in the label list; add it, or leave the labels out."
+                f"(within {tolerance} s) in the label list; add it, or omit the labels."
             )
     return result
 
@@ -99,8 +99,8 @@ class LeftOut:
     """Counts of captions left out, by reason.
 
     Attributes:
-      counts: number left out, by reason in snake case ("captions_without_length").
-      first: a message about the first caption left out for each reason, with its line.
+      counts: number of captions left out, by reason in snake case ("captions_without_length").
+      first: message about the first caption left out for each reason, with its line.
     """
 
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -119,11 +119,11 @@ class LeftOut:
 
 
 def oddity(start: float, end: float | None, text: str) -> tuple[str, str] | None:
-    """Return the reason to leave a caption out; None if it can be used.
+    """Return the reason to leave a caption out, or None if it can be used.
 
     Args:
-      start, end: seconds; the end is None if unknown.
-      text: without markup.
+      start, end: times in seconds; the end is None if unknown.
+      text: text without markup.
 
     Returns:
       The reason in snake case, and the words that follow "the caption" in a message.
@@ -151,6 +151,6 @@ def oddity(start: float, end: float | None, text: str) -> tuple[str, str] | None
     if len(text) > MAX_CHARACTERS:
         return (
             "captions_too_long",
-            f" has {len(text)} characters; expected {MAX_CHARACTERS} at most",
+            f" has {len(text)} characters; expected at most {MAX_CHARACTERS}",
         )
     return None

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Clock times in caption files, and the meaning of the digits after their decimal point."""
+"""Clock times in caption files, and how to read the digits after their decimal point."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 # Hours are optional; SubRip has a comma before the milliseconds.
 CLOCK = r"(?:\d{1,9}:)?[0-5]?\d:[0-5]?\d(?:[.,]\d{1,9})?"
 _CLOCK = re.compile(r"(?:(\d{1,9}):)?([0-5]?\d):([0-5]?\d)(?:[.,](\d{1,9}))?")
-# Ours. In 1.5 % of files with leading zeros, none of 40 fractions of three digits has one.
+# Ours. Of files with leading zeros, 1.5 % have none in 40 three-digit fractions.
 _MANY_FRACTIONS = 40
 
 
@@ -52,15 +52,15 @@ def parse_clock(text: str) -> Clock:
 def reading_of(
     path: pathlib.Path, cues: Sequence[tuple[int, Clock, Clock]]
 ) -> Callable[[Clock], float]:
-    """Decide how to read a file's fractions: as decimals or as unpadded milliseconds.
+    """Decide whether to read a file's fractions as decimals or as unpadded milliseconds.
 
-    Fractions are decimals unless some nonzero ones have one or two digits and others three. Then,
-    in this order:
+    Fractions are decimals unless some nonzero fractions have one or two digits and others three.
+    Then, in this order:
 
     1. If a fraction such as "05" has a leading zero: decimals.
     2. If one reading puts the cues in better order (ends after starts, starts ascending; then no
        overlaps): that reading.
-    3. If there are 40 fractions of three digits (ours) and none begins with a zero: milliseconds.
+    3. If there are 40 three-digit fractions (ours) and none begins with a zero: milliseconds.
 
     Args:
       path: the file, for messages.
@@ -87,7 +87,7 @@ def reading_of(
         (line, digits) for line, digits in fractions if len(digits) < 3 and int(digits)
     )
     raise ValueError(
-        f"{path}, line {line}: got a time that ends in '{short}' beside others of three digits, "
+        f"{path}, line {line}: got a time ending in '{short}' among others with three digits, "
         f"which may be 0.{short} s or {int(short) / 1000:g} s; expected three digits after the "
         "point or comma; write all times that way."
     )

@@ -20,11 +20,11 @@ _TAG = re.compile(
     r"|<lang(?:\.[^\s<>]*)?\s+[\w-]+\s*>"
     r"|<font\s+\w+\s*=[^<>]*>"
     r"|<(?:\d+:)?\d+:\d+[.,]\d+>"  # <00:00:01.500>, the time of a word
-    r"|\{\\[^{}]*\}",  # {\an8}, of SubStation Alpha in SubRip
+    r"|\{\\[^{}]*\}",  # {\an8}, SubStation Alpha markup in SubRip
     re.IGNORECASE,
 )
 
-# Characters without width. YouTube's styled captions have lines of nothing else.
+# Zero-width characters. YouTube's styled captions have lines of nothing else.
 _UNSEEN = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff "
 
 _LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
@@ -35,7 +35,7 @@ _WORD_TIME = re.compile(r"<(?:\d+:)?\d+:\d+[.,]\d+>")
 def plain_lines(lines: Iterable[str]) -> tuple[str, ...]:
     r"""Return the nonblank lines without markup, with single spaces between words.
 
-    Removes the tags c, i, b, u, s, v, ruby, rt, lang and font, times of words and {\an8}, and turns
+    Removes the tags c, i, b, u, s, v, ruby, rt, lang and font, word times and {\an8}, and turns
     <br> into a space. Then replaces entities such as &amp; once. Everything else is text, as in
     "a < b".
     """
@@ -45,7 +45,7 @@ def plain_lines(lines: Iterable[str]) -> tuple[str, ...]:
 
 
 def has_word_times(text: str) -> bool:
-    """Return whether words have times of their own, as in automatic captions."""
+    """Return whether words have their own times, as in automatic captions."""
     return _WORD_TIME.search(text) is not None
 
 
@@ -67,7 +67,7 @@ _STREAM_RATE = 90_000  # MPEG-TS ticks per second.
 
 @dataclasses.dataclass
 class _RawCue:
-    """A cue as it stands in the file: its line with times, and the lines of text below it."""
+    """A cue as written in the file: its line with times, and the lines of text below it."""
 
     number: int
     line: str
@@ -83,17 +83,17 @@ class _RawCue:
 def parse_cues(path: pathlib.Path, text: str, left_out: LeftOut, *, web: bool) -> list[Cue]:
     """Return the cues of a WebVTT (`web`) or SubRip file, in file order.
 
-    A cue begins at a line with times, wherever that is. A line with its number or name may precede
-    it. Lines after a blank line that no times follow belong to the previous cue; without one, or
-    after a comment, they are left out and counted. A cue whose times can't be parsed is left out
-    with its lines.
+    A cue begins at a line with times, wherever it is. A line with the cue's number or name may
+    precede it. Lines after a blank line that are not followed by times belong to the previous cue;
+    without a previous cue, or after a comment, they are left out and counted. A cue whose times
+    can't be parsed is left out with its lines.
 
     Raises:
       ValueError: a header is missing or says that times do not count from the start of the video;
         the meaning of fractions is ambiguous; or the times of joined files restart.
     """
     found: list[_RawCue] = []
-    parts: list[int] = []  # Number of cues before each header but the first.
+    parts: list[int] = []  # Number of cues before each header except the first.
     # Some WebVTT files are named .srt.
     web = web or _HEADER.match(text.lstrip()) is not None
     paragraphs = list(_paragraphs(text, web))
@@ -105,7 +105,7 @@ def parse_cues(path: pathlib.Path, text: str, left_out: LeftOut, *, web: bool) -
     else:
         raise ValueError(
             f"{path}, line {first}: got {lines[0].strip()[:80]!r}; expected 'WEBVTT', the first "
-            "line of every .vtt file; add it or rename the file to its true type."
+            "line of every .vtt file; add it or rename the file to its actual type."
         )
     cue: _RawCue | None = None
     for index, (first, lines) in enumerate(paragraphs):
@@ -203,7 +203,7 @@ def _joined(path: pathlib.Path, cues: list[Cue], parts: list[int]) -> list[Cue]:
 
 
 def _check_timestamp_map(path: pathlib.Path, text: str) -> None:
-    """Reject an HTTP Live Streaming header that makes times count from elsewhere than 0."""
+    """Reject an HTTP Live Streaming header that makes times count from anywhere but 0."""
     for number, line in enumerate(text.split("\n"), start=1):
         match = _TIMESTAMP_MAP.match(line.strip())
         if match is None:

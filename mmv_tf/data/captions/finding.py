@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Finding the caption file of a video or audio file by its name."""
+"""Finds the caption file of a video or audio file by its name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TWO = (
     "vi vo wa wo xh yi yo za zh zu "
 )
 
-# ISO 639-2 of the same languages, and of others in which captions are common.
+# ISO 639-2 codes of the same languages, and of others in which captions are common.
 _THREE = (
     "aar abk afr aka alb amh ara arg arm asm ast ava ave aym aze bak bam baq bel ben bho bih "
     "bis bod bos bre bul bur cat ceb ces cha che chi chr chu chv ckb cmn cor cos cre cym cze "
@@ -46,12 +46,12 @@ _TAG = re.compile(rf"(?P<code>[a-z]{{2,3}})(?P<more>[-_][\w-]+)?(?:\.(?P<kind>{_
 
 
 def language_rank(text: str) -> tuple[bool, bool, bool, str] | None:
-    """Return the sort key of captions by language; None if the text names no language.
+    """Return the sort key of captions by language, or None if the text names no language.
 
     A language is an ISO 639 code with any subtags ("en", "pt-BR", "zh-Hans", "en-orig", "eng"),
-    optionally followed by a point and one of forced, sdh, cc, hi, auto and default. The spoken
+    optionally followed by a dot and one of forced, sdh, cc, hi, auto and default. The spoken
     language ("-orig", YouTube's mark) comes first, then English, then the others by name; captions
-    of foreign words alone (forced) come last.
+    for foreign-language passages only (forced) come last.
     """
     match = _TAG.fullmatch(text)
     if match is None or match["code"].lower() not in _CODES:
@@ -65,9 +65,9 @@ def language_rank(text: str) -> tuple[bool, bool, bool, str] | None:
 
 
 class CaptionFiles:
-    """Lookup of caption files; each folder is listed once.
+    """Lookup of caption files that lists each folder once.
 
-    A video "soup.mp4" owns these files beside it, the preferred one first:
+    A video "soup.mp4" owns these files beside it, in order of preference:
 
     1. "soup.vtt", in the order of `SUFFIXES`;
     2. "soup.mp4.vtt", likewise;
@@ -82,7 +82,7 @@ class CaptionFiles:
         self._folders: dict[pathlib.Path, dict[str, list[str]]] = {}
 
     def beside(self, video: pathlib.Path) -> list[pathlib.Path]:
-        """Return the caption files of a video, the preferred one first."""
+        """Return the caption files of a video, in order of preference."""
         folder = video.parent
         if folder not in self._folders:
             self._list(folder)
@@ -100,7 +100,7 @@ class CaptionFiles:
             order = (SUFFIXES.index(suffix.lower()), suffix != suffix.lower(), name)
             for owner, rank in _owners(stem, media):
                 ranked.setdefault(owner, []).append(((*rank, *order), name))
-                # The video with the longest matching name is the only owner.
+                # Only the video with the longest matching name owns the file.
                 if owner in stems:
                     break
         self._folders[folder] = {
@@ -122,7 +122,7 @@ def _files(folder: pathlib.Path) -> list[str]:
 
 
 def _owners(stem: str, media: set[str]) -> list[tuple[str, tuple[object, ...]]]:
-    """Return possible video names for captions of this name, the longest first, with ranks."""
+    """Return possible video names for captions with this name, longest first, with ranks."""
     nothing = (False, False, False, "")
     owners: list[tuple[str, tuple[object, ...]]] = [(stem, (0, *nothing))]
     if stem in media:

@@ -16,7 +16,7 @@ from mmv_tf.util.safe_files import parse_json
 def parse_json3(path: pathlib.Path, text: str, left_out: LeftOut) -> list[Cue]:
     """Return the events with text of {"events": [{"tStartMs", "dDurationMs", "segs"}]}.
 
-    Automatic captions roll: a phrase stays on screen while the next one is spoken, and events with
+    Automatic captions roll: a phrase stays on screen while the next is spoken, and events with
     aAppend move it up. In a file with such events, a phrase ends no later than the next one starts.
 
     Raises:
@@ -55,7 +55,7 @@ def parse_json3(path: pathlib.Path, text: str, left_out: LeftOut) -> list[Cue]:
 
 
 def _words(event: dict[str, Any]) -> str:
-    """Return the text of an event; events that place windows have none."""
+    """Return the text of an event; events that position windows have none."""
     segments = event.get("segs")
     return "".join(_text(segment) for segment in segments) if segments is not None else ""
 

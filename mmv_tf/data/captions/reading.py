@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Reading of caption files in all formats."""
+"""Reads caption files in all formats."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mmv_tf.data.captions.rolling import Shown, unrolled
 from mmv_tf.data.captions.table import parse_table
 from mmv_tf.util.text_files import read_text
 
-_MAX_BYTES = 64 << 20  # Ours: an hour of speech takes 60 kB.
+_MAX_BYTES = 64 << 20  # Ours: an hour of speech is 60 kB.
 
 _PARSERS: dict[str, Callable[[pathlib.Path, str, LeftOut], list[Cue]]] = {
     ".vtt": functools.partial(parse_cues, web=True),
@@ -35,7 +35,7 @@ class CaptionFile:
     """Contents of a caption file.
 
     Attributes:
-      captions: sorted by start, at least one.
+      captions: captions sorted by start, at least one.
       left_out: counts of captions left out, by reason.
     """
 
@@ -51,10 +51,10 @@ def read_captions(path: str | pathlib.Path) -> list[Caption]:
 def read_caption_file(path: str | pathlib.Path) -> CaptionFile:
     """Read a caption file in the format of its suffix.
 
-    Captions without text, without a length, with an end before the start, with times or text that
-    can't be parsed, before the start of the video, or of more than 10,000 characters are left out
-    and counted, as are lines outside captions. A file with more than half left out (ours; those
-    without text don't count) is rejected. Rolling captions are unrolled, see `rolling.unrolled`.
+    Captions are left out and counted if they have no text or length, end before they start, have
+    times or text that can't be parsed, start before the video, or exceed 10,000 characters; so are
+    lines outside captions. A file with more than half left out (ours; captions without text don't
+    count) is rejected. Rolling captions are unrolled, see `rolling.unrolled`.
 
     Args:
       path: a `.vtt` (WebVTT), `.srt` (SubRip) or `.json3` (YouTube) file, or a `.tsv` or `.csv`
@@ -63,18 +63,18 @@ def read_caption_file(path: str | pathlib.Path) -> CaptionFile:
         `table.parse_table`.
 
     Returns:
-      Captions without markup and with single spaces, and counts of those left out.
+      Captions without markup and with single spaces, and counts of captions left out.
 
     Raises:
       ValueError: the file is missing, empty, in an unknown encoding or not of its type, more than
-        half of it or all of it would be left out, or its times are ambiguous. The message names the
-        file and the line.
+        half or all of its captions would be left out, or its times are ambiguous. The message names
+        the file and the line.
     """
     path = pathlib.Path(path)
     parse = _PARSERS.get(path.suffix.lower())
     if parse is None:
         raise ValueError(
-            f"{path}: captions of the type {path.suffix or '(no suffix)'!r} can't be read; "
+            f"{path}: captions of type {path.suffix or '(no suffix)'!r} can't be read; "
             f"give a file ending in one of {', '.join(_PARSERS)}."
         )
     text = read_text(path, _MAX_BYTES)
@@ -89,8 +89,8 @@ def read_caption_file(path: str | pathlib.Path) -> CaptionFile:
         message = next(text for name, text in left_out.first.items() if name != NO_TEXT)
         if shown:
             message = (
-                f"{path}: {odd} captions or lines can't be used and {len(shown)} can; expected "
-                f"at least as many that can; the first: {message}"
+                f"{path}: {odd} captions or lines can't be used, but only {len(shown)} can; "
+                f"expected at least as many that can; the first: {message}"
             )
         raise ValueError(message)
     if not shown:

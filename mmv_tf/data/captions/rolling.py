@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Unrolling of automatic captions: each phrase once, from its first appearance.
 
-Captions roll if a new phrase appears below the previous one or two. A cue then repeats the lines of
-the previous cue and adds a phrase; between two of them a cue of 10 ms may repeat the last phrase.
+Captions roll if each new phrase appears below the previous one or two phrases. A cue then repeats
+the previous cue's lines and adds a phrase; between two such cues a 10 ms cue may repeat the last
+phrase.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ from mmv_tf.data.captions import cues as cues_lib
 _BRIEF_SECONDS = 0.05
 # Ours. A line that reappears after a longer pause is spoken again.
 _PAUSE_SECONDS = 0.1
-# Ours. In rolling captions, at least this share of cues repeats the previous one.
+# Ours. In rolling captions, at least this fraction of cues repeats the previous cue.
 _ROLLING_SHARE = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """Text that a cue shows.
+    """Text shown by a cue.
 
     Attributes:
-      start, end: seconds.
-      lines: nonblank, without markup.
-      label: its class, "" for none.
+      start, end: times in seconds.
+      lines: nonblank lines without markup.
+      label: class name, "" for none.
       marked: the lines with markup.
     """
 
@@ -41,13 +42,13 @@ class Shown:
 
     @property
     def text(self) -> str:
-        """All lines as one."""
+        """All lines joined into one."""
         return " ".join(self.lines)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Step:
-    """Relation of a cue to the previous one."""
+    """Relation of a cue to the previous cue."""
 
     carries: bool  # Whether it begins with the last lines of the previous cue.
     new: tuple[str, ...]
@@ -55,19 +56,19 @@ class _Step:
 
 
 def unrolled(cues: Sequence[Shown]) -> list[Shown]:
-    """Return the phrases of rolling captions; leave other captions as they are.
+    """Return the phrases of rolling captions, or other captions unchanged.
 
     Captions roll if at least half of the cues after the first, and at least two (one if words have
-    times of their own), are evidence of it; all limits are ours. Evidence is a cue that begins with
-    the last lines of the previous cue and adds words, or one of at most 0.05 s that repeats them.
-    If a converter joined the lines, the repeated ones need two different words. So a repeated
+    their own times), are evidence of it; all limits are ours. Evidence is a cue that begins with
+    the last lines of the previous cue and adds words, or a cue of at most 0.05 s that repeats them.
+    If a converter joined the lines, the repeated lines need two different words. So a repeated
     "yes", a refrain or two-line captions don't count.
 
-    A phrase starts with the first cue that shows it and ends with the last that shows it as the
-    newest. Lines that grow or are highlighted word by word are one phrase, see `_grown`.
+    A phrase starts with the first cue that shows it and ends with the last cue that shows it as the
+    newest phrase. Lines that grow or are highlighted word by word form one phrase, see `_grown`.
 
     Args:
-      cues: sorted by start.
+      cues: cues sorted by start.
     """
     cues = _grown(cues)
     steps = _steps(cues)
@@ -141,7 +142,7 @@ def _steps(cues: Sequence[Shown]) -> list[_Step]:
 
 
 def _carry(phrases: tuple[str, ...], lines: tuple[str, ...]) -> _Step | None:
-    """Return the step if a cue begins with these phrases, on lines of their own or joined."""
+    """Return the step if a cue begins with these phrases, on separate lines or joined."""
     count = len(phrases)
     if lines[:count] == phrases:
         return _Step(True, lines[count:], lines)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Parsing of TSV and CSV caption tables: hand-written ones, Whisper's and HowTo100M's."""
+"""Parsing of TSV and CSV caption tables, such as hand-written ones, Whisper's and HowTo100M's."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _TIME_COLUMNS = {
 }
 # Whisper and whisper.cpp write whole milliseconds in exactly these columns.
 _WHISPER = {"start", "end", "text"}
-# Ours. Speech has 5 to 25 characters a second. If whole numbers, read as milliseconds, give at most
-# the first rate, they are milliseconds; if they give at least the second, they are seconds.
+# Ours. Speech has 5 to 25 characters per second. If whole numbers, read as milliseconds, yield at
+# most the first rate, they are milliseconds; if they yield at least the second, they are seconds.
 _FASTEST, _IMPOSSIBLE = 60.0, 500.0
 # Ours. The median spoken caption lasts more than half a second, and less than 500 seconds.
 _SHORTEST, _LONGEST = 0.5, 500.0
@@ -63,13 +63,14 @@ def listed_seconds(text: str, where: str) -> float:
 
 
 def parse_table(path: pathlib.Path, text: str, left_out: LeftOut) -> list[Cue]:
-    """Return the rows of a table with a header line; leave out and count unreadable rows.
+    """Return the rows of a table with a header line; unreadable rows are left out and counted.
 
     Times are seconds or [hours:]minutes:seconds; columns start_ms and end_ms hold milliseconds,
     start_seconds and end_seconds seconds. Whisper's tables have exactly the columns start, end and
-    text, and whole numbers. Those are milliseconds if the text can be spoken in that time: at most
-    60 characters a second, and a median length of half a second or a time over 12 hours if read as
-    seconds. They are seconds if it can't at all (500 characters a second). The limits are ours.
+    text, with whole numbers. These are milliseconds if the text can be spoken in that time (at most
+    60 characters per second) and, read as seconds, the median length is at least half a second or a
+    time exceeds 12 hours. They are seconds if it can't be spoken at all (500 characters per
+    second). The limits are ours.
 
     Raises:
       ValueError: the header lacks a column; or times may be seconds or milliseconds: whole numbers

@@ -7,9 +7,9 @@ As published: `balanced_train_segments.csv`, `unbalanced_train_segments.csv` and
 
     -0RWZT-miFs, 420.000, 430.000, "/m/03v3yw,/m/0k4j"
 
-with `class_labels_indices.csv` (index, mid, display_name), which gives the class ids, or else
-`ontology.json`, whose names are sorted by mid. Media are whole videos (ID.mp4), or trimmed ones:
-ID_START.mp4 or ID_START_END.mp4 with times in whole seconds, in decimal seconds or in milliseconds,
+with `class_labels_indices.csv` (index, mid, display_name), which defines the class ids, or else
+`ontology.json`, whose names are sorted by mid. Media are whole videos (ID.mp4), or trimmed videos:
+ID_START.mp4 or ID_START_END.mp4 with times in whole seconds, decimal seconds or milliseconds,
 and an optional "Y" before the ID. Listed clips without media are reported as missing.
 """
 

@@ -5,7 +5,7 @@
 As published: `audio/FOLD-CLIP-TAKE-TARGET.wav` with `meta/esc50.csv` (filename, fold, target,
 category, esc10, src_file, take). Without the table, as in the first ESC-10 release, the fold is the
 first number in a file's name, and the class is its folder, such as "001 - Dog bark", whose number
-gives the order.
+defines the order.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _from_table(path: pathlib.Path, only_esc10: bool) -> tuple[list[Entry], tupl
 
 
 def _from_folders(directory: pathlib.Path) -> tuple[list[Entry], tuple[str, ...]]:
-    """Return entries and classes by the names of folders and files."""
+    """Return entries and classes from the names of folders and files."""
     entries, labels = [], {}
     for path in sorted(_audio_files(directory)):
         fold = re.match(r"(\d+)-", path.name)

@@ -4,9 +4,9 @@
 
 As published: class folders `CLASS/FILE.avi` (under `hmdb51_org`, `videos` or the folder itself)
 and `testTrainMulti_7030_splits/CLASS_test_splitN.txt` with lines "FILE.avi M", where M is 1 for
-training, 2 for testing and 0 for neither. One table with the same content, `hmdb51.csv` (video_id,
-label, split1, split2, split3, labels as in "brush_hair_test"), is also read. Names of clips from
-one video differ only in the last number.
+training, 2 for testing and 0 for neither. A single table with the same content, `hmdb51.csv`
+(video_id, label, split1, split2, split3, labels as in "brush_hair_test"), is also read. Names of
+clips from one video differ only in the last number.
 """
 
 from __future__ import annotations

@@ -5,14 +5,14 @@
 As published: `raw_caption.json` (or the processed `caption.json`), one object with lists "start",
 "end" and "text" for each video id; or a folder `captions` with ID.csv (start, end, text) for each
 video. `HowTo100M_v1.csv`, if present, lists the ids of the data set. Videos are ID.mp4, .webm or
-another type, in any folder below. The narrations come from speech recognition: lines overlap,
-repeat each other and may extend past the end. Those without length or text are left out and
-counted, and so are incomplete lists of a video.
+another type, in any subfolder. The narrations come from speech recognition: lines overlap,
+repeat each other and may extend past the end. Lines without length or text are left out and
+counted, as are incomplete lists of a video.
 
 The data set has no published held-out videos. About one video in `VALIDATION_ONE_IN` forms the
-split "validation", the others "train": those whose SHA-256 of the id, its first 8 bytes read as a
-big-endian number, is a multiple of it. So a video's split depends on its id alone, and clips of one
-video are never in both.
+split "validation", the others "train": a video is held out if the SHA-256 of its id, with the first
+8 bytes read as a big-endian number, is a multiple of it. So a video's split depends only on its id,
+and clips of one video are never in both splits.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from mmv_tf.util.text_files import printable_name, well_formed
 _CAPTION_FILES = ("raw_caption.json", "caption.json", "captions")
 _LISTS = ("start", "end", "text")
 _READ_CHARACTERS = 1 << 20
-# Ours: about 1,200 of the 1.2 million videos, some 100,000 clips.
+# Ours: about 1,200 of the 1.2 million videos, about 100,000 clips.
 VALIDATION_ONE_IN = 1000
 
 
@@ -43,7 +43,7 @@ def split_of(video_id: str, one_in: int = VALIDATION_ONE_IN) -> str:
 
     Args:
       video_id: the file's name without its suffix.
-      one_in: one video in about this number is held out; 0 holds out none.
+      one_in: about one video in this number is held out; 0 holds out none.
     """
     if not one_in:
         return "train"
@@ -68,7 +68,7 @@ def read(folder: Folder) -> Collection:
         listed = {row["video_id"] for _, row in tables.read_rows(table, ("video_id",))}
         files = {stem: path for stem, path in files.items() if stem in listed}
     if not files:
-        raise ValueError(f"{directory}: no video of the data set found in it or below.")
+        raise ValueError(f"{directory}: no video of the data set found in it or its subfolders.")
     if captions.is_dir():
         sources = [
             Source(
@@ -102,12 +102,12 @@ def read(folder: Folder) -> Collection:
 
 
 def iterate_object(path: pathlib.Path) -> Iterator[tuple[str, Any]]:
-    """Yield (key, value) of a JSON file that is one object, a value at a time.
+    """Yield (key, value) of a JSON file that is one object, one value at a time.
 
-    `raw_caption.json` has gigabytes, and would take ten times that in memory.
+    `raw_caption.json` is gigabytes large, and would need ten times that in memory.
 
     Raises:
-      ValueError: the file is not an object, or is cut off.
+      ValueError: the file is not an object, or is truncated.
     """
     decoder = json.JSONDecoder()
     wrong = f"{path}: not a complete JSON object; download the captions again."
@@ -147,7 +147,7 @@ def iterate_object(path: pathlib.Path) -> Iterator[tuple[str, Any]]:
 def _narrations(
     path: pathlib.Path, key: str, value: Any
 ) -> tuple[tuple[captions_lib.Caption, ...], captions_lib.LeftOut]:
-    """Return a video's narrations, and the counts of those left out."""
+    """Return a video's narrations, and the counts of narrations left out."""
     left_out = captions_lib.LeftOut()
     found = [value.get(name) if isinstance(value, dict) else None for name in _LISTS]
     lists = [rows for rows in found if isinstance(rows, list)]

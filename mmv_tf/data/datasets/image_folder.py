@@ -19,8 +19,8 @@ def read(folder: Folder) -> Published:
     tested = next((name for name in _TESTED if name in folder.subfolders), None)
     if "train" not in folder.subfolders or tested is None:
         raise ValueError(
-            f"{directory} needs a folder train and one of val, validation or test, each with a "
-            f"folder for every class; it has {list(folder.subfolders)}."
+            f"{directory} needs a folder train and one of val, validation or test, each with one "
+            f"subfolder per class; it has {list(folder.subfolders)}."
         )
     classes = tuple(
         sorted(printable_name(p.name) for p in (directory / "train").iterdir() if p.is_dir())

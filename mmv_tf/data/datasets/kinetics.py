@@ -4,9 +4,9 @@
 
 As published: lists `train.csv`, `validate.csv` (or `val.csv`), `test.csv`, also with a prefix such
 as `kinetics_400_` and in `annotations/`, with the columns label, youtube_id, time_start, time_end,
-split (and is_cc in some releases; the public test lists have no label). Videos are in class folders
-or not, whole (ID.mp4) or trimmed, with the names that common download tools give them
-(ID_000012_000022.mp4). The report counts those no longer on YouTube as missing.
+split (and is_cc in some releases; the public test lists have no label). Videos may be in class
+folders, and are whole (ID.mp4) or trimmed, with the names that common download tools give them
+(ID_000012_000022.mp4). The report counts videos no longer on YouTube as missing.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def read(folder: Folder) -> Published:
             f"{folder.directory}: the lists name {len(labels)} classes; {folder.name} has "
             f"{_CLASSES[folder.name]}; choose the data set of these lists."
         )
-    # The published order is alphabetical. Some of the lists give the same ids if they have all
+    # The published order is alphabetical. A subset of the lists yields the same ids if it has all
     # classes.
     return Published(tuple(entries.values()), divisions=_DIVISIONS)
 

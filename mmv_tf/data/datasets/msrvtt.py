@@ -5,7 +5,7 @@
 The test list is a table key, vid_key, video_id, sentence (`msrvtt_test.csv` or
 `MSRVTT_JSFUSION_test.csv`) of 1,000 videos with a sentence each. The optional training list is
 `MSRVTT_train.9k.csv` (video_id) with the published `MSRVTT_data.json`, whose "sentences" hold
-caption and video_id. Videos are video123.mp4 in any folder below.
+caption and video_id. Videos are video123.mp4 in any subfolder.
 """
 
 from __future__ import annotations

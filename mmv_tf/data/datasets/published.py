@@ -20,21 +20,21 @@ class Entry:
     """One line of a published list: a clip, its file and its annotations.
 
     Attributes:
-      entry_id: the clip's name in evaluations.
-      files: possible names of its file: a path inside the data set's folder, or a name with or
-        without suffix. Missing files are reported under the first.
-      split: its split; "" for none.
-      fold: the division of the line, if divisions overlap. A file has a line in each, and `split`
-        is its part there: TRAIN, TEST or "".
-      source_id: the file's name in shards; "" for `entry_id`.
-      labels: names of its classes.
-      ignored: names of classes for which it counts neither as positive nor as negative.
+      entry_id: name of the clip in evaluations.
+      files: possible names of the clip's file: a path inside the data set's folder, or a name with
+        or without suffix. Missing files are reported under the first name.
+      split: split of the clip; "" for none.
+      fold: the line's division, if divisions overlap. A file has a line in each division, and
+        `split` is its part there: TRAIN, TEST or "".
+      source_id: name of the file in shards; "" for `entry_id`.
+      labels: names of the clip's classes.
+      ignored: names of classes for which the clip counts neither as positive nor as negative.
       group: entries of one group (a video, a recording) are not independent samples.
-      texts: sentences about it.
-      start, end: seconds of the file; None for the whole file.
-      trimmed: those of `files` that hold nothing but the clip. With one of them or more, a file of
-        another name that is no longer than the clip is taken as the clip too.
-      example_id: the clip's name in shards; None makes one of the source and the time.
+      texts: sentences about the clip.
+      start, end: span in the file, in seconds; None for the whole file.
+      trimmed: names in `files` that hold nothing but the clip. If there are any, a file with another
+        name that is no longer than the clip also counts as the clip.
+      example_id: name of the clip in shards; None derives it from the source and the time.
     """
 
     entry_id: str
@@ -65,13 +65,13 @@ class Published:
     """A data set read from its published lists.
 
     Attributes:
-      entries: in the order of the lists.
+      entries: entries in the order of the lists.
       classes: names by class index; None sorts the names that occur.
       labels: names by the class ids in shards, if those differ; None for `classes`.
       divisions: splits for training and testing, by name. Empty if entries have a `fold`: each fold
-        is a division.
-      lists_divisions: list the splits of each division in the manifest.
-      kinds: of files, the usual one first.
+        is then a division.
+      lists_divisions: whether the manifest lists the splits of each division.
+      kinds: file types, the usual type first.
     """
 
     entries: tuple[Entry, ...]
@@ -87,10 +87,10 @@ class Folder:
     """Folder of a data set, as the input of a reader.
 
     Attributes:
-      directory: of the data set, with its published layout.
-      name: of the data set.
-      lists: the file or folder of lists, if they are not in `directory`.
-      division: the only one to read; "" for everything.
+      directory: folder of the data set, with its published layout.
+      name: name of the data set.
+      lists: file or folder of lists, if they are not in `directory`.
+      division: the only division to read; "" for all.
       validation_one_in: see `registry.read_data_set`.
     """
 
@@ -101,7 +101,7 @@ class Folder:
     validation_one_in: int | None = None
 
     def find(self, names: Collection[str], what: str) -> pathlib.Path:
-        """Return the first existing one of several places of lists.
+        """Return the first of several possible paths of lists that exists.
 
         Raises:
           ValueError: none exists; the message calls it `what`.
@@ -110,13 +110,13 @@ class Folder:
             try:
                 return tables.find_file(self.directory, tuple(names), what)
             except ValueError as error:
-                hint = " Give the place of the lists by --lists." if self.division else ""
+                hint = " Give the location of the lists with --lists." if self.division else ""
                 raise ValueError(f"{error}{hint}") from None
         return next((self.lists / name for name in names if (self.lists / name).exists()),
                     self.lists)  # fmt: skip
 
     def find_in_folder(self, names: Collection[str]) -> pathlib.Path | None:
-        """Return the first existing one of several files in the folder of lists, if any."""
+        """Return the first existing file of several in the folder of lists, if any."""
         base = self.lists or self.directory
         if base.is_file():
             return base
@@ -144,7 +144,7 @@ class Folder:
 def find_division(
     name: str, division: str, divisions: Mapping[str, Division], where: pathlib.Path
 ) -> Division:
-    """Return a division of a data set, whose lists are at `where`.
+    """Return a division of a data set whose lists are at `where`.
 
     Raises:
       ValueError: the division is unknown.
@@ -154,7 +154,7 @@ def find_division(
 
 
 def check_division(name: str, division: str, known: Collection[str], where: pathlib.Path) -> None:
-    """Raise a ValueError if a division is not among those that the lists at `where` have."""
+    """Raise a ValueError if a division is not among those in the lists at `where`."""
     if division not in known:
         use = f"use one of {', '.join(sorted(known))}" if known else "they name no clips"
         raise ValueError(f"{name} has no division {division!r} in the lists of {where}; {use}.")

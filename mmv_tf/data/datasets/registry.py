@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Registry of data sets by name.
 
-A data set is one module in this package: a function that reads a `Folder` and is registered by
+A data set is one module in this package: a function that reads a `Folder` and is registered with
 `@DATA_SETS.register(NAME)`. Both preparation and evaluation use its result.
 """
 
@@ -38,21 +38,21 @@ def read_published(
     """Read a data set's lists for an evaluation.
 
     Args:
-      name: of the data set.
-      directory: its folder.
-      lists: the file or folder of lists, if they are not in `directory`.
-      division: the one to read; lists of others may be skipped.
+      name: name of the data set.
+      directory: folder of the data set.
+      lists: file or folder of lists, if they are not in `directory`.
+      division: division to read; lists of other divisions may be skipped.
 
     Raises:
-      ValueError: the name or the folder is wrong, a list can't be read, or the data set has no
-        lists for evaluation.
+      ValueError: the name is unknown, the folder does not fit, a list can't be read, or the data
+        set has no lists for evaluation.
     """
     if lists is not None and not lists.exists():
         raise ValueError(f"There is no list at {lists}; check --lists.")
     found = DATA_SETS.get(name)(Folder(directory, name, lists, division))
     if isinstance(found, Published):
         return found
-    raise ValueError(f"{directory}: {name} laid out like this can be prepared, not evaluated on.")
+    raise ValueError(f"{directory}: {name} in this layout can be prepared, but not evaluated on.")
 
 
 def read_data_set(
@@ -61,14 +61,14 @@ def read_data_set(
     """Read a data set's lists for preparation.
 
     Args:
-      name: of the data set.
-      directory: its folder, with the published layout.
-      validation_one_in: for a data set in `WITHOUT_HELD_OUT`: about one video in this number is in
-        the split "validation" (0: none); None is the default of the data set.
+      name: name of the data set.
+      directory: folder of the data set, with its published layout.
+      validation_one_in: for a data set in `WITHOUT_HELD_OUT`: about one video in this number goes
+        to the split "validation" (0: none); None uses the data set's default.
 
     Raises:
-      ValueError: the name or the folder is wrong, a list can't be read, or `validation_one_in` is
-        given for a data set with published splits.
+      ValueError: the name is unknown, the folder does not fit, a list can't be read, or
+        `validation_one_in` is given for a data set with published splits.
     """
     read = DATA_SETS.get(name)
     directory = outline(str(directory), lambda name: True)
@@ -76,7 +76,7 @@ def read_data_set(
         raise ValueError(f"{directory}: no such folder; give the folder of the data set.")
     if validation_one_in is not None and name not in WITHOUT_HELD_OUT:
         raise ValueError(
-            f"{name} has published splits, so validation_one_in={validation_one_in} can't "
+            f"{name} has published splits, so validation_one_in={validation_one_in} does not "
             f"apply; it is for {', '.join(WITHOUT_HELD_OUT)}: leave it out."
         )
     found = read(Folder(directory, name, validation_one_in=validation_one_in))
@@ -87,7 +87,7 @@ def read_data_set(
 
 
 def _collection(name: str, published: Published, directory: pathlib.Path) -> Collection:
-    """Return the sources of a data set, one for each file."""
+    """Return the sources of a data set, one per file."""
     files = MediaFiles(directory, published.kinds)
     folds: dict[str, dict[str, str]] = {}
     if any(entry.fold for entry in published.entries):
@@ -137,7 +137,7 @@ class MediaFiles:
 
     Args:
       directory: the folder.
-      kinds: of the files, the usual one first.
+      kinds: file types, the usual type first.
     """
 
     def __init__(self, directory: pathlib.Path, kinds: tuple[str, ...]):
@@ -146,7 +146,7 @@ class MediaFiles:
         self._by_stem: Mapping[str, pathlib.Path] | None = None
 
     def source(self, split: str, entries: list[Entry]) -> Source:
-        """Return the source of the entries of one file."""
+        """Return the source of the entries that share a file."""
         entry = entries[0]
         path, is_trimmed = self._find(entry)
         kind = file_types.kind_of(path)
@@ -163,7 +163,7 @@ class MediaFiles:
         )
 
     def _find(self, entry: Entry) -> tuple[pathlib.Path, bool]:
-        """Return an entry's path and whether it holds the clip alone; trimmed files come first."""
+        """Return an entry's path and whether it holds only the clip; trimmed files come first."""
         for file in sorted(entry.files, key=lambda file: file not in entry.trimmed):
             direct = self._directory / file
             found = direct if has_suffix(file) and direct.is_file() else self._named(file)

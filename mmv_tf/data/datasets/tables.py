@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Tools for readers of published lists: tables, media files by name, divisions in folds."""
+"""Tools for readers of published lists: tables, media files by name, folds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmv_tf.data import captions as captions_lib
 from mmv_tf.data import file_types
 from mmv_tf.util.text_files import read_cells
 
-_MAX_BYTES = 2 << 30  # Ours; AudioSet's largest list has 0.1 GB.
+_MAX_BYTES = 2 << 30  # Ours; AudioSet's largest list is 0.1 GB.
 
 
 def read_rows(path: pathlib.Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -58,7 +58,7 @@ def read_lines(path: pathlib.Path) -> Iterator[tuple[str, str]]:
 
 
 def number(text: str, path: pathlib.Path, where: str) -> float:
-    """Parse a number of a table; raise ValueError with its place for anything else."""
+    """Parse a number in a table; raise a ValueError that names its place for anything else."""
     try:
         value = float(text)
     except ValueError:
@@ -71,7 +71,7 @@ def number(text: str, path: pathlib.Path, where: str) -> float:
 
 
 def find_file(directory: pathlib.Path, names: Sequence[str], what: str) -> pathlib.Path:
-    """Return the first existing one of several files or folders.
+    """Return the first of several files or folders that exists.
 
     Raises:
       ValueError: none exists.
@@ -83,10 +83,10 @@ def find_file(directory: pathlib.Path, names: Sequence[str], what: str) -> pathl
 
 
 def files_by_stem(directory: pathlib.Path, known: Collection[str]) -> dict[str, pathlib.Path]:
-    """Return all media files in a folder and below, by name without suffix.
+    """Return all media files in a folder and its subfolders, by name without suffix.
 
-    Of files with the same name, those with a usual suffix (`file_types.is_usual`) come before
-    others, then the first by path is used.
+    Among files with the same name, usual suffixes (`file_types.is_usual`) come first; then the
+    first by path is used.
     """
     found: dict[str, pathlib.Path] = {}
     unusual: dict[str, pathlib.Path] = {}

@@ -3,7 +3,7 @@
 """VOC2007 and ImageNet through TensorFlow Datasets, one image per example.
 
 TensorFlow Datasets is an extra. It downloads VOC2007 itself; put ImageNet's archives in its folder
-`downloads/manual`, as its documentation says. Images are read in their stored form and decoded
+`downloads/manual`, as its documentation describes. Images are read in their stored form and decoded
 later, so nothing is decoded twice.
 """
 
@@ -32,7 +32,7 @@ def read_imagenet(folder: Folder) -> Collection:
 
 
 def read(directory: pathlib.Path, name: str) -> Collection:
-    """List the images, with their classes, of a data set in a `data_dir` folder.
+    """List the images of a data set in a `data_dir` folder, with their classes.
 
     Args:
       directory: TensorFlow Datasets' `data_dir`.

@@ -3,7 +3,7 @@
 """UCF101: 13,320 clips of 101 actions with three official train/test lists.
 
 As published: the folder `UCF-101/CLASS/v_CLASS_gNN_cNN.avi` (class folders in `videos` or in the
-folder itself are found too) and `ucfTrainTestlist/` with `classInd.txt` ("1 ApplyEyeMakeup"),
+folder itself are also found) and `ucfTrainTestlist/` with `classInd.txt` ("1 ApplyEyeMakeup"),
 `trainlist01.txt` ("CLASS/FILE.avi 1") and `testlist01.txt` ("CLASS/FILE.avi") to 03. Clips with the
 same gNN come from one video.
 """

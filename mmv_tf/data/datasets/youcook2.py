@@ -4,7 +4,7 @@
 
 The lists are tables end, start, task, text, video_id, named after their split:
 `validation_youcook.csv` and, optionally, `train_youcook.csv` (or `validation.csv`, `train.csv`).
-Videos are whole, ID.mp4 or another type, in any folder below. A step may be listed twice with
+Videos are whole, ID.mp4 or another type, in any subfolder. A step may be listed twice with
 different sentences.
 """
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of one record: keys, times, frames, audio and captions."""
+"""Checks of a single record: keys, times, frames, audio and captions."""
 
 from __future__ import annotations
 
@@ -80,14 +80,14 @@ def check_captions(subject: CheckInput) -> list[str]:
     clip_start = features.number(keys_lib.CLIP_START, "int64_list")
     clip_end = features.number(keys_lib.CLIP_END, "int64_list")
     if window is not None and clip_start is not None and clip_end is not None:
-        # A millisecond for rounding.
+        # Allow a millisecond for rounding.
         reach = (window + 1e-3) * keys_lib.MICROSECONDS
         far = (ends < clip_start - reach) | (starts > clip_end + reach)
         if far.any():
             index = int(np.flatnonzero(far)[0])
             raise CheckFailed(
                 CAPTION_TIMES,
-                f"caption {index}, {starts[index]}-{ends[index]} us, is farther than {window:g} s "
+                f"caption {index}, {starts[index]}-{ends[index]} us, is more than {window:g} s "
                 f"from the clip, {clip_start}-{clip_end} us",
             )
     return []
@@ -105,7 +105,7 @@ CLIP_TIMES = "clip times"
 
 
 def _is_audio_only(subject: CheckInput) -> bool:
-    """Return whether a record has audio but no frames, where frames are optional."""
+    """Return whether a record has audio but no frames in a data set where frames are optional."""
     features, keys = subject.features, subject.keys
     forms = (keys.waveform, keys.log_mel, keys_lib.ENCODED_MEDIA)
     has_audio = any(features.has(key) for key in forms)
@@ -114,12 +114,12 @@ def _is_audio_only(subject: CheckInput) -> bool:
 
 
 def _frames_key(subject: CheckInput) -> str:
-    """Return the feature list with an entry for each frame."""
+    """Return the name of the feature list with one entry per frame."""
     return keys_lib.FRAME_TIMES if subject.expected.is_video else subject.keys.frames
 
 
 def _is_image(subject: CheckInput) -> bool:
-    """Return whether a record is a single image, which may have no length."""
+    """Return whether a record is a single image, which may have no duration."""
     is_video = subject.expected.is_video
     kind = "int64_list" if is_video else "bytes_list"
     return len(subject.features.steps(_frames_key(subject), kind)) == 1
@@ -201,15 +201,15 @@ DMVR_AUDIO = "corrupt DMVR audio"
 LOG_MEL_SHAPE = "log-mel shape"
 
 
-# Ours. Mixing and resampling overshoot [-1, 1] only a little, never to this.
+# Ours. Mixing and resampling exceed [-1, 1] only slightly, never by this much.
 _LOUDEST = 16.0
 
-# Ours. Bounds on the ratio of the audio's duration to that of the frames.
+# Ours. Bounds on the duration of the audio divided by that of the frames.
 _SHORTEST_SHARE, _LONGEST_SHARE = 0.5, 2.0
 
 
 def check_audio(subject: CheckInput) -> list[str]:
-    """Check number, rate and values of audio samples; note "no audio" and "silent"."""
+    """Check the number, rate and values of audio samples; note "no audio" and "silent"."""
     if subject.expected.is_video:
         return check_stored_audio(subject)
     features, keys, seconds = subject.features, subject.keys, subject.seconds
@@ -250,10 +250,10 @@ def check_audio(subject: CheckInput) -> list[str]:
 def looks_like_integers(waveform: np.ndarray) -> bool:
     """Return whether 32-bit integer samples were stored as if they were floats.
 
-    The public DMVR tool does so: it decodes to s32le and reads float32. Read as floats, quiet
-    positive integers are denormal or tiny, and negative ones are NaN or as large as 1e38: values
-    that audio in [-1, 1] never mixes, in many bit patterns. Read as integers, they are a waveform,
-    in which neighbors are similar.
+    The public DMVR tool does so: it decodes to s32le but reads float32. Read as floats, quiet
+    positive integers are denormal or tiny, and negative ones are NaN or as large as 1e38, in many
+    bit patterns; audio in [-1, 1] never mixes such values. Read as integers, the samples form a
+    waveform, in which neighbors are similar.
 
     Args:
       waveform: float32 [samples].

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Policy for damaged records: stop, or skip and count them."""
+"""Policies for damaged records: stop, or skip and count them."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ import tensorflow as tf
 from mmv_tf.data.integrity.inspection import Finding, ShardInspection, count_by_reason
 
 POLICIES = ("stop", "skip")
-# Delimiters of the pipeline's own messages inside TensorFlow's.
+# Delimiters of the pipeline's own messages within TensorFlow's.
 MESSAGE_START, MESSAGE_END = "<<", ">>"
-# Start of a message that what inspection finds in the shards replaces, if it finds anything.
+# Start of a message that is replaced with the problems that inspection finds in the shards, if any.
 UNSURE_START = "<?"
 _SHOWN = 3
 
 
 class DamagedDataError(ValueError):
-    """Error about damaged records, or more of them than allowed."""
+    """Error about damaged records, or about more of them than allowed."""
 
 
 @dataclasses.dataclass(frozen=True)
 class DamageReport:
-    """Counts of records written and read, and the reasons why others are not read.
+    """Numbers of records written and read, and the reasons why the rest are not read.
 
     Attributes:
       written: records that the shards should hold.
-      read: records that are read.
-      findings: the problems; `written` equals `read` plus the records of the findings.
+      read: records that can be read.
+      findings: problems found; the records they cost plus `read` equal `written`.
     """
 
     written: int
@@ -41,7 +41,7 @@ class DamageReport:
 
     @property
     def by_reason(self) -> dict[str, int]:
-        """Records left out, by reason, for TensorBoard."""
+        """Number of records left out by reason, for TensorBoard."""
         return count_by_reason(self.findings)
 
     @property
@@ -70,13 +70,13 @@ def enforce(report: DamageReport, policy: str, max_bad_fraction: float, where: s
     """Raise an error if the policy does not allow the damage.
 
     Args:
-      report: on the records about to be read.
+      report: report on the records about to be read.
       policy: "stop" or "skip".
-      max_bad_fraction: of the records written, for "skip".
-      where: the directory, for the message.
+      max_bad_fraction: largest fraction of damaged records that "skip" allows.
+      where: directory to name in the message.
 
     Raises:
-      DamagedDataError: there is damage and the policy is "stop", or there is too much of it.
+      DamagedDataError: the policy is "stop" and there is damage, or there is too much of it.
     """
     if policy not in POLICIES:
         raise ValueError(f"on_bad_record is {policy!r}; expected one of {', '.join(POLICIES)}.")
@@ -104,10 +104,10 @@ def explained(diagnose: Callable[[], list[Finding]]) -> Iterator[None]:
     """Turn TensorFlow's errors about records into one clear error that names the record.
 
     Args:
-      diagnose: finds the problems of the shards; called only after an error.
+      diagnose: function that finds the problems of the shards; called only after an error.
 
     Raises:
-      DamagedDataError: instead of an error of the pipeline.
+      DamagedDataError: replaces an error of the pipeline.
     """
     try:
         yield
@@ -130,6 +130,6 @@ def explained(diagnose: Callable[[], list[Finding]]) -> Iterator[None]:
 
 
 def _message(start: str, error: tf.errors.OpError) -> str:
-    """Return the pipeline's own message with that start in an error; "" if there is none."""
+    """Return the pipeline's own message that begins with `start` in an error; "" if none."""
     found = re.search(f"{re.escape(start)}(.*?){MESSAGE_END}", error.message or "", re.DOTALL)
     return "" if found is None else found.group(1)

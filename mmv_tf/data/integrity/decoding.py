@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Decoding of all frames and audio of a record, to find damage that headers don't show."""
+"""Decodes all frames and audio of a record to find damage that the headers do not show."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNDECODABLE_VIDEO = "undecodable video"
 
 
 def decode_problems(payload: bytes, keys: KeyMap, limits: Limits) -> list[Problem]:
-    """Return the first problem of a record's frames and audio that can't be decoded, if any."""
+    """Return the first decoding problem of a record's frames and audio, or an empty list."""
     import tensorflow as tf
 
     example = tf.train.SequenceExample.FromString(payload)

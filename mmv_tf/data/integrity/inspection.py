@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Inspection of shards: finds damage and caches the positions of good records."""
+"""Inspects shards for damage and caches the positions of good records."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CACHE_FILE = "inspection.json"
 MISSING_SHARD = "missing shard"
 RECORD_COUNT = "record count"
 DUPLICATE_ID = "duplicate example id"
-# Ours: shards inspected at the same time, so that reading overlaps with checking.
+# Ours: number of shards inspected at the same time, so that reading overlaps with checking.
 _THREADS = 4
 
 
@@ -45,10 +45,10 @@ class Finding:
 
     Attributes:
       shard: name of the file.
-      offset: of the record, or of the damaged bytes.
-      example_id: of the record, "" if unknown.
-      reason: one of a fixed set, by which findings are counted.
-      detail: a description.
+      offset: offset of the record or of the damaged bytes.
+      example_id: id of the record; "" if unknown.
+      reason: kind of problem, from a fixed set; findings are counted by it.
+      detail: description of the problem.
       records: number of records lost, which may be 0.
     """
 
@@ -66,14 +66,14 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True)
 class ShardInspection:
-    """Contents of one shard.
+    """Result of inspecting one shard.
 
     Attributes:
-      segments: (offset, count) of the runs of good records, in order.
-      chunks: the same, in runs of at most 16.
-      findings: the problems; with the good records they account for all records written.
-      written: records that the shard should hold, by the manifest or as found.
-      notes: counts of records that are silent, without captions and so on, which is not damage.
+      segments: (offset, count) of each run of good records, in order.
+      chunks: the same, but in runs of at most 16 records.
+      findings: problems found; good records plus records lost equal `written`.
+      written: number of records that the shard should hold, as the manifest says or as found.
+      notes: numbers of unusual but undamaged records, such as silent ones, by kind.
     """
 
     segments: tuple[tuple[int, int], ...]
@@ -115,13 +115,13 @@ def inspect(
     Args:
       shards: the shards to inspect.
       keys: names of the features in the records.
-      expected: properties that the manifest states of each record.
+      expected: properties that the manifest states for every record.
       limits: upper limits on records.
-      decode: also decode every frame, which takes many times as long.
+      decode: whether to decode every frame as well, which takes many times as long.
       on_shard: called after each shard.
 
     Returns:
-      Inspections by path, in the order given. A duplicate id is a finding in the later shard.
+      Inspections by path, in the given order. A duplicate id is a finding in the later shard.
     """
     results: dict[str, ShardInspection] = {}
     seen: dict[bytes, str] = {}
@@ -136,7 +136,7 @@ def inspect(
 def first_findings(
     shards: Sequence[ShardEntry], keys: KeyMap, expected: Expected, limits: Limits
 ) -> list[Finding]:
-    """Return the findings of the first shard, in order, that has any."""
+    """Return the findings of the first shard that has any."""
     seen: dict[bytes, str] = {}
     for shard in shards:
         findings = _judge(shard, _walk(shard, keys, expected, limits, decode=False), seen).findings
@@ -156,7 +156,7 @@ def inspect_cached(
 
     Args:
       shards, keys, expected, limits: see `inspect`.
-      cache: a file to read and write; ignored if it can't be written.
+      cache: file to read and write; ignored if it cannot be written.
     """
     signature = _signature(shards, keys, expected, limits)
     remembered = _REMEMBERED.get(signature)
@@ -172,7 +172,7 @@ def inspect_cached(
     return remembered
 
 
-# Inspections of this process: a trainer creates several readers of the same shards.
+# Inspections by this process: a trainer creates several readers of the same shards.
 _REMEMBERED: dict[str, dict[str, ShardInspection]] = {}
 _MOST_REMEMBERED = 16
 
@@ -180,7 +180,7 @@ _MOST_REMEMBERED = 16
 def write_cache(
     path: pathlib.Path, signature: str, inspections: dict[str, ShardInspection]
 ) -> None:
-    """Save inspections for the next program; do nothing if the directory is read-only."""
+    """Save inspections for later programs; do nothing if the directory is read-only."""
     content = {
         "signature": signature,
         "shards": {path: dataclasses.asdict(found) for path, found in inspections.items()},
@@ -207,7 +207,7 @@ def inspect_and_remember(
 
 
 def count_by_reason(findings: Iterable[Finding]) -> dict[str, int]:
-    """Return the number of records lost by reason, the most frequent first."""
+    """Return the numbers of lost records by reason, most frequent first."""
     counts: collections.Counter[str] = collections.Counter()
     for finding in findings:
         counts[finding.reason] += finding.records
@@ -250,20 +250,20 @@ def _walk(
     except FileNotFoundError:
         report(0, "", MISSING_SHARD, "no such file")
     except StorageError:
-        raise  # of the store, and not of the shard
+        raise  # An error of the store, not of the shard.
     except OSError as error:
         report(0, "", framing.UNREADABLE, error.strerror or str(error))
     return _WalkedShard(good, findings, notes)
 
 
 def items(shard: ShardEntry, limits: Limits) -> Iterator[framing.Record | framing.Gap]:
-    """Yield what a shard holds; one in a store is fetched meanwhile."""
+    """Yield the contents of a shard; one in a store is downloaded in the meantime."""
     with at_hand(shard.path) as path:
         yield from framing.walk(path, limits.record_bytes)
 
 
 def _identity(example_id: str) -> bytes:
-    """Return a 16-byte hash of an id: a hundred million of them fit in memory."""
+    """Return a 16-byte hash of an id; a hundred million of them fit in memory."""
     return hashlib.blake2b(example_id.encode(), digest_size=16).digest() if example_id else b""
 
 
@@ -308,7 +308,7 @@ def _judge(shard: ShardEntry, walked: _WalkedShard, seen: dict[bytes, str]) -> S
 
 
 def _account(shard: ShardEntry, good: int, findings: list[Finding]) -> tuple[list[Finding], int]:
-    """Make the good and the reported records add up to the number in the manifest."""
+    """Make good and reported records add up to the number in the manifest."""
     stated = cast(int, shard.records)
     lost = stated - good
     whole_shard = (MISSING_SHARD, framing.EMPTY, framing.UNREADABLE)
@@ -327,7 +327,7 @@ def _account(shard: ShardEntry, good: int, findings: list[Finding]) -> tuple[lis
         if finding.reason in _DAMAGED_RANGES or finding.reason in whole_shard
     ]
     if unexplained > 0 and ranges:
-        # A damaged range may have held several records; the end of the last one is least certain.
+        # A damaged range may have held several records; the last one's end is least certain.
         last = findings[ranges[-1]]
         findings[ranges[-1]] = dataclasses.replace(last, records=last.records + unexplained)
         return findings, stated
@@ -347,7 +347,7 @@ _DAMAGED_RANGES = (
 def _signature(
     shards: Sequence[ShardEntry], keys: KeyMap, expected: Expected, limits: Limits
 ) -> str:
-    """Return a hash that changes whenever an inspection could have another result."""
+    """Return a hash that changes whenever the result of an inspection could change."""
     content: list[Any] = [
         __version__,
         dataclasses.asdict(keys),
@@ -360,7 +360,7 @@ def _signature(
 
 
 def _state(shard: ShardEntry) -> list[Any] | None:
-    """Return what changes whenever a shard does; None if it is missing."""
+    """Return values that change whenever a shard changes; None if it is missing."""
     if url_of(shard.path) is not None:
         return [shard.bytes, shard.sha256, shard.tag]
     try:
@@ -371,7 +371,7 @@ def _state(shard: ShardEntry) -> list[Any] | None:
 
 
 def _read_cache(path: pathlib.Path, signature: str) -> dict[str, ShardInspection] | None:
-    """Return cached inspections; None if missing, damaged or of other shards."""
+    """Return cached inspections; None if they are missing, damaged or belong to other shards."""
     try:
         content = read_checked_json(path)
     except OSError:

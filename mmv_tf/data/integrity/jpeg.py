@@ -19,14 +19,14 @@ _FRAMES = (0xC0, 0xC1, 0xC2)
 # Lossless, hierarchical and arithmetic-coded frames.
 _OTHER_FRAMES = (0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
 _WITHOUT_LENGTH = (0x01, *range(0xD0, 0xD8))
-# Ours: largest distance of the last marker from the end, since some cameras pad.
+# Ours: the last marker may be this far from the end, since some cameras append padding.
 _PADDING_BYTES = 64
 _MAGIC_NUMBERS = {b"\x89PNG": "PNG", b"GIF8": "GIF", b"RIFF": "WebP", b"BM": "BMP"}
 
 
 @dataclasses.dataclass(frozen=True)
 class JpegHeader:
-    """Size in pixels and number of color components."""
+    """Size in pixels, and number of color components."""
 
     height: int
     width: int
@@ -35,14 +35,14 @@ class JpegHeader:
 
 @dataclasses.dataclass(frozen=True)
 class JpegProblem:
-    """Reason why a JPEG can't be decoded, one of the constants above, with details."""
+    """Reason why a JPEG cannot be decoded, one of the constants above, with details."""
 
     reason: str
     detail: str
 
 
 def read_jpeg_header(data: bytes) -> JpegHeader | JpegProblem:
-    """Parse the markers before the pixels, and check for the one after them."""
+    """Parse the markers before the pixel data, and check for the end marker."""
     if data[:2] != _START:
         kinds = [kind for magic, kind in _MAGIC_NUMBERS.items() if data.startswith(magic)]
         return JpegProblem(NOT_JPEG, f"it is a {kinds[0]}" if kinds else "its kind is unknown")

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Requirements for records, and access to a record's features."""
+"""Requirements for records, and access to their features."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
     from mmv_tf.data.media.clip_decoder import StoredClip
 
 
-# Reasons that frames and audio have in either way of storing.
+# Problems of frames and audio that JPEGs and video have in common.
 NO_FRAMES = "no frames"
 TOO_MANY_FRAMES = "too many frames"
 LARGE_FRAME = "frame too large"
 AUDIO_LENGTH = "audio length"
 SAMPLE_RATE = "wrong sample rate"
 
-_TOLERANCE = 1e-3  # Ours; relative, of rates.
+_TOLERANCE = 1e-3  # Ours: relative tolerance for rates.
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """Upper limits on records; all ours, far above the needs of real clips.
+    """Upper limits for records; all are our choice, and far above the needs of real clips.
 
     Attributes:
-      record_bytes: of a whole record.
-      frames: stored with a clip.
+      record_bytes: size of a whole record.
+      frames: number of frames of a clip.
       frame_pixels: height times width of a frame.
-      samples: of a waveform, and values of a log-mel.
-      captions: stored with a clip.
-      caption_bytes: of one caption.
+      samples: number of samples of a waveform, or of values of a log-mel spectrogram.
+      captions: number of captions of a clip.
+      caption_bytes: size of one caption.
     """
 
     record_bytes: int = 1 << 29
@@ -50,15 +50,15 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True)
 class Expected:
-    """Properties that the manifest states of all records; None if unknown.
+    """Properties that the manifest states for all records; None if unknown.
 
     Attributes:
-      frame_rate, sample_rate: in Hz.
+      frame_rate, sample_rate: rates in Hz.
       labels: number of classes.
       caption_window_seconds: largest distance of a caption from its clip.
-      log_mel_bins: of a stored log-mel.
-      all_have_frames: False if some records hold audio alone.
-      is_video: True if frames and audio are stored as one MP4.
+      log_mel_bins: number of bins of a stored log-mel spectrogram.
+      all_have_frames: False if some records hold only audio.
+      is_video: True if frames and audio are stored as one MP4 file.
     """
 
     frame_rate: float | None = None
@@ -83,8 +83,8 @@ class CheckResult:
     """Result of checking a record.
 
     Attributes:
-      example_id: "" if the record has none.
-      problems: none if the record is good.
+      example_id: id of the record; "" if it has none.
+      problems: problems found; empty if the record is good.
       notes: unusual properties that are not damage, such as "silent".
     """
 
@@ -94,7 +94,7 @@ class CheckResult:
 
 
 class CheckFailed(Exception):
-    """Exception by which a check reports a problem."""
+    """Raised by a check to report a problem."""
 
     def __init__(self, reason: str, detail: str):
         super().__init__(reason)
@@ -102,7 +102,7 @@ class CheckFailed(Exception):
 
 
 def check_rate(reason: str, found: float | None, expected: float | None) -> None:
-    """Raise `CheckFailed` for a rate in Hz that is invalid or differs from the manifest's."""
+    """Raise `CheckFailed` if a rate in Hz is invalid or differs from the manifest's."""
     if found is not None and not (np.isfinite(found) and found > 0):
         raise CheckFailed(reason, f"it is {found:g} Hz")
     if None not in (found, expected) and abs(found / expected - 1) > _TOLERANCE:  # type: ignore[operator]
@@ -120,7 +120,7 @@ class Features:
         self._lists = example.feature_lists.feature_list
 
     def has(self, key: str) -> bool:
-        """Return whether there is a feature of that name, even an empty one."""
+        """Return whether a feature of that name exists, even if it is empty."""
         return key in self._context or key in self._lists
 
     def context(self, key: str, kind: str) -> Any:
@@ -144,13 +144,13 @@ class Features:
         return arrays
 
     def either(self, key: str, kind: str, lists: bool) -> list[Any]:
-        """Return all values of a feature list (`lists`) or a context feature."""
+        """Return all values of a feature list if `lists`, otherwise of a context feature."""
         if lists:
             return [value for step in self.steps(key, kind) for value in step]
         return list(self.context(key, kind))
 
     def number(self, key: str, kind: str) -> float | None:
-        """Return the only value of a context feature; None if it is missing."""
+        """Return the single value of a context feature; None if it is missing."""
         values = self.context(key, kind)
         if len(values) > 1:
             raise CheckFailed(WRONG_TYPE, f"{key} has {len(values)} values, expected one")
@@ -169,7 +169,7 @@ def _values(feature: Any, key: str, kind: str) -> Any:
 def packed_floats(serialized: bytes) -> np.ndarray:
     """Return the floats of a serialized FloatList, which is always packed: tag, size, values.
 
-    Reading 150,000 values one by one would take most of the time of a check.
+    Reading 150,000 values one at a time would take up most of a check's time.
     """
     if not serialized:
         return np.zeros(0, np.float32)
@@ -184,12 +184,12 @@ class CheckInput:
     """Input of every check.
 
     Attributes:
-      features: of the record.
+      features: features of the record.
       keys: names of the features.
       expected: properties of all records of the data set.
       limits: upper limits.
       seconds: duration of the clip's media; None if unknown.
-      clip: of a record stored as video; None if it has none, or a damaged one.
+      clip: the clip of a record stored as video; None if it is missing or damaged.
     """
 
     features: Features

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Verification of a directory of shards against its manifest, and repair into a new one."""
+"""Verifies a directory of shards against its manifest, and repairs it into a new one."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Verification:
     """Result of verifying a directory.
 
     Attributes:
-      directory: the directory.
+      directory: directory that was verified.
       report: numbers of records written and good, and all findings.
       splits: numbers of records written and good, by split.
-      notes: counts of unusual records that are not damaged (without audio and so on), by kind.
+      notes: numbers of unusual but undamaged records (without audio, for example), by kind.
       shards: number of files verified.
     """
 
@@ -84,12 +84,12 @@ def verify(
     """Verify every byte of every shard.
 
     Args:
-      directory: a path or URL; with a manifest, or without one for `keys` of other tools.
+      directory: path or URL; it needs a manifest unless `keys` are those of other tools.
       keys: names of the features in the records.
-      pattern: of the names of shards, if there is no manifest.
+      pattern: pattern for the names of shards if there is no manifest.
       limits: upper limits on records.
-      decode: also decode every frame.
-      checksums: also compare the SHA-256 of each shard with the manifest's.
+      decode: whether to decode every frame as well.
+      checksums: whether to compare each shard's SHA-256 with the manifest's as well.
 
     Raises:
       ValueError: the directory or its manifest is missing, or there is nothing to verify.
@@ -139,8 +139,8 @@ def repair(
 ) -> Verification:
     """Write the good records to new shards of the same names, with a correct manifest.
 
-    Audio that was stored as integers read as floats is reinterpreted; other damaged records are
-    left out. The old shards stay unchanged.
+    Audio that was stored as integers but read as floats is reinterpreted; other damaged records
+    are left out. The old shards stay unchanged.
 
     Args:
       directory, keys, pattern, limits, decode: see `verify`.
@@ -150,11 +150,11 @@ def repair(
       The verification of the new shards.
 
     Raises:
-      ValueError: `output` exists already, or no good record is left.
+      ValueError: `output` already exists, or no good record is left.
     """
     folder, target = ShardFolder(directory), ShardFolder(output)
     if target.exists():
-        raise ValueError(f"{target.name}: exists already; expected a new folder; remove it first.")
+        raise ValueError(f"{target.name}: already exists; expected a new folder; remove it first.")
     limits = Limits() if limits is None else limits
     manifest = manifests.read_manifest(folder.fetch_manifest()) if keys is MMV else None
     entries = _entries(folder, manifest, pattern)
@@ -256,7 +256,7 @@ def _against_manifest(
     entries: list[manifests.ShardEntry],
     checksums: bool,
 ) -> list[Finding]:
-    """Compare the files' names, sizes and checksums, and counts, with the manifest."""
+    """Compare the names, sizes, checksums and counts of the files with the manifest."""
     findings = []
 
     def add(shard: str, reason: str, detail: str) -> None:
@@ -269,7 +269,7 @@ def _against_manifest(
         if entry.bytes is not None and size != entry.bytes:
             add(entry.name, SIZE, f"it has {size} bytes, the manifest says {entry.bytes}")
         elif checksums and entry.sha256 and _sha256(entry) != entry.sha256:
-            add(entry.name, CHECKSUM, "the file's differs from the manifest's")
+            add(entry.name, CHECKSUM, "the SHA-256 of the file differs from the manifest's")
     listed = {entry.name for entry in entries}
     for name in folder.names("*.tfrecord*"):
         if name not in listed:
@@ -291,7 +291,7 @@ def _sha256(entry: manifests.ShardEntry) -> str:
 
 
 def _modalities(payload: bytes, keys: KeyMap) -> dict[str, int]:
-    """Return a record's contribution to the counts by modality in a manifest."""
+    """Return what a record adds to the manifest's counts by modality."""
     import tensorflow as tf
 
     example = tf.train.SequenceExample.FromString(payload)
@@ -318,8 +318,8 @@ def _new_manifest(
         count = sum(entry["records"] for entry in entries)
         counts = {"num_examples": count, **modalities.get(split, {})}
         splits[split] = {**content, **counts, "shards": entries}
-        # Neighbors share captions, so the records do not tell how many are left.
+        # Neighbors share captions, so the records do not show how many are left.
         splits[split].pop("num_captions", None)
-    # Drop the fingerprint, by which prepare_data would recognize the data as its own and complete.
+    # Drop the fingerprint, or prepare_data would recognize the data as its own and complete it.
     kept = {key: value for key, value in manifest.items() if key != "fingerprint"}
     return {**kept, "splits": splits, "repaired": True}

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of clips that are stored as video, without decoding."""
+"""Checks of clips stored as video, without decoding."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from mmv_tf.data.records import keys as keys_lib
 FRAME_TIMES = "frame times"
 FRAME_SIZE = "wrong frame size"
 
-# Ours: by this much audio may end before its clip, for rounding.
+# Ours: audio may end this much before its clip, because of rounding.
 _MISSING_SECONDS = 0.001
 
 
 def open_clip(data: bytes, limits: Limits) -> StoredClip:
-    """Parse a clip's file, and compare it with the limits before anything is decoded.
+    """Parse a clip's file, and check it against the limits before anything is decoded.
 
     Raises:
-      CheckFailed: it is damaged, or beyond a limit.
+      CheckFailed: it is damaged or exceeds a limit.
     """
     try:
         tracks = mp4.read_mp4(data)
@@ -58,7 +58,7 @@ def _check_track(track: mp4.Track, limits: Limits) -> None:
 
 
 def stored_clip(subject: CheckInput) -> StoredClip | None:
-    """Return the file of a record; None if it has none, as with a stored log-mel alone."""
+    """Return the clip of a record; None if it has none, as when only a log-mel is stored."""
     files = subject.features.context(keys_lib.ENCODED_MEDIA, "bytes_list")
     if not len(files):
         return None
@@ -66,7 +66,7 @@ def stored_clip(subject: CheckInput) -> StoredClip | None:
 
 
 def check_video(subject: CheckInput) -> int:
-    """Check number, times and size of the frames against the record's; return their number."""
+    """Check the number, times and size of the frames against the record; return their number."""
     features, clip = subject.features, subject.clip
     if clip is None or clip.tracks.video is None:
         raise CheckFailed(NO_FRAMES, f"{keys_lib.ENCODED_MEDIA} has no video")
@@ -78,7 +78,7 @@ def check_video(subject: CheckInput) -> int:
     if not np.array_equal(stated, found):
         raise CheckFailed(
             FRAME_TIMES,
-            f"the record has times of {len(stated)} frames, which differ from those of the "
+            f"the record states the times of {len(stated)} frames, which differ from those of the "
             f"{len(found)} frames stored",
         )
     size = [features.number(key, "int64_list") for key in (keys_lib.HEIGHT, keys_lib.WIDTH)]

@@ -4,8 +4,8 @@
 
 All times are seconds on one clock. 0 is the first frame of a video or the first sample of an audio
 file; `timeline` measures it.
-Frames and samples are placed by their own timestamps, so a stream that starts late, has gaps or a
-variable frame rate stays aligned with the other one.
+Frames and samples are positioned by their own timestamps, so a stream that starts late, has gaps or
+has a variable frame rate stays aligned with the other stream.
 """
 
 from mmv_tf.data.file_types import MediaError as MediaError

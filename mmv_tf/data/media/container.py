@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Opening video and audio files with PyAV, and choosing their tracks."""
+"""Opens video and audio files with PyAV, and chooses their tracks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mmv_tf.data.file_types import MAX_PIXELS, MediaError
 from mmv_tf.util.storage.errors import MissingError
 from mmv_tf.util.storage.media import at_hand
 
-# Containers that hold their own content. Play lists (HLS, concat, DASH ...) refer to other files,
+# Containers that hold their own content. Playlists (HLS, concat, DASH ...) refer to other files,
 # which the author of the file may have no permission to read.
 _FORMATS = ",".join(
     "aac ac3 aiff amr ape asf au avi caf dv eac3 flac flv gif h264 hevc ivf matroska mov mp3 "
@@ -31,11 +31,11 @@ _Track = TypeVar("_Track", av.VideoStream, av.AudioStream)
 
 @dataclasses.dataclass(frozen=True)
 class Slice:
-    """A byte range of a file that is opened as a file of its own.
+    """A byte range of a file that is opened as a separate file.
 
     Attributes:
-      begin, end: bytes; None ends at the end of the file.
-      format: FFmpeg's name of the container; None detects it from the content.
+      begin, end: byte offsets; an end of None is the end of the file.
+      format: FFmpeg's name for the container; None detects it from the content.
     """
 
     begin: int = 0
@@ -76,7 +76,7 @@ def _opened(path: pathlib.Path, part: Slice) -> Iterator[av.container.InputConta
         raise MediaError(f"{path}: is a folder; expected a video file; check the path.")
     if not path.is_file():
         raise _missing(path)
-    # "file:" keeps a colon in the name from being read as a protocol.
+    # "file:" prevents a colon in the name from being read as a protocol.
     address = f"file:{path}"
     if part != WHOLE:
         address = f"subfile,,start,{part.begin},end,{part.end or 0},,:{address}"
@@ -95,19 +95,19 @@ def _opened(path: pathlib.Path, part: Slice) -> Iterator[av.container.InputConta
 
 
 def video_tracks(container: av.container.InputContainer) -> list[av.VideoStream]:
-    """Return the video tracks that have a decoder, the preferred one first.
+    """Return the video tracks that have a decoder, in order of preference.
 
-    A track marked as default precedes the others. Cover images are left out.
+    A track marked as default comes first. Cover images are left out.
     """
     attached = av.stream.Disposition.attached_pic
     return _by_preference(s for s in container.streams.video if not s.disposition & attached)
 
 
 def audio_tracks(container: av.container.InputContainer) -> list[av.AudioStream]:
-    """Return the audio tracks that have a decoder, the preferred one first.
+    """Return the audio tracks that have a decoder, in order of preference.
 
-    A track marked as default precedes the others; among equals, commentary and tracks for people
-    with impaired sight or hearing come last.
+    A track marked as default comes first; otherwise commentary and tracks for people with impaired
+    sight or hearing come last.
     """
     return _by_preference(container.streams.audio)
 
@@ -126,7 +126,7 @@ def _by_preference(tracks: Iterable[_Track]) -> list[_Track]:
 
 
 def clock_period(container: av.container.InputContainer) -> float | None:
-    """Return the seconds after which a container's clock wraps to 0; None if it does not.
+    """Return the seconds after which a container's clock wraps to 0, or None if it does not.
 
     MPEG transport and program streams count a 90 kHz clock in 33 bits.
     """
@@ -156,7 +156,7 @@ def has_index(
 
 
 def check_size(stream: av.VideoStream, path: object) -> None:
-    """Reject frames that are too large, before any is decoded.
+    """Reject frames that are too large, before decoding any.
 
     Raises:
       MediaError: the frames exceed `MAX_PIXELS`.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Decoding of one track from a given time on, sequentially and in bounded memory."""
+"""Decodes one track from a given time on, sequentially and in bounded memory."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from mmv_tf.data.media.scan import Part
 Kind = Literal["video", "audio"]
 # Containers round timestamps (Matroska to 1 ms): a frame this little late still counts as present.
 TIME_TOLERANCE = 2e-3
-# Seconds to seek before the wanted time: containers seek by decoding time, which can be earlier
+# Seconds to seek before the requested time: containers seek by decoding time, which can be earlier
 # than presentation time, and an audio decoder needs some packets to settle. None: the start.
 _SEEK_BACK = (1.0, 10.0, None)
-# Extra for MPEG program streams, which store a time only now and then.
+# Additional seconds for MPEG program streams, which store a time only now and then.
 _STEADY_SECONDS = 2.0
 # Ours: frames by which a time of an MPEG program stream may be off, and for how many frames.
 _MOST_OFF = 3.5
@@ -51,8 +51,8 @@ def decode_from(
       part: the part to read, with its clock; times are seconds on the film's clock.
       kind: the track, "video" or "audio".
       start: the first time needed.
-      wanted: called with the times between which a frame is on screen; returns whether it is
-        needed. Others may be skipped.
+      wanted: called with the times between which a frame is on screen; returns whether the frame is
+        needed. Other frames may be skipped.
       tally: counts the packets from `start` on.
 
     Raises:
@@ -61,7 +61,7 @@ def decode_from(
     found = True
     for back in _SEEK_BACK:
         if back is None and not found:
-            return  # The track ends earlier: decoding all of it would be no use.
+            return  # The track ends earlier, so decoding it all would be useless.
         if back is not None and start - part.start <= back:
             back = None  # Decode from the start.
         # Reopened each time: not every container can seek back to its start.
@@ -110,11 +110,11 @@ def _placed(
 def _steady(
     frames: Iterator[tuple[float, av.VideoFrame | av.AudioFrame]],
 ) -> Iterator[tuple[float, av.VideoFrame | av.AudioFrame]]:
-    """Place each frame of an MPEG program stream where the previous one ends.
+    """Place each frame of an MPEG program stream where the previous frame ends.
 
     Such a stream stores about one frame time in twelve. FFmpeg guesses the others, and assigns a
     time to the wrong frame where a header spans two packets. Decoders return frames in display
-    order, so each frame follows the previous one directly, unless its time is off by more than
+    order, so each frame directly follows the previous one, unless its time is off by more than
     three frames, or by less in each of the last twenty.
     """
     expected, off = -math.inf, 0
@@ -164,7 +164,7 @@ class _Clock:
             self._fed.append(packet.dts)
 
     def time(self, frame: av.VideoFrame | av.AudioFrame) -> float | None:
-        """Return the time at which a frame is shown or heard; None if unknown."""
+        """Return the time at which a frame is presented, or None if unknown."""
         if self._delay is not None:
             # The n-th frame belongs to the n-th packet; the end brings no more packets.
             return self.seconds(self._fed.popleft()) if self._fed else None
@@ -186,11 +186,11 @@ def _decode(
     """Yield all frames from the container's position on, except some that are not `wanted`.
 
     At 10 of 30 frames per second, a third of a typical H.264 film need not be decoded. A frame is
-    on screen until the next frame's time, which one of the next packets gives: a packet's decoding
-    time is never later than the time of any frame still to come.
+    on screen until the next frame's time, which one of the following packets states: a packet's
+    decoding time is never later than the time of any frame still to come.
 
-    Packets that can't be decoded are skipped. Packets before `start` are not counted: the first
-    ones after a seek may begin inside a frame, which is not damage.
+    Packets that can't be decoded are skipped. Packets before `start` are not counted, because the
+    first packets after a seek may begin inside a frame, which is not damage.
     """
 
     def frames_of(packet: av.Packet) -> list[av.VideoFrame] | list[av.AudioFrame]:
@@ -213,7 +213,7 @@ def _decode(
     latest, started = -math.inf, False
 
     def next_stamp(stamp: int) -> int | None:
-        """Return the next frame's timestamp; None if it is not known yet."""
+        """Return the next frame's timestamp, or None if it is not yet known."""
         place = bisect.bisect_right(stamps, stamp)
         return stamps[place] if place < len(stamps) and stamps[place] <= latest else None
 

@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Detection of joined files by the jump in the clocks of all tracks.
+"""Detects joined files by a jump in the clocks of all tracks.
 
 Timestamps restart in the middle of a concatenated recording (`cat a.ts b.ts`, the segments of a
-recorder, chained Ogg). Each piece is then read as a file of its own.
+recorder, chained Ogg). Each piece is then read as a separate file.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import av
 from mmv_tf.data.file_types import MediaError
 from mmv_tf.data.media.container import clock_period
 
-# Ours. Decoding times rise; a clock that falls back by more than this has restarted.
+# Ours. Decoding times increase; a clock that falls back by more than this has restarted.
 _BACK_SECONDS = 0.15
-# As ffmpeg's -dts_delta_threshold, and for the same containers: transport and program streams are
+# As FFmpeg's -dts_delta_threshold, and for the same containers: transport and program streams are
 # cut and joined without adjusting their times.
 _FORWARD_SECONDS = 10.0
 _FORWARD_FORMATS = ("mpegts", "mpeg")
@@ -86,7 +86,7 @@ class _Track:
 
 
 class JoinFinder:
-    """Detector of the place where the clocks of all tracks jump."""
+    """Detector of the position where the clocks of all tracks jump."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class JoinFinder:
         )
 
     def unread(self) -> int | None:
-        """Return the byte where a further file begins that FFmpeg does not read; None if none."""
+        """Return the byte where another file begins that FFmpeg does not read, or None."""
         size = pathlib.Path(self._path).stat().st_size
         low = self._begin + self._low + 1
         if self._format in ("flv", "matroska"):

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Reading and decoding of packets; damaged ones are skipped and counted."""
+"""Reads and decodes packets; damaged packets are skipped and counted."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read_packets(
 ) -> Iterator[av.Packet]:
     """Yield the packets of some streams, then an empty packet for each stream.
 
-    Places that can't be read are skipped.
+    Positions that can't be read are skipped.
 
     Raises:
       av.FFmpegError: nothing more can be read before the end of the file.
@@ -54,7 +54,7 @@ def read_packets(
 
 
 def decode_packet(packet: av.Packet) -> list[av.VideoFrame] | list[av.AudioFrame] | None:
-    """Return the frames of a packet; None if it is damaged."""
+    """Return the frames of a packet, or None if the packet is damaged."""
     try:
         return packet.decode()
     except av.error.MemoryError:

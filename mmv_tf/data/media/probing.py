@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Measuring a media file: duration, frame size, frame rate and audio."""
+"""Measures a media file: duration, frame size, frame rate and audio."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Conversion of decoded frames to RGB as a player shows them: upright and scaled."""
+"""Converts decoded frames to RGB as a player shows them: upright and scaled."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _MATRICES = {
     6: Colorspace.DEFAULT,  # BT.601, 525 lines
     7: Colorspace.SMPTE240M,
     9: Colorspace.BT2020,
-    10: Colorspace.BT2020,  # constant luminance, which players treat alike
+    10: Colorspace.BT2020,  # constant luminance, which players treat the same
 }
 _RGB = 0
 _EXACT = Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
 _HD_LINES = 720
-# Ours: a frame whose scaled sides are this close to the film's gets the film's size, since rounding
-# makes sizes of one shape differ.
+# Ours: a frame whose scaled sides are this close to the film's gets the film's size, because
+# rounding makes the sizes of one shape differ.
 _SAME_SHAPE = 0.02
 
 
@@ -57,11 +57,11 @@ def display_size(frame: av.VideoFrame, stream: av.VideoStream) -> tuple[int, int
 
 
 class Scaler:
-    """Scaler of frames, upright and with square pixels; it keeps FFmpeg's scaler between frames.
+    """Scaler of frames, upright and with square pixels; keeps FFmpeg's scaler between frames.
 
     Args:
-      short_side: pixels to which the shorter side is scaled, up or down.
-      square: scale the longer side to the same size, which distorts the frame.
+      short_side: size in pixels to which the shorter side is scaled, up or down.
+      square: whether to scale the longer side to the same size, which distorts the frame.
       film_size: width and height of the film's first frame. Frames of the same shape, to within
         2 %, get the same size.
     """
@@ -122,7 +122,7 @@ class Scaler:
 
 
 def _colors(frame: av.VideoFrame, path: object) -> tuple[Colorspace, Interpolation]:
-    """Return the frame's color matrix and the exactness of chroma interpolation.
+    """Return the frame's color matrix and the accuracy of chroma interpolation.
 
     The default matrix depends on the size. FFmpeg's fast interpolation of chroma is off by up to 5
     of 255; it is used only for 8-bit BT.601 and BT.709, where the error is at most 3.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Scan of a film to its end or to where its clock restarts: tracks, first frame, lengths.
+"""Scans a film to its end or to where its clock restarts: tracks, first frame, lengths.
 
 Only the first video and audio frames are decoded. The other packets are read for their times,
 200,000 per second and core. An MP4 or QuickTime file with a complete index of its packets is not
@@ -34,7 +34,7 @@ from mmv_tf.data.media.track_times import TrackTimes
 
 # Ours: audio that a decoder may consume before it returns samples.
 _RUN_IN_SECONDS = 0.1
-# These containers store only the order of decoding.
+# These containers store only the decoding order.
 _WITHOUT_PRESENTATION_TIMES = ("avi",)
 
 
@@ -43,19 +43,19 @@ class Part:
     """A part of a film with one clock: the whole film, unless files were joined.
 
     Attributes:
-      slice: its position in the file.
-      start: its start on the film's clock, seconds.
+      slice: position in the file.
+      start: start on the film's clock, in seconds.
       length: seconds of video, or of audio if there is no video.
-      origin: stored time of its first video frame, or of its first audio if there is no video.
-      sound_end: seconds from its start to the end of its audio.
+      origin: stored time of the first video frame, or of the first audio if there is no video.
+      sound_end: seconds from the part's start to the end of its audio.
       video, audio: indices of the tracks in use; None if there is none.
       delay: packets by which the decoder is ahead of the frames that it returns, in containers
         without presentation times; None in others.
-      period: seconds after which its clock wraps to 0; None if it does not.
+      period: seconds after which the clock wraps to 0; None if it does not.
       is_program_stream: True for an MPEG program stream, which stores few times.
-      width, height: of the first frame as displayed, pixels.
+      width, height: size of the first frame as displayed, in pixels.
       frame_rate: mean frames per second.
-      sample_rate: of the audio, Hz.
+      sample_rate: sample rate of the audio, in Hz.
     """
 
     slice: Slice
@@ -75,7 +75,7 @@ class Part:
 
     @property
     def end(self) -> float:
-        """Its end on the film's clock, seconds."""
+        """End on the film's clock, in seconds."""
         return self.start + self.length
 
 
@@ -85,10 +85,10 @@ class Scan:
 
     Attributes:
       part: the scanned part, as if the film started with it; its lengths come from the packets.
-      format_name: FFmpeg's name of the container.
-      stated_length, stated_sound_end: the part's `length` and `sound_end` as the container states
-        them; None if it states nothing plausible.
-      stated_end: the end that the container states, as stored.
+      format_name: FFmpeg's name for the container.
+      stated_length, stated_sound_end: the part's `length` and `sound_end` as stated by the
+        container; None if it states nothing plausible.
+      stated_end: the end as stated by the container, as stored.
       join: the byte where the clock restarts; None if it does not.
       undecodable: codecs of audio tracks that can't be decoded.
       damaged_at_start: packets before the first frame that can't be decoded.
@@ -112,11 +112,11 @@ def scan(path: str | pathlib.Path, where: Slice = WHOLE, look_for_joins: bool = 
     Args:
       path: the file.
       where: the part.
-      look_for_joins: stop where the clock restarts.
+      look_for_joins: whether to stop where the clock restarts.
 
     Raises:
-      MediaError: no video and no audio can be decoded, or the clocks of the tracks contradict each
-        other.
+      MediaError: neither video nor audio can be decoded, or the clocks of the tracks contradict
+        each other.
     """
     useless: set[int] = set()  # Tracks from which no frame is decoded.
     unknown: list[str] = []
@@ -156,7 +156,7 @@ def scan(path: str | pathlib.Path, where: Slice = WHOLE, look_for_joins: bool = 
                 )
             if not videos and not audios:
                 raise MediaError(
-                    f"{path}: no video and no audio in it can be decoded; check that the file is "
+                    f"{path}: neither video nor audio in it can be decoded; check that the file is "
                     "complete."
                 )
             video = seen[videos[0].index] if videos else None
@@ -198,7 +198,7 @@ def _read(
     joins: JoinFinder | None,
     path: str | pathlib.Path,
 ) -> int | None:
-    """Read the tracks in `seen`; return the byte where their clock restarts, None if nowhere."""
+    """Read the tracks in `seen`; return the byte where their clock restarts, or None."""
     streams = [known.stream for known in seen.values()]
     for stream in streams:
         stream.codec_context.thread_count = 1  # Parallelism comes from processes.
@@ -275,7 +275,7 @@ def _summary(
 
 
 def _stated_end(container: av.container.InputContainer, video: TrackTimes | None) -> float | None:
-    """Return the end that the container states, seconds as stored."""
+    """Return the end that the container states, in seconds as stored."""
     if container.format.name == "avi" and video is not None:
         # FFmpeg changes the length of a film without an index, but not its number of frames.
         stream = cast(av.VideoStream, video.stream)
@@ -314,9 +314,10 @@ def _end(container: av.container.InputContainer, seen: TrackTimes) -> float:
 
 
 def _stated(container: av.container.InputContainer, seen: TrackTimes, start: float) -> float | None:
-    """Return the seconds from the start to the end of a track that the container states.
+    """Return the seconds from the start to the end of a track, as stated by the container.
 
-    None if the container starts elsewhere than the film: its length refers to another clock then.
+    None if the container starts elsewhere than the film, as its length then refers to another
+    clock.
     """
     begin = container.start_time
     if begin is not None and abs(max(0.0, begin / av.time_base) - start) > 1e-6:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Measurement of a film's clock: its start, its length and its joins.
+"""Measures a film's clock: its start, its length and its joins.
 
 A container's times are hints at best. Start times may be negative, large, wrapped or different for
 each track; lengths may be end times, guesses from a bit rate, or missing; timestamps restart in the
@@ -22,8 +22,8 @@ from mmv_tf.data.media.scan import Part, Scan, scan
 from mmv_tf.util.storage.errors import MissingError
 from mmv_tf.util.storage.media import at_hand
 
-# Ours. A length that the container states is used if the packets agree to within this: it is exact,
-# while packets may hold samples that are not played.
+# Ours. A length stated by the container is used if the packets agree within this tolerance: it is
+# exact, while packets may hold samples that are not played.
 _LENGTH_TOLERANCE = 0.1
 # Ours: a film that ends this much before its stated length was cut off.
 _CUT_OFF_SECONDS = 1.0
@@ -37,7 +37,7 @@ class Timeline:
     """A film's clock: 0 is its first frame, or its first audio sample if it has no frames.
 
     Attributes:
-      parts: in order of time; usually one.
+      parts: parts in time order; usually one.
       missing: seconds that the container states but the file lacks.
       undecodable: codecs of the audio tracks that can't be decoded.
       unread: number of joined pieces that can't be read, 0 or 1.
@@ -159,7 +159,7 @@ def _next_piece(path: str, rest: Slice) -> tuple[Slice, Scan, Slice | None]:
 def _with_stated_lengths(found: Scan) -> tuple[Part, float]:
     """Return the whole film with its container's lengths, and the number of missing seconds.
 
-    A length that the container states is used if the packets agree with it.
+    A length stated by the container is used if the packets agree with it.
     """
     part = found.part
     length, sound_end = part.length, part.sound_end

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Timing of one track, gathered from its packets."""
+"""Timing of one track, collected from its packets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmv_tf.data.media.packets import decode_packet
 
 # Ours: a track without a frame after this many packets is not used.
 _MOST_SILENT_PACKETS = 250
-# Ours: the shortest gap between frames that is reported, in a film in which at most this share of
+# Ours: shortest gap between frames that is reported, in a film in which at most this fraction of
 # the intervals between frames is unusual.
 _HOLE_SECONDS = 0.5
 _MOST_IRREGULAR = 0.02
@@ -26,14 +26,14 @@ class TrackTimes:
 
     Attributes:
       stream: the track.
-      period: seconds after which its clock wraps to 0; None if it does not.
-      by_order: True to use decoding times, because presentation times are guesses.
-      first: its first frame that has a time.
-      begin: the time of its first packet, with `by_order`.
+      period: seconds after which the clock wraps to 0; None if it does not.
+      by_order: whether to use decoding times because presentation times are guesses.
+      first: the first frame that has a time.
+      begin: time of the first packet, with `by_order`.
       delay: packets that entered the decoder before the one that returned the first frame.
       damaged: packets before the first frame that can't be decoded.
       timeless: frames without a time.
-      count, earliest, latest, last_duration: of its packets.
+      count, earliest, latest, last_duration: number and times of the packets.
       before: decoding time of the previous packet.
       regular, irregular: counts of usual and unusual intervals between frames.
       hole: seconds missing between frames.
@@ -80,7 +80,7 @@ class TrackTimes:
             self.latest, self.last_duration = stamp, packet.duration or 0
 
     def decode_first(self, packet: av.Packet) -> None:
-        """Decode a packet unless the first frame with a time is found, and keep that frame."""
+        """Decode a packet unless the first frame with a time has been found; keep that frame."""
         # The empty packet at the end flushes the decoder.
         if self.first is not None or (self.count > _MOST_SILENT_PACKETS and packet.size):
             return
@@ -117,7 +117,7 @@ class TrackTimes:
 
     @property
     def end(self) -> float:
-        """End of its last packet, seconds as stored."""
+        """End of the last packet, in seconds as stored."""
         if self.latest is None or self.earliest is None:
             return -math.inf
         last = float(self.last_duration * self.stream.time_base)

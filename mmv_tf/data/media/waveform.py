@@ -18,8 +18,8 @@ from mmv_tf.data.media.packets import Tally
 from mmv_tf.data.media.scan import Part
 from mmv_tf.data.media.timeline import Timeline, timeline_of
 
-# Ours. Containers round times, so samples follow each other without gaps unless a frame is off by
-# more than this, or by more than the smaller number after a damaged packet or twice in a row.
+# Ours. Containers round times, so samples are taken as consecutive unless a frame is off by more
+# than this, or by more than the smaller number after a damaged packet or twice in a row.
 _GAP_SECONDS = 0.03
 _SMALL_GAP_SECONDS = 0.01
 
@@ -36,9 +36,9 @@ def read_waveform(
 
     Args:
       path: the video or audio file.
-      start, end: seconds; in a video, from the first frame on.
-      sample_rate: Hz to resample to.
-      timeline: of the file, if known; measured by default.
+      start, end: times in seconds; in a video, from the first frame on.
+      sample_rate: sample rate to resample to, in Hz.
+      timeline: clock of the file, if known; measured by default.
       tally: counts the packets that could be decoded.
 
     Returns:
@@ -63,7 +63,7 @@ def read_waveform(
         into = samples[first : first + count]
         _read_part(path, part, begin, until, sample_rate, into, tally)
     if not np.isfinite(samples).all():
-        raise MediaError(f"{path}: the audio holds NaN or infinity; encode it again.")
+        raise MediaError(f"{path}: the audio has NaN or infinity; encode it again.")
     return np.clip(samples, -1.0, 1.0)
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Cutting of a window's audio from a waveform or a stored log-mel, and resampling."""
+"""Cuts a window's audio from a waveform or a stored log-mel spectrogram, and resamples it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def cut(values: tf.Tensor, starts: tf.Tensor, length: int) -> tf.Tensor:
 
     Args:
       values: [N, ...].
-      starts: int32 [W], which may be negative.
-      length: of a window.
+      starts: int32 [W]; may be negative.
+      length: length of a window.
 
     Returns:
       [W, length, ...].
@@ -39,7 +39,7 @@ def loop(values: tf.Tensor, period: tf.Tensor, length: int) -> tf.Tensor:
     """Repeat an array with a period, like the audio of a looped clip.
 
     Args:
-      values: [N, ...]; zeros fill a longer period.
+      values: [N, ...]; a period longer than N is filled with zeros.
       period: int scalar, above 0.
       length: minimum length of the result.
 
@@ -59,10 +59,10 @@ def cut_waveform(
     """Cut windows from a waveform, at the requested rate.
 
     Args:
-      waveform: float32 [N] at `stored_rate`.
+      waveform: float32 [N] sampled at `stored_rate`.
       start_seconds: float32 [W].
-      seconds: of a window.
-      stored_rate, rate: in Hz; if they differ the audio is resampled, see `resample`.
+      seconds: duration of a window.
+      stored_rate, rate: sample rates in Hz; if they differ, the audio is resampled by `resample`.
 
     Returns:
       float32 [W, round(seconds * rate)].
@@ -81,18 +81,18 @@ def cut_waveform(
 
 
 def resample(windows: tf.Tensor, length: int) -> tf.Tensor:
-    """Resample by the Fourier transform: keep exactly the frequencies that both rates can hold.
+    """Resample by Fourier transform, which keeps exactly the frequencies that both rates can hold.
 
     Args:
-      windows: float32 [W, N]; each is treated as periodic, so discard the ends.
-      length: samples of the result.
+      windows: float32 [W, N]; each is treated as periodic, so discard the ends of the result.
+      length: number of samples of the result.
 
     Returns:
-      float32 [W, length], the same time span.
+      float32 [W, length], covering the same time span.
     """
     old = windows.shape[-1]
     spectrum = tf.signal.rfft(windows)
-    # Bins that both lengths have, without the highest of an even length, which has no phase.
+    # Bins that both lengths have, except the highest bin of an even length, which has no phase.
     kept = (min(old, length) - 1) // 2 + 1
     spectrum = tf.pad(spectrum[:, :kept], [[0, 0], [0, length // 2 + 1 - kept]])
     result = tf.signal.irfft(spectrum, [length]) * (length / old)

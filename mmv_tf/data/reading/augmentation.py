@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Random augmentation of video, audio and text in training, equal for all frames of a clip."""
+"""Random augmentation of video, audio and text for training, the same for all frames of a clip."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SATURATION = 0.4
 _CONTRAST = 0.4
 _HUE = 0.2
 
-# ITU-R BT.601: the luma of red, green and blue, and the two axes of color (YIQ).
+# ITU-R BT.601: the luma of red, green and blue, and the two color axes (YIQ).
 _TO_YIQ = np.array(
     [[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]], np.float32
 )
@@ -40,19 +40,19 @@ def crop_window(
 ) -> tf.Tensor:
     """Return the window of a stored frame to decode and resize to the model's size.
 
-    Training, as in DMVR: with probability 0.8, height and width are scaled by independent factors
-    from U(1 - jitter, 1 + jitter), by default with jitter 0.2; then the short side is resized to
-    224 and 200 x 200 are cropped at a random place. Resizing cancels the common part of the
-    factors, so they change a window's shape more than its size. This function computes the
+    Training follows DMVR: with probability 0.8, height and width are scaled by independent factors
+    from U(1 - jitter, 1 + jitter), with jitter 0.2 by default; then the short side is resized to
+    224 and 200 x 200 pixels are cropped at a random place. Resizing cancels the common part of the
+    two factors, so they change a window's shape more than its size. This function computes the
     equivalent window of the stored frame, to the nearest pixel, so that nothing outside it is
-    decoded or resized. Evaluation: a central window without jitter.
+    decoded or resized. Evaluation uses a central window without jitter.
 
     Args:
-      height, width: int scalars, of the stored frame.
+      height, width: int scalars, size of the stored frame.
       seed: int [2], or None for evaluation.
       jitter: see above.
-      square: crop a square, as MMV does. Otherwise crop `CROP_SHARE` of the height and of the
-        width, divided by the factors, which shows a wide frame entirely but distorted.
+      square: whether to crop a square, as MMV does. Otherwise crop `CROP_SHARE` of the height and
+        of the width, divided by the factors, which shows all of a wide frame, but distorted.
 
     Returns:
       int32 [top, left, height, width].
@@ -91,20 +91,20 @@ def is_mirrored(seed: tf.Tensor) -> tf.Tensor:
 def jitter_color(
     frames: tf.Tensor, seed: tf.Tensor, strength: float = 1.0, scale: float = 1.0
 ) -> tf.Tensor:
-    """Change brightness, saturation, contrast and hue of a clip with probability 0.8.
+    """Change the brightness, saturation, contrast and hue of a clip with probability 0.8.
 
-    Ranges at strength 1 (VATT, Akbari et al., 2021, which follows MMV): brightness 32/255,
+    The ranges at strength 1 (VATT, Akbari et al., 2021, which follows MMV) are: brightness 32/255,
     saturation and contrast 0.6-1.4, hue 0.2 of a turn. The result is clipped to [0, 1].
 
-    All four form one affine map of a pixel, so one pass over the clip suffices: saturation mixes
-    with the pixel's luma, contrast with the clip's mean color (of every eighth row and column), and
-    hue rotates the color axes of YIQ. TensorFlow's own functions convert to HSV and take five
-    passes and several times as long, with similar but different results.
+    Together, all four are one affine map of a pixel, so one pass over the clip suffices: saturation
+    mixes with the pixel's luma, contrast with the clip's mean color (of every eighth row and
+    column), and hue rotates the color axes of YIQ. TensorFlow's own functions convert to HSV and
+    take five passes and several times as long, with similar but different results.
 
     Args:
       frames: float [T, H, W, 3] in [0, scale].
       seed: int [2].
-      strength: scales all ranges.
+      strength: factor that scales all ranges.
       scale: largest value of the input; the result is divided by it.
     """
     change_seed, chosen = _color_draws(seed)
@@ -128,8 +128,8 @@ def color_change(seed: tf.Tensor, strength: float = 1.0) -> tf.Tensor:
     Returns:
       float [3, 5]: columns 0 to 2 are `turn`, column 3 is `brightness` and column 4 `contrast` (the
       same in all rows). A pixel p of a clip with mean color m becomes
-      contrast * turn @ p + turn @ (brightness + (1 - contrast) * m), clipped to [0, 1]. Without a
-      change these are the identity, 0 and 1.
+      contrast * turn @ p + turn @ (brightness + (1 - contrast) * m), clipped to [0, 1]. If nothing
+      changes, these are the identity, 0 and 1.
     """
     change_seed, chosen = _color_draws(seed)
     turn, brightness, contrast = _drawn_color(change_seed, strength)
@@ -138,7 +138,7 @@ def color_change(seed: tf.Tensor, strength: float = 1.0) -> tf.Tensor:
 
 
 def _color_draws(seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the seed of a color change, and whether there is one."""
+    """Return the seed of a color change, and whether to apply one."""
     seeds = tf.random.split(seed, 2)
     return seeds[0], tf.random.stateless_uniform([], seeds[1]) < _COLOR_CHANCE
 
@@ -152,7 +152,7 @@ def color_map(seed: tf.Tensor, mean: tf.Tensor, strength: float) -> tuple[tf.Ten
       strength: see `jitter_color`.
 
     Returns:
-      Matrix [3, 3] and offset [3]: brightness, then saturation, contrast and hue.
+      Matrix [3, 3] and offset [3]; they apply brightness first, then saturation, contrast and hue.
     """
     color, brightness, contrast = _drawn_color(seed, strength)
     offset = tf.linalg.matvec(color, brightness + (1.0 - contrast) * mean)
@@ -160,7 +160,7 @@ def color_map(seed: tf.Tensor, mean: tf.Tensor, strength: float) -> tuple[tf.Ten
 
 
 def _drawn_color(seed: tf.Tensor, strength: float) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Return saturation and hue as one matrix [3, 3], brightness and contrast."""
+    """Return saturation and hue combined into a matrix [3, 3], brightness, and contrast."""
     draws = strength * (2.0 * tf.random.stateless_uniform([4], seed) - 1.0)
     brightness = _BRIGHTNESS * draws[0]
     saturation, contrast = 1.0 + _SATURATION * draws[1], 1.0 + _CONTRAST * draws[2]
@@ -176,14 +176,14 @@ def _drawn_color(seed: tf.Tensor, strength: float) -> tuple[tf.Tensor, tf.Tensor
 def mask_log_mel(log_mel: tf.Tensor, seed: tf.Tensor, share: float) -> tf.Tensor:
     """Replace a random band of frequencies and a random span of time by the spectrogram's mean.
 
-    As in SpecAugment (Park et al., arXiv 1904.08779); MMV does not mention it. Both widths are
-    uniform between zero and `share` of the bins and of the frames. tensorflow-io's `freq_mask` and
-    `time_mask` take no seed.
+    This follows SpecAugment (Park et al., arXiv 1904.08779); MMV does not mention it. Both widths
+    are uniform between zero and `share` of the bins and of the frames. `freq_mask` and `time_mask`
+    of tensorflow-io do not accept a seed.
 
     Args:
       log_mel: float [frames, mel_bins, 1].
       seed: int [2].
-      share: in [0, 1).
+      share: fraction in [0, 1).
     """
     draws = tf.random.stateless_uniform([2, 2], seed)
     covered = tf.zeros(tf.shape(log_mel), tf.bool)
@@ -198,15 +198,15 @@ def mask_log_mel(log_mel: tf.Tensor, seed: tf.Tensor, share: float) -> tf.Tensor
 
 
 def jitter_log_mel(log_mel: tf.Tensor, seed: tf.Tensor, gain: float, noise: float) -> tf.Tensor:
-    """Add a random gain and noise to a spectrogram; MMV does not mention it.
+    """Add a random gain and random noise to a spectrogram; MMV does not mention this.
 
-    VATT's code (google-research, vatt/) adds noise to the waveform; here noise is added to the
-    model's input, with the same strength in every band.
+    VATT's code (google-research, vatt/) adds noise to the waveform; here it is added to the model's
+    input, with the same strength in every band.
 
     Args:
-      log_mel: float [frames, mel_bins, 1], logarithms.
+      log_mel: float [frames, mel_bins, 1], logarithmic.
       seed: int [2].
-      gain: one number from U(-gain, gain) is added to the whole spectrogram.
+      gain: a number from U(-gain, gain) is added to the whole spectrogram.
       noise: standard deviation of the noise added to each value.
     """
     gain_seed, noise_seed = tf.unstack(tf.random.split(seed, 2))
@@ -215,14 +215,14 @@ def jitter_log_mel(log_mel: tf.Tensor, seed: tf.Tensor, gain: float, noise: floa
 
 
 def drop_words(ids: tf.Tensor, seed: tf.Tensor, share: float, padding_id: int = 0) -> tf.Tensor:
-    """Replace words by padding, each with probability `share`, but never all of a narration.
+    """Replace words by padding, each with probability `share`, but never all words of a narration.
 
-    Ours. It keeps a small text backbone from relying on one word of each narration.
+    Ours. It keeps a small text backbone from relying on a single word.
 
     Args:
       ids: int32 [..., words].
       seed: int [2].
-      share: in [0, 1).
+      share: probability in [0, 1).
       padding_id: id of padding.
     """
     kept = (tf.random.stateless_uniform(tf.shape(ids), seed) >= share) & (ids != padding_id)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A cache of chunks on the local disk, of bounded size, shared by the processes of a machine."""
+"""A cache of chunks on the local disk, bounded in size and shared by all processes on a machine."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ logger = logging.getLogger(__name__)
 
 _SUFFIX = ".chunk"
 _LOCK, _USAGE, _UNFINISHED = "lock", "usage", "unfinished"
-# Ours: the share of the size that eviction leaves, so that it looks through the files rarely.
+# Ours: the fraction of the size that eviction keeps, so that it rarely scans the files.
 _LEFT = 0.9
 
 
 class ChunkCache:
-    """Files of chunks, of which the least recently used give way to new ones.
+    """Files of chunks; the least recently used ones are evicted to make room for new ones.
 
-    A file has its name only when it is whole. Two processes that need the same chunk fetch it once:
-    the second waits for the first, or for its end. If the disk can't be used, is full or has no
-    locks, a warning says so once, and chunks are fetched whenever they are needed.
+    A file gets its name only once it is complete. If two processes need the same chunk, the second
+    waits until the first has downloaded it, or has ended. If the disk cannot be used, is full or
+    does not support locks, one warning is logged, and chunks are downloaded each time they are
+    needed.
 
     Args:
-      directory: created with the first chunk.
-      max_bytes: of all chunks together; 0 to store none. A larger chunk is not stored.
+      directory: folder of the cache; created with the first chunk.
+      max_bytes: largest size of all chunks together; 0 stores none. A larger chunk is not stored.
     """
 
     def __init__(self, directory: pathlib.Path, max_bytes: int):
@@ -40,19 +41,20 @@ class ChunkCache:
         self._warning = threading.Lock()
 
     def get(self, name: str, fetch: Callable[[], bytes], is_good: Callable[[bytes], bool]) -> bytes:
-        """Return a chunk, from the cache if it has it.
+        """Return a chunk, from the cache if possible.
 
         Args:
-          name: of the chunk, the same in all processes.
-          fetch: returns the content, or raises.
-          is_good: whether a cached content is whole; if not, it is fetched again.
+          name: name of the chunk, the same in all processes.
+          fetch: function that returns the content, or raises.
+          is_good: function that tells whether cached content is intact; if not, it is fetched
+            again.
         """
         path = self._path(name)
         found = self._read(path)
         if found is not None and is_good(found):
             return found
         with self._locked(path.parent / _LOCK) as locked:
-            # Another process may have fetched it meanwhile.
+            # Another process may have fetched it in the meantime.
             found = self._read(path) if locked else None
             if found is None or not is_good(found):
                 found = fetch()
@@ -62,7 +64,7 @@ class ChunkCache:
 
     def _path(self, name: str) -> pathlib.Path:
         digest = hashlib.sha256(name.encode()).hexdigest()
-        # One lock of 256 for each chunk: few wait for another chunk's, and no file is left over.
+        # Each chunk uses one of 256 locks: waits for other chunks are rare, and no files pile up.
         return self.directory / digest[:2] / (digest[2:] + _SUFFIX)
 
     def _read(self, path: pathlib.Path) -> bytes | None:
@@ -72,12 +74,12 @@ class ChunkCache:
             content = path.read_bytes()
         except OSError:
             return None
-        with contextlib.suppress(OSError):  # evicted since, or a disk that is read-only
+        with contextlib.suppress(OSError):  # Evicted since then, or the disk is read-only.
             os.utime(path)
         return content
 
     def _store(self, path: pathlib.Path, content: bytes) -> None:
-        """Write a chunk under its name, after room has been made for it."""
+        """Write a chunk under its name after making room for it."""
         size = len(content)
         if size > self._max_bytes:
             return
@@ -89,7 +91,8 @@ class ChunkCache:
                 used = self._used() + size
                 if used > self._max_bytes:
                     used = self._evict(min(self._max_bytes - size, _LEFT * self._max_bytes)) + size
-                # Counted before it is written: killed between the two, the count is too high.
+                # Counted before writing: if the process is killed in between, the count is too
+                # high.
                 (self.directory / _USAGE).write_text(str(used), encoding="ascii")
                 unfinished.write_bytes(content)
                 os.replace(unfinished, path)
@@ -99,14 +102,14 @@ class ChunkCache:
                 self._give_up(error)
 
     def _used(self) -> int:
-        """Return the bytes of all chunks, or slightly more; all are counted if nobody did."""
+        """Return the size of all chunks, or slightly more; count them if nobody has done so yet."""
         try:
             return int((self.directory / _USAGE).read_text(encoding="ascii"))
         except (OSError, ValueError):
             return sum(size for _, size, _ in self._files())
 
     def _evict(self, target: float) -> int:
-        """Remove the least recently used chunks beyond `target` bytes; return what is left."""
+        """Remove the least recently used chunks beyond `target` bytes; return the size left."""
         files = sorted(self._files())
         left = sum(size for _, size, _ in files)
         for _, size, path in files:
@@ -118,7 +121,7 @@ class ChunkCache:
         return left
 
     def _files(self) -> Iterator[tuple[int, int, str]]:
-        """Yield the time of the last use, size and path of every chunk."""
+        """Yield the last time of use, the size and the path of every chunk."""
         for folder in os.scandir(self.directory):
             if not folder.is_dir():
                 continue
@@ -130,7 +133,7 @@ class ChunkCache:
 
     @contextlib.contextmanager
     def _locked(self, path: pathlib.Path) -> Iterator[bool]:
-        """Hold a lock, which the end of a process frees; false if the cache can't be used."""
+        """Hold a lock that the end of a process releases; yield False if the cache is unusable."""
         file = self._lock_file(path)
         try:
             yield file is not None
@@ -158,7 +161,7 @@ class ChunkCache:
             if self._usable:
                 logger.warning(
                     "The cache in %s can't be used (%s); shards are read from the store each time. "
-                    "Free some of the disk, or set data.cache_dir or data.cache_gb.",
+                    "Free some disk space, or set data.cache_dir or data.cache_gb.",
                     self.directory,
                     error.strerror or error,
                 )

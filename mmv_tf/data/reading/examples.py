@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Conversion of one record to one example: parse, sample, decode, preprocess."""
+"""Converts a record to an example: parse, sample, decode, preprocess."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Seeds = list[tf.Tensor | None]
 
 
 class Examples:
-    """Conversion of records to examples.
+    """Converter of records to examples.
 
     Args:
-      config: see `default_config`.
-      records: their source.
-      log_mel: see `Reader`.
+      config: settings; see `default_config`.
+      records: source of the records.
+      log_mel: layer that computes spectrograms; see `Reader`.
 
     Raises:
       ValueError: the records' rates or log-mel settings differ from the requested ones, or
@@ -61,9 +61,9 @@ class Examples:
         """Return one random, augmented window of a record, with a "seed" for postprocessing.
 
         Args:
-          shard, number: the shard's name and the record's index among its good ones.
-          record: its bytes.
-          epoch_key: key of the seed and epoch, int32 [2].
+          shard, number: name of the shard, and index of the record among its good ones.
+          record: serialized record.
+          epoch_key: key derived from the seed and the epoch, int32 [2].
         """
         parsed = self.parse(shard, number, record)
         identity = tf.strings.to_hash_bucket_fast(parsed["example_id"], 2**31 - 1)
@@ -74,12 +74,12 @@ class Examples:
         return {name: value[0] for name, value in example.items()}
 
     def evaluation(self, shard: tf.Tensor, number: tf.Tensor, record: tf.Tensor) -> Example:
-        """Return `config.windows` evenly spread windows of a record, with central crops."""
+        """Return `config.windows` evenly spaced windows of a record, with central crops."""
         parsed = self.parse(shard, number, record)
         return self._windows(parsed, shard, self.config.windows, [None] * 6)
 
     def parse(self, shard: tf.Tensor, number: tf.Tensor, record: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Parse a record, with checks if the shard was not inspected."""
+        """Parse a record; check it if its shard was not inspected."""
         records = self.records
         fallback = tf.strings.join([shard, tf.strings.as_string(number)], separator=":")
         parsed = parsing.parse_record(
@@ -92,12 +92,12 @@ class Examples:
     def _windows(
         self, parsed: dict[str, tf.Tensor], shard: tf.Tensor, windows: int, seeds: Seeds
     ) -> Example:
-        """Return windows of all modalities at the same times; the seeds are None in evaluation."""
+        """Return windows of all modalities at the same times; seeds are None in evaluation."""
         config, training = self.config, seeds[0] is not None
         shown = tf.shape(parsed["frames"])[0]
         stored = self._moments(parsed)
         span = int((config.num_frames - 1) * self._stride + 0.5) + 1
-        # Video, audio and narrations share one offset in time.
+        # Video, audio and narrations share one time offset.
         starts = sampling.window_starts(stored, span, windows, seeds[0])
         start_seconds = tf.cast(starts, tf.float32) / self._rate
         lasts = tf.cast(stored, tf.float32) / self._rate
@@ -139,7 +139,7 @@ class Examples:
             if self.records.is_video and self._stored_log_mel is None:
                 parsed["waveform"] = self._stored_waveform(parsed, start_seconds, shard)
             if loop:
-                # Only if the frames loop: a window's audio may reach just past a longer clip.
+                # Only if the frames loop: a window's audio may extend slightly past a longer clip.
                 parsed = tf.cond(
                     stored < span, lambda: self._looped(parsed, lasts), lambda: dict(parsed)
                 )
@@ -147,7 +147,7 @@ class Examples:
         return example | self._candidates(parsed, start_seconds, training)
 
     def _moments(self, parsed: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Return the number of frames, for audio alone the number that its duration would have."""
+        """Return the number of frames; for audio alone, the number its duration would give."""
         shown = tf.shape(parsed["frames"])[0]
         if self.records.all_have_frames:
             return shown
@@ -171,7 +171,7 @@ class Examples:
         pixels = pixels_lib.decode_window(encoded, crop)
         if flip_seed is not None:
             pixels = augmentation.flip(pixels, flip_seed)
-        # From bytes to floats in [0, 255], bilinear.
+        # From bytes to floats in [0, 255], with bilinear interpolation.
         video = tf.image.resize(pixels, [config.size, config.size])
         return self._colored(video, windows, color_seed)
 
@@ -183,7 +183,7 @@ class Examples:
         windows: int,
         seeds: Seeds,
     ) -> Example:
-        """Return what `_video` or `_plan` do, from frames [windows * T] of a stored video."""
+        """Return the result of `_video` or `_plan` for frames [windows * T] of a stored video."""
         config = self.config
         crop_seed, flip_seed, color_seed = seeds
         crop = self._crop(parsed["shape"], crop_seed)
@@ -218,7 +218,7 @@ class Examples:
     def _plan(
         self, shape: tf.Tensor, crop: tf.Tensor, shard: tf.Tensor, windows: int, seeds: Seeds
     ) -> Example:
-        """Draw like `_video`; return the `Plan` without its frames, to decode a batch later."""
+        """Draw like `_video`; return the `Plan` instead of frames, to decode a batch later."""
         config = self.config
         _, flip_seed, color_seed = seeds
         mirrored, color = tf.constant(False), tf.constant(augmentation.NO_COLOR_CHANGE)
@@ -235,7 +235,7 @@ class Examples:
         }
 
     def _crop(self, shape: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
-        """Return the crop window of frames of a shape, int32 [height, width, ...]."""
+        """Return the crop window for frames of a shape, int32 [height, width, ...]."""
         config = self.config
         return augmentation.crop_window(
             shape[0], shape[1], seed, config.scale_jitter, config.square_crop
@@ -251,7 +251,7 @@ class Examples:
         count = tf.cast(tf.round(seconds * rate), tf.int64)
         start, end = tf.zeros([], tf.int64), count
         if rate == log_mel.sample_rate:
-            # A tenth of a second more, for rounding.
+            # A tenth of a second more, to allow for rounding.
             length = config.num_frames / config.frame_rate
             start = tf.cast((tf.reduce_min(start_seconds) - 0.1) * rate, tf.int64)
             end = tf.cast((tf.reduce_max(start_seconds) + length + 0.1) * rate, tf.int64)
@@ -260,7 +260,7 @@ class Examples:
         )
 
     def _looped(self, parsed: dict[str, tf.Tensor], seconds: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Loop the audio of a clip shorter than its window together with the frames."""
+        """Loop the audio of a clip that is shorter than its window, together with the frames."""
         config, log_mel = self.config, cast(LogMel, self.log_mel)
         # A tenth more than a window, for the margins of resampling.
         shown = 1.1 * config.num_frames / config.frame_rate + 0.1
@@ -296,7 +296,7 @@ class Examples:
             log_mel.sample_rate,
         )
         if not self.records.inspected:
-            sane = tf.reduce_all(tf.abs(waveform) < 16.0)  # False for NaN, too.
+            sane = tf.reduce_all(tf.abs(waveform) < 16.0)  # False for NaN as well.
             parsing.require(sane, parsed["example_id"], shard, "audio not finite or out of range")
         heard = tf.shape(parsed["waveform"])[0] > 0
         return {"waveform": waveform, "valid/audio": tf.repeat(heard, windows)}
@@ -306,8 +306,8 @@ class Examples:
     ) -> Example:
         """Return the narrations nearest to the windows; in evaluation, the clip's own.
 
-        Of several own narrations, or of all if there is none, evaluation takes the one nearest to
-        the middle of the clip.
+        Evaluation takes the clip's own narration nearest to the middle of the clip, or the nearest
+        of all narrations if the clip has none of its own.
         """
         config = self.config
         windows = tf.shape(start_seconds)[0]
@@ -315,7 +315,7 @@ class Examples:
             middles = start_seconds + config.num_frames / config.frame_rate / 2
             count = config.candidates
         else:
-            # One narration for the clip, the same for all windows.
+            # One narration per clip, the same for all windows.
             middles, count = tf.fill([windows], parsed["duration"] / 2), 1
         indices, found = sampling.nearest_candidates(
             middles,
@@ -324,7 +324,7 @@ class Examples:
             count,
             None if training else parsed["caption_own"],
         )
-        # One empty narration at the end stands for "none".
+        # An empty narration at the end stands for "none".
         captions = tf.concat([parsed["caption"], [""]], axis=0)
         chosen = tf.gather(captions, tf.where(found, indices, tf.shape(captions)[0] - 1))
         return {
@@ -347,5 +347,5 @@ class Examples:
 
 
 def _name(parsed: dict[str, tf.Tensor], shard: tf.Tensor) -> tf.Tensor:
-    """Return what messages call a record."""
+    """Return the name of a record for messages."""
     return tf.strings.join([shard, ", example ", parsed["example_id"]])

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Mixing of several data sets in one batch, with exact shares in any range of examples."""
+"""Mixes several data sets in a batch, with exact proportions in any range of examples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import ml_collections
 import numpy as np
 import tensorflow as tf
 
-# Keys of an entry of `config.mixture` besides settings of the reader.
+# Keys of an entry of `config.mixture` other than settings of the reader.
 _WEIGHT, _EVALUATE_SPLIT = "weight", "evaluate_split"
 
 
@@ -22,9 +22,9 @@ class Part:
     """One data set of a configuration.
 
     Attributes:
-      config: settings of its reader, locked.
-      weight: its share of the training examples, above 0.
-      evaluate_split: the split to evaluate during training; "" for none.
+      config: settings of the reader, locked.
+      weight: proportion of training examples, above 0.
+      evaluate_split: split to evaluate during training; "" for none.
     """
 
     config: ml_collections.ConfigDict
@@ -36,9 +36,10 @@ def parts_of(config: ml_collections.ConfigDict) -> list[Part]:
     """Return the data sets that a configuration trains on.
 
     Args:
-      config: see `default_config`. Entries of `config.mixture` are dicts: settings of the reader
-        that differ from `config`, such as "directory" and "split"; "weight" (1 by default), the
-        data set's share of the examples; and "evaluate_split", see `evaluated_parts`.
+      config: see `default_config`. Entries of `config.mixture` are dicts that hold the reader's
+        settings that differ from `config`, such as "directory" and "split"; "weight" (1 by
+        default), the data set's proportion of examples; and "evaluate_split", see
+        `evaluated_parts`.
 
     Raises:
       ValueError: a setting is unknown, or a weight is not positive.
@@ -71,9 +72,9 @@ def evaluated_parts(
 ) -> dict[str, ml_collections.ConfigDict]:
     """Return the readers' settings for evaluation during training, by name.
 
-    These are the entries of the mixture with an "evaluate_split", in order, or the first data set
-    with `split` if no entry has one. The first one's name is ""; the others are named by their
-    folders, with a number if two folders have the same name.
+    These are the mixture's entries with an "evaluate_split", in order; if no entry has one, the
+    first data set, with `split`. The first one's name is ""; the others are named after their
+    folders, with a number added if two folders have the same name.
     """
     parts = parts_of(config)
     if not any(part.evaluate_split for part in parts):
@@ -102,7 +103,7 @@ def counts_before(number: int, weights: Sequence[float]) -> list[int]:
 
 
 def choices(start: int, weights: Sequence[float]) -> tf.data.Dataset:
-    """Return the sources, int64, of examples from `start` on, according to `counts_before`."""
+    """Return the sources, int64, of the examples from `start` on, according to `counts_before`."""
 
     def source(number: tf.Tensor) -> tf.Tensor:
         chosen, weight_left = tf.constant(len(weights) - 1, tf.int64), float(sum(weights))
@@ -126,9 +127,9 @@ def mix(
     """Mix several endless datasets of the same structure.
 
     Args:
-      datasets: of examples, each positioned at `counts_before(start, weights)`.
-      weights: above 0; only their proportions matter.
-      start: number of examples that the mixture has yielded before.
+      datasets: datasets of examples, each positioned at `counts_before(start, weights)`.
+      weights: weights of the datasets, above 0; only their proportions matter.
+      start: number of examples that the mixture has already yielded.
     """
     return tf.data.Dataset.choose_from_datasets(
         list(datasets), choices(start, weights), stop_on_empty_dataset=False
@@ -138,12 +139,12 @@ def mix(
 def mix_batches(
     datasets: Sequence[tf.data.Dataset], weights: Sequence[float], batch_size: int
 ) -> tf.data.Dataset:
-    """Return batches with fixed numbers of examples of each source, for the tf.data service.
+    """Return batches with a fixed number of examples from each source, for the tf.data service.
 
-    The service distributes the elements that datasets start from, so nothing may count examples.
+    The service distributes the elements that datasets start from, so no examples can be counted.
 
     Raises:
-      ValueError: a source's share of a batch is less than half an example.
+      ValueError: a source's part of a batch is less than half an example.
     """
     sizes = counts_before(batch_size, weights)
     if min(sizes) < 1:

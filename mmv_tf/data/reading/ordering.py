@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Datasets of good records, in order or shuffled, distributed over workers.
 
-Each element is (name of the shard, index of the record among the shard's good ones, its bytes);
-endless datasets add the epoch. The order depends on (seed, epoch) alone.
+Each element is (shard name, index of the record among the shard's good ones, serialized record);
+endless datasets add the epoch. The order depends only on (seed, epoch).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mmv_tf.data.reading.remote_chunks import Chunk, RemoteChunks, chunks_of
 
 # Ours: bytes per read, far above the size of a record and far below the memory.
 _READ_BUFFER_BYTES = 4 << 20
-# Ours: chunks whose records are mixed.
+# Ours: number of chunks whose records are mixed.
 _CHUNKS_AT_ONCE = 16
 # Second half of the random keys, so that order and augmentation are independent.
 _ORDER_KEY = 1
@@ -34,8 +34,8 @@ def epochs(
     """Return endless shuffled records of one worker, from its record number `start` on.
 
     Each epoch puts the chunks of all shards in a new order, and each worker reads an equal share of
-    the records in that order, to within one record: two workers read a chunk on the border. So
-    every record occurs once an epoch, whatever the number of shards and workers.
+    the records in that order, to within one record: two workers read the chunk at a boundary. So
+    every record occurs once per epoch, whatever the number of shards and workers.
 
     Raises:
       ValueError: the worker has no records.
@@ -72,8 +72,8 @@ def epochs(
 def visits(records: Records, seed: int) -> tf.data.Dataset:
     """Return endless shuffled records in a form that the tf.data service can distribute.
 
-    The service's workers take visits to chunks from one endless range, so that together they read
-    every record once an epoch, in an order that depends on their speed.
+    The service's workers take chunks from one endless range, so that together they read every
+    record once per epoch, in an order that depends on their speed.
 
     Raises:
       ValueError: there are no records.
@@ -90,7 +90,7 @@ def visits(records: Records, seed: int) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(tf.range(number_of), seed=key)
         return chunks.read(order[place]).map(lambda *record: (*record, epoch))
 
-    # Not more at once than there are chunks, or a record would repeat several times in a row.
+    # No more at once than there are chunks, or a record would repeat several times in a row.
     mixed = tf.data.Dataset.range(tf.int64.max).interleave(
         visit, cycle_length=min(_CHUNKS_AT_ONCE, number_of)
     )
@@ -104,7 +104,7 @@ def _no_examples(records: Records, whose: str = "") -> ValueError:
 
 
 class _Chunks:
-    """Good records of a split in chunks, each of which is read at once.
+    """Good records of a split, in chunks that are each read at once.
 
     Attributes:
       counts: number of records in each chunk.
@@ -133,14 +133,14 @@ class _Chunks:
         self._remote = RemoteChunks(remote, records.source) if is_remote else None
 
     def read(self, index: tf.Tensor) -> tf.data.Dataset:
-        """Return a chunk's records: (shard's name, index among its good ones, bytes)."""
+        """Return a chunk's records: (shard name, index among its good ones, serialized record)."""
         shard, first = self._rows[index, 0], self._rows[index, 3]
-        # In a `flat_map` of its own: TensorFlow can't copy a dataset that starts inside a file.
+        # In a separate `flat_map`: TensorFlow can't copy a dataset that starts inside a file.
         found = tf.data.Dataset.from_tensors(index).flat_map(self._payloads).enumerate()
         return found.map(lambda number, record: (self._names[shard], first + number, record))
 
     def ahead(self, rows: tf.data.Dataset) -> tf.data.Dataset:
-        """Return rows that begin with a chunk's index; those in a store are fetched ahead."""
+        """Return rows that begin with a chunk's index; chunks in a store are prefetched."""
         return rows if self._remote is None else self._remote.ahead(rows)
 
     def _payloads(self, index: tf.Tensor) -> tf.data.Dataset:
@@ -161,7 +161,7 @@ class _Chunks:
 
 
 def _shuffled(records: tf.data.Dataset, buffer: int, key: tf.Tensor) -> tf.data.Dataset:
-    """Shuffle like `Dataset.shuffle`, by a key tensor instead of TensorFlow's global seed."""
+    """Shuffle like `Dataset.shuffle`, but with a key tensor instead of TensorFlow's global seed."""
     spec = records.element_spec
     flat = tf.nest.flatten(spec)
     seeds = tf.cast(tf.random.stateless_uniform([2], key, 1, 2**31 - 1, tf.int32), tf.int64)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Parsing of a record's bytes to tensors, by a key map, with checks in the graph."""
+"""Parses a serialized record to tensors according to a key map, with checks in the graph."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ def parse_record(
 
     Args:
       record: string scalar.
-      fallback_id: string scalar, for records without an id.
+      fallback_id: string scalar, used for records without an id.
       keys: names of the features.
-      labels: class names, for records with the name of a class but no number.
-      is_video: frames and audio are stored as one file.
+      labels: class names, used for records that name a class but do not number it.
+      is_video: whether frames and audio are stored as one file.
 
     Returns:
-      "example_id"; "media_id", "" for none; "frames" string [T]; "waveform" float [N]; "log_mel"
-      float [frames, bins]; "label" int32, -1 for none; "caption" string [C] with "caption_start"
-      and "caption_end", float seconds from the start of the clip (without times, the whole clip),
-      and "caption_own", true if it describes this clip (false if unknown); "clip_start" and
-      "duration" in seconds ("duration" 0 if unknown). With `is_video`, "frames" int64 [T] are the
-      frames' times, "waveform" is empty, and there are "media", the file, "" for none; "shape"
-      int32 [2], height and width of the frames; and "microseconds" int64, the duration.
+      A dict with "example_id"; "media_id", "" if none; "frames" string [T]; "waveform" float [N];
+      "log_mel" float [frames, bins]; "label" int32, -1 if none; "caption" string [C] with
+      "caption_start" and "caption_end", float seconds from the start of the clip (captions without
+      times span the whole clip), and "caption_own", true if it describes this clip (false if
+      unknown); "clip_start" and "duration" in seconds ("duration" is 0 if unknown). With
+      `is_video`, "frames" int64 [T] are the frames' times, "waveform" is empty, and three more are
+      added: "media", the file, "" if none; "shape" int32 [2], height and width of the frames; and
+      "microseconds" int64, the duration.
     """
     variable = tf.io.VarLenFeature
     context_features = {
@@ -49,7 +50,7 @@ def parse_record(
         keys_lib.CAPTION_OWN: variable(tf.int64),
     }
     list_features = {
-        # Records of audio alone have no frames; `check_parsed` checks where they are required.
+        # Audio-only records have no frames; `check_parsed` checks where they are required.
         keys.frames: tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True),
         keys.waveform: variable(tf.float32),
         keys.log_mel: variable(tf.float32),
@@ -117,12 +118,12 @@ def parse_record(
 
 
 def _or_fill(times: tf.Tensor, value: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    """Return times unchanged, or `value` for each caption if there are none."""
+    """Return the times unchanged, or `value` for each caption if there are no times."""
     return tf.cond(tf.shape(times)[0] > 0, lambda: times, lambda: tf.fill(count, value))
 
 
 def _label(indices: tf.Tensor, names: tf.Tensor, labels: Sequence[str]) -> tf.Tensor:
-    """Return the first class, by its number or else by its name; -1 for none."""
+    """Return the first class, by number or otherwise by name; -1 if none."""
     known = tf.constant(list(labels), tf.string)
     places = tf.where(tf.reduce_any(known[tf.newaxis] == names[:, tf.newaxis], axis=0))[:, 0]
     return tf.cast(tf.concat([indices, places, [-1]], axis=0)[0], tf.int32)
@@ -139,9 +140,9 @@ def require(condition: tf.Tensor, example_id: tf.Tensor, shard: tf.Tensor, what:
 def check_parsed(
     parsed: dict[str, tf.Tensor], shard: tf.Tensor, limits: Limits, needs_frames: bool
 ) -> None:
-    """Check a record of a shard that was not inspected, at almost no cost, before decoding.
+    """Check a record of a shard that was not inspected, before decoding and at almost no cost.
 
-    `integrity.checks` finds more. Without `needs_frames`, a record may hold audio alone.
+    `integrity.checks` finds more. Without `needs_frames`, a record may hold only audio.
     """
     identity = parsed["example_id"]
     frames = tf.shape(parsed["frames"])[0]

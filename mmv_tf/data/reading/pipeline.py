@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Input pipelines from settings to a trainer's batches, of one data set or several."""
+"""Input pipelines from settings to batches for a trainer, for one data set or several."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from mmv_tf.util.storage.urls import name_of, url_of
 
 
 class Input:
-    """Data of a configuration: one reader, or several whose examples are mixed.
+    """Input data of a configuration: one reader, or several whose examples are mixed.
 
     Args:
       config: see `default_config`, and `parts_of` for `config.mixture`.
       tokenizer, log_mel: see `Reader`.
 
     Attributes:
-      readers: one for each data set.
-      weights: of the mixture.
+      readers: one reader per data set.
+      weights: weights of the data sets in the mixture.
 
     Raises:
-      ValueError: settings are invalid, or the records don't fit the model.
+      ValueError: settings are invalid, or the records do not fit the model.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Input:
         return sum(reader.num_examples() for reader in self.readers)
 
     def damage(self) -> DamageReport:
-        """Return the records left out of all data sets; see `Reader.damage`."""
+        """Return a report on the records left out of all data sets; see `Reader.damage`."""
         reports = [reader.damage() for reader in self.readers]
         return DamageReport(
             sum(report.written for report in reports),
@@ -101,7 +101,7 @@ class Input:
         """Return every example once; see `Reader.evaluate`.
 
         Raises:
-          ValueError: there are several data sets, which must be evaluated one by one.
+          ValueError: there are several data sets, which must be evaluated one at a time.
         """
         if len(self.readers) != 1:
             raise ValueError(
@@ -149,7 +149,7 @@ class Input:
             )
 
     def _alike(self, parts: list[tf.data.Dataset]) -> list[tf.data.Dataset]:
-        """Give the data sets one structure, and each example its source."""
+        """Give all data sets the same structure, and each example its source."""
         stored = any("audio" in part.element_spec for part in parts)
 
         def named(index: int, reader: Reader, part: tf.data.Dataset) -> tf.data.Dataset:
@@ -174,7 +174,7 @@ class Input:
             batches = parts[0].batch(batch_size, drop_remainder=True)
         else:
             batches = mixing.mix_batches(self._alike(parts), self.weights, batch_size)
-        # Spectrograms and words are computed here: the vocabulary is a resource of this process.
+        # Spectrograms and word ids are computed here: the vocabulary is a resource of this process.
         batches = batches.apply(
             tf.data.experimental.service.distribute(
                 processing_mode=tf.data.experimental.service.ShardingPolicy.DYNAMIC,
@@ -203,18 +203,18 @@ def make_dataset(
 
     Args:
       config: see `default_config` and `Input`.
-      tokenizer, log_mel: of the model; without them there is no "text" or no "audio".
+      tokenizer, log_mel: layers of the model; without them there is no "text" or no "audio".
       training: endless shuffled and augmented batches; otherwise every example once, in order.
-      seed: of order and augmentation.
+      seed: seed for order and augmentation.
       start: number of examples of this worker to skip.
-      worker, workers: this worker's index and their number.
-      batch_size: of this worker; by default `config.batch_size`.
-      pad: evaluation only: fill the last batch; see `Reader.evaluate`.
+      worker, workers: this worker's index and the number of workers.
+      batch_size: batch size of this worker; by default `config.batch_size`.
+      pad: whether to fill up the last batch, in evaluation only; see `Reader.evaluate`.
 
     Returns:
-      A dataset of dicts, see `Reader`; in evaluation with a dimension for windows. Errors of its
-      iterators name shard and record inside `Input.explained` or `Reader.explained`. The iterator's
-      state can be saved in a `tf.train.Checkpoint`; with the tf.data service it can't.
+      A dataset of dicts, see `Reader`; in evaluation with a dimension for windows. Inside
+      `Input.explained` or `Reader.explained`, errors of its iterators name shard and record. The
+      iterator's state can be saved in a `tf.train.Checkpoint`, but not with the tf.data service.
 
     Raises:
       ValueError: see `Input`.

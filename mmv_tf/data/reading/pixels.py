@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Decoding and cropping of a clip's frames in TensorFlow's graph, or by OpenCV on threads."""
+"""Decodes and crops a clip's frames, in TensorFlow's graph or with OpenCV on threads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mmv_tf.data.reading.settings import Example
 # Above this number of frames a loop replaces one node per frame, to limit the size of the graph.
 _MOST_UNROLLED = 160
 
-# Width of the blocks of most JPEGs, and a multiple of the width of others (4:4:4: 8).
+# Block width of most JPEGs, and a multiple of the block width of the others (4:4:4: 8).
 _BLOCK = 16
 
 
@@ -32,12 +32,12 @@ def decode_window(encoded: tf.Tensor, crop: tf.Tensor) -> tf.Tensor:
     """Decode one window of frames of equal size.
 
     One node per frame instead of a loop saves a tenth of the time. Chroma is upsampled smoothly,
-    which takes libjpeg-turbo a fifth less time than repeating it without vector instructions. A
+    for which libjpeg-turbo has vector instructions; repeating it would take a quarter longer. A
     window that begins inside a block is decoded from the block's first column on and then cut,
-    because TensorFlow would copy each row from a buffer, which takes up to 40 % longer.
+    because TensorFlow would otherwise copy each row from a buffer, which takes up to 40 % longer.
 
     Args:
-      encoded: string [N], JPEGs; N is known when the graph is made.
+      encoded: string [N], JPEGs; N must be known when the graph is built.
       crop: int32 [top, left, height, width].
 
     Returns:
@@ -92,15 +92,15 @@ def clip_pixels(
 
     Args:
       encoded, shape, crop, mirrored, color, indices: see `Plan`.
-      result: float32 [T, size, size, 3], contiguous, to fill.
-      limits: upper limits on a stored video.
+      result: array to fill, float32 [T, size, size, 3], contiguous.
+      limits: upper limits on stored videos.
 
     Raises:
-      ValueError: a frame can't be decoded, or has another shape.
+      ValueError: a frame cannot be decoded, or has another shape.
     """
     import cv2
 
-    # The resized bytes use the last quarter of the floats' memory, to save memory accesses. The
+    # The resized bytes use the last quarter of the floats' memory, which saves memory accesses. The
     # floats of a frame end no later than where the bytes of the next frame begin.
     resized = result.reshape(-1).view(np.uint8)[-result.size :].reshape(result.shape)
     if indices is None:
@@ -115,7 +115,7 @@ def clip_pixels(
             frame = cv2.transform(frame, change, dst=changed)
         if mirrored:
             frame = cv2.flip(frame, 1, dst=turned)
-        # In one step, NumPy's conversion and multiplication take 50 % longer.
+        # Done in one step, NumPy's conversion and multiplication take 50 % longer.
         np.copyto(floats, frame)
         np.multiply(floats, np.float32(1 / 255), out=floats)
 
@@ -123,7 +123,7 @@ def clip_pixels(
 def _resize_windows(
     encoded: np.ndarray, shape: np.ndarray, crop: np.ndarray, resized: np.ndarray
 ) -> None:
-    """Decode all frames and resize their windows into `resized`, uint8 [T, H, W, 3], bilinear."""
+    """Decode all frames and resize their windows into `resized`, uint8 [T, H, W, 3], bilinearly."""
     import cv2
     import simplejpeg
 
@@ -133,7 +133,7 @@ def _resize_windows(
     for number, jpeg in enumerate(encoded):
         try:
             # TensorFlow's default inverse DCT, which gives the same bytes. A larger frame does not
-            # fit, which is an error before anything is decoded.
+            # fit, which raises an error before anything is decoded.
             frame = simplejpeg.decode_jpeg(jpeg, "RGB", fastdct=True, buffer=decoded)
         except ValueError:
             window = _window_by_tensorflow(jpeg, crop, number)
@@ -150,7 +150,7 @@ def _resize_windows(
 def _window_by_tensorflow(jpeg: bytes, crop: np.ndarray, number: int) -> np.ndarray:
     """Decode a window of a JPEG that simplejpeg rejects.
 
-    TensorFlow accepts some of those, such as files with a few extra bytes. Both decoders must
+    TensorFlow accepts some of those files, such as ones with a few extra bytes. Both decoders must
     reject the same files.
     """
     try:
@@ -160,12 +160,12 @@ def _window_by_tensorflow(jpeg: bytes, crop: np.ndarray, number: int) -> np.ndar
 
 
 def _change_of_bytes(color: np.ndarray, clip: np.ndarray, mirrored: bool) -> np.ndarray | None:
-    """Return a color change as float32 [3, 4] from bytes to bytes; None if it changes nothing.
+    """Return a color change as float32 [3, 4] from bytes to bytes, or None if it changes nothing.
 
     Args:
       color: see `Plan`.
-      clip: uint8 [T, H, W, 3], not yet mirrored. Its mean color comes from the same pixels as in
-        `augmentation.jitter_color`, which runs on the mirrored clip.
+      clip: uint8 [T, H, W, 3], not yet mirrored. Its mean color is computed from the same pixels as
+        in `augmentation.jitter_color`, which runs on the mirrored clip.
       mirrored: see `Plan`.
     """
     import cv2
@@ -188,7 +188,7 @@ _ALIGNMENT = 64
 
 
 class Memory:
-    """Pool of memory for results, reused once TensorFlow has released it.
+    """Pool of memory for results, which is reused once TensorFlow has released it.
 
     New memory costs a tenth of the time, because the kernel fills it with zeros.
     """
@@ -197,10 +197,10 @@ class Memory:
         self._free: list[np.ndarray] = []
 
     def array(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Return an uninitialized float32 array, for the result of a `tf.numpy_function`."""
+        """Return an uninitialized float32 array for the result of a `tf.numpy_function`."""
         count = int(np.prod(shape))
         memory = self._free.pop() if self._free else _aligned(count)
-        if memory.size != count:  # A last, smaller batch, which is rare.
+        if memory.size != count:  # A smaller last batch, which is rare.
             memory = _aligned(count)
         lent = memory.reshape(shape)
         # TensorFlow keeps a reference to this array as long as its tensor exists.
@@ -216,11 +216,11 @@ def _aligned(count: int) -> np.ndarray:
 
 
 def on_all_cores(make: Callable[[Place], None], places: Sequence[Place]) -> bool:
-    """Call `make` for each place on a thread pool, and raise the error of a failed call.
+    """Call `make` for each place on a thread pool, and raise the error of any failed call.
 
     Returns:
-      False if Python is exiting: TensorFlow reads ahead until the end, and an error would appear on
-      the terminal.
+      False if Python is exiting. TensorFlow reads ahead until the end, and an error would then
+      appear on the terminal.
     """
     try:
         pending = [_threads().submit(make, place) for place in places]
@@ -233,7 +233,7 @@ def on_all_cores(make: Callable[[Place], None], places: Sequence[Place]) -> bool
 
 @functools.cache
 def _threads() -> concurrent.futures.ThreadPoolExecutor:
-    """Return the pool of the process; its functions should not hold Python's lock for long."""
+    """Return the process's pool; functions run on it should not hold Python's lock for long."""
     end_iterators_at_exit()
     return concurrent.futures.ThreadPoolExecutor(os.cpu_count(), "mmv_tf")
 
@@ -241,13 +241,13 @@ def _threads() -> concurrent.futures.ThreadPoolExecutor:
 class Plan:
     """Keys of an example that describe how to compute its pixels; "video" replaces them.
 
-    FRAMES: string [T], JPEGs; or string, a stored video.
-    INDICES: int32 [T], frames of a stored video; only with one.
+    FRAMES: string [T], JPEGs; or a string scalar, a stored video.
+    INDICES: int32 [T], frames of a stored video; only present with one.
     SHAPE: int32 [2], height and width of every frame.
     CROP: int32 [4], the window to decode: [top, left, height, width].
     MIRRORED: bool.
     COLOR: float32 [3, 5], see `augmentation.color_change`.
-    SHARD: string, the record's shard.
+    SHARD: string, name of the record's shard.
     """
 
     FRAMES, INDICES = "frames", "indices"
@@ -277,8 +277,8 @@ def make_video(batch: Example, size: int, limits: Limits | None = None) -> Examp
     """Replace a batch's plans by "video", float32 [..., T, size, size, 3] in [0, 1].
 
     Args:
-      batch: of examples with the keys of `Plan`, "valid/video" and "example_id"; leading dimensions
-        [B] or [B, windows]. If "valid/video" is false, the pixels are zeros.
+      batch: batch of examples with the keys of `Plan`, "valid/video" and "example_id"; leading
+        dimensions are [B] or [B, windows]. Where "valid/video" is false, the pixels are zeros.
       size: height and width in pixels.
       limits: upper limits on stored videos.
     """
@@ -312,7 +312,7 @@ def batch_pixels(
     """Return the pixels of a batch of plans, decoded on all cores; see `make_video`.
 
     Raises:
-      ValueError: a clip can't be decoded. The message names it in a form that `damage.explained`
+      ValueError: a clip cannot be decoded. The message names it in a form that `damage.explained`
         finds.
     """
     result = memory.array((*(encoded if indices is None else indices).shape, size, size, 3))

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Reader of records as batches: parse, sample, decode, preprocess, batch, postprocess."""
+"""Reads records as batches: parse, sample, decode, preprocess, batch, postprocess."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mmv_tf.data.records.manifests import ShardEntry
 
 
 class Postprocessing:
-    """Last phase of reading, called with a batch.
+    """Last step of reading, applied to batches.
 
     Args:
       config: see `default_config`.
@@ -47,7 +47,7 @@ class Postprocessing:
         """Convert a batch of examples to the input of models.
 
         Args:
-          batch: of examples from `Examples`; leading dimensions [B] or [B, windows].
+          batch: batch of examples from `Examples`; leading dimensions are [B] or [B, windows].
         """
         batch = dict(batch)
         seeds = batch.pop("seed", None)
@@ -66,14 +66,14 @@ class Postprocessing:
             batch["caption"] = candidates[..., 0]
             if self.tokenizer is not None:
                 batch["text"] = self.tokenizer(candidates)
-                # A narration of only unknown words or stop words is invalid.
+                # A narration with only unknown words or stop words is invalid.
                 batch["valid/text"] &= tf.reduce_any(batch["text"] != self._padding_id, axis=-1)
                 if seeds is not None:
                     batch["text"] = self._augment_words(batch["text"], seeds[:, 1])
         return batch
 
     def _augment_audio(self, log_mels: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        """Augment each spectrogram of [B, ...] by its own seed of [B, 2]."""
+        """Augment each spectrogram of [B, ...] with its own seed of [B, 2]."""
         config = self.config
         jitters = config.audio_gain > 0 or config.audio_noise > 0
         if not (jitters or config.audio_mask > 0):
@@ -93,7 +93,7 @@ class Postprocessing:
         return tf.map_fn(lambda pair: augment(*pair), (log_mels, seeds), fn_output_signature=spec)
 
     def _augment_words(self, ids: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        """Augment the candidates of each example, [B, P, words], by its own seed of [B, 2]."""
+        """Augment the candidates of each example, [B, P, words], with its own seed of [B, 2]."""
         share = self.config.word_dropout
         if not share > 0:
             return ids
@@ -113,15 +113,15 @@ class Reader:
     """Reader of the shards of a directory.
 
     Args:
-      config: as `default_config`.
-      tokenizer: converts narrations to word ids; without it there is no "text".
-      log_mel: converts waveforms to the input of the audio backbone; without it there is no
-        "audio". A stored log-mel is used unchanged, if it was made with the same settings.
-      limits: upper limits on records; anything above is damage.
+      config: settings; see `default_config`.
+      tokenizer: layer that converts narrations to word ids; without it there is no "text".
+      log_mel: layer that converts waveforms to the input of the audio backbone; without it there
+        is no "audio". A stored log-mel is used unchanged if it was made with the same settings.
+      limits: upper limits on records; anything above them counts as damage.
 
     Examples are dicts: "video" float32 [T, size, size, 3] in [0, 1]; "audio" float32 [frames,
-    mel_bins, 1] of the same time; "text" int32 [P, words], the narrations nearest in time;
-    "valid/video", "valid/audio" booleans and "valid/text" [P]; "label" int32 (-1 for none);
+    mel_bins, 1] covering the same time; "text" int32 [P, words], the narrations nearest in time;
+    "valid/video" and "valid/audio", booleans, and "valid/text" [P]; "label" int32 (-1 if none);
     "example_id" string; "media_id" string, the source's name ("" if the record has none);
     "clip_start" and "clip_end" in seconds of the source; "caption", the nearest narration as text.
 
@@ -156,15 +156,15 @@ class Reader:
 
     @property
     def is_video(self) -> bool:
-        """True if the records are stored as video, see `prepare_data --store`."""
+        """True if the records are stored as video; see `prepare_data --store`."""
         return self._records.is_video
 
     def splits(self) -> list[str]:
-        """Return the splits named by `config.split`, which joins several with "+"."""
+        """Return the splits that `config.split` names, which may join several with "+"."""
         return self._records.splits()
 
     def shards(self) -> list[ShardEntry]:
-        """Return the split's shards; for records of other tools, all that match `config.files`."""
+        """Return the split's shards; for other tools' records, all that match `config.files`."""
         return self._records.shards()
 
     def files(self) -> list[str]:
@@ -172,20 +172,20 @@ class Reader:
         return [str(shard.path) for shard in self.shards()]
 
     def num_examples(self) -> int:
-        """Return the number of examples in the split, without damaged ones."""
+        """Return the number of examples in the split, not counting damaged records."""
         return self._records.num_good()
 
     def damage(self) -> DamageReport:
-        """Return the split's records that are left out and why; none without inspection.
+        """Return a report on the split's records that are left out; empty without inspection.
 
         Raises:
           DamagedDataError: there is damage and `config.on_bad_record` is "stop", or there is more
-            than `config.max_bad_fraction`.
+            than `config.max_bad_fraction` allows.
         """
         return self._records.damage()
 
     def first_media_id(self) -> str:
-        """Return the name of the source in the first record; "" if it has none."""
+        """Return the source's name in the first record; "" if it has none."""
         parse = self._examples.parse
         records = ordering.in_order(self._records).take(1)
         for parsed in records.map(parse):
@@ -207,12 +207,12 @@ class Reader:
         """Return endless shuffled and augmented batches.
 
         Args:
-          seed: of order and augmentation.
-          start: number of examples of this worker to skip, when a run resumes; they are read but
+          seed: seed for order and augmentation.
+          start: number of examples of this worker to skip when a run resumes; they are read but
             not decoded.
-          worker, workers: this worker's index and their number; each takes an equal share of every
-            epoch's records.
-          batch_size: of this worker; by default `config.batch_size`.
+          worker, workers: this worker's index and the number of workers; each takes an equal share
+            of every epoch's records.
+          batch_size: batch size of this worker; by default `config.batch_size`.
 
         Returns:
           A dataset of batched examples with static shapes.
@@ -223,16 +223,17 @@ class Reader:
     def evaluate(
         self, pad: bool = False, worker: int = 0, workers: int = 1, batch_size: int | None = None
     ) -> tf.data.Dataset:
-        """Return every example once, in order: batches [B, windows, ...], the last one smaller.
+        """Return every example once, in order, in batches [B, windows, ...]; the last is smaller.
 
-        Windows are spread evenly, crops are central and nothing is augmented. "text" is [B, 1,
-        words]: the clip's own narration, see docs/reading.md, and "caption" is that narration.
+        Windows are evenly spaced, crops are central and nothing is augmented. "text" is [B, 1,
+        words], the clip's own narration (see docs/reading.md), and "caption" is that narration.
 
         Args:
-          pad: fill the last batch, and give all workers the same number of batches, with rows in
-            which all "valid/..." are false and "example_id" is empty; "valid/example" marks others.
-          worker, workers: this worker's index and their number; records are distributed in turn.
-          batch_size: of this worker; by default `config.batch_size`.
+          pad: whether to fill up the last batch, and give all workers the same number of batches,
+            with rows in which all "valid/..." are false and "example_id" is empty;
+            "valid/example" is true for real rows.
+          worker, workers: this worker's index and the number of workers; they take records in turn.
+          batch_size: batch size of this worker; by default `config.batch_size`.
         """
         size = self.config.batch_size if batch_size is None else batch_size
         self.damage()
@@ -283,14 +284,14 @@ class Reader:
 def _decoded(records: tf.data.Dataset, example: Callable[..., Any]) -> tf.data.Dataset:
     """Apply `example` to all records, in order, on all cores."""
     options = tf.data.Options()
-    # The autotune thread sleeps for up to a minute, and the end of an iterator waits for it.
+    # The autotune thread sleeps for up to a minute, and ending an iterator waits for it.
     options.autotune.enabled = False
     dataset = records.map(example, num_parallel_calls=os.cpu_count() or 1, deterministic=True)
     return dataset.with_options(options)
 
 
 def _blanks(spec: Any) -> tf.data.Dataset:
-    """Return endless rows of zeros, false and empty strings in the shapes of `spec`."""
+    """Return endless rows of zeros, false and empty strings with the shapes of `spec`."""
 
     def blank(part: tf.TensorSpec) -> tf.Tensor:
         return (

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Good records of a split in a directory."""
+"""The good records of a split in a directory."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ from mmv_tf.util.storage.media import at_hand
 from mmv_tf.util.storage.urls import cache_folder
 
 _INSPECT = ("auto", "always", "never")
-# Ours: with inspect="auto", shards of up to this size in all are inspected before they are read,
-# which takes a second or two, once.
+# Ours: with inspect="auto", shards of up to this total size are inspected before they are
+# read, which takes a second or two, once.
 _AUTO_INSPECT_BYTES = 1 << 30
 # Ours: with fewer shards, their order alone does not shuffle enough.
 _FEW_SHARDS = 256
-# Ours: limit on the chunks that a graph holds.
+# Ours: limit on the number of chunks that a graph holds.
 _MOST_CHUNKS = 1 << 16
-# Folder of the chunks in that of mirrored objects. No scheme begins with a dot.
+# Subfolder for chunks in the folder of mirrored objects. No URL scheme begins with a dot.
 _CACHE = ".chunks"
 
 
 class Records:
-    """Records of a split, ours or those of other tools.
+    """Records of a split, in our format or those of other tools.
 
     Args:
-      config: as `default_config`.
+      config: settings; see `default_config`.
       limits: upper limits on records.
-      sample_rate: of the audio in records of other tools, unless set by the settings; None if no
-        audio is read.
+      sample_rate: sample rate of the audio in other tools' records, unless the settings state it;
+        None if no audio is read.
 
     Raises:
       ValueError: `config.records` or `config.inspect` has an unknown value.
@@ -70,15 +70,15 @@ class Records:
 
     @property
     def directory(self) -> pathlib.Path:
-        """Directory of the shards; of those in a store, its mirror."""
+        """Directory of the shards; for shards in a store, their mirror."""
         return self.folder.path
 
     @functools.cached_property
     def source(self) -> ChunkSource:
-        """Source of the chunks of shards in a store.
+        """Source of the chunks for shards in a store.
 
         Raises:
-          ValueError: the size of the cache is not a number of 0 or more.
+          ValueError: the size of the cache is not a number of at least 0.
         """
         gigabytes = self.config.get("cache_gb", CACHE_GB)
         if not 0 <= gigabytes < math.inf:
@@ -102,16 +102,16 @@ class Records:
 
     @property
     def all_have_frames(self) -> bool:
-        """True if every record has frames, False if some hold audio alone."""
+        """True if every record has frames; False if some hold only audio."""
         return self.config.records != "mmv" or expected_of(self.manifest).all_have_frames
 
     @property
     def is_video(self) -> bool:
-        """True if frames and audio of a record are stored as one file, an MP4."""
+        """True if a record's frames and audio are stored as one MP4 file."""
         return self.config.records == "mmv" and expected_of(self.manifest).is_video
 
     def splits(self) -> list[str]:
-        """Return the splits named by `config.split`, which joins several with "+"."""
+        """Return the splits that `config.split` names, which may join several with "+"."""
         names: list[str] = self.config.split.split("+")
         have = self.manifest["splits"]
         for name in names:
@@ -120,7 +120,7 @@ class Records:
         return names
 
     def shards(self) -> list[ShardEntry]:
-        """Return the split's shards; for records of other tools, all that match `config.files`."""
+        """Return the split's shards; for other tools' records, all that match `config.files`."""
         if self.config.records != "mmv":
             return self._all_shards
         names = self.splits()
@@ -131,13 +131,13 @@ class Records:
         return [shard for shard in self.shards() if self.count(shard)]
 
     def num_good(self) -> int:
-        """Return the number of good records of the split; all without inspection."""
+        """Return the number of good records of the split; without inspection, of all records."""
         if self.inspected:
             return self.damage().read
         return sum(shard.records or 0 for shard in self.shards())
 
     def count(self, shard: ShardEntry) -> int:
-        """Return the number of good records of a shard; all without inspection."""
+        """Return the number of good records of a shard; without inspection, of all records."""
         if self._inspections is not None:
             return self._inspections[str(shard.path)].good
         return shard.records or 0
@@ -149,10 +149,10 @@ class Records:
         return self._inspections[str(shard.path)].segments
 
     def chunks(self, shard: ShardEntry) -> tuple[tuple[int, int], ...]:
-        """Return runs of about 16 good records at most, in the form of `segments`.
+        """Return runs of at most about 16 good records, in the form of `segments`.
 
-        Without inspection and without offsets in the manifest, the headers of the shard are read if
-        the split has few shards; otherwise the shard is one run.
+        Without inspection and without offsets in the manifest, the headers of a shard are read if
+        the split has few shards; otherwise the whole shard is one run.
         """
         if self._inspections is not None:
             return self._inspections[str(shard.path)].chunks
@@ -172,11 +172,11 @@ class Records:
 
     @property
     def inspected(self) -> bool:
-        """True if the shards are inspected; the first call may inspect them, which takes time."""
+        """True if the shards are inspected; the first access may inspect them, which takes time."""
         return self._inspections is not None
 
     def damage(self) -> damage.DamageReport:
-        """Return the split's damage; see `Reader.damage`."""
+        """Return a report on the split's damage; see `Reader.damage`."""
         if self._inspections is None:
             self.folder.check_sizes(self.manifest)
             count = sum(shard.records or 0 for shard in self.shards())
@@ -199,7 +199,7 @@ class Records:
 
     def _first_findings(self) -> list[inspection.Finding]:
         shards = self.shards()
-        if self.folder.is_remote:  # Not all of them are fetched for a message.
+        if self.folder.is_remote:  # Do not download all shards just for a message.
             shards = [shard for shard in shards if shard.name in self.source.damaged]
         return inspection.first_findings(shards, self.keys, expected_of(self.manifest), self.limits)
 
@@ -211,14 +211,14 @@ class Records:
 
     @functools.cached_property
     def _inspections(self) -> dict[str, inspection.ShardInspection] | None:
-        """Inspections of all shards of the directory; None without inspection."""
+        """Inspections of all shards in the directory, or None without inspection."""
         config, shards = self.config, self._all_shards
         skip = config.on_bad_record == "skip"
         if not skip and config.records == "mmv":
             total = sum(shard.bytes or 0 for shard in shards)
             if config.inspect == "never":
                 return None
-            # Chunks from a store are compared with their checksums as they are read.
+            # Chunks from a store are checked against their checksums as they are read.
             if config.inspect == "auto" and (total > _AUTO_INSPECT_BYTES or self.folder.is_remote):
                 return None
         thorough = skip or config.inspect == "always"

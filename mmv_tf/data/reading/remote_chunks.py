@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Chunks of shards in an object store, read through a cache on the local disk."""
+"""Reads chunks of shards in an object store through a cache on the local disk."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from mmv_tf.data.reading.chunk_cache import ChunkCache
 from mmv_tf.data.records import framing
 from mmv_tf.data.records.manifests import CHUNK_RECORDS, ShardEntry
 
-# Ours: chunks that are fetched before they are needed. With 16 MB each at 50 MB/s a connection,
-# these are 50 chunks a second.
+# Ours: number of chunks fetched before they are needed. At 16 MB per chunk and 50 MB/s per
+# connection, this gives 50 chunks a second.
 AHEAD = 16
 
 
@@ -33,9 +33,9 @@ class Chunk:
 
     Attributes:
       shard: the shard.
-      start, end: its bytes.
-      count: number of records to read; what follows them is ignored.
-      checksums: (start, end, CRC-32C) of the parts of these bytes; empty if the manifest has none.
+      start, end: range of bytes.
+      count: number of records to read; anything after them is ignored.
+      checksums: (start, end, CRC-32C) of parts of the range; empty if the manifest states none.
     """
 
     shard: ShardEntry
@@ -46,13 +46,13 @@ class Chunk:
 
     @property
     def key(self) -> str:
-        """Name in a cache, another one if the shard has another content."""
+        """Name of the chunk in a cache, which changes with the shard's content."""
         sums = [crc for _, _, crc in self.checksums]
         known = sums or self.shard.sha256 or self.shard.tag
         return f"{self.shard.path} {self.shard.bytes} {self.start}-{self.end} {known}"
 
     def is_good(self, content: bytes) -> bool:
-        """Return whether these are its bytes, by the manifest's checksums or the records'."""
+        """Return whether content matches the checksums of the manifest or else of the records."""
         if len(content) != self.end - self.start:
             return False
         if not self.checksums:
@@ -71,11 +71,11 @@ def chunks_of(shard: ShardEntry, runs: Sequence[tuple[int, int]]) -> list[Chunk]
     """Return a shard's chunks.
 
     Args:
-      shard: with its size.
+      shard: the shard; its size must be known.
       runs: (offset, number of records) of each chunk, in order.
     """
     size = shard.bytes or 0
-    # The manifest's chunks by their first bytes: end, number of records, checksum.
+    # The manifest's chunks by first byte: end, number of records, checksum.
     parts: dict[int, tuple[int, int, int]] = {}
     if len(shard.offsets) == len(shard.crc32c):
         left = shard.records or 0
@@ -92,7 +92,7 @@ def chunks_of(shard: ShardEntry, runs: Sequence[tuple[int, int]]) -> list[Chunk]
 def _checksums(
     parts: Mapping[int, tuple[int, int, int]], start: int, end: int, count: int
 ) -> tuple[tuple[int, int, int], ...]:
-    """Return the checksums of bytes; none unless they are the manifest's chunks of all records."""
+    """Return checksums of a range; empty unless it consists of whole chunks of the manifest."""
     found, place, records = [], start, 0
     while place < end and place in parts:
         stop, own, crc = parts[place]
@@ -102,14 +102,14 @@ def _checksums(
 
 
 class ChunkSource:
-    """The bytes of chunks, from a cache or else from a store.
+    """Source of the bytes of chunks: a cache, or else a store.
 
     Args:
-      cache: where they are kept.
-      fetch: reads the bytes of a chunk from the store.
+      cache: the cache that keeps the chunks.
+      fetch: function that reads the bytes of a chunk from the store.
 
     Attributes:
-      damaged: names of shards with bytes that are not as written.
+      damaged: names of shards whose bytes differ from what was written.
     """
 
     def __init__(self, cache: ChunkCache, fetch: Callable[[Chunk], bytes]):
@@ -122,8 +122,8 @@ class ChunkSource:
         """Return the bytes of a chunk.
 
         Raises:
-          ValueError: they are not as written.
-          OSError: of the store; `explained` raises it, too.
+          ValueError: the bytes differ from what was written.
+          OSError: the store failed; `explained` raises this error as well.
         """
         try:
             return self._cache.get(chunk.key, lambda: self._fetched(chunk), chunk.is_good)
@@ -134,7 +134,7 @@ class ChunkSource:
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:
-        """Raise an error of the store instead of TensorFlow's about it."""
+        """Raise an error of the store in place of TensorFlow's error about it."""
         try:
             yield
         except tf.errors.OpError as error:
@@ -144,15 +144,16 @@ class ChunkSource:
             raise found from error
 
     def _fetched(self, chunk: Chunk) -> bytes:
-        # Once more: what was damaged on its way is whole at the second attempt.
+        # Try once more: data damaged in transit is intact at the second attempt.
         for _ in range(2):
             found = self._fetch(chunk)
             if chunk.is_good(found):
                 return found
         self.damaged.add(chunk.shard.name)
         raise ValueError(
-            f"{UNSURE_START}{chunk.shard.name}: its bytes {chunk.start} to {chunk.end} are not as "
-            f"written; prepare the data again with --overwrite, or restore the file.{MESSAGE_END}"
+            f"{UNSURE_START}{chunk.shard.name}: bytes {chunk.start} to {chunk.end} differ from "
+            "what was written; prepare the data again with --overwrite, or restore the file."
+            f"{MESSAGE_END}"
         )
 
 
@@ -160,8 +161,8 @@ class RemoteChunks:
     """Datasets of the records of chunks.
 
     Args:
-      chunks: the chunks, by which the datasets number them.
-      source: of their bytes; its errors end a dataset's iterator.
+      chunks: the chunks; the datasets refer to them by index.
+      source: source of their bytes; its errors end a dataset's iterator.
     """
 
     def __init__(self, chunks: Sequence[Chunk], source: ChunkSource):
@@ -173,20 +174,21 @@ class RemoteChunks:
         self._lock = threading.Lock()
 
     def payloads(self, index: tf.Tensor) -> tf.data.Dataset:
-        """Return the records of a chunk, strings."""
-        # Stateless: the same chunk has the same records, and iterators can be saved.
+        """Return the records of a chunk as strings."""
+        # Stateless: the same chunk gives the same records, and iterators can be saved.
         records = tf.numpy_function(self._records, [index], tf.string, stateful=False)
         return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(records, [None]))
 
     def ahead(self, rows: tf.data.Dataset) -> tf.data.Dataset:
-        """Return the same rows, while the chunks of the next ones are fetched.
+        """Return the same rows while fetching the chunks of the next ones.
 
         Args:
-          rows: int64 [N], a chunk's index first; or int64 scalars, their indices.
+          rows: int64 [N] that begin with a chunk's index; or int64 scalars, the indices.
         """
 
         def begun(row: tf.Tensor) -> tf.Tensor:
-            # The row goes through the function, or the graph would be simplified to one without it.
+            # The row passes through the function; otherwise the graph would be simplified without
+            # it.
             same = tf.numpy_function(self._begin, [row], tf.int64, stateful=False)
             return tf.ensure_shape(same, row.shape)
 
@@ -203,14 +205,14 @@ class RemoteChunks:
         return records
 
     def _begin(self, row: np.ndarray) -> np.ndarray:
-        """Begin to fetch a chunk on a thread of its own, unless one does."""
+        """Start fetching a chunk on a thread of its own, unless this has been done."""
         index = int(row.reshape(-1)[0])
         future: concurrent.futures.Future[bytes] = concurrent.futures.Future()
         with self._lock:
             if index in self._ahead:
                 return row
             self._ahead[index] = future
-            while len(self._ahead) > 2 * AHEAD:  # of iterators that ended before their data
+            while len(self._ahead) > 2 * AHEAD:  # Left by iterators that ended early.
                 self._ahead.popitem(last=False)
 
         def run() -> None:
@@ -219,6 +221,6 @@ class RemoteChunks:
             except BaseException as error:
                 future.set_exception(error)
 
-        # Not a pool, for whose threads Python would wait at the end.
+        # Not a thread pool: Python would wait for its threads at exit.
         threading.Thread(target=run, name="chunk", daemon=True).start()
         return row

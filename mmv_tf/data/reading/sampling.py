@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Sampling of the time window of an example: one offset for all modalities."""
+"""Samples the time window of an example, with one offset for all modalities."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import tensorflow as tf
 def window_starts(
     stored_frames: tf.Tensor, span: int, windows: int, seed: tf.Tensor | None
 ) -> tf.Tensor:
-    """Return the first frames of windows of a clip.
+    """Return the first frames of a clip's windows.
 
     Args:
       stored_frames: int scalar, number of frames of the clip.
-      span: frames from a window's first to just after its last.
+      span: number of frames from a window's first frame to just after its last.
       windows: number of windows.
-      seed: int [2] for uniformly random windows; None for windows spread evenly from the clip's
-        first frame to its last (a single window: the middle).
+      seed: int [2] for uniformly random windows; None for windows spaced evenly from the clip's
+        first frame to its last (a single window is in the middle).
 
     Returns:
-      int32 [windows]. A clip shorter than `span` gives zeros; see `frame_indices`.
+      int32 [windows]; zeros for a clip shorter than `span`, see `frame_indices`.
     """
     last = tf.maximum(stored_frames - span, 0)
     if seed is not None:
@@ -41,12 +41,12 @@ def frame_indices(
     """Return the indices of the stored frames of windows.
 
     Args:
-      start: int32 [...], first frames.
-      num_frames: of a window.
+      start: int32 [...], first frames of the windows.
+      num_frames: number of frames in a window.
       stride: stored frames from one frame to the next. A fractional stride takes the nearest stored
-        frame, at the midpoint the later one.
+        frame, and the later one at the midpoint.
       stored_frames: int scalar, number of stored frames.
-      loop: continue with the first frame after the last; otherwise the last one repeats.
+      loop: whether to continue with the first frame after the last; otherwise the last one repeats.
 
     Returns:
       int32 [..., num_frames].
@@ -65,17 +65,17 @@ def nearest_candidates(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the narrations nearest in time: the candidates of MIL-NCE (Miech et al., 2020).
 
-    The distance is that to the narration's middle; the earlier of equally near ones comes first.
+    The distance is measured to the narration's middle; on a tie, the earlier one comes first.
 
     Args:
-      center: float [...], seconds.
-      starts, ends: float [N], seconds, in order of start.
+      center: float [...], times in seconds.
+      starts, ends: float [N], times of the narrations in seconds, ordered by start.
       candidates: number of narrations to return, P.
       first: bool [N], narrations that precede the others at any distance.
 
     Returns:
-      Indices int32 [..., P], nearest first, and booleans [..., P]: false, with index 0, if there
-      are fewer than P.
+      Indices int32 [..., P], nearest first, and booleans [..., P]; where there are fewer than P
+      narrations, the boolean is false and the index 0.
     """
     count = tf.shape(starts)[0]
     distance = tf.abs((starts + ends) / 2 - center[..., tf.newaxis])

@@ -17,7 +17,7 @@ Tokenizer = Callable[[tf.Tensor], tf.Tensor]
 
 
 class LogMel(Protocol):
-    """Interface of `mmv_tf.layers.LogMel` that the reader needs."""
+    """The part of `mmv_tf.layers.LogMel` that the reader needs."""
 
     sample_rate: int
     step: int
@@ -31,7 +31,7 @@ class LogMel(Protocol):
 
 
 def stride(stored: float, wanted: float) -> float:
-    """Return the stored frames from one frame to the next, as an int if it is whole.
+    """Return the number of stored frames per frame, as an int if it is whole.
 
     Args:
       stored, wanted: frames per second.
@@ -41,7 +41,7 @@ def stride(stored: float, wanted: float) -> float:
 
 
 def check_frame_rate(stored: float, wanted: float) -> None:
-    """Reject a frame rate that is not a whole fraction of the stored one.
+    """Reject a frame rate unless the stored rate is a multiple of it.
 
     Raises:
       ValueError: `stored` is not a multiple of `wanted`.
@@ -56,7 +56,7 @@ def check_frame_rate(stored: float, wanted: float) -> None:
 
 
 def check_sample_rate(stored: float, wanted: float) -> None:
-    """Reject audio of another rate.
+    """Reject audio with a different sample rate.
 
     Raises:
       ValueError: the rates, in Hz, differ.
@@ -69,12 +69,12 @@ def check_sample_rate(stored: float, wanted: float) -> None:
 
 
 def check_log_mel(stored: Mapping[str, Any], log_mel: LogMel, directory: pathlib.Path) -> None:
-    """Reject spectrograms with other settings than the model's.
+    """Reject spectrograms made with other settings than the model's.
 
     Args:
-      stored: settings of the records' log-mel.
-      log_mel: the model's layer.
-      directory: of the records, for the message.
+      stored: settings of the log-mel in the records.
+      log_mel: layer of the model.
+      directory: directory of the records, for the message.
 
     Raises:
       ValueError: the settings differ.
@@ -92,17 +92,17 @@ def check_log_mel(stored: Mapping[str, Any], log_mel: LogMel, directory: pathlib
         )
 
 
-# Decoders of frames, see docs/reading.md.
+# Decoders of frames; see docs/reading.md.
 TENSORFLOW, OPENCV = "tensorflow", "opencv"
 
 PIXELS = (TENSORFLOW, OPENCV)
 
-# Ways to fill a window that is longer than its clip, see docs/reading.md.
+# Ways to fill a window that is longer than its clip; see docs/reading.md.
 HOLD, LOOP = "hold", "loop"
 
 SHORT_CLIPS = (HOLD, LOOP)
 
-# Ours: two hours of records at 3 MB a second, and little of a machine's disk.
+# Ours: holds two hours of records at 3 MB a second, and takes little of a machine's disk.
 CACHE_GB = 20.0
 
 
@@ -112,30 +112,30 @@ def default_config() -> ml_collections.ConfigDict:
         {
             "directory": "",
             "split": "train",
-            # Several data sets in one batch, see `mixing.parts_of`; "directory" is unused then.
+            # Several data sets in one batch; see `mixing.parts_of`. "directory" is then unused.
             "mixture": (),
-            # MMV (Alayrac et al., 2020): 32 frames at 10 a second, 200 x 200 pixels, in training.
+            # MMV (Alayrac et al., 2020) trains on 32 frames at 10 a second, 200 x 200 pixels.
             "num_frames": 32,
             "frame_rate": 10.0,
             "size": 200,
-            # False: wide frames are distorted instead of cut at the sides.
+            # False: wide frames are distorted instead of cut off at the sides.
             "square_crop": True,
             # VATT (Akbari et al., 2021), which follows MMV: 5 candidate narrations for MIL-NCE.
             "candidates": 5,
             "batch_size": 8,
-            # A window longer than its clip: "hold" repeats the last frame, in silence; "loop"
+            # For a window longer than its clip, "hold" repeats the last frame in silence; "loop"
             # repeats the clip with its audio, as the released code (deepmind/deepmind-research,
             # mmv/) does in evaluation.
             "short_clips": HOLD,
             # "opencv" is faster, but needs mmv_tf[fast] and reading in this process.
             "pixels": TENSORFLOW,
-            # Evaluation: windows spread evenly over a clip; VATT, appendix A.3.3, has 4.
+            # Evaluation: windows spaced evenly over a clip; VATT, appendix A.3.3, uses 4.
             "windows": 1,
-            # Training only.
+            # The following are for training only.
             "scale_jitter": 0.2,
             "flip": True,
             "colour": 1.0,
-            # Ours: largest masked share of a spectrogram's frames and of its bins.
+            # Ours: largest masked fraction of a spectrogram's frames and of its bins.
             "audio_mask": 0.0,
             # Ours: see `augmentation.jitter_log_mel` and `augmentation.drop_words`.
             "audio_gain": 0.0,
@@ -143,24 +143,24 @@ def default_config() -> ml_collections.ConfigDict:
             "word_dropout": 0.0,
             # Ours: size of the shuffle buffer in records; chunks of 16 are shuffled before.
             "shuffle_buffer": 1024,
-            # Resample records of other rates instead of rejecting them.
+            # Resample records that have other rates instead of rejecting them.
             "resample": False,
-            # "stop", or "skip" to leave damaged records out and count them; see `Reader.damage`.
+            # "stop", or "skip" to leave out damaged records and count them; see `Reader.damage`.
             "on_bad_record": "stop",
-            # Ours: share of damaged records above which "skip" stops too.
+            # Ours: fraction of damaged records above which "skip" stops too.
             "max_bad_fraction": 0.01,
-            # Inspect shards before reading: "always", "never", or "auto": if they are small, or if
-            # damaged records are skipped.
+            # Inspect shards before reading: "always", "never", or "auto", which inspects them if
+            # they are small or if damaged records are skipped.
             "inspect": "auto",
-            # Format of the records: "mmv", "dmvr" or "mediasequence"; the last two have no
+            # Format of the records: "mmv", "dmvr" or "mediasequence". The last two have no
             # manifest, so set the files and rates.
             "records": "mmv",
             "files": "*.tfrecord*",
             "stored_frame_rate": 0.0,
             "stored_sample_rate": 0,
-            # For shards in an object store: the folder on this machine where parts of them are
-            # kept ("" for one in $MMV_TF_STORAGE_CACHE), and its size at most, in 10^9 bytes; 0
-            # keeps none. Several programs may share it.
+            # For shards in an object store: the local folder that keeps parts of them ("" for one
+            # in $MMV_TF_STORAGE_CACHE), and its maximum size in 10^9 bytes; 0 keeps nothing.
+            # Several programs may share the folder.
             "cache_dir": "",
             "cache_gb": CACHE_GB,
             # Address of a tf.data service that reads for this program, such as grpc://host:5000.
@@ -169,7 +169,7 @@ def default_config() -> ml_collections.ConfigDict:
     )
 
 
-# Settings kept in a model's metadata, so that it later gets the kind of input it learned from.
+# Settings kept in a model's metadata, so that it later gets the kind of input it was trained on.
 METADATA_KEYS = ("num_frames", "frame_rate", "size", "square_crop")
 
 
@@ -179,8 +179,8 @@ def config_for_network(
     """Return settings that read a split in the form in which a model was trained.
 
     Args:
-      metadata: of the model.
-      directory, split: the data to read.
+      metadata: metadata of the model.
+      directory, split: directory and split to read.
       settings: other entries of `default_config`, which override the metadata.
 
     Raises:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames and audio of clips that are stored as video (`prepare_data --store=video`).
 
-Frames stay Y, U and V until they are cropped and resized: the colors have half of the sides, and no
-pixel outside of the window is converted.
+Frames stay in Y, U and V until they are cropped and resized: color planes have half the height and
+width, and pixels outside the window are never converted.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ def resized_window(
     size: int,
     limits: Limits,
 ) -> tf.Tensor:
-    """Decode frames of a clip, and crop and resize them.
+    """Decode frames of a clip, then crop and resize them.
 
     Args:
       media: string scalar, the clip's file.
-      indices: int32 [N], of the frames.
+      indices: int32 [N], indices of the frames.
       shape: int32 [2], height and width of the frames.
       crop: int32 [top, left, height, width].
       mirrored: bool scalar.
-      name: string scalar, shard and example, for messages.
+      name: string scalar, shard and example for messages.
       size: height and width of the result.
       limits: upper limits on records.
 
@@ -70,12 +70,12 @@ def resize_windows(
     resized: np.ndarray,
     limits: Limits,
 ) -> None:
-    """Decode frames of a clip, and crop and resize them by OpenCV.
+    """Decode frames of a clip, then crop and resize them with OpenCV.
 
     Args:
       media: the clip's file.
       indices, shape, crop, limits: see `resized_window`.
-      resized: uint8 [N, size, size, 3] to fill, bilinear.
+      resized: uint8 [N, size, size, 3] to fill, interpolated bilinearly.
 
     Raises:
       ValueError: the file is damaged.
@@ -106,12 +106,12 @@ def window_waveform(
 
     Args:
       media, name, limits: see `resized_window`.
-      count: int64 scalar, samples of the clip.
-      start, end: int64 scalars, the samples that are needed; others are zeros.
+      count: int64 scalar, number of samples of the clip.
+      start, end: int64 scalars, range of samples that are needed; others are zeros.
       rate: samples per second.
 
     Returns:
-      float32 [count]; [0] without audio.
+      float32 [count], or [0] without audio.
     """
     decode = functools.partial(_waveform, rate=rate, limits=limits)
     end_iterators_at_exit()
@@ -181,14 +181,14 @@ def _opened(media: bytes, limits: Limits) -> StoredClip:
 
 
 def _checked(media: bytes, shape: np.ndarray, limits: Limits) -> StoredClip:
-    """Return a clip whose frames have the shape that the record says."""
+    """Return a clip after checking that its frames have the shape that the record states."""
     clip = _opened(media, limits)
     clip.check_size(*shape.tolist())
     return clip
 
 
 def _wanted(clip: StoredClip, indices: np.ndarray) -> Iterator[tuple[list[int], VideoPlanes]]:
-    """Yield each different frame wanted, with its places among `indices`."""
+    """Yield each distinct frame that is wanted, with its places among `indices`."""
     places: dict[int, list[int]] = {}
     for place, index in enumerate(indices.tolist()):
         places.setdefault(index, []).append(place)
@@ -197,7 +197,7 @@ def _wanted(clip: StoredClip, indices: np.ndarray) -> Iterator[tuple[list[int], 
 
 
 def _cropped(planes: VideoPlanes, crop: np.ndarray) -> list[np.ndarray]:
-    """Return a window of Y, U and V, without copying."""
+    """Return a window of Y, U and V without copying."""
     luma, color = _window_of_luma(crop), _window_of_color(crop)
     return [planes.y[luma], planes.u[color], planes.v[color]]
 
@@ -208,6 +208,6 @@ def _window_of_luma(crop: np.ndarray) -> tuple[slice, slice]:
 
 
 def _window_of_color(crop: np.ndarray) -> tuple[slice, slice]:
-    """Return the window of color, which at odd borders is larger by half a pixel of luma."""
+    """Return the window of the color planes; at odd borders it is half a luma pixel larger."""
     top, left, height, width = crop.tolist()
     return slice(top // 2, (top + height + 1) // 2), slice(left // 2, (left + width + 1) // 2)

@@ -11,16 +11,16 @@ import tensorflow as tf
 
 # Ours: tolerance for rounding at the bounds of a range.
 RANGE_TOLERANCE = 1e-3
-# Ours: overshoot of resizing with a bicubic or Lanczos kernel, beyond the range of its input.
+# Ours: overshoot of resizing with a bicubic or Lanczos kernel beyond the range of its input.
 OVERSHOOT = 0.1
-_NAMED = 5  # Ours: items that a message names.
+_NAMED = 5  # Ours: number of items that a message names.
 
 
 def check_windows(modality: str, windows: np.ndarray) -> None:
     """Check windows from `evaluation.views` before they reach a model.
 
     Args:
-      modality: "video", "image" or "audio"; others pass.
+      modality: "video", "image" or "audio"; others are not checked.
       windows: pixels, uint8; or waveforms, floats in [-1, 1].
 
     Raises:
@@ -36,7 +36,7 @@ def check_windows(modality: str, windows: np.ndarray) -> None:
         hint = "expected floats from -1 to 1; divide 16-bit samples by 32768."
         if windows.dtype.kind != "f":
             raise ValueError(f"The audio is {windows.dtype}{_reach(windows)}; {hint}")
-        largest = float(np.abs(windows).max(initial=0.0))  # NaN if there is one
+        largest = float(np.abs(windows).max(initial=0.0))  # NaN if any value is NaN.
         if not np.isfinite(largest):
             raise ValueError(
                 "The audio holds values that are not finite (NaN or infinity); expected floats "
@@ -56,7 +56,8 @@ def faulty_rows(modality: str, values: tf.Tensor) -> tf.Tensor:
     """Return which rows of a model's input are invalid; works in traced functions too.
 
     Args:
-      modality: "video" ([0, 1], with `OVERSHOOT`), "audio" (finite) or "text", which passes.
+      modality: "video" ([0, 1], with `OVERSHOOT`), "audio" (finite), or "text", which always
+        passes.
       values: [B, ...].
 
     Returns:
@@ -67,7 +68,7 @@ def faulty_rows(modality: str, values: tf.Tensor) -> tf.Tensor:
         return tf.zeros([rows], tf.bool)
     flat = tf.reshape(values, [rows, -1])
     if modality == "video":
-        # NaN compares as false.
+        # Comparisons with NaN are false.
         least, most = tf.reduce_min(flat, axis=1), tf.reduce_max(flat, axis=1)
         inside = (least >= -OVERSHOOT) & (most <= 1 + OVERSHOOT)
         return ~(inside & tf.math.is_finite(tf.reduce_sum(flat, axis=1)))

@@ -1,11 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Reading of TFRecord files record by record, past any damage.
+"""Reads TFRecord files record by record, continuing after any damage.
 
-A record is its length (8 bytes, little-endian), the length's checksum (4), the payload and the
-payload's checksum (4). A checksum is CRC-32C, rotated and offset, so that a file inside a file does
-not look valid by chance. TensorFlow's reader abandons a file at its first wrong byte; this one
-continues with the next good record.
+A record consists of its length (8 bytes, little-endian), the checksum of the length (4 bytes), the
+payload, and the checksum of the payload (4 bytes). A checksum is CRC-32C, rotated and offset so
+that a file inside a file does not look valid by chance. TensorFlow's reader gives up on a file at
+the first wrong byte; this one continues with the next good record.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mmv_tf.util.files import check_regular
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
 
-# Reasons of damage to the framing.
+# Reasons for damage to the framing.
 EMPTY = "empty shard"
 LENGTH_CHECKSUM = "length checksum"
 PAYLOAD_CHECKSUM = "payload checksum"
@@ -35,7 +35,7 @@ TRUNCATED = "truncated"
 UNREADABLE = "unreadable file"
 
 _MASK_DELTA = 0xA282EAD8
-# Ours: bytes read at a time in the search for the next record.
+# Ours: bytes read at a time when searching for the next record.
 _SEARCH_BYTES = 1 << 20
 _READ_AHEAD_BYTES = 1 << 20
 
@@ -64,27 +64,28 @@ class Gap:
 
 
 def masked_crc(data: bytes) -> int:
-    """Return the checksum of `data` that TFRecords hold."""
+    """Return the checksum of `data` as TFRecords store it."""
     crc = google_crc32c.value(data)
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
 
 
 def framed(payload: bytes) -> bytes:
-    """Return a payload as a record in a file."""
+    """Return a payload framed as a record of a file."""
     length = struct.pack("<Q", len(payload))
     return b"".join((length, _packed_crc(length), payload, _packed_crc(payload)))
 
 
 def payloads(data: bytes, count: int, checksums: bool = True) -> list[bytes]:
-    """Return the payloads of the first `count` records of a part of a file.
+    """Return the payloads of the first `count` records in part of a file.
 
     Args:
-      data: begins with a record.
+      data: bytes that begin with a record.
       count: number of records.
-      checksums: compare the payloads' checksums; those of the lengths always are.
+      checksums: whether to verify the payloads' checksums; those of the lengths are always
+        verified.
 
     Raises:
-      ValueError: there are fewer, or one is damaged.
+      ValueError: there are fewer records, or one is damaged.
     """
     found, offset = [], 0
     for number in range(count):
@@ -107,10 +108,10 @@ def walk(path: str | os.PathLike[str], max_record_bytes: int) -> Iterator[Record
 
     Args:
       path: an uncompressed TFRecord file.
-      max_record_bytes: larger records become gaps, and are not read into memory.
+      max_record_bytes: larger records become gaps and are not read into memory.
 
     Raises:
-      OSError: the file can't be read.
+      OSError: the file cannot be read.
     """
     path = pathlib.Path(path)
     check_regular(path)
@@ -140,7 +141,7 @@ def chunk_offsets(path: str | os.PathLike[str], records: int) -> tuple[int, ...]
       records: number of records per chunk.
 
     Returns:
-      Offsets in bytes; None if the file can't be read or a header is damaged.
+      Offsets in bytes, or None if the file cannot be read or a header is damaged.
     """
     found, offset, number = [], 0, 0
     try:
@@ -165,7 +166,7 @@ def _packed_crc(data: bytes) -> bytes:
 
 
 def _read_length(file: BinaryIO, offset: int) -> int | None:
-    """Return the length in a header; None if there is no valid header."""
+    """Return the length in a header, or None if the header is invalid."""
     file.seek(offset)
     header = file.read(HEADER_BYTES)
     if len(header) < HEADER_BYTES or _packed_crc(header[:8]) != header[8:]:
@@ -174,7 +175,7 @@ def _read_length(file: BinaryIO, offset: int) -> int | None:
 
 
 def _read_record(file: BinaryIO, offset: int, size: int, max_bytes: int) -> Record | Gap:
-    """Return the record at `offset`, or a gap that ends where its length says or at its offset."""
+    """Return the record at `offset`, or a gap that ends where the record should end, or at once."""
 
     def gap(reason: str, detail: str, end: int = offset) -> Gap:
         return Gap(offset, end, reason, detail)
@@ -200,7 +201,7 @@ def _read_record(file: BinaryIO, offset: int, size: int, max_bytes: int) -> Reco
 
 
 def _next_header(file: BinaryIO, gap: Gap, size: int, max_bytes: int) -> int:
-    """Return the offset of the first valid header after a gap's start; the size if none."""
+    """Return the offset of the first valid header after a gap's start, or the size if none."""
     if gap.end > gap.offset and (gap.end == size or _read_length(file, gap.end) is not None):
         return gap.end  # The length is right; only the payload is damaged.
     start = gap.offset + 1
@@ -215,13 +216,13 @@ def _next_header(file: BinaryIO, gap: Gap, size: int, max_bytes: int) -> int:
 
 
 def _find_header(piece: bytes, max_bytes: int) -> int | None:
-    """Return the index of the first valid header of a record of at most `max_bytes`."""
+    """Return the index of the first valid header of a record of at most `max_bytes` bytes."""
     if len(piece) < HEADER_BYTES:
         return None
     data = np.frombuffer(piece, np.uint8)
     count = len(data) - HEADER_BYTES + 1
     windows = np.lib.stride_tricks.sliding_window_view(data, HEADER_BYTES)
-    # Lengths are far below 2^32, so four bytes of a header are zero: few candidates are left.
+    # Lengths are far below 2^32, so four bytes of a header are zero, which leaves few candidates.
     high = data[4 : 4 + count] | data[5 : 5 + count] | data[6 : 6 + count] | data[7 : 7 + count]
     places = np.flatnonzero(high == 0)
     heads = windows[places]
@@ -237,7 +238,7 @@ def _little_endian(four_bytes: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _length_tables() -> tuple[int, np.ndarray]:
-    """Return tables of the CRC of 8 bytes: that of zeros, xor one term [4, 256] for each byte."""
+    """Return tables for the CRC of 8 bytes: that of zeros, and one XOR term per byte [4, 256]."""
     zero = google_crc32c.value(bytes(8))
     tables = np.zeros((4, 256), np.uint32)
     for place in range(4):

@@ -22,7 +22,7 @@ LABEL_INDEX = "clip/label/index"  # int64 list
 
 LABEL_STRING = "clip/label/string"  # bytes list (MediaSequence)
 
-LABEL_TEXT = "clip/label/text"  # bytes list: the same in DMVR; only read
+LABEL_TEXT = "clip/label/text"  # bytes list: the same in DMVR; never written
 
 FRAME_RATE = "image/frame_rate"  # float
 
@@ -58,25 +58,25 @@ LOG_MEL = "MELSPEC/feature/floats"  # one entry per spectrogram frame
 
 
 def frame_offset(index: int, frame_rate: float) -> int:
-    """Return the time of a frame at a regular rate, in microseconds from the first one."""
+    """Return the time of a frame at a constant rate, in microseconds after the first frame."""
     return round(index * MICROSECONDS / frame_rate)
 
 
 @dataclasses.dataclass(frozen=True)
 class KeyMap:
-    """Names of the features in a format of records.
+    """Names of the features in one record format.
 
     Attributes:
-      name: of the format.
-      example_id: context feature with an id; "" if records have none.
-      media_id: context feature that names the source.
+      name: name of the format.
+      example_id: context feature with the id; "" if records have none.
+      media_id: context feature that identifies the source.
       required: features that every record must have.
-      frames: feature list, a JPEG per frame.
-      waveform: feature list of floats; its entries together are one waveform.
-      log_mel: feature list, a spectrogram frame per entry.
+      frames: feature list with one JPEG per frame.
+      waveform: feature list of floats; its entries concatenated are one waveform.
+      log_mel: feature list with one spectrogram frame per entry.
       caption, caption_start, caption_end: narrations and their times in microseconds.
-      caption_lists: True if those three are feature lists, False if context features.
-      caption_duration: True if `caption_end` holds durations.
+      caption_lists: True if these three are feature lists, False if they are context features.
+      caption_duration: True if `caption_end` holds durations instead of end times.
     """
 
     name: str
@@ -130,7 +130,7 @@ KEY_MAPS = {key_map.name: key_map for key_map in (MMV, DMVR, MEDIA_SEQUENCE)}
 
 
 def key_map(name: str) -> KeyMap:
-    """Return the map of a name.
+    """Return the key map with this name.
 
     Raises:
       ValueError: the name is unknown.

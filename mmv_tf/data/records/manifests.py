@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The manifest of a directory of shards: its form, reading, writing, and the shards it lists."""
+"""The manifest of a directory of shards: its format, and how to read, write and check it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from mmv_tf.util.storage.errors import MissingError, StorageError
 from mmv_tf.util.storage.urls import name_of
 
 MANIFEST = "manifest.json"
-# Increment when a reader of older manifests would misread a newer one.
+# Increment if a reader of older manifests would misread a newer one.
 FORMAT_VERSION = 1
-# Of data stored as video, so that readers that know only JPEGs say so.
+# Version for data stored as video, so that readers that know only JPEGs reject it.
 VIDEO_FORMAT_VERSION = 2
 _READ = (FORMAT_VERSION, VIDEO_FORMAT_VERSION)
 
-# How frames and audio are stored: JPEGs and floats, or an MP4 for each clip.
+# How frames and audio are stored: as JPEGs and floats, or as one MP4 per clip.
 JPEG_STORE, VIDEO_STORE = "jpeg", "video"
 STORES = (JPEG_STORE, VIDEO_STORE)
 
-# Ours: consecutive records that are read at once. Each epoch shuffles the chunks, so that few
-# shards still mix well; 16 records of a second or two are a few megabytes.
+# Ours: consecutive records read at once. Each epoch shuffles the chunks, so even a few
+# shards mix well; 16 records of a second or two are a few megabytes.
 CHUNK_RECORDS = 16
 
 
@@ -39,12 +39,12 @@ class ShardEntry:
     """One file of records.
 
     Attributes:
-      path: of the file.
-      split: the split that it belongs to; "" without a manifest.
-      records, bytes, sha256: as in the manifest; None without one.
-      offsets: of every 16th record, in bytes; empty if no manifest gives them.
-      crc32c: checksums of the bytes from each offset to the next; empty if no manifest gives them.
-      tag: version of the object in a store, which changes with its content; "" if unknown.
+      path: path of the file.
+      split: split that the file belongs to; "" without a manifest.
+      records, bytes, sha256: values from the manifest; None without one.
+      offsets: offset of every 16th record, in bytes; empty if no manifest states them.
+      crc32c: checksums of the bytes from each offset to the next; empty if no manifest states them.
+      tag: version of the object in a store, which changes with the content; "" if unknown.
     """
 
     path: pathlib.Path
@@ -80,7 +80,7 @@ def listed_shards(directory: pathlib.Path, manifest: Mapping[str, Any]) -> list[
 
 
 def found_shards(directory: pathlib.Path, pattern: str) -> list[ShardEntry]:
-    """Return the shards of a directory without a manifest, in order of name.
+    """Return the shards of a directory without a manifest, sorted by name.
 
     Raises:
       ValueError: the directory does not exist, or no file in it matches.
@@ -142,7 +142,7 @@ def read_manifest(directory: str | pathlib.Path) -> dict[str, Any]:
       dicts with "file", "records", "bytes" and "sha256".
 
     Raises:
-      ValueError: the manifest is missing, or this version can't read it.
+      ValueError: the manifest is missing, or this version cannot read it.
     """
     path = pathlib.Path(directory) / MANIFEST
     where = name_of(path)
@@ -197,12 +197,13 @@ def check_shards(
     Args:
       directory: the directory of the shards.
       manifest: as returned by `read_manifest`.
-      checksums: also compare SHA-256, which reads every byte, instead of only sizes.
-      size_of: takes a shard's path and returns its size in bytes, or raises an `OSError`.
+      checksums: whether to verify SHA-256 as well, which reads every byte, instead of only sizes.
+      size_of: function that takes a shard's path and returns its size in bytes, or raises
+        `OSError`.
 
     Raises:
       ValueError: a shard is missing or differs.
-      StorageError: its store can't be asked.
+      StorageError: the object store cannot be reached.
     """
     advice = "prepare the data again with --overwrite, or restore the file"
     for split in manifest["splits"].values():

@@ -23,12 +23,12 @@ class ShardFolder:
     """A folder of shards.
 
     Args:
-      directory: its path or URL.
+      directory: path or URL of the folder.
 
     Attributes:
-      path: the local folder; of one in a store the mirror, where its manifest is fetched to, and
-        shards when they are needed.
-      place: where it is in its store; None if it is local.
+      path: the local folder; for a folder in a store, the mirror that its manifest is downloaded
+        to, and shards when they are needed.
+      place: location in the store; None if the folder is local.
     """
 
     def __init__(self, directory: str | pathlib.Path):
@@ -42,15 +42,15 @@ class ShardFolder:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Name for use in messages."""
         return name_of(self.path)
 
     @functools.cached_property
     def store(self) -> Store:
-        """The folder in its store.
+        """Store that holds the folder.
 
         Raises:
-          ValueError: it is local.
+          ValueError: the folder is local.
         """
         if self.place is None:
             raise ValueError(f"{self.path} is not in a store.")
@@ -58,25 +58,25 @@ class ShardFolder:
 
     @functools.cached_property
     def listed(self) -> dict[str, Entry]:
-        """The store's entries by name, without those in folders below; empty if it is local."""
+        """Entries of the store by name, without subfolders; empty if the folder is local."""
         if not self.is_remote:
             return {}
         return {name: entry for name, entry in self.store.list().items() if "/" not in name}
 
     def entry(self, name: str) -> Entry | None:
-        """Return the store's entry of a file; a listing may be older than the file.
+        """Return the store's entry for a file, which a listing may not include yet.
 
         Raises:
-          StorageError: the store can't be asked.
+          StorageError: the store cannot be reached.
         """
         return self.listed.get(name) or self.store.stat(name)
 
     def exists(self) -> bool:
-        """Return whether the folder exists; in a store, whether it holds an object."""
+        """Return whether the folder exists or, in a store, contains any object."""
         return bool(self.store.list()) if self.is_remote else self.path.exists()
 
     def names(self, pattern: str) -> list[str]:
-        """Return the names of its files that match a pattern, sorted, without hidden ones."""
+        """Return the sorted names of the visible files that match a pattern."""
         if self.is_remote:
             found = fnmatch.filter(self.listed, pattern)
         else:
@@ -84,15 +84,15 @@ class ShardFolder:
         return sorted(name for name in found if not name.startswith("."))
 
     def holds(self, name: str) -> bool:
-        """Return whether there is a file of that name.
+        """Return whether a file of that name exists.
 
         Raises:
-          StorageError: the store can't be asked.
+          StorageError: the store cannot be reached.
         """
         return self.entry(name) is not None if self.is_remote else (self.path / name).is_file()
 
     def fetch_manifest(self) -> pathlib.Path:
-        """Return the local folder after fetching its manifest, if there is one."""
+        """Download the manifest, if there is one, and return the local folder."""
         if self.is_remote:
             try:
                 mirror.fetch(self.path / manifests.MANIFEST)
@@ -101,7 +101,7 @@ class ShardFolder:
         return self.path
 
     def listed_shards(self, manifest: dict[str, Any]) -> list[ShardEntry]:
-        """Return the shards of a manifest, with what the store says of them."""
+        """Return the shards of a manifest, with the properties that the store reports."""
         shards = manifests.listed_shards(self.path, manifest)
         if not self.is_remote:
             return shards
@@ -109,7 +109,7 @@ class ShardFolder:
         return [dataclasses.replace(shard, tag=tags.get(shard.name, "")) for shard in shards]
 
     def found_shards(self, pattern: str) -> list[ShardEntry]:
-        """Return the shards of a folder without a manifest, in order of name.
+        """Return the shards of a folder without a manifest, sorted by name.
 
         Raises:
           ValueError: no file matches.
@@ -131,8 +131,8 @@ class ShardFolder:
         """Return a file's size in bytes.
 
         Raises:
-          FileNotFoundError: it does not exist.
-          OSError: it is no file, or the store can't be asked.
+          FileNotFoundError: the file does not exist.
+          OSError: the path is not a file, or the store cannot be reached.
         """
         if not self.is_remote:
             return check_regular(self.path / name)
@@ -142,10 +142,10 @@ class ShardFolder:
         return entry.size
 
     def check_sizes(self, manifest: dict[str, Any]) -> None:
-        """Check that the shards of a manifest exist and have their sizes.
+        """Check that the shards of a manifest exist and have the stated sizes.
 
         Raises:
           ValueError: a shard is missing or differs.
-          StorageError: the store can't be asked.
+          StorageError: the store cannot be reached.
         """
         manifests.check_shards(self.path, manifest, size_of=lambda path: self.size(path.name))

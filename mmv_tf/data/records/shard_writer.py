@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes clips as TFRecord shards of `tf.train.SequenceExample`.
 
-The same clips give the same bytes: ids come from the source and the time (or a list), the order and
-the shard of an example from a hash of its id. The manifest is written last, so a directory with one
-is complete. TensorFlow is imported at the first example, not with this module, so that a program
-that only reads a manifest starts fast.
+The same clips always give the same bytes: an example's id comes from the source and the time (or
+from a list), and its order and shard from a hash of the id. The manifest is written last, so a
+directory with a manifest is complete. TensorFlow is imported with the first example, not with this
+module, so that a program that only reads a manifest starts fast.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class ClipSpan:
     """Origin of a clip.
 
     Attributes:
-      media_id: the source.
-      start_ms, end_ms: milliseconds from the start of the source.
-      block: index of its block among all blocks of all sources.
-      split: the split of the block.
-      labels: names of its classes, if any.
-      given_id: the example's id, if a list gives one.
+      media_id: id of the source.
+      start_ms, end_ms: times in milliseconds from the start of the source.
+      block: index of the clip's block among all blocks of all sources.
+      split: split of the block.
+      labels: names of the clip's classes, if any.
+      given_id: id of the example, if a list gives one.
     """
 
     media_id: str
@@ -60,12 +60,12 @@ class ClipSpan:
 
 @dataclasses.dataclass(frozen=True)
 class EncodedMedia:
-    """A clip as one file.
+    """A clip encoded as one file.
 
     Attributes:
-      data: an MP4, see `media.clip_encoder`.
-      num_frames: 0 without a video track.
-      has_sound: True with an audio track.
+      data: an MP4 file; see `media.clip_encoder`.
+      num_frames: number of frames; 0 without a video track.
+      has_sound: True if there is an audio track.
     """
 
     data: bytes
@@ -78,12 +78,12 @@ class ClipMedia:
     """Decoded media of a clip.
 
     Attributes:
-      frames: JPEGs at a regular rate from the start of the clip; empty for an audio source.
-      height, width: of the frames, in pixels.
+      frames: JPEGs at a constant rate from the start of the clip; empty for an audio source.
+      height, width: size of the frames in pixels.
       waveform: float32 [samples] in [-1, 1]; None if the source has no audio.
-      log_mel: float32 [frames, bins] stored instead of the waveform, or None.
+      log_mel: float32 [frames, bins] to store instead of the waveform, or None.
       log_mel_rate: frames per second of `log_mel`.
-      encoded: frames and audio as one file, stored instead of `frames` and `waveform`, or None.
+      encoded: frames and audio as one file to store instead of `frames` and `waveform`, or None.
     """
 
     frames: Sequence[bytes]
@@ -96,18 +96,18 @@ class ClipMedia:
 
     @property
     def num_frames(self) -> int:
-        """Number of frames, stored in either way."""
+        """Number of frames, whether stored as JPEGs or as video."""
         return len(self.frames) if self.encoded is None else self.encoded.num_frames
 
     @property
     def has_sound(self) -> bool:
-        """True if there is audio, stored in any way."""
+        """True if there is audio in any form."""
         encoded = self.encoded is not None and self.encoded.has_sound
         return encoded or self.waveform is not None or self.log_mel is not None
 
 
 def class_ids(labels: Iterable[str]) -> dict[str, int]:
-    """Number the distinct labels in sorted order, so that ids do not change between runs."""
+    """Number the distinct labels in sorted order, so that ids stay the same between runs."""
     return {name: index for index, name in enumerate(sorted({name for name in labels if name}))}
 
 
@@ -118,7 +118,7 @@ def captions_around(
 
     Args:
       clip: the clip.
-      captions: of the clip's own block; other blocks may belong to another split.
+      captions: captions of the clip's own block only; other blocks may belong to another split.
       window_seconds: largest distance before and after the clip.
     """
     start, end = clip.start_ms / 1000 - window_seconds, clip.end_ms / 1000 + window_seconds
@@ -138,13 +138,13 @@ def sequence_example(
     """Return one clip as a record with the features of `keys`.
 
     Args:
-      clip: its origin.
-      media: its frames and audio.
-      captions: the narrations in and around it, sorted by start.
+      clip: origin of the clip.
+      media: frames and audio of the clip.
+      captions: narrations in and around the clip, sorted by start.
       labels: class ids by name.
-      frame_rate: of the frames, in Hz.
-      sample_rate: of the waveform, in Hz.
-      own: the members of `captions` by which the clip was cut, or that a list gives for it.
+      frame_rate: frame rate in Hz.
+      sample_rate: sample rate of the waveform in Hz.
+      own: those of `captions` from which the clip was cut, or that a list gives for it.
 
     Raises:
       ValueError: the clip has neither frames nor audio.
@@ -214,7 +214,7 @@ def sequence_example(
 
 
 def with_class_ids(record: bytes, labels: dict[str, int]) -> bytes:
-    """Return a serialized example with the class ids that `labels` gives its classes."""
+    """Return a serialized example with class ids set from the names of its classes."""
     import tensorflow as tf
 
     example = tf.train.SequenceExample.FromString(record)
@@ -230,8 +230,8 @@ def assign_shards(
 ) -> list[list[ClipSpan]]:
     """Distribute the clips of one split over shards, shuffled by a hash of their ids.
 
-    Neighbors in time end up apart, so a reader's shuffle buffer can be small. No shard is empty:
-    with fewer clips than `num_shards`, there are as many shards as clips.
+    Clips that are close in time end up far apart, so a reader's shuffle buffer can be small. No
+    shard is empty: with fewer clips than `num_shards`, there is one shard per clip.
     """
 
     def order(clip: ClipSpan) -> bytes:
@@ -251,8 +251,8 @@ def write_shard(path: pathlib.Path, records: Iterable[bytes]) -> dict[str, Any]:
     """Write a shard of serialized examples atomically.
 
     Returns:
-      The manifest entry: file, records, bytes, sha256, the offsets of every 16th record, and the
-      CRC-32C of the bytes from each of these to the next.
+      The manifest entry: file, records, bytes, sha256, the offset of every 16th record, and the
+      CRC-32C of the bytes from each offset to the next.
     """
     count = size = 0
     offsets: list[int] = []
@@ -278,9 +278,9 @@ def write_shard(path: pathlib.Path, records: Iterable[bytes]) -> dict[str, Any]:
 
 
 def _packed_floats(values: np.ndarray) -> bytes:
-    """Return a serialized FloatList: the tag of a packed field 1, its size as a varint, the floats.
+    """Return a serialized FloatList: the tag of packed field 1, its size as a varint, the floats.
 
-    Giving protobuf 200,000 Python floats takes 100 times as long, most of the time of writing.
+    Passing protobuf 200,000 Python floats takes 100 times as long and would dominate the writing.
     """
     data = np.ascontiguousarray(values, "<f4").tobytes()
     size, remaining = bytearray(), len(data)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Flags of the programs that transcribe."""
+"""Flags of programs that transcribe."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _OptionalModel(flags.ArgumentParser[str]):
     syntactic_help = "with or without a value"
 
     def parse(self, argument: str) -> str | None:
-        """Return the model, the default one for the bare flag, None for --noFLAG."""
+        """Return the model: the default for the bare flag, None for --noFLAG."""
         return {"true": DEFAULT_MODEL, "false": None}.get(argument, argument)
 
 
@@ -31,7 +31,7 @@ class _OptionalModelFlag(flags.Flag[str]):
 
     def __init__(self, *arguments: Any, **options: Any):
         super().__init__(*arguments, **options)
-        self.boolean = True  # What absl asks before it takes the next argument as the value.
+        self.boolean = True  # absl checks this before it takes the next argument as the value
 
 
 def define_transcription_flags() -> None:
@@ -43,27 +43,27 @@ def define_transcription_flags() -> None:
             None,
             "transcribe",
             None,
-            f"Transcribe films without captions by Whisper: --transcribe ({DEFAULT_MODEL}) or "
-            "--transcribe=MODEL, a name or a folder in CTranslate2's form.",
+            f"Transcribe films without captions with Whisper: --transcribe ({DEFAULT_MODEL}) or "
+            "--transcribe=MODEL, a name or a folder in CTranslate2 format.",
         )
     )
-    flags.DEFINE_string("language", None, "Language of the speech, such as en; default: found.")
+    flags.DEFINE_string("language", None, "Language of the speech, such as en; default: detected.")
     flags.DEFINE_string(
         "transcripts",
         None,
-        "Folder of transcripts to keep; default: transcripts in the output.",
+        "Folder for transcripts, which are kept; default: transcripts in the output.",
     )
 
 
 def transcripts_of_flags(output: str) -> Transcripts | None:
-    """Return the transcripts that the flags ask for, None for none.
+    """Return the transcripts that the flags request, or None.
 
     Args:
       output: folder of the program's output, which holds the transcripts by default.
 
     Raises:
-      UsageError: flags need --transcribe.
-      ValueError: the extra is missing, the model can't be loaded or does not know the language.
+      UsageError: a flag needs --transcribe.
+      ValueError: the extra is missing, or the model can't be loaded or does not know the language.
     """
     if FLAGS.transcribe is None:
         for name in ("language", "transcripts"):

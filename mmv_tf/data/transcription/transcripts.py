@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Transcripts by the content of the film, the transcriber and its settings."""
+"""Transcripts by film content, transcriber and settings."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from mmv_tf.util import files
 from mmv_tf.util.safe_files import NUMBER, Count, read_json
 from mmv_tf.util.text_files import well_formed
 
-SAMPLE_RATE = 16_000  # Whisper's.
-# Ours: longer films are transcribed in pieces, so that memory holds 230 MB of samples at most. A
-# word across two pieces may be lost.
+SAMPLE_RATE = 16_000  # Whisper's
+# Ours: longer films are transcribed in pieces, so that memory holds at most 230 MB of samples. A
+# word that spans two pieces may be lost.
 _PIECE_SECONDS = 3600.0
 _FORMAT = 1
 _FORM = {
@@ -36,11 +36,11 @@ _FORM = {
 
 
 class Transcriber(Protocol):
-    """Recognizer of speech."""
+    """Speech recognizer."""
 
     @property
     def key(self) -> str:
-        """Model and settings; transcripts of other keys are not used."""
+        """Model and settings; transcripts with other keys are not used."""
         ...
 
     def transcribe(
@@ -50,19 +50,19 @@ class Transcriber(Protocol):
 
         Args:
           samples: float32 [n] in [-1, 1], at `SAMPLE_RATE`.
-          language: code of the language, such as "en"; None to find it.
+          language: code of the language, such as "en"; None to detect it.
         """
         ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Transcript:
-    """Speech of a film, as a transcriber heard it.
+    """Speech of a film, as recognized by a transcriber.
 
     Attributes:
-      captions: sorted by start; none in a film without speech.
-      language: code of the language, "" for a film without any.
-      damaged: packets of audio that could not be decoded.
+      captions: captions sorted by start; empty for a film without speech.
+      language: code of the language, "" for a film without speech.
+      damaged: number of audio packets that could not be decoded.
     """
 
     captions: tuple[Caption, ...]
@@ -74,10 +74,10 @@ class Transcripts:
     """Transcripts of films, kept in a folder.
 
     Args:
-      folder: folder of the transcripts, JSON files written atomically. It may serve several indexes
-        and data sets.
-      transcriber: transcriber of films that have none.
-      language: code of the language of all films; None to find it for each.
+      folder: folder of the transcripts, JSON files written atomically. Several indexes and data
+        sets may share it.
+      transcriber: transcriber for films without a transcript.
+      language: code of the language of all films; None to detect it for each film.
     """
 
     def __init__(
@@ -98,15 +98,15 @@ class Transcripts:
     def of(
         self, film: str | os.PathLike[str], heard: Callable[[float], None] = lambda seconds: None
     ) -> Transcript:
-        """Return the transcript of a film with audio, making it if there is none.
+        """Return the transcript of a film with audio, creating it if there is none.
 
         Args:
           film: a video or audio file.
-          heard: called with the seconds that are transcribed.
+          heard: called with the number of seconds transcribed.
 
         Raises:
           MediaError: the audio can't be decoded, or there is none.
-          OSError: the film can't be read, or the transcript not written.
+          OSError: the film can't be read, or the transcript can't be written.
         """
         content = files.file_sha256(film)
         path = self._path(content)
@@ -154,7 +154,7 @@ class Transcripts:
                 shifted = (piece.start + start, min(piece.end + start, end))
                 captions.append(Caption(*shifted, " ".join(well_formed(piece.text).split())))
                 heard(shifted[1])
-            # The language of a later piece could be mistaken, in music for example.
+            # The language detected in a later piece could be incorrect, as in music.
             language = language or (found if captions else None)
             start = end
             heard(end)
@@ -162,6 +162,6 @@ class Transcripts:
 
 
 def _usable(captions: Iterable[Caption]) -> tuple[Caption, ...]:
-    """Return captions with text and possible times, sorted."""
+    """Return captions with text and valid times, sorted."""
     usable = (c for c in captions if oddity(c.start, c.end, c.text) is None)
     return tuple(sorted(usable, key=lambda caption: (caption.start, caption.end)))

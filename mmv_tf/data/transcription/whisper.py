@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Transcription by Whisper in the form of CTranslate2, with the package faster-whisper."""
+"""Transcription with Whisper in CTranslate2 format, by the package faster-whisper."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _SHOWN = 10  # languages in a message
 
 
 class FasterWhisper:
-    """Whisper as the package runs it: parts without voice are passed over.
+    """Whisper as run by the package: parts without voice are skipped.
 
     Args:
-      model: folder of a model in CTranslate2's form; or a name such as "small" or "large-v3", which
+      model: folder of a model in CTranslate2 format; or a name such as "small" or "large-v3", which
         the package downloads.
       device: "auto", "cpu" or "cuda".
 
@@ -41,7 +41,7 @@ class FasterWhisper:
         folder = pathlib.Path(model)
         if folder.is_dir() and not (folder / _WEIGHTS).is_file():
             raise ValueError(
-                f"{model}: holds no {_WEIGHTS}; give a Whisper model in CTranslate2's form, or a "
+                f"{model}: holds no {_WEIGHTS}; give a Whisper model in CTranslate2 format, or a "
                 f"name: {', '.join(faster_whisper.available_models())}."
             )
         if not folder.is_dir() and model not in faster_whisper.available_models():
@@ -51,13 +51,13 @@ class FasterWhisper:
             )
         try:
             self._model: Any = faster_whisper.WhisperModel(model, device=device)
-        # The packages below raise many types: of the network, of files, of the device.
+        # The packages below raise many types of errors: network, file, device.
         except Exception as error:
             raise ValueError(
                 f"The Whisper model {model!r} can't be loaded ({error}); a name needs the network "
-                "once; else give a folder."
+                "once; otherwise give a folder."
             ) from error
-        # A name's weights could change on the network, which is rare; a folder's more easily.
+        # The weights behind a name could change online, but rarely; those in a folder more easily.
         identity = file_sha256(folder / _WEIGHTS)[:16] if folder.is_dir() else model
         self.key = f"faster-whisper {identity}"
 
@@ -74,12 +74,12 @@ class FasterWhisper:
     def transcribe(
         self, samples: np.ndarray, language: str | None
     ) -> tuple[str, Iterator[Caption]]:
-        """Return the language and the captions of audio, see `Transcriber`.
+        """Return the language and the captions of audio; see `Transcriber`.
 
         Raises:
           ValueError: the model does not know the language.
         """
-        # All else is as the package sets it, the threshold of the probability of no speech too.
+        # Everything else is the package's default, including the threshold for no speech.
         segments, info = self._model.transcribe(samples, language=language, vad_filter=True)
         captions = (Caption(float(s.start), float(s.end), s.text) for s in segments)
         return str(info.language), captions

@@ -184,9 +184,13 @@ def test_odd_events_and_rows(tmp_path):
 def test_a_file_of_which_more_than_half_is_odd_is_refused(tmp_path):
     odd = "00:00:03,700 --> 00:00:03,700\nyes\n\n"
     assert len(read_captions(write(tmp_path, "a.srt", GOOD + odd))) == 1
-    with pytest.raises(ValueError, match=r"2 captions or lines can't be used and 1 can.* line 4: "):
+    with pytest.raises(
+        ValueError, match=r"2 captions or lines can't be used, but only 1 can.* line 4: "
+    ):
         read_captions(write(tmp_path, "a.srt", GOOD + odd + odd))
-    with pytest.raises(ValueError, match=r"3 captions or lines can't be used and 1 can.* line 1: "):
+    with pytest.raises(
+        ValueError, match=r"3 captions or lines can't be used, but only 1 can.* line 1: "
+    ):
         read_captions(write(tmp_path, "a.srt", "Dear\nJohn\nbye\n\n" + GOOD))
 
 

@@ -82,7 +82,7 @@ def test_repair_keeps_the_good_records_and_tells_the_truth(data, tmp_path):
     assert verification.verify(data.directory).report.read == 6  # the old ones are unchanged
     read = Reader(data.config(directory=str(tmp_path / "clean")), None, None)
     assert sum(len(batch["label"]) for batch in read.evaluate()) == read.num_examples() == 6
-    with pytest.raises(ValueError, match="exists already"):
+    with pytest.raises(ValueError, match="already exists"):
         verification.repair(data.directory, tmp_path / "clean")
 
 

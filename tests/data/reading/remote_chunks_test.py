@@ -181,7 +181,7 @@ def test_a_damaged_shard_is_an_error_that_names_it(shard, tmp_path):
         read_all()
     assert found == RECORDS[:32]
     assert str(caught.value).startswith(
-        f"{shard.name}: its bytes {shard.offsets[2]} to {shard.offsets[3]} are not as written"
+        f"{shard.name}: bytes {shard.offsets[2]} to {shard.offsets[3]} differ from what was written"
     )
     assert chunks._source.damaged == {shard.name}
 
