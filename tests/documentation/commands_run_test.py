@@ -37,6 +37,7 @@ SECTIONS = (
     ("README.md", "Search my videos"),
     ("docs/classify.md", "Classify by your own labels"),
     ("docs/data.md", "Summary"),
+    ("docs/data.md", "On several machines"),
     ("docs/deflation.md", "Deflating a trained model"),
     ("docs/evaluation.md", "Features"),
     ("docs/finetuning.md", "Your own videos"),
@@ -245,6 +246,9 @@ def test_the_data_guide(folder, tmp_path):
     for command in under("docs/data.md", "Summary"):
         run(command.words, tmp_path)
     assert (tmp_path / "run" / "model.keras").exists()
+    for command in under("docs/data.md", "On several machines"):
+        run(command.words, tmp_path)
+    assert (tmp_path / "shared" / "manifest.json").exists()
 
 
 def test_the_serving_guide(trained):

@@ -2,11 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kills at any request to a store: the next run, on another machine, gives the same bytes."""
 
+import contextlib
 import multiprocessing
 import os
+import pathlib
 import random
 import signal
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 
@@ -15,7 +20,7 @@ from mmv_tf.data.preparation import pipeline
 from mmv_tf.util import worker_pool
 from mmv_tf.util.shares import Share
 from mmv_tf.util.storage.store import open_store
-from tests import media_samples
+from tests import media_samples, running
 from tests.data.preparation.conftest import run_here
 from tests.data.preparation.samples import CUES, SETTINGS
 
@@ -127,3 +132,58 @@ def test_kills_change_nothing(killer):
 @pytest.mark.slow
 def test_many_kills_change_nothing(killer):
     assert check_kills(killer, 20, seed=2) >= 20
+
+
+def children(parent):
+    """The processes that another has started."""
+    found = []
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[1]) == parent:
+                found.append(int(folder.name))
+    return found
+
+
+def decoders(program):
+    """The processes that decode, which the program's fork server has started."""
+    found = []
+    for one in children(program):
+        with contextlib.suppress(OSError):
+            if b"forkserver" in pathlib.Path(f"/proc/{one}/cmdline").read_bytes():
+                found += children(one)
+    return found
+
+
+@pytest.mark.slow
+def test_killed_decoders_cost_nothing(killer, tmp_path):
+    """The program as a user runs it, whose decoding processes are killed."""
+    killer.store.fresh_machine()
+    open_store(f"{killer.url}/data").remove(killer.objects())
+    arguments = [
+        *(f"--videos={killer.url}/films", f"--output={killer.url}/data", "--short_side=24"),
+        *("--frame_rate=10", "--sample_rate=8000", "--min_clip_seconds=0.5", "--num_shards=2"),
+        *("--block_seconds=1.5", "--split_pattern=train,test", "--caption_window_seconds=5"),
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mmv_tf", "prepare_data", *arguments, "--processes=2"],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=running.ROOT,
+    )
+    chance, kills = random.Random(3), 0
+    while process.poll() is None:
+        if kills < 4 and (found := decoders(process.pid)):
+            time.sleep(chance.uniform(0.0, 1.5))
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(chance.choice(found), signal.SIGKILL)
+                kills += 1
+        time.sleep(0.05)
+    errors = process.communicate()[1]
+    if process.returncode:
+        # A process killed while it starts ends the program, which says what to do.
+        assert "run the same command again" in errors, errors
+        done = running.run("prepare_data", *arguments)
+        assert done.returncode == 0, done.stderr
+    assert kills
+    assert killer.objects() == killer.expected
