@@ -34,7 +34,7 @@ from mmv_tf.util.storage.urls import (
 )
 
 # Parts of a training run's folder that nothing but training reads.
-_NOT_OF_MODELS = ("checkpoints", "logs")
+_NOT_OF_MODELS = ("checkpoints", "lock", "mlflow.db", "mlruns", "tensorboard", "wandb")
 _ARGUMENTS = "arguments"  # instead of a flag's name
 _DATA = "data"
 
