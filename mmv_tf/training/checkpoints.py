@@ -35,7 +35,7 @@ SHARED = "state"  # common to all workers, written by the first
 
 
 class BrokenCheckpointError(ValueError):
-    """A checkpoint's files are not as written."""
+    """The files of a checkpoint are not as written."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Restored:
     """Result of a restoration.
 
     Attributes:
-      path: the checkpoint's folder.
-      step: its step.
-      own: whether this worker's own part was restored too; it is not if another number of workers
+      path: folder of the checkpoint.
+      step: step of the checkpoint.
+      own: whether this worker's own part was also restored; it is not if another number of workers
         wrote the checkpoint.
     """
 
@@ -57,21 +57,21 @@ class Restored:
 class CheckpointStore:
     """Checkpoints of a run, "checkpoints/step-00000120" and so on.
 
-    A checkpoint is written under another name and renamed when it is complete and on the disk, so
-    that a kill at any moment leaves the previous ones intact. Its `checkpoint.json` holds the step,
-    metrics, and size and SHA-256 of each file, which are checked on reading.
+    A checkpoint is written under another name and renamed when it is complete and on disk, so that
+    a kill at any moment leaves the previous checkpoints intact. Its `checkpoint.json` holds the
+    step, metrics, and size and SHA-256 of each file, which are checked on reading.
 
     Args:
-      directory: the run's folder.
-      keep: number of the newest to keep.
-      best_metric, best_is: also keep the checkpoint whose metric is "least" or "most", of those
-        with that metric.
+      directory: the run folder.
+      keep: number of newest checkpoints to keep.
+      best_metric, best_is: also keep the checkpoint whose metric is the "least" or "most", among
+        checkpoints with that metric.
       worker, workers: index of this process, and number of processes that write a checkpoint
         together.
       barrier: returns when all workers have called it.
 
     Raises:
-      ValueError: `best_is` is another, or `keep` is under 1.
+      ValueError: `best_is` has another value, or `keep` is less than 1.
     """
 
     def __init__(
@@ -101,10 +101,10 @@ class CheckpointStore:
         return sorted(path for path in self.directory.glob("step-*") if path.is_dir())
 
     def fetch(self, path: pathlib.Path) -> None:
-        """Bring the common part of a checkpoint to this machine; here it is already."""
+        """Bring the common part of a checkpoint to this machine; here it already is."""
 
     def finished(self) -> contextlib.AbstractContextManager[None]:
-        """Return a context at whose end, however it comes, all checkpoints are kept."""
+        """Return a context that, however it ends, has kept all checkpoints by then."""
         return contextlib.nullcontext()
 
     def best(self) -> pathlib.Path | None:
@@ -129,10 +129,10 @@ class CheckpointStore:
         """Write a checkpoint and remove those that are no longer needed.
 
         Args:
-          step: its number.
-          shared: the part that is common to all workers.
-          own: each worker's own part, such as its place in the data.
-          metrics: numbers to store with it.
+          step: the step number.
+          shared: part that is common to all workers.
+          own: each worker's own part, such as its position in the data.
+          metrics: numbers to store with the checkpoint.
         """
         path = self.directory / f"step-{step:08d}"
         partial = self.directory / f".{path.name}.partial"
@@ -168,13 +168,13 @@ class CheckpointStore:
     def _put_in_place(
         self, partial: pathlib.Path, path: pathlib.Path, manifest: dict[str, Any]
     ) -> None:
-        """Write the manifest to a folder of files that are on the disk, and give it its name."""
+        """Write the manifest to a folder of files that are on disk; give the folder its name."""
         text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
         (partial / MANIFEST).write_text(text, encoding="utf-8")
         files_lib.flush(partial / MANIFEST)
         files_lib.flush(partial)
-        # One that was broken, or written before the evaluation of its step. It is moved away first,
-        # since removing a large one takes time, in which there would be none.
+        # An existing checkpoint is broken, or was written before the evaluation of its step. It is
+        # moved away first: deleting a large one takes time, during which there would be none.
         former = self.directory / f".{path.name}.former.partial"
         if path.exists():
             path.rename(former)
@@ -196,7 +196,7 @@ class CheckpointStore:
           None if there is no checkpoint.
 
         Raises:
-          ValueError: there are some and none can be read.
+          ValueError: there are checkpoints but none can be read.
         """
         paths = self.paths()
         for path in reversed(paths):
@@ -224,7 +224,7 @@ class CheckpointStore:
 
 
 def described(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
-    """Return the size and SHA-256 of each file of a folder; their bytes are on the disk then."""
+    """Return the size and SHA-256 of each file in a folder, with their bytes synced to the disk."""
     files = {}
     for file in sorted(folder.iterdir()):
         files_lib.flush(file)
@@ -233,7 +233,7 @@ def described(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
 
 
 def step_of(path: pathlib.Path) -> int:
-    """Return the step of a checkpoint's folder."""
+    """Return the step of a checkpoint folder."""
     return int(path.name.rpartition("-")[2])
 
 
@@ -241,7 +241,7 @@ def read_manifest(path: pathlib.Path) -> dict[str, Any]:
     """Return a checkpoint's `checkpoint.json`.
 
     Raises:
-      BrokenCheckpointError: it is damaged.
+      BrokenCheckpointError: the file is damaged.
     """
     try:
         manifest: dict[str, Any] = read_json(path / MANIFEST, _FORM)
@@ -255,8 +255,8 @@ def check(path: pathlib.Path, only: str = "") -> dict[str, Any]:
     """Compare a checkpoint's files with its manifest, and return the manifest.
 
     Args:
-      path: its folder.
-      only: beginning of the names of the files to compare.
+      path: folder of the checkpoint.
+      only: prefix of the names of the files to compare.
 
     Raises:
       BrokenCheckpointError: a file is missing, cut short or changed.
@@ -275,20 +275,20 @@ def check(path: pathlib.Path, only: str = "") -> dict[str, Any]:
 
 
 def read_weights(checkpoint: tf.train.Checkpoint, path: pathlib.Path) -> None:
-    """Restore the common part, or some of it, from a checkpoint's folder.
+    """Restore the common part, or some of it, from a checkpoint folder.
 
     Raises:
-      BrokenCheckpointError: see `check`; also if it lacks a requested part.
+      BrokenCheckpointError: as for `check`, or the checkpoint lacks a requested part.
     """
     check(path, SHARED)
     read(checkpoint, path / SHARED)
 
 
 def read(checkpoint: tf.train.Checkpoint, prefix: pathlib.Path) -> None:
-    """Restore what a checkpoint of TensorFlow holds; its files have been checked.
+    """Restore the contents of a TensorFlow checkpoint whose files have been checked.
 
     Raises:
-      BrokenCheckpointError: it lacks a part, or is none.
+      BrokenCheckpointError: it lacks a part, or is not a checkpoint.
     """
     try:
         status = checkpoint.read(str(prefix))

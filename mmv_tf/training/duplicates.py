@@ -1,8 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Clips that a batch holds more than once: ids that let the loss mask them, and a warning.
+"""Clips that occur more than once in a batch: ids that let the loss mask them, and a warning.
 
-A clip that is in a batch twice, even in two crops, is a false negative of itself, and so, to a
+A clip that occurs twice in a batch, even in two crops, is a false negative of itself; so, to a
 lesser degree, is a neighboring clip of the same film.
 """
 
@@ -18,11 +18,11 @@ from mmv_tf.data.reading.mixing import counts_before
 
 logger = logging.getLogger(__name__)
 
-# Rows that are no negatives of each other: of one clip, of one source film, or none.
+# Rows that are not negatives of each other: rows of one clip, of one source film, or none.
 EXAMPLE, SOURCE, NONE = "example", "source", "none"
 MASKS = (EXAMPLE, SOURCE, NONE)
 
-# Ids are hashes of this many values: of a million clips, two are alike by a chance of 5e-8.
+# Ids are hashes into this many values: among a million clips, two collide with probability 5e-8.
 _BUCKETS = (1 << 63) - 1
 _NAMED = 3
 
@@ -31,7 +31,7 @@ def check(mask: str) -> None:
     """Check the setting `training.mask_duplicates`.
 
     Raises:
-      ValueError: it is another than `MASKS`.
+      ValueError: the value is not in `MASKS`.
     """
     if mask not in MASKS:
         raise ValueError(
@@ -40,20 +40,20 @@ def check(mask: str) -> None:
 
 
 def ids_of(batch: dict[str, tf.Tensor], mask: str) -> tf.Tensor | None:
-    """Return the ids by which a batch's rows are masked; see `losses.mil_nce`.
+    """Return the ids by which the rows of a batch are masked; see `losses.mil_nce`.
 
-    Names are compared over all data sets of a mixture.
+    Names are compared across all data sets of a mixture.
 
     Args:
       batch: see `Reader`, with eager tensors.
       mask: one of `MASKS`.
 
     Returns:
-      int64 [B]; None if nothing is to be masked, or if the batch names no examples and `mask` is
+      int64 [B]; None if nothing is to be masked, or if the batch has no example names and `mask` is
       "example".
 
     Raises:
-      ValueError: the batch does not name all sources, and `mask` is "source".
+      ValueError: the batch does not name all sources, but `mask` is "source".
     """
     if mask == NONE or (mask == EXAMPLE and "example_id" not in batch):
         return None
@@ -72,10 +72,10 @@ def ids_of(batch: dict[str, tf.Tensor], mask: str) -> tf.Tensor | None:
 
 
 def check_sources(readers: Sequence[Reader], mask: str) -> None:
-    """Check that the first record of each data set names its source film, if that is needed.
+    """Check that the first record of each data set names its source film, if this is needed.
 
     Raises:
-      ValueError: one does not.
+      ValueError: a data set's first record does not.
     """
     if mask != SOURCE:
         return
@@ -100,7 +100,7 @@ def warn_of_small_data(source: Input, batch_size: int, mask: str) -> None:
 
     Args:
       source: the training data.
-      batch_size: of the global batch.
+      batch_size: size of the global batch.
       mask: one of `MASKS`.
     """
     shares = counts_before(batch_size, source.weights)
@@ -118,8 +118,8 @@ def warn_of_small_data(source: Input, batch_size: int, mask: str) -> None:
         )
         fitting = max(1, batch_size * clips // share)
         logger.warning(
-            "%s is larger than the %d training clips of %s (%s): each batch holds clips more than "
-            "once, %s. Set data.batch_size to %d or less, or prepare more clips.",
+            "%s is larger than the %d training clips of %s (%s): each batch contains clips more "
+            "than once, %s. Set data.batch_size to %d or less, or prepare more clips.",
             whole,
             clips,
             reader.directory,

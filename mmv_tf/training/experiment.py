@@ -40,24 +40,24 @@ def run(
 
     Args:
       config: see `configs/`.
-      directory: the run's folder. It gets the settings (config.json), a digest of the data
+      directory: the run folder. It receives the settings (config.json), a digest of the data
         (data.json), the untrained model (initial.keras), checkpoints, its log, facts for the model
-        card (training.json) and at the end model.keras. An unfinished run of the same settings and
-        data resumes; a finished one is left as it is. Several workers share the folder; it is
+        card (training.json) and finally model.keras. An unfinished run with the same settings and
+        data resumes; a finished run is not changed. Several workers share the folder; it is
         locked against other runs.
       evaluate: see `Trainer.run`. If it has an attribute `parts`, as `HeldOutRetrieval` has, the
         data that it reads are checked before the run starts; see `validation.choose_parts`.
 
     Returns:
-      The metrics of the last steps; empty if the run was finished already.
+      The metrics of the last steps; empty if the run was already finished.
 
     Raises:
-      ValueError: the settings do not fit together, to the data or to the folder.
+      ValueError: the settings contradict each other, the data or the folder.
       WorkerLostError: another worker died.
       Preempted: see `Trainer.run`.
     """
-    # Validate before writing anything, so that a corrected run finds an empty folder; and before
-    # workers wait for each other where that is possible.
+    # Validate before writing anything, so that a corrected run finds an empty folder; and, where
+    # possible, before workers wait for each other.
     place = run_places.open_run(directory)
     place.fetch()
     begun = run_folder.initial_file(directory).exists()
@@ -94,7 +94,7 @@ def run(
         if made is not None and worker_and_workers(strategy)[0] == 0:
             _save_start(*made, directory)
         place.share(strategy)
-        source = made = None  # their weights need no memory while training
+        source = made = None  # frees the memory of their weights for training
         return _train(config, place, strategy, settings, evaluate)
 
 
@@ -103,7 +103,7 @@ def _make(
     source: EmbeddingGraph | None,
     strategy: tf.distribute.Strategy,
 ) -> tuple[EmbeddingGraph, run_folder.Start]:
-    """Make a new run's model, and check that the settings of training fit it."""
+    """Create a new run's model, and check that the training settings match it."""
     with strategy.scope():
         model, start = starting.make(config, source)
     starting.freezing_of(model, config.training, start)
@@ -119,11 +119,11 @@ def _save_start(model: EmbeddingGraph, start: run_folder.Start, directory: pathl
 def _resolved(
     config: ml_collections.ConfigDict, directory: pathlib.Path, source: EmbeddingGraph | None
 ) -> ml_collections.ConfigDict:
-    """Return a configuration whose data have the settings of `init_from` where they are left out.
+    """Return a configuration whose omitted data settings come from the model of `init_from`.
 
     Args:
-      config: the run's.
-      directory: its folder; a begun run has the settings.
+      config: the run's configuration.
+      directory: the run folder; a run that has started has the settings.
       source: the model in `init_from` of a new run.
     """
     if config.data.num_frames or not config.get("init_from", ""):
@@ -136,7 +136,7 @@ def _resolved(
 
 
 def _look(config: ml_collections.ConfigDict, evaluate: Evaluate | None) -> Input:
-    """Look at the shards of training and evaluation; they are read later."""
+    """Open the shards for training and evaluation, which are read later."""
     for part in getattr(evaluate, "parts", {}).values():
         reader = ml_collections.ConfigDict(part.to_dict())
         reader.update({key: config.data[key] for key in METADATA_KEYS})
@@ -159,7 +159,7 @@ def _train(
     worker, workers = worker_and_workers(strategy)
     directory = place.directory
     # A new model is read back too: checkpoints follow the order of the weights, which can differ
-    # between a model that was read and one that was made.
+    # between a model that was read and one that was created.
     with strategy.scope():
         model = run_folder.load_model(run_folder.initial_file(directory))
     source = Input(config.data, model.tokenizer, model.log_mel)
@@ -196,7 +196,7 @@ def _train(
 
 @contextlib.contextmanager
 def _published(place: RunPlace, worker: int) -> Iterator[None]:
-    """Keep the log of a run that stops early, too."""
+    """Keep the log even of a run that stops early."""
     try:
         yield
     except Preempted:
@@ -206,12 +206,12 @@ def _published(place: RunPlace, worker: int) -> Iterator[None]:
 
 
 def _check_words(config: ml_collections.ConfigDict) -> None:
-    """Check that there are words for a new model to read narrations with."""
+    """Check that a new model has words to read narrations with."""
     if config.word_vectors:
         if not pathlib.Path(brought(config.word_vectors)).is_file():
             raise ValueError(
                 f"{config.word_vectors}: no such file; expected word vectors; set word_vectors to "
-                "a file of word2vec or GloVe."
+                "a word2vec or GloVe file."
             )
     elif config.training.weights.get("vt", 0) and not config.get("init_from", ""):
         raise ValueError(
@@ -226,10 +226,10 @@ def _prepare_folder(
     place: RunPlace,
     locks: contextlib.ExitStack,
 ) -> str:
-    """Lock the folder and compare the run in it, or begin one; for the first worker.
+    """Lock the folder and compare its run, or start one; called by the first worker.
 
     Returns:
-      Errors, for all workers, or that the run is finished.
+      Errors for all workers, or that the run is already finished.
     """
     directory = place.directory
     try:
@@ -247,7 +247,7 @@ def _prepare_folder(
 
 
 def _extend(config: ml_collections.ConfigDict, place: RunPlace) -> None:
-    """Let a run whose steps were raised go on; a finished one's model is kept by another name."""
+    """Let a run with more steps than before continue; keep a finished model under another name."""
     directory = place.directory
     steps = run_folder.extends(config, directory)
     if steps is None:
@@ -256,8 +256,8 @@ def _extend(config: ml_collections.ConfigDict, place: RunPlace) -> None:
     taken = place.steps_taken()
     if finished and taken < steps:
         raise ValueError(
-            f"The run in {directory} stopped early, at step {taken} of {steps}, by "
-            "training.stop_after; more steps don't extend it. Start another one from its weights: "
+            f"The run in {directory} stopped early, at step {taken} of {steps}, because of "
+            "training.stop_after; more steps don't extend it. Start another run from its weights: "
             f"--init_from={directory}."
         )
     logger.info("%s: extended from %d to %d steps.", directory, steps, config.training.steps)

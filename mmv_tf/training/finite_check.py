@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Check for losses and gradients that are not finite."""
+"""Checks for losses and gradients that are not finite."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class NotFiniteError(ValueError):
 
 
 class FiniteCheck:
-    """Counter of steps that were not finite, which stops the run at too many in a row.
+    """Counter of steps with non-finite values; stops the run after too many in a row.
 
     Args:
       objective: the training objective.
-      limit: number of successive steps that stops the run.
+      limit: number of consecutive steps that stops the run.
       scaled: whether the loss is scaled dynamically.
     """
 
@@ -61,9 +61,9 @@ class FiniteCheck:
             if self._in_a_row >= self._limit:
                 raise NotFiniteError(
                     f"{message} Nothing of this step was saved; lower the learning rate or check "
-                    "these examples, and start again from the last checkpoint."
+                    "these examples, and restart from the last checkpoint."
                 )
-            logger.warning("%s The step was left out.", message)
+            logger.warning("%s The step was skipped.", message)
         if self._scaled:
             values["loss_scale_overflows"] = self._overflows
         else:
@@ -73,7 +73,7 @@ class FiniteCheck:
 
 
 def _suspects(batch: Batch, objective: Objective) -> str:
-    """Return the examples whose input is not finite; if none, all of the batch."""
+    """Return the examples whose input is not finite, or else the whole batch."""
     names = (
         [
             name.decode(errors="replace") if isinstance(name, bytes) else str(name)

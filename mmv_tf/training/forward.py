@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Embeds a batch: the entries that an objective compares."""
+"""Embeds a batch: the embeddings that an objective compares."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Batch = dict[str, tf.Tensor]
 
 
 def make_objective(training: ml_collections.ConfigDict) -> Objective:
-    """Return the objective that the settings of the loop describe."""
+    """Return the objective that the training settings describe."""
     return Objective(
         dict(training.weights),
         training.temperature,
@@ -26,12 +26,12 @@ def make_objective(training: ml_collections.ConfigDict) -> Objective:
 
 
 def needed_entries(batch: Batch, objective: Objective, mask: str = duplicates.NONE) -> Batch:
-    """Return the entries of a batch that training uses; names and captions are left out.
+    """Return the parts of a batch that training uses; names and captions are dropped.
 
     Args:
       batch: see `Reader`.
       objective: its pairs determine the modalities.
-      mask: duplicates to mask; see `duplicates.ids_of`, whose ids are the entry "ids".
+      mask: duplicates to mask; see `duplicates.ids_of`, whose ids are stored as "ids".
     """
     needed = {
         key: batch[key]
@@ -51,9 +51,9 @@ def embed_batch(
 ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
     """Embed a batch for an objective.
 
-    Rows without a modality skip its backbone: they cost nothing, batch norm never sees them and
-    keeps its fast kernel, which takes no mask. Their embeddings are zero. If no row has the
-    modality, the first one passes, without changing statistics.
+    Rows without a modality skip its backbone: they cost nothing, and batch norm never sees them and
+    keeps its fast kernel, which does not support masks. Their embeddings are zero. If no row has
+    the modality, the first row passes through without changing statistics.
 
     Args:
       model: the model.
@@ -64,7 +64,7 @@ def embed_batch(
         shapes.
 
     Returns:
-      Embeddings "PAIR/MODALITY" and validity by modality, as `Objective` takes them.
+      Embeddings "PAIR/MODALITY" and validity by modality, in the form that `Objective` expects.
     """
     valid = {modality: batch[f"valid/{modality}"] for modality in objective.modalities}
     inputs, rows, places = {}, {}, {}

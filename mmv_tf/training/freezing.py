@@ -1,12 +1,12 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Parts of a model that training leaves as they are, and learning rates of the others.
+"""Parts of a model that training does not change, and learning rates of the other parts.
 
 A name or pattern (see `fnmatch`) stands for a backbone ("video"), for all heads ("heads") or one
-("heads/video_to_fine", "video_to_fine"), or for layers of a backbone ("video/Mixed_3*",
-"audio/group_0"); `layer_names` has them all. What it matches includes all that is inside.
+head ("heads/video_to_fine", "video_to_fine"), or for layers of a backbone ("video/Mixed_3*",
+"audio/group_0"); `layer_names` lists them all. A match includes everything inside it.
 
-Frozen batch norms use their moving statistics and keep them.
+Frozen batch norms use their moving statistics and do not update them.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ def layer_names(model: EmbeddingGraph) -> dict[str, keras.layers.Layer]:
 
 
 def matching(names: Collection[str], pattern: str, setting: str) -> list[str]:
-    """Return the names that a pattern stands for.
+    """Return the names that match a pattern.
 
     Args:
       names: see `layer_names`.
-      pattern: see the module.
+      pattern: see the module docstring.
       setting: name of the setting, for the message.
 
     Raises:
-      ValueError: it matches nothing; the nearest names are given.
+      ValueError: the pattern matches nothing; the message suggests the closest names.
     """
     found = [name for name in names if _matches(name, pattern)]
     if not found:
@@ -74,7 +74,7 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def unused_parts(model: EmbeddingGraph, pairs: Sequence[str]) -> list[str]:
-    """Return the parts whose output no pair of the objective compares, see `Objective.pairs`."""
+    """Return the parts whose output no pair of the objective compares; see `Objective.pairs`."""
     used: set[int] = set()
     for pair in pairs:
         space = model.common_space(*PAIRS[pair])
@@ -89,24 +89,24 @@ def unused_parts(model: EmbeddingGraph, pairs: Sequence[str]) -> list[str]:
 
 
 class Freezing:
-    """Choice of the variables that training changes, and of their learning rates.
+    """Selection of the variables that training changes, and of their learning rates.
 
     Args:
-      model: the model; it is not changed but within `applied`.
-      freeze: names and patterns of what stays as it is.
-      learning_rates: names and patterns -> a multiple of the learning rate, above 0. Of several
-        that match a layer, the longest counts.
+      model: the model; it is changed only within `applied`.
+      freeze: names and patterns of the parts that do not change.
+      learning_rates: names and patterns -> a multiple of the learning rate, above 0. If several
+        match a layer, the longest counts.
       frozen_batch_norm: let batch norms use and keep their moving statistics, except in `fresh`.
-      fresh: parts with random weights, whose statistics have to be learnt.
-      unused: parts that stay as they are since nothing trains them.
+      fresh: parts with random weights, whose statistics have to be learned.
+      unused: parts that do not change because nothing trains them.
 
     Attributes:
       variables: the variables that training changes, in the model's order.
-      multiples: the multiple of the learning rate of each, floats.
+      multiples: multiple of the learning rate of each variable, floats.
 
     Raises:
       ValueError: a pattern matches nothing, nothing is left to train, or a learning rate is not
-        positive or is one of a frozen part.
+        positive or belongs to a frozen part.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class Freezing:
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
-        """Freeze the batch norms within the block; functions traced in it keep this."""
+        """Freeze the batch norms within the block; functions traced in it keep them frozen."""
         before = [norm.frozen for norm in self._norms]
         for norm in self._norms:
             norm.frozen = True
@@ -163,12 +163,12 @@ def _multiples(
         _check_multiple(pattern, multiple)
         absent = not any(_matches(name, pattern) for name in layers)
         if absent and pattern in _DEFAULTS:
-            continue  # an entry of every configuration, for a part that the model lacks
+            continue  # a setting of every configuration, for a part that the model lacks
         names = matching(layers, pattern, _RATES)
         if multiple != 1.0 and all(name in frozen for name in names):
             raise ValueError(
                 f"{_RATES} has {pattern!r}, but {_FREEZE} ({frozen[names[0]]!r}) keeps "
-                f"{names[0]!r} as it is; remove it from one of them."
+                f"{names[0]!r} unchanged; remove it from one of them."
             )
         for name in names:
             found |= {id(variable): float(multiple) for variable in layers[name].variables}
@@ -180,7 +180,7 @@ def _check_multiple(pattern: str, multiple: Any) -> None:
     if not number or not (0 < multiple < math.inf):
         raise ValueError(
             f"{_RATES} gives {pattern!r} the multiple {multiple!r}; expected a number above 0 "
-            f"(freeze it by {_FREEZE})."
+            f"(freeze it with {_FREEZE})."
         )
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Finds a model's file by path or published name, and reads its weights as a Keras model."""
+"""Finds a model's file by path or published name, and loads it as a Keras model."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from mmv_tf.util.storage.workspace import brought
 
 Path = str | os.PathLike[str]
 _CLASSIFIER = "ClassifierNetwork"  # class of `mmv_tf.classification`
-# Endings of files of word vectors; other files are lists of words.
+# Suffixes of word-vector files; other files are lists of words.
 _VECTORS = (".bin", ".gz", ".vec")
-# First bytes of pickles (of protocols 2 to 5, 0 and 1) and of zip archives.
+# First bytes of pickles (protocols 2 to 5, 0 and 1) and of zip archives.
 _RELEASED = (b"\x80", b"(", b"}", b"P")
 _EXPECTED = (
     "a .keras file, a released pickle or .pth, or the folder of a training run or of a SavedModel"
@@ -32,16 +32,16 @@ _EXPECTED = (
 
 
 def open_weights(source: Path, vocabulary: Path | Sequence[str] | None = None) -> keras.Model:
-    """Open a model whose weights are local, whatever its class; see `mmv_tf.load_encoder`.
+    """Open a local model of any class; see `mmv_tf.load_encoder`.
 
     Raises:
-      ValueError: as for `load_encoder`; or the source is a SavedModel, which has no Keras model.
+      ValueError: as for `load_encoder`, or the source is a SavedModel, which has no Keras model.
     """
     path = find_network(source)
     if find_saved_model(path) is not None:
         raise ValueError(
             f"{path} is a SavedModel, which can embed but not be changed; give the network that it "
-            "was made from: a .keras file, a training run or a released checkpoint."
+            "was exported from: a .keras file, a training run or a released checkpoint."
         )
     if path.is_file() and not _is_keras_file(path):
         return _imported(path, vocabulary)
@@ -71,7 +71,7 @@ def find_network(source: Path) -> pathlib.Path:
     """Return the file or folder that a path, a URL or a published name stands for.
 
     Raises:
-      ValueError: it does not exist and is not a published name.
+      ValueError: the path does not exist and is not a published name.
     """
     path = pretrained.local_path(brought(source, model=True) if is_remote(source) else source)
     if not path.exists() or not os.fspath(source):
@@ -98,7 +98,7 @@ def _imported(path: pathlib.Path, vocabulary: Any) -> EmbeddingGraph:
 
 
 def _is_keras_file(path: pathlib.Path) -> bool:
-    """Return whether Keras can read a file, by its contents, then by its name."""
+    """Return whether Keras can read a file, judging by its contents, then by its name."""
     if path.suffix == ".keras":
         return True
     try:
@@ -109,12 +109,12 @@ def _is_keras_file(path: pathlib.Path) -> bool:
 
 
 def _check_place(path: pathlib.Path) -> None:
-    """Refuse anything but a file of Keras or the folder of a run or a checkpoint."""
+    """Reject anything except a Keras file or the folder of a run or a checkpoint."""
     if path.is_file():
         if not zipfile.is_zipfile(path):
-            raise ValueError(f"{path} is not a .keras file, or is cut short; get a whole copy.")
+            raise ValueError(f"{path} is not a .keras file, or is truncated; get a complete copy.")
         if path.suffix != ".keras":
-            raise ValueError(f"{path} is a file of Keras; let its name end in .keras.")
+            raise ValueError(f"{path} is a Keras file; rename it to end in .keras.")
     elif path.parent.name != checkpoints.FOLDER and not (
         (path / MODEL_FILE).exists() or initial_file(path).exists()
     ):

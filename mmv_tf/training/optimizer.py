@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Optimizers, learning rate schedules, loss scaling and averages of weights."""
+"""Optimizers, learning rate schedules, loss scaling and weight averages."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ _NOT_DECAYED = ("bias", "gamma", "beta")
 
 
 class LossScale:
-    """Factor of the loss before differentiation.
+    """Factor by which the loss is multiplied before differentiation.
 
-    Halved when a gradient overflows, which skips that step; doubled after 2000 steps without.
+    It is halved when a gradient overflows, which skips that step, and doubled after 2000 steps
+    without.
 
     Args:
       initial: the first scale.
-      growth_steps: steps without overflow until it is doubled.
+      growth_steps: number of steps without overflow until the scale is doubled.
     """
 
     def __init__(self, initial: float = _INITIAL, growth_steps: int = _GROWTH_STEPS):
@@ -59,17 +60,17 @@ def _variable(value: float, dtype: tf.DType) -> tf.Variable:
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class Adam(keras.optimizers.Optimizer):
-    """Adam and AdamW by TensorFlow's kernel: one operation a variable.
+    """Adam and AdamW with TensorFlow's kernel: one operation per variable.
 
-    Keras' Adam takes a dozen, each a pass over memory or the scheduling of a scalar: 127 ms of CPU
-    time for 470 variables of 36 M numbers, where this takes 51. The state is the same, so
-    checkpoints serve both; the numbers differ in the last bits.
+    Keras' Adam needs a dozen, each a pass over memory or the scheduling of a scalar: 127 ms of CPU
+    time for 470 variables with 36 M values, where this takes 51 ms. The state is the same, so
+    checkpoints work with both; the values differ in the last bits.
 
     Args:
       learning_rate: a number or a schedule.
-      beta_1, beta_2, epsilon: as Keras' Adam has them.
+      beta_1, beta_2, epsilon: as in Keras' Adam.
       decay: decoupled weight decay, relative to the learning rate (Loshchilov and Hutter, 2019).
-        Biases and the scales and offsets of batch norm are left out.
+        Biases and the scales and offsets of batch norm are excluded.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class Adam(keras.optimizers.Optimizer):
         if self.decay and not any(part in variable.name for part in _NOT_DECAYED):
             variable.assign_sub(variable * tf.cast(self.decay, dtype) * rate)
         beta_1_power, beta_2_power = (tf.cast(power, dtype) for power in self._powers)
-        # The handles are those of the replica that is updated.
+        # The handles belong to the replica that is updated.
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self.momentums[index].value.handle,
@@ -136,20 +137,20 @@ class Adam(keras.optimizers.Optimizer):
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class LARS(keras.optimizers.Optimizer):
-    """Momentum, with the step of each layer scaled by the size of its weights.
+    """Momentum with each layer's step scaled by the norm of its weights.
 
         g' = g + decay * w
         v <- momentum * v + learning_rate * trust * |w| / (|g| + decay * |w|) * g'
         w <- w - v
 
-    Vectors and scalars (biases, and the scales and offsets of batch norm) get plain momentum,
+    Vectors and scalars (biases, and the scales and offsets of batch norm) use plain momentum,
     without decay and scaling, as is usual.
 
     Args:
       learning_rate: a number or a schedule.
       momentum: in [0, 1).
-      decay: of weights; part of the gradient, unlike AdamW's.
-      trust: the coefficient of the scaling, "eta" in the paper.
+      decay: weight decay; part of the gradient, unlike AdamW's.
+      trust: scaling coefficient, "eta" in the paper.
     """
 
     def __init__(
@@ -197,15 +198,15 @@ class LARS(keras.optimizers.Optimizer):
 class WeightAverages:
     """Exponential moving averages of weights.
 
-    averages <- decay * averages + (1 - decay) * weights, after each step. The decay rises to its
-    value as (1 + steps) / (10 + steps), so that the random initial weights are soon forgotten.
+    averages <- decay * averages + (1 - decay) * weights, after each step. The decay increases to
+    its value as (1 + steps) / (10 + steps), so that the random initial weights are soon forgotten.
 
     Args:
       weights: trainable variables.
-      decay: in (0, 1), such as 0.999.
+      decay: decay in (0, 1), such as 0.999.
 
     Raises:
-      ValueError: the decay is another.
+      ValueError: the decay is out of range.
     """
 
     def __init__(self, weights: Sequence[tf.Variable], decay: float):
@@ -233,7 +234,7 @@ class WeightAverages:
 
     @contextlib.contextmanager
     def in_place_of_weights(self) -> Iterator[None]:
-        """Give the model the averages within the block, and its weights back after it."""
+        """Set the model's weights to the averages within the block, and restore them after it."""
         weights = [weight.numpy() for weight in self._weights]
         self.put_in_place()
         try:
@@ -243,7 +244,7 @@ class WeightAverages:
                 variable.assign(weight)
 
     def put_in_place(self) -> None:
-        """Give the model the averages permanently."""
+        """Set the model's weights to the averages permanently."""
         for variable, average in zip(self._weights, self.variables, strict=True):
             variable.assign(average.numpy())
 
@@ -259,13 +260,13 @@ def apply_summed(
 ) -> None:
     """Apply gradients that are already summed over the replicas.
 
-    `optimizer.apply` would sum them once more. Call in replica context.
+    `optimizer.apply` would sum them once more. Call this in replica context.
 
     Args:
       optimizer: a built optimizer, of which only `update_step` is used.
-      gradients: one for each of `variables`, the same on all replicas.
+      gradients: one gradient per variable, the same on all replicas.
       variables: `keras.Variable`s, trainable.
-      multiples: of the learning rate, one for each variable; None for 1.
+      multiples: multiples of the learning rate, one per variable; None for 1.
     """
     factors = [1.0] * len(variables) if multiples is None else multiples
 
@@ -289,11 +290,11 @@ def apply_summed(
 
 
 def check_optimizer(optimizer: keras.optimizers.Optimizer) -> None:
-    """Refuse settings that `apply_summed` would ignore.
+    """Reject settings that `apply_summed` would ignore.
 
     Raises:
       ValueError: the optimizer decays weights, clips gradients, averages weights or accumulates
-        gradients by Keras' own code.
+        gradients with Keras' own code.
     """
     names = ["weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "loss_scale_factor"]
     names += ["use_ema", "gradient_accumulation_steps"]
@@ -310,7 +311,7 @@ def default_config() -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict(
         {
             # MMV (Alayrac et al., 2020): Adam, 0.002, 5,000 steps of warm-up, half a cosine period.
-            # Weight decay makes "adam" AdamW; "adamw" is another name of the same.
+            # Weight decay makes "adam" AdamW; "adamw" is another name for the same.
             "name": "adam",
             "learning_rate": 2e-3,
             "warmup_steps": 5_000,
@@ -320,7 +321,7 @@ def default_config() -> ml_collections.ConfigDict:
             "beta_2": 0.999,
             "epsilon": 1e-7,
             "clip_norm": 0.0,
-            # LARS only; the values of its paper.
+            # Only for LARS; the values are from its paper.
             "momentum": 0.9,
             "trust": 1e-3,
         }
@@ -331,7 +332,7 @@ def make_schedule(
     config: ml_collections.ConfigDict, steps: int
 ) -> keras.optimizers.schedules.LearningRateSchedule:
     """Return a schedule: linear warm-up to `learning_rate`, then half a cosine to 0 at `steps`."""
-    steps = max(steps, 1)  # a run of no steps writes its initial weights
+    steps = max(steps, 1)  # a run without steps writes its initial weights
     warmup = min(config.warmup_steps, steps - 1)
     return keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0 if warmup else config.learning_rate,
@@ -342,7 +343,7 @@ def make_schedule(
 
 
 def make_optimizer(config: ml_collections.ConfigDict, steps: int) -> keras.optimizers.Optimizer:
-    """Return Adam, AdamW or LARS; weight decay leaves out biases and batch norm.
+    """Return Adam, AdamW or LARS; weight decay excludes biases and batch norm.
 
     The optimizer does not clip: it would clip each replica's gradient before the sum.
 
@@ -351,7 +352,7 @@ def make_optimizer(config: ml_collections.ConfigDict, steps: int) -> keras.optim
       steps: step at which the learning rate reaches 0.
 
     Raises:
-      ValueError: the name is another.
+      ValueError: the name is unknown.
     """
     if config.name not in OPTIMIZERS:
         raise ValueError(f"optimizer.name is {config.name!r}; use one of {OPTIMIZERS}.")

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks before a run starts: directories, manifests, splits, modalities and pairs.
 
-Without them, a missing split would show at the first evaluation, after hours. Only manifests are
-read here, so this takes no time. One error names all problems.
+Without them, a missing split would show only at the first evaluation, after hours. Only manifests
+are read here, so this is fast. One error names all problems.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _COUNTS = {
 }
 AUDIO_TEXT = (
     "training.weights.at is above 0, but model.graph.audio_text is not set: audio would pass the "
-    "map into the space of text in inference mode, with statistics that it takes no part in; set "
+    "map into the text space in inference mode, without contributing to its statistics; set "
     "model.graph.audio_text=True, or the weight to 0"
 )
 # A single clip is always ranked first.
@@ -38,14 +38,14 @@ def check(
     config: ml_collections.ConfigDict,
     evaluated: Sequence[ml_collections.ConfigDict] = (),
 ) -> None:
-    """Check what can be known of a run before it starts.
+    """Check what can be checked about a run before it starts.
 
     Args:
-      config: the run's; see `configs/`.
+      config: the run's configuration; see `configs/`.
       evaluated: settings of the readers for evaluation during training.
 
     Raises:
-      ValueError: something is missing; the message names all of it.
+      ValueError: something is missing; the message names everything.
     """
     weights = config.training.weights
     pairs = [pair for pair in PAIRS if weights.get(pair, 0.0) > 0]
@@ -68,7 +68,7 @@ def check(
 
 
 def evaluation_problems(reader: ml_collections.ConfigDict) -> list[str]:
-    """Return the reasons for which a reader's data can't be evaluated during training."""
+    """Return the reasons why a reader's data can't be evaluated during training."""
     hint = "training.evaluate_split, or training.evaluate_every_steps=0 for no evaluation"
     return _look(reader, hint, _LEAST_EVALUATED).problems
 
@@ -88,8 +88,8 @@ def _look(config: ml_collections.ConfigDict, setting: str, least: int) -> _Looke
 
     Args:
       config: the reader's settings.
-      setting: the setting that chooses another split, for messages.
-      least: required number of clips.
+      setting: setting that selects another split, for messages.
+      least: minimum number of clips.
     """
     looked = _Looked(config.directory, config.split, [])
     if config.records != "mmv":
@@ -131,13 +131,13 @@ def _look(config: ml_collections.ConfigDict, setting: str, least: int) -> _Looke
 
 
 def _total(counts: Sequence[int | None]) -> int | None:
-    """Return the sum; None if one is unknown, as in manifests of older versions."""
+    """Return the sum, or None if a value is unknown, as in manifests of older versions."""
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
 
 
 def _missing_modalities(found: Sequence[_Looked], needed: set[str]) -> list[str]:
-    """Return errors for modalities that no clip has, so that a pair would never count."""
+    """Return errors for modalities that no clip has, so that their pairs would never count."""
     problems = []
     for modality, (_, name) in _COUNTS.items():
         totals = [looked.counts.get(modality) for looked in found]
@@ -152,7 +152,7 @@ def _missing_modalities(found: Sequence[_Looked], needed: set[str]) -> list[str]
 
 
 def _start_problems(config: ml_collections.ConfigDict) -> list[str]:
-    """Return errors of settings that need the weights of another model."""
+    """Return errors for settings that need the weights of another model."""
     problems = []
     if config.training.steps < 0:
         problems.append(f"training.steps is {config.training.steps}; expected 0 or more")
@@ -160,7 +160,7 @@ def _start_problems(config: ml_collections.ConfigDict) -> list[str]:
         return problems
     if config.training.get("frozen_batch_norm", False):
         problems.append(
-            "training.frozen_batch_norm keeps the statistics of a trained model, and init_from "
+            "training.frozen_batch_norm keeps the statistics of a trained model, but init_from "
             "names none; set init_from, or training.frozen_batch_norm=False"
         )
     if not config.data.num_frames:
@@ -189,7 +189,7 @@ def _network_problems(model: ml_collections.ConfigDict, pairs: Sequence[str]) ->
     graph = model.graph
     if "at" in pairs and graph.get("name") == "disjoint":
         problems.append(
-            "training.weights.at is above 0, but the disjoint graph compares no audio with text; "
+            "training.weights.at is above 0, but the disjoint graph can't compare audio with text; "
             "use graph fac or shared, or set the weight to 0"
         )
     if "at" in pairs and graph.get("name") == "fac" and not graph.get("audio_text", False):

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""State of the random generators for checkpoints, and seeds for deterministic runs."""
+"""State of random generators for checkpoints, and seeds for deterministic runs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import tensorflow as tf
 
 
 class RandomState(tf.train.experimental.PythonState):
-    """State of the generators of Python and NumPy, for `tf.train.Checkpoint`.
+    """State of Python's and NumPy's generators, for `tf.train.Checkpoint`.
 
     Batches and augmentation depend only on the seed and the example (see `Reader.train`); the state
-    is for a user's own data set or callback.
+    serves a user's own data set or callback.
     """
 
     def serialize(self) -> str:
-        """Return JSON, since nothing here is ever unpickled."""
+        """Return JSON, because nothing here is ever unpickled."""
         version, words, gauss = random.getstate()
         kind, keys, position, has_gauss, cached = np.random.get_state()
         return json.dumps(
@@ -40,7 +40,7 @@ class RandomState(tf.train.experimental.PythonState):
 
 
 def random_states() -> dict[str, object]:
-    """Return the states of the process' random generators for a checkpoint, by name."""
+    """Return the states of the process's random generators for a checkpoint, by name."""
     return {
         "random": RandomState(),
         "generator": tf.random.get_global_generator(),

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Digest of a training run's data in its folder: the run resumes only on the same data."""
+"""Digest of a training run's data, stored in its folder: a run resumes only on the same data."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from mmv_tf.data import Reader
 from mmv_tf.util.configuration import differences, read_json, write_json
 
 FILE = "data.json"
-# Hexadecimal digits of a SHA-256: enough to tell data apart, and short enough to read.
+# Hexadecimal digits of a SHA-256: enough to distinguish data, and short enough to read.
 _DIGITS = 16
 
 
 class RunData:
-    """Shards that a run trains on, wherever they lie.
+    """Shards that a run trains on, wherever they are stored.
 
     Args:
-      readers: readers of the run's data sets, in the configuration's order.
+      readers: readers of the run's data sets, in configuration order.
 
     Attributes:
       described: for JSON, "data set 1" and so on -> {"frame_rate", "sample_rate", "splits": {name:
@@ -36,12 +36,12 @@ class RunData:
         self._places = {n: reader.directory for n, reader in zip(names, readers, strict=True)}
 
     def check(self, directory: pathlib.Path) -> None:
-        """Compare the data with those that a run was started on.
+        """Compare the data with the data that a run was started on.
 
         A run of an older version, without a description of its data, passes.
 
         Raises:
-          ValueError: they differ; the message names the folder of the data and the difference.
+          ValueError: they differ; the message names the data folder and the difference.
         """
         path = directory / FILE
         different = differences(read_json(path), self.described) if path.exists() else []
@@ -50,8 +50,8 @@ class RunData:
             name, _, entry = key.partition(".")
             raise ValueError(
                 f"{self._places.get(name, name)}: {entry} is {new!r}, but was {old!r} in the data "
-                f"that the run in {directory} was started on; give it those data, choose another "
-                f"folder for the run, or remove {path} to continue with these."
+                f"that the run in {directory} was started on; restore those data, choose another "
+                f"folder for the run, or remove {path} to continue with the new data."
             )
 
     def save(self, directory: pathlib.Path) -> None:

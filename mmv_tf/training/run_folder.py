@@ -30,13 +30,13 @@ from mmv_tf.util.storage.errors import MissingError
 logger = logging.getLogger(__name__)
 
 INITIAL_FILE = "initial.keras"  # architecture and vocabulary, written when the run starts
-FORMER_INITIAL_FILE = "network.keras"  # its name in runs of before 2026-12
+FORMER_INITIAL_FILE = "network.keras"  # its name in runs from before 2026-12
 MODEL_FILE = "model.keras"  # the trained network, written when the run ends
 CONFIG_FILE = "config.json"
 START_FILE = "start.json"
 _START_FORM = {"init_from": str, "taken": [str], "new": [str], "unused": [str]}
 
-# Settings that don't change the trained model; they may change on resuming.
+# Settings that don't affect the trained model; they may change on resuming.
 _MAY_CHANGE = (
     "data.cache_dir",
     "data.cache_gb",
@@ -56,8 +56,8 @@ _MAY_CHANGE = (
     "training.profile",
     "training.save_iterator",
 )
-_LOGGING = "training.logging"  # all of its entries; runs of earlier versions lack the section
-# Those that do change it if the run may stop early, or takes its best checkpoint's weights.
+_LOGGING = "training.logging"  # all settings in it; runs of earlier versions lack the section
+# Settings that do affect it if the run may stop early, or uses its best checkpoint's weights.
 _CHOOSE_THE_END = (
     "training.best_is",
     "training.best_metric",
@@ -76,7 +76,7 @@ _FORMERLY: dict[str, Any] = {
     "training.mask_duplicates": duplicates.NONE,
     "training.stop_after": 0,
 }
-_STEPS = "training.steps"  # may be raised
+_STEPS = "training.steps"  # may be increased
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,10 +84,10 @@ class Start:
     """Origin of a model's parts at the start of a run; see `EmbeddingGraph.parts`.
 
     Attributes:
-      init_from: the source of the weights; "" if all are random.
+      init_from: source of the weights; "" if all are random.
       taken: parts with the weights of the source.
       new: parts with random weights.
-      unused: parts taken that no pair of the objective compares; they stay as they are.
+      unused: parts from the source that no pair of the objective compares; they do not change.
     """
 
     init_from: str = ""
@@ -97,14 +97,14 @@ class Start:
 
 
 def save_start(start: Start, directory: pathlib.Path) -> None:
-    """Write the origin of a model's parts to a run's folder."""
+    """Write the origin of a model's parts to a run folder."""
     write_json(dataclasses.asdict(start), directory / START_FILE)
 
 
 def read_start(directory: pathlib.Path) -> Start:
     """Return the origin of the parts of a run's model.
 
-    A run of an earlier version began with random weights.
+    A run of an earlier version started with random weights.
 
     Raises:
       ValueError: the file is damaged.
@@ -164,7 +164,7 @@ def _read_model(path: pathlib.Path) -> keras.Model:
 def initial_file(directory: str | os.PathLike[str]) -> pathlib.Path:
     """Return the path of a run's untrained model, whether it exists or not.
 
-    It is the file's former name where only that is there.
+    This is the file's former name if only that file exists.
     """
     former = pathlib.Path(directory) / FORMER_INITIAL_FILE
     path = former.with_name(INITIAL_FILE)
@@ -185,10 +185,10 @@ def _untrained(directory: pathlib.Path) -> keras.Model:
 
 
 def restore_weights(model: keras.Model, path: pathlib.Path) -> None:
-    """Restore all weights from a checkpoint's folder, then their averages if it has some.
+    """Restore all weights from a checkpoint folder, then their averages if it has them.
 
     Raises:
-      BrokenCheckpointError: it is damaged.
+      BrokenCheckpointError: the checkpoint is damaged.
     """
     checkpoints.read_weights(make_checkpoint(model), path)
     names = tf.train.load_checkpoint(str(path / "state")).get_variable_to_shape_map()
@@ -202,7 +202,7 @@ def restore_weights(model: keras.Model, path: pathlib.Path) -> None:
 
 
 def variables_of(owner: Any) -> list[tf.Variable]:
-    """Return the TensorFlow variables of a Keras model or optimizer, in order of creation."""
+    """Return the TensorFlow variables of a Keras model or optimizer, in creation order."""
     return [variable.value for variable in owner.variables]
 
 
@@ -218,14 +218,14 @@ def make_checkpoint(model: keras.Model, **others: Any) -> tf.train.Checkpoint:
 def as_begun(
     config: ml_collections.ConfigDict, directory: pathlib.Path
 ) -> ml_collections.ConfigDict:
-    """Return settings that resume a run of an earlier version as it was begun.
+    """Return settings that resume a run of an earlier version as it was started.
 
-    Clips that are in a batch twice were not masked then, and are not from one step to the next.
+    Clips that occur twice in a batch were not masked then, and stay unmasked.
 
     Args:
-      config: settings, perhaps those of an earlier version, which lack some. If they set
-        `mask_duplicates` other than by default, it stays.
-      directory: the run's folder, with or without a run in it.
+      config: settings, perhaps of an earlier version, which lack some. If they set
+        `mask_duplicates` to a non-default value, it is kept.
+      directory: the run folder, with or without a run in it.
     """
     former = {}
     for key, value in _FORMERLY.items():
@@ -265,7 +265,7 @@ def save_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> N
 
 
 def _entry(settings: Any, key: str) -> tuple[Any, str]:
-    """Return the section of an entry such as "training.steps" or "seed", and its name there."""
+    """Return the section of a setting such as "training.steps" or "seed", and its name there."""
     *path, name = key.split(".")
     return (settings[path[0]] if path else settings), name
 
@@ -274,7 +274,7 @@ def check_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> 
     """Compare settings with those of the run in a folder, if there is one.
 
     Raises:
-      ValueError: they differ in more than what may change on resuming.
+      ValueError: settings differ that may not change on resuming.
     """
     found = _read_config(directory)
     if found is None:
@@ -286,7 +286,7 @@ def check_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> 
         old = _FORMERLY.get(key) if old is None else old
         if key == _STEPS and new < old:
             raise ValueError(
-                f"{directory} holds a run of {old} steps, and {key} is {new}; a run can be "
+                f"{directory} holds a run of {old} steps, but {key} is {new}; a run can be "
                 "extended, not shortened: choose another folder."
             )
         may_change = key in (*_MAY_CHANGE, _STEPS) or key.startswith(_LOGGING)
@@ -298,7 +298,7 @@ def check_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> 
 
 
 def _read_config(directory: pathlib.Path) -> dict[str, Any] | None:
-    """Return the settings of the run in a folder; None if there is none."""
+    """Return the settings of the run in a folder, or None if there is no run."""
     path = directory / CONFIG_FILE
     if not path.exists():
         return None
@@ -308,7 +308,7 @@ def _read_config(directory: pathlib.Path) -> dict[str, Any] | None:
 
 
 def extends(config: ml_collections.ConfigDict, directory: pathlib.Path) -> int | None:
-    """Return the steps of the run in a folder if a configuration has more; None otherwise."""
+    """Return the steps of the run in a folder if a configuration has more, otherwise None."""
     before = _read_config(directory)
     steps: int | None = None if before is None else before["training"]["steps"]
     return steps if steps is not None and steps < config.training.steps else None
@@ -322,13 +322,13 @@ def set_aside(directory: pathlib.Path, steps: int) -> pathlib.Path:
 
 
 def data_settings(directory: pathlib.Path, keys: Sequence[str]) -> dict[str, Any]:
-    """Return some settings of the data of the run in a folder."""
+    """Return some data settings of the run in a folder."""
     data = read_json(directory / CONFIG_FILE, {"data": {}})["data"]
     return {key: data[key] for key in keys if key in data}
 
 
 def without_places(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return a run's settings as JSON, without the places of its data, which may change."""
+    """Return a run's settings as JSON, without the paths of its data, which may change."""
     data = settings.get("data", {})
     mixture = [{**entry, "directory": ""} for entry in data.get("mixture") or ()]
     return {**settings, "data": {**data, "directory": "", "mixture": mixture}}

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Where a run is kept: in a folder that all workers share, or in an object store."""
+"""Location of a run: a folder that all workers share, or an object store."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from mmv_tf.util.storage.urls import Location, redacted, url_of
 
 _LOCK = "lock"
 _DOING = "training there"
-# Files that a run goes on from, in the order in which they are written: a run is begun when it has
-# its first model, and finished when it has the last.
+# Files that a run resumes from, in the order in which they are written: a run has started when it
+# has its first model, and is finished when it has the last.
 _BEGUN = (
     run_folder.CONFIG_FILE,
     run_data.FILE,
@@ -44,7 +44,7 @@ _LOG_SECONDS = 300.0
 
 
 class RunPlace:
-    """A run's folder on a disk, which all workers share.
+    """A run folder on a disk that all workers share.
 
     Args:
       directory: the folder.
@@ -54,27 +54,27 @@ class RunPlace:
         self.directory = directory
 
     def fetch(self) -> None:
-        """Bring what a run goes on from to this machine."""
+        """Bring the files that a run resumes from to this machine."""
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other runs out, by the first worker.
+        """Keep other runs out; called by the first worker.
 
         Raises:
-          ValueError: another run is there.
+          ValueError: another run is in progress there.
         """
         with locks_lib.held(self.directory / _LOCK, self.directory, _DOING):
             yield
 
     def share(self, strategy: tf.distribute.Strategy) -> None:
-        """Give all workers what the first one has written; all call it."""
+        """Give all workers the files that the first has written; called by all."""
         workers_lib.barrier(strategy)
 
     def publish(self) -> None:
-        """Keep what the first worker has written besides checkpoints."""
+        """Store what the first worker has written besides checkpoints."""
 
     def steps_taken(self) -> int:
-        """Return the step of the newest checkpoint, 0 without one."""
+        """Return the step of the newest checkpoint, or 0 without one."""
         return max(map(step_of, CheckpointStore(self.directory).paths()), default=0)
 
     def checkpoints(
@@ -92,11 +92,11 @@ class RunPlace:
 
 
 class StoredRun(RunPlace):
-    """A run's folder in a store. The folder on each machine is a working copy.
+    """A run folder in an object store. The folder on each machine is a working copy.
 
     Args:
       directory: the working copy, a path in the mirror.
-      url: the folder in the store.
+      url: URL of the folder in the store.
     """
 
     def __init__(self, directory: pathlib.Path, url: str):
@@ -104,7 +104,7 @@ class StoredRun(RunPlace):
         self.store = open_store(url)
         self._url = url
         self._check: Callable[[], None] = lambda: None
-        # Size and time of the files of the log that the store has, by name.
+        # Size and time of the log files that the store has, by name.
         self._log: dict[str, tuple[int, int]] = {}
         self._logged_at = time.monotonic()
 
@@ -114,7 +114,7 @@ class StoredRun(RunPlace):
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """See `RunPlace.held`; runs on other machines are kept out, too."""
+        """See `RunPlace.held`; also keeps out runs on other machines."""
         lock = open_store(Location.parse(self._url).within(_LOCK))
         with super().held(), claims.held(lock, redacted(self._url), _DOING) as claim:
             self._check = claim.check
@@ -134,7 +134,7 @@ class StoredRun(RunPlace):
         """Upload the files that are new or changed."""
         self._check()
         present = [name for name in _BEGUN if (self.directory / name).exists()]
-        # The model of a run that is extended has another name by now, which goes first.
+        # The model of a run that is extended already has another name, which goes first.
         self._publish_log()
         self.store.remove([name for name in _BEGUN if name not in present])
         for name in present:
@@ -197,7 +197,7 @@ class StoredRun(RunPlace):
         self._logged_at = time.monotonic()
 
     def _log_files(self) -> Iterator[pathlib.Path]:
-        """Yield all files but those of `_BEGUN`, checkpoints, locks and unfinished ones."""
+        """Yield all files except those of `_BEGUN`, checkpoints, locks and unfinished files."""
         for path in sorted(self.directory.rglob("*")):
             parts = path.relative_to(self.directory).parts
             others = parts[0] in (checkpoints.FOLDER, _LOCK, *_BEGUN)
@@ -207,6 +207,6 @@ class StoredRun(RunPlace):
 
 
 def open_run(directory: pathlib.Path) -> RunPlace:
-    """Return where a run is kept: in a store if the folder is a mirror of one."""
+    """Return the location of a run: in a store if the folder is a mirror of one."""
     url = url_of(directory)
     return RunPlace(directory) if url is None else StoredRun(directory, url)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Facts of a run for people and model cards: its data, machine, versions and time."""
+"""Facts about a run for readers and model cards: its data, machine, versions and time."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ _FORM = {
 
 
 def read_summary(directory: pathlib.Path) -> dict[str, Any]:
-    """Return the facts of the run in a folder; empty for one of an earlier version.
+    """Return the facts about the run in a folder; empty for a run of an earlier version.
 
     Returns:
-      A dict with "data" (of each data set "name", "splits", "clips", "captions", "sources" and
-      "source_seconds" of all splits, "license" if the manifest states one), "machine", "versions"
-      and "seconds" (time in the loop, of all processes but those that were killed).
+      A dict with "data" (for each data set "name", "splits", "clips", "captions", "sources" and
+      "source_seconds" over all splits, "license" if the manifest states one), "machine", "versions"
+      and "seconds" (time in the loop, over all processes except those that were killed).
 
     Raises:
       ValueError: the file is damaged.
@@ -66,12 +66,12 @@ def read_summary(directory: pathlib.Path) -> dict[str, Any]:
 def summarized(
     directory: pathlib.Path, readers: Sequence[Reader], strategy: tf.distribute.Strategy
 ) -> Iterator[None]:
-    """Write the facts of the run in a folder; its time when the context ends, however it does.
+    """Write the facts about the run in a folder, and its time when the context ends in any way.
 
     Args:
-      directory: the run's folder.
-      readers: of its training data.
-      strategy: of the run.
+      directory: the run folder.
+      readers: readers of the training data.
+      strategy: strategy of the run.
     """
     before = read_summary(directory).get("seconds", 0.0)
     facts = {
@@ -128,7 +128,7 @@ def _machine(strategy: tf.distribute.Strategy) -> dict[str, Any]:
 
 
 def processor_name() -> str:
-    """Return the processor's name; that of its architecture where Linux does not tell."""
+    """Return the processor's name, or that of its architecture where Linux does not state it."""
     with contextlib.suppress(OSError):
         for line in pathlib.Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
             name, _, value = line.partition(":")

@@ -9,9 +9,9 @@ from typing import Any
 
 
 class StopSignals:
-    """Turn SIGTERM and Ctrl-C into a request, which training answers after the current step.
+    """Turns SIGTERM and Ctrl-C into a request, which training obeys after the current step.
 
-    A second Ctrl-C interrupts at once. Use it as a context manager.
+    A second Ctrl-C interrupts immediately. Use it as a context manager.
     """
 
     def __init__(self) -> None:

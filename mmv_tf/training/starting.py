@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Start of a run: a new model, or one with the weights of another (the entry `init_from`).
+"""Start of a run: a new model, or one with the weights of another (the setting `init_from`).
 
-From a model's weights a run takes whole parts, backbones and heads, and with them the tokenizer and
-the settings of the log-mel spectrograms. A model section without a video backbone takes the
+From a model's weights a run takes complete parts, backbones and heads, and with them the tokenizer
+and the settings of the log-mel spectrograms. A model section without a video backbone takes the
 architecture too.
 """
 
@@ -40,11 +40,11 @@ def make(
     """Return a run's model at step 0, and the origin of its parts.
 
     Args:
-      config: the run's; see `configs/`.
+      config: the run's configuration; see `configs/`.
       source: see `open_source`.
 
     Raises:
-      ValueError: the model can't be made, or the weights of `init_from` don't fit it.
+      ValueError: the model can't be created, or the weights of `init_from` don't match it.
     """
     if source is None:
         model = create_model(with_metadata(config), *_words(config))
@@ -64,9 +64,9 @@ def make(
 def _take_weights(
     model: EmbeddingGraph, source: EmbeddingGraph, config: ml_collections.ConfigDict
 ) -> tuple[list[str], list[str]]:
-    """Give a model the weights of the parts that fit; return their names and those of the others.
+    """Set the weights of a model's parts that match; return their names and those of the others.
 
-    Heads of a graph of another kind are new without being asked for.
+    Heads of another kind of graph are new without any request.
     """
     taken, new, problems = [], [], []
     theirs = source.parts()
@@ -82,12 +82,12 @@ def _take_weights(
             problems.append(f"{name}: {problem}")
     if problems and not config.get("init_partial", False):
         raise ValueError(
-            f"The weights of {config.init_from} don't fit the model of this run: "
-            f"{'; '.join(problems)}. Change the model section to fit, or set init_partial=True to "
-            "start these parts with random weights."
+            f"The weights of {config.init_from} don't match the model of this run: "
+            f"{'; '.join(problems)}. Change the model section to match, or set init_partial=True "
+            "to start these parts with random weights."
         )
     if not taken:
-        raise ValueError(f"Nothing of {config.init_from} fits the model of this run.")
+        raise ValueError(f"Nothing in {config.init_from} matches the model of this run.")
     return taken, new
 
 
@@ -97,7 +97,7 @@ def freezing_of(
     """Return what a run changes in its model.
 
     Raises:
-      ValueError: see `freezing.Freezing`.
+      ValueError: as for `freezing.Freezing`.
     """
     return freezing.Freezing(
         model,
@@ -113,7 +113,7 @@ def open_source(config: ml_collections.ConfigDict) -> EmbeddingGraph | None:
     """Return the model that `init_from` names, or None.
 
     Raises:
-      ValueError: there is none, or it can't be trained.
+      ValueError: there is no such model, or it can't be trained.
     """
     name = config.get("init_from", "")
     if not name:
@@ -130,11 +130,11 @@ def open_source(config: ml_collections.ConfigDict) -> EmbeddingGraph | None:
 def with_data_settings(
     config: ml_collections.ConfigDict, metadata: Mapping[str, Any]
 ) -> ml_collections.ConfigDict:
-    """Return a configuration whose clips are those that a model was trained on.
+    """Return a configuration whose clips are like those that a model was trained on.
 
     Args:
-      config: the run's.
-      metadata: those of the model in `init_from`.
+      config: the run's configuration.
+      metadata: metadata of the model in `init_from`.
 
     Raises:
       ValueError: the metadata lack a setting.
@@ -143,7 +143,7 @@ def with_data_settings(
     if missing:
         raise ValueError(
             f"data.num_frames is 0, for the clips of init_from, but {config.init_from or 'nothing'}"
-            f" does not tell its {', '.join(missing)}; set data.num_frames, data.frame_rate, "
+            f" does not specify {', '.join(missing)}; set data.num_frames, data.frame_rate, "
             "data.size and data.square_crop."
         )
     config = ml_collections.ConfigDict(config.to_dict())
@@ -169,7 +169,7 @@ def _metadata(config: ml_collections.ConfigDict, inherited: Mapping[str, Any]) -
 
 
 def _words(config: ml_collections.ConfigDict) -> tuple[Any, Any]:
-    """Return the words and vectors of the entry `word_vectors`, or None and None."""
+    """Return the words and vectors of the setting `word_vectors`, or None and None."""
     if not config.word_vectors:
         return None, None
     words, vectors = load_word_vectors(_word_file(config.word_vectors))
@@ -186,7 +186,7 @@ def _word_file(name: str) -> str:
 
 
 def _takes_all(config: ml_collections.ConfigDict) -> bool:
-    """Return whether the architecture is the source's too."""
+    """Return whether the architecture also comes from the source."""
     return "video" not in config.model
 
 
@@ -217,7 +217,7 @@ def _like(source: EmbeddingGraph, config: ml_collections.ConfigDict) -> Embeddin
         return graph.from_config(arguments)
     except TypeError as error:
         raise ValueError(
-            f"The section model.graph does not fit {graph.__name__}: {error}."
+            f"The section model.graph does not match {graph.__name__}: {error}."
         ) from error
 
 
@@ -268,7 +268,7 @@ def _refuse_words(config: ml_collections.ConfigDict, source: EmbeddingGraph) -> 
 
 
 def _check_modalities(model: EmbeddingGraph, pairs: Sequence[str], source: Any) -> None:
-    """Check that a model has the backbones of the pairs, and words where they need them."""
+    """Check that a model has the backbones of the pairs, and words where they are needed."""
     for pair in pairs:
         for modality in PAIRS[pair]:
             if modality not in model.modalities:
@@ -282,7 +282,7 @@ def _check_modalities(model: EmbeddingGraph, pairs: Sequence[str], source: Any) 
 
 
 def _misfit(theirs: keras.layers.Layer | None, part: keras.layers.Layer) -> str | None:
-    """Return why a part can't have the weights of another; None if it can."""
+    """Return why a part can't have the weights of another, or None if it can."""
     if theirs is None:
         return "its model has none"
     found, wanted = _shapes(theirs), _shapes(part)
@@ -321,4 +321,4 @@ def _log(source: Any, taken: Sequence[str], new: Sequence[str], unused: Sequence
     if new:
         logger.info("Random weights: %s.", ", ".join(new))
     if unused:
-        logger.info("Not trained, since no pair compares them: %s.", ", ".join(unused))
+        logger.info("Not trained, because no pair compares them: %s.", ", ".join(unused))

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints in an object store, which go up while training continues."""
+"""Checkpoints in an object store, uploaded while training continues."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from mmv_tf.util.storage.urls import url_of
 
 logger = logging.getLogger(__name__)
 
-# Ours: until the files of other workers, who upload at the same time, are in the store.
+# Ours: time until the files of other workers, who upload at the same time, are in the store.
 _OTHERS_SECONDS = 600.0
 _POLL_SECONDS = 0.5
-# One more than the newest: that of a step may be written again, and is incomplete meanwhile.
+# One more than the newest: a step's checkpoint may be rewritten, and is incomplete meanwhile.
 _LEAST_KEPT = 2
 
 
 class Background:
-    """One task at a time on a thread. Its error is raised by the next call, or at the end."""
+    """Runs one task at a time on a thread. Its error is raised by the next call, or at the end."""
 
     def __init__(self) -> None:
         self._pool = concurrent.futures.ThreadPoolExecutor(1, "upload")
         self._task: concurrent.futures.Future[None] | None = None
 
     def start(self, task: Callable[[], None]) -> None:
-        """Wait for the task before, and begin another."""
+        """Wait for the previous task, and start another."""
         self.wait()
         self._task = self._pool.submit(task)
 
@@ -52,7 +52,7 @@ class Background:
 
     @contextlib.contextmanager
     def finished(self) -> Iterator[None]:
-        """Wait at the end of the block, however it ends; an error of the block comes first."""
+        """Wait at the end of the block, however it ends; an error of the block takes precedence."""
         try:
             yield
         except (OSError, ValueError):
@@ -61,7 +61,7 @@ class Background:
             except (OSError, ValueError) as error:
                 logger.warning("%s", error)
             raise
-        except Exception:  # a request to stop, which is answered when the work is kept
+        except Exception:  # a request to stop, which is obeyed when the work is stored
             self.wait()
             raise
         self.wait()
@@ -70,17 +70,17 @@ class Background:
 class StoredCheckpoints(CheckpointStore):
     """Checkpoints of a run in a store; the folder on this machine is a working copy.
 
-    The store has the same names as a folder has. A checkpoint is there when its `checkpoint.json`
-    is, which goes up last and is removed first. Each worker uploads the files that it wrote, so
-    that workers need no common disk. Only what is needed is fetched: `checkpoint.json` of each, and
-    a worker's files of the one that it restores.
+    The store has the same names as a folder. A checkpoint exists when its `checkpoint.json` does,
+    which is uploaded last and removed first. Each worker uploads the files that it wrote, so
+    workers need no common disk. Only what is needed is fetched: `checkpoint.json` of each
+    checkpoint, and a worker's files of the checkpoint that it restores.
 
     Args:
-      directory: the working copy of the run's folder.
-      store: the run's folder in the store.
-      check: raises if this process may no longer write there.
-      gather: takes this worker's text and returns those of all, when all have called it.
-      completed: called on the thread that uploads when a checkpoint is complete.
+      directory: the working copy of the run folder.
+      store: the run folder in the store.
+      check: raises an error if this process may no longer write there.
+      gather: takes this worker's text and returns the texts of all when all have called it.
+      completed: called on the uploading thread when a checkpoint is complete.
       keep, best_metric, best_is, worker, workers: see `CheckpointStore`; at least 2 are kept.
     """
 
@@ -105,22 +105,22 @@ class StoredCheckpoints(CheckpointStore):
         self._check = check
         self._gather = gather
         self._completed = completed
-        # Those whose checkpoint.json here is the store's.
+        # Checkpoints whose local checkpoint.json equals the store's.
         self._known: set[str] = set()
         self._names = self._agreed(complete_checkpoints(store))
 
     def paths(self) -> list[pathlib.Path]:
-        """Return the checkpoints of the store, oldest first, readable or not."""
+        """Return the checkpoints in the store, oldest first, readable or not."""
         return [self.directory / name for name in sorted(self._names)]
 
     def best(self) -> pathlib.Path | None:
-        """Return the checkpoint with the best metric; all workers call it, and get the same."""
+        """Return the checkpoint with the best metric; all workers call this, and get the same."""
         self.uploads.wait()
         self._gather("")
         return self._best()
 
     def finished(self) -> contextlib.AbstractContextManager[None]:
-        """Return a context at whose end, however it comes, the last upload has ended."""
+        """Return a context that, however it ends, has finished the last upload by then."""
         return self.uploads.finished()
 
     def fetch(self, path: pathlib.Path) -> None:
@@ -134,10 +134,10 @@ class StoredCheckpoints(CheckpointStore):
         own: tf.train.Checkpoint | None = None,
         metrics: Mapping[str, float] | None = None,
     ) -> pathlib.Path:
-        """Write a checkpoint, and begin to upload it; see `CheckpointStore.save`.
+        """Write a checkpoint, and start uploading it; see `CheckpointStore.save`.
 
         Raises:
-          StorageError: the one before could not be uploaded.
+          StorageError: the previous checkpoint could not be uploaded.
         """
         self.uploads.wait()
         path = self.directory / f"step-{step:08d}"
@@ -160,7 +160,7 @@ class StoredCheckpoints(CheckpointStore):
             self._known.add(path.name)
             part = path
             surplus = [old.name for old in self._surplus()]
-        # All workers know what there is, so that they restore the same.
+        # All workers know which checkpoints exist, so that they restore the same.
         self._names -= set(json.loads(self._gather(json.dumps(surplus))[0]))
         self.uploads.start(
             lambda: self._upload(part, path.name, list(written), files, former, surplus)
@@ -213,7 +213,7 @@ class StoredCheckpoints(CheckpointStore):
         return set(json.loads(self._gather(json.dumps(sorted(names)))[0]))
 
     def _fetch_needed(self, name: str, own: bool) -> dict[str, Any]:
-        """Fetch what this worker reads of a checkpoint; return its manifest.
+        """Fetch what this worker reads of a checkpoint, and return its manifest.
 
         Raises:
           BrokenCheckpointError: the store's files are not as written.
@@ -251,7 +251,7 @@ class StoredCheckpoints(CheckpointStore):
         former: list[str],
         surplus: list[str],
     ) -> None:
-        """Upload this worker's files; the first worker completes the checkpoint then."""
+        """Upload this worker's files; the first worker then completes the checkpoint."""
         for old in former if self._worker == 0 else []:
             # One of this step, whose files are no longer as its checkpoint.json says.
             self._store.remove([_object(old, checkpoints.MANIFEST)])
@@ -304,7 +304,7 @@ def complete_checkpoints(store: Store) -> set[str]:
 
 
 def remove_checkpoint(store: Store, name: str) -> None:
-    """Remove a checkpoint, so that it is never half there."""
+    """Remove a checkpoint in such an order that it is never half there."""
     store.remove([_object(name, checkpoints.MANIFEST)])
     prefix = f"{checkpoints.FOLDER}/{name}/"
     store.remove([file for file in store.list() if file.startswith(prefix)])

@@ -26,36 +26,36 @@ from mmv_tf.training.optimizer import (
 )
 from mmv_tf.training.run_folder import variables_of
 
-# Gradients are exchanged in packs of this size, ours. In TensorFlow's default of one pack, 143 MB
-# (of the S3D-G FAC model) between two processes of a core each took 1.3 s; in packs of 0.5 to 4 MB
-# 0.31 s, of 16 MB 0.44 s.
+# Gradients are exchanged in packs of this size, ours. With TensorFlow's default of one pack, 143 MB
+# (the S3D-G FAC model) took 1.3 s between two processes with a core each; packs of 0.5 to 4 MB
+# took 0.31 s, packs of 16 MB 0.44 s.
 _PACK_BYTES = 4 << 20
 
-# Gradients by variable, and a vector of the step's losses and counts: both sums.
+# Gradients by variable, and a vector of the step's losses and counts: both are sums.
 _Sums = tuple[list[tf.Tensor], tf.Tensor]
 
 
 class TrainStep:
-    """Computation and application of a batch's gradient.
+    """Computes and applies the gradient of a batch.
 
     The batch may be split into pieces, so that it need not fit into memory at once:
       - `accumulate` pieces are separate small batches: the gradient is the mean of theirs, and each
         piece has only its own negatives;
       - `gradient_cache` pieces (Gao et al., arXiv 2101.06983) are embedded one after the other, the
-        loss is that of the whole batch, and its gradient goes back through the pieces, which are
-        embedded once more for that. Batch norm still takes its statistics from a piece.
+        loss is computed on the whole batch, and its gradient flows back through the pieces, which
+        are embedded once more for this. Batch norm still computes its statistics per piece.
 
     A step whose loss or gradient is not finite changes no weight.
 
     Args:
       model, objective, optimizer: the optimizer is built for the variables of `freezing`.
-      strategy: the strategy that they were made under.
-      training: settings, see `default_config` of the trainer.
-      clip_norm: greatest norm of the whole, all-reduced gradient; 0 for no limit.
+      strategy: the strategy under which they were created.
+      training: settings; see `default_config` of the trainer.
+      clip_norm: maximum norm of the whole, all-reduced gradient; 0 for no limit.
       freezing: the variables to train; None for all.
 
     Raises:
-      ValueError: settings don't go together.
+      ValueError: settings contradict each other.
     """
 
     def __init__(
@@ -73,13 +73,11 @@ class TrainStep:
         if training.accumulate < 1 or training.gradient_cache < 1:
             raise ValueError("training.accumulate and training.gradient_cache must be 1 or more.")
         if training.accumulate > 1 and training.gradient_cache > 1:
-            raise ValueError(
-                "Use one of training.accumulate and training.gradient_cache, not both."
-            )
+            raise ValueError("Use either training.accumulate or training.gradient_cache, not both.")
         if training.jit_compile and replicas > 1:
             raise ValueError(
-                "training.jit_compile takes one replica: the batch norms and losses of several "
-                "talk to each other, which XLA can't compile here."
+                "training.jit_compile supports one replica: the batch norms and losses of several "
+                "replicas communicate, which XLA can't compile here."
             )
         self.model = model
         self.objective = objective
@@ -105,12 +103,12 @@ class TrainStep:
             if training.average_decay:
                 self.averages = WeightAverages(self._trainable, training.average_decay)
             self.loss_scale = LossScale() if model.compute_dtype == "float16" else None
-        # If training continues, a bad batch must not reach the batch norms' moving statistics.
+        # If training continues, a bad batch must not affect the batch norms' moving statistics.
         self._undoes = training.nonfinite_limit > 1 or self.loss_scale is not None
         pairs = objective.pairs
         self.sum_names = ["loss", *(f"loss/{p}" for p in pairs), *(f"pairs/{p}" for p in pairs)]
         self.names = [*self.sum_names, "gradient_norm", "learning_rate", "loss_scale", "finite"]
-        # Nothing here needs AutoGraph, which takes longer than the rest of the tracing.
+        # Nothing here needs AutoGraph, which would take longer than the rest of the tracing.
         self._replica_gradients = self._gradients
         if training.jit_compile:
             self._replica_gradients = tf.function(
@@ -149,7 +147,7 @@ class TrainStep:
 
     @property
     def variables(self) -> dict[str, list[tf.Variable]]:
-        """Variables of training, besides the weights, for a checkpoint."""
+        """Training variables besides the weights, for a checkpoint."""
         found = {"optimizer": variables_of(self.optimizer), "step": [self.step]}
         if self.averages is not None:
             found["averages"] = self.averages.variables
@@ -258,7 +256,7 @@ class TrainStep:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the loss to differentiate, and this replica's share of `sum_names`."""
         loss, terms, counts = self.objective(embeddings, valid, rows_of_all_replicas, ids)
-        # The counts are those of all replicas already.
+        # The counts already cover all replicas.
         shares = [count / self._replicas for count in counts.values()]
         vector = tf.stack([loss, *terms.values(), *shares])
         scale = 1.0 if self.loss_scale is None else tf.convert_to_tensor(self.loss_scale.scale)
@@ -266,7 +264,7 @@ class TrainStep:
 
     @contextlib.contextmanager
     def _recorded(self) -> Iterator[tf.GradientTape]:
-        """Record what depends on the trained variables: frozen layers below them leave no trace."""
+        """Record what depends on trained variables: frozen layers below them leave no trace."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._trainable)
             yield tape
@@ -280,7 +278,7 @@ class TrainStep:
     def _differentiate(
         self, tape: tf.GradientTape, target: Any, upstream: Any = None
     ) -> list[tf.Tensor]:
-        # Some weights take no part in some graphs' losses.
+        # Some weights take no part in the losses of some graphs.
         found = tape.gradient(
             target,
             self._trainable,
@@ -333,7 +331,7 @@ class TrainStep:
 
     @property
     def _moving(self) -> list[tf.Variable]:
-        """Return the batch norms' statistics; frozen word vectors don't change by themselves."""
+        """Return the batch norms' statistics; frozen word vectors never change."""
         return [
             variable.value
             for variable in self.model.non_trainable_variables

@@ -33,19 +33,19 @@ from mmv_tf.training.workers import worker_and_workers
 
 logger = logging.getLogger(__name__)
 
-# (examples that this worker has seen[, worker, workers]) -> endless batches of this worker. The
-# last two are given if there are several workers.
+# (number of examples that this worker has seen[, worker, workers]) -> endless batches for this
+# worker. The last two arguments are passed if there are several workers.
 MakeDataset = Callable[..., tf.data.Dataset]
 # (model, function that returns whether to give up) -> metrics, or None if it gave up.
 Evaluate = Callable[[EmbeddingGraph, Callable[[], bool]], dict[str, float] | None]
 
 
 class Preempted(Exception):
-    """Training was asked to stop; it has written a checkpoint to resume from."""
+    """Training was asked to stop, and has written a checkpoint to resume from."""
 
 
 def default_config() -> ml_collections.ConfigDict:
-    """Return the default settings of the loop, ours unless a comment gives a source."""
+    """Return the default training settings, ours unless a comment gives a source."""
     return ml_collections.ConfigDict(
         {
             "steps": 1000,
@@ -57,28 +57,28 @@ def default_config() -> ml_collections.ConfigDict:
             "temperature": 0.07,  # MMV (Alayrac et al., 2020)
             "symmetric": False,
             "loss_chunk_rows": 0,
-            # Video and audio without narration are negatives of others' narrations, as in VATT.
+            # Video and audio without narration are negatives for others' narrations, as in VATT.
             "textless_negatives": False,
-            # Clips that are in a batch more than once are no negatives of each other: "example".
-            # "source": neither are clips of one source film. "none": all are negatives.
+            # Clips that occur more than once in a batch are not negatives of each other: "example".
+            # "source": nor are clips of one source film. "none": all are negatives.
             "mask_duplicates": duplicates.EXAMPLE,
-            # What stays as it is, and multiples of the learning rate; see `Freezing`.
+            # Parts that do not change, and multiples of the learning rate; see `Freezing`.
             "freeze": (),
             "learning_rates": dict(DEFAULT_LEARNING_RATES),
             "frozen_batch_norm": False,
             # Pieces of the batch; see `TrainStep`.
             "accumulate": 1,
             "gradient_cache": 1,
-            # The decay of the averages of the weights, such as 0.999; 0 for no averages.
+            # Decay of the weight averages, such as 0.999; 0 for no averages.
             "average_decay": 0.0,
             "jit_compile": False,
-            # Batch norm uses the global batch's statistics, else those of each replica's rows:
+            # Batch norm uses the global batch's statistics, otherwise those of each replica's rows:
             # faster between distant replicas, noisier, and dependent on their number. The moving
-            # statistics are always the global batch's.
+            # statistics always follow the global batch.
             "common_batch_statistics": True,
             # Bit-for-bit repeatable on the same machine; slower.
             "deterministic": False,
-            # Number of successive steps that are not finite until the run stops.
+            # Number of consecutive non-finite steps after which the run stops.
             "nonfinite_limit": 1,
             "log_every": 10,
             # First and last step to profile for TensorBoard; (0, 0) for none.
@@ -87,19 +87,19 @@ def default_config() -> ml_collections.ConfigDict:
             "logging": run_log.default_config(),
             "checkpoint_every_seconds": 60.0,
             "checkpoint_every_steps": 0,  # in addition; 0 for none
-            # Store the place in the data, at the cost of the size of the shuffle buffer. If not, a
-            # resumed run reads past the examples seen: equally exact, but slower.
+            # Store the position in the data, at the cost of the shuffle buffer's size. Otherwise a
+            # resumed run reads past the examples already seen: equally exact, but slower.
             "save_iterator": True,
             "keep_checkpoints": 2,
             "best_metric": "loss",
             "best_is": "least",
-            # Retrieval among clips of another split during training: steps between two times, 0
-            # for none, -1 for about ten times in the run where the data have that split.
+            # Retrieval among clips of another split during training: steps between evaluations, 0
+            # for none, -1 for about ten in the run if the data have that split.
             "evaluate_every_steps": validation.AUTOMATIC,
             "evaluate_split": "validation",
             "evaluate_clips": 256,
-            # Evaluations in a row without a better `best_metric` until the run stops; its model is
-            # that of the best checkpoint. 0 trains all steps.
+            # Evaluations in a row without a better `best_metric` after which the run stops, with
+            # the model of the best checkpoint. 0 trains all steps.
             "stop_after": 0,
         }
     )
@@ -109,17 +109,17 @@ class Trainer:
     """Training loop of an embedding graph under a `tf.distribute` strategy.
 
     Args:
-      model: the model, made under `strategy.scope()`.
+      model: the model, created under `strategy.scope()`.
       strategy: see `make_strategy`.
-      training: settings, see `default_config`.
-      optimizer: settings, see `optimizer.default_config`.
-      directory: the run's folder; checkpoints and TensorBoard scalars go there. Training resumes
+      training: settings; see `default_config`.
+      optimizer: settings; see `optimizer.default_config`.
+      directory: the run folder; checkpoints and TensorBoard scalars go there. Training resumes
         from its checkpoints. Several workers share it.
-      start: the origin of the model's parts.
-      place: where the run is kept, if not in that folder alone.
+      start: origin of the model's parts.
+      place: location of the run, if it is not only in that folder.
 
     Raises:
-      ValueError: settings do not fit together or to the model.
+      ValueError: settings contradict each other or the model.
     """
 
     def __init__(
@@ -173,27 +173,27 @@ class Trainer:
         """Train to the last step, from the newest checkpoint if there is one.
 
         Args:
-          make_dataset: number of examples that this worker has already seen (and where there are
-            several workers, this worker's index and their number) -> a dataset of its batches, of
-            batch_size / workers examples; see `Reader.train`.
+          make_dataset: number of examples that this worker has already seen (and, with several
+            workers, this worker's index and their number) -> a dataset of its batches, with
+            batch_size / workers examples each; see `Reader.train`.
           batch_size: size of the global batch.
-          evaluate: called every `evaluate_every_steps` by the first worker; give it to all or to
-            none. Its attribute `shown`, if it has one, are clips to log: name of the data set ->
+          evaluate: called every `evaluate_every_steps` by the first worker; pass it to all or to
+            none. Its attribute `shown`, if it has one, is clips to log: name of the data set ->
             `HeldOutClips`.
           hparams: settings to log.
           skipped: returns the number of records skipped so far, by reason.
-          save_iterator: store the place in the data in checkpoints. If false, a resumed run makes
-            its dataset with the number of examples seen.
+          save_iterator: store the position in the data in checkpoints. If False, a resumed run
+            creates its dataset with the number of examples seen.
 
         Returns:
           The losses and other values of the last steps, averaged over `log_every`, and "best_step"
-          if held-out clips choose the best checkpoint; empty if there was no step left.
+          if held-out clips select the best checkpoint; empty if no step was left.
 
         Raises:
           Preempted: on SIGTERM or Ctrl-C, after a checkpoint has been written.
           NotFiniteError: losses or gradients are not finite; that step is not saved.
           WorkerLostError: another worker died.
-          ValueError: sizes do not fit, the data end, or early stopping has nothing to go by.
+          ValueError: sizes do not match, the data end, or early stopping has no metric to use.
         """
         local = self._local_batch_size(batch_size)
         if evaluate is None and self.validation.early_stop.is_on:
@@ -257,7 +257,7 @@ class Trainer:
         return self._end(step, means)
 
     def _end(self, step: int, means: dict[str, float]) -> dict[str, float]:
-        """Give the model its final weights; return the metrics with the best step."""
+        """Set the model's final weights, and return the metrics with the best step."""
         if self.train_step.averages is not None:
             self.train_step.averages.put_in_place()
         best = self.store.best() if self.validation.chooses_best else None
@@ -354,7 +354,7 @@ class Trainer:
         return named, stopping > 0, saving > 0
 
     def _for_replicas(self, batch: Batch) -> Batch:
-        """Give each of this worker's replicas its rows."""
+        """Distribute rows to this worker's replicas."""
         count = self.strategy.num_replicas_in_sync // self.workers
         if count == 1:
             return batch
@@ -369,14 +369,14 @@ class Trainer:
 
 
 def _stopped_at(step: int) -> Preempted:
-    return Preempted(f"Stopped at step {step}; the same command resumes from it.")
+    return Preempted(f"Stopped at step {step}; rerun the same command to resume there.")
 
 
 def _check_pairs(model: EmbeddingGraph, objective: Objective) -> None:
-    """Check that the model compares the pairs, and trains the heads for that.
+    """Check that the model compares the pairs, and trains the heads for them.
 
     Raises:
-      ValueError: it does not.
+      ValueError: the model does not.
     """
     for pair in objective.pairs:
         space = model.common_space(*PAIRS[pair])

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Validation while training: when, on which data, and when to stop because of it."""
+"""Validation during training: when, on which data, and when to stop because of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mmv_tf.training.checkpoints import BrokenCheckpointError, step_of
 
 logger = logging.getLogger(__name__)
 
-# Value of `training.evaluate_every_steps` for about ten evaluations, of data that can be evaluated.
+# Value of `training.evaluate_every_steps` for about ten evaluations, if the data allow them.
 AUTOMATIC = -1
 _TIMES = 10
 
@@ -31,7 +31,7 @@ PREFIX = "held_out/"
 
 
 def steps_between(training: ml_collections.ConfigDict) -> int:
-    """Return the steps from one evaluation to the next; 0 for no evaluation.
+    """Return the number of steps between evaluations; 0 for no evaluation.
 
     Raises:
       ValueError: `training.evaluate_every_steps` is below -1.
@@ -54,7 +54,7 @@ def is_due(training: ml_collections.ConfigDict, step: int) -> bool:
 def required_parts(
     training: ml_collections.ConfigDict, evaluate: Any
 ) -> tuple[ml_collections.ConfigDict, ...]:
-    """Return the readers' settings of an evaluation that was asked for, not an automatic one."""
+    """Return the reader settings of an evaluation that was requested, not of an automatic one."""
     asked = evaluate is not None and training.evaluate_every_steps > 0
     return tuple(getattr(evaluate, "parts", {}).values()) if asked else ()
 
@@ -62,23 +62,23 @@ def required_parts(
 def choose_parts(config: ml_collections.ConfigDict, evaluate: Any) -> Any:
     """Return an evaluation, or None if it is not to be run.
 
-    An automatic evaluation leaves out data sets that do not have the split, have fewer than two
-    clips in it, or train on it, and logs that.
+    An automatic evaluation omits, and logs, data sets that lack the split, have fewer than two
+    clips in it, or train on it.
 
     Args:
-      config: the run's; see `configs/`.
+      config: the run's configuration; see `configs/`.
       evaluate: see `Trainer.run`; those data sets are removed from its attribute `parts`, if it has
         one: name -> settings of a reader. Its attribute `names`, if it has one, lists the metrics
         that it may find.
 
     Raises:
-      ValueError: early stopping needs an evaluation that there is not, or another metric.
+      ValueError: early stopping needs an evaluation that does not exist, or another metric.
     """
     training = config.training
     if steps_between(training) == 0:
         evaluate = None
     parts: dict[str, ml_collections.ConfigDict] | None = getattr(evaluate, "parts", None)
-    reasons = ["nothing is evaluated while training"]
+    reasons = ["nothing is evaluated during training"]
     if parts is not None and training.evaluate_every_steps == AUTOMATIC:
         reasons = []
         for name, reader in list(parts.items()):
@@ -86,7 +86,7 @@ def choose_parts(config: ml_collections.ConfigDict, evaluate: Any) -> Any:
             if problems:
                 del parts[name]
                 reasons += [problem.rstrip(".") for problem in problems]
-                logger.info("No evaluation while training: %s.", reasons[-1])
+                logger.info("No evaluation during training: %s.", reasons[-1])
         evaluate = evaluate if parts else None
     problems = stopping_problems(training.stop_after, training.best_metric, training.best_is)
     if training.stop_after and not problems:
@@ -100,7 +100,7 @@ def choose_parts(config: ml_collections.ConfigDict, evaluate: Any) -> Any:
 
 
 def _trained_on(data: ml_collections.ConfigDict, reader: ml_collections.ConfigDict) -> list[str]:
-    """Return an error if training reads clips of an evaluation."""
+    """Return an error if training reads the clips of an evaluation."""
     own = pathlib.Path(reader.directory).resolve()
     for part in parts_of(data):
         same = pathlib.Path(part.config.directory).resolve() == own
@@ -114,30 +114,30 @@ def _trained_on(data: ml_collections.ConfigDict, reader: ml_collections.ConfigDi
 
 
 def _unknown_metric(metric: str, names: Sequence[str] | None) -> list[str]:
-    """Return an error if an evaluation never finds a metric."""
+    """Return an error if no evaluation computes a metric."""
     if names is None or metric.removeprefix(PREFIX) in names:
         return []
     near = difflib.get_close_matches(metric.removeprefix(PREFIX), names, n=1, cutoff=0.0)
     hint = f"; nearest: {PREFIX}{near[0]}" if near else ""
-    return [f"training.best_metric is {metric!r}, which no evaluation finds{hint}"]
+    return [f"training.best_metric is {metric!r}, which no evaluation computes{hint}"]
 
 
 class EarlyStop(tf.train.experimental.PythonState):
     """Count of evaluations without improvement, which checkpoints store.
 
     Args:
-      patience: evaluations in a row without improvement after which to stop; 0 for never.
+      patience: number of evaluations in a row without improvement after which to stop; 0 for never.
       metric: name of the metric, such as "held_out/video_to_audio/R@1".
       best_is: "least" or "most".
 
     Attributes:
-      best: the best value yet; None before the first evaluation.
-      best_step: its step.
-      waited: evaluations since then.
+      best: the best value so far; None before the first evaluation.
+      best_step: step of the best value.
+      waited: number of evaluations since then.
       evaluated: step of the last evaluation.
 
     Raises:
-      ValueError: the settings do not fit together.
+      ValueError: the settings contradict each other.
     """
 
     def __init__(self, patience: int, metric: str, best_is: str):
@@ -157,14 +157,14 @@ class EarlyStop(tf.train.experimental.PythonState):
 
     @property
     def is_over(self) -> bool:
-        """True if the run is to stop."""
+        """True if the run should stop."""
         return self.is_on and self.waited >= self.patience
 
     def update(self, step: int, metrics: Mapping[str, float]) -> None:
         """Count an evaluation.
 
         Raises:
-          ValueError: the metric is not among those found.
+          ValueError: the metric is not among those computed.
         """
         if not self.is_on:
             return
@@ -172,11 +172,11 @@ class EarlyStop(tf.train.experimental.PythonState):
             names = ", ".join(sorted(metrics)) or "none: too few clips have two modalities"
             raise ValueError(
                 f"training.best_metric is {self.metric!r}, which training.stop_after needs, but "
-                f"the evaluation of step {step} found {names}; choose one of these."
+                f"the evaluation of step {step} computed {names}; choose one of these."
             )
         value = float(metrics[self.metric])
         self.evaluated = step
-        # A value that is not a number never improves.
+        # A value of NaN never improves.
         if math.isfinite(value) and (self.best is None or self._sign * (value - self.best) > 0):
             self.best, self.best_step, self.waited = value, step, 0
         else:
@@ -192,7 +192,7 @@ class EarlyStop(tf.train.experimental.PythonState):
 
 
 def stopping_problems(patience: int, metric: str, best_is: str) -> list[str]:
-    """Return errors of the settings of early stopping."""
+    """Return errors in the early-stopping settings."""
     if patience < 0:
         return [
             f"training.stop_after is {patience}; expected a number of evaluations, or 0 to train "
@@ -203,7 +203,7 @@ def stopping_problems(patience: int, metric: str, best_is: str) -> list[str]:
     if not metric.startswith(PREFIX):
         return [
             f"training.stop_after stops by held-out clips, but training.best_metric is {metric!r}; "
-            f"set it to one of them, such as {PREFIX}video_to_audio/median_rank"
+            f"set it to a held-out metric, such as {PREFIX}video_to_audio/median_rank"
         ]
     expected = {"R@": "most", "median_rank": "least", "mean_rank": "least", "loss": "least"}
     for end, better in expected.items():
@@ -216,18 +216,18 @@ def stopping_problems(patience: int, metric: str, best_is: str) -> list[str]:
 
 
 class Validation:
-    """Evaluations of a run: made by the first worker, known to all.
+    """Evaluations of a run: made by the first worker, shared with all.
 
     Args:
-      training: settings of the loop.
-      strategy: of the run.
+      training: training settings.
+      strategy: strategy of the run.
 
     Attributes:
-      early_stop: the count of those without improvement.
+      early_stop: count of evaluations without improvement.
       chooses_best: whether the best checkpoint is that of the best evaluation.
 
     Raises:
-      ValueError: see `EarlyStop`.
+      ValueError: as for `EarlyStop`.
     """
 
     def __init__(self, training: ml_collections.ConfigDict, strategy: tf.distribute.Strategy):
@@ -245,7 +245,7 @@ class Validation:
     def is_missed(self, step: int) -> bool:
         """Return whether early stopping lacks the evaluation of a step.
 
-        That is so if the run was asked to stop in that step.
+        This is so if the run was asked to stop in that step.
         """
         lacks = self.early_stop.is_on and self.early_stop.evaluated != step
         return lacks and is_due(self._training, step)
@@ -264,8 +264,8 @@ class Validation:
           stop: returns whether this worker is asked to stop.
 
         Returns:
-          On all workers, the metrics of the first one, with `PREFIX`, and whether it was asked to
-          stop. No metrics if it was interrupted.
+          On all workers, the metrics of the first worker, with `PREFIX`, and whether it was asked
+          to stop. No metrics if it was interrupted.
         """
         found = evaluate() if self._worker == 0 else None
         metrics = None if found is None else {name: float(found[name]) for name in found}
@@ -280,15 +280,15 @@ class Validation:
         return held_out, first["stop"]
 
     def take_best(self, model: keras.Model, best: pathlib.Path, step: int) -> bool:
-        """Give a model the best checkpoint's weights if the run may stop early.
+        """Set a model's weights to the best checkpoint's if the run may stop early.
 
         Args:
-          model: the run's.
-          best: the folder of the best checkpoint.
-          step: the run's last step.
+          model: the run's model.
+          best: folder of the best checkpoint.
+          step: last step of the run.
 
         Returns:
-          False if the checkpoint is damaged, which a warning tells.
+          False if the checkpoint is damaged, which is reported by a warning.
         """
         if not self.early_stop.is_on:
             return True

@@ -30,11 +30,11 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     Args:
       name: "one_device" (the first accelerator, else the CPU); "mirrored" (every accelerator of
         this machine); "multi_worker" (every accelerator of several machines, each running this
-        program, which TF_CONFIG or else SLURM's variables list); "tpu" (the one that TPU_NAME
+        program, listed by TF_CONFIG or else SLURM's variables); "tpu" (the TPU that TPU_NAME
         names, or this machine's).
 
     Raises:
-      ValueError: the name is another, or the machines or the TPU can't be found.
+      ValueError: the name is unknown, or the machines or the TPU can't be found.
     """
     if name == "one_device":
         device = "/gpu:0" if tf.config.list_physical_devices("GPU") else "/cpu:0"
@@ -58,7 +58,7 @@ def _multi_worker_strategy() -> tf.distribute.Strategy:
         first_line = str(error).strip().splitlines()[0]
         raise ValueError(
             f"This worker can't join the others ({first_line}); check the addresses in TF_CONFIG, "
-            "and that no other program listens on this worker's."
+            "and that no other program listens on this worker's address."
         ) from error
 
 
@@ -67,7 +67,7 @@ _PLENTY = 1 << 16
 
 
 def find_cluster() -> Any:
-    """Return the resolver that knows the workers and the index of this one.
+    """Return the resolver that knows the workers and the index of this worker.
 
     Raises:
       ValueError: the environment has neither.
@@ -77,12 +77,12 @@ def find_cluster() -> Any:
     if "SLURM_STEP_NODELIST" in os.environ:
         if tf.config.list_physical_devices("GPU"):
             return tf.distribute.cluster_resolver.SlurmClusterResolver()
-        # It assigns accelerators to tasks, and without any it would find no task.
+        # It assigns accelerators to tasks, and without accelerators it would find no task.
         return tf.distribute.cluster_resolver.SlurmClusterResolver(
             gpus_per_node=_PLENTY, gpus_per_task=1, auto_set_gpu=False
         )
     raise ValueError(
-        "The strategy 'multi_worker' needs to know the workers: set TF_CONFIG, or start the "
+        "The strategy 'multi_worker' needs a list of the workers: set TF_CONFIG, or start the "
         "program with srun."
     )
 
@@ -104,7 +104,7 @@ def _tpu_strategy() -> tf.distribute.Strategy:
 def worker_and_workers(strategy: tf.distribute.Strategy) -> tuple[int, int]:
     """Return the index of this process among those that train together, and their number.
 
-    Worker 0 is the chief: it writes what is written only once.
+    Worker 0 is the chief: it writes everything that is written only once.
     """
     resolver = strategy.cluster_resolver
     if resolver is None or not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
@@ -126,7 +126,7 @@ def losses_explained(strategy: tf.distribute.Strategy) -> Iterator[None]:
     """Turn TensorFlow's errors about other workers into one clear error.
 
     Raises:
-      WorkerLostError: another worker was killed, or has not answered for ten seconds,
+      WorkerLostError: another worker was killed, or has not responded for ten seconds,
         TensorFlow's limit.
     """
     try:
@@ -139,13 +139,13 @@ def losses_explained(strategy: tf.distribute.Strategy) -> Iterator[None]:
         if worker_and_workers(strategy)[1] == 1:
             raise
         raise WorkerLostError(
-            f"{_lost_worker(strategy, error.message or '')} no longer answers. Start all workers "
+            f"{_lost_worker(strategy, error.message or '')} no longer responds. Start all workers "
             "again; they resume from the last checkpoint."
         ) from error
 
 
 def _lost_worker(strategy: tf.distribute.Strategy, message: str) -> str:
-    """Return the worker that an error is about, if it names one besides this."""
+    """Return the worker that an error is about, if it names one other than this."""
     chiefs = len(strategy.cluster_resolver.cluster_spec().as_dict().get("chief", ()))
     named = re.findall(r"/job:(chief|worker)/(?:replica:\d+/)?task:(\d+)", message)
     numbers = {int(task) + (chiefs if job == "worker" else 0) for job, task in named}
@@ -156,7 +156,7 @@ def _lost_worker(strategy: tf.distribute.Strategy, message: str) -> str:
 
 
 def gather_texts(strategy: tf.distribute.Strategy, text: str) -> list[str]:
-    """Return every worker's text, in the workers' order; all get the same list."""
+    """Return every worker's text, in worker order; all get the same list."""
     _, workers = worker_and_workers(strategy)
     if workers == 1:
         return [text]
@@ -170,7 +170,7 @@ def gather_texts(strategy: tf.distribute.Strategy, text: str) -> list[str]:
         bytes(row[:length].astype(np.uint8)).decode()
         for row, length in zip(rows, lengths, strict=True)
     ]
-    # A worker has a row for each of its replicas.
+    # A worker has one row for each of its replicas.
     return texts[:: len(texts) // workers]
 
 
@@ -181,14 +181,15 @@ def barrier(strategy: tf.distribute.Strategy) -> None:
 
 
 def require_the_same(strategy: tf.distribute.Strategy, what: dict[str, Any]) -> None:
-    """Compare what the workers were started with.
+    """Compare the settings and data with which the workers were started.
 
     Args:
       strategy: the workers' strategy.
-      what: settings and digests, as JSON takes them.
+      what: settings and digests, as values that JSON supports.
 
     Raises:
-      ValueError: on every worker, if one of them differs from the first; it names the entry.
+      ValueError: on every worker, if a worker differs from the first; the message names the
+        setting.
     """
     texts = gather_texts(strategy, json.dumps(what, sort_keys=True))
     for worker, text in enumerate(texts):
@@ -210,7 +211,7 @@ def _gather(strategy: tf.distribute.Strategy, row: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _gatherer(strategy: tf.distribute.Strategy) -> Any:
-    """Return the function of `_gather`, which is traced once."""
+    """Return the function of `_gather`, which is traced only once."""
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.int32)])
     def gather(value: tf.Tensor) -> tf.Tensor:

@@ -24,7 +24,7 @@ from mmv_tf.util.storage.urls import named_in
 if TYPE_CHECKING:
     import ml_collections
 
-# Flags belong to the program that defines them through here, so that its --help shows them.
+# Flags are attributed to the program that calls this, so that its --help shows them.
 flags.disclaim_key_flags()
 
 FAILED = 1
@@ -32,7 +32,7 @@ WRONG_USAGE = 2
 PREEMPTED = 42
 INTERRUPTED = 130
 
-# The package's configurations, as help and completion list them.
+# The package's configurations, as listed by help and completion.
 CONFIGS = ("quickstart", "own_videos", "howto100m_audioset")
 
 _NO_SPACE = os.strerror(errno.ENOSPC)
@@ -41,8 +41,8 @@ _NO_SPACE = os.strerror(errno.ENOSPC)
 _REQUIRED = re.compile(r"Flag (--\w+) must have a value other than None")
 HELP_FLAGS = ("-h", "-help", "--help", "-helpshort", "--helpshort", "-?", "--?")
 
-# Former names of flags -> their replacements; a program has one of these. A name that ends in a dot
-# is of `define_overrides`.
+# Former names of flags -> their replacements, of which a program has one. A name that ends in a dot
+# belongs to `define_overrides`.
 RENAMED = {
     "batch": ("batch_size",),
     "clips": ("num_clips", "batch_size", "host_batch_size"),
@@ -82,15 +82,15 @@ class UsageError(ValueError):
 def define_config(
     default: str | None = None,
 ) -> Callable[[Sequence[str]], ml_collections.ConfigDict]:
-    """Define --config=FILE or FILE:ARG, whose entries --config.section.key=value changes.
+    """Define --config=FILE or FILE:ARG, whose settings --config.section.key=value changes.
 
     Args:
-      default: the file if the flag is not given; None if the flag is required.
+      default: file to use without the flag; None if the flag is required.
 
     Returns:
-      A function that reads the configuration after the flags are parsed. It takes overrides
-      "section.key=value" that precede those of the command line. It raises a `UsageError` for an
-      unknown file or entry, which names the nearest entry.
+      A function that reads the configuration after the flags are parsed. It accepts overrides
+      "section.key=value", which precede those of the command line. It raises a `UsageError` for an
+      unknown file or setting, suggesting the closest setting.
     """
     path = flags.DEFINE_string(
         "config",
@@ -99,10 +99,10 @@ def define_config(
         "FILE:ARG passes the argument.",
         required=default is None,
     )
-    overrides = define_overrides("config", "Change an entry of the configuration.")
+    overrides = define_overrides("config", "Change a setting of the configuration.")
 
     def load(more: Sequence[str] = ()) -> ml_collections.ConfigDict:
-        # Imported here, since most programs do without.
+        # Imported here, because most programs don't need it.
         from mmv_tf.util.configuration import load_config
 
         try:
@@ -116,7 +116,7 @@ def define_config(
 def define_overrides(
     name: str, help_string: str, values: flags.FlagValues = flags.FLAGS
 ) -> flags.FlagHolder[list[str]]:
-    """Define --NAME.section.key=value, which may be repeated; see `configuration.override`.
+    """Define --NAME.section.key=value, which can be repeated; see `configuration.override`.
 
     Returns:
       The flag, whose value is a list of "section.key=value".
@@ -147,12 +147,12 @@ def run(
     argv: Sequence[str] | None = None,
     arguments: bool = False,
 ) -> None:
-    """Parse the flags, call `main` and exit with the status given in the module's docstring.
+    """Parse the flags, call `main` and exit with the status documented in the module's docstring.
 
     Args:
       main: takes [program name, *arguments] and returns the exit status, None for 0.
       argv: the program's name and arguments; by default those of the command line.
-      arguments: allow arguments that are no flags.
+      arguments: whether to allow arguments that are not flags.
     """
     if "traceback" not in flags.FLAGS:
         flags.DEFINE_bool("traceback", False, "Show the traceback of an error.")
@@ -174,7 +174,7 @@ def run(
         except KeyboardInterrupt as error:
             return _complain(error, INTERRUPTED)
         except Exception as error:
-            # TensorFlow and HDF5 report a full disk as errors of their own.
+            # TensorFlow and HDF5 report a full disk with their own errors.
             if _NO_SPACE not in str(error):
                 raise
             return _complain(OSError(errno.ENOSPC, _NO_SPACE), FAILED)
@@ -195,7 +195,7 @@ def run(
 
 
 def show(text: str) -> None:
-    """Print a text, all of it at once; the program ends if nobody reads it."""
+    """Print a text in one write; the program ends if nobody reads it."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
@@ -203,8 +203,8 @@ def show(text: str) -> None:
 
 
 def _end_quietly() -> None:
-    """End the program: `mmv ... | head` has read enough."""
-    # Python flushes the output once more as it ends.
+    """End the program, as in `mmv ... | head` when enough has been read."""
+    # Python flushes the output once more as it exits.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(FAILED)
 
@@ -221,13 +221,13 @@ def run_commands(
     argv: Sequence[str] | None = None,
     with_arguments: Collection[str] = (),
 ) -> None:
-    """Run a program with sub-commands: `PROGRAM COMMAND --flag=value ...`.
+    """Run a program with subcommands: `PROGRAM COMMAND --flag=value ...`.
 
     Args:
       commands: name -> its main, and a function that defines the command's flags, so that other
         commands' flags are unknown. The function's docstring is shown as help.
       argv: see `run`.
-      with_arguments: names of the commands that take arguments other than flags.
+      with_arguments: names of the commands that accept arguments other than flags.
     """
     argv = list(sys.argv if argv is None else argv)
     name = argv[1] if len(argv) > 1 else ""
@@ -264,7 +264,7 @@ def stop_on_sigterm() -> list[int]:
 
 
 def nearest(name: str, choices: Sequence[str]) -> str | None:
-    """Return the one of `choices` that `name` was most likely meant to be, None if none is near."""
+    """Return the one of `choices` that `name` was most likely meant to be, or None."""
     matches = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     return matches[0] if matches else None
 
@@ -294,13 +294,13 @@ def _parse(argv: list[str], arguments: bool = False) -> list[str]:
 
 def _help() -> str:
     """Return the program's description and flags."""
-    # absl puts the flags under the path of the program's file.
+    # absl lists the flags under the path of the program's file.
     described = flags.FLAGS.main_module_help().replace(f"{sys.argv[0]}:\n", "", 1).strip("\n")
     return f"{sys.modules['__main__'].__doc__}\nflags:\n\n{described}"
 
 
 def _describe_command(name: str, define: Callable[[], None]) -> str:
-    """Return a description of a command: its own, and the program's examples of it."""
+    """Return a command's description: its own, and the program's examples of it."""
     whole = sys.modules["__main__"].__doc__ or ""
     examples = [line for line in whole.splitlines() if re.match(rf"  mmv \w+ {name}\b", line)]
     return "\n".join([(define.__doc__ or "").strip(), "", *examples, ""])
@@ -326,7 +326,7 @@ def _wrong_usage(message: str) -> int:
 
 
 def _complain(error: BaseException, status: int) -> int:
-    """Print an error in one line, and its traceback if requested."""
+    """Print an error on one line, and its traceback if requested."""
     if flags.FLAGS.is_parsed() and flags.FLAGS.traceback:
         logging.exception("The error's traceback:")
     if isinstance(error, KeyboardInterrupt):
@@ -338,10 +338,12 @@ def _complain(error: BaseException, status: int) -> int:
 
 
 def _describe(error: BaseException) -> str:
-    """Return one line; for an error of the operating system, its file and reason."""
+    """Return one line; for an operating-system error, its file and reason."""
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename is not None else ""
-        full = "; free some and run the same command again." if error.errno == errno.ENOSPC else ""
+        full = (
+            "; free some space and rerun the same command." if error.errno == errno.ENOSPC else ""
+        )
         return _one_line(f"{where}{error.strerror}{full}")
     return _one_line(str(error)) or type(error).__name__
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Configurations from files and the command line, and JSON files of results."""
+"""Configurations from files and the command line, and JSON result files."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from mmv_tf.util.files import read_regular
 
 
 def load_config(path: str, overrides: Sequence[str] = ()) -> ml_collections.ConfigDict:
-    """Read a configuration file and change some entries.
+    """Read a configuration file and change some settings.
 
     Args:
-      path: a Python file with `get_config(arg)`, or the name of one that comes with the package,
+      path: a Python file with `get_config(arg)`, or the name of a configuration in the package,
         such as "quickstart"; with an argument "FILE:ARG" or "NAME:ARG".
       overrides: see `override`.
 
@@ -53,7 +53,7 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> ml_collections.Conf
 
 
 def config_file(name: str) -> pathlib.Path:
-    """Return the path of a configuration file, given its path or the name of one of the package's.
+    """Return the path of a configuration file, given its path or a name in the package.
 
     Raises:
       ValueError: it does not exist; the error lists the names.
@@ -62,7 +62,7 @@ def config_file(name: str) -> pathlib.Path:
     if path.is_file():
         return path
     known = {file.stem: file for file in _config_folder().glob("[!_]*.py")}
-    # A checkout's path, outside the checkout.
+    # A checkout's path, used outside the checkout.
     stem = name.removeprefix("configs/").removesuffix(".py")
     if stem not in known or name not in (stem, f"configs/{stem}.py"):
         names = ", ".join(sorted(known))
@@ -73,14 +73,14 @@ def config_file(name: str) -> pathlib.Path:
 
 
 def _config_folder() -> pathlib.Path:
-    """Return the folder of the package's configurations: in a checkout, it lies beside it."""
+    """Return the folder of the package's configurations; a checkout has it beside the package."""
     package = pathlib.Path(__file__).parents[1]
     inside = package / "configs"
     return inside if inside.is_dir() else package.parent / "configs"
 
 
 def choose(arg: str, choices: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Parse the argument of a configuration file: words, separated by commas.
+    """Parse the argument of a configuration file: words separated by commas.
 
     Args:
       arg: at most one word of each kind, in any order, such as "tsm50,runlocal".
@@ -90,7 +90,7 @@ def choose(arg: str, choices: Mapping[str, Sequence[str]]) -> dict[str, str]:
       Kind -> the word given, or its default.
 
     Raises:
-      ValueError: an unknown word, or two of a kind.
+      ValueError: a word is unknown, or two are of one kind.
     """
     found: dict[str, str] = {}
     for word in filter(None, arg.split(",")):
@@ -98,7 +98,7 @@ def choose(arg: str, choices: Mapping[str, Sequence[str]]) -> dict[str, str]:
         if kind is None or kind in found:
             every = "; ".join(" or ".join(words) for words in choices.values())
             problem = "unknown" if kind is None else "a second word of its kind"
-            raise ValueError(f"This config takes one each of {every}; {word!r} is {problem}.")
+            raise ValueError(f"This config expects one each of {every}; {word!r} is {problem}.")
         found[kind] = word
     return {kind: found.get(kind, words[0]) for kind, words in choices.items()}
 
@@ -106,16 +106,16 @@ def choose(arg: str, choices: Mapping[str, Sequence[str]]) -> dict[str, str]:
 def override(
     config: ml_collections.ConfigDict, settings: Sequence[str], flag: str
 ) -> ml_collections.ConfigDict:
-    """Change entries of a configuration, in place, and lock it.
+    """Change settings of a configuration in place, and lock it.
 
     Args:
       config: the configuration.
-      settings: "section.key=value"; `ml_collections.config_flags` parses the value as the entry's
+      settings: "section.key=value"; `ml_collections.config_flags` parses the value as the setting's
         type.
       flag: name of the flag for errors: --FLAG.section.key=value.
 
     Raises:
-      UsageError: an entry is unknown (the nearest is named), or a value has another type.
+      UsageError: a setting is unknown (the closest is suggested), or a value has another type.
     """
     for setting in settings:
         key, equals, text = setting.partition("=")
@@ -142,7 +142,7 @@ def override(
 def _entry(
     config: ml_collections.ConfigDict, key: str, flag: str
 ) -> tuple[ml_collections.ConfigDict, str]:
-    """Return the section of an entry, and its name there."""
+    """Return the section of a setting, and its name there."""
     known = _keys(config)
     if key not in known:
         inside = [name for name in known if name.startswith(f"{key}.")]
@@ -157,7 +157,7 @@ def _entry(
 
 
 def entries_of(config: ml_collections.ConfigDict) -> list[str]:
-    """Return every entry of a configuration as the flag that sets it, quoted for a shell."""
+    """Return every setting of a configuration as the flag that sets it, quoted for a shell."""
     return [f"--config.{key}={shlex.quote(str(_value(config, key)))}" for key in _keys(config)]
 
 
@@ -189,7 +189,7 @@ def differences(old: Any, new: Any, key: str = "") -> list[tuple[str, Any, Any]]
 
 
 def read_json(path: str | os.PathLike[str], form: safe_files.Form = _ANY) -> Any:
-    """Read a dict that `write_json` wrote.
+    """Read a dict written by `write_json`.
 
     Args:
       path: the file.
@@ -205,7 +205,7 @@ def read_json(path: str | os.PathLike[str], form: safe_files.Form = _ANY) -> Any
 
 
 def write_json(value: Any, path: str | os.PathLike[str]) -> None:
-    """Write JSON atomically; NumPy's numbers are allowed."""
+    """Write JSON atomically; NumPy numbers are allowed."""
     files.write_text(_dumps(value) + "\n", path)
 
 
@@ -217,15 +217,15 @@ def write_checked_json(value: Any, path: str | os.PathLike[str]) -> None:
 
 
 def read_checked_json(path: str | os.PathLike[str]) -> Any:
-    """Read a value that `write_checked_json` wrote.
+    """Read a value written by `write_checked_json`.
 
     Raises:
-      FileNotFoundError: there is none.
-      ValueError: the file was damaged, or written without a checksum.
+      FileNotFoundError: the file does not exist.
+      ValueError: the file is damaged, or was written without a checksum.
     """
     found = _CHECKED.fullmatch(read_regular(path, safe_files.MAX_BYTES))
     if found is None or int(found[1]) != google_crc32c.value(found[2]):
-        raise ValueError(f"{path}: its checksum is missing or wrong.")
+        raise ValueError(f"{path}: its checksum is missing or does not match.")
     try:
         return safe_files.parse_json(found[2])
     except ValueError as error:

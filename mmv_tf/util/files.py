@@ -35,7 +35,7 @@ def check_regular(path: str | os.PathLike[str]) -> int:
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
         number = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "Is no file")
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "Is not a file")
         raise OSError(number, f"{kind}; expected a file", os.fspath(path))
     return status.st_size
 
@@ -51,12 +51,12 @@ def read_regular(path: str | os.PathLike[str], max_bytes: int) -> bytes:
     if size > max_bytes:
         raise ValueError(
             f"{os.fspath(path)}: the file has {size} bytes; at most {max_bytes} are read; check "
-            "that it is the right file."
+            "that it is the correct file."
         )
     return pathlib.Path(path).read_bytes()
 
 
-# In the name of every unfinished file, to recognize what a killed program left behind.
+# Part of the name of every unfinished file, to recognize leftovers of a killed program.
 MARK = ".partial-"
 
 
@@ -64,9 +64,9 @@ MARK = ".partial-"
 def replacing(path: str | os.PathLike[str], sync: bool = True) -> Iterator[pathlib.Path]:
     """Yield a temporary name for a file or a folder, which becomes `path` after the block.
 
-    If the block raises, its output is removed and `path` stays as it was. A file's bytes are on the
-    disk before it gets its name. A folder replaces nothing or an empty folder; replacing a full one
-    can't be atomic and is left to the caller.
+    If the block raises, its output is removed and `path` does not change. A file's bytes are synced
+    to the disk before it gets its name. A folder replaces nothing or an empty folder; replacing a
+    full folder can't be atomic and is left to the caller.
 
     Example:
         with files.replacing("model.keras") as temporary:
@@ -74,15 +74,15 @@ def replacing(path: str | os.PathLike[str], sync: bool = True) -> Iterator[pathl
 
     Args:
       path: the target. Its folder is created if missing.
-      sync: wait until a file is on the disk before renaming it. Otherwise a power cut can leave an
-        incomplete one under its name; False is only for files with a check of their own.
+      sync: whether to sync a file to the disk before renaming it. Otherwise a power cut can leave
+        an incomplete file under its name; False is only for files with a check of their own.
 
     Yields:
       A path in the same folder with the same suffix (some writers use it), where nothing exists.
 
     Raises:
       FileNotFoundError: the block wrote nothing.
-      OSError: the disk is full or can't be written.
+      OSError: the disk is full or not writable.
     """
     target = pathlib.Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -106,12 +106,12 @@ def write_text(text: str, path: str | os.PathLike[str]) -> None:
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Check, before long work, that `path` can be written at its end.
+    """Check, before long work, that `path` can be written at the end.
 
     Its folder is created if missing.
 
     Raises:
-      OSError: it can't be written, or is a folder.
+      OSError: the path can't be written, or is a folder.
     """
     target = pathlib.Path(path)
     if target.is_dir():
@@ -128,7 +128,7 @@ def _beside(target: pathlib.Path) -> pathlib.Path:
 
 
 def remove_unfinished(folder: str | os.PathLike[str]) -> None:
-    """Remove files of killed programs from a folder, in which no other program may be writing."""
+    """Delete leftovers of killed programs in a folder to which no other program may be writing."""
     for stray in pathlib.Path(folder).glob(f".*{MARK}*"):
         if stray.is_dir():
             shutil.rmtree(stray, ignore_errors=True)
@@ -137,7 +137,7 @@ def remove_unfinished(folder: str | os.PathLike[str]) -> None:
 
 
 def put_in_place(finished: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
-    """Rename a finished file or folder atomically, and wait until the name is on the disk."""
+    """Rename a finished file or folder atomically, and sync the name to the disk."""
     os.replace(finished, target)
     flush(pathlib.Path(target).parent)
 
@@ -180,7 +180,7 @@ def check_content(
 
 
 def flush(target: str | os.PathLike[str] | IO[Any]) -> None:
-    """Wait until an open file, a file or a folder's list of names is on the disk."""
+    """Sync an open file, a file or a folder's list of names to the disk."""
     if not isinstance(target, str | os.PathLike):
         target.flush()
         os.fsync(target.fileno())

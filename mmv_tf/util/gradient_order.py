@@ -8,12 +8,12 @@ import tensorflow as tf
 
 
 def copies(tensor: tf.Tensor, count: int) -> list[tf.Tensor]:
-    """Return a tensor for each use, so that a run can repeat bit for bit.
+    """Return one tensor per use, so that a run can be repeated bit for bit.
 
-    TensorFlow's AddN sums three or more gradients of one tensor in the order in which buffers get
-    free, even with op determinism, and the order of floats changes the last digit. Here they are
-    summed two at a time. (Outside deterministic mode TensorFlow's arithmetic optimizer turns these
-    sums into one AddN again, which is faster.)
+    TensorFlow's AddN sums three or more gradients of one tensor in the order in which buffers
+    become free, even with op determinism, and the order of floats changes the last digit. Here they
+    are summed two at a time. (Outside deterministic mode TensorFlow's arithmetic optimizer turns
+    these sums into one AddN again, which is faster.)
 
     Args:
       tensor: any float tensor.

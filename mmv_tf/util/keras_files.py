@@ -29,10 +29,10 @@ from mmv_tf.util.safe_files import parse_json
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _ASSETS = "assets"
-# Ours: the settings of a deflated ResNet have 1 MB.
+# Ours: the settings of a deflated ResNet are 1 MB.
 _MAX_CONFIG_BYTES = 64 << 20
-# Ours. A file holds all its model's weights, float16 ones at half their size in memory, and a zip
-# that was packed again is some 10 % smaller. The constant part is for untrained heads.
+# Ours. A file holds all its model's weights, float16 weights at half their size in memory, and a
+# repacked zip is about 10 % smaller. The constant part is for untrained heads.
 _ROOM_FACTOR, _ROOM_BYTES = 4, 64 << 20
 # Additional MB, for a model that its file does not hold.
 ROOM_VARIABLE = "MMV_TF_EXTRA_NETWORK_MB"
@@ -47,8 +47,8 @@ def load_keras_file(path: str | os.PathLike[str]) -> keras.Model:
     """Read a model.
 
     Raises:
-      ValueError: the file is damaged, not a model of mmv_tf, or declares one that is larger than
-        the file.
+      ValueError: the file is damaged, not a model of mmv_tf, or declares a model that is larger
+        than the file.
       OSError: it does not exist or can't be read.
     """
     check_regular(path)
@@ -56,12 +56,12 @@ def load_keras_file(path: str | os.PathLike[str]) -> keras.Model:
         pass  # raises the system's errors, which are not damage
     try:
         _check_archive(path)
-        # All values come from the file: a file without some is refused.
+        # All values come from the file: a file that lacks some is rejected.
         with bounded_by(path, blank=True), warnings.catch_warnings():
-            # Keras only warns if a file lacks a list of layers, and leaves these uninitialized.
+            # Keras only warns if a file lacks a list of layers, and leaves them uninitialized.
             warnings.filterwarnings("error", category=UserWarning, module=r"keras\.")
             return keras.saving.load_model(path, compile=False, safe_mode=True)
-    # Damage shows as nearly any error of zipfile, h5py, Keras and the constructors of layers.
+    # Damage shows up as nearly any error of zipfile, h5py, Keras and the layers' constructors.
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(
@@ -71,7 +71,7 @@ def load_keras_file(path: str | os.PathLike[str]) -> keras.Model:
 
 @contextlib.contextmanager
 def bounded_by(path: str | os.PathLike[str], *, blank: bool = False) -> Iterator[None]:
-    """Allow no more variables in the block than a file has room for.
+    """Allow no more variables in the block than the file can hold.
 
     Args:
       path: the file.
@@ -79,8 +79,8 @@ def bounded_by(path: str | os.PathLike[str], *, blank: bool = False) -> Iterator
 
 
     Raises:
-      ValueError: the model takes more than 4 times the file's size, 64 MiB, and the megabytes in
-        the environment variable `ROOM_VARIABLE`, or has more than 20,000 variables; nothing of that
+      ValueError: the model needs more than 4 times the file's size, plus 64 MiB and the megabytes
+        in the environment variable `ROOM_VARIABLE`, or has more than 20,000 variables; none of it
         was allocated.
     """
     room = _room(path)
@@ -96,8 +96,8 @@ def bounded_by(path: str | os.PathLike[str], *, blank: bool = False) -> Iterator
         if total > room or count > _MAX_VARIABLES:
             raise ValueError(
                 f"the file declares a network of more than {total / _MEGABYTE:,.0f} MB in {count} "
-                f"variables, and has itself {os.path.getsize(path) / _MEGABYTE:,.0f} MB; get a "
-                f"whole copy, or set {ROOM_VARIABLE} if you trust it."
+                f"variables, but has only {os.path.getsize(path) / _MEGABYTE:,.0f} MB; get a "
+                f"complete copy, or set {ROOM_VARIABLE} if you trust it."
             )
         if blank and callable(value):
             kwargs["initial_value"] = lambda: tf.zeros(shape, dtype)
@@ -108,9 +108,9 @@ def bounded_by(path: str | os.PathLike[str], *, blank: bool = False) -> Iterator
 
 
 def _form_of(value: Any, dtype: Any, scratch: tf.Graph) -> tuple[tuple[int, ...], tf.DType]:
-    """Return shape and dtype of a variable with this first value, without computing it."""
+    """Return shape and dtype of a variable with this initial value, without computing it."""
     if inspect.isfunction(value):
-        # Keras' own variable gives its shape at once; without it, a graph does.
+        # Keras' own variable states its shape at once; without it, a graph does.
         declared = inspect.getclosurevars(value).nonlocals.get("self")
         if isinstance(declared, keras.Variable):
             return tuple(declared.shape), tf.as_dtype(dtype or declared.dtype)
@@ -121,7 +121,7 @@ def _form_of(value: Any, dtype: Any, scratch: tf.Graph) -> tuple[tuple[int, ...]
 
 
 def _room(path: str | os.PathLike[str]) -> float:
-    """Return the bytes of the largest model that a file may declare."""
+    """Return the size in bytes of the largest model that a file may declare."""
     given = os.environ.get(ROOM_VARIABLE, "0")
     if not given.isdecimal():
         raise ValueError(f"{ROOM_VARIABLE} is {given!r}; expected a whole number of megabytes")
@@ -132,7 +132,7 @@ def _check_archive(path: str | os.PathLike[str]) -> None:
     """Check the file's checksums, and its parts.
 
     Raises:
-      ValueError: one is wrong.
+      ValueError: one does not match.
     """
     with zipfile.ZipFile(path) as archive:
         if sum(member.file_size for member in archive.infolist()) > _room(path):
@@ -151,20 +151,20 @@ def _check_archive(path: str | os.PathLike[str]) -> None:
 
 
 def _check_names(names: list[str]) -> None:
-    """Refuse names that Keras doesn't write: unpacking them fails and leaves a folder behind."""
+    """Reject names that Keras does not write: unpacking them fails and leaves a folder behind."""
     there = set(names)
     if len(there) < len(names):
-        raise ValueError("it holds two files of one name")
+        raise ValueError("it holds two files with the same name")
     for name in names:
         path = pathlib.PurePosixPath(name)
         known = name in (_CONFIG, _METADATA, _WEIGHTS) or path.parts[:1] == (_ASSETS,)
         inside_a_file = any(str(parent) in there for parent in path.parents)
         if not known or ".." in path.parts or inside_a_file:
-            raise ValueError(f"there is no place in such a file for {name[:80]!r}")
+            raise ValueError(f"{name[:80]!r} does not belong in such a file")
 
 
 def _check_weights(file: h5py.File, size: int) -> None:
-    """Refuse arrays that are not in the file: in other files, or of declared sizes only."""
+    """Reject arrays that are not in the file: stored in other files, or only declared."""
     total = entries = 0
     groups, seen = [file], {file}
     while groups:
@@ -179,7 +179,7 @@ def _check_weights(file: h5py.File, size: int) -> None:
             item = group[name]
             if isinstance(item, h5py.Group):
                 if item in seen:
-                    raise ValueError(f"its weights {name} hold themselves")
+                    raise ValueError(f"its weights {name} contain themselves")
                 seen.add(item)
                 groups.append(item)
                 continue
@@ -187,4 +187,4 @@ def _check_weights(file: h5py.File, size: int) -> None:
                 raise ValueError(f"its weights {name} are in another file")
             total += item.nbytes
     if total > _ROOM_FACTOR * size:
-        raise ValueError(f"its weights declare {total} bytes, and there are {size}")
+        raise ValueError(f"its weights declare {total} bytes, but there are {size}")

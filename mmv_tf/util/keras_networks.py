@@ -19,7 +19,7 @@ class Call:
     Attributes:
       layer: the model's own layer or operation.
       args, kwargs: arguments; their tensors are those of a `Graph`.
-      outputs: a tensor or a structure of them, of the same `Graph`.
+      outputs: a tensor or a structure of tensors, of the same `Graph`.
     """
 
     layer: Any
@@ -57,11 +57,11 @@ class Graph:
         self.inputs, self.outputs = copy.input, copy.output
 
     def called_once(self, layer: Any) -> bool:
-        """Return whether the model calls the layer at one place only."""
+        """Return whether the model calls the layer in exactly one place."""
         return sum(call.layer is layer for call in self.calls) == 1
 
     def consumers(self) -> dict[str, list[Any]]:
-        """Return layer name -> the layers that take its output.
+        """Return layer name -> the layers that use its output.
 
         The model's own outputs count as one more layer, None. Layers with several calls or outputs
         are omitted as keys.
@@ -78,14 +78,14 @@ class Graph:
         return found
 
     def replay(self, inputs: Any, call: Callable[..., Any]) -> Any:
-        """Repeat all calls by `call(layer, *args, **kwargs)`.
+        """Repeat all calls through `call(layer, *args, **kwargs)`.
 
         Args:
-          inputs: replacement of the model's inputs, of the same structure or flat.
-          call: gets the values that earlier calls returned.
+          inputs: replacement of the model's inputs, with the same structure or flat.
+          call: receives the values that earlier calls returned.
 
         Returns:
-          The replacement of the model's outputs, in their structure.
+          The replacement of the model's outputs, with their structure.
         """
         flat = zip(keras.tree.flatten(self.inputs), keras.tree.flatten(inputs), strict=True)
         values = {id(tensor): value for tensor, value in flat}
@@ -121,9 +121,9 @@ def _tensors(structure: Any) -> list[Any]:
 
 
 def all_layers(layers: Iterable[keras.layers.Layer]) -> list[keras.layers.Layer]:
-    """Return all layers within layers, and these themselves: outer ones first, each once.
+    """Return all layers within layers, including these: outer ones first, each once.
 
-    Keras has no public way; its own backbones in keras-hub use the same method.
+    Keras has no public way to do this; its own backbones in keras-hub use the same method.
     """
     found = {id(inner): inner for layer in layers for inner in layer._flatten_layers()}
     return list(found.values())

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Locks on folders: one program at a time writes, and the end of a process frees its lock."""
+"""Locks on folders: one program at a time writes, and a process's end frees its lock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import TextIO
 
 logger = logging.getLogger(__name__)
 
-# Errors of file systems without locks, as some clusters have.
+# Errors of file systems without locks, as on some clusters.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 _MAX_HOLDER = 128  # characters: a number and a machine's name
 
@@ -28,13 +28,13 @@ def held(path: pathlib.Path, where: object, doing: str, shared: bool = False) ->
     If the file system has no locks, a warning says so and nothing is locked.
 
     Args:
-      path: the file.
+      path: the lock file.
       where: the locked folder or file, for the message.
       doing: the holder's work, for the message, such as "writing this index".
-      shared: allow other holders that share it, too.
+      shared: whether to allow other holders that also share the lock.
 
     Raises:
-      ValueError: another program holds it.
+      ValueError: another program holds the lock.
     """
     with _locked(path, where, doing, shared) as file:
         file.truncate(0)

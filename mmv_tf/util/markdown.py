@@ -13,5 +13,5 @@ def literal(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Return a text in a code span, within a table too."""
+    """Return a text in a code span, also valid within a table."""
     return f"`{' '.join(str(text).split()).replace('`', '').replace('|', '')}`"

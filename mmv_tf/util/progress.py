@@ -17,7 +17,7 @@ _LINE_SECONDS = 10.0
 
 
 class Progress:
-    """Counter of work done, with its rate and the time left; use it as a context manager.
+    """Counter of work done, with its rate and the remaining time; use it as a context manager.
 
     On a terminal it draws a tqdm bar. Elsewhere (a log, a pipe) it prints a line at most every ten
     seconds and one at the end, such as
@@ -28,10 +28,10 @@ class Progress:
       total: number of units, None if unknown.
       description: name of the work, in a word or two.
       unit: name of the units, in the plural.
-      initial: units done in an earlier run that this one resumes. They count as done
-        and not towards the rate.
+      initial: units done in an earlier run that this run resumes. They count as done but not
+        towards the rate.
       file: file to write to; by default the current standard error.
-      line_seconds: shortest time between two plain lines.
+      line_seconds: minimum time between two plain lines.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Progress:
             )
 
     def update(self, n: int = 1, **scalars: Any) -> None:
-        """Add `n` finished units; `scalars` (losses, counts) are shown after the numbers."""
+        """Add `n` finished units; `scalars` (losses, counts) are shown after the counts."""
         self.done += n
         self._scalars.update(scalars)
         if self._bar is not None:
@@ -84,7 +84,7 @@ class Progress:
             print(message, file=self._file, flush=True)
 
     def close(self) -> None:
-        """Draw the last state. Calling it again does nothing."""
+        """Draw the last state. Further calls do nothing."""
         if self._closed:
             return
         self._closed = True
@@ -126,7 +126,7 @@ class Progress:
 def progress(
     work: Iterable[_T], description: str, unit: str = "items", total: int | None = None
 ) -> Iterator[_T]:
-    """Yield the items of `work` and show the progress.
+    """Yield the items of `work` while showing the progress.
 
     Args:
       work: the items.
@@ -142,7 +142,7 @@ def progress(
 
 
 def _format_scalar(value: Any) -> str:
-    """Format numbers to four digits; leave everything else as it is."""
+    """Format numbers to four digits; leave everything else unchanged."""
     try:
         return str(value) if isinstance(value, int | str) else f"{float(value):.4g}"
     except (TypeError, ValueError):

@@ -1,8 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Imports TensorFlow without its start-up notes, and Keras with the project's settings.
+"""Imports TensorFlow without its startup notes, and Keras with the project's settings.
 
-Programs import this module before any other of the package. TensorFlow prints ten harmless lines
+Programs import this module before any other in the package. TensorFlow prints ten harmless lines
 while it loads, before the program's own first line; the user's Keras settings may name another
 backend or other types.
 """
@@ -20,7 +20,7 @@ for _name in [name for name in os.environ if name.startswith("KERAS_")]:
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["KERAS_HOME"] = os.devnull  # nothing can be read or written there
 
-# TensorFlow's C++ code then logs errors only.
+# TensorFlow's C++ code then logs only errors.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 # TensorFlow 2.21 prints these while it loads, at any level: its logging is set up later.
@@ -33,7 +33,7 @@ _NO_GPU = re.compile(rb"E0000 .*failed call to cuInit")
 
 @contextlib.contextmanager
 def _without_notes() -> Iterator[None]:
-    """Remove TensorFlow's start-up notes from standard error.
+    """Remove TensorFlow's startup notes from standard error.
 
     C++ writes them to the file descriptor, out of reach of `sys.stderr`. All other output is passed
     on at the end.

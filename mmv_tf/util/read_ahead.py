@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Reading on threads, a few items ahead of their use."""
+"""Reads items on threads, a few ahead of their use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_ahead(
     Args:
       read: called on one of the threads; its errors are raised here.
       items: the items.
-      threads: number of threads; one more item than that is read or waiting at a time.
+      threads: number of threads; one item more than that is being read or waiting at a time.
     """
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         ahead: collections.deque[concurrent.futures.Future[_Read]] = collections.deque()

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Registries: names for the parts that a config or a flag chooses among."""
+"""Registries: names for the parts that a config or a flag selects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Registry(Generic[_T]):
     Args:
       kind: noun for messages, such as "backbone".
       package: name of the package whose modules register the parts. They are imported before the
-        first look-up, so that a new module needs no mention elsewhere. None: the modules are
+        first lookup, so that a new module needs no mention elsewhere. None: the modules are
         imported by other means.
 
     Example:
@@ -39,12 +39,12 @@ class Registry(Generic[_T]):
         self._entries: dict[str, _T] = {}
 
     def register(self, name: str) -> Callable[[_Entry], _Entry]:
-        """Return a decorator that gives a part this name and returns the part.
+        """Return a decorator that registers a part under this name and returns the part.
 
-        A part that is defined again, as in a notebook's cell, replaces the previous one.
+        A part that is defined again, as in a notebook cell, replaces the previous one.
 
         Raises:
-          ValueError: another part has the name.
+          ValueError: another part has this name.
         """
 
         def add(entry: _Entry) -> _Entry:
@@ -56,10 +56,10 @@ class Registry(Generic[_T]):
         return add
 
     def get(self, name: object, where: str | None = None) -> _T:
-        """Return the part of this name.
+        """Return the part with this name.
 
         Args:
-          name: the registered name.
+          name: the name, which may come from a user.
           where: the setting or flag that the name comes from, for the message.
 
         Raises:
@@ -78,7 +78,7 @@ class Registry(Generic[_T]):
         return tuple(sorted(self._entries))
 
     def __getitem__(self, name: str) -> _T:
-        """Return the part of this name, as `get` does."""
+        """Return the part with this name, as `get` does."""
         return self.get(name)
 
     def __contains__(self, name: object) -> bool:
@@ -98,6 +98,6 @@ class Registry(Generic[_T]):
 
 
 def _origin(entry: object) -> object:
-    """Return where a part is defined, or the part itself if that is not known."""
+    """Return where a part is defined, or the part itself if that is unknown."""
     name = getattr(entry, "__qualname__", None)
     return entry if name is None else (getattr(entry, "__module__", None), name)

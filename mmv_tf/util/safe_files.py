@@ -15,19 +15,19 @@ import numpy as np
 
 from mmv_tf.util.files import check_regular, read_regular
 
-# Ours. Models nest deepest, some 30 levels; 200 stay far below Python's 1000.
+# Ours. Models nest deepest, about 30 levels; 200 stay far below Python's 1000.
 MAX_DEPTH = 200
 
-# Ours. A 64-bit integer has at most 20 digits; floats hold numbers up to 308.
+# Ours. A 64-bit integer has at most 20 digits; floats hold numbers of up to 308.
 MAX_DIGITS = 300
 
-# Ours. Manifests of a million clips have some 200 MB.
+# Ours. Manifests of a million clips are about 200 MB.
 MAX_BYTES = 1 << 30
 
 
 # Allowed values for `check_form`: a type, a tuple of alternative forms, a list with the form of its
-# items, a dict with the forms of its entries ("name?" may be missing), or a dict with the one key
-# `str` and the form of all its entries.
+# items, a dict with the forms of its values ("name?" may be missing), or a dict with the single key
+# `str` and the form of all its values.
 Form = Any
 
 NUMBER = (int, float)
@@ -42,7 +42,7 @@ class Positive:
 
 
 class Name:
-    """Form of names of files without a folder."""
+    """Form of file names without a folder."""
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -94,10 +94,10 @@ def read_json(path: str | os.PathLike[str], form: Form = object, max_bytes: int 
 def check_form(value: Any, form: Form, where: str = "") -> None:
     """Compare a value read from JSON with its expected form.
 
-    Entries that the form does not name may have any value.
+    Keys that the form does not name may have any value.
 
     Raises:
-      ValueError: it differs; the message names the place, the value and the expected form.
+      ValueError: it differs; the message gives the place, the value and the expected form.
     """
     if isinstance(form, list):
         _expect(value, list, where)
@@ -171,7 +171,7 @@ def _integer(digits: str) -> int:
 
 
 def _check_depth(value: Any) -> None:
-    """Check the depth level by level: a recursion would reach the limit that this protects."""
+    """Check the depth level by level: a recursion would itself reach the limit being protected."""
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(MAX_DEPTH):
         level = [
@@ -189,14 +189,14 @@ def _too_deep() -> str:
     return f"nested more than {MAX_DEPTH} deep"
 
 
-# Ours. Compressed scores take a tenth of their size; a zip bomb uses zip's best, a thousandth.
+# Ours. Compressed scores need a tenth of their size; a zip bomb uses zip's best, a thousandth.
 _MAX_EXPANSION = 100
 
 _FREE_BYTES = 64 << 20
 
 
 def map_npy(path: str | os.PathLike[str]) -> np.ndarray:
-    """Map an array's file into memory, so that only the parts that are read take memory.
+    """Map an array's file into memory, so that only the parts that are read use memory.
 
     Raises:
       ValueError: it is damaged.
@@ -207,13 +207,13 @@ def map_npy(path: str | os.PathLike[str]) -> np.ndarray:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     # NumPy evaluates the header: SyntaxError, TypeError, TokenError, OverflowError, ...
     except Exception as error:
-        raise ValueError(f"{os.fspath(path)} is not a whole .npy file ({error})") from error
+        raise ValueError(f"{os.fspath(path)} is not a complete .npy file ({error})") from error
 
 
 def read_npz(
     path: str | os.PathLike[str], names: Sequence[str] | None = None
 ) -> dict[str, np.ndarray]:
-    """Return arrays of a file by name; nothing is unpickled.
+    """Return the arrays in a file by name; nothing is unpickled.
 
     Args:
       path: the file.
@@ -237,4 +237,4 @@ def read_npz(
         return arrays
     # zipfile and NumPy raise many types: OSError, zlib.error, NotImplementedError, ...
     except Exception as error:
-        raise ValueError(f"{os.fspath(path)}: is not a whole .npz file ({error})") from error
+        raise ValueError(f"{os.fspath(path)}: is not a complete .npz file ({error})") from error

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Shares of work that many machines do: i/n is the i-th of n."""
+"""Shares of work divided among many machines: i/n is the i-th of n."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Share:
       count: number of shares.
 
     Raises:
-      ValueError: the number is not from 1 to the count.
+      ValueError: the number is not between 1 and the count.
     """
 
     number: int
@@ -38,7 +38,7 @@ class Share:
         """Parse "i/n".
 
         Raises:
-          ValueError: it is something else.
+          ValueError: the text is something else.
         """
         match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text, re.ASCII)
         if match is None:

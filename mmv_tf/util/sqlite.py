@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Python's SQLite, also after TensorFlow was imported.
+"""Python's SQLite, even after TensorFlow was imported.
 
-TensorFlow holds a SQLite of its own, without the full-text index FTS5, and on Linux offers its
+TensorFlow contains its own SQLite, without the full-text index FTS5, and on Linux exports its
 symbols to all libraries that are loaded later. Python's module, loaded after it, would call that
-one; here it is bound to the library that it was built with. Import `sqlite3` from here.
+SQLite; here it is bound to the library that it was built with. Import `sqlite3` from here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ sqlite3: Any = _python_sqlite()
 
 
 def has_fts5() -> bool:
-    """Return whether there is SQLite, with the full-text index FTS5."""
+    """Return whether there is a SQLite with the full-text index FTS5."""
     if sqlite3 is None:
         return False
     connection = sqlite3.connect(":memory:")
@@ -48,14 +48,14 @@ def check_fts5() -> None:
     """Check, before work that needs it, that SQLite has FTS5.
 
     Raises:
-      ValueError: it lacks it, or there is no SQLite.
+      ValueError: SQLite lacks FTS5, or there is no SQLite.
     """
     if sqlite3 is None:
         raise ValueError(
-            "Python was built without SQLite, which the search of speech needs; use another Python."
+            "Python was built without SQLite, which the speech search needs; use another Python."
         )
     if not has_fts5():
         raise ValueError(
-            f"Python's SQLite ({sqlite3.sqlite_version}) lacks FTS5, which the search of speech "
+            f"Python's SQLite ({sqlite3.sqlite_version}) lacks FTS5, which the speech search "
             "needs; use a Python whose SQLite has it, and import sqlite3 before TensorFlow."
         )

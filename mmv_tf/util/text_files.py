@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Text files: encodings, line ends, rows of CSV and TSV, printable names."""
+"""Text files: encodings, line ends, CSV and TSV rows, printable names."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def read_text(path: pathlib.Path, max_bytes: int) -> str:
     r"""Read a file's text with "\n" line ends.
 
-    The text is UTF-8, or as the byte order mark at its start says (UTF-16, UTF-32). Byte order
+    The text is UTF-8, or as its byte order mark indicates (UTF-16, UTF-32). Byte order
     marks are removed, also at the start of later lines, for joined files. Lines end in "\n" or
     "\r\n"; a lone "\r" ends a line only in a file without "\n" and is a space in others. No other
     character ends a line (U+2028 and U+0085 are letters here). Zero bytes become spaces.
@@ -73,7 +73,7 @@ def read_text(path: pathlib.Path, max_bytes: int) -> str:
 def well_formed(text: str) -> str:
     r"""Return text that can be written as UTF-8.
 
-    Surrogate halves as JSON may write them ("\ud83d\ude00") are joined; U+FFFD replaces a single
+    Surrogate halves that JSON may contain ("\ud83d\ude00") are joined; U+FFFD replaces a single
     half.
     """
     if not _SURROGATE.search(text):
@@ -84,17 +84,17 @@ def well_formed(text: str) -> str:
 def read_cells(path: pathlib.Path, text: str) -> Iterator[tuple[int, list[str]]]:
     r"""Yield (number of its first line, cells) for each row that is not blank.
 
-    In a `.tsv` a row is a line without quoting: '"' is a letter. In any other file cells are
-    separated by commas and may be in double quotes, which then may hold commas, line ends and
-    doubled quotes.
+    In a `.tsv` a row is a line without quoting: '"' is an ordinary character. In any other file
+    cells are separated by commas and may be in double quotes, inside which commas, line ends and
+    doubled quotes are allowed.
 
     Args:
       path: the file, for its suffix and for messages.
       text: its content, from `read_text`.
 
     Raises:
-      ValueError: a quote is not closed, or something follows a closed one; the message names the
-        line of its beginning.
+      ValueError: a quote is not closed, or something follows a closed quote; the message names the
+        line where it begins.
     """
     if path.suffix.lower() == ".tsv":
         for number, line in enumerate(io.StringIO(text), start=1):
@@ -138,7 +138,7 @@ def _last_opened(text: str, first: int, last: int) -> int | None:
 
 
 def printable_name(name: str | os.PathLike[str]) -> str:
-    r"""Return a file's name as UTF-8 text, with other bytes written as in "caf\xe9".
+    r"""Return a file name as UTF-8 text, with other bytes written as in "caf\xe9".
 
     On Linux a name may be any bytes; Python represents such bytes as lone surrogates, which neither
     JSON nor a terminal accepts.

@@ -24,12 +24,12 @@ CORRUPT, TIMEOUT = "corrupt", "timeout"
 
 
 class TaskError(ValueError):
-    """A file is faulty; the message is one line that names it."""
+    """A file is faulty; the message is one line that names the file."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """Reason why a part of a task gave nothing: a source's status and a line for the user."""
+    """Reason why a part of a task has no result: a source's status and a line for the user."""
 
     status: str
     reason: str
@@ -45,11 +45,11 @@ class Task:
 
     Attributes:
       function: function of a module, so that a child can import it; called with `arguments` and the
-        list of the parts' values, it yields a result for each, in order. A result is plain JSON.
-      name: name in messages: the file.
-      arguments: common to all parts.
-      parts: (key, value) of each; the key identifies the result and stays in the parent.
-      part_names: name of each part in messages, for parts with files of their own.
+        list of the parts' values, it yields a result for each, in order. Results are plain JSON.
+      name: name of the file, for messages.
+      arguments: arguments common to all parts.
+      parts: (key, value) of each part; the key identifies the result and stays in the parent.
+      part_names: name of each part in messages, for parts with separate files.
       kills: how often a process was killed while it did a part of this task.
     """
 
@@ -61,7 +61,7 @@ class Task:
     kills: int = 0
 
     def from_part(self, index: int) -> Task:
-        """Return the rest of the task from a part on."""
+        """Return the rest of the task, starting from a part."""
         names = self.part_names[index:]
         return dataclasses.replace(self, parts=self.parts[index:], part_names=names)
 
@@ -71,7 +71,7 @@ class Task:
 
 
 class Runner(Protocol):
-    """Runner of tasks, wherever."""
+    """Runner of tasks, local or elsewhere."""
 
     def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Any, Any | Failure]]:
         """Yield (key, result or `Failure`) of every part, in any order.
@@ -79,7 +79,7 @@ class Runner(Protocol):
         A part that fails, hangs or kills its process loses only its own result.
 
         Raises:
-          OSError: the disk can't be written.
+          OSError: the disk is not writable.
         """
         ...
 
@@ -92,7 +92,7 @@ def fail_rest(parts: Sequence[tuple[Any, Any]], failure: Failure) -> Iterator[tu
 
 _KILLED = "the decoder was killed, perhaps because memory ran out"
 _MOST_KILLS = 2  # ours, of one task
-_START_SECONDS = 600.0  # for a child process to start; a few unless the machine is overloaded
+_START_SECONDS = 600.0  # for a child process to start; a few suffice unless it is overloaded
 
 
 def _serve(connection: multiprocessing.connection.Connection) -> None:
@@ -127,7 +127,7 @@ def _do_tasks(connection: multiprocessing.connection.Connection) -> None:
             if "No space left" in str(error):
                 failure = OSError(28, "No space left on device")  # TensorFlow has its own error
             else:
-                # FFmpeg's bindings raise many types on strange files.
+                # FFmpeg's bindings raise many types of errors on unusual files.
                 failure = Failure(CORRUPT, f"{task.name}: raised {error!r}; check the file")
         if failure is not None:
             try:
@@ -144,7 +144,7 @@ def _end_with_parent() -> None:
 
 
 def _kill_group(leader: int) -> None:
-    """Kill a child and the processes that it started, if any is left."""
+    """Kill a child and the processes that it started, if any are left."""
     with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: all are zombies
         os.killpg(leader, signal.SIGKILL)
 
@@ -153,18 +153,18 @@ class _Worker:
     """Child process with its current task."""
 
     def __init__(self) -> None:
-        # Forked from a server that has only imported what children need: forked from the program,
+        # Forked from a server that has imported only what children need: forked from the program,
         # they would lack threads that TensorFlow and FFmpeg rely on; spawned, each would import
         # TensorFlow again, which takes seconds of a core whenever a child is replaced.
         context = multiprocessing.get_context("forkserver")
-        # Takes effect before the first child only. TensorFlow's notes are
-        # hidden by the module that comes first.
+        # Takes effect only before the first child. TensorFlow's notes are
+        # hidden by the module that is imported first.
         context.set_forkserver_preload(["mmv_tf.util.quiet_start", "mmv_tf.data", __name__])
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
         # Ctrl-C goes to the whole group. The server and its children inherit the blocked signal, so
-        # that they print no tracebacks; the parent ends its children itself. The tracker comes
-        # first since starting it unblocks the signal.
+        # that they print no tracebacks; the parent ends its children itself. The tracker is started
+        # first, because starting it unblocks the signal.
         resource_tracker.ensure_running()
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -186,7 +186,7 @@ class _Worker:
             self.connection.send(Task(task.function, task.name, task.arguments, parts))
 
     def end(self) -> None:
-        """Kill the child, whatever it does, and all that it started."""
+        """Kill the child, whatever it does, and everything that it started."""
         self.process.kill()
         if self.process.pid is not None:
             _kill_group(self.process.pid)
@@ -199,13 +199,13 @@ class WorkerPool:
 
     Args:
       processes: number of processes.
-      deadline_seconds: longest time for one part of a task.
+      deadline_seconds: maximum time for one part of a task.
     """
 
     def __init__(self, processes: int, deadline_seconds: float):
         if processes < 1 or not deadline_seconds > 0:
             raise ValueError(
-                f"There are {processes} processes with a deadline of {deadline_seconds} s; both "
+                f"Got {processes} processes with a deadline of {deadline_seconds} s; both "
                 "must be above 0."
             )
         self._processes = processes
@@ -225,18 +225,18 @@ class WorkerPool:
         self._workers.clear()
 
     def peak_bytes(self) -> int:
-        """Return the largest resident memory of a child so far, shared pages included, on Linux."""
+        """Return the largest resident memory of a child so far (on Linux), with shared pages."""
         files = [pathlib.Path(f"/proc/{worker.process.pid}/status") for worker in self._workers]
         lines = [line for file in files for line in file.read_text().splitlines()]
         peaks = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")]
         return max(peaks, default=0)
 
     def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Any, Any | Failure]]:
-        """Run tasks, see `Runner.run`.
+        """Run tasks; see `Runner.run`.
 
         Raises:
-          OSError: a child could not read or write a file, for example on a full disk.
-            Also if a child does not start.
+          OSError: a child could not read or write a file, for example on a full disk, or did not
+            start.
         """
         waiting = collections.deque(task for task in tasks if task.parts)
         while True:
@@ -299,7 +299,7 @@ class WorkerPool:
                 how = f"in {_START_SECONDS:g} s" if result.status == TIMEOUT else result.reason
                 raise ChildProcessError(
                     f"A decoding process did not start ({how}): the machine is overloaded or out "
-                    "of memory; run the same command again, perhaps with fewer --processes."
+                    "of memory; rerun the same command, perhaps with fewer --processes."
                 )
             if result.reason == _KILLED and task.kills < _MOST_KILLS:
                 # Not the file's fault, unless it happens again: the system or a user did it.

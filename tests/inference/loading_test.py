@@ -218,7 +218,7 @@ def test_a_published_name_is_found_in_the_cache(folder, tmp_path, monkeypatch):
     # A file of that name goes before.
     monkeypatch.chdir(folder)
     shutil.copy("image.keras", "mmv_s3d")
-    refused(lambda: load_encoder("mmv_s3d"), "is a file of Keras; let its name end in .keras")
+    refused(lambda: load_encoder("mmv_s3d"), "is a Keras file; rename it to end in .keras")
     (folder / "mmv_s3d").unlink()
 
 

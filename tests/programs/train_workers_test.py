@@ -101,7 +101,7 @@ def test_killed_stopped_and_paused_they_end_as_if_nothing_had_happened(whole, pr
         statuses[victim] = STOPPED
         lines = run.end(*statuses)
         assert lines[1 - victim] == (
-            f"error: Worker {victim} no longer answers. Start all workers again; they resume "
+            f"error: Worker {victim} no longer responds. Start all workers again; they resume "
             "from the last checkpoint."
         )
     run.start()
@@ -131,7 +131,7 @@ def test_a_worker_that_stays_stopped_ends_both_in_one_line(prepared, tmp_path, s
     assert run.workers[1 - stopped].wait(120) == LOST
     run.workers[stopped].send_signal(signal.SIGCONT)
     lines = run.end(LOST, LOST)
-    assert f"error: Worker {stopped} no longer answers" in lines[1 - stopped]
+    assert f"error: Worker {stopped} no longer responds" in lines[1 - stopped]
 
 
 def test_other_data_are_refused_by_both(whole, tmp_path):

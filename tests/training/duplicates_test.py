@@ -67,7 +67,9 @@ def test_a_batch_larger_than_the_data_is_told_once(tmp_path, caplog):
     duplicates.warn_of_small_data(source, 12, "none")
     masked, unmasked = caplog.messages
     start = f"The batch of 12 clips is larger than the 8 training clips of {tmp_path} (train): "
-    assert masked.startswith(start + "each batch holds clips more than once, which the loss then")
+    assert masked.startswith(
+        start + "each batch contains clips more than once, which the loss then"
+    )
     assert masked.endswith("Set data.batch_size to 8 or less, or prepare more clips.")
     assert unmasked.startswith(start) and "false negatives of each other" in unmasked
 

@@ -83,7 +83,7 @@ def test_the_log_says_what_came_from_where(config, source, caplog):
     text = " ".join(record.getMessage() for record in caplog.records)
     assert f"Weights from {source}: video, audio, text." in text
     assert "Random weights: heads/video_to_audio, heads/video_to_text" in text
-    assert "Not trained, since no pair compares them: text." in text
+    assert "Not trained, because no pair compares them: text." in text
 
 
 def test_a_graph_of_another_kind_takes_the_towers_and_starts_new_heads(config, source):
@@ -125,7 +125,7 @@ def test_what_does_not_fit_is_listed(config):
     config.model.video.width = 0.125
     config.model.graph.coarse_dim = 12
     with pytest.raises(
-        ValueError, match=r"don't fit the model of this run: video: .*; heads/"
+        ValueError, match=r"don't match the model of this run: video: .*; heads/"
     ) as e:
         make(config)
     assert "heads/fine_to_coarse" in str(e.value)
@@ -162,7 +162,10 @@ def test_weights_that_mean_something_else_are_told(config, caplog):
         ({"init_from": "nowhere"}, "There is no network at 'nowhere'"),
         ({"word_vectors": "words.txt"}, "the words come with"),
         ({"model": {"audio": {"depth": 18}}}, "model.audio is set without model.video"),
-        ({"model": {"graph": {"name": "fac", "dim": 3}}}, "model.graph does not fit FineAndCoarse"),
+        (
+            {"model": {"graph": {"name": "fac", "dim": 3}}},
+            "model.graph does not match FineAndCoarse",
+        ),
         ({"model": {"graph": {"name": "fac", "coarse_dim": 3}}}, "heads/fine_to_coarse"),
     ],
 )
@@ -242,7 +245,7 @@ def test_a_run_is_extended_and_goes_on_exactly(config, tmp_path):
     assert same(extended, training.load_model(run / "checkpoints" / "step-00000004"))
     assert json.loads((run / "config.json").read_text())["training"]["steps"] == 4
     config.training.steps = 3
-    with pytest.raises(ValueError, match=r"holds a run of 4 steps, and training.steps is 3"):
+    with pytest.raises(ValueError, match=r"holds a run of 4 steps, but training.steps is 3"):
         experiment.run(config, run)
 
 

@@ -73,7 +73,7 @@ def test_data_without_the_split_or_with_one_clip_are_not_evaluated(tmp_path, cap
     ):
         assert chosen(run_config(directory=tmp_path / name)) is None
         (line,) = caplog.messages
-        assert line.startswith("No evaluation while training: ")
+        assert line.startswith("No evaluation during training: ")
         assert re.search(said, line)
         caplog.clear()
     foreign = {"directory": str(tmp_path / "one"), "records": "dmvr"}
@@ -124,11 +124,11 @@ def test_nothing_is_evaluated_where_nobody_wants_it(tmp_path):
         ),
         (
             {"stop_after": 1, "best_metric": "held_out/video_to_sound/R@1", "best_is": "most"},
-            "no evaluation finds; nearest: held_out/video_to_audio/R@1",
+            "no evaluation computes; nearest: held_out/video_to_audio/R@1",
         ),
         (
             {"stop_after": 1, "best_metric": METRIC, "best_is": "most", "evaluate_every_steps": 0},
-            "needs held-out clips, but nothing is evaluated while training",
+            "needs held-out clips, but nothing is evaluated during training",
         ),
         (
             {"stop_after": 1, "best_metric": METRIC, "best_is": "most", "evaluate_split": "dev"},
@@ -155,7 +155,9 @@ def test_evaluations_without_improvement_are_counted_and_kept():
     for step, value in enumerate((3.0, 2.0, 2.5), start=1):
         least.update(step, {"held_out/m": value})
     assert (least.best_step, least.is_over) == (2, True)
-    with pytest.raises(ValueError, match="the evaluation of step 5 found held_out/n; choose one"):
+    with pytest.raises(
+        ValueError, match="the evaluation of step 5 computed held_out/n; choose one"
+    ):
         least.update(5, {"held_out/n": 1.0})
 
 
@@ -303,5 +305,5 @@ def test_a_damaged_best_checkpoint_is_told(every_step, tmp_path, caplog):
 def test_metrics_that_are_not_found_are_named(tmp_path):
     with pytest.raises(ValueError, match="needs held-out clips, but nothing is evaluated"):
         train(make_trainer(tmp_path, **stopping()), None)
-    with pytest.raises(ValueError, match="step 1 found none: too few clips have two modalities"):
+    with pytest.raises(ValueError, match="step 1 computed none: too few clips have two modalities"):
         train(make_trainer(tmp_path / "none", **stopping()), lambda model, stop: {})

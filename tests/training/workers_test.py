@@ -55,7 +55,7 @@ def test_no_rows_without_elements_are_gathered(second_of_three, text):
 )
 def test_a_lost_worker_is_named(second_of_three, message, who, kind):
     with (
-        pytest.raises(WorkerLostError, match=f"^{who} no longer answers"),
+        pytest.raises(WorkerLostError, match=f"^{who} no longer responds"),
         workers.losses_explained(second_of_three),
     ):
         raise kind(None, None, message)

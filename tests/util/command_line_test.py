@@ -139,7 +139,7 @@ def test_a_full_disk_says_what_to_do(run, kind):
     status, _, errors = run(f"--kind={kind}")
     assert status == 1
     assert errors.count("\n") == 1
-    assert "No space left on device; free some and run the same command again." in errors
+    assert "No space left on device; free some space and rerun the same command." in errors
 
 
 def test_overrides_are_gathered():

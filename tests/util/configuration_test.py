@@ -187,10 +187,12 @@ def test_checked_json_comes_back_or_is_refused(tmp_path):
         damaged = bytearray(content)
         damaged[place] ^= 1
         path.write_bytes(damaged)
-        with pytest.raises(ValueError, match=r"value\.json: its checksum is missing or wrong"):
+        with pytest.raises(
+            ValueError, match=r"value\.json: its checksum is missing or does not match"
+        ):
             read_checked_json(path)
     write_json(value, path)
-    with pytest.raises(ValueError, match="missing or wrong"):
+    with pytest.raises(ValueError, match="missing or does not match"):
         read_checked_json(path)
     with pytest.raises(FileNotFoundError):
         read_checked_json(tmp_path / "none")

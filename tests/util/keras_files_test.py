@@ -68,7 +68,7 @@ def test_more_variables_than_a_file_has_room_for_are_refused(tmp_path):
     path.write_bytes(b"x" * 1000)
     with mutations.survived("giant", mebibytes=256) as said, bounded_by(path):
         keras.layers.Dense(2**20).build((None, 2**12))
-    assert "more than 17,180 MB in 1 variables, and has itself 0 MB" in said[0]
+    assert "more than 17,180 MB in 1 variables, but has only 0 MB" in said[0]
     with bounded_by(path):
         dense = keras.layers.Dense(2**10)
         dense.build((None, 2**12))
@@ -137,7 +137,7 @@ def test_weights_elsewhere_are_refused(whole, tmp_path):
         return buffer.getvalue()
 
     for change, message in (
-        (elsewhere, "link to elsewhere"), (circle, "hold themselves"), (declared, "declare")
+        (elsewhere, "link to elsewhere"), (circle, "contain themselves"), (declared, "declare")
     ):  # fmt: skip
         path = rewritten(whole, tmp_path / "a.keras", model=change)
         with pytest.raises(ValueError, match=message):
@@ -230,7 +230,7 @@ def test_nothing_stays_behind(whole, tmp_path, monkeypatch, name):
     left = tmp_path / "temporary" / "files"
     left.mkdir(parents=True)
     monkeypatch.setattr(tempfile, "tempdir", str(left))
-    with pytest.raises(ValueError, match=r"a\.keras .*there is no place in such a file"):
+    with pytest.raises(ValueError, match=r"a\.keras .*does not belong in such a file"):
         load_keras_file(path)
     assert not list(left.iterdir())
     assert sorted(child.name for child in tmp_path.rglob("*")) == ["a.keras", "files", "temporary"]

@@ -32,7 +32,7 @@ class Entry:
       group: entries of one group (a video, a recording) are not independent samples.
       texts: sentences about the clip.
       start, end: span in the file, in seconds; None for the whole file.
-      trimmed: names in `files` that hold nothing but the clip. If there are any, a file with another
+      trimmed: names in `files` that hold only the clip. If there are any, a file with another
         name that is no longer than the clip also counts as the clip.
       example_id: name of the clip in shards; None derives it from the source and the time.
     """

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Decoding of the frames and samples that are needed of a clip stored by `clip_encoder`."""
+"""Decodes those frames and samples that are needed of a clip stored by `clip_encoder`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from PIL import Image
 
 from mmv_tf.data.media import mp4
 
-# FFmpeg rounds the sides up to 64 pixels and more before it compares the area with its limit.
+# FFmpeg rounds the sides up by 64 pixels or more before it compares the area with its limit.
 _ROUNDING = 128
-# Ours: seconds that an audio decoder runs before the first sample needed. Opus asks for 80 ms (RFC
-# 7845, section 4.6); two packets of AAC at 8 kHz take 256.
+# Ours: seconds that an audio decoder runs before the first sample needed. Opus asks for 80 ms
+# (RFC 7845, section 4.6); two packets of AAC at 8 kHz take 256 ms.
 _RUN_UP_SECONDS = 0.3
 
 
-# ITU-R BT.601 with 219 steps of luma from 16 and 224 of color around 128: rows are red, green and
-# blue, columns Y, U, V and the offset.
+# ITU-R BT.601 with 219 steps of luma from 16 and 224 steps of color around 128: the rows are red,
+# green and blue; the columns Y, U, V and the offset.
 TO_RGB = np.array(
     [
         [255 / 219, 0.0, 1.402 * 255 / 224],
@@ -34,15 +34,15 @@ TO_RGB = np.concatenate([TO_RGB, -TO_RGB @ [[16.0], [128.0], [128.0]]], axis=1)
 
 
 class UndecodableError(ValueError):
-    """Error about frames or sound that can't be decoded."""
+    """Raised for frames or audio that cannot be decoded."""
 
 
 @dataclasses.dataclass(frozen=True)
 class VideoPlanes:
-    """A frame as ITU-R BT.601 luma and colors of 219 and 224 steps.
+    """A frame as ITU-R BT.601 luma and color, with 219 and 224 steps.
 
     Attributes:
-      y: uint8 [height, width], with even sides.
+      y: uint8 [height, width]; both are even.
       u, v: uint8 [height / 2, width / 2].
     """
 
@@ -63,11 +63,11 @@ class VideoPlanes:
 
 @dataclasses.dataclass(frozen=True)
 class StoredClip:
-    """A clip's file and where its samples are.
+    """A clip's file and the positions of its samples.
 
     Attributes:
-      data: the file.
-      tracks: of the file.
+      data: content of the file.
+      tracks: tracks of the file.
     """
 
     data: bytes
@@ -78,13 +78,13 @@ class StoredClip:
         """Parse a file.
 
         Raises:
-          Mp4Error: it is damaged, or not by `clip_encoder`.
+          Mp4Error: it is damaged, or was not written by `clip_encoder`.
         """
         return cls(data, mp4.read_mp4(data))
 
     @property
     def num_frames(self) -> int:
-        """Number of frames, 0 without a video track."""
+        """Number of frames; 0 without a video track."""
         return 0 if self.tracks.video is None else len(self.tracks.video.sizes)
 
     def check_size(self, height: int, width: int) -> None:
@@ -101,10 +101,10 @@ class StoredClip:
             )
 
     def frames(self, indices: Sequence[int]) -> Iterator[tuple[int, VideoPlanes]]:
-        """Yield (index, frame) for each different one of some indices, in ascending order.
+        """Yield (index, frame) for each distinct index, in ascending order.
 
-        Decoding starts at the key frame before a wanted one, and frames between two wanted ones are
-        skipped if there is a key frame.
+        Decoding starts at the key frame before a wanted frame, and frames between two wanted ones
+        are skipped if there is a key frame between them.
 
         Raises:
           UndecodableError: a frame is missing or damaged.
@@ -132,7 +132,7 @@ class StoredClip:
     def _decoded_video(
         self, track: mp4.Track, wanted: Sequence[int]
     ) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Yield the frames decoded for those wanted, with their indices."""
+        """Yield decoded frames with their indices; they include those wanted."""
         area = (track.width + _ROUNDING) * (track.height + _ROUNDING)
         context = _decoder(track, {"max_pixels": str(area), "err_detect": "explode"})
         for first, last in _runs(track.keys, wanted):
@@ -144,7 +144,7 @@ class StoredClip:
     def _fed(
         self, context: av.CodecContext, track: mp4.Track, index: int | None
     ) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Feed a frame's packet, or the end, to a decoder, and yield what it returns."""
+        """Feed a frame's packet, or the end of the stream, to a decoder; yield what it returns."""
         packet = None
         if index is not None:
             start = int(track.starts[index])
@@ -162,9 +162,9 @@ class StoredClip:
         """Return the clip's audio.
 
         Args:
-          count: number of the clip's samples.
-          start, end: the samples that are needed, by default all. Others are zeros, and packets
-            with only those are not decoded.
+          count: number of samples of the clip.
+          start, end: range of samples that are needed, by default all. Others are zeros, and
+            packets that hold only those are not decoded.
 
         Returns:
           float32 [count] in [-1, 1]; [0] without an audio track.
@@ -234,7 +234,7 @@ def _decoder(track: mp4.Track, options: dict[str, str]) -> av.CodecContext:
 
 
 def _runs(keys: np.ndarray, wanted: Sequence[int]) -> list[tuple[int, int]]:
-    """Return runs of frames that hold those wanted, as (first, last); the first is a key frame."""
+    """Return runs (first, last) that hold the wanted frames; the first is always a key frame."""
     runs: list[tuple[int, int]] = []
     for index in wanted:
         key = int(keys[np.searchsorted(keys, index, "right") - 1])

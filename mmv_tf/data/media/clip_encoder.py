@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Encoding of a clip as an MP4 file in memory: H.264 frames with exact times, Opus or AAC sound.
+"""Encodes a clip as an MP4 file in memory: H.264 frames with exact times, and Opus or AAC audio.
 
 The same frames and samples give the same bytes: encoders use one thread, and neither dates nor
-names of programs are written. Opus and AAC compute in floats, so that another kind of processor may
-give other bytes of the sound.
+program names are written. Opus and AAC compute in floats, so another kind of processor may give
+other bytes of audio.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from mmv_tf.data.file_types import MediaError
 from mmv_tf.data.records import keys
 
-# Ours, measured in docs/measurements/data.md. "fastdecode" halves the time of decoding for
-# an eighth more bytes. Without B-frames, frames are stored in the order in which they are shown.
+# Ours, measured in docs/measurements/data.md. "fastdecode" halves the decoding time for an
+# eighth more bytes. Without B-frames, frames are stored in the order in which they are shown.
 VIDEO_OPTIONS = {
     "preset": "medium",
     "tune": "fastdecode",
@@ -30,19 +30,19 @@ VIDEO_OPTIONS = {
     "g": "32",
     "threads": "1",
 }
-# Opus decodes to 48 kHz whatever the rate was, so AAC stores the other rates.
+# Opus decodes to 48 kHz whatever the original rate was, so AAC stores the other rates.
 _OPUS_RATE = 48_000
 # Sample rates in Hz that can be stored: AAC's (ISO/IEC 14496-3, table 1.18).
 SAMPLE_RATES = (
     *(96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025),
     *(8_000, 7_350),
 )
-# Ours: bits a second of one channel, at which both codecs are close to transparent.
+# Ours: bits per second for one channel, at which both codecs are nearly transparent.
 SOUND_BIT_RATE = 64_000
 _MICROSECONDS = fractions.Fraction(1, 1_000_000)
-# Removes SEI, in which x264 names its version and options in 700 bytes of each clip.
+# Removes SEI, in which x264 writes its version and options in 700 bytes per clip.
 _WITHOUT_NOTES = "filter_units=remove_types=6"
-# "fflags": no date and no name of a program. Sound is encoded after all frames, which must wait.
+# "fflags": no date and no program name. Audio is encoded after all frames, which have to wait.
 _FILE_OPTIONS = {
     "fflags": "+bitexact",
     "video_track_timescale": "1000000",
@@ -55,15 +55,15 @@ class VideoEncoder:
     """Encoder of the frames of one clip: `add` them in order, then `finish`.
 
     Args:
-      height, width: of the frames, in pixels.
+      height, width: size of the frames in pixels.
       frame_rate: frames per second.
-      crf: constant rate factor of x264, 1 to 51; 6 more halve the bytes.
+      crf: constant rate factor of x264, 1 to 51; adding 6 halves the size.
 
     Attributes:
-      count: number of frames so far.
+      count: number of frames added so far.
 
     Raises:
-      MediaError: H.264 can't have this size.
+      MediaError: H.264 cannot have this frame size.
     """
 
     def __init__(self, height: int, width: int, frame_rate: float, crf: int):
@@ -94,7 +94,7 @@ class VideoEncoder:
     def add(self, pixels: np.ndarray) -> None:
         """Encode a frame, uint8 [height, width, 3].
 
-        The last row and column of odd sides are repeated; readers cut them off.
+        If a side is odd, its last row or column is repeated; readers cut it off.
         """
         if self.height % 2 or self.width % 2:
             padding = ((0, self.height % 2), (0, self.width % 2), (0, 0))
@@ -123,7 +123,7 @@ def with_sound(video: bytes, waveform: np.ndarray, sample_rate: int) -> bytes:
     """Return a clip's file.
 
     Args:
-      video: from `VideoEncoder.finish`; empty for audio alone.
+      video: bytes from `VideoEncoder.finish`; empty for audio alone.
       waveform: float32 [samples] in [-1, 1].
       sample_rate: one of `SAMPLE_RATES`.
     """
@@ -144,7 +144,7 @@ def with_sound(video: bytes, waveform: np.ndarray, sample_rate: int) -> bytes:
 
 
 def _sound_track(output: av.container.OutputContainer, sample_rate: int) -> av.AudioStream:
-    # Codec, and its kind of floats.
+    # The codec, and the kind of floats it takes.
     codec, form = ("libopus", "flt") if sample_rate == _OPUS_RATE else ("aac", "fltp")
     sound = output.add_stream(codec, rate=sample_rate, layout="mono")
     sound.codec_context.format = form

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Frames of a video that are on screen at given times."""
+"""The frames of a video that are on screen at given times."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _Convert = Callable[[av.VideoFrame, av.VideoStream, object], _Shown]
 
 
 def frame_times(start: float, end: float, frame_rate: float) -> list[float]:
-    """Return start, start + 1 / frame_rate, ... below `end`, at least one time."""
+    """Return start, start + 1 / frame_rate, ... below `end`; always at least one time."""
     count = max(1, math.ceil((end - start) * frame_rate - 1e-6))
     return [start + index / frame_rate for index in range(count)]
 
@@ -54,24 +54,24 @@ def iter_frames_at(
     timeline: Timeline | None = None,
     tally: Tally | None = None,
 ) -> Iterator[tuple[float, bytes]]:
-    """Yield the frames on screen at given times, from one pass over the video.
+    """Yield the frames on screen at given times, in one pass over the video.
 
-    The frame at a time is the last one whose own time is not later; the last frame remains for up
+    The frame at a time is the last one that starts no later; the last frame stays on screen for up
     to half a second after its end. Times count from the first frame.
 
     Args:
-      path: the video.
-      times: seconds, ascending. Equal times yield the very same bytes.
-      short_side: pixels to which the shorter side is scaled, up or down.
-      jpeg_quality: 1 to 95.
-      timeline: of the video, if known; measured by default.
-      tally: counts the packets that could be decoded.
+      path: path of the video.
+      times: times in seconds, ascending. Equal times yield exactly the same bytes.
+      short_side: length in pixels to which the shorter side is scaled, up or down.
+      jpeg_quality: quality of the JPEGs, 1 to 95.
+      timeline: timeline of the video, if known; measured by default.
+      tally: counter of the packets that could be decoded.
 
     Yields:
       (time, JPEG bytes) for each of `times`.
 
     Raises:
-      MediaError: the video can't be decoded or ends before the last of `times`.
+      MediaError: the video cannot be decoded, or ends before the last of `times`.
     """
     timeline = timeline_of(path) if timeline is None else timeline
     tally = Tally() if tally is None else tally
@@ -91,10 +91,10 @@ def iter_pixels_at(
     """Yield the frames on screen at given times as pixels.
 
     Args:
-      path: the video.
-      times: seconds, ascending.
-      short_side: pixels to which the shorter side is scaled.
-      square: scale the longer side to the same size, which distorts the frame.
+      path: path of the video.
+      times: times in seconds, ascending.
+      short_side: length in pixels to which the shorter side is scaled.
+      square: whether to scale the longer side to the same size, which distorts the frame.
       hold_seconds: seconds that the last frame stays on screen after its end.
       timeline, tally: see `iter_frames_at`; sizes are not counted.
 
@@ -148,7 +148,7 @@ def _iter_part(
     hold_seconds: float,
     tally: Tally | None,
 ) -> Iterator[tuple[float, _Shown]]:
-    """Yield the frames on screen at times inside one part."""
+    """Yield the frames on screen at the times that fall inside one part."""
 
     def shown_at(start: float, end: float) -> bool:
         """Return whether a frame on screen from `start` to `end` is needed."""

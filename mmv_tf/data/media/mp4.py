@@ -1,10 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Parsing of the MP4 file of a stored clip: tracks, times and places of samples, without decoding.
+"""Parses the MP4 file of a stored clip: tracks, and times and positions of samples.
 
-Only what `clip_encoder` writes is read: at most one H.264 track and one Opus or AAC track, not
-fragmented. Every count is compared with the bytes that are there before memory is spent on it;
-FFmpeg's own parser takes gigabytes for a file of a kilobyte that states enough samples.
+Nothing is decoded, and only what `clip_encoder` writes is accepted: at most one H.264 track and one
+Opus or AAC track, not fragmented. Every count is checked against the bytes present before memory is
+allocated for it; FFmpeg's own parser takes gigabytes for a one-kilobyte file that claims enough
+samples.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ UNSUPPORTED_MP4 = "unsupported MP4"
 
 H264, OPUS, AAC = "h264", "opus", "aac"
 
-# Ours: boxes in one place; real files have at most ten.
+# Ours: number of boxes in one place; real files have at most ten.
 _MOST_BOXES = 64
-# Ours: samples of a track, far above the needs of a clip; a table of equal samples takes no bytes.
+# Ours: samples of a track, far more than a clip needs; a table of equal samples is free.
 _MOST_SAMPLES = 1 << 20
 _VIDEO, _SOUND = b"vide", b"soun"
 _NAL_LENGTH_BYTES = 4
-# Slices of a picture that refers to others, and of one that doesn't (ITU-T H.264, table 7-1).
+# Slices of a picture that refers to others, and of one that does not (ITU-T H.264, table 7-1).
 _SLICES = (1, 5)
 
 
 class Mp4Error(ValueError):
-    """Error about an MP4 that can't be read.
+    """Raised for an MP4 file that cannot be read.
 
     Attributes:
       reason: one of the constants above.
@@ -47,18 +48,18 @@ class Mp4Error(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Track:
-    """One track; N is its number of samples: frames, or packets of audio.
+    """One track; N is its number of samples, which are frames or packets of audio.
 
     Attributes:
       codec: H264, OPUS or AAC.
-      setup: the codec's set-up data, as FFmpeg's decoder takes it.
-      timescale: units of a second.
-      starts, sizes: int64 [N], place of each sample in the file, in bytes.
-      times: int64 [N], when each is shown or heard, in units of `timescale`, ascending; the first
-        ones of audio may be negative, because a codec needs a run-up.
+      setup: setup data of the codec, in the form that FFmpeg's decoder takes.
+      timescale: number of time units per second.
+      starts, sizes: int64 [N], position and size of each sample in the file, in bytes.
+      times: int64 [N], time when each sample is shown or heard, in units of `timescale`, ascending;
+        the first ones of audio may be negative, because a codec needs a run-up.
       end: time after the last sample.
-      keys: int64, ascending: samples with which decoding can start.
-      width, height: of H.264 in pixels, else 0.
+      keys: int64, ascending indices of samples at which decoding can start.
+      width, height: size of H.264 frames in pixels, otherwise 0.
     """
 
     codec: str
@@ -75,7 +76,7 @@ class Track:
 
 @dataclasses.dataclass(frozen=True)
 class Mp4:
-    """The tracks of a file; None for one that it lacks."""
+    """The tracks of a file; None for a track that it lacks."""
 
     video: Track | None
     sound: Track | None
@@ -85,7 +86,7 @@ def read_mp4(data: bytes) -> Mp4:
     """Parse a file.
 
     Raises:
-      Mp4Error: it is damaged, or has something that `clip_encoder` does not write.
+      Mp4Error: it is damaged, or contains something that `clip_encoder` does not write.
     """
     if data[4:8] != b"ftyp":
         raise Mp4Error(NOT_MP4, "it does not begin with a file type")
@@ -108,13 +109,13 @@ def read_mp4(data: bytes) -> Mp4:
 
 
 def check_slices(data: bytes, track: Track) -> None:
-    """Check that each sample of an H.264 track is whole and holds slices and nothing else.
+    """Check that each sample of an H.264 track is complete and consists only of slices.
 
-    A sample with other contents, such as a new size of the frames, could make a decoder take
-    another amount of memory than the track's header tells.
+    A sample with other contents, such as a new frame size, could make a decoder use a different
+    amount of memory than the track's header suggests.
 
     Raises:
-      Mp4Error: one does not.
+      Mp4Error: a sample is not.
     """
     places = zip(track.starts.tolist(), track.sizes.tolist(), strict=True)
     for index, (start, size) in enumerate(places):
@@ -134,7 +135,7 @@ _Span = tuple[int, int]
 
 
 def _boxes(data: bytes, start: int, end: int) -> list[tuple[bytes, _Span]]:
-    """Return kind and contents of the boxes in a part of the file."""
+    """Return the kind and contents of each box in a part of the file."""
     found: list[tuple[bytes, _Span]] = []
     while start < end:
         if end - start < 8 or len(found) >= _MOST_BOXES:
@@ -160,7 +161,7 @@ def _child(data: bytes, span: _Span, *path: bytes) -> _Span:
 
 
 def _optional(data: bytes, span: _Span, *path: bytes) -> _Span | None:
-    """Return the contents of the box at a path inside a span; None if its first part is missing."""
+    """Return the contents of the box at a path in a span, or None if its first part is missing."""
     if all(name != path[0] for name, _ in _boxes(data, *span)):
         return None
     return _child(data, span, *path)
@@ -171,14 +172,14 @@ def _name(kind: bytes) -> str:
 
 
 def _numbers(data: bytes, span: _Span, form: str, at: int = 0) -> tuple[Any, ...]:
-    """Unpack numbers at a place of a box."""
+    """Unpack numbers at an offset in a box."""
     if span[0] + at + struct.calcsize(form) > span[1]:
         raise Mp4Error(TRUNCATED_MP4, f"a box ends at byte {span[1]}")
     return struct.unpack_from(form, data, span[0] + at)
 
 
 def _rows(data: bytes, span: _Span, columns: int, at: int = 4) -> np.ndarray:
-    """Return a table of 32-bit numbers, int64 [rows, columns], that its number of rows precedes."""
+    """Return a table of 32-bit numbers, int64 [rows, columns], which begins with its row count."""
     (count,) = _numbers(data, span, ">I", at)
     first = span[0] + at + 4
     if count * columns * 4 > span[1] - first:
@@ -219,7 +220,7 @@ def _track(data: bytes, span: _Span) -> tuple[bytes, Track]:
 
 
 def _places(data: bytes, table: _Span) -> tuple[np.ndarray, np.ndarray]:
-    """Return where samples start and their sizes, in bytes."""
+    """Return the positions and sizes of samples in bytes."""
     sizes_box = _child(data, table, b"stsz")
     size, count = _numbers(data, sizes_box, ">II", 4)
     if not 1 <= count <= _MOST_SAMPLES:
@@ -227,7 +228,7 @@ def _places(data: bytes, table: _Span) -> tuple[np.ndarray, np.ndarray]:
     sizes = np.full(count, size, np.int64) if size else _rows(data, sizes_box, 1, 8)[:, 0]
     chunks = _rows(data, _child(data, table, b"stco"), 1)[:, 0]
     runs = _rows(data, _child(data, table, b"stsc"), 3)
-    # Rows of `runs`: the first of some chunks that have equally many samples, and how many.
+    # Each row of `runs`: the first of some chunks with equal numbers of samples, and that number.
     firsts = np.append(runs[:, 0] - 1, len(chunks))
     is_sound = (
         len(sizes) == count
@@ -248,12 +249,12 @@ def _places(data: bytes, table: _Span) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _times(data: bytes, table: _Span, count: int) -> tuple[np.ndarray, int]:
-    """Return when samples are shown or heard, and when the last one ends."""
+    """Return the times when samples are shown or heard, and the time when the last one ends."""
     runs = _rows(data, _child(data, table, b"stts"), 2)
     if runs[:, 0].sum() != count:
         raise Mp4Error(TRUNCATED_MP4, "the number of times is not that of the samples")
     if _optional(data, table, b"ctts") is not None:
-        raise Mp4Error(UNSUPPORTED_MP4, "its frames are stored in another order than shown")
+        raise Mp4Error(UNSUPPORTED_MP4, "its frames are not stored in the order shown")
     lengths = np.repeat(runs[:, 1], runs[:, 0])
     ends = np.cumsum(lengths)
     return ends - lengths, int(ends[-1])
@@ -273,7 +274,7 @@ def _run_up(data: bytes, span: _Span) -> int:
 
 
 def _keys(data: bytes, table: _Span, count: int) -> np.ndarray:
-    """Return the samples with which decoding can start."""
+    """Return the indices of samples at which decoding can start."""
     box = _optional(data, table, b"stss")
     if box is None:
         return np.arange(count)
@@ -284,7 +285,7 @@ def _keys(data: bytes, table: _Span, count: int) -> np.ndarray:
 
 
 def _coding(data: bytes, box: _Span, handler: bytes) -> tuple[str, bytes, int, int]:
-    """Return a track's codec, its set-up data, and the width and height of frames."""
+    """Return a track's codec, its setup data, and the width and height of its frames."""
     entries = _boxes(data, box[0] + 8, box[1])
     if len(entries) != 1:
         raise Mp4Error(UNSUPPORTED_MP4, f"a track has {len(entries)} codings")
@@ -312,21 +313,21 @@ def _coding(data: bytes, box: _Span, handler: bytes) -> tuple[str, bytes, int, i
 
 
 def _aac_setup(data: bytes, span: _Span) -> bytes:
-    """Return AAC's set-up data from its place in an elementary stream descriptor."""
-    # Tags and bytes before the next descriptor, see ISO/IEC 14496-1, section 7.2.6.
+    """Return AAC's setup data from inside an elementary stream descriptor."""
+    # Tags, and bytes before the next descriptor; see ISO/IEC 14496-1, section 7.2.6.
     for tag, own in ((3, 3), (4, 13), (5, 0)):
         found, span = next(_descriptors(data, span), (None, span))
         if found != tag:
-            raise Mp4Error(UNSUPPORTED_MP4, "its audio has no set-up data")
+            raise Mp4Error(UNSUPPORTED_MP4, "its audio has no setup data")
         span = (span[0] + own, span[1])
     setup = data[span[0] : span[1]]
     if not 2 <= len(setup) <= 64:
-        raise Mp4Error(UNSUPPORTED_MP4, f"its audio has {len(setup)} bytes of set-up data")
+        raise Mp4Error(UNSUPPORTED_MP4, f"its audio has {len(setup)} bytes of setup data")
     return setup
 
 
 def _descriptors(data: bytes, span: _Span) -> Iterator[tuple[int, _Span]]:
-    """Yield tag and contents of descriptors, whose sizes have 7 bits in a byte."""
+    """Yield the tag and contents of descriptors, whose sizes use 7 bits per byte."""
     place, end = span
     while place + 2 <= end:
         tag, size, place = data[place], 0, place + 1

@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Preparation steps as Apache Beam pipelines, for clusters and the DirectRunner.
+"""Runs the preparation steps as Apache Beam pipelines, on clusters or with the DirectRunner.
 
-Each step (probing, decoding, writing shards) is one pipeline over its reshuffled tasks. As on one
-machine, a child process with a deadline does each task. Tasks leave results in the work folder: if
-it is in a store, workers need no path in common, else all must see it under the same path.
+Each step (probing, decoding, writing shards) is one pipeline over its reshuffled tasks. As on a
+single machine, a child process with a deadline does each task. Tasks leave their results in the
+work folder; unless it is in an object store, all workers must see it under the same path.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class BeamRunner:
     """Runner of tasks in Beam pipelines.
 
     Args:
-      folder: for results.
-      deadline_seconds: longest time for one part of a task.
-      options: of the pipeline, such as "--runner=FlinkRunner" and the flags of that runner.
-      processes: parallel tasks of the DirectRunner, unless `options` set it.
+      folder: work folder for results.
+      deadline_seconds: time limit for one part of a task.
+      options: options of the pipeline, such as "--runner=FlinkRunner" and that runner's flags.
+      processes: number of parallel tasks of the DirectRunner, unless `options` set it.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class BeamRunner:
 
 
 def _make_do_fn(folder: WorkFolder, deadline_seconds: float) -> Any:
-    """Return the transform; its base class needs Beam, so it is defined in a function."""
+    """Return the transform; it is defined inside a function because its base class needs Beam."""
     import apache_beam as beam
 
     class DoTask(beam.DoFn):

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Block files: the records of one decoding unit with checksums, until they are put into shards."""
+"""Block files hold the records of one decoding unit, with checksums, until shards are written."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ _MAX_INDEX_BYTES = 64 << 20
 
 
 class DamagedBlockError(MediaError):
-    """Error about a damaged block file."""
+    """Raised for a damaged block file."""
 
 
 def write_block(
     folder: WorkFolder, name: str, records: Iterable[bytes], summary: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write a block file of records and `summary`, which may be filled during iteration.
+    """Write a block file of records and `summary`, which may be filled in during iteration.
 
     Returns:
-      Its index: the summary, the "offsets" of the records' borders, and their "crc32c".
+      The index of the block: the summary, the "offsets" where records begin and end, and their
+      checksums "crc32c".
     """
     with folder.writing(name) as temporary, open(temporary, "wb") as file:
         offsets, checksums = [0], []
@@ -43,18 +44,18 @@ def write_block(
 
 
 def read_index(folder: WorkFolder, name: str) -> dict[str, Any]:
-    """Read the index of a block, see `write_block`.
+    """Read the index of a block; see `write_block`.
 
     Raises:
       DamagedBlockError: the index is damaged, or the file is cut off.
-      OSError: the file can't be read.
+      OSError: the file cannot be read.
     """
     with folder.opened(name) as file:
         return _read_index(file)
 
 
 def check_block(folder: WorkFolder, name: str) -> dict[str, Any]:
-    """Read the index of a block and compare every record with its checksum."""
+    """Read the index of a block and verify the checksum of every record."""
     with folder.opened(name) as file:
         index = _read_index(file)
         for number, crc in enumerate(index["crc32c"]):
@@ -101,5 +102,5 @@ def _number(value: int) -> bytes:
 
 def _damaged(file: Opened) -> DamagedBlockError:
     return DamagedBlockError(
-        f"{file.name}: is damaged; run the same command again, which decodes it again"
+        f"{file.name}: is damaged; rerun the same command, which decodes it again"
     )

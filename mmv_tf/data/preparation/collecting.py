@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Collection of the frames of a unit's clips, as JPEGs or as videos."""
+"""Collects the frames of a unit's clips, as JPEGs or as videos."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class ClipFrames:
     """Frames of one clip.
 
     Attributes:
-      frames: a JPEG for each; empty if they are a video, and for audio alone.
-      height, width: of each, in pixels.
-      video: an MP4 of the frames; empty if they are JPEGs, and for audio alone.
+      frames: one JPEG per frame; empty if they are stored as video, and for audio alone.
+      height, width: size of each frame in pixels.
+      video: an MP4 file of the frames; empty if they are JPEGs, and for audio alone.
       count: number of frames of `video`.
     """
 
@@ -39,10 +39,10 @@ class ClipFrames:
 
 
 class Collector(Generic[_Frame]):
-    """Base class: collects frames by the times at which the clips need them.
+    """Base class that collects frames at the times when clips need them.
 
     Attributes:
-      times: when frames are needed, seconds, ascending.
+      times: times at which frames are needed, in seconds, ascending.
     """
 
     def __init__(self, clips: Sequence[PlannedClip], settings: Settings):
@@ -56,11 +56,11 @@ class Collector(Generic[_Frame]):
         self.times = sorted({time for grid in self.grids for time in grid})
 
     def take(self, time: float, frame: _Frame) -> None:
-        """Take a frame, in order of time; frames at times that no clip needs do no harm."""
+        """Take the next frame in order of time; frames that no clip needs do no harm."""
         raise NotImplementedError
 
     def clip_frames(self, one_size: tuple[int, int] | None) -> list[ClipFrames | None]:
-        """Return the frames of each clip, None if their size changes.
+        """Return the frames of each clip, or None for a clip in which their size changes.
 
         Args:
           one_size: width and height of all frames, if known.
@@ -80,7 +80,7 @@ class JpegCollector(Collector[bytes]):
         self._frames[time] = frame
 
     def clip_frames(self, one_size: tuple[int, int] | None) -> list[ClipFrames | None]:
-        """Return the JPEGs of each clip; without `one_size` their headers are read."""
+        """Return the JPEGs of each clip; without `one_size`, their headers are read."""
         return [self._of_clip(grid, one_size) for grid in self.grids]
 
     def _of_clip(
@@ -100,11 +100,11 @@ def _jpeg_size(jpeg: bytes) -> tuple[int, int]:
 
 
 class VideoCollector(Collector[np.ndarray]):
-    """Encodes the frames of each clip as they come, so that no more than one is in memory."""
+    """Encodes the frames of each clip as they arrive, so that only one frame is in memory."""
 
     def __init__(self, clips: Sequence[PlannedClip], settings: Settings):
         super().__init__(clips, settings)
-        # Clips that need a frame at a time, in order.
+        # The clips that need a frame at each time, in order.
         self._clips_at: dict[float, list[int]] = {}
         for clip, grid in enumerate(self.grids):
             for time in grid:
@@ -129,7 +129,7 @@ class VideoCollector(Collector[np.ndarray]):
                 continue
             encoder.add(frame)
             if encoder.count == len(self.grids[clip]):
-                # At once, because each encoder holds tens of megabytes.
+                # Done at once, because each encoder holds tens of megabytes.
                 video = encoder.finish()
                 self._done[clip] = ClipFrames((), *size, video, encoder.count)
                 del self._encoders[clip]

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Cutting of sources into clips, their grouping into units, and the assignment of splits."""
+"""Cuts sources into clips, groups clips into units, and assigns splits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mmv_tf.data.records.manifests import VIDEO_STORE
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """A clip in milliseconds from the start of its source, with properties known from cutting."""
+    """A clip in milliseconds from the start of its source, with what is known from cutting."""
 
     start_ms: int
     end_ms: int
@@ -39,7 +39,7 @@ def caption_spans(
     settings: Settings,
     dropped: collections.Counter[str],
 ) -> list[Span]:
-    """Return a clip for each caption of a block; widen short ones inside the block."""
+    """Return one clip per caption of a block, widening short ones within the block."""
     low, high = round(block.start * 1000), round(block.end * 1000)
     context, shortest = round(settings.context_seconds * 1000), settings.min_clip_seconds * 1000
     spans: dict[tuple[int, int], Span] = {}
@@ -69,7 +69,7 @@ def window_spans(
 ) -> list[Span]:
     """Return the windows in a block.
 
-    A window gets the label of the caption that covers most of it, if that is at least half.
+    A window gets the label of the caption that covers most of it, if that is at least half of it.
     """
     low, high = round(block.start * 1000), round(block.end * 1000)
     length, stride = settings.window_seconds * 1000, settings.stride_seconds * 1000
@@ -88,7 +88,7 @@ def window_spans(
 
 
 def listed_spans(source: Source, duration: float, dropped: collections.Counter[str]) -> list[Span]:
-    """Return the clips that a source lists, or one of its whole length (zero for an image)."""
+    """Return the clips that a source lists, or else one of its whole length (zero for an image)."""
     film_end = math.floor(duration * 1000)
     still = source.kind in (IMAGE, TFDS)
     if source.clips is None:
@@ -107,7 +107,7 @@ def listed_spans(source: Source, duration: float, dropped: collections.Counter[s
             dropped["clips_past_the_end"] += 1
             continue
         if clip.end is not None and not clip.may_be_trimmed and not still:
-            # Lists round to seconds; only excess beyond that is counted.
+            # Lists round to seconds; only an excess beyond that is counted.
             dropped["clip_seconds_past_the_end"] += max(0, (round(clip.end * 1000) - end) // 1000)
         key = (start, end, clip.example_id)
         if key in spans:
@@ -130,13 +130,13 @@ def listed_spans(source: Source, duration: float, dropped: collections.Counter[s
 
 JPEG_BYTES_A_PIXEL = 0.6  # Ours: at quality 90; real films need about 0.45.
 
-# Ours: at a rate factor of 22; the quickstart's film has 0.04.
+# Ours: at a rate factor of 22; the quickstart's film needs 0.04.
 VIDEO_BYTES_A_PIXEL = 0.1
 
-# Ours. Writing holds a record in memory a few times, and a worker must stay below 1 GiB.
+# Ours. Writing holds several copies of a record in memory; a worker must stay below 1 GiB.
 MAX_RECORD_BYTES = 64 << 20
 
-# Ours: media decoded at a time and held in memory, unless a single clip is longer.
+# Ours: media decoded and held in memory at a time, unless a single clip is longer.
 _UNIT_SECONDS = 30.0
 
 
@@ -148,7 +148,7 @@ def add_clips(
     settings: Settings,
     plan: Plan,
 ) -> list[PlannedClip]:
-    """Add the clips of one block to the plan, grouped in units, and return them."""
+    """Add the clips of one block to the plan, grouped into units, and return the clips."""
     source, report = probed.source, plan.reports[probed.row]
     clips = []
     for span in spans:
@@ -221,11 +221,11 @@ def bytes_a_second(info: media.MediaInfo, settings: Settings) -> float:
 
 @dataclasses.dataclass
 class SplitCycle:
-    """Assignment of the splits of a pattern, in turn, to blocks of films or whole sources.
+    """Assigns the splits of a pattern in turn to blocks of films and to whole sources.
 
     Attributes:
       pattern: names of splits.
-      count: number of blocks and sources that have a split.
+      count: number of blocks and sources that already have a split.
     """
 
     pattern: tuple[str, ...]
@@ -261,7 +261,7 @@ def plan_source(
         return
     if source.clips is not None and any(c.start or c.end is not None for c in source.clips):
         raise ValueError(
-            f"{source.path}: the list gives times, but the cut is by {settings.cut}; use "
+            f"{source.path}: the list gives times, but clips are cut by {settings.cut}; use "
             "--cut=list, or leave the times out."
         )
     held = 0
@@ -287,7 +287,7 @@ def _blocks(
     settings: Settings,
     cycle: SplitCycle,
 ) -> list[splits.Block]:
-    """Return the blocks of a film, each in one split, with indices that count over all films."""
+    """Return the blocks of a film, each in one split; their indices count over all films."""
     first = cycle.count
     split = source.split or (source.clips[0].split if source.clips else None)
     if split is not None or len(set(settings.split_pattern)) == 1:
@@ -307,7 +307,7 @@ def _plan_listed(
     cycle: SplitCycle,
     plan: Plan,
 ) -> None:
-    """Add the clips that a source lists, in the splits of the list or one for the source."""
+    """Add the clips that a source lists, with the splits of the list or one for the source."""
     source = probed.source
     spans = listed_spans(source, probed.info.duration, plan.dropped)
     fallback = source.split

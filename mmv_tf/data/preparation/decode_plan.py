@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Decoding of the units of a plan that are not decoded yet, with a report of failures."""
+"""Decodes the units of a plan that are not decoded yet, and reports failures."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from mmv_tf.util.worker_pool import CORRUPT, Failure, Runner, Task
 logger = logging.getLogger(__name__)
 
 _SILENCE = 1e-4  # Ours: -80 dB of full scale.
-# Ours. Adjacent units are decoded in one pass, which saves decoding from the previous key frame for
-# each; a longer task would leave cores idle at the end of a single film. It must not depend on the
-# number of processes, because the decoded data must not.
+# Ours. Adjacent units are decoded in one pass, which saves decoding from the previous key
+# frame for each; a longer task would leave cores idle at the end of a single film. The value must
+# not depend on the number of processes, because the decoded data must not.
 _TASK_SECONDS = 120.0
 
 
-# The result for each name of a block: its index, or why there is none.
+# The result for each block by name: its index, or the reason why there is none.
 Outcomes: TypeAlias = dict[str, dict[str, Any] | Failure]
 
 
@@ -47,7 +47,7 @@ def decode(
     runner: Runner,
     known: Mapping[str, dict[str, Any] | Failure],
 ) -> Outcomes:
-    """Decode the units of a plan that are not among the `known` outcomes.
+    """Decode the units of a plan that have no `known` outcome.
 
     Returns:
       The outcomes of all units of the plan.
@@ -71,13 +71,13 @@ def decoded_before(
 ) -> dict[str, dict[str, Any]]:
     """Return the indices of blocks that an interrupted run wrote; warn about damaged ones.
 
-    Records are compared with their checksums, except those of a store, which would all have to be
-    fetched; they are compared when they are put into shards.
+    The checksums of records are verified, except for records in a store, which would all have to be
+    downloaded; those are verified when they are put into shards.
 
     Args:
       plan: the units.
-      folder: the folder of the blocks.
-      present: names of the files in it.
+      folder: folder of the blocks.
+      present: names of the files in the folder.
     """
     there = [unit.block_name for unit in plan.units if unit.block_name in present]
     if not there:
@@ -99,7 +99,7 @@ def decoded_before(
             shown.update()
     if len(found) < len(there):
         logger.warning(
-            "%s: %d of %d decoded units are damaged, or of an earlier version; they are decoded "
+            "%s: %d of %d decoded units are damaged or of an earlier version; they are decoded "
             "again.",
             folder.place,
             len(there) - len(found),
@@ -109,7 +109,7 @@ def decoded_before(
 
 
 def record_outcomes(plan: Plan, outcomes: Outcomes, settings: Settings) -> None:
-    """Record the outcomes of units in the plan and its reports, and remove left-out clips.
+    """Record the outcomes of units in the plan and its reports, and remove clips left out.
 
     Raises:
       ValueError: no unit could be decoded.
@@ -160,7 +160,7 @@ def record_outcomes(plan: Plan, outcomes: Outcomes, settings: Settings) -> None:
 
 
 def _note_failures(report: SourceReport, failures: Sequence[Failure], clips: int) -> None:
-    """Record in the report of a source that some of its `clips` clips failed."""
+    """Record in a source's report that some of its clips failed."""
     reason = f"{len(failures)} blocks lost, first: {failures[0].reason}"
     few = clips - report.clips <= MOST_DAMAGED_SHARE * clips
     if few and failures[0].status == CORRUPT:
@@ -170,7 +170,7 @@ def _note_failures(report: SourceReport, failures: Sequence[Failure], clips: int
 
 
 def _runs(units: Sequence[Unit]) -> Iterator[list[Unit]]:
-    """Yield runs of adjacent units of one source, to decode in one pass."""
+    """Yield runs of adjacent units of one source to decode in one pass."""
     run: list[Unit] = []
     for unit in units:
         together = (

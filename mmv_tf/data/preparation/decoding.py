@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Decoding of a source's clips into records, in child processes."""
+"""Decodes a source's clips into records, in child processes."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from mmv_tf.data.records import shard_writer
 from mmv_tf.data.records.manifests import VIDEO_STORE
 from mmv_tf.util.storage.urls import local_of
 
-# Ours: a unit is left out if more than this share of its packets can't be decoded.
+# Ours: a unit is left out if more than this fraction of its packets cannot be decoded.
 MOST_DAMAGED_SHARE = 0.1
 # Reason for leaving clips out.
 CHANGING_SIZE = "clips_of_changing_size"
 
-# The class of a layer [1, samples] -> [1, frames, bins, 1] with `step` and `sample_rate`, and its
-# arguments. Callers pass it in, because data does not depend on layers.
+# The class and arguments of a layer [1, samples] -> [1, frames, bins, 1] with `step` and
+# `sample_rate`. Callers pass it in, because the data package does not depend on layers.
 LogMelSpec = tuple[Callable[..., Any], tuple[tuple[str, Any], ...]]
 
 
@@ -47,7 +47,7 @@ class DecodeJob:
 
     Attributes:
       target: name of the block file to write.
-      clips: sorted by start.
+      clips: clips sorted by start.
       has_audio: True if there is audio to read.
     """
 
@@ -58,13 +58,13 @@ class DecodeJob:
 
 @dataclasses.dataclass(frozen=True)
 class DecodeOptions:
-    """Options that all units share.
+    """Options common to all units.
 
     Attributes:
       settings: rates and sizes.
       labels: class ids by name.
-      folder: for the block files.
-      log_mel: the layer that computes spectrograms, for `settings.sound` "log_mel".
+      folder: folder for the block files.
+      log_mel: layer that computes spectrograms if `settings.sound` is "log_mel".
     """
 
     settings: Settings
@@ -81,25 +81,25 @@ def decode_units(
     options: DecodeOptions,
     units: Sequence[DecodeJob],
 ) -> Iterator[dict[str, Any]]:
-    """Decode units of one source into their block files, with one pass over the video.
+    """Decode units of one source into their block files, in one pass over the video.
 
     Args:
       name: path or URL of the source.
-      kind: of the source.
+      kind: kind of the source.
       selection: see `Source.selection`.
-      timeline: of a video or audio file.
-      options: shared by all units.
-      units: sorted by start.
+      timeline: timeline of a video or audio file.
+      options: options common to all units.
+      units: units sorted by start.
 
     Yields:
-      For each unit the index of its block: {"peak": the magnitude of the loudest sample, "damage":
-      by kind, the times of packets or frames that were skipped, in milliseconds, "left_out": the
-      indices of the clips that were left out because the frame size changes in them, "labels": the
-      ids of the classes in its records} and the entries of `blocks.write_block`.
+      For each unit the index of its block: "peak", the magnitude of the loudest sample; "damage",
+      by kind, the times in milliseconds of packets or frames that were skipped; "left_out", the
+      indices of clips that were left out because their frame size changes; "labels", the class ids
+      in its records; and the entries of `blocks.write_block`.
 
     Raises:
-      MediaError: a unit, or more than 10 % of its packets, can't be decoded. Earlier units were
-        yielded.
+      MediaError: a unit, or more than 10 % of its packets, cannot be decoded. Earlier units have
+        been yielded.
     """
     settings, path = options.settings, local_of(name)
     if kind == IMAGE:
@@ -126,7 +126,7 @@ class _UnitFrames:
 
     Attributes:
       clips: frames of each clip; None for a clip in which the frame size changes.
-      damaged, disordered: times of packets and of frames that were skipped, seconds.
+      damaged, disordered: times in seconds of packets and frames that were skipped.
     """
 
     clips: Sequence[ClipFrames | None]
@@ -137,7 +137,7 @@ class _UnitFrames:
 def _film_frames(
     path: str, timeline: media.Timeline | None, units: Sequence[DecodeJob], settings: Settings
 ) -> Iterator[tuple[DecodeJob, _UnitFrames]]:
-    """Yield each unit with its frames, from one pass over the film."""
+    """Yield each unit with its frames, in one pass over the film."""
     is_video = settings.store == VIDEO_STORE
     collector: type[Collector[Any]] = VideoCollector if is_video else JpegCollector
     waiting = collections.deque((unit, collector(unit.clips, settings)) for unit in units)
@@ -254,14 +254,14 @@ def _write(
 def _encoded(
     frames: ClipFrames, audio: np.ndarray | None, sample_rate: int
 ) -> shard_writer.EncodedMedia | None:
-    """Return a clip as one file; None for a stored spectrogram without frames."""
+    """Return a clip as one file, or None for a stored spectrogram without frames."""
     data = frames.video if audio is None else with_sound(frames.video, audio, sample_rate)
     return shard_writer.EncodedMedia(data, frames.count, audio is not None) if data else None
 
 
 @functools.cache
 def _log_mel(spec: LogMelSpec) -> Any:
-    """Return the layer, created once per process."""
+    """Return the layer, which is created once per process."""
     layer, arguments = spec
     return layer(**dict(arguments))
 
@@ -269,12 +269,12 @@ def _log_mel(spec: LogMelSpec) -> Any:
 def _tfds_frames(
     data_dir: str, selection: str, unit: DecodeJob, settings: Settings
 ) -> list[ClipFrames]:
-    """Return the images of a slice of a data set of TensorFlow Datasets, in its order."""
+    """Return the images of a slice of a TensorFlow Datasets data set, in its order."""
     from mmv_tf.data.datasets import tfds_images
 
     images = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # From the dependencies of TensorFlow Datasets.
+        warnings.simplefilter("ignore")  # Raised by dependencies of TensorFlow Datasets.
         for image in tfds_images.read_images(data_dir, selection):
             frame, height, width = encode_image(
                 image, settings.short_side, settings.jpeg_quality, name=selection

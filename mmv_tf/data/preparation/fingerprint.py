@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The fingerprint of a preparation: a hash of all that its shards depend on."""
+"""The fingerprint of a preparation: a hash of everything that its shards depend on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mmv_tf.data.records import manifests
 from mmv_tf.util import files
 from mmv_tf.util.storage.urls import name_of, url_of
 
-# Increment when the same files and settings give other clips, for example after a decoding fix.
+# Increment if the same files and settings give other clips, for example after a decoding fix.
 _READING_VERSION = 2
 
 
@@ -30,9 +30,9 @@ def fingerprint_of(
     facts: DataSetFacts,
     log_mel: LogMelSpec | None,
 ) -> str:
-    """Return a hash of all that the shards depend on.
+    """Return a hash of everything that the shards depend on.
 
-    Of media files these are name, size and change time, in a store by the store's clock.
+    Media files count by name, size and modification time, in a store by the store's clock.
     """
     digest = hashlib.sha256()
 
@@ -56,7 +56,7 @@ def _state(source: Source) -> list[Any] | None:
         stat = source.path.stat()
     except OSError:
         return None
-    # A folder of TensorFlow Datasets does not change under its version.
+    # A folder of TensorFlow Datasets does not change within a version.
     changes = [stat.st_size, stat.st_mtime_ns] if source.kind != TFDS else []
     return [url_of(source.path) or str(source.path.resolve()), *changes]
 
@@ -64,8 +64,8 @@ def _state(source: Source) -> list[Any] | None:
 def _content(path: str | pathlib.Path | None) -> str | list[int] | None:
     """Return what identifies the content of a caption file; None if it is missing.
 
-    That is its hash, or for one in a store, which may not be fetched yet, its size and time. A
-    missing one is an error where it is read.
+    This is its hash or, for a file in a store, which may not have been downloaded yet, its size and
+    time. A missing file raises an error where it is read.
     """
     if path is None or not pathlib.Path(path).is_file():
         return None

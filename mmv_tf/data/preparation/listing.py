@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Users' lists of clips: a CSV, TSV or JSONL file with a row per clip."""
+"""Users' lists of clips: CSV, TSV or JSONL files with one row per clip."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ _MAX_BYTES = 2 << 30  # Ours; a row of a hundred bytes takes about a kilobyte of
 def read_listing(path: str | pathlib.Path) -> list[Source]:
     """Read a list of clips.
 
-    The columns (JSONL: keys) are `path` and, each optional, `start` and `end` (seconds or
-    hours:minutes:seconds; empty: the start and end of the file), `label` (JSONL: a list is possible
-    too), `split`, `captions` (a caption file; empty: the one beside the video, if any),
+    The columns (JSONL: keys) are `path` and the following optional ones: `start` and `end` (seconds
+    or hours:minutes:seconds; if empty, the start and end of the file), `label` (in JSONL possibly a
+    list), `split`, `captions` (a caption file; if empty, the one beside the video, if any),
     `example_id`, and `text`, a narration of the clip. Paths are relative to the list's folder. A
-    list in a store is given by its URL, and so may its files be. The rows of one file form one
-    source. TSV has no quoting: '"' is a character.
+    list in an object store is given by its URL, and it may name files by URL too. The rows of one
+    file form one source. TSV has no quoting: '"' is an ordinary character.
 
     Raises:
-      ValueError: the list can't be read, or a row is invalid; the message names the line.
+      ValueError: the list cannot be read, or a row is invalid; the message names the line.
     """
     path = _outlined(str(path))
     if path.suffix.lower() not in SUFFIXES:
@@ -54,16 +54,16 @@ def read_listing(path: str | pathlib.Path) -> list[Source]:
         unknown = [name for name in row if name not in COLUMNS]
         if unknown:
             raise ValueError(
-                f"{path}, {where}: got the column {unknown[0]!r}; expected of {', '.join(COLUMNS)}."
+                f"{path}, {where}: unknown column {unknown[0]!r}; expected {', '.join(COLUMNS)}."
             )
         file = row.get("path")
         if not isinstance(file, str) or not file.strip():
-            raise ValueError(f"{path}, {where}: got no path; every row needs one; correct it.")
+            raise ValueError(f"{path}, {where}: no path; every row needs one; correct the row.")
         example_id = _text(row, "example_id", path, where)
         if example_id in ids:
             raise ValueError(
                 f"{path}, {where}: the example id {example_id!r} is also that of "
-                f"{ids[example_id]}; give every row its own, or leave the column out."
+                f"{ids[example_id]}; give every row its own id, or leave the column out."
             )
         if example_id:
             ids[example_id] = where
@@ -77,7 +77,7 @@ def read_listing(path: str | pathlib.Path) -> list[Source]:
 
 
 def _outlined(place: str) -> pathlib.Path:
-    """Return the local path of a list, with an outline of its folder if it is in a store."""
+    """Return the local path of a list; if it is in a store, its folder gets placeholder files."""
     if not is_remote(place):
         return pathlib.Path(local_path(place))
     folder, _, name = place.rpartition("/")
@@ -94,7 +94,7 @@ def _target(listing: pathlib.Path, file: str) -> pathlib.Path:
         if url_of(path) is None:
             return path
         path = pathlib.Path(os.path.normpath(path))
-    if not path.exists():  # Not below the list's folder.
+    if not path.exists():  # Not inside the list's folder.
         with contextlib.suppress(MissingError):
             outline(name_of(path), lambda name: True)
     return path
@@ -106,14 +106,14 @@ def _source(
     rows: list[tuple[str, dict[str, Any]]],
     known: captions_lib.CaptionFiles,
 ) -> Source:
-    """Return the source of the rows of one file."""
+    """Return the source that the rows of one file describe."""
     target = _target(listing, file)
     captions: set[str | None] = {_text(row, "captions", listing, where) for where, row in rows}
     captions.discard(None)
     if len(captions) > 1:
         raise ValueError(
             f"{listing}: {file} has the caption files {', '.join(sorted(map(str, captions)))}; "
-            "expected one; correct the column captions."
+            "expected only one; correct the column captions."
         )
     given = next(iter(captions), None)
     beside, left_out = captions_beside(target, known)
@@ -134,7 +134,7 @@ def _source(
 
 
 def _one_split(listing: pathlib.Path, rows: list[tuple[str, dict[str, Any]]]) -> str | None:
-    """Return the split of a file if all its rows have the same one, else None."""
+    """Return the split of a file if all its rows name the same one, else None."""
     splits = {_text(row, "split", listing, where) for where, row in rows}
     return next(iter(splits)) if len(splits) == 1 else None
 
@@ -144,7 +144,7 @@ def _clip(listing: pathlib.Path, where: str, row: dict[str, Any]) -> ListedClip:
     start = 0.0 if start is None else start
     if end is not None and end <= start:
         raise ValueError(
-            f"{listing}, {where}: the clip ends at {end:g} s and starts at {start:g} s; expected "
+            f"{listing}, {where}: the clip ends at {end:g} s but starts at {start:g} s; expected "
             "an end after the start; correct that line."
         )
     label = row.get("label")
@@ -172,7 +172,7 @@ def _clip(listing: pathlib.Path, where: str, row: dict[str, Any]) -> ListedClip:
 
 
 def _rows(path: pathlib.Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (line, row) for each row; a table's empty cells are left out."""
+    """Yield (line, row) for each row, leaving out empty cells of a table."""
     if path.suffix.lower() == ".jsonl":
         for number, line in enumerate(text.split("\n"), start=1):
             if not line.strip():
@@ -210,7 +210,7 @@ def _text(row: dict[str, Any], name: str, path: pathlib.Path, where: str) -> str
         return None
     if not isinstance(value, str):
         raise ValueError(f"{path}, {where}: got {name} {value!r}; expected text.")
-    # A file name may be any bytes; other values are text.
+    # A file name may hold any bytes; other values are text.
     return value if name == "captions" else well_formed(value)
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The output folder, local or in a store: checks before the work, and tidying afterwards."""
+"""The output folder, local or in a store: checks before the work, and cleanup afterwards."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class OutputFolder:
     """The folder of a data set.
 
     Args:
-      place: its path or its URL in a store.
+      place: path of the folder, or its URL in a store.
     """
 
     def __init__(self, place: str | pathlib.Path):
@@ -37,16 +37,16 @@ class OutputFolder:
         self._partial = self.folder.path / PARTIAL
 
     def work(self, fingerprint: str) -> WorkFolder:
-        """Return the folder of unfinished work on data of this fingerprint."""
+        """Return the folder for unfinished work on data with this fingerprint."""
         return self.folder.within(f"{PARTIAL}/{fingerprint}")
 
     def prepared(
         self, fingerprint: str, settings: Settings, overwrite: bool
     ) -> dict[str, Any] | None:
-        """Return the manifest if the same data exists already; None if there is work to do.
+        """Return the manifest if the same data already exists, or None if there is work to do.
 
         Raises:
-          ValueError: the folder holds something else that may not be overwritten.
+          ValueError: the folder holds something else that must not be overwritten.
         """
         place, path = self.folder.place, self.folder.path
         if not self.folder.is_remote and path.exists() and not path.is_dir():
@@ -67,8 +67,8 @@ class OutputFolder:
             raise
         if manifest.get("fingerprint") == fingerprint:
             if not self._has_shards(manifest, names):
-                return None  # Shards are lost or cut off: write them again.
-            if PARTIAL in names:  # A run was interrupted after the manifest.
+                return None  # Shards are missing or cut off: write them again.
+            if PARTIAL in names:  # A run was interrupted after writing the manifest.
                 self.work(fingerprint).clear()
             return manifest
         if overwrite:
@@ -107,13 +107,13 @@ class OutputFolder:
 
     @contextlib.contextmanager
     def held(self, shared: bool = False) -> Iterator[None]:
-        """Hold the folder during the block, alone or with others that share it.
+        """Hold the folder during the block, alone or together with others that share it.
 
-        A store has no locks; there, two programs at a time write the same blocks twice.
+        A store has no locks: two programs running at once would write the same blocks twice.
 
         Raises:
-          ValueError: another program on this machine, or on one that shares the disk, holds it; or
-            the disk is full.
+          ValueError: another program, on this machine or on one that shares the disk, holds the
+            folder; or the disk is full.
         """
         place, is_new = self.folder.place, not self.folder.path.exists()
         self._partial.mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ class OutputFolder:
             yield
 
     def remove_stale(self, fingerprint: str) -> None:
-        """Remove unfinished work on data of other fingerprints."""
+        """Remove unfinished work on data with other fingerprints."""
         if self.folder.is_remote:
             names = self.folder.names(PARTIAL)
             self.folder.remove(n for n in names if n.split("/")[1] != fingerprint)
@@ -134,9 +134,9 @@ class OutputFolder:
                 shutil.rmtree(stale)
 
     def check_space(self, plan: Plan, settings: Settings, present: Collection[str]) -> None:
-        """Raise an error if the disk can't hold the result; blocks in `present` are there already.
+        """Raise an error if the disk cannot hold the result, given the blocks already `present`.
 
-        A store has space.
+        A store is assumed to have enough space.
         """
         if self.folder.is_remote:
             return
@@ -149,14 +149,14 @@ class OutputFolder:
         free = shutil.disk_usage(self.folder.path).free
         if free < need:
             raise ValueError(
-                f"{self.folder.place}: about {need / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB "
-                "are free; free some, or choose another --output, a lower --frame_rate or a "
+                f"{self.folder.place}: about {need / 1e9:.2f} GB are needed, but {free / 1e9:.2f} "
+                "GB are free; free some, or choose another --output, a lower --frame_rate or a "
                 "smaller --short_side."
             )
 
     @contextlib.contextmanager
     def _tidied(self, is_new: bool) -> Iterator[None]:
-        """Remove the lock and its folder at the end, if the folder holds nothing else.
+        """Remove the lock and its folder at the end if the folder holds nothing else.
 
         Also remove the parent folder if it is new and empty.
         """
@@ -174,7 +174,7 @@ class OutputFolder:
 
 @contextlib.contextmanager
 def removed_if_empty(folder: pathlib.Path) -> Iterator[None]:
-    """Remove a folder at the end, also after an error, if it is empty."""
+    """Remove a folder at the end, even after an error, if it is empty."""
     try:
         yield
     finally:
@@ -184,7 +184,7 @@ def removed_if_empty(folder: pathlib.Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _no_space_explained(place: str) -> Iterator[None]:
-    """Turn Python's and TensorFlow's errors about a full disk into one clear error."""
+    """Turn errors of Python and TensorFlow about a full disk into one clear error."""
     try:
         yield
     except Exception as error:

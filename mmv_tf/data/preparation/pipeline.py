@@ -1,11 +1,12 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Preparation of sources as a directory of shards: plan, decode, write, publish.
+"""Prepares sources as a directory of shards: plan, decode, write, publish.
 
-Decoding runs in child processes, each with a deadline. They store finished units in
+Decoding runs in child processes, each with a deadline, which store finished units in
 `OUTPUT/.partial/FINGERPRINT/`. The fingerprint covers everything that the shards depend on, so the
-same command resumes an interrupted run. The shards have the same bytes however often the run was
-interrupted, and whether one machine decodes or many do, each as a task with a share of the sources.
+same command resumes an interrupted run. The shards have the same bytes no matter how often the run
+was interrupted, and whether one machine decodes or many do, each as a task with a share of the
+sources.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ from mmv_tf.util.worker_pool import Failure, Runner, WorkerPool
 
 @dataclasses.dataclass(frozen=True)
 class Execution:
-    """Execution settings, which do not affect the result.
+    """Settings for the execution, which do not affect the result.
 
     Attributes:
       processes: number of parallel processes.
-      deadline_seconds: longest time for one unit.
-      beam: True to run the steps with Apache Beam instead of child processes.
-      beam_options: of the Beam pipelines.
+      deadline_seconds: time limit for one unit.
+      beam: whether to run the steps with Apache Beam instead of child processes.
+      beam_options: options of the Beam pipelines.
     """
 
     processes: int = 1
@@ -60,14 +61,14 @@ class Execution:
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """All that the shards depend on, and how to make them.
+    """Everything that the shards depend on, and how to make them.
 
     Attributes:
       sources: from `find_sources`, `read_listing` or a named data set.
-      settings: contents of the shards.
-      labels: a list of captions with labels (see `captions.attach_labels`) for all sources.
+      settings: settings that determine the contents of the shards.
+      labels: list of captions with labels (see `captions.attach_labels`) for all sources.
       facts: properties of the data set.
-      log_mel: for settings.sound "log_mel": the class of the layer that computes it (such as
+      log_mel: for settings.sound "log_mel", the class of the layer that computes it (such as
         `layers.LogMel`) and its arguments.
       execution: execution settings.
     """
@@ -85,13 +86,13 @@ class Job:
         images = [source for source in self.sources if source.kind in (IMAGE, TFDS)]
         if images and self.settings.store == VIDEO_STORE:
             raise ValueError(
-                f"{images[0].path}: is an image; store=video is for videos and audio; use "
+                f"{images[0].path}: is an image, but store=video is for videos and audio; use "
                 "--store=jpeg."
             )
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Hash of all that the shards depend on."""
+        """Hash of everything that the shards depend on."""
         return fingerprint_of(self.sources, self.settings, self.labels, self.facts, self.log_mel)
 
     def plan(self, probes: Probes) -> Plan:
@@ -110,8 +111,8 @@ class Job:
         Args:
           plan: the units.
           output: the output folder.
-          runner: runs the decoding tasks.
-          results: of all tasks; None checks the blocks that an interrupted run left.
+          runner: runner of the decoding tasks.
+          results: results of all tasks; if None, the blocks left by an interrupted run are checked.
         """
         folder = output.work(self.fingerprint)
         present = folder.names("blocks")
@@ -144,25 +145,25 @@ def prepare(
 ) -> tuple[dict[str, Any], bool]:
     """Write the shards and the manifest of a data set.
 
-    An unusable source is an error if it is the only one. Otherwise it is a row in the manifest's
-    "sources", and an error only if no source is usable.
+    An unusable source is an error if it is the only one. Otherwise it becomes a row in the
+    manifest's "sources", and is an error only if no source is usable.
 
     Args:
       sources, settings, labels, facts, log_mel: see `Job`.
-      output: directory to write to, created if missing; or its URL in a store.
-      processes, deadline_seconds: of the default `execution`.
-      overwrite: replace data of other settings in `output`.
+      output: directory to write to, which is created if missing; or its URL in a store.
+      processes, deadline_seconds: settings of the default `execution`.
+      overwrite: whether to replace data with other settings in `output`.
       execution: execution settings.
-      passed_over: from `sources.find`, for the manifest and the report; the shards don't depend on
-        it.
-      finish: merge what tasks left, see `prepare_task`, instead of probing and decoding.
+      passed_over: counts from `sources.find` for the manifest and the report; the shards do not
+        depend on them.
+      finish: whether to merge what tasks left (see `prepare_task`) instead of probing and decoding.
 
     Returns:
-      The manifest, and whether the data existed already.
+      The manifest, and whether the data already existed.
 
     Raises:
-      ValueError: an input can't be used, `output` holds something else, or tasks are missing.
-      OSError: the disk is full or can't be written.
+      ValueError: an input cannot be used, `output` holds something else, or tasks are missing.
+      OSError: the disk is full or cannot be written to.
     """
     target = OutputFolder(output)
     facts = DataSetFacts() if facts is None else facts
@@ -198,21 +199,21 @@ def prepare_task(
 ) -> tasks.Results | None:
     """Probe and decode a share of the sources; `prepare` with `finish` merges all shares.
 
-    All tasks need the same job and an output that they share. They may run at the same time, in any
-    order, and again after an interruption.
+    All tasks need the same job and a shared output. They may run at the same time, in any order,
+    and again after an interruption.
 
     Args:
       job: the whole job.
       output: directory or URL of the whole data set.
       share: the task's share of the sources.
-      overwrite: allow data of other settings in `output`, which finishing replaces.
+      overwrite: whether to allow data with other settings in `output`; finishing replaces them.
 
     Returns:
-      Results of the share's sources and of their blocks; None if the whole data set is there.
+      Results of the share's sources and their blocks; None if the whole data set already exists.
 
     Raises:
-      ValueError: an input can't be used, or `output` holds something else.
-      OSError: the disk is full or can't be written.
+      ValueError: an input cannot be used, or `output` holds something else.
+      OSError: the disk is full or cannot be written to.
     """
     target = OutputFolder(output)
     if target.prepared(job.fingerprint, job.settings, overwrite) is not None:

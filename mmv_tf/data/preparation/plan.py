@@ -28,7 +28,7 @@ class ProbedSource:
 
 @dataclasses.dataclass(frozen=True)
 class PlannedClip:
-    """A clip, the captions stored with it (`near`), and those that describe it alone (`own`)."""
+    """A clip, the captions stored with it (`near`), and those that describe only it (`own`)."""
 
     span: shard_writer.ClipSpan
     near: tuple[captions_lib.Caption, ...]
@@ -37,13 +37,13 @@ class PlannedClip:
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
-    """Clips of one source that are close in time and decoded into one file.
+    """Clips of one source that are close in time and are decoded into one file.
 
     Attributes:
-      index: among all units.
-      source, info: their source.
-      row: the row of the source in the report.
-      clips: sorted by start.
+      index: index among all units.
+      source, info: source of the clips, and what probing found about it.
+      row: row of the source in the report.
+      clips: clips sorted by start.
     """
 
     index: int
@@ -61,7 +61,7 @@ class Unit:
 
     @property
     def block_name(self) -> str:
-        """Name of its block file, from the row and the clips alone.
+        """Name of the block file, which depends only on the row and the clips.
 
         So it is the same in the plan of a task, which has only some of the sources.
         """
@@ -83,13 +83,13 @@ class Plan:
     """All units to decode.
 
     Attributes:
-      reports: a row for each source.
-      units: in the order of sources and of time.
+      reports: one row per source.
+      units: units in the order of sources and of time.
       blocks: blocks of films with their splits, for the manifest.
       captions: number of captions by split.
       labels: class ids by name.
       dropped: counts of clips and captions left out, by reason.
-      stored: the blocks of decoded units, by the unit's index.
+      stored: blocks of decoded units by the unit's index.
     """
 
     reports: list[SourceReport]

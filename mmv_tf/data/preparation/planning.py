@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Planning of clips: probes sources, assigns splits and cuts into clips."""
+"""Plans clips: probes sources, assigns splits and cuts sources into clips."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def plan_clips(
 
     Args:
       sources: all sources.
-      settings: how to cut them.
-      labels_file: a list of captions with labels for all sources.
-      class_names: the classes in the data set's order; None sorts them.
-      probes: of all sources, or of a share of them. The units of a share are those of the whole
-        plan, except for their splits and class ids, and for sources of which a list gives only some
-        clips a split.
+      settings: settings that determine how to cut.
+      labels_file: list of captions with labels for all sources.
+      class_names: classes in the data set's order; None sorts them by name.
+      probes: probes of all sources, or of a share of them. The units of a share are the same as in
+        the whole plan, except for their splits and class ids, and for sources for which a list
+        assigns splits to only some clips.
 
     Raises:
-      ValueError: no source, or not the only source, can be used.
+      ValueError: no source can be used, or the only one cannot.
     """
     reports = [SourceReport(source.media_id, str(source.path)) for source in sources]
     plan = Plan(reports, [], [], collections.Counter(), {}, collections.Counter())
@@ -62,8 +62,8 @@ def plan_clips(
             continue
         if not captions and settings.cut == "caption":
             lacking = (
-                f"{source.path}: no captions to cut by; put a .vtt, .srt or .json3 of its name "
-                "beside it, or cut by window (--cut=window)"
+                f"{source.path}: no captions to cut by; put a .vtt, .srt or .json3 file of the "
+                "same name beside it, or cut by window (--cut=window)"
             )
             report.fail(NO_CAPTIONS, next(iter(source.left_out.first.values()), lacking))
             _stop_if_only(sources, report)
@@ -88,7 +88,7 @@ def plan_clips(
 
 
 def _note_losses(source: Source, info: media.MediaInfo, report: SourceReport) -> None:
-    """Record the parts of a video or audio file that can't be read."""
+    """Record the parts of a video or audio file that cannot be read."""
     timeline = info.timeline
     if timeline is None:
         return
@@ -98,7 +98,7 @@ def _note_losses(source: Source, info: media.MediaInfo, report: SourceReport) ->
         if timeline.missing > MOST_DAMAGED_SHARE * whole:
             report.fail(
                 CORRUPT,
-                f"{source.path}: is {info.duration:.2f} s long and should be {whole:.2f} s; it is "
+                f"{source.path}: is {info.duration:.2f} s long but should be {whole:.2f} s; it is "
                 "cut off: get a complete copy",
             )
     report.leave_out("pieces_not_read", timeline.unread)
@@ -119,7 +119,7 @@ def _why_no_audio(info: media.MediaInfo) -> str:
 
 
 def _read_labels(path: str | pathlib.Path, plan: Plan) -> tuple[captions_lib.Caption, ...]:
-    """Return the captions of a list of labels; count those left out for all sources."""
+    """Return the captions of a list of labels, counting those left out for all sources."""
     labels = captions_lib.read_caption_file(path)
     for reason, count in labels.left_out.counts.items():
         plan.dropped[f"{reason}_in_the_labels"] += count
@@ -131,7 +131,7 @@ def _read_captions(
 ) -> list[captions_lib.Caption]:
     """Return a source's captions by start, labeled if there is a list of labels.
 
-    Captions left out are counted in its report.
+    Captions that are left out are counted in its report.
     """
     captions = sorted(source.narrations, key=lambda caption: (caption.start, caption.end))
     for reason, count in source.left_out.counts.items():
@@ -150,13 +150,13 @@ def _read_captions(
 
 
 def _stop_if_only(sources: Sequence[Source], report: SourceReport) -> None:
-    """Raise the failure of a source as an error if it is the only source."""
+    """Raise a source's failure as an error if it is the only source."""
     if len(sources) == 1:
         raise ValueError(report.reason)
 
 
 def _class_ids(plan: Plan, class_names: Sequence[str] | None) -> dict[str, int]:
-    """Return class ids by name: those of the data set, or those of the sorted names."""
+    """Return class ids by name, in the data set's order or sorted by name."""
     found = {name for unit in plan.units for clip in unit.clips for name in clip.span.labels}
     if class_names is None:
         return shard_writer.class_ids(found)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Probing of the duration, frame size and audio track of each source."""
+"""Probes the duration, frame size and audio track of each source."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from mmv_tf.util.worker_pool import Failure, Runner, Task
 
 _PROBES_A_TASK = 16
 
-# The result for each row of the list of sources; a row of another share has none.
+# The result for each row of the list of sources; rows of other shares have none.
 Probes: TypeAlias = dict[int, media.MediaInfo | Failure]
 
 
 def probe_all(sources: Mapping[int, Source], runner: Runner) -> Probes:
-    """Probe sources by row."""
+    """Probe sources and return the results by row."""
     probes: Probes = {}
     parts = []
     for row, source in sources.items():

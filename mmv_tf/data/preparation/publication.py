@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Publication: shards are merged from blocks and put in place, and the manifest comes last."""
+"""Publishes data: shards are merged from blocks and put in place; the manifest comes last."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def publish(
 
     Args:
       plan: the decoded units.
-      settings: contents of the shards.
+      settings: settings that determine the contents of the shards.
       output: folder for the shards.
-      work: the work folder with the blocks.
+      work: work folder with the blocks.
       extra: further entries of the manifest.
-      runner: runs the writing tasks.
+      runner: runner of the writing tasks.
 
     Returns:
       The manifest.
@@ -47,7 +47,7 @@ def publish(
     shards = shards_lib.assign(plan, settings, work, output)
     present: dict[str, Entry] = {}
     if output.is_remote:
-        # Shards are written in place, so the old manifest has to go first.
+        # Shards are written in place, so the old manifest has to be removed first.
         output.remove([manifests.MANIFEST])
         present = output.entries()
     else:
@@ -55,7 +55,7 @@ def publish(
         staging.mkdir(exist_ok=True)
         files.remove_unfinished(staging)
     entries = shards_lib.write_all(shards, runner, present)
-    # Until the new manifest is written there is none, so no reader can read a mixture of shards.
+    # There is no manifest until the new one is written, so no reader can read a mixture of shards.
     output.remove([manifests.MANIFEST])
     listed = present if output.is_remote else {path.name for path in output.path.iterdir()}
     old = {name for name in listed if SHARD_NAME.fullmatch(name)}
@@ -90,14 +90,14 @@ def publish(
 
 
 def _storing(settings: Settings) -> dict[str, Any]:
-    """Return the manifest's entries on how frames and audio are stored."""
+    """Return the manifest's entries about how frames and audio are stored."""
     if settings.store == VIDEO_STORE:
         return {"store": VIDEO_STORE, "video_crf": settings.video_crf}
     return {"jpeg_quality": settings.jpeg_quality}
 
 
 def _row(report: SourceReport) -> dict[str, Any]:
-    """Return a row of the manifest; file names in a reason may not be UTF-8."""
+    """Return a row of the manifest; file names in a reason may not be valid UTF-8."""
     return {**dataclasses.asdict(report), "reason": printable_name(report.reason)}
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Report on the sources, a row for each, as a table for people and in the manifest."""
+"""Report on the sources, one row each, as a table for people and for the manifest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from mmv_tf.util.storage.urls import name_of, named_in
 from mmv_tf.util.text_files import printable_name
 
-# Statuses of a source besides the worker pool's. The first four still give clips.
+# Statuses of a source in addition to the worker pool's. The first four still give clips.
 OK, NO_AUDIO, SILENT, NO_CAPTIONS = "ok", "no audio", "silent", "no captions"
 TOO_SHORT, TOO_LONG, MISSING = "too short", "too long", "missing"
 
@@ -24,13 +24,13 @@ class SourceReport:
     """Outcome of a source: one row of the report.
 
     Attributes:
-      media_id, path: the source.
-      status: one of those above, or the worker pool's `CORRUPT` or `TIMEOUT`.
-      reason: why the status is not OK.
-      seconds: length.
+      media_id, path: id and path of the source.
+      status: one of those above, or `CORRUPT` or `TIMEOUT` of the worker pool.
+      reason: reason why the status is not OK.
+      seconds: duration of the source.
       clips: number of clips.
       left_out: counts of parts left out, by reason ("captions_without_length").
-      first_left_out: a short message about the first part left out for each reason.
+      first_left_out: for each reason, a short message about the first part left out.
     """
 
     media_id: str
@@ -54,9 +54,9 @@ class SourceReport:
         """Count parts of the source that were left out.
 
         Args:
-          reason: in snake case, see `left_out`.
-          count: number of further parts.
-          first: a message about the first of them, which is kept up to its first "; ".
+          reason: reason in snake case; see `left_out`.
+          count: number of additional parts.
+          first: message about the first of them, which is kept up to its first "; ".
         """
         if count:
             self.left_out[reason] = self.left_out.get(reason, 0) + count
@@ -70,8 +70,9 @@ def format_report(manifest: dict[str, Any], all_rows: bool = False) -> str:
     """Format the sources as a table, followed by the counts by split.
 
     Args:
-      manifest: from `prepare`.
-      all_rows: show all sources; by default, of more than 50 only the first 50 with problems.
+      manifest: manifest from `prepare`.
+      all_rows: whether to show all sources; by default, at most 50 of those with problems are shown
+        if there are more than 50 sources.
     """
     shown = manifest["sources"]
     if len(shown) > _ALL_ROWS and not all_rows:
@@ -97,7 +98,7 @@ def format_report(manifest: dict[str, Any], all_rows: bool = False) -> str:
 
 
 def format_dropped(dropped: dict[str, int]) -> str:
-    """Format counts by reason as one line; empty if there are none."""
+    """Format counts by reason as one line, which is empty if there are none."""
     return ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in dropped.items() if n)
 
 
@@ -110,7 +111,7 @@ def _printable(text: str) -> str:
 
 
 def _left_out(source: dict[str, Any]) -> str:
-    """Format the counts of parts left out of a source, with the first of each reason."""
+    """Format the counts of parts left out of a source, with the first part for each reason."""
     first = source.get("first_left_out", {})
     parts = (
         format_dropped({name: count}) + (f" (first: {first[name]})" if name in first else "")

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of preparation: rates, sizes, cutting and splits."""
+"""Settings of the preparation: rates, sizes, cutting and splits."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ SOUNDS = ("waveform", "log_mel", "none")
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Everything besides the sources that determines the shards.
+    """Everything that determines the shards, other than the sources.
 
     Attributes:
       frame_rate: stored frames per second.
-      short_side: pixels of the shorter side of a stored frame.
-      jpeg_quality: 1 to 95.
-      sample_rate: of the stored audio, in Hz.
+      short_side: length of the shorter side of a stored frame, in pixels.
+      jpeg_quality: quality of stored JPEGs, 1 to 95.
+      sample_rate: sample rate of the stored audio in Hz.
       sound: "waveform", "log_mel" (a spectrogram instead) or "none".
-      cut: "caption" (a clip for each caption), "window" (a clip every `stride_seconds`) or "list"
+      cut: "caption" (one clip per caption), "window" (one clip every `stride_seconds`) or "list"
         (the clips that the sources list, or the whole source if it lists none).
-      context_seconds: time added on each side of a caption, inside the block.
-      min_clip_seconds: shorter clips around captions are widened, inside the block.
+      context_seconds: time added on each side of a caption, within the block.
+      min_clip_seconds: clips around captions that are shorter are widened, within the block.
       window_seconds, stride_seconds: length of a window, and distance between windows' starts.
       block_seconds: approximate length of the blocks that are assigned to splits.
-      split_pattern: the splits, assigned cyclically to the blocks of sources without a split of
+      split_pattern: splits, assigned cyclically to the blocks of sources that have no split of
         their own; with a single name, films are not divided.
       caption_window_seconds: captions within this distance of a clip are stored with it.
-      num_shards: for each split, fewer if it has fewer clips.
-      store: "jpeg" (a JPEG for each frame, and samples as floats) or "video" (a clip as an MP4 with
-        H.264 and Opus or AAC).
-      video_crf: constant rate factor of H.264, 1 to 51, for `store` "video".
+      num_shards: number of shards per split; fewer if the split has fewer clips.
+      store: "jpeg" (one JPEG per frame, and samples as floats) or "video" (each clip as an MP4 file
+        with H.264 and Opus or AAC).
+      video_crf: constant rate factor of H.264, 1 to 51, if `store` is "video".
     """
 
     frame_rate: float = 10.0
@@ -92,13 +92,13 @@ class Settings:
     def stated(self) -> dict[str, Any]:
         """Return the values that determine the shards, for the manifest and the fingerprint."""
         values = dataclasses.asdict(self)
-        # Data of JPEGs stay what they were before there was another way to store them.
+        # Data stored as JPEGs keep the form that they had before there was another way to store.
         unused = ("store", "video_crf") if self.store == JPEG_STORE else ("jpeg_quality",)
         return {name: value for name, value in values.items() if name not in unused}
 
 
 def check_split(name: str, where: str) -> None:
-    """Raise a ValueError for a split name that can't begin a file name."""
+    """Raise a ValueError for a split name that cannot begin a file name."""
     if not re.fullmatch(r"[A-Za-z0-9_]+", name):
         raise ValueError(
             f"{where}: got the split {name!r}; expected a name of letters, digits and _ such as "

@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Shards: which records they get, and writing them from blocks.
+"""Assigns records to shards, and writes the shards from blocks.
 
-In a local output, shards wait in the work folder until all are written. In a store, where moving
-means copying, they are written to the output; they count once the manifest is there.
+If the output is local, shards wait in the work folder until all are written. In a store, where
+moving means copying, they are written directly to the output and count once the manifest exists.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _STAGING = "shards"
 
 @dataclasses.dataclass(frozen=True)
 class _Record:
-    """Position of a record in a block, and whether its class ids are not those of the shards."""
+    """Position of a record in a block, and whether its class ids differ from the shards' ids."""
 
     block: str
     start: int
@@ -49,12 +49,12 @@ class Shard:
     """A shard to write.
 
     Attributes:
-      split: its split.
-      name: of its file.
-      work: the work folder with the blocks.
-      output: the output folder.
+      split: split of the shard.
+      name: name of its file.
+      work: work folder with the blocks.
+      output: output folder.
       records: positions of its records, in order.
-      labels: ids of classes, for records with others.
+      labels: class ids by name, for records with other ids.
       key: hash of the example and class ids, which identifies a shard written earlier.
     """
 
@@ -68,17 +68,17 @@ class Shard:
 
     @property
     def folder(self) -> WorkFolder:
-        """The folder that it is written to."""
+        """Folder that the shard is written to."""
         return self.output if self.output.is_remote else self.work.within(_STAGING)
 
     @property
     def note(self) -> str:
-        """Name of the note in the work folder that it is complete."""
+        """Name of the note in the work folder that says that the shard is complete."""
         return f"{_STAGING}/{self.name.removesuffix('.tfrecord')}.json"
 
 
 def splits_of(plan: Plan, settings: Settings) -> list[str]:
-    """Return the splits in the order of the pattern if they are all in it, else by name."""
+    """Return the splits, in the order of the pattern if it contains them all, else by name."""
     used = {clip.span.split for unit in plan.units for clip in unit.clips}
     if used <= set(settings.split_pattern):
         return list(dict.fromkeys(settings.split_pattern))
@@ -114,12 +114,12 @@ def assign(plan: Plan, settings: Settings, work: WorkFolder, output: WorkFolder)
 def write_all(
     shards: Sequence[Shard], runner: Runner, present: Mapping[str, Entry]
 ) -> dict[str, dict[str, Any]]:
-    """Write the shards that are missing; return the manifest entries of all, by name.
+    """Write the shards that are missing; return the manifest entries of all shards by name.
 
     Args:
       shards: the shards.
-      runner: runs the writing tasks.
-      present: objects of an output in a store.
+      runner: runner of the writing tasks.
+      present: objects that exist in the output, if it is in a store.
     """
     entries: dict[str, dict[str, Any]] = {}
     todo = []
@@ -145,12 +145,12 @@ def put_in_place(shards: Sequence[Shard]) -> None:
     """Move shards that wait in the work folder to the output."""
     for shard in shards:
         path = shard.folder.path / shard.name
-        if not shard.output.is_remote and path.exists():  # Else moved before an interruption.
+        if not shard.output.is_remote and path.exists():  # Otherwise moved before an interruption.
             files.put_in_place(path, shard.output.path / shard.name)
 
 
 def _write_shards(shards: Sequence[Shard]) -> Iterator[dict[str, Any]]:
-    """Write shards, each followed by a note that it is complete, as a child's task."""
+    """Write shards, each followed by a note that it is complete; run as a child process's task."""
     for shard in shards:
         entry = shard_writer.write_shard(shard.folder.path / shard.name, _records(shard))
         tag = shard.folder.send(shard.name)
@@ -169,7 +169,7 @@ def _records(shard: Shard) -> Iterator[bytes]:
 
 
 def _read(shard: Shard, record: _Record) -> bytes:
-    """Return a record; remove its block if it is damaged, so that a next run decodes it again."""
+    """Return a record; if damaged, remove its block so that the next run decodes it again."""
     try:
         found = read_record(shard.work, record.block, record.start, record.end, record.crc)
     except DamagedBlockError:
@@ -179,7 +179,7 @@ def _read(shard: Shard, record: _Record) -> bytes:
 
 
 def _written(shard: Shard, present: Mapping[str, Entry]) -> dict[str, Any] | None:
-    """Return the entry of a shard that an interrupted run wrote, moved or not; None if none."""
+    """Return the entry of a shard that an interrupted run wrote, moved or not; None if missing."""
     try:
         if shard.output.is_remote and shard.name not in present:
             return None
@@ -197,12 +197,12 @@ def _written(shard: Shard, present: Mapping[str, Entry]) -> dict[str, Any] | Non
 
 
 def _check_written(shard: Shard, note: Mapping[str, Any], present: Mapping[str, Entry]) -> None:
-    """Raise a ValueError if a shard is not as its note says."""
+    """Raise a ValueError if a shard differs from its note."""
     entry = note["entry"]
     if shard.output.is_remote:
         found = present[shard.name]
         if (found.size, found.tag) != (entry["bytes"], note["tag"]):
-            raise ValueError(f"{shard.output.place}/{shard.name}: is not the object as written.")
+            raise ValueError(f"{shard.output.place}/{shard.name}: differs from what was written.")
         return
     staged = shard.folder.path / shard.name
     path = staged if staged.exists() else shard.output.path / shard.name

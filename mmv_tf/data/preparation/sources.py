@@ -19,7 +19,7 @@ from mmv_tf.util.storage.media import outline
 from mmv_tf.util.text_files import printable_name
 
 TFDS = "tensorflow_datasets"  # Images of a data set of TensorFlow Datasets.
-# Key in `Found.passed_over` for caption files without a source; others count by suffix.
+# Key in `Found.passed_over` for caption files without a source; other files count by suffix.
 CAPTIONS_ALONE = "caption files of no source"
 # Ours. Tools that trim at key frames leave more than requested.
 TRIMMED_SECONDS = 1.5
@@ -28,17 +28,17 @@ _TABLES = (".csv", ".tsv")  # May hold anything.
 
 @dataclasses.dataclass(frozen=True)
 class ListedClip:
-    """A clip named by a list.
+    """A clip that a list names.
 
     Attributes:
-      start: seconds from the start of the source.
-      end: seconds; None is the end of the source.
-      labels: names of its classes.
-      texts: narrations of this clip.
-      split: its split; None is that of its source.
-      example_id: its id; None makes one from the source and the time.
-      may_be_trimmed: True if the times refer to a longer original. A source not longer than the
-        clip (plus a second and a half, since tools cut at key frames) then is the clip.
+      start: start in seconds from the start of the source.
+      end: end in seconds; None for the end of the source.
+      labels: names of the clip's classes.
+      texts: narrations of the clip.
+      split: split of the clip; None for that of its source.
+      example_id: id of the example; None derives one from the source and the time.
+      may_be_trimmed: True if the times refer to a longer original. Then a source no longer than the
+        clip (plus a second and a half, since tools cut at key frames) is the clip itself.
     """
 
     start: float = 0.0
@@ -55,15 +55,15 @@ class Source:
     """A file that holds clips, or several images that are read together.
 
     Attributes:
-      media_id: its name, unique in a data set.
-      path: the file.
-      captions: its caption file, if any.
+      media_id: name of the source, unique in a data set.
+      path: path of the file.
+      captions: caption file of the source, if any.
       kind: VIDEO (with its audio), SOUND (the audio of an audio or video file), IMAGE or TFDS.
-      split: of the whole source; None assigns its blocks by the settings' pattern.
+      split: split of the whole source; None assigns its blocks by the settings' pattern.
       labels: classes of the whole source.
-      narrations: its captions, if they are not in a file of their own.
-      clips: its clips in a list; None is the whole source.
-      selection: of a TFDS source, its images: "name:split[from:to]"; the path is its data_dir.
+      narrations: captions of the source, if they are not in a file of their own.
+      clips: clips of the source in a list; None for the whole source.
+      selection: images of a TFDS source, as "name:split[from:to]"; the path is its data_dir.
       left_out: counts of what is left out before its captions are read.
     """
 
@@ -84,7 +84,7 @@ class Found:
     """Contents of a folder.
 
     Attributes:
-      sources: sorted by media id.
+      sources: sources sorted by media id.
       passed_over: counts of files that are neither sources nor their captions, by suffix (".txt")
         or CAPTIONS_ALONE.
     """
@@ -98,12 +98,12 @@ class Collection:
     """A published data set: its sources and their common properties.
 
     Attributes:
-      name: of the data set.
-      sources: all listed sources, also those without a file.
-      cut: default cut of its sources.
-      labels: its classes in its own order, which gives the ids; None sorts the names.
-      folds: for each of its official folds, the splits of each part joined by "+", in the form
-        that readers accept: {"1": {"train": "fold2+fold3", "test": "fold1"}}.
+      name: name of the data set.
+      sources: all listed sources, including those without a file.
+      cut: default way to cut its sources.
+      labels: classes in the data set's order, which gives the ids; None sorts the names.
+      folds: for each official fold, the splits of each part joined by "+", in the form that
+        readers accept: {"1": {"train": "fold2+fold3", "test": "fold1"}}.
     """
 
     name: str
@@ -118,8 +118,9 @@ class DataSetFacts:
     """Properties of a named data set, for the manifest.
 
     Attributes:
-      name: of the data set, "" for the user's own sources.
-      class_names: in the data set's order, which gives the ids; None sorts the labels found.
+      name: name of the data set; "" for the user's own sources.
+      class_names: classes in the data set's order, which gives the ids; None sorts the labels
+        found.
       folds: see `Collection.folds`.
     """
 
@@ -145,15 +146,15 @@ def find(
     r"""Return the sources at a path, and counts of other files.
 
     Args:
-      videos: a file, or a folder: every file of the kind in it and below, each with the caption
-        file beside it that `captions.CaptionFiles` prefers. The URL of either in a store is listed;
-        files are fetched when they are opened.
-      captions: of a single file; by default the one beside it, if any.
+      videos: a file, or a folder, which stands for every file of the kind in it and below, each
+        with the caption file beside it that `captions.CaptionFiles` prefers. Either may be given by
+        its URL in a store; files are then downloaded when they are opened.
+      captions: caption file of a single file; by default the one beside it, if any.
       kind: VIDEO, SOUND or IMAGE.
 
     Returns:
-      The sources, with the path inside the folder without its suffix as media id (bytes that are
-      not UTF-8 escaped, as in "caf\xe9"), and counts of the files passed over.
+      The sources, whose media ids are their paths in the folder without suffix (with bytes that are
+      not valid UTF-8 escaped, as in "caf\xe9"), and counts of the files passed over.
 
     Raises:
       ValueError: no file is found, a media id is not unique, or `captions` is given for a folder.
@@ -223,7 +224,7 @@ def _passed_over_as(path: pathlib.Path) -> str:
 
 
 def kind_of(path: pathlib.Path) -> str:
-    """Return the kind of a file by its suffix; VIDEO if unknown."""
+    """Return the kind of a file by its suffix; VIDEO if the suffix is unknown."""
     return file_types.kind_of(path) or VIDEO
 
 

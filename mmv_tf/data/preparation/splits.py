@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Splitting of one film into training and held-out parts by blocks of time.
+"""Splits one film into training and held-out parts by blocks of time.
 
-Adjacent seconds of a film look and sound alike: randomly chosen clips would put near copies of
-training clips into the test set. So the film is cut into blocks, and each block belongs to one
-split as a whole.
+Adjacent seconds of a film look and sound alike, so randomly chosen clips would put near copies of
+training clips into the test set. The film is therefore cut into blocks, and each block belongs to
+one split as a whole.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from mmv_tf.data import captions as captions_lib
 
-# Limit on moving a border, as a share of a block, so that it can't pass the next one.
+# Limit on moving a border, as a fraction of a block, so that it cannot pass the next one.
 _REACH = 0.5
 # In a long pause, the border only keeps this distance from the captions.
 _MARGIN_SECONDS = 0.5
@@ -42,19 +42,19 @@ def time_blocks(
     captions: Sequence[captions_lib.Caption] = (),
     first: int = 0,
 ) -> list[Block]:
-    """Cut a film into blocks with borders between captions, where possible.
+    """Cut a film into blocks, with borders between captions where possible.
 
     Each border of an even division moves to the middle of the nearest gap between captions (in a
     gap longer than a second, only until it is half a second from either caption), by at most half a
-    block. Without a gap that near, the border stays, and captions across it belong to no block: see
+    block. If no gap is that near, the border stays, and captions across it belong to no block; see
     `held_captions`.
 
     Args:
-      duration: of the film in seconds.
+      duration: duration of the film in seconds.
       block_seconds: approximate length of a block.
       pattern: names of splits, assigned to the blocks cyclically.
-      captions: of the film, in any order.
-      first: start in the pattern, for the second and later films of a collection.
+      captions: captions of the film, in any order.
+      first: position in the pattern to start from, for the second and later films of a collection.
 
     Returns:
       The blocks in order; together they cover [0, duration) without overlap.
@@ -113,7 +113,7 @@ def _gaps(captions: Sequence[captions_lib.Caption], duration: float) -> list[tup
 
 
 def _point_in(gap: tuple[float, float], wanted: float) -> float:
-    """Return the point of a gap nearest to `wanted` that keeps a margin from its ends."""
+    """Return the point of a gap nearest to `wanted` that keeps a margin from the gap's ends."""
     start, end = gap
     margin = min((end - start) / 2, _MARGIN_SECONDS)
     return min(max(wanted, start + margin), end - margin)

@@ -1,9 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Results of tasks, in which many machines each probe and decode a share of the sources.
+"""Results of tasks, with which many machines each probe and decode a share of the sources.
 
-Task i of n has the sources i, i + n, ... of the sorted list. It leaves blocks and, at its end, a
-file of results in the work folder. Finishing needs the results of all sources, from tasks of any n.
+Task i of n has the sources i, i + n, ... of the sorted list. It leaves blocks and, at the end, a
+file of results in the work folder. Finishing needs the results of all sources, from tasks with any
+n.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ _MOST_NAMED = 20
 
 @dataclasses.dataclass
 class Results:
-    """Results of one task or several.
+    """Results of one or several tasks.
 
     Attributes:
-      probes: by row of the list of sources.
-      outcomes: by name of the block.
+      probes: results of probing by row of the list of sources.
+      outcomes: outcomes of decoding by name of the block.
     """
 
     probes: Probes = dataclasses.field(default_factory=dict)
@@ -40,12 +41,12 @@ class Results:
 
 
 def lock_name(share: Share) -> str:
-    """Return the name of the lock file of a task in the work folder."""
+    """Return the name of a task's lock file in the work folder."""
     return f"{_stem(share)}.lock"
 
 
 def results_name(share: Share) -> str:
-    """Return the name of the folder for results of a task's pipelines in the work folder."""
+    """Return the name of the folder in the work folder for results of a task's pipelines."""
     return f"results-{share.number}-of-{share.count}"
 
 
@@ -83,10 +84,10 @@ def collect(folder: WorkFolder, num_sources: int, where: object) -> Results:
     Args:
       folder: the work folder.
       num_sources: length of the list of sources.
-      where: the output, for messages.
+      where: output to name in messages.
 
     Raises:
-      ValueError: there are sources without a result; the message names the tasks to run.
+      ValueError: some sources have no result; the message names the tasks to run.
     """
     shares = finished(folder.names(_FOLDER))
     results = Results()
@@ -111,7 +112,7 @@ def _prefer_results(known: dict[Any, Any], found: Mapping[Any, Any]) -> None:
 
 
 def finished(names: Collection[str]) -> list[Share]:
-    """Return the tasks whose results are among the names of files."""
+    """Return the tasks whose results are among the file names."""
     matches = (_RESULTS.fullmatch(name) for name in sorted(names))
     return [Share(int(match[1]), int(match[2])) for match in matches if match is not None]
 
@@ -119,8 +120,8 @@ def finished(names: Collection[str]) -> list[Share]:
 def _missing(shares: Collection[Share], lacking: Collection[int], where: object) -> str:
     if not shares:
         return (
-            f"{where}: no task with these settings and sources is done; run the same command with "
-            "--task=1/n to --task=n/n instead of --finish first."
+            f"{where}: no task with these settings and sources is done; first run the same command "
+            "with --task=1/n to --task=n/n instead of --finish."
         )
     count = max(share.count for share in shares)
     numbers = sorted({row % count + 1 for row in lacking})

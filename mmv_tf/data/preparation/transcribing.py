@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Transcripts as the captions of sources without any."""
+"""Transcripts as the captions of sources that have none."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from mmv_tf.util.progress import progress
 def transcribed(
     sources: Sequence[Source], transcripts: Transcripts
 ) -> tuple[list[Source], list[str]]:
-    """Give the video and audio sources without captions those of their transcripts.
+    """Give video and audio sources without captions those of their transcripts.
 
     Args:
-      sources: the sources. One with captions, narrations, or texts of its clips stays as it is.
+      sources: the sources. One with captions, narrations, or texts of its clips stays unchanged.
       transcripts: the transcripts.
 
     Returns:
-      The sources in the same order, and notes for the user about damaged audio and audio that can't
-      be decoded or is missing.
+      The sources in the same order, and notes for the user about audio that is damaged, missing or
+      cannot be decoded.
     """
     result, notes = [], []
     for source in progress(sources, "transcribe", "files"):

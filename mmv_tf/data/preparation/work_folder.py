@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A folder for results, local or in a store, whose files are there whole or not at all.
+"""A folder for results, local or in a store, whose files are either complete or absent.
 
-Workers get a copy of the object. A store needs no path that all machines see: a worker writes a
-file on its own disk, sends it and removes it.
+Workers get a copy of the object. With a store, machines need no common path: a worker writes a file
+on its own disk, uploads it and removes it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mmv_tf.util.storage.mirror import fetch
 from mmv_tf.util.storage.store import Entry, Store, open_store
 from mmv_tf.util.storage.urls import is_remote, mirror_path
 
-# Ours: reads of a store at a time; each takes a round trip.
+# Ours: number of parallel reads from a store; each takes a round trip.
 READERS = 8
 
 
@@ -30,21 +30,21 @@ class Opened(Protocol):
 
     @property
     def name(self) -> str:
-        """Path or URL, for messages."""
+        """Path or URL for messages."""
         ...
 
     def size(self) -> int:
-        """Return its bytes."""
+        """Return the size in bytes."""
         ...
 
     def read(self, start: int, end: int) -> bytes:
-        """Return the bytes from `start` to `end`, fewer at the end of the file."""
+        """Return the bytes from `start` to `end`, or fewer at the end of the file."""
         ...
 
 
 @dataclasses.dataclass(frozen=True)
 class WorkFolder:
-    """A folder of results; names in it are relative, with slashes.
+    """A folder of results; names in it are relative and use slashes.
 
     Attributes:
       place: path of the folder, or its URL in a store.
@@ -54,30 +54,30 @@ class WorkFolder:
 
     @property
     def is_remote(self) -> bool:
-        """True for a folder in a store."""
+        """True if the folder is in a store."""
         return is_remote(self.place)
 
     @property
     def path(self) -> pathlib.Path:
-        """The folder on this machine; of one in a store, for files on their way."""
+        """Folder on this machine; for a folder in a store, it holds files in transit."""
         return mirror_path(self.place) if self.is_remote else pathlib.Path(self.place)
 
     def within(self, name: str) -> WorkFolder:
-        """Return a folder inside."""
+        """Return a folder inside this one."""
         return WorkFolder(f"{self.place.rstrip('/')}/{name}")
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[pathlib.Path]:
-        """Yield a path to write to, which becomes the file after the block."""
+        """Yield a path to write to; it becomes the file after the block."""
         with files.replacing(self.path / name, sync=False) as temporary:
             yield temporary
         self.send(name)
 
     def send(self, name: str) -> str:
-        """Move a file that was written at its path on this machine to the store, if it is there.
+        """Upload a file written at its local path if the folder is in a store.
 
         Returns:
-          The tag of the object; "" for a local folder.
+          Tag of the object; "" for a local folder.
         """
         if not self.is_remote:
             return ""
@@ -91,7 +91,7 @@ class WorkFolder:
         """Open a file for reading.
 
         Raises:
-          OSError: it can't be read.
+          OSError: the file cannot be read.
         """
         if self.is_remote:
             yield _Object(f"{self.place}/{name}", self._store(), name)
@@ -101,15 +101,15 @@ class WorkFolder:
             yield _File(str(path), file)
 
     def fetched(self, name: str) -> pathlib.Path:
-        """Return the path of a file on this machine, fetched if need be.
+        """Return the local path of a file, which is downloaded if necessary.
 
         Raises:
-          FileNotFoundError: there is none.
+          FileNotFoundError: there is no such file.
         """
         return fetch(f"{self.place}/{name}") if self.is_remote else self.path / name
 
     def names(self, folder: str = "") -> set[str]:
-        """Return the names of all files in and below a folder."""
+        """Return the names of all files in a folder and below."""
         if self.is_remote:
             start = f"{folder}/" if folder else ""
             return {f"{start}{name}" for name in self.entries(folder)}
@@ -120,11 +120,11 @@ class WorkFolder:
         }
 
     def entries(self, folder: str = "") -> dict[str, Entry]:
-        """Return the objects in and below a folder of a store by name relative to the folder."""
+        """Return the objects below a folder of a store, by name relative to the folder."""
         return open_store(self.within(folder).place if folder else self.place).list()
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove files; one that is not there is no error."""
+        """Remove files; missing files are not an error."""
         if self.is_remote:
             self._store().remove(names)
             return
@@ -158,7 +158,7 @@ class _File:
 
 @dataclasses.dataclass(frozen=True)
 class _Object:
-    """An object of a store."""
+    """An object in a store."""
 
     name: str
     store: Store

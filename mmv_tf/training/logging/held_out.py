@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Held-out clips as a run's log shows them: film strips, nearest sentences, similarities."""
+"""Held-out clips for a run's log: film strips, nearest sentences, similarities."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from mmv_tf.training.logging import pictures
 
-_NEAREST = 3  # Ours: sentences listed for a clip.
+_NEAREST = 3  # Ours: sentences to list per clip.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +24,8 @@ class HeldOutClips:
       shown: indices of the n clips to show.
       frames: their frames, uint8 [n, T, H, W, 3].
       log_mels: their spectrograms, float32 [n, frames, mel_bins]; None without audio.
-      similarities: direction, such as "text_to_video" -> cosines, float32 [N, N], of queries (rows)
-        and items (columns). Rows and columns of clips that lack the modality are NaN.
+      similarities: direction, such as "text_to_video" -> cosine similarities, float32 [N, N], of
+        queries (rows) and items (columns). Rows and columns of clips without the modality are NaN.
     """
 
     names: tuple[str, ...]
@@ -61,7 +61,7 @@ class HeldOutClips:
         return {"nearest_sentences": "\n".join(["| clip | sentences |", "|---|---|", *rows])}
 
     def _lines(self, index: int) -> list[str]:
-        """Return a clip's own sentence with its rank, and the nearest sentences with cosines."""
+        """Return a clip's sentence with its rank, and the nearest sentences with their cosines."""
         cosines = self.similarities.get("text_to_video")
         if cosines is None or not np.isfinite(cosines[:, index]).any():
             return []
@@ -87,5 +87,5 @@ def _present(cosines: np.ndarray) -> np.ndarray:
 
 
 def _cell(text: str) -> str:
-    """Return a text for a cell of a table in Markdown."""
+    """Return a text for a Markdown table cell."""
     return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

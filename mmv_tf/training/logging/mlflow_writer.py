@@ -19,14 +19,14 @@ _LONGEST_VALUE = 500  # characters; servers of earlier versions refuse longer pa
 
 
 class MlflowWriter:
-    """Writer to a run of MLflow, which a resumed run continues.
+    """Writer to an MLflow run, which a resumed run continues.
 
-    Without a tracking address in the environment, everything goes to the run's folder: to the
-    database "mlflow.db" (`mlflow ui --backend-store-uri=sqlite:///RUN/mlflow.db`), and pictures and
+    Without a tracking URI in the environment, everything goes to the run folder: to the
+    database "mlflow.db" (`mlflow ui --backend-store-uri=sqlite:///RUN/mlflow.db`), and images and
     texts to the folder "mlflow".
 
     Args:
-      run: the run. Its project is the experiment.
+      run: the run. Its project is used as the experiment.
     """
 
     def __init__(self, run: LoggedRun):

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures for a run's log: film strips with spectrograms, and matrices of similarities."""
+"""Images for a run's log: film strips with spectrograms, and similarity matrices."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 # Ours: sizes in pixels that read well in TensorBoard's cards, which are some 380 wide, and a scale
-# of colors from dark to light whose brightness rises evenly, so that it reads in gray too.
+# of colors from dark to light whose brightness increases evenly, so that it also reads in gray.
 _FRAME_HEIGHT, _GAP = 64, 2
 _SPECTROGRAM_HEIGHT = 64
 _LINE_HEIGHT, _FONT_SIZE, _LINE_CHARACTERS = 18, 13, 56
@@ -21,11 +21,11 @@ _PAPER, _INK = (255, 255, 255), (20, 20, 20)
 
 
 def matrix(values: np.ndarray, title: str) -> np.ndarray:
-    """Return a matrix as an image, its least value dark and its greatest light.
+    """Return a matrix as an image, with its smallest value dark and its largest light.
 
     Args:
       values: float [rows, columns].
-      title: text below; the range of the values follows it.
+      title: text below the image; the range of the values follows it.
 
     Returns:
       uint8 [H, W, 3], 384 pixels wide; each value is a block, or several share a pixel.
@@ -42,10 +42,10 @@ def clip(frames: np.ndarray, log_mel: np.ndarray | None, lines: Sequence[str]) -
     """Return a clip as an image: its film strip, its spectrogram and lines of text.
 
     Args:
-      frames: uint8 [T, H, W, 3]; as many are shown as fit, evenly spaced.
+      frames: uint8 [T, H, W, 3]; as many as fit are shown, evenly spaced.
       log_mel: float [frames, mel_bins], time from left to right and high frequencies on top; None
         without audio.
-      lines: texts below, wrapped.
+      lines: texts below the image, wrapped.
 
     Returns:
       uint8 [H, W, 3].
@@ -61,7 +61,7 @@ def clip(frames: np.ndarray, log_mel: np.ndarray | None, lines: Sequence[str]) -
 
 
 def _page(parts: Sequence[Image.Image], width: int) -> np.ndarray:
-    """Return images below each other, uint8 [H, W, 3]."""
+    """Return images stacked vertically, uint8 [H, W, 3]."""
     page = Image.new("RGB", (width, sum(part.height + _GAP for part in parts)), _PAPER)
     top = 0
     for part in parts:
@@ -82,7 +82,7 @@ def _film_strip(frames: np.ndarray) -> Image.Image:
 
 
 def _lines(texts: Sequence[str], width: int) -> list[Image.Image]:
-    """Return texts as images of a line each; what follows a text's first line is indented."""
+    """Return texts as images of one line each; continuation lines are indented."""
     font = ImageFont.load_default(_FONT_SIZE)
     lines = []
     for text in texts:
@@ -94,7 +94,7 @@ def _lines(texts: Sequence[str], width: int) -> list[Image.Image]:
 
 
 def _colors(values: np.ndarray) -> np.ndarray:
-    """Return values as colors, uint8 [..., 3]; the least value is the darkest."""
+    """Return values as colors, uint8 [..., 3]; the smallest value is the darkest."""
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     share = (np.nan_to_num(values, nan=low) - low) / max(high - low, 1e-9)
     stops = np.linspace(0, 1, len(_SCALE))

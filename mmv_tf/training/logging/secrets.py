@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Settings without secrets, for logs and model cards that others read."""
+"""Removes secrets from settings, for logs and model cards that others read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HIDDEN = "(hidden)"
 
 
 def without_passwords(text: str) -> str:
-    """Return a text without the user and password of its addresses."""
+    """Return a text without users and passwords in its URLs."""
     return re.sub(r"//[^/@\s]+@", f"//{_HIDDEN}@", text)
 
 
@@ -27,7 +27,7 @@ def plain_settings(
 
     Args:
       settings: nested dicts; a value under a name such as "api_key" is hidden.
-      prefix: of the names.
+      prefix: prefix of the names.
     """
     found: dict[str, Plain] = {}
     for name, value in settings.items():

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of a run's log: the entries `training.logging`."""
+"""Settings of a run's log: `training.logging`."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ _MOST_CLIPS = 32
 
 
 def default_config() -> ml_collections.ConfigDict:
-    """Return the default settings, ours."""
+    """Return the default settings, which are ours."""
     return ml_collections.ConfigDict(
         {
             # Where to log: any of "tensorboard", "wandb" and "mlflow"; () for nowhere.
             "writers": (TENSORBOARD,),
-            # Name of the run in these; "" for that of its folder.
+            # Name of the run there; "" for the name of its folder.
             "name": "",
             # Project in Weights & Biases, experiment in MLflow.
             "project": "mmv_tf",
-            # Held-out clips to show at each evaluation, with the matrices of similarities; 0 for no
-            # pictures.
+            # Held-out clips to show at each evaluation, with similarity matrices; 0 for no
+            # images.
             "clips": 4,
         }
     )
 
 
 def settings_of(training: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-    """Return the settings of logging; those of earlier versions, which had none, are the default.
+    """Return the logging settings; for earlier versions without any, the defaults.
 
     Args:
-      training: settings of the loop.
+      training: training settings.
     """
     settings = default_config()
     settings.update(training.get("logging", {}))
@@ -43,7 +43,7 @@ def settings_of(training: ml_collections.ConfigDict) -> ml_collections.ConfigDic
 
 
 def check(training: ml_collections.ConfigDict) -> None:
-    """Check the settings of logging.
+    """Check the logging settings.
 
     Raises:
       ValueError: a writer is unknown or not installed, the name has a slash, or the

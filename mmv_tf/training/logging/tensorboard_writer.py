@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""TensorBoard's event files: writing a run's log, and reading its numbers back."""
+"""TensorBoard event files: writes a run's log, and reads its scalars back."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from mmv_tf.training.logging.secrets import Plain
 from mmv_tf.training.logging.writers import LoggedRun
 
 FOLDER = "tensorboard"
-# Runs of TensorBoard by the first part of a name: the same tag in both is one chart of two curves.
+# TensorBoard runs by the first part of a name: the same tag in both is one chart with two curves.
 _CURVES = {"train": "train", "held_out": "validation"}
 
 
 class TensorBoardWriter:
-    """Writer of event files, as the runs NAME/train and NAME/validation in the run's folder.
+    """Writer of event files, as the runs NAME/train and NAME/validation in the run folder.
 
     Args:
-      run: the run. If its folder has been logged under another name, that stays.
+      run: the run. If its folder has been logged under another name, that name is kept.
     """
 
     def __init__(self, run: LoggedRun):
@@ -39,7 +39,7 @@ class TensorBoardWriter:
             hparams_api.hparams(dict(settings))
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Write numbers."""
+        """Write scalars."""
         for kind, curve in _CURVES.items():
             own = {name: value for name, value in values.items() if name.startswith(f"{kind}/")}
             if own:
@@ -78,21 +78,21 @@ class TensorBoardWriter:
 
 
 def profile_folder(run: LoggedRun) -> pathlib.Path:
-    """Return the folder for a profile, that of the training curves."""
+    """Return the folder for a profile, the same as for the training curves."""
     root = run.directory / FOLDER
     named = sorted(path.parent for path in root.glob(f"*/{_CURVES['train']}"))
     return (named[0] if named else root / run.name) / _CURVES["train"]
 
 
 def read_scalars(directory: pathlib.Path) -> dict[str, list[tuple[int, float]]]:
-    """Return the numbers in a run's event files.
+    """Return the scalars in a run's event files.
 
     Args:
       directory: folder of the run, of this version or an earlier one.
 
     Returns:
       Name, such as "train/loss" or "held_out/video_to_audio/R@1" -> (step, value) in order. The
-      last value of a step wins.
+      last value of a step counts.
     """
     prefixes = {curve: f"{kind}/" for kind, curve in _CURVES.items()}
     found: dict[str, dict[int, float]] = {}

@@ -16,9 +16,9 @@ from mmv_tf.training.logging.writers import LoggedRun
 
 
 class WandbWriter:
-    """Writer to a run of Weights & Biases, which a resumed run continues.
+    """Writer to a Weights & Biases run, which a resumed run continues.
 
-    Neither the code nor the terminal's output is uploaded.
+    Neither the code nor the terminal output is uploaded.
 
     Args:
       run: the run; files go to the folder "wandb" in its folder.
@@ -40,7 +40,7 @@ class WandbWriter:
         self._run.config.update(dict(settings), allow_val_change=True)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Record numbers."""
+        """Record scalars."""
         self._run.log(dict(values), step=step)
 
     def images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
@@ -48,12 +48,12 @@ class WandbWriter:
         self._run.log({name: wandb.Image(image) for name, image in images.items()}, step=step)
 
     def texts(self, step: int, texts: Mapping[str, str]) -> None:
-        """Record texts, in Markdown's source."""
+        """Record texts, as Markdown source."""
         pages = {
             name: wandb.Html(f"<pre>{html.escape(text)}</pre>") for name, text in texts.items()
         }
         self._run.log(pages, step=step)
 
     def close(self) -> None:
-        """Upload what is left."""
+        """Upload the remaining data."""
         self._run.finish()

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Watches a run: its progress line, its log and its profile."""
+"""Monitors a run: its progress line, its log and its profile."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class _Nowhere(io.StringIO):
 
 
 class Watcher:
-    """Collector that shows the means of the steps' values; use it as a context manager.
+    """Collects and reports the means of the steps' values; use it as a context manager.
 
     Args:
-      directory: the run's folder.
-      training: settings of the loop.
+      directory: the run folder.
+      training: training settings.
       start: number of steps done before this process.
-      batch_size: clips a step.
-      shown: whether this process shows anything; of several workers, only the first does.
+      batch_size: clips per step.
+      shown: whether this process reports anything; among several workers, only the first does.
 
     Raises:
-      ValueError: a profile ends before it begins.
+      ValueError: a profile ends before it starts.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Watcher:
         first, last = training.profile
         if last and not 1 <= first <= last:
             raise ValueError(
-                f"training.profile is {tuple(training.profile)}; use (first, last) step, >= 1."
+                f"training.profile is {tuple(training.profile)}; expected (first, last) step, >= 1."
             )
         logged = settings_of(training)
         name = logged.name or directory.absolute().name
@@ -97,7 +97,7 @@ class Watcher:
             self.log(step)
 
     def log(self, step: int) -> None:
-        """Log the means of the steps since the last time, if there are some."""
+        """Log the means of the steps since the last report, if there are any."""
         if not self._window:
             return
         rate, waiting = self._speed()
@@ -107,7 +107,7 @@ class Watcher:
         self._window, self._waits, self._since = [], [], time.monotonic()
 
     def _speed(self) -> tuple[float, float]:
-        """Return clips per second since the last time, and the share of it spent waiting."""
+        """Return clips per second since the last report, and the fraction of time spent waiting."""
         elapsed = max(time.monotonic() - self._since, 1e-9)
         rate = len(self._waits) * self._batch_size / elapsed
         return rate, min(sum(self._waits) / elapsed, 1.0)
@@ -117,11 +117,11 @@ class Watcher:
         self._since += seconds
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Log numbers by name, such as "held_out/loss"."""
+        """Log scalars by name, such as "held_out/loss"."""
         self._writers.scalars(step, scalars)
 
     def show(self, step: int, held_out: Mapping[str, HeldOutClips]) -> None:
-        """Log pictures of held-out clips, by name of the data set; "" for the first."""
+        """Log images of held-out clips, by name of the data set; "" for the first."""
         for name, clips in held_out.items() if self._shown else ():
             prefix = f"held_out/{name}/" if name else "held_out/"
             self._writers.images(step, {f"{prefix}{key}": v for key, v in clips.images().items()})

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The interface of a run's log, and the writers that the settings choose."""
+"""Interface of a run's log, and the writers that the settings select."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class LoggedRun:
     """A run that is logged.
 
     Attributes:
-      directory: its folder.
-      name: its name for people.
-      project: the project that it belongs to.
+      directory: the run folder.
+      name: display name.
+      project: project that the run belongs to.
     """
 
     directory: pathlib.Path
@@ -43,7 +43,7 @@ class LoggedRun:
 
         Args:
           writer: name of the writer.
-          make: returns the id of a new run; default: a random one.
+          make: returns the id of a new run; default: a random id.
         """
         path = self.directory / IDS_FILE
         ids = read_json(path, _IDS_FORM) if path.exists() else {}
@@ -64,7 +64,7 @@ class Writer(Protocol):
         """Record the run's settings, by dotted name, without secrets."""
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Record numbers, which may be infinite or NaN."""
+        """Record scalars, which may be infinite or NaN."""
 
     def images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
         """Record images, uint8 [H, W, 3]."""
@@ -77,10 +77,10 @@ class Writer(Protocol):
 
 
 class Writers:
-    """Group of a run's writers. One that fails is dropped with a warning; training continues.
+    """Group of a run's writers. A writer that fails is dropped with a warning; training continues.
 
     Args:
-      names: writers, see `settings.WRITERS`.
+      names: writers; see `settings.WRITERS`.
       run: the run.
     """
 
@@ -96,19 +96,19 @@ class Writers:
         self._each(lambda writer: writer.settings(plain))
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Record scalars with all, as `Writer.scalars` does."""
+        """Record scalars with all writers, as `Writer.scalars` does."""
         self._each(lambda writer: writer.scalars(step, values))
 
     def images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
-        """Record images with all, as `Writer.images` does."""
+        """Record images with all writers, as `Writer.images` does."""
         self._each(lambda writer: writer.images(step, images))
 
     def texts(self, step: int, texts: Mapping[str, str]) -> None:
-        """Record texts with all, as `Writer.texts` does."""
+        """Record texts with all writers, as `Writer.texts` does."""
         self._each(lambda writer: writer.texts(step, texts))
 
     def close(self) -> None:
-        """Close all."""
+        """Close all writers."""
         self._each(lambda writer: writer.close())
         self._open.clear()
 
@@ -119,7 +119,7 @@ class Writers:
 
     @contextlib.contextmanager
     def _dropped(self, name: str) -> Any:
-        """Drop a writer that fails. Its libraries raise errors of any class."""
+        """Drop a writer that fails. Its library may raise errors of any class."""
         try:
             yield
         except Exception as error:

@@ -3,9 +3,9 @@
 """Locks on folders in a store: one program at a time writes.
 
 A store has no locks that end with a process. A program writes an object, its claim, and holds the
-folder if no other claim is alive; it writes the claim again every few seconds. A claim is dead if
-its process was on this machine and has ended, or if it was not written again for `DEAD_SECONDS` by
-the store's clock. Clocks of machines, which may differ, are never compared.
+folder if no other claim is alive; it rewrites the claim every few seconds. A claim is dead if
+its process was on this machine and has ended, or if it has not been rewritten for `DEAD_SECONDS` by
+the store's clock. The clocks of machines, which may differ, are never compared.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from mmv_tf.util.storage.store import Entry, Store
 
 logger = logging.getLogger(__name__)
 
-# Ours: seconds from one writing of a claim to the next, and without one until it is dead.
+# Ours: seconds between rewrites of a claim, and seconds without a rewrite until it is dead.
 REFRESH_SECONDS = 20.0
 DEAD_SECONDS = 120.0
 _POLL_SECONDS = 2.0
-# Ours: two programs that start at the same moment may both step back a few times.
+# Ours: two programs that start at the same moment may both back off a few times.
 _ATTEMPTS = 5
 _MOST_BYTES = 4096
 
@@ -49,13 +49,14 @@ class Claim:
         """Check that the folder is still held.
 
         Raises:
-          ValueError: another program took it, since this one was silent for `DEAD_SECONDS`.
-          StorageError: the store can't be asked.
+          ValueError: another program took it, because this one was silent for `DEAD_SECONDS`.
+          StorageError: the store can't be reached.
         """
         if self._store.stat(self._name) is None:
             raise ValueError(
-                f"{self._where}: this program was paused or cut off for over {DEAD_SECONDS:.0f} s, "
-                "and another one has taken its place; look which of them shall go on."
+                f"{self._where}: this program was paused or disconnected for over "
+                f"{DEAD_SECONDS:.0f} s, and another one has taken its place; check which of them "
+                "should continue."
             )
 
 
@@ -64,13 +65,13 @@ def held(store: Store, where: str, doing: str) -> Iterator[Claim]:
     """Hold a folder in a store during the block.
 
     Args:
-      store: a folder for nothing but claims.
+      store: a folder used only for claims.
       where: the held folder, for messages.
       doing: the holder's work, for messages, such as "training there".
 
     Raises:
       ValueError: another program holds it.
-      StorageError: the store can't be written.
+      StorageError: the store is not writable.
     """
     name = f"{uuid.uuid4().hex}.json"
     who = {"holder": f"{os.getpid()} on {platform.node()}", "process": _process()}
@@ -80,7 +81,7 @@ def held(store: Store, where: str, doing: str) -> Iterator[Claim]:
 
     def refresh() -> None:
         while not ended.wait(REFRESH_SECONDS):
-            # An outage ends the run elsewhere; a claim that another program removed stays so.
+            # An outage ends the run elsewhere; a claim that another program removed stays removed.
             with contextlib.suppress(StorageError):
                 if store.stat(name) is not None:
                     store.write(name, content)
@@ -92,14 +93,14 @@ def held(store: Store, where: str, doing: str) -> Iterator[Claim]:
     finally:
         ended.set()
         thread.join()
-        with contextlib.suppress(StorageError):  # it dies by itself
+        with contextlib.suppress(StorageError):  # it expires anyway
             store.remove([name])
 
 
 def _take(store: Store, name: str, content: bytes, where: str, doing: str) -> None:
     """Write a claim when no other is alive.
 
-    It is written before the others are looked for: of two programs at least one sees the other.
+    It is written before looking for others: of two programs, at least one sees the other.
     """
     for attempt in range(_ATTEMPTS):
         if attempt:
@@ -113,7 +114,7 @@ def _take(store: Store, name: str, content: bytes, where: str, doing: str) -> No
         store.remove([name])
         for other, entry in alive.items():
             _wait_for_end(store, other, entry, now, where, doing)
-    raise ValueError(f"{where}: other programs start {doing} at the same time; start only one.")
+    raise ValueError(f"{where}: other programs are starting {doing} too; start only one.")
 
 
 def _wait_for_end(
@@ -123,11 +124,11 @@ def _wait_for_end(
 
     Args:
       store, where, doing: see `held`.
-      name, entry: of the claim.
+      name, entry: name and entry of the claim.
       now: the store's time.
 
     Raises:
-      ValueError: it was written again.
+      ValueError: the claim was rewritten.
     """
     started = time.monotonic()
     holder = _content(store, name).get("holder", "unknown")
@@ -156,7 +157,7 @@ def _wait_for_end(
 
 
 def _has_ended(store: Store, name: str) -> bool:
-    """Return whether a claim's process was one of this machine and has ended."""
+    """Return whether a claim's process was on this machine and has ended."""
     process, own = _content(store, name).get("process"), _process()
     if not isinstance(process, dict) or own is None:
         return False
@@ -166,7 +167,7 @@ def _has_ended(store: Store, name: str) -> bool:
 
 
 def _content(store: Store, name: str) -> dict[str, Any]:
-    """Return what a claim says; nothing if it is gone or no claim."""
+    """Return the content of a claim; empty if it is gone or not a claim."""
     try:
         found = parse_json(store.read(name)[:_MOST_BYTES])
     except (MissingError, ValueError):
@@ -175,7 +176,7 @@ def _content(store: Store, name: str) -> dict[str, Any]:
 
 
 def _process() -> dict[str, Any] | None:
-    """Return what tells this process from all others; None where the system does not say."""
+    """Return what distinguishes this process from all others; None if the system does not say."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             boot = file.read().strip()
@@ -193,7 +194,7 @@ def _process() -> dict[str, Any] | None:
 
 
 def _started(number: int) -> int | None:
-    """Return when a process of this machine began, in ticks; None if it has ended."""
+    """Return when a process on this machine began, in ticks; None if it has ended."""
     try:
         with open(f"/proc/{number}/stat", "rb") as file:
             status = file.read().rpartition(b")")[2].split()

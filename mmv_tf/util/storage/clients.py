@@ -120,7 +120,7 @@ def _client(scheme: str, host: str, process: int, chosen: tuple[str | None, ...]
         ) from None
     except ValueError:
         raise StorageError(
-            f"{scheme}:// is no store that fsspec knows; expected s3://, gs:// or another."
+            f"{scheme}:// is not a store that fsspec knows; expected s3://, gs:// or another."
         ) from None
     if scheme == "s3":
         client.retries = 1  # `retried` repeats and counts.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Errors of stores: what went wrong, and whether trying again may help.
+"""Errors of stores: what went wrong, and whether a retry may help.
 
 The clients' own texts are never shown, since they may quote requests with credentials.
 """
@@ -19,7 +19,7 @@ THROTTLED = "throttled request"
 CUT = "cut connection"
 SLOW = "slow answer"
 
-# Ours: longest wait that a store may ask for, in seconds.
+# Ours: maximum wait that a store may request, in seconds.
 _MAX_RETRY_AFTER = 60.0
 
 _LOCAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
@@ -51,7 +51,7 @@ _CUT = {
     "ChecksumError",
 }
 
-_NO_BUCKET = "there is no such bucket; check the name, or make the bucket first"
+_NO_BUCKET = "there is no such bucket; check the name, or create the bucket first"
 _SKEWED = "the store's clock and this machine's differ; set this machine's clock"
 _REFUSED = "the store refuses these credentials; renew them"
 _DENIED = "these credentials may not do this; ask for the permission, or check the bucket's name"
@@ -70,7 +70,7 @@ _CODES = {
     "PermanentRedirect": _REGION,
     "IllegalLocationConstraintException": _REGION,
     "AuthorizationHeaderMalformed": _REGION,
-    "InvalidBucketName": "this is no name of a bucket",
+    "InvalidBucketName": "this is not a valid bucket name",
     "KeyTooLongError": "the name is too long for the store",
 }
 _THROTTLING = {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "429"}
@@ -95,12 +95,12 @@ class MissingError(StorageError, FileNotFoundError):
 
 
 class ChangedError(StorageError):
-    """An object is not as it was listed."""
+    """An object differs from its listing."""
 
     def __init__(self, where: str):
         super().__init__(
-            f"{redacted(where)}: the object changed since it was listed; run the same command "
-            "again."
+            f"{redacted(where)}: the object has changed since it was listed; rerun the same "
+            "command."
         )
 
 
@@ -110,10 +110,10 @@ class Failure:
 
     Attributes:
       reason: what failed; if `passing`, a noun for the tally, otherwise a clause for the message.
-      passing: trying again may help.
+      passing: whether a retry may help.
       retry_after: seconds that the store asks to wait.
-      missing: there is no such object.
-      changed: the object is shorter than the part that was asked for.
+      missing: whether there is no such object.
+      changed: whether the object is shorter than the requested part.
     """
 
     reason: str
@@ -147,7 +147,7 @@ def missing_bucket(where: str) -> StorageError:
 
 
 def diagnose(error: BaseException) -> Failure | None:
-    """Return what a client's exception means; None if it is no matter of the store."""
+    """Return what a client's exception means, or None if it does not concern the store."""
     if isinstance(error, StorageError) or (
         isinstance(error, OSError) and error.errno in _LOCAL and _response(error) is None
     ):
@@ -189,7 +189,7 @@ def _no_credentials(where: str) -> str:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception and what it came from, some levels deep."""
+    """Yield an exception and its causes, some levels deep."""
     for _ in range(5):
         if error is None:
             return
@@ -198,7 +198,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _response(error: BaseException) -> dict[str, Any] | None:
-    """Return the answer that botocore keeps in its exceptions."""
+    """Return the response that botocore keeps in its exceptions."""
     for one in _chain(error):
         response = getattr(one, "response", None)
         if isinstance(response, dict):
@@ -207,7 +207,7 @@ def _response(error: BaseException) -> dict[str, Any] | None:
 
 
 def _answer(error: BaseException) -> tuple[str, int, float]:
-    """Return the store's error code, HTTP status and seconds to wait; "" and 0 if not told."""
+    """Return the store's error code, HTTP status and seconds to wait; "" and 0 if unknown."""
     response = _response(error)
     if response is not None:
         facts = response.get("ResponseMetadata", {})
@@ -224,5 +224,5 @@ def _answer(error: BaseException) -> tuple[str, int, float]:
 
 
 def _seconds(text: str) -> float:
-    """Return the seconds of a Retry-After header; 0 for a date, which clocks may not agree on."""
+    """Return the seconds in a Retry-After header; 0 for a date, as clocks may differ."""
     return min(float(text), _MAX_RETRY_AFTER) if text.isdecimal() else 0.0

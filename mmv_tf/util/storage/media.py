@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Media of a store in bounded space: each file is fetched when it is opened.
+"""Media in a store, in bounded space: each file is fetched when it is opened.
 
 A folder of media is mirrored as placeholders, so that programs find and compare files as they do
-local ones. `at_hand` replaces a placeholder by the content while the file is in use; later, the
-files that were not used for longest become placeholders again, to make room.
+local files. `at_hand` replaces a placeholder with the content while the file is in use; later, the
+least recently used files become placeholders again, to make room.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ _FORM = {"path": str, "size": Count}
 
 
 def outline(url: str, is_media: Callable[[str], bool]) -> pathlib.Path:
-    """Return the local path of a file or a folder, whose media are placeholders.
+    """Return the local path of a file, or of a folder whose media are placeholders.
 
     Args:
-      url: the file or folder; a local path is returned as it is.
+      url: the file or folder; a local path is returned unchanged.
       is_media: takes a name relative to the folder; other files are fetched.
 
     Raises:
       MissingError: there is neither such an object nor one below it.
       StorageError: the store can't be listed or read.
-      OSError: the mirror can't be written.
+      OSError: the mirror is not writable.
     """
     place = place_of(url)
     if place is None:
@@ -68,16 +68,16 @@ def outline(url: str, is_media: Callable[[str], bool]) -> pathlib.Path:
 
 @contextlib.contextmanager
 def at_hand(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
-    """Yield the local path of a file, which is fetched if need be and stays during the block.
+    """Yield the local path of a file, which is fetched if necessary and stays during the block.
 
     Args:
-      path: a URL or a path in the mirror; any other path is yielded as it is.
+      path: a URL or a path in the mirror; any other path is yielded unchanged.
 
     Raises:
       MissingError: there is no such object.
       ChangedError: it changed since its folder was listed.
       StorageError: it can't be fetched.
-      OSError: the mirror can't be written.
+      OSError: the mirror is not writable.
     """
     place = place_of(path)
     target = pathlib.Path(local_path(os.fspath(path))) if place is None else mirror_path(place)
@@ -89,7 +89,7 @@ def at_hand(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
 
 
 def limit_bytes() -> float:
-    """Return the most bytes of media to keep, from $MMV_TF_STORAGE_CACHE_GB (10^9 bytes each).
+    """Return the maximum bytes of media to keep, from $MMV_TF_STORAGE_CACHE_GB (10^9 bytes each).
 
     Raises:
       ValueError: it is not a number above 0.
@@ -106,7 +106,7 @@ def limit_bytes() -> float:
 
 @contextlib.contextmanager
 def _held(target: pathlib.Path, store: Store) -> Iterator[None]:
-    """Keep a file whole during the block; it is fetched if it is a placeholder."""
+    """Keep a file complete during the block; a placeholder is fetched."""
     path = state_file(target, _KIND)
     while True:
         with lock_file(path, fcntl.LOCK_SH):
@@ -120,7 +120,7 @@ def _held(target: pathlib.Path, store: Store) -> Iterator[None]:
 
 
 def _fetch(target: pathlib.Path, store: Store, lock: IO[bytes]) -> None:
-    """Replace a placeholder by the object; `lock` is held."""
+    """Replace a placeholder with the object; `lock` is held."""
     entry = store.stat()
     if entry is None:
         raise MissingError(str(store.root))
@@ -143,10 +143,10 @@ def _fetch(target: pathlib.Path, store: Store, lock: IO[bytes]) -> None:
 
 
 def _make_room(most: float) -> None:
-    """Make placeholders of the media that were not used for longest, except those in use.
+    """Turn the least recently used media into placeholders, except those in use.
 
     Args:
-      most: bytes that may stay.
+      most: number of bytes that may stay.
     """
     used = []
     for path in (cache_folder() / STATE / _KIND).glob("*/*"):
@@ -165,7 +165,7 @@ def _make_room(most: float) -> None:
 
 
 def _drop(target: pathlib.Path) -> bool:
-    """Make a placeholder of a file and return True, unless it is in use."""
+    """Turn a file into a placeholder and return True, unless it is in use."""
     path = state_file(target, _KIND)
     try:
         with lock_file(path, fcntl.LOCK_EX | fcntl.LOCK_NB):
@@ -179,7 +179,7 @@ def _drop(target: pathlib.Path) -> bool:
 
 
 def _outline(target: pathlib.Path, entry: Entry) -> None:
-    """Put a placeholder where no file is like the object."""
+    """Put a placeholder where no file matches the object."""
     if is_like(target, entry):
         return
     with lock_file(state_file(target, _KIND), fcntl.LOCK_EX):
@@ -188,7 +188,7 @@ def _outline(target: pathlib.Path, entry: Entry) -> None:
 
 
 def _remove_gone(folder: pathlib.Path, root: Location, entries: Mapping[str, Entry]) -> None:
-    """Remove placeholders and fetched media of objects that are gone."""
+    """Remove placeholders and fetched media whose objects are gone."""
     there = {mirror_path(root.within(name)) for name in entries}
     for name in local_names(folder):
         target = folder / name

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Local copies of a store's objects: fetch what is needed, upload what is finished."""
+"""Local copies of a store's objects: fetches what is needed, uploads what is finished."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from mmv_tf.util.storage.state import State, state_file
 from mmv_tf.util.storage.store import open_store
 from mmv_tf.util.storage.urls import Location, is_remote, local_path, mirror_path, url_of
 
-# Ours: an object that changes while it is fetched is fetched anew this often.
+# Ours: number of times that an object is refetched if it changes while being fetched.
 _ATTEMPTS = 3
 
 Only = Callable[[str], bool]
 
 
 def place_of(path: str | os.PathLike[str]) -> Location | None:
-    """Return where a URL or a mirrored path is in its store; None for other paths."""
+    """Return the location of a URL or a mirrored path in its store, or None for other paths."""
     text = os.fspath(path)
     url = text if is_remote(text) else url_of(local_path(text))
     return None if url is None else Location.parse(url)
@@ -36,7 +36,7 @@ def entry(path: str | os.PathLike[str]) -> Entry | None:
     """Return the size and time of a file, in its store if it is mirrored; None if it is missing.
 
     Raises:
-      StorageError: the store can't be asked.
+      StorageError: the store can't be reached.
     """
     place = place_of(path)
     if place is not None:
@@ -51,17 +51,17 @@ def entry(path: str | os.PathLike[str]) -> Entry | None:
 def fetch(
     path: str | os.PathLike[str], listed: Entry | None = None, sha256: str | None = None
 ) -> pathlib.Path:
-    """Return the local path of a file, which is fetched if the store has another one.
+    """Return the local path of a file, which is fetched if the store's version differs.
 
     Args:
-      path: a URL, or a path in the mirror; any other path is returned as it is.
-      listed: the object as listed a moment ago; None to ask for it.
-      sha256: the content's expected hash, hexadecimal.
+      path: a URL, or a path in the mirror; any other path is returned unchanged.
+      listed: the object as listed a moment ago; None to look it up.
+      sha256: expected SHA-256 of the content, hexadecimal.
 
     Raises:
       MissingError: there is no such object.
       StorageError: it can't be fetched, or has another hash.
-      OSError: the mirror can't be written.
+      OSError: the mirror is not writable.
     """
     place = place_of(path)
     if place is None:
@@ -92,19 +92,19 @@ def fetch(
 def fetch_folder(
     path: str | os.PathLike[str], only: Only | None = None, required: bool = False
 ) -> pathlib.Path:
-    """Return the local path of a folder after fetching what is new and removing what is gone.
+    """Return the local path of a folder after fetching new files and removing deleted ones.
 
-    Files that were never in the store stay: a killed program may have written them.
+    Files that were never in the store stay, because a killed program may have written them.
 
     Args:
-      path: a URL, or a path in the mirror; any other path is returned as it is.
+      path: a URL, or a path in the mirror; any other path is returned unchanged.
       only: takes a name relative to the folder, and returns whether to fetch it; by default all.
-      required: there must be an object in it.
+      required: whether the folder must contain an object.
 
     Raises:
-      MissingError: there is none, although `required`.
+      MissingError: it contains none, although `required`.
       StorageError: the folder can't be listed or fetched.
-      OSError: the mirror can't be written.
+      OSError: the mirror is not writable.
     """
     place = place_of(path)
     if place is None:
@@ -130,10 +130,10 @@ def fetch_entries(root: Location, entries: Mapping[str, Entry]) -> None:
 
 
 def push(path: str | os.PathLike[str]) -> Entry | None:
-    """Upload a mirrored file unless the store has it; another path is left alone.
+    """Upload a mirrored file unless the store has it; other paths are ignored.
 
     Returns:
-      Its entry in the store; None for a path that is not mirrored.
+      Its entry in the store, or None for a path that is not mirrored.
 
     Raises:
       StorageError: it can't be uploaded.
@@ -158,20 +158,20 @@ def push_folder(
     last: Iterable[str] = ("manifest.json",),
     only: Only | None = None,
 ) -> None:
-    """Make a folder in the store equal to the mirrored one; another path is left alone.
+    """Make a folder in the store equal to the mirrored folder; other paths are ignored.
 
-    New and changed files go up first, then those that `last` names, in its order; then objects
-    are removed whose files were here and are gone, not those that other machines wrote meanwhile.
-    A reader that begins with the last file finds all others.
+    New and changed files are uploaded first, then the files that `last` names, in its order; then
+    objects are removed whose files were here and are gone, but not those that other machines wrote
+    meanwhile. A reader that begins with the last file finds all others.
 
     Args:
       path: the folder.
-      last: patterns of names, such as "manifest-*.json", relative to the folder or, without a
-        slash, in any folder of it.
-      only: takes a relative name, and returns whether it is to be uploaded or removed.
+      last: name patterns, such as "manifest-*.json", relative to the folder or, without a
+        slash, for any folder in it.
+      only: takes a relative name, and returns whether to upload or remove it.
 
     Raises:
-      StorageError: the store can't be written.
+      StorageError: the store is not writable.
       OSError: a file can't be read.
     """
     place = place_of(path)
@@ -200,7 +200,7 @@ def push_folder(
 
 
 def forget(path: str | os.PathLike[str]) -> None:
-    """Remove the mirror's copy of a file or a folder; the store keeps it."""
+    """Remove the mirror's copy of a file or a folder; the store keeps its copy."""
     place = place_of(path)
     if place is None:
         return
@@ -227,7 +227,7 @@ def _key(path: pathlib.Path, root: Location) -> str:
 
 
 def local_names(folder: pathlib.Path) -> list[str]:
-    """Return the paths of all whole files in a folder and below, relative to it."""
+    """Return the paths of all complete files in a folder and its subfolders, relative to it."""
     names = []
     for parent, folders, found in os.walk(folder):
         folders[:] = sorted(name for name in folders if MARK not in name)

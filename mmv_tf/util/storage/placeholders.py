@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Placeholders: files with the size and time of an object, but none of its bytes.
 
-Their mode is the sticky bit alone, which no other file has, so that whoever opens one without
-fetching it is refused (root reads zeros).
+Their mode is only the sticky bit, which no other file has, so that opening one without fetching it
+is refused (root reads zeros).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def is_like(path: pathlib.Path, entry: Entry) -> bool:
 
 
 def put_placeholder(path: pathlib.Path, size: int, modified: float) -> None:
-    """Replace a file by a placeholder; it takes no space.
+    """Replace a file with a placeholder, which takes no space.
 
     Raises:
       OSError: it can't be written.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Repeats operations on stores that fail for a while, and counts what was repeated."""
+"""Retries operations on stores that fail temporarily, and counts the retries."""
 
 from __future__ import annotations
 
@@ -42,25 +42,25 @@ def read_tally(path: pathlib.Path) -> str:
 
 
 def count(reasons: list[str]) -> None:
-    """Add an operation to the program's tally, with the reasons of its retries."""
+    """Add an operation to the program's tally, with the reasons for its retries."""
     path = os.environ.get(TALLY_VARIABLE)
     if path and reasons:
         with contextlib.suppress(OSError):  # The operation matters more.
             pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-            # One small write to the end, which other processes' writes do not mix with.
+            # One small append, which other processes' writes do not mix with.
             with open(path, "ab", buffering=0) as file:
                 file.write(f"{','.join(reasons)}\n".encode())
 
 
 def retried(operation: Callable[[], _Result], doing: str, where: str) -> _Result:
-    """Call `operation`, again while it fails for a reason that may pass.
+    """Call `operation`, retrying while it fails for a reason that may pass.
 
     Args:
       operation: may be repeated.
       doing, where: what is done and the object's URL, for the message.
 
     Raises:
-      StorageError: it failed for good, too often or for too long.
+      StorageError: it failed permanently, too often or for too long.
     """
     started = time.monotonic()
     reasons: list[str] = []
@@ -87,7 +87,7 @@ def retried(operation: Callable[[], _Result], doing: str, where: str) -> _Result
 
 
 def _delay(retries: int, failure: Failure) -> float:
-    """Return the seconds to wait: doubled each time, at random, or as the store asks."""
+    """Return the seconds to wait: doubled each time, with jitter, or as the store requests."""
     longest = min(_MAX_DELAY, _FIRST_DELAY * 2**retries)
     delay = longest * random.uniform(0.5, 1.0)  # noqa: S311
     return max(delay, failure.retry_after)
@@ -105,5 +105,5 @@ def _max_seconds() -> float:
 
 
 def _cause(error: BaseException) -> BaseException | None:
-    """Return an error to chain: none whose text a client wrote, which may hold secrets."""
+    """Return an error to chain; none whose text a client wrote, which may contain secrets."""
     return error if isinstance(error, StorageError) else None

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What the mirror knows of a local file: which object it is a copy of; also its lock."""
+"""State of a mirrored file: the object that it is a copy of; also its lock."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _FORM = {
 class State:
     """The state of one mirrored file, open in the block of `shared` or `exclusive`.
 
-    It is one small file, locked while in use. A process that is killed while it writes leaves
-    something that can't be read, which counts as nothing: the object is fetched again.
+    It is one small file, locked while in use. A process that is killed while writing leaves an
+    unreadable file, which counts as empty: the object is fetched again.
     """
 
     def __init__(self, target: pathlib.Path, file: IO[bytes]):
@@ -54,12 +54,12 @@ class State:
             yield cls(target, file)
 
     def entry(self) -> Entry | None:
-        """Return the object that the file is a copy of; None if it is of none."""
+        """Return the object that the file is a copy of, or None."""
         known = self._read()
         return None if known is None else Entry(**known["object"])
 
     def fits(self, now: Entry) -> bool:
-        """Return whether the local file is a copy of the object as it is now."""
+        """Return whether the local file is a copy of the object's current version."""
         known = self.entry()
         return (
             known is not None
@@ -69,18 +69,18 @@ class State:
         )
 
     def as_fetched(self) -> bool:
-        """Return whether the local file is as it was when it was fetched or uploaded."""
+        """Return whether the local file is unchanged since it was fetched or uploaded."""
         known = self._read()
         return known is not None and known["file"] == _stamp(self._target)
 
     def record(self, entry: Entry) -> Entry:
-        """Note that the local file is a copy of an object, and return its entry."""
+        """Record that the local file is a copy of an object, and return its entry."""
         known = {"object": vars(entry), "file": _stamp(self._target)}
         self._write(json.dumps(known).encode())
         return entry
 
     def forget(self) -> None:
-        """Note that the local file is not known to be a copy."""
+        """Record that the local file is not known to be a copy."""
         self._write(b"")
 
     def _read(self) -> Any:
@@ -107,11 +107,11 @@ def state_file(target: pathlib.Path, kind: str = "files") -> pathlib.Path:
 
 @contextlib.contextmanager
 def lock_file(path: pathlib.Path, kind: int) -> Iterator[IO[bytes]]:
-    """Yield an open file, locked; it and its folder are created if missing.
+    """Yield an open, locked file; the file and its folder are created if missing.
 
     Args:
       path: the file.
-      kind: a lock of `fcntl`; with LOCK_NB, BlockingIOError if another holds it.
+      kind: a lock of `fcntl`; with LOCK_NB, BlockingIOError if another process holds it.
     """
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ def _is_at(path: pathlib.Path, file: IO[bytes]) -> bool:
 
 
 def _stamp(path: pathlib.Path) -> list[int] | None:
-    """Return what changes when a file is written: its size, time and number."""
+    """Return values that change when a file is written: its size, time and number."""
     try:
         status = os.stat(path)
     except FileNotFoundError:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Objects of a store: list, read, download, upload and remove, each retried within bounds."""
+"""Objects of a store: list, read, download, upload and remove, each with bounded retries."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mmv_tf.util.storage.errors import ChangedError, MissingError, StorageError,
 from mmv_tf.util.storage.retries import retried
 from mmv_tf.util.storage.urls import Location, cache_folder, redacted, url_of
 
-# Ours. A part of a download is repeated as a whole; it is held in memory.
+# Ours. A part of a download is retried as a whole; it is held in memory.
 PART_BYTES = 16 << 20
 
 # Name of the empty object that `check_writable` writes; no listing shows it.
@@ -31,14 +31,14 @@ PROBE = ".mmv_tf_write_check"
 
 
 class Store:
-    """The objects whose names begin with `root`; names are relative to it. Threads may share it."""
+    """Objects whose names begin with `root`; names are relative to it. Threads may share it."""
 
     def __init__(self, root: Location, client: Any):
         self.root = root
         self._client = client
 
     def list(self) -> dict[str, Entry]:
-        """Return all objects below the root, in the order of their names; empty if there is none.
+        """Return all objects below the root, in name order; empty if there are none.
 
         Raises:
           StorageError: the bucket does not exist, or can't be listed.
@@ -48,16 +48,16 @@ class Store:
         entries = {
             name[len(start) :]: entry_of(info)
             for name, info in found.items()
-            # Names that end in a slash are consoles' marks of empty folders.
+            # Names that end in a slash are how consoles mark empty folders.
             if name.startswith(start) and not name.endswith(("/", f"/{PROBE}"))
         }
         return dict(sorted(entries.items()))
 
     def stat(self, name: str = "") -> Entry | None:
-        """Return an object's entry, None if it does not exist; "" is the root itself.
+        """Return an object's entry, or None if it does not exist; "" is the root itself.
 
         Raises:
-          StorageError: the store can't be asked.
+          StorageError: the store can't be reached.
         """
         place = self._place(name)
         try:
@@ -67,11 +67,11 @@ class Store:
         return entry_of(info) if info.get("type") == "file" else None
 
     def read(self, name: str = "", start: int = 0, end: int | None = None) -> bytes:
-        """Return the bytes from `start` to before `end`; None is the object's end.
+        """Return the bytes from `start` to before `end`; an end of None is the object's end.
 
         Raises:
           MissingError: there is no such object.
-          ChangedError: it ends before `end`.
+          ChangedError: the object ends before `end`.
           StorageError: it can't be read.
         """
         if end is not None and end <= start:
@@ -93,13 +93,13 @@ class Store:
         entry: Entry | None = None,
         sha256: str | None = None,
     ) -> Entry:
-        """Write an object to a file, which exists only when whole.
+        """Write an object to a file, which exists only when complete.
 
         Args:
           name: the object; "" is the root itself.
-          to: the file; its time becomes the object's.
-          entry: the object as listed; None to ask for it.
-          sha256: the content's expected hash, hexadecimal.
+          to: the file; its time is set to the object's.
+          entry: the object as listed; None to look it up.
+          sha256: expected SHA-256 of the content, hexadecimal.
 
         Returns:
           The object's entry.
@@ -107,7 +107,7 @@ class Store:
         Raises:
           MissingError: there is no such object.
           ChangedError: it changed since it was listed.
-          StorageError: it can't be read, or does not fit its checksum.
+          StorageError: it can't be read, or does not match its checksum.
           OSError: the file can't be written.
         """
         place = self._place(name)
@@ -124,18 +124,18 @@ class Store:
                     crc32c = google_crc32c.extend(crc32c, part)
             self._check_unchanged(name, listed)
             if listed.crc32c not in (None, crc32c):
-                raise StorageError(f"{redacted(str(place))}: its bytes do not fit its checksum.")
+                raise StorageError(f"{redacted(str(place))}: its bytes do not match its checksum.")
             if sha256 is not None and digest.hexdigest() != sha256:
                 raise StorageError(
-                    f"{redacted(str(place))}: is not as its manifest says (another SHA-256): it "
-                    "changed since, or is damaged."
+                    f"{redacted(str(place))}: does not match its manifest (another SHA-256): it "
+                    "has changed since, or is damaged."
                 )
             if listed.modified is not None:
                 os.utime(temporary, (listed.modified, listed.modified))
         return listed
 
     def upload(self, file: str | os.PathLike[str], name: str = "") -> Entry:
-        """Write a file as an object, which is replaced only when the file is there as a whole.
+        """Write a file as an object, which is replaced only when the upload is complete.
 
         Raises:
           StorageError: it can't be written.
@@ -147,7 +147,7 @@ class Store:
         return self._written(name, size)
 
     def write(self, name: str, data: bytes) -> Entry:
-        """Write an object of `data`.
+        """Write `data` as an object.
 
         Raises:
           StorageError: it can't be written.
@@ -157,7 +157,7 @@ class Store:
         return self._written(name, len(data))
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove objects; one that is not there is no error.
+        """Remove objects; a missing object is not an error.
 
         Raises:
           StorageError: one can't be removed.
@@ -189,13 +189,13 @@ class Store:
         try:
             return self._client.find(path_of(place), detail=True)
         except FileNotFoundError:
-            # Some clients say so of an empty folder.
+            # Some clients report this for an empty folder.
             if place.key and self._bucket_is_there(place):
                 return {}
             raise
 
     def _call(self, doing: str, operation: Any, place: Location) -> Any:
-        """Call the client; a missing object's bucket is looked for, too."""
+        """Call the client; for a missing object, check its bucket too."""
         try:
             return retried(operation, doing, str(place))
         except MissingError:
@@ -205,7 +205,7 @@ class Store:
 
     @functools.cached_property
     def _seen(self) -> set[str]:
-        """Buckets that exist."""
+        """Buckets known to exist."""
         return set()
 
     def _bucket_is_there(self, place: Location) -> bool:
@@ -218,7 +218,7 @@ class Store:
             except MissingError:
                 return False
             except StorageError:
-                return True  # It can't be told; the object is missing in any case.
+                return True  # It can't be determined; the object is missing in any case.
             self._seen.add(place.bucket)
         return True
 
@@ -239,11 +239,11 @@ class Store:
 
 
 def open_store(url: str | Location) -> Store:
-    """Return the objects below a URL. Nothing is asked of the store yet.
+    """Return the objects below a URL, without contacting the store yet.
 
     Raises:
-      ValueError: it is no URL of a store.
-      StorageError: the store's kind is unknown, or its client is not installed.
+      ValueError: it is not the URL of a store.
+      StorageError: the kind of store is unknown, or its client is not installed.
     """
     root = Location.parse(url) if isinstance(url, str) else url
     return Store(root, client_of(root))

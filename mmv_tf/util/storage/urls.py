@@ -13,13 +13,13 @@ import urllib.parse
 CACHE_VARIABLE = "MMV_TF_STORAGE_CACHE"
 # The file that counts a program's retries; set by the program for its child processes.
 TALLY_VARIABLE = "MMV_TF_STORAGE_TALLY"
-# Of the folder of the mirror's own files. No scheme begins with a dot.
+# Folder of the mirror's own files. No scheme begins with a dot.
 STATE = ".state"
 
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://(?P<rest>.*)", re.DOTALL)
-# Other addresses that flags and lists take, which are not of stores.
+# Other URLs that flags and lists accept, which do not belong to stores.
 _NOT_STORES = ("file", "http", "https", "grpc")
-# Names of the same store.
+# Alternative names of the same store.
 _SAME = {"gcs": "gs", "s3a": "s3", "s3n": "s3"}
 _BUCKET = re.compile(r"[A-Za-z0-9_@][A-Za-z0-9._@:-]*")
 
@@ -30,12 +30,12 @@ _MAX_PATH = 4000
 
 @dataclasses.dataclass(frozen=True)
 class Location:
-    """A place in a store.
+    """A location in a store.
 
     Attributes:
-      scheme: the store's kind, such as "s3".
-      bucket: the bucket, or the host of stores that have hosts.
-      key: the object's name in the bucket, or the common start of several; "" for the bucket.
+      scheme: kind of store, such as "s3".
+      bucket: the bucket, or the host for stores that have hosts.
+      key: name of the object in the bucket, or common prefix of several; "" for the bucket.
     """
 
     scheme: str
@@ -44,10 +44,10 @@ class Location:
 
     @classmethod
     def parse(cls, url: str) -> Location:
-        """Return the parts of a URL.
+        """Return the location of a URL.
 
         Raises:
-          ValueError: it is not the URL of a store, or holds a password.
+          ValueError: it is not the URL of a store, or contains a password.
         """
         parts = _URL.fullmatch(url)
         if not parts:
@@ -60,7 +60,7 @@ class Location:
                 "environment or in the client's own files."
             )
         if not _BUCKET.fullmatch(bucket) or ".." in bucket:
-            raise ValueError(f"{redacted(url)}: {bucket!r} is no name of a bucket.")
+            raise ValueError(f"{redacted(url)}: {bucket!r} is not a valid bucket name.")
         return cls(_SAME.get(scheme, scheme), bucket, key)
 
     def __str__(self) -> str:
@@ -68,13 +68,13 @@ class Location:
         return f"{root}/{self.key}" if self.key else root
 
     def within(self, name: str) -> Location:
-        """Return the place of an object below this one; `name` may hold slashes."""
+        """Return the location of an object below this one; `name` may contain slashes."""
         key = f"{self.key.rstrip('/')}/{name}" if self.key.rstrip("/") else name
         return dataclasses.replace(self, key=key)
 
     @property
     def parent(self) -> Location:
-        """The place above this one."""
+        """The location above this one."""
         return dataclasses.replace(self, key=self.key.rstrip("/").rpartition("/")[0])
 
     @property
@@ -90,7 +90,7 @@ def is_remote(text: str | os.PathLike[str]) -> bool:
 
 
 def local_path(text: str) -> str:
-    """Return the path of a file:// URL; any other text as it is.
+    """Return the path of a file:// URL; any other text unchanged.
 
     Raises:
       ValueError: the URL names another machine.
@@ -123,16 +123,16 @@ def mirror_path(url: str | Location) -> pathlib.Path:
     """Return the local path of an object or a folder of them.
 
     Raises:
-      ValueError: it is no URL of a store, or its name is too long for a file.
+      ValueError: it is not the URL of a store, or its name is too long for a file.
     """
     place = Location.parse(url) if isinstance(url, str) else url
     key = place.key.removesuffix("/")
     parts = [_escape(part) for part in key.split("/")] if key else []
     path = cache_folder().joinpath(place.scheme, place.bucket, *parts)
     if any(len(os.fsencode(part)) > _MAX_NAME for part in parts):
-        raise ValueError(f"{redacted(str(place))}: a part of it is too long for a file's name.")
+        raise ValueError(f"{redacted(str(place))}: a part of it is too long for a file name.")
     if len(os.fsencode(path)) > _MAX_PATH:
-        raise ValueError(f"{redacted(str(place))}: too long for a file's path.")
+        raise ValueError(f"{redacted(str(place))}: too long for a file path.")
     return path
 
 
@@ -143,7 +143,7 @@ def path_of(text: str | os.PathLike[str]) -> pathlib.Path:
 
 
 def url_of(path: str | os.PathLike[str]) -> str | None:
-    """Return the URL of a path in the mirror; None for other paths."""
+    """Return the URL of a path in the mirror, or None for other paths."""
     absolute = os.path.abspath(path)
     cache = str(cache_folder())
     if not absolute.startswith(f"{cache}{os.sep}"):
@@ -155,7 +155,7 @@ def url_of(path: str | os.PathLike[str]) -> str | None:
 
 
 def name_of(path: str | os.PathLike[str]) -> str:
-    """Return what messages and reports call a path: its URL if it is mirrored."""
+    """Return the name of a path in messages and reports: its URL if it is mirrored."""
     text = os.fspath(path)
     if is_remote(text):
         return redacted(text)
@@ -164,7 +164,7 @@ def name_of(path: str | os.PathLike[str]) -> str:
 
 
 def named_in(text: str) -> str:
-    """Return a message with URLs in place of paths in the mirror."""
+    """Return a message with URLs in place of mirror paths."""
     cache = re.escape(str(cache_folder()))
     return redacted(re.sub(rf"{cache}/([a-z][a-z0-9+.-]+)/", r"\1://", text))
 
@@ -175,7 +175,7 @@ def local_of(name: str) -> str:
 
 
 def _escape(part: str) -> str:
-    """Return a part of a key as a file's name; `_unescape` is the inverse."""
+    """Return a part of a key as a file name; `_unescape` is the inverse."""
     if not part:
         return "%"
     if part in (".", ".."):

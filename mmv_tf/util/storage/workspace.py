@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Flags that take URLs of stores: programs see local paths.
+"""Flags that accept store URLs, while programs see local paths.
 
-A program names its flags by `storage_flags`, beside their definitions. `entered` then fetches what
-they name, gives the flags the local paths, and uploads the results when the program is done. A
-program that fails uploads nothing.
+A program declares such flags with `storage_flags`, beside their definitions. `entered` then fetches
+what they name, sets the flags to the local paths, and uploads the results when the program is done.
+A program that fails uploads nothing.
 
 Nothing of a store is imported while all values are local paths.
 """
@@ -33,9 +33,9 @@ from mmv_tf.util.storage.urls import (
     url_of,
 )
 
-# Parts of a training run's folder that nothing but training reads.
+# Parts of a training run's folder that only training reads.
 _NOT_OF_MODELS = ("checkpoints", "lock", "mlflow.db", "mlruns", "tensorboard", "wandb")
-_ARGUMENTS = "arguments"  # instead of a flag's name
+_ARGUMENTS = "arguments"  # in place of a flag's name
 _DATA = "data"
 
 
@@ -76,13 +76,13 @@ def storage_flags(
     only: Callable[[str], bool] | None = None,
     arguments: bool = False,
 ) -> None:
-    """Declare flags whose values may be URLs of stores; see `Role`.
+    """Declare flags whose values may be store URLs; see `Role`.
 
     Args:
       inputs, models, media, lists, outputs, updated: names of flags.
       is_media: needed for `media` and `lists`.
       last, only: see `Role`.
-      arguments: also fetch the arguments that are no flags, as inputs.
+      arguments: also fetch the arguments that are not flags, as inputs.
     """
     _roles.update(dict.fromkeys(inputs, Role("input")))
     _roles.update(dict.fromkeys(models, Role("model")))
@@ -96,7 +96,7 @@ def storage_flags(
 
 @contextlib.contextmanager
 def entered(argv: list[str], values: flags.FlagValues = flags.FLAGS) -> Iterator[list[str]]:
-    """Give flags and arguments local paths during the block, and upload the outputs after it.
+    """Set flags and arguments to local paths during the block, and upload the outputs after it.
 
     Args:
       argv: the program's name and its arguments.
@@ -106,7 +106,7 @@ def entered(argv: list[str], values: flags.FlagValues = flags.FLAGS) -> Iterator
       `argv` with local paths.
 
     Raises:
-      ValueError: a value is no URL of a store, or no local path.
+      ValueError: a value is neither the URL of a store nor a local path.
       StorageError: an input is missing, or an output can't be written.
     """
     _uploads.clear()
@@ -136,7 +136,7 @@ def entered(argv: list[str], values: flags.FlagValues = flags.FLAGS) -> Iterator
 
 
 def also_upload(folder: str | os.PathLike[str]) -> None:
-    """Upload a further folder at the program's end, if it is in the mirror."""
+    """Upload another folder at the program's end, if it is in the mirror."""
     if url_of(folder) is not None:
         from mmv_tf.util.storage.mirror import push_folder
 
@@ -144,15 +144,15 @@ def also_upload(folder: str | os.PathLike[str]) -> None:
 
 
 def media_folder(path: str, is_media: Callable[[str], bool]) -> str:
-    """Return the local path of a folder or file of media; see `media.outline`."""
+    """Return the local path of a media folder or file; see `media.outline`."""
     return _bring(Role("media", is_media), path)[0]
 
 
 def brought(path: str | os.PathLike[str], model: bool = False) -> str:
-    """Return the local path of a file or a folder to read, fetched if it is a store's.
+    """Return the local path of a file or a folder to read, fetched if it is in a store.
 
     Args:
-      path: a URL or a path in the mirror; any other path is returned as it is.
+      path: a URL or a path in the mirror; any other path is returned unchanged.
       model: of a training run's folder, fetch only what a model needs.
 
     Raises:
@@ -225,7 +225,7 @@ def _output(text: str) -> tuple[str, Callable[[], None]]:
 
 
 def _beside(path: pathlib.Path) -> dict[pathlib.Path, tuple[int, int]]:
-    """Return the files named as an output but for the suffix, such as its report, with stamps."""
+    """Return the files named like an output except for the suffix (its report), with stamps."""
     found = {}
     for one in path.parent.glob("*"):
         if one.name.startswith(f"{path.stem}.") and one.is_file():
@@ -235,7 +235,7 @@ def _beside(path: pathlib.Path) -> dict[pathlib.Path, tuple[int, int]]:
 
 
 def _updated(text: str, role: Role) -> tuple[str, Callable[[], None]]:
-    """Fetch a folder that is to be changed."""
+    """Fetch a folder that will be changed."""
     from mmv_tf.util.storage.mirror import fetch_folder, push_folder
     from mmv_tf.util.storage.store import open_store
 
@@ -243,7 +243,7 @@ def _updated(text: str, role: Role) -> tuple[str, Callable[[], None]]:
     folder = fetch_folder(text, role.only)
 
     def is_result(name: str) -> bool:
-        """Return whether a file is the program's, and more than a local lock."""
+        """Return whether a file belongs to the program and is more than a local lock."""
         is_lock = name.rpartition("/")[2] == "lock" or name.endswith(".lock")
         return not is_lock and (role.only is None or role.only(name))
 
@@ -256,9 +256,9 @@ def _updated(text: str, role: Role) -> tuple[str, Callable[[], None]]:
 
 @contextlib.contextmanager
 def tallied() -> Iterator[None]:
-    """Print one line to standard error at the block's end if operations on stores were retried.
+    """At the block's end, print one line to standard error if operations on stores were retried.
 
-    Those of child processes count, too: they inherit the name of the file that counts.
+    Retries in child processes also count: they inherit the name of the counting file.
     """
     former = os.environ.get(TALLY_VARIABLE)
     path = cache_folder() / STATE / f"tally-{os.getpid()}"

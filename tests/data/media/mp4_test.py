@@ -108,7 +108,7 @@ def test_what_is_refused(change, reason, detail):
 def test_frames_in_another_order_than_shown_are_refused(monkeypatch):
     options = {**clip_encoder.VIDEO_OPTIONS, "bf": "2"}
     monkeypatch.setattr(clip_encoder, "VIDEO_OPTIONS", options)
-    with pytest.raises(Mp4Error, match="another order"):
+    with pytest.raises(Mp4Error, match="not stored in the order shown"):
         read_mp4(stored_clips.video(stored_clips.moving(12)))
 
 

@@ -75,13 +75,13 @@ def test_names_and_texts_that_are_no_utf8(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("path,begin\na.mp4,1\n", "line 2: got the column 'begin'"),
+        ("path,begin\na.mp4,1\n", "line 2: unknown column 'begin'"),
         ("file\na.mp4\n", "line 1: got the columns 'file'"),
         ("path,start\na.mp4\n", "line 2: got 1 columns"),
-        ("path,start\n,1\n", "line 2: got no path"),
+        ("path,start\n,1\n", "line 2: no path"),
         ("path,start\na.mp4,-1\n", "line 2: got the time '-1'"),
         ("path,start\na.mp4,soon\n", "line 2: got the time 'soon'"),
-        ("path,start,end\na.mp4,2,1\n", "line 2: the clip ends at 1 s and starts at 2 s"),
+        ("path,start,end\na.mp4,2,1\n", "line 2: the clip ends at 1 s but starts at 2 s"),
         ("path,split\na.mp4,a/b\n", "line 2: got the split 'a/b'"),
         (
             "path,example_id\na.mp4,1\nb.mp4,1\n",

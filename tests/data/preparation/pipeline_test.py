@@ -152,7 +152,7 @@ def flip(path, place):
         (".partial/*/blocks/*/*.block", 0.5, "1 of 2 decoded units are damaged"),  # a record
         (".partial/*/blocks/*/*.block", 0.999, "1 of 2 decoded units are damaged"),  # its index
         (".partial/*/shards/*.tfrecord", 0.5, "its SHA-256 differs from that of the written file"),
-        (".partial/*/shards/*.json", 0.3, "its checksum is missing or wrong"),
+        (".partial/*/shards/*.json", 0.3, "its checksum is missing or does not match"),
         ("*.tfrecord", 0.5, "its SHA-256 differs from that of the written file"),
     ],
 )
@@ -245,7 +245,7 @@ def test_folder_reports_each_source(film, tmp_path, in_process):
 def test_too_little_space_is_seen_before_the_work(film, tmp_path, in_process, monkeypatch):
     usage = types.SimpleNamespace(free=100_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(ValueError, match=r"about 0.00 GB are needed, 0.00 GB are free"):
+    with pytest.raises(ValueError, match=r"about 0.00 GB are needed, but 0.00 GB are free"):
         prepare(film, tmp_path)
     assert not list(tmp_path.glob("*.tfrecord"))
 

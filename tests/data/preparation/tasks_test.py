@@ -135,7 +135,9 @@ def test_damage_is_told_and_mended(folder, tmp_path, in_process):
     run_tasks(job(sources), output, "1/2", "2/2")
     (results,) = output.glob(".partial/*/tasks/000002-of-000002.json")
     results.write_bytes(results.read_bytes()[:-3])
-    with pytest.raises(ValueError, match=r"checksum is missing or wrong\. Run --task=2/2 again"):
+    with pytest.raises(
+        ValueError, match=r"checksum is missing or does not match\. Run --task=2/2 again"
+    ):
         preparation.prepare(sources, output, SETTINGS, finish=True)
     run_tasks(job(sources), output, "2/2")
     block = min(output.glob(".partial/*/blocks/*/*.block"))

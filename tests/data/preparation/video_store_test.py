@@ -123,7 +123,7 @@ def test_audio_files(tmp_path, in_process):
 def test_images_are_refused(tmp_path):
     Image.new("RGB", (32, 32)).save(tmp_path / "a.png")
     sources = preparation.find_sources(tmp_path / "a.png", kind="image")
-    with pytest.raises(ValueError, match=r"a\.png: is an image; store=video is for videos"):
+    with pytest.raises(ValueError, match=r"a\.png: is an image, but store=video is for videos"):
         pipeline.Job(sources, VIDEO)
 
 

@@ -109,7 +109,7 @@ def test_a_listing_that_lies_about_an_object_does_not_matter(s3_store):
     for listed in (old, Entry(10**12, "tag"), Entry(0, "")):
         assert mirror.fetch(f"{s3_store.url}/x", listed).read_bytes() == b"newer"
         mirror.forget(mirror_path(f"{s3_store.url}/x"))
-    with pytest.raises(StorageError, match="not as its manifest says"):
+    with pytest.raises(StorageError, match="does not match its manifest"):
         mirror.fetch(f"{s3_store.url}/x", sha256=hashlib.sha256(b"old").hexdigest())
     assert not mirror_path(f"{s3_store.url}/x").exists()
 
@@ -145,7 +145,7 @@ def test_an_object_that_changes_all_the_time(s3_store, monkeypatch):
         if request.method == "GET" and not request.listing:
             store.write("x", b"%d" % next(count) * 3)
 
-    with s3_store.faulty(change), pytest.raises(ChangedError, match="run the same command again"):
+    with s3_store.faulty(change), pytest.raises(ChangedError, match="rerun the same command"):
         mirror.fetch(f"{s3_store.url}/x")
 
 

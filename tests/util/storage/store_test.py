@@ -95,7 +95,7 @@ def test_changed_objects(either_store, tmp_path):
     store.write("a", b"short")
     with pytest.raises(ChangedError):
         store.download("a", tmp_path / "a", listed)
-    with pytest.raises(StorageError, match="is not as its manifest says"):
+    with pytest.raises(StorageError, match="does not match its manifest"):
         store.download("a", tmp_path / "a", sha256=hashlib.sha256(b"other").hexdigest())
     assert list(tmp_path.glob("*a*")) == []
 

@@ -152,26 +152,30 @@ def test_retries_are_told_in_one_line(run, s3_store):
     ("flag", "given", "message"),
     [
         ("list", "{url}/none", "{url}/none: there is no such object; check its name."),
-        ("list", "{none}/a", "{none}: there is no such bucket; check the name, or make the bucket"),
+        (
+            "list",
+            "{none}/a",
+            "{none}: there is no such bucket; check the name, or create the bucket",
+        ),
         (
             "model",
             "{none}/a",
-            "{none}: there is no such bucket; check the name, or make the bucket",
+            "{none}: there is no such bucket; check the name, or create the bucket",
         ),
         (
             "index",
             "{none}/a",
-            "{none}: there is no such bucket; check the name, or make the bucket",
+            "{none}: there is no such bucket; check the name, or create the bucket",
         ),
         (
             "output",
             "{none}/a",
-            "{none}: there is no such bucket; check the name, or make the bucket",
+            "{none}: there is no such bucket; check the name, or create the bucket",
         ),
         (
             "films",
             "{none}/a",
-            "{none}: there is no such bucket; check the name, or make the bucket",
+            "{none}: there is no such bucket; check the name, or create the bucket",
         ),
         ("output", "{url}", "{url}: expected the name of a file."),
         (
@@ -180,12 +184,16 @@ def test_retries_are_told_in_one_line(run, s3_store):
             "s3://...@bucket/a: a password in a URL ends up in logs; give credentials in the "
             "environment or in the client's own files.",
         ),
-        ("list", "warp://x/y", "warp:// is no store that fsspec knows; expected s3://, gs:// or"),
+        (
+            "list",
+            "warp://x/y",
+            "warp:// is not a store that fsspec knows; expected s3://, gs:// or",
+        ),
         ("list", "file://host/a", "file://host/a: expected file:///PATH, with three slashes."),
         (
             "list",
             "{url}/" + 300 * "x",
-            "{url}/" + 300 * "x" + ": a part of it is too long for a file's name.",
+            "{url}/" + 300 * "x" + ": a part of it is too long for a file name.",
         ),
     ],
 )
