@@ -191,7 +191,7 @@ def _no_space_explained(place: str) -> Iterator[None]:
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         if full or "No space left on device" in str(error):
             raise ValueError(
-                f"{place}: the disk is full; free some space and run the same command again; it "
+                f"{place}: the disk is full; free some space and rerun the same command, which "
                 "resumes."
             ) from error
         raise

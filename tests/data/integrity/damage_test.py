@@ -511,7 +511,9 @@ def test_damage_to_what_was_remembered_is_told_and_costs_no_record(data, monkeyp
     cache.write_text(f"{content[: last.start()]}{other}{content[last.end() :]}")
     monkeypatch.setattr(inspection, "_REMEMBERED", {})  # as in another program
     assert reader(data, on_bad_record="skip").num_examples() == 8
-    assert "inspection.json: its checksum is missing or wrong. The shards are" in caplog.text
+    assert (
+        "inspection.json: its checksum is missing or does not match. The shards are" in caplog.text
+    )
     assert cache.read_text() == content
 
 

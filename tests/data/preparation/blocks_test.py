@@ -33,7 +33,7 @@ def test_a_changed_bit_is_found_wherever_it_is(tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(DamagedBlockError):
             blocks.check_block(*block)
-    with pytest.raises(DamagedBlockError, match=r"0\.block: is damaged; run"):
+    with pytest.raises(DamagedBlockError, match=r"0\.block: is damaged; rerun"):
         blocks.read_record(*block, 0, 6, 1)
 
 

@@ -182,7 +182,7 @@ def test_killed_decoders_cost_nothing(killer, tmp_path):
     errors = process.communicate()[1]
     if process.returncode:
         # A process killed while it starts ends the program, which says what to do.
-        assert "run the same command again" in errors, errors
+        assert "rerun the same command" in errors, errors
         done = running.run("prepare_data", *arguments)
         assert done.returncode == 0, done.stderr
     assert kills

@@ -191,7 +191,7 @@ def test_a_record_damaged_while_the_run_goes_is_not_written(
 
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "decode", damaging)
-        with pytest.raises(ValueError, match=r"block: is damaged; run the same"):
+        with pytest.raises(ValueError, match=r"block: is damaged; rerun the same"):
             prepare(film, tmp_path / "data")
     prepare(film, tmp_path / "data")
     prepare(film, tmp_path / "whole")

@@ -177,7 +177,7 @@ def test_damage_in_the_store_is_mended(s3_store, folder, local, in_process, monk
     content[10] ^= 1
     store.write(names[0], bytes(content))
     store.write(names[1], store.read(names[1])[:-9])
-    with pytest.raises(ValueError, match=rf"{names[0]}: is damaged; run the same command"):
+    with pytest.raises(ValueError, match=rf"{names[0]}: is damaged; rerun the same command"):
         prepare(s3_store.url)
     prepare(s3_store.url)
     check_like(local, s3_store.url)

@@ -144,7 +144,7 @@ def test_damage_is_told_and_mended(folder, tmp_path, in_process):
     damaged = bytearray(block.read_bytes())
     damaged[10] ^= 1
     block.write_bytes(damaged)
-    with pytest.raises(ValueError, match=r"block: is damaged; run the same command again"):
+    with pytest.raises(ValueError, match=r"block: is damaged; rerun the same command"):
         preparation.prepare(sources, output, SETTINGS, finish=True)
     preparation.prepare(sources, output, SETTINGS, finish=True)
     preparation.prepare(sources, tmp_path / "whole", SETTINGS)

@@ -90,7 +90,7 @@ def test_changed_objects(either_store, tmp_path):
     store = open_store(either_store.url)
     listed = store.write("a", b"12345678")
     store.write("a", b"abcdefgh")
-    with pytest.raises(ChangedError, match="a: the object changed since it was listed; run"):
+    with pytest.raises(ChangedError, match="a: the object has changed since it was listed; rerun"):
         store.download("a", tmp_path / "a", listed)
     store.write("a", b"short")
     with pytest.raises(ChangedError):
