@@ -171,7 +171,7 @@ def _open(source: Source, name: str) -> Iterator[Image.Image]:
     """Open an image, read only its header, and check its size."""
     with contextlib.ExitStack() as stack:
         if not isinstance(source, bytes):
-            # A missing one is told below. Other errors of a store are not of the image.
+            # A missing file is reported below. Other errors of a store do not concern the image.
             with contextlib.suppress(MissingError):
                 stack.enter_context(at_hand(source))
         yield stack.enter_context(_opened(source, name))

@@ -259,7 +259,7 @@ def check(path: pathlib.Path, only: str = "") -> dict[str, Any]:
       only: prefix of the names of the files to compare.
 
     Raises:
-      BrokenCheckpointError: a file is missing, cut short or changed.
+      BrokenCheckpointError: a file is missing, truncated or changed.
     """
     manifest = read_manifest(path)
     for name, entry in manifest["files"].items():

@@ -35,7 +35,7 @@ class Failure:
     reason: str
 
     def __post_init__(self) -> None:
-        # Here and not where it is shown, which may be on a machine with another mirror.
+        # Done here and not where it is shown, which may be on a machine with another mirror.
         object.__setattr__(self, "reason", named_in(self.reason))
 
 
@@ -50,7 +50,7 @@ class Task:
       arguments: arguments common to all parts.
       parts: (key, value) of each part; the key identifies the result and stays in the parent.
       part_names: name of each part in messages, for parts with separate files.
-      kills: how often a process was killed while it did a part of this task.
+      kills: number of times that a process was killed during this task.
     """
 
     function: Callable[..., Iterator[Any]]
@@ -92,7 +92,7 @@ def fail_rest(parts: Sequence[tuple[Any, Any]], failure: Failure) -> Iterator[tu
 
 _KILLED = "the decoder was killed, perhaps because memory ran out"
 _MOST_KILLS = 2  # ours, of one task
-_START_SECONDS = 600.0  # for a child process to start; a few suffice unless it is overloaded
+_START_SECONDS = 600.0  # for a child to start; a few suffice unless the machine is overloaded
 
 
 def _serve(connection: multiprocessing.connection.Connection) -> None:
@@ -302,7 +302,7 @@ class WorkerPool:
                     "of memory; rerun the same command, perhaps with fewer --processes."
                 )
             if result.reason == _KILLED and task.kills < _MOST_KILLS:
-                # Not the file's fault, unless it happens again: the system or a user did it.
+                # Not the file's fault unless it recurs: the system or a user killed the process.
                 again = task.from_part(index)
                 waiting.appendleft(dataclasses.replace(again, kills=task.kills + 1))
                 return None

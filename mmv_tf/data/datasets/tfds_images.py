@@ -43,7 +43,7 @@ def read(directory: pathlib.Path, name: str) -> Collection:
     """
     if url_of(directory) is not None:
         raise ValueError(
-            f"{directory}: TensorFlow Datasets reads its folder itself; copy it to this machine."
+            f"{directory}: TensorFlow Datasets reads only local folders; copy it to this machine."
         )
     builder = _builder(NAMES[name], directory)
     try:

@@ -52,7 +52,7 @@ def open_container(
 ) -> Iterator[av.container.InputContainer]:
     """Open a file or a part of it; turn FFmpeg's errors, now and later, into `MediaError`.
 
-    A file in the mirror of a store is fetched if need be.
+    A file in a store's mirror is downloaded if necessary.
 
     Raises:
       MediaError: the file is missing or can't be decoded.

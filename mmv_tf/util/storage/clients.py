@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Clients of stores, of fsspec's family, and what they say of objects."""
+"""Clients of stores, from fsspec's family, and what they report about objects."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from mmv_tf.util.storage.errors import CUT, SERVER_ERROR, THROTTLED, StorageErro
 from mmv_tf.util.storage.retries import count
 from mmv_tf.util.storage.urls import Location
 
-# Ours: objects handled at once, which hides a store's latency.
+# Ours: number of objects handled at once, which hides a store's latency.
 PARALLEL = 8
 
-# Ours. Parts of an upload, of which a client holds ten in memory.
+# Ours. Part size of an upload, of which a client holds ten in memory.
 UPLOAD_PART_BYTES = 16 << 20
 
-# Ours: a store that says nothing for this long is asked again.
+# Ours: a request is repeated if the store is silent for this long.
 _TIMEOUT_SECONDS = 60.0
 
-# Extras of this package by scheme.
+# Extras of this package by URL scheme.
 _EXTRAS = {"s3": "s3", "gs": "gcs"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """An object as the store lists it.
+    """An object in a store's listing.
 
     Attributes:
-      size: bytes.
-      tag: changes whenever the content does; "" if the store gives none.
+      size: size in bytes.
+      tag: value that changes whenever the content does; "" if the store gives none.
       modified: seconds since 1970 by the store's clock; None if unknown.
       crc32c: checksum of the content; None if the store gives none.
     """
@@ -50,7 +50,7 @@ class Entry:
     crc32c: int | None = None
 
 
-# Variables that a client reads once, when it is made.
+# Variables that a client reads once, when it is created.
 _CHOOSING = (
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_S3",
@@ -65,10 +65,10 @@ _opening = threading.Lock()
 
 
 def client_of(place: Location) -> Any:
-    """Return the client of a store, one for each process and environment.
+    """Return the client for a store, one per process and environment.
 
     Raises:
-      StorageError: the store's kind is unknown, or its client is not installed.
+      StorageError: the kind of store is unknown, or its client is not installed.
     """
     chosen = tuple(os.environ.get(name) for name in _CHOOSING)
     with _opening:
@@ -76,7 +76,7 @@ def client_of(place: Location) -> Any:
 
 
 def path_of(place: Location) -> str:
-    """Return an object's name as its client spells it."""
+    """Return an object's name in its client's spelling."""
     if _host(place):
         return f"/{place.key}"
     path = f"{place.bucket}/{place.key}" if place.key else place.bucket
@@ -89,7 +89,7 @@ def upload_options(place: Location) -> dict[str, Any]:
 
 
 def entry_of(info: Mapping[str, Any]) -> Entry:
-    """Return what a client says of an object."""
+    """Return what a client reports about an object."""
     tag = next((info[key] for key in _TAGS if info.get(key)), "")
     checksum = info.get("crc32c")
     return Entry(
@@ -128,7 +128,7 @@ def _client(scheme: str, host: str, process: int, chosen: tuple[str | None, ...]
 
 
 def _host(root: Location) -> str:
-    """Return the host of stores that have one, such as sftp."""
+    """Return the host of a store that has one, such as sftp."""
     return "" if root.scheme in (*_EXTRAS, "memory", "abfs", "az", "oss", "oci") else root.bucket
 
 
@@ -139,28 +139,28 @@ def _s3_options() -> dict[str, Any]:
         "read_timeout": _TIMEOUT_SECONDS,
         "max_pool_connections": 4 * PARALLEL,
     }
-    # Clients read the address at their first request, by when it may be another store's.
+    # Clients read the address at their first request, when it may already be another store's.
     address = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     return {"config_kwargs": config, "endpoint_url": address or None}
 
 
 def _gs_options() -> dict[str, Any]:
-    # It repeats requests itself, and logs them with what may be secrets.
+    # The client repeats requests itself, and logs them with what may be secrets.
     log = logging.getLogger("gcsfs")
     log.setLevel(logging.DEBUG)
     log.addFilter(_note_retry)
-    # Zonal buckets need gRPC, which gcsfs would start, and wait for, at any bucket.
+    # Zonal buckets need gRPC, which gcsfs would start, and wait for, with any bucket.
     os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     emulator = os.environ.get("STORAGE_EMULATOR_HOST")
     if not emulator:
         return {}
-    # It takes no credentials, and looking for some takes seconds.
+    # An emulator needs no credentials, and looking for them takes seconds.
     address = emulator if "://" in emulator else f"http://{emulator}"
     return {"token": "anon", "endpoint_url": address}
 
 
 def _note_retry(record: logging.LogRecord) -> bool:
-    """Count a retry that gcsfs tells of; nothing of its log is shown."""
+    """Count a retry that gcsfs reports; none of its log is shown."""
     told = record.getMessage()
     if "retrying after exception" in told:
         status = re.search(r"\b[45]\d\d\b", told)
