@@ -174,6 +174,7 @@ def prepare(
         return done, True
     work = target.work(job.fingerprint)
     with target.held():
+        work.check_writable()
         results = tasks.collect(work, len(sources), output) if finish else None
         target.remove_stale(job.fingerprint)
         work.path.mkdir(parents=True, exist_ok=True)
@@ -225,6 +226,7 @@ def prepare_task(
         locks.held(lock, output, f"doing the task {share}"),
         job.execution.runner(work.within(tasks.results_name(share))) as runner,
     ):
+        work.within(tasks.results_name(share)).check_writable()  # Each task at a place of its own.
         own = {row: one for row, one in enumerate(job.sources) if share.holds_index(row)}
         probes = probe_all(own, runner)
         plan = job.plan(probes)

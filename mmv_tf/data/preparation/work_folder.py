@@ -66,6 +66,15 @@ class WorkFolder:
         """Return a folder inside this one."""
         return WorkFolder(f"{self.place.rstrip('/')}/{name}")
 
+    def check_writable(self) -> None:
+        """Check, before long work, that a store can be written.
+
+        Raises:
+          StorageError: it can't.
+        """
+        if self.is_remote:
+            self._store().check_writable()
+
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[pathlib.Path]:
         """Yield a path to write to; it becomes the file after the block."""

@@ -9,11 +9,14 @@ import shutil
 import pytest
 
 from mmv_tf.data import preparation
+from mmv_tf.data.datasets import read_data_set
 from mmv_tf.data.preparation import blocks, decoding, pipeline, shards
 from mmv_tf.util.shares import Share
 from mmv_tf.util.storage.store import open_store
+from mmv_tf.util.storage.urls import name_of
 from tests import media_samples, storage_servers
 from tests.data.preparation.samples import CUES, SETTINGS, contents
+from tests.evaluation import small_benchmarks
 
 
 @pytest.fixture(scope="module")
@@ -189,3 +192,43 @@ def test_faults_lose_nothing(s3_store, folder, local, in_process):
         prepare(s3_store.url)
     assert sum(proxy.injected.values()) > 10
     check_like(local, s3_store.url)
+
+
+def test_mistakes_are_told_before_the_work(s3_store, folder, in_process):
+    upload(folder, f"{s3_store.url}/films")
+    sources = preparation.find_sources(f"{s3_store.url}/films")
+    with pytest.raises(OSError, match=r"s3://no-such-bucket.*there is no such bucket"):
+        preparation.find_sources("s3://no-such-bucket/films")
+    with pytest.raises(OSError, match=r"s3://no-such-bucket.*there is no such bucket"):
+        preparation.prepare(sources, "s3://no-such-bucket/data", SETTINGS)
+    with pytest.raises(OSError, match=rf"{s3_store.url}/none: there is no such object"):
+        preparation.find_sources(f"{s3_store.url}/none")
+    with (
+        s3_store.faulty(lambda request: "403" if request.method == "PUT" else None),
+        pytest.raises(OSError, match="these credentials may not") as caught,
+    ):
+        preparation.prepare(sources, f"{s3_store.url}/data", SETTINGS)
+    assert storage_servers.SECRET not in str(caught.value)
+    assert not open_store(f"{s3_store.url}/data").list()
+
+
+def test_a_film_that_changed_since_it_was_listed_stops_the_run(s3_store, folder, in_process):
+    upload(folder, f"{s3_store.url}/films")
+    sources = preparation.find_sources(f"{s3_store.url}/films")
+    open_store(f"{s3_store.url}/films").write("a.mp4", b"another film")
+    with pytest.raises(OSError, match=r"a\.mp4: the object changed since it was listed"):
+        preparation.prepare(sources, f"{s3_store.url}/data", SETTINGS)
+
+
+def test_a_data_set_in_a_store_is_read_like_a_local_one(s3_store, tmp_path):
+    data = small_benchmarks.kinetics(tmp_path / "kinetics")
+    upload(data, f"{s3_store.url}/kinetics")
+    local = read_data_set("kinetics600", data)
+    found = read_data_set("kinetics600", f"{s3_store.url}/kinetics")
+    assert found.labels == local.labels
+    assert len(found.sources) == len(local.sources) > 0
+    for one, other in zip(found.sources, local.sources, strict=True):
+        name = other.path.relative_to(data).as_posix()
+        assert name_of(one.path) == f"{s3_store.url}/kinetics/{name}"
+        assert one.path.exists() == other.path.exists()
+        assert dataclasses.replace(one, path=other.path) == other
