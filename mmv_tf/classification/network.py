@@ -185,7 +185,7 @@ def _check_arguments(
         raise ValueError(f"windows is {windows}; expected 1 to {MAX_WINDOWS}.")
     check_form(list(labels) if isinstance(labels, tuple) else labels, [str], "labels")
     if len(set(labels)) < len(labels):
-        raise ValueError("labels contains a duplicate; expected each name once.")
+        raise ValueError("labels has a duplicate; expected each name once.")
     check_labels(labels, "the classifier")
     check_form(metadata, _FORM)
 

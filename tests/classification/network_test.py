@@ -150,7 +150,7 @@ def test_wrong_arguments(model, changes, message):
         (["a", "b" * 201], "expected 1 to 200 printable"),
         (["a", "a\u0000"], "printable"),
         (["a", 3], "is 3; expected a string"),
-        (["a", "a"], "twice"),
+        (["a", "a"], "duplicate"),
         (["Dog bark", "dogbark"], "'Dog bark' and 'dogbark' differ only in case"),
         ("ab", "labels is"),
         ({"a": 1}, "labels is"),

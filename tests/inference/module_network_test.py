@@ -96,7 +96,7 @@ def test_graphs_of_fixed_sizes_and_without_shapes(batch, tmp_path):
     np.testing.assert_allclose(found["vat"], wanted, rtol=1e-5)
     with pytest.raises(ValueError, match=r"num_frames is 3, but .* accepts only 2"):
         ModuleNetwork(folder, num_frames=3)
-    with pytest.raises(ValueError, match="takes video of shape"):
+    with pytest.raises(ValueError, match="expects video of shape"):
         network.run("video", CLIPS[:, :1])
 
 

@@ -355,7 +355,7 @@ def test_ids_are_gathered_exactly():
 @pytest.mark.parametrize(
     ("ids", "message"),
     [
-        (["a", "b"], "ids are string; expected integers: hash"),
+        (["a", "b"], "ids are string; expected integers; hash"),
         ([0.0, 1.0], "ids are float32; expected integers"),
         ([1, 2, 3], r"Expected ids \[2\], one per row, got \(3,\)"),
     ],
