@@ -114,7 +114,7 @@ class StoredRun(RunPlace):
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """See `RunPlace.held`; also keeps out runs on other machines."""
+        """Keep other runs out, as `RunPlace.held` does, including runs on other machines."""
         lock = open_store(Location.parse(self._url).within(_LOCK))
         with super().held(), claims.held(lock, redacted(self._url), _DOING) as claim:
             self._check = claim.check
@@ -122,7 +122,7 @@ class StoredRun(RunPlace):
             yield
 
     def share(self, strategy: tf.distribute.Strategy) -> None:
-        """See `RunPlace.share`."""
+        """Upload the first worker's files; the other workers fetch them."""
         first = worker_and_workers(strategy)[0] == 0
         if first:
             self.publish()
@@ -141,14 +141,14 @@ class StoredRun(RunPlace):
             mirror.push(self.directory / name)
 
     def steps_taken(self) -> int:
-        """See `RunPlace.steps_taken`."""
+        """Return the step of the newest complete checkpoint in the store, or 0 without one."""
         names = complete_checkpoints(self.store)
         return max((step_of(pathlib.Path(name)) for name in names), default=0)
 
     def checkpoints(
         self, training: ml_collections.ConfigDict, strategy: tf.distribute.Strategy
     ) -> CheckpointStore:
-        """See `RunPlace.checkpoints`."""
+        """Return the run's checkpoints, which are uploaded to the store."""
         worker, workers = worker_and_workers(strategy)
         return StoredCheckpoints(
             self.directory,

@@ -226,7 +226,7 @@ def prepare_task(
         locks.held(lock, output, f"doing the task {share}"),
         job.execution.runner(work.within(tasks.results_name(share))) as runner,
     ):
-        work.within(tasks.results_name(share)).check_writable()  # Each task at a place of its own.
+        work.within(tasks.results_name(share)).check_writable()  # Each task has its own.
         own = {row: one for row, one in enumerate(job.sources) if share.holds_index(row)}
         probes = probe_all(own, runner)
         plan = job.plan(probes)

@@ -67,10 +67,10 @@ class WorkFolder:
         return WorkFolder(f"{self.place.rstrip('/')}/{name}")
 
     def check_writable(self) -> None:
-        """Check, before long work, that a store can be written.
+        """Check, before long work, that a store is writable.
 
         Raises:
-          StorageError: it can't.
+          StorageError: it is not.
         """
         if self.is_remote:
             self._store().check_writable()

@@ -41,16 +41,17 @@ _DATA = "data"
 
 @dataclasses.dataclass(frozen=True)
 class Role:
-    """What a program does with the value of a flag.
+    """Use that a program makes of a flag's value.
 
     Attributes:
-      kind: "input", a file or folder that is read; "model", such a one of a training run;
-        "media", a folder or file of media, each fetched when it is opened; "list", a file with
-        paths of media in its folder, unless --data has their folder; "output", a file that is
-        written; "updated", a folder that is read and written.
-      is_media: for "media" and "list": tells media from other files, by name.
-      last: for "updated": files to upload after all others, see `mirror.push_folder`.
-      only: for "updated": which files of the folder the program reads and writes; by default all.
+      kind: "input", a file or folder that is read; "model", the same, but of a training run;
+        "media", a folder or file of media, each downloaded when it is opened; "list", a file with
+        paths of media in its folder, unless --data names their folder; "output", a file that is
+        written; or "updated", a folder that is read and written.
+      is_media: for "media" and "list": returns whether a file is media, by its name.
+      last: for "updated": files to upload after all others; see `mirror.push_folder`.
+      only: for "updated": returns whether the program reads and writes a file of the folder; by
+        default it uses all files.
     """
 
     kind: str
