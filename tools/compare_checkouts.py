@@ -1,12 +1,12 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Compares the results of two checkouts on the same small data, by their own programs.
+"""Compares the results of two checkouts' programs on the same small data.
 
   python -m tools.compare_checkouts FIRST SECOND [--work=DIR]
 
-Both prepare, train (deterministically), evaluate, embed, deflate, export, index and search, see
-tools/small_job.py. Prints a line for each result: "equal", or "differs" with the largest
-difference. The exit status is 1 if anything differs. --work=DIR keeps the files.
+Both checkouts prepare, train (deterministically), evaluate, embed, deflate, export, index and
+search, see tools/small_job.py. Prints a line for each result: "equal", or "differs" with the
+largest difference. The exit status is 1 if anything differs. --work=DIR keeps the files.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ import numpy as np
 from tools import small_job
 
 _ANSWERS = pathlib.Path(__file__).with_name("network_answers.py")
-# Values that vary between runs of one checkout: times (also in the fingerprint of the data),
-# speeds, places and versions.
+# Values that vary between runs of the same checkout: times (also in the data's fingerprint),
+# speeds, paths and versions.
 _VARIES = re.compile(
     r"seconds|_ms$|speed|time|date|created|commit|version|environment|fingerprint|path"
 )
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def run(checkout: pathlib.Path, folder: pathlib.Path) -> None:
-    """Run the job and collect its models' outputs; existing ones are kept."""
+    """Run the job and collect its models' outputs; existing results are kept."""
     if (folder / "answers.npz").exists():
         return
     small_job.run(checkout, folder)
@@ -60,7 +60,7 @@ def run(checkout: pathlib.Path, folder: pathlib.Path) -> None:
 
 
 def report(name: str, first: Values, second: Values) -> bool:
-    """Print whether a result is equal in both, and return that."""
+    """Print and return whether a result is equal in both checkouts."""
     missing = sorted(first.keys() ^ second.keys())
     differing = {
         key: difference(first[key], second[key])
@@ -81,7 +81,7 @@ def report(name: str, first: Values, second: Values) -> bool:
 
 
 def equal(first: Any, second: Any) -> bool:
-    """Compare to the bit; NaN equals NaN."""
+    """Compare bitwise; NaN equals NaN."""
     if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
         return (
             first.dtype == second.dtype
@@ -92,7 +92,7 @@ def equal(first: Any, second: Any) -> bool:
 
 
 def difference(first: Any, second: Any) -> float:
-    """Return the largest difference of two values; infinity where they are not numbers."""
+    """Return the largest difference between two values; infinity if they are not numbers."""
     try:
         return float(np.nanmax(np.abs(np.subtract(first, second, dtype=np.float64))))
     except (TypeError, ValueError):
@@ -112,7 +112,7 @@ def read_bytes(pattern: str) -> Callable[[pathlib.Path], Values]:
 
 
 def read_arrays(pattern: str) -> Callable[[pathlib.Path], Values]:
-    """Return a reader of the arrays in .npz files, except versions, which are times of files."""
+    """Return a reader of the arrays in .npz files, except "versions", which are file times."""
 
     def read(folder: pathlib.Path) -> Values:
         values = {}
@@ -125,7 +125,7 @@ def read_arrays(pattern: str) -> Callable[[pathlib.Path], Values]:
 
 
 def read_json(pattern: str) -> Callable[[pathlib.Path], Values]:
-    """Return a reader of the leaves of JSON files that don't vary from run to run."""
+    """Return a reader of the JSON values that don't vary between runs."""
 
     def read(folder: pathlib.Path) -> Values:
         values: Values = {}
@@ -147,7 +147,7 @@ def _add_leaves(values: Values, name: str, value: Any) -> None:
 
 
 def read_checkpoints(folder: pathlib.Path) -> Values:
-    """Return the variables of all checkpoints of the run."""
+    """Return the variables of all checkpoints in the run."""
     import tensorflow as tf
 
     values = {}
@@ -168,7 +168,7 @@ def read_answers(kind: str) -> Callable[[pathlib.Path], Values]:
 
 
 def read_index(folder: pathlib.Path) -> Values:
-    """Return the arrays of the search index; the ends of its segments' names are random."""
+    """Return the arrays in the search index; its segment names end at random."""
     return {
         re.sub(r"-\w+/", "/", name): np.load(path, allow_pickle=False)
         for name, path in _files(folder, "index/segments/*/*.npy")

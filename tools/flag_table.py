@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the programs, commands and flags that `mmv completion` knows, read from the programs.
+"""Writes the table of programs, commands and flags for `mmv completion`, read from the programs.
 
 python -m tools.flag_table
 """
@@ -24,12 +24,12 @@ TABLE = ROOT / "mmv_tf" / "programs" / "flag_table.json"
 def collect() -> dict[str, dict[str, Any]]:
     """Return "PROGRAM" or "PROGRAM COMMAND" -> {"summary": text, "flags": {name: its kind}}.
 
-    The kind of a flag is the list of its values, "bool", or "text", for which files are offered.
+    The kind of a flag is the list of its values, "bool", or "text", which is completed by files.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["mmv_tf.util.quiet_start", "mmv_tf.search", "mmv_tf.training"])
     names = programs()
-    # A process each: the flags of two programs have the same names.
+    # A separate process for each, since programs define flags with the same names.
     with context.Pool(2, maxtasksperchild=1) as pool:
         commands = pool.map(_commands, names, chunksize=1)
         places = [

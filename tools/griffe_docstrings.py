@@ -1,11 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Teach the API reference three habits of this project (see mkdocs.yml).
+"""Adapts the API reference to three conventions of this project (see mkdocs.yml).
 
-In a docstring "a, b: what both are" describes two arguments at once; Griffe, which reads them,
-takes it for an argument of that name. Examples are doctests below "Example:", which Markdown takes
-for quotations. And a folder's `__init__` marks public names by `import A as
-A`, as type checkers expect; Griffe needs `__all__`.
+In a docstring, "a, b: meaning" describes two arguments at once; Griffe, which reads docstrings,
+would treat it as a single argument. Examples are doctests below "Example:", which Markdown would
+treat as quotations. And a folder's `__init__` marks public names with `import A as
+A`, as type checkers expect, while Griffe needs `__all__`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _SECTION = re.compile(r"^( *)(Args|Attributes):$")
 _ENTRY = re.compile(r"^( *)(\w+(?:, \w+)*): ?(.*)$")
 
 
-# A doctest: its first line, and all that follows it up to an empty line.
+# A doctest: its first line, and everything up to an empty line.
 _DOCTEST = re.compile(r"^( *)>>> .*(?:\n *\S.*)*", re.M)
 
 
 class HouseStyle(griffe.Extension):
-    """Griffe extension that splits shared descriptions of arguments, and exports re-exports."""
+    """Griffe extension that splits shared argument descriptions and exports re-exported names."""
 
     def on_object(self, *, obj: Any, **kwargs: Any) -> None:
         """Handle an object that has a docstring once it is loaded."""
@@ -44,7 +44,7 @@ class HouseStyle(griffe.Extension):
 
 
 def split_shared(docstring: str) -> str:
-    """Return a docstring in which every argument has an entry of its own."""
+    """Return a docstring in which every argument has its own entry."""
     found: list[str] = []
     lines = docstring.splitlines()
     while lines:
@@ -71,7 +71,7 @@ def _entry(lines: list[str], indent: int) -> tuple[list[str], list[str]] | None:
 
 
 def fence_examples(text: str) -> str:
-    """Return a docstring in which each doctest is a block of code, below a bold "Example"."""
+    """Return a docstring in which each doctest is a code block below a bold "Example"."""
 
     def fenced(found: re.Match[str]) -> str:
         indent, body = found[1], found[0]

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the outputs of models on disk for fixed inputs, to compare versions.
 
-As a program, `python tools/network_answers.py FOLDER`, it writes `answers.npz` there, with the
-modules of PYTHONPATH; `--make` first adds models of the other graphs. It uses only names that every
-version has.
+`python tools/network_answers.py FOLDER` writes `answers.npz` to the folder, using the modules on
+PYTHONPATH; `--make` first adds models with the other graphs. Only names that exist in every version
+are used.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WORDS = ["red", "gray", "square", "circle"]
 
 
 def inputs() -> dict[str, np.ndarray]:
-    """Return two rows for each kind of input."""
+    """Return two rows of each kind of input."""
     random = np.random.default_rng(0)
     return {
         "video": random.random((2, 4, 32, 32, 3), np.float32),
@@ -35,7 +35,7 @@ def inputs() -> dict[str, np.ndarray]:
 
 
 def make_networks(folder: pathlib.Path) -> None:
-    """Write a Shared model without text and a Disjoint one without audio, with other backbones."""
+    """Write a Shared model without text and a Disjoint model without audio, with other backbones."""
     section = {"metadata": {"num_frames": 4, "frame_rate": 5.0, "size": 32}, "dtype": "float32"}
     log_mel = {"sample_rate": 8_000, "window": 256, "step": 128, "mel_bins": 16, "upper_hz": 3500.0}
     made = {
@@ -65,7 +65,7 @@ def make_networks(folder: pathlib.Path) -> None:
 
 
 def _stir(model: Any) -> None:
-    """Give all weights values that a trained model might have."""
+    """Set all weights to values that a trained model might have."""
     random = np.random.default_rng(1)
     for weight in model.weights:
         if "variance" in weight.name or "gamma" in weight.name:
@@ -93,7 +93,7 @@ def answers(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _signature_answers(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """Return the outputs of a SavedModel; needs nothing of `mmv_tf`."""
+    """Return the outputs of a SavedModel, without using `mmv_tf`."""
     loaded = tf.saved_model.load(str(path))
     given = inputs()
     values = {

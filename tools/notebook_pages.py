@@ -1,8 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A hook of mkdocs.yml: the notebooks of examples/ as pages of the site, with their outputs.
+"""MkDocs hook that turns the notebooks in examples/ into pages of the site, with their outputs.
 
-Nothing is run: a page shows the outputs that are stored in its notebook.
+Nothing is run: a page shows the outputs stored in its notebook.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def render(notebook: dict[str, Any], stem: str) -> tuple[str, dict[str, bytes]]:
 
 
 def _outputs(cell: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the kind and content of a cell's outputs: an image, or a text."""
+    """Yield the kind and content of a cell's outputs: an image or text."""
     for output in cell.get("outputs", ()):
         data = output.get("data", {})
         if "image/png" in data:

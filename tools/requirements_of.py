@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Prints the requirements of an extra of pyproject.toml alone: `make lock`."""
+"""Prints the requirements of one extra in pyproject.toml, for `make lock`."""
 
 import pathlib
 import sys

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Runs pytest on the given files: the main program of the tests in BUILD."""
+"""Runs pytest on the given files; the main program for the tests in BUILD."""
 
 import sys
 

@@ -10,7 +10,7 @@ from mmv_tf import data, training
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
-    """Return the configuration; it takes no argument."""
+    """Return the configuration, which accepts no argument."""
     del arg
     metadata = {"num_frames": 4, "frame_rate": 5.0, "size": 32, "square_crop": True}
     config = ml_collections.ConfigDict(

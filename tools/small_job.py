@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the whole job on sixteen generated seconds, with the programs of any checkout.
+"""Runs the whole job on sixteen seconds of generated video, with the programs of any checkout.
 
-The job is the same for every version, to compare versions and to keep old files:
-tools/compare_checkouts.py and tools/write_artifacts.py. It imports nothing of the package.
+The job is the same for every version, for comparing versions (tools/compare_checkouts.py) and for
+keeping old files (tools/write_artifacts.py). It imports nothing from the package.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class JobError(RuntimeError):
 
 
 def write_media(folder: pathlib.Path) -> None:
-    """Write a film with captions and labels, a silent one, and word vectors, always the same."""
+    """Write a film with captions and labels, a silent film, and word vectors, always the same."""
     folder.mkdir(parents=True)
     _write_film(folder / "film.mp4", with_audio=True)
     _write_film(folder / "silent.mp4", with_audio=False)
@@ -52,7 +52,7 @@ def write_media(folder: pathlib.Path) -> None:
 
 
 def _write_film(path: pathlib.Path, with_audio: bool) -> None:
-    """Write a square that moves over gray, and a tone that rises each second."""
+    """Write a video with a moving square on gray, and a tone that gets higher each second."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("mpeg4", rate=_FRAME_RATE)
         video.width, video.height, video.pix_fmt, video.bit_rate = 48, 36, "yuv420p", 200_000
@@ -78,7 +78,7 @@ def _write_film(path: pathlib.Path, with_audio: bool) -> None:
 
 
 def steps() -> dict[str, list[str]]:
-    """Return the job's command lines by name, in order, each `binaries.NAME` and its arguments."""
+    """Return the job's command lines by name, in order: `binaries.NAME` and its arguments."""
     shards = ["--frame_rate=5", "--short_side=36", "--sample_rate=8000", "--processes=1"]
     shards += ["--num_shards=1", "--jpeg_quality=60"]
     model = "--model=run"
@@ -146,7 +146,7 @@ def steps() -> dict[str, list[str]]:
 
 
 def run(checkout: pathlib.Path, work: pathlib.Path) -> None:
-    """Run the job in an empty folder by a checkout's programs; `work`/printed has their output.
+    """Run the job in an empty folder with a checkout's programs; output goes to `work`/printed.
 
     Raises:
       JobError: a program failed; the message ends with its output.
@@ -159,7 +159,7 @@ def run(checkout: pathlib.Path, work: pathlib.Path) -> None:
 
 
 def run_program(checkout: pathlib.Path, work: pathlib.Path, command: Sequence[str]) -> str:
-    """Return the standard output of `binaries.NAME ARGUMENTS` of a checkout."""
+    """Run `binaries.NAME ARGUMENTS` in a checkout and return its standard output."""
     program, *arguments = command
     return run_python(checkout, work, ["-m", f"binaries.{program}", *arguments])
 

@@ -1,11 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the files of one version that later versions must read, for tests/compatibility.
+"""Writes files of one version that later versions must read, for tests/compatibility.
 
   python -m tools.write_artifacts CHECKOUT tests/compatibility/v0_1.tar.xz
 
-CHECKOUT is a working tree of the version to keep; `written.json` in the archive has its commit. The
-files are of the tiny model and data of tools/small_job.py, with the models' outputs.
+CHECKOUT is a working tree of the version to keep; `written.json` in the archive records its commit.
+The files belong to the tiny model and data of tools/small_job.py, and include the models' outputs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _KEPT = {
     "image.json": "image.json",
     "run/model.keras": "fac.keras",
     "printed/query.txt": "query.json",
-    # The run at half of its steps, to test resuming.
+    # The run after half of its steps, to test resuming.
     "run/network.keras": "run/network.keras",
     "run/config.json": "run/config.json",
     "run/data.json": "run/data.json",
@@ -44,7 +44,7 @@ _KEPT = {
 
 
 def write(checkout: pathlib.Path, archive: pathlib.Path) -> None:
-    """Run the job by a checkout and archive its files."""
+    """Run the job with a checkout and archive its files."""
     with tempfile.TemporaryDirectory(prefix="mmv_tf_") as temporary:
         work, kept = pathlib.Path(temporary, "work"), pathlib.Path(temporary, "kept")
         small_job.run(checkout, work)
@@ -65,7 +65,7 @@ def _commit(checkout: pathlib.Path) -> str:
 
 
 def _anonymous(info: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Remove owner and time of a file."""
+    """Remove a file's owner and time."""
     info.uid = info.gid = info.mtime = 0
     info.uname = info.gname = ""
     return info
