@@ -35,7 +35,7 @@ def inputs() -> dict[str, np.ndarray]:
 
 
 def make_networks(folder: pathlib.Path) -> None:
-    """Write a Shared model without text and a Disjoint model without audio, with other backbones."""
+    """Write a Shared model without text and a Disjoint one without audio, with other backbones."""
     section = {"metadata": {"num_frames": 4, "frame_rate": 5.0, "size": 32}, "dtype": "float32"}
     log_mel = {"sample_rate": 8_000, "window": 256, "step": 128, "mel_bins": 16, "upper_hz": 3500.0}
     made = {
