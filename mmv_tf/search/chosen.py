@@ -20,7 +20,7 @@ class Chosen:
     """A moment of an index.
 
     Attributes:
-      video: its video.
+      video: the video that contains it.
       start, end: times in seconds; the end is at most the video's.
       score: score in a search; None if the moment does not come from a search.
     """

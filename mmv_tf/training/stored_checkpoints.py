@@ -253,7 +253,7 @@ class StoredCheckpoints(CheckpointStore):
     ) -> None:
         """Upload this worker's files; the first worker then completes the checkpoint."""
         for old in former if self._worker == 0 else []:
-            # One of this step, whose files are no longer as its checkpoint.json says.
+            # An earlier checkpoint of this step, whose files no longer match its checkpoint.json.
             self._store.remove([_object(old, checkpoints.MANIFEST)])
         for file in written:
             self._store.upload(part / file, _object(name, file))

@@ -90,7 +90,7 @@ def read_cells(path: pathlib.Path, text: str) -> Iterator[tuple[int, list[str]]]
 
     Args:
       path: the file, for its suffix and for messages.
-      text: its content, from `read_text`.
+      text: content of the file, from `read_text`.
 
     Raises:
       ValueError: a quote is not closed, or something follows a closed quote; the message names the

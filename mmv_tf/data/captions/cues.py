@@ -89,7 +89,7 @@ def parse_cues(path: pathlib.Path, text: str, left_out: LeftOut, *, web: bool) -
     can't be parsed is left out with its lines.
 
     Raises:
-      ValueError: a header is missing or says that times do not count from the start of the video;
+      ValueError: a header is missing or states that times do not count from the start of the video;
         the meaning of fractions is ambiguous; or the times of joined files restart.
     """
     found: list[_RawCue] = []

@@ -158,6 +158,6 @@ def _units_a_second(
             return 1
     raise ValueError(
         f"{path}, {cues[0].where}: got the times {written[0]} and {written[1]}, which may be "
-        "seconds or milliseconds; expected column names that tell; name the columns start_seconds "
-        "and end_seconds, or start_ms and end_ms."
+        "seconds or milliseconds; expected column names with the unit; name the columns "
+        "start_seconds and end_seconds, or start_ms and end_ms."
     )

@@ -72,7 +72,7 @@ class ShardInspection:
       segments: (offset, count) of each run of good records, in order.
       chunks: the same, but in runs of at most 16 records.
       findings: problems found; good records plus records lost equal `written`.
-      written: number of records that the shard should hold, as the manifest says or as found.
+      written: number of records that the shard should hold, as the manifest states or as found.
       notes: numbers of unusual but undamaged records, such as silent ones, by kind.
     """
 
@@ -332,7 +332,7 @@ def _account(shard: ShardEntry, good: int, findings: list[Finding]) -> tuple[lis
         findings[ranges[-1]] = dataclasses.replace(last, records=last.records + unexplained)
         return findings, stated
     found = good + len(findings)
-    detail = f"the shard holds {found} records, the manifest says {stated}"
+    detail = f"the shard holds {found} records, but the manifest states {stated}"
     findings.append(Finding(shard.name, 0, "", RECORD_COUNT, detail, max(unexplained, 0)))
     return findings, max(stated, found)
 

@@ -106,7 +106,7 @@ def check_rate(reason: str, found: float | None, expected: float | None) -> None
     if found is not None and not (np.isfinite(found) and found > 0):
         raise CheckFailed(reason, f"it is {found:g} Hz")
     if None not in (found, expected) and abs(found / expected - 1) > _TOLERANCE:  # type: ignore[operator]
-        raise CheckFailed(reason, f"it is {found:g} Hz, the manifest says {expected:g}")
+        raise CheckFailed(reason, f"it is {found:g} Hz, but the manifest states {expected:g}")
 
 
 WRONG_TYPE = "wrong type"

@@ -267,7 +267,7 @@ def _against_manifest(
             continue  # The inspection reports it.
         size = folder.size(entry.name)
         if entry.bytes is not None and size != entry.bytes:
-            add(entry.name, SIZE, f"it has {size} bytes, the manifest says {entry.bytes}")
+            add(entry.name, SIZE, f"it has {size} bytes, but the manifest states {entry.bytes}")
         elif checksums and entry.sha256 and _sha256(entry) != entry.sha256:
             add(entry.name, CHECKSUM, "the SHA-256 of the file differs from the manifest's")
     listed = {entry.name for entry in entries}

@@ -86,7 +86,8 @@ def check_video(subject: CheckInput) -> int:
     if even != [track.height, track.width]:
         raise CheckFailed(
             FRAME_SIZE,
-            f"frames are {track.width} x {track.height}, the record says {size[1]} x {size[0]}",
+            f"frames are {track.width} x {track.height}, but the record states "
+            f"{size[1]} x {size[0]}",
         )
     return clip.num_frames
 

@@ -16,7 +16,7 @@ from mmv_tf.data.media import mp4
 
 # FFmpeg rounds the sides up by 64 pixels or more before it compares the area with its limit.
 _ROUNDING = 128
-# Ours: seconds that an audio decoder runs before the first sample needed. Opus asks for 80 ms
+# Ours: seconds that an audio decoder runs before the first sample needed. Opus needs 80 ms
 # (RFC 7845, section 4.6); two packets of AAC at 8 kHz take 256 ms.
 _RUN_UP_SECONDS = 0.3
 
@@ -97,7 +97,7 @@ class StoredClip:
         found = (0, 0) if track is None else (track.height, track.width)
         if found != (height + height % 2, width + width % 2):
             raise UndecodableError(
-                f"its frames are {found[1]} x {found[0]}, the record says {width} x {height}"
+                f"its frames are {found[1]} x {found[0]}, but the record states {width} x {height}"
             )
 
     def frames(self, indices: Sequence[int]) -> Iterator[tuple[int, VideoPlanes]]:

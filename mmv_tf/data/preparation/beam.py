@@ -20,7 +20,7 @@ from mmv_tf.util.worker_pool import Failure, Task, WorkerPool
 
 
 def check_installed() -> None:
-    """Raise a ValueError that tells how to install Beam if it is missing."""
+    """Raise a ValueError with installation instructions if Beam is missing."""
     if importlib.util.find_spec("apache_beam") is None:
         raise ValueError(
             "--runner=beam needs Apache Beam, which is an extra: pip install 'mmv_tf[beam]'."

@@ -46,7 +46,7 @@ class ChunkCache:
         Args:
           name: name of the chunk, the same in all processes.
           fetch: function that returns the content, or raises.
-          is_good: function that tells whether cached content is intact; if not, it is fetched
+          is_good: function that returns whether cached content is intact; if not, it is fetched
             again.
         """
         path = self._path(name)

@@ -191,7 +191,9 @@ def _read_record(file: BinaryIO, offset: int, size: int, max_bytes: int) -> Reco
         return gap(LENGTH_CHECKSUM, "the record's length does not match its checksum")
     end = offset + HEADER_BYTES + length + FOOTER_BYTES
     if end > size:
-        return gap(TRUNCATED, f"the record says {length} bytes, the file ends {end - size} sooner")
+        return gap(
+            TRUNCATED, f"the record has {length} bytes, but the file ends {end - size} sooner"
+        )
     if length > max_bytes:
         return gap(TOO_LARGE, f"the record has {length} bytes, at most {max_bytes} are read", end)
     payload = file.read(length)

@@ -220,11 +220,13 @@ def check_shards(
                 ) from error
             if size != shard["bytes"]:
                 raise ValueError(
-                    f"{name_of(path)}: has {size} bytes, the manifest says {shard['bytes']}; "
+                    f"{name_of(path)}: has {size} bytes, but the manifest states {shard['bytes']}; "
                     f"{advice}."
                 )
             if checksums and file_sha256(path) != shard["sha256"]:
-                raise ValueError(f"{name_of(path)}: its SHA-256 is not the manifest's; {advice}.")
+                raise ValueError(
+                    f"{name_of(path)}: its SHA-256 differs from the manifest's; {advice}."
+                )
 
 
 _MANIFEST_KEYS = ("frame_rate", "sample_rate", "short_side", "labels", "splits", "settings")

@@ -29,7 +29,7 @@ class Moment:
 
     Attributes:
       start, end: position in the film, in seconds.
-      caption: its narration.
+      caption: narration of the moment.
       place: rank, 1 for the best.
       score: cosine between the sentence and the clip.
       is_right: whether the sentence is this moment's narration; None if unknown.

@@ -386,7 +386,7 @@ def test_bytes_that_belong_to_no_record(data):
 
 def test_the_manifest_says_fewer_records(data):
     claim(data, 2)
-    with pytest.raises(DamagedDataError, match="holds 4 records, the manifest says 2"):
+    with pytest.raises(DamagedDataError, match="holds 4 records, but the manifest states 2"):
         reader(data).train(seed=0)
     skipping = reader(data, on_bad_record="skip")
     assert len(read_ids(skipping)) == skipping.damage().written == 8

@@ -106,7 +106,9 @@ def test_frames_are_close_also_with_odd_sides(size):
 
 
 def test_another_size_than_the_record_says(data):
-    with pytest.raises(UndecodableError, match="its frames are 64 x 48, the record says 64 x 50"):
+    with pytest.raises(
+        UndecodableError, match="its frames are 64 x 48, but the record states 64 x 50"
+    ):
         StoredClip.parse(data).check_size(50, 64)
 
 

@@ -159,7 +159,9 @@ def test_an_object_that_changed_since_the_manifest(data, s3_store, change):
         store.remove([name])
     else:
         store.write(name, store.read(name)[:-1])
-    reason = "no such object, but" if change == "removed" else r"has \d+ bytes, the manifest says"
+    reason = (
+        "no such object, but" if change == "removed" else r"has \d+ bytes, but the manifest states"
+    )
     with pytest.raises(ValueError, match=f"^{url}/{name}: {reason}"):
         Reader(data.config(directory=url), None, None).evaluate()
 

@@ -194,10 +194,10 @@ def test_damaged_shards_are_found(data):
     content[100] ^= 1
     path.write_bytes(content)
     manifests.check_shards(data, manifest)
-    with pytest.raises(ValueError, match="its SHA-256 is not"):
+    with pytest.raises(ValueError, match="its SHA-256 differs"):
         manifests.check_shards(data, manifest, checksums=True)
     path.write_bytes(content[:-1])
-    with pytest.raises(ValueError, match="bytes, the manifest says"):
+    with pytest.raises(ValueError, match="bytes, but the manifest states"):
         manifests.check_shards(data, manifest)
     path.unlink()
     with pytest.raises(ValueError, match="No such file"):
