@@ -49,7 +49,9 @@ class Registry(Generic[_T]):
 
         def add(entry: _Entry) -> _Entry:
             if name in self._entries and _origin(entry) != _origin(self._entries[name]):
-                raise ValueError(f"There are two of {self.kind} {name!r}; give one another name.")
+                raise ValueError(
+                    f"The {self.kind} {name!r} is registered twice; rename one of them."
+                )
             self._entries[name] = entry  # type: ignore[assignment]
             return entry
 

@@ -42,7 +42,7 @@ def test_what_resembles_no_name_is_told_all(animals, name):
 
 
 def test_a_name_is_given_once(animals):
-    with pytest.raises(ValueError, match="two of animal 'rabbit'"):
+    with pytest.raises(ValueError, match="The animal 'rabbit' is registered twice"):
         animals[0].register("rabbit")(str)
 
 
