@@ -75,7 +75,7 @@ def check_sources(readers: Sequence[Reader], mask: str) -> None:
     """Check that the first record of each data set names its source film, if this is needed.
 
     Raises:
-      ValueError: a data set's first record does not.
+      ValueError: the first record of a data set does not name it.
     """
     if mask != SOURCE:
         return

@@ -32,7 +32,7 @@ def fingerprint_of(
 ) -> str:
     """Return a hash of everything that the shards depend on.
 
-    Media files count by name, size and modification time, in a store by the store's clock.
+    Media files are identified by name, size and modification time, in a store by its clock.
     """
     digest = hashlib.sha256()
 
