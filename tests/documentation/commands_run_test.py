@@ -38,6 +38,7 @@ SECTIONS = (
     ("docs/classify.md", "Classify by your own labels"),
     ("docs/data.md", "Summary"),
     ("docs/data.md", "On several machines"),
+    ("docs/data.md", "Clips stored as video"),
     ("docs/deflation.md", "Deflating a trained model"),
     ("docs/evaluation.md", "Features"),
     ("docs/finetuning.md", "Your own videos"),
@@ -249,6 +250,9 @@ def test_the_data_guide(folder, tmp_path):
     for command in under("docs/data.md", "On several machines"):
         run(command.words, tmp_path)
     assert (tmp_path / "shared" / "manifest.json").exists()
+    for command in under("docs/data.md", "Clips stored as video"):
+        run(command.words, tmp_path)
+    assert '"store": "video"' in (tmp_path / "data_as_video" / "manifest.json").read_text()
 
 
 def test_the_serving_guide(trained):

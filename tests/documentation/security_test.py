@@ -24,7 +24,7 @@ from mmv_tf.search.page_settings import PageSettings
 from mmv_tf.serving.settings import ServerSettings
 from mmv_tf.training import workers
 from mmv_tf.util import addresses
-from tests import records, running
+from tests import records, running, stored_clips
 from tests.documentation import pages
 
 _PAGE = pages.ROOT / "docs" / "security.md"
@@ -146,6 +146,16 @@ def shards_and_manifests(folder: pathlib.Path, touched: pathlib.Path) -> None:
     (folder / "data" / "manifest.json").write_text(manifest)
     with pytest.raises(ValueError, match=r"manifest\.json.*elsewhere"):
         Input(data.config())
+    clips = stored_clips.write(folder / "clips", (2,))
+
+    def state_endless_samples(example: tf.train.SequenceExample) -> None:
+        media = example.context.feature["clip/encoded_media_bytes"].bytes_list.value
+        place = media[0].index(b"stsz") + 8
+        media[0] = media[0][:place] + b"\0\0\0\1\x7f\xff\xff\xff" + media[0][place + 8 :]
+
+    clips.change(0, 1, state_endless_samples)
+    with pytest.raises(ValueError, match="2147483647 samples"):
+        Input(clips.config()).evaluate()
 
 
 def requests_to_a_server(folder: pathlib.Path, touched: pathlib.Path) -> None:

@@ -10,7 +10,9 @@ other bytes of audio.
 from __future__ import annotations
 
 import fractions
+import functools
 import io
+import pathlib
 from collections.abc import Iterable
 
 import av
@@ -21,15 +23,9 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from mmv_tf.data.file_types import MediaError
 from mmv_tf.data.records import keys
 
-# Ours, measured in docs/measurements/data.md. "fastdecode" halves the decoding time for an
-# eighth more bytes. Without B-frames, frames are stored in the order in which they are shown.
-VIDEO_OPTIONS = {
-    "preset": "medium",
-    "tune": "fastdecode",
-    "bf": "0",
-    "g": "32",
-    "threads": "1",
-}
+# Ours, measured in docs/measurements/data.md. Without B-frames, frames are stored in the order in
+# which they are shown, and are decoded faster.
+VIDEO_OPTIONS = {"preset": "medium", "bf": "0", "g": "32", "threads": "1"}
 # Opus decodes to 48 kHz whatever the original rate was, so AAC stores the other rates.
 _OPUS_RATE = 48_000
 # Sample rates in Hz that can be stored: AAC's (ISO/IEC 14496-3, table 1.18).
@@ -72,7 +68,7 @@ class VideoEncoder:
         self._file = io.BytesIO()
         self._container = av.open(self._file, "w", format="mp4", options=_FILE_OPTIONS)
         self._reformatter = VideoReformatter()
-        options = {**VIDEO_OPTIONS, "crf": str(crf)}
+        options = {**VIDEO_OPTIONS, **_exact_kernels(), "crf": str(crf)}
         # x264's rate control looks at the nominal rate; the frames have times of their own.
         nominal = fractions.Fraction(frame_rate).limit_denominator(1001)
         video = self._container.add_stream("libx264", rate=nominal, options=options)
@@ -117,6 +113,20 @@ class VideoEncoder:
             for kept in self._filter.filter(packet):
                 kept.stream = self._video
                 self._container.mux(kept)
+
+
+@functools.cache
+def _exact_kernels() -> dict[str, str]:
+    """Return options that keep x264 from its AVX-512 kernels.
+
+    With them (x264 165 of PyAV 18), one in a hundred encodings of the same frames differed. With
+    AVX2's, or without the macroblock tree, none did in thousands.
+    """
+    try:
+        processor = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    return {"x264-params": "asm=AVX2"} if " avx512" in processor else {}
 
 
 def with_sound(video: bytes, waveform: np.ndarray, sample_rate: int) -> bytes:
