@@ -87,6 +87,8 @@ def define_index() -> None:
         inputs=["classifier", "captions"],
         updated=["index"],
         last=["manifest-*.json"],
+        places=["forget"],
+        doing="writing this index",
     )
 
 

@@ -13,6 +13,7 @@ import stat
 from mmv_tf.data.captions import CaptionFiles
 from mmv_tf.data.file_types import SUFFIXES, VIDEO, kind_of
 from mmv_tf.util.shares import Share
+from mmv_tf.util.storage.media import outlined
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +109,7 @@ def inside(root: pathlib.Path, name: str) -> pathlib.Path:
       ValueError: the file is outside the root, or not a regular file.
       OSError: the file does not exist.
     """
+    outlined(root / name)
     # Before Python 3.13, pathlib's function raises a RuntimeError for circular links.
     base = pathlib.Path(os.path.realpath(root, strict=True))
     target = pathlib.Path(os.path.realpath(base / name, strict=True))

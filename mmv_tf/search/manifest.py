@@ -7,6 +7,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import os
+from collections.abc import Callable
 from typing import Any
 
 import google_crc32c
@@ -14,10 +16,13 @@ import google_crc32c
 from mmv_tf.inference.windows import Windows
 from mmv_tf.search.folders import Folders
 from mmv_tf.util.safe_files import NUMBER, Count, Name, Positive, check_form, parse_json
+from mmv_tf.util.storage.urls import is_remote, local_of, url_of
 
 # Format 1 had vectors in float32 and one folder, "root".
 FORMAT = 2
 _READ = (1, 2)
+# Options of a model that are paths.
+_PATHS = ("vocabulary", "image_model")
 _FILE = {"name": str, "size": Count, "mtime_ns": int}
 _VIDEO = {
     **_FILE,
@@ -217,7 +222,7 @@ class Manifest:
 
     def to_json(self) -> str:
         """Return the text that `from_json` reads, with a checksum."""
-        values = dataclasses.asdict(self)
+        values = _with_paths(dataclasses.asdict(self), lambda path: url_of(path) or path)
         body = json.dumps({"format": FORMAT, **values}, sort_keys=True)
         return f'{{"crc32c": {google_crc32c.value(body.encode())}, "index":\n{body}\n}}\n'
 
@@ -243,6 +248,7 @@ class Manifest:
         if "root" in values:
             values["roots"] = {"": values.pop("root")}
         check_form(values, _FORM)
+        values = _with_paths(values, local_of)
         labels = values.pop("labels", None)
         try:
             if labels is not None:
@@ -258,6 +264,29 @@ class Manifest:
             )
         except TypeError as error:
             raise ValueError("the manifest has entries of a later version") from error
+
+
+def _with_paths(values: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """Change the paths of a manifest. On the disk, those of a store's mirror are URLs."""
+    values = {**values, "model": change(values["model"])}
+    values["roots"] = {label: change(root) for label, root in values["roots"].items()}
+    values["options"] = {
+        name: change(value) if name in _PATHS else value
+        for name, value in values["options"].items()
+    }
+    if values.get("labels") is not None:
+        values["labels"] = {**values["labels"], "path": change(values["labels"]["path"])}
+    values["videos"] = [
+        {**video, "captions": change(video["captions"])} if _is_given(video) else video
+        for video in values["videos"]
+    ]
+    return values
+
+
+def _is_given(video: dict[str, Any]) -> bool:
+    """Return whether a video has captions that the user named, and not those beside it."""
+    captions = video.get("captions")
+    return captions is not None and (os.path.isabs(captions) or is_remote(captions))
 
 
 def _video(entry: dict[str, Any]) -> Video:

@@ -34,6 +34,7 @@ from mmv_tf.search.store import (
     open_index,
 )
 from mmv_tf.search.view import View
+from mmv_tf.util.storage.workspace import brought
 
 
 class Searcher:
@@ -76,13 +77,17 @@ class Searcher:
         with self._lock:
             manifest = self.open().manifest
             if self._embedder is None:
-                path = manifest.model if self._model is None else str(self._model)
+                given = manifest.model if self._model is None else str(self._model)
+                path, options = brought(given, model=True), dict(manifest.options)
+                for name in ("vocabulary", "image_model"):
+                    if name in options:
+                        options[name] = brought(options[name])
                 if not (pathlib.Path(path).exists() or is_published(path)):
                     raise ValueError(
                         f"{path}: the model that made the index is missing; pass it as --model."
                     )
                 steps = manifest.windows.step_frames
-                self._embedder = Embedder.load(path, steps, **manifest.options)
+                self._embedder = Embedder.load(path, steps, **options)
             if not self._embedder.made(manifest.fingerprint):
                 path, self._embedder = self._embedder.path, None
                 raise ValueError(

@@ -11,6 +11,7 @@ from typing import Any
 from absl import flags
 
 from mmv_tf.util import command_line
+from mmv_tf.util.storage.urls import name_of
 from mmv_tf.util.storage.workspace import storage_flags
 from mmv_tf.util.text_files import printable_name
 
@@ -26,7 +27,9 @@ def define_merge() -> None:
     )
     flags.DEFINE_bool("overwrite", False, "Replace an existing index.")
     flags.DEFINE_bool("json", False, "Print the report as JSON.")
-    storage_flags(updated=["index"], last=["manifest-*.json"], arguments=True)
+    storage_flags(
+        updated=["index"], last=["manifest-*.json"], doing="writing this index", arguments=True
+    )
 
 
 def merge(argv: list[str]) -> None:
@@ -78,7 +81,7 @@ def export(argv: list[str]) -> None:
     if FLAGS.output is not None:
         check_writable(FLAGS.output)
         rows = export_parquet(opened, FLAGS.output)
-        print(f"{printable_name(FLAGS.output)}: {rows} vectors.")
+        print(f"{printable_name(name_of(FLAGS.output))}: {rows} vectors.")
         return
     export_to = {"qdrant": export_qdrant, "pgvector": export_pgvector}[FLAGS.store]
     windows = export_to(opened, FLAGS.url, FLAGS.collection)
@@ -95,4 +98,4 @@ def print_merged(report: Any) -> None:
             f"({made['queries']} queries), {made['faiss_ms']:.1f} ms per query, exact "
             f"{made['exact_ms']:.1f} ms; built in {made['seconds']:.0f} s"
         )
-    print(f"Search: mmv search serve --index={printable_name(FLAGS.index)}")
+    print(f"Search: mmv search serve --index={printable_name(name_of(FLAGS.index))}")

@@ -58,12 +58,28 @@ def outline(url: str, is_media: Callable[[str], bool]) -> pathlib.Path:
         entry = store.stat() if place.key else None
         if entry is None:
             raise MissingError(str(place))
-        place, entries = place.parent, {place.name: entry}
+        name, place = place.name, place.parent
+        # Captions and the like, beside it.
+        stem = f"{os.path.splitext(name)[0]}."
+        listed = open_store(place).list().items()
+        beside = {n: e for n, e in listed if n.startswith(stem) and not is_media(n)}
+        entries = {name: entry, **beside}
     media = {name for name in entries if is_media(name)}
     fetch_entries(place, {name: one for name, one in entries.items() if name not in media})
     for name in media:
         _outline(mirror_path(place.within(name)), entries[name])
     return target
+
+
+def outlined(path: pathlib.Path) -> None:
+    """Put a placeholder for one object of the mirror, if nothing is there and it exists.
+
+    Raises:
+      StorageError: the store can't be asked.
+    """
+    place = None if path.exists() else place_of(path)
+    if place is not None and (entry := open_store(place).stat()) is not None:
+        _outline(mirror_path(place), entry)
 
 
 @contextlib.contextmanager

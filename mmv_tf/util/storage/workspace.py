@@ -37,6 +37,7 @@ from mmv_tf.util.storage.urls import (
 _NOT_OF_MODELS = ("checkpoints", "lock", "mlflow.db", "mlruns", "tensorboard", "wandb")
 _ARGUMENTS = "arguments"  # in place of a flag's name
 _DATA = "data"
+_CLAIMS = ".claims"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,18 +47,22 @@ class Role:
     Attributes:
       kind: "input", a file or folder that is read; "model", the same, but of a training run;
         "media", a folder or file of media, each downloaded when it is opened; "list", a file with
-        paths of media in its folder, unless --data names their folder; "output", a file that is
-        written; or "updated", a folder that is read and written.
+        paths of media in its folder, unless --data names their folder; "place", a file or folder
+        that is only named; "output", a file that is written; or "updated", a folder that is read
+        and written.
       is_media: for "media" and "list": returns whether a file is media, by its name.
       last: for "updated": files to upload after all others; see `mirror.push_folder`.
       only: for "updated": returns whether the program reads and writes a file of the folder; by
         default it uses all files.
+      doing: for "updated": the program's work, for messages; another program that does it to the
+        same folder at the same time is refused. None: several may.
     """
 
     kind: str
     is_media: Callable[[str], bool] | None = None
     last: tuple[str, ...] = ()
     only: Callable[[str], bool] | None = None
+    doing: str | None = None
 
 
 _roles: dict[str, Role] = {}
@@ -70,27 +75,30 @@ def storage_flags(
     models: Sequence[str] = (),
     media: Sequence[str] = (),
     lists: Sequence[str] = (),
+    places: Sequence[str] = (),
     is_media: Callable[[str], bool] | None = None,
     outputs: Sequence[str] = (),
     updated: Sequence[str] = (),
     last: Sequence[str] = ("manifest.json",),
     only: Callable[[str], bool] | None = None,
+    doing: str | None = None,
     arguments: bool = False,
 ) -> None:
     """Declare flags whose values may be store URLs; see `Role`.
 
     Args:
-      inputs, models, media, lists, outputs, updated: names of flags.
+      inputs, models, media, lists, places, outputs, updated: names of flags.
       is_media: needed for `media` and `lists`.
-      last, only: see `Role`.
+      last, only, doing: see `Role`.
       arguments: also fetch the arguments that are not flags, as inputs.
     """
     _roles.update(dict.fromkeys(inputs, Role("input")))
     _roles.update(dict.fromkeys(models, Role("model")))
     _roles.update(dict.fromkeys(media, Role("media", is_media)))
     _roles.update(dict.fromkeys(lists, Role("list", is_media)))
+    _roles.update(dict.fromkeys(places, Role("place")))
     _roles.update(dict.fromkeys(outputs, Role("output")))
-    _roles.update(dict.fromkeys(updated, Role("updated", last=tuple(last), only=only)))
+    _roles.update(dict.fromkeys(updated, Role("updated", last=tuple(last), only=only, doing=doing)))
     if arguments:
         _roles[_ARGUMENTS] = Role("input")
 
@@ -121,19 +129,22 @@ def entered(argv: list[str], values: flags.FlagValues = flags.FLAGS) -> Iterator
             _uploads.append(upload)
         return path
 
-    for name, role in _roles.items():
-        if name not in values or values[name].value is None:
-            continue
-        flag = values[name]
-        if isinstance(flag.value, str):
-            flag.value = local(role, flag.value)
-        else:
-            flag.value = [local(role, one) for one in flag.value]
-    if _ARGUMENTS in _roles:
-        argv = [*argv[:1], *(local(_roles[_ARGUMENTS], one) for one in argv[1:])]
-    yield argv
-    for upload in _uploads:
-        upload()
+    with contextlib.ExitStack() as stack:
+        for name, role in _roles.items():
+            if name not in values or values[name].value is None:
+                continue
+            flag = values[name]
+            if role.doing is not None and is_remote(flag.value):
+                stack.enter_context(_claimed(flag.value, role.doing))
+            if isinstance(flag.value, str):
+                flag.value = local(role, flag.value)
+            else:
+                flag.value = [local(role, one) for one in flag.value]
+        if _ARGUMENTS in _roles:
+            argv = [*argv[:1], *(local(_roles[_ARGUMENTS], one) for one in argv[1:])]
+        yield argv
+        for upload in _uploads:
+            upload()
 
 
 def also_upload(folder: str | os.PathLike[str]) -> None:
@@ -167,6 +178,8 @@ def _bring(role: Role, text: str) -> tuple[str, Callable[[], None] | None]:
     """Return the local path for a flag's value, and what to do after the program."""
     if not is_remote(text):
         return local_path(text), None
+    if role.kind == "place":
+        return str(mirror_path(text)), None
     if role.kind == "media":
         from mmv_tf.util.storage.media import outline
 
@@ -190,6 +203,7 @@ def _is_of_model(name: str) -> bool:
 
 def _input(text: str, only: Callable[[str], bool] | None) -> str:
     """Fetch a file, or a folder."""
+    from mmv_tf.util.storage.errors import MissingError
     from mmv_tf.util.storage.mirror import fetch, fetch_folder, place_of
     from mmv_tf.util.storage.store import open_store
 
@@ -200,7 +214,13 @@ def _input(text: str, only: Callable[[str], bool] | None) -> str:
     entry = store.stat() if place.key and not text.endswith("/") else None
     if entry is not None:
         return str(fetch(str(place), entry))
-    return str(fetch_folder(str(place), only, required=True))
+    try:
+        return str(fetch_folder(str(place), only, required=True))
+    except MissingError:
+        target = mirror_path(place)
+        if not target.exists():
+            raise
+        return str(target)  # Written by a program that has not uploaded it yet.
 
 
 def _output(text: str) -> tuple[str, Callable[[], None]]:
@@ -235,22 +255,33 @@ def _beside(path: pathlib.Path) -> dict[pathlib.Path, tuple[int, int]]:
     return found
 
 
+@contextlib.contextmanager
+def _claimed(text: str, doing: str) -> Iterator[None]:
+    """Let no other program update a folder in a store during the block."""
+    from mmv_tf.util.storage import claims
+    from mmv_tf.util.storage.store import open_store
+
+    with claims.held(open_store(Location.parse(text).within(_CLAIMS)), name_of(text), doing):
+        yield
+
+
 def _updated(text: str, role: Role) -> tuple[str, Callable[[], None]]:
     """Fetch a folder that will be changed."""
     from mmv_tf.util.storage.mirror import fetch_folder, push_folder
     from mmv_tf.util.storage.store import open_store
 
-    open_store(text).check_writable()
-    folder = fetch_folder(text, role.only)
-
-    def is_result(name: str) -> bool:
-        """Return whether a file belongs to the program and is more than a local lock."""
+    def is_of_program(name: str) -> bool:
+        """Return whether a file belongs to the program and is more than a lock."""
         is_lock = name.rpartition("/")[2] == "lock" or name.endswith(".lock")
+        is_lock |= name.startswith(f"{_CLAIMS}/")
         return not is_lock and (role.only is None or role.only(name))
+
+    open_store(text).check_writable()
+    folder = fetch_folder(text, is_of_program)
 
     def upload() -> None:
         if folder.is_dir():
-            push_folder(folder, role.last, is_result)
+            push_folder(folder, role.last, is_of_program)
 
     return str(folder), upload
 
