@@ -13,6 +13,7 @@ from mmv_tf.search.folders import Folders
 from mmv_tf.search.manifest import Skipped, Video
 from mmv_tf.util import files as files_lib
 from mmv_tf.util.progress import Progress
+from mmv_tf.util.storage.media import at_hand
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +126,8 @@ def _hash(file: VideoFile, folders: Folders) -> str | None:
     """Return the hash of a file; None if it can't be read or changes meanwhile."""
     try:
         path = folders.inside(file.name)
-        sha256 = files_lib.file_sha256(path)
+        with at_hand(path):
+            sha256 = files_lib.file_sha256(path)
         status = path.stat()
     except (OSError, ValueError):
         return None

@@ -31,6 +31,7 @@ from mmv_tf.search.store import SPANS, Index, Writer
 from mmv_tf.search.video_rows import EmbeddedVideo, VideoRows
 from mmv_tf.util import files as files_lib
 from mmv_tf.util import locks
+from mmv_tf.util.storage.media import at_hand
 
 
 @dataclasses.dataclass(frozen=True)
@@ -257,7 +258,8 @@ class _Update:
         name = video.file.name
         try:
             path = self._folders.inside(name)
-            sha256 = files_lib.file_sha256(path)
+            with at_hand(path):
+                sha256 = files_lib.file_sha256(path)
             status = path.stat()
             unchanged = (status.st_size, status.st_mtime_ns) == video.file.version
         except (OSError, ValueError):

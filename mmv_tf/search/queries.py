@@ -20,6 +20,7 @@ from mmv_tf.inference.windows import Windows
 from mmv_tf.search.embedder import SOUND, VISION, Embedder
 from mmv_tf.search.frames import FRAMES
 from mmv_tf.search.words import Unit, units
+from mmv_tf.util.storage.media import at_hand
 
 # Speech; video and speech.
 SPEECH, ALL = "speech", "all"
@@ -201,9 +202,11 @@ def kind_of_bytes(data: bytes, name: str) -> str:
 
 @contextlib.contextmanager
 def _file(query: Query) -> Iterator[tuple[str, float, float | None]]:
-    """Yield the path of the query's media, and the span; bytes get a path in memory."""
+    """Yield the local path of the query's media, and the span; bytes get a path in memory."""
     if isinstance(query.value, str):
-        yield (query.value, 0.0, None) if query.kind == IMAGE else parse_span(query.value)
+        span = (query.value, 0.0, None) if query.kind == IMAGE else parse_span(query.value)
+        with at_hand(span[0]) as local:
+            yield str(local), *span[1:]
         return
     descriptor = os.memfd_create("query", os.MFD_CLOEXEC)
     try:

@@ -19,6 +19,10 @@ from tests.evaluation import small_benchmarks
 from tests.storage_servers import SECRET, at_random
 
 
+# What a network that was never trained does not say.
+SETTINGS = [f"--settings.{one}" for one in ("num_frames=4", "frame_rate=4", "size=32")]
+
+
 @pytest.fixture(scope="module")
 def local(tmp_path_factory):
     """A network, its deflated one, and a few files of each kind."""
@@ -86,7 +90,7 @@ def test_embed(local, uploaded, s3_store, tmp_path):
 def test_search(uploaded, s3_store):
     url = s3_store.url
     done = _run("search", "index", f"--videos={url}/videos", f"--model={url}/run",
-                f"--index={url}/index", "--processes=0")  # fmt: skip
+                f"--index={url}/index", "--processes=0", *SETTINGS)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert f"--index={url}/index" in done.stdout
     (name,) = [name for name in uploaded.list() if "/manifest-" in name]
@@ -98,8 +102,9 @@ def test_search(uploaded, s3_store):
     found = _run("search", "query", f"--index={url}/index", f"--video={url}/videos/1.mp4",
                  "--json")  # fmt: skip
     assert found.returncode == 0, found.stderr
-    moment = json.loads(found.stdout)["moments"][0]
-    assert moment["file"] == "1.mp4"
+    moments = {one["file"]: one for one in json.loads(found.stdout)["moments"]}
+    assert sorted(moments) == ["0.mp4", "1.mp4", "2.mp4"]
+    moment = moments["1.mp4"]
     cut = _run("search", "cut", f"--index={url}/index", f"--moment={moment['id']}",
                f"--output={url}/cut.mp4")  # fmt: skip
     assert cut.returncode == 0, cut.stderr

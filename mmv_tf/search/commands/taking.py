@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from mmv_tf.util import command_line
+from mmv_tf.util.storage.urls import name_of
 from mmv_tf.util.storage.workspace import storage_flags
 from mmv_tf.util.text_files import printable_name
 
@@ -71,7 +72,7 @@ def write_list(searcher: Searcher, moments: Sequence[Moment]) -> None:
         return
     with replacing(FLAGS.output) as temporary:
         temporary.write_bytes(data)
-    print(f"{printable_name(FLAGS.output)}: {len(entries)} moments")
+    print(f"{printable_name(name_of(FLAGS.output))}: {len(entries)} moments")
 
 
 def define_cut() -> None:
@@ -118,4 +119,6 @@ def cut(argv: list[str]) -> None:
     finally:
         decoder.close()
     name = printable_name(chosen.video.name)
-    print(f"{printable_name(FLAGS.output)}: {clip.start:.3f} to {clip.end:.3f} s of {name}")
+    print(
+        f"{printable_name(name_of(FLAGS.output))}: {clip.start:.3f} to {clip.end:.3f} s of {name}"
+    )
