@@ -31,6 +31,8 @@ from mmv_tf.publishing.flags import (
 from mmv_tf.publishing.options import MODALITIES
 from mmv_tf.publishing.run_facts import find_results, read_facts, run_of
 from mmv_tf.util import command_line
+from mmv_tf.util.storage.urls import name_of
+from mmv_tf.util.storage.workspace import also_upload
 
 define_network_flags(image_model=True, settings=False)
 define_export_flags("MMV model", "video_jpeg")
@@ -71,13 +73,15 @@ def main(argv: list[str]) -> None:
         model_name=folder.model_name,
         facts=read_facts(network.model),
     )
-    print(f"The SavedModel is in {folder.directory}; signatures: {', '.join(names)}.")
+    print(f"The SavedModel is in {name_of(folder.directory)}; signatures: {', '.join(names)}.")
+    if _PORTABLE.value:
+        also_upload(f"{folder.directory}_portable")
     for choice in _PORTABLE.value:
         kind, name = choice.split(":")
         path = pathlib.Path(f"{folder.directory}_portable") / f"{name}{portable.SUFFIXES[kind]}"
         differences = portable.write_portable(model, path, name, kind, image_model)
         worst = max(differences.values())
-        print(f"{path} differs from the model by {worst:.1e}, relative to its outputs.")
+        print(f"{name_of(path)} differs from the model by {worst:.1e}, relative to its outputs.")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ from tests import running, small_world
 from tests.evaluation import small_benchmarks
 from tests.storage_servers import SECRET, at_random
 
-
 # What a network that was never trained does not say.
 SETTINGS = [f"--settings.{one}" for one in ("num_frames=4", "frame_rate=4", "size=32")]
 

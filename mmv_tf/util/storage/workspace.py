@@ -278,6 +278,8 @@ def _updated(text: str, role: Role) -> tuple[str, Callable[[], None]]:
 
     open_store(text).check_writable()
     folder = fetch_folder(text, is_of_program)
+    with contextlib.suppress(OSError):
+        folder.rmdir()  # Empty: to the program there is none.
 
     def upload() -> None:
         if folder.is_dir():

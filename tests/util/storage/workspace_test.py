@@ -49,6 +49,7 @@ def main(argv):
         output.with_suffix(".json").write_text(json.dumps(seen))
     if INDEX.value:
         index = pathlib.Path(INDEX.value)
+        index.mkdir(exist_ok=True)
         count = len(list(index.glob("part-*")))
         (index / f"part-{count}").write_text("part")
         (index / "manifest.json").write_text(str(count + 1))
