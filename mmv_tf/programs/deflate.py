@@ -33,6 +33,7 @@ from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.training import save_model
 from mmv_tf.util import command_line, files
 from mmv_tf.util.configuration import write_json
+from mmv_tf.util.storage.urls import name_of
 from mmv_tf.util.storage.workspace import storage_flags
 
 define_network_flags(settings=False)
@@ -107,8 +108,8 @@ def main(argv: list[str]) -> None:
     save_model(folded if _FOLD.value else image_model, output)
     write_json(report, output.with_suffix(".json"))
     plot_report(report, output.with_suffix(".png"))
-    beside = ", ".join(str(output.with_suffix(suffix)) for suffix in (".json", ".png"))
-    print(f"Wrote the image encoder {output} and its report, {beside}.")
+    beside = ", ".join(name_of(output.with_suffix(suffix)) for suffix in (".json", ".png"))
+    print(f"Wrote the image encoder {name_of(output)} and its report, {beside}.")
 
 
 def _read_images(model: EmbeddingGraph) -> tuple[np.ndarray, np.ndarray | None]:

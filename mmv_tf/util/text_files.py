@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from mmv_tf.util.files import read_regular
 from mmv_tf.util.storage.errors import StorageError
 from mmv_tf.util.storage.media import at_hand
+from mmv_tf.util.storage.urls import name_of
 
 _BYTE_ORDER_MARKS = (
     (b"\xef\xbb\xbf", "utf-8"),
@@ -140,10 +141,14 @@ def _last_opened(text: str, first: int, last: int) -> int | None:
 def printable_name(name: str | os.PathLike[str]) -> str:
     r"""Return a file name as UTF-8 text, with other bytes written as in "caf\xe9".
 
+    A path in the mirror of a store is called by its URL.
+
     On Linux a name may be any bytes; Python represents such bytes as lone surrogates, which neither
     JSON nor a terminal accepts.
     """
     text = os.fspath(name)
+    if os.path.isabs(text):
+        text = name_of(text)
     try:
         return os.fsencode(text).decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:  # a surrogate from JSON that stands for no byte
