@@ -76,6 +76,8 @@ class Killer:
             self._process, self._left = process, kill_at
             process.start()
         process.join(120)
+        with self._lock:  # From here on, requests are the test's own.
+            self._process = self._left = None
         return process.exitcode
 
     def objects(self):
