@@ -173,8 +173,14 @@ class StoredRun(RunPlace):
                 path.unlink(missing_ok=True)
 
     def _remove_leftovers(self) -> None:
-        """Remove checkpoints that the store does not have from the working copy."""
+        """Remove what killed programs left: half checkpoints there, and others here."""
         there = complete_checkpoints(self.store)
+        half = [
+            name
+            for name in self.store.list()
+            if name.startswith(f"{checkpoints.FOLDER}/") and name.split("/")[1] not in there
+        ]
+        self.store.remove(half)
         for path in CheckpointStore(self.directory).paths():
             if path.name not in there:
                 shutil.rmtree(path)

@@ -219,10 +219,12 @@ def test_what_the_store_does_not_have_is_no_part_of_the_run(s3_store):
     place = opened(s3_store)
     (place.directory / "config.json").write_text("{}")
     place.store.remove(list(place.store.list()))
+    place.store.write("checkpoints/step-00000007/state.index", b"of a killed upload")
     place.fetch()
     assert not (place.directory / "config.json").exists()
     with place.held():
         assert CheckpointStore(place.directory).paths() == []
+        assert not [name for name in place.store.list() if name.startswith("checkpoints/")]
         same(train(place, steps=3), first)
 
 

@@ -11,6 +11,7 @@ import logging
 import os
 import pathlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 logger = logging.getLogger(__name__)
@@ -19,6 +20,9 @@ _SUFFIX = ".chunk"
 _LOCK, _USAGE, _UNFINISHED = "lock", "usage", "unfinished"
 # Ours: the fraction of the size that eviction keeps, so that it rarely scans the files.
 _LEFT = 0.9
+# Ours: a process that holds a lock for longer is paused; its chunk is fetched without the lock.
+_LOCK_SECONDS = 60.0
+_POLL_SECONDS = 0.02
 
 
 class ChunkCache:
@@ -133,7 +137,11 @@ class ChunkCache:
 
     @contextlib.contextmanager
     def _locked(self, path: pathlib.Path) -> Iterator[bool]:
-        """Hold a lock that the end of a process releases; yield False if the cache is unusable."""
+        """Hold a lock that the end of a process releases.
+
+        Yields:
+          False if the cache is unusable, or another process holds the lock for too long.
+        """
         file = self._lock_file(path)
         try:
             yield file is not None
@@ -145,10 +153,15 @@ class ChunkCache:
         if not self._usable:
             return None
         file = None
+        deadline = time.monotonic() + _LOCK_SECONDS
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-            fcntl.flock(file, fcntl.LOCK_EX)
+            while not _try_lock(file):
+                if time.monotonic() > deadline:
+                    os.close(file)
+                    return None
+                time.sleep(_POLL_SECONDS)
         except OSError as error:
             if file is not None:
                 os.close(file)
@@ -166,3 +179,11 @@ class ChunkCache:
                     error.strerror or error,
                 )
             self._usable = False
+
+
+def _try_lock(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

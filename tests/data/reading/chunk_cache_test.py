@@ -12,10 +12,12 @@ import multiprocessing
 import os
 import pathlib
 import signal
+import threading
 import time
 
 import pytest
 
+from mmv_tf.data.reading import chunk_cache
 from mmv_tf.data.reading.chunk_cache import ChunkCache
 
 
@@ -177,6 +179,24 @@ def test_threads_that_need_one_chunk_fetch_it_once(tmp_path):
         get = lambda _: cache.get("a", slow, lambda content: content == content_of("a"))  # noqa: E731
         assert set(pool.map(get, range(8))) == {content_of("a")}
     assert len(fetched) == 1
+
+
+def test_a_process_that_is_paused_holds_nobody_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(chunk_cache, "_LOCK_SECONDS", 0.2)
+    cache, entered, done = ChunkCache(tmp_path, 10_000), threading.Event(), threading.Event()
+
+    def paused() -> bytes:
+        entered.set()
+        done.wait()
+        return content_of("a")
+
+    thread = threading.Thread(target=lambda: cache.get("a", paused, lambda content: True))
+    thread.start()
+    entered.wait()
+    Source(cache).get("a")
+    done.set()
+    thread.join()
+    assert len(stored(tmp_path)) == 1
 
 
 def _read_many(directory: str, seed: int, rounds: int, bad) -> None:
