@@ -17,6 +17,8 @@ import pathlib
 import subprocess
 import sys
 
+# Clients of stores, which take seconds to import.
+CLIENTS = {"fsspec", "s3fs", "gcsfs", "botocore", "aiohttp"}
 ROOT = pathlib.Path(__file__).parents[2]
 
 
@@ -62,6 +64,7 @@ def _serve(name: str, takes_arguments: bool) -> None:
     from mmv_tf.util import command_line
 
     module = importlib.import_module(name)
+    remote = False
     arrange = getattr(module, "arguments", list)
     for line in sys.stdin:
         argv = arrange([name, *json.loads(line)])
@@ -75,6 +78,8 @@ def _serve(name: str, takes_arguments: bool) -> None:
                 command_line.run(module.main, argv, takes_arguments)
             except SystemExit as end:
                 status = end.code
+        remote |= any("://" in argument for argument in argv)
+        assert remote or not CLIENTS & set(sys.modules), "local paths need no client of a store"
         done = Done(int(status or 0), stdout.getvalue(), stderr.getvalue())
         print(json.dumps(dataclasses.asdict(done)), file=answers, flush=True)
 
