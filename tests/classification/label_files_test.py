@@ -55,7 +55,7 @@ def test_a_modality_of_several_kinds(tmp_path):
     assert found.left_out == ("a/i.png", "b/j.png")
     assert len(read_labels(tmp_path, modality="image").clips) == 2
     touch(tmp_path, "c/1.wav")
-    with pytest.raises(ValueError, match="'c' has no file of video"):
+    with pytest.raises(ValueError, match="'c' has no video file"):
         read_labels(tmp_path, modality="video")
 
 
