@@ -25,6 +25,7 @@ import pytest
 from PIL import Image
 
 from mmv_tf import save_model
+from mmv_tf.util.storage.store import open_store
 from tests import cluster, installed, media_samples, small_world
 from tests.classification import samples
 from tests.documentation import pages
@@ -36,6 +37,8 @@ SECTIONS = (
     ("README.md", "Train on my videos"),
     ("README.md", "Search my videos"),
     ("docs/classify.md", "Classify by your own labels"),
+    ("docs/cluster.md", "One machine, data in a store"),
+    ("docs/cluster.md", "Shares of the work"),
     ("docs/data.md", "Summary"),
     ("docs/data.md", "On several machines"),
     ("docs/data.md", "Clips stored as video"),
@@ -253,6 +256,27 @@ def test_the_data_guide(folder, tmp_path):
     for command in under("docs/data.md", "Clips stored as video"):
         run(command.words, tmp_path)
     assert '"store": "video"' in (tmp_path / "data_as_video" / "manifest.json").read_text()
+
+
+def test_the_guide_to_clusters(folder, s3_store, tmp_path):
+    """Runs its commands against an S3 server on the loopback address."""
+    store = open_store(s3_store.url)
+    for name in ("soup", "bread"):
+        for suffix in (".mp4", ".vtt"):
+            store.upload(folder / "videos" / f"soup{suffix}", f"videos/{name}{suffix}")
+    for suffix in (".npy", ".txt"):
+        (tmp_path / f"vectors{suffix}").symlink_to(folder / f"vectors{suffix}")
+    for heading in ("One machine, data in a store", "Shares of the work"):
+        for command in under("docs/cluster.md", heading):
+            words = [word.replace("s3://films", s3_store.url) for word in command.words]
+            run(tuple(words), tmp_path)
+    found = store.list()
+    assert {"data/manifest.json", "shared/manifest.json", "run/model.keras"} <= set(found)
+    for name in ("data", "shared"):
+        assert not [key for key in found if key.startswith(f"{name}/.partial")]
+    query = ("mmv", "search", "query", f"--index={s3_store.url}/whole", "--text=the red square")
+    videos = {moment["video"] for moment in json.loads(run((*query, "--json"), tmp_path))}
+    assert videos <= {"soup.mp4", "bread.mp4"} and videos
 
 
 def test_the_serving_guide(trained):
