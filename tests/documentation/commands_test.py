@@ -114,7 +114,8 @@ def _problem(module: Any, words: Sequence[str]) -> str:
     try:
         argv = command_line.gather_overrides([module.__name__, *words])
         rest = flags.FLAGS(argv)[1:]
-        if rest and rest[0] not in (module.__doc__ or ""):
+        # A program that takes arguments names them in its docstring, in capitals.
+        if rest and pathlib.PurePath(rest[0]).name.upper() not in (module.__doc__ or "").upper():
             return f"takes no argument {rest[0]!r}"
         if "config." in flags.FLAGS:
             path = re.sub(r":data=\w+,?", ":", flags.FLAGS.config)  # the shards are not here

@@ -11,8 +11,7 @@ from mmv_tf.deflation import deflate_naively
 from mmv_tf.inference import load_encoder
 from mmv_tf.inference.network import IMAGE, TEXT, VIDEO
 from mmv_tf.training import save_model
-from tests import media_samples, small_world
-from tests.running import run
+from tests import small_world
 
 needs_openvino = pytest.mark.skipif(
     importlib.util.find_spec("openvino") is None, reason="OpenVINO is not installed"
@@ -74,48 +73,8 @@ def test_in_bfloat16_it_is_another_model_near_the_first(files):
 def test_mistakes(files, monkeypatch):
     with pytest.raises(ValueError, match="engine is 'onnx'; use one of tensorflow, openvino"):
         load_encoder(files / "model.keras", engine="onnx")
+    with pytest.raises(ValueError, match="runs in OpenVINO; set engine"):
+        load_encoder(files / "model.keras", quantized=files)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="an extra: pip install 'mmv_tf\\[openvino\\]'"):
         load_encoder(files / "model.keras", engine="openvino")
-
-
-needs_nncf = pytest.mark.skipif(
-    importlib.util.find_spec("nncf") is None, reason="NNCF is not installed"
-)
-
-
-@needs_nncf
-@pytest.mark.slow
-def test_a_quantized_model_is_near_the_first_and_no_other_takes_it(files, tmp_path):
-    videos = tmp_path / "videos"
-    videos.mkdir()
-    for number in range(3):
-        media_samples.write_film(videos / f"{number}.mp4", seconds=8)
-    output = tmp_path / "int8"
-    flags = [f"--model={files / 'model.keras'}", f"--videos={videos}", f"--output={output}"]
-    done = run("quantize", *flags, "--num_clips=20")
-    assert done.returncode == 0, done.stderr
-    assert "Calibrating on" in done.stdout and "vat: cosine 0.9" in done.stdout
-    ours = load_encoder(files / "model.keras").network
-    other = load_encoder(files / "model.keras", engine="openvino", quantized=output).network
-    assert other.fingerprint != ours.fingerprint
-    clips = np.random.default_rng(0).integers(0, 256, (2, 4, 32, 32, 3)).astype(np.uint8)
-    expected, found = ours.run(VIDEO, clips), other.run(VIDEO, clips)
-    assert nearest(found["va"], expected["va"]) > 0.95
-    assert not np.array_equal(found["va"], expected["va"])
-    with pytest.raises(ValueError, match=r"expects clips of 4 x 32 x 32 .*, got 5 x 32 x 32"):
-        other.run(VIDEO, np.zeros([1, 5, 32, 32, 3], np.float32))
-    again = run("quantize", *flags)
-    assert again.returncode == 2 and "already exists; choose another" in again.stderr
-
-    changed = small_world.tiny_model()
-    changed.video.set_weights([1.5 * weight for weight in changed.video.get_weights()])
-    save_model(changed, tmp_path / "other.keras")
-    with pytest.raises(ValueError, match="was made from another model"):
-        load_encoder(tmp_path / "other.keras", engine="openvino", quantized=output)
-    with pytest.raises(ValueError, match="runs in OpenVINO; set engine"):
-        load_encoder(files / "model.keras", quantized=output)
-    weights = output / "video.bin"
-    weights.write_bytes(weights.read_bytes()[:-1])
-    with pytest.raises(ValueError, match=r"not a quantized model \(video.bin is not as written\)"):
-        load_encoder(files / "model.keras", engine="openvino", quantized=output)
