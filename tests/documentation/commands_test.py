@@ -32,6 +32,7 @@ FOREIGN = {"pip", "docker", "curl", "git", "sha256sum"}
 FOLDERS = ("mmv_tf/programs", "benchmarks", "projects/*", "mmv_tf/search/commands")
 # Options of others that stand in the text.
 FOREIGN_OPTIONS = {
+    "recursive",
     "backend",
     "help",
     "logdir",
