@@ -216,7 +216,7 @@ def test_a_film_that_changed_since_it_was_listed_stops_the_run(s3_store, folder,
     upload(folder, f"{s3_store.url}/films")
     sources = preparation.find_sources(f"{s3_store.url}/films")
     open_store(f"{s3_store.url}/films").write("a.mp4", b"another film")
-    with pytest.raises(OSError, match=r"a\.mp4: the object changed since it was listed"):
+    with pytest.raises(OSError, match=r"a\.mp4: the object has changed since it was listed"):
         preparation.prepare(sources, f"{s3_store.url}/data", SETTINGS)
 
 
