@@ -294,7 +294,7 @@ def test_stopped_and_gone_on_with_equals_never_stopped(every_step, tmp_path, mom
 def test_a_damaged_best_checkpoint_is_told(every_step, tmp_path, caplog):
     evaluate = Scripted(every_step.plain, RECALLS)
     train(make_trainer(tmp_path, **stopping()), evaluate)
-    os.truncate(next((tmp_path / "checkpoints" / "step-00000002").glob("*.data-*")), 3)
+    os.truncate(next((tmp_path / "checkpoints" / "step-00000002").glob("state.data-*")), 3)
     trainer = make_trainer(tmp_path, **stopping())
     train(trainer, evaluate)
     assert "step-00000002 can't be read" in caplog.text
