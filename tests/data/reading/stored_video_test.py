@@ -134,10 +134,10 @@ def test_windows_are_cut_resized_and_mirrored_like_by_numpy():
                 expected = resized(planes[index], top, left, height, width)
                 expected = expected[:, ::-1] if mirrored else expected
                 np.testing.assert_allclose(found[place], expected, atol=0.01)
-                # And near the frame that was stored.
+                # And near the frame that was stored, whose colors change every 8 pixels: 5.7.
                 stored = plain(frames[index][top : top + height, left : left + width], 24)
                 stored = stored[:, ::-1] if mirrored else stored
-                assert np.sqrt(np.mean((found[place] - stored) ** 2)) < 4
+                assert np.sqrt(np.mean((found[place] - stored) ** 2)) < 7
 
 
 def plain(image, size):
